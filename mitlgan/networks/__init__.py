@@ -1,0 +1,142 @@
+"""Networks by recipe.
+
+Weights are initialised by torch's defaults (Kaiming uniform with a = sqrt(5) for convs and dense, ones and zeros for normalisation)
+from torch's global random numbers: call `torch.manual_seed` before a build function to get the same network again.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from torch import nn
+
+from mitlgan.errors import UsageError
+from mitlgan.networks import thesis
+from mitlgan.networks.blocks import Critic, Generator
+from mitlgan.networks.composer import Composer, Layers
+from mitlgan.networks.counting import Counts, Row, count_parameters, multiply_accumulates, rows
+from mitlgan.networks.fusion import FUSIONS, Fused
+from mitlgan.networks.translator import CHECKS, TRANSLATORS
+
+if TYPE_CHECKING:
+    from mitlgan.recipe import ComposerRecipe, CriticRecipe, GeneratorRecipe
+
+__all__ = [
+    "Composer",
+    "Counts",
+    "Critic",
+    "Fused",
+    "Generator",
+    "Layers",
+    "Row",
+    "build_composer",
+    "build_critic",
+    "build_generator",
+    "check_composer",
+    "check_critic",
+    "check_generator",
+    "count_parameters",
+    "multiply_accumulates",
+    "rows",
+]
+
+T = TypeVar("T")
+
+IMAGE_CHANNELS = 3
+
+GENERATORS: dict[str, Callable[[GeneratorRecipe, int], Generator]] = {"thesis": thesis.build_generator}
+GENERATOR_CHECKS: dict[str, Callable[[GeneratorRecipe, int], None]] = {"thesis": thesis.check_generator}
+CRITICS: dict[str, Callable[[CriticRecipe, int], Critic]] = {"thesis": thesis.build_critic}
+CRITIC_CHECKS: dict[str, Callable[[CriticRecipe, int], None]] = {"thesis": thesis.check_critic}
+
+
+def build_generator(recipe: GeneratorRecipe, size_px: int) -> Generator:
+    """Build a generator.
+
+    Args:
+        recipe: Its kind and measures.
+        size_px: Height and width of its images.
+
+    Raises:
+        UsageError: The recipe does not lead to `size_px`.
+    """
+    return _named(GENERATORS, recipe.kind, "generator.kind")(recipe, size_px)
+
+
+def check_generator(recipe: GeneratorRecipe, size_px: int) -> None:
+    """Refuse, without building it, a generator that does not lead to `size_px`.
+
+    Raises:
+        UsageError: One line that begins with the recipe's key.
+    """
+    _named(GENERATOR_CHECKS, recipe.kind, "generator.kind")(recipe, size_px)
+
+
+def build_critic(recipe: CriticRecipe, size_px: int) -> Critic:
+    """Build a critic, newly initialised.
+
+    Args:
+        recipe: Its kind and measures.
+        size_px: Height and width of the images that it scores.
+
+    Raises:
+        UsageError: The recipe does not fit images of `size_px`.
+    """
+    return _named(CRITICS, recipe.kind, "critic.kind")(recipe, size_px)
+
+
+def check_critic(recipe: CriticRecipe, size_px: int) -> None:
+    """Refuse, without building it, a critic that does not fit images of `size_px`.
+
+    Raises:
+        UsageError: One line that begins with the recipe's key.
+    """
+    _named(CRITIC_CHECKS, recipe.kind, "critic.kind")(recipe, size_px)
+
+
+def build_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size_px: int) -> Composer:
+    """Build a composer around frozen copies of generators.
+
+    Args:
+        recipe: Fusion and translator.
+        layers: Trained generators by layer name, in the order of their latents; they are copied, so that the given ones stay as they are.
+        size_px: Height and width of all layers and of the composed image.
+
+    Raises:
+        UsageError: A layer has another size, or the recipe does not fit `size_px`.
+    """
+    check_composer(recipe, layers, size_px)
+    channels = {name: generator.image_channels for name, generator in layers.items()}
+    fusion = FUSIONS[recipe.fusion.kind](recipe.fusion, channels, IMAGE_CHANNELS)
+    translator = TRANSLATORS[recipe.translator.kind](recipe.translator, size_px, IMAGE_CHANNELS)
+    return Composer({name: copy.deepcopy(generator) for name, generator in layers.items()}, fusion, translator, IMAGE_CHANNELS)
+
+
+def check_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size_px: int) -> None:
+    """Refuse, without building it, a composer that does not fit its layers or `size_px`.
+
+    Raises:
+        UsageError: One line that begins with the recipe's key or the layer.
+    """
+    _named(FUSIONS, recipe.fusion.kind, "composer.fusion.kind")
+    _named(CHECKS, recipe.translator.kind, "composer.translator.kind")(recipe.translator, size_px)
+    if not layers:
+        raise UsageError("layers: a composer needs at least one generator; give --fg and --bg")
+    for name, generator in layers.items():
+        if not name.isidentifier() or hasattr(nn.ModuleDict, name):
+            raise UsageError(f"layer {name!r}: not a name that a layer can have; choose letters, such as fg or bg")
+        if generator.size_px != size_px:
+            raise UsageError(f"layer {name}: its generator makes {generator.size_px} px, not size_px = {size_px}; give one of that size")
+
+
+def _named(table: Mapping[str, T], kind: str, option: str) -> T:
+    """Look a kind up.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    if kind not in table:
+        raise UsageError(f"{option}: there is no {kind!r}; choose one of {', '.join(table)}")
+    return table[kind]

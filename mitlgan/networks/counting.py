@@ -1,0 +1,111 @@
+"""What a network weighs: parameters as the thesis counts them, multiply-accumulates, and a row per block."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+# Keras, whose summaries the thesis prints, has no such counter.
+_NOT_COUNTED = "num_batches_tracked"
+
+
+class Counts(NamedTuple):
+    """`parameters` with BatchNorm's running mean and variance, as the thesis counts, and those of them that are `trainable`."""
+
+    parameters: int
+    trainable: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One block of a network, in the order of execution.
+
+    Attributes:
+        name: Its dotted name.
+        type: Its class.
+        output_shape: For one image, without the batch.
+        parameters: With BatchNorm's running mean and variance.
+        trainable: Those that require a gradient.
+        multiply_accumulates: For one image.
+    """
+
+    name: str
+    type: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    trainable: int
+    multiply_accumulates: int
+
+
+def count_parameters(module: nn.Module) -> Counts:
+    """Count the numbers that a network holds.
+
+    Args:
+        module: Any network; one that is frozen has no trainable parameters.
+    """
+    parameters = list(module.parameters())
+    buffers = [buffer for name, buffer in module.named_buffers() if not name.endswith(_NOT_COUNTED)]
+    return Counts(
+        parameters=sum(tensor.numel() for tensor in [*parameters, *buffers]),
+        trainable=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+    )
+
+
+def rows(module: nn.Module, input_shape: Sequence[int]) -> list[Row]:
+    """Describe a network block by block, without computing anything: on the meta device.
+
+    Args:
+        module: A network of one input; it is not touched.
+        input_shape: Of one input, without the batch: (latent_dim,) or (C, H, W).
+    """
+    twin = _meta_twin(module)
+    table: list[Row] = []
+
+    def add(name: str, block: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        counts = count_parameters(block)
+        macs = _multiply_accumulates(block, inputs[0], output)
+        table.append(Row(name, type(block).__name__, tuple(output.shape[1:]), counts.parameters, counts.trainable, macs))
+
+    for name, block in twin.named_modules():
+        if not any(block.children()):
+            block.register_forward_hook(lambda block, inputs, output, name=name: add(name, block, inputs, output))
+    with torch.no_grad(), torch.device("meta"):
+        twin(torch.empty(1, *input_shape, device="meta"))
+    return table
+
+
+def multiply_accumulates(module: nn.Module, input_shape: Sequence[int]) -> int:
+    """Count the multiply-accumulates of convolutions and dense blocks for one image.
+
+    Args:
+        module: A network of one input; it is not touched.
+        input_shape: Of one input, without the batch: (latent_dim,) or (C, H, W).
+    """
+    return sum(row.multiply_accumulates for row in rows(module, input_shape))
+
+
+def _multiply_accumulates(block: nn.Module, given: Tensor, output: Tensor) -> int:
+    """Multiply-accumulates of one block and one image; normalisation and activations count nothing, as usual."""
+    if isinstance(block, nn.ConvTranspose2d):  # every input value meets the kernel once
+        return given.numel() * (block.out_channels // block.groups) * math.prod(block.kernel_size)
+    if isinstance(block, nn.Conv2d):  # every output value is one sum over the kernel
+        return output.numel() * (block.in_channels // block.groups) * math.prod(block.kernel_size)
+    if isinstance(block, nn.Linear):
+        return output.numel() * block.in_features
+    return 0
+
+
+def _meta_twin(module: nn.Module) -> nn.Module:
+    """Copy a network's structure without its numbers, in eval mode so that BatchNorm takes one image."""
+    weightless: dict[int, Any] = {}
+    for parameter in module.parameters():
+        weightless[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
+    for buffer in module.buffers():
+        weightless[id(buffer)] = buffer.to("meta")
+    return copy.deepcopy(module, memo=weightless).eval()

@@ -1,0 +1,100 @@
+"""The demo data: packs made from the pictures that ship in the package, cached, with the same bytes everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from mitlgan.data.cache import cache_dir
+from mitlgan.data.demo import archive
+from mitlgan.data.demo.scenes import SCENE_COUNTS, SceneMaker
+from mitlgan.data.frame import RESIZES, fit, to_planes
+from mitlgan.data.packed import Packed
+from mitlgan.data.writer import PackWriter
+from mitlgan.errors import DataError, UsageError
+
+RECIPE_VERSION = 1  # raise it when the same arguments make other pixels
+POOLS = {"fg": archive.FOREGROUNDS, "bg": archive.BACKGROUNDS}
+SMALLEST_PX, LARGEST_PX = 4, 1024
+
+
+def demo_pack(role: str, size_px: int, *, split: str = "train", count: int | None = None, resize: str = "lanczos") -> Packed:
+    """A pack of demo pictures, made once and then taken from the cache.
+
+    Args:
+        role: "fg": objects with premultiplied alpha; "bg": places; "scene": objects on places with the matte, no object or panorama of which is in
+            the other two.
+        size_px: Height and width; above 64 the pictures are enlarged, and the manifest says so.
+        split: "train", "validation" or "test" for scenes (no pair of object and place is in two of them). Foregrounds and backgrounds have "train".
+        count: The first so many pictures; by default all (fg, bg), or 3000, 2000, 5000 (scenes).
+        resize: Name of the filter that makes `size_px` of the archive's 64 px.
+
+    Raises:
+        UsageError: A role, split, size, count or filter that does not exist.
+    """
+    _check(role, size_px, split, resize)
+    available = SCENE_COUNTS[split] if role == "scene" else len(archive.names(POOLS[role]))
+    count = available if count is None else count
+    if count < 1 or (role != "scene" and count > available):
+        raise UsageError(f"count: {count} demo pictures asked; {role} has 1 to {available}")
+    made_by = {
+        "command": "demo",
+        "version": RECIPE_VERSION,
+        "archive_sha256": archive.archive_sha256(),
+        "role": role,
+        "split": split,
+        "count": count,
+        "size_px": size_px,
+        "resize": resize,
+        "note": f"enlarged from {archive.ARCHIVE_PX} px" if size_px > archive.ARCHIVE_PX else "",
+    }
+    key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
+    path = cache_dir() / f"demo-{role}-{split}-{size_px}px-{count}-{key}.npy"
+    try:
+        return Packed.open(path)
+    except DataError:  # not made yet, or damaged: make it
+        return _make_scenes(path, made_by) if role == "scene" else _make_layer(path, made_by)
+
+
+def _check(role: str, size_px: int, split: str, resize: str) -> None:
+    if role not in (*POOLS, "scene"):
+        raise UsageError(f"role: {role!r} has no demo pictures; choose fg, bg or scene")
+    if split not in SCENE_COUNTS:
+        raise UsageError(f"split: {split!r} does not exist; choose {', '.join(SCENE_COUNTS)}")
+    if role != "scene" and split != "train":
+        raise UsageError(f"split: the demo's {role} pictures are all training pictures; choose train, or role scene for {split}")
+    if not SMALLEST_PX <= size_px <= LARGEST_PX:
+        raise UsageError(f"size_px: {size_px} is out of range; choose {SMALLEST_PX} to {LARGEST_PX}")
+    if resize not in RESIZES:
+        raise UsageError(f"resize: {resize!r} is no filter; choose {', '.join(RESIZES)}")
+
+
+def _make_layer(path: Path, made_by: dict[str, Any]) -> Packed:
+    role = made_by["role"]
+    with PackWriter(path, made_by["size_px"], "alpha" if role == "fg" else None) as writer:
+        for name, content, picture in archive.read(POOLS[role], made_by["count"]):
+            source = {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "width": picture.width, "height": picture.height}
+            writer.append(to_planes(fit(picture, made_by["size_px"], made_by["resize"])), source)
+        return writer.publish(resize=made_by["resize"], crop="none", licence=archive.LICENCES[POOLS[role]], made_by=made_by, skipped=[])
+
+
+def _make_scenes(path: Path, made_by: dict[str, Any]) -> Packed:
+    objects = archive.read(archive.OBJECTS)
+    places = archive.read(archive.SCENE_BACKGROUNDS)
+    maker = SceneMaker(made_by["split"], [picture for _, _, picture in objects], [picture for _, _, picture in places])
+    with PackWriter(path, made_by["size_px"], "matte") as writer:
+        for index in range(made_by["count"]):
+            pixels, drawn = maker.make(index, made_by["size_px"], made_by["resize"])
+            # The digest names the drawing, since no file holds the scene.
+            source = {
+                "name": f"{objects[int(drawn['object'])][0]} on {places[int(drawn['place'])][0]}",
+                "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
+                "width": archive.ARCHIVE_PX,
+                "height": archive.ARCHIVE_PX,
+                **drawn,
+            }
+            writer.append(pixels, source)
+        licence = f"{archive.LICENCES[archive.OBJECTS]}; {archive.LICENCES[archive.SCENE_BACKGROUNDS]}"
+        return writer.publish(resize=made_by["resize"], crop="none", licence=licence, made_by=made_by, skipped=[])

@@ -1,0 +1,77 @@
+"""The demo pictures that ship in the package: one zip of WebP pictures at 64 px, and its readers.
+
+Four pools, each a folder in the zip, in an order that is already shuffled:
+
+- `fg/`: objects with alpha, for foreground generators;
+- `bg/`: views of places, for background generators;
+- `object/` and `scene_bg/`: other objects and other places, from which scenes are composited. No object of `object/` is in `fg/` in any skin tone,
+  and no panorama of `scene_bg/` is in `bg/`, so a composition cannot win by memorising what its generators saw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image
+
+from mitlgan.errors import DataError
+
+ARCHIVE = Path(__file__).with_name("demo-64.zip")
+ARCHIVE_PX = 64
+FOREGROUNDS, BACKGROUNDS, OBJECTS, SCENE_BACKGROUNDS = "fg", "bg", "object", "scene_bg"
+LICENCES = {
+    FOREGROUNDS: "MIT (Microsoft Fluent Emoji)",
+    BACKGROUNDS: "CC0-1.0 (views of HDR panoramas)",
+    OBJECTS: "MIT (Microsoft Fluent Emoji)",
+    SCENE_BACKGROUNDS: "CC0-1.0 (views of HDR panoramas)",
+}
+SKIN_TONES = re.compile(r"-?\b1f3f[b-f]\b|-?\bfe0f\b")
+
+
+def family(code_points: str) -> str:
+    """What is left of an object's name without skin tone and variation selector: equal for siblings.
+
+    >>> family("1f468-1f3fc-200d-1f9b1"), family("2712-fe0f")
+    ('1f468-200d-1f9b1', '2712')
+    """
+    return SKIN_TONES.sub("", code_points)
+
+
+@lru_cache(maxsize=1)
+def archive_sha256() -> str:
+    """Hash of the archive: part of the key of everything made from it.
+
+    Raises:
+        DataError: The archive is missing from the installation.
+    """
+    try:
+        return hashlib.sha256(ARCHIVE.read_bytes()).hexdigest()
+    except OSError:
+        raise DataError(f"{ARCHIVE}: the demo pictures are missing; install mitlgan again") from None
+
+
+def names(pool: str) -> list[str]:
+    """Entries of a pool, in the archive's order."""
+    archive_sha256()
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        return [name for name in archive.namelist() if name.startswith(f"{pool}/")]
+
+
+def read(pool: str, count: int | None = None) -> list[tuple[str, bytes, Image.Image]]:
+    """Decode a pool, or its first `count` pictures.
+
+    Returns:
+        For each its name, its file content, and the picture: RGBA for objects (not premultiplied), RGB for places.
+    """
+    pictures = []
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        for name in names(pool)[:count]:
+            content = archive.read(name)
+            picture = Image.open(io.BytesIO(content))
+            pictures.append((name, content, picture.convert("RGBA" if pool in (FOREGROUNDS, OBJECTS) else "RGB")))
+    return pictures

@@ -1,0 +1,134 @@
+"""Writes packs: pictures stream to disk, and the pack appears whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitlgan.data.cache import make_durable, open_part, remove_abandoned_parts
+from mitlgan.data.packed import SCHEMA_VERSION, SOURCES_LINE, FourthChannel, Packed
+from mitlgan.errors import DataError, ResourceError
+
+
+class PackWriter:
+    """Makes one pack, in memory that does not grow with the number of pictures.
+
+    Used as a context manager: leaving it without `publish` removes what was written. Pixels and sources go to temporary files; `publish` moves first
+    the manifest and then the pixels into place, so that a pack whose writer was killed has no pixels and is no pack.
+
+    Args:
+        path: The `.npy` file to make; its folder is created.
+        size_px: Height and width of the pictures.
+        fourth_channel: What a fourth channel is; None for three channels.
+
+    Raises:
+        ResourceError: The folder cannot be written, or the disk is full.
+    """
+
+    def __init__(self, path: Path, size_px: int, fourth_channel: FourthChannel | None) -> None:
+        if path.suffix != ".npy":
+            raise DataError(f"{path}: a pack's name ends in .npy")
+        self.path, self.size_px, self.fourth_channel = path, size_px, fourth_channel
+        self.channels = 4 if fourth_channel else 3
+        self.count = 0
+        self._digest = hashlib.sha256()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(f"{path.parent}: cannot be created ({error.strerror}); choose a writable folder") from None
+        remove_abandoned_parts(path.parent)
+        self._pixels_part, self._pixels = open_part(path)
+        self._sources_part, self._sources = open_part(path.with_suffix(".sources"))
+        self._pixels.write(self._header())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for part, handle in ((self._pixels_part, self._pixels), (self._sources_part, self._sources)):
+            with suppress(OSError):  # closing flushes, which fails again on a full disk
+                handle.close()
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise ResourceError(f"{self.path}: cannot write the pack ({error.strerror}); free some space or choose another folder") from None
+
+    def _header(self) -> bytes:
+        header = io.BytesIO()  # numpy pads the first axis for growth, so the length does not depend on the count
+        shape = (self.count, self.channels, self.size_px, self.size_px)
+        np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        return header.getvalue()
+
+    def append(self, pixels: NDArray[np.uint8], source: dict[str, Any]) -> None:
+        """Add one picture, (C, H, W) uint8, and where it came from."""
+        if pixels.shape != (self.channels, self.size_px, self.size_px) or pixels.dtype != np.uint8:
+            raise ValueError(f"expected uint8 {(self.channels, self.size_px, self.size_px)}, got {pixels.dtype} {pixels.shape}")
+        content = pixels.tobytes()
+        self._digest.update(content)
+        self._pixels.write(content)
+        line = json.dumps(source, ensure_ascii=True).encode()
+        self._sources.write((b",\n  " if self.count else b"\n  ") + line)
+        self.count += 1
+
+    def publish(self, *, resize: str, crop: str, licence: str, made_by: dict[str, Any], skipped: list[dict[str, str]]) -> Packed:
+        """Complete the pack, move it into place and open it.
+
+        Args:
+            resize: Name of the resize filter.
+            crop: What was cut.
+            licence: Of the pictures.
+            made_by: What made the pack, with its parameters.
+            skipped: Files not taken: name and reason.
+        """
+        self._digest.update(f"{self.channels} {self.size_px} {self.fourth_channel}".encode())
+        manifest = {
+            "schema_version": SCHEMA_VERSION,
+            "count": self.count,
+            "size_px": self.size_px,
+            "channels": self.channels,
+            "fourth_channel": self.fourth_channel,
+            "resize": resize,
+            "crop": crop,
+            "content_sha256": self._digest.hexdigest(),
+            "licence": licence,
+            "made_by": made_by,
+            "skipped": skipped,
+        }
+        self._pixels.seek(0)
+        self._pixels.write(self._header())
+        make_durable(self._pixels)
+        manifest_path = self.path.with_suffix(".json")
+        manifest_part = self._write_manifest(manifest_path, manifest)
+        if not _same_content(self.path, manifest["content_sha256"]):
+            self.path.unlink(missing_ok=True)  # never an old pack's pixels beside the new manifest
+        os.replace(manifest_part, manifest_path)
+        os.replace(self._pixels_part, self.path)
+        return Packed.open(self.path)
+
+    def _write_manifest(self, target: Path, manifest: dict[str, Any]) -> Path:
+        part, handle = open_part(target)
+        with handle:
+            head = json.dumps(manifest, ensure_ascii=True, indent=1).removesuffix("\n}")
+            handle.write(f"{head},\n{SOURCES_LINE}".encode())
+            self._sources.seek(0)
+            while block := self._sources.read(1 << 20):
+                handle.write(block)
+            handle.write(b"\n ]\n}\n")
+            make_durable(handle)
+        return part
+
+
+def _same_content(path: Path, content_sha256: object) -> bool:
+    """Whether a pack with this very content is there already (another process may have made it meanwhile)."""
+    try:
+        return Packed.open(path).content_sha256 == content_sha256
+    except DataError:
+        return False

@@ -7,15 +7,14 @@ from torch's global random numbers: call `torch.manual_seed` before a build func
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
-
-from torch import nn
 
 from mitlgan.errors import UsageError
 from mitlgan.networks import thesis
 from mitlgan.networks.blocks import Critic, Generator
-from mitlgan.networks.composer import Composer, Layers
+from mitlgan.networks.composer import Composer, FrozenLayers, Layers
 from mitlgan.networks.counting import Counts, Row, count_parameters, multiply_accumulates, rows
 from mitlgan.networks.fusion import FUSIONS, Fused
 from mitlgan.networks.translator import CHECKS, TRANSLATORS
@@ -125,7 +124,7 @@ def check_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size
     if not layers:
         raise UsageError("layers: a composer needs at least one generator; give --fg and --bg")
     for name, generator in layers.items():
-        if not name.isidentifier() or hasattr(nn.ModuleDict, name):
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name == "training" or hasattr(FrozenLayers, name):
             raise UsageError(f"layer {name!r}: not a name that a layer can have; choose letters, such as fg or bg")
         if generator.size_px != size_px:
             raise UsageError(f"layer {name}: its generator makes {generator.size_px} px, not size_px = {size_px}; give one of that size")

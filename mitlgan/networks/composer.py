@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from mitlgan.networks.blocks import Generator
 from mitlgan.networks.fusion import Fused
+
+Latents = Tensor | Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,46 +33,73 @@ class Layers:
     output: Tensor
 
 
+class FrozenLayers(nn.ModuleDict):
+    """Generators that nothing can train: no gradient, no graph, and eval mode, so that BatchNorm's statistics do not move.
+
+    Called with latents it gives every stage of the composer that it belongs to. So `composer.layers` is both this table, under whose name
+    the state's keys and `get_submodule` find the generators, and the method that everything reads.
+
+    Args:
+        generators: By layer name, in the order of their latents.
+        compose: The composer's own way from latents to stages.
+    """
+
+    def __init__(self, generators: Mapping[str, Generator], compose: Callable[[Latents], Layers]) -> None:
+        super().__init__(dict(generators))
+        self._compose = compose
+        self.requires_grad_()
+        self.eval()
+
+    def images(self, latents: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Image of each generator, by layer name, outside of the graph."""
+        with torch.no_grad():
+            return {name: generator(latents[name]) for name, generator in self.items()}
+
+    def forward(self, z: Latents) -> Layers:
+        """Give every stage; see `Composer.split` for `z`."""
+        return self._compose(z)
+
+    if TYPE_CHECKING:
+
+        def __call__(self, z: Latents) -> Layers:
+            """Typed, where `nn.Module` has Any."""
+            ...
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in eval mode, whatever is asked."""
+        return super().train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Stay without gradients, whatever is asked."""
+        return super().requires_grad_(False)
+
+
 class Composer(nn.Module):
     """Latents to a composed image, through frozen layers.
 
-    Frozen means: the generators' parameters never require a gradient, they stay in eval mode so that BatchNorm statistics do not move,
-    and they run outside of the graph. `train()` and `requires_grad_()` of the composer leave them as they are.
+    `composer.layers(z)` gives every stage as `Layers`. `train()` and `requires_grad_()` leave the frozen generators as they are.
 
     Args:
-        generators: Already frozen by `build_composer`, by layer name, in the order of their latents.
+        generators: By layer name, in the order of their latents; this composer freezes them for good.
         fusion: Mapping of layers to `Fused`.
         translator: Image to image.
         image_channels: Channels of the composed image.
     """
 
-    image_channels: int
-
     def __init__(self, generators: Mapping[str, Generator], fusion: nn.Module, translator: nn.Module, image_channels: int = 3) -> None:
         super().__init__()
-        # The state's keys are to read `layers.<name>`, while `.layers` is the method: only the table of submodules can hold both.
-        self._modules["layers"] = nn.ModuleDict(dict(generators))
+        self.layers = FrozenLayers(generators, self._stages)
         self.fusion = fusion
         self.translator = translator
         self.image_channels = image_channels
         self.size_px = next(iter(generators.values())).size_px
         self.latent_dims = {name: generator.latent_dim for name, generator in generators.items()}
         self.latent_dim = sum(self.latent_dims.values())
-        for generator in self.generators.values():
-            generator.requires_grad_(False)
-        self.train(self.training)
 
     @property
     def generators(self) -> dict[str, Generator]:
         """The frozen generators by layer name."""
-        return dict(cast("nn.ModuleDict", self._modules["layers"]).items())  # type: ignore[arg-type]
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode of fusion and translator; the frozen generators stay in eval mode."""
-        super().train(mode)
-        for generator in self.generators.values():
-            generator.eval()
-        return self
+        return {name: cast(Generator, generator) for name, generator in self.layers.items()}
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Ask for gradients of fusion and translator, or for none; the frozen generators never have any."""
@@ -82,7 +111,7 @@ class Composer(nn.Module):
         """Parameters of fusion and translator: all that an optimiser may touch."""
         return chain(self.fusion.parameters(), self.translator.parameters())
 
-    def split(self, z: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def split(self, z: Latents) -> dict[str, Tensor]:
         """Give the latent of each layer.
 
         Args:
@@ -102,21 +131,18 @@ class Composer(nn.Module):
                 raise ValueError(f"latents of {name} have shape {tuple(z[name].shape)}, expected (N, {dim})")
         return {name: z[name] for name in self.latent_dims}
 
-    def layers(self, z: Tensor | Mapping[str, Tensor]) -> Layers:
-        """Give every stage of the composition.
+    def forward(self, z: Latents) -> Tensor:
+        """Give the composed image.
 
         Args:
-            z: See `split`; standard normal.
+            z: Standard normal; see `split`.
 
-        Raises:
-            ValueError: See `split`.
+        Returns:
+            (N, 3, H, W); in [-1, 1] when the translator's last activation is tanh, not negative when it is ReLU.
         """
-        latents = self.split(z)
-        with torch.no_grad():
-            images = {name: generator(latents[name]) for name, generator in self.generators.items()}
+        return self._stages(z).output
+
+    def _stages(self, z: Latents) -> Layers:
+        images = self.layers.images(self.split(z))
         fused: Fused = self.fusion(images)
         return Layers(layers=images, fused=fused.image, matte=fused.matte, output=self.translator(fused.image))
-
-    def forward(self, z: Tensor | Mapping[str, Tensor]) -> Tensor:
-        """Give the composed image (N, 3, H, W); in [-1, 1] when the translator's last activation is tanh, not negative when it is ReLU."""
-        return self.layers(z).output

@@ -1,0 +1,197 @@
+"""What a report is made of: plain data, filled in by whoever ran the stages.
+
+Nothing here reads a run directory or draws: `page.write_report` turns one `Comparison` into a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import Tensor
+
+Pixels = Tensor | bytes
+"""Pictures: uint8 (N, C, H, W), C = 1 (matte), 3 (RGB) or 4 (RGB premultiplied by its alpha); or a finished PNG as bytes."""
+
+Row = Mapping[str, Any]
+"""One line of `stats.jsonl`, `timing.jsonl` or of an evaluation taken during training."""
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What one training stage took.
+
+    Args:
+        label: Name of the stage as readers see it, e.g. "foreground".
+        kimg: Thousand real images shown to the critic.
+        seconds: Wall-clock seconds of training, over all resumes; None if not recorded.
+        pretraining: True for a stage that came before the compared one.
+    """
+
+    label: str
+    kimg: float | None
+    seconds: float | None
+    pretraining: bool = False
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an arm cost, stage by stage, and how heavy its generator is.
+
+    Args:
+        stages: In training order; those with `pretraining` are left out of "this stage" and counted in "total".
+        trained_parameters: Parameters that received gradient in the compared stage.
+        parameters: All parameters of the generator or composer, as `networks.count_parameters` counts.
+        macs_per_image: Multiply-accumulates of one forward image.
+    """
+
+    stages: Sequence[StageCost] = ()
+    trained_parameters: int | None = None
+    parameters: int | None = None
+    macs_per_image: int | None = None
+
+    def kimg(self, *, total: bool) -> float | None:
+        """Thousand real images of the compared stage, or with pretraining counted in."""
+        return _sum_known([stage.kimg for stage in self.stages if total or not stage.pretraining])
+
+    def seconds(self, *, total: bool) -> float | None:
+        """Seconds of the compared stage, or with pretraining counted in."""
+        return _sum_known([stage.seconds for stage in self.stages if total or not stage.pretraining])
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One side of the comparison.
+
+    Args:
+        name: Short identifier, unique in the report.
+        label: Name that readers see.
+        role: "composed" or "baseline"; the verdict compares the first composed arm with the best baseline.
+        run_dir: Run directory as readers should see it.
+        stats: Rows of `stats.jsonl`.
+        timing: Rows of `timing.jsonl`.
+        evaluations: Rows {"kimg", "seconds", "fd", ...} measured during training, if any.
+        cost: What it took.
+        metrics: "fd", "kid", "kid_std" and any of `wording.METRICS`; missing or not finite prints as a dash.
+        layers: Stages of the picture in order, name -> pixels, all at the same latents ("fg", "bg", "matte", "fused", "output").
+        samples: Final pictures at the shared seeds.
+        seeds: Training seeds behind `metrics`.
+        notes: Sentences that belong beside this arm's numbers.
+    """
+
+    name: str
+    label: str
+    role: Literal["composed", "baseline"]
+    run_dir: str | None = None
+    stats: Sequence[Row] = ()
+    timing: Sequence[Row] = ()
+    evaluations: Sequence[Row] = ()
+    cost: Cost = field(default_factory=Cost)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    layers: Mapping[str, Pixels] = field(default_factory=dict)
+    samples: Pixels | None = None
+    seeds: Sequence[int] = (0,)
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A row that tells what a number means, scored by the same protocol as the arms.
+
+    Args:
+        name: Identifier; "real_halves", "real_pasted" and "bare_backgrounds" are known to the verdict.
+        label: Name that readers see.
+        metrics: As in `Arm`.
+        meaning: One clause that says what this anchor stands for.
+    """
+
+    name: str
+    label: str
+    metrics: Mapping[str, Any]
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pictures with a caption, outside the arms: what the networks learned from, what shipped artifacts give.
+
+    Args:
+        caption: Shown under the pictures.
+        pixels: See `Pixels`.
+        alt: Alternative text; the caption and the number of pictures when empty.
+    """
+
+    caption: str
+    pixels: Pixels
+    alt: str = ""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The real pictures of one triple: foregrounds, backgrounds and scenes of one domain.
+
+    Args:
+        name: The domain, e.g. "demo".
+        pictures: In the order foreground, background, scene.
+    """
+
+    name: str
+    pictures: Sequence[Picture]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome in words.
+
+    Args:
+        outcome: How the composed arm did.
+        headline: One sentence.
+        reasons: Sentences that back it up or hold it back.
+    """
+
+    outcome: Literal["won", "lost", "close", "unmeasured"]
+    headline: str
+    reasons: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that one report shows.
+
+    Args:
+        title: Heading of the page.
+        arms: The composed arm first.
+        anchors: Rows that give the distances a meaning.
+        verdict: See `verdict.judge`; None for a report on one run.
+        equal: What both arms shared, one clause each.
+        unequal: What differed, one clause each.
+        protocol: How it was measured: "extractor", "samples", "split", "resize", "seed", hashes.
+        environment: Versions, threads, device.
+        real: Real pictures of the split that the arms are measured against.
+        domains: What the networks learned from.
+        shipped: Samples of the shipped artifacts ("what longer training gives").
+        commands: Shell lines that reproduce the report.
+        trust: Further sentences on how far to trust the numbers.
+        made_by: Program and version.
+    """
+
+    title: str
+    arms: Sequence[Arm]
+    anchors: Sequence[Anchor] = ()
+    verdict: Verdict | None = None
+    equal: Sequence[str] = ()
+    unequal: Sequence[str] = ()
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    real: Pixels | None = None
+    domains: Sequence[Domain] = ()
+    shipped: Sequence[Picture] = ()
+    commands: Sequence[str] = ()
+    trust: Sequence[str] = ()
+    made_by: str = "mitlgan"
+
+
+def _sum_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None

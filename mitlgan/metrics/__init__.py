@@ -1,0 +1,1 @@
+"""Measures of generated images: feature extractors, distances between feature sets, and the separation of layers."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup
 
+from mitlgan.files import make_folder, write_atomically
 from mitlgan.report.curves import curves
 from mitlgan.report.model import Arm, Comparison, Picture, Pixels
 from mitlgan.report.pictures import Embedded, embed
@@ -51,20 +52,15 @@ def write_report(out: Path, comparison: Comparison) -> Paths:
         The three paths.
 
     Raises:
-        OSError: The directory cannot be written.
+        ResourceError: The directory cannot be written.
         ValueError: Pixels of a wrong type or shape.
     """
     data = json.dumps(summary(comparison), indent=2, allow_nan=False) + "\n"
     paths = Paths(out / "report.html", out / "metrics.json", out / "report.md")
     texts = (_html(comparison), data, markdown(comparison))
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for path, text in zip(paths, texts, strict=True):
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            partial.write_text(text, encoding="utf-8", newline="\n")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_atomically(path, text)
     return paths
 
 
@@ -108,12 +104,12 @@ def _heroes(comparison: Comparison) -> list[Figure]:
 
 
 def _samples(label: str, pixels: Pixels, arm: int) -> Figure:
-    shown = embed(pixels, columns=5, limit=25)
+    shown = embed(pixels)
     return Figure(label, shown, f"{label}: {_how_many(shown)} generated from the shared seeds.", arm=arm)
 
 
 def _figure(picture: Picture) -> Figure:
-    shown = embed(picture.pixels, columns=5, limit=25)
+    shown = embed(picture.pixels)
     return Figure(picture.caption, shown, picture.alt or f"{picture.caption}: {_how_many(shown)}.")
 
 
@@ -122,7 +118,7 @@ def _strip(arm: Arm) -> list[Figure]:
     figures = []
     for step, (name, pixels) in enumerate(arm.layers.items(), start=1):
         word = LAYER_WORDS.get(name, name[:1].upper() + name[1:])
-        shown = embed(pixels, columns=2, limit=8, wide_px=200, narrow_px=164)
+        shown = embed(pixels, columns=2, rows=4, wide_px=200, narrow_px=164)
         figures.append(Figure(word, shown, f"{word}: {_how_many(shown)}, in the same order as the other steps.", step=step))
     return figures
 

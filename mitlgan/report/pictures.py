@@ -14,8 +14,10 @@ from torchvision.utils import make_grid
 from mitlgan.report.model import Pixels
 
 GUTTER_PX = 2
-WIDE_PX, NARROW_PX = 340, 340
-"""Width that a grid may take on a desktop and on a phone 390 px wide."""
+WIDE_PX, NARROW_PX = 336, 340
+"""Width that a grid may take on a desktop (three in a row) and on a phone 390 px wide."""
+
+LARGE_PX = 64
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,13 @@ class Embedded:
     count: int
 
 
-def embed(pixels: Pixels, *, columns: int, limit: int, wide_px: int = WIDE_PX, narrow_px: int = NARROW_PX) -> Embedded:
+def embed(pixels: Pixels, *, columns: int = 0, rows: int = 0, wide_px: int = WIDE_PX, narrow_px: int = NARROW_PX) -> Embedded:
     """Lay pictures out in a grid and embed it.
 
     Args:
-        pixels: uint8 (N, C, H, W) as in `model.Pixels`, or a finished PNG.
-        columns: Pictures in a row.
-        limit: Most pictures shown.
+        pixels: uint8 (N, C, H, W) as in `model.Pixels`, or a finished PNG, which is shown as it is.
+        columns: Pictures in a row; 0 takes 5, or 3 of large ones.
+        rows: Most rows; 0 takes as many as columns.
         wide_px: Width available on a desktop.
         narrow_px: Width available on a phone.
 
@@ -59,8 +61,10 @@ def embed(pixels: Pixels, *, columns: int, limit: int, wide_px: int = WIDE_PX, n
         with Image.open(io.BytesIO(png)) as image:
             width, height = image.size
     else:
-        grid = _grid(pixels[:limit], columns)
-        shown, (height, width) = min(len(pixels), limit), grid.shape[1:]
+        columns = columns or (5 if pixels.shape[-1] <= LARGE_PX else 3)
+        pixels = pixels[: columns * (rows or columns)]
+        grid = _grid(pixels, columns)
+        shown, (height, width) = len(pixels), grid.shape[1:]
         png = _png(grid)
     wide, narrow = _shown_width(width, wide_px), _shown_width(width, narrow_px)
     crisp = wide % width == 0 and narrow % width == 0
@@ -92,7 +96,7 @@ def _on_checkerboard(pixels: Tensor) -> Tensor:
 
 def _png(grid: Tensor) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(grid.permute(1, 2, 0).contiguous().numpy()).save(buffer, "PNG", optimize=True)
+    Image.fromarray(grid.permute(1, 2, 0).contiguous().numpy()).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mitlgan.report.model import Arm, Comparison
 from mitlgan.report.tables import table
 from mitlgan.report.verdict import caveats, warnings
-from mitlgan.report.wording import markdown_text, printable
+from mitlgan.report.wording import finite, markdown_text, printable
 
 SCHEMA_VERSION = 1
 
@@ -66,10 +66,12 @@ def _jsonable(value: Any) -> Any:
         return printable(value)
     if isinstance(value, Sequence):
         return [_jsonable(item) for item in value]
-    if value is None or isinstance(value, (bool, int)):
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return finite(value)
     return printable(value)
 
 

@@ -45,23 +45,28 @@ def judge(
     theirs = float(baseline.metrics["fd"])
     noise = fd_noise if fd_noise is not None else ASSUMED_NOISE * max(ours, theirs)
     gap, relative = abs(ours - theirs), abs(ours - theirs) / max(theirs, 1e-12)
-    kid = _kid_agreement(composed.metrics, baseline.metrics)
+    apart = number(gap, 0 if max(ours, theirs) >= 100 else None)
     name = distance_name(extractor).split(" ", maxsplit=1)[0]
-    numbers = f"{name} {number(ours)} for {composed.label}, {number(theirs)} for {baseline.label} (lower is better)"
-    reasons = [
-        numbers + _kid_sentence(kid, composed.metrics, baseline.metrics),
-        _noise_sentence(composed, baseline, noise, fd_noise is None),
-        *_against_anchors(anchors, ours, theirs, name),
-        *_cost_sentence(composed, baseline),
-    ]
+    reasons = _reasons(composed, baseline, anchors, name=name, noise=noise, assumed=fd_noise is None)
     if gap <= noise:
-        return Verdict("close", f"Too close to call: {number(gap)} {name} apart, and noise is about {roughly(noise)}.", reasons)
-    if kid == "against":
+        return Verdict("close", f"Too close to call: {apart} {name} apart, and noise is about {roughly(noise)}.", reasons)
+    if _kid_agreement(composed.metrics, baseline.metrics) == "against":
         return Verdict("close", f"Too close to call: {name} and KID disagree.", reasons)
     alike = f" {budget}" if budget else ""
     if ours < theirs:
-        return Verdict("won", f"Composition won by {number(gap)} {name} ({relative:.0%}){alike}.", reasons)
-    return Verdict("lost", f"Composition lost by {number(gap)} {name} ({relative:.0%}){alike}.", reasons)
+        return Verdict("won", f"Composition won by {apart} {name} ({relative:.0%}){alike}.", reasons)
+    return Verdict("lost", f"Composition lost by {apart} {name} ({relative:.0%}){alike}.", reasons)
+
+
+def _reasons(composed: Arm, baseline: Arm, anchors: Sequence[Anchor], *, name: str, noise: float, assumed: bool) -> list[str]:
+    ours, theirs = float(composed.metrics["fd"]), float(baseline.metrics["fd"])
+    numbers = f"{name} {number(ours)} for {composed.label}, {number(theirs)} for {baseline.label} (lower is better)"
+    return [
+        numbers + _kid_sentence(_kid_agreement(composed.metrics, baseline.metrics), composed.metrics, baseline.metrics),
+        _noise_sentence(composed, baseline, noise, assumed),
+        *_against_anchors(anchors, ours, theirs, name),
+        *_cost_sentence(composed, baseline),
+    ]
 
 
 def _kid_agreement(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:

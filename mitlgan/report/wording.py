@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -44,7 +45,7 @@ METRICS = (
 
 def finite(value: Any) -> float | None:
     """A finite float, or None for anything else: None, NaN, infinities, text."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return None
     return float(value) if math.isfinite(value) else None
 
@@ -81,10 +82,10 @@ def count(value: Any) -> str:
     known = finite(value)
     if known is None:
         return DASH
-    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(known) >= unit:
-            return f"{known / unit:.3g} {letter}" if abs(known) / unit < 999.5 else f"{known / unit:,.0f} {letter}"
-    return f"{known:,.0f}"
+    for unit, letter in ((1, ""), (1e3, " k"), (1e6, " M")):
+        if abs(known) / unit < 999.5:
+            return f"{known / unit:.3g}{letter}"
+    return f"{known / 1e9:.3g} G" if abs(known) < 999.5e9 else f"{known / 1e9:,.0f} G"
 
 
 def duration(seconds: Any) -> str:

@@ -8,7 +8,7 @@ and noisy labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -103,7 +103,7 @@ class WganGp:
         """Nothing: the penalty is the constraint."""
 
 
-OBJECTIVES: dict[str, type[WganGp]] = {"wgan_gp": WganGp}
+OBJECTIVES: dict[str, Callable[[ObjectiveRecipe], Objective]] = {"wgan_gp": WganGp}
 
 
 def build(recipe: ObjectiveRecipe) -> Objective:

@@ -46,8 +46,8 @@ def check_dense(recipe: TranslatorRecipe, size_px: int) -> None:
     """
     if not recipe.widths:
         raise UsageError("composer.translator.widths: give at least one width")
-    if recipe.blocks < 0:
-        raise UsageError(f"composer.translator.blocks: {recipe.blocks} is negative; choose 0 or more")
+    if recipe.blocks < 1:
+        raise UsageError(f"composer.translator.blocks: {recipe.blocks} is too few; choose 1 or more")
     refuse_kernel(OUTER_KERNEL, size_px, "composer.translator.kind")
     halvings = len(recipe.widths) - 1
     # One pixel is too few: its InstanceNorm would divide by no variance.

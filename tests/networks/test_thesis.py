@@ -1,0 +1,141 @@
+import pytest
+import torch
+from torch import nn
+
+from mitlgan import networks
+from mitlgan.errors import UsageError
+from mitlgan.recipe import CriticRecipe, GeneratorRecipe
+
+
+def per_stage(network: networks.Generator | networks.Critic) -> dict[str, int]:
+    return {name: networks.count_parameters(stage).parameters for name, stage in network.stages.named_children()}
+
+
+def shapes(network: networks.Generator | networks.Critic, given: torch.Tensor) -> dict[str, tuple[int, ...]]:
+    seen: dict[str, tuple[int, ...]] = {}
+    for name, stage in network.stages.named_children():
+        stage.register_forward_hook(lambda _stage, _given, output, name=name: seen.update({name: tuple(output.shape)}))
+    network(given)
+    return seen
+
+
+def test_generator_is_table_7_1() -> None:
+    generator = networks.build_generator(GeneratorRecipe(), 128)
+    assert networks.count_parameters(generator) == (2_421_054, 2_417_796)
+    assert per_stage(generator) == {
+        "base": 2_365_440,
+        "to_8px": 41_664,
+        "to_16px": 10_464,
+        "to_32px": 2_640,
+        "to_64px": 672,
+        "to_image": 174,
+    }
+    assert shapes(generator.eval(), torch.randn(1, 1536)) == {
+        "base": (1, 96, 4, 4),
+        "to_8px": (1, 48, 8, 8),
+        "to_16px": (1, 24, 16, 16),
+        "to_32px": (1, 12, 32, 32),
+        "to_64px": (1, 6, 64, 64),
+        "to_image": (1, 3, 128, 128),
+    }
+
+
+def test_generator_blocks_come_in_the_printed_order() -> None:
+    generator = networks.build_generator(GeneratorRecipe(), 128)
+    kinds = [[type(block) for block in stage] for stage in generator.stages]  # type: ignore[union-attr]
+    assert kinds[0] == [nn.Linear, nn.BatchNorm1d, nn.LeakyReLU, nn.Unflatten]
+    assert kinds[1:5] == [[nn.Upsample, nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]] * 4
+    assert kinds[5] == [nn.Upsample, nn.Conv2d, nn.BatchNorm2d, nn.Tanh]
+    assert {block.negative_slope for block in generator.modules() if isinstance(block, nn.LeakyReLU)} == {0.2}
+    assert {block.mode for block in generator.modules() if isinstance(block, nn.Upsample)} == {"nearest"}
+    assert all(block.bias is None for block in generator.modules() if isinstance(block, nn.Linear | nn.Conv2d))
+
+
+def test_critic_is_table_7_2() -> None:
+    critic = networks.build_critic(CriticRecipe(), 128)
+    assert networks.count_parameters(critic) == (2_448_097, 2_448_097)
+    assert per_stage(critic) == {"to_64px": 3_648, "to_32px": 115_296, "to_16px": 460_992, "to_8px": 1_843_584, "score": 24_577}
+    assert shapes(critic, torch.randn(2, 3, 128, 128)) == {
+        "to_64px": (2, 48, 64, 64),
+        "to_32px": (2, 96, 32, 32),
+        "to_16px": (2, 192, 16, 16),
+        "to_8px": (2, 384, 8, 8),
+        "score": (2, 1),
+    }
+    assert critic(torch.randn(2, 3, 128, 128)).shape == (2,)
+    assert not critic.uses_batchnorm
+
+
+def test_critic_drops_out_where_printed() -> None:
+    critic = networks.build_critic(CriticRecipe(), 128)
+    dropouts = {name: block.p for name, block in critic.stages.named_modules() if isinstance(block, nn.Dropout)}
+    assert dropouts == {"to_16px.dropout": 0.3, "score.dropout": 0.3}
+
+
+@pytest.mark.parametrize(("widths", "size_px"), [((4,), 8), ((8, 6, 4), 32), ((8, 6, 4, 4), 64)])
+def test_generator_family_reaches_every_size(widths: tuple[int, ...], size_px: int) -> None:
+    generator = networks.build_generator(GeneratorRecipe(latent_dim=7, widths=widths, image_channels=4), size_px)
+    images = generator(torch.randn(3, 7))
+    assert images.shape == (3, 4, size_px, size_px)
+    assert images.abs().max() <= 1
+    assert images.min() < 0
+    assert (generator.latent_dim, generator.size_px, generator.image_channels) == (7, size_px, 4)
+
+
+def test_generator_takes_one_latent_in_eval_mode_and_relu_as_last(generator_recipe: GeneratorRecipe) -> None:
+    generator = networks.build_generator(generator_recipe.model_copy(update={"activation": "relu"}), 32).eval()
+    image = generator(torch.randn(1, 8))
+    assert image.shape == (1, 3, 32, 32)
+    assert image.min() == 0
+
+
+def test_same_seed_same_weights(generator_recipe: GeneratorRecipe) -> None:
+    def first_weight(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return networks.build_generator(generator_recipe, 32).state_dict()["stages.to_8px.conv.weight"]
+
+    assert torch.equal(first_weight(3), first_weight(3))
+    assert not torch.equal(first_weight(3), first_weight(4))
+
+
+def test_critic_takes_any_size_that_can_be_halved() -> None:
+    critic = networks.build_critic(CriticRecipe(widths=(4, 6, 8), dropout=(0, 0, 0)), 24)
+    assert critic(torch.randn(5, 3, 24, 24)).shape == (5,)
+
+
+def test_critic_with_batchnorm_says_so() -> None:
+    critic = networks.build_critic(CriticRecipe(widths=(4,), dropout=(0,), normalisation="batch"), 32)
+    assert critic.uses_batchnorm
+    assert [type(block) for block in critic.stages[0]] == [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("widths", "size_px", "message"),
+    [
+        ((8, 6), 32, r"^generator\.widths: .*give 3, the channels at 4, 8, 16 px"),
+        ((8, 6, 4), 48, r"^size_px: .*cannot reach 48.*32"),
+        ((8,), 4, r"^size_px: .*such as 8"),
+    ],
+)
+def test_generator_of_another_size_is_refused(widths: tuple[int, ...], size_px: int, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nn, "Linear", None)  # nothing is built before the refusal
+    with pytest.raises(UsageError, match=message):
+        networks.build_generator(GeneratorRecipe(widths=widths), size_px)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"widths": ()}, r"^critic\.widths: "),
+        ({"widths": (4,) * 4, "dropout": (0,) * 4}, r"^critic\.widths: .*give at most 3"),
+        ({"dropout": (0.0,)}, r"^critic\.dropout: 1 values for 3 widths"),
+        ({"kernel": 25}, r"^critic\.kernel: .*larger than the image of size_px = 24; choose at most 23"),
+        ({"kernel": 4}, r"^critic\.kernel: .*odd"),
+        ({"kind": "nothing"}, r"^critic\.kind: .*choose one of thesis"),
+    ],
+)
+def test_contradictory_critic_is_refused(change: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = CriticRecipe(widths=(4, 6, 8), dropout=(0, 0, 0)).model_copy(update=change)
+    monkeypatch.setattr(nn, "Conv2d", None)
+    with pytest.raises(UsageError, match=message):
+        networks.build_critic(recipe, 24)

@@ -1,0 +1,233 @@
+"""Artifacts: a frozen generator or composer for use, as safetensors with a JSON card in it and beside it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor, nn
+
+import mitlgan
+from mitlgan import networks
+from mitlgan.checkpoint import read_header, read_tensors, tensors_sha256, write_tensors
+from mitlgan.errors import ArtifactError, MitlganError
+from mitlgan.files import write_json
+from mitlgan.networks import Composer, Generator
+from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe, Role, plain
+
+SCHEMA_VERSION = 1
+LAYER_ROLES = {"fg": "fg", "bg": "bg"}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class LayerCard(_Model):
+    """One frozen layer of a composer.
+
+    Attributes:
+        role: What its generator was trained on.
+        generator: Its architecture.
+        sha256_before: Hash of its tensors in the artifact that it was taken from.
+        sha256_after: The same after training the composition; equal, or it was not frozen.
+        card: The source artifact's own account of its training (data, kimg, seconds).
+    """
+
+    role: Role
+    generator: GeneratorRecipe
+    sha256_before: str
+    sha256_after: str
+    card: dict[str, Any] = {}
+
+
+class Card(_Model):
+    """What an artifact is, and where it came from.
+
+    Attributes:
+        kind: `generator` or `composer`.
+        role: Which images it makes.
+        size_px: Their height and width.
+        latent_dims: Length of the latent by layer; a generator has one, under its role.
+        latent_distribution: Of each number in it.
+        value_range: Of the images.
+        generator: Architecture of a generator.
+        composer: Fusion and translator of a composer.
+        layers: Frozen layers of a composer, in the order of their latents.
+        recipe: The resolved recipe of the run.
+        data: Name, count, content hash, licence of the pictures.
+        kimg: Thousand real images shown to the critic.
+        iterations: Generator updates.
+        seconds: Time that this stage took; `cpu_seconds` summed over threads.
+        metrics: Figures with their protocol.
+        licence: Of the weights.
+        credit: Whose pictures they were trained on.
+        notes: Anything a user should know.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    kind: Literal["generator", "composer"]
+    role: Role
+    size_px: Annotated[int, Field(ge=4, le=4096)]
+    image_channels: Literal[1, 3, 4] = 3
+    latent_dims: dict[str, Annotated[int, Field(ge=1, le=65536)]]
+    latent_distribution: Literal["normal"] = "normal"
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    generator: GeneratorRecipe | None = None
+    composer: ComposerRecipe | None = None
+    layers: dict[str, LayerCard] = {}
+    recipe: dict[str, Any] = {}
+    data: dict[str, Any] = {}
+    kimg: float = 0.0
+    iterations: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    metrics: dict[str, Any] = {}
+    licence: str = ""
+    credit: str = ""
+    notes: str = ""
+    made_by: str = ""
+
+
+def network_from(card: Card) -> nn.Module:
+    """The network that a card describes, with newly initialised weights.
+
+    Raises:
+        ArtifactError: The card describes none.
+    """
+    try:
+        if card.kind == "generator" and card.generator is not None:
+            return networks.build_generator(card.generator, card.size_px)
+        if card.kind == "composer" and card.composer is not None and card.layers:
+            layers = {name: networks.build_generator(layer.generator, card.size_px) for name, layer in card.layers.items()}
+            return networks.build_composer(card.composer, layers, card.size_px)
+    except MitlganError as error:
+        raise ArtifactError(f"card: describes a network that cannot be built ({error})") from None
+    raise ArtifactError(f"card: a {card.kind} without its architecture")
+
+
+def save(path: Path, network: nn.Module, card: Card) -> None:
+    """Write an artifact and, beside it, its card as `card.json`.
+
+    Raises:
+        ArtifactError: A weight is not finite; nothing is written.
+        ResourceError: The disk refuses.
+    """
+    filled = card.model_copy(update={"made_by": f"mitlgan {mitlgan.__version__}, torch {torch.__version__}, {platform.machine()}"})
+    header = plain(filled)
+    write_tensors(path, tensors_of(network), header)
+    write_json(path.with_name("card.json"), {**header, "tensors_sha256": tensors_sha256(tensors_of(network))})
+
+
+def read_card(path: Path) -> Card:
+    """The card of an artifact, without its weights.
+
+    Raises:
+        ArtifactError: Not an artifact, or of a newer schema.
+    """
+    return _card(path, read_header(path))
+
+
+def load(path: Path) -> tuple[nn.Module, Card]:
+    """Read an artifact on the CPU, in eval mode and without gradients.
+
+    Raises:
+        ArtifactError: One line that says what is wrong with it (FAULTS 30-34).
+    """
+    card = read_card(path)
+    with torch.device("meta"):
+        try:
+            expected = tensors_of(network_from(card))
+        except ArtifactError as error:
+            raise ArtifactError(f"{path}: {error}") from None
+    tensors, _ = read_tensors(path)
+    _require_same_form(path, expected, tensors)
+    network = network_from(card)
+    network.load_state_dict(tensors, strict=False)  # every tensor was compared above; only BatchNorm's unused batch counters are absent
+    return network.eval().requires_grad_(False), card
+
+
+def load_layer(path: Path, role: str, size_px: int) -> tuple[Generator, Card]:
+    """Read a generator that is to be a layer of a composition.
+
+    Args:
+        path: The artifact.
+        role: `fg` or `bg`, or another name, which takes any role.
+        size_px: The composition's size.
+
+    Raises:
+        ArtifactError: It does not fit; says which and what would (FAULTS 33).
+    """
+    card = read_card(path)
+    if card.kind != "generator":
+        raise ArtifactError(f"--{role} {path}: is a composer; give a generator, such as `mitlgan pretrain {role}` makes")
+    if role in LAYER_ROLES and card.role != LAYER_ROLES[role]:
+        raise ArtifactError(f"--{role} {path}: was trained as {card.role}; give one that `mitlgan pretrain {role}` made")
+    if card.size_px != size_px:
+        raise ArtifactError(f"--{role} {path}: makes {card.size_px} px, the composition {size_px} px; give one of {size_px} px or --set size_px={card.size_px}")
+    if tuple(card.value_range) != (-1.0, 1.0):
+        raise ArtifactError(f"--{role} {path}: its values lie in {list(card.value_range)}; a layer must be in [-1, 1]")
+    network, card = load(path)
+    assert isinstance(network, Generator)
+    return network, card
+
+
+def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """Weights and running statistics, as artifacts hold and hash them: BatchNorm's batch counters, which nothing reads, are left out."""
+    return {name: tensor for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+
+
+def layer_hashes(composer: Composer) -> dict[str, str]:
+    """Hash of each frozen generator, BatchNorm statistics included."""
+    return {name: tensors_sha256(tensors_of(generator)) for name, generator in composer.generators.items()}
+
+
+def latent_dims(network: nn.Module, role: str) -> dict[str, int]:
+    """Latent length by layer, as a card names them."""
+    return dict(network.latent_dims) if isinstance(network, Composer) else {role: int(network.latent_dim)}  # type: ignore[arg-type]
+
+
+def card_of(network: nn.Module, recipe: Recipe, **account: Any) -> Card:
+    """The card of a network that a recipe's run made."""
+    return Card(
+        kind="composer" if isinstance(network, Composer) else "generator",
+        role=recipe.role,
+        size_px=recipe.size_px,
+        image_channels=int(network.image_channels),  # type: ignore[arg-type]
+        latent_dims=latent_dims(network, recipe.role),
+        generator=recipe.generator,
+        composer=recipe.composer,
+        recipe=plain(recipe),
+        **account,
+    )
+
+
+def _card(path: Path, header: dict[str, Any]) -> Card:
+    if header.get("kind") == "checkpoint":
+        raise ArtifactError(f"{path}: a checkpoint, not an artifact; `mitlgan resume` goes on from it")
+    if header["schema_version"] > SCHEMA_VERSION:
+        raise ArtifactError(f"{path}: its schema_version {header['schema_version']} is newer than {SCHEMA_VERSION}; upgrade mitlgan")
+    try:
+        return Card.model_validate_json(json.dumps(header))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ArtifactError(f"{path}: its card is not valid: {where}: {first['msg']}".replace("\n", " ")) from None
+
+
+def _require_same_form(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    for name in expected:
+        if name not in found:
+            raise ArtifactError(f"{path}: tensor {name} is missing")
+    for name, tensor in found.items():
+        if name not in expected:
+            raise ArtifactError(f"{path}: tensor {name} is none of the network's")
+        if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
+            raise ArtifactError(
+                f"{path}: tensor {name} is {tensor.dtype} {tuple(tensor.shape)}, the card's network has {expected[name].dtype} {tuple(expected[name].shape)}"
+            )

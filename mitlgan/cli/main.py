@@ -1,0 +1,82 @@
+"""The entry point: all commands, and errors in one line with their exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from mitlgan import __version__
+from mitlgan.cli import data, looking, stages
+from mitlgan.errors import MitlganError
+
+app = typer.Typer(
+    name="mitlgan",
+    help="Compose generators: pretrain layers, freeze them, fuse and translate them into scenes, compare honestly with a plain WGAN.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"mitlgan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False) -> None:
+    pass
+
+
+for name, command in stages.COMMANDS.items():
+    app.command(name)(command)
+for name, command in looking.COMMANDS.items():
+    app.command(name)(command)
+app.add_typer(data.app, name="data")
+app.add_typer(looking.recipes_app, name="recipes")
+app.add_typer(looking.runs_app, name="runs")
+
+
+def main() -> None:
+    """Run a command; end with its exit code (see `mitlgan.errors`)."""
+    try:
+        code = app(standalone_mode=False)
+    except BaseException as error:
+        if os.environ.get("MITLGAN_DEBUG") == "1":
+            raise
+        code = _report(error)
+    sys.stdout.flush()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report(error: BaseException) -> int:
+    """Print one line for an error, and give its exit code."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, MitlganError):
+        return _say(str(error), error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        return _say("stopped at once; the last checkpoint is intact", 130)
+    if isinstance(error, MemoryError):
+        return _say("memory: not enough; use a smaller batch or size", 5)
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    formatted = getattr(error, "format_message", None)  # the command line parser's own errors
+    if callable(formatted):
+        context = getattr(error, "ctx", None)
+        help_command = f" (see `{context.command_path} --help`)" if context is not None else ""
+        return _say(f"{formatted()}{help_command}", 2)
+    if type(error).__name__ == "Abort":
+        return _say("stopped", 130)
+    return _say(f"bug: {type(error).__name__}: {error}; MITLGAN_DEBUG=1 shows where", 1)
+
+
+def _say(message: str, code: int) -> int:
+    print(" ".join(message.split("\n")), file=sys.stderr)
+    return code

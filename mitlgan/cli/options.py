@@ -1,0 +1,74 @@
+"""Options that several commands share, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mitlgan.progress import Reporter
+    from mitlgan.recipe import Recipe
+    from mitlgan.stages import Environment
+
+Data = Annotated[str | None, typer.Option("--data", metavar="DIR|demo", help="Folder of pictures, a pack (.npy), or `demo`. Default: the recipe's.")]
+RecipeName = Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help="A shipped recipe's name or a file. Default: the demo's.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", help="Change one setting of the recipe; repeatable.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Runs are made under it.")]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Decides every random number. Default: the recipe's.")]
+Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU threads; results are equal to the bit for equal N.", min=1)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be done, write nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; all else on stderr.")]
+Extractor = Annotated[str | None, typer.Option("--extractor", metavar="NAME", help="inception, efficientnet-lite0 or timm:NAME. Default: the recipe's.")]
+Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="The extractor's weights, if they are not where it looks.")]
+Samples = Annotated[int | None, typer.Option("-n", "--samples", metavar="N", help="Images evaluated. Default: the recipe's.", min=2)]
+
+
+def recipe_from(name: str | None, default: str, *, data: str | None, seed: int | None, settings: list[str] | None) -> Recipe:
+    """The recipe that a command's options describe."""
+    from mitlgan.recipe import changed, load
+
+    recipe = load(name or default, settings or [])
+    if data is not None:
+        recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
+    return recipe if seed is None else changed(recipe, seed=seed)
+
+
+def use_threads(threads: int | None) -> None:
+    """Set the number of CPU threads."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def environment(device: str, label: str, out: Path, threads: int | None) -> Iterator[Environment]:
+    """The environment in which a stage works, alone or under torchrun."""
+    from mitlgan.distributed import joined
+    from mitlgan.progress import Silent, reporter
+    from mitlgan.stages import Environment
+
+    use_threads(threads)
+    with joined(device) as world:
+        shown: Reporter = reporter(label) if world.leads else Silent()
+        try:
+            yield Environment(world, shown, out)
+        finally:
+            shown.close()
+
+
+def finish(as_json: bool, values: Mapping[str, Any], text: str) -> None:
+    """Print a command's result: one JSON object, or text for people."""
+    print(json.dumps(values, allow_nan=False) if as_json else text, flush=True)
+
+
+def note(text: str) -> None:
+    """One line on stderr."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,195 @@
+"""pretrain, compose, compare, resume, demo."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.options import finish, note
+
+if TYPE_CHECKING:
+    from mitlgan.recipe import Recipe
+    from mitlgan.runs import Run
+
+RUNS = Path("runs")
+
+
+class PretrainRole(str, Enum):
+    """Which pictures a generator learns."""
+
+    fg = "fg"
+    bg = "bg"
+    scene = "scene"
+
+
+class Baseline(str, Enum):
+    """What a composition is compared with."""
+
+    wgan = "wgan"
+
+
+class Equal(str, Enum):
+    """What both arms of a comparison get alike."""
+
+    kimg = "kimg"
+    seconds = "seconds"
+
+
+class Start(str, Enum):
+    """What the demo starts from."""
+
+    scratch = "scratch"
+    pretrained = "pretrained"
+
+
+def pretrain(
+    role: Annotated[PretrainRole, typer.Argument(help="fg: objects; bg: places; scene: both, a plain GAN.")],
+    data: options.Data = None,
+    recipe: options.RecipeName = None,
+    settings: options.Settings = None,
+    out: options.Out = RUNS,
+    device: options.Device = "auto",
+    seed: options.Seed = None,
+    start: Annotated[Path | None, typer.Option("--from", metavar="ARTIFACT", help="Begin with these weights.")] = None,
+    threads: options.Threads = None,
+    dry_run: options.DryRun = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train a generator on one kind of pictures and freeze it."""
+    from mitlgan import stages
+    from mitlgan.errors import UsageError
+
+    default = "demo/wgan" if role is PretrainRole.scene else f"demo/pretrain_{role.value}"
+    chosen = options.recipe_from(recipe, default, data=data, seed=seed, settings=settings)
+    if chosen.command != "pretrain" or chosen.role != role.value:
+        raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `pretrain {role.value}`")
+    if dry_run:
+        return _dry_run(chosen, as_json)
+    with options.environment(device, f"pretrain {role.value}", out, threads) as environment:
+        run = stages.pretrain(chosen, environment, start=start)
+    return _finished(run, as_json)
+
+
+def compose(
+    fg: Annotated[Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Foreground generator. Default: the newest run's, else the shipped one.")] = None,
+    bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Background generator, likewise.")] = None,
+    data: options.Data = None,
+    recipe: options.RecipeName = None,
+    settings: options.Settings = None,
+    out: options.Out = RUNS,
+    device: options.Device = "auto",
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    dry_run: options.DryRun = False,
+    as_json: options.Json = False,
+) -> None:
+    """Join two frozen generators into scenes by fusion and translator."""
+    from mitlgan import artifact, stages
+    from mitlgan.sample import artifact_file
+
+    chosen = options.recipe_from(recipe, "demo/compose", data=data, seed=seed, settings=settings)
+    layers = {name: artifact_file(given) if given else stages.layer_artifact(out, name, chosen.size_px) for name, given in (("fg", fg), ("bg", bg))}
+    for name, path in layers.items():
+        note(f"{name}: {path} ({artifact.read_card(path).kimg:.0f} kimg)")
+    if dry_run:
+        return _dry_run(chosen, as_json)
+    with options.environment(device, "compose", out, threads) as environment:
+        run = stages.compose(chosen, layers, environment)
+    return _finished(run, as_json)
+
+
+def compare(
+    baseline: Annotated[Baseline, typer.Option("--baseline", help="wgan: the same generator family, critic and settings, on the scenes alone.")] = Baseline.wgan,
+    composed: Annotated[Path | None, typer.Option("--composed", metavar="RUN", help="A composition's run. Default: the newest.")] = None,
+    baseline_run: Annotated[Path | None, typer.Option("--baseline-run", metavar="RUN", help="Take this trained baseline.")] = None,
+    equal: Annotated[Equal, typer.Option("--equal", help="What both arms get alike in this stage.")] = Equal.kimg,
+    count_pretraining: Annotated[bool, typer.Option("--count-pretraining", help="Give the baseline what the pretrainings took, too.")] = False,
+    extractor: options.Extractor = None,
+    weights: options.Weights = None,
+    samples: options.Samples = None,
+    out: options.Out = RUNS,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """Train or take a baseline on the same scenes, measure both alike, write the report."""
+    from mitlgan import compare as comparing
+
+    plan = comparing.Plan(
+        composed=composed, baseline_run=baseline_run, equal=equal.value, count_pretraining=count_pretraining, extractor=extractor, weights=weights, samples=samples
+    )
+    with options.environment(device, f"baseline {baseline.value}", out, threads) as environment:
+        result = comparing.compare(plan, environment)
+    finish(as_json, result.summary(), f"{result.verdict}\n{result.html}")
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    kimg: Annotated[str | None, typer.Option("--kimg", metavar="+N", help="Make the run longer by N kimg.")] = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Go on with an interrupted or finished run."""
+    from mitlgan import stages
+
+    more = _more_kimg(kimg)
+    with options.environment(device, f"resume {run.name}", run.parent, None) as environment:
+        finished = stages.resume(run, environment, more_kimg=more)
+    return _finished(finished, as_json)
+
+
+def demo(
+    quick: Annotated[bool, typer.Option("--quick", help="A look at the machinery in about a minute; the pictures will be poor.")] = False,
+    start: Annotated[Start, typer.Option("--from", help="pretrained: take the shipped generators, train composition and baseline only.")] = Start.scratch,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the demo's runs and report go; a second call goes on there.")] = Path("mitlgan-demo"),
+    as_json: options.Json = False,
+) -> None:
+    """Pretrain both layers, compose, compare, at 32 px on the demo pictures; ends with the report's path."""
+    from mitlgan import demo as demonstration
+
+    result = demonstration.demo(out, quick=quick, pretrained=start is Start.pretrained)
+    finish(as_json, result.summary(), f"{result.verdict}\n{result.html}")
+
+
+def _finished(run: Run, as_json: bool) -> None:
+    status = run.status()
+    values: dict[str, Any] = {"run": str(run.path), "artifact": str(run.artifact) if run.artifact else None, **status}
+    finish(as_json, values, f"{run.artifact or run.path}")
+
+
+def _dry_run(recipe: Recipe, as_json: bool) -> None:
+    from mitlgan import stages
+    from mitlgan.describe import describe_recipe
+    from mitlgan.recipe import plain
+
+    pixels = stages.pictures(recipe)
+    shown_per_update = recipe.training.batch * recipe.objective.critic_steps
+    updates = math.ceil(recipe.training.kimg * 1000 / shown_per_update)
+    described = describe_recipe(recipe)
+    values = {"recipe": plain(recipe), "pictures": len(pixels), "data_sha256": pixels.content_sha256, "generator_updates": updates, **described}
+    total = described["total"]
+    text = f"{recipe.command} {recipe.role}: {len(pixels)} pictures of {recipe.size_px} px, {updates} generator updates, {total['trainable']:,} trainable parameters; nothing was written"
+    finish(as_json, values, text)
+
+
+def _more_kimg(text: str | None) -> float:
+    from mitlgan.errors import UsageError
+
+    if text is None:
+        return 0.0
+    try:
+        value = float(text.removeprefix("+"))
+    except ValueError:
+        value = math.nan
+    if not (text.startswith("+") and 0 < value < 1e7):
+        raise UsageError(f"--kimg {text}: write it as +N, such as +100")
+    return value
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"pretrain": pretrain, "compose": compose, "compare": compare, "resume": resume, "demo": demo}

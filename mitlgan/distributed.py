@@ -1,0 +1,122 @@
+"""Devices, and several processes under torchrun.
+
+Gradients are averaged by one flat all-reduce after the backward pass: DDP's wrapper fails on a backward that only the penalty asks for.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mitlgan.errors import ArtifactError, UsageError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+TIMEOUT_S = 120
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among its like.
+
+    Attributes:
+        rank: Its number, from 0; rank 0 writes files.
+        size: How many there are.
+        device: Where it computes.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and prints."""
+        return self.rank == 0
+
+
+def resolve_device(name: str) -> torch.device:
+    """The torch device of a `--device` value.
+
+    Raises:
+        UsageError: Unknown, or not on this machine.
+    """
+    kind = name.partition(":")[0]
+    if kind not in DEVICES:
+        raise UsageError(f"--device {name}: not one of {', '.join(DEVICES)}")
+    if kind == "auto":
+        kind = name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"--device {name}: torch sees no CUDA device here; use --device cpu")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise UsageError(f"--device {name}: torch sees no Apple GPU here; use --device cpu")
+    return torch.device(name)
+
+
+@contextmanager
+def joined(device: str) -> Iterator[World]:
+    """The world this process belongs to: alone, or one of torchrun's ranks while the context lasts."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World(0, 1, resolve_device(device))
+        return
+    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    chosen = resolve_device(device)
+    if chosen.type == "cuda":
+        chosen = torch.device("cuda", local)
+        torch.cuda.set_device(chosen)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=datetime.timedelta(seconds=TIMEOUT_S))
+    try:
+        yield World(rank, size, chosen)
+    finally:
+        dist.destroy_process_group()
+
+
+def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
+    """Replace each gradient by its mean over all ranks, in one flat all-reduce."""
+    if world.size == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= world.size
+    offset = 0
+    for gradient in gradients:
+        gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
+        offset += gradient.numel()
+
+
+def broadcast(tensors: Iterable[Tensor], world: World) -> None:
+    """Give every rank rank 0's values."""
+    if world.size > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, 0)
+
+
+def any_rank(flag: bool, world: World) -> bool:
+    """Whether the flag is set on any rank; every rank must ask."""
+    if world.size == 1:
+        return flag
+    shared = torch.tensor([int(flag)], device=world.device)
+    dist.all_reduce(shared, dist.ReduceOp.MAX)
+    return bool(shared.item())
+
+
+def require_same(digest: str, what: str, world: World) -> None:
+    """Refuse to go on when ranks disagree on a hash.
+
+    Raises:
+        ArtifactError: They do.
+    """
+    if world.size == 1:
+        return
+    gathered: list[str | None] = [None] * world.size
+    dist.all_gather_object(gathered, digest)
+    if len(set(gathered)) > 1:
+        raise ArtifactError(f"{what}: ranks hold different tensors; nothing was saved")

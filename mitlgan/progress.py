@@ -1,0 +1,121 @@
+"""What a person sees while a run goes on: a live bar on a terminal, plain lines elsewhere, always on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+PLAIN_INTERVAL_S = 15.0
+
+
+class Reporter(Protocol):
+    """Told by the loop how far it is."""
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Take the current state, as `status.json` has it; may be called often."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Show one line that stays."""
+        ...
+
+    def close(self) -> None:
+        """End the display."""
+        ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class PlainReporter:
+    """A line now and then, for logs and pipes."""
+
+    def __init__(self, label: str, interval_s: float = PLAIN_INTERVAL_S) -> None:
+        self._label = label
+        self._interval_s = interval_s
+        self._last = -interval_s
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Print the state when the last line is old enough or the run has ended."""
+        now = time.monotonic()
+        if now - self._last >= self._interval_s or values.get("state") != "running":
+            self._last = now
+            self.say(f"{self._label}: {state_line(values)}")
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class BarReporter:
+    """A rich progress bar."""
+
+    def __init__(self, label: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"), BarColumn(), TextColumn("{task.fields[line]}", markup=False), TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )  # fmt: skip
+        self._task = self._progress.add_task(label, total=None, line="")
+        self._progress.start()
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, total=values.get("target_kimg"), completed=values.get("kimg", 0.0), line=state_line(values))
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._progress.console.print(text, markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        self._progress.stop()
+
+
+def reporter(label: str) -> Reporter:
+    """A bar when stderr is a terminal, else plain lines."""
+    return BarReporter(label) if sys.stderr.isatty() else PlainReporter(label)
+
+
+def state_line(values: Mapping[str, Any]) -> str:
+    """The state in one line: kimg, speed, losses, time left."""
+    parts = [f"{values.get('kimg', 0.0):.1f}/{values.get('target_kimg', 0.0):g} kimg"]
+    if values.get("images_per_s"):
+        parts.append(f"{values['images_per_s']:.0f} images/s")
+    for key, label in (("critic_loss", "critic"), ("generator_loss", "generator")):
+        if values.get(key) is not None:
+            parts.append(f"{label} {values[key]:+.3f}")
+    if values.get("eta_s") is not None and values.get("state") == "running":
+        parts.append(f"{duration(values['eta_s'])} left")
+    if values.get("collapsed_at_kimg") is not None:
+        parts.append(f"COLLAPSED at {values['collapsed_at_kimg']:.1f} kimg")
+    if values.get("state") not in (None, "running"):
+        parts.append(str(values["state"]))
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """A time for people: `45 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = int(seconds + 0.5)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

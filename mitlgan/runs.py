@@ -1,0 +1,177 @@
+"""Run directories: where they lie, their state, and their statistics line by line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from mitlgan.errors import ResourceError, UsageError
+from mitlgan.files import disk_errors, make_folder, write_json
+
+STATES = ("running", "done", "stopped", "nan", "failed")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory, `runs/<command>/<name>-NNN/`, never overwritten.
+
+    Attributes:
+        path: The directory.
+    """
+
+    path: Path
+
+    @property
+    def stats(self) -> Path:
+        """One JSON line per logged iteration; equal bytes for equal recipes, machine and threads."""
+        return self.path / "stats.jsonl"
+
+    @property
+    def timing(self) -> Path:
+        """Seconds, apart from the statistics, which must be equal to the bit."""
+        return self.path / "timing.jsonl"
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.toml"
+
+    @property
+    def artifact(self) -> Path | None:
+        """The frozen generator or composer that the run ended with."""
+        return next((path for name in ("composer", "generator") if (path := self.path / f"{name}.safetensors").is_file()), None)
+
+    def status(self) -> dict[str, Any]:
+        """The last state that the run wrote; empty when it wrote none."""
+        return read_json(self.path / "status.json")
+
+    def write_status(self, values: Mapping[str, Any]) -> None:
+        """Replace the state."""
+        write_json(self.path / "status.json", dict(values))
+
+
+def create(root: Path, command: str, name: str) -> Run:
+    """Make the next free run directory under `root/command`.
+
+    Raises:
+        ResourceError: The place cannot be written.
+    """
+    parent = root / command
+    make_folder(parent)
+    taken = [int(found.group(1)) for path in parent.iterdir() if (found := re.fullmatch(re.escape(name) + r"-(\d+)", path.name))]
+    number = max(taken, default=0)
+    while True:
+        number += 1
+        path = parent / f"{name}-{number:03d}"
+        try:
+            with disk_errors(path.parent):
+                path.mkdir()
+        except ResourceError:
+            if path.exists():  # another process took the number first
+                continue
+            raise
+        for folder in ("checkpoints", "snapshots"):
+            make_folder(path / folder)
+        return Run(path)
+
+
+def at(path: Path) -> Run:
+    """The run in a directory.
+
+    Raises:
+        UsageError: It holds none.
+    """
+    if not (path / "recipe.toml").is_file():
+        raise UsageError(f"{path}: not a run directory (it has no recipe.toml); see `mitlgan runs ls`")
+    return Run(path)
+
+
+def find(root: Path, command: str = "*") -> list[Run]:
+    """All runs under a root, the most recently written last."""
+    paths = [path.parent for path in root.glob(f"{command}/*/recipe.toml")]
+    return [Run(path) for path in sorted(paths, key=lambda path: (_modified(path), path.name))]
+
+
+def remove(run: Run) -> None:
+    """Delete a run directory with all that is in it.
+
+    Raises:
+        ResourceError: It cannot be deleted.
+    """
+    with disk_errors(run.path):
+        shutil.rmtree(run.path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, or an empty one when the file is absent or broken."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a `.jsonl` file; a torn last line is left out."""
+    try:
+        with path.open() as file:
+            for line in file:
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    return
+    except OSError:
+        return
+
+
+def truncate_lines(path: Path, iteration: int) -> None:
+    """Cut a `.jsonl` file to the lines of a checkpoint's iteration and before: a torn or later one goes (FAULTS 15)."""
+    if not path.exists():
+        return
+    end = 0
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                whole = line.endswith(b"\n") and json.loads(line)["iteration"] <= iteration
+            except (ValueError, KeyError, TypeError):
+                whole = False
+            if not whole:
+                break
+            end += len(line)
+    with disk_errors(path):
+        os.truncate(path, end)
+
+
+class LineWriter:
+    """Appends JSON lines; what the disk refuses is a `ResourceError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with disk_errors(path):
+            self._file: IO[str] = path.open("a")
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Append one object."""
+        with disk_errors(self._path):
+            self._file.write(json.dumps(values) + "\n")
+
+    def flush(self) -> None:
+        """Hand what was written to the system."""
+        with disk_errors(self._path):
+            self._file.flush()
+
+    def close(self) -> None:
+        """Flush and close."""
+        with disk_errors(self._path):
+            self._file.close()
+
+
+def _modified(path: Path) -> int:
+    status = path / "status.json"
+    return (status if status.exists() else path).stat().st_mtime_ns

@@ -1,0 +1,169 @@
+"""From seeds to pictures: artifacts in use, grids and files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision.utils import make_grid
+
+from mitlgan import artifact as artifacts
+from mitlgan.artifact import Card
+from mitlgan.data.packed import to_uint8
+from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.files import disk_errors, make_folder, write_atomically
+from mitlgan.latent import latents
+from mitlgan.networks import Composer, Layers
+
+CHUNK = 64
+Seeds = Sequence[int] | Mapping[str, Sequence[int]]
+
+
+class Artifact:
+    """A loaded generator or composer.
+
+    Attributes:
+        card: What it is and where it came from.
+        network: The module, in eval mode and without gradients.
+        device: Where it computes.
+    """
+
+    def __init__(self, network: nn.Module, card: Card, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device)
+        self.card = card
+
+    def latents(self, seeds: Seeds) -> Tensor:
+        """Latents (N, sum of the layers' lengths) of seeds; see `mitlgan.latent.latents`."""
+        return latents(seeds, self.card.latent_dims)
+
+    def sample(self, seeds: Seeds) -> Tensor:
+        """Images of seeds.
+
+        Args:
+            seeds: One per image; for a composer also by layer, such as `{"fg": [1, 1], "bg": [1, 2]}`.
+
+        Returns:
+            (N, C, H, W), float32 in [-1, 1], on the CPU. The same seed gives the same image, whatever else is in the batch, up to rounding.
+        """
+        return torch.cat([layers.output for layers in self._chunks(seeds)])
+
+    def layers(self, seeds: Seeds) -> Layers:
+        """Every stage of the images of seeds; a generator has one layer, itself.
+
+        Returns:
+            `Layers` of tensors in [-1, 1] (mattes in [0, 1]) on the CPU.
+        """
+        parts = list(self._chunks(seeds))
+        mattes = [part.matte for part in parts if part.matte is not None]
+        return Layers(
+            layers={name: torch.cat([part.layers[name] for part in parts]) for name in parts[0].layers},
+            fused=torch.cat([part.fused for part in parts]),
+            matte=torch.cat(mattes) if mattes else None,
+            output=torch.cat([part.output for part in parts]),
+        )
+
+    @torch.inference_mode()
+    def _chunks(self, seeds: Seeds) -> Iterator[Layers]:
+        z = self.latents(seeds)
+        if len(z) == 0:
+            raise UsageError("seeds: none given; give at least one")
+        for part in z.split(CHUNK):
+            yield stages_of(self.network, part.to(self.device), self.card.role)
+
+
+def stages_of(network: nn.Module, z: Tensor, role: str) -> Layers:
+    """Every stage of a network's images, clamped to [-1, 1], on the CPU."""
+    if isinstance(network, Composer):
+        stages = network.layers(z)
+        return Layers(
+            layers={name: _clamped(image) for name, image in stages.layers.items()},
+            fused=_clamped(stages.fused),
+            matte=None if stages.matte is None else stages.matte.float().cpu(),
+            output=_clamped(stages.output),
+        )
+    image = _clamped(network(z))
+    return Layers(layers={role: image}, fused=image, matte=None, output=image)
+
+
+def load(path: str | Path, device: str = "cpu") -> Artifact:
+    """Load an artifact from its file, or from a run directory that holds one.
+
+    Raises:
+        ArtifactError: There is none, or it is damaged.
+    """
+    return Artifact(*artifacts.load(artifact_file(Path(path))), device=device)
+
+
+def artifact_file(path: Path) -> Path:
+    """The artifact that a path names: the file itself, or the one in a run directory.
+
+    Raises:
+        ArtifactError: There is none.
+    """
+    if path.is_dir():
+        for name in ("composer", "generator"):
+            if (path / f"{name}.safetensors").is_file():
+                return path / f"{name}.safetensors"
+        raise ArtifactError(f"{path}: holds no artifact yet; finish the run with `mitlgan resume {path}`")
+    if not path.is_file():
+        raise ArtifactError(f"{path}: no such artifact; `mitlgan runs ls` lists those of this folder")
+    return path
+
+
+def grid_png(images: Tensor, columns: int = 8, scale: int = 1) -> bytes:
+    """A grid of images as PNG bytes.
+
+    Args:
+        images: (N, C, H, W) in [-1, 1], or uint8; one, three or four channels.
+        columns: Images in a row.
+        scale: Whole factor by which each pixel is enlarged.
+    """
+    pixels = images if images.dtype == torch.uint8 else to_uint8(images)
+    if scale > 1:
+        pixels = pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    grid = make_grid(pixels.cpu(), nrow=columns, padding=2 * scale, pad_value=255)  # (C, H', W')
+    return png(grid)
+
+
+def png(image: Tensor) -> bytes:
+    """One uint8 image (C, H, W) as PNG bytes; C is 1, 3 (RGB) or 4 (RGB and straight alpha)."""
+    buffer = io.BytesIO()
+    array = image.permute(1, 2, 0).numpy()
+    Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_samples(loaded: Artifact, seeds: Sequence[int], out: Path, *, every_layer: bool = False) -> list[Path]:
+    """Write one PNG per seed, a grid of all, and on request every layer.
+
+    Returns:
+        The files, the grid first.
+
+    Raises:
+        ResourceError: The folder cannot be written.
+    """
+    make_folder(out)
+    stages = loaded.layers(seeds)
+    pictures = {"": stages.output}
+    if every_layer and isinstance(loaded.network, Composer):
+        pictures.update({f"-{name}": image for name, image in stages.layers.items()})
+        pictures["-fused"] = stages.fused
+        if stages.matte is not None:
+            pictures["-matte"] = stages.matte * 2 - 1
+    written = [out / "grid.png"]
+    with disk_errors(out):
+        write_atomically(written[0], grid_png(stages.output, columns=max(1, round(len(seeds) ** 0.5))))
+        for suffix, images in pictures.items():
+            for seed, pixels in zip(seeds, to_uint8(images), strict=True):
+                written.append(out / f"{seed:06d}{suffix}.png")
+                write_atomically(written[-1], png(pixels))
+    return written
+
+
+def _clamped(images: Tensor) -> Tensor:
+    return images.float().clamp(-1, 1).cpu()

@@ -1,0 +1,373 @@
+"""The only training loop.
+
+It knows latents, a network from them to images, a critic, an objective and packed pictures, and none of their kinds: pretraining, baseline and
+composition are the same to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mitlgan import runs
+from mitlgan.artifact import latent_dims
+from mitlgan.checkpoint import first_not_finite, save_checkpoint, tensors_sha256
+from mitlgan.data.packed import Packed, Sampler, to_float
+from mitlgan.distributed import World, any_rank, average_gradients, broadcast, require_same
+from mitlgan.errors import NanError, ResourceError, Stopped, UsageError
+from mitlgan.files import write_atomically
+from mitlgan.latent import latents
+from mitlgan.objectives import Objective
+from mitlgan.progress import Reporter
+from mitlgan.randomness import derived_seed, normal, stream
+from mitlgan.recipe import Recipe
+from mitlgan.runs import LineWriter, Run
+from mitlgan.sample import grid_png, stages_of
+from mitlgan.signals import StopSignals
+from mitlgan.state import TrainingState
+
+SNAPSHOT_IMAGES = 64
+STATUS_INTERVAL_S = 2.0
+COLLAPSE_DIVERSITY = 0.05  # samples whose spread is below this share of the real pictures' spread are nearly alike
+COLLAPSE_PATIENCE = 50
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is trained, on what.
+
+    Attributes:
+        generator: Latents (N, D) to images (N, C, H, W) in [-1, 1]: a generator or a composer.
+        critic: Images to scores (N,), newly initialised.
+        objective: Both losses.
+        pixels: The real pictures.
+        header: Whatever else a checkpoint must carry, so that a resume can build the networks again.
+    """
+
+    generator: nn.Module
+    critic: nn.Module
+    objective: Objective
+    pixels: Packed
+    header: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Stopwatch:
+    """Where the time of a step goes."""
+
+    started: float = field(default_factory=time.perf_counter)
+    started_cpu: float = field(default_factory=time.process_time)
+    computing: float = 0.0
+
+    def lap(self) -> tuple[float, float]:
+        """Seconds and CPU seconds since the last lap."""
+        now, now_cpu = time.perf_counter(), time.process_time()
+        passed = (now - self.started, now_cpu - self.started_cpu)
+        self.started, self.started_cpu = now, now_cpu
+        return passed
+
+
+class Loop:
+    """One run of training: `run()` goes on from the state's counters to the recipe's length.
+
+    Args:
+        run: Where it writes.
+        recipe: Length, batch, intervals, seed.
+        problem: What is trained.
+        world: This process among its like.
+        reporter: Who is told.
+    """
+
+    def __init__(self, run: Run, recipe: Recipe, problem: Problem, world: World, reporter: Reporter) -> None:
+        if recipe.training.batch % world.size:
+            raise UsageError(f"training.batch: {recipe.training.batch} is not a multiple of the {world.size} processes; give one that is")
+        self.run_directory, self.recipe, self.problem, self.world, self.reporter = run, recipe, problem, world, reporter
+        self.limit_s = recipe.training.limit_s or math.inf
+        self.batch = recipe.training.batch // world.size
+        self.state = TrainingState(problem.generator.to(world.device), problem.critic.to(world.device), recipe)
+        broadcast([*self.state.generator.state_dict().values(), *self.state.critic.state_dict().values()], world)
+        self.sampler = Sampler(len(problem.pixels), self.batch, recipe.seed, world.rank, world.size)
+        dims = latent_dims(problem.generator, recipe.role)
+        self.latent_dim = sum(dims.values())
+        self.snapshot_latents = latents(range(SNAPSHOT_IMAGES), dims).to(world.device)
+        self.watch = Stopwatch()
+        self.autocast = world.device.type == "cuda"
+        self.channels = int(problem.generator.image_channels)  # type: ignore[arg-type]
+
+    def run(self) -> TrainingState:
+        """Train to the end.
+
+        Raises:
+            Stopped: By a signal, after saving.
+            NanError: Too many updates in a row were not finite; the last checkpoint is from before.
+            ResourceError: Disk or memory gave out; the last checkpoint is intact.
+        """
+        run, leads = self.run_directory, self.world.leads
+        stats = LineWriter(run.stats) if leads else None
+        timing = LineWriter(run.timing) if leads else None
+        try:
+            with StopSignals() as signals:
+                self._loop(signals, stats, timing)
+        except (MemoryError, RuntimeError) as error:
+            raise self._explained(error) from None
+        finally:
+            for writer in (stats, timing):
+                if writer is not None:
+                    writer.close()
+        return self.state
+
+    def step(self) -> dict[str, Tensor]:
+        """One iteration: the critic's updates, then the generator's. Returns what it saw, as scalars."""
+        counters, seed, rank = self.state.counters, self.recipe.seed, self.world.rank
+        torch.manual_seed(derived_seed(seed, "dropout", counters.iteration, rank))
+        seen: dict[str, Tensor] = {}
+        real = fake = None
+        for turn in range(self.problem.objective.critic_steps):
+            update = counters.iteration * self.problem.objective.critic_steps + turn
+            real = self._real(update)
+            fake, seen = self._critic_update(real, update)
+            counters.images_shown += self.recipe.training.batch
+        assert real is not None
+        assert fake is not None
+        seen["diversity"] = spread(fake) / spread(real).clamp_min(1e-6)
+        seen.update(self._generator_update(real, counters.iteration))
+        self.state.update_ema(self.recipe.training.batch * self.problem.objective.critic_steps)
+        counters.iteration += 1
+        return seen
+
+    def save(self) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            NanError: The state holds a value that is not finite.
+        """
+        tensors = self.state.tensors()
+        bad = first_not_finite(tensors)
+        if bad is not None:
+            raise NanError(f"{self.run_directory.path}: {bad} is not finite; the last good checkpoint stays; lower the learning rate")
+        if self.world.size > 1:
+            require_same(tensors_sha256(self.state.generator.state_dict()), str(self.run_directory.path), self.world)
+        if self.world.leads:
+            header = {**self.problem.header, **self.state.header(), "threads": torch.get_num_threads(), "world_size": self.world.size}
+            header["recipe"] = self.recipe.model_dump(mode="json", exclude_none=True)
+            header["data_sha256"] = self.problem.pixels.content_sha256
+            save_checkpoint(self.run_directory.path, self.state.counters.iteration, tensors, header)
+
+    def snapshot(self) -> None:
+        """Write the grid of the fixed latents, by the moving average."""
+        if not self.world.leads:
+            return
+        with torch.no_grad():
+            images = stages_of(self.state.ema, self.snapshot_latents, self.recipe.role).output
+        name = f"{int(self.state.counters.kimg):06d}.png"
+        write_atomically(self.run_directory.path / "snapshots" / name, grid_png(images))
+
+    def _loop(self, signals: StopSignals, stats: LineWriter | None, timing: LineWriter | None) -> None:
+        training, counters = self.recipe.training, self.state.counters
+        target = math.ceil(training.kimg * 1000)
+        if counters.iteration == 0:
+            self.snapshot()
+            self.save()
+        told = -math.inf
+        self.watch = Stopwatch()
+        while counters.images_shown < target and counters.seconds < self.limit_s:
+            before = counters.kimg
+            seen = self.step()
+            values = self._log(seen, stats) if counters.iteration % training.log_iterations == 0 else None
+            self._clock(timing)
+            last = counters.images_shown >= target or counters.seconds >= self.limit_s
+            if last or _passed(before, counters.kimg, training.snapshot_kimg):
+                self.snapshot()
+            if last or _passed(before, counters.kimg, training.checkpoint_kimg):
+                self._flush(stats, timing)
+                self.save()
+            if values is not None and time.monotonic() - told > STATUS_INTERVAL_S:
+                told = time.monotonic()
+                self._flush(stats, timing)
+                self.tell("running", values)
+            if any_rank(signals.received is not None, self.world) and not last:
+                self._stop(signals, stats, timing)
+        self._flush(stats, timing)
+
+    def _critic_update(self, real: Tensor, update: int) -> tuple[Tensor, dict[str, Tensor]]:
+        state, seed, rank = self.state, self.recipe.seed, self.world.rank
+        noise = normal((self.batch, self.latent_dim), stream(seed, "critic latents", update, rank), self.world.device)
+        started = time.perf_counter()
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
+            with torch.no_grad():
+                fake = state.generator(noise)
+            loss, seen = self.problem.objective.critic_loss(state.critic, real, fake, stream(seed, "objective", update, rank))
+        norm = self._descend(loss, state.critic_optimiser, state.critic_parameters)
+        self.problem.objective.after_critic_step(state.critic)
+        self.watch.computing += time.perf_counter() - started
+        return fake, {**seen, "critic_loss": loss.detach(), "critic_grad_norm": norm}
+
+    def _generator_update(self, real: Tensor, update: int) -> dict[str, Tensor]:
+        state = self.state
+        noise = normal((self.batch, self.latent_dim), stream(self.recipe.seed, "generator latents", update, self.world.rank), self.world.device)
+        started = time.perf_counter()
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
+            loss, seen = self.problem.objective.generator_loss(state.critic, state.generator(noise), real)
+        norm = self._descend(loss, state.generator_optimiser, state.generator_parameters)
+        self.watch.computing += time.perf_counter() - started
+        return {**seen, "generator_loss": loss.detach(), "generator_grad_norm": norm}
+
+    def _descend(self, loss: Tensor, optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> Tensor:
+        """One optimiser step, or, where loss or gradient is not finite, none; so weights never become NaN by a gradient."""
+        counters = self.state.counters
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        average_gradients(parameters, self.world)
+        norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        if any_rank(not math.isfinite(norm.item() + loss.item()), self.world):
+            counters.nan_skipped += 1
+            counters.nan_in_a_row += 1
+            if counters.nan_in_a_row >= self.recipe.training.nan_patience:
+                raise NanError(
+                    f"{self.run_directory.path}: {counters.nan_in_a_row} updates in a row were not finite at {counters.kimg:.1f} kimg; "
+                    "the last checkpoint is from before; lower the learning rate"
+                )
+        else:
+            counters.nan_in_a_row = 0
+            optimiser.step()
+        return norm
+
+    def _real(self, update: int) -> Tensor:
+        pixels = self.problem.pixels.batch(self.sampler.indices(update), channels=self.channels, backdrop=self.recipe.data.backdrop)
+        if self.world.device.type == "cuda":
+            pixels = pixels.pin_memory().to(self.world.device, non_blocking=True)
+        return to_float(pixels.to(self.world.device))
+
+    def _log(self, seen: dict[str, Tensor], stats: LineWriter | None) -> dict[str, Any]:
+        counters = self.state.counters
+        numbers = dict(zip(seen, torch.stack([value.detach().float() for value in seen.values()]).tolist(), strict=True))
+        self._watch_collapse(numbers)
+        values = {"iteration": counters.iteration, "kimg": counters.kimg, **{name: _or_none(value) for name, value in numbers.items()}}
+        values |= {"nan_skipped": counters.nan_skipped, "collapsed": counters.collapsed_at_kimg is not None}
+        if stats is not None:
+            stats.write(values)
+        return values
+
+    def _watch_collapse(self, numbers: dict[str, float]) -> None:
+        """Flag a generator whose samples stay nearly alike (FAULTS 10)."""
+        counters = self.state.counters
+        counters.low_diversity_in_a_row = counters.low_diversity_in_a_row + 1 if numbers["diversity"] < COLLAPSE_DIVERSITY else 0
+        if counters.low_diversity_in_a_row >= COLLAPSE_PATIENCE and counters.collapsed_at_kimg is None:
+            counters.collapsed_at_kimg = counters.kimg
+            self.reporter.say(f"warning: the samples have been nearly alike for {COLLAPSE_PATIENCE} logged iterations, at {counters.kimg:.1f} kimg")
+
+    def _clock(self, timing: LineWriter | None) -> None:
+        counters = self.state.counters
+        seconds, cpu_seconds = self.watch.lap()
+        counters.seconds += seconds
+        counters.cpu_seconds += cpu_seconds
+        if timing is not None and counters.iteration % self.recipe.training.log_iterations == 0:
+            images = self.recipe.training.batch * self.problem.objective.critic_steps
+            overhead = 1 - self.watch.computing / seconds
+            timing.write(
+                {"iteration": counters.iteration, "kimg": counters.kimg, "seconds": round(counters.seconds, 4), "cpu_seconds": round(counters.cpu_seconds, 4),
+                 "images_per_s": round(images / seconds, 2), "overhead_fraction": round(overhead, 4)}
+            )  # fmt: skip
+        self.watch.computing = 0.0
+
+    def tell(self, state: str, values: Mapping[str, Any] | None = None) -> None:
+        """Write the run's status and tell the reporter."""
+        if not self.world.leads:
+            return
+        values = values or {}
+        counters, target = self.state.counters, self.recipe.training.kimg
+        rate = counters.images_shown / counters.seconds if counters.seconds else 0.0
+        status = {
+            "state": state, "command": self.recipe.command, "role": self.recipe.role, "iteration": counters.iteration, "kimg": counters.kimg,
+            "target_kimg": target, "images_per_s": rate, "eta_s": max(0.0, (target - counters.kimg) * 1000 / rate) if rate else None,
+            "seconds": counters.seconds, "collapsed_at_kimg": counters.collapsed_at_kimg, "nan_skipped": counters.nan_skipped,
+            "critic_loss": values.get("critic_loss"), "generator_loss": values.get("generator_loss"),
+        }  # fmt: skip
+        self.run_directory.write_status(status)
+        self.reporter.update(status)
+
+    def _flush(self, *writers: LineWriter | None) -> None:
+        for writer in writers:
+            if writer is not None:
+                writer.flush()
+
+    def _stop(self, signals: StopSignals, stats: LineWriter | None, timing: LineWriter | None) -> None:
+        self._flush(stats, timing)
+        self.save()
+        self.tell("stopped")
+        path = self.run_directory.path
+        raise Stopped(f"{path}: stopped at {self.state.counters.kimg:.1f} kimg and saved; go on with `mitlgan resume {path}`", signals.received or 15)
+
+    def _explained(self, error: MemoryError | RuntimeError) -> Exception:
+        """Name batch and image size when memory gave out (FAULTS 12); anything else is a bug and stays as it is."""
+        text = str(error).lower()
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "out of memory" in text or "can't allocate memory" in text:
+            return ResourceError(
+                f"training.batch: out of memory with {self.recipe.training.batch} images of {self.recipe.size_px} px; try half: --set training.batch={max(1, self.recipe.training.batch // 2)}"
+            )
+        return error
+
+
+def train(
+    run: Run,
+    recipe: Recipe,
+    problem: Problem,
+    world: World,
+    reporter: Reporter,
+    *,
+    checkpoint: tuple[dict[str, Tensor], dict[str, Any]] | None = None,
+) -> TrainingState:
+    """Train a problem in a run directory, from the start or from a checkpoint.
+
+    Args:
+        run: Where everything is written.
+        recipe: All settings.
+        problem: What is trained, on what.
+        world: This process among its like.
+        reporter: Who is told.
+        checkpoint: Tensors and header to go on from.
+
+    Returns:
+        The final state; its `ema` is the network for use.
+
+    Raises:
+        MitlganError: See `Loop.run`.
+    """
+    loop = Loop(run, recipe, problem, world, reporter)
+    if checkpoint is not None:
+        loop.state.restore(*checkpoint)
+        for path in (run.stats, run.timing):
+            runs.truncate_lines(path, loop.state.counters.iteration)
+    try:
+        return loop.run()
+    except NanError:
+        loop.tell("nan")
+        raise
+    except ResourceError:
+        with contextlib.suppress(ResourceError):
+            loop.tell("failed")
+        raise
+
+
+def spread(images: Tensor) -> Tensor:
+    """Mean over pixels of the standard deviation over a batch: 0 when all images are alike.
+
+    Args:
+        images: (N, C, H, W).
+    """
+    return images.float().std(dim=0, correction=0).mean()
+
+
+def _passed(before: float, now: float, interval: float) -> bool:
+    return math.floor(now / interval) > math.floor(before / interval)
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -63,6 +63,12 @@ def test_counting_touches_nothing(composer: Composer) -> None:
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
+def test_rows_know_what_is_frozen(composer: Composer) -> None:
+    table = networks.rows(composer, (13,))
+    assert {row.trainable for row in table if row.name.startswith("layers.")} == {0}
+    assert sum(row.trainable for row in table) == networks.count_parameters(composer).trainable > 0
+
+
 def test_rows_describe_every_block_in_order() -> None:
     generator = networks.build_generator(GeneratorRecipe(), 128)
     table = networks.rows(generator, (1536,))

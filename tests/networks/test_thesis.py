@@ -42,7 +42,7 @@ def test_generator_is_table_7_1() -> None:
 
 def test_generator_blocks_come_in_the_printed_order() -> None:
     generator = networks.build_generator(GeneratorRecipe(), 128)
-    kinds = [[type(block) for block in stage] for stage in generator.stages]  # type: ignore[union-attr]
+    kinds = [[type(block) for block in stage.children()] for stage in generator.stages]
     assert kinds[0] == [nn.Linear, nn.BatchNorm1d, nn.LeakyReLU, nn.Unflatten]
     assert kinds[1:5] == [[nn.Upsample, nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]] * 4
     assert kinds[5] == [nn.Upsample, nn.Conv2d, nn.BatchNorm2d, nn.Tanh]
@@ -106,7 +106,7 @@ def test_critic_takes_any_size_that_can_be_halved() -> None:
 def test_critic_with_batchnorm_says_so() -> None:
     critic = networks.build_critic(CriticRecipe(widths=(4,), dropout=(0,), normalisation="batch"), 32)
     assert critic.uses_batchnorm
-    assert [type(block) for block in critic.stages[0]] == [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]  # type: ignore[arg-type]
+    assert [type(block) for block in critic.stages[0].children()] == [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def test_every_conv_has_a_bias_and_an_affine_instancenorm() -> None:
     for conv, norm in zip(blocks[::2], blocks[1::2], strict=True):
         assert isinstance(conv, nn.Conv2d)
         assert conv.bias is not None
+        assert conv.padding_mode == "zeros"
         assert isinstance(norm, nn.InstanceNorm2d)
         assert norm.affine
         assert not norm.track_running_stats

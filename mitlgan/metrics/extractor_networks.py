@@ -140,7 +140,7 @@ def timm_spec(name: str, weights: Path | None) -> NetworkSpec:
         build=build,
         locate=lambda _: weights,
         sha256=None,
-        dim=int(outline.num_features),
+        dim=int(getattr(outline, "head_hidden_size", outline.num_features)),
         size_px=int(default["input_size"][-1]),
         resize="bicubic-antialias" if default["interpolation"] == "bicubic" else "bilinear-antialias",
         mean=tuple(default["mean"]),

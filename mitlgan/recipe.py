@@ -156,7 +156,7 @@ class TrainingRecipe(_Model):
     Attributes:
         kimg: Length: thousand real images shown to the critic.
         limit_s: Training ends after so many measured seconds, if `kimg` does not end it before; where it ends then depends on the machine.
-        batch: Images of one update, over all ranks.
+        batch: Images of one update, over all ranks; at least two, which BatchNorm needs.
         ema_halflife_kimg: Half-life of the generator's moving average; 0 switches it off.
         snapshot_kimg: A picture of fixed latents is written each time this many kimg have passed.
         checkpoint_kimg: Likewise a checkpoint.
@@ -166,7 +166,7 @@ class TrainingRecipe(_Model):
 
     kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 1000.0
     limit_s: Annotated[float, Field(gt=0.0, le=1e9)] | None = None
-    batch: Annotated[int, Field(ge=1, le=65536)] = 32
+    batch: Annotated[int, Field(ge=2, le=65536)] = 32
     ema_halflife_kimg: Annotated[float, Field(ge=0.0, le=1e6)] = 10.0
     snapshot_kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 50.0
     checkpoint_kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 50.0

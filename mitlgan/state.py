@@ -57,8 +57,10 @@ class TrainingState:
     """
 
     def __init__(self, generator: nn.Module, critic: nn.Module, recipe: Recipe) -> None:
-        self.generator = generator.train()
-        self.critic = critic.train()
+        # Measured on CPU and usual on GPU: channels last makes the generator's small convolutions faster; the critic's gain only on a GPU.
+        self.generator = generator.train().to(memory_format=torch.channels_last)
+        on_gpu = next(critic.parameters()).device.type == "cuda"
+        self.critic = critic.train().to(memory_format=torch.channels_last if on_gpu else torch.preserve_format)
         self.generator_parameters = [p for p in generator.parameters() if p.requires_grad]
         self.critic_parameters = [p for p in critic.parameters() if p.requires_grad]
         self.generator_optimiser = build_optimiser(recipe.generator_optimiser, self.generator_parameters)
@@ -104,11 +106,7 @@ class TrainingState:
             for part, module in (("generator", self.generator), ("ema", self.ema), ("critic", self.critic)):
                 module.load_state_dict(_under(tensors, part))
             for part, optimiser in self._optimisers().items():
-                state: dict[int, dict[str, Tensor]] = {}
-                for name, tensor in _under(tensors, part).items():
-                    index, _, key = name.partition(".")
-                    state.setdefault(int(index), {})[key] = tensor
-                optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+                optimiser.load_state_dict({**optimiser.state_dict(), "state": _optimiser_state(optimiser, _under(tensors, part))})
             self.counters = Counters(**header["counters"])
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise ArtifactError(f"checkpoint: does not fit the recipe's networks ({str(error).splitlines()[0]})") from None
@@ -137,6 +135,18 @@ def _moving_pairs(network: nn.Module, average: nn.Module) -> tuple[list[Tensor],
                 averages.append(shadow.get_buffer(name))
                 values.append(buffer)
     return averages, values
+
+
+def _optimiser_state(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """State by parameter index, each moment in its parameter's memory format, which the fused kernels take for granted."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        parameter = parameters[int(index)]
+        alike = tensor.shape == parameter.shape and tensor.ndim > 0
+        state.setdefault(int(index), {})[key] = torch.empty_like(parameter).copy_(tensor) if alike else tensor
+    return state
 
 
 def _under(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan import runs
+from mitlgan.allocator import keep_freed_memory
 from mitlgan.artifact import latent_dims
 from mitlgan.checkpoint import first_not_finite, save_checkpoint, tensors_sha256
 from mitlgan.data.packed import Packed, Sampler, to_float
@@ -340,6 +341,7 @@ def train(
     Raises:
         MitlganError: See `Loop.run`.
     """
+    keep_freed_memory()
     loop = Loop(run, recipe, problem, world, reporter)
     if checkpoint is not None:
         loop.state.restore(*checkpoint)

@@ -1,0 +1,89 @@
+"""Whether a composer keeps its layers apart: swaps foregrounds and backgrounds, and measures what moves with which."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mitlgan.data.packed import Packed, to_uint8
+from mitlgan.evaluate import Protocol, three_channels
+from mitlgan.metrics.pack_features import BACKDROP
+from mitlgan.metrics.separation import boundary_contrast, key_matte, separation, swap_grid
+
+
+class Composed(typing.Protocol):
+    """A composer in use: its stages at seeds given by layer."""
+
+    def layers(self, seeds: Mapping[str, Sequence[int]]) -> Any:
+        """An object with `layers` (name -> (N, C, H, W)) and `output` (N, 3, H, W), all in [-1, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Separated:
+    """How well a composer keeps its layers apart.
+
+    Attributes:
+        numbers: The measures of `metrics.separation.Separation`, and "reference_matte": what they were held against.
+        grid: The swap as pictures in [-1, 1], (N, 3, H, W), row by row: rows share a foreground, columns a background.
+        columns: Pictures in a row of the grid.
+    """
+
+    numbers: dict[str, Any]
+    grid: Tensor
+    columns: int
+
+
+def separate(
+    composer: Composed,
+    real: Packed | None = None,
+    *,
+    foregrounds: int = 16,
+    backgrounds: int = 16,
+    seed: int = 0,
+    names: tuple[str, str] = ("fg", "bg"),
+    tolerance: float = 0.1,
+) -> Separated:
+    """Swaps a composer's layers and measures what moves with which.
+
+    Args:
+        composer: Any composer, with or without a matte of its own.
+        real: Scenes with reference mattes, which the boundaries are held against.
+        foregrounds: K.
+        backgrounds: J.
+        seed: As of a protocol: decides the latents.
+        names: The foreground's and the background's layer.
+        tolerance: For foregrounds without alpha, whose matte is keyed against `BACKDROP`: largest difference that still is backdrop, on the
+            scale of [-1, 1].
+    """
+    front, back = names
+    first = Protocol(seed=seed).seeds().start
+    fg_seeds, bg_seeds = range(first, first + foregrounds), range(first, first + backgrounds)
+    stages = composer.layers({front: [k for k in fg_seeds for _ in bg_seeds], back: list(bg_seeds) * foregrounds})
+    size = stages.output.shape[-2:]
+    outputs = stages.output.reshape(foregrounds, backgrounds, 3, *size).numpy()
+    objects = stages.layers[front][::backgrounds].numpy()  # (K, 3 or 4, H, W)
+    places = stages.layers[back][:backgrounds, :3].numpy()
+    if objects.shape[1] == 4:
+        mattes, held_against = (objects[:, 3] + 1) / 2, "the foreground's own alpha"
+    else:
+        mattes = key_matte(objects, tuple(value / 127.5 - 1 for value in BACKDROP), tolerance)  # type: ignore[arg-type]
+        held_against = f"the foreground keyed against its backdrop {BACKDROP}, tolerance {tolerance * 127.5:.0f} of 255"
+    numbers = asdict(separation(outputs, places, mattes, real_contrast=None if real is None else real_contrast(real)))
+    shown = three_channels(to_uint8(torch.from_numpy(objects))).float().numpy() / 127.5 - 1
+    grid = torch.from_numpy(swap_grid(outputs, shown, places))
+    return Separated(numbers | {"reference_matte": held_against}, grid, backgrounds + 1)
+
+
+def real_contrast(real: Packed, count: int = 1000) -> float | None:
+    """`boundary_contrast` of a pack's pictures with their mattes; None where the pack has none."""
+    if real.fourth_channel != "matte":
+        return None
+    pixels = real.batch(np.arange(min(count, len(real))), channels=4).numpy()
+    return boundary_contrast(pixels[:, :3], pixels[:, 3] / 255)

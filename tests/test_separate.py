@@ -1,0 +1,79 @@
+"""Separation of a composer in use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mitlgan.data.writer import PackWriter
+from mitlgan.separate import separate
+
+SIDE = 24
+
+
+def picture(seed: int, kind: int) -> Tensor:
+    return torch.rand(3, SIDE, SIDE, generator=torch.Generator().manual_seed(2 * seed + kind)) * 2 - 1
+
+
+def disc(seed: int) -> Tensor:
+    down, across = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+    return (torch.hypot(down - 10.0 - seed % 4, across - 11.0 - seed % 3) < 7).float()
+
+
+class Paste:
+    """A perfect composer over foregrounds with alpha or on a white backdrop."""
+
+    def __init__(self, alpha: bool, opacity: float = 1.0) -> None:
+        self.alpha, self.opacity = alpha, opacity
+
+    def layers(self, seeds: Mapping[str, Sequence[int]]) -> SimpleNamespace:
+        mattes = torch.stack([disc(seed) for seed in seeds["fg"]])[:, None]
+        fronts = torch.stack([picture(seed, 0) * 0.8 for seed in seeds["fg"]])
+        backs = torch.stack([picture(seed, 1) for seed in seeds["bg"]])
+        shown = mattes * self.opacity
+        output = shown * fronts + (1 - shown) * backs
+        fg = torch.cat([mattes * (fronts + 1) - 1, mattes * 2 - 1], 1) if self.alpha else mattes * fronts + (1 - mattes)
+        return SimpleNamespace(layers={"fg": fg, "bg": backs}, output=output)
+
+
+@pytest.mark.parametrize("alpha", [True, False])
+def test_a_perfect_composer_scores_perfectly(alpha: bool) -> None:
+    found = separate(Paste(alpha), foregrounds=5, backgrounds=6)
+    numbers = found.numbers
+    assert numbers["matte_iou"] == pytest.approx(1)
+    assert numbers["compositionality"] == pytest.approx(1)
+    assert (numbers["leak_b_to_f"], numbers["leak_f_to_b"]) == pytest.approx((0, 0), abs=1e-9)
+    assert (numbers["foregrounds"], numbers["backgrounds"]) == (5, 6)
+    assert ("alpha" in numbers["reference_matte"]) == alpha
+    assert ("tolerance 13 of 255" in numbers["reference_matte"]) != alpha
+    assert found.grid.shape == (6 * 7, 3, SIDE, SIDE)
+    assert found.columns == 7
+    json.dumps(numbers, allow_nan=False)
+
+
+def test_a_background_that_shows_through_is_told() -> None:
+    assert separate(Paste(True, opacity=0.5), foregrounds=5, backgrounds=6).numbers["leak_b_to_f"] == pytest.approx(0.25)
+
+
+def test_seeds_choose_the_layers() -> None:
+    first, again, other = (separate(Paste(True, 0.9), foregrounds=3, backgrounds=3, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(first.grid, again.grid)
+    assert not torch.equal(first.grid, other.grid)
+
+
+def test_boundaries_are_held_against_real_scenes(tmp_path: Path) -> None:
+    made = Paste(True).layers({"fg": range(100, 140), "bg": range(100, 140)})
+    pixels = torch.cat([made.output, made.layers["fg"][:, 3:]], 1)
+    with PackWriter(tmp_path / "scenes.npy", SIDE, "matte") as writer:
+        for scene in pixels.add(1).mul(127.5).round().to(torch.uint8).numpy():
+            writer.append(np.ascontiguousarray(scene), {"name": "x", "sha256": "0", "width": SIDE, "height": SIDE})
+        real = writer.publish(resize="none", crop="none", licence="none", made_by={}, skipped=[])
+    assert separate(Paste(True), real, foregrounds=6, backgrounds=4).numbers["boundary_ratio"] == pytest.approx(1, abs=0.1)
+    assert separate(Paste(True), None, foregrounds=6, backgrounds=4).numbers["boundary_ratio"] is None

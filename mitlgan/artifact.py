@@ -231,3 +231,13 @@ def _require_same_form(path: Path, expected: Mapping[str, Tensor], found: Mappin
             raise ArtifactError(
                 f"{path}: tensor {name} is {tensor.dtype} {tuple(tensor.shape)}, the card's network has {expected[name].dtype} {tuple(expected[name].shape)}"
             )
+
+
+def record_metrics(path: Path, metrics: dict[str, Any]) -> None:
+    """Write figures into an artifact's card; its tensors stay as they are.
+
+    Raises:
+        ArtifactError: Not an artifact.
+    """
+    network, card = load(path)
+    save(path, network, card.model_copy(update={"metrics": metrics}))

@@ -9,17 +9,10 @@ from typing import Annotated
 import typer
 
 from mitlgan import __version__
-from mitlgan.cli import data, looking, stages
+from mitlgan.cli import data, looking, options, stages
 from mitlgan.errors import MitlganError
 
-app = typer.Typer(
-    name="mitlgan",
-    help="Compose generators: pretrain layers, freeze them, fuse and translate them into scenes, compare honestly with a plain WGAN.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = options.group("Compose generators: pretrain layers, freeze them, fuse and translate them into scenes, compare honestly with a plain WGAN.")
 
 
 def _version(asked: bool) -> None:
@@ -33,6 +26,7 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
     pass
 
 
+app.add_typer(stages.pretrain_app, name="pretrain")
 for name, command in stages.COMMANDS.items():
     app.command(name)(command)
 for name, command in looking.COMMANDS.items():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from mitlgan.progress import Reporter
@@ -28,6 +29,29 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; a
 Extractor = Annotated[str | None, typer.Option("--extractor", metavar="NAME", help="inception, efficientnet-lite0 or timm:NAME. Default: the recipe's.")]
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="The extractor's weights, if they are not where it looks.")]
 Samples = Annotated[int | None, typer.Option("-n", "--samples", metavar="N", help="Images evaluated. Default: the recipe's.", min=2)]
+
+
+class Group(TyperGroup):
+    """Typer's group, whose help option is False when it is not given, not None: to check a None, typer would load pydantic for every help page."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.default = False
+        return option
+
+
+def group(explained: str) -> typer.Typer:
+    """A group of commands with this project's manners."""
+    return typer.Typer(
+        cls=Group,
+        help=explained,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,  # its options would load pydantic for every help page
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
 
 
 def recipe_from(name: str | None, default: str, *, data: str | None, seed: int | None, settings: list[str] | None) -> Recipe:

@@ -20,14 +20,6 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 
 
-class PretrainRole(str, Enum):
-    """Which pictures a generator learns."""
-
-    fg = "fg"
-    bg = "bg"
-    scene = "scene"
-
-
 class Baseline(str, Enum):
     """What a composition is compared with."""
 
@@ -48,32 +40,36 @@ class Start(str, Enum):
     pretrained = "pretrained"
 
 
-def pretrain(
-    role: Annotated[PretrainRole, typer.Argument(help="fg: objects; bg: places; scene: both, a plain GAN.")],
-    data: options.Data = None,
-    recipe: options.RecipeName = None,
-    settings: options.Settings = None,
-    out: options.Out = RUNS,
-    device: options.Device = "auto",
-    seed: options.Seed = None,
-    start: Annotated[Path | None, typer.Option("--from", metavar="ARTIFACT", help="Begin with these weights.")] = None,
-    threads: options.Threads = None,
-    dry_run: options.DryRun = False,
-    as_json: options.Json = False,
-) -> None:
-    """Train a generator on one kind of pictures and freeze it."""
-    from mitlgan import stages
-    from mitlgan.errors import UsageError
+def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
+    """The command of one role: a command each, so that its help needs no argument to be checked."""
 
-    default = "demo/wgan" if role is PretrainRole.scene else f"demo/pretrain_{role.value}"
-    chosen = options.recipe_from(recipe, default, data=data, seed=seed, settings=settings)
-    if chosen.command != "pretrain" or chosen.role != role.value:
-        raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `pretrain {role.value}`")
-    if dry_run:
-        return _dry_run(chosen, as_json)
-    with options.environment(device, f"pretrain {role.value}", out, threads) as environment:
-        run = stages.pretrain(chosen, environment, start=start)
-    return _finished(run, as_json)
+    def pretrain(
+        data: options.Data = None,
+        recipe: options.RecipeName = None,
+        settings: options.Settings = None,
+        out: options.Out = RUNS,
+        device: options.Device = "auto",
+        seed: options.Seed = None,
+        start: Annotated[Path | None, typer.Option("--from", metavar="ARTIFACT", help="Begin with these weights.")] = None,
+        threads: options.Threads = None,
+        dry_run: options.DryRun = False,
+        as_json: options.Json = False,
+    ) -> None:
+        from mitlgan import stages
+        from mitlgan.errors import UsageError
+
+        default = "demo/wgan" if role == "scene" else f"demo/pretrain_{role}"
+        chosen = options.recipe_from(recipe, default, data=data, seed=seed, settings=settings)
+        if chosen.command != "pretrain" or chosen.role != role:
+            raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `pretrain {role}`")
+        if dry_run:
+            return _dry_run(chosen, as_json)
+        with options.environment(device, f"pretrain {role}", out, threads) as environment:
+            run = stages.pretrain(chosen, environment, start=start)
+        return _finished(run, as_json)
+
+    pretrain.__doc__ = explained
+    return pretrain
 
 
 def compose(
@@ -192,4 +188,12 @@ def _more_kimg(text: str | None) -> float:
     return value
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"pretrain": pretrain, "compose": compose, "compare": compare, "resume": resume, "demo": demo}
+pretrain_app = options.group("Train a generator on one kind of pictures and freeze it.")
+for _role, _explained in (
+    ("fg", "Train a generator on foregrounds, objects before a plain backdrop, and freeze it."),
+    ("bg", "Train a generator on backgrounds, places without an object, and freeze it."),
+    ("scene", "Train a plain GAN on whole scenes, as the baseline of a comparison is."),
+):
+    pretrain_app.command(_role)(_pretrain_command(_role, _explained))
+
+COMMANDS: dict[str, Callable[..., None]] = {"compose": compose, "compare": compare, "resume": resume, "demo": demo}

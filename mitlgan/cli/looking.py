@@ -1,0 +1,205 @@
+"""sample, evaluate, describe, doctor, bench, recipes, runs: looking at what is there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.options import finish, note
+
+if TYPE_CHECKING:
+    from mitlgan.runs import Run
+
+RUNS = Path("runs")
+recipes_app = options.group("The shipped recipes: list, read, copy, check.")
+runs_app = options.group("Runs: list, remove.")
+
+
+def sample(
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
+    count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Images.", min=1, max=1_000_000)] = 16,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the first image; the others follow.", min=0)] = 0,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the PNGs go.")] = Path("samples"),
+    layers: Annotated[bool, typer.Option("--layers", help="Also every layer, matte and fused image of a composition.")] = False,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Write images of an artifact as PNG."""
+    from mitlgan.distributed import resolve_device
+    from mitlgan.sample import load, write_samples
+
+    loaded = load(artifact, device=str(resolve_device(device)))
+    files = write_samples(loaded, range(seed, seed + count), out, every_layer=layers)
+    finish(as_json, {"grid": str(files[0]), "files": [str(file) for file in files]}, f"{files[0]}")
+
+
+def evaluate(
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
+    data: options.Data = None,
+    extractor: options.Extractor = None,
+    weights: options.Weights = None,
+    samples: options.Samples = None,
+    split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="train, validation or test of the real pictures. Default: the recipe's.")] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the measurement.", min=0)] = 0,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    record: Annotated[bool, typer.Option("--record", help="Write the figures into the artifact's card.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Measure an artifact's images against real ones: Fréchet distance, KID, precision, recall, density, coverage."""
+    from mitlgan import evaluate as evaluation
+    from mitlgan import stages
+    from mitlgan.artifact import record_metrics
+    from mitlgan.distributed import resolve_device
+    from mitlgan.recipe import changed, parse
+    from mitlgan.sample import artifact_file, load
+
+    options.use_threads(threads)
+    where = str(resolve_device(device))
+    path = artifact_file(artifact)
+    loaded = load(path, device=where)
+    recipe = parse(loaded.card.recipe, str(path))
+    if data is not None:
+        recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
+    protocol = evaluation.Protocol(
+        extractor=extractor or recipe.evaluation.extractor, samples=samples or recipe.evaluation.samples, split=split or recipe.evaluation.split, seed=seed
+    )
+    network = evaluation.open_extractor(protocol, weights=weights, device=where)
+    measured = evaluation.evaluate(loaded, stages.pictures(recipe, protocol.split), protocol, network=network)
+    numbers = evaluation.headline(measured)
+    if record:
+        record_metrics(path, measured)
+        note(f"{path}: the figures are in its card now")
+    text = "\n".join([f"{measured['frechet']['name']:<28} {numbers['fd']:.2f}", f"{'KID':<28} {numbers['kid']:.4f} +- {numbers['kid_std']:.4f}"])
+    finish(as_json, measured, text)
+
+
+def describe(
+    target: Annotated[str, typer.Argument(metavar="RECIPE|ARTIFACT", help="A recipe's name or file, an artifact or a run.")],
+    as_json: options.Json = False,
+) -> None:
+    """Count parameters and multiply-accumulates of a recipe's or an artifact's networks."""
+    from mitlgan.describe import describe as described
+
+    values = described(target)
+    lines = [f"{values['name']}: {values['kind']}, {values['size_px']} px", f"{'':<12}{'parameters':>14}{'trainable':>14}{'multiply-accumulates':>24}"]
+    for name, part in [*values["networks"].items(), ("total", values["total"])]:
+        lines.append(f"{name:<12}{part['parameters']:>14,}{part['trainable']:>14,}{part['multiply_accumulates']:>24,}")
+    finish(as_json, values, "\n".join(lines))
+
+
+def doctor(as_json: options.Json = False) -> None:
+    """Name device, threads, torch, measured speed, and what is missing."""
+    from mitlgan.doctor import examine
+
+    found = examine()
+    finish(as_json, found, "\n".join(f"{key:<24} {value}" for key, value in found.items()))
+
+
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions.")] = False,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """Measure loading, critic update and loop overhead against plain hand-written code, side by side."""
+    from mitlgan.bench import lines, run
+
+    options.use_threads(threads)
+    found = run(quick=quick)
+    finish(as_json, found, "\n".join(lines(found)))
+
+
+@recipes_app.command("ls")
+def recipes_ls(as_json: options.Json = False) -> None:
+    """List the shipped recipes."""
+    from mitlgan import recipe
+
+    found = {name: _first_comment(recipe.find(name)) for name in recipe.names()}
+    finish(as_json, {"recipes": found}, "\n".join(f"{name:<24} {comment}" for name, comment in found.items()))
+
+
+@recipes_app.command("cat")
+def recipes_cat(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: options.Json = False) -> None:
+    """Print a recipe with its comments."""
+    from mitlgan import recipe
+
+    text = recipe.find(name).read_text(encoding="utf-8")
+    finish(as_json, {"name": name, "text": text}, text.rstrip("\n"))
+
+
+@recipes_app.command("cp")
+def recipes_cp(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="Must not exist.")],
+    as_json: options.Json = False,
+) -> None:
+    """Copy a recipe, to change it."""
+    from mitlgan import recipe
+    from mitlgan.errors import UsageError
+    from mitlgan.files import disk_errors
+
+    source = recipe.find(name)
+    place = target / source.name if target.is_dir() else target
+    if place.exists():
+        raise UsageError(f"{place}: exists already; choose another name")
+    with disk_errors(place):
+        shutil.copyfile(source, place)
+    finish(as_json, {"file": str(place)}, str(place))
+
+
+@recipes_app.command("validate")
+def recipes_validate(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE")], settings: options.Settings = None, as_json: options.Json = False
+) -> None:
+    """Check a recipe as training would."""
+    from mitlgan.describe import describe_recipe
+    from mitlgan.recipe import load, plain
+
+    recipe = load(name, settings or [])
+    described = describe_recipe(recipe)
+    finish(as_json, {"valid": True, "recipe": plain(recipe), "total": described["total"]}, f"{name}: valid, {described['total']['trainable']:,} trainable parameters")
+
+
+@runs_app.command("ls")
+def runs_ls(out: options.Out = RUNS, as_json: options.Json = False) -> None:
+    """List the runs of this folder, the newest last."""
+    from mitlgan import runs
+
+    found = [_run_row(run) for run in runs.find(out)]
+    lines = [f"{row['run']:<44} {row['state']:<8} {row['kimg']:>10.1f} kimg" for row in found]
+    finish(as_json, {"runs": found}, "\n".join(lines) if lines else f"no runs under {out}")
+
+
+@runs_app.command("rm")
+def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")], as_json: options.Json = False) -> None:
+    """Delete a run that no process works on."""
+    from mitlgan import runs
+    from mitlgan.files import locked
+
+    found = runs.at(run)
+    with locked(found.path):
+        runs.remove(found)
+    finish(as_json, {"removed": str(run)}, f"{run}: removed")
+
+
+def _run_row(run: Run) -> dict[str, Any]:
+    status = run.status()
+    return {
+        "run": str(run.path),
+        "state": status.get("state", "empty"),
+        "kimg": float(status.get("kimg") or 0.0),
+        "artifact": str(run.artifact) if run.artifact else None,
+    }
+
+
+def _first_comment(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    return first.removeprefix("# ") if first.startswith("#") else ""
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"sample": sample, "evaluate": evaluate, "describe": describe, "doctor": doctor, "bench": bench}

@@ -1,0 +1,66 @@
+"""doctor: what this machine offers, measured where it matters."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from typing import Any
+
+import torch
+
+import mitlgan
+from mitlgan import recipe
+from mitlgan.data.cache import cache_dir
+from mitlgan.distributed import resolve_device
+from mitlgan.metrics.features import extractor
+from mitlgan.errors import MitlganError
+
+SGEMM_SIDE = 1024
+
+
+def examine() -> dict[str, Any]:
+    """Facts by name; every figure is measured now."""
+    device = resolve_device("auto")
+    return {
+        "mitlgan": mitlgan.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": _device_name(device),
+        "cpu cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "sgemm GFLOP/s": round(sgemm_gflops(device), 1),
+        "cache": str(cache_dir()),
+        "recipes": f"{len(recipe.names())} in {recipe.shipped('recipes')}",
+        "pretrained": f"{len(list(recipe.shipped('pretrained').rglob('*.safetensors')))} in {recipe.shipped('pretrained')}",
+        "efficientnet-lite0": _weights("efficientnet-lite0"),
+        "inception": _weights("inception"),
+    }
+
+
+def sgemm_gflops(device: torch.device, repeats: int = 9) -> float:
+    """Billions of float32 operations per second of a square matrix product; the median of several."""
+    a = torch.rand(SGEMM_SIDE, SGEMM_SIDE, device=device)
+    b = torch.rand(SGEMM_SIDE, SGEMM_SIDE, device=device)
+    times = []
+    for _ in range(repeats + 2):
+        started = time.perf_counter()
+        product = a @ b
+        product[0, 0].item()  # waits for a GPU
+        times.append(time.perf_counter() - started)
+    return 2 * SGEMM_SIDE**3 / sorted(times[2:])[repeats // 2] / 1e9
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name()})"
+    return f"{device.type} ({platform.machine()})"
+
+
+def _weights(name: str) -> str:
+    """Whether an extractor's weights are at hand; nothing is downloaded."""
+    try:
+        extractor(name, download=False)
+    except MitlganError as error:
+        return f"absent: {error}"
+    return "found"

@@ -6,15 +6,23 @@ is a bug and ends with 1.
 
 from __future__ import annotations
 
+LONGEST = 2000
+
 
 class MitlganError(Exception):
     """Base of all errors that are reported in one line.
 
     Args:
-        message: One line that starts with the option or file concerned and says what to do.
+        message: One line that starts with the option or file concerned and says what to do. Names that come from files may hold anything: whatever
+            is not printable is escaped, and the middle of a very long message is left out, so that a terminal shows one line as it is meant.
     """
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        if len(message) > LONGEST:
+            message = f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"
+        super().__init__("".join(sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode() for sign in message))
 
 
 class UsageError(MitlganError):
@@ -47,7 +55,7 @@ class NanError(MitlganError):
     exit_code = 6
 
 
-class Stopped(MitlganError):
+class Stopped(MitlganError):  # noqa: N818  (no error: what was asked for)
     """Stopped by a signal, after saving.
 
     Args:

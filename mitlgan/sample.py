@@ -72,7 +72,7 @@ class Artifact:
         z = self.latents(seeds)
         if len(z) == 0:
             raise UsageError("seeds: none given; give at least one")
-        for part in z.split(CHUNK):
+        for part in torch.split(z, CHUNK):
             yield stages_of(self.network, part.to(self.device), self.card.role)
 
 

@@ -44,7 +44,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     bad = first_not_finite(plain)
     if bad is not None:
         raise ArtifactError(f"{path}: {bad} holds a value that is not finite; nothing was written")
-    metadata = {"mitlgan": json.dumps({**header, "tensors_sha256": tensors_sha256(plain)}, sort_keys=True, allow_nan=False)}
+    # Keys keep their order: a composer's layers are in the order of their latents and of the fusion's channels.
+    metadata = {"mitlgan": json.dumps({**header, "tensors_sha256": tensors_sha256(plain)}, allow_nan=False)}
     write_atomically(path, safetensors.torch.save(plain, metadata))
 
 

@@ -29,7 +29,8 @@ from mitlgan.sample import Artifact
 from mitlgan.sample import load as load_artifact
 from mitlgan.stages import Environment
 
-SHOWN = 16
+SHOWN = 25
+SHORT_KIMG = 10.0
 LAYER_LABELS = {"fg": "foreground", "bg": "background"}
 NO_LIMIT_KIMG = 1e6
 
@@ -269,8 +270,15 @@ def _comparison(
         protocol={"extractor": extractor.name, "samples": protocol.samples, "split": protocol.split, "resize": protocol.resize or "the extractor's",
                   "seed": protocol.seed, "data_sha256": real.content_sha256},
         real=real.batch(np.linspace(0, len(real) - 1, SHOWN).astype(np.int64)), domains=_domains(arms[0], recipe), shipped=shipped_pictures(recipe.size_px),
-        commands=[f"mitlgan compare --baseline wgan --composed {arms[0].run_dir}"], made_by=f"mitlgan {mitlgan.__version__}",
+        trust=_short_training(arms), commands=[f"mitlgan compare --baseline wgan --composed {arms[0].run_dir}"], made_by=f"mitlgan {mitlgan.__version__}",
     )  # fmt: skip
+
+
+def _short_training(arms: list[Arm]) -> list[str]:
+    shortest = min(arm.cost.kimg(total=False) or 0.0 for arm in arms)
+    if shortest >= SHORT_KIMG:
+        return []
+    return [f"The arms saw {shortest:.1f} kimg: this shows that the machinery works, and says nothing about which network is better."]
 
 
 def _domains(arm: Arm, recipe: Recipe) -> list[Domain]:

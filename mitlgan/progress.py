@@ -46,12 +46,13 @@ class PlainReporter:
         self._label = label
         self._interval_s = interval_s
         self._last = -interval_s
+        self._ended = False
 
     def update(self, values: Mapping[str, Any]) -> None:
-        """Print the state when the last line is old enough or the run has ended."""
-        now = time.monotonic()
-        if now - self._last >= self._interval_s or values.get("state") != "running":
-            self._last = now
+        """Print the state when the last line is old enough, and once when the run has ended."""
+        now, ended = time.monotonic(), values.get("state") != "running"
+        if (ended and not self._ended) or (not ended and now - self._last >= self._interval_s):
+            self._last, self._ended = now, ended
             self.say(f"{self._label}: {state_line(values)}")
 
     def say(self, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +46,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     if bad is not None:
         raise ArtifactError(f"{path}: {bad} holds a value that is not finite; nothing was written")
     # Keys keep their order: a composer's layers are in the order of their latents and of the fusion's channels.
-    metadata = {"mitlgan": json.dumps({**header, "tensors_sha256": tensors_sha256(plain)}, allow_nan=False)}
+    account = {**header, "tensors_sha256": tensors_sha256(plain)}
+    metadata = {"mitlgan": json.dumps({**account, "header_sha256": _header_sha256(account)}, allow_nan=False)}
     write_atomically(path, safetensors.torch.save(plain, metadata))
 
 
@@ -61,12 +63,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     header = read_header(path)
     try:
         tensors = safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, ValueError, KeyError, OSError, RuntimeError, OverflowError) as error:
+        bad = first_not_finite(tensors)
+        digest = tensors_sha256(tensors)
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OSError, RuntimeError, OverflowError) as error:
         raise ArtifactError(f"{path}: damaged ({_first_line(error)}); take it from its source again") from None
-    bad = first_not_finite(tensors)
     if bad is not None:
         raise ArtifactError(f"{path}: tensor {bad} holds a value that is not finite")
-    if tensors_sha256(tensors) != header.get("tensors_sha256"):
+    if digest != header.get("tensors_sha256"):
         raise ArtifactError(f"{path}: its tensors do not match their SHA-256; the file is damaged or was edited")
     return tensors, header
 
@@ -78,7 +81,10 @@ def read_header(path: Path) -> dict[str, Any]:
         ArtifactError: As `read_tensors`.
     """
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ArtifactError(f"{path}: not a file; give a .safetensors artifact")
+        size = status.st_size
         with path.open("rb") as file:
             start = file.read(128)
             _refuse_other_formats(path, start)
@@ -148,12 +154,24 @@ def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:
         header = json.loads(entries["__metadata__"]["mitlgan"])
         if not isinstance(header, dict) or not isinstance(header.get("schema_version"), int):
             raise ValueError
+        digest = header.pop("header_sha256", None)
+        whole = digest is None or digest == _header_sha256(header)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ArtifactError(f"{path}: a safetensors file without this project's card; give one that `mitlgan` wrote") from None
+    if not whole:
+        raise ArtifactError(f"{path}: its card does not match its SHA-256; the file is damaged or was edited")
     return header
 
 
+def _header_sha256(header: Mapping[str, Any]) -> str:
+    """Of all else in a header: a flipped bit there can make "bg" of "fg", or another leak for every LeakyReLU, and no tensor shows it."""
+    as_read = json.loads(json.dumps(header))  # keys are text then, and sort as such
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
+
+
 def _refuse_other_formats(path: Path, start: bytes) -> None:
+    if start[8:9] == b"{":  # safetensors; the length before it may look like the first bytes of a pickle: 640 is 80 02
+        return
     if start.startswith(b"version https://git-lfs"):
         raise ArtifactError(f"{path}: a Git-LFS pointer instead of weights; run `git lfs pull`")
     if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x1f\x8b")):

@@ -70,17 +70,17 @@ class Card(_Model):
         notes: Anything a user should know.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
     kind: Literal["generator", "composer"]
     role: Role
     size_px: Annotated[int, Field(ge=4, le=4096)]
     image_channels: Literal[1, 3, 4] = 3
-    latent_dims: dict[str, Annotated[int, Field(ge=1, le=65536)]]
+    latent_dims: Annotated[dict[str, Annotated[int, Field(ge=1, le=65536)]], Field(min_length=1, max_length=16)]
     latent_distribution: Literal["normal"] = "normal"
     value_range: tuple[float, float] = (-1.0, 1.0)
     generator: GeneratorRecipe | None = None
     composer: ComposerRecipe | None = None
-    layers: dict[str, LayerCard] = {}
+    layers: Annotated[dict[str, LayerCard], Field(max_length=16)] = {}
     recipe: dict[str, Any] = {}
     data: dict[str, Any] = {}
     kimg: float = 0.0
@@ -94,21 +94,37 @@ class Card(_Model):
     made_by: str = ""
 
 
-def network_from(card: Card) -> nn.Module:
+def network_from(card: Card, source: str) -> nn.Module:
     """The network that a card describes, with newly initialised weights.
+
+    Args:
+        card: With an architecture.
+        source: The card's file, which begins the message.
 
     Raises:
         ArtifactError: The card describes none.
     """
     try:
-        if card.kind == "generator" and card.generator is not None:
-            return networks.build_generator(card.generator, card.size_px)
-        if card.kind == "composer" and card.composer is not None and card.layers:
-            layers = {name: networks.build_generator(layer.generator, card.size_px) for name, layer in card.layers.items()}
-            return networks.build_composer(card.composer, layers, card.size_px)
+        network = _built(card)
     except MitlganError as error:
-        raise ArtifactError(f"card: describes a network that cannot be built ({error})") from None
-    raise ArtifactError(f"card: a {card.kind} without its architecture")
+        raise ArtifactError(f"{source}: its card describes a network that cannot be built ({error})") from None
+    if network is None:
+        raise ArtifactError(f"{source}: its card is that of a {card.kind} without its architecture")
+    same_latents = list(latent_dims(network, card.role).items()) == list(card.latent_dims.items())  # in the same order
+    if not same_latents or network.image_channels != card.image_channels:
+        raise ArtifactError(
+            f"{source}: its card says latent_dims {card.latent_dims} and {card.image_channels} image channels; its network has others"
+        )
+    return network
+
+
+def _built(card: Card) -> nn.Module | None:
+    if card.kind == "generator" and card.generator is not None:
+        return networks.build_generator(card.generator, card.size_px)
+    if card.kind == "composer" and card.composer is not None and card.layers:
+        layers = {name: networks.build_generator(layer.generator, card.size_px) for name, layer in card.layers.items()}
+        return networks.build_composer(card.composer, layers, card.size_px)
+    return None
 
 
 def save(path: Path, network: nn.Module, card: Card) -> None:
@@ -141,13 +157,10 @@ def load(path: Path) -> tuple[nn.Module, Card]:
     """
     card = read_card(path)
     with torch.device("meta"):
-        try:
-            expected = tensors_of(network_from(card))
-        except ArtifactError as error:
-            raise ArtifactError(f"{path}: {error}") from None
+        described = network_from(card, str(path))
     tensors, _ = read_tensors(path)
-    _require_same_form(path, expected, tensors)
-    network = network_from(card)
+    _require_same_form(path, tensors_of(described), tensors)
+    network = network_from(card, str(path))
     network.load_state_dict(tensors, strict=False)  # every tensor was compared above; only BatchNorm's unused batch counters are absent
     return network.eval().requires_grad_(False), card
 
@@ -169,7 +182,9 @@ def load_layer(path: Path, role: str, size_px: int) -> tuple[Generator, Card]:
     if role in LAYER_ROLES and card.role != LAYER_ROLES[role]:
         raise ArtifactError(f"--{role} {path}: was trained as {card.role}; give one that `mitlgan pretrain {role}` made")
     if card.size_px != size_px:
-        raise ArtifactError(f"--{role} {path}: makes {card.size_px} px, the composition {size_px} px; give one of {size_px} px or --set size_px={card.size_px}")
+        raise ArtifactError(
+            f"--{role} {path}: makes {card.size_px} px, the composition {size_px} px; give one of {size_px} px or --set size_px={card.size_px}"
+        )
     if tuple(card.value_range) != (-1.0, 1.0):
         raise ArtifactError(f"--{role} {path}: its values lie in {list(card.value_range)}; a layer must be in [-1, 1]")
     network, card = load(path)
@@ -228,9 +243,8 @@ def _require_same_form(path: Path, expected: Mapping[str, Tensor], found: Mappin
         if name not in expected:
             raise ArtifactError(f"{path}: tensor {name} is none of the network's")
         if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
-            raise ArtifactError(
-                f"{path}: tensor {name} is {tensor.dtype} {tuple(tensor.shape)}, the card's network has {expected[name].dtype} {tuple(expected[name].shape)}"
-            )
+            wanted = f"{expected[name].dtype} {tuple(expected[name].shape)}"
+            raise ArtifactError(f"{path}: tensor {name} is {tensor.dtype} {tuple(tensor.shape)}, the card's network has {wanted}")
 
 
 def record_metrics(path: Path, metrics: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from mitlgan import artifact, networks
 from mitlgan.artifact import Card
-from mitlgan.recipe import GeneratorRecipe, Recipe, load, parse
+from mitlgan.recipe import GeneratorRecipe, Recipe, load
 
 THESIS_LAYERS = ("fg", "bg")
 
@@ -30,8 +30,9 @@ def describe(target: str) -> dict[str, Any]:
 
     path = Path(target)
     if path.suffix == ".safetensors" or (path.is_dir() and not (path / "recipes").is_dir()):
-        card = artifact.read_card(artifact_file(path))
-        return {**_described_card(card), "card": card.model_dump(mode="json", exclude_none=True)}
+        file = artifact_file(path)
+        card = artifact.read_card(file)
+        return {**_described_card(card, str(file)), "card": card.model_dump(mode="json", exclude_none=True)}
     return describe_recipe(load(target))
 
 
@@ -43,8 +44,8 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorRecipe] | None
         layers: Generators of a composition's layers; by default two of the thesis' family at the recipe's size, as the thesis has.
 
     Returns:
-        `networks`: for each, `parameters` (BatchNorm statistics counted, as the thesis does), `trainable`, `multiply_accumulates` of one forward image
-        and `rows` (name, type, output shape, parameters); `total`: the generator or composer as a whole, without the critic.
+        `networks`: for each, `parameters` (BatchNorm statistics counted, as the thesis does), `trainable`, `multiply_accumulates` of one forward
+        image and `rows` (name, type, output shape, parameters); `total`: the generator or composer as a whole, without the critic.
     """
     with torch.device("meta"):
         critic = networks.build_critic(recipe.critic, recipe.size_px)
@@ -70,10 +71,10 @@ def thesis_generator(size_px: int) -> GeneratorRecipe:
     return GeneratorRecipe(latent_dim=1536, widths=tuple(widths))
 
 
-def _described_card(card: Card) -> dict[str, Any]:
+def _described_card(card: Card, source: str) -> dict[str, Any]:
     with torch.device("meta"):
-        network = artifact.network_from(card)
-    name = parse(card.recipe, "card").name if card.recipe else card.role
+        network = artifact.network_from(card, source)
+    name = card.recipe.get("name", card.role)  # as it is: a recipe that another version wrote need not be valid here
     return {"name": name, "kind": card.kind, "size_px": card.size_px, "networks": _parts(network), "total": _total(network)}
 
 
@@ -83,9 +84,7 @@ def _parts(whole: nn.Module) -> dict[str, Any]:
     modules: dict[str, tuple[str, nn.Module]] = {f"layer {name}": (f"layers.{name}.", generator) for name, generator in whole.generators.items()}
     modules |= {"fusion": ("fusion.", whole.fusion), "translator": ("translator.", whole.translator)}
     table = networks.rows(whole, (whole.latent_dim,))
-    return {
-        name: _account(module, [row for row in table if f"{row.name}.".startswith(prefix)]) for name, (prefix, module) in modules.items()
-    }
+    return {name: _account(module, [row for row in table if f"{row.name}.".startswith(prefix)]) for name, (prefix, module) in modules.items()}
 
 
 def _total(whole: nn.Module) -> dict[str, int]:

@@ -58,6 +58,15 @@ def test_agrees_with_sqrtm_on_full_rank(count: int, decay: float) -> None:
     assert frechet_distance(m1, s1, m2, s2) == pytest.approx(expected, rel=1e-8)
 
 
+def test_many_dimensions_are_taken_in_blocks() -> None:
+    a, b = features(700, 300, 2), features(800, 300, 3, 0.1)
+    lower, second = np.linalg.cholesky(moments(a)[1]), moments(b)[1]
+    np.testing.assert_allclose(np.tril(distances._congruence(lower, second)), np.tril(lower.T @ second @ lower), rtol=1e-9, atol=1e-12)
+    (m1, s1), (m2, s2) = moments(a), moments(b)
+    expected = (m1 - m2) @ (m1 - m2) + np.trace(s1 + s2 - 2 * scipy.linalg.sqrtm(s1 @ s2).real)
+    assert frechet_from_features(a, b) == pytest.approx(expected, rel=1e-8)
+
+
 @pytest.mark.parametrize(("n", "m"), [(30, 30), (30, 200), (200, 30), (64, 65)])
 def test_rank_deficient_sets_are_exact(n: int, m: int) -> None:
     a, b = features(n, 64, 4), features(m, 64, 5, 0.2)

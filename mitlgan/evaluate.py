@@ -235,9 +235,7 @@ def _sized(batches: Iterable[Tensor], real: Packed) -> Iterator[Tensor]:
         yield batch
 
 
-def _features(
-    pack: Packed, what: str, count: int, protocol: Protocol, network: Extractor, progress: Progress | None
-) -> NDArray[np.float32]:
+def _features(pack: Packed, what: str, count: int, protocol: Protocol, network: Extractor, progress: Progress | None) -> NDArray[np.float32]:
     return pack_features(pack, network, count=count, seed=protocol.seed, progress=_named(progress, what, min(count, len(pack))))
 
 
@@ -264,9 +262,7 @@ def _measured(
     }
     fewest = min(len(real_features), len(fake_features))
     # A subset as large as the set would be the same one each time, and its spread 0.
-    kernel = kid(
-        real_features, fake_features, subsets=_KID_SUBSETS, subset_size=max(2, min(_KID_SUBSET_SIZE, fewest // 2)), seed=protocol.seed
-    )
+    kernel = kid(real_features, fake_features, subsets=_KID_SUBSETS, subset_size=max(2, min(_KID_SUBSET_SIZE, fewest // 2)), seed=protocol.seed)
     suffix = "" if network.is_inception else f" ({network.name})"
     result: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,

@@ -139,9 +139,7 @@ def count_extractions(network: Extractor, monkeypatch: pytest.MonkeyPatch) -> li
     return counts
 
 
-def test_real_features_are_kept_by_content_and_protocol(
-    real: Packed, network: Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_real_features_are_kept_by_content_and_protocol(real: Packed, network: Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = count_extractions(network, monkeypatch)
     first = compare_real(real, real, QUICK, network=network)
     assert sum(counts) == 40

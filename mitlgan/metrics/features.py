@@ -37,9 +37,7 @@ class Extractor:
         size_px: What images are resized to.
     """
 
-    def __init__(
-        self, network: nn.Module, spec: NetworkSpec, *, size_px: int, resize: str, weights_sha256: str, device: torch.device
-    ) -> None:
+    def __init__(self, network: nn.Module, spec: NetworkSpec, *, size_px: int, resize: str, weights_sha256: str, device: torch.device) -> None:
         usual = resize == spec.resize
         self.name = f"{spec.name}@{size_px}" if usual else f"{spec.name}@{size_px}-{resize}"
         self.is_inception = spec.name == "inception"

@@ -20,9 +20,7 @@ def test_pasted_pictures_show_the_generators_pools_in_the_scenes_law(tmp_path: P
     # Outside its matte a pasted picture is a background of the pool, to the byte (or its mirror).
     places = demo_pack("bg", 64).pixels.astype(int)
     bare = pasted.pixels[0, 3] == 0
-    distances = [
-        np.abs(pool[:, :, bare] - pasted.pixels[0, :3, bare].T.astype(int)).sum((1, 2)).min() for pool in (places, places[..., ::-1])
-    ]
+    distances = [np.abs(pool[:, :, bare] - pasted.pixels[0, :3, bare].T.astype(int)).sum((1, 2)).min() for pool in (places, places[..., ::-1])]
     assert min(distances) == 0
     monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path))
     assert pasted_pack(64, count=40).content_sha256 == pasted.content_sha256

@@ -52,7 +52,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     loading, critic, loop = found["loading"], found["critic_update"], found["loop"]
     return [
         f"threads                   {found['threads']}",
-        f"loading                   {loading['packed_images_per_s']:,.0f} images/s packed, {loading['folder_images_per_s']:,.0f} ImageFolder: {loading['ratio']:.0f}x",
+        f"loading                   {loading['packed_images_per_s']:,.0f} images/s packed, "
+        f"{loading['folder_images_per_s']:,.0f} ImageFolder: {loading['ratio']:.0f}x",
         f"critic update             {critic['ours_ms']:.1f} ms, hand-written {critic['plain_ms']:.1f} ms: ratio {critic['ratio']:.2f}",
         f"loop overhead             {loop['overhead_fraction']:.1%} of a step",
     ]
@@ -74,8 +75,7 @@ def critic_update(rounds: int) -> dict[str, float]:
     """One WGAN-GP critic update: this project's objective and optimiser against a plain loop with the same networks."""
     recipe = load("demo/pretrain_bg")
     real = torch.rand(BATCH, 3, SIZE_PX, SIZE_PX) * 2 - 1
-    sides = [_ours(recipe, real), _plain(recipe, real)]
-    ours, plain = _in_turns(*sides, rounds)
+    ours, plain = _in_turns(_ours(recipe, real), _plain(recipe, real), rounds)
     return {"ours_ms": ours * 1e3, "plain_ms": plain * 1e3, "ratio": ours / plain}
 
 

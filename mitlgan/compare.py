@@ -180,7 +180,8 @@ def _arm(run: Run, role: str, label: str, real: Packed, protocol: Protocol, extr
     return Arm(
         name=role, label=label, role="composed" if composed else "baseline", run_dir=str(run.path), stats=list(runs.read_lines(run.stats)),
         timing=list(runs.read_lines(run.timing)), cost=_cost(loaded, run.artifact), metrics=headline(measured), layers=pixels,
-        samples=to_uint8(stage_layers.output), seeds=(int(loaded.card.recipe.get("seed", 0)),), notes=[loaded.card.notes] if loaded.card.notes else [],
+        samples=to_uint8(stage_layers.output), seeds=(int(loaded.card.recipe.get("seed", 0)),),
+        notes=[loaded.card.notes] if loaded.card.notes else [],
     )  # fmt: skip
 
 
@@ -193,7 +194,7 @@ def _cost(loaded: Artifact, path: Path) -> Cost:
     total = describe(str(path))["total"]
     trained = sum(parameter.numel() for parameter in loaded.network.parameters())
     if card.kind == "composer":
-        trained -= sum(p.numel() for generator in loaded.network.generators.values() for p in generator.parameters())  # type: ignore[operator, union-attr]
+        trained -= sum(p.numel() for generator in loaded.network.generators.values() for p in generator.parameters())  # type: ignore[operator]
     name = "composition" if card.kind == "composer" else "baseline"
     return Cost([*before, StageCost(name, card.kimg, card.seconds)], trained, total["parameters"], total["multiply_accumulates"])
 
@@ -269,8 +270,9 @@ def _comparison(
         equal=equal, unequal=unequal, environment=environment_facts(),
         protocol={"extractor": extractor.name, "samples": protocol.samples, "split": protocol.split, "resize": protocol.resize or "the extractor's",
                   "seed": protocol.seed, "data_sha256": real.content_sha256},
-        real=real.batch(np.linspace(0, len(real) - 1, SHOWN).astype(np.int64)), domains=_domains(arms[0], recipe), shipped=shipped_pictures(recipe.size_px),
-        trust=_short_training(arms), commands=[f"mitlgan compare --baseline wgan --composed {arms[0].run_dir}"], made_by=f"mitlgan {mitlgan.__version__}",
+        real=real.batch(np.linspace(0, len(real) - 1, SHOWN).astype(np.int64)), domains=_domains(arms[0], recipe),
+        shipped=shipped_pictures(recipe.size_px), trust=_short_training(arms),
+        commands=[f"mitlgan compare --baseline wgan --composed {arms[0].run_dir}"], made_by=f"mitlgan {mitlgan.__version__}",
     )  # fmt: skip
 
 
@@ -307,9 +309,14 @@ def shipped_pictures(size_px: int) -> list[Picture]:
 def environment_facts() -> Mapping[str, Any]:
     """Versions, threads and device, for a report."""
     return {
-        "mitlgan": mitlgan.__version__, "torch": torch.__version__, "python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}",
-        "cpu cores": os.cpu_count(), "threads": torch.get_num_threads(), "cuda": torch.version.cuda if torch.cuda.is_available() else "not used",
-    }  # fmt: skip
+        "mitlgan": mitlgan.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "cpu cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.version.cuda if torch.cuda.is_available() else "not used",
+    }
 
 
 def _shape(recipe: Recipe) -> str:

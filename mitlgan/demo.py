@@ -196,6 +196,3 @@ def _check(out: Path, job: Job) -> None:
     error = MitlganError(f"{job.label}: {lines[-1] if lines else 'ended without a word'} (log: {_log(out, job)})")
     error.exit_code = code if code > 0 else 1
     raise error
-
-
-

@@ -13,8 +13,8 @@ import mitlgan
 from mitlgan import recipe
 from mitlgan.data.cache import cache_dir
 from mitlgan.distributed import resolve_device
-from mitlgan.metrics.features import extractor
 from mitlgan.errors import MitlganError
+from mitlgan.metrics.features import extractor
 
 SGEMM_SIDE = 1024
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from mitlgan import artifact, networks, objectives, runs
 from mitlgan.artifact import Card, LayerCard
 from mitlgan.checkpoint import checkpoints, load_checkpoint
-from mitlgan.data.prepare import open_data
 from mitlgan.data.packed import Packed
+from mitlgan.data.prepare import open_data
 from mitlgan.distributed import World
 from mitlgan.errors import ArtifactError, MitlganError, UsageError
 from mitlgan.files import locked, remove_temporaries, write_atomically
@@ -122,7 +122,9 @@ def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> R
         _restore_threads(int(found[1].get("threads", 0)), environment)
         pixels = pictures(recipe)
         if pixels.content_sha256 != found[1].get("data_sha256"):
-            environment.reporter.say(f"warning: {recipe.data.source}: the pictures changed since this run began ({len(pixels)} now, {pixels.content_sha256[:12]})")
+            environment.reporter.say(
+                f"warning: {recipe.data.source}: the pictures changed since this run began ({len(pixels)} now, {pixels.content_sha256[:12]})"
+            )
         problem = _problem_from_checkpoint(recipe, pixels, found[1])
         return _train_and_freeze(run, recipe, problem, environment, found)
 
@@ -170,7 +172,9 @@ def layer_artifact(root: Path, role: str, size_px: int) -> Path:
     """
     path = newest_artifact(root, role, size_px) or shipped_artifact(role, size_px)
     if path is None:
-        raise ArtifactError(f"--{role}: no generator of {size_px} px under {root} or shipped; run `mitlgan pretrain {role}` first, or name an artifact")
+        raise ArtifactError(
+            f"--{role}: no generator of {size_px} px under {root} or shipped; run `mitlgan pretrain {role}` first, or name an artifact"
+        )
     return path
 
 
@@ -256,8 +260,10 @@ def _freeze(run: Run, recipe: Recipe, problem: Problem, state: TrainingState) ->
     name = "composer" if isinstance(network, Composer) else "generator"
     artifact.save(run.path / f"{name}.safetensors", network, card)
     status = run.status()
-    run.write_status({**status, "state": "done", "iteration": counters.iteration, "kimg": counters.kimg, "target_kimg": recipe.training.kimg, "eta_s": 0.0,
-                      "seconds": counters.seconds, "cpu_seconds": counters.cpu_seconds, "collapsed_at_kimg": counters.collapsed_at_kimg})  # fmt: skip
+    ended = {"state": "done", "target_kimg": recipe.training.kimg, "eta_s": 0.0}
+    run.write_status(
+        {**status, **ended, **{key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg")}}
+    )
 
 
 def _proven(run: Run, layers: dict[str, LayerCard], average: Composer, trained: nn.Module) -> dict[str, LayerCard]:
@@ -270,13 +276,18 @@ def _proven(run: Run, layers: dict[str, LayerCard], average: Composer, trained: 
     after = artifact.layer_hashes(average)
     for name, digest in artifact.layer_hashes(trained).items():
         if digest != layers[name].sha256_before or after[name] != digest:
-            raise ArtifactError(f"{run.path}: frozen layer {name} moved during training ({layers[name].sha256_before[:12]} -> {digest[:12]}); no artifact was written")
+            raise ArtifactError(
+                f"{run.path}: frozen layer {name} moved during training ({layers[name].sha256_before[:12]} -> {digest[:12]}); no artifact was written"
+            )
     return {name: layer.model_copy(update={"sha256_after": after[name]}) for name, layer in layers.items()}
 
 
 def _layer_card(card: Card, digest: str) -> LayerCard:
     assert card.generator is not None
-    account = {"recipe": card.recipe.get("name", ""), **{key: getattr(card, key) for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit")}}
+    account = {
+        "recipe": card.recipe.get("name", ""),
+        **{key: getattr(card, key) for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit")},
+    }
     return LayerCard(role=card.role, generator=card.generator, sha256_before=digest, sha256_after="", card=json.loads(json.dumps(account)))
 
 

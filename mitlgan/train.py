@@ -273,9 +273,15 @@ class Loop:
             images = self.recipe.training.batch * self.problem.objective.critic_steps
             overhead = 1 - self.watch.computing / seconds
             timing.write(
-                {"iteration": counters.iteration, "kimg": counters.kimg, "seconds": round(counters.seconds, 4), "cpu_seconds": round(counters.cpu_seconds, 4),
-                 "images_per_s": round(images / seconds, 2), "overhead_fraction": round(overhead, 4)}
-            )  # fmt: skip
+                {
+                    "iteration": counters.iteration,
+                    "kimg": counters.kimg,
+                    "seconds": round(counters.seconds, 4),
+                    "cpu_seconds": round(counters.cpu_seconds, 4),
+                    "images_per_s": round(images / seconds, 2),
+                    "overhead_fraction": round(overhead, 4),
+                }
+            )
         self.watch.computing = 0.0
 
     def tell(self, state: str, values: Mapping[str, Any] | None = None) -> None:
@@ -310,9 +316,9 @@ class Loop:
         """Name batch and image size when memory gave out (FAULTS 12); anything else is a bug and stays as it is."""
         text = str(error).lower()
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "out of memory" in text or "can't allocate memory" in text:
-            return ResourceError(
-                f"training.batch: out of memory with {self.recipe.training.batch} images of {self.recipe.size_px} px; try half: --set training.batch={max(1, self.recipe.training.batch // 2)}"
-            )
+            batch, size_px = self.recipe.training.batch, self.recipe.size_px
+            advice = f"try half: --set training.batch={batch // 2}" if batch >= 4 else "try a smaller size_px or narrower networks"
+            return ResourceError(f"training.batch: out of memory with {batch} images of {size_px} px; {advice}")
         return error
 
 

@@ -44,7 +44,9 @@ def evaluate(
     extractor: options.Extractor = None,
     weights: options.Weights = None,
     samples: options.Samples = None,
-    split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="train, validation or test of the real pictures. Default: the recipe's.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NAME", help="train, validation or test of the real pictures. Default: the recipe's.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the measurement.", min=0)] = 0,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -67,7 +69,10 @@ def evaluate(
     if data is not None:
         recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
     protocol = evaluation.Protocol(
-        extractor=extractor or recipe.evaluation.extractor, samples=samples or recipe.evaluation.samples, split=split or recipe.evaluation.split, seed=seed
+        extractor=extractor or recipe.evaluation.extractor,
+        samples=samples or recipe.evaluation.samples,
+        split=split or recipe.evaluation.split,
+        seed=seed,
     )
     network = evaluation.open_extractor(protocol, weights=weights, device=where)
     measured = evaluation.evaluate(loaded, stages.pictures(recipe, protocol.split), protocol, network=network)
@@ -87,7 +92,10 @@ def describe(
     from mitlgan.describe import describe as described
 
     values = described(target)
-    lines = [f"{values['name']}: {values['kind']}, {values['size_px']} px", f"{'':<12}{'parameters':>14}{'trainable':>14}{'multiply-accumulates':>24}"]
+    lines = [
+        f"{values['name']}: {values['kind']}, {values['size_px']} px",
+        f"{'':<12}{'parameters':>14}{'trainable':>14}{'multiply-accumulates':>24}",
+    ]
     for name, part in [*values["networks"].items(), ("total", values["total"])]:
         lines.append(f"{name:<12}{part['parameters']:>14,}{part['trainable']:>14,}{part['multiply_accumulates']:>24,}")
     finish(as_json, values, "\n".join(lines))
@@ -162,7 +170,11 @@ def recipes_validate(
 
     recipe = load(name, settings or [])
     described = describe_recipe(recipe)
-    finish(as_json, {"valid": True, "recipe": plain(recipe), "total": described["total"]}, f"{name}: valid, {described['total']['trainable']:,} trainable parameters")
+    finish(
+        as_json,
+        {"valid": True, "recipe": plain(recipe), "total": described["total"]},
+        f"{name}: valid, {described['total']['trainable']:,} trainable parameters",
+    )
 
 
 @runs_app.command("ls")

@@ -26,7 +26,9 @@ Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Decides e
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU threads; results are equal to the bit for equal N.", min=1)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be done, write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; all else on stderr.")]
-Extractor = Annotated[str | None, typer.Option("--extractor", metavar="NAME", help="inception, efficientnet-lite0 or timm:NAME. Default: the recipe's.")]
+Extractor = Annotated[
+    str | None, typer.Option("--extractor", metavar="NAME", help="inception, efficientnet-lite0 or timm:NAME. Default: the recipe's.")
+]
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="The extractor's weights, if they are not where it looks.")]
 Samples = Annotated[int | None, typer.Option("-n", "--samples", metavar="N", help="Images evaluated. Default: the recipe's.", min=2)]
 
@@ -35,6 +37,7 @@ class Group(TyperGroup):
     """Typer's group, whose help option is False when it is not given, not None: to check a None, typer would load pydantic for every help page."""
 
     def get_help_option(self, ctx: Any) -> Any:
+        """The parser's own help option, with a default that needs no check."""
         option = super().get_help_option(ctx)
         if option is not None:
             option.default = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 
 
-class Baseline(str, Enum):
+class Baseline(StrEnum):
     """What a composition is compared with."""
 
     wgan = "wgan"
 
 
-class Equal(str, Enum):
+class Equal(StrEnum):
     """What both arms of a comparison get alike."""
 
     kimg = "kimg"
     seconds = "seconds"
 
 
-class Start(str, Enum):
+class Start(StrEnum):
     """What the demo starts from."""
 
     scratch = "scratch"
@@ -73,7 +73,9 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
 
 
 def compose(
-    fg: Annotated[Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Foreground generator. Default: the newest run's, else the shipped one.")] = None,
+    fg: Annotated[
+        Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Foreground generator. Default: the newest run's, else the shipped one.")
+    ] = None,
     bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Background generator, likewise.")] = None,
     data: options.Data = None,
     recipe: options.RecipeName = None,
@@ -101,7 +103,9 @@ def compose(
 
 
 def compare(
-    baseline: Annotated[Baseline, typer.Option("--baseline", help="wgan: the same generator family, critic and settings, on the scenes alone.")] = Baseline.wgan,
+    baseline: Annotated[
+        Baseline, typer.Option("--baseline", help="wgan: the same generator family, critic and settings, on the scenes alone.")
+    ] = Baseline.wgan,
     composed: Annotated[Path | None, typer.Option("--composed", metavar="RUN", help="A composition's run. Default: the newest.")] = None,
     baseline_run: Annotated[Path | None, typer.Option("--baseline-run", metavar="RUN", help="Take this trained baseline.")] = None,
     equal: Annotated[Equal, typer.Option("--equal", help="What both arms get alike in this stage.")] = Equal.kimg,
@@ -118,7 +122,13 @@ def compare(
     from mitlgan import compare as comparing
 
     plan = comparing.Plan(
-        composed=composed, baseline_run=baseline_run, equal=equal.value, count_pretraining=count_pretraining, extractor=extractor, weights=weights, samples=samples
+        composed=composed,
+        baseline_run=baseline_run,
+        equal=equal.value,
+        count_pretraining=count_pretraining,
+        extractor=extractor,
+        weights=weights,
+        samples=samples,
     )
     with options.environment(device, f"baseline {baseline.value}", out, threads) as environment:
         result = comparing.compare(plan, environment)
@@ -142,8 +152,12 @@ def resume(
 
 def demo(
     quick: Annotated[bool, typer.Option("--quick", help="A look at the machinery in about a minute; the pictures will be poor.")] = False,
-    start: Annotated[Start, typer.Option("--from", help="pretrained: take the shipped generators, train composition and baseline only.")] = Start.scratch,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the demo's runs and report go; a second call goes on there.")] = Path("mitlgan-demo"),
+    start: Annotated[
+        Start, typer.Option("--from", help="pretrained: take the shipped generators, train composition and baseline only.")
+    ] = Start.scratch,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the demo's runs and report go; a second call goes on there.")] = Path(
+        "mitlgan-demo"
+    ),
     as_json: options.Json = False,
 ) -> None:
     """Pretrain both layers, compose, compare, at 32 px on the demo pictures; ends with the report's path."""
@@ -170,7 +184,10 @@ def _dry_run(recipe: Recipe, as_json: bool) -> None:
     described = describe_recipe(recipe)
     values = {"recipe": plain(recipe), "pictures": len(pixels), "data_sha256": pixels.content_sha256, "generator_updates": updates, **described}
     total = described["total"]
-    text = f"{recipe.command} {recipe.role}: {len(pixels)} pictures of {recipe.size_px} px, {updates} generator updates, {total['trainable']:,} trainable parameters; nothing was written"
+    text = (
+        f"{recipe.command} {recipe.role}: {len(pixels)} pictures of {recipe.size_px} px, {updates} generator updates, "
+        f"{total['trainable']:,} trainable parameters; nothing was written"
+    )
     finish(as_json, values, text)
 
 

@@ -24,9 +24,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ResourceError(f"{path}: no space left on the disk; free some and run `mitlgan resume`") from None
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EIO, errno.EFBIG, errno.EMFILE):
-            raise ResourceError(f"{path}: cannot be written ({error.strerror}); choose another place with --out") from None
-        raise
+        raise ResourceError(f"{path}: cannot be written ({error.strerror or error}); choose another place with --out") from None
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

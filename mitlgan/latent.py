@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -36,9 +37,16 @@ def latents(seeds: Sequence[int] | Mapping[str, Sequence[int]], dims: Mapping[st
         raise UsageError("seeds: every layer needs as many as the others")
     columns = []
     for name, dim in dims.items():
-        for seed in per_layer[name]:
-            if not 0 <= seed < SEED_LIMIT:
-                raise UsageError(f"seed {seed}: must be a whole number from 0 to 2^63 - 1")
-        rows = [torch.randn(dim, generator=stream(int(seed), f"latent/{name}")) for seed in per_layer[name]]
+        rows = [torch.randn(dim, generator=stream(_whole(seed), f"latent/{name}")) for seed in per_layer[name]]
         columns.append(torch.stack(rows) if rows else torch.empty(0, dim))
     return torch.cat(columns, dim=1)
+
+
+def _whole(seed: int) -> int:
+    try:
+        number = operator.index(seed)  # also of numpy and torch; 1.5 is refused, not cut to 1
+    except TypeError:
+        number = -1
+    if not 0 <= number < SEED_LIMIT:
+        raise UsageError(f"seed {seed if abs(number) < 10**40 else '...'}: must be a whole number from 0 to 2^63 - 1")
+    return number

@@ -120,12 +120,15 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The objects of a `.jsonl` file; a torn last line is left out."""
     try:
-        with path.open() as file:
+        with path.open(errors="replace") as file:  # after a power cut a line may hold anything
             for line in file:
                 try:
-                    yield json.loads(line)
+                    value = json.loads(line)
                 except ValueError:
                     return
+                if not isinstance(value, dict):
+                    return
+                yield value
     except OSError:
         return
 

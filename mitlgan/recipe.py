@@ -11,7 +11,8 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -21,6 +22,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mitlgan.errors import UsageError
 
 SCHEMA_VERSION = 1
+LIMIT_BYTES = 1_000_000
+REACHABLE_PX = tuple(4 * 2**doublings for doublings in range(1, 9))
+
+UNREADABLE = (ValueError, RecursionError, OverflowError)  # what tomllib raises; a number of 5,000 digits is a plain ValueError
 
 Role = Literal["fg", "bg", "scene"]
 Filter = Literal["lanczos", "bicubic", "bilinear", "box", "nearest"]
@@ -56,7 +61,7 @@ class GeneratorRecipe(_Model):
         widths: Channels at 4, 8, 16, ... px; the last convolution, to the image, is implied, so the image has 4 * 2^len(widths) px.
         activation: Of the last layer.
         leak: Negative slope of LeakyReLU.
-        image_channels: 3 for RGB.
+        image_channels: 3 for RGB, 4 for premultiplied RGB and alpha, which the pictures must have.
     """
 
     kind: Literal["thesis"] = "thesis"
@@ -64,7 +69,7 @@ class GeneratorRecipe(_Model):
     widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (96, 48, 24, 12, 6)
     activation: Literal["tanh", "relu"] = "tanh"
     leak: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
-    image_channels: Literal[1, 3, 4] = 3
+    image_channels: Literal[3, 4] = 3
 
 
 class CriticRecipe(_Model):
@@ -87,7 +92,7 @@ class CriticRecipe(_Model):
     kernel: Annotated[int, Field(ge=1, le=31)] = 5
     leak: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
     normalisation: Literal["none", "batch"] = "none"
-    image_channels: Literal[1, 3, 4] = 3
+    image_channels: Literal[3, 4] = 3
 
     @model_validator(mode="after")
     def _one_dropout_per_convolution(self) -> Self:
@@ -227,26 +232,25 @@ class Recipe(_Model):
     def _sizes(self) -> None:
         generator = self.generator
         if generator is not None and 4 * 2 ** len(generator.widths) != self.size_px:
+            made = 4 * 2 ** len(generator.widths)
             raise ValueError(
-                f"generator.widths has {len(generator.widths)} entries, which makes {4 * 2 ** len(generator.widths)} px, not size_px = {self.size_px};"
+                f"generator.widths has {len(generator.widths)} entries, which makes {made} px, not size_px = {self.size_px};"
                 + _depth_advice(self.size_px)
             )
-        if generator is not None and generator.image_channels != self.critic.image_channels:
-            raise ValueError(
-                f"generator.image_channels is {generator.image_channels} and critic.image_channels {self.critic.image_channels}; make them equal"
-            )
+        channels = 3 if generator is None else generator.image_channels
+        if self.critic.image_channels != channels:
+            raise ValueError(f"critic.image_channels is {self.critic.image_channels}, but the images have {channels}; make them equal")
         if self.critic.kernel > self.size_px:
             raise ValueError(f"critic.kernel = {self.critic.kernel} is larger than the image, {self.size_px} px; at most {self.size_px - 1}")
         if self.size_px % 2 ** len(self.critic.widths):
             raise ValueError(f"critic.widths halves {self.size_px} px {len(self.critic.widths)} times, which is not whole; give fewer widths")
-        if self.composer is not None and self.size_px % 4:
-            raise ValueError(f"size_px = {self.size_px} is not a multiple of 4, which the translator needs")
+        if self.composer is not None and self.size_px not in REACHABLE_PX:
+            raise ValueError(f"size_px = {self.size_px} is none that a layer's generator can reach;" + _depth_advice(self.size_px))
 
 
 def _depth_advice(size_px: int) -> str:
-    for depth in range(1, 9):
-        if 4 * 2**depth == size_px:
-            return f" give {depth} widths"
+    if size_px in REACHABLE_PX:
+        return f" give {REACHABLE_PX.index(size_px) + 1} widths"
     return " size_px must be 4 * 2^n, such as 32, 64 or 128"
 
 
@@ -276,8 +280,9 @@ def find(name: str) -> Path:
         UsageError: There is none; names the closest shipped one.
     """
     path = Path(name)
-    if path.is_file():
-        return path
+    with suppress(OSError):  # such as a name too long for a file
+        if path.is_file():
+            return path
     stem = name.removeprefix("recipes/").removesuffix(".toml")
     inside = shipped("recipes") / f"{stem}.toml"
     if stem in names() and inside.is_file():
@@ -301,7 +306,7 @@ def load(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     text = _read(path)
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise UsageError(_toml_message(path, text, str(error))) from None
     for override in overrides:
         _override(values, override)
@@ -345,13 +350,14 @@ def changed(recipe: Recipe, **values: object) -> Recipe:
 
 def _read(path: Path) -> str:
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(LIMIT_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
     if raw.startswith(b"\xef\xbb\xbf"):
         raise UsageError(f"{path}:1: begins with a byte-order mark; save it as UTF-8 without one")
-    if len(raw) > 1_000_000:
-        raise UsageError(f"{path}: is {len(raw)} bytes, too large for a recipe")
+    if len(raw) > LIMIT_BYTES:
+        raise UsageError(f"{path}: larger than {LIMIT_BYTES} bytes; give a recipe")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -360,10 +366,10 @@ def _read(path: Path) -> str:
 
 
 def _toml_message(path: Path, text: str, message: str) -> str:
-    found = re.search(r"\(at line (\d+), column \d+\)", message)
-    line = found.group(1) if found else str(text.count("\n") + 1)
-    reason = re.sub(r"\s*\(at .*\)$", "", message).splitlines()[0]
-    return f"{path}:{line}: not valid TOML: {reason}"
+    found = re.search(r"\(at (?:line (\d+), column \d+|end of document)\)$", message)
+    line = "" if found is None else f":{found.group(1) or text.rstrip().count(chr(10)) + 1}"
+    reason = message if found is None else message[: found.start()].rstrip()
+    return f"{path}{line}: not valid TOML: {reason}"
 
 
 def _override(values: dict[str, Any], setting: str) -> None:
@@ -372,8 +378,9 @@ def _override(values: dict[str, Any], setting: str) -> None:
     if not equals or not all(parts):
         raise UsageError(f"--set {setting}: write it as key=value, such as training.kimg=50")
     try:
-        value: Any = tomllib.loads(f"value = {raw.strip()}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+        parsed = tomllib.loads(f"value = {raw.strip()}")
+        value: Any = parsed["value"] if len(parsed) == 1 else raw  # a line break could smuggle in a second key
+    except UNREADABLE:
         value = raw.strip()
     node: Any = values
     for part in parts[:-1]:
@@ -384,11 +391,16 @@ def _override(values: dict[str, Any], setting: str) -> None:
 
 
 def _checked(values: dict[str, Any], source: str, text: str, overrides: Sequence[str]) -> Recipe:
+    try:
+        encoded = json.dumps(values, default=lambda date: {"date": str(date)})  # no key takes a date
+    except (ValueError, RecursionError):
+        raise UsageError(f"{source}: a number too long or tables too deep for a recipe; see `mitlgan recipes cat`") from None
     version = values.get("schema_version", SCHEMA_VERSION)
     if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise UsageError(f"{source}: schema_version {version} is newer than {SCHEMA_VERSION}, which this version reads; upgrade mitlgan")
+        where = _place(["schema_version"], source, text, overrides)
+        raise UsageError(f"{where}: schema_version {_short(version)} is newer than {SCHEMA_VERSION}, which this version reads; upgrade mitlgan")
     try:
-        return Recipe.model_validate_json(json.dumps(values, default=str))
+        return Recipe.model_validate_json(encoded)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise UsageError(_validation_message(first, source, text, overrides)) from None
@@ -397,21 +409,42 @@ def _checked(values: dict[str, Any], source: str, text: str, overrides: Sequence
 def _validation_message(error: Any, source: str, text: str, overrides: Sequence[str]) -> str:
     location = [str(part) for part in error["loc"]]
     dotted = ".".join(location)
-    where = source
-    if any(setting.partition("=")[0].strip() == dotted for setting in overrides):
-        where = f"--set {dotted}"
-    elif text:
-        where = f"{source}:{_line_of(text, location)}"
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    contradiction = error["type"] == "value_error"
+    where = _place(_subject(location, reason) if contradiction else location, source, text, overrides)
     if error["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        close = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.0)
-        hint = f"; the closest known one is '{close[0]}'" if close else ""
-        return f"{where}: unknown key '{dotted}'{hint}"
+        return f"{where}: unknown key '{dotted}'{_closest(location)}"
     if error["type"] == "missing":
         return f"{where}: the key '{dotted}' is missing"
-    reason = str(error["msg"]).removeprefix("Value error, ")
-    given = "" if error["type"] in ("value_error", "missing") else f" (given: {_short(error.get('input'))})"
-    return f"{where}: {dotted + ': ' if dotted else ''}{reason}{given}".replace("\n", " ")
+    given = "" if contradiction else f" (given: {_short(error.get('input'))})"
+    return f"{where}: {dotted + ': ' if dotted else ''}{reason}{given}"
+
+
+def _place(location: Sequence[str], source: str, text: str, overrides: Sequence[str]) -> str:
+    """What a message begins with: the `--set` that is to blame, else the file and its line."""
+    for setting in reversed(overrides):
+        key = setting.partition("=")[0].strip()
+        parts = key.split(".")
+        shorter = min(len(parts), len(location))
+        if location and parts[:shorter] == list(location[:shorter]):
+            return f"--set {key}"
+    return f"{source}:{_line_of(text, location)}" if text else source
+
+
+def _subject(location: Sequence[str], reason: str) -> Sequence[str]:
+    """The key that a contradiction's message is about, which is its first word."""
+    first = re.match(r"[a-z0-9_.]+", reason)
+    keys = [*location, *first.group().split(".")] if first else [*location]
+    return keys if keys and keys[-1] in _known_keys(keys[:-1]) else location
+
+
+def _closest(location: Sequence[str]) -> str:
+    """A hint: the same key in another table, else the closest one in this table."""
+    *table, key = location
+    same = [known for known in _all_keys() if known.split(".")[-1] == key]
+    close = difflib.get_close_matches(key, _known_keys(table), n=1, cutoff=0.0)
+    nearest = difflib.get_close_matches(".".join(location), same, n=1, cutoff=0.0) or [".".join([*table, *close])]
+    return f"; the closest known one is '{nearest[0]}'" if same or close else ""
 
 
 def _short(value: object) -> str:
@@ -430,13 +463,19 @@ def _known_keys(tables: Sequence[str]) -> list[str]:
     return list(model.model_fields)
 
 
+def _all_keys(tables: Sequence[str] = ()) -> Iterator[str]:
+    for key in _known_keys(tables):
+        yield ".".join([*tables, key])
+        yield from _all_keys([*tables, key])
+
+
 def _line_of(text: str, location: Sequence[str]) -> int:
     """The line where a key stands, or its table's, or 1: tomllib keeps no positions."""
     keys = [part for part in location if not part.isdigit()]
     best = 1
     table: list[str] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line)
+    for number, line in enumerate(text.split("\n"), start=1):  # as TOML counts them; splitlines() breaks at more
+        header = re.match(r"\s*\[([^\[\]]+)\]", line)
         if header:
             table = [part.strip().strip("\"'") for part in header.group(1).split(".")]
             if table == keys:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from torch import Tensor
 import mitlgan
 from mitlgan import artifact, runs, stages
 from mitlgan.artifact import Card
+from mitlgan.data.demo.pasted import pasted_pack
 from mitlgan.data.packed import Packed, to_uint8
+from mitlgan.data.prepare import open_data
 from mitlgan.describe import describe
 from mitlgan.errors import ArtifactError, DataError, UsageError
 from mitlgan.evaluate import Protocol, anchors, evaluate, headline, open_extractor
@@ -202,9 +204,9 @@ def _cost(loaded: Artifact, path: Path) -> Cost:
 def _anchors(card: Card, recipe: Recipe, real: Packed, protocol: Protocol, extractor: Extractor, environment: Environment) -> list[Anchor]:
     """Real halves; and, where the layers' pictures are at hand, real objects pasted on real backgrounds, and bare backgrounds."""
     pools = {name: pack for name in ("fg", "bg") if (pack := _pool(card, name, recipe)) is not None}
-    others: dict[str, Packed | Iterator[Tensor]] = {}
-    if "bg" in pools and "fg" in pools and pools["fg"].fourth_channel == "alpha":
-        others["real_pasted"] = pasted(pools["fg"], pools["bg"], protocol.samples, protocol.seed)
+    others: dict[str, Packed | Iterable[Tensor]] = {}
+    if recipe.data.source == "demo" and all(_source(card, name) == "demo" for name in ("fg", "bg")):
+        others["real_pasted"] = pasted_pack(recipe.size_px, count=protocol.samples, resize=recipe.data.resize)
     if "bg" in pools:
         others["bare_backgrounds"] = pools["bg"]
     environment.reporter.say("measuring anchors")
@@ -217,35 +219,17 @@ def _anchors(card: Card, recipe: Recipe, real: Packed, protocol: Protocol, extra
     return [Anchor(name, labels[name][0], headline(result), labels[name][1]) for name, result in found.items()]
 
 
-def pasted(objects: Packed, places: Packed, count: int, seed: int, batch: int = 250) -> Iterator[Tensor]:
-    """Real objects pasted on real backgrounds by their own alpha, paired at random.
-
-    Args:
-        objects: A pack of premultiplied RGBA.
-        places: A pack of backgrounds of the same size.
-        count: How many.
-        seed: Decides the pairs.
-        batch: Images given at a time.
-
-    Yields:
-        uint8 (n, 3, H, W).
-    """
-    draw = np.random.default_rng([seed, 0x9A57E])
-    for start in range(0, count, batch):
-        n = min(batch, count - start)
-        object_ = objects.batch(draw.integers(len(objects), size=n), channels=4).float()
-        place = places.batch(draw.integers(len(places), size=n)).float()
-        yield (object_[:, :3] + place * (1 - object_[:, 3:] / 255)).round().clamp(0, 255).to(torch.uint8)
-
-
 def _pool(card: Card, layer: str, recipe: Recipe) -> Packed | None:
     if layer not in card.layers:
         return None
-    source = str(card.layers[layer].card.get("data", {}).get("source", ""))
     try:
-        return stages.open_data(source, layer, recipe.size_px, resize=recipe.data.resize)
+        return open_data(_source(card, layer), layer, recipe.size_px, resize=recipe.data.resize)
     except DataError:
         return None
+
+
+def _source(card: Card, layer: str) -> str:
+    return str(card.layers[layer].card.get("data", {}).get("source", "")) if layer in card.layers else ""
 
 
 def _comparison(
@@ -324,4 +308,4 @@ def _shape(recipe: Recipe) -> str:
     return recipe.name if recipe.name != "compose" else recipe.composer.fusion.kind
 
 
-__all__ = ["Plan", "Result", "baseline_recipe", "compare", "environment_facts", "pasted", "shipped_pictures"]
+__all__ = ["Plan", "Result", "baseline_recipe", "compare", "environment_facts", "shipped_pictures"]

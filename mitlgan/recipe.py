@@ -59,7 +59,10 @@ class GeneratorRecipe(_Model):
     Attributes:
         latent_dim: Length of the latent vector.
         widths: Channels at 4, 8, 16, ... px; the last convolution, to the image, is implied, so the image has 4 * 2^len(widths) px.
+        blocks: Convolutions at each size; the thesis has 1.
+        upsample: The thesis has `nearest`; `bilinear` leaves no grid.
         activation: Of the last layer.
+        last_norm: Whether BatchNorm stands before it, as in the thesis; it hinders images with large plain areas.
         leak: Negative slope of LeakyReLU.
         image_channels: 3 for RGB, 4 for premultiplied RGB and alpha, which the pictures must have.
     """
@@ -67,7 +70,10 @@ class GeneratorRecipe(_Model):
     kind: Literal["thesis"] = "thesis"
     latent_dim: Annotated[int, Field(ge=1, le=65536)] = 1536
     widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (96, 48, 24, 12, 6)
+    blocks: Annotated[int, Field(ge=1, le=4)] = 1
+    upsample: Literal["nearest", "bilinear"] = "nearest"
     activation: Literal["tanh", "relu"] = "tanh"
+    last_norm: bool = True
     leak: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
     image_channels: Literal[3, 4] = 3
 

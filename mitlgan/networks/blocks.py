@@ -91,19 +91,33 @@ def activation(name: str, option: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-def batchnorm_upsample(in_channels: int, out_channels: int, last: nn.Module) -> nn.Sequential:
-    """Twice the size: nearest upsampling, conv 3x3 without bias, BatchNorm, activation (the row of Table 7.1).
+def batchnorm_upsample(
+    in_channels: int, out_channels: int, last: nn.Module, *, upsample: str = "nearest", blocks: int = 1, leak: float = 0.2, last_norm: bool = True
+) -> nn.Sequential:
+    """Twice the size: upsampling, conv 3x3 without bias, BatchNorm, activation (the row of Table 7.1, which has one block).
 
     The convolution needs no bias, for the normalisation would take it away again.
+
+    Args:
+        in_channels: Before.
+        out_channels: After.
+        last: Activation of the last block.
+        upsample: `nearest` or `bilinear`.
+        blocks: Convolutions at the new size; those before the last have LeakyReLU.
+        leak: Negative slope of that.
+        last_norm: Without it, the last block has a bias in place of BatchNorm.
     """
-    return nn.Sequential(
-        OrderedDict(
-            upsample=nn.Upsample(scale_factor=2, mode="nearest"),
-            conv=nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-            norm=nn.BatchNorm2d(out_channels),
-            activation=last,
-        )
-    )
+    stages = OrderedDict[str, nn.Module](upsample=nn.Upsample(scale_factor=2, mode=upsample))
+    for index in range(1, blocks):
+        stages[f"conv_{index}"] = nn.Conv2d(in_channels, max(in_channels // 2, out_channels), 3, padding=1, bias=False)
+        in_channels = max(in_channels // 2, out_channels)
+        stages[f"norm_{index}"] = nn.BatchNorm2d(in_channels)
+        stages[f"activation_{index}"] = nn.LeakyReLU(leak)
+    stages["conv"] = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=not last_norm)
+    if last_norm:
+        stages["norm"] = nn.BatchNorm2d(out_channels)
+    stages["activation"] = last
+    return nn.Sequential(stages)
 
 
 def instancenorm_conv(in_channels: int, out_channels: int, kernel: int, last: nn.Module | None, stride: int = 1) -> nn.Sequential:

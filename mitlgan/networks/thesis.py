@@ -64,9 +64,18 @@ def build_generator(recipe: GeneratorRecipe, size_px: int) -> Generator:
     px = BASE_PX
     for before, after in pairwise(recipe.widths):
         px *= 2
-        stages[f"to_{px}px"] = batchnorm_upsample(before, after, nn.LeakyReLU(recipe.leak))
-    last = activation(recipe.activation, "generator.activation")
-    stages["to_image"] = batchnorm_upsample(recipe.widths[-1], recipe.image_channels, last)
+        stages[f"to_{px}px"] = batchnorm_upsample(
+            before, after, nn.LeakyReLU(recipe.leak), upsample=recipe.upsample, blocks=recipe.blocks, leak=recipe.leak
+        )
+    stages["to_image"] = batchnorm_upsample(
+        recipe.widths[-1],
+        recipe.image_channels,
+        activation(recipe.activation, "generator.activation"),
+        upsample=recipe.upsample,
+        blocks=recipe.blocks,
+        leak=recipe.leak,
+        last_norm=recipe.last_norm,
+    )
     return Generator(nn.Sequential(stages), latent_dim=recipe.latent_dim, size_px=size_px, image_channels=recipe.image_channels)
 
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mitlgan.version import __version__
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mitlgan.sample import Artifact
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 

@@ -12,13 +12,13 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-import mitlgan
 from mitlgan import networks
 from mitlgan.checkpoint import read_header, read_tensors, tensors_sha256, write_tensors
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.files import write_json
 from mitlgan.networks import Composer, Generator
 from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe, Role, plain
+from mitlgan.version import __version__
 
 SCHEMA_VERSION = 1
 LAYER_ROLES = {"fg": "fg", "bg": "bg"}
@@ -134,7 +134,7 @@ def save(path: Path, network: nn.Module, card: Card) -> None:
         ArtifactError: A weight is not finite; nothing is written.
         ResourceError: The disk refuses.
     """
-    filled = card.model_copy(update={"made_by": f"mitlgan {mitlgan.__version__}, torch {torch.__version__}, {platform.machine()}"})
+    filled = card.model_copy(update={"made_by": f"mitlgan {__version__}, torch {torch.__version__}, {platform.machine()}"})
     header = plain(filled)
     write_tensors(path, tensors_of(network), header)
     write_json(path.with_name("card.json"), {**header, "tensors_sha256": tensors_sha256(tensors_of(network))})

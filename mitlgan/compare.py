@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import mitlgan
 from mitlgan import artifact, runs, stages
 from mitlgan.artifact import Card
 from mitlgan.data.demo.pasted import pasted_pack
@@ -30,11 +29,13 @@ from mitlgan.runs import Run
 from mitlgan.sample import Artifact
 from mitlgan.sample import load as load_artifact
 from mitlgan.stages import Environment
+from mitlgan.version import __version__
 
 SHOWN = 25
 SHORT_KIMG = 10.0
 LAYER_LABELS = {"fg": "foreground", "bg": "background"}
 NO_LIMIT_KIMG = 1e6
+MINIMUM_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,13 @@ def compare(plan: Plan, environment: Environment) -> Result:
         UsageError: No composition, or the extractor's weights are absent: told before any training.
         MitlganError: As training and evaluation.
     """
+    if environment.world.size > 1:
+        raise UsageError("torchrun: compare works in one process; only its trainings (`pretrain scene`, `compose`) take several")
     composed = _composition(plan.composed, environment.root)
     recipe = load(composed.recipe)
     card = _card(composed)
+    if card.kind != "composer":
+        raise ArtifactError(f"--composed {composed.path}: a run of `pretrain {card.role}`; give one that `mitlgan compose` made")
     protocol = Protocol(
         extractor=plan.extractor or recipe.evaluation.extractor, samples=plan.samples or recipe.evaluation.samples, split=recipe.evaluation.split
     )
@@ -134,7 +139,7 @@ def baseline_recipe(recipe: Recipe, card: Card, *, equal: str = "kimg", count_pr
     tree |= {"name": "wgan", "command": "pretrain", "generator": plain(generator)}
     extra = {key: sum(float(layer.card.get(key, 0.0)) for layer in card.layers.values()) if count_pretraining else 0.0 for key in ("kimg", "seconds")}
     if equal == "seconds":
-        tree["training"] |= {"kimg": NO_LIMIT_KIMG, "limit_s": round(card.seconds + extra["seconds"], 1)}
+        tree["training"] |= {"kimg": NO_LIMIT_KIMG, "limit_s": max(MINIMUM_S, round(card.seconds + extra["seconds"], 1))}
     else:
         tree["training"] |= {"kimg": card.kimg + extra["kimg"]}
         tree["training"].pop("limit_s", None)
@@ -256,7 +261,7 @@ def _comparison(
                   "seed": protocol.seed, "data_sha256": real.content_sha256},
         real=real.batch(np.linspace(0, len(real) - 1, SHOWN).astype(np.int64)), domains=_domains(arms[0], recipe),
         shipped=shipped_pictures(recipe.size_px), trust=_short_training(arms),
-        commands=[f"mitlgan compare --baseline wgan --composed {arms[0].run_dir}"], made_by=f"mitlgan {mitlgan.__version__}",
+        commands=[f"mitlgan compare --baseline wgan --composed {arms[0].run_dir}"], made_by=f"mitlgan {__version__}",
     )  # fmt: skip
 
 
@@ -293,7 +298,7 @@ def shipped_pictures(size_px: int) -> list[Picture]:
 def environment_facts() -> Mapping[str, Any]:
     """Versions, threads and device, for a report."""
     return {
-        "mitlgan": mitlgan.__version__,
+        "mitlgan": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",

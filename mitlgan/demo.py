@@ -30,6 +30,7 @@ from mitlgan.recipe import Recipe, changed, dump, load
 from mitlgan.runs import Run
 from mitlgan.signals import StopSignals
 from mitlgan.stages import Environment
+from mitlgan.train import updates_of
 
 QUICK = {"training__kimg": 1.0, "training__snapshot_kimg": 1.0, "training__checkpoint_kimg": 1.0, "evaluation__samples": 256}
 POLL_S = 0.25
@@ -98,13 +99,12 @@ def _recipe(name: str, quick: bool) -> Recipe:
 
 def _baseline(recipe: Recipe, layers: dict[str, Path]) -> Recipe:
     """The baseline's recipe, before the composition that it is compared with exists: the clock decides both lengths."""
-    per_update = recipe.training.batch * recipe.objective.critic_steps
-    updates = -(-round(recipe.training.kimg * 1000) // per_update)
+    images = updates_of(recipe) * recipe.training.batch * recipe.objective.critic_steps
     cards = {name: artifact.read_card(path) for name, path in layers.items()}
     frozen = {
         name: LayerCard(role=card.role, generator=card.generator, sha256_before="", sha256_after="") for name, card in cards.items() if card.generator
     }
-    planned = Card(kind="composer", role="scene", size_px=recipe.size_px, latent_dims={"all": 1}, layers=frozen, kimg=updates * per_update / 1000)
+    planned = Card(kind="composer", role="scene", size_px=recipe.size_px, latent_dims={"all": 1}, layers=frozen, kimg=images / 1000)
     return baseline_recipe(recipe, planned)
 
 
@@ -136,6 +136,8 @@ def _run_side_by_side(out: Path, jobs: list[Job]) -> None:
                     _show(out, job, bars[job.label])
         finally:
             _end(waiting, signals.received)
+            for bar in bars.values():
+                bar.close()
     if signals.received is not None:
         raise Stopped(f"{out}: stopped and saved; the same command goes on from here", signals.received)
     for job in waiting:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.errors import ArtifactError, ResourceError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 TIMEOUT_S = 120
@@ -82,21 +82,34 @@ def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
     """Replace each gradient by its mean over all ranks, in one flat all-reduce."""
     if world.size == 1:
         return
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    dist.all_reduce(flat)
+    average([parameter.grad for parameter in parameters if parameter.grad is not None], world)
+
+
+def average(tensors: Sequence[Tensor], world: World) -> None:
+    """Replace each tensor by its mean over all ranks, in one flat all-reduce."""
+    if world.size == 1 or not tensors:
+        return
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    with _together():
+        dist.all_reduce(flat)
     flat /= world.size
     offset = 0
-    for gradient in gradients:
-        gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
-        offset += gradient.numel()
+    for tensor in tensors:
+        tensor.copy_(flat[offset : offset + tensor.numel()].view_as(tensor))
+        offset += tensor.numel()
 
 
 def broadcast(tensors: Iterable[Tensor], world: World) -> None:
     """Give every rank rank 0's values."""
     if world.size > 1:
         for tensor in tensors:
-            dist.broadcast(tensor, 0)
+            with _together():
+                dist.broadcast(tensor, 0)
+
+
+def wait_for_all(world: World) -> None:
+    """Go on when every rank has come here."""
+    any_rank(False, world)
 
 
 def any_rank(flag: bool, world: World) -> bool:
@@ -104,7 +117,8 @@ def any_rank(flag: bool, world: World) -> bool:
     if world.size == 1:
         return flag
     shared = torch.tensor([int(flag)], device=world.device)
-    dist.all_reduce(shared, dist.ReduceOp.MAX)
+    with _together():
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
     return bool(shared.item())
 
 
@@ -117,6 +131,17 @@ def require_same(digest: str, what: str, world: World) -> None:
     if world.size == 1:
         return
     gathered: list[str | None] = [None] * world.size
-    dist.all_gather_object(gathered, digest)
+    with _together():
+        dist.all_gather_object(gathered, digest)
     if len(set(gathered)) > 1:
         raise ArtifactError(f"{what}: ranks hold different tensors; nothing was saved")
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """Say in one line that a rank is gone or hangs (FAULTS 16); the backends raise plain `RuntimeError`s."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ResourceError(f"torchrun: lost another process ({reason}); the last checkpoint is whole: go on with `mitlgan resume RUN`") from None

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-import mitlgan
 from mitlgan import recipe
 from mitlgan.data.cache import cache_dir
 from mitlgan.distributed import resolve_device
 from mitlgan.errors import MitlganError
+from mitlgan.metrics.extractor_networks import OFFLINE_EXTRACTOR, cached_inception_weights
 from mitlgan.metrics.features import extractor
+from mitlgan.version import __version__
 
 SGEMM_SIDE = 1024
 
@@ -23,7 +24,7 @@ def examine() -> dict[str, Any]:
     """Facts by name; every figure is measured now."""
     device = resolve_device("auto")
     return {
-        "mitlgan": mitlgan.__version__,
+        "mitlgan": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "device": _device_name(device),
@@ -33,8 +34,8 @@ def examine() -> dict[str, Any]:
         "cache": str(cache_dir()),
         "recipes": f"{len(recipe.names())} in {recipe.shipped('recipes')}",
         "pretrained": f"{len(list(recipe.shipped('pretrained').rglob('*.safetensors')))} in {recipe.shipped('pretrained')}",
-        "efficientnet-lite0": _weights("efficientnet-lite0"),
-        "inception": _weights("inception"),
+        "efficientnet-lite0": _offline_weights(),
+        "inception": _inception_weights(),
     }
 
 
@@ -57,10 +58,14 @@ def _device_name(device: torch.device) -> str:
     return f"{device.type} ({platform.machine()})"
 
 
-def _weights(name: str) -> str:
-    """Whether an extractor's weights are at hand; nothing is downloaded."""
+def _offline_weights() -> str:
     try:
-        extractor(name, download=False)
+        extractor(OFFLINE_EXTRACTOR)
     except MitlganError as error:
-        return f"absent: {error}"
+        return str(error)
     return "found"
+
+
+def _inception_weights() -> str:
+    found = cached_inception_weights()
+    return str(found) if found else "absent; downloaded when first named, or give --weights FILE"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from mitlgan.artifact import Card, LayerCard
 from mitlgan.checkpoint import checkpoints, load_checkpoint
 from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data
-from mitlgan.distributed import World
+from mitlgan.distributed import World, wait_for_all
 from mitlgan.errors import ArtifactError, MitlganError, UsageError
 from mitlgan.files import locked, remove_temporaries, write_atomically
 from mitlgan.networks import Composer
@@ -108,7 +109,7 @@ def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> R
         ResourceError: Another process works on the run.
     """
     run = runs.at(path)
-    with locked(run.path):
+    with _held(run, environment.world):
         found = load_checkpoint(run.path)
         if found is None:
             raise ArtifactError(f"{path}: no checkpoint to go on from; start the run again")
@@ -118,13 +119,12 @@ def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> R
             raise ArtifactError(f"{path}: was trained by {found[1]['world_size']} processes, now {environment.world.size}; start as many")
         if more_kimg:
             recipe = changed(recipe, training__kimg=recipe.training.kimg + more_kimg)
-            write_atomically(run.recipe, dump(recipe))
+            wait_for_all(environment.world)  # every rank has read the shorter one
+            if environment.world.leads:
+                write_atomically(run.recipe, dump(recipe))
         _restore_threads(int(found[1].get("threads", 0)), environment)
         pixels = pictures(recipe)
-        if pixels.content_sha256 != found[1].get("data_sha256"):
-            environment.reporter.say(
-                f"warning: {recipe.data.source}: the pictures changed since this run began ({len(pixels)} now, {pixels.content_sha256[:12]})"
-            )
+        _warn_of_other_pictures(recipe, pixels, found[1], environment)
         problem = _problem_from_checkpoint(recipe, pixels, found[1])
         return _train_and_freeze(run, recipe, problem, environment, found)
 
@@ -221,22 +221,39 @@ def _problem_from_checkpoint(recipe: Recipe, pixels: Packed, header: Mapping[str
 def _run(recipe: Recipe, problem: Problem, environment: Environment) -> Run:
     if len(problem.pixels) < recipe.training.batch:
         environment.reporter.say(f"warning: {len(problem.pixels)} pictures for batches of {recipe.training.batch}: each batch repeats some")
-    if environment.world.leads:
-        run = runs.create(environment.root, recipe.command, recipe.name)
-    else:
-        run = Run(environment.root)  # other ranks write nothing
-    with locked(run.path):
-        if environment.world.leads:
+    leads = environment.world.leads
+    run = runs.create(environment.root, recipe.command, recipe.name) if leads else Run(environment.root)  # other ranks write nothing
+    with _held(run, environment.world):
+        if leads:
             write_atomically(run.recipe, dump(recipe))
             environment.reporter.say(f"{recipe.command} {recipe.role}: {run.path}")
         return _train_and_freeze(run, recipe, problem, environment, None)
 
 
+@contextmanager
+def _held(run: Run, world: World) -> Iterator[None]:
+    """The run's directory for this process alone, without what an interrupted write left; ranks other than 0 write nothing and hold nothing."""
+    if not world.leads:
+        yield
+        return
+    with locked(run.path):
+        remove_temporaries(run.path)
+        remove_temporaries(run.path / "snapshots")
+        yield
+
+
+def _warn_of_other_pictures(recipe: Recipe, pixels: Packed, header: Mapping[str, Any], environment: Environment) -> None:
+    before, now = str(header.get("data_sha256")), pixels.content_sha256
+    if before != now:
+        environment.reporter.say(
+            f"warning: {recipe.data.source}: the pictures changed since this run began: "
+            f"{header.get('data_count', '?')} ({before[:12]}) then, {len(pixels)} ({now[:12]}) now"
+        )
+
+
 def _train_and_freeze(
     run: Run, recipe: Recipe, problem: Problem, environment: Environment, checkpoint: tuple[dict[str, Tensor], dict[str, Any]] | None
 ) -> Run:
-    remove_temporaries(run.path)
-    remove_temporaries(run.path / "snapshots")
     state = train(run, recipe, problem, environment.world, environment.reporter, checkpoint=checkpoint)
     if environment.world.leads:
         _freeze(run, recipe, problem, state)

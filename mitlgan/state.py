@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,7 +26,8 @@ class Counters:
         iteration: Generator updates done.
         images_shown: Real images shown to the critic, over all ranks.
         nan_skipped: Updates skipped because something was not finite.
-        nan_in_a_row: Of those, without a good one since.
+        nan_in_a_row: Of those, without an iteration since in which none was skipped: a critic that fails each time while the generator's
+            own updates are fine must come to an end, too.
         low_diversity_in_a_row: Logged iterations in a row whose samples were nearly alike.
         collapsed_at_kimg: When that was first flagged.
         seconds: Measured so far, over all resumes.
@@ -54,6 +56,9 @@ class TrainingState:
         generator: Latents to images; only parameters that require a gradient are trained.
         critic: Images to scores.
         recipe: Optimisers and averaging.
+
+    Attributes:
+        statistics: Running statistics that training moves; each rank's own until they are averaged.
     """
 
     def __init__(self, generator: nn.Module, critic: nn.Module, recipe: Recipe) -> None:
@@ -69,6 +74,7 @@ class TrainingState:
         self.counters = Counters()
         self._ema_halflife_kimg = recipe.training.ema_halflife_kimg
         self._ema_pairs = _moving_pairs(self.generator, self.ema)
+        self.statistics = [buffer for network in (self.generator, self.critic) for buffer in _trained_statistics(network)]
 
     @torch.no_grad()
     def update_ema(self, images: int) -> None:
@@ -135,6 +141,13 @@ def _moving_pairs(network: nn.Module, average: nn.Module) -> tuple[list[Tensor],
                 averages.append(shadow.get_buffer(name))
                 values.append(buffer)
     return averages, values
+
+
+def _trained_statistics(network: nn.Module) -> Iterator[Tensor]:
+    """Running statistics of modules that train."""
+    for module in network.modules():
+        if module.training:
+            yield from (buffer for buffer in module.buffers(recurse=False) if buffer.is_floating_point())
 
 
 def _optimiser_state(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:

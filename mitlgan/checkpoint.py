@@ -19,8 +19,8 @@ from mitlgan.errors import ArtifactError
 from mitlgan.files import remove_temporaries, write_atomically
 
 SCHEMA_VERSION = 1
-HEADER_LIMIT_BYTES = 4_000_000
-TENSOR_LIMIT = 20_000
+HEADER_LIMIT_BYTES = 2_000_000
+TENSOR_LIMIT = 10_000
 KEPT = 2
 
 

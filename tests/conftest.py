@@ -1,0 +1,130 @@
+"""Small recipes and artifacts that many tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from mitlgan import artifact, networks
+from mitlgan.recipe import (
+    ComposerRecipe,
+    CriticRecipe,
+    GeneratorRecipe,
+    Recipe,
+    TranslatorRecipe,
+)
+
+if TYPE_CHECKING:  # the fixtures import the loop themselves: most tests do without it
+    from mitlgan.data.packed import FourthChannel
+    from mitlgan.runs import Run
+    from mitlgan.stages import Environment
+
+
+@pytest.fixture(scope="session")
+def fg_recipe() -> Recipe:
+    """Of 8 px, the smallest there is."""
+    return Recipe(
+        name="tiny-fg",
+        command="pretrain",
+        role="fg",
+        size_px=8,
+        generator=GeneratorRecipe(latent_dim=3, widths=(4,)),
+        critic=CriticRecipe(widths=(4, 6), dropout=(0.0, 0.0)),
+    )
+
+
+@pytest.fixture(scope="session")
+def compose_recipe(fg_recipe: Recipe) -> Recipe:
+    return Recipe(
+        name="tiny-scene",
+        command="compose",
+        role="scene",
+        size_px=8,
+        composer=ComposerRecipe(translator=TranslatorRecipe(widths=(4, 4, 4), blocks=1)),
+        critic=fg_recipe.critic,
+    )
+
+
+def _generator(recipe: Recipe, latent_dim: int) -> networks.Generator:
+    """Its running statistics have moved, so that they count in every comparison."""
+    assert recipe.generator is not None
+    generator = networks.build_generator(recipe.generator.model_copy(update={"latent_dim": latent_dim}), recipe.size_px)
+    generator(torch.randn(16, latent_dim))
+    return generator.eval()
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory, fg_recipe: Recipe, compose_recipe: Recipe) -> dict[str, Path]:
+    """An artifact of each role: `fg`, `bg`, `scene` (a composer of the two). Read them; copy them to damage them."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("artifacts")
+    made: dict[str, Path] = {}
+    generators: dict[str, networks.Generator] = {}
+    cards: dict[str, artifact.LayerCard] = {}
+    for role, latent_dim in (("fg", 3), ("bg", 2)):
+        generators[role] = _generator(fg_recipe, latent_dim)
+        assert fg_recipe.generator is not None
+        form = fg_recipe.generator.model_copy(update={"latent_dim": latent_dim})
+        recipe = fg_recipe.model_copy(update={"role": role, "name": f"tiny-{role}", "generator": form})
+        made[role] = folder / role / "generator.safetensors"
+        made[role].parent.mkdir()
+        artifact.save(made[role], generators[role], artifact.card_of(generators[role], recipe, kimg=1.5, licence="CC0"))
+        cards[role] = artifact.LayerCard(role=recipe.role, generator=form, sha256_before="0", sha256_after="0")
+    assert compose_recipe.composer is not None
+    composer = networks.build_composer(compose_recipe.composer, generators, compose_recipe.size_px).eval()
+    made["scene"] = folder / "scene" / "composer.safetensors"
+    made["scene"].parent.mkdir()
+    artifact.save(made["scene"], composer, artifact.card_of(composer, compose_recipe, layers=cards))
+    return made
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Prepared data of the tests stays out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MITLGAN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Packs of a dozen pictures of 8 px: `fg` (with alpha), `bg`, `scene` (with mattes)."""
+    import tiny
+
+    folder = tmp_path_factory.mktemp("packs")
+    fourths: dict[str, FourthChannel | None] = {"fg": "alpha", "bg": None, "scene": "matte"}
+    return {role: tiny.pack(folder / f"{role}.npy", seed=seed, fourth=fourth) for seed, (role, fourth) in enumerate(fourths.items())}
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    """One process on the CPU, with a folder of its own, that keeps what it is told to show."""
+    import tiny
+
+    return tiny.environment(tmp_path / "runs")
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path]) -> dict[str, Run]:
+    """Finished pretrainings of `fg` and `bg` by a few updates of the real loop. Read them; copy them to change them."""
+    import tiny
+
+    from mitlgan import stages
+
+    environment = tiny.environment(tmp_path_factory.mktemp("pretrained"))
+    return {role: stages.pretrain(tiny.recipe(role, packs[role], updates=3), environment) for role in ("fg", "bg")}
+
+
+@pytest.fixture(scope="session")
+def composed(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path], pretrained: dict[str, Run]) -> Run:
+    """A finished composition of the two, likewise."""
+    import tiny
+
+    from mitlgan import stages
+
+    environment = tiny.environment(tmp_path_factory.mktemp("composed"))
+    return stages.compose(tiny.recipe("scene", packs["scene"], updates=3, compose=True), tiny.layers(pretrained), environment)

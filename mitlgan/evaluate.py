@@ -19,8 +19,10 @@ from torch import Tensor
 
 from mitlgan.data.packed import Packed, lay_on, to_uint8
 from mitlgan.errors import ArtifactError, DataError, NanError
-from mitlgan.metrics.distances import frechet_from_features, kid, manifold
+from mitlgan.metrics.distances import frechet_from_features, kid, manifold, mean_pairwise_distance
+from mitlgan.metrics.extrapolation import frechet_infinity
 from mitlgan.metrics.features import OFFLINE_EXTRACTOR, Extractor, extract, extractor
+from mitlgan.metrics.inception_score import SPLITS, inception_score
 from mitlgan.metrics.pack_features import BACKDROP, pack_features
 
 Progress = Callable[[str, int, int], None]
@@ -32,6 +34,12 @@ _CHUNK = 256
 _KID_SUBSETS = 100
 _KID_SUBSET_SIZE = 1000
 _NEIGHBOURS = 5
+
+HEADLINES = {key: key for key in ("precision", "recall", "density", "coverage", "diversity")} | {
+    "fd_infinity": "frechet_infinity",
+    "inception_score": "inception_score",
+}
+"""Key in a table's row -> name in a result, beside the distances."""
 
 
 class Sampler(typing.Protocol):
@@ -52,6 +60,7 @@ class Protocol:
         split: Name of the real split; the caller opens it.
         resize: Filter towards the extractor's size; None is the extractor's usual one.
         seed: Decides the latents, the choice of real images and KID's subsets.
+        extrapolate: Whether the Frechet distance is also extrapolated to infinitely many samples.
     """
 
     extractor: str = OFFLINE_EXTRACTOR
@@ -59,6 +68,7 @@ class Protocol:
     split: str = "test"
     resize: str | None = None
     seed: int = 0
+    extrapolate: bool = False
 
     def seeds(self) -> range:
         """Seeds of the generated images; those of two protocol seeds never overlap."""
@@ -149,9 +159,10 @@ def evaluate_images(
         progress: See `evaluate`.
 
     Returns:
-        {"schema_version", "protocol", "frechet", "kid", "precision", "recall", "density", "coverage"}; each metric is a dict with its full
-        "name", "value", and all it takes to compare it: extractor, weights_sha256, resize, generated, real, split, data_sha256, size_px,
-        seed.
+        {"schema_version", "protocol", "frechet", "kid", "diversity", "precision", "recall", "density", "coverage"}, and where asked
+        "frechet_infinity", with the inception extractor "inception_score"; each metric is a dict with its full "name", "value", and all it
+        takes to compare it: extractor, weights_sha256, resize, generated, real, split, data_sha256, size_px, seed. "diversity" is the mean
+        distance of two generated images in features over that of two real ones: near 0 where all samples are alike.
     """
     network = network or open_extractor(protocol, weights=weights, device=device)
     real_features = _features(real, "real", protocol.samples, protocol, network, progress)
@@ -222,9 +233,9 @@ def anchors(
 
 
 def headline(result: Mapping[str, Any]) -> dict[str, float]:
-    """The bare numbers of a result, for tables: fd, kid, kid_std, precision, recall, density, coverage (those that were measured)."""
+    """The bare numbers of a result, for tables: fd, kid, kid_std and those of `HEADLINES` that were measured."""
     numbers = {"fd": result["frechet"]["value"], "kid": result["kid"]["value"], "kid_std": result["kid"]["std"]}
-    return numbers | {key: result[key]["value"] for key in ("precision", "recall", "density", "coverage") if key in result}
+    return numbers | {key: result[name]["value"] for key, name in HEADLINES.items() if name in result}
 
 
 def _sized(batches: Iterable[Tensor], real: Packed) -> Iterator[Tensor]:
@@ -260,25 +271,33 @@ def _measured(
         "size_px": real.size_px,
         "seed": protocol.seed,
     }
-    fewest = min(len(real_features), len(fake_features))
-    # A subset as large as the set would be the same one each time, and its spread 0.
-    kernel = kid(real_features, fake_features, subsets=_KID_SUBSETS, subset_size=max(2, min(_KID_SUBSET_SIZE, fewest // 2)), seed=protocol.seed)
     suffix = "" if network.is_inception else f" ({network.name})"
     result: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "protocol": asdict(protocol),
         "frechet": {"name": network.distance_name, "value": frechet_from_features(real_features, fake_features), **carried},
-        "kid": {
-            "name": f"KID{suffix}",
-            "value": kernel.mean,
-            "std": kernel.std,
-            "subsets": kernel.subsets,
-            "subset_size": kernel.subset_size,
-            **carried,
-        },
     }
-    if fewest > _NEIGHBOURS:
-        balls = manifold(real_features, fake_features, neighbours=_NEIGHBOURS)
-        for key in ("precision", "recall", "density", "coverage"):
-            result[key] = {"name": f"{key}{suffix}", "value": getattr(balls, key), "neighbours": _NEIGHBOURS, **carried}
+    for key, numbers in _others(real_features, fake_features, protocol, network):
+        named = {"frechet_infinity": f"{network.distance_name}, infinite samples", "kid": f"KID{suffix}", "inception_score": "Inception Score"}
+        result[key] = {"name": named.get(key, f"{key}{suffix}"), **numbers, **carried}
     return result
+
+
+def _others(real: NDArray[np.float32], fake: NDArray[np.float32], protocol: Protocol, network: Extractor) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What is measured beside the distance: name and numbers, "value" first."""
+    fewest = min(len(real), len(fake))
+    # A subset as large as the set would be the same one each time, and its spread 0.
+    kernel = kid(real, fake, subsets=_KID_SUBSETS, subset_size=max(2, min(_KID_SUBSET_SIZE, fewest // 2)), seed=protocol.seed)
+    yield "kid", {"value": kernel.mean, "std": kernel.std, "subsets": kernel.subsets, "subset_size": kernel.subset_size}
+    spread = mean_pairwise_distance(real)
+    yield "diversity", {"value": mean_pairwise_distance(fake) / spread if spread > 0 else 0.0}
+    if fewest > _NEIGHBOURS:
+        balls = manifold(real, fake, neighbours=_NEIGHBOURS)
+        for key in ("precision", "recall", "density", "coverage"):
+            yield key, {"value": getattr(balls, key), "neighbours": _NEIGHBOURS}
+    if protocol.extrapolate:
+        line = frechet_infinity(real, fake, seed=protocol.seed)
+        yield "frechet_infinity", {"value": line.value, "std_error": line.std_error, "sizes": line.sizes, "distances": line.distances}
+    if network.class_weights is not None and len(fake) >= SPLITS:
+        score = inception_score(fake, network.class_weights, seed=protocol.seed)
+        yield "inception_score", {"value": score.mean, "std": score.std, "splits": SPLITS}

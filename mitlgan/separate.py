@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mitlgan.data.packed import Packed, to_uint8
 from mitlgan.evaluate import Protocol, three_channels
 from mitlgan.metrics.pack_features import BACKDROP
 from mitlgan.metrics.separation import boundary_contrast, key_matte, separation, swap_grid
+
+TOLERANCE = 0.1
+"""Difference from the backdrop, on the scale of [-1, 1], up to which a pixel of a foreground without alpha is backdrop: 13 of 255."""
 
 
 class Composed(typing.Protocol):
@@ -48,7 +52,8 @@ def separate(
     backgrounds: int = 16,
     seed: int = 0,
     names: tuple[str, str] = ("fg", "bg"),
-    tolerance: float = 0.1,
+    others: Sequence[str] = (),
+    tolerance: float = TOLERANCE,
 ) -> Separated:
     """Swaps a composer's layers and measures what moves with which.
 
@@ -59,26 +64,45 @@ def separate(
         backgrounds: J.
         seed: As of a protocol: decides the latents.
         names: The foreground's and the background's layer.
+        others: The composer's other layers, which stay as they are.
         tolerance: For foregrounds without alpha, whose matte is keyed against `BACKDROP`: largest difference that still is backdrop, on the
             scale of [-1, 1].
     """
     front, back = names
     first = Protocol(seed=seed).seeds().start
     fg_seeds, bg_seeds = range(first, first + foregrounds), range(first, first + backgrounds)
-    stages = composer.layers({front: [k for k in fg_seeds for _ in bg_seeds], back: list(bg_seeds) * foregrounds})
+    fixed = {name: [first] * (foregrounds * backgrounds) for name in others}
+    stages = composer.layers({front: [k for k in fg_seeds for _ in bg_seeds], back: list(bg_seeds) * foregrounds, **fixed})
     size = stages.output.shape[-2:]
     outputs = stages.output.reshape(foregrounds, backgrounds, 3, *size).numpy()
     objects = stages.layers[front][::backgrounds].numpy()  # (K, 3 or 4, H, W)
     places = stages.layers[back][:backgrounds, :3].numpy()
     if objects.shape[1] == 4:
-        mattes, held_against = (objects[:, 3] + 1) / 2, "the foreground's own alpha"
+        mattes, held_against = reference_matte(objects, tolerance), "the foreground's own alpha"
     else:
-        mattes = key_matte(objects, tuple(value / 127.5 - 1 for value in BACKDROP), tolerance)  # type: ignore[arg-type]
+        mattes = reference_matte(objects, tolerance)
         held_against = f"the foreground keyed against its backdrop {BACKDROP}, tolerance {tolerance * 127.5:.0f} of 255"
     numbers = asdict(separation(outputs, places, mattes, real_contrast=None if real is None else real_contrast(real)))
     shown = three_channels(to_uint8(torch.from_numpy(objects))).float().numpy() / 127.5 - 1
     grid = torch.from_numpy(swap_grid(outputs, shown, places))
     return Separated(numbers | {"reference_matte": held_against}, grid, backgrounds + 1)
+
+
+def reference_matte(objects: NDArray[Any], tolerance: float = TOLERANCE) -> NDArray[Any]:
+    """Opacity of foreground layers: their own alpha, else what differs from `BACKDROP`.
+
+    Args:
+        objects: (K, 3 or 4, H, W) in [-1, 1].
+        tolerance: See `TOLERANCE`; of no effect on foregrounds with alpha.
+
+    Returns:
+        (K, H, W) in [0, 1].
+    """
+    if objects.shape[1] == 4:
+        matte: NDArray[Any] = (objects[:, 3] + 1) / 2
+        return matte
+    red, green, blue = (value / 127.5 - 1 for value in BACKDROP)
+    return key_matte(objects, (red, green, blue), tolerance)
 
 
 def real_contrast(real: Packed, count: int = 1000) -> float | None:

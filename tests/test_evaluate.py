@@ -66,8 +66,9 @@ class Fake:
 
 def test_every_number_carries_what_it_takes_to_compare_it(real: Packed, network: Extractor) -> None:
     result = evaluate(Fake(pictures(50, 2)), real, QUICK, network=network)
-    assert set(result) == {"schema_version", "protocol", "frechet", "kid", "precision", "recall", "density", "coverage"}
-    for key in ("frechet", "kid", "precision", "recall", "density", "coverage"):
+    measures = ("frechet", "kid", "diversity", "precision", "recall", "density", "coverage")
+    assert set(result) == {"schema_version", "protocol", *measures}
+    for key in measures:
         number = result[key]
         assert np.isfinite(number["value"])
         assert number["extractor"] == "efficientnet-lite0@32"
@@ -80,7 +81,7 @@ def test_every_number_carries_what_it_takes_to_compare_it(real: Packed, network:
     assert result["kid"]["subset_size"] == 20
     assert result["protocol"]["samples"] == 40
     assert headline(result)["fd"] == result["frechet"]["value"]
-    assert set(headline(result)) == {"fd", "kid", "kid_std", "precision", "recall", "density", "coverage"}
+    assert set(headline(result)) == {"fd", "kid", "kid_std", "diversity", "precision", "recall", "density", "coverage"}
 
 
 def test_only_inception_gives_a_fid(real: Packed, network: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,3 +242,31 @@ def test_absent_weights_end_with_2_and_nothing_is_put_in_their_place(real: Packe
         evaluate(fake, real, Protocol(extractor="inception", samples=40))
     assert refusal.value.exit_code == 2
     assert not fake.seeds
+
+
+def test_a_distance_at_infinitely_many_samples_where_asked(real: Packed, network: Extractor, tmp_path: Path) -> None:
+    many = pack(tmp_path / "many.npy", pictures(90, 1))
+    asked = Protocol(extractor="efficientnet-lite0@32", samples=90, extrapolate=True)
+    found = evaluate(Fake(pictures(90, 2)), many, asked, network=network)
+    line = found["frechet_infinity"]
+    assert line["value"] < found["frechet"]["value"]
+    assert line["name"] == "FD (efficientnet-lite0@32), infinite samples"
+    assert line["sizes"][-1] == line["generated"] == 90
+    assert headline(found)["fd_infinity"] == line["value"]
+
+
+def test_inception_alone_gives_a_score(real: Packed, network: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "inception_score" not in evaluate(Fake(pictures(50, 2)), real, QUICK, network=network)
+    monkeypatch.setattr(network, "is_inception", True)
+    weights = torch.randn(11, network.dim, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(network._network, "class_weights", weights, raising=False)
+    found = evaluate(Fake(pictures(50, 2)), real, QUICK, network=network)
+    assert 1 <= found["inception_score"]["value"] <= 11
+    assert found["inception_score"]["name"] == "Inception Score"
+
+
+def test_samples_that_are_all_alike_have_no_diversity(real: Packed, network: Extractor) -> None:
+    alike = evaluate(Fake(pictures(1, 2).repeat(50, 0)), real, QUICK, network=network)
+    varied = evaluate(Fake(pictures(50, 2)), real, QUICK, network=network)
+    assert alike["diversity"]["value"] == pytest.approx(0, abs=1e-4)
+    assert 0.5 < varied["diversity"]["value"] < 1.5

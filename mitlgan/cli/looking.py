@@ -1,4 +1,4 @@
-"""sample, evaluate, describe, doctor, bench, recipes, runs: looking at what is there."""
+"""sample, describe, doctor, bench, recipes, runs: looking at what is there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.options import finish, note
+from mitlgan.cli.options import finish
 
 if TYPE_CHECKING:
     from mitlgan.runs import Run
@@ -36,52 +36,6 @@ def sample(
     loaded = load(artifact, device=str(resolve_device(device)))
     files = write_samples(loaded, range(seed, seed + count), out, every_layer=layers)
     finish(as_json, {"grid": str(files[0]), "files": [str(file) for file in files]}, f"{files[0]}")
-
-
-def evaluate(
-    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
-    data: options.Data = None,
-    extractor: options.Extractor = None,
-    weights: options.Weights = None,
-    samples: options.Samples = None,
-    split: Annotated[
-        str | None, typer.Option("--split", metavar="NAME", help="train, validation or test of the real pictures. Default: the recipe's.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the measurement.", min=0)] = 0,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    record: Annotated[bool, typer.Option("--record", help="Write the figures into the artifact's card.")] = False,
-    as_json: options.Json = False,
-) -> None:
-    """Measure an artifact's images against real ones: Fréchet distance, KID, precision, recall, density, coverage."""
-    from mitlgan import evaluate as evaluation
-    from mitlgan import stages
-    from mitlgan.artifact import record_metrics
-    from mitlgan.distributed import resolve_device
-    from mitlgan.recipe import changed, parse
-    from mitlgan.sample import artifact_file, load
-
-    options.use_threads(threads)
-    where = str(resolve_device(device))
-    path = artifact_file(artifact)
-    loaded = load(path, device=where)
-    recipe = parse(loaded.card.recipe, str(path))
-    if data is not None:
-        recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
-    protocol = evaluation.Protocol(
-        extractor=extractor or recipe.evaluation.extractor,
-        samples=samples or recipe.evaluation.samples,
-        split=split or recipe.evaluation.split,
-        seed=seed,
-    )
-    network = evaluation.open_extractor(protocol, weights=weights, device=where)
-    measured = evaluation.evaluate(loaded, stages.pictures(recipe, protocol.split), protocol, network=network)
-    numbers = evaluation.headline(measured)
-    if record:
-        record_metrics(path, measured)
-        note(f"{path}: the figures are in its card now")
-    text = "\n".join([f"{measured['frechet']['name']:<28} {numbers['fd']:.2f}", f"{'KID':<28} {numbers['kid']:.4f} +- {numbers['kid_std']:.4f}"])
-    finish(as_json, measured, text)
 
 
 def describe(
@@ -214,4 +168,4 @@ def _first_comment(path: Path) -> str:
     return first.removeprefix("# ") if first.startswith("#") else ""
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"sample": sample, "evaluate": evaluate, "describe": describe, "doctor": doctor, "bench": bench}
+COMMANDS: dict[str, Callable[..., None]] = {"sample": sample, "describe": describe, "doctor": doctor, "bench": bench}

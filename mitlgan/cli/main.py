@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mitlgan import __version__
-from mitlgan.cli import data, looking, options, stages
+from mitlgan.cli import data, looking, measuring, options, stages
 from mitlgan.errors import MitlganError
 
 app = options.group("Compose generators: pretrain layers, freeze them, fuse and translate them into scenes, compare honestly with a plain WGAN.")
@@ -30,6 +30,8 @@ app.add_typer(stages.pretrain_app, name="pretrain")
 for name, command in stages.COMMANDS.items():
     app.command(name)(command)
 for name, command in looking.COMMANDS.items():
+    app.command(name)(command)
+for name, command in measuring.COMMANDS.items():
     app.command(name)(command)
 app.add_typer(data.app, name="data")
 app.add_typer(looking.recipes_app, name="recipes")

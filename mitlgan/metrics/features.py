@@ -57,6 +57,12 @@ class Extractor:
         """FID for the FID Inception network, else FD (name)."""
         return "FID" if self.is_inception else f"FD ({self.name})"
 
+    @property
+    def class_weights(self) -> npt.NDArray[np.float32] | None:
+        """(classes, dim) of the classifier on the features, which an Inception Score needs; only the FID Inception network has one."""
+        weights = getattr(self._network, "class_weights", None)
+        return weights.cpu().numpy() if self.is_inception and isinstance(weights, Tensor) else None
+
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         """Features of images.

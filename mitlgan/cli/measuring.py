@@ -1,0 +1,113 @@
+"""evaluate: figures of an artifact, each with the protocol it takes to compare it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.options import finish, note
+
+if TYPE_CHECKING:
+    from mitlgan.data.packed import Packed
+    from mitlgan.sample import Artifact
+
+
+def evaluate(
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
+    data: options.Data = None,
+    extractor: options.Extractor = None,
+    weights: options.Weights = None,
+    samples: options.Samples = None,
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NAME", help="train, validation or test of the real pictures. Default: the recipe's.")
+    ] = None,
+    resize: Annotated[
+        str | None, typer.Option("--resize", metavar="FILTER", help="Towards the extractor's size: bilinear, bilinear-antialias, bicubic-antialias.")
+    ] = None,
+    extrapolate: Annotated[bool, typer.Option("--extrapolate", help="Also the distance at infinitely many samples.")] = False,
+    separation: Annotated[bool, typer.Option("--separation", help="Also whether a composition keeps its layers apart, with a picture.")] = False,
+    grid: Annotated[
+        Path, typer.Option("--grid", metavar="FILE", help="Where --separation draws: rows share a foreground, columns a background.")
+    ] = Path("separation.png"),
+    swaps: Annotated[int, typer.Option("--swaps", metavar="K", help="Foregrounds and backgrounds that --separation swaps.", min=2, max=64)] = 16,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the measurement.", min=0)] = 0,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    record: Annotated[bool, typer.Option("--record", help="Write the figures into the artifact's card.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Measure an artifact's images against real ones: Fréchet distance, KID, precision, recall, density, coverage; its layers' separation."""
+    from mitlgan import evaluate as evaluation
+    from mitlgan import stages
+    from mitlgan.artifact import record_metrics
+    from mitlgan.distributed import resolve_device
+    from mitlgan.errors import UsageError
+    from mitlgan.recipe import changed, parse
+    from mitlgan.sample import artifact_file, load
+
+    options.use_threads(threads)
+    where = str(resolve_device(device))
+    path = artifact_file(artifact)
+    loaded = load(path, device=where)
+    if separation and loaded.card.kind != "composer":
+        raise UsageError(f"--separation: {path} has one layer; give a composition")
+    recipe = parse(loaded.card.recipe, str(path))
+    if data is not None:
+        recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
+    protocol = evaluation.Protocol(
+        extractor=extractor or recipe.evaluation.extractor,
+        samples=samples or recipe.evaluation.samples,
+        split=split or recipe.evaluation.split,
+        resize=resize,
+        seed=seed,
+        extrapolate=extrapolate,
+    )
+    network = evaluation.open_extractor(protocol, weights=weights, device=where)
+    real = stages.pictures(recipe, protocol.split)
+    measured = evaluation.evaluate(loaded, real, protocol, network=network)
+    if separation:
+        measured["separation"] = _separated(loaded, real, swaps, seed, grid)
+        note(f"{grid}: rows share a foreground, columns a background")
+    if record:
+        record_metrics(path, measured)
+        note(f"{path}: the figures are in its card now")
+    finish(as_json, measured, "\n".join(_lines(measured)))
+
+
+def _separated(loaded: Artifact, real: Packed, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
+    from mitlgan.files import disk_errors, write_atomically
+    from mitlgan.sample import grid_png
+    from mitlgan.separate import separate
+
+    front, back, *others = _front_and_back(list(loaded.card.layers))
+    found = separate(loaded, real, foregrounds=swaps, backgrounds=swaps, seed=seed, names=(front, back), others=others)
+    with disk_errors(grid):
+        write_atomically(grid, grid_png(found.grid, columns=found.columns))
+    return {**found.numbers, "grid": str(grid)}
+
+
+def _front_and_back(names: list[str]) -> list[str]:
+    """The layers that are swapped, then the others: fg and bg, or the first two where they have other names."""
+    first = [name for name in ("fg", "bg") if name in names]
+    chosen = first if len(first) == 2 else names[:2]
+    return [*chosen, *(name for name in names if name not in chosen)]
+
+
+def _lines(measured: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for key, found in measured.items():
+        if isinstance(found, dict) and "value" in found:
+            spread = found.get("std", found.get("std_error"))
+            decimals = 2 if key.startswith(("frechet", "inception")) else 4
+            lines.append(f"{found['name']:<44} {found['value']:.{decimals}f}" + (f" +- {spread:.{decimals}f}" if spread is not None else ""))
+    for key, value in measured.get("separation", {}).items():
+        shown = f"{value:.3f}" if isinstance(value, float) else "undefined" if value is None else value
+        lines.append(f"{'separation: ' + key.replace('_', ' '):<44} {shown}")
+    return lines
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"evaluate": evaluate}

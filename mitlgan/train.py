@@ -181,13 +181,14 @@ class Loop:
         if counters.iteration == 0:
             self.snapshot()
             self.save()
-        told = -math.inf
+        told, values = -math.inf, None
         self.watch = Stopwatch()
         last = self._is_over()
         while not last:
             before = counters.kimg
             seen = self.step()
-            values = self._log(seen, stats) if counters.iteration % training.log_iterations == 0 else None
+            if counters.iteration % training.log_iterations == 0:
+                values = self._log(seen, stats)
             self._clock(timing)
             last = self._is_over()
             if last or _passed(before, counters.kimg, training.snapshot_kimg):
@@ -195,7 +196,7 @@ class Loop:
             if last or _passed(before, counters.kimg, training.checkpoint_kimg):
                 self._flush(stats, timing)
                 self.save()
-            if values is not None and time.monotonic() - told > STATUS_INTERVAL_S:
+            if last or (values is not None and time.monotonic() - told > STATUS_INTERVAL_S):
                 told = time.monotonic()
                 self._flush(stats, timing)
                 self.tell("running", values)

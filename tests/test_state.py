@@ -87,7 +87,8 @@ def test_fused_adams_moments_keep_their_parameters_layout_through_a_restore(reci
 
 def test_a_state_of_other_networks_is_refused(recipe: Recipe) -> None:
     state = new_state(recipe)
-    tensors, header = state.tensors(), {"counters": {}}
+    tensors = state.tensors()
+    header: dict[str, Any] = {"counters": {}}
     wider = recipe.model_copy(update={"critic": recipe.critic.model_copy(update={"widths": (5, 6)})})
     with pytest.raises(ArtifactError, match="does not fit the recipe's networks"):
         new_state(wider).restore(tensors, header)
@@ -166,7 +167,8 @@ class Shifted(nn.Module):
         self.norm = nn.BatchNorm1d(6, momentum=0.1)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.norm(z * 2 + 3)
+        found: Tensor = self.norm(z * 2 + 3)
+        return found
 
 
 def test_recalibration_measures_the_statistics_of_the_present_weights() -> None:
@@ -180,8 +182,10 @@ def test_recalibration_measures_the_statistics_of_the_present_weights() -> None:
     assert network.norm.running_var is not None
     torch.testing.assert_close(network.norm.running_mean, torch.full((6,), 3.0), atol=0.2, rtol=0)  # 2,048 latents: sigma 2 / sqrt(2048) = 0.04
     torch.testing.assert_close(network.norm.running_var, torch.full((6,), 4.0), atol=0.6, rtol=0)
-    again = recalibrate(Shifted(), seed=0)
-    assert torch.equal(again.norm.running_mean, network.norm.running_mean)  # type: ignore[arg-type]
+    again = Shifted()
+    recalibrate(again, seed=0)
+    assert again.norm.running_mean is not None
+    assert torch.equal(again.norm.running_mean, network.norm.running_mean)
 
 
 def test_recalibration_leaves_frozen_layers_alone(composed: Run) -> None:

@@ -48,7 +48,7 @@ def pack(path: Path, *, count: int = 12, seed: int = 0, fourth: FourthChannel | 
         return writer.publish(resize="lanczos", crop="centre", licence="CC0", made_by={"command": "test"}, skipped=[]).path
 
 
-def recipe(role: str, source: Path, *, updates: float = 3, compose: bool = False, **training: Any) -> Recipe:
+def recipe(role: str, source: Path, *, updates: float = 3, compose: bool = False, seed: int = 5, **training: Any) -> Recipe:
     """A recipe of a few generator updates, with dropout in the critic, checkpoints at start and end only.
 
     Args:
@@ -56,6 +56,7 @@ def recipe(role: str, source: Path, *, updates: float = 3, compose: bool = False
         source: A pack.
         updates: Length in generator updates.
         compose: A composition in place of a pretraining.
+        seed: Of everything.
         training: More keys of [training].
     """
     tree: dict[str, Any] = {
@@ -63,7 +64,7 @@ def recipe(role: str, source: Path, *, updates: float = 3, compose: bool = False
         "command": "compose" if compose else "pretrain",
         "role": role,
         "size_px": SIZE_PX,
-        "seed": 5,
+        "seed": seed,
         "data": {"source": str(source)},
         "critic": {"widths": [4, 6], "dropout": [0.0, 0.3], "flatten_dropout": 0.2},
         "objective": {"critic_steps": CRITIC_STEPS},
@@ -116,7 +117,8 @@ def layers(runs: Mapping[str, Run]) -> dict[str, Path]:
 
 def before_step(monkeypatch: pytest.MonkeyPatch, action: Callable[[Loop], None], *, at: int) -> None:
     """Run an action once, before the step that would make iteration `at` + 1."""
-    step, done = Loop.step, []
+    step = Loop.step
+    done: list[bool] = []
 
     def with_action(self: Loop) -> dict[str, Tensor]:
         if self.state.counters.iteration == at and not done:
@@ -131,10 +133,15 @@ def send(number: signal.Signals, times: int = 1) -> Callable[[Loop], None]:
     """An action for `before_step`: this process gets a signal."""
 
     def action(_: Loop) -> None:
-        for _ in range(times):
+        for _turn in range(times):
             os.kill(os.getpid(), number)
 
     return action
+
+
+def path_of(descriptor: int) -> Path:
+    """The file behind an open descriptor."""
+    return Path(f"/proc/self/fd/{descriptor}").readlink()
 
 
 def trace(run: Run) -> tuple[dict[str, Tensor], dict[str, Any], bytes]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +27,28 @@ if TYPE_CHECKING:  # the fixtures import the loop themselves: most tests do with
     from mitlgan.data.packed import FourthChannel
     from mitlgan.runs import Run
     from mitlgan.stages import Environment
+
+
+@pytest.fixture(scope="session")
+def children() -> ForkServerContext:
+    """How to start child processes: they share one import of torch, and nothing else with this process."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mitlgan.checkpoint"])
+    return context
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """An empty disk of 2 MB; skips where none can be mounted (other tests simulate a full one there)."""
+    place = tmp_path / "small-disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -27,10 +27,8 @@ def cache_dir() -> Path:
     Raises:
         ResourceError: It cannot be created.
     """
-    if own := os.environ.get("MITLGAN_CACHE"):
-        folder = Path(own)
-    else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mitlgan"
+    own = os.environ.get("MITLGAN_CACHE")
+    folder = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mitlgan"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,7 +1,7 @@
 """The packed dataset: one memory-mapped file of uint8 pixels with a manifest beside it, and the sampler that walks it.
 
-A pack is `NAME.npy`, pixels (N, C, H, W) with H = W, and `NAME.json`, its manifest. Pictures were decoded once, when the pack was made; training reads
-memory only. Channels: 3 (RGB), or 4, where the fourth is the *alpha* of an object whose RGB is premultiplied by it, or the reference *matte* of a
+A pack is `NAME.npy`, pixels (N, C, H, W) with H = W, and `NAME.json`, its manifest. Pictures were decoded once, when the pack was made; training
+reads memory only. Channels: 3 (RGB), or 4, where the fourth is the *alpha* of an object whose RGB is premultiplied by it, or the reference *matte* of a
 complete picture.
 """
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -109,8 +108,8 @@ class PackWriter:
         manifest_part = self._write_manifest(manifest_path, manifest)
         if not _same_content(self.path, manifest["content_sha256"]):
             self.path.unlink(missing_ok=True)  # never an old pack's pixels beside the new manifest
-        os.replace(manifest_part, manifest_path)
-        os.replace(self._pixels_part, self.path)
+        manifest_part.replace(manifest_path)
+        self._pixels_part.replace(self.path)
         return Packed.open(self.path)
 
     def _write_manifest(self, target: Path, manifest: dict[str, Any]) -> Path:

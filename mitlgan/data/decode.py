@@ -1,0 +1,144 @@
+"""One file to one upright RGB or RGBA picture, or a reason why not; nothing hostile gets further than its header."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+LARGEST_PIXELS = 64_000_000  # more than a camera's picture; a 10,000 x 10,000 bomb is refused by its header alone
+LARGEST_FILE_BYTES = 256_000_000
+_TOO_THIN = 100  # width to height, or the other way: the centred square would show nothing
+_ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
+# What Pillow raises on damaged or hostile files.
+_DAMAGE = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, KeyError, TypeError,
+           OverflowError, MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning, AttributeError, RuntimeError)  # fmt: skip
+
+
+class UnreadableError(Exception):
+    """A file that is no usable picture; the message is the reason, in a few words."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture, ready to be cropped.
+
+    Attributes:
+        picture: RGB, or RGBA where the file has transparency and it was asked for.
+        sha256: Of the file.
+        width: Upright, before the crop (px).
+        height: Likewise.
+        note: What a user should know, such as that only the first frame was taken.
+    """
+
+    picture: Image.Image
+    sha256: str
+    width: int
+    height: int
+    note: str = ""
+
+
+def decode(path: Path, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255)) -> Decoded:
+    """Read a file, decode all of it, and set it upright.
+
+    Args:
+        path: A regular file.
+        keep_alpha: Give RGBA for every picture; otherwise transparency is laid on `backdrop`.
+        size_px: Size that the picture will be reduced to; large JPEGs are then decoded at a fraction of theirs, never below twice this.
+        backdrop: Red, green, blue, each 0 to 255.
+
+    Raises:
+        UnreadableError: Not a picture of an allowed format, damaged, too large, too thin.
+    """
+    content = _content(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # damaged EXIF and the like; what matters raises
+            return _decoded(content, keep_alpha, size_px, backdrop)
+    except UnreadableError:
+        raise
+    except _DAMAGE as error:
+        raise UnreadableError(_reason(content, error)) from None
+
+
+def has_alpha(path: Path) -> bool:
+    """Whether a file's header promises transparency; False for what cannot be read."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return False
+        with Image.open(path, formats=FORMATS) as picture:
+            return picture.mode in _ALPHA_MODES or "transparency" in picture.info
+    except _DAMAGE:
+        return False
+
+
+def _content(path: Path) -> bytes:
+    try:
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            raise UnreadableError("a symbolic link")
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableError("not a regular file")
+        if status.st_size == 0:
+            raise UnreadableError("empty file")
+        if status.st_size > LARGEST_FILE_BYTES:
+            raise UnreadableError(f"{status.st_size} bytes, more than {LARGEST_FILE_BYTES}")
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadableError(f"cannot be read ({error.strerror})") from None
+
+
+def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int, int, int]) -> Decoded:
+    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+        width, height = opened.size
+        if width * height > LARGEST_PIXELS:
+            raise UnreadableError(f"{width} x {height} px, more than {LARGEST_PIXELS // 1_000_000} million: refused as a decompression bomb")
+        if max(width, height) > _TOO_THIN * min(width, height) or min(width, height) < 2:
+            raise UnreadableError(f"{width} x {height} px: nothing to see in its centred square")
+        animated = bool(getattr(opened, "is_animated", False))
+        if animated:
+            opened.seek(0)
+        if size_px and opened.format == "JPEG":
+            opened.draft(None, (2 * size_px * width // min(width, height), 2 * size_px * height // min(width, height)))
+        opened.load()  # all of it: verify() passes truncated files
+        upright = ImageOps.exif_transpose(opened)
+    if upright.width < upright.height != width < height:
+        width, height = height, width
+    picture = _colours(upright, keep_alpha, backdrop)
+    note = "animated: the first frame was taken" if animated else ""
+    return Decoded(picture, hashlib.sha256(content).hexdigest(), width, height, note)
+
+
+def _colours(picture: Image.Image, keep_alpha: bool, backdrop: tuple[int, int, int]) -> Image.Image:
+    """RGB or RGBA from any mode; 16 bit is scaled, where Pillow's own conversion would clip it."""
+    if picture.mode.startswith("I"):
+        values = np.asarray(picture).astype(np.int64)
+        picture = Image.fromarray((values.clip(0, 65535) // 257).astype(np.uint8))
+    elif picture.mode == "F":
+        raise UnreadableError("floating-point pixels, whose range is unknown")
+    transparent = picture.mode in _ALPHA_MODES or "transparency" in picture.info
+    if keep_alpha:
+        return picture.convert("RGBA")
+    if not transparent:
+        return picture.convert("RGB")
+    laid = Image.new("RGBA", picture.size, (*backdrop, 255))
+    laid.alpha_composite(picture.convert("RGBA"))
+    return laid.convert("RGB")
+
+
+def _reason(content: bytes, error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "HTML, not a picture" if content.lstrip()[:15].lower().startswith((b"<!doctype", b"<html")) else "not a picture of an allowed format"
+    if isinstance(error, Image.DecompressionBombError):
+        return "refused as a decompression bomb"
+    return f"damaged: {' '.join(str(error).split())[:120] or type(error).__name__}"

@@ -1,0 +1,195 @@
+"""Folders of pictures into packs: read, check, crop, resize; decoded once, in order, in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitlgan.data.cache import cache_dir
+from mitlgan.data.decode import SUFFIXES, Decoded, UnreadableError, decode, has_alpha
+from mitlgan.data.demo import demo_pack
+from mitlgan.data.frame import RESIZES, fit, to_planes
+from mitlgan.data.packed import Packed
+from mitlgan.data.writer import PackWriter
+from mitlgan.errors import DataError, UsageError
+
+DEMO = "demo"
+SPLITS = ("train", "validation", "test")
+BAD_SHARE = 0.05  # of the files; more than that is no accident
+PACK_VERSION = 1  # raise it when the same folder and arguments make other pixels
+_ALPHA_PROBES = 64
+Progress = Callable[[int, int], None]
+
+
+def open_data(spec: str, role: str, size_px: int, *, resize: str = "lanczos", split: str = "train", progress: Progress | None = None) -> Packed:
+    """The pack of a `--data` value; a folder is packed once and then taken from the cache, until a file in it changes.
+
+    Args:
+        spec: `demo`, a folder, or a pack (`.npy`).
+        role: `fg`, `bg` or `scene`. Pictures with transparency make an alpha pack of a `fg` folder.
+        size_px: Height and width.
+        resize: Name of the filter.
+        split: See `resolved_split`.
+        progress: Told how many files of how many are done.
+
+    Raises:
+        DataError: Nothing usable there, or a pack of another size.
+    """
+    split = resolved_split(spec, role, split)
+    if spec == DEMO:
+        return demo_pack(role, size_px, split=split, resize=resize)
+    path = Path(spec)
+    if path.is_file():
+        packed = Packed.open(path)
+        if packed.size_px != size_px:
+            raise DataError(f"--data {path}: holds {packed.size_px} px pictures; give one of {size_px} px, or the folder itself")
+        return packed
+    folder = path / split if (path / split).is_dir() else path
+    files = list_pictures(folder)
+    keep_alpha = role == "fg" and any(has_alpha(file) for file in _spread(files, _ALPHA_PROBES))
+    target = cache_dir() / f"{_safe(path.name)}-{role}-{size_px}px-{_listing_key(folder, files, size_px, resize, keep_alpha)}.npy"
+    try:
+        return Packed.open(target)
+    except DataError:  # not made yet, or damaged: make it
+        return pack_folder(folder, target, size_px=size_px, resize=resize, keep_alpha=keep_alpha, progress=progress)
+
+
+def resolved_split(spec: str, role: str, wanted: str) -> str:
+    """The split that a `--data` value really has: the demo's scenes have all three, a folder those of its subfolders, anything else `train` alone."""
+    if wanted not in SPLITS:
+        raise UsageError(f"--split {wanted}: not one of {', '.join(SPLITS)}")
+    if spec == DEMO:
+        return wanted if role == "scene" else "train"
+    return wanted if (Path(spec) / wanted).is_dir() else "train"
+
+
+def pack_folder(
+    source: Path,
+    out: Path,
+    *,
+    size_px: int,
+    resize: str = "lanczos",
+    keep_alpha: bool = False,
+    allow_bad: bool = False,
+    progress: Progress | None = None,
+) -> Packed:
+    """Decode every picture under a folder into one pack; the order is that of the names, whatever the number of threads.
+
+    Args:
+        source: The folder; subfolders are walked, symbolic links are not followed.
+        out: The pack, ending in `.npy`; it appears whole or not at all.
+        size_px: Height and width.
+        resize: Name of the filter.
+        keep_alpha: Keep transparency, premultiplied, as a fourth channel.
+        allow_bad: Go on when more than 5 % of the files are no usable pictures.
+        progress: Told how many files of how many are done.
+
+    Raises:
+        DataError: No folder, no pictures, or too many bad ones.
+        ResourceError: The pack cannot be written.
+    """
+    if resize not in RESIZES:
+        raise UsageError(f"--resize {resize}: no such filter; choose {', '.join(RESIZES)}")
+    files = list_pictures(source)
+    skipped: list[dict[str, str]] = []
+    with PackWriter(out, size_px, "alpha" if keep_alpha else None) as writer:
+        for done, (file, result) in enumerate(_decoded_in_order(files, size_px, resize, keep_alpha), start=1):
+            name = printable_name(file.relative_to(source))
+            if isinstance(result, UnreadableError):
+                skipped.append({"name": name, "reason": str(result)})
+            else:
+                decoded, pixels = result
+                note = {"note": decoded.note} if decoded.note else {}
+                writer.append(pixels, {"name": name, "sha256": decoded.sha256, "width": decoded.width, "height": decoded.height, **note})
+            if progress is not None:
+                progress(done, len(files))
+        _refuse_bad(source, len(files), skipped, allow_bad)
+        made_by = {"command": "pack", "version": PACK_VERSION, "size_px": size_px, "resize": resize, "keep_alpha": keep_alpha}
+        return writer.publish(resize=resize, crop="centred square", licence="", made_by=made_by, skipped=skipped)
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Files under a folder whose names end as pictures' do, sorted; links and special files are left for decoding to refuse.
+
+    Raises:
+        DataError: No such folder, or none in it.
+    """
+    if not folder.exists():
+        raise DataError(f"--data {folder}: no such folder; name one that holds pictures")
+    if not folder.is_dir():
+        raise DataError(f"--data {folder}: neither a folder nor a pack (.npy)")
+    found: list[str] = []
+    for parent, _, names in os.walk(folder):  # links to folders are not followed, so a loop of them ends here
+        found += [os.path.join(parent, name) for name in names if os.path.splitext(name)[1].lower() in SUFFIXES]  # noqa: PTH118, PTH122
+    if not found:
+        raise DataError(f"--data {folder}: no pictures in it; looked for {', '.join(sorted(SUFFIXES))}")
+    return [Path(name) for name in sorted(found)]
+
+
+def printable_name(path: Path) -> str:
+    """A file's name as text that any file or terminal takes: what is not UTF-8 is escaped."""
+    return path.as_posix().encode("utf-8", "backslashreplace").decode()
+
+
+def _decoded_in_order(
+    files: list[Path], size_px: int, resize: str, keep_alpha: bool
+) -> Iterator[tuple[Path, tuple[Decoded, NDArray[np.uint8]] | UnreadableError]]:
+    """Decode on all cores (Pillow lets go of the interpreter's lock), a bounded number of pictures ahead."""
+    workers = os.cpu_count() or 1
+
+    def work(file: Path) -> tuple[Decoded, NDArray[np.uint8]] | UnreadableError:
+        try:
+            decoded = decode(file, keep_alpha=keep_alpha, size_px=size_px)
+            return decoded, to_planes(fit(decoded.picture, size_px, resize))
+        except UnreadableError as error:
+            return error
+
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque[tuple[Path, Future[tuple[Decoded, NDArray[np.uint8]] | UnreadableError]]] = deque()
+        for file in files:
+            ahead.append((file, pool.submit(work, file)))
+            if len(ahead) > 4 * workers:
+                done, future = ahead.popleft()
+                yield done, future.result()
+        for done, future in ahead:
+            yield done, future.result()
+
+
+def _refuse_bad(source: Path, total: int, skipped: list[dict[str, str]], allow_bad: bool) -> None:
+    if len(skipped) == total:
+        raise DataError(f"--data {source}: none of its {total} files is a usable picture; the first, {skipped[0]['name']!r}: {skipped[0]['reason']}")
+    if len(skipped) > BAD_SHARE * total and not allow_bad:
+        first = skipped[0]
+        raise DataError(
+            f"--data {source}: {len(skipped)} of {total} files are no usable pictures, the first {first['name']!r}: {first['reason']}; "
+            "remove them, or pack with `mitlgan data pack --allow-bad`"
+        )
+
+
+def _listing_key(folder: Path, files: list[Path], size_px: int, resize: str, keep_alpha: bool) -> str:
+    digest = hashlib.sha256(json.dumps([PACK_VERSION, size_px, resize, keep_alpha]).encode())
+    for file in files:
+        try:
+            status: Any = file.lstat()
+            digest.update(f"{os.fsencode(file.relative_to(folder))!r}/{status.st_size}/{status.st_mtime_ns}\n".encode())
+        except OSError:
+            digest.update(b"gone\n")
+    return digest.hexdigest()[:16]
+
+
+def _spread(files: list[Path], count: int) -> list[Path]:
+    step = max(1, len(files) // count)
+    return files[::step][:count]
+
+
+def _safe(name: str) -> str:
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "_" for letter in name)[:40] or "pictures"

@@ -1,0 +1,167 @@
+"""Files that are whole or absent; FAULTS rows 5, 6 and 7."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import crashing
+import pytest
+from unprivileged import unprivileged
+
+from mitlgan.errors import ResourceError
+from mitlgan.files import disk_errors, locked, make_folder, remove_temporaries, write_atomically, write_json
+
+
+def test_writes_text_and_bytes(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "a", "é\n")
+    assert (tmp_path / "a").read_bytes() == b"\xc3\xa9\n"
+    write_atomically(tmp_path / "a", b"\xff")
+    assert (tmp_path / "a").read_bytes() == b"\xff"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    write_atomically(path, "old")
+    seen: list[str] = []
+    fsync = os.fsync
+
+    def look(descriptor: int) -> None:
+        seen.append(path.read_text())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look)
+    write_atomically(path, "new")
+    assert seen == ["old", "new"]  # before the rename, and when the folder is made to last
+
+
+def test_an_exception_leaves_the_old_file_and_no_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    write_atomically(path, "old")
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["a"]
+
+
+def test_json_refuses_nan_and_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"a": [1, 2.5, "é"]})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    assert json.loads(path.read_text()) == {"a": [1, 2.5, "é"]}
+    assert path.read_text().endswith("}\n")
+
+
+def test_temporaries_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".a.json.123.tmp", ".b.456.tmp", "keep.tmp", ".lock", "a.json"):
+        (tmp_path / name).touch()
+    remove_temporaries(tmp_path)
+    remove_temporaries(tmp_path / "absent")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "a.json", "keep.tmp"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG, errno.EBUSY, errno.ESTALE])
+def test_whatever_the_disk_says_is_one_line(tmp_path: Path, number: int) -> None:
+    with pytest.raises(ResourceError) as caught, disk_errors(tmp_path / "a\nb"):
+        raise OSError(number, os.strerror(number))
+    assert str(caught.value) == rf"{tmp_path}/a\nb: cannot be written ({os.strerror(number)}); choose another place with --out"
+    assert caught.value.exit_code == 5
+
+
+def test_other_errors_pass(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), disk_errors(tmp_path):
+        raise ZeroDivisionError
+
+
+# Row 5
+
+
+def test_row_5_disk_full(small_disk: Path) -> None:
+    path = small_disk / "a"
+    write_atomically(path, b"old")
+    with pytest.raises(ResourceError, match=f"{path}: no space left on the disk; free some and run `mitlgan resume`"):
+        write_atomically(path, bytes(3_000_000))
+    assert path.read_bytes() == b"old"
+    assert [found.name for found in small_disk.iterdir()] == ["a"]
+
+
+# Row 6
+
+
+def test_row_6_folder_that_cannot_be_written() -> None:
+    with unprivileged() as folder:
+        readonly = folder / "readonly"
+        readonly.mkdir()
+        readonly.chmod(0o555)
+        for attempt in (
+            lambda: make_folder(readonly),
+            lambda: make_folder(readonly / "new"),
+            lambda: write_atomically(readonly / "a", "x"),
+            lambda: locked(readonly).__enter__(),
+        ):
+            with pytest.raises(ResourceError, match=r"cannot be written \(Permission denied\); choose another place with --out") as caught:
+                attempt()
+            assert str(caught.value).startswith(str(readonly))
+        assert list(readonly.iterdir()) == []
+
+
+def test_row_6_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ResourceError, match="cannot be written"):
+            make_folder(place)
+
+
+def test_a_folder_is_made_with_its_parents_and_no_probe_stays(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_name_too_long(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="File name too long"):
+        make_folder(tmp_path / ("x" * 300))
+
+
+# Row 7
+
+
+def test_row_7_the_second_process_is_refused_until_the_first_is_gone(tmp_path: Path, children: ForkServerContext) -> None:
+    heard, told = children.Pipe(duplex=False)
+    child = children.Process(target=crashing.hold, args=(tmp_path, told))
+    child.start()
+    try:
+        assert heard.poll(60)
+        with pytest.raises(ResourceError, match="another process is working on it; wait for it or choose another run") as caught, locked(tmp_path):
+            pytest.fail("the lock was given twice")
+        assert str(caught.value).startswith(str(tmp_path))
+        assert caught.value.exit_code == 5
+    finally:
+        child.kill()
+        child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+    with locked(tmp_path):  # the system let go of it, though the file is still there
+        assert (tmp_path / ".lock").exists()
+
+
+def test_a_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), locked(tmp_path):
+        raise ZeroDivisionError
+    with locked(tmp_path), pytest.raises(ResourceError, match="another process"), locked(tmp_path):
+        pytest.fail("the lock was given twice")
+
+
+def test_a_lock_on_an_absent_folder(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="No such file or directory"), locked(tmp_path / "absent"):
+        pytest.fail("there is nothing to lock")

@@ -408,8 +408,9 @@ def _checked(values: dict[str, Any], source: str, text: str, overrides: Sequence
     try:
         return Recipe.model_validate_json(encoded)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise UsageError(_validation_message(first, source, text, overrides)) from None
+        found = error.errors(include_url=False)
+        unknown = [one for one in found if one["type"] == "extra_forbidden"]  # before what is missing, which it may be the misspelling of
+        raise UsageError(_validation_message((unknown or found)[0], source, text, overrides)) from None
 
 
 def _validation_message(error: Any, source: str, text: str, overrides: Sequence[str]) -> str:
@@ -478,13 +479,15 @@ def _all_keys(tables: Sequence[str] = ()) -> Iterator[str]:
 def _line_of(text: str, location: Sequence[str]) -> int:
     """The line where a key stands, or its table's, or 1: tomllib keeps no positions."""
     keys = [part for part in location if not part.isdigit()]
+    if not keys:
+        return 1
     best = 1
     table: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):  # as TOML counts them; splitlines() breaks at more
         header = re.match(r"\s*\[([^\[\]]+)\]", line)
         if header:
             table = [part.strip().strip("\"'") for part in header.group(1).split(".")]
-            if table == keys:
+            if table[: len(keys)] == keys:
                 return number
             if table == keys[: len(table)]:
                 best = number
@@ -492,7 +495,7 @@ def _line_of(text: str, location: Sequence[str]) -> int:
         assigned = re.match(r"\s*([A-Za-z0-9_.\"'-]+)\s*=", line)
         if assigned:
             path = table + [part.strip().strip("\"'") for part in assigned.group(1).split(".")]
-            if path == keys:
+            if path[: len(keys)] == keys:
                 return number
             if path == keys[: len(path)]:
                 best = number

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 from torchvision.utils import make_grid
 
@@ -20,6 +20,8 @@ from mitlgan.latent import latents
 from mitlgan.networks import Composer, Layers
 
 CHUNK = 64
+TITLES = {"fg": "Foreground", "bg": "Background", "scene": "Scene"}
+TITLE_PX, GAP_PX = 30, 18
 Seeds = Sequence[int] | Mapping[str, Sequence[int]]
 
 
@@ -163,6 +165,31 @@ def write_samples(loaded: Artifact, seeds: Sequence[int], out: Path, *, every_la
                 written.append(out / f"{seed:06d}{suffix}.png")
                 write_atomically(written[-1], png(pixels))
     return written
+
+
+def sheet_png(stages: Layers, scale: int = 3, columns: int = 4) -> bytes:
+    """Every stage side by side, each a titled grid of the same seeds.
+
+    Args:
+        stages: As `Artifact.layers` gives them.
+        scale: Whole factor by which each pixel is enlarged.
+        columns: Images in a row of each grid.
+    """
+    shown = {TITLES.get(name, name.capitalize()): image for name, image in stages.layers.items()}
+    if len(stages.layers) > 1:
+        mattes = {} if stages.matte is None else {"Matte": (stages.matte * 2 - 1).expand(-1, 3, -1, -1)}
+        shown |= {**mattes, "Fused": stages.fused, "Composed": stages.output}
+    grids = {title: Image.open(io.BytesIO(grid_png(image[:, :3], columns, scale))) for title, image in shown.items()}
+    height = max(grid.height for grid in grids.values())
+    sheet = Image.new("RGB", (sum(grid.width for grid in grids.values()) + GAP_PX * (len(grids) - 1), height + TITLE_PX), "white")
+    draw, left = ImageDraw.Draw(sheet), 0
+    for title, grid in grids.items():
+        draw.text((left + 2 * scale, 4), title, fill=(40, 40, 40), font=ImageFont.load_default(TITLE_PX - 12))
+        sheet.paste(grid, (left, TITLE_PX))
+        left += grid.width + GAP_PX
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _clamped(images: Tensor) -> Tensor:

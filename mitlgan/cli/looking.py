@@ -26,16 +26,21 @@ def sample(
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the first image; the others follow.", min=0)] = 0,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the PNGs go.")] = Path("samples"),
     layers: Annotated[bool, typer.Option("--layers", help="Also every layer, matte and fused image of a composition.")] = False,
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Only one picture: every stage side by side, in titled grids.")] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Write images of an artifact as PNG."""
     from mitlgan.distributed import resolve_device
-    from mitlgan.sample import load, write_samples
+    from mitlgan.files import write_atomically
+    from mitlgan.sample import load, sheet_png, write_samples
 
     loaded = load(artifact, device=str(resolve_device(device)))
+    if sheet is not None:
+        write_atomically(sheet, sheet_png(loaded.layers(range(seed, seed + count))))
+        return finish(as_json, {"sheet": str(sheet)}, f"{sheet}")
     files = write_samples(loaded, range(seed, seed + count), out, every_layer=layers)
-    finish(as_json, {"grid": str(files[0]), "files": [str(file) for file in files]}, f"{files[0]}")
+    return finish(as_json, {"grid": str(files[0]), "files": [str(file) for file in files]}, f"{files[0]}")
 
 
 def describe(

@@ -69,11 +69,17 @@ class BarReporter:
     def __init__(self, label: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.table import Column
 
         self._progress = Progress(
-            TextColumn("[bold]{task.description}"), BarColumn(), TextColumn("{task.fields[line]}", markup=False), TimeElapsedColumn(),
+            TextColumn("{task.description}", style="bold", markup=False),
+            BarColumn(bar_width=16),
+            # The numbers wrap in a narrow terminal: cut off, they would hide the time left or a collapse.
+            TextColumn("{task.fields[line]}", markup=False, table_column=Column(no_wrap=False, ratio=1)),
+            TimeElapsedColumn(),
             console=Console(stderr=True),
-        )  # fmt: skip
+            expand=True,
+        )
         self._task = self._progress.add_task(label, total=None, line="")
         self._progress.start()
 

@@ -271,7 +271,7 @@ def _freeze(run: Run, recipe: Recipe, problem: Problem, state: TrainingState) ->
     data = {"source": recipe.data.source, "count": len(problem.pixels), "content_sha256": problem.pixels.content_sha256}
     card = artifact.card_of(
         network, recipe, layers=layers, data=data, kimg=counters.kimg, iterations=counters.iteration,
-        seconds=round(counters.seconds, 3), cpu_seconds=round(counters.cpu_seconds, 3), credit=str(manifest.get("licence") or ""),
+        seconds=round(counters.seconds, 3), cpu_seconds=round(counters.cpu_seconds, 3), licence="MIT" if recipe.data.source == "demo" else "", credit=str(manifest.get("licence") or ""),
         notes=f"collapsed at {counters.collapsed_at_kimg:.1f} kimg" if counters.collapsed_at_kimg is not None else "",
     )  # fmt: skip
     name = "composer" if isinstance(network, Composer) else "generator"

@@ -45,7 +45,8 @@ def test_the_wheel_is_light(wheel: Path) -> None:
 
 
 def test_recipes_and_artifacts_come_from_the_installed_package(installed: Path, tmp_path: Path) -> None:
-    code = "import json; from mitlgan import recipe; print(json.dumps([str(recipe.shipped('recipes')), str(recipe.shipped('pretrained')), recipe.names()]))"
+    facts = "[str(recipe.shipped('recipes')), str(recipe.shipped('pretrained')), recipe.names()]"
+    code = f"import json; from mitlgan import recipe; print(json.dumps({facts}))"
     recipes, pretrained, names = json.loads(_run(installed, tmp_path, "-c", code))
     assert Path(recipes) == installed / "mitlgan" / "recipes"
     assert Path(pretrained) == installed / "mitlgan" / "pretrained"

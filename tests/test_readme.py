@@ -1,0 +1,89 @@
+"""Every command and the Python example of the README, run as a reader would, with short trainings."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mitlgan.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHORT = ["--set", "training.kimg=0.05", "--set", "training.batch=8", "--set", "evaluation.samples=48", "--threads", "1"]
+# Run by `.ci/run` as they stand; the demo's other forms have tests of their own.
+BY_CI = {"mitlgan demo", "mitlgan demo --quick", "mitlgan demo --from pretrained"}
+# Minutes of measuring; has a test of its own.
+ELSEWHERE = {"mitlgan bench"}
+
+
+def commands() -> list[str]:
+    """What stands in sh blocks or backticks and begins with `mitlgan`."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    found = [line.strip() for block in blocks for part in block.splitlines() for line in part.split("&&")]
+    found += list(re.findall(r"`([^`\n]+)`", README))
+    return [command for command in dict.fromkeys(found) if command.startswith("mitlgan ")]
+
+
+def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["mitlgan", *shlex.split(line)[1:]])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with the README's placeholders: DIR has pictures."""
+    monkeypatch.chdir(tmp_path)
+    pictures = tmp_path / "DIR"
+    pictures.mkdir()
+    noise = np.random.default_rng(0)
+    for index in range(12):
+        Image.fromarray(noise.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(pictures / f"{index}.png")
+    shutil.copytree(ROOT / "pretrained", tmp_path / "pretrained")
+    return tmp_path
+
+
+def test_every_command_of_the_readme_works(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = [command for command in commands() if command not in BY_CI | ELSEWHERE]
+    assert {"mitlgan pretrain fg", "mitlgan pretrain bg", "mitlgan compose", "mitlgan compare --baseline wgan"} <= set(wanted)
+    for command in wanted:
+        line = command.replace("--kimg +50", "--kimg +0.05").replace("-n 2000", "-n 48").replace("--extractor NAME", "--extractor efficientnet-lite0")
+        if " RUN" in line:
+            line = line.replace("RUN", str(max((folder / "runs" / "pretrain").iterdir())))
+        if " ARTIFACT" in line:
+            line = line.replace("ARTIFACT", str(max((folder / "runs" / "compose").iterdir())))
+        if line.split()[1] in ("pretrain", "compose"):
+            line += " " + shlex.join(SHORT)
+        if line.split()[1] == "evaluate":
+            line += " --threads 1"
+        code = run(line, monkeypatch)
+        assert code == 0, f"{command}: {capsys.readouterr().err}"
+    assert list((folder / "runs" / "compare").glob("*/report.html")), "compare wrote its report"
+
+
+def test_the_python_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(example, names)
+    images, stages = names["images"], names["stages"]
+    assert tuple(images.shape) == (3, 3, 32, 32)  # type: ignore[attr-defined]
+    assert float(images.min()) >= -1  # type: ignore[attr-defined]
+    assert float(images.max()) <= 1  # type: ignore[attr-defined]
+    fg, bg = stages.layers["fg"], stages.layers["bg"]  # type: ignore[attr-defined]
+    assert bool((fg[0] == fg[1]).all()), "one object"
+    assert not bool((bg[0] == bg[1]).all()), "in three places"
+
+
+def test_every_file_of_the_readme_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if "://" not in target:
+            assert (ROOT / target).is_file(), target

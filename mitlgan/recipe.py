@@ -17,29 +17,27 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from mitlgan.errors import UsageError
+from mitlgan.recipe_parts import KINDS, REACHABLE_PX, AnyCritic, AnyGenerator, AnyObjective, AnyOptimiser, Model, Width, depth_advice
+from mitlgan.recipe_parts import AdamRecipe as AdamRecipe
+from mitlgan.recipe_parts import CriticRecipe as CriticRecipe
+from mitlgan.recipe_parts import GeneratorRecipe as GeneratorRecipe
+from mitlgan.recipe_parts import ObjectiveRecipe as ObjectiveRecipe
 
 SCHEMA_VERSION = 1
 LIMIT_BYTES = 1_000_000
-REACHABLE_PX = tuple(4 * 2**doublings for doublings in range(1, 9))
 
 UNREADABLE = (ValueError, RecursionError, OverflowError)  # what tomllib raises; a number of 5,000 digits is a plain ValueError
 
 Role = Literal["fg", "bg", "scene"]
 Filter = Literal["lanczos", "bicubic", "bilinear", "box", "nearest"]
 Byte = Annotated[int, Field(ge=0, le=255)]
-Width = Annotated[int, Field(ge=1, le=8192)]
-Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 Blocks = Annotated[int, Field(ge=1, le=64)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class DataRecipe(_Model):
+class DataRecipe(Model):
     """Which pictures, and how they become pixels.
 
     Attributes:
@@ -53,70 +51,14 @@ class DataRecipe(_Model):
     backdrop: tuple[Byte, Byte, Byte] = (255, 255, 255)
 
 
-class GeneratorRecipe(_Model):
-    """The generator of Table 7.1 and its family.
-
-    Attributes:
-        latent_dim: Length of the latent vector.
-        widths: Channels at 4, 8, 16, ... px; the last convolution, to the image, is implied, so the image has 4 * 2^len(widths) px.
-        blocks: Convolutions at each size; the thesis has 1.
-        upsample: The thesis has `nearest`; `bilinear` leaves no grid.
-        activation: Of the last layer.
-        last_norm: Whether BatchNorm stands before it, as in the thesis; it hinders images with large plain areas.
-        leak: Negative slope of LeakyReLU.
-        image_channels: 3 for RGB, 4 for premultiplied RGB and alpha, which the pictures must have.
-    """
-
-    kind: Literal["thesis"] = "thesis"
-    latent_dim: Annotated[int, Field(ge=1, le=65536)] = 1536
-    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (96, 48, 24, 12, 6)
-    blocks: Annotated[int, Field(ge=1, le=4)] = 1
-    upsample: Literal["nearest", "bilinear"] = "nearest"
-    activation: Literal["tanh", "relu"] = "tanh"
-    last_norm: bool = True
-    leak: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
-    image_channels: Literal[3, 4] = 3
-
-
-class CriticRecipe(_Model):
-    """The critic of Table 7.2 and its family.
-
-    Attributes:
-        widths: Channels of each stride-2 convolution.
-        dropout: Probability after each of them.
-        flatten_dropout: Probability before the last, dense layer.
-        kernel: Side of each convolution's kernel.
-        leak: Negative slope of LeakyReLU.
-        normalisation: `none`, as a gradient penalty, which is per sample, requires.
-        image_channels: 3 for RGB.
-    """
-
-    kind: Literal["thesis"] = "thesis"
-    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (48, 96, 192, 384)
-    dropout: tuple[Probability, ...] = (0.0, 0.0, 0.3, 0.0)
-    flatten_dropout: Probability = 0.3
-    kernel: Annotated[int, Field(ge=1, le=31)] = 5
-    leak: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
-    normalisation: Literal["none", "batch"] = "none"
-    image_channels: Literal[3, 4] = 3
-
-    @model_validator(mode="after")
-    def _one_dropout_per_convolution(self) -> Self:
-        if len(self.dropout) != len(self.widths):
-            raise ValueError(f"dropout has {len(self.dropout)} values for {len(self.widths)} widths; give one for each")
-        if self.kernel % 2 == 0:
-            raise ValueError(f"kernel is {self.kernel}; an odd one keeps the halving of sizes exact, such as {self.kernel + 1}")
-        return self
-
-
-class FusionRecipe(_Model):
+class FusionRecipe(Model):
     """How the layers become one image (first rows of Table 7.3)."""
 
     kind: Literal["conv1x1"] = "conv1x1"
     activation: Literal["relu", "tanh", "none"] = "relu"
 
 
-class TranslatorRecipe(_Model):
+class TranslatorRecipe(Model):
     """The image-to-image network after fusion (Table 7.3).
 
     Attributes:
@@ -131,37 +73,14 @@ class TranslatorRecipe(_Model):
     activation: Literal["relu", "tanh"] = "relu"
 
 
-class ComposerRecipe(_Model):
+class ComposerRecipe(Model):
     """Fusion and translator over frozen generators."""
 
     fusion: FusionRecipe = FusionRecipe()
     translator: TranslatorRecipe = TranslatorRecipe()
 
 
-class ObjectiveRecipe(_Model):
-    """Both losses and their constraint.
-
-    Attributes:
-        penalty_weight: Lambda of the gradient penalty (Gulrajani et al. 2017, equation 3).
-        critic_steps: Critic updates for one generator update.
-    """
-
-    kind: Literal["wgan_gp"] = "wgan_gp"
-    penalty_weight: Annotated[float, Field(ge=0.0, le=1e6)] = 10.0
-    critic_steps: Annotated[int, Field(ge=1, le=100)] = 5
-
-
-class AdamRecipe(_Model):
-    """Adam (Kingma & Ba 2015)."""
-
-    kind: Literal["adam"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-4
-    beta1: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    beta2: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
-    eps: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-8
-
-
-class TrainingRecipe(_Model):
+class TrainingRecipe(Model):
     """Length, batch, averaging, and how often what is written.
 
     Attributes:
@@ -173,6 +92,9 @@ class TrainingRecipe(_Model):
         checkpoint_kimg: Likewise a checkpoint.
         log_iterations: A line of statistics every so many generator updates.
         nan_patience: Updates skipped for a value that is not finite before training stops.
+        snapshot_iterations: A picture every so many generator updates, in place of `snapshot_kimg`.
+        checkpoint_iterations: Likewise a checkpoint, in place of `checkpoint_kimg`.
+        checkpoints_kept: How many of the newest stay; absent: 2.
     """
 
     kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 1000.0
@@ -183,9 +105,12 @@ class TrainingRecipe(_Model):
     checkpoint_kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 50.0
     log_iterations: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     nan_patience: Annotated[int, Field(ge=1, le=10_000)] = 20
+    snapshot_iterations: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    checkpoint_iterations: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    checkpoints_kept: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
 
-class EvaluationRecipe(_Model):
+class EvaluationRecipe(Model):
     """How a result is measured.
 
     Attributes:
@@ -199,7 +124,7 @@ class EvaluationRecipe(_Model):
     split: Literal["train", "validation", "test"] = "test"
 
 
-class Recipe(_Model):
+class Recipe(Model):
     """Everything that decides a run. See the attributes' own classes."""
 
     schema_version: Literal[1] = 1
@@ -209,12 +134,12 @@ class Recipe(_Model):
     size_px: Annotated[int, Field(ge=8, le=1024)]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataRecipe = DataRecipe()
-    generator: GeneratorRecipe | None = None
+    generator: AnyGenerator | None = None
     composer: ComposerRecipe | None = None
-    critic: CriticRecipe = CriticRecipe()
-    objective: ObjectiveRecipe = ObjectiveRecipe()
-    generator_optimiser: AdamRecipe = AdamRecipe()
-    critic_optimiser: AdamRecipe = AdamRecipe()
+    critic: AnyCritic = CriticRecipe()
+    objective: AnyObjective = ObjectiveRecipe()
+    generator_optimiser: AnyOptimiser = AdamRecipe()
+    critic_optimiser: AnyOptimiser = AdamRecipe()
     training: TrainingRecipe = TrainingRecipe()
     evaluation: EvaluationRecipe = EvaluationRecipe()
 
@@ -233,31 +158,21 @@ class Recipe(_Model):
             raise ValueError(
                 'critic.normalisation = "batch" contradicts objective.kind = "wgan_gp": the penalty is per sample; use normalisation = "none"'
             )
+        if self.critic.output == "sigmoid" and not self.objective.takes_sigmoid:
+            raise ValueError(
+                f'critic.output = "sigmoid" contradicts objective.kind = "{self.objective.kind}", which takes the score itself; use output = "linear"'
+            )
         return self
 
     def _sizes(self) -> None:
-        generator = self.generator
-        if generator is not None and 4 * 2 ** len(generator.widths) != self.size_px:
-            made = 4 * 2 ** len(generator.widths)
-            raise ValueError(
-                f"generator.widths has {len(generator.widths)} entries, which makes {made} px, not size_px = {self.size_px};"
-                + _depth_advice(self.size_px)
-            )
-        channels = 3 if generator is None else generator.image_channels
+        if self.generator is not None:
+            self.generator.require_size(self.size_px)
+        channels = 3 if self.generator is None else self.generator.image_channels
         if self.critic.image_channels != channels:
             raise ValueError(f"critic.image_channels is {self.critic.image_channels}, but the images have {channels}; make them equal")
-        if self.critic.kernel > self.size_px:
-            raise ValueError(f"critic.kernel = {self.critic.kernel} is larger than the image, {self.size_px} px; at most {self.size_px - 1}")
-        if self.size_px % 2 ** len(self.critic.widths):
-            raise ValueError(f"critic.widths halves {self.size_px} px {len(self.critic.widths)} times, which is not whole; give fewer widths")
+        self.critic.require_size(self.size_px)
         if self.composer is not None and self.size_px not in REACHABLE_PX:
-            raise ValueError(f"size_px = {self.size_px} is none that a layer's generator can reach;" + _depth_advice(self.size_px))
-
-
-def _depth_advice(size_px: int) -> str:
-    if size_px in REACHABLE_PX:
-        return f" give {REACHABLE_PX.index(size_px) + 1} widths"
-    return " size_px must be 4 * 2^n, such as 32, 64 or 128"
+            raise ValueError(f"size_px = {self.size_px} is none that a layer's generator can reach;" + depth_advice(self.size_px))
 
 
 def shipped(folder: Literal["recipes", "pretrained"]) -> Path:
@@ -414,17 +329,24 @@ def _checked(values: dict[str, Any], source: str, text: str, overrides: Sequence
 
 
 def _validation_message(error: Any, source: str, text: str, overrides: Sequence[str]) -> str:
-    location = [str(part) for part in error["loc"]]
+    located = [str(part) for part in error["loc"]]
+    location = _without_kinds(located)
+    reason, given = str(error["msg"]).removeprefix("Value error, "), error.get("input")
+    if error["type"] == "union_tag_invalid":
+        location, given = [*location, "kind"], error["ctx"]["tag"]
+        *most, last = [f"'{kind}'" for kind in KINDS[location[-2]]]
+        reason = f"Input should be {', '.join(most)} or {last}"
+    elif error["type"] == "union_tag_not_found":
+        reason = "Input should be a table"
     dotted = ".".join(location)
-    reason = str(error["msg"]).removeprefix("Value error, ")
     contradiction = error["type"] == "value_error"
     where = _place(_subject(location, reason) if contradiction else location, source, text, overrides)
     if error["type"] == "extra_forbidden":
-        return f"{where}: unknown key '{dotted}'{_closest(location)}"
+        return f"{where}: unknown key '{dotted}'{_closest(located)}"
     if error["type"] == "missing":
         return f"{where}: the key '{dotted}' is missing"
-    given = "" if contradiction else f" (given: {_short(error.get('input'))})"
-    return f"{where}: {dotted + ': ' if dotted else ''}{reason}{given}"
+    shown = "" if contradiction else f" (given: {_short(given)})"
+    return f"{where}: {dotted + ': ' if dotted else ''}{reason}{shown}"
 
 
 def _place(location: Sequence[str], source: str, text: str, overrides: Sequence[str]) -> str:
@@ -445,13 +367,19 @@ def _subject(location: Sequence[str], reason: str) -> Sequence[str]:
     return keys if keys and keys[-1] in _known_keys(keys[:-1]) else location
 
 
-def _closest(location: Sequence[str]) -> str:
+def _closest(located: Sequence[str]) -> str:
     """A hint: the same key in another table, else the closest one in this table."""
-    *table, key = location
-    same = [known for known in _all_keys() if known.split(".")[-1] == key]
+    *table, key = located
+    location = _without_kinds(located)
+    kinds = [kind for kind, part in KINDS.get(location[-2] if len(location) > 1 else "", {}).items() if key in part.model_fields]
+    owners = " or ".join(repr(kind) for kind in kinds)
+    same = [known for known in _all_keys() if known.split(".")[-1] == key and known != ".".join(location)]
+    if kinds and not same:
+        return f"; only kind = {owners} has it"
     close = difflib.get_close_matches(key, _known_keys(table), n=1, cutoff=0.0)
-    nearest = difflib.get_close_matches(".".join(location), same, n=1, cutoff=0.0) or [".".join([*table, *close])]
-    return f"; the closest known one is '{nearest[0]}'" if same or close else ""
+    nearest = difflib.get_close_matches(".".join(location), same, n=1, cutoff=0.0) or [".".join([*location[:-1], *close])]
+    hint = f"; the closest known one is '{nearest[0]}'" if same or close else ""
+    return f"{hint}, or that of kind = {owners}" if kinds else hint
 
 
 def _short(value: object) -> str:
@@ -460,20 +388,36 @@ def _short(value: object) -> str:
 
 
 def _known_keys(tables: Sequence[str]) -> list[str]:
+    """Keys of a table; of one that has kinds, those of the kind that stands behind it, else of the first."""
     model: Any = Recipe
+    kinds: dict[str, type[Model]] = {}
     for table in tables:
+        if table in kinds:
+            model, kinds = kinds[table], {}
+            continue
         field = getattr(model, "model_fields", {}).get(table)
         options = [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]
-        model = next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
+        kinds = {} if field is None else KINDS.get(table, {})
+        plain_model = next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
+        model = next(iter(kinds.values()), plain_model)
         if model is None:
             return []
     return list(model.model_fields)
 
 
-def _all_keys(tables: Sequence[str] = ()) -> Iterator[str]:
-    for key in _known_keys(tables):
-        yield ".".join([*tables, key])
-        yield from _all_keys([*tables, key])
+def _all_keys() -> Iterator[str]:
+    """Every key of every table and kind, dotted, without kinds."""
+    waiting: list[list[str]] = [[]]
+    while waiting:
+        table = waiting.pop(0)
+        for key in _known_keys(table):
+            yield ".".join([*_without_kinds(table), key])
+            waiting += [[*table, key, kind] for kind in KINDS[key]] if key in KINDS else [[*table, key]]
+
+
+def _without_kinds(located: Sequence[str]) -> list[str]:
+    """A location without the kinds that the checker puts behind the tables that have them."""
+    return [part for index, part in enumerate(located) if index == 0 or part not in KINDS.get(located[index - 1], {})]
 
 
 def _line_of(text: str, location: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ from mitlgan import artifact, runs, stages
 from mitlgan.artifact import Card
 from mitlgan.data.demo.pasted import pasted_pack
 from mitlgan.data.packed import Packed, to_uint8
-from mitlgan.data.prepare import open_data
+from mitlgan.data.prepare import open_data, resolved_split
 from mitlgan.describe import describe
 from mitlgan.errors import ArtifactError, DataError, UsageError
 from mitlgan.evaluate import Protocol, anchors, evaluate, headline, open_extractor
@@ -105,7 +105,9 @@ def compare(plan: Plan, environment: Environment) -> Result:
     if card.kind != "composer":
         raise ArtifactError(f"--composed {composed.path}: a run of `pretrain {card.role}`; give one that `mitlgan compose` made")
     protocol = Protocol(
-        extractor=plan.extractor or recipe.evaluation.extractor, samples=plan.samples or recipe.evaluation.samples, split=recipe.evaluation.split
+        extractor=plan.extractor or recipe.evaluation.extractor,
+        samples=plan.samples or recipe.evaluation.samples,
+        split=resolved_split(recipe.data.source, recipe.role, recipe.evaluation.split),
     )
     extractor = open_extractor(protocol, weights=plan.weights, device=str(environment.world.device))
     real = stages.pictures(recipe, protocol.split)
@@ -270,6 +272,12 @@ def _short_training(arms: list[Arm]) -> list[str]:
     if shortest >= SHORT_KIMG:
         return []
     return [f"The arms saw {shortest:.1f} kimg: this shows that the machinery works, and says nothing about which network is better."]
+
+
+def _same_pictures(protocol: Protocol) -> list[str]:
+    if protocol.split != "train":
+        return []
+    return ["The real side are the training scenes themselves (the folder has no `test` subfolder): an arm that learns them by heart scores well."]
 
 
 def _domains(arm: Arm, recipe: Recipe) -> list[Domain]:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mitlgan import __version__
 from mitlgan.cli import data, looking, measuring, options, stages
 from mitlgan.errors import MitlganError
+
+# What the parser says, and the same with the option first.
+OPTION_FIRST = (
+    (r"^Invalid value for '(.+?)': (?:Value error, )?", r"\1: "),
+    (r"^No such option: (\S+)", r"\1: no such option"),
+    (r"^Option '(.+?)'", r"\1:"),
+)
 
 app = options.group("Compose generators: pretrain layers, freeze them, fuse and translate them into scenes, compare honestly with a plain WGAN.")
 
@@ -63,14 +71,24 @@ def _report(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    formatted = getattr(error, "format_message", None)  # the command line parser's own errors
-    if callable(formatted):
-        context = getattr(error, "ctx", None)
-        help_command = f" (see `{context.command_path} --help`)" if context is not None else ""
-        return _say(f"{formatted()}{help_command}", 2)
+    if hasattr(error, "format_message"):  # the command line parser's own errors
+        return _report_usage(error)
     if type(error).__name__ == "Abort":
         return _say("stopped", 130)
     return _say(f"bug: {type(error).__name__}: {error}; MITLGAN_DEBUG=1 shows where", 1)
+
+
+def _report_usage(error: Any) -> int:
+    """The parser's complaint with the option first, as all others; or the help, for a command that was given nothing."""
+    text = str(error.format_message())
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(text, file=sys.stderr)
+        return 2
+    text = text.rstrip(".")
+    for pattern, replacement in OPTION_FIRST:
+        text = re.sub(pattern, replacement, text)
+    context = getattr(error, "ctx", None)
+    return _say(text + (f" (see `{context.command_path} --help`)" if context is not None else ""), 2)
 
 
 def _say(message: str, code: int) -> int:

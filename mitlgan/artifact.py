@@ -17,7 +17,8 @@ from mitlgan.checkpoint import read_header, read_tensors, tensors_sha256, write_
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.files import write_json
 from mitlgan.networks import Composer, Generator
-from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe, Role, plain
+from mitlgan.recipe import ComposerRecipe, Recipe, Role, plain
+from mitlgan.recipe_parts import AnyGenerator
 from mitlgan.version import __version__
 
 SCHEMA_VERSION = 1
@@ -40,7 +41,7 @@ class LayerCard(_Model):
     """
 
     role: Role
-    generator: GeneratorRecipe
+    generator: AnyGenerator
     sha256_before: str
     sha256_after: str
     card: dict[str, Any] = {}
@@ -78,7 +79,7 @@ class Card(_Model):
     latent_dims: Annotated[dict[str, Annotated[int, Field(ge=1, le=65536)]], Field(min_length=1, max_length=16)]
     latent_distribution: Literal["normal"] = "normal"
     value_range: tuple[float, float] = (-1.0, 1.0)
-    generator: GeneratorRecipe | None = None
+    generator: AnyGenerator | None = None
     composer: ComposerRecipe | None = None
     layers: Annotated[dict[str, LayerCard], Field(max_length=16)] = {}
     recipe: dict[str, Any] = {}
@@ -147,6 +148,15 @@ def read_card(path: Path) -> Card:
         ArtifactError: Not an artifact, or of a newer schema.
     """
     return _card(path, read_header(path))
+
+
+def tensors_hash(path: Path) -> str:
+    """The hash of an artifact's tensors, as its header has it: tells two artifacts apart, whatever their files' names.
+
+    Raises:
+        ArtifactError: Not an artifact.
+    """
+    return str(read_header(path).get("tensors_sha256"))
 
 
 def load(path: Path) -> tuple[nn.Module, Card]:

@@ -103,8 +103,8 @@ def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
     return next((name for name, tensor in tensors.items() if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())), None)
 
 
-def save_checkpoint(run: Path, iteration: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
-    """Write a checkpoint, then remove all but the newest two.
+def save_checkpoint(run: Path, iteration: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, kept: int = KEPT) -> Path:
+    """Write a checkpoint, then remove all but the newest `kept`.
 
     Raises:
         ArtifactError: A value is not finite.
@@ -112,7 +112,7 @@ def save_checkpoint(run: Path, iteration: int, tensors: Mapping[str, Tensor], he
     """
     path = run / "checkpoints" / f"{iteration:09d}.safetensors"
     write_tensors(path, tensors, {**header, "schema_version": SCHEMA_VERSION, "kind": "checkpoint", "iteration": iteration})
-    for old in checkpoints(run)[:-KEPT]:
+    for old in checkpoints(run)[:-kept]:
         old.unlink(missing_ok=True)
     return path
 

@@ -12,6 +12,7 @@ from torch import nn
 from mitlgan import artifact, networks
 from mitlgan.artifact import Card
 from mitlgan.recipe import GeneratorRecipe, Recipe, load
+from mitlgan.recipe_parts import AnyGenerator
 
 THESIS_LAYERS = ("fg", "bg")
 
@@ -36,7 +37,7 @@ def describe(target: str) -> dict[str, Any]:
     return describe_recipe(load(target))
 
 
-def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorRecipe] | None = None) -> dict[str, Any]:
+def describe_recipe(recipe: Recipe, layers: Mapping[str, AnyGenerator] | None = None) -> dict[str, Any]:
     """Describe the networks of a recipe.
 
     Args:

@@ -8,20 +8,39 @@ and noisy labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mitlgan.errors import UsageError
 
 if TYPE_CHECKING:
-    from mitlgan.recipe import ObjectiveRecipe
+    from mitlgan.recipe_parts import AnyObjective, LsganRecipe, MinimaxRecipe, ObjectiveRecipe, WganClipRecipe
 
 Stats = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """What the numbers of one iteration say is wrong.
+
+    Attributes:
+        text: In words.
+        collapsed: Whether it is the generator's collapse.
+    """
+
+    text: str
+    collapsed: bool = False
+
+
+CRITIC_WON = Symptom("the critic tells real from generated without an error, so the generator learns nothing")
+GENERATOR_WON = Symptom("the critic takes every generated image for real while its own loss explodes", collapsed=True)
 
 # Added under the root of the gradient's squared norm: without it, a gradient of zero has an infinite slope. A norm near 1 does not feel it.
 _TINY = 1e-12
@@ -49,7 +68,7 @@ class Objective(Protocol):
 
         Returns:
             A scalar to descend, and detached scalars to log: `score_real`, `score_fake`, `wasserstein` (their difference) and
-            `penalty` (unweighted).
+            `penalty` (unweighted), as far as the objective has them, and whatever else it wants to be seen.
         """
         ...
 
@@ -68,6 +87,14 @@ class Objective(Protocol):
 
     def after_critic_step(self, critic: nn.Module) -> None:
         """Restore the constraint on the critic, after each step of its optimiser."""
+        ...
+
+    def symptom(self, numbers: Mapping[str, float]) -> Symptom | None:
+        """Say what one iteration's statistics show to be wrong; only what stays for many is believed.
+
+        Args:
+            numbers: All statistics of the iteration, both losses among them.
+        """
         ...
 
 
@@ -102,11 +129,159 @@ class WganGp:
     def after_critic_step(self, critic: nn.Module) -> None:
         """Nothing: the penalty is the constraint."""
 
+    def symptom(self, numbers: Mapping[str, float]) -> Symptom | None:
+        """None is known of a Wasserstein estimate's level."""
+        return None
 
-OBJECTIVES: dict[str, Callable[[ObjectiveRecipe], Objective]] = {"wgan_gp": WganGp}
+
+class WganClip:
+    """Wasserstein loss with weight clipping (Arjovsky et al. 2017, algorithm 1).
+
+    The labels are signs: a score is descended times +1 for generated, -1 for real images.
+
+    Args:
+        recipe: `clip` and `critic_steps`.
+    """
+
+    refuses_batchnorm = False
+
+    def __init__(self, recipe: WganClipRecipe) -> None:
+        self.clip = recipe.clip
+        self.critic_steps = recipe.critic_steps
+
+    def critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> tuple[Tensor, Stats]:
+        """E[D(fake)] - E[D(real)], real and fake in batches of their own; see `Objective`."""
+        score_real, score_fake = _scores(critic, real, fake)
+        wasserstein = score_real.mean() - score_fake.mean()
+        return -wasserstein, _stats(score_real, score_fake)
+
+    def generator_loss(self, critic: nn.Module, fake: Tensor, real: Tensor) -> tuple[Tensor, Stats]:
+        """-E[D(fake)]; see `Objective`."""
+        with without_parameter_gradients(critic):
+            return -critic(fake).float().mean(), {}
+
+    @torch.no_grad()
+    def after_critic_step(self, critic: nn.Module) -> None:
+        """Clip every weight, those of BatchNorm too, as the authors' code does."""
+        for parameter in critic.parameters():
+            parameter.clamp_(-self.clip, self.clip)
+
+    def symptom(self, numbers: Mapping[str, float]) -> Symptom | None:
+        """None is known of a Wasserstein estimate's level."""
+        return None
 
 
-def build(recipe: ObjectiveRecipe) -> Objective:
+class Minimax:
+    """The first GAN's loss (Goodfellow et al. 2014, equation 1), non-saturating for the generator, on logits.
+
+    Args:
+        recipe: Labels and `critic_steps`.
+    """
+
+    refuses_batchnorm = False
+
+    def __init__(self, recipe: MinimaxRecipe) -> None:
+        self.recipe = recipe
+        self.critic_steps = recipe.critic_steps
+
+    def critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> tuple[Tensor, Stats]:
+        """BCE(real, 1) + BCE(fake, 0), in batches of their own; see `Objective`. Probabilities are D(x) and D(G(z))."""
+        score_real, score_fake = _scores(critic, real, fake)
+        label_real, label_fake = labels(self.recipe, score_real, rng)
+        loss = functional.binary_cross_entropy_with_logits(score_real, label_real)
+        loss = loss + functional.binary_cross_entropy_with_logits(score_fake, label_fake)
+        probabilities = {"probability_real": score_real.detach().sigmoid().mean(), "probability_fake": score_fake.detach().sigmoid().mean()}
+        return loss, {**_stats(score_real, score_fake), **probabilities, "fakes_passed": (score_fake.detach() > 0).float().mean()}
+
+    def generator_loss(self, critic: nn.Module, fake: Tensor, real: Tensor) -> tuple[Tensor, Stats]:
+        """BCE(fake, 1): -E[log D(G(z))]; see `Objective`."""
+        with without_parameter_gradients(critic):
+            return functional.softplus(-critic(fake).float()).mean(), {}
+
+    def after_critic_step(self, critic: nn.Module) -> None:
+        """Nothing constrains the critic."""
+
+    def symptom(self, numbers: Mapping[str, float]) -> Symptom | None:
+        """Either side's flat victory: both losses then stay where no gradient comes from."""
+        if numbers["probability_real"] > 0.99 and numbers["probability_fake"] < 0.01:
+            return CRITIC_WON
+        if numbers["generator_loss"] < 0.01 and numbers["critic_loss"] > 4.0:
+            return GENERATOR_WON
+        return None
+
+
+class Lsgan:
+    """Least squares (Mao et al. 2017, equation 9, with a = 0, b = c = 1).
+
+    Args:
+        recipe: Labels and `critic_steps`.
+    """
+
+    refuses_batchnorm = False
+
+    def __init__(self, recipe: LsganRecipe) -> None:
+        self.recipe = recipe
+        self.critic_steps = recipe.critic_steps
+
+    def critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> tuple[Tensor, Stats]:
+        """E[(D(real) - 1)^2] / 2 + E[D(fake)^2] / 2, in batches of their own; see `Objective`."""
+        score_real, score_fake = _scores(critic, real, fake)
+        label_real, label_fake = labels(self.recipe, score_real, rng)
+        loss = ((score_real - label_real).square().mean() + (score_fake - label_fake).square().mean()) / 2
+        return loss, {**_stats(score_real, score_fake), "fakes_passed": (score_fake.detach() > 0.5).float().mean()}
+
+    def generator_loss(self, critic: nn.Module, fake: Tensor, real: Tensor) -> tuple[Tensor, Stats]:
+        """E[(D(fake) - 1)^2] / 2; see `Objective`."""
+        with without_parameter_gradients(critic):
+            return (critic(fake).float() - 1).square().mean() / 2, {}
+
+    def after_critic_step(self, critic: nn.Module) -> None:
+        """Nothing constrains the critic."""
+
+    def symptom(self, numbers: Mapping[str, float]) -> Symptom | None:
+        """Either side's flat victory: 0.5 is the generator's loss where the critic gives every fake its label."""
+        if numbers["critic_loss"] < 1e-3 and numbers["generator_loss"] > 0.4:
+            return CRITIC_WON
+        if numbers["generator_loss"] < 1e-3 and numbers["critic_loss"] > 0.4:
+            return GENERATOR_WON
+        return None
+
+
+def labels(recipe: MinimaxRecipe | LsganRecipe, like: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Labels of a batch of real and of one of generated images.
+
+    Args:
+        recipe: `label_smoothing` (one-sided: 1 becomes 1 - it), `label_noise` (uniform, +-), `label_flips` (share swapped by chance).
+        like: (N,) gives number, type and device.
+        rng: Draws noise and flips; untouched where there are none.
+
+    Returns:
+        Two tensors (N,), in [0, 1].
+    """
+    real, fake = torch.full_like(like, 1.0 - recipe.label_smoothing), torch.zeros_like(like)
+    if recipe.label_noise:
+        noise = (torch.rand(2, len(like), generator=rng, device=rng.device).to(like.device) * 2 - 1) * recipe.label_noise
+        real, fake = (real + noise[0]).clamp(0, 1), (fake + noise[1]).clamp(0, 1)
+    if recipe.label_flips:
+        flips = (torch.rand(2, len(like), generator=rng, device=rng.device) < recipe.label_flips).to(like.device)
+        real, fake = torch.where(flips[0], fake, real), torch.where(flips[1], real, fake)
+    return real, fake
+
+
+def _scores(critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores (N,) of both, each batch by itself, so that BatchNorm never sees them mixed."""
+    return critic(real).float(), critic(fake.detach()).float()
+
+
+def _stats(score_real: Tensor, score_fake: Tensor) -> Stats:
+    mean_real, mean_fake = score_real.detach().mean(), score_fake.detach().mean()
+    return {"score_real": mean_real, "score_fake": mean_fake, "wasserstein": mean_real - mean_fake}
+
+
+OBJECTIVES: dict[str, Callable[[Any], Objective]] = {"wgan_gp": WganGp, "wgan_clip": WganClip, "minimax": Minimax, "lsgan": Lsgan}
+
+
+def build(recipe: AnyObjective) -> Objective:
     """Build the objective of a recipe.
 
     Raises:
@@ -117,16 +292,14 @@ def build(recipe: ObjectiveRecipe) -> Objective:
     return OBJECTIVES[recipe.kind](recipe)
 
 
-def check_critic(recipe: ObjectiveRecipe, critic: nn.Module) -> None:
+def check_critic(recipe: AnyObjective, critic: nn.Module) -> None:
     """Refuse a critic that contradicts the objective; one built on the meta device will do, so that nothing need be allocated.
 
     Raises:
         UsageError: The critic has BatchNorm and the objective's penalty is per sample.
     """
     if build(recipe).refuses_batchnorm and any(isinstance(module, _BatchNorm) for module in critic.modules()):
-        raise UsageError(
-            f"critic.kind: BatchNorm mixes samples, but the penalty of {recipe.kind} is per sample; choose a critic without it"
-        )
+        raise UsageError(f"critic.kind: BatchNorm mixes samples, but the penalty of {recipe.kind} is per sample; choose a critic without it")
 
 
 def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,7 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mitlgan.errors import ArtifactError
 from mitlgan.randomness import normal, stream
-from mitlgan.recipe import AdamRecipe, Recipe
+from mitlgan.recipe import Recipe
+from mitlgan.recipe_parts import AdamRecipe, AnyOptimiser, RmspropRecipe
 
 EMA_RAMP = 0.05  # early in a run the half-life is at most this share of what has been shown (Karras et al. 2020, ADA's code)
 
@@ -30,6 +31,8 @@ class Counters:
             own updates are fine must come to an end, too.
         low_diversity_in_a_row: Logged iterations in a row whose samples were nearly alike.
         collapsed_at_kimg: When that was first flagged.
+        symptom: What the objective says is wrong now; `symptom_in_a_row` counts the logged iterations that said it.
+        diagnosis: The first symptom that stayed, with its date.
         seconds: Measured so far, over all resumes.
         cpu_seconds: Likewise, summed over threads.
     """
@@ -40,6 +43,9 @@ class Counters:
     nan_in_a_row: int = 0
     low_diversity_in_a_row: int = 0
     collapsed_at_kimg: float | None = None
+    symptom: str = ""
+    symptom_in_a_row: int = 0
+    diagnosis: str = ""
     seconds: float = field(default=0.0, compare=False)
     cpu_seconds: float = field(default=0.0, compare=False)
 
@@ -121,10 +127,22 @@ class TrainingState:
         return {"generator_optimiser": self.generator_optimiser, "critic_optimiser": self.critic_optimiser}
 
 
-def build_optimiser(recipe: AdamRecipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimiser of a recipe, in torch's fused form where the parameters' device has one."""
+def build_optimiser(recipe: AnyOptimiser, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser of a recipe."""
+    return OPTIMISERS[recipe.kind](recipe, parameters)
+
+
+def _adam(recipe: AdamRecipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """In torch's fused form where the parameters' device has one."""
     fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
     return torch.optim.Adam(parameters, lr=recipe.learning_rate, betas=(recipe.beta1, recipe.beta2), eps=recipe.eps, fused=fused)
+
+
+def _rmsprop(recipe: RmspropRecipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    return torch.optim.RMSprop(parameters, lr=recipe.learning_rate, alpha=recipe.decay, eps=recipe.eps)
+
+
+OPTIMISERS: dict[str, Callable[[Any, list[nn.Parameter]], torch.optim.Optimizer]] = {"adam": _adam, "rmsprop": _rmsprop}
 
 
 def _moving_pairs(network: nn.Module, average: nn.Module) -> tuple[list[Tensor], list[Tensor]]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mitlgan import runs
 from mitlgan.allocator import keep_freed_memory
 from mitlgan.artifact import latent_dims
-from mitlgan.checkpoint import first_not_finite, save_checkpoint, tensors_sha256
+from mitlgan.checkpoint import KEPT, first_not_finite, save_checkpoint, tensors_sha256
 from mitlgan.data.packed import Packed, Sampler, to_float
 from mitlgan.distributed import World, any_rank, average, average_gradients, broadcast, require_same
 from mitlgan.errors import NanError, ResourceError, Stopped, UsageError
@@ -165,7 +165,8 @@ class Loop:
             header = {**self.problem.header, **self.state.header(), "threads": torch.get_num_threads(), "world_size": self.world.size}
             header["recipe"] = self.recipe.model_dump(mode="json", exclude_none=True)
             header |= {"data_sha256": self.problem.pixels.content_sha256, "data_count": len(self.problem.pixels)}
-            save_checkpoint(self.run_directory.path, self.state.counters.iteration, tensors, header)
+            kept = self.recipe.training.checkpoints_kept or KEPT
+            save_checkpoint(self.run_directory.path, self.state.counters.iteration, tensors, header, kept=kept)
 
     def snapshot(self) -> None:
         """Write the grid of the fixed latents, by the moving average."""
@@ -173,7 +174,9 @@ class Loop:
             return
         with torch.no_grad():
             images = stages_of(self.state.ema, self.snapshot_latents, self.recipe.role).output
-        name = f"{int(self.state.counters.kimg):06d}.png"
+        counters = self.state.counters
+        by_iteration = self.recipe.training.snapshot_iterations is not None
+        name = f"i{counters.iteration:08d}.png" if by_iteration else f"{int(counters.kimg):06d}.png"
         write_atomically(self.run_directory.path / "snapshots" / name, grid_png(images))
 
     def _loop(self, signals: StopSignals, stats: LineWriter | None, timing: LineWriter | None) -> None:
@@ -181,6 +184,8 @@ class Loop:
         if counters.iteration == 0:
             self.snapshot()
             self.save()
+            if 0 in training.keep_kimg:
+                self.keep()
         told, values = -math.inf, None
         self.watch = Stopwatch()
         last = self._is_over()
@@ -191,11 +196,13 @@ class Loop:
                 values = self._log(seen, stats)
             self._clock(timing)
             last = self._is_over()
-            if last or _passed(before, counters.kimg, training.snapshot_kimg):
+            if last or self._is_due(before, training.snapshot_kimg, training.snapshot_iterations):
                 self.snapshot()
-            if last or _passed(before, counters.kimg, training.checkpoint_kimg):
+            if last or self._is_due(before, training.checkpoint_kimg, training.checkpoint_iterations):
                 self._flush(stats, timing)
                 self.save()
+            if _reached(training.keep_kimg, before, counters.kimg) or _reached(training.keep_s, before_s, counters.seconds):
+                self.keep()
             if last or (values is not None and time.monotonic() - told > STATUS_INTERVAL_S):
                 told = time.monotonic()
                 self._flush(stats, timing)
@@ -203,6 +210,11 @@ class Loop:
             if any_rank(signals.received is not None, self.world) and not last:
                 self._stop(signals, stats, timing)
         self._flush(stats, timing)
+
+    def _is_due(self, before_kimg: float, interval_kimg: float, iterations: int | None) -> bool:
+        if iterations is not None:
+            return self.state.counters.iteration % iterations == 0
+        return _passed(before_kimg, self.state.counters.kimg, interval_kimg)
 
     def _is_over(self) -> bool:
         counters = self.state.counters
@@ -262,8 +274,12 @@ class Loop:
         counters = self.state.counters
         numbers = dict(zip(seen, torch.stack([value.detach().float() for value in seen.values()]).tolist(), strict=True))
         self._watch_collapse(numbers)
-        values = {"iteration": counters.iteration, "kimg": counters.kimg, **{name: _or_none(value) for name, value in numbers.items()}}
+        self._watch_game(numbers)
+        values: dict[str, Any] = {"iteration": counters.iteration, "kimg": counters.kimg}
+        values |= {name: _or_none(value) for name, value in numbers.items()}
         values |= {"nan_skipped": counters.nan_skipped, "collapsed": counters.collapsed_at_kimg is not None}
+        if counters.diagnosis:
+            values["diagnosis"] = counters.diagnosis
         if stats is not None:
             stats.write(values)
         return values
@@ -275,6 +291,21 @@ class Loop:
         if counters.low_diversity_in_a_row >= COLLAPSE_PATIENCE and counters.collapsed_at_kimg is None:
             counters.collapsed_at_kimg = counters.kimg
             self.reporter.say(f"warning: the samples have been nearly alike for {COLLAPSE_PATIENCE} logged iterations, at {counters.kimg:.1f} kimg")
+
+    def _watch_game(self, numbers: dict[str, float]) -> None:
+        """Date what the objective itself says about a game that one side has won (FAULTS 10)."""
+        counters = self.state.counters
+        found = self.problem.objective.symptom(numbers)
+        text = "" if found is None else found.text
+        counters.symptom_in_a_row = counters.symptom_in_a_row + 1 if text and text == counters.symptom else int(bool(text))
+        counters.symptom = text
+        if found is None or counters.diagnosis or counters.symptom_in_a_row < COLLAPSE_PATIENCE:
+            return
+        first = counters.iteration - (COLLAPSE_PATIENCE - 1) * self.recipe.training.log_iterations
+        counters.diagnosis = f"{text}, since iteration {first} ({first * counters.kimg / counters.iteration:.1f} kimg)"
+        if found.collapsed and counters.collapsed_at_kimg is None:
+            counters.collapsed_at_kimg = counters.kimg
+        self.reporter.say(f"warning: {counters.diagnosis}")
 
     def _clock(self, timing: LineWriter | None) -> None:
         counters = self.state.counters
@@ -307,7 +338,8 @@ class Loop:
         status = {
             "state": state, "command": self.recipe.command, "role": self.recipe.role, "iteration": counters.iteration, "kimg": counters.kimg,
             "target_kimg": target, "images_per_s": rate, "eta_s": None if left_s is None else max(0.0, left_s),
-            "seconds": counters.seconds, "collapsed_at_kimg": counters.collapsed_at_kimg, "nan_skipped": counters.nan_skipped,
+            "seconds": counters.seconds, "collapsed_at_kimg": counters.collapsed_at_kimg,
+            "diagnosis": counters.diagnosis, "nan_skipped": counters.nan_skipped,
             "critic_loss": values.get("critic_loss"), "generator_loss": values.get("generator_loss"),
         }  # fmt: skip
         self.run_directory.write_status(status)

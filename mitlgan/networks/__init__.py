@@ -1,7 +1,7 @@
 """Networks by recipe.
 
-Weights are initialised by torch's defaults (Kaiming uniform with a = sqrt(5) for convs and dense, ones and zeros for normalisation)
-from torch's global random numbers: call `torch.manual_seed` before a build function to get the same network again.
+Unless a recipe's `init` says otherwise, weights are initialised by torch's defaults (Kaiming uniform with a = sqrt(5) for convs and dense, ones and
+zeros for normalisation) from torch's global random numbers: call `torch.manual_seed` before a build function to get the same network again.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mitlgan.errors import UsageError
-from mitlgan.networks import thesis
+from mitlgan.networks import dcgan, mlp, thesis
 from mitlgan.networks.blocks import Critic, Generator
 from mitlgan.networks.composer import Composer, FrozenLayers, Layers
 from mitlgan.networks.counting import Counts, Row, count_parameters, multiply_accumulates, rows
@@ -20,7 +20,8 @@ from mitlgan.networks.fusion import FUSIONS, Fused
 from mitlgan.networks.translator import CHECKS, TRANSLATORS
 
 if TYPE_CHECKING:
-    from mitlgan.recipe import ComposerRecipe, CriticRecipe, GeneratorRecipe
+    from mitlgan.recipe import ComposerRecipe
+    from mitlgan.recipe_parts import AnyCritic, AnyGenerator
 
 __all__ = [
     "Composer",
@@ -45,13 +46,28 @@ T = TypeVar("T")
 
 IMAGE_CHANNELS = 3
 
-GENERATORS: dict[str, Callable[[GeneratorRecipe, int], Generator]] = {"thesis": thesis.build_generator}
-GENERATOR_CHECKS: dict[str, Callable[[GeneratorRecipe, int], None]] = {"thesis": thesis.check_generator}
-CRITICS: dict[str, Callable[[CriticRecipe, int], Critic]] = {"thesis": thesis.build_critic}
-CRITIC_CHECKS: dict[str, Callable[[CriticRecipe, int], None]] = {"thesis": thesis.check_critic}
+
+def _any_size(_recipe: object, _size_px: int) -> None:
+    """Dense layers take any size."""
 
 
-def build_generator(recipe: GeneratorRecipe, size_px: int) -> Generator:
+GENERATORS: dict[str, Callable[[Any, int], Generator]] = {
+    "thesis": thesis.build_generator,
+    "mlp": mlp.build_generator,
+    "upsampled": dcgan.build_upsampled,
+    "dcgan": dcgan.build_transposed,
+}
+GENERATOR_CHECKS: dict[str, Callable[[Any, int], None]] = {
+    "thesis": thesis.check_generator,
+    "mlp": _any_size,
+    "upsampled": dcgan.check,
+    "dcgan": dcgan.check,
+}
+CRITICS: dict[str, Callable[[Any, int], Critic]] = {"thesis": thesis.build_critic, "mlp": mlp.build_critic, "strided": dcgan.build_critic}
+CRITIC_CHECKS: dict[str, Callable[[Any, int], None]] = {"thesis": thesis.check_critic, "mlp": _any_size, "strided": dcgan.check}
+
+
+def build_generator(recipe: AnyGenerator, size_px: int) -> Generator:
     """Build a generator.
 
     Args:
@@ -64,7 +80,7 @@ def build_generator(recipe: GeneratorRecipe, size_px: int) -> Generator:
     return _named(GENERATORS, recipe.kind, "generator.kind")(recipe, size_px)
 
 
-def check_generator(recipe: GeneratorRecipe, size_px: int) -> None:
+def check_generator(recipe: AnyGenerator, size_px: int) -> None:
     """Refuse, without building it, a generator that does not lead to `size_px`.
 
     Raises:
@@ -73,7 +89,7 @@ def check_generator(recipe: GeneratorRecipe, size_px: int) -> None:
     _named(GENERATOR_CHECKS, recipe.kind, "generator.kind")(recipe, size_px)
 
 
-def build_critic(recipe: CriticRecipe, size_px: int) -> Critic:
+def build_critic(recipe: AnyCritic, size_px: int) -> Critic:
     """Build a critic, newly initialised.
 
     Args:
@@ -86,7 +102,7 @@ def build_critic(recipe: CriticRecipe, size_px: int) -> Critic:
     return _named(CRITICS, recipe.kind, "critic.kind")(recipe, size_px)
 
 
-def check_critic(recipe: CriticRecipe, size_px: int) -> None:
+def check_critic(recipe: AnyCritic, size_px: int) -> None:
     """Refuse, without building it, a critic that does not fit images of `size_px`.
 
     Raises:

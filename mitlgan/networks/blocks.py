@@ -134,6 +134,22 @@ def instancenorm_conv(in_channels: int, out_channels: int, kernel: int, last: nn
     return nn.Sequential(block)
 
 
+def score_head(last: nn.Module, output: str, *, flatten_last: bool = False) -> nn.Sequential:
+    """The end of a critic: its last layer, and a sigmoid where the recipe wants the score as a probability.
+
+    Args:
+        last: Gives (N, 1), or (N, 1, 1, 1) with `flatten_last`.
+        output: `linear` or `sigmoid`.
+        flatten_last: Drop the sides of one pixel.
+    """
+    block = OrderedDict[str, nn.Module](last=last)
+    if flatten_last:
+        block["flatten"] = nn.Flatten()
+    if output == "sigmoid":
+        block["sigmoid"] = nn.Sigmoid()
+    return nn.Sequential(block)
+
+
 def refuse_kernel(kernel: int, size_px: int, option: str) -> None:
     """Refuse a kernel that cannot keep the size by symmetric padding, or that is larger than the image.
 

@@ -1,0 +1,42 @@
+"""How weights begin, where a recipe wants other than torch's defaults."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+Weighted = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+
+
+@torch.no_grad()
+def initialise(network: nn.Module, init: str, std: float) -> None:
+    """Draw the weights of dense layers and convolutions anew, from torch's global random numbers.
+
+    Args:
+        network: Built by torch's defaults.
+        init: `torch` leaves it as it is; `glorot` is uniform with biases 0 (Glorot & Bengio 2010, equation 16); `normal` is N(0, std), biases 0, and
+            N(1, std) for BatchNorm's scales (Radford et al. 2016, section 4).
+        std: For `normal`.
+    """
+    if init == "torch":
+        return
+    for module in network.modules():
+        if isinstance(module, Weighted):
+            weight = _drawn(module)
+            if init == "glorot":
+                nn.init.xavier_uniform_(weight)
+            else:
+                nn.init.normal_(weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, _BatchNorm) and init == "normal":
+            nn.init.normal_(module.weight, 1.0, std)
+
+
+def _drawn(module: nn.Module) -> Tensor:
+    """The weight itself, also under a spectral normalisation."""
+    parametrised = getattr(module, "parametrizations", None)
+    weight = parametrised.weight.original if parametrised is not None else module.weight
+    assert isinstance(weight, Tensor)
+    return weight

@@ -1,0 +1,248 @@
+"""Run directories; FAULTS rows 5, 6, 7 and 15."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import crashing
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from unprivileged import unprivileged
+
+from mitlgan import runs
+from mitlgan.errors import ResourceError, UsageError
+from mitlgan.runs import LineWriter, Run, create, read_json, read_lines, truncate_lines
+
+
+def begun(root: Path, name: str = "tiny", command: str = "pretrain") -> Run:
+    """A run with a recipe."""
+    run = create(root, command, name)
+    run.recipe.write_text("")
+    return run
+
+
+def test_each_run_has_its_own_directory(tmp_path: Path) -> None:
+    made = [create(tmp_path, "pretrain", "tiny").path for _ in range(3)]
+    assert [path.relative_to(tmp_path).as_posix() for path in made] == [f"pretrain/tiny-00{number}" for number in (1, 2, 3)]
+    assert sorted(path.name for path in made[0].iterdir()) == ["checkpoints", "snapshots"]
+    assert create(tmp_path, "compose", "tiny").path.name == "tiny-001"
+    assert create(tmp_path, "pretrain", "tiny-x").path.name == "tiny-x-001"
+
+
+def test_a_number_is_never_used_twice(tmp_path: Path) -> None:
+    """Not after a removal in the middle, nor past 999, nor beside a file or another name."""
+    parent = tmp_path / "pretrain"
+    for name in ("tiny-002", "tiny-1041", "tiny-x", "tinyx-2000", "tiny-3000-copy"):
+        (parent / name).mkdir(parents=True)
+    assert create(tmp_path, "pretrain", "tiny").path.name == "tiny-1042"
+    (parent / "file-007").touch()
+    assert create(tmp_path, "pretrain", "file").path.name == "file-008"
+
+
+def test_names_with_signs_of_patterns(tmp_path: Path) -> None:
+    assert [create(tmp_path, "pretrain", "a.b").path.name for _ in range(2)] == ["a.b-001", "a.b-002"]
+    (tmp_path / "pretrain" / "axb-009").mkdir()
+    assert create(tmp_path, "pretrain", "a.b").path.name == "a.b-003"
+
+
+def test_two_at_once_get_different_numbers(tmp_path: Path) -> None:
+    made: list[Path] = []
+    together = threading.Barrier(8)
+
+    def make() -> None:
+        together.wait()
+        made.append(create(tmp_path, "pretrain", "tiny").path)
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(path.name for path in made) == [f"tiny-00{number}" for number in range(1, 9)]
+
+
+def test_a_run_is_known_by_its_recipe(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    assert runs.at(run.path) == run
+    for place in (tmp_path, tmp_path / "absent", create(tmp_path, "pretrain", "tiny").path):
+        with pytest.raises(UsageError, match=rf"^{place}: not a run directory \(it has no recipe\.toml\); see `mitlgan runs ls`$"):
+            runs.at(place)
+
+
+def test_the_last_written_run_is_found_last(tmp_path: Path) -> None:
+    first, second, third = (begun(tmp_path, name, command) for name, command in (("a", "pretrain"), ("b", "compose"), ("c", "pretrain")))
+    create(tmp_path, "pretrain", "no-recipe")
+    for run, at in ((third, 100), (first, 200), (second, 300)):
+        run.write_status({"state": "done"})
+        os.utime(run.path / "status.json", (at, at))
+    assert runs.find(tmp_path) == [third, first, second]
+    assert runs.find(tmp_path, "pretrain") == [third, first]
+    assert runs.find(tmp_path / "absent") == []
+
+
+def test_removed_whole(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    (run.path / "checkpoints" / "000000001.safetensors").touch()
+    runs.remove(run)
+    assert not run.path.exists()
+    with pytest.raises(ResourceError, match="No such file or directory"):
+        runs.remove(run)
+
+
+def test_the_artifact_of_a_run(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    assert run.artifact is None
+    (run.path / "generator.safetensors").touch()
+    assert run.artifact == run.path / "generator.safetensors"
+    (run.path / "composer.safetensors").touch()
+    assert run.artifact == run.path / "composer.safetensors"
+
+
+def test_status(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    assert run.status() == {}
+    run.write_status({"state": "running", "kimg": 1.5})
+    assert run.status() == {"state": "running", "kimg": 1.5}
+    for broken in ("", "{", "[1]", "null", "\udcff"):
+        (run.path / "status.json").write_text(broken, errors="surrogateescape")
+        assert run.status() == {}
+        assert read_json(run.path / "status.json") == {}
+
+
+# Row 15: statistics
+
+
+LINES = [{"iteration": number, "loss": number / 3} for number in range(1, 6)]
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def as_text(lines: list[dict[str, float]]) -> str:
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def test_lines_are_appended_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "stats.jsonl"
+    for part in (LINES[:2], LINES[2:]):
+        writer = LineWriter(path)
+        for line in part:
+            writer.write(line)
+        writer.flush()
+        assert list(read_lines(path))[-1] == part[-1]
+        writer.close()
+    assert list(read_lines(path)) == LINES
+    assert path.read_text() == as_text(LINES)
+    assert list(read_lines(tmp_path / "absent.jsonl")) == []
+
+
+@pytest.mark.parametrize("torn", ['{"iteration": 6, "lo', "{", '"', "\x00\x00\x00", "3\n", "[]\n", "\udcff\udcfe\n"])
+def test_row_15_a_torn_line_is_left_out(torn: str, tmp_path: Path) -> None:
+    path = tmp_path / "stats.jsonl"
+    path.write_bytes(as_text(LINES).encode() + torn.encode("utf-8", "surrogateescape"))
+    assert list(read_lines(path)) == LINES
+    truncate_lines(path, 100)
+    assert path.read_text() == as_text(LINES)
+
+
+@pytest.mark.parametrize("iteration", range(7))
+def test_row_15_lines_ahead_of_the_checkpoint_are_cut(iteration: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "stats.jsonl", as_text(LINES))
+    truncate_lines(path, iteration)
+    assert path.read_text() == as_text(LINES[:iteration])
+
+
+def test_row_15_a_whole_line_without_its_end_is_cut(tmp_path: Path) -> None:
+    """What is appended next would otherwise stand on the same line."""
+    path = written(tmp_path / "stats.jsonl", as_text(LINES)[:-1])
+    truncate_lines(path, 100)
+    assert path.read_text() == as_text(LINES[:-1])
+
+
+def test_row_15_no_statistics_no_cut(tmp_path: Path) -> None:
+    truncate_lines(tmp_path / "absent.jsonl", 3)
+    assert list(tmp_path.iterdir()) == []
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(end=st.integers(0, len(as_text(LINES))), junk=st.binary(max_size=20), iteration=st.integers(0, 6))
+def test_property_after_a_cut_only_whole_lines_up_to_the_iteration_stay(tmp_path: Path, end: int, junk: bytes, iteration: int) -> None:
+    path = tmp_path / "stats.jsonl"
+    path.write_bytes(as_text(LINES).encode()[:end] + junk)
+    truncate_lines(path, iteration)
+    left = path.read_bytes()
+    assert left in {as_text(LINES[:count]).encode() for count in range(iteration + 1)} or b"iteration" in junk
+    assert len(left) >= len(as_text([line for line in LINES[:iteration] if len(as_text(LINES[: int(line["iteration"])])) <= end]))
+
+
+# Rows 5, 6, 7
+
+
+def test_row_5_no_room_for_a_line(small_disk: Path) -> None:
+    path = small_disk / "stats.jsonl"
+    writer = LineWriter(path)
+    writer.write({"iteration": 1})
+    writer.flush()
+    (small_disk / "ballast").write_bytes(bytes(2 * 2**20 - 4096))
+    with pytest.raises(ResourceError, match=f"^{path}: no space left on the disk; free some and run `mitlgan resume`$") as caught:
+        _write_until_refused(writer)
+    assert caught.value.exit_code == 5
+    (small_disk / "ballast").unlink()
+    writer.close()
+    whole = list(read_lines(path))
+    assert [line["iteration"] for line in whole[:100]] == [*range(1, 101)]
+    truncate_lines(path, 100)
+    assert list(read_lines(path)) == whole[:100]
+
+
+def _write_until_refused(writer: LineWriter) -> None:
+    for number in range(2, 2000):
+        writer.write({"iteration": number})
+        writer.flush()
+
+
+def test_row_6_a_place_that_cannot_be_written_is_refused() -> None:
+    with unprivileged() as folder:
+        (folder / "runs").mkdir(mode=0o555)
+        with pytest.raises(ResourceError, match=r"cannot be written \(Permission denied\); choose another place with --out") as caught:
+            create(folder / "runs", "pretrain", "tiny")
+        assert str(caught.value).startswith(str(folder / "runs"))
+        assert list((folder / "runs").iterdir()) == []
+
+
+def test_row_6_a_run_that_cannot_be_written_is_refused() -> None:
+    with unprivileged() as folder:
+        run = begun(folder)
+        run.path.chmod(0o555)
+        for attempt in (lambda: LineWriter(run.stats), lambda: run.write_status({})):
+            with pytest.raises(ResourceError, match="Permission denied"):
+                attempt()
+
+
+def test_row_7_a_run_that_another_process_works_on_is_not_resumed(tmp_path: Path, children: ForkServerContext) -> None:
+    import torch
+
+    from mitlgan.distributed import World
+    from mitlgan.progress import Silent
+    from mitlgan.stages import Environment, resume
+
+    run = begun(tmp_path)
+    heard, told = children.Pipe(duplex=False)
+    child = children.Process(target=crashing.hold, args=(run.path, told))
+    child.start()
+    try:
+        assert heard.poll(60)
+        before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+        with pytest.raises(ResourceError, match=f"^{run.path}: another process is working on it; wait for it or choose another run$"):
+            resume(run.path, Environment(World(0, 1, torch.device("cpu")), Silent(), tmp_path))
+        assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+    finally:
+        child.kill()
+        child.join(60)

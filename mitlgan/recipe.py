@@ -95,6 +95,8 @@ class TrainingRecipe(Model):
         snapshot_iterations: A picture every so many generator updates, in place of `snapshot_kimg`.
         checkpoint_iterations: Likewise a checkpoint, in place of `checkpoint_kimg`.
         checkpoints_kept: How many of the newest stay; absent: 2.
+        keep_kimg: Where an artifact of the moving average is kept on the way, in `kept/`; 0 is before the first update.
+        keep_s: Likewise, in measured seconds.
     """
 
     kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 1000.0
@@ -108,6 +110,8 @@ class TrainingRecipe(Model):
     snapshot_iterations: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     checkpoint_iterations: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     checkpoints_kept: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    keep_kimg: tuple[Annotated[float, Field(ge=0.0, le=1e7)], ...] = ()
+    keep_s: tuple[Annotated[float, Field(gt=0.0, le=1e9)], ...] = ()
 
 
 class EvaluationRecipe(Model):
@@ -117,11 +121,13 @@ class EvaluationRecipe(Model):
         extractor: `efficientnet-lite0` or `inception`; never replaced silently.
         samples: Generated images, and at most as many real ones.
         split: Which real pictures.
+        best_by: Measure each kept artifact on the validation pictures during training, and keep the best by this measure in `best/`.
     """
 
     extractor: str = "efficientnet-lite0"
     samples: Annotated[int, Field(ge=2, le=1_000_000)] = 2000
     split: Literal["train", "validation", "test"] = "test"
+    best_by: Literal["fd", "kid"] | None = None
 
 
 class Recipe(Model):

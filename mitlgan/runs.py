@@ -47,6 +47,24 @@ class Run:
         """The frozen generator or composer that the run ended with."""
         return next((path for name in ("composer", "generator") if (path := self.path / f"{name}.safetensors").is_file()), None)
 
+    @property
+    def inputs_file(self) -> Path:
+        """Hashes of the artifacts that the run was made from."""
+        return self.path / "inputs.json"
+
+    def inputs(self) -> dict[str, Any]:
+        """Hashes of the artifacts that the run was made from, by layer, or of what it began with, as "start"."""
+        return read_json(self.inputs_file)
+
+    @property
+    def evaluations(self) -> Path:
+        """One JSON line per artifact that was measured during training."""
+        return self.path / "evaluations.jsonl"
+
+    def kept(self) -> list[Path]:
+        """Artifacts of the moving average that were kept on the way, the earliest first."""
+        return sorted((self.path / "kept").glob("*/*.safetensors"))
+
     def status(self) -> dict[str, Any]:
         """The last state that the run wrote; empty when it wrote none."""
         return read_json(self.path / "status.json")

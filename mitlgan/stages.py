@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +19,13 @@ from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data
 from mitlgan.distributed import World, wait_for_all
 from mitlgan.errors import ArtifactError, MitlganError, UsageError
-from mitlgan.files import locked, remove_temporaries, write_atomically
-from mitlgan.networks import Composer
+from mitlgan.files import locked, remove_temporaries, write_atomically, write_json
+from mitlgan.freeze import Keeper, freeze
 from mitlgan.progress import Reporter
 from mitlgan.randomness import derived_seed
 from mitlgan.recipe import Recipe, changed, dump, load, parse, plain, shipped
 from mitlgan.runs import Run
-from mitlgan.state import TrainingState, recalibrate
-from mitlgan.train import Problem, train
+from mitlgan.train import Hooks, Problem, train
 
 RUNS = Path("runs")
 
@@ -39,11 +38,13 @@ class Environment:
         world: This process among its like, and its device.
         reporter: Who is told.
         root: Runs are made under it.
+        line: Also told each line of statistics.
     """
 
     world: World
     reporter: Reporter
     root: Path = RUNS
+    line: Callable[[Mapping[str, Any]], None] | None = None
 
 
 def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = None) -> Run:
@@ -67,7 +68,8 @@ def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = N
     generator: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
     if start is not None:
         generator = _started(start, recipe)
-    return _run(recipe, _problem(recipe, generator, pixels, {}), environment)
+    inputs = {} if start is None else {"start": artifact.tensors_hash(start)}
+    return _run(recipe, _problem(recipe, generator, pixels, {}), environment, inputs)
 
 
 def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment) -> Run:
@@ -92,7 +94,7 @@ def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment
     composer = networks.build_composer(recipe.composer, {name: generator for name, (generator, _) in loaded.items()}, recipe.size_px)
     before = artifact.layer_hashes(composer)
     cards = {name: _layer_card(card, before[name]) for name, (_, card) in loaded.items()}
-    return _run(recipe, _problem(recipe, composer, pixels, cards), environment)
+    return _run(recipe, _problem(recipe, composer, pixels, cards), environment, before)
 
 
 def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> Run:
@@ -143,13 +145,20 @@ def resumed_or_new(recipe: Recipe, environment: Environment) -> Run:
     return found
 
 
-def matching_run(root: Path, recipe: Recipe) -> Run | None:
-    """The newest run of exactly this recipe that is finished or has a checkpoint."""
+def matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | None = None) -> Run | None:
+    """The newest run of exactly this recipe that is finished or has a checkpoint.
+
+    Args:
+        root: Of the runs.
+        recipe: All settings.
+        inputs: Hashes of the artifacts that it was made from, as `Run.inputs` gives them; None takes any.
+    """
     for run in reversed(runs.find(root, recipe.command)):
         try:
             same = load(run.recipe) == recipe
         except UsageError:
             continue
+        same = same and inputs in (None, run.inputs())
         if same and (run.artifact is not None or checkpoints(run.path)):
             return run
     return None
@@ -218,7 +227,7 @@ def _problem_from_checkpoint(recipe: Recipe, pixels: Packed, header: Mapping[str
     return _problem(recipe, network, pixels, layers)
 
 
-def _run(recipe: Recipe, problem: Problem, environment: Environment) -> Run:
+def _run(recipe: Recipe, problem: Problem, environment: Environment, inputs: Mapping[str, str]) -> Run:
     if len(problem.pixels) < recipe.training.batch:
         environment.reporter.say(f"warning: {len(problem.pixels)} pictures for batches of {recipe.training.batch}: each batch repeats some")
     leads = environment.world.leads
@@ -226,6 +235,7 @@ def _run(recipe: Recipe, problem: Problem, environment: Environment) -> Run:
     with _held(run, environment.world):
         if leads:
             write_atomically(run.recipe, dump(recipe))
+            write_json(run.inputs_file, dict(inputs))
             environment.reporter.say(f"{recipe.command} {recipe.role}: {run.path}")
         return _train_and_freeze(run, recipe, problem, environment, None)
 
@@ -254,49 +264,15 @@ def _warn_of_other_pictures(recipe: Recipe, pixels: Packed, header: Mapping[str,
 def _train_and_freeze(
     run: Run, recipe: Recipe, problem: Problem, environment: Environment, checkpoint: tuple[dict[str, Tensor], dict[str, Any]] | None
 ) -> Run:
-    state = train(run, recipe, problem, environment.world, environment.reporter, checkpoint=checkpoint)
-    if environment.world.leads:
-        _freeze(run, recipe, problem, state)
-    return run
-
-
-def _freeze(run: Run, recipe: Recipe, problem: Problem, state: TrainingState) -> None:
-    """Write the artifact: the moving average, its BatchNorm statistics measured anew, and the proof that frozen layers did not move."""
-    network = recalibrate(state.ema, recipe.seed).cpu()
-    layers = {name: LayerCard.model_validate_json(json.dumps(card)) for name, card in problem.header["layers"].items()}
-    if isinstance(network, Composer):
-        layers = _proven(run, layers, network, state.generator)
-    counters = state.counters
-    manifest = problem.pixels.manifest
-    data = {"source": recipe.data.source, "count": len(problem.pixels), "content_sha256": problem.pixels.content_sha256}
-    card = artifact.card_of(
-        network, recipe, layers=layers, data=data, kimg=counters.kimg, iterations=counters.iteration,
-        seconds=round(counters.seconds, 3), cpu_seconds=round(counters.cpu_seconds, 3), licence="MIT" if recipe.data.source == "demo" else "", credit=str(manifest.get("licence") or ""),
-        notes=f"collapsed at {counters.collapsed_at_kimg:.1f} kimg" if counters.collapsed_at_kimg is not None else "",
-    )  # fmt: skip
-    name = "composer" if isinstance(network, Composer) else "generator"
-    artifact.save(run.path / f"{name}.safetensors", network, card)
-    status = run.status()
-    ended = {"state": "done", "target_kimg": recipe.training.kimg, "eta_s": 0.0}
-    run.write_status(
-        {**status, **ended, **{key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg")}}
+    keeper = Keeper(run, recipe, problem, environment.reporter)
+    if checkpoint is not None and environment.world.leads:
+        keeper.forget_after(int(checkpoint[1]["counters"]["iteration"]))
+    state = train(
+        run, recipe, problem, environment.world, environment.reporter, checkpoint=checkpoint, hooks=Hooks(keep=keeper.keep, line=environment.line)
     )
-
-
-def _proven(run: Run, layers: dict[str, LayerCard], average: Composer, trained: nn.Module) -> dict[str, LayerCard]:
-    """Cards with the hashes after training.
-
-    Raises:
-        ArtifactError: A frozen layer moved; nothing is written (FAULTS 11).
-    """
-    assert isinstance(trained, Composer)
-    after = artifact.layer_hashes(average)
-    for name, digest in artifact.layer_hashes(trained).items():
-        if digest != layers[name].sha256_before or after[name] != digest:
-            raise ArtifactError(
-                f"{run.path}: frozen layer {name} moved during training ({layers[name].sha256_before[:12]} -> {digest[:12]}); no artifact was written"
-            )
-    return {name: layer.model_copy(update={"sha256_after": after[name]}) for name, layer in layers.items()}
+    if environment.world.leads:
+        freeze(run, recipe, problem, state)
+    return run
 
 
 def _layer_card(card: Card, digest: str) -> LayerCard:

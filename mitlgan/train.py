@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,19 @@ class Problem:
     header: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Hooks:
+    """What the caller does on the way; the leading process alone calls them. They must not draw from the global random numbers.
+
+    Attributes:
+        keep: Called with the state at each of the recipe's `keep_kimg` and `keep_s`; its time is not counted.
+        line: Called with each line of statistics.
+    """
+
+    keep: Callable[[TrainingState], None] | None = None
+    line: Callable[[Mapping[str, Any]], None] | None = None
+
+
 @dataclass
 class Stopwatch:
     """Where the time of a step goes."""
@@ -84,14 +97,16 @@ class Loop:
         problem: What is trained.
         world: This process among its like.
         reporter: Who is told.
+        hooks: What else happens on the way.
     """
 
-    def __init__(self, run: Run, recipe: Recipe, problem: Problem, world: World, reporter: Reporter) -> None:
+    def __init__(self, run: Run, recipe: Recipe, problem: Problem, world: World, reporter: Reporter, hooks: Hooks | None = None) -> None:
         if recipe.training.batch % world.size:
             raise UsageError(f"training.batch: {recipe.training.batch} is not a multiple of the {world.size} processes; give one that is")
         if recipe.training.batch < 2 * world.size:
             raise UsageError(f"training.batch: {recipe.training.batch} over {world.size} processes leaves less than the two that BatchNorm needs")
         self.run_directory, self.recipe, self.problem, self.world, self.reporter = run, recipe, problem, world, reporter
+        self.hooks = hooks or Hooks()
         self.limit_s = recipe.training.limit_s or math.inf
         self.batch = recipe.training.batch // world.size
         self.state = TrainingState(problem.generator.to(world.device), problem.critic.to(world.device), recipe)
@@ -179,6 +194,12 @@ class Loop:
         name = f"i{counters.iteration:08d}.png" if by_iteration else f"{int(counters.kimg):06d}.png"
         write_atomically(self.run_directory.path / "snapshots" / name, grid_png(images))
 
+    def keep(self) -> None:
+        """Let the caller keep the state. Arms of a comparison by seconds are kept at other places: the time it takes must not count."""
+        if self.hooks.keep is not None and self.world.leads:
+            self.hooks.keep(self.state)
+        self.watch = Stopwatch()
+
     def _loop(self, signals: StopSignals, stats: LineWriter | None, timing: LineWriter | None) -> None:
         training, counters = self.recipe.training, self.state.counters
         if counters.iteration == 0:
@@ -190,7 +211,7 @@ class Loop:
         self.watch = Stopwatch()
         last = self._is_over()
         while not last:
-            before = counters.kimg
+            before, before_s = counters.kimg, counters.seconds
             seen = self.step()
             if counters.iteration % training.log_iterations == 0:
                 values = self._log(seen, stats)
@@ -282,6 +303,8 @@ class Loop:
             values["diagnosis"] = counters.diagnosis
         if stats is not None:
             stats.write(values)
+            if self.hooks.line is not None:
+                self.hooks.line(values)
         return values
 
     def _watch_collapse(self, numbers: dict[str, float]) -> None:
@@ -366,6 +389,7 @@ def train(
     reporter: Reporter,
     *,
     checkpoint: tuple[dict[str, Tensor], dict[str, Any]] | None = None,
+    hooks: Hooks | None = None,
 ) -> TrainingState:
     """Train a problem in a run directory, from the start or from a checkpoint.
 
@@ -376,6 +400,7 @@ def train(
         world: This process among its like.
         reporter: Who is told.
         checkpoint: Tensors and header to go on from.
+        hooks: What else happens on the way.
 
     Returns:
         The final state; its `ema` is the network for use.
@@ -385,7 +410,7 @@ def train(
     """
     keep_freed_memory()
     try:
-        loop = Loop(run, recipe, problem, world, reporter)
+        loop = Loop(run, recipe, problem, world, reporter, hooks)
     except (MemoryError, RuntimeError) as error:
         raise explained(error, recipe) from None
     if checkpoint is not None:
@@ -434,6 +459,11 @@ def spread(images: Tensor) -> Tensor:
 
 def _passed(before: float, now: float, interval: float) -> bool:
     return math.floor(now / interval) > math.floor(before / interval)
+
+
+def _reached(points: Sequence[float], before: float, now: float) -> bool:
+    """Whether one of the points lies in (before, now]; a product's rounding error is no distance."""
+    return any(before < point - 1e-6 <= now for point in points)
 
 
 def _or_none(value: float) -> float | None:

@@ -199,7 +199,7 @@ def inception_network() -> nn.Module:
 def _inception(state: dict[str, Tensor]) -> nn.Module:
     network = inception_network()
     network.load_state_dict(state, strict=True)
-    network.register_buffer("class_weights", network.fc.weight.detach().clone())  # (1008, 2048), for the Inception Score
+    network.register_buffer("class_weights", network.get_parameter("fc.weight").detach().clone())  # (1008, 2048), for the Inception Score
     network.fc = nn.Identity()  # features are the 2,048 pooled values before the classifier
     network.dropout = nn.Identity()
     return network

@@ -1,0 +1,138 @@
+"""From a training's state to artifacts: the last one, those kept on the way, and the best of them by a measure."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from pathlib import Path
+
+from torch import nn
+
+from mitlgan import artifact, runs
+from mitlgan.artifact import Card, LayerCard
+from mitlgan.data.prepare import open_data, resolved_split
+from mitlgan.errors import ArtifactError
+from mitlgan.evaluate import Protocol, evaluate, headline, open_extractor
+from mitlgan.files import make_folder, write_atomically
+from mitlgan.metrics.features import Extractor
+from mitlgan.networks import Composer
+from mitlgan.progress import Reporter
+from mitlgan.recipe import Recipe
+from mitlgan.runs import LineWriter, Run
+from mitlgan.sample import Artifact
+from mitlgan.state import TrainingState, recalibrate
+from mitlgan.train import Problem
+
+
+def freeze(run: Run, recipe: Recipe, problem: Problem, state: TrainingState) -> None:
+    """Write the run's artifact, its moving average, and end the run.
+
+    Raises:
+        ArtifactError: A frozen layer moved; nothing is written (FAULTS 11).
+    """
+    network = recalibrate(state.ema, recipe.seed).cpu()
+    artifact.save(run.path / f"{_kind(network)}.safetensors", network, _card(run, recipe, problem, state, network))
+    counters = state.counters
+    ended = {"state": "done", "target_kimg": recipe.training.kimg, "eta_s": 0.0}
+    account = {key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg")}
+    run.write_status({**run.status(), **ended, **account})
+
+
+class Keeper:
+    """Keeps artifacts of the moving average on the way, and on request measures them and keeps the best.
+
+    Args:
+        run: Where they lie: `kept/KIMG/`, `best/`, and the measures in `evaluations.jsonl`.
+        recipe: Says whether and how they are measured.
+        problem: What is trained.
+        reporter: Who is told.
+    """
+
+    def __init__(self, run: Run, recipe: Recipe, problem: Problem, reporter: Reporter) -> None:
+        self.run, self.recipe, self.problem, self.reporter = run, recipe, problem, reporter
+        self._extractor: Extractor | None = None
+        if recipe.evaluation.best_by is not None:
+            self._extractor = open_extractor(self._protocol())  # absent weights are told before the first step
+
+    def keep(self, state: TrainingState) -> None:
+        """Write the moving average as an artifact; measure it where the recipe says so."""
+        network = recalibrate(copy.deepcopy(state.ema), self.recipe.seed).cpu()
+        path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{_kind(network)}.safetensors"
+        make_folder(path.parent)
+        card = _card(self.run, self.recipe, self.problem, state, network)
+        artifact.save(path, network, card)
+        if self._extractor is not None:
+            self._measure(network, card)
+
+    def forget_after(self, iteration: int) -> None:
+        """Drop what was kept after a checkpoint that training goes on from."""
+        for path in self.run.kept():
+            if artifact.read_card(path).iterations > iteration:
+                shutil.rmtree(path.parent)
+        runs.truncate_lines(self.run.evaluations, iteration)
+        self._choose()
+
+    def _measure(self, network: nn.Module, card: Card) -> None:
+        protocol = self._protocol()
+        data = self.recipe.data
+        real = open_data(data.source, self.recipe.role, self.recipe.size_px, resize=data.resize, split=protocol.split)
+        assert self._extractor is not None
+        numbers = headline(evaluate(Artifact(network, card), real, protocol, network=self._extractor))
+        writer = LineWriter(self.run.evaluations)
+        writer.write({"iteration": card.iterations, "kimg": card.kimg, "seconds": card.seconds, **numbers})
+        writer.close()
+        self.reporter.say(f"{card.kimg:.1f} kimg: FD {numbers['fd']:.1f}, KID {numbers['kid']:.3f}, diversity {numbers['diversity']:.2f} of the real")
+        self._choose()
+
+    def _choose(self) -> None:
+        """Copy the best of the kept artifacts to `best/`."""
+        measure = self.recipe.evaluation.best_by
+        rows = list(runs.read_lines(self.run.evaluations)) if measure else []
+        if not measure or not rows:
+            return
+        best = min(rows, key=lambda row: float(row[measure]))
+        source = next((path for path in self.run.kept() if artifact.read_card(path).iterations == best["iteration"]), None)
+        if source is not None:
+            make_folder(self.run.path / "best")
+            for file in (source, source.with_name("card.json")):
+                write_atomically(self.run.path / "best" / file.name, file.read_bytes())
+
+    def _protocol(self) -> Protocol:
+        recipe = self.recipe
+        split = resolved_split(recipe.data.source, recipe.role, "validation")
+        return Protocol(extractor=recipe.evaluation.extractor, samples=recipe.evaluation.samples, split=split)
+
+
+def _kind(network: nn.Module) -> str:
+    return "composer" if isinstance(network, Composer) else "generator"
+
+
+def _card(run: Run, recipe: Recipe, problem: Problem, state: TrainingState, network: nn.Module) -> Card:
+    """The card, with the proof that frozen layers did not move."""
+    layers = {name: LayerCard.model_validate_json(json.dumps(card)) for name, card in problem.header["layers"].items()}
+    if isinstance(network, Composer):
+        layers = _proven(run.path, layers, network, state.generator)
+    counters = state.counters
+    return artifact.card_of(
+        network, recipe, layers=layers, kimg=counters.kimg, iterations=counters.iteration,
+        data={"source": recipe.data.source, "count": len(problem.pixels), "content_sha256": problem.pixels.content_sha256},
+        seconds=round(counters.seconds, 3), cpu_seconds=round(counters.cpu_seconds, 3),
+        licence="MIT" if recipe.data.source == "demo" else "", credit=str(problem.pixels.manifest.get("licence") or ""),
+        notes=f"collapsed at {counters.collapsed_at_kimg:.1f} kimg" if counters.collapsed_at_kimg is not None else "",
+    )  # fmt: skip
+
+
+def _proven(run: Path, layers: dict[str, LayerCard], average: Composer, trained: nn.Module) -> dict[str, LayerCard]:
+    """Cards with the hashes after training.
+
+    Raises:
+        ArtifactError: A frozen layer moved; nothing is written (FAULTS 11).
+    """
+    assert isinstance(trained, Composer)
+    after = artifact.layer_hashes(average)
+    for name, digest in artifact.layer_hashes(trained).items():
+        if digest != layers[name].sha256_before or after[name] != digest:
+            before = layers[name].sha256_before[:12]
+            raise ArtifactError(f"{run}: frozen layer {name} moved during training ({before} -> {digest[:12]}); no artifact was written")
+    return {name: layer.model_copy(update={"sha256_after": after[name]}) for name, layer in layers.items()}

@@ -13,6 +13,8 @@ from mitlgan import __version__
 from mitlgan.cli import data, looking, measuring, options, stages
 from mitlgan.errors import MitlganError
 
+INTERRUPTED = 130
+
 # What the parser says, and the same with the option first.
 OPTION_FIRST = (
     (r"^Invalid value for '(.+?)': (?:Value error, )?", r"\1: "),
@@ -50,6 +52,8 @@ def main() -> None:
     """Run a command; end with its exit code (see `mitlgan.errors`)."""
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # the parser has caught the interrupt already, and says nothing
+            raise KeyboardInterrupt
     except BaseException as error:
         if os.environ.get("MITLGAN_DEBUG") == "1":
             raise
@@ -65,7 +69,7 @@ def _report(error: BaseException) -> int:
     if isinstance(error, MitlganError):
         return _say(str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):
-        return _say("stopped at once; the last checkpoint is intact", 130)
+        return _say("stopped at once; the last checkpoint is intact", INTERRUPTED)
     if isinstance(error, MemoryError):
         return _say("memory: not enough; use a smaller batch or size", 5)
     if isinstance(error, BrokenPipeError):
@@ -74,7 +78,7 @@ def _report(error: BaseException) -> int:
     if hasattr(error, "format_message"):  # the command line parser's own errors
         return _report_usage(error)
     if type(error).__name__ == "Abort":
-        return _say("stopped", 130)
+        return _say("stopped", INTERRUPTED)
     return _say(f"bug: {type(error).__name__}: {error}; MITLGAN_DEBUG=1 shows where", 1)
 
 

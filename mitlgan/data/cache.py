@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ except ImportError:  # Windows: abandoned temporary files are then left to the u
     fcntl = None  # type: ignore[assignment]
 
 PART_SUFFIX = ".part"
+# Only names that `open_part` gives to files of packs: a folder that a user chose may hold others' `.part` files.
+_OWN_PART = re.compile(rf"\..+\.(npy|json|sources)\.[0-9a-z]+{re.escape(PART_SUFFIX)}", re.DOTALL)
 
 
 def cache_dir() -> Path:
@@ -67,6 +70,8 @@ def remove_abandoned_parts(folder: Path) -> None:
     if fcntl is None:
         return
     for part in folder.glob(f".*{PART_SUFFIX}"):
+        if not _OWN_PART.fullmatch(part.name) or not part.is_file():
+            continue
         with suppress(OSError), part.open("rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             part.unlink()

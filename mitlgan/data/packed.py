@@ -8,6 +8,7 @@ complete picture.
 from __future__ import annotations
 
 import json
+import tokenize
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +24,8 @@ SCHEMA_VERSION = 1
 FourthChannel = Literal["alpha", "matte"]
 SOURCES_LINE = ' "sources": ['  # the manifest's last key, one source per line: everything before it can be read alone
 # What numpy.load and the JSON reader raise on damaged files.
-DAMAGE = (OSError, EOFError, ValueError, SyntaxError, TypeError, KeyError, OverflowError, MemoryError, RecursionError, AttributeError)
+DAMAGE = (OSError, EOFError, ValueError, SyntaxError, tokenize.TokenError, TypeError, KeyError, OverflowError, MemoryError, RecursionError,
+          AttributeError)  # fmt: skip
 
 
 class Packed:
@@ -133,8 +135,10 @@ def lay_on(premultiplied: NDArray[np.uint8], backdrop: tuple[int, int, int]) -> 
     transparency = 255 - premultiplied[:, 3]  # (N, H, W)
     laid = np.empty((len(premultiplied), 3, *premultiplied.shape[2:]), dtype=np.uint8)
     for channel, value in enumerate(backdrop):
-        share = ((np.arange(256) * value + 127) // 255).astype(np.uint8)  # rounded; at most 255 - A, so the sum never wraps
-        np.add(premultiplied[:, channel], share[transparency], out=laid[:, channel])
+        share = transparency
+        if value != 255:  # rounded; at most 255 - A, so the sum never wraps
+            share = np.take(((np.arange(256) * value + 127) // 255).astype(np.uint8), transparency)
+        np.add(premultiplied[:, channel], share, out=laid[:, channel])
     return laid
 
 

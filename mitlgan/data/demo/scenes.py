@@ -6,6 +6,7 @@ Scene `index` of a split is a pure function of (split, index): a longer set begi
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,24 @@ SPLIT_SEEDS = {"train": 1001, "validation": 1002, "test": 1003}
 SPLIT_PAIRS = {"train": range(0, 3), "validation": range(3, 5), "test": range(5, 10)}
 SCALE_RANGE = (0.45, 0.85)  # longest side of the object / side of the scene
 OUTSIDE = 0.1  # of the object's width and height may lie outside the scene
+
+
+class Drawing(NamedTuple):
+    """What was drawn for one scene.
+
+    Attributes:
+        object: Index in the pool of objects.
+        place: Index in the pool of places.
+        scale: Longest side of the object / side of the scene.
+        shift: Across and down, 0 to 1, see `compose`.
+        mirror: Whether the object, and the place, is mirrored.
+    """
+
+    object: int
+    place: int
+    scale: float
+    shift: tuple[float, float]
+    mirror: tuple[bool, bool]
 
 
 class SceneMaker:
@@ -40,14 +59,8 @@ class SceneMaker:
     def _draw(self, cycle: int) -> NDArray[np.int64]:
         return np.random.default_rng([SPLIT_SEEDS[self.split], cycle]).permutation(len(self.objects))
 
-    def make(self, index: int, size_px: int, resize: str) -> tuple[NDArray[np.uint8], dict[str, int | float | bool]]:
-        """Scene `index`.
-
-        Every object comes once before any comes twice; place, scale, shift and both flips are drawn at random.
-
-        Returns:
-            (4, H, W) uint8, RGB and matte, and what was drawn.
-        """
+    def draw(self, index: int) -> Drawing:
+        """What scene `index` is made of: every object comes once before any comes twice, all else is drawn at random."""
         cycle, position = divmod(index, len(self.objects))
         chosen = int(self._permutation(cycle)[position])
         rng = np.random.default_rng([SPLIT_SEEDS[self.split], cycle, position])
@@ -57,9 +70,14 @@ class SceneMaker:
         scale = float(rng.uniform(*SCALE_RANGE))
         across, down = (float(share) for share in rng.random(2))
         mirror, mirror_place = (bool(coin) for coin in rng.random(2) < 0.5)
-        picture, matte = compose(self.objects[chosen], self.places[place], scale, (across, down), (mirror, mirror_place))
-        drawn = {"object": chosen, "place": place, "scale": round(scale, 4), "mirrored": mirror, "place_mirrored": mirror_place}
-        return _to_size(picture, matte, size_px, resize), drawn
+        return Drawing(chosen, place, scale, (across, down), (mirror, mirror_place))
+
+    def make(self, index: int, size_px: int, resize: str) -> tuple[NDArray[np.uint8], dict[str, int | float | bool]]:
+        """Scene `index`: (4, H, W) uint8, RGB and matte, and what was drawn for it."""
+        drawn = self.draw(index)
+        picture, matte = compose(self.objects[drawn.object], self.places[drawn.place], drawn.scale, drawn.shift, drawn.mirror)
+        said = {"object": drawn.object, "place": drawn.place, "scale": round(drawn.scale, 4)}
+        return _to_size(picture, matte, size_px, resize), {**said, "mirrored": drawn.mirror[0], "place_mirrored": drawn.mirror[1]}
 
 
 def compose(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import stat
 import struct
 import warnings
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,11 @@ LARGEST_PIXELS = 64_000_000  # more than a camera's picture; a 10,000 x 10,000 b
 LARGEST_FILE_BYTES = 256_000_000
 _TOO_THIN = 100  # width to height, or the other way: the centred square would show nothing
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+_EXIF_ORIENTATION = 0x0112
+# What Pillow warns of is either refused here by its size or of no consequence. Said once: `warnings.catch_warnings` is not safe across threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # What Pillow raises on damaged or hostile files.
 _DAMAGE = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, KeyError, TypeError,
            OverflowError, MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning, AttributeError, RuntimeError)  # fmt: skip
@@ -60,11 +67,15 @@ def decode(path: Path, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[in
     Raises:
         UnreadableError: Not a picture of an allowed format, damaged, too large, too thin.
     """
-    content = _content(path)
+    return decode_bytes(read_file(path), keep_alpha=keep_alpha, size_px=size_px, backdrop=backdrop)
+
+
+def decode_bytes(content: bytes, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255)) -> Decoded:
+    """As `decode`, of a file's content."""
+    if not content:
+        raise UnreadableError("empty file")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # damaged EXIF and the like; what matters raises
-            return _decoded(content, keep_alpha, size_px, backdrop)
+        return _decoded(content, keep_alpha, size_px, backdrop)
     except UnreadableError:
         raise
     except _DAMAGE as error:
@@ -74,28 +85,41 @@ def decode(path: Path, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[in
 def has_alpha(path: Path) -> bool:
     """Whether a file's header promises transparency; False for what cannot be read."""
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            return False
-        with Image.open(path, formats=FORMATS) as picture:
+        with Image.open(io.BytesIO(read_file(path)), formats=FORMATS) as picture:
             return picture.mode in _ALPHA_MODES or "transparency" in picture.info
-    except _DAMAGE:
+    except (UnreadableError, *_DAMAGE):
         return False
 
 
-def _content(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The content of a regular file, no link followed; a pipe or device that takes its place meanwhile cannot hang it.
+
+    Raises:
+        UnreadableError: It is none, is too large, or changes while it is read.
+    """
     try:
-        status = path.lstat()
-        if stat.S_ISLNK(status.st_mode):
-            raise UnreadableError("a symbolic link")
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadableError("not a regular file")
-        if status.st_size == 0:
-            raise UnreadableError("empty file")
-        if status.st_size > LARGEST_FILE_BYTES:
-            raise UnreadableError(f"{status.st_size} bytes, more than {LARGEST_FILE_BYTES}")
-        return path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
+        with suppress(OSError):
+            if stat.S_ISLNK(path.lstat().st_mode):
+                raise UnreadableError("a symbolic link") from None
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise UnreadableError("not a regular file") from None
         raise UnreadableError(f"cannot be read ({error.strerror})") from None
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            before = os.fstat(descriptor)
+            if not stat.S_ISREG(before.st_mode):
+                raise UnreadableError("not a regular file")
+            if before.st_size > LARGEST_FILE_BYTES:
+                raise UnreadableError(f"{before.st_size} bytes, more than {LARGEST_FILE_BYTES}")
+            content = file.read(before.st_size + 1)
+            after = os.fstat(descriptor)
+        except OSError as error:
+            raise UnreadableError(f"cannot be read ({error.strerror})") from None
+    if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise UnreadableError("changed while it was read")
+    return content
 
 
 def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int, int, int]) -> Decoded:
@@ -105,17 +129,17 @@ def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int
             raise UnreadableError(f"{width} x {height} px, more than {LARGEST_PIXELS // 1_000_000} million: refused as a decompression bomb")
         if max(width, height) > _TOO_THIN * min(width, height) or min(width, height) < 2:
             raise UnreadableError(f"{width} x {height} px: nothing to see in its centred square")
-        animated = bool(getattr(opened, "is_animated", False))
+        animated = opened.format != "MPO" and bool(getattr(opened, "is_animated", False))  # a camera's MPO is a JPEG with previews
         if animated:
             opened.seek(0)
-        if size_px and opened.format == "JPEG":
+        if size_px and opened.format in ("JPEG", "MPO"):
             opened.draft(None, (2 * size_px * width // min(width, height), 2 * size_px * height // min(width, height)))
         opened.load()  # all of it: verify() passes truncated files
+        if opened.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS:
+            width, height = height, width
         upright = ImageOps.exif_transpose(opened)
-    if upright.width < upright.height != width < height:
-        width, height = height, width
     picture = _colours(upright, keep_alpha, backdrop)
-    note = "animated: the first frame was taken" if animated else ""
+    note = "several frames: the first was taken" if animated else ""
     return Decoded(picture, hashlib.sha256(content).hexdigest(), width, height, note)
 
 
@@ -123,7 +147,7 @@ def _colours(picture: Image.Image, keep_alpha: bool, backdrop: tuple[int, int, i
     """RGB or RGBA from any mode; 16 bit is scaled, where Pillow's own conversion would clip it."""
     if picture.mode.startswith("I"):
         values = np.asarray(picture).astype(np.int64)
-        picture = Image.fromarray((values.clip(0, 65535) // 257).astype(np.uint8))
+        picture = Image.fromarray(((values.clip(0, 65535) * 255 + 32767) // 65535).astype(np.uint8))
     elif picture.mode == "F":
         raise UnreadableError("floating-point pixels, whose range is unknown")
     transparent = picture.mode in _ALPHA_MODES or "transparency" in picture.info

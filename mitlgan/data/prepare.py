@@ -128,16 +128,26 @@ def list_pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"--data {folder}: neither a folder nor a pack (.npy)")
     found: list[str] = []
-    for parent, _, names in os.walk(folder):  # links to folders are not followed, so a loop of them ends here
-        found += [os.path.join(parent, name) for name in names if os.path.splitext(name)[1].lower() in SUFFIXES]  # noqa: PTH118, PTH122
+    for parent, folders, names in os.walk(folder, onerror=_refuse_walk):  # links to folders are not followed, so a loop of them ends here
+        folders[:] = [name for name in folders if not _hidden(name)]
+        found += [os.path.join(parent, name) for name in names if os.path.splitext(name)[1].lower() in SUFFIXES and not _hidden(name)]  # noqa: PTH118, PTH122
     if not found:
         raise DataError(f"--data {folder}: no pictures in it; looked for {', '.join(sorted(SUFFIXES))}")
     return [Path(name) for name in sorted(found)]
 
 
+def _refuse_walk(error: OSError) -> None:
+    raise DataError(f"--data {error.filename}: cannot be listed ({error.strerror}); give the rights to read it, or move it out of the folder")
+
+
+def _hidden(name: str) -> bool:
+    """Thumbnails' caches and what other systems leave beside pictures (`.thumbnails/`, `._picture.jpg`, `__MACOSX/`)."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
 def printable_name(path: Path) -> str:
     """A file's name as text that any file or terminal takes: what is not UTF-8 is escaped."""
-    return path.as_posix().encode("utf-8", "backslashreplace").decode()
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _decoded_in_order(

@@ -1,0 +1,18 @@
+"""Pictures that the tests of data make for themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pictures
+import pytest
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Six different JPEG pictures of 40 x 30 px."""
+    place = tmp_path / "pictures"
+    place.mkdir()
+    for index in range(6):
+        pictures.smooth(index, (40, 30)).save(place / f"{index}.jpg", quality=95)
+    return place

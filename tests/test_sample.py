@@ -87,6 +87,12 @@ def test_a_generator_is_its_own_only_layer(fg: Artifact) -> None:
     assert torch.equal(stages_of(fg.network, fg.latents([3]), "fg").output, stages.output)
 
 
+def test_values_beyond_the_range_are_clamped() -> None:
+    """A last ReLU knows no upper bound."""
+    stages = stages_of(torch.nn.Hardtanh(-5, 5), torch.linspace(-4, 4, 12).view(1, 3, 2, 2), "fg")
+    assert (stages.output.min(), stages.output.max()) == (-1, 1)
+
+
 def test_seeds_that_cannot_be(fg: Artifact, scene: Artifact) -> None:
     for loaded in (fg, scene):
         with pytest.raises(UsageError, match=r"^seeds: none given; give at least one$"):

@@ -129,7 +129,9 @@ def samples(artifact: Sampler, protocol: Protocol) -> Iterator[Tensor]:
 
 
 def three_channels(images: Tensor) -> Tensor:
-    """uint8 (N, 3 or 4, H, W) as colour images: premultiplied alpha is laid on `BACKDROP`."""
+    """uint8 (N, 1, 3 or 4, H, W) as colour images: premultiplied alpha is laid on `BACKDROP`, grey is repeated."""
+    if images.shape[1] == 1:
+        return images.expand(-1, 3, -1, -1)
     if images.shape[1] == 3:
         return images
     alpha = images[:, 3:]

@@ -21,7 +21,7 @@ from mitlgan.progress import Reporter
 from mitlgan.recipe import Recipe
 from mitlgan.runs import LineWriter, Run
 from mitlgan.sample import Artifact
-from mitlgan.state import TrainingState, recalibrate
+from mitlgan.state import Counters, TrainingState, recalibrate
 from mitlgan.train import Problem
 
 
@@ -35,7 +35,7 @@ def freeze(run: Run, recipe: Recipe, problem: Problem, state: TrainingState) -> 
     artifact.save(run.path / f"{_kind(network)}.safetensors", network, _card(run, recipe, problem, state, network))
     counters = state.counters
     ended = {"state": "done", "target_kimg": recipe.training.kimg, "eta_s": 0.0}
-    account = {key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg")}
+    account = {key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg", "diagnosis")}
     run.write_status({**run.status(), **ended, **account})
 
 
@@ -119,8 +119,14 @@ def _card(run: Run, recipe: Recipe, problem: Problem, state: TrainingState, netw
         data={"source": recipe.data.source, "count": len(problem.pixels), "content_sha256": problem.pixels.content_sha256},
         seconds=round(counters.seconds, 3), cpu_seconds=round(counters.cpu_seconds, 3),
         licence="MIT" if recipe.data.source == "demo" else "", credit=str(problem.pixels.manifest.get("licence") or ""),
-        notes=f"collapsed at {counters.collapsed_at_kimg:.1f} kimg" if counters.collapsed_at_kimg is not None else "",
+        notes="; ".join(_notes(counters)),
     )  # fmt: skip
+
+
+def _notes(counters: Counters) -> list[str]:
+    """What went wrong, with its date."""
+    collapsed = [f"collapsed at {counters.collapsed_at_kimg:.1f} kimg"] if counters.collapsed_at_kimg is not None else []
+    return collapsed + ([counters.diagnosis] if counters.diagnosis else [])
 
 
 def _proven(run: Path, layers: dict[str, LayerCard], average: Composer, trained: nn.Module) -> dict[str, LayerCard]:

@@ -1,7 +1,7 @@
 """The packed dataset: one memory-mapped file of uint8 pixels with a manifest beside it, and the sampler that walks it.
 
 A pack is `NAME.npy`, pixels (N, C, H, W) with H = W, and `NAME.json`, its manifest. Pictures were decoded once, when the pack was made; training
-reads memory only. Channels: 3 (RGB), or 4, where the fourth is the *alpha* of an object whose RGB is premultiplied by it, or the reference *matte* of a
+reads memory only. Channels: 1 (grey), 3 (RGB), or 4, where the fourth is the *alpha* of an object whose RGB is premultiplied by it, or the reference *matte* of a
 complete picture.
 """
 
@@ -71,7 +71,7 @@ class Packed:
 
     @property
     def channels(self) -> int:
-        """3, or 4 with alpha or matte."""
+        """1 for grey, 3 for RGB, or 4 with alpha or matte."""
         return int(self.pixels.shape[1])
 
     @property
@@ -97,27 +97,32 @@ class Packed:
 
         Args:
             indices: Which, in [0, len).
-            channels: 3: objects with alpha are laid on `backdrop`, mattes are dropped; 4: as stored.
+            channels: 3: objects with alpha are laid on `backdrop`, mattes are dropped, grey is repeated; 4: as stored; 1: as stored, or the
+                brightness of colours.
             backdrop: Red, green, blue, each 0 to 255.
 
         Returns:
             (N, channels, H, W) uint8.
 
         Raises:
-            DataError: Four channels asked of a pack that has three.
+            DataError: Four channels asked of a pack that has fewer.
         """
         pixels = self.pixels[np.asarray(indices, dtype=np.int64)]  # (N, C, H, W), a copy
-        if channels == 4 and self.channels == 3:
+        if channels == 4 and self.channels != 4:
             raise DataError(f"{self.path}: has no alpha or matte, but 4 channels are needed; use pictures with transparency, or 3 image channels")
-        if channels == 4 or self.channels == 3:
+        if channels == self.channels:
             return torch.from_numpy(pixels)
+        if self.channels == 1:
+            return torch.from_numpy(np.repeat(pixels, 3, axis=1))
         if self.fourth_channel == "matte":
-            return torch.from_numpy(np.ascontiguousarray(pixels[:, :3]))
-        return torch.from_numpy(lay_on(pixels, backdrop))
+            pixels = np.ascontiguousarray(pixels[:, :3])
+        elif self.fourth_channel == "alpha":
+            pixels = lay_on(pixels, backdrop)
+        return torch.from_numpy(pixels if channels == 3 else brightness(pixels))
 
     def matte(self, indices: Sequence[int] | NDArray[np.int64]) -> torch.Tensor | None:
         """The opacity of the pictures' foregrounds, (N, 1, H, W) uint8 (255 opaque), or None where the pack knows none."""
-        if self.channels == 3:
+        if self.channels != 4:
             return None
         return torch.from_numpy(np.ascontiguousarray(self.pixels[np.asarray(indices, dtype=np.int64), 3:]))
 
@@ -140,6 +145,12 @@ def lay_on(premultiplied: NDArray[np.uint8], backdrop: tuple[int, int, int]) -> 
             share = np.take(((np.arange(256) * value + 127) // 255).astype(np.uint8), transparency)
         np.add(premultiplied[:, channel], share, out=laid[:, channel])
     return laid
+
+
+def brightness(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Grey of (N, 3, H, W) by ITU-R 601's weights, rounded: (N, 1, H, W)."""
+    weighted = np.einsum("nchw,c->nhw", colours.astype(np.uint32), np.array([299, 587, 114], dtype=np.uint32))
+    return ((weighted + 500) // 1000).astype(np.uint8)[:, None]
 
 
 def to_float(pixels: torch.Tensor) -> torch.Tensor:
@@ -221,7 +232,7 @@ def _check_manifest(manifest: dict[str, Any]) -> None:
     channels, fourth = manifest["channels"], manifest["fourth_channel"]
     sensible = (
         all(type(manifest[key]) is int and manifest[key] > 0 for key in ("count", "size_px"))
-        and (channels, fourth) in ((3, None), (4, "alpha"), (4, "matte"))
+        and (channels, fourth) in ((1, None), (3, None), (4, "alpha"), (4, "matte"))
         and isinstance(manifest["content_sha256"], str)
     )
     if not sensible:

@@ -27,17 +27,18 @@ class PackWriter:
     Args:
         path: The `.npy` file to make; its folder is created.
         size_px: Height and width of the pictures.
-        fourth_channel: What a fourth channel is; None for three channels.
+        fourth_channel: What a fourth channel is; None for three channels, or one.
+        grey: Whether there is one channel.
 
     Raises:
         ResourceError: The folder cannot be written, or the disk is full.
     """
 
-    def __init__(self, path: Path, size_px: int, fourth_channel: FourthChannel | None) -> None:
+    def __init__(self, path: Path, size_px: int, fourth_channel: FourthChannel | None, *, grey: bool = False) -> None:
         if path.suffix != ".npy":
             raise DataError(f"{path}: a pack's name ends in .npy")
         self.path, self.size_px, self.fourth_channel = path, size_px, fourth_channel
-        self.channels = 4 if fourth_channel else 3
+        self.channels = 4 if fourth_channel else 1 if grey else 3
         self.count = 0
         self._digest = hashlib.sha256()
         try:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 # Keras, whose summaries the thesis prints, has no such counter.
 _NOT_COUNTED = "num_batches_tracked"
@@ -73,11 +74,16 @@ def rows(module: nn.Module, input_shape: Sequence[int]) -> list[Row]:
         table.append(Row(name, type(block).__name__, tuple(output.shape[1:]), counts.parameters, counts.trainable, macs))
 
     for name, block in twin.named_modules():
-        if not any(block.children()):
+        if _is_leaf(block) and ".parametrizations" not in name:
             block.register_forward_hook(lambda block, inputs, output, name=name: add(name, block, inputs, output))
     with torch.no_grad(), torch.device("meta"):
         twin(torch.empty(1, *input_shape, device="meta"))
     return table
+
+
+def _is_leaf(block: nn.Module) -> bool:
+    """Whether a block computes by itself; a normalised weight makes a child of what is still one block."""
+    return is_parametrized(block) or not any(block.children())
 
 
 def multiply_accumulates(module: nn.Module, input_shape: Sequence[int]) -> int:

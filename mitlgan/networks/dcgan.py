@@ -57,12 +57,10 @@ def build_upsampled(recipe: UpsampledGeneratorRecipe, size_px: int) -> Generator
     )
     for before, after in pairwise(recipe.widths):
         px *= 2
-        block = OrderedDict[str, nn.Module](
-            upsample=nn.Upsample(scale_factor=2, mode="nearest"), conv=nn.Conv2d(before, after, recipe.kernel, padding="same")
-        )
-        stages[f"to_{px}px"] = nn.Sequential(block | _after(recipe, after))
-    last = nn.Conv2d(recipe.widths[-1], recipe.image_channels, recipe.kernel, padding="same")
-    stages["to_image"] = nn.Sequential(OrderedDict[str, nn.Module](conv=last, activation=nn.Tanh()))
+        block = OrderedDict[str, nn.Module](upsample=nn.Upsample(scale_factor=2, mode="nearest"))
+        stages[f"to_{px}px"] = nn.Sequential(block | _same_size(before, after, recipe.kernel) | _after(recipe, after))
+    last = _same_size(recipe.widths[-1], recipe.image_channels, recipe.kernel)
+    stages["to_image"] = nn.Sequential(last | OrderedDict[str, nn.Module](activation=nn.Tanh()))
     return _generator(recipe, nn.Sequential(stages), size_px)
 
 
@@ -127,6 +125,14 @@ def build_critic(recipe: StridedCriticRecipe, size_px: int) -> Critic:
                 spectral_norm(module)
     initialise(network, recipe.init, recipe.init_std)
     return Critic(network, size_px=size_px, image_channels=recipe.image_channels)
+
+
+def _same_size(before: int, after: int, kernel: int) -> OrderedDict[str, nn.Module]:
+    """A convolution that keeps the size; an even kernel needs one pixel more at the right and the bottom, where Keras puts it."""
+    if kernel % 2:
+        return OrderedDict(conv=nn.Conv2d(before, after, kernel, padding=kernel // 2))
+    less, more = (kernel - 1) // 2, kernel // 2
+    return OrderedDict(pad=nn.ZeroPad2d((less, more, less, more)), conv=nn.Conv2d(before, after, kernel))
 
 
 def _stem(recipe: DcganGeneratorRecipe, width: int) -> nn.Module:

@@ -67,7 +67,7 @@ def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = N
     torch.manual_seed(derived_seed(recipe.seed, f"initial generator {recipe.role}"))
     generator: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
     if start is not None:
-        generator = _started(start, recipe)
+        generator = started(start, recipe)
     inputs = {} if start is None else {"start": artifact.tensors_hash(start)}
     return _run(recipe, _problem(recipe, generator, pixels, {}), environment, inputs)
 
@@ -173,6 +173,18 @@ def pictures(recipe: Recipe, split: str = "train") -> Packed:
     return open_data(recipe.data.source, recipe.role, recipe.size_px, resize=recipe.data.resize, split=split)
 
 
+def started(path: Path, recipe: Recipe) -> nn.Module:
+    """The generator of an artifact, to be trained on.
+
+    Raises:
+        ArtifactError: Its architecture is not the recipe's.
+    """
+    network, card = artifact.load(path)
+    if card.generator != recipe.generator or card.size_px != recipe.size_px:
+        raise ArtifactError(f"--from {path}: another architecture than the recipe's [generator] at {recipe.size_px} px; give one that fits")
+    return network.requires_grad_(True)
+
+
 def layer_artifact(root: Path, role: str, size_px: int) -> Path:
     """The generator that a composition takes when none is named: the newest of the runs, else the shipped one.
 
@@ -181,9 +193,7 @@ def layer_artifact(root: Path, role: str, size_px: int) -> Path:
     """
     path = newest_artifact(root, role, size_px) or shipped_artifact(role, size_px)
     if path is None:
-        raise ArtifactError(
-            f"--{role}: no generator of {size_px} px under {root} or shipped; run `mitlgan pretrain {role}` first, or name an artifact"
-        )
+        raise ArtifactError(f"--{role}: no generator of {size_px} px under {root} or shipped; run `mitlgan pretrain {role}` first, or name an artifact")
     return path
 
 
@@ -282,13 +292,6 @@ def _layer_card(card: Card, digest: str) -> LayerCard:
         **{key: getattr(card, key) for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit")},
     }
     return LayerCard(role=card.role, generator=card.generator, sha256_before=digest, sha256_after="", card=json.loads(json.dumps(account)))
-
-
-def _started(path: Path, recipe: Recipe) -> nn.Module:
-    network, card = artifact.load(path)
-    if card.generator != recipe.generator or card.size_px != recipe.size_px:
-        raise ArtifactError(f"--from {path}: another architecture than the recipe's [generator] at {recipe.size_px} px; give one that fits")
-    return network.requires_grad_(True)
 
 
 def _require_same_recipe(path: Path, written: Recipe, trained: Recipe) -> None:

@@ -58,15 +58,19 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
     ) -> None:
         from mitlgan import stages
         from mitlgan.errors import UsageError
+        from mitlgan.sample import artifact_file
 
         default = "demo/wgan" if role == "scene" else f"demo/pretrain_{role}"
         chosen = options.recipe_from(recipe, default, data=data, seed=seed, settings=settings)
         if chosen.command != "pretrain" or chosen.role != role:
             raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `pretrain {role}`")
+        first = None if start is None else artifact_file(start)
         if dry_run:
-            return _dry_run(chosen, as_json)
+            if first is not None:
+                stages.started(first, chosen)
+            return _dry_run(chosen, device, as_json)
         with options.environment(device, f"pretrain {role}", out, threads) as environment:
-            run = stages.pretrain(chosen, environment, start=start)
+            run = stages.pretrain(chosen, environment, start=first)
         return _finished(run, environment, as_json)
 
     pretrain.__doc__ = explained
@@ -97,7 +101,9 @@ def compose(
     for name, path in layers.items():
         note(f"{name}: {path} ({artifact.read_card(path).kimg:.0f} kimg)")
     if dry_run:
-        return _dry_run(chosen, as_json)
+        for name, path in layers.items():
+            artifact.load_layer(path, name, chosen.size_px)
+        return _dry_run(chosen, device, as_json)
     with options.environment(device, "compose", out, threads) as environment:
         run = stages.compose(chosen, layers, environment)
     return _finished(run, environment, as_json)
@@ -176,12 +182,14 @@ def _finished(run: Run, environment: Environment, as_json: bool) -> None:
     finish(as_json, values, f"{run.artifact or run.path}")
 
 
-def _dry_run(recipe: Recipe, as_json: bool) -> None:
+def _dry_run(recipe: Recipe, device: str, as_json: bool) -> None:
     from mitlgan import stages
     from mitlgan.describe import describe_recipe
+    from mitlgan.distributed import resolve_device
     from mitlgan.recipe import plain
     from mitlgan.train import updates_of
 
+    resolve_device(device)
     pixels = stages.pictures(recipe)
     updates = updates_of(recipe)
     described = describe_recipe(recipe)

@@ -1,0 +1,232 @@
+"""The commands that train, really run: bare in an empty folder on the demo pictures, stopped by signals, refused, dry."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import pytest
+import tiny
+from commands import Command, start
+
+from mitlgan import runs
+from mitlgan.checkpoint import checkpoints, load_checkpoint
+from mitlgan.recipe import changed, dump, load
+from mitlgan.runs import Run
+from mitlgan.train import Loop
+
+# The shipped recipes, cut down to a few updates at 8 px.
+TINY = {
+    "size_px": 8, "critic.widths": [4, 6], "critic.dropout": [0.0, 0.0], "training.kimg": 0.024, "training.batch": 4, "objective.critic_steps": 2,
+    "evaluation.samples": 12, "evaluation.extractor": '"efficientnet-lite0@32"', "evaluation.split": '"train"',
+}  # fmt: skip
+GENERATOR = {"generator.widths": [6], "generator.latent_dim": 3, "generator.blocks": 1}
+COMPOSER = {"composer.translator.widths": [4, 4, 4], "composer.translator.blocks": 1}
+
+
+def settings(*tables: dict[str, Any]) -> list[str]:
+    return [part for table in tables for key, value in table.items() for part in ("--set", f"{key}={value}")]
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file with its size and time of change."""
+    return {str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_four_commands_work_bare_in_an_empty_folder(command: Command, folder: Path) -> None:
+    results = {}
+    for role in ("fg", "bg"):
+        done = command("pretrain", role, *settings(TINY, GENERATOR), "--json")
+        assert done.code == 0, done.err
+        results[role] = done.json
+        assert Path(done.json["artifact"]).is_file()
+        assert (done.json["state"], done.json["role"], done.json["kimg"]) == ("done", role, 0.024)
+        assert f"pretrain {role}: runs/pretrain/{role}-001" in done.err
+    done = command("compose", *settings(TINY, COMPOSER), "--json")
+    assert done.code == 0, done.err
+    for role in ("fg", "bg"):
+        assert f"{role}: {results[role]['artifact']} (0 kimg)" in done.err.splitlines()  # it says which it takes
+    assert Path(done.json["artifact"]).name == "composer.safetensors"
+    composed = done.json["run"]
+    done = command("compare", "--baseline", "wgan", "--json")
+    assert done.code == 0, done.err
+    assert f"composition: {composed}" in done.err
+    report = done.json
+    assert report["verdict"]["outcome"] in ("won", "lost", "close")
+    assert [arm["role"] for arm in report["arms"]] == ["composed", "baseline"]
+    assert [arm["cost"]["kimg_stage"] for arm in report["arms"]] == [0.024, 0.024]
+    assert {anchor["name"] for anchor in report["anchors"]} == {"real_halves", "real_pasted", "bare_backgrounds"}
+    page = Path(report["report"]).read_text()
+    assert report["verdict"]["headline"].split(":")[0] in page
+    for reference in ("<script src", "<link", 'src="http', "@import"):
+        assert reference not in page  # self-contained
+    assert (Path(report["report"]).parent / "metrics.json").is_file()
+    assert {path.name for path in folder.iterdir()} == {"runs"}
+    _looking_at_it(command, composed, results["fg"]["artifact"])
+
+
+def _looking_at_it(command: Command, composed: str, artifact: str) -> None:
+    """The other commands, on what the four made."""
+    listed = command("runs", "ls", "--json").json["runs"]
+    assert [row["state"] for row in listed] == ["done"] * 4
+    assert composed in command("runs", "ls").out
+    done = command("sample", composed, "-n", "3", "--seed", "5", "--layers", "--out", "pictures", "--json")
+    assert done.code == 0, done.err
+    names = [Path(file).name for file in done.json["files"]]
+    assert names[0] == "grid.png"
+    assert {"000005.png", "000007.png", "000005-fg.png", "000006-bg.png", "000007-fused.png"} <= set(names)
+    assert all(Path(file).is_file() for file in done.json["files"])
+    measured = command("evaluate", artifact, "-n", "12", "--split", "train", "--json")
+    assert measured.code == 0, measured.err
+    assert measured.json["frechet"]["generated"] == 12
+    assert measured.json["frechet"]["name"] == "FD (efficientnet-lite0@32)"
+    described = command("describe", composed, "--json").json
+    assert described["total"]["trainable"] < described["total"]["parameters"]
+    done = command("resume", composed, "--kimg", "+0.008", "--json")
+    assert (done.code, done.json["kimg"], done.json["target_kimg"]) == (0, 0.032, 0.032)
+    assert command("runs", "rm", composed, "--json").json == {"removed": composed}
+    assert not Path(composed).exists()
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    command: Command, folder: Path, packs: dict[str, Path], pretrained: dict[str, Run]
+) -> None:
+    done = command("pretrain", "fg", "--data", packs["fg"], *settings(TINY, GENERATOR), "--dry-run", "--json")
+    assert done.code == 0, done.err
+    assert (done.json["pictures"], done.json["generator_updates"]) == (12, 3)
+    assert done.json["recipe"]["training"]["batch"] == 4
+    assert done.json["total"]["trainable"] > 0
+    text = command("pretrain", "fg", "--data", packs["fg"], *settings(TINY, GENERATOR), "--dry-run").out
+    assert text.startswith("pretrain fg: 12 pictures of 8 px, 3 generator updates")
+    layers = [part for role, path in tiny.layers(pretrained).items() for part in (f"--{role}", path)]
+    done = command("compose", *layers, "--data", packs["scene"], *settings(TINY, COMPOSER), "--dry-run", "--json")
+    assert done.code == 0, done.err
+    assert done.json["pictures"] == 12
+    assert list(folder.iterdir()) == []
+
+
+def test_a_dry_run_checks_what_the_run_would(command: Command, folder: Path, packs: dict[str, Path], pretrained: dict[str, Run]) -> None:
+    ours = ["--data", packs["fg"], *settings(TINY, GENERATOR), "--dry-run"]
+    layers = tiny.layers(pretrained)
+    assert command("pretrain", "fg", *ours, "--from", "nowhere").code == 4
+    assert command("pretrain", "fg", *ours, "--from", layers["bg"]).code == 4  # another architecture
+    assert command("pretrain", "fg", *ours, "--device", "tpu").code == 2
+    done = command("compose", "--fg", layers["bg"], "--bg", layers["bg"], "--data", packs["scene"], *settings(TINY, COMPOSER), "--dry-run")
+    assert done.code == 4
+    assert "was trained as bg" in done.err
+    assert list(folder.iterdir()) == []
+
+
+def test_ones_own_recipe_file_and_folder_of_runs(command: Command, folder: Path, packs: dict[str, Path]) -> None:
+    recipe = tiny.recipe("bg", packs["bg"])
+    Path("mine.toml").write_text(dump(recipe))
+    done = command("pretrain", "bg", "--recipe", "mine.toml", "--seed", "9", "--out", "elsewhere", "--json")
+    assert done.code == 0, done.err
+    run = Path(done.json["run"])
+    assert run == Path("elsewhere/pretrain/tiny-bg-001")
+    assert load(run / "recipe.toml") == changed(recipe, seed=9)
+    again = command("pretrain", "bg", "--recipe", str(run / "recipe.toml"), "--out", "elsewhere", "--json").json
+    assert Path(again["run"]).name == "tiny-bg-002"  # never overwritten
+    tiny.assert_same_trace(Run(run), Run(Path(again["run"])))
+
+
+def test_text_goes_to_stdout_as_one_path(command: Command, folder: Path, packs: dict[str, Path]) -> None:
+    done = command("pretrain", "bg", "--data", packs["bg"], *settings(TINY, GENERATOR))
+    assert done.out == "runs/pretrain/bg-001/generator.safetensors\n"
+
+
+def test_a_place_that_cannot_be_written_is_refused(command: Command, folder: Path, packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Loop, "step", lambda self: pytest.fail("a step was made"))
+    Path("file").write_text("")
+    done = command("pretrain", "bg", "--data", packs["bg"], *settings(TINY, GENERATOR), "--out", "file")
+    assert (done.code, done.err.count("\n")) == (5, 1)
+    assert done.err.startswith("file")
+
+
+def test_metric_weights_that_are_absent_end_compare_before_any_training(
+    command: Command, folder: Path, composed: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
+    monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
+    monkeypatch.setattr(Loop, "step", lambda self: pytest.fail("a step was made"))
+    done = command("compare", "--composed", composed.path, "--extractor", "inception")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith("--extractor inception: its weights are absent")
+    assert "efficientnet-lite0" in done.err  # the way out
+    assert not Path("runs").exists()
+    done = command("compare", "--composed", composed.path, "--weights", "nowhere.pth")
+    assert (done.code, done.err.startswith("--weights nowhere.pth: ")) == (2, True)
+
+
+# Signals and locks, between processes: FAULTS 3, 4, 7
+
+
+@pytest.fixture
+def endless(folder: Path, packs: dict[str, Path]) -> Iterator[tuple[Popen[str], Run]]:
+    """A training that would take hours, after its first checkpoints."""
+    Path("endless.toml").write_text(dump(tiny.recipe("fg", packs["fg"], updates=10**6, checkpoint_kimg=1.0)))
+    process = start("pretrain", "fg", "--recipe", "endless.toml", "--json")
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        found = runs.find(Path("runs"))
+        if found and any(path.stem != "000000000" for path in checkpoints(found[0].path)):
+            yield process, found[0]
+            break
+        time.sleep(0.05)
+    else:
+        process.kill()
+        pytest.fail(f"it did not begin: {process.communicate()}")
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(
+    endless: tuple[Popen[str], Run], number: signal.Signals, code: int, command: Command
+) -> None:
+    process, run = endless
+    # The second process on a run is refused, and the first does not notice.
+    refused = command("resume", run.path)
+    assert (refused.code, refused.err.count("\n")) == (5, 1)
+    assert refused.err.startswith(f"{run.path}: another process is working on it")
+    assert command("runs", "rm", run.path).code == 5
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert out == ""
+    assert err.splitlines()[-1].startswith(f"{run.path}: stopped at ")
+    assert err.splitlines()[-1].endswith(f"go on with `mitlgan resume {run.path}`")
+    assert run.status()["state"] == "stopped"
+    lines = list(runs.read_lines(run.stats))
+    found = load_checkpoint(run.path)
+    assert found is not None
+    assert found[1]["counters"]["iteration"] == lines[-1]["iteration"] == len(lines)
+    kimg = lines[-1]["kimg"]
+    text = run.recipe.read_text()
+    run.recipe.write_text(text.replace(f"kimg = {load(run.recipe).training.kimg}", f"kimg = {kimg + 0.016}", 1))
+    done = command("resume", run.path, "--json")
+    assert done.code == 0, done.err
+    assert done.json["iteration"] == len(lines) + 2
+    assert [row["iteration"] for row in runs.read_lines(run.stats)] == list(range(1, len(lines) + 3))
+
+
+@pytest.mark.slow
+def test_sigkill_costs_at_most_what_came_after_the_last_checkpoint(endless: tuple[Popen[str], Run], command: Command) -> None:
+    process, run = endless
+    process.kill()
+    process.communicate(timeout=60)
+    found = load_checkpoint(run.path)
+    assert found is not None
+    iteration = found[1]["counters"]["iteration"]
+    run.recipe.write_text(run.recipe.read_text().replace(f"kimg = {load(run.recipe).training.kimg}", f"kimg = {(iteration + 1) * 0.008}", 1))
+    done = command("resume", run.path, "--json")
+    assert done.code == 0, done.err
+    assert done.json["iteration"] == iteration + 1
+    assert json.loads(run.stats.read_text().splitlines()[-1])["iteration"] == iteration + 1
+    assert len(run.stats.read_text().splitlines()) == iteration + 1

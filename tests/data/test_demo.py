@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from pathlib import Path
+import zipfile
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from mitlgan.data.demo.build import _refuse_overlap, choose_foregrounds
 from mitlgan.data.demo.scenes import SCENE_COUNTS, SPLIT_PAIRS, SceneMaker, compose
 from mitlgan.data.frame import fit, to_planes
 from mitlgan.data.packed import Packed, lay_on
-from mitlgan.errors import DataError
+from mitlgan.errors import DataError, UsageError
 
 COUNT = 60
 
@@ -41,6 +42,22 @@ def test_every_picture_of_the_archive_decodes_to_64_px_and_every_object_is_seen(
             if picture.mode == "RGBA":
                 opaque = (np.asarray(picture.getchannel("A")) > 128).mean()
                 assert 0.02 < opaque <= 1, name
+
+
+def panorama(name: str) -> str:
+    """The place of which a background is a view: its name is `<panorama>-<number>`."""
+    return PurePosixPath(name).stem.rpartition("-")[0]
+
+
+def test_pools_of_scenes_and_generators_are_disjoint() -> None:
+    objects = {archive.family(PurePosixPath(name).stem) for name in archive.names(archive.OBJECTS)}
+    foregrounds = {archive.family(PurePosixPath(name).stem) for name in archive.names(archive.FOREGROUNDS)}
+    assert not objects & foregrounds, "an object, or a sibling in another skin tone, is in both"
+    places, backgrounds = ({panorama(name) for name in archive.names(pool)} for pool in (archive.SCENE_BACKGROUNDS, archive.BACKGROUNDS))
+    assert (len(places), len(backgrounds)) == (9, 14)
+    assert not places & backgrounds
+    seen = [hashlib.sha256(content).digest() for pool in archive.LICENCES for _, content, _ in archive.read(pool)]
+    assert len(seen) == len(set(seen)), "one picture under two names"
 
 
 @pytest.mark.parametrize(("one", "other"), [("1f468-1f3fc-200d-1f9b1", "1f468-1f3ff-200d-1f9b1"), ("2712-fe0f", "2712"), ("1f44b-1f3fd", "1f44b")])
@@ -75,6 +92,37 @@ def test_foregrounds_keep_every_figure_and_every_tone_but_not_all_six_of_each() 
     assert {row["base"] for row in chosen} == {row["base"] for row in table}
     assert len(chosen) == 1 + 20 * 4
     assert {tone: sum(row["name"].endswith(f": {tone} skin tone") for row in chosen) for tone in tones} == dict.fromkeys(tones, 12)
+
+
+@pytest.mark.parametrize(("role", "fourth", "count"), [("fg", "alpha", 1447), ("bg", None, 1540)])
+def test_layers_hold_the_whole_pool(role: str, fourth: str | None, count: int) -> None:
+    packed = demo_pack(role, 16)
+    assert (len(packed), packed.size_px, packed.fourth_channel) == (count, 16, fourth)
+    names = [source["name"] for source in packed.sources()]
+    assert len(set(names)) == count
+    assert names != sorted(names), "the first N must be a fair sample: sorted by code point, they are alike"
+    if fourth:
+        assert (packed.pixels[:, :3] <= packed.pixels[:, 3:]).all(), "no colour above its alpha"
+
+
+@pytest.mark.parametrize("role", ["fg", "bg", "scene"])
+def test_made_twice_the_bytes_are_equal(role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = []
+    for run in ("one", "two"):
+        monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path / run))
+        path = demo_pack(role, 32, count=COUNT).path
+        files.append((path.name, path.read_bytes(), path.with_suffix(".json").read_bytes()))
+    assert files[0] == files[1]
+
+
+def test_the_cache_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = demo_pack("scene", 16, count=COUNT)
+    monkeypatch.setattr("mitlgan.data.demo._make_scenes", lambda *_: pytest.fail("made again"))
+    assert demo_pack("scene", 16, count=COUNT).content_sha256 == made.content_sha256
+
+
+def test_a_longer_set_begins_with_the_shorter() -> None:
+    assert (demo_pack("scene", 16, count=COUNT).pixels[:20] == demo_pack("scene", 16, count=20).pixels).all()
 
 
 def test_a_damaged_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,3 +236,26 @@ def test_a_missing_archive_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     with pytest.raises(DataError, match="install mitlgan again"):
         demo_pack("bg", 8)
     archive.archive_sha256.cache_clear()
+
+
+def test_enlarging_is_allowed_and_said() -> None:
+    assert demo_pack("bg", 128, count=3).manifest["made_by"]["note"] == "enlarged from 64 px"
+    assert demo_pack("bg", 64, count=3).manifest["made_by"]["note"] == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"role": "face"}, "choose fg, bg or scene"),
+        ({"split": "dev"}, "choose train, validation, test"),
+        ({"role": "fg", "split": "test"}, "all training pictures"),
+        ({"size_px": 2}, "choose 4 to 1024"),
+        ({"resize": "spline"}, "choose lanczos, bicubic"),
+        ({"count": 0}, "count: 0"),
+        ({"role": "bg", "count": 5000}, "1 to 1540"),
+    ],
+)
+def test_refuses_what_does_not_exist(arguments: dict[str, object], said: str) -> None:
+    values: dict[str, object] = {"role": "scene", "size_px": 8, **arguments}
+    with pytest.raises(UsageError, match=said):
+        demo_pack(values.pop("role"), values.pop("size_px"), **values)  # type: ignore[arg-type]

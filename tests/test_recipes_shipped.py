@@ -52,7 +52,7 @@ def test_its_networks_fit_together(name: str) -> None:
             generator = networks.build_composer(recipe.composer, layers, recipe.size_px)
             latent_dim = 2 * 1536
         images = generator.eval()(torch.empty(2, latent_dim))
-        assert images.shape == (2, 3, recipe.size_px, recipe.size_px)
+        assert images.shape == (2, recipe.critic.image_channels, recipe.size_px, recipe.size_px)
         assert networks.build_critic(recipe.critic, recipe.size_px)(images).shape == (2,)
     described = describe_recipe(recipe)
     assert described["total"]["parameters"] == networks.count_parameters(generator).parameters

@@ -61,11 +61,17 @@ def resolve_device(name: str) -> torch.device:
 
 @contextmanager
 def joined(device: str) -> Iterator[World]:
-    """The world this process belongs to: alone, or one of torchrun's ranks while the context lasts."""
+    """The world this process belongs to: alone, or one of torchrun's ranks while the context lasts.
+
+    Raises:
+        UsageError: The device is not here, or the environment is half that of torchrun.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield World(0, 1, resolve_device(device))
         return
+    if "RANK" not in os.environ:  # some schedulers set WORLD_SIZE for every job
+        raise UsageError(f"WORLD_SIZE={size}: set without RANK; start by `torchrun -m mitlgan ...`, or unset it")
     rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
     chosen = resolve_device(device)
     if chosen.type == "cuda":

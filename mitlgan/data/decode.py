@@ -20,6 +20,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 LARGEST_PIXELS = 64_000_000  # more than a camera's picture; a 10,000 x 10,000 bomb is refused by its header alone
 LARGEST_FILE_BYTES = 256_000_000
+SEEN_THROUGH = 0.01  # of the pixels; less may be a rounded corner or a stray edge
 _TOO_THIN = 100  # width to height, or the other way: the centred square would show nothing
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
@@ -83,12 +84,21 @@ def decode_bytes(content: bytes, *, keep_alpha: bool, size_px: int = 0, backdrop
 
 
 def has_alpha(path: Path) -> bool:
-    """Whether a file's header promises transparency; False for what cannot be read."""
+    """Whether a picture is a cut-out: transparent in `SEEN_THROUGH` of its pixels; many files carry an alpha that is opaque all over.
+
+    Raises:
+        UnreadableError: As `decode`.
+    """
+    content = read_file(path)
     try:
-        with Image.open(io.BytesIO(read_file(path)), formats=FORMATS) as picture:
-            return picture.mode in _ALPHA_MODES or "transparency" in picture.info
-    except (UnreadableError, *_DAMAGE):
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            promised = picture.mode in _ALPHA_MODES or "transparency" in picture.info
+    except _DAMAGE as error:
+        raise UnreadableError(_reason(content, error)) from None
+    if not promised:
         return False
+    alpha = decode_bytes(content, keep_alpha=True).picture.getchannel("A")
+    return sum(alpha.histogram()[:128]) >= SEEN_THROUGH * alpha.width * alpha.height
 
 
 def read_file(path: Path) -> bytes:
@@ -137,8 +147,8 @@ def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int
         opened.load()  # all of it: verify() passes truncated files
         if opened.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS:
             width, height = height, width
-        upright = ImageOps.exif_transpose(opened)
-    picture = _colours(upright, keep_alpha, backdrop)
+        ImageOps.exif_transpose(opened, in_place=True)  # a copy of 24 megapixels is 72 MB
+    picture = _colours(opened, keep_alpha, backdrop)
     note = "several frames: the first was taken" if animated else ""
     return Decoded(picture, hashlib.sha256(content).hexdigest(), width, height, note)
 
@@ -152,7 +162,9 @@ def _colours(picture: Image.Image, keep_alpha: bool, backdrop: tuple[int, int, i
         raise UnreadableError("floating-point pixels, whose range is unknown")
     transparent = picture.mode in _ALPHA_MODES or "transparency" in picture.info
     if keep_alpha:
-        return picture.convert("RGBA")
+        return picture if picture.mode == "RGBA" else picture.convert("RGBA")
+    if picture.mode == "RGB" and not transparent:
+        return picture
     if not transparent:
         return picture.convert("RGB")
     laid = Image.new("RGBA", picture.size, (*backdrop, 255))

@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitlgan.data.cache import cache_dir
-from mitlgan.data.decode import SUFFIXES, Decoded, UnreadableError, decode, has_alpha
+from mitlgan.data.decode import SUFFIXES, UnreadableError, decode, has_alpha
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.frame import RESIZES, fit, to_planes
 from mitlgan.data.packed import Packed
@@ -25,9 +26,10 @@ from mitlgan.errors import DataError, UsageError
 DEMO = "demo"
 SPLITS = ("train", "validation", "test")
 BAD_SHARE = 0.05  # of the files; more than that is no accident
-PACK_VERSION = 1  # raise it when the same folder and arguments make other pixels
+PACK_VERSION = 2  # raise it when the same folder and arguments make other pixels
 _ALPHA_PROBES = 64
 Progress = Callable[[int, int], None]
+Result = tuple[dict[str, Any], NDArray[np.uint8]] | UnreadableError  # what the manifest says of a file, and its pixels; or why not
 
 
 def open_data(spec: str, role: str, size_px: int, *, resize: str = "lanczos", split: str = "train", progress: Progress | None = None) -> Packed:
@@ -35,7 +37,7 @@ def open_data(spec: str, role: str, size_px: int, *, resize: str = "lanczos", sp
 
     Args:
         spec: `demo`, a folder, or a pack (`.npy`).
-        role: `fg`, `bg` or `scene`. Pictures with transparency make an alpha pack of a `fg` folder.
+        role: `fg`, `bg` or `scene`. A `fg` folder in which half of the pictures or more are cut-outs makes an alpha pack.
         size_px: Height and width.
         resize: Name of the filter.
         split: See `resolved_split`.
@@ -48,6 +50,8 @@ def open_data(spec: str, role: str, size_px: int, *, resize: str = "lanczos", sp
     if spec == DEMO:
         return demo_pack(role, size_px, split=split, resize=resize)
     path = Path(spec)
+    if path.is_file() and path.suffix != ".npy":
+        raise DataError(f"--data {path}: a single file; name the folder of the pictures, or a pack (.npy)")
     if path.is_file():
         packed = Packed.open(path)
         if packed.size_px != size_px:
@@ -55,11 +59,12 @@ def open_data(spec: str, role: str, size_px: int, *, resize: str = "lanczos", sp
         return packed
     folder = path / split if (path / split).is_dir() else path
     files = list_pictures(folder)
-    keep_alpha = role == "fg" and any(has_alpha(file) for file in _spread(files, _ALPHA_PROBES))
-    target = cache_dir() / f"{_safe(path.name)}-{role}-{size_px}px-{_listing_key(folder, files, size_px, resize, keep_alpha)}.npy"
+    # The name does not say whether there is alpha: to find out costs reading pictures, which a start from the cache must not.
+    target = cache_dir() / f"{_safe(path.name)}-{role}-{size_px}px-{_listing_key(folder, files, size_px, resize, role == 'fg')}.npy"
     try:
         return Packed.open(target)
     except DataError:  # not made yet, or damaged: make it
+        keep_alpha = role == "fg" and mostly_cut_out(files)
         return pack_folder(folder, target, size_px=size_px, resize=resize, keep_alpha=keep_alpha, progress=progress)
 
 
@@ -70,6 +75,15 @@ def resolved_split(spec: str, role: str, wanted: str) -> str:
     if spec == DEMO:
         return wanted if role == "scene" else "train"
     return wanted if (Path(spec) / wanted).is_dir() else "train"
+
+
+def mostly_cut_out(files: list[Path]) -> bool:
+    """Whether at least half of the pictures, by a sample of them, are objects on transparency."""
+    found: list[bool] = []
+    for file in _spread(files, _ALPHA_PROBES):
+        with suppress(UnreadableError):
+            found.append(has_alpha(file))
+    return 2 * sum(found) >= len(found) > 0
 
 
 def pack_folder(
@@ -107,9 +121,8 @@ def pack_folder(
             if isinstance(result, UnreadableError):
                 skipped.append({"name": name, "reason": str(result)})
             else:
-                decoded, pixels = result
-                note = {"note": decoded.note} if decoded.note else {}
-                writer.append(pixels, {"name": name, "sha256": decoded.sha256, "width": decoded.width, "height": decoded.height, **note})
+                about, pixels = result
+                writer.append(pixels, {"name": name, **about})
             if progress is not None:
                 progress(done, len(files))
         _refuse_bad(source, len(files), skipped, allow_bad)
@@ -150,21 +163,20 @@ def printable_name(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _decoded_in_order(
-    files: list[Path], size_px: int, resize: str, keep_alpha: bool
-) -> Iterator[tuple[Path, tuple[Decoded, NDArray[np.uint8]] | UnreadableError]]:
-    """Decode on all cores (Pillow lets go of the interpreter's lock), a bounded number of pictures ahead."""
+def _decoded_in_order(files: list[Path], size_px: int, resize: str, keep_alpha: bool) -> Iterator[tuple[Path, Result]]:
+    """Decode on all cores (Pillow lets go of the interpreter's lock), a bounded number of pictures ahead, of which only the small ones are kept."""
     workers = os.cpu_count() or 1
 
-    def work(file: Path) -> tuple[Decoded, NDArray[np.uint8]] | UnreadableError:
+    def work(file: Path) -> Result:
         try:
             decoded = decode(file, keep_alpha=keep_alpha, size_px=size_px)
-            return decoded, to_planes(fit(decoded.picture, size_px, resize))
+            about: dict[str, Any] = {"sha256": decoded.sha256, "width": decoded.width, "height": decoded.height}
+            return about | ({"note": decoded.note} if decoded.note else {}), to_planes(fit(decoded.picture, size_px, resize))
         except UnreadableError as error:
             return error
 
     with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[tuple[Path, Future[tuple[Decoded, NDArray[np.uint8]] | UnreadableError]]] = deque()
+        ahead: deque[tuple[Path, Future[Result]]] = deque()
         for file in files:
             ahead.append((file, pool.submit(work, file)))
             if len(ahead) > 4 * workers:

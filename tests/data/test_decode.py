@@ -140,7 +140,8 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
     for name, reason in {"link.png": "symbolic link", "loop.png": "symbolic link", "pipe.png": "regular", "gone.png": "No such file"}.items():
         with pytest.raises(UnreadableError, match=reason):
             read_file(tmp_path / name)
-        assert not has_alpha(tmp_path / name)
+        with pytest.raises(UnreadableError, match=reason):
+            has_alpha(tmp_path / name)
     with pytest.raises(UnreadableError, match="regular"):
         read_file(Path("/dev/zero"))
 

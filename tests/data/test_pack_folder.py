@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +207,29 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
     assert int(done.stdout) < 15_000  # KiB, of 31 MB of pixels
 
 
+def test_full_pictures_are_not_kept_while_they_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On 16 cores 64 wait for the writer: of 24-megapixel photographs that would be 4.6 GB."""
+    place = pictures.fill(tmp_path / "in", 30)
+    alive: list[weakref.ref[Image.Image]] = []
+    most = [0]
+    real = prepare.decode
+
+    def watched(*arguments: object, **options: object) -> object:
+        decoded = real(*arguments, **options)  # type: ignore[arg-type]
+        alive.append(weakref.ref(decoded.picture))
+        return decoded
+
+    monkeypatch.setattr(prepare, "decode", watched)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+    def slow_writer(done: int, total: int) -> None:
+        time.sleep(0.02)  # the workers get as far ahead as they may
+        most[0] = max(most[0], sum(picture() is not None for picture in alive))
+
+    pack_folder(place, tmp_path / "out.npy", size_px=8, progress=slow_writer)
+    assert most[0] <= 2, "no more than there are workers"
+
+
 def test_no_more_than_a_few_are_decoded_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = pictures.fill(tmp_path / "in", 60)
     decoded, ahead, lock = [0], [], threading.Lock()
@@ -235,6 +260,26 @@ class TestOpenData:
         pictures.smooth(1, mode="RGBA").save(tmp_path / "a.png")
         assert open_data(str(tmp_path), "fg", 8).fourth_channel == "alpha"
         assert open_data(str(tmp_path), "bg", 8).fourth_channel is None
+
+    @pytest.mark.parametrize(("cut_out", "fourth"), [(2, None), (3, "alpha")])
+    def test_an_alpha_pack_needs_half_of_the_pictures_to_be_cut_out(self, tmp_path: Path, cut_out: int, fourth: str | None) -> None:
+        """Screenshots and exports carry an alpha that is opaque all over: a foreground generator must not learn a matte of 1."""
+        for index in range(6):
+            picture = pictures.smooth(index).convert("RGBA")
+            if index < cut_out:
+                picture.putalpha(Image.new("L", picture.size, 0))
+            picture.save(tmp_path / f"{index}.png")
+        assert open_data(str(tmp_path), "fg", 8).fourth_channel == fourth
+
+    def test_a_start_from_the_cache_reads_no_picture(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        made = open_data(str(folder), "fg", 8)
+        for reader in ("decode", "has_alpha"):
+            monkeypatch.setattr(prepare, reader, lambda *_, **__: pytest.fail("read"))
+        assert open_data(str(folder), "fg", 8).path == made.path
+
+    def test_a_single_picture_is_refused_by_its_own_name(self, folder: Path) -> None:
+        with pytest.raises(DataError, match=r"--data .*0\.jpg: a single file"):
+            open_data(str(folder / "0.jpg"), "fg", 8)
 
     def test_splits_are_subfolders(self, tmp_path: Path) -> None:
         pictures.fill(tmp_path / "train", 3)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.options import finish, note
+
+if TYPE_CHECKING:
+    from mitlgan.data.packed import Packed
 
 app = options.group("Prepare pictures for training.")
 
@@ -32,8 +36,77 @@ def pack(
     from mitlgan.data.prepare import pack_folder
 
     packed = pack_folder(source, out, size_px=size, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad)
+    _told(packed, as_json)
+
+
+class Format(StrEnum):
+    """A format that `data read` knows."""
+
+    mnist = "mnist"
+    cifar10 = "cifar10"
+    celeba = "celeba"
+    products = "products"
+    folder = "folder"
+
+
+@app.command()
+def read(
+    form: Annotated[Format, typer.Argument(metavar="FORMAT", help="mnist (IDX, gzip or not), cifar10 (binary), celeba, products, folder.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="IDX file; folder; for products the metadata, JSON lines.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a .npy file; its manifest lies beside it.")],
+    size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
+    resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="At most so many pictures.", min=1)] = None,
+    labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="mnist: the IDX file of labels.")] = None,
+    classes: Annotated[str | None, typer.Option("--classes", metavar="N,N", help="mnist, cifar10: these labels only.")] = None,
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="cifar10: train or test.")] = "train",
+    attribute: Annotated[
+        list[str] | None, typer.Option("--attribute", metavar="NAME[=-1]", help="celeba: pictures that have it (or not); repeatable.")
+    ] = None,
+    faces: Annotated[bool, typer.Option("--faces", help="celeba, folder: cut the largest face; needs OpenCV.")] = False,
+    reviews: Annotated[Path | None, typer.Option("--reviews", metavar="FILE", help="products: reviews, JSON lines.")] = None,
+    images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="products: their pictures.")] = None,
+    min_rating: Annotated[float, typer.Option("--min-rating", metavar="X", help="products: least mean of stars.")] = 4.0,
+    min_reviews: Annotated[int, typer.Option("--min-reviews", metavar="N", help="products: fewest reviews.")] = 12,
+    as_json: options.Json = False,
+) -> None:
+    """Read a known set, check it, choose from it, and pack it; nothing is downloaded."""
+    from mitlgan.data import readers
+    from mitlgan.data.prepare import pack_folder
+    from mitlgan.data.readers.products import Choice
+    from mitlgan.errors import UsageError
+
+    chosen = _numbers(classes)
+    if form is Format.mnist:
+        packed = readers.pack_idx(source, out, size_px=size, resize=resize, labels=labels, classes=chosen, limit=limit)
+    elif form is Format.cifar10:
+        packed = readers.pack_cifar(source, out, size_px=size, resize=resize, split=split, classes=chosen, limit=limit)
+    elif form is Format.celeba:
+        packed = readers.pack_celeba(source, out, size_px=size, resize=resize, attributes=attribute or [], faces=faces, limit=limit)
+    elif form is Format.products:
+        if reviews is None or images is None:
+            raise UsageError("--reviews, --images: products need both, the reviews and the folder of pictures")
+        choice = Choice(min_rating, min_reviews)
+        packed = readers.pack_products(source, out, reviews=reviews, images=images, size_px=size, resize=resize, choice=choice, limit=limit)
+    elif faces:
+        packed = readers.pack_faces(source, out, size_px=size, resize=resize, limit=limit)
+    else:
+        packed = pack_folder(source, out, size_px=size, resize=resize)
+    _told(packed, as_json)
+
+
+def _numbers(text: str | None) -> list[int]:
+    from mitlgan.errors import UsageError
+
+    try:
+        return [int(part) for part in text.split(",")] if text else []
+    except ValueError:
+        raise UsageError(f"--classes {text}: write labels as numbers, such as 3,8") from None
+
+
+def _told(packed: Packed, as_json: bool) -> None:
     skipped = packed.manifest["skipped"]
     for entry in skipped[:20]:
         note(f"skipped {entry['name']!r}: {entry['reason']}")
     values = {"pack": str(packed.path), "count": len(packed), "skipped": skipped, "content_sha256": packed.content_sha256}
-    finish(as_json, values, f"{packed.path}: {len(packed)} pictures of {size} px, {len(skipped)} skipped")
+    finish(as_json, values, f"{packed.path}: {len(packed)} pictures of {packed.size_px} px, {len(skipped)} skipped")

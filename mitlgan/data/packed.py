@@ -1,8 +1,8 @@
 """The packed dataset: one memory-mapped file of uint8 pixels with a manifest beside it, and the sampler that walks it.
 
 A pack is `NAME.npy`, pixels (N, C, H, W) with H = W, and `NAME.json`, its manifest. Pictures were decoded once, when the pack was made; training
-reads memory only. Channels: 1 (grey), 3 (RGB), or 4, where the fourth is the *alpha* of an object whose RGB is premultiplied by it, or the reference *matte* of a
-complete picture.
+reads memory only. Channels: 1 (grey), 3 (RGB), or 4, where the fourth is the *alpha* of an object whose RGB is premultiplied by it, or the reference
+*matte* of a complete picture.
 """
 
 from __future__ import annotations
@@ -149,8 +149,9 @@ def lay_on(premultiplied: NDArray[np.uint8], backdrop: tuple[int, int, int]) -> 
 
 def brightness(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Grey of (N, 3, H, W) by ITU-R 601's weights, rounded: (N, 1, H, W)."""
-    weighted = np.einsum("nchw,c->nhw", colours.astype(np.uint32), np.array([299, 587, 114], dtype=np.uint32))
-    return ((weighted + 500) // 1000).astype(np.uint8)[:, None]
+    weighted: NDArray[np.uint32] = np.einsum("nchw,c->nhw", colours.astype(np.uint32), np.array([299, 587, 114], dtype=np.uint32))
+    grey: NDArray[np.uint8] = ((weighted + 500) // 1000).astype(np.uint8)[:, None]
+    return grey
 
 
 def to_float(pixels: torch.Tensor) -> torch.Tensor:

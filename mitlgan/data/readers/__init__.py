@@ -1,0 +1,12 @@
+"""The formats in which the classic sets come, each into a pack: MNIST's IDX, CIFAR-10's binary, CelebA with attributes, products with reviews.
+
+Nothing is downloaded: what is absent is refused with the place to get it. Nothing is unpickled or evaluated.
+"""
+
+from mitlgan.data.readers.celeba import pack_celeba
+from mitlgan.data.readers.cifar import is_cifar, pack_cifar
+from mitlgan.data.readers.faces import pack_faces
+from mitlgan.data.readers.idx import is_idx, pack_idx
+from mitlgan.data.readers.products import pack_products
+
+__all__ = ["is_cifar", "is_idx", "pack_celeba", "pack_cifar", "pack_faces", "pack_idx", "pack_products"]

@@ -1,0 +1,94 @@
+"""CelebA (Liu et al. 2015): the folder of aligned pictures and the file of their forty attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mitlgan.data.packed import Packed
+from mitlgan.data.readers.common import decoded, pack, whole_file
+from mitlgan.data.readers.faces import cut_faces, face_finder
+from mitlgan.errors import DataError, UsageError
+
+PICTURES = ("img_align_celeba", "img_celeba", ".")
+ATTRIBUTES = "list_attr_celeba.txt"
+WHERE = "img_align_celeba.zip and list_attr_celeba.txt are at https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (for research, not for trade)"
+LICENCE = "CelebA: non-commercial research only"
+
+
+def read_attributes(path: Path) -> tuple[list[str], dict[str, dict[str, int]]]:
+    """Names of the attributes, and +1 or -1 of each by file name.
+
+    Raises:
+        DataError: Not that file: the first line counts the others, the second names the attributes, and each other has one value for each name.
+    """
+    try:
+        lines = whole_file(path, WHERE).decode("ascii").splitlines()
+        count, names = int(lines[0]), lines[1].split()
+    except (UnicodeDecodeError, ValueError, IndexError):
+        raise DataError(f"--data {path}: not CelebA's file of attributes; {WHERE}") from None
+    rows = [line.split() for line in lines[2:] if line.strip()]
+    if len(rows) != count:
+        raise DataError(f"--data {path}: promises {count} pictures, {len(rows)} are there; get it again")
+    found: dict[str, dict[str, int]] = {}
+    for number, (name, *values) in enumerate(rows, start=3):
+        if len(values) != len(names) or not set(values) <= {"1", "-1"}:
+            raise DataError(f"--data {path}:{number}: needs {len(names)} values of 1 or -1; get it again")
+        found[name] = dict(zip(names, map(int, values), strict=True))
+    return names, found
+
+
+def pack_celeba(
+    source: Path,
+    out: Path,
+    *,
+    size_px: int = 40,
+    resize: str = "lanczos",
+    attributes: Sequence[str] = (),
+    faces: bool = False,
+    limit: int | None = None,
+) -> Packed:
+    """Pack CelebA's pictures.
+
+    Args:
+        source: Folder with `img_align_celeba/` and, for `attributes`, `list_attr_celeba.txt`.
+        out: The pack.
+        size_px: Height and width; Akel 2022 has 40.
+        resize: Name of the filter.
+        attributes: `Smiling` or `Smiling=1` takes pictures that have it, `Smiling=-1` those that have it not; all must hold.
+        faces: Cut the largest face found, as Akel 2022 does; pictures without are skipped.
+        limit: At most so many pictures are looked at; Akel 2022 has 50,000.
+
+    Raises:
+        DataError: Files are absent or do not belong together.
+        UsageError: An unknown attribute, or OpenCV is not installed.
+    """
+    finder = face_finder() if faces else None
+    folder = next((source / name for name in PICTURES if any((source / name).glob("*.jpg"))), None)
+    if folder is None:
+        raise DataError(f"--data {source}: no CelebA pictures in it; {WHERE}")
+    names = sorted(path.name for path in folder.glob("*.jpg"))
+    labels: dict[str, str] = {}
+    if (source / ATTRIBUTES).is_file() or attributes:
+        known, values = read_attributes(source / ATTRIBUTES)
+        missing = [name for name in names if name not in values]
+        if missing:
+            raise DataError(
+                f"--data {source / ATTRIBUTES}: says nothing of {missing[0]} and {len(missing) - 1} others; give the file that belongs to them"
+            )
+        wanted = dict(_condition(text, known) for text in attributes)
+        names = [name for name in names if all(values[name][key] == value for key, value in wanted.items())]
+        labels = {name: " ".join(key for key, value in values[name].items() if value == 1) for name in names}
+    skipped: list[dict[str, str]] = []
+    pictures = decoded(((name, folder / name) for name in names[:limit]), 4 * size_px, skipped, labels)
+    if finder is not None:
+        pictures = cut_faces(pictures, finder, skipped)
+    account = {"format": "celeba", "source": source.name, "attributes": list(attributes), "faces": faces, "licence": LICENCE}
+    return pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
+
+
+def _condition(text: str, known: Sequence[str]) -> tuple[str, int]:
+    name, _, value = text.partition("=")
+    if name not in known or value not in ("", "1", "-1"):
+        raise UsageError(f"--attribute {text}: write NAME, NAME=1 or NAME=-1, with a name of {ATTRIBUTES}, such as {known[0] if known else 'Smiling'}")
+    return name, -1 if value == "-1" else 1

@@ -1,0 +1,67 @@
+"""CIFAR-10 in its binary form (Krizhevsky 2009): records of a label and 3 x 32 x 32 bytes; the pickled form is not read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mitlgan.data.packed import Packed
+from mitlgan.data.readers.common import Picture, pack, sha256, whole_file
+from mitlgan.errors import DataError
+
+RECORD = 1 + 3 * 32 * 32
+RECORDS = 10_000
+TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
+TEST = ("test_batch.bin",)
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+WHERE = "get cifar-10-binary.tar.gz (not the python version, which is pickled) at https://www.cs.toronto.edu/~kriz/cifar.html and unpack it"
+
+
+def is_cifar(path: Path) -> bool:
+    """Whether a folder holds CIFAR-10's binary files, or a file is one of them."""
+    return path.name in (*TRAIN, *TEST) or (path / TRAIN[0]).is_file()
+
+
+def pack_cifar(
+    source: Path, out: Path, *, size_px: int = 32, resize: str = "lanczos", split: str = "train", classes: Sequence[int] = (), limit: int | None = None
+) -> Packed:
+    """Pack CIFAR-10's binary files.
+
+    Args:
+        source: The folder of the files, or one of them.
+        out: The pack.
+        size_px: Height and width.
+        resize: Name of the filter.
+        split: `train` (five files) or `test`.
+        classes: Only these labels, 0 to 9.
+        limit: At most so many.
+
+    Raises:
+        DataError: A file is absent, has another number of records than 10,000, or labels beyond 9.
+    """
+    names = (source.name,) if source.is_file() else TEST if split == "test" else TRAIN
+    folder = source.parent if source.is_file() else source
+    account = {"format": "cifar-10 binary", "source": source.name, "files": list(names)}
+    pictures = _records(folder, names, classes, limit)
+    return pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=[])
+
+
+def _records(folder: Path, names: Sequence[str], classes: Sequence[int], limit: int | None) -> Iterator[Picture]:
+    given = 0
+    for name in names:
+        content = whole_file(folder / name, WHERE)
+        if len(content) != RECORD * RECORDS:
+            raise DataError(f"--data {folder / name}: {len(content)} bytes, not {RECORDS} records of {RECORD}; {WHERE}")
+        records = np.frombuffer(content, dtype=np.uint8).reshape(RECORDS, RECORD)
+        if records[:, 0].max() >= len(CLASSES):
+            raise DataError(f"--data {folder / name}: a label of {records[:, 0].max()}, beyond 9; {WHERE}")
+        for index, record in enumerate(records):
+            if classes and int(record[0]) not in classes:
+                continue
+            if given == limit:
+                return
+            given += 1
+            pixels = np.ascontiguousarray(record[1:].reshape(3, 32, 32).transpose(1, 2, 0))  # (H, W, C)
+            yield Picture(f"{name}#{index}", pixels, sha256(record.tobytes()), CLASSES[int(record[0])])

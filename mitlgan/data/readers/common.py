@@ -1,0 +1,117 @@
+"""What the readers share: pictures into a pack, and files that are read once, whole and checked."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mitlgan.data.decode import UnreadableError, decode_bytes, read_file
+from mitlgan.data.frame import RESIZES, fit, to_planes
+from mitlgan.data.packed import Packed
+from mitlgan.data.writer import PackWriter
+from mitlgan.errors import DataError, UsageError
+
+VERSION = 1  # raise it when the same files and arguments make other pixels
+LARGEST_BYTES = 2_000_000_000
+GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a set.
+
+    Attributes:
+        name: Its name in the set.
+        pixels: (H, W) grey or (H, W, 3) uint8, or a picture already decoded.
+        sha256: Of its bytes.
+        label: What the set says of it, if anything.
+    """
+
+    name: str
+    pixels: NDArray[np.uint8] | Image.Image
+    sha256: str
+    label: str = ""
+
+
+def pack(
+    pictures: Iterable[Picture], out: Path, *, size_px: int, resize: str, grey: bool, account: dict[str, Any], skipped: list[dict[str, str]]
+) -> Packed:
+    """Write pictures as a pack, each cut to its centred square and resized.
+
+    Args:
+        pictures: In the order of the pack.
+        out: The pack, ending in `.npy`.
+        size_px: Height and width.
+        resize: Name of the filter.
+        grey: One channel.
+        account: What made it: format, source, what was chosen, `licence`.
+        skipped: What was left out and why; may grow while the pictures are read.
+
+    Raises:
+        DataError: No picture is left.
+    """
+    if resize not in RESIZES:
+        raise UsageError(f"--resize {resize}: no such filter; choose {', '.join(RESIZES)}")
+    with PackWriter(out, size_px, None, grey=grey) as writer:
+        for picture in pictures:
+            image = picture.pixels if isinstance(picture.pixels, Image.Image) else Image.fromarray(picture.pixels)
+            planes = to_planes(fit(image.convert("L" if grey else "RGB"), size_px, resize)) if not grey else _grey(image, size_px, resize)
+            about = {"label": picture.label} if picture.label else {}
+            writer.append(planes, {"name": picture.name, "sha256": picture.sha256, "width": image.width, "height": image.height, **about})
+        if writer.count == 0:
+            raise DataError(f"--data {account.get('source', out)}: no picture is left to pack ({len(skipped)} skipped); choose less strictly")
+        made_by = {"command": "read", "version": VERSION, "size_px": size_px, "resize": resize, **account}
+        return writer.publish(resize=resize, crop="centred square", licence=str(account.get("licence", "")), made_by=made_by, skipped=skipped)
+
+
+def _grey(image: Image.Image, size_px: int, resize: str) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.array(fit(image.convert("L"), size_px, resize), dtype=np.uint8)[None])  # (1, H, W)
+
+
+def whole_file(path: Path, where: str) -> bytes:
+    """A file's content, unpacked when it is gzip.
+
+    Args:
+        path: The file.
+        where: Where to get it, for the message.
+
+    Raises:
+        DataError: Absent, too large or damaged.
+    """
+    try:
+        if not path.is_file():
+            raise DataError(f"--data {path}: no such file; {where}")
+        with path.open("rb") as raw:
+            zipped = raw.read(2) == GZIP
+        with gzip.open(path, "rb") if zipped else path.open("rb") as file:
+            content: bytes = file.read(LARGEST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"--data {path}: damaged or unreadable ({error}); {where}") from None
+    if len(content) > LARGEST_BYTES:
+        raise DataError(f"--data {path}: unpacks to more than {LARGEST_BYTES} bytes; it is not that set")
+    return content
+
+
+def decoded(files: Iterable[tuple[str, Path]], size_px: int, skipped: list[dict[str, str]], labels: dict[str, str] | None = None) -> Iterator[Picture]:
+    """Pictures of files; what cannot be read goes to `skipped` with its reason."""
+    for name, path in files:
+        try:
+            picture = decode_bytes(read_file(path), keep_alpha=False, size_px=size_px)
+        except UnreadableError as error:
+            skipped.append({"name": name, "reason": str(error)})
+            continue
+        yield Picture(name, picture.picture, picture.sha256, (labels or {}).get(name, ""))
+
+
+def sha256(content: bytes) -> str:
+    """Hash of bytes."""
+    return hashlib.sha256(content).hexdigest()

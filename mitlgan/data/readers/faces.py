@@ -1,0 +1,81 @@
+"""Faces cut out of pictures, by OpenCV's frontal face cascade (Viola & Jones 2001), which its package carries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mitlgan.data.packed import Packed
+from mitlgan.data.readers.common import Picture, decoded, pack
+from mitlgan.errors import UsageError
+
+SMALLEST_SHARE = 0.15  # of the picture's short side; smaller finds are mostly none
+MARGIN = 0.1  # of the face's side, on each side
+Finder = Callable[[Image.Image], tuple[int, int, int, int] | None]
+
+
+def face_finder() -> Finder:
+    """A function from a picture to the box (left, top, right, bottom, px) of its largest face, or None.
+
+    Raises:
+        UsageError: OpenCV is not installed, or has no cascades.
+    """
+    try:
+        import cv2
+    except ImportError:
+        raise UsageError("--faces: needs OpenCV; install it with `pip install 'mitlgan[faces]'`") from None
+    version: Any = cv2
+    if not hasattr(version, "CascadeClassifier"):
+        raise UsageError(f"--faces: OpenCV {version.__version__} has no cascades any more; install `opencv-python-headless<5`")
+    cascade = version.CascadeClassifier(str(Path(version.data.haarcascades) / "haarcascade_frontalface_default.xml"))
+
+    def find(picture: Image.Image) -> tuple[int, int, int, int] | None:
+        smallest = max(8, int(min(picture.size) * SMALLEST_SHARE))
+        found = cascade.detectMultiScale(np.asarray(picture.convert("L")), 1.1, 5, minSize=(smallest, smallest))
+        if len(found) == 0:
+            return None
+        left, top, width, height = (int(side) for side in max(found, key=lambda box: int(box[2]) * int(box[3])))
+        margin = int(MARGIN * width)
+        return max(0, left - margin), max(0, top - margin), min(picture.width, left + width + margin), min(picture.height, top + height + margin)
+
+    return find
+
+
+def cut_faces(pictures: Iterable[Picture], finder: Finder, skipped: list[dict[str, str]]) -> Iterator[Picture]:
+    """Each picture's largest face; pictures without one go to `skipped`."""
+    for picture in pictures:
+        image = picture.pixels if isinstance(picture.pixels, Image.Image) else Image.fromarray(picture.pixels)
+        box = finder(image)
+        if box is None:
+            skipped.append({"name": picture.name, "reason": "no face found"})
+        else:
+            yield replace(picture, pixels=image.crop(box))
+
+
+def pack_faces(source: Path, out: Path, *, size_px: int, resize: str = "lanczos", limit: int | None = None) -> Packed:
+    """Pack the largest face of every picture under a folder.
+
+    Args:
+        source: The folder.
+        out: The pack.
+        size_px: Height and width.
+        resize: Name of the filter.
+        limit: Look at so many pictures at most.
+
+    Raises:
+        UsageError: OpenCV is not installed.
+        DataError: No pictures, or no faces.
+    """
+    from mitlgan.data.prepare import list_pictures, printable_name
+
+    finder = face_finder()
+    files = [(printable_name(path.relative_to(source)), path) for path in list_pictures(source)[:limit]]
+    skipped: list[dict[str, str]] = []
+    pictures = cut_faces(decoded(files, 4 * size_px, skipped), finder, skipped)
+    account = {"format": "folder", "source": source.name, "faces": "largest, OpenCV haarcascade_frontalface_default"}
+    return pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)

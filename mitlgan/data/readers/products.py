@@ -1,0 +1,141 @@
+"""Products chosen by their reviews (Benedetti 2019, chapter 3): metadata and reviews joined on `asin`, pictures from a folder.
+
+The files are Amazon's review data (McAuley et al. 2015): one JSON object a line, gzip or not; older dumps write Python literals, which are read as such
+and never evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mitlgan.data.decode import SUFFIXES, UnreadableError, read_file
+from mitlgan.data.packed import Packed
+from mitlgan.data.readers.common import GZIP, decoded, pack, sha256
+from mitlgan.errors import DataError
+
+WHERE = "metadata and reviews by category are at https://jmcauley.ucsd.edu/data/amazon/; fetch the pictures of `imUrl` yourself into a folder"
+PLACEHOLDER_PRODUCTS = 10
+"""A file that so many products share is no picture of a product ("no image available")."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which products are taken; Benedetti's by default.
+
+    Attributes:
+        rating: Least mean of the reviews' stars.
+        reviews: Fewest reviews.
+    """
+
+    rating: float = 4.0
+    reviews: int = 12
+
+
+def chosen(metadata: Path, reviews: Path, choice: Choice) -> dict[str, str]:
+    """Name of the picture's file by `asin`, of products that are rated well and often enough, in the order of the metadata.
+
+    Raises:
+        DataError: A file is absent or not such data.
+    """
+    count: Counter[str] = Counter()
+    stars: Counter[str] = Counter()
+    for row in _rows(reviews, ("asin", "overall")):
+        count[str(row["asin"])] += 1
+        stars[str(row["asin"])] += float(row["overall"])  # type: ignore[assignment]
+    found: dict[str, str] = {}
+    for row in _rows(metadata, ("asin",)):
+        asin = str(row["asin"])
+        if count[asin] >= choice.reviews and stars[asin] / count[asin] >= choice.rating:
+            found[asin] = Path(urlsplit(str(row.get("imUrl") or "")).path).name
+    return found
+
+
+def pack_products(
+    metadata: Path, out: Path, *, reviews: Path, images: Path, size_px: int = 64, resize: str = "lanczos", choice: Choice | None = None,
+    limit: int | None = None,
+) -> Packed:  # fmt: skip
+    """Pack the pictures of well-reviewed products, without duplicates and placeholders.
+
+    Args:
+        metadata: Objects with `asin` and `imUrl`.
+        out: The pack.
+        reviews: Objects with `asin` and `overall` (stars).
+        images: Folder of pictures, named by `asin` or as `imUrl` ends.
+        size_px: Height and width.
+        resize: Name of the filter.
+        choice: Which products; by default at least 12 reviews of 4 stars on average.
+        limit: At most so many.
+
+    Raises:
+        DataError: Files are absent or are not such data, or no picture is left.
+    """
+    choice = choice or Choice()
+    wanted = chosen(metadata, reviews, choice)
+    if not images.is_dir():
+        raise DataError(f"--images {images}: no such folder; {WHERE}")
+    by_name = {path.name: path for path in sorted(images.rglob("*")) if path.suffix.lower() in SUFFIXES}
+    by_stem = {path.stem: path for path in by_name.values()}
+    skipped: list[dict[str, str]] = []
+    files: list[tuple[str, Path, str]] = []
+    for asin, name in wanted.items():
+        path = by_stem.get(asin) or by_name.get(name)
+        try:
+            if path is None:
+                raise UnreadableError(f"no picture {asin}.* or {name or 'of its address'}")
+            files.append((asin, path, sha256(read_file(path))))
+        except UnreadableError as error:
+            skipped.append({"name": asin, "reason": str(error)})
+    unique = list(_without_repeats(files, skipped))[:limit]
+    account = {"format": "products", "source": metadata.name, "rating": choice.rating, "reviews": choice.reviews, "chosen": len(wanted)}
+    return pack(decoded(unique, 2 * size_px, skipped), out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
+
+
+def _without_repeats(files: list[tuple[str, Path, str]], skipped: list[dict[str, str]]) -> Iterator[tuple[str, Path]]:
+    shared = Counter(digest for _, _, digest in files)
+    seen: set[str] = set()
+    for asin, path, digest in files:
+        if shared[digest] >= PLACEHOLDER_PRODUCTS:
+            skipped.append({"name": asin, "reason": f"placeholder: {shared[digest]} products share its file"})
+        elif digest in seen:
+            skipped.append({"name": asin, "reason": "the same file as an earlier product's"})
+        else:
+            seen.add(digest)
+            yield asin, path
+
+
+def _rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    if not path.is_file():
+        raise DataError(f"--data {path}: no such file; {WHERE}")
+    try:
+        with path.open("rb") as raw:
+            zipped = raw.read(2) == GZIP
+        with gzip.open(path, "rt", encoding="utf-8") if zipped else path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _row(path, number, line, keys)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise DataError(f"--data {path}: damaged or unreadable ({error}); {WHERE}") from None
+
+
+def _row(path: Path, number: int, line: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = ast.literal_eval(line.strip())
+        if not isinstance(row, dict) or any(key not in row for key in keys):
+            raise ValueError
+        if "overall" in keys:
+            float(row["overall"])
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        raise DataError(f"--data {path}:{number}: not an object with {' and '.join(keys)}; {WHERE}") from None
+    return row

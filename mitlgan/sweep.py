@@ -1,0 +1,250 @@
+"""sweep: many recipes, or one recipe varied, trained one after the other or side by side, measured alike, ranked in one table.
+
+Everything lies in one folder and a second call goes on there: finished trainings and measurements are taken as they are.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mitlgan import artifact, networks, runs, stages
+from mitlgan.errors import UsageError
+from mitlgan.evaluate import Protocol, anchors, evaluate, headline, open_extractor
+from mitlgan.files import make_folder, write_json
+from mitlgan.jobs import Job, run_side_by_side
+from mitlgan.metrics.features import Extractor
+from mitlgan.progress import Reporter
+from mitlgan.randomness import derived_seed
+from mitlgan.recipe import Recipe, changed, load
+from mitlgan.report.ranking import Ranked, Ranking, RankingPaths, write_ranking
+from mitlgan.report.record import leave
+from mitlgan.runs import Run
+from mitlgan.sample import Artifact
+from mitlgan.state import recalibrate
+from mitlgan.train import updates_of
+from mitlgan.version import __version__
+
+PRINTED: dict[str, str] = {
+    **{f"akel-{number:02d}": f"FID {value}" for number, value in enumerate(
+        ("53.70", "62.02", "52.45", "55.57", "53.38", "53.11", "53.89", "52.59", "56.32", "55.40",
+         "0.457", "18.57", "0.562", "0.161", "0.079", "0.102", "0.084", "0.068", "0.284", "0.258"), start=1)},
+}  # fmt: skip
+"""What the recipes' authors print of their own runs (Akel 2022: FID of 5,000 samples; MNIST and CelebA on different scales)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is swept.
+
+    Attributes:
+        recipes: Names or files.
+        data: `SOURCE` for all, or `PATTERN=SOURCE` for recipes whose name matches; the first that matches counts.
+        scale: `FACTOR` of the recipes' length, likewise.
+        vary: `a.b=v1,v2`: each recipe with each value, every combination of several.
+        settings: `a.b=v` for all.
+        jobs: Trainings at a time, one CPU thread each.
+        samples: Images evaluated.
+        extractor: Of the metrics.
+        weights: The extractor's weights file.
+    """
+
+    recipes: Sequence[str]
+    data: Sequence[str] = ()
+    scale: Sequence[str] = ()
+    vary: Sequence[str] = ()
+    settings: Sequence[str] = ()
+    jobs: int = 1
+    samples: int = 1000
+    extractor: str = "efficientnet-lite0"
+    weights: Path | None = None
+
+
+def sweep(plan: Plan, out: Path, reporter: Reporter, *, train: bool = True) -> tuple[Ranking, RankingPaths]:
+    """Train, measure and rank.
+
+    Args:
+        plan: What.
+        out: Folder of runs, results and ranking; a second call goes on there.
+        reporter: Who is told.
+        train: Without, rank what is finished.
+
+    Raises:
+        UsageError: Nothing to sweep, a pattern or variation that does not fit, an extractor without weights: all before any training.
+        Stopped: By a signal, after saving; the same call goes on.
+        MitlganError: As training and evaluation.
+    """
+    recipes = planned(plan)
+    protocol = Protocol(extractor=plan.extractor, samples=plan.samples, split="train")
+    extractor = open_extractor(protocol, weights=plan.weights)
+    for recipe in recipes:
+        stages.pictures(recipe)  # a wrong --data is told now, not after hours
+    root = out / "runs"
+    make_folder(out / "results")
+    failed: dict[str, str] = {}
+    if train:
+        jobs = [Job(recipe.name, recipe, ["pretrain", recipe.role]) for recipe in recipes]
+        run_side_by_side(out, root, jobs, at_once=plan.jobs, threads=1, on_failure=lambda job, error: failed.update({job.label: str(error)}))
+    ranked = []
+    for recipe in recipes:
+        run = stages.matching_run(root, recipe)
+        if run is None or run.artifact is None:
+            ranked.append(_row(recipe, run, {}, failed.get(recipe.name, "not finished")))
+            continue
+        leave(run)
+        reporter.say(f"measuring {recipe.name}")
+        ranked.append(_row(recipe, run, _measured(recipe, run, out, protocol, extractor), ""))
+    ranking = Ranking(
+        ranked, {"extractor": extractor.name, **asdict(protocol)}, _command(plan, out), f"mitlgan {__version__}, torch {torch.__version__}"
+    )
+    return ranking, write_ranking(out, ranking)
+
+
+def planned(plan: Plan) -> list[Recipe]:
+    """The recipes of a sweep, with their data, length and variations.
+
+    Raises:
+        UsageError: Nothing to do, or something that does not fit.
+    """
+    if not plan.recipes:
+        raise UsageError("RECIPES: none given; name some, such as classic/akel-01")
+    found: list[Recipe] = []
+    for name in plan.recipes:
+        for suffix, settings in _variations(plan.vary):
+            recipe = load(name, [*plan.settings, *settings])
+            if recipe.generator is None:
+                raise UsageError(f"{name}: is for `compose`; a sweep trains recipes with a [generator]")
+            source = _for(plan.data, recipe.name, "--data")
+            if source is not None:
+                recipe = changed(recipe, data__source=source if source == "demo" else str(Path(source).resolve()))
+            scale = _for(plan.scale, recipe.name, "--scale")
+            recipe = scaled(recipe, _factor(scale)) if scale is not None else recipe
+            found.append(changed(recipe, name=f"{recipe.name}{suffix}"[:64]))
+    names = [recipe.name for recipe in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"RECIPES: two are named {twice}; give each a name of its own")
+    return found
+
+
+def scaled(recipe: Recipe, factor: float) -> Recipe:
+    """The recipe at a part of its length, with as many snapshots and lines of statistics; checkpoints keep their distance, for each costs the same."""
+    updates = max(1, round(updates_of(recipe) * factor))
+    training = recipe.training
+    values: dict[str, object] = {"training__kimg": updates * training.batch * recipe.objective.critic_steps / 1000}
+    for key in ("snapshot_iterations", "log_iterations"):
+        interval = getattr(training, key)
+        if interval is not None:
+            values[f"training__{key}"] = max(1, round(interval * factor))
+    return changed(recipe, **values)
+
+
+def untrained(recipe: Recipe) -> Artifact:
+    """The recipe's generator before its first update, its BatchNorm statistics measured as a trained one's are."""
+    assert recipe.generator is not None
+    torch.manual_seed(derived_seed(recipe.seed, f"initial generator {recipe.role}"))
+    network = recalibrate(networks.build_generator(recipe.generator, recipe.size_px), recipe.seed).requires_grad_(False)
+    return Artifact(network, artifact.card_of(network, recipe))
+
+
+def _measured(recipe: Recipe, run: Run, out: Path, protocol: Protocol, extractor: Extractor) -> dict[str, Any]:
+    """Figures of the trained and the untrained network and of real halves; from the folder where they are known."""
+    assert run.artifact is not None
+    real = stages.pictures(recipe)
+    key = {"artifact": artifact.tensors_hash(run.artifact), "data": real.content_sha256, "extractor": extractor.name, **asdict(protocol)}
+    path = out / "results" / f"{recipe.name}.json"
+    known = runs.read_json(path)
+    if known.get("key") == key:
+        return known
+    halves_path = out / "results" / f"halves-{real.content_sha256[:16]}-{protocol.samples}-{extractor.name.replace('/', '_')}.json"
+    halves = runs.read_json(halves_path)
+    if not halves:
+        halves = headline(anchors(real, protocol, network=extractor)["real_halves"])
+        write_json(halves_path, halves)
+    network, card = artifact.load(run.artifact)
+    found = {
+        "key": key,
+        "trained": headline(evaluate(Artifact(network, card), real, protocol, network=extractor)),
+        "untrained": headline(evaluate(untrained(recipe), real, protocol, network=extractor)),
+        "real_halves": halves,
+        "data": {"name": Path(recipe.data.source).name, "count": len(real), "size_px": real.size_px, "channels": real.channels},
+    }
+    write_json(path, found)
+    return found
+
+
+def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: str) -> Ranked:
+    status = run.status() if run is not None else {}
+    snapshots = sorted((run.path / "snapshots").glob("*.png")) if run is not None else []
+    notes = [text for text in (problem, _collapse(status), str(status.get("diagnosis") or "")) if text]
+    assert recipe.generator is not None
+    return Ranked(
+        name=recipe.name, size_px=recipe.size_px, channels=recipe.generator.image_channels,
+        data=str(measured.get("data", {}).get("name") or Path(recipe.data.source).name), objective=recipe.objective.kind,
+        networks=f"{recipe.generator.kind} / {recipe.critic.kind}", batch=recipe.training.batch, iterations=int(status.get("iteration") or 0),
+        seconds=float(status.get("seconds") or 0.0), trained=measured.get("trained", {}), untrained=measured.get("untrained", {}),
+        real_halves=measured.get("real_halves", {}), printed=PRINTED.get(recipe.name, ""), notes=notes,
+        run_dir=str(run.path) if run is not None else "", grid=snapshots[-1].read_bytes() if snapshots else None,
+    )  # fmt: skip
+
+
+def _collapse(status: Mapping[str, Any]) -> str:
+    at = status.get("collapsed_at_kimg")
+    return "" if at is None else f"collapsed at {float(at):.1f} kimg"
+
+
+def _variations(vary: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Every combination: what it adds to the name, and its settings."""
+    choices = []
+    for text in vary:
+        key, equals, values = text.partition("=")
+        if not equals or not values.strip():
+            raise UsageError(f"--vary {text}: write it as key=value,value, such as critic.kernel=3,5,7")
+        try:
+            parsed = [json.dumps(value) for value in tomllib.loads(f"v = [{values}]")["v"]]
+        except (ValueError, RecursionError):
+            parsed = [value.strip() for value in values.split(",")]
+        choices.append([(_slug(f"-{key.split('.')[-1]}-{value}"), f"{key}={value}") for value in parsed])
+    return [("".join(part[0] for part in chosen), [part[1] for part in chosen]) for chosen in itertools.product(*choices)]
+
+
+def _slug(text: str) -> str:
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "_" for letter in text.lower()).replace('"', "")
+
+
+def _for(rules: Sequence[str], name: str, option: str) -> str | None:
+    """The value of the first rule for a recipe: a bare value fits all."""
+    for rule in rules:
+        pattern, equals, value = rule.partition("=")
+        if not equals or Path(rule).exists():
+            return rule
+        if fnmatch.fnmatchcase(name, pattern):
+            return value
+    if rules:
+        raise UsageError(f"{option}: none of {', '.join(rules)} is for {name}; add one, or one without a pattern")
+    return None
+
+
+def _factor(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1000:
+        raise UsageError(f"--scale {text}: write a positive number, such as 0.1, or PATTERN=0.1")
+    return value
+
+
+def _command(plan: Plan, out: Path) -> str:
+    words = ["mitlgan sweep", *plan.recipes]
+    for option, values in (("--data", plan.data), ("--scale", plan.scale), ("--vary", plan.vary), ("--set", plan.settings)):
+        words += [f"{option} {value}" for value in values]
+    return " ".join([*words, f"--samples {plan.samples} --jobs {plan.jobs} --out {out}"])

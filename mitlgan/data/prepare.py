@@ -20,6 +20,8 @@ from mitlgan.data.decode import SUFFIXES, UnreadableError, decode, has_alpha
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.frame import RESIZES, fit, to_planes
 from mitlgan.data.packed import Packed
+from mitlgan.data.readers.cifar import is_cifar, pack_cifar
+from mitlgan.data.readers.idx import is_idx, pack_idx
 from mitlgan.data.writer import PackWriter
 from mitlgan.errors import DataError, UsageError
 
@@ -36,7 +38,7 @@ def open_data(spec: str, role: str, size_px: int, *, resize: str = "lanczos", sp
     """The pack of a `--data` value; a folder is packed once and then taken from the cache, until a file in it changes.
 
     Args:
-        spec: `demo`, a folder, or a pack (`.npy`).
+        spec: `demo`, a folder, a pack (`.npy`), an IDX file such as MNIST's, or CIFAR-10's binary folder.
         role: `fg`, `bg` or `scene`. A `fg` folder in which half of the pictures or more are cut-outs makes an alpha pack.
         size_px: Height and width.
         resize: Name of the filter.
@@ -50,6 +52,8 @@ def open_data(spec: str, role: str, size_px: int, *, resize: str = "lanczos", sp
     if spec == DEMO:
         return demo_pack(role, size_px, split=split, resize=resize)
     path = Path(spec)
+    if is_idx(path) or is_cifar(path):
+        return _known_format(path, size_px, resize, split)
     if path.is_file() and path.suffix != ".npy":
         raise DataError(f"--data {path}: a single file; name the folder of the pictures, or a pack (.npy)")
     if path.is_file():
@@ -66,6 +70,19 @@ def open_data(spec: str, role: str, size_px: int, *, resize: str = "lanczos", sp
     except DataError:  # not made yet, or damaged: make it
         keep_alpha = role == "fg" and mostly_cut_out(files)
         return pack_folder(folder, target, size_px=size_px, resize=resize, keep_alpha=keep_alpha, progress=progress)
+
+
+def _known_format(path: Path, size_px: int, resize: str, split: str) -> Packed:
+    """A set in a format of its own, packed once and then taken from the cache."""
+    status = path.stat()
+    digest = hashlib.sha256(f"{path.resolve()}/{status.st_size}/{status.st_mtime_ns}/{size_px}/{resize}/{split}".encode()).hexdigest()[:16]
+    target = cache_dir() / f"{_safe(path.name)}-{size_px}px-{digest}.npy"
+    try:
+        return Packed.open(target)
+    except DataError:  # not made yet, or damaged: make it
+        if is_idx(path):
+            return pack_idx(path, target, size_px=size_px, resize=resize)
+        return pack_cifar(path, target, size_px=size_px, resize=resize, split=split)
 
 
 def resolved_split(spec: str, role: str, wanted: str) -> str:

@@ -26,6 +26,8 @@ ORIGINALS = {
 def is_idx(path: Path) -> bool:
     """Whether a file is named or begins like an IDX file of images."""
     try:
+        if not path.is_file():  # a pipe would hang
+            return False
         with path.open("rb") as file:
             start = file.read(4)
     except OSError:

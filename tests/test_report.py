@@ -403,7 +403,7 @@ def test_distance_during_training_is_drawn_where_it_was_measured(tmp_path: Path)
 def test_same_comparison_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = write_report(tmp_path / "a", comparison()), write_report(tmp_path / "b", comparison())
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["metrics.json", "report.html", "report.md"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["metrics.json", "report.html", "report.md", "table.csv", "table.tex"]
 
 
 def test_a_folder_that_cannot_be_made_is_a_resource_error(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mitlgan import __version__
-from mitlgan.cli import data, looking, measuring, options, stages, sweeping
+from mitlgan.cli import comparing, data, looking, measuring, options, stages, sweeping
 from mitlgan.errors import MitlganError
 
 INTERRUPTED = 130
@@ -38,6 +38,8 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
 
 app.add_typer(stages.pretrain_app, name="pretrain")
 for name, command in stages.COMMANDS.items():
+    app.command(name)(command)
+for name, command in comparing.COMMANDS.items():
     app.command(name)(command)
 for name, command in sweeping.COMMANDS.items():
     app.command(name)(command)

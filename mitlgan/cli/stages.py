@@ -21,19 +21,6 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 
 
-class Baseline(StrEnum):
-    """What a composition is compared with."""
-
-    wgan = "wgan"
-
-
-class Equal(StrEnum):
-    """What both arms of a comparison get alike."""
-
-    kimg = "kimg"
-    seconds = "seconds"
-
-
 class Start(StrEnum):
     """What the demo starts from."""
 
@@ -107,39 +94,6 @@ def compose(
     with options.environment(device, "compose", out, threads) as environment:
         run = stages.compose(chosen, layers, environment)
     return _finished(run, environment, as_json)
-
-
-def compare(
-    baseline: Annotated[
-        Baseline, typer.Option("--baseline", help="wgan: the same generator family, critic and settings, on the scenes alone.")
-    ] = Baseline.wgan,
-    composed: Annotated[Path | None, typer.Option("--composed", metavar="RUN", help="A composition's run. Default: the newest.")] = None,
-    baseline_run: Annotated[Path | None, typer.Option("--baseline-run", metavar="RUN", help="Take this trained baseline.")] = None,
-    equal: Annotated[Equal, typer.Option("--equal", help="What both arms get alike in this stage.")] = Equal.kimg,
-    count_pretraining: Annotated[bool, typer.Option("--count-pretraining", help="Give the baseline what the pretrainings took, too.")] = False,
-    extractor: options.Extractor = None,
-    weights: options.Weights = None,
-    samples: options.Samples = None,
-    out: options.Out = RUNS,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    as_json: options.Json = False,
-) -> None:
-    """Train or take a baseline on the same scenes, measure both alike, write the report."""
-    from mitlgan import compare as comparing
-
-    plan = comparing.Plan(
-        composed=composed,
-        baseline_run=baseline_run,
-        equal=equal.value,
-        count_pretraining=count_pretraining,
-        extractor=extractor,
-        weights=weights,
-        samples=samples,
-    )
-    with options.environment(device, f"baseline {baseline.value}", out, threads) as environment:
-        result = comparing.compare(plan, environment)
-    finish(as_json, result.summary(), f"{result.verdict}\n{result.html}")
 
 
 def resume(
@@ -224,4 +178,4 @@ for _role, _explained in (
 ):
     pretrain_app.command(_role)(_pretrain_command(_role, _explained))
 
-COMMANDS: dict[str, Callable[..., None]] = {"compose": compose, "compare": compare, "resume": resume, "demo": demo}
+COMMANDS: dict[str, Callable[..., None]] = {"compose": compose, "resume": resume, "demo": demo}

@@ -47,13 +47,17 @@ def pack_features(
     path = _cache_file(pack, network, count, seed)
     if path is not None and (known := _read(path, (count, network.dim))) is not None:
         return known
-    # In order of the pack, so that a memory-mapped file is read once from front to back.
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(pack))[:count])
+    chosen = chosen_pictures(len(pack), count, seed)
     batches = (pack.batch(chosen[start : start + _CHUNK], channels=3, backdrop=BACKDROP) for start in range(0, count, _CHUNK))
     found = extract(network, batches, progress)
     if path is not None:
         _write(path, found)
     return found
+
+
+def chosen_pictures(available: int, count: int, seed: int = 0) -> NDArray[np.int64]:
+    """Which pictures of a pack are measured, in its order, so that a memory-mapped file is read once from front to back."""
+    return np.sort(np.random.default_rng(seed).permutation(available)[:count])
 
 
 def _cache_file(pack: Packed, network: Extractor, count: int, seed: int) -> Path | None:

@@ -49,16 +49,38 @@ CURVES = (
 )
 
 
-def curves(arms: Sequence[Arm], distance: str) -> list[Curve]:
-    """Draw loss curves over kimg, and the distance during training where it was measured; empty drawings are left out."""
+AXES = (("kimg", "kimg"), ("seconds", "seconds"), ("macs", "tera-MACs"))
+"""Key of a row and its unit: what arms may be compared along."""
+
+
+def curves(arms: Sequence[Arm], distance: str, prefix: str = "") -> list[Curve]:
+    """Draw loss curves over kimg, and the distance during training where it was measured; empty drawings are left out.
+
+    Args:
+        arms: In the page's order, which gives their colours.
+        distance: Name of the distance.
+        prefix: Keeps identifiers apart from those of other domains on the page.
+    """
     evaluations = [arm.evaluations for arm in arms]
-    drawn = [_draw("d0", arms, evaluations, "fd", f"{distance} during training", "Who is ahead when; lower is better.")]
-    drawn += [_draw(f"c{index}", arms, [arm.stats for arm in arms], key, title, hint) for index, (key, title, hint) in enumerate(CURVES)]
+    drawn = []
+    for axis, unit in AXES if any(len(rows) and "macs" in rows[0] for rows in evaluations) else AXES[:1]:
+        title = f"{distance} during training" + ("" if axis == "kimg" else f", by {unit}")
+        drawn.append(_draw(f"{prefix}d-{axis}", arms, evaluations, "fd", title, "Who is ahead when; lower is better.", (axis, unit)))
+    before = [sum(stage.kimg or 0.0 for stage in arm.cost.stages if stage.pretraining) for arm in arms]
+    if any(before) and sum(1 for rows in evaluations if rows) > 1:
+        shifted = [[{**row, "kimg": row["kimg"] + start} for row in rows] for rows, start in zip(evaluations, before, strict=True)]
+        title = f"{distance}, pretraining counted in"
+        drawn.append(_draw(f"{prefix}d-in", arms, shifted, "fd", title, "The same, with what the layers' own training took.", ("kimg", "kimg")))
+    for index, (key, title, hint) in enumerate(CURVES):
+        drawn.append(_draw(f"{prefix}c{index}", arms, [arm.stats for arm in arms], key, title, hint))
     return [curve for curve in drawn if curve is not None]
 
 
-def _draw(prefix: str, arms: Sequence[Arm], rows: Sequence[Sequence[Row]], key: str, title: str, hint: str) -> Curve | None:
-    lines = [_points(arm_rows, key) for arm_rows in rows]
+def _draw(
+    prefix: str, arms: Sequence[Arm], rows: Sequence[Sequence[Row]], key: str, title: str, hint: str, axis: tuple[str, str] = ("kimg", "kimg")
+) -> Curve | None:
+    along, unit = axis
+    lines = [_points(arm_rows, key, along) for arm_rows in rows]
     if not any(len(kimg) for kimg, _ in lines):
         return None
     with mpl.rc_context(RC):
@@ -70,10 +92,13 @@ def _draw(prefix: str, arms: Sequence[Arm], rows: Sequence[Sequence[Row]], key: 
             smooth = _smooth(values)
             if len(values) > 8:
                 axes.plot(kimg, values, color=colour, alpha=0.22, linewidth=0.8)
-            axes.plot(kimg, smooth, color=colour, linestyle=style, linewidth=1.8)
+            axes.plot(kimg, smooth, color=colour, linestyle=style, linewidth=1.8, marker="o" if len(kimg) <= 12 else None, markersize=3)
+            spread = _spread(rows[index], key, along)
+            if spread is not None:
+                axes.fill_between(*spread, color=colour, alpha=0.12, linewidth=0)
         low, high = _limits([values for _, values in lines if len(values)])
         axes.set_ylim(low, high)
-        axes.set_xlabel("kimg", color=INK)
+        axes.set_xlabel(unit, color=INK)
         axes.tick_params(colors=INK, length=0, pad=5)
         axes.grid(axis="y", color=RULE, linewidth=0.8)
         axes.locator_params(axis="both", nbins=5)
@@ -83,17 +108,26 @@ def _draw(prefix: str, arms: Sequence[Arm], rows: Sequence[Sequence[Row]], key: 
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     told = [f"{arm.label} from {values[0]:.3g} to {values[-1]:.3g}" for arm, (_, values) in zip(arms, lines, strict=True) if len(values)]
-    return Curve(title, hint, _inline(buffer.getvalue(), prefix), f"{title} over kimg: {'; '.join(told)}.")
+    return Curve(title, hint, _inline(buffer.getvalue(), prefix), f"{title} over {unit}: {'; '.join(told)}.")
 
 
-def _points(rows: Sequence[Row], key: str) -> tuple[np.ndarray, np.ndarray]:
+def _points(rows: Sequence[Row], key: str, along: str) -> tuple[np.ndarray, np.ndarray]:
     """The finite points of one line, thinned by averaging neighbours to at most `MOST_POINTS`."""
-    pairs = [(finite(row.get("kimg")), finite(row.get(key))) for row in rows]
+    pairs = [(finite(row.get(along)), finite(row.get(key))) for row in rows]
     known = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
     if len(known) > MOST_POINTS:
         width = -(-len(known) // MOST_POINTS)
         known = np.array([known[start : start + width].mean(axis=0) for start in range(0, len(known), width)])
     return known[:, 0], known[:, 1]
+
+
+def _spread(rows: Sequence[Row], key: str, along: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Places and the band of one standard deviation over seeds, where it is known."""
+    known = [row for row in rows if finite(row.get(f"{key}_std")) is not None and finite(row.get(key)) is not None]
+    if len(known) < 2 or key != "fd":
+        return None
+    x, y, spread = (np.array([float(row[name]) for row in known]) for name in (along, key, f"{key}_std"))
+    return x, y - spread, y + spread
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

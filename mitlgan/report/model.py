@@ -27,12 +27,14 @@ class StageCost:
         kimg: Thousand real images shown to the critic.
         seconds: Wall-clock seconds of training, over all resumes; None if not recorded.
         pretraining: True for a stage that came before the compared one.
+        macs: Tera multiply-accumulates of its training; None if they cannot be known.
     """
 
     label: str
     kimg: float | None
     seconds: float | None
     pretraining: bool = False
+    macs: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,25 @@ class Cost:
         """Seconds of the compared stage, or with pretraining counted in."""
         return _sum_known([stage.seconds for stage in self.stages if total or not stage.pretraining])
 
+    def macs(self, *, total: bool) -> float | None:
+        """Tera multiply-accumulates of the compared stage's training, or with pretraining counted in."""
+        return _sum_known([stage.macs for stage in self.stages if total or not stage.pretraining])
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pictures with a caption, outside the arms: what the networks learned from, what shipped artifacts give.
+
+    Args:
+        caption: Shown under the pictures.
+        pixels: See `Pixels`.
+        alt: Alternative text; the caption and the number of pictures when empty.
+    """
+
+    caption: str
+    pixels: Pixels
+    alt: str = ""
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -71,7 +92,14 @@ class Arm:
         run_dir: Run directory as readers should see it.
         stats: Rows of `stats.jsonl`.
         timing: Rows of `timing.jsonl`.
-        evaluations: Rows {"kimg", "seconds", "fd", ...} measured during training, if any.
+        evaluations: Rows {"kimg", "seconds", "macs", "fd", "fd_std", ...} measured during training, if any; means over the seeds.
+        standings: Rows {"budget", "fd", "fd_std", "kid", ...} at each budget, the best snapshot up to it, on the reported pictures.
+        separation: Numbers of `metrics.separation.Separation`, for arms that are made of layers.
+        separation_grid: The swap as a finished PNG: rows share a foreground, columns a background.
+        neighbours: Samples and their nearest training pictures, in turn, as pictures with captions.
+        memorised: One sentence on how near samples lie to the training pictures.
+        recipes_tried: Recipes that were tried for this arm, this one included, as its user declares.
+        snapshots_tried: Snapshots (or settings) among which validation chose, per seed.
         cost: What it took.
         metrics: "fd", "kid", "kid_std" and any of `wording.METRICS`; missing or not finite prints as a dash.
         layers: Stages of the picture in order, name -> pixels, all at the same latents ("fg", "bg", "matte", "fused", "output").
@@ -93,6 +121,13 @@ class Arm:
     samples: Pixels | None = None
     seeds: Sequence[int] = (0,)
     notes: Sequence[str] = ()
+    standings: Sequence[Row] = ()
+    separation: Mapping[str, Any] = field(default_factory=dict)
+    separation_grid: Pixels | None = None
+    neighbours: Sequence[Picture] = ()
+    memorised: str = ""
+    recipes_tried: int = 1
+    snapshots_tried: int = 1
 
 
 @dataclass(frozen=True)
@@ -110,21 +145,6 @@ class Anchor:
     label: str
     metrics: Mapping[str, Any]
     meaning: str = ""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Pictures with a caption, outside the arms: what the networks learned from, what shipped artifacts give.
-
-    Args:
-        caption: Shown under the pictures.
-        pixels: See `Pixels`.
-        alt: Alternative text; the caption and the number of pictures when empty.
-    """
-
-    caption: str
-    pixels: Pixels
-    alt: str = ""
 
 
 @dataclass(frozen=True)
@@ -173,6 +193,8 @@ class Comparison:
         shipped: Samples of the shipped artifacts ("what longer training gives").
         commands: Shell lines that reproduce the report.
         trust: Further sentences on how far to trust the numbers.
+        budget_unit: Unit of the standings' budgets, e.g. "kimg"; empty where arms stand at one length only.
+        ahead: Who is ahead when, one sentence each.
         made_by: Program and version.
     """
 
@@ -190,6 +212,8 @@ class Comparison:
     commands: Sequence[str] = ()
     trust: Sequence[str] = ()
     made_by: str = "mitlgan"
+    budget_unit: str = ""
+    ahead: Sequence[str] = ()
 
 
 def _sum_known(values: Sequence[float | None]) -> float | None:

@@ -1,8 +1,9 @@
-"""Comparison -> report.html, metrics.json and report.md."""
+"""Comparisons -> report.html, metrics.json, report.md, table.csv and table.tex."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +12,11 @@ import jinja2
 from markupsafe import Markup
 
 from mitlgan.files import make_folder, write_atomically
-from mitlgan.report.curves import curves
+from mitlgan.report.curves import Curve, curves
 from mitlgan.report.model import Arm, Comparison, Picture, Pixels
 from mitlgan.report.pictures import Embedded, embed
-from mitlgan.report.plain import markdown, summary
-from mitlgan.report.tables import bars, marks, table
+from mitlgan.report.plain import csv_table, latex_table, markdown, summary
+from mitlgan.report.tables import Bar, Mark, Table, bars, marks, numbers, overview, separations, standings
 from mitlgan.report.verdict import caveats, warnings
 from mitlgan.report.wording import count, distance_name, duration, number, printable
 
@@ -28,6 +29,8 @@ class Paths(NamedTuple):
     html: Path
     json: Path
     md: Path
+    csv: Path
+    tex: Path
 
 
 @dataclass(frozen=True)
@@ -41,53 +44,117 @@ class Figure:
     step: int = 0
 
 
+@dataclass(frozen=True)
+class View:
+    """One comparison, all of it in words and pictures, as the template shows it; `prefix` keeps its identifiers apart from other domains'."""
+
+    c: Comparison
+    prefix: str
+    alone: bool
+    distance: str
+    numbers: Table
+    marks: list[Mark]
+    standings: Table | None
+    separation: Table | None
+    swaps: list[Figure]
+    heroes: list[Figure]
+    strips: list[tuple[str, list[Figure]]]
+    curves: list[tuple[Curve, Markup]]
+    bars: list[Bar]
+    neighbours: list[tuple[str, str, list[Figure]]]
+    domains: list[tuple[str, list[Figure]]]
+    shipped: list[Figure]
+    caveats: list[str]
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Several domains at a glance."""
+
+    verdicts: list[tuple[str, str]]
+    table: Table
+
+
 def write_report(out: Path, comparison: Comparison) -> Paths:
-    """Render a comparison. No file but the package's own template is read, and no network used.
+    """Render a comparison. No file but the package's own templates is read, and no network used.
 
     Args:
-        out: Directory, made where absent; each of the three files is replaced whole.
+        out: Directory, made where absent; each of the files is replaced whole.
         comparison: What to show. Names in it may be hostile: they are escaped.
 
     Returns:
-        The three paths.
+        The paths.
 
     Raises:
         ResourceError: The directory cannot be written.
         ValueError: Pixels of a wrong type or shape.
     """
-    data = json.dumps(summary(comparison), indent=2, allow_nan=False) + "\n"
-    paths = Paths(out / "report.html", out / "metrics.json", out / "report.md")
-    texts = (_html(comparison), data, markdown(comparison))
+    return write_reports(out, [comparison])
+
+
+def write_reports(out: Path, comparisons: Sequence[Comparison]) -> Paths:
+    """Render the comparisons of one or several domains into one page, and likewise the other forms; see `write_report`.
+
+    Args:
+        out: Directory.
+        comparisons: At least one.
+    """
+    first = summary(comparisons[0])
+    data = first if len(comparisons) == 1 else {"schema_version": first["schema_version"], "domains": [summary(c) for c in comparisons]}
+    paths = Paths(*(out / name for name in ("report.html", "metrics.json", "report.md", "table.csv", "table.tex")))
+    texts = (
+        _html(comparisons),
+        json.dumps(data, indent=2, allow_nan=False) + "\n",
+        "\n\n".join(markdown(comparison) for comparison in comparisons),
+        csv_table(comparisons),
+        latex_table(comparisons),
+    )
     make_folder(out)
     for path, text in zip(paths, texts, strict=True):
         write_atomically(path, text)
     return paths
 
 
-def _html(comparison: Comparison) -> str:
+def _html(comparisons: Sequence[Comparison]) -> str:
     loader = jinja2.PackageLoader("mitlgan", "report")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, finalize=_finalize, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "duration": duration, "count": count}
-    distance = distance_name(comparison.protocol.get("extractor"))
-    headings, rows = table(comparison)
+    alone = len(comparisons) == 1
+    verdicts = [(c.title, c.verdict.headline) for c in comparisons if c.verdict]
     return environment.get_template("page.html.j2").render(
-        c=comparison,
+        title=comparisons[0].title if alone else f"Compositions and baselines in {len(comparisons)} domains",
+        made_by=comparisons[0].made_by,
         style=Markup(loader.get_source(environment, "page.css")[0]),
-        distance=distance,
-        headings=headings,
-        rows=rows,
-        marks=marks(comparison),
-        heroes=_heroes(comparison),
-        strips=[(arm.label, _strip(arm)) for arm in comparison.arms if arm.layers],
-        curves=[(curve, Markup(curve.svg)) for curve in curves(comparison.arms, distance)],
-        bars=bars(comparison),
-        domains=[(domain.name, [_figure(picture) for picture in domain.pictures]) for domain in comparison.domains],
-        shipped=[_figure(picture) for picture in comparison.shipped],
-        caveats=caveats(comparison),
-        warnings=warnings(comparison),
+        overview=None if alone else Overview(verdicts, overview(comparisons)),
+        views=[_view(comparison, "" if alone else f"d{index}-", alone) for index, comparison in enumerate(comparisons)],
     )
+
+
+def _view(comparison: Comparison, prefix: str, alone: bool) -> View:
+    distance = distance_name(comparison.protocol.get("extractor"))
+    return View(
+        c=comparison, prefix=prefix, alone=alone, distance=distance, numbers=numbers(comparison), marks=marks(comparison),
+        standings=standings(comparison), separation=separations(comparison), swaps=_swaps(comparison), heroes=_heroes(comparison),
+        strips=[(arm.label, _strip(arm)) for arm in comparison.arms if arm.layers],
+        curves=[(curve, Markup(curve.svg)) for curve in curves(comparison.arms, distance, prefix)], bars=bars(comparison),
+        neighbours=[(arm.label, arm.memorised, [_figure(p) for p in arm.neighbours]) for arm in comparison.arms if arm.neighbours],
+        domains=[(domain.name, [_figure(picture) for picture in domain.pictures]) for domain in comparison.domains],
+        shipped=[_figure(picture) for picture in comparison.shipped], caveats=caveats(comparison), warnings=warnings(comparison),
+    )  # fmt: skip
+
+
+def _swaps(comparison: Comparison) -> list[Figure]:
+    """The swap grids: rows share a foreground, columns a background."""
+    found = []
+    for index, arm in enumerate(comparison.arms):
+        if arm.separation_grid is not None:
+            shown = embed(arm.separation_grid)
+            caption = f"{arm.label}: rows share a foreground, columns a background"
+            found.append(Figure(caption, shown, f"Grid of swapped layers of {arm.label}: the margins show the layers.", arm=index))
+    return found
 
 
 def _finalize(value: Any) -> Any:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mitlgan.report.model import Arm, Comparison
-from mitlgan.report.tables import table
+from mitlgan.report.tables import COST_HEADINGS, Table, TableRow, separations, standings, table
 from mitlgan.report.verdict import caveats, warnings
-from mitlgan.report.wording import finite, markdown_text, printable
+from mitlgan.report.wording import DASH, METRICS, finite, markdown_text, printable
 
 SCHEMA_VERSION = 1
 
@@ -23,6 +25,8 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         "verdict": verdict and {"outcome": verdict.outcome, "headline": verdict.headline, "reasons": verdict.reasons},
         "arms": [_arm_summary(arm) for arm in comparison.arms],
         "anchors": [{"name": a.name, "label": a.label, "meaning": a.meaning, "metrics": a.metrics} for a in comparison.anchors],
+        "budget_unit": comparison.budget_unit,
+        "ahead": comparison.ahead,
         "equal": comparison.equal,
         "unequal": comparison.unequal,
         "warnings": warnings(comparison),
@@ -45,11 +49,18 @@ def _arm_summary(arm: Arm) -> dict[str, Any]:
         "seeds": arm.seeds,
         "metrics": arm.metrics,
         "evaluations": arm.evaluations,
+        "standings": arm.standings,
+        "separation": arm.separation,
+        "memorised": arm.memorised,
+        "recipes_tried": arm.recipes_tried,
+        "snapshots_tried": arm.snapshots_tried,
         "cost": {
             "kimg_stage": cost.kimg(total=False),
             "kimg_total": cost.kimg(total=True),
             "seconds_stage": cost.seconds(total=False),
             "seconds_total": cost.seconds(total=True),
+            "tera_macs_stage": cost.macs(total=False),
+            "tera_macs_total": cost.macs(total=True),
             "trained_parameters": cost.trained_parameters,
             "parameters": cost.parameters,
             "macs_per_image": cost.macs_per_image,
@@ -82,7 +93,13 @@ def markdown(comparison: Comparison) -> str:
         lines += [f"**{markdown_text(comparison.verdict.headline)}**", "", *_bullets(comparison.verdict.reasons), ""]
     lines += _bullets([f"Warning: {warning}" for warning in warnings(comparison)])
     lines += ["", "## Numbers", "", *_table_lines(comparison)]
+    for heading, extra in (("At each budget", standings(comparison)), ("Do the layers stay apart?", separations(comparison))):
+        if extra is not None:
+            lines += ["", f"## {heading}", "", *_lines_of(extra)]
+    remembered = [f"{arm.label}: {arm.memorised}" for arm in comparison.arms if arm.memorised]
     sections: tuple[tuple[str, Sequence[str]], ...] = (
+        ("Who is ahead when", comparison.ahead),
+        ("Own pictures, or learned by heart?", remembered),
         ("What was equal", comparison.equal),
         ("What was not", comparison.unequal),
         ("How far to trust these numbers", caveats(comparison)),
@@ -96,6 +113,63 @@ def markdown(comparison: Comparison) -> str:
     if comparison.commands:
         lines += ["", "## Reproduce", "", *(f"    {printable(command)}" for command in comparison.commands)]
     return "\n".join([*lines, "", f"Made by {markdown_text(comparison.made_by)}. Pictures and curves are in report.html.", ""])
+
+
+def csv_table(comparisons: Sequence[Comparison]) -> str:
+    """All numbers as comma-separated values, a row for each domain, arm and budget, and for each anchor; full precision, empty where unknown."""
+    keys = ("domain", "arm", "role", "budget", "unit", "seeds", *(key for metric in METRICS for key in (metric.key, metric.spread_key)))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, keys, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for comparison in comparisons:
+        domain = comparison.domains[0].name if comparison.domains else ""
+        for arm in comparison.arms:
+            account = {"domain": domain, "arm": arm.label, "role": arm.role, "unit": comparison.budget_unit, "seeds": len(arm.seeds)}
+            for row in arm.standings or [arm.metrics]:
+                writer.writerow(_cells({**row, **account}))
+        for anchor in comparison.anchors:
+            writer.writerow(_cells({**anchor.metrics, "domain": domain, "arm": anchor.label, "role": "anchor"}))
+    return out.getvalue()
+
+
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    """As text that a spreadsheet takes for no formula."""
+    found = {}
+    for key, value in row.items():
+        text = repr(known) if (known := finite(value)) is not None else printable(value) if isinstance(value, str) else ""
+        found[key] = f"'{text}" if isinstance(value, str) and text[:1] in ("=", "+", "-", "@") else text
+    return found
+
+
+def latex_table(comparisons: Sequence[Comparison]) -> str:
+    """The table of distances for a paper: arms by budgets, or by metrics where arms stand at one length, and the anchors below."""
+    parts = []
+    for comparison in comparisons:
+        by_budget = standings(comparison)
+        headings, rows = table(comparison)
+        count = sum(1 for heading in headings if heading not in COST_HEADINGS)
+        shown = by_budget or Table("arm", headings[:count], [TableRow(r.label, r.meaning, r.cells[:count], r.arm) for r in rows if r.arm is not None])
+        anchors = [] if by_budget else [row for row in rows if row.arm is None]
+        lines = [rf"\begin{{tabular}}{{l{'r' * len(shown.headings)}}}", r"\hline", _latex_row([shown.corner, *shown.headings]), r"\hline"]
+        lines += [_latex_row([row.label, *row.cells]) for row in shown.rows]
+        lines += [r"\hline", *(_latex_row([row.label, *row.cells[:count]]) for row in anchors)] if anchors else []
+        parts.append("\n".join([f"% {printable(comparison.title)}", *lines, r"\hline", r"\end{tabular}"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(_latex(cell) for cell in cells) + r" \\"
+
+
+def _latex(text: str) -> str:
+    known = {"±": r"$\pm$", DASH: "--", "²": "$^2$", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(known.get(char, f"\\{char}" if char in "&%$#_{}" else char) for char in printable(text))
+
+
+def _lines_of(shown: Table) -> list[str]:
+    lines = [f"| {shown.corner} | " + " | ".join(map(markdown_text, shown.headings)) + " |", "|---|" + "--:|" * len(shown.headings)]
+    lines += ["| " + " | ".join(map(markdown_text, (row.label, *row.cells))) + " |" for row in shown.rows]
+    return [*([markdown_text(shown.caption), ""] if shown.caption else []), *lines]
 
 
 def _table_lines(comparison: Comparison) -> list[str]:

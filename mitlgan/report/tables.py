@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mitlgan.report.model import Anchor, Arm, Comparison, StageCost
+from mitlgan.report.model import Anchor, Arm, Comparison, Row, StageCost
 from mitlgan.report.wording import DASH, METRICS, count, distance_name, duration, finite, number, with_spread
 
-COST_HEADINGS = ("kimg, this stage", "kimg, total", "time, this stage", "time, total", "parameters trained", "MACs per image")
+SEPARATION = (
+    ("matte_iou", "Matte overlap", "of what the swap reveals with the reference; 1 is right"),
+    ("matte_mae", "Matte error", "mean absolute difference of the two; 0 is right"),
+    ("compositionality", "Compositionality R²", "1: each pixel is a fixed mixture of two layers"),
+    ("leak_b_to_f", "Background in foreground", "0: nothing of it shows through opaque objects; an average of both layers has 0.25"),
+    ("leak_b_to_f_recoloured", "the same but for colour", "after one affine change of colour per picture is taken out: light may match"),
+    ("leak_f_to_b", "Foreground in background", "0: objects change nothing where they are not"),
+    ("boundary_ratio", "Boundary", "against real scenes: below 1 edges bleed, above 1 they are cut out"),
+    ("mean_matte", "Mean matte", "share of the picture that does not follow the background"),
+    ("degenerate", "Degenerate mattes", "share of pictures that are all foreground or all background: they fool every other number"),
+)
+"""Key, label and meaning of the separation's numbers, as the report shows them."""
+
+MACS_HEADING = "tera-MACs, this stage"
+COST_HEADINGS = ("kimg, this stage", "kimg, total", "time, this stage", "time, total", MACS_HEADING, "parameters trained", "MACs per image")
 
 
 @dataclass(frozen=True)
@@ -20,12 +34,31 @@ class TableRow:
         meaning: What the row stands for; empty for arms.
         cells: One per column.
         arm: Position of the arm, which gives its colour; None for an anchor.
+        anchor: Whether it is one.
     """
 
     label: str
     meaning: str
     cells: Sequence[str]
     arm: int | None
+    anchor: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in words.
+
+    Args:
+        corner: Heading of the first column.
+        headings: Of the others.
+        rows: In order.
+        caption: Above it; may be empty.
+    """
+
+    corner: str
+    headings: Sequence[str]
+    rows: Sequence[TableRow]
+    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,21 +87,83 @@ def table(comparison: Comparison) -> tuple[list[str], list[TableRow]]:
     rows: Sequence[Arm | Anchor] = [*comparison.arms, *comparison.anchors]
     metrics = [m for m in METRICS if m.key in ("fd", "kid") or any(finite(row.metrics.get(m.key)) is not None for row in rows)]
     name = distance_name(comparison.protocol.get("extractor"))
-    headings = [m.label.format(distance=name) for m in metrics] + list(COST_HEADINGS)
+    costs = [h for h in COST_HEADINGS if h != MACS_HEADING or any(arm.cost.macs(total=False) is not None for arm in comparison.arms)]
+    headings = [m.label.format(distance=name) for m in metrics] + costs
     arms = [
-        TableRow(arm.label, "", [*(with_spread(arm.metrics, m) for m in metrics), *_cost_cells(arm)], index)
+        TableRow(arm.label, "", [*(with_spread(arm.metrics, m) for m in metrics), *_cost_cells(arm, costs)], index)
         for index, arm in enumerate(comparison.arms)
     ]
-    no_cost = [DASH] * len(COST_HEADINGS)
-    anchors = [TableRow(a.label, a.meaning, [*(with_spread(a.metrics, m) for m in metrics), *no_cost], None) for a in comparison.anchors]
+    no_cost = [DASH] * len(costs)
+    anchors = [TableRow(a.label, a.meaning, [*(with_spread(a.metrics, m) for m in metrics), *no_cost], None, True) for a in comparison.anchors]
     return headings, arms + anchors
 
 
-def _cost_cells(arm: Arm) -> list[str]:
+def numbers(comparison: Comparison) -> Table:
+    """The same with its caption."""
+    headings, rows = table(comparison)
+    name = distance_name(comparison.protocol.get("extractor"))
+    caption = "All rows are measured alike; anchors say what a number means." if comparison.anchors else f"{name} and KID: lower is better."
+    return Table("arm", headings, rows, caption)
+
+
+def _cost_cells(arm: Arm, headings: Sequence[str]) -> list[str]:
     cost = arm.cost
     kimg = [number(cost.kimg(total=total)) for total in (False, True)]
     seconds = [duration(cost.seconds(total=total)) for total in (False, True)]
-    return [*kimg, *seconds, count(cost.trained_parameters), count(cost.macs_per_image)]
+    cells = [*kimg, *seconds, number(cost.macs(total=False)), count(cost.trained_parameters), count(cost.macs_per_image)]
+    return [cell for heading, cell in zip(COST_HEADINGS, cells, strict=True) if heading in headings]
+
+
+def standings(comparison: Comparison) -> Table | None:
+    """Arms by budgets; None where arms stand at one length only."""
+    budgets = sorted({float(row["budget"]) for arm in comparison.arms for row in arm.standings})
+    if not budgets:
+        return None
+    rows = []
+    for index, arm in enumerate(comparison.arms):
+        by_budget = {float(row["budget"]): row for row in arm.standings}
+        rows.append(TableRow(arm.label, _tuning(arm), [_standing(by_budget.get(budget)) for budget in budgets], index))
+    return Table("arm", [f"{budget:,g} {comparison.budget_unit}" for budget in budgets], rows)
+
+
+def _standing(row: Row | None) -> str:
+    if row is None:
+        return DASH
+    chosen = ", ".join(f"{kimg:g}" for kimg in row.get("chosen_kimg", ()))
+    return with_spread(row, METRICS[0]) + (f" ({chosen})" if chosen else "")
+
+
+def _tuning(arm: Arm) -> str:
+    recipes = f"{arm.recipes_tried} recipe{'s' if arm.recipes_tried > 1 else ''} tried"
+    snapshots = f"{arm.snapshots_tried} snapshot{'s' if arm.snapshots_tried > 1 else ''} or settings to choose among"
+    seeds = f"{len(arm.seeds)} seeds" if len(arm.seeds) > 1 else "one seed"
+    return f"{recipes}, {snapshots}, {seeds}"
+
+
+def separations(comparison: Comparison) -> Table | None:
+    """Numbers of every arm that is made of layers, arms in columns; None where there is none."""
+    arms = [arm for arm in comparison.arms if arm.separation]
+    if not arms:
+        return None
+    rows = [
+        TableRow(label, meaning, [number(arm.separation.get(key), 3) for arm in arms], None)
+        for key, label, meaning in SEPARATION
+        if any(key in arm.separation for arm in arms)
+    ]
+    held = sorted({str(arm.separation["reference_matte"]) for arm in arms if arm.separation.get("reference_matte")})
+    swaps = sorted({f"{arm.separation.get('foregrounds')} x {arm.separation.get('backgrounds')}" for arm in arms})
+    return Table("measure", [arm.label for arm in arms], rows, f"Reference matte: {'; '.join(held) or 'none'}. Swaps: {', '.join(swaps)}.")
+
+
+def overview(comparisons: Sequence[Comparison]) -> Table:
+    """Arms by domains, the thesis' Table 7.4: the distance of each."""
+    labels = list(dict.fromkeys(arm.label for comparison in comparisons for arm in comparison.arms))
+    rows = []
+    for label in labels:
+        found = [next((arm for arm in comparison.arms if arm.label == label), None) for comparison in comparisons]
+        rows.append(TableRow(label, "", [DASH if arm is None else with_spread(arm.metrics, METRICS[0]) for arm in found], None))
+    name = distance_name(comparisons[0].protocol.get("extractor"))
+    return Table("arm", [comparison.domains[0].name for comparison in comparisons], rows, f"{name} by domain; lower is better.")
 
 
 def marks(comparison: Comparison) -> list[Mark]:

@@ -1,0 +1,109 @@
+"""compare: arms on the same scenes, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.options import finish
+
+RUNS = Path("runs")
+
+
+class Equal(StrEnum):
+    """What all arms of a comparison get alike."""
+
+    kimg = "kimg"
+    seconds = "seconds"
+    macs = "macs"
+
+
+class Form(StrEnum):
+    """What a comparison prints."""
+
+    html = "html"
+    md = "md"
+    json = "json"
+    csv = "csv"
+    tex = "tex"
+
+
+def compare(
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--baseline",
+            metavar="NAME|RECIPE|ARTIFACT",
+            help="wgan, wgan-finetuned (from the foreground's weights), paste (the frozen layers, nothing trained), a recipe, an artifact or a run; "
+            "repeatable. Default: wgan.",
+        ),
+    ] = None,
+    composed: Annotated[Path | None, typer.Option("--composed", metavar="RUN", help="A composition's run. Default: the newest.")] = None,
+    baseline_run: Annotated[Path | None, typer.Option("--baseline-run", metavar="RUN", help="Take this trained baseline.")] = None,
+    equal: Annotated[Equal, typer.Option("--equal", help="What all arms get alike in this stage.")] = Equal.kimg,
+    count_pretraining: Annotated[bool, typer.Option("--count-pretraining", help="Give the baselines what the pretrainings took, too.")] = False,
+    budgets: Annotated[
+        str | None,
+        typer.Option("--budgets", metavar="A,B,C", help="Train every arm anew for the longest (kimg, s or tera-MACs), and compare at each."),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Train every arm anew N times.", min=1, max=100)] = 1,
+    pretrain_seeds: Annotated[bool, typer.Option("--pretrain-seeds", help="Train the layers anew for each seed, too.")] = False,
+    triple: Annotated[
+        list[str] | None,
+        typer.Option("--triple", metavar="NAME=FG,BG,SCENE", help="A domain: pictures or artifacts of layers, pictures of scenes; repeatable."),
+    ] = None,
+    recipe: Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help="Of the composition that is trained here.")] = None,
+    fg: Annotated[Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Its foreground generator.")] = None,
+    bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Its background generator.")] = None,
+    data: options.Data = None,
+    settings: options.Settings = None,
+    trials: Annotated[
+        list[str] | None, typer.Option("--trials", metavar="ARM=N", help="Recipes tried for an arm before this one, for the report; repeatable.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Trainings at a time, which share the cores.", min=1, max=64)] = 1,
+    extractor: options.Extractor = None,
+    weights: options.Weights = None,
+    samples: options.Samples = None,
+    form: Annotated[Form, typer.Option("--format", help="What is printed: the report's place, or its numbers.")] = Form.html,
+    out: options.Out = RUNS,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """Train or take baselines on the same scenes, measure all alike, write the report. A second call goes on where the first was stopped."""
+    from mitlgan import compare as comparing
+    from mitlgan.compare.plan import parse_budgets, parse_trials
+
+    plan = comparing.Plan(
+        composed=composed,
+        baselines=tuple(baseline or ("wgan",)),
+        baseline_run=baseline_run,
+        equal=equal.value,
+        count_pretraining=count_pretraining,
+        budgets=parse_budgets(budgets),
+        seeds=seeds,
+        pretrain_seeds=pretrain_seeds,
+        recipe=recipe,
+        fg=fg,
+        bg=bg,
+        data=data,
+        settings=tuple(settings or ()),
+        triples=tuple(comparing.parse_triple(text) for text in triple or ()),
+        trials=parse_trials(tuple(trials or ())),
+        extractor=extractor,
+        weights=weights,
+        samples=samples,
+        jobs=jobs,
+    )
+    with options.environment(device, "compare", out, threads) as environment:
+        result = comparing.compare(plan, environment)
+    text = f"{result.verdict}\n{result.html}" if form is Form.html else getattr(result.paths, form.value).read_text(encoding="utf-8").rstrip("\n")
+    finish(as_json, result.summary(), text)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"compare": compare}

@@ -1,0 +1,233 @@
+"""The arms of a comparison: which recipes they train, from what, and what stands for them without any training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mitlgan import artifact, runs, stages
+from mitlgan.artifact import Card
+from mitlgan.compare.budgets import MINIMUM_S, NO_LIMIT_KIMG, training_macs
+from mitlgan.compare.plan import BUILT_IN
+from mitlgan.data.cache import cache_dir
+from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.jobs import Job
+from mitlgan.networks import Composer, Generator
+from mitlgan.recipe import Recipe, changed, find, load, parse, plain
+from mitlgan.recipe_parts import AnyGenerator
+from mitlgan.runs import Run
+from mitlgan.sample import artifact_file
+from mitlgan.stages import Environment
+
+COMPOSED = "composed"
+LABELS = {"wgan": "WGAN", "wgan-finetuned": "WGAN from the foreground's weights", "paste": "Frozen layers, pasted"}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm.
+
+    Attributes:
+        name: Unique in the comparison.
+        label: What readers see.
+        recipe: What is trained; None where nothing is.
+        composes: Whether it is made of the frozen layers.
+        starts: Whether it begins with the foreground generator's weights.
+        fixed: An artifact that stands as it is.
+        counted: Whether the pretrainings' cost is added to its budgets.
+    """
+
+    name: str
+    label: str
+    recipe: Recipe | None = None
+    composes: bool = False
+    starts: bool = False
+    fixed: Path | None = None
+    counted: bool = False
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of an arm.
+
+    Attributes:
+        label: What the user sees; names its log.
+        recipe: With its seed and length.
+        layers: Artifact of each frozen layer, for a composition.
+        start: Artifact that it begins with.
+    """
+
+    label: str
+    recipe: Recipe
+    layers: Mapping[str, Path] = field(default_factory=dict)
+    start: Path | None = None
+
+    def inputs(self) -> dict[str, str]:
+        """Hashes of what it is made from; see `Run.inputs`."""
+        made_from = {"start": self.start} if self.start is not None else self.layers
+        return {name: artifact.tensors_hash(path) for name, path in made_from.items()}
+
+    def run(self, environment: Environment) -> Run:
+        """The finished run: found, gone on with, or made in this process."""
+        found = self.found(environment.root)
+        if found is not None:
+            return found if found.artifact is not None else stages.resume(found.path, environment)
+        if self.recipe.command == "compose":
+            return stages.compose(self.recipe, self.layers, environment)
+        return stages.pretrain(self.recipe, environment, start=self.start)
+
+    def found(self, root: Path) -> Run | None:
+        """Its run, if it has begun."""
+        return stages.matching_run(root, self.recipe, self.inputs())
+
+    def job(self) -> Job:
+        """The same for a process of its own."""
+        if self.recipe.command == "compose":
+            arguments = ["compose", *(text for name, path in self.layers.items() for text in (f"--{name}", str(path)))]
+        else:
+            arguments = ["pretrain", self.recipe.role, *(("--from", str(self.start)) if self.start is not None else ())]
+        return Job(self.label, self.recipe, arguments, self.inputs())
+
+
+def baseline_recipe(recipe: Recipe, card: Card, *, equal: str = "kimg", count_pretraining: bool = False) -> Recipe:
+    """The plain WGAN that a composition is compared with: the layers' generator, and everything else as the composition has it.
+
+    Args:
+        recipe: The composition's.
+        card: The composition's, or one that has its layers, kimg and seconds.
+        equal: `kimg`, `seconds` or `macs`.
+        count_pretraining: Whether the pretrainings' cost is added to the budget.
+    """
+    layers = {name: layer.generator for name, layer in card.layers.items()}
+    wanted = _wgan(recipe, layers)
+    extra = {key: sum(float(layer.card.get(key, 0.0)) for layer in card.layers.values()) if count_pretraining else 0.0 for key in ("kimg", "seconds")}
+    if equal == "seconds":
+        return changed(wanted, training__kimg=NO_LIMIT_KIMG, training__limit_s=max(MINIMUM_S, round(card.seconds + extra["seconds"], 1)))
+    kimg = card.kimg
+    if equal == "macs":
+        kimg = round(kimg * training_macs(recipe, layers) / training_macs(wanted, {}), 3)
+    return changed(wanted, training__kimg=kimg + extra["kimg"], training__limit_s=None)
+
+
+def require_known(baseline: str) -> None:
+    """Refuse a `--baseline` value that names nothing.
+
+    Raises:
+        UsageError: It does.
+    """
+    if baseline in BUILT_IN or Path(baseline).exists():
+        return
+    try:
+        find(baseline)
+    except UsageError:
+        raise UsageError(f"--baseline: {baseline!r} is not one of {', '.join(BUILT_IN)}, nor a recipe, an artifact or a run") from None
+
+
+def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, AnyGenerator]) -> Arm:
+    """The arm of a `--baseline` value.
+
+    Raises:
+        UsageError: It names nothing.
+        ArtifactError: An artifact of another kind or size.
+    """
+    if baseline == "wgan":
+        return Arm(baseline, LABELS[baseline], _wgan(recipe, layers))
+    if baseline == "wgan-finetuned":
+        return Arm(baseline, LABELS[baseline], _finetuned(recipe, layers), starts=True)
+    if baseline == "paste":
+        return Arm(baseline, LABELS[baseline])
+    path = Path(baseline)
+    if path.is_dir() or path.suffix == ".safetensors":
+        file = artifact_file(path)
+        card = artifact.read_card(file)
+        if card.role != "scene" or card.size_px != recipe.size_px:
+            wanted = f"scenes of {recipe.size_px} px"
+            raise ArtifactError(f"--baseline {baseline}: makes {card.role} images of {card.size_px} px; give one of {wanted}")
+        return Arm(path.stem if path.is_file() else path.name, f"{card.recipe.get('name', path.name)} ({card.kimg:g} kimg)", fixed=file)
+    try:
+        other = load(baseline)
+    except UsageError as error:
+        raise UsageError(f"--baseline {baseline}: {error}") from None
+    if other.role != "scene" or other.size_px != recipe.size_px:
+        raise UsageError(f"--baseline {baseline}: trains {other.role} images of {other.size_px} px; give one of scenes of {recipe.size_px} px")
+    other = changed(other, data__source=recipe.data.source)
+    return Arm(other.name, other.name, other, composes=other.command == "compose")
+
+
+def composed_arm(recipe: Recipe) -> Arm:
+    """The arm of a composition."""
+    assert recipe.composer is not None
+    shape = recipe.name if recipe.name != "compose" else recipe.composer.fusion.kind
+    return Arm(COMPOSED, f"Composition ({shape})", recipe, composes=True)
+
+
+def layer_files(composer: Path) -> dict[str, Path]:
+    """The frozen generators of a composer as artifacts of their own, in the cache, by layer.
+
+    Raises:
+        ArtifactError: Not a composer, or damaged.
+    """
+    network, card = artifact.load(composer)
+    if not isinstance(network, Composer):
+        raise ArtifactError(f"{composer}: not a composer")
+    return {name: _layer_file(network.generators[name], card, name) for name in card.layers}
+
+
+def _layer_file(generator: Generator, card: Card, name: str) -> Path:
+    layer = card.layers[name]
+    path = cache_dir() / "layers" / layer.sha256_before[:32] / "generator.safetensors"
+    if not path.is_file():
+        account = {key: layer.card[key] for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit") if key in layer.card}
+        own = Card(
+            kind="generator", role=layer.role, size_px=card.size_px, image_channels=layer.generator.image_channels,
+            latent_dims={layer.role: layer.generator.latent_dim}, generator=layer.generator, recipe={"name": layer.card.get("recipe", name)}, **account,
+        )  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        artifact.save(path, generator, own)
+    return path
+
+
+def given_run(path: Path, card: Card) -> Run:
+    """A trained baseline that is taken as it is.
+
+    Raises:
+        UsageError: Not a run.
+        ArtifactError: Of another size or role, or not finished.
+    """
+    run = runs.at(path)
+    found = finished_card(run)
+    if found.role != "scene" or found.size_px != card.size_px:
+        raise ArtifactError(f"--baseline-run {path}: makes {found.role} images of {found.size_px} px; give one of scenes of {card.size_px} px")
+    return run
+
+
+def finished_card(run: Run) -> Card:
+    """The card of a finished run.
+
+    Raises:
+        ArtifactError: It is not finished.
+    """
+    if run.artifact is None:
+        raise ArtifactError(f"{run.path}: not finished; go on with `mitlgan resume {run.path}`")
+    return artifact.read_card(run.artifact)
+
+
+def _wgan(recipe: Recipe, layers: Mapping[str, AnyGenerator]) -> Recipe:
+    generator = next((layer for layer in reversed(list(layers.values())) if layer.image_channels == 3), None)
+    if generator is None:  # every layer brings alpha: the same network, without its fourth channel
+        generator = list(layers.values())[-1].model_copy(update={"image_channels": 3})
+    return _of_scenes("wgan", recipe, generator)
+
+
+def _finetuned(recipe: Recipe, layers: Mapping[str, AnyGenerator]) -> Recipe:
+    generator = layers.get("fg", next(iter(layers.values())))
+    if generator.image_channels != 3:
+        raise UsageError("--baseline wgan-finetuned: the foreground generator makes alpha, which a scene has not; leave this baseline out")
+    return _of_scenes("wgan-finetuned", recipe, generator)
+
+
+def _of_scenes(name: str, recipe: Recipe, generator: AnyGenerator) -> Recipe:
+    tree = plain(recipe)
+    del tree["composer"]
+    return parse(tree | {"name": name, "command": "pretrain", "generator": plain(generator)}, "baseline")

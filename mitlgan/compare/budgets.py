@@ -1,0 +1,89 @@
+"""Equal budgets: real images, measured seconds, or multiply-accumulates, and the lengths of training that follow from them.
+
+Multiply-accumulates of training are counted, not measured: a backward pass to weights and inputs as twice the forward pass, one to the inputs
+alone as once, and the backward pass of a gradient penalty's own gradient as twice what it differentiates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from mitlgan import networks
+from mitlgan.networks import Composer, multiply_accumulates
+from mitlgan.recipe import Recipe, changed
+from mitlgan.recipe_parts import AnyGenerator
+
+NO_LIMIT_KIMG = 1e6
+MINIMUM_S = 0.1
+EARLY = (0.25, 0.5)
+"""Shares of the first budget that are measured, too: the thesis' question is about early training."""
+
+TERA = 1e12
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """What a training's budgets come to.
+
+    Attributes:
+        points: Where artifacts are kept, in the budgets' unit, the last being the end.
+        per_kimg: Tera multiply-accumulates of training, per thousand real images.
+    """
+
+    points: tuple[float, ...]
+    per_kimg: float
+
+
+def points_of(budgets: Sequence[float]) -> tuple[float, ...]:
+    """Where arms are measured: early on, and at each budget."""
+    return tuple(sorted({*(share * budgets[0] for share in EARLY), *budgets}))
+
+
+def training_macs(recipe: Recipe, layers: Mapping[str, AnyGenerator]) -> float:
+    """Tera multiply-accumulates that training takes per thousand real images shown to the critic.
+
+    Args:
+        recipe: Of any stage.
+        layers: The frozen generators of a composition; empty for a generator.
+    """
+    with torch.device("meta"):
+        critic = networks.build_critic(recipe.critic, recipe.size_px)
+        if recipe.generator is not None:
+            network: torch.nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
+        else:
+            assert recipe.composer is not None
+            network = networks.build_composer(
+                recipe.composer, {name: networks.build_generator(layer, recipe.size_px) for name, layer in layers.items()}, recipe.size_px
+            )
+    score = multiply_accumulates(critic, (recipe.critic.image_channels, recipe.size_px, recipe.size_px))
+    image = multiply_accumulates(network, (int(network.latent_dim),))  # type: ignore[arg-type]
+    frozen = 0
+    if isinstance(network, Composer):
+        frozen = sum(multiply_accumulates(generator, (generator.latent_dim,)) for generator in network.generators.values())
+    penalty = 6 * score if recipe.objective.kind == "wgan_gp" else 0  # forward, slope, and both again for the weights, twice
+    critic_update = image + 2 * 3 * score + penalty  # per real image
+    generator_update = frozen + 3 * (image - frozen) + 2 * score
+    return 1000 * (critic_update + generator_update / recipe.objective.critic_steps) / TERA
+
+
+def scheduled(recipe: Recipe, budgets: Sequence[float], equal: str, per_kimg: float, *, extra: float = 0.0) -> Recipe:
+    """The recipe that trains for the longest budget and keeps what is to be measured on the way.
+
+    Args:
+        recipe: Of an arm.
+        budgets: In the unit of `equal`, growing.
+        equal: `kimg`, `seconds` or `macs`.
+        per_kimg: See `training_macs`.
+        extra: What is added to each budget, for pretraining that is counted.
+    """
+    points = points_of(budgets)
+    if extra:
+        points = tuple(sorted({*points, *(budget + extra for budget in budgets)}))
+    if equal == "seconds":
+        rounded = [max(MINIMUM_S, round(point, 3)) for point in points]
+        return changed(recipe, training__kimg=NO_LIMIT_KIMG, training__limit_s=rounded[-1], training__keep_s=rounded, training__keep_kimg=[])
+    kimg = [round(point / per_kimg if equal == "macs" else point, 6) for point in points]
+    return changed(recipe, training__kimg=kimg[-1], training__limit_s=None, training__keep_kimg=kimg, training__keep_s=[])

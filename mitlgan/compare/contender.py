@@ -1,0 +1,269 @@
+"""One arm, measured: where it stands at each budget, what it cost, what it shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mitlgan import artifact, runs, stages
+from mitlgan.artifact import Card
+from mitlgan.compare import arms
+from mitlgan.compare.budgets import training_macs
+from mitlgan.compare.measure import Ruler
+from mitlgan.compare.paste import TOLERANCES, Pasted
+from mitlgan.compare.plan import EQUAL, Plan
+from mitlgan.compare.settings import Setting
+from mitlgan.compare.standings import Point, Standing, averaged, best_up_to, mean_curve
+from mitlgan.data.packed import Packed, to_uint8
+from mitlgan.data.prepare import open_data
+from mitlgan.describe import describe
+from mitlgan.errors import DataError, UsageError
+from mitlgan.evaluate import headline
+from mitlgan.files import write_json
+from mitlgan.networks import Composer, Layers
+from mitlgan.recipe import Recipe, parse
+from mitlgan.report import Arm, Cost, Picture, StageCost
+from mitlgan.runs import Run
+from mitlgan.sample import Artifact, grid_png
+from mitlgan.sample import load as load_artifact
+from mitlgan.separate import separate
+
+PICTURES = 25
+LAYER_LABELS = {"fg": "foreground", "bg": "background"}
+SWAPPED, DRAWN = 16, 8
+NEIGHBOURS = 5
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One arm with its trainings.
+
+    Attributes:
+        arm: What it is.
+        runs: One per seed; none where nothing is trained.
+        trainings: Snapshots of each, in time order.
+        extra: What is added to its budgets, for pretraining that is counted.
+    """
+
+    arm: arms.Arm
+    runs: Sequence[Run]
+    trainings: Sequence[Sequence[Point]]
+    extra: float = 0.0
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One domain with all its arms.
+
+    Attributes:
+        setting: What is composed.
+        card: Of the composition at its first seed.
+        composed: That artifact.
+        contenders: The composition first.
+        budgets: Empty where arms stand at one length only.
+    """
+
+    setting: Setting
+    card: Card
+    composed: Path
+    contenders: Sequence[Contender]
+    budgets: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An arm as the report has it, and the distance of each of its seeds."""
+
+    arm: Arm
+    values: tuple[float, ...]
+
+
+def pool(card: Card, layer: str, recipe: Recipe) -> Packed | None:
+    """The pictures that a layer's generator was trained on, where they are at hand."""
+    if layer not in card.layers:
+        return None
+    try:
+        return open_data(source(card, layer), layer if layer in ("fg", "bg") else "bg", recipe.size_px, resize=recipe.data.resize)
+    except (DataError, UsageError):
+        return None
+
+
+def source(card: Card, layer: str) -> str:
+    """Where those pictures came from."""
+    return str(card.layers[layer].card.get("data", {}).get("source", "")) if layer in card.layers else ""
+
+
+def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> Shown:
+    """Measure an arm where it stands, and all that the report shows of it."""
+    if contender.arm.name == "paste":
+        return _pasted(contender, domain, plan, ruler)
+    standings = _standings(contender, domain, plan, ruler)
+    last = standings[-1]
+    loaded = load_artifact(last.chosen[0].path, device=ruler.device)
+    run = contender.runs[0] if contender.runs else None
+    if run is not None and not domain.budgets:
+        write_json(run.path / "metrics.json", ruler.artifact(last.chosen[0].path))
+    stage = loaded.layers(range(PICTURES))
+    composes = isinstance(loaded.network, Composer)
+    made = _drawn_layers(stage) if composes else {}
+    seeds = [int(artifact.read_card(point.path).recipe.get("seed", 0)) for point in last.chosen]
+    arm = Arm(
+        name="baseline" if contender.arm.name == "wgan" and not domain.budgets else contender.arm.name, label=contender.arm.label,
+        role="composed" if contender.arm.name == arms.COMPOSED else "baseline", run_dir=str(run.path) if run else str(last.chosen[0].path),
+        stats=list(runs.read_lines(run.stats)) if run else (), timing=list(runs.read_lines(run.timing)) if run else (),
+        evaluations=mean_curve(contender.trainings) if domain.budgets else (), cost=_cost(contender, domain, loaded, last.chosen[0].path),
+        metrics=last.metrics, layers=made, samples=to_uint8(stage.output), seeds=seeds, notes=_notes(loaded, last, domain, plan),
+        standings=_rows(standings) if domain.budgets else (), recipes_tried=plan.trials.get(contender.arm.name, 1),
+        snapshots_tried=max((len(points) for points in contender.trainings), default=1),
+    )  # fmt: skip
+    if composes:
+        numbers, grid = _separated(loaded, ruler, artifact.tensors_hash(last.chosen[0].path))
+        arm = dataclasses.replace(arm, separation=numbers, separation_grid=grid)
+    pictures, sentence = ruler.nearest(last.chosen[0].path, stages.pictures(domain.setting.recipe), NEIGHBOURS)
+    return Shown(dataclasses.replace(arm, neighbours=[Picture(*named) for named in pictures], memorised=sentence), last.values)
+
+
+def _standings(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> list[Standing]:
+    found = []
+    for budget in domain.budgets or (float("inf"),):
+        allowed = budget + (contender.extra if contender.arm.counted else 0.0)
+        chosen = [
+            best_up_to(points, allowed, plan.equal, _room(run, points, plan.equal)) for run, points in _with_runs(contender)
+        ]  # fmt: skip
+        rows = [headline(ruler.artifact(point.path)) for point in chosen]
+        found.append(Standing(budget, averaged(rows), tuple(chosen), tuple(row["fd"] for row in rows)))
+    return found
+
+
+def _with_runs(contender: Contender) -> list[tuple[Run | None, Sequence[Point]]]:
+    listed: list[Run | None] = [*contender.runs] or [None] * len(contender.trainings)
+    return list(zip(listed, contender.trainings, strict=True))
+
+
+def _room(run: Run | None, points: Sequence[Point], axis: str) -> float:
+    """What one iteration comes to: a snapshot is kept at the first one that reaches its budget."""
+    if run is None or not points:
+        return float("inf")  # an artifact that stands as it is
+    end = points[-1]
+    iterations = artifact.read_card(end.path).iterations
+    return end.place(axis) / iterations if iterations else 0.0
+
+
+def _pasted(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> Shown:
+    """The frozen layers without fusion and translator; the threshold of their matte is chosen on validation."""
+    loaded = load_artifact(domain.composed, device=ruler.device)
+    hashes = "/".join(layer.sha256_before for layer in domain.card.layers.values())
+    alpha = domain.card.layers["fg"].generator.image_channels == 4
+    tried: dict[float, float] = {}
+    for tolerance in TOLERANCES[:1] if alpha else TOLERANCES:
+        key = f"paste {tolerance:g} {hashes}"
+        pasted = Pasted(loaded, tolerance)
+        tried[tolerance] = headline(ruler.sampler(key, lambda pasted=pasted: pasted, f"paste at {tolerance:g}", validation=True))["fd"]  # type: ignore[misc]
+    best = min(tried, key=lambda tolerance: tried[tolerance])
+    pasted = Pasted(loaded, best)
+    metrics = headline(ruler.sampler(f"paste {best:g} {hashes}", lambda: pasted, f"paste at {best:g}"))
+    stage = pasted.layers(range(PICTURES))
+    numbers, grid = _separated(pasted, ruler, f"paste {best:g} {hashes}")
+    keyed = f"what differs from the backdrop by more than {best * 127.5:.0f} of 255, the best of {len(TOLERANCES)} thresholds on validation"
+    how = "its own alpha" if alpha else keyed
+    arm = Arm(
+        name="paste", label=contender.arm.label, role="baseline", metrics=metrics, layers=_drawn_layers(stage), samples=to_uint8(stage.output),
+        cost=Cost([*_pretraining(domain.card), StageCost("no training", 0.0, 0.0, macs=0.0)], 0), notes=[f"The foreground's matte is {how}."],
+        standings=[{"budget": budget, **metrics} for budget in domain.budgets], separation=numbers, separation_grid=grid,
+        recipes_tried=plan.trials.get("paste", 1), snapshots_tried=len(tried),
+    )  # fmt: skip
+    return Shown(arm, (metrics["fd"],))
+
+
+def _drawn_layers(stage: Layers) -> dict[str, Any]:
+    pixels: dict[str, Any] = {name: to_uint8(image) for name, image in stage.layers.items()}
+    if stage.matte is not None:
+        pixels["matte"] = to_uint8(stage.matte * 2 - 1)
+    return pixels | {"fused": to_uint8(stage.fused), "output": to_uint8(stage.output)}
+
+
+def _separated(composer: Artifact | Pasted, ruler: Ruler, key: str) -> tuple[dict[str, Any], bytes]:
+    """Numbers of a large swap, and the picture of a small one."""
+    names = list((composer.composed if isinstance(composer, Pasted) else composer).card.layers)
+    front, back = ("fg", "bg") if {"fg", "bg"} <= set(names) else (names[0], names[1])
+    others = [] if isinstance(composer, Pasted) else [name for name in names if name not in (front, back)]
+    numbers = ruler.kept(
+        {"separation": key, "swaps": SWAPPED},
+        lambda: separate(composer, ruler.real, foregrounds=SWAPPED, backgrounds=SWAPPED, names=(front, back), others=others).numbers,
+    )
+    drawn = separate(composer, None, foregrounds=DRAWN, backgrounds=DRAWN, names=(front, back), others=others)
+    return numbers, grid_png(drawn.grid, columns=drawn.columns)
+
+
+def _cost(contender: Contender, domain: Domain, loaded: Artifact, path: Path) -> Cost:
+    """What the arm's training took to its end, seconds as the mean over seeds; an arm that begins with a layer's weights has its pretraining, too."""
+    card = loaded.card
+    ends = [points[-1] for points in contender.trainings]
+    before = _pretraining(domain.card) if card.kind == "composer" else []
+    if contender.arm.starts:
+        before = _pretraining(domain.card)[:1]
+    name = "composition" if card.kind == "composer" else "baseline"
+    total = describe(str(path))["total"]
+    trained = sum(parameter.numel() for parameter in loaded.network.parameters())
+    if isinstance(loaded.network, Composer):
+        trained -= sum(p.numel() for generator in loaded.network.generators.values() for p in generator.parameters())
+    end = ends[0]
+    seconds = float(np.mean([point.seconds for point in ends]))
+    return Cost([*before, StageCost(name, end.kimg, seconds, macs=end.macs)], trained, total["parameters"], total["multiply_accumulates"])
+
+
+def _pretraining(card: Card) -> list[StageCost]:
+    return [
+        StageCost(
+            LAYER_LABELS.get(name, name), float(layer.card.get("kimg", 0.0)), float(layer.card.get("seconds", 0.0)), pretraining=True,
+            macs=_pretraining_macs(layer.card),
+        )
+        for name, layer in card.layers.items()
+    ]  # fmt: skip
+
+
+def _pretraining_macs(account: Any) -> float | None:
+    tree = account.get("recipe")
+    if not isinstance(tree, dict):
+        return None
+    try:
+        return float(account.get("kimg", 0.0)) * training_macs(parse(tree), {})
+    except UsageError:
+        return None
+
+
+def _rows(standings: Sequence[Standing]) -> list[dict[str, Any]]:
+    return [
+        {
+            "budget": standing.budget,
+            **standing.metrics,
+            "chosen_kimg": [round(point.kimg, 3) for point in standing.chosen],
+            "values": list(standing.values),
+            "seconds": float(np.mean([point.seconds for point in standing.chosen])),
+            "macs": float(np.mean([point.macs for point in standing.chosen])),
+        }
+        for standing in standings
+    ]
+
+
+def _notes(loaded: Artifact, last: Standing, domain: Domain, plan: Plan) -> list[str]:
+    found = [loaded.card.notes] if loaded.card.notes else []
+    if domain.budgets:
+        chosen = ", ".join(f"{point.kimg:g}" for point in last.chosen)
+        within = f"the best on validation up to {last.budget:g} {EQUAL[plan.equal]}"
+        found.append(f"Stands with its snapshots of {chosen} kimg, {within}; the samples are of the first.")
+    if isinstance(loaded.network, Composer) and not _frozen(loaded.card):
+        found.append("Its frozen layers moved.")
+    return found
+
+
+def _frozen(card: Card) -> bool:
+    return all(layer.sha256_before == layer.sha256_after for layer in card.layers.values())
+
+
+__all__ = ["Contender", "Domain", "Shown", "pool", "shown_arm", "source"]

@@ -1,0 +1,162 @@
+"""Measuring arms alike, and once: what was measured is kept in the cache by everything that decides it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mitlgan import artifact, runs
+from mitlgan.data.cache import cache_dir
+from mitlgan.data.packed import Packed, to_uint8
+from mitlgan.errors import ResourceError
+from mitlgan.evaluate import Protocol, Sampler, anchors, evaluate, three_channels
+from mitlgan.files import make_folder, write_json
+from mitlgan.metrics.features import Extractor, extract
+from mitlgan.metrics.nearest import memorised, nearest
+from mitlgan.metrics.pack_features import chosen_pictures, pack_features
+from mitlgan.progress import Reporter
+from mitlgan.sample import load
+
+FORM = 1
+"""Raised when the way to a number changes, so that older ones are not taken."""
+
+NEAREST_OF = 200
+"""Samples whose nearest training pictures are looked for."""
+
+MOST_KNOWN = 10_000
+"""Training pictures that are looked at, at most."""
+
+VALIDATION_SEED = 1
+"""The latents by which a snapshot is chosen are not those by which it is reported."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ruler:
+    """How the arms of one domain are measured.
+
+    Attributes:
+        protocol: On the pictures that are reported.
+        real: Those pictures.
+        validation: The pictures by which snapshots are chosen.
+        validation_split: What they are.
+        extractor: The opened network.
+        device: Where artifacts are sampled.
+        reporter: Who is told.
+    """
+
+    protocol: Protocol
+    real: Packed
+    validation: Packed
+    validation_split: str
+    extractor: Extractor
+    device: str
+    reporter: Reporter
+
+    def artifact(self, path: Path, *, validation: bool = False) -> dict[str, Any]:
+        """Measures of an artifact; see `evaluate.evaluate`."""
+        return self.sampler(artifact.tensors_hash(path), lambda: load(path, device=self.device), f"{path.parent}", validation=validation)
+
+    def sampler(self, key: str, make: Callable[[], Sampler], what: str, *, validation: bool = False) -> dict[str, Any]:
+        """Measures of whatever makes images.
+
+        Args:
+            key: Tells it apart from all others.
+            make: Makes it, if it was not measured before.
+            what: Its name, for the reporter.
+            validation: Whether on the validation pictures, at other latents.
+        """
+        protocol, real = self.protocol, self.real
+        if validation:
+            protocol = dataclasses.replace(protocol, split=self.validation_split, seed=protocol.seed + VALIDATION_SEED, extrapolate=False)
+            real = self.validation
+        return self._kept({"artifact": key}, protocol, real, lambda: self._evaluated(make, what, real, protocol))
+
+    def anchors(self, others: Mapping[str, Packed]) -> dict[str, dict[str, Any]]:
+        """Measures of the anchors; see `evaluate.anchors`."""
+        known: Mapping[str, Packed | Iterable[Tensor]] = others
+        key = {"anchors": {name: pack.content_sha256 for name, pack in others.items()}}
+        return self._kept(key, self.protocol, self.real, lambda: anchors(self.real, self.protocol, known, network=self.extractor))
+
+    def _evaluated(self, make: Callable[[], Sampler], what: str, real: Packed, protocol: Protocol) -> dict[str, Any]:
+        self.reporter.say(f"measuring {what}: {protocol.samples} images, {protocol.split}")
+        return evaluate(make(), real, protocol, network=self.extractor)
+
+    def kept(self, key: Mapping[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Whatever else is measured of an arm: known from before, or measured now."""
+        return self._kept(key, self.protocol, self.real, measure)
+
+    def nearest(self, path: Path, training: Packed, count: int) -> tuple[list[tuple[str, Tensor]], str]:
+        """Samples of an artifact that lie nearest to training pictures, those pictures, and how usual such nearness is.
+
+        Args:
+            path: The artifact.
+            training: The pictures that it was trained on.
+            count: How many samples are shown.
+
+        Returns:
+            (caption, uint8 pictures) of the samples and of their neighbours, and a sentence.
+        """
+        seeds = self.protocol.seeds()[:NEAREST_OF]
+        key = {"nearest": artifact.tensors_hash(path), "training": training.content_sha256, "of": NEAREST_OF, "count": count}
+        found = self.kept(key, lambda: self._nearest(path, training, seeds, count))
+        samples = three_channels(to_uint8(load(path, device=self.device).sample([seeds[place] for place in found["samples"]])))
+        known = training.batch(found["pictures"])
+        share = (
+            f"{found['share']:.0%} of {found['of']} samples lie nearer to a training picture than 95 % of unseen real pictures do (5 % would be usual)"
+        )
+        sentence = f"{share}; the median distance is {found['ratio']:.2f} times that of unseen real pictures (copies: 0)."
+        return [("The samples nearest to a training picture", samples), ("Their nearest training pictures", known)], sentence
+
+    def _nearest(self, path: Path, training: Packed, seeds: Sequence[int], count: int) -> dict[str, Any]:
+        drawn = three_channels(to_uint8(load(path, device=self.device).sample(seeds)))
+        samples = extract(self.extractor, [drawn])
+        known = pack_features(training, self.extractor, count=MOST_KNOWN)
+        chosen = chosen_pictures(len(training), MOST_KNOWN)
+        unseen = pack_features(self.real, self.extractor, count=self.protocol.samples, seed=self.protocol.seed)
+        index, distance = nearest(samples, known)
+        order = np.argsort(distance)[:count]
+        found = memorised(samples, known, unseen)
+        return {
+            "samples": order.tolist(), "pictures": chosen[index[order]].tolist(), "share": found.share, "ratio": found.ratio, "of": found.samples,
+        }  # fmt: skip
+
+    def _kept(self, key: Mapping[str, Any], protocol: Protocol, real: Packed, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        path = _file(
+            {
+                **key,
+                "form": FORM,
+                "protocol": dataclasses.asdict(protocol),
+                "data": real.content_sha256,
+                "extractor": self.extractor.name,
+                "weights": self.extractor.weights_sha256,
+                # These change the last digits; without them a number would depend on who measured first.
+                "device": self.device,
+                "threads": torch.get_num_threads(),
+                "torch": torch.__version__,
+            }
+        )
+        if path is not None and (known := runs.read_json(path)):
+            return known
+        found = measure()
+        if path is not None:
+            with suppress(ResourceError):
+                write_json(path, found)
+        return found
+
+
+def _file(key: Mapping[str, Any]) -> Path | None:
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    with suppress(ResourceError, OSError):
+        folder = cache_dir() / "measured"
+        make_folder(folder)
+        return folder / f"{name}.json"
+    return None

@@ -1,0 +1,141 @@
+"""What is compared, and how: all that must stand before the first training begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mitlgan.errors import UsageError
+
+EQUAL = {"kimg": "kimg", "seconds": "seconds", "macs": "tera-MACs"}
+"""What arms can get alike -> its unit, as readers see it."""
+
+BUILT_IN = ("wgan", "wgan-finetuned", "paste")
+
+
+@dataclass(frozen=True)
+class Triple:
+    """One domain of the thesis' protocol.
+
+    Attributes:
+        name: Of the domain.
+        fg: Pictures or a generator of foregrounds: `demo`, a folder, a pack, an artifact or a run.
+        bg: Likewise of backgrounds.
+        scene: Pictures of scenes.
+    """
+
+    name: str
+    fg: str
+    bg: str
+    scene: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared, and how.
+
+    Attributes:
+        composed: A composition's run; None takes the newest.
+        baselines: Each one of `BUILT_IN`, a recipe of scenes or of a composition, or an artifact or run.
+        baseline_run: A trained WGAN; None takes the matching one, or trains it.
+        equal: Key of `EQUAL`: what every arm gets alike.
+        count_pretraining: Whether baselines also get what the pretrainings took.
+        budgets: Lengths at which arms stand, in the unit of `equal`; none: the composition's own length.
+        seeds: Trainings of each arm.
+        pretrain_seeds: Whether each seed also trains its own layers.
+        recipe: Of the composition, where it is trained here; None is that of `composed`, else the demo's.
+        fg: Foreground generator, where the composition is trained here; None is that of `composed`, else the newest, else the shipped one.
+        bg: Background generator, likewise.
+        data: Scenes, in place of the recipe's.
+        settings: Changes of the recipe, `a.b=v`.
+        triples: Domains, each with a composition of its own.
+        trials: Recipes that were tried before this comparison, by arm, as its user declares; 1 where nothing is said.
+        extractor: Of the metrics; None is the recipe's.
+        weights: The extractor's weights file.
+        samples: Images evaluated; None is the recipe's.
+        jobs: Trainings at a time.
+    """
+
+    composed: Path | None = None
+    baselines: tuple[str, ...] = ("wgan",)
+    baseline_run: Path | None = None
+    equal: str = "kimg"
+    count_pretraining: bool = False
+    budgets: tuple[float, ...] = ()
+    seeds: int = 1
+    pretrain_seeds: bool = False
+    recipe: str | None = None
+    fg: Path | None = None
+    bg: Path | None = None
+    data: str | None = None
+    settings: tuple[str, ...] = ()
+    triples: tuple[Triple, ...] = ()
+    trials: Mapping[str, int] = field(default_factory=dict)
+    extractor: str | None = None
+    weights: Path | None = None
+    samples: int | None = None
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        if self.equal not in EQUAL:
+            raise UsageError(f"--equal {self.equal}: not one of {', '.join(EQUAL)}")
+        if any(not 0 < budget < 1e7 for budget in self.budgets) or list(self.budgets) != sorted(set(self.budgets)):
+            raise UsageError(f"--budgets {', '.join(f'{budget:g}' for budget in self.budgets)}: give lengths that grow, such as 5,10,20")
+        if self.jobs > 1 and self.equal == "seconds":
+            raise UsageError("--jobs: arms that share a machine slow each other down; with --equal seconds use --jobs 1")
+        if len({triple.name for triple in self.triples}) < len(self.triples):
+            raise UsageError("--triple: two domains have one name; give each its own")
+
+    @property
+    def trains(self) -> bool:
+        """Whether the compositions are trained here, and not taken as they are."""
+        named = (self.recipe, self.fg, self.bg, self.data)
+        return bool(self.budgets or self.triples or self.settings) or self.seeds > 1 or self.pretrain_seeds or any(named)
+
+    def as_json(self) -> dict[str, Any]:
+        """For `plan.json`, which is written before the first training."""
+        values = asdict(self)
+        paths = ("composed", "baseline_run", "fg", "bg", "weights")
+        return {**values, **{key: None if values[key] is None else str(values[key]) for key in paths}, "trials": dict(self.trials)}
+
+
+def parse_triple(text: str) -> Triple:
+    """A triple as the command line has it, `NAME=FG,BG,SCENE`.
+
+    Raises:
+        UsageError: It has another form.
+    """
+    name, equals, rest = text.partition("=")
+    parts = [part.strip() for part in rest.split(",")]
+    if not equals or not name.strip() or len(parts) != 3 or not all(parts):
+        raise UsageError(f"--triple {text}: write it as NAME=FG,BG,SCENE, such as pets=cats/,rooms/,cats-in-rooms/")
+    return Triple(name.strip(), *parts)
+
+
+def parse_budgets(text: str | None) -> tuple[float, ...]:
+    """Budgets as the command line has them, `5,10,20`.
+
+    Raises:
+        UsageError: Not numbers.
+    """
+    try:
+        return tuple(float(part) for part in (text or "").split(",") if part.strip())
+    except ValueError:
+        raise UsageError(f"--budgets {text}: write numbers with commas between them, such as 5,10,20") from None
+
+
+def parse_trials(texts: tuple[str, ...]) -> dict[str, int]:
+    """Tuning trials as the command line has them, `ARM=N`.
+
+    Raises:
+        UsageError: They have another form.
+    """
+    found = {}
+    for text in texts:
+        arm, equals, count = text.partition("=")
+        if not equals or not count.isdecimal() or int(count) < 1:
+            raise UsageError(f"--trials {text}: write it as ARM=N, such as wgan=3")
+        found[arm] = int(count)
+    return found

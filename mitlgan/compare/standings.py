@@ -1,0 +1,162 @@
+"""Where arms stand at each budget: the best snapshot up to it, chosen on validation pictures, over all seeds; and who is ahead when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Row = Mapping[str, Any]
+Stretch = tuple[float, float, bool]
+"""From, to, and whether we are ahead in between."""
+
+AXES = {"kimg": "kimg", "seconds": "seconds", "macs": "tera-MACs"}
+
+T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 15: 2.131, 20: 2.086, 30: 2.042}
+"""Two-sided 95 % quantiles of Student's t by degrees of freedom."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A snapshot of one training.
+
+    Attributes:
+        kimg: Thousand real images shown to the critic by then.
+        seconds: Measured.
+        macs: Tera multiply-accumulates of training.
+        path: The artifact.
+        validation: Its distance on the validation pictures, if it had to be measured.
+        numbers: All of the validation measures.
+    """
+
+    kimg: float
+    seconds: float
+    macs: float
+    path: Path
+    validation: float | None = None
+    numbers: Mapping[str, float] | None = None
+
+    def place(self, axis: str) -> float:
+        """Where it lies on an axis, a key of `AXES`."""
+        return float(getattr(self, axis))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One arm at one budget, over its seeds.
+
+    Attributes:
+        budget: In the unit of the comparison.
+        metrics: Mean of each number over seeds, and its spread as `<name>_std`; with one seed `kid_std` is over KID's subsets.
+        chosen: What was chosen at each seed.
+        values: Distance of each seed.
+    """
+
+    budget: float
+    metrics: dict[str, float]
+    chosen: tuple[Point, ...]
+    values: tuple[float, ...]
+
+
+def best_up_to(points: Sequence[Point], budget: float, axis: str, room: float) -> Point:
+    """The snapshot with the lowest validation distance among those within a budget; the only one where nothing was measured.
+
+    Args:
+        points: Of one training, in time order.
+        budget: In the unit of the axis.
+        axis: A key of `AXES`.
+        room: What one iteration may pass the budget by.
+    """
+    within = [point for point in points if point.place(axis) <= budget + room] or list(points[:1])
+    return min(within, key=lambda point: math.inf if point.validation is None else point.validation)
+
+
+def averaged(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean over seeds, and the standard deviation of the seeds as `<name>_std`."""
+    if len(rows) == 1:
+        return dict(rows[0])
+    found: dict[str, float] = {}
+    for key in rows[0]:
+        if not key.endswith("_std") and all(key in row for row in rows):
+            values = [row[key] for row in rows]
+            found[key], found[f"{key}_std"] = float(np.mean(values)), float(np.std(values, ddof=1))
+    return found
+
+
+def noise(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Difference of two means below which 95 of 100 repetitions of equal arms would fall (Welch 1947); None with one seed everywhere.
+
+    Args:
+        first: Distances of one arm's seeds.
+        second: Those of another; an arm that nothing is trained for has one.
+    """
+    shares = [(float(np.var(values, ddof=1)) / len(values), len(values) - 1) for values in (first, second) if len(values) > 1]
+    if not shares:
+        return None
+    total = sum(share for share, _ in shares)
+    if total == 0:
+        return 0.0
+    freedom = total**2 / sum(share**2 / degrees for share, degrees in shares)
+    known = max(degrees for degrees in T_95 if degrees <= max(1.0, freedom))
+    return T_95[known] * math.sqrt(total)
+
+
+def mean_curve(trainings: Sequence[Sequence[Point]]) -> list[dict[str, Any]]:
+    """Distance on the validation pictures over training, mean over seeds: rows with each axis, `fd` and `fd_std`."""
+    rows = []
+    for points in zip(*trainings, strict=False):
+        values = [point.validation for point in points if point.validation is not None]
+        if len(values) < len(points):
+            continue
+        row: dict[str, Any] = {axis: float(np.mean([point.place(axis) for point in points])) for axis in AXES}
+        row |= averaged([point.numbers or {"fd": point.validation or 0.0} for point in points])
+        rows.append(row | {"seeds": len(values)})
+    return rows
+
+
+def ahead_when(
+    ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]], axis: str, *, shift: float = 0.0
+) -> list[tuple[float, float, bool]]:
+    """Stretches of an axis and whether we are ahead there, by straight lines between what was measured.
+
+    Args:
+        ours: Rows of `mean_curve`.
+        theirs: Likewise.
+        axis: A key of `AXES`.
+        shift: What is added to our places, for pretraining that is counted.
+
+    Returns:
+        (from, to, ahead) in order, over the places that both curves cover; empty where there are none.
+    """
+    (x, y), (u, v) = (([row[axis] + move for row in rows], [row["fd"] for row in rows]) for rows, move in ((ours, shift), (theirs, 0.0)))
+    if not x or not u:
+        return []
+    low, high = max(x[0], u[0]), min(x[-1], u[-1])
+    if low > high or (low == high and (len(x) > 1 or len(u) > 1)):
+        return []
+    grid = np.unique(np.clip([*x, *u, low, high], low, high))
+    gap = np.interp(grid, x, y) - np.interp(grid, u, v)
+    cuts = [low]
+    for (a, first), (b, second) in pairwise(zip(grid, gap, strict=True)):
+        if first * second < 0:
+            cuts.append(float(a + (b - a) * first / (first - second)))
+    cuts.append(high)
+    found: list[Stretch] = []
+    for a, b in pairwise(cuts):
+        middle = (a + b) / 2
+        ahead = bool(np.interp(middle, x, y) < np.interp(middle, u, v))
+        if found and found[-1][2] == ahead:
+            found[-1] = (found[-1][0], b, ahead)
+        else:
+            found.append((a, b, ahead))
+    return found
+
+
+def in_words(stretches: Sequence[Stretch], unit: str) -> str:
+    """Stretches as a clause: "ahead from 1.2 to 5 kimg, behind from 5 to 20 kimg"."""
+    return ", ".join(f"{'ahead' if ahead else 'behind'} from {a:,.3g} to {b:,.3g} {unit}" for a, b, ahead in stretches)

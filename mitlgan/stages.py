@@ -23,7 +23,7 @@ from mitlgan.files import locked, remove_temporaries, write_atomically, write_js
 from mitlgan.freeze import Keeper, freeze
 from mitlgan.progress import Reporter
 from mitlgan.randomness import derived_seed
-from mitlgan.recipe import Recipe, changed, dump, load, parse, plain, shipped
+from mitlgan.recipe import Recipe, changed, differences, dump, load, parse, plain, shipped
 from mitlgan.runs import Run
 from mitlgan.train import Hooks, Problem, train
 
@@ -295,18 +295,10 @@ def _layer_card(card: Card, digest: str) -> LayerCard:
 
 
 def _require_same_recipe(path: Path, written: Recipe, trained: Recipe) -> None:
-    first, second = _flat(plain(written)), _flat(plain(trained))
-    differing = [key for key in sorted(first.keys() | second.keys()) if first.get(key) != second.get(key) and key != "training.kimg"]
+    differing = {key: values for key, values in differences(trained, written).items() if key != "training.kimg"}
     if differing:
-        shown = "; ".join(f"{key} was {second.get(key)}, now {first.get(key)}" for key in differing[:3])
+        shown = "; ".join(f"{key} was {then}, now {now}" for key, (then, now) in list(differing.items())[:3])
         raise ArtifactError(f"{path}: recipe.toml is not the one its checkpoint was trained with ({shown}); undo the change or start a new run")
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
-    return flat
 
 
 def _restore_threads(threads: int, environment: Environment) -> None:

@@ -54,7 +54,7 @@ def test_alone_there_is_nothing_to_share(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.delenv(name, raising=False)
     with joined("cpu") as world:
         assert world == World(0, 1, torch.device("cpu"))
-        tensor = torch.ones(3, requires_grad=True)
+        tensor = torch.nn.Parameter(torch.ones(3))
         tensor.grad = torch.full((3,), 2.0)
         average_gradients([tensor], world)
         average([tensor.grad], world)

@@ -20,7 +20,7 @@ from mitlgan.artifact import layer_hashes, read_card, tensors_of
 from mitlgan.checkpoint import checkpoints, read_tensors, tensors_sha256
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Composer
-from mitlgan.recipe import Recipe, changed, parse, plain
+from mitlgan.recipe import Recipe, changed, differences, parse, plain
 from mitlgan.runs import Run
 from mitlgan.stages import Environment
 from mitlgan.state import TrainingState
@@ -307,10 +307,10 @@ def test_a_matching_run_is_taken_finished_or_begun(packs: dict[str, Path], envir
 
 
 def test_recipes_that_differ_are_told_by_their_dotted_keys(packs: dict[str, Path]) -> None:
-    flat = stages._flat(plain(tiny.recipe("fg", packs["fg"])))
-    assert flat["training.batch"] == 4
-    assert flat["generator.widths"] == [6]
-    assert not any(isinstance(value, dict) for value in flat.values())
+    first = tiny.recipe("fg", packs["fg"])
+    assert differences(first, first) == {}
+    second = changed(first, training__batch=8, training__limit_s=3.0, generator__widths=[5])
+    assert differences(first, second) == {"training.batch": (4, 8), "training.limit_s": (None, 3.0), "generator.widths": ([6], [5])}
 
 
 def test_the_initial_networks_of_stages_share_no_weights(packs: dict[str, Path], environment: Environment) -> None:

@@ -39,7 +39,8 @@ def equality(plan: Plan, domain: Domain) -> Equality:
     others = domain.contenders[1:]
     settings, scenes, lengths = ([clause for one in others for clause in found(one, domain, plan)] for found in (_settings, _scenes, _length))
     counted = "pretraining counted" if plan.count_pretraining and not domain.budgets else "of this stage"
-    shared = f"critic, objective ({recipe.objective.kind}, {recipe.objective.critic_steps} critic steps), optimisers, batch {recipe.training.batch}, averaging"
+    objective = f"objective ({recipe.objective.kind}, {recipe.objective.critic_steps} critic steps)"
+    shared = f"critic, {objective}, optimisers, batch {recipe.training.batch}, averaging"
     equal = [] if scenes else [f"the {len(stages.pictures(recipe)):,} scenes that all trained on"]
     equal += [] if lengths else [f"{EQUAL[plan.equal]} {counted}"]
     if domain.budgets:

@@ -1,0 +1,186 @@
+"""compare: the baseline is equal in everything but the generator, is taken where it is there, and nothing is trained before all is known."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+from mitlgan import artifact, runs, stages
+from mitlgan.artifact import Card
+from mitlgan.compare import Plan, Result, baseline_recipe, compare
+from mitlgan.errors import ArtifactError, Stopped, UsageError
+from mitlgan.networks import Composer
+from mitlgan.recipe import Recipe, changed, load, plain
+from mitlgan.runs import Run
+from mitlgan.stages import Environment
+from mitlgan.train import Loop
+
+
+def card_of(run: Run) -> Card:
+    assert run.artifact is not None
+    return artifact.read_card(run.artifact)
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix.rstrip("."): tree}
+    return {key: value for name, inner in tree.items() for key, value in flat(inner, f"{prefix}{name}.").items()}
+
+
+def no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Loop, "step", lambda self: pytest.fail("a step was made"))
+
+
+# The baseline's recipe
+
+
+def test_a_baseline_is_equal_in_everything_but_the_generator(composed: Run, pretrained: dict[str, Run]) -> None:
+    recipe, card = load(composed.recipe), card_of(composed)
+    baseline = baseline_recipe(recipe, card)
+    ours, theirs = flat(plain(recipe)), flat(plain(baseline))
+    differing = {key.split(".")[0] for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
+    assert differing == {"name", "command", "composer", "generator"}
+    assert baseline.generator == card_of(pretrained["bg"]).generator  # a generator that a layer has
+    assert (baseline.command, baseline.role) == ("pretrain", "scene")
+    assert ours["training.kimg"] == card.kimg
+
+
+def test_a_baseline_is_as_long_as_the_composition_was_in_the_end(composed: Run) -> None:
+    recipe, card = load(composed.recipe), card_of(composed).model_copy(update={"kimg": 7.008, "seconds": 33.333})
+    limited = changed(recipe, training__limit_s=5.0)
+    assert baseline_recipe(limited, card).training.kimg == 7.008
+    assert baseline_recipe(limited, card).training.limit_s is None
+    pretraining = sum(layer.card["kimg"] for layer in card.layers.values())
+    assert baseline_recipe(recipe, card, count_pretraining=True).training.kimg == pytest.approx(7.008 + pretraining)
+
+
+def test_equal_seconds_limit_the_clock_and_not_the_pictures(composed: Run) -> None:
+    recipe, card = load(composed.recipe), card_of(composed).model_copy(update={"seconds": 33.333})
+    baseline = baseline_recipe(recipe, card, equal="seconds")
+    assert baseline.training.limit_s == pytest.approx(33.3)
+    assert baseline.training.kimg > 1e5
+    counted = baseline_recipe(recipe, card, equal="seconds", count_pretraining=True)
+    seconds = sum(layer.card["seconds"] for layer in card.layers.values())
+    assert counted.training.limit_s == pytest.approx(33.333 + seconds, abs=0.06)
+    short = card.model_copy(update={"seconds": 0.01})  # rounds to nothing, which is no length
+    assert baseline_recipe(recipe, short, equal="seconds").training.limit_s == 0.1
+
+
+# The comparison
+
+
+def plan_of(composed: Run, **options: Any) -> Plan:
+    return Plan(composed=composed.path, **options)
+
+
+def measured(result: Result) -> dict[str, dict[str, Any]]:
+    return {arm["role"]: arm for arm in result.summary()["arms"]}
+
+
+def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = compare(plan_of(composed), environment)
+    arms = measured(result)
+    assert arms["composed"]["cost"]["kimg_stage"] == arms["baseline"]["cost"]["kimg_stage"] == 0.024
+    assert arms["composed"]["cost"]["kimg_total"] == pytest.approx(3 * 0.024)  # with both pretrainings
+    assert arms["baseline"]["cost"]["kimg_total"] == 0.024
+    composer = card_of(composed)
+    assert composed.artifact is not None
+    network, _ = artifact.load(composed.artifact)
+    assert isinstance(network, Composer)
+    assert arms["composed"]["cost"]["trained_parameters"] == sum(parameter.numel() for parameter in network.trainable_parameters())
+    (baseline,) = runs.find(environment.root, "pretrain")
+    assert load(baseline.recipe) == baseline_recipe(load(composed.recipe), composer)
+    no_steps(monkeypatch)
+    again = compare(plan_of(composed), environment)
+    assert f"baseline: {baseline.path}" in tiny.said(environment)
+    assert again.run != result.run  # a report is never overwritten
+    assert measured(again)["baseline"]["metrics"] == arms["baseline"]["metrics"]
+    assert len(runs.find(environment.root, "pretrain")) == 1
+
+
+def test_an_unfinished_baseline_is_gone_on_with(composed: Run, environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        tiny.before_step(patch, tiny.send(signal.SIGTERM), at=1)
+        with pytest.raises(Stopped):
+            compare(plan_of(composed), environment)
+    (begun,) = runs.find(environment.root, "pretrain")
+    assert begun.artifact is None
+    compare(plan_of(composed), environment)
+    (finished,) = runs.find(environment.root, "pretrain")
+    straight = stages.pretrain(load(begun.recipe), tiny.environment(tmp_path / "straight"))
+    tiny.assert_same_trace(finished, straight)
+
+
+def test_equal_seconds(composed: Run, environment: Environment) -> None:
+    arms = measured(compare(plan_of(composed, equal="seconds"), environment))
+    (baseline,) = runs.find(environment.root, "pretrain")
+    limit = load(baseline.recipe).training.limit_s
+    assert limit is not None
+    assert limit <= arms["baseline"]["cost"]["seconds_stage"] < limit + 10
+    assert arms["baseline"]["cost"]["kimg_stage"] != 0.024 or limit == 0.1
+
+
+def test_a_baseline_that_differs_is_not_called_equal(composed: Run, packs: dict[str, Path], environment: Environment) -> None:
+    """The report says of a baseline that was given what is equal and what is not."""
+    other = changed(tiny.recipe("scene", packs["scene"], updates=5), critic__widths=[8, 6], training__batch=6)
+    given = stages.pretrain(other, environment)
+    comparison = compare(plan_of(composed, baseline_run=given.path), environment).comparison
+    unequal = " ".join(comparison.unequal)
+    for key in ("critic.widths", "training.batch", "kimg"):
+        assert key in unequal
+    equal = " ".join(comparison.equal)
+    assert "critic" not in equal
+    assert "kimg" not in equal
+    assert "the measurement" in equal
+    assert comparison.verdict is not None
+    assert "equal kimg" not in comparison.verdict.headline
+
+
+# Refused before anything is trained
+
+
+def test_what_cannot_be_compared_is_refused_before_any_training(
+    composed: Run, pretrained: dict[str, Run], environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_steps(monkeypatch)
+    with pytest.raises(UsageError, match=r"--composed: no finished composition under .*; run `mitlgan compose` first"):
+        compare(Plan(), environment)
+    with pytest.raises(ArtifactError, match=r"--composed .*: a run of `pretrain fg`; give one that `mitlgan compose` made"):
+        compare(plan_of(pretrained["fg"]), environment)
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(composed.path, unfinished)
+    (unfinished / "composer.safetensors").unlink()
+    with pytest.raises(ArtifactError, match=r"unfinished: not finished; go on with `mitlgan resume "):
+        compare(plan_of(Run(unfinished)), environment)
+    with pytest.raises(ArtifactError, match=r"--baseline-run .*: makes fg images of 8 px; give one of scenes of 8 px"):
+        compare(plan_of(composed, baseline_run=pretrained["fg"].path), environment)
+    with pytest.raises(UsageError, match="torchrun: compare works in one process"):
+        compare(plan_of(composed), tiny.environment(environment.root, size=2))
+    assert not environment.root.exists()
+
+
+def test_absent_weights_end_it_before_any_training(composed: Run, environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_steps(monkeypatch)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def offline(*_: Any, **__: Any) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
+    with pytest.raises(UsageError, match=r"--extractor inception: its weights are absent .*or name --extractor efficientnet-lite0") as refused:
+        compare(plan_of(composed, extractor="inception"), environment)
+    assert refused.value.exit_code == 2
+    assert not environment.root.exists()
+
+
+def test_the_newest_finished_composition_is_taken(composed: Run, pretrained: dict[str, Run], packs: dict[str, Path], environment: Environment) -> None:
+    recipe: Recipe = tiny.recipe("scene", packs["scene"], compose=True, updates=1)
+    stages.compose(recipe, tiny.layers(pretrained), environment)
+    second = stages.compose(recipe, tiny.layers(pretrained), environment)
+    compare(Plan(samples=8), environment)
+    assert f"composition: {second.path}" in tiny.said(environment)

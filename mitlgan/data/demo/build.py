@@ -35,7 +35,7 @@ Entry = tuple[str, bytes]
 def choose_foregrounds(table: list[dict[str, str]]) -> list[dict[str, str]]:
     """All that is no person, and of each person's skin tones `VARIANTS_PER_FIGURE`, which three rotating from figure to figure.
 
-    The source is 62 % people, most of them six times the same figure; this leaves every figure and every tone, and 54 % people.
+    The source is 62 % people, most of them six times the same figure; this leaves every figure and every tone, and 53 % people.
     """
     figures: dict[str, list[dict[str, str]]] = defaultdict(list)
     for row in sorted(table, key=lambda row: row["original"]):

@@ -172,7 +172,8 @@ def _pasted(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> S
     keyed = f"what differs from the backdrop by more than {best * 127.5:.0f} of 255, the best of {len(TOLERANCES)} thresholds on validation"
     how = "its own alpha" if alpha else keyed
     arm = Arm(
-        name="paste", label=contender.arm.label, role="baseline", metrics=metrics, layers=_drawn_layers(stage), samples=to_uint8(stage.output),
+        name="paste", label=contender.arm.label, role="baseline", seeds=(), metrics=metrics, layers=_drawn_layers(stage),
+        samples=to_uint8(stage.output),
         cost=Cost([*_pretraining(domain.card), StageCost("no training", 0.0, 0.0, macs=0.0)], 0), notes=[f"The foreground's matte is {how}."],
         standings=[{"budget": budget, **metrics} for budget in domain.budgets], separation=numbers, separation_grid=grid,
         recipes_tried=plan.trials.get("paste", 1), snapshots_tried=len(tried),

@@ -114,6 +114,8 @@ class Ruler:
             f"{found['share']:.0%} of {found['of']} samples lie nearer to a training picture than 95 % of unseen real pictures do (5 % would be usual)"
         )
         sentence = f"{share}; the median distance is {found['ratio']:.2f} times that of unseen real pictures (copies: 0)."
+        if self.protocol.split == "train":
+            sentence = f"The nearest of {found['of']} samples; with no unseen real pictures at hand nothing says how near is usual."
         return [("The samples nearest to a training picture", samples), ("Their nearest training pictures", known)], sentence
 
     def _nearest(self, path: Path, training: Packed, seeds: Sequence[int], count: int) -> dict[str, Any]:

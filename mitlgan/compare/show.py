@@ -83,11 +83,11 @@ def shipped_pictures(size_px: int) -> list[Picture]:
     return pictures
 
 
-def _noise(found: Sequence[Shown]) -> float | None:
-    """See `standings.noise`: between the composition and the best of the others; None with one seed."""
+def _noise(found: Sequence[Shown]) -> dict[str, float] | None:
+    """See `standings.noise`, between the composition and each of the others, by name; None with one seed."""
     ours, *others = found
-    best = min(others, key=lambda one: float(one.arm.metrics["fd"]), default=None)
-    return None if best is None else noise(ours.values, best.values)
+    known = {one.arm.name: noise(ours.values, one.values) for one in others}
+    return {name: value for name, value in known.items() if value is not None} or None
 
 
 def _anchors(domain: Domain, ruler: Ruler) -> list[Anchor]:

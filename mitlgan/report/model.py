@@ -104,7 +104,7 @@ class Arm:
         metrics: "fd", "kid", "kid_std" and any of `wording.METRICS`; missing or not finite prints as a dash.
         layers: Stages of the picture in order, name -> pixels, all at the same latents ("fg", "bg", "matte", "fused", "output").
         samples: Final pictures at the shared seeds.
-        seeds: Training seeds behind `metrics`.
+        seeds: Training seeds behind `metrics`; none where nothing is trained.
         notes: Sentences that belong beside this arm's numbers.
     """
 

@@ -16,7 +16,7 @@ from mitlgan.report.curves import Curve, curves
 from mitlgan.report.model import Arm, Comparison, Picture, Pixels
 from mitlgan.report.pictures import Embedded, embed
 from mitlgan.report.plain import csv_table, latex_table, markdown, summary
-from mitlgan.report.tables import Bar, Mark, Table, bars, marks, numbers, overview, separations, standings
+from mitlgan.report.tables import Bar, Mark, Table, bars, costs, marks, numbers, overview, separations, standings
 from mitlgan.report.verdict import caveats, warnings
 from mitlgan.report.wording import count, distance_name, duration, number, printable
 
@@ -61,6 +61,7 @@ class View:
     strips: list[tuple[str, list[Figure]]]
     curves: list[tuple[Curve, Markup]]
     bars: list[Bar]
+    costs: Table | None
     neighbours: list[tuple[str, str, list[Figure]]]
     domains: list[tuple[str, list[Figure]]]
     shipped: list[Figure]
@@ -139,7 +140,7 @@ def _view(comparison: Comparison, prefix: str, alone: bool) -> View:
         c=comparison, prefix=prefix, alone=alone, distance=distance, numbers=numbers(comparison), marks=marks(comparison),
         standings=standings(comparison), separation=separations(comparison), swaps=_swaps(comparison), heroes=_heroes(comparison),
         strips=[(arm.label, _strip(arm)) for arm in comparison.arms if arm.layers],
-        curves=[(curve, Markup(curve.svg)) for curve in curves(comparison.arms, distance, prefix)], bars=bars(comparison),
+        curves=[(curve, Markup(curve.svg)) for curve in curves(comparison.arms, distance, prefix)], bars=bars(comparison), costs=costs(comparison),
         neighbours=[(arm.label, arm.memorised, [_figure(p) for p in arm.neighbours]) for arm in comparison.arms if arm.neighbours],
         domains=[(domain.name, [_figure(picture) for picture in domain.pictures]) for domain in comparison.domains],
         shipped=[_figure(picture) for picture in comparison.shipped], caveats=caveats(comparison), warnings=warnings(comparison),

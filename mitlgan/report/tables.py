@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -101,9 +102,21 @@ def table(comparison: Comparison) -> tuple[list[str], list[TableRow]]:
 def numbers(comparison: Comparison) -> Table:
     """The same with its caption."""
     headings, rows = table(comparison)
+    if comparison.budget_unit:  # then there is much to tell of each arm, and costs have a table of their own
+        count = sum(1 for heading in headings if heading not in COST_HEADINGS)
+        headings, rows = headings[:count], [dataclasses.replace(row, cells=row.cells[:count]) for row in rows]
     name = distance_name(comparison.protocol.get("extractor"))
     caption = "All rows are measured alike; anchors say what a number means." if comparison.anchors else f"{name} and KID: lower is better."
     return Table("arm", headings, rows, caption)
+
+
+def costs(comparison: Comparison) -> Table | None:
+    """What each arm cost, where the table of numbers leaves it out."""
+    if not comparison.budget_unit:
+        return None
+    headings, rows = table(comparison)
+    first = sum(1 for heading in headings if heading not in COST_HEADINGS)
+    return Table("arm", headings[first:], [dataclasses.replace(row, cells=row.cells[first:]) for row in rows if row.arm is not None])
 
 
 def _cost_cells(arm: Arm, headings: Sequence[str]) -> list[str]:

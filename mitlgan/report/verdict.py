@@ -17,7 +17,7 @@ def judge(
     anchors: Sequence[Anchor] = (),
     *,
     extractor: str = "",
-    fd_noise: float | None = None,
+    fd_noise: float | Mapping[str, float] | None = None,
     budget: str = "",
 ) -> Verdict:
     """Compare the first composed arm with the baseline of lowest distance.
@@ -28,7 +28,8 @@ def judge(
         arms: At least one composed and one baseline; otherwise the outcome is "unmeasured".
         anchors: Give the absolute meaning: an arm worse than bare backgrounds is called that.
         extractor: Names the distance.
-        fd_noise: Difference in distance that two runs of one recipe can show; None assumes `ASSUMED_NOISE` of the larger distance.
+        fd_noise: Difference in distance that two runs of one recipe can show, for all baselines or by their names; None assumes
+            `ASSUMED_NOISE` of the larger distance.
         budget: What both arms had alike, as an adverbial: "at equal kimg".
 
     Returns:
@@ -43,19 +44,39 @@ def judge(
         return Verdict("unmeasured", f"No verdict: {missing} was not measured.")
     baseline = min(measured, key=lambda arm: float(arm.metrics["fd"]))
     theirs = float(baseline.metrics["fd"])
-    noise = fd_noise if fd_noise is not None else ASSUMED_NOISE * max(ours, theirs)
+    known = _known_noise(fd_noise, baseline)
+    noise = known if known is not None else ASSUMED_NOISE * max(ours, theirs)
     gap, relative = abs(ours - theirs), abs(ours - theirs) / max(theirs, 1e-12)
     apart = number(gap, 0 if max(ours, theirs) >= 100 else None)
     name = distance_name(extractor).split(" ", maxsplit=1)[0]
-    reasons = _reasons(composed, baseline, anchors, name=name, noise=noise, assumed=fd_noise is None)
+    reasons = _reasons(composed, baseline, anchors, name=name, noise=noise, assumed=known is None)
+    reasons[1:1] = [_also(composed, other, fd_noise, name) for other in measured if other is not baseline]
+    against = f" to {baseline.label}" if len(measured) > 1 else ""
+    tie = "Too close to call" + (f" against {baseline.label}" if against else "")
     if gap <= noise:
-        return Verdict("close", f"Too close to call: {apart} {name} apart, and noise is about {roughly(noise)}.", reasons)
+        return Verdict("close", f"{tie}: {apart} {name} apart, and noise is about {roughly(noise)}.", reasons)
     if _kid_agreement(composed.metrics, baseline.metrics) == "against":
-        return Verdict("close", f"Too close to call: {name} and KID disagree.", reasons)
+        return Verdict("close", f"{tie}: {name} and KID disagree.", reasons)
     alike = f" {budget}" if budget else ""
     if ours < theirs:
-        return Verdict("won", f"Composition won by {apart} {name} ({relative:.0%}){alike}.", reasons)
-    return Verdict("lost", f"Composition lost by {apart} {name} ({relative:.0%}){alike}.", reasons)
+        every = " against every baseline" if against else ""
+        return Verdict("won", f"Composition won by {apart} {name} ({relative:.0%}){every}{alike}.", reasons)
+    return Verdict("lost", f"Composition lost by {apart} {name} ({relative:.0%}){against}{alike}.", reasons)
+
+
+def _known_noise(noise: float | Mapping[str, float] | None, baseline: Arm) -> float | None:
+    return noise.get(baseline.name) if isinstance(noise, Mapping) else noise
+
+
+def _also(composed: Arm, other: Arm, noise: float | Mapping[str, float] | None, name: str) -> str:
+    """How the composition did against another baseline than the best."""
+    ours, theirs = float(composed.metrics["fd"]), float(other.metrics["fd"])
+    known = _known_noise(noise, other)
+    room = known if known is not None else ASSUMED_NOISE * max(ours, theirs)
+    apart = number(abs(ours - theirs), 0 if max(ours, theirs) >= 100 else None)
+    if abs(ours - theirs) <= room:
+        return f"Against {other.label}: {apart} {name} apart, too close to call (noise is about {roughly(room)})."
+    return f"Against {other.label}: {'won' if ours < theirs else 'lost'} by {apart} {name} ({number(theirs)}; noise is about {roughly(room)})."
 
 
 def _reasons(composed: Arm, baseline: Arm, anchors: Sequence[Anchor], *, name: str, noise: float, assumed: bool) -> list[str]:
@@ -87,7 +108,7 @@ def _kid_sentence(side: str, ours: Mapping[str, Any], theirs: Mapping[str, Any])
 
 
 def _noise_sentence(composed: Arm, baseline: Arm, noise: float, assumed: bool) -> str:
-    seeds = min(len(composed.seeds), len(baseline.seeds))
+    seeds = min(len(arm.seeds) for arm in (composed, baseline) if arm.seeds or arm is composed)  # nothing is trained without seeds
     if seeds > 1 and not assumed:
         return f"Means over {seeds} seeds per arm; differences below about {roughly(noise)} are noise."
     origin = "an assumption, not a measurement" if assumed else "measured apart"
@@ -141,8 +162,11 @@ def caveats(comparison: Comparison) -> list[str]:
         halves = _anchor_distance(comparison.anchors, "real_halves")
         known = f"; two halves of the real set, which are equally good, score {number(halves)}" if halves is not None else ""
         found.append(f"{samples:,.0f} pictures per set: at this size a Fréchet distance comes out too high{known}. KID has no such bias.")
-    if any(finite(arm.metrics.get("kid_std")) is not None for arm in comparison.arms):
+    trained = [len(arm.seeds) for arm in comparison.arms if arm.seeds]
+    if trained and min(trained) > 1:
+        found.append("The ± of an arm is the standard deviation over its seeds; that of what is not trained is KID's spread over subsets.")
+    elif any(finite(arm.metrics.get("kid_std")) is not None for arm in comparison.arms):
         found.append("The ± after KID is its spread over subsets of one set of samples; it says nothing about another training run.")
-    if comparison.arms and min(len(arm.seeds) for arm in comparison.arms) < 2:
+    if trained and min(trained) < 2:
         found.append("Each arm was trained once. Read small differences as ties until more seeds say otherwise.")
     return [*found, *comparison.trust]

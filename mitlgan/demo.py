@@ -57,11 +57,11 @@ def demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Result:
         show("2/3 training the composition and the plain WGAN at equal kimg")
         wanted = _baseline(recipes["compose"], paths)
         flags = [argument for role, path in paths.items() for argument in (f"--{role}", str(path))]
-        run_side_by_side(
-            out, out / "runs", [Job("compose", recipes["compose"], ["compose", *flags]), Job("baseline wgan", wanted, ["pretrain", "scene"])]
-        )
+        made_from = {role: artifact.tensors_hash(path) for role, path in paths.items()}  # a composition of other layers is another one
+        jobs = [Job("compose", recipes["compose"], ["compose", *flags], made_from), Job("baseline wgan", wanted, ["pretrain", "scene"])]
+        run_side_by_side(out, out / "runs", jobs)
         show("3/3 measuring and writing the report")
-        composed, baseline = _finished(out, recipes["compose"]), _finished(out, wanted)
+        composed, baseline = _finished(out, recipes["compose"], made_from), _finished(out, wanted)
         environment = Environment(World(0, 1, torch.device("cpu")), PlainReporter("compare"), out / "runs")
         result = compare(Plan(composed=composed.path, baseline_run=baseline.path), environment)
         show(f"done in {duration(time.monotonic() - started)}")
@@ -84,8 +84,8 @@ def _baseline(recipe: Recipe, layers: dict[str, Path]) -> Recipe:
     return baseline_recipe(recipe, planned)
 
 
-def _finished(out: Path, recipe: Recipe) -> Run:
-    run = stages.matching_run(out / "runs", recipe)
+def _finished(out: Path, recipe: Recipe, made_from: dict[str, str] | None = None) -> Run:
+    run = stages.matching_run(out / "runs", recipe, made_from)
     if run is None or run.artifact is None:
         raise ArtifactError(f"{out}: the run of {recipe.name} is not finished; call `mitlgan demo` again")
     return run

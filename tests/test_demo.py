@@ -1,0 +1,182 @@
+"""demo: the four stages in one command that goes on where it was stopped; here with tiny recipes in place of the shipped ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+
+from mitlgan import artifact, demo, jobs, runs, stages
+from mitlgan.cli import main
+from mitlgan.compare import baseline_recipe
+from mitlgan.errors import ArtifactError, MitlganError, ResourceError, Stopped
+from mitlgan.files import locked
+from mitlgan.jobs import Job, run_side_by_side
+from mitlgan.recipe import Recipe, dump, load
+from mitlgan.runs import Run
+
+
+@pytest.fixture
+def recipes(packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> dict[str, Recipe]:
+    """What the demo trains."""
+    found = {f"pretrain_{role}": tiny.recipe(role, packs[role]) for role in ("fg", "bg")}
+    found["compose"] = tiny.recipe("scene", packs["scene"], compose=True)
+    monkeypatch.setattr(demo, "_recipe", lambda name, quick: found[name])
+    return found
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Runs the jobs here, one after the other, and keeps their labels."""
+    done: list[str] = []
+
+    def run(place: Path, root: Path, waiting: Sequence[Job]) -> None:
+        for job in waiting:
+            if job.is_done(root):
+                continue
+            done.append(job.label)
+            (place / f"{job.recipe.name}.toml").write_text(dump(job.recipe))
+            monkeypatch.setattr(sys, "argv", ["mitlgan", *job.arguments, "--recipe", str(place / f"{job.recipe.name}.toml"), "--out", str(root)])
+            with pytest.raises(SystemExit) as ended:
+                main()
+            assert ended.value.code == 0
+
+    monkeypatch.setattr(demo, "run_side_by_side", run)
+    return done
+
+
+STAGES = ["pretrain fg", "pretrain bg", "compose", "baseline wgan"]
+
+
+def test_the_demo_ends_with_a_report_and_does_nothing_twice(recipes: dict[str, Recipe], in_process: list[str], tmp_path: Path) -> None:
+    result = demo.demo(tmp_path / "demo")
+    assert in_process == STAGES
+    assert result.html.is_file()
+    assert [arm.cost.kimg(total=False) for arm in result.comparison.arms] == [0.024, 0.024]
+    assert [picture.caption for domain in result.comparison.domains for picture in domain.pictures] == [
+        "Real foregrounds",
+        "Real backgrounds",
+        "Real scenes",
+    ]
+    demo.demo(tmp_path / "demo")
+    assert in_process == STAGES
+
+
+def test_the_baseline_is_planned_as_compare_would(recipes: dict[str, Recipe], pretrained: dict[str, Run], composed: Run) -> None:
+    """Before the composition exists, for both are trained at once."""
+    assert composed.artifact is not None
+    planned = demo._baseline(load(composed.recipe), tiny.layers(pretrained))
+    assert planned == baseline_recipe(load(composed.recipe), artifact.read_card(composed.artifact))
+
+
+def test_from_pretrained_takes_the_shipped_generators_and_no_composition_of_others(
+    recipes: dict[str, Recipe], in_process: list[str], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "shipped", lambda folder: tmp_path / folder)
+    with pytest.raises(ArtifactError, match=r"--from pretrained: no generators of .* are shipped"):
+        demo.demo(tmp_path / "demo", pretrained=True)
+    assert in_process == []
+    for role, path in tiny.layers(pretrained).items():
+        (tmp_path / "pretrained" / f"{role}-8").mkdir(parents=True)
+        shutil.copyfile(path, tmp_path / "pretrained" / f"{role}-8" / "generator.safetensors")
+    # A first demo in the same folder, from scratch, whose generators are others.
+    for name in ("pretrain_fg", "pretrain_bg"):
+        recipes[name] = recipes[name].model_copy(update={"seed": 99})
+    demo.demo(tmp_path / "demo")
+    result = demo.demo(tmp_path / "demo", pretrained=True)
+    assert in_process == [*STAGES, "compose"]  # the baseline is the same
+    composition = Run(Path(str(result.comparison.arms[0].run_dir)))
+    assert composition.artifact is not None
+    card = artifact.read_card(composition.artifact)
+    assert {name: layer.sha256_before for name, layer in card.layers.items()} == {
+        name: artifact.tensors_hash(path) for name, path in tiny.layers(pretrained).items()
+    }
+
+
+def test_a_second_demo_in_the_same_folder_is_refused_while_the_first_works(recipes: dict[str, Recipe], tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    with locked(tmp_path / "demo"), pytest.raises(ResourceError, match="another process is working on it"):
+        demo.demo(tmp_path / "demo")
+
+
+def test_quick_changes_the_length_only() -> None:
+    for name in ("pretrain_fg", "pretrain_bg", "compose"):
+        full, quick = demo._recipe(name, False), demo._recipe(name, True)
+        assert quick.training.kimg < full.training.kimg
+        assert quick.evaluation.samples == 256
+        unchanged = {"training", "evaluation"}
+        assert quick.model_dump(exclude=unchanged) == full.model_dump(exclude=unchanged)
+        assert quick.size_px == 32
+
+
+# Processes
+
+
+@pytest.mark.slow
+def test_an_interrupted_demo_goes_on_and_finishes(
+    recipes: dict[str, Recipe], packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "demo"
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)  # each of two has one thread
+    for role in ("fg", "bg"):
+        recipes[f"pretrain_{role}"] = tiny.recipe(role, packs[role], updates=400)
+    show, seen = jobs._show, set[str]()
+
+    def interrupting(root: Path, job: Job, bar: Any) -> None:
+        show(root, job, bar)
+        run = job.run(root)
+        if run is not None and run.status().get("iteration"):
+            seen.add(job.label)
+        if len(seen) == 2:
+            patch.setattr(jobs, "_show", show)  # once
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "_show", interrupting)
+        patch.setattr(jobs, "SHOW_S", 0.0)
+        with pytest.raises(Stopped, match="stopped and saved; the same command goes on from here") as stopped:
+            demo.demo(out)
+    assert stopped.value.exit_code == 130
+    begun = runs.find(out / "runs", "pretrain")
+    assert len(begun) == 2
+    assert {run.status()["state"] for run in begun} == {"stopped"}
+    assert not any(run.artifact for run in begun)
+    result = demo.demo(out)
+    assert result.html.is_file()
+    assert len(runs.find(out / "runs", "pretrain")) == 3  # both went on; the third is the baseline
+    assert len(runs.find(out / "runs", "compose")) == 1
+    try:
+        torch.set_num_threads(1)
+        straight = stages.pretrain(recipes["pretrain_fg"], tiny.environment(tmp_path / "straight"))
+    finally:
+        torch.set_num_threads(threads)
+    resumed = stages.matching_run(out / "runs", recipes["pretrain_fg"])
+    assert resumed is not None
+    tiny.assert_same_trace(resumed, straight)
+
+
+def test_a_job_that_fails_is_told_with_its_last_line_and_exit_code(packs: dict[str, Path], tmp_path: Path) -> None:
+    job = Job("pretrain fg", tiny.recipe("fg", packs["fg"]), ["pretrain", "fg", "--nope"])
+    with pytest.raises(MitlganError, match=r"pretrain fg: --nope: no such option .*\(log: .*pretrain-fg\.log\)") as failed:
+        run_side_by_side(tmp_path, tmp_path / "runs", [job])
+    assert failed.value.exit_code == 2
+    told: list[str] = []
+    run_side_by_side(tmp_path, tmp_path / "runs", [job], on_failure=lambda failing, error: told.append(f"{failing.label} {error.exit_code}"))
+    assert told == ["pretrain fg 2"]
+
+
+def test_bars_are_closed_whatever_happens(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = tiny.Listener()
+    monkeypatch.setattr(jobs, "reporter", lambda label: shown)
+    with pytest.raises(MitlganError):
+        run_side_by_side(tmp_path, tmp_path / "runs", [Job("x", tiny.recipe("fg", packs["fg"]), ["--nope"])])
+    assert shown.closed

@@ -240,9 +240,9 @@ class Lsgan:
 
     def symptom(self, numbers: Mapping[str, float]) -> Symptom | None:
         """Either side's flat victory: 0.5 is the generator's loss where the critic gives every fake its label."""
-        if numbers["critic_loss"] < 1e-3 and numbers["generator_loss"] > 0.4:
+        if numbers["critic_loss"] < 0.01 and numbers["generator_loss"] > 0.4:
             return CRITIC_WON
-        if numbers["generator_loss"] < 1e-3 and numbers["critic_loss"] > 0.4:
+        if numbers["generator_loss"] < 0.01 and numbers["critic_loss"] > 0.4:
             return GENERATOR_WON
         return None
 

@@ -113,6 +113,8 @@ def state_line(values: Mapping[str, Any]) -> str:
         parts.append(f"{duration(values['eta_s'])} left")
     if values.get("collapsed_at_kimg") is not None:
         parts.append(f"COLLAPSED at {values['collapsed_at_kimg']:.1f} kimg")
+    elif values.get("diagnosis"):
+        parts.append("GAME LOST, see its diagnosis")
     if values.get("state") not in (None, "running"):
         parts.append(str(values["state"]))
     return ", ".join(parts)

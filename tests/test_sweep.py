@@ -1,0 +1,153 @@
+"""Sweeps: what is planned, that one goes on where it stopped, and that its ranking says what its numbers mean."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+
+from mitlgan import stages, sweep
+from mitlgan.checkpoint import load_checkpoint
+from mitlgan.errors import NanError, UsageError
+from mitlgan.jobs import Job
+from mitlgan.recipe import changed, dump, load
+from mitlgan.report.ranking import CAVEAT, Ranked, Ranking, markdown
+from mitlgan.sweep import Plan, planned, scaled, untrained
+from mitlgan.train import updates_of
+
+
+def test_data_and_scale_by_pattern(tmp_path: Path) -> None:
+    plan = Plan(["classic/akel-01", "classic/akel-09", "classic/akel-11"], data=["akel-0*=digits", "demo"], scale=["akel-09=0.02", "0.1"])
+    recipes = planned(plan)
+    assert [recipe.data.source for recipe in recipes] == [str(Path("digits").resolve())] * 2 + ["demo"]
+    assert [updates_of(recipe) for recipe in recipes] == [3000, 600, 3000]
+
+
+def test_scaling_keeps_the_number_of_grids() -> None:
+    recipe = scaled(load("classic/akel-04"), 0.1)
+    assert updates_of(recipe) == 400
+    assert recipe.training.snapshot_iterations == 20
+    assert recipe.training.checkpoint_iterations == 200
+    assert updates_of(scaled(load("classic/akel-04"), 1e-6)) == 1
+
+
+def test_variations_are_every_combination() -> None:
+    recipes = planned(Plan(["classic/dogs"], vary=["critic.kernel=3,5", "generator.activation=relu,leaky_relu"]))
+    assert [recipe.name for recipe in recipes] == [
+        "dogs-kernel-3-activation-relu", "dogs-kernel-3-activation-leaky_relu", "dogs-kernel-5-activation-relu", "dogs-kernel-5-activation-leaky_relu",
+    ]  # fmt: skip
+    assert [getattr(recipe.critic, "kernel", None) for recipe in recipes] == [3, 3, 5, 5]
+    assert [getattr(recipe.generator, "activation", None) for recipe in recipes] == ["relu", "leaky_relu"] * 2
+
+
+@pytest.mark.parametrize(
+    ("plan", "start"),
+    [
+        (Plan([]), "RECIPES"),
+        (Plan(["demo/compose"]), "demo/compose: is for `compose`"),
+        (Plan(["classic/akel-01", "classic/akel-01"]), "RECIPES: two are named akel-01"),
+        (Plan(["classic/akel-01"], data=["akel-2*=x"]), "--data: none of"),
+        (Plan(["classic/akel-01"], scale=["-1"]), "--scale -1"),
+        (Plan(["classic/akel-01"], vary=["critic.leak"]), "--vary critic.leak"),
+        (Plan(["classic/akel-01"], vary=["critic.kernel=3,5"]), "--set critic.kernel"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(plan: Plan, start: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        planned(plan)
+    assert str(caught.value).startswith(start)
+
+
+def test_untrained_is_the_network_before_its_first_update(tmp_path: Path) -> None:
+    recipe = changed(tiny.recipe("scene", tiny.pack(tmp_path / "p.npy"), updates=1), generator_optimiser__learning_rate=1e-30)
+    run = stages.pretrain(recipe, tiny.environment(tmp_path / "runs"))
+    found = load_checkpoint(run.path)
+    assert found is not None
+    first = untrained(recipe).network.state_dict()
+    weights = [name for name in first if "running" not in name and "tracked" not in name]
+    for name in weights:
+        torch.testing.assert_close(first[name], found[0][f"generator.{name}"], rtol=0, atol=1e-20)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Trainings in this process; notes which began."""
+    begun: list[str] = []
+
+    def run(place: Path, root: Path, jobs: Sequence[Job], *, at_once: int, threads: int, on_failure: Any) -> None:
+        assert (at_once, threads) == (2, 1)
+        for job in jobs:
+            if job.is_done(root):
+                continue
+            begun.append(job.label)
+            if "bad" in job.label:
+                on_failure(job, NanError("training: not finite; lower the learning rate"))
+            else:
+                stages.resumed_or_new(job.recipe, tiny.environment(root))
+
+    monkeypatch.setattr(sweep, "run_side_by_side", run)
+    return begun
+
+
+def recipe_file(folder: Path, name: str, source: Path) -> str:
+    path = folder / f"{name}.toml"
+    path.write_text(dump(changed(tiny.recipe("scene", source, updates=1), name=name)))
+    return str(path)
+
+
+def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str]) -> None:
+    source = tiny.pack(tmp_path / "p.npy", count=40)
+    files = [recipe_file(tmp_path, name, source) for name in ("one", "bad")]
+    plan = Plan(files, vary=["critic.kernel=3,5"], jobs=2, samples=20, extractor="efficientnet-lite0@32")
+    listener = tiny.Listener()
+    ranking, paths = sweep.sweep(plan, tmp_path / "out", listener)
+    assert at_once == ["one-kernel-3", "one-kernel-5", "bad-kernel-3", "bad-kernel-5"]
+    ((title, rows),) = ranking.groups()
+    assert title == "p.npy, 8 px, colour"
+    assert [row.name for row in rows[2:]] == ["bad-kernel-3", "bad-kernel-5"]
+    assert rows[2].notes == ["training: not finite; lower the learning rate"]
+    for row in rows[:2]:
+        assert row.kid is not None
+        assert {"kid", "fd"} <= row.untrained.keys() & row.real_halves.keys()
+    assert (rows[0].kid or 0) <= (rows[1].kid or 0)
+    run = Path(rows[0].run_dir)
+    assert {"summary.txt", "structure.svg", "losses.svg", "hyperparameters.md"} <= {path.name for path in run.iterdir()}
+    html = paths.html.read_text()
+    assert html.count("data:image/png") == 2
+    assert "cannot be compared" in html
+    assert "--vary critic.kernel=3,5" in html
+    assert json.loads(paths.json.read_text())["groups"][title][0]["place"] == 1
+
+    at_once.clear()
+    listener = tiny.Listener()
+    before = paths.md.read_text()
+    sweep.sweep(Plan(files[:1], vary=plan.vary, jobs=2, samples=20, extractor=plan.extractor), tmp_path / "out", listener)
+    assert at_once == []
+    assert "one-kernel-3" in before
+
+
+@pytest.mark.slow
+def test_a_sweep_in_processes(tmp_path: Path) -> None:
+    source = tiny.pack(tmp_path / "p.npy", count=40)
+    plan = Plan([recipe_file(tmp_path, "one", source)], vary=["critic.kernel=3,5"], jobs=2, samples=20, extractor="efficientnet-lite0@32")
+    ranking, _ = sweep.sweep(plan, tmp_path / "out", tiny.Listener())
+    assert [row.iterations for row in ranking.rows] == [1, 1]
+
+
+def test_a_ranking_puts_each_kid_between_its_ends() -> None:
+    row = Ranked(
+        name="akel-01", size_px=28, channels=1, data="digits", objective="minimax", networks="mlp / mlp", batch=32, iterations=3000, seconds=61.0,
+        trained={"fd": 100.0, "kid": 0.5, "kid_std": 0.01}, untrained={"kid": 2.0}, real_halves={"kid": 0.0}, printed="FID 53.70",
+    )  # fmt: skip
+    other = Ranked(**{**row.__dict__, "name": "a|b", "trained": {"kid": 0.25, "fd": 90.0}, "printed": ""})
+    protocol = {"extractor": "e", "samples": 20, "split": "train", "seed": 0}
+    text = markdown(Ranking([row, other], protocol, "mitlgan sweep", "mitlgan"))
+    first, second = [line for line in text.splitlines() if line.startswith(("| 1", "| 2"))]
+    assert "a/b" in first
+    assert "88%" in first
+    assert "| 2 | akel-01 | minimax | mlp / mlp | 3,000 x 32 |" in second
+    assert "| 0.500 +- 0.010 | 2.000 | 0.000 | 75% | FID 53.70 |" in second
+    assert CAVEAT in text

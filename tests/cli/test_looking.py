@@ -1,0 +1,103 @@
+"""The commands that look at what is there: recipes, runs, describe, doctor, bench."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+from commands import Command, start
+
+from mitlgan import recipe, runs
+from mitlgan.recipe import load, plain
+from mitlgan.runs import Run
+
+
+def test_recipes_are_listed_read_copied_and_checked(command: Command, folder: Path) -> None:
+    listed = command("recipes", "ls", "--json").json["recipes"]
+    assert set(listed) == set(recipe.names())
+    assert all(listed.values())  # each says in its first line what it is
+    text = command("recipes", "cat", "demo/compose").out
+    assert text.rstrip("\n") == recipe.find("demo/compose").read_text().rstrip("\n")
+    done = command("recipes", "cp", "demo/compose", "mine.toml", "--json")
+    assert done.json == {"file": "mine.toml"}
+    assert load("mine.toml") == load("demo/compose")
+    refused = command("recipes", "cp", "demo/compose", "mine.toml")
+    assert (refused.code, refused.err) == (2, "mine.toml: exists already; choose another name\n")
+    command("recipes", "cp", "demo/compose", ".")
+    assert Path("compose.toml").is_file()
+    done = command("recipes", "validate", "mine.toml", "--set", "training.kimg=3", "--json")
+    assert done.json["valid"] is True
+    assert done.json["recipe"]["training"]["kimg"] == 3
+    Path("mine.toml").write_text(Path("mine.toml").read_text().replace("kimg = ", "kimgs = ", 1))
+    refused = command("recipes", "validate", "mine.toml")
+    assert refused.code == 2
+    assert refused.err.startswith("mine.toml:")
+
+
+def test_a_recipe_cannot_be_copied_where_nothing_can_be_written(command: Command, folder: Path) -> None:
+    Path("file").write_text("")
+    done = command("recipes", "cp", "demo/compose", "file/mine.toml")
+    assert (done.code, done.err.count("\n")) == (5, 1)
+
+
+def test_runs_are_listed_newest_last_and_removed(command: Command, folder: Path, packs: dict[str, Path]) -> None:
+    assert command("runs", "ls").out == "no runs under runs\n"
+    assert command("runs", "ls", "--json").json == {"runs": []}
+    run = runs.create(Path("runs"), "pretrain", "begun")
+    (run.path / "recipe.toml").write_text("")
+    (row,) = command("runs", "ls", "--json").json["runs"]
+    assert row == {"run": str(run.path), "state": "empty", "kimg": 0.0, "artifact": None}
+    (run.path / "status.json").write_text("{broken")
+    assert command("runs", "ls").code == 0
+    assert command("runs", "rm", run.path).out == f"{run.path}: removed\n"
+    assert not run.path.exists()
+
+
+def test_describe_takes_a_recipe_an_artifact_and_a_run(command: Command, folder: Path, composed: Run) -> None:
+    by_recipe = command("describe", "demo/compose", "--json").json
+    assert {"fusion", "translator"} <= set(by_recipe["networks"])
+    by_run, by_file = (command("describe", path, "--json").json for path in (composed.path, composed.artifact))
+    assert by_run["total"] == by_file["total"]
+    text = command("describe", composed.path).out
+    assert f"{by_run['total']['trainable']:,}" in text
+    assert "total" in text
+
+
+def test_doctor_measures_and_downloads_nothing(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
+    monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: pytest.fail("a download"))
+    found = command("doctor", "--json").json
+    assert found["sgemm GFLOP/s"] > 0
+    assert found["threads"] >= 1
+    assert found["efficientnet-lite0"] == "found"
+    assert found["inception"].startswith("absent; ")
+    assert "sgemm GFLOP/s" in command("doctor").out
+
+
+@pytest.mark.slow
+def test_bench_measures_both_sides(command: Command) -> None:
+    found = command("bench", "--quick", "--json").json
+    assert found["loading"]["ratio"] == pytest.approx(found["loading"]["packed_images_per_s"] / found["loading"]["folder_images_per_s"])
+    assert found["critic_update"]["ratio"] == pytest.approx(found["critic_update"]["ours_ms"] / found["critic_update"]["plain_ms"])
+    assert 0 < found["loop"]["overhead_fraction"] < 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_quick_demo_ends_with_a_report(folder: Path) -> None:
+    process = start("demo", "--quick", "--json")
+    out, err = process.communicate(timeout=800)
+    assert process.returncode == 0, err
+    assert len(out.splitlines()) == 1
+    result = json.loads(out)
+    assert (folder / result["report"]).is_file()
+    assert {path.name for path in folder.iterdir()} == {"mitlgan-demo"}
+    assert result["protocol"]["samples"] == 256
+
+
+def test_a_recipe_that_a_run_wrote_is_one_that_it_takes(command: Command, folder: Path, pretrained: dict[str, Run]) -> None:
+    done = command("recipes", "validate", pretrained["fg"].recipe, "--json")
+    assert done.json["recipe"] == plain(load(pretrained["fg"].recipe))
+    assert done.json["recipe"]["size_px"] == tiny.SIZE_PX

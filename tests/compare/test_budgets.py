@@ -1,0 +1,130 @@
+"""Equal budgets: the counts of multiply-accumulates, and the lengths that follow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from mitlgan import networks, objectives
+from mitlgan.compare.arms import baseline_recipe
+from mitlgan.compare.budgets import NO_LIMIT_KIMG, points_of, scheduled, training_macs
+from mitlgan.compare.plan import Plan, parse_budgets, parse_trials, parse_triple
+from mitlgan.errors import UsageError
+from mitlgan.recipe import GeneratorRecipe, Recipe, load
+
+LAYERS = {name: GeneratorRecipe(latent_dim=128, widths=(128, 64, 32)) for name in ("fg", "bg")}
+
+
+class Flops(TorchDispatchMode):
+    """torch's formulas; its own counter follows modules by hooks, which a gradient within a loss does not allow."""
+
+    total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.total += formula(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def counted(recipe: Recipe) -> float:
+    """Tera multiply-accumulates per kimg, by torch's own counter on a real iteration."""
+    torch.manual_seed(0)
+    if recipe.composer is not None:
+        network: torch.nn.Module = networks.build_composer(
+            recipe.composer, {name: networks.build_generator(layer, recipe.size_px) for name, layer in LAYERS.items()}, recipe.size_px
+        )
+    else:
+        assert recipe.generator is not None
+        network = networks.build_generator(recipe.generator, recipe.size_px)
+    critic, objective = networks.build_critic(recipe.critic, recipe.size_px), objectives.build(recipe.objective)
+    batch, steps = 2, objective.critic_steps
+    real, z = torch.randn(batch, 3, recipe.size_px, recipe.size_px), torch.randn(batch, int(network.latent_dim))  # type: ignore[arg-type]
+    with Flops() as critic_counter:
+        with torch.no_grad():
+            fake = network(z)
+        objective.critic_loss(critic, real, fake, torch.Generator())[0].backward()  # type: ignore[no-untyped-call]
+    with Flops() as generator_counter:
+        objective.generator_loss(critic, network(z), real)[0].backward()  # type: ignore[no-untyped-call]
+    flops = critic_counter.total + generator_counter.total / steps
+    return flops / 2 / batch * 1000 / 1e12
+
+
+@pytest.mark.parametrize("name", ["demo/wgan", "demo/compose"])
+def test_training_is_counted_as_torch_counts_it(name: str) -> None:
+    recipe = load(name)
+    layers = LAYERS if recipe.composer is not None else {}
+    assert training_macs(recipe, layers) == pytest.approx(counted(recipe), rel=0.15)
+
+
+def test_points_are_the_budgets_and_early_ones() -> None:
+    assert points_of([4, 8, 20]) == (1, 2, 4, 8, 20)
+
+
+@pytest.mark.parametrize("equal", ["kimg", "macs"])
+def test_lengths_in_images(equal: str) -> None:
+    recipe = scheduled(load("demo/wgan"), [4, 8], equal, per_kimg=0.5)
+    factor = 2 if equal == "macs" else 1
+    assert recipe.training.keep_kimg == tuple(factor * place for place in (1, 2, 4, 8))
+    assert recipe.training.kimg == 8 * factor
+    assert recipe.training.limit_s is None
+
+
+def test_lengths_in_seconds() -> None:
+    recipe = scheduled(load("demo/wgan"), [40], "seconds", per_kimg=0.5)
+    assert recipe.training.keep_s == (10, 20, 40)
+    assert (recipe.training.limit_s, recipe.training.kimg) == (40, NO_LIMIT_KIMG)
+
+
+def test_pretraining_that_is_counted_makes_an_arm_longer_and_keeps_both_places() -> None:
+    recipe = scheduled(load("demo/wgan"), [4, 8], "kimg", per_kimg=0.5, extra=80)
+    assert recipe.training.keep_kimg == (1, 2, 4, 8, 84, 88)
+
+
+def test_equal_work_gives_the_cheaper_arm_more_images() -> None:
+    recipe = load("demo/compose")
+    from mitlgan.artifact import Card, LayerCard
+
+    layers = {name: LayerCard(role=name, generator=layer, sha256_before="", sha256_after="") for name, layer in LAYERS.items()}  # type: ignore[arg-type]
+    card = Card(kind="composer", role="scene", size_px=32, latent_dims={"all": 1}, layers=layers, kimg=24)
+    wgan = baseline_recipe(recipe, card, equal="macs")
+    assert wgan.training.kimg == pytest.approx(24 * training_macs(recipe, LAYERS) / training_macs(wgan, {}), rel=1e-3)
+    assert wgan.training.kimg > 24
+
+
+@pytest.mark.parametrize("text", ["5,x", "5,,a"])
+def test_budgets_that_are_no_numbers_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--budgets"):
+        parse_budgets(text)
+
+
+@pytest.mark.parametrize("budgets", [(5.0, 5.0), (10.0, 5.0), (0.0,), (-1.0, 2.0), (float("nan"),), (float("inf"),)])
+def test_budgets_must_grow(budgets: tuple[float, ...]) -> None:
+    with pytest.raises(UsageError, match="--budgets"):
+        Plan(budgets=budgets)
+
+
+def test_arms_that_are_compared_by_the_clock_do_not_share_it() -> None:
+    with pytest.raises(UsageError, match="--jobs"):
+        Plan(equal="seconds", jobs=2)
+
+
+@pytest.mark.parametrize("text", ["pets", "pets=a,b", "pets=a,b,", "=a,b,c", "pets=a,b,c,d"])
+def test_triples_of_another_form_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--triple"):
+        parse_triple(text)
+
+
+def test_triples_and_trials() -> None:
+    triple = parse_triple("pets=cats/, rooms/,both/")
+    assert (triple.name, triple.fg, triple.bg, triple.scene) == ("pets", "cats/", "rooms/", "both/")
+    with pytest.raises(UsageError, match="--triple"):
+        Plan(triples=(triple, triple))
+    assert parse_trials(("wgan=3", "composed=1")) == {"wgan": 3, "composed": 1}
+    with pytest.raises(UsageError, match="--trials"):
+        parse_trials(("wgan=0",))

@@ -1,0 +1,189 @@
+"""The whole protocol on a dozen pictures: several arms, seeds and budgets, resumed, in domains, with pretraining counted, by seconds and by work."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny
+
+from mitlgan import artifact, runs
+from mitlgan.compare import Plan, Result, Triple, compare
+from mitlgan.compare.arms import layer_files
+from mitlgan.errors import Stopped, UsageError
+from mitlgan.recipe import dump
+from mitlgan.runs import Run
+from mitlgan.sample import load
+from mitlgan.stages import Environment
+from mitlgan.train import Loop
+
+PER_UPDATE = tiny.PER_UPDATE / 1000
+BUDGETS = (2 * PER_UPDATE, 4 * PER_UPDATE)
+ALL = ("wgan", "wgan-finetuned", "paste")
+
+
+@pytest.fixture
+def plan(tmp_path: Path, packs: dict[str, Path], pretrained: dict[str, Run]) -> Plan:
+    """Of two seeds and two budgets, on layers that were pretrained."""
+    file = tmp_path / "compose.toml"
+    file.write_text(dump(tiny.recipe("scene", packs["scene"], updates=1, compose=True)))
+    layers = tiny.layers(pretrained)
+    return Plan(recipe=str(file), fg=layers["fg"], bg=layers["bg"], baselines=ALL, budgets=BUDGETS, seeds=2, trials={"wgan": 3})
+
+
+def standings(result: Result, name: str) -> list[dict[str, object]]:
+    return [dict(row) for arm in result.comparison.arms if arm.name == name for row in arm.standings]
+
+
+def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Loop) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(Loop, "step", refuse)
+
+
+def test_arms_seeds_and_budgets(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = compare(plan, environment)
+    arms = {arm.name: arm for arm in result.comparison.arms}
+    assert list(arms) == ["composed", *ALL]
+    for name in ("composed", "wgan", "wgan-finetuned"):
+        assert [row["budget"] for row in arms[name].standings] == list(BUDGETS)
+        assert arms[name].seeds == [5, 6]
+        assert {"fd_std", "kid_std", "precision_std"} <= arms[name].metrics.keys()
+        assert [round(row["kimg"], 3) for row in arms[name].evaluations] == [0.008, 0.016, 0.032]
+        for row in arms[name].standings:
+            assert max(row["chosen_kimg"]) <= row["budget"] + PER_UPDATE
+    assert (arms["wgan"].recipes_tried, arms["composed"].recipes_tried) == (3, 1)
+    assert arms["paste"].seeds == ()
+    assert arms["paste"].cost.kimg(total=False) == 0
+    assert arms["wgan-finetuned"].cost.kimg(total=True) > arms["wgan-finetuned"].cost.kimg(total=False)
+    assert {"composed", "paste"} == {arm.name for arm in arms.values() if arm.separation}
+    trained = [artifact.read_card(run.artifact) for run in runs.find(environment.root / "arms") if run.artifact]
+    assert sorted((card.kind, card.recipe["name"], card.recipe["seed"]) for card in trained) == sorted(
+        [("composer", "tiny-composed", seed) for seed in (5, 6)] + [("generator", name, seed) for name in ALL[:2] for seed in (5, 6)]
+    )
+    assert {card.kimg for card in trained} == {BUDGETS[-1]}
+    forms_are_whole(result)
+    forbid_training(monkeypatch)
+    again = compare(plan, environment)
+    assert again.run != result.run
+    assert again.summary()["arms"] == result.summary()["arms"]
+
+
+def forms_are_whole(result: Result) -> None:
+    html, markdown, tex = (path.read_text() for path in (result.paths.html, result.paths.md, result.paths.tex))
+    for heading in ("At each budget", "Do the layers stay apart?"):
+        assert heading in html
+        assert heading in markdown
+    assert "Own pictures, or learned by heart?" in html
+    assert "3 recipes tried" in html
+    assert r"\begin{tabular}{lrr}" in tex
+    table = list(csv.DictReader(io.StringIO(result.paths.csv.read_text())))
+    assert [row["budget"] for row in table if row["arm"] == "WGAN"] == ["0.016", "0.032"]
+    assert float(table[0]["fd"]) == standings(result, "composed")[0]["fd"]
+    data = json.loads(result.paths.json.read_text())
+    assert data["budget_unit"] == "kimg"
+    assert json.loads((result.run / "plan.json").read_text())["budgets"] == list(BUDGETS)
+
+
+def test_a_second_call_goes_on_where_the_first_was_stopped(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = compare(plan, environment)
+    elsewhere = tiny.environment(environment.root.parent / "again")
+    trained: list[str] = []
+    step = Loop.step
+
+    def counted(self: Loop) -> object:
+        trained.append(str(self.run_directory.path))
+        return step(self)
+
+    monkeypatch.setattr(Loop, "step", counted)
+    with monkeypatch.context() as patch:
+        tiny.before_step(patch, tiny.send(signal.SIGTERM), at=2)
+        with pytest.raises(Stopped):
+            compare(plan, elsewhere)
+    stopped_at = len(trained)
+    assert 0 < stopped_at < 24
+    assert [json.loads(path.read_text())["state"] for path in elsewhere.root.glob("compare/*/status.json")] == ["running"]
+    result = compare(plan, elsewhere)
+    assert len(trained) == 6 * 4  # six trainings of four updates, none of them twice
+    assert len(list(elsewhere.root.glob("compare/*"))) == 1
+    assert [arm.metrics for arm in result.comparison.arms] == [arm.metrics for arm in whole.comparison.arms]
+
+
+@pytest.mark.slow
+def test_arms_side_by_side_are_the_same_runs(plan: Plan, environment: Environment) -> None:
+    beside = tiny.environment(environment.root.parent / "beside")
+    one, two = compare(plan, environment), compare(replace(plan, jobs=2), beside)
+    assert [arm.metrics for arm in one.comparison.arms] == [arm.metrics for arm in two.comparison.arms]
+
+
+def test_domains_by_arms(plan: Plan, pretrained: dict[str, Run], packs: dict[str, Path], environment: Environment) -> None:
+    layers = tiny.layers(pretrained)
+    triples = tuple(Triple(name, str(layers["fg"]), str(layers["bg"]), str(packs[role])) for name, role in (("rooms", "scene"), ("fields", "bg")))
+    result = compare(replace(plan, fg=None, bg=None, triples=triples, baselines=("wgan",), seeds=1, budgets=(PER_UPDATE,)), environment)
+    assert [comparison.domains[0].name for comparison in (result.comparison, *result.others)] == ["rooms", "fields"]
+    html = result.html.read_text()
+    assert html.count("<h1") == 1
+    assert "in 2 domains" in html
+    identifiers = [part.split('"')[0] for part in html.split(' id="')[1:]]
+    assert len(identifiers) == len(set(identifiers))
+    assert {row["domain"] for row in csv.DictReader(io.StringIO(result.paths.csv.read_text()))} == {"rooms", "fields"}
+    assert len(result.summary()["domains"]) == 2
+
+
+def test_pretraining_counted_in(plan: Plan, environment: Environment) -> None:
+    result = compare(replace(plan, baselines=("wgan",), seeds=1, budgets=(PER_UPDATE,), count_pretraining=True), environment)
+    assert [arm.name for arm in result.comparison.arms] == ["composed", "wgan", "wgan+pretraining"]
+    wgan = artifact.read_card(next(run.artifact for run in runs.find(environment.root / "arms", "pretrain") if run.artifact))
+    assert wgan.kimg == pytest.approx(PER_UPDATE + 2 * 3 * PER_UPDATE)  # both layers had three updates
+    assert max(standings(result, "wgan")[0]["chosen_kimg"]) <= 2 * PER_UPDATE  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("equal", ["seconds", "macs"])
+def test_other_budgets(plan: Plan, environment: Environment, equal: str) -> None:
+    budget = 0.3 if equal == "seconds" else 2e-5
+    result = compare(replace(plan, baselines=("wgan",), seeds=1, budgets=(budget,), equal=equal), environment)
+    composed, wgan = result.comparison.arms
+    if equal == "macs":
+        assert composed.cost.macs(total=False) == pytest.approx(wgan.cost.macs(total=False), rel=0.4)
+        assert composed.cost.kimg(total=False) < wgan.cost.kimg(total=False)
+    else:
+        assert 0.3 <= composed.cost.seconds(total=False) < 1.5
+        assert 0.3 <= wgan.cost.seconds(total=False) < 1.5
+    assert result.comparison.budget_unit == {"seconds": "seconds", "macs": "tera-MACs"}[equal]
+
+
+def test_layers_of_a_composition_are_the_artifacts_they_came_from(composed: Run, pretrained: dict[str, Run]) -> None:
+    assert composed.artifact is not None
+    files = layer_files(composed.artifact)
+    for name, run in pretrained.items():
+        assert run.artifact is not None
+        assert artifact.tensors_hash(files[name]) == artifact.tensors_hash(run.artifact)
+        assert (load(files[name]).sample([3]) == load(run.artifact).sample([3])).all()
+        assert artifact.read_card(files[name]).kimg == artifact.read_card(run.artifact).kimg
+
+
+def test_each_seed_can_have_its_own_layers(plan: Plan, environment: Environment) -> None:
+    compare(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True), environment)
+    made = [artifact.read_card(run.artifact) for run in runs.find(environment.root / "arms", "pretrain") if run.artifact]
+    assert sorted((card.role, card.recipe["seed"]) for card in made) == [("bg", 5), ("bg", 6), ("fg", 5), ("fg", 6)]
+    composers = [artifact.read_card(run.artifact) for run in runs.find(environment.root / "arms", "compose") if run.artifact]
+    assert len({card.layers["fg"].sha256_before for card in composers}) == 2
+
+
+def test_contradictions_are_told_before_any_training(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid_training(monkeypatch)
+    triple = Triple("a", "demo", "demo", "demo")
+    for wrong, message in (
+        (replace(plan, baselines=("dcgan",)), "--baseline: 'dcgan' is not one of"),
+        (replace(plan, baseline_run=Path("x")), "--baseline-run: here every arm is trained anew"),
+        (replace(plan, triples=(triple,), data="demo"), "--triple: trains its own"),
+        (replace(plan, baselines=("demo/wgan",)), "--baseline demo/wgan: trains scene images of 32 px"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            compare(wrong, environment)

@@ -24,7 +24,7 @@ from mitlgan.jobs import Job, run_side_by_side
 from mitlgan.metrics.features import Extractor
 from mitlgan.progress import Reporter
 from mitlgan.randomness import derived_seed
-from mitlgan.recipe import Recipe, changed, load
+from mitlgan.recipe import Recipe, changed, load, names
 from mitlgan.report.ranking import Ranked, Ranking, RankingPaths, write_ranking
 from mitlgan.report.record import leave
 from mitlgan.runs import Run
@@ -46,7 +46,7 @@ class Plan:
     """What is swept.
 
     Attributes:
-        recipes: Names or files.
+        recipes: Names or files; a pattern takes all shipped ones that match, such as `classic/akel-*`.
         data: `SOURCE` for all, or `PATTERN=SOURCE` for recipes whose name matches; the first that matches counts.
         scale: `FACTOR` of the recipes' length, likewise.
         vary: `a.b=v1,v2`: each recipe with each value, every combination of several.
@@ -117,7 +117,7 @@ def planned(plan: Plan) -> list[Recipe]:
     if not plan.recipes:
         raise UsageError("RECIPES: none given; name some, such as classic/akel-01")
     found: list[Recipe] = []
-    for name in plan.recipes:
+    for name in _expanded(plan.recipes):
         for suffix, settings in _variations(plan.vary):
             recipe = load(name, [*plan.settings, *settings])
             if recipe.generator is None:
@@ -128,8 +128,8 @@ def planned(plan: Plan) -> list[Recipe]:
             scale = _for(plan.scale, recipe.name, "--scale")
             recipe = scaled(recipe, _factor(scale)) if scale is not None else recipe
             found.append(changed(recipe, name=f"{recipe.name}{suffix}"[:64]))
-    names = [recipe.name for recipe in found]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    given = [recipe.name for recipe in found]
+    twice = next((name for name in given if given.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"RECIPES: two are named {twice}; give each a name of its own")
     return found
@@ -199,6 +199,14 @@ def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: 
 def _collapse(status: Mapping[str, Any]) -> str:
     at = status.get("collapsed_at_kimg")
     return "" if at is None else f"collapsed at {float(at):.1f} kimg"
+
+
+def _expanded(recipes: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for name in recipes:
+        matching = [known for known in names() if fnmatch.fnmatchcase(known, name)] if "*" in name or "?" in name else []
+        found += matching or [name]
+    return found
 
 
 def _variations(vary: Sequence[str]) -> list[tuple[str, list[str]]]:

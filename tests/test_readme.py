@@ -19,8 +19,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHORT = ["--set", "training.kimg=0.05", "--set", "training.batch=8", "--set", "evaluation.samples=48", "--threads", "1"]
 # Run by `.ci/run` as they stand; the demo's other forms have tests of their own.
 BY_CI = {"mitlgan demo", "mitlgan demo --quick", "mitlgan demo --from pretrained"}
-# Minutes of measuring; has a test of its own.
-ELSEWHERE = {"mitlgan bench"}
+# Minutes of measuring, hours of training; they have tests of their own.
+ELSEWHERE = {"mitlgan bench", "mitlgan sweep 'classic/akel-*' --data DIR --scale 0.1"}
 
 
 def commands() -> list[str]:
@@ -60,7 +60,7 @@ def test_every_command_of_the_readme_works(folder: Path, monkeypatch: pytest.Mon
             line = line.replace("RUN", str(max((folder / "runs" / "pretrain").iterdir())))
         if " ARTIFACT" in line:
             line = line.replace("ARTIFACT", str(max((folder / "runs" / "compose").iterdir())))
-        if line.split()[1] in ("pretrain", "compose"):
+        if line.split()[1] in ("pretrain", "compose", "train"):
             line += " " + shlex.join(SHORT)
         if line.split()[1] == "evaluate":
             line += " --threads 1"

@@ -26,6 +26,12 @@ def test_data_and_scale_by_pattern(tmp_path: Path) -> None:
     assert [updates_of(recipe) for recipe in recipes] == [3000, 600, 3000]
 
 
+def test_a_pattern_takes_the_shipped_recipes() -> None:
+    assert [recipe.name for recipe in planned(Plan(["classic/akel-0[12]*", "classic/bielko-*"]))] == [
+        "akel-01", "akel-02", "bielko-128", "bielko-32", "bielko-64",
+    ]  # fmt: skip
+
+
 def test_scaling_keeps_the_number_of_grids() -> None:
     recipe = scaled(load("classic/akel-04"), 0.1)
     assert updates_of(recipe) == 400

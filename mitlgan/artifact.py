@@ -113,9 +113,7 @@ def network_from(card: Card, source: str) -> nn.Module:
         raise ArtifactError(f"{source}: its card is that of a {card.kind} without its architecture")
     same_latents = list(latent_dims(network, card.role).items()) == list(card.latent_dims.items())  # in the same order
     if not same_latents or network.image_channels != card.image_channels:
-        raise ArtifactError(
-            f"{source}: its card says latent_dims {card.latent_dims} and {card.image_channels} image channels; its network has others"
-        )
+        raise ArtifactError(f"{source}: its card says latent_dims {card.latent_dims} and {card.image_channels} image channels; its network has others")
     return network
 
 

@@ -109,9 +109,7 @@ def comparison(**changes: object) -> Comparison:
         protocol={"extractor": EXTRACTOR, "samples": 1500, "split": "test", "seed": 0},
         environment={"torch": "2.9.0", "threads": 2},
         real=pixels(25, seed=7),
-        domains=[
-            Domain("demo", [Picture("Foregrounds", pixels(25, 4)), Picture("Backgrounds", pixels(25)), Picture("Scenes", pixels(25))])
-        ],
+        domains=[Domain("demo", [Picture("Foregrounds", pixels(25, 4)), Picture("Backgrounds", pixels(25)), Picture("Scenes", pixels(25))])],
         shipped=[Picture("Shipped composer", pixels(25, seed=8))],
         commands=["mitlgan demo --seed 0"],
         made_by="mitlgan 0.1.0",

@@ -90,9 +90,7 @@ class Packed:
         for line in _source_lines(self.path.with_suffix(".json")):
             yield json.loads(line)
 
-    def batch(
-        self, indices: Sequence[int] | NDArray[np.int64], channels: int = 3, backdrop: tuple[int, int, int] = (255, 255, 255)
-    ) -> torch.Tensor:
+    def batch(self, indices: Sequence[int] | NDArray[np.int64], channels: int = 3, backdrop: tuple[int, int, int] = (255, 255, 255)) -> torch.Tensor:
         """Copy pictures out of the pack.
 
         Args:

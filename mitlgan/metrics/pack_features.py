@@ -28,9 +28,7 @@ _FORM = 1
 _CHUNK = 256
 
 
-def pack_features(
-    pack: Packed, network: Extractor, *, count: int, seed: int = 0, progress: Callable[[int], None] | None = None
-) -> NDArray[np.float32]:
+def pack_features(pack: Packed, network: Extractor, *, count: int, seed: int = 0, progress: Callable[[int], None] | None = None) -> NDArray[np.float32]:
     """Features of a pack's pictures; objects with alpha are laid on `BACKDROP`, mattes dropped.
 
     Args:

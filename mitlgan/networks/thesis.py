@@ -26,9 +26,7 @@ def check_generator(recipe: GeneratorRecipe, size_px: int) -> None:
     doublings = (size_px // BASE_PX).bit_length() - 1
     if size_px < 2 * BASE_PX or BASE_PX * 2**doublings != size_px:
         nearest = BASE_PX * 2 ** max(1, doublings)
-        raise UsageError(
-            f"size_px: the generator doubles from 4 px, so it cannot reach {size_px}; choose a power of two, such as {nearest}"
-        )
+        raise UsageError(f"size_px: the generator doubles from 4 px, so it cannot reach {size_px}; choose a power of two, such as {nearest}")
     if len(recipe.widths) != doublings:
         raise UsageError(
             f"generator.widths: {len(recipe.widths)} widths make {BASE_PX * 2 ** len(recipe.widths)} px, not size_px = {size_px}; "

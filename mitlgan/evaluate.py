@@ -35,6 +35,9 @@ _KID_SUBSETS = 100
 _KID_SUBSET_SIZE = 1000
 _NEIGHBOURS = 5
 
+COLLAPSED_DIVERSITY = 0.25
+"""Samples nearer to each other, in features, than this share of real pictures' mean distance are nearly alike: mode collapse."""
+
 HEADLINES = {key: key for key in ("precision", "recall", "density", "coverage", "diversity")} | {
     "fd_infinity": "frechet_infinity",
     "inception_score": "inception_score",

@@ -13,7 +13,7 @@ from mitlgan import artifact, runs
 from mitlgan.artifact import Card, LayerCard
 from mitlgan.data.prepare import open_data, resolved_split
 from mitlgan.errors import ArtifactError
-from mitlgan.evaluate import Protocol, evaluate, headline, open_extractor
+from mitlgan.evaluate import COLLAPSED_DIVERSITY, Protocol, evaluate, headline, open_extractor
 from mitlgan.files import make_folder, write_atomically
 from mitlgan.metrics.features import Extractor
 from mitlgan.networks import Composer
@@ -83,6 +83,8 @@ class Keeper:
         writer.write({"iteration": card.iterations, "kimg": card.kimg, "seconds": card.seconds, **numbers})
         writer.close()
         self.reporter.say(f"{card.kimg:.1f} kimg: FD {numbers['fd']:.1f}, KID {numbers['kid']:.3f}, diversity {numbers['diversity']:.2f} of the real")
+        if numbers["diversity"] < COLLAPSED_DIVERSITY and card.iterations:
+            self.reporter.say(f"warning: at {card.kimg:.1f} kimg the samples are nearly alike to the extractor")
         self._choose()
 
     def _choose(self) -> None:

@@ -118,8 +118,11 @@ class WganGp:
         score_real, score_fake = critic(torch.cat([real, fake])).float().chunk(2)
         wasserstein = score_real.mean() - score_fake.mean()
         penalty = gradient_penalty(critic, real, fake, rng)
-        stats = {"score_real": score_real.mean(), "score_fake": score_fake.mean(), "wasserstein": wasserstein, "penalty": penalty}
-        return self.penalty_weight * penalty - wasserstein, {name: value.detach() for name, value in stats.items()}
+        return self.penalty_weight * penalty - wasserstein, {
+            **_stats(score_real, score_fake),
+            **_passed(score_real, score_fake),
+            "penalty": penalty.detach(),
+        }
 
     def generator_loss(self, critic: nn.Module, fake: Tensor, real: Tensor) -> tuple[Tensor, Stats]:
         """-E[D(fake)]; see `Objective`."""
@@ -153,7 +156,7 @@ class WganClip:
         """E[D(fake)] - E[D(real)], real and fake in batches of their own; see `Objective`."""
         score_real, score_fake = _scores(critic, real, fake)
         wasserstein = score_real.mean() - score_fake.mean()
-        return -wasserstein, _stats(score_real, score_fake)
+        return -wasserstein, {**_stats(score_real, score_fake), **_passed(score_real, score_fake)}
 
     def generator_loss(self, critic: nn.Module, fake: Tensor, real: Tensor) -> tuple[Tensor, Stats]:
         """-E[D(fake)]; see `Objective`."""
@@ -276,6 +279,11 @@ def _scores(critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tens
 def _stats(score_real: Tensor, score_fake: Tensor) -> Stats:
     mean_real, mean_fake = score_real.detach().mean(), score_fake.detach().mean()
     return {"score_real": mean_real, "score_fake": mean_fake, "wasserstein": mean_real - mean_fake}
+
+
+def _passed(score_real: Tensor, score_fake: Tensor) -> Stats:
+    """Share of fakes that score above the median real image: Wasserstein scores have no level of their own."""
+    return {"fakes_passed": (score_fake.detach() > score_real.detach().median()).float().mean()}
 
 
 OBJECTIVES: dict[str, Callable[[Any], Objective]] = {"wgan_gp": WganGp, "wgan_clip": WganClip, "minimax": Minimax, "lsgan": Lsgan}

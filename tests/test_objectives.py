@@ -119,7 +119,8 @@ def test_critic_loss_is_equation_3(wgan_gp: objectives.Objective) -> None:
     loss, stats = wgan_gp.critic_loss(critic, real, fake, rng(4))
     penalty = gradient_penalty(critic, real, fake, rng(4))
     torch.testing.assert_close(loss, critic(fake).mean() - critic(real).mean() + 7 * penalty)
-    assert set(stats) == {"score_real", "score_fake", "wasserstein", "penalty"}
+    assert set(stats) == {"score_real", "score_fake", "wasserstein", "penalty", "fakes_passed"}
+    torch.testing.assert_close(stats["fakes_passed"], (critic(fake) > critic(real).median()).float().mean())
     torch.testing.assert_close(stats["score_real"], critic(real).mean().detach())
     torch.testing.assert_close(stats["score_fake"], critic(fake).mean().detach())
     torch.testing.assert_close(stats["wasserstein"], stats["score_real"] - stats["score_fake"])

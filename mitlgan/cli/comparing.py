@@ -23,16 +23,6 @@ class Equal(StrEnum):
     macs = "macs"
 
 
-class Form(StrEnum):
-    """What a comparison prints."""
-
-    html = "html"
-    md = "md"
-    json = "json"
-    csv = "csv"
-    tex = "tex"
-
-
 def compare(
     baseline: Annotated[
         list[str] | None,
@@ -69,7 +59,7 @@ def compare(
     extractor: options.Extractor = None,
     weights: options.Weights = None,
     samples: options.Samples = None,
-    form: Annotated[Form, typer.Option("--format", help="What is printed: the report's place, or its numbers.")] = Form.html,
+    form: Annotated[options.Form, typer.Option("--format", help="What is printed: the report's place, or its numbers.")] = options.Form.html,
     out: options.Out = RUNS,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -102,7 +92,9 @@ def compare(
     )
     with options.environment(device, "compare", out, threads) as environment:
         result = comparing.compare(plan, environment)
-    text = f"{result.verdict}\n{result.html}" if form is Form.html else getattr(result.paths, form.value).read_text(encoding="utf-8").rstrip("\n")
+    text = (
+        f"{result.verdict}\n{result.html}" if form is options.Form.html else getattr(result.paths, form.value).read_text(encoding="utf-8").rstrip("\n")
+    )
     finish(as_json, result.summary(), text)
 
 

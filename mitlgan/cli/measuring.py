@@ -1,4 +1,4 @@
-"""evaluate: figures of an artifact, each with the protocol it takes to compare it."""
+"""evaluate, report: figures of an artifact, each with the protocol it takes to compare it, and the report of a run."""
 
 from __future__ import annotations
 
@@ -78,6 +78,26 @@ def evaluate(
     finish(as_json, measured, "\n".join(_lines(measured)))
 
 
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, finished or not, or a comparison's.")],
+    form: Annotated[options.Form, typer.Option("--format", help="What is printed: the report's place, or its numbers.")] = options.Form.html,
+    as_json: options.Json = False,
+) -> None:
+    """Write the report of one run into its directory: curves, pictures, what its own numbers say (collapse, best step)."""
+    from mitlgan.report.page import report_paths
+
+    findings: list[str] = []
+    if (run / "report.html").is_file() and not (run / "recipe.toml").is_file():  # a comparison has written its own
+        paths = report_paths(run)
+    else:
+        from mitlgan.single import report as reported
+
+        paths, findings = reported(run)
+    place: Path = getattr(paths, form.value)
+    text = "\n".join([*findings, str(place)]) if form is options.Form.html else place.read_text(encoding="utf-8").rstrip("\n")
+    finish(as_json, {"report": str(paths.html), "findings": findings}, text)
+
+
 def _separated(loaded: Artifact, real: Packed, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
     from mitlgan.files import disk_errors, write_atomically
     from mitlgan.sample import grid_png
@@ -110,4 +130,4 @@ def _lines(measured: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"evaluate": evaluate}
+COMMANDS: dict[str, Callable[..., None]] = {"evaluate": evaluate, "report": report}

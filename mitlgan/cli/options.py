@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +32,16 @@ Extractor = Annotated[
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="The extractor's weights, if they are not where it looks.")]
 Samples = Annotated[int | None, typer.Option("-n", "--samples", metavar="N", help="Images evaluated. Default: the recipe's.", min=2)]
+
+
+class Form(StrEnum):
+    """What a report's command prints."""
+
+    html = "html"
+    md = "md"
+    json = "json"
+    csv = "csv"
+    tex = "tex"
 
 
 class Group(TyperGroup):

@@ -49,6 +49,19 @@ CURVES = (
 )
 
 
+INDICATORS = (
+    ("probability_real", "D(x)", "Mean probability that the critic gives real pictures; 0.5 is a draw."),
+    ("probability_fake", "D(G(z))", "The same of generated pictures."),
+    ("score_real", "Scores of real pictures", "Their level is arbitrary."),
+    ("score_fake", "Scores of generated pictures", "Against those of real ones they tell how far apart the two are."),
+    ("fakes_passed", "Fakes that pass as real", "Share per batch; 0.5 is the best there is."),
+    ("penalty", "Gradient penalty", "Unweighted; near 0 where the critic keeps its constraint."),
+    ("critic_grad_norm", "Critic's gradient norm", "Spikes are steps too large."),
+    ("generator_grad_norm", "Generator's gradient norm", "Near 0 it learns nothing."),
+    ("diversity", "Spread of a batch", "Of generated pixels over real ones; near 0 all samples are alike."),
+)
+"""More of a training, for a report on one run: key, title, how to read it."""
+
 AXES = (("kimg", "kimg"), ("seconds", "seconds"), ("macs", "tera-MACs"))
 """Key of a row and its unit: what arms may be compared along."""
 
@@ -71,7 +84,7 @@ def curves(arms: Sequence[Arm], distance: str, prefix: str = "") -> list[Curve]:
         shifted = [[{**row, "kimg": row["kimg"] + start} for row in rows] for rows, start in zip(evaluations, before, strict=True)]
         title = f"{distance}, pretraining counted in"
         drawn.append(_draw(f"{prefix}d-in", arms, shifted, "fd", title, "The same, with what the layers' own training took.", ("kimg", "kimg")))
-    for index, (key, title, hint) in enumerate(CURVES):
+    for index, (key, title, hint) in enumerate(CURVES if len(arms) > 1 else CURVES + INDICATORS):
         drawn.append(_draw(f"{prefix}c{index}", arms, [arm.stats for arm in arms], key, title, hint))
     return [curve for curve in drawn if curve is not None]
 

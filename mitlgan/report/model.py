@@ -195,6 +195,7 @@ class Comparison:
         trust: Further sentences on how far to trust the numbers.
         budget_unit: Unit of the standings' budgets, e.g. "kimg"; empty where arms stand at one length only.
         ahead: Who is ahead when, one sentence each.
+        findings: What a training's own numbers say, for a report on one run.
         made_by: Program and version.
     """
 
@@ -214,6 +215,7 @@ class Comparison:
     made_by: str = "mitlgan"
     budget_unit: str = ""
     ahead: Sequence[str] = ()
+    findings: Sequence[str] = ()
 
 
 def _sum_known(values: Sequence[float | None]) -> float | None:

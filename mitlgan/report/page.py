@@ -77,12 +77,13 @@ class Overview:
     table: Table
 
 
-def write_report(out: Path, comparison: Comparison) -> Paths:
+def write_report(out: Path, comparison: Comparison, *, json_name: str = "metrics.json") -> Paths:
     """Render a comparison. No file but the package's own templates is read, and no network used.
 
     Args:
         out: Directory, made where absent; each of the files is replaced whole.
         comparison: What to show. Names in it may be hostile: they are escaped.
+        json_name: Name of the file with the numbers.
 
     Returns:
         The paths.
@@ -91,19 +92,20 @@ def write_report(out: Path, comparison: Comparison) -> Paths:
         ResourceError: The directory cannot be written.
         ValueError: Pixels of a wrong type or shape.
     """
-    return write_reports(out, [comparison])
+    return write_reports(out, [comparison], json_name=json_name)
 
 
-def write_reports(out: Path, comparisons: Sequence[Comparison]) -> Paths:
+def write_reports(out: Path, comparisons: Sequence[Comparison], *, json_name: str = "metrics.json") -> Paths:
     """Render the comparisons of one or several domains into one page, and likewise the other forms; see `write_report`.
 
     Args:
         out: Directory.
         comparisons: At least one.
+        json_name: See `write_report`.
     """
     first = summary(comparisons[0])
     data = first if len(comparisons) == 1 else {"schema_version": first["schema_version"], "domains": [summary(c) for c in comparisons]}
-    paths = Paths(*(out / name for name in ("report.html", "metrics.json", "report.md", "table.csv", "table.tex")))
+    paths = report_paths(out, json_name)
     texts = (
         _html(comparisons),
         json.dumps(data, indent=2, allow_nan=False) + "\n",
@@ -115,6 +117,16 @@ def write_reports(out: Path, comparisons: Sequence[Comparison]) -> Paths:
     for path, text in zip(paths, texts, strict=True):
         write_atomically(path, text)
     return paths
+
+
+def report_paths(out: Path, numbers: str = "metrics.json") -> Paths:
+    """Where a report's files lie in a directory.
+
+    Args:
+        out: The directory.
+        numbers: Name of the JSON file.
+    """
+    return Paths(*(out / name for name in ("report.html", numbers, "report.md", "table.csv", "table.tex")))
 
 
 def _html(comparisons: Sequence[Comparison]) -> str:

@@ -27,6 +27,7 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         "anchors": [{"name": a.name, "label": a.label, "meaning": a.meaning, "metrics": a.metrics} for a in comparison.anchors],
         "budget_unit": comparison.budget_unit,
         "ahead": comparison.ahead,
+        "findings": comparison.findings,
         "equal": comparison.equal,
         "unequal": comparison.unequal,
         "warnings": warnings(comparison),
@@ -98,6 +99,7 @@ def markdown(comparison: Comparison) -> str:
             lines += ["", f"## {heading}", "", *_lines_of(extra)]
     remembered = [f"{arm.label}: {arm.memorised}" for arm in comparison.arms if arm.memorised]
     sections: tuple[tuple[str, Sequence[str]], ...] = (
+        ("What its training says", comparison.findings),
         ("Who is ahead when", comparison.ahead),
         ("Own pictures, or learned by heart?", remembered),
         ("What was equal", comparison.equal),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mitlgan.report.diagnosis import diagnose
 from mitlgan.report.model import Anchor, Arm, Comparison, Verdict
 from mitlgan.report.wording import DASH, distance_name, duration, finite, number, roughly
 
@@ -145,6 +146,11 @@ def warnings(comparison: Comparison) -> list[str]:
         if collapsed is not None:
             place = f"iteration {collapsed.get('iteration', DASH)}, {number(collapsed.get('kimg'))} kimg"
             found.append(f"{arm.label} looks collapsed from {place}: its samples are nearly alike, so its distance says little.")
+        known = diagnose(arm.stats, arm.evaluations)
+        if known.collapsed is not None and known.collapsed_by == "features":
+            found.append(f"{arm.label} collapsed at {known.collapsed}: its samples are nearly alike to the extractor.")
+        if known.lost:
+            found.append(f"{arm.label}: {known.lost}.")
         skipped = finite(arm.stats[-1].get("nan_skipped")) if arm.stats else None
         if skipped:
             found.append(f"{arm.label} skipped {skipped:,.0f} training steps whose losses or gradients were not finite.")

@@ -1,0 +1,86 @@
+"""The report of one run: its curves, its snapshots, what its own numbers say, and what was measured of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mitlgan import runs, stages
+from mitlgan.artifact import Card, read_card
+from mitlgan.data.packed import to_uint8
+from mitlgan.describe import describe_recipe
+from mitlgan.errors import MitlganError
+from mitlgan.evaluate import headline
+from mitlgan.networks import Composer
+from mitlgan.recipe import Recipe, load
+from mitlgan.report import Arm, Comparison, Cost, Paths, StageCost, diagnose, write_report
+from mitlgan.report.model import Pixels
+from mitlgan.sample import load as load_artifact
+from mitlgan.version import __version__
+
+PICTURES = 25
+
+
+def report(path: Path) -> tuple[Paths, list[str]]:
+    """Write the report of one run, finished or not, into its directory.
+
+    Args:
+        path: The run directory.
+
+    Returns:
+        Where it lies, and what the run's own numbers say, in sentences.
+
+    Raises:
+        UsageError: Not a run directory.
+    """
+    run = runs.at(path)
+    recipe = load(run.recipe)
+    stats, evaluations = list(runs.read_lines(run.stats)), list(runs.read_lines(run.evaluations))
+    findings = diagnose(stats, evaluations).sentences()
+    card = read_card(run.artifact) if run.artifact is not None else None
+    measured = runs.read_json(run.path / "metrics.json") or (card.metrics if card is not None else {})
+    layers, samples = _drawn(run.artifact)
+    arm = Arm(
+        name=recipe.name, label=recipe.name, role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
+        timing=list(runs.read_lines(run.timing)), evaluations=evaluations, cost=_cost(run.status(), recipe, card), layers=layers, samples=samples,
+        metrics=headline(measured) if "frechet" in measured else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
+    )  # fmt: skip
+    protocol = measured.get("protocol", {})
+    whole = Comparison(
+        title=f"{recipe.name}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
+        protocol={"extractor": recipe.evaluation.extractor, **protocol}, shipped=[], real=_real(recipe),
+        environment={"state": run.status().get("state", "empty"), "data": recipe.data.source, "seed": recipe.seed},
+        commands=[f"mitlgan report {path}"], made_by=f"mitlgan {__version__}",
+    )  # fmt: skip
+    return write_report(run.path, whole, json_name="report.json"), findings  # metrics.json is the run's own
+
+
+def _drawn(file: Path | None) -> tuple[dict[str, Pixels], Pixels | None]:
+    """Every stage of a composition's pictures, and the pictures of any artifact."""
+    if file is None:
+        return {}, None
+    loaded = load_artifact(file)
+    stage = loaded.layers(range(PICTURES))
+    pictures: dict[str, Pixels] = {}
+    if isinstance(loaded.network, Composer):
+        pictures = {name: to_uint8(image) for name, image in stage.layers.items()}
+        pictures |= {} if stage.matte is None else {"matte": to_uint8(stage.matte * 2 - 1)}
+        pictures |= {"fused": to_uint8(stage.fused), "output": to_uint8(stage.output)}
+    return pictures, to_uint8(stage.output)
+
+
+def _real(recipe: Recipe) -> Pixels | None:
+    try:
+        pictures = stages.pictures(recipe)
+    except MitlganError:  # a run can be read where its pictures are not
+        return None
+    return pictures.batch(np.linspace(0, len(pictures) - 1, PICTURES).astype(np.int64))
+
+
+def _cost(status: dict[str, Any], recipe: Recipe, card: Card | None) -> Cost:
+    layers = {} if card is None else {name: layer.generator for name, layer in card.layers.items()}
+    total = describe_recipe(recipe, layers or None)["total"]
+    stage = StageCost(recipe.command, status.get("kimg"), status.get("seconds"))
+    return Cost([stage], total["trainable"], total["parameters"], total["multiply_accumulates"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mitlgan.cli import options
+from mitlgan.cli import options, sets
 from mitlgan.cli.options import finish, note
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ app = options.group("Prepare pictures for training.")
 @app.callback()
 def _root() -> None:
     pass
+
+
+for name, command in sets.COMMANDS.items():
+    app.command(name)(command)
 
 
 @app.command()

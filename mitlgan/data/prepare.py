@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitlgan.data.cache import cache_dir
-from mitlgan.data.decode import SUFFIXES, UnreadableError, decode, has_alpha
+from mitlgan.data.decode import Decoded, UnreadableError, decode, has_alpha
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.frame import RESIZES, fit, to_planes
 from mitlgan.data.packed import Packed
+from mitlgan.data.parallel import in_order
 from mitlgan.data.readers.cifar import is_cifar, pack_cifar
 from mitlgan.data.readers.idx import is_idx, pack_idx
+from mitlgan.data.sources import list_pictures, matte_beside, printable_name
 from mitlgan.data.writer import PackWriter
 from mitlgan.errors import DataError, UsageError
 
@@ -115,6 +115,8 @@ def pack_folder(
 ) -> Packed:
     """Decode every picture under a folder into one pack; the order is that of the names, whatever the number of threads.
 
+    Where every picture `NAME.jpg` has a matte `NAME.matte.png` beside it, and transparency is not kept, the pack holds the mattes.
+
     Args:
         source: The folder; subfolders are walked, symbolic links are not followed.
         out: The pack, ending in `.npy`; it appears whole or not at all.
@@ -131,9 +133,10 @@ def pack_folder(
     if resize not in RESIZES:
         raise UsageError(f"--resize {resize}: no such filter; choose {', '.join(RESIZES)}")
     files = list_pictures(source)
+    with_matte = not keep_alpha and all(os.path.lexists(matte_beside(file)) for file in files)
     skipped: list[dict[str, str]] = []
-    with PackWriter(out, size_px, "alpha" if keep_alpha else None) as writer:
-        for done, (file, result) in enumerate(_decoded_in_order(files, size_px, resize, keep_alpha), start=1):
+    with PackWriter(out, size_px, "alpha" if keep_alpha else "matte" if with_matte else None) as writer:
+        for done, (file, result) in enumerate(in_order(files, _work(size_px, resize, keep_alpha, with_matte)), start=1):
             name = printable_name(file.relative_to(source))
             if isinstance(result, UnreadableError):
                 skipped.append({"name": name, "reason": str(result)})
@@ -147,60 +150,32 @@ def pack_folder(
         return writer.publish(resize=resize, crop="centred square", licence="", made_by=made_by, skipped=skipped)
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """Files under a folder whose names end as pictures' do, sorted; links and special files are left for decoding to refuse.
-
-    Raises:
-        DataError: No such folder, or none in it.
-    """
-    if not folder.exists():
-        raise DataError(f"--data {folder}: no such folder; name one that holds pictures")
-    if not folder.is_dir():
-        raise DataError(f"--data {folder}: neither a folder nor a pack (.npy)")
-    found: list[str] = []
-    for parent, folders, names in os.walk(folder, onerror=_refuse_walk):  # links to folders are not followed, so a loop of them ends here
-        folders[:] = [name for name in folders if not _hidden(name)]
-        found += [os.path.join(parent, name) for name in names if os.path.splitext(name)[1].lower() in SUFFIXES and not _hidden(name)]  # noqa: PTH118, PTH122
-    if not found:
-        raise DataError(f"--data {folder}: no pictures in it; looked for {', '.join(sorted(SUFFIXES))}")
-    return [Path(name) for name in sorted(found)]
-
-
-def _refuse_walk(error: OSError) -> None:
-    raise DataError(f"--data {error.filename}: cannot be listed ({error.strerror}); give the rights to read it, or move it out of the folder")
-
-
-def _hidden(name: str) -> bool:
-    """Thumbnails' caches and what other systems leave beside pictures (`.thumbnails/`, `._picture.jpg`, `__MACOSX/`)."""
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def printable_name(path: Path) -> str:
-    """A file's name as text that any file or terminal takes: what is not UTF-8 is escaped."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _decoded_in_order(files: list[Path], size_px: int, resize: str, keep_alpha: bool) -> Iterator[tuple[Path, Result]]:
-    """Decode on all cores (Pillow lets go of the interpreter's lock), a bounded number of pictures ahead, of which only the small ones are kept."""
-    workers = os.cpu_count() or 1
+def _work(size_px: int, resize: str, keep_alpha: bool, with_matte: bool) -> Callable[[Path], Result]:
+    """What is done to one file, on any core; only the small picture is kept."""
 
     def work(file: Path) -> Result:
         try:
             decoded = decode(file, keep_alpha=keep_alpha, size_px=size_px)
             about: dict[str, Any] = {"sha256": decoded.sha256, "width": decoded.width, "height": decoded.height}
-            return about | ({"note": decoded.note} if decoded.note else {}), to_planes(fit(decoded.picture, size_px, resize))
+            planes = to_planes(fit(decoded.picture, size_px, resize))
+            if with_matte:
+                planes = np.concatenate([planes, _matte_plane(file, decoded, size_px, resize)])
+            return about | ({"note": decoded.note} if decoded.note else {}), planes
         except UnreadableError as error:
             return error
 
-    with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[tuple[Path, Future[Result]]] = deque()
-        for file in files:
-            ahead.append((file, pool.submit(work, file)))
-            if len(ahead) > 4 * workers:
-                done, future = ahead.popleft()
-                yield done, future.result()
-        for done, future in ahead:
-            yield done, future.result()
+    return work
+
+
+def _matte_plane(file: Path, picture: Decoded, size_px: int, resize: str) -> NDArray[np.uint8]:
+    """The matte beside a picture, cut as the picture is: (1, H, W)."""
+    try:
+        found = decode(matte_beside(file), keep_alpha=False)
+    except UnreadableError as error:
+        raise UnreadableError(f"its matte: {error}") from None
+    if (found.width, found.height) != (picture.width, picture.height):
+        raise UnreadableError(f"its matte is {found.width} x {found.height} px, itself {picture.width} x {picture.height}")
+    return to_planes(fit(found.picture, size_px, resize))[:1]
 
 
 def _refuse_bad(source: Path, total: int, skipped: list[dict[str, str]], allow_bad: bool) -> None:
@@ -217,11 +192,12 @@ def _refuse_bad(source: Path, total: int, skipped: list[dict[str, str]], allow_b
 def _listing_key(folder: Path, files: list[Path], size_px: int, resize: str, keep_alpha: bool) -> str:
     digest = hashlib.sha256(json.dumps([PACK_VERSION, size_px, resize, keep_alpha]).encode())
     for file in files:
-        try:
-            status: Any = file.lstat()
-            digest.update(f"{os.fsencode(file.relative_to(folder))!r}/{status.st_size}/{status.st_mtime_ns}\n".encode())
-        except OSError:
-            digest.update(b"gone\n")
+        for part in (file, matte_beside(file)):
+            try:
+                status = part.lstat()
+                digest.update(f"{os.fsencode(part.relative_to(folder))!r}/{status.st_size}/{status.st_mtime_ns}\n".encode())
+            except OSError:
+                digest.update(b"absent\n")
     return digest.hexdigest()[:16]
 
 

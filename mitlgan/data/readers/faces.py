@@ -71,7 +71,7 @@ def pack_faces(source: Path, out: Path, *, size_px: int, resize: str = "lanczos"
         UsageError: OpenCV is not installed.
         DataError: No pictures, or no faces.
     """
-    from mitlgan.data.prepare import list_pictures, printable_name
+    from mitlgan.data.sources import list_pictures, printable_name
 
     finder = face_finder()
     files = [(printable_name(path.relative_to(source)), path) for path in list_pictures(source)[:limit]]

@@ -1,0 +1,20 @@
+"""Colours as users write them."""
+
+from __future__ import annotations
+
+from PIL import ImageColor
+
+from mitlgan.errors import UsageError
+
+
+def colour(option: str, text: str) -> tuple[int, int, int]:
+    """Red, green, blue, each 0 to 255, of a name (`white`) or `#rrggbb`.
+
+    Raises:
+        UsageError: No colour.
+    """
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError:
+        raise UsageError(f"{option} {text}: no colour; give a name such as white, or #rrggbb") from None
+    return red, green, blue

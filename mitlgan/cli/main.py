@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mitlgan import __version__
-from mitlgan.cli import comparing, data, looking, measuring, options, stages, sweeping
+from mitlgan.cli import comparing, data, looking, measuring, options, stages, studying, sweeping
 from mitlgan.errors import MitlganError
 
 INTERRUPTED = 130
@@ -48,6 +48,7 @@ for name, command in looking.COMMANDS.items():
 for name, command in measuring.COMMANDS.items():
     app.command(name)(command)
 app.add_typer(data.app, name="data")
+app.add_typer(studying.app, name="study")
 app.add_typer(looking.recipes_app, name="recipes")
 app.add_typer(looking.runs_app, name="runs")
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,13 @@ class Environment:
         world: This process among its like, and its device.
         reporter: Who is told.
         root: Runs are made under it.
-        line: Also told each line of statistics.
+        line: Also told each line of statistics, with the run that it is of.
     """
 
     world: World
     reporter: Reporter
     root: Path = RUNS
-    line: Callable[[Mapping[str, Any]], None] | None = None
+    line: Callable[[Path, Mapping[str, Any]], None] | None = None
 
 
 def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = None) -> Run:
@@ -277,8 +278,9 @@ def _train_and_freeze(
     keeper = Keeper(run, recipe, problem, environment.reporter)
     if checkpoint is not None and environment.world.leads:
         keeper.forget_after(int(checkpoint[1]["counters"]["iteration"]))
+    line = None if environment.line is None else partial(environment.line, run.path)
     state = train(
-        run, recipe, problem, environment.world, environment.reporter, checkpoint=checkpoint, hooks=Hooks(keep=keeper.keep, line=environment.line)
+        run, recipe, problem, environment.world, environment.reporter, checkpoint=checkpoint, hooks=Hooks(keep=keeper.keep, line=line)
     )
     if environment.world.leads:
         freeze(run, recipe, problem, state)
@@ -289,6 +291,7 @@ def _layer_card(card: Card, digest: str) -> LayerCard:
     assert card.generator is not None
     account = {
         "recipe": card.recipe.get("name", ""),
+        "made_by": card.recipe,  # a comparison counts by it what the layer's own training took
         **{key: getattr(card, key) for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit")},
     }
     return LayerCard(role=card.role, generator=card.generator, sha256_before=digest, sha256_after="", card=json.loads(json.dumps(account)))

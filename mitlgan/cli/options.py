@@ -34,6 +34,12 @@ Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help=
 Samples = Annotated[int | None, typer.Option("-n", "--samples", metavar="N", help="Images evaluated. Default: the recipe's.", min=2)]
 
 
+class Logged(StrEnum):
+    """Where else statistics go."""
+
+    tensorboard = "tensorboard"
+
+
 class Form(StrEnum):
     """What a report's command prints."""
 
@@ -42,6 +48,9 @@ class Form(StrEnum):
     json = "json"
     csv = "csv"
     tex = "tex"
+
+
+Log = Annotated[Logged | None, typer.Option("--log", help="Statistics also for TensorBoard, in the run.")]
 
 
 class Group(TyperGroup):
@@ -87,19 +96,23 @@ def use_threads(threads: int | None) -> None:
 
 
 @contextmanager
-def environment(device: str, label: str, out: Path, threads: int | None) -> Iterator[Environment]:
+def environment(device: str, label: str, out: Path, threads: int | None, log: Logged | None = None) -> Iterator[Environment]:
     """The environment in which a stage works, alone or under torchrun."""
+    from mitlgan.board import Board
     from mitlgan.distributed import joined
     from mitlgan.progress import Silent, reporter
     from mitlgan.stages import Environment
 
     use_threads(threads)
+    board = Board() if log is Logged.tensorboard else None
     with joined(device) as world:
         shown: Reporter = reporter(label) if world.leads else Silent()
         try:
-            yield Environment(world, shown, out)
+            yield Environment(world, shown, out, board.line if board is not None else None)
         finally:
             shown.close()
+            if board is not None:
+                board.close()
 
 
 def finish(as_json: bool, values: Mapping[str, Any], text: str) -> None:

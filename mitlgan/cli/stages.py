@@ -40,6 +40,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
         seed: options.Seed = None,
         start: Annotated[Path | None, typer.Option("--from", metavar="ARTIFACT", help="Begin with these weights.")] = None,
         threads: options.Threads = None,
+        log: options.Log = None,
         dry_run: options.DryRun = False,
         as_json: options.Json = False,
     ) -> None:
@@ -56,7 +57,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
             if first is not None:
                 stages.started(first, chosen)
             return _dry_run(chosen, device, as_json)
-        with options.environment(device, f"pretrain {role}", out, threads) as environment:
+        with options.environment(device, f"pretrain {role}", out, threads, log) as environment:
             run = stages.pretrain(chosen, environment, start=first)
         return _finished(run, environment, as_json)
 
@@ -76,6 +77,7 @@ def compose(
     device: options.Device = "auto",
     seed: options.Seed = None,
     threads: options.Threads = None,
+    log: options.Log = None,
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
@@ -91,7 +93,7 @@ def compose(
         for name, path in layers.items():
             artifact.load_layer(path, name, chosen.size_px)
         return _dry_run(chosen, device, as_json)
-    with options.environment(device, "compose", out, threads) as environment:
+    with options.environment(device, "compose", out, threads, log) as environment:
         run = stages.compose(chosen, layers, environment)
     return _finished(run, environment, as_json)
 
@@ -100,13 +102,14 @@ def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     kimg: Annotated[str | None, typer.Option("--kimg", metavar="+N", help="Make the run longer by N kimg.")] = None,
     device: options.Device = "auto",
+    log: options.Log = None,
     as_json: options.Json = False,
 ) -> None:
     """Go on with an interrupted or finished run."""
     from mitlgan import stages
 
     more = _more_kimg(kimg)
-    with options.environment(device, f"resume {run.name}", run.parent, None) as environment:
+    with options.environment(device, f"resume {run.name}", run.parent, None, log) as environment:
         finished = stages.resume(run, environment, more_kimg=more)
     return _finished(finished, environment, as_json)
 

@@ -181,7 +181,7 @@ def _layer_file(generator: Generator, card: Card, name: str) -> Path:
         account = {key: layer.card[key] for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit") if key in layer.card}
         own = Card(
             kind="generator", role=layer.role, size_px=card.size_px, image_channels=layer.generator.image_channels,
-            latent_dims={layer.role: layer.generator.latent_dim}, generator=layer.generator, recipe={"name": layer.card.get("recipe", name)}, **account,
+            latent_dims={layer.role: layer.generator.latent_dim}, generator=layer.generator, recipe=layer.card.get("made_by") or {"name": layer.card.get("recipe", name)}, **account,
         )  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
         artifact.save(path, generator, own)

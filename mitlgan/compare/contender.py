@@ -229,7 +229,7 @@ def _pretraining(card: Card) -> list[StageCost]:
 
 
 def _pretraining_macs(account: Any) -> float | None:
-    tree = account.get("recipe")
+    tree = account.get("made_by")
     if not isinstance(tree, dict):
         return None
     try:

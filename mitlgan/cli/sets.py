@@ -107,4 +107,56 @@ def matte_iou(
     finish(as_json, {"rows": rows}, "\n".join([head, *lines]))
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"split": split, "matte-iou": matte_iou}
+def prepare(
+    source: Source,
+    out: OutFolder,
+    size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
+    resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",
+    crop: Annotated[str, typer.Option("--crop", metavar="KIND", help="center, entropy (most to see), or face (needs OpenCV).")] = "center",
+    keep_alpha: Annotated[bool, typer.Option("--keep-alpha", help="Keep transparency as a fourth channel.")] = False,
+    backdrop: Annotated[str, typer.Option("--backdrop", metavar="COLOUR", help="What transparency is laid on, a name or #rrggbb.")] = "white",
+    blur: Annotated[float, typer.Option("--blur", metavar="PX", help="Blur, for backgrounds.", min=0.0, max=100.0)] = 0.0,
+    min_size: Annotated[int, typer.Option("--min-size", metavar="PX", help="Leave out smaller pictures.", min=0)] = 0,
+    max_aspect: Annotated[float, typer.Option("--max-aspect", metavar="X", help="Leave out longer ones (longer / shorter side).", min=0.0)] = 0.0,
+    dedupe: Annotated[str, typer.Option("--dedupe", metavar="KIND", help="exact, near (also look-alikes) or none.")] = "exact",
+    against: Annotated[list[str] | None, typer.Option("--against", metavar="SET", help="Leave out what this folder or pack has; repeatable.")] = None,
+    placeholder_copies: Annotated[int, typer.Option("--placeholder-copies", metavar="N", help="A file that comes N times is none; 0: off.", min=0)] = 5,
+    keep_blank: Annotated[bool, typer.Option("--keep-blank", help="Keep pictures of one colour.")] = False,
+    metadata: Annotated[Path | None, typer.Option("--metadata", metavar="FILE", help="Choose by a table: .csv, .tsv or .jsonl.")] = None,
+    join: Annotated[Path | None, typer.Option("--join", metavar="FILE", help="A second table.")] = None,
+    on: Annotated[str, typer.Option("--on", metavar="COLUMN", help="The column that both tables have.")] = "",
+    aggregates: Annotated[str, typer.Option("--agg", metavar="TEXT", help="New columns: rating=mean(overall), reviews=count()")] = "",
+    where: Annotated[str, typer.Option("--where", metavar="TEXT", help="Which rows: rating >= 4.0 and reviews >= 12")] = "",
+    image_column: Annotated[str, typer.Option("--image-column", metavar="COLUMN", help="Path of the picture, relative to SRC.")] = "image",
+    exclude: Exclude = None,
+    allow_bad: Annotated[bool, typer.Option("--allow-bad", help="Go on even if more than 5 % of the files cannot be read.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Read, check, choose, crop, resize and pack any pictures; interrupted, the same command goes on."""
+    from mitlgan.data.colours import colour
+    from mitlgan.data.curate import read_names
+    from mitlgan.data.gather import PrepareSettings
+    from mitlgan.data.gather import prepare as run
+    from mitlgan.data.select import Selection
+    from mitlgan.errors import UsageError
+    from mitlgan.report.sheets import write_pack_page
+
+    if metadata is None and (join or on or aggregates or where):
+        raise UsageError("--metadata: --join, --on, --agg and --where choose rows of a table; name it")
+    settings = PrepareSettings(
+        size_px=size, resize=resize, crop=crop, keep_alpha=keep_alpha, backdrop=colour("--backdrop", backdrop), blur_px=blur,
+        min_size_px=min_size, max_aspect=max_aspect, dedupe=dedupe, placeholder_copies=placeholder_copies, keep_blank=keep_blank,
+        exclude=read_names(*(exclude or [])), against=tuple(against or []),
+    )  # fmt: skip
+    selection = None if metadata is None else Selection(metadata, join, on, aggregates, where, image_column)
+    with counted("prepare") as told:
+        packed = run(source, out, settings, selection=selection, allow_bad=allow_bad, progress=told)
+    page = write_pack_page(out, packed)
+    skipped = packed.manifest["skipped"]
+    for entry in skipped[:20]:
+        note(f"left out {entry['name']!r}: {entry['reason']}")
+    values = {"pack": str(packed.path), "page": str(page), "count": len(packed), "skipped": skipped, "content_sha256": packed.content_sha256}
+    finish(as_json, values, f"{packed.path}: {len(packed)} pictures of {size} px, {len(skipped)} left out\n{page}")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"prepare": prepare, "split": split, "matte-iou": matte_iou}

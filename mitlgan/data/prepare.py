@@ -26,6 +26,7 @@ from mitlgan.data.writer import PackWriter
 from mitlgan.errors import DataError, UsageError
 
 DEMO = "demo"
+PREPARED = "prepared.npy"  # what `data prepare` leaves in its folder
 SPLITS = ("train", "validation", "test")
 BAD_SHARE = 0.05  # of the files; more than that is no accident
 PACK_VERSION = 2  # raise it when the same folder and arguments make other pixels
@@ -38,7 +39,7 @@ def open_data(spec: str, role: str, size_px: int, *, resize: str = "lanczos", sp
     """The pack of a `--data` value; a folder is packed once and then taken from the cache, until a file in it changes.
 
     Args:
-        spec: `demo`, a folder, a pack (`.npy`), an IDX file such as MNIST's, or CIFAR-10's binary folder.
+        spec: `demo`, a folder of pictures or one that `data prepare` made, a pack (`.npy`), an IDX file such as MNIST's, or CIFAR-10's binary folder.
         role: `fg`, `bg` or `scene`. A `fg` folder in which half of the pictures or more are cut-outs makes an alpha pack.
         size_px: Height and width.
         resize: Name of the filter.
@@ -52,6 +53,8 @@ def open_data(spec: str, role: str, size_px: int, *, resize: str = "lanczos", sp
     if spec == DEMO:
         return demo_pack(role, size_px, split=split, resize=resize)
     path = Path(spec)
+    if (path / PREPARED).is_file():
+        path /= PREPARED
     if is_idx(path) or is_cifar(path):
         return _known_format(path, size_px, resize, split)
     if path.is_file() and path.suffix != ".npy":

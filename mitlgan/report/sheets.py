@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from mitlgan.data.curate import escaped
+from mitlgan.data.packed import Packed
 from mitlgan.data.sources import output_stem
 from mitlgan.files import make_folder, write_atomically
 from mitlgan.report.tables import Table
@@ -130,6 +132,29 @@ def write_split_page(out: Path, manifest: Mapping[str, Any]) -> Path:
     facts += [Fact(f"{counts[name]} {name}.", bad=True) for name in ("set aside", "unreadable") if counts[name]]
     headline = f"{len(used)} pictures, cut into foregrounds, backgrounds and scenes"
     return write_page(out / "sheet.html", Page(f"split: {out.name}", "mitlgan data split", headline, facts, None, sections))
+
+
+def write_pack_page(out: Path, packed: Packed) -> Path:
+    """The contact sheet of `data prepare`: what was taken, and in words what was not."""
+    shown = evenly(range(len(packed)))
+    wanted = set(shown)
+    names = {position: str(source["name"]) for position, source in enumerate(packed.sources()) if position in wanted}
+    cells = [Cell(thumbnail(picture_of(packed, position)), names[position], crisp=packed.size_px < THUMBNAIL_PX) for position in shown]
+    reasons = Counter(entry["reason"].split(":")[0] for entry in packed.manifest["skipped"])
+    facts = [Fact(f"{number:,} left out: {reason}.", bad=True) for reason, number in reasons.most_common(12)]
+    sections = [Section("Pictures", _shown(len(packed)), cells)]
+    headline = f"{len(packed):,} pictures of {packed.size_px} px"
+    return write_page(out / "sheet.html", Page(f"prepare: {out.name}", "mitlgan data prepare", headline, facts, None, sections))
+
+
+def picture_of(packed: Packed, position: int) -> Image.Image:
+    """A packed picture as a person sees it: RGBA for objects with alpha."""
+    planes = np.asarray(packed.pixels[position])
+    if packed.fourth_channel == "alpha":
+        return Image.frombytes("RGBa", (packed.size_px, packed.size_px), planes.transpose(1, 2, 0).tobytes()).convert("RGBA")
+    if len(planes) == 1:
+        return Image.fromarray(planes[0])
+    return Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0)))
 
 
 def _aside_cell(out: Path, line: Mapping[str, Any]) -> Cell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -155,6 +155,20 @@ def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, AnyGenerator]) -
     return Arm(other.name, other.name, other, composes=other.command == "compose")
 
 
+def all_arms(baselines: Sequence[str], recipe: Recipe, layers: Mapping[str, AnyGenerator]) -> list[Arm]:
+    """The composition's arm and those of its baselines.
+
+    Raises:
+        UsageError: Two have one name.
+    """
+    arms = [composed_arm(recipe), *(resolve(name, recipe, layers) for name in baselines)]
+    names = [arm.name for arm in arms]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"--baseline: two arms are called {twice}; give each once, and recipes names of their own")
+    return arms
+
+
 def composed_arm(recipe: Recipe) -> Arm:
     """The arm of a composition."""
     assert recipe.composer is not None
@@ -179,9 +193,10 @@ def _layer_file(generator: Generator, card: Card, name: str) -> Path:
     path = cache_dir() / "layers" / layer.sha256_before[:32] / "generator.safetensors"
     if not path.is_file():
         account = {key: layer.card[key] for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit") if key in layer.card}
+        made_by = layer.card.get("made_by") or {"name": layer.card.get("recipe", name)}
         own = Card(
             kind="generator", role=layer.role, size_px=card.size_px, image_channels=layer.generator.image_channels,
-            latent_dims={layer.role: layer.generator.latent_dim}, generator=layer.generator, recipe=layer.card.get("made_by") or {"name": layer.card.get("recipe", name)}, **account,
+            latent_dims={layer.role: layer.generator.latent_dim}, generator=layer.generator, recipe=made_by, **account,
         )  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
         artifact.save(path, generator, own)

@@ -169,10 +169,11 @@ def _pasted(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> S
     metrics = headline(ruler.sampler(f"paste {best:g} {hashes}", lambda: pasted, f"paste at {best:g}"))
     stage = pasted.layers(range(PICTURES))
     numbers, grid = _separated(pasted, ruler, f"paste {best:g} {hashes}")
+    drawn = {name: image for name, image in _drawn_layers(stage).items() if name != "fused"}  # which is the output here
     keyed = f"what differs from the backdrop by more than {best * 127.5:.0f} of 255, the best of {len(TOLERANCES)} thresholds on validation"
     how = "its own alpha" if alpha else keyed
     arm = Arm(
-        name="paste", label=contender.arm.label, role="baseline", seeds=(), metrics=metrics, layers=_drawn_layers(stage),
+        name="paste", label=contender.arm.label, role="baseline", seeds=(), metrics=metrics, layers=drawn,
         samples=to_uint8(stage.output),
         cost=Cost([*_pretraining(domain.card), StageCost("no training", 0.0, 0.0, macs=0.0)], 0), notes=[f"The foreground's matte is {how}."],
         standings=[{"budget": budget, **metrics} for budget in domain.budgets], separation=numbers, separation_grid=grid,

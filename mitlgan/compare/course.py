@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan import artifact, runs, stages
-from mitlgan.compare.arms import COMPOSED, Arm, Training, baseline_recipe, composed_arm, finished_card, given_run, layer_files, require_known, resolve
+from mitlgan.compare.arms import COMPOSED, Arm, Training, all_arms, baseline_recipe, finished_card, given_run, layer_files, require_known
 from mitlgan.compare.budgets import scheduled, training_macs
 from mitlgan.compare.measure import Ruler
 from mitlgan.compare.plan import Plan
@@ -121,9 +121,9 @@ def _taken(plan: Plan, setting: Setting, ruler: Ruler, environment: Environment)
     card, recipe = finished_card(run), setting.recipe
     environment.reporter.say(f"composition: {run.path}")
     layers = {name: layer.generator for name, layer in card.layers.items()}
-    contenders = [Contender(composed_arm(recipe), [run], [[_end(run, training_macs(recipe, layers))]])]
-    for name in plan.baselines:
-        arm = resolve(name, recipe, layers)
+    ours, *others = all_arms(plan.baselines, recipe, layers)
+    contenders = [Contender(ours, [run], [[_end(run, training_macs(recipe, layers))]])]
+    for arm in others:
         if arm.recipe is None:
             contenders.append(_untrained(arm, ruler))
             continue
@@ -159,7 +159,7 @@ def _trained(plan: Plan, setting: Setting, ruler: Ruler, environment: Environmen
     layers = {seed: {**setting.layers, **_artifacts(before[seed], inside)} for seed in seeds}
     own = forms(layers[first])
     budgets = plan.budgets or (setting.recipe.training.kimg,)
-    arms = [composed_arm(setting.recipe), *(resolve(name, setting.recipe, own) for name in plan.baselines)]
+    arms = all_arms(plan.baselines, setting.recipe, own)
     extra = _pretraining(layers[first], plan.equal) if plan.count_pretraining else 0.0
     rates = {arm.name: training_macs(arm.recipe, own if arm.composes else {}) for arm in arms if arm.recipe is not None}
     trainings = {

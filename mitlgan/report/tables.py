@@ -149,7 +149,7 @@ def _standing(row: Row | None) -> str:
 def _tuning(arm: Arm) -> str:
     recipes = f"{arm.recipes_tried} recipe{'s' if arm.recipes_tried > 1 else ''} tried"
     snapshots = f"{arm.snapshots_tried} snapshot{'s' if arm.snapshots_tried > 1 else ''} or settings to choose among"
-    seeds = f"{len(arm.seeds)} seeds" if len(arm.seeds) > 1 else "one seed"
+    seeds = f"{len(arm.seeds)} seeds" if len(arm.seeds) > 1 else "one seed" if arm.seeds else "nothing trained"
     return f"{recipes}, {snapshots}, {seeds}"
 
 

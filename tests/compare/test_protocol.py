@@ -181,6 +181,7 @@ def test_contradictions_are_told_before_any_training(plan: Plan, environment: En
     triple = Triple("a", "demo", "demo", "demo")
     for wrong, message in (
         (replace(plan, baselines=("dcgan",)), "--baseline: 'dcgan' is not one of"),
+        (replace(plan, baselines=("wgan", "paste", "wgan")), "--baseline: two arms are called wgan"),
         (replace(plan, baseline_run=Path("x")), "--baseline-run: here every arm is trained anew"),
         (replace(plan, triples=(triple,), data="demo"), "--triple: trains its own"),
         (replace(plan, baselines=("demo/wgan",)), "--baseline demo/wgan: trains scene images of 32 px"),

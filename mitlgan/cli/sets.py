@@ -159,4 +159,112 @@ def prepare(
     finish(as_json, values, f"{packed.path}: {len(packed)} pictures of {size} px, {len(skipped)} left out\n{page}")
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"prepare": prepare, "split": split, "matte-iou": matte_iou}
+def augment(
+    source: Source,
+    out: OutFolder,
+    factor: Annotated[int, typer.Option("--factor", metavar="K", help="Pictures made of each, itself among them.", min=1, max=1000)] = 4,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides every change.", min=0)] = 0,
+    mirror: Annotated[bool, typer.Option("--mirror/--no-mirror", help="Left to right.")] = True,
+    flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Top to bottom.")] = True,
+    degrees: Annotated[float, typer.Option("--degrees", metavar="X", help="Largest turn.", min=0.0, max=180.0)] = 10.0,
+    shear: Annotated[float, typer.Option("--shear", metavar="X", help="Largest shear, degrees.", min=0.0, max=60.0)] = 6.0,
+    distortion: Annotated[float, typer.Option("--distortion", metavar="X", help="Largest elastic shift / side.", min=0.0, max=0.2)] = 0.03,
+    as_json: options.Json = False,
+) -> None:
+    """Enlarge a set as the thesis did: mirrored, turned, sheared, distorted; transparency and mattes go along."""
+    from mitlgan.data.augment import AugmentSettings
+    from mitlgan.data.augment import augment as run
+
+    settings = AugmentSettings(factor, seed, mirror, flip, degrees, shear, distortion)
+    with counted("augment") as told:
+        counts = run(source, out, settings, told)
+    text = f"{out}: {counts['made']} pictures made of {counts['pictures']}; {counts['unreadable']} unreadable"
+    finish(as_json, {"out": str(out), **counts}, text)
+
+
+def check(
+    sets: Annotated[
+        list[str], typer.Argument(metavar="DIR...", help="Folders (with train/, validation/, test/, if any), packs, archives.")
+    ],
+    page: Annotated[Path | None, typer.Option("--page", metavar="FILE", help="Also a page with histograms and pictures.")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Say what in these sets will hurt training: duplicates, leaks into held-out pictures, objects cut off, and more."""
+    from mitlgan.data.check import check as run
+    from mitlgan.data.check import summary
+    from mitlgan.report.checked import write_check_page
+
+    with counted("check") as told:
+        result = run(sets, told)
+    values = summary(result)
+    if page is not None:
+        values["page"] = str(write_check_page(page, result))
+    lines = [f"{'!' if bad else ' '} {text}" for text, bad in result.verdict]
+    finish(as_json, values, "\n".join(lines + ([str(page)] if page else [])))
+
+
+def stats(
+    sets: Annotated[list[str], typer.Argument(metavar="DIR...", help="Folders, packs, archives.")],
+    as_json: options.Json = False,
+) -> None:
+    """Count and measure sets: pictures, sizes, channels, colours, mattes."""
+    from mitlgan.data.check import check as run
+    from mitlgan.data.check import statistics
+
+    with counted("stats") as told:
+        found = [statistics(report) for report in run(sets, told).sets]
+    lines = []
+    for values in found:
+        side, cover = values["shorter_side_px"], values["coverage"]
+        lines.append(values["name"])
+        lines.append(f"  pictures      {values['count']:,} ({values['unreadable']:,} unreadable, {values['blank']:,} of one colour)")
+        lines.append(f"  sizes         {values['distinct_sizes']:,} kinds" + (f", shorter side {side['least']} to {side['most']} px" if side else ""))
+        lines.append(f"  channels      {', '.join(f'{number:,} {mode}' for mode, number in values['channels'].items())}")
+        lines.append(f"  mean colour   {values['mean_rgb']}, spread {values['spread_rgb']}")
+        lines.append(f"  mattes        {values['with_matte']:,}" + (f", covering {cover['mean']:.1%} on average" if cover else ""))
+    finish(as_json, {"sets": found}, "\n".join(lines))
+
+
+def fetch(
+    addresses: Annotated[Path, typer.Argument(metavar="LIST", help="Text file of addresses, or a table with --url-column.")],
+    out: OutFolder,
+    url_column: Annotated[str, typer.Option("--url-column", metavar="COLUMN", help="Of a .csv, .tsv or .jsonl table.")] = "",
+    max_mb: Annotated[float, typer.Option("--max-mb", metavar="X", help="Largest file.", min=0.001)] = 20.0,
+    max_total_gb: Annotated[float, typer.Option("--max-total-gb", metavar="X", help="Of all files together.", min=0.001)] = 50.0,
+    timeout_s: Annotated[float, typer.Option("--timeout", metavar="S", help="Longest wait for an answer.", min=0.1)] = 15.0,
+    deadline_s: Annotated[float, typer.Option("--deadline", metavar="S", help="Longest time for one file.", min=0.1)] = 120.0,
+    tries: Annotated[int, typer.Option("--tries", metavar="N", help="Attempts at each.", min=1, max=20)] = 3,
+    as_json: options.Json = False,
+) -> None:
+    """Download pictures from an explicit list; interrupted or repeated, only what is missing is asked for."""
+    from mitlgan.data.fetch import FetchSettings, read_urls
+    from mitlgan.data.fetch import fetch as run
+
+    settings = FetchSettings(int(max_mb * 1e6), int(max_total_gb * 1e9), timeout_s, deadline_s, tries)
+    with counted("fetch") as told:
+        found = run(read_urls(addresses, url_column), out, settings, told)
+    for reason, number in found["reasons"].items():
+        note(f"{number} failed: {reason}")
+    counts = found["counts"]
+    text = f"{out}: {counts['fetched']} fetched, {counts['had']} there already, {counts['failed']} of {counts['asked']} unreachable (unreachable.txt)"
+    finish(as_json, {"out": str(out), **found}, text)
+
+
+def chess(
+    out: OutFolder,
+    count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Pictures of each set.", min=1, max=1_000_000)] = 2000,
+    size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=8, max=1024)] = 64,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides every picture.", min=0)] = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Draw a domain free of any licence, with exact mattes: chess pieces near (fg/) and far (far/), boards (bg/), and scenes."""
+    from mitlgan.data.chess import write_chess
+
+    with counted("chess") as told:
+        counts = write_chess(out, count, size, seed, told)
+    finish(as_json, {"out": str(out), "files": counts}, f"{out}: {count} pictures each in {', '.join(counts)}")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "prepare": prepare, "split": split, "matte-iou": matte_iou, "augment": augment, "check": check, "stats": stats, "fetch": fetch, "chess": chess,
+}  # fmt: skip

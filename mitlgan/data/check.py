@@ -1,0 +1,297 @@
+"""`data check`: what is in the sets, and in words what of it will hurt training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mitlgan.data.decode import UnreadableError, decode_bytes
+from mitlgan.data.known import look, pack_at
+from mitlgan.data.packed import Packed
+from mitlgan.data.parallel import in_order
+from mitlgan.data.signature import Signature, near_pairs, same_files, signature
+from mitlgan.data.sources import Entry, matte_beside, open_source
+
+SPLITS = ("train", "validation", "test")
+LOOK_PX = 64  # pictures are looked at in this size
+BINS = 32
+FEW = 500  # pictures; fewer are learned by heart
+COVERAGE_RANGE = (0.03, 0.8)
+SMALL_PX = 64
+PAIRS_LISTED = 200
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One picture, looked at.
+
+    Attributes:
+        name: In its set.
+        look: For duplicates.
+        width: Upright (px).
+        height: Likewise.
+        mode: `RGB` or `RGBA`.
+        mean: Of red, green, blue (0 to 255), over what is opaque.
+        histogram: (3, BINS) shares.
+        coverage: Of the object, 0 to 1; None where no matte is known.
+        border: Share of the picture's edge that the object touches.
+    """
+
+    name: str
+    look: Signature
+    width: int
+    height: int
+    mode: str
+    mean: tuple[float, float, float]
+    histogram: NDArray[np.float64]
+    coverage: float | None
+    border: float
+
+
+@dataclass
+class SetReport:
+    """One set.
+
+    Attributes:
+        name: As the user named it, with the split's folder.
+        split: `train`, `validation`, `test`, or empty.
+        seen: Its readable pictures.
+        unreadable: Name and reason of the others.
+    """
+
+    name: str
+    split: str
+    seen: list[Seen] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures that are the same (`exact`) or look alike, in one set or in two."""
+
+    first_set: str
+    first: str
+    second_set: str
+    second: str
+    exact: bool
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """All that was found; `verdict` in sentences, each with whether it will hurt."""
+
+    sets: list[SetReport]
+    pairs: list[Pair]
+    verdict: list[tuple[str, bool]]
+
+
+def check(specs: list[str], progress: Progress | None = None) -> CheckResult:
+    """Look at every picture of the sets.
+
+    Args:
+        specs: Folders (with `train/`, `validation/`, `test/` where they have them), archives, lists, packs.
+        progress: Told how many of how many are done in the current set.
+
+    Raises:
+        DataError: A set is missing or holds no pictures.
+    """
+    sets = [report for spec in specs for report in _look_at(spec, progress)]
+    pairs = find_pairs(sets)
+    verdict = [sentence for report in sets for sentence in judge(report)] + _judge_pairs(sets, pairs)
+    if not any(bad for _, bad in verdict):
+        verdict.insert(0, ("Nothing was found that will hurt training.", False))
+    return CheckResult(sets, pairs, verdict)
+
+
+def summary(result: CheckResult) -> dict[str, Any]:
+    """The findings as JSON."""
+    return {
+        "schema_version": 1,
+        "sets": [statistics(report) for report in result.sets],
+        "pairs": [vars(pair) for pair in result.pairs[:PAIRS_LISTED]],
+        "pair_count": len(result.pairs),
+        "verdict": [{"text": text, "hurts": bad} for text, bad in result.verdict],
+    }
+
+
+def statistics(report: SetReport) -> dict[str, Any]:
+    """Counts, sizes, channels and colours of one set."""
+    seen = report.seen
+    sizes = Counter(f"{one.width}x{one.height}" for one in seen)
+    coverage = [one.coverage for one in seen if one.coverage is not None]
+    shorter = sorted(min(one.width, one.height) for one in seen)
+    means = np.array([one.mean for one in seen]) if seen else np.zeros((1, 3))
+    return {
+        "name": report.name,
+        "split": report.split,
+        "count": len(seen),
+        "unreadable": len(report.unreadable),
+        "sizes": dict(sizes.most_common(5)),
+        "distinct_sizes": len(sizes),
+        "shorter_side_px": {"least": shorter[0], "median": shorter[len(shorter) // 2], "most": shorter[-1]} if shorter else None,
+        "channels": dict(Counter(one.mode for one in seen)),
+        "mean_rgb": [round(float(value), 1) for value in means.mean(0)],
+        "spread_rgb": [round(float(value), 1) for value in means.std(0)],
+        "blank": sum(one.look.blank for one in seen),
+        "with_matte": len(coverage),
+        "coverage": {"mean": round(float(np.mean(coverage)), 4), "least": round(min(coverage), 4), "most": round(max(coverage), 4)}
+        if coverage
+        else None,
+        "touching_border": sum(one.border > 0 for one in seen),
+    }
+
+
+def judge(report: SetReport) -> Iterator[tuple[str, bool]]:
+    """What one set says of itself, in words."""
+    seen, name = report.seen, report.name
+    total = len(seen)
+    if report.unreadable:
+        yield f"{name}: {len(report.unreadable):,} of {total + len(report.unreadable):,} files are no usable pictures and will be skipped.", True
+    if 0 < total < FEW and report.split in ("", "train"):
+        yield f"{name}: {total:,} pictures are few; a generator may learn them by heart: augment them, or add some.", True
+    blank = sum(one.look.blank for one in seen)
+    if blank:
+        yield f"{name}: {blank:,} of {total:,} pictures are one colour.", True
+    small = sum(min(one.width, one.height) < SMALL_PX for one in seen)
+    if small:
+        yield f"{name}: {small:,} of {total:,} pictures are smaller than {SMALL_PX} px and would be enlarged above that.", small > 0.05 * total
+    mixed = Counter(one.mode for one in seen)
+    if len(mixed) > 1:
+        yield f"{name}: {mixed['RGBA']:,} pictures have transparency and {mixed['RGB']:,} have none; a generator needs all of one kind.", True
+    with_matte = [one for one in seen if one.coverage is not None]
+    if with_matte:
+        touching = sum(one.border > 0.02 for one in with_matte)
+        if touching:
+            yield f"{name}: {touching:,} of {len(with_matte):,} foregrounds touch the border, as if cut off.", touching > 0.03 * len(with_matte)
+        least, most = COVERAGE_RANGE
+        tiny = sum(one.coverage < least for one in with_matte if one.coverage is not None)
+        huge = sum(one.coverage > most for one in with_matte if one.coverage is not None)
+        for number, words in ((tiny, f"cover less than {least:.0%} of their picture"), (huge, f"cover more than {most:.0%} of their picture")):
+            if number:
+                yield f"{name}: {number:,} of {len(with_matte):,} foregrounds {words}.", number > 0.03 * len(with_matte)
+    sides = [one.width / one.height for one in seen]
+    long = sum(side > 2 or side < 0.5 for side in sides)
+    if long:
+        yield f"{name}: {long:,} of {total:,} pictures are more than twice as long as wide; half of each will be cropped away.", long > 0.1 * total
+
+
+def find_pairs(sets: list[SetReport]) -> list[Pair]:
+    """All pairs of equal files, and of pictures that look alike, within sets and across them."""
+    places = [(report.name, one.name) for report in sets for one in report.seen]
+    looks = [one.look for report in sets for one in report.seen]
+    exact = {(group[0], other) for group in same_files(looks) for other in group[1:]}
+    in_group = {position: group[0] for group in same_files(looks) for position in group}
+    pairs = [Pair(*places[one], *places[other], exact=True) for one, other in sorted(exact)]
+    for one, other in near_pairs(looks):
+        if in_group.get(one, one) != in_group.get(other, other):
+            pairs.append(Pair(*places[one], *places[other], exact=False))
+    return pairs
+
+
+def _judge_pairs(sets: list[SetReport], pairs: list[Pair]) -> list[tuple[str, bool]]:
+    splits = {report.name: report.split for report in sets}
+    sizes = {report.name: len(report.seen) for report in sets}
+    found: list[tuple[str, bool]] = []
+    for (one, other), kinds in _by_sets(pairs).items():
+        counted = " and ".join(f"{number:,} {'equal' if exact else 'look-alike'}" for exact, number in sorted(kinds.items(), reverse=True))
+        total = sum(kinds.values())
+        if one == other:
+            found.append((f"{one}: {counted} pairs within the set; look-alikes are weighted more than once.", total > 0.02 * sizes[one]))
+        elif "train" in (splits[one], splits[other]) and splits[one] != splits[other] and splits[one] and splits[other]:
+            found.append((f"{one} and {other}: {counted} pairs leak from training into held-out pictures; measurements will flatter.", True))
+        else:
+            found.append((f"{one} and {other}: {counted} pairs are in both sets.", True))
+    return found
+
+
+def _by_sets(pairs: list[Pair]) -> dict[tuple[str, str], Counter[bool]]:
+    found: dict[tuple[str, str], Counter[bool]] = {}
+    for pair in pairs:
+        found.setdefault((pair.first_set, pair.second_set), Counter())[pair.exact] += 1
+    return found
+
+
+def _look_at(spec: str, progress: Progress | None) -> Iterator[SetReport]:
+    path = Path(spec)
+    inner = [split for split in SPLITS if (path / split).is_dir()]
+    for split in inner:
+        yield _look_at_folder(str(path / split), split, progress)
+    if inner:
+        return
+    pack = pack_at(path)
+    split = path.name if path.name in SPLITS else ""
+    yield _look_at_folder(spec, split, progress) if pack is None else _look_at_pack(spec, split, pack, progress)
+
+
+def _look_at_folder(spec: str, split: str, progress: Progress | None) -> SetReport:
+    source, report = open_source(spec, "DIR"), SetReport(spec, split)
+    for number, (entry, found) in enumerate(in_order(source.entries, _seen_or_reason), start=1):
+        if isinstance(found, UnreadableError):
+            report.unreadable.append((entry.name, str(found)))
+        else:
+            report.seen.append(found)
+        if progress is not None:
+            progress(number, len(source.entries))
+    return report
+
+
+def _seen_or_reason(entry: Entry) -> Seen | UnreadableError:
+    try:
+        decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=LOOK_PX)
+        matte = None
+        if entry.path is not None and matte_beside(entry.path).is_file():
+            matte = decode_bytes(matte_beside(entry.path).read_bytes(), keep_alpha=False).picture.convert("L")
+    except UnreadableError as error:
+        return error
+    return seen(entry.name, decoded.picture, signature(decoded.picture, decoded.sha256), (decoded.width, decoded.height), matte)
+
+
+def _look_at_pack(spec: str, split: str, pack: Packed, progress: Progress | None) -> SetReport:
+    report = SetReport(spec, split)
+    for index, source in enumerate(pack.sources()):
+        planes = np.asarray(pack.pixels[index])
+        if len(planes) == 1:
+            planes = np.repeat(planes, 3, axis=0)
+        picture = Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0)))
+        matte = Image.fromarray(planes[3]) if pack.fourth_channel else None
+        size = int(source.get("width") or pack.size_px), int(source.get("height") or pack.size_px)
+        if pack.fourth_channel == "alpha":
+            picture = Image.frombytes("RGBa", picture.size, planes.transpose(1, 2, 0).tobytes()).convert("RGBA")
+        report.seen.append(seen(str(source["name"]), picture, look(pack, index, source), size, matte))
+        if progress is not None:
+            progress(index + 1, len(pack))
+    return report
+
+
+def seen(name: str, picture: Image.Image, known: Signature, size: tuple[int, int], matte: Image.Image | None) -> Seen:
+    """Measure one picture.
+
+    Args:
+        name: In its set.
+        picture: RGB or RGBA.
+        known: Its look.
+        size: Upright width and height of the file (px).
+        matte: Of its object; None takes its transparency, where it has some.
+    """
+    scale = LOOK_PX / max(picture.size)
+    small = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Image.Resampling.BOX)
+    alpha = np.asarray(small.getchannel("A")) if small.mode == "RGBA" else None
+    transparent = alpha is not None and bool((alpha < 250).any())
+    pixels = np.asarray(small.convert("RGB"))
+    opaque = pixels[alpha > 127] if transparent and alpha is not None else pixels.reshape(-1, 3)
+    opaque = opaque if len(opaque) else pixels.reshape(-1, 3)
+    histogram = np.stack([np.bincount(opaque[:, channel].astype(np.int64) * BINS // 256, minlength=BINS) / len(opaque) for channel in range(3)])
+    plane = np.asarray(matte.resize(small.size, Image.Resampling.BOX)) if matte is not None else alpha if transparent else None
+    coverage = None if plane is None else float((plane > 127).mean())
+    border = 0.0 if plane is None else float((np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]]) > 127).mean())
+    mean = opaque.mean(0)
+    mode = "RGBA" if transparent else "RGB"
+    return Seen(name, known, *size, mode, (float(mean[0]), float(mean[1]), float(mean[2])), histogram, coverage, border)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageFilter
+from PIL import Image, ImageFilter
 
 from mitlgan.data.crops import Cropper
 from mitlgan.data.decode import Decoded, UnreadableError, decode, decode_bytes
@@ -32,6 +32,7 @@ from mitlgan.files import disk_errors, locked, make_folder
 VERSION = 1  # raise it when the same pictures and settings make other pixels
 DEDUPE = ("exact", "near", "none")
 SYNC_EVERY = 512
+LOOK_PX = 64  # smaller pictures tell too little to find look-alikes by
 Progress = Callable[[int, int], None]
 Work = tuple[dict[str, Any], NDArray[np.uint8] | None]
 
@@ -213,8 +214,10 @@ def _unfit(decoded: Decoded, settings: PrepareSettings) -> str:
 
 def _prepared(entry: Entry, decoded: Decoded, settings: PrepareSettings, cropper: Cropper, with_matte: bool) -> Work:
     box = cropper(decoded.picture)
-    picture = decoded.picture.convert("RGBa") if decoded.picture.mode == "RGBA" else decoded.picture
-    picture = picture.resize((settings.size_px, settings.size_px), RESIZES[settings.resize], box=box)
+    whole = decoded.picture.convert("RGBa") if decoded.picture.mode == "RGBA" else decoded.picture
+    picture = whole.resize((settings.size_px, settings.size_px), RESIZES[settings.resize], box=box)
+    looked_at = picture if settings.size_px >= LOOK_PX else whole.resize((LOOK_PX, LOOK_PX), Image.Resampling.BOX, box=box)
+    found = signature(looked_at, decoded.sha256)
     if settings.blur_px:
         picture = picture.filter(ImageFilter.GaussianBlur(settings.blur_px))
     planes = to_planes(picture)
@@ -226,7 +229,7 @@ def _prepared(entry: Entry, decoded: Decoded, settings: PrepareSettings, cropper
         planes = np.concatenate([planes, to_planes(cut)[:1]])
     note = {"note": decoded.note} if decoded.note else {}
     size = {"width": decoded.width, "height": decoded.height}
-    return {"name": entry.name, **signature(picture, decoded.sha256).plain(), **size, **note}, planes
+    return {"name": entry.name, **found.plain(), **size, **note}, planes
 
 
 def _decide(lines: list[dict[str, Any]], settings: PrepareSettings, others: list[tuple[str, list[tuple[str, Signature]]]]) -> dict[int, dict[str, Any]]:

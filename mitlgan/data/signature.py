@@ -16,6 +16,7 @@ from PIL import Image
 HASH_PX, HASH_SIDE, COLOUR_SIDE = 32, 8, 8
 NEAR_BITS = 8  # of 64 that may differ
 NEAR_COLOUR = 12.0  # mean difference of the 8 x 8 colours (0 to 255)
+NEAR_WORST = 64  # largest difference of any of them: a small thing that is in one picture only
 BLANK_SPREAD = 3.0  # standard deviation of the colours (0 to 255)
 _BLOCK = 1024
 
@@ -100,8 +101,8 @@ def near_pairs(signatures: Sequence[Signature]) -> list[tuple[int, int]]:
         wanted = second > first
         first, second = first[wanted] + start, second[wanted] + start
         if len(first):
-            apart = np.abs(colours[first].astype(np.int16) - colours[second]).mean(1)
-            close = apart <= NEAR_COLOUR
+            apart = np.abs(colours[first].astype(np.int16) - colours[second])
+            close = (apart.mean(1) <= NEAR_COLOUR) & (apart.max(1) <= NEAR_WORST)
             pairs += [(int(shown[one]), int(shown[other])) for one, other in zip(first[close], second[close], strict=True)]
     return pairs
 

@@ -1,0 +1,287 @@
+"""`data prepare`: what is taken, what is left out and why; killed and resumed; FAULTS 18 to 20 and 28."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pictures
+import pytest
+from PIL import Image
+
+from mitlgan.data import gather
+from mitlgan.data.gather import PrepareSettings, prepare
+from mitlgan.data.packed import Packed
+from mitlgan.data.prepare import open_data, pack_folder
+from mitlgan.data.select import Selection
+from mitlgan.errors import DataError, UsageError
+
+
+def reasons(packed: Packed) -> dict[str, str]:
+    return {entry["name"]: entry["reason"] for entry in packed.manifest["skipped"]}
+
+
+def names(packed: Packed) -> list[str]:
+    return [source["name"] for source in packed.sources()]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("prepared.npy", "prepared.json")}
+
+
+def test_it_packs_as_pack_does(folder: Path, tmp_path: Path) -> None:
+    packed = prepare(folder, tmp_path / "out", PrepareSettings(size_px=16))
+    assert (packed.pixels == pack_folder(folder, tmp_path / "a.npy", size_px=16).pixels).all()
+    assert names(packed) == [f"{index}.jpg" for index in range(6)]
+    assert not (tmp_path / "out" / ".pixels").exists()
+    assert open_data(str(tmp_path / "out"), "bg", 16).content_sha256 == packed.content_sha256
+
+
+def test_zip_tar_and_list_give_the_same_pixels(folder: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for file in folder.iterdir():
+            archive.write(file, file.name)
+    shutil.make_archive(str(tmp_path / "a"), "gztar", folder)
+    (tmp_path / "a.txt").write_text("".join(f"pictures/{index}.jpg\n" for index in range(6)))
+    expected = prepare(folder, tmp_path / "plain", PrepareSettings(size_px=8))
+    for spec in ("a.zip", "a.tar.gz", "a.txt"):
+        found = prepare(tmp_path / spec, tmp_path / f"out-{spec}", PrepareSettings(size_px=8))
+        order = [int(Path(name).stem) for name in names(found)]
+        assert sorted(order) == list(range(6))
+        assert (found.pixels == expected.pixels[order]).all()
+
+
+def hard(tmp_path: Path) -> Path:
+    """Twenty good pictures, and one of each kind that is left out."""
+    place = pictures.fill(tmp_path / "in", 20, size=(32, 32))
+    shutil.copy(place / "0003.png", place / "0103.png")
+    pictures.smooth(4, (32, 32)).save(place / "0104.jpg", quality=88)
+    for index in range(5):
+        pictures.smooth(77, (32, 32)).save(place / f"02-{index}.png")
+    Image.new("RGB", (32, 32), "white").save(place / "0300.png")
+    pictures.smooth(5, (10, 30)).save(place / "0400.png")
+    pictures.smooth(6, (200, 40)).save(place / "0500.png")
+    (place / "0600.png").write_bytes(b"<html>")
+    return place
+
+
+def test_what_is_left_out_is_said(tmp_path: Path) -> None:
+    settings = PrepareSettings(size_px=8, dedupe="near", min_size_px=20, max_aspect=3, exclude=("0001.png",))
+    packed = prepare(hard(tmp_path), tmp_path / "out", settings)
+    found = reasons(packed)
+    assert found.pop("0001.png") == "excluded: named in --exclude"
+    assert found.pop("0103.png") == "duplicate: the same file as '0003.png'"
+    assert found.pop("0104.jpg") == "near duplicate: looks like '0004.png'"
+    assert all(found.pop(f"02-{index}.png") == "placeholder: the same file comes 5 times" for index in range(5))
+    assert found.pop("0300.png") == "blank: one colour"
+    assert found.pop("0400.png").startswith("small: 10 x 30")
+    assert found.pop("0500.png").startswith("elongated: 200 x 40")
+    assert "HTML" in found.pop("0600.png")
+    assert found == {}
+    assert names(packed) == [f"{index:04d}.png" for index in range(20) if index != 1]
+
+
+def test_dedupe_none_and_exact(tmp_path: Path) -> None:
+    place = hard(tmp_path)
+    everything = prepare(place, tmp_path / "none", PrepareSettings(size_px=8, dedupe="none", placeholder_copies=0, keep_blank=True))
+    assert list(reasons(everything)) == ["0600.png"]
+    exact = reasons(prepare(place, tmp_path / "exact", PrepareSettings(size_px=8, placeholder_copies=0)))
+    assert set(exact) == {"0103.png", "02-1.png", "02-2.png", "02-3.png", "02-4.png", "0300.png", "0600.png"}
+
+
+def test_held_out_pictures_stay_held_out(tmp_path: Path) -> None:
+    place = pictures.fill(tmp_path / "train", 10, size=(32, 32))
+    test = pictures.fill(tmp_path / "test", 4, size=(32, 32), first=50)
+    shutil.copy(place / "0002.png", test / "x.png")
+    pictures.smooth(7, (32, 32)).save(test / "y.jpg", quality=88)
+    packed_test = prepare(test, tmp_path / "test-pack", PrepareSettings(size_px=16))
+    for number, against in enumerate((test, tmp_path / "test-pack", packed_test.path, pack_folder(test, tmp_path / "bare.npy", size_px=32).path)):
+        found = reasons(prepare(place, tmp_path / f"out{number}", PrepareSettings(size_px=8, dedupe="near", against=(str(against),))))
+        assert found == {"0002.png": f"held out: the same file as 'x.png' in {against}", "0007.png": f"held out: looks like 'y.jpg' in {against}"}
+
+
+def test_tables_choose(tmp_path: Path) -> None:
+    place = pictures.fill(tmp_path / "in", 5)
+    rows = [{"image": f"{index:04d}.png", "stars": index} for index in range(7)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    packed = prepare(place, tmp_path / "out", PrepareSettings(size_px=8), selection=Selection(tmp_path / "a.jsonl", where="stars >= 2"), allow_bad=True)
+    assert names(packed) == ["0002.png", "0003.png", "0004.png"]
+    assert list(reasons(packed)) == ["0005.png", "0006.png"]
+    assert packed.manifest["made_by"]["selection"]["where"] == "stars >= 2"
+
+
+def test_mattes_beside_the_pictures_are_packed(tmp_path: Path) -> None:
+    place = pictures.fill(tmp_path / "in", 3, size=(40, 30))
+    for index in range(3):
+        matte = Image.new("L", (40, 30))
+        matte.paste(255, (5 + 10 * index, 0, 15 + 10 * index, 30))
+        matte.save(place / f"{index:04d}.matte.png")
+    made = [
+        prepare(place, tmp_path / "out", PrepareSettings(size_px=30)),
+        pack_folder(place, tmp_path / "a.npy", size_px=30),
+        open_data(str(place), "scene", 30),
+    ]
+    for packed in made:
+        assert packed.fourth_channel == "matte"
+        assert (packed.pixels[1, 3, 15] == [0] * 10 + [255] * 10 + [0] * 10).all()
+    (place / "0001.matte.png").unlink()
+    assert open_data(str(place), "scene", 30).fourth_channel is None
+
+
+def test_a_matte_of_another_size_is_a_reason(tmp_path: Path) -> None:
+    place = pictures.fill(tmp_path / "in", 2, size=(40, 30))
+    Image.new("L", (40, 30)).save(place / "0000.matte.png")
+    Image.new("L", (30, 30)).save(place / "0001.matte.png")
+    packed = pack_folder(place, tmp_path / "a.npy", size_px=8, allow_bad=True)
+    assert reasons(packed) == {"0001.png": "its matte is 30 x 30 px, itself 40 x 30"}
+
+
+def test_alpha_backdrop_and_blur(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    picture = Image.new("RGBA", (16, 16), (255, 0, 0, 0))
+    picture.paste((255, 0, 0, 255), (8, 0, 16, 16))
+    picture.save(tmp_path / "in" / "a.png")
+    kept = prepare(tmp_path / "in", tmp_path / "kept", PrepareSettings(size_px=16, keep_alpha=True))
+    assert kept.fourth_channel == "alpha"
+    assert kept.pixels[0, :, 0, 0].tolist() == [0, 0, 0, 0]
+    laid = prepare(tmp_path / "in", tmp_path / "laid", PrepareSettings(size_px=16, backdrop=(0, 0, 255)))
+    assert laid.pixels[0, :, 0, 0].tolist() == [0, 0, 255]
+    blurred = prepare(tmp_path / "in", tmp_path / "blurred", PrepareSettings(size_px=16, backdrop=(0, 0, 255), blur_px=2))
+    assert 60 < blurred.pixels[0, 0, 0, 7] < 200
+
+
+def test_the_busiest_square(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    picture = Image.new("RGB", (120, 40), "white")
+    picture.paste(pictures.smooth(2, (40, 40)), (80, 0))
+    picture.save(tmp_path / "in" / "a.png")
+    packed = prepare(tmp_path / "in", tmp_path / "out", PrepareSettings(size_px=40, crop="entropy"))
+    assert np.abs(packed.pixels[0].transpose(1, 2, 0).astype(int) - np.asarray(pictures.smooth(2, (40, 40)))).max() <= 1
+    assert packed.manifest["crop"] == "busiest square"
+
+
+def test_faces(tmp_path: Path) -> None:
+    """A picture without a face is left out with that reason (the cascade itself is tested where faces are read)."""
+    pytest.importorskip("cv2")
+    place = pictures.fill(tmp_path / "in", 2, size=(80, 80))
+    with pytest.raises(DataError, match="no face was found"):
+        prepare(place, tmp_path / "out", PrepareSettings(size_px=16, crop="face"))
+
+
+def test_bad_files_beyond_five_percent(tmp_path: Path) -> None:
+    place = pictures.fill(tmp_path / "in", 10)
+    (place / "bad.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"1 of 11 files .*'bad.png': empty file; .*--allow-bad"):
+        prepare(place, tmp_path / "out", PrepareSettings(size_px=8))
+    assert not (tmp_path / "out" / "prepared.npy").exists()
+    assert len(prepare(place, tmp_path / "out", PrepareSettings(size_px=8), allow_bad=True)) == 10  # and nothing is decoded again
+
+
+def test_other_work_in_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    prepare(folder, tmp_path / "out", PrepareSettings(size_px=8))
+    with pytest.raises(UsageError, match=r"other work \(different: settings\)"):
+        prepare(folder, tmp_path / "out", PrepareSettings(size_px=16))
+    pictures.fill(folder, 1)
+    with pytest.raises(UsageError, match="listing_sha256"):
+        prepare(folder, tmp_path / "out", PrepareSettings(size_px=8))
+
+
+@pytest.mark.parametrize(("values", "said"), [({"resize": "x"}, "--resize"), ({"dedupe": "x"}, "--dedupe"), ({"crop": "x"}, "--crop")])
+def test_settings_that_do_not_exist(folder: Path, tmp_path: Path, values: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        prepare(folder, tmp_path / "out", PrepareSettings(size_px=8, **values))
+
+
+def test_done_work_is_not_done_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = prepare(folder, tmp_path / "out", PrepareSettings(size_px=8))
+    monkeypatch.setattr(gather, "decode_bytes", lambda *_, **__: pytest.fail("decoded again"))
+    assert prepare(folder, tmp_path / "out", PrepareSettings(size_px=8)).content_sha256 == first.content_sha256
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("moment", [1, 7, 19, 20])
+def test_stopped_anywhere_it_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, moment: int) -> None:
+    place = hard(tmp_path)
+    settings = PrepareSettings(size_px=8, dedupe="near")
+    prepare(place, tmp_path / "whole", settings)
+
+    def stop(done: int, _: int) -> None:
+        if done == moment:
+            raise Killed
+
+    with pytest.raises(Killed):
+        prepare(place, tmp_path / "cut", settings, progress=stop)
+    told: list[int] = []
+    prepare(place, tmp_path / "cut", settings, progress=lambda done, _: told.append(done))
+    assert told[0] == moment + 1
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("damage", ["torn line", "pixels behind", "pixels ahead", "half a row"])
+def test_after_a_power_cut(tmp_path: Path, damage: str) -> None:
+    place = hard(tmp_path)
+    settings = PrepareSettings(size_px=8)
+    prepare(place, tmp_path / "whole", settings)
+
+    def stop(done: int, _: int) -> None:
+        if done == 12:
+            raise Killed
+
+    with pytest.raises(Killed):
+        prepare(place, tmp_path / "cut", settings, progress=stop)
+    journal, pixels = tmp_path / "cut" / ".journal.jsonl", tmp_path / "cut" / ".pixels"
+    if damage == "torn line":
+        journal.write_bytes(journal.read_bytes()[:-9])
+    elif damage == "pixels behind":
+        pixels.write_bytes(pixels.read_bytes()[: 4 * 192])
+    elif damage == "pixels ahead":
+        pixels.write_bytes(pixels.read_bytes() + bytes(3 * 192))
+    else:
+        pixels.write_bytes(pixels.read_bytes()[:-100])
+    prepare(place, tmp_path / "cut", settings)
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+def test_killed_for_real(tmp_path: Path) -> None:
+    """SIGKILL at random moments, again and again, until it is done."""
+    place = pictures.fill(tmp_path / "in", 60, size=(200, 200))
+    prepare(place, tmp_path / "whole", PrepareSettings(size_px=64))
+    program = (
+        "import sys, time; from pathlib import Path; from mitlgan.data.gather import *\n"
+        "print('on', flush=True)\n"
+        "prepare(sys.argv[1], Path(sys.argv[2]), PrepareSettings(size_px=64), progress=lambda *_: time.sleep(0.01))"
+    )
+    rng = random.Random(4)
+    for turn in range(6):
+        child = subprocess.Popen([sys.executable, "-c", program, str(place), str(tmp_path / "cut")], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()
+        if turn < 2:
+            time.sleep(rng.uniform(0.05, 0.35))
+            os.kill(child.pid, signal.SIGKILL)
+        child.communicate()
+        if child.returncode == 0:
+            break
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+def test_two_at_once_are_refused(folder: Path, tmp_path: Path) -> None:
+    from mitlgan.errors import ResourceError
+    from mitlgan.files import locked
+
+    (tmp_path / "out").mkdir()
+    with locked(tmp_path / "out"), pytest.raises(ResourceError, match="another process"):
+        prepare(folder, tmp_path / "out", PrepareSettings(size_px=8))

@@ -279,9 +279,7 @@ def _train_and_freeze(
     if checkpoint is not None and environment.world.leads:
         keeper.forget_after(int(checkpoint[1]["counters"]["iteration"]))
     line = None if environment.line is None else partial(environment.line, run.path)
-    state = train(
-        run, recipe, problem, environment.world, environment.reporter, checkpoint=checkpoint, hooks=Hooks(keep=keeper.keep, line=line)
-    )
+    state = train(run, recipe, problem, environment.world, environment.reporter, checkpoint=checkpoint, hooks=Hooks(keep=keeper.keep, line=line))
     if environment.world.leads:
         freeze(run, recipe, problem, state)
     return run

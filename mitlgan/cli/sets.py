@@ -183,9 +183,7 @@ def augment(
 
 
 def check(
-    sets: Annotated[
-        list[str], typer.Argument(metavar="DIR...", help="Folders (with train/, validation/, test/, if any), packs, archives.")
-    ],
+    sets: Annotated[list[str], typer.Argument(metavar="DIR...", help="Folders (with train/, validation/, test/, if any), packs, archives.")],
     page: Annotated[Path | None, typer.Option("--page", metavar="FILE", help="Also a page with histograms and pictures.")] = None,
     as_json: options.Json = False,
 ) -> None:

@@ -18,7 +18,7 @@ from mitlgan.data.parallel import in_order
 from mitlgan.data.sources import list_pictures, matte_beside
 from mitlgan.errors import DataError
 
-DEMO_PX = 128
+DEMO_PX = 64
 SMALL_SHARE = 0.15  # of the picture; objects below it are counted as small
 Pair = tuple[Image.Image, NDArray[np.uint8]]
 

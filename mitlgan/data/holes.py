@@ -12,6 +12,7 @@ from mitlgan.data.matting import opencv
 Pixels = NDArray[np.uint8]
 _STEPS = 12  # shifts tried per axis and direction
 _ROUNDS = 3
+_SMALLEST_GRAIN = 6  # px
 
 
 def hole_of(matte: Pixels, grow: float = 0.025) -> NDArray[np.bool_]:
@@ -50,6 +51,8 @@ def fill(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
         missing &= ~take
         if missing.sum() < 0.002 * missing.size:
             break
+    if missing.any():
+        texture[missing] = np.clip(light[missing].astype(np.int16) + _grain(rgb, hole)[missing], 0, 255).astype(np.uint8)
     return _blend(rgb, light, texture, hole)
 
 
@@ -63,6 +66,19 @@ def _smooth(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
     filled = cv2.inpaint(np.clip(colours, 0, 255).astype(np.uint8), (weights < 0.25).astype(np.uint8), 3, cv2.INPAINT_NS)
     light: Pixels = np.where(hole[..., None], cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC), rgb)
     return light
+
+
+def _grain(rgb: Pixels, hole: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """The fine detail of the largest square without hole, tiled in mirror images over the picture: for what no shift can reach."""
+    cv2 = opencv()
+    top, left, side = largest_free_square(hole)
+    if side < _SMALLEST_GRAIN:
+        return np.zeros(rgb.shape, dtype=np.int16)
+    patch = rgb[top : top + side, left : left + side].astype(np.int16)
+    detail = patch - cv2.GaussianBlur(patch, (0, 0), max(1.0, side / 8))
+    rows, columns = (np.abs((np.arange(length) + side) % (2 * side) - side).clip(0, side - 1) for length in rgb.shape[:2])
+    tiled: NDArray[np.int16] = detail[rows][:, columns]
+    return tiled
 
 
 def _best_shift(rgb: Pixels, hole: NDArray[np.bool_], missing: NDArray[np.bool_]) -> tuple[Pixels, NDArray[np.bool_]] | None:

@@ -108,14 +108,14 @@ class PlainBackdrop:
 
 @dataclass
 class GrabCut:
-    """No weights: GrabCut (Rother et al. 2004) from a rectangle of 90 % of the sides, then again from the found object's own surroundings.
+    """No weights: GrabCut (Rother et al. 2004) from a rectangle that leaves a narrow rim, then again from the found object's own surroundings.
 
     The second rectangle matters for small objects: in the first one most pixels are background, and its colours enter the object's model.
     """
 
     name: str = "grabcut"
-    margin: float = 0.05
-    surroundings: float = 0.1
+    margin: float = 0.02
+    surroundings: float = 0.15
     rounds: int = 2
 
     def __call__(self, picture: Image.Image) -> Pixels:

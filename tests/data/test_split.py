@@ -1,0 +1,244 @@
+"""`data split`: three sets out of one, mattes kept, unusable pictures aside; and the sets train unchanged."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pictures
+import pytest
+import tiny
+from PIL import Image, ImageDraw
+
+from mitlgan import stages
+from mitlgan.data import holes, split
+from mitlgan.data.curate import escaped, read_names
+from mitlgan.data.gate import Gate
+from mitlgan.data.prepare import open_data
+from mitlgan.data.split import SplitSettings, centred, own_colours
+from mitlgan.errors import DataError, UsageError
+from mitlgan.report.sheets import write_split_page
+
+pytest.importorskip("cv2")
+
+
+def scenes(folder: Path, count: int = 6, size: int = 64) -> Path:
+    """Yellow discs on dark smooth places."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        picture = pictures.smooth(index, (size, size)).point(lambda value: value // 2)
+        left = 12 + 3 * index
+        ImageDraw.Draw(picture).ellipse((left, 16, left + 24, 48), fill=(240, 200, 60))
+        picture.save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("split")
+    place = scenes(folder / "in")
+    Image.new("RGB", (64, 64), "grey").save(place / "nothing.png")
+    (place / "bad.png").write_bytes(b"")
+    return folder / "out", split.split(place, folder / "out", SplitSettings(size_px=48))
+
+
+def test_three_sets(made: tuple[Path, dict[str, Any]]) -> None:
+    out, manifest = made
+    assert manifest["counts"] == {"used": 6, "set aside": 1, "unreadable": 1, "excluded": 0}
+    assert manifest["files"]["fg"] == manifest["files"]["scene"] == 6
+    assert manifest["files"]["bg"] >= 6
+    assert manifest["files"]["set-aside"] == 1
+    assert manifest == json.loads((out / "split.json").read_text())
+    for line in manifest["records"][:6]:
+        foreground, scene, matte = (Image.open(out / next(name for name in line["files"] if name.startswith(start) and (".matte." in name) == is_matte))
+                                    for start, is_matte in (("fg/", False), ("scene/", False), ("scene/", True)))  # fmt: skip
+        assert (foreground.mode, scene.mode, matte.mode) == ("RGBA", "RGB", "L")
+        assert foreground.size == scene.size == matte.size == (48, 48)
+        assert foreground.getchannel("A").tobytes() == matte.tobytes()
+        yellow = np.asarray(foreground)[np.asarray(matte) > 250][:, :3]
+        assert np.abs(yellow.astype(int) - (240, 200, 60)).max() < 30
+
+
+def test_the_background_has_no_object_left(made: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = made
+    for path in (out / "bg").glob("*.png"):
+        pixels = np.asarray(Image.open(path)).astype(int)
+        assert not ((pixels[..., 0] > 180) & (pixels[..., 1] > 150) & (pixels[..., 2] < 110)).any()
+
+
+def test_reasons_are_recorded(made: tuple[Path, dict[str, Any]]) -> None:
+    records = {line["name"]: line for line in made[1]["records"]}
+    assert records["bad.png"]["decision"] == "unreadable"
+    assert records["nothing.png"]["decision"] == "set aside"
+    assert records["nothing.png"]["reason"]
+
+
+def test_the_sheet_shows_all_and_writes_an_exclude_list(made: tuple[Path, dict[str, Any]]) -> None:
+    page = write_split_page(*made).read_text()
+    for words in ("Foregrounds", "Backgrounds", "Scenes", "Set aside", "exclude.txt", "nothing.png", "data:image/jpeg"):
+        assert words in page
+    assert "http" not in page
+
+
+def test_sets_become_packs_of_the_right_kind(made: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = made
+    assert open_data(str(out / "fg"), "fg", 8).fourth_channel == "alpha"
+    assert open_data(str(out / "bg"), "bg", 8).fourth_channel is None
+    scene = open_data(str(out / "scene"), "scene", 8)
+    assert scene.fourth_channel == "matte"
+    assert len(scene) == 6
+
+
+def test_pretrain_and_compose_run_on_the_sets(made: tuple[Path, dict[str, Any]], environment: stages.Environment) -> None:
+    out, _ = made
+    runs = {role: stages.pretrain(tiny.recipe(role, out / role, updates=1), environment) for role in ("fg", "bg")}
+    run = stages.compose(tiny.recipe("scene", out / "scene", updates=1, compose=True), tiny.layers(runs), environment)
+    assert run.artifact is not None
+    assert run.status()["state"] == "done"
+
+
+def test_plain_colour_and_matte_instead_of_transparency(tmp_path: Path) -> None:
+    split.split(scenes(tmp_path / "in", 3), tmp_path / "out", SplitSettings(size_px=32, backdrop=(0, 255, 0), background="patch"))
+    foregrounds = sorted(path for path in (tmp_path / "out" / "fg").iterdir() if ".matte." not in path.name)
+    assert len(foregrounds) == 3
+    picture = np.asarray(Image.open(foregrounds[0]))
+    assert picture[0, 0].tolist() == [0, 255, 0]
+    assert open_data(str(tmp_path / "out" / "fg"), "fg", 8).fourth_channel == "matte"
+    assert all(path.stem.endswith("-patch") for path in (tmp_path / "out" / "bg").iterdir())
+
+
+def test_cut_outs_give_foregrounds_only(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    picture = Image.new("RGBA", (40, 40))
+    ImageDraw.Draw(picture).ellipse((8, 8, 30, 30), fill=(200, 30, 30, 255))
+    picture.save(tmp_path / "in" / "a.png")
+    manifest = split.split(tmp_path / "in", tmp_path / "out", SplitSettings())
+    assert manifest["methods"] == {"alpha": 1}
+    assert manifest["files"] == {"fg": 1, "bg": 0, "scene": 0, "set-aside": 0}
+
+
+def test_an_archive_gives_the_same_files(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 3)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for file in sorted(place.iterdir()):
+            archive.write(file, file.name)
+    for spec, out in ((place, "one"), (tmp_path / "a.zip", "other")):
+        split.split(spec, tmp_path / out, SplitSettings(size_px=32))
+    for folder in split.FOLDERS:
+        first, second = ({path.name: path.read_bytes() for path in (tmp_path / out / folder).iterdir()} for out in ("one", "other"))
+        assert first == second
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_stopped_it_goes_on_and_ends_with_the_same_files(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 5)
+
+    def stop(done: int, _: int) -> None:
+        if done == 2:
+            raise Killed
+
+    split.split(place, tmp_path / "whole", SplitSettings(size_px=32))
+    with pytest.raises(Killed):
+        split.split(place, tmp_path / "cut", SplitSettings(size_px=32), stop)
+    told: list[int] = []
+    split.split(place, tmp_path / "cut", SplitSettings(size_px=32), lambda done, _: told.append(done))
+    assert told == [3, 4, 5]
+    names = [path.relative_to(tmp_path / "whole") for path in sorted((tmp_path / "whole").rglob("*.*")) if path.name != ".lock" and path.is_file()]
+    assert names
+    for name in names:
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_excluded_names(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 3)
+    (tmp_path / "exclude.txt").write_text("1.png\n", encoding="utf-8-sig")
+    manifest = split.split(place, tmp_path / "out", SplitSettings(exclude=read_names(tmp_path / "exclude.txt")))
+    assert [line["name"] for line in manifest["records"] if line["decision"] == "excluded"] == ["1.png"]
+
+
+@pytest.mark.parametrize("name", ["plain.png", "a\nb.png", "a\\nb.png", "\\", "\\\\n", "c\r.png", "ü <b>.png"])
+def test_names_survive_an_exclude_list(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.txt").write_text(f"{escaped(name)}\nother\n", newline="")
+    assert read_names(tmp_path / "a.txt", tmp_path / "a.txt") == (name, "other", name, "other")
+
+
+def test_an_unreadable_exclude_list(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfe")
+    for path in (tmp_path / "a.txt", tmp_path / "gone.txt"):
+        with pytest.raises(DataError, match=f"--exclude {path}"):
+            read_names(path)
+
+
+def test_nothing_usable(tmp_path: Path) -> None:
+    pictures.fill(tmp_path / "in", 2, size=(32, 32))
+    with pytest.raises(DataError, match="none of 2 pictures can be cut"):
+        split.split(tmp_path / "in", tmp_path / "out", SplitSettings(matting="alpha"))
+    assert (tmp_path / "out" / "split.json").is_file()  # says why, picture by picture
+
+
+def test_senseless_settings(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 1)
+    with pytest.raises(UsageError, match="--background x"):
+        split.split(place, tmp_path / "out", SplitSettings(background="x"))
+    split.split(place, tmp_path / "out", SplitSettings(size_px=32))
+    with pytest.raises(UsageError, match="other work"):
+        split.split(place, tmp_path / "out", SplitSettings(size_px=32, gate=Gate(min_area=0.1)))
+
+
+class TestHoles:
+    def test_outside_nothing_changes_and_inside_the_place_goes_on(self) -> None:
+        rows, columns = np.mgrid[0:96, 0:96]
+        place = np.dstack([rows * 2, columns * 2, 40 * ((columns // 8) % 2)]).astype(np.uint8)
+        hole = np.zeros((96, 96), bool)
+        hole[30:66, 36:60] = True
+        scene = place.copy()
+        scene[hole] = (255, 0, 255)
+        filled = holes.fill(scene, hole)
+        assert (filled[~hole] == place[~hole]).all()
+        assert np.abs(filled[hole].astype(int) - place[hole]).mean() < 12
+
+    @pytest.mark.parametrize("kind", ["none", "all", "border", "most"])
+    def test_any_hole(self, kind: str) -> None:
+        picture = np.asarray(pictures.smooth(1, (40, 40)))
+        hole = np.zeros((40, 40), bool)
+        hole[{"none": np.s_[0:0], "all": np.s_[:], "border": np.s_[:, 20:], "most": np.s_[2:, 1:]}[kind]] = True
+        filled = holes.fill(picture, hole)
+        assert filled.shape == picture.shape
+        assert (filled[~hole] == picture[~hole]).all()
+
+    def test_the_largest_free_square(self) -> None:
+        hole = np.zeros((50, 60), bool)
+        hole[:, 20:35] = True
+        top, left, side = holes.largest_free_square(hole)
+        assert (left, side) == (35, 25)
+        assert not hole[top : top + side, left : left + side].any()
+        assert holes.largest_free_square(np.ones((5, 5), bool))[2] == 0
+        assert holes.largest_free_square(np.zeros((5, 9), bool))[2] == 5
+
+
+def test_soft_edges_take_the_objects_own_colours() -> None:
+    rgb = np.zeros((60, 60, 3), np.uint8)
+    matte = np.zeros((60, 60), np.uint8)
+    rgb[:], rgb[20:40, 20:40] = (0, 0, 255), (255, 0, 0)
+    matte[20:40, 20:40], matte[19, 20:40] = 255, 128
+    rgb[19, 20:40] = (128, 0, 127)
+    found = own_colours(rgb, matte)
+    assert np.abs(found[19, 21:39].astype(int) - (255, 0, 0)).max() <= 2
+    assert (found[0, 0] == 0).all()
+
+
+def test_centring() -> None:
+    picture = Image.new("RGBA", (100, 100))
+    ImageDraw.Draw(picture).rectangle((5, 5, 24, 44), fill="red")
+    box = centred(picture).getchannel("A").point(lambda value: 255 if value > 127 else 0).getbbox()
+    assert box is not None
+    left, top, right, bottom = box
+    assert abs((bottom - top) - 86) <= 1
+    assert abs(left + right - 100) <= 1
+    assert abs(top + bottom - 100) <= 1

@@ -22,6 +22,7 @@ _ISNET_PX = 1024
 _ISNET_COLOURS = (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)  # mean and scale of the pixels that the networks were trained on
 _U2NET_COLOURS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 WORK_PX = 224  # GrabCut works at this size; its matte is enlarged
+_COLOUR_WEIGHT = 2.5
 _PLAIN_SPREAD = 14.0  # of the border's colours (0 to 255): below it a backdrop is plain
 _PLAIN_SHARE = 0.9  # of the border that must have the backdrop's colour
 
@@ -124,14 +125,14 @@ class GrabCut:
         width, height = picture.size
         scale = min(1.0, WORK_PX / max(width, height))
         small = (max(8, round(width * scale)), max(8, round(height * scale)))
-        bgr = np.ascontiguousarray(np.array(picture.convert("RGB").resize(small, Image.Resampling.BOX))[..., ::-1])
-        rows, columns = bgr.shape[:2]
+        colours = _vivid(np.array(picture.convert("RGB").resize(small, Image.Resampling.BOX)))
+        rows, columns = colours.shape[:2]
         inset = round(rows * self.margin), round(columns * self.margin)
-        found = self._cut(bgr, (inset[0], rows - inset[0], inset[1], columns - inset[1]))
+        found = self._cut(colours, (inset[0], rows - inset[0], inset[1], columns - inset[1]))
         for _ in range(self.rounds):
             if found.mean() < 0.01:
                 break
-            again = self._cut(bgr, self._around(found))
+            again = self._cut(colours, self._around(found))
             if again.mean() < 0.01:
                 break
             found = again
@@ -147,17 +148,25 @@ class GrabCut:
             box += [int(np.searchsorted(share, 0.02)) - pad, int(np.searchsorted(share, 0.98)) + 1 + pad]
         return box[0], box[1], box[2], box[3]
 
-    def _cut(self, bgr: Pixels, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    def _cut(self, colours: Pixels, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
         cv2 = opencv()
-        marks = np.full(bgr.shape[:2], cv2.GC_BGD, np.uint8)
+        marks = np.full(colours.shape[:2], cv2.GC_BGD, np.uint8)
         top, bottom, left, right = box
         marks[max(0, top) : bottom, max(0, left) : right] = cv2.GC_PR_FGD
         marks[frame_of(marks.shape, 0.02)] = cv2.GC_BGD
         if not (marks == cv2.GC_PR_FGD).any():
             return np.zeros(marks.shape, dtype=bool)
         cv2.setRNGSeed(0)  # of this thread: the same picture gives the same matte
-        cv2.grabCut(bgr, marks, None, np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(colours, marks, None, np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)
         return tidy(marks % 2 == 1)
+
+
+def _vivid(rgb: Pixels) -> Pixels:
+    """Pixels in CIE Lab, colour weighted above lightness, which shading changes within one object."""
+    lab = opencv().cvtColor(rgb, opencv().COLOR_RGB2LAB).astype(np.float32)
+    lab[..., 1:] = (lab[..., 1:] - 128) * _COLOUR_WEIGHT + 128
+    vivid: Pixels = np.clip(lab, 0, 255).astype(np.uint8)
+    return vivid
 
 
 class Network:

@@ -1,0 +1,107 @@
+"""The data commands: options reach the work, results are one JSON object, faults are one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pictures
+import pytest
+from commands import Command
+from PIL import Image, ImageDraw
+
+
+def answer(command: Command, *arguments: object) -> dict[str, Any]:
+    outcome = command("data", *arguments, "--json")
+    assert outcome.code == 0, outcome.err
+    value = json.loads(outcome.out)
+    assert isinstance(value, dict)
+    return value
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    place = tmp_path / "scenes"
+    place.mkdir()
+    for index in range(4):
+        picture = pictures.smooth(index).point(lambda value: value // 2)
+        ImageDraw.Draw(picture).ellipse((12 + 4 * index, 16, 40 + 4 * index, 48), fill=(240, 200, 60))
+        picture.save(place / f"{index}.png")
+    return place
+
+
+def test_prepare(command: Command, folder: Path, tmp_path: Path) -> None:
+    place = pictures.fill(tmp_path / "in", 6)
+    shutil.copy(place / "0001.png", place / "again.png")
+    (tmp_path / "a.csv").write_text("image,stars\n" + "".join(f"{index:04d}.png,{index}\n" for index in range(6)) + "again.png,5\n")
+    (tmp_path / "no.txt").write_text("0005.png\n")
+    found = answer(command, "prepare", place, "--out", "out", "--size", 8, "--metadata", tmp_path / "a.csv", "--where", "stars >= 1",
+                   "--exclude", tmp_path / "no.txt", "--crop", "entropy", "--backdrop", "#102030")  # fmt: skip
+    assert found["count"] == 4
+    assert {entry["name"] for entry in found["skipped"]} == {"0005.png", "again.png"}
+    assert Path(found["page"]).is_file()
+    assert Path(found["pack"]) == Path("out/prepared.npy")
+    text = command("data", "prepare", place, "--out", "out2", "--size", 8)
+    assert "6 pictures of 8 px, 1 left out" in text.out
+    assert "'again.png': duplicate: the same file as '0001.png'" in text.err
+
+
+def test_split_and_its_page(command: Command, folder: Path, scenes: Path) -> None:
+    found = answer(command, "split", scenes, "--out", "out", "--size", 48, "--backdrop", "white", "--centre", "--background", "fill", "--blur", 1)
+    assert found["counts"]["used"] == 4
+    assert found["files"] == {"fg": 4, "bg": 4, "scene": 4, "set-aside": 0}
+    assert Path(found["page"]).read_text().count("<img") == 12
+    assert "4 of 4 pictures cut" in command("data", "split", scenes, "--out", "other").out
+
+
+def test_matte_iou(command: Command, folder: Path, scenes: Path) -> None:
+    for index in range(4):
+        matte = Image.new("L", (64, 64))
+        ImageDraw.Draw(matte).ellipse((12 + 4 * index, 16, 40 + 4 * index, 48), fill=255)
+        matte.save(scenes / f"{index}.matte.png")
+    (row,) = answer(command, "matte-iou", scenes)["rows"]
+    assert row["mean"] > 0.9
+    table = command("data", "matte-iou", scenes, "--matting", "grabcut", "--matting", "backdrop").out.splitlines()
+    assert [line.split()[0] for line in table] == ["method", "grabcut", "backdrop"]
+
+
+def test_augment_check_and_stats(command: Command, folder: Path, tmp_path: Path) -> None:
+    place = pictures.fill(tmp_path / "in", 3)
+    assert answer(command, "augment", place, "--out", "more", "--factor", 3, "--no-flip")["made"] == 9
+    found = answer(command, "check", place, "more", "--page", "page.html")
+    assert found["pair_count"] == 0 or found["pairs"]
+    assert Path(found["page"]).is_file()
+    assert any(entry["hurts"] for entry in found["verdict"])
+    assert "! " in command("data", "check", place).out
+    assert answer(command, "stats", place)["sets"][0]["count"] == 3
+    assert "3 RGB" in command("data", "stats", place).out
+
+
+def test_chess(command: Command, folder: Path) -> None:
+    assert answer(command, "chess", "--out", "chess", "-n", 2, "--size", 16)["files"] == {"fg": 2, "far": 2, "bg": 2, "scene": 2}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "start"),
+    [
+        (("prepare", "gone", "--out", "x", "--size", "8"), 3, "SRC gone"),
+        (("prepare", "in", "--out", "x", "--size", "8", "--where", "a > 1"), 2, "--metadata"),
+        (("prepare", "in", "--out", "x", "--size", "8", "--backdrop", "nocolour"), 2, "--backdrop nocolour"),
+        (("prepare", "in", "--out", "x", "--size", "8", "--exclude", "gone.txt"), 3, "--exclude gone.txt"),
+        (("split", "in", "--out", "x", "--matting", "gone.onnx"), 2, "--matting gone.onnx"),
+        (("split", "in", "--out", "x", "--background", "z"), 2, "--background z"),
+        (("augment", "gone", "--out", "x"), 3, "SRC gone"),
+        (("check", "gone"), 3, "DIR gone"),
+        (("fetch", "gone.txt", "--out", "x"), 3, "LIST gone.txt"),
+        (("matte-iou", "in"), 3, "SCENES in"),
+    ],
+)
+def test_faults_are_one_line(command: Command, folder: Path, arguments: tuple[str, ...], code: int, start: str) -> None:
+    pictures.fill(folder / "in", 1)
+    outcome = command("data", *arguments)
+    assert outcome.code == code
+    assert outcome.err.startswith(start)
+    assert outcome.err.count("\n") == 1
+    assert outcome.out == ""

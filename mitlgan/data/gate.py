@@ -18,7 +18,7 @@ class Gate:
         min_area: Smaller objects are too few pixels to learn from.
         max_area: Larger ones leave no background.
         max_border: Share of the picture's edge that the object may touch; one that is cut off on several sides is no whole object.
-        min_largest: Share of the object that its largest connected piece must hold.
+        min_largest: Share of the object that its two largest connected pieces must hold; two, since things come in pairs.
         max_undecided: Pixels between 10 and 90 % opacity, as a share of the object.
     """
 
@@ -39,18 +39,18 @@ class Gate:
         touched = float(inside[frame_of(inside.shape, 0.0)].mean())
         if touched > self.max_border:
             return f"cut off: the object touches {touched:.0%} of the border, more than {self.max_border:.0%}"
-        largest = largest_piece(inside)
+        largest = largest_pieces(inside)
         if largest < self.min_largest:
-            return f"fragmented: the largest piece is {largest:.0%} of the object, less than {self.min_largest:.0%}"
+            return f"fragmented: the two largest pieces are {largest:.0%} of the object, less than {self.min_largest:.0%}"
         undecided = float(((matte > 25) & (matte < 230)).sum() / inside.sum())
         if undecided > self.max_undecided:
             return f"undecided: {undecided:.0%} of the object is neither opaque nor clear"
         return ""
 
 
-def largest_piece(inside: NDArray[np.bool_]) -> float:
-    """Share of an object that its largest connected piece holds; 0 for none."""
+def largest_pieces(inside: NDArray[np.bool_]) -> float:
+    """Share of an object that its two largest connected pieces hold; 0 for none."""
     cv2 = opencv()
     _, _, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    return float(areas.max() / areas.sum()) if len(areas) else 0.0
+    areas = np.sort(stats[1:, cv2.CC_STAT_AREA])
+    return float(areas[-2:].sum() / areas.sum()) if len(areas) else 0.0

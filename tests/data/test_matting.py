@@ -193,7 +193,8 @@ class TestGate:
             (((30, 40, 30, 40),), "empty"),
             (((2, 98, 2, 98),), "full"),
             (((0, 100, 0, 60),), "cut off"),
-            (((10, 40, 10, 40), (60, 90, 60, 90)), "fragmented"),
+            (((10, 40, 10, 40), (60, 90, 60, 90)), ""),  # a pair of shoes
+            (((10, 40, 10, 40), (60, 90, 60, 90), (10, 40, 60, 90)), "fragmented"),
         ],
     )
     def test_reasons(self, boxes: tuple[tuple[int, int, int, int], ...], reason: str) -> None:

@@ -17,8 +17,7 @@ from mitlgan.checkpoint import read_header, read_tensors, tensors_sha256, write_
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.files import write_json
 from mitlgan.networks import Composer, Generator
-from mitlgan.recipe import ComposerRecipe, Recipe, Role, plain
-from mitlgan.recipe_parts import AnyGenerator
+from mitlgan.recipe import AnyGenerator, ComposerRecipe, Recipe, Role, plain
 from mitlgan.version import __version__
 
 SCHEMA_VERSION = 1

@@ -11,8 +11,7 @@ from torch import nn
 
 from mitlgan import artifact, networks
 from mitlgan.artifact import Card
-from mitlgan.recipe import GeneratorRecipe, Recipe, load
-from mitlgan.recipe_parts import AnyGenerator
+from mitlgan.recipe import AnyGenerator, GeneratorRecipe, Recipe, load
 
 THESIS_LAYERS = ("fg", "bg")
 

@@ -21,7 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mitlgan.errors import UsageError
 
 if TYPE_CHECKING:
-    from mitlgan.recipe_parts import AnyObjective, LsganRecipe, MinimaxRecipe, ObjectiveRecipe, WganClipRecipe
+    from mitlgan.recipe import AnyObjective, LsganRecipe, MinimaxRecipe, ObjectiveRecipe, WganClipRecipe
 
 Stats = dict[str, Tensor]
 

@@ -13,8 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mitlgan.errors import ArtifactError
 from mitlgan.randomness import normal, stream
-from mitlgan.recipe import Recipe
-from mitlgan.recipe_parts import AdamRecipe, AnyOptimiser, RmspropRecipe
+from mitlgan.recipe import AdamRecipe, AnyOptimiser, Recipe, RmspropRecipe
 
 EMA_RAMP = 0.05  # early in a run the half-life is at most this share of what has been shown (Karras et al. 2020, ADA's code)
 

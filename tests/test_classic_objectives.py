@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mitlgan import objectives
 from mitlgan.objectives import CRITIC_WON, GENERATOR_WON, labels
-from mitlgan.recipe_parts import LsganRecipe, MinimaxRecipe, WganClipRecipe
+from mitlgan.recipe import LsganRecipe, MinimaxRecipe, WganClipRecipe
 
 REAL, FAKE = torch.full((4, 1, 2, 2), 0.5), torch.full((4, 1, 2, 2), -0.25)
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mitlgan import recipe as recipes
 from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe, changed, dump, find, load, parse, plain
+from mitlgan.recipe.messages import all_keys
 
 VALID = """\
 # A small generator.
@@ -533,7 +534,7 @@ def test_property_any_text_is_a_recipe_or_refused(file: Path, text: str | bytes)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(key=st.sampled_from(sorted(recipes._all_keys())) | st.text(max_size=20), value=st.text(max_size=20))
+@given(key=st.sampled_from(sorted(all_keys())) | st.text(max_size=20), value=st.text(max_size=20))
 def test_property_any_set_is_a_recipe_or_refused(file: Path, key: str, value: str) -> None:
     recipe_or_refusal(file, VALID.encode(), (f"{key}={value}",))
 
@@ -545,7 +546,7 @@ JSON = st.recursive(
 
 
 @settings(max_examples=150, deadline=None)
-@given(key=st.sampled_from(sorted(recipes._all_keys())), value=JSON)
+@given(key=st.sampled_from(sorted(all_keys())), value=JSON)
 def test_property_any_value_of_any_key_is_checked(key: str, value: Any) -> None:
     tree = tomllib.loads(COMPOSE if key.startswith("composer") else VALID)
     *tables, last = key.split(".")

@@ -14,8 +14,7 @@ from mitlgan.data.cache import cache_dir
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.jobs import Job
 from mitlgan.networks import Composer, Generator
-from mitlgan.recipe import Recipe, changed, find, load, parse, plain
-from mitlgan.recipe_parts import AnyGenerator
+from mitlgan.recipe import AnyGenerator, Recipe, changed, find, load, parse, plain
 from mitlgan.runs import Run
 from mitlgan.sample import artifact_file
 from mitlgan.stages import Environment

@@ -13,8 +13,7 @@ import torch
 
 from mitlgan import networks
 from mitlgan.networks import Composer, multiply_accumulates
-from mitlgan.recipe import Recipe, changed
-from mitlgan.recipe_parts import AnyGenerator
+from mitlgan.recipe import AnyGenerator, Recipe, changed
 
 NO_LIMIT_KIMG = 1e6
 MINIMUM_S = 0.1

@@ -11,8 +11,7 @@ from mitlgan.artifact import Card
 from mitlgan.compare.arms import Training, finished_card, layer_files
 from mitlgan.compare.plan import Plan, Triple
 from mitlgan.errors import ArtifactError, MitlganError, UsageError
-from mitlgan.recipe import Recipe, changed, load, parse
-from mitlgan.recipe_parts import AnyGenerator
+from mitlgan.recipe import AnyGenerator, Recipe, changed, load, parse
 from mitlgan.runs import Run
 from mitlgan.sample import artifact_file
 

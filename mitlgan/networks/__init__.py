@@ -20,8 +20,7 @@ from mitlgan.networks.fusion import FUSIONS, Fused
 from mitlgan.networks.translator import CHECKS, TRANSLATORS
 
 if TYPE_CHECKING:
-    from mitlgan.recipe import ComposerRecipe
-    from mitlgan.recipe_parts import AnyCritic, AnyGenerator
+    from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe
 
 __all__ = [
     "Composer",

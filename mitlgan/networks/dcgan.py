@@ -18,7 +18,7 @@ from mitlgan.networks.blocks import Critic, Generator, score_head
 from mitlgan.networks.initial import Weighted, initialise
 
 if TYPE_CHECKING:
-    from mitlgan.recipe_parts import DcganGeneratorRecipe, StridedCriticRecipe, UpsampledGeneratorRecipe
+    from mitlgan.recipe import DcganGeneratorRecipe, StridedCriticRecipe, UpsampledGeneratorRecipe
 
 BASE_PX = 4
 KERNEL = 4

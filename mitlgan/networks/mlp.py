@@ -11,7 +11,7 @@ from mitlgan.networks.blocks import Critic, Generator, score_head
 from mitlgan.networks.initial import initialise
 
 if TYPE_CHECKING:
-    from mitlgan.recipe_parts import MlpCriticRecipe, MlpGeneratorRecipe
+    from mitlgan.recipe import MlpCriticRecipe, MlpGeneratorRecipe
 
 
 def build_generator(recipe: MlpGeneratorRecipe, size_px: int) -> Generator:

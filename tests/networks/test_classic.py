@@ -6,7 +6,7 @@ from torch import nn
 
 from mitlgan import networks
 from mitlgan.errors import UsageError
-from mitlgan.recipe_parts import (
+from mitlgan.recipe import (
     AnyCritic,
     AnyGenerator,
     DcganGeneratorRecipe,

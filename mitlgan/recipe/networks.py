@@ -1,32 +1,20 @@
-"""The parts that a recipe chooses among by `kind`: networks, objectives, optimisers.
+"""Generators and critics, which a recipe chooses by `kind`.
 
 Each kind is a model of its own, so that a key of another kind is refused by name. A part without a `kind` is of the thesis' kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from mitlgan.recipe.model import Kernel, LatentDim, Leak, Model, Probability, Width, Widths, kind_or
 
 REACHABLE_PX = tuple(4 * 2**doublings for doublings in range(1, 9))
 BASE_PX = 4
-
-Width = Annotated[int, Field(ge=1, le=8192)]
-Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)]
-Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
-Leak = Annotated[float, Field(ge=0.0, le=1.0)]
-Kernel = Annotated[int, Field(ge=1, le=31)]
-LatentDim = Annotated[int, Field(ge=1, le=65536)]
 Normalisation = Literal["none", "batch"]
 Initial = Literal["torch", "glorot", "normal"]
-
-
-class Model(BaseModel):
-    """What all parts of a recipe have in common: nothing is changed, unknown or converted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class GeneratorRecipe(Model):
@@ -292,132 +280,24 @@ class StridedCriticRecipe(_Normalised):
             raise ValueError(f"critic.widths leaves nothing of {size_px} px after {len(self.widths)} convolutions; give fewer widths")
 
 
-class ObjectiveRecipe(Model):
-    """Wasserstein loss with gradient penalty.
-
-    Attributes:
-        penalty_weight: Lambda of the gradient penalty (Gulrajani et al. 2017, equation 3).
-        critic_steps: Critic updates for one generator update.
-    """
-
-    kind: Literal["wgan_gp"] = "wgan_gp"
-    penalty_weight: Annotated[float, Field(ge=0.0, le=1e6)] = 10.0
-    critic_steps: Annotated[int, Field(ge=1, le=100)] = 5
-    takes_sigmoid: ClassVar[bool] = False
-
-
-class WganClipRecipe(Model):
-    """Wasserstein loss with weight clipping.
-
-    Attributes:
-        clip: Every weight of the critic is kept within +- this (Arjovsky et al. 2017, algorithm 1).
-        critic_steps: Critic updates for one generator update.
-    """
-
-    kind: Literal["wgan_clip"] = "wgan_clip"
-    clip: Annotated[float, Field(gt=0.0, le=10.0)] = 0.01
-    critic_steps: Annotated[int, Field(ge=1, le=100)] = 5
-    takes_sigmoid: ClassVar[bool] = False
-
-
-class _Labelled(Model):
-    """How real and fake are labelled for the critic.
-
-    Attributes:
-        label_smoothing: Real pictures get 1 minus this (Salimans et al. 2016, section 3.4).
-        label_noise: Every label is moved by a uniform number within +- this.
-        label_flips: Share of labels that are swapped by chance.
-        critic_steps: Critic updates for one generator update.
-    """
-
-    label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
-    label_noise: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
-    label_flips: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
-    critic_steps: Annotated[int, Field(ge=1, le=100)] = 1
-
-
-class MinimaxRecipe(_Labelled):
-    """The first GAN's loss, non-saturating (Goodfellow et al. 2014), on logits."""
-
-    kind: Literal["minimax"] = "minimax"
-    takes_sigmoid: ClassVar[bool] = False
-
-
-class LsganRecipe(_Labelled):
-    """Least squares (Mao et al. 2017)."""
-
-    kind: Literal["lsgan"] = "lsgan"
-    takes_sigmoid: ClassVar[bool] = True
-
-
-class AdamRecipe(Model):
-    """Adam (Kingma & Ba 2015)."""
-
-    kind: Literal["adam"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-4
-    beta1: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    beta2: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
-    eps: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-8
-
-
-class RmspropRecipe(Model):
-    """RMSprop (Tieleman & Hinton 2012).
-
-    Attributes:
-        learning_rate: Of every step.
-        decay: Of the mean square; Keras has 0.9 and calls it rho, torch 0.99 and calls it alpha.
-        eps: Added to the root.
-    """
-
-    kind: Literal["rmsprop"] = "rmsprop"
-    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 5e-5
-    decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
-    eps: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-7
-
-
-def _kind_or(default: str) -> Callable[[Any], Any]:
-    """The kind of a part, given as a table or as a model."""
-
-    def kind(value: Any) -> Any:
-        return value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", default)
-
-    return kind
-
-
 AnyGenerator = Annotated[
     Annotated[GeneratorRecipe, Tag("thesis")]
     | Annotated[MlpGeneratorRecipe, Tag("mlp")]
     | Annotated[UpsampledGeneratorRecipe, Tag("upsampled")]
     | Annotated[DcganGeneratorRecipe, Tag("dcgan")],
-    Discriminator(_kind_or("thesis")),
+    Discriminator(kind_or("thesis")),
 ]
 AnyCritic = Annotated[
     Annotated[CriticRecipe, Tag("thesis")] | Annotated[MlpCriticRecipe, Tag("mlp")] | Annotated[StridedCriticRecipe, Tag("strided")],
-    Discriminator(_kind_or("thesis")),
+    Discriminator(kind_or("thesis")),
 ]
-AnyObjective = Annotated[
-    Annotated[ObjectiveRecipe, Tag("wgan_gp")]
-    | Annotated[WganClipRecipe, Tag("wgan_clip")]
-    | Annotated[MinimaxRecipe, Tag("minimax")]
-    | Annotated[LsganRecipe, Tag("lsgan")],
-    Discriminator(_kind_or("wgan_gp")),
-]
-AnyOptimiser = Annotated[Annotated[AdamRecipe, Tag("adam")] | Annotated[RmspropRecipe, Tag("rmsprop")], Discriminator(_kind_or("adam"))]
-
-_OPTIMISERS: dict[str, type[Model]] = {"adam": AdamRecipe, "rmsprop": RmspropRecipe}
-KINDS: dict[str, dict[str, type[Model]]] = {
-    "generator": {
-        "thesis": GeneratorRecipe,
-        "mlp": MlpGeneratorRecipe,
-        "upsampled": UpsampledGeneratorRecipe,
-        "dcgan": DcganGeneratorRecipe,
-    },
-    "critic": {"thesis": CriticRecipe, "mlp": MlpCriticRecipe, "strided": StridedCriticRecipe},
-    "objective": {"wgan_gp": ObjectiveRecipe, "wgan_clip": WganClipRecipe, "minimax": MinimaxRecipe, "lsgan": LsganRecipe},
-    "generator_optimiser": _OPTIMISERS,
-    "critic_optimiser": _OPTIMISERS,
+GENERATOR_KINDS: dict[str, type[Model]] = {
+    "thesis": GeneratorRecipe,
+    "mlp": MlpGeneratorRecipe,
+    "upsampled": UpsampledGeneratorRecipe,
+    "dcgan": DcganGeneratorRecipe,
 }
-"""The kinds of each table that has several, the first being what a table without `kind` is."""
+CRITIC_KINDS: dict[str, type[Model]] = {"thesis": CriticRecipe, "mlp": MlpCriticRecipe, "strided": StridedCriticRecipe}
 
 
 def depth_advice(size_px: int, extra: int = 0) -> str:

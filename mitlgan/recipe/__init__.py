@@ -1,0 +1,63 @@
+"""Recipes: typed settings read from TOML.
+
+A recipe says everything that decides a result: data, networks, objective, optimisers, length, seed. It is read from a file, changed by `--set a.b=v`,
+checked as a whole before anything is built, and written, resolved, into the run that it made. An unknown key is an error that names the closest known
+one; every error names the file and the line.
+"""
+
+from mitlgan.recipe.composer import ComposerRecipe, FusionRecipe, TranslatorRecipe
+from mitlgan.recipe.networks import (
+    AnyCritic,
+    AnyGenerator,
+    CriticRecipe,
+    DcganGeneratorRecipe,
+    GeneratorRecipe,
+    MlpCriticRecipe,
+    MlpGeneratorRecipe,
+    StridedCriticRecipe,
+    UpsampledGeneratorRecipe,
+)
+from mitlgan.recipe.objectives import AnyObjective, LsganRecipe, MinimaxRecipe, ObjectiveRecipe, WganClipRecipe
+from mitlgan.recipe.optimisers import AdamRecipe, AnyOptimiser, RmspropRecipe
+from mitlgan.recipe.reading import changed, differences, dump, find, load, names, parse, plain, shipped
+from mitlgan.recipe.training import DataRecipe, EvaluationRecipe, Filter, Role, TrainingRecipe
+from mitlgan.recipe.whole import SCHEMA_VERSION, Recipe
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "AdamRecipe",
+    "AnyCritic",
+    "AnyGenerator",
+    "AnyObjective",
+    "AnyOptimiser",
+    "ComposerRecipe",
+    "CriticRecipe",
+    "DataRecipe",
+    "DcganGeneratorRecipe",
+    "EvaluationRecipe",
+    "Filter",
+    "FusionRecipe",
+    "GeneratorRecipe",
+    "LsganRecipe",
+    "MinimaxRecipe",
+    "MlpCriticRecipe",
+    "MlpGeneratorRecipe",
+    "ObjectiveRecipe",
+    "Recipe",
+    "RmspropRecipe",
+    "Role",
+    "StridedCriticRecipe",
+    "TrainingRecipe",
+    "TranslatorRecipe",
+    "UpsampledGeneratorRecipe",
+    "WganClipRecipe",
+    "changed",
+    "differences",
+    "dump",
+    "find",
+    "load",
+    "names",
+    "parse",
+    "plain",
+    "shipped",
+]

@@ -1,0 +1,30 @@
+"""What all parts of a recipe have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Width = Annotated[int, Field(ge=1, le=8192)]
+Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)]
+Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+Leak = Annotated[float, Field(ge=0.0, le=1.0)]
+Kernel = Annotated[int, Field(ge=1, le=31)]
+LatentDim = Annotated[int, Field(ge=1, le=65536)]
+
+
+class Model(BaseModel):
+    """What all parts of a recipe have in common: nothing is changed, unknown or converted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def kind_or(default: str) -> Callable[[Any], Any]:
+    """The kind of a part, given as a table or as a model."""
+
+    def kind(value: Any) -> Any:
+        return value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", default)
+
+    return kind

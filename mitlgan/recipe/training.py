@@ -1,0 +1,77 @@
+"""Pictures, length and measures of a run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mitlgan.recipe.model import Model
+
+Role = Literal["fg", "bg", "scene"]
+Filter = Literal["lanczos", "bicubic", "bilinear", "box", "nearest"]
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class DataRecipe(Model):
+    """Which pictures, and how they become pixels.
+
+    Attributes:
+        source: `demo`, a folder of pictures, or a pack (`.npy`).
+        resize: Filter that reduces the square crop to `size_px`.
+        backdrop: Colour (0-255) on which pictures with alpha are laid.
+    """
+
+    source: str = "demo"
+    resize: Filter = "lanczos"
+    backdrop: tuple[Byte, Byte, Byte] = (255, 255, 255)
+
+
+class TrainingRecipe(Model):
+    """Length, batch, averaging, and how often what is written.
+
+    Attributes:
+        kimg: Length: thousand real images shown to the critic.
+        limit_s: Training ends after so many measured seconds, if `kimg` does not end it before; where it ends then depends on the machine.
+        batch: Images of one update, over all ranks; at least two, which BatchNorm needs.
+        ema_halflife_kimg: Half-life of the generator's moving average; 0 switches it off.
+        snapshot_kimg: A picture of fixed latents is written each time this many kimg have passed.
+        checkpoint_kimg: Likewise a checkpoint.
+        log_iterations: A line of statistics every so many generator updates.
+        nan_patience: Updates skipped for a value that is not finite before training stops.
+        snapshot_iterations: A picture every so many generator updates, in place of `snapshot_kimg`.
+        checkpoint_iterations: Likewise a checkpoint, in place of `checkpoint_kimg`.
+        checkpoints_kept: How many of the newest stay; absent: 2.
+        keep_kimg: Where an artifact of the moving average is kept on the way, in `kept/`; 0 is before the first update.
+        keep_s: Likewise, in measured seconds.
+    """
+
+    kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 1000.0
+    limit_s: Annotated[float, Field(gt=0.0, le=1e9)] | None = None
+    batch: Annotated[int, Field(ge=2, le=65536)] = 32
+    ema_halflife_kimg: Annotated[float, Field(ge=0.0, le=1e6)] = 10.0
+    snapshot_kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 50.0
+    checkpoint_kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 50.0
+    log_iterations: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    nan_patience: Annotated[int, Field(ge=1, le=10_000)] = 20
+    snapshot_iterations: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    checkpoint_iterations: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    checkpoints_kept: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    keep_kimg: tuple[Annotated[float, Field(ge=0.0, le=1e7)], ...] = ()
+    keep_s: tuple[Annotated[float, Field(gt=0.0, le=1e9)], ...] = ()
+
+
+class EvaluationRecipe(Model):
+    """How a result is measured.
+
+    Attributes:
+        extractor: `efficientnet-lite0` or `inception`; never replaced silently.
+        samples: Generated images, and at most as many real ones.
+        split: Which real pictures.
+        best_by: Measure each kept artifact on the validation pictures during training, and keep the best by this measure in `best/`.
+    """
+
+    extractor: str = "efficientnet-lite0"
+    samples: Annotated[int, Field(ge=2, le=1_000_000)] = 2000
+    split: Literal["train", "validation", "test"] = "test"
+    best_by: Literal["fd", "kid"] | None = None

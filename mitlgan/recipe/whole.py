@@ -1,0 +1,75 @@
+"""A recipe as a whole: everything that decides a run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mitlgan.recipe.composer import ComposerRecipe
+from mitlgan.recipe.model import Model
+from mitlgan.recipe.networks import CRITIC_KINDS, GENERATOR_KINDS, REACHABLE_PX, AnyCritic, AnyGenerator, CriticRecipe, depth_advice
+from mitlgan.recipe.objectives import OBJECTIVE_KINDS, AnyObjective, ObjectiveRecipe
+from mitlgan.recipe.optimisers import OPTIMISER_KINDS, AdamRecipe, AnyOptimiser
+from mitlgan.recipe.training import DataRecipe, EvaluationRecipe, Role, TrainingRecipe
+
+SCHEMA_VERSION = 1
+KINDS: dict[str, dict[str, type[Model]]] = {
+    "generator": GENERATOR_KINDS,
+    "critic": CRITIC_KINDS,
+    "objective": OBJECTIVE_KINDS,
+    "generator_optimiser": OPTIMISER_KINDS,
+    "critic_optimiser": OPTIMISER_KINDS,
+}
+"""The kinds of each table that has several, the first being what a table without `kind` is."""
+
+
+class Recipe(Model):
+    """Everything that decides a run. See the attributes' own classes."""
+
+    schema_version: Literal[1] = 1
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    command: Literal["pretrain", "compose"]
+    role: Role
+    size_px: Annotated[int, Field(ge=8, le=1024)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: DataRecipe = DataRecipe()
+    generator: AnyGenerator | None = None
+    composer: ComposerRecipe | None = None
+    critic: AnyCritic = CriticRecipe()
+    objective: AnyObjective = ObjectiveRecipe()
+    generator_optimiser: AnyOptimiser = AdamRecipe()
+    critic_optimiser: AnyOptimiser = AdamRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+    evaluation: EvaluationRecipe = EvaluationRecipe()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Refuse what contradicts itself, before anything is built (FAULTS 36)."""
+        wants, other = ("generator", "composer") if self.command == "pretrain" else ("composer", "generator")
+        if getattr(self, wants) is None:
+            raise ValueError(f'command = "{self.command}" needs a [{wants}] table')
+        if getattr(self, other) is not None:
+            raise ValueError(f'command = "{self.command}" takes no [{other}] table; remove it')
+        if self.command == "compose" and self.role != "scene":
+            raise ValueError(f'role is "{self.role}"; a composition makes scenes: role = "scene"')
+        self._sizes()
+        if self.critic.normalisation == "batch" and self.objective.kind == "wgan_gp":
+            raise ValueError(
+                'critic.normalisation = "batch" contradicts objective.kind = "wgan_gp": the penalty is per sample; use normalisation = "none"'
+            )
+        if self.critic.output == "sigmoid" and not self.objective.takes_sigmoid:
+            raise ValueError(
+                f'critic.output = "sigmoid" contradicts objective.kind = "{self.objective.kind}", which takes the score itself; use output = "linear"'
+            )
+        return self
+
+    def _sizes(self) -> None:
+        if self.generator is not None:
+            self.generator.require_size(self.size_px)
+        channels = 3 if self.generator is None else self.generator.image_channels
+        if self.critic.image_channels != channels:
+            raise ValueError(f"critic.image_channels is {self.critic.image_channels}, but the images have {channels}; make them equal")
+        self.critic.require_size(self.size_px)
+        if self.composer is not None and self.size_px not in REACHABLE_PX:
+            raise ValueError(f"size_px = {self.size_px} is none that a layer's generator can reach;" + depth_advice(self.size_px))

@@ -17,7 +17,7 @@ from mitlgan.data.packed import to_uint8
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.files import disk_errors, make_folder, write_atomically
 from mitlgan.latent import latents
-from mitlgan.networks import Composer, Layers
+from mitlgan.networks import PLACE, Composer, Layers, Stand
 
 CHUNK = 64
 TITLES = {"fg": "Foreground", "bg": "Background", "scene": "Scene"}
@@ -40,7 +40,12 @@ class Artifact:
         self.card = card
 
     def latents(self, seeds: Seeds) -> Tensor:
-        """Latents (N, sum of the layers' lengths) of seeds; see `mitlgan.latent.latents`."""
+        """Latents (N, sum of the layers' lengths) of seeds; see `mitlgan.latent.latents`.
+
+        Where seeds are given by layer and none for the placement, the frontmost layer's place it, so that an object keeps its place.
+        """
+        if isinstance(seeds, Mapping) and isinstance(self.network, Composer) and PLACE in self.card.latent_dims and PLACE not in seeds:
+            seeds = {**seeds, PLACE: seeds.get(self.network.front, ())}
         return latents(seeds, self.card.latent_dims)
 
     def sample(self, seeds: Seeds) -> Tensor:
@@ -67,6 +72,8 @@ class Artifact:
             fused=torch.cat([part.fused for part in parts]),
             matte=torch.cat(mattes) if mattes else None,
             output=torch.cat([part.output for part in parts]),
+            placed={name: torch.cat([part.placed[name] for part in parts]) for name in parts[0].placed},
+            stands={name: _joined([part.stands[name] for part in parts]) for name in parts[0].stands},
         )
 
     @torch.inference_mode()
@@ -78,6 +85,10 @@ class Artifact:
             yield stages_of(self.network, part.to(self.device), self.card.role)
 
 
+def _joined(stands: Sequence[Stand]) -> Stand:
+    return Stand(*(torch.cat(numbers) for numbers in zip(*stands, strict=True)))
+
+
 def stages_of(network: nn.Module, z: Tensor, role: str) -> Layers:
     """Every stage of a network's images, clamped to [-1, 1], on the CPU."""
     if isinstance(network, Composer):
@@ -87,6 +98,8 @@ def stages_of(network: nn.Module, z: Tensor, role: str) -> Layers:
             fused=_clamped(stages.fused),
             matte=None if stages.matte is None else stages.matte.float().cpu(),
             output=_clamped(stages.output),
+            placed={name: _clamped(image) for name, image in stages.placed.items()},
+            stands={name: Stand(*(number.float().cpu() for number in stand)) for name, stand in stages.stands.items()},
         )
     image = _clamped(network(z))
     return Layers(layers={role: image}, fused=image, matte=None, output=image)

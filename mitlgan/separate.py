@@ -16,6 +16,8 @@ from mitlgan.data.packed import Packed, to_uint8
 from mitlgan.evaluate import Protocol, three_channels
 from mitlgan.metrics.pack_features import BACKDROP
 from mitlgan.metrics.separation import boundary_contrast, key_matte, separation, swap_grid
+from mitlgan.networks import Stand
+from mitlgan.networks.over import Matted, move
 
 TOLERANCE = 0.1
 """Difference from the backdrop, on the scale of [-1, 1], up to which a pixel of a foreground without alpha is backdrop: 13 of 255."""
@@ -77,10 +79,10 @@ def separate(
     outputs = stages.output.reshape(foregrounds, backgrounds, 3, *size).numpy()
     objects = stages.layers[front][::backgrounds].numpy()  # (K, 3 or 4, H, W)
     places = stages.layers[back][:backgrounds, :3].numpy()
-    if objects.shape[1] == 4:
-        mattes, held_against = reference_matte(objects, tolerance), "the foreground's own alpha"
-    else:
-        mattes = reference_matte(objects, tolerance)
+    mattes, held_against = reference_matte(objects, tolerance), "the foreground's own alpha"
+    if front in stages.stands:
+        mattes = moved(mattes, Stand(*(number[::backgrounds] for number in stages.stands[front])))
+    if objects.shape[1] != 4:
         held_against = f"the foreground keyed against its backdrop {BACKDROP}, tolerance {tolerance * 127.5:.0f} of 255"
     numbers = asdict(separation(outputs, places, mattes, real_contrast=None if real is None else real_contrast(real)))
     shown = three_channels(to_uint8(torch.from_numpy(objects))).float().numpy() / 127.5 - 1
@@ -103,6 +105,13 @@ def reference_matte(objects: NDArray[Any], tolerance: float = TOLERANCE) -> NDAr
         return matte
     red, green, blue = (value / 127.5 - 1 for value in BACKDROP)
     return key_matte(objects, (red, green, blue), tolerance)
+
+
+def moved(mattes: NDArray[Any], stand: Stand) -> NDArray[Any]:
+    """Mattes (K, H, W) in [0, 1] where the layer stands."""
+    matte = torch.from_numpy(mattes).float()[:, None]  # (K, 1, H, W)
+    found: NDArray[Any] = move(Matted(matte.expand(-1, 3, -1, -1), matte), stand).matte[:, 0].numpy()
+    return found
 
 
 def real_contrast(real: Packed, count: int = 1000) -> float | None:

@@ -25,6 +25,7 @@ from mitlgan.distributed import World, any_rank, average, average_gradients, bro
 from mitlgan.errors import NanError, ResourceError, Stopped, UsageError
 from mitlgan.files import write_atomically
 from mitlgan.latent import latents
+from mitlgan.networks import with_own_loss
 from mitlgan.objectives import Objective
 from mitlgan.progress import Reporter
 from mitlgan.randomness import derived_seed, normal, stream
@@ -261,7 +262,10 @@ class Loop:
         noise = normal((self.batch, self.latent_dim), stream(self.recipe.seed, "generator latents", update, self.world.rank), self.world.device)
         started = time.perf_counter()
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
-            loss, seen = self.problem.objective.generator_loss(state.critic, state.generator(noise), real)
+            fake, own_loss = with_own_loss(state.generator, noise, state.counters.kimg)
+            loss, seen = self.problem.objective.generator_loss(state.critic, fake, real)
+            if own_loss is not None:
+                loss, seen = loss + own_loss, {**seen, "own_loss": own_loss.detach()}
         norm = self._descend(loss, state.generator_optimiser, state.generator_parameters)
         self.watch.computing += time.perf_counter() - started
         return {**seen, "generator_loss": loss.detach(), "generator_grad_norm": norm}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mitlgan.data.writer import PackWriter
+from mitlgan.networks import Stand
 from mitlgan.separate import separate
 
 SIDE = 24
@@ -30,22 +31,27 @@ def disc(seed: int) -> Tensor:
 class Paste:
     """A perfect composer over foregrounds with alpha or on a white backdrop."""
 
-    def __init__(self, alpha: bool, opacity: float = 1.0) -> None:
-        self.alpha, self.opacity = alpha, opacity
+    def __init__(self, alpha: bool, opacity: float = 1.0, right_px: int = 0) -> None:
+        self.alpha, self.opacity, self.right_px = alpha, opacity, right_px
 
     def layers(self, seeds: Mapping[str, Sequence[int]]) -> SimpleNamespace:
         mattes = torch.stack([disc(seed) for seed in seeds["fg"]])[:, None]
         fronts = torch.stack([picture(seed, 0) * 0.8 for seed in seeds["fg"]])
         backs = torch.stack([picture(seed, 1) for seed in seeds["bg"]])
-        shown = mattes * self.opacity
-        output = shown * fronts + (1 - shown) * backs
+        shown = mattes.roll(self.right_px, 3) * self.opacity  # no disc comes near the edge
+        output = shown * fronts.roll(self.right_px, 3) + (1 - shown) * backs
         fg = torch.cat([mattes * (fronts + 1) - 1, mattes * 2 - 1], 1) if self.alpha else mattes * fronts + (1 - mattes)
-        return SimpleNamespace(layers={"fg": fg, "bg": backs}, output=output)
+        return SimpleNamespace(layers={"fg": fg, "bg": backs}, output=output, stands=self.stands(len(fronts)))
+
+    def stands(self, count: int) -> dict[str, Stand]:
+        still = Stand(torch.ones(count), torch.full((count,), 2 * self.right_px / SIDE), torch.zeros(count), torch.ones(count))
+        return {"fg": still} if self.right_px else {}
 
 
+@pytest.mark.parametrize("right_px", [0, 2])
 @pytest.mark.parametrize("alpha", [True, False])
-def test_a_perfect_composer_scores_perfectly(alpha: bool) -> None:
-    found = separate(Paste(alpha), foregrounds=5, backgrounds=6)
+def test_a_perfect_composer_scores_perfectly_wherever_its_foreground_stands(alpha: bool, right_px: int) -> None:
+    found = separate(Paste(alpha, right_px=right_px), foregrounds=5, backgrounds=6)
     numbers = found.numbers
     assert numbers["matte_iou"] == pytest.approx(1)
     assert numbers["compositionality"] == pytest.approx(1)

@@ -11,18 +11,23 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
+from torch import Tensor, nn
+
 from mitlgan.errors import UsageError
 from mitlgan.networks import dcgan, mlp, thesis
 from mitlgan.networks.blocks import Critic, Generator
-from mitlgan.networks.composer import Composer, FrozenLayers, Layers
+from mitlgan.networks.composer import PLACE, Composer, FrozenLayers, Layers
 from mitlgan.networks.counting import Counts, Row, count_parameters, multiply_accumulates, rows
-from mitlgan.networks.fusion import FUSIONS, Fused
+from mitlgan.networks.fusion import FUSION_CHECKS, FUSIONS, Fused, Source
+from mitlgan.networks.over import Stand
 from mitlgan.networks.translator import CHECKS, TRANSLATORS
 
 if TYPE_CHECKING:
     from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe
 
 __all__ = [
+    "PLACE",
     "Composer",
     "Counts",
     "Critic",
@@ -30,6 +35,7 @@ __all__ = [
     "Generator",
     "Layers",
     "Row",
+    "Stand",
     "build_composer",
     "build_critic",
     "build_generator",
@@ -39,6 +45,7 @@ __all__ = [
     "count_parameters",
     "multiply_accumulates",
     "rows",
+    "with_own_loss",
 ]
 
 T = TypeVar("T")
@@ -122,8 +129,7 @@ def build_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size
         UsageError: A layer has another size, or the recipe does not fit `size_px`.
     """
     check_composer(recipe, layers, size_px)
-    channels = {name: generator.image_channels for name, generator in layers.items()}
-    fusion = FUSIONS[recipe.fusion.kind](recipe.fusion, channels, IMAGE_CHANNELS)
+    fusion = FUSIONS[recipe.fusion.kind](recipe.fusion, _sources(layers), size_px, recipe.placement)
     translator = TRANSLATORS[recipe.translator.kind](recipe.translator, size_px, IMAGE_CHANNELS)
     return Composer({name: copy.deepcopy(generator) for name, generator in layers.items()}, fusion, translator, IMAGE_CHANNELS)
 
@@ -134,15 +140,39 @@ def check_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size
     Raises:
         UsageError: One line that begins with the recipe's key or the layer.
     """
-    _named(FUSIONS, recipe.fusion.kind, "composer.fusion.kind")
+    fits = _named(FUSION_CHECKS, recipe.fusion.kind, "composer.fusion.kind")
     _named(CHECKS, recipe.translator.kind, "composer.translator.kind")(recipe.translator, size_px)
     if not layers:
         raise UsageError("layers: a composer needs at least one generator; give --fg and --bg")
     for name, generator in layers.items():
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name == "training" or hasattr(FrozenLayers, name):
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("training", PLACE) or hasattr(FrozenLayers, name):
             raise UsageError(f"layer {name!r}: not a name that a layer can have; choose letters, such as fg or bg")
         if generator.size_px != size_px:
             raise UsageError(f"layer {name}: its generator makes {generator.size_px} px, not size_px = {size_px}; give one of that size")
+    fits(recipe.fusion, _sources(layers))
+
+
+def with_own_loss(network: nn.Module, z: Tensor, kimg: float) -> tuple[Tensor, Tensor | None]:
+    """Images of a generator or composer in training, and what it costs beside what the critic says, if anything.
+
+    Args:
+        network: Latents (N, D) to images.
+        z: (N, D), standard normal.
+        kimg: The clock.
+    """
+    if isinstance(network, Composer):
+        return network.with_loss(z, kimg)
+    return network(z), None
+
+
+def _sources(layers: Mapping[str, Generator]) -> dict[str, Source]:
+    """What a fusion must know of its layers; a generator shows its activations on the meta device, where nothing is computed."""
+    found = {}
+    for name, generator in layers.items():
+        described = copy.deepcopy(generator).to("meta").eval()
+        _, features = described.with_features(torch.empty(1, generator.latent_dim, device="meta"))
+        found[name] = Source(generator.image_channels, tuple(feature.shape[1] for feature in features))
+    return found
 
 
 def _named(table: Mapping[str, T], kind: str, option: str) -> T:

@@ -43,6 +43,15 @@ class Generator(nn.Module):
         """
         return cast(Tensor, self.stages(z))
 
+    def with_features(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Give images, and the activations on the way to them that are images themselves, (N, C, h, w) each, from the smallest on."""
+        features, value = [], z
+        for stage in self.stages:
+            value = stage(value)
+            if value.ndim == 4:
+                features.append(value)
+        return features.pop() if features else value, features
+
 
 class Critic(nn.Module):
     """Image to score, unbounded.

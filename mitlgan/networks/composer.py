@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Self, cast
 
@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.networks.blocks import Generator
-from mitlgan.networks.fusion import Fused
+from mitlgan.networks.fusion import Fused, Fusion, Material
+from mitlgan.networks.over import Stand
 
 Latents = Tensor | Mapping[str, Tensor]
+PLACE = "place"
+"""The latent that places layers, beside those of the generators."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +28,16 @@ class Layers:
         fused: What the fusion made of them, (N, 3, H, W).
         matte: Per-pixel opacity (N, 1, H, W) in [0, 1], if the fusion makes one.
         output: The composed image, (N, 3, H, W).
+        placed: Each layer before the backmost where it stands, premultiplied RGB and opacity, (N, 4, H, W) in [-1, 1], if the fusion makes mattes.
+        stands: Where each of them stands, of those that were moved.
     """
 
     layers: dict[str, Tensor]
     fused: Tensor
     matte: Tensor | None
     output: Tensor
+    placed: Mapping[str, Tensor] = field(default_factory=dict)
+    stands: Mapping[str, Stand] = field(default_factory=dict)
 
 
 class FrozenLayers(nn.ModuleDict):
@@ -44,7 +51,7 @@ class FrozenLayers(nn.ModuleDict):
         compose: The composer's own way from latents to stages.
     """
 
-    def __init__(self, generators: Mapping[str, Generator], compose: Callable[[Latents], Layers]) -> None:
+    def __init__(self, generators: Mapping[str, Generator], compose: Callable[..., Layers]) -> None:
         super().__init__(dict(generators))
         self._compose = compose
         self.requires_grad_()
@@ -55,13 +62,19 @@ class FrozenLayers(nn.ModuleDict):
         with torch.no_grad():
             return {name: generator(latents[name]) for name, generator in self.items()}
 
-    def forward(self, z: Latents) -> Layers:
-        """Give every stage; see `Composer.split` for `z`."""
-        return self._compose(z)
+    def with_features(self, latents: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Sequence[Tensor]]]:
+        """The same, and the activations of each."""
+        with torch.no_grad():
+            both = {name: cast(Generator, generator).with_features(latents[name]) for name, generator in self.items()}
+        return {name: image for name, (image, _) in both.items()}, {name: features for name, (_, features) in both.items()}
+
+    def forward(self, z: Latents, stands: Mapping[str, Stand] | None = None) -> Layers:
+        """Give every stage; see `Composer.split` for `z`, `Composer.movable` for `stands`."""
+        return self._compose(z, stands)
 
     if TYPE_CHECKING:
 
-        def __call__(self, z: Latents) -> Layers:
+        def __call__(self, z: Latents, stands: Mapping[str, Stand] | None = None) -> Layers:
             """Typed, where `nn.Module` has Any."""
             ...
 
@@ -94,7 +107,28 @@ class Composer(nn.Module):
         self.image_channels = image_channels
         self.size_px = next(iter(generators.values())).size_px
         self.latent_dims = {name: generator.latent_dim for name, generator in generators.items()}
+        if self._fuse.place_dim:
+            self.latent_dims[PLACE] = self._fuse.place_dim
         self.latent_dim = sum(self.latent_dims.values())
+
+    @property
+    def _fuse(self) -> Fusion:
+        return cast(Fusion, self.fusion)
+
+    @property
+    def movable(self) -> tuple[str, ...]:
+        """Layers that can be given a stand, which then takes the place of what the placement's latent says."""
+        return self._fuse.movable
+
+    @property
+    def back_to_front(self) -> tuple[str, ...]:
+        """The layers' order, where the fusion has one."""
+        return self._fuse.order if self.movable else ()
+
+    @property
+    def front(self) -> str:
+        """The layer that stands before all others: whose seed places it where none is given for the placement."""
+        return self.movable[-1] if self.movable else next(iter(self.latent_dims))
 
     @property
     def generators(self) -> dict[str, Generator]:
@@ -115,7 +149,7 @@ class Composer(nn.Module):
         """Give the latent of each layer.
 
         Args:
-            z: (N, latent_dim), concatenated in the order of the layers, or the latent (N, d) of each layer by name.
+            z: (N, latent_dim), concatenated in the order of the layers (and of the placement, where there is one), or each (N, d) by name.
 
         Raises:
             ValueError: Names or sizes are not those of the layers.
@@ -142,7 +176,27 @@ class Composer(nn.Module):
         """
         return self._stages(z).output
 
-    def _stages(self, z: Latents) -> Layers:
-        images = self.layers.images(self.split(z))
-        fused: Fused = self.fusion(images)
-        return Layers(layers=images, fused=fused.image, matte=fused.matte, output=self.translator(fused.image))
+    def with_loss(self, z: Latents, kimg: float) -> tuple[Tensor, Tensor | None]:
+        """Give the composed image, and what the fusion's own mattes cost in training, if they are learned.
+
+        Args:
+            z: As `forward` takes it.
+            kimg: The clock.
+        """
+        _, fused = self._fused(z, {}, kimg)
+        return self.translator(fused.image), fused.loss
+
+    def _fused(self, z: Latents, stands: Mapping[str, Stand], kimg: float) -> tuple[dict[str, Tensor], Fused]:
+        latents = self.split(z)
+        place = latents.get(PLACE)
+        features: Mapping[str, Sequence[Tensor]] = {}
+        if self._fuse.wants_features:
+            images, features = self.layers.with_features(latents)
+        else:
+            images = self.layers.images(latents)
+        return images, self._fuse(Material(images, features, place, stands, kimg))
+
+    def _stages(self, z: Latents, stands: Mapping[str, Stand] | None = None) -> Layers:
+        images, fused = self._fused(z, stands or {}, 0.0)
+        output = self.translator(fused.image)
+        return Layers(layers=images, fused=fused.image, matte=fused.matte, output=output, placed=fused.placed, stands=fused.stands)

@@ -5,7 +5,7 @@ checked as a whole before anything is built, and written, resolved, into the run
 one; every error names the file and the line.
 """
 
-from mitlgan.recipe.composer import ComposerRecipe, FusionRecipe, TranslatorRecipe
+from mitlgan.recipe.composer import ComposerRecipe, FusionRecipe, PlacementRecipe, TranslatorRecipe
 from mitlgan.recipe.networks import (
     AnyCritic,
     AnyGenerator,
@@ -43,6 +43,7 @@ __all__ = [
     "MlpCriticRecipe",
     "MlpGeneratorRecipe",
     "ObjectiveRecipe",
+    "PlacementRecipe",
     "Recipe",
     "RmspropRecipe",
     "Role",

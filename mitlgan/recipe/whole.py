@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mitlgan.recipe.composer import ComposerRecipe
+from mitlgan.recipe.composer import FUSION_KINDS, ComposerRecipe
 from mitlgan.recipe.model import Model
 from mitlgan.recipe.networks import CRITIC_KINDS, GENERATOR_KINDS, REACHABLE_PX, AnyCritic, AnyGenerator, CriticRecipe, depth_advice
 from mitlgan.recipe.objectives import OBJECTIVE_KINDS, AnyObjective, ObjectiveRecipe
@@ -18,6 +18,7 @@ KINDS: dict[str, dict[str, type[Model]]] = {
     "generator": GENERATOR_KINDS,
     "critic": CRITIC_KINDS,
     "objective": OBJECTIVE_KINDS,
+    "fusion": FUSION_KINDS,
     "generator_optimiser": OPTIMISER_KINDS,
     "critic_optimiser": OPTIMISER_KINDS,
 }

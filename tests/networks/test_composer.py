@@ -9,6 +9,7 @@ from torch import nn
 from mitlgan import networks
 from mitlgan.errors import UsageError
 from mitlgan.networks import Composer, Generator
+from mitlgan.networks.fusion import Material
 from mitlgan.recipe import ComposerRecipe, FusionRecipe, GeneratorRecipe, TranslatorRecipe
 
 
@@ -34,7 +35,7 @@ def test_layers_gives_every_stage(composer: Composer, generators: dict[str, Gene
     assert list(stages.layers) == ["fg", "bg"]
     for name, latent in (("fg", z[:, :8]), ("bg", z[:, 8:])):
         assert torch.equal(stages.layers[name], generators[name].eval()(latent))
-    assert torch.equal(stages.fused, composer.fusion(stages.layers).image)
+    assert torch.equal(stages.fused, composer.fusion(Material(stages.layers)).image)
     assert stages.matte is None
     assert torch.equal(stages.output, composer.translator(stages.fused))
     assert torch.equal(stages.output, composer(z))
@@ -177,11 +178,17 @@ def test_contradictions_are_refused_before_anything_is_built(
     generators: dict[str, Generator], composer_recipe: ComposerRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nn, "Conv2d", None)
+    unknown = FusionRecipe().model_copy(update={"kind": "x"})
     cases: list[tuple[ComposerRecipe, dict[str, Generator], int, str]] = [
         (composer_recipe, {}, 32, "^layers: "),
         (composer_recipe, generators, 64, "^layer fg: its generator makes 32 px, not size_px = 64"),
         (composer_recipe, generators, 30, r"^composer\.translator\.widths: "),
-        (ComposerRecipe(fusion=FusionRecipe().model_copy(update={"kind": "x"})), generators, 32, r"^composer\.fusion\.kind: .*conv1x1"),
+        (
+            composer_recipe.model_copy(update={"fusion": unknown}),
+            generators,
+            32,
+            r"^composer\.fusion\.kind: .*conv1x1",
+        ),
         (
             ComposerRecipe(translator=TranslatorRecipe().model_copy(update={"kind": "x"})),
             generators,

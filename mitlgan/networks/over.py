@@ -1,0 +1,133 @@
+"""One layer over another: light and opacity, the "over" operator, and where a layer stands."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from mitlgan.recipe import PlacementRecipe
+
+NUMBERS = 4
+"""Length of the latent that places one layer: scale, across, down, mirror."""
+GAIN = 10.0
+"""Adam moves every parameter by about its learning rate; the few that place a layer are worth larger steps."""
+SMALLEST = 0.05
+
+
+class Matted(NamedTuple):
+    """A layer with its opacity.
+
+    Attributes:
+        light: (N, 3, H, W) in [0, 1], premultiplied: nowhere above `matte`.
+        matte: (N, 1, H, W) in [0, 1].
+    """
+
+    light: Tensor
+    matte: Tensor
+
+
+class Stand(NamedTuple):
+    """Where a layer stands, one number per image each (N,).
+
+    Attributes:
+        scale: 1 is the layer's own size.
+        across: Of its centre, -1 (left edge of the image) to 1.
+        down: Likewise, -1 (upper edge) to 1.
+        mirror: -1 where it is mirrored, else 1.
+    """
+
+    scale: Tensor
+    across: Tensor
+    down: Tensor
+    mirror: Tensor
+
+
+def premultiplied(image: Tensor) -> Matted:
+    """Light and opacity of a layer that brings its matte.
+
+    Args:
+        image: (N, 4, H, W) in [-1, 1], premultiplied RGB and alpha; a generator's colour above its alpha is cut to it.
+    """
+    shares = (image + 1) / 2
+    matte = shares[:, 3:].clamp(0, 1)
+    return Matted(torch.minimum(shares[:, :3].clamp_min(0), matte), matte)
+
+
+def opaque(image: Tensor) -> Tensor:
+    """A layer as (N, 3, H, W) in [-1, 1]: one that brings a matte is laid on white, a grey one gets three channels."""
+    if image.shape[1] == 1:
+        return image.expand(-1, 3, -1, -1)
+    if image.shape[1] == 3:
+        return image
+    light, matte = premultiplied(image)
+    return 2 * (light + 1 - matte) - 1
+
+
+def over(front: Matted, back: Tensor) -> Tensor:
+    """Lay a layer over an image: f + (1 - m) b (Porter & Duff 1984, section 4.1).
+
+    Args:
+        front: Premultiplied.
+        back: (N, 3, H, W) in [-1, 1].
+
+    Returns:
+        (N, 3, H, W) in [-1, 1].
+    """
+    return 2 * (front.light + (1 - front.matte) * (back + 1) / 2) - 1
+
+
+def move(front: Matted, stand: Stand) -> Matted:
+    """Scale, mirror and shift a layer; what comes from outside of its frame is transparent.
+
+    Bilinear, so a layer should not be made smaller than half its size. Gradients reach the stand.
+    """
+    zero = torch.zeros_like(stand.scale)
+    inverse = 1 / stand.scale
+    across = torch.stack([stand.mirror * inverse, zero, -stand.mirror * stand.across * inverse], dim=1)
+    down = torch.stack([zero, inverse, -stand.down * inverse], dim=1)
+    joined = torch.cat([front.light, front.matte], dim=1)
+    grid = functional.affine_grid(torch.stack([across, down], dim=1), list(joined.shape), align_corners=False)
+    moved = functional.grid_sample(joined, grid.to(joined.dtype), mode="bilinear", padding_mode="zeros", align_corners=False)
+    return Matted(moved[:, :3], moved[:, 3:])
+
+
+class Placement(nn.Module):
+    """Where a layer stands, from a standard normal latent.
+
+    Scale is uniform in its logarithm between two bounds; the centre is uniform over all places at which at most a margin of the layer's frame lies
+    outside of the image. Bounds and margin can be learned, from the gradient of the critic through the moved layer.
+
+    Args:
+        recipe: First bounds and margin, and whether they are learned.
+    """
+
+    def __init__(self, recipe: PlacementRecipe) -> None:
+        super().__init__()
+        low, high = (math.log(scale) for scale in recipe.scale)
+        self.first = (low, high, recipe.margin)
+        self.flip = recipe.flip
+        change = torch.zeros(3)  # of the two logarithms and the margin, divided by GAIN
+        self.change: Tensor
+        if recipe.learn:
+            self.change = nn.Parameter(change)
+        else:
+            self.register_buffer("change", change)
+
+    def bounds(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Logarithms of the smallest and the largest scale, and the margin, as they are now."""
+        low, high, margin = (first + GAIN * change for first, change in zip(self.first, self.change, strict=True))
+        return low.clamp_min(math.log(SMALLEST)), high, margin.clamp(0, 1)
+
+    def forward(self, latent: Tensor) -> Stand:
+        """Stands for latents (N, `NUMBERS`)."""
+        even = torch.erf(latent / math.sqrt(2))  # uniform in (-1, 1)
+        low, high, margin = self.bounds()
+        scale = torch.exp((low + high) / 2 + (high - low) / 2 * even[:, 0])
+        room = (1 - (1 - 2 * margin) * scale).clamp_min(0)
+        mirror = torch.where(latent[:, 3] < 0, -1.0, 1.0) if self.flip else torch.ones_like(scale)
+        return Stand(scale, room * even[:, 1], room * even[:, 2], mirror)

@@ -152,7 +152,8 @@ class Loop:
         for turn in range(self.problem.objective.critic_steps):
             update = counters.iteration * self.problem.objective.critic_steps + turn
             real = self._real(update)
-            fake, seen = self._critic_update(real, update)
+            fake, found = self._critic_update(real, update)
+            seen |= found  # what an update has not, such as a lazy penalty, is that of the one before
             counters.images_shown += self.recipe.training.batch
         assert real is not None
         assert fake is not None
@@ -251,7 +252,7 @@ class Loop:
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
             with torch.no_grad():
                 fake = state.generator(noise)
-            loss, seen = self.problem.objective.critic_loss(state.critic, real, fake, stream(seed, "objective", update, rank))
+            loss, seen = self.problem.objective.critic_loss(state.critic, real, fake, stream(seed, "objective", update, rank), update)
         norm = self._descend(loss, state.critic_optimiser, state.critic_parameters)
         self.problem.objective.after_critic_step(state.critic)
         self.watch.computing += time.perf_counter() - started

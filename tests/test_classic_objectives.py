@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mitlgan import objectives
 from mitlgan.objectives import CRITIC_WON, GENERATOR_WON, labels
-from mitlgan.recipe import LsganRecipe, MinimaxRecipe, WganClipRecipe
+from mitlgan.recipe import LsganRecipe, MinimaxRecipe, RelativisticRecipe, WganClipRecipe
 
 REAL, FAKE = torch.full((4, 1, 2, 2), 0.5), torch.full((4, 1, 2, 2), -0.25)
 
@@ -77,7 +77,7 @@ def test_real_and_fake_are_batches_of_their_own(recipe: MinimaxRecipe) -> None:
     assert [batch.mean().item() for batch in critic.batches] == [0.5, -0.25]
 
 
-@pytest.mark.parametrize("recipe", [MinimaxRecipe(), LsganRecipe(), WganClipRecipe()])
+@pytest.mark.parametrize("recipe", [MinimaxRecipe(), LsganRecipe(), WganClipRecipe(), RelativisticRecipe()])
 def test_each_side_gets_its_own_gradient(recipe: MinimaxRecipe) -> None:
     objective, critic = objectives.build(recipe), Sum()
     fake = FAKE.clone().requires_grad_()

@@ -128,6 +128,17 @@ def test_critic_loss_is_equation_3(wgan_gp: objectives.Objective) -> None:
     assert all(value.ndim == 0 and not value.requires_grad for value in stats.values())
 
 
+def test_a_lazy_penalty_falls_on_the_last_of_each_k_and_counts_k_times() -> None:
+    critic, real, fake = small_critic(), images(1), images(2)
+    lazy = objectives.build(ObjectiveRecipe(penalty_weight=7.0, penalty_every=4))
+    wasserstein = critic(fake).mean() - critic(real).mean()
+    for update in range(8):
+        loss, stats = lazy.critic_loss(critic, real, fake, rng(4), update)
+        due = update in (3, 7)
+        assert ("penalty" in stats) is due
+        torch.testing.assert_close(loss, wasserstein + (4 * 7 * gradient_penalty(critic, real, fake, rng(4)) if due else 0))
+
+
 def test_critic_loss_gives_gradients_to_the_critic_alone(wgan_gp: objectives.Objective) -> None:
     critic = small_critic()
     fake = images(2).requires_grad_()

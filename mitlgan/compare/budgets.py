@@ -13,7 +13,7 @@ import torch
 
 from mitlgan import networks
 from mitlgan.networks import Composer, multiply_accumulates
-from mitlgan.recipe import AnyGenerator, Recipe, changed
+from mitlgan.recipe import AnyGenerator, AnyObjective, ObjectiveRecipe, Recipe, RelativisticRecipe, changed
 
 NO_LIMIT_KIMG = 1e6
 MINIMUM_S = 0.1
@@ -62,10 +62,18 @@ def training_macs(recipe: Recipe, layers: Mapping[str, AnyGenerator]) -> float:
     frozen = 0
     if isinstance(network, Composer):
         frozen = sum(multiply_accumulates(generator, (generator.latent_dim,)) for generator in network.generators.values())
-    penalty = 6 * score if recipe.objective.kind == "wgan_gp" else 0  # forward, slope, and both again for the weights, twice
-    critic_update = image + 2 * 3 * score + penalty  # per real image
-    generator_update = frozen + 3 * (image - frozen) + 2 * score
+    critic_update = image + 2 * 3 * score + _penalty_scores(recipe.objective) * score  # per real image
+    generator_update = frozen + 3 * (image - frozen) + (3 if recipe.objective.kind == "relativistic" else 2) * score  # real images are scored, too
     return 1000 * (critic_update + generator_update / recipe.objective.critic_steps) / TERA
+
+
+def _penalty_scores(objective: AnyObjective) -> float:
+    """What a penalty takes more per real image, in forward passes of the critic."""
+    if isinstance(objective, ObjectiveRecipe):
+        return 6 / objective.penalty_every  # forward, slope, and both again for the weights, twice
+    if isinstance(objective, RelativisticRecipe) and (objective.r1_weight or objective.r2_weight):
+        return 6 / objective.penalty_every  # of two images the slope, and again for the weights, twice; their forward passes are the loss's own
+    return 0
 
 
 def scheduled(recipe: Recipe, budgets: Sequence[float], equal: str, per_kimg: float, *, extra: float = 0.0) -> Recipe:

@@ -17,7 +17,7 @@ from mitlgan.recipe.networks import (
     StridedCriticRecipe,
     UpsampledGeneratorRecipe,
 )
-from mitlgan.recipe.objectives import AnyObjective, LsganRecipe, MinimaxRecipe, ObjectiveRecipe, WganClipRecipe
+from mitlgan.recipe.objectives import AnyObjective, LsganRecipe, MinimaxRecipe, ObjectiveRecipe, RelativisticRecipe, WganClipRecipe
 from mitlgan.recipe.optimisers import AdamRecipe, AnyOptimiser, RmspropRecipe
 from mitlgan.recipe.reading import changed, differences, dump, find, load, names, parse, plain, shipped
 from mitlgan.recipe.training import DataRecipe, EvaluationRecipe, Filter, Role, TrainingRecipe
@@ -45,6 +45,7 @@ __all__ = [
     "ObjectiveRecipe",
     "PlacementRecipe",
     "Recipe",
+    "RelativisticRecipe",
     "RmspropRecipe",
     "Role",
     "StridedCriticRecipe",

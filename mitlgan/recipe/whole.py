@@ -55,9 +55,10 @@ class Recipe(Model):
         if self.command == "compose" and self.role != "scene":
             raise ValueError(f'role is "{self.role}"; a composition makes scenes: role = "scene"')
         self._sizes()
-        if self.critic.normalisation == "batch" and self.objective.kind == "wgan_gp":
+        if self.critic.normalisation == "batch" and self.objective.per_sample:
             raise ValueError(
-                'critic.normalisation = "batch" contradicts objective.kind = "wgan_gp": the penalty is per sample; use normalisation = "none"'
+                f'critic.normalisation = "batch" contradicts objective.kind = "{self.objective.kind}": '
+                'the penalty is per sample; use normalisation = "none"'
             )
         if self.critic.output == "sigmoid" and not self.objective.takes_sigmoid:
             raise ValueError(

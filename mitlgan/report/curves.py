@@ -44,8 +44,12 @@ class Curve:
 
 CURVES = (
     ("wasserstein", "Wasserstein estimate", "Mean score of real minus mean score of generated pictures; it falls as they become alike."),
-    ("critic_loss", "Critic loss", "Negative Wasserstein estimate plus penalty; it rises towards zero."),
-    ("generator_loss", "Generator loss", "Negative score of generated pictures; its level is arbitrary, its jumps are not."),
+    ("critic_loss", "Critic loss", "Negative Wasserstein estimate plus penalty, which rises towards zero; a relativistic one has its draw at 0.69."),
+    (
+        "generator_loss",
+        "Generator loss",
+        "Negative score of generated pictures: its jumps count, not its level; a relativistic one has its draw at 0.69.",
+    ),
 )
 
 
@@ -56,6 +60,8 @@ INDICATORS = (
     ("score_fake", "Scores of generated pictures", "Against those of real ones they tell how far apart the two are."),
     ("fakes_passed", "Fakes that pass as real", "Share per batch; 0.5 is the best there is."),
     ("penalty", "Gradient penalty", "Unweighted; near 0 where the critic keeps its constraint."),
+    ("r1", "Squared slope at real pictures (R1)", "Unweighted; where the game ends it is 0."),
+    ("r2", "Squared slope at generated pictures (R2)", "Likewise."),
     ("critic_grad_norm", "Critic's gradient norm", "Spikes are steps too large."),
     ("generator_grad_norm", "Generator's gradient norm", "Near 0 it learns nothing."),
     ("diversity", "Spread of a batch", "Of generated pixels over real ones; near 0 all samples are alike."),

@@ -14,7 +14,7 @@ from mitlgan.compare.arms import baseline_recipe
 from mitlgan.compare.budgets import NO_LIMIT_KIMG, points_of, scheduled, training_macs
 from mitlgan.compare.plan import Plan, parse_budgets, parse_trials, parse_triple
 from mitlgan.errors import UsageError
-from mitlgan.recipe import GeneratorRecipe, Recipe, load
+from mitlgan.recipe import GeneratorRecipe, Recipe, changed, load
 
 LAYERS = {name: GeneratorRecipe(latent_dim=128, widths=(128, 64, 32)) for name in ("fg", "bg")}
 
@@ -45,13 +45,15 @@ def counted(recipe: Recipe) -> float:
     critic, objective = networks.build_critic(recipe.critic, recipe.size_px), objectives.build(recipe.objective)
     batch, steps = 2, objective.critic_steps
     real, z = torch.randn(batch, 3, recipe.size_px, recipe.size_px), torch.randn(batch, int(network.latent_dim))  # type: ignore[arg-type]
+    every = getattr(recipe.objective, "penalty_every", 1)
     with Flops() as critic_counter:
-        with torch.no_grad():
-            fake = network(z)
-        objective.critic_loss(critic, real, fake, torch.Generator())[0].backward()  # type: ignore[no-untyped-call]
+        for update in range(every):
+            with torch.no_grad():
+                fake = network(z)
+            objective.critic_loss(critic, real, fake, torch.Generator(), update)[0].backward()  # type: ignore[no-untyped-call]
     with Flops() as generator_counter:
         objective.generator_loss(critic, network(z), real)[0].backward()  # type: ignore[no-untyped-call]
-    flops = critic_counter.total + generator_counter.total / steps
+    flops = critic_counter.total / every + generator_counter.total / steps
     return flops / 2 / batch * 1000 / 1e12
 
 
@@ -60,6 +62,20 @@ def test_training_is_counted_as_torch_counts_it(name: str) -> None:
     recipe = load(name)
     layers = LAYERS if recipe.composer is not None else {}
     assert training_macs(recipe, layers) == pytest.approx(counted(recipe), rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {"penalty_every": 4},
+        {"kind": "relativistic", "critic_steps": 1},
+        {"kind": "relativistic", "critic_steps": 2, "penalty_every": 3},
+        {"kind": "relativistic", "r1_weight": 0.0, "r2_weight": 0.0},
+    ],
+)
+def test_penalties_are_counted_where_they_fall(objective: dict[str, Any]) -> None:
+    recipe = changed(load("demo/wgan"), objective=objective)
+    assert training_macs(recipe, {}) == pytest.approx(counted(recipe), rel=0.07)
 
 
 def test_points_are_the_budgets_and_early_ones() -> None:

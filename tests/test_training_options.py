@@ -1,0 +1,90 @@
+"""Options of training that all arms share: each changes what it is there for, resumes to the bit, and is refused where it contradicts the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+
+from mitlgan import stages
+from mitlgan.errors import UsageError
+from mitlgan.recipe import Recipe, changed, dump, load
+from mitlgan.runs import Run, read_lines
+
+UPDATES = 5
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "lazy": {"objective__penalty_every": 3},
+    "relativistic": {"objective": {"kind": "relativistic", "critic_steps": 2, "r1_weight": 0.5}},
+    "lazy relativistic": {"objective": {"kind": "relativistic", "critic_steps": 2, "penalty_every": 3}},
+}
+
+
+def recipe_of(packs: dict[str, Path], role: str = "fg", updates: float = UPDATES, **change: Any) -> Recipe:
+    return changed(tiny.recipe(role, packs[role], updates=updates, compose=role == "scene"), **change)
+
+
+def train(recipe: Recipe, root: Path, pretrained: dict[str, Run] | None = None) -> Run:
+    if recipe.command == "compose":
+        assert pretrained is not None
+        return stages.compose(recipe, tiny.layers(pretrained), tiny.environment(root))
+    return stages.pretrain(recipe, tiny.environment(root))
+
+
+@pytest.mark.parametrize("role", ["fg", "scene"])
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_resumes_to_the_bit_and_changes_training(
+    option: str, role: str, packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAULTS 1."""
+    import signal
+
+    from mitlgan.errors import Stopped
+
+    recipe = recipe_of(packs, role, **OPTIONS[option])
+    straight = train(recipe, tmp_path / "straight", pretrained)
+    with monkeypatch.context() as patch:
+        tiny.before_step(patch, tiny.send(signal.SIGTERM), at=1)
+        with pytest.raises(Stopped):
+            train(recipe, tmp_path / "stopped", pretrained)
+    (stopped,) = (tmp_path / "stopped").glob("*/*")
+    torch.manual_seed(99)
+    tiny.assert_same_trace(straight, stages.resume(stopped, tiny.environment(tmp_path)))
+    plain = train(recipe_of(packs, role), tmp_path / "plain", pretrained)
+    tensors, without = tiny.trace(straight)[0], tiny.trace(plain)[0]
+    moved = [name for name in without if name.startswith("generator.") and name in tensors and not torch.equal(tensors[name], without[name])]
+    assert moved
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_a_recipe_with_an_option_is_written_and_read_again(option: str, packs: dict[str, Path], tmp_path: Path) -> None:
+    recipe = recipe_of(packs, **OPTIONS[option])
+    (tmp_path / "r.toml").write_text(dump(recipe))
+    assert load(tmp_path / "r.toml") == recipe
+
+
+def test_lines_have_a_lazy_penalty_where_one_was_due(packs: dict[str, Path], tmp_path: Path) -> None:
+    """Two critic updates an iteration, a penalty at each fifth: updates 4 and 9, in iterations 3 and 5."""
+    run = train(recipe_of(packs, objective__penalty_every=5), tmp_path)
+    rows = list(read_lines(run.stats))
+    assert [row["iteration"] for row in rows if "penalty" in row] == [3, 5]
+    every = train(recipe_of(packs, objective__penalty_every=2), tmp_path)
+    assert all("penalty" in row for row in read_lines(every.stats))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"objective__penalty_every": 2, "objective__penalty_weight": 0.0}, "penalty_every = 2 spaces out a penalty that has no weight"),
+        ({"objective": {"kind": "relativistic", "r1_weight": 0.0, "r2_weight": 0.0, "penalty_every": 2}}, "penalty_every = 2 spaces out"),
+        ({"objective__penalty_every": 0}, "objective.penalty_every: .*greater than or equal to 1"),
+        ({"objective": {"kind": "relativistic"}, "critic__normalisation": "batch"}, 'critic.normalisation = "batch" contradicts objective.kind = "rel'),
+        ({"objective": {"kind": "relativistic", "penalty_weight": 1.0}}, "unknown key 'objective.penalty_weight'; only kind = 'wgan_gp' has it"),
+    ],
+)
+def test_contradictions_are_refused_by_name(change: dict[str, Any], message: str, packs: dict[str, Path]) -> None:
+    with pytest.raises(UsageError, match=message):
+        recipe_of(packs, **change)

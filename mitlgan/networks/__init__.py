@@ -21,7 +21,7 @@ from mitlgan.networks.composer import PLACE, Composer, FrozenLayers, Layers
 from mitlgan.networks.counting import Counts, Row, count_parameters, multiply_accumulates, rows
 from mitlgan.networks.fusion import FUSION_CHECKS, FUSIONS, Fused, Source
 from mitlgan.networks.over import Stand
-from mitlgan.networks.translator import CHECKS, TRANSLATORS
+from mitlgan.networks.translators import TRANSLATORS, check_translator
 
 if TYPE_CHECKING:
     from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe
@@ -141,7 +141,8 @@ def check_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size
         UsageError: One line that begins with the recipe's key or the layer.
     """
     fits = _named(FUSION_CHECKS, recipe.fusion.kind, "composer.fusion.kind")
-    _named(CHECKS, recipe.translator.kind, "composer.translator.kind")(recipe.translator, size_px)
+    _named(TRANSLATORS, recipe.translator.kind, "composer.translator.kind")
+    check_translator(recipe.translator, size_px)
     if not layers:
         raise UsageError("layers: a composer needs at least one generator; give --fg and --bg")
     for name, generator in layers.items():

@@ -5,7 +5,7 @@ checked as a whole before anything is built, and written, resolved, into the run
 one; every error names the file and the line.
 """
 
-from mitlgan.recipe.composer import ComposerRecipe, FusionRecipe, PlacementRecipe, TranslatorRecipe
+from mitlgan.recipe.composer import ComposerRecipe, FusionRecipe, PlacementRecipe
 from mitlgan.recipe.networks import (
     AnyCritic,
     AnyGenerator,
@@ -21,6 +21,14 @@ from mitlgan.recipe.objectives import AnyObjective, LsganRecipe, MinimaxRecipe, 
 from mitlgan.recipe.optimisers import AdamRecipe, AnyOptimiser, RmspropRecipe
 from mitlgan.recipe.reading import changed, differences, dump, find, load, names, parse, plain, shipped
 from mitlgan.recipe.training import DataRecipe, EvaluationRecipe, Filter, Role, TrainingRecipe
+from mitlgan.recipe.translators import (
+    AnyTranslator,
+    DensenetTranslatorRecipe,
+    LightTranslatorRecipe,
+    NoTranslatorRecipe,
+    ResnetTranslatorRecipe,
+    TranslatorRecipe,
+)
 from mitlgan.recipe.whole import SCHEMA_VERSION, Recipe
 
 __all__ = [
@@ -30,22 +38,27 @@ __all__ = [
     "AnyGenerator",
     "AnyObjective",
     "AnyOptimiser",
+    "AnyTranslator",
     "ComposerRecipe",
     "CriticRecipe",
     "DataRecipe",
     "DcganGeneratorRecipe",
+    "DensenetTranslatorRecipe",
     "EvaluationRecipe",
     "Filter",
     "FusionRecipe",
     "GeneratorRecipe",
+    "LightTranslatorRecipe",
     "LsganRecipe",
     "MinimaxRecipe",
     "MlpCriticRecipe",
     "MlpGeneratorRecipe",
+    "NoTranslatorRecipe",
     "ObjectiveRecipe",
     "PlacementRecipe",
     "Recipe",
     "RelativisticRecipe",
+    "ResnetTranslatorRecipe",
     "RmspropRecipe",
     "Role",
     "StridedCriticRecipe",

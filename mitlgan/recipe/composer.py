@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from mitlgan.recipe.model import Model, Width, kind_or
+from mitlgan.recipe.translators import AnyTranslator, TranslatorRecipe
 
-Blocks = Annotated[int, Field(ge=1, le=64)]
 LayerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Weight = Annotated[float, Field(ge=0.0, le=1e4)]
 Kimg = Annotated[float, Field(ge=0.0, le=1e7)]
@@ -161,27 +161,12 @@ class PlacementRecipe(Model):
         return self
 
 
-class TranslatorRecipe(Model):
-    """The image-to-image network after fusion (Table 7.3).
-
-    Attributes:
-        widths: Channels at full, half and quarter size.
-        blocks: Number of dense blocks at quarter size.
-        activation: Of the last layer; the thesis has ReLU.
-    """
-
-    kind: Literal["dense"] = "dense"
-    widths: tuple[Width, Width, Width] = (64, 128, 256)
-    blocks: Blocks = 6
-    activation: Literal["relu", "tanh"] = "relu"
-
-
 class ComposerRecipe(Model):
     """Fusion, placement and translator over frozen generators."""
 
     fusion: AnyFusion = FusionRecipe()
     placement: PlacementRecipe | None = None
-    translator: TranslatorRecipe = TranslatorRecipe()
+    translator: AnyTranslator = TranslatorRecipe()
 
     @model_validator(mode="after")
     def _placed_by_a_matte(self) -> Self:

@@ -12,6 +12,7 @@ from mitlgan.recipe.networks import CRITIC_KINDS, GENERATOR_KINDS, REACHABLE_PX,
 from mitlgan.recipe.objectives import OBJECTIVE_KINDS, AnyObjective, ObjectiveRecipe
 from mitlgan.recipe.optimisers import OPTIMISER_KINDS, AdamRecipe, AnyOptimiser
 from mitlgan.recipe.training import DataRecipe, EvaluationRecipe, Role, TrainingRecipe
+from mitlgan.recipe.translators import TRANSLATOR_KINDS
 
 SCHEMA_VERSION = 1
 KINDS: dict[str, dict[str, type[Model]]] = {
@@ -19,6 +20,7 @@ KINDS: dict[str, dict[str, type[Model]]] = {
     "critic": CRITIC_KINDS,
     "objective": OBJECTIVE_KINDS,
     "fusion": FUSION_KINDS,
+    "translator": TRANSLATOR_KINDS,
     "generator_optimiser": OPTIMISER_KINDS,
     "critic_optimiser": OPTIMISER_KINDS,
 }
@@ -75,3 +77,5 @@ class Recipe(Model):
         self.critic.require_size(self.size_px)
         if self.composer is not None and self.size_px not in REACHABLE_PX:
             raise ValueError(f"size_px = {self.size_px} is none that a layer's generator can reach;" + depth_advice(self.size_px))
+        if self.composer is not None:
+            self.composer.translator.require_size(self.size_px)

@@ -190,7 +190,7 @@ def test_contradictions_are_refused_before_anything_is_built(
             r"^composer\.fusion\.kind: .*conv1x1",
         ),
         (
-            ComposerRecipe(translator=TranslatorRecipe().model_copy(update={"kind": "x"})),
+            ComposerRecipe().model_copy(update={"translator": TranslatorRecipe().model_copy(update={"kind": "x"})}),
             generators,
             32,
             r"^composer\.translator\.kind: .*dense",

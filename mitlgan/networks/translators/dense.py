@@ -1,0 +1,96 @@
+"""The thesis' translator of dense blocks (Table 7.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, cast
+
+from torch import Tensor, nn
+
+from mitlgan.networks.blocks import instancenorm_conv
+from mitlgan.networks.translators.frame import ENDS, check_translator, ended, leave
+from mitlgan.networks.translators.joined import join, over_joined
+from mitlgan.recipe.translators import OUTER_KERNEL
+
+if TYPE_CHECKING:
+    from mitlgan.recipe import TranslatorRecipe
+
+
+class DenseBlock(nn.Module):
+    """Two convs over all earlier features, which add their own.
+
+    Args:
+        in_channels: Channels of all earlier features together.
+        growth: Channels that this block adds.
+        inner_activation: Whether ReLU follows the first conv; the thesis prints none in its first block.
+    """
+
+    def __init__(self, in_channels: int, growth: int, *, inner_activation: bool) -> None:
+        super().__init__()
+        self.first = instancenorm_conv(in_channels, growth, 3, nn.ReLU() if inner_activation else None)
+        self.second = instancenorm_conv(growth, growth, 3, nn.ReLU())
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Earlier features, (N, C_i, H, W) each and in_channels together, to (N, growth, H, W)."""
+        return cast(Tensor, self.second(over_joined(self.first, features)))
+
+
+class DenseTranslator(nn.Module):
+    """Conv 7x7, stride-2 convs, dense blocks, as many upsamplings, conv 7x7.
+
+    Args:
+        recipe: `widths` (channels at full size, half, a quarter, ...), number of dense `blocks`, last activation.
+        image_channels: Channels in and out.
+    """
+
+    def __init__(self, recipe: TranslatorRecipe, image_channels: int) -> None:
+        super().__init__()
+        widths = recipe.widths
+        self.halvings = range(1, len(widths))
+        self.blocks = range(1, recipe.blocks + 1)
+        self.enter = instancenorm_conv(image_channels, widths[0], OUTER_KERNEL, nn.ReLU())
+        for i, (before, after) in enumerate(pairwise(widths), start=1):
+            self.add_module(f"down_{i}", instancenorm_conv(before, after, 3, nn.ReLU(), stride=2))
+        for i in self.blocks:
+            self.add_module(f"block_{i}", DenseBlock(widths[-1] * i, widths[-1], inner_activation=i > 1))
+        channels = widths[-1] * (recipe.blocks + 1)
+        for i, width in enumerate(reversed(widths[:-1]), start=1):
+            self.add_module(f"upsample_{i}", nn.Upsample(scale_factor=2, mode="nearest"))
+            self.add_module(f"up_{i}", instancenorm_conv(channels, width, 3, nn.ReLU()))
+            channels = width
+        if recipe.activation == "residual":
+            self.leave = leave(channels, image_channels, OUTER_KERNEL, recipe)
+        else:
+            self.leave = instancenorm_conv(channels, image_channels, OUTER_KERNEL, ENDS[recipe.activation]())
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H, W)."""
+        found: Tensor = self.enter(image)
+        for i in self.halvings:
+            found = self.get_submodule(f"down_{i}")(found)
+        features = [found]
+        for i in self.blocks:
+            features.append(self.get_submodule(f"block_{i}")(features))
+        found = join(features)
+        for i in self.halvings:
+            found = self.get_submodule(f"up_{i}")(self.get_submodule(f"upsample_{i}")(found))
+        return cast(Tensor, self.leave(found))
+
+
+def build_dense(recipe: TranslatorRecipe, size_px: int, image_channels: int) -> nn.Module:
+    """Build the thesis' translator (Table 7.3).
+
+    Affine InstanceNorm follows every conv, and ReLU all but the first of the first block and the last, whose activation the recipe names; for
+    `residual` the last has no InstanceNorm, which would undo its zero.
+
+    Args:
+        recipe: See `DenseTranslator`.
+        size_px: Height and width.
+        image_channels: Channels in and out.
+
+    Raises:
+        UsageError: See `check_translator`.
+    """
+    check_translator(recipe, size_px)
+    return ended(DenseTranslator(recipe, image_channels), recipe)

@@ -1,0 +1,84 @@
+"""A translator that is a plain DenseNet."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from mitlgan.networks.translators.frame import check_translator, ended, grow, shrink
+from mitlgan.networks.translators.joined import join, over_joined
+
+if TYPE_CHECKING:
+    from mitlgan.recipe import DensenetTranslatorRecipe
+
+BOTTLENECK = 4
+"""Channels of the 1x1 convs, in growth rates (Huang et al. 2017, section 3)."""
+
+
+class DenselyConnected(nn.Module):
+    """A dense block: each step takes what it was given and all that the steps before it have added.
+
+    Args:
+        in_channels: Channels that it is given.
+        growth_rate: Channels that each step adds.
+        steps: Number of them.
+        bottleneck: Whether each begins with a 1x1 conv.
+    """
+
+    def __init__(self, in_channels: int, growth_rate: int, steps: int, *, bottleneck: bool) -> None:
+        super().__init__()
+        self.steps = nn.Sequential(
+            OrderedDict((f"step_{i + 1}", _step(in_channels + i * growth_rate, growth_rate, bottleneck=bottleneck)) for i in range(steps))
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, in_channels + steps * growth_rate, H, W)."""
+        found = [features]
+        for step in self.steps:
+            found.append(over_joined(step, found))
+        return join(found)
+
+
+def build_densenet(recipe: DensenetTranslatorRecipe, size_px: int, image_channels: int) -> nn.Module:
+    """Build conv 7x7, stride-2 convs, dense blocks (Huang et al. 2017) with transitions, as many upsamplings with conv, conv 7x7.
+
+    Normalisation and ReLU stand before each conv of the blocks, and transitions halve the channels but not the size, which is already a quarter;
+    affine InstanceNorm stands where they have BatchNorm, as in the thesis' own translator.
+
+    Args:
+        recipe: `widths`, `growth_rate`, `blocks`, `bottleneck`, last activation.
+        size_px: Height and width.
+        image_channels: Channels in and out.
+
+    Raises:
+        UsageError: See `check_translator`.
+    """
+    check_translator(recipe, size_px)
+    channels = recipe.widths[-1]
+    stages = shrink(recipe.widths, image_channels)
+    for i, steps in enumerate(recipe.blocks, start=1):
+        stages[f"block_{i}"] = DenselyConnected(channels, recipe.growth_rate, steps, bottleneck=recipe.bottleneck)
+        channels += steps * recipe.growth_rate
+        stages[f"transition_{i}"] = nn.Sequential(_before(channels, channels // 2, 1))
+        channels //= 2
+    stages |= grow(channels, recipe.widths, image_channels, recipe)
+    return ended(nn.Sequential(stages), recipe)
+
+
+def _step(in_channels: int, growth_rate: int, *, bottleneck: bool) -> nn.Sequential:
+    if not bottleneck:
+        return nn.Sequential(_before(in_channels, growth_rate, 3))
+    narrow = BOTTLENECK * growth_rate
+    stages = OrderedDict[str, nn.Module](narrow=nn.Sequential(_before(in_channels, narrow, 1)), wide=nn.Sequential(_before(narrow, growth_rate, 3)))
+    return nn.Sequential(stages)
+
+
+def _before(in_channels: int, out_channels: int, kernel: int) -> OrderedDict[str, nn.Module]:
+    """Affine InstanceNorm, ReLU, conv without bias, whose place the next normalisation takes."""
+    return OrderedDict(
+        norm=nn.InstanceNorm2d(in_channels, affine=True),
+        activation=nn.ReLU(),
+        conv=nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
+    )

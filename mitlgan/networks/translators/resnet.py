@@ -1,0 +1,53 @@
+"""A translator of residual blocks."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, cast
+
+from torch import Tensor, nn
+
+from mitlgan.networks.translators.frame import check_translator, ended, grow, normed, shrink
+
+if TYPE_CHECKING:
+    from mitlgan.recipe import ResnetTranslatorRecipe
+
+
+class ResidualBlock(nn.Module):
+    """Two convs that change what they are given (He et al. 2016); nothing after the sum (Johnson et al. 2016, supplementary material).
+
+    Args:
+        change: (N, C, H, W) to (N, C, H, W).
+    """
+
+    def __init__(self, change: nn.Sequential) -> None:
+        super().__init__()
+        self.change = change
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H, W)."""
+        return features + cast(Tensor, self.change(features))
+
+
+def build_resnet(recipe: ResnetTranslatorRecipe, size_px: int, image_channels: int) -> nn.Module:
+    """Build conv 7x7, stride-2 convs, residual blocks, as many upsamplings with conv, conv 7x7 (Johnson et al. 2016, table 1).
+
+    Affine InstanceNorm stands where they have BatchNorm, as in the thesis' own translator; upsampling with a conv leaves no checkerboard, as their
+    strided ones do; the outer kernels are 7x7 for their 9x9, so that 8 px are enough.
+
+    Args:
+        recipe: `widths`, `blocks`, last activation.
+        size_px: Height and width.
+        image_channels: Channels in and out.
+
+    Raises:
+        UsageError: See `check_translator`.
+    """
+    check_translator(recipe, size_px)
+    width = recipe.widths[-1]
+    stages = shrink(recipe.widths, image_channels)
+    for i in range(1, recipe.blocks + 1):
+        change = OrderedDict[str, nn.Module](first=normed(width, width, 3, nn.ReLU()), second=normed(width, width, 3, None))
+        stages[f"block_{i}"] = ResidualBlock(nn.Sequential(change))
+    stages |= grow(width, recipe.widths, image_channels, recipe)
+    return ended(nn.Sequential(stages), recipe)

@@ -54,8 +54,6 @@ class _Halved(_Ended):
 
     def require_size(self, size_px: int) -> None:
         """Refuse, by a ValueError, a size that the network cannot take."""
-        if not self.widths:
-            raise ValueError("composer.translator.widths: give at least one width")
         if size_px < OUTER_KERNEL:
             raise ValueError(
                 f"composer.translator.kind: a kernel of {OUTER_KERNEL} px is larger than the image of size_px = {size_px}; "

@@ -1,8 +1,16 @@
-from collections.abc import Callable
+"""The thesis' translator, Table 7.3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mitlgan import networks
 from mitlgan.errors import UsageError
@@ -14,16 +22,55 @@ TABLE_7_3 = {
     "enter": (9_600, (64, 128, 128)),
     "down_1": (74_112, (128, 64, 64)),
     "down_2": (295_680, (256, 32, 32)),
-    "block_1": (590_592 + 590_592, (256, 32, 32)),
-    "block_2": (1_180_416 + 590_592, (256, 32, 32)),
-    "block_3": (1_770_240 + 590_592, (256, 32, 32)),
-    "block_4": (2_360_064 + 590_592, (256, 32, 32)),
-    "block_5": (2_949_888 + 590_592, (256, 32, 32)),
-    "block_6": (3_539_712 + 590_592, (256, 32, 32)),
+    "block_1": (590_592 + 590_592, (512, 32, 32)),
+    "block_2": (1_180_416 + 590_592, (768, 32, 32)),
+    "block_3": (1_770_240 + 590_592, (1024, 32, 32)),
+    "block_4": (2_360_064 + 590_592, (1280, 32, 32)),
+    "block_5": (2_949_888 + 590_592, (1536, 32, 32)),
+    "block_6": (3_539_712 + 590_592, (1792, 32, 32)),
     "up_1": (2_064_768, (128, 64, 64)),
     "up_2": (73_920, (64, 128, 128)),
     "leave": (9_417, (3, 128, 128)),
 }
+
+
+def naive(translator: nn.Module, image: Tensor, shapes: dict[str, tuple[int, ...]] | None = None) -> Tensor:
+    """Table 7.3 as it is printed: each block's output is concatenated to all earlier features."""
+    features = image
+    for name, stage in translator.named_children():
+        found = stage.second(stage.first(features)) if isinstance(stage, DenseBlock) else stage(features)
+        features = torch.cat([features, found], dim=1) if isinstance(stage, DenseBlock) else found
+        if shapes is not None:
+            shapes[name] = tuple(features.shape[1:])
+    return features
+
+
+class Storages(TorchDispatchMode):
+    """Remembers what is allocated while it is on, without keeping it alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Sequence[Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        for tensor in output if isinstance(output, tuple | list) else [output]:
+            if isinstance(tensor, Tensor):
+                storage = tensor.untyped_storage()
+                self.seen[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
+        return output
+
+    def alive_bytes(self) -> int:
+        return sum(size for reference, size in self.seen.values() if not reference.expired())
+
+
+def kept_bytes(forward: Callable[[Tensor], Tensor], image: Tensor) -> int:
+    """What waits for the backward pass."""
+    with Storages() as storages:
+        output = forward(image)
+    kept = storages.alive_bytes()
+    output.sum().backward()
+    return kept
 
 
 def test_dense_translator_is_table_7_3() -> None:
@@ -33,9 +80,8 @@ def test_dense_translator_is_table_7_3() -> None:
     assert {name: count for name, count in counts.items() if count} == {name: count for name, (count, _) in TABLE_7_3.items()}
     assert sum(counts.values()) == 18_461_982 - 21
     shapes: dict[str, tuple[int, ...]] = {}
-    for name, stage in translator.named_children():
-        stage.register_forward_hook(lambda _stage, _given, output, name=name: shapes.update({name: tuple(output.shape[1:])}))
-    translator(torch.empty(2, 3, 128, 128, device="meta"))
+    image = torch.empty(2, 3, 128, 128, device="meta")
+    assert translator(image).shape == naive(translator, image, shapes).shape
     assert {name: shapes[name] for name in TABLE_7_3} == {name: shape for name, (_, shape) in TABLE_7_3.items()}
 
 
@@ -58,46 +104,39 @@ def test_only_the_first_block_has_no_relu_inside() -> None:
     assert all(any(isinstance(part, nn.ReLU) for part in block.second) for block in blocks)
 
 
-def naive(translator: nn.Module, image: Tensor) -> Tensor:
-    """Table 7.3 as it is printed: each block's output is concatenated to all earlier features."""
-    features = image
-    for name, stage in translator.named_children():
-        if name.startswith("block"):
-            features = torch.cat([features, stage.second(stage.first(features))], dim=1)
-        else:
-            features = stage(features)
-    return features
-
-
 def test_dense_translator_is_its_naive_form() -> None:
+    """Outputs and all gradients, also of a gradient, at every order that is asked for."""
     torch.manual_seed(0)
-    translator = build_dense(TranslatorRecipe(widths=(4, 6, 8), blocks=4), 16, 3)
-    image = torch.randn(3, 3, 16, 16, requires_grad=True)
-    weights = torch.randn(3, 3, 16, 16)
+    translator = build_dense(TranslatorRecipe(widths=(4, 6, 8), blocks=4), 16, 3).double()
+    image = torch.randn(3, 3, 16, 16, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(3, 3, 16, 16, dtype=torch.float64)
     given = [image, *translator.parameters()]
     found, expected = translator(image), naive(translator, image)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
-    gradients = [torch.autograd.grad((output * weights).sum(), given) for output in (found, expected)]
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
-    assert min(gradient.abs().max() for gradient in gradients[0]) > 0
+    assert torch.equal(found, expected)
+    first, second = (torch.autograd.grad((output * weights).sum(), given, create_graph=True) for output in (found, expected))
+    for one, other in zip(first, second, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+    assert first[0].abs().max() > 1e-3
+    again = [torch.autograd.grad(gradients[0].square().sum(), translator.block_4.first.conv.weight)[0] for gradients in (first, second)]
+    torch.testing.assert_close(*again, rtol=0, atol=1e-10)
+    assert again[0].abs().max() > 1e-3
 
 
-def kept_numbers(forward: Callable[[Tensor], Tensor], image: Tensor) -> int:
-    """Numbers that are alive for the backward pass, each storage counted once."""
-    before = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
-    sizes: dict[int, int] = {}
-    alive: list[Tensor] = []
+def test_dense_blocks_keep_no_copies_of_earlier_features() -> None:
+    """The naive form keeps blocks 2 to 6's inputs, 2 + 3 + ... + 6 features' worth, which are nothing but copies."""
+    torch.manual_seed(0)
+    width, px, images = 8, 8, 2
+    translator = build_dense(TranslatorRecipe(widths=(4, 6, width), blocks=6), 4 * px, 3)
+    image = torch.randn(images, 3, 4 * px, 4 * px)
+    kept, naively = kept_bytes(translator, image), kept_bytes(lambda given: naive(translator, given), image)
+    assert naively - kept == 4 * images * width * px**2 * (2 + 3 + 4 + 5 + 6)
 
-    def pack(tensor: Tensor) -> Tensor:
-        alive.append(tensor)
-        sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes() // 4
-        return tensor
 
-    del before
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        forward(image)
-    return sum(sizes.values())
+def test_nothing_is_kept_where_no_gradient_is_wanted() -> None:
+    translator = build_dense(TranslatorRecipe(widths=(4, 6, 8), blocks=3), 16, 3)
+    image = torch.randn(1, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(translator(image), naive(translator, image))
 
 
 @pytest.mark.parametrize(("name", "lowest"), [("relu", 0.0), ("tanh", -1.0)])
@@ -116,13 +155,19 @@ def test_last_activation_is_the_recipes(name: str, lowest: float) -> None:
         (4, {}, r"^composer\.translator\.kind: a kernel of 7 px is larger"),
         (34, {}, r"^composer\.translator\.widths: .*give fewer"),
         (8, {"widths": (4, 4, 4, 4)}, r"^composer\.translator\.widths: .*give fewer"),
-        (32, {"widths": ()}, r"^composer\.translator\.widths: "),
-        (32, {"blocks": 0}, r"^composer\.translator\.blocks: "),
     ],
 )
 def test_contradictory_translator_is_refused(size_px: int, change: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         check_translator(TranslatorRecipe().model_copy(update=change), size_px)
+    with pytest.raises(UsageError, match=message):
+        build_dense(TranslatorRecipe().model_copy(update=change), size_px, 3)
+
+
+@pytest.mark.parametrize("change", [{"widths": ()}, {"widths": (4, 4)}, {"blocks": 0}, {"blocks": 65}])
+def test_measures_that_no_translator_has_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(change))):
+        TranslatorRecipe(**change)  # type: ignore[arg-type]
 
 
 def test_smallest_size_trains() -> None:

@@ -30,9 +30,11 @@ def over_joined(block: nn.Module, features: Sequence[Tensor]) -> Tensor:
     if joined is kept[0]:
         return cast(Tensor, block(joined))
 
+    place = joined.data_ptr(), joined.numel(), joined.dtype  # the graph holds `pack`, which must not hold what it is to let go
+
     def pack(saved: Tensor) -> Tensor | torch.Size:
-        same = saved.data_ptr() == joined.data_ptr() and saved.numel() == joined.numel() and saved.dtype == joined.dtype
-        return saved.shape if same and saved.is_contiguous() else saved
+        same = (saved.data_ptr(), saved.numel(), saved.dtype) == place and saved.is_contiguous()
+        return saved.shape if same else saved
 
     def unpack(packed: Tensor | torch.Size) -> Tensor:
         return join(kept).view(packed) if isinstance(packed, torch.Size) else packed

@@ -32,6 +32,7 @@ class Counters:
         collapsed_at_kimg: When that was first flagged.
         symptom: What the objective says is wrong now; `symptom_in_a_row` counts the logged iterations that said it.
         diagnosis: The first symptom that stayed, with its date.
+        augment_probability: Of each transform of an augmentation that adapts itself.
         seconds: Measured so far, over all resumes.
         cpu_seconds: Likewise, summed over threads.
     """
@@ -45,6 +46,7 @@ class Counters:
     symptom: str = ""
     symptom_in_a_row: int = 0
     diagnosis: str = ""
+    augment_probability: float = 0.0
     seconds: float = field(default=0.0, compare=False)
     cpu_seconds: float = field(default=0.0, compare=False)
 

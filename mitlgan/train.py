@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mitlgan import runs
 from mitlgan.allocator import keep_freed_memory
 from mitlgan.artifact import latent_dims
+from mitlgan.augment import Augmentation, overfitting
 from mitlgan.checkpoint import KEPT, first_not_finite, save_checkpoint, tensors_sha256
 from mitlgan.data.packed import Packed, Sampler, to_float
 from mitlgan.distributed import World, any_rank, average, average_gradients, broadcast, require_same
@@ -113,6 +114,7 @@ class Loop:
         self.state = TrainingState(problem.generator.to(world.device), problem.critic.to(world.device), recipe)
         broadcast([*self.state.generator.state_dict().values(), *self.state.critic.state_dict().values()], world)
         self.sampler = Sampler(len(problem.pixels), self.batch, recipe.seed, world.rank, world.size)
+        self.augmentation = Augmentation(recipe.augment, recipe.seed, world.rank)
         dims = latent_dims(problem.generator, recipe.role)
         self.latent_dim = sum(dims.values())
         self.snapshot_latents = latents(range(SNAPSHOT_IMAGES), dims).to(world.device)
@@ -252,11 +254,13 @@ class Loop:
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
             with torch.no_grad():
                 fake = state.generator(noise)
-            loss, seen = self.problem.objective.critic_loss(state.critic, real, fake, stream(seed, "objective", update, rank), update)
+            shown = self._shown(real, "critic's real", update), self._shown(fake, "critic's fake", update)
+            adapted = self._adapt_augmentation(*shown, update)
+            loss, seen = self.problem.objective.critic_loss(state.critic, *shown, stream(seed, "objective", update, rank), update)
         norm = self._descend(loss, state.critic_optimiser, state.critic_parameters)
         self.problem.objective.after_critic_step(state.critic)
         self.watch.computing += time.perf_counter() - started
-        return fake, {**seen, "critic_loss": loss.detach(), "critic_grad_norm": norm}
+        return fake, {**seen, "critic_loss": loss.detach(), "critic_grad_norm": norm, **adapted}
 
     def _generator_update(self, real: Tensor, update: int) -> dict[str, Tensor]:
         state = self.state
@@ -264,12 +268,27 @@ class Loop:
         started = time.perf_counter()
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
             fake, own_loss = with_own_loss(state.generator, noise, state.counters.kimg)
-            loss, seen = self.problem.objective.generator_loss(state.critic, fake, real)
+            shown = self._shown(fake, "generator's fake", update), self._shown(real, "generator's real", update)
+            loss, seen = self.problem.objective.generator_loss(state.critic, *shown)
             if own_loss is not None:
                 loss, seen = loss + own_loss, {**seen, "own_loss": own_loss.detach()}
         norm = self._descend(loss, state.generator_optimiser, state.generator_parameters)
         self.watch.computing += time.perf_counter() - started
         return {**seen, "generator_loss": loss.detach(), "generator_grad_norm": norm}
+
+    def _shown(self, images: Tensor, purpose: str, update: int) -> Tensor:
+        """What the critic is shown of images."""
+        return self.augmentation(images, purpose, update, self.state.counters.augment_probability)
+
+    def _adapt_augmentation(self, real: Tensor, fake: Tensor, update: int) -> dict[str, Tensor]:
+        """Move the augmentation's probability by what the critic makes of a batch before it learns from it."""
+        counters = self.state.counters
+        if not self.augmentation.is_due(update):
+            return {}
+        sign = overfitting(self.state.critic, real, fake)
+        average([sign], self.world)
+        counters.augment_probability = self.augmentation.adjusted(counters.augment_probability, sign.item(), self.recipe.training.batch)
+        return {"augment_sign": sign, "augment_probability": sign.new_tensor(counters.augment_probability)}
 
     def _descend(self, loss: Tensor, optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> Tensor:
         """One optimiser step, or, where loss or gradient is not finite, none; so weights never become NaN by a gradient."""

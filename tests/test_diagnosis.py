@@ -89,6 +89,18 @@ def test_the_report_of_one_run(packs: dict[str, Path], environment: Environment)
     assert {path.name: path.read_bytes() for path in run.path.iterdir() if path.name in before} == before
 
 
+def test_the_report_of_a_relativistic_run_shows_both_slopes(packs: dict[str, Path], environment: Environment) -> None:
+    recipe = changed(
+        tiny.recipe("scene", packs["scene"], updates=10),
+        objective={"kind": "relativistic", "critic_steps": 1, "penalty_every": 2},
+        augment={"probability": "auto", "speed_kimg": 1.0},
+    )
+    html = single.report(stages.pretrain(recipe, environment).path)[0].html.read_text()
+    for title in ("(R1)", "(R2)", "Critic loss", "Fakes that pass as real", "Overfitting", "Augmentation&#39;s probability"):
+        assert title in html
+    assert "Gradient penalty" not in html
+
+
 def test_the_report_of_a_run_that_has_only_begun(packs: dict[str, Path], environment: Environment) -> None:
     run = stages.pretrain(tiny.recipe("fg", packs["fg"], updates=1), environment)
     assert run.artifact is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,26 @@ import pytest
 import tiny
 import torch
 
-from mitlgan import stages
-from mitlgan.errors import UsageError
+from mitlgan import augment, stages
+from mitlgan.errors import Stopped, UsageError
 from mitlgan.recipe import Recipe, changed, dump, load
 from mitlgan.runs import Run, read_lines
 
-UPDATES = 5
+UPDATES = 7
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "lazy": {"objective__penalty_every": 3},
     "relativistic": {"objective": {"kind": "relativistic", "critic_steps": 2, "r1_weight": 0.5}},
     "lazy relativistic": {"objective": {"kind": "relativistic", "critic_steps": 2, "penalty_every": 3}},
+    "augment": {"augment": {}},
+    "adaptive augment": {"augment": {"probability": "auto", "speed_kimg": 0.05, "target": 0.01}},
+    "relativistic augment": {"objective": {"kind": "relativistic", "critic_steps": 1}, "augment": {"policy": ["colour"], "probability": 0.5}},
 }
 
 
 def recipe_of(packs: dict[str, Path], role: str = "fg", updates: float = UPDATES, **change: Any) -> Recipe:
-    return changed(tiny.recipe(role, packs[role], updates=updates, compose=role == "scene"), **change)
+    """The critic is fast, so that a few updates suffice to tell real from generated."""
+    return changed(tiny.recipe(role, packs[role], updates=updates, compose=role == "scene"), critic_optimiser__learning_rate=0.02, **change)
 
 
 def train(recipe: Recipe, root: Path, pretrained: dict[str, Run] | None = None) -> Run:
@@ -40,10 +45,7 @@ def test_an_option_resumes_to_the_bit_and_changes_training(
     option: str, role: str, packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FAULTS 1."""
-    import signal
-
-    from mitlgan.errors import Stopped
-
+    monkeypatch.setattr(augment, "EVERY", 1)  # so few updates must do for a look above the target
     recipe = recipe_of(packs, role, **OPTIONS[option])
     straight = train(recipe, tmp_path / "straight", pretrained)
     with monkeypatch.context() as patch:
@@ -67,7 +69,7 @@ def test_a_recipe_with_an_option_is_written_and_read_again(option: str, packs: d
 
 
 def test_lines_have_a_lazy_penalty_where_one_was_due(packs: dict[str, Path], tmp_path: Path) -> None:
-    """Two critic updates an iteration, a penalty at each fifth: updates 4 and 9, in iterations 3 and 5."""
+    """Two critic updates an iteration, a penalty at each fifth: updates 4 and 9 of 14, in iterations 3 and 5."""
     run = train(recipe_of(packs, objective__penalty_every=5), tmp_path)
     rows = list(read_lines(run.stats))
     assert [row["iteration"] for row in rows if "penalty" in row] == [3, 5]
@@ -82,6 +84,13 @@ def test_lines_have_a_lazy_penalty_where_one_was_due(packs: dict[str, Path], tmp
         ({"objective": {"kind": "relativistic", "r1_weight": 0.0, "r2_weight": 0.0, "penalty_every": 2}}, "penalty_every = 2 spaces out"),
         ({"objective__penalty_every": 0}, "objective.penalty_every: .*greater than or equal to 1"),
         ({"objective": {"kind": "relativistic"}, "critic__normalisation": "batch"}, 'critic.normalisation = "batch" contradicts objective.kind = "rel'),
+        ({"augment": {"policy": []}}, "augment.policy"),
+        ({"augment": {"policy": ["blur"]}}, "augment.policy"),
+        ({"augment": {"policy": ["colour", "colour"]}}, "policy names a transform twice"),
+        ({"augment": {"probability": 0.0}}, "augment.probability"),
+        ({"augment": {"probability": "sometimes"}}, "augment.probability"),
+        ({"augment": {"target": 0.5}}, "target moves the probability, which is fixed at 1.0"),
+        ({"augment": {"probability": 0.5, "speed_kimg": 5.0}}, "speed_kimg moves the probability, which is fixed at 0.5"),
         ({"objective": {"kind": "relativistic", "penalty_weight": 1.0}}, "unknown key 'objective.penalty_weight'; only kind = 'wgan_gp' has it"),
     ],
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mitlgan import networks
+from mitlgan import augment, networks
 from mitlgan.networks import Composer, multiply_accumulates
 from mitlgan.recipe import AnyGenerator, AnyObjective, ObjectiveRecipe, Recipe, RelativisticRecipe, changed
 
@@ -63,6 +63,8 @@ def training_macs(recipe: Recipe, layers: Mapping[str, AnyGenerator]) -> float:
     if isinstance(network, Composer):
         frozen = sum(multiply_accumulates(generator, (generator.latent_dim,)) for generator in network.generators.values())
     critic_update = image + 2 * 3 * score + _penalty_scores(recipe.objective) * score  # per real image
+    if recipe.augment is not None and recipe.augment.probability == "auto":
+        critic_update += 2 * score / augment.EVERY  # a look at overfitting
     generator_update = frozen + 3 * (image - frozen) + (3 if recipe.objective.kind == "relativistic" else 2) * score  # real images are scored, too
     return 1000 * (critic_update + generator_update / recipe.objective.critic_steps) / TERA
 

@@ -14,7 +14,7 @@ from mitlgan.compare.plan import EQUAL, Plan
 from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe, differences, load, parse
 
-SETTINGS = ("critic.", "objective.", "generator_optimiser.", "critic_optimiser.", "training.batch", "training.ema_halflife_kimg")
+SETTINGS = ("critic.", "objective.", "augment.", "generator_optimiser.", "critic_optimiser.", "training.batch", "training.ema_halflife_kimg")
 SECONDS_TOLERANCE = 0.05
 
 

@@ -5,6 +5,7 @@ checked as a whole before anything is built, and written, resolved, into the run
 one; every error names the file and the line.
 """
 
+from mitlgan.recipe.augment import AugmentRecipe
 from mitlgan.recipe.composer import ComposerRecipe, FusionRecipe, PlacementRecipe
 from mitlgan.recipe.networks import (
     AnyCritic,
@@ -39,6 +40,7 @@ __all__ = [
     "AnyObjective",
     "AnyOptimiser",
     "AnyTranslator",
+    "AugmentRecipe",
     "ComposerRecipe",
     "CriticRecipe",
     "DataRecipe",

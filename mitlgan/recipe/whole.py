@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mitlgan.recipe.augment import AugmentRecipe
 from mitlgan.recipe.composer import FUSION_KINDS, ComposerRecipe
 from mitlgan.recipe.model import Model
 from mitlgan.recipe.networks import CRITIC_KINDS, GENERATOR_KINDS, REACHABLE_PX, AnyCritic, AnyGenerator, CriticRecipe, depth_advice
@@ -41,6 +42,7 @@ class Recipe(Model):
     composer: ComposerRecipe | None = None
     critic: AnyCritic = CriticRecipe()
     objective: AnyObjective = ObjectiveRecipe()
+    augment: AugmentRecipe | None = None
     generator_optimiser: AnyOptimiser = AdamRecipe()
     critic_optimiser: AnyOptimiser = AdamRecipe()
     training: TrainingRecipe = TrainingRecipe()

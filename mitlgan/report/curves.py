@@ -64,6 +64,8 @@ INDICATORS = (
     ("r2", "Squared slope at generated pictures (R2)", "Likewise."),
     ("critic_grad_norm", "Critic's gradient norm", "Spikes are steps too large."),
     ("generator_grad_norm", "Generator's gradient norm", "Near 0 it learns nothing."),
+    ("augment_sign", "Overfitting", "Mean sign of real pictures' scores; above the recipe's target the augmentation grows stronger."),
+    ("augment_probability", "Augmentation's probability", "Of each transform."),
     ("diversity", "Spread of a batch", "Of generated pixels over real ones; near 0 all samples are alike."),
 )
 """More of a training, for a report on one run: key, title, how to read it."""

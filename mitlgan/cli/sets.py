@@ -36,6 +36,9 @@ def split(
     matting: Matting = "auto",
     size: Annotated[int, typer.Option("--size", metavar="N", help="Larger pictures are reduced to this (px).", min=16, max=1024)] = 256,
     background: Annotated[str, typer.Option("--background", metavar="KIND", help="fill (the object's hole), patch (beside it), or both.")] = "both",
+    max_hole: Annotated[
+        float, typer.Option("--max-hole", metavar="X", help="Larger holes are not filled (share of the picture).", min=0.0, max=1.0)
+    ] = 0.65,
     blur: Annotated[float, typer.Option("--blur", metavar="PX", help="Blur backgrounds by this much.", min=0.0, max=100.0)] = 0.0,
     backdrop: Annotated[str | None, typer.Option("--backdrop", metavar="COLOUR", help="Lay foregrounds on this colour, a name or #rrggbb.")] = None,
     centre: Annotated[bool, typer.Option("--centre", help="Centre foregrounds, longest side 86 %.")] = False,
@@ -55,6 +58,7 @@ def split(
         matting=matting,
         size_px=size,
         background=background,
+        max_hole=max_hole,
         blur_px=blur,
         backdrop=None if backdrop is None else colour("--backdrop", backdrop),
         centre=centre,
@@ -74,11 +78,12 @@ def _split(source: str, out: Path, settings: SplitSettings, as_json: bool) -> No
     counts = manifest["counts"]
     for record in [line for line in manifest["records"] if line["decision"] != "used"][:20]:
         note(f"{record['decision']} {record['name']!r}: {record['reason']}")
-    values: dict[str, Any] = {"out": str(out), "page": str(page), "counts": counts, "methods": manifest["methods"], "files": manifest["files"]}
+    values: dict[str, Any] = {"out": str(out), "page": str(page)} | {key: manifest[key] for key in ("counts", "methods", "files", "unfilled")}
     files = manifest["files"]
     text = (
         f"{counts['used']} of {sum(counts.values())} pictures cut: {files['fg']} foregrounds, {files['bg']} backgrounds, {files['scene']} scenes; "
-        f"{counts['set aside']} set aside, {counts['unreadable']} unreadable\n{page}"
+        f"{counts['set aside']} set aside, {counts['unreadable']} unreadable; "
+        f"{manifest['unfilled']} holes too large to fill\n{page}"
     )
     finish(as_json, values, text)
 
@@ -93,11 +98,11 @@ def matte_iou(
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0)] = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Measure matting against true mattes: intersection over union, per method."""
+    """Measure matting against true mattes: intersection over union, per method; `rectangle`, the simplest, is the floor."""
     from mitlgan.data.agreement import measure
 
     with counted("matte-iou") as told:
-        rows = measure(scenes, truth, matting or ["grabcut"], count=count, seed=seed, progress=told)
+        rows = measure(scenes, truth, list(dict.fromkeys(["rectangle", *(matting or ["grabcut"])])), count=count, seed=seed, progress=told)
     head = f"{'method':<16}{'pictures':>10}{'mean IoU':>10}{'median':>9}{'small objects':>15}{'below 0.5':>11}{'ms/picture':>12}"
     lines = [
         f"{row['method']:<16}{row['count']:>10}{row['mean']:>10.3f}{row['median']:>9.3f}"

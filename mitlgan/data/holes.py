@@ -10,9 +10,14 @@ from numpy.typing import NDArray
 from mitlgan.data.matting import opencv
 
 Pixels = NDArray[np.uint8]
+Values = NDArray[np.float32]
 _STEPS = 12  # shifts tried per axis and direction
 _ROUNDS = 3
+_SAMPLED = 4000  # pixels of the hole by which coverage is judged
+_SHADOW = 0.015  # of the picture: the nearest surroundings of a hole, in which shadows lie, are not copied
 _SMALLEST_GRAIN = 6  # px
+_COARSEST = 8  # px
+_SWEEPS = 16  # of Jacobi, at each size
 
 
 def hole_of(matte: Pixels, grow: float = 0.025) -> NDArray[np.bool_]:
@@ -28,7 +33,8 @@ def fill(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
     """Fill a hole from the same picture.
 
     The hole takes its texture from one or several shifted (and mirrored) copies of the known part, those that agree best with the hole's rim
-    (in the manner of He and Sun 2012), and its light from the rim, by Poisson blending (Perez et al. 2003) over OpenCV's inpainting.
+    (in the manner of He and Sun 2012). Each copy takes over the light of what it is joined to (Poisson cloning, Perez et al. 2003, in the form of
+    Farbman et al. 2009: a smooth correction), so that no seam shows, not even between two of them. What no copy reaches is OpenCV's inpainting.
 
     Args:
         rgb: (H, W, 3).
@@ -39,21 +45,30 @@ def fill(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
     """
     if not hole.any() or hole.all():
         return rgb.copy()
-    light = _smooth(rgb, hole)
-    texture, missing = light.copy(), hole.copy()
+    filled = rgb.copy()
+    missing = hole.copy()
+    free = ~_grown(hole, max(1, round(_SHADOW * min(hole.shape))))
     for _ in range(_ROUNDS):
-        found = _best_shift(rgb, hole, missing)
+        found = _best_shift(rgb, free, missing, hole)
         if found is None:
             break
         copy, known = found
         take = missing & known
-        texture[take] = copy[take]
+        joined = known & ~missing & _grown(take, 1)
+        filled[take] = np.clip(copy + _membrane(filled.astype(np.float32) - copy, joined, take), 0, 255)[take].astype(np.uint8)
         missing &= ~take
         if missing.sum() < 0.002 * missing.size:
             break
     if missing.any():
-        texture[missing] = np.clip(light[missing].astype(np.int16) + _grain(rgb, hole)[missing], 0, 255).astype(np.uint8)
-    return _blend(rgb, light, texture, hole)
+        light = _smooth(filled, missing).astype(np.int16) + _grain(rgb, hole)
+        filled[missing] = np.clip(light, 0, 255)[missing].astype(np.uint8)
+    return filled
+
+
+def _grown(hole: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    cv2 = opencv()
+    grown: NDArray[np.bool_] = cv2.dilate(hole.astype(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)) > 0
+    return grown
 
 
 def _smooth(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
@@ -81,34 +96,46 @@ def _grain(rgb: Pixels, hole: NDArray[np.bool_]) -> NDArray[np.int16]:
     return tiled
 
 
-def _best_shift(rgb: Pixels, hole: NDArray[np.bool_], missing: NDArray[np.bool_]) -> tuple[Pixels, NDArray[np.bool_]] | None:
+def _best_shift(rgb: Pixels, free: NDArray[np.bool_], missing: NDArray[np.bool_], hole: NDArray[np.bool_]) -> tuple[Pixels, NDArray[np.bool_]] | None:
     """The shifted copy that covers most of what is missing and differs least at its rim: pixels and where they are known."""
-    cv2 = opencv()
     height, width = hole.shape
-    rim = (cv2.dilate(missing.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~hole
-    if not rim.any():
+    rim = np.argwhere(_grown(missing, 2) & ~hole)
+    if not len(rim):
         return None
-    best, chosen = np.inf, None
-    wanted = missing.sum()
-    for mirrored in (False, True):
-        source, known = (rgb[:, ::-1], ~hole[:, ::-1]) if mirrored else (rgb, ~hole)
-        for down in np.linspace(-0.6, 0.6, _STEPS + 1):
-            for right in np.linspace(-0.9, 0.9, _STEPS + 1):
-                shift = round(down * height), round(right * width)
-                seen = _shifted(known, shift)
-                covered = float((seen & missing).sum() / wanted)
-                usable = seen & rim
-                if covered < 0.25 or usable.sum() < 0.25 * rim.sum():
-                    continue
-                difference = np.abs(_shifted(source, shift)[usable].astype(np.int16) - rgb[usable]).mean()
-                cost = difference / 255 + 0.8 * (1 - covered) + 0.15 * abs(down)  # up and down, scenes differ more than sideways
-                if cost < best:
-                    best, chosen = cost, (mirrored, shift)
-    if chosen is None:
+    wanted = np.argwhere(missing)
+    wanted = wanted[:: max(1, len(wanted) // _SAMPLED)]
+    sides = {False: (rgb, free), True: (rgb[:, ::-1], free[:, ::-1])}
+    grid = [(round(down * height), round(right * width)) for down in np.linspace(-0.6, 0.6, _STEPS + 1) for right in np.linspace(-0.9, 0.9, _STEPS + 1)]
+    cost, mirrored, shift = min((_cost(rgb, sides[side], rim, wanted, place), side, place) for side in sides for place in grid)
+    if np.isinf(cost):
         return None
-    mirrored, shift = chosen
-    source, known = (rgb[:, ::-1], ~hole[:, ::-1]) if mirrored else (rgb, ~hole)
+    step = round(0.9 * max(height, width) / _STEPS)
+    while step:  # the grid is coarse: lines must meet to the pixel
+        near = [(shift[0] + down, shift[1] + right) for down in (-step, 0, step) for right in (-step, 0, step)]
+        cost, shift = min((_cost(rgb, sides[mirrored], rim, wanted, place), place) for place in near)
+        step //= 2
+    source, known = sides[mirrored]
     return _shifted(source, shift), _shifted(known, shift)
+
+
+def _cost(rgb: Pixels, side: tuple[Pixels, NDArray[np.bool_]], rim: NDArray[np.intp], wanted: NDArray[np.intp], shift: tuple[int, int]) -> float:
+    """How ill a shifted copy fits: its difference at the rim, and what it does not cover; infinite where it shares too little with the hole."""
+    source, known = side
+    covered = float(_known(known, wanted - shift).mean())
+    usable = _known(known, rim - shift)
+    if covered < 0.25 or usable.sum() < 0.25 * len(rim):
+        return np.inf
+    there, here = rim[usable] - shift, rim[usable]
+    difference = np.abs(source[there[:, 0], there[:, 1]].astype(np.int16) - rgb[here[:, 0], here[:, 1]]).mean()
+    # Up and down, scenes differ more than sideways.
+    return float(difference / 255 + 0.8 * (1 - covered) + 0.15 * abs(shift[0]) / len(rgb))
+
+
+def _known(known: NDArray[np.bool_], places: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which of the places (N, 2) lie inside the picture and are known there."""
+    inside: NDArray[np.bool_] = np.all((places >= 0) & (places < known.shape), axis=1)
+    inside[inside] = known[places[inside, 0], places[inside, 1]]
+    return inside
 
 
 def _shifted(values: NDArray[Any], shift: tuple[int, int]) -> NDArray[Any]:
@@ -123,17 +150,36 @@ def _shifted(values: NDArray[Any], shift: tuple[int, int]) -> NDArray[Any]:
     return moved
 
 
-def _blend(rgb: Pixels, light: Pixels, texture: Pixels, hole: NDArray[np.bool_]) -> Pixels:
-    """Texture's gradients, with the values of the rim."""
+def _membrane(values: Values, fixed: NDArray[np.bool_], region: NDArray[np.bool_]) -> Values:
+    """The smoothest continuation of the fixed values into a region: Laplace's equation, solved from coarse to fine.
+
+    Args:
+        values: (H, W, 3).
+        fixed: (H, W), where the values count.
+        region: (H, W), where they are wanted; where it ends otherwise, nothing flows across.
+
+    Returns:
+        (H, W, 3); of use inside the region only.
+    """
     cv2 = opencv()
-    pad = 2
-    padded = [cv2.copyMakeBorder(plane, pad, pad, pad, pad, cv2.BORDER_REPLICATE) for plane in (texture, light)]
-    mask = cv2.copyMakeBorder(hole.astype(np.uint8) * 255, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0)
-    rows, columns = np.nonzero(mask)
-    centre = (int(columns.min() + columns.max() + 1) // 2, int(rows.min() + rows.max() + 1) // 2)
-    blended = cv2.seamlessClone(padded[0], padded[1], mask, centre, cv2.NORMAL_CLONE)[pad:-pad, pad:-pad]
-    result: Pixels = np.where(hole[..., None], blended, rgb)
-    return result
+    height, width = fixed.shape
+    weights = fixed.astype(np.float32)
+    if min(height, width) <= _COARSEST or not fixed.any():
+        found = np.broadcast_to((values * weights[..., None]).sum((0, 1)) / max(1.0, float(weights.sum())), values.shape).copy()
+    else:
+        half = ((width + 1) // 2, (height + 1) // 2)
+        share = cv2.resize(weights, half, interpolation=cv2.INTER_AREA)
+        means = cv2.resize(values * weights[..., None], half, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)[..., None]
+        inner = cv2.resize(region.astype(np.float32), half, interpolation=cv2.INTER_AREA) > 0
+        found = cv2.resize(_membrane(means, share > 0, inner & (share == 0)), (width, height), interpolation=cv2.INTER_LINEAR)
+    inside = (fixed | region).astype(np.float32)
+    found = np.where(fixed[..., None], values, found) * inside[..., None]
+    cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
+    neighbours = np.maximum(cv2.filter2D(inside, -1, cross, borderType=cv2.BORDER_CONSTANT), 1)[..., None]
+    moved = (region & ~fixed)[..., None]
+    for _ in range(_SWEEPS):
+        found = np.where(moved, cv2.filter2D(found, -1, cross, borderType=cv2.BORDER_CONSTANT) / neighbours, found)
+    return found
 
 
 def largest_free_square(hole: NDArray[np.bool_]) -> tuple[int, int, int]:

@@ -24,7 +24,7 @@ from mitlgan.data.sources import MATTE_SUFFIX, Entry, Source, open_source, outpu
 from mitlgan.errors import DataError, UsageError
 from mitlgan.files import disk_errors, locked, make_folder, write_atomically, write_json
 
-VERSION = 1  # raise it when the same pictures and settings make other files
+VERSION = 2  # raise it when the same pictures and settings make other files
 FOLDERS = ("fg", "bg", "scene", "set-aside")
 BACKGROUNDS = ("both", "fill", "patch")
 SMALLEST_PATCH = 0.4  # side of a background patch / side of the picture
@@ -41,6 +41,7 @@ class SplitSettings:
         matting: See `matting.choose`.
         size_px: Larger pictures are reduced to this.
         background: `fill`: the scene with the object's hole filled; `patch`: only crops that miss the object; `both`.
+        max_hole: Larger holes (share of the picture) are not filled: what would stand there is invented, and repeats itself.
         blur_px: Gaussian blur of backgrounds, as the thesis prepared its own; 0 for none.
         backdrop: Lay foregrounds on this colour and write their mattes beside them; None keeps them transparent.
         centre: Centre foregrounds, longest side 86 %; otherwise they stay where the scene has them.
@@ -51,6 +52,7 @@ class SplitSettings:
     matting: str = "auto"
     size_px: int = 256
     background: str = "both"
+    max_hole: float = 0.65
     blur_px: float = 0.0
     backdrop: tuple[int, int, int] | None = None
     centre: bool = False
@@ -81,7 +83,7 @@ def split(spec: str | Path, out: Path, settings: SplitSettings, progress: Progre
         progress: Told how many of how many are done.
 
     Returns:
-        The manifest: counts by decision, and one record per picture, in the source's order.
+        The manifest: counts by decision, holes left unfilled, and one record per picture, in the source's order.
 
     Raises:
         DataError: Nothing readable, or nothing usable.
@@ -135,21 +137,23 @@ def cut(entry: Entry, content: bytes | UnreadableError | None, methods: list[Met
         decoded = decode_bytes(entry.read() if content is None else content, keep_alpha=True, size_px=settings.size_px)
     except UnreadableError as error:
         return Cut(record | {"decision": "unreadable", "reason": str(error)}, {})
-    picture = _square(decoded.picture, settings.size_px)
+    whole = _reduced(decoded.picture, settings.size_px)
     record |= {"sha256": decoded.sha256, "width": decoded.width, "height": decoded.height}
-    found = find_matte(picture, methods)
+    found = find_matte(whole, methods)
     stem = output_stem(entry.name)
     if found is None:
         record |= {"decision": "set aside", "reason": "no matte: the picture has neither transparency nor a plain backdrop"}
-        return Cut(record, {f"set-aside/{stem}.png": _png(picture.convert("RGB"))})
-    matte, method = found
+        return Cut(record, {f"set-aside/{stem}.png": _png(whole.crop(centred_square(*whole.size)).convert("RGB"))})
+    (matte, method), box = found, square_around(found[0])
+    picture, matte = whole.crop(box), matte[box[1] : box[3], box[0] : box[2]]
     record |= {"method": method, "coverage": round(float((matte > 127).mean()), 4)}
     reason = settings.gate.judge(matte)
     if reason:
         record |= {"decision": "set aside", "reason": reason}
         return Cut(record, {f"set-aside/{stem}.png": _png(marked(picture, matte))})
     files = dict(_layers(picture, matte, method, stem, settings))
-    return Cut(record | {"decision": "used", "reason": "", "files": sorted(files)}, files)
+    hole = {} if method == "alpha" else {"hole": round(float(holes.hole_of(matte).mean()), 4)}
+    return Cut(record | hole | {"decision": "used", "reason": "", "files": sorted(files)}, files)
 
 
 def _layers(picture: Image.Image, matte: Pixels, method: str, stem: str, settings: SplitSettings) -> Iterator[tuple[str, bytes]]:
@@ -161,7 +165,7 @@ def _layers(picture: Image.Image, matte: Pixels, method: str, stem: str, setting
     yield f"scene/{stem}.png", _png(Image.fromarray(rgb))
     yield f"scene/{stem}{MATTE_SUFFIX}", _png(Image.fromarray(matte))
     hole = holes.hole_of(matte)
-    if settings.background in ("fill", "both"):
+    if settings.background in ("fill", "both") and hole.mean() <= settings.max_hole:
         yield f"bg/{stem}.png", _png(_blurred(holes.fill(rgb, hole), settings.blur_px))
     if settings.background in ("patch", "both"):
         top, left, side = holes.largest_free_square(hole)
@@ -214,11 +218,28 @@ def marked(picture: Image.Image, matte: Pixels) -> Image.Image:
     return Image.fromarray((rgb * (1 - share) + np.array([230, 30, 30]) * share).astype(np.uint8))
 
 
-def _square(picture: Image.Image, size_px: int) -> Image.Image:
-    """The centred square, never enlarged."""
-    box = centred_square(*picture.size)
-    side = min(size_px, box[2] - box[0])
-    return picture.convert("RGBa").resize((side, side), Image.Resampling.LANCZOS, box=box).convert("RGBA")
+def square_around(matte: Pixels) -> tuple[int, int, int, int]:
+    """The largest square of a picture, moved along its longer side to where the object is: left, top, right, bottom (px).
+
+    Args:
+        matte: (H, W) of the whole picture; empty, it gives the centred square.
+    """
+    left, top, right, bottom = centred_square(matte.shape[1], matte.shape[0])
+    side = right - left
+    inside = matte > 127
+    if not inside.any():
+        return left, top, right, bottom
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    top = min(max(0, (int(rows[0] + rows[-1]) + 1 - side) // 2), matte.shape[0] - side)
+    left = min(max(0, (int(columns[0] + columns[-1]) + 1 - side) // 2), matte.shape[1] - side)
+    return left, top, left + side, top + side
+
+
+def _reduced(picture: Image.Image, size_px: int) -> Image.Image:
+    """The whole picture, its shorter side at most `size_px`: mattes are better where all of the object is seen."""
+    scale = min(1.0, size_px / min(picture.size))
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
 
 
 def _blurred(rgb: Pixels, sigma_px: float) -> Image.Image:
@@ -249,6 +270,7 @@ def _finish(source: Source, out: Path, header: dict[str, Any], journal: Journal)
         "counts": {decision: counts.get(decision, 0) for decision in ("used", "set aside", "unreadable", "excluded")},
         "methods": dict(sorted(Counter(line["method"] for line in records if "method" in line).items())),
         "files": {folder: len(pictures_in(out / folder)) for folder in FOLDERS},
+        "unfilled": sum(line.get("hole", 0) > header["settings"]["max_hole"] for line in records) if header["settings"]["background"] != "patch" else 0,
         "records": records,
     }
     write_json(out / "split.json", manifest)

@@ -130,6 +130,10 @@ def write_split_page(out: Path, manifest: Mapping[str, Any]) -> Path:
     methods = ", ".join(f"{number} by {name}" for name, number in manifest["methods"].items())
     facts = [Fact(f"{counts['used']} of {sum(counts.values())} pictures were cut. Mattes: {methods or 'none'}.")]
     facts += [Fact(f"{counts[name]} {name}.", bad=True) for name in ("set aside", "unreadable") if counts[name]]
+    if manifest["unfilled"]:
+        facts.append(
+            Fact(f"{manifest['unfilled']} have no filled background: the object's hole is above {manifest['made_by']['settings']['max_hole']:.0%}.")
+        )
     headline = f"{len(used)} pictures, cut into foregrounds, backgrounds and scenes"
     return write_page(out / "sheet.html", Page(f"split: {out.name}", "mitlgan data split", headline, facts, None, sections))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from mitlgan.cli import main
 from mitlgan.data import matting
 from mitlgan.data.agreement import measure
 from mitlgan.data.chess import make
@@ -234,6 +236,19 @@ def test_the_second_look_beats_the_bare_rectangle() -> None:
         for rounds, values in found.items():
             values.append(intersection_over_union(GrabCut(margin=0.05 if rounds == 0 else 0.02, rounds=rounds)(picture), planes[3]))
     assert np.mean(found[2]) > max(0.72, float(np.mean(found[0])) + 0.02)
+
+
+def test_the_floor_is_measured_beside_every_method(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = make(0, 48)
+    layers.scene.save(tmp_path / "0.png")
+    layers.matte.save(tmp_path / "0.matte.png")
+    for given, names in (([], ["rectangle", "grabcut"]), (["--matting", "rectangle"], ["rectangle"])):
+        monkeypatch.setattr("sys.argv", ["mitlgan", "data", "matte-iou", str(tmp_path), "--json", *given])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        rows = json.loads(capsys.readouterr().out)["rows"]
+        assert [(row["method"], row["count"]) for row in rows] == [(name, 1) for name in names]
 
 
 def test_demo_scenes_can_be_measured() -> None:

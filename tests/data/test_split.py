@@ -191,6 +191,43 @@ def test_senseless_settings(tmp_path: Path) -> None:
         split.split(place, tmp_path / "out", SplitSettings(size_px=32, gate=Gate(min_area=0.1)))
 
 
+def portrait(place: Path, size: tuple[int, int], box: tuple[int, int, int, int]) -> None:
+    place.mkdir()
+    picture = pictures.smooth(3, size).point(lambda value: value // 2)
+    ImageDraw.Draw(picture).ellipse(box, fill=(240, 200, 60))
+    picture.save(place / "a.png")
+
+
+@pytest.mark.parametrize(("size", "box"), [((64, 120), (16, 78, 48, 112)), ((120, 64), (6, 16, 40, 50))])
+def test_the_square_is_taken_where_the_object_is(tmp_path: Path, size: tuple[int, int], box: tuple[int, int, int, int]) -> None:
+    portrait(tmp_path / "in", size, box)
+    split.split(tmp_path / "in", tmp_path / "out", SplitSettings(size_px=64))
+    (path,) = (tmp_path / "out" / "fg").glob("*.png")
+    with Image.open(path) as cutout:
+        assert cutout.size == (64, 64)
+        inside = np.asarray(cutout.getchannel("A")) > 127
+    truth = np.pi / 4 * (box[2] - box[0]) * (box[3] - box[1])
+    assert abs(inside.sum() / truth - 1) < 0.1, "whole, though the centred square would cut it"
+
+
+def test_the_square_around_a_matte() -> None:
+    matte = np.zeros((100, 60), np.uint8)
+    assert split.square_around(matte) == (0, 20, 60, 80)
+    matte[70:90, 20:40] = 255
+    assert split.square_around(matte) == (0, 40, 60, 100)
+    assert split.square_around(matte.T) == (40, 0, 100, 60)
+    matte[:] = 255
+    assert split.square_around(matte) == (0, 20, 60, 80)
+
+
+def test_holes_too_large_are_not_filled(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 3)
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", max_hole=0.1))
+    assert (manifest["unfilled"], manifest["files"]["bg"], manifest["files"]["scene"]) == (3, 0, 3)
+    assert all(line["hole"] > 0.1 for line in manifest["records"])
+    assert "3 have no filled background" in write_split_page(tmp_path / "out", manifest).read_text()
+
+
 class TestHoles:
     def test_outside_nothing_changes_and_inside_the_place_goes_on(self) -> None:
         rows, columns = np.mgrid[0:96, 0:96]
@@ -202,6 +239,45 @@ class TestHoles:
         filled = holes.fill(scene, hole)
         assert (filled[~hole] == place[~hole]).all()
         assert np.abs(filled[hole].astype(int) - place[hole]).mean() < 12
+
+    def test_two_copies_meet_without_a_seam(self) -> None:
+        """A hole wider than any one copy, in light that changes by one from pixel to pixel: uncorrected, the copies would meet in steps of 20 to 36."""
+        rows, columns = np.mgrid[0:96, 0:96]
+        place = np.dstack([60 + rows, 60 + columns, 90 + 20 * np.sin(columns / 3)]).astype(np.uint8)
+        hole = np.zeros((96, 96), bool)
+        hole[12:84, 12:84] = True
+        filled = holes.fill(np.where(hole[..., None], 255, place).astype(np.uint8), hole).astype(int)
+        for axis in (0, 1):
+            assert np.abs(np.diff(filled[..., :2], axis=axis)).max() <= 6
+
+    def test_light_flows_on_from_the_rim(self) -> None:
+        """Laplace's equation keeps a plane a plane."""
+        rows, columns = np.mgrid[0:64, 0:64]
+        plane = np.dstack([rows, columns, rows + columns]).astype(np.float32)
+        region = np.zeros((64, 64), bool)
+        region[16:44, 20:50] = True
+        found = holes._membrane(np.where(region[..., None], 0, plane), ~region, region)
+        assert np.abs(found - plane)[region].max() < 1.5
+
+    def test_lines_meet_to_the_pixel(self) -> None:
+        columns = np.arange(128)[None].repeat(128, 0)
+        place = np.dstack([np.where(columns % 11 < 3, 40, 210)] * 3).astype(np.uint8)
+        hole = np.zeros((128, 128), bool)
+        hole[40:88, 44:84] = True
+        filled = holes.fill(np.where(hole[..., None], 120, place).astype(np.uint8), hole)
+        assert np.abs(filled[hole].astype(int) - place[hole]).mean() < 4
+
+    def test_the_shadow_around_an_object_is_not_copied(self) -> None:
+        place = np.full((100, 100, 3), 180, np.uint8)
+        place += np.random.default_rng(0).integers(0, 12, place.shape, dtype=np.uint8)
+        hole = np.zeros((100, 100), bool)
+        hole[30:70, 30:70] = True
+        shadow = np.zeros_like(hole)
+        shadow[29:71, 29:71] = True
+        place[shadow] //= 3
+        inner = np.zeros_like(hole)
+        inner[38:62, 38:62] = True
+        assert holes.fill(place, hole)[inner].std() < 12
 
     @pytest.mark.parametrize("kind", ["none", "all", "border", "most"])
     def test_any_hole(self, kind: str) -> None:

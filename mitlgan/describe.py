@@ -11,6 +11,7 @@ from torch import nn
 
 from mitlgan import artifact, networks
 from mitlgan.artifact import Card
+from mitlgan.networks.fusion import back_to_front
 from mitlgan.recipe import AnyGenerator, GeneratorRecipe, Recipe, load
 
 THESIS_LAYERS = ("fg", "bg")
@@ -41,7 +42,7 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, AnyGenerator] | None = 
 
     Args:
         recipe: Any.
-        layers: Generators of a composition's layers; by default two of the thesis' family at the recipe's size, as the thesis has.
+        layers: Generators of a composition's layers; by default those of `assumed_layers`.
 
     Returns:
         `networks`: for each, `parameters` (BatchNorm statistics counted, as the thesis does), `trainable`, `multiply_accumulates` of one forward
@@ -53,12 +54,21 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, AnyGenerator] | None = 
             whole: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
         else:
             assert recipe.composer is not None
-            chosen = layers or dict.fromkeys(THESIS_LAYERS, thesis_generator(recipe.size_px))
+            chosen = layers or assumed_layers(recipe)
             generators = {name: networks.build_generator(layer, recipe.size_px) for name, layer in chosen.items()}
             whole = networks.build_composer(recipe.composer, generators, recipe.size_px)
     parts = _parts(whole)
     parts["critic"] = _numbers(critic, (critic.image_channels, recipe.size_px, recipe.size_px))
     return {"name": recipe.name, "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": _total(whole)}
+
+
+def assumed_layers(recipe: Recipe) -> dict[str, GeneratorRecipe]:
+    """The layers of a composition that names none: two of the thesis' family at the recipe's size; with a matte each, where the fusion asks for it."""
+    assert recipe.composer is not None
+    fusion, generator = recipe.composer.fusion, thesis_generator(recipe.size_px)
+    order = back_to_front(getattr(fusion, "order", None), dict.fromkeys(THESIS_LAYERS))
+    matted = generator.model_copy(update={"image_channels": 4})
+    return {name: matted if fusion.kind == "alpha" and name in order[1:] else generator for name in (THESIS_LAYERS if len(order) == 2 else order)}
 
 
 def thesis_generator(size_px: int) -> GeneratorRecipe:

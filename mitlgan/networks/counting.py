@@ -68,10 +68,11 @@ def rows(module: nn.Module, input_shape: Sequence[int]) -> list[Row]:
     twin = _meta_twin(module)
     table: list[Row] = []
 
-    def add(name: str, block: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def add(name: str, block: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         counts = count_parameters(block)
         macs = _multiply_accumulates(block, inputs[0], output)
-        table.append(Row(name, type(block).__name__, tuple(output.shape[1:]), counts.parameters, counts.trainable, macs))
+        shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()  # some blocks give several numbers, such as where a layer stands
+        table.append(Row(name, type(block).__name__, shape, counts.parameters, counts.trainable, macs))
 
     for name, block in twin.named_modules():
         if _is_leaf(block) and ".parametrizations" not in name:

@@ -149,6 +149,51 @@ def test_changed_checks_the_whole(file: Path) -> None:
         changed(first, size_px=64)
 
 
+TRANSLATORS = ("dense", "resnet", "densenet", "light", "none")
+
+
+@pytest.mark.parametrize("kind", TRANSLATORS)
+def test_a_translator_of_every_kind_is_read_and_written(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(COMPOSE.replace("widths = [4, 6, 8]\nblocks = 2", f'kind = "{kind}"'))
+    first = load(path)
+    assert first.composer is not None
+    assert first.composer.translator.kind == kind
+    path.write_text(dump(first))
+    assert load(path) == first
+
+
+def test_a_translator_without_kind_is_the_thesis(file: Path) -> None:
+    file.write_text(COMPOSE)
+    read = load(file)
+    assert read.composer is not None
+    assert read.composer.translator == recipes.TranslatorRecipe(widths=(4, 6, 8), blocks=2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ('kind = "none"\nresidual_scale = 0.3', "tiny.toml:8: unknown key 'composer.translator.residual_scale'; only kind = "),
+        ('kind = "none"\nactivation = "tanh"', "tiny.toml:8: unknown key 'composer.translator.activation'; "),
+        ('kind = "resnet"\nresidual_scale = 0.3', 'tiny.toml:8: composer.translator: residual_scale = 0.3 contradicts activation = "tanh"'),
+        ("growth_rate = 3", "tiny.toml:7: unknown key 'composer.translator.growth_rate'; only kind = 'densenet' has it"),
+        ('kind = "light"\nwidth = 200', "tiny.toml:6: composer.translator: width = 200, blocks = 3 and unshuffle = 4 make 2,334,248 parameters"),
+        ('kind = "light"\nresidual_scale = 3.0', "tiny.toml:8: composer.translator.residual_scale: Input should be less than or equal to 2"),
+        ('kind = "unet"', "tiny.toml:7: composer.translator.kind: Input should be 'dense', 'resnet', 'densenet', 'light' or 'none' (given: 'unet')"),
+    ],
+)
+def test_a_translators_contradiction_is_refused_by_name(file: Path, settings: str, expected: str) -> None:
+    assert refusal(file, COMPOSE.replace("widths = [4, 6, 8]\nblocks = 2", settings)).startswith(expected)
+
+
+@pytest.mark.parametrize("fusion", ['kind = "add"', 'kind = "alpha"\nharmonise = false'])
+def test_a_composition_without_a_parameter_is_refused(file: Path, fusion: str) -> None:
+    text = COMPOSE.replace("widths = [4, 6, 8]\nblocks = 2", 'kind = "none"') + f"\n[composer.fusion]\n{fusion}\n"
+    assert refusal(file, text).startswith('tiny.toml:7: composer.translator.kind = "none" leaves nothing to train')
+    assert refusal(file, text, 'composer.translator.kind="none"').startswith("--set composer.translator.kind: ")
+    assert load(file, ['composer.translator.kind="light"']).composer is not None
+
+
 # Row 35: the text
 
 

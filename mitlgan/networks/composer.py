@@ -172,7 +172,7 @@ class Composer(nn.Module):
             z: Standard normal; see `split`.
 
         Returns:
-            (N, 3, H, W); in [-1, 1] when the translator's last activation is tanh, not negative when it is ReLU.
+            (N, 3, H, W); in [-1, 1] when the translator ends in tanh or a residual, not negative when in ReLU, the fusion's own without one.
         """
         return self._stages(z).output
 

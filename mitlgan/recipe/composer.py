@@ -175,3 +175,10 @@ class ComposerRecipe(Model):
                 f'placement moves layers that have a matte, which fusion.kind = "{self.fusion.kind}" does not know; use "alpha" or another that does'
             )
         return self
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything has parameters, for what is added or pasted as it is has none."""
+        fusion = not isinstance(self.fusion, AddFusionRecipe) and not (isinstance(self.fusion, AlphaFusionRecipe) and not self.fusion.harmonise)
+        placement = self.placement is not None and self.placement.learn
+        return fusion or placement or self.translator.kind != "none"

@@ -58,6 +58,11 @@ class Recipe(Model):
             raise ValueError(f'command = "{self.command}" takes no [{other}] table; remove it')
         if self.command == "compose" and self.role != "scene":
             raise ValueError(f'role is "{self.role}"; a composition makes scenes: role = "scene"')
+        if self.composer is not None and not self.composer.trains:
+            raise ValueError(
+                f'composer.translator.kind = "none" leaves nothing to train beside composer.fusion.kind = "{self.composer.fusion.kind}"; '
+                "use another translator"
+            )
         self._sizes()
         if self.critic.normalisation == "batch" and self.objective.per_sample:
             raise ValueError(

@@ -144,24 +144,28 @@ def cut(entry: Entry, content: bytes | UnreadableError | None, methods: list[Met
     if found is None:
         record |= {"decision": "set aside", "reason": "no matte: the picture has neither transparency nor a plain backdrop"}
         return Cut(record, {f"set-aside/{stem}.png": _png(whole.crop(centred_square(*whole.size)).convert("RGB"))})
-    (matte, method), box = found, square_around(found[0])
-    picture, matte = whole.crop(box), matte[box[1] : box[3], box[0] : box[2]]
+    matte, method = found
     record |= {"method": method, "coverage": round(float((matte > 127).mean()), 4)}
-    reason = settings.gate.judge(matte)
+    box = square_around(matte)
+    inner = matte[box[1] : box[3], box[0] : box[2]]
+    fits = (inner > 127).sum() >= 0.99 * (matte > 127).sum()
+    picture, judged = (whole.crop(box), inner) if fits else (whole, matte)
+    reason = settings.gate.judge(judged)
     if reason:
         record |= {"decision": "set aside", "reason": reason}
-        return Cut(record, {f"set-aside/{stem}.png": _png(marked(picture, matte))})
-    files = dict(_layers(picture, matte, method, stem, settings))
-    hole = {} if method == "alpha" else {"hole": round(float(holes.hole_of(matte).mean()), 4)}
-    return Cut(record | hole | {"decision": "used", "reason": "", "files": sorted(files)}, files)
-
-
-def _layers(picture: Image.Image, matte: Pixels, method: str, stem: str, settings: SplitSettings) -> Iterator[tuple[str, bytes]]:
+        return Cut(record, {f"set-aside/{stem}.png": _png(marked(picture, judged))})
     rgb = np.array(picture.convert("RGB"))
-    alpha = method == "alpha"
-    yield from _foreground(rgb if alpha else own_colours(rgb, matte), matte, stem, settings)
-    if alpha:  # a cut-out has no scene and no background
-        return
+    cutout = Image.fromarray(np.dstack([rgb if method == "alpha" else own_colours(rgb, judged), judged]))
+    files = dict(_foreground(cutout if fits else _padded(cutout, settings.size_px), stem, settings))
+    # A cut-out has no scene. An object longer than the square is a whole foreground, and a scene only if enough of it is in the square.
+    if method != "alpha" and (fits or not settings.gate.judge(inner)):
+        files |= dict(_places(np.array(whole.crop(box).convert("RGB")), inner, stem, settings))
+        record["hole"] = round(float(holes.hole_of(inner).mean()), 4)
+    return Cut(record | {"decision": "used", "reason": "", "files": sorted(files)}, files)
+
+
+def _places(rgb: Pixels, matte: Pixels, stem: str, settings: SplitSettings) -> Iterator[tuple[str, bytes]]:
+    """The scene with its matte, and the backgrounds that it gives."""
     yield f"scene/{stem}.png", _png(Image.fromarray(rgb))
     yield f"scene/{stem}{MATTE_SUFFIX}", _png(Image.fromarray(matte))
     hole = holes.hole_of(matte)
@@ -170,12 +174,11 @@ def _layers(picture: Image.Image, matte: Pixels, method: str, stem: str, setting
     if settings.background in ("patch", "both"):
         top, left, side = holes.largest_free_square(hole)
         if side >= SMALLEST_PATCH * min(hole.shape):
-            patch = Image.fromarray(rgb[top : top + side, left : left + side]).resize(picture.size, Image.Resampling.LANCZOS)
+            patch = Image.fromarray(rgb[top : top + side, left : left + side]).resize(hole.shape, Image.Resampling.LANCZOS)
             yield f"bg/{stem}-patch.png", _png(_blurred(np.array(patch), settings.blur_px))
 
 
-def _foreground(rgb: Pixels, matte: Pixels, stem: str, settings: SplitSettings) -> Iterator[tuple[str, bytes]]:
-    cutout = Image.fromarray(np.dstack([rgb, matte]))
+def _foreground(cutout: Image.Image, stem: str, settings: SplitSettings) -> Iterator[tuple[str, bytes]]:
     if settings.centre:
         cutout = centred(cutout)
     if settings.backdrop is None:
@@ -209,6 +212,14 @@ def centred(cutout: Image.Image) -> Image.Image:
     canvas = Image.new("RGBA", cutout.size)
     canvas.paste(piece, ((canvas.width - piece.width) // 2, (canvas.height - piece.height) // 2))
     return canvas
+
+
+def _padded(cutout: Image.Image, size_px: int) -> Image.Image:
+    """A cut-out in the middle of a transparent square, reduced to at most `size_px`."""
+    side = max(cutout.size)
+    canvas = Image.new("RGBA", (side, side))
+    canvas.paste(cutout, ((side - cutout.width) // 2, (side - cutout.height) // 2))
+    return _reduced(canvas, size_px)
 
 
 def marked(picture: Image.Image, matte: Pixels) -> Image.Image:

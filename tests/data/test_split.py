@@ -210,6 +210,21 @@ def test_the_square_is_taken_where_the_object_is(tmp_path: Path, size: tuple[int
     assert abs(inside.sum() / truth - 1) < 0.1, "whole, though the centred square would cut it"
 
 
+def test_an_object_longer_than_the_square_is_a_whole_foreground(tmp_path: Path) -> None:
+    portrait(tmp_path / "in", (64, 120), (20, 8, 46, 112))
+    manifest = split.split(tmp_path / "in", tmp_path / "out", SplitSettings(size_px=64))
+    (path,) = (tmp_path / "out" / "fg").glob("*.png")
+    with Image.open(path) as cutout:
+        assert cutout.size == (64, 64)
+        box = cutout.getchannel("A").point(lambda value: 255 if value > 127 else 0).getbbox()
+    assert box is not None
+    assert abs((box[3] - box[1]) - 104 * 64 / 120) <= 2
+    assert abs(box[0] + box[2] - 64) <= 3
+    assert manifest["files"]["scene"] == 1, "though cut off at two sides, most of it is seen"
+    strict = split.split(tmp_path / "in", tmp_path / "strict", SplitSettings(size_px=64, gate=Gate(max_border=0.05)))
+    assert strict["files"] == {"fg": 1, "bg": 0, "scene": 0, "set-aside": 0}
+
+
 def test_the_square_around_a_matte() -> None:
     matte = np.zeros((100, 60), np.uint8)
     assert split.square_around(matte) == (0, 20, 60, 80)

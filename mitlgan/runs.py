@@ -53,7 +53,7 @@ class Run:
         return self.path / "inputs.json"
 
     def inputs(self) -> dict[str, Any]:
-        """Hashes of the artifacts that the run was made from, by layer, or of what it began with, as "start"."""
+        """Hashes of the artifacts that the run was made from, by layer, or of what it began with, as "start" and "critic"."""
         return read_json(self.inputs_file)
 
     @property

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mitlgan import artifact, networks, objectives, runs
 from mitlgan.artifact import Card, LayerCard
-from mitlgan.checkpoint import checkpoints, load_checkpoint
+from mitlgan.checkpoint import checkpoints, load_checkpoint, tensors_sha256
 from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data
 from mitlgan.distributed import World, wait_for_all
@@ -48,13 +48,14 @@ class Environment:
     line: Callable[[Path, Mapping[str, Any]], None] | None = None
 
 
-def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = None) -> Run:
+def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = None, critic: Path | None = None) -> Run:
     """Train a generator on one kind of pictures and freeze it.
 
     Args:
         recipe: With a [generator].
         environment: Where and how.
         start: Artifact whose weights the generator begins with.
+        critic: Run whose critic's weights the critic begins with.
 
     Returns:
         The finished run; its artifact is the moving average.
@@ -64,22 +65,24 @@ def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = N
     """
     if recipe.generator is None:
         raise UsageError(f"--recipe {recipe.name}: has no [generator]; give one for `pretrain`")
+    weights = critic_weights(critic, recipe)
     pixels = pictures(recipe)
     torch.manual_seed(derived_seed(recipe.seed, f"initial generator {recipe.role}"))
     generator: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
     if start is not None:
         generator = started(start, recipe)
     inputs = {} if start is None else {"start": artifact.tensors_hash(start)}
-    return _run(recipe, _problem(recipe, generator, pixels, {}), environment, inputs)
+    return _run(recipe, _problem(recipe, generator, pixels, {}), environment, inputs, weights)
 
 
-def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment) -> Run:
-    """Join frozen generators by a fusion and a translator, against a newly initialised critic.
+def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment, *, critic: Path | None = None) -> Run:
+    """Join frozen generators by a fusion and a translator, against a critic that is newly initialised, as the thesis' is, unless a run is named.
 
     Args:
         recipe: With a [composer].
         layers: Artifact of each layer by name, in the order of their latents.
         environment: Where and how.
+        critic: Run whose critic's weights the critic begins with.
 
     Returns:
         The finished run; its artifact holds the frozen layers, and its card proves by hash that they did not move.
@@ -89,13 +92,14 @@ def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment
     """
     if recipe.composer is None:
         raise UsageError(f"--recipe {recipe.name}: has no [composer]; give one for `compose`")
+    weights = critic_weights(critic, recipe)
     loaded = {name: artifact.load_layer(path, name, recipe.size_px) for name, path in layers.items()}
     pixels = pictures(recipe)
     torch.manual_seed(derived_seed(recipe.seed, "initial composer"))
     composer = networks.build_composer(recipe.composer, {name: generator for name, (generator, _) in loaded.items()}, recipe.size_px)
     before = artifact.layer_hashes(composer)
     cards = {name: _layer_card(card, before[name]) for name, (_, card) in loaded.items()}
-    return _run(recipe, _problem(recipe, composer, pixels, cards), environment, before)
+    return _run(recipe, _problem(recipe, composer, pixels, cards), environment, before, weights)
 
 
 def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> Run:
@@ -186,6 +190,27 @@ def started(path: Path, recipe: Recipe) -> nn.Module:
     return network.requires_grad_(True)
 
 
+def critic_weights(path: Path | None, recipe: Recipe) -> dict[str, Tensor]:
+    """The weights that a critic begins with: those of a run's newest checkpoint, or none, for a new one.
+
+    Raises:
+        UsageError: Not a run directory, or the recipe freezes what begins anew.
+        ArtifactError: The run has no checkpoint, or its critic is another.
+    """
+    if path is None:
+        if recipe.critic_start is not None:
+            raise UsageError("critic_start.freeze: a critic that begins anew must train; name the run that it begins with by --critic, or remove it")
+        return {}
+    found = load_checkpoint(runs.at(path).path)
+    if found is None:
+        raise ArtifactError(f"--critic {path}: has no checkpoint, where a critic would be; name another run")
+    tensors, header = found
+    trained = parse(header["recipe"], f"--critic {path}")
+    if trained.critic != recipe.critic or trained.size_px != recipe.size_px:
+        raise ArtifactError(f"--critic {path}: another architecture than the recipe's [critic] at {recipe.size_px} px; name a run that has the same")
+    return {name.removeprefix("critic."): tensor for name, tensor in tensors.items() if name.startswith("critic.")}
+
+
 def layer_artifact(root: Path, role: str, size_px: int) -> Path:
     """The generator that a composition takes when none is named: the newest of the runs, else the shipped one.
 
@@ -224,6 +249,8 @@ def _problem(recipe: Recipe, network: nn.Module, pixels: Packed, layers: Mapping
     critic = networks.build_critic(recipe.critic, recipe.size_px)
     objective = objectives.build(recipe.objective)
     objectives.check_critic(recipe.objective, critic)
+    if recipe.critic_start is not None:
+        critic.freeze(recipe.critic_start.freeze)
     return Problem(network, critic, objective, pixels, {"layers": {name: plain(card) for name, card in layers.items()}})
 
 
@@ -238,15 +265,17 @@ def _problem_from_checkpoint(recipe: Recipe, pixels: Packed, header: Mapping[str
     return _problem(recipe, network, pixels, layers)
 
 
-def _run(recipe: Recipe, problem: Problem, environment: Environment, inputs: Mapping[str, str]) -> Run:
+def _run(recipe: Recipe, problem: Problem, environment: Environment, inputs: Mapping[str, str], critic: Mapping[str, Tensor]) -> Run:
     if len(problem.pixels) < recipe.training.batch:
         environment.reporter.say(f"warning: {len(problem.pixels)} pictures for batches of {recipe.training.batch}: each batch repeats some")
+    if critic:
+        problem.critic.load_state_dict(dict(critic))
     leads = environment.world.leads
     run = runs.create(environment.root, recipe.command, recipe.name) if leads else Run(environment.root)  # other ranks write nothing
     with _held(run, environment.world):
         if leads:
             write_atomically(run.recipe, dump(recipe))
-            write_json(run.inputs_file, dict(inputs))
+            write_json(run.inputs_file, {**inputs, **({"critic": tensors_sha256(critic)} if critic else {})})
             environment.reporter.say(f"{recipe.command} {recipe.role}: {run.path}")
         return _train_and_freeze(run, recipe, problem, environment, None)
 

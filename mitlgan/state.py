@@ -77,11 +77,22 @@ class TrainingState:
         self.critic_parameters = [p for p in critic.parameters() if p.requires_grad]
         self.generator_optimiser = build_optimiser(recipe.generator_optimiser, self.generator_parameters)
         self.critic_optimiser = build_optimiser(recipe.critic_optimiser, self.critic_parameters)
+        self._recipes = (recipe.generator_optimiser, recipe.critic_optimiser)
         self.ema = copy.deepcopy(generator).eval().requires_grad_(False)
         self.counters = Counters()
         self._ema_halflife_kimg = recipe.training.ema_halflife_kimg
         self._ema_pairs = _moving_pairs(self.generator, self.ema)
         self.statistics = [buffer for network in (self.generator, self.critic) for buffer in _trained_statistics(network)]
+
+    def follow_schedules(self, share: float) -> None:
+        """Set both learning rates for a point of the run.
+
+        Args:
+            share: Of its length that has passed.
+        """
+        for recipe, optimiser in zip(self._recipes, self._optimisers().values(), strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.learning_rate * recipe.factor(share)
 
     @torch.no_grad()
     def update_ema(self, images: int) -> None:

@@ -148,6 +148,7 @@ class Loop:
         """One iteration: the critic's updates, then the generator's. Returns what it saw, as scalars."""
         counters, seed, rank = self.state.counters, self.recipe.seed, self.world.rank
         torch.manual_seed(derived_seed(seed, "dropout", counters.iteration, rank))
+        self.state.follow_schedules(counters.images_shown / images_of(self.recipe.training.kimg))
         seen: dict[str, Tensor] = {}
         skipped = counters.nan_skipped
         real = fake = None

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from torch import Tensor
 
 from mitlgan import augment, stages
 from mitlgan.errors import Stopped, UsageError
-from mitlgan.recipe import Recipe, changed, dump, load
+from mitlgan.recipe import AdamRecipe, Recipe, changed, dump, load
 from mitlgan.runs import Run, read_lines
+from mitlgan.train import Loop
 
 UPDATES = 7
 
@@ -24,6 +26,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "augment": {"augment": {}},
     "adaptive augment": {"augment": {"probability": "auto", "speed_kimg": 0.05, "target": 0.01}},
     "relativistic augment": {"objective": {"kind": "relativistic", "critic_steps": 1}, "augment": {"policy": ["colour"], "probability": 0.5}},
+    "linear": {"generator_optimiser__schedule": "linear", "critic_optimiser__schedule": "linear", "critic_optimiser__schedule_to": 0.5},
+    "cosine rmsprop": {
+        "generator_optimiser": {"kind": "rmsprop", "learning_rate": 1e-3, "schedule": "cosine", "schedule_from": 0.2},
+        "critic_optimiser__schedule": "cosine",
+    },
+    "spectral": {"critic__spectral": True},
+    "spectral relativistic": {"critic__spectral": True, "objective": {"kind": "relativistic", "critic_steps": 2}},
 }
 
 
@@ -39,10 +48,22 @@ def train(recipe: Recipe, root: Path, pretrained: dict[str, Run] | None = None) 
     return stages.pretrain(recipe, tiny.environment(root))
 
 
+@pytest.fixture(scope="module")
+def plain(packs: dict[str, Path], pretrained: dict[str, Run], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """The runs without any option."""
+    return {role: train(recipe_of(packs, role), tmp_path_factory.mktemp(role), pretrained) for role in ("fg", "scene")}
+
+
 @pytest.mark.parametrize("role", ["fg", "scene"])
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_resumes_to_the_bit_and_changes_training(
-    option: str, role: str, packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    option: str,
+    role: str,
+    packs: dict[str, Path],
+    pretrained: dict[str, Run],
+    plain: dict[str, Run],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """FAULTS 1."""
     monkeypatch.setattr(augment, "EVERY", 1)  # so few updates must do for a look above the target
@@ -55,8 +76,7 @@ def test_an_option_resumes_to_the_bit_and_changes_training(
     (stopped,) = (tmp_path / "stopped").glob("*/*")
     torch.manual_seed(99)
     tiny.assert_same_trace(straight, stages.resume(stopped, tiny.environment(tmp_path)))
-    plain = train(recipe_of(packs, role), tmp_path / "plain", pretrained)
-    tensors, without = tiny.trace(straight)[0], tiny.trace(plain)[0]
+    tensors, without = tiny.trace(straight)[0], tiny.trace(plain[role])[0]
     moved = [name for name in without if name.startswith("generator.") and name in tensors and not torch.equal(tensors[name], without[name])]
     assert moved
 
@@ -77,6 +97,49 @@ def test_lines_have_a_lazy_penalty_where_one_was_due(packs: dict[str, Path], tmp
     assert all("penalty" in row for row in read_lines(every.stats))
 
 
+def rates(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
+    """Learning rates of both optimisers in each iteration from now on."""
+    found: list[tuple[float, float]] = []
+    step = Loop.step
+
+    def noted(self: Loop) -> dict[str, Tensor]:
+        seen = step(self)
+        found.append((self.state.generator_optimiser.param_groups[0]["lr"], self.state.critic_optimiser.param_groups[0]["lr"]))
+        return seen
+
+    monkeypatch.setattr(Loop, "step", noted)
+    return found
+
+
+def test_rates_follow_the_share_of_the_length_and_a_longer_run_its_new_one(
+    packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = rates(monkeypatch)
+    schedule = {"generator_optimiser__schedule": "linear", "generator_optimiser__schedule_from": 0.5, "generator_optimiser__schedule_to": 0.2}
+    run = train(recipe_of(packs, updates=4, **schedule), tmp_path)
+    assert [generator for generator, _ in found] == pytest.approx([1e-3, 1e-3, 1e-3, 0.6e-3])
+    assert {critic for _, critic in found} == {0.02}
+    found.clear()
+    stages.resume(run.path, tiny.environment(tmp_path), more_kimg=4 * tiny.PER_UPDATE / 1000)
+    assert [generator for generator, _ in found] == pytest.approx([1e-3, 0.8e-3, 0.6e-3, 0.4e-3])  # of eight updates, the half has passed
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ({}, [1, 1, 1, 1, 1]),
+        ({"schedule": "linear"}, [1, 0.75, 0.5, 0.25, 0]),
+        ({"schedule": "cosine"}, [1, 0.8535534, 0.5, 0.1464466, 0]),
+        ({"schedule": "linear", "schedule_from": 0.5, "schedule_to": 0.1}, [1, 1, 1, 0.55, 0.1]),
+        ({"schedule": "cosine", "schedule_from": 0.5, "schedule_to": 0.1}, [1, 1, 1, 0.55, 0.1]),
+    ],
+)
+def test_schedules_are_their_closed_forms(schedule: dict[str, Any], expected: list[float]) -> None:
+    recipe = AdamRecipe(**schedule)
+    assert [recipe.factor(share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)] == pytest.approx(expected)
+    assert recipe.factor(1.2) == pytest.approx(expected[-1])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -91,6 +154,10 @@ def test_lines_have_a_lazy_penalty_where_one_was_due(packs: dict[str, Path], tmp
         ({"augment": {"probability": "sometimes"}}, "augment.probability"),
         ({"augment": {"target": 0.5}}, "target moves the probability, which is fixed at 1.0"),
         ({"augment": {"probability": 0.5, "speed_kimg": 5.0}}, "speed_kimg moves the probability, which is fixed at 0.5"),
+        ({"critic_optimiser__schedule_to": 0.1}, "schedule_to belongs to a schedule, of which there is none"),
+        ({"critic_optimiser": {"schedule": "linear", "schedule_from": 1.0}}, "critic_optimiser.schedule_from"),
+        ({"generator_optimiser__schedule": "linear", "training__limit_s": 5.0}, "generator_optimiser.schedule follows the length in kimg"),
+        ({"critic__spectral": True, "objective": {"kind": "wgan_clip"}}, 'critic.spectral = true contradicts objective.kind = "wgan_clip"'),
         ({"objective": {"kind": "relativistic", "penalty_weight": 1.0}}, "unknown key 'objective.penalty_weight'; only kind = 'wgan_gp' has it"),
     ],
 )

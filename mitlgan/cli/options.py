@@ -50,6 +50,7 @@ class Form(StrEnum):
     tex = "tex"
 
 
+CriticRun = Annotated[Path | None, typer.Option("--critic", metavar="RUN", help="Begin with the critic of this run. Default: a new one.")]
 Log = Annotated[Logged | None, typer.Option("--log", help="Statistics also for TensorBoard, in the run.")]
 
 

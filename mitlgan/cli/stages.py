@@ -39,6 +39,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
         device: options.Device = "auto",
         seed: options.Seed = None,
         start: Annotated[Path | None, typer.Option("--from", metavar="ARTIFACT", help="Begin with these weights.")] = None,
+        critic: options.CriticRun = None,
         threads: options.Threads = None,
         log: options.Log = None,
         dry_run: options.DryRun = False,
@@ -56,9 +57,10 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
         if dry_run:
             if first is not None:
                 stages.started(first, chosen)
+            stages.critic_weights(critic, chosen)
             return _dry_run(chosen, device, as_json)
         with options.environment(device, f"pretrain {role}", out, threads, log) as environment:
-            run = stages.pretrain(chosen, environment, start=first)
+            run = stages.pretrain(chosen, environment, start=first, critic=critic)
         return _finished(run, environment, as_json)
 
     pretrain.__doc__ = explained
@@ -76,6 +78,7 @@ def compose(
     out: options.Out = RUNS,
     device: options.Device = "auto",
     seed: options.Seed = None,
+    critic: options.CriticRun = None,
     threads: options.Threads = None,
     log: options.Log = None,
     dry_run: options.DryRun = False,
@@ -92,9 +95,10 @@ def compose(
     if dry_run:
         for name, path in layers.items():
             artifact.load_layer(path, name, chosen.size_px)
+        stages.critic_weights(critic, chosen)
         return _dry_run(chosen, device, as_json)
     with options.environment(device, "compose", out, threads, log) as environment:
-        run = stages.compose(chosen, layers, environment)
+        run = stages.compose(chosen, layers, environment, critic=critic)
     return _finished(run, environment, as_json)
 
 

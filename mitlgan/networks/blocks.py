@@ -73,6 +73,11 @@ class Critic(nn.Module):
         """Whether the score of one image depends on the others of its batch, which a per-sample penalty cannot bear."""
         return any(isinstance(module, _BatchNorm) for module in self.modules())
 
+    def freeze(self, count: int) -> None:
+        """Take its first blocks, a convolution and its normalisation each, out of training."""
+        for block in list(self.stages)[:count]:
+            block.requires_grad_(False)
+
     def forward(self, images: Tensor) -> Tensor:
         """Score images.
 

@@ -11,11 +11,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from mitlgan.errors import UsageError
 from mitlgan.networks.blocks import Critic, Generator, score_head
-from mitlgan.networks.initial import Weighted, initialise
+from mitlgan.networks.initial import initialise, normalise_spectrally
 
 if TYPE_CHECKING:
     from mitlgan.recipe import DcganGeneratorRecipe, StridedCriticRecipe, UpsampledGeneratorRecipe
@@ -120,9 +119,7 @@ def build_critic(recipe: StridedCriticRecipe, size_px: int) -> Critic:
         stages["score"] = score_head(nn.Linear(channels * px**2, 1), recipe.output)
     network = nn.Sequential(stages)
     if recipe.spectral:
-        for module in network.modules():
-            if isinstance(module, Weighted):
-                spectral_norm(module)
+        normalise_spectrally(network)
     initialise(network, recipe.init, recipe.init_std)
     return Critic(network, size_px=size_px, image_channels=recipe.image_channels)
 

@@ -1,10 +1,11 @@
-"""How weights begin, where a recipe wants other than torch's defaults."""
+"""How weights begin, where a recipe wants other than torch's defaults, and how they are normalised."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrizations import spectral_norm
 
 Weighted = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
@@ -32,6 +33,16 @@ def initialise(network: nn.Module, init: str, std: float) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, _BatchNorm) and init == "normal":
             nn.init.normal_(module.weight, 1.0, std)
+
+
+def normalise_spectrally(network: nn.Module) -> None:
+    """Divide every weight of dense layers and convolutions by its largest singular value (Miyato et al. 2018, algorithm 1).
+
+    The power iteration's vectors are buffers, which each forward pass in training moves: they belong to a network's state, and a checkpoint has them.
+    """
+    for module in network.modules():
+        if isinstance(module, Weighted):
+            spectral_norm(module)
 
 
 def _drawn(module: nn.Module) -> Tensor:

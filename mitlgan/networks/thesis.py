@@ -10,6 +10,7 @@ from torch import nn
 
 from mitlgan.errors import UsageError
 from mitlgan.networks.blocks import Critic, Generator, activation, batchnorm_upsample, refuse_kernel
+from mitlgan.networks.initial import normalise_spectrally
 
 if TYPE_CHECKING:
     from mitlgan.recipe import CriticRecipe, GeneratorRecipe
@@ -104,7 +105,7 @@ def build_critic(recipe: CriticRecipe, size_px: int) -> Critic:
 
     Args:
         recipe: `widths` and `dropout` of the convs, `flatten_dropout`, `kernel`, `leak`,
-            `normalisation`, image channels.
+            `normalisation`, `spectral`, image channels.
         size_px: Any multiple of 2 ** len(widths).
 
     Raises:
@@ -129,4 +130,7 @@ def build_critic(recipe: CriticRecipe, size_px: int) -> Critic:
         head["dropout"] = nn.Dropout(recipe.flatten_dropout)
     head["dense"] = nn.Linear(channels * px**2, 1)
     stages["score"] = nn.Sequential(head)
-    return Critic(nn.Sequential(stages), size_px=size_px, image_channels=recipe.image_channels)
+    network = nn.Sequential(stages)
+    if recipe.spectral:
+        normalise_spectrally(network)
+    return Critic(network, size_px=size_px, image_channels=recipe.image_channels)

@@ -83,9 +83,10 @@ class WganClip:
 
     @torch.no_grad()
     def after_critic_step(self, critic: nn.Module) -> None:
-        """Clip every weight, those of BatchNorm too, as the authors' code does."""
+        """Clip every weight that trains, those of BatchNorm too, as the authors' code does."""
         for parameter in critic.parameters():
-            parameter.clamp_(-self.clip, self.clip)
+            if parameter.requires_grad:
+                parameter.clamp_(-self.clip, self.clip)
 
     def symptom(self, numbers: Mapping[str, float]) -> Symptom | None:
         """None is known of a Wasserstein estimate's level."""

@@ -21,7 +21,7 @@ from mitlgan.recipe.networks import (
 from mitlgan.recipe.objectives import AnyObjective, LsganRecipe, MinimaxRecipe, ObjectiveRecipe, RelativisticRecipe, WganClipRecipe
 from mitlgan.recipe.optimisers import AdamRecipe, AnyOptimiser, RmspropRecipe
 from mitlgan.recipe.reading import changed, differences, dump, find, load, names, parse, plain, shipped
-from mitlgan.recipe.training import DataRecipe, EvaluationRecipe, Filter, Role, TrainingRecipe
+from mitlgan.recipe.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Filter, Role, TrainingRecipe
 from mitlgan.recipe.translators import (
     AnyTranslator,
     DensenetTranslatorRecipe,
@@ -43,6 +43,7 @@ __all__ = [
     "AugmentRecipe",
     "ComposerRecipe",
     "CriticRecipe",
+    "CriticStartRecipe",
     "DataRecipe",
     "DcganGeneratorRecipe",
     "DensenetTranslatorRecipe",

@@ -56,6 +56,7 @@ class CriticRecipe(Model):
         kernel: Side of each convolution's kernel.
         leak: Negative slope of LeakyReLU.
         normalisation: `none`, as a gradient penalty, which is per sample, requires.
+        spectral: Spectral normalisation of every weight (Miyato et al. 2018); the thesis has none.
         image_channels: 3 for RGB.
     """
 
@@ -66,6 +67,7 @@ class CriticRecipe(Model):
     kernel: Kernel = 5
     leak: Leak = 0.2
     normalisation: Normalisation = "none"
+    spectral: bool = False
     image_channels: Literal[3, 4] = 3
     output: ClassVar[str] = "linear"
 
@@ -222,6 +224,7 @@ class MlpCriticRecipe(_Initialised):
     output: Literal["linear", "sigmoid"] = "linear"
     image_channels: Literal[1, 3, 4] = 3
     normalisation: ClassVar[str] = "none"
+    spectral: ClassVar[bool] = False
 
     def require_size(self, size_px: int) -> None:
         """Any size will do."""

@@ -61,6 +61,16 @@ class TrainingRecipe(Model):
     keep_s: tuple[Annotated[float, Field(gt=0.0, le=1e9)], ...] = ()
 
 
+class CriticStartRecipe(Model):
+    """What becomes of a critic that begins with another run's weights (`--critic RUN`).
+
+    Attributes:
+        freeze: So many of its first convolutions stay as they are (Mo et al. 2020, "Freeze the discriminator").
+    """
+
+    freeze: Annotated[int, Field(ge=1, le=64)]
+
+
 class EvaluationRecipe(Model):
     """How a result is measured.
 

@@ -12,7 +12,7 @@ from mitlgan.recipe.model import Model
 from mitlgan.recipe.networks import CRITIC_KINDS, GENERATOR_KINDS, REACHABLE_PX, AnyCritic, AnyGenerator, CriticRecipe, depth_advice
 from mitlgan.recipe.objectives import OBJECTIVE_KINDS, AnyObjective, ObjectiveRecipe
 from mitlgan.recipe.optimisers import OPTIMISER_KINDS, AdamRecipe, AnyOptimiser
-from mitlgan.recipe.training import DataRecipe, EvaluationRecipe, Role, TrainingRecipe
+from mitlgan.recipe.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Role, TrainingRecipe
 from mitlgan.recipe.translators import TRANSLATOR_KINDS
 
 SCHEMA_VERSION = 1
@@ -41,6 +41,7 @@ class Recipe(Model):
     generator: AnyGenerator | None = None
     composer: ComposerRecipe | None = None
     critic: AnyCritic = CriticRecipe()
+    critic_start: CriticStartRecipe | None = None
     objective: AnyObjective = ObjectiveRecipe()
     augment: AugmentRecipe | None = None
     generator_optimiser: AnyOptimiser = AdamRecipe()
@@ -64,6 +65,15 @@ class Recipe(Model):
                 "use another translator"
             )
         self._sizes()
+        self._critic()
+        for key in ("generator_optimiser", "critic_optimiser"):
+            if getattr(self, key).schedule != "none" and self.training.limit_s is not None:
+                raise ValueError(
+                    f"{key}.schedule follows the length in kimg, which training.limit_s may cut short; remove one of them, or compare at equal kimg"
+                )
+        return self
+
+    def _critic(self) -> None:
         if self.critic.normalisation == "batch" and self.objective.per_sample:
             raise ValueError(
                 f'critic.normalisation = "batch" contradicts objective.kind = "{self.objective.kind}": '
@@ -73,7 +83,13 @@ class Recipe(Model):
             raise ValueError(
                 f'critic.output = "sigmoid" contradicts objective.kind = "{self.objective.kind}", which takes the score itself; use output = "linear"'
             )
-        return self
+        if self.critic.spectral and self.objective.kind == "wgan_clip":
+            raise ValueError(
+                'critic.spectral = true contradicts objective.kind = "wgan_clip": weights that are normalised need no clipping; use one of them'
+            )
+        convolutions = 0 if self.critic.kind == "mlp" else len(self.critic.widths)
+        if self.critic_start is not None and self.critic_start.freeze > convolutions:
+            raise ValueError(f"critic_start.freeze is {self.critic_start.freeze}, but the critic has {convolutions} convolutions; give at most as many")
 
     def _sizes(self) -> None:
         if self.generator is not None:

@@ -109,6 +109,42 @@ def test_critic_with_batchnorm_says_so() -> None:
     assert [type(block) for block in critic.stages[0].children()] == [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
 
 
+def test_a_spectral_critics_weights_have_norm_1_and_a_plain_ones_none_of_it() -> None:
+    torch.manual_seed(0)
+    critic = networks.build_critic(CriticRecipe(widths=(4, 6), dropout=(0, 0), flatten_dropout=0, spectral=True), 8)
+    for _ in range(50):
+        critic(torch.randn(2, 3, 8, 8))
+    weights = [block.weight for block in critic.modules() if isinstance(block, (nn.Conv2d, nn.Linear))]
+    assert len(weights) == 3
+    for weight in weights:
+        assert torch.linalg.matrix_norm(weight.flatten(1), 2).item() == pytest.approx(1, abs=1e-3)
+    plain = networks.build_critic(CriticRecipe(widths=(4, 6), dropout=(0, 0)), 8)
+    assert not [name for name in plain.state_dict() if "parametrizations" in name]
+
+
+def test_a_spectral_critics_penalty_has_the_derivative_of_differences() -> None:
+    """Double backward through the normalisation, whose vectors must stand still for the differences: in eval mode."""
+    torch.manual_seed(0)
+    critic = networks.build_critic(CriticRecipe(widths=(4,), dropout=(0,), flatten_dropout=0, spectral=True), 8).double().eval()
+    images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    weight = next(parameter for name, parameter in critic.named_parameters() if name.endswith("conv.parametrizations.weight.original"))
+
+    def penalty() -> torch.Tensor:
+        at = images.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(at).sum(), at, create_graph=True)
+        return slope.square().sum()
+
+    (found,) = torch.autograd.grad(penalty(), weight)
+    difference, step = [], 1e-6
+    for sign in (1, -1):
+        with torch.no_grad():
+            weight[1, 2, 0, 3] += sign * step
+        difference.append(penalty().item())
+        with torch.no_grad():
+            weight[1, 2, 0, 3] -= sign * step
+    assert found[1, 2, 0, 3].item() == pytest.approx((difference[0] - difference[1]) / (2 * step), rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("widths", "size_px", "message"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from mitlgan import artifact as artifacts
-from mitlgan.artifact import Card
+from mitlgan.artifact import Card, tensors_of
+from mitlgan.checkpoint import tensors_sha256
 from mitlgan.data.packed import to_uint8
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.files import disk_errors, make_folder, write_atomically
@@ -57,7 +59,7 @@ class Artifact:
         Returns:
             (N, C, H, W), float32 in [-1, 1], on the CPU. The same seed gives the same image, whatever else is in the batch, up to rounding.
         """
-        return torch.cat([layers.output for layers in self._chunks(seeds)])
+        return self.images_at(self.latents(seeds))
 
     def layers(self, seeds: Seeds) -> Layers:
         """Every stage of the images of seeds; a generator has one layer, itself.
@@ -65,7 +67,20 @@ class Artifact:
         Returns:
             `Layers` of tensors in [-1, 1] (mattes in [0, 1]) on the CPU.
         """
-        parts = list(self._chunks(seeds))
+        return self.layers_at(self.latents(seeds))
+
+    @cached_property
+    def tensors_sha256(self) -> str:
+        """Hash of the network's tensors, as the artifact's file has it: what latents were made for."""
+        return tensors_sha256(tensors_of(self.network))
+
+    def images_at(self, z: Tensor) -> Tensor:
+        """Images of latents (N, sum of the layers' lengths); see `sample`."""
+        return torch.cat([layers.output for layers in self._chunks(z)])
+
+    def layers_at(self, z: Tensor) -> Layers:
+        """Every stage of the images of latents (N, sum of the layers' lengths); see `layers`."""
+        parts = list(self._chunks(z))
         mattes = [part.matte for part in parts if part.matte is not None]
         return Layers(
             layers={name: torch.cat([part.layers[name] for part in parts]) for name in parts[0].layers},
@@ -77,8 +92,7 @@ class Artifact:
         )
 
     @torch.inference_mode()
-    def _chunks(self, seeds: Seeds) -> Iterator[Layers]:
-        z = self.latents(seeds)
+    def _chunks(self, z: Tensor) -> Iterator[Layers]:
         if len(z) == 0:
             raise UsageError("seeds: none given; give at least one")
         for part in torch.split(z, CHUNK):
@@ -153,8 +167,8 @@ def png(image: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def write_samples(loaded: Artifact, seeds: Sequence[int], out: Path, *, every_layer: bool = False) -> list[Path]:
-    """Write one PNG per seed, a grid of all, and on request every layer.
+def write_pictures(stages: Layers, names: Sequence[str], out: Path, *, every_layer: bool = False) -> list[Path]:
+    """Write one PNG per name, a grid of all, and on request every layer of a composition.
 
     Returns:
         The files, the grid first.
@@ -163,19 +177,18 @@ def write_samples(loaded: Artifact, seeds: Sequence[int], out: Path, *, every_la
         ResourceError: The folder cannot be written.
     """
     make_folder(out)
-    stages = loaded.layers(seeds)
     pictures = {"": stages.output}
-    if every_layer and isinstance(loaded.network, Composer):
+    if every_layer and len(stages.layers) > 1:
         pictures.update({f"-{name}": image for name, image in stages.layers.items()})
         pictures["-fused"] = stages.fused
         if stages.matte is not None:
             pictures["-matte"] = stages.matte * 2 - 1
     written = [out / "grid.png"]
     with disk_errors(out):
-        write_atomically(written[0], grid_png(stages.output, columns=max(1, round(len(seeds) ** 0.5))))
+        write_atomically(written[0], grid_png(stages.output, columns=max(1, round(len(names) ** 0.5))))
         for suffix, images in pictures.items():
-            for seed, pixels in zip(seeds, to_uint8(images), strict=True):
-                written.append(out / f"{seed:06d}{suffix}.png")
+            for name, pixels in zip(names, to_uint8(images), strict=True):
+                written.append(out / f"{name}{suffix}.png")
                 write_atomically(written[-1], png(pixels))
     return written
 

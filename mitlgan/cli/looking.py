@@ -25,21 +25,36 @@ def sample(
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Images.", min=1, max=1_000_000)] = 16,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the first image; the others follow.", min=0)] = 0,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the PNGs go.")] = Path("samples"),
+    latent: Annotated[list[Path] | None, typer.Option("--latent", metavar="FILE", help="A latent file in place of seeds; repeatable.")] = None,
+    truncation: options.Truncation = 1.0,
     layers: Annotated[bool, typer.Option("--layers", help="Also every layer, matte and fused image of a composition.")] = False,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Only one picture: every stage side by side, in titled grids.")] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Write images of an artifact as PNG."""
+    import torch
+
     from mitlgan.distributed import resolve_device
+    from mitlgan.errors import UsageError
     from mitlgan.files import write_atomically
-    from mitlgan.sample import load, sheet_png, write_samples
+    from mitlgan.latent import read_latent, truncated
+    from mitlgan.sample import load, sheet_png, write_pictures
 
     loaded = load(artifact, device=str(resolve_device(device)))
+    if latent:
+        names = [path.stem for path in latent]
+        if len(set(names)) < len(names):
+            raise UsageError("--latent: two files have one name, and so would their pictures; rename one")
+        z = torch.stack([read_latent(path, loaded.card.latent_dims, loaded.tensors_sha256) for path in latent])
+    else:
+        names = [f"{number:06d}" for number in range(seed, seed + count)]
+        z = loaded.latents(range(seed, seed + count))
+    stages = loaded.layers_at(truncated(z, truncation))
     if sheet is not None:
-        write_atomically(sheet, sheet_png(loaded.layers(range(seed, seed + count))))
+        write_atomically(sheet, sheet_png(stages))
         return finish(as_json, {"sheet": str(sheet)}, f"{sheet}")
-    files = write_samples(loaded, range(seed, seed + count), out, every_layer=layers)
+    files = write_pictures(stages, names, out, every_layer=layers)
     return finish(as_json, {"grid": str(files[0]), "files": [str(file) for file in files]}, f"{files[0]}")
 
 

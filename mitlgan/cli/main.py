@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mitlgan import __version__
-from mitlgan.cli import comparing, data, looking, measuring, options, stages, studying, sweeping
+from mitlgan.cli import comparing, data, exporting, looking, measuring, moving, options, stages, studying, sweeping
 from mitlgan.errors import MitlganError
 
 INTERRUPTED = 130
@@ -46,6 +46,10 @@ for name, command in sweeping.COMMANDS.items():
 for name, command in looking.COMMANDS.items():
     app.command(name)(command)
 for name, command in measuring.COMMANDS.items():
+    app.command(name)(command)
+for name, command in moving.COMMANDS.items():
+    app.command(name)(command)
+for name, command in exporting.COMMANDS.items():
     app.command(name)(command)
 app.add_typer(data.app, name="data")
 app.add_typer(studying.app, name="study")

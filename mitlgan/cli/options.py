@@ -32,6 +32,10 @@ Extractor = Annotated[
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="The extractor's weights, if they are not where it looks.")]
 Samples = Annotated[int | None, typer.Option("-n", "--samples", metavar="N", help="Images evaluated. Default: the recipe's.", min=2)]
+Truncation = Annotated[
+    float,
+    typer.Option("--truncation", metavar="PSI", help="Draw latents towards their mean: 1 not at all, 0.7 more typical, 0 one picture.", min=0, max=2),
+]
 
 
 class Logged(StrEnum):

@@ -1,4 +1,4 @@
-"""Latents: from seeds, layer by layer."""
+"""Latents from seeds, layer by layer."""
 
 from __future__ import annotations
 

@@ -1,0 +1,184 @@
+"""Artifacts for other programs and for people: ONNX, torch.export, a sheet of every stage, a card in Markdown.
+
+What is to be computed elsewhere is checked here first: it must give what torch gives, to 1e-4, or nothing is written.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.files import make_folder, write_atomically
+from mitlgan.latent import latents
+from mitlgan.modelcard import markdown
+from mitlgan.networks import Layers
+from mitlgan.recipe import plain
+from mitlgan.sample import Artifact, sheet_png, stages_of
+
+TOLERANCE = 1e-4
+CHECKED_BATCHES = (1, 2, 5)
+OPSET = 20
+SHEET_SEEDS = 16
+Call = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+
+
+class Exported(nn.Module):
+    """An artifact's network with a latent by layer in, and every stage out, as `Artifact.layers` gives them.
+
+    Args:
+        artifact: Generator or composer.
+
+    Attributes:
+        inputs: `latent_<layer>` for each, (N, dim) standard normal.
+        outputs: `output`, and of a composer `layer_<name>`, `fused` and the others that it has: images (N, C, H, W) in [-1, 1], mattes in [0, 1].
+    """
+
+    def __init__(self, artifact: Artifact) -> None:
+        super().__init__()
+        self.network = artifact.network
+        self.role = artifact.card.role
+        self.inputs = [f"latent_{name}" for name in artifact.card.latent_dims]
+        self.outputs = list(_named(artifact.layers([0])))
+
+    def forward(self, *z: Tensor) -> tuple[Tensor, ...]:
+        """Give the stages in the order of `outputs`."""
+        return tuple(_named(stages_of(self.network, torch.cat(z, dim=1), self.role)).values())
+
+
+def _named(stages: Layers) -> dict[str, Tensor]:
+    named = {"output": stages.output}
+    if len(stages.layers) == 1 and stages.matte is None and torch.equal(stages.output, stages.fused):
+        return named
+    for field, value in vars(stages).items():
+        if isinstance(value, Mapping):
+            named |= {f"layer_{name}" if field == "layers" else f"{field}_{name}": part for name, part in value.items()}
+        elif value is not None:
+            named[field] = value
+    return named
+
+
+def export(artifact: Artifact, to: str, out: Path) -> Path:
+    """Write an artifact for elsewhere, whole or not at all.
+
+    Args:
+        artifact: On the CPU.
+        to: `onnx`, `torch-export`, `png-sheet` or `card`.
+        out: The file.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: There is no such target, or a package that it needs is absent.
+        ArtifactError: What was exported does not give what torch gives.
+        ResourceError: The disk refuses.
+    """
+    if to not in TARGETS:
+        raise UsageError(f"to: there is no {to!r}; choose one of {', '.join(TARGETS)}")
+    if artifact.device.type != "cpu":
+        raise UsageError(f"device {artifact.device}: load the artifact on the CPU to export it")
+    make_folder(out.parent)
+    write_atomically(out, TARGETS[to](artifact))
+    return out
+
+
+def _onnx(artifact: Artifact) -> bytes:
+    try:
+        import onnxruntime  # type: ignore[import-untyped, unused-ignore]
+        import onnxscript  # noqa: F401  (torch's exporter works by it)
+    except ImportError as error:
+        raise UsageError(f"to: onnx needs {error.name}; `pip install 'mitlgan[export]'`") from None
+    network = Exported(artifact).eval()
+    with _quiet():
+        program = _program(network, artifact)
+        exported: Any = torch.onnx.export(
+            program, input_names=network.inputs, output_names=network.outputs, opset_version=OPSET, dynamo=True, verbose=False
+        )
+    model = exported.model_proto
+    model.producer_name = "mitlgan"
+    for key, value in {"card": json.dumps(plain(artifact.card)), "tensors_sha256": artifact.tensors_sha256}.items():
+        model.metadata_props.add(key=key, value=value)
+    content = cast(bytes, model.SerializeToString())
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def call(z: Sequence[Tensor]) -> list[Tensor]:
+        given = {name: part.numpy() for name, part in zip(network.inputs, z, strict=True)}
+        return [torch.from_numpy(part) for part in session.run(network.outputs, given)]
+
+    _check(network, artifact, call, "onnx")
+    return content
+
+
+def _torch_export(artifact: Artifact) -> bytes:
+    network = Exported(artifact).eval()
+    buffer = io.BytesIO()
+    account = {"card.json": json.dumps(plain(artifact.card)), "outputs.json": json.dumps(network.outputs)}
+    with _quiet():
+        torch.export.save(_program(network, artifact), buffer, extra_files=account)
+        buffer.seek(0)
+        loaded = torch.export.load(buffer).module()  # what was just written, so that the file itself is what is checked
+    _check(network, artifact, lambda z: loaded(*z), "torch-export")
+    return buffer.getvalue()
+
+
+def _program(network: Exported, artifact: Artifact) -> torch.export.ExportedProgram:
+    batch = torch.export.Dim("batch", min=1, max=65536)
+    z = _latents(artifact, 2)
+    return torch.export.export(network, tuple(z), dynamic_shapes=(tuple({0: batch} for _ in z),))
+
+
+def _latents(artifact: Artifact, count: int) -> list[Tensor]:
+    return [latents(range(count), {name: dim}) for name, dim in artifact.card.latent_dims.items()]
+
+
+@torch.inference_mode()
+def _check(network: Exported, artifact: Artifact, call: Call, to: str) -> None:
+    """Compare every output at several batch sizes.
+
+    Raises:
+        ArtifactError: One is farther off than `TOLERANCE`.
+    """
+    for count in CHECKED_BATCHES:
+        z = _latents(artifact, count)
+        for name, found, wanted in zip(network.outputs, call(z), network(*z), strict=True):
+            gap = float((found - wanted).abs().max()) if found.shape == wanted.shape else float("inf")
+            if not gap <= TOLERANCE:
+                raise ArtifactError(f"to {to}: its {name} for {count} latents is {gap:.2g} from torch's, more than {TOLERANCE:g}; nothing was written")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporters say about themselves."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _png_sheet(artifact: Artifact) -> bytes:
+    return sheet_png(artifact.layers(range(SHEET_SEEDS)))
+
+
+def _card(artifact: Artifact) -> bytes:
+    return markdown(artifact).encode()
+
+
+TARGETS: dict[str, Callable[[Artifact], bytes]] = {"onnx": _onnx, "torch-export": _torch_export, "png-sheet": _png_sheet, "card": _card}
+SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2", "png-sheet": ".png", "card": ".md"}

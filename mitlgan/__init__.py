@@ -6,35 +6,40 @@ plain WGAN.
     >>> import mitlgan
     >>> generator = mitlgan.load("runs/pretrain/demo-fg-001/generator.safetensors")  # doctest: +SKIP
     >>> images = generator.sample([0, 1, 2])  # doctest: +SKIP
+    >>> frames = mitlgan.interpolate(generator, [0, 1], frames=24)  # doctest: +SKIP
+    >>> child = mitlgan.mix(generator, 0, 1).stages.output  # doctest: +SKIP
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from mitlgan.version import __version__
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from mitlgan.explore import directions, interpolate, mix
+    from mitlgan.exports import export
+    from mitlgan.sample import load
 
-    from mitlgan.sample import Artifact
+__all__ = ["__version__", "directions", "export", "interpolate", "load", "mix"]
 
-__all__ = ["__version__", "load"]
+HOMES = {
+    "load": "mitlgan.sample",
+    "interpolate": "mitlgan.explore",
+    "mix": "mitlgan.explore",
+    "directions": "mitlgan.explore",
+    "export": "mitlgan.exports",
+}
+"""Where each function lives; it is imported when it is first asked for, so that `import mitlgan` loads no torch."""
 
 
-def load(path: str | Path, device: str = "cpu") -> Artifact:
-    """Load a generator or composer artifact.
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module 'mitlgan' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(HOMES[name]), name)
+    return found
 
-    Args:
-        path: A `.safetensors` artifact, or a run directory that holds one.
-        device: Where its network goes, as torch names devices.
 
-    Returns:
-        The artifact; `.sample(seeds)` and `.layers(seeds)` give images in [-1, 1].
-
-    Raises:
-        ArtifactError: The file is not an artifact of this project, or it is damaged.
-    """
-    from mitlgan.sample import load as load_artifact
-
-    return load_artifact(path, device=device)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,7 +9,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -39,8 +39,9 @@ class Exported(nn.Module):
         artifact: Generator or composer.
 
     Attributes:
-        inputs: `latent_<layer>` for each, (N, dim) standard normal.
-        outputs: `output`, and of a composer `layer_<name>`, `fused` and the others that it has: images (N, C, H, W) in [-1, 1], mattes in [0, 1].
+        inputs: `latent_<layer>` for each, (N, dim) standard normal. outputs: `output`, and of a composer `layer_<name>`, `placed_<name>`,
+        `stand_<name>` (scale, across, down, mirror), `fused` and `matte`, as far as it
+            has them; see `mitlgan.networks.Layers`. Images are (N, C, H, W) in [-1, 1].
     """
 
     def __init__(self, artifact: Artifact) -> None:
@@ -48,7 +49,8 @@ class Exported(nn.Module):
         self.network = artifact.network
         self.role = artifact.card.role
         self.inputs = [f"latent_{name}" for name in artifact.card.latent_dims]
-        self.outputs = list(_named(artifact.layers([0])))
+        with torch.inference_mode():
+            self.outputs = list(_named(stages_of(artifact.network, artifact.latents([0]), self.role)))
 
     def forward(self, *z: Tensor) -> tuple[Tensor, ...]:
         """Give the stages in the order of `outputs`."""
@@ -57,17 +59,16 @@ class Exported(nn.Module):
 
 def _named(stages: Layers) -> dict[str, Tensor]:
     named = {"output": stages.output}
-    if len(stages.layers) == 1 and stages.matte is None and torch.equal(stages.output, stages.fused):
+    if stages.output is stages.fused:  # a generator: it has no other stage
         return named
-    for field, value in vars(stages).items():
-        if isinstance(value, Mapping):
-            named |= {f"layer_{name}" if field == "layers" else f"{field}_{name}": part for name, part in value.items()}
-        elif value is not None:
-            named[field] = value
-    return named
+    named |= {f"layer_{name}": image for name, image in stages.layers.items()}
+    named |= {f"placed_{name}": image for name, image in stages.placed.items()}
+    named |= {f"stand_{name}": torch.stack(stand, dim=1) for name, stand in stages.stands.items()}
+    named["fused"] = stages.fused
+    return named if stages.matte is None else {**named, "matte": stages.matte}
 
 
-def export(artifact: Artifact, to: str, out: Path) -> Path:
+def export(artifact: Artifact, to: str, out: str | Path) -> Path:
     """Write an artifact for elsewhere, whole or not at all.
 
     Args:
@@ -87,9 +88,10 @@ def export(artifact: Artifact, to: str, out: Path) -> Path:
         raise UsageError(f"to: there is no {to!r}; choose one of {', '.join(TARGETS)}")
     if artifact.device.type != "cpu":
         raise UsageError(f"device {artifact.device}: load the artifact on the CPU to export it")
-    make_folder(out.parent)
-    write_atomically(out, TARGETS[to](artifact))
-    return out
+    place = Path(out)
+    make_folder(place.parent)
+    write_atomically(place, TARGETS[to](artifact))
+    return place
 
 
 def _onnx(artifact: Artifact) -> bytes:

@@ -20,6 +20,7 @@ from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.files import disk_errors, make_folder, write_atomically
 from mitlgan.latent import latents
 from mitlgan.networks import PLACE, Composer, Layers, Stand
+from mitlgan.networks.over import opaque, premultiplied
 
 CHUNK = 64
 TITLES = {"fg": "Foreground", "bg": "Background", "scene": "Scene"}
@@ -183,14 +184,27 @@ def write_pictures(stages: Layers, names: Sequence[str], out: Path, *, every_lay
         pictures["-fused"] = stages.fused
         if stages.matte is not None:
             pictures["-matte"] = stages.matte * 2 - 1
+    pictures = {suffix: straight(images) for suffix, images in pictures.items()}
     written = [out / "grid.png"]
     with disk_errors(out):
-        write_atomically(written[0], grid_png(stages.output, columns=max(1, round(len(names) ** 0.5))))
+        write_atomically(written[0], grid_png(pictures[""], columns=max(1, round(len(names) ** 0.5))))
         for suffix, images in pictures.items():
             for name, pixels in zip(names, to_uint8(images), strict=True):
                 written.append(out / f"{name}{suffix}.png")
                 write_atomically(written[-1], png(pixels))
     return written
+
+
+def straight(images: Tensor) -> Tensor:
+    """Images as files have them: where they bring a matte, their colour is divided by it, for a PNG's is not premultiplied.
+
+    Args:
+        images: (N, C, H, W) in [-1, 1].
+    """
+    if images.shape[1] != 4:
+        return images
+    light, matte = premultiplied(images)
+    return torch.cat([light / matte.clamp_min(1e-6), matte], dim=1) * 2 - 1
 
 
 def sheet_png(stages: Layers, scale: int = 3, columns: int = 4) -> bytes:
@@ -205,7 +219,7 @@ def sheet_png(stages: Layers, scale: int = 3, columns: int = 4) -> bytes:
     if len(stages.layers) > 1:
         mattes = {} if stages.matte is None else {"Matte": (stages.matte * 2 - 1).expand(-1, 3, -1, -1)}
         shown |= {**mattes, "Fused": stages.fused, "Composed": stages.output}
-    grids = {title: Image.open(io.BytesIO(grid_png(image[:, :3], columns, scale))) for title, image in shown.items()}
+    grids = {title: Image.open(io.BytesIO(grid_png(opaque(image), columns, scale))) for title, image in shown.items()}
     height = max(grid.height for grid in grids.values())
     sheet = Image.new("RGB", (sum(grid.width for grid in grids.values()) + GAP_PX * (len(grids) - 1), height + TITLE_PX), "white")
     draw, left = ImageDraw.Draw(sheet), 0

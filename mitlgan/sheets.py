@@ -1,4 +1,4 @@
-"""Pictures in rows and columns with titles, as one PNG; what four channels look like on white; enlarging."""
+"""Pictures in rows and columns with titles, as one PNG; pictures enlarged for the eye. Those that bring a matte are shown on white."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate
 
 from mitlgan.data.packed import to_uint8
 from mitlgan.errors import UsageError
+from mitlgan.networks.over import opaque
 from mitlgan.sample import TITLES, grid_png
 
 INK = (40, 40, 40)
@@ -25,20 +26,6 @@ def title(name: str) -> str:
     return TITLES.get(name, name.capitalize())
 
 
-def on_white(images: Tensor) -> Tensor:
-    """RGB of images.
-
-    Args:
-        images: (N, C, H, W) in [-1, 1]: grey, RGB, or RGB premultiplied by the alpha that is the fourth channel.
-
-    Returns:
-        (N, 3, H, W) in [-1, 1]; premultiplied light P and opacity A in [0, 1] show P + 1 - A.
-    """
-    if images.shape[1] == 4:
-        return (images[:, :3] - images[:, 3:] + 1).clamp(-1, 1)
-    return images.expand(-1, 3, -1, -1)
-
-
 def shown_scale(size_px: int) -> int:
     """The whole factor by which small pictures are enlarged to be looked at: to at most 256 px."""
     return max(1, SHOWN_PX // size_px)
@@ -48,7 +35,7 @@ def enlarged(images: Tensor, *, scale: int | None = None, size_px: int | None = 
     """Pixels of images for the eye.
 
     Args:
-        images: (N, C, H, W) in [-1, 1]; see `on_white`.
+        images: (N, C, H, W) in [-1, 1].
         scale: Whole factor by which each pixel is enlarged; each keeps its value.
         size_px: Height and width in its place, by bicubic interpolation.
 
@@ -64,8 +51,8 @@ def enlarged(images: Tensor, *, scale: int | None = None, size_px: int | None = 
     if not 1 <= wanted <= LARGEST_PX:
         raise UsageError(f"{'size' if size_px is not None else 'scale'}: {wanted} px is not from 1 to {LARGEST_PX} px")
     if size_px is not None and size_px != images.shape[2]:
-        return to_uint8(interpolate(on_white(images), (size_px, size_px), mode="bicubic", antialias=True))
-    pixels = to_uint8(on_white(images))
+        return to_uint8(interpolate(opaque(images), (size_px, size_px), mode="bicubic", antialias=True))
+    pixels = to_uint8(opaque(images))
     return pixels if scale in (None, 1) else pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
 
 
@@ -73,14 +60,14 @@ def labelled_png(images: Tensor, rows: Sequence[str], columns: Sequence[str], *,
     """A grid with a title before each row and above each column.
 
     Args:
-        images: (rows * columns, C, H, W) in [-1, 1], row by row; see `on_white`.
+        images: (rows * columns, C, H, W) in [-1, 1], row by row.
         rows: Title of each row.
         columns: Title of each column; one that is wider than its column is shortened.
         corner: Lines over the titles of the rows, which say what rows and columns are.
         scale: Whole factor by which each pixel is enlarged; by default such that a picture has about 96 px.
     """
     scale = scale or max(1, round(96 / images.shape[3]))
-    grid = Image.open(io.BytesIO(grid_png(on_white(images), len(columns), scale))).convert("RGB")
+    grid = Image.open(io.BytesIO(grid_png(opaque(images), len(columns), scale))).convert("RGB")
     font = ImageFont.load_default(TEXT_PX)
     left = MARGIN_PX * 2 + round(max([font.getlength(text) for text in (*rows, *corner)], default=0))
     top = MARGIN_PX * 2 + TEXT_PX * max(1, len(corner)) + 2 * max(0, len(corner) - 1)
@@ -103,6 +90,6 @@ def labelled_png(images: Tensor, rows: Sequence[str], columns: Sequence[str], *,
 def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(text + "…") > width:
+    while text and font.getlength(text + "..") > width:
         text = text[:-1]
-    return text + "…"
+    return text + ".."

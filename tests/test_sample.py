@@ -14,7 +14,7 @@ from PIL import Image
 import mitlgan
 from mitlgan.data.packed import to_uint8
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
-from mitlgan.sample import CHUNK, Artifact, artifact_file, grid_png, load, png, stages_of, write_samples
+from mitlgan.sample import CHUNK, Artifact, artifact_file, grid_png, load, png, stages_of, straight, write_pictures
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_grid_takes_floats_and_bytes_alike() -> None:
 
 def test_samples_are_written_one_by_one_and_as_a_grid(fg: Artifact, tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
-    written = write_samples(fg, [3, 1_234_567], out)
+    written = write_pictures(fg.layers([3, 1_234_567]), ["000003", "1234567"], out)
     assert [path.name for path in written] == ["grid.png", "000003.png", "1234567.png"]
     assert sorted(out.iterdir()) == sorted(written)
     expected = to_uint8(fg.sample([3, 1_234_567]))
@@ -158,16 +158,16 @@ def test_samples_are_written_one_by_one_and_as_a_grid(fg: Artifact, tmp_path: Pa
 
 
 def test_every_layer_is_written_on_request(scene: Artifact, fg: Artifact, tmp_path: Path) -> None:
-    names = [path.name for path in write_samples(scene, [0, 1], tmp_path, every_layer=True)]
+    names = [path.name for path in write_pictures(scene.layers([0, 1]), ["000000", "000001"], tmp_path, every_layer=True)]
     assert names == ["grid.png"] + [f"00000{seed}{suffix}.png" for suffix in ("", "-fg", "-bg", "-fused") for seed in (0, 1)]
     assert np.array_equal(opened(tmp_path / "000001-fg.png"), to_uint8(fg.sample([1]))[0].permute(1, 2, 0).numpy())
-    assert [path.name for path in write_samples(fg, [0], tmp_path / "fg", every_layer=True)] == ["grid.png", "000000.png"]
+    assert [path.name for path in write_pictures(fg.layers([0]), ["000000"], tmp_path / "fg", every_layer=True)] == ["grid.png", "000000.png"]
 
 
 def test_row_5_no_room_for_samples(fg: Artifact, small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(2 * 2**20 - 4096))
     with pytest.raises(ResourceError, match="no space left on the disk") as caught:
-        write_samples(fg, range(100), small_disk / "out")
+        write_pictures(fg.layers(range(100)), [f"{seed:06d}" for seed in range(100)], small_disk / "out")
     assert caught.value.exit_code == 5
     assert not list(small_disk.rglob("*.tmp"))
 
@@ -175,4 +175,12 @@ def test_row_5_no_room_for_samples(fg: Artifact, small_disk: Path) -> None:
 def test_a_file_where_the_folder_should_be(fg: Artifact, tmp_path: Path) -> None:
     (tmp_path / "out").touch()
     with pytest.raises(ResourceError, match="cannot be written"):
-        write_samples(fg, [0], tmp_path / "out")
+        write_pictures(fg.layers([0]), ["000000"], tmp_path / "out")
+
+
+def test_colours_of_files_are_not_premultiplied() -> None:
+    """Half of pure red over black is red in a PNG, at half opacity; where nothing is, the colour does not matter, and is a number."""
+    image = torch.tensor([0.5, 0.0, 0.0, 0.5]).view(1, 4, 1, 1) * 2 - 1
+    assert to_uint8(straight(image)).flatten().tolist() == [255, 0, 0, 128]
+    assert to_uint8(straight(torch.full((1, 4, 1, 1), -1.0))).flatten().tolist() == [0, 0, 0, 0]
+    assert torch.equal(straight(image[:, :3]), image[:, :3])

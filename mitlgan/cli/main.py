@@ -20,6 +20,9 @@ OPTION_FIRST = (
     (r"^Invalid value for '(.+?)': (?:Value error, )?", r"\1: "),
     (r"^No such option: (\S+)", r"\1: no such option"),
     (r"^Option '(.+?)'", r"\1:"),
+    (r"^Missing (?:option|argument) '(.+?)'\.?(?: Choose from:)?", r"\1: is missing; give"),
+    (r"; give$", "; give one"),
+    (r"\s+", " "),
 )
 
 app = options.group("Compose generators: pretrain layers, freeze them, fuse and translate them into scenes, compare honestly with a plain WGAN.")
@@ -36,25 +39,22 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
     pass
 
 
-app.add_typer(stages.pretrain_app, name="pretrain")
-for name, command in stages.COMMANDS.items():
-    app.command(name)(command)
-for name, command in comparing.COMMANDS.items():
-    app.command(name)(command)
-for name, command in sweeping.COMMANDS.items():
-    app.command(name)(command)
-for name, command in looking.COMMANDS.items():
-    app.command(name)(command)
-for name, command in measuring.COMMANDS.items():
-    app.command(name)(command)
-for name, command in moving.COMMANDS.items():
-    app.command(name)(command)
-for name, command in exporting.COMMANDS.items():
-    app.command(name)(command)
-app.add_typer(data.app, name="data")
-app.add_typer(studying.app, name="study")
-app.add_typer(looking.recipes_app, name="recipes")
-app.add_typer(looking.runs_app, name="runs")
+TRAIN, PICTURES, MEASURE, REST = "Train", "Make pictures", "Measure and compare", "Data, recipes, runs"
+HEADED = (
+    (TRAIN, {**stages.COMMANDS, **sweeping.COMMANDS}),
+    (PICTURES, {"sample": looking.sample, **moving.COMMANDS, **exporting.COMMANDS}),
+    (MEASURE, {**comparing.COMMANDS, **measuring.COMMANDS}),
+    (REST, {name: command for name, command in looking.COMMANDS.items() if name != "sample"}),
+)
+
+app.add_typer(stages.pretrain_app, name="pretrain", rich_help_panel=TRAIN)
+for heading, commands in HEADED:
+    for name, command in commands.items():
+        app.command(name, rich_help_panel=heading)(command)
+app.add_typer(studying.app, name="study", rich_help_panel=MEASURE)
+app.add_typer(data.app, name="data", rich_help_panel=REST)
+app.add_typer(looking.recipes_app, name="recipes", rich_help_panel=REST)
+app.add_typer(looking.runs_app, name="runs", rich_help_panel=REST)
 
 
 def main() -> None:

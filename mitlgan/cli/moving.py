@@ -42,7 +42,7 @@ class By(StrEnum):
 ArtifactPath = Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")]
 Layer = Annotated[list[str] | None, typer.Option("--layer", metavar="NAME|all", help="Which latent: fg, bg, ...; repeatable. The others stay.")]
 Scale = Annotated[int | None, typer.Option("--scale", metavar="N", help="Whole factor by which each pixel is enlarged.", min=1, max=64)]
-At = Annotated[str, typer.Option("--at", metavar=POINT, help="The point from which it goes, or where the other latents stay.")]
+At = Annotated[str, typer.Option("--at", metavar=POINT, help="The picture from which the directions go.")]
 
 
 def interpolate(
@@ -72,8 +72,9 @@ def interpolate(
     from mitlgan.errors import UsageError
     from mitlgan.explore import on_the_way, read_point, way_of
     from mitlgan.files import write_atomically
+    from mitlgan.networks.over import opaque
     from mitlgan.sample import grid_png
-    from mitlgan.sheets import enlarged, on_white, shown_scale
+    from mitlgan.sheets import enlarged, shown_scale
 
     form = require_form(out.suffix.removeprefix(".").lower(), fps)
     loaded = _loaded(artifact, device)
@@ -97,7 +98,7 @@ def interpolate(
     pixels = enlarged(images, scale=scale or (None if size else shown_scale(loaded.card.size_px)), size_px=size)
     write_atomically(out, animation(pixels.permute(0, 2, 3, 1).contiguous().numpy(), form, fps))
     if sheet is not None:
-        write_atomically(sheet, grid_png(on_white(images), columns=_columns(len(images)), scale=scale or 1))
+        write_atomically(sheet, grid_png(opaque(images), columns=_columns(len(images)), scale=scale or 1))
     values = {"file": str(out), "sheet": str(sheet) if sheet else None, "frames": len(images), "fps": fps, "size_px": pixels.shape[2]}
     finish(as_json, values, f"{out}: {len(images)} frames")
 
@@ -153,7 +154,9 @@ def grid(
     seeds: Annotated[str, typer.Option("--seeds", metavar="LIST", help="Of rows and columns, such as 0-7 or 1,5,9.")] = "0-5",
     row_seeds: Annotated[str | None, typer.Option("--row-seeds", metavar="LIST", help="Of the rows, where they differ.")] = None,
     column_seeds: Annotated[str | None, typer.Option("--column-seeds", metavar="LIST", help="Of the columns, where they differ.")] = None,
-    at: At = "0",
+    at: Annotated[
+        str | None, typer.Option("--at", metavar=POINT, help="Where the other latents stay. Default: seed 0, and each object at its own place.")
+    ] = None,
     truncation: options.Truncation = 1.0,
     scale: Scale = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The PNG.")] = Path("grid.png"),
@@ -173,9 +176,9 @@ def grid(
     row = rows or next(name for name in names if name != columns)
     column = columns or next(name for name in names if name != row)
     chosen = [_seeds(given or seeds, option) for given, option in ((row_seeds, "--row-seeds"), (column_seeds, "--column-seeds"))]
-    z = cross(loaded, (row, chosen[0]), (column, chosen[1]), at=read_point(loaded, at, "--at"), truncation=truncation)
+    z = cross(loaded, (row, chosen[0]), (column, chosen[1]), at=None if at is None else read_point(loaded, at, "--at"), truncation=truncation)
     titles = [[str(seed) for seed in axis] for axis in chosen]
-    corner = [f"{title(row)} ↓", f"{title(column)} →"]
+    corner = [f"rows: {title(row)}", f"columns: {title(column)}"]
     write_atomically(out, labelled_png(loaded.images_at(z), *titles, corner=corner, scale=scale))
     finish(as_json, {"picture": str(out), "rows": {row: chosen[0]}, "columns": {column: chosen[1]}}, str(out))
 
@@ -184,10 +187,11 @@ def directions(
     artifact: ArtifactPath,
     layer: Annotated[str | None, typer.Option("--layer", metavar="NAME", help="Whose latent. Default: the first layer's.")] = None,
     by: Annotated[By, typer.Option("--by", help="weights: the first ones (SeFa); features: their principal components (GANSpace).")] = By.weights,
-    count: Annotated[int, typer.Option("-k", "--count", metavar="N", help="Directions.", min=1, max=1024)] = 8,
+    count: Annotated[int | None, typer.Option("-k", "--count", metavar="N", help="Directions. Default: 8, or all of a shorter latent.", min=1)] = None,
     stage: Annotated[str | None, typer.Option("--stage", metavar="K|NAME", help="Of the features. Default: the last before the image.")] = None,
-    samples: Annotated[int, typer.Option("--samples", metavar="N", help="Latents whose features count.", min=2, max=16_384)] = 1024,
+    samples: Annotated[int, typer.Option("--samples", metavar="N", help="Latents whose features count.", min=2, max=4096)] = 1024,
     at: At = "0",
+    alone: Annotated[bool, typer.Option("--alone", help="Show the layer's own pictures, not the composition's.")] = False,
     sigmas: Annotated[float, typer.Option("--sigmas", metavar="S", help="How far the sheet goes to both sides.", min=0.1, max=20)] = 3.0,
     truncation: options.Truncation = 1.0,
     scale: Scale = None,
@@ -205,11 +209,11 @@ def directions(
     loaded = _loaded(artifact, device)
     point = explore.read_point(loaded, at, "--at")
     found = explore.directions(loaded, layer=layer, by=by.value, k=count, stage=stage, samples=samples)
-    walk = explore.sweep(loaded, found, at=point, sigmas=[sigmas * step / 3 for step in range(-3, 4)], truncation=truncation)
+    walk = explore.sweep(loaded, found, at=point, sigmas=[sigmas * step / 3 for step in range(-3, 4)], truncation=truncation, alone=alone)
     kept = out.with_suffix(".safetensors")
     explore.write_directions(kept, found, loaded.tensors_sha256)
     rows = [f"{index}: {share:.1%}" for index, share in enumerate(found.shares.tolist(), start=1)]
-    steps = [f"{step:+.3g} σ" if step else "0" for step in walk.sigmas]
+    steps = [f"{step:+.3g} SD" if step else "0" for step in walk.sigmas]
     write_atomically(out, labelled_png(walk.images, rows, steps, corner=[title(found.layer)], scale=scale))
     values = {"sheet": str(out), "directions": str(kept), "layer": found.layer, "by": found.by, "stage": found.stage, "shares": found.shares.tolist()}
     finish(as_json, values, f"{out}, {kept}")
@@ -233,9 +237,9 @@ def _columns(count: int) -> int:
 
 def _single_png(image: Tensor, scale: int) -> bytes:
     from mitlgan.data.packed import to_uint8
-    from mitlgan.sample import png
+    from mitlgan.sample import png, straight
 
-    return png(to_uint8(image)[0].repeat_interleave(scale, 1).repeat_interleave(scale, 2))
+    return png(to_uint8(straight(image))[0].repeat_interleave(scale, 1).repeat_interleave(scale, 2))
 
 
 def _weights(given: list[str] | None) -> float | dict[str, float]:

@@ -59,7 +59,24 @@ Log = Annotated[Logged | None, typer.Option("--log", help="Statistics also for T
 
 
 class Group(TyperGroup):
-    """Typer's group, whose help option is False when it is not given, not None: to check a None, typer would load pydantic for every help page."""
+    """Typer's group, with two changes.
+
+    Its help lists commands under the headings that they were registered with (`rich_help_panel`), which typer does by rich alone. And its help option
+    is False when it is not given, not None: to check a None, typer would load pydantic for every help page.
+    """
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands, a heading's together, in the order in which headings were first used."""
+        headed: dict[str, list[tuple[str, str]]] = {}
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        width = formatter.width - 6 - max(map(len, found), default=0)
+        for name, command in found.items():
+            if command is not None and not command.hidden:
+                heading = getattr(command, "rich_help_panel", None)
+                headed.setdefault(heading if isinstance(heading, str) else "Commands", []).append((name, command.get_short_help_str(width)))
+        for heading, rows in headed.items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
 
     def get_help_option(self, ctx: Any) -> Any:
         """The parser's own help option, with a default that needs no check."""

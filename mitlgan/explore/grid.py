@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from mitlgan.errors import UsageError
 from mitlgan.explore.points import Point, point_of
-from mitlgan.latent import by_layer, joined, latents, truncated
+from mitlgan.latent import by_layer, joined, truncated
 from mitlgan.latent.paths import require_layer
+from mitlgan.networks.composer import PLACE
 from mitlgan.sample import Artifact
 
 MOST_PICTURES = 10_000
 
 
-def cross(artifact: Artifact, rows: tuple[str, Sequence[int]], columns: tuple[str, Sequence[int]], *, at: Point = 0, truncation: float = 1.0) -> Tensor:
+def cross(
+    artifact: Artifact,
+    rows: tuple[str, Sequence[int]],
+    columns: tuple[str, Sequence[int]],
+    *,
+    at: Point | None = None,
+    truncation: float = 1.0,
+) -> Tensor:
     """Latents of every row's layer with every column's.
 
     Args:
         artifact: With at least two latents.
         rows: The name of a latent, and its seeds, one per row.
         columns: The name of another, and its seeds.
-        at: Where the other latents stay.
+        at: Where the other latents stay. None: they are those of seed 0, except that an object keeps the place that its seed gives it.
         truncation: See `mitlgan.latent.truncated`.
 
     Returns:
@@ -43,11 +51,11 @@ def cross(artifact: Artifact, rows: tuple[str, Sequence[int]], columns: tuple[st
     if len(rows[1]) * len(columns[1]) > MOST_PICTURES:
         raise UsageError(f"rows: {len(rows[1])} x {len(columns[1])} pictures are more than {MOST_PICTURES}; give fewer seeds")
     count = len(rows[1]) * len(columns[1])
-    parts: dict[str, Tensor] = {name: own.expand(count, -1) for name, own in by_layer(point_of(artifact, at), dims).items()}
-    parts[rows[0]] = _drawn(rows, dims).repeat_interleave(len(columns[1]), dim=0)
-    parts[columns[0]] = _drawn(columns, dims).repeat(len(rows[1]), 1)
-    return truncated(joined(parts, dims), truncation)
-
-
-def _drawn(axis: tuple[str, Sequence[int]], dims: Mapping[str, int]) -> Tensor:
-    return latents(axis[1], {axis[0]: dims[axis[0]]})
+    drawn: dict[str, Sequence[int]] = {name: [0] * count for name in dims if name != PLACE}
+    drawn[rows[0]] = [seed for seed in rows[1] for _ in columns[1]]
+    drawn[columns[0]] = [*columns[1]] * len(rows[1])
+    z = artifact.latents(drawn)
+    if at is not None:
+        held = {name: own.expand(count, -1) for name, own in by_layer(point_of(artifact, at), dims).items() if name not in (rows[0], columns[0])}
+        z = joined(by_layer(z, dims) | held, dims)
+    return truncated(z, truncation)

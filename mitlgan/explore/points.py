@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from mitlgan.errors import UsageError
-from mitlgan.latent import latents, read_latent
+from mitlgan.latent import read_latent
 from mitlgan.sample import Artifact
 
 Point = int | Mapping[str, int] | str | Path | Tensor
@@ -32,10 +32,10 @@ def point_of(artifact: Artifact, given: Point) -> Tensor:
             raise UsageError(f"latent: has {given.numel()} numbers, the artifact takes {sum(dims.values())}")
         return given.detach().cpu().float().reshape(-1)
     if isinstance(given, Mapping):
-        return latents({name: [seed] for name, seed in given.items()}, dims)[0]
+        return artifact.latents({name: [seed] for name, seed in given.items()})[0]
     if isinstance(given, str | Path):
         return read_point(artifact, str(given), "latent")
-    return latents([given], dims)[0]
+    return artifact.latents([given])[0]
 
 
 def read_point(artifact: Artifact, text: str, option: str) -> Tensor:
@@ -53,14 +53,21 @@ def read_point(artifact: Artifact, text: str, option: str) -> Tensor:
     dims = artifact.card.latent_dims
     try:
         if re.fullmatch(r"\d+", text):
-            return latents([int(text[:40])], dims)[0]
+            return artifact.latents([int(text[:40])])[0]
         if re.fullmatch(r"\w+=\d+(,\w+=\d+)*", text):
-            return latents({name: [int(seed[:40])] for name, seed in (part.split("=") for part in text.split(","))}, dims)[0]
+            return artifact.latents({name: [int(seed[:40])] for name, seed in (part.split("=") for part in text.split(","))})[0]
     except UsageError as error:
         raise UsageError(f"{option} {text}: {error}") from None
-    if not Path(text).exists():
+    if not text or not _exists(Path(text)):
         raise UsageError(f"{option} {text}: give a seed, such as 7, one for each layer, such as {_example(dims)}, or a latent file")
     return read_latent(Path(text), dims, artifact.tensors_sha256)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or holds a zero
+        return False
 
 
 def _example(dims: Mapping[str, int]) -> str:

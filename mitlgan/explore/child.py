@@ -14,6 +14,7 @@ from mitlgan.explore.points import Point, point_of
 from mitlgan.latent import between, by_layer, joined, truncated
 from mitlgan.latent.paths import require_layer
 from mitlgan.networks import Composer, Generator, Layers
+from mitlgan.networks.over import Stand
 from mitlgan.sample import Artifact, stages_of
 
 HALF = 0.5
@@ -149,7 +150,11 @@ def _mixed_after(generators: Mapping[str, Generator], stages: Mapping[str, int],
 
 def _first(rows: Layers) -> Layers:
     """The first image of every stage."""
-    values: dict[str, Any] = {}
-    for field, value in vars(rows).items():
-        values[field] = {name: part[:1] for name, part in value.items()} if isinstance(value, dict) else None if value is None else value[:1]
-    return Layers(**values)
+    return Layers(
+        layers={name: image[:1] for name, image in rows.layers.items()},
+        fused=rows.fused[:1],
+        matte=None if rows.matte is None else rows.matte[:1],
+        output=rows.output[:1],
+        placed={name: image[:1] for name, image in rows.placed.items()},
+        stands={name: Stand(*(number[:1] for number in stand)) for name, stand in rows.stands.items()},
+    )

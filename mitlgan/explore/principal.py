@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from mitlgan.checkpoint import read_tensors, write_tensors
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.explore.mix import generators_of, stage_index
+from mitlgan.explore.child import generators_of, stage_index
 from mitlgan.explore.points import Point, point_of
 from mitlgan.latent import by_layer, truncated
 from mitlgan.latent.paths import require_layer
@@ -28,7 +28,8 @@ from mitlgan.randomness import stream
 from mitlgan.sample import CHUNK, Artifact
 
 SCHEMA_VERSION = 1
-SAMPLES = 1024
+SAMPLES, MOST_SAMPLES = 1024, 4096
+DEFAULT_COUNT = 8
 LARGEST_SIGMAS = 20.0
 AFFINE = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.Flatten, nn.Unflatten, nn.Upsample, nn.Identity)
 By = Literal["weights", "features"]
@@ -65,7 +66,7 @@ class Walk(NamedTuple):
 
 
 def directions(
-    artifact: Artifact, *, layer: str | None = None, by: By = "weights", k: int = 8, stage: int | str | None = None, samples: int = SAMPLES
+    artifact: Artifact, *, layer: str | None = None, by: By = "weights", k: int | None = None, stage: int | str | None = None, samples: int = SAMPLES
 ) -> Directions:
     """Principal directions of a layer's latent.
 
@@ -73,7 +74,7 @@ def directions(
         artifact: Generator or composer.
         layer: Name of a latent that has a generator; None: the first.
         by: `weights` or `features`; see above.
-        k: How many.
+        k: How many; None: 8, or all of a shorter latent.
         stage: Of the features: the stage's number from 1, or its name. None: the last before the image.
         samples: Latents whose features count, always the same.
 
@@ -87,6 +88,7 @@ def directions(
     require_layer(name, dims, "layer")
     if name not in generators:
         raise UsageError(f"layer {name}: no generator is behind this latent; choose from {', '.join(generators)}")
+    k = min(DEFAULT_COUNT, dims[name]) if k is None else k
     if not 1 <= k <= dims[name]:
         raise UsageError(f"k: {k} directions of a latent of {dims[name]} numbers; choose from 1 to {dims[name]}")
     generator = generators[name]
@@ -98,8 +100,8 @@ def directions(
         raise UsageError(f"by: there is no {by!r}; choose weights or features")
     names = [part for part, _ in generator.stages.named_children()]
     index = stage_index(generator, len(names) - 1 if stage is None else stage, "stage")
-    if not k < samples <= 16_384:
-        raise UsageError(f"samples: {samples} are too {'many' if samples > k else 'few'} for {k} directions; choose from {k + 1} to 16384")
+    if not k < samples <= MOST_SAMPLES:
+        raise UsageError(f"samples: {samples} are too {'many' if samples > k else 'few'} for {k} directions; choose from {k + 1} to {MOST_SAMPLES}")
     return Directions(name, by, names[index - 1], *of_features(generator, index, k, samples))
 
 
@@ -126,7 +128,7 @@ def of_weights(generator: Generator, k: int) -> tuple[Tensor, Tensor]:
 def of_features(generator: Generator, stage: int, k: int, samples: int) -> tuple[Tensor, Tensor]:
     """Latent directions of the principal components of the activations after a stage, and the components' shares of the variance.
 
-    The components come from the samples' Gram matrix, which is smaller than the features' covariance. Each component's coordinate is regressed on the
+    The components come from the covariance or from the samples' Gram matrix, whichever is smaller. Each component's coordinate is regressed on the
     latent; the slopes, made orthonormal in the components' order, are the directions.
     """
     z = torch.randn(samples, generator.latent_dim, generator=stream(0, "directions"))
@@ -134,11 +136,12 @@ def of_features(generator: Generator, stage: int, k: int, samples: int) -> tuple
     begin = generator.stages[:stage]
     features = torch.cat([begin(part.to(device)).flatten(1).cpu() for part in torch.split(z, CHUNK)])  # (samples, features)
     features -= features.mean(0)
-    gram = (features @ features.T).double()
-    values, vectors = torch.linalg.eigh(gram)
-    values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
+    wide = features.shape[1] > samples
+    values, vectors = torch.linalg.eigh((features @ features.T if wide else features.T @ features).double())
+    values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)[:, : 4 * k]
+    coordinates = vectors if wide else features.double() @ vectors  # (samples, components)
     centred = (z - z.mean(0)).double()
-    slopes = torch.linalg.lstsq(centred, vectors[:, : min(samples, 4 * k)]).solution.T  # (components, dim)
+    slopes = torch.linalg.lstsq(centred, coordinates).solution.T  # (components, dim)
     chosen = _orthonormal(slopes, k)
     found = torch.stack([vector for _, vector in chosen])
     return _signed(found), torch.stack([values[index] for index, _ in chosen]).div(values.sum()).float()
@@ -182,7 +185,15 @@ def _signed(vectors: Tensor) -> Tensor:
     return (vectors * vectors.gather(1, largest).sign()).float()
 
 
-def sweep(artifact: Artifact, found: Directions, *, at: Point = 0, sigmas: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3), truncation: float = 1.0) -> Walk:
+def sweep(
+    artifact: Artifact,
+    found: Directions,
+    *,
+    at: Point = 0,
+    sigmas: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3),
+    truncation: float = 1.0,
+    alone: bool = False,
+) -> Walk:
     """Pictures along directions, from one point.
 
     Args:
@@ -191,6 +202,7 @@ def sweep(artifact: Artifact, found: Directions, *, at: Point = 0, sigmas: Seque
         at: Where the walk begins; the other layers stay there.
         sigmas: Steps, in standard deviations of the latent; 0 is the point itself.
         truncation: Of the point; see `mitlgan.latent.truncated`.
+        alone: The layer's own pictures, not those of the whole.
 
     Raises:
         UsageError: A step is out of range, or a direction does not fit.
@@ -205,7 +217,8 @@ def sweep(artifact: Artifact, found: Directions, *, at: Point = 0, sigmas: Seque
     point = truncated(point_of(artifact, at), truncation)
     z = point.repeat(len(found.vectors), len(sigmas), 1)  # (k, steps, D)
     by_layer(z, dims)[found.layer].add_(torch.tensor(sigmas, dtype=torch.float32)[None, :, None] * found.vectors[:, None])
-    return Walk(artifact.images_at(z.flatten(0, 1)), [float(step) for step in sigmas])
+    stages = artifact.layers_at(z.flatten(0, 1))
+    return Walk(stages.layers[found.layer] if alone else stages.output, [float(step) for step in sigmas])
 
 
 def write_directions(path: Path, found: Directions, tensors_sha256: str) -> None:

@@ -125,7 +125,7 @@ REFUSED = [
     (2, ["interpolate", "SCENE", "--from", "1", "--to", "2", "--scale", "2", "--size", "9"], "size: cannot go with --scale"),
     (2, ["interpolate", "SCENE", "--from", "1", "--to", "2", "--size", "4097", "--frames", "2"], "size: 4097 px is not"),
     (2, ["interpolate", "SCENE", "--from", "1", "--to", "2", "--frames", "3000", "--size", "2000"], "frames: 3000 of 2000 px are more than fit"),
-    (2, ["interpolate", "SCENE", "--from", "1", "--to", "2", "--truncation", "nan"], "truncation nan: choose"),
+    (2, ["interpolate", "SCENE", "--from", "1", "--to", "2", "--truncation", "nan"], "--truncation: "),
     (2, ["interpolate", "SCENE", "--from", "1"], "--to: is missing; give one (see"),
     (4, ["interpolate", "SCENE", "--from", "broken.json", "--to", "2"], "broken.json: not a latent file"),
     (4, ["sample", "SCENE", "--latent", "broken.json"], "broken.json: not a latent file"),

@@ -104,6 +104,8 @@ WRONG = {
     ("pretrain", "fg", "--threads", "0"): (2, "--threads: "),
     ("pretrain", "fg", "--data", "nowhere"): (3, "--data "),
     ("compose", "--fg", "nowhere"): (4, "nowhere: no such artifact"),
+    ("pretrain", "scene", "--critic", "nowhere"): (2, "nowhere: not a run directory"),
+    ("pretrain", "scene", "--set", "critic_start.freeze=1"): (2, "critic_start.freeze: a critic that begins anew must train"),
     ("compare",): (2, "--composed: no finished composition under runs; run `mitlgan compose` first"),
     ("compare", "--composed", "nowhere"): (2, "nowhere: not a run directory"),
     ("resume", "nowhere"): (2, "nowhere: not a run directory (it has no recipe.toml)"),
@@ -188,7 +190,7 @@ def test_names_with_control_characters_are_escaped(command: Command, folder: Pat
 
 
 def test_torchruns_other_ranks_say_nothing(command: Command, folder: Path, packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "pretrain", lambda recipe, environment, start: Run(folder))
+    monkeypatch.setattr(stages, "pretrain", lambda recipe, environment, start, critic: Run(folder))
     monkeypatch.setattr("mitlgan.distributed.joined", lambda device: _world(tiny.environment(folder, rank=1, size=2)))
     done = command("pretrain", "fg", "--json")
     assert (done.code, done.out) == (0, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,11 @@ import torch
 from torch import Tensor
 
 from mitlgan import stages
+from mitlgan.artifact import read_card
 from mitlgan.checkpoint import checkpoints, read_tensors, tensors_sha256
+from mitlgan.compare import equality
+from mitlgan.compare.arms import Arm, baseline_recipe
+from mitlgan.compare.contender import Contender
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.recipe import Recipe, changed
 from mitlgan.runs import Run
@@ -72,6 +77,16 @@ def test_frozen_blocks_stay_to_the_bit_and_a_resume_keeps_them(
     weights = [name for name in given if name.rsplit(".", 1)[-1] not in ("_u", "_v") and name != SHIFT]
     assert {name for name in weights if torch.equal(given[name], last[name])} == {name for name in weights if ".to_4px." in name}
     assert len([name for name in weights if ".to_4px." in name]) == 2
+
+
+def test_a_comparison_gives_the_baseline_a_new_critic_and_says_so(wgan: Run, packs: dict[str, Path], composed: Run, tmp_path: Path) -> None:
+    assert composed.artifact is not None
+    baseline = baseline_recipe(recipe(packs, critic_start={"freeze": 1}), read_card(composed.artifact))
+    assert baseline.critic_start is None
+    warm = stages.pretrain(tiny.recipe("scene", packs["scene"], updates=1), tiny.environment(tmp_path), critic=wgan.path)
+    arms = [Contender(arm=Arm(name, name, None), runs=[run], trainings=[]) for name, run in (("warm", warm), ("new", wgan))]
+    clauses = equality._by_nature(SimpleNamespace(contenders=arms))  # type: ignore[arg-type]
+    assert [clause for clause in clauses if "critic" in clause] == ["warm: its critic began with another run's, not anew"]
 
 
 def test_a_baseline_can_begin_with_it_too(wgan: Run, packs: dict[str, Path], tmp_path: Path) -> None:

@@ -244,4 +244,5 @@ def _finetuned(recipe: Recipe, layers: Mapping[str, AnyGenerator]) -> Recipe:
 def _of_scenes(name: str, recipe: Recipe, generator: AnyGenerator) -> Recipe:
     tree = plain(recipe)
     del tree["composer"]
+    tree.pop("critic_start", None)  # its critic begins anew
     return parse(tree | {"name": name, "command": "pretrain", "generator": plain(generator)}, "baseline")

@@ -14,7 +14,19 @@ from mitlgan.compare.plan import EQUAL, Plan
 from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe, differences, load, parse
 
-SETTINGS = ("critic.", "objective.", "augment.", "generator_optimiser.", "critic_optimiser.", "training.batch", "training.ema_halflife_kimg")
+SETTINGS = (
+    ,
+    ,
+)  # fmt: skip
+    "critic.",
+    "critic_start.",
+    "objective.",
+    "augment.",
+    "generator_optimiser.",
+    "critic_optimiser.",
+    "training.batch",
+    "training.ema_halflife_kimg",
+)
 SECONDS_TOLERANCE = 0.05
 
 
@@ -59,6 +71,9 @@ def _by_nature(domain: Domain) -> list[str]:
     ]
     if any(contender.arm.starts for contender in domain.contenders):
         found.append("the WGAN from the foreground's weights saw the foregrounds, too, by its start")
+    for contender in domain.contenders:
+        if any("critic" in run.inputs() for run in contender.runs):
+            found.append(f"{contender.arm.label}: its critic began with another run's, not anew")
     if any(contender.arm.name == "paste" for contender in domain.contenders):
         found.append("the pasted layers are not trained on scenes at all: only the threshold of their matte is chosen, on validation")
     return found

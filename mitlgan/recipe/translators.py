@@ -119,9 +119,10 @@ class LightTranslatorRecipe(_Ended):
     """Residual blocks without normalisation at a fraction of the size, where a convolution is cheap: at most 0.5 M parameters, at any size.
 
     Attributes:
-        unshuffle: Each square of so many pixels a side becomes the channels of one place (Shi et al. 2016), and at the end the other way round.
+        unshuffle: Each square of so many pixels a side becomes the channels of one place (Shi et al. 2016).
         width: Channels of the blocks.
         blocks: Number of residual blocks.
+        detail: Channels at full size.
         activation: Of the last layer; a light translator corrects the fused image rather than painting it anew.
     """
 
@@ -129,16 +130,18 @@ class LightTranslatorRecipe(_Ended):
     unshuffle: Literal[2, 4, 8] = 4
     width: Width = 48
     blocks: Blocks = 3
+    detail: Width = 16
     activation: Ending = "residual"
 
     @model_validator(mode="after")
     def _light(self) -> Self:
         channels = 3 * self.unshuffle**2
-        outer = (9 * channels + 1) * self.width + (9 * self.width + 1) * channels
-        parameters = outer + 2 * self.blocks * (9 * self.width + 1) * self.width
+        outer = (9 * channels + 1) * self.width + (self.width + 1) * self.detail
+        fine = (9 * (3 + self.detail) + 1) * self.detail + (9 * self.detail + 1) * 3
+        parameters = outer + fine + 2 * self.blocks * (9 * self.width + 1) * self.width
         if parameters > LIGHT_LIMIT:
             raise ValueError(
-                f"width = {self.width}, blocks = {self.blocks} and unshuffle = {self.unshuffle} make {parameters:,} parameters, "
+                f"width = {self.width}, blocks = {self.blocks}, unshuffle = {self.unshuffle} and detail = {self.detail} make {parameters:,} parameters, "
                 f'where kind = "light" has at most {LIGHT_LIMIT:,}; give less of them, or use another kind'
             )
         return self

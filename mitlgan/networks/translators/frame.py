@@ -69,7 +69,7 @@ def grow(channels: int, widths: tuple[int, ...], image_channels: int, recipe: En
     return stages
 
 
-def leave(channels: int, image_channels: int, kernel: int, recipe: EndedRecipe, shuffle: int = 1) -> nn.Sequential:
+def leave(channels: int, image_channels: int, kernel: int, recipe: EndedRecipe) -> nn.Sequential:
     """The last conv, with bias, and the activation that the recipe names; no normalisation, so that it can give any contrast, and zero.
 
     For `residual` the conv is zero and the activation tanh: what `ended` adds to the image.
@@ -79,13 +79,9 @@ def leave(channels: int, image_channels: int, kernel: int, recipe: EndedRecipe, 
         image_channels: Of the image.
         kernel: Side of the conv's kernel.
         recipe: How it ends.
-        shuffle: Side of the square of pixels that each place becomes.
     """
-    conv = nn.Conv2d(channels, image_channels * shuffle**2, kernel, padding=kernel // 2)
-    block = OrderedDict[str, nn.Module](conv=conv)
-    if shuffle > 1:
-        block["shuffle"] = nn.PixelShuffle(shuffle)
-    block["activation"] = ENDS[recipe.activation]()
+    conv = nn.Conv2d(channels, image_channels, kernel, padding=kernel // 2)
+    block = OrderedDict[str, nn.Module](conv=conv, activation=ENDS[recipe.activation]())
     if recipe.activation == "residual":
         assert conv.bias is not None
         nn.init.zeros_(conv.weight)

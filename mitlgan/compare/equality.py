@@ -15,9 +15,6 @@ from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe, differences, load, parse
 
 SETTINGS = (
-    ,
-    ,
-)  # fmt: skip
     "critic.",
     "critic_start.",
     "objective.",

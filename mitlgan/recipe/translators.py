@@ -141,8 +141,8 @@ class LightTranslatorRecipe(_Ended):
         parameters = outer + fine + 2 * self.blocks * (9 * self.width + 1) * self.width
         if parameters > LIGHT_LIMIT:
             raise ValueError(
-                f"width = {self.width}, blocks = {self.blocks}, unshuffle = {self.unshuffle} and detail = {self.detail} make {parameters:,} parameters, "
-                f'where kind = "light" has at most {LIGHT_LIMIT:,}; give less of them, or use another kind'
+                f"width = {self.width}, blocks = {self.blocks}, unshuffle = {self.unshuffle} and detail = {self.detail} make "
+                f'{parameters:,} parameters, where kind = "light" has at most {LIGHT_LIMIT:,}; give less of them, or use another kind'
             )
         return self
 

@@ -28,9 +28,9 @@ CUTOUT = 0.5
 TARGET = 0.6
 SPEED_KIMG = 500.0
 HIGHEST = 0.8
-"""Largest automatic probability: below it, Karras et al. 2020 (section 2.2, figure 3) saw no augmentation leak into generated images."""
+"""Largest automatic probability: below it, Karras et al. 2020 (section 2.1, figure 3) saw no augmentation leak into generated images."""
 EVERY = 4
-"""Critic updates from one look at overfitting to the next (their section 3.1)."""
+"""Critic updates from one look at overfitting to the next (their section 3)."""
 
 
 class Augmentation:

@@ -17,7 +17,7 @@ class AugmentRecipe(Model):
     Attributes:
         policy: Of `colour`, `translation`, `cutout`; always applied in this order.
         probability: Of each transform on each image; 1.0 is DiffAugment. `auto`: begins with 0 and moves with the critic's overfitting (Karras et
-            al. 2020, "Training generative adversarial networks with limited data", section 3.1), for small sets.
+            al. 2020, "Training generative adversarial networks with limited data", section 3), for small sets.
         target: For `auto`: the mean sign of real images' scores at which the probability stays; absent: 0.6, as in that section.
         speed_kimg: For `auto`: kimg in which it can move from 0 to 1; absent: 500, as in that section. Shorter trainings need less.
     """

@@ -86,7 +86,7 @@ class RelativisticRecipe(Model):
     Attributes:
         r1_weight: Gamma of the penalty at real pictures; half of it weights the mean squared slope. It grows with the number of pixels: the
             authors' code begins with 0.05 to 0.5 at 32 px, 1 to 2 at 64 px, 150 at 256 px, and ends at a tenth of it.
-        r2_weight: Likewise at generated pictures; without either penalty the game need not converge (section 2.2).
+        r2_weight: Likewise at generated pictures; without either penalty the game need not converge (section 2).
         penalty_every: Both are computed at every so many critic updates only, and weighted as many times (Karras et al. 2020, StyleGAN2, section 3.1).
         critic_steps: Critic updates for one generator update.
     """

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from mitlgan.cli import main
+from mitlgan.data.chess import make
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,11 +24,15 @@ BY_CI = {"mitlgan demo", "mitlgan demo --quick", "mitlgan demo --from pretrained
 ELSEWHERE = {"mitlgan bench", "mitlgan sweep 'classic/akel-*' --data DIR --scale 0.1"}
 
 
-def commands() -> list[str]:
+# With trainings of their own: run in a test of their own.
+LAYERS = README[README.index("## Layers from your own pictures") : README.index("## How far to trust the numbers")]
+
+
+def commands(text: str) -> list[str]:
     """What stands in sh blocks or backticks and begins with `mitlgan`."""
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     found = [line.strip() for block in blocks for part in block.splitlines() for line in part.split("&&")]
-    found += list(re.findall(r"`([^`\n]+)`", README))
+    found += list(re.findall(r"`([^`\n]+)`", text))
     return [command for command in dict.fromkeys(found) if command.startswith("mitlgan ")]
 
 
@@ -40,20 +45,42 @@ def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with the README's placeholders: DIR has pictures."""
+    """An empty folder with the README's placeholders: DIR has pictures; PHOTOS and SCENES those of objects in places, MATTES their truth."""
     monkeypatch.chdir(tmp_path)
     pictures = tmp_path / "DIR"
     pictures.mkdir()
     noise = np.random.default_rng(0)
     for index in range(12):
         Image.fromarray(noise.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(pictures / f"{index}.png")
+    for name in ("PHOTOS", "SCENES", "MATTES"):
+        (tmp_path / name).mkdir()
+    for index in range(4):
+        layers = make(index, 96)
+        layers.scene.save(tmp_path / "PHOTOS" / f"{index}.png")
+        layers.scene.save(tmp_path / "SCENES" / f"{index}.png")
+        layers.matte.save(tmp_path / "MATTES" / f"{index}.png")
     shutil.copytree(ROOT / "pretrained", tmp_path / "pretrained")
     return tmp_path
 
 
 def test_every_command_of_the_readme_works(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = [command for command in commands() if command not in BY_CI | ELSEWHERE]
+    wanted = [command for command in commands(README.replace(LAYERS, "")) if command not in BY_CI | ELSEWHERE]
     assert {"mitlgan pretrain fg", "mitlgan pretrain bg", "mitlgan compose", "mitlgan compare --baseline wgan"} <= set(wanted)
+    execute(wanted, folder, monkeypatch, capsys)
+    assert list((folder / "runs" / "compare").glob("*/report.html")), "compare wrote its report"
+
+
+def test_one_folder_of_pictures_becomes_a_composition(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("cv2")
+    wanted = commands(LAYERS)
+    assert [command.split()[1] for command in wanted[:5]] == ["data", "data", "pretrain", "pretrain", "compose"]
+    execute(wanted, folder, monkeypatch, capsys)
+    assert (folder / "layers" / "sheet.html").is_file()
+    assert (folder / "check.html").is_file()
+
+
+def execute(wanted: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run commands in turn, placeholders replaced, trainings shortened."""
     for command in wanted:
         line = command.replace("--kimg +50", "--kimg +0.05").replace("-n 2000", "-n 48").replace("--extractor NAME", "--extractor efficientnet-lite0")
         if " RUN" in line:
@@ -66,7 +93,6 @@ def test_every_command_of_the_readme_works(folder: Path, monkeypatch: pytest.Mon
             line += " --threads 1"
         code = run(line, monkeypatch)
         assert code == 0, f"{command}: {capsys.readouterr().err}"
-    assert list((folder / "runs" / "compare").glob("*/report.html")), "compare wrote its report"
 
 
 def test_the_python_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:

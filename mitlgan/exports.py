@@ -50,11 +50,14 @@ class Exported(nn.Module):
         self.role = artifact.card.role
         self.inputs = [f"latent_{name}" for name in artifact.card.latent_dims]
         with torch.inference_mode():
-            self.outputs = list(_named(stages_of(artifact.network, artifact.latents([0]), self.role)))
+            probe = _named(stages_of(artifact.network, artifact.latents([0, 1]), self.role))
+        # Where no translator follows, the fused image is the output; under two names torch's optimiser for ONNX takes it apart.
+        self.outputs = [name for name, image in probe.items() if name != "fused" or not torch.equal(image, probe["output"])]
 
     def forward(self, *z: Tensor) -> tuple[Tensor, ...]:
         """Give the stages in the order of `outputs`."""
-        return tuple(_named(stages_of(self.network, torch.cat(z, dim=1), self.role)).values())
+        named = _named(stages_of(self.network, torch.cat(z, dim=1), self.role))
+        return tuple(named[name] for name in self.outputs)
 
 
 def _named(stages: Layers) -> dict[str, Tensor]:
@@ -101,7 +104,7 @@ def _onnx(artifact: Artifact) -> bytes:
     except ImportError as error:
         raise UsageError(f"to: onnx needs {error.name}; `pip install 'mitlgan[export]'`") from None
     network = Exported(artifact).eval()
-    with _quiet():
+    with _exporting("onnx"):
         program = _program(network, artifact)
         exported: Any = torch.onnx.export(
             program, input_names=network.inputs, output_names=network.outputs, opset_version=OPSET, dynamo=True, verbose=False
@@ -111,7 +114,8 @@ def _onnx(artifact: Artifact) -> bytes:
     for key, value in {"card": json.dumps(plain(artifact.card)), "tensors_sha256": artifact.tensors_sha256}.items():
         model.metadata_props.add(key=key, value=value)
     content = cast(bytes, model.SerializeToString())
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    with _exporting("onnx"):
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
     def call(z: Sequence[Tensor]) -> list[Tensor]:
         given = {name: part.numpy() for name, part in zip(network.inputs, z, strict=True)}
@@ -125,7 +129,7 @@ def _torch_export(artifact: Artifact) -> bytes:
     network = Exported(artifact).eval()
     buffer = io.BytesIO()
     account = {"card.json": json.dumps(plain(artifact.card)), "outputs.json": json.dumps(network.outputs)}
-    with _quiet():
+    with _exporting("torch-export"):
         torch.export.save(_program(network, artifact), buffer, extra_files=account)
         buffer.seek(0)
         loaded = torch.export.load(buffer).module()  # what was just written, so that the file itself is what is checked
@@ -159,16 +163,23 @@ def _check(network: Exported, artifact: Artifact, call: Call, to: str) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what the exporters say about themselves."""
+def _exporting(to: str) -> Iterator[None]:
+    """Without gradients and what the exporters say about themselves; whatever they raise, in one line.
+
+    Raises:
+        ArtifactError: The network is beyond them.
+    """
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
             logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             yield
+    except Exception as error:  # they raise what they like
+        first = (str(error).splitlines() or [""])[0][:300]
+        raise ArtifactError(f"to {to}: the exporter cannot take this network ({type(error).__name__}: {first}); nothing was written") from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

@@ -25,7 +25,7 @@ def markdown(artifact: Artifact) -> str:
     """
     card = artifact.card
     name = str(card.recipe.get("name", card.role))
-    of = f"{KINDS[card.kind]} of {MAKES.get(card.role, card.role)}"
+    of = f"{KINDS[card.kind]}, which makes {MAKES.get(card.role, card.role)}"
     parts = [f"# {plain_text(name)}", f"{of}: {card.size_px} x {card.size_px} px, {_colours(card)}.", _facts(artifact)]
     if card.layers:
         parts += ["## Layers", _layers(card)]

@@ -78,6 +78,16 @@ def test_onnx_gives_the_pictures(role: str, artifacts: dict[str, Path], tmp_path
     assert session.get_modelmeta().custom_metadata_map["tensors_sha256"] == loaded.tensors_sha256
 
 
+def test_an_exporter_that_fails_says_so_in_one_line(fg: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.setattr("torch.export.export", fails)
+    with pytest.raises(ArtifactError, match=r"^to torch-export: the exporter cannot .* \(RuntimeError: first line\); nothing was written$"):
+        export(fg, "torch-export", tmp_path / "x.pt2")
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_differs_is_not_written(fg: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def elsewhere(artifact: Artifact) -> bytes:
         network = Exported(artifact)

@@ -27,7 +27,7 @@ def over_joined(block: nn.Module, features: Sequence[Tensor]) -> Tensor:
     """
     kept = tuple(features)
     joined = join(kept)
-    if joined is kept[0]:
+    if joined is kept[0] or not torch.is_grad_enabled():  # without a graph nothing is kept, and nothing of torch's exporters is in the way
         return cast(Tensor, block(joined))
 
     place = joined.data_ptr(), joined.numel(), joined.dtype  # the graph holds `pack`, which must not hold what it is to let go

@@ -80,6 +80,7 @@ def test_the_sheet_shows_all_and_writes_an_exclude_list(made: tuple[Path, dict[s
     page = write_split_page(*made).read_text()
     for words in ("Foregrounds", "Backgrounds", "Scenes", "Set aside", "exclude.txt", "nothing.png", "data:image/jpeg"):
         assert words in page
+    assert "and a new <code>--out</code>" in page, "the same folder holds other work"
     assert "http" not in page
 
 

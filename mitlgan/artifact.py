@@ -6,7 +6,7 @@ import json
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,12 +28,33 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
+class LayerForm(NamedTuple):
+    """What a layer's generator is built by.
+
+    Attributes:
+        generator: Its architecture.
+        size_px: Height and width of its own images, which the composition may resample.
+    """
+
+    generator: AnyGenerator
+    size_px: int
+
+    def build(self) -> Generator:
+        """The generator, newly initialised.
+
+        Raises:
+            UsageError: The architecture does not lead to the size.
+        """
+        return networks.build_generator(self.generator, self.size_px)
+
+
 class LayerCard(_Model):
     """One frozen layer of a composer.
 
     Attributes:
         role: What its generator was trained on.
         generator: Its architecture.
+        size_px: Height and width of its own images; absent: the composition's.
         sha256_before: Hash of its tensors in the artifact that it was taken from.
         sha256_after: The same after training the composition; equal, or it was not frozen.
         card: The source artifact's own account of its training (data, kimg, seconds).
@@ -41,9 +62,14 @@ class LayerCard(_Model):
 
     role: Role
     generator: AnyGenerator
+    size_px: Annotated[int, Field(ge=4, le=4096)] | None = None
     sha256_before: str
     sha256_after: str
     card: dict[str, Any] = {}
+
+    def form(self, composed_px: int) -> LayerForm:
+        """What its generator is built by, in a composition of a size."""
+        return LayerForm(self.generator, self.size_px or composed_px)
 
 
 class Card(_Model):
@@ -93,6 +119,14 @@ class Card(_Model):
     notes: str = ""
     made_by: str = ""
 
+    def forms(self) -> dict[str, LayerForm]:
+        """What the frozen generators of a composer are built by, by layer."""
+        return {name: layer.form(self.size_px) for name, layer in self.layers.items()}
+
+    def back_to_front(self) -> tuple[str, ...]:
+        """A composer's layers from the back to the front: by its fusion, else as such an order is found where nothing is said."""
+        return networks.back_to_front(None if self.composer is None else self.composer.order, self.layers)
+
 
 def network_from(card: Card, source: str) -> nn.Module:
     """The network that a card describes, with newly initialised weights.
@@ -120,8 +154,7 @@ def _built(card: Card) -> nn.Module | None:
     if card.kind == "generator" and card.generator is not None:
         return networks.build_generator(card.generator, card.size_px)
     if card.kind == "composer" and card.composer is not None and card.layers:
-        layers = {name: networks.build_generator(layer.generator, card.size_px) for name, layer in card.layers.items()}
-        return networks.build_composer(card.composer, layers, card.size_px)
+        return networks.build_composer(card.composer, {name: form.build() for name, form in card.forms().items()}, card.size_px)
     return None
 
 
@@ -172,28 +205,31 @@ def load(path: Path) -> tuple[nn.Module, Card]:
     return network.eval().requires_grad_(False), card
 
 
-def load_layer(path: Path, role: str, size_px: int) -> tuple[Generator, Card]:
+def load_layer(path: Path, name: str, size_px: int, resample: str | None = None) -> tuple[Generator, Card]:
     """Read a generator that is to be a layer of a composition.
 
     Args:
         path: The artifact.
-        role: `fg` or `bg`, or another name, which takes any role.
+        name: `fg` or `bg`, or another name, which takes any role.
         size_px: The composition's size.
+        resample: How the composition resamples layers of other sizes; None refuses them.
 
     Raises:
         ArtifactError: It does not fit; says which and what would (FAULTS 33).
     """
+    option = f"--{name} {path}" if name in LAYER_ROLES else f"--layer {name}={path}"
     card = read_card(path)
     if card.kind != "generator":
-        raise ArtifactError(f"--{role} {path}: is a composer; give a generator, such as `mitlgan pretrain {role}` makes")
-    if role in LAYER_ROLES and card.role != LAYER_ROLES[role]:
-        raise ArtifactError(f"--{role} {path}: was trained as {card.role}; give one that `mitlgan pretrain {role}` made")
-    if card.size_px != size_px:
+        raise ArtifactError(f"{option}: is a composer; give a generator, such as `mitlgan pretrain {LAYER_ROLES.get(name, 'fg')}` makes")
+    if name in LAYER_ROLES and card.role != LAYER_ROLES[name]:
+        raise ArtifactError(f"{option}: was trained as {card.role}; give one that `mitlgan pretrain {name}` made, or another name by --layer")
+    if card.size_px != size_px and resample is None:
         raise ArtifactError(
-            f"--{role} {path}: makes {card.size_px} px, the composition {size_px} px; give one of {size_px} px or --set size_px={card.size_px}"
+            f"{option}: makes {card.size_px} px, the composition {size_px} px; give one of {size_px} px, --set size_px={card.size_px}, "
+            "or say how it is resampled: --set composer.resample=bilinear"
         )
     if tuple(card.value_range) != (-1.0, 1.0):
-        raise ArtifactError(f"--{role} {path}: its values lie in {list(card.value_range)}; a layer must be in [-1, 1]")
+        raise ArtifactError(f"{option}: its values lie in {list(card.value_range)}; a layer must be in [-1, 1]")
     network, card = load(path)
     assert isinstance(network, Generator)
     return network, card

@@ -78,7 +78,9 @@ def _baseline(recipe: Recipe, layers: dict[str, Path]) -> Recipe:
     images = updates_of(recipe) * recipe.training.batch * recipe.objective.critic_steps
     cards = {name: artifact.read_card(path) for name, path in layers.items()}
     frozen = {
-        name: LayerCard(role=card.role, generator=card.generator, sha256_before="", sha256_after="") for name, card in cards.items() if card.generator
+        name: LayerCard(role=card.role, generator=card.generator, size_px=card.size_px, sha256_before="", sha256_after="")
+        for name, card in cards.items()
+        if card.generator
     }
     planned = Card(kind="composer", role="scene", size_px=recipe.size_px, latent_dims={"all": 1}, layers=frozen, kimg=images / 1000)
     return baseline_recipe(recipe, planned)

@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 from mitlgan import artifact, networks
-from mitlgan.artifact import Card
-from mitlgan.networks.fusion import back_to_front
-from mitlgan.recipe import AnyGenerator, GeneratorRecipe, Recipe, load
+from mitlgan.artifact import Card, LayerForm
+from mitlgan.recipe import REACHABLE_PX, AnyGenerator, ComposerRecipe, GeneratorRecipe, Recipe, UpsampledGeneratorRecipe, load
 
 THESIS_LAYERS = ("fg", "bg")
 
@@ -37,12 +36,12 @@ def describe(target: str) -> dict[str, Any]:
     return describe_recipe(load(target))
 
 
-def describe_recipe(recipe: Recipe, layers: Mapping[str, AnyGenerator] | None = None) -> dict[str, Any]:
+def describe_recipe(recipe: Recipe, layers: Mapping[str, LayerForm] | None = None) -> dict[str, Any]:
     """Describe the networks of a recipe.
 
     Args:
         recipe: Any.
-        layers: Generators of a composition's layers; by default those of `assumed_layers`.
+        layers: What a composition's layers are built by; by default see `assumed_layers`.
 
     Returns:
         `networks`: for each, `parameters` (BatchNorm statistics counted, as the thesis does), `trainable`, `multiply_accumulates` of one forward
@@ -54,21 +53,29 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, AnyGenerator] | None = 
             whole: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
         else:
             assert recipe.composer is not None
-            chosen = layers or assumed_layers(recipe)
-            generators = {name: networks.build_generator(layer, recipe.size_px) for name, layer in chosen.items()}
+            generators = {name: form.build() for name, form in (layers or assumed_layers(recipe.composer, recipe.size_px)).items()}
             whole = networks.build_composer(recipe.composer, generators, recipe.size_px)
     parts = _parts(whole)
     parts["critic"] = _numbers(critic, (critic.image_channels, recipe.size_px, recipe.size_px))
     return {"name": recipe.name, "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": _total(whole)}
 
 
-def assumed_layers(recipe: Recipe) -> dict[str, GeneratorRecipe]:
-    """The layers of a composition that names none: two of the thesis' family at the recipe's size; with a matte each, where the fusion asks for it."""
-    assert recipe.composer is not None
-    fusion, generator = recipe.composer.fusion, thesis_generator(recipe.size_px)
-    order = back_to_front(getattr(fusion, "order", None), dict.fromkeys(THESIS_LAYERS))
-    matted = generator.model_copy(update={"image_channels": 4})
-    return {name: matted if fusion.kind == "alpha" and name in order[1:] else generator for name in (THESIS_LAYERS if len(order) == 2 else order)}
+def assumed_layers(recipe: ComposerRecipe, size_px: int) -> dict[str, LayerForm]:
+    """What a composition is described with where its layers are not known: the layers that its fusion names, else two as the thesis has.
+
+    Their generators are of the thesis' family where it makes the size, and bring mattes where the fusion needs them.
+    """
+    names = recipe.order or THESIS_LAYERS
+    generator: AnyGenerator = thesis_generator(size_px) if size_px in REACHABLE_PX else _doubled(size_px)
+    with_matte = generator.model_copy(update={"image_channels": 4})
+    front = networks.back_to_front(recipe.order, dict.fromkeys(names))[1:]
+    return {name: LayerForm(with_matte if name in front and recipe.fusion.kind == "alpha" else generator, size_px) for name in names}
+
+
+def _doubled(size_px: int) -> UpsampledGeneratorRecipe:
+    """A generator of a size that is no power of two, with as many doublings as there are up to three."""
+    doublings = next(count for count in (3, 2, 1, 0) if size_px % 2**count == 0)
+    return UpsampledGeneratorRecipe(widths=(128,) * (doublings + 1))
 
 
 def thesis_generator(size_px: int) -> GeneratorRecipe:

@@ -16,16 +16,21 @@ from mitlgan import artifact as artifacts
 from mitlgan.artifact import Card, tensors_of
 from mitlgan.checkpoint import tensors_sha256
 from mitlgan.data.packed import to_uint8
+from mitlgan.data.transparent import on_checkerboard, straight
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.files import disk_errors, make_folder, write_atomically
 from mitlgan.latent import latents
 from mitlgan.networks import PLACE, Composer, Layers, Stand
-from mitlgan.networks.over import opaque, premultiplied
+from mitlgan.networks.over import SMALLEST, opaque
 
 CHUNK = 64
+LARGEST_SCALE = 4.0
 TITLES = {"fg": "Foreground", "bg": "Background", "scene": "Scene"}
 TITLE_PX, GAP_PX = 30, 18
 Seeds = Sequence[int] | Mapping[str, Sequence[int]]
+Place = tuple[float, float, float] | tuple[float, float, float, bool]
+"""Scale (1 is the layer's own size), across and down (of its centre, -1 to 1), and whether it is mirrored."""
+Stands = Mapping[str, Place | Stand]
 
 
 class Artifact:
@@ -51,37 +56,46 @@ class Artifact:
             seeds = {**seeds, PLACE: seeds.get(self.network.front, ())}
         return latents(seeds, self.card.latent_dims)
 
-    def sample(self, seeds: Seeds) -> Tensor:
+    def sample(self, seeds: Seeds, stands: Stands | None = None) -> Tensor:
         """Images of seeds.
 
         Args:
             seeds: One per image; for a composer also by layer, such as `{"fg": [1, 1], "bg": [1, 2]}`.
+            stands: See `layers`.
 
         Returns:
             (N, C, H, W), float32 in [-1, 1], on the CPU. The same seed gives the same image, whatever else is in the batch, up to rounding.
         """
-        return self.images_at(self.latents(seeds))
+        return self.images_at(self.latents(seeds), stands)
 
-    def layers(self, seeds: Seeds) -> Layers:
+    def layers(self, seeds: Seeds, stands: Stands | None = None) -> Layers:
         """Every stage of the images of seeds; a generator has one layer, itself.
+
+        Args:
+            seeds: As `sample` takes them.
+            stands: Where layers stand, in place of where their latents put them: for all images alike, such as `{"fg": (0.5, -0.2, 0.3)}`, or a `Stand`
+                of one number per image each.
 
         Returns:
             `Layers` of tensors in [-1, 1] (mattes in [0, 1]) on the CPU.
+
+        Raises:
+            UsageError: Seeds or stands that the composition cannot take.
         """
-        return self.layers_at(self.latents(seeds))
+        return self.layers_at(self.latents(seeds), stands)
 
     @cached_property
     def tensors_sha256(self) -> str:
         """Hash of the network's tensors, as the artifact's file has it: what latents were made for."""
         return tensors_sha256(tensors_of(self.network))
 
-    def images_at(self, z: Tensor) -> Tensor:
+    def images_at(self, z: Tensor, stands: Stands | None = None) -> Tensor:
         """Images of latents (N, sum of the layers' lengths); see `sample`."""
-        return torch.cat([layers.output for layers in self._chunks(z)])
+        return torch.cat([layers.output for layers in self._chunks(z, stands)])
 
-    def layers_at(self, z: Tensor) -> Layers:
+    def layers_at(self, z: Tensor, stands: Stands | None = None) -> Layers:
         """Every stage of the images of latents (N, sum of the layers' lengths); see `layers`."""
-        parts = list(self._chunks(z))
+        parts = list(self._chunks(z, stands))
         mattes = [part.matte for part in parts if part.matte is not None]
         return Layers(
             layers={name: torch.cat([part.layers[name] for part in parts]) for name in parts[0].layers},
@@ -92,22 +106,72 @@ class Artifact:
             stands={name: _joined([part.stands[name] for part in parts]) for name in parts[0].stands},
         )
 
+    def held(self, seeds: Sequence[int], locks: Mapping[str, int]) -> Seeds:
+        """Seeds by layer of which some stay the same in all images, while the other layers follow `seeds`.
+
+        Args:
+            seeds: One per image.
+            locks: The seed of each layer that is held, or of the placement ("place"), which otherwise goes with the frontmost layer.
+
+        Raises:
+            UsageError: There is no such layer.
+        """
+        if not locks:
+            return seeds
+        for name, seed in locks.items():
+            if name not in self.card.latent_dims or self.card.kind != "composer":
+                names = ", ".join(self.card.latent_dims) if self.card.kind == "composer" else "none, being a generator; give a composition"
+                raise UsageError(f"--lock {name}={seed}: no such layer; this artifact has {names}")
+        free = [name for name in self.card.latent_dims if name != PLACE or PLACE in locks]
+        return {name: [locks[name]] * len(seeds) if name in locks else seeds for name in free}
+
+    def require_movable(self, name: str, option: str) -> None:
+        """Refuse to move a layer that has no matte, or is none.
+
+        Args:
+            name: Of the layer.
+            option: Begins the message.
+
+        Raises:
+            UsageError: One line.
+        """
+        movable = self.network.movable if isinstance(self.network, Composer) else ()
+        if not movable:
+            raise UsageError(f"{option}: nothing can be moved in this artifact; only compositions by mattes can (alpha, matte, matte-features, over)")
+        if name not in movable:
+            raise UsageError(f"{option}: {name} cannot be moved; give one of {', '.join(movable)}")
+
     @torch.inference_mode()
-    def _chunks(self, z: Tensor) -> Iterator[Layers]:
+    def _chunks(self, z: Tensor, stands: Stands | None) -> Iterator[Layers]:
         if len(z) == 0:
             raise UsageError("seeds: none given; give at least one")
-        for part in torch.split(z, CHUNK):
-            yield stages_of(self.network, part.to(self.device), self.card.role)
+        given = {name: self._stand(name, place, len(z)) for name, place in (stands or {}).items()}
+        for start in range(0, len(z), CHUNK):
+            chosen = slice(start, start + CHUNK)
+            part = {name: Stand(*(number[chosen].to(self.device) for number in stand)) for name, stand in given.items()}
+            yield stages_of(self.network, z[chosen].to(self.device), self.card.role, part)
+
+    def _stand(self, name: str, given: Place | Stand, count: int) -> Stand:
+        self.require_movable(name, "stands")
+        if not isinstance(given, Stand):
+            scale, across, down, *flip = given
+            numbers = (float(scale), float(across), float(down), -1.0 if flip and flip[0] else 1.0)
+            given = Stand(*(torch.full((count,), number) for number in numbers))
+        if any(number.shape != (count,) or not bool(torch.isfinite(number).all()) for number in given):
+            raise UsageError(f"stands: those of {name} must be finite numbers, one per image ({count}) each")
+        if not bool(((given.scale >= SMALLEST) & (given.scale <= LARGEST_SCALE)).all()):
+            raise UsageError(f"stands: the scale of {name} must lie between {SMALLEST:g} and {LARGEST_SCALE:g}")
+        return given
 
 
 def _joined(stands: Sequence[Stand]) -> Stand:
     return Stand(*(torch.cat(numbers) for numbers in zip(*stands, strict=True)))
 
 
-def stages_of(network: nn.Module, z: Tensor, role: str) -> Layers:
+def stages_of(network: nn.Module, z: Tensor, role: str, stands: Mapping[str, Stand] | None = None) -> Layers:
     """Every stage of a network's images, clamped to [-1, 1], on the CPU."""
     if isinstance(network, Composer):
-        stages = network.layers(z)
+        stages = network.layers(z, stands)
         return Layers(
             layers={name: _clamped(image) for name, image in stages.layers.items()},
             fused=_clamped(stages.fused),
@@ -149,11 +213,13 @@ def grid_png(images: Tensor, columns: int = 8, scale: int = 1) -> bytes:
     """A grid of images as PNG bytes.
 
     Args:
-        images: (N, C, H, W) in [-1, 1], or uint8; one, three or four channels.
+        images: (N, C, H, W) in [-1, 1], or uint8; one, three or four channels, the latter premultiplied: they are shown on a checkerboard.
         columns: Images in a row.
         scale: Whole factor by which each pixel is enlarged.
     """
     pixels = images if images.dtype == torch.uint8 else to_uint8(images)
+    if pixels.shape[1] == 4:
+        pixels = on_checkerboard(pixels.cpu())
     if scale > 1:
         pixels = pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
     grid = make_grid(pixels.cpu(), nrow=columns, padding=2 * scale, pad_value=255)  # (C, H', W')
@@ -169,7 +235,13 @@ def png(image: Tensor) -> bytes:
 
 
 def write_pictures(stages: Layers, names: Sequence[str], out: Path, *, every_layer: bool = False) -> list[Path]:
-    """Write one PNG per name, a grid of all, and on request every layer of a composition.
+    """Write one PNG per name, a grid of all, and on request every layer of a composition; what has a matte has straight alpha.
+
+    Args:
+        stages: As `Artifact.layers` gives them.
+        names: Of the files, one per image.
+        out: Folder.
+        every_layer: Also each layer, the fused image, the mattes, and each layer before the backmost where it stands.
 
     Returns:
         The files, the grid first.
@@ -180,38 +252,33 @@ def write_pictures(stages: Layers, names: Sequence[str], out: Path, *, every_lay
     make_folder(out)
     pictures = {"": stages.output}
     if every_layer and len(stages.layers) > 1:
-        pictures.update({f"-{name}": image for name, image in stages.layers.items()})
-        pictures["-fused"] = stages.fused
-        if stages.matte is not None:
-            pictures["-matte"] = stages.matte * 2 - 1
-    pictures = {suffix: straight(images) for suffix, images in pictures.items()}
+        pictures |= _every_stage(stages)
     written = [out / "grid.png"]
     with disk_errors(out):
         write_atomically(written[0], grid_png(pictures[""], columns=max(1, round(len(names) ** 0.5))))
         for suffix, images in pictures.items():
-            for name, pixels in zip(names, to_uint8(images), strict=True):
+            for name, pixels in zip(names, straight(to_uint8(images)), strict=True):
                 written.append(out / f"{name}{suffix}.png")
                 write_atomically(written[-1], png(pixels))
     return written
 
 
-def straight(images: Tensor) -> Tensor:
-    """Images as files have them: where they bring a matte, their colour is divided by it, for a PNG's is not premultiplied.
-
-    Args:
-        images: (N, C, H, W) in [-1, 1].
-    """
-    if images.shape[1] != 4:
-        return images
-    light, matte = premultiplied(images)
-    return torch.cat([light / matte.clamp_min(1e-6), matte], dim=1) * 2 - 1
+def _every_stage(stages: Layers) -> dict[str, Tensor]:
+    """Images in [-1, 1] by what their file's name ends with."""
+    pictures = {f"-{name}": image for name, image in stages.layers.items()}
+    pictures["-fused"] = stages.fused
+    if stages.matte is not None:
+        pictures["-matte"] = stages.matte * 2 - 1
+    if len(stages.placed) > 1:  # one layer's matte is that of all
+        pictures |= {f"-{name}-matte": image[:, 3:] for name, image in stages.placed.items()}
+    return pictures | {f"-{name}-placed": image for name, image in stages.placed.items()}
 
 
 def sheet_png(stages: Layers, scale: int = 3, columns: int = 4) -> bytes:
     """Every stage side by side, each a titled grid of the same seeds.
 
     Args:
-        stages: As `Artifact.layers` gives them.
+        stages: As `Artifact.layers` gives them; what has a matte is laid on white.
         scale: Whole factor by which each pixel is enlarged.
         columns: Images in a row of each grid.
     """

@@ -12,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mitlgan.artifact import Card
 from mitlgan.data.packed import Packed, to_uint8
+from mitlgan.errors import UsageError
 from mitlgan.evaluate import Protocol, three_channels
 from mitlgan.metrics.pack_features import BACKDROP
 from mitlgan.metrics.separation import boundary_contrast, key_matte, separation, swap_grid
 from mitlgan.networks import Stand
-from mitlgan.networks.over import Matted, move
+from mitlgan.networks.over import Matted, move, opaque
 
 TOLERANCE = 0.1
 """Difference from the backdrop, on the scale of [-1, 1], up to which a pixel of a foreground without alpha is backdrop: 13 of 255."""
@@ -29,6 +31,39 @@ class Composed(typing.Protocol):
     def layers(self, seeds: Mapping[str, Sequence[int]]) -> Any:
         """An object with `layers` (name -> (N, C, H, W)) and `output` (N, 3, H, W), all in [-1, 1]."""
         ...
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Which layers are swapped, and what becomes of the others.
+
+    Attributes:
+        front: The layer that stands before all others.
+        back: The backmost one.
+        others: Those between, which stay as they are.
+        covering: Those of them whose opacity is known: what they cover shows no background either, so they are part of the reference matte.
+    """
+
+    front: str = "fg"
+    back: str = "bg"
+    others: Sequence[str] = ()
+    covering: Sequence[str] = ()
+
+
+def swap_of(card: Card) -> Swap:
+    """The frontmost and the backmost layer of a composer.
+
+    A layer between is known to cover where it brings a matte, or was trained on objects before a plain backdrop.
+
+    Raises:
+        UsageError: It has one layer only.
+    """
+    back, *between = card.back_to_front()
+    if not between:
+        raise UsageError("--separation: the composition has one layer; give one of two or more")
+    *others, front = between
+    covering = [name for name in others if card.layers[name].role == "fg" or card.layers[name].generator.image_channels == 4]
+    return Swap(front, back, others, covering)
 
 
 @dataclass(frozen=True)
@@ -53,8 +88,7 @@ def separate(
     foregrounds: int = 16,
     backgrounds: int = 16,
     seed: int = 0,
-    names: tuple[str, str] = ("fg", "bg"),
-    others: Sequence[str] = (),
+    swap: Swap = Swap(),
     tolerance: float = TOLERANCE,
 ) -> Separated:
     """Swaps a composer's layers and measures what moves with which.
@@ -65,36 +99,47 @@ def separate(
         foregrounds: K.
         backgrounds: J.
         seed: As of a protocol: decides the latents.
-        names: The foreground's and the background's layer.
-        others: The composer's other layers, which stay as they are.
+        swap: Which layers are swapped.
         tolerance: For foregrounds without alpha, whose matte is keyed against `BACKDROP`: largest difference that still is backdrop, on the
             scale of [-1, 1].
     """
-    front, back = names
     first = Protocol(seed=seed).seeds().start
     fg_seeds, bg_seeds = range(first, first + foregrounds), range(first, first + backgrounds)
-    fixed = {name: [first] * (foregrounds * backgrounds) for name in others}
-    stages = composer.layers({front: [k for k in fg_seeds for _ in bg_seeds], back: list(bg_seeds) * foregrounds, **fixed})
+    fixed = {name: [first] * (foregrounds * backgrounds) for name in swap.others}
+    stages = composer.layers({swap.front: [k for k in fg_seeds for _ in bg_seeds], swap.back: list(bg_seeds) * foregrounds, **fixed})
     size = stages.output.shape[-2:]
     outputs = stages.output.reshape(foregrounds, backgrounds, 3, *size).numpy()
-    objects = stages.layers[front][::backgrounds].numpy()  # (K, 3 or 4, H, W)
-    places = stages.layers[back][:backgrounds, :3].numpy()
-    mattes, held_against = reference_matte(objects, tolerance), "the foreground's own alpha"
-    if front in stages.stands:
-        mattes = moved(mattes, Stand(*(number[::backgrounds] for number in stages.stands[front])))
+    objects = stages.layers[swap.front][::backgrounds].numpy()  # (K, 1, 3 or 4, H, W)
+    places = opaque(stages.layers[swap.back][:backgrounds]).numpy()
+    held_against = "the foreground's own alpha"
     if objects.shape[1] != 4:
         held_against = f"the foreground keyed against its backdrop {BACKDROP}, tolerance {tolerance * 127.5:.0f} of 255"
+    clear = np.ones_like(objects[:, 0])
+    for name in (swap.front, *swap.covering):
+        clear *= 1 - _standing(stages, name, backgrounds, tolerance)
+    mattes = 1 - clear
+    if swap.others:
+        held_against += "".join(f", with {name}" for name in swap.covering)
+        held_against += "".join(f"; what {name} covers is not known" for name in swap.others if name not in swap.covering)
     numbers = asdict(separation(outputs, places, mattes, real_contrast=None if real is None else real_contrast(real)))
     shown = three_channels(to_uint8(torch.from_numpy(objects))).float().numpy() / 127.5 - 1
     grid = torch.from_numpy(swap_grid(outputs, shown, places))
     return Separated(numbers | {"reference_matte": held_against}, grid, backgrounds + 1)
 
 
+def _standing(stages: Any, name: str, backgrounds: int, tolerance: float) -> NDArray[Any]:
+    """Reference mattes (K, H, W) of a layer where it stands."""
+    mattes = reference_matte(stages.layers[name][::backgrounds].numpy(), tolerance)
+    if name in stages.stands:
+        mattes = moved(mattes, Stand(*(number[::backgrounds] for number in stages.stands[name])))
+    return mattes
+
+
 def reference_matte(objects: NDArray[Any], tolerance: float = TOLERANCE) -> NDArray[Any]:
     """Opacity of foreground layers: their own alpha, else what differs from `BACKDROP`.
 
     Args:
-        objects: (K, 3 or 4, H, W) in [-1, 1].
+        objects: (K, 1, 3 or 4, H, W) in [-1, 1].
         tolerance: See `TOLERANCE`; of no effect on foregrounds with alpha.
 
     Returns:

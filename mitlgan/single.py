@@ -80,7 +80,6 @@ def _real(recipe: Recipe) -> Pixels | None:
 
 
 def _cost(status: dict[str, Any], recipe: Recipe, card: Card | None) -> Cost:
-    layers = {} if card is None else {name: layer.generator for name, layer in card.layers.items()}
-    total = describe_recipe(recipe, layers or None)["total"]
+    total = describe_recipe(recipe, None if card is None else card.forms())["total"]
     stage = StageCost(recipe.command, status.get("kimg"), status.get("seconds"))
     return Cost([stage], total["trainable"], total["parameters"], total["multiply_accumulates"])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan import artifact, networks, objectives, runs
-from mitlgan.artifact import Card, LayerCard
+from mitlgan.artifact import LAYER_ROLES, Card, LayerCard
 from mitlgan.checkpoint import checkpoints, load_checkpoint, tensors_sha256
 from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data
@@ -93,7 +93,7 @@ def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment
     if recipe.composer is None:
         raise UsageError(f"--recipe {recipe.name}: has no [composer]; give one for `compose`")
     weights = critic_weights(critic, recipe)
-    loaded = {name: artifact.load_layer(path, name, recipe.size_px) for name, path in layers.items()}
+    loaded = {name: artifact.load_layer(path, name, recipe.size_px, recipe.composer.resample) for name, path in layers.items()}
     pixels = pictures(recipe)
     torch.manual_seed(derived_seed(recipe.seed, "initial composer"))
     composer = networks.build_composer(recipe.composer, {name: generator for name, (generator, _) in loaded.items()}, recipe.size_px)
@@ -211,6 +211,17 @@ def critic_weights(path: Path | None, recipe: Recipe) -> dict[str, Tensor]:
     return {name.removeprefix("critic."): tensor for name, tensor in tensors.items() if name.startswith("critic.")}
 
 
+def all_layers(given: Mapping[str, Path], root: Path, size_px: int) -> dict[str, Path]:
+    """The artifact of each layer of a composition: those given; where these are `fg` and `bg` alone, one that is absent as `layer_artifact` finds it.
+
+    Raises:
+        ArtifactError: There is none for a layer that was not given.
+    """
+    if not set(given) <= set(LAYER_ROLES):
+        return dict(given)
+    return {name: given.get(name) or layer_artifact(root, name, size_px) for name in LAYER_ROLES}
+
+
 def layer_artifact(root: Path, role: str, size_px: int) -> Path:
     """The generator that a composition takes when none is named: the newest of the runs, else the shipped one.
 
@@ -260,7 +271,7 @@ def _problem_from_checkpoint(recipe: Recipe, pixels: Packed, header: Mapping[str
         network: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
     else:
         assert recipe.composer is not None
-        generators = {name: networks.build_generator(layer.generator, recipe.size_px) for name, layer in layers.items()}
+        generators = {name: layer.form(recipe.size_px).build() for name, layer in layers.items()}
         network = networks.build_composer(recipe.composer, generators, recipe.size_px)
     return _problem(recipe, network, pixels, layers)
 
@@ -321,7 +332,9 @@ def _layer_card(card: Card, digest: str) -> LayerCard:
         "made_by": card.recipe,  # a comparison counts by it what the layer's own training took
         **{key: getattr(card, key) for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit")},
     }
-    return LayerCard(role=card.role, generator=card.generator, sha256_before=digest, sha256_after="", card=json.loads(json.dumps(account)))
+    return LayerCard(
+        role=card.role, generator=card.generator, size_px=card.size_px, sha256_before=digest, sha256_after="", card=json.loads(json.dumps(account))
+    )  # fmt: skip
 
 
 def _require_same_recipe(path: Path, written: Recipe, trained: Recipe) -> None:

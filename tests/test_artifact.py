@@ -444,12 +444,17 @@ def test_row_33_a_layer_that_fits(artifacts: dict[str, Path]) -> None:
 @pytest.mark.parametrize(("role", "given"), [("bg", "fg"), ("fg", "bg")])
 def test_row_33_other_role(artifacts: dict[str, Path], role: str, given: str) -> None:
     message = refusal(artifacts[given], lambda path: artifact.load_layer(path, role, 8))
-    assert message == f"--{role} {artifacts[given]}: was trained as {given}; give one that `mitlgan pretrain {role}` made"
+    assert message == f"--{role} {artifacts[given]}: was trained as {given}; give one that `mitlgan pretrain {role}` made, or another name by --layer"
 
 
 def test_row_33_other_resolution(artifacts: dict[str, Path]) -> None:
-    message = refusal(artifacts["fg"], lambda path: artifact.load_layer(path, "fg", 32))
-    assert message == f"--fg {artifacts['fg']}: makes 8 px, the composition 32 px; give one of 32 px or --set size_px=8"
+    for name, option in (("fg", f"--fg {artifacts['fg']}"), ("tree", f"--layer tree={artifacts['fg']}")):
+        message = refusal(artifacts["fg"], lambda path, name=name: artifact.load_layer(path, name, 32))  # type: ignore[misc]
+        assert message == (
+            f"{option}: makes 8 px, the composition 32 px; give one of 32 px, --set size_px=8, "
+            "or say how it is resampled: --set composer.resample=bilinear"
+        )
+        assert artifact.load_layer(artifacts["fg"], name, 32, "bilinear")[0].size_px == 8
 
 
 def test_row_33_other_value_range(artifacts: dict[str, Path], tmp_path: Path) -> None:

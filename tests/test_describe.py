@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mitlgan import artifact, networks
+from mitlgan.artifact import LayerForm
 from mitlgan.checkpoint import read_tensors, write_tensors
 from mitlgan.describe import describe, describe_recipe, thesis_generator
 from mitlgan.errors import ArtifactError, UsageError
@@ -48,9 +49,9 @@ def test_rows_add_up(name: str, request: pytest.FixtureRequest) -> None:
 
 def test_a_composition_is_described_with_its_own_layers(compose_recipe: Recipe) -> None:
     layers = {
-        "fg": GeneratorRecipe(latent_dim=3, widths=(4,)),
-        "middle": GeneratorRecipe(latent_dim=2, widths=(2,)),
-        "bg": GeneratorRecipe(latent_dim=2, widths=(4,)),
+        "fg": LayerForm(GeneratorRecipe(latent_dim=3, widths=(4,)), 8),
+        "middle": LayerForm(GeneratorRecipe(latent_dim=2, widths=(2,)), 8),
+        "bg": LayerForm(GeneratorRecipe(latent_dim=2, widths=(4,)), 8),
     }
     described = describe_recipe(compose_recipe, layers)
     assert [*described["networks"]] == ["layer fg", "layer middle", "layer bg", "fusion", "translator", "critic"]
@@ -62,7 +63,7 @@ def test_a_composition_is_described_with_its_own_layers(compose_recipe: Recipe) 
 def test_nothing_is_allocated(compose_recipe: Recipe) -> None:
     """Layers of 34 GB each are described like any others, and no random number is drawn for them."""
     before = torch.get_rng_state()
-    layer = GeneratorRecipe(latent_dim=65536, widths=(8192,))
+    layer = LayerForm(GeneratorRecipe(latent_dim=65536, widths=(8192,)), 8)
     described = describe_recipe(compose_recipe, {"fg": layer, "bg": layer})
     assert described["networks"]["layer fg"]["parameters"] > 65536 * 8192 * 16
     assert torch.equal(torch.get_rng_state(), before)

@@ -439,9 +439,9 @@ def test_row_36_a_critic_that_halves_too_often(file: Path) -> None:
     [
         (
             "size_px = 32",
-            "size_px = 24",
+            "size_px = 26",
             "size_px",
-            "size_px = 24 is none that a layer's generator can reach; size_px must be 4 * 2^n, such as 32, 64 or 128",
+            "critic.widths halves 26 px 2 times, which is not whole; give fewer widths",
         ),
         ('role = "scene"', 'role = "fg"', "role", 'role is "fg"; a composition makes scenes: role = "scene"'),
         ("[critic]", "[critic]\nimage_channels = 4", "image_channels", "critic.image_channels is 4, but the images have 3; make them equal"),

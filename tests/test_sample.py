@@ -12,9 +12,17 @@ import torch
 from PIL import Image
 
 import mitlgan
+from mitlgan import networks
+from mitlgan.artifact import Card, LayerCard, LayerForm
 from mitlgan.data.packed import to_uint8
+from mitlgan.data.transparent import on_checkerboard, straight
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
-from mitlgan.sample import CHUNK, Artifact, artifact_file, grid_png, load, png, stages_of, straight, write_pictures
+from mitlgan.networks import Layers, Stand
+from mitlgan.networks.over import move, premultiplied
+from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, PlacementRecipe
+from mitlgan.recipe.composer import AlphaFusionRecipe
+from mitlgan.recipe.translators import NoTranslatorRecipe
+from mitlgan.sample import CHUNK, TITLE_PX, Artifact, artifact_file, grid_png, load, png, sheet_png, stages_of, write_pictures
 
 
 @pytest.fixture
@@ -144,7 +152,7 @@ def test_grid_takes_floats_and_bytes_alike() -> None:
     images = torch.rand(5, 3, 4, 4) * 2 - 1
     assert grid_png(images, columns=2) == grid_png(to_uint8(images), columns=2)
     for channels in (1, 4):
-        assert opened(grid_png(images[:, :1].expand(5, channels, 4, 4), columns=2)).shape[2] == max(3, channels)
+        assert opened(grid_png(images[:, :1].expand(5, channels, 4, 4), columns=2)).shape[2] == 3
 
 
 def test_samples_are_written_one_by_one_and_as_a_grid(fg: Artifact, tmp_path: Path) -> None:
@@ -178,9 +186,114 @@ def test_a_file_where_the_folder_should_be(fg: Artifact, tmp_path: Path) -> None
         write_pictures(fg.layers([0]), ["000000"], tmp_path / "out")
 
 
-def test_colours_of_files_are_not_premultiplied() -> None:
-    """Half of pure red over black is red in a PNG, at half opacity; where nothing is, the colour does not matter, and is a number."""
-    image = torch.tensor([0.5, 0.0, 0.0, 0.5]).view(1, 4, 1, 1) * 2 - 1
-    assert to_uint8(straight(image)).flatten().tolist() == [255, 0, 0, 128]
-    assert to_uint8(straight(torch.full((1, 4, 1, 1), -1.0))).flatten().tolist() == [0, 0, 0, 0]
-    assert torch.equal(straight(image[:, :3]), image[:, :3])
+# Layers with mattes: moved, held, written
+
+
+@pytest.fixture(scope="module")
+def three() -> Artifact:
+    """Three layers of which two bring their mattes, composed by nothing but them."""
+    torch.manual_seed(0)
+    forms = {name: LayerForm(GeneratorRecipe(latent_dim=3, widths=(4, 4), image_channels=channels), 16) for name, channels in
+             (("sky", 3), ("hills", 4), ("tree", 4))}  # fmt: skip
+    recipe = ComposerRecipe(fusion=AlphaFusionRecipe(harmonise=False), translator=NoTranslatorRecipe(), placement=PlacementRecipe())
+    network = networks.build_composer(recipe, {name: form.build() for name, form in forms.items()}, 16).eval().requires_grad_(False)
+    layers = {name: LayerCard(role="fg", generator=form.generator, sha256_before="", sha256_after="") for name, form in forms.items()}
+    return Artifact(network, Card(kind="composer", role="scene", size_px=16, latent_dims=network.latent_dims, composer=recipe, layers=layers))
+
+
+def test_a_layer_stands_where_it_is_put(three: Artifact) -> None:
+    place = (0.5, -0.25, 0.5, True)
+    stages = three.layers([0, 1], stands={"tree": place})
+    drawn = three.layers([0, 1])
+    assert not torch.equal(stages.output, drawn.output)
+    assert torch.equal(stages.placed["hills"], drawn.placed["hills"])  # the placement's own numbers stand where none are given
+    stand = Stand(*(torch.full((2,), number) for number in (0.5, -0.25, 0.5, -1.0)))
+    moved = move(premultiplied(stages.layers["tree"]), stand)
+    torch.testing.assert_close(stages.placed["tree"], torch.cat(moved, 1) * 2 - 1)
+    assert torch.equal(three.layers([0, 1], stands={"tree": stand}).output, stages.output)
+    assert torch.equal(three.sample([0, 1], stands={"tree": place}), stages.output)
+
+
+def test_stands_of_one_number_per_image_go_along_with_their_chunks(three: Artifact) -> None:
+    count = CHUNK + 3
+    stand = Stand(torch.linspace(0.3, 1.0, count), torch.linspace(-1, 1, count), torch.zeros(count), torch.ones(count))
+    many = three.sample(range(count), {"tree": stand})
+    for index in (0, CHUNK, count - 1):
+        alone = Stand(*(number[index : index + 1] for number in stand))
+        torch.testing.assert_close(many[index], three.sample([index], {"tree": alone})[0])
+
+
+def test_stands_that_cannot_be(three: Artifact, scene: Artifact, fg: Artifact) -> None:
+    for loaded in (scene, fg):
+        with pytest.raises(UsageError, match=r"^stands: nothing can be moved in this artifact; only compositions by mattes can"):
+            loaded.sample([0], {"fg": (1, 0, 0)})
+    with pytest.raises(UsageError, match=r"^stands: sky cannot be moved; give one of hills, tree$"):
+        three.sample([0], {"sky": (1, 0, 0)})
+    for numbers, told in (((0, 0, 0), "scale"), ((5, 0, 0), "scale"), ((float("nan"), 0, 0), "finite"), ((1, float("inf"), 0), "finite")):
+        with pytest.raises(UsageError, match=f"^stands: .*{told}"):
+            three.sample([0], {"tree": numbers})
+    with pytest.raises(UsageError, match=r"one per image \(3\) each"):
+        three.sample([0, 1, 2], {"tree": Stand(*(torch.ones(2) for _ in range(4)))})
+
+
+def test_layers_that_are_held_while_the_others_change(three: Artifact) -> None:
+    stages = three.layers(three.held([0, 1, 2], {"tree": 7}))
+    assert torch.equal(stages.layers["tree"], three.layers([7] * 3).layers["tree"])
+    assert torch.equal(stages.layers["sky"], three.layers([0, 1, 2]).layers["sky"])
+    assert torch.equal(stages.placed["tree"][0], stages.placed["tree"][2])  # it keeps its place, too
+    moving = three.layers(three.held([0, 1, 2], {"tree": 7, "place": 1}))
+    assert torch.equal(moving.stands["tree"].across, three.layers([1] * 3).stands["tree"].across)
+    others = three.layers(three.held([0, 1], {"sky": 3}))
+    assert torch.equal(others.stands["tree"].across, three.layers([0, 1]).stands["tree"].across)
+    assert three.held([4, 5], {}) == [4, 5]
+    with pytest.raises(UsageError, match=r"^--lock moon=1: no such layer; this artifact has sky, hills, tree, place$"):
+        three.held([0], {"moon": 1})
+
+
+def test_a_generator_has_nothing_to_hold(fg: Artifact) -> None:
+    with pytest.raises(UsageError, match=r"^--lock fg=1: no such layer"):
+        fg.held([0], {"fg": 1})
+
+
+def test_layers_with_mattes_are_written_transparent(three: Artifact, tmp_path: Path) -> None:
+    stages = three.layers(three.held([4], {"sky": 2}), {"tree": (0.7, 0, 0)})
+    written = [path.name for path in write_pictures(stages, ["000004"], tmp_path, every_layer=True)]
+    suffixes = ["", "-sky", "-hills", "-tree", "-fused", "-matte", "-hills-matte", "-tree-matte", "-hills-placed", "-tree-placed"]
+    assert written == ["grid.png", *(f"000004{suffix}.png" for suffix in suffixes)]
+    canvas = Image.open(tmp_path / "000004-sky.png")
+    assert canvas.mode == "RGB"
+    for name in ("hills", "tree"):
+        layer = Image.open(tmp_path / f"000004-{name}-placed.png")
+        assert layer.mode == "RGBA"
+        canvas.paste(layer, mask=layer)
+        assert (opened(tmp_path / f"000004-{name}-matte.png") == np.asarray(layer)[:, :, 3]).all()
+        own = Image.open(tmp_path / f"000004-{name}.png")
+        for shade in (0, 255):  # un-premultiplied: on black and on white it is what the network made
+            pasted = Image.new("RGB", own.size, (shade,) * 3)
+            pasted.paste(own, mask=own)
+            light, matte = premultiplied(stages.layers[name])
+            wanted = (light + (1 - matte) * (shade / 255))[0].permute(1, 2, 0).numpy() * 255
+            assert np.abs(np.asarray(pasted) - wanted).max() <= 2  # 8 bits of light, 8 of alpha, and Pillow's
+    # The files alone make the composition again.
+    difference = np.asarray(canvas).astype(int) - opened(tmp_path / "000004-fused.png").astype(int)
+    assert np.abs(difference).max() <= 3
+
+
+def test_a_generator_with_alpha_is_written_transparent_and_shown_on_squares(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    recipe = GeneratorRecipe(latent_dim=3, widths=(4,), image_channels=4)
+    network = networks.build_generator(recipe, 8).eval().requires_grad_(False)
+    loaded = Artifact(network, Card(kind="generator", role="fg", size_px=8, image_channels=4, latent_dims={"fg": 3}, generator=recipe))
+    write_pictures(loaded.layers([0]), ["000000"], tmp_path)
+    expected = straight(to_uint8(loaded.sample([0])))[0]
+    assert np.array_equal(opened(tmp_path / "000000.png"), expected.permute(1, 2, 0).numpy())
+    board = on_checkerboard(to_uint8(loaded.sample([0])))[0].permute(1, 2, 0).numpy()
+    grid = opened(tmp_path / "grid.png")
+    assert grid.shape[2] == 3
+    assert any(np.array_equal(grid[top : top + 8, top : top + 8], board) for top in (0, 2))
+
+
+def test_the_sheet_lays_what_is_transparent_on_white() -> None:
+    clear = torch.full((1, 4, 8, 8), -1.0)
+    sheet = opened(sheet_png(Layers(layers={"fg": clear}, fused=clear, matte=None, output=clear), scale=1))
+    assert (sheet[TITLE_PX:] == 255).all()

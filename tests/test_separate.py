@@ -12,9 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from mitlgan.artifact import Card, LayerCard
 from mitlgan.data.writer import PackWriter
+from mitlgan.errors import UsageError
 from mitlgan.networks import Stand
-from mitlgan.separate import separate
+from mitlgan.recipe import ComposerRecipe, GeneratorRecipe
+from mitlgan.recipe.composer import OverFusionRecipe
+from mitlgan.separate import Swap, separate, swap_of
 
 SIDE = 24
 
@@ -83,3 +87,42 @@ def test_boundaries_are_held_against_real_scenes(tmp_path: Path) -> None:
         real = writer.publish(resize="none", crop="none", licence="none", made_by={}, skipped=[])
     assert separate(Paste(True), real, foregrounds=6, backgrounds=4).numbers["boundary_ratio"] == pytest.approx(1, abs=0.1)
     assert separate(Paste(True), None, foregrounds=6, backgrounds=4).numbers["boundary_ratio"] is None
+
+
+class PasteThree(Paste):
+    """A perfect composer with a layer between, which covers part of the background."""
+
+    def layers(self, seeds: Mapping[str, Sequence[int]]) -> SimpleNamespace:
+        made = super().layers(seeds)
+        mattes = torch.stack([disc(seed) for seed in seeds["far"]])[:, None].roll(5, 2)
+        fars = torch.stack([picture(seed, 1) * 0.5 for seed in seeds["far"]])
+        behind = mattes * fars + (1 - mattes) * made.layers["bg"]
+        front = made.layers["fg"][:, 3:].add(1) / 2
+        output = front * (made.layers["fg"][:, :3] + 1) - front + (1 - front) * behind
+        far = torch.cat([mattes * (fars + 1) - 1, mattes * 2 - 1], 1)
+        return SimpleNamespace(layers={"bg": made.layers["bg"], "far": far, "fg": made.layers["fg"]}, output=output, stands={})
+
+
+def test_a_layer_between_is_part_of_what_covers_the_background() -> None:
+    found = separate(PasteThree(True), foregrounds=5, backgrounds=6, swap=Swap("fg", "bg", ["far"], ["far"])).numbers
+    assert found["matte_iou"] == pytest.approx(1)
+    assert (found["leak_b_to_f"], found["leak_f_to_b"]) == pytest.approx((0, 0), abs=1e-9)
+    assert found["reference_matte"].endswith(", with far")
+    unknown = separate(PasteThree(True), foregrounds=5, backgrounds=6, swap=Swap("fg", "bg", ["far"])).numbers
+    assert unknown["matte_iou"] < 0.9
+    assert unknown["reference_matte"].endswith("; what far covers is not known")
+
+
+def card_of(order: tuple[str, ...] | None, **roles: str) -> Card:
+    form = GeneratorRecipe(widths=(4,))
+    layers = {name: LayerCard(role=role, generator=form, sha256_before="", sha256_after="") for name, role in roles.items()}  # type: ignore[arg-type]
+    recipe = ComposerRecipe(fusion=OverFusionRecipe(order=order))
+    return Card(kind="composer", role="scene", size_px=8, latent_dims={"all": 1}, composer=recipe, layers=layers)
+
+
+def test_the_frontmost_and_the_backmost_are_swapped() -> None:
+    assert swap_of(card_of(None, fg="fg", bg="bg")) == Swap("fg", "bg", [], [])
+    assert swap_of(card_of(None, sky="bg", hills="bg", wood="fg", tree="fg")) == Swap("tree", "sky", ["hills", "wood"], ["wood"])
+    assert swap_of(card_of(("tree", "hills", "sky"), sky="bg", hills="bg", tree="fg")) == Swap("sky", "tree", ["hills"], [])
+    with pytest.raises(UsageError, match="one layer"):
+        swap_of(card_of(None, fg="fg"))

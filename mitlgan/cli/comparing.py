@@ -50,6 +50,7 @@ def compare(
     recipe: Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help="Of the composition that is trained here.")] = None,
     fg: Annotated[Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Its foreground generator.")] = None,
     bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Its background generator.")] = None,
+    layer: options.LayerNames = None,
     data: options.Data = None,
     settings: options.Settings = None,
     trials: Annotated[
@@ -79,8 +80,7 @@ def compare(
         seeds=seeds,
         pretrain_seeds=pretrain_seeds,
         recipe=recipe,
-        fg=fg,
-        bg=bg,
+        layers=options.layers_from(layer, fg, bg),
         data=data,
         settings=tuple(settings or ()),
         triples=tuple(comparing.parse_triple(text) for text in triple or ()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from mitlgan.cli.options import finish
 
 if TYPE_CHECKING:
     from mitlgan.runs import Run
+    from mitlgan.sample import Place
 
 RUNS = Path("runs")
 recipes_app = options.group("The shipped recipes: list, read, copy, check.")
@@ -28,6 +30,17 @@ def sample(
     latent: Annotated[list[Path] | None, typer.Option("--latent", metavar="FILE", help="A latent file in place of seeds; repeatable.")] = None,
     truncation: options.Truncation = 1.0,
     layers: Annotated[bool, typer.Option("--layers", help="Also every layer, matte and fused image of a composition.")] = False,
+    lock: Annotated[
+        list[str] | None, typer.Option("--lock", metavar="LAYER=SEED", help="Hold a layer of a composition while the others change; repeatable.")
+    ] = None,
+    stand: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--stand",
+            metavar="LAYER=SCALE,ACROSS,DOWN[,flip]",
+            help="Where a layer stands: 1 is its own size, its centre from -1 (left, top) to 1, mirrored with `flip`; repeatable.",
+        ),
+    ] = None,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Only one picture: every stage side by side, in titled grids.")] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -41,21 +54,60 @@ def sample(
     from mitlgan.latent import read_latent, truncated
     from mitlgan.sample import load, sheet_png, write_pictures
 
+    locks, stands = _locks(lock or []), _stands(stand or [])
     loaded = load(artifact, device=str(resolve_device(device)))
+    for name in stands:
+        loaded.require_movable(name, f"--stand {name}")
     if latent:
+        if locks:
+            raise UsageError("--lock: holds a layer's seed, but --latent gives latents in place of seeds; leave one out")
         names = [path.stem for path in latent]
         if len(set(names)) < len(names):
             raise UsageError("--latent: two files have one name, and so would their pictures; rename one")
         z = torch.stack([read_latent(path, loaded.card.latent_dims, loaded.tensors_sha256) for path in latent])
     else:
         names = [f"{number:06d}" for number in range(seed, seed + count)]
-        z = loaded.latents(range(seed, seed + count))
-    stages = loaded.layers_at(truncated(z, truncation))
+        z = loaded.latents(loaded.held(range(seed, seed + count), locks))
+    stages = loaded.layers_at(truncated(z, truncation), stands)
     if sheet is not None:
         write_atomically(sheet, sheet_png(stages))
         return finish(as_json, {"sheet": str(sheet)}, f"{sheet}")
     files = write_pictures(stages, names, out, every_layer=layers)
     return finish(as_json, {"grid": str(files[0]), "files": [str(file) for file in files]}, f"{files[0]}")
+
+
+def _locks(texts: list[str]) -> dict[str, int]:
+    from mitlgan.errors import UsageError
+    from mitlgan.latent import SEED_LIMIT
+
+    found: dict[str, int] = {}
+    for text in texts:
+        name, _, seed = text.partition("=")
+        if not name or not (seed.isascii() and seed.isdecimal()) or len(seed) > 19 or int(seed) >= SEED_LIMIT or name in found:
+            raise UsageError(f"--lock {text}: write it as LAYER=SEED, once for each layer, such as fg=7")
+        found[name] = int(seed)
+    return found
+
+
+def _stands(texts: list[str]) -> dict[str, Place]:
+    from mitlgan.errors import UsageError
+    from mitlgan.networks.over import SMALLEST
+    from mitlgan.sample import LARGEST_SCALE
+
+    found: dict[str, Place] = {}
+    for text in texts:
+        name, _, rest = text.partition("=")
+        parts = rest.split(",")
+        try:
+            scale, across, down = (float(part) for part in parts[:3])
+        except ValueError:
+            scale = math.nan
+        if not name or not math.isfinite(scale) or parts[3:] not in ([], ["flip"]) or name in found or not math.isfinite(across + down):
+            raise UsageError(f"--stand {text}: write it as LAYER=SCALE,ACROSS,DOWN or with ,flip, once for each layer, such as fg=0.5,-0.2,0.3")
+        if not SMALLEST <= scale <= LARGEST_SCALE:
+            raise UsageError(f"--stand {text}: the scale must lie between {SMALLEST:g} and {LARGEST_SCALE:g}")
+        found[name] = (scale, across, down, len(parts) == 4)
+    return found
 
 
 def describe(

@@ -101,20 +101,12 @@ def report(
 def _separated(loaded: Artifact, real: Packed, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
     from mitlgan.files import disk_errors, write_atomically
     from mitlgan.sample import grid_png
-    from mitlgan.separate import separate
+    from mitlgan.separate import separate, swap_of
 
-    front, back, *others = _front_and_back(list(loaded.card.layers))
-    found = separate(loaded, real, foregrounds=swaps, backgrounds=swaps, seed=seed, names=(front, back), others=others)
+    found = separate(loaded, real, foregrounds=swaps, backgrounds=swaps, seed=seed, swap=swap_of(loaded.card))
     with disk_errors(grid):
         write_atomically(grid, grid_png(found.grid, columns=found.columns))
     return {**found.numbers, "grid": str(grid)}
-
-
-def _front_and_back(names: list[str]) -> list[str]:
-    """The layers that are swapped, then the others: fg and bg, or the first two where they have other names."""
-    first = [name for name in ("fg", "bg") if name in names]
-    chosen = first if len(first) == 2 else names[:2]
-    return [*chosen, *(name for name in names if name not in chosen)]
 
 
 def _lines(measured: Mapping[str, Any]) -> list[str]:

@@ -237,9 +237,10 @@ def _columns(count: int) -> int:
 
 def _single_png(image: Tensor, scale: int) -> bytes:
     from mitlgan.data.packed import to_uint8
-    from mitlgan.sample import png, straight
+    from mitlgan.data.transparent import straight
+    from mitlgan.sample import png
 
-    return png(to_uint8(straight(image))[0].repeat_interleave(scale, 1).repeat_interleave(scale, 2))
+    return png(straight(to_uint8(image))[0].repeat_interleave(scale, 1).repeat_interleave(scale, 2))
 
 
 def _weights(given: list[str] | None) -> float | dict[str, float]:

@@ -55,6 +55,12 @@ class Form(StrEnum):
 
 
 CriticRun = Annotated[Path | None, typer.Option("--critic", metavar="RUN", help="Begin with the critic of this run. Default: a new one.")]
+LayerNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layer", metavar="NAME=ARTIFACT", help="A generator under a name of your own; repeatable, from the back to the front (bg is the backmost)."
+    ),
+]
 Log = Annotated[Logged | None, typer.Option("--log", help="Statistics also for TensorBoard, in the run.")]
 
 
@@ -107,6 +113,30 @@ def recipe_from(name: str | None, default: str, *, data: str | None, seed: int |
     if data is not None:
         recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
     return recipe if seed is None else changed(recipe, seed=seed)
+
+
+def layers_from(layers: list[str] | None, fg: Path | None, bg: Path | None) -> dict[str, Path]:
+    """Artifact files by layer: of `--layer NAME=ARTIFACT`, or of its short form, `--fg` and `--bg`."""
+    from mitlgan.errors import UsageError
+    from mitlgan.networks import check_layer_name
+    from mitlgan.sample import artifact_file
+
+    if layers and (fg is not None or bg is not None):
+        raise UsageError("--layer: names every layer, --fg and --bg are its short form; write --layer fg=ARTIFACT in place of --fg")
+    found: dict[str, Path] = {} if fg is None else {"fg": fg}
+    found |= {} if bg is None else {"bg": bg}
+    for text in layers or ():
+        name, equals, path = text.partition("=")
+        if not equals or not path:
+            raise UsageError(f"--layer {text}: write it as NAME=ARTIFACT, such as sky=runs/pretrain/bg-001")
+        try:
+            check_layer_name(name)
+        except UsageError as error:
+            raise UsageError(f"--layer {text}: {error}") from None
+        if name in found:
+            raise UsageError(f"--layer {text}: {name} is given twice; give each layer a name of its own")
+        found[name] = Path(path)
+    return {name: artifact_file(path) for name, path in found.items()}
 
 
 def use_threads(threads: int | None) -> None:

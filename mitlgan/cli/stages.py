@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,7 @@ from mitlgan.cli import options
 from mitlgan.cli.options import finish, note
 
 if TYPE_CHECKING:
+    from mitlgan.artifact import LayerForm
     from mitlgan.recipe import Recipe
     from mitlgan.runs import Run
     from mitlgan.stages import Environment
@@ -72,6 +73,7 @@ def compose(
         Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Foreground generator. Default: the newest run's, else the shipped one.")
     ] = None,
     bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Background generator, likewise.")] = None,
+    layer: options.LayerNames = None,
     data: options.Data = None,
     recipe: options.RecipeName = None,
     settings: options.Settings = None,
@@ -84,19 +86,23 @@ def compose(
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
-    """Join two frozen generators into scenes by fusion and translator."""
-    from mitlgan import artifact, stages
-    from mitlgan.sample import artifact_file
+    """Join frozen generators into scenes by fusion and translator: two, or as many as --layer names."""
+    from mitlgan import artifact, networks, stages
+    from mitlgan.artifact import LayerForm
+    from mitlgan.errors import UsageError
 
     chosen = options.recipe_from(recipe, "demo/compose", data=data, seed=seed, settings=settings)
-    layers = {name: artifact_file(given) if given else stages.layer_artifact(out, name, chosen.size_px) for name, given in (("fg", fg), ("bg", bg))}
+    if chosen.composer is None:
+        raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `compose`")
+    layers = stages.all_layers(options.layers_from(layer, fg, bg), out, chosen.size_px)
     for name, path in layers.items():
         note(f"{name}: {path} ({artifact.read_card(path).kimg:.0f} kimg)")
     if dry_run:
-        for name, path in layers.items():
-            artifact.load_layer(path, name, chosen.size_px)
+        loaded = {name: artifact.load_layer(path, name, chosen.size_px, chosen.composer.resample) for name, path in layers.items()}
+        networks.check_composer(chosen.composer, {name: generator for name, (generator, _) in loaded.items()}, chosen.size_px)
+        forms = {name: LayerForm(card.generator, card.size_px) for name, (_, card) in loaded.items() if card.generator is not None}
         stages.critic_weights(critic, chosen)
-        return _dry_run(chosen, device, as_json)
+        return _dry_run(chosen, device, as_json, forms)
     with options.environment(device, "compose", out, threads, log) as environment:
         run = stages.compose(chosen, layers, environment, critic=critic)
     return _finished(run, environment, as_json)
@@ -143,7 +149,7 @@ def _finished(run: Run, environment: Environment, as_json: bool) -> None:
     finish(as_json, values, f"{run.artifact or run.path}")
 
 
-def _dry_run(recipe: Recipe, device: str, as_json: bool) -> None:
+def _dry_run(recipe: Recipe, device: str, as_json: bool, layers: Mapping[str, LayerForm] | None = None) -> None:
     from mitlgan import stages
     from mitlgan.describe import describe_recipe
     from mitlgan.distributed import resolve_device
@@ -153,7 +159,7 @@ def _dry_run(recipe: Recipe, device: str, as_json: bool) -> None:
     resolve_device(device)
     pixels = stages.pictures(recipe)
     updates = updates_of(recipe)
-    described = describe_recipe(recipe)
+    described = describe_recipe(recipe, layers)
     values = {"recipe": plain(recipe), "pictures": len(pixels), "data_sha256": pixels.content_sha256, "generator_updates": updates, **described}
     total = described["total"]
     text = (

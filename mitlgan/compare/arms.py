@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mitlgan import artifact, runs, stages
-from mitlgan.artifact import Card
+from mitlgan.artifact import LAYER_ROLES, Card, LayerForm
 from mitlgan.compare.budgets import MINIMUM_S, NO_LIMIT_KIMG, training_macs
 from mitlgan.compare.plan import BUILT_IN
 from mitlgan.data.cache import cache_dir
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.jobs import Job
-from mitlgan.networks import Composer, Generator
+from mitlgan.networks import Composer, Generator, back_to_front
 from mitlgan.recipe import AnyGenerator, Recipe, changed, find, load, parse, plain
 from mitlgan.runs import Run
 from mitlgan.sample import artifact_file
@@ -83,7 +83,9 @@ class Training:
     def job(self) -> Job:
         """The same for a process of its own."""
         if self.recipe.command == "compose":
-            arguments = ["compose", *(text for name, path in self.layers.items() for text in (f"--{name}", str(path)))]
+            short = set(self.layers) <= set(LAYER_ROLES)
+            named = [[f"--{name}", str(path)] if short else ["--layer", f"{name}={path}"] for name, path in self.layers.items()]
+            arguments = ["compose", *(text for pair in named for text in pair)]
         else:
             arguments = ["pretrain", self.recipe.role, *(("--from", str(self.start)) if self.start is not None else ())]
         return Job(self.label, self.recipe, arguments, self.inputs())
@@ -98,7 +100,7 @@ def baseline_recipe(recipe: Recipe, card: Card, *, equal: str = "kimg", count_pr
         equal: `kimg`, `seconds` or `macs`.
         count_pretraining: Whether the pretrainings' cost is added to the budget.
     """
-    layers = {name: layer.generator for name, layer in card.layers.items()}
+    layers = card.forms()
     wanted = _wgan(recipe, layers)
     extra = {key: sum(float(layer.card.get(key, 0.0)) for layer in card.layers.values()) if count_pretraining else 0.0 for key in ("kimg", "seconds")}
     if equal == "seconds":
@@ -123,11 +125,11 @@ def require_known(baseline: str) -> None:
         raise UsageError(f"--baseline: {baseline!r} is not one of {', '.join(BUILT_IN)}, nor a recipe, an artifact or a run") from None
 
 
-def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, AnyGenerator]) -> Arm:
+def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> Arm:
     """The arm of a `--baseline` value.
 
     Raises:
-        UsageError: It names nothing.
+        UsageError: It names nothing, or the layers do not allow it.
         ArtifactError: An artifact of another kind or size.
     """
     if baseline == "wgan":
@@ -154,7 +156,7 @@ def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, AnyGenerator]) -
     return Arm(other.name, other.name, other, composes=other.command == "compose")
 
 
-def all_arms(baselines: Sequence[str], recipe: Recipe, layers: Mapping[str, AnyGenerator]) -> list[Arm]:
+def all_arms(baselines: Sequence[str], recipe: Recipe, layers: Mapping[str, LayerForm]) -> list[Arm]:
     """The composition's arm and those of its baselines.
 
     Raises:
@@ -194,12 +196,18 @@ def _layer_file(generator: Generator, card: Card, name: str) -> Path:
         account = {key: layer.card[key] for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit") if key in layer.card}
         made_by = layer.card.get("made_by") or {"name": layer.card.get("recipe", name)}
         own = Card(
-            kind="generator", role=layer.role, size_px=card.size_px, image_channels=layer.generator.image_channels,
+            kind="generator", role=layer.role, size_px=layer.size_px or card.size_px, image_channels=layer.generator.image_channels,
             latent_dims={layer.role: layer.generator.latent_dim}, generator=layer.generator, recipe=made_by, **account,
         )  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
         artifact.save(path, generator, own)
     return path
+
+
+def starting_layer(recipe: Recipe, layers: Collection[str]) -> str:
+    """The layer whose weights `wgan-finetuned` begins with: `fg`, or the frontmost where layers have other names."""
+    assert recipe.composer is not None
+    return "fg" if "fg" in layers else back_to_front(recipe.composer.order, dict.fromkeys(layers))[-1]
 
 
 def given_run(path: Path, card: Card) -> Run:
@@ -227,18 +235,31 @@ def finished_card(run: Run) -> Card:
     return artifact.read_card(run.artifact)
 
 
-def _wgan(recipe: Recipe, layers: Mapping[str, AnyGenerator]) -> Recipe:
-    generator = next((layer for layer in reversed(list(layers.values())) if layer.image_channels == 3), None)
-    if generator is None:  # every layer brings alpha: the same network, without its fourth channel
-        generator = list(layers.values())[-1].model_copy(update={"image_channels": 3})
-    return _of_scenes("wgan", recipe, generator)
+def _wgan(recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe:
+    """Of a layer in colour if there is one, else the same network with three channels; layers of other sizes may not be able to make a scene."""
+    able = [form.generator for form in reversed(list(layers.values())) if _makes(form.generator, recipe.size_px)]
+    if not able:
+        raise UsageError(f"--baseline wgan: no layer's generator can make scenes of {recipe.size_px} px; give a recipe of scenes in its place")
+    generator = next((generator for generator in able if generator.image_channels == 3), None)
+    return _of_scenes("wgan", recipe, generator or able[0].model_copy(update={"image_channels": 3}))
 
 
-def _finetuned(recipe: Recipe, layers: Mapping[str, AnyGenerator]) -> Recipe:
-    generator = layers.get("fg", next(iter(layers.values())))
-    if generator.image_channels != 3:
+def _finetuned(recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe:
+    form = layers[starting_layer(recipe, layers)]
+    if form.generator.image_channels == 4:
         raise UsageError("--baseline wgan-finetuned: the foreground generator makes alpha, which a scene has not; leave this baseline out")
-    return _of_scenes("wgan-finetuned", recipe, generator)
+    if form.generator.image_channels != 3 or form.size_px != recipe.size_px:
+        made = f"{form.size_px} px and {form.generator.image_channels} channels"
+        raise UsageError(f"--baseline wgan-finetuned: the foreground generator makes {made}, a scene has others; leave this baseline out")
+    return _of_scenes("wgan-finetuned", recipe, form.generator)
+
+
+def _makes(generator: AnyGenerator, size_px: int) -> bool:
+    try:
+        generator.require_size(size_px)
+    except ValueError:
+        return False
+    return True
 
 
 def _of_scenes(name: str, recipe: Recipe, generator: AnyGenerator) -> Recipe:

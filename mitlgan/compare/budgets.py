@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import torch
 
 from mitlgan import augment, networks
+from mitlgan.artifact import LayerForm
 from mitlgan.networks import Composer, multiply_accumulates
-from mitlgan.recipe import AnyGenerator, AnyObjective, ObjectiveRecipe, Recipe, RelativisticRecipe, changed
+from mitlgan.recipe import AnyObjective, ObjectiveRecipe, Recipe, RelativisticRecipe, changed
 
 NO_LIMIT_KIMG = 1e6
 MINIMUM_S = 0.1
@@ -41,7 +42,7 @@ def points_of(budgets: Sequence[float]) -> tuple[float, ...]:
     return tuple(sorted({*(share * budgets[0] for share in EARLY), *budgets}))
 
 
-def training_macs(recipe: Recipe, layers: Mapping[str, AnyGenerator]) -> float:
+def training_macs(recipe: Recipe, layers: Mapping[str, LayerForm]) -> float:
     """Tera multiply-accumulates that training takes per thousand real images shown to the critic.
 
     Args:
@@ -54,9 +55,7 @@ def training_macs(recipe: Recipe, layers: Mapping[str, AnyGenerator]) -> float:
             network: torch.nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
         else:
             assert recipe.composer is not None
-            network = networks.build_composer(
-                recipe.composer, {name: networks.build_generator(layer, recipe.size_px) for name, layer in layers.items()}, recipe.size_px
-            )
+            network = networks.build_composer(recipe.composer, {name: form.build() for name, form in layers.items()}, recipe.size_px)
     score = multiply_accumulates(critic, (recipe.critic.image_channels, recipe.size_px, recipe.size_px))
     image = multiply_accumulates(network, (int(network.latent_dim),))  # type: ignore[arg-type]
     frozen = 0

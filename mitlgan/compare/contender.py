@@ -31,7 +31,7 @@ from mitlgan.report import Arm, Cost, Picture, StageCost
 from mitlgan.runs import Run
 from mitlgan.sample import Artifact, grid_png
 from mitlgan.sample import load as load_artifact
-from mitlgan.separate import separate
+from mitlgan.separate import separate, swap_of
 
 PICTURES = 25
 LAYER_LABELS = {"fg": "foreground", "bg": "background"}
@@ -85,17 +85,15 @@ class Shown:
 
 def pool(card: Card, layer: str, recipe: Recipe) -> Packed | None:
     """The pictures that a layer's generator was trained on, where they are at hand."""
-    if layer not in card.layers:
-        return None
     try:
-        return open_data(source(card, layer), layer if layer in ("fg", "bg") else "bg", recipe.size_px, resize=recipe.data.resize)
+        return open_data(source(card, layer), card.layers[layer].role, recipe.size_px, resize=recipe.data.resize)
     except (DataError, UsageError):
         return None
 
 
 def source(card: Card, layer: str) -> str:
     """Where those pictures came from."""
-    return str(card.layers[layer].card.get("data", {}).get("source", "")) if layer in card.layers else ""
+    return str(card.layers[layer].card.get("data", {}).get("source", ""))
 
 
 def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> Shown:
@@ -155,31 +153,48 @@ def _room(run: Run | None, points: Sequence[Point], axis: str) -> float:
 
 
 def _pasted(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> Shown:
-    """The frozen layers without fusion and translator; the threshold of their matte is chosen on validation."""
+    """The frozen layers without fusion and translator; the threshold of mattes that they do not bring is chosen on validation."""
     loaded = load_artifact(domain.composed, device=ruler.device)
-    hashes = "/".join(layer.sha256_before for layer in domain.card.layers.values())
-    alpha = domain.card.layers["fg"].generator.image_channels == 4
+    what = _pasted_from(domain.card)
     tried: dict[float, float] = {}
-    for tolerance in TOLERANCES[:1] if alpha else TOLERANCES:
-        key = f"paste {tolerance:g} {hashes}"
+    keyed = [name for name in domain.card.back_to_front()[1:] if domain.card.layers[name].generator.image_channels != 4]
+    for tolerance in TOLERANCES if keyed else TOLERANCES[:1]:
+        key = f"paste {tolerance:g} {what}"
         pasted = Pasted(loaded, tolerance)
         tried[tolerance] = headline(ruler.sampler(key, lambda pasted=pasted: pasted, f"paste at {tolerance:g}", validation=True))["fd"]  # type: ignore[misc]
     best = min(tried, key=lambda tolerance: tried[tolerance])
     pasted = Pasted(loaded, best)
-    metrics = headline(ruler.sampler(f"paste {best:g} {hashes}", lambda: pasted, f"paste at {best:g}"))
+    metrics = headline(ruler.sampler(f"paste {best:g} {what}", lambda: pasted, f"paste at {best:g}"))
     stage = pasted.layers(range(PICTURES))
-    numbers, grid = _separated(pasted, ruler, f"paste {best:g} {hashes}")
+    numbers, grid = _separated(pasted, ruler, f"paste {best:g} {what}")
     drawn = {name: image for name, image in _drawn_layers(stage).items() if name != "fused"}  # which is the output here
-    keyed = f"what differs from the backdrop by more than {best * 127.5:.0f} of 255, the best of {len(TOLERANCES)} thresholds on validation"
-    how = "its own alpha" if alpha else keyed
     arm = Arm(
         name="paste", label=contender.arm.label, role="baseline", seeds=(), metrics=metrics, layers=drawn,
         samples=to_uint8(stage.output),
-        cost=Cost([*_pretraining(domain.card), StageCost("no training", 0.0, 0.0, macs=0.0)], 0), notes=[f"The foreground's matte is {how}."],
+        cost=Cost([*_pretraining(domain.card), StageCost("no training", 0.0, 0.0, macs=0.0)], 0), notes=[_pasted_by(domain.card, keyed, best)],
         standings=[{"budget": budget, **metrics} for budget in domain.budgets], separation=numbers, separation_grid=grid,
         recipes_tried=plan.trials.get("paste", 1), snapshots_tried=len(tried),
     )  # fmt: skip
     return Shown(arm, (metrics["fd"],))
+
+
+def _pasted_from(card: Card) -> str:
+    """All that decides the pasted pictures, beside the threshold."""
+    order = card.back_to_front()
+    hashes = "/".join(f"{name} {card.layers[name].sha256_before}" for name in order)
+    placement, resample = (getattr(card.composer, key, None) for key in ("placement", "resample"))
+    return f"{hashes} {placement} {resample}"
+
+
+def _pasted_by(card: Card, keyed: Sequence[str], tolerance: float) -> str:
+    """What the mattes are, for the report."""
+    fronts = card.back_to_front()[1:]
+    threshold = f"what differs from the backdrop by more than {tolerance * 127.5:.0f} of 255, the best of {len(TOLERANCES)} thresholds on validation"
+    if len(fronts) == 1:
+        return f"The foreground's matte is {threshold if keyed else 'its own alpha'}."
+    own = [name for name in fronts if name not in keyed]
+    parts = [f"{', '.join(own)}: their own alpha" if own else "", f"{', '.join(keyed)}: {threshold}" if keyed else ""]
+    return f"The layers' mattes, from the back to the front: {'; '.join(part for part in parts if part)}."
 
 
 def _drawn_layers(stage: Layers) -> dict[str, Any]:
@@ -191,14 +206,12 @@ def _drawn_layers(stage: Layers) -> dict[str, Any]:
 
 def _separated(composer: Artifact | Pasted, ruler: Ruler, key: str) -> tuple[dict[str, Any], bytes]:
     """Numbers of a large swap, and the picture of a small one."""
-    names = list((composer.composed if isinstance(composer, Pasted) else composer).card.layers)
-    front, back = ("fg", "bg") if {"fg", "bg"} <= set(names) else (names[0], names[1])
-    others = [] if isinstance(composer, Pasted) else [name for name in names if name not in (front, back)]
+    swapped = swap_of((composer.composed if isinstance(composer, Pasted) else composer).card)
     numbers = ruler.kept(
         {"separation": key, "swaps": SWAPPED},
-        lambda: separate(composer, ruler.real, foregrounds=SWAPPED, backgrounds=SWAPPED, names=(front, back), others=others).numbers,
+        lambda: separate(composer, ruler.real, foregrounds=SWAPPED, backgrounds=SWAPPED, swap=swapped).numbers,
     )
-    drawn = separate(composer, None, foregrounds=DRAWN, backgrounds=DRAWN, names=(front, back), others=others)
+    drawn = separate(composer, None, foregrounds=DRAWN, backgrounds=DRAWN, swap=swapped)
     return numbers, grid_png(drawn.grid, columns=drawn.columns)
 
 
@@ -206,9 +219,11 @@ def _cost(contender: Contender, domain: Domain, loaded: Artifact, path: Path) ->
     """What the arm's training took to its end, seconds as the mean over seeds; an arm that begins with a layer's weights has its pretraining, too."""
     card = loaded.card
     ends = [points[-1] for points in contender.trainings]
-    before = _pretraining(domain.card) if card.kind == "composer" else []
+    before_all = _pretraining(domain.card)
+    before = before_all if card.kind == "composer" else []
     if contender.arm.starts:
-        before = _pretraining(domain.card)[:1]
+        first = arms.starting_layer(domain.setting.recipe, domain.card.layers)
+        before = [stage for name, stage in zip(domain.card.layers, before_all, strict=True) if name == first]
     name = "composition" if card.kind == "composer" else "baseline"
     total = describe(str(path))["total"]
     trained = sum(parameter.numel() for parameter in loaded.network.parameters())

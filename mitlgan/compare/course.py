@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan import artifact, runs, stages
-from mitlgan.compare.arms import COMPOSED, Arm, Training, all_arms, baseline_recipe, finished_card, given_run, layer_files, require_known
+from mitlgan.compare.arms import (
+    COMPOSED,
+    Arm,
+    Training,
+    all_arms,
+    baseline_recipe,
+    finished_card,
+    given_run,
+    layer_files,
+    require_known,
+    starting_layer,
+)
 from mitlgan.compare.budgets import scheduled, training_macs
 from mitlgan.compare.measure import Ruler
 from mitlgan.compare.plan import Plan
@@ -120,7 +131,7 @@ def _taken(plan: Plan, setting: Setting, ruler: Ruler, environment: Environment)
     assert run.artifact is not None
     card, recipe = finished_card(run), setting.recipe
     environment.reporter.say(f"composition: {run.path}")
-    layers = {name: layer.generator for name, layer in card.layers.items()}
+    layers = card.forms()
     ours, *others = all_arms(plan.baselines, recipe, layers)
     contenders = [Contender(ours, [run], [[_end(run, training_macs(recipe, layers))]])]
     for arm in others:
@@ -146,7 +157,7 @@ def _baseline(plan: Plan, arm: Arm, setting: Setting, environment: Environment) 
     training = length.training
     recipe = changed(arm.recipe, seed=setting.recipe.seed, training__kimg=training.kimg, training__limit_s=training.limit_s)
     files = layer_files(setting.composed.artifact) if arm.composes or arm.starts else {}
-    return Training(arm.label, recipe, files if arm.composes else {}, files["fg"] if arm.starts else None).run(environment)
+    return Training(arm.label, recipe, files if arm.composes else {}, _start(arm, setting.recipe, files)).run(environment)
 
 
 def _trained(plan: Plan, setting: Setting, ruler: Ruler, environment: Environment) -> Domain:
@@ -185,7 +196,11 @@ def _trained(plan: Plan, setting: Setting, ruler: Ruler, environment: Environmen
 
 def _training(setting: Setting, arm: Arm, recipe: Recipe, layers: Mapping[str, Path]) -> Training:
     label = " ".join(part for part in (setting.name, arm.name, f"seed {recipe.seed}") if part)
-    return Training(label, recipe, layers if arm.composes else {}, layers["fg"] if arm.starts else None)
+    return Training(label, recipe, layers if arm.composes else {}, _start(arm, setting.recipe, layers))
+
+
+def _start(arm: Arm, composition: Recipe, layers: Mapping[str, Path]) -> Path | None:
+    return layers[starting_layer(composition, layers)] if arm.starts else None
 
 
 def _length(arm: Arm, recipe: Recipe, budgets: Sequence[float], plan: Plan, rates: Mapping[str, float], extra: float) -> Recipe:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from mitlgan.networks import PLACE, Composer, Layers, Stand
-from mitlgan.networks.fusion import back_to_front
 from mitlgan.networks.over import NUMBERS, Matted, Placement, move, opaque, over, premultiplied
 from mitlgan.sample import Artifact
 from mitlgan.separate import reference_matte
@@ -32,7 +31,7 @@ class Pasted:
         assert composed.card.composer is not None
         self.composed, self.tolerance = composed, tolerance
         recipe = composed.card.composer
-        self.order = composed.network.back_to_front or back_to_front(None, composed.card.layers)
+        self.order = composed.card.back_to_front()
         self.placement = None if recipe.placement is None else Placement(recipe.placement).requires_grad_(False)
 
     def sample(self, seeds: Sequence[int]) -> Tensor:

@@ -46,8 +46,8 @@ class Plan:
         seeds: Trainings of each arm.
         pretrain_seeds: Whether each seed also trains its own layers.
         recipe: Of the composition, where it is trained here; None is that of `composed`, else the demo's.
-        fg: Foreground generator, where the composition is trained here; None is that of `composed`, else the newest, else the shipped one.
-        bg: Background generator, likewise.
+        layers: Generators by layer, where the composition is trained here, from the back to the front. Of `fg` and `bg` alone one may be absent:
+            it is that of `composed`, else the newest, else the shipped one.
         data: Scenes, in place of the recipe's.
         settings: Changes of the recipe, `a.b=v`.
         triples: Domains, each with a composition of its own.
@@ -67,8 +67,7 @@ class Plan:
     seeds: int = 1
     pretrain_seeds: bool = False
     recipe: str | None = None
-    fg: Path | None = None
-    bg: Path | None = None
+    layers: Mapping[str, Path] = field(default_factory=dict)
     data: str | None = None
     settings: tuple[str, ...] = ()
     triples: tuple[Triple, ...] = ()
@@ -91,14 +90,14 @@ class Plan:
     @property
     def trains(self) -> bool:
         """Whether the compositions are trained here, and not taken as they are."""
-        named = (self.recipe, self.fg, self.bg, self.data)
+        named = (self.recipe, self.layers, self.data)
         return bool(self.budgets or self.triples or self.settings) or self.seeds > 1 or self.pretrain_seeds or any(named)
 
     def as_json(self) -> dict[str, Any]:
         """For `plan.json`, which is written before the first training."""
         values = asdict(self)
-        paths = ("composed", "baseline_run", "fg", "bg", "weights")
-        return {**values, **{key: None if values[key] is None else str(values[key]) for key in paths}, "trials": dict(self.trials)}
+        paths = {key: None if values[key] is None else str(values[key]) for key in ("composed", "baseline_run", "weights")}
+        return {**values, **paths, "layers": {name: str(path) for name, path in self.layers.items()}, "trials": dict(self.trials)}
 
 
 def parse_triple(text: str) -> Triple:

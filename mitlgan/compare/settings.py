@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan import artifact, runs, stages
-from mitlgan.artifact import Card
+from mitlgan.artifact import LAYER_ROLES, Card, LayerForm
 from mitlgan.compare.arms import Training, finished_card, layer_files
 from mitlgan.compare.plan import Plan, Triple
 from mitlgan.errors import ArtifactError, MitlganError, UsageError
-from mitlgan.recipe import AnyGenerator, Recipe, changed, load, parse
+from mitlgan.recipe import Recipe, changed, load, parse
 from mitlgan.runs import Run
 from mitlgan.sample import artifact_file
 
@@ -50,7 +50,7 @@ class Setting:
             return dict(self.pretrainings)
         known = {name: training.recipe for name, training in self.pretrainings.items()}
         found = {}
-        for name in ("fg", "bg"):
+        for name in (*known, *(name for name in self.layers if name not in known)):
             recipe = known.get(name) or _recipe_of(self.layers[name], name)
             label = " ".join(part for part in (self.name, f"pretrain {name}", f"seed {seed}") if part)
             found[name] = Training(label, changed(recipe, seed=seed))
@@ -80,16 +80,16 @@ def settings(plan: Plan, root: Path) -> list[Setting]:
         raise UsageError(f"--recipe {plan.recipe}: has no [composer]; give one for `compose`")
     if plan.data is not None:
         recipe = changed(recipe, data__source=_source(plan.data))
-    given = {name: artifact_file(path) for name, path in (("fg", plan.fg), ("bg", plan.bg)) if path is not None}
-    if run is not None and run.artifact is not None:
+    given = {name: artifact_file(path) for name, path in plan.layers.items()}
+    if run is not None and run.artifact is not None and _some_are_absent(plan.layers):
         layers = {**layer_files(run.artifact), **given}
     else:
-        layers = {name: given.get(name) or stages.layer_artifact(root, name, recipe.size_px) for name in ("fg", "bg")}
+        layers = stages.all_layers(given, root, recipe.size_px)
     return [Setting("", recipe, layers, {})]
 
 
-def forms(layers: Mapping[str, Path]) -> dict[str, AnyGenerator]:
-    """Architecture of each layer's generator.
+def forms(layers: Mapping[str, Path]) -> dict[str, LayerForm]:
+    """What each layer's generator is built by.
 
     Raises:
         ArtifactError: One is no generator.
@@ -99,7 +99,7 @@ def forms(layers: Mapping[str, Path]) -> dict[str, AnyGenerator]:
         card = artifact.read_card(path)
         if card.generator is None:
             raise ArtifactError(f"--{name} {path}: is a composer; give a generator")
-        found[name] = card.generator
+        found[name] = LayerForm(card.generator, card.size_px)
     return found
 
 
@@ -116,7 +116,7 @@ def _composition(plan: Plan, root: Path) -> Run | None:
         if card.kind != "composer":
             raise ArtifactError(f"--composed {run.path}: a run of `pretrain {card.role}`; give one that `mitlgan compose` made")
         return run
-    if plan.recipe is not None or (plan.fg is not None and plan.bg is not None):
+    if plan.recipe is not None or not _some_are_absent(plan.layers):
         return None
     found = [run for run in runs.find(root, "compose") if run.artifact is not None]
     return found[-1] if found else None
@@ -126,6 +126,7 @@ def _of_triple(plan: Plan, triple: Triple) -> Setting:
     recipe = load(plan.recipe or DEFAULT, plan.settings)
     if recipe.composer is None:
         raise UsageError(f"--recipe {plan.recipe}: has no [composer]; give one for `compose`")
+    resample = recipe.composer.resample
     recipe = changed(recipe, data__source=_source(triple.scene))
     layers: dict[str, Path] = {}
     pretrainings: dict[str, Training] = {}
@@ -135,12 +136,16 @@ def _of_triple(plan: Plan, triple: Triple) -> Setting:
             layers[name] = artifact_file(path)
         else:
             wanted = changed(load(f"demo/pretrain_{name}"), data__source=_source(given))
-            if wanted.size_px != recipe.size_px:
+            if wanted.size_px != recipe.size_px and resample is None:
                 raise UsageError(
                     f"--triple {triple.name}: {given} would be trained at {wanted.size_px} px, the scenes at {recipe.size_px}; give artifacts"
                 )
             pretrainings[name] = Training(f"{triple.name} pretrain {name}", wanted)
     return Setting(triple.name, recipe, layers, pretrainings)
+
+
+def _some_are_absent(layers: Mapping[str, Path]) -> bool:
+    return set(layers) < set(LAYER_ROLES)
 
 
 def _source(given: str) -> str:
@@ -151,4 +156,4 @@ def _recipe_of(path: Path, name: str) -> Recipe:
     try:
         return parse(artifact.read_card(path).recipe, str(path))
     except MitlganError:
-        raise UsageError(f"--pretrain-seeds: {path} does not hold the recipe it was made by; give the {name} artifact itself with --{name}") from None
+        raise UsageError(f"--pretrain-seeds: {path} does not hold the recipe it was made by; give the artifact of {name} itself") from None

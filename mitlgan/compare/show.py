@@ -94,9 +94,10 @@ def _anchors(domain: Domain, ruler: Ruler) -> list[Anchor]:
     """Real halves; and, where the layers' pictures are at hand, real objects pasted on real backgrounds, and bare backgrounds."""
     recipe = domain.setting.recipe
     others: dict[str, Packed] = {}
-    if recipe.data.source == "demo" and all(source(domain.card, name) == "demo" for name in ("fg", "bg")):
+    drawn = {layer.role for name, layer in domain.card.layers.items() if source(domain.card, name) == "demo"}
+    if recipe.data.source == "demo" and drawn >= {"fg", "bg"}:
         others["real_pasted"] = pasted_pack(recipe.size_px, count=ruler.protocol.samples, resize=recipe.data.resize)
-    backgrounds = pool(domain.card, "bg", recipe)
+    backgrounds = pool(domain.card, domain.card.back_to_front()[0], recipe)
     if backgrounds is not None:
         others["bare_backgrounds"] = backgrounds
     return [Anchor(name, ANCHORS[name][0], headline(result), ANCHORS[name][1]) for name, result in ruler.anchors(others).items()]
@@ -179,7 +180,7 @@ def _command(plan: Plan, domain: Domain) -> str:
     if domain.setting.composed is not None:
         parts.append(f"--composed {domain.setting.composed.path}")
     options: Sequence[tuple[str, Any]] = (
-        ("--recipe", plan.recipe), ("--fg", plan.fg), ("--bg", plan.bg), ("--data", plan.data),
+        ("--recipe", plan.recipe), *(("--layer", f"{name}={path}") for name, path in plan.layers.items()), ("--data", plan.data),
         ("--composed", plan.composed if domain.budgets else None),
         ("--budgets", ",".join(f"{budget:g}" for budget in plan.budgets)), ("--seeds", plan.seeds if plan.seeds > 1 else None),
         ("--equal", plan.equal if plan.equal != "kimg" else None), ("--samples", plan.samples), ("--extractor", plan.extractor),

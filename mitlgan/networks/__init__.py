@@ -19,7 +19,7 @@ from mitlgan.networks import dcgan, mlp, thesis
 from mitlgan.networks.blocks import Critic, Generator
 from mitlgan.networks.composer import PLACE, Composer, FrozenLayers, Layers
 from mitlgan.networks.counting import Counts, Row, count_parameters, multiply_accumulates, rows
-from mitlgan.networks.fusion import FUSION_CHECKS, FUSIONS, Fused, Source
+from mitlgan.networks.fusion import FUSION_CHECKS, FUSIONS, Fused, Source, back_to_front
 from mitlgan.networks.over import Stand
 from mitlgan.networks.translators import TRANSLATORS, check_translator
 
@@ -36,12 +36,14 @@ __all__ = [
     "Layers",
     "Row",
     "Stand",
+    "back_to_front",
     "build_composer",
     "build_critic",
     "build_generator",
     "check_composer",
     "check_critic",
     "check_generator",
+    "check_layer_name",
     "count_parameters",
     "multiply_accumulates",
     "rows",
@@ -51,6 +53,8 @@ __all__ = [
 T = TypeVar("T")
 
 IMAGE_CHANNELS = 3
+RESERVED = ("training", PLACE, "matte", "fused", "output")
+"""Names of other things than layers: a module's own, the placement's latent, and stages as reports and files call them."""
 
 
 def _any_size(_recipe: object, _size_px: int) -> None:
@@ -123,7 +127,7 @@ def build_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size
     Args:
         recipe: Fusion and translator.
         layers: Trained generators by layer name, in the order of their latents; they are copied, so that the given ones stay as they are.
-        size_px: Height and width of all layers and of the composed image.
+        size_px: Height and width of the composed image, and of all layers unless the recipe says how they are resampled.
 
     Raises:
         UsageError: A layer has another size, or the recipe does not fit `size_px`.
@@ -131,7 +135,8 @@ def build_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size
     check_composer(recipe, layers, size_px)
     fusion = FUSIONS[recipe.fusion.kind](recipe.fusion, _sources(layers), size_px, recipe.placement)
     translator = TRANSLATORS[recipe.translator.kind](recipe.translator, size_px, IMAGE_CHANNELS)
-    return Composer({name: copy.deepcopy(generator) for name, generator in layers.items()}, fusion, translator, IMAGE_CHANNELS)
+    copies = {name: copy.deepcopy(generator) for name, generator in layers.items()}
+    return Composer(copies, fusion, translator, size_px, IMAGE_CHANNELS, recipe.resample)
 
 
 def check_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size_px: int) -> None:
@@ -146,11 +151,23 @@ def check_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size
     if not layers:
         raise UsageError("layers: a composer needs at least one generator; give --fg and --bg")
     for name, generator in layers.items():
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("training", PLACE) or hasattr(FrozenLayers, name):
-            raise UsageError(f"layer {name!r}: not a name that a layer can have; choose letters, such as fg or bg")
-        if generator.size_px != size_px:
-            raise UsageError(f"layer {name}: its generator makes {generator.size_px} px, not size_px = {size_px}; give one of that size")
+        check_layer_name(name)
+        if generator.size_px != size_px and recipe.resample is None:
+            raise UsageError(
+                f"layer {name}: its generator makes {generator.size_px} px, not size_px = {size_px}; give one of that size, "
+                'or say how it is resampled: composer.resample = "bilinear"'
+            )
     fits(recipe.fusion, _sources(layers))
+
+
+def check_layer_name(name: str) -> None:
+    """Refuse a name that a layer cannot have: it would be no attribute, or that of another stage.
+
+    Raises:
+        UsageError: One line that begins with the layer.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in RESERVED or hasattr(FrozenLayers, name):
+        raise UsageError(f"layer {name!r}: not a name that a layer can have; choose letters, such as fg or bg")
 
 
 def with_own_loss(network: nn.Module, z: Tensor, kimg: float) -> tuple[Tensor, Tensor | None]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mitlgan.networks.blocks import Generator
 from mitlgan.networks.fusion import Fused, Fusion, Material
 from mitlgan.networks.over import Stand
+from mitlgan.networks.resample import resampled
 
 Latents = Tensor | Mapping[str, Tensor]
 PLACE = "place"
@@ -49,24 +50,32 @@ class FrozenLayers(nn.ModuleDict):
     Args:
         generators: By layer name, in the order of their latents.
         compose: The composer's own way from latents to stages.
+        size_px: Height and width of the composition.
+        resample: How images of another size get it; see `resample.resampled`.
     """
 
-    def __init__(self, generators: Mapping[str, Generator], compose: Callable[..., Layers]) -> None:
+    def __init__(self, generators: Mapping[str, Generator], compose: Callable[..., Layers], size_px: int, resample: str | None) -> None:
         super().__init__(dict(generators))
         self._compose = compose
+        self._size_px = size_px
+        self._resample = resample
         self.requires_grad_()
         self.eval()
 
     def images(self, latents: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Image of each generator, by layer name, outside of the graph."""
+        """Image of each generator at the composition's size, by layer name, outside of the graph."""
         with torch.no_grad():
-            return {name: generator(latents[name]) for name, generator in self.items()}
+            return {name: self._sized(generator(latents[name])) for name, generator in self.items()}
 
     def with_features(self, latents: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Sequence[Tensor]]]:
-        """The same, and the activations of each."""
+        """The same, and the activations of each, at their own sizes."""
         with torch.no_grad():
             both = {name: cast(Generator, generator).with_features(latents[name]) for name, generator in self.items()}
-        return {name: image for name, (image, _) in both.items()}, {name: features for name, (_, features) in both.items()}
+            images = {name: self._sized(image) for name, (image, _) in both.items()}
+        return images, {name: features for name, (_, features) in both.items()}
+
+    def _sized(self, image: Tensor) -> Tensor:
+        return image if self._resample is None else resampled(image, self._size_px, self._resample)
 
     def forward(self, z: Latents, stands: Mapping[str, Stand] | None = None) -> Layers:
         """Give every stage; see `Composer.split` for `z`, `Composer.movable` for `stands`."""
@@ -96,16 +105,21 @@ class Composer(nn.Module):
         generators: By layer name, in the order of their latents; this composer freezes them for good.
         fusion: Mapping of layers to `Fused`.
         translator: Image to image.
+        size_px: Height and width of the composed image.
         image_channels: Channels of the composed image.
+        resample: How layers of another size get it.
     """
 
-    def __init__(self, generators: Mapping[str, Generator], fusion: nn.Module, translator: nn.Module, image_channels: int = 3) -> None:
+    def __init__(
+        self, generators: Mapping[str, Generator], fusion: nn.Module, translator: nn.Module, size_px: int, image_channels: int = 3,
+        resample: str | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.layers = FrozenLayers(generators, self._stages)
+        self.layers = FrozenLayers(generators, self._stages, size_px, resample)
         self.fusion = fusion
         self.translator = translator
         self.image_channels = image_channels
-        self.size_px = next(iter(generators.values())).size_px
+        self.size_px = size_px
         self.latent_dims = {name: generator.latent_dim for name, generator in generators.items()}
         if self._fuse.place_dim:
             self.latent_dims[PLACE] = self._fuse.place_dim
@@ -119,11 +133,6 @@ class Composer(nn.Module):
     def movable(self) -> tuple[str, ...]:
         """Layers that can be given a stand, which then takes the place of what the placement's latent says."""
         return self._fuse.movable
-
-    @property
-    def back_to_front(self) -> tuple[str, ...]:
-        """The layers' order, where the fusion has one."""
-        return self._fuse.order if self.movable else ()
 
     @property
     def front(self) -> str:

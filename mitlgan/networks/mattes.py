@@ -59,7 +59,8 @@ class FeatureMatte(nn.Module):
         total: Tensor | None = None
         for enter, feature in zip(self.enter, features, strict=True):
             # The convolution comes first: it is cheaper at the activation's own size, and a 1x1 commutes with interpolation.
-            grown = functional.interpolate(enter(feature), size=(self.size_px, self.size_px), mode="bilinear", align_corners=False)
+            size, larger = (self.size_px, self.size_px), feature.shape[-1] > self.size_px
+            grown = functional.interpolate(enter(feature), size=size, mode="bilinear", align_corners=False, antialias=larger)
             total = grown if total is None else total + grown
         assert total is not None
         return torch.sigmoid(self.leave(total))

@@ -8,6 +8,7 @@ one; every error names the file and the line.
 from mitlgan.recipe.augment import AugmentRecipe
 from mitlgan.recipe.composer import ComposerRecipe, FusionRecipe, PlacementRecipe
 from mitlgan.recipe.networks import (
+    REACHABLE_PX,
     AnyCritic,
     AnyGenerator,
     CriticRecipe,
@@ -33,6 +34,7 @@ from mitlgan.recipe.translators import (
 from mitlgan.recipe.whole import SCHEMA_VERSION, Recipe
 
 __all__ = [
+    "REACHABLE_PX",
     "SCHEMA_VERSION",
     "AdamRecipe",
     "AnyCritic",

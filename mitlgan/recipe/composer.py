@@ -13,6 +13,7 @@ LayerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Weight = Annotated[float, Field(ge=0.0, le=1e4)]
 Kimg = Annotated[float, Field(ge=0.0, le=1e7)]
 Scale = Annotated[float, Field(gt=0.0, le=4.0)]
+Resample = Literal["bilinear", "bicubic", "area", "nearest"]
 
 
 class _MixedRecipe(Model):
@@ -162,11 +163,16 @@ class PlacementRecipe(Model):
 
 
 class ComposerRecipe(Model):
-    """Fusion, placement and translator over frozen generators."""
+    """Fusion, placement and translator over frozen generators.
+
+    Attributes:
+        resample: How layers of another size than the composition's get it; absent: such layers are refused.
+    """
 
     fusion: AnyFusion = FusionRecipe()
     placement: PlacementRecipe | None = None
     translator: AnyTranslator = TranslatorRecipe()
+    resample: Resample | None = None
 
     @model_validator(mode="after")
     def _placed_by_a_matte(self) -> Self:
@@ -182,3 +188,8 @@ class ComposerRecipe(Model):
         fusion = not isinstance(self.fusion, AddFusionRecipe) and not (isinstance(self.fusion, AlphaFusionRecipe) and not self.fusion.harmonise)
         placement = self.placement is not None and self.placement.learn
         return fusion or placement or self.translator.kind != "none"
+
+    @property
+    def order(self) -> tuple[str, ...] | None:
+        """Layers from the back to the front, where the recipe says so."""
+        return self.fusion.order if isinstance(self.fusion, MattedRecipe) else None

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from mitlgan.recipe.augment import AugmentRecipe
 from mitlgan.recipe.composer import FUSION_KINDS, ComposerRecipe
 from mitlgan.recipe.model import Model
-from mitlgan.recipe.networks import CRITIC_KINDS, GENERATOR_KINDS, REACHABLE_PX, AnyCritic, AnyGenerator, CriticRecipe, depth_advice
+from mitlgan.recipe.networks import CRITIC_KINDS, GENERATOR_KINDS, AnyCritic, AnyGenerator, CriticRecipe
 from mitlgan.recipe.objectives import OBJECTIVE_KINDS, AnyObjective, ObjectiveRecipe
 from mitlgan.recipe.optimisers import OPTIMISER_KINDS, AdamRecipe, AnyOptimiser
 from mitlgan.recipe.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Role, TrainingRecipe
@@ -98,7 +98,5 @@ class Recipe(Model):
         if self.critic.image_channels != channels:
             raise ValueError(f"critic.image_channels is {self.critic.image_channels}, but the images have {channels}; make them equal")
         self.critic.require_size(self.size_px)
-        if self.composer is not None and self.size_px not in REACHABLE_PX:
-            raise ValueError(f"size_px = {self.size_px} is none that a layer's generator can reach;" + depth_advice(self.size_px))
         if self.composer is not None:
             self.composer.translator.require_size(self.size_px)

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from mitlgan.data.transparent import on_checkerboard
 from mitlgan.report.model import Pixels
 
 GUTTER_PX = 2
@@ -76,22 +77,12 @@ def _grid(pixels: Tensor, columns: int) -> Tensor:
     if pixels.ndim != 4 or pixels.dtype != torch.uint8 or pixels.shape[1] not in (1, 3, 4):
         raise ValueError(f"pixels: uint8 (N, 1 | 3 | 4, H, W) expected, got {pixels.dtype} {tuple(pixels.shape)}")
     pixels = pixels.detach().cpu()
-    rgb = _on_checkerboard(pixels) if pixels.shape[1] == 4 else pixels.expand(-1, 3, -1, -1)
+    rgb = on_checkerboard(pixels) if pixels.shape[1] == 4 else pixels.expand(-1, 3, -1, -1)
     opaque = torch.cat([rgb, torch.full_like(rgb[:, :1], 255)], dim=1)  # (N, 4, H, W)
     grid: Tensor = make_grid(opaque, nrow=columns, padding=GUTTER_PX, pad_value=0)
     if len(opaque) == 1:  # make_grid returns a single picture without its border
         return grid
     return grid[:, GUTTER_PX:-GUTTER_PX, GUTTER_PX:-GUTTER_PX]
-
-
-def _on_checkerboard(pixels: Tensor) -> Tensor:
-    """Premultiplied (N, 4, H, W) over the grey squares by which people know transparency."""
-    height, width = pixels.shape[2:]
-    cell = max(2, width // 8)
-    squares = (torch.arange(height)[:, None] // cell + torch.arange(width)[None] // cell) % 2
-    board = 188 + 24 * squares  # (H, W)
-    alpha = pixels[:, 3:].int()
-    return (pixels[:, :3].int() + (255 - alpha) * board // 255).clamp(0, 255).to(torch.uint8)
 
 
 def _png(grid: Tensor) -> bytes:

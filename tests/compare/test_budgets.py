@@ -10,13 +10,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from mitlgan import networks, objectives
+from mitlgan.artifact import Card, LayerCard, LayerForm
 from mitlgan.compare.arms import baseline_recipe
 from mitlgan.compare.budgets import NO_LIMIT_KIMG, points_of, scheduled, training_macs
 from mitlgan.compare.plan import Plan, parse_budgets, parse_trials, parse_triple
 from mitlgan.errors import UsageError
 from mitlgan.recipe import GeneratorRecipe, Recipe, changed, load
 
-LAYERS = {name: GeneratorRecipe(latent_dim=128, widths=(128, 64, 32)) for name in ("fg", "bg")}
+LAYERS = {name: LayerForm(GeneratorRecipe(latent_dim=128, widths=(128, 64, 32)), 32) for name in ("fg", "bg")}
 
 
 class Flops(TorchDispatchMode):
@@ -36,9 +37,7 @@ def counted(recipe: Recipe) -> float:
     """Tera multiply-accumulates per kimg, by torch's own counter on a real iteration."""
     torch.manual_seed(0)
     if recipe.composer is not None:
-        network: torch.nn.Module = networks.build_composer(
-            recipe.composer, {name: networks.build_generator(layer, recipe.size_px) for name, layer in LAYERS.items()}, recipe.size_px
-        )
+        network: torch.nn.Module = networks.build_composer(recipe.composer, {name: form.build() for name, form in LAYERS.items()}, recipe.size_px)
     else:
         assert recipe.generator is not None
         network = networks.build_generator(recipe.generator, recipe.size_px)
@@ -104,9 +103,7 @@ def test_pretraining_that_is_counted_makes_an_arm_longer_and_keeps_both_places()
 
 def test_equal_work_gives_the_cheaper_arm_more_images() -> None:
     recipe = load("demo/compose")
-    from mitlgan.artifact import Card, LayerCard
-
-    layers = {name: LayerCard(role=name, generator=layer, sha256_before="", sha256_after="") for name, layer in LAYERS.items()}  # type: ignore[arg-type]
+    layers = {name: LayerCard(role=name, generator=layer.generator, sha256_before="", sha256_after="") for name, layer in LAYERS.items()}  # type: ignore[arg-type]
     card = Card(kind="composer", role="scene", size_px=32, latent_dims={"all": 1}, layers=layers, kimg=24)
     wgan = baseline_recipe(recipe, card, equal="macs")
     assert wgan.training.kimg == pytest.approx(24 * training_macs(recipe, LAYERS) / training_macs(wgan, {}), rel=1e-3)

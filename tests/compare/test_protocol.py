@@ -33,7 +33,7 @@ def plan(tmp_path: Path, packs: dict[str, Path], pretrained: dict[str, Run]) -> 
     file = tmp_path / "compose.toml"
     file.write_text(dump(tiny.recipe("scene", packs["scene"], updates=1, compose=True)))
     layers = tiny.layers(pretrained)
-    return Plan(recipe=str(file), fg=layers["fg"], bg=layers["bg"], baselines=ALL, budgets=BUDGETS, seeds=2, trials={"wgan": 3})
+    return Plan(recipe=str(file), layers=layers, baselines=ALL, budgets=BUDGETS, seeds=2, trials={"wgan": 3})
 
 
 def standings(result: Result, name: str) -> list[dict[str, object]]:
@@ -125,7 +125,7 @@ def test_arms_side_by_side_are_the_same_runs(plan: Plan, environment: Environmen
 def test_domains_by_arms(plan: Plan, pretrained: dict[str, Run], packs: dict[str, Path], environment: Environment) -> None:
     layers = tiny.layers(pretrained)
     triples = tuple(Triple(name, str(layers["fg"]), str(layers["bg"]), str(packs[role])) for name, role in (("rooms", "scene"), ("fields", "bg")))
-    result = compare(replace(plan, fg=None, bg=None, triples=triples, baselines=("wgan",), seeds=1, budgets=(PER_UPDATE,)), environment)
+    result = compare(replace(plan, layers={}, triples=triples, baselines=("wgan",), seeds=1, budgets=(PER_UPDATE,)), environment)
     assert [comparison.domains[0].name for comparison in (result.comparison, *result.others)] == ["rooms", "fields"]
     html = result.html.read_text()
     assert html.count("<h1") == 1

@@ -1,0 +1,229 @@
+"""Compositions of more than two layers, of any size and family, on the command line: from pictures of chess to a report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+from commands import Command
+from PIL import Image
+
+from mitlgan import artifact
+from mitlgan.artifact import Card
+from mitlgan.checkpoint import load_checkpoint, read_header, read_tensors, write_tensors
+from mitlgan.compare.arms import layer_files
+from mitlgan.compare.paste import Pasted
+from mitlgan.data.chess import write_chess
+from mitlgan.runs import Run
+from mitlgan.sample import load
+
+SIZE_PX = 16
+TRAINED = {
+    "critic.widths": [4, 6], "critic.dropout": [0.0, 0.0], "training.kimg": 0.016, "training.batch": 4, "objective.critic_steps": 2,
+    "training.snapshot_kimg": 0.008, "training.checkpoint_kimg": 0.008,
+    "evaluation.samples": 12, "evaluation.extractor": "efficientnet-lite0@32", "evaluation.split": "train",
+}  # fmt: skip
+LIGHT = {"critic.image_channels": 4, "generator.image_channels": 4}
+# A family and a size for each: none but the piece in front has the composition's.
+FORMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "board": ("bg", {"generator": "{kind='dcgan', latent_dim=4, base_width=6, narrowest=4}", "size_px": 32}),
+    "far": ("fg", {"generator": "{kind='upsampled', latent_dim=3, widths=[4, 4], image_channels=4}", "size_px": 20, "critic.image_channels": 4}),
+    "near": ("fg", {"generator.widths": [6, 4], "generator.latent_dim": 3, "generator.blocks": 1, "size_px": SIZE_PX, **LIGHT}),
+}
+FOLDERS = {"board": "bg", "far": "far", "near": "fg"}
+COMPOSED = {"size_px": SIZE_PX, "composer.fusion": "{kind='over'}", "composer.placement": "{}", "composer.resample": "bilinear",
+            "composer.translator": "{kind='none'}"}  # fmt: skip
+
+
+def settings(*tables: dict[str, Any]) -> list[str]:
+    return [part for table in tables for key, value in table.items() for part in ("--set", f"{key}={value}")]
+
+
+@pytest.fixture(scope="module")
+def chess(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("chess")
+    write_chess(folder, 12, 32)
+    return folder
+
+
+def pretrain(command: Command, chess: Path, *names: str) -> dict[str, str]:
+    """`NAME=ARTIFACT` of each layer."""
+    made = {}
+    for name in names:
+        role, form = FORMS[name]
+        done = command("pretrain", role, "--data", chess / FOLDERS[name], *settings(TRAINED, form), "--json")
+        assert done.code == 0, done.err
+        made[name] = f"{name}={done.json['artifact']}"
+    return made
+
+
+def flags(made: dict[str, str]) -> list[str]:
+    return [part for text in made.values() for part in ("--layer", text)]
+
+
+def test_rows_11_and_33_three_layers_of_three_sizes(command: Command, folder: Path, chess: Path) -> None:
+    made = pretrain(command, chess, "board", "far", "near")
+    ours = ["compose", *flags(made), "--data", chess / "scene"]
+    refused = command(*ours, *settings(TRAINED, COMPOSED | {"composer.resample": "lanczos"}))
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    unsaid = {key: value for key, value in COMPOSED.items() if key != "composer.resample"}
+    refused = command(*ours, *settings(TRAINED, unsaid))
+    assert (refused.code, refused.err.count("\n")) == (4, 1 + 3)  # it says which layers it takes, first
+    assert refused.err.splitlines()[-1].startswith(f"--layer {made['board']}: makes 32 px, the composition 16 px; ")
+    assert "composer.resample" in refused.err
+    dry = command(*ours, *settings(TRAINED, COMPOSED), "--dry-run", "--json")
+    assert dry.code == 0, dry.err
+    assert {"layer board", "layer far", "layer near"} <= dry.json["networks"].keys()
+    done = command(*ours, *settings(TRAINED, COMPOSED), "--json")
+    assert done.code == 0, done.err
+    card = artifact.read_card(Path(done.json["artifact"]))
+    assert {name: layer.size_px for name, layer in card.layers.items()} == {"board": 32, "far": 20, "near": 16}
+    assert all(layer.sha256_before == layer.sha256_after for layer in card.layers.values())  # row 11
+    for name, text in made.items():
+        assert card.layers[name].sha256_before == artifact.tensors_hash(Path(text.partition("=")[2]))
+    assert card.back_to_front() == ("board", "far", "near")
+    _is_known_everywhere(command, Run(Path(done.json["run"])), card)
+    _is_sampled(command, done.json["run"])
+    _is_compared(command, done.json["run"])
+
+
+def _is_known_everywhere(command: Command, run: Run, card: Card) -> None:
+    """Built from its card, described, resumed from its checkpoint, and taken apart into its layers."""
+    described = command("describe", run.path, "--json").json
+    rows = described["networks"]["layer board"]["rows"]
+    assert rows[-1]["output"][-1] == 32  # its own size
+    found = load_checkpoint(run.path)
+    assert found is not None
+    assert {name: layer["size_px"] for name, layer in found[1]["layers"].items()} == {"board": 32, "far": 20, "near": 16}
+    done = command("resume", run.path, "--kimg", "+0.008", "--json")
+    assert (done.code, done.json["kimg"]) == (0, 0.024), done.err
+    assert run.artifact is not None
+    for name, file in layer_files(run.artifact).items():
+        own = artifact.read_card(file)
+        assert (own.size_px, own.role) == (card.layers[name].size_px, FORMS[name][0])
+        assert artifact.tensors_hash(file) == card.layers[name].sha256_before
+        assert artifact.load_layer(file, name, SIZE_PX, "area")[0].size_px == own.size_px
+
+
+def _is_sampled(command: Command, run: str) -> None:
+    done = command("sample", run, "-n", "2", "--layers", "--lock", "near=7", "--stand", "near=0.6,0.2,0,flip", "--out", "pictures", "--json")
+    assert done.code == 0, done.err
+    names = {Path(file).name for file in done.json["files"]}
+    assert {f"000001{suffix}.png" for suffix in ("", "-board", "-far", "-near", "-matte", "-far-matte", "-near-placed", "-fused")} <= names
+    first, second = (np.asarray(Image.open(f"pictures/00000{seed}-near-placed.png")) for seed in (0, 1))
+    assert np.abs(first[:, :, 3].astype(int) - second[:, :, 3]).max() == 0  # held, and at the same place
+    assert Image.open("pictures/000000-near.png").mode == "RGBA"
+    assert Image.open("pictures/000000-board.png").size == (SIZE_PX, SIZE_PX)
+    for wrong, begins in (
+        (("--stand", "near=1,0"), "--stand near=1,0: write it as"),
+        (("--stand", "near=1,0,0,flop"), "--stand near=1,0,0,flop: write it as"),
+        (("--stand", "near=99,0,0"), "--stand near=99,0,0: the scale must lie"),
+        (("--stand", "board=1,0,0"), "--stand board: board cannot be moved; give one of far, near"),
+        (("--lock", "near=x"), "--lock near=x: write it as"),
+        (("--lock", "moon=1"), "--lock moon=1: no such layer"),
+    ):
+        refused = command("sample", run, *wrong, "--out", "nowhere")
+        assert (refused.code, refused.err.count("\n")) == (2, 1)
+        assert refused.err.startswith(begins)
+    assert not Path("nowhere").exists()
+    assert command("sample", run, "--sheet", "sheet.png", "-n", "2").code == 0
+
+
+def _is_compared(command: Command, run: str) -> None:
+    """Pools, pasted layers, separation and baselines do not ask for fg and bg."""
+    done = command("compare", "--composed", run, "--baseline", "paste", "--baseline", "wgan", "--json")
+    assert done.code == 0, done.err
+    report = json.loads((Path(done.json["run"]) / "metrics.json").read_text())
+    assert [arm["name"] for arm in report["arms"]][:2] == ["composed", "paste"]
+    assert {"real_halves", "bare_backgrounds"} <= {anchor["name"] for anchor in report["anchors"]}
+    page = Path(done.json["report"]).read_text()
+    assert "far, near: their own alpha" in page
+    loaded = load(run)
+    pasted = Pasted(loaded, 0.1).layers([0, 1])
+    assert [*pasted.placed] == ["far", "near"]
+    assert pasted.output.shape == (2, 3, SIZE_PX, SIZE_PX)
+    refused = command("compare", "--composed", run, "--baseline", "wgan-finetuned")
+    assert (refused.code, refused.err.splitlines()[-1].startswith("--baseline wgan-finetuned: the foreground generator makes alpha")) == (2, True)
+
+
+def test_a_card_without_sizes_has_the_compositions(composed: Run, tmp_path: Path) -> None:
+    """As those have that were made before layers could be of other sizes."""
+    assert composed.artifact is not None
+    tensors, header = read_tensors(composed.artifact)[0], read_header(composed.artifact)
+    for layer in header["layers"].values():
+        del layer["size_px"]
+    write_tensors(tmp_path / "composer.safetensors", tensors, header)
+    card = load(tmp_path / "composer.safetensors").card
+    assert {form.size_px for form in card.forms().values()} == {tiny.SIZE_PX}
+    assert card.layers["fg"].size_px is None
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--layer", "sky"], "--layer sky: write it as NAME=ARTIFACT"),
+        (["--layer", "sky="], "--layer sky=: write it as NAME=ARTIFACT"),
+        (["--layer", "Sky={fg}"], "--layer Sky={fg}: layer 'Sky': not a name that a layer can have"),
+        (["--layer", "matte={fg}"], "--layer matte={fg}: layer 'matte': not a name"),
+        (["--layer", "sky={fg}", "--layer", "sky={bg}"], "--layer sky={bg}: sky is given twice"),
+        (["--layer", "sky={fg}", "--fg", "{fg}"], "--layer: names every layer, --fg and --bg are its short form"),
+        (
+            ["--layer", "one={bg}", "--set", "composer.fusion={{kind='alpha'}}"],
+            "composer.fusion.kind: alpha lays one layer over another, but there is only one",
+        ),
+        (
+            ["--layer", "one={bg}", "--layer", "two={fg}", "--set", "composer.fusion={{kind='over', order=['two', 'three']}}"],
+            "composer.fusion.order: names two, three, but the layers are one, two",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["compose", "compare"])
+def test_layers_that_contradict_are_refused(
+    command: Command, folder: Path, packs: dict[str, Path], pretrained: dict[str, Run], given: list[str], told: str, name: str
+) -> None:
+    if name == "compare" and "composer" in "".join(given):
+        pytest.skip("told by the composition, as before")
+    paths = tiny.layers(pretrained)
+    small = settings({"size_px": 8, "critic.widths": [4, 6], "critic.dropout": [0.0, 0.0]})
+    done = command(name, *(text.format(**paths) for text in given), *small, "--data", packs["scene"])
+    assert done.code == 2
+    assert done.err.splitlines()[-1].startswith(told.format(**paths))
+    assert not Path("runs").exists()
+
+
+def test_one_artifact_as_two_layers_and_any_role_under_a_name_of_ones_own(
+    command: Command, folder: Path, packs: dict[str, Path], pretrained: dict[str, Run]
+) -> None:
+    bg = tiny.layers(pretrained)["bg"]
+    small = settings(TRAINED, {"size_px": 8, "composer.translator.widths": [4, 4, 4], "composer.translator.blocks": 1})
+    done = command("compose", "--layer", f"one={bg}", "--layer", f"two={bg}", "--data", packs["scene"], *small, "--json")
+    assert done.code == 0, done.err
+    card = artifact.read_card(Path(done.json["artifact"]))
+    assert card.latent_dims == {"one": 2, "two": 2}
+    assert [layer.role for layer in card.layers.values()] == ["bg", "bg"]
+
+
+@pytest.mark.slow
+def test_chess_in_three_layers(command: Command, folder: Path) -> None:
+    """The domain of three layers, with pictures and networks of an honest size, for as long as shows that it learns."""
+    made = command("data", "chess", "--out", "chess", "-n", "200", "--size", "32", "--json")
+    assert made.code == 0, made.err
+    layers = {}
+    for name in ("board", "far", "near"):
+        role = FORMS[name][0]
+        own = LIGHT if role == "fg" else {}
+        done = command("pretrain", role, "--data", Path("chess") / FOLDERS[name], *settings({"training.kimg": 2.0, **own}), "--json")
+        assert done.code == 0, done.err
+        layers[name] = f"{name}={done.json['artifact']}"
+    wanted = {"training.kimg": 1.0, "composer.fusion": "{kind='over'}", "composer.translator": "{kind='none'}"}
+    done = command("compose", *flags(layers), "--data", "chess/scene", *settings(wanted), "--json")
+    assert done.code == 0, done.err
+    assert command("sample", done.json["run"], "-n", "4", "--layers", "--out", "pictures").code == 0
+    measured = command("evaluate", done.json["artifact"], "-n", "200", "--split", "train", "--separation", "--json")
+    assert measured.code == 0, measured.err
+    assert measured.json["separation"]["reference_matte"] == "the foreground's own alpha, with far"
+    assert measured.json["separation"]["matte_iou"] > 0.9  # true by construction, unless layers are taken for others

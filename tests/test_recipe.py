@@ -440,7 +440,7 @@ def test_row_36_a_critic_that_halves_too_often(file: Path) -> None:
         (
             "size_px = 32",
             "size_px = 26",
-            "size_px",
+            "widths = [4, 6]",
             "critic.widths halves 26 px 2 times, which is not whole; give fewer widths",
         ),
         ('role = "scene"', 'role = "fg"', "role", 'role is "fg"; a composition makes scenes: role = "scene"'),

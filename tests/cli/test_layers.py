@@ -88,7 +88,7 @@ def test_rows_11_and_33_three_layers_of_three_sizes(command: Command, folder: Pa
     assert card.back_to_front() == ("board", "far", "near")
     _is_known_everywhere(command, Run(Path(done.json["run"])), card)
     _is_sampled(command, done.json["run"])
-    _is_compared(command, done.json["run"])
+    _is_pasted(command, done.json["run"])
 
 
 def _is_known_everywhere(command: Command, run: Run, card: Card) -> None:
@@ -133,21 +133,33 @@ def _is_sampled(command: Command, run: str) -> None:
     assert command("sample", run, "--sheet", "sheet.png", "-n", "2").code == 0
 
 
-def _is_compared(command: Command, run: str) -> None:
-    """Pools, pasted layers, separation and baselines do not ask for fg and bg."""
-    done = command("compare", "--composed", run, "--baseline", "paste", "--baseline", "wgan", "--json")
+def _is_pasted(command: Command, run: str) -> None:
+    pasted = Pasted(load(run), 0.1).layers([0, 1])
+    assert [*pasted.placed] == ["far", "near"]
+    assert pasted.output.shape == (2, 3, SIZE_PX, SIZE_PX)
+    refused = command("compare", "--composed", run, "--baseline", "wgan-finetuned")
+    assert (refused.code, refused.err.splitlines()[-1].startswith("--baseline wgan-finetuned: the foreground generator makes alpha")) == (2, True)
+
+
+@pytest.mark.slow
+def test_pools_pasted_layers_separation_and_baselines_do_not_ask_for_fg_and_bg(command: Command, folder: Path, chess: Path) -> None:
+    layers = flags(pretrain(command, chess, "board", "far", "near"))
+    done = command("compose", *layers, "--data", chess / "scene", *settings(TRAINED, COMPOSED), "--json")
+    assert done.code == 0, done.err
+    _is_compared(command, "--composed", done.json["run"])
+    recipe = Path(done.json["run"]) / "recipe.toml"
+    _is_compared(command, *layers, "--recipe", recipe, "--budgets", "0.016", "--seeds", "2", "--pretrain-seeds", "--jobs", "2")
+
+
+def _is_compared(command: Command, *arguments: object) -> None:
+    done = command("compare", *arguments, "--baseline", "paste", "--baseline", "wgan", "--json")
     assert done.code == 0, done.err
     report = json.loads((Path(done.json["run"]) / "metrics.json").read_text())
     assert [arm["name"] for arm in report["arms"]][:2] == ["composed", "paste"]
     assert {"real_halves", "bare_backgrounds"} <= {anchor["name"] for anchor in report["anchors"]}
     page = Path(done.json["report"]).read_text()
     assert "far, near: their own alpha" in page
-    loaded = load(run)
-    pasted = Pasted(loaded, 0.1).layers([0, 1])
-    assert [*pasted.placed] == ["far", "near"]
-    assert pasted.output.shape == (2, 3, SIZE_PX, SIZE_PX)
-    refused = command("compare", "--composed", run, "--baseline", "wgan-finetuned")
-    assert (refused.code, refused.err.splitlines()[-1].startswith("--baseline wgan-finetuned: the foreground generator makes alpha")) == (2, True)
+    assert "Real fars" not in page
 
 
 def test_a_card_without_sizes_has_the_compositions(composed: Run, tmp_path: Path) -> None:

@@ -249,7 +249,6 @@ def write_pictures(stages: Layers, names: Sequence[str], out: Path, *, every_lay
     Raises:
         ResourceError: The folder cannot be written.
     """
-    by_layer = loaded.held(seeds, locks or {})
     make_folder(out)
     pictures = {"": stages.output}
     if every_layer and len(stages.layers) > 1:

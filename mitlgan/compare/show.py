@@ -122,7 +122,8 @@ def _pictures(domain: Domain, recipe: Recipe) -> Pictures:
         pictures = pool(domain.card, name, recipe)
         if pictures is not None:
             chosen = np.linspace(0, len(pictures) - 1, PICTURES).astype(np.int64)
-            found.append(Picture(f"Real {LAYER_LABELS.get(name, name)}s", pictures.batch(chosen)))
+            title = f"Real {LAYER_LABELS[name]}s" if name in LAYER_LABELS else f"Real pictures of {name}"
+            found.append(Picture(title, pictures.batch(chosen)))
     scenes = stages.pictures(recipe)
     found.append(Picture("Real scenes", scenes.batch(np.linspace(0, len(scenes) - 1, PICTURES).astype(np.int64))))
     return Pictures(domain.setting.name or Path(recipe.data.source).name, found)

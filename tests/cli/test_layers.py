@@ -159,7 +159,7 @@ def _is_compared(command: Command, *arguments: object) -> None:
     assert {"real_halves", "bare_backgrounds"} <= {anchor["name"] for anchor in report["anchors"]}
     page = Path(done.json["report"]).read_text()
     assert "far, near: their own alpha" in page
-    assert "Real fars" not in page
+    assert "Real pictures of far" in page
 
 
 def test_a_card_without_sizes_has_the_compositions(composed: Run, tmp_path: Path) -> None:

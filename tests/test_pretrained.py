@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,34 @@ def test_the_composition_holds_the_shipped_layers() -> None:
         assert card.layers[name].sha256_before == card.layers[name].sha256_after == digest
         for key, tensor in artifact.tensors_of(network.generators[name]).items():
             assert torch.equal(tensor, artifact.tensors_of(alone)[key])
+
+
+@pytest.mark.parametrize("page", [PRETRAINED / "README.md", PRETRAINED.parent / "README.md"], ids=lambda path: path.parent.name)
+def test_the_comparisons_figures_on_a_page_are_those_of_its_table(page: Path) -> None:
+    with (PRETRAINED / "comparison-32" / "table.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = page.read_text(encoding="utf-8").splitlines()
+    for name in dict.fromkeys(row["arm"] for row in rows):
+        of_arm = [row for row in rows if row["arm"] == name]
+        (line,) = [line for line in lines if line.startswith(f"| {name} |")]
+        cells = [cell.strip() for cell in line.strip("|").split("|")][1:]
+        distances = [shown(row, "fd", 0) for row in of_arm]
+        assert cells == [*[""] * (3 - len(distances)), *distances, shown(of_arm[-1], "kid", 3)]
+
+
+def shown(row: Mapping[str, str], key: str, digits: int) -> str:
+    spread = row[f"{key}_std"]
+    return f"{float(row[key]):,.{digits}f}" + (f" ± {float(spread):,.{digits}f}" if spread else "")
+
+
+def test_the_comparisons_command_is_that_of_its_plan() -> None:
+    folder = PRETRAINED / "comparison-32"
+    plan = json.loads((folder / "plan.json").read_text())
+    (command,) = [line for line in (PRETRAINED / "README.md").read_text().splitlines() if line.startswith("mitlgan compare")]
+    words = command.split()
+    assert [words[index + 1] for index, word in enumerate(words) if word == "--baseline"] == plan["baselines"]
+    for option in ("recipe", "seeds", "jobs"):
+        assert words[words.index(f"--{option}") + 1] == str(plan[option])
+    assert [float(budget) for budget in words[words.index("--budgets") + 1].split(",")] == plan["budgets"]
+    assert command in (PRETRAINED.parent / "README.md").read_text()
+    assert "http" not in (folder / "report.html").read_text().replace("http://www.w3.org", "")

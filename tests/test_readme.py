@@ -21,7 +21,11 @@ SHORT = ["--set", "training.kimg=0.05", "--set", "training.batch=8", "--set", "e
 # Run by `.ci/run` as they stand; the demo's other forms have tests of their own.
 BY_CI = {"mitlgan demo", "mitlgan demo --quick", "mitlgan demo --from pretrained"}
 # Minutes of measuring, hours of training; they have tests of their own.
-ELSEWHERE = {"mitlgan bench", "mitlgan sweep 'classic/akel-*' --data DIR --scale 0.1"}
+ELSEWHERE = {
+    "mitlgan bench",
+    "mitlgan sweep 'classic/akel-*' --data DIR --scale 0.1",
+    "mitlgan compare --recipe demo/compose --baseline wgan --baseline wgan-finetuned --baseline paste --budgets 5,10,20 --seeds 3 --jobs 2",
+}
 
 
 # With trainings of their own: run in a test of their own.

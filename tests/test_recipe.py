@@ -177,7 +177,10 @@ def test_a_translator_without_kind_is_the_thesis(file: Path) -> None:
         ('kind = "none"\nactivation = "tanh"', "tiny.toml:8: unknown key 'composer.translator.activation'; "),
         ('kind = "resnet"\nresidual_scale = 0.3', 'tiny.toml:8: composer.translator: residual_scale = 0.3 contradicts activation = "tanh"'),
         ("growth_rate = 3", "tiny.toml:7: unknown key 'composer.translator.growth_rate'; only kind = 'densenet' has it"),
-        ('kind = "light"\nwidth = 200', "tiny.toml:6: composer.translator: width = 200, blocks = 3 and unshuffle = 4 make 2,334,248 parameters"),
+        (
+            'kind = "light"\nwidth = 200',
+            "tiny.toml:6: composer.translator: width = 200, blocks = 3, unshuffle = 4 and detail = 16 make 2,254,203 parameters",
+        ),
         ('kind = "light"\nresidual_scale = 3.0', "tiny.toml:8: composer.translator.residual_scale: Input should be less than or equal to 2"),
         ('kind = "unet"', "tiny.toml:7: composer.translator.kind: Input should be 'dense', 'resnet', 'densenet', 'light' or 'none' (given: 'unet')"),
     ],

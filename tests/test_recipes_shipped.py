@@ -9,15 +9,18 @@ import pytest
 import torch
 
 from mitlgan import networks
-from mitlgan.describe import describe, describe_recipe, thesis_generator
+from mitlgan.artifact import LayerForm
+from mitlgan.describe import assumed_layers, describe, describe_recipe, thesis_generator
 from mitlgan.recipe import Recipe, dump, find, load, names, parse, plain, shipped
 
 DEMO = ("compose", "pretrain_bg", "pretrain_fg", "wgan")
+MODERN = tuple(f"{part}-{size}" for part in ("bg", "compose", "fg") for size in (32, 64, 128))
 THESIS = ("compose", "pretrain_bg", "pretrain_fg", "thesis-narrow", "wgan")
 
 
 def test_what_is_shipped() -> None:
-    assert {f"demo/{name}" for name in DEMO} | {f"thesis/{name}" for name in THESIS} <= set(names())
+    wanted = {f"modern/{name}" for name in MODERN}
+    assert wanted | {f"demo/{name}" for name in DEMO} | {f"thesis/{name}" for name in THESIS} <= set(names())
     assert names() == sorted(set(names()))
     assert {path.suffix for path in shipped("recipes").rglob("*.*")} - {".gitkeep", ""} == {".toml"}
 
@@ -48,9 +51,9 @@ def test_its_networks_fit_together(name: str) -> None:
             latent_dim = recipe.generator.latent_dim
         else:
             assert recipe.composer is not None
-            layers = {role: networks.build_generator(thesis_generator(recipe.size_px), recipe.size_px) for role in ("fg", "bg")}
-            generator = networks.build_composer(recipe.composer, layers, recipe.size_px)
-            latent_dim = 2 * 1536
+            layers = {name: form.build() for name, form in assumed_layers(recipe.composer, recipe.size_px).items()}
+            composer = networks.build_composer(recipe.composer, layers, recipe.size_px)
+            generator, latent_dim = composer, composer.latent_dim
         images = generator.eval()(torch.empty(2, latent_dim))
         assert images.shape == (2, recipe.critic.image_channels, recipe.size_px, recipe.size_px)
         assert networks.build_critic(recipe.critic, recipe.size_px)(images).shape == (2,)
@@ -123,3 +126,24 @@ def test_thesis_narrow_is_the_thesis_divided_by_four_and_says_so() -> None:
     demo = load("demo/compose")
     assert demo.composer == narrow.composer
     assert "narrow" in demo.name
+
+
+@pytest.mark.parametrize("size_px", [32, 64, 128])
+def test_the_recommended_composer_is_small(size_px: int) -> None:
+    """At most 0.5 M trained parameters, and at most a tenth of the thesis composer's multiply-accumulates per image beside the layers' own."""
+    described = describe(f"modern/compose-{size_px}")["networks"]
+    assert sum(described[part]["trainable"] for part in ("fusion", "translator")) <= 500_000
+    if size_px == 128:
+        thesis = describe("thesis/compose")["total"]["multiply_accumulates"]
+        assert describe("modern/compose-128")["total"]["multiply_accumulates"] * 10 <= thesis
+
+
+@pytest.mark.parametrize("size_px", [32, 64, 128])
+def test_the_recommended_foregrounds_suit_the_recommended_composition(size_px: int) -> None:
+    fg, bg, compose = (load(f"modern/{part}-{size_px}") for part in ("fg", "bg", "compose"))
+    assert fg.generator is not None
+    assert bg.generator is not None
+    assert compose.composer is not None
+    assert (fg.role, bg.role, fg.generator.image_channels, bg.generator.image_channels) == ("fg", "bg", 4, 3)
+    described = describe_recipe(compose, {"fg": LayerForm(fg.generator, size_px), "bg": LayerForm(bg.generator, size_px)})
+    assert described["total"]["trainable"] > 0

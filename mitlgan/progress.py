@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 PLAIN_INTERVAL_S = 15.0
+
+
+def counted_lines(label: str, say: Callable[[str], None], interval_s: float = PLAIN_INTERVAL_S) -> Callable[[int, int], None]:
+    """A function to tell how many of how many are done, which says a line now and then, the first after an interval.
+
+    Args:
+        label: Begins each line.
+        say: Shows a line.
+        interval_s: Between two lines.
+    """
+    last = [time.monotonic()]
+
+    def told(done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - last[0] >= interval_s:
+            last[0] = now
+            say(f"{label}: {done} of {total}")
+
+    return told
 
 
 class Reporter(Protocol):

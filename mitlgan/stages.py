@@ -22,7 +22,7 @@ from mitlgan.distributed import World, wait_for_all
 from mitlgan.errors import ArtifactError, MitlganError, UsageError
 from mitlgan.files import locked, remove_temporaries, write_atomically, write_json
 from mitlgan.freeze import Keeper, freeze
-from mitlgan.progress import Reporter
+from mitlgan.progress import Reporter, counted_lines
 from mitlgan.randomness import derived_seed
 from mitlgan.recipe import Recipe, changed, differences, dump, load, parse, plain, shipped
 from mitlgan.runs import Run
@@ -66,7 +66,7 @@ def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = N
     if recipe.generator is None:
         raise UsageError(f"--recipe {recipe.name}: has no [generator]; give one for `pretrain`")
     weights = critic_weights(critic, recipe)
-    pixels = pictures(recipe)
+    pixels = pictures(recipe, reporter=environment.reporter)
     torch.manual_seed(derived_seed(recipe.seed, f"initial generator {recipe.role}"))
     generator: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
     if start is not None:
@@ -94,7 +94,7 @@ def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment
         raise UsageError(f"--recipe {recipe.name}: has no [composer]; give one for `compose`")
     weights = critic_weights(critic, recipe)
     loaded = {name: artifact.load_layer(path, name, recipe.size_px, recipe.composer.resample) for name, path in layers.items()}
-    pixels = pictures(recipe)
+    pixels = pictures(recipe, reporter=environment.reporter)
     torch.manual_seed(derived_seed(recipe.seed, "initial composer"))
     composer = networks.build_composer(recipe.composer, {name: generator for name, (generator, _) in loaded.items()}, recipe.size_px)
     before = artifact.layer_hashes(composer)
@@ -130,7 +130,7 @@ def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> R
             if environment.world.leads:
                 write_atomically(run.recipe, dump(recipe))
         _restore_threads(int(found[1].get("threads", 0)), environment)
-        pixels = pictures(recipe)
+        pixels = pictures(recipe, reporter=environment.reporter)
         _warn_of_other_pictures(recipe, pixels, found[1], environment)
         problem = _problem_from_checkpoint(recipe, pixels, found[1])
         return _train_and_freeze(run, recipe, problem, environment, found)
@@ -169,13 +169,19 @@ def matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | None = 
     return None
 
 
-def pictures(recipe: Recipe, split: str = "train") -> Packed:
-    """The packed pictures of a recipe.
+def pictures(recipe: Recipe, split: str = "train", *, reporter: Reporter | None = None) -> Packed:
+    """The packed pictures of a recipe; a folder that is seen for the first time is decoded now.
+
+    Args:
+        recipe: Names them.
+        split: Which of them.
+        reporter: Told how far the decoding is, if it takes long.
 
     Raises:
         DataError: There are none that can be used.
     """
-    return open_data(recipe.data.source, recipe.role, recipe.size_px, resize=recipe.data.resize, split=split)
+    told = None if reporter is None else counted_lines("reading pictures", reporter.say)
+    return open_data(recipe.data.source, recipe.role, recipe.size_px, resize=recipe.data.resize, split=split, progress=told)
 
 
 def started(path: Path, recipe: Recipe) -> nn.Module:

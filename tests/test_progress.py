@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mitlgan.progress import BarReporter, PlainReporter, Silent, duration, reporter, state_line
+from mitlgan.progress import BarReporter, PlainReporter, Silent, counted_lines, duration, reporter, state_line
 
 STATUS: dict[str, Any] = {
     "state": "running", "kimg": 12.34, "target_kimg": 40.0, "images_per_s": 456.7, "critic_loss": -1.23456, "generator_loss": 0.5, "eta_s": 200.0,
@@ -82,3 +82,13 @@ def test_a_bar_shows_all_and_markup_as_it_is_on_stderr(capsys: pytest.CaptureFix
     assert "resume [red]" in captured.err
     for word in state_line({**STATUS, "collapsed_at_kimg": 3.04}).split():
         assert word in captured.err
+
+
+def test_counted_lines_come_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 4.0, 10.5, 11.0, 21.0])
+    monkeypatch.setattr("mitlgan.progress.time.monotonic", lambda: next(clock))
+    said: list[str] = []
+    told = counted_lines("reading", said.append, 10.0)
+    for done in (1, 2, 3, 4):
+        told(done, 9)
+    assert said == ["reading: 2 of 9", "reading: 4 of 9"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mitlgan.cli.options import note
+from mitlgan.progress import counted_lines
 
 PLAIN_INTERVAL_S = 10.0
 
@@ -19,7 +19,7 @@ def counted(label: str) -> Iterator[Callable[[int, int], None]]:
         with _bar(label) as told:
             yield told
     else:
-        yield _lines(label)
+        yield counted_lines(label, note, PLAIN_INTERVAL_S)
 
 
 @contextmanager
@@ -31,15 +31,3 @@ def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def _lines(label: str) -> Callable[[int, int], None]:
-    last = [time.monotonic()]
-
-    def told(done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - last[0] >= PLAIN_INTERVAL_S:
-            last[0] = now
-            note(f"{label}: {done} of {total}")
-
-    return told

@@ -37,9 +37,11 @@ def pack(
     as_json: options.Json = False,
 ) -> None:
     """Decode a folder once into a memory-mapped pack."""
+    from mitlgan.cli.counting import counted
     from mitlgan.data.prepare import pack_folder
 
-    packed = pack_folder(source, out, size_px=size, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad)
+    with counted("pack") as told:
+        packed = pack_folder(source, out, size_px=size, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, progress=told)
     _told(packed, as_json)
 
 
@@ -75,6 +77,7 @@ def read(
     as_json: options.Json = False,
 ) -> None:
     """Read a known set, check it, choose from it, and pack it; nothing is downloaded."""
+    from mitlgan.cli.counting import counted
     from mitlgan.data import readers
     from mitlgan.data.prepare import pack_folder
     from mitlgan.data.readers.products import Choice
@@ -95,7 +98,8 @@ def read(
     elif faces:
         packed = readers.pack_faces(source, out, size_px=size, resize=resize, limit=limit)
     else:
-        packed = pack_folder(source, out, size_px=size, resize=resize)
+        with counted("read") as told:
+            packed = pack_folder(source, out, size_px=size, resize=resize, progress=told)
     _told(packed, as_json)
 
 

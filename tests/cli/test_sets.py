@@ -61,10 +61,11 @@ def test_matte_iou(command: Command, folder: Path, scenes: Path) -> None:
         matte = Image.new("L", (64, 64))
         ImageDraw.Draw(matte).ellipse((12 + 4 * index, 16, 40 + 4 * index, 48), fill=255)
         matte.save(scenes / f"{index}.matte.png")
-    (row,) = answer(command, "matte-iou", scenes)["rows"]
+    floor, row = answer(command, "matte-iou", scenes)["rows"]
+    assert (floor["method"], row["method"]) == ("rectangle", "grabcut")
     assert row["mean"] > 0.9
     table = command("data", "matte-iou", scenes, "--matting", "grabcut", "--matting", "backdrop").out.splitlines()
-    assert [line.split()[0] for line in table] == ["method", "grabcut", "backdrop"]
+    assert [line.split()[0] for line in table] == ["method", "rectangle", "grabcut", "backdrop"]
 
 
 def test_augment_check_and_stats(command: Command, folder: Path, tmp_path: Path) -> None:

@@ -19,11 +19,12 @@ from torch import Tensor
 
 from mitlgan.data.packed import Packed, lay_on, to_uint8
 from mitlgan.errors import ArtifactError, DataError, NanError
+from mitlgan.metrics.burnt import BurntCounter
 from mitlgan.metrics.distances import frechet_from_features, kid, manifold, mean_pairwise_distance
 from mitlgan.metrics.extrapolation import frechet_infinity
 from mitlgan.metrics.features import OFFLINE_EXTRACTOR, Extractor, extract, extractor
 from mitlgan.metrics.inception_score import SPLITS, inception_score
-from mitlgan.metrics.pack_features import BACKDROP, pack_features
+from mitlgan.metrics.pack_features import BACKDROP, chosen_pictures, pack_features
 
 Progress = Callable[[str, int, int], None]
 """Called with what is read ("real" or "generated" images), how many are done, how many there are."""
@@ -38,7 +39,7 @@ _NEIGHBOURS = 5
 COLLAPSED_DIVERSITY = 0.25
 """Samples nearer to each other, in features, than this share of real pictures' mean distance are nearly alike: mode collapse."""
 
-HEADLINES = {key: key for key in ("precision", "recall", "density", "coverage", "diversity")} | {
+HEADLINES = {key: key for key in ("precision", "recall", "density", "coverage", "diversity", "burnt_dark", "burnt_bright")} | {
     "fd_infinity": "frechet_infinity",
     "inception_score": "inception_score",
 }
@@ -164,15 +165,18 @@ def evaluate_images(
         progress: See `evaluate`.
 
     Returns:
-        {"schema_version", "protocol", "frechet", "kid", "diversity", "precision", "recall", "density", "coverage"}, and where asked
+        {"schema_version", "protocol", "frechet", "kid", "diversity", "precision", "recall", "density", "coverage", "burnt_dark",
+        "burnt_bright"}, and where asked
         "frechet_infinity", with the inception extractor "inception_score"; each metric is a dict with its full "name", "value", and all it
         takes to compare it: extractor, weights_sha256, resize, generated, real, split, data_sha256, size_px, seed. "diversity" is the mean
-        distance of two generated images in features over that of two real ones: near 0 where all samples are alike.
+        distance of two generated images in features over that of two real ones: near 0 where all samples are alike. Burnt-out shares
+        are of the generated pixels, see `metrics.burnt`.
     """
     network = network or open_extractor(protocol, weights=weights, device=device)
     real_features = _features(real, "real", protocol.samples, protocol, network, progress)
-    fake_features = extract(network, _sized(fake, real), _named(progress, "generated", protocol.samples))
-    return _measured(real_features, fake_features, real, protocol, network)
+    burnt = BurntCounter()
+    fake_features = extract(network, burnt.passing(_sized(fake, real)), _named(progress, "generated", protocol.samples))
+    return _measured(real_features, fake_features, real, protocol, network) | _burnt(burnt)
 
 
 def compare_real(
@@ -195,7 +199,7 @@ def compare_real(
     network = network or open_extractor(protocol, weights=weights, device=device)
     real_features = _features(real, "real", protocol.samples, protocol, network, progress)
     other_features = _features(other, "generated", protocol.samples, protocol, network, progress)
-    return _measured(real_features, other_features, real, protocol, network)
+    return _measured(real_features, other_features, real, protocol, network) | _burnt(_counted(other, protocol))
 
 
 def anchors(
@@ -228,7 +232,8 @@ def anchors(
     # Packs are often in order of their sources: halves of the drawn order are alike, halves of the sorted one would not be.
     order = np.random.default_rng([protocol.seed, count]).permutation(count)
     half = count // 2
-    results = {"real_halves": _measured(both[order[:half]], both[order[half : 2 * half]], real, protocol, network)}
+    halves = _measured(both[order[:half]], both[order[half : 2 * half]], real, protocol, network)
+    results = {"real_halves": halves | _burnt(_counted(real, protocol))}
     for name, other in (others or {}).items():
         if isinstance(other, Packed):
             results[name] = compare_real(other, real, protocol, network=network, progress=progress)
@@ -253,6 +258,22 @@ def _sized(batches: Iterable[Tensor], real: Packed) -> Iterator[Tensor]:
 
 def _features(pack: Packed, what: str, count: int, protocol: Protocol, network: Extractor, progress: Progress | None) -> NDArray[np.float32]:
     return pack_features(pack, network, count=count, seed=protocol.seed, progress=_named(progress, what, min(count, len(pack))))
+
+
+def _counted(pack: Packed, protocol: Protocol) -> BurntCounter:
+    counter = BurntCounter()
+    chosen = chosen_pictures(len(pack), protocol.samples, protocol.seed)
+    for start in range(0, len(chosen), _CHUNK):
+        counter.add(pack.batch(chosen[start : start + _CHUNK], channels=3, backdrop=BACKDROP))
+    return counter
+
+
+def _burnt(counter: BurntCounter) -> dict[str, dict[str, Any]]:
+    found = counter.result()
+    return {
+        "burnt_dark": {"name": "Burnt-out pixels, dark end", "value": found.dark, "lowest": found.lowest},
+        "burnt_bright": {"name": "Burnt-out pixels, bright end", "value": found.bright, "highest": found.highest},
+    }
 
 
 def _named(progress: Progress | None, what: str, total: int) -> Callable[[int], None] | None:

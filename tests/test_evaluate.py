@@ -67,7 +67,7 @@ class Fake:
 def test_every_number_carries_what_it_takes_to_compare_it(real: Packed, network: Extractor) -> None:
     result = evaluate(Fake(pictures(50, 2)), real, QUICK, network=network)
     measures = ("frechet", "kid", "diversity", "precision", "recall", "density", "coverage")
-    assert set(result) == {"schema_version", "protocol", *measures}
+    assert set(result) == {"schema_version", "protocol", *measures, "burnt_dark", "burnt_bright"}
     for key in measures:
         number = result[key]
         assert np.isfinite(number["value"])
@@ -81,7 +81,9 @@ def test_every_number_carries_what_it_takes_to_compare_it(real: Packed, network:
     assert result["kid"]["subset_size"] == 20
     assert result["protocol"]["samples"] == 40
     assert headline(result)["fd"] == result["frechet"]["value"]
-    assert set(headline(result)) == {"fd", "kid", "kid_std", "diversity", "precision", "recall", "density", "coverage"}
+    assert set(headline(result)) == {"fd", "kid", "kid_std", "diversity", "precision", "recall", "density", "coverage", "burnt_dark", "burnt_bright"}
+    ends = (result["burnt_dark"]["lowest"], result["burnt_bright"]["highest"])
+    assert ends == (int(pictures(50, 2)[:40].min()), int(pictures(50, 2)[:40].max()))
 
 
 def test_only_inception_gives_a_fid(real: Packed, network: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:

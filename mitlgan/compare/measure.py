@@ -26,7 +26,7 @@ from mitlgan.metrics.pack_features import chosen_pictures, pack_features
 from mitlgan.progress import Reporter
 from mitlgan.sample import load
 
-FORM = 1
+FORM = 2
 """Raised when the way to a number changes, so that older ones are not taken."""
 
 NEAREST_OF = 200

@@ -39,6 +39,8 @@ METRICS = (
     Metric("recall", "Recall", "recall_std", "higher", 3),
     Metric("density", "Density", "density_std", "higher", 3),
     Metric("coverage", "Coverage", "coverage_std", "higher", 3),
+    Metric("burnt_dark", "Burnt out, dark", "burnt_dark_std", "lower", 3),
+    Metric("burnt_bright", "Burnt out, bright", "burnt_bright_std", "lower", 3),
 )
 """Printed in this order; FD and KID always, the others where any arm has them."""
 

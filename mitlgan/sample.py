@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
-from torchvision.utils import make_grid
 
 from mitlgan import artifact as artifacts
 from mitlgan.artifact import Card, tensors_of
@@ -222,6 +221,8 @@ def grid_png(images: Tensor, columns: int = 8, scale: int = 1) -> bytes:
         pixels = on_checkerboard(pixels.cpu())
     if scale > 1:
         pixels = pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    from torchvision.utils import make_grid  # whose package brings every model of torchvision along: two seconds
+
     grid = make_grid(pixels.cpu(), nrow=columns, padding=2 * scale, pad_value=255)  # (C, H', W')
     return png(grid)
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from mitlgan.data.transparent import on_checkerboard
 from mitlgan.report.model import Pixels
@@ -79,6 +78,8 @@ def _grid(pixels: Tensor, columns: int) -> Tensor:
     pixels = pixels.detach().cpu()
     rgb = on_checkerboard(pixels) if pixels.shape[1] == 4 else pixels.expand(-1, 3, -1, -1)
     opaque = torch.cat([rgb, torch.full_like(rgb[:, :1], 255)], dim=1)  # (N, 4, H, W)
+    from torchvision.utils import make_grid  # whose package brings every model of torchvision along: two seconds
+
     grid: Tensor = make_grid(opaque, nrow=columns, padding=GUTTER_PX, pad_value=0)
     if len(opaque) == 1:  # make_grid returns a single picture without its border
         return grid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -29,9 +30,10 @@ from mitlgan.data.writer import PackWriter
 from mitlgan.errors import DataError, UsageError
 from mitlgan.files import disk_errors, locked, make_folder
 
-VERSION = 1  # raise it when the same pictures and settings make other pixels
+VERSION = 2  # raise it when the same pictures and settings make other pixels
 DEDUPE = ("exact", "near", "none")
 SYNC_EVERY = 512
+FLUSH_INTERVAL_S = 0.1  # a kill costs so much work at the most
 LOOK_PX = 64  # smaller pictures tell too little to find look-alikes by
 Progress = Callable[[int, int], None]
 Work = tuple[dict[str, Any], NDArray[np.uint8] | None]
@@ -156,11 +158,15 @@ def _read_all(source: Source, out: Path, settings: PrepareSettings, journal: Jou
             pixels.truncate(rows * row_bytes)
             pixels.seek(0, 2)
             cropper = Cropper(settings.crop)
+            flushed = time.monotonic()
             for number, (_, (record, planes)) in enumerate(in_order(_contents(source, count), _worker(settings, cropper, channels)), start=count + 1):
                 if planes is not None:
                     pixels.write(planes.tobytes())
-                    pixels.flush()
-                journal.append(record)
+                flush = time.monotonic() - flushed >= FLUSH_INTERVAL_S
+                if flush:
+                    flushed = time.monotonic()
+                    pixels.flush()  # before the journal: what it names is there
+                journal.append(record, flush=flush)
                 if number % SYNC_EVERY == 0:
                     journal.sync()
                 if progress is not None:

@@ -60,11 +60,12 @@ class Journal:
                 first, end = False, end + len(line)
         return end
 
-    def append(self, value: Mapping[str, Any]) -> None:
-        """Add one line; it is the system's before this returns."""
+    def append(self, value: Mapping[str, Any], *, flush: bool = True) -> None:
+        """Add one line; it is the system's before this returns, or, without `flush`, some lines later."""
         with disk_errors(self.path):
             self._file.write(json.dumps(dict(value), ensure_ascii=True).encode() + b"\n")
-            self._file.flush()
+            if flush:
+                self._file.flush()
         self.lines.append(dict(value))
 
     def keep(self, count: int) -> None:

@@ -12,13 +12,15 @@ import tokenize
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mitlgan.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
 
 SCHEMA_VERSION = 1
 FourthChannel = Literal["alpha", "matte"]
@@ -105,6 +107,8 @@ class Packed:
         Raises:
             DataError: Four channels asked of a pack that has fewer.
         """
+        import torch  # two seconds, which making a pack need not wait for
+
         pixels = self.pixels[np.asarray(indices, dtype=np.int64)]  # (N, C, H, W), a copy
         if channels == 4 and self.channels != 4:
             raise DataError(f"{self.path}: has no alpha or matte, but 4 channels are needed; use pictures with transparency, or 3 image channels")
@@ -120,6 +124,8 @@ class Packed:
 
     def matte(self, indices: Sequence[int] | NDArray[np.int64]) -> torch.Tensor | None:
         """The opacity of the pictures' foregrounds, (N, 1, H, W) uint8 (255 opaque), or None where the pack knows none."""
+        import torch
+
         if self.channels != 4:
             return None
         return torch.from_numpy(np.ascontiguousarray(self.pixels[np.asarray(indices, dtype=np.int64), 3:]))
@@ -154,12 +160,12 @@ def brightness(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def to_float(pixels: torch.Tensor) -> torch.Tensor:
     """uint8 pixels to float32 in [-1, 1], same shape."""
-    return pixels.to(torch.float32).mul_(2 / 255).sub_(1)
+    return pixels.float().mul_(2 / 255).sub_(1)
 
 
 def to_uint8(images: torch.Tensor) -> torch.Tensor:
     """Floats to uint8 pixels, rounded, [-1, 1] to 0..255 and clamped; same shape."""
-    return images.detach().to(torch.float32).add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return images.detach().float().add(1).mul_(127.5).round_().clamp_(0, 255).byte()
 
 
 class Sampler:

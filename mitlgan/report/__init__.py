@@ -1,10 +1,16 @@
 """A comparison as one self-contained page, with the same table in Markdown and JSON."""
 
-from mitlgan.report.diagnosis import Diagnosis, diagnose
-from mitlgan.report.model import Anchor, Arm, Comparison, Cost, Domain, Picture, StageCost, Verdict
-from mitlgan.report.page import Paths, write_report, write_reports
-from mitlgan.report.plain import summary
-from mitlgan.report.verdict import judge
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mitlgan.report.diagnosis import Diagnosis, diagnose
+    from mitlgan.report.model import Anchor, Arm, Comparison, Cost, Domain, Picture, StageCost, Verdict
+    from mitlgan.report.page import Paths, write_report, write_reports
+    from mitlgan.report.plain import summary
+    from mitlgan.report.verdict import judge
 
 __all__ = [
     "Anchor",
@@ -23,3 +29,19 @@ __all__ = [
     "write_report",
     "write_reports",
 ]
+
+HOMES = {
+    **dict.fromkeys(("Anchor", "Arm", "Comparison", "Cost", "Domain", "Picture", "StageCost", "Verdict"), "mitlgan.report.model"),
+    **dict.fromkeys(("Diagnosis", "diagnose"), "mitlgan.report.diagnosis"),
+    **dict.fromkeys(("Paths", "write_report", "write_reports"), "mitlgan.report.page"),
+    "summary": "mitlgan.report.plain",
+    "judge": "mitlgan.report.verdict",
+}
+"""Where each lives; it is imported when it is first asked for, so that a contact sheet loads neither torch nor matplotlib."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module 'mitlgan.report' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(HOMES[name]), name)
+    return found

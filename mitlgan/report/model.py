@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Pixels = Tensor | bytes
+Pixels: TypeAlias = "Tensor | bytes"
 """Pictures: uint8 (N, C, H, W), C = 1 (matte), 3 (RGB) or 4 (RGB premultiplied by its alpha); or a finished PNG as bytes."""
 
 Row = Mapping[str, Any]

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mitlgan.errors import ResourceError
-from mitlgan.report import Anchor, Arm, Comparison, Cost, Domain, Picture, StageCost, judge, summary, write_report
+from mitlgan.report import Anchor, Arm, Comparison, Cost, Domain, Picture, StageCost, judge, summary, tables, write_report
 from mitlgan.report.pictures import embed
-from mitlgan.report.wording import DASH, count, distance_name, duration, markdown_text, number, printable
+from mitlgan.report.wording import DASH, METRICS, count, distance_name, duration, markdown_text, number, printable
 
 HOSTILE = "<script>alert(1)</script>\n[red]x[/red]|`\u202e\x1b[31m\udcff\"'><img src=x onerror=alert(2)>"
 EXTRACTOR = "efficientnet-lite0@96"
@@ -471,3 +471,14 @@ def test_colours_meet_aa_in_light_and_dark(tmp_path: Path) -> None:
             assert contrast(scheme["muted"], scheme[page]) >= 4.5
             for arm in range(6):
                 assert contrast(scheme[f"arm-{arm}"], scheme[page]) >= 4.5
+
+
+def test_costs_leave_the_table_of_numbers_where_both_would_not_fit() -> None:
+    plain = comparison()
+    every = {metric.key: 0.5 for metric in METRICS}
+    full = comparison(arms=[dataclasses.replace(arm, metrics={**arm.metrics, **every}) for arm in plain.arms])
+    assert tables.costs(plain) is None
+    apart = tables.costs(full)
+    assert apart is not None
+    assert [*tables.numbers(full).headings, *apart.headings] == tables.table(full)[0]
+    assert len(tables.numbers(full).headings) == len(METRICS)

@@ -22,6 +22,7 @@ SEPARATION = (
 )
 """Key, label and meaning of the separation's numbers, as the report shows them."""
 
+MOST_COLUMNS = 13
 MACS_HEADING = "tera-MACs, this stage"
 COST_HEADINGS = ("kimg, this stage", "kimg, total", "time, this stage", "time, total", MACS_HEADING, "parameters trained", "MACs per image")
 
@@ -102,7 +103,7 @@ def table(comparison: Comparison) -> tuple[list[str], list[TableRow]]:
 def numbers(comparison: Comparison) -> Table:
     """The same with its caption."""
     headings, rows = table(comparison)
-    if comparison.budget_unit:  # then there is much to tell of each arm, and costs have a table of their own
+    if _costs_apart(comparison, headings):
         count = sum(1 for heading in headings if heading not in COST_HEADINGS)
         headings, rows = headings[:count], [dataclasses.replace(row, cells=row.cells[:count]) for row in rows]
     name = distance_name(comparison.protocol.get("extractor"))
@@ -112,11 +113,16 @@ def numbers(comparison: Comparison) -> Table:
 
 def costs(comparison: Comparison) -> Table | None:
     """What each arm cost, where the table of numbers leaves it out."""
-    if not comparison.budget_unit:
-        return None
     headings, rows = table(comparison)
+    if not _costs_apart(comparison, headings):
+        return None
     first = sum(1 for heading in headings if heading not in COST_HEADINGS)
     return Table("arm", headings[first:], [dataclasses.replace(row, cells=row.cells[first:]) for row in rows if row.arm is not None])
+
+
+def _costs_apart(comparison: Comparison, headings: Sequence[str]) -> bool:
+    """Whether costs have a table of their own: with budgets there is much to tell of each arm, and more columns do not fit a page."""
+    return bool(comparison.budget_unit) or len(headings) > MOST_COLUMNS
 
 
 def _cost_cells(arm: Arm, headings: Sequence[str]) -> list[str]:

@@ -35,11 +35,10 @@ from mitlgan.runs import LineWriter, Run
 from mitlgan.sample import grid_png, stages_of
 from mitlgan.signals import StopSignals
 from mitlgan.state import TrainingState
+from mitlgan.symptoms import Watch, diversity
 
 SNAPSHOT_IMAGES = 64
 STATUS_INTERVAL_S = 2.0
-COLLAPSE_DIVERSITY = 0.05  # samples whose spread is below this share of the real pictures' spread are nearly alike
-COLLAPSE_PATIENCE = 50
 
 
 @dataclass(frozen=True)
@@ -119,6 +118,7 @@ class Loop:
         self.latent_dim = sum(dims.values())
         self.snapshot_latents = latents(range(SNAPSHOT_IMAGES), dims).to(world.device)
         self.watch = Stopwatch()
+        self.symptoms = Watch(problem.objective, recipe.training.log_iterations, reporter.say)
         self.autocast = world.device.type == "cuda"
         self.channels = int(problem.generator.image_channels)  # type: ignore[arg-type]
 
@@ -160,7 +160,7 @@ class Loop:
             counters.images_shown += self.recipe.training.batch
         assert real is not None
         assert fake is not None
-        seen["diversity"] = spread(fake) / spread(real).clamp_min(1e-6)
+        seen["diversity"] = diversity(fake, real)
         seen.update(self._generator_update(real, counters.iteration))
         if counters.nan_skipped == skipped:
             counters.nan_in_a_row = 0
@@ -319,8 +319,7 @@ class Loop:
     def _log(self, seen: dict[str, Tensor], stats: LineWriter | None) -> dict[str, Any]:
         counters = self.state.counters
         numbers = dict(zip(seen, torch.stack([value.detach().float() for value in seen.values()]).tolist(), strict=True))
-        self._watch_collapse(numbers)
-        self._watch_game(numbers)
+        self.symptoms.look(numbers, counters)
         values: dict[str, Any] = {"iteration": counters.iteration, "kimg": counters.kimg}
         values |= {name: _or_none(value) for name, value in numbers.items()}
         values |= {"nan_skipped": counters.nan_skipped, "collapsed": counters.collapsed_at_kimg is not None}
@@ -331,29 +330,6 @@ class Loop:
             if self.hooks.line is not None:
                 self.hooks.line(values)
         return values
-
-    def _watch_collapse(self, numbers: dict[str, float]) -> None:
-        """Flag a generator whose samples stay nearly alike (FAULTS 10)."""
-        counters = self.state.counters
-        counters.low_diversity_in_a_row = counters.low_diversity_in_a_row + 1 if numbers["diversity"] < COLLAPSE_DIVERSITY else 0
-        if counters.low_diversity_in_a_row >= COLLAPSE_PATIENCE and counters.collapsed_at_kimg is None:
-            counters.collapsed_at_kimg = counters.kimg
-            self.reporter.say(f"warning: the samples have been nearly alike for {COLLAPSE_PATIENCE} logged iterations, at {counters.kimg:.1f} kimg")
-
-    def _watch_game(self, numbers: dict[str, float]) -> None:
-        """Date what the objective itself says about a game that one side has won (FAULTS 10)."""
-        counters = self.state.counters
-        found = self.problem.objective.symptom(numbers)
-        text = "" if found is None else found.text
-        counters.symptom_in_a_row = counters.symptom_in_a_row + 1 if text and text == counters.symptom else int(bool(text))
-        counters.symptom = text
-        if found is None or counters.diagnosis or counters.symptom_in_a_row < COLLAPSE_PATIENCE:
-            return
-        first = counters.iteration - (COLLAPSE_PATIENCE - 1) * self.recipe.training.log_iterations
-        counters.diagnosis = f"{text}, since iteration {first} ({first * counters.kimg / counters.iteration:.1f} kimg)"
-        if found.collapsed and counters.collapsed_at_kimg is None:
-            counters.collapsed_at_kimg = counters.kimg
-        self.reporter.say(f"warning: {counters.diagnosis}")
 
     def _clock(self, timing: LineWriter | None) -> None:
         counters = self.state.counters
@@ -471,15 +447,6 @@ def images_of(kimg: float) -> int:
 def updates_of(recipe: Recipe) -> int:
     """Generator updates of a recipe's length."""
     return -(-images_of(recipe.training.kimg) // (recipe.training.batch * recipe.objective.critic_steps))
-
-
-def spread(images: Tensor) -> Tensor:
-    """Mean over pixels of the standard deviation over a batch: 0 when all images are alike.
-
-    Args:
-        images: (N, C, H, W).
-    """
-    return images.float().std(dim=0, correction=0).mean()
 
 
 def _passed(before: float, now: float, interval: float) -> bool:

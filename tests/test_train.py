@@ -1,4 +1,4 @@
-"""The training loop, really run: resume to the bit, signals, full disks, NaN, collapse, memory."""
+"""The training loop, really run: resume to the bit, signals, full disks, NaN, memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mitlgan.distributed import World
 from mitlgan.errors import ArtifactError, NanError, ResourceError, Stopped, UsageError
 from mitlgan.files import locked
 from mitlgan.objectives import WganGp
-from mitlgan.recipe import Recipe, changed, load
+from mitlgan.recipe import Recipe, load
 from mitlgan.runs import Run
 from mitlgan.stages import Environment
 from mitlgan.train import Loop, images_of, updates_of
@@ -416,47 +416,6 @@ def test_a_critic_without_any_slope_trains(fg: Start, monkeypatch: pytest.Monkey
     run = fg(updates=3)
     assert stats(run)[-1]["nan_skipped"] == 0
     assert stats(run)[0]["penalty"] == pytest.approx(1.0, abs=1e-4)  # the norm's distance from 1, squared
-
-
-# FAULTS 10
-
-
-def test_a_collapsed_generator_is_flagged_with_its_kimg(
-    packs: dict[str, Path], environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = networks.build_generator
-
-    def blind(*args: Any) -> nn.Module:
-        generator = real(*args)
-        with torch.no_grad():
-            dense = next(module for module in generator.modules() if isinstance(module, nn.Linear))
-            dense.weight.zero_()  # the latent decides nothing
-        return generator
-
-    monkeypatch.setattr(networks, "build_generator", blind)
-    monkeypatch.setattr(train, "COLLAPSE_PATIENCE", 3)
-    monkeypatch.setattr(train, "STATUS_INTERVAL_S", 0.0)
-    recipe = changed(tiny.recipe("fg", packs["fg"], updates=5), generator_optimiser__learning_rate=1e-12)
-    run = stages.pretrain(recipe, environment)
-    assert [row["collapsed"] for row in stats(run)] == [False, False, True, True, True]
-    assert stats(run)[2]["kimg"] == 0.024
-    assert run.status()["collapsed_at_kimg"] == 0.024
-    assert "warning: the samples have been nearly alike for 3 logged iterations, at 0.0 kimg" in tiny.said(environment)
-    assert isinstance(environment.reporter, tiny.Listener)
-    assert [values["collapsed_at_kimg"] for values in environment.reporter.updates][-3:] == [0.024] * 3
-    assert "collapsed at 0.0 kimg" in json.loads((run.path / "card.json").read_text())["notes"]
-    later = tiny.environment(tmp_path)
-    stages.resume(run.path, later, more_kimg=0.008)  # it stays flagged, and is told once
-    assert stats(run)[-1]["collapsed"] is True
-    assert run.status()["collapsed_at_kimg"] == 0.024
-    assert "nearly alike" not in tiny.said(later)
-
-
-def test_a_sound_generator_is_not_flagged(fg: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "COLLAPSE_PATIENCE", 2)
-    run = fg(updates=6)
-    assert not any(row["collapsed"] for row in stats(run))
-    assert run.status()["collapsed_at_kimg"] is None
 
 
 # FAULTS 12

@@ -6,7 +6,7 @@ import hashlib
 import json
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +122,12 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted((run / "checkpoints").glob("[0-9]*.safetensors"))
 
 
-def load_checkpoint(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def load_checkpoint(run: Path, say: Callable[[str], None] | None = None) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """The newest checkpoint that is whole, or None if the run has none.
+
+    Args:
+        run: The run directory.
+        say: Told in one line where an older one takes the place of one that cannot be read.
 
     Raises:
         ArtifactError: There are checkpoints, but none can be read, or it is of a newer schema.
@@ -140,6 +144,8 @@ def load_checkpoint(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | Non
             raise ArtifactError(f"{path}: is a {header.get('kind')}, not a checkpoint")
         if header["schema_version"] > SCHEMA_VERSION:
             raise ArtifactError(f"{path}: schema_version {header['schema_version']} is newer than {SCHEMA_VERSION}; upgrade mitlgan")
+        if problem is not None and say is not None:
+            say(f"warning: the checkpoint of iteration {header['iteration']} takes the place of the newest, which cannot be read: {problem}")
         return tensors, header
     if problem is not None:
         raise problem

@@ -65,7 +65,7 @@ def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = N
     """
     if recipe.generator is None:
         raise UsageError(f"--recipe {recipe.name}: has no [generator]; give one for `pretrain`")
-    weights = critic_weights(critic, recipe)
+    weights = critic_weights(critic, recipe, environment.reporter.say)
     pixels = pictures(recipe, reporter=environment.reporter)
     torch.manual_seed(derived_seed(recipe.seed, f"initial generator {recipe.role}"))
     generator: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
@@ -92,7 +92,7 @@ def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment
     """
     if recipe.composer is None:
         raise UsageError(f"--recipe {recipe.name}: has no [composer]; give one for `compose`")
-    weights = critic_weights(critic, recipe)
+    weights = critic_weights(critic, recipe, environment.reporter.say)
     loaded = {name: artifact.load_layer(path, name, recipe.size_px, recipe.composer.resample) for name, path in layers.items()}
     pixels = pictures(recipe, reporter=environment.reporter)
     torch.manual_seed(derived_seed(recipe.seed, "initial composer"))
@@ -117,7 +117,7 @@ def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> R
     """
     run = runs.at(path)
     with _held(run, environment.world):
-        found = load_checkpoint(run.path)
+        found = load_checkpoint(run.path, environment.reporter.say)
         if found is None:
             raise ArtifactError(f"{path}: no checkpoint to go on from; start the run again")
         recipe = load(run.recipe)
@@ -196,8 +196,13 @@ def started(path: Path, recipe: Recipe) -> nn.Module:
     return network.requires_grad_(True)
 
 
-def critic_weights(path: Path | None, recipe: Recipe) -> dict[str, Tensor]:
+def critic_weights(path: Path | None, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Tensor]:
     """The weights that a critic begins with: those of a run's newest checkpoint, or none, for a new one.
+
+    Args:
+        path: The run, if there is one.
+        recipe: With the [critic] that they must fit.
+        say: Told if the newest checkpoint cannot be read.
 
     Raises:
         UsageError: Not a run directory, or the recipe freezes what begins anew.
@@ -207,7 +212,7 @@ def critic_weights(path: Path | None, recipe: Recipe) -> dict[str, Tensor]:
         if recipe.critic_start is not None:
             raise UsageError("critic_start.freeze: a critic that begins anew must train; name the run that it begins with by --critic, or remove it")
         return {}
-    found = load_checkpoint(runs.at(path).path)
+    found = load_checkpoint(runs.at(path).path, say)
     if found is None:
         raise ArtifactError(f"--critic {path}: has no checkpoint, where a critic would be; name another run")
     tensors, header = found

@@ -89,6 +89,13 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(run: Path) -> None:
     newest = checkpoints(run)[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
     assert loaded_iteration(run) == 1
+    said: list[str] = []
+    load_checkpoint(run, said.append)
+    (line,) = said
+    assert line.startswith(f"warning: the checkpoint of iteration 1 takes the place of the newest, which cannot be read: {newest}: damaged (")
+    newest.unlink()
+    load_checkpoint(run, said.append)
+    assert len(said) == 1  # the newest that is there is whole
 
 
 def test_only_damaged_ones_are_refused_with_the_newest_ones_fault(run: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -522,6 +523,16 @@ def test_fewer_pictures_than_a_batch_are_warned_of(environment: Environment, tmp
 
 
 # FAULTS 15
+
+
+def test_a_broken_newest_checkpoint_is_told_and_the_end_is_the_same(fg: Start, tmp_path: Path) -> None:
+    run = fg(updates=4, checkpoint_iterations=2)
+    whole = Run(shutil.copytree(run.path, tmp_path / "whole"))
+    newest = checkpoints(run.path)[-1]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    later = tiny.environment(tmp_path)
+    tiny.assert_same_trace(stages.resume(run.path, later), whole)
+    assert f"warning: the checkpoint of iteration 2 takes the place of the newest, which cannot be read: {newest}: damaged" in tiny.said(later)
 
 
 @pytest.mark.parametrize("damage", ["torn", "ahead", "both", "garbage"])

@@ -58,7 +58,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
         if dry_run:
             if first is not None:
                 stages.started(first, chosen)
-            stages.critic_weights(critic, chosen)
+            stages.critic_weights(critic, chosen, note)
             return _dry_run(chosen, device, as_json)
         with options.environment(device, f"pretrain {role}", out, threads, log) as environment:
             run = stages.pretrain(chosen, environment, start=first, critic=critic)
@@ -101,7 +101,7 @@ def compose(
         loaded = {name: artifact.load_layer(path, name, chosen.size_px, chosen.composer.resample) for name, path in layers.items()}
         networks.check_composer(chosen.composer, {name: generator for name, (generator, _) in loaded.items()}, chosen.size_px)
         forms = {name: LayerForm(card.generator, card.size_px) for name, (_, card) in loaded.items() if card.generator is not None}
-        stages.critic_weights(critic, chosen)
+        stages.critic_weights(critic, chosen, note)
         return _dry_run(chosen, device, as_json, forms)
     with options.environment(device, "compose", out, threads, log) as environment:
         run = stages.compose(chosen, layers, environment, critic=critic)

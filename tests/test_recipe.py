@@ -235,6 +235,32 @@ def test_row_35_unknown_key_that_is_dotted_or_quoted(file: Path) -> None:
     assert refusal(file, text).startswith(f"tiny.toml:{line_of(text, 'steps.critic')}: unknown key 'objective.steps'")
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("inceptoin", "is unknown; the closest known one is 'inception'"),
+        ("efficientnet_lite0@96", "is unknown; the closest known one is 'efficientnet-lite0'"),
+        ("timm:", "is unknown; the closest known one is 'timm:NAME'"),
+        ("inception@", "after @ goes one input size in pixels, for instance inception@96"),
+        ("timm:resnet18@big", "after @ goes one input size in pixels, for instance timm:resnet18@96"),
+    ],
+)
+def test_row_35_unknown_extractor(file: Path, name: str, reason: str) -> None:
+    text = VALID + f'\n[evaluation]\nextractor = "{name}"\n'
+    shown = f"evaluation.extractor: '{name}'" + (": " if reason.startswith("after") else " ") + reason
+    assert refusal(file, text) == f"tiny.toml:{line_of(text, 'extractor')}: {shown}"
+    assert refusal(file, VALID, f'evaluation.extractor="{name}"') == f"--set evaluation.extractor: {shown}"
+
+
+def test_every_extractor_that_there_is_can_be_named_in_a_recipe(file: Path) -> None:
+    from mitlgan.metrics.extractor_networks import NETWORKS
+    from mitlgan.recipe.training import EXTRACTORS
+
+    assert set(EXTRACTORS) == set(NETWORKS)
+    for name in (*NETWORKS, "efficientnet-lite0@32", "timm:resnet18.a1_in1k", "timm:resnet18@224"):
+        assert load(file, [f'evaluation.extractor="{name}"']).evaluation.extractor == name
+
+
 def test_row_35_no_key_paints_the_terminal(file: Path) -> None:
     assert r"unknown key 'training.\x1b[31m\nred'; the closest known one is" in refusal(file, VALID + '"\\u001b[31m\\nred" = 1\n')
 

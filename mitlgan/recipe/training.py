@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from mitlgan.recipe.model import Model
 
 Role = Literal["fg", "bg", "scene"]
 Filter = Literal["lanczos", "bicubic", "bilinear", "box", "nearest"]
 Byte = Annotated[int, Field(ge=0, le=255)]
+EXTRACTORS = ("efficientnet-lite0", "inception")
+"""Networks that a recipe can be measured by, beside any of timm's by `timm:NAME`."""
+
+
+def _known_extractor(name: str) -> str:
+    """Refuse what no measuring would take: hours of training may lie between the reading and that."""
+    base, _, size = name.partition("@")
+    if not re.fullmatch(r"timm:[^@]+", base) and base not in EXTRACTORS:
+        (closest,) = difflib.get_close_matches(base, [*EXTRACTORS, "timm:NAME"], n=1, cutoff=0.0)
+        raise ValueError(f"'{name}' is unknown; the closest known one is '{closest}'")
+    if name != base and not re.fullmatch(r"[0-9]{1,4}", size):
+        raise ValueError(f"'{name}': after @ goes one input size in pixels, for instance {base}@96")
+    return name
+
+
+ExtractorName = Annotated[str, AfterValidator(_known_extractor)]
 
 
 class DataRecipe(Model):
@@ -75,13 +93,13 @@ class EvaluationRecipe(Model):
     """How a result is measured.
 
     Attributes:
-        extractor: `efficientnet-lite0` or `inception`; never replaced silently.
+        extractor: One of `EXTRACTORS` or `timm:NAME`, with `@SIZE` where its input has another size than is usual; never replaced silently.
         samples: Generated images, and at most as many real ones.
         split: Which real pictures.
         best_by: Measure each kept artifact on the validation pictures during training, and keep the best by this measure in `best/`.
     """
 
-    extractor: str = "efficientnet-lite0"
+    extractor: ExtractorName = "efficientnet-lite0"
     samples: Annotated[int, Field(ge=2, le=1_000_000)] = 2000
     split: Literal["train", "validation", "test"] = "test"
     best_by: Literal["fd", "kid"] | None = None

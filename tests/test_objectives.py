@@ -2,39 +2,13 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from critics import Linear, Quadratic, images, rng, small_critic
+from torch import nn
 
-from mitlgan import networks, objectives
+from mitlgan import objectives
 from mitlgan.errors import UsageError
 from mitlgan.objectives import WganGp, gradient_penalty
-from mitlgan.recipe import CriticRecipe, ObjectiveRecipe
-
-
-class Linear(nn.Module):
-    """A critic whose gradient is the same everywhere, and which notes in which precision it worked."""
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(weight)
-        self.seen: list[torch.dtype] = []
-
-    def forward(self, images: Tensor) -> Tensor:
-        score = nn.functional.linear(images.flatten(1), self.weight[None]).squeeze(1)
-        self.seen.append(score.dtype)
-        return score
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def images(seed: int, count: int = 6) -> Tensor:
-    return torch.rand(count, 3, 4, 4, generator=rng(seed)) * 2 - 1
-
-
-def small_critic(**change: object) -> networks.Critic:
-    torch.manual_seed(0)
-    return networks.build_critic(CriticRecipe(widths=(8, 8), dropout=(0, 0), flatten_dropout=0, kernel=3).model_copy(update=change), 4)
+from mitlgan.recipe import ObjectiveRecipe
 
 
 @pytest.fixture
@@ -55,13 +29,8 @@ def test_penalty_of_a_quadratic_critic_is_its_closed_form() -> None:
     share = torch.rand(6, 1, 1, 1, generator=rng(5))
     mix = share * real + (1 - share) * fake
     expected = (mix.flatten(1).norm(dim=1) - 1).square().mean()
-    penalty = gradient_penalty(_Quadratic(), real, fake, rng(5))
+    penalty = gradient_penalty(Quadratic(), real, fake, rng(5))
     torch.testing.assert_close(penalty, expected)
-
-
-class _Quadratic(nn.Module):
-    def forward(self, images: Tensor) -> Tensor:
-        return images.flatten(1).square().sum(1) / 2
 
 
 def test_penalty_trains_the_critic_towards_slope_one() -> None:

@@ -6,45 +6,12 @@ import math
 
 import pytest
 import torch
+from critics import Linear, Quadratic, images, rng, small_critic
 from torch import Tensor, nn
 
-from mitlgan import networks, objectives
+from mitlgan import objectives
 from mitlgan.objectives import CRITIC_WON, GENERATOR_WON, Relativistic
-from mitlgan.recipe import CriticRecipe, RelativisticRecipe
-
-
-class Linear(nn.Module):
-    """Its gradient is its weight, wherever."""
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(weight)
-        self.seen: list[torch.dtype] = []
-
-    def forward(self, images: Tensor) -> Tensor:
-        score = nn.functional.linear(images.flatten(1), self.weight[None]).squeeze(1)
-        self.seen.append(score.dtype)
-        return score
-
-
-class Quadratic(nn.Module):
-    """|x|^2 / 2, whose gradient is x itself: tells at which images a slope was taken."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return images.flatten(1).square().sum(1) / 2
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def images(seed: int, count: int = 6) -> Tensor:
-    return torch.rand(count, 3, 4, 4, generator=rng(seed)) * 2 - 1
-
-
-def small_critic() -> networks.Critic:
-    torch.manual_seed(0)
-    return networks.build_critic(CriticRecipe(widths=(8, 8), dropout=(0, 0), flatten_dropout=0, kernel=3), 4)
+from mitlgan.recipe import RelativisticRecipe
 
 
 def test_a_linear_critics_loss_and_gradient_are_their_closed_forms() -> None:

@@ -12,9 +12,9 @@ plain WGAN.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mitlgan.lazy import lazily
 from mitlgan.version import __version__
 
 if TYPE_CHECKING:
@@ -24,21 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["__version__", "directions", "export", "interpolate", "load", "mix"]
 
-HOMES = {
-    "load": "mitlgan.sample",
-    "interpolate": "mitlgan.explore",
-    "mix": "mitlgan.explore",
-    "directions": "mitlgan.explore",
-    "export": "mitlgan.exports",
-}
-"""Where each function lives; it is imported when it is first asked for, so that `import mitlgan` loads no torch."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in HOMES:
-        raise AttributeError(f"module 'mitlgan' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(HOMES[name]), name)
-    return found
+__getattr__ = lazily(
+    __name__,
+    {
+        "load": "mitlgan.sample",
+        **dict.fromkeys(("directions", "interpolate", "mix"), "mitlgan.explore"),
+        "export": "mitlgan.exports",
+    },
+)
 
 
 def __dir__() -> list[str]:

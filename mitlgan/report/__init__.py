@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mitlgan.lazy import lazily
 
 if TYPE_CHECKING:
     from mitlgan.report.diagnosis import Diagnosis, diagnose
@@ -30,18 +31,14 @@ __all__ = [
     "write_reports",
 ]
 
-HOMES = {
-    **dict.fromkeys(("Anchor", "Arm", "Comparison", "Cost", "Domain", "Picture", "StageCost", "Verdict"), "mitlgan.report.model"),
-    **dict.fromkeys(("Diagnosis", "diagnose"), "mitlgan.report.diagnosis"),
-    **dict.fromkeys(("Paths", "write_report", "write_reports"), "mitlgan.report.page"),
-    "summary": "mitlgan.report.plain",
-    "judge": "mitlgan.report.verdict",
-}
-"""Where each lives; it is imported when it is first asked for, so that a contact sheet loads neither torch nor matplotlib."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in HOMES:
-        raise AttributeError(f"module 'mitlgan.report' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(HOMES[name]), name)
-    return found
+# A contact sheet loads neither torch nor matplotlib.
+__getattr__ = lazily(
+    __name__,
+    {
+        **dict.fromkeys(("Anchor", "Arm", "Comparison", "Cost", "Domain", "Picture", "StageCost", "Verdict"), "mitlgan.report.model"),
+        **dict.fromkeys(("Diagnosis", "diagnose"), "mitlgan.report.diagnosis"),
+        **dict.fromkeys(("Paths", "write_report", "write_reports"), "mitlgan.report.page"),
+        "summary": "mitlgan.report.plain",
+        "judge": "mitlgan.report.verdict",
+    },
+)

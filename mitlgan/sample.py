@@ -19,7 +19,7 @@ from mitlgan.data.transparent import on_checkerboard, straight
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.files import disk_errors, make_folder, write_atomically
 from mitlgan.latent import latents
-from mitlgan.networks import PLACE, Composer, Layers, Stand
+from mitlgan.networks import PLACE, Composer, Layers, Stand, Strengths
 from mitlgan.networks.over import SMALLEST, opaque
 
 CHUNK = 64
@@ -92,9 +92,18 @@ class Artifact:
         """Images of latents (N, sum of the layers' lengths); see `sample`."""
         return torch.cat([layers.output for layers in self._chunks(z, stands)])
 
-    def layers_at(self, z: Tensor, stands: Stands | None = None) -> Layers:
-        """Every stage of the images of latents (N, sum of the layers' lengths); see `layers`."""
-        parts = list(self._chunks(z, stands))
+    def layers_at(self, z: Tensor, stands: Stands | None = None, strengths: Strengths | None = None) -> Layers:
+        """Every stage of the images of latents.
+
+        Args:
+            z: (N, sum of the layers' lengths).
+            stands: See `layers`.
+            strengths: How much of its matte and of its harmonising a composition uses, one number per image each; None: all.
+
+        Raises:
+            UsageError: Stands or strengths that the composition cannot take.
+        """
+        parts = list(self._chunks(z, stands, strengths))
         mattes = [part.matte for part in parts if part.matte is not None]
         return Layers(
             layers={name: torch.cat([part.layers[name] for part in parts]) for name in parts[0].layers},
@@ -141,14 +150,27 @@ class Artifact:
             raise UsageError(f"{option}: {name} cannot be moved; give one of {', '.join(movable)}")
 
     @torch.inference_mode()
-    def _chunks(self, z: Tensor, stands: Stands | None) -> Iterator[Layers]:
+    def _chunks(self, z: Tensor, stands: Stands | None, strengths: Strengths | None = None) -> Iterator[Layers]:
         if len(z) == 0:
             raise UsageError("seeds: none given; give at least one")
+        self._require_strengths(strengths, len(z))
         given = {name: self._stand(name, place, len(z)) for name, place in (stands or {}).items()}
         for start in range(0, len(z), CHUNK):
             chosen = slice(start, start + CHUNK)
             part = {name: Stand(*(number[chosen].to(self.device) for number in stand)) for name, stand in given.items()}
-            yield stages_of(self.network, z[chosen].to(self.device), self.card.role, part)
+            weaker = None if strengths is None else Strengths(*(number[chosen].to(self.device) for number in strengths))
+            yield stages_of(self.network, z[chosen].to(self.device), self.card.role, part, weaker)
+
+    def _require_strengths(self, strengths: Strengths | None, count: int) -> None:
+        if strengths is None:
+            return
+        network = self.network if isinstance(self.network, Composer) else None
+        has = {"matte": network is not None and bool(network.movable), "harmonise": network is not None and network.harmonises}
+        for name, numbers in strengths._asdict().items():
+            if numbers.shape != (count,) or not bool(((numbers >= 0) & (numbers <= 1)).all()):
+                raise UsageError(f"strengths: those of {name} must lie between 0 and 1, one per image ({count})")
+            if not has[name] and not bool((numbers == 1).all()):
+                raise UsageError(f"strengths: this artifact has nothing to weaken by {name}; leave it at 1")
 
     def _stand(self, name: str, given: Place | Stand, count: int) -> Stand:
         self.require_movable(name, "stands")
@@ -167,10 +189,12 @@ def _joined(stands: Sequence[Stand]) -> Stand:
     return Stand(*(torch.cat(numbers) for numbers in zip(*stands, strict=True)))
 
 
-def stages_of(network: nn.Module, z: Tensor, role: str, stands: Mapping[str, Stand] | None = None) -> Layers:
+def stages_of(
+    network: nn.Module, z: Tensor, role: str, stands: Mapping[str, Stand] | None = None, strengths: Strengths | None = None
+) -> Layers:  # fmt: skip
     """Every stage of a network's images, clamped to [-1, 1], on the CPU."""
     if isinstance(network, Composer):
-        stages = network.layers(z, stands)
+        stages = network.layers(z, stands, strengths)
         return Layers(
             layers={name: _clamped(image) for name, image in stages.layers.items()},
             fused=_clamped(stages.fused),

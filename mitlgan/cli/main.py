@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mitlgan import __version__
-from mitlgan.cli import comparing, data, exporting, looking, measuring, moving, options, stages, studying, sweeping
+from mitlgan.cli import comparing, data, exporting, looking, measuring, moving, options, stages, studio, studying, sweeping
 from mitlgan.errors import MitlganError
 
 INTERRUPTED = 130
@@ -42,7 +42,7 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
 TRAIN, PICTURES, MEASURE, REST = "Train", "Make pictures", "Measure and compare", "Data, recipes, runs"
 HEADED = (
     (TRAIN, {**stages.COMMANDS, **sweeping.COMMANDS}),
-    (PICTURES, {"sample": looking.sample, **moving.COMMANDS, **exporting.COMMANDS}),
+    (PICTURES, {"sample": looking.sample, **moving.COMMANDS, **exporting.COMMANDS, "studio": studio.studio}),
     (MEASURE, {**comparing.COMMANDS, **measuring.COMMANDS}),
     (REST, {name: command for name, command in looking.COMMANDS.items() if name != "sample"}),
 )

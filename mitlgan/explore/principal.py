@@ -112,9 +112,9 @@ def of_weights(generator: Generator, k: int) -> tuple[Tensor, Tensor]:
     Raises:
         ArtifactError: It begins with something else.
     """
-    leading = nn.Sequential(*_affine_beginning(generator))
-    if not any(isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d) for module in leading):
+    if not begins_affine(generator):
         raise ArtifactError("by weights: this generator does not begin with weights that take the latent; use --by features")
+    leading = nn.Sequential(*_affine_beginning(generator))
     device = next(generator.parameters()).device
     points = torch.cat([torch.zeros(1, generator.latent_dim), torch.eye(generator.latent_dim)]).to(device)
     at = leading(points).flatten(1).double().cpu()
@@ -145,6 +145,11 @@ def of_features(generator: Generator, stage: int, k: int, samples: int) -> tuple
     chosen = _orthonormal(slopes, k)
     found = torch.stack([vector for _, vector in chosen])
     return _signed(found), torch.stack([values[index] for index, _ in chosen]).div(values.sum()).float()
+
+
+def begins_affine(generator: Generator) -> bool:
+    """Whether a generator begins with weights that take the latent, so that they have directions."""
+    return any(isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d) for module in _affine_beginning(generator))
 
 
 def _affine_beginning(generator: Generator) -> Iterator[nn.Module]:

@@ -20,7 +20,7 @@ from mitlgan.networks.blocks import Critic, Generator
 from mitlgan.networks.composer import PLACE, Composer, FrozenLayers, Layers
 from mitlgan.networks.counting import Counts, Row, count_parameters, multiply_accumulates, rows
 from mitlgan.networks.fusion import FUSION_CHECKS, FUSIONS, Fused, Source, back_to_front
-from mitlgan.networks.over import Stand
+from mitlgan.networks.over import Stand, Strengths
 from mitlgan.networks.translators import TRANSLATORS, check_translator
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ __all__ = [
     "Layers",
     "Row",
     "Stand",
+    "Strengths",
     "back_to_front",
     "build_composer",
     "build_critic",

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from mitlgan.networks.blocks import Generator
 from mitlgan.networks.fusion import Fused, Fusion, Material
-from mitlgan.networks.over import Stand
+from mitlgan.networks.over import Stand, Strengths
 from mitlgan.networks.resample import resampled
+from mitlgan.networks.translators.residual import Residual
 
 Latents = Tensor | Mapping[str, Tensor]
 PLACE = "place"
@@ -77,13 +78,13 @@ class FrozenLayers(nn.ModuleDict):
     def _sized(self, image: Tensor) -> Tensor:
         return image if self._resample is None else resampled(image, self._size_px, self._resample)
 
-    def forward(self, z: Latents, stands: Mapping[str, Stand] | None = None) -> Layers:
-        """Give every stage; see `Composer.split` for `z`, `Composer.movable` for `stands`."""
-        return self._compose(z, stands)
+    def forward(self, z: Latents, stands: Mapping[str, Stand] | None = None, strengths: Strengths | None = None) -> Layers:
+        """Give every stage; see `Composer.split` for `z`, `Composer.movable` for `stands`, `Composer.harmonises` for `strengths`."""
+        return self._compose(z, stands, strengths)
 
     if TYPE_CHECKING:
 
-        def __call__(self, z: Latents, stands: Mapping[str, Stand] | None = None) -> Layers:
+        def __call__(self, z: Latents, stands: Mapping[str, Stand] | None = None, strengths: Strengths | None = None) -> Layers:
             """Typed, where `nn.Module` has Any."""
             ...
 
@@ -133,6 +134,11 @@ class Composer(nn.Module):
     def movable(self) -> tuple[str, ...]:
         """Layers that can be given a stand, which then takes the place of what the placement's latent says."""
         return self._fuse.movable
+
+    @property
+    def harmonises(self) -> bool:
+        """Whether there is something that can be applied in part: harmonising, or a translator that corrects its image rather than paint it anew."""
+        return self._fuse.harmonises or isinstance(self.translator, Residual)
 
     @property
     def front(self) -> str:
@@ -195,7 +201,9 @@ class Composer(nn.Module):
         _, fused = self._fused(z, {}, kimg)
         return self.translator(fused.image), fused.loss
 
-    def _fused(self, z: Latents, stands: Mapping[str, Stand], kimg: float) -> tuple[dict[str, Tensor], Fused]:
+    def _fused(
+        self, z: Latents, stands: Mapping[str, Stand], kimg: float, strengths: Strengths | None = None
+    ) -> tuple[dict[str, Tensor], Fused]:  # fmt: skip
         latents = self.split(z)
         place = latents.get(PLACE)
         features: Mapping[str, Sequence[Tensor]] = {}
@@ -203,9 +211,10 @@ class Composer(nn.Module):
             images, features = self.layers.with_features(latents)
         else:
             images = self.layers.images(latents)
-        return images, self._fuse(Material(images, features, place, stands, kimg))
+        return images, self._fuse(Material(images, features, place, stands, kimg, strengths))
 
-    def _stages(self, z: Latents, stands: Mapping[str, Stand] | None = None) -> Layers:
-        images, fused = self._fused(z, stands or {}, 0.0)
-        output = self.translator(fused.image)
+    def _stages(self, z: Latents, stands: Mapping[str, Stand] | None = None, strengths: Strengths | None = None) -> Layers:
+        images, fused = self._fused(z, stands or {}, 0.0, strengths)
+        share = () if strengths is None or not isinstance(self.translator, Residual) else (strengths.harmonise,)
+        output = self.translator(fused.image, *share)
         return Layers(layers=images, fused=fused.image, matte=fused.matte, output=output, placed=fused.placed, stands=fused.stands)

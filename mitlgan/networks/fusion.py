@@ -13,7 +13,7 @@ from mitlgan.errors import UsageError
 from mitlgan.networks.blocks import activation
 from mitlgan.networks.harmonise import Harmonise
 from mitlgan.networks.mattes import FeatureMatte, ImageMatte, matte_loss
-from mitlgan.networks.over import NUMBERS, Matted, Placement, Stand, move, opaque, over, premultiplied
+from mitlgan.networks.over import NUMBERS, Matted, Placement, Stand, Strengths, faded, move, opaque, over, per_image, premultiplied
 
 if TYPE_CHECKING:
     from mitlgan.recipe.composer import MattedRecipe, MixedRecipe, PlacementRecipe
@@ -45,6 +45,7 @@ class Material:
         place: Latent of the placement, (N, `place_dim`).
         stands: Where layers stand, in place of what the latent says.
         kimg: The clock.
+        strengths: How much of the mattes and of harmonising is used; None: all.
     """
 
     images: Mapping[str, Tensor]
@@ -52,6 +53,7 @@ class Material:
     place: Tensor | None = None
     stands: Mapping[str, Stand] = field(default_factory=dict)
     kimg: float = 0.0
+    strengths: Strengths | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +83,18 @@ class Fusion(Protocol):
         place_dim: Length of the latent that places the layers; 0 where nothing is placed.
         order: Layers, from the back to the front where the fusion knows such an order.
         movable: Layers that can be given a stand.
+        harmonises: Whether colours of layers follow what is behind them.
     """
 
     wants_features: bool
     place_dim: int
     order: tuple[str, ...]
     movable: tuple[str, ...]
+
+    @property
+    def harmonises(self) -> bool:
+        """See above."""
+        ...
 
     def __call__(self, material: Material) -> Fused:
         """Fuse."""
@@ -106,6 +114,7 @@ class MixedFusion(nn.Module):
     wants_features = False
     place_dim = 0
     movable = ()
+    harmonises = False
 
     def __init__(self, recipe: MixedRecipe, layers: Mapping[str, Source]) -> None:
         super().__init__()
@@ -159,6 +168,7 @@ class MattedFusion(nn.Module):
         self.harmonised = nn.ModuleDict({name: Harmonise() for name in self.movable if recipe.harmonise})
         self.placements = nn.ModuleDict({} if placement is None else {name: Placement(placement) for name in self.movable})
         self.place_dim = NUMBERS * len(self.placements)
+        self.harmonises = recipe.harmonise
 
     def forward(self, material: Material) -> Fused:
         """Lay the layers over each other, from the back to the front; the image is in [-1, 1]."""
@@ -176,8 +186,11 @@ class MattedFusion(nn.Module):
             if stand is not None:
                 stands[name] = stand
                 front = move(front, stand)
+            if material.strengths is not None and name == self.movable[-1]:
+                front = faded(front, material.strengths.matte)
             if name in self.harmonised:
-                front = self.harmonised[name](front, image)
+                changed: Matted = self.harmonised[name](front, image)
+                front = changed if material.strengths is None else _partly(front, changed, material.strengths.harmonise)
             image = over(front, image)
             clear = clear * (1 - front.matte)
             placed[name] = torch.cat([front.light, front.matte], dim=1) * 2 - 1
@@ -210,6 +223,11 @@ class MattedFusion(nn.Module):
         # torch's global random numbers, which the loop seeds for each iteration. A share of the frame is twice that between -1 and 1.
         moved = (torch.rand(2, count).to(device) * 2 - 1) * 2 * shift
         return Stand(stand.scale, stand.across + moved[0], stand.down + moved[1], stand.mirror)
+
+
+def _partly(before: Matted, after: Matted, share: Tensor) -> Matted:
+    """A layer of which a share (N,) of a change of its light is made."""
+    return Matted(torch.lerp(before.light, after.light, per_image(share)), after.matte)
 
 
 def back_to_front(order: Sequence[str] | None, layers: Mapping[str, object]) -> tuple[str, ...]:

@@ -47,6 +47,28 @@ class Stand(NamedTuple):
     mirror: Tensor
 
 
+class Strengths(NamedTuple):
+    """How much of a composition's own means is used, one number per image each (N,); 1 is as it was trained.
+
+    Attributes:
+        matte: Factor of the frontmost layer's opacity, and so of its light, in [0, 1].
+        harmonise: Share of what harmonising changes of the layers' colours, and of what a translator that corrects would correct, in [0, 1].
+    """
+
+    matte: Tensor
+    harmonise: Tensor
+
+
+def per_image(numbers: Tensor) -> Tensor:
+    """One number per image (N,) beside images (N, C, H, W): (N, 1, 1, 1)."""
+    return numbers[:, None, None, None]
+
+
+def faded(front: Matted, strength: Tensor) -> Matted:
+    """A layer of less opacity: its matte, and with it its light, times strengths (N,) in [0, 1]."""
+    return Matted(front.light * per_image(strength), front.matte * per_image(strength))
+
+
 def premultiplied(image: Tensor) -> Matted:
     """Light and opacity of a layer that brings its matte.
 

@@ -7,6 +7,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from mitlgan.networks.over import per_image
+
 
 class Residual(nn.Module):
     """The image and a bounded change of it: clamp(image + scale * change) to [-1, 1].
@@ -21,9 +23,10 @@ class Residual(nn.Module):
         self.stages = stages
         self.scale = scale
 
-    def forward(self, image: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, H, W) in [-1, 1]."""
-        return cast(Tensor, _Clamp.apply(image + self.scale * self.stages(image)))
+    def forward(self, image: Tensor, share: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) to (N, C, H, W) in [-1, 1]; shares (N,) in [0, 1] make that part of the change only."""
+        change = self.scale * self.stages(image)
+        return cast(Tensor, _Clamp.apply(image + (change if share is None else per_image(share) * change)))
 
 
 class _Clamp(torch.autograd.Function):

@@ -1,0 +1,103 @@
+"""The studio's ASGI application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from mitlgan.errors import ArtifactError, MitlganError
+from mitlgan.studio import safety
+from mitlgan.studio.catalogue import Catalogue
+from mitlgan.studio.desk import Desk
+from mitlgan.studio.faults import Cancelled, Refused
+from mitlgan.studio.routes import ROUTERS
+from mitlgan.studio.settings import Settings
+from mitlgan.studio.worker import Worker
+
+log = logging.getLogger(__name__)
+GONE = 499
+"""What a server notes of a client that has gone; nobody reads it."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the studio.
+
+    Args:
+        settings: What it offers, and its limits.
+
+    Raises:
+        ArtifactError: One of the named artifacts cannot be used.
+    """
+    desk = Desk(settings, Catalogue(settings), Worker(settings.waiting, settings.work_s))
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        desk.worker.start()
+        try:
+            yield
+        finally:
+            desk.worker.close()
+
+    app = FastAPI(title="mitlgan studio", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.desk = desk
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_middleware(safety.Guard, settings=settings)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+    return app
+
+
+async def _refused(_request: Request, error: Any) -> Response:
+    return safety.answer(error)
+
+
+async def _gone(_request: Request, _error: Any) -> Response:
+    return Response(status_code=GONE)
+
+
+async def _own(_request: Request, error: Any) -> Response:
+    if isinstance(error, ArtifactError):  # its message begins with a path, which is nothing for a client
+        log.warning("%s", error)
+        return safety.answer(Refused(404, "artifact: it cannot be read any more; reload the page"))
+    return safety.answer(Refused(422, str(error)))
+
+
+async def _invalid(_request: Request, error: Any) -> Response:
+    return safety.answer(Refused(422, line_of(error.errors())))
+
+
+async def _of_http(_request: Request, error: Any) -> Response:
+    # What cannot be parsed is as wrong as what has the wrong numbers.
+    status = 422 if error.status_code == 400 else error.status_code
+    return JSONResponse({"error": str(error.detail).lower()}, status, error.headers)
+
+
+async def _bug(_request: Request, error: Any) -> Response:
+    return JSONResponse({"error": f"bug: {type(error).__name__}; the terminal in which the studio runs says where"}, 500)
+
+
+def line_of(errors: Sequence[Any]) -> str:
+    """The first complaint of a validation in one line, without what was given: that may be anything."""
+    first = errors[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    return f"{where or 'body'}: {first['msg']}".replace("\n", " ")[:500]
+
+
+_HANDLERS: dict[int | type[Exception], Any] = {
+    Refused: _refused,
+    Cancelled: _gone,
+    MitlganError: _own,
+    RequestValidationError: _invalid,
+    ValidationError: _invalid,
+    HTTPException: _of_http,
+    Exception: _bug,
+}

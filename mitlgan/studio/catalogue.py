@@ -1,0 +1,202 @@
+"""The artifacts that a studio offers: by ids that it gives out itself, never by paths."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mitlgan import artifact as artifacts
+from mitlgan import runs
+from mitlgan.artifact import Card
+from mitlgan.errors import ArtifactError, MitlganError
+from mitlgan.explore import Directions, directions
+from mitlgan.explore.child import generators_of
+from mitlgan.explore.principal import DEFAULT_COUNT, begins_affine
+from mitlgan.networks import PLACE, Composer
+from mitlgan.networks.fusion import MattedFusion
+from mitlgan.recipe import shipped
+from mitlgan.sample import Artifact, load
+from mitlgan.studio.contract import ArtifactAnswer
+from mitlgan.studio.faults import Refused
+from mitlgan.studio.settings import Settings
+
+MOST_ARTIFACTS = 200
+LOADED = 4
+FILES = ("composer.safetensors", "generator.safetensors")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An artifact on offer.
+
+    Attributes:
+        path: Its file.
+        card: What it is.
+        answer: What the page is told.
+    """
+
+    path: Path
+    card: Card
+    answer: ArtifactAnswer
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An artifact in use.
+
+    Attributes:
+        id: Under which it is offered.
+        artifact: Itself.
+        counts: How many directions each latent has.
+    """
+
+    id: str
+    artifact: Artifact
+    counts: dict[str, int]
+    _found: dict[str, Directions] = field(default_factory=dict)
+
+    @cached_property
+    def composer(self) -> Composer | None:
+        """The network, if it is a composition."""
+        return self.artifact.network if isinstance(self.artifact.network, Composer) else None
+
+    def directions(self, name: str) -> Directions:
+        """Principal directions of a latent that has some."""
+        if name not in self._found:
+            self._found[name] = directions(self.artifact, layer=name, k=self.counts[name])
+        return self._found[name]
+
+
+class Catalogue:
+    """Artifacts by id.
+
+    An id ends in the hash of the tensors: a link to a picture never shows another artifact's, whatever lies under the name later.
+
+    Args:
+        settings: Where they lie.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._entries: dict[str, Entry] = {}
+        self._read: dict[Path, tuple[tuple[int, int], str, Entry]] = {}
+        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._lock = threading.Lock()
+        self.refresh()
+        if settings.artifacts and not self._entries:
+            raise ArtifactError(f"{settings.artifacts[0]}: holds no artifact; give a .safetensors file, a finished run, or a folder of such")
+
+    def refresh(self) -> list[ArtifactAnswer]:
+        """Look again, for runs finish; what is on offer, compositions first."""
+        with self._lock:
+            found: dict[str, Entry] = {}
+            for path in self._files():
+                if len(found) == MOST_ARTIFACTS:
+                    break
+                identified = self._identified(path)
+                if identified is not None:
+                    found.setdefault(*identified)
+            self._entries = dict(sorted(found.items(), key=lambda item: item[1].card.kind != "composer"))
+            return [entry.answer for entry in self._entries.values()]
+
+    def entry(self, artifact_id: str) -> Entry:
+        """What is offered under an id.
+
+        Raises:
+            Refused: 404, nothing is.
+        """
+        entry = self._entries.get(artifact_id)
+        if entry is None:
+            raise Refused(404, "artifact: there is none of this id; choose one of /api/artifacts")
+        return entry
+
+    def loaded(self, artifact_id: str) -> Loaded:
+        """The artifact of an id, ready for use; the last few stay in memory. For the worker only.
+
+        Raises:
+            Refused: 404, there is none.
+            ArtifactError: It cannot be read any more.
+        """
+        entry = self.entry(artifact_id)
+        if artifact_id not in self._loaded:
+            while len(self._loaded) >= LOADED:
+                self._loaded.popitem(last=False)
+            self._loaded[artifact_id] = Loaded(artifact_id, load(entry.path, self._settings.device), entry.answer.directions or {})
+        self._loaded.move_to_end(artifact_id)
+        return self._loaded[artifact_id]
+
+    def _files(self) -> Iterator[Path]:
+        if not self._settings.artifacts:
+            for name in FILES:
+                yield from sorted(shipped("pretrained").glob(f"*/{name}"))
+            yield from (run.artifact for run in reversed(runs.find(self._settings.runs)) if run.artifact is not None)
+        for given in self._settings.artifacts:
+            if given.is_file():
+                yield given
+            elif not given.is_dir():
+                raise ArtifactError(f"{given}: no such artifact; `mitlgan runs ls` lists those of this folder")
+            else:
+                for name in FILES:
+                    yield from (path for path in sorted(given.rglob(name)) if "kept" not in path.parts)
+
+    def _identified(self, path: Path) -> tuple[str, Entry] | None:
+        """The id of a file and what the page is told of it; None for one that cannot be used."""
+        try:
+            status = path.stat()
+            stamp = status.st_mtime_ns, status.st_size
+            if path not in self._read or self._read[path][0] != stamp:
+                self._read[path] = (stamp, *_described(path))
+        except (OSError, MitlganError):
+            if path in self._settings.artifacts:
+                raise
+            return None
+        return self._read[path][1:]
+
+
+def _described(path: Path) -> tuple[str, Entry]:
+    card = artifacts.read_card(path)
+    name = path.parent.name if path.name in FILES else path.stem
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or card.role
+    artifact_id = f"{slug}-{artifacts.tensors_hash(path)[:8]}"
+    with torch.device("meta"):
+        network = artifacts.network_from(card, str(path))
+    composer = network if isinstance(network, Composer) else None
+    matted = composer is not None and isinstance(composer.fusion, MattedFusion)
+    bringing = [card.role] if card.image_channels == 4 else [] if composer is None else list(composer.movable)
+    counts = {
+        latent: min(DEFAULT_COUNT, generator.latent_dim)
+        for latent, generator in generators_of(Artifact(network, card, "meta")).items()
+        if begins_affine(generator)
+    }
+    answer = ArtifactAnswer(
+        id=artifact_id,
+        name=name,
+        kind=card.kind,
+        role=card.role,
+        size_px=card.size_px,
+        channels=card.image_channels,
+        latents=card.latent_dims,
+        layers=[card.role] if composer is None else list(card.back_to_front()),
+        movable=[] if composer is None else list(composer.movable),
+        transparent=bringing,
+        front=None if composer is None else composer.front,
+        has_matte=matted,
+        has_place=PLACE in card.latent_dims,
+        harmonises=composer is not None and composer.harmonises,
+        directions=counts or None,
+        card=_short(card),
+    )
+    return artifact_id, Entry(path, card, answer)
+
+
+def _short(card: Card) -> dict[str, Any]:
+    made = {"kimg": round(card.kimg, 3), "licence": card.licence, "credit": card.credit, "notes": card.notes, "made_by": card.made_by}
+    return {**made, "pictures": card.data.get("count"), "recipe": card.recipe.get("name")}

@@ -1,0 +1,211 @@
+"""From a state to pictures, one at a time: each is the same to the bit wherever it is shown, and between two the client can go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mitlgan.latent import EASINGS, along, between, latents, truncated
+from mitlgan.networks import PLACE, Layers, Stand, Strengths
+from mitlgan.studio.catalogue import Loaded
+from mitlgan.studio.contract import Drawn, Found, GridRequest, Mixed, MorphRequest, Place, State
+from mitlgan.studio.faults import Refused
+
+ALL = "all"
+HALFWAY = 0.5
+Check = Callable[[], None]
+
+
+class Shot(NamedTuple):
+    """What a picture is made from.
+
+    Attributes:
+        z: (sum of the layers' lengths,).
+        stand: Where the frontmost layer stands; None: where its latent puts it.
+        matte: Factor of its opacity.
+        harmonise: Share of harmonising and correction.
+    """
+
+    z: Tensor
+    stand: Place | None
+    matte: float
+    harmonise: float
+
+
+def shot_of(loaded: Loaded, state: State) -> Shot:
+    """What the picture of a state is made from.
+
+    Raises:
+        Refused: 422, the artifact has not what the state asks for.
+    """
+    _require_possible(loaded, state)
+    dims = loaded.artifact.card.latent_dims
+    parts = [_latent(_given(loaded, state, name), name, dim) for name, dim in dims.items()]
+    parts = list(torch.split(truncated(torch.cat(parts), state.truncation), list(dims.values())))
+    for name, amounts in state.directions.items():
+        index = list(dims).index(name)
+        vectors = loaded.directions(name).vectors[: len(amounts)]
+        parts[index] = parts[index] + torch.tensor(amounts, dtype=torch.float32) @ vectors
+    return Shot(torch.cat(parts), state.stand, state.matte_strength, state.harmonise)
+
+
+def stages_of_shot(loaded: Loaded, shot: Shot) -> Layers:
+    """Every stage of one picture, one image each."""
+    stands: dict[str, Stand] = {}
+    if shot.stand is not None and loaded.composer is not None:
+        place = shot.stand
+        numbers = (place.scale, place.across, place.down, -1.0 if place.flip else 1.0)
+        stands[loaded.composer.front] = Stand(*(torch.tensor([number]) for number in numbers))
+    trained = shot.matte == 1 and shot.harmonise == 1
+    strengths = None if trained else Strengths(torch.tensor([shot.matte]), torch.tensor([shot.harmonise]))
+    return loaded.artifact.layers_at(shot.z[None], stands, strengths)
+
+
+def stages_of_state(loaded: Loaded, state: State) -> Layers:
+    """Every stage of a state's picture, one image each.
+
+    Raises:
+        Refused: See `shot_of`.
+    """
+    return stages_of_shot(loaded, shot_of(loaded, state))
+
+
+def grid_states(loaded: Loaded, request: GridRequest, most: int) -> list[State]:
+    """The states of a grid, row by row.
+
+    Raises:
+        Refused: 422, names that the artifact has not, seeds that do not go together, or more than `most` pictures.
+    """
+    names = list(request.vary)
+    if request.rows is not None or request.columns is not None:
+        if request.rows is None or request.columns is None or {request.rows, request.columns} != set(names) or len(names) != 2:
+            raise Refused(422, "rows, columns: name two different latents, both with seeds in vary and no others")
+        pairs = [(row, column) for row in request.vary[request.rows] for column in request.vary[request.columns]]
+        chosen = [{request.rows: row, request.columns: column} for row, column in pairs]
+    else:
+        counts = {len(seeds) for seeds in request.vary.values()}
+        if len(counts) > 1:
+            raise Refused(422, "vary: every latent needs as many seeds as the others")
+        chosen = [{name: request.vary[name][index] for name in names} for index in range(counts.pop())]
+    if len(chosen) > most:
+        raise Refused(422, f"vary: {len(chosen)} pictures are too many; ask for at most {most}")
+    for name in names:
+        _require_latent(loaded, name, "vary")
+    latents = request.state.latents
+    return [request.state.model_copy(update={"latents": {**latents, **{name: Drawn(seed=seed) for name, seed in seeds.items()}}}) for seeds in chosen]
+
+
+def morph_shots(loaded: Loaded, request: MorphRequest) -> list[Shot]:
+    """What the frames of a morph are made from; the ends are those of the two states to the bit.
+
+    Raises:
+        Refused: 422, two artifacts, a layer that is none, or what `shot_of` refuses.
+    """
+    if request.start.artifact != request.end.artifact:
+        raise Refused(422, "to: is another artifact's picture; morph two of the same artifact")
+    if request.layer != ALL:
+        _require_latent(loaded, request.layer, "layer")
+    start, end = shot_of(loaded, request.start), shot_of(loaded, request.end)
+    moving = None if request.layer == ALL else [request.layer]
+    z, _ = along(torch.stack([start.z, end.z]), request.frames, loaded.artifact.card.latent_dims, layers=moving, easing=request.easing)
+    pace = EASINGS[request.easing].pace
+    shares = [pace(index / (request.frames - 1)) for index in range(request.frames)]
+    front = request.layer in (ALL, None if loaded.composer is None else loaded.composer.front)
+    standing = _stands(loaded, start, end, shares) if front and start.stand != end.stand else [start.stand] * request.frames
+    mattes = [_between(start.matte, end.matte, share) if front else start.matte for share in shares]
+    harmonised = [_between(start.harmonise, end.harmonise, share) if request.layer == ALL else start.harmonise for share in shares]
+    return [Shot(*numbers) for numbers in zip(z, standing, mattes, harmonised, strict=True)]
+
+
+def outputs(loaded: Loaded, shots: list[Shot], check: Check) -> Iterator[Tensor]:
+    """The output (1, C, H, W) of each shot; between two, `check` may raise."""
+    for shot in shots:
+        check()
+        yield stages_of_shot(loaded, shot).output
+
+
+def normalised(loaded: Loaded, state: State) -> State:
+    """The state with every layer's latent in it; a place that goes with the frontmost layer stays out."""
+    dims = loaded.artifact.card.latent_dims
+    given = {name: _given(loaded, state, name) for name in dims if name in state.latents or name != PLACE}
+    return state.model_copy(update={"latents": given})
+
+
+def _given(loaded: Loaded, state: State, name: str) -> Drawn | Found | Mixed:
+    if name not in state.latents and name == PLACE and loaded.composer is not None:
+        return _seeds_alone(state.latents.get(loaded.composer.front, Drawn(seed=0)))
+    return state.latents.get(name, Drawn(seed=0))
+
+
+def _seeds_alone(latent: Drawn | Found | Mixed) -> Drawn | Found | Mixed:
+    """What a place goes by: another latent's seeds; where that has numbers, seed 0."""
+    if isinstance(latent, Mixed):
+        return Mixed(mix=(_seeds_alone(latent.mix[0]), _seeds_alone(latent.mix[1]), latent.mix[2]))
+    return latent if isinstance(latent, Drawn) else Drawn(seed=0)
+
+
+def _latent(given: Drawn | Found | Mixed, name: str, dim: int) -> Tensor:
+    """(dim,)."""
+    if isinstance(given, Drawn):
+        return latents({name: [given.seed]}, {name: dim})[0]
+    if isinstance(given, Found):
+        if len(given.values) != dim:
+            raise Refused(422, f"latents.{name}.values: has {len(given.values)} numbers; this artifact takes {dim}")
+        return torch.tensor(given.values, dtype=torch.float32)
+    first, second = (_latent(parent, name, dim) for parent in given.mix[:2])
+    return between(first, second, {name: [given.mix[2]]}, {name: dim})[0]
+
+
+def _require_possible(loaded: Loaded, state: State) -> None:
+    for name in state.latents:
+        _require_latent(loaded, name, "latents")
+    for name, amounts in state.directions.items():
+        _require_latent(loaded, name, "directions")
+        if len(amounts) > loaded.counts.get(name, 0):
+            raise Refused(422, f"directions.{name}: this artifact has {loaded.counts.get(name, 0)} of them; leave the others out")
+    movable = () if loaded.composer is None else loaded.composer.movable
+    if state.stand is not None and not movable:
+        raise Refused(422, "stand: nothing can be moved in this artifact; choose a composition by mattes, or leave it out")
+    if state.matte_strength != 1 and not movable:
+        raise Refused(422, "matte_strength: this artifact has no matte; choose a composition by mattes, or leave it at 1")
+    if state.harmonise != 1 and not (loaded.composer is not None and loaded.composer.harmonises):
+        raise Refused(422, "harmonise: this artifact has nothing that harmonises in part; leave it at 1")
+
+
+def _require_latent(loaded: Loaded, name: str, option: str) -> None:
+    dims = loaded.artifact.card.latent_dims
+    if name not in dims:
+        raise Refused(422, f"{option}: this artifact has no latent of that name; choose from {', '.join(dims)}")
+
+
+def _stands(loaded: Loaded, start: Shot, end: Shot, shares: list[float]) -> list[Place | None]:
+    """Stands on the way; the mirror turns halfway, for there is nothing between."""
+    first, last = _standing(loaded, start), _standing(loaded, end)
+    between = [
+        Place(
+            scale=_between(first.scale, last.scale, share),
+            across=_between(first.across, last.across, share),
+            down=_between(first.down, last.down, share),
+            flip=(first if share < HALFWAY else last).flip,
+        )
+        for share in shares[1:-1]
+    ]
+    return [start.stand, *between, end.stand]
+
+
+def _standing(loaded: Loaded, shot: Shot) -> Place:
+    """Where the frontmost layer of a picture stands, given or not."""
+    if shot.stand is not None:
+        return shot.stand
+    stands = stages_of_shot(loaded, shot).stands
+    if loaded.composer is None or loaded.composer.front not in stands:
+        return Place()
+    scale, across, down, mirror = (float(number) for number in stands[loaded.composer.front])
+    return Place.model_construct(scale=scale, across=across, down=down, flip=mirror < 0)
+
+
+def _between(first: float, second: float, share: float) -> float:
+    return first if share == 0 else second if share == 1 else (1 - share) * first + share * second

@@ -1,0 +1,94 @@
+"""The studio as a process: its socket, and uvicorn upon it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import webbrowser
+from collections.abc import Callable
+from contextlib import suppress
+from urllib.parse import quote
+
+import uvicorn
+
+from mitlgan.errors import ResourceError, UsageError
+from mitlgan.studio.app import create_app
+from mitlgan.studio.settings import Settings
+
+MOST_CONNECTIONS = 512
+IDLE_S = 20
+ENDING_S = 3
+
+
+class _Announced(uvicorn.Server):
+    """Says when it listens, which is when a browser can come."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            await asyncio.to_thread(self._listening)
+
+
+def serve(settings: Settings, port: int, *, on_ready: Callable[[str], None], open_browser: bool = False) -> None:
+    """Serve until interrupted.
+
+    Args:
+        settings: What is offered, and to whom.
+        port: 0 takes a free one.
+        on_ready: Told the address, with the token in it, once connections are taken.
+        open_browser: Open it there, too.
+
+    Raises:
+        ResourceError: The port is in use, or may not be used.
+        UsageError: There is no such address here.
+    """
+    app = create_app(settings)
+    with _listening(settings.host, port) as listening:
+        address = _address(settings, listening.getsockname()[1])
+
+        def ready() -> None:
+            on_ready(f"studio: {address} (Ctrl-C ends it)")
+            if open_browser:
+                webbrowser.open(address)
+
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, http="h11", ws="none", timeout_keep_alive=IDLE_S,
+            timeout_graceful_shutdown=ENDING_S, limit_concurrency=MOST_CONNECTIONS, proxy_headers=False,
+        )  # fmt: skip
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has ended in good order
+            _Announced(config, ready).run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except OSError:
+        raise UsageError(f"--host {host}: there is no such address; choose 127.0.0.1, or 0.0.0.0 with --token") from None
+    found = socket.socket(family, kind, protocol)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(place)
+        found.listen(128)
+    except OSError as error:
+        found.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UsageError(f"--host {host}: is no address of this machine; choose 127.0.0.1, or 0.0.0.0 with --token") from None
+        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        raise ResourceError(f"--port {port}: {why}; {_free(host)} is free, or choose another") from None
+    return found
+
+
+def _free(host: str) -> int:
+    with _listening(host, 0) as found:
+        return int(found.getsockname()[1])
+
+
+def _address(settings: Settings, port: int) -> str:
+    wildcard = settings.host in ("0.0.0.0", "::", "")
+    host = "127.0.0.1" if wildcard else f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{port}/" + (f"?token={quote(settings.token)}" if settings.token is not None else "")

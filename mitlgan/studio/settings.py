@@ -1,0 +1,61 @@
+"""What a studio is started with, and its limits."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mitlgan.errors import UsageError
+
+LOOPBACK = "127.0.0.1"
+LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a studio is started with.
+
+    Attributes:
+        artifacts: Artifacts, runs, or folders in which to look for them; none: the shipped ones and the finished runs.
+        runs: Folder of runs.
+        host: Address that is listened at.
+        token: What a client must know; needed unless only this machine can connect.
+        names: Host names, beside addresses and this machine's own, under which the studio may be asked for.
+        device: Where to compute.
+        body_bytes: Largest body of JSON.
+        upload_bytes: Largest body with a picture.
+        uploads: Bodies with a picture that are read at once; they are what takes memory.
+        body_s: Time in which a body must have come.
+        waiting: Tasks that may wait for the worker.
+        work_s: Time in which a picture must be there.
+        orphan_s: Time after which a job to which nobody listens is cancelled.
+    """
+
+    artifacts: tuple[Path, ...] = ()
+    runs: Path = Path("runs")
+    host: str = LOOPBACK
+    token: str | None = None
+    names: tuple[str, ...] = ()
+    device: str = "cpu"
+    body_bytes: int = 1_000_000
+    upload_bytes: int = 16_000_000
+    uploads: int = 4
+    body_s: float = 15.0
+    waiting: int = 16
+    work_s: float = 60.0
+    orphan_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.token is not None and not self.token:
+            raise UsageError("--token: is empty; give a secret of your own, of 16 characters or more")
+        if not self.local and self.token is None:
+            raise UsageError(f"--host {self.host}: others could connect, so a secret is needed; give --token, or leave --host at {LOOPBACK}")
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can connect."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"

@@ -1,0 +1,166 @@
+"""One thread that does all work with models, and the one bounded queue before it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from mitlgan.studio.faults import Cancelled, Refused, busy
+
+T = TypeVar("T")
+
+
+class Ticket:
+    """Whether somebody still waits for a piece of work."""
+
+    def __init__(self) -> None:
+        self._gone = threading.Event()
+
+    def cancel(self) -> None:
+        """Nobody does."""
+        self._gone.set()
+
+    def check(self) -> None:
+        """End the work if nobody waits for it; to be called between its chunks.
+
+        Raises:
+            Cancelled: Nobody does.
+        """
+        if self._gone.is_set():
+            raise Cancelled
+
+
+@dataclass(eq=False)
+class _Task:
+    work: Callable[[Ticket], Any]
+    ticket: Ticket
+    long: bool
+    future: Future[Any] = field(default_factory=Future)
+
+    def run(self) -> None:
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            self.ticket.check()
+            self.future.set_result(self.work(self.ticket))
+        except BaseException as error:
+            self.future.set_exception(error)
+
+
+class Worker:
+    """Does one piece of work at a time, in a thread of its own.
+
+    A long job gives way to pictures between its steps (`give_way`): who waits for one has it while another embeds. Only the jobs wait for each other.
+
+    Args:
+        waiting: Pieces that may wait; of these a quarter, and at least one, may be long.
+        work_s: Time in which a piece that a request waits for must be done.
+    """
+
+    def __init__(self, waiting: int, work_s: float) -> None:
+        self._waiting, self._work_s = waiting, work_s
+        self._queue: deque[_Task] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="studio-worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take nothing any more, drop what waits, and end after what is being done, which is told."""
+        with self._changed:
+            self._closed = True
+            for task in self._queue:
+                task.ticket.cancel()
+                task.future.cancel()
+            self._queue.clear()
+            self._changed.notify_all()
+
+    async def run(self, request: Request, work: Callable[[Ticket], T]) -> T:
+        """What a piece of work gives, for a request that waits for it.
+
+        Args:
+            request: Whose body has been read; when its client goes, the work ends.
+            work: Called in the worker's thread.
+
+        Raises:
+            Refused: 503, too many wait; 504, it took too long.
+            Cancelled: The client has gone.
+        """
+        task = self._put(work, long=False)
+        result = asyncio.wrap_future(task.future)
+        gone = asyncio.ensure_future(_gone(request))
+        try:
+            done, _ = await asyncio.wait({result, gone}, timeout=self._work_s, return_when=asyncio.FIRST_COMPLETED)
+            if result in done:
+                given: T = result.result()
+                return given
+            if done:
+                raise Cancelled
+            raise Refused(504, "this took too long; ask for less at once")
+        finally:
+            task.ticket.cancel()
+            self._drop(task)
+            result.cancel()
+            gone.cancel()
+
+    def begin(self, work: Callable[[Ticket], None]) -> Ticket:
+        """Let a long piece of work be done when its turn comes; its ticket cancels it.
+
+        Raises:
+            Refused: 503, too many wait.
+        """
+        return self._put(work, long=True).ticket
+
+    def give_way(self) -> None:
+        """Do the short pieces that wait, in the middle of a long one. For the worker's thread only."""
+        while (task := self._take(long=False, wait=False)) is not None:
+            task.run()
+
+    def _put(self, work: Callable[[Ticket], Any], *, long: bool) -> _Task:
+        with self._changed:
+            if self._closed:
+                raise busy("the studio is being closed")
+            if len(self._queue) >= self._waiting or (long and sum(task.long for task in self._queue) >= max(1, self._waiting // 4)):
+                raise busy("too many are waiting")
+            task = _Task(work, Ticket(), long)
+            self._queue.append(task)
+            self._changed.notify()
+            return task
+
+    def _take(self, *, long: bool, wait: bool) -> _Task | None:
+        with self._changed:
+            while not self._closed:
+                found = next((task for task in self._queue if long or not task.long), None)
+                if found is not None:
+                    self._queue.remove(found)
+                    return found
+                if not wait:
+                    return None
+                self._changed.wait()
+            return None
+
+    def _drop(self, task: _Task) -> None:
+        with self._changed:
+            if task in self._queue:
+                self._queue.remove(task)
+
+    def _work(self) -> None:
+        while (task := self._take(long=True, wait=True)) is not None:
+            task.run()
+            del task  # it may hold pictures
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 from mitlgan.errors import ResourceError
 
 TEMPORARY = ".tmp"
+LOCK = ".lock"
+GLANCE_S = 0.05  # longer than `is_locked` holds what it looks at
 
 
 @contextmanager
@@ -79,15 +82,35 @@ def locked(folder: Path) -> Iterator[None]:
         ResourceError: Another process holds it.
     """
     with disk_errors(folder):
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ResourceError(f"{folder}: another process is working on it; wait for it or choose another run") from None
+        if not _taken(descriptor, fcntl.LOCK_EX):
+            time.sleep(GLANCE_S)
+            if not _taken(descriptor, fcntl.LOCK_EX):
+                raise ResourceError(f"{folder}: another process is working on it; wait for it or choose another run")
         yield
     finally:
         os.close(descriptor)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the folder now. What nobody has held yet, or may not be looked at, is not locked."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not _taken(descriptor, fcntl.LOCK_SH)  # there is no other way to see it, and closing lets go at once
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from mitlgan.errors import ResourceError, UsageError
-from mitlgan.files import disk_errors, make_folder, write_json
+from mitlgan.files import disk_errors, is_locked, make_folder, write_json
 
 STATES = ("running", "done", "stopped", "nan", "failed")
+KILLED = "stopped (killed)"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,16 @@ class Run:
         return read_json(self.inputs_file)
 
     @property
+    def is_comparison(self) -> bool:
+        """Whether it is a comparison's: a report on other runs, without a recipe of its own."""
+        return self.status().get("command") == "compare"
+
+    @property
+    def report(self) -> Path | None:
+        """The page about the run, if there is one."""
+        return path if (path := self.path / "report.html").is_file() else None
+
+    @property
     def evaluations(self) -> Path:
         """One JSON line per artifact that was measured during training."""
         return self.path / "evaluations.jsonl"
@@ -68,6 +79,16 @@ class Run:
     def status(self) -> dict[str, Any]:
         """The last state that the run wrote; empty when it wrote none."""
         return read_json(self.path / "status.json")
+
+    def state(self) -> str:
+        """One of `STATES`, "empty" before the first was written, or `KILLED`: it says "running", but no process holds its directory any more."""
+        if self._written_state() == "running" and not is_locked(self.path):
+            state = self._written_state()  # again: a process that ends well writes its last state before it lets go
+            return KILLED if state == "running" else state
+        return self._written_state()
+
+    def _written_state(self) -> str:
+        return str(self.status().get("state", "empty"))
 
     def write_status(self, values: Mapping[str, Any]) -> None:
         """Replace the state."""
@@ -114,6 +135,22 @@ def find(root: Path, command: str = "*") -> list[Run]:
     """All runs under a root, the most recently written last."""
     paths = [path.parent for path in root.glob(f"{command}/*/recipe.toml")]
     return [Run(path) for path in sorted(paths, key=lambda path: (_modified(path), path.name))]
+
+
+def known_at(path: Path) -> Run:
+    """The run or the comparison in a directory.
+
+    Raises:
+        UsageError: It holds neither.
+    """
+    run = Run(path)
+    return run if run.is_comparison else at(path)
+
+
+def known(root: Path) -> list[Run]:
+    """All runs and comparisons under a root, the most recently written last."""
+    compared = [run for path in root.glob("compare/*/status.json") if (run := Run(path.parent)).is_comparison]
+    return sorted({*find(root), *compared}, key=lambda run: (_modified(run.path), run.path.name))
 
 
 def remove(run: Run) -> None:

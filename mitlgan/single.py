@@ -51,7 +51,7 @@ def report(path: Path) -> tuple[Paths, list[str]]:
     whole = Comparison(
         title=f"{recipe.name}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
         protocol={"extractor": recipe.evaluation.extractor, **protocol}, shipped=[], real=_real(recipe),
-        environment={"state": run.status().get("state", "empty"), "data": recipe.data.source, "seed": recipe.seed},
+        environment={"state": run.state(), "data": recipe.data.source, "seed": recipe.seed},
         commands=[f"mitlgan report {path}"], made_by=f"mitlgan {__version__}",
     )  # fmt: skip
     return write_report(run.path, whole, json_name="report.json"), findings  # metrics.json is the run's own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -13,8 +14,9 @@ import crashing
 import pytest
 from unprivileged import unprivileged
 
+from mitlgan import files
 from mitlgan.errors import ResourceError
-from mitlgan.files import disk_errors, locked, make_folder, remove_temporaries, write_atomically, write_json
+from mitlgan.files import disk_errors, is_locked, locked, make_folder, remove_temporaries, write_atomically, write_json
 
 
 def test_writes_text_and_bytes(tmp_path: Path) -> None:
@@ -160,6 +162,28 @@ def test_a_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with locked(tmp_path), pytest.raises(ResourceError, match="another process"), locked(tmp_path):
         pytest.fail("the lock was given twice")
+
+
+def test_a_held_folder_is_seen_and_looking_holds_nothing(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path)
+    assert not is_locked(tmp_path / "absent")
+    with locked(tmp_path):
+        pass
+
+
+def test_a_lock_waits_for_one_who_only_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with locked(tmp_path):
+        pass
+    looking = (tmp_path / ".lock").open()
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr(files.time, "sleep", lambda _: looking.close())
+    with locked(tmp_path):
+        assert looking.closed
 
 
 def test_a_lock_on_an_absent_folder(tmp_path: Path) -> None:

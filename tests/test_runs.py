@@ -75,6 +75,62 @@ def test_the_last_written_run_is_found_last(tmp_path: Path) -> None:
     assert runs.find(tmp_path / "absent") == []
 
 
+def test_comparisons_are_known_beside_runs(tmp_path: Path) -> None:
+    run, comparison = begun(tmp_path), create(tmp_path, "compare", "tiny")
+    for place, at in ((comparison, 100), (run, 200)):
+        place.write_status({"state": "done", "command": place.path.parent.name})
+        os.utime(place.path / "status.json", (at, at))
+    assert runs.find(tmp_path) == [run]
+    assert runs.known(tmp_path) == [comparison, run]
+    assert (run.is_comparison, comparison.is_comparison) == (False, True)
+    assert [runs.known_at(place.path) for place in (run, comparison)] == [run, comparison]
+    (tmp_path / "compare" / "other").mkdir()
+    (tmp_path / "compare" / "other" / "status.json").write_text("{}")
+    assert len(runs.known(tmp_path)) == 2
+    for place in (tmp_path, tmp_path / "compare" / "other"):
+        with pytest.raises(UsageError, match="not a run directory"):
+            runs.known_at(place)
+    with pytest.raises(UsageError, match="not a run directory"):
+        runs.at(comparison.path)  # nothing can resume it, or take it for a composition
+    assert comparison.report is None
+    (comparison.path / "report.html").touch()
+    assert comparison.report == comparison.path / "report.html"
+
+
+def test_a_run_that_says_running_while_nobody_holds_it_was_killed(tmp_path: Path, children: ForkServerContext) -> None:
+    run = begun(tmp_path)
+    assert run.state() == "empty"
+    for state in runs.STATES[1:]:
+        run.write_status({"state": state})
+        assert run.state() == state
+    heard, told = children.Pipe(duplex=False)
+    child = children.Process(target=crashing.hold, args=(run.path, told))
+    child.start()
+    try:
+        assert heard.poll(60)
+        run.write_status({"state": "running"})
+        assert run.state() == "running"
+    finally:
+        child.kill()
+        child.join(60)
+    assert run.state() == runs.KILLED == "stopped (killed)"
+    assert run.status() == {"state": "running"}  # looking changes nothing
+    (run.path / ".lock").unlink()
+    assert run.state() == runs.KILLED
+
+
+def test_a_run_that_ends_while_it_is_looked_at_was_not_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begun(tmp_path)
+    run.write_status({"state": "running"})
+
+    def ended(_: Path) -> bool:
+        run.write_status({"state": "done"})
+        return False
+
+    monkeypatch.setattr(runs, "is_locked", ended)
+    assert run.state() == "done"
+
+
 def test_removed_whole(tmp_path: Path) -> None:
     run = begun(tmp_path)
     (run.path / "checkpoints" / "000000001.safetensors").touch()

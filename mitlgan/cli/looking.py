@@ -205,21 +205,21 @@ def recipes_validate(
 
 @runs_app.command("ls")
 def runs_ls(out: options.Out = RUNS, as_json: options.Json = False) -> None:
-    """List the runs of this folder, the newest last."""
+    """List the runs and comparisons of this folder, the newest last."""
     from mitlgan import runs
 
-    found = [_run_row(run) for run in runs.find(out)]
-    lines = [f"{row['run']:<44} {row['state']:<8} {row['kimg']:>10.1f} kimg" for row in found]
+    found = [_run_row(run) for run in runs.known(out)]
+    lines = [f"{row['run']:<44} {row['state']:<16} {_length(row)}" for row in found]
     finish(as_json, {"runs": found}, "\n".join(lines) if lines else f"no runs under {out}")
 
 
 @runs_app.command("rm")
 def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")], as_json: options.Json = False) -> None:
-    """Delete a run that no process works on."""
+    """Delete a run or a comparison that no process works on."""
     from mitlgan import runs
     from mitlgan.files import locked
 
-    found = runs.at(run)
+    found = runs.known_at(run)
     with locked(found.path):
         runs.remove(found)
     finish(as_json, {"removed": str(run)}, f"{run}: removed")
@@ -229,10 +229,15 @@ def _run_row(run: Run) -> dict[str, Any]:
     status = run.status()
     return {
         "run": str(run.path),
-        "state": status.get("state", "empty"),
-        "kimg": float(status.get("kimg") or 0.0),
+        "state": run.state(),
+        "kimg": None if run.is_comparison else float(status.get("kimg") or 0.0),
         "artifact": str(run.artifact) if run.artifact else None,
+        "report": str(run.report) if run.report else None,
     }
+
+
+def _length(row: dict[str, Any]) -> str:
+    return "comparison" if row["kimg"] is None else f"{row['kimg']:>10.1f} kimg"
 
 
 def _first_comment(path: Path) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from mitlgan.compare.settings import Setting, cards, forms, settings
 from mitlgan.compare.show import Contender, Domain, shown
 from mitlgan.compare.standings import Point
 from mitlgan.data.prepare import resolved_split
-from mitlgan.errors import UsageError
+from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.evaluate import Protocol, headline, open_extractor
 from mitlgan.files import locked, write_json
 from mitlgan.jobs import run_side_by_side
@@ -87,14 +88,35 @@ def compare(plan: Plan, environment: Environment) -> Result:
         require_known(baseline)
     domains = settings(plan, environment.root)
     rulers = [_ruler(plan, setting, environment) for setting in domains]
-    out = _planned(plan, domains[0], environment) if plan.trains else None
-    found = [_domain(plan, setting, ruler, environment) for setting, ruler in zip(domains, rulers, strict=True)]
+    if plan.trains:
+        out = _planned(plan, domains[0], environment)
+        with _held(out):
+            return _reported(plan, [_trained(plan, *pair, environment) for pair in zip(domains, rulers, strict=True)], rulers, out)
+    found = [_taken(plan, *pair, environment) for pair in zip(domains, rulers, strict=True)]
+    out = runs.create(environment.root, "compare", domains[0].recipe.name)
+    with _held(out):
+        return _reported(plan, found, rulers, out)
+
+
+def _reported(plan: Plan, found: Sequence[Domain], rulers: Sequence[Ruler], out: Run) -> Result:
     comparisons = [shown(plan, domain, ruler) for domain, ruler in zip(found, rulers, strict=True)]
-    out = out or runs.create(environment.root, "compare", domains[0].recipe.name)
     paths = write_reports(out.path, comparisons)
     arms = {contender.arm.name: [str(run.path) for run in contender.runs] for domain in found for contender in domain.contenders}
-    write_json(out.path / "status.json", {"state": "done", "command": "compare", "arms": arms})
+    out.write_status({"state": "done", "command": "compare", "arms": arms})
     return Result(out.path, paths, comparisons[0], comparisons[1:])
+
+
+@contextmanager
+def _held(out: Run) -> Iterator[None]:
+    """The report's directory for this process alone; its status says how that ended."""
+    with locked(out.path):
+        out.write_status({"state": "running", "command": "compare"})
+        try:
+            yield
+        except MitlganError as error:
+            with suppress(ResourceError):
+                out.write_status({"state": "stopped" if isinstance(error, Stopped) else "failed", "command": "compare"})
+            raise
 
 
 def _ruler(plan: Plan, setting: Setting, environment: Environment) -> Ruler:
@@ -116,12 +138,7 @@ def _planned(plan: Plan, setting: Setting, environment: Environment) -> Run:
             return Run(path.parent)
     run = runs.create(environment.root, "compare", setting.recipe.name)
     write_json(run.path / "plan.json", text)
-    write_json(run.path / "status.json", {"state": "running", "command": "compare"})
     return run
-
-
-def _domain(plan: Plan, setting: Setting, ruler: Ruler, environment: Environment) -> Domain:
-    return _trained(plan, setting, ruler, environment) if setting.composed is None else _taken(plan, setting, ruler, environment)
 
 
 def _taken(plan: Plan, setting: Setting, ruler: Ruler, environment: Environment) -> Domain:

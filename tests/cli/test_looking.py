@@ -10,6 +10,7 @@ import tiny
 from commands import Command, start
 
 from mitlgan import recipe, runs
+from mitlgan.files import locked
 from mitlgan.recipe import load, plain
 from mitlgan.runs import Run
 
@@ -48,11 +49,29 @@ def test_runs_are_listed_newest_last_and_removed(command: Command, folder: Path,
     run = runs.create(Path("runs"), "pretrain", "begun")
     (run.path / "recipe.toml").write_text("")
     (row,) = command("runs", "ls", "--json").json["runs"]
-    assert row == {"run": str(run.path), "state": "empty", "kimg": 0.0, "artifact": None}
+    assert row == {"run": str(run.path), "state": "empty", "kimg": 0.0, "artifact": None, "report": None}
     (run.path / "status.json").write_text("{broken")
     assert command("runs", "ls").code == 0
     assert command("runs", "rm", run.path).out == f"{run.path}: removed\n"
     assert not run.path.exists()
+
+
+def test_comparisons_are_listed_and_removed_too(command: Command, folder: Path) -> None:
+    comparison = runs.create(Path("runs"), "compare", "scene")
+    comparison.write_status({"state": "running", "command": "compare"})
+    (comparison.path / "report.html").write_text("")
+    assert command("runs", "ls").out.split() == [str(comparison.path), "stopped", "(killed)", "comparison"]
+    (row,) = command("runs", "ls", "--json").json["runs"]
+    page = str(comparison.path / "report.html")
+    assert row == {"run": str(comparison.path), "state": "stopped (killed)", "kimg": None, "artifact": None, "report": page}
+    with locked(comparison.path):
+        assert command("runs", "ls", "--json").json["runs"][0]["state"] == "running"
+        assert command("runs", "rm", comparison.path).code == 5
+    assert command("runs", "rm", comparison.path).out == f"{comparison.path}: removed\n"
+    assert not comparison.path.exists()
+    refused = command("runs", "rm", folder)
+    assert (refused.code, "not a run directory" in refused.err) == (2, True)
+    assert folder.is_dir()
 
 
 def test_describe_takes_a_recipe_an_artifact_and_a_run(command: Command, folder: Path, composed: Run) -> None:

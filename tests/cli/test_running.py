@@ -219,8 +219,10 @@ def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(
 @pytest.mark.slow
 def test_sigkill_costs_at_most_what_came_after_the_last_checkpoint(endless: tuple[Popen[str], Run], command: Command) -> None:
     process, run = endless
+    assert run.state() == "running"
     process.kill()
     process.communicate(timeout=60)
+    assert command("runs", "ls", "--json").json["runs"][0]["state"] == "stopped (killed)"
     found = load_checkpoint(run.path)
     assert found is not None
     iteration = found[1]["counters"]["iteration"]

@@ -15,7 +15,8 @@ import tiny
 from mitlgan import artifact, runs
 from mitlgan.compare import Plan, Result, Triple, compare
 from mitlgan.compare.arms import layer_files
-from mitlgan.errors import Stopped, UsageError
+from mitlgan.errors import ResourceError, Stopped, UsageError
+from mitlgan.files import locked
 from mitlgan.recipe import dump
 from mitlgan.runs import Run
 from mitlgan.sample import load
@@ -108,7 +109,10 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(plan: Plan, environme
             compare(plan, elsewhere)
     stopped_at = len(trained)
     assert 0 < stopped_at < 24
-    assert [json.loads(path.read_text())["state"] for path in elsewhere.root.glob("compare/*/status.json")] == ["running"]
+    (begun,) = (run for run in runs.known(elsewhere.root) if run.is_comparison)
+    assert begun.state() == "stopped"
+    with locked(begun.path), pytest.raises(ResourceError, match=f"^{begun.path}: another process is working on it"):
+        compare(plan, elsewhere)
     result = compare(plan, elsewhere)
     assert len(trained) == 6 * 4  # six trainings of four updates, none of them twice
     assert len(list(elsewhere.root.glob("compare/*"))) == 1

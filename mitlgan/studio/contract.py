@@ -114,12 +114,13 @@ class PictureRequest(Strict):
 
 
 class PictureAnswer(BaseModel):
-    """Stages as data URIs of PNGs; `state` and `link` make the picture again."""
+    """Stages as data URIs of PNGs; `state` and `link` make the picture again, `stand` is where the frontmost layer stands, if it can be moved."""
 
     output: str | None = None
     layers: dict[str, str] | None = None
     matte: str | None = None
     fused: str | None = None
+    stand: Place | None = None
     state: dict[str, Any]
     link: str
 

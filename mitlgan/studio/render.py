@@ -198,12 +198,17 @@ def _stands(loaded: Loaded, start: Shot, end: Shot, shares: list[float]) -> list
 
 def _standing(loaded: Loaded, shot: Shot) -> Place:
     """Where the frontmost layer of a picture stands, given or not."""
-    if shot.stand is not None:
-        return shot.stand
-    stands = stages_of_shot(loaded, shot).stands
-    if loaded.composer is None or loaded.composer.front not in stands:
+    return shot.stand or standing(loaded, stages_of_shot(loaded, shot)) or Place()
+
+
+def standing(loaded: Loaded, stages: Layers) -> Place | None:
+    """Where the frontmost layer of a picture's stages stands; None where it cannot be moved."""
+    composer = loaded.composer
+    if composer is None or not composer.movable:
+        return None
+    if composer.front not in stages.stands:
         return Place()
-    scale, across, down, mirror = (float(number) for number in stands[loaded.composer.front])
+    scale, across, down, mirror = (float(number) for number in stages.stands[composer.front])
     return Place.model_construct(scale=scale, across=across, down=down, flip=mirror < 0)
 
 

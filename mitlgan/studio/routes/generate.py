@@ -40,7 +40,7 @@ async def picture(request: Request, asked: PictureRequest, desk: OfDesk) -> Pict
         shown = {what: pictures.data_uri(pictures.encoded(image)) for what, image in pictures.files_of(stages).items() if what.split(":")[0] in wanted}
         layers = {name: shown[f"layer:{name}"] for name in stages.layers} if "layers" in asked.want else None
         one = {what: shown.get(what) for what in ("output", "matte", "fused") if what in asked.want}
-        return PictureAnswer(**one, layers=layers, state=pictures.plain(state), link=pictures.link(state))
+        return PictureAnswer(**one, layers=layers, stand=render.standing(loaded, stages), state=pictures.plain(state), link=pictures.link(state))
 
     wanted = {"layer" if what == "layers" else what for what in asked.want}
     return await desk.work(request, asked.state.artifact, work)

@@ -1,0 +1,117 @@
+// Embed: a picture of one's own becomes the nearest one that the artifact can make, whose layers can then be edited.
+
+import * as api from "./api.js";
+import { app, changed } from "./app.js";
+import { draw, short } from "./chart.js";
+import { byId, showSlider } from "./dom.js";
+import { say, told } from "./notice.js";
+import { square } from "./pixels.js";
+import { pictureAddress } from "./state.js";
+import { tab } from "./tabs.js";
+
+let given = null;
+let job = null;
+let found = null;
+let errors = [];
+
+/** Take a picture; its middle square is shown as the artifact will see it. */
+async function take(file) {
+  try {
+    const seen = await square(file, app.artifact.size_px);
+    given = file;
+    byId("embed-given").src = seen.toDataURL();
+    byId("embed-given").alt = "Your picture, as large as the artifact’s";
+    byId("embed-start").disabled = false;
+    byId("embed-start").focus();
+  } catch (error) {
+    told(error);
+  }
+}
+
+function show({ step, of, error, psnr, preview }) {
+  byId("embed-progress").value = step / (of || 1);
+  byId("embed-step").textContent = `${step} of ${of}`;
+  byId("embed-error").textContent = short(error);
+  byId("embed-psnr").textContent = psnr === null || psnr === undefined ? "–" : `${psnr.toFixed(1)} dB`;
+  if (preview) {
+    byId("embed-found").src = preview;
+    byId("embed-found").alt = `What the artifact makes of it at step ${step}`;
+  }
+  errors.push([step, error]);
+  draw(byId("embed-curve"), "Error", [{ name: "error", points: errors }], { x: "step", log: true });
+}
+
+function working(on) {
+  byId("embed-start").disabled = on || !given;
+  byId("embed-cancel").disabled = !on;
+  byId("embed-edit").disabled = on || !found;
+}
+
+async function start() {
+  found = null;
+  errors = [];
+  byId("embed-progress").value = 0;
+  byId("embed-curve").replaceChildren();
+  working(true);
+  let id = null;
+  try {
+    ({ job: id } = await api.embed(given, app.artifact.id, byId("embed-seconds").valueAsNumber));
+    const following = api.follow(id, show);
+    job = { id, close: following.close };
+    const answer = await following.done;
+    found = answer.state;
+    byId("embed-progress").value = 1;
+    byId("embed-found").src = answer.picture ?? answer.output;
+    say("Embedded; its layers can be edited.");
+  } catch (error) {
+    told(error);
+  } finally {
+    job = null;
+    working(false);
+  }
+}
+
+async function cancel() {
+  const { id, close } = job;
+  byId("embed-cancel").disabled = true;
+  try {
+    await api.cancel(id);
+    say("Cancelled");
+  } catch (error) {
+    told(error);
+  } finally {
+    close();
+  }
+}
+
+const picture = (items) => [...items].find((file) => file.type.startsWith("image/"));
+
+function drop(event) {
+  event.preventDefault();
+  byId("embed-drop").classList.remove("over");
+  const file = picture(event.dataTransfer.files);
+  if (file) take(file);
+  else told(new Error("No picture was dropped; take a PNG, JPEG, WebP or GIF."));
+}
+
+const box = byId("embed-drop");
+box.addEventListener("dragover", (event) => { event.preventDefault(); box.classList.add("over"); });
+box.addEventListener("dragleave", () => box.classList.remove("over"));
+box.addEventListener("drop", drop);
+// A picture that misses the box would otherwise take the page's place.
+document.addEventListener("dragover", (event) => event.preventDefault());
+document.addEventListener("drop", (event) => event.preventDefault());
+document.addEventListener("paste", (event) => {
+  const file = tab() === "embed" && picture(event.clipboardData.files);
+  if (file) take(file);
+});
+byId("embed-file").addEventListener("change", () => {
+  if (byId("embed-file").files.length) take(byId("embed-file").files[0]);
+  byId("embed-file").value = "";
+});
+byId("embed-own").addEventListener("click", () => api.blob(pictureAddress(app.state, "output")).then(take, told));
+byId("embed-start").addEventListener("click", start);
+byId("embed-cancel").addEventListener("click", cancel);
+byId("embed-edit").addEventListener("click", () => changed("edit", found));
+byId("embed-seconds").addEventListener("input", () => showSlider(byId("embed-seconds"), `${byId("embed-seconds").value} s`));
+showSlider(byId("embed-seconds"), `${byId("embed-seconds").value} s`);

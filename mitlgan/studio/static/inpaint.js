@@ -1,0 +1,97 @@
+// Inpaint: paint a hole into a picture and have it filled; before and after lie over each other.
+
+import * as api from "./api.js";
+import { app, onChange } from "./app.js";
+import { byId } from "./dom.js";
+import { painter } from "./hole.js";
+import { say, told } from "./notice.js";
+import { loaded, square } from "./pixels.js";
+import { pictureAddress } from "./state.js";
+
+const easel = byId("easel-picture");
+let filled = false;
+let job = null;
+
+const hole = painter(() => ready());
+
+function ready() {
+  byId("inpaint-start").disabled = !filled || hole.empty() || job !== null;
+  byId("inpaint-cancel").disabled = job === null;
+}
+
+/** Put a picture on the easel. */
+function put(picture) {
+  easel.width = picture.width;
+  easel.height = picture.height;
+  easel.getContext("2d").drawImage(picture, 0, 0);
+  filled = true;
+  byId("compare").hidden = true;
+  hole.begin(picture.width);
+}
+
+const take = (file) => square(file, app.artifact.size_px).then(put).catch(told);
+
+const own = () => api.blob(pictureAddress(app.state, "output")).then(take, told);
+
+export function entered() {
+  if (!filled) own();
+}
+
+async function start() {
+  const image = easel.toDataURL("image/png");
+  byId("inpaint-progress").value = 0;
+  job = { close: () => {} };
+  ready();
+  try {
+    const { job: id } = await api.inpaint({ artifact: app.artifact.id, image, hole: hole.png() });
+    const following = api.follow(id, ({ step, of, preview }) => {
+      byId("inpaint-progress").value = step / (of || 1);
+      if (preview) compare(image, preview);
+    });
+    job = { id, close: following.close };
+    const answer = await following.done;
+    byId("inpaint-progress").value = 1;
+    compare(image, answer.picture ?? answer.output);
+    say("The hole is filled.");
+  } catch (error) {
+    told(error);
+  } finally {
+    job = null;
+    ready();
+  }
+}
+
+async function cancel() {
+  const { id, close } = job;
+  byId("inpaint-cancel").disabled = true;
+  try {
+    if (id) await api.cancel(id);
+    say("Cancelled");
+  } catch (error) {
+    told(error);
+  } finally {
+    close();
+  }
+}
+
+function compare(before, after) {
+  byId("wipe-before").src = before;
+  byId("wipe-after").src = after;
+  byId("inpaint-download").href = after;
+  byId("compare").hidden = false;
+}
+
+onChange("artifact", () => {
+  filled = false;
+  ready();
+  if (!byId("panel-inpaint").hidden) own();
+});
+byId("inpaint-file").addEventListener("change", () => {
+  if (byId("inpaint-file").files.length) take(byId("inpaint-file").files[0]);
+  byId("inpaint-file").value = "";
+});
+byId("inpaint-own").addEventListener("click", own);
+byId("inpaint-start").addEventListener("click", start);
+byId("inpaint-cancel").addEventListener("click", cancel);
+byId("inpaint-again").addEventListener("click", () => loaded(byId("wipe-after").src).then(put).catch(told));
+byId("wipe").addEventListener("input", () => document.querySelector(".wipe").style.setProperty("--at", `${byId("wipe").value}%`));

@@ -1,0 +1,93 @@
+// Quiz: real or generated? The truth stays on the server until an answer is given.
+
+import * as api from "./api.js";
+import { app, onChange } from "./app.js";
+import { byId, el, typing } from "./dom.js";
+import { told } from "./notice.js";
+import { tab } from "./tabs.js";
+
+const KEYS = { r: "real", arrowleft: "real", f: "fake", arrowright: "fake" };
+const MOST_PAST = 40;
+const WORDS = { real: "real", fake: "generated" };
+let asked = null;
+let answering = false;
+
+function ask(question) {
+  asked = question;
+  byId("quiz-picture").src = question.picture;
+  enable(true);
+}
+
+function enable(on) {
+  answering = !on;
+  byId("quiz-real").disabled = !on;
+  byId("quiz-fake").disabled = !on;
+}
+
+async function begin() {
+  enable(false);
+  byId("quiz-truth").textContent = "";
+  byId("quiz-truth").className = "truth";
+  byId("quiz-past").replaceChildren();
+  score({ asked: 0, right: 0, interval: null });
+  try {
+    ask(await api.quiz(app.artifact.id));
+  } catch (error) {
+    asked = null;
+    byId("quiz-picture").removeAttribute("src");
+    told(error);
+  }
+}
+
+async function give(answer) {
+  if (!asked || answering) return;
+  enable(false);
+  const shown = byId("quiz-picture").src;
+  try {
+    const told = await api.answer(asked.quiz, answer);
+    const right = told.truth === answer;
+    byId("quiz-truth").className = `truth ${right ? "right" : "wrong"}`;
+    byId("quiz-truth").textContent = `${right ? "Right" : "Wrong"}: it was ${WORDS[told.truth]}.`;
+    byId("quiz-past").prepend(el("li", { class: right ? "right" : "wrong" },
+      el("img", { class: "crisp", src: shown, alt: `${WORDS[told.truth]}, you said ${WORDS[answer]}` })));
+    while (byId("quiz-past").children.length > MOST_PAST) byId("quiz-past").lastChild.remove();
+    score(told);
+    ask(told.next);
+  } catch (error) {
+    told(error);
+    enable(true);
+  }
+}
+
+/** The running score, with the interval in which the share of right answers lies. */
+function score({ asked: count, right, interval }) {
+  byId("quiz-score").textContent = `${right} of ${count}`;
+  const box = byId("quiz-interval");
+  box.hidden = !interval || !count;
+  if (box.hidden) return;
+  const [low, high] = interval.map((share) => 100 * share);
+  const track = box.querySelector(".track");
+  track.style.setProperty("--low", `${low}%`);
+  track.style.setProperty("--high", `${high}%`);
+  track.style.setProperty("--share", `${(100 * right) / count}%`);
+  const verdict = low > 50 ? "better than guessing" : high < 50 ? "worse than guessing" : "guessing would do as well";
+  box.querySelector("p").textContent = `${Math.round((100 * right) / count)} % right, 95 % interval ${Math.round(low)}–${Math.round(high)} %: ${verdict}.`;
+}
+
+export function entered() {
+  if (!asked) begin();
+}
+
+onChange("artifact", () => {
+  asked = null;
+  if (tab() === "quiz") begin();
+});
+byId("quiz-real").addEventListener("click", () => give("real"));
+byId("quiz-fake").addEventListener("click", () => give("fake"));
+byId("quiz-again").addEventListener("click", begin);
+document.addEventListener("keydown", (event) => {
+  const answer = KEYS[event.key.toLowerCase()];
+  if (tab() !== "quiz" || !answer || event.repeat || typing(event) || event.target.getAttribute("role") === "tab") return;
+  event.preventDefault();
+  give(answer);
+});

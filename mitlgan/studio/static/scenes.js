@@ -1,0 +1,99 @@
+// The grid of sixteen pictures, what is held while the others are rerolled, and the reroll.
+
+import * as api from "./api.js";
+import { app, changed } from "./app.js";
+import { byId, el, icon, listbox, mark, title, typing } from "./dom.js";
+import { say, told } from "./notice.js";
+import { FIRST_SEEDS, described, newSeeds, stateOf } from "./state.js";
+import { tab } from "./tabs.js";
+
+const COLUMNS = 4;
+const held = new Set();
+let cells = [];
+let asking = null;
+let chosen = 0;
+
+/** Latents that are rerolled. */
+const free = () => Object.keys(app.artifact.latents).filter((name) => !held.has(name));
+
+/** Begin with an artifact: its first pictures, or that of a link before them. */
+export function begin(linked) {
+  held.clear();
+  showHold();
+  app.state = linked ?? stateOf(app.artifact, FIRST_SEEDS[0]);
+  return fill(FIRST_SEEDS, stateOf(app.artifact, FIRST_SEEDS[0]), linked);
+}
+
+/** Sixteen new ones; held layers stay those of the picture that is open, with what was done to them. */
+function reroll() {
+  const { front, has_place: places } = app.artifact;
+  const kept = held.has(places ? "place" : front);
+  const directions = Object.fromEntries(Object.entries(app.state.directions ?? {}).filter(([name]) => held.has(name)));
+  return fill(newSeeds(COLUMNS ** 2), { ...app.state, stand: kept ? app.state.stand : null, directions });
+}
+
+async function fill(seeds, base, first = null) {
+  asking?.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  byId("grid").setAttribute("aria-busy", "true");
+  try {
+    const vary = Object.fromEntries(free().map((name) => [name, seeds]));
+    const { pictures } = await api.grid(base, vary, signal);
+    cells = first ? [{ state: first, output: null }, ...pictures.slice(0, -1)] : pictures;
+    showCells();
+    choose(0, Boolean(first));
+  } catch (error) {
+    told(error);
+  } finally {
+    if (!signal.aborted) byId("grid").removeAttribute("aria-busy");
+  }
+}
+
+function showCells() {
+  byId("grid").replaceChildren(...cells.map((cell, index) =>
+    el("div", { role: "option", "aria-label": `Picture ${index + 1}: ${described(cell.state)}`, "data-test": `scene-${index}` },
+      el("img", { class: "crisp", alt: "", src: cell.output, draggable: "false" }))));
+}
+
+function choose(index, linked = false) {
+  chosen = index;
+  mark(byId("grid"), byId("grid").children[index]);
+  changed("open", { state: cells[index].state, output: cells[index].output, linked });
+}
+
+/** What was done to the open picture shows in its place of the grid. */
+export function keep(state, output) {
+  const image = byId("grid").children[chosen]?.querySelector("img");
+  if (!image) return;
+  cells[chosen] = { state, output };
+  image.src = output;
+}
+
+function showHold() {
+  const names = Object.keys(app.artifact.latents);
+  const buttons = names.map((name) =>
+    el("button", { type: "button", "aria-pressed": "false", "data-name": name, "data-test": `hold-${name}`, onclick: () => toggle(name) }, icon("open"), title(name)));
+  byId("hold").replaceChildren(...(names.length > 1 ? [el("span", { text: "Hold" }), ...buttons] : []));
+  byId("hold").hidden = names.length < 2;
+  byId("reroll").disabled = false;
+}
+
+function toggle(name) {
+  const holding = !held.has(name);
+  const together = name === app.artifact.front && app.artifact.has_place ? [name, "place"] : [name]; // an object keeps its place until that is let go
+  for (const each of together) held[holding ? "add" : "delete"](each);
+  for (const button of byId("hold").querySelectorAll("button")) {
+    const now = held.has(button.dataset.name);
+    button.setAttribute("aria-pressed", String(now));
+    button.querySelector("svg").replaceWith(icon(now ? "lock" : "open"));
+  }
+  byId("reroll").disabled = free().length === 0;
+  say(`${title(name)} ${holding ? "held" : "free"}`);
+}
+
+listbox(byId("grid"), (option) => choose([...byId("grid").children].indexOf(option)), () => COLUMNS);
+byId("reroll").addEventListener("click", reroll);
+document.addEventListener("keydown", (event) => {
+  if (tab() === "generate" && event.key.toLowerCase() === "r" && !typing(event) && !byId("reroll").disabled) reroll();
+});

@@ -1,0 +1,138 @@
+// Train: runs in progress and past, their curves and snapshots.
+
+import * as api from "./api.js";
+import { draw, short } from "./chart.js";
+import { byId, el, listbox, mark, showSlider, slider } from "./dom.js";
+import { told } from "./notice.js";
+
+const EVERY_MS = 2000;
+const CURVES = [
+  { name: "Distance", keys: { wasserstein: "estimate" }, about: "the critic’s estimate" },
+  { name: "Scores", keys: { score_real: "real", score_fake: "generated" } },
+  { name: "Critic’s loss", keys: { critic_loss: "critic" } },
+  { name: "Generator’s loss", keys: { generator_loss: "generator" } },
+  { name: "Gradient penalty", keys: { penalty: "penalty" } },
+  { name: "Gradient norms", keys: { critic_grad_norm: "critic", generator_grad_norm: "generator" } },
+  { name: "Diversity", keys: { diversity: "diversity" } },
+];
+let runs = [];
+let chosen = null;
+let rows = [];
+let timer = null;
+let asking = false;
+
+async function refresh() {
+  if (asking) return;
+  asking = true;
+  try {
+    const found = await api.runs();
+    if (JSON.stringify(found) !== JSON.stringify(runs)) {
+      runs = found;
+      list();
+    }
+    const run = runs.find((each) => each.id === chosen) ?? runs[0];
+    if (!run) return;
+    if (run.id !== chosen) open(run.id);
+    else await follow(run);
+  } catch (error) {
+    told(error);
+    stop();
+  } finally {
+    asking = false;
+  }
+}
+
+function list() {
+  const box = byId("runs");
+  const focused = box.contains(document.activeElement);
+  box.replaceChildren(...runs.map((run) =>
+    el("div", { role: "option", "data-id": run.id, "data-test": "run-item" },
+      el("b", { text: `${run.command} ${run.name}` }), el("span", { class: `state ${run.status}`, text: run.status }), el("small", { text: far(run) }))));
+  mark(box, box.querySelector(`[data-id="${CSS.escape(chosen ?? "")}"]`));
+  if (focused) box.querySelector('[tabindex="0"]')?.focus();
+  if (runs.length) return;
+  byId("run").replaceChildren(el("div", { class: "empty", "data-test": "no-runs" }, el("b", { text: "No runs yet" }),
+    "Start one beside the studio, ", el("code", { text: "mitlgan pretrain fg" }), " say, and its curves appear here while it trains."));
+}
+
+function far(run) {
+  const kimg = run.kimg === null || run.kimg === undefined ? "" : `${short(run.kimg)}${run.of ? ` of ${short(run.of)}` : ""} kimg`;
+  return [kimg, run.started ? new Date(run.started).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : ""].filter(Boolean).join(" · ");
+}
+
+function open(id) {
+  chosen = id;
+  rows = [];
+  const run = runs.find((each) => each.id === id);
+  mark(byId("runs"), byId("runs").querySelector(`[data-id="${CSS.escape(id)}"]`));
+  const address = `/api/runs/${encodeURIComponent(id)}`;
+  byId("run").replaceChildren(
+    el("div", { class: "bar" },
+      el("h2", { text: `${run.command} ${run.name}` }),
+      run.has_report ? el("a", { class: "button", href: `${address}/report`, target: "_blank", rel: "noopener", "data-test": "report", text: "Open the report" }) : null),
+    el("progress", { max: 1, value: run.of ? Math.min(1, run.kimg / run.of) : 0, "aria-label": "How far it is" }),
+    el("p", { class: "hint", "data-test": "run-facts" }),
+    el("div", { class: "charts", "data-test": "charts" }, ...CURVES.map((curve) => el("figure", { class: "chart", "data-name": curve.name, hidden: true }))),
+    el("div", { class: "snapshots", "data-test": "snapshots" }));
+  return follow(run);
+}
+
+/** Read what the run has written since, and draw it. */
+async function follow(run) {
+  const box = byId("run");
+  box.querySelector("progress").value = run.of ? Math.min(1, run.kimg / run.of) : 0;
+  const fresh = await api.stats(run.id, rows.at(-1)?.iteration ?? 0).catch(told);
+  if (!fresh || run.id !== chosen) return;
+  if (fresh.length || !rows.length) {
+    rows = rows.concat(fresh);
+    curves(box);
+  }
+  box.querySelector('[data-test="run-facts"]').textContent = [run.status, far(run), `${rows.length} lines of statistics`].join(" · ");
+  snapshots(run, box.querySelector(".snapshots"));
+}
+
+function curves(box) {
+  for (const { name, keys, about } of CURVES) {
+    const figure = box.querySelector(`[data-name="${CSS.escape(name)}"]`);
+    const drawn = Object.entries(keys)
+      .map(([key, label]) => ({ name: label, points: rows.filter((row) => typeof row[key] === "number").map((row) => [row.kimg, row[key]]) }))
+      .filter((curve) => curve.points.length);
+    figure.hidden = !drawn.length;
+    if (drawn.length) draw(figure, about ? `${name}, ${about}` : name, drawn, { x: "kimg" });
+  }
+}
+
+function snapshots(run, box) {
+  const kept = run.snapshots ?? [];
+  const before = Number(box.dataset.count ?? 0);
+  if (kept.length === before) return;
+  const input = box.querySelector("input");
+  const follows = !input || Number(input.value) === before - 1; // who looks at the last one sees the next one
+  const at = follows ? kept.length - 1 : Number(input.value);
+  box.dataset.count = kept.length;
+  const image = el("img", { class: "crisp", "data-test": "snapshot" });
+  const show = () => {
+    const number = kept[made.querySelector("input").valueAsNumber];
+    image.src = `/api/runs/${encodeURIComponent(run.id)}/snapshot/${number}.png`;
+    image.alt = `Snapshot at ${number} kimg`;
+    showSlider(made.querySelector("input"), `${number} kimg`);
+  };
+  const made = slider({ label: "Snapshot", min: 0, max: kept.length - 1, step: 1, value: at, name: "snapshot-slider", oninput: show });
+  box.replaceChildren(made, image);
+  show();
+}
+
+function stop() {
+  clearInterval(timer);
+  timer = null;
+}
+
+export function entered() {
+  stop();
+  refresh();
+  timer = setInterval(() => { if (!document.hidden) refresh(); }, EVERY_MS);
+}
+
+export const left = stop;
+
+listbox(byId("runs"), (option) => open(option.dataset.id));

@@ -42,7 +42,7 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
 TRAIN, PICTURES, MEASURE, REST = "Train", "Make pictures", "Measure and compare", "Data, recipes, runs"
 HEADED = (
     (TRAIN, {**stages.COMMANDS, **sweeping.COMMANDS}),
-    (PICTURES, {"sample": looking.sample, **moving.COMMANDS, **exporting.COMMANDS, "studio": studio.studio}),
+    (PICTURES, {"sample": looking.sample, **moving.COMMANDS, **exporting.COMMANDS, **studio.COMMANDS}),
     (MEASURE, {**comparing.COMMANDS, **measuring.COMMANDS}),
     (REST, {name: command for name, command in looking.COMMANDS.items() if name != "sample"}),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -43,3 +44,6 @@ def studio(
         artifacts=tuple(artifacts or ()), runs=runs, host=host, token=token, names=tuple(name or ()), device=str(resolve_device(device))
     )  # fmt: skip
     serve(settings, port, on_ready=options.note, open_browser=open_browser)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"studio": studio}

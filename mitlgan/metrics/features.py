@@ -79,14 +79,28 @@ class Extractor:
             parts = [self._batch(part) for part in torch.split(images, self.batch_size)]
         return torch.cat(parts) if parts else torch.empty(0, self.dim)
 
+    def differentiable(self, images: Tensor) -> Tensor:
+        """Features of images that are not rounded to 8 bits, with gradients to them.
+
+        Args:
+            images: float32 (N, 3, H, W) in [-1, 1], on the extractor's device.
+
+        Returns:
+            float32 (N, dim) on that device.
+        """
+        with _full_precision(self.device):
+            return self._features((images + 1) * 127.5)
+
     def _batch(self, images: Tensor) -> Tensor:
+        return self._features(images.to(self.device).float()).float().cpu()
+
+    def _features(self, pixels: Tensor) -> Tensor:
         filtered = RESIZES[self.resize]
-        pixels = images.to(self.device).float()
         if pixels.shape[-2:] != (self.size_px, self.size_px):
             size = (self.size_px, self.size_px)
             pixels = functional.interpolate(pixels, size, mode=filtered.mode, align_corners=False, antialias=filtered.antialias)
         pixels = (pixels * self._scale + self._shift).contiguous(memory_format=torch.channels_last)
-        return self._network(pixels).flatten(1).float().cpu()  # type: ignore[no-any-return]
+        return self._network(pixels).flatten(1)  # type: ignore[no-any-return]
 
 
 @contextmanager

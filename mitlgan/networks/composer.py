@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Self, cast
@@ -63,14 +64,14 @@ class FrozenLayers(nn.ModuleDict):
         self.requires_grad_()
         self.eval()
 
-    def images(self, latents: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Image of each generator at the composition's size, by layer name, outside of the graph."""
-        with torch.no_grad():
+    def images(self, latents: Mapping[str, Tensor], *, through: bool = False) -> dict[str, Tensor]:
+        """Image of each generator at the composition's size, by layer name, outside of the graph unless gradients go `through` to the latents."""
+        with _graph(through):
             return {name: self._sized(generator(latents[name])) for name, generator in self.items()}
 
-    def with_features(self, latents: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Sequence[Tensor]]]:
+    def with_features(self, latents: Mapping[str, Tensor], *, through: bool = False) -> tuple[dict[str, Tensor], dict[str, Sequence[Tensor]]]:
         """The same, and the activations of each, at their own sizes."""
-        with torch.no_grad():
+        with _graph(through):
             both = {name: cast(Generator, generator).with_features(latents[name]) for name, generator in self.items()}
             images = {name: self._sized(image) for name, (image, _) in both.items()}
         return images, {name: features for name, (_, features) in both.items()}
@@ -201,20 +202,28 @@ class Composer(nn.Module):
         _, fused = self._fused(z, {}, kimg)
         return self.translator(fused.image), fused.loss
 
+    def through(self, z: Latents) -> Layers:
+        """Every stage, as `layers` gives it, with gradients to the latents: the generators stay frozen, but pictures can be looked for in them."""
+        return self._stages(z, through=True)
+
     def _fused(
-        self, z: Latents, stands: Mapping[str, Stand], kimg: float, strengths: Strengths | None = None
+        self, z: Latents, stands: Mapping[str, Stand], kimg: float, strengths: Strengths | None = None, *, through: bool = False
     ) -> tuple[dict[str, Tensor], Fused]:  # fmt: skip
         latents = self.split(z)
         place = latents.get(PLACE)
         features: Mapping[str, Sequence[Tensor]] = {}
         if self._fuse.wants_features:
-            images, features = self.layers.with_features(latents)
+            images, features = self.layers.with_features(latents, through=through)
         else:
-            images = self.layers.images(latents)
+            images = self.layers.images(latents, through=through)
         return images, self._fuse(Material(images, features, place, stands, kimg, strengths))
 
-    def _stages(self, z: Latents, stands: Mapping[str, Stand] | None = None, strengths: Strengths | None = None) -> Layers:
-        images, fused = self._fused(z, stands or {}, 0.0, strengths)
+    def _stages(self, z: Latents, stands: Mapping[str, Stand] | None = None, strengths: Strengths | None = None, *, through: bool = False) -> Layers:
+        images, fused = self._fused(z, stands or {}, 0.0, strengths, through=through)
         share = () if strengths is None or not isinstance(self.translator, Residual) else (strengths.harmonise,)
         output = self.translator(fused.image, *share)
         return Layers(layers=images, fused=fused.image, matte=fused.matte, output=output, placed=fused.placed, stands=fused.stands)
+
+
+def _graph(wanted: bool) -> torch.autograd.grad_mode.no_grad | nullcontext[None]:
+    return nullcontext() if wanted else torch.no_grad()

@@ -1,0 +1,7 @@
+"""Pictures into latents: embedding by search through a frozen generator or composer, layer by layer."""
+
+from mitlgan.embed.clock import Ended, Progress, Watcher
+from mitlgan.embed.embedding import Embedded, embed
+from mitlgan.embed.settings import Settings
+
+__all__ = ["Embedded", "Ended", "Progress", "Settings", "Watcher", "embed"]

@@ -1,0 +1,121 @@
+"""What a latent costs: how far its picture is from the one that is looked for, and how improbable it is by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mitlgan.embed.settings import Settings
+from mitlgan.metrics.features import Extractor
+from mitlgan.networks import Composer
+from mitlgan.networks.over import opaque
+from mitlgan.sample import Artifact
+
+CHUNK = 64
+FLOOR = 1e-9
+"""Mean squared error over [0, 1] below which nothing gets better: a hundredth of what rounding to 8 bits makes is 1.3e-8."""
+DIFFERENCE = 1e-2
+"""Step of the finite differences: the networks bend over distances of about 1, and float32 still has four digits of what changes."""
+
+
+def renderer(artifact: Artifact) -> Callable[[Tensor], Tensor]:
+    """The artifact as a function of latents (N, D) that gradients go through: images (N, C, H, W), not clamped."""
+    network = artifact.network
+    if isinstance(network, Composer):
+        return lambda z: network.through(z).output
+    return network
+
+
+class Aim:
+    """One picture that is looked for.
+
+    The cost of a latent z of D numbers is
+
+        log(e(z) + perceptual p(z)) + prior |z|^2 / V
+
+    with e the mean squared error over [0, 1] of the V values that count (each pixel's channels, by its weight) and p the perceptual distance: the
+    squared distance of features, relative to the target's. It is, up to constants, -2/V log of the posterior of z for normal latents and normal errors
+    whose variance is unknown and takes its most likely value: the better the picture is met, the less the prior counts, so that a picture that the
+    artifact can make is found as it is, and another is explained by a latent that is not absurd.
+
+    Args:
+        render: Images of latents.
+        target: (C, H, W) in [-1, 1].
+        weight: (1, H, W) in [0, 1], 0 where anything may be; None: all counts.
+        settings: Weights.
+        extractor: Of features; None: no perceptual distance.
+    """
+
+    def __init__(
+        self, render: Callable[[Tensor], Tensor], target: Tensor, weight: Tensor | None, settings: Settings, extractor: Extractor | None
+    ) -> None:
+        self.render = render
+        self.target = target[None]
+        weight = torch.ones_like(target[:1]) if weight is None else weight
+        self.weight = weight[None]  # (1, 1, H, W)
+        self.values = float(weight.sum()) * target.shape[0]
+        self.prior = settings.prior / self.values
+        self._extractor = extractor
+        self._perceptual = settings.perceptual
+        self._wanted: Tensor | None = None
+        if extractor is not None:
+            with torch.no_grad():
+                self._wanted = self._features(self.target)
+                self._length = float(torch.linalg.vector_norm(self._wanted))
+
+    @property
+    def sees(self) -> bool:
+        """Whether there is a perceptual distance."""
+        return self._wanted is not None
+
+    def compared(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) as they count: where the target is burnt out, beyond is no farther from it."""
+        upper, lower = self.target >= 1, self.target <= -1
+        return torch.where(upper, images.clamp_max(1), torch.where(lower, images.clamp_min(-1), images))
+
+    def errors(self, images: Tensor) -> Tensor:
+        """Mean squared error (N,) over [0, 1] of images (N, C, H, W) in [-1, 1]."""
+        return self._pixels(images).square().sum(1)
+
+    def perceptual(self, images: Tensor) -> Tensor:
+        """Perceptual distance (N,) of images (N, C, H, W) in [-1, 1]; 0 without an extractor."""
+        return images.new_zeros(len(images)) if self._wanted is None else self._seen(images).square().sum(1)
+
+    def cost(self, z: Tensor, images: Tensor, *, perceptual: bool) -> Tensor:
+        """The cost (N,) of latents (N, D) and their images (N, C, H, W)."""
+        distance = self.errors(images)
+        if perceptual and self._wanted is not None:
+            distance = distance + self._perceptual * self.perceptual(images)
+        return (distance + FLOOR).log() + self.prior * z.square().sum(1)
+
+    def residuals(self, images: Tensor, *, perceptual: bool) -> Tensor:
+        """Vectors (N, R) whose squared length is the distance of images (N, C, H, W)."""
+        parts = [self._pixels(images)]
+        if perceptual and self._wanted is not None:
+            parts.append(self._perceptual**0.5 * self._seen(images))
+        return torch.cat(parts, dim=1)
+
+    @torch.no_grad()
+    def linearised(self, z: Tensor, *, perceptual: bool) -> tuple[Tensor, Tensor]:
+        """Residuals (R,) of one latent (D,), and how they change with each of its numbers, (D, R), by finite differences.
+
+        Forward differentiation would need rules that torch lacks for some operations; differences need as many images.
+        """
+        points = torch.cat([z[None], z + DIFFERENCE * torch.eye(len(z), device=z.device)])
+        found = torch.cat([self.residuals(self.render(part), perceptual=perceptual) for part in torch.split(points, CHUNK)])
+        return found[0], (found[1:] - found[:1]) / DIFFERENCE
+
+    def _pixels(self, images: Tensor) -> Tensor:
+        return ((self.compared(images) - self.target) / 2 * (self.weight / self.values).sqrt()).flatten(1)
+
+    def _seen(self, images: Tensor) -> Tensor:
+        assert self._wanted is not None
+        apart: Tensor = (self._features(images) - self._wanted) / self._length
+        return apart
+
+    def _features(self, images: Tensor) -> Tensor:
+        assert self._extractor is not None
+        shown = opaque(images.clamp(-1, 1)) * self.weight  # what may be anything is grey in both
+        return self._extractor.differentiable(shown)

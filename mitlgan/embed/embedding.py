@@ -1,0 +1,129 @@
+"""A picture's latent: found by search in a frozen generator or composer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mitlgan.embed.aim import Aim, renderer
+from mitlgan.embed.clock import Clock, Ended, Watcher
+from mitlgan.embed.polish import polished
+from mitlgan.embed.search import improved, nearest_starts, psnr_db
+from mitlgan.embed.settings import Settings
+from mitlgan.errors import UsageError
+from mitlgan.metrics.features import Extractor, extractor
+from mitlgan.networks import Layers
+from mitlgan.networks.over import Stand
+from mitlgan.sample import Artifact
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """What was found.
+
+    Attributes:
+        z: Latents (N, D), on the CPU: points of the artifact as any other.
+        stages: Every stage of their pictures; a composer's has the layers, the matte and where layers stand.
+        mse: Mean squared errors (N,) over [0, 1] of what counts.
+        psnr_db: Peak signal-to-noise ratios (N,) over [0, 1] of what counts, at most 120.
+        perceptual: Perceptual distances (N,), if an extractor was asked for.
+        ended: Why each ended.
+        seconds: What each took, beside the common search for starts.
+    """
+
+    z: Tensor
+    stages: Layers
+    mse: Tensor
+    psnr_db: Tensor
+    perceptual: Tensor | None
+    ended: tuple[Ended, ...]
+    seconds: tuple[float, ...]
+
+    @property
+    def images(self) -> Tensor:
+        """The pictures (N, C, H, W) in [-1, 1]."""
+        return self.stages.output
+
+    @property
+    def stands(self) -> Mapping[str, Stand]:
+        """Where layers stand, of those that were moved."""
+        return self.stages.stands
+
+
+def embed(
+    artifact: Artifact, targets: Tensor, settings: Settings | None = None, weight_mask: Tensor | None = None, progress: Watcher | None = None
+) -> Embedded:
+    """Find latents whose pictures are as like given pictures as the artifact can.
+
+    Many random latents are looked at, the nearest improved together by Adam, of which ever fewer are kept, and the last ones followed to the bottom by
+    Levenberg-Marquardt. Each picture is found by itself: what else is asked for does not change it. Nothing of the artifact is trained.
+
+    Args:
+        artifact: A generator or composer; of the latter each layer's latent and, where it has one, the placement's are looked for.
+        targets: (N, C, H, W) in [-1, 1], of the artifact's size and channels.
+        settings: How much is tried.
+        weight_mask: (N, 1, H, W) in [0, 1]: what each pixel counts, 0 in a hole. None: all count.
+        progress: Told between steps; False ends all, and the best so far is given.
+
+    Returns:
+        `Embedded`.
+
+    Raises:
+        UsageError: The pictures or weights do not fit.
+    """
+    settings = settings or Settings()
+    _require_fitting(artifact, targets, weight_mask)
+    network: Extractor | None = None
+    if settings.perceptual > 0:
+        network = extractor(settings.extractor, settings.weights, device=artifact.device)
+    render = renderer(artifact)
+    aims = []
+    for index, target in enumerate(targets):
+        weight = None if weight_mask is None else weight_mask[index].float().to(artifact.device).clone()
+        aims.append(Aim(render, target.float().to(artifact.device).clone(), weight, settings, network))
+    clock = Clock(progress, settings.seconds, len(targets))
+    dim = sum(artifact.card.latent_dims.values())
+    starts = nearest_starts(aims, torch.empty(len(aims), 0, dim, device=artifact.device), dim, settings, clock)
+    found: list[Tensor] = []
+    ended: list[Ended] = []
+    seconds: list[float] = []
+    for index, (aim, start) in enumerate(zip(aims, starts, strict=True)):
+        clock.begin(index)
+        began = time.monotonic()
+        z, why = (start[0], clock.over) if clock.over is not None else polished(aim, improved(aim, start, settings, clock), settings, clock)
+        assert why is not None
+        found.append(z)
+        ended.append(why)
+        seconds.append(time.monotonic() - began)
+    return _result(artifact, aims, torch.stack(found).cpu(), tuple(ended), tuple(seconds))
+
+
+def _result(artifact: Artifact, aims: list[Aim], z: Tensor, ended: tuple[Ended, ...], seconds: tuple[float, ...]) -> Embedded:
+    stages = artifact.layers_at(z)
+    with torch.no_grad():
+        images = stages.output.to(artifact.device)[:, None]
+        errors = torch.cat([aim.errors(image) for aim, image in zip(aims, images, strict=True)]).cpu()
+        seen = torch.cat([aim.perceptual(image) for aim, image in zip(aims, images, strict=True)]).cpu()
+    psnr = torch.tensor([psnr_db(float(error)) for error in errors])
+    return Embedded(z, stages, errors, psnr, seen if aims[0].sees else None, ended, seconds)
+
+
+def _require_fitting(artifact: Artifact, targets: Tensor, weight_mask: Tensor | None) -> None:
+    card = artifact.card
+    form = (card.image_channels, card.size_px, card.size_px)
+    if targets.ndim != 4 or len(targets) == 0 or tuple(targets.shape[1:]) != form:
+        raise UsageError(f"targets: have shape {tuple(targets.shape)}; the artifact makes (N, {form[0]}, {form[1]}, {form[2]})")
+    if not targets.is_floating_point() or not bool((targets.abs() <= 1).all()):
+        raise UsageError("targets: hold values that are not in [-1, 1]; divide pixels by 127.5 and take 1 away")
+    if weight_mask is None:
+        return
+    if tuple(weight_mask.shape) != (len(targets), 1, *form[1:]):
+        raise UsageError(f"weight_mask: has shape {tuple(weight_mask.shape)}; give {(len(targets), 1, *form[1:])}")
+    if not bool(((weight_mask >= 0) & (weight_mask <= 1)).all()):
+        raise UsageError("weight_mask: holds weights that are not from 0 to 1")
+    if not bool((weight_mask.flatten(1).sum(1) > 0).all()):
+        raise UsageError("weight_mask: nothing of a picture counts; leave some pixels out of the hole")

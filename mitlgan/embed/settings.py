@@ -1,0 +1,67 @@
+"""How a picture is looked for in an artifact's latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mitlgan.errors import UsageError
+from mitlgan.metrics.features import OFFLINE_EXTRACTOR
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is tried, and what counts.
+
+    Attributes:
+        seed: Decides every random number; the same seed, settings and threads give the same bytes, unless time runs out.
+        starts: Random latents of which each picture's nearest are taken.
+        restarts: How many of those are improved together.
+        steps: Of Adam, during which the worse half of the restarts is dropped again and again.
+        polish_steps: Of Levenberg-Marquardt, shared by the restarts that are left.
+        learning_rate: Of Adam, at its highest: it warms up over the first tenth and falls as a cosine.
+        noise: Standard deviation of what is added to the latents at Adam's first steps; it has gone after three quarters of them.
+        prior: Weight of the latent's own improbability; 1 is what a normal prior and errors that are independent from pixel to pixel would have.
+        perceptual: Weight of the perceptual distance beside the mean squared error over [0, 1], which has 1. 0: no extractor is loaded.
+        goal_db: PSNR from which on a picture counts as found, and nothing more is tried.
+        seconds: Time for each picture; None: no limit.
+        extractor: The network of the perceptual distance; see `mitlgan.metrics.features.extractor`.
+        weights: Its weights, if they are not where it looks.
+    """
+
+    seed: int = 0
+    starts: int = 1024
+    restarts: int = 8
+    steps: int = 100
+    polish_steps: int = 160
+    learning_rate: float = 0.2
+    noise: float = 0.05
+    prior: float = 1.0
+    perceptual: float = 0.0
+    goal_db: float = 55.0
+    seconds: float | None = None
+    extractor: str = OFFLINE_EXTRACTOR
+    weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise UsageError(f"{name.replace('_', '-')}: {value:g} is not from {low:g} to {high:g}")
+        if self.restarts > self.starts:
+            raise UsageError(f"restarts: {self.restarts} are more than the {self.starts} starts that they are chosen from")
+
+
+_RANGES = (
+    ("seed", 0, 2**63 - 1),
+    ("starts", 1, 1_000_000),
+    ("restarts", 1, 256),
+    ("steps", 0, 100_000),
+    ("polish_steps", 0, 10_000),
+    ("learning_rate", 1e-6, 10),
+    ("noise", 0, 10),
+    ("prior", 0, 1e6),
+    ("perceptual", 0, 1e6),
+    ("goal_db", 1, 120),
+    ("seconds", 0.1, 1e6),
+)

@@ -14,7 +14,6 @@ from mitlgan.explore.points import Point, point_of
 from mitlgan.latent import between, by_layer, joined, truncated
 from mitlgan.latent.paths import require_layer
 from mitlgan.networks import Composer, Generator, Layers
-from mitlgan.networks.over import Stand
 from mitlgan.sample import Artifact, stages_of
 
 HALF = 0.5
@@ -81,7 +80,7 @@ def mix(
     both = torch.stack([joined({name: parent[name] if name in stages else child[name] for name in dims}, dims) for parent in own])
     with _mixed_after(generators, stages, weights), torch.inference_mode():
         rows = stages_of(artifact.network, both.to(artifact.device), artifact.card.role)
-    return Child(_first(rows), None)
+    return Child(rows.image(0), None)
 
 
 def weights_of(weight: float | Mapping[str, float], layers: Collection[str] | None, dims: Mapping[str, int]) -> dict[str, float]:
@@ -146,15 +145,3 @@ def _mixed_after(generators: Mapping[str, Generator], stages: Mapping[str, int],
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _first(rows: Layers) -> Layers:
-    """The first image of every stage."""
-    return Layers(
-        layers={name: image[:1] for name, image in rows.layers.items()},
-        fused=rows.fused[:1],
-        matte=None if rows.matte is None else rows.matte[:1],
-        output=rows.output[:1],
-        placed={name: image[:1] for name, image in rows.placed.items()},
-        stands={name: Stand(*(number[:1] for number in stand)) for name, stand in rows.stands.items()},
-    )

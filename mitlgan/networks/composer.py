@@ -42,6 +42,18 @@ class Layers:
     placed: Mapping[str, Tensor] = field(default_factory=dict)
     stands: Mapping[str, Stand] = field(default_factory=dict)
 
+    def image(self, index: int) -> Layers:
+        """Every stage of one image, (1, C, H, W)."""
+        chosen = slice(index, index + 1)
+        return Layers(
+            layers={name: image[chosen] for name, image in self.layers.items()},
+            fused=self.fused[chosen],
+            matte=None if self.matte is None else self.matte[chosen],
+            output=self.output[chosen],
+            placed={name: image[chosen] for name, image in self.placed.items()},
+            stands={name: Stand(*(number[chosen] for number in stand)) for name, stand in self.stands.items()},
+        )
+
 
 class FrozenLayers(nn.ModuleDict):
     """Generators that nothing can train: no gradient, no graph, and eval mode, so that BatchNorm's statistics do not move.

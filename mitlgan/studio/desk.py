@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query, Request
 
 from mitlgan.studio.catalogue import Catalogue, Loaded
 from mitlgan.studio.contract import State
+from mitlgan.studio.quiz import Quizzes
 from mitlgan.studio.settings import Settings
 from mitlgan.studio.worker import Ticket, Worker
 
@@ -25,11 +26,13 @@ class Desk:
         settings: What the studio was started with.
         catalogue: The artifacts.
         worker: Does the work.
+        quizzes: Those that are being taken.
     """
 
     settings: Settings
     catalogue: Catalogue
     worker: Worker
+    quizzes: Quizzes = field(default_factory=Quizzes)
 
     async def work(self, request: Request, artifact_id: str, work: Callable[[Loaded, Ticket], T]) -> T:
         """What a piece of work with an artifact gives.

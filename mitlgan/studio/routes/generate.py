@@ -53,7 +53,7 @@ async def grid(request: Request, asked: GridRequest, desk: OfDesk) -> GridAnswer
     def work(loaded: Loaded, ticket: Ticket) -> GridAnswer:
         states = render.grid_states(loaded, asked, MOST_PICTURES)
         shots = [render.shot_of(loaded, state) for state in states]
-        shown = [pictures.data_uri(pictures.encoded(image)) for image in render.outputs(loaded, shots, ticket.check)]
+        shown = [pictures.data_uri(pictures.encoded(stages.output)) for stages in render.stages_of_shots(loaded, shots, ticket.check)]
         found = [pictures.plain(render.normalised(loaded, state)) for state in states]
         return GridAnswer(pictures=[GridPicture(state=state, output=output) for state, output in zip(found, shown, strict=True)])
 

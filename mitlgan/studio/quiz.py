@@ -1,0 +1,183 @@
+"""Real or fake? What is shown stays secret until it is answered."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import threading
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from PIL import Image
+from pydantic import BaseModel
+from torch import Tensor
+
+from mitlgan.artifact import Card
+from mitlgan.data.demo import demo_pack
+from mitlgan.data.packed import Packed, to_uint8
+from mitlgan.errors import MitlganError
+from mitlgan.evaluate import three_channels
+from mitlgan.studio.catalogue import Loaded
+from mitlgan.studio.contract import Id, Strict
+from mitlgan.studio.faults import Refused
+from mitlgan.studio.pictures import data_uri
+from mitlgan.study import wilson
+
+MOST_QUIZZES = 256
+SCENES = 500
+Truth = Literal["real", "fake"]
+
+
+class QuizRequest(Strict):
+    """Whose pictures are to be told from real ones."""
+
+    artifact: Id
+
+
+class AnswerRequest(Strict):
+    """What the picture is taken for."""
+
+    answer: Truth
+
+
+class Question(BaseModel):
+    """A picture to be told.
+
+    Attributes:
+        quiz: Id of the quiz.
+        picture: Data URI.
+        asked: Answers so far.
+        right: Right ones among them.
+        real_pictures: Where real ones come from, in words.
+    """
+
+    quiz: str
+    picture: str
+    asked: int
+    right: int
+    real_pictures: str
+
+
+class Told(BaseModel):
+    """The truth about what was answered, the score with it, and the next picture.
+
+    Attributes:
+        truth: What it was.
+        asked: Answers so far.
+        right: Right ones among them.
+        interval: 95 % interval of their share (Wilson).
+        next: The next picture.
+    """
+
+    truth: Truth
+    asked: int
+    right: int
+    interval: tuple[float, float]
+    next: Question
+
+
+@dataclass
+class _Quiz:
+    artifact: str
+    truth: Truth
+    asked: int = 0
+    right: int = 0
+
+
+class Quizzes:
+    """Quizzes that are being taken; the least recently answered go when there are too many."""
+
+    def __init__(self) -> None:
+        self._quizzes: OrderedDict[str, _Quiz] = OrderedDict()
+        self._real: OrderedDict[str, tuple[Packed, str]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def begin(self, loaded: Loaded) -> Question:
+        """A new quiz and its first picture. For the worker only, as what follows.
+
+        Raises:
+            Refused: 422, there are no real pictures to compare with.
+        """
+        quiz_id = secrets.token_urlsafe(12)
+        truth, picture, source = self._drawn(loaded)
+        quiz = _Quiz(loaded.id, truth)
+        with self._lock:
+            while len(self._quizzes) >= MOST_QUIZZES:
+                self._quizzes.popitem(last=False)
+            self._quizzes[quiz_id] = quiz
+        return Question(quiz=quiz_id, picture=picture, asked=0, right=0, real_pictures=source)
+
+    def artifact(self, quiz_id: str) -> str:
+        """The artifact that a quiz is about.
+
+        Raises:
+            Refused: 404, there is no such quiz.
+        """
+        return self._quiz(quiz_id).artifact
+
+    def answered(self, loaded: Loaded, quiz_id: str, answer: Truth) -> Told:
+        """The truth about what was answered, the score, and the next picture.
+
+        Raises:
+            Refused: 404, there is no such quiz.
+        """
+        following, picture, source = self._drawn(loaded)
+        with self._lock:
+            quiz = self._quiz(quiz_id)
+            self._quizzes.move_to_end(quiz_id)
+            truth = quiz.truth
+            quiz.asked += 1
+            quiz.right += answer == truth
+            quiz.truth = following
+            question = Question(quiz=quiz_id, picture=picture, asked=quiz.asked, right=quiz.right, real_pictures=source)
+            return Told(truth=truth, asked=quiz.asked, right=quiz.right, interval=wilson(quiz.right, quiz.asked), next=question)
+
+    def _quiz(self, quiz_id: str) -> _Quiz:
+        quiz = self._quizzes.get(quiz_id)
+        if quiz is None:
+            raise Refused(404, "quiz: there is none of this id, or it was left too long ago; begin another")
+        return quiz
+
+    def _drawn(self, loaded: Loaded) -> tuple[Truth, str, str]:
+        """What the next picture is, the picture, and where real ones come from. Not by the recipe's seed: nobody may guess it."""
+        if loaded.id not in self._real:
+            while len(self._real) >= 4:
+                self._real.popitem(last=False)
+            self._real[loaded.id] = real_pictures(loaded.artifact.card)
+        real, source = self._real[loaded.id]
+        if secrets.randbelow(2):
+            return "real", _uncompressed(real.batch([secrets.randbelow(len(real))])[0]), source
+        image = loaded.artifact.sample([secrets.randbelow(2**31)])
+        return "fake", _uncompressed(three_channels(to_uint8(image))[0]), source
+
+
+def real_pictures(card: Card) -> tuple[Packed, str]:
+    """Real pictures to tell an artifact's from, and what they are: those of the pack that it was trained on, if it is still there, else the demo's.
+
+    Raises:
+        Refused: 422, there are none of its size.
+    """
+    source = Path(str(card.data.get("source", "demo")))
+    if source.suffix == ".npy":
+        with suppress(MitlganError):
+            found = Packed.open(source)
+            if found.size_px == card.size_px and found.content_sha256 == card.data.get("content_sha256"):
+                return found, "the pictures that it was trained on"
+    try:
+        role = card.role
+        if role == "scene":
+            return demo_pack(role, card.size_px, split="test", count=SCENES), "held-out demo scenes"
+        return demo_pack(role, card.size_px), "the demo pictures that demo artifacts were trained on"
+    except MitlganError:
+        raise Refused(422, "artifact: there are no real pictures of its size to compare with; choose another") from None
+
+
+def _uncompressed(image: Tensor) -> str:
+    """One uint8 picture (3, H, W); nothing but pixels tells one from another, not even how well it compresses."""
+    buffer = io.BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).contiguous().to(torch.uint8).numpy()).save(buffer, "PNG", compress_level=0)
+    return data_uri(buffer.getvalue())

@@ -1,0 +1,60 @@
+"""Morph: the way from one picture to another, as frames or as a file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from mitlgan.animation import animation
+from mitlgan.sheets import LARGEST_PX, enlarged, shown_scale
+from mitlgan.studio import pictures, render
+from mitlgan.studio.catalogue import Loaded
+from mitlgan.studio.contract import MorphAnswer, MorphFileRequest, MorphRequest
+from mitlgan.studio.desk import OfDesk
+from mitlgan.studio.faults import Refused
+from mitlgan.studio.worker import Ticket
+
+MOST_BYTES = 200_000_000
+router = APIRouter(prefix="/api")
+
+
+@router.post("/morph")
+async def morph(request: Request, asked: MorphRequest, desk: OfDesk) -> MorphAnswer:
+    """The frames of a way; the first and the last are the two pictures to the bit."""
+
+    def work(loaded: Loaded, ticket: Ticket) -> MorphAnswer:
+        stages = render.stages_of_shots(loaded, render.morph_shots(loaded, asked), ticket.check)
+        return MorphAnswer(frames=[pictures.data_uri(pictures.encoded(frame.output)) for frame in stages])
+
+    return await desk.work(request, asked.start.artifact, work)
+
+
+@router.post("/morph.gif")
+async def morph_gif(request: Request, asked: MorphFileRequest, desk: OfDesk) -> Response:
+    """The same as a GIF, of 256 colours."""
+    return await _file(request, asked, desk, "gif")
+
+
+@router.post("/morph.webp")
+async def morph_webp(request: Request, asked: MorphFileRequest, desk: OfDesk) -> Response:
+    """The same as a WebP that keeps every pixel."""
+    return await _file(request, asked, desk, "webp")
+
+
+async def _file(request: Request, asked: MorphFileRequest, desk: OfDesk, form: Literal["gif", "webp"]) -> Response:
+    def work(loaded: Loaded, ticket: Ticket) -> bytes:
+        size_px = loaded.artifact.card.size_px
+        scale = asked.scale or shown_scale(size_px)
+        if scale * size_px > LARGEST_PX or 3 * (scale * size_px) ** 2 * 2 * asked.frames > MOST_BYTES:
+            raise Refused(422, f"scale: {asked.frames} frames of {scale * size_px} px are too large; ask for fewer, or a smaller scale")
+        stages = render.stages_of_shots(loaded, render.morph_shots(loaded, asked), ticket.check)
+        pixels = enlarged(torch.cat([frame.output for frame in stages]), scale=scale)
+        shown = torch.cat([pixels, pixels[1:-1].flip(0)]) if asked.there_and_back else pixels
+        ticket.check()
+        return animation(shown.permute(0, 2, 3, 1).contiguous().numpy(), form, asked.fps)
+
+    content = await desk.work(request, asked.start.artifact, work)
+    return Response(content, media_type=f"image/{form}", headers={"Content-Disposition": f'attachment; filename="morph.{form}"'})

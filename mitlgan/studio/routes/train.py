@@ -1,0 +1,42 @@
+"""Train: runs in progress and past."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.responses import FileResponse
+
+from mitlgan.studio.desk import OfDesk
+from mitlgan.studio.pictures import PNG
+from mitlgan.studio.runs import RunAnswer, Shown
+
+ALONE = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+"""A report is one file with its styles and pictures in it; it needs nothing else, and whoever wrote it gets nothing else."""
+router = APIRouter(prefix="/api/runs")
+
+
+@router.get("")
+def listed(desk: OfDesk) -> list[RunAnswer]:
+    """All runs, the most recently written first."""
+    return Shown(desk.settings.runs).all()
+
+
+@router.get("/{run_id}/stats")
+def stats(desk: OfDesk, run_id: str, after: Annotated[int, Query(ge=-1, le=2**53)] = -1) -> list[dict[str, Any]]:
+    """Rows of statistics after an iteration."""
+    return Shown(desk.settings.runs).stats(run_id, after)
+
+
+@router.get("/{run_id}/snapshot/{number}.png")
+def snapshot(desk: OfDesk, run_id: str, number: int) -> FileResponse:
+    """A grid of fixed latents, as it was at some time."""
+    return FileResponse(Shown(desk.settings.runs).snapshot(run_id, number), media_type=PNG)
+
+
+@router.get("/{run_id}/report")
+def report(desk: OfDesk, run_id: str) -> FileResponse:
+    """The report of a run."""
+    path = Shown(desk.settings.runs).report(run_id)
+    headers = {"Content-Security-Policy": ALONE, "X-Frame-Options": "SAMEORIGIN"}
+    return FileResponse(path, media_type="text/html; charset=utf-8", headers=headers)

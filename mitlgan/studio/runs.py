@@ -1,0 +1,144 @@
+"""Runs in progress and past, for the page: by ids that are no paths, numbers that are finite, and no more of them than a curve shows."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from mitlgan import runs
+from mitlgan.runs import Run
+from mitlgan.studio.faults import Refused
+
+MOST_RUNS = 200
+MOST_ROWS = 1000
+
+
+class RunAnswer(BaseModel):
+    """One run.
+
+    Attributes:
+        id: Of no meaning but here.
+        status: See `mitlgan.runs.Run.state`.
+        kimg: How far it is.
+        of: How far it goes.
+        started: Seconds since 1970.
+        snapshots: The kimg, or the iterations, of each that there is.
+    """
+
+    id: str
+    command: str
+    name: str
+    status: str
+    kimg: float | None
+    of: float | None
+    started: float
+    has_report: bool
+    snapshots: list[int]
+    images_per_s: float | None
+    eta_s: float | None
+    diagnosis: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A folder of runs.
+
+    Args:
+        root: Its place.
+    """
+
+    root: Path
+
+    def all(self) -> list[RunAnswer]:
+        """All runs, the most recently written first."""
+        return [_answer(run_id, run) for run_id, run in self._by_id().items()]
+
+    def stats(self, run_id: str, after: int) -> list[dict[str, Any]]:
+        """Rows of statistics of later iterations than one, thinned evenly where there are very many.
+
+        Raises:
+            Refused: 404, there is no such run.
+        """
+        run = self._run(run_id)
+        rows = [_finite(row) for row in runs.read_lines(run.stats) if _iteration(row) > after]
+        step = max(1, math.ceil(len(rows) / MOST_ROWS))
+        return rows[::-step][::-1]  # from the end: the newest is always there
+
+    def snapshot(self, run_id: str, number: int) -> Path:
+        """The file of a snapshot by its kimg or iterations.
+
+        Raises:
+            Refused: 404, there is no such run or snapshot.
+        """
+        found = _snapshots(self._run(run_id))
+        if number not in found:
+            raise Refused(404, "snapshot: this run has none of this number; choose one of /api/runs")
+        return found[number]
+
+    def report(self, run_id: str) -> Path:
+        """The file of a run's report.
+
+        Raises:
+            Refused: 404, there is no such run, or it has none.
+        """
+        path = self._run(run_id).report
+        if path is None:
+            raise Refused(404, "report: this run has none; make it with `mitlgan report RUN`")
+        return path
+
+    def _by_id(self) -> dict[str, Run]:
+        """Runs by the hash of where they lie, the newest first."""
+        newest = runs.known(self.root)[::-1][:MOST_RUNS]
+        return {hashlib.sha256(run.path.relative_to(self.root).as_posix().encode("utf-8", "surrogateescape")).hexdigest()[:12]: run for run in newest}
+
+    def _run(self, run_id: str) -> Run:
+        found = self._by_id().get(run_id)
+        if found is None:
+            raise Refused(404, "run: there is none of this id; choose one of /api/runs")
+        return found
+
+
+def _answer(run_id: str, run: Run) -> RunAnswer:
+    status = _finite(run.status())
+    begun = next((path for path in (run.recipe, run.path / "report.html") if path.exists()), run.path)
+    return RunAnswer(
+        id=run_id,
+        command=run.path.parent.name,
+        name=run.path.name.encode("utf-8", "replace").decode(),
+        status=run.state(),
+        kimg=_number(status.get("kimg")),
+        of=_number(status.get("target_kimg")),
+        started=begun.stat().st_mtime,
+        has_report=run.report is not None,
+        snapshots=list(_snapshots(run)),
+        images_per_s=_number(status.get("images_per_s")),
+        eta_s=_number(status.get("eta_s")),
+        diagnosis=str(status.get("diagnosis") or ""),
+    )
+
+
+def _snapshots(run: Run) -> dict[int, Path]:
+    """Files by the number in their names, in its order."""
+    named = ((re.fullmatch(r"i?([0-9]{1,12})\.png", path.name), path) for path in (run.path / "snapshots").glob("*.png"))
+    return dict(sorted((int(found.group(1)), path) for found, path in named if found and path.is_file() and not path.is_symlink()))
+
+
+def _iteration(row: Mapping[str, Any]) -> int:
+    value = row.get("iteration")
+    return value if isinstance(value, int) else -1
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with null for what is not finite, as JSON wants it."""
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}

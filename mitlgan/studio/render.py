@@ -210,7 +210,7 @@ def _stands(loaded: Loaded, start: Shot, end: Shot, shares: list[float]) -> list
 
 def _standing(loaded: Loaded, shot: Shot) -> Place:
     """Where the frontmost layer of a picture stands, given or not."""
-    return shot.stand or standing(loaded, stages_of_shot(loaded, shot)) or Place()
+    return shot.stand or standing(loaded, _alone(loaded, shot)) or Place()
 
 
 def standing(loaded: Loaded, stages: Layers) -> Place | None:

@@ -18,6 +18,7 @@ from mitlgan.studio import safety
 from mitlgan.studio.catalogue import Catalogue
 from mitlgan.studio.desk import Desk
 from mitlgan.studio.faults import Cancelled, Refused
+from mitlgan.studio.jobs import Jobs
 from mitlgan.studio.routes import ROUTERS
 from mitlgan.studio.settings import Settings
 from mitlgan.studio.worker import Worker
@@ -36,7 +37,8 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         ArtifactError: One of the named artifacts cannot be used.
     """
-    desk = Desk(settings, Catalogue(settings), Worker(settings.waiting, settings.work_s))
+    worker = Worker(settings.waiting, settings.work_s)
+    desk = Desk(settings, Catalogue(settings), worker, Jobs(worker, settings.orphan_s))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

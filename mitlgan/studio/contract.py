@@ -171,6 +171,12 @@ class MorphAnswer(BaseModel):
     frames: list[str]
 
 
+class JobAnswer(BaseModel):
+    """A job that has been begun."""
+
+    job: str
+
+
 class ArtifactAnswer(BaseModel):
     """What can be done with an artifact."""
 

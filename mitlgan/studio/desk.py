@@ -10,6 +10,7 @@ from fastapi import Depends, Query, Request
 
 from mitlgan.studio.catalogue import Catalogue, Loaded
 from mitlgan.studio.contract import State
+from mitlgan.studio.jobs import Jobs
 from mitlgan.studio.quiz import Quizzes
 from mitlgan.studio.settings import Settings
 from mitlgan.studio.worker import Ticket, Worker
@@ -26,12 +27,14 @@ class Desk:
         settings: What the studio was started with.
         catalogue: The artifacts.
         worker: Does the work.
+        jobs: Long work that is watched.
         quizzes: Those that are being taken.
     """
 
     settings: Settings
     catalogue: Catalogue
     worker: Worker
+    jobs: Jobs
     quizzes: Quizzes = field(default_factory=Quizzes)
 
     async def work(self, request: Request, artifact_id: str, work: Callable[[Loaded, Ticket], T]) -> T:

@@ -113,13 +113,17 @@ class Worker:
             result.cancel()
             gone.cancel()
 
-    def begin(self, work: Callable[[Ticket], None]) -> Ticket:
-        """Let a long piece of work be done when its turn comes; its ticket cancels it.
+    def begin(self, work: Callable[[], None]) -> Callable[[], bool]:
+        """Let a long piece of work be done when its turn comes.
+
+        Returns:
+            A function that takes it back, and says whether it could: whether it had not begun.
 
         Raises:
             Refused: 503, too many wait.
         """
-        return self._put(work, long=True).ticket
+        task = self._put(lambda _ticket: work(), long=True)
+        return lambda: self._drop(task)
 
     def give_way(self) -> None:
         """Do the short pieces that wait, in the middle of a long one. For the worker's thread only."""
@@ -149,10 +153,12 @@ class Worker:
                 self._changed.wait()
             return None
 
-    def _drop(self, task: _Task) -> None:
+    def _drop(self, task: _Task) -> bool:
         with self._changed:
-            if task in self._queue:
+            waited = task in self._queue
+            if waited:
                 self._queue.remove(task)
+            return waited
 
     def _work(self) -> None:
         while (task := self._take(long=True, wait=True)) is not None:

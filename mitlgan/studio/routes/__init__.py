@@ -1,5 +1,5 @@
 """The end points, tab by tab."""
 
-from mitlgan.studio.routes import generate, morph, page, quiz, train
+from mitlgan.studio.routes import generate, jobs, morph, page, quiz, train
 
-ROUTERS = (page.router, generate.router, morph.router, train.router, quiz.router)
+ROUTERS = (page.router, generate.router, morph.router, jobs.router, train.router, quiz.router)

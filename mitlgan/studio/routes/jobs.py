@@ -1,0 +1,52 @@
+"""Embed and Inpaint: long work, watched by server-sent events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from mitlgan.studio import finding, uploads
+from mitlgan.studio.contract import JobAnswer
+from mitlgan.studio.desk import OfDesk
+from mitlgan.studio.faults import Refused
+from mitlgan.studio.jobs import Job
+
+LONGEST_S = 60.0
+router = APIRouter(prefix="/api")
+
+
+@router.post("/embed", status_code=202)
+async def embed(
+    request: Request,
+    desk: OfDesk,
+    artifact: Annotated[str, Query(min_length=1, max_length=200)],
+    seconds: Annotated[float, Query(ge=0.5, le=LONGEST_S, allow_inf_nan=False)] = 20.0,
+) -> JobAnswer:
+    """Begin to look for the latent of a picture, whose bytes are the body."""
+    card = desk.catalogue.entry(artifact).card
+    if not request.headers.get("content-type", "").startswith("image/"):
+        raise Refused(415, "Content-Type: is no picture's; send the picture's bytes as image/png, image/jpeg or the like")
+    content = await request.body()
+    target = await desk.worker.run(request, lambda _: uploads.picture(content, card, "picture"))
+    job = desk.jobs.begin(lambda job: finding.embedding(desk.catalogue.loaded(artifact), target, seconds, job, desk.worker))
+    return JobAnswer(job=job.id)
+
+
+def _job(desk: OfDesk, job_id: str) -> Job:
+    return desk.jobs.get(job_id)
+
+
+@router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
+async def events(job: Annotated[Job, Depends(_job)]) -> AsyncIterator[ServerSentEvent]:
+    """How a job goes: progress, and at last done, failed or cancelled."""
+    async for event in job.events():
+        yield ServerSentEvent(event=event.kind, data=event.data)
+
+
+@router.delete("/jobs/{job_id}", status_code=204)
+async def cancel(job: Annotated[Job, Depends(_job)]) -> None:
+    """End a job at its next step."""
+    job.cancel()

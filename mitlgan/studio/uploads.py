@@ -1,0 +1,89 @@
+"""Pictures that a client sends: by their bytes alone, decoded with limits, at an artifact's size."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import re
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from mitlgan.artifact import Card
+from mitlgan.data.decode import FORMATS, UnreadableError, decode_bytes
+from mitlgan.data.frame import fit, to_planes
+from mitlgan.data.packed import brightness, to_float
+from mitlgan.studio.faults import Refused
+
+RESIZE = "lanczos"
+PAINTED = 128
+"""From this brightness on, a mask's pixel is hole."""
+
+
+def picture(content: bytes, card: Card, option: str) -> Tensor:
+    """The centred square of a picture as an artifact would make it, (1, C, H, W) in [-1, 1].
+
+    Args:
+        content: Of a file; its kind is told by its bytes.
+        card: Size and channels; four are premultiplied.
+        option: It begins the message.
+
+    Raises:
+        Refused: 415, no picture of an allowed format; 422, damaged, too large or too thin.
+    """
+    channels = card.image_channels
+    planes = to_planes(fit(_decoded(content, option, keep_alpha=channels == 4, size_px=card.size_px), card.size_px, RESIZE))[None]
+    return to_float(torch.from_numpy(brightness(planes) if channels == 1 else planes))
+
+
+def hole(content: bytes, card: Card, option: str) -> Tensor:
+    """Where a mask of an artifact's size is bright and opaque, (1, 1, H, W), 1 there and 0 elsewhere.
+
+    Raises:
+        Refused: 415 or 422, as `picture`; also where it has another size, or marks nothing or everything.
+    """
+    mask = _decoded(content, option, keep_alpha=True, size_px=0)
+    if mask.size != (card.size_px, card.size_px):
+        raise Refused(422, f"{option}: is {mask.width} x {mask.height} px; paint on the picture's {card.size_px} x {card.size_px} px")
+    laid = Image.new("RGBA", mask.size, (0, 0, 0, 255))
+    laid.alpha_composite(mask)
+    marked = (torch.frombuffer(bytearray(laid.convert("L").tobytes()), dtype=torch.uint8) >= PAINTED).float().view(1, 1, *mask.size)
+    if not bool(marked.any()) or bool(marked.all()):
+        raise Refused(422, f"{option}: marks {'everything' if bool(marked.any()) else 'nothing'}; paint what is to be filled, and leave some")
+    return marked
+
+
+def from_uri(uri: str, option: str) -> bytes:
+    """The bytes of a data URI of a picture.
+
+    Raises:
+        Refused: 422, it is none.
+    """
+    found = re.match(r"data:image/[a-z0-9.+-]{1,40};base64,", uri[:80])
+    if found is None:
+        raise Refused(422, f"{option}: is no data URI of a picture; send data:image/png;base64,...")
+    try:
+        return base64.b64decode(uri[found.end() :], validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused(422, f"{option}: its base64 is damaged; send it again") from None
+
+
+def _decoded(content: bytes, option: str, *, keep_alpha: bool, size_px: int) -> Image.Image:
+    if not _is_known(content):
+        raise Refused(415, f"{option}: is no picture of a known format; send PNG, JPEG, WebP, GIF, BMP or TIFF")
+    try:
+        return decode_bytes(content, keep_alpha=keep_alpha, size_px=size_px).picture
+    except UnreadableError as error:
+        raise Refused(422, f"{option}: {error}") from None
+
+
+def _is_known(content: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS):
+            return True
+    except UnidentifiedImageError:
+        return False
+    except Exception:  # a bomb, or damaged: of a known format, and decoding it says what is wrong
+        return True

@@ -1,4 +1,4 @@
-"""Artifacts: a frozen generator or composer for use, as safetensors with a JSON card in it and beside it."""
+"""Artifacts: a frozen generator, composer or inpainter for use, as safetensors with a JSON card in it and beside it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from mitlgan import networks
 from mitlgan.checkpoint import read_header, read_tensors, tensors_sha256, write_tensors
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.files import write_json
-from mitlgan.networks import Composer, Generator
-from mitlgan.recipe import AnyGenerator, ComposerRecipe, Recipe, Role, plain
+from mitlgan.networks import Composer, ContextEncoder, Generator
+from mitlgan.recipe import AnyGenerator, ComposerRecipe, InpainterRecipe, Recipe, Role, plain
 from mitlgan.version import __version__
 
 SCHEMA_VERSION = 1
 LAYER_ROLES = {"fg": "fg", "bg": "bg"}
+Kind = Literal["generator", "composer", "inpainter"]
+ARTICLES: dict[Kind, str] = {"generator": "a generator", "composer": "a composer", "inpainter": "an inpainter"}
 
 
 class _Model(BaseModel):
@@ -76,14 +78,15 @@ class Card(_Model):
     """What an artifact is, and where it came from.
 
     Attributes:
-        kind: `generator` or `composer`.
+        kind: `generator` or `composer`, which make pictures of latents, or `inpainter`, which fills holes in pictures.
         role: Which images it makes.
         size_px: Their height and width.
-        latent_dims: Length of the latent by layer; a generator has one, under its role.
+        latent_dims: Length of the latent by layer; a generator has one, under its role, an inpainter none.
         latent_distribution: Of each number in it.
         value_range: Of the images.
         generator: Architecture of a generator.
         composer: Fusion and translator of a composer.
+        inpainter: Architecture of an inpainter.
         layers: Frozen layers of a composer, in the order of their latents.
         recipe: The resolved recipe of the run.
         data: Name, count, content hash, licence of the pictures.
@@ -97,15 +100,16 @@ class Card(_Model):
     """
 
     schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
-    kind: Literal["generator", "composer"]
+    kind: Kind
     role: Role
     size_px: Annotated[int, Field(ge=4, le=4096)]
     image_channels: Literal[1, 3, 4] = 3
-    latent_dims: Annotated[dict[str, Annotated[int, Field(ge=1, le=65536)]], Field(min_length=1, max_length=16)]
+    latent_dims: Annotated[dict[str, Annotated[int, Field(ge=1, le=65536)]], Field(max_length=16)]
     latent_distribution: Literal["normal"] = "normal"
     value_range: tuple[float, float] = (-1.0, 1.0)
     generator: AnyGenerator | None = None
     composer: ComposerRecipe | None = None
+    inpainter: InpainterRecipe | None = None
     layers: Annotated[dict[str, LayerCard], Field(max_length=16)] = {}
     recipe: dict[str, Any] = {}
     data: dict[str, Any] = {}
@@ -155,6 +159,8 @@ def _built(card: Card) -> nn.Module | None:
         return networks.build_generator(card.generator, card.size_px)
     if card.kind == "composer" and card.composer is not None and card.layers:
         return networks.build_composer(card.composer, {name: form.build() for name, form in card.forms().items()}, card.size_px)
+    if card.kind == "inpainter" and card.inpainter is not None:
+        return networks.build_inpainter(card.inpainter, card.size_px)
     return None
 
 
@@ -220,7 +226,7 @@ def load_layer(path: Path, name: str, size_px: int, resample: str | None = None)
     option = f"--{name} {path}" if name in LAYER_ROLES else f"--layer {name}={path}"
     card = read_card(path)
     if card.kind != "generator":
-        raise ArtifactError(f"{option}: is a composer; give a generator, such as `mitlgan pretrain {LAYER_ROLES.get(name, 'fg')}` makes")
+        raise ArtifactError(f"{option}: is {ARTICLES[card.kind]}; give a generator, such as `mitlgan pretrain {LAYER_ROLES.get(name, 'fg')}` makes")
     if name in LAYER_ROLES and card.role != LAYER_ROLES[name]:
         raise ArtifactError(f"{option}: was trained as {card.role}; give one that `mitlgan pretrain {name}` made, or another name by --layer")
     if card.size_px != size_px and resample is None:
@@ -245,21 +251,31 @@ def layer_hashes(composer: Composer) -> dict[str, str]:
     return {name: tensors_sha256(tensors_of(generator)) for name, generator in composer.generators.items()}
 
 
+def kind_of(network: nn.Module) -> Kind:
+    """What an artifact of a network is, which is also its file's name."""
+    if isinstance(network, ContextEncoder):
+        return "inpainter"
+    return "composer" if isinstance(network, Composer) else "generator"
+
+
 def latent_dims(network: nn.Module, role: str) -> dict[str, int]:
     """Latent length by layer, as a card names them."""
+    if isinstance(network, ContextEncoder):
+        return {}
     return dict(network.latent_dims) if isinstance(network, Composer) else {role: int(network.latent_dim)}  # type: ignore[arg-type]
 
 
 def card_of(network: nn.Module, recipe: Recipe, **account: Any) -> Card:
     """The card of a network that a recipe's run made."""
     return Card(
-        kind="composer" if isinstance(network, Composer) else "generator",
+        kind=kind_of(network),
         role=recipe.role,
         size_px=recipe.size_px,
         image_channels=int(network.image_channels),  # type: ignore[arg-type]
         latent_dims=latent_dims(network, recipe.role),
         generator=recipe.generator,
         composer=recipe.composer,
+        inpainter=recipe.inpainter,
         recipe=plain(recipe),
         **account,
     )

@@ -51,6 +51,8 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, LayerForm] | None = Non
         critic = networks.build_critic(recipe.critic, recipe.size_px)
         if recipe.generator is not None:
             whole: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
+        elif recipe.inpainter is not None:
+            whole = networks.build_inpainter(recipe.inpainter, recipe.size_px)
         else:
             assert recipe.composer is not None
             generators = {name: form.build() for name, form in (layers or assumed_layers(recipe.composer, recipe.size_px)).items()}
@@ -97,7 +99,7 @@ def _described_card(card: Card, source: str) -> dict[str, Any]:
 
 def _parts(whole: nn.Module) -> dict[str, Any]:
     if not isinstance(whole, networks.Composer):
-        return {"generator": _numbers(whole, (int(whole.latent_dim),))}  # type: ignore[arg-type]
+        return {artifact.kind_of(whole): _numbers(whole, networks.input_shape(whole))}
     modules: dict[str, tuple[str, nn.Module]] = {f"layer {name}": (f"layers.{name}.", generator) for name, generator in whole.generators.items()}
     modules |= {"fusion": ("fusion.", whole.fusion), "translator": ("translator.", whole.translator)}
     table = networks.rows(whole, (whole.latent_dim,))
@@ -105,7 +107,7 @@ def _parts(whole: nn.Module) -> dict[str, Any]:
 
 
 def _total(whole: nn.Module) -> dict[str, int]:
-    numbers = _numbers(whole, (int(whole.latent_dim),))  # type: ignore[arg-type]
+    numbers = _numbers(whole, networks.input_shape(whole))
     return {key: numbers[key] for key in ("parameters", "trainable", "multiply_accumulates")}
 
 

@@ -32,7 +32,7 @@ def freeze(run: Run, recipe: Recipe, problem: Problem, state: TrainingState) -> 
         ArtifactError: A frozen layer moved; nothing is written (FAULTS 11).
     """
     network = recalibrate(state.ema, recipe.seed).cpu()
-    artifact.save(run.path / f"{_kind(network)}.safetensors", network, _card(run, recipe, problem, state, network))
+    artifact.save(run.path / f"{artifact.kind_of(network)}.safetensors", network, _card(run, recipe, problem, state, network))
     counters = state.counters
     ended = {"state": "done", "target_kimg": recipe.training.kimg, "eta_s": 0.0}
     account = {key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg", "diagnosis")}
@@ -58,7 +58,7 @@ class Keeper:
     def keep(self, state: TrainingState) -> None:
         """Write the moving average as an artifact; measure it where the recipe says so."""
         network = recalibrate(copy.deepcopy(state.ema), self.recipe.seed).cpu()
-        path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{_kind(network)}.safetensors"
+        path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{artifact.kind_of(network)}.safetensors"
         make_folder(path.parent)
         card = _card(self.run, self.recipe, self.problem, state, network)
         artifact.save(path, network, card)
@@ -104,10 +104,6 @@ class Keeper:
         recipe = self.recipe
         split = resolved_split(recipe.data.source, recipe.role, "validation")
         return Protocol(extractor=recipe.evaluation.extractor, samples=recipe.evaluation.samples, split=split)
-
-
-def _kind(network: nn.Module) -> str:
-    return "composer" if isinstance(network, Composer) else "generator"
 
 
 def _card(run: Run, recipe: Recipe, problem: Problem, state: TrainingState, network: nn.Module) -> Card:

@@ -45,8 +45,8 @@ class Run:
 
     @property
     def artifact(self) -> Path | None:
-        """The frozen generator or composer that the run ended with."""
-        return next((path for name in ("composer", "generator") if (path := self.path / f"{name}.safetensors").is_file()), None)
+        """The frozen generator, composer or inpainter that the run ended with."""
+        return next((path for name in ("composer", "generator", "inpainter") if (path := self.path / f"{name}.safetensors").is_file()), None)
 
     @property
     def inputs_file(self) -> Path:

@@ -211,9 +211,12 @@ def load(path: str | Path, device: str = "cpu") -> Artifact:
     """Load an artifact from its file, or from a run directory that holds one.
 
     Raises:
-        ArtifactError: There is none, or it is damaged.
+        ArtifactError: There is none, it is damaged, or it makes no pictures of latents.
     """
-    return Artifact(*artifacts.load(artifact_file(Path(path))), device=device)
+    network, card = artifacts.load(artifact_file(Path(path)))
+    if card.kind == "inpainter":
+        raise ArtifactError(f"{path}: is an inpainter, which makes no pictures of its own; `mitlgan inpaint IMAGE --artifact {path}` uses it")
+    return Artifact(network, card, device=device)
 
 
 def artifact_file(path: Path) -> Path:
@@ -223,7 +226,7 @@ def artifact_file(path: Path) -> Path:
         ArtifactError: There is none.
     """
     if path.is_dir():
-        for name in ("composer", "generator"):
+        for name in ("composer", "generator", "inpainter"):
             if (path / f"{name}.safetensors").is_file():
                 return path / f"{name}.safetensors"
         raise ArtifactError(f"{path}: holds no artifact yet; finish the run with `mitlgan resume {path}`")

@@ -41,7 +41,7 @@ def report(path: Path) -> tuple[Paths, list[str]]:
     findings = diagnose(stats, evaluations).sentences()
     card = read_card(run.artifact) if run.artifact is not None else None
     measured = runs.read_json(run.path / "metrics.json") or (card.metrics if card is not None else {})
-    layers, samples = _drawn(run.artifact)
+    layers, samples = _drawn(run.artifact, card)
     arm = Arm(
         name=recipe.name, label=recipe.name, role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
         timing=list(runs.read_lines(run.timing)), evaluations=evaluations, cost=_cost(run.status(), recipe, card), layers=layers, samples=samples,
@@ -57,9 +57,9 @@ def report(path: Path) -> tuple[Paths, list[str]]:
     return write_report(run.path, whole, json_name="report.json"), findings  # metrics.json is the run's own
 
 
-def _drawn(file: Path | None) -> tuple[dict[str, Pixels], Pixels | None]:
-    """Every stage of a composition's pictures, and the pictures of any artifact."""
-    if file is None:
+def _drawn(file: Path | None, card: Card | None) -> tuple[dict[str, Pixels], Pixels | None]:
+    """Every stage of a composition's pictures, and the pictures of any artifact that makes some of latents."""
+    if file is None or card is None or card.kind == "inpainter":
         return {}, None
     loaded = load_artifact(file)
     stage = loaded.layers(range(PICTURES))

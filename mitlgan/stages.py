@@ -102,6 +102,27 @@ def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment
     return _run(recipe, _problem(recipe, composer, pixels, cards), environment, before, weights)
 
 
+def train_inpainter(recipe: Recipe, environment: Environment) -> Run:
+    """Train a context encoder to fill holes, against a critic as any other's, and freeze it.
+
+    Args:
+        recipe: With an [inpainter].
+        environment: Where and how.
+
+    Returns:
+        The finished run; its artifact is the moving average.
+
+    Raises:
+        MitlganError: See the errors' own classes.
+    """
+    if recipe.inpainter is None:
+        raise UsageError(f"--recipe {recipe.name}: has no [inpainter]; give one such as inpaint/context-32")
+    weights = critic_weights(None, recipe, environment.reporter.say)
+    pixels = pictures(recipe, reporter=environment.reporter)
+    torch.manual_seed(derived_seed(recipe.seed, f"initial inpainter {recipe.role}"))
+    return _run(recipe, _problem(recipe, networks.build_inpainter(recipe.inpainter, recipe.size_px), pixels, {}), environment, {}, weights)
+
+
 def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> Run:
     """Go on with a run from its newest checkpoint, with the thread count it was made with.
 
@@ -137,14 +158,14 @@ def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> R
 
 
 def resumed_or_new(recipe: Recipe, environment: Environment) -> Run:
-    """The finished pretraining of exactly this recipe under the environment's root: found, finished from its checkpoint, or begun.
+    """The finished training of exactly this recipe of a generator or inpainter under the environment's root: found, finished, or begun.
 
     Raises:
         MitlganError: As `pretrain` and `resume`.
     """
     found = matching_run(environment.root, recipe)
     if found is None:
-        return pretrain(recipe, environment)
+        return pretrain(recipe, environment) if recipe.inpainter is None else train_inpainter(recipe, environment)
     if found.artifact is None:
         return resume(found.path, environment)
     return found
@@ -280,6 +301,8 @@ def _problem_from_checkpoint(recipe: Recipe, pixels: Packed, header: Mapping[str
     layers = {name: LayerCard.model_validate_json(json.dumps(card)) for name, card in header["layers"].items()}
     if recipe.generator is not None:
         network: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
+    elif recipe.inpainter is not None:
+        network = networks.build_inpainter(recipe.inpainter, recipe.size_px)
     else:
         assert recipe.composer is not None
         generators = {name: layer.form(recipe.size_px).build() for name, layer in layers.items()}

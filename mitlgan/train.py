@@ -1,7 +1,7 @@
 """The only training loop.
 
-It knows latents, a network from them to images, a critic, an objective and packed pictures, and none of their kinds: pretraining, baseline and
-composition are the same to it.
+It knows inputs, a network from them to images, a critic, an objective and packed pictures, and none of their kinds: pretraining, baseline,
+composition and inpainting are the same to it.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from torch import Tensor, nn
 
 from mitlgan import runs
 from mitlgan.allocator import keep_freed_memory
-from mitlgan.artifact import latent_dims
 from mitlgan.augment import Augmentation, overfitting
 from mitlgan.checkpoint import KEPT, first_not_finite, save_checkpoint, tensors_sha256
 from mitlgan.data.packed import Packed, Sampler, to_float
 from mitlgan.distributed import World, any_rank, average, average_gradients, broadcast, require_same
 from mitlgan.errors import NanError, ResourceError, Stopped, UsageError
 from mitlgan.files import write_atomically
-from mitlgan.latent import latents
+from mitlgan.inputs import inputs_for
 from mitlgan.networks import with_own_loss
 from mitlgan.objectives import Objective
 from mitlgan.progress import Reporter
-from mitlgan.randomness import derived_seed, normal, stream
+from mitlgan.randomness import derived_seed, stream
 from mitlgan.recipe import Recipe
 from mitlgan.runs import LineWriter, Run
 from mitlgan.sample import grid_png, stages_of
@@ -46,7 +45,7 @@ class Problem:
     """What is trained, on what.
 
     Attributes:
-        generator: Latents (N, D) to images (N, C, H, W) in [-1, 1]: a generator or a composer.
+        generator: Inputs to images (N, C, H, W) in [-1, 1]: of latents, a generator or a composer; of pictures with holes, an inpainter.
         critic: Images to scores (N,), newly initialised.
         objective: Both losses.
         pixels: The real pictures.
@@ -114,9 +113,8 @@ class Loop:
         broadcast([*self.state.generator.state_dict().values(), *self.state.critic.state_dict().values()], world)
         self.sampler = Sampler(len(problem.pixels), self.batch, recipe.seed, world.rank, world.size)
         self.augmentation = Augmentation(recipe.augment, recipe.seed, world.rank)
-        dims = latent_dims(problem.generator, recipe.role)
-        self.latent_dim = sum(dims.values())
-        self.snapshot_latents = latents(range(SNAPSHOT_IMAGES), dims).to(world.device)
+        self.inputs = inputs_for(problem.generator, recipe, problem.pixels, world)
+        self.snapshot_inputs = self.inputs.fixed(SNAPSHOT_IMAGES)
         self.watch = Stopwatch()
         self.symptoms = Watch(problem.objective, recipe.training.log_iterations, reporter.say)
         self.autocast = world.device.type == "cuda"
@@ -189,11 +187,11 @@ class Loop:
             save_checkpoint(self.run_directory.path, self.state.counters.iteration, tensors, header, kept=kept)
 
     def snapshot(self) -> None:
-        """Write the grid of the fixed latents, by the moving average."""
+        """Write the grid of the fixed inputs, by the moving average."""
         if not self.world.leads:
             return
         with torch.no_grad():
-            images = stages_of(self.state.ema, self.snapshot_latents, self.recipe.role).output
+            images = stages_of(self.state.ema, self.snapshot_inputs, self.recipe.role).output
         counters = self.state.counters
         by_iteration = self.recipe.training.snapshot_iterations is not None
         name = f"i{counters.iteration:08d}.png" if by_iteration else f"{int(counters.kimg):06d}.png"
@@ -250,11 +248,11 @@ class Loop:
 
     def _critic_update(self, real: Tensor, update: int) -> tuple[Tensor, dict[str, Tensor]]:
         state, seed, rank = self.state, self.recipe.seed, self.world.rank
-        noise = normal((self.batch, self.latent_dim), stream(seed, "critic latents", update, rank), self.world.device)
+        given = self.inputs.drawn("critic", update, real)
         started = time.perf_counter()
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
             with torch.no_grad():
-                fake = state.generator(noise)
+                fake = state.generator(given)
             shown = self._shown(real, "critic's real", update), self._shown(fake, "critic's fake", update)
             adapted = self._adapt_augmentation(*shown, update)
             loss, seen = self.problem.objective.critic_loss(state.critic, *shown, stream(seed, "objective", update, rank), update)
@@ -265,10 +263,10 @@ class Loop:
 
     def _generator_update(self, real: Tensor, update: int) -> dict[str, Tensor]:
         state = self.state
-        noise = normal((self.batch, self.latent_dim), stream(self.recipe.seed, "generator latents", update, self.world.rank), self.world.device)
+        given = self.inputs.drawn("generator", update, real)
         started = time.perf_counter()
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
-            fake, own_loss = with_own_loss(state.generator, noise, state.counters.kimg)
+            fake, own_loss = with_own_loss(state.generator, given, state.counters.kimg)
             shown = self._shown(fake, "generator's fake", update), self._shown(real, "generator's real", update)
             loss, seen = self.problem.objective.generator_loss(state.critic, *shown)
             if own_loss is not None:

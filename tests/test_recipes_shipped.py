@@ -48,13 +48,14 @@ def test_its_networks_fit_together(name: str) -> None:
     with torch.device("meta"):
         if recipe.generator is not None:
             generator: torch.nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
-            latent_dim = recipe.generator.latent_dim
+        elif recipe.inpainter is not None:
+            generator = networks.build_inpainter(recipe.inpainter, recipe.size_px)
         else:
             assert recipe.composer is not None
             layers = {name: form.build() for name, form in assumed_layers(recipe.composer, recipe.size_px).items()}
             composer = networks.build_composer(recipe.composer, layers, recipe.size_px)
-            generator, latent_dim = composer, composer.latent_dim
-        images = generator.eval()(torch.empty(2, latent_dim))
+            generator = composer
+        images = generator.eval()(torch.empty(2, *networks.input_shape(generator)))
         assert images.shape == (2, recipe.critic.image_channels, recipe.size_px, recipe.size_px)
         assert networks.build_critic(recipe.critic, recipe.size_px)(images).shape == (2,)
     described = describe_recipe(recipe)

@@ -19,7 +19,7 @@ from mitlgan.checkpoint import load_checkpoint
 from mitlgan.data.packed import FourthChannel
 from mitlgan.data.writer import PackWriter
 from mitlgan.distributed import World
-from mitlgan.recipe import Recipe, parse
+from mitlgan.recipe import Recipe, parse, plain
 from mitlgan.runs import Run
 from mitlgan.stages import Environment
 from mitlgan.state import Counters
@@ -78,6 +78,13 @@ def recipe(role: str, source: Path, *, updates: float = 3, compose: bool = False
     else:
         tree["generator"] = {"latent_dim": {"fg": 3, "bg": 2}.get(role, 4), "widths": [6]}
     return parse(tree, "tiny")
+
+
+def inpaint_recipe(source: Path, **settings: Any) -> Recipe:
+    """A recipe of a context encoder, otherwise as `recipe` for backgrounds; settings as it takes them."""
+    tree = plain(recipe("bg", source, **settings))
+    del tree["generator"]
+    return parse({**tree, "name": "tiny-inpaint", "command": "inpaint", "inpainter": {"widths": [4, 6], "code_dim": 3}}, "tiny")
 
 
 class Listener:

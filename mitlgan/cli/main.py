@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 from mitlgan import __version__
-from mitlgan.cli import comparing, data, exporting, looking, measuring, moving, options, stages, studio, studying, sweeping
+from mitlgan.cli import comparing, data, exporting, filling, looking, measuring, moving, options, stages, studio, studying, sweeping
 from mitlgan.errors import MitlganError
 
 INTERRUPTED = 130
@@ -40,10 +41,10 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
 
 
 TRAIN, PICTURES, MEASURE, REST = "Train", "Make pictures", "Measure and compare", "Data, recipes, runs"
-HEADED = (
+HEADED: tuple[tuple[str, dict[str, Callable[..., Any]]], ...] = (
     (TRAIN, {**stages.COMMANDS, **sweeping.COMMANDS}),
-    (PICTURES, {"sample": looking.sample, **moving.COMMANDS, **exporting.COMMANDS, **studio.COMMANDS}),
-    (MEASURE, {**comparing.COMMANDS, **measuring.COMMANDS}),
+    (PICTURES, {"sample": looking.sample, **moving.COMMANDS, **filling.COMMANDS, **exporting.COMMANDS, **studio.COMMANDS}),
+    (MEASURE, {**comparing.COMMANDS, **measuring.COMMANDS, **filling.MEASURES}),
     (REST, {name: command for name, command in looking.COMMANDS.items() if name != "sample"}),
 )
 

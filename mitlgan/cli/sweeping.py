@@ -15,7 +15,7 @@ RUNS = Path("runs")
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name or a file, with a [generator].")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name or a file, with a [generator] or an [inpainter].")],
     data: options.Data = None,
     settings: options.Settings = None,
     out: options.Out = RUNS,
@@ -24,13 +24,13 @@ def train(
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """Train any recipe with a generator, such as the classic GANs, and leave summaries, a diagram and plots in its run."""
+    """Train any recipe with a generator, such as the classic GANs, or with an inpainter, and leave summaries, a diagram and plots in its run."""
     from mitlgan import stages
     from mitlgan.errors import UsageError
     from mitlgan.report.record import leave
 
     chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings)
-    if chosen.generator is None:
+    if chosen.composer is not None:
         raise UsageError(f"RECIPE {recipe}: is for `mitlgan {chosen.command}`; give one with a [generator]")
     with options.environment(device, chosen.name, out, threads) as environment:
         run = stages.resumed_or_new(chosen, environment)

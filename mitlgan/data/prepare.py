@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mitlgan.data.cache import cache_dir
 from mitlgan.data.decode import Decoded, UnreadableError, decode, has_alpha
-from mitlgan.data.demo import demo_pack
+from mitlgan.data.demo import LAYER_SPLITS, demo_pack
 from mitlgan.data.frame import RESIZES, fit, to_planes
 from mitlgan.data.packed import Packed
 from mitlgan.data.parallel import in_order
@@ -89,11 +89,14 @@ def _known_format(path: Path, size_px: int, resize: str, split: str) -> Packed:
 
 
 def resolved_split(spec: str, role: str, wanted: str) -> str:
-    """The split that a `--data` value really has: the demo's scenes have all three, a folder those of its subfolders, anything else `train` alone."""
+    """The split that a `--data` value really has: the demo's scenes have all three, a folder those of its subfolders, anything else `train` alone.
+
+    The demo's backgrounds have `validation`, too: places of panoramas that none of the training pictures is of.
+    """
     if wanted not in SPLITS:
         raise UsageError(f"--split {wanted}: not one of {', '.join(SPLITS)}")
     if spec == DEMO:
-        return wanted if role == "scene" else "train"
+        return wanted if role == "scene" or wanted in LAYER_SPLITS.get(role, ()) else "train"
     return wanted if (Path(spec) / wanted).is_dir() else "train"
 
 

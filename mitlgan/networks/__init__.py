@@ -15,20 +15,22 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.errors import UsageError
-from mitlgan.networks import dcgan, mlp, thesis
+from mitlgan.networks import context, dcgan, mlp, thesis
 from mitlgan.networks.blocks import Critic, Generator
 from mitlgan.networks.composer import PLACE, Composer, FrozenLayers, Layers
+from mitlgan.networks.context import ContextEncoder
 from mitlgan.networks.counting import Counts, Row, count_parameters, multiply_accumulates, rows
 from mitlgan.networks.fusion import FUSION_CHECKS, FUSIONS, Fused, Source, back_to_front
 from mitlgan.networks.over import Stand, Strengths
 from mitlgan.networks.translators import TRANSLATORS, check_translator
 
 if TYPE_CHECKING:
-    from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe
+    from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe, InpainterRecipe
 
 __all__ = [
     "PLACE",
     "Composer",
+    "ContextEncoder",
     "Counts",
     "Critic",
     "Fused",
@@ -41,11 +43,13 @@ __all__ = [
     "build_composer",
     "build_critic",
     "build_generator",
+    "build_inpainter",
     "check_composer",
     "check_critic",
     "check_generator",
     "check_layer_name",
     "count_parameters",
+    "input_shape",
     "multiply_accumulates",
     "rows",
     "with_own_loss",
@@ -171,14 +175,36 @@ def check_layer_name(name: str) -> None:
         raise UsageError(f"layer {name!r}: not a name that a layer can have; choose letters, such as fg or bg")
 
 
-def with_own_loss(network: nn.Module, z: Tensor, kimg: float) -> tuple[Tensor, Tensor | None]:
-    """Images of a generator or composer in training, and what it costs beside what the critic says, if anything.
+def build_inpainter(recipe: InpainterRecipe, size_px: int) -> ContextEncoder:
+    """Build a context encoder, newly initialised.
 
     Args:
-        network: Latents (N, D) to images.
-        z: (N, D), standard normal.
+        recipe: Its measures.
+        size_px: Height and width of the pictures that it fills.
+
+    Raises:
+        UsageError: The recipe does not fit pictures of `size_px`.
+    """
+    return context.build(recipe, size_px)
+
+
+def input_shape(network: nn.Module) -> tuple[int, ...]:
+    """Of one input of a network, without the batch: a latent's, or that of a picture with its hole."""
+    if isinstance(network, ContextEncoder):
+        return (network.image_channels + 1, network.size_px, network.size_px)
+    return (int(network.latent_dim),)  # type: ignore[arg-type]
+
+
+def with_own_loss(network: nn.Module, z: Tensor, kimg: float) -> tuple[Tensor, Tensor | None]:
+    """Images of a generator, composer or inpainter in training, and what it costs beside what the critic says, if anything.
+
+    Args:
+        network: Inputs to images.
+        z: Latents (N, D), standard normal; for an inpainter pictures and their holes, (N, C + 1, H, W).
         kimg: The clock.
     """
+    if isinstance(network, ContextEncoder):
+        return network.with_loss(z)
     if isinstance(network, Composer):
         return network.with_loss(z, kimg)
     return network(z), None

@@ -7,6 +7,7 @@ one; every error names the file and the line.
 
 from mitlgan.recipe.augment import AugmentRecipe
 from mitlgan.recipe.composer import ComposerRecipe, FusionRecipe, PlacementRecipe
+from mitlgan.recipe.inpainter import HolesRecipe, InpainterRecipe
 from mitlgan.recipe.networks import (
     REACHABLE_PX,
     AnyCritic,
@@ -53,6 +54,8 @@ __all__ = [
     "Filter",
     "FusionRecipe",
     "GeneratorRecipe",
+    "HolesRecipe",
+    "InpainterRecipe",
     "LightTranslatorRecipe",
     "LsganRecipe",
     "MinimaxRecipe",

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from mitlgan.recipe.augment import AugmentRecipe
 from mitlgan.recipe.composer import FUSION_KINDS, ComposerRecipe
+from mitlgan.recipe.inpainter import InpainterRecipe
 from mitlgan.recipe.model import Model
 from mitlgan.recipe.networks import CRITIC_KINDS, GENERATOR_KINDS, AnyCritic, AnyGenerator, CriticRecipe
 from mitlgan.recipe.objectives import OBJECTIVE_KINDS, AnyObjective, ObjectiveRecipe
@@ -16,6 +17,8 @@ from mitlgan.recipe.training import CriticStartRecipe, DataRecipe, EvaluationRec
 from mitlgan.recipe.translators import TRANSLATOR_KINDS
 
 SCHEMA_VERSION = 1
+TRAINED = {"pretrain": "generator", "compose": "composer", "inpaint": "inpainter"}
+"""The table of what each command trains."""
 KINDS: dict[str, dict[str, type[Model]]] = {
     "generator": GENERATOR_KINDS,
     "critic": CRITIC_KINDS,
@@ -33,13 +36,14 @@ class Recipe(Model):
 
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    command: Literal["pretrain", "compose"]
+    command: Literal["pretrain", "compose", "inpaint"]
     role: Role
     size_px: Annotated[int, Field(ge=8, le=1024)]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataRecipe = DataRecipe()
     generator: AnyGenerator | None = None
     composer: ComposerRecipe | None = None
+    inpainter: InpainterRecipe | None = None
     critic: AnyCritic = CriticRecipe()
     critic_start: CriticStartRecipe | None = None
     objective: AnyObjective = ObjectiveRecipe()
@@ -52,11 +56,14 @@ class Recipe(Model):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         """Refuse what contradicts itself, before anything is built (FAULTS 36)."""
-        wants, other = ("generator", "composer") if self.command == "pretrain" else ("composer", "generator")
+        wants = TRAINED[self.command]
         if getattr(self, wants) is None:
             raise ValueError(f'command = "{self.command}" needs a [{wants}] table')
-        if getattr(self, other) is not None:
-            raise ValueError(f'command = "{self.command}" takes no [{other}] table; remove it')
+        for other in TRAINED.values():
+            if other != wants and getattr(self, other) is not None:
+                raise ValueError(f'command = "{self.command}" takes no [{other}] table; remove it')
+        if self.inpainter is not None and self.evaluation.best_by is not None:
+            raise ValueError("evaluation.best_by measures generated pictures, of which an inpainter makes none; remove it, see `mitlgan inpaint-score`")
         if self.command == "compose" and self.role != "scene":
             raise ValueError(f'role is "{self.role}"; a composition makes scenes: role = "scene"')
         if self.composer is not None and not self.composer.trains:
@@ -94,6 +101,8 @@ class Recipe(Model):
     def _sizes(self) -> None:
         if self.generator is not None:
             self.generator.require_size(self.size_px)
+        if self.inpainter is not None:
+            self.inpainter.require_size(self.size_px)
         channels = 3 if self.generator is None else self.generator.image_channels
         if self.critic.image_channels != channels:
             raise ValueError(f"critic.image_channels is {self.critic.image_channels}, but the images have {channels}; make them equal")

@@ -248,7 +248,8 @@ def test_enlarging_is_allowed_and_said() -> None:
     [
         ({"role": "face"}, "choose fg, bg or scene"),
         ({"split": "dev"}, "choose train, validation, test"),
-        ({"role": "fg", "split": "test"}, "all training pictures"),
+        ({"role": "fg", "split": "validation"}, "all for train; choose that"),
+        ({"role": "bg", "split": "test"}, "all for train or validation; choose that"),
         ({"size_px": 2}, "choose 4 to 1024"),
         ({"resize": "spline"}, "choose lanczos, bicubic"),
         ({"count": 0}, "count: 0"),

@@ -16,7 +16,13 @@ from mitlgan.data.writer import PackWriter
 from mitlgan.errors import DataError, UsageError
 
 RECIPE_VERSION = 1  # raise it when the same arguments make other pixels
-POOLS = {"fg": archive.FOREGROUNDS, "bg": archive.BACKGROUNDS}
+POOLS = {
+    ("fg", "train"): archive.FOREGROUNDS,
+    ("bg", "train"): archive.BACKGROUNDS,
+    ("bg", "validation"): archive.SCENE_BACKGROUNDS,
+}
+"""The pool of each role and split that is no scene's. Held-out places are those that scenes stand on: of panoramas that no training place is of."""
+LAYER_SPLITS = {role: [split for of, split in POOLS if of == role] for role, _ in POOLS}
 SMALLEST_PX, LARGEST_PX = 4, 1024
 
 
@@ -27,7 +33,8 @@ def demo_pack(role: str, size_px: int, *, split: str = "train", count: int | Non
         role: "fg": objects with premultiplied alpha; "bg": places; "scene": objects on places with the matte, no object or panorama of which is in
             the other two.
         size_px: Height and width; above 64 the pictures are enlarged, and the manifest says so.
-        split: "train", "validation" or "test" for scenes (no pair of object and place is in two of them). Foregrounds and backgrounds have "train".
+        split: "train", "validation" or "test" for scenes (no pair of object and place is in two of them). Foregrounds have "train" alone, backgrounds
+            "train" and "validation", whose places are those of the scenes.
         count: The first so many pictures; by default all (fg, bg), or 3000, 2000, 5000 (scenes).
         resize: Name of the filter that makes `size_px` of the archive's 64 px.
 
@@ -35,7 +42,7 @@ def demo_pack(role: str, size_px: int, *, split: str = "train", count: int | Non
         UsageError: A role, split, size, count or filter that does not exist.
     """
     _check(role, size_px, split, resize)
-    available = SCENE_COUNTS[split] if role == "scene" else len(archive.names(POOLS[role]))
+    available = SCENE_COUNTS[split] if role == "scene" else len(archive.names(POOLS[role, split]))
     count = available if count is None else count
     if count < 1 or (role != "scene" and count > available):
         raise UsageError(f"count: {count} demo pictures asked; {role} has 1 to {available}")
@@ -59,12 +66,12 @@ def demo_pack(role: str, size_px: int, *, split: str = "train", count: int | Non
 
 
 def _check(role: str, size_px: int, split: str, resize: str) -> None:
-    if role not in (*POOLS, "scene"):
+    if role not in (*LAYER_SPLITS, "scene"):
         raise UsageError(f"role: {role!r} has no demo pictures; choose fg, bg or scene")
     if split not in SCENE_COUNTS:
         raise UsageError(f"split: {split!r} does not exist; choose {', '.join(SCENE_COUNTS)}")
-    if role != "scene" and split != "train":
-        raise UsageError(f"split: the demo's {role} pictures are all training pictures; choose train, or role scene for {split}")
+    if role in LAYER_SPLITS and split not in LAYER_SPLITS[role]:
+        raise UsageError(f"split: the demo's {role} pictures are all for {' or '.join(LAYER_SPLITS[role])}; choose that, or role scene for {split}")
     if not SMALLEST_PX <= size_px <= LARGEST_PX:
         raise UsageError(f"size_px: {size_px} is out of range; choose {SMALLEST_PX} to {LARGEST_PX}")
     if resize not in RESIZES:
@@ -72,12 +79,12 @@ def _check(role: str, size_px: int, split: str, resize: str) -> None:
 
 
 def _make_layer(path: Path, made_by: dict[str, Any]) -> Packed:
-    role = made_by["role"]
+    role, pool = made_by["role"], POOLS[made_by["role"], made_by["split"]]
     with PackWriter(path, made_by["size_px"], "alpha" if role == "fg" else None) as writer:
-        for name, content, picture in archive.read(POOLS[role], made_by["count"]):
+        for name, content, picture in archive.read(pool, made_by["count"]):
             source = {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "width": picture.width, "height": picture.height}
             writer.append(to_planes(fit(picture, made_by["size_px"], made_by["resize"])), source)
-        return writer.publish(resize=made_by["resize"], crop="none", licence=archive.LICENCES[POOLS[role]], made_by=made_by, skipped=[])
+        return writer.publish(resize=made_by["resize"], crop="none", licence=archive.LICENCES[pool], made_by=made_by, skipped=[])
 
 
 def _make_scenes(path: Path, made_by: dict[str, Any]) -> Packed:

@@ -1,0 +1,137 @@
+"""inpaint, inpaint-score: holes in pictures, filled and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.options import finish, note
+
+if TYPE_CHECKING:
+    from mitlgan.inpaint import Score
+
+
+class Method(StrEnum):
+    """How a hole is filled."""
+
+    context = "context"
+    opencv = "opencv"
+    opencv_ns = "opencv-ns"
+    mean = "mean"
+
+
+Inpainter = Annotated[
+    Path | None,
+    typer.Option("--artifact", metavar="ARTIFACT", help="A trained context encoder. Default: the shipped one."),
+]
+
+
+def inpaint(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture of any size.")],
+    hole: Annotated[
+        str,
+        typer.Option("--hole", metavar="MASK|x,y,w,h|center", help="A picture of its size, white where to fill; a rectangle; the centre."),
+    ] = "center",
+    artifact: Inpainter = None,
+    method: Annotated[Method, typer.Option("--method", help="A context encoder; OpenCV's Telea or Navier-Stokes; the mean.")] = Method.context,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The PNG; what is outside of the hole stays.")] = Path("inpainted.png"),
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also what is left, filled and blended, side by side.")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Fill a hole in a picture, without a seam."""
+    import torch
+
+    from mitlgan.errors import UsageError
+    from mitlgan.files import write_atomically
+    from mitlgan.inpaint import filler, read_hole, read_picture
+    from mitlgan.inpaint import inpaint as filled
+    from mitlgan.sample import png
+    from mitlgan.sheets import labelled_png
+
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"--out {out}: only a PNG keeps every pixel outside of the hole; let its name end in .png")
+    picture = read_picture(image)
+    where = read_hole(hole, *picture.shape[:2])
+    found = filled(picture, where, filler(method.value, artifact))
+    planes = torch.stack([torch.from_numpy(part).permute(2, 0, 1) for part in (found.left, found.filled, found.blended)])
+    write_atomically(out, png(planes[2]))
+    if sheet is not None:
+        write_atomically(sheet, labelled_png(planes, [""], ["what is left", f"filled: {method.value}", "blended"]))
+    values = {"file": str(out), "sheet": str(sheet) if sheet else None, "method": method.value, "pixels": int(where.sum())}
+    finish(as_json, values, f"{out}: {where.sum()} of {where.size} pixels filled")
+
+
+def inpaint_score(
+    artifact: Inpainter = None,
+    method: Annotated[list[Method] | None, typer.Option("--method", help="What is measured; repeatable. Default: all.")] = None,
+    data: options.Data = None,
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Of the pictures: validation, test or train.")] = "validation",
+    hole: Annotated[str, typer.Option("--hole", metavar="MASK|x,y,w,h|center", help="As for `mitlgan inpaint`.")] = "center",
+    samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Pictures, at most.", min=2)] = 300,
+    extractor: Annotated[
+        str, typer.Option("--extractor", metavar="NAME", help="Of the features: inception, efficientnet-lite0 or timm:NAME.")
+    ] = "efficientnet-lite0",
+    weights: options.Weights = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Chooses the pictures.", min=0)] = 0,
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also the first pictures, filled by each method.")] = None,
+    record: Annotated[bool, typer.Option("--record", help="Write the figures into the artifact's card.")] = False,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """Measure on held-out pictures how well each method fills: PSNR in the hole, distance in an extractor's features."""
+    from mitlgan import inpaint as inpainting
+    from mitlgan import stages
+    from mitlgan.artifact import read_card, record_metrics
+    from mitlgan.data.prepare import resolved_split
+    from mitlgan.files import write_atomically
+    from mitlgan.inpaint.fillers import shipped_context
+    from mitlgan.inpaint.score import as_json as told
+    from mitlgan.inpaint.score import verdict
+    from mitlgan.metrics.features import extractor as opened
+    from mitlgan.recipe import changed, parse
+    from mitlgan.sample import artifact_file
+    from mitlgan.sheets import labelled_png
+
+    options.use_threads(threads)
+    path = artifact_file(artifact or shipped_context())
+    fillers = [inpainting.filler(name.value, path if name is Method.context else None) for name in method or list(Method)]
+    recipe = parse(read_card(path).recipe, str(path))
+    if data is not None:
+        recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
+    found = resolved_split(recipe.data.source, recipe.role, split)
+    if found != split:
+        note(f"{recipe.data.source}: has no {split} pictures of its own, so {found} ones are measured; trained on, they flatter")
+    pictures = stages.pictures(recipe, found)
+    network = opened(extractor, weights)
+    where = inpainting.read_hole(hole, recipe.size_px, recipe.size_px)
+    scores, shown = inpainting.score(pictures, fillers, where, network, count=samples, seed=seed)
+    measured = told(scores, network, pictures, count=shown.shape[1], split=found, hole=hole, seed=seed)
+    if sheet is not None:
+        columns = ["what is left", "truth", *(one.method for one in scores)]
+        rows = min(SHEET_ROWS, shown.shape[1])
+        write_atomically(sheet, labelled_png(shown[:, :rows].transpose(0, 1).flatten(0, 1), [""] * rows, columns))
+    if record:
+        record_metrics(path, {**read_card(path).metrics, "inpainting": measured})
+        note(f"{path}: the figures are in its card now")
+    finish(as_json, measured, "\n".join([*_table(scores, network.name, shown.shape[1]), *verdict(scores)]))
+
+
+SHEET_ROWS = 8
+
+
+def _table(scores: list[Score], extractor: str, count: int) -> list[str]:
+    lines = [f"{count} pictures; PSNR in the hole (dB), distance in features ({extractor}); ± standard error"]
+    lines.append(f"{'method':<12}{'PSNR':>16}{'distance':>16}{'PSNR, blended':>18}{'distance, blended':>20}")
+    for found in scores:
+        shown = [f"{one.value:.2f} ± {one.std_error:.2f}" for one in (found.psnr_db, found.distance, found.blended_psnr_db, found.blended_distance)]
+        lines.append(f"{found.method:<12}{shown[0]:>16}{shown[1]:>16}{shown[2]:>18}{shown[3]:>20}")
+    return lines
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {"inpaint": inpaint}
+MEASURES: dict[str, Callable[..., None]] = {"inpaint-score": inpaint_score}

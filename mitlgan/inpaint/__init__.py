@@ -1,0 +1,22 @@
+"""Inpainting: fill a hole in a picture by a trained context encoder, by an embedding, or by what both are measured against, and even out the seam."""
+
+from mitlgan.inpaint.blend import blended, membrane
+from mitlgan.inpaint.fillers import METHODS, Filler, context, filler
+from mitlgan.inpaint.hole import read_hole
+from mitlgan.inpaint.picture import Inpainted, inpaint, read_picture
+from mitlgan.inpaint.score import Score, score
+
+__all__ = [
+    "METHODS",
+    "Filler",
+    "Inpainted",
+    "Score",
+    "blended",
+    "context",
+    "filler",
+    "inpaint",
+    "membrane",
+    "read_hole",
+    "read_picture",
+    "score",
+]

@@ -140,9 +140,9 @@ def prepare(
     """Read, check, choose, crop, resize and pack any pictures; interrupted, the same command goes on."""
     from mitlgan.data.colours import colour
     from mitlgan.data.curate import read_names
-    from mitlgan.data.gather import PrepareSettings
     from mitlgan.data.gather import prepare as run
     from mitlgan.data.select import Selection
+    from mitlgan.data.shape import PrepareSettings
     from mitlgan.errors import UsageError
     from mitlgan.report.sheets import write_pack_page
 

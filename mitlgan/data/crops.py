@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from mitlgan.data.decode import UnreadableError
 from mitlgan.data.frame import centred_square
-from mitlgan.data.readers.faces import face_finder
 from mitlgan.errors import UsageError
+
+if TYPE_CHECKING:
+    from mitlgan.data.readers.faces import Finder
 
 CROPS = ("center", "entropy", "face")
 _PLACES = 9  # tried along the longer side
@@ -34,7 +37,7 @@ class Cropper:
         self.kind = kind
         self._own = threading.local()  # a cascade has a memory: each thread has one of its own
         if kind == "face":
-            face_finder()  # says now whether it can be had
+            _face_finder()  # says now whether it can be had
 
     def __call__(self, picture: Image.Image) -> Box:
         """Left, top, right, bottom (px).
@@ -44,12 +47,18 @@ class Cropper:
         """
         if self.kind == "face":
             if not hasattr(self._own, "find"):
-                self._own.find = face_finder()
+                self._own.find = _face_finder()
             found = self._own.find(picture)
             if found is None:
                 raise UnreadableError("no face was found")
             return around(found, picture.size)
         return busiest_square(picture) if self.kind == "entropy" else centred_square(*picture.size)
+
+
+def _face_finder() -> Finder:
+    from mitlgan.data.readers.faces import face_finder  # brings all readers, which other crops need not wait for
+
+    return face_finder()
 
 
 def around(face: Box, size: tuple[int, int]) -> Box:

@@ -3,75 +3,40 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
-from mitlgan.data.crops import Cropper
-from mitlgan.data.decode import Decoded, UnreadableError, decode, decode_bytes
-from mitlgan.data.frame import RESIZES, to_planes
+from mitlgan.data.decode import UnreadableError
+from mitlgan.data.frame import RESIZES
 from mitlgan.data.journal import Journal
 from mitlgan.data.known import signatures_of
 from mitlgan.data.packed import FourthChannel, Packed
 from mitlgan.data.parallel import in_order
 from mitlgan.data.prepare import BAD_SHARE, PREPARED
 from mitlgan.data.select import Selection, selected
-from mitlgan.data.signature import Signature, from_plain, near_pairs, signature
-from mitlgan.data.sources import Entry, Source, matte_beside, open_source
+from mitlgan.data.shape import PrepareSettings, Shaped, Shaper, Task, in_workers
+from mitlgan.data.signature import Signature, blanks, from_plain, near_pairs
+from mitlgan.data.sources import Source, matte_beside, open_source
 from mitlgan.data.writer import PackWriter
-from mitlgan.errors import DataError, UsageError
+from mitlgan.errors import DataError, Stopped, UsageError
 from mitlgan.files import disk_errors, locked, make_folder
+from mitlgan.signals import StopSignals
 
 VERSION = 2  # raise it when the same pictures and settings make other pixels
 DEDUPE = ("exact", "near", "none")
 SYNC_EVERY = 512
+FEWEST_FOR_PROCESSES = 500  # below, starting them takes longer than they save
+BLOCK_BYTES = 1 << 20  # stays in a processor's cache from the reading to the hash to the writing
 FLUSH_INTERVAL_S = 0.1  # a kill costs so much work at the most
-LOOK_PX = 64  # smaller pictures tell too little to find look-alikes by
 Progress = Callable[[int, int], None]
-Work = tuple[dict[str, Any], NDArray[np.uint8] | None]
-
-
-@dataclass(frozen=True)
-class PrepareSettings:
-    """How pictures are prepared.
-
-    Attributes:
-        size_px: Height and width.
-        resize: Name of the filter.
-        crop: See `crops.CROPS`.
-        keep_alpha: Keep transparency as a fourth channel.
-        backdrop: What transparent pixels are laid on otherwise.
-        blur_px: Gaussian blur of the prepared picture; the thesis blurred its photographs for backgrounds.
-        min_size_px: Smaller sides are left out.
-        max_aspect: Longer pictures (longer side / shorter side) are left out; 0 for any.
-        dedupe: `exact`: equal files; `near`: also those that look alike; of each group the first stays.
-        placeholder_copies: A file that comes so often is a placeholder ("no image available"): all copies are left out; 0 for never.
-        keep_blank: Keep pictures of one colour.
-        exclude: Names to leave out.
-        against: Other sets (folders or packs) that no picture may also be in: so held-out pictures stay held out.
-    """
-
-    size_px: int = 128
-    resize: str = "lanczos"
-    crop: str = "center"
-    keep_alpha: bool = False
-    backdrop: tuple[int, int, int] = (255, 255, 255)
-    blur_px: float = 0.0
-    min_size_px: int = 0
-    max_aspect: float = 0.0
-    dedupe: str = "exact"
-    placeholder_copies: int = 5
-    keep_blank: bool = False
-    exclude: tuple[str, ...] = ()
-    against: tuple[str, ...] = ()
 
 
 def prepare(
@@ -154,14 +119,13 @@ def _read_all(source: Source, out: Path, settings: PrepareSettings, journal: Jou
             count += 1
         if count < len(journal.lines):
             journal.keep(count)
-        with path.open("r+b") as pixels:
+        with path.open("r+b") as pixels, closing(_shaped(source, count, settings, channels)) as results, StopSignals() as stop:
             pixels.truncate(rows * row_bytes)
             pixels.seek(0, 2)
-            cropper = Cropper(settings.crop)
             flushed = time.monotonic()
-            for number, (_, (record, planes)) in enumerate(in_order(_contents(source, count), _worker(settings, cropper, channels)), start=count + 1):
+            for number, (record, planes) in enumerate(results, start=count + 1):
                 if planes is not None:
-                    pixels.write(planes.tobytes())
+                    pixels.write(planes)
                 flush = time.monotonic() - flushed >= FLUSH_INTERVAL_S
                 if flush:
                     flushed = time.monotonic()
@@ -171,71 +135,27 @@ def _read_all(source: Source, out: Path, settings: PrepareSettings, journal: Jou
                     journal.sync()
                 if progress is not None:
                     progress(number, len(source.entries))
+                if stop.received is not None and number < len(source.entries):
+                    raise Stopped(f"prepare: stopped at {number} of {len(source.entries)}; the same command goes on", stop.received)
 
 
-def _contents(source: Source, start: int) -> Iterator[tuple[Entry, bytes | UnreadableError | None]]:
+def _shaped(source: Source, start: int, settings: PrepareSettings, channels: int) -> Generator[Shaped, None, None]:
+    """The rest of the pictures, shaped in order, by threads or, where they are many, by processes."""
+    with_matte = channels == 4 and not settings.keep_alpha
+    shaper = Shaper(settings, with_matte)  # says now whether it can be had
+    cores = os.cpu_count() or 1
+    if cores > 1 and len(source.entries) - start >= FEWEST_FOR_PROCESSES:
+        return in_workers(_tasks(source, start), settings, with_matte, cores)
+    return (shaped for _, shaped in in_order(_tasks(source, start), shaper))
+
+
+def _tasks(source: Source, start: int) -> Iterator[Task]:
     for entry in source.entries[start:]:
         try:
-            yield entry, entry.read() if source.sequential else None
+            read_here = source.sequential or entry.path is None
+            yield Task(entry.name, entry.path, entry.read() if read_here else None)
         except UnreadableError as error:
-            yield entry, error
-
-
-def _worker(settings: PrepareSettings, cropper: Cropper, channels: int) -> Callable[[tuple[Entry, bytes | UnreadableError | None]], Work]:
-    excluded = set(settings.exclude)
-
-    def work(item: tuple[Entry, bytes | UnreadableError | None]) -> Work:
-        entry, content = item
-        record: dict[str, Any] = {"name": entry.name}
-        if entry.name in excluded:
-            return record | {"reason": "excluded: named in --exclude"}, None
-        try:
-            if isinstance(content, UnreadableError):
-                raise content
-            decoded = decode_bytes(
-                entry.read() if content is None else content,
-                keep_alpha=settings.keep_alpha,
-                size_px=settings.size_px * (4 if settings.crop == "face" else 1),
-                backdrop=settings.backdrop,
-            )
-            reason = _unfit(decoded, settings)
-            if reason:
-                return record | {"reason": reason, "sha256": decoded.sha256}, None
-            with_matte = channels == 4 and not settings.keep_alpha
-            return _prepared(entry, decoded, settings, cropper, with_matte)
-        except UnreadableError as error:
-            return record | {"reason": str(error), "bad": True}, None
-
-    return work
-
-
-def _unfit(decoded: Decoded, settings: PrepareSettings) -> str:
-    shorter, longer = sorted((decoded.width, decoded.height))
-    if shorter < settings.min_size_px:
-        return f"small: {decoded.width} x {decoded.height} px, less than {settings.min_size_px}"
-    if settings.max_aspect and longer > settings.max_aspect * shorter:
-        return f"elongated: {decoded.width} x {decoded.height} px, more than {settings.max_aspect:g} to 1"
-    return ""
-
-
-def _prepared(entry: Entry, decoded: Decoded, settings: PrepareSettings, cropper: Cropper, with_matte: bool) -> Work:
-    box = cropper(decoded.picture)
-    whole = decoded.picture.convert("RGBa") if decoded.picture.mode == "RGBA" else decoded.picture
-    picture = whole.resize((settings.size_px, settings.size_px), RESIZES[settings.resize], box=box)
-    looked_at = picture if settings.size_px >= LOOK_PX else whole.resize((LOOK_PX, LOOK_PX), Image.Resampling.BOX, box=box)
-    found = signature(looked_at, decoded.sha256)
-    if settings.blur_px:
-        picture = picture.filter(ImageFilter.GaussianBlur(settings.blur_px))
-    planes = to_planes(picture)
-    if with_matte and entry.path is not None:
-        matte = decode(matte_beside(entry.path), keep_alpha=False)
-        scale = matte.picture.width / decoded.picture.width
-        moved = (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)
-        cut = matte.picture.resize((settings.size_px, settings.size_px), RESIZES[settings.resize], box=moved)
-        planes = np.concatenate([planes, to_planes(cut)[:1]])
-    note = {"note": decoded.note} if decoded.note else {}
-    size = {"width": decoded.width, "height": decoded.height}
-    return {"name": entry.name, **found.plain(), **size, **note}, planes
+            yield Task(entry.name, entry.path, fault=str(error))
 
 
 def _decide(lines: list[dict[str, Any]], settings: PrepareSettings, others: list[tuple[str, list[tuple[str, Signature]]]]) -> dict[int, dict[str, Any]]:
@@ -247,10 +167,10 @@ def _decide(lines: list[dict[str, Any]], settings: PrepareSettings, others: list
     def leave(position: int, reason: str) -> None:
         left_out.setdefault(position, {"name": lines[position]["name"], "reason": reason})
 
-    for position, found in known:
+    for (position, found), one_colour in zip(known, blanks([found for _, found in known]), strict=True):
         if settings.placeholder_copies and copies[found.sha256] >= settings.placeholder_copies:
             leave(position, f"placeholder: the same file comes {copies[found.sha256]} times")
-        elif found.blank and not settings.keep_blank:
+        elif one_colour and not settings.keep_blank:
             leave(position, "blank: one colour")
     _leave_known(known, others, settings.dedupe, leave)
     if settings.dedupe == "none":
@@ -304,12 +224,13 @@ def _publish(
     shape = (4 if fourth else 3, settings.size_px, settings.size_px)
     length = int(np.prod(shape))
     with PackWriter(out / PREPARED, settings.size_px, fourth) as writer, (out / ".pixels").open("rb") as pixels:
-        for position, line in enumerate(journal.lines):
-            if "outline" not in line:
-                continue
-            content = pixels.read(length)
-            if position not in left_out:
-                writer.append(np.frombuffer(content, np.uint8).reshape(shape), line)
+        usable = [position for position, line in enumerate(journal.lines) if "outline" in line]
+        step = max(1, BLOCK_BYTES // length)
+        for start in range(0, len(usable), step):
+            block = usable[start : start + step]
+            rows = np.frombuffer(pixels.read(len(block) * length), np.uint8).reshape(-1, *shape)
+            kept = [index for index, position in enumerate(block) if position not in left_out]
+            writer.extend(rows if len(kept) == len(block) else rows[kept], [journal.lines[block[index]] for index in kept])
         skipped = [{"name": line["name"], "reason": line["reason"]} for _, line in sorted(left_out.items())]
         crop = {"center": "centred square", "entropy": "busiest square", "face": "square around the largest face"}[settings.crop]
         return writer.publish(resize=settings.resize, crop=crop, licence="", made_by=header, skipped=skipped)

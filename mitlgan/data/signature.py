@@ -19,6 +19,8 @@ NEAR_COLOUR = 12.0  # mean difference of the 8 x 8 colours (0 to 255)
 NEAR_WORST = 64  # largest difference of any of them: a small thing that is in one picture only
 BLANK_SPREAD = 3.0  # standard deviation of the colours (0 to 255)
 _BLOCK = 1024
+_TILE = HASH_PX // COLOUR_SIDE
+_BRIGHTNESS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Signature:
     @property
     def blank(self) -> bool:
         """Whether there is nothing to see in it."""
-        return float(np.frombuffer(self.colours, np.uint8).reshape(-1, 3).std(0).max()) < BLANK_SPREAD
+        return blanks([self])[0]
 
     def plain(self) -> dict[str, str]:
         """As JSON has it; `from_plain` undoes it."""
@@ -60,14 +62,14 @@ def signature(picture: Image.Image, sha256: str) -> Signature:
         laid = Image.new("RGBA", picture.size, (128, 128, 128, 255))
         laid.alpha_composite(picture.convert("RGBA"))
         picture = laid
-    small = picture.convert("RGB").resize((HASH_PX, HASH_PX), Image.Resampling.BOX)
-    rgb = np.asarray(small, dtype=np.float32)  # (32, 32, 3)
-    grey = rgb @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    small = (picture if picture.mode == "RGB" else picture.convert("RGB")).resize((HASH_PX, HASH_PX), Image.Resampling.BOX)
+    rgb = np.frombuffer(small.tobytes(), np.uint8).astype(np.float32).reshape(HASH_PX, HASH_PX, 3)
+    grey = rgb @ _BRIGHTNESS
     basis = _cosines()
-    low = (basis @ grey @ basis.T).ravel()[1:]  # without the mean
-    bits = np.append(low > np.median(low), False)
-    colours = rgb.reshape(COLOUR_SIDE, HASH_PX // COLOUR_SIDE, COLOUR_SIDE, HASH_PX // COLOUR_SIDE, 3).mean((1, 3)).round().astype(np.uint8)
-    return Signature(sha256, int.from_bytes(np.packbits(bits).tobytes(), "big"), colours.tobytes())
+    low = (basis @ grey @ basis.T).ravel()[1:]  # without the mean: 63 values, of which the median is one
+    bits = np.packbits(low > np.sort(low)[len(low) // 2])
+    sums = np.add.reduce(rgb.reshape(COLOUR_SIDE, _TILE, COLOUR_SIDE, _TILE, 3), axis=(1, 3))  # whole numbers: exact in any order
+    return Signature(sha256, int.from_bytes(bits.tobytes(), "big"), np.rint(sums / _TILE**2).astype(np.uint8).tobytes())
 
 
 @lru_cache(maxsize=1)
@@ -76,6 +78,16 @@ def _cosines() -> NDArray[np.float32]:
     places = (np.arange(HASH_PX) + 0.5) * np.pi / HASH_PX
     basis: NDArray[np.float32] = np.cos(np.arange(HASH_SIDE)[:, None] * places).astype(np.float32)
     return basis
+
+
+def blanks(signatures: Sequence[Signature]) -> list[bool]:
+    """Whether there is nothing to see in each."""
+    found: list[bool] = []
+    for start in range(0, len(signatures), _BLOCK):
+        block = b"".join(one.colours for one in signatures[start : start + _BLOCK])
+        spreads = np.frombuffer(block, np.uint8).reshape(-1, COLOUR_SIDE**2, 3).std(1)  # (N, 3)
+        found += (spreads.max(1) < BLANK_SPREAD).tolist()
+    return found
 
 
 def same_files(signatures: Sequence[Signature]) -> list[list[int]]:
@@ -91,7 +103,7 @@ def near_pairs(signatures: Sequence[Signature]) -> list[tuple[int, int]]:
 
     Every pair is compared, in blocks: 10,000 pictures take about a second.
     """
-    shown = np.array([position for position, found in enumerate(signatures) if not found.blank], dtype=np.int64)
+    shown = np.array([position for position, nothing in enumerate(blanks(signatures)) if not nothing], dtype=np.int64)
     outlines = np.array([signatures[position].outline for position in shown], dtype=np.uint64)
     colours = np.array([np.frombuffer(signatures[position].colours, np.uint8) for position in shown])
     pairs: list[tuple[int, int]] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -69,14 +70,18 @@ class PackWriter:
 
     def append(self, pixels: NDArray[np.uint8], source: dict[str, Any]) -> None:
         """Add one picture, (C, H, W) uint8, and where it came from."""
-        if pixels.shape != (self.channels, self.size_px, self.size_px) or pixels.dtype != np.uint8:
-            raise ValueError(f"expected uint8 {(self.channels, self.size_px, self.size_px)}, got {pixels.dtype} {pixels.shape}")
-        content = pixels.tobytes()
+        self.extend(pixels[None], [source])
+
+    def extend(self, pixels: NDArray[np.uint8], sources: Sequence[dict[str, Any]]) -> None:
+        """Add pictures, (N, C, H, W) uint8, and where each came from."""
+        if pixels.shape != (len(sources), self.channels, self.size_px, self.size_px) or pixels.dtype != np.uint8:
+            raise ValueError(f"expected uint8 {(self.channels, self.size_px, self.size_px)}, got {pixels.dtype} {pixels.shape[1:]}")
+        content = np.ascontiguousarray(pixels).data
         self._digest.update(content)
         self._pixels.write(content)
-        line = json.dumps(source, ensure_ascii=True).encode()
-        self._sources.write((b",\n  " if self.count else b"\n  ") + line)
-        self.count += 1
+        for source in sources:
+            self._sources.write((b",\n  " if self.count else b"\n  ") + json.dumps(source, ensure_ascii=True).encode())
+            self.count += 1
 
     def publish(self, *, resize: str, crop: str, licence: str, made_by: dict[str, Any], skipped: list[dict[str, str]]) -> Packed:
         """Complete the pack, move it into place and open it.

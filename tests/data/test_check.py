@@ -12,8 +12,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from mitlgan.data.check import Pair, check, statistics, summary
-from mitlgan.data.gather import PrepareSettings, prepare
+from mitlgan.data.gather import prepare
 from mitlgan.data.prepare import pack_folder
+from mitlgan.data.shape import PrepareSettings
 from mitlgan.errors import DataError
 from mitlgan.report.checked import write_check_page
 

@@ -15,11 +15,12 @@ import pictures
 import pytest
 from PIL import Image
 
-from mitlgan.data import gather
-from mitlgan.data.gather import PrepareSettings, prepare
+from mitlgan.data import shape
+from mitlgan.data.gather import prepare
 from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data, pack_folder
 from mitlgan.data.select import Selection
+from mitlgan.data.shape import PrepareSettings
 from mitlgan.errors import DataError, UsageError
 
 
@@ -200,7 +201,7 @@ def test_settings_that_do_not_exist(folder: Path, tmp_path: Path, values: dict[s
 
 def test_done_work_is_not_done_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = prepare(folder, tmp_path / "out", PrepareSettings(size_px=8))
-    monkeypatch.setattr(gather, "decode_bytes", lambda *_, **__: pytest.fail("decoded again"))
+    monkeypatch.setattr(shape, "decode_bytes", lambda *_, **__: pytest.fail("decoded again"))
     assert prepare(folder, tmp_path / "out", PrepareSettings(size_px=8)).content_sha256 == first.content_sha256
 
 

@@ -1,0 +1,188 @@
+"""One picture of `data prepare`: decoded, judged, cropped, resized, and described. Loads little, since every worker process loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from mitlgan.data.crops import Cropper
+from mitlgan.data.decode import Decoded, UnreadableError, decode, decode_bytes, read_file
+from mitlgan.data.frame import RESIZES, to_planes
+from mitlgan.data.processes import Work, WorkerDiedError, in_processes, serve
+from mitlgan.data.signature import signature
+from mitlgan.data.sources import matte_beside
+from mitlgan.errors import ResourceError
+
+LOOK_PX = 64  # smaller pictures tell too little to find look-alikes by
+Shaped = tuple[dict[str, Any], memoryview | None]
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """How pictures are prepared.
+
+    Attributes:
+        size_px: Height and width.
+        resize: Name of the filter.
+        crop: See `crops.CROPS`.
+        keep_alpha: Keep transparency as a fourth channel.
+        backdrop: What transparent pixels are laid on otherwise.
+        blur_px: Gaussian blur of the prepared picture; the thesis blurred its photographs for backgrounds.
+        min_size_px: Smaller sides are left out.
+        max_aspect: Longer pictures (longer side / shorter side) are left out; 0 for any.
+        dedupe: `exact`: equal files; `near`: also those that look alike; of each group the first stays.
+        placeholder_copies: A file that comes so often is a placeholder ("no image available"): all copies are left out; 0 for never.
+        keep_blank: Keep pictures of one colour.
+        exclude: Names to leave out.
+        against: Other sets (folders or packs) that no picture may also be in: so held-out pictures stay held out.
+    """
+
+    size_px: int = 128
+    resize: str = "lanczos"
+    crop: str = "center"
+    keep_alpha: bool = False
+    backdrop: tuple[int, int, int] = (255, 255, 255)
+    blur_px: float = 0.0
+    min_size_px: int = 0
+    max_aspect: float = 0.0
+    dedupe: str = "exact"
+    placeholder_copies: int = 5
+    keep_blank: bool = False
+    exclude: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> Self:
+        """From what `dataclasses.asdict` and JSON made of them."""
+        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file to prepare.
+
+    Attributes:
+        name: In the source.
+        path: The file, where it is one.
+        content: What it holds, where that was read already.
+        fault: Why it could not be read.
+    """
+
+    name: str
+    path: Path | None
+    content: bytes | None = None
+    fault: str = ""
+
+    def read(self) -> bytes:
+        """Its content.
+
+        Raises:
+            UnreadableError: It cannot be had.
+        """
+        if self.fault or (self.content is None and self.path is None):
+            raise UnreadableError(self.fault or "cannot be read")
+        return read_file(self.path) if self.content is None and self.path is not None else self.content or b""
+
+
+class Shaper:
+    """Makes of a file a row of the pack, or says why not.
+
+    Args:
+        settings: How.
+        with_matte: Whether the matte beside each picture becomes the fourth channel.
+
+    Raises:
+        UsageError: No such crop, or it needs what is not installed.
+    """
+
+    def __init__(self, settings: PrepareSettings, with_matte: bool) -> None:
+        self._settings, self._with_matte = settings, with_matte
+        self._excluded = frozenset(settings.exclude)
+        self._cropper = Cropper(settings.crop)
+
+    def __call__(self, task: Task) -> Shaped:
+        """The picture's line of the journal, and, where it is taken, the bytes of its planes, (C, H, W)."""
+        settings = self._settings
+        record: dict[str, Any] = {"name": task.name}
+        if task.name in self._excluded:
+            return record | {"reason": "excluded: named in --exclude"}, None
+        try:
+            decoded = decode_bytes(
+                task.read(),
+                keep_alpha=settings.keep_alpha,
+                size_px=settings.size_px * (4 if settings.crop == "face" else 1),
+                backdrop=settings.backdrop,
+            )
+            reason = self._unfit(decoded)
+            if reason:
+                return record | {"reason": reason, "sha256": decoded.sha256}, None
+            return self._prepared(task, decoded)
+        except UnreadableError as error:
+            return record | {"reason": str(error), "bad": True}, None
+
+    def _unfit(self, decoded: Decoded) -> str:
+        least, most = self._settings.min_size_px, self._settings.max_aspect
+        shorter, longer = sorted((decoded.width, decoded.height))
+        if shorter < least:
+            return f"small: {decoded.width} x {decoded.height} px, less than {least}"
+        if most and longer > most * shorter:
+            return f"elongated: {decoded.width} x {decoded.height} px, more than {most:g} to 1"
+        return ""
+
+    def _prepared(self, task: Task, decoded: Decoded) -> Shaped:
+        size_px, resample = self._settings.size_px, RESIZES[self._settings.resize]
+        box = self._cropper(decoded.picture)
+        whole = decoded.picture.convert("RGBa") if decoded.picture.mode == "RGBA" else decoded.picture
+        picture = whole.resize((size_px, size_px), resample, box=box)
+        looked_at = picture if size_px >= LOOK_PX else whole.resize((LOOK_PX, LOOK_PX), Image.Resampling.BOX, box=box)
+        found = signature(looked_at, decoded.sha256)
+        if self._settings.blur_px:
+            picture = picture.filter(ImageFilter.GaussianBlur(self._settings.blur_px))
+        planes = to_planes(picture)
+        if self._with_matte and task.path is not None:
+            matte = decode(matte_beside(task.path), keep_alpha=False)
+            scale = matte.picture.width / decoded.picture.width
+            moved = (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)
+            cut = matte.picture.resize((size_px, size_px), resample, box=moved)
+            planes = np.concatenate([planes, to_planes(cut)[:1]])
+        note = {"note": decoded.note} if decoded.note else {}
+        size = {"width": decoded.width, "height": decoded.height}
+        return {"name": task.name, **found.plain(), **size, **note}, planes.data.cast("B")
+
+
+def in_workers(tasks: Iterable[Task], settings: PrepareSettings, with_matte: bool, count: int) -> Generator[Shaped, None, None]:
+    """What a `Shaper` makes of each, in order, by `count` processes.
+
+    Raises:
+        ResourceError: A picture took its process with it; says which.
+    """
+    items = (([task.name, None if task.path is None else str(task.path), task.fault], task.content) for task in tasks)
+    try:
+        with closing(in_processes(items, __name__, [asdict(settings), with_matte], count)) as results:
+            yield from results
+    except WorkerDiedError as error:
+        picture = f"picture {error.item[0]!r}: the process that read it" if error.item else "a worker process"
+        raise ResourceError(f"{picture} {error}; free some memory, or leave such a picture out with --exclude (in another folder)") from None
+
+
+def serve_worker() -> None:
+    """Be one of those processes."""
+    serve(_worker)
+
+
+def _worker(setup: Any) -> Work:
+    plain, with_matte = setup
+    shape = Shaper(PrepareSettings.of(plain), with_matte)
+
+    def work(item: Any, content: memoryview | None) -> Shaped:
+        name, path, fault = item
+        return shape(Task(name, None if path is None else Path(path), None if content is None else bytes(content), fault))
+
+    return work

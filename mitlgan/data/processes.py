@@ -77,7 +77,8 @@ def in_processes(items: Iterable[Item], home: str, setup: Any, count: int) -> Ge
         for _ in range(count):
             workers.append(_Worker(home, setup))
             idle.put(workers[-1])
-        for _, (results, seconds) in in_order(_chunks(items, pace), ask):
+        answers = in_order(_chunks(items, pace), ask)  # held: let go of by the loop, it would wait for the workers before they are killed
+        for _, (results, seconds) in answers:
             size = sum(len(content) for _, content in results if content is not None)
             pace[0] = max(1, min(MOST_ITEMS, int(len(results) * min(REQUEST_S / max(seconds, 1e-6), REQUEST_BYTES / max(size, 1)))))
             yield from results

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -15,13 +18,13 @@ import pictures
 import pytest
 from PIL import Image
 
-from mitlgan.data import shape
+from mitlgan.data import gather, shape
 from mitlgan.data.gather import prepare
 from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data, pack_folder
 from mitlgan.data.select import Selection
 from mitlgan.data.shape import PrepareSettings
-from mitlgan.errors import DataError, UsageError
+from mitlgan.errors import DataError, ResourceError, UsageError
 
 
 def reasons(packed: Packed) -> dict[str, str]:
@@ -274,9 +277,89 @@ def test_killed_for_real(tmp_path: Path) -> None:
 
 
 def test_two_at_once_are_refused(folder: Path, tmp_path: Path) -> None:
-    from mitlgan.errors import ResourceError
     from mitlgan.files import locked
 
     (tmp_path / "out").mkdir()
     with locked(tmp_path / "out"), pytest.raises(ResourceError, match="another process"):
         prepare(folder, tmp_path / "out", PrepareSettings(size_px=8))
+
+
+class TestProcesses:
+    """Many pictures are shaped by processes; here, three are many."""
+
+    @pytest.fixture(autouse=True)
+    def few_are_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gather, "FEWEST_FOR_PROCESSES", 3)
+        monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+    def in_threads(self, *arguments: Any, **options: Any) -> Packed:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gather, "FEWEST_FOR_PROCESSES", 10**9)
+            return prepare(*arguments, **options)
+
+    @pytest.mark.parametrize("cores", [2, 3])
+    def test_the_same_bytes_as_by_threads(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+        settings = PrepareSettings(size_px=16, dedupe="near", min_size_px=20, exclude=("0001.png",), backdrop=(1, 2, 3), crop="entropy", blur_px=0.5)
+        place = hard(tmp_path)
+        (place / os.fsdecode(b"caf\xe9.png")).write_bytes((place / "0005.png").read_bytes())
+        self.in_threads(place, tmp_path / "threads", settings)
+        monkeypatch.setattr(os, "cpu_count", lambda: cores)
+        monkeypatch.setattr(shape, "decode_bytes", lambda *_, **__: pytest.fail("decoded in this process"))
+        prepare(place, tmp_path / "processes", settings)
+        assert content(tmp_path / "processes") == content(tmp_path / "threads")
+
+    @pytest.mark.parametrize("suffix", ["zip", "gztar"])
+    def test_archives_are_read_by_the_parent(self, tmp_path: Path, suffix: str) -> None:
+        path = shutil.make_archive(str(tmp_path / "a"), suffix, hard(tmp_path))
+        self.in_threads(path, tmp_path / "threads", PrepareSettings(size_px=8, keep_alpha=True))
+        prepare(path, tmp_path / "processes", PrepareSettings(size_px=8, keep_alpha=True))
+        assert content(tmp_path / "processes") == content(tmp_path / "threads")
+
+    def test_mattes(self, tmp_path: Path) -> None:
+        place = pictures.fill(tmp_path / "in", 4, size=(40, 30))
+        for index in range(4):
+            pictures.smooth(20 + index, (40, 30)).convert("L").save(place / f"{index:04d}.matte.png")
+        self.in_threads(place, tmp_path / "threads", PrepareSettings(size_px=16))
+        assert prepare(place, tmp_path / "processes", PrepareSettings(size_px=16)).fourth_channel == "matte"
+        assert content(tmp_path / "processes") == content(tmp_path / "threads")
+
+    def test_few_pictures_start_no_process(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gather, "in_workers", lambda *_: pytest.fail("started"))
+        assert len(prepare(pictures.fill(tmp_path / "in", 2), tmp_path / "out", PrepareSettings(size_px=8))) == 2
+
+    def test_a_picture_that_kills_its_process_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = shape.in_processes
+        monkeypatch.setattr(shape, "in_processes", lambda items, _, setup, count: real(items, "fatal_shape", setup, count))
+        place = pictures.fill(tmp_path / "in", 9)
+        with pytest.raises(ResourceError, match=r"^picture '0003.png': the process that read it was killed by SIGKILL; .*--exclude"):
+            prepare(place, tmp_path / "out", PrepareSettings(size_px=8))
+        assert not (tmp_path / "out" / "prepared.npy").exists()
+
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
+    def test_stopped_or_killed_it_goes_on_and_ends_with_the_same_bytes(self, tmp_path: Path, number: signal.Signals, code: int) -> None:
+        place = pictures.fill(tmp_path / "in", 60, size=(100, 100))
+        self.in_threads(place, tmp_path / "whole", PrepareSettings(size_px=32))
+        program = (
+            "import sys, time; from pathlib import Path; from mitlgan.cli import main\n"
+            "from mitlgan.data import gather; gather.FEWEST_FOR_PROCESSES = 3; gather.os.cpu_count = lambda: 2\n"
+            "from mitlgan.cli import sets\n"
+            "class Slow:\n    def __enter__(self): return self.told\n    def __exit__(self, *_): pass\n"
+            "    def told(self, done, total): print(done, flush=True); time.sleep(0.02)\n"
+            "sets.counted = lambda _: Slow()\n"
+            "sys.argv = ['mitlgan', 'data', 'prepare', *sys.argv[1:]]; main()"
+        )
+        command = [sys.executable, "-c", program, str(place), "--out", str(tmp_path / "cut"), "--size", "32"]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        assert child.stdout is not None
+        for _ in range(20):
+            child.stdout.readline()
+        os.killpg(child.pid, number)
+        said = child.communicate()[1]  # ends when the last worker has closed it
+        assert child.returncode == code
+        assert said.count("\n") == (number != signal.SIGKILL)
+        assert number == signal.SIGKILL or re.fullmatch(r"prepare: stopped at \d+ of 60; the same command goes on\n", said)
+        assert not (tmp_path / "cut" / "prepared.npy").exists()
+        told: list[int] = []
+        prepare(place, tmp_path / "cut", PrepareSettings(size_px=32), progress=lambda done, _: told.append(done))
+        assert 10 < told[0] < 60
+        assert content(tmp_path / "cut") == content(tmp_path / "whole")

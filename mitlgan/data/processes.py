@@ -225,12 +225,5 @@ def _receive(pipe: IO[bytes]) -> tuple[Any, memoryview] | None:
     lengths = pipe.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None
-    text, body = (memoryview(bytearray(length)) for length in _LENGTHS.unpack(lengths))
-    for part in (text, body):
-        done = 0
-        while done < len(part):
-            count = pipe.readinto(part[done:])  # type: ignore[attr-defined]
-            if not count:
-                return None
-            done += count
-    return json.loads(bytes(text)), body
+    text, body = (pipe.read(length) for length in _LENGTHS.unpack(lengths))
+    return (json.loads(text), memoryview(body)) if (len(text), len(body)) == _LENGTHS.unpack(lengths) else None

@@ -30,6 +30,7 @@ from mitlgan.studio.settings import Settings
 
 MOST_ARTIFACTS = 200
 LOADED = 4
+KINDS = ("generator", "composer")
 FILES = ("composer.safetensors", "generator.safetensors")
 
 
@@ -163,6 +164,8 @@ class Catalogue:
 
 def _described(path: Path) -> tuple[str, Entry]:
     card = artifacts.read_card(path)
+    if card.kind not in KINDS:
+        raise ArtifactError(f"{path}: makes no pictures of its own; give a generator or a composition")
     name = path.parent.name if path.name in FILES else path.stem
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or card.role
     artifact_id = f"{slug}-{artifacts.tensors_hash(path)[:8]}"

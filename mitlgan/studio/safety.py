@@ -100,7 +100,8 @@ class Guard:
             return None
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [None])[0] if scope["path"] == "/" else None
         bearer = re.fullmatch(r"[Bb]earer (.+)", headers.get("authorization", ""))
-        shown = [value for value in (given, bearer.group(1) if bearer else headers.get("x-studio-token")) if value is not None]
+        sent = bearer.group(1) if bearer else headers.get("x-studio-token")
+        shown = [value for value in (given, None if sent is None else sent.encode("latin-1").decode("utf-8", "replace")) if value is not None]
         if any(_equal(value, self._settings.token) for value in shown):
             if given is None:
                 return None

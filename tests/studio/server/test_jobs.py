@@ -1,0 +1,157 @@
+"""Embed: long work that is watched, cancelled, and gives way to pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from asking import asked, read
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from mitlgan.errors import UsageError
+from mitlgan.studio import Settings, create_app, finding
+from mitlgan.studio.faults import Refused
+from mitlgan.studio.jobs import MOST_JOBS, Event, Job, Jobs
+from mitlgan.studio.worker import Worker
+
+ADDRESS = "http://127.0.0.1:8765"
+
+
+def followed(client: TestClient, job: str) -> list[Event]:
+    """The events of a job, as the page's EventSource reads them."""
+    with client.stream("GET", f"/api/jobs/{job}/events") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in stream.iter_lines() if line and not line.startswith(":")]
+    kinds = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
+    values = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+    return [Event(kind, data) for kind, data in zip(kinds, values, strict=True)]  # type: ignore[arg-type]
+
+
+def begun(client: TestClient, artifact: str, picture: bytes, seconds: float = 20) -> str:
+    done = client.post("/api/embed", params={"artifact": artifact, "seconds": seconds}, content=picture, headers={"Content-Type": "image/png"})
+    assert done.status_code == 202, done.text
+    return str(done.json()["job"])
+
+
+@pytest.mark.parametrize("name", ["fg", "matted"])
+def test_an_embedded_picture_comes_back_as_a_state(client: TestClient, ids: dict[str, str], shown: Any, name: str) -> None:
+    state = {"artifact": ids[name], "latents": {"fg": {"seed": 8}}}
+    picture = client.get("/api/picture.png", params=asked(state)).content
+    events = followed(client, begun(client, ids[name], picture, 1.5))
+    assert {event.kind for event in events[:-1]} <= {"progress"}
+    kind, found = events[-1]
+    assert kind == "done"
+    assert found["psnr"] > 10
+    assert set(found["state"]["latents"]) == set(next(one for one in client.get("/api/artifacts").json() if one["id"] == ids[name])["latents"])
+    again = shown(found["state"])
+    assert again["output"] == found["picture"]
+    assert abs(read(again["output"]).astype(float) - read(picture)).mean() < 255 * 10 ** (-found["psnr"] / 20) + 1
+    for event in events[:-1]:
+        assert event.data["step"] <= event.data["of"]
+        assert read(event.data["preview"]).shape == (8, 8, 3)
+
+
+def test_a_picture_of_another_size_is_cut_and_reduced(client: TestClient, ids: dict[str, str]) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 40), (10, 200, 30)).save(buffer, "JPEG")
+    job = begun(client, ids["bg"], buffer.getvalue(), 1)
+    assert followed(client, job)[-1].kind == "done"
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Embeddings go on until they are not wanted; says when one has begun."""
+    running = threading.Event()
+
+    def work(_loaded: Any, _target: Any, _seconds: float, job: Job, worker: Worker) -> dict[str, Any]:
+        while job.wanted:
+            running.set()
+            worker.give_way()
+            time.sleep(0.01)
+            if job.due:
+                job.tell("progress", {"step": 1, "of": 2})
+        raise finding.Cancelled
+
+    monkeypatch.setattr(finding, "embedding", work)
+    yield running
+    running.set()
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_job_gives_way_to_pictures_and_ends_when_cancelled(client: TestClient, ids: dict[str, str], endless: threading.Event) -> None:
+    job, waiting = begun(client, ids["fg"], png()), begun(client, ids["fg"], png())
+    assert endless.wait(5)
+    assert client.post("/api/picture", json={"state": {"artifact": ids["matted"]}}).status_code == 200  # while the job runs
+    assert client.delete(f"/api/jobs/{waiting}").status_code == 204
+    assert followed(client, waiting)[-1].kind == "cancelled"  # before its turn has come
+    assert client.delete(f"/api/jobs/{job}").status_code == 204
+    assert followed(client, job)[-1].kind == "cancelled"
+    assert client.delete("/api/jobs/none").status_code == 404
+
+
+def test_a_job_to_which_nobody_listens_ends(settings: Settings, endless: threading.Event) -> None:
+    app = create_app(dataclasses.replace(settings, orphan_s=0.3))
+    with TestClient(app, base_url=ADDRESS) as client:
+        artifact = client.get("/api/artifacts").json()[-1]["id"]
+        job = begun(client, artifact, png())
+        found = app.state.desk.jobs.get(job)
+        began = time.monotonic()
+        while not found.ended and time.monotonic() - began < 5:
+            time.sleep(0.02)
+        assert found.ended
+        assert time.monotonic() - began > 0.1
+
+
+def test_too_many_jobs_are_told_to_come_again(client: TestClient, ids: dict[str, str], endless: threading.Event) -> None:
+    jobs = [begun(client, ids["fg"], png())]
+    assert endless.wait(5)
+    jobs += [begun(client, ids["fg"], png()) for _ in range(4)]  # a quarter of those that may wait
+    full = client.post("/api/embed", params={"artifact": ids["fg"]}, content=png(), headers={"Content-Type": "image/png"})
+    assert (full.status_code, full.headers["Retry-After"]) == (503, "1")
+    for job in reversed(jobs):
+        client.delete(f"/api/jobs/{job}")
+        assert followed(client, job)[-1].kind == "cancelled"
+
+
+def test_how_a_job_ends_is_always_told() -> None:
+    worker = Worker(waiting=8, work_s=5)
+    jobs = Jobs(worker, orphan_s=60)
+
+    def failing(error: Exception) -> Callable[[Job], dict[str, Any]]:
+        def work(_job: Job) -> dict[str, Any]:
+            raise error
+
+        return work
+
+    failed = [jobs.begin(failing(UsageError("hole: is everywhere")))]
+    worker.start()
+    failed += [jobs.begin(failing(Refused(422, "picture: damaged"))), jobs.begin(failing(ZeroDivisionError("secret")))]
+    done = jobs.begin(lambda _: {"x": 1})
+    while not done.ended:
+        time.sleep(0.01)
+    told = [job._event for job in failed]
+    assert told[:2] == [Event("failed", {"message": "hole: is everywhere"}), Event("failed", {"message": "picture: damaged"})]
+    assert told[2] is not None
+    assert "ZeroDivisionError" in told[2].data["message"]
+    assert "secret" not in told[2].data["message"]
+    for _ in range(3 * MOST_JOBS):
+        last = jobs.begin(lambda _: {})
+        while not last.ended:
+            time.sleep(0.001)
+    with pytest.raises(Refused):
+        jobs.get(done.id)  # forgotten, so that memory does not grow
+    worker.close()
+    with pytest.raises(Refused):
+        jobs.begin(lambda _: {})

@@ -1,0 +1,110 @@
+"""Train: what runs have written, by ids. Quiz: the truth stays here until an answer is given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from asking import read
+from fastapi.testclient import TestClient
+from PIL import Image
+
+import mitlgan
+from mitlgan.data.demo import demo_pack
+from mitlgan.data.packed import Packed
+from mitlgan.studio import Settings, quiz
+from mitlgan.studio.catalogue import Loaded
+from mitlgan.studio.faults import Refused
+from mitlgan.study import wilson
+
+
+@pytest.fixture
+def run(settings: Settings) -> Path:
+    """A run that was stopped, with a report, a snapshot, and statistics of which one is not finite and the last is torn."""
+    path = settings.runs / "pretrain" / "fg-<b>-001"
+    (path / "snapshots").mkdir(parents=True, exist_ok=True)
+    (path / "recipe.toml").write_text("")
+    (path / "status.json").write_text(json.dumps({"state": "stopped", "command": "pretrain", "kimg": 1.5, "target_kimg": 3.0, "eta_s": float("nan")}))
+    rows = [{"iteration": index, "kimg": index / 10, "critic_loss": float("nan") if index == 2 else -1.5} for index in range(1, 6)]
+    (path / "stats.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + '\n{"iteration": 6, "kim')
+    Image.new("RGB", (8, 8), "blue").save(path / "snapshots" / "000001.png")
+    if not (path / "snapshots" / "000007.png").is_symlink():
+        (path / "snapshots" / "000007.png").symlink_to("/etc/hostname")
+    (path / "report.html").write_text("<h1>Report</h1><script>alert(1)</script>")
+    return path
+
+
+def test_runs_are_listed_with_their_curves_pictures_and_reports(client: TestClient, run: Path) -> None:
+    (found,) = client.get("/api/runs").json()
+    assert (found["command"], found["name"], found["status"], found["kimg"], found["of"]) == ("pretrain", "fg-<b>-001", "stopped", 1.5, 3.0)
+    assert (found["snapshots"], found["has_report"], found["eta_s"]) == ([1], True, None)
+    base = f"/api/runs/{found['id']}"
+    rows = client.get(f"{base}/stats").json()
+    assert [row["iteration"] for row in rows] == [1, 2, 3, 4, 5]
+    assert [row["critic_loss"] for row in rows] == [-1.5, None, -1.5, -1.5, -1.5]
+    assert [row["iteration"] for row in client.get(f"{base}/stats", params={"after": 3}).json()] == [4, 5]
+    assert read(client.get(f"{base}/snapshot/1.png").content)[0, 0].tolist() == [0, 0, 255]
+    for number in ("0", "7", "-1", "99999999999999999999"):
+        assert client.get(f"{base}/snapshot/{number}.png").status_code == 404
+    assert client.get(f"{base}/snapshot/secret.png").status_code == 422
+    report = client.get(f"{base}/report")
+    assert report.text.startswith("<h1>Report</h1>")
+    assert report.headers["content-security-policy"].startswith("sandbox; default-src 'none'")  # its script does not run
+    (run / "report.html").unlink()
+    assert client.get(f"{base}/report").status_code == 404
+
+
+def test_very_many_rows_are_thinned_and_the_newest_kept(client: TestClient, run: Path) -> None:
+    (run / "stats.jsonl").write_text("".join(f'{{"iteration": {index}}}\n' for index in range(1, 2502)))
+    found = client.get("/api/runs").json()[0]["id"]
+    rows = [row["iteration"] for row in client.get(f"/api/runs/{found}/stats").json()]
+    assert len(rows) == 834
+    assert rows[-1] == 2501
+    assert set(np.diff(rows)) == {3}
+
+
+def test_a_quiz_keeps_the_score_and_its_interval(client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quiz, "SCENES", 4)
+    truths = iter([1, 0, 0, 1])
+    monkeypatch.setattr(quiz.secrets, "randbelow", lambda limit: next(truths, 0) if limit == 2 else 3)
+    question = client.post("/api/quiz", json={"artifact": ids["scene"]}).json()
+    assert set(question) == {"quiz", "picture", "asked", "right", "real_pictures"}  # and nothing that tells
+    assert (question["asked"], question["right"]) == (0, 0)
+    real = demo_pack("scene", 8, split="test", count=4).batch([3])[0].permute(1, 2, 0).numpy()
+    assert np.array_equal(read(question["picture"]), real)
+    told = [client.post(f"/api/quiz/{question['quiz']}", json={"answer": answer}).json() for answer in ("real", "real", "fake")]
+    assert [one["truth"] for one in told] == ["real", "fake", "fake"]
+    assert [(one["asked"], one["right"]) for one in told] == [(1, 1), (2, 1), (3, 2)]
+    assert told[-1]["interval"] == list(wilson(2, 3))
+    assert all(set(one["next"]) == set(question) for one in told)
+    assert len({len(picture) for picture in (question["picture"], *(one["next"]["picture"] for one in told))}) == 1  # not even the size tells
+
+
+def test_a_quiz_refuses_what_is_no_answer(client: TestClient, ids: dict[str, str]) -> None:
+    question = client.post("/api/quiz", json={"artifact": ids["fg"]}).json()
+    assert client.post(f"/api/quiz/{question['quiz']}", json={"answer": "maybe"}).status_code == 422
+    assert client.post("/api/quiz/none", json={"answer": "real"}).status_code == 404
+    assert client.post("/api/quiz", json={"artifact": "none"}).status_code == 404
+
+
+def test_real_pictures_are_those_of_the_artifacts_own_pack_or_the_demos(artifacts: dict[str, Path], packs: dict[str, Path]) -> None:
+    card = mitlgan.load(artifacts["fg"]).card
+    own = Packed.open(packs["fg"])
+    known = card.model_copy(update={"data": {"source": str(packs["fg"]), "content_sha256": own.content_sha256}})
+    assert quiz.real_pictures(known)[0].content_sha256 == own.content_sha256
+    changed = card.model_copy(update={"data": {"source": str(packs["fg"]), "content_sha256": "0"}})
+    assert quiz.real_pictures(changed)[0].content_sha256 == demo_pack("fg", 8).content_sha256
+    with pytest.raises(Refused, match="there are no real pictures of its size"):
+        quiz.real_pictures(card.model_copy(update={"size_px": 2048}))
+
+
+def test_quizzes_that_were_left_are_forgotten(artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quiz, "MOST_QUIZZES", 2)
+    quizzes = quiz.Quizzes()
+    loaded = Loaded("fg", mitlgan.load(artifacts["fg"]), {})
+    first, second, third = (quizzes.begin(loaded).quiz for _ in range(3))
+    assert quizzes.artifact(third) == quizzes.artifact(second) == "fg"
+    with pytest.raises(Refused):
+        quizzes.artifact(first)

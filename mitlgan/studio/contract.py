@@ -15,6 +15,7 @@ from mitlgan.sample import LARGEST_SCALE
 MOST_PICTURES = 64
 MOST_FRAMES = 64
 DEEPEST_MIX = 4
+LONGEST_JOB_S = 60.0
 LONGEST_SIDE = 2.0
 """How far out, in halves of the image's side, the centre of a layer may stand: beyond, nothing of it would be seen."""
 
@@ -169,6 +170,23 @@ class MorphAnswer(BaseModel):
     """Data URIs of the frames."""
 
     frames: list[str]
+
+
+class InpaintRequest(Strict):
+    """A hole in a picture, and how it is to be filled: by embedding what is left, or by the shipped context encoder.
+
+    Attributes:
+        artifact: In which the picture is looked for; it also says how large the picture is.
+        image: Data URI of the picture.
+        hole: Data URI of a mask of the artifact's size, bright and opaque where the hole is.
+        seconds: Time for embedding.
+    """
+
+    artifact: Id
+    image: Annotated[str, Field(max_length=16_000_000)]
+    hole: Annotated[str, Field(max_length=4_000_000)]
+    method: Literal["embed", "context"] = "embed"
+    seconds: Annotated[float, Field(ge=0.5, le=LONGEST_JOB_S)] = 15.0
 
 
 class JobAnswer(BaseModel):

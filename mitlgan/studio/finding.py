@@ -1,13 +1,19 @@
-"""Embedding as a job: what is found is told on the way, and what is shown meanwhile comes first."""
+"""Embedding and inpainting as jobs: what is found is told on the way, and what is shown meanwhile comes first."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from mitlgan.data.packed import to_float, to_uint8
 from mitlgan.embed import Embedded, Progress, Settings, embed
+from mitlgan.inpaint import Filler, blended, filler
+from mitlgan.inpaint import inpaint as filled_by
 from mitlgan.latent import by_layer
+from mitlgan.networks.over import opaque
 from mitlgan.studio import pictures, render
 from mitlgan.studio.catalogue import Loaded
 from mitlgan.studio.contract import Found, State
@@ -15,29 +21,85 @@ from mitlgan.studio.faults import Cancelled
 from mitlgan.studio.jobs import Job
 from mitlgan.studio.worker import Worker
 
+Seen = Callable[[Tensor], Tensor]
 
-def found(loaded: Loaded, target: Tensor, seconds: float, job: Job, worker: Worker, known: Tensor | None = None) -> Embedded:
-    """The latent of a picture.
+
+def embedding(loaded: Loaded, target: Tensor, seconds: float, job: Job, worker: Worker) -> dict[str, Any]:
+    """What the page is told of a picture's embedding: the state that makes it, and how near it is.
 
     Args:
-        loaded: In which it is looked for.
+        loaded: In which its latent is looked for.
         target: (1, C, H, W) in [-1, 1].
         seconds: Time for it.
         job: Told of progress; decides whether it goes on.
         worker: Whose other, short work is done between the steps.
-        known: (1, 1, H, W), 1 where the picture counts; None: everywhere.
 
     Raises:
         Cancelled: The job is not wanted any more.
     """
+    return _told(loaded, _found(loaded, target, seconds, job, worker), lambda image: image)
+
+
+def inpainting(loaded: Loaded, target: Tensor, hole: Tensor, seconds: float, job: Job, worker: Worker) -> dict[str, Any]:
+    """What the page is told of a hole that is filled by embedding what is left: the whole picture, which outside of the hole is what was given.
+
+    Args:
+        loaded: As in `embedding`, and so on.
+        target: (1, C, H, W) in [-1, 1].
+        hole: (1, 1, H, W), 1 where it is.
+        seconds: Time for it.
+        job: Likewise.
+        worker: Likewise.
+
+    Raises:
+        Cancelled: The job is not wanted any more.
+    """
+
+    def pasted(image: Tensor) -> Tensor:
+        return torch.where(hole > 0, image, target)
+
+    def evened(image: Tensor) -> Tensor:
+        planes = to_uint8(target)[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, C)
+        drawn = image.add(1).mul(127.5)[0].permute(1, 2, 0).double().numpy()
+        found = to_float(torch.from_numpy(blended(planes, drawn, hole[0, 0].bool().numpy())).permute(2, 0, 1)[None])
+        return torch.minimum(found, found[:, 3:]) if found.shape[1] == 4 else found  # no light above its alpha
+
+    return _told(loaded, _found(loaded, target, seconds, job, worker, 1 - hole, pasted), evened)
+
+
+def filling(target: Tensor, hole: Tensor, by: Filler) -> dict[str, Any]:
+    """What the page is told of a hole that a trained context encoder fills.
+
+    Args:
+        target: (1, C, H, W) in [-1, 1]; what has a matte is laid on white.
+        hole: (1, 1, H, W), 1 where it is.
+        by: The encoder.
+    """
+    planes = to_uint8(opaque(target))[0].permute(1, 2, 0).contiguous().numpy()
+    found = filled_by(planes, hole[0, 0].bool().numpy(), by).blended
+    return {"picture": pictures.data_uri(pictures.encoded(to_float(torch.from_numpy(found).permute(2, 0, 1)[None])))}
+
+
+def encoder() -> Filler:
+    """The shipped context encoder.
+
+    Raises:
+        ArtifactError: None is shipped.
+    """
+    return filler("context")
+
+
+def _found(
+    loaded: Loaded, target: Tensor, seconds: float, job: Job, worker: Worker, known: Tensor | None = None, seen: Seen = lambda image: image
+) -> Embedded:  # fmt: skip
     settings = Settings(seconds=seconds)
 
     def watch(progress: Progress) -> bool:
         worker.give_way()
         if job.due and progress.psnr_db is not None and progress.image is not None:
             steps = {"step": progress.done + settings.steps * (progress.phase == "polish"), "of": settings.steps + settings.polish_steps}
-            preview = pictures.data_uri(pictures.encoded(progress.image.detach().cpu()[None]))
-            job.tell("progress", {**steps, "error": 10 ** (-progress.psnr_db / 10), "psnr": progress.psnr_db, "preview": preview})
+            preview = pictures.data_uri(pictures.encoded(seen(progress.image.detach().cpu()[None])))
+            job.tell("progress", {**steps, "error": _error(progress.psnr_db), "psnr": progress.psnr_db, "preview": preview})
         return job.wanted
 
     embedded = embed(loaded.artifact, target, settings, known, progress=watch)
@@ -46,15 +108,13 @@ def found(loaded: Loaded, target: Tensor, seconds: float, job: Job, worker: Work
     return embedded
 
 
-def embedding(loaded: Loaded, target: Tensor, seconds: float, job: Job, worker: Worker) -> dict[str, Any]:
-    """What the page is told of a picture's embedding: the state that makes it, and how near it is.
-
-    Raises:
-        Cancelled: See `found`.
-    """
-    embedded = found(loaded, target, seconds, job, worker)
+def _told(loaded: Loaded, embedded: Embedded, seen: Seen) -> dict[str, Any]:
     values = pictures.shortest(by_layer(embedded.z[0], loaded.artifact.card.latent_dims))
     state = State(artifact=loaded.id, latents={name: Found(values=numbers) for name, numbers in values.items()})
-    picture = pictures.data_uri(pictures.encoded(render.stages_of_state(loaded, state).output))
+    picture = pictures.data_uri(pictures.encoded(seen(render.stages_of_state(loaded, state).output)))
     figures = {"psnr": float(embedded.psnr_db[0]), "error": float(embedded.mse[0]), "ended": embedded.ended[0], "seconds": embedded.seconds[0]}
     return {"state": pictures.plain(state), "link": pictures.link(state), "picture": picture, **figures}
+
+
+def _error(psnr_db: float) -> float:
+    return float(10 ** (-psnr_db / 10))

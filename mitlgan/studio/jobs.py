@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal, NamedTuple
 
-from mitlgan.errors import MitlganError
+from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.studio.faults import Cancelled, Refused, busy
 from mitlgan.studio.worker import Worker
 
@@ -151,6 +151,9 @@ def _done(job: Job, work: Callable[[Job], dict[str, Any]]) -> None:
         job.tell("cancelled", CANCELLED)
     except Refused as refused:
         job.tell("failed", {"message": refused.line})
+    except ArtifactError as error:  # its message begins with a path, which is nothing for a client
+        log.warning("%s", error)
+        job.tell("failed", {"message": "artifact: it is not there, or cannot be read; choose another way"})
     except MitlganError as error:
         job.tell("failed", {"message": str(error)})
     except Exception as error:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from mitlgan.studio import finding, uploads
-from mitlgan.studio.contract import JobAnswer
+from mitlgan.studio.contract import LONGEST_JOB_S, InpaintRequest, JobAnswer
 from mitlgan.studio.desk import OfDesk
 from mitlgan.studio.faults import Refused
 from mitlgan.studio.jobs import Job
 
-LONGEST_S = 60.0
 router = APIRouter(prefix="/api")
 
 
@@ -23,7 +22,7 @@ async def embed(
     request: Request,
     desk: OfDesk,
     artifact: Annotated[str, Query(min_length=1, max_length=200)],
-    seconds: Annotated[float, Query(ge=0.5, le=LONGEST_S, allow_inf_nan=False)] = 20.0,
+    seconds: Annotated[float, Query(ge=0.5, le=LONGEST_JOB_S, allow_inf_nan=False)] = 20.0,
 ) -> JobAnswer:
     """Begin to look for the latent of a picture, whose bytes are the body."""
     card = desk.catalogue.entry(artifact).card
@@ -33,6 +32,21 @@ async def embed(
     target = await desk.worker.run(request, lambda _: uploads.picture(content, card, "picture"))
     job = desk.jobs.begin(lambda job: finding.embedding(desk.catalogue.loaded(artifact), target, seconds, job, desk.worker))
     return JobAnswer(job=job.id)
+
+
+@router.post("/inpaint", status_code=202)
+async def inpaint(request: Request, asked: InpaintRequest, desk: OfDesk) -> JobAnswer:
+    """Begin to fill a hole in a picture."""
+    card = desk.catalogue.entry(asked.artifact).card
+    image, mask = uploads.from_uri(asked.image, "image"), uploads.from_uri(asked.hole, "hole")
+    target, hole = await desk.worker.run(request, lambda _: (uploads.picture(image, card, "image"), uploads.hole(mask, card, "hole")))
+
+    def work(job: Job) -> dict[str, Any]:
+        if asked.method == "context":
+            return finding.filling(target, hole, finding.encoder())
+        return finding.inpainting(desk.catalogue.loaded(asked.artifact), target, hole, asked.seconds, job, desk.worker)
+
+    return JobAnswer(job=desk.jobs.begin(work).id)
 
 
 def _job(desk: OfDesk, job_id: str) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import io
 import json
@@ -10,12 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from asking import asked, read
 from fastapi.testclient import TestClient
 from PIL import Image
 
 from mitlgan.errors import UsageError
+from mitlgan.inpaint import Filler
 from mitlgan.studio import Settings, create_app, finding
 from mitlgan.studio.faults import Refused
 from mitlgan.studio.jobs import MOST_JOBS, Event, Job, Jobs
@@ -56,6 +60,69 @@ def test_an_embedded_picture_comes_back_as_a_state(client: TestClient, ids: dict
     for event in events[:-1]:
         assert event.data["step"] <= event.data["of"]
         assert read(event.data["preview"]).shape == (8, 8, 3)
+
+
+def uri(content: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+def mask(size_px: int = 8, left: int = 2) -> bytes:
+    """White in the middle, on nothing."""
+    buffer = io.BytesIO()
+    hole = Image.new("RGBA", (size_px, size_px), (255, 255, 255, 0))
+    hole.paste((255, 255, 255, 255), (left, 2, 6, 6))
+    hole.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", ["bg", "matted"])
+def test_a_hole_is_filled_and_the_rest_stays(client: TestClient, ids: dict[str, str], name: str) -> None:
+    picture = client.get("/api/picture.png", params=asked({"artifact": ids[name], "latents": {"bg": {"seed": 8}}})).content
+    pixels = read(picture).copy()
+    pixels[2:6, 2:6] = (255, 0, 255)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    body = {"artifact": ids[name], "image": uri(buffer.getvalue()), "hole": uri(mask()), "seconds": 1.5}
+    done = client.post("/api/inpaint", json=body)
+    assert done.status_code == 202
+    events = followed(client, done.json()["job"])
+    assert events[-1].kind == "done"
+    inside = np.zeros((8, 8), dtype=bool)
+    inside[2:6, 2:6] = True
+    for event in events:
+        filled = read(event.data.get("picture") or event.data["preview"])
+        assert np.array_equal(filled[~inside], pixels[~inside])
+    before, after = (np.abs(found[inside].astype(float) - read(picture)[inside]).mean() for found in (pixels, read(events[-1].data["picture"])))
+    assert after < 0.5 * before  # what was painted over did not count
+
+
+def test_a_trained_filler_fills_and_the_rest_stays() -> None:
+    target, hole = torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
+    hole[..., 2:6, 2:6] = 1
+    told = finding.filling(target, hole, Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
+    filled = read(told["picture"])
+    outside = ~hole[0, 0].bool().numpy()
+    assert set(filled[outside].ravel()) == {128}
+    assert set(filled[~outside].ravel()) == {128}  # blended: the drawing has no gradient, so the rim's colour goes on
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "line"),
+    [
+        ({"hole": uri(mask(9))}, 422, "hole: is 9 x 9 px"),
+        ({"hole": uri(mask(left=6))}, 422, "hole: marks nothing"),
+        ({"hole": "data:text/html;base64,AAAA"}, 422, "hole: is no data URI"),
+        ({"image": "/etc/passwd"}, 422, "image: is no data URI"),
+        ({"image": "data:image/png;base64,####"}, 422, "image: its base64 is damaged"),
+        ({"image": "data:image/png;base64,AAAA"}, 415, "image: is no picture"),
+        ({"seconds": 1e9}, 422, "seconds:"),
+        ({"method": "magic"}, 422, "method:"),
+        ({"artifact": "none"}, 404, "artifact:"),
+    ],
+)
+def test_wrong_holes_are_refused(client: TestClient, ids: dict[str, str], change: dict[str, Any], status: int, line: str) -> None:
+    done = client.post("/api/inpaint", json={"artifact": ids["bg"], "image": uri(png()), "hole": uri(mask()), **change})
+    assert (done.status_code, done.json()["error"][: len(line)]) == (status, line)
 
 
 def test_a_picture_of_another_size_is_cut_and_reduced(client: TestClient, ids: dict[str, str]) -> None:
@@ -126,7 +193,7 @@ def test_too_many_jobs_are_told_to_come_again(client: TestClient, ids: dict[str,
 
 
 def test_how_a_job_ends_is_always_told() -> None:
-    worker = Worker(waiting=8, work_s=5)
+    worker = Worker(waiting=32, work_s=5)
     jobs = Jobs(worker, orphan_s=60)
 
     def failing(error: Exception) -> Callable[[Job], dict[str, Any]]:

@@ -20,15 +20,14 @@ class Method(StrEnum):
     """How a hole is filled."""
 
     context = "context"
+    embed = "embed"
     opencv = "opencv"
     opencv_ns = "opencv-ns"
     mean = "mean"
 
 
-Inpainter = Annotated[
-    Path | None,
-    typer.Option("--artifact", metavar="ARTIFACT", help="A trained context encoder. Default: the shipped one."),
-]
+MEASURED = (Method.context, Method.opencv, Method.opencv_ns, Method.mean)
+SHEET_ROWS = 8
 
 
 def inpaint(
@@ -37,8 +36,11 @@ def inpaint(
         str,
         typer.Option("--hole", metavar="MASK|x,y,w,h|center", help="A picture of its size, white where to fill; a rectangle; the centre."),
     ] = "center",
-    artifact: Inpainter = None,
-    method: Annotated[Method, typer.Option("--method", help="A context encoder; OpenCV's Telea or Navier-Stokes; the mean.")] = Method.context,
+    artifact: Annotated[
+        Path | None,
+        typer.Option("--artifact", metavar="ARTIFACT", help="For context an inpainter, for embed a generator or composition. Default: shipped."),
+    ] = None,
+    method: Annotated[Method, typer.Option("--method", help="Context encoder; nearest picture of a generator; OpenCV; mean colour.")] = Method.context,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The PNG; what is outside of the hole stays.")] = Path("inpainted.png"),
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also what is left, filled and blended, side by side.")] = None,
     as_json: options.Json = False,
@@ -67,8 +69,13 @@ def inpaint(
 
 
 def inpaint_score(
-    artifact: Inpainter = None,
-    method: Annotated[list[Method] | None, typer.Option("--method", help="What is measured; repeatable. Default: all.")] = None,
+    artifact: Annotated[
+        Path | None, typer.Option("--artifact", metavar="ARTIFACT", help="The inpainter, whose recipe says which pictures. Default: the shipped one.")
+    ] = None,
+    embed: Annotated[
+        Path | None, typer.Option("--embed", metavar="ARTIFACT", help="Measure embedding in this one, too: some seconds a picture.")
+    ] = None,
+    method: Annotated[list[Method] | None, typer.Option("--method", help="What is measured; repeatable. Default: all but embed.")] = None,
     data: options.Data = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Of the pictures: validation, test or train.")] = "validation",
     hole: Annotated[str, typer.Option("--hole", metavar="MASK|x,y,w,h|center", help="As for `mitlgan inpaint`.")] = "center",
@@ -89,7 +96,7 @@ def inpaint_score(
     from mitlgan.artifact import read_card, record_metrics
     from mitlgan.data.prepare import resolved_split
     from mitlgan.files import write_atomically
-    from mitlgan.inpaint.fillers import shipped_context
+    from mitlgan.inpaint.fillers import shipped_artifact
     from mitlgan.inpaint.score import as_json as told
     from mitlgan.inpaint.score import verdict
     from mitlgan.metrics.features import extractor as opened
@@ -98,8 +105,10 @@ def inpaint_score(
     from mitlgan.sheets import labelled_png
 
     options.use_threads(threads)
-    path = artifact_file(artifact or shipped_context())
-    fillers = [inpainting.filler(name.value, path if name is Method.context else None) for name in method or list(Method)]
+    path = artifact_file(artifact or shipped_artifact("context"))
+    given = {Method.context: path, Method.embed: embed}
+    chosen = dict.fromkeys([*(method or MEASURED), *([Method.embed] if embed is not None else [])])
+    fillers = [inpainting.filler(name.value, given.get(name)) for name in chosen]
     recipe = parse(read_card(path).recipe, str(path))
     if data is not None:
         recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
@@ -119,9 +128,6 @@ def inpaint_score(
         record_metrics(path, {**read_card(path).metrics, "inpainting": measured})
         note(f"{path}: the figures are in its card now")
     finish(as_json, measured, "\n".join([*_table(scores, network.name, shown.shape[1]), *verdict(scores)]))
-
-
-SHEET_ROWS = 8
 
 
 def _table(scores: list[Score], extractor: str, count: int) -> list[str]:

@@ -1,7 +1,7 @@
 """Inpainting: fill a hole in a picture by a trained context encoder, by an embedding, or by what both are measured against, and even out the seam."""
 
 from mitlgan.inpaint.blend import blended, membrane
-from mitlgan.inpaint.fillers import METHODS, Filler, context, filler
+from mitlgan.inpaint.fillers import METHODS, Filler, context, embedding, filler
 from mitlgan.inpaint.hole import read_hole
 from mitlgan.inpaint.picture import Inpainted, inpaint, read_picture
 from mitlgan.inpaint.score import Score, score
@@ -13,6 +13,7 @@ __all__ = [
     "Score",
     "blended",
     "context",
+    "embedding",
     "filler",
     "inpaint",
     "membrane",

@@ -1,4 +1,4 @@
-"""Ways to fill a hole: a trained context encoder, and what it is measured against."""
+"""Ways to fill a hole: a trained context encoder, an embedding in a generator, and what they are measured against."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from torch import Tensor
 from mitlgan import artifact as artifacts
 from mitlgan.data.matting import opencv
 from mitlgan.data.packed import to_float, to_uint8
+from mitlgan.embed import Settings, Watcher, embed
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import ContextEncoder
+from mitlgan.networks.context import IMAGE_CHANNELS
 from mitlgan.recipe import shipped
-from mitlgan.sample import artifact_file
+from mitlgan.sample import artifact_file, load
 
 RADIUS_PX = 3.0  # of OpenCV's methods, as in its own examples
 CHUNK = 64
-DEFAULT = "context-32"
+DEFAULTS = {"context": "context-32", "embed": "bg-32"}
+EMBEDDING = Settings(prior=10.0, polish_steps=0)
+"""What is known is an excerpt, which a latent must not explain at any price: a stronger prior than for a whole picture, and no search to the bottom."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,9 @@ def navier_stokes(pictures: Tensor, holes: Tensor) -> Tensor:
     return _by_opencv(pictures, holes, "INPAINT_NS")
 
 
-def shipped_context() -> Path:
-    """The context encoder that ships with the package."""
-    return shipped("pretrained") / DEFAULT
+def shipped_artifact(method: str) -> Path:
+    """What ships with the package for a method that takes an artifact."""
+    return shipped("pretrained") / DEFAULTS[method]
 
 
 def context(path: Path | None = None) -> Filler:
@@ -70,7 +74,7 @@ def context(path: Path | None = None) -> Filler:
     Raises:
         ArtifactError: There is none, or it is no inpainter.
     """
-    path = path or shipped_context()
+    path = path or shipped_artifact("context")
     network, card = artifacts.load(artifact_file(path))
     if not isinstance(network, ContextEncoder):
         made = f"{artifacts.ARTICLES[card.kind]}, which fills no holes"
@@ -84,6 +88,31 @@ def context(path: Path | None = None) -> Filler:
     return Filler("context", card.size_px, fill)
 
 
+def embedding(path: Path | None = None, settings: Settings = EMBEDDING, progress: Watcher | None = None) -> Filler:
+    """Filling by a generator's or composition's own picture that is most like what is left (Yeh et al. 2017, by another search).
+
+    Args:
+        path: Artifact or run; None is the shipped background generator.
+        settings: Of the embedding.
+        progress: Told how far it is; see `mitlgan.embed`.
+
+    Raises:
+        ArtifactError: There is none, or it makes other than RGB pictures.
+    """
+    path = path or shipped_artifact("embed")
+    artifact = load(path)
+    if artifact.card.image_channels != IMAGE_CHANNELS:
+        raise ArtifactError(
+            f"--artifact {path}: its pictures have {artifact.card.image_channels} channels, those with holes 3; give one of RGB pictures"
+        )
+
+    def fill(pictures: Tensor, holes: Tensor) -> Tensor:
+        left = torch.where(holes > 0, 0.0, pictures)
+        return embed(artifact, left, settings, weight_mask=1 - holes, progress=progress).images
+
+    return Filler("embed", artifact.card.size_px, fill)
+
+
 def filler(method: str, artifact: Path | None = None) -> Filler:
     """The way to fill that a method's name and an artifact say.
 
@@ -93,10 +122,10 @@ def filler(method: str, artifact: Path | None = None) -> Filler:
     """
     if method not in METHODS:
         raise UsageError(f"--method {method}: there is none of that name; choose one of {', '.join(METHODS)}")
-    if method == "context":
-        return context(artifact)
+    if method in WITH_ARTIFACT:
+        return WITH_ARTIFACT[method](artifact)
     if artifact is not None:
-        raise UsageError(f"--artifact {artifact}: --method {method} takes none; leave it out, or take --method context")
+        raise UsageError(f"--artifact {artifact}: --method {method} takes none; leave it out, or take --method {' or '.join(WITH_ARTIFACT)}")
     if method.startswith("opencv"):
         opencv()  # its absence is told before anything is read
     return Filler(method, None, WITHOUT_ARTIFACT[method])
@@ -112,4 +141,5 @@ def _by_opencv(pictures: Tensor, holes: Tensor, algorithm: str) -> Tensor:
 
 
 WITHOUT_ARTIFACT: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"opencv": telea, "opencv-ns": navier_stokes, "mean": mean}
-METHODS = ("context", *WITHOUT_ARTIFACT)
+WITH_ARTIFACT: Mapping[str, Callable[[Path | None], Filler]] = {"context": context, "embed": embedding}
+METHODS = (*WITH_ARTIFACT, *WITHOUT_ARTIFACT)

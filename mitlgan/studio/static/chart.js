@@ -17,9 +17,9 @@ export function short(value) {
   return String(Number(value.toPrecision(size >= 1000 ? 4 : 3)));
 }
 
-/** Round values between two, a few of them. */
-function ticks(low, high, count) {
-  const raw = (high - low) / count;
+/** Round values between two, a few of them, and no nearer than a distance. */
+function ticks(low, high, count, nearest = 0) {
+  const raw = Math.max(nearest, (high - low) / count);
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= raw);
   const first = Math.ceil(low / step - 1e-9);
@@ -60,12 +60,13 @@ export function draw(figure, name, curves, { x, log = false }) {
   const [low, high] = extent(all.map((point) => scaled(point[1])));
   const across = (value) => LEFT + ((value - left) / (right - left)) * (WIDTH - LEFT - 6);
   const up = (value) => HEIGHT - BOTTOM - ((scaled(value) - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
-  const marks = log ? decades(low, high) : ticks(low, high, 4);
+  const marks = log ? powers(low, high) : ticks(low, high, 4);
   const lines = marks.map((value) => [
     svg("line", { class: "grid-line", x1: LEFT, x2: WIDTH, y1: up(value), y2: up(value) }),
     svg("text", { x: LEFT - 6, y: up(value) + 4, "text-anchor": "end" }, short(value)),
   ]);
-  const feet = ticks(left, right, 4).map((value) => svg("text", { x: across(value), y: HEIGHT - 6, "text-anchor": "middle" }, short(value)));
+  const whole = all.every((point) => Number.isInteger(point[0]));
+  const feet = ticks(left, right, 4, whole ? 1 : 0).map((value) => svg("text", { x: across(value), y: HEIGHT - 6, "text-anchor": "middle" }, short(value)));
   const drawn = shown.map((curve, index) => {
     const points = thinned(curve.points).map(([a, b]) => `${across(a).toFixed(1)},${up(b).toFixed(1)}`).join(" ");
     return svg("polyline", { class: index ? "curve second" : "curve", points });
@@ -82,7 +83,10 @@ function extent(values) {
   return [low - room, high + room];
 }
 
-function decades(low, high) {
-  const whole = ticks(low, high, 4).map((power) => 10 ** power);
-  return whole.length > 1 ? whole : [10 ** low, 10 ** high];
+/** One, two and five times powers of ten between two exponents, and powers alone where there are many. */
+function powers(low, high) {
+  const exponents = Array.from({ length: Math.ceil(high) - Math.floor(low) + 1 }, (_, index) => Math.floor(low) + index);
+  const steps = exponents.length > 4 ? [1] : [1, 2, 5];
+  const found = exponents.flatMap((exponent) => steps.map((step) => step * 10 ** exponent)).filter((value) => value >= 10 ** low && value <= 10 ** high);
+  return found.length > 1 ? found : ticks(10 ** low, 10 ** high, 3);
 }

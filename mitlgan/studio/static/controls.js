@@ -94,7 +94,7 @@ export function show(state, stand) {
 
 /** Downloads of the open picture. */
 export function offer(state) {
-  const name = `${app.artifact.name}-${Object.values(state.latents).map((given) => given.seed ?? "found").join("-")}`;
+  const name = `${app.artifact.name}-${Object.values(state.latents ?? {}).map((given) => given.seed ?? "found").join("-")}`;
   const front = app.artifact.transparent.at(-1);
   const links = [["download-png", pictureAddress(state, "output"), `${name}.png`], ["download-zip", layersAddress(state), `${name}.zip`]];
   if (front) links.push(["download-transparent", pictureAddress(state, `transparent:${front}`), `${name}-${front}.png`]);

@@ -49,7 +49,7 @@ export function showSlider(input, text = input.value) {
 export function slider({ label, min, max, step, value, name, oninput, onchange }) {
   const input = el("input", { type: "range", min, max, step, "data-test": name, oninput, onchange });
   input.value = value;
-  return el("label", { class: "slider" }, el("span", { text: label }), el("output"), input);
+  return el("label", { class: "slider" }, el("span", { text: label }), input, el("output", { "aria-hidden": "true" }));
 }
 
 /**

@@ -7,7 +7,7 @@ import * as embed from "./embed.js";
 import * as generate from "./generate.js";
 import * as inpaint from "./inpaint.js";
 import * as morph from "./morph.js";
-import { notice, told } from "./notice.js";
+import { clearNotice, notice, told } from "./notice.js";
 import * as quiz from "./quiz.js";
 import { address, fragment } from "./state.js";
 import { onShow, show, tab } from "./tabs.js";
@@ -50,6 +50,7 @@ function follow() {
 async function begin() {
   onShow((name, before) => {
     window.history.replaceState(null, "", fragment(name, app.state));
+    clearNotice();
     pages[before]?.left?.();
     if (app.artifact) pages[name]?.entered?.();
   });

@@ -34,7 +34,8 @@ const draw = api.newest(async () => {
     frames = (await api.morph(JSON.parse(asked))).frames;
     drawn = asked;
     byId("morph-scrub").max = frames.length - 1;
-    const film = Array.from({ length: Math.min(FILM, frames.length) }, (_, index, all) => Math.round((index * (frames.length - 1)) / (all.length - 1)));
+    const count = Math.min(FILM, frames.length);
+    const film = Array.from({ length: count }, (_, index) => Math.round((index * (frames.length - 1)) / (count - 1)));
     byId("morph-film").replaceChildren(...film.map((index) => el("img", { class: "crisp", alt: "", src: frames[index] })));
     show(Math.min(byId("morph-scrub").valueAsNumber, frames.length - 1));
   } catch (error) {

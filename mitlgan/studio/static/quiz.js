@@ -6,7 +6,8 @@ import { byId, el, typing } from "./dom.js";
 import { told } from "./notice.js";
 import { tab } from "./tabs.js";
 
-const KEYS = { r: "real", arrowleft: "real", f: "fake", arrowright: "fake" };
+const KEYS = { r: "real", f: "fake" };
+const ARROWS = { arrowleft: "real", arrowright: "fake" };
 const MOST_PAST = 40;
 const WORDS = { real: "real", fake: "generated" };
 let asked = null;
@@ -15,6 +16,7 @@ let answering = false;
 function ask(question) {
   asked = question;
   byId("quiz-picture").src = question.picture;
+  byId("quiz-hint").textContent = `Half of them are real (${question.real_pictures}), half are the artifact’s. Which it is stays on the server until you have answered.`;
   enable(true);
 }
 
@@ -86,8 +88,9 @@ byId("quiz-real").addEventListener("click", () => give("real"));
 byId("quiz-fake").addEventListener("click", () => give("fake"));
 byId("quiz-again").addEventListener("click", begin);
 document.addEventListener("keydown", (event) => {
-  const answer = KEYS[event.key.toLowerCase()];
-  if (tab() !== "quiz" || !answer || event.repeat || typing(event) || event.target.getAttribute("role") === "tab") return;
+  const key = event.key.toLowerCase();
+  const answer = KEYS[key] ?? (event.target.closest('[role="tab"]') ? undefined : ARROWS[key]); // on a tab, arrows go to the next one
+  if (tab() !== "quiz" || !answer || event.repeat || typing(event)) return;
   event.preventDefault();
   give(answer);
 });

@@ -15,7 +15,7 @@ export const limited = (stand) => ({
   down: round(within(stand.down, -FARTHEST, FARTHEST)),
   flip: stand.flip,
 });
-const round = (value) => Math.round(value * 1000) / 1000;
+const round = (value) => Math.round(value * 1e4) / 1e4;
 
 /**
  * Let the stage move a layer.
@@ -51,7 +51,7 @@ export function movable({ stand, size, moved }) {
     if (!fingers.has(event.pointerId)) return;
     fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const now = spread();
-    const unit = stage.clientWidth / 2; // the picture goes from -1 to 1
+    const unit = stage.getBoundingClientRect().width / 2; // the picture goes from -1 to 1
     const pinch = begun.from.apart && now.apart ? now.apart / begun.from.apart : 1;
     const { scale, across, down, flip } = begun.stand;
     const place = { scale: scale * pinch, across: across + (now.across - begun.from.across) / unit, down: down + (now.down - begun.from.down) / unit, flip };

@@ -44,7 +44,7 @@ export const layersAddress = (state) => `/api/layers.zip?${new URLSearchParams({
 
 /** One line about a picture: which seeds made its layers. */
 export function described(state) {
-  return Object.entries(state.latents)
+  return Object.entries(state.latents ?? {})
     .map(([name, given]) => `${name} ${"seed" in given ? given.seed : "found"}`)
     .join(" · ");
 }

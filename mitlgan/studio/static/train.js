@@ -15,7 +15,7 @@ const CURVES = [
   { name: "Gradient norms", keys: { critic_grad_norm: "critic", generator_grad_norm: "generator" } },
   { name: "Diversity", keys: { diversity: "diversity" } },
 ];
-let runs = [];
+let runs = null;
 let chosen = null;
 let rows = [];
 let timer = null;
@@ -47,7 +47,7 @@ function list() {
   const focused = box.contains(document.activeElement);
   box.replaceChildren(...runs.map((run) =>
     el("div", { role: "option", "data-id": run.id, "data-test": "run-item" },
-      el("b", { text: `${run.command} ${run.name}` }), el("span", { class: `state ${run.status}`, text: run.status }), el("small", { text: far(run) }))));
+      el("b", { text: run.name }), el("span", { class: `state ${run.status}`, text: run.status }), el("small", { text: `${run.command} · ${far(run)}` }))));
   mark(box, box.querySelector(`[data-id="${CSS.escape(chosen ?? "")}"]`));
   if (focused) box.querySelector('[tabindex="0"]')?.focus();
   if (runs.length) return;
@@ -57,7 +57,15 @@ function list() {
 
 function far(run) {
   const kimg = run.kimg === null || run.kimg === undefined ? "" : `${short(run.kimg)}${run.of ? ` of ${short(run.of)}` : ""} kimg`;
-  return [kimg, run.started ? new Date(run.started).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : ""].filter(Boolean).join(" · ");
+  return [kimg, run.started ? new Date(1000 * run.started).toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" }) : ""].filter(Boolean).join(" · ");
+}
+
+function facts(run) {
+  const said = [run.status, far(run)];
+  if (run.images_per_s) said.push(`${short(run.images_per_s)} images per second`);
+  if (run.status === "running" && run.eta_s) said.push(`about ${run.eta_s < 90 ? `${Math.round(run.eta_s)} s` : `${Math.round(run.eta_s / 60)} min`} to go`);
+  if (run.diagnosis) said.push(run.diagnosis);
+  return said;
 }
 
 function open(id) {
@@ -65,12 +73,9 @@ function open(id) {
   rows = [];
   const run = runs.find((each) => each.id === id);
   mark(byId("runs"), byId("runs").querySelector(`[data-id="${CSS.escape(id)}"]`));
-  const address = `/api/runs/${encodeURIComponent(id)}`;
   byId("run").replaceChildren(
-    el("div", { class: "bar" },
-      el("h2", { text: `${run.command} ${run.name}` }),
-      run.has_report ? el("a", { class: "button", href: `${address}/report`, target: "_blank", rel: "noopener", "data-test": "report", text: "Open the report" }) : null),
-    el("progress", { max: 1, value: run.of ? Math.min(1, run.kimg / run.of) : 0, "aria-label": "How far it is" }),
+    el("div", { class: "bar" }, el("h2", { text: `${run.command} ${run.name}` })),
+    el("progress", { max: 1, value: 0, hidden: !run.of, "aria-label": "How far it is" }),
     el("p", { class: "hint", "data-test": "run-facts" }),
     el("div", { class: "charts", "data-test": "charts" }, ...CURVES.map((curve) => el("figure", { class: "chart", "data-name": curve.name, hidden: true }))),
     el("div", { class: "snapshots", "data-test": "snapshots" }));
@@ -81,14 +86,21 @@ function open(id) {
 async function follow(run) {
   const box = byId("run");
   box.querySelector("progress").value = run.of ? Math.min(1, run.kimg / run.of) : 0;
-  const fresh = await api.stats(run.id, rows.at(-1)?.iteration ?? 0).catch(told);
+  const fresh = await api.stats(run.id, rows.at(-1)?.iteration ?? -1).catch(told);
   if (!fresh || run.id !== chosen) return;
   if (fresh.length || !rows.length) {
     rows = rows.concat(fresh);
     curves(box);
   }
-  box.querySelector('[data-test="run-facts"]').textContent = [run.status, far(run), `${rows.length} lines of statistics`].join(" · ");
+  box.querySelector('[data-test="run-facts"]').textContent = facts(run).join(" · ");
   snapshots(run, box.querySelector(".snapshots"));
+  if (run.has_report && !box.querySelector(".report")) report(run, box);
+}
+
+function report(run, box) {
+  const address = `/api/runs/${encodeURIComponent(run.id)}/report`;
+  box.querySelector(".bar").append(el("a", { class: "button", href: address, target: "_blank", rel: "noopener", "data-test": "report", text: "Open the report" }));
+  box.append(el("iframe", { class: "report", src: address, title: `Report of ${run.name}`, loading: "lazy" }));
 }
 
 function curves(box) {

@@ -1,0 +1,55 @@
+"""Quiz, as a person takes it: the score counts what was right, and the truth comes after the answer."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from browsing import Studio, eventually
+
+
+def test_the_score_counts_and_the_truth_comes_after_the_answer(studio: Studio) -> None:
+    told: list[dict[str, object]] = []
+    questions: list[dict[str, object]] = []
+
+    def note(response) -> None:
+        if "/api/quiz" not in response.url:
+            return
+        answer = response.json()
+        questions.append(answer.get("next", answer))
+        if "truth" in answer:
+            told.append(answer)
+
+    studio.open("bg-32")
+    studio.page.on("response", note)
+    studio.tab("quiz")
+    studio.page.wait_for_selector("#quiz-real:enabled")
+    pictures = [studio.at("quiz-picture").get_attribute("src")]
+    answers = []
+    for index in range(6):
+        if index < 2:
+            answers.append("real")
+            studio.at("quiz-real").click()
+        else:
+            key, answer = (("r", "real"), ("f", "fake"), ("R", "real"), ("F", "fake"))[index - 2]
+            answers.append(answer)
+            studio.page.keyboard.press(key)
+        eventually(lambda count=index + 1: studio.at("quiz-score").inner_text().endswith(f"of {count}"))
+        studio.page.wait_for_selector("#quiz-real:enabled")
+        pictures.append(studio.at("quiz-picture").get_attribute("src"))
+        eventually(lambda count=index + 1: len(told) == count)
+        right = sum(answer == each["truth"] for answer, each in zip(answers, told, strict=True))
+        assert studio.at("quiz-score").inner_text() == f"{right} of {index + 1}"
+        word = "Right" if answers[-1] == told[-1]["truth"] else "Wrong"
+        assert studio.at("quiz-truth").inner_text().startswith(word)
+        assert studio.at("quiz-past").locator("li.right").count() == right
+    assert len(set(pictures)) == 7
+    found = re.match(r"(\d+) % right, 95 % interval (\d+)–(\d+) %", studio.at("quiz-interval").inner_text())
+    assert found is not None
+    share, low, high = (int(number) for number in found.groups())
+    assert low <= share <= high
+    assert all(set(question) == {"quiz", "picture", "asked", "right", "real_pictures"} for question in questions)
+    assert "demo" in studio.at("quiz-hint").inner_text()
+    studio.at("quiz-again").click()
+    eventually(lambda: studio.at("quiz-score").inner_text() == "0 of 0")
+    assert json.dumps(questions).count("truth") == 0

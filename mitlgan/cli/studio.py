@@ -27,7 +27,10 @@ def studio(
     ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     device: options.Device = "auto",
-    threads: options.Threads = None,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", metavar="N", help="CPU threads; one is enough for pictures of 32 px, and leaves the rest to a training.", min=1),
+    ] = None,
 ) -> None:
     """Look, mix, embed and inpaint in the browser, on this machine (extra `studio`)."""
     from importlib.util import find_spec
@@ -39,7 +42,7 @@ def studio(
     from mitlgan.distributed import resolve_device
     from mitlgan.studio import Settings, serve
 
-    options.use_threads(threads)
+    options.use_threads(threads or 1)
     settings = Settings(
         artifacts=tuple(artifacts or ()), runs=runs, host=host, token=token, names=tuple(name or ()), device=str(resolve_device(device))
     )  # fmt: skip

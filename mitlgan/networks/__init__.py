@@ -20,7 +20,7 @@ from mitlgan.networks.blocks import Critic, Generator
 from mitlgan.networks.composer import PLACE, Composer, FrozenLayers, Layers
 from mitlgan.networks.context import ContextEncoder
 from mitlgan.networks.counting import Counts, Row, count_parameters, multiply_accumulates, rows
-from mitlgan.networks.fusion import FUSION_CHECKS, FUSIONS, Fused, Source, back_to_front
+from mitlgan.networks.fusion import FROM_FEATURES, FUSION_CHECKS, FUSIONS, Fused, Source, back_to_front
 from mitlgan.networks.over import Stand, Strengths
 from mitlgan.networks.translators import TRANSLATORS, check_translator
 
@@ -138,7 +138,7 @@ def build_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size
         UsageError: A layer has another size, or the recipe does not fit `size_px`.
     """
     check_composer(recipe, layers, size_px)
-    fusion = FUSIONS[recipe.fusion.kind](recipe.fusion, _sources(layers), size_px, recipe.placement)
+    fusion = FUSIONS[recipe.fusion.kind](recipe.fusion, _sources(recipe.fusion.kind, layers), size_px, recipe.placement)
     translator = TRANSLATORS[recipe.translator.kind](recipe.translator, size_px, IMAGE_CHANNELS)
     copies = {name: copy.deepcopy(generator) for name, generator in layers.items()}
     return Composer(copies, fusion, translator, size_px, IMAGE_CHANNELS, recipe.resample)
@@ -162,7 +162,7 @@ def check_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size
                 f"layer {name}: its generator makes {generator.size_px} px, not size_px = {size_px}; give one of that size, "
                 'or say how it is resampled: composer.resample = "bilinear"'
             )
-    fits(recipe.fusion, _sources(layers))
+    fits(recipe.fusion, _sources(recipe.fusion.kind, layers))
 
 
 def check_layer_name(name: str) -> None:
@@ -210,8 +210,10 @@ def with_own_loss(network: nn.Module, z: Tensor, kimg: float) -> tuple[Tensor, T
     return network(z), None
 
 
-def _sources(layers: Mapping[str, Generator]) -> dict[str, Source]:
-    """What a fusion must know of its layers; a generator shows its activations on the meta device, where nothing is computed."""
+def _sources(kind: str, layers: Mapping[str, Generator]) -> dict[str, Source]:
+    """What a fusion of a kind must know of its layers; a generator shows its activations on the meta device, where nothing is computed."""
+    if kind not in FROM_FEATURES:  # a forward pass on the meta device brings torch's compiler along: a second, and 200 MB
+        return {name: Source(generator.image_channels) for name, generator in layers.items()}
     found = {}
     for name, generator in layers.items():
         described = copy.deepcopy(generator).to("meta").eval()

@@ -28,7 +28,7 @@ class Source:
 
     Attributes:
         channels: Of its image.
-        features: Channels of each intermediate activation of its generator.
+        features: Channels of each intermediate activation of its generator, for a kind in `FROM_FEATURES`.
     """
 
     channels: int
@@ -281,6 +281,8 @@ def _matte_network(recipe: MattedRecipe, layer: Source, size_px: int) -> nn.Modu
 
 _MIXED = ("conv1x1", "norm-conv1x1", "add", "add-norm")
 _MATTED = ("alpha", "matte", "matte-features", "over")
+FROM_FEATURES = ("matte-features", "over")
+"""Kinds whose mattes may come from the generators' activations."""
 FUSIONS: dict[str, Callable[[Any, Mapping[str, Source], int, Any], nn.Module]] = {
     **dict.fromkeys(_MIXED, build_mixed),
     **dict.fromkeys(_MATTED, MattedFusion),

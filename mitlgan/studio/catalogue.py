@@ -20,6 +20,7 @@ from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.explore import Directions, directions
 from mitlgan.explore.child import generators_of
 from mitlgan.explore.principal import DEFAULT_COUNT, begins_affine
+from mitlgan.inpaint.fillers import shipped_artifact
 from mitlgan.networks import PLACE, Composer
 from mitlgan.networks.fusion import MattedFusion
 from mitlgan.recipe import shipped
@@ -194,6 +195,7 @@ def _described(path: Path) -> tuple[str, Entry]:
         has_matte=matted,
         has_place=PLACE in card.latent_dims,
         harmonises=composer is not None and composer.harmonises,
+        fills=["embed", *(["context"] if shipped_artifact("context").is_dir() else [])],
         directions=counts or None,
         card=_short(card),
     )

@@ -212,6 +212,7 @@ class ArtifactAnswer(BaseModel):
     has_matte: bool
     has_place: bool
     harmonises: bool
+    fills: list[str]
     directions: dict[str, int] | None
     card: dict[str, Any]
 

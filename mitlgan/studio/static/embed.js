@@ -61,7 +61,7 @@ async function start() {
     const answer = await following.done;
     found = answer.state;
     byId("embed-progress").value = 1;
-    byId("embed-found").src = answer.picture ?? answer.output;
+    byId("embed-found").src = answer.picture;
     say("Embedded; its layers can be edited.");
   } catch (error) {
     told(error);

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { app, onChange } from "./app.js";
-import { byId } from "./dom.js";
+import { byId, showSlider } from "./dom.js";
 import { painter } from "./hole.js";
 import { say, told } from "./notice.js";
 import { loaded, square } from "./pixels.js";
@@ -13,6 +13,14 @@ let filled = false;
 let job = null;
 
 const hole = painter(() => ready());
+
+const method = () => byId("inpaint-method").querySelector("input:checked").value;
+
+function showMethods() {
+  byId("inpaint-method").hidden = app.artifact.fills.length < 2;
+  byId("inpaint-time").hidden = method() !== "embed"; // an encoder takes no time
+  showSlider(byId("inpaint-seconds"), `${byId("inpaint-seconds").value} s`);
+}
 
 function ready() {
   byId("inpaint-start").disabled = !filled || hole.empty() || job !== null;
@@ -43,7 +51,7 @@ async function start() {
   job = { close: () => {} };
   ready();
   try {
-    const { job: id } = await api.inpaint({ artifact: app.artifact.id, image, hole: hole.png() });
+    const { job: id } = await api.inpaint({ artifact: app.artifact.id, image, hole: hole.png(), method: method(), seconds: byId("inpaint-seconds").valueAsNumber });
     const following = api.follow(id, ({ step, of, preview }) => {
       byId("inpaint-progress").value = step / (of || 1);
       if (preview) compare(image, preview);
@@ -51,7 +59,7 @@ async function start() {
     job = { id, close: following.close };
     const answer = await following.done;
     byId("inpaint-progress").value = 1;
-    compare(image, answer.picture ?? answer.output);
+    compare(image, answer.picture);
     say("The hole is filled.");
   } catch (error) {
     told(error);
@@ -83,6 +91,8 @@ function compare(before, after) {
 
 onChange("artifact", () => {
   filled = false;
+  if (!app.artifact.fills.includes(method())) byId("inpaint-method").querySelector("input").checked = true;
+  showMethods();
   ready();
   if (!byId("panel-inpaint").hidden) own();
 });
@@ -91,6 +101,8 @@ byId("inpaint-file").addEventListener("change", () => {
   byId("inpaint-file").value = "";
 });
 byId("inpaint-own").addEventListener("click", own);
+byId("inpaint-method").addEventListener("change", showMethods);
+byId("inpaint-seconds").addEventListener("input", showMethods);
 byId("inpaint-start").addEventListener("click", start);
 byId("inpaint-cancel").addEventListener("click", cancel);
 byId("inpaint-again").addEventListener("click", () => loaded(byId("wipe-after").src).then(put).catch(told));

@@ -1,0 +1,104 @@
+"""Inpaint, as a person uses it: a hole is painted, and only the hole changes."""
+
+from __future__ import annotations
+
+import numpy as np
+from browsing import Studio, decoded, drawn, eventually, shown
+
+
+def hole_of(studio: Studio) -> np.ndarray:
+    """(H, W), True where it is painted."""
+    return drawn(studio.at("easel-hole"))[:, :, 3] > 0
+
+
+def filled(studio: Studio) -> None:
+    """Have the hole filled, and wait for it."""
+    studio.slide("inpaint-seconds", 3)
+    studio.at("inpaint-start").click()
+    assert studio.at("inpaint-cancel").is_enabled()
+    eventually(lambda: studio.at("inpaint-start").is_enabled(), "the filling's end")
+
+
+def test_a_painted_hole_changes_and_nothing_else(studio: Studio) -> None:
+    studio.open("bg-32")
+    given = studio.picture()
+    studio.tab("inpaint")
+    eventually(lambda: drawn(studio.at("easel-picture")).shape[0] == 32)
+    assert np.array_equal(drawn(studio.at("easel-picture"))[..., :3], given)
+    assert studio.at("inpaint-start").is_disabled()
+    studio.slide("brush-size", 6)
+    studio.drag("easel", (0.35, 0.5), (0.65, 0.5))
+    hole = hole_of(studio)
+    assert hole[16, 11:21].all()
+    assert hole[12].sum() == 0
+    assert 50 < hole.sum() < 130
+    filled(studio)
+    assert np.array_equal(shown(studio.at("wipe-before"))[..., :3], given)
+    result = shown(studio.at("wipe-after"))[..., :3]
+    changed = np.abs(result.astype(int) - given).max(axis=2) > 0
+    assert changed[hole].any()
+    assert not changed[~hole].any()
+    assert np.array_equal(decoded(studio.download("inpaint-download"))[..., :3], result)
+    studio.slide("wipe", 80)
+    assert "80%" in studio.at("wipe-after").evaluate("image => getComputedStyle(image).clipPath")
+    studio.at("inpaint-again").click()
+    eventually(lambda: np.array_equal(drawn(studio.at("easel-picture"))[..., :3], result))
+    assert not hole_of(studio).any()
+
+
+def test_strokes_are_undone_and_cleared_and_painted_by_keys(studio: Studio) -> None:
+    studio.open("bg-32", tab="inpaint")
+    eventually(lambda: drawn(studio.at("easel-picture")).shape[0] == 32)
+    assert studio.at("hole-undo").is_disabled()
+    studio.drag("easel", (0.2, 0.2), (0.3, 0.2))
+    first = hole_of(studio)
+    studio.drag("easel", (0.7, 0.7), (0.8, 0.9))
+    assert hole_of(studio).sum() > first.sum()
+    studio.at("hole-undo").click()
+    assert np.array_equal(hole_of(studio), first)
+    studio.at("hole-clear").click()
+    assert not hole_of(studio).any()
+    assert studio.at("inpaint-start").is_disabled()
+    studio.at("easel").press("Control+z")
+    assert np.array_equal(hole_of(studio), first)
+    studio.at("hole-clear").click()
+    studio.slide("brush-size", 1)
+    studio.tab("generate")
+    studio.tab("inpaint")
+    studio.at("easel").focus()
+    rows, columns = [], []
+    for key in ("Space", "ArrowRight", "Space", "ArrowUp", "Space"):
+        studio.page.keyboard.press(key)
+        found = np.argwhere(hole_of(studio))
+        rows.append(len(found))
+        columns.append(found[:, 1].max() - found[:, 1].min())
+    assert rows == [1, 1, 2, 2, 3]
+    assert columns == [0, 0, 1, 1, 1]
+    studio.page.keyboard.press("]")
+    assert studio.at("brush-size").input_value() == "2"
+
+
+def test_fingers_paint(browser, address: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    studio = Studio(context.new_page(), address).open("bg-32", tab="inpaint")
+    eventually(lambda: drawn(studio.at("easel-picture")).shape[0] == 32)
+    touch = context.new_cdp_session(studio.page)
+    box = studio.at("easel").bounding_box()
+    for kind, share in (("touchStart", 0.25), ("touchMove", 0.5), ("touchMove", 0.75)):
+        point = {"x": box["x"] + box["width"] / 2, "y": box["y"] + share * box["height"]}
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert hole_of(studio)[8:24, 16].all()
+    assert studio.page.evaluate("scrollY") == 0
+    context.close()
+
+
+def test_a_picture_of_ones_own_is_cut_to_its_middle_square(studio: Studio, tmp_path) -> None:
+    from PIL import Image
+
+    pixels = np.zeros((64, 128, 3), dtype=np.uint8)
+    pixels[:, 32:96] = (200, 100, 50)
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    studio.open("bg-32", tab="inpaint")
+    studio.at("inpaint-file").set_input_files(tmp_path / "wide.png")
+    eventually(lambda: (drawn(studio.at("easel-picture"))[..., :3] == (200, 100, 50)).all())

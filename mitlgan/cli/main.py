@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mitlgan import __version__
-from mitlgan.cli import comparing, data, exporting, filling, looking, measuring, moving, options, stages, studio, studying, sweeping
+from mitlgan.cli import comparing, data, embedding, exporting, filling, looking, measuring, moving, options, stages, studio, studying, sweeping
 from mitlgan.errors import MitlganError
 
 INTERRUPTED = 130
@@ -43,7 +43,7 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
 TRAIN, PICTURES, MEASURE, REST = "Train", "Make pictures", "Measure and compare", "Data, recipes, runs"
 HEADED: tuple[tuple[str, dict[str, Callable[..., Any]]], ...] = (
     (TRAIN, {**stages.COMMANDS, **sweeping.COMMANDS}),
-    (PICTURES, {"sample": looking.sample, **moving.COMMANDS, **filling.COMMANDS, **exporting.COMMANDS, **studio.COMMANDS}),
+    (PICTURES, {"sample": looking.sample, **moving.COMMANDS, **embedding.COMMANDS, **filling.COMMANDS, **exporting.COMMANDS, **studio.COMMANDS}),
     (MEASURE, {**comparing.COMMANDS, **measuring.COMMANDS, **filling.MEASURES}),
     (REST, {name: command for name, command in looking.COMMANDS.items() if name != "sample"}),
 )

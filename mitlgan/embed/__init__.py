@@ -3,5 +3,6 @@
 from mitlgan.embed.clock import Ended, Progress, Watcher
 from mitlgan.embed.embedding import Embedded, embed
 from mitlgan.embed.settings import Settings
+from mitlgan.embed.targets import read_target, target_of
 
-__all__ = ["Embedded", "Ended", "Progress", "Settings", "Watcher", "embed"]
+__all__ = ["Embedded", "Ended", "Progress", "Settings", "Watcher", "embed", "read_target", "target_of"]

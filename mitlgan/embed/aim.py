@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -46,17 +46,20 @@ class Aim:
         weight: (1, H, W) in [0, 1], 0 where anything may be; None: all counts.
         settings: Weights.
         extractor: Of features; None: no perceptual distance.
+        jumps: Which of a latent's numbers have no slope but a jump: those that mirror a layer.
     """
 
     def __init__(
-        self, render: Callable[[Tensor], Tensor], target: Tensor, weight: Tensor | None, settings: Settings, extractor: Extractor | None
-    ) -> None:
+        self, render: Callable[[Tensor], Tensor], target: Tensor, weight: Tensor | None, settings: Settings, extractor: Extractor | None,
+        jumps: Sequence[int] = (),
+    ) -> None:  # fmt: skip
         self.render = render
         self.target = target[None]
         weight = torch.ones_like(target[:1]) if weight is None else weight
         self.weight = weight[None]  # (1, 1, H, W)
         self.values = float(weight.sum()) * target.shape[0]
         self.prior = settings.prior / self.values
+        self._jumps = list(jumps)
         self._extractor = extractor
         self._perceptual = settings.perceptual
         self._wanted: Tensor | None = None
@@ -105,7 +108,9 @@ class Aim:
         """
         points = torch.cat([z[None], z + DIFFERENCE * torch.eye(len(z), device=z.device)])
         found = torch.cat([self.residuals(self.render(part), perceptual=perceptual) for part in torch.split(points, CHUNK)])
-        return found[0], (found[1:] - found[:1]) / DIFFERENCE
+        change = (found[1:] - found[:1]) / DIFFERENCE
+        change[self._jumps] = 0
+        return found[0], change
 
     def _pixels(self, images: Tensor) -> Tensor:
         return ((self.compared(images) - self.target) / 2 * (self.weight / self.values).sqrt()).flatten(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ from torch import Tensor
 
 from mitlgan.embed.aim import Aim, renderer
 from mitlgan.embed.clock import Clock, Ended, Watcher
+from mitlgan.embed.places import place_part
 from mitlgan.embed.polish import polished
 from mitlgan.embed.search import improved, nearest_starts, psnr_db
 from mitlgan.embed.settings import Settings
 from mitlgan.errors import UsageError
 from mitlgan.metrics.features import Extractor, extractor
 from mitlgan.networks import Layers
-from mitlgan.networks.over import Stand
+from mitlgan.networks.over import NUMBERS, Stand
 from mitlgan.sample import Artifact
 
 
@@ -81,10 +83,12 @@ def embed(
     if settings.perceptual > 0:
         network = extractor(settings.extractor, settings.weights, device=artifact.device)
     render = renderer(artifact)
+    place = place_part(artifact.card)
+    jumps = () if place is None else range(place.start + NUMBERS - 1, place.stop, NUMBERS)
     aims = []
     for index, target in enumerate(targets):
         weight = None if weight_mask is None else weight_mask[index].float().to(artifact.device).clone()
-        aims.append(Aim(render, target.float().to(artifact.device).clone(), weight, settings, network))
+        aims.append(Aim(render, target.float().to(artifact.device).clone(), weight, settings, network, jumps))
     clock = Clock(progress, settings.seconds, len(targets))
     dim = sum(artifact.card.latent_dims.values())
     starts = nearest_starts(aims, torch.empty(len(aims), 0, dim, device=artifact.device), dim, settings, clock)
@@ -94,12 +98,28 @@ def embed(
     for index, (aim, start) in enumerate(zip(aims, starts, strict=True)):
         clock.begin(index)
         began = time.monotonic()
-        z, why = (start[0], clock.over) if clock.over is not None else polished(aim, improved(aim, start, settings, clock), settings, clock)
-        assert why is not None
+        z, why = _found(aim, start, settings, clock, place)
         found.append(z)
         ended.append(why)
         seconds.append(time.monotonic() - began)
     return _result(artifact, aims, torch.stack(found).cpu(), tuple(ended), tuple(seconds))
+
+
+def _found(aim: Aim, starts: Tensor, settings: Settings, clock: Clock, place: slice | None) -> tuple[Tensor, Ended]:
+    """The best latent (D,) of all attempts, and why the last of them ended."""
+    best, lowest, ended = starts[0], math.inf, clock.over
+    for attempt, some in enumerate(torch.split(starts, settings.restarts)):
+        if clock.over is not None or ended == "goal":
+            break
+        better = improved(aim, some, settings, clock, place, attempt)
+        z, ended = polished(aim, better, settings, clock, place)
+        with torch.no_grad():
+            cost = float(aim.cost(z[None], aim.render(z[None]), perceptual=True)[0])
+        if cost < lowest:
+            best, lowest = z, cost
+    ended = clock.over if ended != "goal" and clock.over is not None else ended
+    assert ended is not None
+    return best, ended
 
 
 def _result(artifact: Artifact, aims: list[Aim], z: Tensor, ended: tuple[Ended, ...], seconds: tuple[float, ...]) -> Embedded:

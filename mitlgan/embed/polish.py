@@ -1,7 +1,7 @@
 """The last stretch by second order: Levenberg-Marquardt on the pixels.
 
 A latent has few numbers, so all first derivatives of a picture can be had, and the sum of squares is followed to its bottom, where gradient descent
-would creep (Levenberg 1944, Marquardt 1963; damping as Nielsen 1999, "Damping parameter in Marquardt's method").
+would creep (Levenberg 1944, Marquardt 1963).
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from torch import Tensor
 
 from mitlgan.embed.aim import FLOOR, Aim
 from mitlgan.embed.clock import Clock, Ended
+from mitlgan.embed.places import better_places
 from mitlgan.embed.search import shown
 from mitlgan.embed.settings import Settings
 
 TRIALS = 8
 FIRST_DAMPING = 1e-2
+LEAST_DAMPING = 1e-7
+GROWTH = 3.0
 SLOWEST = 1e-3
 """Relative decrease of the distance in a step below which a latent does not move any more, for `PATIENCE` steps."""
 PATIENCE = 4
@@ -33,7 +36,6 @@ class Climber:
     cost: float
     error: float
     damping: float = FIRST_DAMPING
-    growth: float = 2.0
     slow: int = 0
 
     @property
@@ -42,7 +44,7 @@ class Climber:
         return self.slow >= PATIENCE
 
 
-def polished(aim: Aim, starts: Tensor, settings: Settings, clock: Clock) -> tuple[Tensor, Ended]:
+def polished(aim: Aim, starts: Tensor, settings: Settings, clock: Clock, place: slice | None = None) -> tuple[Tensor, Ended]:
     """Follow latents to the bottom, all for some steps, then the better half for twice as many, and so on.
 
     Args:
@@ -50,6 +52,7 @@ def polished(aim: Aim, starts: Tensor, settings: Settings, clock: Clock) -> tupl
         starts: (K, D), at least one.
         settings: Steps and goal.
         clock: Told after each step.
+        place: As `improved` takes it.
 
     Returns:
         The best (D,), and why it ended.
@@ -67,6 +70,8 @@ def polished(aim: Aim, starts: Tensor, settings: Settings, clock: Clock) -> tupl
                     return min(climbers, key=_by_cost).z, ended
                 if climber.settled:
                     break
+                if place is not None:
+                    _replace(aim, climber, better_places(aim, climber.z[None], place, settings.seed, settings.steps + taken)[0])
                 _step(aim, climber)
                 taken += 1
                 best = min(climbers, key=_by_cost)
@@ -88,6 +93,14 @@ def _begun(aim: Aim, z: Tensor) -> Climber:
 
 
 @torch.no_grad()
+def _replace(aim: Aim, climber: Climber, z: Tensor) -> None:
+    """Go on from another place, if it costs less."""
+    other = _begun(aim, z)
+    if other.cost < climber.cost:
+        climber.z, climber.cost, climber.error = other.z, other.cost, other.error
+
+
+@torch.no_grad()
 def _step(aim: Aim, climber: Climber) -> None:
     """One step: the damping grows until the cost falls."""
     z = climber.z
@@ -105,7 +118,7 @@ def _step(aim: Aim, climber: Climber) -> None:
         if cost < climber.cost:
             climber.slow = climber.slow + 1 if climber.cost - cost < SLOWEST else 0
             climber.z, climber.cost, climber.error = there, cost, float(aim.errors(images)[0])
-            climber.damping, climber.growth = max(climber.damping / 3, 1e-9), 2.0
+            climber.damping = max(climber.damping / GROWTH, LEAST_DAMPING)
             return
-        climber.damping, climber.growth = climber.damping * climber.growth, 2 * climber.growth
+        climber.damping *= GROWTH
     climber.slow = PATIENCE

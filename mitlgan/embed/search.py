@@ -10,11 +10,13 @@ from torch import Tensor
 
 from mitlgan.embed.aim import CHUNK, Aim
 from mitlgan.embed.clock import Clock
+from mitlgan.embed.places import better_places
 from mitlgan.embed.settings import Settings
 from mitlgan.randomness import normal, stream
 
 WARM_UP = 0.1
 NOISY = 0.75
+REPLACED_EVERY = 5
 BETAS = (0.9, 0.99)
 
 
@@ -30,7 +32,7 @@ def nearest_starts(aims: Sequence[Aim], known: Tensor, dim: int, settings: Setti
         clock: Told after each chunk.
 
     Returns:
-        For each picture (`restarts`, D), the best first.
+        For each picture (`restarts` times `attempts`, D), the best first.
     """
     device = aims[0].target.device
     kept = [(known[index], _costs(aim, known[index])) for index, aim in enumerate(aims)]
@@ -40,14 +42,14 @@ def nearest_starts(aims: Sequence[Aim], known: Tensor, dim: int, settings: Setti
         images = aims[0].render(z)
         for index, aim in enumerate(aims):
             together = torch.cat([kept[index][0], z]), torch.cat([kept[index][1], aim.cost(z, images, perceptual=False)])
-            best = together[1].argsort(stable=True)[: settings.restarts]
+            best = together[1].argsort(stable=True)[: settings.restarts * settings.attempts]
             kept[index] = together[0][best], together[1][best]
         if clock.tell("starts", first + count, settings.starts) is not None:
             break
     return [z for z, _ in kept]
 
 
-def improved(aim: Aim, z: Tensor, settings: Settings, clock: Clock) -> Tensor:
+def improved(aim: Aim, z: Tensor, settings: Settings, clock: Clock, place: slice | None = None, attempt: int = 0) -> Tensor:
     """Improve latents together by Adam, dropping the worse half at a quarter, a half and three quarters of the way.
 
     Args:
@@ -55,6 +57,8 @@ def improved(aim: Aim, z: Tensor, settings: Settings, clock: Clock) -> Tensor:
         z: (K, D).
         settings: Steps, rate, noise.
         clock: Told after each step.
+        place: The numbers that place layers, which are tried elsewhere now and then; see `mitlgan.embed.places`.
+        attempt: Which; each has noise of its own.
 
     Returns:
         (K', D) with K' at least 1, the best first: each latent's best so far.
@@ -62,8 +66,10 @@ def improved(aim: Aim, z: Tensor, settings: Settings, clock: Clock) -> Tensor:
     state = _Adam(z)
     best, costs = z.clone(), torch.full((len(z),), math.inf, device=z.device)
     for step in range(settings.steps):
+        if place is not None and step % REPLACED_EVERY == 0:
+            state.z = better_places(aim, state.z, place, settings.seed, step)
         jitter = settings.noise * max(0.0, 1 - step / (NOISY * settings.steps)) ** 2
-        noise = normal(tuple(z.shape), stream(settings.seed, "embed/noise", step), z.device)[: len(state.z)] * jitter
+        noise = normal(tuple(z.shape), stream(settings.seed, f"embed/noise/{attempt}", step), z.device)[: len(state.z)] * jitter
         at = (state.z + noise).requires_grad_()
         images = aim.render(at)
         cost = aim.cost(at, images, perceptual=True)

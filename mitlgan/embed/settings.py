@@ -17,6 +17,7 @@ class Settings:
         seed: Decides every random number; the same seed, settings and threads give the same bytes, unless time runs out.
         starts: Random latents of which each picture's nearest are taken.
         restarts: How many of those are improved together.
+        attempts: How often all of what follows is done, with the next best starts each time, until one reaches the goal; the best counts.
         steps: Of Adam, during which the worse half of the restarts is dropped again and again.
         polish_steps: Of Levenberg-Marquardt, shared by the restarts that are left.
         learning_rate: Of Adam, at its highest: it warms up over the first tenth and falls as a cosine.
@@ -32,8 +33,9 @@ class Settings:
     seed: int = 0
     starts: int = 1024
     restarts: int = 8
+    attempts: int = 3
     steps: int = 100
-    polish_steps: int = 160
+    polish_steps: int = 120
     learning_rate: float = 0.2
     noise: float = 0.05
     prior: float = 1.0
@@ -48,14 +50,16 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise UsageError(f"{name.replace('_', '-')}: {value:g} is not from {low:g} to {high:g}")
-        if self.restarts > self.starts:
-            raise UsageError(f"restarts: {self.restarts} are more than the {self.starts} starts that they are chosen from")
+        if self.restarts * self.attempts > self.starts:
+            wanted = f"{self.restarts} in each of {self.attempts} attempts"
+            raise UsageError(f"restarts: {wanted} are more than the {self.starts} starts that they are chosen from")
 
 
 _RANGES = (
     ("seed", 0, 2**63 - 1),
     ("starts", 1, 1_000_000),
     ("restarts", 1, 256),
+    ("attempts", 1, 1000),
     ("steps", 0, 100_000),
     ("polish_steps", 0, 10_000),
     ("learning_rate", 1e-6, 10),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import nn
 
 from mitlgan import artifact, networks
-from mitlgan.artifact import Card
-from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe
+from mitlgan.artifact import Card, LayerCard
+from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe, Role
 from mitlgan.sample import Artifact
 
 
@@ -21,12 +23,28 @@ def linear() -> Artifact:
     return Artifact(network.requires_grad_(False), Card(kind="generator", role="fg", size_px=8, latent_dims={"fg": 5}))
 
 
-def generator(channels: int, dim: int, widths: tuple[int, ...] = (6,)) -> networks.Generator:
+LAYERS: tuple[tuple[str, Role, Literal[3, 4]], ...] = (("fg", "fg", 4), ("bg", "bg", 3))
+
+
+def form(channels: Literal[3, 4], dim: int) -> GeneratorRecipe:
+    return GeneratorRecipe(latent_dim=dim, widths=(6,), image_channels=channels, activation="tanh", last_norm=False)
+
+
+def generator(channels: Literal[3, 4], dim: int) -> networks.Generator:
     """Its running statistics have moved, without which all pictures are alike."""
-    recipe = GeneratorRecipe(latent_dim=dim, widths=widths, image_channels=channels, activation="tanh", last_norm=False)
-    made = networks.build_generator(recipe, 4 * 2 ** len(widths))
+    made = networks.build_generator(form(channels, dim), 8)
     made(torch.randn(64, dim))
     return made.eval().requires_grad_(False)
+
+
+def composed(recipe: Recipe, dim: int, *, flip: bool) -> Artifact:
+    """An object with its matte, placed over a background; each latent has `dim` numbers, the placement's four."""
+    own = ComposerRecipe.model_validate({"fusion": {"kind": "alpha"}, "translator": {"kind": "none"}, "placement": {"flip": flip}})
+    composer = networks.build_composer(own, {name: generator(channels, dim) for name, _, channels in LAYERS}, 8).eval().requires_grad_(False)
+    layers = {
+        name: LayerCard(role=role, generator=form(channels, dim), size_px=8, sha256_before="", sha256_after="") for name, role, channels in LAYERS
+    }
+    return Artifact(composer, artifact.card_of(composer, recipe.model_copy(update={"composer": own}), layers=layers))
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +57,10 @@ def fg(fg_recipe: Recipe) -> Artifact:
 @pytest.fixture(scope="session")
 def placed(compose_recipe: Recipe) -> Artifact:
     torch.manual_seed(1)
-    recipe = ComposerRecipe.model_validate({"fusion": {"kind": "alpha"}, "translator": {"kind": "none"}, "placement": {"flip": False}})
-    composer = networks.build_composer(recipe, {"fg": generator(4, 4), "bg": generator(3, 4)}, 8).eval().requires_grad_(False)
-    return Artifact(composer, artifact.card_of(composer, compose_recipe.model_copy(update={"composer": recipe})))
+    return composed(compose_recipe, 4, flip=False)
+
+
+@pytest.fixture(scope="session")
+def mirrored(compose_recipe: Recipe) -> Artifact:
+    torch.manual_seed(3)
+    return composed(compose_recipe, 3, flip=True)

@@ -9,7 +9,9 @@ import torch
 
 from mitlgan.embed import Progress, Settings, embed
 from mitlgan.embed.aim import Aim, renderer
+from mitlgan.embed.places import better_places, place_part
 from mitlgan.errors import UsageError
+from mitlgan.metrics.features import extractor
 from mitlgan.sample import Artifact
 
 QUICK = Settings(starts=64, restarts=4, steps=20, polish_steps=40)
@@ -17,7 +19,7 @@ QUICK = Settings(starts=64, restarts=4, steps=20, polish_steps=40)
 
 def test_a_linear_generators_latent_is_found_exactly(linear: Artifact) -> None:
     z = linear.latents([3, 4])
-    found = embed(linear, linear.images_at(z), Settings(starts=8, restarts=2, steps=0, polish_steps=8, goal_db=80))
+    found = embed(linear, linear.images_at(z), Settings(starts=8, restarts=2, attempts=1, steps=0, polish_steps=8, goal_db=80))
     assert torch.allclose(found.z, z, atol=1e-3)
     assert float(found.psnr_db.min()) >= 80
     assert found.ended == ("goal", "goal")
@@ -27,7 +29,7 @@ def test_the_optimum_of_a_linear_generator_is_that_of_ridge_regression(linear: A
     """Of a picture that it cannot make: A'A z + prior e z = A'x, with e the squared error that is left."""
     torch.manual_seed(0)
     target = torch.rand(1, 3, 8, 8) * 2 - 1
-    found = embed(linear, target, Settings(starts=8, restarts=1, steps=0, polish_steps=40, prior=20)).z[0].double()
+    found = embed(linear, target, Settings(starts=8, restarts=1, attempts=1, steps=0, polish_steps=40, prior=20)).z[0].double()
     A = linear.network[0].weight.double()  # type: ignore[index,union-attr]
     error = float((A @ found - target.flatten().double()).square().sum())
     wanted = torch.linalg.solve(A.T @ A + 20 * error / 192 * torch.eye(5), A.T @ target.flatten().double())
@@ -135,8 +137,37 @@ def test_pictures_that_do_not_fit(targets: torch.Tensor, mask: torch.Tensor | No
 @pytest.mark.parametrize(("settings", "message"), [
     ({"starts": 0}, "starts: 0 is not from 1"),
     ({"learning_rate": -1.0}, "learning-rate: -1 is not from"), ({"seconds": 0.0}, "seconds: 0 is not from"),
-    ({"prior": math.nan}, "prior: nan"), ({"restarts": 9, "starts": 8}, "restarts: 9 are more than the 8 starts"),
+    ({"prior": math.nan}, "prior: nan"), ({"restarts": 9, "starts": 8}, "restarts: 9 in each of 3 attempts are more than the 8 starts"),
 ])  # fmt: skip
 def test_settings_that_cannot_be(settings: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Settings(**settings)  # type: ignore[arg-type]
+
+
+def test_a_mirrored_object_is_found(mirrored: Artifact) -> None:
+    """There is no slope from one side to the other: it is tried."""
+    z = mirrored.latents([1])
+    other = z.clone()
+    other[:, -1] *= -1
+    aim = Aim(renderer(mirrored), mirrored.images_at(z)[0].clone(), None, Settings(prior=0), None, jumps=[z.shape[1] - 1])
+    part = place_part(mirrored.card)
+    assert part == slice(6, 10)
+    assert torch.equal(better_places(aim, other, part, seed=0, step=0), z)
+    assert torch.equal(better_places(aim, z, part, seed=0, step=0), z), "nothing is better than the truth"
+    near = z.clone()
+    near[:, -1] = -0.001 if float(z[0, -1]) < 0 else 0.001
+    assert float(aim.linearised(near[0], perceptual=False)[1].abs().max()) < 5, "the jump is no slope"
+
+
+def test_the_perceptual_distance_counts_where_it_is_asked_for(fg: Artifact) -> None:
+    torch.manual_seed(0)
+    target = (fg.sample([1]) + 0.2 * torch.randn(1, 3, 8, 8)).clamp(-1, 1)
+    few = Settings(starts=16, restarts=1, attempts=1, steps=2, polish_steps=1, perceptual=0.05)
+    found = embed(fg, target, few)
+    assert found.perceptual is not None
+    network = extractor(few.extractor)
+    features = [network.differentiable(image) for image in (found.images, target)]
+    assert float(found.perceptual[0]) == pytest.approx(float((features[0] - features[1]).square().sum() / features[1].square().sum()), rel=1e-3)
+    assert embed(fg, target, Settings(**{**vars(few), "perceptual": 0.0})).perceptual is None
+    rounded = network(((target + 1) * 127.5).round().to(torch.uint8))
+    assert torch.allclose(network.differentiable(((target + 1) * 127.5).round() / 127.5 - 1).cpu(), rounded, atol=1e-3)

@@ -1,0 +1,170 @@
+"""embed: pictures into latents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.options import finish
+
+if TYPE_CHECKING:
+    from mitlgan.embed import Embedded, Progress, Watcher
+
+LATENT = ".json"
+
+
+def embed(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
+    artifact: Annotated[Path, typer.Option("--artifact", metavar="A", help="A .safetensors artifact, or a run.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE|DIR", help="The latent file, a .json; of several pictures, the folder where each has one.")
+    ] = Path("latent.json"),
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="FILE", help="Target, result, layers, matte, difference. Default: beside the latent, as .png.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", metavar="S", help="Time for each picture. Default: until it gets no better.")] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides every random number.", min=0)] = 0,
+    starts: Annotated[int, typer.Option("--starts", metavar="N", help="Random latents that are looked at first.", min=1)] = 1024,
+    restarts: Annotated[int, typer.Option("--restarts", metavar="N", help="The best of them, improved together.", min=1)] = 8,
+    attempts: Annotated[int, typer.Option("--attempts", metavar="N", help="At most, with other starts each, until the goal is reached.", min=1)] = 3,
+    steps: Annotated[int, typer.Option("--steps", metavar="N", help="Of Adam.", min=0)] = 100,
+    polish_steps: Annotated[int, typer.Option("--polish-steps", metavar="N", help="Of Levenberg-Marquardt, at the end.", min=0)] = 120,
+    perceptual: Annotated[
+        float, typer.Option("--perceptual", metavar="W", help="Weight of the perceptual distance; that of the squared error is 1.", min=0)
+    ] = 0.0,
+    prior: Annotated[float, typer.Option("--prior", metavar="W", help="Weight of the latent's own improbability.", min=0)] = 1.0,
+    noise: Annotated[float, typer.Option("--noise", metavar="SD", help="Added to the latents at first.", min=0)] = 0.05,
+    goal: Annotated[float, typer.Option("--goal", metavar="DB", help="PSNR from which on a picture counts as found.", min=1, max=120)] = 55.0,
+    extractor: Annotated[
+        str | None, typer.Option("--extractor", metavar="NAME", help="Of the perceptual distance. Default: efficientnet-lite0.")
+    ] = None,
+    weights: options.Weights = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """Find the latent of a picture; of a composition, the layers that the picture is made of."""
+    import torch
+
+    from mitlgan.distributed import resolve_device
+    from mitlgan.embed import Settings, read_target
+    from mitlgan.embed import embed as embedded
+    from mitlgan.embed.sheet import sheet_png
+    from mitlgan.files import make_folder, write_atomically
+    from mitlgan.latent import write_latent
+    from mitlgan.metrics.features import OFFLINE_EXTRACTOR
+    from mitlgan.sample import load
+
+    options.use_threads(threads)
+    settings = Settings(
+        seed=seed,
+        starts=starts,
+        restarts=restarts,
+        attempts=attempts,
+        steps=steps,
+        polish_steps=polish_steps,
+        noise=noise,
+        prior=prior,
+        perceptual=perceptual,
+        goal_db=goal,
+        seconds=seconds,
+        extractor=extractor or OFFLINE_EXTRACTOR,
+        weights=weights,
+    )
+    files = _files(images)
+    places = _places(files, out)
+    loaded = load(artifact, device=str(resolve_device(device)))
+    targets = torch.stack([read_target(file, loaded.card) for file in files])
+    with _watched(len(files)) as watch:
+        found = embedded(loaded, targets, settings, progress=watch)
+    make_folder(places[0].parent)
+    for index, place in enumerate(places):
+        said = f"embedded {files[index].name}: {found.psnr_db[index]:.2f} dB over [0, 1]"
+        write_latent(place, found.z[index], loaded.card.latent_dims, loaded.tensors_sha256, said)
+    shown = sheet or (out.with_suffix(".png") if out.suffix == LATENT else out / "sheet.png")
+    write_atomically(shown, sheet_png(targets, found, [file.stem for file in files]))
+    finish(as_json, _values(files, places, shown, found), _text(files, places, shown, found))
+
+
+def _files(images: list[Path]) -> list[Path]:
+    from mitlgan.data.sources import list_pictures
+
+    return [file for path in images for file in (list_pictures(path, "IMAGE") if path.is_dir() else [path])]
+
+
+def _places(files: list[Path], out: Path) -> list[Path]:
+    """Where each picture's latent goes."""
+    from mitlgan.errors import UsageError
+
+    if len(files) == 1 and out.suffix == LATENT:
+        return [out]
+    if out.suffix == LATENT:
+        raise UsageError(f"--out {out}: is one file for {len(files)} pictures; give a folder")
+    places = [out / f"{file.stem}{LATENT}" for file in files]
+    if len(set(places)) < len(places):
+        raise UsageError("IMAGE: two pictures have one name, and so would their latents; rename one")
+    return places
+
+
+@contextmanager
+def _watched(pictures: int) -> Iterator[Watcher]:
+    """A bar on a terminal; elsewhere nothing until the figures."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield lambda state: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), TextColumn("{task.fields[line]}", markup=False))
+    with Bar(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("embed", line="")
+
+        def watch(state: Progress) -> None:
+            label = state.phase if pictures == 1 or state.phase == "starts" else f"{state.phase} {state.picture + 1}/{pictures}"
+            bar.update(task, description=label, completed=state.done, total=state.total, line=_line(state))
+
+        yield watch
+
+
+def _line(state: Progress) -> str:
+    return "" if state.psnr_db is None else f"{state.psnr_db:.1f} dB"
+
+
+def _values(files: list[Path], places: list[Path], sheet: Path, found: Embedded) -> dict[str, Any]:
+    pictures = []
+    for index, (file, place) in enumerate(zip(files, places, strict=True)):
+        about = {"picture": str(file), "latent": str(place), "psnr_db": float(found.psnr_db[index]), "mse": float(found.mse[index])}
+        if found.perceptual is not None:
+            about["perceptual"] = float(found.perceptual[index])
+        pictures.append(about | {"ended": found.ended[index], "seconds": found.seconds[index]})
+    return {"pictures": pictures, "mean_psnr_db": float(found.psnr_db.mean()), "sheet": str(sheet)}
+
+
+def _text(files: list[Path], places: list[Path], sheet: Path, found: Embedded) -> str:
+    lines = []
+    for index, (file, place) in enumerate(zip(files, places, strict=True)):
+        seen = "" if found.perceptual is None else f", perceptual distance {float(found.perceptual[index]):.4f}"
+        figures = f"{float(found.psnr_db[index]):.1f} dB, MSE {float(found.mse[index]):.2e} over [0, 1]{seen}"
+        lines.append(f"{file}: {figures}, {found.seconds[index]:.0f} s, {_ENDED[found.ended[index]]} -> {place}")
+    if len(files) > 1:
+        lines.append(f"mean of {len(files)}: {float(found.psnr_db.mean()):.1f} dB, worst {float(found.psnr_db.min()):.1f} dB")
+    return "\n".join([*lines, str(sheet)])
+
+
+_ENDED = {
+    "goal": "found",
+    "settled": "as near as it comes",
+    "steps": "all steps taken",
+    "time": "time was over",
+    "cancelled": "stopped",
+}
+
+COMMANDS: dict[str, Callable[..., Any]] = {"embed": embed}

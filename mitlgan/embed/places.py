@@ -1,0 +1,55 @@
+"""Where layers stand, by trial: an object at a wrong place has hardly a slope towards the right one, and none towards its mirror image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mitlgan.artifact import Card
+from mitlgan.embed.aim import CHUNK, Aim
+from mitlgan.networks import PLACE
+from mitlgan.networks.over import NUMBERS
+from mitlgan.randomness import normal, stream
+
+REACHES = (0.02, 0.05, 0.1, 0.2, 0.5)
+TRIES = 3
+"""For each reach, and as many anew."""
+
+
+def place_part(card: Card) -> slice | None:
+    """Where in a latent the placement's numbers are, if it has any."""
+    first = 0
+    for name, length in card.latent_dims.items():
+        if name == PLACE and card.kind == "composer":
+            return slice(first, first + length)
+        first += length
+    return None
+
+
+@torch.no_grad()
+def better_places(aim: Aim, z: Tensor, part: slice, seed: int, step: int) -> Tensor:
+    """Try other places for latents, near and far and mirrored, and take those that cost less.
+
+    Args:
+        aim: What they cost.
+        z: (K, D).
+        part: The placement's numbers.
+        seed: Of the trials.
+        step: Likewise.
+
+    Returns:
+        (K, D), of which only the placement's numbers may differ.
+    """
+    length = part.stop - part.start
+    drawn = normal((len(REACHES) + 1, TRIES, 1, length), stream(seed, "embed/places", step), z.device)
+    own = z[:, part]
+    near = [own + reach * numbers for reach, numbers in zip(REACHES, drawn, strict=False)]  # (TRIES, K, length) each
+    mirrored = own.clone()
+    mirrored[:, NUMBERS - 1 :: NUMBERS] *= -1
+    places = torch.cat([own[None], mirrored[None], *near, drawn[-1].expand(-1, len(z), -1)])  # (T, K, length)
+    tried = z.expand(len(places), -1, -1).clone()
+    tried[:, :, part] = places
+    flat = tried.flatten(0, 1)
+    costs = torch.cat([aim.cost(some, aim.render(some), perceptual=False) for some in torch.split(flat, CHUNK)])
+    best = costs.view(len(places), len(z)).argmin(0)  # the first of equal ones: its own
+    return tried[best, torch.arange(len(z), device=z.device)]

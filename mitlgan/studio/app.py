@@ -46,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
-            desk.worker.close()
+            desk.close()
 
     app = FastAPI(title="mitlgan studio", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.desk = desk

@@ -37,6 +37,11 @@ class Desk:
     jobs: Jobs
     quizzes: Quizzes = field(default_factory=Quizzes)
 
+    def close(self) -> None:
+        """End all work, so that nobody waits for it any more."""
+        self.jobs.close()
+        self.worker.close()
+
     async def work(self, request: Request, artifact_id: str, work: Callable[[Loaded, Ticket], T]) -> T:
         """What a piece of work with an artifact gives.
 

@@ -130,6 +130,11 @@ class Jobs:
         self._jobs[job.id] = job
         return job
 
+    def close(self) -> None:
+        """Cancel all of them."""
+        for job in self._jobs.values():
+            job.cancel()
+
     def get(self, job_id: str) -> Job:
         """The job of an id.
 

@@ -21,17 +21,21 @@ IDLE_S = 20
 ENDING_S = 3
 
 
-class _Announced(uvicorn.Server):
-    """Says when it listens, which is when a browser can come."""
+class _Studio(uvicorn.Server):
+    """Says when it listens, which is when a browser can come, and ends the work first when it ends, for browsers wait for that."""
 
-    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None], closing: Callable[[], None]) -> None:
         super().__init__(config)
-        self._listening = listening
+        self._listening, self._closing = listening, closing
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             await asyncio.to_thread(self._listening)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.to_thread(self._closing)
+        await super().shutdown(sockets)
 
 
 def serve(settings: Settings, port: int, *, on_ready: Callable[[str], None], open_browser: bool = False) -> None:
@@ -61,7 +65,7 @@ def serve(settings: Settings, port: int, *, on_ready: Callable[[str], None], ope
             timeout_graceful_shutdown=ENDING_S, limit_concurrency=MOST_CONNECTIONS, proxy_headers=False,
         )  # fmt: skip
         with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has ended in good order
-            _Announced(config, ready).run(sockets=[listening])
+            _Studio(config, ready, app.state.desk.close).run(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:

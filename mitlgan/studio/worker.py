@@ -15,6 +15,7 @@ from starlette.requests import Request
 from mitlgan.studio.faults import Cancelled, Refused, busy
 
 T = TypeVar("T")
+ENDING_S = 10.0
 
 
 class Ticket:
@@ -69,6 +70,7 @@ class Worker:
         self._queue: deque[_Task] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._current: _Task | None = None
         self._thread = threading.Thread(target=self._work, name="studio-worker", daemon=True)
 
     def start(self) -> None:
@@ -76,14 +78,17 @@ class Worker:
         self._thread.start()
 
     def close(self) -> None:
-        """Take nothing any more, drop what waits, and end after what is being done, which is told."""
+        """Take nothing any more, drop what waits, and wait for what is being done to end at its next check."""
         with self._changed:
             self._closed = True
             for task in self._queue:
-                task.ticket.cancel()
                 task.future.cancel()
             self._queue.clear()
+            if self._current is not None:
+                self._current.ticket.cancel()
             self._changed.notify_all()
+        if self._thread.is_alive():  # a thread that is still in torch when the interpreter ends would abort the process
+            self._thread.join(ENDING_S)
 
     async def run(self, request: Request, work: Callable[[Ticket], T]) -> T:
         """What a piece of work gives, for a request that waits for it.
@@ -147,6 +152,7 @@ class Worker:
                 found = next((task for task in self._queue if long or not task.long), None)
                 if found is not None:
                     self._queue.remove(found)
+                    self._current = found
                     return found
                 if not wait:
                     return None

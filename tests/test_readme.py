@@ -22,6 +22,7 @@ SHORT = ["--set", "training.kimg=0.05", "--set", "training.batch=8", "--set", "e
 BY_CI = {"mitlgan demo", "mitlgan demo --quick", "mitlgan demo --from pretrained"}
 # Minutes of measuring, hours of training; they have tests of their own.
 ELSEWHERE = {
+    "mitlgan embed made/00200*.png --artifact pretrained/bg-32 --out found",
     "mitlgan bench",
     "mitlgan sweep 'classic/akel-*' --data DIR --scale 0.1",
     "mitlgan compare --recipe demo/compose --baseline wgan --baseline wgan-finetuned --baseline paste --budgets 5,10,20 --seeds 3 --jobs 2",

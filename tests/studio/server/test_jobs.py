@@ -48,7 +48,7 @@ def begun(client: TestClient, artifact: str, picture: bytes, seconds: float = 20
 def test_an_embedded_picture_comes_back_as_a_state(client: TestClient, ids: dict[str, str], shown: Any, name: str) -> None:
     state = {"artifact": ids[name], "latents": {"fg": {"seed": 8}}}
     picture = client.get("/api/picture.png", params=asked(state)).content
-    events = followed(client, begun(client, ids[name], picture, 1.5))
+    events = followed(client, begun(client, ids[name], picture, 0.8))
     assert {event.kind for event in events[:-1]} <= {"progress"}
     kind, found = events[-1]
     assert kind == "done"
@@ -82,7 +82,7 @@ def test_a_hole_is_filled_and_the_rest_stays(client: TestClient, ids: dict[str, 
     pixels[2:6, 2:6] = (255, 0, 255)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
-    body = {"artifact": ids[name], "image": uri(buffer.getvalue()), "hole": uri(mask()), "seconds": 1.5}
+    body = {"artifact": ids[name], "image": uri(buffer.getvalue()), "hole": uri(mask()), "seconds": 0.8}
     done = client.post("/api/inpaint", json=body)
     assert done.status_code == 202
     events = followed(client, done.json()["job"])
@@ -128,7 +128,7 @@ def test_wrong_holes_are_refused(client: TestClient, ids: dict[str, str], change
 def test_a_picture_of_another_size_is_cut_and_reduced(client: TestClient, ids: dict[str, str]) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (60, 40), (10, 200, 30)).save(buffer, "JPEG")
-    job = begun(client, ids["bg"], buffer.getvalue(), 1)
+    job = begun(client, ids["bg"], buffer.getvalue(), 0.5)
     assert followed(client, job)[-1].kind == "done"
 
 

@@ -65,15 +65,21 @@ def test_very_many_rows_are_thinned_and_the_newest_kept(client: TestClient, run:
     assert set(np.diff(rows)) == {3}
 
 
-def test_a_quiz_keeps_the_score_and_its_interval(client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quiz, "SCENES", 4)
+@pytest.fixture
+def real(monkeypatch: pytest.MonkeyPatch, packs: dict[str, Path]) -> Packed:
+    """What quizzes take for real here."""
+    found = Packed.open(packs["scene"])
+    monkeypatch.setattr(quiz, "real_pictures", lambda _: (found, "a dozen scenes"))
+    return found
+
+
+def test_a_quiz_keeps_the_score_and_its_interval(client: TestClient, ids: dict[str, str], real: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
     truths = iter([1, 0, 0, 1])
     monkeypatch.setattr(quiz.secrets, "randbelow", lambda limit: next(truths, 0) if limit == 2 else 3)
     question = client.post("/api/quiz", json={"artifact": ids["scene"]}).json()
     assert set(question) == {"quiz", "picture", "asked", "right", "real_pictures"}  # and nothing that tells
-    assert (question["asked"], question["right"]) == (0, 0)
-    real = demo_pack("scene", 8, split="test", count=4).batch([3])[0].permute(1, 2, 0).numpy()
-    assert np.array_equal(read(question["picture"]), real)
+    assert (question["asked"], question["right"], question["real_pictures"]) == (0, 0, "a dozen scenes")
+    assert np.array_equal(read(question["picture"]), real.batch([3])[0].permute(1, 2, 0).numpy())
     told = [client.post(f"/api/quiz/{question['quiz']}", json={"answer": answer}).json() for answer in ("real", "real", "fake")]
     assert [one["truth"] for one in told] == ["real", "fake", "fake"]
     assert [(one["asked"], one["right"]) for one in told] == [(1, 1), (2, 1), (3, 2)]
@@ -82,8 +88,8 @@ def test_a_quiz_keeps_the_score_and_its_interval(client: TestClient, ids: dict[s
     assert len({len(picture) for picture in (question["picture"], *(one["next"]["picture"] for one in told))}) == 1  # not even the size tells
 
 
-def test_a_quiz_refuses_what_is_no_answer(client: TestClient, ids: dict[str, str]) -> None:
-    question = client.post("/api/quiz", json={"artifact": ids["fg"]}).json()
+def test_a_quiz_refuses_what_is_no_answer(client: TestClient, ids: dict[str, str], real: Packed) -> None:
+    question = client.post("/api/quiz", json={"artifact": ids["bg"]}).json()
     assert client.post(f"/api/quiz/{question['quiz']}", json={"answer": "maybe"}).status_code == 422
     assert client.post("/api/quiz/none", json={"answer": "real"}).status_code == 404
     assert client.post("/api/quiz", json={"artifact": "none"}).status_code == 404
@@ -100,7 +106,7 @@ def test_real_pictures_are_those_of_the_artifacts_own_pack_or_the_demos(artifact
         quiz.real_pictures(card.model_copy(update={"size_px": 2048}))
 
 
-def test_quizzes_that_were_left_are_forgotten(artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quizzes_that_were_left_are_forgotten(artifacts: dict[str, Path], real: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quiz, "MOST_QUIZZES", 2)
     quizzes = quiz.Quizzes()
     loaded = Loaded("fg", mitlgan.load(artifacts["fg"]), {})

@@ -30,9 +30,23 @@ from mitlgan.studio.safety import COOKIE, HEADERS
 ADDRESS = "http://127.0.0.1:8765"
 
 
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """A studio behind a real socket."""
+
+    place: tuple[str, int]
+    app: FastAPI
+    client: httpx.Client
+
+    @property
+    def artifact(self) -> str:
+        """Id of the first on offer."""
+        return str(self.client.get("/api/artifacts").json()[0]["id"])
+
+
 @contextmanager
-def served(settings: Settings) -> Iterator[tuple[str, int, FastAPI]]:
-    """A studio behind a real socket: host, port, app."""
+def served(settings: Settings) -> Iterator[Served]:
+    """Start one, and end it."""
     app = create_app(settings)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", http="h11", ws="none", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
@@ -41,7 +55,8 @@ def served(settings: Settings) -> Iterator[tuple[str, int, FastAPI]]:
         while not server.started:
             time.sleep(0.01)
         host, port = server.servers[0].sockets[0].getsockname()[:2]
-        yield host, port, app
+        with httpx.Client(base_url=f"http://{host}:{port}", timeout=20, verify=False, limits=httpx.Limits(max_connections=100)) as client:
+            yield Served((host, port), app, client)
     finally:
         server.should_exit = True
         thread.join(10)
@@ -102,10 +117,10 @@ def test_a_body_over_the_limit_is_refused_declared_or_chunked(settings: Settings
 
 
 def test_a_large_upload_over_a_socket_reads_why_it_was_refused(settings: Settings) -> None:
-    with served(dataclasses.replace(settings, upload_bytes=50_000)) as (host, port, _), httpx.Client(base_url=f"http://{host}:{port}") as client:
-        done = client.post("/api/embed", params={"artifact": "x"}, content=b"x" * 5_000_000, headers={"Content-Type": "image/png"})
+    with served(dataclasses.replace(settings, upload_bytes=50_000)) as studio:
+        done = studio.client.post("/api/embed", params={"artifact": "x"}, content=b"x" * 5_000_000, headers={"Content-Type": "image/png"})
         assert done.status_code == 413
-        assert client.get("/api/runs").status_code == 200
+        assert studio.client.get("/api/runs").status_code == 200
 
 
 def test_what_is_no_picture_is_refused(client: TestClient, ids: dict[str, str], bomb: bytes) -> None:
@@ -212,31 +227,29 @@ def request_lines(path: str, body: bytes, length: int | None = None) -> bytes:
 
 
 def test_a_slow_body_is_not_waited_for(settings: Settings) -> None:
-    with served(dataclasses.replace(settings, body_s=0.3)) as (host, port, _):
-        with socket.create_connection((host, port)) as slow:
+    with served(dataclasses.replace(settings, body_s=0.3)) as studio:
+        with socket.create_connection(studio.place) as slow:
             slow.settimeout(5)
             slow.sendall(request_lines("/api/picture", b'{"state"', 100))
             began = time.monotonic()
             assert b" 408 " in slow.recv(4096).split(b"\r\n")[0]
             assert 0.2 < time.monotonic() - began < 3
-        assert httpx.get(f"http://{host}:{port}/api/runs").status_code == 200
+        assert studio.client.get("/api/runs").status_code == 200
 
 
 def test_fifty_at_once_are_served_or_told_to_come_again(settings: Settings) -> None:
-    with served(dataclasses.replace(settings, waiting=4)) as (host, port, app):
-        address = f"http://{host}:{port}"
-        artifact = httpx.get(f"{address}/api/artifacts").json()[0]["id"]
-        gate, holding = threading.Event(), threading.Event()
+    with served(dataclasses.replace(settings, waiting=4)) as studio:
+        artifact, gate, holding = studio.artifact, threading.Event(), threading.Event()
 
         def hold() -> None:
             holding.set()
             gate.wait(20)
 
-        app.state.desk.worker.begin(hold)
+        studio.app.state.desk.worker.begin(hold)
         assert holding.wait(5)
 
         def ask(index: int) -> httpx.Response:
-            return httpx.post(f"{address}/api/picture", json={"state": {"artifact": artifact, "latents": {"fg": {"seed": index}}}}, timeout=20)
+            return studio.client.post("/api/picture", json={"state": {"artifact": artifact, "latents": {"fg": {"seed": index}}}})
 
         with ThreadPoolExecutor(50) as pool:
             asked_for = [pool.submit(ask, index) for index in range(50)]
@@ -260,14 +273,13 @@ def test_work_for_a_client_that_has_gone_ends_between_chunks(settings: Settings,
         return stages(*given)
 
     monkeypatch.setattr(render, "_stages", slowly)
-    with served(settings) as (host, port, _):
-        artifact = httpx.get(f"http://{host}:{port}/api/artifacts").json()[0]["id"]
+    with served(settings) as studio:
+        artifact = studio.artifact
         body = json.dumps({"state": {"artifact": artifact}, "vary": {"fg": list(range(64))}}).encode()
-        with socket.create_connection((host, port)) as gone:
+        with socket.create_connection(studio.place) as gone:
             gone.sendall(request_lines("/api/grid", body))
             assert begun.wait(5)
-        answered = httpx.post(f"http://{host}:{port}/api/picture", json={"state": {"artifact": artifact}}, timeout=20)
-        assert answered.status_code == 200
+        assert studio.client.post("/api/picture", json={"state": {"artifact": artifact}}).status_code == 200
         assert chunks[0] < 8  # of 16, and one for the picture
 
 
@@ -279,10 +291,10 @@ def test_what_takes_too_long_is_given_up(settings: Settings, monkeypatch: pytest
 
 
 def test_too_many_uploads_at_once_are_told_to_come_again(settings: Settings) -> None:
-    with served(dataclasses.replace(settings, uploads=1)) as (host, port, _), socket.create_connection((host, port)) as slow:
+    with served(dataclasses.replace(settings, uploads=1)) as studio, socket.create_connection(studio.place) as slow:
         slow.sendall(request_lines("/api/embed?artifact=x", b"half", 100))
         time.sleep(0.2)
-        done = httpx.post(f"http://{host}:{port}/api/embed", params={"artifact": "x"}, content=b"x", headers={"Content-Type": "image/png"})
+        done = studio.client.post("/api/embed", params={"artifact": "x"}, content=b"x", headers={"Content-Type": "image/png"})
         assert (done.status_code, done.headers["Retry-After"]) == (503, "1")
 
 

@@ -23,7 +23,7 @@ from mitlgan.sample import artifact_file, load
 RADIUS_PX = 3.0  # of OpenCV's methods, as in its own examples
 CHUNK = 64
 DEFAULTS = {"context": "context-32", "embed": "bg-32"}
-EMBEDDING = Settings(prior=10.0, polish_steps=0)
+EMBEDDING = Settings(prior=10.0, attempts=1, polish_steps=0)
 """What is known is an excerpt, which a latent must not explain at any price: a stronger prior than for a whole picture, and no search to the bottom."""
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import torch
@@ -10,8 +13,10 @@ from torch import Tensor
 
 from mitlgan.data.packed import to_float, to_uint8
 from mitlgan.embed import Embedded, Progress, Settings, embed
+from mitlgan.embed.aim import CHUNK
 from mitlgan.inpaint import Filler, blended, filler
 from mitlgan.inpaint import inpaint as filled_by
+from mitlgan.inpaint.fillers import EMBEDDING
 from mitlgan.latent import by_layer
 from mitlgan.networks.over import opaque
 from mitlgan.studio import pictures, render
@@ -37,7 +42,7 @@ def embedding(loaded: Loaded, target: Tensor, seconds: float, job: Job, worker: 
     Raises:
         Cancelled: The job is not wanted any more.
     """
-    return _told(loaded, _found(loaded, target, seconds, job, worker), lambda image: image)
+    return _told(loaded, _found(loaded, target, Settings(seconds=seconds), job, worker), lambda image: image)
 
 
 def inpainting(loaded: Loaded, target: Tensor, hole: Tensor, seconds: float, job: Job, worker: Worker) -> dict[str, Any]:
@@ -64,7 +69,7 @@ def inpainting(loaded: Loaded, target: Tensor, hole: Tensor, seconds: float, job
         found = to_float(torch.from_numpy(blended(planes, drawn, hole[0, 0].bool().numpy())).permute(2, 0, 1)[None])
         return torch.minimum(found, found[:, 3:]) if found.shape[1] == 4 else found  # no light above its alpha
 
-    return _told(loaded, _found(loaded, target, seconds, job, worker, 1 - hole, pasted), evened)
+    return _told(loaded, _found(loaded, target, replace(EMBEDDING, seconds=seconds), job, worker, 1 - hole, pasted), evened)
 
 
 def filling(target: Tensor, hole: Tensor, by: Filler) -> dict[str, Any]:
@@ -90,16 +95,19 @@ def encoder() -> Filler:
 
 
 def _found(
-    loaded: Loaded, target: Tensor, seconds: float, job: Job, worker: Worker, known: Tensor | None = None, seen: Seen = lambda image: image
+    loaded: Loaded, target: Tensor, settings: Settings, job: Job, worker: Worker, known: Tensor | None = None, seen: Seen = lambda image: image
 ) -> Embedded:  # fmt: skip
-    settings = Settings(seconds=seconds)
+    most = math.ceil(settings.starts / CHUNK) + settings.attempts * (settings.steps + settings.polish_steps)
+    taken = count(1)
 
     def watch(progress: Progress) -> bool:
         worker.give_way()
-        if job.due and progress.psnr_db is not None and progress.image is not None:
-            steps = {"step": progress.done + settings.steps * (progress.phase == "polish"), "of": settings.steps + settings.polish_steps}
-            preview = pictures.data_uri(pictures.encoded(seen(progress.image.detach().cpu()[None])))
-            job.tell("progress", {**steps, "error": _error(progress.psnr_db), "psnr": progress.psnr_db, "preview": preview})
+        step = next(taken)  # of all phases and attempts; those of a phase alone would begin anew
+        if job.due:
+            psnr_db, image = progress.psnr_db, progress.image  # there are none while starts are looked through
+            seen_now = None if image is None else pictures.data_uri(pictures.encoded(seen(image.detach().cpu()[None])))
+            near = {"error": None if psnr_db is None else _error(psnr_db), "psnr": psnr_db, "preview": seen_now}
+            job.tell("progress", {"step": min(step, most), "of": most, "phase": progress.phase, **near})
         return job.wanted
 
     embedded = embed(loaded.artifact, target, settings, known, progress=watch)

@@ -21,6 +21,7 @@ from mitlgan.studio.faults import Cancelled, Refused, busy
 from mitlgan.studio.settings import LOCAL_NAMES, Settings
 
 COOKIE = "mitlgan_studio"
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
 UPLOADS = ("/api/embed", "/api/inpaint")
 LINGER_BYTES, LINGER_S = 64_000_000, 3.0
 """How much of a body that is too large is read and thrown away, so that its sender reads why it was refused."""
@@ -115,11 +116,10 @@ class Guard:
         return None
 
     def _is_own(self, host: str) -> bool:
-        try:
-            name = (urlsplit(f"//{host}").hostname or "").lower()
-            assert urlsplit(f"//{host}").port is not None or not host.endswith(":")
-        except (ValueError, AssertionError):
+        found = HOST.fullmatch(host)
+        if found is None:
             return False
+        name = found.group(1).strip("[]").lower()
         if name in self._names:
             return True
         if self._settings.local:

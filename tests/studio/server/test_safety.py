@@ -147,7 +147,20 @@ def test_names_are_never_paths(client: TestClient, ids: dict[str, str], name: st
 # 40
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", "", "127.0.0.1@evil.example:1", "[::1", "localhost:x"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8765",
+        "127.0.0.1.evil.example",
+        "",
+        "127.0.0.1@evil.example:1",
+        "evil@127.0.0.1",
+        "127.0.0.1/evil",
+        "[::1",
+        "localhost:x",
+    ],
+)
 def test_a_foreign_host_is_refused(client: TestClient, host: str) -> None:
     for path in ("/", "/api/artifacts", "/static/style.css"):
         assert client.get(path, headers={"Host": host}).status_code == 400

@@ -121,7 +121,7 @@ def planned(plan: Plan) -> list[Recipe]:
         for suffix, settings in _variations(plan.vary):
             recipe = load(name, [*plan.settings, *settings])
             if recipe.generator is None:
-                raise UsageError(f"{name}: is for `compose`; a sweep trains recipes with a [generator]")
+                raise UsageError(f"{name}: is for `{recipe.command}`; a sweep trains recipes with a [generator]")
             source = _for(plan.data, recipe.name, "--data")
             if source is not None:
                 recipe = changed(recipe, data__source=source if source == "demo" else str(Path(source).resolve()))

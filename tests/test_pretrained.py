@@ -14,10 +14,24 @@ from PIL import Image
 import mitlgan
 from mitlgan import artifact
 from mitlgan.checkpoint import tensors_sha256
+from mitlgan.data.demo import demo_pack
+from mitlgan.inpaint import filler, read_hole, score
+from mitlgan.inpaint.score import verdict
+from mitlgan.metrics.features import extractor
 from mitlgan.networks import Composer
+from mitlgan.recipe import load, parse
 
+INPAINTING_ROWS = (
+    ("`context`, as drawn", "context", ""),
+    ("`context`, blended", "context", "blended_"),
+    ("OpenCV, Telea", "opencv", ""),
+    ("OpenCV, Navier-Stokes", "opencv-ns", ""),
+    ("mean colour", "mean", ""),
+    ("mean colour, blended: the membrane", "mean", "blended_"),
+)
 PRETRAINED = Path(__file__).resolve().parent.parent / "pretrained"
-ARTIFACTS = sorted(PRETRAINED.glob("*/*.safetensors"))
+ARTIFACTS = sorted({*PRETRAINED.glob("*/generator.safetensors"), *PRETRAINED.glob("*/composer.safetensors")})
+INPAINTER = PRETRAINED / "context-32" / "inpainter.safetensors"
 
 
 def test_both_layers_and_a_composition_ship_at_32_px() -> None:
@@ -90,3 +104,45 @@ def test_the_comparisons_command_is_that_of_its_plan() -> None:
     assert [float(budget) for budget in words[words.index("--budgets") + 1].split(",")] == plan["budgets"]
     assert command in (PRETRAINED.parent / "README.md").read_text()
     assert "http" not in (folder / "report.html").read_text().replace("http://www.w3.org", "")
+
+
+def test_a_context_encoder_ships_with_card_and_sheet_below_3_mb() -> None:
+    network, card = artifact.load(INPAINTER)
+    beside = json.loads((INPAINTER.parent / "card.json").read_text())
+    assert beside["tensors_sha256"] == tensors_sha256(artifact.tensors_of(network))
+    assert (card.kind, card.role, card.size_px, card.licence) == ("inpainter", "bg", 32, "MIT")
+    assert "CC0" in card.credit
+    assert card.data["source"] == "demo"
+    assert parse(card.recipe).inpainter == load("inpaint/context-32").inpainter
+    assert INPAINTER.stat().st_size < 3_000_000
+    with Image.open(INPAINTER.parent / "grid.png") as sheet:
+        assert min(sheet.size) >= 100
+
+
+@pytest.mark.parametrize("page", [PRETRAINED / "README.md", PRETRAINED.parent / "README.md"], ids=lambda path: path.parent.name)
+def test_the_inpainting_figures_on_a_page_are_those_of_the_card(page: Path) -> None:
+    measured = artifact.read_card(INPAINTER).metrics["inpainting"]
+    protocol = measured["protocol"]
+    assert (protocol["split"], protocol["hole"], protocol["count"]) == ("validation", "center", 990)
+    lines = page.read_text(encoding="utf-8").splitlines()
+    for label, method, form in INPAINTING_ROWS:
+        (line,) = [line for line in lines if line.startswith(f"| {label} |")]
+        cells = [cell.strip() for cell in line.strip("|").split("|")][1:]
+        numbers = [measured["methods"][method][f"{form}{key}"] for key in ("psnr_db", "distance")]
+        assert cells == [f"{number['value']:.2f} ± {number['std_error']:.2f}" for number in numbers], label
+
+
+def test_the_shipped_context_encoder_beats_mean_fill_and_opencv_on_held_out_places() -> None:
+    """On fewer pictures than its card says, but anew."""
+    pytest.importorskip("cv2")
+    fillers = [filler(method) for method in ("context", "opencv", "opencv-ns", "mean")]
+    scores, _ = score(demo_pack("bg", 32, split="validation"), fillers, read_hole("center", 32, 32), extractor("efficientnet-lite0"), count=24)
+    assert verdict(scores) == ["context beats opencv, opencv-ns, mean in both PSNR and distance"]
+
+
+def test_no_panorama_of_the_held_out_places_was_trained_on() -> None:
+    splits = (demo_pack("bg", 32, split=split) for split in ("validation", "train"))
+    held_out, trained = ({str(source["name"]).split("/")[1].rsplit("-", 1)[0] for source in pack.sources()} for pack in splits)
+    assert held_out
+    assert not held_out & trained
+    assert artifact.read_card(INPAINTER).data["content_sha256"] == demo_pack("bg", 32).content_sha256

@@ -18,6 +18,13 @@ from mitlgan.data.chess import make
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHORT = ["--set", "training.kimg=0.05", "--set", "training.batch=8", "--set", "evaluation.samples=48", "--threads", "1"]
+SHORTER = {
+    "--kimg +50": "--kimg +0.05",
+    "-n 2000": "-n 48",
+    "-n 990": "-n 8",
+    "-n 100": "-n 2",
+    "--extractor NAME": "--extractor efficientnet-lite0",
+}
 # Run by `.ci/run` as they stand; the demo's other forms have tests of their own.
 BY_CI = {"mitlgan demo", "mitlgan demo --quick", "mitlgan demo --from pretrained"}
 # Minutes of measuring, hours of training; they have tests of their own.
@@ -50,13 +57,19 @@ def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with the README's placeholders: DIR has pictures; PHOTOS and SCENES those of objects in places, MATTES their truth."""
+    """An empty folder with the README's placeholders: DIR has pictures, photo.png is one, mask.png its hole; PHOTOS and SCENES those of objects in
+    places, MATTES their truth.
+    """
     monkeypatch.chdir(tmp_path)
     pictures = tmp_path / "DIR"
     pictures.mkdir()
     noise = np.random.default_rng(0)
     for index in range(12):
         Image.fromarray(noise.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(pictures / f"{index}.png")
+    shutil.copy(pictures / "0.png", tmp_path / "photo.png")
+    mask = Image.new("L", (40, 40))
+    mask.paste(255, (5, 9, 15, 30))
+    mask.save(tmp_path / "mask.png")
     for name in ("PHOTOS", "SCENES", "MATTES"):
         (tmp_path / name).mkdir()
     for index in range(4):
@@ -87,7 +100,9 @@ def test_one_folder_of_pictures_becomes_a_composition(folder: Path, monkeypatch:
 def execute(wanted: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Run commands in turn, placeholders replaced, trainings shortened."""
     for command in wanted:
-        line = command.replace("--kimg +50", "--kimg +0.05").replace("-n 2000", "-n 48").replace("--extractor NAME", "--extractor efficientnet-lite0")
+        line = command
+        for whole, shorter in SHORTER.items():
+            line = line.replace(whole, shorter)
         if " RUN" in line:
             line = line.replace("RUN", str(max((folder / "runs" / "pretrain").iterdir())))
         if " ARTIFACT" in line:

@@ -31,7 +31,7 @@ def train(
 
     chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings)
     if chosen.composer is not None:
-        raise UsageError(f"RECIPE {recipe}: is for `mitlgan {chosen.command}`; give one with a [generator]")
+        raise UsageError(f"RECIPE {recipe}: is for `mitlgan {chosen.command}`; give one with a [generator] or an [inpainter]")
     with options.environment(device, chosen.name, out, threads) as environment:
         run = stages.resumed_or_new(chosen, environment)
     if environment.world.leads:

@@ -23,8 +23,8 @@ from mitlgan.sample import artifact_file, load
 RADIUS_PX = 3.0  # of OpenCV's methods, as in its own examples
 CHUNK = 64
 DEFAULTS = {"context": "context-32", "embed": "bg-32"}
-EMBEDDING = Settings(prior=10.0, attempts=1, polish_steps=0)
-"""What is known is an excerpt, which a latent must not explain at any price: a stronger prior than for a whole picture, and no search to the bottom."""
+EMBEDDING = Settings(prior=100.0, attempts=1, polish_steps=0)
+"""What is left must not be explained at any price: a stronger prior than for a whole picture (chosen on training pictures), no search to the bottom."""
 
 
 @dataclass(frozen=True)

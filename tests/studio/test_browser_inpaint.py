@@ -13,7 +13,7 @@ def hole_of(studio: Studio) -> np.ndarray:
 
 def filled(studio: Studio) -> None:
     """Have the hole filled, and wait for it."""
-    studio.slide("inpaint-seconds", 3)
+    studio.slide("inpaint-seconds", 2)
     studio.at("inpaint-start").click()
     assert studio.at("inpaint-cancel").is_enabled()
     eventually(lambda: studio.at("inpaint-start").is_enabled(), "the filling's end")

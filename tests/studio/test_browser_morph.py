@@ -71,8 +71,8 @@ def test_one_layer_moves_and_the_other_stays(studio: Studio) -> None:
     at_rest(studio)
     frames = way(studio)
     moved = np.abs(frames[-1] - frames[0]).max(axis=2)
-    assert moved[matte == 255].max() == 0  # harmonising takes no notice of the background in this composition
-    assert (moved[matte == 0] > 0).mean() > 0.9
+    assert moved[matte == 255].max() <= 1  # of a matte that is nearly 1; harmonising takes no notice of the background here
+    assert (moved[matte == 0] > 1).mean() > 0.9
 
 
 def test_files_have_the_frames_that_are_shown(studio: Studio) -> None:

@@ -13,8 +13,8 @@ const MOST_POINTS = 400;
 export function short(value) {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 0.001 || size >= 1e6)) return value.toExponential(1);
-  return String(Number(value.toPrecision(size >= 1000 ? 4 : 3)));
+  const written = size !== 0 && (size < 0.001 || size >= 1e6) ? value.toExponential(1) : String(Number(value.toPrecision(size >= 1000 ? 4 : 3)));
+  return written.replaceAll("-", "−");
 }
 
 /** Round values between two, a few of them, and no nearer than a distance. */
@@ -51,8 +51,9 @@ function thinned(points) {
 export function draw(figure, name, curves, { x, log = false }) {
   const fits = ([a, b]) => Number.isFinite(a) && Number.isFinite(b) && (!log || b > 0);
   const shown = curves.map((curve) => ({ ...curve, points: curve.points.filter(fits) })).filter((curve) => curve.points.length);
-  const last = shown.map((curve) => `${shown.length > 1 ? `${curve.name} ` : ""}${short(curve.points.at(-1)[1])}`).join(" · ");
-  figure.replaceChildren(el("figcaption", { text: name }, el("small", { text: last })));
+  const last = shown.map((curve) => `${shown.length > 1 ? `${curve.name} ` : ""}${short(curve.points.at(-1)[1])}`);
+  const keys = last.map((text, index) => el("small", { class: shown.length < 2 ? null : index ? "key second" : "key", text }));
+  figure.replaceChildren(el("figcaption", { text: name }, ...keys));
   if (!shown.length) return;
   const all = shown.flatMap((curve) => curve.points);
   const [left, right] = extent(all.map((point) => point[0]));
@@ -71,7 +72,7 @@ export function draw(figure, name, curves, { x, log = false }) {
     const points = thinned(curve.points).map(([a, b]) => `${across(a).toFixed(1)},${up(b).toFixed(1)}`).join(" ");
     return svg("polyline", { class: index ? "curve second" : "curve", points });
   });
-  const words = `${name} over ${x}: ${shown[0].points.length} points, now ${last}`;
+  const words = `${name} over ${x}: ${shown[0].points.length} points, now ${last.join(", ")}`;
   figure.append(svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": words }, ...lines.flat(), ...feet, ...drawn));
   figure.append(el("span", { class: "unseen", text: x }));
 }

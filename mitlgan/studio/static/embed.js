@@ -4,15 +4,17 @@ import * as api from "./api.js";
 import { app, changed } from "./app.js";
 import { draw, short } from "./chart.js";
 import { byId, showSlider } from "./dom.js";
+import { worker } from "./job.js";
 import { say, told } from "./notice.js";
 import { square } from "./pixels.js";
 import { pictureAddress } from "./state.js";
 import { tab } from "./tabs.js";
 
 let given = null;
-let job = null;
 let found = null;
 let errors = [];
+
+const work = worker(() => ready());
 
 /** Take a picture; its middle square is shown as the artifact will see it. */
 async function take(file) {
@@ -41,7 +43,8 @@ function show({ step, of, error, psnr, preview }) {
   draw(byId("embed-curve"), "Error", [{ name: "error", points: errors }], { x: "step", log: true });
 }
 
-function working(on) {
+function ready() {
+  const on = work.running();
   byId("embed-start").disabled = on || !given;
   byId("embed-cancel").disabled = !on;
   byId("embed-edit").disabled = on || !found;
@@ -52,35 +55,18 @@ async function start() {
   errors = [];
   byId("embed-progress").value = 0;
   byId("embed-curve").replaceChildren();
-  working(true);
-  let id = null;
+  const begin = () => api.embed(given, app.artifact.id, byId("embed-seconds").valueAsNumber);
   try {
-    ({ job: id } = await api.embed(given, app.artifact.id, byId("embed-seconds").valueAsNumber));
-    const following = api.follow(id, show);
-    job = { id, close: following.close };
-    const answer = await following.done;
+    const answer = await work.run(begin, show);
     found = answer.state;
     byId("embed-progress").value = 1;
+    byId("embed-error").textContent = short(answer.error);
+    byId("embed-psnr").textContent = `${answer.psnr.toFixed(1)} dB`;
     byId("embed-found").src = answer.picture;
+    ready();
     say("Embedded; its layers can be edited.");
   } catch (error) {
     told(error);
-  } finally {
-    job = null;
-    working(false);
-  }
-}
-
-async function cancel() {
-  const { id, close } = job;
-  byId("embed-cancel").disabled = true;
-  try {
-    await api.cancel(id);
-    say("Cancelled");
-  } catch (error) {
-    told(error);
-  } finally {
-    close();
   }
 }
 
@@ -111,7 +97,7 @@ byId("embed-file").addEventListener("change", () => {
 });
 byId("embed-own").addEventListener("click", () => api.blob(pictureAddress(app.state, "output")).then(take, told));
 byId("embed-start").addEventListener("click", start);
-byId("embed-cancel").addEventListener("click", cancel);
+byId("embed-cancel").addEventListener("click", work.cancel);
 byId("embed-edit").addEventListener("click", () => changed("edit", found));
 byId("embed-seconds").addEventListener("input", () => showSlider(byId("embed-seconds"), `${byId("embed-seconds").value} s`));
 showSlider(byId("embed-seconds"), `${byId("embed-seconds").value} s`);

@@ -4,14 +4,15 @@ import * as api from "./api.js";
 import { app, onChange } from "./app.js";
 import { byId, showSlider } from "./dom.js";
 import { painter } from "./hole.js";
+import { worker } from "./job.js";
 import { say, told } from "./notice.js";
 import { loaded, square } from "./pixels.js";
 import { pictureAddress } from "./state.js";
 
 const easel = byId("easel-picture");
 let filled = false;
-let job = null;
 
+const work = worker(() => ready());
 const hole = painter(() => ready());
 
 const method = () => byId("inpaint-method").querySelector("input:checked").value;
@@ -23,8 +24,8 @@ function showMethods() {
 }
 
 function ready() {
-  byId("inpaint-start").disabled = !filled || hole.empty() || job !== null;
-  byId("inpaint-cancel").disabled = job === null;
+  byId("inpaint-start").disabled = !filled || hole.empty() || work.running();
+  byId("inpaint-cancel").disabled = !work.running();
 }
 
 /** Put a picture on the easel. */
@@ -47,38 +48,18 @@ export function entered() {
 
 async function start() {
   const image = easel.toDataURL("image/png");
+  const asked = { artifact: app.artifact.id, image, hole: hole.png(), method: method(), seconds: byId("inpaint-seconds").valueAsNumber };
   byId("inpaint-progress").value = 0;
-  job = { close: () => {} };
-  ready();
   try {
-    const { job: id } = await api.inpaint({ artifact: app.artifact.id, image, hole: hole.png(), method: method(), seconds: byId("inpaint-seconds").valueAsNumber });
-    const following = api.follow(id, ({ step, of, preview }) => {
+    const { picture } = await work.run(() => api.inpaint(asked), ({ step, of, preview }) => {
       byId("inpaint-progress").value = step / (of || 1);
       if (preview) compare(image, preview);
     });
-    job = { id, close: following.close };
-    const answer = await following.done;
     byId("inpaint-progress").value = 1;
-    compare(image, answer.picture);
+    compare(image, picture);
     say("The hole is filled.");
   } catch (error) {
     told(error);
-  } finally {
-    job = null;
-    ready();
-  }
-}
-
-async function cancel() {
-  const { id, close } = job;
-  byId("inpaint-cancel").disabled = true;
-  try {
-    if (id) await api.cancel(id);
-    say("Cancelled");
-  } catch (error) {
-    told(error);
-  } finally {
-    close();
   }
 }
 
@@ -90,6 +71,7 @@ function compare(before, after) {
 }
 
 onChange("artifact", () => {
+  work.cancel();
   filled = false;
   if (!app.artifact.fills.includes(method())) byId("inpaint-method").querySelector("input").checked = true;
   showMethods();
@@ -104,6 +86,6 @@ byId("inpaint-own").addEventListener("click", own);
 byId("inpaint-method").addEventListener("change", showMethods);
 byId("inpaint-seconds").addEventListener("input", showMethods);
 byId("inpaint-start").addEventListener("click", start);
-byId("inpaint-cancel").addEventListener("click", cancel);
+byId("inpaint-cancel").addEventListener("click", work.cancel);
 byId("inpaint-again").addEventListener("click", () => loaded(byId("wipe-after").src).then(put).catch(told));
 byId("wipe").addEventListener("input", () => document.querySelector(".wipe").style.setProperty("--at", `${byId("wipe").value}%`));

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { app, artifactOf, changed, onChange } from "./app.js";
-import { byId, el, title } from "./dom.js";
+import { byId, el } from "./dom.js";
 import * as embed from "./embed.js";
 import * as generate from "./generate.js";
 import * as inpaint from "./inpaint.js";
@@ -24,7 +24,7 @@ function listArtifacts() {
   byId("artifact").disabled = false;
 }
 
-const nameOf = (artifact) => `${artifact.name} (${title(artifact.role)}, ${artifact.size_px} px)`;
+const nameOf = (artifact) => `${artifact.name} (${artifact.size_px} px)`;
 
 /** Choose an artifact, and open its first picture or a given state. */
 function choose(artifact, state = null) {
@@ -57,7 +57,8 @@ async function begin() {
   byId("artifact").addEventListener("change", () => choose(artifactOf(byId("artifact").value)));
   onChange("edit", (state) => {
     show("generate");
-    changed("open", { state, output: null });
+    if (state.artifact === app.artifact.id) changed("open", { state, output: null });
+    else choose(artifactOf(state.artifact), state);
   });
   window.addEventListener("popstate", follow);
   try {

@@ -72,7 +72,7 @@ function score({ asked: count, right, interval }) {
   track.style.setProperty("--low", `${low}%`);
   track.style.setProperty("--high", `${high}%`);
   track.style.setProperty("--share", `${(100 * right) / count}%`);
-  const verdict = low > 50 ? "better than guessing" : high < 50 ? "worse than guessing" : "guessing would do as well";
+  const verdict = low > 50 ? "better than guessing" : high < 50 ? "worse than guessing" : "it may still be guessing";
   box.querySelector("p").textContent = `${Math.round((100 * right) / count)} % right, 95 % interval ${Math.round(low)}–${Math.round(high)} %: ${verdict}.`;
 }
 

@@ -21,7 +21,7 @@ export function begin(linked) {
   held.clear();
   showHold();
   app.state = linked ?? stateOf(app.artifact, FIRST_SEEDS[0]);
-  return fill(FIRST_SEEDS, stateOf(app.artifact, FIRST_SEEDS[0]), linked);
+  return fill(linked ? FIRST_SEEDS.map((seed) => seed + 1) : FIRST_SEEDS, stateOf(app.artifact, FIRST_SEEDS[0]), linked);
 }
 
 /** Sixteen new ones; held layers stay those of the picture that is open, with what was done to them. */

@@ -7,7 +7,7 @@ import { told } from "./notice.js";
 
 const EVERY_MS = 2000;
 const CURVES = [
-  { name: "Distance", keys: { wasserstein: "estimate" }, about: "the critic’s estimate" },
+  { name: "Estimated distance", keys: { wasserstein: "estimate" } },
   { name: "Scores", keys: { score_real: "real", score_fake: "generated" } },
   { name: "Critic’s loss", keys: { critic_loss: "critic" } },
   { name: "Generator’s loss", keys: { generator_loss: "generator" } },
@@ -57,7 +57,7 @@ function list() {
 
 function far(run) {
   const kimg = run.kimg === null || run.kimg === undefined ? "" : `${short(run.kimg)}${run.of ? ` of ${short(run.of)}` : ""} kimg`;
-  return [kimg, run.started ? new Date(1000 * run.started).toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" }) : ""].filter(Boolean).join(" · ");
+  return [kimg, run.started ? new Date(1000 * run.started).toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" }) : ""].filter(Boolean).join(" · ");
 }
 
 function facts(run) {
@@ -104,13 +104,13 @@ function report(run, box) {
 }
 
 function curves(box) {
-  for (const { name, keys, about } of CURVES) {
+  for (const { name, keys } of CURVES) {
     const figure = box.querySelector(`[data-name="${CSS.escape(name)}"]`);
     const drawn = Object.entries(keys)
       .map(([key, label]) => ({ name: label, points: rows.filter((row) => typeof row[key] === "number").map((row) => [row.kimg, row[key]]) }))
       .filter((curve) => curve.points.length);
     figure.hidden = !drawn.length;
-    if (drawn.length) draw(figure, about ? `${name}, ${about}` : name, drawn, { x: "kimg" });
+    if (drawn.length) draw(figure, name, drawn, { x: "kimg" });
   }
 }
 

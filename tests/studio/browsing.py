@@ -42,7 +42,7 @@ SLIDE = """(input, value) => {
   input.value = value;
   for (const kind of ["input", "change"]) input.dispatchEvent(new Event(kind, { bubbles: true }));
 }"""
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 """For a machine that does much else."""
 
 

@@ -60,5 +60,5 @@ def studio(context: BrowserContext, address: str) -> Iterator[Studio]:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     yield Studio(page, address)
-    expected = ("Failed to load resource", "frame is sandboxed")  # what a test has the server refuse, and the tests' own script in a report
+    expected = ("Failed to load resource", "frame is sandboxed")  # what a test has the server refuse; what a report may not do
     assert [complaint for complaint in complaints if not any(each in complaint for each in expected)] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from browsing import Studio, decoded, drawn, eventually, shown
 
 
@@ -13,13 +14,13 @@ def hole_of(studio: Studio) -> np.ndarray:
 
 def filled(studio: Studio) -> None:
     """Have the hole filled, and wait for it."""
-    studio.slide("inpaint-seconds", 2)
+    before = studio.at("wipe-after").get_attribute("src")
     studio.at("inpaint-start").click()
-    assert studio.at("inpaint-cancel").is_enabled()
-    eventually(lambda: studio.at("inpaint-start").is_enabled(), "the filling's end")
+    eventually(lambda: studio.at("wipe-after").get_attribute("src") != before and studio.at("inpaint-start").is_enabled(), "the filling's end")
 
 
-def test_a_painted_hole_changes_and_nothing_else(studio: Studio) -> None:
+@pytest.mark.parametrize("method", ["embed", "context"])
+def test_a_painted_hole_changes_and_nothing_else(studio: Studio, method: str) -> None:
     studio.open("bg-32")
     given = studio.picture()
     studio.tab("inpaint")
@@ -32,6 +33,10 @@ def test_a_painted_hole_changes_and_nothing_else(studio: Studio) -> None:
     assert hole[16, 11:21].all()
     assert hole[12].sum() == 0
     assert 50 < hole.sum() < 130
+    studio.at("inpaint-method").locator(f"label:has([value={method}])").click()
+    assert studio.at("inpaint-seconds").is_visible() == (method == "embed")
+    if method == "embed":
+        studio.slide("inpaint-seconds", 2)
     filled(studio)
     assert np.array_equal(shown(studio.at("wipe-before"))[..., :3], given)
     result = shown(studio.at("wipe-after"))[..., :3]

@@ -68,6 +68,7 @@ def test_an_address_opens_its_tab(studio: Studio) -> None:
     assert studio.page.title().startswith("Quiz")
     eventually(lambda: studio.at("quiz-picture").get_attribute("src"))
     studio.page.reload()
+    studio.settle()
     assert studio.at("panel-quiz").is_visible()
     assert studio.artifact == "bg-32"
 

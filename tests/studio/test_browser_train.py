@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,18 +31,7 @@ def points(studio: Studio) -> int:
     return int(found.group(1)) if found else 0
 
 
-def later(studio: Studio, look: Callable[[], bool]) -> None:
-    """Wait until something is seen, with the page's clock going faster than ours."""
-
-    def seen() -> bool:
-        studio.page.clock.fast_forward(2000)
-        return look()
-
-    eventually(seen)
-
-
 def test_a_run_is_watched_while_it_grows(studio: Studio, runs_folder: Path) -> None:
-    studio.page.clock.install()
     studio.open("bg-32")
     studio.tab("train")
     assert "No runs yet" in studio.at("no-runs").inner_text()
@@ -54,20 +42,20 @@ def test_a_run_is_watched_while_it_grows(studio: Studio, runs_folder: Path) -> N
     colours = {0: (200, 30, 30), 1: (30, 30, 200)}
     Image.new("RGB", (8, 8), colours[0]).save(run.path / "snapshots" / "000000.png")
     with locked(run.path):
-        later(studio, lambda: points(studio) == 10)
+        eventually(lambda: points(studio) == 10)
         assert studio.at("run-item").locator(".state").inner_text() == "running"
         assert "1 of 4 kimg" in studio.at("run-facts").inner_text()
         write_lines(run, range(11, 31))
         write_state(run, "running", 3.0)
         Image.new("RGB", (8, 8), colours[1]).save(run.path / "snapshots" / "000001.png")
-        later(studio, lambda: points(studio) == 30)
+        eventually(lambda: points(studio) == 30)
     for number, colour in colours.items():
         studio.slide("snapshot-slider", number)
         address = studio.at("snapshot").get_attribute("src")
         assert np.array_equal(decoded(studio.page.request.get(f"{studio.address}{address}").body())[0, 0], colour)
     write_state(run, "done", 4.0)
     (run.path / "report.html").write_text("<!doctype html><title>Report</title><h1>What came of it</h1>")
-    later(studio, lambda: studio.at("run-item").locator(".state").inner_text() == "done")
+    eventually(lambda: studio.at("run-item").locator(".state").inner_text() == "done")
     eventually(studio.at("report").is_visible)
     with studio.page.context.expect_page() as opening:
         studio.at("report").click()

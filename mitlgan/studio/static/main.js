@@ -48,6 +48,7 @@ function follow() {
 }
 
 async function begin() {
+  show(address().tab ?? "generate"); // before the artifacts are there
   onShow((name, before) => {
     window.history.replaceState(null, "", fragment(name, app.state));
     clearNotice();

@@ -5,7 +5,7 @@ import { draw, short } from "./chart.js";
 import { byId, el, listbox, mark, showSlider, slider } from "./dom.js";
 import { told } from "./notice.js";
 
-const EVERY_MS = 2000;
+const EVERY_MS = 1000;
 const CURVES = [
   { name: "Estimated distance", keys: { wasserstein: "estimate" } },
   { name: "Scores", keys: { score_real: "real", score_fake: "generated" } },
@@ -35,8 +35,7 @@ async function refresh() {
     if (run.id !== chosen) open(run.id);
     else await follow(run);
   } catch (error) {
-    told(error);
-    stop();
+    told(error); // and asked again: a server comes back
   } finally {
     asking = false;
   }

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from mitlgan.data.cache import make_durable, open_part, remove_abandoned_parts
 from mitlgan.data.packed import SCHEMA_VERSION, SOURCES_LINE, FourthChannel, Packed
 from mitlgan.errors import DataError, ResourceError
+
+HASHED_ASIDE_BYTES = 1 << 18
 
 
 class PackWriter:
@@ -42,6 +45,7 @@ class PackWriter:
         self.channels = 4 if fourth_channel else 1 if grey else 3
         self.count = 0
         self._digest = hashlib.sha256()
+        self._aside = ThreadPoolExecutor(1)  # starts a thread when it is first needed
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -55,6 +59,7 @@ class PackWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._aside.shutdown()
         for part, handle in ((self._pixels_part, self._pixels), (self._sources_part, self._sources)):
             with suppress(OSError):  # closing flushes, which fails again on a full disk
                 handle.close()
@@ -77,8 +82,13 @@ class PackWriter:
         if pixels.shape != (len(sources), self.channels, self.size_px, self.size_px) or pixels.dtype != np.uint8:
             raise ValueError(f"expected uint8 {(self.channels, self.size_px, self.size_px)}, got {pixels.dtype} {pixels.shape[1:]}")
         content = np.ascontiguousarray(pixels).data
-        self._digest.update(content)
-        self._pixels.write(content)
+        if content.nbytes < HASHED_ASIDE_BYTES:
+            self._digest.update(content)
+            self._pixels.write(content)
+        else:  # neither holds the interpreter's lock
+            hashing = self._aside.submit(self._digest.update, content)
+            self._pixels.write(content)
+            hashing.result()
         for source in sources:
             self._sources.write((b",\n  " if self.count else b"\n  ") + json.dumps(source, ensure_ascii=True).encode())
             self.count += 1

@@ -118,7 +118,8 @@ def printable(text: Any) -> str:
 
     Control, format (bidirectional overrides), surrogate and private characters become visible escapes: a hostile file name stays one line.
     """
-    return "".join(_visible(char) for char in str(text))
+    text = str(text)
+    return text if text.isprintable() else "".join(_visible(char) for char in text)  # a picture's address may have a million characters
 
 
 def markdown_text(text: Any) -> str:

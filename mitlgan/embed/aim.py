@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -28,6 +29,26 @@ def renderer(artifact: Artifact) -> Callable[[Tensor], Tensor]:
     return network
 
 
+class Wanted(Protocol):
+    """What a search by random starts and gradients must know: `Aim`, or another cost of the same form.
+
+    Attributes:
+        target: (1, C, H, W).
+        render: Images of latents.
+    """
+
+    target: Tensor
+    render: Callable[[Tensor], Tensor]
+
+    def cost(self, z: Tensor, images: Tensor, *, perceptual: bool) -> Tensor:
+        """The cost (N,) of latents (N, D) and their images (N, C, H, W)."""
+        ...
+
+    def errors(self, images: Tensor) -> Tensor:
+        """Mean squared error (N,) over [0, 1] of images (N, C, H, W)."""
+        ...
+
+
 class Aim:
     """One picture that is looked for.
 
@@ -47,14 +68,18 @@ class Aim:
         settings: Weights.
         extractor: Of features; None: no perceptual distance.
         jumps: Which of a latent's numbers have no slope but a jump: those that mirror a layer.
+        shown: (C, H, W), whose burnt-out values say where beyond the target is no farther from it; None: the target.
     """
 
     def __init__(
         self, render: Callable[[Tensor], Tensor], target: Tensor, weight: Tensor | None, settings: Settings, extractor: Extractor | None,
-        jumps: Sequence[int] = (),
+        jumps: Sequence[int] = (), shown: Tensor | None = None,
     ) -> None:  # fmt: skip
         self.render = render
         self.target = target[None]
+        self._settings = settings
+        self._shown = target if shown is None else shown
+        self._upper, self._lower = self._shown[None] >= 1, self._shown[None] <= -1
         weight = torch.ones_like(target[:1]) if weight is None else weight
         self.weight = weight[None]  # (1, 1, H, W)
         self.values = float(weight.sum()) * target.shape[0]
@@ -68,6 +93,13 @@ class Aim:
                 self._wanted = self._features(self.target)
                 self._length = float(torch.linalg.vector_norm(self._wanted))
 
+    def of(
+        self, render: Callable[[Tensor], Tensor], weight: Tensor | None = None, jumps: Sequence[int] = (), settings: Settings | None = None
+    ) -> Aim:  # fmt: skip
+        """The same picture looked for by its pixels among other images, with other weights (1, H, W) and settings, if they are given."""
+        weight = self.weight[0] if weight is None else weight
+        return Aim(render, self.target[0], weight, settings or self._settings, None, jumps, self._shown)
+
     @property
     def sees(self) -> bool:
         """Whether there is a perceptual distance."""
@@ -75,8 +107,12 @@ class Aim:
 
     def compared(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) as they count: where the target is burnt out, beyond is no farther from it."""
-        upper, lower = self.target >= 1, self.target <= -1
-        return torch.where(upper, images.clamp_max(1), torch.where(lower, images.clamp_min(-1), images))
+        bright, dark = torch.minimum(images, self.target), torch.maximum(images, self.target)
+        return torch.where(self._upper, bright, torch.where(self._lower, dark, images))
+
+    def by_pixel(self, images: Tensor) -> Tensor:
+        """Squared errors (N, 1, H, W) over [0, 1] of images (N, C, H, W), whatever weight the pixels have."""
+        return ((self.compared(images) - self.target) / 2).square().mean(1, keepdim=True)
 
     def errors(self, images: Tensor) -> Tensor:
         """Mean squared error (N,) over [0, 1] of images (N, C, H, W) in [-1, 1]."""

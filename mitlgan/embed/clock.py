@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from torch import Tensor
 
@@ -43,6 +43,21 @@ class Progress:
 
 Watcher = Callable[[Progress], bool | None]
 """Is told between steps; False ends the embedding, which then gives the best that it has."""
+
+
+class Teller(Protocol):
+    """What is told of each step, and says whether there may be another: the clock, or a part of the way by it."""
+
+    @property
+    def over(self) -> Ended | None:
+        """Why it must end now, if it must."""
+        ...
+
+    def tell(
+        self, phase: Phase, done: int, total: int, psnr_db: float | None = None, z: Tensor | None = None, image: Tensor | None = None
+    ) -> Ended | None:
+        """Tell the watcher; the answer is that of `over`."""
+        ...
 
 
 class Clock:
@@ -84,3 +99,26 @@ class Clock:
             state = Progress(self.picture, self._pictures, phase, done, total, psnr_db, z, image, self.seconds)
             self.cancelled = self.cancelled or self._watcher(state) is False
         return self.over
+
+
+class PartClock:
+    """The clock while a part of a latent is looked for: whoever watches is told of whole latents.
+
+    Args:
+        clock: The clock.
+        whole: Latents (D,) of parts (P,).
+    """
+
+    def __init__(self, clock: Teller, whole: Callable[[Tensor], Tensor]) -> None:
+        self._clock, self._whole = clock, whole
+
+    @property
+    def over(self) -> Ended | None:
+        """Why it must end now, if it must."""
+        return self._clock.over
+
+    def tell(
+        self, phase: Phase, done: int, total: int, psnr_db: float | None = None, z: Tensor | None = None, image: Tensor | None = None
+    ) -> Ended | None:
+        """Tell the watcher; the answer is that of `over`."""
+        return self._clock.tell(phase, done, total, psnr_db, None if z is None else self._whole(z), image)

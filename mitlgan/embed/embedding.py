@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,11 +16,17 @@ from mitlgan.embed.places import place_part
 from mitlgan.embed.polish import polished
 from mitlgan.embed.search import improved, nearest_starts, psnr_db
 from mitlgan.embed.settings import Settings
+from mitlgan.embed.split import Splitter
 from mitlgan.errors import UsageError
 from mitlgan.metrics.features import Extractor, extractor
 from mitlgan.networks import Layers
 from mitlgan.networks.over import NUMBERS, Stand
 from mitlgan.sample import Artifact
+
+SPLIT = -1
+SPLIT_DB = 40.0
+"""PSNR from which on a composition that was taken apart is not looked for as a whole: that never came as far."""
+JOINT_STEPS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +68,8 @@ def embed(
     """Find latents whose pictures are as like given pictures as the artifact can.
 
     Many random latents are looked at, the nearest improved together by Adam, of which ever fewer are kept, and the last ones followed to the bottom by
-    Levenberg-Marquardt. Each picture is found by itself: what else is asked for does not change it. Nothing of the artifact is trained.
+    Levenberg-Marquardt. Each picture is found by itself: what else is asked for does not change it. Nothing of the artifact is trained. A composition
+    of an object with its own matte before a background is taken apart first (`mitlgan.embed.split`), and looked for as a whole only if that fails.
 
     Args:
         artifact: A generator or composer; of the latter each layer's latent and, where it has one, the placement's are looked for.
@@ -91,6 +98,7 @@ def embed(
         aims.append(Aim(render, target.float().to(artifact.device).clone(), weight, settings, network, jumps))
     clock = Clock(progress, settings.seconds, len(targets))
     dim = sum(artifact.card.latent_dims.values())
+    splitter = Splitter.of(artifact.network)
     starts = nearest_starts(aims, torch.empty(len(aims), 0, dim, device=artifact.device), dim, settings, clock)
     found: list[Tensor] = []
     ended: list[Ended] = []
@@ -98,23 +106,31 @@ def embed(
     for index, (aim, start) in enumerate(zip(aims, starts, strict=True)):
         clock.begin(index)
         began = time.monotonic()
-        z, why = _found(aim, start, settings, clock, place)
+        z, why = _found(aim, start, settings, clock, place, splitter)
         found.append(z)
         ended.append(why)
         seconds.append(time.monotonic() - began)
     return _result(artifact, aims, torch.stack(found).cpu(), tuple(ended), tuple(seconds))
 
 
-def _found(aim: Aim, starts: Tensor, settings: Settings, clock: Clock, place: slice | None) -> tuple[Tensor, Ended]:
-    """The best latent (D,) of all attempts, and why the last of them ended."""
-    best, lowest, ended = starts[0], math.inf, clock.over
-    for attempt, some in enumerate(torch.split(starts, settings.restarts)):
-        if clock.over is not None or ended == "goal":
+def _found(
+    aim: Aim, starts: Tensor, settings: Settings, clock: Clock, place: slice | None, splitter: Splitter | None
+) -> tuple[Tensor, Ended]:  # fmt: skip
+    """The best latent (D,) of all attempts, and why the last of them ended; the first one is layer after layer, where that can be."""
+    best, lowest, ended, error = starts[0], math.inf, clock.over, math.inf
+    attempts = list(enumerate(torch.split(starts, settings.restarts)))
+    for attempt, some in attempts if splitter is None else [(SPLIT, starts[:0]), *attempts]:
+        if clock.over is not None or ended == "goal" or (splitter is not None and psnr_db(error) >= SPLIT_DB):
             break
-        better = improved(aim, some, settings, clock, place, attempt)
-        z, ended = polished(aim, better, settings, clock, place)
+        if splitter is not None and attempt == SPLIT:
+            joined = replace(settings, polish_steps=min(settings.polish_steps, JOINT_STEPS))
+            z, ended = polished(aim, splitter.split(aim, settings, clock)[None], joined, clock)
+        else:
+            z, ended = polished(aim, improved(aim, some, settings, clock, place, attempt), settings, clock, place)
         with torch.no_grad():
-            cost = float(aim.cost(z[None], aim.render(z[None]), perceptual=True)[0])
+            images = aim.render(z[None])
+            cost = float(aim.cost(z[None], images, perceptual=True)[0])
+            error = min(error, float(aim.errors(images)[0]))
         if cost < lowest:
             best, lowest = z, cost
     ended = clock.over if ended != "goal" and clock.over is not None else ended

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mitlgan.artifact import Card
-from mitlgan.embed.aim import CHUNK, Aim
+from mitlgan.embed.aim import CHUNK, Wanted
 from mitlgan.networks import PLACE
 from mitlgan.networks.over import NUMBERS
 from mitlgan.randomness import normal, stream
@@ -27,7 +27,7 @@ def place_part(card: Card) -> slice | None:
 
 
 @torch.no_grad()
-def better_places(aim: Aim, z: Tensor, part: slice, seed: int, step: int) -> Tensor:
+def better_places(aim: Wanted, z: Tensor, part: slice, seed: int, step: int) -> Tensor:
     """Try other places for latents, near and far and mirrored, and take those that cost less.
 
     Args:

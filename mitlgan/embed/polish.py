@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mitlgan.embed.aim import FLOOR, Aim
-from mitlgan.embed.clock import Clock, Ended
+from mitlgan.embed.clock import Ended, Teller
 from mitlgan.embed.places import better_places
 from mitlgan.embed.search import shown
 from mitlgan.embed.settings import Settings
@@ -44,7 +44,7 @@ class Climber:
         return self.slow >= PATIENCE
 
 
-def polished(aim: Aim, starts: Tensor, settings: Settings, clock: Clock, place: slice | None = None) -> tuple[Tensor, Ended]:
+def polished(aim: Aim, starts: Tensor, settings: Settings, clock: Teller, place: slice | None = None) -> tuple[Tensor, Ended]:
     """Follow latents to the bottom, all for some steps, then the better half for twice as many, and so on.
 
     Args:
@@ -57,7 +57,7 @@ def polished(aim: Aim, starts: Tensor, settings: Settings, clock: Clock, place: 
     Returns:
         The best (D,), and why it ended.
     """
-    climbers = [_begun(aim, z) for z in starts]
+    climbers = [begun(aim, z) for z in starts]
     taken, length = 0, FIRST_ROUND
     goal = 10 ** (-settings.goal_db / 10)
     while True:
@@ -72,7 +72,7 @@ def polished(aim: Aim, starts: Tensor, settings: Settings, clock: Clock, place: 
                     break
                 if place is not None:
                     _replace(aim, climber, better_places(aim, climber.z[None], place, settings.seed, settings.steps + taken)[0])
-                _step(aim, climber)
+                step(aim, climber)
                 taken += 1
                 best = min(climbers, key=_by_cost)
                 clock.tell("polish", taken, settings.polish_steps, *shown(aim, best.z))
@@ -87,7 +87,8 @@ def _by_cost(climber: Climber) -> float:
 
 
 @torch.no_grad()
-def _begun(aim: Aim, z: Tensor) -> Climber:
+def begun(aim: Aim, z: Tensor) -> Climber:
+    """A latent (D,) at the beginning of its way."""
     images = aim.render(z[None])
     return Climber(z, float(aim.cost(z[None], images, perceptual=True)[0]), float(aim.errors(images)[0]))
 
@@ -95,14 +96,14 @@ def _begun(aim: Aim, z: Tensor) -> Climber:
 @torch.no_grad()
 def _replace(aim: Aim, climber: Climber, z: Tensor) -> None:
     """Go on from another place, if it costs less."""
-    other = _begun(aim, z)
+    other = begun(aim, z)
     if other.cost < climber.cost:
         climber.z, climber.cost, climber.error = other.z, other.cost, other.error
 
 
 @torch.no_grad()
-def _step(aim: Aim, climber: Climber) -> None:
-    """One step: the damping grows until the cost falls."""
+def step(aim: Aim, climber: Climber) -> None:
+    """One step of a latent: the damping grows until the cost falls."""
     z = climber.z
     residuals, change = aim.linearised(z, perceptual=True)  # (R,), (D, R)
     distance = float(residuals.square().sum()) + FLOOR

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mitlgan.embed.aim import CHUNK, Aim
-from mitlgan.embed.clock import Clock
+from mitlgan.embed.aim import CHUNK, Wanted
+from mitlgan.embed.clock import Teller
 from mitlgan.embed.places import better_places
 from mitlgan.embed.settings import Settings
 from mitlgan.randomness import normal, stream
@@ -21,7 +21,7 @@ BETAS = (0.9, 0.99)
 
 
 @torch.no_grad()
-def nearest_starts(aims: Sequence[Aim], known: Tensor, dim: int, settings: Settings, clock: Clock) -> list[Tensor]:
+def nearest_starts(aims: Sequence[Wanted], known: Tensor, dim: int, settings: Settings, clock: Teller) -> list[Tensor]:
     """The best of many random latents, for each picture; all pictures look at the same ones.
 
     Args:
@@ -49,7 +49,7 @@ def nearest_starts(aims: Sequence[Aim], known: Tensor, dim: int, settings: Setti
     return [z for z, _ in kept]
 
 
-def improved(aim: Aim, z: Tensor, settings: Settings, clock: Clock, place: slice | None = None, attempt: int = 0) -> Tensor:
+def improved(aim: Wanted, z: Tensor, settings: Settings, clock: Teller, place: slice | None = None, attempt: int = 0) -> Tensor:
     """Improve latents together by Adam, dropping the worse half at a quarter, a half and three quarters of the way.
 
     Args:
@@ -89,7 +89,7 @@ def improved(aim: Aim, z: Tensor, settings: Settings, clock: Clock, place: slice
 
 
 @torch.no_grad()
-def shown(aim: Aim, z: Tensor) -> tuple[float, Tensor, Tensor]:
+def shown(aim: Wanted, z: Tensor) -> tuple[float, Tensor, Tensor]:
     """Of a latent (D,): PSNR (dB) of its picture, itself, its picture (C, H, W) in [-1, 1]."""
     image = aim.render(z[None]).clamp(-1, 1)
     return psnr_db(float(aim.errors(image)[0])), z, image[0].cpu()
@@ -106,7 +106,7 @@ def _rate(step: int, steps: int) -> float:
 
 
 @torch.no_grad()
-def _costs(aim: Aim, z: Tensor) -> Tensor:
+def _costs(aim: Wanted, z: Tensor) -> Tensor:
     parts = [aim.cost(part, aim.render(part), perceptual=False) for part in torch.split(z, CHUNK) if len(part)]
     return torch.cat(parts) if parts else z.new_empty(0)
 

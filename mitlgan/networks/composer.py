@@ -79,7 +79,11 @@ class FrozenLayers(nn.ModuleDict):
     def images(self, latents: Mapping[str, Tensor], *, through: bool = False) -> dict[str, Tensor]:
         """Image of each generator at the composition's size, by layer name, outside of the graph unless gradients go `through` to the latents."""
         with _graph(through):
-            return {name: self._sized(generator(latents[name])) for name, generator in self.items()}
+            return {name: self.image(name, latents[name]) for name in self}
+
+    def image(self, name: str, z: Tensor) -> Tensor:
+        """Image of one generator at the composition's size, with gradients to its latents (N, d)."""
+        return self._sized(self[name](z))
 
     def with_features(self, latents: Mapping[str, Tensor], *, through: bool = False) -> tuple[dict[str, Tensor], dict[str, Sequence[Tensor]]]:
         """The same, and the activations of each, at their own sizes."""
@@ -217,6 +221,19 @@ class Composer(nn.Module):
     def through(self, z: Latents) -> Layers:
         """Every stage, as `layers` gives it, with gradients to the latents: the generators stay frozen, but pictures can be looked for in them."""
         return self._stages(z, through=True)
+
+    def image_of(self, name: str, z: Tensor) -> Tensor:
+        """Image (N, C, H, W) of one layer at the composition's size, of its latents (N, d), with gradients to them."""
+        return self.layers.image(name, z)
+
+    def fused_of(self, images: Mapping[str, Tensor], place: Tensor | None = None) -> Tensor:
+        """What a fusion that looks at no activations makes of the layers' images, (N, 3, H, W), before the translator.
+
+        Args:
+            images: By layer, (N, C, H, W) at the composition's size.
+            place: Latent of the placement (N, d), if there is one.
+        """
+        return self._fuse(Material(images, place=place)).image
 
     def _fused(
         self, z: Latents, stands: Mapping[str, Stand], kimg: float, strengths: Strengths | None = None, *, through: bool = False

@@ -17,6 +17,9 @@ NUMBERS = 4
 GAIN = 10.0
 """Adam moves every parameter by about its learning rate; the few that place a layer are worth larger steps."""
 SMALLEST = 0.05
+_NARROWEST = 1e-4
+_FARTHEST = 0.99
+"""Of what a latent says of a stand: beyond, its numbers go towards infinity."""
 
 
 class Matted(NamedTuple):
@@ -153,3 +156,12 @@ class Placement(nn.Module):
         room = (1 - (1 - 2 * margin) * scale).clamp_min(0)
         mirror = torch.where(latent[:, 3] < 0, -1.0, 1.0) if self.flip else torch.ones_like(scale)
         return Stand(scale, room * even[:, 1], room * even[:, 2], mirror)
+
+    def latent(self, stand: Stand) -> Tensor:
+        """Latents (N, `NUMBERS`) of stands, each number of which is taken to where the placement can put it."""
+        low, high, margin = self.bounds()
+        room = (1 - (1 - 2 * margin) * stand.scale).clamp_min(_NARROWEST)
+        spread = (high - low).abs().clamp_min(_NARROWEST)
+        even = torch.stack([(2 * stand.scale.log() - low - high) / spread, stand.across / room, stand.down / room], dim=1)
+        numbers = math.sqrt(2) * torch.erfinv(even.clamp(-_FARTHEST, _FARTHEST))
+        return torch.cat([numbers, stand.mirror[:, None]], dim=1)

@@ -103,6 +103,17 @@ def test_every_other_one_is_mirrored_unless_the_recipe_forbids(drawn: Stand) -> 
     assert set(still.mirror.tolist()) == {1.0}
 
 
+def test_a_stands_latent_gives_the_stand() -> None:
+    placement = Placement(PlacementRecipe(scale=(0.5, 1.0), margin=0.2))
+    z = torch.randn(200, NUMBERS, generator=torch.Generator().manual_seed(4)).clamp(-2, 2)
+    stand = placement(z)
+    torch.testing.assert_close(placement.latent(stand).detach()[:, :3], z[:, :3], atol=1e-3, rtol=1e-3)
+    assert torch.equal(placement.latent(stand)[:, 3].sign(), z[:, 3].sign())
+    beyond = Stand(*(number.detach() for number in placement(placement.latent(Stand(*(torch.tensor([number]) for number in (2.0, 3.0, 0.0, 1.0)))))))
+    assert float(beyond.scale) == pytest.approx(1, abs=0.01)
+    assert float(beyond.across) == pytest.approx(0.4, abs=0.01), "as far as it can be put"
+
+
 def test_bounds_are_learned_or_left() -> None:
     learned, left = Placement(PlacementRecipe()), Placement(PlacementRecipe(learn=False))
     assert sum(parameter.numel() for parameter in learned.parameters()) == 3

@@ -25,8 +25,12 @@ class Residual(nn.Module):
 
     def forward(self, image: Tensor, share: Tensor | None = None) -> Tensor:
         """(N, C, H, W) to (N, C, H, W) in [-1, 1]; shares (N,) in [0, 1] make that part of the change only."""
-        change = self.scale * self.stages(image)
+        change = self.change(image)
         return cast(Tensor, _Clamp.apply(image + (change if share is None else per_image(share) * change)))
+
+    def change(self, image: Tensor) -> Tensor:
+        """What is added to images (N, C, H, W) before they are cut, of the same shape."""
+        return cast(Tensor, self.scale * self.stages(image))
 
 
 class _Clamp(torch.autograd.Function):

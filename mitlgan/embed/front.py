@@ -1,0 +1,118 @@
+"""The object before a background that is known: where it stands is seen, and what it is looked for there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from mitlgan.embed.aim import CHUNK, Aim
+from mitlgan.embed.clock import Teller
+from mitlgan.embed.polish import polished
+from mitlgan.embed.search import improved
+from mitlgan.embed.settings import Settings
+from mitlgan.networks.over import NUMBERS, Placement, Stand, premultiplied
+from mitlgan.randomness import normal, stream
+
+EDGE = 0.05
+"""Share of an object's area that lies beyond each of the edges by which its extent is measured: single pixels may be wrong."""
+CLEAR_DB = 50.0
+"""PSNR from which on what is left comes from the background, and is for both together."""
+MORE = 5
+"""Times as many restarts as usual: an object may look alike at a slightly other size, where a search ends that began too far away."""
+PRIOR = 4.0
+"""Times as much prior as usual: an object covers but a part of the picture, and what is wrong in it is wrong in many pixels at once."""
+MOST = 256
+SIDES = 2
+"""As it is, and mirrored."""
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """How objects get before the background.
+
+    Attributes:
+        image: Images (N, 4, H, W) of the object's latents (N, D).
+        fused: Fused images (N, 3, H, W) of the object's images and the placement's latents (N, `NUMBERS`), or None.
+        placement: What places them; None: they stay where they are.
+        dim: D.
+    """
+
+    image: Callable[[Tensor], Tensor]
+    fused: Callable[[Tensor, Tensor | None], Tensor]
+    placement: Placement | None
+    dim: int
+
+    @property
+    def place(self) -> slice | None:
+        """Where in latents of object and place the placement's numbers are."""
+        return None if self.placement is None else slice(self.dim, self.dim + NUMBERS)
+
+    def render(self, z: Tensor) -> Tensor:
+        """Fused images of latents of object and place together (N, D or D + `NUMBERS`)."""
+        return self.fused(self.image(z[:, : self.dim]), None if self.place is None else z[:, self.place])
+
+
+def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: Teller) -> Tensor:
+    """Find what is in front.
+
+    Args:
+        front: How objects get there.
+        aim: Whose target and weights count.
+        hidden: What is not the background's own, (1, H, W) in [0, 1].
+        settings: How much is tried.
+        clock: Told between steps.
+
+    Returns:
+        Latent of object and place (D or D + `NUMBERS`,).
+    """
+    jumps = () if front.place is None else (front.place.stop - 1,)
+    goal = min(settings.goal_db, CLEAR_DB)
+    restarts = min(MORE * settings.restarts, MOST, settings.starts)
+    enough = replace(settings, goal_db=goal, restarts=restarts, attempts=1, prior=PRIOR * settings.prior)
+    own = aim.of(front.render, jumps=jumps, settings=enough)
+    starts = _placed_starts(front, own, hidden, enough, clock)
+    return polished(own, improved(own, starts, enough, clock, front.place), enough, clock)[0]
+
+
+@torch.no_grad()
+def _placed_starts(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: Teller) -> Tensor:
+    """The best of random objects, each of them put where the hidden part is, on both sides: (`restarts`, D + `NUMBERS`)."""
+    seen = _extent(hidden[None, 0])
+    kept, costs = hidden.new_empty(0, front.dim if front.place is None else front.place.stop), hidden.new_empty(0)
+    sides = 1 if front.placement is None else SIDES
+    for first in range(0, settings.starts // sides, CHUNK):
+        count = min(CHUNK, settings.starts // sides - first)
+        z = normal((count, front.dim), stream(settings.seed, "embed/objects", first // CHUNK), hidden.device)
+        images = front.image(z)
+        for side in (1.0, -1.0)[:sides]:
+            place = None
+            if front.placement is not None:
+                place = front.placement.latent(_stand(_extent(premultiplied(images).matte[:, 0]), seen, side))
+            whole = z if place is None else torch.cat([z, place], dim=1)
+            kept, costs = torch.cat([kept, whole]), torch.cat([costs, aim.cost(whole, front.fused(images, place), perceptual=False)])
+        best = costs.argsort(stable=True)[: settings.restarts]
+        kept, costs = kept[best], costs[best]
+        if clock.tell("starts", sides * (first + count), settings.starts) is not None:
+            break
+    return kept
+
+
+def _stand(own: Tensor, seen: Tensor, side: float) -> Stand:
+    """Where objects of some extents (N, 2, 2) stand to have another (1, 2, 2); see `_extent`."""
+    scale = (seen[:, 1] / own[:, 1]).log().mean(1).exp()  # (N,)
+    mirror = torch.full_like(scale, side)
+    return Stand(scale, seen[:, 0, 0] - mirror * scale * own[:, 0, 0], seen[:, 0, 1] - scale * own[:, 0, 1], mirror)
+
+
+def _extent(mass: Tensor) -> Tensor:
+    """Centre, across and down, and half of the width and height of masses (N, H, W): (N, 2, 2), where the image goes from -1 to 1."""
+    spans = []
+    for along, length in ((1, mass.shape[2]), (2, mass.shape[1])):
+        share = mass.sum(along).cumsum(1)  # (N, length)
+        share = share / share[:, -1:].clamp_min(1e-6)
+        first, last = (share < EDGE).sum(1), (share < 1 - EDGE).sum(1)
+        spans.append(torch.stack([(first + last + 1) / length - 1, (last - first + 1) / length], dim=1))
+    return torch.stack(spans, dim=2)

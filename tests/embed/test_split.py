@@ -1,0 +1,101 @@
+"""A composition taken apart: what is behind, from what is seen of it; the object, where it is; both together."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mitlgan.embed import Settings, embed
+from mitlgan.embed.aim import Aim, renderer
+from mitlgan.embed.behind import Trimmed, behind
+from mitlgan.embed.clock import Clock, PartClock, Progress
+from mitlgan.embed.front import _extent, _stand
+from mitlgan.embed.split import Splitter
+from mitlgan.networks import Composer
+from mitlgan.networks.over import Matted, Stand, move
+from mitlgan.networks.translators.residual import Residual
+from mitlgan.sample import Artifact
+
+QUICK = Settings(starts=64, restarts=4, steps=20, polish_steps=40)
+
+
+def psnr(image: Tensor, other: Tensor) -> float:
+    return -10 * math.log10(max(1e-12, float((image - other).square().mean()) / 4))
+
+
+def test_a_layer_is_found_behind_an_object(linear: Artifact) -> None:
+    z = linear.latents([3])
+    target = linear.images_at(z)[0]
+    target[:, 2:6, 1:5] = torch.tensor([0.9, -0.9, 0.5])[:, None, None]
+    render = renderer(linear)
+    found = behind(render, Aim(render, target, None, QUICK, None), 5, QUICK, Clock(None, None, 1))
+    assert torch.allclose(found.z, z[0], atol=0.01)
+    assert torch.allclose(found.image[0], linear.images_at(z)[0], atol=0.01), "where it is hidden, too"
+    there = torch.zeros(1, 8, 8)
+    there[:, 2:6, 1:5] = 1
+    assert torch.equal((found.hidden > 0.5).float(), there)
+    assert found.met == pytest.approx(48 / 64)
+
+
+def test_only_the_best_pixels_count(linear: Artifact) -> None:
+    target, image = linear.sample([1])[0], linear.sample([2, 3])
+    weight = torch.ones(1, 8, 8)
+    weight[:, :2] = 0
+    aim = Aim(renderer(linear), target, weight, Settings(), None)
+    every = ((image - target) / 2).square().mean(1)[:, 2:].flatten(1)  # (2, 48)
+    wanted = every.sort(1).values[:, :24].mean(1)
+    assert torch.allclose(Trimmed(aim, 0.5).errors(image), wanted)
+    z = torch.ones(2, 5)
+    assert torch.allclose(Trimmed(aim, 0.5).cost(z, image, perceptual=True), (wanted + 1e-9).log() + 5 / (48 * 3))
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_an_object_is_put_where_another_was_seen(side: float) -> None:
+    matte = torch.zeros(1, 1, 32, 32)
+    matte[:, :, 4:24, 10:30] = 1
+    stand = Stand(*(torch.tensor([number]) for number in (0.6, -0.2, 0.3, side)))
+    seen = move(Matted(matte.expand(-1, 3, -1, -1), matte), stand).matte
+    found = _stand(_extent(matte[:, 0]), _extent(seen[:, 0]), side)
+    assert torch.allclose(torch.stack(found), torch.stack(stand), atol=0.06), "to a pixel"
+
+
+def test_an_ends_corrections_are_taken_off(placed: Artifact) -> None:
+    torch.manual_seed(0)
+    end = Residual(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Tanh()), 0.2)
+    assert isinstance(placed.network, Composer)
+    composer = Composer(placed.network.generators, placed.network.fusion, end, 8)
+    splitter = Splitter.of(composer)
+    assert splitter is not None
+    image = torch.rand(1, 3, 8, 8) - 0.5
+    assert torch.allclose(splitter._uncorrected(end(image)), image, atol=1e-5)
+
+
+def test_what_cannot_be_taken_apart(placed: Artifact, fg: Artifact) -> None:
+    assert isinstance(placed.network, Composer)
+    assert Splitter.of(placed.network) is not None
+    assert Splitter.of(fg.network) is None
+    assert Splitter.of(Composer(placed.network.generators, placed.network.fusion, nn.Conv2d(3, 3, 1), 8)) is None, "painted anew"
+
+
+@pytest.mark.parametrize("name", ["placed", "mirrored"])
+def test_the_watcher_is_told_of_whole_latents(name: str, request: pytest.FixtureRequest) -> None:
+    made: Artifact = request.getfixturevalue(name)
+    told: list[Progress] = []
+    target = made.sample([1])
+    splitter = Splitter.of(made.network)
+    assert splitter is not None
+    clock = Clock(lambda state: told.append(state), None, 1)
+    z = splitter.split(Aim(renderer(made), target[0].clone(), None, QUICK, None), QUICK, clock)
+    dim = sum(made.card.latent_dims.values())
+    assert {len(state.z) for state in told if state.z is not None} == {dim} == {len(z)}
+    assert PartClock(clock, lambda z: z).over is None
+
+
+def test_layers_come_back(placed: Artifact) -> None:
+    stages = placed.layers([1])
+    found = embed(placed, stages.output, QUICK)
+    for name, image in stages.layers.items():
+        assert psnr(found.stages.layers[name], image) >= 30

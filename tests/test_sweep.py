@@ -122,7 +122,7 @@ def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str]) -> None:
     run = Path(rows[0].run_dir)
     assert {"summary.txt", "structure.svg", "losses.svg", "hyperparameters.md"} <= {path.name for path in run.iterdir()}
     html = paths.html.read_text()
-    assert html.count("data:image/png") == 2
+    assert html.count("data:image/webp") == 2
     assert "cannot be compared" in html
     assert "--vary critic.kernel=3,5" in html
     assert json.loads(paths.json.read_text())["groups"][title][0]["place"] == 1

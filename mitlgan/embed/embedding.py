@@ -25,7 +25,7 @@ from mitlgan.sample import Artifact
 
 SPLIT = -1
 SPLIT_DB = 30.0
-"""PSNR from which on a composition that was taken apart is not looked for as a whole: that came to 21 to 28 dB wherever it was tried."""
+"""PSNR from which on a composition that was taken apart is not looked for as a whole as well, which takes minutes and seldom comes as far."""
 JOINT_STEPS = 12
 
 

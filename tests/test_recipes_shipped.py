@@ -22,7 +22,9 @@ def test_what_is_shipped() -> None:
     wanted = {f"modern/{name}" for name in MODERN}
     assert wanted | {f"demo/{name}" for name in DEMO} | {f"thesis/{name}" for name in THESIS} <= set(names())
     assert names() == sorted(set(names()))
-    assert {path.suffix for path in shipped("recipes").rglob("*.*")} - {".gitkeep", ""} == {".toml", ".ipynb"}
+    found = list(shipped("recipes").rglob("*.*"))
+    assert {path.suffix for path in found if path.parent.name != "results"} - {".gitkeep", ""} == {".toml", ".ipynb"}
+    assert {path.suffix for path in found if path.parent.name == "results"} == {".md", ".html"}, "rankings"
 
 
 @pytest.mark.parametrize("name", names())

@@ -214,7 +214,7 @@ class Loop:
         self.watch = Stopwatch()
         last = self._is_over()
         while not last:
-            before, before_s = counters.kimg, counters.seconds
+            before, before_s = counters.kimg, self._passed_s()
             seen = self.step()
             if counters.iteration % training.log_iterations == 0:
                 values = self._log(seen, stats)
@@ -225,7 +225,7 @@ class Loop:
             if last or self._is_due(before, training.checkpoint_kimg, training.checkpoint_iterations):
                 self._flush(stats, timing)
                 self.save()
-            if _reached(training.keep_kimg, before, counters.kimg) or _reached(training.keep_s, before_s, counters.seconds):
+            if _reached(training.keep_kimg, before, counters.kimg) or _reached(training.keep_s, before_s, self._passed_s()):
                 self.keep()
             if last or (values is not None and time.monotonic() - told > STATUS_INTERVAL_S):
                 told = time.monotonic()
@@ -242,9 +242,14 @@ class Loop:
 
     def _is_over(self) -> bool:
         counters = self.state.counters
-        if self.limit_s < math.inf and any_rank(counters.seconds >= self.limit_s, self.world):  # each rank has its own clock
+        if self.limit_s < math.inf and any_rank(self._passed_s() >= self.limit_s, self.world):  # each rank has its own clock
             return True
         return counters.images_shown >= images_of(self.recipe.training.kimg)
+
+    def _passed_s(self) -> float:
+        """Seconds of training so far, by the recipe's clock."""
+        counters = self.state.counters
+        return counters.cpu_seconds if self.recipe.training.clock == "cpu" else counters.seconds
 
     def _critic_update(self, real: Tensor, update: int) -> tuple[Tensor, dict[str, Tensor]]:
         state, seed, rank = self.state, self.recipe.seed, self.world.rank
@@ -356,7 +361,7 @@ class Loop:
         values = values or {}
         counters, target = self.state.counters, self.recipe.training.kimg
         rate = counters.images_shown / counters.seconds if counters.seconds else 0.0
-        left_s = min((target - counters.kimg) * 1000 / rate, self.limit_s - counters.seconds) if rate else None
+        left_s = min((target - counters.kimg) * 1000 / rate, self.limit_s - self._passed_s()) if rate else None
         status = {
             "state": state, "command": self.recipe.command, "role": self.recipe.role, "iteration": counters.iteration, "kimg": counters.kimg,
             "target_kimg": target, "images_per_s": rate, "eta_s": None if left_s is None else max(0.0, left_s),

@@ -67,6 +67,9 @@ def test_equal_seconds_limit_the_clock_and_not_the_pictures(composed: Run) -> No
     counted = baseline_recipe(recipe, card, equal="seconds", count_pretraining=True)
     seconds = sum(layer.card["seconds"] for layer in card.layers.values())
     assert counted.training.limit_s == pytest.approx(33.333 + seconds, abs=0.06)
+    by_cpu = baseline_recipe(recipe, card.model_copy(update={"cpu_seconds": 22.2}), equal="cpu-seconds")
+    assert (by_cpu.training.limit_s, by_cpu.training.clock) == (pytest.approx(22.2), "cpu")
+    assert baseline_recipe(changed(recipe, training__limit_s=5.0, training__clock="cpu"), card).training.clock is None
     short = card.model_copy(update={"seconds": 0.01})  # rounds to nothing, which is no length
     assert baseline_recipe(recipe, short, equal="seconds").training.limit_s == 0.1
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +26,7 @@ from mitlgan.distributed import World
 from mitlgan.errors import ArtifactError, NanError, ResourceError, Stopped, UsageError
 from mitlgan.files import locked
 from mitlgan.objectives import WganGp
-from mitlgan.recipe import Recipe, load
+from mitlgan.recipe import Recipe, dump, load, plain
 from mitlgan.runs import Run
 from mitlgan.stages import Environment
 from mitlgan.train import Loop, images_of, updates_of
@@ -146,6 +147,27 @@ def test_a_limit_in_seconds_ends_a_run(fg: Start) -> None:
     assert 0.2 <= run.status()["seconds"] < 20
     assert run.status()["iteration"] < 100_000
     assert run.status()["eta_s"] == 0
+
+
+def test_the_clock_may_be_the_processors(fg: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Loop.step
+
+    def slow(self: Loop) -> object:
+        time.sleep(0.05)
+        return step(self)
+
+    monkeypatch.setattr(Loop, "step", slow)
+    run = fg(updates=100_000, limit_s=0.2, keep_s=[0.1], clock="cpu", log_iterations=1)
+    *_, before, last = runs.read_lines(run.timing)
+    assert before["cpu_seconds"] < 0.2 <= last["cpu_seconds"]
+    assert last["seconds"] > 0.2 + 0.04 * run.status()["iteration"]  # sleeping counts by the wall alone
+    assert len(list(run.kept())) == 1
+
+
+def test_a_recipe_that_names_no_clock_is_written_as_before(packs: dict[str, Path]) -> None:
+    recipe = tiny.recipe("fg", packs["fg"])
+    assert "clock" not in plain(recipe)["training"]
+    assert "clock" not in dump(recipe)
 
 
 def test_a_length_in_kimg_is_exact_in_images() -> None:

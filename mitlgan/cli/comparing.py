@@ -20,6 +20,7 @@ class Equal(StrEnum):
 
     kimg = "kimg"
     seconds = "seconds"
+    cpu_seconds = "cpu-seconds"
     macs = "macs"
 
 
@@ -35,11 +36,13 @@ def compare(
     ] = None,
     composed: Annotated[Path | None, typer.Option("--composed", metavar="RUN", help="A composition's run. Default: the newest.")] = None,
     baseline_run: Annotated[Path | None, typer.Option("--baseline-run", metavar="RUN", help="Take this trained baseline.")] = None,
-    equal: Annotated[Equal, typer.Option("--equal", help="What all arms get alike in this stage.")] = Equal.kimg,
+    equal: Annotated[
+        Equal, typer.Option("--equal", help="What all arms get alike in this stage; by CPU seconds, trainings may share the cores (--jobs).")
+    ] = Equal.kimg,
     count_pretraining: Annotated[bool, typer.Option("--count-pretraining", help="Give the baselines what the pretrainings took, too.")] = False,
     budgets: Annotated[
         str | None,
-        typer.Option("--budgets", metavar="A,B,C", help="Train every arm anew for the longest (kimg, s or tera-MACs), and compare at each."),
+        typer.Option("--budgets", metavar="A,B,C", help="Train every arm anew for the longest (kimg, seconds or tera-MACs), and compare at each."),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Train every arm anew N times.", min=1, max=100)] = 1,
     pretrain_seeds: Annotated[bool, typer.Option("--pretrain-seeds", help="Train the layers anew for each seed, too.")] = False,

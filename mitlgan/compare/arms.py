@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mitlgan import artifact, runs, stages
 from mitlgan.artifact import LAYER_ROLES, Card, LayerForm
-from mitlgan.compare.budgets import MINIMUM_S, NO_LIMIT_KIMG, training_macs
+from mitlgan.compare.budgets import CLOCKS, MINIMUM_S, NO_LIMIT_KIMG, training_macs
 from mitlgan.compare.plan import BUILT_IN
 from mitlgan.data.cache import cache_dir
 from mitlgan.errors import ArtifactError, UsageError
@@ -97,18 +97,21 @@ def baseline_recipe(recipe: Recipe, card: Card, *, equal: str = "kimg", count_pr
     Args:
         recipe: The composition's.
         card: The composition's, or one that has its layers, kimg and seconds.
-        equal: `kimg`, `seconds` or `macs`.
+        equal: A key of `plan.EQUAL`.
         count_pretraining: Whether the pretrainings' cost is added to the budget.
     """
     layers = card.forms()
     wanted = _wgan(recipe, layers)
-    extra = {key: sum(float(layer.card.get(key, 0.0)) for layer in card.layers.values()) if count_pretraining else 0.0 for key in ("kimg", "seconds")}
-    if equal == "seconds":
-        return changed(wanted, training__kimg=NO_LIMIT_KIMG, training__limit_s=max(MINIMUM_S, round(card.seconds + extra["seconds"], 1)))
+    before = list(card.layers.values()) if count_pretraining else []
+    if equal in CLOCKS:
+        key = equal.replace("-", "_")
+        limit_s = round(float(getattr(card, key)) + sum(float(layer.card.get(key, 0.0)) for layer in before), 1)
+        return changed(wanted, training__kimg=NO_LIMIT_KIMG, training__limit_s=max(MINIMUM_S, limit_s), training__clock=CLOCKS[equal])
     kimg = card.kimg
     if equal == "macs":
         kimg = round(kimg * training_macs(recipe, layers) / training_macs(wanted, {}), 3)
-    return changed(wanted, training__kimg=kimg + extra["kimg"], training__limit_s=None)
+    kimg += sum(float(layer.card.get("kimg", 0.0)) for layer in before)
+    return changed(wanted, training__kimg=kimg, training__limit_s=None, training__clock=None)
 
 
 def require_known(baseline: str) -> None:

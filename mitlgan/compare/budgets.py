@@ -1,4 +1,4 @@
-"""Equal budgets: real images, measured seconds, or multiply-accumulates, and the lengths of training that follow from them.
+"""Equal budgets: real images, measured seconds of the wall or of the CPU, or multiply-accumulates, and the lengths of training that follow from them.
 
 Multiply-accumulates of training are counted, not measured: a backward pass to weights and inputs as twice the forward pass, one to the inputs
 alone as once, and the backward pass of a gradient penalty's own gradient as twice what it differentiates.
@@ -15,6 +15,9 @@ from mitlgan import augment, networks
 from mitlgan.artifact import LayerForm
 from mitlgan.networks import Composer, multiply_accumulates
 from mitlgan.recipe import AnyObjective, ObjectiveRecipe, Recipe, RelativisticRecipe, changed
+
+CLOCKS = {"seconds": None, "cpu-seconds": "cpu"}
+"""What arms can get alike in seconds -> `training.clock`."""
 
 NO_LIMIT_KIMG = 1e6
 MINIMUM_S = 0.1
@@ -83,15 +86,17 @@ def scheduled(recipe: Recipe, budgets: Sequence[float], equal: str, per_kimg: fl
     Args:
         recipe: Of an arm.
         budgets: In the unit of `equal`, growing.
-        equal: `kimg`, `seconds` or `macs`.
+        equal: A key of `plan.EQUAL`.
         per_kimg: See `training_macs`.
         extra: What is added to each budget, for pretraining that is counted.
     """
     points = points_of(budgets)
     if extra:
         points = tuple(sorted({*points, *(budget + extra for budget in budgets)}))
-    if equal == "seconds":
+    if equal in CLOCKS:
         rounded = [max(MINIMUM_S, round(point, 3)) for point in points]
-        return changed(recipe, training__kimg=NO_LIMIT_KIMG, training__limit_s=rounded[-1], training__keep_s=rounded, training__keep_kimg=[])
+        timed = changed(recipe, training__kimg=NO_LIMIT_KIMG, training__limit_s=rounded[-1], training__clock=CLOCKS[equal])
+        return changed(timed, training__keep_s=rounded, training__keep_kimg=[])
     kimg = [round(point / per_kimg if equal == "macs" else point, 6) for point in points]
-    return changed(recipe, training__kimg=kimg[-1], training__limit_s=None, training__keep_kimg=kimg, training__keep_s=[])
+    shown = changed(recipe, training__kimg=kimg[-1], training__limit_s=None, training__clock=None)
+    return changed(shown, training__keep_kimg=kimg, training__keep_s=[])

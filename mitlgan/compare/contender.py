@@ -171,7 +171,7 @@ def _pasted(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> S
     arm = Arm(
         name="paste", label=contender.arm.label, role="baseline", seeds=(), metrics=metrics, layers=drawn,
         samples=to_uint8(stage.output),
-        cost=Cost([*_pretraining(domain.card), StageCost("no training", 0.0, 0.0, macs=0.0)], 0), notes=[_pasted_by(domain.card, keyed, best)],
+        cost=Cost([*_pretraining(domain.card), StageCost("no training", 0.0, 0.0, macs=0.0, cpu_seconds=0.0)], 0), notes=[_pasted_by(domain.card, keyed, best)],
         standings=[{"budget": budget, **metrics} for budget in domain.budgets], separation=numbers, separation_grid=grid,
         recipes_tried=plan.trials.get("paste", 1), snapshots_tried=len(tried),
     )  # fmt: skip
@@ -230,15 +230,20 @@ def _cost(contender: Contender, domain: Domain, loaded: Artifact, path: Path) ->
     if isinstance(loaded.network, Composer):
         trained -= sum(p.numel() for generator in loaded.network.generators.values() for p in generator.parameters())
     end = ends[0]
-    seconds = float(np.mean([point.seconds for point in ends]))
-    return Cost([*before, StageCost(name, end.kimg, seconds, macs=end.macs)], trained, total["parameters"], total["multiply_accumulates"])
+    seconds, cpu_seconds = (float(np.mean([getattr(point, key) for point in ends])) for key in ("seconds", "cpu_seconds"))
+    return Cost(
+        [*before, StageCost(name, end.kimg, seconds, macs=end.macs, cpu_seconds=cpu_seconds or None)],
+        trained,
+        total["parameters"],
+        total["multiply_accumulates"],
+    )
 
 
 def _pretraining(card: Card) -> list[StageCost]:
     return [
         StageCost(
             LAYER_LABELS.get(name, name), float(layer.card.get("kimg", 0.0)), float(layer.card.get("seconds", 0.0)), pretraining=True,
-            macs=_pretraining_macs(layer.card),
+            macs=_pretraining_macs(layer.card), cpu_seconds=float(layer.card["cpu_seconds"]) if layer.card.get("cpu_seconds") else None,
         )
         for name, layer in card.layers.items()
     ]  # fmt: skip
@@ -262,6 +267,7 @@ def _rows(standings: Sequence[Standing]) -> list[dict[str, Any]]:
             "chosen_kimg": [round(point.kimg, 3) for point in standing.chosen],
             "values": list(standing.values),
             "seconds": float(np.mean([point.seconds for point in standing.chosen])),
+            "cpu_seconds": float(np.mean([point.cpu_seconds for point in standing.chosen])),
             "macs": float(np.mean([point.macs for point in standing.chosen])),
         }
         for standing in standings

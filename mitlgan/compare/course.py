@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan import artifact, runs, stages
+from mitlgan.artifact import Card
 from mitlgan.compare.arms import (
     COMPOSED,
     Arm,
@@ -25,7 +26,7 @@ from mitlgan.compare.arms import (
 )
 from mitlgan.compare.budgets import scheduled, training_macs
 from mitlgan.compare.measure import Ruler
-from mitlgan.compare.plan import Plan
+from mitlgan.compare.plan import EQUAL, Plan
 from mitlgan.compare.settings import Setting, cards, forms, settings
 from mitlgan.compare.show import Contender, Domain, shown
 from mitlgan.compare.standings import Point
@@ -172,7 +173,9 @@ def _baseline(plan: Plan, arm: Arm, setting: Setting, environment: Environment) 
         return stages.resumed_or_new(length, environment)
     assert arm.recipe is not None
     training = length.training
-    recipe = changed(arm.recipe, seed=setting.recipe.seed, training__kimg=training.kimg, training__limit_s=training.limit_s)
+    recipe = changed(
+        arm.recipe, seed=setting.recipe.seed, training__kimg=training.kimg, training__limit_s=training.limit_s, training__clock=training.clock
+    )
     files = layer_files(setting.composed.artifact) if arm.composes or arm.starts else {}
     return Training(arm.label, recipe, files if arm.composes else {}, _start(arm, setting.recipe, files)).run(environment)
 
@@ -250,21 +253,24 @@ def _untrained(arm: Arm, ruler: Ruler) -> Contender:
     if arm.fixed is None:
         return Contender(arm, [], [])
     card = artifact.read_card(arm.fixed)
-    return Contender(arm, [], [[Point(card.kimg, card.seconds, 0.0, arm.fixed)]])
+    return Contender(arm, [], [[_point(card, 0.0, arm.fixed)]])
 
 
 def _end(run: Run, per_kimg: float) -> Point:
     card = finished_card(run)
     assert run.artifact is not None
-    return Point(card.kimg, card.seconds, card.kimg * per_kimg, run.artifact)
+    return _point(card, per_kimg, run.artifact)
+
+
+def _point(card: Card, per_kimg: float, path: Path) -> Point:
+    return Point(card.kimg, card.seconds, card.cpu_seconds, card.kimg * per_kimg, path)
 
 
 def _measured(run: Run, per_kimg: float, ruler: Ruler) -> list[Point]:
     """Every kept snapshot of a run and its end, measured on the validation pictures."""
     points = []
     for path in run.kept():
-        card = artifact.read_card(path)
-        points.append(Point(card.kimg, card.seconds, card.kimg * per_kimg, path))
+        points.append(_point(artifact.read_card(path), per_kimg, path))
     end = _end(run, per_kimg)
     if not points or points[-1].kimg < end.kimg:
         points.append(end)
@@ -286,5 +292,8 @@ def _pretraining(layers: Mapping[str, Path], equal: str) -> float:
                 raise UsageError(f"--count-pretraining: what {name} took is not known in multiply-accumulates; use --equal kimg or seconds") from None
             total += card.kimg * training_macs(recipe, {})
         else:
-            total += card.kimg if equal == "kimg" else card.seconds
+            took = {"kimg": card.kimg, "seconds": card.seconds, "cpu-seconds": card.cpu_seconds}[equal]
+            if not took:
+                raise UsageError(f"--count-pretraining: the card of {name} does not say what it took in {EQUAL[equal]}; give one that does")
+            total += took
     return total

@@ -9,6 +9,7 @@ from typing import Any
 from mitlgan import artifact, stages
 from mitlgan.artifact import Card
 from mitlgan.compare.arms import baseline_recipe
+from mitlgan.compare.budgets import CLOCKS
 from mitlgan.compare.contender import Contender, Domain
 from mitlgan.compare.plan import EQUAL, Plan
 from mitlgan.errors import UsageError
@@ -100,10 +101,11 @@ def _length(contender: Contender, domain: Domain, plan: Plan) -> Iterator[str]:
         return
     recipe, card = domain.setting.recipe, _card(contender)
     wanted = baseline_recipe(recipe, domain.card, equal=plan.equal, count_pretraining=plan.count_pretraining).training
-    if plan.equal == "seconds":
+    if plan.equal in CLOCKS:
         assert wanted.limit_s is not None
-        if abs(card.seconds - wanted.limit_s) > SECONDS_TOLERANCE * wanted.limit_s:
-            yield f"{contender.arm.label}: {card.seconds:,.4g} s, where {wanted.limit_s:,.4g} s would be equal"
+        took, unit = (card.cpu_seconds, "CPU s") if wanted.clock == "cpu" else (card.seconds, "s")
+        if abs(took - wanted.limit_s) > SECONDS_TOLERANCE * wanted.limit_s:
+            yield f"{contender.arm.label}: {took:,.4g} {unit}, where {wanted.limit_s:,.4g} {unit} would be equal"
     elif abs(card.kimg - wanted.kimg) > recipe.training.batch * recipe.objective.critic_steps / 1000:
         yield f"{contender.arm.label}: {card.kimg:,.4g} kimg, where {wanted.kimg:,.4g} kimg would be equal"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mitlgan.errors import UsageError
 
-EQUAL = {"kimg": "kimg", "seconds": "seconds", "macs": "tera-MACs"}
+EQUAL = {"kimg": "kimg", "seconds": "seconds", "cpu-seconds": "CPU seconds", "macs": "tera-MACs"}
 """What arms can get alike -> its unit, as readers see it."""
 
 BUILT_IN = ("wgan", "wgan-finetuned", "paste")
@@ -83,7 +83,7 @@ class Plan:
         if any(not 0 < budget < 1e7 for budget in self.budgets) or list(self.budgets) != sorted(set(self.budgets)):
             raise UsageError(f"--budgets {', '.join(f'{budget:g}' for budget in self.budgets)}: give lengths that grow, such as 5,10,20")
         if self.jobs > 1 and self.equal == "seconds":
-            raise UsageError("--jobs: arms that share a machine slow each other down; with --equal seconds use --jobs 1")
+            raise UsageError("--jobs: arms that share a machine slow each other down; with --equal seconds use --jobs 1, or --equal cpu-seconds")
         if len({triple.name for triple in self.triples}) < len(self.triples):
             raise UsageError("--triple: two domains have one name; give each its own")
 

@@ -15,7 +15,8 @@ Row = Mapping[str, Any]
 Stretch = tuple[float, float, bool]
 """From, to, and whether we are ahead in between."""
 
-AXES = {"kimg": "kimg", "seconds": "seconds", "macs": "tera-MACs"}
+AXES = {"kimg": "kimg", "seconds": "seconds", "cpu_seconds": "CPU seconds", "macs": "tera-MACs"}
+"""What arms can be compared along -> its unit."""
 
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 15: 2.131, 20: 2.086, 30: 2.042}
 """Two-sided 95 % quantiles of Student's t by degrees of freedom."""
@@ -28,6 +29,7 @@ class Point:
     Attributes:
         kimg: Thousand real images shown to the critic by then.
         seconds: Measured.
+        cpu_seconds: Likewise, of the CPU.
         macs: Tera multiply-accumulates of training.
         path: The artifact.
         validation: Its distance on the validation pictures, if it had to be measured.
@@ -36,14 +38,15 @@ class Point:
 
     kimg: float
     seconds: float
+    cpu_seconds: float
     macs: float
     path: Path
     validation: float | None = None
     numbers: Mapping[str, float] | None = None
 
     def place(self, axis: str) -> float:
-        """Where it lies on an axis, a key of `AXES`."""
-        return float(getattr(self, axis))
+        """Where it lies on an axis, a key of `AXES` or of `plan.EQUAL`."""
+        return float(getattr(self, axis.replace("-", "_")))
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def best_up_to(points: Sequence[Point], budget: float, axis: str, room: float) -
     Args:
         points: Of one training, in time order.
         budget: In the unit of the axis.
-        axis: A key of `AXES`.
+        axis: A key of `AXES` or of `plan.EQUAL`.
         room: What one iteration may pass the budget by.
     """
     within = [point for point in points if point.place(axis) <= budget + room] or list(points[:1])

@@ -51,6 +51,8 @@ class TrainingRecipe(Model):
     Attributes:
         kimg: Length: thousand real images shown to the critic.
         limit_s: Training ends after so many measured seconds, if `kimg` does not end it before; where it ends then depends on the machine.
+        clock: Which seconds `limit_s` and `keep_s` are: those of the wall (absent: these), or of the CPU, summed over threads, which a
+            training beside this one does not use up.
         batch: Images of one update, over all ranks; at least two, which BatchNorm needs.
         ema_halflife_kimg: Half-life of the generator's moving average; 0 switches it off.
         snapshot_kimg: A picture of fixed latents is written each time this many kimg have passed.
@@ -66,6 +68,7 @@ class TrainingRecipe(Model):
 
     kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 1000.0
     limit_s: Annotated[float, Field(gt=0.0, le=1e9)] | None = None
+    clock: Literal["wall", "cpu"] | None = None
     batch: Annotated[int, Field(ge=2, le=65536)] = 32
     ema_halflife_kimg: Annotated[float, Field(ge=0.0, le=1e6)] = 10.0
     snapshot_kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 50.0

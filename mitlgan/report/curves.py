@@ -70,7 +70,7 @@ INDICATORS = (
 )
 """More of a training, for a report on one run: key, title, how to read it."""
 
-AXES = (("kimg", "kimg"), ("seconds", "seconds"), ("macs", "tera-MACs"))
+AXES = (("kimg", "kimg"), ("seconds", "seconds"), ("cpu_seconds", "CPU seconds"), ("macs", "tera-MACs"))
 """Key of a row and its unit: what arms may be compared along."""
 
 

@@ -29,6 +29,7 @@ class StageCost:
         seconds: Wall-clock seconds of training, over all resumes; None if not recorded.
         pretraining: True for a stage that came before the compared one.
         macs: Tera multiply-accumulates of its training; None if they cannot be known.
+        cpu_seconds: CPU seconds of its training, summed over threads; None if not recorded.
     """
 
     label: str
@@ -36,6 +37,7 @@ class StageCost:
     seconds: float | None
     pretraining: bool = False
     macs: float | None = None
+    cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,10 @@ class Cost:
     def seconds(self, *, total: bool) -> float | None:
         """Seconds of the compared stage, or with pretraining counted in."""
         return _sum_known([stage.seconds for stage in self.stages if total or not stage.pretraining])
+
+    def cpu_seconds(self, *, total: bool) -> float | None:
+        """CPU seconds of the compared stage, or with pretraining counted in."""
+        return _sum_known([stage.cpu_seconds for stage in self.stages if total or not stage.pretraining])
 
     def macs(self, *, total: bool) -> float | None:
         """Tera multiply-accumulates of the compared stage's training, or with pretraining counted in."""
@@ -93,7 +99,7 @@ class Arm:
         run_dir: Run directory as readers should see it.
         stats: Rows of `stats.jsonl`.
         timing: Rows of `timing.jsonl`.
-        evaluations: Rows {"kimg", "seconds", "macs", "fd", "fd_std", ...} measured during training, if any; means over the seeds.
+        evaluations: Rows {"kimg", "seconds", "cpu_seconds", "macs", "fd", "fd_std", ...} measured during training, if any; means over the seeds.
         standings: Rows {"budget", "fd", "fd_std", "kid", ...} at each budget, the best snapshot up to it, on the reported pictures.
         separation: Numbers of `metrics.separation.Separation`, for arms that are made of layers.
         separation_grid: The swap as a finished PNG: rows share a foreground, columns a background.

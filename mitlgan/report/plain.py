@@ -60,6 +60,8 @@ def _arm_summary(arm: Arm) -> dict[str, Any]:
             "kimg_total": cost.kimg(total=True),
             "seconds_stage": cost.seconds(total=False),
             "seconds_total": cost.seconds(total=True),
+            "cpu_seconds_stage": cost.cpu_seconds(total=False),
+            "cpu_seconds_total": cost.cpu_seconds(total=True),
             "tera_macs_stage": cost.macs(total=False),
             "tera_macs_total": cost.macs(total=True),
             "trained_parameters": cost.trained_parameters,

@@ -24,7 +24,17 @@ SEPARATION = (
 
 MOST_COLUMNS = 13
 MACS_HEADING = "tera-MACs, this stage"
-COST_HEADINGS = ("kimg, this stage", "kimg, total", "time, this stage", "time, total", MACS_HEADING, "parameters trained", "MACs per image")
+CPU_HEADINGS = ("CPU time, this stage", "CPU time, total")
+COST_HEADINGS = (
+    "kimg, this stage",
+    "kimg, total",
+    "time, this stage",
+    "time, total",
+    *CPU_HEADINGS,
+    MACS_HEADING,
+    "parameters trained",
+    "MACs per image",
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,10 @@ def table(comparison: Comparison) -> tuple[list[str], list[TableRow]]:
     rows: Sequence[Arm | Anchor] = [*comparison.arms, *comparison.anchors]
     metrics = [m for m in METRICS if m.key in ("fd", "kid") or any(finite(row.metrics.get(m.key)) is not None for row in rows)]
     name = distance_name(comparison.protocol.get("extractor"))
-    costs = [h for h in COST_HEADINGS if h != MACS_HEADING or any(arm.cost.macs(total=False) is not None for arm in comparison.arms)]
+    unknown = {MACS_HEADING} if all(arm.cost.macs(total=False) is None for arm in comparison.arms) else set()
+    if not comparison.budget_unit or all(arm.cost.cpu_seconds(total=False) is None for arm in comparison.arms):
+        unknown |= {*CPU_HEADINGS}
+    costs = [heading for heading in COST_HEADINGS if heading not in unknown]
     headings = [m.label.format(distance=name) for m in metrics] + costs
     arms = [
         TableRow(arm.label, "", [*(with_spread(arm.metrics, m) for m in metrics), *_cost_cells(arm, costs)], index)
@@ -129,7 +142,8 @@ def _cost_cells(arm: Arm, headings: Sequence[str]) -> list[str]:
     cost = arm.cost
     kimg = [number(cost.kimg(total=total)) for total in (False, True)]
     seconds = [duration(cost.seconds(total=total)) for total in (False, True)]
-    cells = [*kimg, *seconds, number(cost.macs(total=False)), count(cost.trained_parameters), count(cost.macs_per_image)]
+    cpu_seconds = [duration(cost.cpu_seconds(total=total)) for total in (False, True)]
+    cells = [*kimg, *seconds, *cpu_seconds, number(cost.macs(total=False)), count(cost.trained_parameters), count(cost.macs_per_image)]
     return [cell for heading, cell in zip(COST_HEADINGS, cells, strict=True) if heading in headings]
 
 

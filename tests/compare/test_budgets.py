@@ -90,10 +90,12 @@ def test_lengths_in_images(equal: str) -> None:
     assert recipe.training.limit_s is None
 
 
-def test_lengths_in_seconds() -> None:
-    recipe = scheduled(load("demo/wgan"), [40], "seconds", per_kimg=0.5)
+@pytest.mark.parametrize(("equal", "clock"), [("seconds", None), ("cpu-seconds", "cpu")])
+def test_lengths_in_seconds(equal: str, clock: str | None) -> None:
+    recipe = scheduled(load("demo/wgan"), [40], equal, per_kimg=0.5)
     assert recipe.training.keep_s == (10, 20, 40)
-    assert (recipe.training.limit_s, recipe.training.kimg) == (40, NO_LIMIT_KIMG)
+    assert (recipe.training.limit_s, recipe.training.kimg, recipe.training.clock) == (40, NO_LIMIT_KIMG, clock)
+    assert scheduled(recipe, [4], "kimg", per_kimg=0.5).training.clock is None
 
 
 def test_pretraining_that_is_counted_makes_an_arm_longer_and_keeps_both_places() -> None:
@@ -125,6 +127,7 @@ def test_budgets_must_grow(budgets: tuple[float, ...]) -> None:
 def test_arms_that_are_compared_by_the_clock_do_not_share_it() -> None:
     with pytest.raises(UsageError, match="--jobs"):
         Plan(equal="seconds", jobs=2)
+    assert Plan(equal="cpu-seconds", jobs=2).jobs == 2  # each has a clock of its own
 
 
 @pytest.mark.parametrize("text", ["pets", "pets=a,b", "pets=a,b,", "=a,b,c", "pets=a,b,c,d"])

@@ -148,18 +148,38 @@ def test_pretraining_counted_in(plan: Plan, environment: Environment) -> None:
     assert max(standings(result, "wgan")[0]["chosen_kimg"]) <= 2 * PER_UPDATE  # type: ignore[type-var]
 
 
-@pytest.mark.parametrize("equal", ["seconds", "macs"])
+@pytest.mark.parametrize("equal", ["seconds", "cpu-seconds", "macs"])
 def test_other_budgets(plan: Plan, environment: Environment, equal: str) -> None:
-    budget = 0.3 if equal == "seconds" else 2e-5
+    budget = 2e-5 if equal == "macs" else 0.3
     result = compare(replace(plan, baselines=("wgan",), seeds=1, budgets=(budget,), equal=equal), environment)
     composed, wgan = result.comparison.arms
     if equal == "macs":
         assert composed.cost.macs(total=False) == pytest.approx(wgan.cost.macs(total=False), rel=0.4)
         assert composed.cost.kimg(total=False) < wgan.cost.kimg(total=False)
     else:
-        assert 0.3 <= composed.cost.seconds(total=False) < 1.5
-        assert 0.3 <= wgan.cost.seconds(total=False) < 1.5
-    assert result.comparison.budget_unit == {"seconds": "seconds", "macs": "tera-MACs"}[equal]
+        for arm in (composed, wgan):
+            assert 0.3 <= (arm.cost.seconds(total=False) if equal == "seconds" else arm.cost.cpu_seconds(total=False)) < 1.5
+    unit = {"seconds": "seconds", "cpu-seconds": "CPU seconds", "macs": "tera-MACs"}[equal]
+    assert result.comparison.budget_unit == unit
+    assert f"{unit} of this stage" in result.comparison.equal
+    assert "CPU time, total" in result.html.read_text()
+    assert json.loads(result.paths.json.read_text())["arms"][0]["cost"]["cpu_seconds_total"] > composed.cost.cpu_seconds(total=False)
+
+
+def test_pretraining_counted_in_cpu_seconds(plan: Plan, environment: Environment, tmp_path: Path) -> None:
+    by_cpu = replace(plan, baselines=("wgan",), seeds=1, budgets=(0.2,), equal="cpu-seconds", count_pretraining=True)
+    compare(by_cpu, environment)
+    wgan = artifact.read_card(next(run.artifact for run in runs.find(environment.root / "arms", "pretrain") if run.artifact))
+    before = sum(artifact.read_card(path).cpu_seconds for path in plan.layers.values())
+    assert before > 0
+    assert wgan.recipe["training"]["limit_s"] == pytest.approx(0.2 + before, abs=1e-3)
+    assert wgan.recipe["training"]["clock"] == "cpu"
+    network, card = artifact.load(plan.layers["fg"])
+    silent = tmp_path / "silent" / "generator.safetensors"
+    silent.parent.mkdir()
+    artifact.save(silent, network, card.model_copy(update={"cpu_seconds": 0.0}))
+    with pytest.raises(UsageError, match="^--count-pretraining: the card of fg does not say what it took in CPU seconds"):
+        compare(replace(by_cpu, layers={**plan.layers, "fg": silent}), environment)
 
 
 def test_layers_of_a_composition_are_the_artifacts_they_came_from(composed: Run, pretrained: dict[str, Run]) -> None:

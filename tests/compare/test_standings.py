@@ -11,9 +11,9 @@ from scipy import stats
 from mitlgan.compare.standings import Point, ahead_when, averaged, best_up_to, in_words, mean_curve, noise
 
 
-def point(kimg: float, validation: float | None, seconds: float | None = None) -> Point:
+def point(kimg: float, validation: float | None) -> Point:
     numbers = None if validation is None else {"fd": validation, "kid": validation / 100}
-    return Point(kimg, kimg * 10 if seconds is None else seconds, kimg / 2, Path(f"{kimg}"), validation, numbers)
+    return Point(kimg, kimg * 10, kimg * 7, kimg / 2, Path(f"{kimg}"), validation, numbers)
 
 
 TRAINING = [point(1.02, 9.0), point(5.01, 4.0), point(10.02, 6.0), point(20.03, 2.0)]
@@ -26,6 +26,7 @@ def test_the_best_snapshot_within_a_budget(budget: float, best: float) -> None:
 
 def test_other_axes_and_what_a_first_snapshot_passes() -> None:
     assert best_up_to(TRAINING, 51, "seconds", room=0.0).kimg == 5.01
+    assert best_up_to(TRAINING, 69, "cpu-seconds", room=0.0).kimg == 5.01
     assert best_up_to(TRAINING, 3, "macs", room=0.0).kimg == 5.01
     assert best_up_to(TRAINING, 0.5, "kimg", room=0.1).kimg == 1.02  # nothing is within: the first
     assert best_up_to([point(3, None)], float("inf"), "kimg", room=0.0).kimg == 3
@@ -57,6 +58,7 @@ def test_curves_are_means_over_trainings() -> None:
     assert [(row["kimg"], row["fd"], row["seeds"]) for row in rows] == [(1, 5.0, 2), (2, 2.5, 2)]
     assert rows[0]["fd_std"] == pytest.approx(np.sqrt(2))
     assert rows[0]["kid"] == pytest.approx(0.05)
+    assert (rows[1]["seconds"], rows[1]["cpu_seconds"]) == (20, 14)
     assert mean_curve([[point(1, None)]]) == []
 
 

@@ -63,14 +63,12 @@ class Domain:
     Attributes:
         setting: What is composed.
         card: Of the composition at its first seed.
-        composed: That artifact.
         contenders: The composition first.
         budgets: Empty where arms stand at one length only.
     """
 
     setting: Setting
     card: Card
-    composed: Path
     contenders: Sequence[Contender]
     budgets: tuple[float, ...] = ()
 
@@ -153,29 +151,49 @@ def _room(run: Run | None, points: Sequence[Point], axis: str) -> float:
 
 
 def _pasted(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> Shown:
-    """The frozen layers without fusion and translator; the threshold of mattes that they do not bring is chosen on validation."""
-    loaded = load_artifact(domain.composed, device=ruler.device)
-    what = _pasted_from(domain.card)
-    tried: dict[float, float] = {}
+    """The frozen layers without fusion and translator, of each seed that has its own; mattes that they do not bring are keyed."""
     keyed = [name for name in domain.card.back_to_front()[1:] if domain.card.layers[name].generator.image_channels != 4]
-    for tolerance in TOLERANCES if keyed else TOLERANCES[:1]:
-        key = f"paste {tolerance:g} {what}"
-        pasted = Pasted(loaded, tolerance)
-        tried[tolerance] = headline(ruler.sampler(key, lambda pasted=pasted: pasted, f"paste at {tolerance:g}", validation=True))["fd"]  # type: ignore[misc]
-    best = min(tried, key=lambda tolerance: tried[tolerance])
-    pasted = Pasted(loaded, best)
-    metrics = headline(ruler.sampler(f"paste {best:g} {what}", lambda: pasted, f"paste at {best:g}"))
+    tolerances = TOLERANCES if keyed else TOLERANCES[:1]
+    own = _composers(domain)
+    found = [_best_paste(path, tolerances, ruler) for path in own.values()]
+    rows = [headline(ruler.sampler(key, lambda pasted=pasted: pasted, f"paste at {pasted.tolerance:g}")) for pasted, key in found]  # type: ignore[misc]
+    metrics, values = averaged(rows), tuple(row["fd"] for row in rows)
+    (pasted, key), *_ = found
     stage = pasted.layers(range(PICTURES))
-    numbers, grid = _separated(pasted, ruler, f"paste {best:g} {what}")
+    numbers, grid = _separated(pasted, ruler, key)
     drawn = {name: image for name, image in _drawn_layers(stage).items() if name != "fused"}  # which is the output here
     arm = Arm(
-        name="paste", label=contender.arm.label, role="baseline", seeds=(), metrics=metrics, layers=drawn,
+        name="paste", label=contender.arm.label, role="baseline", seeds=tuple(own) if len(own) > 1 else (), metrics=metrics, layers=drawn,
         samples=to_uint8(stage.output),
-        cost=Cost([*_pretraining(domain.card), StageCost("no training", 0.0, 0.0, macs=0.0, cpu_seconds=0.0)], 0), notes=[_pasted_by(domain.card, keyed, best)],
-        standings=[{"budget": budget, **metrics} for budget in domain.budgets], separation=numbers, separation_grid=grid,
-        recipes_tried=plan.trials.get("paste", 1), snapshots_tried=len(tried),
+        cost=Cost([*_pretraining(domain.card), StageCost("no training", 0.0, 0.0, macs=0.0, cpu_seconds=0.0)], 0),
+        notes=[_pasted_by(domain.card, keyed, [pasted.tolerance for pasted, _ in found])],
+        standings=[{"budget": budget, **metrics, "values": list(values)} for budget in domain.budgets], separation=numbers, separation_grid=grid,
+        recipes_tried=plan.trials.get("paste", 1), snapshots_tried=len(tolerances),
     )  # fmt: skip
-    return Shown(arm, (metrics["fd"],))
+    return Shown(arm, values)
+
+
+def _composers(domain: Domain) -> dict[int, Path]:
+    """A composition with each set of frozen layers that there is, by the first seed that has it."""
+    found: dict[str, tuple[int, Path]] = {}
+    for run in domain.contenders[0].runs:
+        assert run.artifact is not None
+        card = artifact.read_card(run.artifact)
+        found.setdefault(_pasted_from(card), (int(card.recipe.get("seed", 0)), run.artifact))
+    return dict(found.values())
+
+
+def _best_paste(composed: Path, tolerances: Sequence[float], ruler: Ruler) -> tuple[Pasted, str]:
+    """The layers of a composition pasted, by the threshold that is best on validation, and what tells that apart from all others."""
+    loaded = load_artifact(composed, device=ruler.device)
+    what = _pasted_from(loaded.card)
+    tried: list[tuple[float, Pasted, str]] = []
+    for tolerance in tolerances:
+        pasted, key = Pasted(loaded, tolerance), f"paste {tolerance:g} {what}"
+        numbers = ruler.sampler(key, lambda pasted=pasted: pasted, f"paste at {tolerance:g}", validation=True)  # type: ignore[misc]
+        tried.append((headline(numbers)["fd"], pasted, key))
+    _, best, key = min(tried, key=lambda found: found[0])
+    return best, key
 
 
 def _pasted_from(card: Card) -> str:
@@ -186,10 +204,17 @@ def _pasted_from(card: Card) -> str:
     return f"{hashes} {placement} {resample}"
 
 
-def _pasted_by(card: Card, keyed: Sequence[str], tolerance: float) -> str:
-    """What the mattes are, for the report."""
+def _pasted_by(card: Card, keyed: Sequence[str], tolerances: Sequence[float]) -> str:
+    """What the mattes are, for the report.
+
+    Args:
+        card: Of the composition.
+        keyed: Layers that bring none.
+        tolerances: What was chosen, for each set of layers.
+    """
     fronts = card.back_to_front()[1:]
-    threshold = f"what differs from the backdrop by more than {tolerance * 127.5:.0f} of 255, the best of {len(TOLERANCES)} thresholds on validation"
+    chosen = ", ".join(dict.fromkeys(f"{tolerance * 127.5:.0f}" for tolerance in tolerances))
+    threshold = f"what differs from the backdrop by more than {chosen} of 255, the best of {len(TOLERANCES)} thresholds on validation"
     if len(fronts) == 1:
         return f"The foreground's matte is {threshold if keyed else 'its own alpha'}."
     own = [name for name in fronts if name not in keyed]

@@ -146,7 +146,6 @@ def _taken(plan: Plan, setting: Setting, ruler: Ruler, environment: Environment)
     """A finished composition, and baselines as long as it."""
     run = setting.composed
     assert run is not None
-    assert run.artifact is not None
     card, recipe = finished_card(run), setting.recipe
     environment.reporter.say(f"composition: {run.path}")
     layers = card.forms()
@@ -159,7 +158,7 @@ def _taken(plan: Plan, setting: Setting, ruler: Ruler, environment: Environment)
         baseline = _baseline(plan, arm, setting, environment)
         environment.reporter.say(f"baseline: {baseline.path}")
         contenders.append(Contender(arm, [baseline], [[_end(baseline, training_macs(arm.recipe, layers if arm.composes else {}))]]))
-    return Domain(setting, card, run.artifact, contenders)
+    return Domain(setting, card, contenders)
 
 
 def _baseline(plan: Plan, arm: Arm, setting: Setting, environment: Environment) -> Run:
@@ -200,7 +199,6 @@ def _trained(plan: Plan, setting: Setting, ruler: Ruler, environment: Environmen
     _run_all(list(trainings.values()), plan, inside)
     contenders = []
     composed = _found(trainings[COMPOSED, first], inside)
-    assert composed.artifact is not None
     for arm in arms:
         if arm.recipe is None:
             contenders.append(_untrained(arm, ruler))
@@ -211,7 +209,7 @@ def _trained(plan: Plan, setting: Setting, ruler: Ruler, environment: Environmen
         if extra and arm.name != COMPOSED:
             counted = dataclasses.replace(arm, name=f"{arm.name}+pretraining", label=f"{arm.label}, as long as all stages", counted=True)
             contenders.append(Contender(counted, done, points, extra=extra))
-    return Domain(setting, finished_card(composed), composed.artifact, contenders, budgets=tuple(budgets))
+    return Domain(setting, finished_card(composed), contenders, budgets=tuple(budgets))
 
 
 def _training(setting: Setting, arm: Arm, recipe: Recipe, layers: Mapping[str, Path]) -> Training:

@@ -16,7 +16,7 @@ from mitlgan.report.curves import Curve, curves
 from mitlgan.report.model import Arm, Comparison, Picture, Pixels
 from mitlgan.report.pictures import Embedded, embed
 from mitlgan.report.plain import csv_table, latex_table, markdown, summary
-from mitlgan.report.tables import Bar, Mark, Table, bars, costs, marks, numbers, overview, separations, standings
+from mitlgan.report.tables import Bar, Mark, Table, bars, costs, marks, numbers, overview, separations, shares, standings
 from mitlgan.report.verdict import caveats, warnings
 from mitlgan.report.wording import count, distance_name, duration, number, printable
 
@@ -55,6 +55,7 @@ class View:
     numbers: Table
     marks: list[Mark]
     standings: Table | None
+    shares: Table | None
     separation: Table | None
     swaps: list[Figure]
     heroes: list[Figure]
@@ -150,7 +151,8 @@ def _view(comparison: Comparison, prefix: str, alone: bool) -> View:
     distance = distance_name(comparison.protocol.get("extractor"))
     return View(
         c=comparison, prefix=prefix, alone=alone, distance=distance, numbers=numbers(comparison), marks=marks(comparison),
-        standings=standings(comparison), separation=separations(comparison), swaps=_swaps(comparison), heroes=_heroes(comparison),
+        standings=standings(comparison), shares=shares(comparison), separation=separations(comparison), swaps=_swaps(comparison),
+        heroes=_heroes(comparison),
         strips=[(arm.label, _strip(arm)) for arm in comparison.arms if arm.layers],
         curves=[(curve, Markup(curve.svg)) for curve in curves(comparison.arms, distance, prefix)], bars=bars(comparison), costs=costs(comparison),
         neighbours=[(arm.label, arm.memorised, [_figure(p) for p in arm.neighbours]) for arm in comparison.arms if arm.neighbours],

@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mitlgan.report.model import Arm, Comparison
-from mitlgan.report.tables import COST_HEADINGS, Table, TableRow, separations, standings, table
+from mitlgan.report.ratios import Ratio, ratios
+from mitlgan.report.tables import COST_HEADINGS, Table, TableRow, separations, shares, standings, table
 from mitlgan.report.verdict import caveats, warnings
 from mitlgan.report.wording import DASH, METRICS, finite, markdown_text, printable
 
 SCHEMA_VERSION = 1
+RATIOS = ("kid_ratio", "kid_ratio_above_floor")
+"""Columns of the table: the composition's KID over that of the row's arm; see `ratios.Ratio`."""
 
 
 def summary(comparison: Comparison) -> dict[str, Any]:
@@ -26,6 +29,7 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         "arms": [_arm_summary(arm) for arm in comparison.arms],
         "anchors": [{"name": a.name, "label": a.label, "meaning": a.meaning, "metrics": a.metrics} for a in comparison.anchors],
         "budget_unit": comparison.budget_unit,
+        "kid_ratios": [_ratio_summary(ratio) for ratio in ratios(comparison)],
         "ahead": comparison.ahead,
         "findings": comparison.findings,
         "equal": comparison.equal,
@@ -73,6 +77,13 @@ def _arm_summary(arm: Arm) -> dict[str, Any]:
     }
 
 
+def _ratio_summary(ratio: Ratio) -> dict[str, Any]:
+    return {
+        "arm": ratio.arm, "label": ratio.label, "budget": ratio.budget, "kid": ratio.ours, "kid_of_arm": ratio.theirs, "floor": ratio.floor,
+        "ratio": ratio.plain, "ratio_above_floor": ratio.above,
+    }  # fmt: skip
+
+
 def _jsonable(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {printable(key): _jsonable(item) for key, item in value.items()}
@@ -96,7 +107,12 @@ def markdown(comparison: Comparison) -> str:
         lines += [f"**{markdown_text(comparison.verdict.headline)}**", "", *_bullets(comparison.verdict.reasons), ""]
     lines += _bullets([f"Warning: {warning}" for warning in warnings(comparison)])
     lines += ["", "## Numbers", "", *_table_lines(comparison)]
-    for heading, extra in (("At each budget", standings(comparison)), ("Do the layers stay apart?", separations(comparison))):
+    tables = (
+        ("At each budget", standings(comparison)),
+        ("How far ahead, by KID", shares(comparison)),
+        ("Do the layers stay apart?", separations(comparison)),
+    )
+    for heading, extra in tables:
         if extra is not None:
             lines += ["", f"## {heading}", "", *_lines_of(extra)]
     remembered = [f"{arm.label}: {arm.memorised}" for arm in comparison.arms if arm.memorised]
@@ -121,16 +137,18 @@ def markdown(comparison: Comparison) -> str:
 
 def csv_table(comparisons: Sequence[Comparison]) -> str:
     """All numbers as comma-separated values, a row for each domain, arm and budget, and for each anchor; full precision, empty where unknown."""
-    keys = ("domain", "arm", "role", "budget", "unit", "seeds", *(key for metric in METRICS for key in (metric.key, metric.spread_key)))
+    keys = ("domain", "arm", "role", "budget", "unit", "seeds", *(key for metric in METRICS for key in (metric.key, metric.spread_key)), *RATIOS)
     out = io.StringIO()
     writer = csv.DictWriter(out, keys, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for comparison in comparisons:
         domain = comparison.domains[0].name if comparison.domains else ""
+        by_place = {(ratio.arm, ratio.budget): dict(zip(RATIOS, (ratio.plain, ratio.above), strict=True)) for ratio in ratios(comparison)}
         for arm in comparison.arms:
             account = {"domain": domain, "arm": arm.label, "role": arm.role, "unit": comparison.budget_unit, "seeds": len(arm.seeds)}
             for row in arm.standings or [arm.metrics]:
-                writer.writerow(_cells({**row, **account}))
+                place = float(row["budget"]) if arm.standings else None
+                writer.writerow(_cells({**row, **account, **by_place.get((arm.name, place), {})}))
         for anchor in comparison.anchors:
             writer.writerow(_cells({**anchor.metrics, "domain": domain, "arm": anchor.label, "role": "anchor"}))
     return out.getvalue()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mitlgan.report.model import Anchor, Arm, Comparison, Row, StageCost
+from mitlgan.report.ratios import ratios
 from mitlgan.report.wording import DASH, METRICS, count, distance_name, duration, finite, number, with_spread
 
 SEPARATION = (
@@ -171,6 +172,27 @@ def _tuning(arm: Arm) -> str:
     snapshots = f"{arm.snapshots_tried} snapshot{'s' if arm.snapshots_tried > 1 else ''} or settings to choose among"
     seeds = f"{len(arm.seeds)} seeds" if len(arm.seeds) > 1 else "one seed" if arm.seeds else "nothing trained"
     return f"{recipes}, {snapshots}, {seeds}"
+
+
+def shares(comparison: Comparison) -> Table | None:
+    """KID ratios, arms by budgets, plain and above the floor; None where there is nothing to divide."""
+    found = ratios(comparison)
+    if not found:
+        return None
+    floor = found[0].floor
+    budgets = sorted({ratio.budget for ratio in found}, key=lambda budget: budget or 0.0)
+    headings = ["KID" if budget is None else f"{budget:,g} {comparison.budget_unit}" for budget in budgets]
+    headings += [f"{heading}, above the floor" for heading in headings] if floor is not None else []
+    rows = []
+    for index, arm in enumerate(comparison.arms):
+        own = {ratio.budget: ratio for ratio in found if ratio.arm == arm.name}
+        cells = [number(own[budget].plain) if budget in own else DASH for budget in budgets]
+        cells += [number(own[budget].above) if budget in own else DASH for budget in budgets] if floor is not None else []
+        rows += [TableRow(arm.label, "", cells, index)] if own else []
+    caption = "KID of the composition, divided by that of each other arm (means over seeds); below 1 the composition is nearer to real scenes."
+    if floor is not None:
+        caption += f" Above the floor: after {number(floor, 3)}, the KID of real layers pasted, is taken from both."
+    return Table("composition over", headings, rows, caption)
 
 
 def separations(comparison: Comparison) -> Table | None:

@@ -178,7 +178,7 @@ def test_pretraining_counted_in_cpu_seconds(plan: Plan, environment: Environment
     silent = tmp_path / "silent" / "generator.safetensors"
     silent.parent.mkdir()
     artifact.save(silent, network, card.model_copy(update={"cpu_seconds": 0.0}))
-    with pytest.raises(UsageError, match="^--count-pretraining: the card of fg does not say what it took in CPU seconds"):
+    with pytest.raises(UsageError, match=r"^--count-pretraining: the card of fg does not say what it took in CPU seconds"):
         compare(replace(by_cpu, layers={**plan.layers, "fg": silent}), environment)
 
 
@@ -193,11 +193,20 @@ def test_layers_of_a_composition_are_the_artifacts_they_came_from(composed: Run,
 
 
 def test_each_seed_can_have_its_own_layers(plan: Plan, environment: Environment) -> None:
-    compare(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True), environment)
+    result = compare(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True), environment)
     made = [artifact.read_card(run.artifact) for run in runs.find(environment.root / "arms", "pretrain") if run.artifact]
     assert sorted((card.role, card.recipe["seed"]) for card in made) == [("bg", 5), ("bg", 6), ("fg", 5), ("fg", 6)]
     composers = [artifact.read_card(run.artifact) for run in runs.find(environment.root / "arms", "compose") if run.artifact]
     assert len({card.layers["fg"].sha256_before for card in composers}) == 2
+    composed, pasted = result.comparison.arms
+    assert pasted.seeds == (5, 6)
+    first, second = pasted.standings[0]["values"]
+    assert first != second  # each seed's own layers were pasted
+    assert pasted.metrics["fd"] == pytest.approx((first + second) / 2)
+    alone = compare(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True, seeds=1), environment)
+    assert alone.comparison.arms[1].metrics["fd"] == first
+    (ratio,) = json.loads(result.paths.json.read_text())["kid_ratios"]
+    assert ratio["ratio"] == pytest.approx(composed.standings[0]["kid"] / pasted.standings[0]["kid"])
 
 
 def test_contradictions_are_told_before_any_training(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,65 @@
+"""The composition's KID over that of each other arm, at each budget: as it is, and above what perfect layers score by the same protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mitlgan.report.model import Arm, Comparison
+from mitlgan.report.wording import finite
+
+FLOOR = "real_pasted"
+"""The anchor that is the floor: real objects on real backgrounds, which no composition of generated layers can be expected to pass."""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The composition against one arm at one budget; KIDs are means over seeds, and below 1 the composition is nearer to the real scenes.
+
+    Attributes:
+        arm: Name of the other arm.
+        label: Its name for readers.
+        budget: In the comparison's unit; None where arms stand at one length only.
+        ours: KID of the composition.
+        theirs: KID of the other arm.
+        plain: ours / theirs.
+        floor: KID of perfect layers; None where it was not measured.
+        above: (ours - floor) / (theirs - floor), not positive where the composition is as good as perfect layers; None where the floor is not
+            known, or the other arm does not lie above it.
+    """
+
+    arm: str
+    label: str
+    budget: float | None
+    ours: float
+    theirs: float
+    plain: float
+    floor: float | None
+    above: float | None
+
+
+def ratios(comparison: Comparison) -> list[Ratio]:
+    """Arm by arm, budget by budget; empty where there is no composition, or no KID."""
+    composed = next((arm for arm in comparison.arms if arm.role == "composed"), None)
+    if composed is None:
+        return []
+    known = _by_budget(composed)
+    floor = next((finite(anchor.metrics.get("kid")) for anchor in comparison.anchors if anchor.name == FLOOR), None)
+    return [
+        _ratio(arm, budget, known[budget], theirs, floor)
+        for arm in comparison.arms
+        if arm is not composed
+        for budget, theirs in _by_budget(arm).items()
+        if budget in known and theirs > 0
+    ]
+
+
+def _by_budget(arm: Arm) -> dict[float | None, float]:
+    rows: Sequence[tuple[float | None, Mapping[str, Any]]] = [(float(row["budget"]), row) for row in arm.standings] or [(None, arm.metrics)]
+    return {budget: kid for budget, row in rows if (kid := finite(row.get("kid"))) is not None}
+
+
+def _ratio(arm: Arm, budget: float | None, ours: float, theirs: float, floor: float | None) -> Ratio:
+    above = None if floor is None or theirs <= floor else (ours - floor) / (theirs - floor)
+    return Ratio(arm.name, arm.label, budget, ours, theirs, ours / theirs, floor, above)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -17,7 +18,7 @@ from mitlgan.checkpoint import read_header, read_tensors, tensors_sha256, write_
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.files import write_json
 from mitlgan.networks import Composer, ContextEncoder, Generator
-from mitlgan.recipe import AnyGenerator, ComposerRecipe, InpainterRecipe, Recipe, Role, plain
+from mitlgan.recipe import AnyGenerator, ComposerRecipe, InpainterRecipe, Recipe, Role, plain, shipped
 from mitlgan.version import __version__
 
 SCHEMA_VERSION = 1
@@ -88,6 +89,8 @@ class Card(_Model):
         composer: Fusion and translator of a composer.
         inpainter: Architecture of an inpainter.
         layers: Frozen layers of a composer, in the order of their latents.
+        whole_sha256: Of a composer's file that names its frozen generators by their hashes in place of holding them: the hash of all its tensors,
+            theirs included. Absent: the file holds everything.
         recipe: The resolved recipe of the run.
         data: Name, count, content hash, licence of the pictures.
         kimg: Thousand real images shown to the critic.
@@ -111,6 +114,7 @@ class Card(_Model):
     composer: ComposerRecipe | None = None
     inpainter: InpainterRecipe | None = None
     layers: Annotated[dict[str, LayerCard], Field(max_length=16)] = {}
+    whole_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     recipe: dict[str, Any] = {}
     data: dict[str, Any] = {}
     kimg: float = 0.0
@@ -164,17 +168,30 @@ def _built(card: Card) -> nn.Module | None:
     return None
 
 
-def save(path: Path, network: nn.Module, card: Card) -> None:
+def save(path: Path, network: nn.Module, card: Card, *, slim: bool = False) -> None:
     """Write an artifact and, beside it, its card as `card.json`.
 
+    Args:
+        path: The file.
+        network: What it holds.
+        card: What that is.
+        slim: Leave a composer's frozen generators out, which are then looked for by their hashes where the file is read; see `load`.
+
     Raises:
-        ArtifactError: A weight is not finite; nothing is written.
+        ArtifactError: A weight is not finite, or the generators could not be found again; nothing is written.
         ResourceError: The disk refuses.
     """
-    filled = card.model_copy(update={"made_by": f"mitlgan {__version__}, torch {torch.__version__}, {platform.machine()}"})
-    header = plain(filled)
-    write_tensors(path, tensors_of(network), header)
-    write_json(path.with_name("card.json"), {**header, "tensors_sha256": tensors_sha256(tensors_of(network))})
+    tensors = tensors_of(network)
+    whole = tensors_sha256(tensors)
+    made_by = f"mitlgan {__version__}, torch {torch.__version__}, {platform.machine()}"
+    header = plain(card.model_copy(update={"made_by": made_by, "whole_sha256": whole if slim else None}))
+    if slim:
+        frozen = _frozen_tensors(path, card)
+        if tensors_sha256(tensors | frozen) != whole:
+            raise ArtifactError(f"{path}: the card names other generators than the network has; nothing was written")
+        tensors = {name: tensor for name, tensor in tensors.items() if name not in frozen}
+    write_tensors(path, tensors, header)
+    write_json(path.with_name("card.json"), {**header, "tensors_sha256": whole})
 
 
 def read_card(path: Path) -> Card:
@@ -187,28 +204,49 @@ def read_card(path: Path) -> Card:
 
 
 def tensors_hash(path: Path) -> str:
-    """The hash of an artifact's tensors, as its header has it: tells two artifacts apart, whatever their files' names.
+    """The hash of an artifact's tensors, as its header has it: tells two artifacts apart, whatever their files' names and forms.
 
     Raises:
         ArtifactError: Not an artifact.
     """
-    return str(read_header(path).get("tensors_sha256"))
+    header = read_header(path)
+    return str(header.get("whole_sha256") or header.get("tensors_sha256"))
 
 
 def load(path: Path) -> tuple[nn.Module, Card]:
     """Read an artifact on the CPU, in eval mode and without gradients.
 
+    Generators that a composer's file names by hash are taken from the artifacts beside it, in its folder or in the folders beside that one, or
+    from the shipped ones. No path in the file is followed.
+
+    Returns:
+        The network, and its card as that of a file which holds all of it.
+
     Raises:
-        ArtifactError: One line that says what is wrong with it (FAULTS 30-34).
+        ArtifactError: One line that says what is wrong with it (FAULTS 30-34), or which generator is nowhere.
     """
     card = read_card(path)
     with torch.device("meta"):
         described = network_from(card, str(path))
     tensors, _ = read_tensors(path)
+    if card.whole_sha256 is not None:
+        tensors |= _frozen_tensors(path, card)
+        if tensors_sha256(tensors) != card.whole_sha256:
+            raise ArtifactError(f"{path}: with its generators, its tensors do not match their SHA-256; take it from its source again")
     _require_same_form(path, tensors_of(described), tensors)
     network = network_from(card, str(path))
     network.load_state_dict(tensors, strict=False)  # every tensor was compared above; only BatchNorm's unused batch counters are absent
-    return network.eval().requires_grad_(False), card
+    return network.eval().requires_grad_(False), card.model_copy(update={"whole_sha256": None})
+
+
+def require_generators(path: Path, card: Card) -> None:
+    """See that a composer's generators can be found from where its file lies, without reading more of them than their headers.
+
+    Raises:
+        ArtifactError: One is nowhere.
+    """
+    for name, layer in card.layers.items():
+        _generator_file(path, name, layer)
 
 
 def load_layer(path: Path, name: str, size_px: int, resample: str | None = None) -> tuple[Generator, Card]:
@@ -306,6 +344,34 @@ def _require_same_form(path: Path, expected: Mapping[str, Tensor], found: Mappin
             raise ArtifactError(f"{path}: tensor {name} is {tensor.dtype} {tuple(tensor.shape)}, the card's network has {wanted}")
 
 
+def _frozen_tensors(path: Path, card: Card) -> dict[str, Tensor]:
+    """The tensors of a composer's frozen generators, from artifacts of their own, under the names that they have in the composer."""
+    found: dict[str, Tensor] = {}
+    for name, layer in card.layers.items():
+        tensors, _ = read_tensors(_generator_file(path, name, layer))
+        found |= {f"layers.{name}.{key}": tensor for key, tensor in tensors.items()}
+    return found
+
+
+def _generator_file(path: Path, name: str, layer: LayerCard) -> Path:
+    for file in _beside(path):
+        with suppress(ArtifactError):
+            header = read_header(file)
+            if header.get("kind") == "generator" and header.get("tensors_sha256") == layer.sha256_after:
+                return file
+    raise ArtifactError(
+        f"{path}: does not hold its generator {name!r}, whose tensors have the SHA-256 {layer.sha256_after[:64]!r}; no artifact beside it or shipped "
+        "has them either; put that generator into a folder beside its own"
+    )
+
+
+def _beside(path: Path) -> Iterator[Path]:
+    folder = path.absolute().parent
+    yield from sorted(folder.glob("*.safetensors"))
+    yield from sorted(folder.parent.glob("*/generator.safetensors"))
+    yield from sorted(shipped("pretrained").glob("*/generator.safetensors"))
+
+
 def record_metrics(path: Path, metrics: dict[str, Any]) -> None:
     """Write figures into an artifact's card; its tensors stay as they are.
 
@@ -313,4 +379,4 @@ def record_metrics(path: Path, metrics: dict[str, Any]) -> None:
         ArtifactError: Not an artifact.
     """
     network, card = load(path)
-    save(path, network, card.model_copy(update={"metrics": metrics}))
+    save(path, network, card.model_copy(update={"metrics": metrics}), slim=read_card(path).whole_sha256 is not None)

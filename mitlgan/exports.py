@@ -1,4 +1,4 @@
-"""Artifacts for other programs and for people: ONNX, torch.export, a sheet of every stage, a card in Markdown.
+"""Artifacts for other programs and for people: ONNX, torch.export, a sheet of every stage, a card in Markdown; and without their generators.
 
 What is to be computed elsewhere is checked here first: it must give what torch gives, to 1e-4, or nothing is written.
 """
@@ -17,6 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from mitlgan.artifact import ARTICLES, require_generators, save
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.files import make_folder, write_atomically
 from mitlgan.latent import latents
@@ -76,7 +77,8 @@ def export(artifact: Artifact, to: str, out: str | Path) -> Path:
 
     Args:
         artifact: On the CPU.
-        to: `onnx`, `torch-export`, `png-sheet` or `card`.
+        to: `onnx`, `torch-export`, `png-sheet`, `card`, or `slim`, a composer that names its frozen generators by hash in place of holding them:
+            they must lie beside it, see `mitlgan.artifact.load`.
         out: The file.
 
     Returns:
@@ -84,14 +86,16 @@ def export(artifact: Artifact, to: str, out: str | Path) -> Path:
 
     Raises:
         UsageError: There is no such target, or a package that it needs is absent.
-        ArtifactError: What was exported does not give what torch gives.
+        ArtifactError: What was exported does not give what torch gives, or generators that are left out are not beside it.
         ResourceError: The disk refuses.
     """
-    if to not in TARGETS:
-        raise UsageError(f"to: there is no {to!r}; choose one of {', '.join(TARGETS)}")
+    if to not in SUFFIXES:
+        raise UsageError(f"to: there is no {to!r}; choose one of {', '.join(SUFFIXES)}")
     if artifact.device.type != "cpu":
         raise UsageError(f"device {artifact.device}: load the artifact on the CPU to export it")
     place = Path(out)
+    if to == "slim":
+        return _slim(artifact, place)
     make_folder(place.parent)
     write_atomically(place, TARGETS[to](artifact))
     return place
@@ -185,6 +189,15 @@ def _exporting(to: str) -> Iterator[None]:
             logger.setLevel(level)
 
 
+def _slim(artifact: Artifact, place: Path) -> Path:
+    if artifact.card.kind != "composer":
+        raise UsageError(f"to: slim is for compositions; {ARTICLES[artifact.card.kind]} has no frozen generators to leave out")
+    require_generators(place, artifact.card)
+    make_folder(place.parent)
+    save(place, artifact.network, artifact.card, slim=True)
+    return place
+
+
 def _png_sheet(artifact: Artifact) -> bytes:
     return sheet_png(artifact.layers(range(SHEET_SEEDS)))
 
@@ -194,4 +207,4 @@ def _card(artifact: Artifact) -> bytes:
 
 
 TARGETS: dict[str, Callable[[Artifact], bytes]] = {"onnx": _onnx, "torch-export": _torch_export, "png-sheet": _png_sheet, "card": _card}
-SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2", "png-sheet": ".png", "card": ".md"}
+SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2", "png-sheet": ".png", "card": ".md", "slim": ".safetensors"}

@@ -104,7 +104,7 @@ def test_what_differs_is_not_written(fg: Artifact, tmp_path: Path, monkeypatch: 
 
 
 def test_exports_that_cannot_be(fg: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"^to: there is no 'tflite'; choose one of onnx, torch-export, png-sheet, card$"):
+    with pytest.raises(UsageError, match=r"^to: there is no 'tflite'; choose one of onnx, torch-export, png-sheet, card, slim$"):
         export(fg, "tflite", tmp_path / "x")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(UsageError, match=r"^to: onnx needs onnxscript; `pip install 'mitlgan\[export\]'`$"):

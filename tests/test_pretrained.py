@@ -13,7 +13,7 @@ from PIL import Image
 
 import mitlgan
 from mitlgan import artifact
-from mitlgan.checkpoint import tensors_sha256
+from mitlgan.checkpoint import read_tensors, tensors_sha256
 from mitlgan.data.demo import demo_pack
 from mitlgan.inpaint import filler, read_hole, score
 from mitlgan.inpaint.score import verdict
@@ -64,7 +64,12 @@ def test_the_figures_beside_an_artifact_are_its_cards(path: Path) -> None:
     assert cells[3] == f"{card.metrics['kid']['value']:.3f}"
 
 
-def test_the_composition_holds_the_shipped_layers() -> None:
+@pytest.mark.parametrize("path", [path for path in ARTIFACTS if path.name == "composer.safetensors"], ids=lambda path: path.parent.name)
+def test_no_generator_ships_twice(path: Path) -> None:
+    assert not [name for name in read_tensors(path)[0] if name.startswith("layers.")]
+
+
+def test_the_composition_has_the_shipped_layers() -> None:
     network, card = artifact.load(PRETRAINED / "thesis-narrow-32" / "composer.safetensors")
     assert isinstance(network, Composer)
     for name in ("fg", "bg"):

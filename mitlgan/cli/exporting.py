@@ -20,17 +20,23 @@ class Target(StrEnum):
     torch_export = "torch-export"
     png_sheet = "png-sheet"
     card = "card"
+    slim = "slim"
 
 
 def export(
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
     to: Annotated[
-        Target, typer.Option("--to", help="onnx (extra `export`) and torch-export, both checked; a sheet of every stage; a card in Markdown.")
+        Target,
+        typer.Option(
+            "--to",
+            help="onnx (extra `export`) and torch-export, both checked; a sheet of every stage; a card in Markdown; a composition without its "
+            "generators, which must lie beside it (slim).",
+        ),
     ],
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Default: the artifact's name with the target's ending, here.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write an artifact as ONNX, torch.export program, sheet or card, after checking that it gives the same pictures."""
+    """Write an artifact as ONNX, torch.export program, sheet, card or without its generators, after checking that it gives the same pictures."""
     from mitlgan.exports import SUFFIXES
     from mitlgan.exports import export as exported
     from mitlgan.sample import load

@@ -167,6 +167,8 @@ def _described(path: Path) -> tuple[str, Entry]:
     card = artifacts.read_card(path)
     if card.kind not in KINDS:
         raise ArtifactError(f"{path}: makes no pictures of its own; give a generator or a composition")
+    if card.whole_sha256 is not None:
+        artifacts.require_generators(path, card)
     name = path.parent.name if path.name in FILES else path.stem
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or card.role
     artifact_id = f"{slug}-{artifacts.tensors_hash(path)[:8]}"

@@ -306,14 +306,15 @@ def sheet_png(stages: Layers, scale: int = 3, columns: int = 4) -> bytes:
     """Every stage side by side, each a titled grid of the same seeds.
 
     Args:
-        stages: As `Artifact.layers` gives them; what has a matte is laid on white.
+        stages: As `Artifact.layers` gives them; what has a matte is laid on white, and the fused image is left out where no translator follows it.
         scale: Whole factor by which each pixel is enlarged.
         columns: Images in a row of each grid.
     """
     shown = {TITLES.get(name, name.capitalize()): image for name, image in stages.layers.items()}
     if len(stages.layers) > 1:
         mattes = {} if stages.matte is None else {"Matte": (stages.matte * 2 - 1).expand(-1, 3, -1, -1)}
-        shown |= {**mattes, "Fused": stages.fused, "Composed": stages.output}
+        fused = {} if torch.equal(stages.fused, stages.output) else {"Fused": stages.fused}
+        shown |= {**mattes, **fused, "Composed": stages.output}
     grids = {title: Image.open(io.BytesIO(grid_png(opaque(image), columns, scale))) for title, image in shown.items()}
     height = max(grid.height for grid in grids.values())
     sheet = Image.new("RGB", (sum(grid.width for grid in grids.values()) + GAP_PX * (len(grids) - 1), height + TITLE_PX), "white")

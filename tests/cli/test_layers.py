@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+import torch
 from commands import Command
 from PIL import Image
 
@@ -19,7 +20,7 @@ from mitlgan.compare.arms import layer_files
 from mitlgan.compare.paste import Pasted
 from mitlgan.data.chess import write_chess
 from mitlgan.runs import Run
-from mitlgan.sample import load
+from mitlgan.sample import GAP_PX, load
 
 SIZE_PX = 16
 TRAINED = {
@@ -89,6 +90,33 @@ def test_rows_11_and_33_three_layers_of_three_sizes(command: Command, folder: Pa
     _is_known_everywhere(command, Run(Path(done.json["run"])), card)
     _is_sampled(command, done.json["run"])
     _is_pasted(command, done.json["run"])
+
+
+def test_one_foreground_twice_over_a_background(command: Command, folder: Path, chess: Path) -> None:
+    """The recipe of three layers, shrunk: a latent and a place for each name, nothing trained but the light."""
+    made = pretrain(command, chess, "board", "near")
+    front = made["near"].partition("=")[2]
+    layers = ["--layer", made["board"].replace("board=", "bg="), "--layer", f"far={front}", "--layer", f"near={front}"]
+    shrunk = {**TRAINED, "size_px": SIZE_PX, "composer.resample": "bilinear"}
+    done = command("compose", "--recipe", "modern/three-32", *layers, "--data", chess / "scene", *settings(shrunk), "--json")
+    assert done.code == 0, done.err
+    made_of = load(done.json["artifact"])
+    assert made_of.card.back_to_front() == ("bg", "far", "near")
+    assert made_of.card.latent_dims == {"bg": 4, "far": 3, "near": 3, "place": 8}
+    assert made_of.card.layers["far"].sha256_after == made_of.card.layers["near"].sha256_after
+    assert sum(parameter.numel() for parameter in made_of.network.trainable_parameters()) < 2000  # type: ignore[operator]
+    stages = made_of.layers([0, 1])
+    assert not torch.equal(stages.layers["far"], stages.layers["near"])
+    assert not torch.equal(stages.stands["far"].across, stages.stands["near"].across)
+    held = made_of.layers({"bg": [0, 0], "far": [0, 0], "near": [0, 1], "place": [0, 0]})
+    assert torch.equal(held.placed["far"][0], held.placed["far"][1])
+    assert not torch.equal(held.output[0], held.output[1])
+    assert torch.equal(held.output, held.fused)  # no translator follows
+    sheet = command("sample", done.json["run"], "-n", "4", "--sheet", "three.png")
+    assert sheet.code == 0
+    with Image.open("three.png") as drawn:
+        grid = 4 * (SIZE_PX * 3 + 6) + 6
+        assert drawn.width == 5 * grid + 4 * GAP_PX  # three layers, matte, composed: the fused image would be the composed one again
 
 
 def _is_known_everywhere(command: Command, run: Run, card: Card) -> None:

@@ -30,7 +30,8 @@ def compare(
         typer.Option(
             "--baseline",
             metavar="NAME|RECIPE|ARTIFACT",
-            help="wgan, wgan-finetuned (from the foreground's weights), paste (the frozen layers, nothing trained), a recipe, an artifact or a run; "
+            help="wgan, wgan-finetuned (from the foreground's weights), plain (the same without layers, by the composition's own objective), "
+            "paste (the frozen layers, nothing trained), a recipe, an artifact or a run; "
             "repeatable. Default: wgan.",
         ),
     ] = None,

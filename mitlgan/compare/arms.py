@@ -14,13 +14,21 @@ from mitlgan.data.cache import cache_dir
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.jobs import Job
 from mitlgan.networks import Composer, Generator, back_to_front
-from mitlgan.recipe import AnyGenerator, Recipe, changed, find, load, parse, plain
+from mitlgan.recipe import AnyGenerator, ObjectiveRecipe, Recipe, changed, find, load, parse, plain
 from mitlgan.runs import Run
 from mitlgan.sample import artifact_file
 from mitlgan.stages import Environment
 
 COMPOSED = "composed"
-LABELS = {"wgan": "WGAN", "wgan-finetuned": "WGAN from the foreground's weights", "paste": "Frozen layers, pasted"}
+LABELS = {
+    "wgan": "WGAN",
+    "wgan-finetuned": "WGAN from the foreground's weights",
+    "plain": "Plain generator, by the composition's objective",
+    "paste": "Frozen layers, pasted",
+}
+WGAN_CRITIC_STEPS = 3
+"""Of the WGAN-GP beside a composition that has another objective: the demo's; Gulrajani et al. 2017 have 5, which leaves the generator fewer updates in
+the same time."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +145,8 @@ def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> A
     """
     if baseline == "wgan":
         return Arm(baseline, LABELS[baseline], _wgan(recipe, layers))
+    if baseline == "plain":
+        return Arm(baseline, LABELS[baseline], _plain(baseline, recipe, layers))
     if baseline == "wgan-finetuned":
         return Arm(baseline, LABELS[baseline], _finetuned(recipe, layers), starts=True)
     if baseline == "paste":
@@ -239,12 +249,21 @@ def finished_card(run: Run) -> Card:
 
 
 def _wgan(recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe:
+    """A Wasserstein GAN, whatever the composition is trained by: everything else is the composition's, but for what its own objective asks of the critic."""
+    wanted = _plain("wgan", recipe, layers)
+    if wanted.objective.kind in ("wgan_gp", "wgan_clip"):
+        return wanted
+    critic = {"critic__spectral": False} if wanted.critic.spectral else {}
+    return changed(wanted, objective=ObjectiveRecipe(critic_steps=WGAN_CRITIC_STEPS).model_dump(), **critic)
+
+
+def _plain(name: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe:
     """Of a layer in colour if there is one, else the same network with three channels; layers of other sizes may not be able to make a scene."""
     able = [form.generator for form in reversed(list(layers.values())) if _makes(form.generator, recipe.size_px)]
     if not able:
-        raise UsageError(f"--baseline wgan: no layer's generator can make scenes of {recipe.size_px} px; give a recipe of scenes in its place")
+        raise UsageError(f"--baseline {name}: no layer's generator can make scenes of {recipe.size_px} px; give a recipe of scenes in its place")
     generator = next((generator for generator in able if generator.image_channels == 3), None)
-    return _of_scenes("wgan", recipe, generator or able[0].model_copy(update={"image_channels": 3}))
+    return _of_scenes(name, recipe, generator or able[0].model_copy(update={"image_channels": 3}))
 
 
 def _finetuned(recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe:

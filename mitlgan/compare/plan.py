@@ -12,7 +12,7 @@ from mitlgan.errors import UsageError
 EQUAL = {"kimg": "kimg", "seconds": "seconds", "cpu-seconds": "CPU seconds", "macs": "tera-MACs"}
 """What arms can get alike -> its unit, as readers see it."""
 
-BUILT_IN = ("wgan", "wgan-finetuned", "paste")
+BUILT_IN = ("wgan", "wgan-finetuned", "plain", "paste")
 
 
 @dataclass(frozen=True)

@@ -72,12 +72,15 @@ class Ruler:
             key: Tells it apart from all others.
             make: Makes it, if it was not measured before.
             what: Its name, for the reporter.
-            validation: Whether on the validation pictures, at other latents.
+            validation: Whether on the validation pictures, at other latents, and no more samples than there are such pictures.
         """
         protocol, real = self.protocol, self.real
         if validation:
-            protocol = dataclasses.replace(protocol, split=self.validation_split, seed=protocol.seed + VALIDATION_SEED, extrapolate=False)
             real = self.validation
+            protocol = dataclasses.replace(
+                protocol, split=self.validation_split, seed=protocol.seed + VALIDATION_SEED, samples=min(protocol.samples, max(2, len(real))),
+                extrapolate=False,
+            )  # fmt: skip
         return self._kept({"artifact": key}, protocol, real, lambda: self._evaluated(make, what, real, protocol))
 
     def anchors(self, others: Mapping[str, Packed]) -> dict[str, dict[str, Any]]:

@@ -27,7 +27,7 @@ LABELS = {
     "paste": "Frozen layers, pasted",
 }
 WGAN_SETTINGS: Mapping[str, object] = {
-    "objective": ObjectiveRecipe(critic_steps=3).model_dump(),  # Gulrajani et al. 2017 have 5, which leaves the generator fewer updates in the same time
+    "objective": ObjectiveRecipe(critic_steps=3).model_dump(),  # Gulrajani et al. 2017: 5, with fewer updates of the generator in the same time
     "critic__kernel": 5,
     "training__batch": 32,
 }

@@ -138,25 +138,28 @@ def prepare(
     as_json: options.Json = False,
 ) -> None:
     """Read, check, choose, crop, resize and pack any pictures; interrupted, the same command goes on."""
-    from mitlgan.data.colours import colour
-    from mitlgan.data.curate import read_names
-    from mitlgan.data.gather import prepare as run
-    from mitlgan.data.select import Selection
-    from mitlgan.data.shape import PrepareSettings
-    from mitlgan.errors import UsageError
-    from mitlgan.report.sheets import write_pack_page
+    from mitlgan.data.workers import started_for
 
-    if metadata is None and (join or on or aggregates or where):
-        raise UsageError("--metadata: --join, --on, --agg and --where choose rows of a table; name it")
-    settings = PrepareSettings(
-        size_px=size, resize=resize, crop=crop, keep_alpha=keep_alpha, backdrop=colour("--backdrop", backdrop), blur_px=blur,
-        min_size_px=min_size, max_aspect=max_aspect, dedupe=dedupe, placeholder_copies=placeholder_copies, keep_blank=keep_blank,
-        exclude=read_names(*(exclude or [])), against=tuple(against or []),
-    )  # fmt: skip
-    selection = None if metadata is None else Selection(metadata, join, on, aggregates, where, image_column)
-    with counted("prepare") as told:
-        packed = run(source, out, settings, selection=selection, allow_bad=allow_bad, progress=told)
-    page = write_pack_page(out, packed)
+    with started_for(source) as workers:  # before the imports, which they outlast
+        from mitlgan.data.colours import colour
+        from mitlgan.data.curate import read_names
+        from mitlgan.data.gather import prepare as run
+        from mitlgan.data.select import Selection
+        from mitlgan.data.shape import PrepareSettings
+        from mitlgan.errors import UsageError
+        from mitlgan.report.sheets import write_pack_page
+
+        if metadata is None and (join or on or aggregates or where):
+            raise UsageError("--metadata: --join, --on, --agg and --where choose rows of a table; name it")
+        settings = PrepareSettings(
+            size_px=size, resize=resize, crop=crop, keep_alpha=keep_alpha, backdrop=colour("--backdrop", backdrop), blur_px=blur,
+            min_size_px=min_size, max_aspect=max_aspect, dedupe=dedupe, placeholder_copies=placeholder_copies, keep_blank=keep_blank,
+            exclude=read_names(*(exclude or [])), against=tuple(against or []),
+        )  # fmt: skip
+        selection = None if metadata is None else Selection(metadata, join, on, aggregates, where, image_column)
+        with counted("prepare") as told:
+            packed = run(source, out, settings, selection=selection, allow_bad=allow_bad, progress=told, workers=workers)
+        page = write_pack_page(out, packed)
     skipped = packed.manifest["skipped"]
     for entry in skipped[:20]:
         note(f"left out {entry['name']!r}: {entry['reason']}")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,23 @@ import numpy as np
 from mitlgan.data.decode import UnreadableError
 from mitlgan.data.frame import RESIZES
 from mitlgan.data.journal import Journal
-from mitlgan.data.known import signatures_of
-from mitlgan.data.packed import FourthChannel, Packed
+from mitlgan.data.packed import PREPARED, FourthChannel, Packed
 from mitlgan.data.parallel import in_order
-from mitlgan.data.prepare import BAD_SHARE, PREPARED
+from mitlgan.data.processes import Workers
+from mitlgan.data.rows import BLOCK_BYTES, Rows
 from mitlgan.data.select import Selection, selected
-from mitlgan.data.shape import PrepareSettings, Shaped, Shaper, Task, in_workers
+from mitlgan.data.shape import PrepareSettings, Shaped, Shaper, Task
 from mitlgan.data.signature import Signature, blanks, from_plain, near_pairs
-from mitlgan.data.sources import Source, matte_beside, open_source
-from mitlgan.data.writer import PackWriter
+from mitlgan.data.sources import BAD_SHARE, Source, matte_beside, open_source
+from mitlgan.data.workers import in_workers, processes_for
+from mitlgan.data.writer import PackWriter, pack_header
 from mitlgan.errors import DataError, Stopped, UsageError
-from mitlgan.files import disk_errors, locked, make_folder
+from mitlgan.files import locked, make_folder
 from mitlgan.signals import StopSignals
 
 VERSION = 2  # raise it when the same pictures and settings make other pixels
 DEDUPE = ("exact", "near", "none")
 SYNC_EVERY = 512
-FEWEST_FOR_PROCESSES = 500  # below, starting them takes longer than they save
-BLOCK_BYTES = 1 << 20  # stays in a processor's cache from the reading to the hash to the writing
 FLUSH_INTERVAL_S = 0.1  # a kill costs so much work at the most
 Progress = Callable[[int, int], None]
 
@@ -47,6 +45,7 @@ def prepare(
     selection: Selection | None = None,
     allow_bad: bool = False,
     progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> Packed:
     """Read, check, choose, crop, resize and pack; killed, it goes on where it stopped and ends with the same bytes.
 
@@ -57,6 +56,7 @@ def prepare(
         selection: Which, by tables.
         allow_bad: Go on when more than 5 % of the files are no usable pictures.
         progress: Told how many of how many are done.
+        workers: Processes that were started already; otherwise there are some where there is work enough.
 
     Returns:
         The pack; its manifest lists every picture taken, and every one left out with the reason.
@@ -71,7 +71,7 @@ def prepare(
     if settings.dedupe not in DEDUPE:
         raise UsageError(f"--dedupe {settings.dedupe}: choose {', '.join(DEDUPE)}")
     source = selected(selection, Path(spec)) if selection else open_source(spec)
-    others = [(other, *signatures_of(other)) for other in settings.against]
+    others = _others(settings)
     make_folder(out)
     header = {
         "work": "prepare",
@@ -86,14 +86,23 @@ def prepare(
         if made is not None:
             return made
         with_matte = not settings.keep_alpha and all(entry.path is not None and matte_beside(entry.path).is_file() for entry in source.entries)
-        channels = 4 if settings.keep_alpha or with_matte else 3
-        _read_all(source, out, settings, journal, channels, progress)
+        fourth: FourthChannel | None = "alpha" if settings.keep_alpha else "matte" if with_matte else None
+        rows = _rows(out, settings, fourth)
+        _read_all(source, rows, journal, _Reading(settings, with_matte, workers), progress)
         left_out = _decide(journal.lines, settings, [(other, found) for other, _, found in others])
         _refuse_bad(source, left_out, allow_bad)
-        fourth: FourthChannel | None = "alpha" if settings.keep_alpha else "matte" if with_matte else None
-        packed = _publish(out, header, journal, left_out, fourth, settings)
-        (out / ".pixels").unlink(missing_ok=True)
+        packed = _publish(out, header, journal, rows, left_out, fourth, settings)
+        rows.path.unlink(missing_ok=True)
         return packed
+
+
+def _others(settings: PrepareSettings) -> list[tuple[str, str, list[tuple[str, Signature]]]]:
+    """The sets that no picture may also be in: as they were named, a hash of what they are, and what is in them."""
+    if not settings.against:
+        return []
+    from mitlgan.data.known import signatures_of  # brings all readers
+
+    return [(other, *signatures_of(other)) for other in settings.against]
 
 
 def _already(out: Path, header: dict[str, Any]) -> Packed | None:
@@ -104,49 +113,53 @@ def _already(out: Path, header: dict[str, Any]) -> Packed | None:
     return None
 
 
-def _read_all(source: Source, out: Path, settings: PrepareSettings, journal: Journal, channels: int, progress: Progress | None) -> None:
-    """Decode what the journal does not have yet; pixels go to a file, one row per usable picture, before the journal says so."""
-    row_bytes = channels * settings.size_px**2
-    path = out / ".pixels"
-    with disk_errors(path):
-        path.touch()
-        whole = path.stat().st_size // row_bytes
-        count = rows = 0
-        for line in journal.lines:  # after a power cut the journal may be ahead of the pixels
-            if "outline" in line and rows == whole:
-                break
-            rows += "outline" in line
-            count += 1
+def _rows(out: Path, settings: PrepareSettings, fourth: FourthChannel | None) -> Rows:
+    """Where the pixels go: of equal files the later ones are left out in any case, unless equal ones are wanted."""
+    channels = 4 if fourth else 3
+    room = len(pack_header(0, channels, settings.size_px))
+    return Rows(out / ".prepared.npy", room, channels * settings.size_px**2, first_only=settings.dedupe != "none")
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """By what pictures are read."""
+
+    settings: PrepareSettings
+    with_matte: bool
+    workers: Workers | None
+
+
+def _read_all(source: Source, rows: Rows, journal: Journal, reading: _Reading, progress: Progress | None) -> None:
+    """Decode what the journal does not have yet; pixels go to their file before the journal says so."""
+    with rows:
+        count = rows.keep(journal.lines)
         if count < len(journal.lines):
             journal.keep(count)
-        with path.open("r+b") as pixels, closing(_shaped(source, count, settings, channels)) as results, StopSignals() as stop:
-            pixels.truncate(rows * row_bytes)
-            pixels.seek(0, 2)
-            flushed = time.monotonic()
+        flushed = time.monotonic()
+        with closing(_shaped(source, count, reading)) as results, StopSignals() as stop:
             for number, (record, planes) in enumerate(results, start=count + 1):
                 if planes is not None:
-                    pixels.write(planes)
+                    rows.add(number - 1, record, planes)
                 flush = time.monotonic() - flushed >= FLUSH_INTERVAL_S
                 if flush:
                     flushed = time.monotonic()
-                    pixels.flush()  # before the journal: what it names is there
+                    rows.flush()  # before the journal: what it names is there
                 journal.append(record, flush=flush)
                 if number % SYNC_EVERY == 0:
-                    journal.sync()
+                    rows.sync(then=journal.sync)
                 if progress is not None:
                     progress(number, len(source.entries))
                 if stop.received is not None and number < len(source.entries):
                     raise Stopped(f"prepare: stopped at {number} of {len(source.entries)}; the same command goes on", stop.received)
 
 
-def _shaped(source: Source, start: int, settings: PrepareSettings, channels: int) -> Generator[Shaped, None, None]:
+def _shaped(source: Source, start: int, reading: _Reading) -> Generator[Shaped, None, None]:
     """The rest of the pictures, shaped in order, by threads or, where they are many, by processes."""
-    with_matte = channels == 4 and not settings.keep_alpha
-    shaper = Shaper(settings, with_matte)  # says now whether it can be had
-    cores = os.cpu_count() or 1
-    if cores > 1 and len(source.entries) - start >= FEWEST_FOR_PROCESSES:
-        return in_workers(_tasks(source, start), settings, with_matte, cores)
-    return (shaped for _, shaped in in_order(_tasks(source, start), shaper))
+    shaper = Shaper(reading.settings, reading.with_matte)  # says now whether it can be had
+    count = processes_for(len(source.entries) - start)
+    if count:
+        return in_workers(_tasks(source, start), reading.settings, reading.with_matte, count, reading.workers)
+    return (shaped for _, (shaped,) in in_order(_tasks(source, start), lambda task: shaper([task])))
 
 
 def _tasks(source: Source, start: int) -> Iterator[Task]:
@@ -219,18 +232,31 @@ def _refuse_bad(source: Source, left_out: dict[int, dict[str, Any]], allow_bad: 
 
 
 def _publish(
-    out: Path, header: dict[str, Any], journal: Journal, left_out: dict[int, dict[str, Any]], fourth: FourthChannel | None, settings: PrepareSettings
+    out: Path,
+    header: dict[str, Any],
+    journal: Journal,
+    rows: Rows,
+    left_out: dict[int, dict[str, Any]],
+    fourth: FourthChannel | None,
+    settings: PrepareSettings,
 ) -> Packed:
-    shape = (4 if fourth else 3, settings.size_px, settings.size_px)
-    length = int(np.prod(shape))
-    with PackWriter(out / PREPARED, settings.size_px, fourth) as writer, (out / ".pixels").open("rb") as pixels:
-        usable = [position for position, line in enumerate(journal.lines) if "outline" in line]
-        step = max(1, BLOCK_BYTES // length)
-        for start in range(0, len(usable), step):
-            block = usable[start : start + step]
-            rows = np.frombuffer(pixels.read(len(block) * length), np.uint8).reshape(-1, *shape)
-            kept = [index for index, position in enumerate(block) if position not in left_out]
-            writer.extend(rows if len(kept) == len(block) else rows[kept], [journal.lines[block[index]] for index in kept])
+    with PackWriter(out / PREPARED, settings.size_px, fourth) as writer:
+        if left_out.keys().isdisjoint(rows.positions):
+            writer.adopt(rows.path, rows.digest, [journal.lines[position] for position in rows.positions])
+        else:
+            _copy_kept(writer, rows, journal, left_out)
         skipped = [{"name": line["name"], "reason": line["reason"]} for _, line in sorted(left_out.items())]
         crop = {"center": "centred square", "entropy": "busiest square", "face": "square around the largest face"}[settings.crop]
         return writer.publish(resize=settings.resize, crop=crop, licence="", made_by=header, skipped=skipped)
+
+
+def _copy_kept(writer: PackWriter, rows: Rows, journal: Journal, left_out: dict[int, dict[str, Any]]) -> None:
+    shape = (writer.channels, writer.size_px, writer.size_px)
+    step = max(1, BLOCK_BYTES // rows.row_bytes)
+    with rows.path.open("rb") as pixels:
+        pixels.seek(rows.room)
+        for start in range(0, len(rows.positions), step):
+            block = rows.positions[start : start + step]
+            found = np.frombuffer(pixels.read(len(block) * rows.row_bytes), np.uint8).reshape(-1, *shape)
+            kept = [index for index, position in enumerate(block) if position not in left_out]
+            writer.extend(found if len(kept) == len(block) else found[kept], [journal.lines[block[index]] for index in kept])

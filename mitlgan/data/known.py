@@ -10,9 +10,8 @@ import numpy as np
 from PIL import Image
 
 from mitlgan.data.decode import UnreadableError, decode_bytes
-from mitlgan.data.packed import Packed
+from mitlgan.data.packed import PREPARED, Packed
 from mitlgan.data.parallel import in_order
-from mitlgan.data.prepare import PREPARED
 from mitlgan.data.signature import Signature, from_plain, signature
 from mitlgan.data.sources import Entry, open_source
 

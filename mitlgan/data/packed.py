@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 SCHEMA_VERSION = 1
+PREPARED = "prepared.npy"  # what `data prepare` leaves in its folder
 FourthChannel = Literal["alpha", "matte"]
 SOURCES_LINE = ' "sources": ['  # the manifest's last key, one source per line: everything before it can be read alone
 # What numpy.load and the JSON reader raise on damaged files.

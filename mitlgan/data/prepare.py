@@ -17,18 +17,16 @@ from mitlgan.data.cache import cache_dir
 from mitlgan.data.decode import Decoded, UnreadableError, decode, has_alpha
 from mitlgan.data.demo import LAYER_SPLITS, demo_pack
 from mitlgan.data.frame import RESIZES, fit, to_planes
-from mitlgan.data.packed import Packed
+from mitlgan.data.packed import PREPARED, Packed
 from mitlgan.data.parallel import in_order
 from mitlgan.data.readers.cifar import is_cifar, pack_cifar
 from mitlgan.data.readers.idx import is_idx, pack_idx
-from mitlgan.data.sources import list_pictures, matte_beside, printable_name
+from mitlgan.data.sources import BAD_SHARE, list_pictures, matte_beside, printable_name
 from mitlgan.data.writer import PackWriter
 from mitlgan.errors import DataError, UsageError
 
 DEMO = "demo"
-PREPARED = "prepared.npy"  # what `data prepare` leaves in its folder
 SPLITS = ("train", "validation", "test")
-BAD_SHARE = 0.05  # of the files; more than that is no accident
 PACK_VERSION = 3  # raise it when the same folder and arguments make other pixels
 _ALPHA_PROBES = 64
 Progress = Callable[[int, int], None]

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from mitlgan.data.crops import Cropper
 from mitlgan.data.decode import Decoded, UnreadableError, decode, decode_bytes, read_file
 from mitlgan.data.frame import RESIZES, to_planes
-from mitlgan.data.processes import Work, WorkerDiedError, in_processes, serve
-from mitlgan.data.signature import signature
+from mitlgan.data.serving import Work, serve
+from mitlgan.data.signature import Signature, signatures
 from mitlgan.data.sources import matte_beside
-from mitlgan.errors import ResourceError
 
 LOOK_PX = 64  # smaller pictures tell too little to find look-alikes by
 Shaped = tuple[dict[str, Any], memoryview | None]
@@ -91,6 +90,25 @@ class Task:
         return read_file(self.path) if self.content is None and self.path is not None else self.content or b""
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A picture of the pack's size, not described yet.
+
+    Attributes:
+        record: Its line of the journal, as far as it goes.
+        sha256: Of its file.
+        picture: RGB, or RGBa.
+        looked_at: What look-alikes are found by.
+        matte: (1, H, W), where that is the fourth channel.
+    """
+
+    record: dict[str, Any]
+    sha256: str
+    picture: Image.Image
+    looked_at: Image.Image
+    matte: NDArray[np.uint8] | None
+
+
 class Shaper:
     """Makes of a file a row of the pack, or says why not.
 
@@ -107,12 +125,19 @@ class Shaper:
         self._excluded = frozenset(settings.exclude)
         self._cropper = Cropper(settings.crop)
 
-    def __call__(self, task: Task) -> Shaped:
-        """The picture's line of the journal, and, where it is taken, the bytes of its planes, (C, H, W)."""
+    def __call__(self, tasks: Iterable[Task]) -> list[Shaped]:
+        """Of each file its line of the journal, and, where it is taken, the bytes of its planes, (C, H, W)."""
+        made = [self.drawn(task) for task in tasks]
+        drawn = [one for one in made if isinstance(one, Drawn)]
+        found = iter(signatures([one.looked_at for one in drawn], [one.sha256 for one in drawn]))
+        return [_described(one, next(found)) if isinstance(one, Drawn) else (one, None) for one in made]
+
+    def drawn(self, task: Task) -> Drawn | dict[str, Any]:
+        """One file's picture; or its line of the journal, which says why it is left out."""
         settings = self._settings
         record: dict[str, Any] = {"name": task.name}
         if task.name in self._excluded:
-            return record | {"reason": "excluded: named in --exclude"}, None
+            return record | {"reason": "excluded: named in --exclude"}
         try:
             decoded = decode_bytes(
                 task.read(),
@@ -122,10 +147,10 @@ class Shaper:
             )
             reason = self._unfit(decoded)
             if reason:
-                return record | {"reason": reason, "sha256": decoded.sha256}, None
+                return record | {"reason": reason, "sha256": decoded.sha256}
             return self._prepared(task, decoded)
         except UnreadableError as error:
-            return record | {"reason": str(error), "bad": True}, None
+            return record | {"reason": str(error), "bad": True}
 
     def _unfit(self, decoded: Decoded) -> str:
         least, most = self._settings.min_size_px, self._settings.max_aspect
@@ -136,44 +161,34 @@ class Shaper:
             return f"elongated: {decoded.width} x {decoded.height} px, more than {most:g} to 1"
         return ""
 
-    def _prepared(self, task: Task, decoded: Decoded) -> Shaped:
+    def _prepared(self, task: Task, decoded: Decoded) -> Drawn:
         size_px, resample = self._settings.size_px, RESIZES[self._settings.resize]
         box = self._cropper(decoded.picture)
         whole = decoded.picture.convert("RGBa") if decoded.picture.mode == "RGBA" else decoded.picture
         picture = whole.resize((size_px, size_px), resample, box=box)
         looked_at = picture if size_px >= LOOK_PX else whole.resize((LOOK_PX, LOOK_PX), Image.Resampling.BOX, box=box)
-        found = signature(looked_at, decoded.sha256)
         if self._settings.blur_px:
             picture = picture.filter(ImageFilter.GaussianBlur(self._settings.blur_px))
-        planes = to_planes(picture)
+        matte_plane: NDArray[np.uint8] | None = None
         if self._with_matte and task.path is not None:
             matte = decode(matte_beside(task.path), keep_alpha=False)
             scale = matte.picture.width / decoded.picture.width
             moved = (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)
-            cut = matte.picture.resize((size_px, size_px), resample, box=moved)
-            planes = np.concatenate([planes, to_planes(cut)[:1]])
+            matte_plane = to_planes(matte.picture.resize((size_px, size_px), resample, box=moved))[:1]
         note = {"note": decoded.note} if decoded.note else {}
-        size = {"width": decoded.width, "height": decoded.height}
-        return {"name": task.name, **found.plain(), **size, **note}, planes.data.cast("B")
+        record = {"name": task.name, "width": decoded.width, "height": decoded.height, **note}
+        return Drawn(record, decoded.sha256, picture, looked_at, matte_plane)
 
 
-def in_workers(tasks: Iterable[Task], settings: PrepareSettings, with_matte: bool, count: int) -> Generator[Shaped, None, None]:
-    """What a `Shaper` makes of each, in order, by `count` processes.
-
-    Raises:
-        ResourceError: A picture took its process with it; says which.
-    """
-    items = (([task.name, None if task.path is None else str(task.path), task.fault], task.content) for task in tasks)
-    try:
-        with closing(in_processes(items, __name__, [asdict(settings), with_matte], count)) as results:
-            yield from results
-    except WorkerDiedError as error:
-        picture = f"picture {error.item[0]!r}: the process that read it" if error.item else "a worker process"
-        raise ResourceError(f"{picture} {error}; free some memory, or leave such a picture out with --exclude (in another folder)") from None
+def _described(drawn: Drawn, found: Signature) -> Shaped:
+    planes = to_planes(drawn.picture)
+    if drawn.matte is not None:
+        planes = np.concatenate([planes, drawn.matte])
+    return {"name": drawn.record["name"], **found.plain()} | drawn.record, planes.data.cast("B")
 
 
 def serve_worker() -> None:
-    """Be one of those processes."""
+    """Be one of the processes of `workers.in_workers`."""
     serve(_worker)
 
 
@@ -181,8 +196,10 @@ def _worker(setup: Any) -> Work:
     plain, with_matte = setup
     shape = Shaper(PrepareSettings.of(plain), with_matte)
 
-    def work(item: Any, content: memoryview | None) -> Shaped:
-        name, path, fault = item
-        return shape(Task(name, None if path is None else Path(path), None if content is None else bytes(content), fault))
+    def work(items: Iterable[tuple[Any, memoryview | None]]) -> list[Shaped]:
+        return shape(
+            Task(name, None if path is None else Path(path), None if content is None else bytes(content), fault)
+            for (name, path, fault), content in items
+        )
 
     return work

@@ -58,18 +58,37 @@ def from_plain(values: dict[str, Any]) -> Signature | None:
 
 def signature(picture: Image.Image, sha256: str) -> Signature:
     """The look of a picture of any mode; transparency is laid on grey."""
+    return signatures([picture], [sha256])[0]
+
+
+def signatures(pictures: Sequence[Image.Image], digests: Sequence[str]) -> list[Signature]:
+    """The look of each picture; that of many together takes a third of the time.
+
+    Args:
+        pictures: Of any mode; transparency is laid on grey.
+        digests: The sha256 of each one's file.
+    """
+    if not pictures:
+        return []
+    small = b"".join([_small(picture) for picture in pictures])
+    rgb = np.frombuffer(small, np.uint8).astype(np.float32).reshape(-1, HASH_PX, HASH_PX, 3)  # (N, H, W, C)
+    grey = rgb @ _BRIGHTNESS
+    basis = _cosines()
+    low = (basis @ grey @ basis.T).reshape(len(rgb), -1)[:, 1:]  # without the mean: 63 values, of which the median is one
+    middle = low.shape[1] // 2
+    bits = np.packbits(low > np.sort(low)[:, middle : middle + 1], axis=1)
+    sums = np.add.reduce(rgb.reshape(-1, COLOUR_SIDE, _TILE, COLOUR_SIDE, _TILE, 3), axis=(2, 4))  # whole numbers: exact in any order
+    colours = np.rint(sums / _TILE**2).astype(np.uint8)
+    outlines = [int.from_bytes(outline.tobytes(), "big") for outline in bits]
+    return [Signature(*values) for values in zip(digests, outlines, map(bytes, colours), strict=True)]
+
+
+def _small(picture: Image.Image) -> bytes:
     if picture.mode in ("RGBA", "RGBa"):
         laid = Image.new("RGBA", picture.size, (128, 128, 128, 255))
         laid.alpha_composite(picture.convert("RGBA"))
         picture = laid
-    small = (picture if picture.mode == "RGB" else picture.convert("RGB")).resize((HASH_PX, HASH_PX), Image.Resampling.BOX)
-    rgb = np.frombuffer(small.tobytes(), np.uint8).astype(np.float32).reshape(HASH_PX, HASH_PX, 3)
-    grey = rgb @ _BRIGHTNESS
-    basis = _cosines()
-    low = (basis @ grey @ basis.T).ravel()[1:]  # without the mean: 63 values, of which the median is one
-    bits = np.packbits(low > np.sort(low)[len(low) // 2])
-    sums = np.add.reduce(rgb.reshape(COLOUR_SIDE, _TILE, COLOUR_SIDE, _TILE, 3), axis=(1, 3))  # whole numbers: exact in any order
-    return Signature(sha256, int.from_bytes(bits.tobytes(), "big"), np.rint(sums / _TILE**2).astype(np.uint8).tobytes())
+    return (picture if picture.mode == "RGB" else picture.convert("RGB")).resize((HASH_PX, HASH_PX), Image.Resampling.BOX).tobytes()
 
 
 @lru_cache(maxsize=1)

@@ -17,6 +17,7 @@ from mitlgan.data.decode import LARGEST_FILE_BYTES, SUFFIXES, UnreadableError, r
 from mitlgan.errors import DataError
 
 MATTE_SUFFIX = ".matte.png"  # NAME.matte.png is the matte of NAME.png (or .jpg, ...) beside it
+BAD_SHARE = 0.05  # of the files may be no usable pictures; more than that is no accident
 LARGEST_RATIO = 200  # unpacked to packed; picture formats are compressed already
 SMALLEST_BOMB_BYTES = 64_000_000  # below this any ratio is harmless
 LARGEST_COUNT = 5_000_000
@@ -74,7 +75,7 @@ def open_source(spec: str | Path, option: str = "SRC") -> Source:
     """
     path = Path(spec)
     if path.is_dir():
-        return Source(str(spec), tuple(_of_file(file, printable_name(file.relative_to(path))) for file in list_pictures(path, option)))
+        return Source(str(spec), tuple(_of_file(path / name, printable_name(name)) for name in _picture_names(path, option)))
     if not path.is_file():
         raise DataError(f"{option} {path}: no such folder, archive or list; name one that holds pictures")
     if path.suffix.lower() in (".txt", ".lst"):
@@ -95,6 +96,11 @@ def list_pictures(folder: Path, option: str = "--data") -> list[Path]:
     Raises:
         DataError: No such folder, or none in it.
     """
+    return [folder / name for name in _picture_names(folder, option)]
+
+
+def _picture_names(folder: Path, option: str) -> list[str]:
+    """Their names, relative to the folder."""
     if not folder.exists():
         raise DataError(f"{option} {folder}: no such folder; name one that holds pictures")
     if not folder.is_dir():
@@ -104,12 +110,14 @@ def list_pictures(folder: Path, option: str = "--data") -> list[Path]:
         raise DataError(f"{option} {error.filename}: cannot be listed ({error.strerror}); give the rights to read it, or move it out of the folder")
 
     found: list[str] = []
-    for parent, folders, names in os.walk(folder, onerror=refuse):  # links to folders are not followed, so a loop of them ends here
+    top = str(folder)
+    for parent, folders, names in os.walk(top, onerror=refuse):  # links to folders are not followed, so a loop of them ends here
         folders[:] = [name for name in folders if not _hidden(name)]
-        found += [os.path.join(parent, name) for name in names if is_picture_name(name)]  # noqa: PTH118
+        inside = parent[len(top) :].lstrip(os.sep)
+        found += [os.path.join(inside, name) for name in names if is_picture_name(name)]  # noqa: PTH118
     if not found:
         raise DataError(f"{option} {folder}: no pictures in it; looked for {', '.join(sorted(SUFFIXES))}")
-    return [Path(name) for name in sorted(found)]
+    return sorted(found)
 
 
 def is_picture_name(name: str) -> bool:
@@ -123,7 +131,7 @@ def matte_beside(picture: Path) -> Path:
     return picture.with_name(picture.stem + MATTE_SUFFIX)
 
 
-def printable_name(path: Path) -> str:
+def printable_name(path: str | Path) -> str:
     """A file's name as text that any file or terminal takes: what is not UTF-8 is escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from mitlgan.data.cache import make_durable, open_part, remove_abandoned_parts
 from mitlgan.data.packed import SCHEMA_VERSION, SOURCES_LINE, FourthChannel, Packed
 from mitlgan.errors import DataError, ResourceError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 HASHED_ASIDE_BYTES = 1 << 18
 
@@ -53,25 +56,21 @@ class PackWriter:
         remove_abandoned_parts(path.parent)
         self._pixels_part, self._pixels = open_part(path)
         self._sources_part, self._sources = open_part(path.with_suffix(".sources"))
-        self._pixels.write(self._header())
+        self._own = [self._pixels_part, self._sources_part]
+        self._pixels.write(pack_header(0, self.channels, size_px))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._aside.shutdown()
-        for part, handle in ((self._pixels_part, self._pixels), (self._sources_part, self._sources)):
+        for handle in (self._pixels, self._sources):
             with suppress(OSError):  # closing flushes, which fails again on a full disk
                 handle.close()
+        for part in self._own:
             part.unlink(missing_ok=True)
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             raise ResourceError(f"{self.path}: cannot write the pack ({error.strerror}); free some space or choose another folder") from None
-
-    def _header(self) -> bytes:
-        header = io.BytesIO()  # numpy pads the first axis for growth, so the length does not depend on the count
-        shape = (self.count, self.channels, self.size_px, self.size_px)
-        np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        return header.getvalue()
 
     def append(self, pixels: NDArray[np.uint8], source: dict[str, Any]) -> None:
         """Add one picture, (C, H, W) uint8, and where it came from."""
@@ -89,6 +88,21 @@ class PackWriter:
             hashing = self._aside.submit(self._digest.update, content)
             self._pixels.write(content)
             hashing.result()
+        self._note(sources)
+
+    def adopt(self, pixels: Path, digest: Hash, sources: Sequence[dict[str, Any]]) -> None:
+        """Take over a file in the same folder that is the whole pack already, but for its header; until `publish` has moved it, it stays what it is.
+
+        Args:
+            pixels: The file: room for `pack_header`, and all pictures.
+            digest: Of the pictures.
+            sources: Where each came from.
+        """
+        self._pixels.close()
+        self._pixels_part, self._pixels, self._digest = pixels, pixels.open("r+b"), digest.copy()
+        self._note(sources)
+
+    def _note(self, sources: Sequence[dict[str, Any]]) -> None:
         for source in sources:
             self._sources.write((b",\n  " if self.count else b"\n  ") + json.dumps(source, ensure_ascii=True).encode())
             self.count += 1
@@ -118,10 +132,11 @@ class PackWriter:
             "skipped": skipped,
         }
         self._pixels.seek(0)
-        self._pixels.write(self._header())
-        make_durable(self._pixels)
+        self._pixels.write(pack_header(self.count, self.channels, self.size_px))
+        durable = self._aside.submit(make_durable, self._pixels)
         manifest_path = self.path.with_suffix(".json")
         manifest_part = self._write_manifest(manifest_path, manifest)
+        durable.result()
         if not _same_content(self.path, manifest["content_sha256"]):
             self.path.unlink(missing_ok=True)  # never an old pack's pixels beside the new manifest
         manifest_part.replace(manifest_path)
@@ -139,6 +154,13 @@ class PackWriter:
             handle.write(b"\n ]\n}\n")
             make_durable(handle)
         return part
+
+
+def pack_header(count: int, channels: int, size_px: int) -> bytes:
+    """What a pack begins with; its length does not depend on the count, since numpy leaves the first axis room to grow."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (count, channels, size_px, size_px)})
+    return header.getvalue()
 
 
 def _same_content(path: Path, content_sha256: object) -> bool:

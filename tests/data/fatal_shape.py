@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 from mitlgan.data import shape
-from mitlgan.data.shape import Shaped, Shaper, Task
+from mitlgan.data.shape import Drawn, Shaper, Task
 
 
 class Fatal(Shaper):
-    def __call__(self, task: Task) -> Shaped:
+    def drawn(self, task: Task) -> Drawn | dict[str, Any]:
         if task.name == "0003.png":
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().__call__(task)
+        return super().drawn(task)
 
 
 def serve_worker() -> None:

@@ -18,7 +18,7 @@ import pictures
 import pytest
 from PIL import Image
 
-from mitlgan.data import gather, shape
+from mitlgan.data import gather, shape, workers
 from mitlgan.data.gather import prepare
 from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data, pack_folder
@@ -43,7 +43,7 @@ def test_it_packs_as_pack_does(folder: Path, tmp_path: Path) -> None:
     packed = prepare(folder, tmp_path / "out", PrepareSettings(size_px=16))
     assert (packed.pixels == pack_folder(folder, tmp_path / "a.npy", size_px=16).pixels).all()
     assert names(packed) == [f"{index}.jpg" for index in range(6)]
-    assert not (tmp_path / "out" / ".pixels").exists()
+    assert not (tmp_path / "out" / ".prepared.npy").exists()
     assert open_data(str(tmp_path / "out"), "bg", 16).content_sha256 == packed.content_sha256
 
 
@@ -242,11 +242,11 @@ def test_after_a_power_cut(tmp_path: Path, damage: str) -> None:
 
     with pytest.raises(Killed):
         prepare(place, tmp_path / "cut", settings, progress=stop)
-    journal, pixels = tmp_path / "cut" / ".journal.jsonl", tmp_path / "cut" / ".pixels"
+    journal, pixels = tmp_path / "cut" / ".journal.jsonl", tmp_path / "cut" / ".prepared.npy"
     if damage == "torn line":
         journal.write_bytes(journal.read_bytes()[:-9])
     elif damage == "pixels behind":
-        pixels.write_bytes(pixels.read_bytes()[: 4 * 192])
+        pixels.write_bytes(pixels.read_bytes()[: 128 + 4 * 192])
     elif damage == "pixels ahead":
         pixels.write_bytes(pixels.read_bytes() + bytes(3 * 192))
     else:
@@ -289,12 +289,12 @@ class TestProcesses:
 
     @pytest.fixture(autouse=True)
     def few_are_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(gather, "FEWEST_FOR_PROCESSES", 3)
+        monkeypatch.setattr(workers, "FEWEST_FOR_PROCESSES", 3)
         monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
     def in_threads(self, *arguments: Any, **options: Any) -> Packed:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(gather, "FEWEST_FOR_PROCESSES", 10**9)
+            patch.setattr(workers, "FEWEST_FOR_PROCESSES", 10**9)
             return prepare(*arguments, **options)
 
     @pytest.mark.parametrize("cores", [2, 3])
@@ -328,8 +328,7 @@ class TestProcesses:
         assert len(prepare(pictures.fill(tmp_path / "in", 2), tmp_path / "out", PrepareSettings(size_px=8))) == 2
 
     def test_a_picture_that_kills_its_process_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        real = shape.in_processes
-        monkeypatch.setattr(shape, "in_processes", lambda items, _, setup, count: real(items, "fatal_shape", setup, count))
+        monkeypatch.setattr(workers, "HOME", "fatal_shape")
         place = pictures.fill(tmp_path / "in", 9)
         with pytest.raises(ResourceError, match=r"^picture '0003.png': the process that read it was killed by SIGKILL; .*--exclude"):
             prepare(place, tmp_path / "out", PrepareSettings(size_px=8))
@@ -341,7 +340,7 @@ class TestProcesses:
         self.in_threads(place, tmp_path / "whole", PrepareSettings(size_px=32))
         program = (
             "import sys, time; from pathlib import Path; from mitlgan.cli import main\n"
-            "from mitlgan.data import gather; gather.FEWEST_FOR_PROCESSES = 3; gather.os.cpu_count = lambda: 2\n"
+            "from mitlgan.data import workers; workers.FEWEST_FOR_PROCESSES = 3; workers.os.cpu_count = lambda: 2\n"
             "from mitlgan.cli import sets\n"
             "class Slow:\n    def __enter__(self): return self.told\n    def __exit__(self, *_): pass\n"
             "    def told(self, done, total): print(done, flush=True); time.sleep(0.02)\n"

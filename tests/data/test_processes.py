@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from mitlgan.data import processes
-from mitlgan.data.processes import Item, WorkerDiedError, in_processes
+from mitlgan.data.processes import WorkerDiedError, in_processes
+from mitlgan.data.serving import Item
 
 HOME = "worker_for_tests"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterable
 from typing import Any
 
-from mitlgan.data.processes import Work, serve
+from mitlgan.data.serving import Work, serve
 
 
 def serve_worker() -> None:
@@ -18,7 +19,7 @@ def start(setup: Any) -> Work:
     if setup == "no start":
         raise SystemExit(7)
 
-    def work(number: Any, content: memoryview | None) -> tuple[Any, memoryview | None]:
+    def one(number: Any, content: memoryview | None) -> tuple[Any, memoryview | None]:
         if number == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if number == "memory":
@@ -31,5 +32,8 @@ def start(setup: Any) -> Work:
         if isinstance(number, float):
             time.sleep(number)
         return [setup, number, os.getpid()], None if content is None else memoryview(bytes(content)[::-1])
+
+    def work(items: Iterable[tuple[Any, memoryview | None]]) -> Iterable[tuple[Any, memoryview | None]]:
+        return (one(number, content) for number, content in items)
 
     return work

@@ -25,6 +25,7 @@ SEEN_THROUGH = 0.01  # of the pixels; less may be a rounded corner or a stray ed
 _TOO_THIN = 100  # width to height, or the other way: the centred square would show nothing
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+_UPRIGHT = (None, 1)
 DRAFT_GAP = 1.9
 """A JPEG may be decoded at a half, a quarter or an eighth of its size that is still so many times what is wanted: the resize after it then gives
 nearly the same as from the whole picture. Pillow's own thumbnails have 2.0, which 500 px to 128 px would just miss."""
@@ -150,9 +151,11 @@ def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int
             shrunk = [math.ceil(DRAFT_GAP * size_px * side / min(width, height)) for side in (width, height)]
             opened.draft(None, (shrunk[0], shrunk[1]))
         opened.load()  # all of it: verify() passes truncated files
-        if opened.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS:
+        orientation = opened.getexif().get(_EXIF_ORIENTATION)
+        if orientation in _SIDEWAYS:
             width, height = height, width
-        ImageOps.exif_transpose(opened, in_place=True)  # a copy of 24 megapixels is 72 MB
+        if orientation not in _UPRIGHT:
+            ImageOps.exif_transpose(opened, in_place=True)  # a copy of 24 megapixels is 72 MB
     picture = _colours(opened, keep_alpha, backdrop)
     note = "several frames: the first was taken" if animated else ""
     return Decoded(picture, hashlib.sha256(content).hexdigest(), width, height, note)

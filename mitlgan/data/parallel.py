@@ -13,12 +13,17 @@ Result = TypeVar("Result")
 AHEAD_PER_WORKER = 4
 
 
-def in_order(items: Iterable[Item], work: Callable[[Item], Result]) -> Iterator[tuple[Item, Result]]:
+def in_order(items: Iterable[Item], work: Callable[[Item], Result], threads: int | None = None) -> Iterator[tuple[Item, Result]]:
     """Apply `work` on all cores, in threads: Pillow, OpenCV and onnxruntime let go of the interpreter's lock.
 
     Items are drawn in this thread, so what can only be read one after the other may be read by the iterable itself.
+
+    Args:
+        items: What to work on.
+        work: Done to each.
+        threads: How many; as many as there are cores where not said.
     """
-    workers = os.cpu_count() or 1
+    workers = threads or os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
         ahead: deque[tuple[Item, Future[Result]]] = deque()
         try:

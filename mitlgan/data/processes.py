@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
@@ -19,12 +20,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from mitlgan.data.parallel import in_order
-from mitlgan.data.serving import POSITION, Item, Result, divided, receive, send
+from mitlgan.data.serving import REACHED, Item, Result, divided, receive, send
 from mitlgan.errors import ResourceError
 
 REQUEST_S = 0.05  # of work at a time: long beside a pipe's wake-up, short beside what a kill may cost
 REQUEST_BYTES = 1 << 20
 MOST_ITEMS = 32
+REQUESTS_EACH = 2  # one is worked on, one waits: no worker does
 ENDING_S = 5.0  # after which a worker that was told to end is killed
 _PIPE_BYTES = 1 << 20  # a whole answer waits in it, so that its writer goes on
 _ENVIRONMENT = {
@@ -109,8 +111,10 @@ class Workers:
         try:
             for worker in self._workers:
                 worker.tell(setup)
+            for worker in self._workers * REQUESTS_EACH:
                 idle.put(worker)
-            answers = in_order(_chunks(items, pace), ask)  # held: let go of by the loop, it would wait for the workers before they are killed
+            # Held: let go of by the loop, it would wait for the workers before they are killed.
+            answers = in_order(_chunks(items, pace), ask, idle.qsize())
             for _, (results, seconds) in answers:
                 size = sum(len(content) for _, content in results if content is not None)
                 pace[0] = max(1, min(MOST_ITEMS, int(len(results) * min(REQUEST_S / max(seconds, 1e-6), REQUEST_BYTES / max(size, 1)))))
@@ -146,9 +150,14 @@ class _Worker:
     """One process, seen from the one that started it."""
 
     def __init__(self, home: str) -> None:
+        self._sending, self._receiving = threading.Lock(), threading.Lock()
+        self._asked: dict[int, Sequence[Item]] = {}  # by the number of the request, from 1
+        self._answers: dict[int, tuple[Any, memoryview] | None] = {}
+        self._sent = self._received = 0
         program = f"import sys; sys.path[:] = {sys.path!r}; from {home} import serve_worker; serve_worker()"
         try:
             self._at = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `end`)
+            self._at.truncate(REACHED.size)
             self._process = subprocess.Popen(
                 [sys.executable, "-c", program, str(self._at.fileno())],
                 stdin=subprocess.PIPE,
@@ -172,34 +181,46 @@ class _Worker:
             send(self._requests, setup)
 
     def ask(self, chunk: Sequence[Item]) -> tuple[list[Result], float]:
-        """Have it work on some items; gives their results and the seconds that it took.
+        """Have it work on some items, after those that it was asked about before; gives their results and the seconds that it took.
 
         Raises:
             WorkerDiedError: It did not live to answer, or ran out of memory.
         """
-        self._at.truncate(0)
-        try:
-            head = [[item, None if content is None else len(content)] for item, content in chunk]
-            send(self._requests, head, *(content for _, content in chunk if content is not None))
-            answer = receive(self._replies)
-        except OSError:
-            answer = None
+        head = [[item, None if content is None else len(content)] for item, content in chunk]
+        with self._sending:
+            self._sent += 1
+            number = self._sent
+            self._asked[number] = chunk
+            with suppress(OSError):  # dead: there will be no answer
+                send(self._requests, head, *(content for _, content in chunk if content is not None))
+        with self._receiving:
+            while number not in self._answers:  # they come in order, to whoever listens
+                self._received += 1
+                self._answers[self._received] = self._receive()
+            answer = self._answers.pop(number)
         if answer is None:
             code = self._process.wait()
-            raise WorkerDiedError(self._reached(chunk), f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}")
-        head, body = answer
-        if "error" in head:
-            if head["error"] == "MemoryError":
-                raise WorkerDiedError(self._reached(chunk), "ran out of memory")
-            error = RuntimeError(f"{head['error']}: {head['text']}")
-            error.add_note(head["trace"])
+            raise WorkerDiedError(self._reached(), f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}")
+        values, body = answer
+        if "error" in values:
+            if values["error"] == "MemoryError":
+                raise WorkerDiedError(self._asked[number][values["position"]][0], "ran out of memory")
+            error = RuntimeError(f"{values['error']}: {values['text']}")
+            error.add_note(values["trace"])
             raise error
-        return list(divided(head["results"], body)), head["seconds"]
+        del self._asked[number]
+        return list(divided(values["results"], body)), values["seconds"]
 
-    def _reached(self, chunk: Sequence[Item]) -> Any:
-        """The item that it began last."""
-        found = os.pread(self._at.fileno(), POSITION.size, 0)
-        return chunk[POSITION.unpack(found)[0]][0] if found else None
+    def _receive(self) -> tuple[Any, memoryview] | None:
+        try:
+            return receive(self._replies)
+        except OSError:
+            return None
+
+    def _reached(self) -> Any:
+        """The item that it began last, if it did not finish with it."""
+        number, position = REACHED.unpack(os.pread(self._at.fileno(), REACHED.size, 0))
+        return self._asked[number][position][0] if number in self._asked else None
 
     def kill(self) -> None:
         """End it now, whatever it does."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import mmap
 import os
 import signal
 import struct
@@ -14,7 +16,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 _LENGTHS = struct.Struct("<QQ")  # of a message's JSON and of the bytes after it
-POSITION = struct.Struct("<q")
+REACHED = struct.Struct("<qq")  # the number of the request, from 1, and the position in it
 Item = tuple[Any, bytes | None]
 """What JSON can hold, and bytes that go with it."""
 Result = tuple[Any, memoryview | None]
@@ -28,28 +30,32 @@ def serve(start: Callable[[Any], Work]) -> None:
     Args:
         start: Makes the work from the setup. The work takes items, each with its bytes, and gives of each what JSON can hold, and bytes.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the end of the requests ends a worker
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.SIG_IGN)  # the end of the requests ends a worker
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
-    place = int(sys.argv[1])
+    reached = mmap.mmap(int(sys.argv[1]), REACHED.size)  # outlives this process
     with suppress(BrokenPipeError):
         setup = receive(requests)
         work = start(setup[0]) if setup else None
+        gc.freeze()  # what was loaded stays: it need not be looked through again and again
+        number = 0
         while work and (request := receive(requests)):
-            begun = time.perf_counter()
+            begun, number = time.perf_counter(), number + 1
+            REACHED.pack_into(reached, 0, number, 0)
             try:
-                made = list(work(_drawn(*request, place)))
+                made = list(work(_drawn(*request, number, reached)))
             except Exception as error:
-                send(replies, {"error": type(error).__name__, "text": str(error), "trace": traceback.format_exc()})
+                position = REACHED.unpack_from(reached)[1]
+                send(replies, {"error": type(error).__name__, "text": str(error), "trace": traceback.format_exc(), "position": position})
                 continue
             results = [[value, None if content is None else len(content)] for value, content in made]
             send(replies, {"results": results, "seconds": time.perf_counter() - begun}, *(content for _, content in made if content is not None))
 
 
-def _drawn(head: list[tuple[Any, int | None]], body: memoryview, place: int) -> Iterator[tuple[Any, memoryview | None]]:
+def _drawn(head: list[tuple[Any, int | None]], body: memoryview, number: int, reached: mmap.mmap) -> Iterator[tuple[Any, memoryview | None]]:
     for position, item in enumerate(divided(head, body)):
-        os.pwrite(place, POSITION.pack(position), 0)
+        REACHED.pack_into(reached, 0, number, position)
         yield item
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from mitlgan.data.curate import escaped
 from mitlgan.data.packed import Packed
+from mitlgan.data.parallel import in_order
 from mitlgan.data.sources import output_stem
 from mitlgan.files import make_folder, write_atomically
 from mitlgan.report.tables import Table
@@ -143,7 +144,8 @@ def write_pack_page(out: Path, packed: Packed) -> Path:
     shown = evenly(range(len(packed)))
     wanted = set(shown)
     names = {position: str(source["name"]) for position, source in enumerate(packed.sources()) if position in wanted}
-    cells = [Cell(thumbnail(picture_of(packed, position)), names[position], crisp=packed.size_px < THUMBNAIL_PX) for position in shown]
+    drawn = in_order(shown, lambda position: thumbnail(picture_of(packed, position)))
+    cells = [Cell(uri, names[position], crisp=packed.size_px < THUMBNAIL_PX) for position, uri in drawn]
     reasons = Counter(entry["reason"].split(":")[0] for entry in packed.manifest["skipped"])
     facts = [Fact(f"{number:,} left out: {reason}.", bad=True) for reason, number in reasons.most_common(12)]
     sections = [Section("Pictures", _shown(len(packed)), cells)]

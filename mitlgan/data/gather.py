@@ -27,7 +27,7 @@ from mitlgan.data.sources import BAD_SHARE, Source, matte_beside, open_source
 from mitlgan.data.workers import in_workers, processes_for
 from mitlgan.data.writer import PackWriter, pack_header
 from mitlgan.errors import DataError, Stopped, UsageError
-from mitlgan.files import locked, make_folder
+from mitlgan.files import disk_errors, locked, make_folder
 from mitlgan.signals import StopSignals
 
 VERSION = 2  # raise it when the same pictures and settings make other pixels
@@ -131,7 +131,7 @@ class _Reading:
 
 def _read_all(source: Source, rows: Rows, journal: Journal, reading: _Reading, progress: Progress | None) -> None:
     """Decode what the journal does not have yet; pixels go to their file before the journal says so."""
-    with rows:
+    with disk_errors(rows.path), rows:
         count = rows.keep(journal.lines)
         if count < len(journal.lines):
             journal.keep(count)

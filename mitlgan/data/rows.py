@@ -10,8 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mitlgan.files import disk_errors
-
 BLOCK_BYTES = 1 << 20  # stays in a processor's cache from the reading to the hash
 
 
@@ -31,7 +29,7 @@ class Rows:
         digest: Of the rows.
 
     Raises:
-        ResourceError: It cannot be written.
+        OSError: It cannot be written.
     """
 
     def __init__(self, path: Path, room: int, row_bytes: int, *, first_only: bool) -> None:
@@ -44,15 +42,13 @@ class Rows:
         self._syncing: Future[None] | None = None
 
     def __enter__(self) -> Self:
-        with disk_errors(self.path):
-            self.path.touch()
-            self._file = self.path.open("r+b")
+        self.path.touch()
+        self._file = self.path.open("r+b")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._aside.shutdown()
-        with disk_errors(self.path):
-            self._file.close()
+        self._file.close()
 
     def keep(self, lines: Iterable[dict[str, Any]]) -> int:
         """Take up the rows that are there; gives how many of the lines they go with: after a power cut the journal may be ahead of them."""
@@ -91,8 +87,7 @@ class Rows:
             self._syncing.result()
 
         def sync() -> None:
-            with disk_errors(self.path):
-                os.fsync(self._file.fileno())
+            os.fsync(self._file.fileno())
             then()
 
         self._syncing = self._aside.submit(sync)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import re
@@ -24,6 +26,7 @@ from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data, pack_folder
 from mitlgan.data.select import Selection
 from mitlgan.data.shape import PrepareSettings
+from mitlgan.data.writer import PackWriter
 from mitlgan.errors import DataError, ResourceError, UsageError
 
 
@@ -253,6 +256,56 @@ def test_after_a_power_cut(tmp_path: Path, damage: str) -> None:
         pixels.write_bytes(pixels.read_bytes()[:-100])
     prepare(place, tmp_path / "cut", settings)
     assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("moment", [0, 3, 5, 7])
+def test_pixels_are_written_once_where_only_equal_files_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
+    place = pictures.fill(tmp_path / "in", 6)
+    shutil.copy(place / "0001.png", place / "0003-again.png")
+    monkeypatch.setattr(gather, "_copy_kept", lambda *_: pytest.fail("copied"))
+
+    def stop(done: int, _: int) -> None:
+        if done == moment:
+            raise Killed
+
+    if moment:
+        with pytest.raises(Killed):
+            prepare(place, tmp_path / "out", PrepareSettings(size_px=8), progress=stop)
+    packed = prepare(place, tmp_path / "out", PrepareSettings(size_px=8))
+    assert names(packed) == [f"{index:04d}.png" for index in range(6)]
+    (place / "0003-again.png").unlink()
+    assert (packed.pixels == pack_folder(place, tmp_path / "a.npy", size_px=8).pixels).all()
+    assert packed.content_sha256 == hashlib.sha256(packed.pixels.tobytes() + b"3 8 None").hexdigest()
+
+
+def test_what_was_read_outlives_a_full_disk_at_the_end(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = prepare(folder, tmp_path / "whole" / "out", PrepareSettings(size_px=8)).path.read_bytes()
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PackWriter, "_write_manifest", full)
+        with pytest.raises(ResourceError, match="No space left"):
+            prepare(folder, tmp_path / "out", PrepareSettings(size_px=8))
+    assert not (tmp_path / "out" / "prepared.npy").exists()
+    monkeypatch.setattr(shape, "decode_bytes", lambda *_, **__: pytest.fail("decoded again"))
+    assert prepare(folder, tmp_path / "out", PrepareSettings(size_px=8)).path.read_bytes() == whole
+
+
+def test_processes_are_started_early_for_large_folders_only(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(workers, "FEWEST_FOR_PROCESSES", 6)
+    with workers.started_for(str(folder)) as early:
+        assert early is not None
+        packed = prepare(folder, tmp_path / "early", PrepareSettings(size_px=8), workers=early)
+    assert len(packed) == 6
+    with workers.started_for(str(folder)) as unused:
+        assert unused is not None
+    monkeypatch.setattr(workers, "FEWEST_FOR_PROCESSES", 7)
+    for spec in (folder, tmp_path / "absent"):
+        with workers.started_for(str(spec)) as none:
+            assert none is None
 
 
 def test_killed_for_real(tmp_path: Path) -> None:

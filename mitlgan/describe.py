@@ -33,7 +33,7 @@ def describe(target: str) -> dict[str, Any]:
         file = artifact_file(path)
         card = artifact.read_card(file)
         return {**_described_card(card, str(file)), "card": card.model_dump(mode="json", exclude_none=True)}
-    return describe_recipe(load(target))
+    return describe_recipe(load(target, given="RECIPE"))
 
 
 def describe_recipe(recipe: Recipe, layers: Mapping[str, LayerForm] | None = None) -> dict[str, Any]:

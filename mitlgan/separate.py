@@ -17,10 +17,13 @@ from mitlgan.data.packed import Packed, to_uint8
 from mitlgan.errors import UsageError
 from mitlgan.evaluate import Protocol, three_channels
 from mitlgan.metrics.pack_features import BACKDROP
-from mitlgan.metrics.separation import boundary_contrast, key_matte, separation, swap_grid
-from mitlgan.networks import Stand
+from mitlgan.metrics.separation import boundary_contrast, key_matte, moved_change, separation, swap_grid
+from mitlgan.networks import Composer, Stand
 from mitlgan.networks.over import Matted, move, opaque
+from mitlgan.sample import Artifact
 
+CORNERS = ((-0.4, -0.4), (0.4, -0.4), (-0.4, 0.4), (0.4, 0.4))
+"""Centres, across and down from -1 to 1, between which a layer is moved."""
 TOLERANCE = 0.1
 """Difference from the backdrop, on the scale of [-1, 1], up to which a pixel of a foreground without alpha is backdrop: 13 of 255."""
 
@@ -125,6 +128,35 @@ def separate(
     shown = three_channels(to_uint8(torch.from_numpy(objects))).float().numpy() / 127.5 - 1
     grid = torch.from_numpy(swap_grid(outputs, shown, places))
     return Separated(numbers | {"reference_matte": held_against}, grid, backgrounds + 1)
+
+
+def moving(composer: Artifact, *, scenes: int = 16, seed: int = 0) -> float | None:
+    """How much changes far from a layer that is moved while all else is held; see `metrics.separation.moved_change`.
+
+    The frontmost movable layer of each scene stands, as large as it is there, at each of `CORNERS`.
+
+    Args:
+        composer: A composition.
+        scenes: How many.
+        seed: As of a protocol: decides the latents.
+
+    Returns:
+        In 1/255; None where no layer can be moved, or all of every picture is covered.
+    """
+    network = composer.network
+    if not isinstance(network, Composer) or not network.movable:
+        return None
+    seeds = [one for one in list(Protocol(seed=seed).seeds())[:scenes] for _ in CORNERS]
+    z, count = composer.latents(seeds), len(CORNERS)
+    still, front = composer.layers_at(z), network.movable[-1]
+    across, down = (torch.tensor(numbers).repeat(scenes) for numbers in zip(*CORNERS, strict=True))
+    ones = torch.ones(len(z))
+    own = still.stands.get(front, Stand(ones, across, down, ones))
+    there = composer.layers_at(z, {front: Stand(own.scale, across, down, own.mirror)})
+    mattes = (there.placed[front][:, 3] + 1) / 2
+    size = there.output.shape[-2:]
+    changed = moved_change(there.output.view(scenes, count, 3, *size).numpy(), mattes.view(scenes, count, *size).numpy())
+    return None if changed is None else changed * 127.5
 
 
 def _standing(stages: Any, name: str, backgrounds: int, tolerance: float) -> NDArray[Any]:

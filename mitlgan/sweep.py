@@ -119,7 +119,7 @@ def planned(plan: Plan) -> list[Recipe]:
     found: list[Recipe] = []
     for name in _expanded(plan.recipes):
         for suffix, settings in _variations(plan.vary):
-            recipe = load(name, [*plan.settings, *settings])
+            recipe = load(name, [*plan.settings, *settings], "RECIPE")
             if recipe.generator is None:
                 raise UsageError(f"{name}: is for `{recipe.command}`; a sweep trains recipes with a [generator]")
             source = _for(plan.data, recipe.name, "--data")

@@ -10,15 +10,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from mitlgan import networks
 from mitlgan.artifact import Card, LayerCard
 from mitlgan.data.writer import PackWriter
 from mitlgan.errors import UsageError
-from mitlgan.networks import Stand
+from mitlgan.networks import Composer, Stand
+from mitlgan.networks.translators.residual import Residual
 from mitlgan.recipe import ComposerRecipe, GeneratorRecipe
 from mitlgan.recipe.composer import OverFusionRecipe
-from mitlgan.separate import Swap, separate, swap_of
+from mitlgan.sample import Artifact
+from mitlgan.separate import CORNERS, Swap, moving, separate, swap_of
 
 SIDE = 24
 
@@ -126,3 +129,40 @@ def test_the_frontmost_and_the_backmost_are_swapped() -> None:
     assert swap_of(card_of(("tree", "hills", "sky"), sky="bg", hills="bg", tree="fg")) == Swap("sky", "tree", ["hills"], [])
     with pytest.raises(UsageError, match="one layer"):
         swap_of(card_of(None, fg="fg"))
+
+
+def movable(end: nn.Module) -> Artifact:
+    """Objects with mattes over backgrounds of 8 px, and an end."""
+    torch.manual_seed(0)
+    forms = {"fg": GeneratorRecipe(latent_dim=3, widths=(4,), image_channels=4), "bg": GeneratorRecipe(latent_dim=3, widths=(4,))}
+    generators = {name: networks.build_generator(form, 8).eval() for name, form in forms.items()}
+    recipe = ComposerRecipe.model_validate({"fusion": {"kind": "alpha"}, "translator": {"kind": "none"}, "placement": {"scale": (0.3, 0.4)}})
+    composer = Composer(generators, networks.build_composer(recipe, generators, 8).fusion, end, 8).eval().requires_grad_(False)
+    layers = {name: LayerCard(role=name, generator=form, sha256_before="", sha256_after="") for name, form in forms.items()}  # type: ignore[arg-type]
+    card = Card(kind="composer", role="scene", size_px=8, latent_dims=composer.latent_dims, composer=recipe, layers=layers)
+    return Artifact(composer, card)
+
+
+def test_a_pasted_layer_that_moves_changes_nothing_else_and_an_end_may() -> None:
+    assert moving(movable(nn.Identity()), scenes=3) == 0
+
+    class Mean(nn.Module):
+        """What it does anywhere follows from everywhere."""
+
+        def forward(self, image: Tensor) -> Tensor:
+            return image.mean((1, 2, 3), keepdim=True).expand_as(image)
+
+    made = movable(Residual(Mean(), 0.2))
+    z = made.latents([0] * len(CORNERS))
+    own = made.layers_at(z).stands["fg"]
+    across, down = torch.tensor(CORNERS).T
+    fused = made.layers_at(z, {"fg": Stand(own.scale, across, down, own.mirror)}).fused.mean((1, 2, 3))
+    pairs = [float((one - other).abs()) for i, one in enumerate(fused) for other in fused[:i]]
+    found = moving(made, scenes=1)
+    assert found is not None
+    assert min(pairs) * 0.2 * 127.5 <= found <= max(pairs) * 0.2 * 127.5
+
+
+def test_what_cannot_be_moved_has_no_figure() -> None:
+    card = Card(kind="generator", role="fg", size_px=8, latent_dims={"fg": 1})
+    assert moving(Artifact(nn.Identity(), card)) is None

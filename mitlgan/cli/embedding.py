@@ -1,4 +1,4 @@
-"""embed: pictures into latents."""
+"""embed, embed-score: pictures into latents, and how near they come."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.options import finish
+from mitlgan.cli.options import finish, note
 
 if TYPE_CHECKING:
-    from mitlgan.embed import Embedded, Progress, Watcher
+    from mitlgan.embed import Embedded, Progress, Settings, Watcher
 
 LATENT = ".json"
+SHEET_ROWS = 8
 
 
 def embed(
@@ -27,7 +28,7 @@ def embed(
     sheet: Annotated[
         Path | None, typer.Option("--sheet", metavar="FILE", help="Target, result, layers, matte, difference. Default: beside the latent, as .png.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option("--seconds", metavar="S", help="Time for each picture. Default: until it gets no better.")] = None,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Time for each picture, if it does not settle earlier.")] = 60.0,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides every random number.", min=0)] = 0,
     starts: Annotated[int, typer.Option("--starts", metavar="N", help="Random latents that are looked at first.", min=1)] = 1024,
     restarts: Annotated[int, typer.Option("--restarts", metavar="N", help="The best of them, improved together.", min=1)] = 8,
@@ -88,7 +89,72 @@ def embed(
         write_latent(place, found.z[index], loaded.card.latent_dims, loaded.tensors_sha256, said)
     shown = sheet or (out.with_suffix(".png") if out.suffix == LATENT else out / "sheet.png")
     write_atomically(shown, sheet_png(targets, found, [file.stem for file in files]))
-    finish(as_json, _values(files, places, shown, found), _text(files, places, shown, found))
+    finish(as_json, _values(files, places, shown, found), _text(files, places, shown, found, settings))
+
+
+def embed_score(
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run, whose recipe says which pictures.")],
+    data: options.Data = None,
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Of the pictures: validation, test or train.")] = "validation",
+    samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Pictures, at most.", min=1)] = 8,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Time for each picture, if it does not settle earlier.")] = 60.0,
+    attempts: Annotated[int, typer.Option("--attempts", metavar="N", help="As for `mitlgan embed`.", min=1)] = 1,
+    perceptual: Annotated[float, typer.Option("--perceptual", metavar="W", help="As for `mitlgan embed`.", min=0)] = 0.0,
+    extractor: Annotated[
+        str, typer.Option("--extractor", metavar="NAME", help="Of the features: inception, efficientnet-lite0 or timm:NAME.")
+    ] = "efficientnet-lite0",
+    weights: options.Weights = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Chooses the pictures, and decides the search.", min=0)] = 0,
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also the first pictures beside what was found.")] = None,
+    record: Annotated[bool, typer.Option("--record", help="Write the figures into the artifact's card.")] = False,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """Measure on held-out pictures how near an artifact comes to them: PSNR, distance in an extractor's features."""
+    from dataclasses import replace
+
+    from mitlgan import stages
+    from mitlgan.artifact import record_metrics
+    from mitlgan.data.prepare import resolved_split
+    from mitlgan.distributed import resolve_device
+    from mitlgan.embed import Settings
+    from mitlgan.embed.score import as_json as told
+    from mitlgan.embed.score import score
+    from mitlgan.embed.sheet import sheet_png
+    from mitlgan.files import write_atomically
+    from mitlgan.metrics.features import extractor as opened
+    from mitlgan.recipe import changed, parse
+    from mitlgan.sample import artifact_file, load
+
+    options.use_threads(threads)
+    settings = Settings(seed=seed, attempts=attempts, seconds=seconds, perceptual=perceptual, extractor=extractor, weights=weights)
+    where = str(resolve_device(device))
+    path = artifact_file(artifact)
+    loaded = load(path, device=where)
+    recipe = parse(loaded.card.recipe, str(path))
+    if data is not None:
+        recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
+    found = resolved_split(recipe.data.source, recipe.role, split)
+    if found != split:
+        note(f"{recipe.data.source}: has no {split} pictures of its own, so {found} ones are measured; trained on, they flatter")
+    pictures = stages.pictures(recipe, found)
+    network = opened(extractor, weights, device=where)
+    with _watched(min(samples, len(pictures))) as watch:
+        near = score(loaded, pictures, network, settings, count=samples, seed=seed, progress=watch)
+    measured = told(near, network, pictures, settings, count=len(near.targets), split=found, seed=seed, attempts=attempts)
+    if sheet is not None:
+        rows = min(SHEET_ROWS, len(near.targets))
+        first = replace(near.found, stages=near.found.stages.images(slice(rows)), psnr_db=near.found.psnr_db[:rows])
+        write_atomically(sheet, sheet_png(near.targets[:rows], first, [""] * rows))
+    if record:
+        record_metrics(path, {**loaded.card.metrics, "embedding": measured})
+        note(f"{path}: the figures are in its card now")
+    lines = [f"{len(near.targets)} {found} pictures; PSNR (dB), distance in features ({network.name})"]
+    lines.append(f"median {measured['psnr_db_median']:.2f} dB, worst {measured['psnr_db_worst']:.2f} dB")
+    lines.append(f"median {measured['distance_median']:.2f}, worst {measured['distance_worst']:.2f}")
+    lines.append(f"{measured['seconds_median']:.0f} s for each (median)")
+    finish(as_json, measured, "\n".join(lines))
 
 
 def _files(images: list[Path]) -> list[Path]:
@@ -148,12 +214,16 @@ def _values(files: list[Path], places: list[Path], sheet: Path, found: Embedded)
     return {"pictures": pictures, "mean_psnr_db": float(found.psnr_db.mean()), "sheet": str(sheet)}
 
 
-def _text(files: list[Path], places: list[Path], sheet: Path, found: Embedded) -> str:
+def _text(files: list[Path], places: list[Path], sheet: Path, found: Embedded, settings: Settings) -> str:
     lines = []
     for index, (file, place) in enumerate(zip(files, places, strict=True)):
         seen = "" if found.perceptual is None else f", perceptual distance {float(found.perceptual[index]):.4f}"
         figures = f"{float(found.psnr_db[index]):.1f} dB, MSE {float(found.mse[index]):.2e} over [0, 1]{seen}"
         lines.append(f"{file}: {figures}, {found.seconds[index]:.0f} s, {_ENDED[found.ended[index]]} -> {place}")
+    late = found.ended.count("time")
+    if late:
+        over = f"had not settled after {settings.seconds:g} s, so that is the best until then; --seconds gives more"
+        lines.append(f"{late} of {len(files)} {over}")
     if len(files) > 1:
         lines.append(f"mean of {len(files)}: {float(found.psnr_db.mean()):.1f} dB, worst {float(found.psnr_db.min()):.1f} dB")
     return "\n".join([*lines, str(sheet)])
@@ -168,3 +238,4 @@ _ENDED = {
 }
 
 COMMANDS: dict[str, Callable[..., Any]] = {"embed": embed}
+MEASURES: dict[str, Callable[..., None]] = {"embed-score": embed_score}

@@ -162,7 +162,7 @@ def recipes_cat(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: o
     """Print a recipe with its comments."""
     from mitlgan import recipe
 
-    text = recipe.find(name).read_text(encoding="utf-8")
+    text = recipe.find(name, "NAME").read_text(encoding="utf-8")
     finish(as_json, {"name": name, "text": text}, text.rstrip("\n"))
 
 
@@ -177,7 +177,7 @@ def recipes_cp(
     from mitlgan.errors import UsageError
     from mitlgan.files import disk_errors
 
-    source = recipe.find(name)
+    source = recipe.find(name, "NAME")
     place = target / source.name if target.is_dir() else target
     if place.exists():
         raise UsageError(f"{place}: exists already; choose another name")
@@ -194,7 +194,7 @@ def recipes_validate(
     from mitlgan.describe import describe_recipe
     from mitlgan.recipe import load, plain
 
-    recipe = load(name, settings or [])
+    recipe = load(name, settings or [], "NAME")
     described = describe_recipe(recipe)
     finish(
         as_json,

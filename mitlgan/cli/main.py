@@ -44,7 +44,7 @@ TRAIN, PICTURES, MEASURE, REST = "Train", "Make pictures", "Measure and compare"
 HEADED: tuple[tuple[str, dict[str, Callable[..., Any]]], ...] = (
     (TRAIN, {**stages.COMMANDS, **sweeping.COMMANDS}),
     (PICTURES, {"sample": looking.sample, **moving.COMMANDS, **embedding.COMMANDS, **filling.COMMANDS, **exporting.COMMANDS, **studio.COMMANDS}),
-    (MEASURE, {**comparing.COMMANDS, **measuring.COMMANDS, **filling.MEASURES}),
+    (MEASURE, {**comparing.COMMANDS, **measuring.COMMANDS, **filling.MEASURES, **embedding.MEASURES}),
     (REST, {name: command for name, command in looking.COMMANDS.items() if name != "sample"}),
 )
 

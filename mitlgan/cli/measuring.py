@@ -101,12 +101,12 @@ def report(
 def _separated(loaded: Artifact, real: Packed, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
     from mitlgan.files import disk_errors, write_atomically
     from mitlgan.sample import grid_png
-    from mitlgan.separate import separate, swap_of
+    from mitlgan.separate import moving, separate, swap_of
 
     found = separate(loaded, real, foregrounds=swaps, backgrounds=swaps, seed=seed, swap=swap_of(loaded.card))
     with disk_errors(grid):
         write_atomically(grid, grid_png(found.grid, columns=found.columns))
-    return {**found.numbers, "grid": str(grid)}
+    return {**found.numbers, "moved_change_255": moving(loaded, scenes=swaps, seed=seed), "grid": str(grid)}
 
 
 def _lines(measured: Mapping[str, Any]) -> list[str]:

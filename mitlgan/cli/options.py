@@ -105,11 +105,13 @@ def group(explained: str) -> typer.Typer:
     )
 
 
-def recipe_from(name: str | None, default: str, *, data: str | None, seed: int | None, settings: list[str] | None) -> Recipe:
-    """The recipe that a command's options describe."""
+def recipe_from(
+    name: str | None, default: str, *, data: str | None, seed: int | None, settings: list[str] | None, given: str = "--recipe"
+) -> Recipe:  # fmt: skip
+    """The recipe that a command's options describe; `given` is the option or argument that names it."""
     from mitlgan.recipe import changed, load
 
-    recipe = load(name or default, settings or [])
+    recipe = load(name or default, settings or [], given)
     if data is not None:
         recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
     return recipe if seed is None else changed(recipe, seed=seed)

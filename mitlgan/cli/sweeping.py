@@ -29,7 +29,7 @@ def train(
     from mitlgan.errors import UsageError
     from mitlgan.report.record import leave
 
-    chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings)
+    chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings, given="RECIPE")
     if chosen.composer is not None:
         raise UsageError(f"RECIPE {recipe}: is for `mitlgan {chosen.command}`; give one with a [generator] or an [inpainter]")
     with options.environment(device, chosen.name, out, threads) as environment:

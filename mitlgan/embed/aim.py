@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -49,6 +50,36 @@ class Wanted(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Slope:
+    """What is known of pictures near a latent of D numbers.
+
+    Attributes:
+        residuals: At the latent, (R,).
+        change: How they change with each of its numbers, (D, R).
+        fresh: Whether this was measured there, not carried on from somewhere near.
+    """
+
+    residuals: Tensor
+    change: Tensor
+    fresh: bool = True
+
+    def carried(self, moved: Tensor, residuals: Tensor) -> Slope:
+        """The slope at another latent, `moved` (D,) away, with residuals (R,): changed as little as explains these (Broyden 1965, equation 4.5).
+
+        Numbers that did not change anything before do not now.
+        """
+        flat = self.change.abs().amax(1) == 0
+        moved = moved.masked_fill(flat, 0)
+        length = moved.square().sum().clamp_min(1e-20)
+        surprise = residuals - self.residuals - moved @ self.change
+        return Slope(residuals, self.change + moved[:, None] * surprise / length, fresh=False)
+
+    def times(self, factor: Tensor) -> Slope:
+        """The slope of residuals that are each multiplied by a factor (R,)."""
+        return Slope(self.residuals * factor, self.change * factor, self.fresh)
+
+
 class Aim:
     """One picture that is looked for.
 
@@ -69,11 +100,13 @@ class Aim:
         extractor: Of features; None: no perceptual distance.
         jumps: Which of a latent's numbers have no slope but a jump: those that mirror a layer.
         shown: (C, H, W), whose burnt-out values say where beyond the target is no farther from it; None: the target.
+        around: Of one latent (D,) images (D + 1, C, H, W) whose differences from the first are nearly those of the pictures of this latent and of those
+            that are `DIFFERENCE` from it in one number; None: those pictures themselves.
     """
 
     def __init__(
         self, render: Callable[[Tensor], Tensor], target: Tensor, weight: Tensor | None, settings: Settings, extractor: Extractor | None,
-        jumps: Sequence[int] = (), shown: Tensor | None = None,
+        jumps: Sequence[int] = (), shown: Tensor | None = None, around: Callable[[Tensor], Tensor] | None = None,
     ) -> None:  # fmt: skip
         self.render = render
         self.target = target[None]
@@ -85,6 +118,7 @@ class Aim:
         self.values = float(weight.sum()) * target.shape[0]
         self.prior = settings.prior / self.values
         self._jumps = list(jumps)
+        self._around = around
         self._extractor = extractor
         self._perceptual = settings.perceptual
         self._wanted: Tensor | None = None
@@ -137,16 +171,25 @@ class Aim:
         return torch.cat(parts, dim=1)
 
     @torch.no_grad()
-    def linearised(self, z: Tensor, *, perceptual: bool) -> tuple[Tensor, Tensor]:
-        """Residuals (R,) of one latent (D,), and how they change with each of its numbers, (D, R), by finite differences.
+    def linearised(self, z: Tensor, *, perceptual: bool) -> Slope:
+        """The slope at one latent (D,), by finite differences.
 
         Forward differentiation would need rules that torch lacks for some operations; differences need as many images.
         """
-        points = torch.cat([z[None], z + DIFFERENCE * torch.eye(len(z), device=z.device)])
-        found = torch.cat([self.residuals(self.render(part), perceptual=perceptual) for part in torch.split(points, CHUNK)])
+        if self._around is None:
+            images = torch.cat([self.render(part) for part in torch.split(beside(z), CHUNK)])
+        else:
+            near = self._around(z)
+            images = self.render(z[None]) + near - near[:1]
+        found = torch.cat([self.residuals(part, perceptual=perceptual) for part in torch.split(images, CHUNK)])
         change = (found[1:] - found[:1]) / DIFFERENCE
         change[self._jumps] = 0
-        return found[0], change
+        return Slope(found[0], change)
+
+    def rescaled(self, other: Aim) -> Tensor:
+        """By what residuals (R,) of this picture's pixels are to be multiplied to be those of another aim at it, with other weights; 0 for none."""
+        scale, wanted = ((aim.weight / aim.values).sqrt().expand_as(self.target).flatten() for aim in (self, other))
+        return torch.where(scale > 0, wanted / scale, 0)
 
     def _pixels(self, images: Tensor) -> Tensor:
         return ((self.compared(images) - self.target) / 2 * (self.weight / self.values).sqrt()).flatten(1)
@@ -160,3 +203,8 @@ class Aim:
         assert self._extractor is not None
         shown = opaque(images.clamp(-1, 1)) * self.weight  # what may be anything is grey in both
         return self._extractor.differentiable(shown)
+
+
+def beside(z: Tensor) -> Tensor:
+    """A latent (D,), and each that is `DIFFERENCE` from it in one number: (D + 1, D)."""
+    return torch.cat([z[None], z + DIFFERENCE * torch.eye(len(z), device=z.device)])

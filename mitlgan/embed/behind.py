@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mitlgan.embed.aim import FLOOR, Aim
+from mitlgan.embed.aim import FLOOR, Aim, Slope
 from mitlgan.embed.clock import Teller
-from mitlgan.embed.polish import PATIENCE, SLOWEST, begun, step
+from mitlgan.embed.polish import FIRST_DAMPING, PATIENCE, SLOWEST, begun, step
 from mitlgan.embed.search import improved, nearest_starts, shown
 from mitlgan.embed.settings import Settings
 
@@ -112,19 +112,25 @@ def _strangeness(aim: Aim, z: Tensor) -> float:
 @torch.no_grad()
 def _followed(aim: Aim, z: Tensor, settings: Settings, clock: Teller) -> Behind:
     """Follow a latent to the bottom, its pixels weighted anew before each step."""
-    damping, slow = None, 0
-    for taken in range(settings.polish_steps):
+    damping, slow, taken = FIRST_DAMPING, 0, 0
+    slope: Slope | None = None
+    while taken < settings.polish_steps and slow < PATIENCE:
         errors = aim.by_pixel(aim.render(z[None]))[0]
         scale = _scale(aim, errors)
         weighted = aim.of(aim.render, (scale / (errors + scale)).square() * aim.weight[0])
         climber = begun(weighted, z)
-        if damping is not None:
-            climber.damping = damping
-        before = climber.cost
+        climber.damping = damping
+        if slope is None:
+            slope = aim.linearised(z, perceptual=False)
+            taken += 1
+        fresh, before = slope.fresh, climber.cost
+        climber.slope = slope.times(aim.rescaled(weighted))
         step(weighted, climber)
         z, damping = climber.z, climber.damping
-        slow = slow + 1 if before - climber.cost < SLOWEST else 0
-        if clock.tell("polish", taken + 1, settings.polish_steps, *shown(weighted, z)) is not None or slow >= PATIENCE:
+        slope = None if climber.slope is None else climber.slope.times(weighted.rescaled(aim))
+        if fresh:
+            slow = slow + 1 if before - climber.cost < SLOWEST else 0
+        if clock.tell("polish", taken, settings.polish_steps, *shown(weighted, z)) is not None:
             break
     image = aim.render(z[None])
     errors = aim.by_pixel(image)[0]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from mitlgan.embed.aim import Aim, renderer
 from mitlgan.embed.clock import Clock, Ended, Watcher
-from mitlgan.embed.places import place_part
+from mitlgan.embed.places import Places, place_part
 from mitlgan.embed.polish import polished
 from mitlgan.embed.search import improved, nearest_starts, psnr_db
 from mitlgan.embed.settings import Settings
@@ -23,10 +24,10 @@ from mitlgan.networks import Layers
 from mitlgan.networks.over import NUMBERS, Stand
 from mitlgan.sample import Artifact
 
-SPLIT = -1
 SPLIT_DB = 30.0
 """PSNR from which on a composition that was taken apart is not looked for as a whole as well, which takes minutes and seldom comes as far."""
-JOINT_STEPS = 12
+JOINT_STEPS = 40
+"""Of the last stretch, both layers together: they are near by then."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,23 +91,31 @@ def embed(
     if settings.perceptual > 0:
         network = extractor(settings.extractor, settings.weights, device=artifact.device)
     render = renderer(artifact)
-    place = place_part(artifact.card)
-    jumps = () if place is None else range(place.start + NUMBERS - 1, place.stop, NUMBERS)
+    part = place_part(artifact.card)
+    jumps = () if part is None else range(part.start + NUMBERS - 1, part.stop, NUMBERS)
+    place = None if part is None else Places.of(render, part)
+    splitter = Splitter.of(artifact.network)
+    around = None if splitter is None else splitter.around
     aims = []
     for index, target in enumerate(targets):
         weight = None if weight_mask is None else weight_mask[index].float().to(artifact.device).clone()
-        aims.append(Aim(render, target.float().to(artifact.device).clone(), weight, settings, network, jumps))
+        aims.append(Aim(render, target.float().to(artifact.device).clone(), weight, settings, network, jumps, around=around))
     clock = Clock(progress, settings.seconds, len(targets))
     dim = sum(artifact.card.latent_dims.values())
-    splitter = Splitter.of(artifact.network)
-    starts = nearest_starts(aims, torch.empty(len(aims), 0, dim, device=artifact.device), dim, settings, clock)
+
+    @cache
+    def starts() -> list[Tensor]:
+        return nearest_starts(aims, torch.empty(len(aims), 0, dim, device=artifact.device), dim, settings, clock)
+
+    if splitter is None:
+        starts()
     found: list[Tensor] = []
     ended: list[Ended] = []
     seconds: list[float] = []
-    for index, (aim, start) in enumerate(zip(aims, starts, strict=True)):
+    for index, aim in enumerate(aims):
         clock.begin(index)
         began = time.monotonic()
-        z, why = _found(aim, start, settings, clock, place, splitter)
+        z, why = _found(aim, lambda index=index: starts()[index], settings, clock, place, splitter)  # type: ignore[misc]
         found.append(z)
         ended.append(why)
         seconds.append(time.monotonic() - began)
@@ -114,25 +123,28 @@ def embed(
 
 
 def _found(
-    aim: Aim, starts: Tensor, settings: Settings, clock: Clock, place: slice | None, splitter: Splitter | None
+    aim: Aim, starts: Callable[[], Tensor], settings: Settings, clock: Clock, place: Places | None, splitter: Splitter | None
 ) -> tuple[Tensor, Ended]:  # fmt: skip
     """The best latent (D,) of all attempts, and why the last of them ended; the first one is layer after layer, where that can be."""
-    best, lowest, ended, error = starts[0], math.inf, clock.over, math.inf
-    attempts = list(enumerate(torch.split(starts, settings.restarts)))
-    for attempt, some in attempts if splitter is None else [(SPLIT, starts[:0]), *attempts]:
-        if clock.over is not None or ended == "goal" or (splitter is not None and psnr_db(error) >= SPLIT_DB):
-            break
-        if splitter is not None and attempt == SPLIT:
+
+    def attempts() -> Iterator[tuple[Tensor, Ended]]:
+        if splitter is not None:
             joined = replace(settings, polish_steps=min(settings.polish_steps, JOINT_STEPS))
-            z, ended = polished(aim, splitter.split(aim, settings, clock)[None], joined, clock)
-        else:
-            z, ended = polished(aim, improved(aim, some, settings, clock, place, attempt), settings, clock, place)
+            yield polished(aim, splitter.split(aim, settings, clock)[None], joined, clock)
+        for attempt, some in enumerate(torch.split(starts(), settings.restarts)):
+            yield polished(aim, improved(aim, some, settings, clock, place, attempt), settings, clock, place)
+
+    best, lowest, ended, error = None, math.inf, clock.over, math.inf
+    for z, ended in () if clock.over is not None else attempts():
         with torch.no_grad():
             images = aim.render(z[None])
             cost = float(aim.cost(z[None], images, perceptual=True)[0])
             error = min(error, float(aim.errors(images)[0]))
         if cost < lowest:
             best, lowest = z, cost
+        if clock.over is not None or ended == "goal" or (splitter is not None and psnr_db(error) >= SPLIT_DB):
+            break
+    best = starts()[0] if best is None else best
     ended = clock.over if ended != "goal" and clock.over is not None else ended
     assert ended is not None
     return best, ended

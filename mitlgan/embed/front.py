@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mitlgan.embed.aim import CHUNK, Aim
 from mitlgan.embed.clock import Teller
+from mitlgan.embed.places import Places
 from mitlgan.embed.polish import polished
 from mitlgan.embed.search import improved
 from mitlgan.embed.settings import Settings
@@ -24,6 +25,8 @@ MORE = 5
 """Times as many restarts as usual: an object may look alike at a slightly other size, where a search ends that began too far away."""
 PRIOR = 4.0
 """Times as much prior as usual: an object covers but a part of the picture, and what is wrong in it is wrong in many pixels at once."""
+LONGER = 2
+"""Times as many steps of Levenberg-Marquardt as usual: a small object leaves little to go by, and is followed through a long, curved valley."""
 MOST = 256
 SIDES = 2
 """As it is, and mirrored."""
@@ -46,13 +49,17 @@ class Front:
     dim: int
 
     @property
-    def place(self) -> slice | None:
-        """Where in latents of object and place the placement's numbers are."""
-        return None if self.placement is None else slice(self.dim, self.dim + NUMBERS)
+    def place(self) -> Places | None:
+        """Where in latents of object and place the placement's numbers are; an object is the same at all places."""
+        return None if self.placement is None else Places(slice(self.dim, self.dim + NUMBERS), self._put)
 
     def render(self, z: Tensor) -> Tensor:
         """Fused images of latents of object and place together (N, D or D + `NUMBERS`)."""
-        return self.fused(self.image(z[:, : self.dim]), None if self.place is None else z[:, self.place])
+        return self.fused(self.image(z[:, : self.dim]), None if self.placement is None else z[:, self.dim :])
+
+    def _put(self, z: Tensor) -> Callable[[Tensor], Tensor]:
+        images = self.image(z[:, : self.dim])
+        return lambda places: self.fused(images.expand(len(places), *images.shape).flatten(0, 1), places.flatten(0, 1))
 
 
 def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: Teller) -> Tensor:
@@ -68,10 +75,10 @@ def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: 
     Returns:
         Latent of object and place (D or D + `NUMBERS`,).
     """
-    jumps = () if front.place is None else (front.place.stop - 1,)
+    jumps = () if front.placement is None else (front.dim + NUMBERS - 1,)
     goal = min(settings.goal_db, CLEAR_DB)
     restarts = min(MORE * settings.restarts, MOST, settings.starts)
-    enough = replace(settings, goal_db=goal, restarts=restarts, attempts=1, prior=PRIOR * settings.prior)
+    enough = replace(settings, goal_db=goal, restarts=restarts, attempts=1, prior=PRIOR * settings.prior, polish_steps=LONGER * settings.polish_steps)
     own = aim.of(front.render, jumps=jumps, settings=enough)
     starts = _placed_starts(front, own, hidden, enough, clock)
     return polished(own, improved(own, starts, enough, clock, front.place), enough, clock)[0]
@@ -81,7 +88,7 @@ def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: 
 def _placed_starts(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: Teller) -> Tensor:
     """The best of random objects, each of them put where the hidden part is, on both sides: (`restarts`, D + `NUMBERS`)."""
     seen = _extent(hidden[None, 0])
-    kept, costs = hidden.new_empty(0, front.dim if front.place is None else front.place.stop), hidden.new_empty(0)
+    kept, costs = hidden.new_empty(0, front.dim if front.placement is None else front.dim + NUMBERS), hidden.new_empty(0)
     sides = 1 if front.placement is None else SIDES
     for first in range(0, settings.starts // sides, CHUNK):
         count = min(CHUNK, settings.starts // sides - first)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mitlgan.embed.aim import CHUNK, Wanted
 from mitlgan.embed.clock import Teller
-from mitlgan.embed.places import better_places
+from mitlgan.embed.places import Places, better_places
 from mitlgan.embed.settings import Settings
 from mitlgan.randomness import normal, stream
 
@@ -49,7 +49,7 @@ def nearest_starts(aims: Sequence[Wanted], known: Tensor, dim: int, settings: Se
     return [z for z, _ in kept]
 
 
-def improved(aim: Wanted, z: Tensor, settings: Settings, clock: Teller, place: slice | None = None, attempt: int = 0) -> Tensor:
+def improved(aim: Wanted, z: Tensor, settings: Settings, clock: Teller, place: Places | None = None, attempt: int = 0) -> Tensor:
     """Improve latents together by Adam, dropping the worse half at a quarter, a half and three quarters of the way.
 
     Args:

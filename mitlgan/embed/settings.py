@@ -8,6 +8,8 @@ from pathlib import Path
 from mitlgan.errors import UsageError
 from mitlgan.metrics.features import OFFLINE_EXTRACTOR
 
+LIMIT_S = 60.0
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -25,7 +27,7 @@ class Settings:
         prior: Weight of the latent's own improbability; 1 is what a normal prior and errors that are independent from pixel to pixel would have.
         perceptual: Weight of the perceptual distance beside the mean squared error over [0, 1], which has 1. 0: no extractor is loaded.
         goal_db: PSNR from which on a picture counts as found, and nothing more is tried.
-        seconds: Time for each picture; None: no limit.
+        seconds: Time for each picture, the best so far of which is given when it is over; None: no limit.
         extractor: The network of the perceptual distance; see `mitlgan.metrics.features.extractor`.
         weights: Its weights, if they are not where it looks.
     """
@@ -41,7 +43,7 @@ class Settings:
     prior: float = 1.0
     perceptual: float = 0.0
     goal_db: float = 55.0
-    seconds: float | None = None
+    seconds: float | None = LIMIT_S
     extractor: str = OFFLINE_EXTRACTOR
     weights: Path | None = None
 

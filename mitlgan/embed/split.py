@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mitlgan.embed.aim import Aim
+from mitlgan.embed.aim import CHUNK, Aim, beside
 from mitlgan.embed.behind import behind
 from mitlgan.embed.clock import PartClock, Teller
 from mitlgan.embed.front import Front, in_front
@@ -84,6 +84,23 @@ class Splitter:
             return whole(own if placement is None else own | {PLACE: z[front.dim :]})
 
         return joined(in_front(front, uncorrected, found.hidden, settings, PartClock(clock, joined)))
+
+    @torch.no_grad()
+    def around(self, z: Tensor) -> Tensor:
+        """What `Aim` wants to have around a latent (D,): fused images (D + 1, 3, H, W).
+
+        What an end corrects changes little from one to the next, and each number changes one layer only.
+        """
+        own = self.composer.split(z[None])
+        images = {name: self.composer.image_of(name, own[name]) for name in (self.back, self.front)}
+        fused = [self.composer.fused_of(images, own.get(PLACE))]
+        for name, numbers in own.items():
+            for near in torch.split(beside(numbers[0])[1:], CHUNK):
+                given = dict(images) | ({} if name == PLACE else {name: self.composer.image_of(name, near)})
+                place = near if name == PLACE else own.get(PLACE)
+                rows = {layer: image.expand(len(near), -1, -1, -1) for layer, image in given.items()}
+                fused.append(self.composer.fused_of(rows, None if place is None else place.expand(len(near), -1)))
+        return torch.cat(fused)
 
     @property
     def _placement(self) -> Placement | None:

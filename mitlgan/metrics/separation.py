@@ -8,6 +8,7 @@ mean over j. Images may be on any scale, all on the same one; everything is comp
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -181,6 +182,25 @@ def leak_f_to_b(outputs: Array, backgrounds: Array, mattes: Array) -> float | No
     # Mean over pairs of (u - v)^2 is twice the unbiased variance.
     differ = float((pairs * 2.0 * b.var(0, ddof=1).sum(0)).sum())
     return max(0.0, changed) / differ if differ > _rounding(b) * 3 * float(pairs.sum()) else None
+
+
+def moved_change(outputs: Array, mattes: Array) -> float | None:
+    """Mean |x_km - x_km'| over m != m', where both mattes are below `OUTSIDE`: what changes far from a layer that moves and from where it stood.
+
+    Args:
+        outputs: One scene, but for where its front layer stands, at M places: x_km, (K, M, 3, H, W), M at least 2.
+        mattes: Of that layer there, (K, M, H, W) in [0, 1].
+
+    Returns:
+        On the images' scale; None where there is no such pixel.
+    """
+    x, clear = np.asarray(outputs, np.float64), np.asarray(mattes) < OUTSIDE
+    changed = pixels = 0.0
+    for first, second in combinations(range(x.shape[1]), 2):
+        both = clear[:, first] & clear[:, second]  # (K, H, W)
+        changed += float((np.abs(x[:, first] - x[:, second]).mean(1) * both).sum())
+        pixels += float(both.sum())
+    return changed / pixels if pixels else None
 
 
 def boundary_contrast(images: Array, mattes: Array) -> float | None:

@@ -44,7 +44,10 @@ class Layers:
 
     def image(self, index: int) -> Layers:
         """Every stage of one image, (1, C, H, W)."""
-        chosen = slice(index, index + 1)
+        return self.images(slice(index, index + 1))
+
+    def images(self, chosen: slice) -> Layers:
+        """Every stage of some of the images."""
         return Layers(
             layers={name: image[chosen] for name, image in self.layers.items()},
             fused=self.fused[chosen],

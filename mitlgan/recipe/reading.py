@@ -37,11 +37,12 @@ def names() -> list[str]:
     return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml"))
 
 
-def find(name: str) -> Path:
+def find(name: str, given: str = "--recipe") -> Path:
     """The file of a recipe.
 
     Args:
         name: A file's path, or a shipped recipe's name with or without `.toml`.
+        given: The option or argument that it was given by.
 
     Raises:
         UsageError: There is none; names the closest shipped one.
@@ -56,20 +57,21 @@ def find(name: str) -> Path:
         return inside
     close = difflib.get_close_matches(stem, names(), n=1, cutoff=0.3)
     hint = f"; the closest shipped one is {close[0]}" if close else ""
-    raise UsageError(f"--recipe {name}: no such file or shipped recipe{hint} (see `mitlgan recipes ls`)")
+    raise UsageError(f"{given} {name}: no such file or shipped recipe{hint} (see `mitlgan recipes ls`)")
 
 
-def load(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load(name: str | Path, overrides: Sequence[str] = (), given: str = "--recipe") -> Recipe:
     """Read and check a recipe.
 
     Args:
         name: As `find` takes it.
         overrides: `a.b=v` settings; v is read as TOML, else as a string.
+        given: Likewise.
 
     Raises:
         UsageError: Anything wrong, with file and line.
     """
-    path = find(str(name))
+    path = find(str(name), given)
     text = _read(path)
     try:
         values = tomllib.loads(text)

@@ -117,8 +117,11 @@ WRONG = {
     ("sample", "nowhere", "-n", "0"): (2, "-n"),
     ("sample",): (2, "ARTIFACT: is missing; give one (see"),
     ("evaluate", "nowhere"): (4, "nowhere: no such artifact"),
-    ("describe", "nowhere"): (2, "--recipe nowhere: "),
-    ("recipes", "cat", "nowhere"): (2, "--recipe nowhere: "),
+    ("embed-score", "nowhere"): (4, "nowhere: no such artifact"),
+    ("describe", "nowhere"): (2, "RECIPE nowhere: "),
+    ("recipes", "cat", "nowhere"): (2, "NAME nowhere: "),
+    ("train", "nowhere"): (2, "RECIPE nowhere: no such file or shipped recipe"),
+    ("sweep", "nowhere"): (2, "RECIPE nowhere: no such file or shipped recipe"),
     ("runs", "rm", "nowhere"): (2, "nowhere: not a run directory"),
     ("data", "pack", "nowhere", "--out", "x.npy", "--size", "8"): (3, "--data nowhere: "),
 }

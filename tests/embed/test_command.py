@@ -19,7 +19,7 @@ from mitlgan.errors import DataError
 from mitlgan.explore import read_point
 from mitlgan.sample import Artifact, load, write_pictures
 
-QUICK = ["--starts", "64", "--restarts", "4", "--steps", "20", "--polish-steps", "40"]
+QUICK = ["--starts", "64", "--restarts", "4", "--attempts", "1", "--steps", "20", "--polish-steps", "40"]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
@@ -53,6 +53,12 @@ def test_a_picture_becomes_a_latent_that_every_command_takes(folder: Path, monke
     first = out.read_bytes()
     assert run(monkeypatch, picture, "--artifact", folder / "a.safetensors", "--out", out, *QUICK) == 0
     assert out.read_bytes() == first
+
+
+def test_it_says_when_the_time_did_not_do(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--artifact", folder / "a.safetensors", "--out", folder / "late.json", *QUICK, "--steps", "100000", "--seconds", "0.1", "--goal", "120"]
+    assert run(monkeypatch, folder / "pictures" / "one.png", *options) == 0
+    assert "1 of 1 had not settled after 0.1 s, so that is the best until then; --seconds gives more" in capsys.readouterr().out
 
 
 def test_a_folder_gives_one_latent_each_and_the_mean(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

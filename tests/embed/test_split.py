@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.embed import Settings, embed
-from mitlgan.embed.aim import Aim, renderer
+from mitlgan.embed.aim import DIFFERENCE, Aim, Slope, beside, renderer
 from mitlgan.embed.behind import Trimmed, behind
 from mitlgan.embed.clock import Clock, PartClock, Progress
 from mitlgan.embed.front import _extent, _stand
@@ -19,7 +19,7 @@ from mitlgan.networks.over import Matted, Stand, move
 from mitlgan.networks.translators.residual import Residual
 from mitlgan.sample import Artifact
 
-QUICK = Settings(starts=64, restarts=4, steps=20, polish_steps=40)
+QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
 
 
 def psnr(image: Tensor, other: Tensor) -> float:
@@ -99,3 +99,39 @@ def test_layers_come_back(placed: Artifact) -> None:
     found = embed(placed, stages.output, QUICK)
     for name, image in stages.layers.items():
         assert psnr(found.stages.layers[name], image) >= 30
+
+
+def test_pictures_around_a_latent_change_as_whole_ones_do(placed: Artifact) -> None:
+    splitter = Splitter.of(placed.network)
+    assert splitter is not None
+    z = placed.latents([5])[0]
+    assert torch.allclose(splitter.around(z), renderer(placed)(beside(z)), atol=1e-6), "nothing corrects them"
+    aims = [Aim(renderer(placed), placed.sample([6])[0], None, Settings(), None, around=around) for around in (None, splitter.around)]
+    whole, parts = (aim.linearised(z, perceptual=False) for aim in aims)
+    assert torch.allclose(whole.residuals, parts.residuals)
+    assert torch.allclose(whole.change, parts.change, atol=1e-7 / DIFFERENCE)
+
+
+def test_a_carried_slope_explains_the_step_and_nothing_across_it() -> None:
+    torch.manual_seed(0)
+    slope, moved, residuals = Slope(torch.randn(7), torch.randn(4, 7)), torch.randn(4), torch.randn(7)
+    slope.change[2] = 0
+    carried = slope.carried(moved, residuals)
+    straight = moved.masked_fill(torch.arange(4) == 2, 0)
+    assert torch.allclose(slope.residuals + straight @ carried.change, residuals, atol=1e-5), "the secant"
+    across = torch.tensor([straight[1], -straight[0], 0, 0])
+    assert torch.allclose(across @ carried.change, across @ slope.change, atol=1e-5)
+    assert not carried.change[2].any(), "a jump has no slope"
+    assert not carried.fresh
+
+
+def test_weights_change_the_scale_of_residuals(linear: Artifact) -> None:
+    z, target = linear.latents([1])[0], linear.sample([2])[0]
+    weight = torch.rand(1, 8, 8)
+    weight[0, 0] = 0
+    plain = Aim(renderer(linear), target, None, Settings(), None)
+    weighted = plain.of(plain.render, weight)
+    slope, wanted = plain.linearised(z, perceptual=False).times(plain.rescaled(weighted)), weighted.linearised(z, perceptual=False)
+    assert torch.allclose(slope.residuals, wanted.residuals, atol=1e-6)
+    assert torch.allclose(slope.change, wanted.change, atol=1e-4)
+    assert float(weighted.rescaled(plain).view(3, 8, 8)[:, 0].abs().max()) == 0, "what did not count is not known"

@@ -15,6 +15,7 @@ from mitlgan.metrics.separation import (
     leak_b_to_f,
     leak_f_to_b,
     matte_iou,
+    moved_change,
     separation,
     swap_grid,
     swap_matte,
@@ -206,3 +207,17 @@ def test_grid_has_the_layers_in_its_margins() -> None:
 def test_shapes_that_do_not_fit_are_a_mistake(spoil: Callable[..., tuple[Array, Array, Array]]) -> None:
     with pytest.raises(ValueError, match="outputs"):
         separation(*spoil(composed(M), B, M))
+
+
+def test_what_changes_far_from_a_layer_that_moves() -> None:
+    rng = np.random.default_rng(3)
+    x, mattes = rng.uniform(-1, 1, (2, 3, 3, 6, 6)), rng.uniform(0, 0.1, (2, 3, 6, 6))
+    changes = [
+        np.abs(x[k, one, :, y, x_] - x[k, other, :, y, x_]).mean()
+        for k in range(2) for one in range(3) for other in range(one) for y in range(6) for x_ in range(6)
+        if mattes[k, one, y, x_] < 0.05 and mattes[k, other, y, x_] < 0.05
+    ]  # fmt: skip
+    assert moved_change(x, mattes) == pytest.approx(np.mean(changes))
+    assert moved_change(x, np.ones_like(mattes)) is None
+    pasted = np.stack([composed(np.roll(M, step, 2))[:, 0] for step in range(3)], 1)  # moved within the frame
+    assert moved_change(pasted, np.stack([np.roll(M, step, 2) for step in range(3)], 1)) == 0

@@ -243,7 +243,7 @@ def critic_weights(path: Path | None, recipe: Recipe, say: Callable[[str], None]
     return {name.removeprefix("critic."): tensor for name, tensor in tensors.items() if name.startswith("critic.")}
 
 
-def all_layers(given: Mapping[str, Path], root: Path, size_px: int) -> dict[str, Path]:
+def all_layers(given: Mapping[str, Path], root: Path, recipe: Recipe) -> dict[str, Path]:
     """The artifact of each layer of a composition: those given; where these are `fg` and `bg` alone, one that is absent as `layer_artifact` finds it.
 
     Raises:
@@ -251,23 +251,30 @@ def all_layers(given: Mapping[str, Path], root: Path, size_px: int) -> dict[str,
     """
     if not set(given) <= set(LAYER_ROLES):
         return dict(given)
-    return {name: given.get(name) or layer_artifact(root, name, size_px) for name in LAYER_ROLES}
+    matted = recipe.composer is not None and recipe.composer.fusion.kind == "alpha"
+    return {name: given.get(name) or layer_artifact(root, name, recipe.size_px, matted=matted) for name in LAYER_ROLES}
 
 
-def layer_artifact(root: Path, role: str, size_px: int) -> Path:
+def layer_artifact(root: Path, role: str, size_px: int, *, matted: bool = False) -> Path:
     """The generator that a composition takes when none is named: the newest of the runs, else the shipped one.
+
+    Args:
+        root: Where runs are.
+        role: `fg` or `bg`.
+        size_px: Of its images.
+        matted: Whether the composition wants foregrounds that bring their own matte, and what is recommended to go with them.
 
     Raises:
         ArtifactError: There is neither.
     """
-    path = newest_artifact(root, role, size_px) or shipped_artifact(role, size_px)
+    path = newest_artifact(root, role, size_px, matted=matted) or shipped_artifact(role, size_px, matted=matted)
     if path is None:
         raise ArtifactError(f"--{role}: no generator of {size_px} px under {root} or shipped; run `mitlgan pretrain {role}` first, or name an artifact")
     return path
 
 
-def newest_artifact(root: Path, role: str, size_px: int) -> Path | None:
-    """The newest generator of a role and size among the runs under a root."""
+def newest_artifact(root: Path, role: str, size_px: int, *, matted: bool = False) -> Path | None:
+    """The newest generator of a role and size among the runs under a root; of foregrounds, where they must be `matted`, one of four channels."""
     for run in reversed(runs.find(root, "pretrain")):
         if run.artifact is None:
             continue
@@ -275,14 +282,14 @@ def newest_artifact(root: Path, role: str, size_px: int) -> Path | None:
             card = artifact.read_card(run.artifact)
         except MitlganError:
             continue
-        if card.role == role and card.size_px == size_px:
+        if card.role == role and card.size_px == size_px and (not matted or role != "fg" or card.image_channels == 4):
             return run.artifact
     return None
 
 
-def shipped_artifact(role: str, size_px: int) -> Path | None:
-    """The generator of a role and size that ships with the package."""
-    path = shipped("pretrained") / f"{role}-{size_px}" / "generator.safetensors"
+def shipped_artifact(role: str, size_px: int, *, matted: bool = False) -> Path | None:
+    """The generator of a role and size that ships with the package: of the thesis' family, or the recommended ones, whose foregrounds are `matted`."""
+    path = shipped("pretrained") / f"{'modern-' if matted else ''}{role}-{size_px}" / "generator.safetensors"
     return path if path.is_file() else None
 
 

@@ -285,6 +285,12 @@ def test_the_newest_artifact_of_a_role_and_size_is_taken_else_the_shipped_one(
     shipped.parent.mkdir(parents=True)
     shutil.copyfile(artifact_of(first), shipped)
     assert stages.layer_artifact(root, "fg", 16) == shipped
+    # A composition by mattes cannot use foregrounds without one, however new they are.
+    recommended = tmp_path / "pretrained" / "modern-fg-8" / "generator.safetensors"
+    recommended.parent.mkdir()
+    shutil.copyfile(artifact_of(first), recommended)
+    assert stages.layer_artifact(root, "fg", 8, matted=True) == recommended
+    assert stages.layer_artifact(root, "bg", 8, matted=True).parent.parent.name == "pretrain", "places need no matte"
 
 
 def test_a_matching_run_is_taken_finished_or_begun(packs: dict[str, Path], environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:

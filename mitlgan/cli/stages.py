@@ -94,7 +94,7 @@ def compose(
     chosen = options.recipe_from(recipe, "demo/compose", data=data, seed=seed, settings=settings)
     if chosen.composer is None:
         raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `compose`")
-    layers = stages.all_layers(options.layers_from(layer, fg, bg), out, chosen.size_px)
+    layers = stages.all_layers(options.layers_from(layer, fg, bg), out, chosen)
     for name, path in layers.items():
         note(f"{name}: {path} ({artifact.read_card(path).kimg:.0f} kimg)")
     if dry_run:

@@ -84,7 +84,7 @@ def settings(plan: Plan, root: Path) -> list[Setting]:
     if run is not None and run.artifact is not None and _some_are_absent(plan.layers):
         layers = {**layer_files(run.artifact), **given}
     else:
-        layers = stages.all_layers(given, root, recipe.size_px)
+        layers = stages.all_layers(given, root, recipe)
     return [Setting("", recipe, layers, {})]
 
 

@@ -30,6 +30,7 @@ BY_CI = {"mitlgan demo", "mitlgan demo --quick", "mitlgan demo --from pretrained
 # Minutes of measuring, hours of training, a server; they have tests of their own.
 ELSEWHERE = {
     "mitlgan studio",  # until it is told to stop
+    "mitlgan embed-score pretrained/bg-32",
     "mitlgan embed made/00200*.png --artifact pretrained/bg-32 --out found",
     "mitlgan bench",
     "mitlgan sweep 'classic/akel-*' --data DIR --scale 0.1",

@@ -1,30 +1,37 @@
 """demo: pretrain both layers, compose, compare, in one command that goes on where it was stopped.
 
-The two pretrainings share nothing, nor do composition and baseline, so each pair runs as two processes with half of the threads: at 32 px that is
-faster than one after the other with all of them. Every stage is an ordinary run, which `mitlgan resume` and the other commands understand.
+The recommended composition leads; the thesis' fusion and translator over the same frozen layers stand beside it, and the plain WGAN beside both, all
+for the same number of real images. The trainings of a step share nothing, so two run at a time, each with half of the threads: at 32 px that is faster
+than one after the other with all of them. Every stage is an ordinary run, which `mitlgan resume` and the other commands understand.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
 from mitlgan import artifact, stages
-from mitlgan.artifact import Card, LayerCard
-from mitlgan.compare import Plan, Result, baseline_recipe, compare
+from mitlgan.artifact import LAYER_ROLES, Card, LayerCard
+from mitlgan.compare import Plan, Result, as_long, baseline_recipe, compare
 from mitlgan.distributed import World
 from mitlgan.errors import ArtifactError
-from mitlgan.files import locked, make_folder
+from mitlgan.files import locked, make_folder, write_atomically
 from mitlgan.jobs import Job, run_side_by_side
 from mitlgan.progress import PlainReporter, duration, reporter
-from mitlgan.recipe import Recipe, changed, load
+from mitlgan.recipe import Recipe, changed, dump, load
 from mitlgan.runs import Run
 from mitlgan.stages import Environment
 from mitlgan.train import updates_of
 
+RECIPES = {"fg": "modern/fg-32", "bg": "modern/bg-32", "compose": "modern/compose-32", "thesis": "demo/compose"}
+"""What each stage is trained by."""
+LENGTHS_KIMG = {"fg": 40.0, "bg": 40.0, "compose": 24.0}
+"""Lengths for some ten minutes on two cores; what is compared with the composition is as long as it."""
 QUICK = {"training__kimg": 1.0, "training__snapshot_kimg": 1.0, "training__checkpoint_kimg": 1.0, "evaluation__samples": 256}
+AT_ONCE = 2
 
 
 def demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Result:
@@ -33,7 +40,7 @@ def demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Result:
     Args:
         out: Everything is written under it; what is there already is taken or gone on with.
         quick: A few updates only, 256 images evaluated.
-        pretrained: Start from the shipped generators.
+        pretrained: Start from the shipped generators; a layer of which none ships is pretrained.
 
     Raises:
         Stopped: By a signal; the same command goes on.
@@ -43,38 +50,52 @@ def demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Result:
     started = time.monotonic()
     with locked(out):
         show = reporter("demo").say
-        roles = ("fg", "bg")
-        recipes = {name: _recipe(name, quick) for name in ("pretrain_fg", "pretrain_bg", "compose")}
-        if pretrained:
-            layers = {role: stages.shipped_artifact(role, recipes["compose"].size_px) for role in roles}
-        else:
-            show("1/3 pretraining the foreground and the background generator")
-            run_side_by_side(out, out / "runs", [Job(f"pretrain {role}", recipes[f"pretrain_{role}"], ["pretrain", role]) for role in roles])
-            layers = {role: _finished(out, recipes[f"pretrain_{role}"]).artifact for role in roles}
-        paths = {role: path for role, path in layers.items() if path is not None}
-        if len(paths) < len(roles):
-            raise ArtifactError("--from pretrained: no generators of 32 px are shipped; run the demo without it")
-        show("2/3 training the composition and the plain WGAN at equal kimg")
-        wanted = _baseline(recipes["compose"], paths)
-        flags = [argument for role, path in paths.items() for argument in (f"--{role}", str(path))]
-        made_from = {role: artifact.tensors_hash(path) for role, path in paths.items()}  # a composition of other layers is another one
-        jobs = [Job("compose", recipes["compose"], ["compose", *flags], made_from), Job("baseline wgan", wanted, ["pretrain", "scene"])]
-        run_side_by_side(out, out / "runs", jobs)
+        recipes = {name: _recipe(name, quick) for name in RECIPES}
+        layers = _layers(out, recipes, pretrained, show)
+        show("2/3 training the composition, the thesis' and the plain WGAN at equal kimg")
+        planned = _planned(recipes["compose"], layers)
+        thesis, wgan = as_long(recipes["thesis"], recipes["compose"], planned), baseline_recipe(recipes["compose"], planned)
+        flags = [argument for role, path in layers.items() for argument in (f"--{role}", str(path))]
+        made_from = {role: artifact.tensors_hash(path) for role, path in layers.items()}  # a composition of other layers is another one
+        jobs = [
+            Job("thesis composition", thesis, ["compose", *flags], made_from),  # the longest first
+            Job("compose", recipes["compose"], ["compose", *flags], made_from),
+            Job("baseline wgan", wgan, ["pretrain", "scene"]),
+        ]
+        run_side_by_side(out, out / "runs", jobs, at_once=AT_ONCE)
         show("3/3 measuring and writing the report")
-        composed, baseline = _finished(out, recipes["compose"], made_from), _finished(out, wanted)
+        composed, baseline = _finished(out, recipes["compose"], made_from), _finished(out, wgan)
+        beside = out / f"{thesis.name}.toml"
+        write_atomically(beside, dump(recipes["thesis"]))
         environment = Environment(World(0, 1, torch.device("cpu")), PlainReporter("compare"), out / "runs")
-        result = compare(Plan(composed=composed.path, baseline_run=baseline.path), environment)
+        result = compare(Plan(composed=composed.path, baselines=(str(beside), "wgan"), baseline_run=baseline.path), environment)
         show(f"done in {duration(time.monotonic() - started)}")
     return result
 
 
+def _layers(out: Path, recipes: Mapping[str, Recipe], pretrained: bool, show: Callable[[str], None]) -> dict[str, Path]:
+    """The frozen generators: those that ship, where they are asked for, and those that are trained here."""
+    composition = recipes["compose"]
+    matted = composition.composer is not None and composition.composer.fusion.kind == "alpha"
+    shipped = {
+        role: path for role in LAYER_ROLES if pretrained and (path := stages.shipped_artifact(role, composition.size_px, matted=matted)) is not None
+    }
+    wanted = [role for role in LAYER_ROLES if role not in shipped]
+    if wanted:
+        show(f"1/3 pretraining the {' and the '.join({'fg': 'foreground', 'bg': 'background'}[role] for role in wanted)} generator")
+        run_side_by_side(out, out / "runs", [Job(f"pretrain {role}", recipes[role], ["pretrain", role]) for role in wanted], at_once=AT_ONCE)
+    made = {role: shipped.get(role) or _finished(out, recipes[role]).artifact for role in LAYER_ROLES}
+    return {role: path for role, path in made.items() if path is not None}
+
+
 def _recipe(name: str, quick: bool) -> Recipe:
-    recipe = load(f"demo/{name}")
+    recipe = load(RECIPES[name])
+    recipe = changed(recipe, training__kimg=LENGTHS_KIMG[name]) if name in LENGTHS_KIMG else recipe
     return changed(recipe, **QUICK) if quick else recipe
 
 
-def _baseline(recipe: Recipe, layers: dict[str, Path]) -> Recipe:
-    """The baseline's recipe, before the composition that it is compared with exists: the clock decides both lengths."""
+def _planned(recipe: Recipe, layers: Mapping[str, Path]) -> Card:
+    """The card that a composition will have, as far as lengths go, before it exists: what it is compared with is trained beside it."""
     images = updates_of(recipe) * recipe.training.batch * recipe.objective.critic_steps
     cards = {name: artifact.read_card(path) for name, path in layers.items()}
     frozen = {
@@ -82,8 +103,7 @@ def _baseline(recipe: Recipe, layers: dict[str, Path]) -> Recipe:
         for name, card in cards.items()
         if card.generator
     }
-    planned = Card(kind="composer", role="scene", size_px=recipe.size_px, latent_dims={"all": 1}, layers=frozen, kimg=images / 1000)
-    return baseline_recipe(recipe, planned)
+    return Card(kind="composer", role="scene", size_px=recipe.size_px, latent_dims={"all": 1}, layers=frozen, kimg=images / 1000)
 
 
 def _finished(out: Path, recipe: Recipe, made_from: dict[str, str] | None = None) -> Run:

@@ -16,19 +16,20 @@ import torch
 
 from mitlgan import artifact, demo, jobs, runs, stages
 from mitlgan.cli import main
-from mitlgan.compare import baseline_recipe
-from mitlgan.errors import ArtifactError, MitlganError, ResourceError, Stopped
+from mitlgan.compare import as_long, baseline_recipe
+from mitlgan.errors import MitlganError, ResourceError, Stopped
 from mitlgan.files import locked
 from mitlgan.jobs import Job, run_side_by_side
-from mitlgan.recipe import Recipe, dump, load
+from mitlgan.recipe import Recipe, changed, dump, load
 from mitlgan.runs import Run
 
 
 @pytest.fixture
 def recipes(packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> dict[str, Recipe]:
     """What the demo trains."""
-    found = {f"pretrain_{role}": tiny.recipe(role, packs[role]) for role in ("fg", "bg")}
+    found = {role: tiny.recipe(role, packs[role]) for role in ("fg", "bg")}
     found["compose"] = tiny.recipe("scene", packs["scene"], compose=True)
+    found["thesis"] = changed(tiny.recipe("scene", packs["scene"], compose=True, updates=9), name="tiny-thesis", composer__translator__blocks=2)
     monkeypatch.setattr(demo, "_recipe", lambda name, quick: found[name])
     return found
 
@@ -38,7 +39,8 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Runs the jobs here, one after the other, and keeps their labels."""
     done: list[str] = []
 
-    def run(place: Path, root: Path, waiting: Sequence[Job]) -> None:
+    def run(place: Path, root: Path, waiting: Sequence[Job], at_once: int) -> None:
+        assert at_once == 2
         for job in waiting:
             if job.is_done(root):
                 continue
@@ -53,14 +55,21 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
-STAGES = ["pretrain fg", "pretrain bg", "compose", "baseline wgan"]
+TOGETHER = ["thesis composition", "compose"]
+STAGES = ["pretrain fg", "pretrain bg", *TOGETHER, "baseline wgan"]
 
 
 def test_the_demo_ends_with_a_report_and_does_nothing_twice(recipes: dict[str, Recipe], in_process: list[str], tmp_path: Path) -> None:
     result = demo.demo(tmp_path / "demo")
     assert in_process == STAGES
     assert result.html.is_file()
-    assert [arm.cost.kimg(total=False) for arm in result.comparison.arms] == [0.024, 0.024]
+    assert [arm.name for arm in result.comparison.arms] == ["composed", "tiny-thesis", "baseline"]  # the recommended one leads
+    assert [arm.cost.kimg(total=False) for arm in result.comparison.arms] == [0.024] * 3
+    html = result.html.read_text()
+    assert html.index("Composition (tiny-composed)") < html.index("Composition (tiny-thesis)")
+    cards = [artifact.read_card(run.artifact) for run in runs.find(tmp_path / "demo" / "runs", "compose") if run.artifact]
+    assert len(cards) == 2
+    assert len({layer.sha256_after for card in cards for layer in card.layers.values()}) == 2  # of the same frozen layers
     assert [picture.caption for domain in result.comparison.domains for picture in domain.pictures] == [
         "Real foregrounds",
         "Real backgrounds",
@@ -73,32 +82,44 @@ def test_the_demo_ends_with_a_report_and_does_nothing_twice(recipes: dict[str, R
 def test_the_baseline_is_planned_as_compare_would(recipes: dict[str, Recipe], pretrained: dict[str, Run], composed: Run) -> None:
     """Before the composition exists, for both are trained at once."""
     assert composed.artifact is not None
-    planned = demo._baseline(load(composed.recipe), tiny.layers(pretrained))
-    assert planned == baseline_recipe(load(composed.recipe), artifact.read_card(composed.artifact))
+    recipe = load(composed.recipe)
+    planned, made = demo._planned(recipe, tiny.layers(pretrained)), artifact.read_card(composed.artifact)
+    assert baseline_recipe(recipe, planned) == baseline_recipe(recipe, made)
+    assert as_long(recipes["thesis"], recipe, planned) == as_long(recipes["thesis"], recipe, made)
+    assert as_long(recipes["thesis"], recipe, made).training.kimg == made.kimg
 
 
 def test_from_pretrained_takes_the_shipped_generators_and_no_composition_of_others(
     recipes: dict[str, Recipe], in_process: list[str], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stages, "shipped", lambda folder: tmp_path / folder)
-    with pytest.raises(ArtifactError, match=r"--from pretrained: no generators of .* are shipped"):
-        demo.demo(tmp_path / "demo", pretrained=True)
-    assert in_process == []
     for role, path in tiny.layers(pretrained).items():
         (tmp_path / "pretrained" / f"{role}-8").mkdir(parents=True)
         shutil.copyfile(path, tmp_path / "pretrained" / f"{role}-8" / "generator.safetensors")
     # A first demo in the same folder, from scratch, whose generators are others.
-    for name in ("pretrain_fg", "pretrain_bg"):
+    for name in ("fg", "bg"):
         recipes[name] = recipes[name].model_copy(update={"seed": 99})
     demo.demo(tmp_path / "demo")
     result = demo.demo(tmp_path / "demo", pretrained=True)
-    assert in_process == [*STAGES, "compose"]  # the baseline is the same
+    assert in_process == [*STAGES, *TOGETHER]  # the baseline is the same
     composition = Run(Path(str(result.comparison.arms[0].run_dir)))
     assert composition.artifact is not None
     card = artifact.read_card(composition.artifact)
     assert {name: layer.sha256_before for name, layer in card.layers.items()} == {
         name: artifact.tensors_hash(path) for name, path in tiny.layers(pretrained).items()
     }
+
+
+def test_a_layer_of_which_none_ships_is_pretrained(
+    recipes: dict[str, Recipe], in_process: list[str], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "shipped", lambda folder: tmp_path / folder)
+    (tmp_path / "pretrained" / "bg-8").mkdir(parents=True)
+    shutil.copyfile(tiny.layers(pretrained)["bg"], tmp_path / "pretrained" / "bg-8" / "generator.safetensors")
+    made = demo._layers(tmp_path, recipes, True, lambda _: None)
+    assert in_process == ["pretrain fg"]
+    assert made["bg"] == tmp_path / "pretrained" / "bg-8" / "generator.safetensors"
+    assert artifact.read_card(made["fg"]).role == "fg"
 
 
 def test_a_second_demo_in_the_same_folder_is_refused_while_the_first_works(recipes: dict[str, Recipe], tmp_path: Path) -> None:
@@ -108,7 +129,7 @@ def test_a_second_demo_in_the_same_folder_is_refused_while_the_first_works(recip
 
 
 def test_quick_changes_the_length_only() -> None:
-    for name in ("pretrain_fg", "pretrain_bg", "compose"):
+    for name in demo.RECIPES:
         full, quick = demo._recipe(name, False), demo._recipe(name, True)
         assert quick.training.kimg < full.training.kimg
         assert quick.evaluation.samples == 256
@@ -128,7 +149,7 @@ def test_an_interrupted_demo_goes_on_and_finishes(
     threads = torch.get_num_threads()
     monkeypatch.setattr(os, "cpu_count", lambda: 2)  # each of two has one thread
     for role in ("fg", "bg"):
-        recipes[f"pretrain_{role}"] = tiny.recipe(role, packs[role], updates=400)
+        recipes[role] = tiny.recipe(role, packs[role], updates=400)
     show, seen = jobs._show, set[str]()
 
     def interrupting(root: Path, job: Job, bar: Any) -> None:
@@ -153,13 +174,13 @@ def test_an_interrupted_demo_goes_on_and_finishes(
     result = demo.demo(out)
     assert result.html.is_file()
     assert len(runs.find(out / "runs", "pretrain")) == 3  # both went on; the third is the baseline
-    assert len(runs.find(out / "runs", "compose")) == 1
+    assert len(runs.find(out / "runs", "compose")) == 2
     try:
         torch.set_num_threads(1)
-        straight = stages.pretrain(recipes["pretrain_fg"], tiny.environment(tmp_path / "straight"))
+        straight = stages.pretrain(recipes["fg"], tiny.environment(tmp_path / "straight"))
     finally:
         torch.set_num_threads(threads)
-    resumed = stages.matching_run(out / "runs", recipes["pretrain_fg"])
+    resumed = stages.matching_run(out / "runs", recipes["fg"])
     assert resumed is not None
     tiny.assert_same_trace(resumed, straight)
 

@@ -127,7 +127,7 @@ def resume(
 def demo(
     quick: Annotated[bool, typer.Option("--quick", help="A look at the machinery in about a minute; the pictures will be poor.")] = False,
     start: Annotated[
-        Start, typer.Option("--from", help="pretrained: take the shipped generators, train composition and baseline only.")
+        Start, typer.Option("--from", help="pretrained: take the shipped generators, train compositions and baseline only.")
     ] = Start.scratch,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the demo's runs and report go; a second call goes on there.")] = Path(
         "mitlgan-demo"

@@ -125,6 +125,21 @@ def baseline_recipe(recipe: Recipe, card: Card, *, equal: str = "kimg", count_pr
     return changed(wanted, training__kimg=kimg, training__limit_s=None, training__clock=None)
 
 
+def as_long(recipe: Recipe, composition: Recipe, card: Card, *, equal: str = "kimg", count_pretraining: bool = False) -> Recipe:
+    """Another arm's recipe, with the seed of the composition that it is compared with and the length of `baseline_recipe`.
+
+    Args:
+        recipe: The arm's.
+        composition: See `baseline_recipe`.
+        card: See `baseline_recipe`.
+        equal: See `baseline_recipe`.
+        count_pretraining: See `baseline_recipe`.
+    """
+    training = baseline_recipe(composition, card, equal=equal, count_pretraining=count_pretraining).training
+    lengths = {f"training__{key}": getattr(training, key) for key in ("kimg", "limit_s", "clock")}
+    return changed(recipe, seed=composition.seed, **lengths)
+
+
 def require_known(baseline: str) -> None:
     """Refuse a `--baseline` value that names nothing.
 
@@ -169,7 +184,9 @@ def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> A
     if other.role != "scene" or other.size_px != recipe.size_px:
         raise UsageError(f"--baseline {baseline}: trains {other.role} images of {other.size_px} px; give one of scenes of {recipe.size_px} px")
     other = changed(other, data__source=recipe.data.source)
-    return Arm(other.name, other.name, other, composes=other.command == "compose")
+    if other.command == "compose":
+        return Arm(other.name, composed_arm(other).label, other, composes=True)
+    return Arm(other.name, other.name, other)
 
 
 def all_arms(baselines: Sequence[str], recipe: Recipe, layers: Mapping[str, LayerForm]) -> list[Arm]:

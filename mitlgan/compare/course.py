@@ -17,6 +17,7 @@ from mitlgan.compare.arms import (
     Arm,
     Training,
     all_arms,
+    as_long,
     baseline_recipe,
     finished_card,
     given_run,
@@ -167,14 +168,11 @@ def _baseline(plan: Plan, arm: Arm, setting: Setting, environment: Environment) 
     card = finished_card(setting.composed)
     if arm.name == "wgan" and plan.baseline_run is not None:
         return given_run(plan.baseline_run, card)
-    length = baseline_recipe(setting.recipe, card, equal=plan.equal, count_pretraining=plan.count_pretraining)
     if arm.name == "wgan":
+        length = baseline_recipe(setting.recipe, card, equal=plan.equal, count_pretraining=plan.count_pretraining)
         return stages.resumed_or_new(length, environment)
     assert arm.recipe is not None
-    training = length.training
-    recipe = changed(
-        arm.recipe, seed=setting.recipe.seed, training__kimg=training.kimg, training__limit_s=training.limit_s, training__clock=training.clock
-    )
+    recipe = as_long(arm.recipe, setting.recipe, card, equal=plan.equal, count_pretraining=plan.count_pretraining)
     files = layer_files(setting.composed.artifact) if arm.composes or arm.starts else {}
     return Training(arm.label, recipe, files if arm.composes else {}, _start(arm, setting.recipe, files)).run(environment)
 

@@ -51,6 +51,8 @@ def test_recipes_and_artifacts_come_from_the_installed_package(installed: Path, 
     assert Path(recipes) == installed / "mitlgan" / "recipes"
     assert Path(pretrained) == installed / "mitlgan" / "pretrained"
     assert names == recipe.names(), "the same recipes as in the checkout"
+    shipped, here = ({card.parent.name for card in folder.glob("*/card.json")} for folder in (Path(pretrained), ROOT / "pretrained"))
+    assert shipped == here, "and the same artifacts"
 
 
 def test_a_checkout_is_found_without_copying() -> None:

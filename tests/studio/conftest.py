@@ -28,7 +28,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, runs_folder: Path) -> Iter
     from mitlgan.studio.settings import Settings
 
     own = keyed.write(tmp_path_factory.mktemp("artifacts") / "keyed" / "composer.safetensors")
-    with serving(create_app(Settings(artifacts=(own, shipped("pretrained")), runs=runs_folder))) as address:
+    with serving(create_app(Settings(artifacts=(shipped("pretrained"), own), runs=runs_folder))) as address:
         yield address
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import keyed
 from browsing import Studio, launched, serving
 from playwright.sync_api import sync_playwright
 
@@ -22,14 +20,14 @@ if TYPE_CHECKING:
 TABS = ("generate", "morph", "embed", "inpaint", "train", "quiz")
 DESKTOP, PHONE = (1280, 860), (390, 844)
 SETTLED_MS = 4000
-SCENE = 10
+ARTIFACT, SCENE = "modern-32", 10
 
 
-def photograph(browser: Browser, address: str, size: tuple[int, int], scheme: str, tabs: dict[str, Path], artifact: str | None = None) -> None:
+def photograph(browser: Browser, address: str, size: tuple[int, int], scheme: str, tabs: dict[str, Path]) -> None:
     """Write what each tab shows at a size, dark or light."""
     width, height = size
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
-    studio = Studio(page, address).open(artifact)
+    studio = Studio(page, address).open(ARTIFACT)
     for tab, path in tabs.items():
         studio.tab(tab)
         page.wait_for_timeout(SETTLED_MS)
@@ -39,11 +37,9 @@ def photograph(browser: Browser, address: str, size: tuple[int, int], scheme: st
 
 
 def readme(browser: Browser, address: str, path: Path) -> None:
-    """Write the README's picture: of a composition whose layers move, with its foreground held and moved."""
+    """Write the README's picture: of the shipped composition whose foreground moves, with that held and moved."""
     page = browser.new_page(viewport={"width": DESKTOP[0], "height": DESKTOP[1]}, color_scheme="light")
-    studio = Studio(page, address)
-    offered = page.request.get(f"{address}/api/artifacts").json()
-    studio.open(next(each["name"] for each in offered if each["movable"]))
+    studio = Studio(page, address).open(ARTIFACT)
     studio.doing(studio.at(f"scene-{SCENE}").click)
     studio.at("hold-fg").click()
     studio.doing(lambda: studio.drag("stage", (0.3, 0.6), (0.45, 0.45)))
@@ -59,15 +55,14 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="every tab, at desktop and phone width, dark and light")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs for the Train tab")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = launched(playwright)
-        own = keyed.write(Path(folder) / "keyed" / "composer.safetensors")
-        with serving(create_app(Settings(artifacts=(shipped("pretrained"), own), runs=given.runs))) as address:
+        with serving(create_app(Settings(artifacts=(shipped("pretrained"),), runs=given.runs))) as address:
             if not given.all:
                 readme(browser, address, given.out)
                 return
             for size, scheme in product((DESKTOP, PHONE), ("light", "dark")):
-                photograph(browser, address, size, scheme, {tab: given.out / f"{tab}-{size[0]}-{scheme}.png" for tab in TABS}, "keyed")
+                photograph(browser, address, size, scheme, {tab: given.out / f"{tab}-{size[0]}-{scheme}.png" for tab in TABS})
 
 
 if __name__ == "__main__":

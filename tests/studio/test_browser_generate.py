@@ -12,6 +12,8 @@ from browsing import Studio, decoded, eventually, from_uri, shown
 
 SIZE = 32
 EIGHT_PIXELS = 8 / SIZE
+CORRECTED = 7
+"""By how many of 255 steps the shipped composition's translator may change a pixel: 0.05 of the range, and rounding."""
 
 
 def matte_of(studio: Studio) -> np.ndarray:
@@ -24,6 +26,12 @@ def moved_matte(matte: np.ndarray, across: int, down: int) -> np.ndarray:
     rows, columns = slice(max(0, down), SIZE + min(0, down)), slice(max(0, across), SIZE + min(0, across))
     found[rows, columns] = matte[max(0, -down) : SIZE + min(0, -down), max(0, -across) : SIZE + min(0, -across)]
     return found
+
+
+def test_a_newcomer_sees_a_picture_whose_foreground_can_be_dragged(studio: Studio) -> None:
+    studio.open()
+    assert studio.artifact == "modern-32"
+    assert studio.at("stage-hint").inner_text().startswith("Drag the foreground")
 
 
 @pytest.mark.parametrize(("held", "other"), [("fg", "bg"), ("bg", "fg")])
@@ -73,17 +81,18 @@ def test_a_click_in_the_grid_opens_that_picture_large(studio: Studio) -> None:
     assert np.array_equal(studio.picture(), shown(studio.at("scene-7").locator("img")))
 
 
-def test_a_dragged_foreground_moves_and_nothing_else_changes(studio: Studio) -> None:
-    studio.open(artifact="keyed")
+@pytest.mark.parametrize(("artifact", "elsewhere"), [("keyed", 0), ("modern-32", 2)])
+def test_a_dragged_foreground_moves_and_what_lies_elsewhere_stays_but_for_the_translator(studio: Studio, artifact: str, elsewhere: float) -> None:
+    studio.open(artifact)
     studio.doing(studio.at("scene-4").click)
     picture, matte, layers = studio.picture().astype(int), matte_of(studio), [studio.stage("fg"), studio.stage("bg")]
     studio.doing(lambda: studio.drag("stage", (0.4, 0.4), (0.4 + EIGHT_PIXELS, 0.4 + EIGHT_PIXELS / 2)))
     moved = matte_of(studio)
     assert np.abs(moved - moved_matte(matte, 8, 4)).max() <= 2  # rounding of the place to a thousandth
-    changed = np.abs(studio.picture().astype(int) - picture).max(axis=2) > 1
-    either = (matte > 0) | (moved > 0)
-    assert changed.any()
-    assert not (changed & ~either).any()
+    difference = np.abs(studio.picture().astype(int) - picture)
+    changed, outside = difference.max(axis=2) > 1, (matte == 0) & (moved == 0)
+    assert outside.mean() > 0.2
+    assert difference[outside].mean() <= elsewhere
     assert changed[(matte > 250) != (moved > 250)].mean() > 0.9
     assert np.array_equal(studio.stage("fg"), layers[0])
     assert np.array_equal(studio.stage("bg"), layers[1])
@@ -92,7 +101,7 @@ def test_a_dragged_foreground_moves_and_nothing_else_changes(studio: Studio) -> 
 
 
 def test_wheel_keys_and_mirror_place_the_foreground(studio: Studio) -> None:
-    studio.open(artifact="keyed")
+    studio.open(artifact="modern-32")
     studio.doing(studio.at("scene-4").click)
     area = matte_of(studio).sum()
     studio.at("stage").hover()
@@ -144,13 +153,16 @@ def test_fingers_drag_and_pinch(browser, address: str) -> None:
     context.close()
 
 
-def test_matte_strength_and_harmonising_change_the_foreground_alone(studio: Studio) -> None:
-    studio.open(artifact="keyed")
+@pytest.mark.parametrize(("artifact", "elsewhere"), [("keyed", 0), ("modern-32", CORRECTED)])
+def test_matte_strength_and_harmonising_change_the_foreground_and_elsewhere_what_the_translator_corrects(
+    studio: Studio, artifact: str, elsewhere: int
+) -> None:
+    studio.open(artifact)
     picture, matte = studio.picture().astype(int), matte_of(studio)
     studio.doing(studio.at("harmonise").click)
-    changed = np.abs(studio.picture().astype(int) - picture).max(axis=2) > 0
-    assert changed[matte > 250].mean() > 0.5
-    assert not changed[matte == 0].any()
+    difference = np.abs(studio.picture().astype(int) - picture).max(axis=2)
+    assert (difference[matte > 250] > elsewhere).mean() > 0.5
+    assert difference[matte == 0].max() <= elsewhere
     studio.doing(lambda: studio.slide("matte-strength", 0))
     assert matte_of(studio).max() == 0
     assert np.array_equal(studio.picture(), studio.stage("bg"))

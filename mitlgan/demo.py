@@ -28,7 +28,7 @@ from mitlgan.train import updates_of
 
 RECIPES = {"fg": "modern/fg-32", "bg": "modern/bg-32", "compose": "modern/compose-32", "thesis": "demo/compose"}
 """What each stage is trained by."""
-LENGTHS_KIMG = {"fg": 40.0, "bg": 40.0, "compose": 24.0}
+LENGTHS_KIMG = {"fg": 40.0, "bg": 40.0, "compose": 16.0}
 """Lengths for some ten minutes on two cores; what is compared with the composition is as long as it."""
 QUICK = {"training__kimg": 1.0, "training__snapshot_kimg": 1.0, "training__checkpoint_kimg": 1.0, "evaluation__samples": 256}
 AT_ONCE = 2

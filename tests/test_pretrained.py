@@ -82,15 +82,63 @@ def test_the_composition_has_the_shipped_layers() -> None:
 
 @pytest.mark.parametrize("page", [PRETRAINED / "README.md", PRETRAINED.parent / "README.md"], ids=lambda path: path.parent.name)
 def test_the_comparisons_figures_on_a_page_are_those_of_its_table(page: Path) -> None:
-    with (PRETRAINED / "comparison-32" / "table.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    lines = page.read_text(encoding="utf-8").splitlines()
+    rows = comparison("comparison-32")
+    on_page = table(page, "| arm | FD, 5 kimg |")
     for name in dict.fromkeys(row["arm"] for row in rows):
         of_arm = [row for row in rows if row["arm"] == name]
-        (line,) = [line for line in lines if line.startswith(f"| {name} |")]
-        cells = [cell.strip() for cell in line.strip("|").split("|")][1:]
         distances = [shown(row, "fd", 0) for row in of_arm]
-        assert cells == [*[""] * (3 - len(distances)), *distances, shown(of_arm[-1], "kid", 3)]
+        assert on_page[name] == [*[""] * (3 - len(distances)), *distances, shown(of_arm[-1], "kid", 3)]
+
+
+@pytest.mark.parametrize(("folder", "header"), [("comparison-modern-32", "| demo scenes |"), ("comparison-photos-32", "| photographs |")])
+@pytest.mark.parametrize("page", [PRETRAINED / "README.md", PRETRAINED.parent / "README.md"], ids=lambda path: path.parent.name)
+def test_the_recommended_compositions_figures_on_a_page_are_those_of_its_tables(page: Path, folder: str, header: str) -> None:
+    rows = comparison(folder)
+    on_page = table(page, header)
+    assert on_page.keys() == {row["arm"] for row in rows}
+    for name, cells in on_page.items():
+        of_arm = [row for row in rows if row["arm"] == name]
+        distances = [shown(row, "kid", 2) for row in of_arm]
+        ratios = [ratio(row) for row in of_arm]
+        assert cells == [*[""] * (3 - len(distances)), *distances, *[""] * (3 - len(ratios)), *ratios], name
+
+
+def test_how_well_the_recommended_composition_keeps_its_layers_apart() -> None:
+    measured = artifact.read_card(PRETRAINED / "modern-32" / "composer.safetensors").metrics
+    found = measured["separation"]
+    sentence = (
+        f"matte overlap {found['matte_iou']:.3f}, background in foreground {found['leak_b_to_f_recoloured']:.3f} (one affine colour change per picture "
+        f"taken out), foreground in background {found['leak_f_to_b']:.3f}, degenerate mattes {found['degenerate']:.3f}; moving the foreground changes "
+        f"pixels outside both mattes by {found['moved_change_255']:.2f} of 255; burnt-out pixels {measured['burnt_dark']['value']:.4f} dark, "
+        f"{measured['burnt_bright']['value']:.4f} bright."
+    )
+    assert sentence in " ".join((PRETRAINED.parent / "README.md").read_text(encoding="utf-8").split())
+    assert (found["matte_iou"] > 0.85, found["leak_b_to_f_recoloured"] < 0.05, found["leak_f_to_b"] < 0.05, found["degenerate"] < 0.08) == (True,) * 4
+    assert found["moved_change_255"] < 2
+
+
+def comparison(folder: str) -> list[dict[str, str]]:
+    with (PRETRAINED / folder / "table.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table(page: Path, header: str) -> dict[str, list[str]]:
+    """First cell -> the others, of the table whose first line begins so."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    (start,) = [index for index, line in enumerate(lines) if line.startswith(header)]
+    found = {}
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        name, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+        found[name] = cells
+    return found
+
+
+def ratio(row: Mapping[str, str]) -> str:
+    """Plain, and above the floor where there is one."""
+    plain, above = row["kid_ratio"], row["kid_ratio_above_floor"]
+    return " / ".join(f"{float(value):.2f}" for value in (plain, above) if value)
 
 
 def shown(row: Mapping[str, str], key: str, digits: int) -> str:

@@ -33,11 +33,20 @@ ELSEWHERE = {
     "mitlgan embed-score pretrained/bg-32",
     "mitlgan embed made/00200*.png --artifact pretrained/bg-32 --out found",
     "mitlgan bench",
+    "mitlgan evaluate pretrained/modern-32 --separation -n 1500",
+    "mitlgan evaluate pretrained/thesis-narrow-32 -n 512",
+    "mitlgan compare --recipe modern/compose-32 --set composer.translator.residual_scale=0.1 --fg FG --bg BG --baseline wgan --baseline plain "
+    "--baseline paste --equal cpu-seconds --count-pretraining --budgets 15,30,60 --seeds 3 --pretrain-seeds --jobs 2 -n 5000",
     "mitlgan sweep 'classic/akel-*' --data DIR --scale 0.1",
     "mitlgan compare --recipe demo/compose --baseline wgan --baseline wgan-finetuned --baseline paste --budgets 5,10,20 --seeds 3 --jobs 2",
 }
 
 
+# Run in a test of its own: commands after it take the newest composition, and ask for its layer fg.
+THREE = (
+    "mitlgan compose --recipe modern/three-32 --layer bg=pretrained/modern-bg-32 "
+    "--layer far=pretrained/modern-fg-32 --layer near=pretrained/modern-fg-32"
+)
 # With trainings of their own: run in a test of their own.
 LAYERS = README[README.index("## Layers from your own pictures") : README.index("## How far to trust the numbers")]
 
@@ -84,10 +93,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_command_of_the_readme_works(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = [command for command in commands(README.replace(LAYERS, "")) if command not in BY_CI | ELSEWHERE]
+    wanted = [command for command in commands(README.replace(LAYERS, "")) if command not in BY_CI | ELSEWHERE | {THREE}]
     assert {"mitlgan pretrain fg", "mitlgan pretrain bg", "mitlgan compose", "mitlgan compare --baseline wgan"} <= set(wanted)
     execute(wanted, folder, monkeypatch, capsys)
     assert list((folder / "runs" / "compare").glob("*/report.html")), "compare wrote its report"
+
+
+def test_three_layers_are_composed(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert THREE in commands(README)
+    execute([THREE], folder, monkeypatch, capsys)
+    assert list((folder / "runs" / "compose").glob("*/composer.safetensors"))
 
 
 def test_one_folder_of_pictures_becomes_a_composition(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

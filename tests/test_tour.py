@@ -104,7 +104,9 @@ def test_four_stages_were_trained_as_long_as_was_asked(walked: Walked, scene: Ar
     assert {name: load(run.recipe).training.kimg for name, run in trained.items() if name != "wgan"} == {
         "modern-fg": 40 * SCALE, "modern-bg": 40 * SCALE, "modern": 24 * SCALE,
     }  # fmt: skip
-    assert trained["wgan"].status()["kimg"] == trained["modern"].status()["kimg"]  # both arms saw as many real images
+    a_step = load(trained["wgan"].recipe).training.batch * load(trained["wgan"].recipe).objective.critic_steps / 1000
+    more = trained["wgan"].status()["kimg"] - trained["modern"].status()["kimg"]
+    assert 0 <= more < a_step  # both arms saw as many real images, but for what a whole step of the WGAN's needs
     for layer in ("fg", "bg"):
         path = trained[f"modern-{layer}"].artifact
         assert path is not None

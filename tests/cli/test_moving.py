@@ -141,7 +141,7 @@ REFUSED = [
     (2, ["grid", "FG"], "FG: has one latent (fg), so there is nothing to cross"),
     (2, ["directions", "SCENE", "--stage", "1"], "stage: the weights are those of the first"),
     (2, ["directions", "SCENE", "-k", "9"], "k: 9 directions of a latent of 3 numbers"),
-    (2, ["export", "SCENE"], "--to: is missing; give onnx, torch-export, png-sheet, card (see"),
+    (2, ["export", "SCENE"], "--to: is missing; give onnx, torch-export, png-sheet, card, slim (see"),
     (5, ["export", "SCENE", "--to", "card", "--out", "good.json/x.md"], "good.json"),
     (5, ["mix", "SCENE", "1", "2", "--out", "absent/x.png"], "absent/x.png: cannot be written"),
     (4, ["export", "absent", "--to", "card"], "absent: no such artifact"),

@@ -106,7 +106,7 @@ def has_alpha(path: Path) -> bool:
     return sum(alpha.histogram()[:128]) >= SEEN_THROUGH * alpha.width * alpha.height
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: str | Path) -> bytes:
     """The content of a regular file, no link followed; a pipe or device that takes its place meanwhile cannot hang it.
 
     Raises:
@@ -116,9 +116,10 @@ def read_file(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         with suppress(OSError):
-            if stat.S_ISLNK(path.lstat().st_mode):
+            mode = Path(path).lstat().st_mode
+            if stat.S_ISLNK(mode):
                 raise UnreadableError("a symbolic link") from None
-            if not stat.S_ISREG(path.lstat().st_mode):
+            if not stat.S_ISREG(mode):
                 raise UnreadableError("not a regular file") from None
         raise UnreadableError(f"cannot be read ({error.strerror})") from None
     with os.fdopen(descriptor, "rb") as file:

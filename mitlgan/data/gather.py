@@ -30,7 +30,7 @@ from mitlgan.errors import DataError, Stopped, UsageError
 from mitlgan.files import disk_errors, locked, make_folder
 from mitlgan.signals import StopSignals
 
-VERSION = 2  # raise it when the same pictures and settings make other pixels
+VERSION = 3  # raise it when the same pictures and settings make other pixels or records
 DEDUPE = ("exact", "near", "none")
 SYNC_EVERY = 512
 FLUSH_INTERVAL_S = 0.1  # a kill costs so much work at the most
@@ -165,10 +165,10 @@ def _shaped(source: Source, start: int, reading: _Reading) -> Generator[Shaped, 
 def _tasks(source: Source, start: int) -> Iterator[Task]:
     for entry in source.entries[start:]:
         try:
-            read_here = source.sequential or entry.path is None
-            yield Task(entry.name, entry.path, entry.read() if read_here else None)
+            read_here = source.sequential or entry.file is None
+            yield Task(entry.name, entry.file, entry.read() if read_here else None)
         except UnreadableError as error:
-            yield Task(entry.name, entry.path, fault=str(error))
+            yield Task(entry.name, entry.file, fault=str(error))
 
 
 def _decide(lines: list[dict[str, Any]], settings: PrepareSettings, others: list[tuple[str, list[tuple[str, Signature]]]]) -> dict[int, dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -92,6 +92,11 @@ class Packed:
         """Where each picture came from, in order: name, sha256 of the file, width and height before the crop (px)."""
         for line in _source_lines(self.path.with_suffix(".json")):
             yield json.loads(line)
+
+    def sources_of(self, positions: Collection[int]) -> dict[int, dict[str, Any]]:
+        """The same of some pictures only, by position, in order; the others' are passed over unread."""
+        lines = enumerate(_source_lines(self.path.with_suffix(".json")))
+        return {position: json.loads(line) for position, line in lines if position in positions}
 
     def batch(self, indices: Sequence[int] | NDArray[np.int64], channels: int = 3, backdrop: tuple[int, int, int] = (255, 255, 255)) -> torch.Tensor:
         """Copy pictures out of the pack.

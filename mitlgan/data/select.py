@@ -13,9 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
-from mitlgan.data.decode import read_file
 from mitlgan.data.expression import Condition
-from mitlgan.data.sources import Entry, Source, printable_name
+from mitlgan.data.sources import Source, of_file, printable_name
 from mitlgan.errors import DataError, UsageError
 
 FUNCTIONS = ("mean", "sum", "min", "max", "count")
@@ -101,7 +100,7 @@ def selected(selection: Selection, folder: Path) -> Source:
             names[_inside(value, selection.metadata)] = None
     if not names:
         raise DataError(f"--where {selection.where!r}: chooses no picture of {selection.metadata}; loosen it")
-    return Source(str(folder), tuple(_entry(folder, name) for name in names))
+    return Source(str(folder), tuple(of_file(str(folder / name), printable_name(name)) for name in names))
 
 
 def parse_aggregates(text: str) -> list[Aggregate]:
@@ -212,13 +211,3 @@ def _inside(value: str, metadata: Path) -> str:
     if name.is_absolute() or ".." in name.parts:
         raise DataError(f"--metadata {metadata}: the path {value[:200]!r} leaves the pictures' folder; make it relative to the folder")
     return name.as_posix()
-
-
-def _entry(folder: Path, name: str) -> Entry:
-    path = folder / name
-    try:
-        status = path.lstat()
-        stamp = f"{status.st_size} {status.st_mtime_ns}"
-    except (OSError, ValueError):
-        stamp = "absent"
-    return Entry(printable_name(Path(name)), stamp, lambda: read_file(path), path)

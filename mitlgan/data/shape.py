@@ -15,7 +15,7 @@ from mitlgan.data.crops import Cropper
 from mitlgan.data.decode import Decoded, UnreadableError, decode, decode_bytes, read_file
 from mitlgan.data.frame import RESIZES, to_planes
 from mitlgan.data.serving import Work, serve
-from mitlgan.data.signature import Signature, signatures
+from mitlgan.data.signature import Signature, glance, signatures
 from mitlgan.data.sources import matte_beside
 
 LOOK_PX = 64  # smaller pictures tell too little to find look-alikes by
@@ -69,13 +69,13 @@ class Task:
 
     Attributes:
         name: In the source.
-        path: The file, where it is one.
+        path: The file's, where it is one.
         content: What it holds, where that was read already.
         fault: Why it could not be read.
     """
 
     name: str
-    path: Path | None
+    path: str | None
     content: bytes | None = None
     fault: str = ""
 
@@ -92,21 +92,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture of the pack's size, not described yet.
+    """A row of the pack, not described yet.
 
     Attributes:
         record: Its line of the journal, as far as it goes.
         sha256: Of its file.
-        picture: RGB, or RGBa.
-        looked_at: What look-alikes are found by.
-        matte: (1, H, W), where that is the fourth channel.
+        planes: (C, H, W).
+        glance: What look-alikes are found by.
     """
 
     record: dict[str, Any]
     sha256: str
-    picture: Image.Image
-    looked_at: Image.Image
-    matte: NDArray[np.uint8] | None
+    planes: NDArray[np.uint8]
+    glance: bytes
 
 
 class Shaper:
@@ -129,7 +127,7 @@ class Shaper:
         """Of each file its line of the journal, and, where it is taken, the bytes of its planes, (C, H, W)."""
         made = [self.drawn(task) for task in tasks]
         drawn = [one for one in made if isinstance(one, Drawn)]
-        found = iter(signatures([one.looked_at for one in drawn], [one.sha256 for one in drawn]))
+        found = iter(signatures([one.glance for one in drawn], [one.sha256 for one in drawn]))
         return [_described(one, next(found)) if isinstance(one, Drawn) else (one, None) for one in made]
 
     def drawn(self, task: Task) -> Drawn | dict[str, Any]:
@@ -167,24 +165,22 @@ class Shaper:
         whole = decoded.picture.convert("RGBa") if decoded.picture.mode == "RGBA" else decoded.picture
         picture = whole.resize((size_px, size_px), resample, box=box)
         looked_at = picture if size_px >= LOOK_PX else whole.resize((LOOK_PX, LOOK_PX), Image.Resampling.BOX, box=box)
+        look = glance(looked_at)  # here, and not of several together: a picture that was just made is still in the processor's cache
         if self._settings.blur_px:
             picture = picture.filter(ImageFilter.GaussianBlur(self._settings.blur_px))
-        matte_plane: NDArray[np.uint8] | None = None
+        planes = to_planes(picture)
         if self._with_matte and task.path is not None:
-            matte = decode(matte_beside(task.path), keep_alpha=False)
+            matte = decode(matte_beside(Path(task.path)), keep_alpha=False)
             scale = matte.picture.width / decoded.picture.width
             moved = (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)
-            matte_plane = to_planes(matte.picture.resize((size_px, size_px), resample, box=moved))[:1]
+            planes = np.concatenate([planes, to_planes(matte.picture.resize((size_px, size_px), resample, box=moved))[:1]])
         note = {"note": decoded.note} if decoded.note else {}
         record = {"name": task.name, "width": decoded.width, "height": decoded.height, **note}
-        return Drawn(record, decoded.sha256, picture, looked_at, matte_plane)
+        return Drawn(record, decoded.sha256, planes, look)
 
 
 def _described(drawn: Drawn, found: Signature) -> Shaped:
-    planes = to_planes(drawn.picture)
-    if drawn.matte is not None:
-        planes = np.concatenate([planes, drawn.matte])
-    return {"name": drawn.record["name"], **found.plain()} | drawn.record, planes.data.cast("B")
+    return {"name": drawn.record["name"], **found.plain()} | drawn.record, drawn.planes.data.cast("B")
 
 
 def serve_worker() -> None:
@@ -197,9 +193,6 @@ def _worker(setup: Any) -> Work:
     shape = Shaper(PrepareSettings.of(plain), with_matte)
 
     def work(items: Iterable[tuple[Any, memoryview | None]]) -> list[Shaped]:
-        return shape(
-            Task(name, None if path is None else Path(path), None if content is None else bytes(content), fault)
-            for (name, path, fault), content in items
-        )
+        return shape(Task(name, path, None if content is None else bytes(content), fault) for (name, path, fault), content in items)
 
     return work

@@ -32,13 +32,18 @@ class Entry:
         name: Relative to the source, with slashes, printable or escaped.
         stamp: Changes when the file does, as far as a listing can tell.
         read: Gives its content; raises `UnreadableError` with the reason why not.
-        path: The file, where it is one.
+        file: Its path, where it is a file; of the many of a folder, few are ever needed as a `Path`.
     """
 
     name: str
     stamp: str
     read: Callable[[], bytes]
-    path: Path | None = None
+    file: str | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The file, where it is one."""
+        return None if self.file is None else Path(self.file)
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def open_source(spec: str | Path, option: str = "SRC") -> Source:
     """
     path = Path(spec)
     if path.is_dir():
-        return Source(str(spec), tuple(_of_file(path / name, printable_name(name)) for name in _picture_names(path, option)))
+        return Source(str(spec), tuple(of_file(os.path.join(spec, name), printable_name(name)) for name in _picture_names(path, option)))  # noqa: PTH118
     if not path.is_file():
         raise DataError(f"{option} {path}: no such folder, archive or list; name one that holds pictures")
     if path.suffix.lower() in (".txt", ".lst"):
@@ -154,20 +159,21 @@ def _nonempty(entries: Iterable[Entry], named: str) -> tuple[Entry, ...]:
     return found
 
 
-def _of_file(path: Path, name: str) -> Entry:
+def of_file(file: str, name: str) -> Entry:
+    """The entry of a file, there or not."""
     try:
-        status = path.lstat()
+        status = os.lstat(file)
         stamp = f"{status.st_size} {status.st_mtime_ns}"
-    except OSError:
+    except (OSError, ValueError):
         stamp = "gone"
-    return Entry(name, stamp, lambda: read_file(path), path)
+    return Entry(name, stamp, lambda: read_file(file), file)
 
 
 def _of_list(path: Path) -> Iterable[Entry]:
     lines = dict.fromkeys(line for line in path.read_bytes().splitlines() if line.strip())
     for line in lines:
         file = path.parent / os.fsdecode(line.strip())
-        yield _of_file(file, printable_name(Path(os.fsdecode(line.strip()))))
+        yield of_file(str(file), printable_name(Path(os.fsdecode(line.strip()))))
 
 
 def refuse_member(name: str, size: int, link_or_device: bool, named: str) -> None:

@@ -142,8 +142,7 @@ def write_split_page(out: Path, manifest: Mapping[str, Any]) -> Path:
 def write_pack_page(out: Path, packed: Packed) -> Path:
     """The contact sheet of `data prepare`: what was taken, and in words what was not."""
     shown = evenly(range(len(packed)))
-    wanted = set(shown)
-    names = {position: str(source["name"]) for position, source in enumerate(packed.sources()) if position in wanted}
+    names = {position: str(source["name"]) for position, source in packed.sources_of(set(shown)).items()}
     drawn = in_order(shown, lambda position: thumbnail(picture_of(packed, position)))
     cells = [Cell(uri, names[position], crisp=packed.size_px < THUMBNAIL_PX) for position, uri in drawn]
     reasons = Counter(entry["reason"].split(":")[0] for entry in packed.manifest["skipped"])

@@ -97,5 +97,6 @@ def test_many_together_look_as_each_alone() -> None:
     kinds = [((64, 64), "RGB"), ((90, 50), "RGBA"), ((32, 32), "RGB")] * 9
     images = [pictures.smooth(seed, size, mode=mode) for seed, (size, mode) in enumerate(kinds)]
     digests = [str(index) for index in range(len(images))]
-    assert signatures.signatures(images, digests) == [signature(image, digest) for image, digest in zip(images, digests, strict=True)]
+    glances = [signatures.glance(image) for image in images]
+    assert signatures.signatures(glances, digests) == [signature(image, digest) for image, digest in zip(images, digests, strict=True)]
     assert signatures.signatures([], []) == []

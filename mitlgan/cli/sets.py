@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -149,6 +150,7 @@ def prepare(
         from mitlgan.errors import UsageError
         from mitlgan.report.sheets import write_pack_page
 
+        gc.freeze()  # what was loaded stays: it need not be looked through again and again
         if metadata is None and (join or on or aggregates or where):
             raise UsageError("--metadata: --join, --on, --agg and --where choose rows of a table; name it")
         settings = PrepareSettings(

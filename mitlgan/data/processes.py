@@ -7,6 +7,7 @@ again in each of them: that is a tenth of a second for a command, and an endless
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import signal
 import subprocess
@@ -15,16 +16,18 @@ import tempfile
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from queue import SimpleQueue
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from mitlgan.data.parallel import in_order
+from mitlgan.data.parallel import AHEAD_PER_WORKER, in_order
 from mitlgan.data.serving import REACHED, Item, Result, divided, receive, send
 from mitlgan.errors import ResourceError
 
 REQUEST_S = 0.05  # of work at a time: long beside a pipe's wake-up, short beside what a kill may cost
 REQUEST_BYTES = 1 << 20
+SLOT_BYTES = 2 * REQUEST_BYTES  # for what one request makes; of more, all goes through the pipe
 MOST_ITEMS = 32
 REQUESTS_EACH = 2  # one is worked on, one waits: no worker does
 ENDING_S = 5.0  # after which a worker that was told to end is killed
@@ -65,9 +68,10 @@ class Workers:
     def __init__(self, home: str, count: int) -> None:
         self._workers: list[_Worker] = []
         self._begun = False
+        self._slots = _Slots(count * REQUESTS_EACH * (AHEAD_PER_WORKER + 1))
         try:
             for _ in range(count):
-                self._workers.append(_Worker(home))
+                self._workers.append(_Worker(home, self._slots))
         except BaseException:
             self._end()
             raise
@@ -86,9 +90,10 @@ class Workers:
                 worker.kill()  # it may be loading still: there is nothing to wait for
         for worker in self._workers:
             worker.end()
+        self._slots.close()
 
     def work(self, items: Iterable[Item], setup: Any) -> Generator[Result, None, None]:
-        """Have them work, once; items are drawn in this thread, and results come in their order.
+        """Have them work, once; items are drawn in this thread, and results come in their order. The bytes of one are gone when the next is drawn.
 
         Args:
             items: What to work on.
@@ -101,7 +106,7 @@ class Workers:
         pace = [1]
         idle: SimpleQueue[_Worker] = SimpleQueue()
 
-        def ask(chunk: Sequence[Item]) -> tuple[list[Result], float]:
+        def ask(chunk: Sequence[Item]) -> _Answer:
             worker = idle.get()
             try:
                 return worker.ask(chunk)
@@ -115,10 +120,12 @@ class Workers:
                 idle.put(worker)
             # Held: let go of by the loop, it would wait for the workers before they are killed.
             answers = in_order(_chunks(items, pace), ask, idle.qsize())
-            for _, (results, seconds) in answers:
+            for _, answer in answers:
+                results = answer.results
                 size = sum(len(content) for _, content in results if content is not None)
-                pace[0] = max(1, min(MOST_ITEMS, int(len(results) * min(REQUEST_S / max(seconds, 1e-6), REQUEST_BYTES / max(size, 1)))))
+                pace[0] = max(1, min(MOST_ITEMS, int(len(results) * min(REQUEST_S / max(answer.seconds, 1e-6), REQUEST_BYTES / max(size, 1)))))
                 yield from results
+                self._slots.give_back(answer.slot)
             for worker in self._workers:
                 worker.dismiss()  # they end while their maker goes on
         except BaseException:
@@ -146,10 +153,71 @@ def _chunks(items: Iterable[Item], pace: list[int]) -> Iterator[list[Item]]:
         yield chunk
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What came of one request.
+
+    Attributes:
+        results: Of its items.
+        seconds: That the worker took.
+        slot: In which the results' bytes are; None where they came through the pipe.
+    """
+
+    results: list[Result]
+    seconds: float
+    slot: int | None
+
+
+class _Slots:
+    """Memory that all workers share, for results: a pipe would copy them twice.
+
+    Args:
+        count: How many.
+
+    Raises:
+        ResourceError: There is not so much memory.
+    """
+
+    def __init__(self, count: int) -> None:
+        try:
+            if hasattr(os, "memfd_create"):
+                self.descriptor = os.memfd_create("slots")
+            else:
+                with tempfile.TemporaryFile() as file:
+                    self.descriptor = os.dup(file.fileno())
+            os.truncate(self.descriptor, count * SLOT_BYTES)
+            self._memory = memoryview(mmap.mmap(self.descriptor, 0))
+        except OSError as error:
+            raise ResourceError(f"no memory for worker processes' results ({error.strerror}); free some memory") from None
+        self._free: SimpleQueue[int] = SimpleQueue()
+        for slot in range(count):
+            self._free.put(slot)
+
+    def take(self) -> int | None:
+        """One that nobody has, if there is one: to wait for it could be to wait for oneself."""
+        with suppress(Empty):
+            return self._free.get_nowait()
+        return None
+
+    def give_back(self, slot: int | None) -> None:
+        """Let another have it."""
+        if slot is not None:
+            self._free.put(slot)
+
+    def content(self, slot: int) -> memoryview:
+        """Its memory, valid until it is given back."""
+        return self._memory[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES]
+
+    def close(self) -> None:
+        """Let go of the file; the memory stays as long as somebody has a part of it."""
+        os.close(self.descriptor)
+
+
 class _Worker:
     """One process, seen from the one that started it."""
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, home: str, slots: _Slots) -> None:
+        self._slots = slots
         self._sending, self._receiving = threading.Lock(), threading.Lock()
         self._asked: dict[int, Sequence[Item]] = {}  # by the number of the request, from 1
         self._answers: dict[int, tuple[Any, memoryview] | None] = {}
@@ -159,10 +227,10 @@ class _Worker:
             self._at = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `end`)
             self._at.truncate(REACHED.size)
             self._process = subprocess.Popen(
-                [sys.executable, "-c", program, str(self._at.fileno())],
+                [sys.executable, "-c", program, str(self._at.fileno()), str(slots.descriptor)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                pass_fds=(self._at.fileno(),),
+                pass_fds=(self._at.fileno(), slots.descriptor),
                 process_group=0,  # a terminal's Ctrl-C is for the command, which ends its workers
                 env=os.environ | _ENVIRONMENT,
             )
@@ -180,13 +248,15 @@ class _Worker:
         with suppress(OSError):  # dead already: asking it says so
             send(self._requests, setup)
 
-    def ask(self, chunk: Sequence[Item]) -> tuple[list[Result], float]:
-        """Have it work on some items, after those that it was asked about before; gives their results and the seconds that it took.
+    def ask(self, chunk: Sequence[Item]) -> _Answer:
+        """Have it work on some items, after those that it was asked about before.
 
         Raises:
             WorkerDiedError: It did not live to answer, or ran out of memory.
         """
-        head = [[item, None if content is None else len(content)] for item, content in chunk]
+        slot = self._slots.take()
+        items = [[item, None if content is None else len(content)] for item, content in chunk]
+        head = [items, None if slot is None else [slot * SLOT_BYTES, SLOT_BYTES]]
         with self._sending:
             self._sent += 1
             number = self._sent
@@ -209,7 +279,10 @@ class _Worker:
             error.add_note(values["trace"])
             raise error
         del self._asked[number]
-        return list(divided(values["results"], body)), values["seconds"]
+        if slot is not None and values["kept"]:
+            return _Answer(list(divided(values["results"], self._slots.content(slot))), values["seconds"], slot)
+        self._slots.give_back(slot)
+        return _Answer(list(divided(values["results"], body)), values["seconds"], None)
 
     def _receive(self) -> tuple[Any, memoryview] | None:
         try:

@@ -35,6 +35,7 @@ def serve(start: Callable[[Any], Work]) -> None:
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     reached = mmap.mmap(int(sys.argv[1]), REACHED.size)  # outlives this process
+    slots = mmap.mmap(int(sys.argv[2]), 0)
     with suppress(BrokenPipeError):
         setup = receive(requests)
         work = start(setup[0]) if setup else None
@@ -43,14 +44,29 @@ def serve(start: Callable[[Any], Work]) -> None:
         while work and (request := receive(requests)):
             begun, number = time.perf_counter(), number + 1
             REACHED.pack_into(reached, 0, number, 0)
+            (items, slot), body = request
             try:
-                made = list(work(_drawn(*request, number, reached)))
+                made = list(work(_drawn(items, body, number, reached)))
             except Exception as error:
                 position = REACHED.unpack_from(reached)[1]
                 send(replies, {"error": type(error).__name__, "text": str(error), "trace": traceback.format_exc(), "position": position})
                 continue
             results = [[value, None if content is None else len(content)] for value, content in made]
-            send(replies, {"results": results, "seconds": time.perf_counter() - begun}, *(content for _, content in made if content is not None))
+            contents = [content for _, content in made if content is not None]
+            kept = _kept(slots, slot, contents)
+            head = {"results": results, "seconds": time.perf_counter() - begun, "kept": kept}
+            send(replies, head, *(() if kept else contents))
+
+
+def _kept(slots: mmap.mmap, slot: tuple[int, int] | None, contents: list[memoryview]) -> bool:
+    """Lay contents into a slot, its start and length, where there is one and it holds them all."""
+    if slot is None or sum(map(len, contents)) > slot[1]:
+        return False
+    end = slot[0]
+    for content in contents:
+        slots[end : end + len(content)] = content
+        end += len(content)
+    return True
 
 
 def _drawn(head: list[tuple[Any, int | None]], body: memoryview, number: int, reached: mmap.mmap) -> Iterator[tuple[Any, memoryview | None]]:

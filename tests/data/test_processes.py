@@ -41,8 +41,8 @@ def test_contents_of_any_length_go_there_and_back(monkeypatch: pytest.MonkeyPatc
     """More than any pipe holds, both ways at once."""
     contents = [None, b"", b"ab", os.urandom(5_000_000), b"c", os.urandom(5_000_000), None, *[os.urandom(300_000)] * 20]
     monkeypatch.setattr(processes, "REQUEST_S", 100.0)
-    found = [content for _, content in in_processes([("x", content) for content in contents], HOME, None, 2)]
-    assert [None if content is None else bytes(content)[::-1] for content in found] == contents
+    results = in_processes([("x", content) for content in contents], HOME, None, 2)
+    assert [None if content is None else bytes(content)[::-1] for _, content in results] == contents
 
 
 def test_items_are_drawn_only_a_bounded_number_ahead() -> None:

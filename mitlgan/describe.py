@@ -101,6 +101,7 @@ def _parts(whole: nn.Module) -> dict[str, Any]:
     if not isinstance(whole, networks.Composer):
         return {artifact.kind_of(whole): _numbers(whole, networks.input_shape(whole))}
     modules: dict[str, tuple[str, nn.Module]] = {f"layer {name}": (f"layers.{name}.", generator) for name, generator in whole.generators.items()}
+    modules |= {"adapters": ("adapters.", whole.adapters)} if whole.adapters else {}
     modules |= {"fusion": ("fusion.", whole.fusion), "translator": ("translator.", whole.translator)}
     table = networks.rows(whole, (whole.latent_dim,))
     return {name: _account(module, [row for row in table if f"{row.name}.".startswith(prefix)]) for name, (prefix, module) in modules.items()}

@@ -149,17 +149,19 @@ class Loop:
         self.state.follow_schedules(counters.images_shown / images_of(self.recipe.training.kimg))
         seen: dict[str, Tensor] = {}
         skipped = counters.nan_skipped
-        real = fake = None
+        real = fake = made = None
         for turn in range(self.problem.objective.critic_steps):
             update = counters.iteration * self.problem.objective.critic_steps + turn
             real = self._real(update)
-            fake, found = self._critic_update(real, update)
+            if self.recipe.training.shared_fakes and turn == self.problem.objective.critic_steps - 1:
+                made = self._made(real, counters.iteration)
+            fake, found = self._critic_update(real, update, made)
             seen |= found  # what an update has not, such as a lazy penalty, is that of the one before
             counters.images_shown += self.recipe.training.batch
         assert real is not None
         assert fake is not None
         seen["diversity"] = diversity(fake, real)
-        seen.update(self._generator_update(real, counters.iteration))
+        seen.update(self._generator_update(real, counters.iteration, made))
         if counters.nan_skipped == skipped:
             counters.nan_in_a_row = 0
         average(self.state.statistics, self.world)
@@ -251,13 +253,22 @@ class Loop:
         counters = self.state.counters
         return counters.cpu_seconds if self.recipe.training.clock == "cpu" else counters.seconds
 
-    def _critic_update(self, real: Tensor, update: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def _made(self, real: Tensor, update: int) -> tuple[Tensor, Tensor | None]:
+        """Images that the generator learns from, and what they cost beside what the critic says, if anything."""
+        given = self.inputs.drawn("generator", update, real)
+        started = time.perf_counter()
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
+            made = with_own_loss(self.state.generator, given, self.state.counters.kimg)
+        self.watch.computing += time.perf_counter() - started
+        return made
+
+    def _critic_update(self, real: Tensor, update: int, made: tuple[Tensor, Tensor | None] | None) -> tuple[Tensor, dict[str, Tensor]]:
         state, seed, rank = self.state, self.recipe.seed, self.world.rank
-        given = self.inputs.drawn("critic", update, real)
+        given = self.inputs.drawn("critic", update, real) if made is None else None
         started = time.perf_counter()
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
             with torch.no_grad():
-                fake = state.generator(given)
+                fake = state.generator(given) if made is None else made[0].detach()
             shown = self._shown(real, "critic's real", update), self._shown(fake, "critic's fake", update)
             adapted = self._adapt_augmentation(*shown, update)
             loss, seen = self.problem.objective.critic_loss(state.critic, *shown, stream(seed, "objective", update, rank), update)
@@ -266,12 +277,11 @@ class Loop:
         self.watch.computing += time.perf_counter() - started
         return fake, {**seen, "critic_loss": loss.detach(), "critic_grad_norm": norm, **adapted}
 
-    def _generator_update(self, real: Tensor, update: int) -> dict[str, Tensor]:
+    def _generator_update(self, real: Tensor, update: int, made: tuple[Tensor, Tensor | None] | None) -> dict[str, Tensor]:
         state = self.state
-        given = self.inputs.drawn("generator", update, real)
+        fake, own_loss = self._made(real, update) if made is None else made
         started = time.perf_counter()
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
-            fake, own_loss = with_own_loss(state.generator, given, state.counters.kimg)
             shown = self._shown(fake, "generator's fake", update), self._shown(real, "generator's real", update)
             loss, seen = self.problem.objective.generator_loss(state.critic, *shown)
             if own_loss is not None:

@@ -170,6 +170,27 @@ def test_a_recipe_that_names_no_clock_is_written_as_before(packs: dict[str, Path
     assert "clock" not in dump(recipe)
 
 
+def test_fakes_may_be_shared(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The critic's last update and the generator's then see the same images, made once."""
+    drawn: list[str] = []
+    inner = train.inputs_for
+
+    def counted(*given: Any) -> Any:
+        inputs = inner(*given)
+        draw = inputs.drawn
+        monkeypatch.setattr(inputs, "drawn", lambda purpose, *rest: drawn.append(purpose) or draw(purpose, *rest))
+        return inputs
+
+    monkeypatch.setattr(train, "inputs_for", counted)
+    run = start("shared", updates=2, shared_fakes=True)
+    steps = load(str(run.path / "recipe.toml")).objective.critic_steps
+    assert drawn == (["critic"] * (steps - 1) + ["generator"]) * 2
+    assert len(stats(run)) == 2
+    drawn.clear()
+    start("apart", updates=2)
+    assert drawn == (["critic"] * steps + ["generator"]) * 2
+
+
 def test_a_length_in_kimg_is_exact_in_images() -> None:
     assert all(images_of(images / 1000) == images for images in range(1, 20_000))  # 2.007 * 1000 is more than 2007
     assert images_of(0.0081) == 9

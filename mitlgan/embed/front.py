@@ -11,7 +11,7 @@ from torch import Tensor
 from mitlgan.embed.aim import CHUNK, Aim
 from mitlgan.embed.clock import Teller
 from mitlgan.embed.places import Places
-from mitlgan.embed.polish import polished
+from mitlgan.embed.polish import Climber, begun, polished
 from mitlgan.embed.search import improved
 from mitlgan.embed.settings import Settings
 from mitlgan.networks.over import NUMBERS, Placement, Stand, premultiplied
@@ -80,19 +80,28 @@ def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: 
     restarts = min(MORE * settings.restarts, MOST, settings.starts)
     enough = replace(settings, goal_db=goal, restarts=restarts, attempts=1, prior=PRIOR * settings.prior, polish_steps=LONGER * settings.polish_steps)
     own = aim.of(front.render, jumps=jumps, settings=enough)
-    starts = _placed_starts(front, own, hidden, enough, clock)
-    return polished(own, improved(own, starts, enough, clock, front.place), enough, clock)[0]
+    best: Climber | None = None
+    for attempt in range(settings.attempts):  # a valley without a way out is left by beginning elsewhere
+        starts = _placed_starts(front, own, hidden, enough, clock, attempt)
+        found, ended = polished(own, improved(own, starts, enough, clock, front.place, attempt), enough, clock)
+        reached = begun(own, found)
+        if best is None or reached.cost < best.cost:
+            best = reached
+        if ended == "goal" or clock.over is not None:
+            break
+    assert best is not None
+    return best.z
 
 
 @torch.no_grad()
-def _placed_starts(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: Teller) -> Tensor:
+def _placed_starts(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: Teller, attempt: int) -> Tensor:
     """The best of random objects, each of them put where the hidden part is, on both sides: (`restarts`, D + `NUMBERS`)."""
     seen = _extent(hidden[None, 0])
     kept, costs = hidden.new_empty(0, front.dim if front.placement is None else front.dim + NUMBERS), hidden.new_empty(0)
     sides = 1 if front.placement is None else SIDES
     for first in range(0, settings.starts // sides, CHUNK):
         count = min(CHUNK, settings.starts // sides - first)
-        z = normal((count, front.dim), stream(settings.seed, "embed/objects", first // CHUNK), hidden.device)
+        z = normal((count, front.dim), stream(settings.seed, f"embed/objects/{attempt}", first // CHUNK), hidden.device)
         images = front.image(z)
         for side in (1.0, -1.0)[:sides]:
             place = None

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mitlgan.errors import UsageError
 from mitlgan.networks import context, dcgan, mlp, thesis
+from mitlgan.networks.adapters import Adapter
 from mitlgan.networks.blocks import Critic, Generator
 from mitlgan.networks.composer import PLACE, Composer, FrozenLayers, Layers
 from mitlgan.networks.context import ContextEncoder
@@ -141,7 +142,8 @@ def build_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size
     fusion = FUSIONS[recipe.fusion.kind](recipe.fusion, _sources(recipe.fusion.kind, layers), size_px, recipe.placement)
     translator = TRANSLATORS[recipe.translator.kind](recipe.translator, size_px, IMAGE_CHANNELS)
     copies = {name: copy.deepcopy(generator) for name, generator in layers.items()}
-    return Composer(copies, fusion, translator, size_px, IMAGE_CHANNELS, recipe.resample)
+    adapters = {name: Adapter(generator) for name, generator in copies.items()} if recipe.adapters else None
+    return Composer(copies, fusion, translator, size_px, IMAGE_CHANNELS, recipe.resample, adapters)
 
 
 def check_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size_px: int) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, cast
 import torch
 from torch import Tensor, nn
 
+from mitlgan.networks.adapters import Adapter
 from mitlgan.networks.blocks import Generator
 from mitlgan.networks.fusion import Fused, Fusion, Material
 from mitlgan.networks.over import Stand, Strengths
@@ -67,13 +68,17 @@ class FrozenLayers(nn.ModuleDict):
     Args:
         generators: By layer name, in the order of their latents.
         compose: The composer's own way from latents to stages.
+        adapters: The composer's table of what it learned about them, by layer name; a layer may have none.
         size_px: Height and width of the composition.
         resample: How images of another size get it; see `resample.resampled`.
     """
 
-    def __init__(self, generators: Mapping[str, Generator], compose: Callable[..., Layers], size_px: int, resample: str | None) -> None:
+    def __init__(
+        self, generators: Mapping[str, Generator], compose: Callable[..., Layers], adapters: nn.ModuleDict, size_px: int, resample: str | None
+    ) -> None:  # fmt: skip
         super().__init__(dict(generators))
         self._compose = compose
+        self._adapters = [adapters]  # in a list: they are the composer's, and their names in its state are there
         self._size_px = size_px
         self._resample = resample
         self.requires_grad_()
@@ -86,14 +91,19 @@ class FrozenLayers(nn.ModuleDict):
 
     def image(self, name: str, z: Tensor) -> Tensor:
         """Image of one generator at the composition's size, with gradients to its latents (N, d)."""
-        return self._sized(self[name](z))
+        adapters, generator = self._adapters[0], cast(Generator, self[name])
+        return self._sized(cast(Adapter, adapters[name]).image(generator, z) if name in adapters else generator(z))
 
     def with_features(self, latents: Mapping[str, Tensor], *, through: bool = False) -> tuple[dict[str, Tensor], dict[str, Sequence[Tensor]]]:
         """The same, and the activations of each, at their own sizes."""
         with _graph(through):
-            both = {name: cast(Generator, generator).with_features(latents[name]) for name, generator in self.items()}
+            both = {name: self._with_features(name, latents[name]) for name in self}
             images = {name: self._sized(image) for name, (image, _) in both.items()}
         return images, {name: features for name, (_, features) in both.items()}
+
+    def _with_features(self, name: str, z: Tensor) -> tuple[Tensor, list[Tensor]]:
+        adapters, generator = self._adapters[0], cast(Generator, self[name])
+        return cast(Adapter, adapters[name]).with_features(generator, z) if name in adapters else generator.with_features(z)
 
     def _sized(self, image: Tensor) -> Tensor:
         return image if self._resample is None else resampled(image, self._size_px, self._resample)
@@ -129,14 +139,17 @@ class Composer(nn.Module):
         size_px: Height and width of the composed image.
         image_channels: Channels of the composed image.
         resample: How layers of another size get it.
+        adapters: What it may learn about its frozen generators, by layer name.
     """
 
     def __init__(
         self, generators: Mapping[str, Generator], fusion: nn.Module, translator: nn.Module, size_px: int, image_channels: int = 3,
-        resample: str | None = None,
+        resample: str | None = None, adapters: Mapping[str, Adapter] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.layers = FrozenLayers(generators, self._stages, size_px, resample)
+        table = nn.ModuleDict(dict(adapters or {}))
+        self.layers = FrozenLayers(generators, self._stages, table, size_px, resample)
+        self.adapters = table
         self.fusion = fusion
         self.translator = translator
         self.image_channels = image_channels
@@ -171,14 +184,14 @@ class Composer(nn.Module):
         return {name: cast(Generator, generator) for name, generator in self.layers.items()}
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Ask for gradients of fusion and translator, or for none; the frozen generators never have any."""
+        """Ask for gradients of adapters, fusion and translator, or for none; the frozen generators never have any."""
         for parameter in self.trainable_parameters():
             parameter.requires_grad_(requires_grad)
         return self
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters of fusion and translator: all that an optimiser may touch."""
-        return chain(self.fusion.parameters(), self.translator.parameters())
+        """Parameters of adapters, fusion and translator: all that an optimiser may touch."""
+        return chain(self.adapters.parameters(), self.fusion.parameters(), self.translator.parameters())
 
     def split(self, z: Latents) -> dict[str, Tensor]:
         """Give the latent of each layer.
@@ -218,7 +231,7 @@ class Composer(nn.Module):
             z: As `forward` takes it.
             kimg: The clock.
         """
-        _, fused = self._fused(z, {}, kimg)
+        _, fused = self._fused(z, {}, kimg, through=bool(self.adapters))
         return self.translator(fused.image), fused.loss
 
     def through(self, z: Latents) -> Layers:

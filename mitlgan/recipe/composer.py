@@ -167,12 +167,15 @@ class ComposerRecipe(Model):
 
     Attributes:
         resample: How layers of another size than the composition's get it; absent: such layers are refused.
+        adapters: What the composition may learn about its frozen generators, which stay as they are: `channels`, a scale and a shift of each channel
+            that they normalise (Noguchi & Harada 2019, section 3); absent: nothing.
     """
 
     fusion: AnyFusion = FusionRecipe()
     placement: PlacementRecipe | None = None
     translator: AnyTranslator = TranslatorRecipe()
     resample: Resample | None = None
+    adapters: Literal["channels"] | None = None
 
     @model_validator(mode="after")
     def _placed_by_a_matte(self) -> Self:
@@ -187,7 +190,7 @@ class ComposerRecipe(Model):
         """Whether anything has parameters, for what is added or pasted as it is has none."""
         fusion = not isinstance(self.fusion, AddFusionRecipe) and not (isinstance(self.fusion, AlphaFusionRecipe) and not self.fusion.harmonise)
         placement = self.placement is not None and self.placement.learn
-        return fusion or placement or self.translator.kind != "none"
+        return fusion or placement or self.translator.kind != "none" or self.adapters is not None
 
     @property
     def order(self) -> tuple[str, ...] | None:

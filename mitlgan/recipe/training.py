@@ -64,6 +64,7 @@ class TrainingRecipe(Model):
         checkpoints_kept: How many of the newest stay; absent: 2.
         keep_kimg: Where an artifact of the moving average is kept on the way, in `kept/`; 0 is before the first update.
         keep_s: Likewise, in measured seconds.
+        shared_fakes: The generator learns from the images that the critic has just been shown, which are made once; absent: from new ones.
     """
 
     kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 1000.0
@@ -80,6 +81,7 @@ class TrainingRecipe(Model):
     checkpoints_kept: Annotated[int, Field(ge=1, le=100_000)] | None = None
     keep_kimg: tuple[Annotated[float, Field(ge=0.0, le=1e7)], ...] = ()
     keep_s: tuple[Annotated[float, Field(gt=0.0, le=1e9)], ...] = ()
+    shared_fakes: Literal[True] | None = None
 
 
 class CriticStartRecipe(Model):

@@ -1,0 +1,62 @@
+"""Adapters: what a composition may learn about its frozen generators, kept apart from them."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mitlgan.errors import UsageError
+from mitlgan.networks.blocks import Generator
+
+
+class Adapter(nn.Module):
+    """A change of scale and shift for each channel that a frozen generator normalises (Noguchi & Harada 2019, section 3).
+
+    It leaves the generator's own numbers alone and changes nothing at the beginning. What an image of it depends on stays the same, its own latent.
+
+    Args:
+        generator: Whose channels.
+
+    Raises:
+        UsageError: It normalises nothing by batches.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        norms = {name: module for name, module in generator.named_modules() if isinstance(module, _BatchNorm) and module.affine}
+        if not norms:
+            raise UsageError("composer.adapters: a generator without BatchNorm has no channels to adapt; leave the setting out")
+        self._names = list(norms)
+        self.scales = nn.ParameterList(torch.zeros_like(norm.weight) for norm in norms.values())
+        self.shifts = nn.ParameterList(torch.zeros_like(norm.bias) for norm in norms.values())
+
+    def image(self, generator: Generator, z: Tensor) -> Tensor:
+        """Images (N, C, H, W) of latents (N, D) by the generator as it is adapted."""
+        return cast(Tensor, functional_call(generator, self._changed(generator, ""), (z,)))
+
+    def with_features(self, generator: Generator, z: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The same, and the activations, as `Generator.with_features` gives them."""
+        return cast(tuple[Tensor, list[Tensor]], functional_call(_WithFeatures(generator), self._changed(generator, "generator."), (z,)))
+
+    def _changed(self, generator: Generator, prefix: str) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for name, scale, shift in zip(self._names, self.scales, self.shifts, strict=True):
+            norm = generator.get_submodule(name)
+            found[f"{prefix}{name}.weight"] = cast(Tensor, norm.weight) + scale
+            found[f"{prefix}{name}.bias"] = cast(Tensor, norm.bias) + shift
+        return found
+
+
+class _WithFeatures(nn.Module):
+    """A generator whose call gives its activations, too."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
+        return self.generator.with_features(z)

@@ -14,6 +14,7 @@ from mitlgan.cli.options import finish, note
 
 if TYPE_CHECKING:
     from mitlgan.embed import Embedded, Progress, Settings, Watcher
+    from mitlgan.sample import Artifact
 
 LATENT = ".json"
 SHEET_ROWS = 8
@@ -96,6 +97,9 @@ def embed_score(
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run, whose recipe says which pictures.")],
     data: options.Data = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Of the pictures: validation, test or train.")] = "validation",
+    own: Annotated[
+        bool, typer.Option("--own", help="Pictures that the artifact makes itself, of the seeds from --seed on: what comes back, layer by layer.")
+    ] = False,
     samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Pictures, at most.", min=1)] = 8,
     seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Time for each picture, if it does not settle earlier.")] = 60.0,
     attempts: Annotated[int, typer.Option("--attempts", metavar="N", help="As for `mitlgan embed`.", min=1)] = 1,
@@ -111,7 +115,7 @@ def embed_score(
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure on held-out pictures how near an artifact comes to them: PSNR, distance in an extractor's features."""
+    """Measure how near an artifact comes to held-out pictures, or to its own: PSNR, distance in an extractor's features."""
     from dataclasses import replace
 
     from mitlgan import stages
@@ -132,6 +136,10 @@ def embed_score(
     where = str(resolve_device(device))
     path = artifact_file(artifact)
     loaded = load(path, device=where)
+    if own:
+        _refuse_beside_own({"--data": data, "--sheet": sheet})
+        _own_score(path, loaded, replace(settings, seed=0), samples, seed, record, as_json)
+        return
     recipe = parse(loaded.card.recipe, str(path))
     if data is not None:
         recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
@@ -154,6 +162,29 @@ def embed_score(
     lines.append(f"median {measured['psnr_db_median']:.2f} dB, worst {measured['psnr_db_worst']:.2f} dB")
     lines.append(f"median {measured['distance_median']:.2f}, worst {measured['distance_worst']:.2f}")
     lines.append(f"{measured['seconds_median']:.0f} s for each (median)")
+    finish(as_json, measured, "\n".join(lines))
+
+
+def _refuse_beside_own(given: dict[str, object]) -> None:
+    from mitlgan.errors import UsageError
+
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(f"{option}: is of other pictures, --own of those that the artifact makes; give one of them")
+
+
+def _own_score(path: Path, loaded: Artifact, settings: Settings, count: int, seed: int, record: bool, as_json: bool) -> None:
+    from mitlgan.artifact import record_metrics
+    from mitlgan.embed.recovery import WHOLE, recovered
+
+    with _watched(count) as watch:
+        measured = recovered(loaded, settings, count=count, seed=seed, progress=watch).as_json(settings)
+    if record:
+        record_metrics(path, {**loaded.card.metrics, "recovery": measured})
+        note(f"{path}: the figures are in its card now")
+    lines = [f"{count} pictures of its own, seeds {seed} to {seed + count - 1}; PSNR (dB), median and worst"]
+    lines += [f"{'whole' if name == WHOLE else name}: {part['median']:.1f}, {part['worst']:.1f}" for name, part in measured["parts"].items()]
+    lines.append(f"{measured['seconds_median']:.0f} s for each (median; longest {measured['seconds_longest']:.0f})")
     finish(as_json, measured, "\n".join(lines))
 
 

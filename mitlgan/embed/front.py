@@ -28,6 +28,15 @@ PRIOR = 4.0
 LONGER = 2
 """Times as many steps of Levenberg-Marquardt as usual: a small object leaves little to go by, and is followed through a long, curved valley."""
 MOST = 256
+PATIENT = 3
+"""Times as many steps of Adam in all attempts but the first."""
+HOPS = (0.2, 0.4)
+"""How far, as a standard deviation, latents are thrown from the best one."""
+HOPPERS, HOP_STEPS, HOP_POLISH_STEPS = 16, 60, 60
+HOP_PLACE = 0.2
+"""Share of that for the numbers that place an object: by a tenth of its frame it would miss itself."""
+NEAR_DB = 30.0
+"""PSNR below which an object is not only a ridge away from what it should be."""
 SIDES = 2
 """As it is, and mirrored."""
 
@@ -81,16 +90,36 @@ def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: 
     enough = replace(settings, goal_db=goal, restarts=restarts, attempts=1, prior=PRIOR * settings.prior, polish_steps=LONGER * settings.polish_steps)
     own = aim.of(front.render, jumps=jumps, settings=enough)
     best: Climber | None = None
-    for attempt in range(settings.attempts):  # a valley without a way out is left by beginning elsewhere
-        starts = _placed_starts(front, own, hidden, enough, clock, attempt)
-        found, ended = polished(own, improved(own, starts, enough, clock, front.place, attempt), enough, clock)
-        reached = begun(own, found)
-        if best is None or reached.cost < best.cost:
-            best = reached
-        if ended == "goal" or clock.over is not None:
+    for attempt in range(settings.attempts):  # a valley without a way out is left by beginning elsewhere, with more patience
+        patient = enough if attempt == 0 else replace(enough, steps=PATIENT * enough.steps)
+        starts = _placed_starts(front, own, hidden, patient, clock, attempt)
+        found, _ = polished(own, improved(own, starts, patient, clock, front.place, attempt), patient, clock)
+        best = _lower(best, _hopped(front, own, begun(own, found), enough, clock))
+        if _is_met(best, goal) or clock.over is not None:
             break
     assert best is not None
     return best.z
+
+
+def _hopped(front: Front, aim: Aim, best: Climber, settings: Settings, clock: Teller) -> Climber:
+    """Go on from random places around a latent that is near already: over the next ridge lies what it belongs to (basin hopping, Wales & Doye 1997)."""
+    few = replace(settings, steps=HOP_STEPS, polish_steps=HOP_POLISH_STEPS)
+    for hop, reach in enumerate(HOPS):
+        if _is_met(best, settings.goal_db) or not _is_met(best, NEAR_DB) or clock.over is not None:
+            break
+        drawn = normal((HOPPERS, len(best.z)), stream(settings.seed, "embed/hops", hop), best.z.device)
+        drawn[:, front.dim :] *= HOP_PLACE
+        found, _ = polished(aim, improved(aim, best.z + reach * drawn, few, clock, front.place, hop), few, clock)
+        best = _lower(best, begun(aim, found))
+    return best
+
+
+def _lower(one: Climber | None, other: Climber) -> Climber:
+    return one if one is not None and one.cost <= other.cost else other
+
+
+def _is_met(climber: Climber, psnr_db: float) -> bool:
+    return climber.error <= 10 ** (-psnr_db / 10)
 
 
 @torch.no_grad()

@@ -28,14 +28,16 @@ PRIOR = 4.0
 LONGER = 2
 """Times as many steps of Levenberg-Marquardt as usual: a small object leaves little to go by, and is followed through a long, curved valley."""
 MOST = 256
-PATIENT = 3
-"""Times as many steps of Adam in all attempts but the first."""
+WAYS = ((1, 1.0), (3, 1.0), (1, 0.25))
+"""Steps of Adam and prior of one attempt after the other, as multiples."""
 HOPS = (0.2, 0.4)
 """How far, as a standard deviation, latents are thrown from the best one."""
 HOPPERS, HOP_STEPS, HOP_POLISH_STEPS = 16, 60, 60
 HOP_PLACE = 0.2
 """Share of that for the numbers that place an object: by a tenth of its frame it would miss itself."""
-NEAR_DB = 30.0
+FAIR_DB = 28.0
+"""PSNR below which what Adam found is seldom worth a polish: another attempt costs as much."""
+NEAR_DB = 35.0
 """PSNR below which an object is not only a ridge away from what it should be."""
 SIDES = 2
 """As it is, and mirrored."""
@@ -90,11 +92,16 @@ def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: 
     enough = replace(settings, goal_db=goal, restarts=restarts, attempts=1, prior=PRIOR * settings.prior, polish_steps=LONGER * settings.polish_steps)
     own = aim.of(front.render, jumps=jumps, settings=enough)
     best: Climber | None = None
-    for attempt in range(settings.attempts):  # a valley without a way out is left by beginning elsewhere, with more patience
-        patient = enough if attempt == 0 else replace(enough, steps=PATIENT * enough.steps)
-        starts = _placed_starts(front, own, hidden, patient, clock, attempt)
-        found, _ = polished(own, improved(own, starts, patient, clock, front.place, attempt), patient, clock)
-        best = _lower(best, _hopped(front, own, begun(own, found), enough, clock))
+    for attempt in range(settings.attempts):  # a valley without a way out is left by beginning elsewhere, and going another way
+        longer, laxer = WAYS[attempt % len(WAYS)]
+        way = replace(enough, steps=longer * enough.steps, prior=laxer * enough.prior)
+        towards = aim.of(front.render, jumps=jumps, settings=way)
+        starts = _placed_starts(front, towards, hidden, way, clock, attempt)
+        better = improved(towards, starts, way, clock, front.place, attempt)
+        found = begun(own, better[0])
+        if _is_met(found, FAIR_DB) or attempt + 1 == settings.attempts:
+            found = _hopped(front, own, begun(own, polished(towards, better, way, clock)[0]), enough, clock)
+        best = _lower(best, found)
         if _is_met(best, goal) or clock.over is not None:
             break
     assert best is not None

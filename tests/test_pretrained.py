@@ -90,8 +90,19 @@ def test_the_comparisons_figures_on_a_page_are_those_of_its_table(page: Path) ->
         assert on_page[name] == [*[""] * (3 - len(distances)), *distances, shown(of_arm[-1], "kid", 3)]
 
 
-@pytest.mark.parametrize(("folder", "header"), [("comparison-modern-32", "| demo scenes |"), ("comparison-photos-32", "| photographs |")])
-@pytest.mark.parametrize("page", [PRETRAINED / "README.md", PRETRAINED.parent / "README.md"], ids=lambda path: path.parent.name)
+OWN, PROJECT = PRETRAINED / "README.md", PRETRAINED.parent / "README.md"
+
+
+@pytest.mark.parametrize(
+    ("page", "folder", "header"),
+    [
+        (OWN, "comparison-modern-32", "| demo scenes |"),
+        (PROJECT, "comparison-modern-32", "| demo scenes |"),
+        (OWN, "comparison-photos-32", "| photographs |"),
+        (PROJECT, "comparison-photos-32", "| photographs |"),
+        (OWN, "comparison-modern-short-32", "| shorter layers |"),
+    ],
+)
 def test_the_recommended_compositions_figures_on_a_page_are_those_of_its_tables(page: Path, folder: str, header: str) -> None:
     rows = comparison(folder)
     on_page = table(page, header)

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -126,6 +127,27 @@ def test_how_well_the_recommended_composition_keeps_its_layers_apart() -> None:
     assert sentence in " ".join((PRETRAINED.parent / "README.md").read_text(encoding="utf-8").split())
     assert (found["matte_iou"] > 0.85, found["leak_b_to_f_recoloured"] < 0.05, found["leak_f_to_b"] < 0.05, found["degenerate"] < 0.08) == (True,) * 4
     assert found["moved_change_255"] < 2
+
+
+def embedded(name: str) -> dict[str, Any]:
+    (path,) = (PRETRAINED / name).glob("*.safetensors")
+    return artifact.read_card(path).metrics
+
+
+def test_what_embedding_finds_stands_in_the_readme() -> None:
+    own = table(PROJECT, "| its own pictures |")
+    for name, parts in (("bg-32", ["output"]), ("modern-32", ["output", "bg", "fg"])):
+        found = embedded(name)["recovery"]
+        figures = [
+            f"{found['parts'][part]['median']:.1f} ({found['parts'][part]['worst']:.1f})" if part in parts else "" for part in ("output", "bg", "fg")
+        ]
+        assert own[f"`{name}`, {len(found['pictures'])}"] == [*figures, f"{found['seconds_median']:.0f} ({found['seconds_longest']:.0f})"]
+        assert found["protocol"]["limit_s"] == 60
+    held_out = table(PROJECT, "| held-out pictures |")
+    for name in ("bg-32", "modern-32"):
+        found = embedded(name)["embedding"]
+        figures = [f"{found[key]:.1f}" for key in ("psnr_db_median", "psnr_db_worst", "distance_median", "seconds_median")]
+        assert held_out[f"`{name}`, {found['protocol']['count']}"] == figures
 
 
 def comparison(folder: str) -> list[dict[str, str]]:

@@ -12,12 +12,12 @@ from torch import Tensor
 from mitlgan.data.packed import to_float, to_uint8
 from mitlgan.embed.clock import Watcher
 from mitlgan.embed.embedding import Embedded, embed
+from mitlgan.embed.search import psnr_db
 from mitlgan.embed.settings import Settings
 from mitlgan.networks import Layers
 from mitlgan.sample import Artifact
 
 WHOLE = "output"
-HIGHEST_DB = 120.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,5 +78,4 @@ def _standing(stages: Layers, name: str) -> Tensor:
 def _psnr_db(one: Tensor, other: Tensor) -> NDArray[np.float64]:
     """Over [0, 1] of images (N, C, H, W) in [-1, 1]."""
     errors = ((one.double() - other.double()) / 2).flatten(1).square().mean(1)
-    values: NDArray[np.float64] = (-10 * errors.clamp_min(10 ** (-HIGHEST_DB / 10)).log10()).numpy()
-    return values
+    return np.array([psnr_db(error) for error in errors.tolist()])

@@ -12,6 +12,7 @@ from torch import Tensor
 from mitlgan.data.packed import Packed, to_float, to_uint8
 from mitlgan.embed.clock import Watcher
 from mitlgan.embed.embedding import Embedded, embed
+from mitlgan.embed.search import psnr_db
 from mitlgan.embed.settings import Settings
 from mitlgan.errors import ArtifactError
 from mitlgan.metrics.features import Extractor
@@ -72,7 +73,7 @@ def score(
     found = embed(artifact, targets, settings, progress=progress)
     made = to_uint8(found.images)
     errors = (made.double() - truth.double()).flatten(1).square().mean(1) / 255**2
-    psnr: NDArray[np.float64] = (-10 * errors.clamp_min(1e-12).log10()).numpy()
+    psnr = np.array([psnr_db(error) for error in errors.tolist()])
     apart = network(to_uint8(opaque(to_float(made)))).double() - network(to_uint8(opaque(targets))).double()
     return Nearness(targets, found, psnr, apart.norm(dim=1).cpu().numpy())
 

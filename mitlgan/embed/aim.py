@@ -35,7 +35,7 @@ class Wanted(Protocol):
 
     Attributes:
         target: (1, C, H, W).
-        render: Images of latents.
+        render: Images of latents; they may have more channels than the target, which are not shown.
     """
 
     target: Tensor
@@ -43,6 +43,10 @@ class Wanted(Protocol):
 
     def cost(self, z: Tensor, images: Tensor, *, perceptual: bool) -> Tensor:
         """The cost (N,) of latents (N, D) and their images (N, C, H, W)."""
+        ...
+
+    def searched(self, z: Tensor, images: Tensor, left: float) -> Tensor:
+        """The cost (N,) that a search goes by, of whose way a share `left` in [0, 1] is still to come."""
         ...
 
     def errors(self, images: Tensor) -> Tensor:
@@ -162,6 +166,10 @@ class Aim:
         if perceptual and self._wanted is not None:
             distance = distance + self._perceptual * self.perceptual(images)
         return (distance + FLOOR).log() + self.prior * z.square().sum(1)
+
+    def searched(self, z: Tensor, images: Tensor, left: float) -> Tensor:
+        """The cost (N,), whatever is left of the search."""
+        return self.cost(z, images, perceptual=True)
 
     def residuals(self, images: Tensor, *, perceptual: bool) -> Tensor:
         """Vectors (N, R) whose squared length is the distance of images (N, C, H, W)."""

@@ -63,6 +63,10 @@ class Trimmed:
         """The cost (N,) of latents (N, D) and their images (N, C, H, W); no features are compared."""
         return (self._least(images) + FLOOR).log() + self.aim.prior * z.square().sum(1)
 
+    def searched(self, z: Tensor, images: Tensor, left: float) -> Tensor:
+        """The cost (N,), whatever is left of the search."""
+        return self.cost(z, images, perceptual=False)
+
     def errors(self, images: Tensor) -> Tensor:
         """Mean squared error (N,) over [0, 1] of the pixels that count of images (N, C, H, W)."""
         return self._least(images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -90,11 +91,12 @@ def embed(
     network: Extractor | None = None
     if settings.perceptual > 0:
         network = extractor(settings.extractor, settings.weights, device=artifact.device)
-    render = renderer(artifact)
+    quick = _quicker(artifact)
+    render = renderer(quick)
     part = place_part(artifact.card)
     jumps = () if part is None else range(part.start + NUMBERS - 1, part.stop, NUMBERS)
     place = None if part is None else Places.of(render, part)
-    splitter = Splitter.of(artifact.network)
+    splitter = Splitter.of(quick.network)
     around = None if splitter is None else splitter.around
     aims = []
     for index, target in enumerate(targets):
@@ -158,6 +160,12 @@ def _result(artifact: Artifact, aims: list[Aim], z: Tensor, ended: tuple[Ended, 
         seen = torch.cat([aim.perceptual(image) for aim, image in zip(aims, images, strict=True)]).cpu()
     psnr = torch.tensor([psnr_db(float(error)) for error in errors])
     return Embedded(z, stages, errors, psnr, seen if aims[0].sees else None, ended, seconds)
+
+
+def _quicker(artifact: Artifact) -> Artifact:
+    """A copy whose weights lie as convolutions of few images at a time are fastest: a third less time. The last bits differ."""
+    network = copy.deepcopy(artifact.network).to(memory_format=torch.channels_last)
+    return Artifact(network, artifact.card, str(artifact.device))
 
 
 def _require_fitting(artifact: Artifact, targets: Tensor, weight_mask: Tensor | None) -> None:

@@ -1,9 +1,14 @@
-"""The object before a background that is known: where it stands is seen, and what it is looked for there."""
+"""The object before a background that is known: where it stands is seen, and what it is looked for there.
+
+What is hidden must be hidden by something. Pixels alone do not say so where a matte has come near to nothing: its slope there is nearly nothing,
+too, and parts of the object stay away. The cross-entropy of the matte has a slope there, so a search begins with it, and ends without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,26 +26,49 @@ EDGE = 0.05
 """Share of an object's area that lies beyond each of the edges by which its extent is measured: single pixels may be wrong."""
 CLEAR_DB = 50.0
 """PSNR from which on what is left comes from the background, and is for both together."""
-MORE = 5
+MORE = 2.5
 """Times as many restarts as usual: an object may look alike at a slightly other size, where a search ends that began too far away."""
 PRIOR = 4.0
 """Times as much prior as usual: an object covers but a part of the picture, and what is wrong in it is wrong in many pixels at once."""
 LONGER = 2
 """Times as many steps of Levenberg-Marquardt as usual: a small object leaves little to go by, and is followed through a long, curved valley."""
 MOST = 256
-WAYS = ((1, 1.0), (3, 1.0), (1, 0.25))
-"""Steps of Adam and prior of one attempt after the other, as multiples."""
+COVERED_FOR = 0.75
+"""Of a search's way: for so long the matte has a cost of its own, which falls all the while."""
+LEAST, MOST_OPAQUE = 1e-6, 1 - 1e-4
+"""Opacity between which the matte's cross-entropy is taken."""
 HOPS = (0.2, 0.4)
 """How far, as a standard deviation, latents are thrown from the best one."""
 HOPPERS, HOP_STEPS, HOP_POLISH_STEPS = 16, 60, 60
 HOP_PLACE = 0.2
 """Share of that for the numbers that place an object: by a tenth of its frame it would miss itself."""
-FAIR_DB = 28.0
-"""PSNR below which what Adam found is seldom worth a polish: another attempt costs as much."""
-NEAR_DB = 35.0
+NEAR_DB = 33.0
 """PSNR below which an object is not only a ridge away from what it should be."""
+FOUND_DB = 40.0
+"""PSNR from which on another attempt would find the same object."""
+AGAIN = 2
+"""Times as many attempts as usual: each of them is short."""
+RGB = 3
 SIDES = 2
 """As it is, and mirrored."""
+
+
+class Way(NamedTuple):
+    """How one attempt differs from another.
+
+    Attributes:
+        steps: Of Adam, as a multiple.
+        learning_rate: Likewise.
+        covering: Weight of the matte's cross-entropy at first.
+    """
+
+    steps: int
+    learning_rate: float
+    covering: float
+
+
+WAYS = (Way(2, 0.5, 10.0), Way(2, 0.5, 0.0), Way(2, 0.5, 3.0), Way(4, 0.25, 10.0))
+"""Of one attempt after the other. Slower than other searches: at their rate objects that are hard to tell apart were passed by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +77,13 @@ class Front:
 
     Attributes:
         image: Images (N, 4, H, W) of the object's latents (N, D).
-        fused: Fused images (N, 3, H, W) of the object's images and the placement's latents (N, `NUMBERS`), or None.
+        seen: Fused images and the object's matte there (N, 4, H, W) of its images and the placement's latents (N, `NUMBERS`), or None.
         placement: What places them; None: they stay where they are.
         dim: D.
     """
 
     image: Callable[[Tensor], Tensor]
-    fused: Callable[[Tensor, Tensor | None], Tensor]
+    seen: Callable[[Tensor, Tensor | None], Tensor]
     placement: Placement | None
     dim: int
 
@@ -66,11 +94,48 @@ class Front:
 
     def render(self, z: Tensor) -> Tensor:
         """Fused images of latents of object and place together (N, D or D + `NUMBERS`)."""
-        return self.fused(self.image(z[:, : self.dim]), None if self.placement is None else z[:, self.dim :])
+        return self.whole(z)[:, :RGB]
+
+    def whole(self, z: Tensor) -> Tensor:
+        """The same, with the matte (N, 4, H, W)."""
+        return self.seen(self.image(z[:, : self.dim]), None if self.placement is None else z[:, self.dim :])
 
     def _put(self, z: Tensor) -> Callable[[Tensor], Tensor]:
         images = self.image(z[:, : self.dim])
-        return lambda places: self.fused(images.expand(len(places), *images.shape).flatten(0, 1), places.flatten(0, 1))
+        return lambda places: self.seen(images.expand(len(places), *images.shape).flatten(0, 1), places.flatten(0, 1))[:, :RGB]
+
+
+class Covering:
+    """The cost of `Aim`, and while a search is on its way the cross-entropy of the object's matte with what is hidden.
+
+    Args:
+        aim: Whose target and prior are used.
+        front: What gives the matte.
+        hidden: What is not the background's own, (1, H, W) in [0, 1].
+        weight: Of the cross-entropy at first.
+    """
+
+    def __init__(self, aim: Aim, front: Front, hidden: Tensor, weight: float) -> None:
+        self.aim, self.target = aim, aim.target
+        self.render: Callable[[Tensor], Tensor] = front.whole
+        self._hidden, self._weight = hidden[None], weight
+
+    def cost(self, z: Tensor, images: Tensor, *, perceptual: bool) -> Tensor:
+        """The cost (N,) of latents (N, D) and their images (N, 3 or 4, H, W), the matte left out."""
+        return self.aim.cost(z, images[:, :RGB], perceptual=perceptual)
+
+    def searched(self, z: Tensor, images: Tensor, left: float) -> Tensor:
+        """The cost (N,) of latents (N, D) and their images with mattes (N, 4, H, W)."""
+        weight = self._weight * max(0.0, (left - 1) / COVERED_FOR + 1)
+        cost = self.cost(z, images, perceptual=True)
+        if not weight:
+            return cost
+        matte = images[:, RGB:].clamp(LEAST, MOST_OPAQUE)
+        return cost - weight * (self._hidden * matte.log() + (1 - self._hidden) * (1 - matte).log()).mean((1, 2, 3))
+
+    def errors(self, images: Tensor) -> Tensor:
+        """Mean squared error (N,) over [0, 1] of images (N, 3 or 4, H, W), the matte left out."""
+        return self.aim.errors(images[:, :RGB])
 
 
 def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: Teller) -> Tensor:
@@ -88,21 +153,18 @@ def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: 
     """
     jumps = () if front.placement is None else (front.dim + NUMBERS - 1,)
     goal = min(settings.goal_db, CLEAR_DB)
-    restarts = min(MORE * settings.restarts, MOST, settings.starts)
+    restarts = min(round(MORE * settings.restarts), MOST, settings.starts)
     enough = replace(settings, goal_db=goal, restarts=restarts, attempts=1, prior=PRIOR * settings.prior, polish_steps=LONGER * settings.polish_steps)
-    own = aim.of(front.render, jumps=jumps, settings=enough)
+    aim = aim.of(front.render, jumps=jumps, settings=enough)
     best: Climber | None = None
-    for attempt in range(settings.attempts):  # a valley without a way out is left by beginning elsewhere, and going another way
-        longer, laxer = WAYS[attempt % len(WAYS)]
-        way = replace(enough, steps=longer * enough.steps, prior=laxer * enough.prior)
-        towards = aim.of(front.render, jumps=jumps, settings=way)
-        starts = _placed_starts(front, towards, hidden, way, clock, attempt)
-        better = improved(towards, starts, way, clock, front.place, attempt)
-        found = begun(own, better[0])
-        if _is_met(found, FAIR_DB) or attempt + 1 == settings.attempts:
-            found = _hopped(front, own, begun(own, polished(towards, better, way, clock)[0]), enough, clock)
+    for attempt in range(AGAIN * settings.attempts):  # a valley without a way out is left by beginning elsewhere, and going another way
+        way = WAYS[attempt % len(WAYS)]
+        slower = replace(enough, steps=way.steps * enough.steps, learning_rate=way.learning_rate * enough.learning_rate)
+        starts = _placed_starts(front, aim, hidden, slower, clock, attempt)
+        better = improved(Covering(aim, front, hidden, way.covering), starts, slower, clock, front.place, attempt)
+        found = _hopped(front, aim, begun(aim, polished(aim, better, enough, clock)[0]), enough, clock)
         best = _lower(best, found)
-        if _is_met(best, goal) or clock.over is not None:
+        if _is_met(best, FOUND_DB) or clock.over is not None:
             break
     assert best is not None
     return best.z
@@ -144,7 +206,7 @@ def _placed_starts(front: Front, aim: Aim, hidden: Tensor, settings: Settings, c
             if front.placement is not None:
                 place = front.placement.latent(_stand(_extent(premultiplied(images).matte[:, 0]), seen, side))
             whole = z if place is None else torch.cat([z, place], dim=1)
-            kept, costs = torch.cat([kept, whole]), torch.cat([costs, aim.cost(whole, front.fused(images, place), perceptual=False)])
+            kept, costs = torch.cat([kept, whole]), torch.cat([costs, aim.cost(whole, front.seen(images, place)[:, :RGB], perceptual=False)])
         best = costs.argsort(stable=True)[: settings.restarts]
         kept, costs = kept[best], costs[best]
         if clock.tell("starts", sides * (first + count), settings.starts) is not None:

@@ -16,7 +16,7 @@ from mitlgan.randomness import normal, stream
 
 WARM_UP = 0.1
 NOISY = 0.75
-REPLACED_EVERY = 5
+REPLACED_EVERY = 10
 BETAS = (0.9, 0.99)
 
 
@@ -72,7 +72,7 @@ def improved(aim: Wanted, z: Tensor, settings: Settings, clock: Teller, place: P
         noise = normal(tuple(z.shape), stream(settings.seed, f"embed/noise/{attempt}", step), z.device)[: len(state.z)] * jitter
         at = (state.z + noise).requires_grad_()
         images = aim.render(at)
-        cost = aim.cost(at, images, perceptual=True)
+        cost = aim.searched(at, images, 1 - step / settings.steps)
         (gradient,) = torch.autograd.grad(cost.sum(), at)
         better = cost.detach() < costs
         best = torch.where(better[:, None], at.detach(), best)
@@ -91,7 +91,7 @@ def improved(aim: Wanted, z: Tensor, settings: Settings, clock: Teller, place: P
 @torch.no_grad()
 def shown(aim: Wanted, z: Tensor) -> tuple[float, Tensor, Tensor]:
     """Of a latent (D,): PSNR (dB) of its picture, itself, its picture (C, H, W) in [-1, 1]."""
-    image = aim.render(z[None]).clamp(-1, 1)
+    image = aim.render(z[None])[:, : aim.target.shape[1]].clamp(-1, 1)
     return psnr_db(float(aim.errors(image)[0])), z, image[0].cpu()
 
 

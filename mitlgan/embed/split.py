@@ -16,7 +16,7 @@ from mitlgan.embed.clock import PartClock, Teller
 from mitlgan.embed.front import Front, in_front
 from mitlgan.embed.settings import Settings
 from mitlgan.networks import PLACE, Composer
-from mitlgan.networks.fusion import MattedFusion
+from mitlgan.networks.fusion import Fused, MattedFusion
 from mitlgan.networks.over import Placement, opaque
 from mitlgan.networks.translators.residual import Residual
 
@@ -74,7 +74,7 @@ class Splitter:
         placement = self._placement
         front = Front(
             lambda z: composer.image_of(self.front, z),
-            lambda images, place: composer.fused_of({self.front: images, self.back: image.expand(len(images), -1, -1, -1)}, place),
+            lambda images, place: _seen(composer.fused_of({self.front: images, self.back: image.expand(len(images), -1, -1, -1)}, place)),
             placement,
             dims[self.front],
         )
@@ -93,13 +93,13 @@ class Splitter:
         """
         own = self.composer.split(z[None])
         images = {name: self.composer.image_of(name, own[name]) for name in (self.back, self.front)}
-        fused = [self.composer.fused_of(images, own.get(PLACE))]
+        fused = [self.composer.fused_of(images, own.get(PLACE)).image]
         for name, numbers in own.items():
             for near in torch.split(beside(numbers[0])[1:], CHUNK):
                 given = dict(images) | ({} if name == PLACE else {name: self.composer.image_of(name, near)})
                 place = near if name == PLACE else own.get(PLACE)
                 rows = {layer: image.expand(len(near), -1, -1, -1) for layer, image in given.items()}
-                fused.append(self.composer.fused_of(rows, None if place is None else place.expand(len(near), -1)))
+                fused.append(self.composer.fused_of(rows, None if place is None else place.expand(len(near), -1)).image)
         return torch.cat(fused)
 
     @property
@@ -122,3 +122,9 @@ class Splitter:
         for _ in range(CORRECTIONS):
             image = target - end.change(image)
         return image
+
+
+def _seen(fused: Fused) -> Tensor:
+    """Image and opacity of what is in front, (N, 4, H, W)."""
+    assert fused.matte is not None
+    return torch.cat([fused.image, fused.matte], dim=1)

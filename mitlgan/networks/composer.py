@@ -242,14 +242,14 @@ class Composer(nn.Module):
         """Image (N, C, H, W) of one layer at the composition's size, of its latents (N, d), with gradients to them."""
         return self.layers.image(name, z)
 
-    def fused_of(self, images: Mapping[str, Tensor], place: Tensor | None = None) -> Tensor:
-        """What a fusion that looks at no activations makes of the layers' images, (N, 3, H, W), before the translator.
+    def fused_of(self, images: Mapping[str, Tensor], place: Tensor | None = None) -> Fused:
+        """What a fusion that looks at no activations makes of the layers' images, before the translator.
 
         Args:
             images: By layer, (N, C, H, W) at the composition's size.
             place: Latent of the placement (N, d), if there is one.
         """
-        return self._fuse(Material(images, place=place)).image
+        return self._fuse(Material(images, place=place))
 
     def _fused(
         self, z: Latents, stands: Mapping[str, Stand], kimg: float, strengths: Strengths | None = None, *, through: bool = False

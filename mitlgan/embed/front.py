@@ -33,6 +33,8 @@ PRIOR = 4.0
 LONGER = 2
 """Times as many steps of Levenberg-Marquardt as usual: a small object leaves little to go by, and is followed through a long, curved valley."""
 MOST = 256
+LOOKED_AT = 3
+"""Times as many starts as usual: their outlines must fit what is hidden, too."""
 COVERED_FOR = 0.75
 """Of a search's way: for so long the matte has a cost of its own, which falls all the while."""
 LEAST, MOST_OPAQUE = 1e-6, 1 - 1e-4
@@ -160,8 +162,9 @@ def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: 
     for attempt in range(AGAIN * settings.attempts):  # a valley without a way out is left by beginning elsewhere, and going another way
         way = WAYS[attempt % len(WAYS)]
         slower = replace(enough, steps=way.steps * enough.steps, learning_rate=way.learning_rate * enough.learning_rate)
-        starts = _placed_starts(front, aim, hidden, slower, clock, attempt)
-        better = improved(Covering(aim, front, hidden, way.covering), starts, slower, clock, front.place, attempt)
+        covering = Covering(aim, front, hidden, way.covering)
+        starts = _placed_starts(front, covering, hidden, slower, clock, attempt)
+        better = improved(covering, starts, slower, clock, front.place, attempt)
         found = _hopped(front, aim, begun(aim, polished(aim, better, enough, clock)[0]), enough, clock)
         best = _lower(best, found)
         if _is_met(best, FOUND_DB) or clock.over is not None:
@@ -192,13 +195,14 @@ def _is_met(climber: Climber, psnr_db: float) -> bool:
 
 
 @torch.no_grad()
-def _placed_starts(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: Teller, attempt: int) -> Tensor:
+def _placed_starts(front: Front, aim: Covering, hidden: Tensor, settings: Settings, clock: Teller, attempt: int) -> Tensor:
     """The best of random objects, each of them put where the hidden part is, on both sides: (`restarts`, D + `NUMBERS`)."""
     seen = _extent(hidden[None, 0])
     kept, costs = hidden.new_empty(0, front.dim if front.placement is None else front.dim + NUMBERS), hidden.new_empty(0)
     sides = 1 if front.placement is None else SIDES
-    for first in range(0, settings.starts // sides, CHUNK):
-        count = min(CHUNK, settings.starts // sides - first)
+    starts = LOOKED_AT * settings.starts // sides
+    for first in range(0, starts, CHUNK):
+        count = min(CHUNK, starts - first)
         z = normal((count, front.dim), stream(settings.seed, f"embed/objects/{attempt}", first // CHUNK), hidden.device)
         images = front.image(z)
         for side in (1.0, -1.0)[:sides]:
@@ -206,10 +210,10 @@ def _placed_starts(front: Front, aim: Aim, hidden: Tensor, settings: Settings, c
             if front.placement is not None:
                 place = front.placement.latent(_stand(_extent(premultiplied(images).matte[:, 0]), seen, side))
             whole = z if place is None else torch.cat([z, place], dim=1)
-            kept, costs = torch.cat([kept, whole]), torch.cat([costs, aim.cost(whole, front.seen(images, place)[:, :RGB], perceptual=False)])
+            kept, costs = torch.cat([kept, whole]), torch.cat([costs, aim.searched(whole, front.seen(images, place), 1.0)])
         best = costs.argsort(stable=True)[: settings.restarts]
         kept, costs = kept[best], costs[best]
-        if clock.tell("starts", sides * (first + count), settings.starts) is not None:
+        if clock.tell("starts", sides * (first + count), sides * starts) is not None:
             break
     return kept
 

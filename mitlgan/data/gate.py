@@ -44,7 +44,7 @@ class Gate:
             return f"fragmented: the two largest pieces are {largest:.0%} of the object, less than {self.min_largest:.0%}"
         undecided = float(((matte > 25) & (matte < 230)).sum() / inside.sum())
         if undecided > self.max_undecided:
-            return f"undecided: {undecided:.0%} of the object is neither opaque nor clear"
+            return f"undecided: half-clear pixels come to {undecided:.0%} of the object's number, more than {self.max_undecided:.0%}"
         return ""
 
 

@@ -1,0 +1,52 @@
+"""The object before a known background: what its search goes by."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from mitlgan.embed.aim import Aim
+from mitlgan.embed.front import COVERED_FOR, Covering, Front
+from mitlgan.embed.settings import Settings
+
+WEIGHT = 10.0
+HIDDEN = torch.zeros(1, 2, 2)
+HIDDEN[0, 0] = 1
+
+
+def black_over_white(z: Tensor) -> Tensor:
+    """Of logits (N, 4), one for each pixel: a black object's image and matte (N, 4, 2, 2) before white."""
+    matte = torch.sigmoid(z).view(-1, 1, 2, 2)
+    return torch.cat([(1 - 2 * matte).expand(-1, 3, -1, -1), matte], dim=1)
+
+
+def covering() -> Covering:
+    front = Front(image=lambda z: z, seen=lambda images, _: black_over_white(images), placement=None, dim=4)
+    target = (1 - 2 * HIDDEN).expand(3, -1, -1)
+    return Covering(Aim(front.render, target, None, Settings(prior=0), None), front, HIDDEN, WEIGHT)
+
+
+@pytest.mark.parametrize(("left", "share"), [(1.0, 1.0), (1 - COVERED_FOR / 2, 0.5), (1 - COVERED_FOR, 0.0), (0.0, 0.0)])
+def test_the_mattes_cross_entropy_counts_less_and_less(left: float, share: float) -> None:
+    aim = covering()
+    z = torch.tensor([[0.0, 1.0, -1.0, 2.0]])
+    images = aim.render(z)
+    entropy = torch.nn.functional.binary_cross_entropy(torch.sigmoid(z), HIDDEN.flatten()[None])
+    added = aim.searched(z, images, left) - aim.cost(z, images, perceptual=True)
+    assert float(added) == pytest.approx(share * WEIGHT * float(entropy), abs=1e-5)
+    assert float(aim.errors(images)) == pytest.approx(float(aim.aim.errors(images[:, :3])))
+
+
+def test_what_came_near_to_nothing_still_has_a_slope() -> None:
+    slopes = []
+    for left in (0.0, 1.0):
+        z = torch.full((1, 4), -8.0, requires_grad=True)  # an opacity of 3e-4 where the object should be
+        aim = covering()
+        (slope,) = torch.autograd.grad(aim.searched(z, aim.render(z), left).sum(), z)
+        slopes.append(float(slope[0, 0].abs()))
+    by_pixels, with_matte = slopes
+    assert by_pixels < 1e-3
+    assert with_matte == pytest.approx(WEIGHT / 4 * (1 - math.exp(-8) / (1 + math.exp(-8))), rel=0.01)

@@ -22,6 +22,8 @@ from mitlgan.embed.settings import Settings
 from mitlgan.networks.over import NUMBERS, Placement, Stand, premultiplied
 from mitlgan.randomness import normal, stream
 
+CUT_PX = 2
+"""Pixels of an image's edge that are hidden where an object goes on beyond it."""
 EDGE = 0.05
 """Share of an object's area that lies beyond each of the edges by which its extent is measured: single pixels may be wrong."""
 CLEAR_DB = 50.0
@@ -197,7 +199,7 @@ def _is_met(climber: Climber, psnr_db: float) -> bool:
 @torch.no_grad()
 def _placed_starts(front: Front, aim: Covering, hidden: Tensor, settings: Settings, clock: Teller, attempt: int) -> Tensor:
     """The best of random objects, each of them put where the hidden part is, on both sides: (`restarts`, D + `NUMBERS`)."""
-    seen = _extent(hidden[None, 0])
+    seen, cut = _extent(hidden[None, 0]), _cut(hidden[0])
     kept, costs = hidden.new_empty(0, front.dim if front.placement is None else front.dim + NUMBERS), hidden.new_empty(0)
     sides = 1 if front.placement is None else SIDES
     starts = LOOKED_AT * settings.starts // sides
@@ -208,7 +210,7 @@ def _placed_starts(front: Front, aim: Covering, hidden: Tensor, settings: Settin
         for side in (1.0, -1.0)[:sides]:
             place = None
             if front.placement is not None:
-                place = front.placement.latent(_stand(_extent(premultiplied(images).matte[:, 0]), seen, side))
+                place = front.placement.latent(_stand(_extent(premultiplied(images).matte[:, 0]), seen, cut, side))
             whole = z if place is None else torch.cat([z, place], dim=1)
             kept, costs = torch.cat([kept, whole]), torch.cat([costs, aim.searched(whole, front.seen(images, place), 1.0)])
         best = costs.argsort(stable=True)[: settings.restarts]
@@ -218,11 +220,25 @@ def _placed_starts(front: Front, aim: Covering, hidden: Tensor, settings: Settin
     return kept
 
 
-def _stand(own: Tensor, seen: Tensor, side: float) -> Stand:
-    """Where objects of some extents (N, 2, 2) stand to have another (1, 2, 2); see `_extent`."""
-    scale = (seen[:, 1] / own[:, 1]).log().mean(1).exp()  # (N,)
+def _stand(own: Tensor, seen: Tensor, cut: Tensor, side: float) -> Stand:
+    """Where objects of some extents (N, 2, 2) stand to have another (1, 2, 2), of which edges (2, 2) are `cut`; see `_extent`, `_cut`."""
+    larger, whole = (seen[:, 1] / own[:, 1]).log(), ~cut.any(1)  # (N, 2), (2,)
+    scale = (larger[:, whole].mean(1) if bool(whole.any()) else larger.amax(1)).exp()  # an axis that is seen in part says but how large at least
     mirror = torch.full_like(scale, side)
-    return Stand(scale, seen[:, 0, 0] - mirror * scale * own[:, 0, 0], seen[:, 0, 1] - scale * own[:, 0, 1], mirror)
+    centres = []
+    for axis, turned in enumerate((mirror, torch.ones_like(mirror))):
+        centre, half, wanted = turned * scale * own[:, 0, axis], scale * own[:, 1, axis], seen[0, 0, axis]
+        if bool(cut[axis, 0] != cut[axis, 1]):  # by the edge that is seen
+            towards = 1 if bool(cut[axis, 0]) else -1
+            centre, wanted = centre + towards * half, wanted + towards * seen[0, 1, axis]
+        centres.append(wanted - centre)
+    return Stand(scale, centres[0], centres[1], mirror)
+
+
+def _cut(hidden: Tensor) -> Tensor:
+    """Whether what is hidden (H, W) goes on beyond the image: (2, 2), across and down, at the lower and the higher edge."""
+    edges = torch.stack([hidden[:, 0], hidden[:, -1], hidden[0], hidden[-1]])
+    return ((edges > 0.5).sum(1) >= CUT_PX).view(2, 2)
 
 
 def _extent(mass: Tensor) -> Tensor:

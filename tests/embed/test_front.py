@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mitlgan.embed.aim import Aim
-from mitlgan.embed.front import COVERED_FOR, Covering, Front
+from mitlgan.embed.front import COVERED_FOR, Covering, Front, _cut, _extent, _stand
 from mitlgan.embed.settings import Settings
 
 WEIGHT = 10.0
@@ -50,3 +50,25 @@ def test_what_came_near_to_nothing_still_has_a_slope() -> None:
     by_pixels, with_matte = slopes
     assert by_pixels < 1e-3
     assert with_matte == pytest.approx(WEIGHT / 4 * (1 - math.exp(-8) / (1 + math.exp(-8))), rel=0.01)
+
+
+def square(left: int, right: int, top: int, bottom: int, px: int = 32) -> Tensor:
+    mass = torch.zeros(1, px, px)
+    mass[:, top:bottom, left:right] = 1
+    return mass
+
+
+@pytest.mark.parametrize(
+    ("hidden", "scale", "across", "down"),
+    [
+        (square(8, 16, 4, 12), 0.5, -0.25, -0.5),  # the whole object
+        (square(0, 4, 4, 12), 0.5, -1.0, -0.5),  # its right half: how high it is says how large, and its right edge where it stands
+        (square(28, 32, 4, 12), 0.5, 1.0, -0.5),
+        (square(8, 16, 28, 32), 0.5, -0.25, 1.0),
+        (square(0, 8, 0, 8), 0.5, -0.75, -0.75),  # seen in part along both axes: at least as large as that
+    ],
+)
+def test_an_object_that_the_edge_cuts_is_put_by_what_is_seen_of_it(hidden: Tensor, scale: float, across: float, down: float) -> None:
+    own = _extent(square(8, 24, 8, 24))
+    stand = _stand(own, _extent(hidden), _cut(hidden[0]), side=1.0)
+    assert [float(number[0]) for number in stand] == pytest.approx([scale, across, down, 1.0], abs=0.08)

@@ -12,7 +12,7 @@ from mitlgan.embed import Settings, embed
 from mitlgan.embed.aim import DIFFERENCE, Aim, Slope, beside, renderer
 from mitlgan.embed.behind import Trimmed, behind
 from mitlgan.embed.clock import Clock, PartClock, Progress
-from mitlgan.embed.front import _extent, _stand
+from mitlgan.embed.front import _cut, _extent, _stand
 from mitlgan.embed.split import Splitter
 from mitlgan.networks import Composer
 from mitlgan.networks.over import Matted, Stand, move
@@ -58,7 +58,7 @@ def test_an_object_is_put_where_another_was_seen(side: float) -> None:
     matte[:, :, 4:24, 10:30] = 1
     stand = Stand(*(torch.tensor([number]) for number in (0.6, -0.2, 0.3, side)))
     seen = move(Matted(matte.expand(-1, 3, -1, -1), matte), stand).matte
-    found = _stand(_extent(matte[:, 0]), _extent(seen[:, 0]), side)
+    found = _stand(_extent(matte[:, 0]), _extent(seen[:, 0]), _cut(seen[0, 0]), side)
     assert torch.allclose(torch.stack(found), torch.stack(stand), atol=0.06), "to a pixel"
 
 

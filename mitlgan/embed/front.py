@@ -34,7 +34,6 @@ PRIOR = 4.0
 """Times as much prior as usual: an object covers but a part of the picture, and what is wrong in it is wrong in many pixels at once."""
 LONGER = 2
 """Times as many steps of Levenberg-Marquardt as usual: a small object leaves little to go by, and is followed through a long, curved valley."""
-MOST = 256
 LOOKED_AT = 3
 """Times as many starts as usual: their outlines must fit what is hidden, too."""
 COVERED_FOR = 0.75
@@ -157,13 +156,13 @@ def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: 
     """
     jumps = () if front.placement is None else (front.dim + NUMBERS - 1,)
     goal = min(settings.goal_db, CLEAR_DB)
-    restarts = min(round(MORE * settings.restarts), MOST, settings.starts)
-    enough = replace(settings, goal_db=goal, restarts=restarts, attempts=1, prior=PRIOR * settings.prior, polish_steps=LONGER * settings.polish_steps)
+    more = settings.times(restarts=MORE, prior=PRIOR, polish_steps=LONGER)
+    enough = replace(more, goal_db=goal, restarts=min(more.restarts, settings.starts), attempts=1)
     aim = aim.of(front.render, jumps=jumps, settings=enough)
     best: Climber | None = None
     for attempt in range(AGAIN * settings.attempts):  # a valley without a way out is left by beginning elsewhere, and going another way
         way = WAYS[attempt % len(WAYS)]
-        slower = replace(enough, steps=way.steps * enough.steps, learning_rate=way.learning_rate * enough.learning_rate)
+        slower = enough.times(steps=way.steps, learning_rate=way.learning_rate)
         covering = Covering(aim, front, hidden, way.covering)
         starts = _placed_starts(front, covering, hidden, slower, clock, attempt)
         better = improved(covering, starts, slower, clock, front.place, attempt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mitlgan.errors import UsageError
@@ -55,6 +55,15 @@ class Settings:
         if self.restarts * self.attempts > self.starts:
             wanted = f"{self.restarts} in each of {self.attempts} attempts"
             raise UsageError(f"restarts: {wanted} are more than the {self.starts} starts that they are chosen from")
+
+    def times(self, **factors: float) -> Settings:
+        """With some numbers multiplied, each of them kept within its range."""
+        changed = {}
+        for name, factor in factors.items():
+            ((low, high),) = [bounds for key, *bounds in _RANGES if key == name]
+            value = getattr(self, name)
+            changed[name] = type(value)(min(max(value * factor, low), high))
+        return replace(self, **changed)
 
 
 _RANGES = (

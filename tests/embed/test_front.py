@@ -72,3 +72,10 @@ def test_an_object_that_the_edge_cuts_is_put_by_what_is_seen_of_it(hidden: Tenso
     own = _extent(square(8, 24, 8, 24))
     stand = _stand(own, _extent(hidden), _cut(hidden[0]), side=1.0)
     assert [float(number[0]) for number in stand] == pytest.approx([scale, across, down, 1.0], abs=0.08)
+
+
+def test_settings_that_are_multiplied_stay_within_their_ranges() -> None:
+    settings = Settings(steps=60_000, restarts=8, prior=1.0, learning_rate=2e-6)
+    more = settings.times(steps=2, restarts=2.5, prior=4, learning_rate=0.25)
+    assert (more.steps, more.restarts, more.prior, more.learning_rate) == (100_000, 20, 4.0, 1e-6)
+    assert (more.starts, more.seconds) == (settings.starts, settings.seconds)

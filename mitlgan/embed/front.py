@@ -47,7 +47,7 @@ HOP_PLACE = 0.2
 """Share of that for the numbers that place an object: by a tenth of its frame it would miss itself."""
 NEAR_DB = 33.0
 """PSNR below which an object is not only a ridge away from what it should be."""
-FOUND_DB = 40.0
+FOUND_DB = 46.0
 """PSNR from which on another attempt would find the same object."""
 AGAIN = 2
 """Times as many attempts as usual: each of them is short."""

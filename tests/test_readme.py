@@ -31,9 +31,10 @@ BY_CI = {"mitlgan demo", "mitlgan demo --quick", "mitlgan demo --from pretrained
 ELSEWHERE = {
     "mitlgan studio",  # until it is told to stop
     "mitlgan embed-score pretrained/bg-32 --own -n 8 --seed 2000 --attempts 3 --record",
-    "mitlgan embed-score pretrained/modern-32 --own -n 16 --seed 8000 --attempts 3 --record",
+    "mitlgan embed-score pretrained/modern-32 --own -n 16 --seed 14000 --attempts 3 --record",
     "mitlgan embed-score pretrained/bg-32 -n 8 --record",
     "mitlgan embed-score pretrained/modern-32 -n 4 --record",
+    "mitlgan embed-score pretrained/bg-32 -n 6 --perceptual 0.01",
     "mitlgan bench",
     "mitlgan evaluate pretrained/modern-32 --separation -n 1500",
     "mitlgan evaluate pretrained/thesis-narrow-32 -n 512",

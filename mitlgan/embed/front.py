@@ -34,6 +34,7 @@ PRIOR = 4.0
 """Times as much prior as usual: an object covers but a part of the picture, and what is wrong in it is wrong in many pixels at once."""
 LONGER = 2
 """Times as many steps of Levenberg-Marquardt as usual: a small object leaves little to go by, and is followed through a long, curved valley."""
+MOST = 256
 LOOKED_AT = 3
 """Times as many starts as usual: their outlines must fit what is hidden, too."""
 COVERED_FOR = 0.75
@@ -134,7 +135,8 @@ class Covering:
         if not weight:
             return cost
         matte = images[:, RGB:].clamp(LEAST, MOST_OPAQUE)
-        return cost - weight * (self._hidden * matte.log() + (1 - self._hidden) * (1 - matte).log()).mean((1, 2, 3))
+        entropy = -(self._hidden * matte.log() + (1 - self._hidden) * (1 - matte).log()) * self.aim.weight
+        return cost + weight * entropy.mean((1, 2, 3)) / self.aim.weight.mean()
 
     def errors(self, images: Tensor) -> Tensor:
         """Mean squared error (N,) over [0, 1] of images (N, 3 or 4, H, W), the matte left out."""
@@ -156,8 +158,8 @@ def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: 
     """
     jumps = () if front.placement is None else (front.dim + NUMBERS - 1,)
     goal = min(settings.goal_db, CLEAR_DB)
-    more = settings.times(restarts=MORE, prior=PRIOR, polish_steps=LONGER)
-    enough = replace(more, goal_db=goal, restarts=min(more.restarts, settings.starts), attempts=1)
+    restarts = min(round(MORE * settings.restarts), MOST, settings.starts)
+    enough = replace(settings, goal_db=goal, restarts=restarts, attempts=1).times(prior=PRIOR, polish_steps=LONGER)
     aim = aim.of(front.render, jumps=jumps, settings=enough)
     best: Climber | None = None
     for attempt in range(AGAIN * settings.attempts):  # a valley without a way out is left by beginning elsewhere, and going another way
@@ -168,7 +170,7 @@ def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: 
         better = improved(covering, starts, slower, clock, front.place, attempt)
         found = _hopped(front, aim, begun(aim, polished(aim, better, enough, clock)[0]), enough, clock)
         best = _lower(best, found)
-        if _is_met(best, FOUND_DB) or clock.over is not None:
+        if _is_met(best, min(goal, FOUND_DB)) or clock.over is not None:
             break
     assert best is not None
     return best.z

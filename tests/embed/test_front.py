@@ -23,10 +23,10 @@ def black_over_white(z: Tensor) -> Tensor:
     return torch.cat([(1 - 2 * matte).expand(-1, 3, -1, -1), matte], dim=1)
 
 
-def covering() -> Covering:
+def covering(weight: Tensor | None = None) -> Covering:
     front = Front(image=lambda z: z, seen=lambda images, _: black_over_white(images), placement=None, dim=4)
     target = (1 - 2 * HIDDEN).expand(3, -1, -1)
-    return Covering(Aim(front.render, target, None, Settings(prior=0), None), front, HIDDEN, WEIGHT)
+    return Covering(Aim(front.render, target, weight, Settings(prior=0), None), front, HIDDEN, WEIGHT)
 
 
 @pytest.mark.parametrize(("left", "share"), [(1.0, 1.0), (1 - COVERED_FOR / 2, 0.5), (1 - COVERED_FOR, 0.0), (0.0, 0.0)])
@@ -50,6 +50,17 @@ def test_what_came_near_to_nothing_still_has_a_slope() -> None:
     by_pixels, with_matte = slopes
     assert by_pixels < 1e-3
     assert with_matte == pytest.approx(WEIGHT / 4 * (1 - math.exp(-8) / (1 + math.exp(-8))), rel=0.01)
+
+
+def test_in_a_hole_the_matte_may_be_anything() -> None:
+    left_out = torch.ones(1, 2, 2)
+    left_out[0, 1] = 0
+    z = torch.tensor([[0.0, 1.0, -1.0, 2.0], [0.0, 1.0, 3.0, -2.0]])  # they differ in the hole only
+    aim = covering(left_out)
+    one, other = aim.searched(z, aim.render(z), 1.0)
+    assert float(one) == pytest.approx(float(other))
+    entropy = torch.nn.functional.binary_cross_entropy(torch.sigmoid(z[:1, :2]), torch.ones(1, 2))
+    assert float(one - aim.cost(z, aim.render(z), perceptual=True)[0]) == pytest.approx(WEIGHT * float(entropy), abs=1e-5)
 
 
 def square(left: int, right: int, top: int, bottom: int, px: int = 32) -> Tensor:

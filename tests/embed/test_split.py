@@ -135,3 +135,9 @@ def test_weights_change_the_scale_of_residuals(linear: Artifact) -> None:
     assert torch.allclose(slope.residuals, wanted.residuals, atol=1e-6)
     assert torch.allclose(slope.change, wanted.change, atol=1e-4)
     assert float(weighted.rescaled(plain).view(3, 8, 8)[:, 0].abs().max()) == 0, "what did not count is not known"
+
+
+@pytest.mark.parametrize(("starts", "restarts", "attempts"), [(8, 8, 1), (24, 8, 3)])
+def test_as_many_restarts_as_starts_are_not_multiplied_beyond_them(placed: Artifact, starts: int, restarts: int, attempts: int) -> None:
+    few = Settings(starts=starts, restarts=restarts, attempts=attempts, steps=2, polish_steps=1, seconds=2)
+    assert embed(placed, placed.layers([0]).output, few).z.shape == (1, sum(placed.card.latent_dims.values()))

@@ -22,6 +22,7 @@ from PIL import Image
 
 from mitlgan.errors import ResourceError
 from mitlgan.report import Anchor, Arm, Comparison, Cost, Domain, Picture, StageCost, judge, summary, tables, write_report
+from mitlgan.report.curves import ARM_COLOURS
 from mitlgan.report.pictures import embed
 from mitlgan.report.wording import DASH, METRICS, count, distance_name, duration, markdown_text, number, printable
 
@@ -469,8 +470,20 @@ def test_colours_meet_aa_in_light_and_dark(tmp_path: Path) -> None:
         for page in ("page", "surface"):
             assert contrast(scheme["ink"], scheme[page]) >= 7
             assert contrast(scheme["muted"], scheme[page]) >= 4.5
-            for arm in range(6):
+            for arm in range(len(ARM_COLOURS)):
                 assert contrast(scheme[f"arm-{arm}"], scheme[page]) >= 4.5
+        assert len({scheme[f"arm-{arm}"] for arm in range(len(ARM_COLOURS))}) == len(ARM_COLOURS)
+
+
+def test_ten_arms_have_ten_colours(tmp_path: Path) -> None:
+    arms = [composed_arm(), *(baseline_arm(name=f"wgan-{index}", label=f"WGAN {index}") for index in range(1, 10))]
+    html = write_report(tmp_path, comparison(arms=arms, verdict=judge(arms, ANCHORS, extractor=EXTRACTOR, budget="at equal kimg"))).html.read_text()
+    legend = re.search(r'<p class="legend">.*?</p>', html, re.DOTALL)
+    assert legend
+    assert re.findall(r"line arm-(\d+)", legend[0]) == [str(index) for index in range(10)]
+    for index in range(10):
+        assert f".arm-{index} {{ --arm: var(--arm-{index}); }}" in html
+        assert f"stroke: var(--arm-{index})" in html
 
 
 def test_costs_leave_the_table_of_numbers_where_both_would_not_fit() -> None:

@@ -17,7 +17,7 @@ from mitlgan.report.model import Arm, Row
 from mitlgan.report.wording import finite
 
 INK, RULE = "#010203", "#040506"
-ARM_COLOURS = tuple(f"#0708{index:02x}" for index in range(1, 7))
+ARM_COLOURS = tuple(f"#0708{index:02x}" for index in range(1, 11))
 STYLES = ("-", (0, (5, 2)), (0, (2, 1.5)), (0, (7, 2, 2, 2)))
 """Drawn in colours that nothing else has, and exchanged for the page's own afterwards; dashes tell the arms apart without colour."""
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from mitlgan.embed.abreast import abreast
 from mitlgan.embed.aim import FLOOR, Aim, Slope
 from mitlgan.embed.clock import Teller
 from mitlgan.embed.polish import FIRST_DAMPING, PATIENCE, SLOWEST, begun, step
@@ -94,17 +96,15 @@ def behind(render: Callable[[Tensor], Tensor], aim: Aim, dim: int, settings: Set
     trimmed = [Trimmed(own, share) for share in SHARES]
     none = own.target.new_empty(len(trimmed), 0, dim)
     starts = nearest_starts(trimmed, none, dim, few, clock)
-    candidates = [improved(part, some, few, clock)[0] for part, some in zip(trimmed, starts, strict=True)]
+    shares = [partial(_improved, part, some, few) for part, some in zip(trimmed, starts, strict=True)]
+    candidates = abreast(shares, lambda _: False, clock, own.target.device)
     candidates.sort(key=lambda z: _strangeness(own, z))
-    found: Behind | None = None
-    for z in candidates:
-        other = _followed(own, z, settings, clock)
-        if found is None or other.met > found.met:
-            found = other
-        if found.met > SURE or clock.over is not None:
-            break
-    assert found is not None
-    return found
+    found = abreast([partial(_followed, own, z, settings) for z in candidates], lambda one: one.met > SURE, clock, own.target.device)
+    return max(found, key=lambda one: one.met)
+
+
+def _improved(trimmed: Trimmed, starts: Tensor, settings: Settings, clock: Teller) -> Tensor:
+    return improved(trimmed, starts, settings, clock)[0]
 
 
 @torch.no_grad()

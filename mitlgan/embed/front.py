@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from mitlgan.embed.abreast import abreast
 from mitlgan.embed.aim import CHUNK, Aim
 from mitlgan.embed.clock import Teller
 from mitlgan.embed.places import Places
-from mitlgan.embed.polish import Climber, begun, polished
+from mitlgan.embed.polish import Climber, begun, by_cost, polished
 from mitlgan.embed.search import improved
 from mitlgan.embed.settings import Settings
 from mitlgan.networks.over import NUMBERS, Placement, Stand, premultiplied
@@ -161,19 +163,19 @@ def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: 
     restarts = min(round(MORE * settings.restarts), MOST, settings.starts)
     enough = replace(settings, goal_db=goal, restarts=restarts, attempts=1).times(prior=PRIOR, polish_steps=LONGER)
     aim = aim.of(front.render, jumps=jumps, settings=enough)
-    best: Climber | None = None
-    for attempt in range(AGAIN * settings.attempts):  # a valley without a way out is left by beginning elsewhere, and going another way
+
+    def attempted(attempt: int, clock: Teller) -> Climber:
         way = WAYS[attempt % len(WAYS)]
         slower = enough.times(steps=way.steps, learning_rate=way.learning_rate)
         covering = Covering(aim, front, hidden, way.covering)
         starts = _placed_starts(front, covering, hidden, slower, clock, attempt)
         better = improved(covering, starts, slower, clock, front.place, attempt)
-        found = _hopped(front, aim, begun(aim, polished(aim, better, enough, clock)[0]), enough, clock)
-        best = _lower(best, found)
-        if _is_met(best, min(goal, FOUND_DB)) or clock.over is not None:
-            break
-    assert best is not None
-    return best.z
+        return _hopped(front, aim, begun(aim, polished(aim, better, enough, clock)[0]), enough, clock)
+
+    # a valley without a way out is left by beginning elsewhere, and going another way
+    attempts = [partial(attempted, attempt) for attempt in range(AGAIN * settings.attempts)]
+    found = abreast(attempts, lambda climber: _is_met(climber, min(goal, FOUND_DB)), clock, hidden.device)
+    return min(found, key=by_cost).z
 
 
 def _hopped(front: Front, aim: Aim, best: Climber, settings: Settings, clock: Teller) -> Climber:
@@ -185,12 +187,8 @@ def _hopped(front: Front, aim: Aim, best: Climber, settings: Settings, clock: Te
         drawn = normal((HOPPERS, len(best.z)), stream(settings.seed, "embed/hops", hop), best.z.device)
         drawn[:, front.dim :] *= HOP_PLACE
         found, _ = polished(aim, improved(aim, best.z + reach * drawn, few, clock, front.place, hop), few, clock)
-        best = _lower(best, begun(aim, found))
+        best = min(best, begun(aim, found), key=by_cost)
     return best
-
-
-def _lower(one: Climber | None, other: Climber) -> Climber:
-    return one if one is not None and one.cost <= other.cost else other
 
 
 def _is_met(climber: Climber, psnr_db: float) -> bool:

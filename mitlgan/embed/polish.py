@@ -86,7 +86,7 @@ def polished(aim: Aim, starts: Tensor, settings: Settings, clock: Teller, place:
                     return climber.z, "goal"
                 ended = clock.over or ("steps" if climber.slope is None and taken >= settings.polish_steps else None)
                 if ended is not None:
-                    return min(climbers, key=_by_cost).z, ended
+                    return min(climbers, key=by_cost).z, ended
                 if climber.settled:
                     break
                 if climber.slope is None:
@@ -94,15 +94,16 @@ def polished(aim: Aim, starts: Tensor, settings: Settings, clock: Teller, place:
                     if place is not None:
                         _replace(aim, climber, better_places(aim, climber.z[None], place, settings.seed, settings.steps + taken)[0])
                 step(aim, climber)
-                best = min(climbers, key=_by_cost)
+                best = min(climbers, key=by_cost)
                 clock.tell("polish", taken, settings.polish_steps, *shown(aim, best.z))
-        climbers.sort(key=_by_cost)
+        climbers.sort(key=by_cost)
         climbers, length = climbers[: (len(climbers) + 1) // 2], 2 * length
         if len(climbers) == 1 and climbers[0].settled:
             return climbers[0].z, "goal" if climbers[0].error <= goal else "settled"
 
 
-def _by_cost(climber: Climber) -> float:
+def by_cost(climber: Climber) -> float:
+    """What climbers are compared by."""
     return climber.cost
 
 

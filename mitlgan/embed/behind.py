@@ -28,8 +28,8 @@ EXACT = 3 / 255
 """Deviation over [0, 1] up to which a pixel is met: that of rounding is 0.3 / 255, and the rest of an end's corrections comes to it."""
 QUANTILE, WIDTH = 0.4, 2.0
 """Of the deviations: that of which the scale is so many times."""
-SURE = 0.45
-"""Share of the pixels that must be met before no other candidate is followed; parts of a smooth background are met by accident."""
+SURE = 0.6
+"""Share of the pixels that must be met before no other candidate is followed; half of a smooth background may be met by accident."""
 
 
 @dataclass(frozen=True, eq=False)

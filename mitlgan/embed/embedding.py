@@ -16,11 +16,12 @@ from mitlgan.embed.aim import Aim, renderer
 from mitlgan.embed.clock import Clock, Ended, Watcher
 from mitlgan.embed.places import Places, place_part
 from mitlgan.embed.polish import polished
-from mitlgan.embed.search import improved, nearest_starts, psnr_db
+from mitlgan.embed.search import improved, nearest_starts
 from mitlgan.embed.settings import Settings
 from mitlgan.embed.split import Splitter
 from mitlgan.errors import UsageError
 from mitlgan.metrics.features import Extractor, extractor
+from mitlgan.metrics.psnr import psnr_db, psnrs_db
 from mitlgan.networks import Layers
 from mitlgan.networks.over import NUMBERS, Stand
 from mitlgan.sample import Artifact
@@ -158,7 +159,7 @@ def _result(artifact: Artifact, aims: list[Aim], z: Tensor, ended: tuple[Ended, 
         images = stages.output.to(artifact.device)[:, None]
         errors = torch.cat([aim.errors(image) for aim, image in zip(aims, images, strict=True)]).cpu()
         seen = torch.cat([aim.perceptual(image) for aim, image in zip(aims, images, strict=True)]).cpu()
-    psnr = torch.tensor([psnr_db(float(error)) for error in errors])
+    psnr = torch.from_numpy(psnrs_db(errors)).float()
     return Embedded(z, stages, errors, psnr, seen if aims[0].sees else None, ended, seconds)
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from mitlgan.data.packed import to_float, to_uint8
 from mitlgan.embed.clock import Watcher
 from mitlgan.embed.embedding import Embedded, embed
-from mitlgan.embed.search import psnr_db
 from mitlgan.embed.settings import Settings
+from mitlgan.metrics.psnr import psnrs_db
 from mitlgan.networks import Layers
 from mitlgan.sample import Artifact
 
@@ -77,5 +77,4 @@ def _standing(stages: Layers, name: str) -> Tensor:
 
 def _psnr_db(one: Tensor, other: Tensor) -> NDArray[np.float64]:
     """Over [0, 1] of images (N, C, H, W) in [-1, 1]."""
-    errors = ((one.double() - other.double()) / 2).flatten(1).square().mean(1)
-    return np.array([psnr_db(error) for error in errors.tolist()])
+    return psnrs_db(((one.double() - other.double()) / 2).flatten(1).square().mean(1))

@@ -12,11 +12,11 @@ from torch import Tensor
 from mitlgan.data.packed import Packed, to_float, to_uint8
 from mitlgan.embed.clock import Watcher
 from mitlgan.embed.embedding import Embedded, embed
-from mitlgan.embed.search import psnr_db
 from mitlgan.embed.settings import Settings
 from mitlgan.errors import ArtifactError
 from mitlgan.metrics.features import Extractor
 from mitlgan.metrics.pack_features import BACKDROP, chosen_pictures
+from mitlgan.metrics.psnr import psnrs_db
 from mitlgan.networks.over import opaque
 from mitlgan.sample import Artifact
 
@@ -72,8 +72,7 @@ def score(
     targets = to_float(truth)
     found = embed(artifact, targets, settings, progress=progress)
     made = to_uint8(found.images)
-    errors = (made.double() - truth.double()).flatten(1).square().mean(1) / 255**2
-    psnr = np.array([psnr_db(error) for error in errors.tolist()])
+    psnr = psnrs_db((made.double() - truth.double()).flatten(1).square().mean(1) / 255**2)
     apart = network(to_uint8(opaque(to_float(made)))).double() - network(to_uint8(opaque(targets))).double()
     return Nearness(targets, found, psnr, apart.norm(dim=1).cpu().numpy())
 

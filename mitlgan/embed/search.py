@@ -12,6 +12,7 @@ from mitlgan.embed.aim import CHUNK, Wanted
 from mitlgan.embed.clock import Teller
 from mitlgan.embed.places import Places, better_places
 from mitlgan.embed.settings import Settings
+from mitlgan.metrics.psnr import psnr_db
 from mitlgan.randomness import normal, stream
 
 WARM_UP = 0.1
@@ -93,11 +94,6 @@ def shown(aim: Wanted, z: Tensor) -> tuple[float, Tensor, Tensor]:
     """Of a latent (D,): PSNR (dB) of its picture, itself, its picture (C, H, W) in [-1, 1]."""
     image = aim.render(z[None])[:, : aim.target.shape[1]].clamp(-1, 1)
     return psnr_db(float(aim.errors(image)[0])), z, image[0].cpu()
-
-
-def psnr_db(error: float) -> float:
-    """Of a mean squared error over [0, 1]; at most 120, for nothing is exact in float32."""
-    return -10 * math.log10(max(error, 1e-12))
 
 
 def _rate(step: int, steps: int) -> float:

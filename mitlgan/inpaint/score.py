@@ -17,8 +17,8 @@ from mitlgan.inpaint.blend import blended
 from mitlgan.inpaint.fillers import Filler
 from mitlgan.metrics.features import Extractor
 from mitlgan.metrics.pack_features import chosen_pictures
+from mitlgan.metrics.psnr import psnrs_db
 
-LARGEST_PSNR_DB = 100.0
 """Of a hole that is filled without any error."""
 BASELINES = ("mean", "opencv", "opencv-ns")
 Progress = Callable[[str, int, int], None]
@@ -152,9 +152,7 @@ def _blended(truth: Tensor, drawn: Tensor, hole: NDArray[np.bool_]) -> Tensor:
 
 def _psnr(made: Tensor, truth: Tensor, hole: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Of each picture, inside the hole (dB)."""
-    errors = (made.double() - truth.double())[:, :, torch.from_numpy(hole)].square().mean((1, 2)) / 255**2
-    decibels: NDArray[np.float64] = (-10 * errors.clamp_min(10 ** (-LARGEST_PSNR_DB / 10)).log10()).numpy()
-    return decibels
+    return psnrs_db((made.double() - truth.double())[:, :, torch.from_numpy(hole)].square().mean((1, 2)) / 255**2)
 
 
 def _distance(network: Extractor, made: Tensor, wanted: NDArray[np.float64]) -> NDArray[np.float64]:

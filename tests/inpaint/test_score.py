@@ -12,8 +12,9 @@ from torch import Tensor
 from mitlgan.data.packed import Packed, to_float
 from mitlgan.errors import ArtifactError, DataError
 from mitlgan.inpaint import Filler, filler, read_hole, score
-from mitlgan.inpaint.score import LARGEST_PSNR_DB, Score, verdict
+from mitlgan.inpaint.score import Score, verdict
 from mitlgan.metrics.features import Extractor, extractor
+from mitlgan.metrics.psnr import HIGHEST_DB
 
 HOLE = read_hole("center", 8, 8)
 
@@ -46,7 +47,7 @@ def test_a_known_error_has_the_psnr_of_its_formula_and_blending_takes_a_constant
     assert found.psnr_db.value == pytest.approx(np.mean(expected), abs=1e-6)
     assert found.psnr_db.std_error == pytest.approx(np.std(expected, ddof=1) / len(expected) ** 0.5, abs=1e-6)
     assert found.distance.value > 0
-    assert (found.blended_psnr_db.value, found.blended_distance.value) == (LARGEST_PSNR_DB, pytest.approx(0, abs=1e-3))
+    assert (found.blended_psnr_db.value, found.blended_distance.value) == (HIGHEST_DB, pytest.approx(0, abs=1e-3))
     assert torch.equal(shown[1], shown[2]), "the truth, and what blending made"
     assert bool((shown[0][:, :, torch.from_numpy(HOLE)] == 128).all())
 

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mitlgan.cli import options
-from mitlgan.cli.options import finish, note
+from mitlgan.cli import options, scoring
+from mitlgan.cli.options import finish
 
 if TYPE_CHECKING:
     from mitlgan.embed import Embedded, Progress, Settings, Watcher
     from mitlgan.sample import Artifact
 
 LATENT = ".json"
-SHEET_ROWS = 8
 
 
 def embed(
@@ -96,7 +95,7 @@ def embed(
 def embed_score(
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run, whose recipe says which pictures.")],
     data: options.Data = None,
-    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Of the pictures: validation, test or train.")] = "validation",
+    split: scoring.Split = "validation",
     own: Annotated[
         bool, typer.Option("--own", help="Pictures that the artifact makes itself, of the seeds from --seed on: what comes back, layer by layer.")
     ] = False,
@@ -104,13 +103,11 @@ def embed_score(
     seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Time for each picture, if it does not settle earlier.")] = 60.0,
     attempts: Annotated[int, typer.Option("--attempts", metavar="N", help="As for `mitlgan embed`.", min=1)] = 1,
     perceptual: Annotated[float, typer.Option("--perceptual", metavar="W", help="As for `mitlgan embed`.", min=0)] = 0.0,
-    extractor: Annotated[
-        str, typer.Option("--extractor", metavar="NAME", help="Of the features: inception, efficientnet-lite0 or timm:NAME.")
-    ] = "efficientnet-lite0",
+    extractor: scoring.Extractor = "efficientnet-lite0",
     weights: options.Weights = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Chooses the pictures, and decides the search.", min=0)] = 0,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also the first pictures beside what was found.")] = None,
-    record: Annotated[bool, typer.Option("--record", help="Write the figures into the artifact's card.")] = False,
+    record: scoring.Record = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
     as_json: options.Json = False,
@@ -118,9 +115,6 @@ def embed_score(
     """Measure how near an artifact comes to held-out pictures, or to its own: PSNR, distance in an extractor's features."""
     from dataclasses import replace
 
-    from mitlgan import stages
-    from mitlgan.artifact import record_metrics
-    from mitlgan.data.prepare import resolved_split
     from mitlgan.distributed import resolve_device
     from mitlgan.embed import Settings
     from mitlgan.embed.score import as_json as told
@@ -128,7 +122,7 @@ def embed_score(
     from mitlgan.embed.sheet import sheet_png
     from mitlgan.files import write_atomically
     from mitlgan.metrics.features import extractor as opened
-    from mitlgan.recipe import changed, parse
+    from mitlgan.recipe import parse
     from mitlgan.sample import artifact_file, load
 
     options.use_threads(threads)
@@ -140,24 +134,17 @@ def embed_score(
         _refuse_beside_own({"--data": data, "--sheet": sheet})
         _own_score(path, loaded, replace(settings, seed=0), samples, seed, record, as_json)
         return
-    recipe = parse(loaded.card.recipe, str(path))
-    if data is not None:
-        recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
-    found = resolved_split(recipe.data.source, recipe.role, split)
-    if found != split:
-        note(f"{recipe.data.source}: has no {split} pictures of its own, so {found} ones are measured; trained on, they flatter")
-    pictures = stages.pictures(recipe, found)
+    pictures, found = scoring.held_out(parse(loaded.card.recipe, str(path)), data, split)
     network = opened(extractor, weights, device=where)
     with _watched(min(samples, len(pictures))) as watch:
         near = score(loaded, pictures, network, settings, count=samples, seed=seed, progress=watch)
     measured = told(near, network, pictures, settings, count=len(near.targets), split=found, seed=seed, attempts=attempts)
     if sheet is not None:
-        rows = min(SHEET_ROWS, len(near.targets))
+        rows = min(scoring.SHEET_ROWS, len(near.targets))
         first = replace(near.found, stages=near.found.stages.images(slice(rows)), psnr_db=near.found.psnr_db[:rows])
         write_atomically(sheet, sheet_png(near.targets[:rows], first, [""] * rows))
     if record:
-        record_metrics(path, {**loaded.card.metrics, "embedding": measured})
-        note(f"{path}: the figures are in its card now")
+        scoring.write_into_card(path, "embedding", measured)
     lines = [f"{len(near.targets)} {found} pictures; PSNR (dB), distance in features ({network.name})"]
     lines.append(f"median {measured['psnr_db_median']:.2f} dB, worst {measured['psnr_db_worst']:.2f} dB")
     lines.append(f"median {measured['distance_median']:.2f}, worst {measured['distance_worst']:.2f}")
@@ -174,14 +161,12 @@ def _refuse_beside_own(given: dict[str, object]) -> None:
 
 
 def _own_score(path: Path, loaded: Artifact, settings: Settings, count: int, seed: int, record: bool, as_json: bool) -> None:
-    from mitlgan.artifact import record_metrics
     from mitlgan.embed.recovery import WHOLE, recovered
 
     with _watched(count) as watch:
         measured = recovered(loaded, settings, count=count, seed=seed, progress=watch).as_json(settings)
     if record:
-        record_metrics(path, {**loaded.card.metrics, "recovery": measured})
-        note(f"{path}: the figures are in its card now")
+        scoring.write_into_card(path, "recovery", measured)
     lines = [f"{count} pictures of its own, seeds {seed} to {seed + count - 1}; PSNR (dB), median and worst"]
     lines += [f"{'whole' if name == WHOLE else name}: {part['median']:.1f}, {part['worst']:.1f}" for name, part in measured["parts"].items()]
     lines.append(f"{measured['seconds_median']:.0f} s for each (median; longest {measured['seconds_longest']:.0f})")

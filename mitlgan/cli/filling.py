@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mitlgan.cli import options
-from mitlgan.cli.options import finish, note
+from mitlgan.cli import options, scoring
+from mitlgan.cli.options import finish
 
 if TYPE_CHECKING:
     from mitlgan.inpaint import Score
@@ -27,7 +27,6 @@ class Method(StrEnum):
 
 
 MEASURED = (Method.context, Method.opencv, Method.opencv_ns, Method.mean)
-SHEET_ROWS = 8
 
 
 def inpaint(
@@ -77,30 +76,26 @@ def inpaint_score(
     ] = None,
     method: Annotated[list[Method] | None, typer.Option("--method", help="What is measured; repeatable. Default: all but embed.")] = None,
     data: options.Data = None,
-    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Of the pictures: validation, test or train.")] = "validation",
+    split: scoring.Split = "validation",
     hole: Annotated[str, typer.Option("--hole", metavar="MASK|x,y,w,h|center", help="As for `mitlgan inpaint`.")] = "center",
     samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Pictures, at most.", min=2)] = 300,
-    extractor: Annotated[
-        str, typer.Option("--extractor", metavar="NAME", help="Of the features: inception, efficientnet-lite0 or timm:NAME.")
-    ] = "efficientnet-lite0",
+    extractor: scoring.Extractor = "efficientnet-lite0",
     weights: options.Weights = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Chooses the pictures.", min=0)] = 0,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also the first pictures, filled by each method.")] = None,
-    record: Annotated[bool, typer.Option("--record", help="Write the figures into the artifact's card.")] = False,
+    record: scoring.Record = False,
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
     """Measure on held-out pictures how well each method fills: PSNR in the hole, distance in an extractor's features."""
     from mitlgan import inpaint as inpainting
-    from mitlgan import stages
-    from mitlgan.artifact import read_card, record_metrics
-    from mitlgan.data.prepare import resolved_split
+    from mitlgan.artifact import read_card
     from mitlgan.files import write_atomically
     from mitlgan.inpaint.fillers import shipped_artifact
     from mitlgan.inpaint.score import as_json as told
     from mitlgan.inpaint.score import verdict
     from mitlgan.metrics.features import extractor as opened
-    from mitlgan.recipe import changed, parse
+    from mitlgan.recipe import parse
     from mitlgan.sample import artifact_file
     from mitlgan.sheets import labelled_png
 
@@ -110,23 +105,17 @@ def inpaint_score(
     chosen = dict.fromkeys([*(method or MEASURED), *([Method.embed] if embed is not None else [])])
     fillers = [inpainting.filler(name.value, given.get(name)) for name in chosen]
     recipe = parse(read_card(path).recipe, str(path))
-    if data is not None:
-        recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
-    found = resolved_split(recipe.data.source, recipe.role, split)
-    if found != split:
-        note(f"{recipe.data.source}: has no {split} pictures of its own, so {found} ones are measured; trained on, they flatter")
-    pictures = stages.pictures(recipe, found)
+    pictures, found = scoring.held_out(recipe, data, split)
     network = opened(extractor, weights)
     where = inpainting.read_hole(hole, recipe.size_px, recipe.size_px)
     scores, shown = inpainting.score(pictures, fillers, where, network, count=samples, seed=seed)
     measured = told(scores, network, pictures, count=shown.shape[1], split=found, hole=hole, seed=seed)
     if sheet is not None:
         columns = ["what is left", "truth", *(one.method for one in scores)]
-        rows = min(SHEET_ROWS, shown.shape[1])
+        rows = min(scoring.SHEET_ROWS, shown.shape[1])
         write_atomically(sheet, labelled_png(shown[:, :rows].transpose(0, 1).flatten(0, 1), [""] * rows, columns))
     if record:
-        record_metrics(path, {**read_card(path).metrics, "inpainting": measured})
-        note(f"{path}: the figures are in its card now")
+        scoring.write_into_card(path, "inpainting", measured)
     finish(as_json, measured, "\n".join([*_table(scores, network.name, shown.shape[1]), *verdict(scores)]))
 
 

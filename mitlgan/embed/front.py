@@ -44,7 +44,9 @@ COVERED_FOR = 0.75
 LEAST, MOST_OPAQUE = 1e-6, 1 - 1e-4
 """Opacity between which the matte's cross-entropy is taken."""
 HOPS = (0.2, 0.4)
-"""How far, as a standard deviation, latents are thrown from the best one."""
+"""How far, as a standard deviation, latents are thrown from the best one, in turn."""
+HOP_ROUNDS, HOP_WORTH = 4, 0.9
+"""So often at most, while one of them has led at least that far down: to this share of the squared error."""
 HOPPERS, HOP_STEPS, HOP_POLISH_STEPS = 16, 60, 60
 HOP_PLACE = 0.2
 """Share of that for the numbers that place an object: by a tenth of its frame it would miss itself."""
@@ -181,13 +183,16 @@ def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: 
 def _hopped(front: Front, aim: Aim, best: Climber, settings: Settings, clock: Teller) -> Climber:
     """Go on from random places around a latent that is near already: over the next ridge lies what it belongs to (basin hopping, Wales & Doye 1997)."""
     few = replace(settings, steps=HOP_STEPS, polish_steps=HOP_POLISH_STEPS)
-    for hop, reach in enumerate(HOPS):
-        if _is_met(best, settings.goal_db) or not _is_met(best, NEAR_DB) or clock.over is not None:
+    in_vain = 0
+    for hop, reach in enumerate(HOPS * HOP_ROUNDS):
+        if _is_met(best, settings.goal_db) or not _is_met(best, NEAR_DB) or in_vain == len(HOPS) or clock.over is not None:
             break
         drawn = normal((HOPPERS, len(best.z)), stream(settings.seed, "embed/hops", hop), best.z.device)
         drawn[:, front.dim :] *= HOP_PLACE
         found, _ = polished(aim, improved(aim, best.z + reach * drawn, few, clock, front.place, hop), few, clock)
-        best = min(best, begun(aim, found), key=by_cost)
+        other = begun(aim, found)
+        in_vain = 0 if other.error < best.error * HOP_WORTH else in_vain + 1
+        best = min(best, other, key=by_cost)
     return best
 
 

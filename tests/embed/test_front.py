@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from mitlgan.embed import front as hopping
 from mitlgan.embed.aim import Aim
-from mitlgan.embed.front import COVERED_FOR, Covering, Front, _cut, _extent, _stand
+from mitlgan.embed.clock import Clock
+from mitlgan.embed.front import COVERED_FOR, HOP_ROUNDS, HOPS, Covering, Front, _cut, _extent, _stand
+from mitlgan.embed.polish import begun
 from mitlgan.embed.settings import Settings
 
 WEIGHT = 10.0
@@ -90,3 +93,29 @@ def test_settings_that_are_multiplied_stay_within_their_ranges() -> None:
     more = settings.times(steps=2, restarts=2.5, prior=4, learning_rate=0.25)
     assert (more.steps, more.restarts, more.prior, more.learning_rate) == (100_000, 20, 4.0, 1e-6)
     assert (more.starts, more.seconds) == (settings.starts, settings.seconds)
+
+
+@pytest.mark.parametrize(
+    ("errors", "taken", "left"),
+    [
+        ([0.9, 0.9], 2, 0.1),  # two in vain
+        ([0.9, 0.05, 0.9, 0.02, 0.9, 0.9, 0.001], 6, 0.02),  # on while one of two leads down
+        ([0.099, 0.098, 0.001], 2, 0.098),  # hardly down counts as in vain
+        ([0.1 * 0.8**n for n in range(1, 12)], len(HOPS) * HOP_ROUNDS, 0.1 * 0.8 ** (len(HOPS) * HOP_ROUNDS)),
+        ([0.001], 1, 0.001),  # found
+    ],
+)
+def test_hops_go_on_while_they_lead_down(monkeypatch: pytest.MonkeyPatch, errors: list[float], taken: int, left: float) -> None:
+    def image(z: Tensor) -> Tensor:
+        return 2 * z[:, :1, None, None].expand(-1, 3, 2, 2)
+
+    scripted = iter(errors)
+    monkeypatch.setattr(hopping, "improved", lambda aim, z, *_: z)
+    monkeypatch.setattr(hopping, "polished", lambda *_: (torch.tensor([next(scripted)]), "settled"))
+    front = Front(image=image, seen=lambda images, _: images, placement=None, dim=1)
+    settings = Settings(prior=0, goal_db=50.0)
+    aim = Aim(image, torch.zeros(3, 2, 2), None, settings, None)
+    monkeypatch.setattr(hopping, "NEAR_DB", 10.0)
+    best = hopping._hopped(front, aim, begun(aim, torch.tensor([0.1])), settings, Clock(None, None, 1))
+    assert len(errors) - len(list(scripted)) == taken
+    assert float(best.z[0]) == pytest.approx(left)

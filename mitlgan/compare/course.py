@@ -90,6 +90,9 @@ def compare(plan: Plan, environment: Environment) -> Result:
         require_known(baseline)
     domains = settings(plan, environment.root)
     rulers = [_ruler(plan, setting, environment) for setting in domains]
+    for ruler in rulers:
+        for caution in ruler.flattered(chosen=bool(plan.budgets)):  # before hours of training, not only in the report
+            environment.reporter.say(caution)
     if plan.trains:
         out = _planned(plan, domains[0], environment)
         with _held(out):

@@ -61,6 +61,21 @@ class Ruler:
     device: str
     reporter: Reporter
 
+    def flattered(self, *, chosen: bool) -> list[str]:
+        """Why the figures will flatter, if they will.
+
+        Args:
+            chosen: Whether snapshots are chosen by validation.
+        """
+        found = []
+        if self.protocol.split == "train":
+            found.append(
+                "The real side are the training scenes themselves (the folder has no `test` subfolder): an arm that learns them by heart scores well."
+            )
+        if chosen and self.validation_split == self.protocol.split:
+            found.append("Snapshots are chosen on the very pictures that are reported (there is no `validation` subfolder), which flatters every arm.")
+        return found
+
     def artifact(self, path: Path, *, validation: bool = False) -> dict[str, Any]:
         """Measures of an artifact; see `evaluate.evaluate`."""
         return self.sampler(artifact.tensors_hash(path), lambda: load(path, device=self.device), f"{path.parent}", validation=validation)

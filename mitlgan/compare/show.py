@@ -54,7 +54,8 @@ def shown(plan: Plan, domain: Domain, ruler: Ruler) -> Comparison:
         verdict=judge(arms, known, extractor=ruler.extractor.name, budget=alike.budget, fd_noise=_noise(found)),
         equal=alike.equal, unequal=alike.unequal, environment=environment_facts(), protocol=_protocol(ruler),
         real=ruler.real.batch(np.linspace(0, len(ruler.real) - 1, PICTURES).astype(np.int64)), domains=[_pictures(domain, recipe)],
-        shipped=shipped_pictures(recipe.size_px), trust=[*_short_training(arms), *_same_pictures(ruler, domain)], commands=[_command(plan, domain)],
+        shipped=shipped_pictures(recipe.size_px), trust=[*_short_training(arms), *ruler.flattered(chosen=bool(domain.budgets))],
+        commands=[_command(plan, domain)],
         made_by=f"mitlgan {__version__}", budget_unit=EQUAL[plan.equal] if domain.budgets else "", ahead=_ahead(found, plan),
     )  # fmt: skip
 
@@ -134,17 +135,6 @@ def _short_training(arms: Sequence[Arm]) -> list[str]:
     if not lengths or min(lengths) >= SHORT_KIMG:
         return []
     return [f"The arms saw {min(lengths):.1f} kimg: this shows that the machinery works, and says nothing about which network is better."]
-
-
-def _same_pictures(ruler: Ruler, domain: Domain) -> list[str]:
-    found = []
-    if ruler.protocol.split == "train":
-        found.append(
-            "The real side are the training scenes themselves (the folder has no `test` subfolder): an arm that learns them by heart scores well."
-        )
-    if domain.budgets and ruler.validation_split == ruler.protocol.split:
-        found.append("Snapshots were chosen on the very pictures that are reported (there is no `validation` subfolder), which flatters every arm.")
-    return found
 
 
 def _ahead(found: Sequence[Shown], plan: Plan) -> list[str]:

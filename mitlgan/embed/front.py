@@ -54,7 +54,7 @@ NEAR_DB = 33.0
 """PSNR below which an object is not only a ridge away from what it should be."""
 FOUND_DB = 46.0
 """PSNR from which on another attempt would find the same object."""
-AGAIN = 2
+AGAIN = 4
 """Times as many attempts as usual: each of them is short."""
 RGB = 3
 SIDES = 2

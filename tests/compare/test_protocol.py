@@ -92,6 +92,15 @@ def forms_are_whole(result: Result) -> None:
     assert json.loads((result.run / "plan.json").read_text())["budgets"] == list(BUDGETS)
 
 
+def test_figures_that_will_flatter_are_told_before_the_first_step(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid_training(monkeypatch)
+    with pytest.raises(AssertionError, match="trained again"):
+        compare(plan, environment)
+    said = tiny.said(environment)
+    assert "the folder has no `test` subfolder" in said
+    assert "there is no `validation` subfolder" in said
+
+
 def test_a_second_call_goes_on_where_the_first_was_stopped(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = compare(plan, environment)
     elsewhere = tiny.environment(environment.root.parent / "again")

@@ -76,8 +76,8 @@ class Way(NamedTuple):
 
 
 WAYS = (Way(2, 0.5, 10.0), Way(4, 0.25, 10.0), Way(2, 0.5, 0.0), Way(4, 0.25, 3.0))
-"""Of one attempt after the other. Slower than other searches: at their rate objects that are hard to tell apart were passed by. The hardest are found by
-the slowest, which take twice as long."""
+"""Of one attempt after the other. Slower than other searches: at their rate objects that are hard to tell apart were passed by. The hardest are found
+by the slowest, which take twice as long."""
 
 
 @dataclass(frozen=True, eq=False)

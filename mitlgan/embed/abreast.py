@@ -95,6 +95,11 @@ class _Lane:
         """Why it must end now, if it must."""
         return "cancelled" if self._lanes.left.is_set() else self._lanes.clock.over
 
+    @property
+    def gone(self) -> float:
+        """Share of the time that is over, from 0 on; 0 without a limit."""
+        return self._lanes.clock.gone
+
     def tell(
         self, phase: Phase, done: int, total: int, psnr_db: float | None = None, z: Tensor | None = None, image: Tensor | None = None
     ) -> Ended | None:

@@ -53,6 +53,11 @@ class Teller(Protocol):
         """Why it must end now, if it must."""
         ...
 
+    @property
+    def gone(self) -> float:
+        """Share of the time that is over, from 0 on; 0 without a limit."""
+        ...
+
     def tell(
         self, phase: Phase, done: int, total: int, psnr_db: float | None = None, z: Tensor | None = None, image: Tensor | None = None
     ) -> Ended | None:
@@ -89,7 +94,12 @@ class Clock:
         """Why it must end now, if it must."""
         if self.cancelled:
             return "cancelled"
-        return "time" if self._limit_s is not None and self.seconds >= self._limit_s else None
+        return "time" if self.gone >= 1 else None
+
+    @property
+    def gone(self) -> float:
+        """Share of the time that is over, from 0 on; 0 without a limit."""
+        return 0.0 if self._limit_s is None else self.seconds / self._limit_s
 
     def tell(
         self, phase: Phase, done: int, total: int, psnr_db: float | None = None, z: Tensor | None = None, image: Tensor | None = None
@@ -107,18 +117,24 @@ class PartClock:
     Args:
         clock: The clock.
         whole: Latents (D,) of parts (P,).
+        until: Share of the time by which the part must have ended; the rest is for what follows.
     """
 
-    def __init__(self, clock: Teller, whole: Callable[[Tensor], Tensor]) -> None:
-        self._clock, self._whole = clock, whole
+    def __init__(self, clock: Teller, whole: Callable[[Tensor], Tensor], until: float = 1.0) -> None:
+        self._clock, self._whole, self._until = clock, whole, until
 
     @property
     def over(self) -> Ended | None:
         """Why it must end now, if it must."""
-        return self._clock.over
+        return self._clock.over or ("time" if self.gone >= self._until else None)
+
+    @property
+    def gone(self) -> float:
+        """Share of the time that is over, from 0 on; 0 without a limit."""
+        return self._clock.gone
 
     def tell(
         self, phase: Phase, done: int, total: int, psnr_db: float | None = None, z: Tensor | None = None, image: Tensor | None = None
     ) -> Ended | None:
         """Tell the watcher; the answer is that of `over`."""
-        return self._clock.tell(phase, done, total, psnr_db, None if z is None else self._whole(z), image)
+        return self._clock.tell(phase, done, total, psnr_db, None if z is None else self._whole(z), image) or self.over

@@ -23,6 +23,9 @@ from mitlgan.networks.translators.residual import Residual
 CORRECTIONS = 24
 """Rounds in which an end's corrections are taken off again: they are small and smooth, so each round's error is about half of the last one's."""
 
+LAYERS_UNTIL = 0.85
+"""Share of the time by which both layers must have been found apart: the rest is theirs together, when a background that hardly shows gets right."""
+
 
 @dataclass(frozen=True, eq=False)
 class Splitter:
@@ -68,7 +71,7 @@ class Splitter:
             uncorrected,
             dims[self.back],
             settings,
-            PartClock(clock, lambda z: whole({self.back: z})),
+            PartClock(clock, lambda z: whole({self.back: z}), LAYERS_UNTIL),
         )
         image = found.image
         placement = self._placement
@@ -83,7 +86,7 @@ class Splitter:
             own = {self.front: z[: front.dim], self.back: found.z}
             return whole(own if placement is None else own | {PLACE: z[front.dim :]})
 
-        return joined(in_front(front, uncorrected, found.hidden, settings, PartClock(clock, joined)))
+        return joined(in_front(front, uncorrected, found.hidden, settings, PartClock(clock, joined, LAYERS_UNTIL)))
 
     @torch.no_grad()
     def around(self, z: Tensor) -> Tensor:

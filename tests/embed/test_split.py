@@ -94,6 +94,21 @@ def test_the_watcher_is_told_of_whole_latents(name: str, request: pytest.Fixture
     assert PartClock(clock, lambda z: z).over is None
 
 
+def test_a_part_leaves_time_for_what_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("mitlgan.embed.clock.time.monotonic", lambda: now[0])
+    clock = Clock(None, 10.0, 1)
+    part = PartClock(clock, lambda z: z, 0.8)
+    assert (part.over, part.tell("search", 0, 1), part.gone) == (None, None, 0.0)
+    now[0] = 8.0
+    assert (part.over, part.tell("search", 1, 1), part.gone) == ("time", "time", 0.8)
+    assert (clock.over, clock.tell("polish", 0, 1)) == (None, None), "the whole goes on"
+    now[0] = 10.0
+    assert (clock.over, clock.gone) == ("time", 1.0)
+    endless = Clock(None, None, 1)
+    assert (endless.gone, PartClock(endless, lambda z: z, 0.8).over) == (0.0, None)
+
+
 def test_layers_come_back(placed: Artifact) -> None:
     stages = placed.layers([1])
     found = embed(placed, stages.output, QUICK)

@@ -31,7 +31,7 @@ BY_CI = {"mitlgan demo", "mitlgan demo --quick", "mitlgan demo --from pretrained
 ELSEWHERE = {
     "mitlgan studio",  # until it is told to stop
     "mitlgan embed-score pretrained/bg-32 --own -n 8 --seed 2000 --attempts 3 --record",
-    "mitlgan embed-score pretrained/modern-32 --own -n 16 --seed 14000 --attempts 3 --record",
+    "mitlgan embed-score pretrained/modern-32 --own -n 16 --seed 18000 --attempts 3 --record",
     "mitlgan embed-score pretrained/bg-32 -n 8 --record",
     "mitlgan embed-score pretrained/modern-32 -n 4 --record",
     "mitlgan embed-score pretrained/bg-32 -n 6 --perceptual 0.01",

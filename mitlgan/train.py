@@ -325,6 +325,9 @@ class Loop:
 
     def _real(self, update: int) -> Tensor:
         pixels = self.problem.pixels.batch(self.sampler.indices(update), channels=self.channels, backdrop=self.recipe.data.backdrop)
+        if self.recipe.data.mirror:
+            mirrored = torch.rand(len(pixels), generator=stream(self.recipe.seed, "mirrored", update, self.world.rank)) < 0.5
+            pixels = torch.where(mirrored.view(-1, 1, 1, 1), pixels.flip(3), pixels)
         if self.world.device.type == "cuda":
             pixels = pixels.pin_memory().to(self.world.device, non_blocking=True)
         return to_float(pixels.to(self.world.device))

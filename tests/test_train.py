@@ -26,7 +26,7 @@ from mitlgan.distributed import World
 from mitlgan.errors import ArtifactError, NanError, ResourceError, Stopped, UsageError
 from mitlgan.files import locked
 from mitlgan.objectives import WganGp
-from mitlgan.recipe import Recipe, dump, load, plain
+from mitlgan.recipe import Recipe, changed, dump, load, plain
 from mitlgan.runs import Run
 from mitlgan.stages import Environment
 from mitlgan.train import Loop, images_of, updates_of
@@ -189,6 +189,22 @@ def test_fakes_may_be_shared(start: Start, monkeypatch: pytest.MonkeyPatch) -> N
     drawn.clear()
     start("apart", updates=2)
     assert drawn == (["critic"] * steps + ["generator"]) * 2
+
+
+def test_the_critic_is_shown_every_other_picture_mirrored(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Tensor] = []
+    inner = train.Loop._real
+    monkeypatch.setattr(train.Loop, "_real", lambda loop, update: shown.append(inner(loop, update)) or shown[-1])
+    recipe = tiny.recipe("fg", packs["fg"], updates=40)
+    stages.pretrain(recipe, tiny.environment(tmp_path / "plain"))
+    straight = torch.cat(shown)
+    shown.clear()
+    stages.pretrain(changed(recipe, data__mirror=True), tiny.environment(tmp_path / "mirrored"))
+    mirrored = torch.cat(shown)
+    as_they_are = (mirrored == straight).flatten(1).all(dim=1)
+    reflected = (mirrored == straight.flip(3)).flatten(1).all(dim=1)
+    assert (as_they_are | reflected).all()
+    assert 0.4 < reflected.float().mean() < 0.6
 
 
 def test_a_length_in_kimg_is_exact_in_images() -> None:

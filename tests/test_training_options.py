@@ -31,6 +31,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "generator_optimiser": {"kind": "rmsprop", "learning_rate": 1e-3, "schedule": "cosine", "schedule_from": 0.2},
         "critic_optimiser__schedule": "cosine",
     },
+    "mirror": {"data__mirror": True},
     "spectral": {"critic__spectral": True},
     "spectral relativistic": {"critic__spectral": True, "objective": {"kind": "relativistic", "critic_steps": 2}},
 }

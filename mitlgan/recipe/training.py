@@ -38,11 +38,14 @@ class DataRecipe(Model):
         source: `demo`, a folder of pictures, or a pack (`.npy`).
         resize: Filter that reduces the square crop to `size_px`.
         backdrop: Colour (0-255) on which pictures with alpha are laid.
+        mirror: Training shows every other picture mirrored left to right, drawn anew each time: twice as many pictures, where left and right are
+            alike. What measures a result is never mirrored.
     """
 
     source: str = "demo"
     resize: Filter = "lanczos"
     backdrop: tuple[Byte, Byte, Byte] = (255, 255, 255)
+    mirror: Literal[True] | None = None
 
 
 class TrainingRecipe(Model):

@@ -520,6 +520,11 @@ def test_set_reads_values_as_toml_else_as_text(file: Path) -> None:
     assert read.data.backdrop == (0, 0, 0)
 
 
+def test_set_switches_off_what_a_recipe_switches_on() -> None:
+    assert load("modern/fg-32").training.shared_fakes
+    assert load("modern/fg-32", ["training.shared_fakes=false"]).training.shared_fakes is False
+
+
 def test_set_makes_tables_and_the_last_one_wins(file: Path) -> None:
     read = load(file, ["evaluation.samples=10", "evaluation.samples=20", "training.limit_s=5"])
     assert (read.evaluation.samples, read.training.limit_s) == (20, 5.0)

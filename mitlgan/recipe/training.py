@@ -45,7 +45,7 @@ class DataRecipe(Model):
     source: str = "demo"
     resize: Filter = "lanczos"
     backdrop: tuple[Byte, Byte, Byte] = (255, 255, 255)
-    mirror: Literal[True] | None = None
+    mirror: bool | None = None
 
 
 class TrainingRecipe(Model):
@@ -84,7 +84,7 @@ class TrainingRecipe(Model):
     checkpoints_kept: Annotated[int, Field(ge=1, le=100_000)] | None = None
     keep_kimg: tuple[Annotated[float, Field(ge=0.0, le=1e7)], ...] = ()
     keep_s: tuple[Annotated[float, Field(gt=0.0, le=1e9)], ...] = ()
-    shared_fakes: Literal[True] | None = None
+    shared_fakes: bool | None = None
 
 
 class CriticStartRecipe(Model):

@@ -38,7 +38,7 @@ ELSEWHERE = {
     "mitlgan bench",
     "mitlgan evaluate pretrained/modern-32 --separation -n 1500",
     "mitlgan evaluate pretrained/thesis-narrow-32 -n 512",
-    "mitlgan compare --recipe modern/compose-32 --fg FG --bg BG --baseline wgan --baseline modern/wgan-32 --baseline plain "
+    "mitlgan compare --recipe modern/compose-32 --fg FG --bg BG --baseline modern/wgan-32 --baseline modern/scene-32 "
     "--baseline paste --equal cpu-seconds --count-pretraining --budgets 20,40,80 --seeds 3 --pretrain-seeds --jobs 2 -n 5000",
     "mitlgan sweep 'classic/akel-*' --data DIR --scale 0.1",
     "mitlgan compare --recipe demo/compose --baseline wgan --baseline wgan-finetuned --baseline paste --budgets 5,10,20 --seeds 3 --jobs 2",

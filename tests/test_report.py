@@ -294,6 +294,14 @@ def test_verdict_won() -> None:
     assert any("3.7 times as long" in reason for reason in verdict.reasons)  # pretraining counted in
 
 
+@pytest.mark.parametrize("own", [[], [StageCost("pasting", 0.0, 0.0)]])
+def test_what_this_stage_took_is_told_beside_layers_that_had_none(own: list[StageCost]) -> None:
+    layers = [StageCost("foreground", 40.0, 131.0, True), StageCost("background", 40.0, 129.0, True)]
+    pasted = baseline_arm(1200.0, cost=Cost([*layers, *own]), name="paste", label="Frozen layers, pasted")
+    reasons = judge([composed_arm(900.0), pasted], ANCHORS, extractor=EXTRACTOR).reasons
+    assert any("trained for 7 min 22 s, 3 min 02 s of it in this stage, which Frozen layers, pasted did without." in reason for reason in reasons)
+
+
 def test_verdict_lost() -> None:
     verdict = judge([composed_arm(1244.0, 1.91), baseline_arm(1117.0, 1.53)], ANCHORS, extractor=EXTRACTOR)
     assert verdict.outcome == "lost"

@@ -135,6 +135,9 @@ def _cost_sentence(composed: Arm, baseline: Arm) -> list[str]:
     whose = composed.label[:1].upper() + composed.label[1:]
     if any(stage.pretraining for stage in composed.cost.stages):
         whose += " with its pretraining"
+    own = composed.cost.seconds(total=False)
+    if own and not baseline.cost.seconds(total=False):  # nothing of its own was trained
+        return [f"{whose} trained for {duration(ours)}, {duration(own)} of it in this stage, which {baseline.label} did without."]
     return [f"{whose} trained for {duration(ours)}, {ours / theirs:.1f} times as long as {baseline.label} ({duration(theirs)})."]
 
 

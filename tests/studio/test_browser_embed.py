@@ -37,7 +37,7 @@ def test_a_dropped_picture_converges_and_its_layers_are_edited(studio: Studio) -
     studio.at("embed-start").click()
     assert studio.at("embed-cancel").is_enabled()
     eventually(studio.at("embed-edit").is_enabled, "the embedding's end")
-    errors = [float(error) for error in studio.page.evaluate("window.errors") if error != "–"]  # none while starts are looked through
+    errors = [float(error.replace("−", "-")) for error in studio.page.evaluate("window.errors") if error != "–"]  # none while starts are looked through
     assert len(errors) >= 2
     assert errors[-1] < errors[0]
     assert studio.at("embed-curve").locator("polyline").count() == 1

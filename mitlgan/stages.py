@@ -26,6 +26,7 @@ from mitlgan.progress import Reporter, counted_lines
 from mitlgan.randomness import derived_seed
 from mitlgan.recipe import Recipe, changed, differences, dump, load, parse, plain, shipped
 from mitlgan.runs import Run
+from mitlgan.stands import measure_stands
 from mitlgan.train import Hooks, Problem, train
 
 RUNS = Path("runs")
@@ -99,6 +100,7 @@ def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment
     composer = networks.build_composer(recipe.composer, {name: generator for name, (generator, _) in loaded.items()}, recipe.size_px)
     before = artifact.layer_hashes(composer)
     cards = {name: _layer_card(card, before[name]) for name, (_, card) in loaded.items()}
+    measure_stands(recipe, composer, pixels, environment.reporter.say)
     return _run(recipe, _problem(recipe, composer, pixels, cards), environment, before, weights)
 
 

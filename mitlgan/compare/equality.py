@@ -67,6 +67,9 @@ def _by_nature(domain: Domain) -> list[str]:
         "the composition's generators were pretrained on foregrounds and backgrounds that a plain WGAN never saw",
         "trained parameters and multiply-accumulates per image: see the table",
     ]
+    placement = None if (composed := domain.setting.recipe.composer) is None else composed.placement
+    if placement is not None and placement.mattes is not None:
+        found.append("the composition was told by mattes of scenes how large its foregrounds are there, and where; no other arm saw those mattes")
     if any(contender.arm.starts for contender in domain.contenders):
         found.append("the WGAN from the foreground's weights saw the foregrounds, too, by its start")
     for contender in domain.contenders:

@@ -50,6 +50,20 @@ class Stand(NamedTuple):
     mirror: Tensor
 
 
+class Bounds(NamedTuple):
+    """Between what a placement draws.
+
+    Attributes:
+        low: Logarithm of the smallest scale.
+        high: Of the largest.
+        margin: Share of a layer's own frame that may lie outside of the image.
+    """
+
+    low: float
+    high: float
+    margin: float
+
+
 class Strengths(NamedTuple):
     """How much of a composition's own means is used, one number per image each (N,); 1 is as it was trained.
 
@@ -125,7 +139,7 @@ class Placement(nn.Module):
     """Where a layer stands, from a standard normal latent.
 
     Scale is uniform in its logarithm between two bounds; the centre is uniform over all places at which at most a margin of the layer's frame lies
-    outside of the image. Bounds and margin can be learned, from the gradient of the critic through the moved layer.
+    outside of the image. Bounds and margin can be learned, from the gradient of the critic through the moved layer, or measured.
 
     Args:
         recipe: First bounds and margin, and whether they are learned.
@@ -134,7 +148,7 @@ class Placement(nn.Module):
     def __init__(self, recipe: PlacementRecipe) -> None:
         super().__init__()
         low, high = (math.log(scale) for scale in recipe.scale)
-        self.first = (low, high, recipe.margin)
+        self.first = Bounds(low, high, recipe.margin)
         self.flip = recipe.flip
         change = torch.zeros(3)  # of the two logarithms and the margin, divided by GAIN
         self.change: Tensor
@@ -142,6 +156,12 @@ class Placement(nn.Module):
             self.change = nn.Parameter(change)
         else:
             self.register_buffer("change", change)
+
+    def begin_at(self, bounds: Bounds) -> None:
+        """Draw between other bounds than the recipe's first; they are kept as what is learned is."""
+        changes = [(bound - first) / GAIN for bound, first in zip(bounds, self.first, strict=True)]
+        with torch.no_grad():
+            self.change.copy_(torch.tensor(changes))
 
     def bounds(self) -> tuple[Tensor, Tensor, Tensor]:
         """Logarithms of the smallest and the largest scale, and the margin, as they are now."""

@@ -147,12 +147,15 @@ class PlacementRecipe(Model):
         margin: Share of a layer's own frame that may lie outside of the image.
         flip: Whether every other one is mirrored.
         learn: Whether scale and margin are trained, these being their first values.
+        mattes: Pictures by whose mattes scale and margin are measured before training: a folder with NAME.matte.png beside every picture, a pack, or
+            "scenes", those that the composition is trained on; absent: they begin as they stand here.
     """
 
     scale: tuple[Scale, Scale] = (0.5, 1.0)
     margin: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
     flip: bool = True
     learn: bool = True
+    mattes: str | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -46,7 +46,7 @@ def measure_stands(recipe: Recipe, composer: Composer, scenes: Packed, say: Call
     if len(composer.movable) > 1:
         raise UsageError(f"{_KEY}: mattes tell where one layer stands, but {' and '.join(composer.movable)} move; leave it out")
     (name,) = composer.movable
-    if composer.generators[name].image_channels != 4:  # noqa: PLR2004 -- RGB and alpha
+    if composer.generators[name].image_channels != 4:
         raise UsageError(f"{_KEY}: {name} brings no matte to compare with; pretrain it with generator.image_channels = 4, or leave it out")
     pictures = scenes if placement.mattes == SCENES else open_data(placement.mattes, "scene", recipe.size_px, resize=recipe.data.resize)
     seen = pictures.matte(range(min(len(pictures), LARGEST)))
@@ -67,4 +67,4 @@ def _own_mattes(composer: Composer, name: str, recipe: Recipe) -> Tensor:
     generator = torch.Generator().manual_seed(derived_seed(recipe.seed, "mattes for a placement"))
     z = torch.randn(SAMPLES, composer.latent_dims[name], generator=generator)
     with torch.no_grad():
-        return torch.cat([premultiplied(composer.layers.image(name, part)).matte for part in z.split(64)])
+        return torch.cat([premultiplied(composer.layers.image(name, part)).matte for part in z.chunk(8)])

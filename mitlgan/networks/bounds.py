@@ -74,6 +74,6 @@ def _margin(low: float, high: float, own: Tensor, seen: Tensor) -> float:
 
 def _power_mean(low: float, high: float, power: int) -> float:
     """E[scale^power] of a scale uniform in its logarithm between two."""
-    if high - low < 1e-6:  # noqa: PLR2004 -- the quotient below would be 0 / 0
+    if high - low < 1e-6:  # else 0 / 0
         return math.exp(power * (low + high) / 2)
     return (math.exp(power * high) - math.exp(power * low)) / (power * (high - low))

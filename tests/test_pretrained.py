@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,7 @@ OWN, PROJECT = PRETRAINED / "README.md", PRETRAINED.parent / "README.md"
         (OWN, "comparison-photos-32", "| photographs |"),
         (PROJECT, "comparison-photos-32", "| photographs |"),
         (OWN, "comparison-modern-short-32", "| shorter layers |"),
+        (OWN, "comparison-photos-short-32", "| photographs, shorter layers |"),
     ],
 )
 def test_the_recommended_compositions_figures_on_a_page_are_those_of_its_tables(page: Path, folder: str, header: str) -> None:
@@ -113,6 +115,41 @@ def test_the_recommended_compositions_figures_on_a_page_are_those_of_its_tables(
         distances = [shown(row, "kid", 2) for row in of_arm]
         ratios = [ratio(row) for row in of_arm]
         assert cells == [*[""] * (3 - len(distances)), *distances, *[""] * (3 - len(ratios)), *ratios], name
+
+
+LENGTHS = {
+    ("comparison-modern-shortest-32", 4): "2.5 + 5",
+    ("comparison-modern-shorter-32", 8): "5 + 10",
+    ("comparison-modern-short-32", 15): "10 + 20",
+    ("comparison-modern-32", 20): "20 + 40",
+    ("comparison-modern-32", 80): "20 + 40",
+    ("comparison-photos-shorter-32", 8): "5 + 10",
+    ("comparison-photos-short-32", 20): "20 + 40",
+    ("comparison-photos-32", 20): "60 + 60",
+    ("comparison-photos-32", 80): "60 + 60",
+}
+
+
+def test_who_is_ahead_after_how_many_seconds_of_all_stages() -> None:
+    on_page = table(PROJECT, "| CPU seconds of all stages |")
+    expected = {}
+    for (folder, budget), layers in LENGTHS.items():
+        arms = {row["arm"]: row for row in comparison(folder) if row["budget"] == f"{budget}.0"}
+        other = arms["wgan-tuned, as long as all stages"]
+        domain = "photographs" if "photos" in folder else "demo"
+        key = f"{domain}, {pretraining_s(folder) + budget}"
+        expected[key] = [layers, shown(arms["Composition (modern)"], "kid", 2), shown(other, "kid", 2), ratio(other)]
+    assert on_page == expected
+
+
+def pretraining_s(folder: str) -> int:
+    """CPU seconds that the layers took, by the report's row of pasting them."""
+    lines = (PRETRAINED / folder / "report.md").read_text(encoding="utf-8").splitlines()
+    (header,) = [line for line in lines if line.startswith("| arm | FD (")]
+    (row,) = [line for line in lines if line.startswith("| Frozen layers, pasted |") and line.count("|") == header.count("|")]
+    cell = row.split("|")[header.split("|").index(" CPU time, total ")]
+    minutes, seconds = re.fullmatch(r" (?:(\d+) min )?(\d+) s ", cell).groups()  # type: ignore[union-attr]
+    return 60 * int(minutes or 0) + int(seconds)
 
 
 def test_how_well_the_recommended_composition_keeps_its_layers_apart() -> None:

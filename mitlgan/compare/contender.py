@@ -129,7 +129,7 @@ def _standings(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -
     for budget in domain.budgets or (float("inf"),):
         allowed = budget + (contender.extra if contender.arm.counted else 0.0)
         chosen = [
-            best_up_to(points, allowed, plan.equal, _room(run, points, plan.equal)) for run, points in _with_runs(contender)
+            best_up_to(points, allowed, plan.equal, _iteration(run, points, plan.equal)) for run, points in _with_runs(contender)
         ]  # fmt: skip
         rows = [headline(ruler.artifact(point.path)) for point in chosen]
         found.append(Standing(budget, averaged(rows), tuple(chosen), tuple(row["fd"] for row in rows)))
@@ -141,8 +141,8 @@ def _with_runs(contender: Contender) -> list[tuple[Run | None, Sequence[Point]]]
     return list(zip(listed, contender.trainings, strict=True))
 
 
-def _room(run: Run | None, points: Sequence[Point], axis: str) -> float:
-    """What one iteration comes to: a snapshot is kept at the first one that reaches its budget."""
+def _iteration(run: Run | None, points: Sequence[Point], axis: str) -> float:
+    """What one iteration comes to, on average."""
     if run is None or not points:
         return float("inf")  # an artifact that stands as it is
     end = points[-1]

@@ -66,16 +66,25 @@ class Standing:
     values: tuple[float, ...]
 
 
-def best_up_to(points: Sequence[Point], budget: float, axis: str, room: float) -> Point:
+SLOW = 10
+"""Iterations of the mean's length that a single one may last, where a checkpoint is written or another program wants the core."""
+
+
+def best_up_to(points: Sequence[Point], budget: float, axis: str, iteration: float) -> Point:
     """The snapshot with the lowest validation distance among those within a budget; the only one where nothing was measured.
+
+    Within it is, too, the snapshot that was kept for it, at the first iteration that had reached it, however long that one took.
 
     Args:
         points: Of one training, in time order.
         budget: In the unit of the axis.
         axis: A key of `AXES` or of `plan.EQUAL`.
-        room: What one iteration may pass the budget by.
+        iteration: What one comes to, on average.
     """
-    within = [point for point in points if point.place(axis) <= budget + room] or list(points[:1])
+    places = [point.place(axis) for point in points]
+    reached = next((place for place in places if place >= budget - iteration / 2), budget)  # budgets are rounded by less than that
+    last = max(budget, reached if reached <= budget + SLOW * iteration else budget)
+    within = [point for point, place in zip(points, places, strict=True) if place <= last] or list(points[:1])
     return min(within, key=lambda point: math.inf if point.validation is None else point.validation)
 
 

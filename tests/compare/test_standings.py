@@ -21,15 +21,23 @@ TRAINING = [point(1.02, 9.0), point(5.01, 4.0), point(10.02, 6.0), point(20.03, 
 
 @pytest.mark.parametrize(("budget", "best"), [(1, 1.02), (5, 5.01), (10, 5.01), (19, 5.01), (20, 20.03), (99, 20.03)])
 def test_the_best_snapshot_within_a_budget(budget: float, best: float) -> None:
-    assert best_up_to(TRAINING, budget, "kimg", room=0.1).kimg == best
+    assert best_up_to(TRAINING, budget, "kimg", iteration=0.05).kimg == best
 
 
 def test_other_axes_and_what_a_first_snapshot_passes() -> None:
-    assert best_up_to(TRAINING, 51, "seconds", room=0.0).kimg == 5.01
-    assert best_up_to(TRAINING, 69, "cpu-seconds", room=0.0).kimg == 5.01
-    assert best_up_to(TRAINING, 3, "macs", room=0.0).kimg == 5.01
-    assert best_up_to(TRAINING, 0.5, "kimg", room=0.1).kimg == 1.02  # nothing is within: the first
-    assert best_up_to([point(3, None)], float("inf"), "kimg", room=0.0).kimg == 3
+    assert best_up_to(TRAINING, 51, "seconds", iteration=0.0).kimg == 5.01
+    assert best_up_to(TRAINING, 69, "cpu-seconds", iteration=0.0).kimg == 5.01
+    assert best_up_to(TRAINING, 3, "macs", iteration=0.0).kimg == 5.01
+    assert best_up_to(TRAINING, 0.5, "kimg", iteration=0.1).kimg == 1.02  # nothing is within: the first
+    assert best_up_to([point(3, None)], float("inf"), "kimg", iteration=0.0).kimg == 3
+
+
+def test_the_snapshot_kept_for_a_budget_counts_however_long_its_last_iteration_took() -> None:
+    assert best_up_to(TRAINING, 5.0, "kimg", iteration=0.005).kimg == 5.01, "twice the mean"
+    assert best_up_to(TRAINING, 5.0102, "kimg", iteration=0.005).kimg == 5.01, "the budget was rounded down"
+    late = [point(1.02, 9.0), point(5.01, 8.0), point(5.06, 4.0)]
+    assert best_up_to(late, 5.0, "kimg", iteration=0.02).kimg == 5.01, "one snapshot is kept for a budget, and no other within reach of it counts"
+    assert best_up_to(late, 4.0, "kimg", iteration=0.02).kimg == 1.02, "never a budget later"
 
 
 def test_means_and_spreads_are_over_seeds() -> None:

@@ -48,7 +48,7 @@ def measure_stands(recipe: Recipe, composer: Composer, scenes: Packed, say: Call
     (name,) = composer.movable
     if composer.generators[name].image_channels != 4:
         raise UsageError(f"{_KEY}: {name} brings no matte to compare with; pretrain it with generator.image_channels = 4, or leave it out")
-    pictures = scenes if placement.mattes == SCENES else open_data(placement.mattes, "scene", recipe.size_px, resize=recipe.data.resize)
+    pictures = scenes if placement.mattes == SCENES else _named(placement.mattes, recipe)
     seen = pictures.matte(range(min(len(pictures), LARGEST)))
     if seen is None and placement.mattes != SCENES:
         raise DataError(f"{_KEY}: {placement.mattes}: not every picture has its matte, NAME.matte.png, beside it; name what `data split` calls `scene`")
@@ -60,6 +60,13 @@ def measure_stands(recipe: Recipe, composer: Composer, scenes: Packed, say: Call
     stands.begin_at(bounds)
     scales = " to ".join(f"{math.exp(bound):.2f}" for bound in bounds[:2])
     say(f"{name} stands at {scales} of its size, up to {bounds.margin:.0%} of its frame outside: by {len(seen):,} mattes")
+
+
+def _named(spec: str, recipe: Recipe) -> Packed:
+    try:
+        return open_data(spec, "scene", recipe.size_px, resize=recipe.data.resize)
+    except DataError as error:
+        raise DataError(f"{_KEY}: {str(error).removeprefix('--data ')}") from None
 
 
 def _own_mattes(composer: Composer, name: str, recipe: Recipe) -> Tensor:

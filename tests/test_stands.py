@@ -90,6 +90,14 @@ def test_what_cannot_be_measured_is_refused(scenes: Packed, tmp_path: Path) -> N
         measure_stands(recipe(mattes=str(tmp_path)), composer(asked, **MODERN), scenes, pytest.fail)
 
 
+def test_pictures_that_are_not_there_are_named_by_the_key_that_asked_for_them(scenes: Packed, tmp_path: Path) -> None:
+    absent = recipe(mattes=str(tmp_path / "absent"))
+    with pytest.raises(DataError, match=r"^composer\.placement\.mattes: .*absent: no such folder"):
+        measure_stands(absent, composer(absent, **MODERN), scenes, pytest.fail)
+    with pytest.raises(UsageError, match="mattes"):
+        recipe(mattes="")
+
+
 def test_a_matte_that_has_to_be_learned_is_nothing_to_compare_with(scenes: Packed) -> None:
     asked = changed(recipe(mattes="scenes"), composer__fusion={"kind": "matte"})
     with pytest.raises(UsageError, match="fg brings no matte"):

@@ -155,7 +155,7 @@ class PlacementRecipe(Model):
     margin: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
     flip: bool = True
     learn: bool = True
-    mattes: str | None = None
+    mattes: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

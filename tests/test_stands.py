@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 from mitlgan import artifact, load, stages
+from mitlgan.compare import equality
 from mitlgan.compare.paste import Pasted
 from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data
@@ -88,6 +90,11 @@ def test_what_cannot_be_measured_is_refused(scenes: Packed, tmp_path: Path) -> N
         Image.new("RGB", (40, 40), (index, 0, 0)).save(tmp_path / f"{index}.png")
     with pytest.raises(DataError, match="not every picture has its matte"):
         measure_stands(recipe(mattes=str(tmp_path)), composer(asked, **MODERN), scenes, pytest.fail)
+
+
+def test_a_report_says_what_the_composition_was_told() -> None:
+    said = [equality._by_nature(SimpleNamespace(contenders=[], setting=SimpleNamespace(recipe=asked))) for asked in (recipe(mattes="scenes"), recipe())]  # type: ignore[arg-type]
+    assert ["mattes" in " ".join(clauses) for clauses in said] == [True, False]
 
 
 def test_pictures_that_are_not_there_are_named_by_the_key_that_asked_for_them(scenes: Packed, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from mitlgan.recipe import Recipe
 SCENES = "scenes"
 """The value of `composer.placement.mattes` that names the pictures that the composition is trained on."""
 SAMPLES = 512
-LARGEST = 4096
+MOST = 4096
 _KEY = "composer.placement.mattes"
 
 
@@ -48,25 +48,26 @@ def measure_stands(recipe: Recipe, composer: Composer, scenes: Packed, say: Call
     (name,) = composer.movable
     if composer.generators[name].image_channels != 4:
         raise UsageError(f"{_KEY}: {name} brings no matte to compare with; pretrain it with generator.image_channels = 4, or leave it out")
-    pictures = scenes if placement.mattes == SCENES else _named(placement.mattes, recipe)
-    seen = pictures.matte(range(min(len(pictures), LARGEST)))
-    if seen is None and placement.mattes != SCENES:
-        raise DataError(f"{_KEY}: {placement.mattes}: not every picture has its matte, NAME.matte.png, beside it; name what `data split` calls `scene`")
-    if seen is None:
-        say(f"{_KEY}: the scenes have no mattes, so foregrounds stand as the recipe has it")
-        return
-    bounds = measured_bounds(_own_mattes(composer, name, recipe), seen.float() / 255)
+    try:
+        seen = _mattes_of(scenes if placement.mattes == SCENES else open_data(placement.mattes, "scene", recipe.size_px, resize=recipe.data.resize))
+        if seen is None and placement.mattes == SCENES:
+            say(f"{_KEY}: the scenes have no mattes, so foregrounds stand as the recipe has it")
+            return
+        if seen is None:
+            raise DataError(f"{placement.mattes}: not every picture has its matte, NAME.matte.png, beside it; name what `data split` calls `scene`")
+        bounds = measured_bounds(_own_mattes(composer, name, recipe), seen)
+    except DataError as error:
+        raise DataError(f"{_KEY}: {str(error).removeprefix('--data ')}") from None
     stands = cast(Placement, composer.fusion.get_submodule(f"placements.{name}"))
     stands.begin_at(bounds)
     scales = " to ".join(f"{math.exp(bound):.2f}" for bound in bounds[:2])
     say(f"{name} stands at {scales} of its size, up to {bounds.margin:.0%} of its frame outside: by {len(seen):,} mattes")
 
 
-def _named(spec: str, recipe: Recipe) -> Packed:
-    try:
-        return open_data(spec, "scene", recipe.size_px, resize=recipe.data.resize)
-    except DataError as error:
-        raise DataError(f"{_KEY}: {str(error).removeprefix('--data ')}") from None
+def _mattes_of(pictures: Packed) -> Tensor | None:
+    """Of at most `MOST` pictures, evenly over all of them, (N, 1, H, W) in [0, 1]; None where they have none."""
+    found = pictures.matte(range(0, len(pictures), -(-len(pictures) // MOST)))
+    return None if found is None else found.float() / 255
 
 
 def _own_mattes(composer: Composer, name: str, recipe: Recipe) -> Tensor:

@@ -12,7 +12,7 @@ import tiny
 import torch
 from PIL import Image
 
-from mitlgan import artifact, load, stages
+from mitlgan import artifact, load, stages, stands
 from mitlgan.compare import equality
 from mitlgan.compare.paste import Pasted
 from mitlgan.data.packed import Packed
@@ -90,6 +90,24 @@ def test_what_cannot_be_measured_is_refused(scenes: Packed, tmp_path: Path) -> N
         Image.new("RGB", (40, 40), (index, 0, 0)).save(tmp_path / f"{index}.png")
     with pytest.raises(DataError, match="not every picture has its matte"):
         measure_stands(recipe(mattes=str(tmp_path)), composer(asked, **MODERN), scenes, pytest.fail)
+
+
+def test_mattes_that_show_nothing_are_refused_by_the_key(tmp_path: Path) -> None:
+    for index in range(3):
+        Image.new("RGB", (40, 40), (index, 0, 0)).save(tmp_path / f"{index}.png")
+        Image.new("L", (40, 40)).save(tmp_path / f"{index}.matte.png")
+    asked = recipe(mattes=str(tmp_path))
+    with pytest.raises(DataError, match=r"^composer\.placement\.mattes: the mattes: fewer than 2 objects"):
+        measure_stands(asked, composer(asked, **MODERN), open_data("demo", "scene", 32), pytest.fail)
+
+
+def test_a_pack_of_many_mattes_is_seen_in_all_its_parts(scenes: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stands, "MOST", 700)
+    found = stands._mattes_of(scenes)
+    every = scenes.matte(range(len(scenes)))
+    assert found is not None
+    assert every is not None
+    assert torch.equal(found, every[::5].float() / 255)
 
 
 def test_a_report_says_what_the_composition_was_told() -> None:

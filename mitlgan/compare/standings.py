@@ -73,7 +73,7 @@ SLOW = 10
 def best_up_to(points: Sequence[Point], budget: float, axis: str, iteration: float) -> Point:
     """The snapshot with the lowest validation distance among those within a budget; the only one where nothing was measured.
 
-    Within it is, too, the snapshot that was kept for it, at the first iteration that had reached it, however long that one took.
+    Within it is, too, the snapshot that was kept for it, at the first iteration that had reached it, unless that passed it by more than `SLOW` of them.
 
     Args:
         points: Of one training, in time order.

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from mitlgan.errors import DataError
-from mitlgan.networks.over import Bounds
+from mitlgan.networks.over import SMALLEST, Bounds
 
 LEAST = 0.005
 """Share of a picture that its object has to cover to be counted: less is a matte that found nothing."""
 FEWEST = 2
-SCALES = (0.05, 4.0)
+LARGEST = 4.0
+"""As in a recipe's `composer.placement.scale`."""
 
 
 class Extents(NamedTuple):
@@ -55,11 +56,12 @@ def measured_bounds(own: Tensor, seen: Tensor) -> Bounds:
         DataError: Fewer than `FEWEST` of either cover more than `LEAST` of their picture.
     """
     layer, pictures = extents(own), extents(seen)
-    if min(len(layer.size), len(pictures.size)) < FEWEST:
-        raise DataError(f"fewer than {FEWEST} objects that cover {LEAST:.1%} of their picture; give more mattes")
+    for whose, found in (("the layer", layer), ("the mattes", pictures)):
+        if len(found.size) < FEWEST:
+            raise DataError(f"{whose}: fewer than {FEWEST} objects that cover {LEAST:.1%} of their picture, too few to measure by")
     middle = float(pictures.size.mean() - layer.size.mean())
     half = math.sqrt(3 * max(0.0, float(pictures.size.var() - layer.size.var())))
-    low, high = (min(max(bound, math.log(SCALES[0])), math.log(SCALES[1])) for bound in (middle - half, middle + half))
+    low, high = (min(max(bound, math.log(SMALLEST)), math.log(LARGEST)) for bound in (middle - half, middle + half))
     return Bounds(low, high, _margin(low, high, layer.centre, pictures.centre))
 
 

@@ -20,6 +20,7 @@ from mitlgan.distributed import World
 from mitlgan.errors import ArtifactError
 from mitlgan.files import locked, make_folder, write_atomically
 from mitlgan.jobs import Job, run_side_by_side
+from mitlgan.layers import shipped_artifact
 from mitlgan.progress import PlainReporter, duration, reporter
 from mitlgan.recipe import Recipe, changed, dump, load
 from mitlgan.runs import Run
@@ -77,9 +78,7 @@ def _layers(out: Path, recipes: Mapping[str, Recipe], pretrained: bool, show: Ca
     """The frozen generators: those that ship, where they are asked for, and those that are trained here."""
     composition = recipes["compose"]
     matted = composition.composer is not None and composition.composer.fusion.kind == "alpha"
-    shipped = {
-        role: path for role in LAYER_ROLES if pretrained and (path := stages.shipped_artifact(role, composition.size_px, matted=matted)) is not None
-    }
+    shipped = {role: path for role in LAYER_ROLES if pretrained and (path := shipped_artifact(role, composition.size_px, matted=matted)) is not None}
     wanted = [role for role in LAYER_ROLES if role not in shipped]
     if wanted:
         show(f"1/3 pretraining the {' and the '.join({'fg': 'foreground', 'bg': 'background'}[role] for role in wanted)} generator")

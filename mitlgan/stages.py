@@ -14,17 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan import artifact, networks, objectives, runs
-from mitlgan.artifact import LAYER_ROLES, Card, LayerCard
+from mitlgan.artifact import Card, LayerCard
 from mitlgan.checkpoint import checkpoints, load_checkpoint, tensors_sha256
 from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data
 from mitlgan.distributed import World, wait_for_all
-from mitlgan.errors import ArtifactError, MitlganError, UsageError
+from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.files import locked, remove_temporaries, write_atomically, write_json
 from mitlgan.freeze import Keeper, freeze
 from mitlgan.progress import Reporter, counted_lines
 from mitlgan.randomness import derived_seed
-from mitlgan.recipe import Recipe, changed, differences, dump, load, parse, plain, shipped
+from mitlgan.recipe import Recipe, changed, differences, dump, load, parse, plain
 from mitlgan.runs import Run
 from mitlgan.stands import measure_stands
 from mitlgan.train import Hooks, Problem, train
@@ -243,56 +243,6 @@ def critic_weights(path: Path | None, recipe: Recipe, say: Callable[[str], None]
     if trained.critic != recipe.critic or trained.size_px != recipe.size_px:
         raise ArtifactError(f"--critic {path}: another architecture than the recipe's [critic] at {recipe.size_px} px; name a run that has the same")
     return {name.removeprefix("critic."): tensor for name, tensor in tensors.items() if name.startswith("critic.")}
-
-
-def all_layers(given: Mapping[str, Path], root: Path, recipe: Recipe) -> dict[str, Path]:
-    """The artifact of each layer of a composition: those given; where these are `fg` and `bg` alone, one that is absent as `layer_artifact` finds it.
-
-    Raises:
-        ArtifactError: There is none for a layer that was not given.
-    """
-    if not set(given) <= set(LAYER_ROLES):
-        return dict(given)
-    matted = recipe.composer is not None and recipe.composer.fusion.kind == "alpha"
-    return {name: given.get(name) or layer_artifact(root, name, recipe.size_px, matted=matted) for name in LAYER_ROLES}
-
-
-def layer_artifact(root: Path, role: str, size_px: int, *, matted: bool = False) -> Path:
-    """The generator that a composition takes when none is named: the newest of the runs, else the shipped one.
-
-    Args:
-        root: Where runs are.
-        role: `fg` or `bg`.
-        size_px: Of its images.
-        matted: Whether the composition wants foregrounds that bring their own matte, and what is recommended to go with them.
-
-    Raises:
-        ArtifactError: There is neither.
-    """
-    path = newest_artifact(root, role, size_px, matted=matted) or shipped_artifact(role, size_px, matted=matted)
-    if path is None:
-        raise ArtifactError(f"--{role}: no generator of {size_px} px under {root} or shipped; run `mitlgan pretrain {role}` first, or name an artifact")
-    return path
-
-
-def newest_artifact(root: Path, role: str, size_px: int, *, matted: bool = False) -> Path | None:
-    """The newest generator of a role and size among the runs under a root; of foregrounds, where they must be `matted`, one of four channels."""
-    for run in reversed(runs.find(root, "pretrain")):
-        if run.artifact is None:
-            continue
-        try:
-            card = artifact.read_card(run.artifact)
-        except MitlganError:
-            continue
-        if card.role == role and card.size_px == size_px and (not matted or role != "fg" or card.image_channels == 4):
-            return run.artifact
-    return None
-
-
-def shipped_artifact(role: str, size_px: int, *, matted: bool = False) -> Path | None:
-    """The generator of a role and size that ships with the package: of the thesis' family, or the recommended ones, whose foregrounds are `matted`."""
-    path = shipped("pretrained") / f"{'modern-' if matted else ''}{role}-{size_px}" / "generator.safetensors"
-    return path if path.is_file() else None
 
 
 def _problem(recipe: Recipe, network: nn.Module, pixels: Packed, layers: Mapping[str, LayerCard]) -> Problem:

@@ -14,7 +14,7 @@ import pytest
 import tiny
 import torch
 
-from mitlgan import artifact, demo, jobs, runs, stages
+from mitlgan import artifact, demo, jobs, layers, runs, stages
 from mitlgan.cli import main
 from mitlgan.compare import as_long, baseline_recipe
 from mitlgan.errors import MitlganError, ResourceError, Stopped
@@ -92,7 +92,7 @@ def test_the_baseline_is_planned_as_compare_would(recipes: dict[str, Recipe], pr
 def test_from_pretrained_takes_the_shipped_generators_and_no_composition_of_others(
     recipes: dict[str, Recipe], in_process: list[str], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stages, "shipped", lambda folder: tmp_path / folder)
+    monkeypatch.setattr(layers, "shipped", lambda folder: tmp_path / folder)
     for role, path in tiny.layers(pretrained).items():
         (tmp_path / "pretrained" / f"{role}-8").mkdir(parents=True)
         shutil.copyfile(path, tmp_path / "pretrained" / f"{role}-8" / "generator.safetensors")
@@ -113,7 +113,7 @@ def test_from_pretrained_takes_the_shipped_generators_and_no_composition_of_othe
 def test_a_layer_of_which_none_ships_is_pretrained(
     recipes: dict[str, Recipe], in_process: list[str], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stages, "shipped", lambda folder: tmp_path / folder)
+    monkeypatch.setattr(layers, "shipped", lambda folder: tmp_path / folder)
     (tmp_path / "pretrained" / "bg-8").mkdir(parents=True)
     shutil.copyfile(tiny.layers(pretrained)["bg"], tmp_path / "pretrained" / "bg-8" / "generator.safetensors")
     made = demo._layers(tmp_path, recipes, True, lambda _: None)

@@ -1,9 +1,8 @@
-"""The stages: pretraining freezes a generator, composing leaves it frozen, and what is taken when nothing is named."""
+"""The stages: pretraining freezes a generator, composing leaves it frozen, and a run that is there already is taken."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -260,37 +259,7 @@ def test_frozen_layers_are_never_in_the_graph(
     assert not any(seen)
 
 
-# What is taken when nothing is named
-
-
-def test_the_newest_artifact_of_a_role_and_size_is_taken_else_the_shipped_one(
-    packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = tmp_path / "runs"
-    environment = tiny.environment(root)
-    monkeypatch.setattr(stages, "shipped", lambda folder: tmp_path / folder)
-    with pytest.raises(ArtifactError, match=r"--fg: no generator of 8 px under .* or shipped; run `mitlgan pretrain fg` first, or name an artifact"):
-        stages.layer_artifact(root, "fg", 8)
-    first = stages.pretrain(tiny.recipe("fg", packs["fg"]), environment)
-    second = stages.pretrain(tiny.recipe("fg", packs["fg"], seed=6), environment)
-    stages.pretrain(tiny.recipe("bg", packs["bg"]), environment)
-    assert stages.layer_artifact(root, "fg", 8) == second.artifact
-    stages.resume(first.path, environment)  # the newest is that which was written last
-    assert stages.layer_artifact(root, "fg", 8) == first.artifact
-    (root / "pretrain" / "broken-001").mkdir()
-    shutil.copyfile(first.recipe, root / "pretrain" / "broken-001" / "recipe.toml")
-    (root / "pretrain" / "broken-001" / "generator.safetensors").write_bytes(b"no artifact")
-    assert stages.layer_artifact(root, "fg", 8) == first.artifact
-    shipped = tmp_path / "pretrained" / "fg-16" / "generator.safetensors"
-    shipped.parent.mkdir(parents=True)
-    shutil.copyfile(artifact_of(first), shipped)
-    assert stages.layer_artifact(root, "fg", 16) == shipped
-    # A composition by mattes cannot use foregrounds without one, however new they are.
-    recommended = tmp_path / "pretrained" / "modern-fg-8" / "generator.safetensors"
-    recommended.parent.mkdir()
-    shutil.copyfile(artifact_of(first), recommended)
-    assert stages.layer_artifact(root, "fg", 8, matted=True) == recommended
-    assert stages.layer_artifact(root, "bg", 8, matted=True).parent.parent.name == "pretrain", "places need no matte"
+# Which run is gone on with
 
 
 def test_a_matching_run_is_taken_finished_or_begun(packs: dict[str, Path], environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,11 +90,12 @@ def compose(
     from mitlgan import artifact, networks, stages
     from mitlgan.artifact import LayerForm
     from mitlgan.errors import UsageError
+    from mitlgan.layers import all_layers
 
     chosen = options.recipe_from(recipe, "demo/compose", data=data, seed=seed, settings=settings)
     if chosen.composer is None:
         raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `compose`")
-    layers = stages.all_layers(options.layers_from(layer, fg, bg), out, chosen)
+    layers = all_layers(options.layers_from(layer, fg, bg), out, chosen)
     for name, path in layers.items():
         note(f"{name}: {path} ({artifact.read_card(path).kimg:.0f} kimg)")
     if dry_run:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mitlgan import artifact, runs, stages
+from mitlgan import artifact, runs
 from mitlgan.artifact import LAYER_ROLES, Card, LayerForm
 from mitlgan.compare.arms import Training, finished_card, layer_files
 from mitlgan.compare.plan import Plan, Triple
 from mitlgan.errors import ArtifactError, MitlganError, UsageError
+from mitlgan.layers import all_layers
 from mitlgan.recipe import Recipe, changed, load, parse
 from mitlgan.runs import Run
 from mitlgan.sample import artifact_file
@@ -84,7 +85,7 @@ def settings(plan: Plan, root: Path) -> list[Setting]:
     if run is not None and run.artifact is not None and _some_are_absent(plan.layers):
         layers = {**layer_files(run.artifact), **given}
     else:
-        layers = stages.all_layers(given, root, recipe)
+        layers = all_layers(given, root, recipe)
     return [Setting("", recipe, layers, {})]
 
 

@@ -20,6 +20,7 @@ from mitlgan.compare.standings import AXES, ahead_when, in_words, noise
 from mitlgan.data.demo.pasted import pasted_pack
 from mitlgan.data.packed import Packed, to_uint8
 from mitlgan.evaluate import headline
+from mitlgan.layers import shipped_artifact
 from mitlgan.recipe import Recipe
 from mitlgan.report import Anchor, Arm, Comparison, Picture, judge
 from mitlgan.report import Domain as Pictures
@@ -77,7 +78,7 @@ def shipped_pictures(size_px: int) -> list[Picture]:
     """Samples of the shipped artifacts of a size: what longer training gives."""
     pictures = []
     for role, label in LAYER_LABELS.items():
-        path = stages.shipped_artifact(role, size_px)
+        path = shipped_artifact(role, size_px)
         if path is not None:
             loaded = load_artifact(path)
             pictures.append(Picture(f"Shipped {label} generator, {loaded.card.kimg:,.0f} kimg", to_uint8(loaded.sample(range(PICTURES)))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,10 +14,8 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as transforms
 
-from mitlgan.data.decode import UnreadableError, decode_bytes
+from mitlgan.data.decode import UnreadableError, decode_bytes, is_cut_out
 from mitlgan.data.journal import Journal
 from mitlgan.data.packed import to_uint8
 from mitlgan.data.parallel import in_order
@@ -24,7 +23,7 @@ from mitlgan.data.sources import MATTE_SUFFIX, Entry, Source, matte_beside, open
 from mitlgan.errors import DataError
 from mitlgan.files import locked, make_folder, write_atomically
 
-VERSION = 1  # raise it when the same pictures and settings make other files
+VERSION = 2  # raise it when the same pictures and settings make other files
 PURPOSE = 0xA06
 Progress = Callable[[int, int], None]
 
@@ -112,23 +111,35 @@ def draw(settings: AugmentSettings, name: str, copy: int) -> Change:
 
 
 def changed(planes: Tensor, change: Change, *, edge: str) -> Tensor:
-    """Apply a change.
+    """Apply a change: each pixel is taken once, from where turn, shear and distortion together bring it from.
 
     Args:
         planes: (C, H, W) in [-1, 1]; -1 is transparent where planes end.
         change: What.
-        edge: `reflect` continues the picture beyond its edge, `constant` with transparency.
+        edge: `reflect` continues the picture beyond its edge, mirrored as often as it takes; `constant` with transparency.
     """
-    height, width = planes.shape[1:]
-    pad = [width // 4, height // 4]
-    grown = transforms.pad(planes, [*pad, *pad], fill=[-1.0], padding_mode=edge)
-    shifts = torch.nn.functional.interpolate(change.shifts, grown.shape[1:], mode="bicubic", align_corners=True)  # (1, 2, H', W')
-    grown = transforms.elastic(grown, 2 * shifts.permute(0, 2, 3, 1), InterpolationMode.BILINEAR, fill=[-1.0])
-    grown = transforms.affine(grown, change.degrees, [0, 0], 1.0, list(change.shear), InterpolationMode.BILINEAR, fill=[-1.0])
-    result: Tensor = transforms.center_crop(grown, [height, width])
+    grid = _origins(change, planes.shape[1], planes.shape[2])
+    beyond = {"reflect": "reflection", "constant": "zeros"}[edge]
+    result: Tensor = torch.nn.functional.grid_sample(planes[None] + 1, grid, "bilinear", beyond, align_corners=False)[0] - 1  # 0 is transparent
     if change.mirror:
-        result = transforms.horizontal_flip(result)
-    return transforms.vertical_flip(result) if change.flip else result
+        result = result.flip(2)
+    return result.flip(1) if change.flip else result
+
+
+def _origins(change: Change, height: int, width: int) -> Tensor:
+    """Where in a picture each pixel of the changed one comes from: (1, H, W, 2), across and down, -1 and 1 being the picture's edges."""
+    across, down = (torch.arange(side) + 0.5 - side / 2 for side in (width, height))  # px from the centre
+    points = torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1)  # (H, W, 2)
+    turn = math.radians(change.degrees)
+    slant_x, slant_y = (math.tan(math.radians(degrees)) for degrees in change.shear)
+    turned = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    sheared = torch.tensor([[1.0, slant_x], [0.0, 1.0]]) @ torch.tensor([[1.0, 0.0], [slant_y, 1.0]])  # areas stay
+    size = torch.tensor([width, height])
+    straight = points @ torch.linalg.inv(turned @ sheared).T / size * 2
+    limit = change.shifts.abs().max()
+    field = torch.nn.functional.interpolate(change.shifts, (height, width), mode="bicubic", align_corners=True).clamp(-limit, limit)
+    shifts = torch.nn.functional.grid_sample(field, straight[None], "bilinear", "border", align_corners=False)  # (1, 2, H, W)
+    return straight[None] + 2 * shifts.permute(0, 2, 3, 1)
 
 
 def _contents(source: Source, start: int) -> Iterator[tuple[Entry, bytes | UnreadableError | None]]:
@@ -144,12 +155,13 @@ def _made(entry: Entry, content: bytes | UnreadableError | None, settings: Augme
         if isinstance(content, UnreadableError):
             raise content
         content = entry.read() if content is None else content
-        alpha = has_alpha_bytes(content)
-        picture = decode_bytes(content, keep_alpha=alpha).picture
+        picture = decode_bytes(content, keep_alpha=True).picture
         matte = _matte(entry, picture.size)
     except UnreadableError as error:
         return {"name": entry.name, "made": 0, "reason": str(error)}, {}
-    picture = picture.convert("RGBa") if alpha else picture
+    alpha = picture.getchannel("A").getextrema() != (255, 255)
+    edge = "constant" if is_cut_out(picture) else "reflect"
+    picture = picture.convert("RGBa" if alpha else "RGB")
     planes = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
     layers = planes if matte is None else torch.cat([planes, torch.from_numpy(np.array(matte))[None]])
     files: dict[str, bytes] = {}
@@ -157,18 +169,12 @@ def _made(entry: Entry, content: bytes | UnreadableError | None, settings: Augme
         made = layers
         if copy:
             floats = layers.to(torch.float32) / 127.5 - 1
-            made = to_uint8(changed(floats, draw(settings, entry.name, copy), edge="constant" if alpha else "reflect"))
+            made = to_uint8(changed(floats, draw(settings, entry.name, copy), edge=edge))
         stem = f"{output_stem(entry.name)}-{copy:02d}"
         files[f"{stem}.png"] = _png(made[:4] if alpha else made[:3])
         if matte is not None:
             files[f"{stem}{MATTE_SUFFIX}"] = _png(made[-1:])
     return {"name": entry.name, "made": settings.factor, "reason": ""}, files
-
-
-def has_alpha_bytes(content: bytes) -> bool:
-    """Whether a file's content has transparency."""
-    picture = decode_bytes(content, keep_alpha=True).picture
-    return bool(np.asarray(picture.getchannel("A")).min() < 255)
 
 
 def _matte(entry: Entry, size: tuple[int, int]) -> Image.Image | None:

@@ -102,8 +102,12 @@ def has_alpha(path: Path) -> bool:
         raise UnreadableError(_reason(content, error)) from None
     if not promised:
         return False
-    alpha = decode_bytes(content, keep_alpha=True).picture.getchannel("A")
-    return sum(alpha.histogram()[:128]) >= SEEN_THROUGH * alpha.width * alpha.height
+    return is_cut_out(decode_bytes(content, keep_alpha=True).picture)
+
+
+def is_cut_out(picture: Image.Image) -> bool:
+    """Whether `SEEN_THROUGH` of an RGBA picture's pixels or more are rather transparent than opaque."""
+    return sum(picture.getchannel("A").histogram()[:128]) >= SEEN_THROUGH * picture.width * picture.height
 
 
 def read_file(path: str | Path) -> bytes:

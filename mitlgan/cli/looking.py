@@ -162,7 +162,7 @@ def recipes_cat(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: o
     """Print a recipe with its comments."""
     from mitlgan import recipe
 
-    text = recipe.find(name, "NAME").read_text(encoding="utf-8")
+    text = recipe.read(name, "NAME")
     finish(as_json, {"name": name, "text": text}, text.rstrip("\n"))
 
 

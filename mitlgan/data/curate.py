@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mitlgan.errors import DataError
+from mitlgan.text import read_text
 
 LARGEST_BYTES = 64_000_000
 
@@ -19,12 +20,7 @@ def read_names(*paths: Path) -> tuple[str, ...]:
 
 
 def _read(path: Path) -> list[str]:
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise DataError(f"--exclude {path}: {path.stat().st_size} bytes; a list of names is smaller")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"--exclude {path}: cannot be read as a list of names ({error.__class__.__name__}); give one name a line, in UTF-8") from None
+    text = read_text(path, f"--exclude {path}", DataError, LARGEST_BYTES)
     return [_unescaped(line) for line in text.split("\n") if line.strip()]
 
 

@@ -21,10 +21,12 @@ from mitlgan.data.parallel import in_order
 from mitlgan.data.select import rows
 from mitlgan.errors import DataError
 from mitlgan.files import locked, make_folder, write_atomically, write_json
+from mitlgan.text import read_text
 from mitlgan.version import __version__
 
 SCHEMES = ("http", "https")
 REDIRECTS = 5
+LARGEST_LIST_BYTES = 1_000_000_000
 _BLOCK = 1 << 16
 Progress = Callable[[int, int], None]
 
@@ -75,13 +77,10 @@ def read_urls(path: Path, column: str = "") -> list[str]:
     Raises:
         DataError: The file cannot be read, or has none.
     """
-    try:
-        if column:
-            found = [str(row.get(column) or "").strip() for row in rows(path, "LIST")]
-        else:
-            found = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"LIST {path}: cannot be read ({error.__class__.__name__}); give lines of addresses, or a table and --url-column") from None
+    if column:
+        found = [str(row.get(column) or "").strip() for row in rows(path, "LIST")]
+    else:
+        found = [line.strip() for line in read_text(path, f"LIST {path}", DataError, LARGEST_LIST_BYTES).split("\n")]
     addresses = list(dict.fromkeys(address for address in found if address and not address.startswith("#")))
     if not addresses:
         raise DataError(f"LIST {path}: holds no address{f' in column {column}' if column else ''}; write one a line")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
+import itertools
 import json
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,9 +17,9 @@ from urllib.parse import urlsplit
 from mitlgan.data.expression import Condition
 from mitlgan.data.sources import Source, of_file, printable_name
 from mitlgan.errors import DataError, UsageError
+from mitlgan.text import TextError, lines_of
 
 FUNCTIONS = ("mean", "sum", "min", "max", "count")
-LONGEST_LINE = 16_000_000
 _AGGREGATE = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(\w+)\s*\(\s*(\w*)\s*\)\s*")
 
 
@@ -131,32 +132,30 @@ def rows(path: Path, option: str) -> Iterator[dict[str, Any]]:
     try:
         with cast(BinaryIO, gzip.open(path, "rb") if suffixes[-1:] == [".gz"] else path.open("rb")) as file:
             if form in (".csv", ".tsv"):
-                yield from _csv_rows(file, "\t" if form == ".tsv" else None)
+                yield from _csv_rows(lines_of(file), "\t" if form == ".tsv" else None)
             elif form in (".jsonl", ".json", ".ndjson"):
-                yield from _json_rows(file, path, option)
+                yield from _json_rows(lines_of(file), path, option)
             else:
                 raise DataError(f"{option} {path}: neither .csv, .tsv nor .jsonl (each may end in .gz)")
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except TextError as error:
+        raise DataError(f"{option} {path}:{error.line}: {error.reason}") from None
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
         raise DataError(f"{option} {path}: cannot be read as a table ({error.__class__.__name__}: {str(error)[:120]})") from None
 
 
-def _csv_rows(file: BinaryIO, delimiter: str | None) -> Iterator[dict[str, Any]]:
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    if delimiter is None:
-        heading = text.readline(LONGEST_LINE)
-        delimiter = max(",;\t", key=heading.count)
-        names = next(csv.reader([heading], delimiter=delimiter), [])
-    else:
-        names = next(csv.reader([text.readline(LONGEST_LINE)], delimiter=delimiter), [])
-    for values in csv.reader(text, delimiter=delimiter):
+def _csv_rows(lines: Iterator[str], delimiter: str | None) -> Iterator[dict[str, Any]]:
+    heading = next(lines, "")
+    delimiter = delimiter or max(",;\t", key=heading.count)
+    ended = (f"{line}\n" for line in itertools.chain([heading], lines))  # a quoted cell may hold the end of a line
+    rows = csv.reader(ended, delimiter=delimiter)
+    names = next(rows, [])
+    for values in rows:
         if values:
             yield dict(zip(names, values, strict=False))
 
 
-def _json_rows(file: BinaryIO, path: Path, option: str) -> Iterator[dict[str, Any]]:
-    number = 0
-    while line := file.readline(LONGEST_LINE):
-        number += 1
+def _json_rows(lines: Iterator[str], path: Path, option: str) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:

@@ -15,12 +15,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from mitlgan.data.decode import LARGEST_FILE_BYTES, SUFFIXES, UnreadableError, read_file
 from mitlgan.errors import DataError
+from mitlgan.text import read_text
 
 MATTE_SUFFIX = ".matte.png"  # NAME.matte.png is the matte of NAME.png (or .jpg, ...) beside it
 BAD_SHARE = 0.05  # of the files may be no usable pictures; more than that is no accident
 LARGEST_RATIO = 200  # unpacked to packed; picture formats are compressed already
 SMALLEST_BOMB_BYTES = 64_000_000  # below this any ratio is harmless
 LARGEST_COUNT = 5_000_000
+LARGEST_LIST_BYTES = 1_000_000_000
 _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, KeyError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
 
 
@@ -84,7 +86,7 @@ def open_source(spec: str | Path, option: str = "SRC") -> Source:
     if not path.is_file():
         raise DataError(f"{option} {path}: no such folder, archive or list; name one that holds pictures")
     if path.suffix.lower() in (".txt", ".lst"):
-        return Source(str(spec), _nonempty(_of_list(path), f"{option} {path}"))
+        return Source(str(spec), _nonempty(_of_list(path, option), f"{option} {path}"))
     try:
         if zipfile.is_zipfile(path):
             return Source(str(spec), _nonempty(_of_zip(path, option), f"{option} {path}"), sequential=True)
@@ -169,11 +171,18 @@ def of_file(file: str, name: str) -> Entry:
     return Entry(name, stamp, lambda: read_file(file), file)
 
 
-def _of_list(path: Path) -> Iterable[Entry]:
-    lines = dict.fromkeys(line for line in path.read_bytes().splitlines() if line.strip())
-    for line in lines:
-        file = path.parent / os.fsdecode(line.strip())
-        yield of_file(str(file), printable_name(Path(os.fsdecode(line.strip()))))
+def _of_list(path: Path, option: str) -> Iterable[Entry]:
+    text = read_text(path, f"{option} {path}", DataError, LARGEST_LIST_BYTES, names=True)
+    for line in dict.fromkeys(line.strip() for line in text.split("\n") if line.strip()):
+        name = _foreign(line, path.parent)
+        yield of_file(str(path.parent / name), printable_name(Path(name)))
+
+
+def _foreign(line: str, folder: Path) -> str:
+    """A path as this system writes it: of a list made on Windows, whose parts a backslash divides, where no file has that very name."""
+    if "\\" not in line or os.sep == "\\" or os.path.lexists(folder / line):
+        return line
+    return line.replace("\\", "/")
 
 
 def refuse_member(name: str, size: int, link_or_device: bool, named: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +13,7 @@ from torch import Tensor
 from mitlgan.errors import ArtifactError
 from mitlgan.files import write_json
 from mitlgan.latent.paths import by_layer
+from mitlgan.text import read_text
 
 SCHEMA_VERSION = 1
 LIMIT_BYTES = 32_000_000
@@ -73,13 +73,8 @@ def read_latent(path: Path, dims: Mapping[str, int], tensors_sha256: str | None 
         ArtifactError: It cannot be read, is no such file, or does not fit the artifact.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ArtifactError(f"{path}: not a file; give a seed or a latent file")
-        if status.st_size > LIMIT_BYTES:
-            raise ArtifactError(f"{path}: {status.st_size} bytes are too many for a latent")
-        found = LatentFile.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
+        found = LatentFile.model_validate_json(read_text(path, str(path), ArtifactError, LIMIT_BYTES))
+    except ValueError as error:
         raise ArtifactError(f"{path}: {_why(error)}") from None
     if found.schema_version > SCHEMA_VERSION:
         raise ArtifactError(f"{path}: its schema_version {found.schema_version} is newer than {SCHEMA_VERSION}; upgrade mitlgan")
@@ -98,12 +93,12 @@ def _require_in_range(path: Path, z: Tensor) -> None:
         raise ArtifactError(f"{path}: holds a number that is not from -{LARGEST:g} to {LARGEST:g}; a latent's are near 0")
 
 
-def _why(error: OSError | ValueError) -> str:
+def _why(error: ValueError) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         return f"not a latent file: {where + ': ' if where else ''}{first['msg']}".replace("\n", " ")
-    return f"cannot be read ({error.strerror})" if isinstance(error, OSError) else "not a latent file"
+    return "not a latent file"
 
 
 def _listed(lengths: Mapping[str, int]) -> str:

@@ -22,7 +22,7 @@ from mitlgan.recipe.networks import (
 )
 from mitlgan.recipe.objectives import AnyObjective, LsganRecipe, MinimaxRecipe, ObjectiveRecipe, RelativisticRecipe, WganClipRecipe
 from mitlgan.recipe.optimisers import AdamRecipe, AnyOptimiser, RmspropRecipe
-from mitlgan.recipe.reading import changed, differences, dump, find, load, names, parse, plain, shipped
+from mitlgan.recipe.reading import changed, differences, dump, find, load, names, parse, plain, read, shipped
 from mitlgan.recipe.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Filter, Role, TrainingRecipe
 from mitlgan.recipe.translators import (
     AnyTranslator,
@@ -82,5 +82,6 @@ __all__ = [
     "names",
     "parse",
     "plain",
+    "read",
     "shipped",
 ]

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from mitlgan.errors import UsageError
 from mitlgan.recipe.messages import place, short, toml_message, validation_message
 from mitlgan.recipe.whole import SCHEMA_VERSION, Recipe
+from mitlgan.text import read_text
 
 LIMIT_BYTES = 1_000_000
 UNREADABLE = (ValueError, RecursionError, OverflowError)  # what tomllib raises; a number of 5,000 digits is a plain ValueError
@@ -60,6 +61,12 @@ def find(name: str, given: str = "--recipe") -> Path:
     raise UsageError(f"{given} {name}: no such file or shipped recipe{hint} (see `mitlgan recipes ls`)")
 
 
+def read(name: str | Path, given: str = "--recipe") -> str:
+    """The text of a recipe, its comments included; arguments and errors as of `find`."""
+    path = find(str(name), given)
+    return read_text(path, str(path), UsageError, LIMIT_BYTES)
+
+
 def load(name: str | Path, overrides: Sequence[str] = (), given: str = "--recipe") -> Recipe:
     """Read and check a recipe.
 
@@ -72,7 +79,7 @@ def load(name: str | Path, overrides: Sequence[str] = (), given: str = "--recipe
         UsageError: Anything wrong, with file and line.
     """
     path = find(str(name), given)
-    text = _read(path)
+    text = read_text(path, str(path), UsageError, LIMIT_BYTES)
     try:
         values = tomllib.loads(text)
     except UNREADABLE as error:
@@ -128,23 +135,6 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
     return flat
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LIMIT_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
-    if raw.startswith(b"\xef\xbb\xbf"):
-        raise UsageError(f"{path}:1: begins with a byte-order mark; save it as UTF-8 without one")
-    if len(raw) > LIMIT_BYTES:
-        raise UsageError(f"{path}: larger than {LIMIT_BYTES} bytes; give a recipe")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise UsageError(f"{path}:{line}: is not UTF-8; save it as UTF-8") from None
 
 
 def _override(values: dict[str, Any], setting: str) -> None:

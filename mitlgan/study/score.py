@@ -11,6 +11,7 @@ from typing import Any
 
 from mitlgan.errors import DataError
 from mitlgan.study.make import SCHEMA_VERSION
+from mitlgan.text import read_text
 
 Z_95 = 1.959963984540054
 LIMIT_BYTES = 10_000_000
@@ -115,12 +116,7 @@ def _answers(path: Path, study: str, count: int) -> Mapping[int, bool]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            raw = file.read(LIMIT_BYTES + 1)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    try:
-        found = json.loads(raw[:LIMIT_BYTES])
+        found = json.loads(read_text(path, str(path), DataError, LIMIT_BYTES))
     except (ValueError, RecursionError):
         raise DataError(f"{path}: not a JSON file of a study") from None
     if not isinstance(found, dict) or found.get("schema_version") != SCHEMA_VERSION:

@@ -9,6 +9,7 @@ from mitlgan.data.packed import Packed
 from mitlgan.data.readers.common import decoded, pack, whole_file
 from mitlgan.data.readers.faces import cut_faces, face_finder
 from mitlgan.errors import DataError, UsageError
+from mitlgan.text import TextError, decode_text
 
 PICTURES = ("img_align_celeba", "img_celeba", ".")
 ATTRIBUTES = "list_attr_celeba.txt"
@@ -23,9 +24,11 @@ def read_attributes(path: Path) -> tuple[list[str], dict[str, dict[str, int]]]:
         DataError: Not that file: the first line counts the others, the second names the attributes, and each other has one value for each name.
     """
     try:
-        lines = whole_file(path, WHERE).decode("ascii").splitlines()
+        lines = decode_text(whole_file(path, WHERE)).split("\n")
         count, names = int(lines[0]), lines[1].split()
-    except (UnicodeDecodeError, ValueError, IndexError):
+    except TextError as error:
+        raise DataError(f"--data {path}:{error.line}: {error.reason}") from None
+    except (ValueError, IndexError):
         raise DataError(f"--data {path}: not CelebA's file of attributes; {WHERE}") from None
     rows = [line.split() for line in lines[2:] if line.strip()]
     if len(rows) != count:

@@ -14,13 +14,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from mitlgan.data.decode import SUFFIXES, UnreadableError, read_file
 from mitlgan.data.packed import Packed
 from mitlgan.data.readers.common import GZIP, decoded, pack, sha256
 from mitlgan.errors import DataError
+from mitlgan.text import TextError, lines_of
 
 WHERE = "metadata and reviews by category are at https://jmcauley.ucsd.edu/data/amazon/; fetch the pictures of `imUrl` yourself into a folder"
 PLACEHOLDER_PRODUCTS = 10
@@ -118,11 +119,13 @@ def _rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     try:
         with path.open("rb") as raw:
             zipped = raw.read(2) == GZIP
-        with gzip.open(path, "rt", encoding="utf-8") if zipped else path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
+        with cast(BinaryIO, gzip.open(path, "rb") if zipped else path.open("rb")) as file:
+            for number, line in enumerate(lines_of(file), start=1):
                 if line.strip():
                     yield _row(path, number, line, keys)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+    except TextError as error:
+        raise DataError(f"--data {path}:{error.line}: {error.reason}") from None
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"--data {path}: damaged or unreadable ({error}); {WHERE}") from None
 
 

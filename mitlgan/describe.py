@@ -11,7 +11,17 @@ from torch import nn
 
 from mitlgan import artifact, networks
 from mitlgan.artifact import Card, LayerForm
-from mitlgan.recipe import REACHABLE_PX, AnyGenerator, ComposerRecipe, GeneratorRecipe, Recipe, UpsampledGeneratorRecipe, load
+from mitlgan.recipe import (
+    REACHABLE_PX,
+    AnyGenerator,
+    ComposerRecipe,
+    GeneratorRecipe,
+    Recipe,
+    UpsampledGeneratorRecipe,
+    display_name,
+    display_name_of,
+    load,
+)
 
 THESIS_LAYERS = ("fg", "bg")
 
@@ -59,7 +69,7 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, LayerForm] | None = Non
             whole = networks.build_composer(recipe.composer, generators, recipe.size_px)
     parts = _parts(whole)
     parts["critic"] = _numbers(critic, (critic.image_channels, recipe.size_px, recipe.size_px))
-    return {"name": recipe.name, "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": _total(whole)}
+    return {"name": display_name(recipe), "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": _total(whole)}
 
 
 def assumed_layers(recipe: ComposerRecipe, size_px: int) -> dict[str, LayerForm]:
@@ -93,7 +103,7 @@ def thesis_generator(size_px: int) -> GeneratorRecipe:
 def _described_card(card: Card, source: str) -> dict[str, Any]:
     with torch.device("meta"):
         network = artifact.network_from(card, source)
-    name = card.recipe.get("name", card.role)  # as it is: a recipe that another version wrote need not be valid here
+    name = display_name_of(card.recipe, card.role)
     return {"name": name, "kind": card.kind, "size_px": card.size_px, "networks": _parts(network), "total": _total(network)}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mitlgan.artifact import Card
 from mitlgan.networks import count_parameters
+from mitlgan.recipe import display_name_of
 from mitlgan.sample import Artifact
 
 KINDS = {"generator": "A generator", "composer": "A composition of frozen generators"}
@@ -24,7 +25,7 @@ def markdown(artifact: Artifact) -> str:
         artifact: Generator or composer.
     """
     card = artifact.card
-    name = str(card.recipe.get("name", card.role))
+    name = display_name_of(card.recipe, card.role)
     of = f"{KINDS[card.kind]}, which makes {MAKES.get(card.role, card.role)}"
     parts = [f"# {plain_text(name)}", f"{of}: {card.size_px} x {card.size_px} px, {_colours(card)}.", _facts(artifact)]
     if card.layers:

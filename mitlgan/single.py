@@ -14,7 +14,7 @@ from mitlgan.describe import describe_recipe
 from mitlgan.errors import MitlganError
 from mitlgan.evaluate import headline
 from mitlgan.networks import Composer
-from mitlgan.recipe import Recipe, load
+from mitlgan.recipe import Recipe, display_name, load
 from mitlgan.report import Arm, Comparison, Cost, Paths, StageCost, diagnose, write_report
 from mitlgan.report.model import Pixels
 from mitlgan.sample import load as load_artifact
@@ -43,13 +43,14 @@ def report(path: Path) -> tuple[Paths, list[str]]:
     measured = runs.read_json(run.path / "metrics.json") or (card.metrics if card is not None else {})
     layers, samples = _drawn(run.artifact, card)
     arm = Arm(
-        name=recipe.name, label=recipe.name, role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
+        name=recipe.name, label=display_name(recipe),
+        role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
         timing=list(runs.read_lines(run.timing)), evaluations=evaluations, cost=_cost(run.status(), recipe, card), layers=layers, samples=samples,
         metrics=headline(measured) if "frechet" in measured else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
     )  # fmt: skip
     protocol = measured.get("protocol", {})
     whole = Comparison(
-        title=f"{recipe.name}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
+        title=f"{display_name(recipe)}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
         protocol={"extractor": recipe.evaluation.extractor, **protocol}, shipped=[], real=_real(recipe),
         environment={"state": run.state(), "data": recipe.data.source, "seed": recipe.seed},
         commands=[f"mitlgan report {path}"], made_by=f"mitlgan {__version__}",

@@ -24,7 +24,7 @@ from mitlgan.files import locked, remove_temporaries, write_atomically, write_js
 from mitlgan.freeze import Keeper, freeze
 from mitlgan.progress import Reporter, counted_lines
 from mitlgan.randomness import derived_seed
-from mitlgan.recipe import Recipe, changed, differences, dump, load, parse, plain
+from mitlgan.recipe import Recipe, changed, differences, display_name, dump, load, parse, plain
 from mitlgan.runs import Run
 from mitlgan.stands import measure_stands
 from mitlgan.train import Hooks, Problem, train
@@ -280,7 +280,7 @@ def _run(recipe: Recipe, problem: Problem, environment: Environment, inputs: Map
         if leads:
             write_atomically(run.recipe, dump(recipe))
             write_json(run.inputs_file, {**inputs, **({"critic": tensors_sha256(critic)} if critic else {})})
-            environment.reporter.say(f"{recipe.command} {recipe.role}: {run.path}")
+            environment.reporter.say(f"{recipe.command} {recipe.role}: {run.path} ({display_name(recipe)})")
         return _train_and_freeze(run, recipe, problem, environment, None)
 
 

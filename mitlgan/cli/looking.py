@@ -209,7 +209,7 @@ def runs_ls(out: options.Out = RUNS, as_json: options.Json = False) -> None:
     from mitlgan import runs
 
     found = [_run_row(run) for run in runs.known(out)]
-    lines = [f"{row['run']:<44} {row['state']:<16} {_length(row)}" for row in found]
+    lines = [f"{row['run']:<44} {row['state']:<16} {_length(row)}{_remarks(row)}" for row in found]
     finish(as_json, {"runs": found}, "\n".join(lines) if lines else f"no runs under {out}")
 
 
@@ -231,6 +231,8 @@ def _run_row(run: Run) -> dict[str, Any]:
         "run": str(run.path),
         "state": run.state(),
         "kimg": None if run.is_comparison else float(status.get("kimg") or 0.0),
+        "recipe": None if run.is_comparison else _recipe_name(run),
+        "diagnosis": str(status.get("diagnosis") or ""),
         "artifact": str(run.artifact) if run.artifact else None,
         "report": str(run.report) if run.report else None,
     }
@@ -238,6 +240,23 @@ def _run_row(run: Run) -> dict[str, Any]:
 
 def _length(row: dict[str, Any]) -> str:
     return "comparison" if row["kimg"] is None else f"{row['kimg']:>10.1f} kimg"
+
+
+def _recipe_name(run: Run) -> str:
+    """The recipe's name with what was changed of it; empty where the file cannot be read any more."""
+    from mitlgan.errors import UsageError
+    from mitlgan.recipe import display_name, load
+
+    try:
+        return display_name(load(run.recipe))
+    except UsageError:
+        return ""
+
+
+def _remarks(row: dict[str, Any]) -> str:
+    """What a reader of the list must not miss: a recipe that is no longer what its name says, and what went wrong."""
+    changed = row["recipe"] if row["recipe"] and ", changed: " in row["recipe"] else ""
+    return "".join(f"  {remark}" for remark in (changed, row["diagnosis"]) if remark)
 
 
 def _first_comment(path: Path) -> str:

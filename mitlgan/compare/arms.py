@@ -14,7 +14,7 @@ from mitlgan.data.cache import cache_dir
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.jobs import Job
 from mitlgan.networks import Composer, Generator, back_to_front
-from mitlgan.recipe import AnyGenerator, ObjectiveRecipe, Recipe, changed, find, load, parse, plain
+from mitlgan.recipe import AnyGenerator, ObjectiveRecipe, Recipe, changed, display_name, display_name_of, find, load, parse, plain
 from mitlgan.runs import Run
 from mitlgan.sample import artifact_file
 from mitlgan.stages import Environment
@@ -176,7 +176,7 @@ def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> A
         if card.role != "scene" or card.size_px != recipe.size_px:
             wanted = f"scenes of {recipe.size_px} px"
             raise ArtifactError(f"--baseline {baseline}: makes {card.role} images of {card.size_px} px; give one of {wanted}")
-        return Arm(path.stem if path.is_file() else path.name, f"{card.recipe.get('name', path.name)} ({card.kimg:g} kimg)", fixed=file)
+        return Arm(path.stem if path.is_file() else path.name, f"{display_name_of(card.recipe, path.name)} ({card.kimg:g} kimg)", fixed=file)
     try:
         other = load(baseline)
     except UsageError as error:
@@ -186,7 +186,7 @@ def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> A
     other = changed(other, data__source=recipe.data.source)
     if other.command == "compose":
         return Arm(other.name, composed_arm(other).label, other, composes=True)
-    return Arm(other.name, other.name, other)
+    return Arm(other.name, display_name(other), other)
 
 
 def all_arms(baselines: Sequence[str], recipe: Recipe, layers: Mapping[str, LayerForm]) -> list[Arm]:
@@ -206,7 +206,7 @@ def all_arms(baselines: Sequence[str], recipe: Recipe, layers: Mapping[str, Laye
 def composed_arm(recipe: Recipe) -> Arm:
     """The arm of a composition."""
     assert recipe.composer is not None
-    shape = recipe.name if recipe.name != "compose" else recipe.composer.fusion.kind
+    shape = display_name(recipe) if recipe.name != "compose" else recipe.composer.fusion.kind
     return Arm(COMPOSED, f"Composition ({shape})", recipe, composes=True)
 
 

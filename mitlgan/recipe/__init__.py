@@ -7,6 +7,7 @@ one; every error names the file and the line.
 
 from mitlgan.recipe.augment import AugmentRecipe
 from mitlgan.recipe.composer import ComposerRecipe, FusionRecipe, PlacementRecipe
+from mitlgan.recipe.display import changes, display_name, display_name_of
 from mitlgan.recipe.inpainter import HolesRecipe, InpainterRecipe
 from mitlgan.recipe.networks import (
     REACHABLE_PX,
@@ -75,7 +76,10 @@ __all__ = [
     "UpsampledGeneratorRecipe",
     "WganClipRecipe",
     "changed",
+    "changes",
     "differences",
+    "display_name",
+    "display_name_of",
     "dump",
     "find",
     "load",

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from mitlgan import runs
 from mitlgan.describe import describe_recipe
 from mitlgan.files import write_atomically
-from mitlgan.recipe import Recipe, load, plain
+from mitlgan.recipe import Recipe, display_name, load, plain
 from mitlgan.runs import Run
 
 LOSSES = (("critic_loss", "critic"), ("generator_loss", "generator"))
@@ -78,7 +78,7 @@ def hyperparameters(recipe: Recipe, card: Mapping[str, Any]) -> str:
     rows += [*known.items(), *((f"data.{key}", value) for key, value in dict(card.get("data") or {}).items() if key != "source")]
     unique = dict(rows)
     lines = [f"| {key} | {str(value).replace('|', ' ')} |" for key, value in unique.items()]
-    return "\n".join([f"# {recipe.name}: settings", "", "| setting | value |", "|---|---|", *lines, ""])
+    return "\n".join([f"# {display_name(recipe)}: settings", "", "| setting | value |", "|---|---|", *lines, ""])
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -23,7 +23,7 @@ from mitlgan.explore.principal import DEFAULT_COUNT, begins_affine
 from mitlgan.inpaint.fillers import shipped_artifact
 from mitlgan.networks import PLACE, Composer
 from mitlgan.networks.fusion import MattedFusion
-from mitlgan.recipe import shipped
+from mitlgan.recipe import display_name_of, shipped
 from mitlgan.sample import Artifact, load
 from mitlgan.studio.contract import ArtifactAnswer
 from mitlgan.studio.faults import Refused
@@ -206,4 +206,4 @@ def _described(path: Path) -> tuple[str, Entry]:
 
 def _short(card: Card) -> dict[str, Any]:
     made = {"kimg": round(card.kimg, 3), "licence": card.licence, "credit": card.credit, "notes": card.notes, "made_by": card.made_by}
-    return {**made, "pictures": card.data.get("count"), "recipe": card.recipe.get("name")}
+    return {**made, "pictures": card.data.get("count"), "recipe": display_name_of(card.recipe)}

@@ -11,7 +11,7 @@ from commands import Command, start
 
 from mitlgan import recipe, runs
 from mitlgan.files import locked
-from mitlgan.recipe import load, plain
+from mitlgan.recipe import changed, dump, load, plain
 from mitlgan.runs import Run
 
 
@@ -49,7 +49,7 @@ def test_runs_are_listed_newest_last_and_removed(command: Command, folder: Path,
     run = runs.create(Path("runs"), "pretrain", "begun")
     (run.path / "recipe.toml").write_text("")
     (row,) = command("runs", "ls", "--json").json["runs"]
-    assert row == {"run": str(run.path), "state": "empty", "kimg": 0.0, "artifact": None, "report": None}
+    assert row == {"run": str(run.path), "state": "empty", "kimg": 0.0, "recipe": "", "diagnosis": "", "artifact": None, "report": None}
     (run.path / "status.json").write_text("{broken")
     assert command("runs", "ls").code == 0
     assert command("runs", "rm", run.path).out == f"{run.path}: removed\n"
@@ -63,7 +63,8 @@ def test_comparisons_are_listed_and_removed_too(command: Command, folder: Path) 
     assert command("runs", "ls").out.split() == [str(comparison.path), "stopped", "(killed)", "comparison"]
     (row,) = command("runs", "ls", "--json").json["runs"]
     page = str(comparison.path / "report.html")
-    assert row == {"run": str(comparison.path), "state": "stopped (killed)", "kimg": None, "artifact": None, "report": page}
+    assert row.pop("report") == page
+    assert row == {"run": str(comparison.path), "state": "stopped (killed)", "kimg": None, "recipe": None, "diagnosis": "", "artifact": None}
     with locked(comparison.path):
         assert command("runs", "ls", "--json").json["runs"][0]["state"] == "running"
         assert command("runs", "rm", comparison.path).code == 5
@@ -121,3 +122,17 @@ def test_a_recipe_that_a_run_wrote_is_one_that_it_takes(command: Command, folder
     done = command("recipes", "validate", pretrained["fg"].recipe, "--json")
     assert done.json["recipe"] == plain(load(pretrained["fg"].recipe))
     assert done.json["recipe"]["size_px"] == tiny.SIZE_PX
+
+
+def test_runs_ls_names_a_changed_recipe_and_what_went_wrong(command: Command, tmp_path: Path) -> None:
+    recipe = changed(load("demo/compose"), composer__translator__kind="resnet")
+    path = tmp_path / "runs" / "compose" / "thesis-narrow-001"
+    path.mkdir(parents=True)
+    (path / "recipe.toml").write_text(dump(recipe))
+    Run(path).write_status({"state": "done", "command": "compose", "kimg": 2.0, "diagnosis": "the critic won"})
+    (row,) = command("runs", "ls", "--out", str(tmp_path / "runs"), "--json").json["runs"]
+    assert (row["recipe"], row["diagnosis"]) == ("thesis-narrow, changed: composer.translator.kind=resnet", "the critic won")
+    text = command("runs", "ls", "--out", str(tmp_path / "runs")).out
+    assert text.rstrip().endswith("2.0 kimg  thesis-narrow, changed: composer.translator.kind=resnet  the critic won")
+    (path / "recipe.toml").write_text(dump(load("demo/compose")))
+    assert ", changed:" not in command("runs", "ls", "--out", str(tmp_path / "runs")).out

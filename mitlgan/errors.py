@@ -22,7 +22,12 @@ class MitlganError(Exception):
     def __init__(self, message: str) -> None:
         if len(message) > LONGEST:
             message = f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"
-        super().__init__("".join(sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode() for sign in message))
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """Text as a terminal can show it in one line: whatever is not printable is escaped."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode() for sign in text)
 
 
 class UsageError(MitlganError):

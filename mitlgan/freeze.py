@@ -11,7 +11,8 @@ from torch import nn
 
 from mitlgan import artifact, runs
 from mitlgan.artifact import Card, LayerCard
-from mitlgan.data.prepare import open_data, resolved_split
+from mitlgan.data.prepare import open_data
+from mitlgan.data.splits import resolved_split
 from mitlgan.errors import ArtifactError
 from mitlgan.evaluate import COLLAPSED_DIVERSITY, Protocol, evaluate, headline, open_extractor
 from mitlgan.files import make_folder, write_atomically

@@ -198,13 +198,14 @@ def pictures(recipe: Recipe, split: str = "train", *, reporter: Reporter | None 
     Args:
         recipe: Names them.
         split: Which of them.
-        reporter: Told how far the decoding is, if it takes long.
+        reporter: Told how far the decoding is, if it takes long, and which part of a folder was taken.
 
     Raises:
         DataError: There are none that can be used.
     """
-    told = None if reporter is None else counted_lines("reading pictures", reporter.say)
-    return open_data(recipe.data.source, recipe.role, recipe.size_px, resize=recipe.data.resize, split=split, progress=told)
+    say = None if reporter is None else reporter.say
+    told = None if say is None else counted_lines("reading pictures", say)
+    return open_data(recipe.data.source, recipe.role, recipe.size_px, resize=recipe.data.resize, split=split, progress=told, say=say)
 
 
 def started(path: Path, recipe: Recipe) -> nn.Module:

@@ -41,7 +41,7 @@ def pack(
     from mitlgan.data.prepare import pack_folder
 
     with counted("pack") as told:
-        packed = pack_folder(source, out, size_px=size, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, progress=told)
+        packed = pack_folder(source, out, size_px=size, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, progress=told, say=note)
     _told(packed, as_json)
 
 
@@ -96,10 +96,10 @@ def read(
         choice = Choice(min_rating, min_reviews)
         packed = readers.pack_products(source, out, reviews=reviews, images=images, size_px=size, resize=resize, choice=choice, limit=limit)
     elif faces:
-        packed = readers.pack_faces(source, out, size_px=size, resize=resize, limit=limit)
+        packed = readers.pack_faces(source, out, size_px=size, resize=resize, limit=limit, say=note)
     else:
         with counted("read") as told:
-            packed = pack_folder(source, out, size_px=size, resize=resize, progress=told)
+            packed = pack_folder(source, out, size_px=size, resize=resize, progress=told, say=note)
     _told(packed, as_json)
 
 

@@ -29,7 +29,7 @@ def held_out(recipe: Recipe, data: str | None, split: str) -> tuple[Packed, str]
         split: The split that is wanted.
     """
     from mitlgan import stages
-    from mitlgan.data.prepare import resolved_split
+    from mitlgan.data.splits import resolved_split
     from mitlgan.recipe import changed
 
     if data is not None:

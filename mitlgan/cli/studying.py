@@ -25,7 +25,7 @@ def make(
 ) -> None:
     """Write a page that shows real and generated pictures in random order, and the key that says which is which."""
     from mitlgan import stages
-    from mitlgan.data.prepare import resolved_split
+    from mitlgan.data.splits import resolved_split
     from mitlgan.errors import UsageError
     from mitlgan.recipe import changed, parse
     from mitlgan.sample import load

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tokenize
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -63,6 +63,22 @@ class Packed:
         if dtype != np.uint8 or shape != declared or not ordered:
             raise DataError(f"{path}: holds {dtype} {shape}, but its manifest declares uint8 {declared}; make it again with `mitlgan data pack`")
         return cls(path, manifest, pixels)
+
+    @classmethod
+    def open_cached(cls, path: Path, made_by: Mapping[str, Any]) -> Packed | None:
+        """Open a pack of the cache, if it is there, whole, and made by what its name stands for.
+
+        Args:
+            path: The `.npy` file.
+            made_by: Entries that its manifest's `made_by` must have.
+        """
+        try:
+            packed = cls.open(path)
+        except DataError:
+            return None
+        recorded = packed.manifest.get("made_by")
+        same = isinstance(recorded, dict) and all(recorded.get(key) == value for key, value in made_by.items())
+        return packed if same else None
 
     def __len__(self) -> int:
         return len(self.pixels)

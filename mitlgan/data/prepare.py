@@ -5,35 +5,42 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import __version__ as PIL_VERSION
 
 from mitlgan.data.cache import cache_dir
-from mitlgan.data.decode import Decoded, UnreadableError, decode, has_alpha
-from mitlgan.data.demo import LAYER_SPLITS, demo_pack
+from mitlgan.data.decode import SUFFIXES, Decoded, UnreadableError, decode, has_alpha
+from mitlgan.data.demo import demo_pack
 from mitlgan.data.frame import RESIZES, fit, to_planes
-from mitlgan.data.packed import PREPARED, Packed
+from mitlgan.data.packed import Packed
 from mitlgan.data.parallel import in_order
+from mitlgan.data.readers.cifar import TEST as CIFAR_TEST
+from mitlgan.data.readers.cifar import TRAIN as CIFAR_TRAIN
 from mitlgan.data.readers.cifar import is_cifar, pack_cifar
+from mitlgan.data.readers.common import VERSION as READERS_VERSION
 from mitlgan.data.readers.idx import is_idx, pack_idx
-from mitlgan.data.sources import BAD_SHARE, list_pictures, matte_beside, printable_name
+from mitlgan.data.sources import BAD_SHARE, file_stamp, matte_beside, printable_name
+from mitlgan.data.split_folders import TRAIN
+from mitlgan.data.splits import DEMO, PictureSet, known_split, picture_folder, picture_set
 from mitlgan.data.writer import PackWriter
 from mitlgan.errors import DataError, UsageError
 
-DEMO = "demo"
-SPLITS = ("train", "validation", "test")
-PACK_VERSION = 3  # raise it when the same folder and arguments make other pixels
+PACK_VERSION = 4  # raise it when the same folder and arguments make other pixels
 _ALPHA_PROBES = 64
 Progress = Callable[[int, int], None]
+Say = Callable[[str], None]
 Result = tuple[dict[str, Any], NDArray[np.uint8]] | UnreadableError  # what the manifest says of a file, and its pixels; or why not
 
 
-def open_data(spec: str, role: str, size_px: int, *, resize: str = "lanczos", split: str = "train", progress: Progress | None = None) -> Packed:
+def open_data(
+    spec: str, role: str, size_px: int, *, resize: str = "lanczos", split: str = TRAIN, progress: Progress | None = None, say: Say | None = None
+) -> Packed:
     """The pack of a `--data` value; a folder is packed once and then taken from the cache, until a file in it changes.
 
     Args:
@@ -41,61 +48,59 @@ def open_data(spec: str, role: str, size_px: int, *, resize: str = "lanczos", sp
         role: `fg`, `bg` or `scene`. A `fg` folder in which half of the pictures or more are cut-outs makes an alpha pack.
         size_px: Height and width.
         resize: Name of the filter.
-        split: See `resolved_split`.
+        split: See `splits.resolved_split`.
         progress: Told how many files of how many are done.
+        say: Told in one line which part of a folder was taken and which was left, where it has parts.
 
     Raises:
         DataError: Nothing usable there, or a pack of another size.
     """
-    split = resolved_split(spec, role, split)
+    wanted = known_split(split)
+    path = Path(spec)
+    if path.is_file() and path.suffix != ".npy" and not is_idx(path) and not is_cifar(path):
+        raise DataError(f"--data {path}: a single file; name the folder of the pictures, or a pack (.npy)")
+    found = picture_set(spec, role)
+    split = found.opened(wanted)
+    if say is not None and (sentence := found.sentence(split)):
+        say(sentence)
     if spec == DEMO:
         return demo_pack(role, size_px, split=split, resize=resize)
-    path = Path(spec)
-    if (path / PREPARED).is_file():
-        path /= PREPARED
-    if is_idx(path) or is_cifar(path):
-        return _known_format(path, size_px, resize, split)
-    if path.is_file() and path.suffix != ".npy":
-        raise DataError(f"--data {path}: a single file; name the folder of the pictures, or a pack (.npy)")
-    if path.is_file():
-        packed = Packed.open(path)
-        if packed.size_px != size_px:
-            raise DataError(f"--data {path}: holds {packed.size_px} px pictures; give one of {size_px} px, or the folder itself")
-        return packed
-    folder = path / split if (path / split).is_dir() else path
-    files = list_pictures(folder)
+    part = found.parts[split]
+    if part.names is not None:
+        return _packed_folder(found, split, role, size_px, resize, progress)
+    if is_idx(part.path) or is_cifar(part.path):
+        return _known_format(part.path, size_px, resize, split)
+    packed = Packed.open(part.path)
+    if packed.size_px != size_px:
+        raise DataError(f"--data {part.path}: holds {packed.size_px} px pictures; give one of {size_px} px, or the folder itself")
+    return packed
+
+
+def _packed_folder(found: PictureSet, split: str, role: str, size_px: int, resize: str, progress: Progress | None) -> Packed:
+    """A split of a folder, packed once and then taken from the cache."""
+    folder = found.parts[split].path
     # The name does not say whether there is alpha: to find out costs reading pictures, which a start from the cache must not.
-    target = cache_dir() / f"{_safe(path.name)}-{role}-{size_px}px-{_listing_key(folder, files, size_px, resize, role == 'fg')}.npy"
-    try:
-        return Packed.open(target)
-    except DataError:  # not made yet, or damaged: make it
-        keep_alpha = role == "fg" and mostly_cut_out(files)
-        return pack_folder(folder, target, size_px=size_px, resize=resize, keep_alpha=keep_alpha, progress=progress)
+    settings = [PACK_VERSION, PIL_VERSION, *sorted(SUFFIXES), role == "fg", size_px, resize]
+    identity = _identity(folder, split, settings, (name for file in found.files(split) for name in (file, matte_beside(file))))
+    target = cache_dir() / f"{_safe(folder.name)}-{split}-{role}-{size_px}px-{identity[:24]}.npy"
+    cached = Packed.open_cached(target, {"identity": identity})
+    if cached is not None:
+        return cached
+    keep_alpha = role == "fg" and mostly_cut_out(found.files(split))
+    return _pack(found, split, target, size_px=size_px, resize=resize, keep_alpha=keep_alpha, progress=progress, identity=identity)
 
 
 def _known_format(path: Path, size_px: int, resize: str, split: str) -> Packed:
     """A set in a format of its own, packed once and then taken from the cache."""
-    status = path.stat()
-    digest = hashlib.sha256(f"{path.resolve()}/{status.st_size}/{status.st_mtime_ns}/{size_px}/{resize}/{split}".encode()).hexdigest()[:16]
-    target = cache_dir() / f"{_safe(path.name)}-{size_px}px-{digest}.npy"
-    try:
-        return Packed.open(target)
-    except DataError:  # not made yet, or damaged: make it
-        if is_idx(path):
-            return pack_idx(path, target, size_px=size_px, resize=resize)
-        return pack_cifar(path, target, size_px=size_px, resize=resize, split=split)
-
-
-def resolved_split(spec: str, role: str, wanted: str) -> str:
-    """The split that a `--data` value really has: the demo's scenes have all three, a folder those of its subfolders, anything else `train` alone.
-
-    The demo's backgrounds have `validation`, too: places of panoramas that none of the training pictures is of.
-    """
-    if wanted not in SPLITS:
-        raise UsageError(f"--split {wanted}: not one of {', '.join(SPLITS)}")
-    if spec == DEMO:
-        return wanted if role == "scene" or wanted in LAYER_SPLITS.get(role, ()) else "train"
-    return wanted if (Path(spec) / wanted).is_dir() else "train"
+    files = [path] if path.is_file() else [path / name for name in (CIFAR_TEST if split == "test" else CIFAR_TRAIN)]
+    identity = _identity(path, split, [READERS_VERSION, PIL_VERSION, size_px, resize], files)
+    target = cache_dir() / f"{_safe(path.name)}-{split}-{size_px}px-{identity[:24]}.npy"
+    cached = Packed.open_cached(target, {"identity": identity})
+    if cached is not None:
+        return cached
+    if is_idx(path):
+        return pack_idx(path, target, size_px=size_px, resize=resize, identity=identity)
+    return pack_cifar(path, target, size_px=size_px, resize=resize, split=split, identity=identity)
 
 
 def mostly_cut_out(files: list[Path]) -> bool:
@@ -116,8 +121,11 @@ def pack_folder(
     keep_alpha: bool = False,
     allow_bad: bool = False,
     progress: Progress | None = None,
+    say: Say | None = None,
 ) -> Packed:
     """Decode every picture under a folder into one pack; the order is that of the names, whatever the number of threads.
+
+    Of a folder that has split folders the training pictures are taken; name one of them itself for the others.
 
     Where every picture `NAME.jpg` has a matte `NAME.matte.png` beside it, and transparency is not kept, the pack holds the mattes.
 
@@ -129,14 +137,34 @@ def pack_folder(
         keep_alpha: Keep transparency, premultiplied, as a fourth channel.
         allow_bad: Go on when more than 5 % of the files are no usable pictures.
         progress: Told how many files of how many are done.
+        say: See `open_data`.
 
     Raises:
         DataError: No folder, no pictures, or too many bad ones.
         ResourceError: The pack cannot be written.
     """
+    found = picture_folder(source)
+    split = found.opened(TRAIN)
+    if say is not None and (sentence := found.sentence(split)):
+        say(sentence)
+    return _pack(found, split, out, size_px=size_px, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, progress=progress)
+
+
+def _pack(
+    found: PictureSet,
+    split: str,
+    out: Path,
+    *,
+    size_px: int,
+    resize: str,
+    keep_alpha: bool,
+    allow_bad: bool = False,
+    progress: Progress | None = None,
+    identity: str = "",
+) -> Packed:
     if resize not in RESIZES:
         raise UsageError(f"--resize {resize}: no such filter; choose {', '.join(RESIZES)}")
-    files = list_pictures(source)
+    source, files = found.parts[split].path, found.files(split)
     with_matte = not keep_alpha and all(os.path.lexists(matte_beside(file)) for file in files)
     skipped: list[dict[str, str]] = []
     with PackWriter(out, size_px, "alpha" if keep_alpha else "matte" if with_matte else None) as writer:
@@ -150,8 +178,10 @@ def pack_folder(
             if progress is not None:
                 progress(done, len(files))
         _refuse_bad(source, len(files), skipped, allow_bad)
+        skipped += [{"name": printable_name(name), "reason": "beside the split folders, in none of them"} for name in found.beside()]
         made_by = {"command": "pack", "version": PACK_VERSION, "size_px": size_px, "resize": resize, "keep_alpha": keep_alpha}
-        return writer.publish(resize=resize, crop="centred square", licence="", made_by=made_by, skipped=skipped)
+        made_by |= {"identity": identity} if identity else {}
+        return writer.publish(resize=resize, crop="centred square", licence="", made_by=made_by, skipped=skipped, split=found.account(split))
 
 
 def _work(size_px: int, resize: str, keep_alpha: bool, with_matte: bool) -> Callable[[Path], Result]:
@@ -193,16 +223,12 @@ def _refuse_bad(source: Path, total: int, skipped: list[dict[str, str]], allow_b
         )
 
 
-def _listing_key(folder: Path, files: list[Path], size_px: int, resize: str, keep_alpha: bool) -> str:
-    digest = hashlib.sha256(json.dumps([PACK_VERSION, size_px, resize, keep_alpha]).encode())
+def _identity(place: Path, split: str, settings: list[Any], files: Iterable[Path]) -> str:
+    """All that decides a pack's content: where the pictures lie, which of them, what is done to them by which code, and every file as it is now."""
+    digest = hashlib.sha256(json.dumps([os.fsencode(place.resolve()).hex(), split, *settings]).encode())
     for file in files:
-        for part in (file, matte_beside(file)):
-            try:
-                status = part.lstat()
-                digest.update(f"{os.fsencode(part.relative_to(folder))!r}/{status.st_size}/{status.st_mtime_ns}\n".encode())
-            except OSError:
-                digest.update(b"absent\n")
-    return digest.hexdigest()[:16]
+        digest.update(os.fsencode(file.relative_to(place) if file != place else file.name) + f"\0{file_stamp(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def _spread(files: list[Path], count: int) -> list[Path]:

@@ -7,6 +7,7 @@ import os
 import stat
 import tarfile
 import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -23,6 +24,7 @@ LARGEST_RATIO = 200  # unpacked to packed; picture formats are compressed alread
 SMALLEST_BOMB_BYTES = 64_000_000  # below this any ratio is harmless
 LARGEST_COUNT = 5_000_000
 LARGEST_LIST_BYTES = 1_000_000_000
+CLOCK_STEP_NS = 20_000_000  # file systems tell time in steps of up to 10 ms
 _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, KeyError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
 
 
@@ -162,13 +164,25 @@ def _nonempty(entries: Iterable[Entry], named: str) -> tuple[Entry, ...]:
 
 
 def of_file(file: str, name: str) -> Entry:
-    """The entry of a file, there or not."""
+    """The entry of a file, there or not; its stamp tells of its matte, too."""
+    matte = os.path.splitext(file)[0] + MATTE_SUFFIX  # noqa: PTH122  (of many files)
+    return Entry(name, f"{file_stamp(file)}, matte {file_stamp(matte)}", lambda: read_file(file), file)
+
+
+def file_stamp(file: str | Path) -> str:
+    """What tells whether a file was changed, even in place, to the same size and time: its inode and the time of that change, which nobody can set.
+
+    A file that was changed within this step of the file system's clock is waited for, since another change within it would leave no trace.
+    """
     try:
         status = os.lstat(file)
-        stamp = f"{status.st_size} {status.st_mtime_ns}"
+        linked = os.stat(file) if stat.S_ISLNK(status.st_mode) else None  # noqa: PTH116
     except (OSError, ValueError):
-        stamp = "gone"
-    return Entry(name, stamp, lambda: read_file(file), file)
+        return "gone"
+    since = time.time_ns() - status.st_ctime_ns
+    if 0 <= since < CLOCK_STEP_NS:
+        time.sleep((CLOCK_STEP_NS - since) / 1e9)
+    return " / ".join(f"{one.st_size} {one.st_mtime_ns} {one.st_ino} {one.st_ctime_ns}" for one in (status, linked) if one is not None)
 
 
 def _of_list(path: Path, option: str) -> Iterable[Entry]:
@@ -245,6 +259,7 @@ def _of_tar(path: Path, option: str) -> list[Entry]:
     named, unpacked, packed = f"{option} {path}", 0, path.stat().st_size
     archive = tarfile.open(path)  # noqa: SIM115  (entries read from it later)
     lock = threading.Lock()
+    archive_stamp = file_stamp(path)  # a tar has no checksums of its members, and archives that anybody can make again have one date for all
     found: dict[str, Entry] = {}
 
     def entry(info: tarfile.TarInfo) -> Entry:
@@ -256,7 +271,7 @@ def _of_tar(path: Path, option: str) -> list[Entry]:
             except _DAMAGE as error:
                 raise UnreadableError(f"damaged in the archive: {' '.join(str(error).split())[:120]}") from None
 
-        return Entry(info.name, f"{info.size} {info.mtime}", read)
+        return Entry(info.name, f"{info.size} {info.mtime} of {archive_stamp}", read)
 
     for count, info in enumerate(archive, start=1):  # each member is judged before the next is sought, so a bomb is not unpacked to find out
         unpacked += info.size

@@ -107,7 +107,9 @@ class PackWriter:
             self._sources.write((b",\n  " if self.count else b"\n  ") + json.dumps(source, ensure_ascii=True).encode())
             self.count += 1
 
-    def publish(self, *, resize: str, crop: str, licence: str, made_by: dict[str, Any], skipped: list[dict[str, str]]) -> Packed:
+    def publish(
+        self, *, resize: str, crop: str, licence: str, made_by: dict[str, Any], skipped: list[dict[str, str]], split: dict[str, Any] | None = None
+    ) -> Packed:
         """Complete the pack, move it into place and open it.
 
         Args:
@@ -116,6 +118,7 @@ class PackWriter:
             licence: Of the pictures.
             made_by: What made the pack, with its parameters.
             skipped: Files not taken: name and reason.
+            split: Which part of a set it is and what was left, see `Layout.account`; None where that is not known.
         """
         self._digest.update(f"{self.channels} {self.size_px} {self.fourth_channel}".encode())
         manifest = {
@@ -129,6 +132,7 @@ class PackWriter:
             "content_sha256": self._digest.hexdigest(),
             "licence": licence,
             "made_by": made_by,
+            **({} if split is None else {"split": split}),
             "skipped": skipped,
         }
         self._pixels.seek(0)

@@ -21,7 +21,9 @@ from unprivileged import unprivileged
 from mitlgan.cli.main import main
 from mitlgan.data import prepare
 from mitlgan.data.packed import Packed
-from mitlgan.data.prepare import list_pictures, open_data, pack_folder, resolved_split
+from mitlgan.data.prepare import open_data, pack_folder
+from mitlgan.data.sources import list_pictures
+from mitlgan.data.splits import resolved_split
 from mitlgan.errors import DataError, ResourceError, UsageError
 
 

@@ -13,7 +13,7 @@ from mitlgan.data.demo.scenes import SCENE_COUNTS, SceneMaker
 from mitlgan.data.frame import RESIZES, fit, to_planes
 from mitlgan.data.packed import Packed
 from mitlgan.data.writer import PackWriter
-from mitlgan.errors import DataError, UsageError
+from mitlgan.errors import UsageError
 
 RECIPE_VERSION = 1  # raise it when the same arguments make other pixels
 POOLS = {
@@ -59,10 +59,10 @@ def demo_pack(role: str, size_px: int, *, split: str = "train", count: int | Non
     }
     key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
     path = cache_dir() / f"demo-{role}-{split}-{size_px}px-{count}-{key}.npy"
-    try:
-        return Packed.open(path)
-    except DataError:  # not made yet, or damaged: make it
-        return _make_scenes(path, made_by) if role == "scene" else _make_layer(path, made_by)
+    cached = Packed.open_cached(path, made_by)
+    if cached is not None:
+        return cached
+    return _make_scenes(path, made_by) if role == "scene" else _make_layer(path, made_by)
 
 
 def _check(role: str, size_px: int, split: str, resize: str) -> None:

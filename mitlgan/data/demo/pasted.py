@@ -15,7 +15,6 @@ from mitlgan.data.demo import RECIPE_VERSION, archive
 from mitlgan.data.demo.scenes import SceneMaker
 from mitlgan.data.packed import Packed
 from mitlgan.data.writer import PackWriter
-from mitlgan.errors import DataError
 
 _SPLIT = "test"  # of the law by which scenes are drawn; the pools are disjoint from the scenes' in any case
 
@@ -39,10 +38,7 @@ def pasted_pack(size_px: int, *, count: int = 2000, resize: str = "lanczos") -> 
     }
     key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
     path = cache_dir() / f"demo-pasted-{size_px}px-{count}-{key}.npy"
-    try:
-        return Packed.open(path)
-    except DataError:  # not made yet, or damaged: make it
-        return _make(path, made_by, size_px, count, resize)
+    return Packed.open_cached(path, made_by) or _make(path, made_by, size_px, count, resize)
 
 
 def _make(path: Path, made_by: dict[str, Any], size_px: int, count: int, resize: str) -> Packed:

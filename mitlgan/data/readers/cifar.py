@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,15 @@ def is_cifar(path: Path) -> bool:
 
 
 def pack_cifar(
-    source: Path, out: Path, *, size_px: int = 32, resize: str = "lanczos", split: str = "train", classes: Sequence[int] = (), limit: int | None = None
+    source: Path,
+    out: Path,
+    *,
+    size_px: int = 32,
+    resize: str = "lanczos",
+    split: str = "train",
+    classes: Sequence[int] = (),
+    limit: int | None = None,
+    identity: str = "",
 ) -> Packed:
     """Pack CIFAR-10's binary files.
 
@@ -37,13 +46,15 @@ def pack_cifar(
         split: `train` (five files) or `test`.
         classes: Only these labels, 0 to 9.
         limit: At most so many.
+        identity: Of a pack in the cache, see `prepare.open_data`.
 
     Raises:
         DataError: A file is absent, has another number of records than 10,000, or labels beyond 9.
     """
     names = (source.name,) if source.is_file() else TEST if split == "test" else TRAIN
     folder = source.parent if source.is_file() else source
-    account = {"format": "cifar-10 binary", "source": source.name, "files": list(names)}
+    account: dict[str, Any] = {"format": "cifar-10 binary", "source": source.name, "files": list(names)}
+    account |= {"identity": identity, "split": split} if identity else {"split": split}
     pictures = _records(folder, names, classes, limit)
     return pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=[])
 

@@ -57,8 +57,10 @@ def cut_faces(pictures: Iterable[Picture], finder: Finder, skipped: list[dict[st
             yield replace(picture, pixels=image.crop(box))
 
 
-def pack_faces(source: Path, out: Path, *, size_px: int, resize: str = "lanczos", limit: int | None = None) -> Packed:
-    """Pack the largest face of every picture under a folder.
+def pack_faces(
+    source: Path, out: Path, *, size_px: int, resize: str = "lanczos", limit: int | None = None, say: Callable[[str], None] | None = None
+) -> Packed:
+    """Pack the largest face of every picture under a folder; of one that has split folders, of the training pictures.
 
     Args:
         source: The folder.
@@ -66,15 +68,22 @@ def pack_faces(source: Path, out: Path, *, size_px: int, resize: str = "lanczos"
         size_px: Height and width.
         resize: Name of the filter.
         limit: Look at so many pictures at most.
+        say: Told in one line which part was taken and which was left, where the folder has parts.
 
     Raises:
         UsageError: OpenCV is not installed.
         DataError: No pictures, or no faces.
     """
-    from mitlgan.data.sources import list_pictures, printable_name
+    from mitlgan.data.sources import printable_name
+    from mitlgan.data.split_folders import TRAIN
+    from mitlgan.data.splits import picture_folder
 
     finder = face_finder()
-    files = [(printable_name(path.relative_to(source)), path) for path in list_pictures(source)[:limit]]
+    found = picture_folder(source)
+    split = found.opened(TRAIN)
+    if say is not None and (sentence := found.sentence(split)):
+        say(sentence)
+    files = [(printable_name(path.relative_to(source)), path) for path in found.files(split)[:limit]]
     skipped: list[dict[str, str]] = []
     pictures = cut_faces(decoded(files, 4 * size_px, skipped), finder, skipped)
     account = {"format": "folder", "source": source.name, "faces": "largest, OpenCV haarcascade_frontalface_default"}

@@ -66,6 +66,7 @@ def pack_idx(
     labels: Path | None = None,
     classes: Sequence[int] = (),
     limit: int | None = None,
+    identity: str = "",
 ) -> Packed:
     """Pack the images of an IDX file.
 
@@ -77,6 +78,7 @@ def pack_idx(
         labels: Their file of labels; checked against the images' number, and written beside each picture.
         classes: Only these labels.
         limit: At most so many.
+        identity: Of a pack in the cache, see `prepare.open_data`.
 
     Raises:
         DataError: Not such files, or they do not belong together.
@@ -90,6 +92,7 @@ def pack_idx(
     chosen = range(len(images)) if names is None or not classes else np.flatnonzero(np.isin(names, classes)).tolist()
     digest = hashlib.md5(source.read_bytes(), usedforsecurity=False).hexdigest()
     account = {"format": "idx", "source": source.name, "original": ORIGINALS.get(digest, "none that is known"), "file_md5": digest}
+    account |= {"identity": identity} if identity else {}
     pictures = (
         Picture(f"{source.name}#{index}", images[index], sha256(images[index].tobytes()), "" if names is None else str(int(names[index])))
         for index in list(chosen)[:limit]

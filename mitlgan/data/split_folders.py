@@ -1,0 +1,143 @@
+"""Which folders of a set are its splits: pictures for training, and those that are held out.
+
+A folder is a split's where its name is one of `FOLDER_NAMES`, in any case, and every folder beside it that holds pictures is a split's, too; a `train/`
+beside `airplane/` and `bus/` is a class. A folder around all others (`photos.zip/photos/train/`) is passed through, and classes may hold the splits
+(`airplane/train/`). Where there are held-out folders but none for training, the pictures beside them are the training pictures; where there is one,
+those are in no split and are left out by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mitlgan.errors import DataError, one_line
+
+TRAIN = "train"
+SPLITS = (TRAIN, "validation", "test")
+FOLDER_NAMES = {
+    TRAIN: ("train", "training"),
+    "validation": ("validation", "val", "valid", "dev"),
+    "test": ("test", "testing", "eval", "evaluation", "holdout", "heldout"),
+}
+"""Names of a split's folder in lower case, without what `_DECORATION` takes off: `Train`, `test_set` and `val2017` are known, too."""
+MAX_NAMES = 3
+"""File names that a message lists."""
+_DECORATION = re.compile(r"([-_ .]?(set|data|images|imgs|pictures|split|[0-9]{1,4}))+$")
+_SPLIT_OF_NAME = {name: split for split, names in FOLDER_NAMES.items() for name in names}
+
+
+def split_of_name(name: str) -> str | None:
+    """The split that a folder's name means; None where it means none.
+
+    >>> split_of_name("Val"), split_of_name("test-set"), split_of_name("airplane")
+    ('validation', 'test', None)
+    """
+    plain = _DECORATION.sub("", name.casefold())
+    return _SPLIT_OF_NAME.get(plain.replace("-", "").replace("_", ""))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which of a set's pictures are of which split.
+
+    Attributes:
+        parts: Positions of each split's pictures, of those that are there; a set without splits is all `train`.
+        folders: The folders of each split, with a slash at the end; empty where the set has no such folders.
+        beside: Positions of the pictures beside the split folders, which are in no split.
+        remark: What a user may not expect, in a sentence.
+    """
+
+    parts: Mapping[str, Sequence[int]]
+    folders: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    beside: Sequence[int] = ()
+    remark: str = ""
+
+    def sentence(self, split: str, names: Sequence[str]) -> str:
+        """What is taken for a split and what is left, in one line; empty where all is taken as anybody would expect."""
+        if not self.folders:
+            return one_line(self.remark)
+        left = [f"{self._where(other)} ({len(self.parts[other]):,}, {other})" for other in self.parts if other != split]
+        if self.beside:
+            left.append(f"{len(self.beside):,} pictures beside the split folders ({listed([names[place] for place in self.beside])})")
+        if not left:
+            return one_line(self.remark)
+        said = f"{split} pictures are {self._where(split)} ({len(self.parts[split]):,})"
+        return one_line("; ".join(filter(None, (f"{said}; left out: {', '.join(left)}", self.remark))))
+
+    def account(self, split: str) -> dict[str, Any]:
+        """The same for a manifest."""
+        left = {self._where(other): len(places) for other, places in self.parts.items() if other != split}
+        return {"name": split, "folders": list(self.folders.get(split, ())), "left": left, "beside": len(self.beside), "remark": self.remark}
+
+    def _where(self, split: str) -> str:
+        return ", ".join(self.folders[split]) if self.folders.get(split) else "what is beside them"
+
+
+def layout(names: Sequence[str], named: str) -> Layout:
+    """Which of some pictures are of which split.
+
+    Args:
+        names: Of pictures, relative to the set, with slashes.
+        named: The set with its option, which begins an error message.
+
+    Raises:
+        DataError: Two folders mean one split.
+    """
+    return _layout(names, range(len(names)), "", named)
+
+
+def _layout(names: Sequence[str], places: Sequence[int], prefix: str, named: str) -> Layout:
+    tops: dict[str, list[int]] = {}
+    loose: list[int] = []
+    for place in places:
+        top, slash, _ = names[place][len(prefix) :].partition("/")
+        (tops.setdefault(top, []) if slash else loose).append(place)
+    splits = {top: split for top in tops if (split := split_of_name(top))}
+    if len(tops) == 1 and not loose and not splits:
+        return _layout(names, places, f"{prefix}{next(iter(tops))}/", named)
+    if not tops or len(splits) < len(tops):
+        return _of_classes(names, places, prefix, tops, splits, loose, named)
+    parts: dict[str, Sequence[int]] = {}
+    folders: dict[str, Sequence[str]] = {}
+    for split in SPLITS:
+        found = sorted(top for top in tops if splits[top] == split)
+        if len(found) > 1:
+            raise DataError(f"{named}: {' and '.join(f'{top}/' for top in found)} both mean {split}; put them together, or name one of them itself")
+        if found:
+            parts[split], folders[split] = tops[found[0]], [f"{prefix}{found[0]}/"]
+    if TRAIN not in parts and loose:
+        return Layout({TRAIN: loose, **parts}, folders)
+    return Layout(parts, folders, loose)
+
+
+def _of_classes(
+    names: Sequence[str], places: Sequence[int], prefix: str, tops: Mapping[str, list[int]], splits: Mapping[str, str], loose: Sequence[int], named: str
+) -> Layout:
+    """Of a set whose folders are classes: all of it is one set, unless every class holds the splits."""
+    if splits:
+        others = listed([f"{top}/" for top in tops if top not in splits])
+        return Layout({TRAIN: places}, remark=f"{listed([f'{top}/' for top in splits])} is taken for a class, as {others} beside it: all are one set")
+    if loose or not tops:
+        return Layout({TRAIN: places})
+    inner = {top: _layout(names, members, f"{prefix}{top}/", named) for top, members in tops.items()}
+    divided = [top for top, found in inner.items() if found.folders]
+    if divided and len(divided) < len(tops):
+        some = listed([f"{top}/" for top in divided])
+        return Layout({TRAIN: places}, remark=f"{some} holds splits of its own, the folders beside it do not: all are one set")
+    if not divided:
+        return Layout({TRAIN: places})
+    there = [split for split in SPLITS if any(split in found.parts for found in inner.values())]
+    return Layout(
+        {split: sorted(place for found in inner.values() for place in found.parts.get(split, ())) for split in there},
+        {split: [folder for found in inner.values() for folder in found.folders.get(split, ())] for split in there},
+        sorted(place for found in inner.values() for place in found.beside),
+    )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Some names for a message: the first few, and how many more."""
+    shown = ", ".join(names[:MAX_NAMES])
+    return shown if len(names) <= MAX_NAMES else f"{shown} and {len(names) - MAX_NAMES:,} more"

@@ -1,0 +1,300 @@
+"""The splits of what `--data` names: which are there, where they lie, and which of them a number is measured on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mitlgan.data.demo import LAYER_SPLITS
+from mitlgan.data.demo.scenes import SCENE_COUNTS
+from mitlgan.data.packed import PREPARED, read_manifest
+from mitlgan.data.readers.cifar import TEST, is_cifar
+from mitlgan.data.readers.idx import is_idx
+from mitlgan.data.sources import Source, is_picture_name, list_pictures
+from mitlgan.data.split_folders import SPLITS, TRAIN, Layout, layout, split_of_name
+from mitlgan.errors import DataError, UsageError, one_line
+
+DEMO = "demo"
+
+
+def split_sources(source: Source, option: str = "SRC") -> tuple[dict[str, Source], Layout]:
+    """A source's splits, each a source with the names that its pictures have in the whole; a list of paths is taken as it is.
+
+    Args:
+        source: A folder, an archive or a list.
+        option: How error messages name it.
+
+    Raises:
+        DataError: Two folders mean one split.
+    """
+    whole = Path(source.spec)
+    if whole.is_file() and whole.suffix.lower() in (".txt", ".lst"):
+        return {TRAIN: source}, Layout({TRAIN: range(len(source.entries))})
+    found = layout([entry.name for entry in source.entries], f"{option} {source.spec}")
+    if not found.folders and whole.is_dir() and (own := _own_split(whole)):
+        found = replace(found, parts={own: found.parts[TRAIN]})
+    return {split: replace(source, entries=tuple(source.entries[place] for place in places)) for split, places in found.parts.items()}, found
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split of a set, where it lies.
+
+    Attributes:
+        path: The folder of the set, or the file: a pack, or a format of its own.
+        names: Its pictures, relative to the folder; None where `path` is no folder of pictures.
+        count: How many pictures, where that is known without reading them.
+    """
+
+    path: Path
+    names: tuple[str, ...] | None = None
+    count: int | None = None
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """What a `--data` value has.
+
+    Attributes:
+        spec: The value.
+        parts: The splits that are there.
+        layout: Of a folder of pictures.
+        names: Of all its pictures.
+    """
+
+    spec: str
+    parts: Mapping[str, Part]
+    layout: Layout | None = None
+    names: Sequence[str] = ()
+
+    def resolved(self, wanted: str) -> str:
+        """The split that is opened where one is wanted: itself, else `train`, else the only one."""
+        return next((split for split in (wanted, TRAIN) if split in self.parts), next(iter(self.parts)))
+
+    def opened(self, wanted: str) -> str:
+        """The same, where pictures are opened; held-out folders alone are no pictures for training.
+
+        Raises:
+            DataError: They are wanted, and there are none.
+        """
+        split = self.resolved(wanted)
+        if wanted == TRAIN != split and self.layout is not None and self.layout.folders:
+            there = ", ".join(folder for folders in self.layout.folders.values() for folder in folders)
+            raise DataError(f"--data {self.spec}: holds {there} and no pictures for training; put these into train/, or name the folder inside itself")
+        return split
+
+    def files(self, split: str) -> list[Path]:
+        """Of a folder's split, in the order of names."""
+        part = self.parts[split]
+        return [part.path / name for name in part.names or ()]
+
+    def beside(self) -> list[str]:
+        """Names of the pictures that lie beside the split folders, in no split."""
+        return [] if self.layout is None else [self.names[place] for place in self.layout.beside]
+
+    def account(self, split: str) -> dict[str, Any] | None:
+        """What a pack of a split is of, for its manifest; None where nothing says so, as of a folder without splits."""
+        known = self.layout is not None and (self.layout.folders or self.layout.remark or split != TRAIN)
+        return self.layout.account(split) if known and self.layout is not None else None
+
+    def sentence(self, split: str) -> str:
+        """What is taken and what is left; empty where there is nothing to say."""
+        said = "" if self.layout is None else self.layout.sentence(split, self.names)
+        return one_line(f"{self.spec}: {said}") if said else ""
+
+    def there(self) -> str:
+        """The splits for a message: `train (24 pictures), test (12 pictures)`."""
+        return ", ".join(split if part.count is None else f"{split} ({part.count:,} pictures)" for split, part in self.parts.items())
+
+
+def picture_set(spec: str, role: str) -> PictureSet:
+    """The splits of a `--data` value: `demo`, a folder, a pack, or a format of its own.
+
+    Raises:
+        DataError: Nothing there, or two folders that mean one split.
+    """
+    path = Path(spec)
+    if spec == DEMO:
+        here = SPLITS if role == "scene" else LAYER_SPLITS.get(role, [TRAIN])
+        return PictureSet(spec, {split: Part(path, count=SCENE_COUNTS[split] if role == "scene" else None) for split in here})
+    if path.is_file():
+        return PictureSet(spec, {_split_of_file(path): Part(path, count=_pack_count(path))})
+    if is_cifar(path):
+        return PictureSet(spec, {split: Part(path) for split in (TRAIN, "test") if split == TRAIN or (path / TEST[0]).is_file()})
+    return _picture_set_of_folder(path)
+
+
+def picture_folder(folder: Path) -> PictureSet:
+    """The splits of a folder of pictures, whatever else it holds.
+
+    Raises:
+        DataError: As `picture_set`.
+    """
+    return _divided(folder, _listed(folder, empty=False), {})
+
+
+def _picture_set_of_folder(path: Path) -> PictureSet:
+    packs = _prepared_parts(path)
+    if TRAIN in packs:  # pictures of training that lie in the same folder are what the pack was made of
+        names = [name for name in _listed(path, empty=True) if "/" in name and split_of_name(name.partition("/")[0]) not in (None, TRAIN)]
+    else:
+        names = _listed(path, empty=bool(packs))
+    if not names:
+        own = {} if packs.keys() - {TRAIN} else {_own_split(path) or TRAIN: part for part in packs.values()}
+        return PictureSet(str(path), _ordered(own or packs))
+    return _divided(path, names, packs)
+
+
+def _divided(folder: Path, names: Sequence[str], packs: Mapping[str, Part]) -> PictureSet:
+    found = layout(names, f"--data {folder}")
+    if not found.folders and (own := _own_split(folder)):
+        found = replace(found, parts={own: found.parts[TRAIN]})
+    parts = {split: Part(folder, tuple(names[place] for place in places), len(places)) for split, places in found.parts.items()}
+    return PictureSet(str(folder), _ordered({**parts, **packs}), found, names)
+
+
+def resolved_split(spec: str, role: str, wanted: str) -> str:
+    """The split of a `--data` value that is opened where one is wanted; see `PictureSet.resolved`.
+
+    Raises:
+        UsageError: No split is called so.
+        DataError: As `picture_set`.
+    """
+    return picture_set(spec, role).resolved(known_split(wanted))
+
+
+def measured_split(spec: str, role: str, wanted: str | None, default: str, say: Callable[[str], None]) -> str:
+    """The split that a number is measured on.
+
+    Args:
+        spec: Value of `--data`, or of `data.source` in the recipe.
+        role: Of the pictures.
+        wanted: The split that the user asked for; it must be there.
+        default: Taken where the user asked for none; where that is not there, the other held-out one stands in, or else the training pictures.
+        say: Told in one line what stands in.
+
+    Raises:
+        UsageError: No split is called so.
+        DataError: The split that was asked for is not there; says which are.
+    """
+    found = picture_set(spec, role)
+    if wanted is not None:
+        wanted = known_split(wanted)
+        if wanted not in found.parts:
+            raise DataError(f"--split {wanted}: {spec} has no {wanted} pictures; it has {found.there()}")
+        return wanted
+    held_out = [split for split in ("test", "validation") if split in found.parts]
+    split = next((split for split in (default, *held_out, TRAIN) if split in found.parts), next(iter(found.parts)))
+    if split != default:
+        flattered = "; a network that was trained on them is flattered" if split == TRAIN else ""
+        say(f"warning: {spec} has no {default} pictures: its {split} pictures stand in{flattered}")
+    return split
+
+
+def known_split(name: str) -> str:
+    """The split that a name on the command line means; those of folders are taken, too.
+
+    Raises:
+        UsageError: It means none.
+    """
+    found = split_of_name(name)
+    if found is None:
+        raise UsageError(f"--split {name}: not one of {', '.join(SPLITS)}")
+    return found
+
+
+def recorded_split(split: str, data_sha256: str, training_sha256: str) -> str:
+    """The split of a figure in a record: `train` where its pictures are those that the network was trained on, whatever the record calls them.
+
+    Records of earlier versions call them by the split that was asked for, there or not.
+
+    Args:
+        split: As recorded.
+        data_sha256: Of the pictures that were measured.
+        training_sha256: Of those that the network was trained on.
+    """
+    return TRAIN if training_sha256 and data_sha256 == training_sha256 else split
+
+
+def _ordered(parts: Mapping[str, Part]) -> dict[str, Part]:
+    return {split: parts[split] for split in SPLITS if split in parts}
+
+
+def _listed(folder: Path, *, empty: bool) -> list[str]:
+    """Pictures under a folder, relative to it, with slashes; a split's folder may be a link, wherever it leads."""
+    linked = [inner for inner in _visible_folders(folder) if inner.is_symlink() and split_of_name(inner.name)] if folder.is_dir() else []
+    found: dict[str, None] = {}
+    for top in [folder, *linked]:
+        with suppress(DataError):
+            found |= dict.fromkeys(file.relative_to(folder).as_posix() for file in list_pictures(top))
+    if not found and not empty:
+        list_pictures(folder)  # says what is missing
+    return sorted(found)
+
+
+def _prepared_parts(folder: Path) -> dict[str, Part]:
+    """What `data prepare` left: a pack at the top for training, those of held-out pictures in the folders of their splits."""
+    found: dict[str, Part] = {}
+    for inner in [folder, *_visible_folders(folder)] if folder.is_dir() else ():
+        split = TRAIN if inner is folder else split_of_name(inner.name)
+        pack = inner / PREPARED
+        if split and split not in found and pack.is_file():
+            found[split] = Part(pack, count=_pack_count(pack))
+    return found
+
+
+def _visible_folders(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        return sorted(inner for inner in folder.iterdir() if inner.is_dir() and not inner.name.startswith("."))
+    return []
+
+
+def _own_split(folder: Path) -> str | None:
+    """The split that a folder is by its own name: only where its siblings are splits, too, and one of them is for training."""
+    folder = folder.absolute()
+    own = split_of_name(folder.name)
+    if own is None:
+        return None
+    siblings = [inner.name for inner in _visible_folders(folder.parent) if inner.name != folder.name and _holds_pictures(inner)]
+    splits = [split_of_name(name) for name in siblings]
+    for_training = own == TRAIN or TRAIN in splits or (folder.parent / PREPARED).is_file()
+    return own if None not in splits and for_training else None
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return any(is_picture_name(name) or name == PREPARED for name in _names_under(folder))
+
+
+def _names_under(folder: Path) -> Iterator[str]:
+    for _, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        yield from names
+
+
+def _split_of_file(path: Path) -> str:
+    """The split of a pack or a file of a known format: as it records it, else by its name beside others of such names, else `train`."""
+    if is_cifar(path):
+        return "test" if path.name in TEST else TRAIN
+    if is_idx(path):
+        return "test" if path.name.startswith("t10k-") else TRAIN
+    if path.name == PREPARED and (own := _own_split(path.parent)):
+        return own
+    with suppress(DataError):
+        manifest = read_manifest(path.with_suffix(".json"))
+        for record in (manifest.get("split"), manifest["made_by"].get("split")):
+            name = record.get("name") if isinstance(record, dict) else record
+            if isinstance(name, str) and name in SPLITS:
+                return name
+    own = split_of_name(path.stem)
+    others: Iterable[str | None] = (split_of_name(other.stem) for other in path.absolute().parent.glob("*.npy"))
+    return own if own is not None and TRAIN in others else TRAIN
+
+
+def _pack_count(path: Path) -> int | None:
+    with suppress(DataError):
+        return int(read_manifest(path.with_suffix(".json"))["count"])
+    return None

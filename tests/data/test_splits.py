@@ -1,0 +1,376 @@
+"""Which pictures are of which split, what is said of it, and which split a number is measured on."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pictures
+import pytest
+
+from mitlgan.data.packed import Packed
+from mitlgan.data.prepare import open_data, pack_folder
+from mitlgan.data.sources import open_source
+from mitlgan.data.split_folders import layout, split_of_name
+from mitlgan.data.splits import measured_split, picture_set, recorded_split, resolved_split, split_sources
+from mitlgan.errors import DataError, UsageError
+
+
+def names_of(found: dict[str, list[str]]) -> dict[str, int]:
+    return {split: len(names) for split, names in found.items()}
+
+
+def tree(root: Path, *names: str) -> Path:
+    """A picture under each name, no two alike."""
+    for index, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pictures.smooth(index, (16, 16)).save(path)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("split", "names"),
+    [
+        ("train", ("train", "TRAIN", "Train", "training", "train_set", "training-images", "train2017", "Train Data")),
+        ("validation", ("validation", "val", "Val", "valid", "VALID", "dev", "val_images", "val2017", "validation-set")),
+        ("test", ("test", "Test", "TEST", "testing", "eval", "evaluation", "holdout", "held-out", "held_out", "testset", "test1")),
+        (None, ("airplane", "data", "set", "images", "2017", "trains", "trainer", "validity", "tester", "latest", "", "training camp", "devil")),
+    ],
+)
+def test_names_of_split_folders(split: str | None, names: tuple[str, ...]) -> None:
+    assert {name: split_of_name(name) for name in names} == dict.fromkeys(names, split)
+
+
+LAYOUTS: dict[str, tuple[list[str], dict[str, list[str]], list[str]]] = {
+    # name: (pictures, those of each split, those beside the split folders)
+    "flat": (["a.png", "b.png"], {"train": ["a.png", "b.png"]}, []),
+    "classes": (["cat/a.png", "dog/b.png"], {"train": ["cat/a.png", "dog/b.png"]}, []),
+    "train among classes": (["bus/a.png", "train/b.png"], {"train": ["bus/a.png", "train/b.png"]}, []),
+    "test among classes": (["bus/a.png", "Test/b.png", "train/c.png"], {"train": ["bus/a.png", "Test/b.png", "train/c.png"]}, []),
+    "train and test": (["Train/a.png", "TEST/b.png"], {"train": ["Train/a.png"], "test": ["TEST/b.png"]}, []),
+    "three": (["dev/a.png", "test/b.png", "train/c.png"], {"train": ["train/c.png"], "validation": ["dev/a.png"], "test": ["test/b.png"]}, []),
+    "train alone": (["train/a.png"], {"train": ["train/a.png"]}, []),
+    "beside": (["train/a.png", "val/b.png", "c.png"], {"train": ["train/a.png"], "validation": ["val/b.png"]}, ["c.png"]),
+    "held out beside": (["test/a.png", "b.png", "c.png"], {"train": ["b.png", "c.png"], "test": ["test/a.png"]}, []),
+    "held out alone": (["test/a.png"], {"test": ["test/a.png"]}, []),
+    "wrapped": (["photos/train/a.png", "photos/val/b.png"], {"train": ["photos/train/a.png"], "validation": ["photos/val/b.png"]}, []),
+    "classes inside": (["train/cat/a.png", "test/cat/b.png"], {"train": ["train/cat/a.png"], "test": ["test/cat/b.png"]}, []),
+    "in each class": (
+        ["cat/train/a.png", "cat/test/b.png", "dog/train/c.png", "dog/test/d.png"],
+        {"train": ["cat/train/a.png", "dog/train/c.png"], "test": ["cat/test/b.png", "dog/test/d.png"]},
+        [],
+    ),
+    "in one class": (["cat/train/a.png", "cat/test/b.png", "dog/c.png"], {"train": ["cat/train/a.png", "cat/test/b.png", "dog/c.png"]}, []),
+}
+
+
+@pytest.mark.parametrize(("names", "parts", "beside"), LAYOUTS.values(), ids=LAYOUTS)
+def test_which_pictures_are_of_which_split(names: list[str], parts: dict[str, list[str]], beside: list[str]) -> None:
+    found = layout(names, "--data x")
+    assert {split: [names[place] for place in places] for split, places in found.parts.items()} == parts
+    assert [names[place] for place in found.beside] == beside
+
+
+@pytest.mark.parametrize(("names", "parts", "beside"), LAYOUTS.values(), ids=LAYOUTS)
+def test_folders_and_archives_are_divided_alike(tmp_path: Path, names: list[str], parts: dict[str, list[str]], beside: list[str]) -> None:
+    place = tree(tmp_path / "set", *names)
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for name in names:
+            archive.write(place / name, name)
+    known = picture_set(str(place), "scene")
+    assert {split: sorted(part.names or ()) for split, part in known.parts.items()} == {split: sorted(names) for split, names in parts.items()}
+    for source in (place, tmp_path / "set.zip"):
+        sources, found = split_sources(open_source(source))
+        assert {split: sorted(entry.name for entry in one.entries) for split, one in sources.items()} == {s: sorted(n) for s, n in parts.items()}
+        assert len(found.beside) == len(beside)
+
+
+@pytest.mark.parametrize(("first", "second"), [("val", "validation"), ("test", "Testing"), ("train", "TRAIN")])
+def test_two_folders_of_one_split_are_refused(tmp_path: Path, first: str, second: str) -> None:
+    place = tree(tmp_path, "train/a.png", f"{first}/b.png", f"{second}/c.png")
+    with pytest.raises(DataError, match=rf"--data .*: ({first}/ and {second}|{second}/ and {first})/ both mean"):
+        open_data(str(place), "scene", 8)
+
+
+class TestWhatIsSaid:
+    def test_the_part_that_is_taken_and_what_is_left_stand_in_one_line_and_in_the_manifest(self, tmp_path: Path) -> None:
+        place = tree(tmp_path, "Train/a.png", "Train/b.png", "val/c.png", "stray\n.png")
+        said: list[str] = []
+        packed = open_data(str(place), "scene", 8, say=said.append)
+        assert said == [
+            f"{place}: train pictures are Train/ (2); left out: val/ (1, validation), 1 pictures beside the split folders (stray\\n.png)",
+        ]
+        assert packed.manifest["split"] == {"name": "train", "folders": ["Train/"], "left": {"val/": 1}, "beside": 1, "remark": ""}
+        assert [entry["name"] for entry in packed.manifest["skipped"]] == ["stray\n.png"]
+        open_data(str(place), "scene", 8, say=said.append)
+        assert said[1] == said[0]  # from the cache, too
+
+    def test_a_class_called_train_is_said_to_be_one(self, tmp_path: Path) -> None:
+        said: list[str] = []
+        packed = open_data(str(tree(tmp_path, "airplane/a.png", "bus/b.png", "train/c.png")), "scene", 8, say=said.append)
+        assert len(packed) == 3
+        assert said == [f"{tmp_path}: train/ is taken for a class, as airplane/, bus/ beside it: all are one set"]
+
+    @pytest.mark.parametrize("names", [("a.png",), ("cat/a.png", "dog/b.png"), ("train/a.png",)])
+    def test_nothing_is_said_of_what_anybody_would_expect(self, tmp_path: Path, names: tuple[str, ...]) -> None:
+        said: list[str] = []
+        assert len(open_data(str(tree(tmp_path, *names)), "scene", 8, say=said.append)) == len(names)
+        assert said == []
+
+    def test_a_pack_of_a_folder_takes_the_same_part(self, tmp_path: Path) -> None:
+        said: list[str] = []
+        packed = pack_folder(tree(tmp_path / "in", "TRAIN/a.png", "eval/b.png"), tmp_path / "a.npy", size_px=8, say=said.append)
+        assert (len(packed), len(said), packed.manifest["split"]["left"]) == (1, 1, {"eval/": 1})
+
+
+def test_held_out_folders_alone_are_no_pictures_for_training(tmp_path: Path) -> None:
+    place = str(tree(tmp_path, "test/a.png"))
+    with pytest.raises(DataError, match=r"holds test/ and no pictures for training; .*name the folder inside"):
+        open_data(place, "scene", 8)
+    assert len(open_data(place, "scene", 8, split="test")) == 1
+    assert len(open_data(f"{place}/test", "scene", 8)) == 1
+
+
+@pytest.mark.parametrize("held_out", ["validation", "test"])
+def test_what_prepare_made_is_opened_by_split(tmp_path: Path, held_out: str) -> None:
+    """A pack at the top for training, those of held-out pictures in the folders of their splits."""
+    source = tree(tmp_path / "in", "a.png", "b.png", "c.png")
+    pack_folder(source, tmp_path / "set" / "prepared.npy", size_px=8)
+    pack_folder(tree(tmp_path / "other", "d.png"), tmp_path / "set" / held_out / "prepared.npy", size_px=8)
+    spec = str(tmp_path / "set")
+    assert (len(open_data(spec, "fg", 8)), len(open_data(spec, "fg", 8, split=held_out))) == (3, 1)
+    assert list(picture_set(spec, "fg").parts) == ["train", held_out]
+    assert picture_set(spec, "fg").there() == f"train (3 pictures), {held_out} (1 pictures)"
+    for inner in (f"{spec}/{held_out}", f"{spec}/{held_out}/prepared.npy"):
+        assert resolved_split(inner, "fg", "train") == held_out
+    assert resolved_split(f"{spec}/prepared.npy", "fg", "test") == "train"
+
+
+def test_a_linked_split_folder_is_followed(tmp_path: Path) -> None:
+    tree(tmp_path, "elsewhere/a.png", "set/test/b.png")
+    (tmp_path / "set" / "train").symlink_to(tmp_path / "elsewhere")
+    assert picture_set(str(tmp_path / "set"), "fg").there() == "train (1 pictures), test (1 pictures)"
+
+
+@pytest.mark.parametrize(
+    ("inside", "others", "split"),
+    [
+        ("test", ("train/x.png",), "test"),
+        ("Val", ("training/x.png",), "validation"),
+        ("test", (), "train"),
+        ("test", ("cat/x.png", "train/y.png"), "train"),
+    ],
+)
+def test_a_folder_named_itself_is_a_split_only_beside_training_pictures(tmp_path: Path, inside: str, others: tuple[str, ...], split: str) -> None:
+    """A folder of anybody's may be called `test`."""
+    tree(tmp_path, f"{inside}/a.png", *others)
+    assert list(picture_set(str(tmp_path / inside), "scene").parts) == [split]
+
+
+class TestPacks:
+    def test_a_pack_is_of_the_split_that_it_records(self, tmp_path: Path) -> None:
+        """Whatever split is asked of it."""
+        place = tree(tmp_path / "in", "train/a.png", "test/b.png")
+        held_out = pack_folder(place / "test", tmp_path / "x.npy", size_px=8)
+        training = pack_folder(place, tmp_path / "y.npy", size_px=8)
+        demo = open_data("demo", "bg", 8, split="validation")
+        found = {str(pack.path): resolved_split(str(pack.path), "bg", "validation") for pack in (held_out, training, demo)}
+        assert list(found.values()) == ["test", "train", "validation"]
+
+    def test_a_pack_that_records_none_is_of_training_unless_its_name_beside_another_says_so(self, tmp_path: Path) -> None:
+        plain = pack_folder(tree(tmp_path / "in", "a.png"), tmp_path / "test.npy", size_px=8)
+        assert "split" not in Packed.open(plain.path).manifest
+        assert resolved_split(str(plain.path), "bg", "test") == "train"
+        pack_folder(tmp_path / "in", tmp_path / "train.npy", size_px=8)
+        assert resolved_split(str(plain.path), "bg", "train") == "test"
+
+
+class TestMeasuredSplit:
+    def test_a_split_that_is_asked_for_must_be_there(self, tmp_path: Path) -> None:
+        place = str(tree(tmp_path, "train/a.png", "train/b.png", "val/c.png"))
+        assert measured_split(place, "scene", "val", "test", pytest.fail) == "validation"
+        with pytest.raises(DataError, match=r"--split test: .* has no test pictures; it has train \(2 pictures\), validation \(1 pictures\)"):
+            measured_split(place, "scene", "test", "test", pytest.fail)
+        with pytest.raises(UsageError, match="--split other: not one of train, validation, test"):
+            measured_split(place, "scene", "other", "test", pytest.fail)
+
+    @pytest.mark.parametrize(
+        ("names", "default", "split", "flattered"),
+        [
+            (("a.png",), "test", "train", True),
+            (("train/a.png", "val/b.png"), "test", "validation", False),
+            (("train/a.png", "Test/b.png"), "validation", "test", False),
+            (("train/a.png", "train/b.png"), "validation", "train", True),
+        ],
+    )
+    def test_what_stands_in_for_a_default_is_said(self, tmp_path: Path, names: tuple[str, ...], default: str, split: str, flattered: bool) -> None:
+        said: list[str] = []
+        assert measured_split(str(tree(tmp_path, *names)), "scene", None, default, said.append) == split
+        assert said[0].startswith(f"warning: {tmp_path} has no {default} pictures: its {split} pictures stand in")
+        assert ("flattered" in said[0], len(said)) == (flattered, 1)
+
+    def test_the_demo_has_what_it_has(self) -> None:
+        assert measured_split("demo", "scene", None, "test", pytest.fail) == "test"
+        with pytest.raises(DataError, match="it has train, validation"):
+            measured_split("demo", "bg", "test", "train", pytest.fail)
+
+    @pytest.mark.parametrize(("recorded", "measured", "split"), [("test", "same", "train"), ("test", "other", "test"), ("train", "same", "train")])
+    def test_a_record_of_the_training_pictures_is_of_training(self, recorded: str, measured: str, split: str) -> None:
+        assert recorded_split(recorded, measured, "same") == split
+
+
+def _retimed(file: Path) -> None:
+    """Other pixels in place: same size, same time of change as far as anybody can set it."""
+    before = file.stat()
+    content = bytearray(file.read_bytes())
+    content[-40:] = bytes(255 - value for value in content[-40:])
+    file.write_bytes(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+def _bmps(folder: Path, first: int = 0) -> Path:
+    folder.mkdir(parents=True)
+    for index in range(4):
+        pictures.smooth(first + index, (16, 16)).save(folder / f"{index}.bmp")
+    return folder
+
+
+def _same_dates(*folders: Path) -> None:
+    for folder in folders:
+        for file in folder.rglob("*.bmp"):
+            os.utime(file, (1_700_000_000, 1_700_000_000))
+
+
+class TestCacheIdentity:
+    """What a cached pack stands for is all that decides its content."""
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda place: _retimed(place / "0.bmp"),
+            lambda place: (place / "0.bmp").rename(place / "9.bmp"),
+            lambda place: (place / "3.bmp").unlink(),
+            lambda place: pictures.smooth(99, (16, 16)).save(place / "4.bmp"),
+            lambda place: (place / "0.bmp").replace(place / "1.bmp"),
+            lambda place: [pictures.smooth(50 + index, (16, 16), "L").save(place / f"{index}.matte.png") for index in range(4)],
+            lambda place: _bmps(place / "train", 20),
+        ],
+        ids=["edited in place", "renamed", "removed", "added", "replaced", "mattes added", "a split folder added"],
+    )
+    def test_a_changed_folder_is_packed_anew(self, tmp_path: Path, change: Callable[[Path], object]) -> None:
+        place = _bmps(tmp_path / "in")
+        first = open_data(str(place), "scene", 8)
+        change(place)
+        second = open_data(str(place), "scene", 8)
+        assert second.path != first.path
+        fresh = pack_folder(place, tmp_path / "fresh.npy", size_px=8)
+        assert second.content_sha256 == fresh.content_sha256
+
+    def test_an_edited_matte_is_seen(self, tmp_path: Path) -> None:
+        place = _bmps(tmp_path / "in")
+        for index in range(4):
+            pictures.smooth(50 + index, (16, 16), "L").save(place / f"{index}.matte.png", compress_level=0)
+        first = open_data(str(place), "scene", 8)
+        with_matte = place / "2.matte.png"
+        before = with_matte.stat()
+        pictures.smooth(70, (16, 16), "L").save(with_matte, compress_level=0)
+        assert with_matte.stat().st_size == before.st_size
+        second = open_data(str(place), "scene", 8)
+        assert (second.pixels[2, 3] != first.pixels[2, 3]).any()
+
+    @pytest.mark.parametrize("arguments", [{"role": "fg"}, {"size_px": 16}, {"resize": "nearest"}], ids=lambda arguments: next(iter(arguments)))
+    def test_other_settings_are_other_packs(self, tmp_path: Path, arguments: dict[str, object]) -> None:
+        place = _bmps(tmp_path / "in")
+        usual: dict[str, object] = {"role": "scene", "size_px": 8, "resize": "lanczos"}
+        packs = [open_data(str(place), **(usual | other)) for other in ({}, arguments)]  # type: ignore[arg-type]
+        assert packs[0].path != packs[1].path
+
+    def test_folders_and_splits_alike_in_names_sizes_and_times_stay_apart(self, tmp_path: Path) -> None:
+        places = [_bmps(tmp_path / "red" / "photos"), _bmps(tmp_path / "blue" / "photos", 30), _bmps(tmp_path / "set" / "train", 60)]
+        places.append(_bmps(tmp_path / "set" / "validation", 90))
+        _same_dates(*places)
+        found = [open_data(str(place), "scene", 8).content_sha256 for place in places]
+        whole = [open_data(str(tmp_path / "set"), "scene", 8, split=split).content_sha256 for split in ("train", "validation")]
+        assert len(set(found)) == 4
+        assert whole == found[2:]
+
+    def test_a_moved_folder_with_the_same_content_gives_the_same_pixels(self, tmp_path: Path) -> None:
+        first = open_data(str(_bmps(tmp_path / "a")), "scene", 8)
+        (tmp_path / "a").rename(tmp_path / "b")
+        _bmps(tmp_path / "a", 30)
+        assert open_data(str(tmp_path / "b"), "scene", 8).content_sha256 == first.content_sha256
+        assert open_data(str(tmp_path / "a"), "scene", 8).content_sha256 != first.content_sha256
+
+    def test_another_version_of_the_code_packs_anew(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        place = _bmps(tmp_path / "in")
+        first = open_data(str(place), "scene", 8)
+        monkeypatch.setattr("mitlgan.data.prepare.PACK_VERSION", 999)
+        assert open_data(str(place), "scene", 8).path != first.path
+
+    def test_a_pack_under_anothers_name_is_not_taken(self, tmp_path: Path) -> None:
+        red, blue = (open_data(str(_bmps(tmp_path / name, first)), "scene", 8) for name, first in (("red", 0), ("blue", 30)))
+        for suffix in (".npy", ".json"):
+            red.path.with_suffix(suffix).write_bytes(blue.path.with_suffix(suffix).read_bytes())
+        assert open_data(str(tmp_path / "red"), "scene", 8).content_sha256 == red.content_sha256 != blue.content_sha256
+
+    def test_a_demo_pack_under_anothers_name_is_not_taken(self) -> None:
+        train, held_out = (open_data("demo", "bg", 12, split=split) for split in ("train", "validation"))
+        for suffix in (".npy", ".json"):
+            train.path.with_suffix(suffix).write_bytes(held_out.path.with_suffix(suffix).read_bytes())
+        assert open_data("demo", "bg", 12).content_sha256 == train.content_sha256 != held_out.content_sha256
+
+    def test_an_idx_file_edited_in_place_is_read_anew(self, tmp_path: Path) -> None:
+        file = tmp_path / "train-images-idx3-ubyte"
+        pixels = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+        file.write_bytes(bytes.fromhex("00000803") + b"".join(side.to_bytes(4, "big") for side in pixels.shape) + pixels.tobytes())
+        first = open_data(str(file), "scene", 28)
+        _retimed(file)
+        assert open_data(str(file), "scene", 28).content_sha256 != first.content_sha256
+
+    def test_a_cifar_file_edited_in_its_folder_is_read_anew(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The folder's own time does not change when a file in it does."""
+        monkeypatch.setattr("mitlgan.data.readers.cifar.RECORDS", 3)
+        for index, name in enumerate([*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]):
+            records = np.random.default_rng(index).integers(0, 256, (3, 3073), dtype=np.uint8)
+            records[:, 0] = 1
+            (tmp_path / name).write_bytes(records.tobytes())
+        spec = str(tmp_path)
+        first, held_out = (open_data(spec, "scene", 32, split=split) for split in ("train", "test"))
+        assert (len(first), len(held_out)) == (15, 3)
+        assert resolved_split(spec, "scene", "validation") == "train"
+        _retimed(tmp_path / "data_batch_3.bin")
+        assert open_data(spec, "scene", 32).content_sha256 != first.content_sha256
+        assert open_data(spec, "scene", 32, split="test").path == held_out.path
+
+
+@pytest.mark.parametrize("kind", ["folder", "matte", "tar"])
+def test_a_listing_tells_of_an_edit_in_place(tmp_path: Path, kind: str) -> None:
+    """By it `data prepare`, `split` and `augment` know whether they may go on with what they began."""
+    place = _bmps(tmp_path / "in")
+    pictures.smooth(5, (16, 16), "L").save(place / "0.matte.png", compress_level=0)
+    spec, edited = place, place / ("0.matte.png" if kind == "matte" else "0.bmp")
+
+    def pack() -> None:
+        with tarfile.open(tmp_path / "in.tar", "w") as archive:
+            for file in sorted(place.iterdir()):
+                info = archive.gettarinfo(file, file.name)
+                info.mtime = 0
+                archive.addfile(info, io.BytesIO(file.read_bytes()))
+        os.utime(tmp_path / "in.tar", (0, 0))
+
+    if kind == "tar":
+        pack()
+        spec = tmp_path / "in.tar"
+    before = open_source(spec).listing_sha256()
+    assert open_source(spec).listing_sha256() == before
+    _retimed(edited)
+    if kind == "tar":
+        pack()
+    assert open_source(spec).listing_sha256() != before

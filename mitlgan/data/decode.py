@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+from mitlgan.data.formats import MissingCodecError, allowed_formats
+
 LARGEST_PIXELS = 64_000_000  # more than a camera's picture; a 10,000 x 10,000 bomb is refused by its header alone
 LARGEST_FILE_BYTES = 256_000_000
 SEEN_THROUGH = 0.01  # of the pixels; less may be a rounded corner or a stray edge
@@ -26,6 +26,7 @@ _TOO_THIN = 100  # width to height, or the other way: the centred square would s
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 _UPRIGHT = (None, 1)
+_WITH_MORE = ("MPO", "HEIF")  # a photograph with previews, or the best of a burst, and no film
 DRAFT_GAP = 1.9
 """A JPEG may be decoded at a half, a quarter or an eighth of its size that is still so many times what is wanted: the resize after it then gives
 nearly the same as from the whole picture. Pillow's own thumbnails have 2.0, which 500 px to 128 px would just miss."""
@@ -96,7 +97,7 @@ def has_alpha(path: Path) -> bool:
     """
     content = read_file(path)
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+        with Image.open(io.BytesIO(content), formats=_formats(content)) as picture:
             promised = picture.mode in _ALPHA_MODES or "transparency" in picture.info
     except _DAMAGE as error:
         raise UnreadableError(_reason(content, error)) from None
@@ -143,13 +144,13 @@ def read_file(path: str | Path) -> bytes:
 
 
 def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int, int, int]) -> Decoded:
-    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+    with Image.open(io.BytesIO(content), formats=_formats(content)) as opened:
         width, height = opened.size
         if width * height > LARGEST_PIXELS:
             raise UnreadableError(f"{width} x {height} px, more than {LARGEST_PIXELS // 1_000_000} million: refused as a decompression bomb")
         if max(width, height) > _TOO_THIN * min(width, height) or min(width, height) < 2:
             raise UnreadableError(f"{width} x {height} px: nothing to see in its centred square")
-        animated = opened.format != "MPO" and bool(getattr(opened, "is_animated", False))  # a camera's MPO is a JPEG with previews
+        animated = opened.format not in _WITH_MORE and bool(getattr(opened, "is_animated", False))
         if animated:
             opened.seek(0)
         if size_px and opened.format in ("JPEG", "MPO"):
@@ -183,6 +184,13 @@ def _colours(picture: Image.Image, keep_alpha: bool, backdrop: tuple[int, int, i
     laid = Image.new("RGBA", picture.size, (*backdrop, 255))
     laid.alpha_composite(picture.convert("RGBA"))
     return laid.convert("RGB")
+
+
+def _formats(content: bytes) -> tuple[str, ...]:
+    try:
+        return allowed_formats(content)
+    except MissingCodecError as error:
+        raise UnreadableError(str(error)) from None
 
 
 def _reason(content: bytes, error: BaseException) -> str:

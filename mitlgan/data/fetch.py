@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mitlgan.data.decode import UnreadableError, decode_bytes
+from mitlgan.data.formats import HEAD_BYTES, suffix_of_content
 from mitlgan.data.journal import Journal
 from mitlgan.data.parallel import in_order
 from mitlgan.data.select import rows
@@ -217,6 +218,5 @@ def _file_name(address: str, content: bytes) -> str:
     stem = "".join(
         letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "_" for letter in PurePosixPath(unquote(urlsplit(address).path)).stem
     )
-    kinds = ((b"\x89PNG", ".png"), (b"\xff\xd8", ".jpg"), (b"GIF8", ".gif"), (b"RIFF", ".webp"), (b"BM", ".bmp"), (b"II*", ".tif"), (b"MM", ".tif"))
-    suffix = next((suffix for start, suffix in kinds if content.startswith(start)), ".jpg")
+    suffix = suffix_of_content(content[:HEAD_BYTES]) or ".jpg"
     return f"{stem[:48] or 'picture'}-{hashlib.sha256(address.encode()).hexdigest()[:10]}{suffix}"

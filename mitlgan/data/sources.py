@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from mitlgan.data.decode import LARGEST_FILE_BYTES, SUFFIXES, UnreadableError, read_file
+from mitlgan.data.decode import LARGEST_FILE_BYTES, UnreadableError, read_file
+from mitlgan.data.formats import SUFFIXES
 from mitlgan.errors import DataError
 from mitlgan.text import read_text
 

@@ -12,7 +12,8 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from mitlgan.artifact import Card
-from mitlgan.data.decode import FORMATS, UnreadableError, decode_bytes
+from mitlgan.data.decode import UnreadableError, decode_bytes
+from mitlgan.data.formats import allowed_formats
 from mitlgan.data.frame import fit, to_planes
 from mitlgan.data.packed import brightness, to_float
 from mitlgan.studio.faults import Refused
@@ -72,7 +73,7 @@ def from_uri(uri: str, option: str) -> bytes:
 
 def _decoded(content: bytes, option: str, *, keep_alpha: bool, size_px: int) -> Image.Image:
     if not _is_known(content):
-        raise Refused(415, f"{option}: is no picture of a known format; send PNG, JPEG, WebP, GIF, BMP or TIFF")
+        raise Refused(415, f"{option}: is no picture of a known format; send PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF")
     try:
         return decode_bytes(content, keep_alpha=keep_alpha, size_px=size_px).picture
     except UnreadableError as error:
@@ -81,7 +82,7 @@ def _decoded(content: bytes, option: str, *, keep_alpha: bool, size_px: int) -> 
 
 def _is_known(content: bytes) -> bool:
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS):
+        with Image.open(io.BytesIO(content), formats=allowed_formats(content)):
             return True
     except UnidentifiedImageError:
         return False

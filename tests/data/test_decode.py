@@ -126,7 +126,8 @@ def test_slivers_are_listed(size: tuple[int, int]) -> None:
 
 def test_other_formats_are_not_tried() -> None:
     """Formats outside the list never reach their decoders: EPS would start a program."""
-    assert refused(pictures.encoded(UPRIGHT, "PPM")) == "not a picture of an allowed format"
+    assert refused(pictures.encoded(UPRIGHT, "EPS")) == "not a picture of an allowed format"
+    assert refused(pictures.encoded(UPRIGHT, "TGA")) == "not a picture of an allowed format"
     assert refused(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n") == "not a picture of an allowed format"
 
 

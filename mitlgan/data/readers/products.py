@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
-from mitlgan.data.decode import SUFFIXES, UnreadableError, read_file
+from mitlgan.data.decode import UnreadableError, read_file
+from mitlgan.data.formats import SUFFIXES
 from mitlgan.data.packed import Packed
 from mitlgan.data.readers.common import GZIP, decoded, pack, sha256
 from mitlgan.errors import DataError

@@ -1,0 +1,127 @@
+"""Which files are pictures: by the endings of their names, or by their first bytes where a name says nothing; and how others can be had."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import util
+from pathlib import PurePosixPath
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "DIB")
+"""Of Pillow's formats those that are recognised by their first bytes and decoded by well-kept code without outside programs; TGA is neither."""
+HEIC_WAY = "pip install 'mitlgan[heic]'"
+HEAD_BYTES = 64  # enough to know every format by
+_ENDINGS = {
+    "JPEG": ".jpg .jpeg .jpe .jfif .jfi .jif .pjpeg .pjp .mpo",
+    "PNG": ".png .apng",
+    "WEBP": ".webp",
+    "GIF": ".gif",
+    "BMP": ".bmp .dib",
+    "TIFF": ".tif .tiff",
+    "AVIF": ".avif .avifs",
+    "JPEG2000": ".jp2 .j2k .j2c .jpc .jpf .jpx",
+    "PPM": ".ppm .pgm .pbm .pnm",
+    "HEIF": ".heic .heif .hif .heics .heifs",
+}
+SUFFIXES = frozenset(suffix for endings in _ENDINGS.values() for suffix in endings.split())
+"""Endings of pictures' names; `missing_way` says what some of them need."""
+_FORMAT_OF = {suffix: form for form, endings in _ENDINGS.items() for suffix in endings.split()}
+_CONVERT = (
+    ".tga .icb .vda .vst .psd .psb .ico .icns .cur .pcx .dcx .sgi .rgb .rgba .dds .exr .hdr .pfm .qoi .xbm .xpm .svg .svgz .eps .ai .wmf .emf .pdf "
+    ".jxl .jxr .wdp .hdp .jpm .flif .bpg .xcf .kra .ora .dcm .fits .dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .srw .x3f .3fr "
+    ".erf .kdc .mrw .rwl .iiq .raw"
+)
+_ARCHIVES = ".zip .tar .tgz .tbz .tbz2 .txz .7z .rar"
+_OTHERS = (
+    ".txt .csv .tsv .json .jsonl .ndjson .xml .html .htm .md .rst .yaml .yml .toml .ini .cfg .conf .log .lst .db .sqlite .py .ipynb .sh .bat .m .js "
+    ".css .npy .npz .pt .pth .pkl .pickle .h5 .hdf5 .mat .parquet .arrow .safetensors .onnx .doc .docx .xls .xlsx .ppt .pptx .odt .url .lnk .mov .mp4 "
+    ".m4v .avi .mkv .webm .mpg .mpeg .3gp .mp3 .wav .m4a .flac .ogg .aae .xmp .thm .gz .bz2 .xz .zst .md5 .sha1 .sha256 .license .bak .old .orig "
+    ".tmp .part .crdownload .download .swp .lock"
+)
+_KINDS = {suffix: kind for kind, endings in (("convert", _CONVERT), ("archive", _ARCHIVES), ("other", _OTHERS)) for suffix in endings.split()}
+_HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"))
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
+_STARTS = (
+    (re.compile(rb"\xff\xd8\xff"), ".jpg"),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), ".png"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), ".webp"),
+    (re.compile(rb"GIF8[79]a"), ".gif"),
+    (re.compile(rb"BM.{4}\0\0\0\0.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL), ".bmp"),
+    (re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+"), ".tif"),
+    (re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"), ".jp2"),
+    (re.compile(rb"P[1-6]\s(#|\s|\d)"), ".ppm"),
+)
+
+
+class MissingCodecError(Exception):
+    """A picture of a format that needs what is not installed; the message says how to get it."""
+
+
+def suffix_of(name: str) -> str:
+    """The ending of a file's name, in small letters, with its dot; empty where it has none."""
+    return PurePosixPath(name).suffix.lower()
+
+
+def suffix_of_content(head: bytes) -> str:
+    """The ending that a picture's name would have by its first `HEAD_BYTES`; empty where they begin no picture that is read."""
+    brands = _brands(head)
+    if brands & _AVIF_BRANDS:
+        return ".avif"
+    if brands & _HEIF_BRANDS:
+        return ".heic"
+    return next((suffix for start, suffix in _STARTS if start.match(head)), "")
+
+
+def is_telling(suffix: str) -> bool:
+    """Whether an ending says what a file is; of another one its first bytes must."""
+    return suffix in SUFFIXES or suffix in _KINDS
+
+
+def missing_way(suffix: str) -> str:
+    """Why pictures of an ending are not read, and how to get them in; empty where they are read, or where they are none."""
+    if _KINDS.get(suffix) == "convert":
+        return "not a format that is read; convert to PNG or JPEG"
+    if _KINDS.get(suffix) == "archive":
+        return "an archive inside of the source is not opened; unpack it, or give it as a source of its own"
+    return _missing_codec(_FORMAT_OF[suffix]) if suffix in _FORMAT_OF else ""
+
+
+def allowed_formats(content: bytes) -> tuple[str, ...]:
+    """The formats that a file's content may be opened as, by Pillow's names; the one of `heic` is loaded when the first such picture comes.
+
+    Raises:
+        MissingCodecError: It is a HEIC picture and the extra `heic` is not installed.
+    """
+    if suffix_of_content(content[:HEAD_BYTES]) != ".heic":
+        return FORMATS
+    if missing := _missing_codec("HEIF"):
+        raise MissingCodecError(f"HEIC: {missing}")
+    return _heif()
+
+
+@cache
+def _heif() -> tuple[str, ...]:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return ("HEIF",)
+
+
+@cache
+def _missing_codec(form: str) -> str:
+    if form == "HEIF":
+        return "" if util.find_spec("pillow_heif") else HEIC_WAY
+    if form not in ("AVIF", "JPEG2000"):
+        return ""
+    from PIL import features
+
+    codec = {"AVIF": "avif", "JPEG2000": "jpg_2000"}[form]
+    return "" if features.check(codec) else "this Pillow cannot read it; pip install --upgrade --force-reinstall pillow"
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """What an ISO media file says that it is, by its own and its compatible brands."""
+    if head[4:8] != b"ftyp":
+        return set()
+    brands = head[8 : min(len(head), int.from_bytes(head[:4], "big"))]
+    return {brands[start : start + 4] for start in (0, *range(8, len(brands), 4))}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mitlgan.data.packed import Packed, lay_on, to_uint8
-from mitlgan.errors import ArtifactError, DataError, NanError
+from mitlgan.errors import ArtifactError, DataError, NanError, UsageError
 from mitlgan.metrics.burnt import BurntCounter
 from mitlgan.metrics.distances import frechet_from_features, kid, manifold, mean_pairwise_distance
 from mitlgan.metrics.extrapolation import frechet_infinity
@@ -87,6 +87,37 @@ def open_extractor(protocol: Protocol, *, weights: Path | None = None, device: s
         UsageError: Its weights are absent or wrong.
     """
     return extractor(protocol.extractor, weights, device=device, resize=protocol.resize)
+
+
+def open_extractors(protocol: Protocol, names: Sequence[str], *, weights: Path | None = None, device: str = "cpu") -> dict[str, Extractor]:
+    """Several extractors by the names that they were asked for, in their order; see `open_extractor`.
+
+    Args:
+        protocol: Says the resize.
+        names: At least one.
+        weights: The weights file of the first.
+        device: Where they run.
+
+    Raises:
+        UsageError: One is asked for twice; or as `open_extractor`.
+    """
+    networks = {}
+    for index, name in enumerate(names):
+        networks[name] = open_extractor(replace(protocol, extractor=name), weights=weights if index == 0 else None, device=device)
+    if len({network.name for network in networks.values()}) < len(names):
+        raise UsageError(f"--extractor {', '.join(names)}: one of them is named twice; give each once")
+    return networks
+
+
+def evaluate_each(artifact: Sampler, real: Packed, protocol: Protocol, networks: Mapping[str, Extractor]) -> dict[str, Any]:
+    """Measures as `evaluate`, by each of `open_extractors`.
+
+    Returns:
+        The first extractor's result; with several, all of them, too, by name, under "by_extractor".
+    """
+    results = {network.name: evaluate(artifact, real, replace(protocol, extractor=name), network=network) for name, network in networks.items()}
+    first = next(iter(results.values()))
+    return first if len(results) == 1 else first | {"by_extractor": results}
 
 
 def evaluate(

@@ -104,7 +104,7 @@ class Keeper:
     def _protocol(self) -> Protocol:
         recipe = self.recipe
         split = resolved_split(recipe.data.source, recipe.role, "validation")
-        return Protocol(extractor=recipe.evaluation.extractor, samples=recipe.evaluation.samples, split=split)
+        return Protocol(extractor=recipe.evaluation.extractors[0], samples=recipe.evaluation.samples, split=split)
 
 
 def _card(run: Run, recipe: Recipe, problem: Problem, state: TrainingState, network: nn.Module) -> Card:

@@ -76,7 +76,8 @@ def _layers(card: Card) -> str:
 
 def _metrics(metrics: Mapping[str, Any]) -> str:
     rows = []
-    for found in metrics.values():
+    others = [*metrics.get("by_extractor", {}).values()][1:]
+    for found in [value for part in (metrics, *others) for value in part.values()]:
         if isinstance(found, Mapping) and isinstance(found.get("value"), int | float):
             spread = f" ± {found['std']:.3g}" if isinstance(found.get("std"), int | float) else ""
             rows.append(
@@ -87,7 +88,7 @@ def _metrics(metrics: Mapping[str, Any]) -> str:
                     f"{found.get('real', '')}, {found.get('split', '')}",
                 )
             )
-    return _table(("figure", "value", "generated", "real, split"), rows) if rows else ""
+    return _table(("figure", "value", "generated", "real, split"), list(dict.fromkeys(rows))) if rows else ""
 
 
 def _use(card: Card) -> str:

@@ -51,7 +51,7 @@ def report(path: Path) -> tuple[Paths, list[str]]:
     protocol = measured.get("protocol", {})
     whole = Comparison(
         title=f"{display_name(recipe)}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
-        protocol={"extractor": recipe.evaluation.extractor, **protocol}, shipped=[], real=_real(recipe),
+        protocol={"extractor": recipe.evaluation.extractors[0], **protocol}, shipped=[], real=_real(recipe),
         environment={"state": run.state(), "data": recipe.data.source, "seed": recipe.seed},
         commands=[f"mitlgan report {path}"], made_by=f"mitlgan {__version__}",
     )  # fmt: skip

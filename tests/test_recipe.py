@@ -261,6 +261,22 @@ def test_every_extractor_that_there_is_can_be_named_in_a_recipe(file: Path) -> N
         assert load(file, [f'evaluation.extractor="{name}"']).evaluation.extractor == name
 
 
+def test_a_recipe_names_one_extractor_or_several(file: Path) -> None:
+    recipe = load(file, ['evaluation.extractor=["efficientnet-lite0", "mobilenet-v2"]'])
+    assert recipe.evaluation.extractor == recipe.evaluation.extractors == ("efficientnet-lite0", "mobilenet-v2")
+    assert parse(plain(recipe)) == recipe
+    assert changed(recipe, evaluation__extractor="inception").evaluation.extractors == ("inception",)
+    given = "--set evaluation.extractor: evaluation.extractor: "
+    asked = "give the name of an extractor, or a list of names, such as ['efficientnet-lite0', 'mobilenet-v2']"
+    for wrong in ("3", "[]", '["inception", 3]'):
+        assert refusal(file, VALID, f"evaluation.extractor={wrong}") == given + asked
+    assert (
+        refusal(file, VALID, 'evaluation.extractor=["inception", "mobilenet"]')
+        == f"{given}'mobilenet' is unknown; the closest known one is 'mobilenet-v2'"
+    )
+    assert refusal(file, VALID, 'evaluation.extractor=["inception", "inception"]') == f"{given}names one extractor twice; give each once"
+
+
 def test_row_35_no_key_paints_the_terminal(file: Path) -> None:
     assert r"unknown key 'training.\x1b[31m\nred'; the closest known one is" in refusal(file, VALID + '"\\u001b[31m\\nred" = 1\n')
 

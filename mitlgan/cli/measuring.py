@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def evaluate(
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
     data: options.Data = None,
-    extractor: options.Extractor = None,
+    extractor: options.Extractors = None,
     weights: options.Weights = None,
     samples: options.Samples = None,
     split: Annotated[
@@ -58,17 +58,18 @@ def evaluate(
     recipe = parse(loaded.card.recipe, str(path))
     if data is not None:
         recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
+    names = extractor or recipe.evaluation.extractors
     protocol = evaluation.Protocol(
-        extractor=extractor or recipe.evaluation.extractor,
+        extractor=names[0],
         samples=samples or recipe.evaluation.samples,
         split=split or recipe.evaluation.split,
         resize=resize,
         seed=seed,
         extrapolate=extrapolate,
     )
-    network = evaluation.open_extractor(protocol, weights=weights, device=where)
+    networks = evaluation.open_extractors(protocol, names, weights=weights, device=where)
     real = stages.pictures(recipe, protocol.split)
-    measured = evaluation.evaluate(loaded, real, protocol, network=network)
+    measured = evaluation.evaluate_each(loaded, real, protocol, networks)
     if separation:
         measured["separation"] = _separated(loaded, real, swaps, seed, grid)
         note(f"{grid}: rows share a foreground, columns a background")
@@ -111,11 +112,13 @@ def _separated(loaded: Artifact, real: Packed, swaps: int, seed: int, grid: Path
 
 def _lines(measured: Mapping[str, Any]) -> list[str]:
     lines = []
-    for key, found in measured.items():
+    others = [*measured.get("by_extractor", {}).values()][1:]
+    for key, found in [pair for part in (measured, *others) for pair in part.items()]:
         if isinstance(found, dict) and "value" in found:
             spread = found.get("std", found.get("std_error"))
             decimals = 2 if key.startswith(("frechet", "inception")) else 4
             lines.append(f"{found['name']:<44} {found['value']:.{decimals}f}" + (f" +- {spread:.{decimals}f}" if spread is not None else ""))
+    lines = list(dict.fromkeys(lines))  # burnt-out shares are of pixels, whoever measures
     for key, value in measured.get("separation", {}).items():
         shown = f"{value:.3f}" if isinstance(value, float) else "undefined" if value is None else value
         lines.append(f"{'separation: ' + key.replace('_', ' '):<44} {shown}")

@@ -30,7 +30,15 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; a
 Extractor = Annotated[
     str | None, typer.Option("--extractor", metavar="NAME", help="inception, efficientnet-lite0 or timm:NAME. Default: the recipe's.")
 ]
-Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="The extractor's weights, if they are not where it looks.")]
+Extractors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--extractor",
+        metavar="NAME",
+        help="inception, efficientnet-lite0, mobilenet-v2 or timm:NAME; repeatable, the first one decides. Default: the recipe's.",
+    ),
+]
+Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Weights of the (first) extractor, if they are not where it looks.")]
 Samples = Annotated[int | None, typer.Option("-n", "--samples", metavar="N", help="Images evaluated. Default: the recipe's.", min=2)]
 Truncation = Annotated[
     float,

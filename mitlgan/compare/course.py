@@ -127,7 +127,7 @@ def _held(out: Run) -> Iterator[None]:
 def _ruler(plan: Plan, setting: Setting, environment: Environment) -> Ruler:
     recipe = setting.recipe
     split, validation = (resolved_split(recipe.data.source, recipe.role, name) for name in (recipe.evaluation.split, "validation"))
-    protocol = Protocol(extractor=plan.extractor or recipe.evaluation.extractor, samples=plan.samples or recipe.evaluation.samples, split=split)
+    protocol = Protocol(extractor=plan.extractor or recipe.evaluation.extractors[0], samples=plan.samples or recipe.evaluation.samples, split=split)
     device = str(environment.world.device)
     return Ruler(
         protocol, stages.pictures(recipe, split), stages.pictures(recipe, validation), validation,

@@ -6,7 +6,7 @@ import difflib
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field
 
 from mitlgan.recipe.model import Model
 
@@ -28,7 +28,18 @@ def _known_extractor(name: str) -> str:
     return name
 
 
-ExtractorName = Annotated[str, AfterValidator(_known_extractor)]
+def _known_extractors(given: object) -> object:
+    names = [given] if isinstance(given, str) else list(given) if isinstance(given, list | tuple) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"give the name of an extractor, or a list of names, such as {list(EXTRACTORS[:2])}")
+    for name in names:
+        _known_extractor(name)
+    if len(set(names)) < len(names):
+        raise ValueError("names one extractor twice; give each once")
+    return given if isinstance(given, str) else tuple(names)
+
+
+ExtractorNames = Annotated[str | tuple[str, ...], BeforeValidator(_known_extractors)]
 
 
 class DataRecipe(Model):
@@ -101,13 +112,19 @@ class EvaluationRecipe(Model):
     """How a result is measured.
 
     Attributes:
-        extractor: One of `EXTRACTORS` or `timm:NAME`, with `@SIZE` where its input has another size than is usual; never replaced silently.
+        extractor: One of `EXTRACTORS` or `timm:NAME`, with `@SIZE` where its input has another size than is usual, never replaced silently; or a list
+            of them, the first of which decides wherever one number has to.
         samples: Generated images, and at most as many real ones.
         split: Which real pictures.
         best_by: Measure each kept artifact on the validation pictures during training, and keep the best by this measure in `best/`.
     """
 
-    extractor: ExtractorName = "efficientnet-lite0"
+    extractor: ExtractorNames = "efficientnet-lite0"
     samples: Annotated[int, Field(ge=2, le=1_000_000)] = 2000
     split: Literal["train", "validation", "test"] = "test"
     best_by: Literal["fd", "kid"] | None = None
+
+    @property
+    def extractors(self) -> tuple[str, ...]:
+        """The extractors' names, the deciding one first."""
+        return (self.extractor,) if isinstance(self.extractor, str) else self.extractor

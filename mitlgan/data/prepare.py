@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import __version__ as PIL_VERSION
 
 from mitlgan.data.cache import cache_dir
-from mitlgan.data.decode import SUFFIXES, Decoded, UnreadableError, decode, has_alpha
+from mitlgan.data.decode import Decoded, UnreadableError, decode, has_alpha
 from mitlgan.data.demo import demo_pack
+from mitlgan.data.formats import SUFFIXES
 from mitlgan.data.frame import RESIZES, fit, to_planes
 from mitlgan.data.packed import Packed
 from mitlgan.data.parallel import in_order

@@ -28,6 +28,10 @@ Exclude = Annotated[
     list[Path] | None, typer.Option("--exclude", metavar="FILE", help="Names to leave out, one a line, as contact sheets write them; repeatable.")
 ]
 Source = Annotated[str, typer.Argument(metavar="SRC", help="Folder, zip or tar archive, or a .txt list of paths.")]
+HoldOut = Annotated[
+    str,
+    typer.Option("--holdout", metavar="N|N%", help="Photographs held out of training, look-alikes together; 0: none. Splits of SRC are kept."),
+]
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Made where absent; interrupted work in it goes on.")]
 
 
@@ -135,6 +139,7 @@ def prepare(
     where: Annotated[str, typer.Option("--where", metavar="TEXT", help="Which rows: rating >= 4.0 and reviews >= 12")] = "",
     image_column: Annotated[str, typer.Option("--image-column", metavar="COLUMN", help="Path of the picture, relative to SRC.")] = "image",
     exclude: Exclude = None,
+    holdout: HoldOut = "10%",
     allow_bad: Annotated[bool, typer.Option("--allow-bad", help="Go on even if more than 5 % of the files cannot be read.")] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -145,6 +150,7 @@ def prepare(
         from mitlgan.data.colours import colour
         from mitlgan.data.curate import read_names
         from mitlgan.data.gather import prepare as run
+        from mitlgan.data.known import packs_beside
         from mitlgan.data.select import Selection
         from mitlgan.data.shape import PrepareSettings
         from mitlgan.errors import UsageError
@@ -156,7 +162,7 @@ def prepare(
         settings = PrepareSettings(
             size_px=size, resize=resize, crop=crop, keep_alpha=keep_alpha, backdrop=colour("--backdrop", backdrop), blur_px=blur,
             min_size_px=min_size, max_aspect=max_aspect, dedupe=dedupe, placeholder_copies=placeholder_copies, keep_blank=keep_blank,
-            exclude=read_names(*(exclude or [])), against=tuple(against or []),
+            exclude=read_names(*(exclude or [])), against=tuple(against or []), holdout=holdout,
         )  # fmt: skip
         selection = None if metadata is None else Selection(metadata, join, on, aggregates, where, image_column)
         with counted("prepare") as told:
@@ -165,8 +171,14 @@ def prepare(
     skipped = packed.manifest["skipped"]
     for entry in skipped[:20]:
         note(f"left out {entry['name']!r}: {entry['reason']}")
-    values = {"pack": str(packed.path), "page": str(page), "count": len(packed), "skipped": skipped, "content_sha256": packed.content_sha256}
-    finish(as_json, values, f"{packed.path}: {len(packed)} pictures of {size} px, {len(skipped)} left out\n{page}")
+    held_out = {split: len(pack) for split, pack in packs_beside(packed.path).items()}
+    apart = ", ".join(f"{number} more held out in {packed.path.parent / split}" for split, number in held_out.items())
+    remark = packed.manifest["made_by"]["note"]
+    if remark:
+        note(remark)
+    values = {"pack": str(packed.path), "page": str(page), "count": len(packed), "held_out": held_out, "skipped": skipped}
+    values |= {"note": remark, "content_sha256": packed.content_sha256}
+    finish(as_json, values, f"{packed.path}: {len(packed)} pictures of {size} px, {apart or 'none held out'}, {len(skipped)} left out\n{page}")
 
 
 def augment(

@@ -15,6 +15,7 @@ import numpy as np
 
 from mitlgan.data.decode import UnreadableError
 from mitlgan.data.frame import RESIZES
+from mitlgan.data.holdout import HELD_OUT, Assignment, Holdout, Photograph, assign, described, families_of, splits_of
 from mitlgan.data.journal import Journal
 from mitlgan.data.packed import PREPARED, FourthChannel, Packed
 from mitlgan.data.parallel import in_order
@@ -30,7 +31,7 @@ from mitlgan.errors import DataError, Stopped, UsageError
 from mitlgan.files import disk_errors, locked, make_folder
 from mitlgan.signals import StopSignals
 
-VERSION = 3  # raise it when the same pictures and settings make other pixels or records
+VERSION = 4  # raise it when the same pictures and settings make other pixels or records
 DEDUPE = ("exact", "near", "none")
 SYNC_EVERY = 512
 FLUSH_INTERVAL_S = 0.1  # a kill costs so much work at the most
@@ -59,7 +60,8 @@ def prepare(
         workers: Processes that were started already; otherwise there are some where there is work enough.
 
     Returns:
-        The pack; its manifest lists every picture taken, and every one left out with the reason.
+        The pack of the training pictures; its manifest lists every picture taken, and every one left out with the reason. What is held out lies beside
+        it, as `test/prepared.npy` (and `validation/prepared.npy`, where the source has such pictures).
 
     Raises:
         DataError: Nothing usable, or too many bad files.
@@ -70,6 +72,7 @@ def prepare(
         raise UsageError(f"--resize {settings.resize}: no such filter; choose {', '.join(RESIZES)}")
     if settings.dedupe not in DEDUPE:
         raise UsageError(f"--dedupe {settings.dedupe}: choose {', '.join(DEDUPE)}")
+    Holdout.parse(settings.holdout)  # says now whether it can be had
     source = selected(selection, Path(spec)) if selection else open_source(spec)
     others = _others(settings)
     make_folder(out)
@@ -91,7 +94,7 @@ def prepare(
         _read_all(source, rows, journal, _Reading(settings, with_matte, workers), progress)
         left_out = _decide(journal.lines, settings, [(other, found) for other, _, found in others])
         _refuse_bad(source, left_out, allow_bad)
-        packed = _publish(out, header, journal, rows, left_out, fourth, settings)
+        packed = _publish_splits(source, out, header, journal, rows, left_out, fourth, settings)
         rows.path.unlink(missing_ok=True)
         return packed
 
@@ -108,7 +111,7 @@ def _others(settings: PrepareSettings) -> list[tuple[str, str, list[tuple[str, S
 def _already(out: Path, header: dict[str, Any]) -> Packed | None:
     with suppress(DataError):
         packed = Packed.open(out / PREPARED)
-        if packed.manifest["made_by"] == header:
+        if packed.manifest["made_by"] | header == packed.manifest["made_by"]:
             return packed
     return None
 
@@ -231,7 +234,8 @@ def _refuse_bad(source: Source, left_out: dict[int, dict[str, Any]], allow_bad: 
         )
 
 
-def _publish(
+def _publish_splits(
+    source: Source,
     out: Path,
     header: dict[str, Any],
     journal: Journal,
@@ -240,17 +244,47 @@ def _publish(
     fourth: FourthChannel | None,
     settings: PrepareSettings,
 ) -> Packed:
-    with PackWriter(out / PREPARED, settings.size_px, fourth) as writer:
-        if left_out.keys().isdisjoint(rows.positions):
+    """A pack for each split, that for training last: where it is, all are."""
+    kept = [position for position in rows.positions if position not in left_out]
+    assignment = _assigned(source, [journal.lines[position] for position in kept], settings)
+    skipped = [{"name": line["name"], "reason": line["reason"]} for _, line in sorted(left_out.items())]
+    for split in HELD_OUT:
+        if split in assignment.splits:
+            make_folder(out / split)
+            chosen = {position for position, found in zip(kept, assignment.splits, strict=True) if found == split}
+            _publish(out / split / PREPARED, header | {"split": split}, journal, rows, chosen, fourth, settings, [])
+    chosen = {position for position, found in zip(kept, assignment.splits, strict=True) if found not in HELD_OUT}
+    made_by = header | {"held_out": described(assignment.splits), "note": assignment.note}
+    return _publish(out / PREPARED, made_by, journal, rows, chosen, fourth, settings, skipped)
+
+
+def _assigned(source: Source, lines: list[dict[str, Any]], settings: PrepareSettings) -> Assignment:
+    names = [line["name"] for line in lines]
+    looks = [look for line in lines if (look := from_plain(line))]
+    photographs = [Photograph(*values) for values in zip(looks, splits_of(names), families_of(source.spec, names), strict=True)]
+    return assign(photographs, Holdout.parse(settings.holdout))
+
+
+def _publish(
+    path: Path,
+    made_by: dict[str, Any],
+    journal: Journal,
+    rows: Rows,
+    chosen: set[int],
+    fourth: FourthChannel | None,
+    settings: PrepareSettings,
+    skipped: list[dict[str, str]],
+) -> Packed:
+    with PackWriter(path, settings.size_px, fourth) as writer:
+        if len(chosen) == len(rows.positions):
             writer.adopt(rows.path, rows.digest, [journal.lines[position] for position in rows.positions])
         else:
-            _copy_kept(writer, rows, journal, left_out)
-        skipped = [{"name": line["name"], "reason": line["reason"]} for _, line in sorted(left_out.items())]
+            _copy_chosen(writer, rows, journal, chosen)
         crop = {"center": "centred square", "entropy": "busiest square", "face": "square around the largest face"}[settings.crop]
-        return writer.publish(resize=settings.resize, crop=crop, licence="", made_by=header, skipped=skipped)
+        return writer.publish(resize=settings.resize, crop=crop, licence="", made_by=made_by, skipped=skipped)
 
 
-def _copy_kept(writer: PackWriter, rows: Rows, journal: Journal, left_out: dict[int, dict[str, Any]]) -> None:
+def _copy_chosen(writer: PackWriter, rows: Rows, journal: Journal, chosen: set[int]) -> None:
     shape = (writer.channels, writer.size_px, writer.size_px)
     step = max(1, BLOCK_BYTES // rows.row_bytes)
     with rows.path.open("rb") as pixels:
@@ -258,5 +292,5 @@ def _copy_kept(writer: PackWriter, rows: Rows, journal: Journal, left_out: dict[
         for start in range(0, len(rows.positions), step):
             block = rows.positions[start : start + step]
             found = np.frombuffer(pixels.read(len(block) * rows.row_bytes), np.uint8).reshape(-1, *shape)
-            kept = [index for index, position in enumerate(block) if position not in left_out]
+            kept = [index for index, position in enumerate(block) if position in chosen]
             writer.extend(found if len(kept) == len(block) else found[kept], [journal.lines[block[index]] for index in kept])

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mitlgan.data.decode import UnreadableError, decode_bytes
+from mitlgan.data.holdout import HELD_OUT
 from mitlgan.data.packed import PREPARED, Packed
 from mitlgan.data.parallel import in_order
 from mitlgan.data.signature import Signature, from_plain, signature
@@ -20,14 +21,16 @@ def signatures_of(spec: str | Path) -> tuple[str, list[tuple[str, Signature]]]:
     """Name and look of every readable picture of a set.
 
     Returns:
-        A hash that tells whether the set is still the same, and the names with their looks.
+        A hash that tells whether the set is still the same, and the names with their looks; what `data prepare` held out is part of its folder's set.
 
     Raises:
         DataError: There is no such set.
     """
     pack = pack_at(Path(spec))
     if pack is not None:
-        return pack.content_sha256, [(str(source["name"]), look(pack, index, source)) for index, source in enumerate(pack.sources())]
+        packs = [pack] if Path(spec).is_file() else [pack, *packs_beside(pack.path).values()]
+        digest = pack.content_sha256 if len(packs) == 1 else hashlib.sha256("".join(one.content_sha256 for one in packs).encode()).hexdigest()
+        return digest, [(str(source["name"]), look(one, index, source)) for one in packs for index, source in enumerate(one.sources())]
     source = open_source(spec, "--against")
 
     def work(entry: Entry) -> Signature | None:
@@ -47,6 +50,11 @@ def pack_at(path: Path) -> Packed | None:
         return Packed.open(path)
     inside = path / PREPARED
     return Packed.open(inside) if inside.is_file() else None
+
+
+def packs_beside(training: Path) -> dict[str, Packed]:
+    """The held-out packs of what `data prepare` made, by split."""
+    return {split: Packed.open(path) for split in HELD_OUT if (path := training.parent / split / PREPARED).is_file()}
 
 
 def look(pack: Packed, index: int, source: dict[str, Any]) -> Signature:

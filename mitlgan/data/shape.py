@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter
 from mitlgan.data.crops import Cropper
 from mitlgan.data.decode import Decoded, UnreadableError, decode, decode_bytes, read_file
 from mitlgan.data.frame import RESIZES, to_planes
+from mitlgan.data.holdout import DEFAULT_HOLDOUT
 from mitlgan.data.serving import Work, serve
 from mitlgan.data.signature import Signature, glance, signatures
 from mitlgan.data.sources import matte_beside
@@ -40,6 +41,7 @@ class PrepareSettings:
         keep_blank: Keep pictures of one colour.
         exclude: Names to leave out.
         against: Other sets (folders or packs) that no picture may also be in: so held-out pictures stay held out.
+        holdout: What is held out of training: a share such as `10%`, a number of pictures, or `0`; see `holdout.assign`.
     """
 
     size_px: int = 128
@@ -55,6 +57,7 @@ class PrepareSettings:
     keep_blank: bool = False
     exclude: tuple[str, ...] = ()
     against: tuple[str, ...] = ()
+    holdout: str = DEFAULT_HOLDOUT
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Self:

@@ -19,6 +19,7 @@ NEAR_COLOUR = 12.0  # mean difference of the 8 x 8 colours (0 to 255)
 NEAR_WORST = 64  # largest difference of any of them: a small thing that is in one picture only
 BLANK_SPREAD = 3.0  # standard deviation of the colours (0 to 255)
 _BLOCK = 1024
+_COLUMNS = 16384  # compared with a block at once: 134 MB
 _TILE = HASH_PX // COLOUR_SIDE
 _TILES = np.repeat(np.eye(COLOUR_SIDE, dtype=np.float32), _TILE, axis=1)  # sums four neighbours each: (8, 32)
 _BRIGHTNESS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -126,22 +127,28 @@ def same_files(signatures: Sequence[Signature]) -> list[list[int]]:
 def near_pairs(signatures: Sequence[Signature]) -> list[tuple[int, int]]:
     """Pairs of positions (first < second) that look nearly the same: resized, recompressed, slightly brighter. Blank pictures are in none.
 
-    Every pair is compared, in blocks: 10,000 pictures take about a second.
+    Only pictures of about the same mean colour are compared, in blocks: 10,000 pictures take a fraction of a second.
     """
     shown = np.array([position for position, nothing in enumerate(blanks(signatures)) if not nothing], dtype=np.int64)
+    colours = np.array([np.frombuffer(signatures[position].colours, np.uint8) for position in shown]).reshape(len(shown), 3 * COLOUR_SIDE**2)
+    means = colours.mean(1)
+    order = np.argsort(means, kind="stable")
+    shown, colours, means = shown[order], colours[order], means[order]
     outlines = np.array([signatures[position].outline for position in shown], dtype=np.uint64)
-    colours = np.array([np.frombuffer(signatures[position].colours, np.uint8) for position in shown])
     pairs: list[tuple[int, int]] = []
     for start in range(0, len(shown), _BLOCK):
-        differing = _count_bits(outlines[start : start + _BLOCK, None] ^ outlines[None, start:])
-        first, second = np.nonzero(differing <= NEAR_BITS)
-        wanted = second > first
-        first, second = first[wanted] + start, second[wanted] + start
-        if len(first):
+        # Means differ by no more than colours do on average.
+        end = int(np.searchsorted(means, means[min(start + _BLOCK, len(shown)) - 1] + NEAR_COLOUR + 1e-6, side="right"))
+        for column in range(start, end, _COLUMNS):
+            differing = _count_bits(outlines[start : start + _BLOCK, None] ^ outlines[None, column : min(column + _COLUMNS, end)])
+            first, second = np.nonzero(differing <= NEAR_BITS)
+            first, second = first + start, second + column
+            first, second = first[second > first], second[second > first]
             apart = np.abs(colours[first].astype(np.int16) - colours[second])
-            close = (apart.mean(1) <= NEAR_COLOUR) & (apart.max(1) <= NEAR_WORST)
-            pairs += [(int(shown[one]), int(shown[other])) for one, other in zip(first[close], second[close], strict=True)]
-    return pairs
+            close = (apart.mean(1) <= NEAR_COLOUR) & (apart.max(1, initial=0) <= NEAR_WORST)
+            for one, other in zip(shown[first[close]].tolist(), shown[second[close]].tolist(), strict=True):
+                pairs.append((min(one, other), max(one, other)))
+    return sorted(pairs)
 
 
 def _count_bits(values: NDArray[np.uint64]) -> NDArray[np.uint8]:

@@ -44,7 +44,13 @@ def test_prepare(command: Command, folder: Path, tmp_path: Path) -> None:
     assert Path(found["page"]).is_file()
     assert Path(found["pack"]) == Path("out/prepared.npy")
     text = command("data", "prepare", place, "--out", "out2", "--size", 8)
-    assert "6 pictures of 8 px, 1 left out" in text.out
+    assert "6 pictures of 8 px, none held out, 1 left out" in text.out
+    assert "6 photographs are too few" in text.err
+    many = pictures.fill(tmp_path / "many", 24)
+    found = answer(command, "prepare", many, "--out", "out3", "--size", 8, "--holdout", 5)
+    assert (found["count"], found["held_out"]) == (19, {"test": 5})
+    assert "24 pictures of 8 px, none held out" in command("data", "prepare", many, "--out", "out4", "--size", 8, "--holdout", 0).out
+    assert answer(command, "prepare", many, "--out", "out5", "--size", 8)["held_out"]["test"] >= 2
     assert "'again.png': duplicate: the same file as '0001.png'" in text.err
 
 
@@ -91,6 +97,7 @@ def test_chess(command: Command, folder: Path) -> None:
         (("prepare", "in", "--out", "x", "--size", "8", "--where", "a > 1"), 2, "--metadata"),
         (("prepare", "in", "--out", "x", "--size", "8", "--backdrop", "nocolour"), 2, "--backdrop nocolour"),
         (("prepare", "in", "--out", "x", "--size", "8", "--exclude", "gone.txt"), 3, "--exclude gone.txt"),
+        (("prepare", "in", "--out", "x", "--size", "8", "--holdout", "half"), 2, "--holdout half"),
         (("split", "in", "--out", "x", "--matting", "gone.onnx"), 2, "--matting gone.onnx"),
         (("split", "in", "--out", "x", "--background", "z"), 2, "--background z"),
         (("augment", "gone", "--out", "x"), 3, "SRC gone"),

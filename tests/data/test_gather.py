@@ -262,7 +262,7 @@ def test_after_a_power_cut(tmp_path: Path, damage: str) -> None:
 def test_pixels_are_written_once_where_only_equal_files_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
     place = pictures.fill(tmp_path / "in", 6)
     shutil.copy(place / "0001.png", place / "0003-again.png")
-    monkeypatch.setattr(gather, "_copy_kept", lambda *_: pytest.fail("copied"))
+    monkeypatch.setattr(gather, "_copy_chosen", lambda *_: pytest.fail("copied"))
 
     def stop(done: int, _: int) -> None:
         if done == moment:

@@ -62,3 +62,50 @@ def fill(folder: Path, count: int, *, size: tuple[int, int] = (16, 16), first: i
     for index in range(first, first + count):
         smooth(index, size).save(folder / f"{index:04d}.png")
     return folder
+
+
+def png_of(samples: np.ndarray, depth: int, colour: int, more: tuple[tuple[bytes, bytes], ...] = ()) -> bytes:
+    """A PNG of (H, W, C) samples of any depth; `colour` is the number of PNG's colour type, `more` are chunks before the pixels."""
+    height, width = samples.shape[:2]
+    rows = b"".join(b"\0" + row for row in _packed_rows(samples, depth, ">"))
+    content = png(width, height, zlib.compress(rows), more=more)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return content[:16] + header + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + content[33:]
+
+
+def tiff_of(
+    samples: np.ndarray, bits: int, photometric: int, *, order: str = "<", sample_format: int = 1, extra: tuple[int, ...] = (), planar: bool = False
+) -> bytes:
+    """A TIFF of (H, W, C) samples by hand, uncompressed, in one strip, or in one for each channel."""
+    height, width, channels = samples.shape
+    planes = [samples[..., [channel]] for channel in range(channels)] if planar else [samples]
+    strips = [b"".join(_packed_rows(plane, bits, order)) for plane in planes]
+    starts = [8 + sum(map(len, strips[:number])) for number in range(len(strips))]
+    tags = {
+        256: ("I", [width]), 257: ("I", [height]), 258: ("H", [bits] * channels), 259: ("H", [1]), 262: ("H", [photometric]),
+        273: ("I", starts), 277: ("H", [channels]), 278: ("I", [height]), 279: ("I", list(map(len, strips))), 284: ("H", [1 + planar]),
+        338: ("H", extra), 339: ("H", [sample_format] * channels),
+    }  # fmt: skip
+    body = b"".join(strips)
+    body += bytes(len(body) % 2)
+    entries = b""
+    for tag, (kind, values) in tags.items():
+        if not values:
+            continue
+        value = struct.pack(f"{order}{len(values)}{kind}", *values)
+        if len(value) > 4:
+            place, body = 8 + len(body), body + value + bytes(len(value) % 2)
+            value = struct.pack(f"{order}I", place)
+        entries += struct.pack(f"{order}HHI", tag, {"H": 3, "I": 4}[kind], len(values)) + value.ljust(4, b"\0")
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + len(body))
+    return head + body + struct.pack(f"{order}H", len(entries) // 12) + entries + bytes(4)
+
+
+def _packed_rows(samples: np.ndarray, bits: int, order: str) -> list[bytes]:
+    if samples.dtype.kind == "f":
+        return [row.astype(f"{order}f4").tobytes() for row in samples]
+    if bits >= 8 and bits != 12:
+        kind = "i" if samples.min() < 0 else "u"
+        return [row.astype(f"{order}{kind}{bits // 8}").tobytes() for row in samples]
+    bytewise = [np.packbits((row.reshape(-1, 1) >> np.arange(bits - 1, -1, -1)) & 1) for row in samples]
+    return [row.tobytes() for row in bytewise]

@@ -1,4 +1,4 @@
-"""One file to one upright RGB or RGBA picture, or a reason why not; nothing hostile gets further than its header."""
+"""One file to one upright RGB or RGBA picture in sRGB, or a reason why not; nothing hostile gets further than its header."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from mitlgan.data.depth import UnknownScaleError, depth_of, eight_bits
 from mitlgan.data.formats import MissingCodecError, allowed_formats
+from mitlgan.data.profile import profile_of
+from mitlgan.data.srgb import to_srgb
 
 LARGEST_PIXELS = 64_000_000  # more than a camera's picture; a 10,000 x 10,000 bomb is refused by its header alone
 LARGEST_FILE_BYTES = 256_000_000
@@ -27,6 +29,15 @@ _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 _UPRIGHT = (None, 1)
 _WITH_MORE = ("MPO", "HEIF")  # a photograph with previews, or the best of a burst, and no film
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 DRAFT_GAP = 1.9
 """A JPEG may be decoded at a half, a quarter or an eighth of its size that is still so many times what is wanted: the resize after it then gives
 nearly the same as from the whole picture. Pillow's own thumbnails have 2.0, which 500 px to 128 px would just miss."""
@@ -52,7 +63,7 @@ class Decoded:
         sha256: Of the file.
         width: Upright, before the crop (px).
         height: Likewise.
-        note: What a user should know, such as that only the first frame was taken.
+        note: What a user should know, such as that only the first frame was taken, or that a damaged profile was passed over.
     """
 
     picture: Image.Image
@@ -63,7 +74,7 @@ class Decoded:
 
 
 def decode(path: Path, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255)) -> Decoded:
-    """Read a file, decode all of it, and set it upright.
+    """Read a file, decode all of it, set it upright, and convert its colours to sRGB.
 
     Args:
         path: A regular file.
@@ -85,6 +96,8 @@ def decode_bytes(content: bytes, *, keep_alpha: bool, size_px: int = 0, backdrop
         return _decoded(content, keep_alpha, size_px, backdrop)
     except UnreadableError:
         raise
+    except UnknownScaleError as error:
+        raise UnreadableError(str(error)) from None
     except _DAMAGE as error:
         raise UnreadableError(_reason(content, error)) from None
 
@@ -156,33 +169,34 @@ def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int
         if size_px and opened.format in ("JPEG", "MPO"):
             shrunk = [math.ceil(DRAFT_GAP * size_px * side / min(width, height)) for side in (width, height)]
             opened.draft(None, (shrunk[0], shrunk[1]))
+        depth = depth_of(opened, content)
         opened.load()  # all of it: verify() passes truncated files
+        profile, note = profile_of(opened, content)
         orientation = opened.getexif().get(_EXIF_ORIENTATION)
         if orientation in _SIDEWAYS:
             width, height = height, width
-        if orientation not in _UPRIGHT:
+        picture: Image.Image = eight_bits(opened, depth, content)
+        if picture is opened and orientation not in _UPRIGHT:
             ImageOps.exif_transpose(opened, in_place=True)  # a copy of 24 megapixels is 72 MB
-    picture = _colours(opened, keep_alpha, backdrop)
-    note = "several frames: the first was taken" if animated else ""
-    return Decoded(picture, hashlib.sha256(content).hexdigest(), width, height, note)
+        elif orientation in _TURNS:
+            picture = picture.transpose(_TURNS[orientation])
+    picture, misfit = to_srgb(picture, profile)
+    picture.info = {}  # what it says of colours is no longer so, and would be written into files made of it
+    notes = ["several frames: the first was taken"] * animated + [said for said in (note, misfit) if said]
+    return Decoded(_laid(picture, keep_alpha, backdrop), hashlib.sha256(content).hexdigest(), width, height, "; ".join(notes))
 
 
-def _colours(picture: Image.Image, keep_alpha: bool, backdrop: tuple[int, int, int]) -> Image.Image:
-    """RGB or RGBA from any mode; 16 bit is scaled, where Pillow's own conversion would clip it."""
-    if picture.mode.startswith("I"):
-        values = np.asarray(picture).astype(np.int64)
-        picture = Image.fromarray(((values.clip(0, 65535) * 255 + 32767) // 65535).astype(np.uint8))
-    elif picture.mode == "F":
-        raise UnreadableError("floating-point pixels, whose range is unknown")
-    transparent = picture.mode in _ALPHA_MODES or "transparency" in picture.info
+def _laid(picture: Image.Image, keep_alpha: bool, backdrop: tuple[int, int, int]) -> Image.Image:
+    """RGBA for every picture, or RGB with transparency laid on a backdrop."""
     if keep_alpha:
         return picture if picture.mode == "RGBA" else picture.convert("RGBA")
-    if picture.mode == "RGB" and not transparent:
-        return picture
-    if not transparent:
-        return picture.convert("RGB")
+    return laid_on(picture, backdrop) if picture.mode == "RGBA" else picture
+
+
+def laid_on(picture: Image.Image, backdrop: tuple[int, int, int]) -> Image.Image:
+    """What is seen of an RGBA picture before a backdrop, as RGB: colours under full transparency are not."""
     laid = Image.new("RGBA", picture.size, (*backdrop, 255))
-    laid.alpha_composite(picture.convert("RGBA"))
+    laid.alpha_composite(picture)
     return laid.convert("RGB")
 
 

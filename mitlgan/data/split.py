@@ -24,7 +24,7 @@ from mitlgan.data.sources import MATTE_SUFFIX, Entry, Source, open_source, outpu
 from mitlgan.errors import DataError, UsageError
 from mitlgan.files import disk_errors, locked, make_folder, write_atomically, write_json
 
-VERSION = 3  # raise it when the same pictures and settings make other files
+VERSION = 4  # raise it when the same pictures and settings make other files
 FOLDERS = ("fg", "bg", "scene", "set-aside")
 BACKGROUNDS = ("both", "fill", "patch")
 SMALLEST_PATCH = 0.4  # side of a background patch / side of the picture

@@ -20,7 +20,7 @@ from mitlgan.data.packed import Packed
 from mitlgan.data.writer import PackWriter
 from mitlgan.errors import DataError, UsageError
 
-VERSION = 2  # raise it when the same files and arguments make other pixels
+VERSION = 3  # raise it when the same files and arguments make other pixels
 LARGEST_BYTES = 2_000_000_000
 GZIP = b"\x1f\x8b"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mitlgan.errors import UsageError
+from mitlgan.files import make_folder
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -34,11 +35,15 @@ class Board:
         Args:
             run: Whose it is.
             values: As in `stats.jsonl`; what is no number is left out.
+
+        Raises:
+            ResourceError: The folder cannot be written, or is not the run's own.
         """
         step = int(values["iteration"])
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
+            make_folder(run / FOLDER, root=run)
             # A run that goes on from a checkpoint writes some iterations again: what was written of them before is dropped.
             self._writer = SummaryWriter(str(run / FOLDER), purge_step=step)
         for name, value in values.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import stat
+import os
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mitlgan.errors import ArtifactError
-from mitlgan.files import remove_temporaries, write_atomically
+from mitlgan.files import ForeignFileError, files_in, open_regular, remove_temporaries, write_atomically
 
 SCHEMA_VERSION = 1
 HEADER_LIMIT_BYTES = 2_000_000
@@ -34,8 +34,14 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, root: Path | None = None) -> None:
     """Write tensors and a JSON header as one safetensors file, atomically.
+
+    Args:
+        path: The file.
+        tensors: By name.
+        header: As JSON.
+        root: Folder whose own the file must be; see `mitlgan.files.open_regular`.
 
     Raises:
         ArtifactError: A tensor holds NaN or infinity: nothing is written.
@@ -48,11 +54,15 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     # Keys keep their order: a composer's layers are in the order of their latents and of the fusion's channels.
     account = {**header, "tensors_sha256": tensors_sha256(plain)}
     metadata = {"mitlgan": json.dumps({**account, "header_sha256": _header_sha256(account)}, allow_nan=False)}
-    write_atomically(path, safetensors.torch.save(plain, metadata))
+    write_atomically(path, safetensors.torch.save(plain, metadata), root=root)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_tensors(path: Path, *, root: Path | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a file that `write_tensors` wrote; nothing in it is executed.
+
+    Args:
+        path: The file.
+        root: Folder whose own it must be; see `mitlgan.files.open_regular`. None follows links.
 
     Returns:
         The tensors, on the CPU, and the header.
@@ -60,7 +70,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         ArtifactError: Not such a file, or damaged, in one line that says how (FAULTS 30-32, 34).
     """
-    header = read_header(path)
+    header = read_header(path, root=root)
     try:
         tensors = safetensors.torch.load_file(path)
         bad = first_not_finite(tensors)
@@ -74,18 +84,19 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, header
 
 
-def read_header(path: Path) -> dict[str, Any]:
+def read_header(path: Path, *, root: Path | None = None) -> dict[str, Any]:
     """The JSON header alone, checked for size and form before anything is allocated.
+
+    Args:
+        path: The file.
+        root: As `read_tensors`.
 
     Raises:
         ArtifactError: As `read_tensors`.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ArtifactError(f"{path}: not a file; give a .safetensors artifact")
-        size = status.st_size
-        with path.open("rb") as file:
+        with open_regular(path, root=root) as file:
+            size = os.fstat(file.fileno()).st_size
             start = file.read(128)
             _refuse_other_formats(path, start)
             length = struct.unpack("<Q", start[:8])[0] if len(start) >= 8 else 0
@@ -93,6 +104,8 @@ def read_header(path: Path) -> dict[str, Any]:
                 raise ArtifactError(f"{path}: not a safetensors file of this project (a header of {length} bytes in a file of {size})")
             file.seek(8)
             raw = file.read(length)
+    except ForeignFileError as error:
+        raise ArtifactError(str(error) if root else f"{path}: not a file; give a .safetensors artifact") from None
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from None
     return _parse_header(path, raw)
@@ -111,15 +124,19 @@ def save_checkpoint(run: Path, iteration: int, tensors: Mapping[str, Tensor], he
         ResourceError: The disk refuses; earlier checkpoints are intact.
     """
     path = run / "checkpoints" / f"{iteration:09d}.safetensors"
-    write_tensors(path, tensors, {**header, "schema_version": SCHEMA_VERSION, "kind": "checkpoint", "iteration": iteration})
+    write_tensors(path, tensors, {**header, "schema_version": SCHEMA_VERSION, "kind": "checkpoint", "iteration": iteration}, root=run)
     for old in checkpoints(run)[:-kept]:
         old.unlink(missing_ok=True)
     return path
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """The run's checkpoints, oldest first."""
-    return sorted((run / "checkpoints").glob("[0-9]*.safetensors"))
+    """The run's checkpoints, oldest first.
+
+    Raises:
+        ResourceError: Their folder is not the run's own; see `mitlgan.files.open_regular`.
+    """
+    return files_in(run / "checkpoints", "[0-9]*.safetensors", root=run)
 
 
 def load_checkpoint(run: Path, say: Callable[[str], None] | None = None) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -132,11 +149,11 @@ def load_checkpoint(run: Path, say: Callable[[str], None] | None = None) -> tupl
     Raises:
         ArtifactError: There are checkpoints, but none can be read, or it is of a newer schema.
     """
-    remove_temporaries(run / "checkpoints")
+    remove_temporaries(run / "checkpoints", root=run)
     problem: ArtifactError | None = None
     for path in reversed(checkpoints(run)):
         try:
-            tensors, header = read_tensors(path)
+            tensors, header = read_tensors(path, root=run)
         except ArtifactError as error:
             problem = problem or error
             continue

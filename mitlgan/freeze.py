@@ -15,7 +15,7 @@ from mitlgan.data.prepare import open_data
 from mitlgan.data.splits import resolved_split
 from mitlgan.errors import ArtifactError
 from mitlgan.evaluate import COLLAPSED_DIVERSITY, Protocol, evaluate, headline, open_extractor
-from mitlgan.files import make_folder, write_atomically
+from mitlgan.files import make_folder, read_bytes, write_atomically
 from mitlgan.metrics.features import Extractor
 from mitlgan.networks import Composer
 from mitlgan.progress import Reporter
@@ -60,7 +60,7 @@ class Keeper:
         """Write the moving average as an artifact; measure it where the recipe says so."""
         network = recalibrate(copy.deepcopy(state.ema), self.recipe.seed).cpu()
         path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{artifact.kind_of(network)}.safetensors"
-        make_folder(path.parent)
+        make_folder(path.parent, root=self.run.path)
         card = _card(self.run, self.recipe, self.problem, state, network)
         artifact.save(path, network, card)
         if self._extractor is not None:
@@ -97,9 +97,9 @@ class Keeper:
         best = min(rows, key=lambda row: float(row[measure]))
         source = next((path for path in self.run.kept() if artifact.read_card(path).iterations == best["iteration"]), None)
         if source is not None:
-            make_folder(self.run.path / "best")
+            make_folder(self.run.path / "best", root=self.run.path)
             for file in (source, source.with_name("card.json")):
-                write_atomically(self.run.path / "best" / file.name, file.read_bytes())
+                write_atomically(self.run.path / "best" / file.name, read_bytes(file, root=self.run.path), root=self.run.path)
 
     def _protocol(self) -> Protocol:
         recipe = self.recipe

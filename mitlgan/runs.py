@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from mitlgan.errors import ResourceError, UsageError
-from mitlgan.files import disk_errors, is_locked, make_folder, write_json
+from mitlgan.files import ForeignFileError, disk_errors, files_in, is_locked, is_regular, make_folder, open_regular, read_bytes, write_json
+
+if TYPE_CHECKING:
+    from mitlgan.recipe import Recipe
 
 STATES = ("running", "done", "stopped", "nan", "failed")
 KILLED = "stopped (killed)"
+MAX_LINE_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
 class Run:
     """One run directory, `runs/<command>/<name>-NNN/`, never overwritten.
+
+    It may come from anywhere: every file of it is opened as a regular file inside it (`mitlgan.files.open_regular`), and no link in it is followed.
 
     Attributes:
         path: The directory.
@@ -43,10 +49,20 @@ class Run:
         """The resolved recipe."""
         return self.path / "recipe.toml"
 
+    def load_recipe(self) -> Recipe:
+        """The resolved recipe, read.
+
+        Raises:
+            UsageError: It is not valid, or not the run's own file.
+        """
+        from mitlgan.recipe import load  # which a list of runs can do without
+
+        return load(self.recipe, root=self.path)
+
     @property
     def artifact(self) -> Path | None:
         """The frozen generator, composer or inpainter that the run ended with."""
-        return next((path for name in ("composer", "generator", "inpainter") if (path := self.path / f"{name}.safetensors").is_file()), None)
+        return self._own(self.path / f"{name}.safetensors" for name in ("composer", "generator", "inpainter"))
 
     @property
     def inputs_file(self) -> Path:
@@ -65,7 +81,7 @@ class Run:
     @property
     def report(self) -> Path | None:
         """The page about the run, if there is one."""
-        return path if (path := self.path / "report.html").is_file() else None
+        return self._own([self.path / "report.html"])
 
     @property
     def evaluations(self) -> Path:
@@ -74,11 +90,18 @@ class Run:
 
     def kept(self) -> list[Path]:
         """Artifacts of the moving average that were kept on the way, the earliest first."""
-        return sorted((self.path / "kept").glob("*/*.safetensors"))
+        return [path for path in files_in(self.path / "kept", "*/*.safetensors", root=self.path) if is_regular(path, root=self.path)]
+
+    def snapshots(self) -> list[Path]:
+        """Grids of the fixed latents, by name."""
+        return [path for path in files_in(self.path / "snapshots", "*.png", root=self.path) if is_regular(path, root=self.path)]
 
     def status(self) -> dict[str, Any]:
         """The last state that the run wrote; empty when it wrote none."""
-        return read_json(self.path / "status.json")
+        try:
+            return read_json(self.path / "status.json")
+        except ResourceError:  # a list of runs shows the others, too; who goes on with this one writes another
+            return {}
 
     def state(self) -> str:
         """One of `STATES`, "empty" before the first was written, or `KILLED`: it says "running", but no process holds its directory any more."""
@@ -86,6 +109,9 @@ class Run:
             state = self._written_state()  # again: a process that ends well writes its last state before it lets go
             return KILLED if state == "running" else state
         return self._written_state()
+
+    def _own(self, paths: Iterable[Path]) -> Path | None:
+        return next((path for path in paths if is_regular(path, root=self.path)), None)
 
     def _written_state(self) -> str:
         return str(self.status().get("state", "empty"))
@@ -126,7 +152,7 @@ def at(path: Path) -> Run:
     Raises:
         UsageError: It holds none.
     """
-    if not (path / "recipe.toml").is_file():
+    if not (path / "recipe.toml").is_file():  # a link to one is refused where it is read, by its name
         raise UsageError(f"{path}: not a run directory (it has no recipe.toml); see `mitlgan runs ls`")
     return Run(path)
 
@@ -164,46 +190,64 @@ def remove(run: Run) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object, or an empty one when the file is absent or broken."""
+    """A JSON object, or an empty one when the file is absent or broken.
+
+    Raises:
+        ResourceError: It is not its folder's own; see `mitlgan.files.open_regular`.
+    """
     try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
+        value = json.loads(read_bytes(path, root=path.parent))
+    except ForeignFileError:
+        raise
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a `.jsonl` file; a torn last line is left out."""
+    """The objects of a `.jsonl` file; a torn last line is left out.
+
+    Raises:
+        ResourceError: It is not its folder's own; see `mitlgan.files.open_regular`.
+    """
     try:
-        with path.open(errors="replace") as file:  # after a power cut a line may hold anything
-            for line in file:
+        with open_regular(path, root=path.parent) as file:
+            while line := file.readline(MAX_LINE_BYTES):
                 try:
-                    value = json.loads(line)
-                except ValueError:
+                    value = json.loads(line.decode(errors="replace"))  # after a power cut a line may hold anything
+                except (ValueError, RecursionError):
                     return
                 if not isinstance(value, dict):
                     return
                 yield value
+    except ForeignFileError:
+        raise
     except OSError:
         return
 
 
 def truncate_lines(path: Path, iteration: int) -> None:
-    """Cut a `.jsonl` file to the lines of a checkpoint's iteration and before: a torn or later one goes (FAULTS 15)."""
-    if not path.exists():
-        return
-    end = 0
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                whole = line.endswith(b"\n") and json.loads(line)["iteration"] <= iteration
-            except (ValueError, KeyError, TypeError):
-                whole = False
-            if not whole:
-                break
-            end += len(line)
+    """Cut a `.jsonl` file to the lines of a checkpoint's iteration and before: a torn or later one goes (FAULTS 15).
+
+    Raises:
+        ResourceError: The disk refuses, or the file is not its folder's own.
+    """
     with disk_errors(path):
-        os.truncate(path, end)
+        try:
+            file = open_regular(path, "r+b", root=path.parent)
+        except FileNotFoundError:
+            return
+        end = 0
+        with file:
+            while line := file.readline(MAX_LINE_BYTES):
+                try:
+                    whole = line.endswith(b"\n") and json.loads(line)["iteration"] <= iteration
+                except (ValueError, KeyError, TypeError, RecursionError):
+                    whole = False
+                if not whole:
+                    break
+                end += len(line)
+            file.truncate(end)
 
 
 class LineWriter:
@@ -212,12 +256,12 @@ class LineWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         with disk_errors(path):
-            self._file: IO[str] = path.open("a")
+            self._file: IO[bytes] = open_regular(path, "ab", root=path.parent)
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Append one object."""
         with disk_errors(self._path):
-            self._file.write(json.dumps(values) + "\n")
+            self._file.write(json.dumps(values).encode() + b"\n")
 
     def flush(self) -> None:
         """Hand what was written to the system."""
@@ -231,5 +275,7 @@ class LineWriter:
 
 
 def _modified(path: Path) -> int:
-    status = path / "status.json"
-    return (status if status.exists() else path).stat().st_mtime_ns
+    for place in (path / "status.json", path):
+        with suppress(OSError):
+            return place.lstat().st_mtime_ns
+    return 0

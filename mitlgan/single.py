@@ -14,7 +14,7 @@ from mitlgan.describe import describe_recipe
 from mitlgan.errors import MitlganError
 from mitlgan.evaluate import headline
 from mitlgan.networks import Composer
-from mitlgan.recipe import Recipe, display_name, load
+from mitlgan.recipe import Recipe, display_name
 from mitlgan.report import Arm, Comparison, Cost, Paths, StageCost, diagnose, write_report
 from mitlgan.report.model import Pixels
 from mitlgan.sample import load as load_artifact
@@ -36,7 +36,7 @@ def report(path: Path) -> tuple[Paths, list[str]]:
         UsageError: Not a run directory.
     """
     run = runs.at(path)
-    recipe = load(run.recipe)
+    recipe = run.load_recipe()
     stats, evaluations = list(runs.read_lines(run.stats)), list(runs.read_lines(run.evaluations))
     findings = diagnose(stats, evaluations).sentences()
     card = read_card(run.artifact) if run.artifact is not None else None

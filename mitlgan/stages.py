@@ -19,12 +19,12 @@ from mitlgan.checkpoint import checkpoints, load_checkpoint, tensors_sha256
 from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data
 from mitlgan.distributed import World, wait_for_all
-from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.files import locked, remove_temporaries, write_atomically, write_json
 from mitlgan.freeze import Keeper, freeze
 from mitlgan.progress import Reporter, counted_lines
 from mitlgan.randomness import derived_seed
-from mitlgan.recipe import Recipe, changed, differences, display_name, dump, load, parse, plain
+from mitlgan.recipe import Recipe, changed, differences, display_name, dump, parse, plain
 from mitlgan.runs import Run
 from mitlgan.stands import measure_stands
 from mitlgan.train import Hooks, Problem, train
@@ -143,7 +143,7 @@ def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> R
         found = load_checkpoint(run.path, environment.reporter.say)
         if found is None:
             raise ArtifactError(f"{path}: no checkpoint to go on from; start the run again")
-        recipe = load(run.recipe)
+        recipe = run.load_recipe()
         _require_same_recipe(path, recipe, parse(found[1]["recipe"], str(path)))
         if found[1].get("world_size", 1) != environment.world.size:
             raise ArtifactError(f"{path}: was trained by {found[1]['world_size']} processes, now {environment.world.size}; start as many")
@@ -183,12 +183,11 @@ def matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | None = 
     """
     for run in reversed(runs.find(root, recipe.command)):
         try:
-            same = load(run.recipe) == recipe
-        except UsageError:
+            same = run.load_recipe() == recipe and inputs in (None, run.inputs())
+            if same and (run.artifact is not None or checkpoints(run.path)):
+                return run
+        except (UsageError, ResourceError):  # a run that cannot be gone on with
             continue
-        same = same and inputs in (None, run.inputs())
-        if same and (run.artifact is not None or checkpoints(run.path)):
-            return run
     return None
 
 
@@ -293,7 +292,7 @@ def _held(run: Run, world: World) -> Iterator[None]:
         return
     with locked(run.path):
         remove_temporaries(run.path)
-        remove_temporaries(run.path / "snapshots")
+        remove_temporaries(run.path / "snapshots", root=run.path)
         yield
 
 

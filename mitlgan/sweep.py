@@ -19,7 +19,7 @@ import torch
 from mitlgan import artifact, networks, runs, stages
 from mitlgan.errors import UsageError
 from mitlgan.evaluate import Protocol, anchors, evaluate, headline, open_extractor
-from mitlgan.files import make_folder, write_json
+from mitlgan.files import make_folder, read_bytes, write_json
 from mitlgan.jobs import Job, run_side_by_side
 from mitlgan.metrics.features import Extractor
 from mitlgan.progress import Reporter
@@ -183,7 +183,7 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: Protocol, extractor
 
 def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: str) -> Ranked:
     status = run.status() if run is not None else {}
-    snapshots = sorted((run.path / "snapshots").glob("*.png")) if run is not None else []
+    snapshots = run.snapshots() if run is not None else []
     notes = [text for text in (problem, _collapse(status), str(status.get("diagnosis") or "")) if text]
     assert recipe.generator is not None
     return Ranked(
@@ -192,7 +192,7 @@ def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: 
         networks=f"{recipe.generator.kind} / {recipe.critic.kind}", batch=recipe.training.batch, iterations=int(status.get("iteration") or 0),
         seconds=float(status.get("seconds") or 0.0), trained=measured.get("trained", {}), untrained=measured.get("untrained", {}),
         real_halves=measured.get("real_halves", {}), printed=PRINTED.get(recipe.name, ""), notes=notes,
-        run_dir=str(run.path) if run is not None else "", grid=snapshots[-1].read_bytes() if snapshots else None,
+        run_dir=str(run.path) if run is not None else "", grid=read_bytes(snapshots[-1], root=run.path) if run is not None and snapshots else None,
     )  # fmt: skip
 
 

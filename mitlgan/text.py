@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import codecs
 import io
-import stat
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from mitlgan.errors import MitlganError
+from mitlgan.files import ForeignFileError, open_regular
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
           (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
@@ -40,7 +41,7 @@ class TextError(Exception):
         self.line, self.reason = line, reason
 
 
-def read_text(path: Path, named: str, refusal: Refusal, limit_bytes: int, *, names: bool = False) -> str:
+def read_text(path: Path, named: str, refusal: Refusal, limit_bytes: int, *, names: bool = False, root: Path | None = None) -> str:
     r"""The text of a file, its lines ended by `\n`.
 
     Args:
@@ -49,18 +50,19 @@ def read_text(path: Path, named: str, refusal: Refusal, limit_bytes: int, *, nam
         refusal: Makes the error.
         limit_bytes: Larger files are refused.
         names: Its lines are names of files, which need not be UTF-8: other bytes are kept as `os.fsdecode` keeps them.
+        root: Folder whose own the file must be; see `mitlgan.files.open_regular`. None follows links.
 
     Raises:
         MitlganError: Made by `refusal`: it cannot be read, is too large, or is no text.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise refusal(f"{named}: not a file; name a text file")
-        if status.st_size > limit_bytes:
-            raise refusal(f"{named}: {status.st_size} bytes, more than {limit_bytes}; such a file is smaller")
-        with path.open("rb") as file:
+        with open_regular(path, root=root) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > limit_bytes:
+                raise refusal(f"{named}: {size} bytes, more than {limit_bytes}; such a file is smaller")
             raw = file.read(limit_bytes + 1)
+    except ForeignFileError as error:
+        raise refusal(f"{named}: {'not a file; name a text file' if root is None else error.strerror}") from None
     except OSError as error:
         raise refusal(f"{named}: cannot be read ({error.strerror}); name a text file that is there") from None
     if len(raw) > limit_bytes:

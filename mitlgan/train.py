@@ -197,7 +197,7 @@ class Loop:
         counters = self.state.counters
         by_iteration = self.recipe.training.snapshot_iterations is not None
         name = f"i{counters.iteration:08d}.png" if by_iteration else f"{int(counters.kimg):06d}.png"
-        write_atomically(self.run_directory.path / "snapshots" / name, grid_png(images))
+        write_atomically(self.run_directory.path / "snapshots" / name, grid_png(images), root=self.run_directory.path)
 
     def keep(self) -> None:
         """Let the caller keep the state. Arms of a comparison by seconds are kept at other places: the time it takes must not count."""

@@ -39,12 +39,12 @@ class _DiesHalfway:
 
 
 def _before_write() -> None:
-    Path.open = _die  # type: ignore[method-assign]
+    files.create_anew = _die
 
 
 def _in_the_middle_of_the_write() -> None:
-    opened: Callable[..., IO[bytes]] = Path.open
-    Path.open = lambda path, mode="r": _DiesHalfway(opened(path, mode)) if mode == "wb" else opened(path, mode)  # type: ignore[method-assign,assignment]
+    opened = files.create_anew
+    files.create_anew = lambda path, *, root: _DiesHalfway(opened(path, root=root))  # type: ignore[assignment,return-value]
 
 
 def _before_fsync() -> None:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -16,7 +17,20 @@ from unprivileged import unprivileged
 
 from mitlgan import files
 from mitlgan.errors import ResourceError
-from mitlgan.files import disk_errors, is_locked, locked, make_folder, remove_temporaries, write_atomically, write_json
+from mitlgan.files import (
+    create_anew,
+    disk_errors,
+    files_in,
+    is_locked,
+    is_regular,
+    locked,
+    make_folder,
+    open_regular,
+    read_bytes,
+    remove_temporaries,
+    write_atomically,
+    write_json,
+)
 
 
 def test_writes_text_and_bytes(tmp_path: Path) -> None:
@@ -71,6 +85,133 @@ def test_temporaries_are_removed_and_nothing_else(tmp_path: Path) -> None:
     remove_temporaries(tmp_path)
     remove_temporaries(tmp_path / "absent")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "a.json", "keep.tmp"]
+
+
+# What is not the folder's own
+
+
+def foreign(place: Path, kind: str, target: Path) -> Path:
+    """Something else where a file should be."""
+    if kind == "link":
+        place.symlink_to(target)
+    elif kind == "dangling link":
+        place.symlink_to(target.with_name("absent"))
+    elif kind == "link to a pipe":
+        os.mkfifo(target.with_name("pipe"))
+        place.symlink_to(target.with_name("pipe"))
+    elif kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "socket":
+        short = os.open(place.parent, os.O_RDONLY)  # a socket's path must be short
+        with socket.socket(socket.AF_UNIX) as own:
+            own.bind(f"/proc/self/fd/{short}/{place.name}")
+        os.close(short)
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        raise AssertionError(kind)
+    return place
+
+
+KINDS = ("link", "dangling link", "link to a pipe", "pipe", "socket", "folder")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("mode", ["rb", "r+b", "ab", "a+b"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_but_a_file_of_the_folder_is_opened(tmp_path: Path, kind: str, mode: files.Mode) -> None:
+    (tmp_path / "run").mkdir()
+    target = tmp_path / "precious"
+    target.write_text("precious")
+    place = foreign(tmp_path / "run" / "stats.jsonl", kind, target)
+    with pytest.raises(files.ForeignFileError) as caught:
+        open_regular(place, mode, root=tmp_path / "run")
+    what = "is a symbolic link" if "link" in kind else "is no regular file"
+    assert caught.value.strerror == f"{what}, and what lies in a run must be the run's own; put a copy in its place, or remove it"
+    assert str(caught.value) == f"{place}: {caught.value.strerror}"
+    assert caught.value.exit_code == 5
+    assert not is_regular(place, root=tmp_path / "run")
+    assert target.read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*(["pipe"] if kind == "link to a pipe" else []), "precious", "run"]
+
+
+@pytest.mark.parametrize("deep", ["checkpoints", "kept/1", "a/b/c"])
+def test_no_folder_below_the_root_may_be_a_link_and_those_above_may(tmp_path: Path, deep: str) -> None:
+    real = tmp_path / "disk" / "run"
+    (real / deep).mkdir(parents=True)
+    (real / deep / "x").write_text("own")
+    (tmp_path / "runs").symlink_to(tmp_path / "disk")
+    root = tmp_path / "runs" / "run"
+    assert read_bytes(root / deep / "x", root=root) == b"own"
+    write_atomically(root / deep / "y", "new", root=root)
+    make_folder(root / deep / "z", root=root)
+    assert files_in(root / deep, "?", root=root) == [root / deep / name for name in "xyz"]
+    elsewhere = tmp_path / "elsewhere"
+    first = deep.split("/")[0]
+    (real / first).rename(elsewhere)
+    (real / first).symlink_to(elsewhere)
+    before = sorted(elsewhere.rglob("*"))
+    with pytest.raises(files.ForeignFileError, match="is a symbolic link"):
+        open_regular(root / deep / "x", root=root)
+    for attempt in (
+        lambda: write_atomically(root / deep / "y", "other", root=root),
+        lambda: make_folder(root / deep / "new" / "w", root=root),
+        lambda: remove_temporaries(root / deep, root=root),
+        lambda: files_in(root / deep, "*", root=root),
+    ):
+        with pytest.raises(ResourceError, match=f"^{root / first}: is a symbolic link, and what lies in a run must be the run's own; "):
+            attempt()
+    assert sorted(elsewhere.rglob("*")) == before
+    assert (elsewhere / deep.removeprefix(first).lstrip("/") / "y").read_text() == "new"
+
+
+def test_a_link_or_a_pipe_is_replaced_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / "a").symlink_to(precious)
+    os.mkfifo(tmp_path / "b")
+    (tmp_path / f".c.{os.getpid()}.tmp").symlink_to(precious)
+    for name in "abc":
+        write_atomically(tmp_path / name, "new")
+    assert [(tmp_path / name).read_text() for name in "abc"] == ["new"] * 3
+    assert not (tmp_path / "a").is_symlink()
+    assert precious.read_text() == "precious"
+    (tmp_path / "log").symlink_to(precious)
+    with create_anew(tmp_path / "log", root=tmp_path) as log:
+        log.write(b"line")
+    assert (precious.read_text(), (tmp_path / "log").read_text()) == ("precious", "line")
+
+
+@pytest.mark.parametrize("mode", ["ab", "r+b"])
+def test_what_is_changed_in_place_is_not_shared_with_another_name(tmp_path: Path, mode: files.Mode) -> None:
+    (tmp_path / "backup").write_bytes(b"old")
+    (tmp_path / "own").hardlink_to(tmp_path / "backup")
+    with open_regular(tmp_path / "own", mode, root=tmp_path) as file:
+        file.write(b"new")
+    assert (tmp_path / "backup").read_bytes() == b"old"
+    assert (tmp_path / "own").read_bytes() == (b"oldnew" if mode == "ab" else b"new")
+
+
+def test_a_file_that_a_user_names_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("text")
+    (tmp_path / "b").symlink_to("a")
+    assert read_bytes(tmp_path / "b", root=None) == b"text"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(files.ForeignFileError, match="is no regular file"):
+        read_bytes(tmp_path / "pipe", root=None)
+
+
+@pytest.mark.timeout(20)
+def test_a_lock_is_no_link_and_a_pipe_is_no_lock(tmp_path: Path) -> None:
+    for kind in ("link", "dangling link", "pipe"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        (tmp_path / "precious").write_text("precious")
+        foreign(folder / ".lock", kind, tmp_path / "precious")
+        assert not is_locked(folder)
+        with pytest.raises(ResourceError, match=f"^{folder}/.lock: is "), locked(folder):
+            pass
+    assert not (tmp_path / "absent").exists()
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG, errno.EBUSY, errno.ESTALE])

@@ -85,6 +85,8 @@ def report(
     as_json: options.Json = False,
 ) -> None:
     """Write the report of one run into its directory: curves, pictures, what its own numbers say (collapse, best step)."""
+    from mitlgan.errors import UsageError
+    from mitlgan.files import read_bytes
     from mitlgan.report.page import report_paths
 
     findings: list[str] = []
@@ -95,7 +97,12 @@ def report(
 
         paths, findings = reported(run)
     place: Path = getattr(paths, form.value)
-    text = "\n".join([*findings, str(place)]) if form is options.Form.html else place.read_text(encoding="utf-8").rstrip("\n")
+    text = "\n".join([*findings, str(place)])
+    if form is not options.Form.html:
+        try:
+            text = read_bytes(place, root=run).decode(errors="replace").rstrip("\n")
+        except OSError as error:
+            raise UsageError(f"{place}: cannot be read ({error.strerror}); make the comparison's report again by its own command") from None
     finish(as_json, {"report": str(paths.html), "findings": findings}, text)
 
 

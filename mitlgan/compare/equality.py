@@ -13,7 +13,7 @@ from mitlgan.compare.budgets import CLOCKS
 from mitlgan.compare.contender import Contender, Domain
 from mitlgan.compare.plan import EQUAL, Plan
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, differences, load, parse
+from mitlgan.recipe import Recipe, differences, parse
 
 SETTINGS = (
     "critic.",
@@ -115,7 +115,7 @@ def _length(contender: Contender, domain: Domain, plan: Plan) -> Iterator[str]:
 
 def _recipe(contender: Contender) -> Recipe | None:
     try:
-        return load(contender.runs[0].recipe) if contender.runs else parse(_card(contender).recipe)
+        return contender.runs[0].load_recipe() if contender.runs else parse(_card(contender).recipe)
     except UsageError:
         return None
 

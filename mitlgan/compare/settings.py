@@ -73,10 +73,10 @@ def settings(plan: Plan, root: Path) -> list[Setting]:
     if not plan.trains:
         if run is None:
             raise UsageError(f"--composed: no finished composition under {root}; run `mitlgan compose` first")
-        return [Setting("", load(run.recipe), {}, {}, run)]
+        return [Setting("", run.load_recipe(), {}, {}, run)]
     if plan.baseline_run is not None:
         raise UsageError("--baseline-run: here every arm is trained anew for the same budgets; leave it out")
-    recipe = load(plan.recipe or (run.recipe if run is not None else DEFAULT), plan.settings)
+    recipe = load(plan.recipe or DEFAULT, plan.settings) if plan.recipe or run is None else load(run.recipe, plan.settings, root=run.path)
     if recipe.composer is None:
         raise UsageError(f"--recipe {plan.recipe}: has no [composer]; give one for `compose`")
     if plan.data is not None:

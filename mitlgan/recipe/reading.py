@@ -67,19 +67,20 @@ def read(name: str | Path, given: str = "--recipe") -> str:
     return read_text(path, str(path), UsageError, LIMIT_BYTES)
 
 
-def load(name: str | Path, overrides: Sequence[str] = (), given: str = "--recipe") -> Recipe:
+def load(name: str | Path, overrides: Sequence[str] = (), given: str = "--recipe", *, root: Path | None = None) -> Recipe:
     """Read and check a recipe.
 
     Args:
         name: As `find` takes it.
         overrides: `a.b=v` settings; v is read as TOML, else as a string.
         given: Likewise.
+        root: Folder whose own the file must be; see `mitlgan.files.open_regular`.
 
     Raises:
         UsageError: Anything wrong, with file and line.
     """
     path = find(str(name), given)
-    text = read_text(path, str(path), UsageError, LIMIT_BYTES)
+    text = read_text(path, str(path), UsageError, LIMIT_BYTES, root=root)
     try:
         values = tomllib.loads(text)
     except UNREADABLE as error:

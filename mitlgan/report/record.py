@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from mitlgan import runs
 from mitlgan.describe import describe_recipe
 from mitlgan.files import write_atomically
-from mitlgan.recipe import Recipe, display_name, load, plain
+from mitlgan.recipe import Recipe, display_name, plain
 from mitlgan.runs import Run
 
 LOSSES = (("critic_loss", "critic"), ("generator_loss", "generator"))
@@ -40,7 +40,7 @@ def leave(run: Run) -> list[Path]:
         UsageError: The run's recipe is not valid.
         ResourceError: The disk refuses.
     """
-    recipe = load(run.recipe)
+    recipe = run.load_recipe()
     described = describe_recipe(recipe)
     card = runs.read_json(run.path / "card.json")
     texts = {"summary.txt": summary(described), "structure.svg": structure(described), "hyperparameters.md": hyperparameters(recipe, card)}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from mitlgan import runs
+from mitlgan.errors import ResourceError
+from mitlgan.files import ForeignFileError, is_regular, read_bytes
 from mitlgan.runs import Run
 from mitlgan.studio.faults import Refused
 
+log = logging.getLogger(__name__)
 MOST_RUNS = 200
 MOST_ROWS = 1000
 
@@ -64,34 +69,39 @@ class Shown:
         """Rows of statistics of later iterations than one, thinned evenly where there are very many.
 
         Raises:
-            Refused: 404, there is no such run.
+            Refused: 404, there is no such run, or its statistics are not its own file.
         """
         run = self._run(run_id)
-        rows = [_finite(row) for row in runs.read_lines(run.stats) if _iteration(row) > after]
+        try:
+            rows = [_finite(row) for row in runs.read_lines(run.stats) if _iteration(row) > after]
+        except ForeignFileError as error:
+            log.warning("%s", error)  # which begins with a path, and is nothing for a client
+            raise Refused(404, "stats: a link or a pipe stands in their place; the terminal in which the studio runs says where") from None
         step = max(1, math.ceil(len(rows) / MOST_ROWS))
         return rows[::-step][::-1]  # from the end: the newest is always there
 
-    def snapshot(self, run_id: str, number: int) -> Path:
-        """The file of a snapshot by its kimg or iterations.
+    def snapshot(self, run_id: str, number: int) -> bytes:
+        """A snapshot by its kimg or iterations.
 
         Raises:
             Refused: 404, there is no such run or snapshot.
         """
-        found = _snapshots(self._run(run_id))
-        if number not in found:
-            raise Refused(404, "snapshot: this run has none of this number; choose one of /api/runs")
-        return found[number]
+        run = self._run(run_id)
+        with suppress(KeyError, OSError):
+            return read_bytes(_snapshots(run)[number], root=run.path)
+        raise Refused(404, "snapshot: this run has none of this number; choose one of /api/runs")
 
-    def report(self, run_id: str) -> Path:
-        """The file of a run's report.
+    def report(self, run_id: str) -> bytes:
+        """A run's report.
 
         Raises:
             Refused: 404, there is no such run, or it has none.
         """
-        path = self._run(run_id).report
-        if path is None:
-            raise Refused(404, "report: this run has none; make it with `mitlgan report RUN`")
-        return path
+        run = self._run(run_id)
+        with suppress(OSError):
+            if run.report is not None:
+                return read_bytes(run.report, root=run.path)
+        raise Refused(404, "report: this run has none; make it with `mitlgan report RUN`")
 
     def _by_id(self) -> dict[str, Run]:
         """Runs by the hash of where they lie, the newest first."""
@@ -107,7 +117,7 @@ class Shown:
 
 def _answer(run_id: str, run: Run) -> RunAnswer:
     status = _finite(run.status())
-    begun = next((path for path in (run.recipe, run.path / "report.html") if path.exists()), run.path)
+    begun = next((path for path in (run.recipe, run.path / "report.html") if is_regular(path, root=run.path)), run.path)
     return RunAnswer(
         id=run_id,
         command=run.path.parent.name,
@@ -126,8 +136,10 @@ def _answer(run_id: str, run: Run) -> RunAnswer:
 
 def _snapshots(run: Run) -> dict[int, Path]:
     """Files by the number in their names, in its order."""
-    named = ((re.fullmatch(r"i?([0-9]{1,12})\.png", path.name), path) for path in (run.path / "snapshots").glob("*.png"))
-    return dict(sorted((int(found.group(1)), path) for found, path in named if found and path.is_file() and not path.is_symlink()))
+    with suppress(ResourceError):
+        named = ((re.fullmatch(r"i?([0-9]{1,12})\.png", path.name), path) for path in run.snapshots())
+        return dict(sorted((int(found.group(1)), path) for found, path in named if found))
+    return {}
 
 
 def _iteration(row: Mapping[str, Any]) -> int:

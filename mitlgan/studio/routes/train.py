@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from starlette.responses import FileResponse
+from starlette.responses import Response
 
 from mitlgan.studio.desk import OfDesk
 from mitlgan.studio.pictures import PNG
@@ -29,14 +29,14 @@ def stats(desk: OfDesk, run_id: str, after: Annotated[int, Query(ge=-1, le=2**53
 
 
 @router.get("/{run_id}/snapshot/{number}.png")
-def snapshot(desk: OfDesk, run_id: str, number: int) -> FileResponse:
+def snapshot(desk: OfDesk, run_id: str, number: int) -> Response:
     """A grid of fixed latents, as it was at some time."""
-    return FileResponse(Shown(desk.settings.runs).snapshot(run_id, number), media_type=PNG)
+    return Response(Shown(desk.settings.runs).snapshot(run_id, number), media_type=PNG)
 
 
 @router.get("/{run_id}/report")
-def report(desk: OfDesk, run_id: str) -> FileResponse:
+def report(desk: OfDesk, run_id: str) -> Response:
     """The report of a run."""
-    path = Shown(desk.settings.runs).report(run_id)
+    page = Shown(desk.settings.runs).report(run_id)
     headers = {"Content-Security-Policy": ALONE, "X-Frame-Options": "SAMEORIGIN"}
-    return FileResponse(path, media_type="text/html; charset=utf-8", headers=headers)
+    return Response(page, media_type="text/html; charset=utf-8", headers=headers)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,42 @@ def test_runs_are_listed_with_their_curves_pictures_and_reports(client: TestClie
     assert report.headers["content-security-policy"].startswith("sandbox; default-src 'none'")  # its script does not run
     (run / "report.html").unlink()
     assert client.get(f"{base}/report").status_code == 404
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_nothing_outside_of_a_run_is_served_and_no_pipe_is_waited_for(client: TestClient, run: Path, tmp_path: Path, kind: str) -> None:
+    """A run may come from anywhere: what it has of its own is shown still."""
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    for name in ("report.html", "stats.jsonl", "000001.png"):
+        (secret / name).write_text('{"iteration": 1, "secret": 2}\n')
+    found = client.get("/api/runs").json()[0]["id"]
+    base = f"/api/runs/{found}"
+    for path in ("report", "stats", "snapshot/1.png"):
+        assert client.get(f"{base}/{path}").status_code == 200
+    for name, asked in (("report.html", "report"), ("stats.jsonl", "stats"), ("snapshots/000001.png", "snapshot/1.png")):
+        (run / name).unlink()
+        if kind == "link":
+            (run / name).symlink_to(secret / Path(name).name)
+        else:
+            os.mkfifo(run / name)
+        answer = client.get(f"{base}/{asked}")
+        assert answer.status_code == 404
+        assert "secret" not in answer.text
+        assert str(tmp_path) not in answer.text
+    (listed,) = client.get("/api/runs").json()
+    assert (listed["has_report"], listed["snapshots"], listed["status"]) == (False, [], "stopped")
+    for name in ("status.json", "recipe.toml"):
+        (run / name).unlink()
+        (run / name).symlink_to(secret / "stats.jsonl")
+    (listed,) = client.get("/api/runs").json()
+    assert listed["status"] == "empty"
+    shutil.rmtree(run / "snapshots")
+    (run / "snapshots").symlink_to(secret)
+    assert client.get("/api/runs").json()[0]["snapshots"] == []
+    assert client.get(f"{base}/snapshot/1.png").status_code == 404
+    shutil.rmtree(run)
 
 
 def test_very_many_rows_are_thinned_and_the_newest_kept(client: TestClient, run: Path) -> None:

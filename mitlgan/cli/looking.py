@@ -245,10 +245,10 @@ def _length(row: dict[str, Any]) -> str:
 def _recipe_name(run: Run) -> str:
     """The recipe's name with what was changed of it; empty where the file cannot be read any more."""
     from mitlgan.errors import UsageError
-    from mitlgan.recipe import display_name, load
+    from mitlgan.recipe import display_name
 
     try:
-        return display_name(load(run.recipe))
+        return display_name(run.load_recipe())
     except UsageError:
         return ""
 

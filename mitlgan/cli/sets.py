@@ -74,6 +74,7 @@ def split(
 
 
 def _split(source: str, out: Path, settings: SplitSettings, as_json: bool) -> None:
+    from mitlgan.data.notes import note_lines
     from mitlgan.data.split import split as run
     from mitlgan.report.sheets import write_split_page
 
@@ -83,6 +84,8 @@ def _split(source: str, out: Path, settings: SplitSettings, as_json: bool) -> No
     counts = manifest["counts"]
     for record in [line for line in manifest["records"] if line["decision"] != "used"][:20]:
         note(f"{record['decision']} {record['name']!r}: {record['reason']}")
+    for line in note_lines((record["name"], record.get("note", "")) for record in manifest["records"]):
+        note(line)
     values: dict[str, Any] = {"out": str(out), "page": str(page)} | {key: manifest[key] for key in ("counts", "methods", "files", "unfilled")}
     files = manifest["files"]
     text = (
@@ -151,6 +154,7 @@ def prepare(
         from mitlgan.data.curate import read_names
         from mitlgan.data.gather import prepare as run
         from mitlgan.data.known import packs_beside
+        from mitlgan.data.notes import note_lines
         from mitlgan.data.select import Selection
         from mitlgan.data.shape import PrepareSettings
         from mitlgan.errors import UsageError
@@ -176,6 +180,8 @@ def prepare(
     remark = packed.manifest["made_by"]["note"]
     if remark:
         note(remark)
+    for line in note_lines((str(source["name"]), str(source.get("note", ""))) for source in packed.sources()):
+        note(line)
     values = {"pack": str(packed.path), "page": str(page), "count": len(packed), "held_out": held_out, "skipped": skipped}
     values |= {"note": remark, "content_sha256": packed.content_sha256}
     finish(as_json, values, f"{packed.path}: {len(packed)} pictures of {size} px, {apart or 'none held out'}, {len(skipped)} left out\n{page}")
@@ -199,7 +205,7 @@ def augment(
 
     settings = AugmentSettings(factor, seed, mirror, flip, degrees, shear, distortion)
     with counted("augment") as told:
-        counts = run(source, out, settings, told)
+        counts = run(source, out, settings, told, note)
     text = f"{out}: {counts['made']} pictures made of {counts['pictures']}; {counts['unreadable']} unreadable"
     finish(as_json, {"out": str(out), **counts}, text)
 

@@ -94,7 +94,7 @@ def _pairs(folder: Path, truth: Path | None, count: int, seed: int) -> Iterator[
         file, matte = with_truth[index]
         try:
             picture = decode(file, keep_alpha=True).picture
-            true = np.array(decode(matte, keep_alpha=False).picture.convert("L"))
+            true = np.array(decode(matte, keep_alpha=False, as_numbers=True).picture.convert("L"))
         except UnreadableError as error:
             raise DataError(f"SCENES {file}: {error}") from None
         if picture.size != (true.shape[1], true.shape[0]):

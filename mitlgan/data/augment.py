@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mitlgan.data.decode import UnreadableError, decode_bytes, is_cut_out
 from mitlgan.data.journal import Journal
+from mitlgan.data.notes import note_lines
 from mitlgan.data.packed import to_uint8
 from mitlgan.data.parallel import in_order
 from mitlgan.data.sources import MATTE_SUFFIX, Entry, Source, matte_beside, open_source, output_stem
@@ -62,7 +63,9 @@ class Change:
     shifts: Tensor  # (1, 2, 4, 4), across and down, in shares of the side
 
 
-def augment(spec: str | Path, out: Path, settings: AugmentSettings, progress: Progress | None = None) -> dict[str, int]:
+def augment(
+    spec: str | Path, out: Path, settings: AugmentSettings, progress: Progress | None = None, say: Callable[[str], None] | None = None
+) -> dict[str, int]:
     """Write `factor` pictures for each of a set, as PNG, with their mattes (`NAME.matte.png`) changed alike; goes on where it was stopped.
 
     Args:
@@ -70,6 +73,7 @@ def augment(spec: str | Path, out: Path, settings: AugmentSettings, progress: Pr
         out: Folder.
         settings: How far.
         progress: Told how many of how many are done.
+        say: Told in one line for each kind what is to be known of pictures that were taken.
 
     Returns:
         Counts: pictures, made, unreadable.
@@ -93,6 +97,9 @@ def augment(spec: str | Path, out: Path, settings: AugmentSettings, progress: Pr
         bad = [line for line in journal.lines if line["reason"]]
         if len(bad) == len(journal.lines):
             raise DataError(f"SRC {source.spec}: none of {len(bad)} files is a usable picture; the first, {bad[0]['name']!r}: {bad[0]['reason']}")
+        if say is not None:
+            for sentence in note_lines((line["name"], line.get("note", "")) for line in journal.lines):
+                say(sentence)
         return {"pictures": len(journal.lines) - len(bad), "made": sum(line["made"] for line in journal.lines), "unreadable": len(bad)}
 
 
@@ -156,7 +163,8 @@ def _made(entry: Entry, content: bytes | UnreadableError | None, settings: Augme
         if isinstance(content, UnreadableError):
             raise content
         content = entry.read() if content is None else content
-        picture = decode_bytes(content, keep_alpha=True).picture
+        decoded = decode_bytes(content, keep_alpha=True)
+        picture = decoded.picture
         matte = _matte(entry, picture.size)
     except UnreadableError as error:
         return {"name": entry.name, "made": 0, "reason": str(error)}, {}
@@ -175,13 +183,14 @@ def _made(entry: Entry, content: bytes | UnreadableError | None, settings: Augme
         files[f"{stem}.png"] = _png(made[:4] if alpha else made[:3])
         if matte is not None:
             files[f"{stem}{MATTE_SUFFIX}"] = _png(made[-1:])
-    return {"name": entry.name, "made": settings.factor, "reason": ""}, files
+    note = {"note": decoded.note} if decoded.note else {}
+    return {"name": entry.name, "made": settings.factor, "reason": "", **note}, files
 
 
 def _matte(entry: Entry, size: tuple[int, int]) -> Image.Image | None:
     if entry.path is None or not matte_beside(entry.path).is_file():
         return None
-    matte = decode_bytes(matte_beside(entry.path).read_bytes(), keep_alpha=False).picture.convert("L")
+    matte = decode_bytes(matte_beside(entry.path).read_bytes(), keep_alpha=False, as_numbers=True).picture.convert("L")
     if matte.size != size:
         raise UnreadableError(f"its matte is {matte.width} x {matte.height} px, itself {size[0]} x {size[1]}")
     return matte

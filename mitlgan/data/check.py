@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from PIL import Image
 
 from mitlgan.data.decode import UnreadableError, decode_bytes
 from mitlgan.data.known import look, pack_at
+from mitlgan.data.notes import note_lines
 from mitlgan.data.packed import Packed
 from mitlgan.data.parallel import in_order
 from mitlgan.data.signature import Signature, near_pairs, same_files, signature
@@ -43,6 +44,7 @@ class Seen:
         histogram: (3, BINS) shares.
         coverage: Of the object, 0 to 1; None where no matte is known.
         border: Share of the picture's edge that the object touches.
+        note: What is to be known of its file.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Seen:
     histogram: NDArray[np.float64]
     coverage: float | None
     border: float
+    note: str = ""
 
 
 @dataclass
@@ -163,6 +166,8 @@ def judge(report: SetReport) -> Iterator[tuple[str, bool]]:
     small = sum(min(one.width, one.height) < SMALL_PX for one in seen)
     if small:
         yield f"{name}: {small:,} of {total:,} pictures are smaller than {SMALL_PX} px and would be enlarged above that.", small > 0.05 * total
+    for line in note_lines((one.name, one.note) for one in seen):
+        yield f"{name}: {line}.", False
     mixed = Counter(one.mode for one in seen)
     if len(mixed) > 1:
         yield f"{name}: {mixed['RGBA']:,} pictures have transparency and {mixed['RGB']:,} have none; a generator needs all of one kind.", True
@@ -248,10 +253,11 @@ def _seen_or_reason(entry: Entry) -> Seen | UnreadableError:
         decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=LOOK_PX)
         matte = None
         if entry.path is not None and matte_beside(entry.path).is_file():
-            matte = decode_bytes(matte_beside(entry.path).read_bytes(), keep_alpha=False).picture.convert("L")
+            matte = decode_bytes(matte_beside(entry.path).read_bytes(), keep_alpha=False, as_numbers=True).picture.convert("L")
     except UnreadableError as error:
         return error
-    return seen(entry.name, decoded.picture, signature(decoded.picture, decoded.sha256), (decoded.width, decoded.height), matte)
+    one = seen(entry.name, decoded.picture, signature(decoded.picture, decoded.sha256), (decoded.width, decoded.height), matte)
+    return replace(one, note=decoded.note)
 
 
 def _look_at_pack(spec: str, split: str, pack: Packed, progress: Progress | None) -> SetReport:

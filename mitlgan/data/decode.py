@@ -73,7 +73,7 @@ class Decoded:
     note: str = ""
 
 
-def decode(path: Path, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255)) -> Decoded:
+def decode(path: Path, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255), as_numbers: bool = False) -> Decoded:
     """Read a file, decode all of it, set it upright, and convert its colours to sRGB.
 
     Args:
@@ -81,19 +81,22 @@ def decode(path: Path, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[in
         keep_alpha: Give RGBA for every picture; otherwise transparency is laid on `backdrop`.
         size_px: Size that the picture will be reduced to; large JPEGs are then decoded at a fraction of theirs, never below twice this.
         backdrop: Red, green, blue, each 0 to 255.
+        as_numbers: Leave the numbers as they stand, whatever a profile says: of a matte or a hole, which have no colours.
 
     Raises:
         UnreadableError: Not a picture of an allowed format, damaged, too large, too thin.
     """
-    return decode_bytes(read_file(path), keep_alpha=keep_alpha, size_px=size_px, backdrop=backdrop)
+    return decode_bytes(read_file(path), keep_alpha=keep_alpha, size_px=size_px, backdrop=backdrop, as_numbers=as_numbers)
 
 
-def decode_bytes(content: bytes, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255)) -> Decoded:
+def decode_bytes(
+    content: bytes, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255), as_numbers: bool = False
+) -> Decoded:
     """As `decode`, of a file's content."""
     if not content:
         raise UnreadableError("empty file")
     try:
-        return _decoded(content, keep_alpha, size_px, backdrop)
+        return _decoded(content, keep_alpha, size_px, backdrop, as_numbers)
     except UnreadableError:
         raise
     except UnknownScaleError as error:
@@ -156,7 +159,7 @@ def read_file(path: str | Path) -> bytes:
     return content
 
 
-def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int, int, int]) -> Decoded:
+def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int, int, int], as_numbers: bool) -> Decoded:
     with Image.open(io.BytesIO(content), formats=_formats(content)) as opened:
         width, height = opened.size
         if width * height > LARGEST_PIXELS:
@@ -171,7 +174,7 @@ def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int
             opened.draft(None, (shrunk[0], shrunk[1]))
         depth = depth_of(opened, content)
         opened.load()  # all of it: verify() passes truncated files
-        profile, note = profile_of(opened, content)
+        profile, note = (None, "") if as_numbers else profile_of(opened, content)
         orientation = opened.getexif().get(_EXIF_ORIENTATION)
         if orientation in _SIDEWAYS:
             width, height = height, width

@@ -19,6 +19,7 @@ from mitlgan.data.decode import Decoded, UnreadableError, decode, has_alpha
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.formats import SUFFIXES
 from mitlgan.data.frame import RESIZES, fit, to_planes
+from mitlgan.data.notes import note_lines
 from mitlgan.data.packed import Packed
 from mitlgan.data.parallel import in_order
 from mitlgan.data.readers.cifar import TEST as CIFAR_TEST
@@ -51,7 +52,7 @@ def open_data(
         resize: Name of the filter.
         split: See `splits.resolved_split`.
         progress: Told how many files of how many are done.
-        say: Told in one line which part of a folder was taken and which was left, where it has parts.
+        say: Told in one line which part of a folder was taken and which was left, where it has parts, and what is to be known of its pictures.
 
     Raises:
         DataError: Nothing usable there, or a pack of another size.
@@ -68,7 +69,7 @@ def open_data(
         return demo_pack(role, size_px, split=split, resize=resize)
     part = found.parts[split]
     if part.names is not None:
-        return _packed_folder(found, split, role, size_px, resize, progress)
+        return _packed_folder(found, split, role, size_px, resize, progress, say)
     if is_idx(part.path) or is_cifar(part.path):
         return _known_format(part.path, size_px, resize, split)
     packed = Packed.open(part.path)
@@ -77,7 +78,7 @@ def open_data(
     return packed
 
 
-def _packed_folder(found: PictureSet, split: str, role: str, size_px: int, resize: str, progress: Progress | None) -> Packed:
+def _packed_folder(found: PictureSet, split: str, role: str, size_px: int, resize: str, progress: Progress | None, say: Say | None) -> Packed:
     """A split of a folder, packed once and then taken from the cache."""
     folder = found.parts[split].path
     # The name does not say whether there is alpha: to find out costs reading pictures, which a start from the cache must not.
@@ -88,7 +89,7 @@ def _packed_folder(found: PictureSet, split: str, role: str, size_px: int, resiz
     if cached is not None:
         return cached
     keep_alpha = role == "fg" and mostly_cut_out(found.files(split))
-    return _pack(found, split, target, size_px=size_px, resize=resize, keep_alpha=keep_alpha, progress=progress, identity=identity)
+    return _pack(found, split, target, size_px=size_px, resize=resize, keep_alpha=keep_alpha, progress=progress, say=say, identity=identity)
 
 
 def _known_format(path: Path, size_px: int, resize: str, split: str) -> Packed:
@@ -148,7 +149,7 @@ def pack_folder(
     split = found.opened(TRAIN)
     if say is not None and (sentence := found.sentence(split)):
         say(sentence)
-    return _pack(found, split, out, size_px=size_px, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, progress=progress)
+    return _pack(found, split, out, size_px=size_px, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, progress=progress, say=say)
 
 
 def _pack(
@@ -161,6 +162,7 @@ def _pack(
     keep_alpha: bool,
     allow_bad: bool = False,
     progress: Progress | None = None,
+    say: Say | None = None,
     identity: str = "",
 ) -> Packed:
     if resize not in RESIZES:
@@ -168,6 +170,7 @@ def _pack(
     source, files = found.parts[split].path, found.files(split)
     with_matte = not keep_alpha and all(os.path.lexists(matte_beside(file)) for file in files)
     skipped: list[dict[str, str]] = []
+    notes: list[tuple[str, str]] = []
     with PackWriter(out, size_px, "alpha" if keep_alpha else "matte" if with_matte else None) as writer:
         for done, (file, result) in enumerate(in_order(files, _work(size_px, resize, keep_alpha, with_matte)), start=1):
             name = printable_name(file.relative_to(source))
@@ -176,9 +179,13 @@ def _pack(
             else:
                 about, pixels = result
                 writer.append(pixels, {"name": name, **about})
+                notes.append((name, about.get("note", "")))
             if progress is not None:
                 progress(done, len(files))
         _refuse_bad(source, len(files), skipped, allow_bad)
+        if say is not None:
+            for line in note_lines(notes):
+                say(line)
         skipped += [{"name": printable_name(name), "reason": "beside the split folders, in none of them"} for name in found.beside()]
         made_by = {"command": "pack", "version": PACK_VERSION, "size_px": size_px, "resize": resize, "keep_alpha": keep_alpha}
         made_by |= {"identity": identity} if identity else {}
@@ -205,7 +212,7 @@ def _work(size_px: int, resize: str, keep_alpha: bool, with_matte: bool) -> Call
 def _matte_plane(file: Path, picture: Decoded, size_px: int, resize: str) -> NDArray[np.uint8]:
     """The matte beside a picture, cut as the picture is: (1, H, W)."""
     try:
-        found = decode(matte_beside(file), keep_alpha=False)
+        found = decode(matte_beside(file), keep_alpha=False, as_numbers=True)
     except UnreadableError as error:
         raise UnreadableError(f"its matte: {error}") from None
     if (found.width, found.height) != (picture.width, picture.height):

@@ -173,7 +173,7 @@ class Shaper:
             picture = picture.filter(ImageFilter.GaussianBlur(self._settings.blur_px))
         planes = to_planes(picture)
         if self._with_matte and task.path is not None:
-            matte = decode(matte_beside(Path(task.path)), keep_alpha=False)
+            matte = decode(matte_beside(Path(task.path)), keep_alpha=False, as_numbers=True)
             scale = matte.picture.width / decoded.picture.width
             moved = (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)
             planes = np.concatenate([planes, to_planes(matte.picture.resize((size_px, size_px), resample, box=moved))[:1]])

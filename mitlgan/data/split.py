@@ -138,7 +138,7 @@ def cut(entry: Entry, content: bytes | UnreadableError | None, methods: list[Met
     except UnreadableError as error:
         return Cut(record | {"decision": "unreadable", "reason": str(error)}, {})
     whole = _reduced(decoded.picture, settings.size_px)
-    record |= {"sha256": decoded.sha256, "width": decoded.width, "height": decoded.height}
+    record |= {"sha256": decoded.sha256, "width": decoded.width, "height": decoded.height} | ({"note": decoded.note} if decoded.note else {})
     found = find_matte(whole, methods)
     stem = output_stem(entry.name)
     if found is None:

@@ -45,7 +45,7 @@ def hole(content: bytes, card: Card, option: str) -> Tensor:
     Raises:
         Refused: 415 or 422, as `picture`; also where it has another size, or marks nothing or everything.
     """
-    mask = _decoded(content, option, keep_alpha=True, size_px=0)
+    mask = _decoded(content, option, keep_alpha=True, size_px=0, as_numbers=True)
     if mask.size != (card.size_px, card.size_px):
         raise Refused(422, f"{option}: is {mask.width} x {mask.height} px; paint on the picture's {card.size_px} x {card.size_px} px")
     laid = Image.new("RGBA", mask.size, (0, 0, 0, 255))
@@ -71,11 +71,11 @@ def from_uri(uri: str, option: str) -> bytes:
         raise Refused(422, f"{option}: its base64 is damaged; send it again") from None
 
 
-def _decoded(content: bytes, option: str, *, keep_alpha: bool, size_px: int) -> Image.Image:
+def _decoded(content: bytes, option: str, *, keep_alpha: bool, size_px: int, as_numbers: bool = False) -> Image.Image:
     if not _is_known(content):
         raise Refused(415, f"{option}: is no picture of a known format; send PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF")
     try:
-        return decode_bytes(content, keep_alpha=keep_alpha, size_px=size_px).picture
+        return decode_bytes(content, keep_alpha=keep_alpha, size_px=size_px, as_numbers=as_numbers).picture
     except UnreadableError as error:
         raise Refused(422, f"{option}: {error}") from None
 

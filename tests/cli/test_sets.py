@@ -113,3 +113,38 @@ def test_faults_are_one_line(command: Command, folder: Path, arguments: tuple[st
     assert outcome.err.startswith(start)
     assert outcome.err.count("\n") == 1
     assert outcome.out == ""
+
+
+def test_profiles_that_cannot_be_followed_are_told_and_counted(command: Command, scenes: Path, tmp_path: Path) -> None:
+    """By every command that reads pictures; once, however many there are."""
+    for number in (2, 3):
+        with Image.open(scenes / f"{number}.png") as picture:
+            picture.copy().save(scenes / f"{number}.png", icc_profile=b"no profile at all" * 20)
+    line = "2 pictures, the first '2.png': its colour profile is damaged: its numbers were taken as sRGB"
+    for arguments in (
+        ("pack", scenes, "--out", tmp_path / "a.npy", "--size", 16),
+        ("read", "folder", scenes, "--out", tmp_path / "b.npy", "--size", 16),
+        ("prepare", scenes, "--out", tmp_path / "c", "--size", 16),
+        ("augment", scenes, "--out", tmp_path / "d"),
+        ("split", scenes, "--out", tmp_path / "e", "--matting", "grabcut"),
+    ):
+        outcome = command("data", *arguments)
+        assert outcome.code == 0, outcome.err
+        assert outcome.err.splitlines().count(line) == 1, (arguments[0], outcome.err)
+    assert f"{scenes}: {line}." in command("data", "check", scenes).out
+
+
+def test_a_matte_is_no_colour(command: Command, tmp_path: Path) -> None:
+    """Its numbers are shares, whatever profile a program put into the file."""
+    from mitlgan.data.packed import Packed
+    from mitlgan.data.profile import ADOBE_RGB, matrix_profile
+
+    place = pictures.fill(tmp_path / "in", 2)
+    for number in range(2):
+        Image.new("L", (16, 16), 100 + number).save(place / f"000{number}.matte.png", icc_profile=matrix_profile(ADOBE_RGB, 1.0))
+    assert command("data", "pack", place, "--out", tmp_path / "a.npy", "--size", 16).code == 0
+    assert command("data", "prepare", place, "--out", tmp_path / "b", "--size", 16).code == 0
+    assert command("data", "augment", place, "--out", tmp_path / "d", "--factor", 1).code == 0
+    for pack in (Packed.open(tmp_path / "a.npy"), Packed.open(tmp_path / "b" / "prepared.npy")):
+        assert sorted(int(row[3].min()) for row in pack.pixels) == sorted(int(row[3].max()) for row in pack.pixels) == [100, 101]
+    assert {Image.open(path).getextrema() for path in (tmp_path / "d").glob("*.matte.png")} == {(100, 100), (101, 101)}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.decode import UnreadableError, decode_bytes
+from mitlgan.data.decode import UnreadableError, decode_bytes, laid_on
 from mitlgan.data.known import look, pack_at
 from mitlgan.data.notes import note_lines
 from mitlgan.data.packed import Packed
@@ -293,7 +293,7 @@ def seen(name: str, picture: Image.Image, known: Signature, size: tuple[int, int
     transparent = alpha is not None and bool((alpha < 250).any())
     pixels = np.asarray(small.convert("RGB"))
     opaque = pixels[alpha > 127] if transparent and alpha is not None else pixels.reshape(-1, 3)
-    opaque = opaque if len(opaque) else pixels.reshape(-1, 3)
+    opaque = opaque if len(opaque) else np.asarray(laid_on(small, (128, 128, 128))).reshape(-1, 3)  # not what is hidden
     histogram = np.stack([np.bincount(opaque[:, channel].astype(np.int64) * BINS // 256, minlength=BINS) / len(opaque) for channel in range(3)])
     plane = np.asarray(matte.resize(small.size, Image.Resampling.BOX)) if matte is not None else alpha if transparent else None
     coverage = None if plane is None else float((plane > 127).mean())

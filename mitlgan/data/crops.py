@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from mitlgan.data.decode import UnreadableError
+from mitlgan.data.decode import UnreadableError, laid_on
 from mitlgan.data.frame import centred_square
 from mitlgan.errors import UsageError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CROPS = ("center", "entropy", "face")
 _PLACES = 9  # tried along the longer side
+HIDDEN = (128, 128, 128)  # in place of what transparency hides: neither dark nor light
 FACE_SIDE = 1.8  # side of the square / height of the face that the cascade finds
 Box = tuple[int, int, int, int]
 
@@ -48,11 +49,16 @@ class Cropper:
         if self.kind == "face":
             if not hasattr(self._own, "find"):
                 self._own.find = _face_finder()
-            found = self._own.find(picture)
+            found = self._own.find(_visible(picture))
             if found is None:
                 raise UnreadableError("no face was found")
             return around(found, picture.size)
         return busiest_square(picture) if self.kind == "entropy" else centred_square(*picture.size)
+
+
+def _visible(picture: Image.Image) -> Image.Image:
+    """A picture without what its transparency hides."""
+    return laid_on(picture, HIDDEN) if picture.mode == "RGBA" else picture
 
 
 def _face_finder() -> Finder:
@@ -71,17 +77,23 @@ def around(face: Box, size: tuple[int, int]) -> Box:
 
 
 def busiest_square(picture: Image.Image) -> Box:
-    """The square along the longer side whose grey values have the highest entropy; of equal ones the most central."""
+    """The square along the longer side whose grey values have the highest entropy; of equal ones the most central.
+
+    Transparency counts as it looks: colours that it hides do not.
+    """
     width, height = picture.size
     side, room = min(width, height), abs(width - height)
     scale = 64 / side
-    small = np.asarray(picture.convert("L").resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BOX))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    levels = (np.asarray(_visible(picture).convert("L").resize(size, Image.Resampling.BOX)) >> 2).astype(np.int64)
+    if picture.mode == "RGBA":  # where an object ends is something to see, too, even of one with the backdrop's grey
+        levels = levels * 4 + (np.asarray(picture.getchannel("A").resize(size, Image.Resampling.BOX)) >> 6)
     best, chosen = -1.0, room // 2
     for place in sorted(range(_PLACES), key=lambda place: abs(place - _PLACES // 2)):
         offset = round(room * place / (_PLACES - 1))
         start = round(offset * scale)
-        part = small[:, start : start + 64] if width > height else small[start : start + 64]
-        share = np.bincount(part.ravel() >> 2, minlength=64) / part.size
+        part = levels[:, start : start + 64] if width > height else levels[start : start + 64]
+        share = np.bincount(part.ravel(), minlength=64) / part.size
         entropy = float(-(share[share > 0] * np.log2(share[share > 0])).sum())
         if entropy > best + 1e-6:
             best, chosen = entropy, offset

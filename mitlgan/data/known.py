@@ -66,5 +66,6 @@ def look(pack: Packed, index: int, source: dict[str, Any]) -> Signature:
     digest = str(source.get("sha256") or hashlib.sha256(planes.tobytes()).hexdigest())
     if len(planes) == 1:
         return signature(Image.fromarray(planes[0]), digest)
-    picture = Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0)))
-    return signature(picture, digest)
+    if pack.fourth_channel == "alpha":  # laid on what files are
+        return signature(Image.frombytes("RGBa", (pack.size_px, pack.size_px), planes.transpose(1, 2, 0).tobytes()), digest)
+    return signature(Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0))), digest)

@@ -86,11 +86,32 @@ def signatures(glances: Sequence[bytes], digests: Sequence[str]) -> list[Signatu
 
 
 def glance(picture: Image.Image) -> bytes:
-    """A picture of any mode, small: what its look is found from. Transparency is laid on grey."""
-    if picture.mode in ("RGBA", "RGBa"):
-        laid = Image.new("RGBA", picture.size, (128, 128, 128, 255))
-        laid.alpha_composite(picture.convert("RGBA"))
-        picture = laid
+    """A picture of any mode, small: what its look is found from.
+
+    Transparency is laid on grey; on black, where the object has just this grey and would vanish in it.
+    """
+    if picture.mode not in ("RGBA", "RGBa"):
+        return _small(picture)
+    straight = picture.convert("RGBA")
+    on_grey = _small(_laid(straight, 128))
+    if _spread(on_grey) >= BLANK_SPREAD or _spread(_small(straight.getchannel("A"))) < BLANK_SPREAD:
+        return on_grey
+    return _small(_laid(straight, 0))
+
+
+def _laid(picture: Image.Image, grey: int) -> Image.Image:
+    laid = Image.new("RGBA", picture.size, (grey, grey, grey, 255))
+    laid.alpha_composite(picture)
+    return laid
+
+
+def _spread(small: bytes) -> float:
+    """As `blanks` measures it, of one picture."""
+    tiles = np.frombuffer(small, np.uint8).reshape(COLOUR_SIDE, _TILE, COLOUR_SIDE, _TILE, 3).mean((1, 3))
+    return float(tiles.reshape(-1, 3).std(0).max())
+
+
+def _small(picture: Image.Image) -> bytes:
     rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
     by, rest = divmod(rgb.width, HASH_PX)
     if rgb.width == rgb.height and not rest:  # the same means in a third of the time

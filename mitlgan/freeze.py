@@ -12,7 +12,7 @@ from torch import nn
 from mitlgan import artifact, runs
 from mitlgan.artifact import Card, LayerCard
 from mitlgan.data.prepare import open_data
-from mitlgan.data.splits import resolved_split
+from mitlgan.data.splits import recorded_split, resolved_split
 from mitlgan.errors import ArtifactError
 from mitlgan.evaluate import COLLAPSED_DIVERSITY, Protocol, evaluate, headline, open_extractor
 from mitlgan.files import make_folder, read_bytes, write_atomically
@@ -80,10 +80,13 @@ class Keeper:
         real = open_data(data.source, self.recipe.role, self.recipe.size_px, resize=data.resize, split=protocol.split)
         assert self._extractor is not None
         numbers = headline(evaluate(Artifact(network, card), real, protocol, network=self._extractor))
+        split = recorded_split(protocol.split, real.content_sha256, self.problem.pixels.content_sha256)
+        against = {"split": split, "real": min(protocol.samples, len(real))}
         writer = LineWriter(self.run.evaluations)
-        writer.write({"iteration": card.iterations, "kimg": card.kimg, "seconds": card.seconds, **numbers})
+        writer.write({"iteration": card.iterations, "kimg": card.kimg, "seconds": card.seconds, **numbers, **against})
         writer.close()
-        self.reporter.say(f"{card.kimg:.1f} kimg: FD {numbers['fd']:.1f}, KID {numbers['kid']:.3f}, diversity {numbers['diversity']:.2f} of the real")
+        measured = f"FD {numbers['fd']:.1f}, KID {numbers['kid']:.3f}, diversity {numbers['diversity']:.2f} of the real"
+        self.reporter.say(f"{card.kimg:.1f} kimg: {measured} ({against['real']:,} {split} pictures)")
         if numbers["diversity"] < COLLAPSED_DIVERSITY and card.iterations:
             self.reporter.say(f"warning: at {card.kimg:.1f} kimg the samples are nearly alike to the extractor")
         self._choose()

@@ -24,6 +24,8 @@ from mitlgan.sample import Artifact
 
 CORNERS = ((-0.4, -0.4), (0.4, -0.4), (-0.4, 0.4), (0.4, 0.4))
 """Centres, across and down from -1 to 1, between which a layer is moved."""
+REAL_SCENES = 1000
+"""Real scenes, at most, whose boundaries are measured."""
 TOLERANCE = 0.1
 """Difference from the backdrop, on the scale of [-1, 1], up to which a pixel of a foreground without alpha is backdrop: 13 of 255."""
 
@@ -191,7 +193,7 @@ def moved(mattes: NDArray[Any], stand: Stand) -> NDArray[Any]:
     return found
 
 
-def real_contrast(real: Packed, count: int = 1000) -> float | None:
+def real_contrast(real: Packed, count: int = REAL_SCENES) -> float | None:
     """`boundary_contrast` of a pack's pictures with their mattes; None where the pack has none."""
     if real.fourth_channel != "matte":
         return None

@@ -191,18 +191,19 @@ def matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | None = 
     return None
 
 
-def pictures(recipe: Recipe, split: str = "train", *, reporter: Reporter | None = None) -> Packed:
+def pictures(recipe: Recipe, split: str = "train", *, reporter: Reporter | None = None, say: Callable[[str], None] | None = None) -> Packed:
     """The packed pictures of a recipe; a folder that is seen for the first time is decoded now.
 
     Args:
         recipe: Names them.
         split: Which of them.
         reporter: Told how far the decoding is, if it takes long, and which part of a folder was taken.
+        say: The same, where there is no reporter.
 
     Raises:
         DataError: There are none that can be used.
     """
-    say = None if reporter is None else reporter.say
+    say = say if reporter is None else reporter.say
     told = None if say is None else counted_lines("reading pictures", say)
     return open_data(recipe.data.source, recipe.role, recipe.size_px, resize=recipe.data.resize, split=split, progress=told, say=say)
 

@@ -86,7 +86,7 @@ def sweep(plan: Plan, out: Path, reporter: Reporter, *, train: bool = True) -> t
     protocol = Protocol(extractor=plan.extractor, samples=plan.samples, split="train")
     extractor = open_extractor(protocol, weights=plan.weights)
     for recipe in recipes:
-        stages.pictures(recipe)  # a wrong --data is told now, not after hours
+        stages.pictures(recipe, say=reporter.say)  # a wrong --data is told now, not after hours
     root = out / "runs"
     make_folder(out / "results")
     failed: dict[str, str] = {}
@@ -159,11 +159,15 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: Protocol, extractor
     """Figures of the trained and the untrained network and of real halves; from the folder where they are known."""
     assert run.artifact is not None
     real = stages.pictures(recipe)
+    data = {
+        "name": Path(recipe.data.source).name, "count": len(real), "size_px": real.size_px, "channels": real.channels,
+        "split": protocol.split, "real": min(protocol.samples, len(real)),
+    }  # fmt: skip
     key = {"artifact": artifact.tensors_hash(run.artifact), "data": real.content_sha256, "extractor": extractor.name, **asdict(protocol)}
     path = out / "results" / f"{recipe.name}.json"
     known = runs.read_json(path)
     if known.get("key") == key:
-        return known
+        return {**known, "data": data}
     halves_path = out / "results" / f"halves-{real.content_sha256[:16]}-{protocol.samples}-{extractor.name.replace('/', '_')}.json"
     halves = runs.read_json(halves_path)
     if not halves:
@@ -175,7 +179,7 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: Protocol, extractor
         "trained": headline(evaluate(Artifact(network, card), real, protocol, network=extractor)),
         "untrained": headline(evaluate(untrained(recipe), real, protocol, network=extractor)),
         "real_halves": halves,
-        "data": {"name": Path(recipe.data.source).name, "count": len(real), "size_px": real.size_px, "channels": real.channels},
+        "data": data,
     }
     write_json(path, found)
     return found
@@ -192,6 +196,7 @@ def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: 
         networks=f"{recipe.generator.kind} / {recipe.critic.kind}", batch=recipe.training.batch, iterations=int(status.get("iteration") or 0),
         seconds=float(status.get("seconds") or 0.0), trained=measured.get("trained", {}), untrained=measured.get("untrained", {}),
         real_halves=measured.get("real_halves", {}), printed=PRINTED.get(recipe.name, ""), notes=notes,
+        split=str(measured.get("data", {}).get("split", "")), real=int(measured.get("data", {}).get("real", 0)),
         run_dir=str(run.path) if run is not None else "", grid=read_bytes(snapshots[-1], root=run.path) if run is not None and snapshots else None,
     )  # fmt: skip
 

@@ -95,7 +95,7 @@ def embed(
 def embed_score(
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run, whose recipe says which pictures.")],
     data: options.Data = None,
-    split: scoring.Split = "validation",
+    split: options.Split = None,
     own: Annotated[
         bool, typer.Option("--own", help="Pictures that the artifact makes itself, of the seeds from --seed on: what comes back, layer by layer.")
     ] = False,
@@ -131,10 +131,11 @@ def embed_score(
     path = artifact_file(artifact)
     loaded = load(path, device=where)
     if own:
-        _refuse_beside_own({"--data": data, "--sheet": sheet})
+        _refuse_beside_own({"--data": data, "--split": split, "--sheet": sheet})
         _own_score(path, loaded, replace(settings, seed=0), samples, seed, record, as_json)
         return
-    pictures, found = scoring.held_out(parse(loaded.card.recipe, str(path)), data, split)
+    recipe = scoring.with_data(parse(loaded.card.recipe, str(path)), data)
+    pictures, found = scoring.real_pictures(recipe, loaded.card, split, "validation")
     network = opened(extractor, weights, device=where)
     with _watched(min(samples, len(pictures))) as watch:
         near = score(loaded, pictures, network, settings, count=samples, seed=seed, progress=watch)
@@ -145,7 +146,7 @@ def embed_score(
         write_atomically(sheet, sheet_png(near.targets[:rows], first, [""] * rows))
     if record:
         scoring.write_into_card(path, "embedding", measured)
-    lines = [f"{len(near.targets)} {found} pictures; PSNR (dB), distance in features ({network.name})"]
+    lines = [f"{len(near.targets)} of {len(pictures):,} {found} pictures; PSNR (dB), distance in features ({network.name})"]
     lines.append(f"median {measured['psnr_db_median']:.2f} dB, worst {measured['psnr_db_worst']:.2f} dB")
     lines.append(f"median {measured['distance_median']:.2f}, worst {measured['distance_worst']:.2f}")
     lines.append(f"{measured['seconds_median']:.0f} s for each (median)")

@@ -76,7 +76,7 @@ def inpaint_score(
     ] = None,
     method: Annotated[list[Method] | None, typer.Option("--method", help="What is measured; repeatable. Default: all but embed.")] = None,
     data: options.Data = None,
-    split: scoring.Split = "validation",
+    split: options.Split = None,
     hole: Annotated[str, typer.Option("--hole", metavar="MASK|x,y,w,h|center", help="As for `mitlgan inpaint`.")] = "center",
     samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Pictures, at most.", min=2)] = 300,
     extractor: scoring.Extractor = "efficientnet-lite0",
@@ -104,8 +104,9 @@ def inpaint_score(
     given = {Method.context: path, Method.embed: embed}
     chosen = dict.fromkeys([*(method or MEASURED), *([Method.embed] if embed is not None else [])])
     fillers = [inpainting.filler(name.value, given.get(name)) for name in chosen]
-    recipe = parse(read_card(path).recipe, str(path))
-    pictures, found = scoring.held_out(recipe, data, split)
+    card = read_card(path)
+    recipe = scoring.with_data(parse(card.recipe, str(path)), data)
+    pictures, found = scoring.real_pictures(recipe, card, split, "validation")
     network = opened(extractor, weights)
     where = inpainting.read_hole(hole, recipe.size_px, recipe.size_px)
     scores, shown = inpainting.score(pictures, fillers, where, network, count=samples, seed=seed)
@@ -116,11 +117,11 @@ def inpaint_score(
         write_atomically(sheet, labelled_png(shown[:, :rows].transpose(0, 1).flatten(0, 1), [""] * rows, columns))
     if record:
         scoring.write_into_card(path, "inpainting", measured)
-    finish(as_json, measured, "\n".join([*_table(scores, network.name, shown.shape[1]), *verdict(scores)]))
+    finish(as_json, measured, "\n".join([*_table(scores, network.name, f"{shown.shape[1]} of {len(pictures):,} {found} pictures"), *verdict(scores)]))
 
 
-def _table(scores: list[Score], extractor: str, count: int) -> list[str]:
-    lines = [f"{count} pictures; PSNR in the hole (dB), distance in features ({extractor}); ± standard error"]
+def _table(scores: list[Score], extractor: str, pictures: str) -> list[str]:
+    lines = [f"{pictures}; PSNR in the hole (dB), distance in features ({extractor}); ± standard error"]
     lines.append(f"{'method':<12}{'PSNR':>16}{'distance':>16}{'PSNR, blended':>18}{'distance, blended':>20}")
     for found in scores:
         shown = [f"{one.value:.2f} ± {one.std_error:.2f}" for one in (found.psnr_db, found.distance, found.blended_psnr_db, found.blended_distance)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mitlgan.cli import options
+from mitlgan.cli import options, scoring
 from mitlgan.cli.options import finish, note
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ def evaluate(
     extractor: options.Extractors = None,
     weights: options.Weights = None,
     samples: options.Samples = None,
-    split: Annotated[
-        str | None, typer.Option("--split", metavar="NAME", help="train, validation or test of the real pictures. Default: the recipe's.")
-    ] = None,
+    split: options.Split = None,
     resize: Annotated[
         str | None, typer.Option("--resize", metavar="FILTER", help="Towards the extractor's size: bilinear, bilinear-antialias, bicubic-antialias.")
     ] = None,
@@ -42,11 +40,10 @@ def evaluate(
 ) -> None:
     """Measure an artifact's images against real ones: Fréchet distance, KID, precision, recall, density, coverage; its layers' separation."""
     from mitlgan import evaluate as evaluation
-    from mitlgan import stages
     from mitlgan.artifact import record_metrics
     from mitlgan.distributed import resolve_device
     from mitlgan.errors import UsageError
-    from mitlgan.recipe import changed, parse
+    from mitlgan.recipe import parse
     from mitlgan.sample import artifact_file, load
 
     options.use_threads(threads)
@@ -55,23 +52,23 @@ def evaluate(
     loaded = load(path, device=where)
     if separation and loaded.card.kind != "composer":
         raise UsageError(f"--separation: {path} has one layer; give a composition")
-    recipe = parse(loaded.card.recipe, str(path))
-    if data is not None:
-        recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
+    recipe = scoring.with_data(parse(loaded.card.recipe, str(path)), data)
     names = extractor or recipe.evaluation.extractors
+    real, found = scoring.real_pictures(recipe, loaded.card, split, recipe.evaluation.split)
     protocol = evaluation.Protocol(
         extractor=names[0],
         samples=samples or recipe.evaluation.samples,
-        split=split or recipe.evaluation.split,
+        split=found,
         resize=resize,
         seed=seed,
         extrapolate=extrapolate,
     )
+    if len(real) < protocol.samples:
+        note(f"-n {protocol.samples}: there are {len(real):,} real {found} pictures; all of them are compared with {protocol.samples:,} generated ones")
     networks = evaluation.open_extractors(protocol, names, weights=weights, device=where)
-    real = stages.pictures(recipe, protocol.split)
     measured = evaluation.evaluate_each(loaded, real, protocol, networks)
     if separation:
-        measured["separation"] = _separated(loaded, real, swaps, seed, grid)
+        measured["separation"] = _separated(loaded, real, found, swaps, seed, grid)
         note(f"{grid}: rows share a foreground, columns a background")
     if record:
         record_metrics(path, measured)
@@ -106,19 +103,21 @@ def report(
     finish(as_json, {"report": str(paths.html), "findings": findings}, text)
 
 
-def _separated(loaded: Artifact, real: Packed, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
+def _separated(loaded: Artifact, real: Packed, split: str, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
     from mitlgan.files import disk_errors, write_atomically
     from mitlgan.sample import grid_png
-    from mitlgan.separate import moving, separate, swap_of
+    from mitlgan.separate import REAL_SCENES, moving, separate, swap_of
 
     found = separate(loaded, real, foregrounds=swaps, backgrounds=swaps, seed=seed, swap=swap_of(loaded.card))
     with disk_errors(grid):
         write_atomically(grid, grid_png(found.grid, columns=found.columns))
-    return {**found.numbers, "moved_change_255": moving(loaded, scenes=swaps, seed=seed), "grid": str(grid)}
+    held_against = {"split": split, "real": min(REAL_SCENES, len(real)), "generated": swaps**2, "data_sha256": real.content_sha256}
+    return {**found.numbers, "moved_change_255": moving(loaded, scenes=swaps, seed=seed), **held_against, "grid": str(grid)}
 
 
 def _lines(measured: Mapping[str, Any]) -> list[str]:
-    lines = []
+    first = measured["frechet"]
+    lines = [f"{first['generated']:,} generated and {first['real']:,} real pictures, split {first['split']}; features: {first['extractor']}"]
     others = [*measured.get("by_extractor", {}).values()][1:]
     for key, found in [pair for part in (measured, *others) for pair in part.items()]:
         if isinstance(found, dict) and "value" in found:

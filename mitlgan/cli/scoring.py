@@ -10,34 +10,45 @@ import typer
 from mitlgan.cli.options import note
 
 if TYPE_CHECKING:
+    from mitlgan.artifact import Card
     from mitlgan.data.packed import Packed
     from mitlgan.recipe import Recipe
 
-Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Of the pictures: validation, test or train.")]
 Extractor = Annotated[str, typer.Option("--extractor", metavar="NAME", help="Of the features: inception, efficientnet-lite0 or timm:NAME.")]
 Record = Annotated[bool, typer.Option("--record", help="Write the figures into the artifact's card.")]
 SHEET_ROWS = 8
 """Of a sheet of what was measured."""
 
 
-def held_out(recipe: Recipe, data: str | None, split: str) -> tuple[Packed, str]:
-    """Pictures on which what a recipe has trained is measured, and the split that they are of; told if it is another one than was asked for.
-
-    Args:
-        recipe: Says which pictures, unless `data` does.
-        data: As for --data.
-        split: The split that is wanted.
-    """
-    from mitlgan import stages
-    from mitlgan.data.splits import resolved_split
+def with_data(recipe: Recipe, data: str | None) -> Recipe:
+    """A recipe with the pictures that `--data` names, if it names some."""
     from mitlgan.recipe import changed
 
-    if data is not None:
-        recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
-    found = resolved_split(recipe.data.source, recipe.role, split)
-    if found != split:
-        note(f"{recipe.data.source}: has no {split} pictures of its own, so {found} ones are measured; trained on, they flatter")
-    return stages.pictures(recipe, found), found
+    return recipe if data is None else changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
+
+
+def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default: str) -> tuple[Packed, str]:
+    """Pictures on which an artifact is measured, and the split that they are of; says it where others stand in, or where it was trained on them.
+
+    Args:
+        recipe: Says which pictures.
+        card: Of the artifact; None where there are several.
+        split: The value of `--split`, if it was given.
+        default: The split that is wanted otherwise.
+
+    Raises:
+        DataError: The split that was asked for is not there.
+    """
+    from mitlgan import stages
+    from mitlgan.data.splits import measured_split, recorded_split
+
+    source = recipe.data.source
+    found = measured_split(source, recipe.role, split, default, note)
+    pictures = stages.pictures(recipe, found, say=note)
+    true = recorded_split(found, pictures.content_sha256, "" if card is None else str(card.data.get("content_sha256", "")))
+    if true != found:
+        note(f"warning: {source}: the network was trained on these very pictures, so they count as {true}, not as {found}")
+    return pictures, true
 
 
 def write_into_card(path: Path, name: str, measured: dict[str, Any]) -> None:

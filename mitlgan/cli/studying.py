@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mitlgan.cli import options
+from mitlgan.cli import options, scoring
 from mitlgan.cli.options import finish
 
 app = options.group("Ask people which pictures they take for real: make a page, score their answers.")
@@ -17,17 +17,15 @@ app = options.group("Ask people which pictures they take for real: make a page, 
 def make(
     arms: Annotated[list[str], typer.Argument(metavar="NAME=ARTIFACT...", help="What is judged, by a name that participants never see.")],
     data: options.Data = None,
-    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Of the real pictures: train, validation or test.")] = "test",
+    split: options.Split = None,
     each: Annotated[int, typer.Option("--each", metavar="N", help="Pictures of each arm, and real ones.", min=1, max=1000)] = 20,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides pictures, latents and order.", min=0)] = 0,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where study.html and key.json go.")] = Path("study"),
     as_json: options.Json = False,
 ) -> None:
     """Write a page that shows real and generated pictures in random order, and the key that says which is which."""
-    from mitlgan import stages
-    from mitlgan.data.splits import resolved_split
     from mitlgan.errors import UsageError
-    from mitlgan.recipe import changed, parse
+    from mitlgan.recipe import parse
     from mitlgan.sample import load
     from mitlgan.study import make as made
 
@@ -36,12 +34,12 @@ def make(
         raise UsageError("study make: write each arm as NAME=ARTIFACT, each with its own name")
     loaded = {name: load(path) for name, path in named.items()}
     recipe = parse(next(iter(loaded.values())).card.recipe, arms[0])
-    if data is not None:
-        recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
-    real = stages.pictures(recipe, resolved_split(recipe.data.source, recipe.role, split))
-    study = made(out, loaded, real, each=each, seed=seed)
-    values = {"page": str(study.page), "key": str(study.key), "pictures": study.pictures}
-    finish(as_json, values, f"{study.page}: {study.pictures} pictures; keep {study.key} from participants")
+    recipe = scoring.with_data(recipe, data)
+    card = next(iter(loaded.values())).card if len(loaded) == 1 else None
+    real, found = scoring.real_pictures(recipe, card, split, "test")
+    study = made(out, loaded, real, each=each, seed=seed, split=found)
+    values = {"page": str(study.page), "key": str(study.key), "pictures": study.pictures, "real": each, "split": found}
+    finish(as_json, values, f"{study.page}: {study.pictures} pictures, {each} real ones of {found} among them; keep {study.key} from participants")
 
 
 @app.command()

@@ -113,7 +113,7 @@ def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) ->
         role="composed" if contender.arm.name == arms.COMPOSED else "baseline", run_dir=str(run.path) if run else str(last.chosen[0].path),
         stats=list(runs.read_lines(run.stats)) if run else (), timing=list(runs.read_lines(run.timing)) if run else (),
         evaluations=mean_curve(contender.trainings) if domain.budgets else (), cost=_cost(contender, domain, loaded, last.chosen[0].path),
-        metrics=last.metrics, layers=made, samples=to_uint8(stage.output), seeds=seeds, notes=_notes(loaded, last, domain, plan),
+        metrics=last.metrics, layers=made, samples=to_uint8(stage.output), seeds=seeds, notes=_notes(loaded, last, domain, plan, ruler),
         standings=_rows(standings) if domain.budgets else (), recipes_tried=plan.trials.get(contender.arm.name, 1),
         snapshots_tried=max((len(points) for points in contender.trainings), default=1),
     )  # fmt: skip
@@ -166,7 +166,7 @@ def _pasted(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> S
         name="paste", label=contender.arm.label, role="baseline", seeds=tuple(own) if len(own) > 1 else (), metrics=metrics, layers=drawn,
         samples=to_uint8(stage.output),
         cost=Cost([*_pretraining(domain.card), StageCost("no training", 0.0, 0.0, macs=0.0, cpu_seconds=0.0)], 0),
-        notes=[_pasted_by(domain.card, keyed, [pasted.tolerance for pasted, _ in found])],
+        notes=[_pasted_by(domain.card, keyed, [pasted.tolerance for pasted, _ in found], ruler.validation_split)],
         standings=[{"budget": budget, **metrics, "values": list(values)} for budget in domain.budgets], separation=numbers, separation_grid=grid,
         recipes_tried=plan.trials.get("paste", 1), snapshots_tried=len(tolerances),
     )  # fmt: skip
@@ -204,17 +204,18 @@ def _pasted_from(card: Card) -> str:
     return f"{hashes} {placement} {resample}"
 
 
-def _pasted_by(card: Card, keyed: Sequence[str], tolerances: Sequence[float]) -> str:
+def _pasted_by(card: Card, keyed: Sequence[str], tolerances: Sequence[float], chosen_on: str) -> str:
     """What the mattes are, for the report.
 
     Args:
         card: Of the composition.
         keyed: Layers that bring none.
         tolerances: What was chosen, for each set of layers.
+        chosen_on: The split on which it was.
     """
     fronts = card.back_to_front()[1:]
     chosen = ", ".join(dict.fromkeys(f"{tolerance * 127.5:.0f}" for tolerance in tolerances))
-    threshold = f"what differs from the backdrop by more than {chosen} of 255, the best of {len(TOLERANCES)} thresholds on validation"
+    threshold = f"what differs from the backdrop by more than {chosen} of 255, the best of {len(TOLERANCES)} thresholds on {chosen_on}"
     if len(fronts) == 1:
         return f"The foreground's matte is {threshold if keyed else 'its own alpha'}."
     own = [name for name in fronts if name not in keyed]
@@ -299,11 +300,11 @@ def _rows(standings: Sequence[Standing]) -> list[dict[str, Any]]:
     ]
 
 
-def _notes(loaded: Artifact, last: Standing, domain: Domain, plan: Plan) -> list[str]:
+def _notes(loaded: Artifact, last: Standing, domain: Domain, plan: Plan, ruler: Ruler) -> list[str]:
     found = [loaded.card.notes] if loaded.card.notes else []
     if domain.budgets:
         chosen = ", ".join(f"{point.kimg:g}" for point in last.chosen)
-        within = f"the best on validation up to {last.budget:g} {EQUAL[plan.equal]}"
+        within = f"the best on {ruler.validation_split} up to {last.budget:g} {EQUAL[plan.equal]}"
         found.append(f"Stands with its snapshots of {chosen} kimg, {within}; the samples are of the first.")
     if isinstance(loaded.network, Composer) and not _frozen(loaded.card):
         found.append("Its frozen layers moved.")

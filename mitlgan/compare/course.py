@@ -31,7 +31,7 @@ from mitlgan.compare.plan import EQUAL, Plan
 from mitlgan.compare.settings import Setting, cards, forms, settings
 from mitlgan.compare.show import Contender, Domain, shown
 from mitlgan.compare.standings import Point
-from mitlgan.data.splits import resolved_split
+from mitlgan.data.splits import measured_split, recorded_split, resolved_split
 from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.evaluate import Protocol, headline, open_extractor
 from mitlgan.files import locked, write_json
@@ -125,12 +125,22 @@ def _held(out: Run) -> Iterator[None]:
 
 
 def _ruler(plan: Plan, setting: Setting, environment: Environment) -> Ruler:
-    recipe = setting.recipe
-    split, validation = (resolved_split(recipe.data.source, recipe.role, name) for name in (recipe.evaluation.split, "validation"))
+    recipe, say = setting.recipe, environment.reporter.say
+    named = recipe.evaluation.split if any(text.partition("=")[0].strip() == "evaluation.split" for text in plan.settings) else None
+    standing_in: list[str] = []
+    split = measured_split(recipe.data.source, recipe.role, named, recipe.evaluation.split, standing_in.append)
+    real, training = stages.pictures(recipe, split, say=say), stages.pictures(recipe)
+    split = recorded_split(split, real.content_sha256, training.content_sha256)
+    if split != "train":  # of which the ruler tells itself, here and in the report
+        for sentence in standing_in:
+            say(sentence)
+    validation = resolved_split(recipe.data.source, recipe.role, "validation")
+    chosen_by = stages.pictures(recipe, validation)
+    validation = recorded_split(validation, chosen_by.content_sha256, training.content_sha256)
     protocol = Protocol(extractor=plan.extractor or recipe.evaluation.extractors[0], samples=plan.samples or recipe.evaluation.samples, split=split)
     device = str(environment.world.device)
     return Ruler(
-        protocol, stages.pictures(recipe, split), stages.pictures(recipe, validation), validation,
+        protocol, real, chosen_by, validation,
         open_extractor(protocol, weights=plan.weights, device=device), device, environment.reporter,
     )  # fmt: skip
 

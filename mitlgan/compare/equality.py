@@ -43,8 +43,8 @@ class Equality:
     budget: str
 
 
-def equality(plan: Plan, domain: Domain) -> Equality:
-    """What the arms of a domain have alike and what not."""
+def equality(plan: Plan, domain: Domain, chosen_on: str) -> Equality:
+    """What the arms of a domain have alike and what not; `chosen_on` is the split on which snapshots and thresholds are chosen."""
     recipe = domain.setting.recipe
     others = domain.contenders[1:]
     settings, scenes, lengths = ([clause for one in others for clause in found(one, domain, plan)] for found in (_settings, _scenes, _length))
@@ -55,14 +55,14 @@ def equality(plan: Plan, domain: Domain) -> Equality:
     equal += [] if lengths else [f"{EQUAL[plan.equal]} {counted}"]
     if domain.budgets:
         budgets = ", ".join(f"{budget:g}" for budget in domain.budgets)
-        equal.append(f"budgets, fixed before training: {budgets} {EQUAL[plan.equal]}; at each the best snapshot up to it, chosen on validation")
+        equal.append(f"budgets, fixed before training: {budgets} {EQUAL[plan.equal]}; at each the best snapshot up to it, chosen on {chosen_on}")
     equal += [] if settings else [shared]
     equal.append("the measurement: extractor, number of images, seeds, resize")
     budget = "" if lengths else f"at equal {EQUAL[plan.equal]}, {counted}"
-    return Equality(equal, [*_by_nature(domain), *settings, *scenes, *lengths], budget)
+    return Equality(equal, [*_by_nature(domain, chosen_on), *settings, *scenes, *lengths], budget)
 
 
-def _by_nature(domain: Domain) -> list[str]:
+def _by_nature(domain: Domain, chosen_on: str) -> list[str]:
     found = [
         "the composition's generators were pretrained on foregrounds and backgrounds that a plain WGAN never saw",
         "trained parameters and multiply-accumulates per image: see the table",
@@ -76,7 +76,7 @@ def _by_nature(domain: Domain) -> list[str]:
         if any("critic" in run.inputs() for run in contender.runs):
             found.append(f"{contender.arm.label}: its critic began with another run's, not anew")
     if any(contender.arm.name == "paste" for contender in domain.contenders):
-        found.append("the pasted layers are not trained on scenes at all: only the threshold of their matte is chosen, on validation")
+        found.append(f"the pasted layers are not trained on scenes at all: only the threshold of their matte is chosen, on {chosen_on}")
     return found
 
 

@@ -69,11 +69,14 @@ class Ruler:
         """
         found = []
         if self.protocol.split == "train":
-            found.append(
-                "The real side are the training scenes themselves (the folder has no `test` subfolder): an arm that learns them by heart scores well."
-            )
+            found.append("The real side are the training scenes themselves (there are no held-out ones): an arm that learns them by heart scores well.")
         if chosen and self.validation_split == self.protocol.split:
-            found.append("Snapshots are chosen on the very pictures that are reported (there is no `validation` subfolder), which flatters every arm.")
+            found.append(
+                f"Snapshots are chosen on the very pictures that are reported ({self.protocol.split}: there are no others), which flatters every arm."
+            )
+        if len(self.real) < self.protocol.samples:
+            real = f"{len(self.real):,} real {self.protocol.split} pictures"
+            found.append(f"There are {real}, all of which are compared with {self.protocol.samples:,} of each arm.")
         return found
 
     def artifact(self, path: Path, *, validation: bool = False) -> dict[str, Any]:
@@ -105,7 +108,8 @@ class Ruler:
         return self._kept(key, self.protocol, self.real, lambda: anchors(self.real, self.protocol, known, network=self.extractor))
 
     def _evaluated(self, make: Callable[[], Sampler], what: str, real: Packed, protocol: Protocol) -> dict[str, Any]:
-        self.reporter.say(f"measuring {what}: {protocol.samples} images, {protocol.split}")
+        against = f"{min(protocol.samples, len(real)):,} real ones of {protocol.split}"
+        self.reporter.say(f"measuring {what}: {protocol.samples:,} images against {against}")
         return evaluate(make(), real, protocol, network=self.extractor)
 
     def kept(self, key: Mapping[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def shown(plan: Plan, domain: Domain, ruler: Ruler) -> Comparison:
     found = [shown_arm(contender, domain, plan, ruler) for contender in domain.contenders]
     arms = [one.arm for one in found]
     known = _anchors(domain, ruler)
-    alike = equality(plan, domain)
+    alike = equality(plan, domain, ruler.validation_split)
     several = len(arms) > 2 or domain.budgets
     kinds = "Compositions and baselines" if several else "Composition against a plain WGAN"
     title = f"{kinds}, {recipe.size_px} px" + (f", {domain.setting.name}" if domain.setting.name else "")
@@ -57,7 +57,7 @@ def shown(plan: Plan, domain: Domain, ruler: Ruler) -> Comparison:
         real=ruler.real.batch(np.linspace(0, len(ruler.real) - 1, PICTURES).astype(np.int64)), domains=[_pictures(domain, recipe)],
         shipped=shipped_pictures(recipe.size_px), trust=[*_short_training(arms), *ruler.flattered(chosen=bool(domain.budgets))],
         commands=[_command(plan, domain)],
-        made_by=f"mitlgan {__version__}", budget_unit=EQUAL[plan.equal] if domain.budgets else "", ahead=_ahead(found, plan),
+        made_by=f"mitlgan {__version__}", budget_unit=EQUAL[plan.equal] if domain.budgets else "", ahead=_ahead(found, ruler.validation_split),
     )  # fmt: skip
 
 
@@ -110,6 +110,7 @@ def _protocol(ruler: Ruler) -> dict[str, Any]:
     return {
         "extractor": ruler.extractor.name,
         "samples": protocol.samples,
+        "real": min(protocol.samples, len(ruler.real)),
         "split": protocol.split,
         "snapshots chosen on": ruler.validation_split,
         "resize": protocol.resize or "the extractor's",
@@ -138,7 +139,7 @@ def _short_training(arms: Sequence[Arm]) -> list[str]:
     return [f"The arms saw {min(lengths):.1f} kimg: this shows that the machinery works, and says nothing about which network is better."]
 
 
-def _ahead(found: Sequence[Shown], plan: Plan) -> list[str]:
+def _ahead(found: Sequence[Shown], chosen_on: str) -> list[str]:
     """Who is ahead when, on each axis, with the composition's pretraining left out and counted in."""
     ours, *others = found
     sentences = []
@@ -148,7 +149,7 @@ def _ahead(found: Sequence[Shown], plan: Plan) -> list[str]:
             if words := in_words(ahead_when(ours.arm.evaluations, other.evaluations, axis), unit):
                 clauses.append(words)
         if clauses:
-            sentences.append(f"Composition against {other.label}, by validation distance, pretraining left out: {'; '.join(clauses)}.")
+            sentences.append(f"Composition against {other.label}, by {chosen_on} distance, pretraining left out: {'; '.join(clauses)}.")
         sentences += _counted_in(ours.arm, other)
     return sentences
 

@@ -50,6 +50,8 @@ class Ranked:
         notes: What went wrong, dated.
         run_dir: Its run.
         grid: A PNG of its last samples.
+        split: Of the real pictures that it was measured on; empty where it was not.
+        real: How many those were.
     """
 
     name: str
@@ -68,6 +70,8 @@ class Ranked:
     notes: Sequence[str] = ()
     run_dir: str = ""
     grid: bytes | None = None
+    split: str = ""
+    real: int = 0
 
     @property
     def kid(self) -> float | None:
@@ -178,7 +182,9 @@ def markdown(ranking: Ranking) -> str:
 
 def _measured_by(ranking: Ranking) -> str:
     protocol = ranking.protocol
-    return f"Measured by {protocol['extractor']}, {protocol['samples']} samples, split {protocol['split']}, seed {protocol['seed']}."
+    against = dict.fromkeys(f"{row.real:,} real {row.split} pictures of {row.data}" for row in ranking.rows if row.split)
+    real = " against " + ", ".join(against) if against else f", split {protocol['split']}"
+    return f"Measured by {protocol['extractor']}, {protocol['samples']} samples{real}, seed {protocol['seed']}."
 
 
 def _json(ranking: Ranking) -> str:

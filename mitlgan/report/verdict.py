@@ -170,7 +170,9 @@ def caveats(comparison: Comparison) -> list[str]:
     if samples is not None and samples < 10_000:
         halves = _anchor_distance(comparison.anchors, "real_halves")
         known = f"; two halves of the real set, which are equally good, score {number(halves)}" if halves is not None else ""
-        found.append(f"{samples:,.0f} pictures per set: at this size a Fréchet distance comes out too high{known}. KID has no such bias.")
+        real = finite(comparison.protocol.get("real"))
+        counted = f"{samples:,.0f} pictures per set" if real in (None, samples) else f"{samples:,.0f} generated pictures against {real:,.0f} real ones"
+        found.append(f"{counted}: at this size a Fréchet distance comes out too high{known}. KID has no such bias.")
     trained = [len(arm.seeds) for arm in comparison.arms if arm.seeds]
     if trained and min(trained) > 1:
         found.append("The ± of an arm is the standard deviation over its seeds; that of what is not trained is KID's spread over subsets.")

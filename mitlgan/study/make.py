@@ -45,7 +45,7 @@ class Made:
     pictures: int
 
 
-def make(out: Path, arms: Mapping[str, Sampler], real: Packed, *, each: int = 20, seed: int = 0) -> Made:
+def make(out: Path, arms: Mapping[str, Sampler], real: Packed, *, each: int = 20, seed: int = 0, split: str = "") -> Made:
     """Write `study.html` and `key.json`.
 
     Args:
@@ -54,6 +54,7 @@ def make(out: Path, arms: Mapping[str, Sampler], real: Packed, *, each: int = 20
         real: Real pictures.
         each: Pictures of each arm, and real ones.
         seed: Decides pictures, latents and order.
+        split: What the real pictures are of, for the key.
 
     Raises:
         UsageError: No arm, an arm called `real`, another picture size, or fewer real pictures than asked.
@@ -81,6 +82,7 @@ def make(out: Path, arms: Mapping[str, Sampler], real: Packed, *, each: int = 20
         "study": study,
         "seed": seed,
         "data_sha256": real.content_sha256,
+        "split": split,
         "items": [{"arm": arm, "source": source} for arm, source, _ in items],
     }
     make_folder(out)

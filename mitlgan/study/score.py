@@ -44,11 +44,13 @@ class Score:
         arms: Realness by arm, "real" among them.
         pictures: Realness of each picture, with its arm and source, in the study's order.
         participants: Files of answers.
+        split: What the real pictures are of; empty where the key does not say.
     """
 
     arms: dict[str, Share]
     pictures: list[dict[str, Any]]
     participants: int
+    split: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """For printing."""
@@ -92,7 +94,7 @@ def score(key: Path, answers: Sequence[Path]) -> Score:
     for item, said in zip(items, per_item, strict=True):
         arms.setdefault(str(item["arm"]), []).extend(said)
     pictures = [{**item, **asdict(_share(said))} for item, said in zip(items, per_item, strict=True)]
-    return Score({name: _share(said) for name, said in sorted(arms.items())}, pictures, len(given))
+    return Score({name: _share(said) for name, said in sorted(arms.items())}, pictures, len(given), str(study.get("split", "")))
 
 
 def _share(said: Sequence[bool]) -> Share:

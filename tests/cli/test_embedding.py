@@ -17,7 +17,7 @@ def test_the_score_tells_how_near_held_out_pictures_are(command: Command, folder
     options = ["--data", packs["bg"], "-n", 2, "--extractor", "efficientnet-lite0@32", "--threads", 1]
     done = command("embed-score", "bg/generator.safetensors", *options, "--sheet", "sheet.png", "--record", "--json")
     assert done.code == 0, done.err
-    assert "has no validation pictures of its own, so train ones are measured" in done.err
+    assert "has no validation pictures: its train pictures stand in" in done.err
     protocol, rows = done.json["protocol"], done.json["pictures"]
     assert (protocol["count"], protocol["split"], protocol["limit_s"], protocol["extractor"]) == (2, "train", 60, "efficientnet-lite0@32")
     assert len(rows) == 2

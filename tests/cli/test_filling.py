@@ -99,7 +99,7 @@ def test_the_score_prints_every_method_and_its_protocol(command: Command, folder
     options = ["--artifact", inpainter, "--embed", artifacts["bg"], "-n", 4, "--extractor", "efficientnet-lite0@32", "--threads", 1]
     done = command("inpaint-score", *options, "--sheet", "sheet.png", "--record", "--json")
     assert done.code == 0, done.err
-    assert "has no validation pictures of its own, so train ones are measured" in done.err
+    assert "has no validation pictures: its train pictures stand in" in done.err
     assert list(done.json["methods"]) == ["context", "opencv", "opencv-ns", "mean", "embed"]
     protocol = done.json["protocol"]
     assert (protocol["count"], protocol["split"], protocol["hole"], protocol["extractor"]) == (4, "train", "center", "efficientnet-lite0@32")

@@ -158,7 +158,7 @@ def _dry_run(recipe: Recipe, device: str, as_json: bool, layers: Mapping[str, La
     from mitlgan.train import updates_of
 
     resolve_device(device)
-    pixels = stages.pictures(recipe)
+    pixels = stages.pictures(recipe, say=note)
     updates = updates_of(recipe)
     described = describe_recipe(recipe, layers)
     values = {"recipe": plain(recipe), "pictures": len(pixels), "data_sha256": pixels.content_sha256, "generator_updates": updates, **described}

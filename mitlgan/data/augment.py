@@ -21,6 +21,7 @@ from mitlgan.data.notes import note_lines
 from mitlgan.data.packed import to_uint8
 from mitlgan.data.parallel import in_order
 from mitlgan.data.sources import MATTE_SUFFIX, Entry, Source, matte_beside, open_source, output_stem
+from mitlgan.data.splits import training_source
 from mitlgan.errors import DataError
 from mitlgan.files import locked, make_folder, write_atomically
 
@@ -69,11 +70,12 @@ def augment(
     """Write `factor` pictures for each of a set, as PNG, with their mattes (`NAME.matte.png`) changed alike; goes on where it was stopped.
 
     Args:
-        spec: See `open_source`. Mattes are taken from beside pictures in a folder; transparency is kept.
+        spec: See `open_source`; of one that has split folders the training pictures are taken.
+            Mattes are taken from beside pictures in a folder; transparency is kept.
         out: Folder.
         settings: How far.
         progress: Told how many of how many are done.
-        say: Told in one line for each kind what is to be known of pictures that were taken.
+        say: Told in one line which part of a source was taken, and for each kind what is to be known of pictures that were taken.
 
     Returns:
         Counts: pictures, made, unreadable.
@@ -83,7 +85,9 @@ def augment(
         UsageError: A folder with other work.
         ResourceError: The folder cannot be written.
     """
-    source = open_source(spec)
+    source, part = training_source(open_source(spec))
+    if part and say is not None:
+        say(part)
     make_folder(out)
     header = {"work": "augment", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": asdict(settings)}
     with locked(out), Journal(out / ".journal.jsonl", header) as journal:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mitlgan.data.decode import UnreadableError, decode_bytes, laid_on
-from mitlgan.data.known import look, pack_at
+from mitlgan.data.known import NamedSet, look, named_sets
 from mitlgan.data.notes import note_lines
 from mitlgan.data.packed import Packed
 from mitlgan.data.parallel import in_order
 from mitlgan.data.signature import Signature, near_pairs, same_files, signature
-from mitlgan.data.sources import Entry, matte_beside, open_source
+from mitlgan.data.sources import Entry, Source, matte_beside
 
-SPLITS = ("train", "validation", "test")
 LOOK_PX = 64  # pictures are looked at in this size
 BINS = 32
 FEW = 500  # pictures; fewer are learned by heart
@@ -66,12 +64,14 @@ class SetReport:
     Attributes:
         name: As the user named it, with the split's folder.
         split: `train`, `validation`, `test`, or empty.
+        content: Where its pictures are read.
         seen: Its readable pictures.
         unreadable: Name and reason of the others.
     """
 
     name: str
     split: str
+    content: Source | Packed
     seen: list[Seen] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
@@ -100,15 +100,17 @@ def check(specs: list[str], progress: Progress | None = None) -> CheckResult:
     """Look at every picture of the sets.
 
     Args:
-        specs: Folders (with `train/`, `validation/`, `test/` where they have them), archives, lists, packs.
+        specs: Folders and archives (with the folders of their splits where they have them, see `split_folders`), lists, packs.
         progress: Told how many of how many are done in the current set.
 
     Raises:
         DataError: A set is missing or holds no pictures.
     """
-    sets = [report for spec in specs for report in _look_at(spec, progress)]
+    known = [(spec, *named_sets(spec, "DIR")) for spec in specs]
+    sets = [_look_at(one, progress) for _, found, _ in known for one in found]
     pairs = find_pairs(sets)
-    verdict = [sentence for report in sets for sentence in judge(report)] + _judge_pairs(sets, pairs)
+    verdict = [(f"{spec}: {sentence}.", bad) for spec, _, said in known for sentence, bad in said]
+    verdict += [sentence for report in sets for sentence in judge(report)] + _judge_pairs(sets, pairs)
     if not any(bad for _, bad in verdict):
         verdict.insert(0, ("Nothing was found that will hurt training.", False))
     return CheckResult(sets, pairs, verdict)
@@ -224,20 +226,13 @@ def _by_sets(pairs: list[Pair]) -> dict[tuple[str, str], Counter[bool]]:
     return found
 
 
-def _look_at(spec: str, progress: Progress | None) -> Iterator[SetReport]:
-    path = Path(spec)
-    inner = [split for split in SPLITS if (path / split).is_dir()]
-    for split in inner:
-        yield _look_at_folder(str(path / split), split, progress)
-    if inner:
-        return
-    pack = pack_at(path)
-    split = path.name if path.name in SPLITS else ""
-    yield _look_at_folder(spec, split, progress) if pack is None else _look_at_pack(spec, split, pack, progress)
+def _look_at(one: NamedSet, progress: Progress | None) -> SetReport:
+    content = one.content
+    return _look_at_pack(one, content, progress) if isinstance(content, Packed) else _look_at_source(one, content, progress)
 
 
-def _look_at_folder(spec: str, split: str, progress: Progress | None) -> SetReport:
-    source, report = open_source(spec, "DIR"), SetReport(spec, split)
+def _look_at_source(one: NamedSet, source: Source, progress: Progress | None) -> SetReport:
+    report = SetReport(one.name, one.split, content=source)
     for number, (entry, found) in enumerate(in_order(source.entries, _seen_or_reason), start=1):
         if isinstance(found, UnreadableError):
             report.unreadable.append((entry.name, str(found)))
@@ -260,8 +255,8 @@ def _seen_or_reason(entry: Entry) -> Seen | UnreadableError:
     return replace(one, note=decoded.note)
 
 
-def _look_at_pack(spec: str, split: str, pack: Packed, progress: Progress | None) -> SetReport:
-    report = SetReport(spec, split)
+def _look_at_pack(one: NamedSet, pack: Packed, progress: Progress | None) -> SetReport:
+    report = SetReport(one.name, one.split, content=pack)
     for index, source in enumerate(pack.sources()):
         planes = np.asarray(pack.pixels[index])
         if len(planes) == 1:

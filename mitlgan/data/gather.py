@@ -25,6 +25,7 @@ from mitlgan.data.select import Selection, selected
 from mitlgan.data.shape import PrepareSettings, Shaped, Shaper, Task
 from mitlgan.data.signature import Signature, blanks, from_plain, near_pairs
 from mitlgan.data.sources import BAD_SHARE, Source, matte_beside, open_source
+from mitlgan.data.splits import split_sources
 from mitlgan.data.workers import in_workers, processes_for
 from mitlgan.data.writer import PackWriter, pack_header
 from mitlgan.errors import DataError, Stopped, UsageError
@@ -93,10 +94,18 @@ def prepare(
         rows = _rows(out, settings, fourth)
         _read_all(source, rows, journal, _Reading(settings, with_matte, workers), progress)
         left_out = _decide(journal.lines, settings, [(other, found) for other, _, found in others])
+        _leave_beside(source, left_out)
         _refuse_bad(source, left_out, allow_bad)
         packed = _publish_splits(source, out, header, journal, rows, left_out, fourth, settings)
         rows.path.unlink(missing_ok=True)
         return packed
+
+
+def _leave_beside(source: Source, left_out: dict[int, dict[str, Any]]) -> None:
+    """Leave out the pictures that lie beside split folders, in no split."""
+    _, found = split_sources(source)
+    for position in found.beside:
+        left_out.setdefault(position, {"name": source.entries[position].name, "reason": "beside the split folders, in none of them"})
 
 
 def _others(settings: PrepareSettings) -> list[tuple[str, str, list[tuple[str, Signature]]]]:
@@ -261,7 +270,8 @@ def _publish_splits(
 def _assigned(source: Source, lines: list[dict[str, Any]], settings: PrepareSettings) -> Assignment:
     names = [line["name"] for line in lines]
     looks = [look for line in lines if (look := from_plain(line))]
-    photographs = [Photograph(*values) for values in zip(looks, splits_of(names), families_of(source.spec, names), strict=True)]
+    known = dict(zip((entry.name for entry in source.entries), splits_of([entry.name for entry in source.entries]), strict=True))
+    photographs = [Photograph(*values) for values in zip(looks, [known[name] for name in names], families_of(source.spec, names), strict=True)]
     return assign(photographs, Holdout.parse(settings.holdout))
 
 

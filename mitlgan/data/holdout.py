@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.data.signature import Signature, near_pairs, same_files
+from mitlgan.data.split_folders import TRAIN, layout
 from mitlgan.errors import UsageError
 
 DEFAULT_HOLDOUT = "10%"
@@ -115,9 +116,13 @@ def assign(photographs: Sequence[Photograph], holdout: Holdout) -> Assignment:
 
 def splits_of(names: Sequence[str]) -> list[str]:
     """The split that each picture of a source is in by its folder; all empty where the source has no splits."""
-    found = [name.split("/")[0] if "/" in name else "" for name in names]
-    found = [split if split in ("train", *HELD_OUT) else "" for split in found]
-    return found if "train" in found and any(split in HELD_OUT for split in found) else [""] * len(names)
+    found = layout(names, "SRC")
+    splits = [""] * len(names)
+    if found.folders and TRAIN in found.parts and len(found.parts) > 1:
+        for split, places in found.parts.items():
+            for place in places:
+                splits[place] = split
+    return splits
 
 
 def families_of(spec: str | Path, names: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from mitlgan.data.holdout import HELD_OUT
 from mitlgan.data.packed import PREPARED, Packed
 from mitlgan.data.parallel import in_order
 from mitlgan.data.signature import Signature, from_plain, signature
-from mitlgan.data.sources import Entry, open_source
+from mitlgan.data.sources import Entry, Source, open_source
+from mitlgan.data.split_folders import TRAIN, listed, split_of_name
+from mitlgan.data.splits import picture_set, prepared_parts, split_sources
 
 
 def signatures_of(spec: str | Path) -> tuple[str, list[tuple[str, Signature]]]:
@@ -42,6 +45,62 @@ def signatures_of(spec: str | Path) -> tuple[str, list[tuple[str, Signature]]]:
 
     found = [(entry.name, seen) for entry, seen in in_order(source.entries, work) if seen is not None]
     return source.listing_sha256(), found
+
+
+@dataclass(frozen=True)
+class NamedSet:
+    """A set, or one split of it.
+
+    Attributes:
+        name: As a user knows it: the path of its folder, or its folder in an archive.
+        split: What it is of; empty where the set has no splits.
+        content: Its pictures; their names are relative to the split's folder.
+    """
+
+    name: str
+    split: str
+    content: Source | Packed
+
+
+def named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[str, bool]]]:
+    """The splits of a folder, archive, list or pack, each a set; and what is to be said of the whole, with whether it will hurt.
+
+    Raises:
+        DataError: There is no such set, or two folders mean one split.
+    """
+    path = Path(spec)
+    packs = {} if path.is_file() and path.suffix != ".npy" else _packs(path)
+    sets = [NamedSet(str(pack.path.parent) if len(packs) > 1 else spec, split, pack) for split, pack in packs.items()]
+    if packs:
+        return sets, []
+    source = open_source(spec, option)
+    sources, found = split_sources(source, option)
+    if not found.folders:
+        own = next(iter(sources))
+        return [NamedSet(spec, own if own != TRAIN or split_of_name(path.name) == TRAIN else "", source)], [
+            (found.remark, False)
+        ] if found.remark else []
+    names = [source.entries[place].name for place in found.beside]
+    said = [(f"{len(names):,} pictures lie beside the split folders, in no split: {listed(names)}", True)] if names else []
+    for split, part in sources.items():
+        folders = found.folders.get(split, ())
+        prefix = folders[0] if len(folders) == 1 else ""
+        entries = tuple(replace(entry, name=entry.name.removeprefix(prefix)) for entry in part.entries)
+        sets.append(NamedSet(f"{spec.rstrip('/')}/{prefix[:-1]}" if prefix else f"{spec} ({split})", split, replace(part, entries=entries)))
+    return sets, said
+
+
+def _packs(path: Path) -> dict[str, Packed]:
+    """Packs that a path names, by split; a single one that is of no known split is of none."""
+    if path.is_dir():
+        parts = prepared_parts(path)
+        if len(parts) > 1 or not parts:
+            return {split: Packed.open(part.path) for split, part in parts.items()}
+        path = next(iter(parts.values())).path
+    if not path.is_file():
+        return {}
+    split = next(iter(picture_set(str(path), "scene").parts))
+    return {"" if split == TRAIN else split: Packed.open(path)}
 
 
 def pack_at(path: Path) -> Packed | None:

@@ -40,6 +40,22 @@ def split_sources(source: Source, option: str = "SRC") -> tuple[dict[str, Source
     return {split: replace(source, entries=tuple(source.entries[place] for place in places)) for split, places in found.parts.items()}, found
 
 
+def training_source(source: Source, option: str = "SRC") -> tuple[Source, str]:
+    """The training pictures of a source, and in one line which part they are; of an archive that holds one split only, that one.
+
+    Raises:
+        DataError: Two folders mean one split, or a folder holds held-out pictures alone.
+    """
+    sources, found = split_sources(source, option)
+    if TRAIN in sources:
+        said = found.sentence(TRAIN, [entry.name for entry in source.entries])
+        return sources[TRAIN], f"{source.spec}: {said}" if said else ""
+    if found.folders and Path(source.spec).is_dir():
+        there = ", ".join(folder for folders in found.folders.values() for folder in folders)
+        raise DataError(f"{option} {source.spec}: holds {there} and no pictures for training; name the folder inside itself")
+    return source, ""
+
+
 @dataclass(frozen=True)
 class Part:
     """One split of a set, where it lies.
@@ -138,7 +154,7 @@ def picture_folder(folder: Path) -> PictureSet:
 
 
 def _picture_set_of_folder(path: Path) -> PictureSet:
-    packs = _prepared_parts(path)
+    packs = prepared_parts(path)
     if TRAIN in packs:  # pictures of training that lie in the same folder are what the pack was made of
         names = [name for name in _listed(path, empty=True) if "/" in name and split_of_name(name.partition("/")[0]) not in (None, TRAIN)]
     else:
@@ -236,7 +252,7 @@ def _listed(folder: Path, *, empty: bool) -> list[str]:
     return sorted(found)
 
 
-def _prepared_parts(folder: Path) -> dict[str, Part]:
+def prepared_parts(folder: Path) -> dict[str, Part]:
     """What `data prepare` left: a pack at the top for training, those of held-out pictures in the folders of their splits."""
     found: dict[str, Part] = {}
     for inner in [folder, *_visible_folders(folder)] if folder.is_dir() else ():

@@ -10,8 +10,8 @@ from PIL import Image
 
 from mitlgan.data.check import CheckResult, Pair, SetReport, statistics
 from mitlgan.data.decode import UnreadableError, decode_bytes
-from mitlgan.data.known import pack_at
-from mitlgan.data.sources import open_source
+from mitlgan.data.packed import Packed
+from mitlgan.data.sources import Source
 from mitlgan.report.sheets import THUMBNAIL_PX, Bars, Cell, Fact, Page, Section, evenly, histogram, picture_of, thumbnail, write_page
 from mitlgan.report.tables import Table, TableRow
 
@@ -29,7 +29,7 @@ def write_check_page(path: Path, result: CheckResult) -> Path:
         sections.append(Section(report.name, lead, cells, charts))
     if result.pairs:
         lead = f"{len(result.pairs):,} pairs within and across the sets; {min(len(result.pairs), PAIRS_SHOWN)} are shown."
-        sections.insert(0, Section("Pictures that are in twice", lead, _pair_cells(result.pairs[:PAIRS_SHOWN]), explained=True))
+        sections.insert(0, Section("Pictures that are in twice", lead, _pair_cells(result.pairs[:PAIRS_SHOWN], result.sets), explained=True))
     hurting = [text for text, bad in result.verdict if bad]
     headline = f"{len(hurting)} {'thing' if len(hurting) == 1 else 'things'} will hurt training" if hurting else "Nothing here will hurt training"
     facts = [Fact(text, bad) for text, bad in sorted(result.verdict, key=lambda entry: not entry[1])]
@@ -77,14 +77,15 @@ def _charts(report: SetReport) -> list[Bars]:
 
 def _cells(report: SetReport) -> list[Cell]:
     """Thumbnails of some of a set, read again."""
-    read = _reader(report.name)
+    read = _reader(report.content)
     found = [(one.name, read(one.name)) for one in evenly(report.seen, SHOWN)]
     return [Cell(thumbnail(picture), name) for name, picture in found if picture is not None]
 
 
-def _pair_cells(pairs: Sequence[Pair]) -> list[Cell]:
+def _pair_cells(pairs: Sequence[Pair], sets: Sequence[SetReport]) -> list[Cell]:
     """Both pictures of a pair, side by side; the second can be left out."""
-    readers = {name: _reader(name) for pair in pairs for name in (pair.first_set, pair.second_set)}
+    named = {name for pair in pairs for name in (pair.first_set, pair.second_set)}
+    readers = {report.name: _reader(report.content) for report in sets if report.name in named}
     cells = []
     for pair in pairs:
         both = Image.new("RGBA", (2 * THUMBNAIL_PX + 4, THUMBNAIL_PX))
@@ -98,13 +99,12 @@ def _pair_cells(pairs: Sequence[Pair]) -> list[Cell]:
     return cells
 
 
-def _reader(spec: str) -> Callable[[str], Image.Image | None]:
+def _reader(content: Source | Packed) -> Callable[[str], Image.Image | None]:
     """A function from a picture's name to the picture; None for one that has gone since it was looked at."""
-    pack = pack_at(Path(spec))
-    if pack is not None:
-        places = {str(source["name"]): position for position, source in enumerate(pack.sources())}
-        return lambda name: picture_of(pack, places[name])
-    entries = {entry.name: entry for entry in open_source(spec, "DIR").entries}
+    if isinstance(content, Packed):
+        places = {str(source["name"]): position for position, source in enumerate(content.sources())}
+        return lambda name: picture_of(content, places[name])
+    entries = {entry.name: entry for entry in content.entries}
 
     def read(name: str) -> Image.Image | None:
         try:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from mitlgan.data.check import seen
 from mitlgan.data.crops import Cropper, busiest_square
-from mitlgan.data.decode import decode_bytes, laid_on
+from mitlgan.data.decode import decode_bytes
 from mitlgan.data.frame import fit, to_planes
 from mitlgan.data.gather import prepare
 from mitlgan.data.known import look

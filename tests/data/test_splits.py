@@ -13,12 +13,17 @@ import numpy as np
 import pictures
 import pytest
 
+from mitlgan.data.augment import AugmentSettings, augment
+from mitlgan.data.check import check
+from mitlgan.data.gather import prepare
 from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data, pack_folder
+from mitlgan.data.shape import PrepareSettings
 from mitlgan.data.sources import open_source
 from mitlgan.data.split_folders import layout, split_of_name
 from mitlgan.data.splits import measured_split, picture_set, recorded_split, resolved_split, split_sources
 from mitlgan.errors import DataError, UsageError
+from mitlgan.report.checked import write_check_page
 
 
 def names_of(found: dict[str, list[str]]) -> dict[str, int]:
@@ -374,3 +379,60 @@ def test_a_listing_tells_of_an_edit_in_place(tmp_path: Path, kind: str) -> None:
     if kind == "tar":
         pack()
     assert open_source(spec).listing_sha256() != before
+
+
+def packed_as_zip(place: Path, file: Path) -> Path:
+    with zipfile.ZipFile(file, "w") as archive:
+        for inside in sorted(path for path in place.rglob("*") if path.is_file()):
+            archive.write(inside, inside.relative_to(place))
+    return file
+
+
+class TestCommandsThatTakeAFolder:
+    """All of them know the same split folders."""
+
+    @pytest.mark.parametrize("form", ["folder", "zip"])
+    def test_check_sees_a_leak_into_val_and_what_lies_beside(self, tmp_path: Path, form: str) -> None:
+        place = tree(tmp_path / "set", "Train/a.png", "Train/b.png", "val/c.png", "stray.png")
+        (place / "val" / "d.png").write_bytes((place / "Train" / "a.png").read_bytes())
+        spec = str(place if form == "folder" else packed_as_zip(place, tmp_path / "set.zip"))
+        result = check([spec])
+        assert [(report.name, report.split, len(report.seen)) for report in result.sets] == [
+            (f"{spec}/Train", "train", 2),
+            (f"{spec}/val", "validation", 2),
+        ]
+        sentences = [text for text, bad in result.verdict if bad]
+        assert f"{spec}: 1 pictures lie beside the split folders, in no split: stray.png." in sentences
+        assert any(f"{spec}/Train and {spec}/val: 1 equal pairs leak from training" in text for text in sentences)
+        page = write_check_page(tmp_path / "page.html", result)
+        assert page.read_text().count("data:image") >= 5  # two of each set, and the pair
+
+    def test_check_looks_at_both_packs_that_prepare_made(self, tmp_path: Path) -> None:
+        source = tree(tmp_path / "in", "a.png", "b.png")
+        for place in (tmp_path / "set", tmp_path / "set" / "test"):
+            pack_folder(source, place / "prepared.npy", size_px=16)
+        result = check([str(tmp_path / "set")])
+        assert [(report.name, report.split) for report in result.sets] == [(str(tmp_path / "set"), "train"), (str(tmp_path / "set" / "test"), "test")]
+        assert any("2 equal pairs leak" in text for text, _ in result.verdict)
+
+    def test_check_says_what_is_taken_for_a_class(self, tmp_path: Path) -> None:
+        result = check([str(tree(tmp_path, "bus/a.png", "train/b.png"))])
+        assert (f"{tmp_path}: train/ is taken for a class, as bus/ beside it: all are one set.", False) in result.verdict
+        assert [(report.split, len(report.seen)) for report in result.sets] == [("", 2)]
+
+    @pytest.mark.parametrize("form", ["folder", "zip"])
+    def test_augment_takes_the_training_pictures(self, tmp_path: Path, form: str) -> None:
+        place = tree(tmp_path / "set", "training/a.png", "dev/b.png")
+        said: list[str] = []
+        spec = place if form == "folder" else packed_as_zip(place, tmp_path / "set.zip")
+        assert augment(spec, tmp_path / "out", AugmentSettings(factor=2), say=said.append)["made"] == 2
+        assert said == [f"{spec}: train pictures are training/ (1); left out: dev/ (1, validation)"]
+
+    @pytest.mark.parametrize("form", ["folder", "zip"])
+    def test_prepare_keeps_splits_of_any_name(self, tmp_path: Path, form: str) -> None:
+        place = tree(tmp_path / "set", "TRAIN/a.png", "TRAIN/b.png", "Val/c.png", "eval/d.png", "stray.png")
+        spec = place if form == "folder" else packed_as_zip(place, tmp_path / "set.zip")
+        made = prepare(spec, tmp_path / "out", PrepareSettings(8))
+        found = picture_set(str(tmp_path / "out"), "scene")
+        assert {split: part.count for split, part in found.parts.items()} == {"train": 2, "validation": 1, "test": 1}
+        assert [entry["name"] for entry in made.manifest["skipped"]] == ["stray.png"]

@@ -1,4 +1,4 @@
-"""Artifacts: a frozen generator, composer or inpainter for use, as safetensors with a JSON card in it and beside it."""
+"""Artifacts: a frozen generator, composer, inpainter or critic for use, as safetensors with a JSON card in it and beside it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from mitlgan import networks
 from mitlgan.checkpoint import read_header, read_tensors, tensors_sha256, write_tensors
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.files import write_json
-from mitlgan.networks import Composer, ContextEncoder, Generator
-from mitlgan.recipe import AnyGenerator, ComposerRecipe, InpainterRecipe, Recipe, Role, plain, shipped
+from mitlgan.networks import Composer, ContextEncoder, Critic, Generator
+from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe, InpainterRecipe, Recipe, Role, plain, shipped
 from mitlgan.version import __version__
 
 SCHEMA_VERSION = 1
 LAYER_ROLES = {"fg": "fg", "bg": "bg"}
-Kind = Literal["generator", "composer", "inpainter"]
-ARTICLES: dict[Kind, str] = {"generator": "a generator", "composer": "a composer", "inpainter": "an inpainter"}
+CRITIC_FOLDER = "critic"
+"""Of the critic that a generator was trained against, beside that generator: a folder, for each artifact has its card beside it."""
+CRITIC_FILE = "critic.safetensors"
+Kind = Literal["generator", "composer", "inpainter", "critic"]
+ARTICLES: dict[Kind, str] = {"generator": "a generator", "composer": "a composer", "inpainter": "an inpainter", "critic": "a critic"}
 
 
 class _Model(BaseModel):
@@ -79,15 +82,18 @@ class Card(_Model):
     """What an artifact is, and where it came from.
 
     Attributes:
-        kind: `generator` or `composer`, which make pictures of latents, or `inpainter`, which fills holes in pictures.
+        kind: `generator` or `composer`, which make pictures of latents, `inpainter`, which fills holes in pictures, or `critic`, which scores
+            them: the one that a generator was trained against, so that a training can go on from both.
         role: Which images it makes.
         size_px: Their height and width.
-        latent_dims: Length of the latent by layer; a generator has one, under its role, an inpainter none.
+        latent_dims: Length of the latent by layer; a generator has one, under its role, an inpainter and a critic none.
         latent_distribution: Of each number in it.
         value_range: Of the images.
         generator: Architecture of a generator.
         composer: Fusion and translator of a composer.
         inpainter: Architecture of an inpainter.
+        critic: Architecture of a critic.
+        parent: Of a generator that grew from a smaller one: which that is, and what its own training took.
         layers: Frozen layers of a composer, in the order of their latents.
         whole_sha256: Of a composer's file that names its frozen generators by their hashes in place of holding them: the hash of all its tensors,
             theirs included. Absent: the file holds everything.
@@ -113,6 +119,8 @@ class Card(_Model):
     generator: AnyGenerator | None = None
     composer: ComposerRecipe | None = None
     inpainter: InpainterRecipe | None = None
+    critic: AnyCritic | None = None
+    parent: dict[str, Any] = {}
     layers: Annotated[dict[str, LayerCard], Field(max_length=16)] = {}
     whole_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     recipe: dict[str, Any] = {}
@@ -165,6 +173,8 @@ def _built(card: Card) -> nn.Module | None:
         return networks.build_composer(card.composer, {name: form.build() for name, form in card.forms().items()}, card.size_px)
     if card.kind == "inpainter" and card.inpainter is not None:
         return networks.build_inpainter(card.inpainter, card.size_px)
+    if card.kind == "critic" and card.critic is not None:
+        return networks.build_critic(card.critic, card.size_px)
     return None
 
 
@@ -293,12 +303,14 @@ def kind_of(network: nn.Module) -> Kind:
     """What an artifact of a network is, which is also its file's name."""
     if isinstance(network, ContextEncoder):
         return "inpainter"
+    if isinstance(network, Critic):
+        return "critic"
     return "composer" if isinstance(network, Composer) else "generator"
 
 
 def latent_dims(network: nn.Module, role: str) -> dict[str, int]:
     """Latent length by layer, as a card names them."""
-    if isinstance(network, ContextEncoder):
+    if isinstance(network, ContextEncoder | Critic):
         return {}
     return dict(network.latent_dims) if isinstance(network, Composer) else {role: int(network.latent_dim)}  # type: ignore[arg-type]
 
@@ -311,9 +323,11 @@ def card_of(network: nn.Module, recipe: Recipe, **account: Any) -> Card:
         size_px=recipe.size_px,
         image_channels=int(network.image_channels),  # type: ignore[arg-type]
         latent_dims=latent_dims(network, recipe.role),
-        generator=recipe.generator,
-        composer=recipe.composer,
-        inpainter=recipe.inpainter,
+        **(
+            {"critic": recipe.critic}
+            if isinstance(network, Critic)
+            else {"generator": recipe.generator, "composer": recipe.composer, "inpainter": recipe.inpainter}
+        ),
         recipe=plain(recipe),
         **account,
     )

@@ -27,11 +27,15 @@ from mitlgan.train import Problem
 
 
 def freeze(run: Run, recipe: Recipe, problem: Problem, state: TrainingState) -> None:
-    """Write the run's artifact, its moving average, and end the run.
+    """Write the run's artifact, its moving average, and end the run; a pretraining's critic is kept in a folder beside its generator.
 
     Raises:
         ArtifactError: A frozen layer moved; nothing is written (FAULTS 11).
     """
+    if recipe.command == "pretrain":
+        file = run.path / artifact.CRITIC_FOLDER / artifact.CRITIC_FILE
+        make_folder(file.parent)
+        artifact.save(file, state.critic, _card(run, recipe, problem, state, state.critic))
     network = recalibrate(state.ema, recipe.seed).cpu()
     artifact.save(run.path / f"{artifact.kind_of(network)}.safetensors", network, _card(run, recipe, problem, state, network))
     counters = state.counters
@@ -117,7 +121,7 @@ def _card(run: Run, recipe: Recipe, problem: Problem, state: TrainingState, netw
         layers = _proven(run.path, layers, network, state.generator)
     counters = state.counters
     return artifact.card_of(
-        network, recipe, layers=layers, kimg=counters.kimg, iterations=counters.iteration,
+        network, recipe, layers=layers, parent=dict(problem.header.get("parent", {})), kimg=counters.kimg, iterations=counters.iteration,
         data={"source": recipe.data.source, "count": len(problem.pixels), "content_sha256": problem.pixels.content_sha256},
         seconds=round(counters.seconds, 3), cpu_seconds=round(counters.cpu_seconds, 3),
         licence="MIT" if recipe.data.source == "demo" else "", credit=str(problem.pixels.manifest.get("licence") or ""),

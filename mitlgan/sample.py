@@ -216,6 +216,8 @@ def load(path: str | Path, device: str = "cpu") -> Artifact:
     network, card = artifacts.load(artifact_file(Path(path)))
     if card.kind == "inpainter":
         raise ArtifactError(f"{path}: is an inpainter, which makes no pictures of its own; `mitlgan inpaint IMAGE --artifact {path}` uses it")
+    if card.kind == "critic":
+        raise ArtifactError(f"{path}: is a critic, which makes no pictures; `mitlgan pretrain --critic {path}` begins with it")
     return Artifact(network, card, device=device)
 
 

@@ -22,11 +22,13 @@ from mitlgan.distributed import World, wait_for_all
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.files import locked, remove_temporaries, write_atomically, write_json
 from mitlgan.freeze import Keeper, freeze
+from mitlgan.initial_weights import critic_weights, initial_generator, parent_account, with_parent
 from mitlgan.progress import Reporter, counted_lines
 from mitlgan.randomness import derived_seed
 from mitlgan.recipe import Recipe, changed, differences, display_name, dump, parse, plain
 from mitlgan.runs import Run
 from mitlgan.stands import measure_stands
+from mitlgan.state import TrainingState
 from mitlgan.train import Hooks, Problem, train
 
 RUNS = Path("runs")
@@ -55,8 +57,8 @@ def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = N
     Args:
         recipe: With a [generator].
         environment: Where and how.
-        start: Artifact whose weights the generator begins with.
-        critic: Run whose critic's weights the critic begins with.
+        start: Artifact whose weights the generator begins with, or that it grows from.
+        critic: Run whose critic's weights the critic begins with, or a critic that was kept.
 
     Returns:
         The finished run; its artifact is the moving average.
@@ -66,14 +68,13 @@ def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = N
     """
     if recipe.generator is None:
         raise UsageError(f"--recipe {recipe.name}: has no [generator]; give one for `pretrain`")
+    recipe = with_parent(recipe, start)
     weights = critic_weights(critic, recipe, environment.reporter.say)
+    generator = initial_generator(recipe, start)
+    parent = parent_account(start, recipe)
     pixels = pictures(recipe, reporter=environment.reporter)
-    torch.manual_seed(derived_seed(recipe.seed, f"initial generator {recipe.role}"))
-    generator: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
-    if start is not None:
-        generator = started(start, recipe)
     inputs = {} if start is None else {"start": artifact.tensors_hash(start)}
-    return _run(recipe, _problem(recipe, generator, pixels, {}), environment, inputs, weights)
+    return _run(recipe, _problem(recipe, generator, pixels, {}, parent), environment, inputs, weights)
 
 
 def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment, *, critic: Path | None = None) -> Run:
@@ -83,7 +84,7 @@ def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment
         recipe: With a [composer].
         layers: Artifact of each layer by name, in the order of their latents.
         environment: Where and how.
-        critic: Run whose critic's weights the critic begins with.
+        critic: Run whose critic's weights the critic begins with, or a critic that was kept.
 
     Returns:
         The finished run; its artifact holds the frozen layers, and its card proves by hash that they did not move.
@@ -140,11 +141,7 @@ def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> R
     """
     run = runs.at(path)
     with _held(run, environment.world):
-        found = load_checkpoint(run.path, environment.reporter.say)
-        if found is None:
-            raise ArtifactError(f"{path}: no checkpoint to go on from; start the run again")
-        recipe = run.load_recipe()
-        _require_same_recipe(path, recipe, parse(found[1]["recipe"], str(path)))
+        recipe, found = _recipe_and_checkpoint(run, environment)
         if found[1].get("world_size", 1) != environment.world.size:
             raise ArtifactError(f"{path}: was trained by {found[1]['world_size']} processes, now {environment.world.size}; start as many")
         if more_kimg:
@@ -157,6 +154,30 @@ def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> R
         _warn_of_other_pictures(recipe, pixels, found[1], environment)
         problem = _problem_from_checkpoint(recipe, pixels, found[1])
         return _train_and_freeze(run, recipe, problem, environment, found)
+
+
+def end(path: Path, environment: Environment) -> Run:
+    """End a run where its newest checkpoint is: freeze what that holds, however much of the recipe's length is left.
+
+    Args:
+        path: The run directory.
+        environment: Where and how; its root is not used.
+
+    Raises:
+        UsageError: Not a run directory.
+        ArtifactError: No checkpoint, or it does not belong to the run's recipe.
+        ResourceError: Another process works on the run.
+    """
+    run = runs.at(path)
+    with _held(run, environment.world):
+        recipe, found = _recipe_and_checkpoint(run, environment)
+        pixels = pictures(recipe, reporter=environment.reporter)
+        problem = _problem_from_checkpoint(recipe, pixels, found[1])
+        state = TrainingState(problem.generator, problem.critic, recipe)
+        state.restore(*found)
+        if environment.world.leads:
+            freeze(run, recipe, problem, state)
+    return run
 
 
 def resumed_or_new(recipe: Recipe, environment: Environment) -> Run:
@@ -208,45 +229,9 @@ def pictures(recipe: Recipe, split: str = "train", *, reporter: Reporter | None 
     return open_data(recipe.data.source, recipe.role, recipe.size_px, resize=recipe.data.resize, split=split, progress=told, say=say)
 
 
-def started(path: Path, recipe: Recipe) -> nn.Module:
-    """The generator of an artifact, to be trained on.
-
-    Raises:
-        ArtifactError: Its architecture is not the recipe's.
-    """
-    network, card = artifact.load(path)
-    if card.generator != recipe.generator or card.size_px != recipe.size_px:
-        raise ArtifactError(f"--from {path}: another architecture than the recipe's [generator] at {recipe.size_px} px; give one that fits")
-    return network.requires_grad_(True)
-
-
-def critic_weights(path: Path | None, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Tensor]:
-    """The weights that a critic begins with: those of a run's newest checkpoint, or none, for a new one.
-
-    Args:
-        path: The run, if there is one.
-        recipe: With the [critic] that they must fit.
-        say: Told if the newest checkpoint cannot be read.
-
-    Raises:
-        UsageError: Not a run directory, or the recipe freezes what begins anew.
-        ArtifactError: The run has no checkpoint, or its critic is another.
-    """
-    if path is None:
-        if recipe.critic_start is not None:
-            raise UsageError("critic_start.freeze: a critic that begins anew must train; name the run that it begins with by --critic, or remove it")
-        return {}
-    found = load_checkpoint(runs.at(path).path, say)
-    if found is None:
-        raise ArtifactError(f"--critic {path}: has no checkpoint, where a critic would be; name another run")
-    tensors, header = found
-    trained = parse(header["recipe"], f"--critic {path}")
-    if trained.critic != recipe.critic or trained.size_px != recipe.size_px:
-        raise ArtifactError(f"--critic {path}: another architecture than the recipe's [critic] at {recipe.size_px} px; name a run that has the same")
-    return {name.removeprefix("critic."): tensor for name, tensor in tensors.items() if name.startswith("critic.")}
-
-
-def _problem(recipe: Recipe, network: nn.Module, pixels: Packed, layers: Mapping[str, LayerCard]) -> Problem:
+def _problem(
+    recipe: Recipe, network: nn.Module, pixels: Packed, layers: Mapping[str, LayerCard], parent: Mapping[str, Any] | None = None
+) -> Problem:  # fmt: skip
     # The purpose names the stage: a composition's critic shares no tensor with a pretraining's, whatever their seeds.
     torch.manual_seed(derived_seed(recipe.seed, f"initial critic {recipe.command} {recipe.role}"))
     critic = networks.build_critic(recipe.critic, recipe.size_px)
@@ -254,7 +239,8 @@ def _problem(recipe: Recipe, network: nn.Module, pixels: Packed, layers: Mapping
     objectives.check_critic(recipe.objective, critic)
     if recipe.critic_start is not None:
         critic.freeze(recipe.critic_start.freeze)
-    return Problem(network, critic, objective, pixels, {"layers": {name: plain(card) for name, card in layers.items()}})
+    header = {"layers": {name: plain(card) for name, card in layers.items()}, **({"parent": dict(parent)} if parent else {})}
+    return Problem(network, critic, objective, pixels, header)
 
 
 def _problem_from_checkpoint(recipe: Recipe, pixels: Packed, header: Mapping[str, Any]) -> Problem:
@@ -267,7 +253,7 @@ def _problem_from_checkpoint(recipe: Recipe, pixels: Packed, header: Mapping[str
         assert recipe.composer is not None
         generators = {name: layer.form(recipe.size_px).build() for name, layer in layers.items()}
         network = networks.build_composer(recipe.composer, generators, recipe.size_px)
-    return _problem(recipe, network, pixels, layers)
+    return _problem(recipe, network, pixels, layers, header.get("parent"))
 
 
 def _run(recipe: Recipe, problem: Problem, environment: Environment, inputs: Mapping[str, str], critic: Mapping[str, Tensor]) -> Run:
@@ -325,10 +311,25 @@ def _layer_card(card: Card, digest: str) -> LayerCard:
         "recipe": card.recipe.get("name", ""),
         "made_by": card.recipe,  # a comparison counts by it what the layer's own training took
         **{key: getattr(card, key) for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit")},
+        **({"parent": card.parent} if card.parent else {}),
     }
     return LayerCard(
         role=card.role, generator=card.generator, size_px=card.size_px, sha256_before=digest, sha256_after="", card=json.loads(json.dumps(account))
     )  # fmt: skip
+
+
+def _recipe_and_checkpoint(run: Run, environment: Environment) -> tuple[Recipe, tuple[dict[str, Tensor], dict[str, Any]]]:
+    """A run's recipe and its newest checkpoint, which belong together.
+
+    Raises:
+        ArtifactError: There is no checkpoint, or it was trained by another recipe.
+    """
+    found = load_checkpoint(run.path, environment.reporter.say)
+    if found is None:
+        raise ArtifactError(f"{run.path}: no checkpoint to go on from; start the run again")
+    recipe = run.load_recipe()
+    _require_same_recipe(run.path, recipe, parse(found[1]["recipe"], str(run.path)))
+    return recipe, found
 
 
 def _require_same_recipe(path: Path, written: Recipe, trained: Recipe) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mitlgan.errors import ArtifactError
+from mitlgan.networks import Generator
 from mitlgan.randomness import normal, stream
 from mitlgan.recipe import AdamRecipe, AnyOptimiser, Recipe, RmspropRecipe
 
@@ -75,7 +76,8 @@ class TrainingState:
         self.critic = critic.train().to(memory_format=torch.channels_last if on_gpu else torch.preserve_format)
         self.generator_parameters = [p for p in generator.parameters() if p.requires_grad]
         self.critic_parameters = [p for p in critic.parameters() if p.requires_grad]
-        self.generator_optimiser = build_optimiser(recipe.generator_optimiser, self.generator_parameters)
+        factors = generator.rate_factors() if isinstance(generator, Generator) else {}
+        self.generator_optimiser = build_optimiser(recipe.generator_optimiser, self.generator_parameters, factors)
         self.critic_optimiser = build_optimiser(recipe.critic_optimiser, self.critic_parameters)
         self._recipes = (recipe.generator_optimiser, recipe.critic_optimiser)
         self.ema = copy.deepcopy(generator).eval().requires_grad_(False)
@@ -92,7 +94,7 @@ class TrainingState:
         """
         for recipe, optimiser in zip(self._recipes, self._optimisers().values(), strict=True):
             for group in optimiser.param_groups:
-                group["lr"] = recipe.learning_rate * recipe.factor(share)
+                group["lr"] = recipe.learning_rate * recipe.factor(share) * group["factor"]
 
     @torch.no_grad()
     def update_ema(self, images: int) -> None:
@@ -139,22 +141,35 @@ class TrainingState:
         return {"generator_optimiser": self.generator_optimiser, "critic_optimiser": self.critic_optimiser}
 
 
-def build_optimiser(recipe: AnyOptimiser, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimiser of a recipe."""
-    return OPTIMISERS[recipe.kind](recipe, parameters)
+def build_optimiser(
+    recipe: AnyOptimiser, parameters: list[nn.Parameter], factors: Mapping[nn.Parameter, float] | None = None
+) -> torch.optim.Optimizer:  # fmt: skip
+    """The optimiser of a recipe.
+
+    Args:
+        recipe: Its kind and learning rate.
+        parameters: What it moves.
+        factors: What the learning rate of a parameter is multiplied by, where that is not 1; each factor makes a group, which carries it as "factor".
+    """
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        groups.setdefault((factors or {}).get(parameter, 1.0), []).append(parameter)
+    return OPTIMISERS[recipe.kind](
+        recipe, [{"params": group, "lr": recipe.learning_rate * factor, "factor": factor} for factor, group in groups.items()]
+    )
 
 
-def _adam(recipe: AdamRecipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+def _adam(recipe: AdamRecipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     """In torch's fused form where the parameters' device has one."""
-    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
-    return torch.optim.Adam(parameters, lr=recipe.learning_rate, betas=(recipe.beta1, recipe.beta2), eps=recipe.eps, fused=fused)
+    fused = all(parameter.device.type in ("cpu", "cuda") for group in groups for parameter in group["params"])
+    return torch.optim.Adam(groups, lr=recipe.learning_rate, betas=(recipe.beta1, recipe.beta2), eps=recipe.eps, fused=fused)
 
 
-def _rmsprop(recipe: RmspropRecipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    return torch.optim.RMSprop(parameters, lr=recipe.learning_rate, alpha=recipe.decay, eps=recipe.eps)
+def _rmsprop(recipe: RmspropRecipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    return torch.optim.RMSprop(groups, lr=recipe.learning_rate, alpha=recipe.decay, eps=recipe.eps)
 
 
-OPTIMISERS: dict[str, Callable[[Any, list[nn.Parameter]], torch.optim.Optimizer]] = {"adam": _adam, "rmsprop": _rmsprop}
+OPTIMISERS: dict[str, Callable[[Any, list[dict[str, Any]]], torch.optim.Optimizer]] = {"adam": _adam, "rmsprop": _rmsprop}
 
 
 def _moving_pairs(network: nn.Module, average: nn.Module) -> tuple[list[Tensor], list[Tensor]]:

@@ -150,18 +150,20 @@ class Loop:
         seen: dict[str, Tensor] = {}
         skipped = counters.nan_skipped
         real = fake = made = None
+        alone = counters.images_shown < images_of(self.recipe.training.critic_first_kimg or 0.0)
         for turn in range(self.problem.objective.critic_steps):
             update = counters.iteration * self.problem.objective.critic_steps + turn
             real = self._real(update)
             if self.recipe.training.shared_fakes and turn == self.problem.objective.critic_steps - 1:
-                made = self._made(real, counters.iteration)
+                with _graph(not alone):
+                    made = self._made(real, counters.iteration)
             fake, found = self._critic_update(real, update, made)
             seen |= found  # what an update has not, such as a lazy penalty, is that of the one before
             counters.images_shown += self.recipe.training.batch
         assert real is not None
         assert fake is not None
         seen["diversity"] = diversity(fake, real)
-        seen.update(self._generator_update(real, counters.iteration, made))
+        seen.update(self._generator_update(real, counters.iteration, made, critic_alone=alone))
         if counters.nan_skipped == skipped:
             counters.nan_in_a_row = 0
         average(self.state.statistics, self.world)
@@ -277,16 +279,19 @@ class Loop:
         self.watch.computing += time.perf_counter() - started
         return fake, {**seen, "critic_loss": loss.detach(), "critic_grad_norm": norm, **adapted}
 
-    def _generator_update(self, real: Tensor, update: int, made: tuple[Tensor, Tensor | None] | None) -> dict[str, Tensor]:
+    def _generator_update(
+        self, real: Tensor, update: int, made: tuple[Tensor, Tensor | None] | None, *, critic_alone: bool
+    ) -> dict[str, Tensor]:  # fmt: skip
         state = self.state
-        fake, own_loss = self._made(real, update) if made is None else made
+        with _graph(not critic_alone):
+            fake, own_loss = self._made(real, update) if made is None else made
         started = time.perf_counter()
-        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
+        with _graph(not critic_alone), torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
             shown = self._shown(fake, "generator's fake", update), self._shown(real, "generator's real", update)
             loss, seen = self.problem.objective.generator_loss(state.critic, *shown)
             if own_loss is not None:
                 loss, seen = loss + own_loss, {**seen, "own_loss": own_loss.detach()}
-        norm = self._descend(loss, state.generator_optimiser, state.generator_parameters)
+        norm = torch.zeros_like(loss) if critic_alone else self._descend(loss, state.generator_optimiser, state.generator_parameters)
         self.watch.computing += time.perf_counter() - started
         return {**seen, "generator_loss": loss.detach(), "generator_grad_norm": norm}
 
@@ -335,7 +340,8 @@ class Loop:
     def _log(self, seen: dict[str, Tensor], stats: LineWriter | None) -> dict[str, Any]:
         counters = self.state.counters
         numbers = dict(zip(seen, torch.stack([value.detach().float() for value in seen.values()]).tolist(), strict=True))
-        self.symptoms.look(numbers, counters)
+        if numbers["generator_grad_norm"] or not self.recipe.training.critic_first_kimg:  # a critic that learns alone wins, as it should
+            self.symptoms.look(numbers, counters)
         values: dict[str, Any] = {"iteration": counters.iteration, "kimg": counters.kimg}
         values |= {name: _or_none(value) for name, value in numbers.items()}
         values |= {"nan_skipped": counters.nan_skipped, "collapsed": counters.collapsed_at_kimg is not None}
@@ -463,6 +469,10 @@ def images_of(kimg: float) -> int:
 def updates_of(recipe: Recipe) -> int:
     """Generator updates of a recipe's length."""
     return -(-images_of(recipe.training.kimg) // (recipe.training.batch * recipe.objective.critic_steps))
+
+
+def _graph(wanted: bool) -> contextlib.AbstractContextManager[object]:
+    return contextlib.nullcontext() if wanted else torch.no_grad()
 
 
 def _passed(before: float, now: float, interval: float) -> bool:

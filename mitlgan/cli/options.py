@@ -66,7 +66,9 @@ class Form(StrEnum):
     tex = "tex"
 
 
-CriticRun = Annotated[Path | None, typer.Option("--critic", metavar="RUN", help="Begin with the critic of this run. Default: a new one.")]
+CriticRun = Annotated[
+    Path | None, typer.Option("--critic", metavar="RUN", help="Begin with the critic of this run, or one kept beside a generator. Default: a new one.")
+]
 LayerNames = Annotated[
     list[str] | None,
     typer.Option(

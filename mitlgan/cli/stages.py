@@ -39,14 +39,16 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
         out: options.Out = RUNS,
         device: options.Device = "auto",
         seed: options.Seed = None,
-        start: Annotated[Path | None, typer.Option("--from", metavar="ARTIFACT", help="Begin with these weights.")] = None,
+        start: Annotated[
+            Path | None, typer.Option("--from", metavar="ARTIFACT", help="Begin with these weights, or grow from a smaller generator.")
+        ] = None,
         critic: options.CriticRun = None,
         threads: options.Threads = None,
         log: options.Log = None,
         dry_run: options.DryRun = False,
         as_json: options.Json = False,
     ) -> None:
-        from mitlgan import stages
+        from mitlgan import initial_weights, stages
         from mitlgan.errors import UsageError
         from mitlgan.sample import artifact_file
 
@@ -56,9 +58,9 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
             raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `pretrain {role}`")
         first = None if start is None else artifact_file(start)
         if dry_run:
-            if first is not None:
-                stages.started(first, chosen)
-            stages.critic_weights(critic, chosen, note)
+            chosen = initial_weights.with_parent(chosen, first)
+            initial_weights.initial_generator(chosen, first)
+            initial_weights.critic_weights(critic, chosen, note)
             return _dry_run(chosen, device, as_json)
         with options.environment(device, f"pretrain {role}", out, threads, log) as environment:
             run = stages.pretrain(chosen, environment, start=first, critic=critic)
@@ -87,7 +89,7 @@ def compose(
     as_json: options.Json = False,
 ) -> None:
     """Join frozen generators into scenes by fusion and translator: two, or as many as --layer names."""
-    from mitlgan import artifact, networks, stages
+    from mitlgan import artifact, initial_weights, networks, stages
     from mitlgan.artifact import LayerForm
     from mitlgan.errors import UsageError
     from mitlgan.layers import all_layers
@@ -102,7 +104,7 @@ def compose(
         loaded = {name: artifact.load_layer(path, name, chosen.size_px, chosen.composer.resample) for name, path in layers.items()}
         networks.check_composer(chosen.composer, {name: generator for name, (generator, _) in loaded.items()}, chosen.size_px)
         forms = {name: LayerForm(card.generator, card.size_px) for name, (_, card) in loaded.items() if card.generator is not None}
-        stages.critic_weights(critic, chosen, note)
+        initial_weights.critic_weights(critic, chosen, note)
         return _dry_run(chosen, device, as_json, forms)
     with options.environment(device, "compose", out, threads, log) as environment:
         run = stages.compose(chosen, layers, environment, critic=critic)
@@ -112,16 +114,20 @@ def compose(
 def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     kimg: Annotated[str | None, typer.Option("--kimg", metavar="+N", help="Make the run longer by N kimg.")] = None,
+    end: Annotated[bool, typer.Option("--end", help="Train no further: freeze what the newest checkpoint holds.")] = False,
     device: options.Device = "auto",
     log: options.Log = None,
     as_json: options.Json = False,
 ) -> None:
-    """Go on with an interrupted or finished run."""
+    """Go on with an interrupted or finished run, or end it early."""
     from mitlgan import stages
+    from mitlgan.errors import UsageError
 
     more = _more_kimg(kimg)
+    if end and more:
+        raise UsageError("--end: contradicts --kimg, which makes the run longer; give one of them")
     with options.environment(device, f"resume {run.name}", run.parent, None, log) as environment:
-        finished = stages.resume(run, environment, more_kimg=more)
+        finished = stages.end(run, environment) if end else stages.resume(run, environment, more_kimg=more)
     return _finished(finished, environment, as_json)
 
 

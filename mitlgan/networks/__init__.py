@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.errors import UsageError
-from mitlgan.networks import context, dcgan, mlp, thesis
+from mitlgan.networks import context, dcgan, grown, mlp, thesis
 from mitlgan.networks.adapters import Adapter
 from mitlgan.networks.blocks import Critic, Generator
 from mitlgan.networks.composer import PLACE, Composer, FrozenLayers, Layers
 from mitlgan.networks.context import ContextEncoder
 from mitlgan.networks.counting import Counts, Row, count_parameters, multiply_accumulates, rows
 from mitlgan.networks.fusion import FROM_FEATURES, FUSION_CHECKS, FUSIONS, Fused, Source, back_to_front
+from mitlgan.networks.grown import GrownGenerator
 from mitlgan.networks.over import Stand, Strengths
 from mitlgan.networks.translators import TRANSLATORS, check_translator
 
@@ -36,6 +37,7 @@ __all__ = [
     "Critic",
     "Fused",
     "Generator",
+    "GrownGenerator",
     "Layers",
     "Row",
     "Stand",
@@ -72,12 +74,14 @@ GENERATORS: dict[str, Callable[[Any, int], Generator]] = {
     "mlp": mlp.build_generator,
     "upsampled": dcgan.build_upsampled,
     "dcgan": dcgan.build_transposed,
+    "grown": lambda recipe, size_px: grown.build(recipe, size_px, build_generator(recipe.parent, recipe.parent_px)),
 }
 GENERATOR_CHECKS: dict[str, Callable[[Any, int], None]] = {
     "thesis": thesis.check_generator,
     "mlp": _any_size,
     "upsampled": dcgan.check,
     "dcgan": dcgan.check,
+    "grown": grown.check,
 }
 CRITICS: dict[str, Callable[[Any, int], Critic]] = {"thesis": thesis.build_critic, "mlp": mlp.build_critic, "strided": dcgan.build_critic}
 CRITIC_CHECKS: dict[str, Callable[[Any, int], None]] = {"thesis": thesis.check_critic, "mlp": _any_size, "strided": dcgan.check}
@@ -191,7 +195,9 @@ def build_inpainter(recipe: InpainterRecipe, size_px: int) -> ContextEncoder:
 
 
 def input_shape(network: nn.Module) -> tuple[int, ...]:
-    """Of one input of a network, without the batch: a latent's, or that of a picture with its hole."""
+    """Of one input of a network, without the batch: a latent's, that of a picture with its hole, or that of a picture for a critic."""
+    if isinstance(network, Critic):
+        return (network.image_channels, network.size_px, network.size_px)
     if isinstance(network, ContextEncoder):
         return (network.image_channels + 1, network.size_px, network.size_px)
     return (int(network.latent_dim),)  # type: ignore[arg-type]

@@ -43,6 +43,10 @@ class Generator(nn.Module):
         """
         return cast(Tensor, self.stages(z))
 
+    def rate_factors(self) -> dict[nn.Parameter, float]:
+        """What the learning rate of a parameter is multiplied by in training, where that is not 1."""
+        return {}
+
     def with_features(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Give images, and the activations on the way to them that are images themselves, (N, C, h, w) each, from the smallest on."""
         features, value = [], z

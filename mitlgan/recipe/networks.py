@@ -208,6 +208,55 @@ class DcganGeneratorRecipe(_Normalised):
         return tuple(max(self.base_width // 2**index, min(self.base_width, self.narrowest)) for index in range(count))
 
 
+class GrownGeneratorRecipe(Model):
+    """A smaller generator, the parent, whose image is enlarged and changed: it begins as the parent's enlarged image and learns what that lacks.
+
+    Attributes:
+        parent: Architecture of the smaller generator; that of the artifact that `--from` names takes its place.
+        parent_px: Height and width of its images, half or a quarter of this one's; likewise.
+        resample: Filter that enlarges the parent's image.
+        coarse_widths: Channels of the new convolutions at the parent's size.
+        fine_width: Channels of those at the new size.
+        change: The most that a channel's value may differ from the enlarged parent's; values lie in [-1, 1].
+        parent_rate: Factor of the generator's learning rate for the parent's weights; 0: the parent stays as it is.
+        parent_norm: Whether the parent's BatchNorm goes on with its running statistics as they are (`frozen`), or with those of each batch (`batch`).
+        leak: Negative slope of LeakyReLU.
+        image_channels: The parent's.
+    """
+
+    kind: Literal["grown"] = "grown"
+    parent: AnyGenerator
+    parent_px: Annotated[int, Field(ge=4, le=512)]
+    resample: Literal["bicubic", "bilinear", "nearest"] = "bicubic"
+    coarse_widths: Widths = (64, 32)
+    fine_width: Width = 16
+    change: Annotated[float, Field(gt=0.0, le=2.0)] = 0.5
+    parent_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    parent_norm: Literal["frozen", "batch"] = "frozen"
+    leak: Leak = 0.2
+    image_channels: Literal[1, 3, 4] = 3
+
+    @property
+    def latent_dim(self) -> int:
+        """Length of the latent vector, which is the parent's."""
+        return self.parent.latent_dim
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, a size that the parent cannot grow to, or a parent that cannot be grown."""
+        if size_px not in (2 * self.parent_px, 4 * self.parent_px):
+            raise ValueError(
+                f"generator.parent_px is {self.parent_px}, which does not grow to size_px = {size_px}; "
+                f"give a parent of {size_px // 2} or {size_px // 4} px"
+            )
+        if self.parent.kind == "mlp":
+            raise ValueError('generator.parent.kind = "mlp" has no features that are images, which growing starts from; give a convolutional parent')
+        if self.parent.image_channels != self.image_channels:
+            raise ValueError(
+                f"generator.parent.image_channels is {self.parent.image_channels}, generator.image_channels {self.image_channels}; make them equal"
+            )
+        self.parent.require_size(self.parent_px)
+
+
 class MlpCriticRecipe(_Initialised):
     """Dense layers only, at any size (Akel 2022, figure 4.4).
 
@@ -287,7 +336,8 @@ AnyGenerator = Annotated[
     Annotated[GeneratorRecipe, Tag("thesis")]
     | Annotated[MlpGeneratorRecipe, Tag("mlp")]
     | Annotated[UpsampledGeneratorRecipe, Tag("upsampled")]
-    | Annotated[DcganGeneratorRecipe, Tag("dcgan")],
+    | Annotated[DcganGeneratorRecipe, Tag("dcgan")]
+    | Annotated[GrownGeneratorRecipe, Tag("grown")],
     Discriminator(kind_or("thesis")),
 ]
 AnyCritic = Annotated[
@@ -299,7 +349,9 @@ GENERATOR_KINDS: dict[str, type[Model]] = {
     "mlp": MlpGeneratorRecipe,
     "upsampled": UpsampledGeneratorRecipe,
     "dcgan": DcganGeneratorRecipe,
+    "grown": GrownGeneratorRecipe,
 }
+GrownGeneratorRecipe.model_rebuild()  # its parent is any generator, itself included
 CRITIC_KINDS: dict[str, type[Model]] = {"thesis": CriticRecipe, "mlp": MlpCriticRecipe, "strided": StridedCriticRecipe}
 
 

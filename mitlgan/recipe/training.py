@@ -78,6 +78,7 @@ class TrainingRecipe(Model):
         checkpoints_kept: How many of the newest stay; absent: 2.
         keep_kimg: Where an artifact of the moving average is kept on the way, in `kept/`; 0 is before the first update.
         keep_s: Likewise, in measured seconds.
+        critic_first_kimg: For so many kimg at the beginning the critic learns alone: one that is new knows less than a generator that is not.
         shared_fakes: The generator learns from the images that the critic has just been shown, which are made once; absent: from new ones.
     """
 
@@ -95,6 +96,7 @@ class TrainingRecipe(Model):
     checkpoints_kept: Annotated[int, Field(ge=1, le=100_000)] | None = None
     keep_kimg: tuple[Annotated[float, Field(ge=0.0, le=1e7)], ...] = ()
     keep_s: tuple[Annotated[float, Field(gt=0.0, le=1e9)], ...] = ()
+    critic_first_kimg: Annotated[float, Field(gt=0.0, le=1e7)] | None = None
     shared_fakes: bool | None = None
 
 

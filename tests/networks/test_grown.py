@@ -141,7 +141,7 @@ def test_how_the_parent_trains_on(rate: float, norm: str) -> None:
     optimiser = torch.optim.SGD([parameter for parameter in child.parameters() if parameter.requires_grad], lr=0.1)
     for _ in range(2):  # the first moves the last convolution away from zero, through which nothing passes
         optimiser.zero_grad()
-        child(torch.randn(8, 3)).square().sum().backward()
+        child(torch.randn(8, 3)).square().mean().backward()
         optimiser.step()
     changed = {name for name, value in child.state_dict().items() if not torch.equal(value, before[name])}
     own = [f"{name}.weight" for name, module in child.named_modules() if module in below and isinstance(module, nn.Conv2d | nn.Linear)]

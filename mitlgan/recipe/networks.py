@@ -228,7 +228,7 @@ class GrownGeneratorRecipe(Model):
     parent: AnyGenerator
     parent_px: Annotated[int, Field(ge=4, le=512)]
     resample: Literal["bicubic", "bilinear", "nearest"] = "bicubic"
-    coarse_widths: Widths = (64, 32)
+    coarse_widths: Widths = (48, 32)
     fine_width: Width = 16
     change: Annotated[float, Field(gt=0.0, le=2.0)] = 0.5
     parent_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1

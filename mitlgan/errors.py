@@ -60,6 +60,12 @@ class NanError(MitlganError):
     exit_code = 6
 
 
+class DivergedError(MitlganError):
+    """Training stopped because its numbers stayed far beyond all scale, though finite."""
+
+    exit_code = 6
+
+
 class Stopped(MitlganError):  # noqa: N818  (no error: what was asked for)
     """Stopped by a signal, after saving.
 

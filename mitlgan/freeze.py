@@ -40,7 +40,8 @@ def freeze(run: Run, recipe: Recipe, problem: Problem, state: TrainingState) -> 
     artifact.save(run.path / f"{artifact.kind_of(network)}.safetensors", network, _card(run, recipe, problem, state, network))
     counters = state.counters
     ended = {"state": "done", "target_kimg": recipe.training.kimg, "eta_s": 0.0}
-    account = {key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg", "diagnosis")}
+    account = {key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg", "diverged_at_kimg")}
+    account["diagnosis"] = counters.trouble
     run.write_status({**run.status(), **ended, **account})
 
 
@@ -132,7 +133,7 @@ def _card(run: Run, recipe: Recipe, problem: Problem, state: TrainingState, netw
 def _notes(counters: Counters) -> list[str]:
     """What went wrong, with its date."""
     collapsed = [f"collapsed at {counters.collapsed_at_kimg:.1f} kimg"] if counters.collapsed_at_kimg is not None else []
-    return collapsed + ([counters.diagnosis] if counters.diagnosis else [])
+    return collapsed + ([counters.trouble] if counters.trouble else [])
 
 
 def _proven(run: Path, layers: dict[str, LayerCard], average: Composer, trained: nn.Module) -> dict[str, LayerCard]:

@@ -12,7 +12,7 @@ from mitlgan.recipe import display_name_of
 from mitlgan.sample import Artifact
 
 KINDS = {"generator": "A generator", "composer": "A composition of frozen generators"}
-MAKES = {"fg": "foregrounds, objects before a plain backdrop", "bg": "backgrounds, places without an object", "scene": "whole scenes"}
+MAKES = {"fg": "foregrounds, the front layer of a composition", "bg": "backgrounds, the back layer of a composition", "scene": "whole pictures"}
 LONGEST = 300
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 PLAIN_INTERVAL_S = 15.0
+LARGE = 1e5  # a loss beyond it is written with its exponent
 
 
 def counted_lines(label: str, say: Callable[[str], None], interval_s: float = PLAIN_INTERVAL_S) -> Callable[[int, int], None]:
@@ -127,13 +128,15 @@ def state_line(values: Mapping[str, Any]) -> str:
         parts.append(f"{values['images_per_s']:.0f} images/s")
     for key, label in (("critic_loss", "critic"), ("generator_loss", "generator")):
         if values.get(key) is not None:
-            parts.append(f"{label} {values[key]:+.3f}")
+            parts.append(f"{label} {values[key]:+{'.3f' if abs(values[key]) < LARGE else '.2e'}}")
     if values.get("eta_s") is not None and values.get("state") == "running":
         parts.append(f"{duration(values['eta_s'])} left")
+    if values.get("diverged_at_kimg") is not None:
+        parts.append(f"DIVERGED at {values['diverged_at_kimg']:.1f} kimg")
     if values.get("collapsed_at_kimg") is not None:
         parts.append(f"COLLAPSED at {values['collapsed_at_kimg']:.1f} kimg")
-    elif values.get("diagnosis"):
-        parts.append("GAME LOST, see its diagnosis")
+    elif values.get("diagnosis") and values.get("diverged_at_kimg") is None:
+        parts.append("WARNING, see its diagnosis")
     if values.get("state") not in (None, "running"):
         parts.append(str(values["state"]))
     return ", ".join(parts)

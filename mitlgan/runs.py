@@ -17,7 +17,7 @@ from mitlgan.files import ForeignFileError, disk_errors, files_in, is_locked, is
 if TYPE_CHECKING:
     from mitlgan.recipe import Recipe
 
-STATES = ("running", "done", "stopped", "nan", "failed")
+STATES = ("running", "done", "stopped", "nan", "diverged", "failed")
 KILLED = "stopped (killed)"
 MAX_LINE_BYTES = 10_000_000
 

@@ -33,6 +33,11 @@ class Counters:
         collapsed_at_kimg: When that was first flagged.
         symptom: What the objective says is wrong now; `symptom_in_a_row` counts the logged iterations that said it.
         diagnosis: The first symptom that stayed, with its date.
+        at_ends_in_a_row: Logged iterations in a row whose samples held little but the ends of the value range; `saturation` dates it in words.
+        generator_start: Root mean square of the generator's trained weights before the first update; `critic_start` likewise. None in a run that an
+            earlier version began, until its next iteration.
+        strained_in_a_row: Iterations in a row whose numbers lay beyond scale; `severe_in_a_row` counts those that lay far beyond it.
+        diverged_at_kimg: When that was first flagged; `divergence` is the same in words.
         augment_probability: Of each transform of an augmentation that adapts itself.
         seconds: Measured so far, over all resumes.
         cpu_seconds: Likewise, summed over threads.
@@ -47,6 +52,14 @@ class Counters:
     symptom: str = ""
     symptom_in_a_row: int = 0
     diagnosis: str = ""
+    at_ends_in_a_row: int = 0
+    saturation: str = ""
+    generator_start: float | None = None
+    critic_start: float | None = None
+    strained_in_a_row: int = 0
+    severe_in_a_row: int = 0
+    diverged_at_kimg: float | None = None
+    divergence: str = ""
     augment_probability: float = 0.0
     seconds: float = field(default=0.0, compare=False)
     cpu_seconds: float = field(default=0.0, compare=False)
@@ -55,6 +68,11 @@ class Counters:
     def kimg(self) -> float:
         """The clock."""
         return self.images_shown / 1000
+
+    @property
+    def trouble(self) -> str:
+        """What went wrong, each with its date: divergence before a lost game."""
+        return "; ".join(text for text in (self.divergence, self.saturation, self.diagnosis) if text)
 
 
 class TrainingState:

@@ -22,7 +22,7 @@ from mitlgan.augment import Augmentation, overfitting
 from mitlgan.checkpoint import KEPT, first_not_finite, save_checkpoint, tensors_sha256
 from mitlgan.data.packed import Packed, Sampler, to_float
 from mitlgan.distributed import World, any_rank, average, average_gradients, broadcast, require_same
-from mitlgan.errors import NanError, ResourceError, Stopped, UsageError
+from mitlgan.errors import DivergedError, NanError, ResourceError, Stopped, UsageError
 from mitlgan.files import write_atomically
 from mitlgan.inputs import inputs_for
 from mitlgan.networks import with_own_loss
@@ -34,7 +34,7 @@ from mitlgan.runs import LineWriter, Run
 from mitlgan.sample import grid_png, stages_of
 from mitlgan.signals import StopSignals
 from mitlgan.state import TrainingState
-from mitlgan.symptoms import Watch, diversity
+from mitlgan.symptoms import Watch, diversity, midtones
 
 SNAPSHOT_IMAGES = 64
 STATUS_INTERVAL_S = 2.0
@@ -116,9 +116,11 @@ class Loop:
         self.inputs = inputs_for(problem.generator, recipe, problem.pixels, world)
         self.snapshot_inputs = self.inputs.fixed(SNAPSHOT_IMAGES)
         self.watch = Stopwatch()
-        self.symptoms = Watch(problem.objective, recipe.training.log_iterations, reporter.say)
         self.autocast = world.device.type == "cuda"
         self.channels = int(problem.generator.image_channels)  # type: ignore[arg-type]
+        diameter = 2 * math.sqrt(self.channels * recipe.size_px**2)
+        stops = recipe.training.divergence != "continue"
+        self.symptoms = Watch(problem.objective, recipe.training.log_iterations, reporter.say, diameter, stops)
 
     def run(self) -> TrainingState:
         """Train to the end.
@@ -126,6 +128,7 @@ class Loop:
         Raises:
             Stopped: By a signal, after saving.
             NanError: Too many updates in a row were not finite; the last checkpoint is from before.
+            DivergedError: Losses, scores or weights stayed far beyond all scale, or no gradient was left.
             ResourceError: Disk or memory gave out; the last checkpoint is intact.
         """
         run, leads = self.run_directory, self.world.leads
@@ -150,7 +153,7 @@ class Loop:
         seen: dict[str, Tensor] = {}
         skipped = counters.nan_skipped
         real = fake = made = None
-        alone = counters.images_shown < images_of(self.recipe.training.critic_first_kimg or 0.0)
+        alone = self._critic_is_alone()
         for turn in range(self.problem.objective.critic_steps):
             update = counters.iteration * self.problem.objective.critic_steps + turn
             real = self._real(update)
@@ -162,7 +165,7 @@ class Loop:
             counters.images_shown += self.recipe.training.batch
         assert real is not None
         assert fake is not None
-        seen["diversity"] = diversity(fake, real)
+        seen |= {"diversity": diversity(fake, real), "midtones": midtones(fake, real)}
         seen.update(self._generator_update(real, counters.iteration, made, critic_alone=alone))
         if counters.nan_skipped == skipped:
             counters.nan_in_a_row = 0
@@ -170,6 +173,10 @@ class Loop:
         self.state.update_ema(self.recipe.training.batch * self.problem.objective.critic_steps)
         counters.iteration += 1
         return seen
+
+    def _critic_is_alone(self) -> bool:
+        """Whether the next iteration's generator does not learn."""
+        return self.state.counters.images_shown < images_of(self.recipe.training.critic_first_kimg or 0.0)
 
     def save(self) -> None:
         """Write a checkpoint.
@@ -215,13 +222,16 @@ class Loop:
             if 0 in training.keep_kimg:
                 self.keep()
         told, values = -math.inf, None
+        self.symptoms.begin(self.state.generator_parameters, self.state.critic_parameters, counters)
         self.watch = Stopwatch()
         last = self._is_over()
         while not last:
             before, before_s = counters.kimg, self._passed_s()
-            seen = self.step()
+            learning = ("critic",) if self._critic_is_alone() else ("generator", "critic")
+            numbers = _floats(self.step())
+            self.symptoms.look_for_divergence(numbers, self.state.generator_parameters, self.state.critic_parameters, counters, learning)
             if counters.iteration % training.log_iterations == 0:
-                values = self._log(seen, stats)
+                values = self._log(numbers, stats)
             self._clock(timing)
             last = self._is_over()
             if last or self._is_due(before, training.snapshot_kimg, training.snapshot_iterations):
@@ -235,6 +245,7 @@ class Loop:
                 told = time.monotonic()
                 self._flush(stats, timing)
                 self.tell("running", values)
+            self._refuse_divergence(last=last)
             if any_rank(signals.received is not None, self.world) and not last:
                 self._stop(signals, stats, timing)
         self._flush(stats, timing)
@@ -337,16 +348,24 @@ class Loop:
             pixels = pixels.pin_memory().to(self.world.device, non_blocking=True)
         return to_float(pixels.to(self.world.device))
 
-    def _log(self, seen: dict[str, Tensor], stats: LineWriter | None) -> dict[str, Any]:
+    def _refuse_divergence(self, *, last: bool) -> None:
+        """End a run whose numbers have been far beyond scale for too long; the leading rank has said since when."""
+        counters, path = self.state.counters, self.run_directory.path
+        if any_rank(self.symptoms.has_diverged(counters, last=last), self.world):
+            raise DivergedError(
+                f"{path}: {counters.divergence or 'diverged'}; ended without an artifact at iteration {counters.iteration}; "
+                "lower the learning rate, or go on in spite of it by --set training.divergence=continue"
+            )
+
+    def _log(self, numbers: dict[str, float], stats: LineWriter | None) -> dict[str, Any]:
         counters = self.state.counters
-        numbers = dict(zip(seen, torch.stack([value.detach().float() for value in seen.values()]).tolist(), strict=True))
         if numbers["generator_grad_norm"] or not self.recipe.training.critic_first_kimg:  # a critic that learns alone wins, as it should
             self.symptoms.look(numbers, counters)
         values: dict[str, Any] = {"iteration": counters.iteration, "kimg": counters.kimg}
         values |= {name: _or_none(value) for name, value in numbers.items()}
         values |= {"nan_skipped": counters.nan_skipped, "collapsed": counters.collapsed_at_kimg is not None}
-        if counters.diagnosis:
-            values["diagnosis"] = counters.diagnosis
+        if counters.trouble:
+            values["diagnosis"] = counters.trouble
         if stats is not None:
             stats.write(values)
             if self.hooks.line is not None:
@@ -385,7 +404,7 @@ class Loop:
             "state": state, "command": self.recipe.command, "role": self.recipe.role, "iteration": counters.iteration, "kimg": counters.kimg,
             "target_kimg": target, "images_per_s": rate, "eta_s": None if left_s is None else max(0.0, left_s),
             "seconds": counters.seconds, "collapsed_at_kimg": counters.collapsed_at_kimg,
-            "diagnosis": counters.diagnosis, "nan_skipped": counters.nan_skipped,
+            "diverged_at_kimg": counters.diverged_at_kimg, "diagnosis": counters.trouble, "nan_skipped": counters.nan_skipped,
             "critic_loss": values.get("critic_loss"), "generator_loss": values.get("generator_loss"),
         }  # fmt: skip
         self.run_directory.write_status(status)
@@ -445,6 +464,9 @@ def train(
     except NanError:
         loop.tell("nan")
         raise
+    except DivergedError:
+        loop.tell("diverged")
+        raise
     except ResourceError:
         with contextlib.suppress(ResourceError):
             loop.tell("failed")
@@ -482,6 +504,10 @@ def _passed(before: float, now: float, interval: float) -> bool:
 def _reached(points: Sequence[float], before: float, now: float) -> bool:
     """Whether one of the points lies in (before, now]; a product's rounding error is no distance."""
     return any(before < point - 1e-6 <= now for point in points)
+
+
+def _floats(seen: Mapping[str, Tensor]) -> dict[str, float]:
+    return dict(zip(seen, torch.stack([value.detach().float() for value in seen.values()]).tolist(), strict=True))
 
 
 def _or_none(value: float) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import tiny
 import torch
 from torch import Tensor
 
+from mitlgan.data.origin import origin
 from mitlgan.data.packed import Packed
 from mitlgan.errors import DataError, UsageError
 from mitlgan.study import make, score, wilson
@@ -112,3 +114,25 @@ def test_studies_that_make_no_sense_are_refused(tmp_path: Path, real: Packed) ->
     for arms, each in (({}, 2), ({"real": Dark()}, 2), ({"a": Dark()}, 100)):
         with pytest.raises(UsageError):
             make(tmp_path, arms, real, each=each)
+
+
+def said(page: Path) -> str:
+    found = re.search(r'<section id="intro">.*?<p>(.*?)</p>', page.read_text(), re.DOTALL)
+    assert found is not None
+    return html.unescape(found[1])
+
+
+def test_participants_are_told_what_is_true_of_the_pictures(tmp_path: Path, real: Packed) -> None:
+    plain = said(make(tmp_path / "own", {"a": Dark()}, real, each=4).page)
+    assert "put together" not in plain
+    assert plain.startswith("You will see 8 small pictures, one by one. Some come from a collection of pictures, some a program has made up.")
+    demo = said(make(tmp_path / "demo", {"a": Dark()}, real, each=4, origin=origin("demo", "scene"), split="test").page)
+    assert "a collection of pictures (the demo's scenes, put together from drawn objects and photographed places)" in demo
+    assert json.loads((tmp_path / "demo" / "key.json").read_text())["split"] == "test"
+
+
+@pytest.mark.parametrize("role", ["fg", "bg", "scene"])
+def test_only_the_demos_pictures_are_described(role: str) -> None:
+    assert "demo" in origin("demo", role)
+    for spec, name in (("/somewhere/shoes", "shoes"), ("/somewhere/shoes-64.npy", "shoes-64"), ("demo-like", "demo-like")):
+        assert origin(spec, role) == f"the pictures of {name}"

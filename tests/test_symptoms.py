@@ -19,7 +19,7 @@ from mitlgan.stages import Environment
 from mitlgan.state import Counters
 from mitlgan.symptoms import Watch, diversity
 
-FAIR = {"diversity": 1.0, "probability_real": 0.6, "probability_fake": 0.4, "critic_loss": 1.2, "generator_loss": 0.9}
+FAIR = {"diversity": 1.0, "midtones": 1.0, "probability_real": 0.6, "probability_fake": 0.4, "critic_loss": 1.2, "generator_loss": 0.9}
 LOST = {**FAIR, "probability_real": 0.999, "probability_fake": 0.001, "critic_loss": 0.002, "generator_loss": 7.0}
 BLOWN = {**FAIR, "probability_real": 1.0, "probability_fake": 1.0, "critic_loss": 27.0, "generator_loss": 0.0}
 

@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mitlgan.errors import UsageError
 from mitlgan.objectives.classic import Lsgan, Minimax, labels
 from mitlgan.objectives.penalties import gradient_penalty
-from mitlgan.objectives.protocol import CRITIC_WON, GENERATOR_WON, Objective, Stats, Symptom
+from mitlgan.objectives.protocol import CRITIC_WON, GENERATOR_WON, Objective, Stats, Strain, Symptom
 from mitlgan.objectives.relativistic import Relativistic
 from mitlgan.objectives.wasserstein import WganClip, WganGp
 
@@ -32,6 +32,7 @@ __all__ = [
     "Objective",
     "Relativistic",
     "Stats",
+    "Strain",
     "Symptom",
     "WganClip",
     "WganGp",

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mitlgan.objectives.protocol import CRITIC_WON, GENERATOR_WON, Stats, Symptom
+from mitlgan.objectives.protocol import CRITIC_WON, GENERATOR_WON, Stats, Strain, Symptom
 from mitlgan.objectives.scores import apart, levels, without_parameter_gradients
+from mitlgan.objectives.strains import loss_strain
 
 if TYPE_CHECKING:
     from mitlgan.recipe import LsganRecipe, MinimaxRecipe
@@ -54,6 +55,10 @@ class Minimax:
             return GENERATOR_WON
         return None
 
+    def strain(self, numbers: Mapping[str, float], diameter: float) -> Strain:
+        """See `strains.loss_strain`."""
+        return loss_strain(numbers)
+
 
 class Lsgan:
     """Least squares (Mao et al. 2017, equation 9, with a = 0, b = c = 1).
@@ -90,6 +95,10 @@ class Lsgan:
         if numbers["generator_loss"] < 0.01 and numbers["critic_loss"] > 0.4:
             return GENERATOR_WON
         return None
+
+    def strain(self, numbers: Mapping[str, float], diameter: float) -> Strain:
+        """See `strains.loss_strain`."""
+        return loss_strain(numbers)
 
 
 def labels(recipe: MinimaxRecipe | LsganRecipe, like: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -25,6 +25,19 @@ class Symptom:
     collapsed: bool = False
 
 
+@dataclass(frozen=True)
+class Strain:
+    """How far the numbers of one iteration lie beyond what they reach in a training that is in order.
+
+    Attributes:
+        times: As a multiple: below 1 all is well, and single iterations of a sound training may pass it; infinite where a number is.
+        text: In words.
+    """
+
+    times: float
+    text: str
+
+
 CRITIC_WON = Symptom("the critic tells real from generated without an error, so the generator learns nothing")
 GENERATOR_WON = Symptom("the critic takes every generated image for real while its own loss explodes", collapsed=True)
 
@@ -79,5 +92,14 @@ class Objective(Protocol):
 
         Args:
             numbers: All statistics of the iteration, both losses among them.
+        """
+        ...
+
+    def strain(self, numbers: Mapping[str, float], diameter: float) -> Strain:
+        """Say how far losses and scores have left the scale that the objective has by itself; only what stays is believed.
+
+        Args:
+            numbers: All statistics of the iteration, both losses among them.
+            diameter: The largest distance of two images, 2 sqrt(C H W): what a critic of slope 1 can tell them apart by.
         """
         ...

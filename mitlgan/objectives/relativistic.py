@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mitlgan.objectives.penalties import is_due, squared_slopes
-from mitlgan.objectives.protocol import CRITIC_WON, GENERATOR_WON, Stats, Symptom
+from mitlgan.objectives.protocol import CRITIC_WON, GENERATOR_WON, Stats, Strain, Symptom
 from mitlgan.objectives.scores import levels, without_parameter_gradients
+from mitlgan.objectives.strains import gap_strain
 
 if TYPE_CHECKING:
     from mitlgan.recipe import RelativisticRecipe
@@ -74,3 +75,7 @@ class Relativistic:
         if numbers["wasserstein"] < -CERTAIN and numbers["fakes_passed"] == 1:
             return GENERATOR_WON
         return None
+
+    def strain(self, numbers: Mapping[str, float], diameter: float) -> Strain:
+        """See `strains.gap_strain`."""
+        return gap_strain(numbers, min((weight for weight in (self.r1_weight, self.r2_weight) if weight), default=0.0))

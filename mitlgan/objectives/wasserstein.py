@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.objectives.penalties import gradient_penalty, is_due
-from mitlgan.objectives.protocol import Stats, Symptom
+from mitlgan.objectives.protocol import Stats, Strain, Symptom
 from mitlgan.objectives.scores import apart, levels, passed, without_parameter_gradients
+from mitlgan.objectives.strains import score_strain, slope_strain
 
 if TYPE_CHECKING:
     from mitlgan.recipe import ObjectiveRecipe, WganClipRecipe
@@ -54,6 +55,10 @@ class WganGp:
         """None is known of a Wasserstein estimate's level."""
         return None
 
+    def strain(self, numbers: Mapping[str, float], diameter: float) -> Strain:
+        """See `strains.slope_strain`."""
+        return slope_strain(numbers, diameter, self.penalty_weight)
+
 
 class WganClip:
     """Wasserstein loss with weight clipping (Arjovsky et al. 2017, algorithm 1).
@@ -91,3 +96,7 @@ class WganClip:
     def symptom(self, numbers: Mapping[str, float]) -> Symptom | None:
         """None is known of a Wasserstein estimate's level."""
         return None
+
+    def strain(self, numbers: Mapping[str, float], diameter: float) -> Strain:
+        """See `strains.score_strain`."""
+        return score_strain(numbers)

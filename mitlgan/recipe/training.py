@@ -79,6 +79,8 @@ class TrainingRecipe(Model):
         keep_kimg: Where an artifact of the moving average is kept on the way, in `kept/`; 0 is before the first update.
         keep_s: Likewise, in measured seconds.
         critic_first_kimg: For so many kimg at the beginning the critic learns alone: one that is new knows less than a generator that is not.
+        divergence: What is done where losses, scores or weights stay far beyond all scale, or no gradient is left: `stop` (absent: this) ends the run
+            with exit code 6, `continue` goes on; either way the run says so.
         shared_fakes: The generator learns from the images that the critic has just been shown, which are made once; absent: from new ones.
     """
 
@@ -97,6 +99,7 @@ class TrainingRecipe(Model):
     keep_kimg: tuple[Annotated[float, Field(ge=0.0, le=1e7)], ...] = ()
     keep_s: tuple[Annotated[float, Field(gt=0.0, le=1e9)], ...] = ()
     critic_first_kimg: Annotated[float, Field(gt=0.0, le=1e7)] | None = None
+    divergence: Literal["stop", "continue"] | None = None
     shared_fakes: bool | None = None
 
 

@@ -6,7 +6,6 @@ import io
 import secrets
 import threading
 from collections import OrderedDict
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +17,11 @@ from torch import Tensor
 
 from mitlgan.artifact import Card
 from mitlgan.data.demo import demo_pack
+from mitlgan.data.origin import origin
 from mitlgan.data.packed import Packed, to_uint8
+from mitlgan.data.prepare import open_data
+from mitlgan.data.split_folders import TRAIN
+from mitlgan.data.splits import DEMO, picture_set
 from mitlgan.errors import MitlganError
 from mitlgan.evaluate import three_channels
 from mitlgan.studio.catalogue import Loaded
@@ -156,24 +159,34 @@ class Quizzes:
 
 
 def real_pictures(card: Card) -> tuple[Packed, str]:
-    """Real pictures to tell an artifact's from, and what they are: those of the pack that it was trained on, if it is still there, else the demo's.
+    """Real pictures to tell an artifact's from, and what they are: those of the set that it was trained on, held-out ones where there are some.
+
+    Pictures of any other set would ask something else than the artifact can answer: not which are generated, but which are of the other set.
 
     Raises:
-        Refused: 422, there are none of its size.
+        Refused: 422, they are not at hand, or no longer the same.
     """
-    source = Path(str(card.data.get("source", "demo")))
-    if source.suffix == ".npy":
-        with suppress(MitlganError):
-            found = Packed.open(source)
-            if found.size_px == card.size_px and found.content_sha256 == card.data.get("content_sha256"):
-                return found, "the pictures that it was trained on"
+    source, role = str(card.data.get("source") or ""), card.role
+    name = Path(source).name
+    if not source:
+        raise Refused(422, "quiz: the artifact does not say which pictures it was trained on, so there are no real ones to ask about; choose another")
     try:
-        role = card.role
-        if role == "scene":
-            return demo_pack(role, card.size_px, split="test", count=SCENES), "held-out demo scenes"
-        return demo_pack(role, card.size_px), "the demo pictures that demo artifacts were trained on"
+        parts = picture_set(source, role).parts
+        split = next((split for split in ("test", "validation") if split in parts), TRAIN)
+        if source == DEMO:
+            real = demo_pack(role, card.size_px, split=split, count=SCENES if role == "scene" else None)
+        else:
+            data = card.recipe.get("data")
+            resize = str(data.get("resize", "lanczos")) if isinstance(data, dict) else "lanczos"
+            trained = open_data(source, role, card.size_px, resize=resize)
+            if trained.content_sha256 != card.data.get("content_sha256"):
+                raise Refused(422, f"quiz: the pictures of {name} are no longer those that the artifact was trained on, so none are asked about")
+            real = trained if split == TRAIN else open_data(source, role, card.size_px, resize=resize, split=split)
     except MitlganError:
-        raise Refused(422, "artifact: there are no real pictures of its size to compare with; choose another") from None
+        raise Refused(
+            422, f"quiz: the pictures that the artifact was trained on ({name}) are not at hand, so there are no real ones to ask about; choose another"
+        ) from None
+    return real, f"{origin(source, role)}; {'it was trained on them' if split == TRAIN else f'held out, {split}'}"
 
 
 def _uncompressed(image: Tensor) -> str:

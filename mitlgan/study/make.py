@@ -45,7 +45,7 @@ class Made:
     pictures: int
 
 
-def make(out: Path, arms: Mapping[str, Sampler], real: Packed, *, each: int = 20, seed: int = 0, split: str = "") -> Made:
+def make(out: Path, arms: Mapping[str, Sampler], real: Packed, *, each: int = 20, seed: int = 0, origin: str = "", split: str = "train") -> Made:
     """Write `study.html` and `key.json`.
 
     Args:
@@ -54,7 +54,8 @@ def make(out: Path, arms: Mapping[str, Sampler], real: Packed, *, each: int = 20
         real: Real pictures.
         each: Pictures of each arm, and real ones.
         seed: Decides pictures, latents and order.
-        split: What the real pictures are of, for the key.
+        origin: What participants are told of the real pictures, in words such as "the demo's scenes"; without, nothing but that they are a collection.
+        split: Which of the real pictures these are, for the key.
 
     Raises:
         UsageError: No arm, an arm called `real`, another picture size, or fewer real pictures than asked.
@@ -87,7 +88,7 @@ def make(out: Path, arms: Mapping[str, Sampler], real: Packed, *, each: int = 20
     }
     make_folder(out)
     made = Made(out / "study.html", out / "key.json", len(items))
-    write_atomically(made.page, _page(study, pictures, real.size_px))
+    write_atomically(made.page, _page(study, pictures, real.size_px, origin))
     write_json(made.key, key)
     return made
 
@@ -99,8 +100,9 @@ def _png(image: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def _page(study: str, pictures: Sequence[bytes], size_px: int) -> str:
+def _page(study: str, pictures: Sequence[bytes], size_px: int, origin: str) -> str:
     environment = jinja2.Environment(loader=jinja2.PackageLoader("mitlgan", "study"), autoescape=True, undefined=jinja2.StrictUndefined)
     uris = json.dumps(["data:image/png;base64," + base64.b64encode(picture).decode("ascii") for picture in pictures])
     scale = max(1, SHOWN_PX // size_px)
-    return environment.get_template("study.html.j2").render(study=study, count=len(pictures), uris=uris, width=size_px * scale)
+    shown = {"study": study, "count": len(pictures), "uris": uris, "width": size_px * scale, "origin": origin}
+    return environment.get_template("study.html.j2").render(shown)

@@ -37,6 +37,7 @@ async function begin() {
   } catch (error) {
     asked = null;
     byId("quiz-picture").removeAttribute("src");
+    byId("quiz-hint").textContent = error.name === "AbortError" ? "" : error.message; // why there is no quiz stays where it would be
     told(error);
   }
 }

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 from asking import read
 from fastapi.testclient import TestClient
 from PIL import Image
 
 import mitlgan
+from mitlgan.artifact import Card
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.packed import Packed
+from mitlgan.data.prepare import open_data
 from mitlgan.studio import Settings, quiz
 from mitlgan.studio.catalogue import Loaded
 from mitlgan.studio.faults import Refused
@@ -133,15 +136,60 @@ def test_a_quiz_refuses_what_is_no_answer(client: TestClient, ids: dict[str, str
     assert client.post("/api/quiz", json={"artifact": "none"}).status_code == 404
 
 
-def test_real_pictures_are_those_of_the_artifacts_own_pack_or_the_demos(artifacts: dict[str, Path], packs: dict[str, Path]) -> None:
-    card = mitlgan.load(artifacts["fg"]).card
-    own = Packed.open(packs["fg"])
-    known = card.model_copy(update={"data": {"source": str(packs["fg"]), "content_sha256": own.content_sha256}})
-    assert quiz.real_pictures(known)[0].content_sha256 == own.content_sha256
-    changed = card.model_copy(update={"data": {"source": str(packs["fg"]), "content_sha256": "0"}})
-    assert quiz.real_pictures(changed)[0].content_sha256 == demo_pack("fg", 8).content_sha256
-    with pytest.raises(Refused, match="there are no real pictures of its size"):
-        quiz.real_pictures(card.model_copy(update={"size_px": 2048}))
+def folder_of_pictures(folder: Path, seed: int, count: int = 12) -> Path:
+    folder.mkdir(parents=True)
+    for index, picture in enumerate(tiny.pixels(count, seed)):
+        Image.fromarray(picture.transpose(1, 2, 0)).save(folder / f"{index}.png")
+    return folder
+
+
+def trained_on(card: Card, source: Path, split: str = "train") -> Card:
+    pack = open_data(str(source), card.role, card.size_px, split=split)
+    return card.model_copy(update={"data": {"source": str(source), "content_sha256": pack.content_sha256}})
+
+
+def test_a_quiz_asks_about_the_pictures_that_the_artifact_was_trained_on(artifacts: dict[str, Path], packs: dict[str, Path], tmp_path: Path) -> None:
+    card = mitlgan.load(artifacts["scene"]).card
+    own = Packed.open(packs["scene"])
+    real, words = quiz.real_pictures(trained_on(card, packs["scene"]))
+    assert real.content_sha256 == own.content_sha256
+    assert words == f"the pictures of {packs['scene'].stem}; it was trained on them"
+    shoes = folder_of_pictures(tmp_path / "shoes", seed=3)
+    real, words = quiz.real_pictures(trained_on(card, shoes))
+    assert len(real) == 12
+    assert words == "the pictures of shoes; it was trained on them"
+
+
+@pytest.mark.parametrize(("held_out", "taken"), [(("test",), "test"), (("validation",), "validation"), (("validation", "test"), "test")])
+def test_held_out_pictures_of_the_set_come_first(artifacts: dict[str, Path], tmp_path: Path, held_out: tuple[str, ...], taken: str) -> None:
+    card = mitlgan.load(artifacts["scene"]).card
+    for seed, split in enumerate(("train", *held_out)):
+        folder_of_pictures(tmp_path / "shoes" / split, seed, count=4 + seed)
+    real, words = quiz.real_pictures(trained_on(card, tmp_path / "shoes"))
+    assert real.content_sha256 == open_data(str(tmp_path / "shoes"), "scene", card.size_px, split=taken).content_sha256
+    assert words == f"the pictures of shoes; held out, {taken}"
+
+
+def test_without_those_pictures_there_is_no_quiz_but_a_sentence(artifacts: dict[str, Path], packs: dict[str, Path], tmp_path: Path) -> None:
+    card = mitlgan.load(artifacts["scene"]).card
+    changed = card.model_copy(update={"data": {"source": str(packs["scene"]), "content_sha256": "0"}})
+    gone = card.model_copy(update={"data": {"source": str(tmp_path / "shoes"), "content_sha256": "0"}})
+    unnamed = card.model_copy(update={"data": {}})
+    for without, reason in ((changed, "no longer those that"), (gone, r"\(shoes\) are not at hand"), (unnamed, "does not say which")):
+        with pytest.raises(Refused, match=f"^quiz: .*{reason}") as refused:
+            quiz.real_pictures(without)
+        assert refused.value.status == 422
+        assert str(tmp_path) not in refused.value.line
+    with pytest.raises(Refused, match="so there are no real ones to ask about; choose another"):
+        quiz.Quizzes().begin(Loaded("scene", mitlgan.load(artifacts["scene"]), {}))
+
+
+def test_the_demos_artifacts_are_asked_about_the_demo(artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quiz, "SCENES", 3)
+    card = mitlgan.load(artifacts["scene"]).card.model_copy(update={"data": {"source": "demo"}})
+    real, words = quiz.real_pictures(card)
+    assert real.content_sha256 == demo_pack("scene", card.size_px, split="test", count=3).content_sha256
+    assert words == "the demo's scenes, put together from drawn objects and photographed places; held out, test"
 
 
 def test_quizzes_that_were_left_are_forgotten(artifacts: dict[str, Path], real: Packed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,26 @@
+"""What pictures are, in words: what is known of the demo's, and nothing that is not known of anybody else's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mitlgan.data.splits import DEMO
+
+DEMO_PICTURES = {
+    "fg": "the demo's objects, which are drawn",
+    "bg": "the demo's places, which are photographed",
+    "scene": "the demo's scenes, put together from drawn objects and photographed places",
+}
+
+
+def origin(spec: str, role: str) -> str:
+    """What the real pictures of a `--data` value are, in words that are true of them whatever they show.
+
+    Args:
+        spec: `demo`, a folder, a pack, a file.
+        role: Of the pictures.
+    """
+    if spec == DEMO:
+        return DEMO_PICTURES.get(role, "the demo's pictures")
+    path = Path(spec)
+    return f"the pictures of {path.stem if path.suffix == '.npy' else path.name}"

@@ -1,7 +1,7 @@
 """Trainings side by side, each in a process of its own: what share nothing is done sooner so than one after the other with all threads.
 
 Every training is an ordinary run under one root, which `mitlgan resume` and the other commands understand; a second call takes what is finished
-and goes on with what was stopped.
+and goes on with what was stopped. They end with the process that began them, even where that is killed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan import stages
-from mitlgan.errors import MitlganError, Stopped
-from mitlgan.files import make_folder, write_atomically
+from mitlgan.errors import MitlganError, ResourceError, Stopped
+from mitlgan.files import create_anew, disk_errors, is_locked, locked, make_folder, read_bytes, write_atomically
+from mitlgan.lifeline import Lifeline
 from mitlgan.progress import PlainReporter, reporter
 from mitlgan.recipe import Recipe, dump
 from mitlgan.runs import Run
@@ -78,16 +79,18 @@ def run_side_by_side(
 
     Raises:
         Stopped: A signal came; the processes saved and ended.
-        MitlganError: One of them failed, and the others were stopped; carries its line and exit code.
+        ResourceError: Another process runs jobs there.
+        MitlganError: One of them failed, or its run is held by another process, and the others were stopped; carries its line and exit code.
     """
     waiting = [job for job in jobs if not job.is_done(root)]
     most = len(waiting) if at_once is None else at_once
     threads = threads or max(1, (os.cpu_count() or 1) // max(1, most))
     bars = {job.label: reporter(job.label) if most == 1 else PlainReporter(job.label) for job in waiting}
-    make_folder(place / "logs")
-    with StopSignals() as signals:
+    make_folder(place)
+    make_folder(place / "logs", root=place)
+    with locked(place / "logs"), Lifeline() as lifeline, StopSignals() as signals:
         try:
-            _work(place, root, waiting, most, threads, bars, signals, on_failure)
+            _work(place, root, waiting, most, lambda job: _start(place, root, job, threads, lifeline), bars, signals, on_failure)
         finally:
             _end(waiting, signals.received)
             for bar in bars.values():
@@ -101,17 +104,25 @@ def _work(
     root: Path,
     waiting: Sequence[Job],
     most: int,
-    threads: int,
+    start: Callable[[Job], subprocess.Popen[bytes]],
     bars: Mapping[str, Any],
     signals: StopSignals,
     on_failure: Callable[[Job, MitlganError], None] | None,
 ) -> None:
+    def failed(job: Job, error: MitlganError) -> None:
+        if on_failure is None:
+            raise error
+        on_failure(job, error)
+
     ahead, running, shown = list(waiting), list[Job](), 0.0
     while (ahead or running) and signals.received is None:
         while ahead and len(running) < most:
             job = ahead.pop(0)
-            job.process = _start(place, root, job, threads)
-            running.append(job)
+            try:
+                job.process = start(job)
+                running.append(job)
+            except MitlganError as error:
+                failed(job, error)
         time.sleep(POLL_S)
         if time.monotonic() - shown > SHOW_S:
             shown = time.monotonic()
@@ -123,25 +134,31 @@ def _work(
                 try:
                     _check(place, job)
                 except MitlganError as error:
-                    if on_failure is None:
-                        raise
-                    on_failure(job, error)
+                    failed(job, error)
 
 
-def _start(place: Path, root: Path, job: Job, threads: int) -> subprocess.Popen[bytes]:
+def _start(place: Path, root: Path, job: Job, threads: int, lifeline: Lifeline) -> subprocess.Popen[bytes]:
     unfinished = job.run(root)
     if unfinished is not None:
+        if is_locked(unfinished.path):
+            raise ResourceError(f"{job.label}: {held(unfinished)}")
         arguments = ["resume", str(unfinished.path)]
     else:
         file = place / "recipes" / f"{_slug(job)}.toml"
-        make_folder(file.parent)
-        write_atomically(file, dump(job.recipe))
+        make_folder(file.parent, root=place)
+        write_atomically(file, dump(job.recipe), root=place)
         arguments = [*job.arguments, "--recipe", str(file), "--out", str(root), "--threads", str(threads)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    with _log(place, job).open("wb") as log:
-        command = [sys.executable, "-m", "mitlgan", *arguments, "--json"]
+    command = [sys.executable, "-m", "mitlgan", *arguments, "--json"]
+    options = lifeline.options()
+    options["env"] |= {"OMP_NUM_THREADS": str(threads)}
+    with disk_errors(_log(place, job)), create_anew(_log(place, job), root=place) as log:
         # A session of its own: the terminal's Ctrl-C reaches this process alone, which passes it on once.
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+
+
+def held(run: Run) -> str:
+    """What there is to say of a run that another process works on."""
+    return f"{run.path} is held by another process, which works on it; wait for that, then call this again"
 
 
 def _slug(job: Job) -> str:
@@ -177,7 +194,7 @@ def _check(place: Path, job: Job) -> None:
     code = job.process.returncode
     if code == 0:
         return
-    lines = [line for line in _log(place, job).read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line for line in read_bytes(_log(place, job), root=place).decode(errors="replace").splitlines() if line.strip()]
     error = MitlganError(f"{job.label}: {lines[-1] if lines else 'ended without a word'} (log: {_log(place, job)})")
     error.exit_code = code if code > 0 else 1
     raise error

@@ -19,8 +19,8 @@ import torch
 from mitlgan import artifact, networks, runs, stages
 from mitlgan.errors import UsageError
 from mitlgan.evaluate import Protocol, anchors, evaluate, headline, open_extractor
-from mitlgan.files import make_folder, read_bytes, write_json
-from mitlgan.jobs import Job, run_side_by_side
+from mitlgan.files import is_locked, make_folder, read_bytes, write_json
+from mitlgan.jobs import Job, held, run_side_by_side
 from mitlgan.metrics.features import Extractor
 from mitlgan.progress import Reporter
 from mitlgan.randomness import derived_seed
@@ -97,7 +97,7 @@ def sweep(plan: Plan, out: Path, reporter: Reporter, *, train: bool = True) -> t
     for recipe in recipes:
         run = stages.matching_run(root, recipe)
         if run is None or run.artifact is None:
-            ranked.append(_row(recipe, run, {}, failed.get(recipe.name, "not finished")))
+            ranked.append(_row(recipe, run, {}, failed.get(recipe.name) or _unfinished(run)))
             continue
         leave(run)
         reporter.say(f"measuring {recipe.name}")
@@ -199,6 +199,10 @@ def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: 
         split=str(measured.get("data", {}).get("split", "")), real=int(measured.get("data", {}).get("real", 0)),
         run_dir=str(run.path) if run is not None else "", grid=read_bytes(snapshots[-1], root=run.path) if run is not None and snapshots else None,
     )  # fmt: skip
+
+
+def _unfinished(run: Run | None) -> str:
+    return held(run) if run is not None and is_locked(run.path) else "not finished"
 
 
 def _collapse(status: Mapping[str, Any]) -> str:

@@ -195,6 +195,51 @@ def test_a_job_that_fails_is_told_with_its_last_line_and_exit_code(packs: dict[s
     assert told == ["pretrain fg 2"]
 
 
+def test_a_job_whose_run_is_held_says_so_and_no_process_is_begun(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tiny.recipe("fg", packs["fg"])
+    run = stages.pretrain(recipe, tiny.environment(tmp_path / "runs"))
+    (run.path / "generator.safetensors").unlink()
+    job = Job("pretrain fg", recipe, ["pretrain", "fg"])
+    said = f"pretrain fg: {run.path} is held by another process, which works on it; wait for that, then call this again"
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda *_, **__: pytest.fail("began"))
+    with locked(run.path):
+        with pytest.raises(ResourceError) as refused:
+            run_side_by_side(tmp_path, tmp_path / "runs", [job])
+        assert str(refused.value) == said
+        told: list[str] = []
+        run_side_by_side(tmp_path, tmp_path / "runs", [job], on_failure=lambda _, error: told.append(str(error)))
+        assert told == [said]
+
+
+@pytest.mark.timeout(60)
+def test_logs_have_one_writer_and_lead_nowhere(packs: dict[str, Path], tmp_path: Path) -> None:
+    job = Job("pretrain fg", tiny.recipe("fg", packs["fg"]), ["pretrain", "fg", "--nope"])
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / "out" / "logs").mkdir(parents=True)
+    log = tmp_path / "out" / "logs" / "pretrain-fg.log"
+    log.symlink_to(precious)
+    with pytest.raises(MitlganError, match="no such option"):
+        run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+    assert precious.read_text() == "precious"
+    with log.open("a") as before:  # of a process that still writes
+        with pytest.raises(MitlganError, match="no such option"):
+            run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+        before.write("late")
+        before.flush()
+        assert "late" not in log.read_text()
+    with locked(tmp_path / "out" / "logs"), pytest.raises(ResourceError, match=r"logs: another process is working on it"):
+        run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+    log.unlink()
+    os.mkfifo(log)
+    with pytest.raises(MitlganError, match="no such option"):
+        run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+    shutil.rmtree(tmp_path / "out" / "logs")
+    (tmp_path / "out" / "logs").symlink_to(tmp_path)
+    with pytest.raises(ResourceError, match="logs: is a symbolic link"):
+        run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+
+
 def test_bars_are_closed_whatever_happens(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = tiny.Listener()
     monkeypatch.setattr(jobs, "reporter", lambda label: shown)

@@ -12,6 +12,7 @@ import torch
 from mitlgan import stages, sweep
 from mitlgan.checkpoint import load_checkpoint
 from mitlgan.errors import NanError, UsageError
+from mitlgan.files import locked
 from mitlgan.jobs import Job
 from mitlgan.recipe import changed, dump, load
 from mitlgan.report.ranking import CAVEAT, Ranked, Ranking, markdown
@@ -133,6 +134,20 @@ def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str]) -> None:
     sweep.sweep(Plan(files[:1], vary=plan.vary, jobs=2, samples=20, extractor=plan.extractor), tmp_path / "out", listener)
     assert at_once == []
     assert "one-kernel-3" in before
+
+
+def test_a_row_whose_run_is_held_says_so(tmp_path: Path, at_once: list[str]) -> None:
+    source = tiny.pack(tmp_path / "p.npy", count=40)
+    recipe = changed(tiny.recipe("scene", source, updates=1), name="one")
+    run = stages.pretrain(recipe, tiny.environment(tmp_path / "out" / "runs"))
+    (run.path / "generator.safetensors").unlink()
+    plan = Plan([recipe_file(tmp_path, "one", source)], samples=20, extractor="efficientnet-lite0@32")
+    with locked(run.path):
+        ranking, paths = sweep.sweep(plan, tmp_path / "out", tiny.Listener(), train=False)
+    assert ranking.rows[0].notes == [f"{run.path} is held by another process, which works on it; wait for that, then call this again"]
+    assert "is held by another process" in paths.md.read_text()
+    ranking, _ = sweep.sweep(plan, tmp_path / "out", tiny.Listener(), train=False)
+    assert ranking.rows[0].notes == ["not finished"]
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import typer
 from mitlgan import __version__
 from mitlgan.cli import comparing, data, embedding, exporting, filling, looking, measuring, moving, options, stages, studio, studying, sweeping
 from mitlgan.errors import MitlganError
+from mitlgan.lifeline import follow_parent
 
 INTERRUPTED = 130
 
@@ -60,6 +61,7 @@ app.add_typer(looking.runs_app, name="runs", rich_help_panel=REST)
 
 def main() -> None:
     """Run a command; end with its exit code (see `mitlgan.errors`)."""
+    follow_parent()
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # the parser has caught the interrupt already, and says nothing

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mitlgan import networks
 from mitlgan.checkpoint import read_header, read_tensors, tensors_sha256, write_tensors
+from mitlgan.data.split_folders import with_true_splits
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.files import write_json
 from mitlgan.networks import Composer, ContextEncoder, Critic, Generator
@@ -339,7 +340,9 @@ def _card(path: Path, header: dict[str, Any]) -> Card:
     if header["schema_version"] > SCHEMA_VERSION:
         raise ArtifactError(f"{path}: its schema_version {header['schema_version']} is newer than {SCHEMA_VERSION}; upgrade mitlgan")
     try:
-        return Card.model_validate_json(json.dumps(header))
+        card = Card.model_validate_json(json.dumps(header))
+        training = str(card.data.get("content_sha256", ""))
+        return card.model_copy(update={"metrics": with_true_splits(card.metrics, training)}) if card.metrics else card
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])

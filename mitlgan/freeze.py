@@ -11,8 +11,10 @@ from torch import nn
 
 from mitlgan import artifact, runs
 from mitlgan.artifact import Card, LayerCard
+from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data
-from mitlgan.data.splits import recorded_split, resolved_split
+from mitlgan.data.split_folders import recorded_split
+from mitlgan.data.splits import resolved_split
 from mitlgan.errors import ArtifactError
 from mitlgan.evaluate import COLLAPSED_DIVERSITY, Protocol, evaluate, headline, open_extractor
 from mitlgan.files import make_folder, read_bytes, write_atomically
@@ -77,15 +79,39 @@ class Keeper:
             if artifact.read_card(path).iterations > iteration:
                 shutil.rmtree(path.parent)
         runs.truncate_lines(self.run.evaluations, iteration)
-        self._choose()
+        if not self._measure_anew():
+            self._choose()
+
+    def _measure_anew(self) -> bool:
+        """Measure all that was kept, where an earlier version measured it on another split than is there: distances to two sets are not comparable."""
+        rows = list(runs.read_lines(self.run.evaluations))
+        if self._extractor is None or not rows:
+            return False
+        source, now = self.recipe.data.source, self._split(self._real())
+        before = "validation" if source == "demo" or (Path(source) / "validation").is_dir() else "train"  # what lines that name no split are of
+        others = {str(row.get("split", before)) for row in rows} - {now}
+        if not others:
+            return False
+        self.reporter.say(f"evaluations.jsonl: measured on {', '.join(sorted(others))} pictures before; all that was kept is measured anew on {now}")
+        runs.truncate_lines(self.run.evaluations, -1)
+        for path in self.run.kept():
+            self._measure(*artifact.load(path))
+        return True
+
+    def _split(self, real: Packed) -> str:
+        """What the pictures that are measured on are of."""
+        return recorded_split(self._protocol().split, real.content_sha256, self.problem.pixels.content_sha256)
+
+    def _real(self) -> Packed:
+        data = self.recipe.data
+        return open_data(data.source, self.recipe.role, self.recipe.size_px, resize=data.resize, split=self._protocol().split)
 
     def _measure(self, network: nn.Module, card: Card) -> None:
         protocol = self._protocol()
-        data = self.recipe.data
-        real = open_data(data.source, self.recipe.role, self.recipe.size_px, resize=data.resize, split=protocol.split)
+        real = self._real()
         assert self._extractor is not None
         numbers = headline(evaluate(Artifact(network, card), real, protocol, network=self._extractor))
-        split = recorded_split(protocol.split, real.content_sha256, self.problem.pixels.content_sha256)
+        split = self._split(real)
         against = {"split": split, "real": min(protocol.samples, len(real))}
         writer = LineWriter(self.run.evaluations)
         writer.write({"iteration": card.iterations, "kimg": card.kimg, "seconds": card.seconds, **numbers, **against})

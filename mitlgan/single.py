@@ -10,6 +10,7 @@ import numpy as np
 from mitlgan import runs, stages
 from mitlgan.artifact import Card, read_card
 from mitlgan.data.packed import to_uint8
+from mitlgan.data.split_folders import with_true_splits
 from mitlgan.describe import describe_recipe
 from mitlgan.errors import MitlganError
 from mitlgan.evaluate import headline
@@ -17,6 +18,7 @@ from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, display_name
 from mitlgan.report import Arm, Comparison, Cost, Paths, StageCost, diagnose, write_report
 from mitlgan.report.model import Pixels
+from mitlgan.runs import Run
 from mitlgan.sample import load as load_artifact
 from mitlgan.version import __version__
 
@@ -40,7 +42,7 @@ def report(path: Path) -> tuple[Paths, list[str]]:
     stats, evaluations = list(runs.read_lines(run.stats)), list(runs.read_lines(run.evaluations))
     findings = diagnose(stats, evaluations).sentences()
     card = read_card(run.artifact) if run.artifact is not None else None
-    measured = runs.read_json(run.path / "metrics.json") or (card.metrics if card is not None else {})
+    measured = _figures(run, card)
     layers, samples = _drawn(run.artifact, card)
     arm = Arm(
         name=recipe.name, label=display_name(recipe),
@@ -48,7 +50,8 @@ def report(path: Path) -> tuple[Paths, list[str]]:
         timing=list(runs.read_lines(run.timing)), evaluations=evaluations, cost=_cost(run.status(), recipe, card), layers=layers, samples=samples,
         metrics=headline(measured) if "frechet" in measured else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
     )  # fmt: skip
-    protocol = measured.get("protocol", {})
+    findings += _splits(measured, evaluations)
+    protocol = {**measured.get("protocol", {}), **_measured_on(measured)}
     whole = Comparison(
         title=f"{display_name(recipe)}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
         protocol={"extractor": recipe.evaluation.extractors[0], **protocol}, shipped=[], real=_real(recipe),
@@ -56,6 +59,32 @@ def report(path: Path) -> tuple[Paths, list[str]]:
         commands=[f"mitlgan report {path}"], made_by=f"mitlgan {__version__}",
     )  # fmt: skip
     return write_report(run.path, whole, json_name="report.json"), findings  # metrics.json is the run's own
+
+
+def _figures(run: Run, card: Card | None) -> dict[str, Any]:
+    """What was measured of the run, each figure with the split that it was measured on, whatever an earlier version called that."""
+    known = runs.read_json(run.path / "metrics.json")
+    if not known:
+        return {} if card is None else card.metrics
+    found: dict[str, Any] = with_true_splits(known, "" if card is None else str(card.data.get("content_sha256", "")))
+    return found
+
+
+def _measured_on(measured: dict[str, Any]) -> dict[str, Any]:
+    """Of the figures: the split, and how many generated and real pictures."""
+    first = measured.get("frechet", {})
+    return {key: first[key] for key in ("split", "generated", "real", "data_sha256") if key in first}
+
+
+def _splits(measured: dict[str, Any], evaluations: list[dict[str, Any]]) -> list[str]:
+    """What is to be said of the splits of figures and evaluations."""
+    said = []
+    first = measured.get("frechet", {})
+    if "split_recorded" in first:
+        said.append(f"The figures were recorded as of {first['split_recorded']}, but are of the pictures that the network was trained on.")
+    splits = dict.fromkeys((row.get("split"), row.get("real")) for row in evaluations if row.get("split"))
+    said += [f"Evaluations on the way are against {real:,} real {split} pictures." for split, real in splits]
+    return said
 
 
 def _drawn(file: Path | None, card: Card | None) -> tuple[dict[str, Pixels], Pixels | None]:

@@ -40,7 +40,8 @@ def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default:
         DataError: The split that was asked for is not there.
     """
     from mitlgan import stages
-    from mitlgan.data.splits import measured_split, recorded_split
+    from mitlgan.data.split_folders import recorded_split
+    from mitlgan.data.splits import measured_split
 
     source = recipe.data.source
     found = measured_split(source, recipe.role, split, default, note)

@@ -31,7 +31,8 @@ from mitlgan.compare.plan import EQUAL, Plan
 from mitlgan.compare.settings import Setting, cards, forms, settings
 from mitlgan.compare.show import Contender, Domain, shown
 from mitlgan.compare.standings import Point
-from mitlgan.data.splits import measured_split, recorded_split, resolved_split
+from mitlgan.data.split_folders import recorded_split
+from mitlgan.data.splits import measured_split, resolved_split
 from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.evaluate import Protocol, headline, open_extractor
 from mitlgan.files import locked, write_json

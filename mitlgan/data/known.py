@@ -77,9 +77,8 @@ def named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[str, 
     sources, found = split_sources(source, option)
     if not found.folders:
         own = next(iter(sources))
-        return [NamedSet(spec, own if own != TRAIN or split_of_name(path.name) == TRAIN else "", source)], [
-            (found.remark, False)
-        ] if found.remark else []
+        one = NamedSet(spec, own if own != TRAIN or split_of_name(path.name) == TRAIN else "", source)
+        return [one], [(found.remark, False)] if found.remark else []
     names = [source.entries[place].name for place in found.beside]
     said = [(f"{len(names):,} pictures lie beside the split folders, in no split: {listed(names)}", True)] if names else []
     for split, part in sources.items():

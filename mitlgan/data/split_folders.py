@@ -1,4 +1,4 @@
-"""Which folders of a set are its splits: pictures for training, and those that are held out.
+"""Which folders of a set are its splits: pictures for training, and those that are held out; and what records call them.
 
 A folder is a split's where its name is one of `FOLDER_NAMES`, in any case, and every folder beside it that holds pictures is a split's, too; a `train/`
 beside `airplane/` and `bus/` is a class. A folder around all others (`photos.zip/photos/train/`) is passed through, and classes may hold the splits
@@ -135,6 +135,38 @@ def _of_classes(
         {split: [folder for found in inner.values() for folder in found.folders.get(split, ())] for split in there},
         sorted(place for found in inner.values() for place in found.beside),
     )
+
+
+def recorded_split(split: str, data_sha256: str, training_sha256: str) -> str:
+    """The split of a figure in a record: `train` where its pictures are those that the network was trained on, whatever the record calls them.
+
+    Records of earlier versions call them by the split that was asked for, there or not.
+
+    Args:
+        split: As recorded.
+        data_sha256: Of the pictures that were measured.
+        training_sha256: Of those that the network was trained on.
+    """
+    return TRAIN if training_sha256 and data_sha256 == training_sha256 else split
+
+
+def with_true_splits(record: Any, training_sha256: str) -> Any:
+    """A record of figures in which each names the split that it was measured on, see `recorded_split`; what it said before is `split_recorded`.
+
+    Args:
+        record: JSON, such as a card's metrics.
+        training_sha256: Of the pictures that the network was trained on.
+    """
+    if not isinstance(record, Mapping):
+        return record
+    found = {key: with_true_splits(value, training_sha256) for key, value in record.items()}
+    first = found.get("frechet")
+    measured = str(found.get("data_sha256") or (first.get("data_sha256") if isinstance(first, Mapping) else "") or "")
+    for part in (found, found.get("protocol") if "frechet" in found else None):
+        if isinstance(part, dict) and isinstance(part.get("split"), str) and measured:
+            true = recorded_split(part["split"], measured, training_sha256)
+            part |= {"split": true, "split_recorded": part["split"]} if true != part["split"] else {}
+    return found
 
 
 def listed(names: Sequence[str]) -> str:

@@ -223,19 +223,6 @@ def known_split(name: str) -> str:
     return found
 
 
-def recorded_split(split: str, data_sha256: str, training_sha256: str) -> str:
-    """The split of a figure in a record: `train` where its pictures are those that the network was trained on, whatever the record calls them.
-
-    Records of earlier versions call them by the split that was asked for, there or not.
-
-    Args:
-        split: As recorded.
-        data_sha256: Of the pictures that were measured.
-        training_sha256: Of those that the network was trained on.
-    """
-    return TRAIN if training_sha256 and data_sha256 == training_sha256 else split
-
-
 def _ordered(parts: Mapping[str, Part]) -> dict[str, Part]:
     return {split: parts[split] for split in SPLITS if split in parts}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import numpy as np
 import pictures
 import pytest
 
+from mitlgan.artifact import read_card, record_metrics
 from mitlgan.data.augment import AugmentSettings, augment
 from mitlgan.data.check import check
 from mitlgan.data.gather import prepare
@@ -20,10 +23,12 @@ from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data, pack_folder
 from mitlgan.data.shape import PrepareSettings
 from mitlgan.data.sources import open_source
-from mitlgan.data.split_folders import layout, split_of_name
-from mitlgan.data.splits import measured_split, picture_set, recorded_split, resolved_split, split_sources
+from mitlgan.data.split_folders import layout, recorded_split, split_of_name, with_true_splits
+from mitlgan.data.splits import measured_split, picture_set, resolved_split, split_sources
 from mitlgan.errors import DataError, UsageError
 from mitlgan.report.checked import write_check_page
+from mitlgan.runs import Run
+from mitlgan.single import report
 
 
 def names_of(found: dict[str, list[str]]) -> dict[str, int]:
@@ -436,3 +441,36 @@ class TestCommandsThatTakeAFolder:
         found = picture_set(str(tmp_path / "out"), "scene")
         assert {split: part.count for split, part in found.parts.items()} == {"train": 2, "validation": 1, "test": 1}
         assert [entry["name"] for entry in made.manifest["skipped"]] == ["stray.png"]
+
+
+class TestRecords:
+    """Cards and reports of earlier versions call training pictures by the split that was asked for."""
+
+    def test_every_figure_of_a_record_names_the_split_that_it_was_measured_on(self) -> None:
+        figure = {"value": 1.0, "split": "test", "data_sha256": "aa"}
+        record = {"protocol": {"split": "test"}, "frechet": figure, "embedding": {"protocol": {"split": "validation", "data_sha256": "bb"}}}
+        corrected = with_true_splits(record, "aa")
+        assert corrected["frechet"] == figure | {"split": "train", "split_recorded": "test"}
+        assert corrected["protocol"] == {"split": "train", "split_recorded": "test"}
+        assert corrected["embedding"] == record["embedding"]
+        assert with_true_splits(record, "cc") == record
+        assert with_true_splits(record, "") == record
+
+    def test_a_card_and_the_report_of_its_run_say_what_is_true(self, pretrained: dict[str, Run], tmp_path: Path) -> None:
+        run = Run(tmp_path / "run")
+        shutil.copytree(pretrained["bg"].path, run.path)
+        assert run.artifact is not None
+        training = read_card(run.artifact).data["content_sha256"]
+        about = {"generated": 12, "real": 12, "split": "test", "data_sha256": training}
+        wrong = {"protocol": {"samples": 12, "split": "test"}, **{key: {"value": 1.0, "std": 0.0, **about} for key in ("frechet", "kid")}}
+        record_metrics(run.artifact, wrong)
+        assert read_card(run.artifact).metrics["frechet"]["split"] == "train"
+        paths, findings = report(run.path)
+        assert "The figures were recorded as of test, but are of the pictures that the network was trained on." in findings
+        protocol = json.loads(paths.json.read_text())["protocol"]
+        assert (protocol["split"], protocol["generated"], protocol["real"]) == ("train", 12, 12)
+        right = {key: value | {"split": "test", "data_sha256": "0"} if isinstance(value, dict) else value for key, value in wrong.items()}
+        record_metrics(run.artifact, right)
+        paths, findings = report(run.path)
+        assert json.loads(paths.json.read_text())["protocol"]["split"] == "test"
+        assert not any("recorded" in finding for finding in findings)

@@ -272,6 +272,8 @@ def fetch(
     for reason, number in found["reasons"].items():
         note(f"{number} failed: {reason}")
     counts = found["counts"]
+    if counts["changed"]:
+        note(f"{counts['changed']} files are not as they were fetched; they are kept as they are, and fetch.json says what they hold now")
     text = f"{out}: {counts['fetched']} fetched, {counts['had']} there already, {counts['failed']} of {counts['asked']} unreachable (unreachable.txt)"
     finish(as_json, {"out": str(out), **found}, text)
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from mitlgan.data.decode import UnreadableError, decode_bytes
+from mitlgan.data.decode import UnreadableError, decode_bytes, read_file
 from mitlgan.data.formats import HEAD_BYTES, suffix_of_content
 from mitlgan.data.journal import Journal
 from mitlgan.data.parallel import in_order
@@ -98,7 +98,7 @@ def fetch(addresses: list[str], out: Path, settings: FetchSettings, progress: Pr
         progress: Told how many of how many are done.
 
     Returns:
-        Counts (fetched, had, failed, bytes), reasons of failures with their counts, and the failures.
+        Counts (fetched, had, changed since by somebody, failed, bytes), reasons of failures with their counts, and the failures.
 
     Raises:
         DataError: Not one address could be fetched.
@@ -106,7 +106,7 @@ def fetch(addresses: list[str], out: Path, settings: FetchSettings, progress: Pr
     """
     make_folder(out)
     with locked(out), Journal(out / ".journal.jsonl", {"work": "fetch", "version": 1}) as journal:
-        had = {line["url"]: line for line in journal.lines if line["file"] and (out / line["file"]).is_file()}
+        had = {line["url"]: there for line in journal.lines if line["file"] and (there := _as_it_is(out, line)) is not None}
         left = [address for address in addresses if address not in had]
         spent = _Budget(settings.max_total_bytes)
         failures: list[dict[str, str]] = []
@@ -129,7 +129,11 @@ def fetch(addresses: list[str], out: Path, settings: FetchSettings, progress: Pr
 def _finish(
     out: Path, addresses: list[str], had: dict[str, Any], fetched: dict[str, Any], failures: list[dict[str, str]], settings: FetchSettings
 ) -> dict[str, Any]:
-    counts = {"asked": len(addresses), "fetched": len(fetched), "had": len(addresses) - len(fetched) - len(failures), "failed": len(failures)}
+    changed = sum("changed" in line for line in had.values())
+    counts = {
+        "asked": len(addresses), "fetched": len(fetched), "had": len(addresses) - len(fetched) - len(failures), "changed": changed,
+        "failed": len(failures),
+    }  # fmt: skip
     reasons = dict(Counter(failure["reason"].split(":")[0] for failure in failures).most_common())
     files = [{**had, **fetched}[address] for address in addresses if address in had or address in fetched]
     write_json(out / "fetch.json", {"schema_version": 1, "settings": asdict(settings), "counts": counts, "files": files, "failures": failures})
@@ -137,6 +141,19 @@ def _finish(
     if not files:
         raise DataError(f"LIST: none of {len(addresses)} addresses gave a picture; the first, {failures[0]['url']!r}: {failures[0]['reason']}")
     return {"counts": counts, "bytes": sum(line["bytes"] for line in files), "reasons": reasons, "failures": failures}
+
+
+def _as_it_is(out: Path, line: dict[str, Any]) -> dict[str, Any] | None:
+    """The account of a file that was fetched before: of what it holds now, if somebody changed it since; None where it is no picture any more."""
+    try:
+        content = read_file(out / line["file"])
+        digest = hashlib.sha256(content).hexdigest()
+        if digest == line["sha256"]:
+            return line
+        decode_bytes(content, keep_alpha=False, size_px=16)
+    except UnreadableError:
+        return None
+    return line | {"sha256": digest, "bytes": len(content), "changed": True}
 
 
 class _Budget:

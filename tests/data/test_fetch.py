@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import threading
@@ -141,7 +142,7 @@ def test_pictures_are_fetched_once(server: tuple[str, Counter[str]], tmp_path: P
     addresses = [f"{base}/picture/a.png", f"{base}/jpeg/b", f"{base}/moved", f"{base}/flaky"]
     told: list[tuple[int, int]] = []
     found = fetch(addresses, tmp_path, QUICK, lambda done, total: told.append((done, total)))
-    assert found["counts"] == {"asked": 4, "fetched": 4, "had": 0, "failed": 0}
+    assert found["counts"] == {"asked": 4, "fetched": 4, "had": 0, "changed": 0, "failed": 0}
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert asked["/flaky"] == 2
     manifest = json.loads((tmp_path / "fetch.json").read_text())
@@ -149,10 +150,23 @@ def test_pictures_are_fetched_once(server: tuple[str, Counter[str]], tmp_path: P
     assert [Path(name).suffix for name in files] == [".png", ".jpg", ".png", ".png"]
     assert all((tmp_path / name).is_file() for name in files)
     before = asked.total()
-    assert fetch(addresses, tmp_path, QUICK)["counts"] == {"asked": 4, "fetched": 0, "had": 4, "failed": 0}
+    assert fetch(addresses, tmp_path, QUICK)["counts"] == {"asked": 4, "fetched": 0, "had": 4, "changed": 0, "failed": 0}
     assert asked.total() == before
     (tmp_path / files[1]).unlink()
     assert fetch(addresses, tmp_path, QUICK)["counts"]["fetched"] == 1
+
+
+def test_a_file_that_was_changed_since_is_kept_and_told_and_a_damaged_one_is_fetched_again(server: tuple[str, Counter[str]], tmp_path: Path) -> None:
+    addresses = [f"{server[0]}/picture/{name}.png" for name in "abc"]
+    fetch(addresses, tmp_path, QUICK)
+    first, second, _ = (tmp_path / entry["file"] for entry in json.loads((tmp_path / "fetch.json").read_text())["files"])
+    turned = pictures.encoded(pictures.smooth(9), "PNG")
+    first.write_bytes(turned)
+    second.write_bytes(PICTURE[: len(PICTURE) // 2])
+    assert fetch(addresses, tmp_path, QUICK)["counts"] == {"asked": 3, "fetched": 1, "had": 2, "changed": 1, "failed": 0}
+    account = json.loads((tmp_path / "fetch.json").read_text())["files"]
+    assert [entry["sha256"] for entry in account] == [hashlib.sha256(content).hexdigest() for content in (turned, PICTURE, PICTURE)]
+    assert (first.read_bytes(), second.read_bytes()) == (turned, PICTURE)
 
 
 REASONS = {
@@ -187,7 +201,7 @@ def test_what_fails_is_listed_with_its_reason(server: tuple[str, Counter[str]], 
         assert said[path].startswith(reason), (path, said[path])
     for address in addresses[-4:]:
         assert said[address] == "not a web address (http or https)"
-    assert found["counts"] == {"asked": len(addresses), "fetched": 1, "had": 0, "failed": len(addresses) - 1}
+    assert found["counts"] == {"asked": len(addresses), "fetched": 1, "had": 0, "changed": 0, "failed": len(addresses) - 1}
     assert (asked["/gone/a.png"], asked["/short"]) == (1, 2)  # only what may help is tried again
     assert (tmp_path / "unreachable.txt").read_text().splitlines() == addresses[1:]
     left = {path.suffix for path in tmp_path.iterdir() if not path.name.startswith(".")}

@@ -28,7 +28,7 @@ for name, command in sets.COMMANDS.items():
 
 @app.command()
 def pack(
-    source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of pictures, subfolders included.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder, zip or tar archive, or a .txt list of paths.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a .npy file; its manifest lies beside it.")],
     size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
     resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",
@@ -36,7 +36,7 @@ def pack(
     allow_bad: Annotated[bool, typer.Option("--allow-bad", help="Go on even if more than 5 % of the files cannot be read.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Decode a folder once into a memory-mapped pack."""
+    """Decode pictures once into a memory-mapped pack."""
     from mitlgan.cli.counting import counted
     from mitlgan.data.prepare import pack_folder
 
@@ -113,8 +113,12 @@ def _numbers(text: str | None) -> list[int]:
 
 
 def _told(packed: Packed, as_json: bool) -> None:
+    from mitlgan.data.leftovers import leftover_lines
+
     skipped = packed.manifest["skipped"]
     for entry in skipped[:20]:
         note(f"skipped {entry['name']!r}: {entry['reason']}")
-    values = {"pack": str(packed.path), "count": len(packed), "skipped": skipped, "content_sha256": packed.content_sha256}
-    finish(as_json, values, f"{packed.path}: {len(packed)} pictures of {packed.size_px} px, {len(skipped)} skipped")
+    left = packed.manifest.get("leftovers", {})
+    values = {"pack": str(packed.path), "count": len(packed), "skipped": skipped, "leftovers": left, "content_sha256": packed.content_sha256}
+    text = f"{packed.path}: {len(packed)} pictures of {packed.size_px} px, {len(skipped)} skipped"
+    finish(as_json, values, "\n".join([text, *(f"  {line}" for line in leftover_lines(left))]))

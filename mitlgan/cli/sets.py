@@ -110,7 +110,7 @@ def matte_iou(
     from mitlgan.data.agreement import measure
 
     with counted("matte-iou") as told:
-        rows = measure(scenes, truth, list(dict.fromkeys(["rectangle", *(matting or ["grabcut"])])), count=count, seed=seed, progress=told)
+        rows = measure(scenes, truth, list(dict.fromkeys(["rectangle", *(matting or ["grabcut"])])), count=count, seed=seed, progress=told, say=note)
     head = f"{'method':<16}{'pictures':>10}{'mean IoU':>10}{'median':>9}{'small objects':>15}{'below 0.5':>11}{'ms/picture':>12}"
     lines = [
         f"{row['method']:<16}{row['count']:>10}{row['mean']:>10.3f}{row['median']:>9.3f}"
@@ -183,8 +183,18 @@ def prepare(
     for line in note_lines((str(source["name"]), str(source.get("note", ""))) for source in packed.sources()):
         note(line)
     values = {"pack": str(packed.path), "page": str(page), "count": len(packed), "held_out": held_out, "skipped": skipped}
-    values |= {"note": remark, "content_sha256": packed.content_sha256}
-    finish(as_json, values, f"{packed.path}: {len(packed)} pictures of {size} px, {apart or 'none held out'}, {len(skipped)} left out\n{page}")
+    left = packed.manifest.get("leftovers", {})
+    values |= {"note": remark, "leftovers": left, "content_sha256": packed.content_sha256}
+    finish(
+        as_json, values, f"{packed.path}: {len(packed)} pictures of {size} px, {apart or 'none held out'}, {len(skipped)} left out{_told(left)}\n{page}"
+    )
+
+
+def _told(leftovers: dict[str, Any]) -> str:
+    """What of a source was not taken, in lines of their own."""
+    from mitlgan.data.leftovers import leftover_lines
+
+    return "".join(f"\n  {line}" for line in leftover_lines(leftovers))
 
 
 def augment(
@@ -206,7 +216,10 @@ def augment(
     settings = AugmentSettings(factor, seed, mirror, flip, degrees, shear, distortion)
     with counted("augment") as told:
         counts = run(source, out, settings, told, note)
-    text = f"{out}: {counts['made']} pictures made of {counts['pictures']}; {counts['unreadable']} unreadable"
+    for entry in counts["skipped"][:20]:
+        note(f"skipped {entry['name']!r}: {entry['reason']}")
+    with_mattes = f" and {counts['mattes']} mattes" if counts["mattes"] else ""
+    text = f"{out}: {counts['made']} pictures{with_mattes} made of {counts['pictures']}; {counts['unreadable']} unreadable{_told(counts['leftovers'])}"
     finish(as_json, {"out": str(out), **counts}, text)
 
 
@@ -236,6 +249,7 @@ def stats(
     """Count and measure sets: pictures, sizes, channels, colours, mattes."""
     from mitlgan.data.check import check as run
     from mitlgan.data.check import statistics
+    from mitlgan.data.leftovers import leftover_lines
 
     with counted("stats") as told:
         found = [statistics(report) for report in run(sets, told).sets]
@@ -244,6 +258,7 @@ def stats(
         side, cover = values["shorter_side_px"], values["coverage"]
         lines.append(values["name"])
         lines.append(f"  pictures      {values['count']:,} ({values['unreadable']:,} unreadable, {values['blank']:,} of one colour)")
+        lines += [f"  not taken     {line}" for line in leftover_lines(values["leftovers"])]
         lines.append(f"  sizes         {values['distinct_sizes']:,} kinds" + (f", shorter side {side['least']} to {side['most']} px" if side else ""))
         lines.append(f"  channels      {', '.join(f'{number:,} {mode}' for mode, number in values['channels'].items())}")
         lines.append(f"  mean colour   {values['mean_rgb']}, spread {values['spread_rgb']}")

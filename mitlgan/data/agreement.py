@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.decode import UnreadableError, decode
+from mitlgan.data.decode import UnreadableError, decode_bytes
 from mitlgan.data.demo import demo_pack
+from mitlgan.data.mattes import fitting_matte
 from mitlgan.data.matting import choose, find_matte, intersection_over_union
 from mitlgan.data.parallel import in_order
-from mitlgan.data.sources import list_pictures, matte_beside
+from mitlgan.data.sources import open_source
 from mitlgan.errors import DataError
 
 DEMO_PX = 64
@@ -24,17 +25,25 @@ Pair = tuple[Image.Image, NDArray[np.uint8]]
 
 
 def measure(
-    scenes: str, truth: Path | None, methods: list[str], *, count: int, seed: int = 0, progress: Callable[[int, int], None] | None = None
+    scenes: str,
+    truth: Path | None,
+    methods: list[str],
+    *,
+    count: int,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Intersection over union of each method's mattes with the true ones, both cut at one half.
 
     Args:
-        scenes: `demo`, or a folder.
-        truth: Folder of mattes by the pictures' stems; None takes those beside the pictures.
+        scenes: `demo`, or see `open_source`.
+        truth: Mattes by the pictures' stems; None takes those beside the pictures.
         methods: See `matting.choose`; of a model's file only the model is measured.
         count: Pictures, drawn by `seed` when there are more.
         seed: Decides which.
         progress: Told how many of how many are done.
+        say: Told in one line each what is left out.
 
     Returns:
         Per method: mean and median, the mean over objects below 15 % of the picture (None without any), how many are below one half, milliseconds.
@@ -42,7 +51,7 @@ def measure(
     Raises:
         DataError: No pictures with true mattes.
     """
-    pairs = list(_demo_pairs(count, seed) if scenes == "demo" else _pairs(Path(scenes), truth, count, seed))
+    pairs = list(_demo_pairs(count, seed) if scenes == "demo" else _pairs(scenes, truth, count, seed, say))
     if not pairs:
         raise DataError(f"SCENES {scenes}: no picture there has a true matte; put NAME.matte.png beside each, or name their folder with --truth")
     rows = []
@@ -86,20 +95,24 @@ def _demo_pairs(count: int, seed: int) -> Iterator[Pair]:
         yield Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0))).convert("RGBA"), planes[3].copy()
 
 
-def _pairs(folder: Path, truth: Path | None, count: int, seed: int) -> Iterator[Pair]:
-    files = list_pictures(folder, "SCENES")
-    mattes = {} if truth is None else {path.stem: path for path in list_pictures(truth, "--truth")}
-    with_truth = [(file, matte) for file in files if (matte := mattes.get(file.stem) if truth else matte_beside(file)) and matte.is_file()]
+def _pairs(scenes: str, truth: Path | None, count: int, seed: int, say: Callable[[str], None]) -> Iterator[Pair]:
+    source = open_source(scenes, "SCENES")
+    mattes = {} if truth is None else {PurePosixPath(entry.name).stem: entry for entry in open_source(truth, "--truth").entries}
+    known = [(entry, mattes.get(PurePosixPath(entry.name).stem) if truth else entry.matte) for entry in source.entries]
+    with_truth = [(entry, matte) for entry, matte in known if matte is not None]
+    for line in source.leftovers.lines():
+        say(f"SCENES {scenes}: {line}")
+    if 0 < len(with_truth) < len(known):
+        say(f"SCENES {scenes}: {len(known) - len(with_truth):,} of {len(known):,} pictures have no true matte and are not measured")
     for index in _drawn(len(with_truth), count, seed):
-        file, matte = with_truth[index]
+        entry, matte = with_truth[index]
         try:
-            picture = decode(file, keep_alpha=True).picture
-            true = np.array(decode(matte, keep_alpha=False, as_numbers=True).picture.convert("L"))
+            decoded = decode_bytes(entry.read(), keep_alpha=True)
+            true = np.asarray(fitting_matte(matte.read(), decoded))
         except UnreadableError as error:
-            raise DataError(f"SCENES {file}: {error}") from None
-        if picture.size != (true.shape[1], true.shape[0]):
-            raise DataError(f"--truth {matte}: is {true.shape[1]} x {true.shape[0]} px, its picture {picture.width} x {picture.height}")
-        yield picture, true
+            say(f"SCENES {scenes}: left out {entry.name!r}: {error}")
+            continue
+        yield decoded.picture, true
 
 
 def _drawn(available: int, count: int, seed: int) -> list[int]:

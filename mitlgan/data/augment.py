@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,17 @@ from torch import Tensor
 
 from mitlgan.data.decode import UnreadableError, decode_bytes, is_cut_out
 from mitlgan.data.journal import Journal
+from mitlgan.data.listing import MATTE_SUFFIX
+from mitlgan.data.mattes import fitting_matte
 from mitlgan.data.notes import note_lines
 from mitlgan.data.packed import to_uint8
 from mitlgan.data.parallel import in_order
-from mitlgan.data.sources import MATTE_SUFFIX, Entry, Source, matte_beside, open_source, output_stem
+from mitlgan.data.sources import Contents, Source, contents, open_source, output_stem
 from mitlgan.data.splits import training_source
 from mitlgan.errors import DataError
 from mitlgan.files import locked, make_folder, write_atomically
 
-VERSION = 2  # raise it when the same pictures and settings make other files
+VERSION = 3  # raise it when the same pictures and settings make other files
 PURPOSE = 0xA06
 Progress = Callable[[int, int], None]
 
@@ -66,19 +68,19 @@ class Change:
 
 def augment(
     spec: str | Path, out: Path, settings: AugmentSettings, progress: Progress | None = None, say: Callable[[str], None] | None = None
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """Write `factor` pictures for each of a set, as PNG, with their mattes (`NAME.matte.png`) changed alike; goes on where it was stopped.
 
     Args:
         spec: See `open_source`; of one that has split folders the training pictures are taken.
-            Mattes are taken from beside pictures in a folder; transparency is kept.
+            Transparency is kept; a picture that has no matte beside it gets none.
         out: Folder.
         settings: How far.
         progress: Told how many of how many are done.
         say: Told in one line which part of a source was taken, and for each kind what is to be known of pictures that were taken.
 
     Returns:
-        Counts: pictures, made, unreadable.
+        Counts (pictures, made, mattes, unreadable), the name and reason of each picture that is skipped, and the source's other files.
 
     Raises:
         DataError: Nothing readable.
@@ -92,7 +94,9 @@ def augment(
     header = {"work": "augment", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": asdict(settings)}
     with locked(out), Journal(out / ".journal.jsonl", header) as journal:
         done = len(journal.lines)
-        for number, (_, (record, files)) in enumerate(in_order(_contents(source, done), lambda item: _made(*item, settings)), start=done + 1):
+        for number, (_, (record, files)) in enumerate(
+            in_order(contents(source, source.entries[done:]), lambda content: _made(content, settings)), start=done + 1
+        ):
             for name, content in files.items():
                 write_atomically(out / name, content)
             journal.append(record)
@@ -104,7 +108,17 @@ def augment(
         if say is not None:
             for sentence in note_lines((line["name"], line.get("note", "")) for line in journal.lines):
                 say(sentence)
-        return {"pictures": len(journal.lines) - len(bad), "made": sum(line["made"] for line in journal.lines), "unreadable": len(bad)}
+        skipped = [{"name": line["name"], "reason": line["reason"]} for line in bad]
+        left = source.leftovers.with_more(remarks=_unmatched(source))
+        sums = {key: sum(line[key] for line in journal.lines) for key in ("made", "mattes")}
+        counts = {"pictures": len(journal.lines) - len(bad), **sums, "unreadable": len(bad)}
+        return {**counts, "skipped": skipped + left.skipped(), "leftovers": left.plain()}
+
+
+def _unmatched(source: Source) -> list[str]:
+    bare = [entry.name for entry in source.entries if entry.matte is None]
+    total = len(source.entries)
+    return [f"{len(bare):,} of {total:,} pictures have no matte, nor have their copies; the first, {bare[0]!r}"] if 0 < len(bare) < total else []
 
 
 def draw(settings: AugmentSettings, name: str, copy: int) -> Change:
@@ -154,24 +168,15 @@ def _origins(change: Change, height: int, width: int) -> Tensor:
     return origins
 
 
-def _contents(source: Source, start: int) -> Iterator[tuple[Entry, bytes | UnreadableError | None]]:
-    for entry in source.entries[start:]:
-        try:
-            yield entry, entry.read() if source.sequential else None
-        except UnreadableError as error:
-            yield entry, error
-
-
-def _made(entry: Entry, content: bytes | UnreadableError | None, settings: AugmentSettings) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _made(content: Contents, settings: AugmentSettings) -> tuple[dict[str, Any], dict[str, bytes]]:
+    name = content.entry.name
     try:
-        if isinstance(content, UnreadableError):
-            raise content
-        content = entry.read() if content is None else content
-        decoded = decode_bytes(content, keep_alpha=True)
-        picture = decoded.picture
-        matte = _matte(entry, picture.size)
+        decoded = decode_bytes(content.read(), keep_alpha=True)
+        beside = content.read_matte()
+        matte = None if beside is None else fitting_matte(beside, decoded)
     except UnreadableError as error:
-        return {"name": entry.name, "made": 0, "reason": str(error)}, {}
+        return {"name": name, "made": 0, "mattes": 0, "reason": str(error)}, {}
+    picture = decoded.picture
     alpha = picture.getchannel("A").getextrema() != (255, 255)
     edge = "constant" if is_cut_out(picture) else "reflect"
     picture = picture.convert("RGBa" if alpha else "RGB")
@@ -182,22 +187,13 @@ def _made(entry: Entry, content: bytes | UnreadableError | None, settings: Augme
         made = layers
         if copy:
             floats = layers.to(torch.float32) / 127.5 - 1
-            made = to_uint8(changed(floats, draw(settings, entry.name, copy), edge=edge))
-        stem = f"{output_stem(entry.name)}-{copy:02d}"
+            made = to_uint8(changed(floats, draw(settings, name, copy), edge=edge))
+        stem = f"{output_stem(name)}-{copy:02d}"
         files[f"{stem}.png"] = _png(made[:4] if alpha else made[:3])
         if matte is not None:
             files[f"{stem}{MATTE_SUFFIX}"] = _png(made[-1:])
     note = {"note": decoded.note} if decoded.note else {}
-    return {"name": entry.name, "made": settings.factor, "reason": "", **note}, files
-
-
-def _matte(entry: Entry, size: tuple[int, int]) -> Image.Image | None:
-    if entry.path is None or not matte_beside(entry.path).is_file():
-        return None
-    matte = decode_bytes(matte_beside(entry.path).read_bytes(), keep_alpha=False, as_numbers=True).picture.convert("L")
-    if matte.size != size:
-        raise UnreadableError(f"its matte is {matte.width} x {matte.height} px, itself {size[0]} x {size[1]}")
-    return matte
+    return {"name": name, "made": settings.factor, "mattes": 0 if matte is None else settings.factor, "reason": "", **note}, files
 
 
 def _png(planes: Tensor) -> bytes:

@@ -13,11 +13,13 @@ from PIL import Image
 
 from mitlgan.data.decode import UnreadableError, decode_bytes, laid_on
 from mitlgan.data.known import NamedSet, look, named_sets
+from mitlgan.data.leftovers import Leftovers
+from mitlgan.data.mattes import fitting_matte
 from mitlgan.data.notes import note_lines
 from mitlgan.data.packed import Packed
 from mitlgan.data.parallel import in_order
 from mitlgan.data.signature import Signature, near_pairs, same_files, signature
-from mitlgan.data.sources import Entry, Source, matte_beside
+from mitlgan.data.sources import Entry, Source
 
 LOOK_PX = 64  # pictures are looked at in this size
 BINS = 32
@@ -67,6 +69,7 @@ class SetReport:
         content: Where its pictures are read.
         seen: Its readable pictures.
         unreadable: Name and reason of the others.
+        leftovers: What else is there.
     """
 
     name: str
@@ -74,6 +77,7 @@ class SetReport:
     content: Source | Packed
     seen: list[Seen] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    leftovers: Leftovers = field(default_factory=Leftovers)
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,8 @@ def statistics(report: SetReport) -> dict[str, Any]:
         "split": report.split,
         "count": len(seen),
         "unreadable": len(report.unreadable),
+        "skipped": [{"name": name, "reason": reason} for name, reason in report.unreadable] + report.leftovers.skipped(),
+        "leftovers": report.leftovers.plain(),
         "sizes": dict(sizes.most_common(5)),
         "distinct_sizes": len(sizes),
         "shorter_side_px": {"least": shorter[0], "median": shorter[len(shorter) // 2], "most": shorter[-1]} if shorter else None,
@@ -160,6 +166,8 @@ def judge(report: SetReport) -> Iterator[tuple[str, bool]]:
     total = len(seen)
     if report.unreadable:
         yield f"{name}: {len(report.unreadable):,} of {total + len(report.unreadable):,} files are no usable pictures and will be skipped.", True
+    for line in report.leftovers.lines(quiet=False):
+        yield f"{name}: {line}.", True
     if 0 < total < FEW and report.split in ("", "train"):
         yield f"{name}: {total:,} pictures are few; a generator may learn them by heart: augment them, or add some.", True
     blank = sum(one.look.blank for one in seen)
@@ -232,7 +240,7 @@ def _look_at(one: NamedSet, progress: Progress | None) -> SetReport:
 
 
 def _look_at_source(one: NamedSet, source: Source, progress: Progress | None) -> SetReport:
-    report = SetReport(one.name, one.split, content=source)
+    report = SetReport(one.name, one.split, content=source, leftovers=source.leftovers)
     for number, (entry, found) in enumerate(in_order(source.entries, _seen_or_reason), start=1):
         if isinstance(found, UnreadableError):
             report.unreadable.append((entry.name, str(found)))
@@ -247,8 +255,8 @@ def _seen_or_reason(entry: Entry) -> Seen | UnreadableError:
     try:
         decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=LOOK_PX)
         matte = None
-        if entry.path is not None and matte_beside(entry.path).is_file():
-            matte = decode_bytes(matte_beside(entry.path).read_bytes(), keep_alpha=False, as_numbers=True).picture.convert("L")
+        if entry.matte is not None:
+            matte = fitting_matte(entry.matte.read(), decoded)
     except UnreadableError as error:
         return error
     one = seen(entry.name, decoded.picture, signature(decoded.picture, decoded.sha256), (decoded.width, decoded.height), matte)

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from mitlgan.data.listing import MATTE_SUFFIX
 from mitlgan.data.parallel import in_order
-from mitlgan.data.sources import MATTE_SUFFIX
 from mitlgan.files import make_folder, write_atomically, write_json
 
 VERSION = 1

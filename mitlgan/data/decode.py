@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mitlgan.data.depth import UnknownScaleError, depth_of, eight_bits
-from mitlgan.data.formats import MissingCodecError, allowed_formats
+from mitlgan.data.formats import HEAD_BYTES, MissingCodecError, allowed_formats
 from mitlgan.data.profile import profile_of
 from mitlgan.data.srgb import to_srgb
 
@@ -105,13 +105,12 @@ def decode_bytes(
         raise UnreadableError(_reason(content, error)) from None
 
 
-def has_alpha(path: Path) -> bool:
-    """Whether a picture is a cut-out: transparent in `SEEN_THROUGH` of its pixels; many files carry an alpha that is opaque all over.
+def has_alpha(content: bytes) -> bool:
+    """Whether a file's content is a cut-out: transparent in `SEEN_THROUGH` of its pixels; many files carry an alpha that is opaque all over.
 
     Raises:
         UnreadableError: As `decode`.
     """
-    content = read_file(path)
     try:
         with Image.open(io.BytesIO(content), formats=_formats(content)) as picture:
             promised = picture.mode in _ALPHA_MODES or "transparency" in picture.info
@@ -127,12 +126,42 @@ def is_cut_out(picture: Image.Image) -> bool:
     return sum(picture.getchannel("A").histogram()[:128]) >= SEEN_THROUGH * picture.width * picture.height
 
 
+def read_head(path: str | Path) -> bytes:
+    """The first bytes of a regular file, as `read_file` opens it.
+
+    Raises:
+        UnreadableError: It is none.
+    """
+    with os.fdopen(_opened(path), "rb") as file:
+        try:
+            return file.read(HEAD_BYTES)
+        except OSError as error:
+            raise UnreadableError(f"cannot be read ({error.strerror})") from None
+
+
 def read_file(path: str | Path) -> bytes:
     """The content of a regular file, no link followed; a pipe or device that takes its place meanwhile cannot hang it.
 
     Raises:
         UnreadableError: It is none, is too large, or changes while it is read.
     """
+    descriptor = _opened(path)
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            before = os.fstat(descriptor)
+            if before.st_size > LARGEST_FILE_BYTES:
+                raise UnreadableError(f"{before.st_size} bytes, more than {LARGEST_FILE_BYTES}")
+            content = file.read(before.st_size + 1)
+            after = os.fstat(descriptor)
+        except OSError as error:
+            raise UnreadableError(f"cannot be read ({error.strerror})") from None
+    if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise UnreadableError("changed while it was read")
+    return content
+
+
+def _opened(path: str | Path) -> int:
+    """The descriptor of a regular file, no link followed, none of a pipe or device waited for."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
@@ -143,20 +172,10 @@ def read_file(path: str | Path) -> bytes:
             if not stat.S_ISREG(mode):
                 raise UnreadableError("not a regular file") from None
         raise UnreadableError(f"cannot be read ({error.strerror})") from None
-    with os.fdopen(descriptor, "rb") as file:
-        try:
-            before = os.fstat(descriptor)
-            if not stat.S_ISREG(before.st_mode):
-                raise UnreadableError("not a regular file")
-            if before.st_size > LARGEST_FILE_BYTES:
-                raise UnreadableError(f"{before.st_size} bytes, more than {LARGEST_FILE_BYTES}")
-            content = file.read(before.st_size + 1)
-            after = os.fstat(descriptor)
-        except OSError as error:
-            raise UnreadableError(f"cannot be read ({error.strerror})") from None
-    if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise UnreadableError("changed while it was read")
-    return content
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnreadableError("not a regular file")
+    return descriptor
 
 
 def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int, int, int], as_numbers: bool) -> Decoded:

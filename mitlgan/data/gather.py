@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from mitlgan.data.decode import UnreadableError
 from mitlgan.data.frame import RESIZES
 from mitlgan.data.holdout import HELD_OUT, Assignment, Holdout, Photograph, assign, described, families_of, splits_of
 from mitlgan.data.journal import Journal
+from mitlgan.data.leftovers import Leftovers
+from mitlgan.data.mattes import with_mattes
 from mitlgan.data.packed import PREPARED, FourthChannel, Packed
 from mitlgan.data.parallel import in_order
 from mitlgan.data.processes import Workers
@@ -24,7 +26,7 @@ from mitlgan.data.rows import BLOCK_BYTES, Rows
 from mitlgan.data.select import Selection, selected
 from mitlgan.data.shape import PrepareSettings, Shaped, Shaper, Task
 from mitlgan.data.signature import Signature, blanks, from_plain, near_pairs
-from mitlgan.data.sources import BAD_SHARE, Source, matte_beside, open_source
+from mitlgan.data.sources import BAD_SHARE, Entry, Source, contents, open_source
 from mitlgan.data.splits import split_sources
 from mitlgan.data.workers import in_workers, processes_for
 from mitlgan.data.writer import PackWriter, pack_header
@@ -75,25 +77,27 @@ def prepare(
         raise UsageError(f"--dedupe {settings.dedupe}: choose {', '.join(DEDUPE)}")
     Holdout.parse(settings.holdout)  # says now whether it can be had
     source = selected(selection, Path(spec)) if selection else open_source(spec)
+    listing_sha256 = source.listing_sha256()
+    source, with_matte = with_mattes(source, "--keep-alpha keeps transparency in their place" if settings.keep_alpha else "")
     others = _others(settings)
+    source = source.only(source.entries, remarks=[remark for *_, remarks in others for remark in remarks])
     make_folder(out)
     header = {
         "work": "prepare",
         "version": VERSION,
-        "listing_sha256": source.listing_sha256(),
+        "listing_sha256": listing_sha256,
         "settings": json.loads(json.dumps(asdict(settings))),
         "selection": selection.plain() if selection else None,
-        "against_sha256": [digest for _, digest, _ in others],
+        "against_sha256": [digest for _, digest, _, _ in others],
     }
     with locked(out), Journal(out / ".journal.jsonl", header) as journal:
         made = _already(out, header)
         if made is not None:
             return made
-        with_matte = not settings.keep_alpha and all(entry.path is not None and matte_beside(entry.path).is_file() for entry in source.entries)
         fourth: FourthChannel | None = "alpha" if settings.keep_alpha else "matte" if with_matte else None
         rows = _rows(out, settings, fourth)
         _read_all(source, rows, journal, _Reading(settings, with_matte, workers), progress)
-        left_out = _decide(journal.lines, settings, [(other, found) for other, _, found in others])
+        left_out = _decide(journal.lines, settings, [(other, found) for other, _, found, _ in others])
         _leave_beside(source, left_out)
         _refuse_bad(source, left_out, allow_bad)
         packed = _publish_splits(source, out, header, journal, rows, left_out, fourth, settings)
@@ -108,8 +112,8 @@ def _leave_beside(source: Source, left_out: dict[int, dict[str, Any]]) -> None:
         left_out.setdefault(position, {"name": source.entries[position].name, "reason": "beside the split folders, in none of them"})
 
 
-def _others(settings: PrepareSettings) -> list[tuple[str, str, list[tuple[str, Signature]]]]:
-    """The sets that no picture may also be in: as they were named, a hash of what they are, and what is in them."""
+def _others(settings: PrepareSettings) -> list[tuple[str, str, list[tuple[str, Signature]], list[str]]]:
+    """The sets that no picture may also be in: as they were named, a hash of what they are, what is in them, and what of them is not known."""
     if not settings.against:
         return []
     from mitlgan.data.known import signatures_of  # brings all readers
@@ -175,12 +179,15 @@ def _shaped(source: Source, start: int, reading: _Reading) -> Generator[Shaped, 
 
 
 def _tasks(source: Source, start: int) -> Iterator[Task]:
-    for entry in source.entries[start:]:
-        try:
-            read_here = source.sequential or entry.file is None
-            yield Task(entry.name, entry.file, entry.read() if read_here else None)
-        except UnreadableError as error:
-            yield Task(entry.name, entry.file, fault=str(error))
+    for found in contents(source, source.entries[start:]):
+        matte = None if found.entry.matte is None else _task(found.entry.matte, found.matte)
+        yield replace(_task(found.entry, found.picture), matte=matte)
+
+
+def _task(entry: Entry, content: bytes | UnreadableError | None) -> Task:
+    if isinstance(content, UnreadableError):
+        return Task(entry.name, entry.file, fault=str(content))
+    return Task(entry.name, entry.file, content)
 
 
 def _decide(lines: list[dict[str, Any]], settings: PrepareSettings, others: list[tuple[str, list[tuple[str, Signature]]]]) -> dict[int, dict[str, Any]]:
@@ -261,10 +268,10 @@ def _publish_splits(
         if split in assignment.splits:
             make_folder(out / split)
             chosen = {position for position, found in zip(kept, assignment.splits, strict=True) if found == split}
-            _publish(out / split / PREPARED, header | {"split": split}, journal, rows, chosen, fourth, settings, [])
+            _publish(out / split / PREPARED, header | {"split": split}, journal, rows, chosen, fourth, settings)
     chosen = {position for position, found in zip(kept, assignment.splits, strict=True) if found not in HELD_OUT}
     made_by = header | {"held_out": described(assignment.splits), "note": assignment.note}
-    return _publish(out / PREPARED, made_by, journal, rows, chosen, fourth, settings, skipped)
+    return _publish(out / PREPARED, made_by, journal, rows, chosen, fourth, settings, skipped + source.leftovers.skipped(), source.leftovers)
 
 
 def _assigned(source: Source, lines: list[dict[str, Any]], settings: PrepareSettings) -> Assignment:
@@ -283,7 +290,8 @@ def _publish(
     chosen: set[int],
     fourth: FourthChannel | None,
     settings: PrepareSettings,
-    skipped: list[dict[str, str]],
+    skipped: Sequence[dict[str, str]] = (),
+    leftovers: Leftovers | None = None,
 ) -> Packed:
     with PackWriter(path, settings.size_px, fourth) as writer:
         if len(chosen) == len(rows.positions):
@@ -291,7 +299,7 @@ def _publish(
         else:
             _copy_chosen(writer, rows, journal, chosen)
         crop = {"center": "centred square", "entropy": "busiest square", "face": "square around the largest face"}[settings.crop]
-        return writer.publish(resize=settings.resize, crop=crop, licence="", made_by=made_by, skipped=skipped)
+        return writer.publish(resize=settings.resize, crop=crop, licence="", made_by=made_by, skipped=list(skipped), leftovers=leftovers)
 
 
 def _copy_chosen(writer: PackWriter, rows: Rows, journal: Journal, chosen: set[int]) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mitlgan.data.decode import UnreadableError, decode_bytes
 from mitlgan.data.holdout import HELD_OUT
+from mitlgan.data.leftovers import Leftovers
 from mitlgan.data.packed import PREPARED, Packed
 from mitlgan.data.parallel import in_order
 from mitlgan.data.signature import Signature, from_plain, signature
@@ -20,11 +21,12 @@ from mitlgan.data.split_folders import TRAIN, listed, split_of_name
 from mitlgan.data.splits import picture_set, prepared_parts, split_sources
 
 
-def signatures_of(spec: str | Path) -> tuple[str, list[tuple[str, Signature]]]:
+def signatures_of(spec: str | Path) -> tuple[str, list[tuple[str, Signature]], list[str]]:
     """Name and look of every readable picture of a set.
 
     Returns:
-        A hash that tells whether the set is still the same, and the names with their looks; what `data prepare` held out is part of its folder's set.
+        A hash that tells whether the set is still the same; the names with their looks; and in sentences what of the set is not known. What
+        `data prepare` held out is part of its folder's set.
 
     Raises:
         DataError: There is no such set.
@@ -33,18 +35,23 @@ def signatures_of(spec: str | Path) -> tuple[str, list[tuple[str, Signature]]]:
     if pack is not None:
         packs = [pack] if Path(spec).is_file() else [pack, *packs_beside(pack.path).values()]
         digest = pack.content_sha256 if len(packs) == 1 else hashlib.sha256("".join(one.content_sha256 for one in packs).encode()).hexdigest()
-        return digest, [(str(source["name"]), look(one, index, source)) for one in packs for index, source in enumerate(one.sources())]
+        return digest, [(str(source["name"]), look(one, index, source)) for one in packs for index, source in enumerate(one.sources())], []
     source = open_source(spec, "--against")
 
-    def work(entry: Entry) -> Signature | None:
+    def work(entry: Entry) -> Signature | UnreadableError:
         try:
             decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=64)
-        except UnreadableError:
-            return None
+        except UnreadableError as error:
+            return error
         return signature(decoded.picture, decoded.sha256)
 
-    found = [(entry.name, seen) for entry, seen in in_order(source.entries, work) if seen is not None]
-    return source.listing_sha256(), found
+    seen = list(in_order(source.entries, work))
+    unknown = [f"{entry.name!r}: {error}" for entry, error in seen if isinstance(error, UnreadableError)]
+    remarks = source.leftovers.lines(quiet=False)
+    if unknown:
+        remarks.append(f"{len(unknown):,} of {len(seen):,} files cannot be read, and are not recognised among others; the first, {unknown[0]}")
+    found = [(entry.name, known) for entry, known in seen if isinstance(known, Signature)]
+    return source.listing_sha256(), found, [f"--against {spec}: {remark}" for remark in remarks]
 
 
 @dataclass(frozen=True)
@@ -76,8 +83,8 @@ def named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[str, 
     source = open_source(spec, option)
     sources, found = split_sources(source, option)
     if not found.folders:
-        own = next(iter(sources))
-        one = NamedSet(spec, own if own != TRAIN or split_of_name(path.name) == TRAIN else "", source)
+        only = next(iter(sources))
+        one = NamedSet(spec, only if only != TRAIN or split_of_name(path.name) == TRAIN else "", source)
         return [one], [(found.remark, False)] if found.remark else []
     names = [source.entries[place].name for place in found.beside]
     said = [(f"{len(names):,} pictures lie beside the split folders, in no split: {listed(names)}", True)] if names else []
@@ -85,7 +92,8 @@ def named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[str, 
         folders = found.folders.get(split, ())
         prefix = folders[0] if len(folders) == 1 else ""
         entries = tuple(replace(entry, name=entry.name.removeprefix(prefix)) for entry in part.entries)
-        sets.append(NamedSet(f"{spec.rstrip('/')}/{prefix[:-1]}" if prefix else f"{spec} ({split})", split, replace(part, entries=entries)))
+        own = replace(part, entries=entries, leftovers=source.leftovers if not sets else Leftovers())  # those of the whole are told once
+        sets.append(NamedSet(f"{spec.rstrip('/')}/{prefix[:-1]}" if prefix else f"{spec} ({split})", split, own))
     return sets, said
 
 

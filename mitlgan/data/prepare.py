@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from PIL import __version__ as PIL_VERSION
 
 from mitlgan.data.cache import cache_dir
-from mitlgan.data.decode import Decoded, UnreadableError, decode, has_alpha
+from mitlgan.data.decode import UnreadableError, decode_bytes, has_alpha
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.formats import SUFFIXES
 from mitlgan.data.frame import RESIZES, fit, to_planes
+from mitlgan.data.leftovers import leftover_lines
+from mitlgan.data.mattes import fitting_matte, with_mattes
 from mitlgan.data.notes import note_lines
 from mitlgan.data.packed import Packed
 from mitlgan.data.parallel import in_order
@@ -27,11 +29,11 @@ from mitlgan.data.readers.cifar import TRAIN as CIFAR_TRAIN
 from mitlgan.data.readers.cifar import is_cifar, pack_cifar
 from mitlgan.data.readers.common import VERSION as READERS_VERSION
 from mitlgan.data.readers.idx import is_idx, pack_idx
-from mitlgan.data.sources import BAD_SHARE, file_stamp, matte_beside, printable_name
+from mitlgan.data.sources import BAD_SHARE, Contents, Entry, Source, contents, file_stamp
 from mitlgan.data.split_folders import TRAIN
 from mitlgan.data.splits import DEMO, PictureSet, known_split, picture_folder, picture_set
 from mitlgan.data.writer import PackWriter
-from mitlgan.errors import DataError, UsageError
+from mitlgan.errors import DataError, UsageError, one_line
 
 PACK_VERSION = 4  # raise it when the same folder and arguments make other pixels
 _ALPHA_PROBES = 64
@@ -68,8 +70,12 @@ def open_data(
     if spec == DEMO:
         return demo_pack(role, size_px, split=split, resize=resize)
     part = found.parts[split]
-    if part.names is not None:
-        return _packed_folder(found, split, role, size_px, resize, progress, say)
+    if part.source is not None:
+        packed = _packed_folder(found, split, role, size_px, resize, progress, say)
+        if say is not None:
+            for line in leftover_lines(packed.manifest.get("leftovers", {}), quiet=False):
+                say(one_line(f"{spec}: {line}"))
+        return packed
     if is_idx(part.path) or is_cifar(part.path):
         return _known_format(part.path, size_px, resize, split)
     packed = Packed.open(part.path)
@@ -80,15 +86,15 @@ def open_data(
 
 def _packed_folder(found: PictureSet, split: str, role: str, size_px: int, resize: str, progress: Progress | None, say: Say | None) -> Packed:
     """A split of a folder, packed once and then taken from the cache."""
-    folder = found.parts[split].path
+    source, folder = found.source(split), found.parts[split].path
     # The name does not say whether there is alpha: to find out costs reading pictures, which a start from the cache must not.
-    settings = [PACK_VERSION, PIL_VERSION, *sorted(SUFFIXES), role == "fg", size_px, resize]
-    identity = _identity(folder, split, settings, (name for file in found.files(split) for name in (file, matte_beside(file))))
+    settings = [PACK_VERSION, PIL_VERSION, *sorted(SUFFIXES), role == "fg", size_px, resize, source.listing_sha256()]
+    identity = _identity(folder, split, settings, ())
     target = cache_dir() / f"{_safe(folder.name)}-{split}-{role}-{size_px}px-{identity[:24]}.npy"
     cached = Packed.open_cached(target, {"identity": identity})
     if cached is not None:
         return cached
-    keep_alpha = role == "fg" and mostly_cut_out(found.files(split))
+    keep_alpha = role == "fg" and mostly_cut_out(source.entries)
     return _pack(found, split, target, size_px=size_px, resize=resize, keep_alpha=keep_alpha, progress=progress, say=say, identity=identity)
 
 
@@ -105,17 +111,17 @@ def _known_format(path: Path, size_px: int, resize: str, split: str) -> Packed:
     return pack_cifar(path, target, size_px=size_px, resize=resize, split=split, identity=identity)
 
 
-def mostly_cut_out(files: list[Path]) -> bool:
+def mostly_cut_out(entries: Sequence[Entry]) -> bool:
     """Whether at least half of the pictures, by a sample of them, are objects on transparency."""
     found: list[bool] = []
-    for file in _spread(files, _ALPHA_PROBES):
+    for entry in _spread(entries, _ALPHA_PROBES):
         with suppress(UnreadableError):
-            found.append(has_alpha(file))
+            found.append(has_alpha(entry.read()))
     return 2 * sum(found) >= len(found) > 0
 
 
 def pack_folder(
-    source: Path,
+    source: str | Path,
     out: Path,
     *,
     size_px: int,
@@ -125,14 +131,14 @@ def pack_folder(
     progress: Progress | None = None,
     say: Say | None = None,
 ) -> Packed:
-    """Decode every picture under a folder into one pack; the order is that of the names, whatever the number of threads.
+    """Decode every picture of a folder, archive or list into one pack, in its order, which is that of the names in a folder.
 
     Of a folder that has split folders the training pictures are taken; name one of them itself for the others.
 
-    Where every picture `NAME.jpg` has a matte `NAME.matte.png` beside it, and transparency is not kept, the pack holds the mattes.
+    Where pictures `NAME.jpg` have mattes `NAME.matte.png` beside them, and transparency is not kept, the pack holds the mattes, see `with_mattes`.
 
     Args:
-        source: The folder; subfolders are walked, symbolic links are not followed.
+        source: See `open_source`.
         out: The pack, ending in `.npy`; it appears whole or not at all.
         size_px: Height and width.
         resize: Name of the filter.
@@ -167,13 +173,13 @@ def _pack(
 ) -> Packed:
     if resize not in RESIZES:
         raise UsageError(f"--resize {resize}: no such filter; choose {', '.join(RESIZES)}")
-    source, files = found.parts[split].path, found.files(split)
-    with_matte = not keep_alpha and all(os.path.lexists(matte_beside(file)) for file in files)
-    skipped: list[dict[str, str]] = []
+    source, with_matte = with_mattes(found.source(split), "transparency is kept in their place" if keep_alpha else "")
+    total, skipped = len(source.entries), list[dict[str, str]]()
     notes: list[tuple[str, str]] = []
     with PackWriter(out, size_px, "alpha" if keep_alpha else "matte" if with_matte else None) as writer:
-        for done, (file, result) in enumerate(in_order(files, _work(size_px, resize, keep_alpha, with_matte)), start=1):
-            name = printable_name(file.relative_to(source))
+        results = in_order(contents(source), _work(size_px, resize, keep_alpha, with_matte))
+        for done, (content, result) in enumerate(results, start=1):
+            name = content.entry.name
             if isinstance(result, UnreadableError):
                 skipped.append({"name": name, "reason": str(result)})
             else:
@@ -181,27 +187,36 @@ def _pack(
                 writer.append(pixels, {"name": name, **about})
                 notes.append((name, about.get("note", "")))
             if progress is not None:
-                progress(done, len(files))
-        _refuse_bad(source, len(files), skipped, allow_bad)
+                progress(done, total)
+        _refuse_bad(source, skipped, allow_bad)
         if say is not None:
             for line in note_lines(notes):
                 say(line)
-        skipped += [{"name": printable_name(name), "reason": "beside the split folders, in none of them"} for name in found.beside()]
+        left = source.leftovers
         made_by = {"command": "pack", "version": PACK_VERSION, "size_px": size_px, "resize": resize, "keep_alpha": keep_alpha}
         made_by |= {"identity": identity} if identity else {}
-        return writer.publish(resize=resize, crop="centred square", licence="", made_by=made_by, skipped=skipped, split=found.account(split))
+        return writer.publish(
+            resize=resize,
+            crop="centred square",
+            licence="",
+            made_by=made_by,
+            skipped=skipped + left.skipped(),
+            split=found.account(split),
+            leftovers=left,
+        )
 
 
-def _work(size_px: int, resize: str, keep_alpha: bool, with_matte: bool) -> Callable[[Path], Result]:
-    """What is done to one file, on any core; only the small picture is kept."""
+def _work(size_px: int, resize: str, keep_alpha: bool, with_matte: bool) -> Callable[[Contents], Result]:
+    """What is done to one picture, on any core; only the small picture is kept."""
 
-    def work(file: Path) -> Result:
+    def work(content: Contents) -> Result:
         try:
-            decoded = decode(file, keep_alpha=keep_alpha, size_px=size_px)
+            decoded = decode_bytes(content.read(), keep_alpha=keep_alpha, size_px=size_px)
             about: dict[str, Any] = {"sha256": decoded.sha256, "width": decoded.width, "height": decoded.height}
             planes = to_planes(fit(decoded.picture, size_px, resize))
             if with_matte:
-                planes = np.concatenate([planes, _matte_plane(file, decoded, size_px, resize)])
+                matte = fitting_matte(content.read_matte() or b"", decoded)
+                planes = np.concatenate([planes, np.asarray(fit(matte, size_px, resize))[None]])
             return about | ({"note": decoded.note} if decoded.note else {}), planes
         except UnreadableError as error:
             return error
@@ -209,24 +224,16 @@ def _work(size_px: int, resize: str, keep_alpha: bool, with_matte: bool) -> Call
     return work
 
 
-def _matte_plane(file: Path, picture: Decoded, size_px: int, resize: str) -> NDArray[np.uint8]:
-    """The matte beside a picture, cut as the picture is: (1, H, W)."""
-    try:
-        found = decode(matte_beside(file), keep_alpha=False, as_numbers=True)
-    except UnreadableError as error:
-        raise UnreadableError(f"its matte: {error}") from None
-    if (found.width, found.height) != (picture.width, picture.height):
-        raise UnreadableError(f"its matte is {found.width} x {found.height} px, itself {picture.width} x {picture.height}")
-    return to_planes(fit(found.picture, size_px, resize))[:1]
-
-
-def _refuse_bad(source: Path, total: int, skipped: list[dict[str, str]], allow_bad: bool) -> None:
+def _refuse_bad(source: Source, skipped: list[dict[str, str]], allow_bad: bool) -> None:
+    total = len(source.entries)
     if len(skipped) == total:
-        raise DataError(f"--data {source}: none of its {total} files is a usable picture; the first, {skipped[0]['name']!r}: {skipped[0]['reason']}")
+        raise DataError(
+            f"--data {source.spec}: none of its {total} files is a usable picture; the first, {skipped[0]['name']!r}: {skipped[0]['reason']}"
+        )
     if len(skipped) > BAD_SHARE * total and not allow_bad:
         first = skipped[0]
         raise DataError(
-            f"--data {source}: {len(skipped)} of {total} files are no usable pictures, the first {first['name']!r}: {first['reason']}; "
+            f"--data {source.spec}: {len(skipped)} of {total} files are no usable pictures, the first {first['name']!r}: {first['reason']}; "
             "remove them, or pack with `mitlgan data pack --allow-bad`"
         )
 
@@ -239,9 +246,9 @@ def _identity(place: Path, split: str, settings: list[Any], files: Iterable[Path
     return digest.hexdigest()
 
 
-def _spread(files: list[Path], count: int) -> list[Path]:
-    step = max(1, len(files) // count)
-    return files[::step][:count]
+def _spread(entries: Sequence[Entry], count: int) -> Sequence[Entry]:
+    step = max(1, len(entries) // count)
+    return entries[::step][:count]
 
 
 def _safe(name: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from mitlgan.data.expression import Condition
-from mitlgan.data.sources import Source, of_file, printable_name
+from mitlgan.data.sources import Source, of_files
 from mitlgan.errors import DataError, UsageError
 from mitlgan.text import TextError, lines_of
 
@@ -101,7 +101,7 @@ def selected(selection: Selection, folder: Path) -> Source:
             names[_inside(value, selection.metadata)] = None
     if not names:
         raise DataError(f"--where {selection.where!r}: chooses no picture of {selection.metadata}; loosen it")
-    return Source(str(folder), tuple(of_file(str(folder / name), printable_name(name)) for name in names))
+    return Source(str(folder), of_files(folder, names))
 
 
 def parse_aggregates(text: str) -> list[Aggregate]:

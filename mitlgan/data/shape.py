@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -12,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from mitlgan.data.crops import Cropper
-from mitlgan.data.decode import Decoded, UnreadableError, decode, decode_bytes, read_file
+from mitlgan.data.decode import Decoded, UnreadableError, decode_bytes, read_file
 from mitlgan.data.frame import RESIZES, to_planes
 from mitlgan.data.holdout import DEFAULT_HOLDOUT
+from mitlgan.data.mattes import fitting_matte
 from mitlgan.data.serving import Work, serve
 from mitlgan.data.signature import Signature, glance, signatures
-from mitlgan.data.sources import matte_beside
 
 LOOK_PX = 64  # smaller pictures tell too little to find look-alikes by
 Shaped = tuple[dict[str, Any], memoryview | None]
@@ -75,12 +74,31 @@ class Task:
         path: The file's, where it is one.
         content: What it holds, where that was read already.
         fault: Why it could not be read.
+        matte: The task of its matte, where that is used.
     """
 
     name: str
     path: str | None
     content: bytes | None = None
     fault: str = ""
+    matte: Task | None = None
+
+    def pack(self) -> tuple[list[Any], bytes | None]:
+        """As a worker gets it: what JSON can hold, and bytes, of the picture and then of its matte."""
+        head = [self.name, self.path, self.fault, None if self.content is None else len(self.content)]
+        if self.matte is None:
+            return [*head, None], self.content
+        plain, content = self.matte.pack()
+        both = None if self.content is None and content is None else (self.content or b"") + (content or b"")
+        return [*head, plain], both
+
+    @classmethod
+    def unpack(cls, plain: list[Any], content: memoryview | None) -> Self:
+        """From what `pack` made."""
+        name, path, fault, length, matte = plain
+        rest = None if content is None else content[length or 0 :]
+        own = None if content is None or length is None else bytes(content[:length])
+        return cls(name, path, own, fault, None if matte is None else cls.unpack(matte, rest))
 
     def read(self) -> bytes:
         """Its content.
@@ -162,6 +180,13 @@ class Shaper:
             return f"elongated: {decoded.width} x {decoded.height} px, more than {most:g} to 1"
         return ""
 
+    def _matte(self, task: Task, picture: Decoded) -> Image.Image:
+        try:
+            content = task.read()
+        except UnreadableError as error:
+            raise UnreadableError(f"its matte: {error}") from None
+        return fitting_matte(content, picture)
+
     def _prepared(self, task: Task, decoded: Decoded) -> Drawn:
         size_px, resample = self._settings.size_px, RESIZES[self._settings.resize]
         box = self._cropper(decoded.picture)
@@ -172,11 +197,11 @@ class Shaper:
         if self._settings.blur_px:
             picture = picture.filter(ImageFilter.GaussianBlur(self._settings.blur_px))
         planes = to_planes(picture)
-        if self._with_matte and task.path is not None:
-            matte = decode(matte_beside(Path(task.path)), keep_alpha=False, as_numbers=True)
-            scale = matte.picture.width / decoded.picture.width
-            moved = (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)
-            planes = np.concatenate([planes, to_planes(matte.picture.resize((size_px, size_px), resample, box=moved))[:1]])
+        if self._with_matte and task.matte is not None:
+            matte = self._matte(task.matte, decoded)
+            across, down = (one / other for one, other in zip(matte.size, decoded.picture.size, strict=True))  # a JPEG may be decoded smaller
+            moved = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+            planes = np.concatenate([planes, np.asarray(matte.resize((size_px, size_px), resample, box=moved))[None]])
         note = {"note": decoded.note} if decoded.note else {}
         record = {"name": task.name, "width": decoded.width, "height": decoded.height, **note}
         return Drawn(record, decoded.sha256, planes, look)
@@ -196,6 +221,6 @@ def _worker(setup: Any) -> Work:
     shape = Shaper(PrepareSettings.of(plain), with_matte)
 
     def work(items: Iterable[tuple[Any, memoryview | None]]) -> list[Shaped]:
-        return shape(Task(name, path, None if content is None else bytes(content), fault) for (name, path, fault), content in items)
+        return shape(Task.unpack(plain, content) for plain, content in items)
 
     return work

@@ -6,44 +6,45 @@ import hashlib
 import os
 import stat
 import tarfile
-import threading
 import time
 import zipfile
-import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 
-from mitlgan.data.decode import LARGEST_FILE_BYTES, UnreadableError, read_file
+from mitlgan.data.archives import DAMAGE, Member, tar_members, zip_members
+from mitlgan.data.decode import UnreadableError, read_file, read_head
+from mitlgan.data.folders import walk
 from mitlgan.data.formats import SUFFIXES
+from mitlgan.data.leftovers import LeftOut, Leftovers
+from mitlgan.data.listing import Listing, is_matte_name, mattes_among, printable_name
 from mitlgan.errors import DataError
 from mitlgan.text import read_text
 
-MATTE_SUFFIX = ".matte.png"  # NAME.matte.png is the matte of NAME.png (or .jpg, ...) beside it
 BAD_SHARE = 0.05  # of the files may be no usable pictures; more than that is no accident
-LARGEST_RATIO = 200  # unpacked to packed; picture formats are compressed already
-SMALLEST_BOMB_BYTES = 64_000_000  # below this any ratio is harmless
-LARGEST_COUNT = 5_000_000
 LARGEST_LIST_BYTES = 1_000_000_000
 CLOCK_STEP_NS = 20_000_000  # file systems tell time in steps of up to 10 ms
-_DAMAGE = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, KeyError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
+LISTS = (".txt", ".lst")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a source.
+    """One picture of a source.
 
     Attributes:
         name: Relative to the source, with slashes, printable or escaped.
         stamp: Changes when the file does, as far as a listing can tell.
         read: Gives its content; raises `UnreadableError` with the reason why not.
         file: Its path, where it is a file; of the many of a folder, few are ever needed as a `Path`.
+        matte: The matte beside it, where there is one.
     """
 
     name: str
     stamp: str
     read: Callable[[], bytes]
     file: str | None = None
+    matte: Entry | None = None
 
     @property
     def path(self) -> Path | None:
@@ -57,20 +58,75 @@ class Source:
 
     Attributes:
         spec: As the user named it.
-        entries: What may be pictures, by their names' endings.
+        entries: What are pictures, by their names' endings, or, where those tell nothing, by their first bytes.
         sequential: Reading in another order than this, or from several threads, would be slow.
+        leftovers: All other files.
     """
 
     spec: str
     entries: tuple[Entry, ...]
     sequential: bool = False
+    leftovers: Leftovers = field(default_factory=Leftovers)
 
     def listing_sha256(self) -> str:
         """Tells whether a source is still the same, without reading it."""
         digest = hashlib.sha256()
         for entry in self.entries:
             digest.update(f"{entry.name!r} {entry.stamp}\n".encode())
+            if entry.matte is not None:
+                digest.update(f" {entry.matte.name!r} {entry.matte.stamp}\n".encode())
+        for left in self.leftovers.named:
+            digest.update(f"- {left.name!r} {left.reason}\n".encode())
         return digest.hexdigest()
+
+    def only(self, entries: Iterable[Entry], left: Sequence[LeftOut] = (), remarks: Sequence[str] = ()) -> Source:
+        """A part of it, with what is left out of it besides."""
+        return replace(self, entries=tuple(entries), leftovers=self.leftovers.with_more(left, remarks))
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A picture's files: read already where a source can only be read in order, else when they are asked for.
+
+    Attributes:
+        entry: Which.
+        picture: Its content, or why it cannot be had.
+        matte: Likewise of its matte.
+    """
+
+    entry: Entry
+    picture: bytes | UnreadableError | None = None
+    matte: bytes | UnreadableError | None = None
+
+    def read(self) -> bytes:
+        """The picture's file.
+
+        Raises:
+            UnreadableError: It cannot be had.
+        """
+        return _given(self.entry.read if self.picture is None else self.picture)
+
+    def read_matte(self) -> bytes | None:
+        """The matte's file; None where there is none.
+
+        Raises:
+            UnreadableError: It cannot be had.
+        """
+        if self.entry.matte is None:
+            return None
+        try:
+            return _given(self.entry.matte.read if self.matte is None else self.matte)
+        except UnreadableError as error:
+            raise UnreadableError(f"its matte: {error}") from None
+
+
+def contents(source: Source, entries: Iterable[Entry] | None = None) -> Iterator[Contents]:
+    """A source's pictures in order, or some of them, with what can be read in this order only."""
+    for entry in source.entries if entries is None else entries:
+        if source.sequential:
+            yield Contents(entry, _tried(entry), None if entry.matte is None else _tried(entry.matte))
+        else:
+            yield Contents(entry)
 
 
 def open_source(spec: str | Path, option: str = "SRC") -> Source:
@@ -85,89 +141,61 @@ def open_source(spec: str | Path, option: str = "SRC") -> Source:
     """
     path = Path(spec)
     if path.is_dir():
-        return Source(str(spec), tuple(of_file(os.path.join(spec, name), printable_name(name)) for name in _picture_names(path, option)))  # noqa: PTH118
+        return _nonempty(_of_folder(path, option), option)
     if not path.is_file():
         raise DataError(f"{option} {path}: no such folder, archive or list; name one that holds pictures")
-    if path.suffix.lower() in (".txt", ".lst"):
-        return Source(str(spec), _nonempty(_of_list(path, option), f"{option} {path}"))
+    if path.suffix.lower() in LISTS:
+        return _nonempty(_of_list(path, option), option)
     try:
         if zipfile.is_zipfile(path):
-            return Source(str(spec), _nonempty(_of_zip(path, option), f"{option} {path}"), sequential=True)
+            return _nonempty(_of_members(path, zip_members(path, option)), option)
         if tarfile.is_tarfile(path):
-            return Source(str(spec), _nonempty(_of_tar(path, option), f"{option} {path}"), sequential=True)
-    except _DAMAGE as error:
+            return _nonempty(_of_members(path, tar_members(path, option, file_stamp(path))), option)
+    except DAMAGE as error:
         raise DataError(f"{option} {path}: a damaged archive ({error}); get it again") from None
     raise DataError(f"{option} {path}: neither a folder, a zip or tar archive, nor a list of paths (.txt)")
 
 
 def list_pictures(folder: Path, option: str = "--data") -> list[Path]:
-    """Files under a folder whose names end as pictures' do, sorted; links and special files are left for decoding to refuse.
+    """The pictures under a folder, sorted; linked and special files are left for decoding to refuse.
 
     Raises:
         DataError: No such folder, or none in it.
     """
-    return [folder / name for name in _picture_names(folder, option)]
-
-
-def _picture_names(folder: Path, option: str) -> list[str]:
-    """Their names, relative to the folder."""
     if not folder.exists():
         raise DataError(f"{option} {folder}: no such folder; name one that holds pictures")
     if not folder.is_dir():
         raise DataError(f"{option} {folder}: neither a folder nor a pack (.npy)")
-
-    def refuse(error: OSError) -> None:
-        raise DataError(f"{option} {error.filename}: cannot be listed ({error.strerror}); give the rights to read it, or move it out of the folder")
-
-    found: list[str] = []
-    top = str(folder)
-    for parent, folders, names in os.walk(top, onerror=refuse):  # links to folders are not followed, so a loop of them ends here
-        folders[:] = [name for name in folders if not _hidden(name)]
-        inside = parent[len(top) :].lstrip(os.sep)
-        found += [os.path.join(inside, name) for name in names if is_picture_name(name)]  # noqa: PTH118
-    if not found:
-        raise DataError(f"{option} {folder}: no pictures in it; looked for {', '.join(sorted(SUFFIXES))}")
-    return sorted(found)
+    return [Path(entry.file) for entry in open_source(folder, option).entries if entry.file is not None]
 
 
-def is_picture_name(name: str) -> bool:
-    """Whether a file's name is that of a picture, not of a matte beside one or of something hidden."""
-    lower = name.lower()
-    return os.path.splitext(lower)[1] in SUFFIXES and not lower.endswith(MATTE_SUFFIX) and not _hidden(name)  # noqa: PTH122
+def of_file(file: str, name: str, matte: str | None = None) -> Entry:
+    """The entry of a file, there or not.
+
+    Args:
+        file: Its path.
+        name: In the source.
+        matte: Path of the matte beside it.
+    """
+    beside = None if matte is None else of_file(matte, printable_name(Path(name).with_name(os.path.basename(matte))))  # noqa: PTH119
+    return Entry(name, file_stamp(file), lambda: read_file(file), file, beside)
 
 
-def matte_beside(picture: Path) -> Path:
-    """Where the matte of a picture lies, if it has one."""
-    return picture.with_name(picture.stem + MATTE_SUFFIX)
+def of_files(folder: Path, names: Iterable[str]) -> tuple[Entry, ...]:
+    """The entries of named files, there or not, relative to a folder or absolute, with the mattes beside them."""
+    found: dict[str, dict[str, str]] = {}
 
+    def beside(file: str) -> str | None:
+        parent, base = os.path.split(file)
+        if parent not in found:
+            found[parent] = {}
+            with suppress(OSError, ValueError):
+                found[parent] = mattes_among(sorted(os.listdir(parent or ".")))  # noqa: PTH208
+        name = found[parent].get(os.path.splitext(base)[0])  # noqa: PTH122
+        return None if name is None or name == base else os.path.join(parent, name)  # noqa: PTH118
 
-def printable_name(path: str | Path) -> str:
-    """A file's name as text that any file or terminal takes: what is not UTF-8 is escaped."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def output_stem(name: str) -> str:
-    """A file name of plain letters for a picture of any name, different for different names."""
-    stem = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "_" for letter in PurePosixPath(name).stem)[:48]
-    return f"{stem or 'picture'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _hidden(name: str) -> bool:
-    """Thumbnails' caches and what other systems leave beside pictures (`.thumbnails/`, `._picture.jpg`, `__MACOSX/`)."""
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _nonempty(entries: Iterable[Entry], named: str) -> tuple[Entry, ...]:
-    found = tuple(entries)
-    if not found:
-        raise DataError(f"{named}: no pictures in it; looked for {', '.join(sorted(SUFFIXES))}")
-    return found
-
-
-def of_file(file: str, name: str) -> Entry:
-    """The entry of a file, there or not; its stamp tells of its matte, too."""
-    matte = os.path.splitext(file)[0] + MATTE_SUFFIX  # noqa: PTH122  (of many files)
-    return Entry(name, f"{file_stamp(file)}, matte {file_stamp(matte)}", lambda: read_file(file), file)
+    files = [(str(folder / name), printable_name(Path(name))) for name in names]
+    return tuple(of_file(file, name, beside(file)) for file, name in files)
 
 
 def file_stamp(file: str | Path) -> str:
@@ -186,11 +214,46 @@ def file_stamp(file: str | Path) -> str:
     return " / ".join(f"{one.st_size} {one.st_mtime_ns} {one.st_ino} {one.st_ctime_ns}" for one in (status, linked) if one is not None)
 
 
-def _of_list(path: Path, option: str) -> Iterable[Entry]:
+def output_stem(name: str) -> str:
+    """A file name of plain letters for a picture of any name, different for different names."""
+    stem = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "_" for letter in PurePosixPath(name).stem)[:48]
+    return f"{stem or 'picture'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _nonempty(source: Source, option: str) -> Source:
+    if not source.entries:
+        there = "; ".join(["", *source.leftovers.lines()])
+        raise DataError(f"{option} {source.spec}: no pictures in it{there}; looked for {', '.join(sorted(SUFFIXES))}")
+    return source
+
+
+def _of_folder(folder: Path, option: str) -> Source:
+    tree, listing, top = walk(folder, option), Listing(), str(folder)
+    for name in tree.names:
+        listing.add(name, lambda name=name: read_head(os.path.join(top, name)))  # type: ignore[misc]  # noqa: PTH118
+    for left in tree.left:
+        listing.leave(left)
+    listing.hide(tree.hidden)
+
+    def path(name: str | None) -> str | None:
+        return None if name is None else os.path.join(top, name)  # noqa: PTH118
+
+    entries = (of_file(path(name) or "", printable_name(name), path(listing.matte_of(name))) for name in listing.pictures())
+    return Source(top, tuple(entries), leftovers=listing.leftovers())
+
+
+def _of_list(path: Path, option: str) -> Source:
+    """The files that a list names, whatever they are called; of mattes that it names, those of its pictures are known beside them."""
     text = read_text(path, f"{option} {path}", DataError, LARGEST_LIST_BYTES, names=True)
-    for line in dict.fromkeys(line.strip() for line in text.split("\n") if line.strip()):
-        name = _foreign(line, path.parent)
-        yield of_file(str(path.parent / name), printable_name(Path(name)))
+    lines = [_foreign(line, path.parent) for line in dict.fromkeys(line.strip() for line in text.split("\n") if line.strip())]
+    entries = of_files(path.parent, [line for line in lines if not is_matte_name(line)])
+    taken = {entry.matte.file for entry in entries if entry.matte is not None}
+    left = [
+        LeftOut(printable_name(line), "its picture is not in the list", "matte")
+        for line in lines
+        if is_matte_name(line) and str(path.parent / line) not in taken
+    ]
+    return Source(str(path), entries, leftovers=Leftovers(tuple(left)))
 
 
 def _foreign(line: str, folder: Path) -> str:
@@ -200,84 +263,30 @@ def _foreign(line: str, folder: Path) -> str:
     return line.replace("\\", "/")
 
 
-def refuse_member(name: str, size: int, link_or_device: bool, named: str) -> None:
-    """Refuse an archive for what a member's header says.
+def _of_members(path: Path, members: Sequence[Member]) -> Source:
+    listing, by_name = Listing(), {member.name: member for member in members}  # of equal names the last, as unpacking would leave it
+    for member in members:
+        if by_name[member.name] is member:
+            listing.add(member.name, member.head)
+        else:
+            listing.leave(LeftOut(printable_name(member.name), "a later member of the archive has the same name", "member"))
 
-    Raises:
-        DataError: A path out of the archive, a link or device, or a size beyond any picture's.
-    """
-    shown = repr(name[:200])
-    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute() or PureWindowsPath(name).drive or "\\" in name or "\0" in name:
-        raise DataError(f"{named}: member {shown} has an absolute or foreign path; refused whole: pack it again with plain names")
-    if ".." in PurePosixPath(name).parts:
-        raise DataError(f"{named}: member {shown} points out of the archive; refused whole: pack it again with plain names")
-    if link_or_device:
-        raise DataError(f"{named}: member {shown} is a link or a device; refused whole: pack it again with plain files")
-    if size > LARGEST_FILE_BYTES:
-        raise DataError(f"{named}: member {shown} unpacks to {size} bytes, more than {LARGEST_FILE_BYTES}; refused whole as a decompression bomb")
+    def entry(name: str, matte: str | None) -> Entry:
+        beside = None if matte is None else entry(matte, None)
+        return Entry(printable_name(name), by_name[name].stamp, by_name[name].read, matte=beside)
 
-
-def refuse_ratio(unpacked: int, packed: int, count: int, named: str) -> None:
-    """Refuse an archive that unpacks to far more than pictures can."""
-    if unpacked > SMALLEST_BOMB_BYTES and unpacked > LARGEST_RATIO * max(packed, 1):
-        raise DataError(f"{named}: {packed} bytes unpack to {unpacked} or more; refused whole as a decompression bomb")
-    if count > LARGEST_COUNT:
-        raise DataError(f"{named}: more than {LARGEST_COUNT} members; refused whole")
+    entries = tuple(entry(name, listing.matte_of(name)) for name in listing.pictures())
+    return Source(str(path), entries, sequential=True, leftovers=listing.leftovers())
 
 
-def _wanted(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return bool(parts) and is_picture_name(parts[-1]) and not any(_hidden(part) for part in parts[:-1])
+def _tried(entry: Entry) -> bytes | UnreadableError:
+    try:
+        return entry.read()
+    except UnreadableError as error:
+        return error
 
 
-def _of_zip(path: Path, option: str) -> list[Entry]:
-    named, unpacked = f"{option} {path}", 0
-    archive = zipfile.ZipFile(path)
-    members = archive.infolist()
-    for info in members:
-        mode = info.external_attr >> 16
-        unpacked += info.file_size
-        refuse_member(info.filename, info.file_size, stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR), named)
-        if info.flag_bits & 1:
-            raise DataError(f"{named}: is encrypted; unpack it yourself and give the folder")
-    refuse_ratio(unpacked, path.stat().st_size, len(members), named)
-
-    def entry(info: zipfile.ZipInfo) -> Entry:
-        def read() -> bytes:
-            try:
-                with archive.open(info) as file:
-                    return file.read(LARGEST_FILE_BYTES + 1)
-            except _DAMAGE as error:
-                raise UnreadableError(f"damaged in the archive: {' '.join(str(error).split())[:120]}") from None
-
-        return Entry(info.filename, f"{info.file_size} {info.CRC}", read)
-
-    found = {info.filename: entry(info) for info in members if not info.is_dir() and _wanted(info.filename)}
-    return [found[name] for name in sorted(found)]
-
-
-def _of_tar(path: Path, option: str) -> list[Entry]:
-    named, unpacked, packed = f"{option} {path}", 0, path.stat().st_size
-    archive = tarfile.open(path)  # noqa: SIM115  (entries read from it later)
-    lock = threading.Lock()
-    archive_stamp = file_stamp(path)  # a tar has no checksums of its members, and archives that anybody can make again have one date for all
-    found: dict[str, Entry] = {}
-
-    def entry(info: tarfile.TarInfo) -> Entry:
-        def read() -> bytes:
-            try:
-                with lock:
-                    file = archive.extractfile(info)
-                    return b"" if file is None else file.read()
-            except _DAMAGE as error:
-                raise UnreadableError(f"damaged in the archive: {' '.join(str(error).split())[:120]}") from None
-
-        return Entry(info.name, f"{info.size} {info.mtime} of {archive_stamp}", read)
-
-    for count, info in enumerate(archive, start=1):  # each member is judged before the next is sought, so a bomb is not unpacked to find out
-        unpacked += info.size
-        refuse_member(info.name, info.size, not (info.isfile() or info.isdir()), named)
-        refuse_ratio(unpacked, packed, count, named)
-        if info.isfile() and _wanted(info.name):
-            found[info.name] = entry(info)
-    return list(found.values())  # in the archive's order: it can only be read forwards
+def _given(content: bytes | UnreadableError | Callable[[], bytes]) -> bytes:
+    if isinstance(content, UnreadableError):
+        raise content
+    return content if isinstance(content, bytes) else content()

@@ -18,9 +18,10 @@ from mitlgan.data.decode import UnreadableError, decode_bytes
 from mitlgan.data.frame import centred_square
 from mitlgan.data.gate import Gate
 from mitlgan.data.journal import Journal
+from mitlgan.data.listing import MATTE_SUFFIX
 from mitlgan.data.matting import Method, choose, find_matte, opencv
 from mitlgan.data.parallel import in_order
-from mitlgan.data.sources import MATTE_SUFFIX, Entry, Source, open_source, output_stem
+from mitlgan.data.sources import Entry, Source, open_source, output_stem
 from mitlgan.errors import DataError, UsageError
 from mitlgan.files import disk_errors, locked, make_folder, write_atomically, write_json
 

@@ -11,10 +11,12 @@ from typing import Any
 
 from mitlgan.data.demo import LAYER_SPLITS
 from mitlgan.data.demo.scenes import SCENE_COUNTS
+from mitlgan.data.leftovers import BESIDE, LeftOut
+from mitlgan.data.listing import is_picture_name
 from mitlgan.data.packed import PREPARED, read_manifest
 from mitlgan.data.readers.cifar import TEST, is_cifar
 from mitlgan.data.readers.idx import is_idx
-from mitlgan.data.sources import Source, is_picture_name, list_pictures
+from mitlgan.data.sources import LISTS, Source, open_source
 from mitlgan.data.split_folders import SPLITS, TRAIN, Layout, layout, split_of_name
 from mitlgan.errors import DataError, UsageError, one_line
 
@@ -32,12 +34,13 @@ def split_sources(source: Source, option: str = "SRC") -> tuple[dict[str, Source
         DataError: Two folders mean one split.
     """
     whole = Path(source.spec)
-    if whole.is_file() and whole.suffix.lower() in (".txt", ".lst"):
+    if whole.is_file() and whole.suffix.lower() in LISTS:
         return {TRAIN: source}, Layout({TRAIN: range(len(source.entries))})
     found = layout([entry.name for entry in source.entries], f"{option} {source.spec}")
     if not found.folders and whole.is_dir() and (own := _own_split(whole)):
         found = replace(found, parts={own: found.parts[TRAIN]})
-    return {split: replace(source, entries=tuple(source.entries[place] for place in places)) for split, places in found.parts.items()}, found
+    left = [LeftOut(source.entries[place].name, "beside the split folders, in none of them", BESIDE) for place in found.beside]
+    return {split: source.only((source.entries[place] for place in places), left) for split, places in found.parts.items()}, found
 
 
 def training_source(source: Source, option: str = "SRC") -> tuple[Source, str]:
@@ -62,13 +65,18 @@ class Part:
 
     Attributes:
         path: The folder of the set, or the file: a pack, or a format of its own.
-        names: Its pictures, relative to the folder; None where `path` is no folder of pictures.
+        source: Its pictures; None where `path` is no folder of pictures.
         count: How many pictures, where that is known without reading them.
     """
 
     path: Path
-    names: tuple[str, ...] | None = None
+    source: Source | None = None
     count: int | None = None
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Its pictures, relative to the folder."""
+        return None if self.source is None else tuple(entry.name for entry in self.source.entries)
 
 
 @dataclass(frozen=True)
@@ -103,14 +111,16 @@ class PictureSet:
             raise DataError(f"--data {self.spec}: holds {there} and no pictures for training; put these into train/, or name the folder inside itself")
         return split
 
-    def files(self, split: str) -> list[Path]:
-        """Of a folder's split, in the order of names."""
-        part = self.parts[split]
-        return [part.path / name for name in part.names or ()]
+    def source(self, split: str) -> Source:
+        """Of a folder's split, in the order of names.
 
-    def beside(self) -> list[str]:
-        """Names of the pictures that lie beside the split folders, in no split."""
-        return [] if self.layout is None else [self.names[place] for place in self.layout.beside]
+        Raises:
+            DataError: It is no folder of pictures.
+        """
+        found = self.parts[split].source
+        if found is None:
+            raise DataError(f"--data {self.spec}: its {split} pictures are no folder of pictures")
+        return found
 
     def account(self, split: str) -> dict[str, Any] | None:
         """What a pack of a split is of, for its manifest; None where nothing says so, as of a folder without splits."""
@@ -144,33 +154,35 @@ def picture_set(spec: str, role: str) -> PictureSet:
     return _picture_set_of_folder(path)
 
 
-def picture_folder(folder: Path) -> PictureSet:
-    """The splits of a folder of pictures, whatever else it holds.
+def picture_folder(source: str | Path) -> PictureSet:
+    """The splits of a folder of pictures, whatever else it holds; of an archive or a list likewise.
 
     Raises:
         DataError: As `picture_set`.
     """
-    return _divided(folder, _listed(folder, empty=False), {})
+    return _divided(open_source(source, "--data"), {})
 
 
 def _picture_set_of_folder(path: Path) -> PictureSet:
     packs = prepared_parts(path)
+    try:
+        source = open_source(path, "--data")
+    except DataError:
+        if not packs:
+            raise
+        source = Source(str(path), ())
     if TRAIN in packs:  # pictures of training that lie in the same folder are what the pack was made of
-        names = [name for name in _listed(path, empty=True) if "/" in name and split_of_name(name.partition("/")[0]) not in (None, TRAIN)]
-    else:
-        names = _listed(path, empty=bool(packs))
-    if not names:
+        source = source.only(one for one in source.entries if "/" in one.name and split_of_name(one.name.partition("/")[0]) not in (None, TRAIN))
+    if not source.entries:
         own = {} if packs.keys() - {TRAIN} else {_own_split(path) or TRAIN: part for part in packs.values()}
         return PictureSet(str(path), _ordered(own or packs))
-    return _divided(path, names, packs)
+    return _divided(source, packs)
 
 
-def _divided(folder: Path, names: Sequence[str], packs: Mapping[str, Part]) -> PictureSet:
-    found = layout(names, f"--data {folder}")
-    if not found.folders and (own := _own_split(folder)):
-        found = replace(found, parts={own: found.parts[TRAIN]})
-    parts = {split: Part(folder, tuple(names[place] for place in places), len(places)) for split, places in found.parts.items()}
-    return PictureSet(str(folder), _ordered({**parts, **packs}), found, names)
+def _divided(source: Source, packs: Mapping[str, Part]) -> PictureSet:
+    sources, found = split_sources(source, "--data")
+    parts = {split: Part(Path(source.spec), one, len(one.entries)) for split, one in sources.items()}
+    return PictureSet(source.spec, _ordered({**parts, **packs}), found, [entry.name for entry in source.entries])
 
 
 def resolved_split(spec: str, role: str, wanted: str) -> str:
@@ -225,18 +237,6 @@ def known_split(name: str) -> str:
 
 def _ordered(parts: Mapping[str, Part]) -> dict[str, Part]:
     return {split: parts[split] for split in SPLITS if split in parts}
-
-
-def _listed(folder: Path, *, empty: bool) -> list[str]:
-    """Pictures under a folder, relative to it, with slashes; a split's folder may be a link, wherever it leads."""
-    linked = [inner for inner in _visible_folders(folder) if inner.is_symlink() and split_of_name(inner.name)] if folder.is_dir() else []
-    found: dict[str, None] = {}
-    for top in [folder, *linked]:
-        with suppress(DataError):
-            found |= dict.fromkeys(file.relative_to(folder).as_posix() for file in list_pictures(top))
-    if not found and not empty:
-        list_pictures(folder)  # says what is missing
-    return sorted(found)
 
 
 def prepared_parts(folder: Path) -> dict[str, Part]:

@@ -51,7 +51,7 @@ def in_workers(
     Raises:
         ResourceError: A picture took its process with it; says which.
     """
-    items = (([task.name, task.path, task.fault], task.content) for task in tasks)
+    items = (task.pack() for task in tasks)
     try:
         with nullcontext(workers) if workers else Workers(HOME, count) as crew, closing(crew.work(items, [asdict(settings), with_matte])) as results:
             yield from results

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitlgan.data.cache import make_durable, open_part, remove_abandoned_parts
+from mitlgan.data.leftovers import Leftovers
 from mitlgan.data.packed import SCHEMA_VERSION, SOURCES_LINE, FourthChannel, Packed
 from mitlgan.errors import DataError, ResourceError
 
@@ -108,7 +109,15 @@ class PackWriter:
             self.count += 1
 
     def publish(
-        self, *, resize: str, crop: str, licence: str, made_by: dict[str, Any], skipped: list[dict[str, str]], split: dict[str, Any] | None = None
+        self,
+        *,
+        resize: str,
+        crop: str,
+        licence: str,
+        made_by: dict[str, Any],
+        skipped: list[dict[str, str]],
+        split: dict[str, Any] | None = None,
+        leftovers: Leftovers | None = None,
     ) -> Packed:
         """Complete the pack, move it into place and open it.
 
@@ -118,6 +127,7 @@ class PackWriter:
             licence: Of the pictures.
             made_by: What made the pack, with its parameters.
             skipped: Files not taken: name and reason.
+            leftovers: What else of the source was not taken.
             split: Which part of a set it is and what was left, see `Layout.account`; None where that is not known.
         """
         self._digest.update(f"{self.channels} {self.size_px} {self.fourth_channel}".encode())
@@ -133,6 +143,7 @@ class PackWriter:
             "licence": licence,
             "made_by": made_by,
             **({} if split is None else {"split": split}),
+            **({} if leftovers is None else {"leftovers": leftovers.plain()}),
             "skipped": skipped,
         }
         self._pixels.seek(0)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from mitlgan.data import decode as decoding
-from mitlgan.data.decode import UnreadableError, decode, decode_bytes, has_alpha, read_file
+from mitlgan.data.decode import UnreadableError, decode, decode_bytes, read_file, read_head
 
 pytestmark = [pytest.mark.filterwarnings("ignore::UserWarning:PIL"), pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")]
 UPRIGHT = pictures.quadrants()
@@ -141,7 +141,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
         with pytest.raises(UnreadableError, match=reason):
             read_file(tmp_path / name)
         with pytest.raises(UnreadableError, match=reason):
-            has_alpha(tmp_path / name)
+            read_head(tmp_path / name)
     with pytest.raises(UnreadableError, match="regular"):
         read_file(Path("/dev/zero"))
 

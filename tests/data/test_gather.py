@@ -138,7 +138,9 @@ def test_mattes_beside_the_pictures_are_packed(tmp_path: Path) -> None:
         assert packed.fourth_channel == "matte"
         assert (packed.pixels[1, 3, 15] == [0] * 10 + [255] * 10 + [0] * 10).all()
     (place / "0001.matte.png").unlink()
-    assert open_data(str(place), "scene", 30).fourth_channel is None
+    packed = open_data(str(place), "scene", 30)
+    assert packed.fourth_channel == "matte"
+    assert packed.manifest["skipped"] == [{"name": "0001.png", "reason": "no matte beside it (NAME.matte.png), as 2 of 3 pictures have one"}]
 
 
 def test_a_matte_of_another_size_is_a_reason(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_bad_files_are_listed_and_too_many_refused(folder: Path, tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["pictures"]  # nothing half-written
     packed = pack_folder(folder, tmp_path / "out.npy", size_px=8, allow_bad=True)
     assert len(packed) == 6
-    assert [entry["name"] for entry in packed.manifest["skipped"]] == bad
+    assert [entry["name"] for entry in packed.manifest["skipped"]] == [*bad, "x-loop"]
     assert all(entry["reason"] for entry in packed.manifest["skipped"])
 
 
@@ -214,14 +214,14 @@ def test_full_pictures_are_not_kept_while_they_wait(tmp_path: Path, monkeypatch:
     place = pictures.fill(tmp_path / "in", 30)
     alive: list[weakref.ref[Image.Image]] = []
     most = [0]
-    real = prepare.decode
+    real = prepare.decode_bytes
 
     def watched(*arguments: object, **options: object) -> object:
         decoded = real(*arguments, **options)  # type: ignore[arg-type]
         alive.append(weakref.ref(decoded.picture))
         return decoded
 
-    monkeypatch.setattr(prepare, "decode", watched)
+    monkeypatch.setattr(prepare, "decode_bytes", watched)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
     def slow_writer(done: int, total: int) -> None:
@@ -235,14 +235,14 @@ def test_full_pictures_are_not_kept_while_they_wait(tmp_path: Path, monkeypatch:
 def test_no_more_than_a_few_are_decoded_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = pictures.fill(tmp_path / "in", 60)
     decoded, ahead, lock = [0], [], threading.Lock()
-    real = prepare.decode
+    real = prepare.decode_bytes
 
     def counting(*arguments: object, **options: object) -> object:
         with lock:
             decoded[0] += 1
         return real(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(prepare, "decode", counting)
+    monkeypatch.setattr(prepare, "decode_bytes", counting)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     pack_folder(place, tmp_path / "out.npy", size_px=8, progress=lambda done, _: ahead.append(decoded[0] - done))
     assert max(ahead) <= 10
@@ -275,7 +275,7 @@ class TestOpenData:
 
     def test_a_start_from_the_cache_reads_no_picture(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         made = open_data(str(folder), "fg", 8)
-        for reader in ("decode", "has_alpha"):
+        for reader in ("decode_bytes", "has_alpha"):
             monkeypatch.setattr(prepare, reader, lambda *_, **__: pytest.fail("read"))
         assert open_data(str(folder), "fg", 8).path == made.path
 

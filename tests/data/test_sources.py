@@ -16,9 +16,10 @@ import numpy as np
 import pictures
 import pytest
 
-from mitlgan.data import sources
+from mitlgan.data import archives
 from mitlgan.data.decode import UnreadableError
-from mitlgan.data.sources import matte_beside, open_source, output_stem
+from mitlgan.data.listing import matte_beside
+from mitlgan.data.sources import open_source, output_stem
 from mitlgan.errors import DataError
 
 PICTURE = pictures.encoded(pictures.smooth(1), "PNG")
@@ -131,13 +132,13 @@ def test_a_tar_that_only_claims_to_be_huge_is_refused_without_unpacking(tmp_path
 
 
 def test_one_member_beyond_any_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "LARGEST_FILE_BYTES", 10)
+    monkeypatch.setattr(archives, "LARGEST_FILE_BYTES", 10)
     with pytest.raises(DataError, match="unpacks to 11 bytes"):
         open_source(zipped(tmp_path / "a.zip", {"a.png": bytes(11)}))
 
 
 def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "LARGEST_COUNT", 2)
+    monkeypatch.setattr(archives, "LARGEST_COUNT", 2)
     for path in (zipped(tmp_path / "a.zip", dict.fromkeys("abc", b"")), tarred(tmp_path / "a.tar", dict.fromkeys("abc", b""))):
         with pytest.raises(DataError, match="more than 2 members"):
             open_source(path)

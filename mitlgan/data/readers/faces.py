@@ -74,7 +74,6 @@ def pack_faces(
         UsageError: OpenCV is not installed.
         DataError: No pictures, or no faces.
     """
-    from mitlgan.data.sources import printable_name
     from mitlgan.data.split_folders import TRAIN
     from mitlgan.data.splits import picture_folder
 
@@ -83,8 +82,9 @@ def pack_faces(
     split = found.opened(TRAIN)
     if say is not None and (sentence := found.sentence(split)):
         say(sentence)
-    files = [(printable_name(path.relative_to(source)), path) for path in found.files(split)[:limit]]
-    skipped: list[dict[str, str]] = []
+    whole = found.source(split)
+    files = [(entry.name, entry.path) for entry in whole.entries[:limit] if entry.path is not None]
+    skipped = whole.leftovers.skipped()
     pictures = cut_faces(decoded(files, 4 * size_px, skipped), finder, skipped)
     account = {"format": "folder", "source": source.name, "faces": "largest, OpenCV haarcascade_frontalface_default"}
     return pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)

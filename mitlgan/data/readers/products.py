@@ -18,9 +18,9 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from mitlgan.data.decode import UnreadableError, read_file
-from mitlgan.data.formats import SUFFIXES
 from mitlgan.data.packed import Packed
 from mitlgan.data.readers.common import GZIP, decoded, pack, sha256
+from mitlgan.data.sources import list_pictures
 from mitlgan.errors import DataError
 from mitlgan.text import TextError, lines_of
 
@@ -84,7 +84,7 @@ def pack_products(
     wanted = chosen(metadata, reviews, choice)
     if not images.is_dir():
         raise DataError(f"--images {images}: no such folder; {WHERE}")
-    by_name = {path.name: path for path in sorted(images.rglob("*")) if path.suffix.lower() in SUFFIXES}
+    by_name = {path.name: path for path in list_pictures(images, "--images")}
     by_stem = {path.stem: path for path in by_name.values()}
     skipped: list[dict[str, str]] = []
     files: list[tuple[str, Path, str]] = []

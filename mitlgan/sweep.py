@@ -24,7 +24,7 @@ from mitlgan.jobs import Job, held, run_side_by_side
 from mitlgan.metrics.features import Extractor
 from mitlgan.progress import Reporter
 from mitlgan.randomness import derived_seed
-from mitlgan.recipe import Recipe, changed, load, names
+from mitlgan.recipe import Recipe, changed, changes, load, names
 from mitlgan.report.ranking import Ranked, Ranking, RankingPaths, write_ranking
 from mitlgan.report.record import leave
 from mitlgan.runs import Run
@@ -188,7 +188,10 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: Protocol, extractor
 def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: str) -> Ranked:
     status = run.status() if run is not None else {}
     snapshots = run.snapshots() if run is not None else []
-    notes = [text for text in (problem, _collapse(status), str(status.get("diagnosis") or "")) if text]
+    diagnosis = str(status.get("diagnosis") or "")
+    settings = ", ".join(f"{key}={value}" for key, value in changes(recipe).items())
+    told = (f"changed: {settings}" if settings else "", problem, _collapse(status), "" if diagnosis in problem else diagnosis)
+    notes = [text for text in told if text]
     assert recipe.generator is not None
     return Ranked(
         name=recipe.name, size_px=recipe.size_px, channels=recipe.generator.image_channels,
@@ -197,7 +200,8 @@ def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: 
         seconds=float(status.get("seconds") or 0.0), trained=measured.get("trained", {}), untrained=measured.get("untrained", {}),
         real_halves=measured.get("real_halves", {}), printed=PRINTED.get(recipe.name, ""), notes=notes,
         split=str(measured.get("data", {}).get("split", "")), real=int(measured.get("data", {}).get("real", 0)),
-        run_dir=str(run.path) if run is not None else "", grid=read_bytes(snapshots[-1], root=run.path) if run is not None and snapshots else None,
+        diverged=status.get("diverged_at_kimg") is not None, run_dir=str(run.path) if run is not None else "",
+        grid=read_bytes(snapshots[-1], root=run.path) if run is not None and snapshots else None,
     )  # fmt: skip
 
 

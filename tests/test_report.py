@@ -503,3 +503,15 @@ def test_costs_leave_the_table_of_numbers_where_both_would_not_fit() -> None:
     assert apart is not None
     assert [*tables.numbers(full).headings, *apart.headings] == tables.table(full)[0]
     assert len(tables.numbers(full).headings) == len(METRICS)
+
+
+def test_an_arm_that_diverged_is_compared_with_nothing() -> None:
+    sound, wild = baseline_arm(1600.0, 2.5), baseline_arm(fd=900.0, name="wild", label="Wild (diverged)", diverged=True)
+    found = judge([composed_arm(fd=1244.0), sound, wild])
+    assert found.outcome == "won", "against the sound one"
+    assert "Wild (diverged): its training diverged, so its numbers are compared with nothing." in found.reasons
+    alone = judge([composed_arm(), wild])
+    assert (alone.outcome, alone.headline) == ("unmeasured", "No verdict: the training of every baseline diverged.")
+    ours = composed_arm(diverged=True)
+    refused = judge([ours, sound])
+    assert (refused.outcome, refused.headline) == ("unmeasured", f"No verdict: the training of {ours.label} diverged.")

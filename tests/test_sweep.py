@@ -15,7 +15,8 @@ from mitlgan.errors import NanError, UsageError
 from mitlgan.files import locked
 from mitlgan.jobs import Job
 from mitlgan.recipe import changed, dump, load
-from mitlgan.report.ranking import CAVEAT, Ranked, Ranking, markdown
+from mitlgan.report.ranking import CAVEAT, Ranked, Ranking, markdown, summary
+from mitlgan.report.wording import DASH
 from mitlgan.sweep import Plan, planned, scaled, untrained
 from mitlgan.train import updates_of
 
@@ -172,3 +173,10 @@ def test_a_ranking_puts_each_kid_between_its_ends() -> None:
     assert "| 2 | akel-01 | minimax | mlp / mlp | 3,000 x 32 |" in second
     assert "| 0.500 +- 0.010 | 2.000 | 0.000 | 75% | FID 53.70 |" in second
     assert CAVEAT in text
+    wild = Ranked(**{**row.__dict__, "name": "wild", "trained": {"kid": 0.01, "fd": 1.0}, "diverged": True, "notes": ["diverged at iteration 5"]})
+    ranking = Ranking([wild, row, other], protocol, "mitlgan sweep", "mitlgan")
+    (last,) = [line for line in markdown(ranking).splitlines() if "wild" in line]
+    assert last.startswith(f"| {DASH} |")
+    assert last.endswith("| diverged at iteration 5 |")
+    (rows,) = summary(ranking)["groups"].values()
+    assert [(found["name"], found["place"]) for found in rows] == [("a|b", 1), ("akel-01", 2), ("wild", None)]

@@ -37,6 +37,8 @@ PICTURES = 25
 LAYER_LABELS = {"fg": "foreground", "bg": "background"}
 SWAPPED, DRAWN = 16, 8
 NEIGHBOURS = 5
+DIVERGED = "diverged at iteration"
+"""As a card's notes say it (`Counters.divergence`) of an artifact that was kept after it."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,12 @@ def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) ->
     stage = loaded.layers(range(PICTURES))
     composes = isinstance(loaded.network, Composer)
     made = _drawn_layers(stage) if composes else {}
-    seeds = [int(artifact.read_card(point.path).recipe.get("seed", 0)) for point in last.chosen]
+    cards = [artifact.read_card(point.path) for point in last.chosen]
+    seeds = [int(card.recipe.get("seed", 0)) for card in cards]
+    diverged = any(DIVERGED in card.notes for card in cards)
     arm = Arm(
-        name="baseline" if contender.arm.name == "wgan" and not domain.budgets else contender.arm.name, label=contender.arm.label,
+        name="baseline" if contender.arm.name == "wgan" and not domain.budgets else contender.arm.name,
+        label=f"{contender.arm.label} (diverged)" if diverged else contender.arm.label, diverged=diverged,
         role="composed" if contender.arm.name == arms.COMPOSED else "baseline", run_dir=str(run.path) if run else str(last.chosen[0].path),
         stats=list(runs.read_lines(run.stats)) if run else (), timing=list(runs.read_lines(run.timing)) if run else (),
         evaluations=mean_curve(contender.trainings) if domain.budgets else (), cost=_cost(contender, domain, loaded, last.chosen[0].path),

@@ -113,6 +113,7 @@ class Arm:
         samples: Final pictures at the shared seeds.
         seeds: Training seeds behind `metrics`; none where nothing is trained.
         notes: Sentences that belong beside this arm's numbers.
+        diverged: Whether what stands here is of a training that had diverged: its numbers are shown, and compared with nothing.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Arm:
     memorised: str = ""
     recipes_tried: int = 1
     snapshots_tried: int = 1
+    diverged: bool = False
 
 
 @dataclass(frozen=True)

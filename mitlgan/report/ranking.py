@@ -52,6 +52,7 @@ class Ranked:
         grid: A PNG of its last samples.
         split: Of the real pictures that it was measured on; empty where it was not.
         real: How many those were.
+        diverged: Whether its training had; it is measured, and has no place.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Ranked:
     notes: Sequence[str] = ()
     run_dir: str = ""
     grid: bytes | None = None
+    diverged: bool = False
     split: str = ""
     real: int = 0
 
@@ -77,6 +79,11 @@ class Ranked:
     def kid(self) -> float | None:
         """Its kernel distance, if it was measured."""
         return finite(self.trained.get("kid"))
+
+    @property
+    def ranks(self) -> bool:
+        """Whether it has a place: it was measured, and its training had not diverged."""
+        return self.kid is not None and not self.diverged
 
     @property
     def closed(self) -> float | None:
@@ -104,12 +111,12 @@ class Ranking:
     made_by: str
 
     def groups(self) -> list[tuple[str, list[Ranked]]]:
-        """Rows by set of pictures, the best first, those that were not measured last."""
+        """Rows by set of pictures, the best first, then those that had diverged, and last those that were not measured."""
         names = dict.fromkeys((f"{row.data}, {row.size_px} px, {'grey' if row.channels == 1 else 'colour'}") for row in self.rows)
         groups: dict[str, list[Ranked]] = {name: [] for name in names}
         for row in self.rows:
             groups[f"{row.data}, {row.size_px} px, {'grey' if row.channels == 1 else 'colour'}"].append(row)
-        return [(name, sorted(rows, key=lambda row: (row.kid is None, row.kid or 0.0, row.name))) for name, rows in groups.items()]
+        return [(name, sorted(rows, key=lambda row: (row.kid is None, row.diverged, row.kid or 0.0, row.name))) for name, rows in groups.items()]
 
 
 class RankingPaths(NamedTuple):
@@ -143,7 +150,7 @@ def cells(place: int, row: Ranked) -> list[str]:
     kid = DASH if row.kid is None else f"{row.kid:.3f}" + (f" +- {spread:.3f}" if spread is not None else "")
     ends = [finite(part.get("kid")) for part in (row.untrained, row.real_halves)]
     return [
-        str(place) if row.kid is not None else DASH, row.name, row.objective, row.networks, f"{row.iterations:,} x {row.batch}", duration(row.seconds),
+        str(place) if row.ranks else DASH, row.name, row.objective, row.networks, f"{row.iterations:,} x {row.batch}", duration(row.seconds),
         number(finite(row.trained.get("fd"))), kid, *(DASH if end is None else f"{end:.3f}" for end in ends),
         DASH if row.closed is None else f"{row.closed:.0%}", row.printed or DASH, "; ".join(row.notes),
     ]  # fmt: skip
@@ -164,9 +171,7 @@ def write_ranking(out: Path, ranking: Ranking) -> RankingPaths:
 
 def summary(ranking: Ranking) -> dict[str, Any]:
     """The ranking's numbers."""
-    groups = {
-        name: [{**_plain(row), "closed": row.closed, "place": place} for place, row in enumerate(rows, start=1)] for name, rows in ranking.groups()
-    }
+    groups = {name: [_placed(row, place) for place, row in enumerate(rows, start=1)] for name, rows in ranking.groups()}
     return {"groups": groups, "protocol": dict(ranking.protocol), "command": ranking.command, "made_by": ranking.made_by, "caveat": CAVEAT}
 
 
@@ -189,6 +194,10 @@ def _measured_by(ranking: Ranking) -> str:
 
 def _json(ranking: Ranking) -> str:
     return json.dumps(summary(ranking), indent=2, allow_nan=False) + "\n"
+
+
+def _placed(row: Ranked, place: int) -> dict[str, Any]:
+    return {**_plain(row), "closed": row.closed, "place": place if row.ranks else None}
 
 
 def _plain(row: Ranked) -> dict[str, Any]:

@@ -37,7 +37,11 @@ def judge(
         Outcome, one sentence, and what backs it up or holds it back.
     """
     composed = next((arm for arm in arms if arm.role == "composed"), None)
-    baselines = [arm for arm in arms if arm.role == "baseline"]
+    if composed is not None and composed.diverged:
+        return Verdict("unmeasured", f"No verdict: the training of {composed.label} diverged.", _left_out(arms))
+    baselines = [arm for arm in arms if arm.role == "baseline" and not arm.diverged]
+    if not baselines and len(arms) > 1:
+        return Verdict("unmeasured", "No verdict: the training of every baseline diverged.", _left_out(arms))
     measured = [arm for arm in baselines if finite(arm.metrics.get("fd")) is not None]
     ours = finite(composed.metrics.get("fd")) if composed else None
     if composed is None or ours is None or not measured:
@@ -51,6 +55,7 @@ def judge(
     apart = number(gap, 0 if max(ours, theirs) >= 100 else None)
     name = distance_name(extractor).split(" ", maxsplit=1)[0]
     reasons = _reasons(composed, baseline, anchors, name=name, noise=noise, assumed=known is None)
+    reasons += _left_out(arms)
     reasons[1:1] = [_also(composed, other, fd_noise, name) for other in measured if other is not baseline]
     against = f" to {baseline.label}" if len(measured) > 1 else ""
     tie = "Too close to call" + (f" against {baseline.label}" if against else "")
@@ -63,6 +68,10 @@ def judge(
         every = " against every baseline" if against else ""
         return Verdict("won", f"Composition won by {apart} {name} ({relative:.0%}){every}{alike}.", reasons)
     return Verdict("lost", f"Composition lost by {apart} {name} ({relative:.0%}){against}{alike}.", reasons)
+
+
+def _left_out(arms: Sequence[Arm]) -> list[str]:
+    return [f"{arm.label}: its training diverged, so its numbers are compared with nothing." for arm in arms if arm.diverged]
 
 
 def _known_noise(noise: float | Mapping[str, float] | None, baseline: Arm) -> float | None:

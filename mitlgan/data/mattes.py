@@ -56,9 +56,8 @@ def fitting_matte(content: bytes, picture: Decoded) -> Image.Image:
     except UnreadableError as error:
         raise UnreadableError(f"its matte: {error}") from None
     if (found.width, found.height) != (picture.width, picture.height):
-        turned = (
-            "; a camera's turn (EXIF) is undone, so its matte must be upright" if (found.height, found.width) == (picture.width, picture.height) else ""
-        )
+        sideways = (found.height, found.width) == (picture.width, picture.height)
+        turned = "; pictures are turned upright by their EXIF, so its matte must be upright, too" if sideways else ""
         raise UnreadableError(f"its matte is {found.width} x {found.height} px, itself {picture.width} x {picture.height}{turned}")
     alpha = found.picture.getchannel("A")
     extremes = alpha.getextrema()

@@ -1,8 +1,8 @@
 """demo: pretrain both layers, compose, compare, in one command that goes on where it was stopped.
 
-The recommended composition leads; the thesis' fusion and translator over the same frozen layers stand beside it, and the plain WGAN beside both, all
-for the same number of real images. The trainings of a step share nothing, so two run at a time, each with half of the threads: at 32 px that is faster
-than one after the other with all of them. Every stage is an ordinary run, which `mitlgan resume` and the other commands understand.
+The recommended composition leads; the thesis' fusion and translator over the same frozen layers stand beside it for the same time, and the tuned WGAN
+beside both, for the time of all stages together. The trainings of a step share nothing, so two run at a time, each with half of the threads: at 32 px
+that is faster than one after the other with all of them. Every stage is an ordinary run, which `mitlgan resume` and the other commands understand.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from mitlgan import artifact, stages
-from mitlgan.artifact import LAYER_ROLES, Card, LayerCard
-from mitlgan.compare import Plan, Result, as_long, baseline_recipe, compare
+from mitlgan.artifact import LAYER_ROLES
+from mitlgan.compare import Plan, Result, baseline_jobs, compare
 from mitlgan.distributed import World
 from mitlgan.errors import ArtifactError
 from mitlgan.files import locked, make_folder, write_atomically
@@ -25,12 +25,11 @@ from mitlgan.progress import PlainReporter, duration, reporter
 from mitlgan.recipe import Recipe, changed, dump, load
 from mitlgan.runs import Run
 from mitlgan.stages import Environment
-from mitlgan.train import updates_of
 
 RECIPES = {"fg": "modern/fg-32", "bg": "modern/bg-32", "compose": "modern/compose-32", "thesis": "demo/compose"}
 """What each stage is trained by."""
 LENGTHS_KIMG = {"fg": 40.0, "bg": 40.0, "compose": 16.0}
-"""Lengths for some ten minutes on two cores; what is compared with the composition is as long as it."""
+"""Lengths for some ten minutes on two cores; the WGAN takes as long as all three together."""
 QUICK = {"training__kimg": 1.0, "training__snapshot_kimg": 1.0, "training__checkpoint_kimg": 1.0, "evaluation__samples": 256}
 AT_ONCE = 2
 
@@ -53,23 +52,23 @@ def demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Result:
         show = reporter("demo").say
         recipes = {name: _recipe(name, quick) for name in RECIPES}
         layers = _layers(out, recipes, pretrained, show)
-        show("2/3 training the composition, the thesis' and the plain WGAN at equal kimg")
-        planned = _planned(recipes["compose"], layers)
-        thesis, wgan = as_long(recipes["thesis"], recipes["compose"], planned), baseline_recipe(recipes["compose"], planned)
-        flags = [argument for role, path in layers.items() for argument in (f"--{role}", str(path))]
+        show("2/4 training the composition")
         made_from = {role: artifact.tensors_hash(path) for role, path in layers.items()}  # a composition of other layers is another one
-        jobs = [
-            Job("thesis composition", thesis, ["compose", *flags], made_from),  # the longest first
-            Job("compose", recipes["compose"], ["compose", *flags], made_from),
-            Job("baseline wgan", wgan, ["pretrain", "scene"]),
-        ]
-        run_side_by_side(out, out / "runs", jobs, at_once=AT_ONCE)
-        show("3/3 measuring and writing the report")
-        composed, baseline = _finished(out, recipes["compose"], made_from), _finished(out, wgan)
-        beside = out / f"{thesis.name}.toml"
+        flags = [argument for role, path in layers.items() for argument in (f"--{role}", str(path))]
+        run_side_by_side(out, out / "runs", [Job("compose", recipes["compose"], ["compose", *flags], made_from)], at_once=AT_ONCE)
+        composed = _finished(out, recipes["compose"], made_from)
+        beside = out / f"{recipes['thesis'].name}.toml"
         write_atomically(beside, dump(recipes["thesis"]))
+        stage_only = any(made != _run_file(out, recipes[role]) for role, made in layers.items())
+        plan = Plan(composed=composed.path, baselines=(str(beside), "wgan"), count_pretraining=False if stage_only else None)
         environment = Environment(World(0, 1, torch.device("cpu")), PlainReporter("compare"), out / "runs")
-        result = compare(Plan(composed=composed.path, baselines=(str(beside), "wgan"), baseline_run=baseline.path), environment)
+        show(
+            "3/4 training the thesis' composition and the WGAN, "
+            + ("as long as the composition alone" if stage_only else "the WGAN as long as all stages")
+        )
+        run_side_by_side(out, out / "runs", baseline_jobs(plan, environment), at_once=AT_ONCE)
+        show("4/4 measuring and writing the report")
+        result = compare(plan, environment)
         show(f"done in {duration(time.monotonic() - started)}")
     return result
 
@@ -81,7 +80,7 @@ def _layers(out: Path, recipes: Mapping[str, Recipe], pretrained: bool, show: Ca
     shipped = {role: path for role in LAYER_ROLES if pretrained and (path := shipped_artifact(role, composition.size_px, matted=matted)) is not None}
     wanted = [role for role in LAYER_ROLES if role not in shipped]
     if wanted:
-        show(f"1/3 pretraining the {' and the '.join({'fg': 'foreground', 'bg': 'background'}[role] for role in wanted)} generator")
+        show(f"1/4 pretraining the {' and the '.join({'fg': 'foreground', 'bg': 'background'}[role] for role in wanted)} generator")
         run_side_by_side(out, out / "runs", [Job(f"pretrain {role}", recipes[role], ["pretrain", role]) for role in wanted], at_once=AT_ONCE)
     made = {role: shipped.get(role) or _finished(out, recipes[role]).artifact for role in LAYER_ROLES}
     return {role: path for role, path in made.items() if path is not None}
@@ -93,16 +92,10 @@ def _recipe(name: str, quick: bool) -> Recipe:
     return changed(recipe, **QUICK) if quick else recipe
 
 
-def _planned(recipe: Recipe, layers: Mapping[str, Path]) -> Card:
-    """The card that a composition will have, as far as lengths go, before it exists: what it is compared with is trained beside it."""
-    images = updates_of(recipe) * recipe.training.batch * recipe.objective.critic_steps
-    cards = {name: artifact.read_card(path) for name, path in layers.items()}
-    frozen = {
-        name: LayerCard(role=card.role, generator=card.generator, size_px=card.size_px, sha256_before="", sha256_after="")
-        for name, card in cards.items()
-        if card.generator
-    }
-    return Card(kind="composer", role="scene", size_px=recipe.size_px, latent_dims={"all": 1}, layers=frozen, kimg=images / 1000)
+def _run_file(out: Path, recipe: Recipe) -> Path | None:
+    """The artifact of a layer that was trained here; shipped layers were trained for longer than a demo may take."""
+    run = stages.matching_run(out / "runs", recipe)
+    return None if run is None else run.artifact
 
 
 def _finished(out: Path, recipe: Recipe, made_from: dict[str, str] | None = None) -> Run:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ import tiny
 
 from mitlgan import artifact, runs, stages
 from mitlgan.artifact import Card
-from mitlgan.compare import Plan, Result, baseline_recipe, compare
+from mitlgan.compare import Plan, Result, baseline_recipe, compare, measure
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, changed, load, plain
+from mitlgan.report.wording import markdown_text
 from mitlgan.runs import Run
 from mitlgan.stages import Environment
 from mitlgan.train import Loop
@@ -55,8 +58,8 @@ def test_a_baseline_is_as_long_as_the_composition_was_in_the_end(composed: Run) 
     limited = changed(recipe, training__limit_s=5.0)
     assert baseline_recipe(limited, card).training.kimg == 7.008
     assert baseline_recipe(limited, card).training.limit_s is None
-    pretraining = sum(layer.card["kimg"] for layer in card.layers.values())
-    assert baseline_recipe(recipe, card, count_pretraining=True).training.kimg == pytest.approx(7.008 + pretraining)
+    counted = baseline_recipe(recipe, card, extra=0.048).training
+    assert (counted.kimg, counted.keep_kimg) == (pytest.approx(7.056), (7.008,))  # where the stage alone would end, an artifact is kept
 
 
 def test_equal_seconds_limit_the_clock_and_not_the_pictures(composed: Run) -> None:
@@ -64,9 +67,8 @@ def test_equal_seconds_limit_the_clock_and_not_the_pictures(composed: Run) -> No
     baseline = baseline_recipe(recipe, card, equal="seconds")
     assert baseline.training.limit_s == pytest.approx(33.3)
     assert baseline.training.kimg > 1e5
-    counted = baseline_recipe(recipe, card, equal="seconds", count_pretraining=True)
-    seconds = sum(layer.card["seconds"] for layer in card.layers.values())
-    assert counted.training.limit_s == pytest.approx(33.333 + seconds, abs=0.06)
+    counted = baseline_recipe(recipe, card, equal="seconds", extra=11.0)
+    assert (counted.training.limit_s, counted.training.keep_s) == (pytest.approx(44.3), (33.3,))
     by_cpu = baseline_recipe(recipe, card.model_copy(update={"cpu_seconds": 22.2}), equal="cpu-seconds")
     assert (by_cpu.training.limit_s, by_cpu.training.clock) == (pytest.approx(22.2), "cpu")
     assert baseline_recipe(changed(recipe, training__limit_s=5.0, training__clock="cpu"), card).training.clock is None
@@ -86,7 +88,8 @@ def measured(result: Result) -> dict[str, dict[str, Any]]:
 
 
 def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = compare(plan_of(composed), environment)
+    alone = {"equal": "kimg", "count_pretraining": False}
+    result = compare(plan_of(composed, **alone), environment)
     arms = measured(result)
     assert arms["composed"]["cost"]["kimg_stage"] == arms["baseline"]["cost"]["kimg_stage"] == 0.024
     assert arms["composed"]["cost"]["kimg_total"] == pytest.approx(3 * 0.024)  # with both pretrainings
@@ -99,28 +102,120 @@ def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, 
     (baseline,) = runs.find(environment.root, "pretrain")
     assert load(baseline.recipe) == baseline_recipe(load(composed.recipe), composer)
     no_steps(monkeypatch)
-    again = compare(plan_of(composed), environment)
+    again = compare(plan_of(composed, **alone), environment)
     assert f"baseline: {baseline.path}" in tiny.said(environment)
     assert again.run != result.run  # a report is never overwritten
     assert measured(again)["baseline"]["metrics"] == arms["baseline"]["metrics"]
     assert len(runs.find(environment.root, "pretrain")) == 1
 
 
+def test_the_headline_is_of_all_stages_and_the_stage_alone_stands_below(composed: Run, environment: Environment) -> None:
+    """Of one training, by kimg here, which can be counted: it ends where all stages end, and an artifact is kept where the last one does."""
+    result = compare(plan_of(composed, equal="kimg"), environment)
+    ours, whole, alone = result.comparison.arms
+    label = "WGAN, plain (the composition's settings)"
+    assert (whole.name, whole.label, whole.length) == ("baseline+pretraining", f"{label}, as long as all stages", "total")
+    assert (alone.name, alone.label, alone.length) == ("baseline", f"{label}, this stage alone", "stage")
+    assert whole.cost.kimg(total=True) == pytest.approx(ours.cost.kimg(total=True)) == pytest.approx(0.072)
+    assert alone.cost.kimg(total=True) == ours.cost.kimg(total=False) == 0.024
+    assert whole.metrics != alone.metrics
+    assert len(runs.find(environment.root, "pretrain")) == 1
+    assert "kimg of all stages, pretrainings counted in: what the headline compares" in result.comparison.equal
+    assert "kimg of this stage: what stands below the headline" in result.comparison.equal
+    assert result.comparison.title == f"Composition (tiny-composed) against {label}, 8 px"
+
+
+def test_time_is_equal_where_nothing_is_asked_for(composed: Run, environment: Environment) -> None:
+    result = compare(plan_of(composed), environment)
+    (baseline,) = runs.find(environment.root, "pretrain")
+    training, card = load(baseline.recipe).training, card_of(composed)
+    before = sum(layer.card["cpu_seconds"] for layer in card.layers.values())
+    assert before > 0
+    assert training.clock == "cpu"
+    assert training.limit_s == pytest.approx(max(0.1, card.cpu_seconds + before), abs=0.06)
+    assert result.comparison.equal_unit == "cpu-seconds"
+    assert [arm.length for arm in result.comparison.arms] == ["", "total", "stage"]
+
+
+def test_what_pretrainings_took_is_counted_where_it_is_known(
+    composed: Run, environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cards of other programs, and of earlier versions, may be silent."""
+    shutil.copytree(composed.path, tmp_path / "silent")
+    silent = Run(tmp_path / "silent")
+    assert silent.artifact is not None
+    network, card = artifact.load(silent.artifact)
+    layers = {name: layer.model_copy(update={"card": {**layer.card, "kimg": 0.0}}) for name, layer in card.layers.items()}
+    artifact.save(silent.artifact, network, card.model_copy(update={"layers": layers}))
+    monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path / "cache"))  # where the layers' own cards are not known yet
+    comparison = compare(plan_of(silent, equal="kimg"), environment).comparison
+    assert "the pretrainings are not counted" in tiny.said(environment)
+    assert [arm.length for arm in comparison.arms] == ["", "stage"]
+    with pytest.raises(UsageError, match=r"^--count-pretraining: the card of fg does not say"):
+        compare(plan_of(silent, equal="kimg", count_pretraining=True), environment)
+
+
+def test_every_form_has_one_verdict(composed: Run, environment: Environment) -> None:
+    result = compare(plan_of(composed, equal="kimg"), environment)
+    verdict = result.comparison.verdict
+    assert verdict is not None
+    assert verdict.outcome == "not comparable"
+    for part in (
+        "no pictures were held out",
+        "only 12 samples are measured",
+        "only 12 real pictures are measured",
+        "12 samples against 12 train pictures",
+    ):
+        assert part in verdict.headline
+    html, markdown, data = (path.read_text() for path in (result.paths.html, result.paths.md, result.paths.json))
+    for sentence in (verdict.headline, *verdict.reasons):
+        assert escape(sentence, quote=True).replace("&#x27;", "&#39;") in html
+        assert markdown_text(sentence) in markdown
+    assert json.loads(data)["verdict"] == {"outcome": "not comparable", "headline": verdict.headline, "reasons": list(verdict.reasons)}
+    assert result.verdict == verdict.headline
+
+
+def test_several_extractors_stand_beside_each_other(composed: Run, environment: Environment) -> None:
+    names = ("efficientnet-lite0@32", "efficientnet-lite0@64")
+    result = compare(plan_of(composed, equal="kimg", extractors=names, baselines=("wgan", "paste")), environment)
+    whole = result.comparison
+    assert whole.extractors == names
+    for row in (*whole.arms, *whole.anchors):
+        assert list(row.by_extractor) == [names[1]]
+        assert row.by_extractor[names[1]]["fd"] != row.metrics["fd"]
+    text = result.paths.md.read_text()
+    for heading in ("FD (efficientnet-lite0@32)", "KID (efficientnet-lite0@32)", "FD (efficientnet-lite0@64)", "KID (efficientnet-lite0@64)"):
+        assert f"| {heading} |" in text
+    assert whole.verdict is not None
+    assert any(reason.startswith("2 extractors judged") for reason in whole.verdict.reasons)
+    swapped = compare(plan_of(composed, equal="kimg", extractors=names[::-1], baselines=("wgan", "paste")), environment).comparison
+    assert [arm.metrics for arm in swapped.arms] == [arm.by_extractor[names[1]] for arm in whole.arms]
+
+
+def test_a_second_extractor_joins_where_it_is_at_hand(composed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = load(composed.recipe)
+    for path, names in ((Path("w.pth"), ("efficientnet-lite0@32", "mobilenet-v2@32")), (None, ("efficientnet-lite0@32",))):
+        monkeypatch.setattr(measure, "second_weights", lambda path=path: path)
+        assert measure.extractor_names(recipe) == names
+    assert measure.extractor_names(changed(recipe, evaluation__extractor="inception")) == ("inception", "efficientnet-lite0")
+    assert measure.extractor_names(changed(recipe, evaluation__extractor=["inception", "mobilenet-v2"])) == ("inception", "mobilenet-v2")
+
+
 def test_an_unfinished_baseline_is_gone_on_with(composed: Run, environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         tiny.before_step(patch, tiny.send(signal.SIGTERM), at=1)
         with pytest.raises(Stopped):
-            compare(plan_of(composed), environment)
+            compare(plan_of(composed, equal="kimg"), environment)
     (begun,) = runs.find(environment.root, "pretrain")
     assert begun.artifact is None
-    compare(plan_of(composed), environment)
+    compare(plan_of(composed, equal="kimg"), environment)
     (finished,) = runs.find(environment.root, "pretrain")
     straight = stages.pretrain(load(begun.recipe), tiny.environment(tmp_path / "straight"))
     tiny.assert_same_trace(finished, straight)
 
 
 def test_equal_seconds(composed: Run, environment: Environment) -> None:
-    arms = measured(compare(plan_of(composed, equal="seconds"), environment))
+    arms = measured(compare(plan_of(composed, equal="seconds", count_pretraining=False), environment))
     (baseline,) = runs.find(environment.root, "pretrain")
     limit = load(baseline.recipe).training.limit_s
     assert limit is not None
@@ -132,7 +227,7 @@ def test_a_baseline_that_differs_is_not_called_equal(composed: Run, packs: dict[
     """The report says of a baseline that was given what is equal and what is not."""
     other = changed(tiny.recipe("scene", packs["scene"], updates=5), critic__widths=[8, 6], training__batch=6)
     given = stages.pretrain(other, environment)
-    comparison = compare(plan_of(composed, baseline_run=given.path), environment).comparison
+    comparison = compare(plan_of(composed, equal="kimg", baseline_run=given.path), environment).comparison
     unequal = " ".join(comparison.unequal)
     for key in ("critic.widths", "training.batch", "kimg"):
         assert key in unequal
@@ -141,7 +236,8 @@ def test_a_baseline_that_differs_is_not_called_equal(composed: Run, packs: dict[
     assert "kimg" not in equal
     assert "the measurement" in equal
     assert comparison.verdict is not None
-    assert "equal kimg" not in comparison.verdict.headline
+    assert "at equal" not in comparison.verdict.headline
+    assert [arm.length for arm in comparison.arms] == ["", ""]
 
 
 # Refused before anything is trained
@@ -176,7 +272,7 @@ def test_absent_weights_end_it_before_any_training(composed: Run, environment: E
 
     monkeypatch.setattr("torch.hub.download_url_to_file", offline)
     with pytest.raises(UsageError, match=r"--extractor inception: its weights are absent .*or name --extractor efficientnet-lite0") as refused:
-        compare(plan_of(composed, extractor="inception"), environment)
+        compare(plan_of(composed, extractors=("inception",)), environment)
     assert refused.value.exit_code == 2
     assert not environment.root.exists()
 

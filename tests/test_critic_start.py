@@ -85,7 +85,7 @@ def test_a_comparison_gives_the_baseline_a_new_critic_and_says_so(wgan: Run, pac
     assert baseline.critic_start is None
     warm = stages.pretrain(tiny.recipe("scene", packs["scene"], updates=1), tiny.environment(tmp_path), critic=wgan.path)
     arms = [Contender(arm=Arm(name, name, None), runs=[run], trainings=[]) for name, run in (("warm", warm), ("new", wgan))]
-    domain = SimpleNamespace(contenders=arms, setting=SimpleNamespace(recipe=recipe(packs)))
+    domain = SimpleNamespace(contenders=arms, setting=SimpleNamespace(recipe=recipe(packs)), before={})
     clauses = equality._by_nature(domain, "validation")  # type: ignore[arg-type]
     assert [clause for clause in clauses if "critic" in clause] == ["warm: its critic began with another run's, not anew"]
 

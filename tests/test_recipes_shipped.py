@@ -15,12 +15,11 @@ from mitlgan.recipe import Recipe, dump, find, load, names, parse, plain, shippe
 
 DEMO = ("compose", "pretrain_bg", "pretrain_fg", "wgan")
 MODERN = (
-    *(f"{part}-{size}" for part in ("bg", "compose", "fg") for size in (32, 64, 128)),
+    *(f"{part}-{size}" for part in ("bg", "compose", "fg", "wgan") for size in (32, 64, 128)),
     "bg-64-grown",
     "fg-64-grown",
     "scene-32",
     "three-32",
-    "wgan-32",
 )
 THESIS = ("compose", "pretrain_bg", "pretrain_fg", "thesis-narrow", "wgan")
 

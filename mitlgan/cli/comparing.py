@@ -18,6 +18,7 @@ RUNS = Path("runs")
 class Equal(StrEnum):
     """What all arms of a comparison get alike."""
 
+    time = "time"
     kimg = "kimg"
     seconds = "seconds"
     cpu_seconds = "cpu-seconds"
@@ -30,7 +31,8 @@ def compare(
         typer.Option(
             "--baseline",
             metavar="NAME|RECIPE|ARTIFACT",
-            help="wgan, wgan-finetuned (from the foreground's weights), plain (the same without layers, by the composition's own objective), "
+            help="wgan (tuned, beside a composition by mattes; beside the thesis' the plain one), plain-wgan (by the composition's settings or "
+            "the demo's), wgan-finetuned (from the foreground's weights), plain (the same without layers, by the composition's own objective), "
             "paste (the frozen layers, nothing trained), a recipe, an artifact or a run; "
             "repeatable. Default: wgan.",
         ),
@@ -38,9 +40,21 @@ def compare(
     composed: Annotated[Path | None, typer.Option("--composed", metavar="RUN", help="A composition's run. Default: the newest.")] = None,
     baseline_run: Annotated[Path | None, typer.Option("--baseline-run", metavar="RUN", help="Take this trained baseline.")] = None,
     equal: Annotated[
-        Equal, typer.Option("--equal", help="What all arms get alike in this stage; by CPU seconds, trainings may share the cores (--jobs).")
-    ] = Equal.kimg,
-    count_pretraining: Annotated[bool, typer.Option("--count-pretraining", help="Give the baselines what the pretrainings took, too.")] = False,
+        Equal | None,
+        typer.Option(
+            "--equal",
+            help="What all arms get alike; by CPU seconds, trainings may share the cores (--jobs). Default: time (of the CPU, where all stages "
+            "know theirs), or kimg with --budgets.",
+        ),
+    ] = None,
+    count_pretraining: Annotated[
+        bool | None,
+        typer.Option(
+            "--count-pretraining/--stage-only",
+            help="Baselines get what all stages took together, and stand beside as long as the composition's stage (default, where the layers' cards "
+            "say what they took); or as long as that stage alone.",
+        ),
+    ] = None,
     budgets: Annotated[
         str | None,
         typer.Option("--budgets", metavar="A,B,C", help="Train every arm anew for the longest (kimg, seconds or tera-MACs), and compare at each."),
@@ -61,7 +75,7 @@ def compare(
         list[str] | None, typer.Option("--trials", metavar="ARM=N", help="Recipes tried for an arm before this one, for the report; repeatable.")
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Trainings at a time, which share the cores.", min=1, max=64)] = 1,
-    extractor: options.Extractor = None,
+    extractor: options.Extractors = None,
     weights: options.Weights = None,
     samples: options.Samples = None,
     form: Annotated[options.Form, typer.Option("--format", help="What is printed: the report's place, or its numbers.")] = options.Form.html,
@@ -78,7 +92,7 @@ def compare(
         composed=composed,
         baselines=tuple(baseline or ("wgan",)),
         baseline_run=baseline_run,
-        equal=equal.value,
+        equal=equal.value if equal is not None else "",
         count_pretraining=count_pretraining,
         budgets=parse_budgets(budgets),
         seeds=seeds,
@@ -89,7 +103,7 @@ def compare(
         settings=tuple(settings or ()),
         triples=tuple(comparing.parse_triple(text) for text in triple or ()),
         trials=parse_trials(tuple(trials or ())),
-        extractor=extractor,
+        extractors=tuple(extractor or ()),
         weights=weights,
         samples=samples,
         jobs=jobs,

@@ -8,24 +8,30 @@ from pathlib import Path
 
 from mitlgan import artifact, runs, stages
 from mitlgan.artifact import LAYER_ROLES, Card, LayerForm
-from mitlgan.compare.budgets import CLOCKS, MINIMUM_S, NO_LIMIT_KIMG, training_macs
+from mitlgan.compare.budgets import equal_length, training_macs
 from mitlgan.compare.plan import BUILT_IN
 from mitlgan.data.cache import cache_dir
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.jobs import Job
 from mitlgan.networks import Composer, Generator, back_to_front
-from mitlgan.recipe import AnyGenerator, ObjectiveRecipe, Recipe, changed, display_name, display_name_of, find, load, parse, plain
+from mitlgan.recipe import AnyGenerator, ObjectiveRecipe, Recipe, changed, display_name, display_name_of, find, load, names, parse, plain
 from mitlgan.runs import Run
 from mitlgan.sample import artifact_file
 from mitlgan.stages import Environment
 
 COMPOSED = "composed"
+COUNTED = "+pretraining"
+"""Ends the name of an arm that has had as much as all of the composition's stages together."""
+WGANS = ("wgan", "plain-wgan")
 LABELS = {
-    "wgan": "WGAN",
     "wgan-finetuned": "WGAN from the foreground's weights",
     "plain": "Plain generator, by the composition's objective",
     "paste": "Frozen layers, pasted",
 }
+TUNED, TUNED_PX = "modern/wgan-{size_px}", 32
+"""The WGAN beside a recommended composition, and the size at which it was tuned, by as many trials as the composition."""
+THESIS_FUSIONS = ("conv1x1", "norm-conv1x1", "add", "add-norm")
+"""Compositions that mix channels, as the thesis does; all others lay mattes over each other, as is recommended."""
 WGAN_SETTINGS: Mapping[str, object] = {
     "objective": ObjectiveRecipe(critic_steps=3).model_dump(),  # Gulrajani et al. 2017: 5, with fewer updates of the generator in the same time
     "critic__kernel": 5,
@@ -102,42 +108,42 @@ class Training:
         return Job(self.label, self.recipe, arguments, self.inputs())
 
 
-def baseline_recipe(recipe: Recipe, card: Card, *, equal: str = "kimg", count_pretraining: bool = False) -> Recipe:
-    """The plain WGAN that a composition is compared with: the layers' generator, and everything else as the composition has it.
+def baseline_recipe(recipe: Recipe, card: Card, *, baseline: str = "wgan", equal: str = "kimg", extra: float = 0.0) -> Recipe:
+    """What a baseline trains beside a composition.
 
     Args:
         recipe: The composition's.
-        card: The composition's, or one that has its layers, kimg and seconds.
-        equal: A key of `plan.EQUAL`.
-        count_pretraining: Whether the pretrainings' cost is added to the budget.
+        card: The composition's, or one that has its layers and what its stage took.
+        baseline: A value of `--baseline` that trains something.
+        equal: A key of `budgets.EQUAL` but time: what both get alike.
+        extra: What the pretrainings took, in its unit.
     """
-    layers = card.forms()
-    wanted = _wgan(recipe, layers)
-    before = list(card.layers.values()) if count_pretraining else []
-    if equal in CLOCKS:
-        key = equal.replace("-", "_")
-        limit_s = round(float(getattr(card, key)) + sum(float(layer.card.get(key, 0.0)) for layer in before), 1)
-        return changed(wanted, training__kimg=NO_LIMIT_KIMG, training__limit_s=max(MINIMUM_S, limit_s), training__clock=CLOCKS[equal])
-    kimg = card.kimg
-    if equal == "macs":
-        kimg = round(kimg * training_macs(recipe, layers) / training_macs(wanted, {}), 3)
-    kimg += sum(float(layer.card.get("kimg", 0.0)) for layer in before)
-    return changed(wanted, training__kimg=kimg, training__limit_s=None, training__clock=None)
+    arm = resolve(baseline, recipe, card.forms())
+    assert arm.recipe is not None
+    return as_long(arm, recipe, card, equal=equal, extra=extra)
 
 
-def as_long(recipe: Recipe, composition: Recipe, card: Card, *, equal: str = "kimg", count_pretraining: bool = False) -> Recipe:
-    """Another arm's recipe, with the seed of the composition that it is compared with and the length of `baseline_recipe`.
+def as_long(arm: Arm, composition: Recipe, card: Card, *, equal: str = "kimg", extra: float = 0.0) -> Recipe:
+    """An arm's recipe, with the seed of the composition that it is compared with, as long as that.
 
     Args:
-        recipe: The arm's.
-        composition: See `baseline_recipe`.
+        arm: Trains something.
+        composition: Its recipe.
         card: See `baseline_recipe`.
         equal: See `baseline_recipe`.
-        count_pretraining: See `baseline_recipe`.
+        extra: See `baseline_recipe`.
     """
-    training = baseline_recipe(composition, card, equal=equal, count_pretraining=count_pretraining).training
-    lengths = {f"training__{key}": getattr(training, key) for key in ("kimg", "limit_s", "clock")}
-    return changed(recipe, seed=composition.seed, **lengths)
+    assert arm.recipe is not None
+    layers = card.forms()
+    rate = training_macs(arm.recipe, layers if arm.composes else {}) if equal == "macs" else 0.0
+    return changed(equal_length(arm.recipe, equal, rate, stage_length(composition, card, equal), extra), seed=composition.seed)
+
+
+def stage_length(composition: Recipe, card: Card, equal: str) -> float:
+    """What a composition's own stage took, in a unit of `plan.EQUAL`."""
+    if equal == "macs":
+        return card.kimg * training_macs(composition, card.forms())
+    return float(getattr(card, equal.replace("-", "_")))
 
 
 def require_known(baseline: str) -> None:
@@ -161,8 +167,11 @@ def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> A
         UsageError: It names nothing, or the layers do not allow it.
         ArtifactError: An artifact of another kind or size.
     """
-    if baseline == "wgan":
-        return Arm(baseline, LABELS[baseline], _wgan(recipe, layers))
+    if baseline == "wgan" and recommended(recipe):
+        return _tuned_arm(recipe, layers)
+    if baseline in ("wgan", "plain-wgan"):
+        own = recipe.objective.kind in ("wgan_gp", "wgan_clip")
+        return Arm(baseline, f"WGAN, plain ({'the composition' if own else 'the demo'}'s settings)", _wgan(baseline, recipe, layers))
     if baseline == "plain":
         return Arm(baseline, LABELS[baseline], _plain(baseline, recipe, layers))
     if baseline == "wgan-finetuned":
@@ -268,9 +277,29 @@ def finished_card(run: Run) -> Card:
     return artifact.read_card(run.artifact)
 
 
-def _wgan(recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe:
+def recommended(recipe: Recipe) -> bool:
+    """Whether a composition lays its layers over each other by mattes, as the recommended ones do, and does not mix channels, as the thesis does."""
+    return recipe.composer is not None and recipe.composer.fusion.kind not in THESIS_FUSIONS
+
+
+def _tuned_arm(recipe: Recipe, layers: Mapping[str, LayerForm]) -> Arm:
+    """The tuned WGAN of the composition's size; where none ships, its settings with a layer's generator and a critic as wide as the composition's."""
+    name = TUNED.format(size_px=recipe.size_px)
+    if name in names():
+        at = "" if recipe.size_px == TUNED_PX else f" at {TUNED_PX} px"
+        return Arm("wgan", f"WGAN, tuned{at} ({name})", changed(load(name), data=plain(recipe.data), evaluation=plain(recipe.evaluation)))
+    shipped = TUNED.format(size_px=TUNED_PX)
+    tuned = load(shipped)
+    own = _of_scenes("wgan-tuned", recipe, _scene_generator("wgan", recipe, layers))
+    settings = {part: plain(getattr(tuned, part)) for part in ("objective", "generator_optimiser", "critic_optimiser")}
+    critic = {f"critic__{key}": getattr(tuned.critic, key) for key in ("kernel", "spectral") if getattr(own.critic, key, None) is not None}
+    training = {f"training__{key}": getattr(tuned.training, key) for key in ("batch", "ema_halflife_kimg", "shared_fakes")}
+    return Arm("wgan", f"WGAN, tuned at {TUNED_PX} px (settings of {shipped})", changed(own, **settings, **critic, **training, augment=None))
+
+
+def _wgan(name: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe:
     """A Wasserstein GAN, whatever the composition is trained by; where that is something else, objective, batch and kernels are the demo's WGAN's."""
-    wanted = _plain("wgan", recipe, layers)
+    wanted = _plain(name, recipe, layers)
     if wanted.objective.kind in ("wgan_gp", "wgan_clip"):
         return wanted
     own = {key: value for key, value in WGAN_SETTINGS.items() if key != "critic__kernel" or hasattr(wanted.critic, "kernel")}
@@ -279,11 +308,15 @@ def _wgan(recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe:
 
 def _plain(name: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe:
     """Of a layer in colour if there is one, else the same network with three channels; layers of other sizes may not be able to make a scene."""
+    return _of_scenes(name, recipe, _scene_generator(name, recipe, layers))
+
+
+def _scene_generator(name: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> AnyGenerator:
     able = [form.generator for form in reversed(list(layers.values())) if _makes(form.generator, recipe.size_px)]
     if not able:
         raise UsageError(f"--baseline {name}: no layer's generator can make scenes of {recipe.size_px} px; give a recipe of scenes in its place")
     generator = next((generator for generator in able if generator.image_channels == 3), None)
-    return _of_scenes(name, recipe, generator or able[0].model_copy(update={"image_channels": 3}))
+    return generator or able[0].model_copy(update={"image_channels": 3})
 
 
 def _finetuned(recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe:

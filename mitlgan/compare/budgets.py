@@ -80,6 +80,25 @@ def _penalty_scores(objective: AnyObjective) -> float:
     return 0
 
 
+def equal_length(recipe: Recipe, equal: str, per_kimg: float, stage: float, extra: float = 0.0) -> Recipe:
+    """The recipe that trains as long as the composition's stage and, where its pretrainings are counted, as long as these, too.
+
+    Args:
+        recipe: Of an arm.
+        equal: A key of `plan.EQUAL`.
+        per_kimg: See `training_macs`.
+        stage: What the composition's stage took, in the unit of `equal`.
+        extra: What the pretrainings took; an artifact is kept where the stage alone would end.
+    """
+    if equal in CLOCKS:
+        kept, end = (max(MINIMUM_S, round(length, 1)) for length in (stage, stage + extra))
+        timed = changed(recipe, training__kimg=NO_LIMIT_KIMG, training__limit_s=end, training__clock=CLOCKS[equal])
+        return changed(timed, training__keep_s=[kept], training__keep_kimg=[]) if extra else timed
+    kept, end = (round(length / per_kimg, 3) if equal == "macs" else length for length in (stage, stage + extra))
+    longer = changed(recipe, training__kimg=end, training__limit_s=None, training__clock=None)
+    return changed(longer, training__keep_kimg=[kept], training__keep_s=[]) if extra else longer
+
+
 def scheduled(recipe: Recipe, budgets: Sequence[float], equal: str, per_kimg: float, *, extra: float = 0.0) -> Recipe:
     """The recipe that trains for the longest budget and keeps what is to be measured on the way.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -50,12 +50,14 @@ class Contender:
         runs: One per seed; none where nothing is trained.
         trainings: Snapshots of each, in time order.
         extra: What is added to its budgets, for pretraining that is counted.
+        length: As in `report.Arm`.
     """
 
     arm: arms.Arm
     runs: Sequence[Run]
     trainings: Sequence[Sequence[Point]]
     extra: float = 0.0
+    length: Literal["total", "stage", ""] = ""
 
 
 @dataclass(frozen=True)
@@ -67,20 +69,16 @@ class Domain:
         card: Of the composition at its first seed.
         contenders: The composition first.
         budgets: Empty where arms stand at one length only.
+        equal: What arms got alike, a key of `plan.EQUAL` but time.
+        before: What each layer's training took, in that unit; empty where it is not counted.
     """
 
     setting: Setting
     card: Card
     contenders: Sequence[Contender]
     budgets: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class Shown:
-    """An arm as the report has it, and the distance of each of its seeds."""
-
-    arm: Arm
-    values: tuple[float, ...]
+    equal: str = "kimg"
+    before: Mapping[str, float] = field(default_factory=dict)
 
 
 def pool(card: Card, layer: str, recipe: Recipe) -> Packed | None:
@@ -96,7 +94,7 @@ def source(card: Card, layer: str) -> str:
     return str(card.layers[layer].card.get("data", {}).get("source", ""))
 
 
-def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> Shown:
+def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> Arm:
     """Measure an arm where it stands, and all that the report shows of it."""
     if contender.arm.name == "paste":
         return _pasted(contender, domain, plan, ruler)
@@ -104,8 +102,9 @@ def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) ->
     last = standings[-1]
     loaded = load_artifact(last.chosen[0].path, device=ruler.device)
     run = contender.runs[0] if contender.runs else None
-    if run is not None and not domain.budgets:
+    if run is not None and run.artifact == last.chosen[0].path and not domain.budgets:
         write_json(run.path / "metrics.json", ruler.artifact(last.chosen[0].path))
+    others = {other.extractor.name: [headline(other.artifact(point.path)) for point in last.chosen] for other in ruler.others}
     stage = loaded.layers(range(PICTURES))
     composes = isinstance(loaded.network, Composer)
     made = _drawn_layers(stage) if composes else {}
@@ -113,20 +112,31 @@ def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) ->
     seeds = [int(card.recipe.get("seed", 0)) for card in cards]
     diverged = any(DIVERGED in card.notes for card in cards)
     arm = Arm(
-        name="baseline" if contender.arm.name == "wgan" and not domain.budgets else contender.arm.name,
-        label=f"{contender.arm.label} (diverged)" if diverged else contender.arm.label, diverged=diverged,
+        name=_name(contender, domain), label=f"{contender.arm.label} (diverged)" if diverged else contender.arm.label, diverged=diverged,
         role="composed" if contender.arm.name == arms.COMPOSED else "baseline", run_dir=str(run.path) if run else str(last.chosen[0].path),
         stats=list(runs.read_lines(run.stats)) if run else (), timing=list(runs.read_lines(run.timing)) if run else (),
         evaluations=mean_curve(contender.trainings) if domain.budgets else (), cost=_cost(contender, domain, loaded, last.chosen[0].path),
         metrics=last.metrics, layers=made, samples=to_uint8(stage.output), seeds=seeds, notes=_notes(loaded, last, domain, plan, ruler),
         standings=_rows(standings) if domain.budgets else (), recipes_tried=plan.trials.get(contender.arm.name, 1),
-        snapshots_tried=max((len(points) for points in contender.trainings), default=1),
+        snapshots_tried=max((len(points) for points in contender.trainings), default=1), length=contender.length,
+        values=_values(ruler, last.values, others), by_extractor={name: averaged(rows) for name, rows in others.items()},
     )  # fmt: skip
     if composes:
         numbers, grid = _separated(loaded, ruler, artifact.tensors_hash(last.chosen[0].path))
         arm = dataclasses.replace(arm, separation=numbers, separation_grid=grid)
     pictures, sentence = ruler.nearest(last.chosen[0].path, stages.pictures(domain.setting.recipe), NEIGHBOURS)
-    return Shown(dataclasses.replace(arm, neighbours=[Picture(*named) for named in pictures], memorised=sentence), last.values)
+    return dataclasses.replace(arm, neighbours=[Picture(*named) for named in pictures], memorised=sentence)
+
+
+def _name(contender: Contender, domain: Domain) -> str:
+    """Where arms stand at one length, the WGAN is called `baseline`, as it always was."""
+    name = contender.arm.name
+    return name if domain.budgets else name.replace("wgan", "baseline") if name in ("wgan", f"wgan{arms.COUNTED}") else name
+
+
+def _values(ruler: Ruler, values: Sequence[float], others: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, list[float]]:
+    """Distance of each seed, by extractor."""
+    return {ruler.extractor.name: list(values), **{name: [row["fd"] for row in rows] for name, rows in others.items()}}
 
 
 def _standings(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> list[Standing]:
@@ -134,7 +144,7 @@ def _standings(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -
     for budget in domain.budgets or (float("inf"),):
         allowed = budget + (contender.extra if contender.arm.counted else 0.0)
         chosen = [
-            best_up_to(points, allowed, plan.equal, _iteration(run, points, plan.equal)) for run, points in _with_runs(contender)
+            best_up_to(points, allowed, domain.equal, _iteration(run, points, domain.equal)) for run, points in _with_runs(contender)
         ]  # fmt: skip
         rows = [headline(ruler.artifact(point.path)) for point in chosen]
         found.append(Standing(budget, averaged(rows), tuple(chosen), tuple(row["fd"] for row in rows)))
@@ -155,27 +165,31 @@ def _iteration(run: Run | None, points: Sequence[Point], axis: str) -> float:
     return end.place(axis) / iterations if iterations else 0.0
 
 
-def _pasted(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> Shown:
+def _pasted(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> Arm:
     """The frozen layers without fusion and translator, of each seed that has its own; mattes that they do not bring are keyed."""
     keyed = [name for name in domain.card.back_to_front()[1:] if domain.card.layers[name].generator.image_channels != 4]
     tolerances = TOLERANCES if keyed else TOLERANCES[:1]
     own = _composers(domain)
     found = [_best_paste(path, tolerances, ruler) for path in own.values()]
-    rows = [headline(ruler.sampler(key, lambda pasted=pasted: pasted, f"paste at {pasted.tolerance:g}")) for pasted, key in found]  # type: ignore[misc]
+    rows, *further = [
+        [headline(one.sampler(key, lambda pasted=pasted: pasted, f"paste at {pasted.tolerance:g}")) for pasted, key in found]  # type: ignore[misc]
+        for one in (ruler, *ruler.others)
+    ]
+    others = {one.extractor.name: measured for one, measured in zip(ruler.others, further, strict=True)}
     metrics, values = averaged(rows), tuple(row["fd"] for row in rows)
     (pasted, key), *_ = found
     stage = pasted.layers(range(PICTURES))
     numbers, grid = _separated(pasted, ruler, key)
     drawn = {name: image for name, image in _drawn_layers(stage).items() if name != "fused"}  # which is the output here
-    arm = Arm(
+    return Arm(
         name="paste", label=contender.arm.label, role="baseline", seeds=tuple(own) if len(own) > 1 else (), metrics=metrics, layers=drawn,
         samples=to_uint8(stage.output),
         cost=Cost([*_pretraining(domain.card), StageCost("no training", 0.0, 0.0, macs=0.0, cpu_seconds=0.0)], 0),
         notes=[_pasted_by(domain.card, keyed, [pasted.tolerance for pasted, _ in found], ruler.validation_split)],
         standings=[{"budget": budget, **metrics, "values": list(values)} for budget in domain.budgets], separation=numbers, separation_grid=grid,
-        recipes_tried=plan.trials.get("paste", 1), snapshots_tried=len(tolerances),
+        recipes_tried=plan.trials.get("paste", 1), snapshots_tried=len(tolerances), values=_values(ruler, values, others),
+        by_extractor={name: averaged(measured) for name, measured in others.items()},
     )  # fmt: skip
-    return Shown(arm, values)
 
 
 def _composers(domain: Domain) -> dict[int, Path]:
@@ -309,7 +323,7 @@ def _notes(loaded: Artifact, last: Standing, domain: Domain, plan: Plan, ruler: 
     found = [loaded.card.notes] if loaded.card.notes else []
     if domain.budgets:
         chosen = ", ".join(f"{point.kimg:g}" for point in last.chosen)
-        within = f"the best on {ruler.validation_split} up to {last.budget:g} {EQUAL[plan.equal]}"
+        within = f"the best on {ruler.validation_split} up to {last.budget:g} {EQUAL[domain.equal]}"
         found.append(f"Stands with its snapshots of {chosen} kimg, {within}; the samples are of the first.")
     if isinstance(loaded.network, Composer) and not _frozen(loaded.card):
         found.append("Its frozen layers moved.")
@@ -320,4 +334,4 @@ def _frozen(card: Card) -> bool:
     return all(layer.sha256_before == layer.sha256_after for layer in card.layers.values())
 
 
-__all__ = ["Contender", "Domain", "Shown", "pool", "shown_arm", "source"]
+__all__ = ["Contender", "Domain", "pool", "shown_arm", "source"]

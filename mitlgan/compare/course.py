@@ -8,17 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from mitlgan import artifact, runs, stages
+from mitlgan import artifact, runs
 from mitlgan.artifact import Card
 from mitlgan.compare.arms import (
     COMPOSED,
+    COUNTED,
+    WGANS,
     Arm,
     Training,
     all_arms,
     as_long,
-    baseline_recipe,
     finished_card,
     given_run,
     layer_files,
@@ -26,18 +27,18 @@ from mitlgan.compare.arms import (
     starting_layer,
 )
 from mitlgan.compare.budgets import scheduled, training_macs
-from mitlgan.compare.measure import Ruler
-from mitlgan.compare.plan import EQUAL, Plan
+from mitlgan.compare.lengths import extra_of, pretraining, resolved_unit
+from mitlgan.compare.measure import Ruler, open_ruler
+from mitlgan.compare.plan import Plan
 from mitlgan.compare.settings import Setting, cards, forms, settings
 from mitlgan.compare.show import Contender, Domain, shown
 from mitlgan.compare.standings import Point
-from mitlgan.data.split_folders import recorded_split
-from mitlgan.data.splits import measured_split, resolved_split
 from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
-from mitlgan.evaluate import Protocol, headline, open_extractor
+from mitlgan.evaluate import headline
 from mitlgan.files import locked, write_json
-from mitlgan.jobs import run_side_by_side
-from mitlgan.recipe import Recipe, changed, parse
+from mitlgan.jobs import Job, run_side_by_side
+from mitlgan.progress import duration
+from mitlgan.recipe import Recipe, changed
 from mitlgan.report import Comparison, Paths, summary, write_reports
 from mitlgan.runs import Run
 from mitlgan.stages import Environment
@@ -90,9 +91,9 @@ def compare(plan: Plan, environment: Environment) -> Result:
     for baseline in plan.baselines:
         require_known(baseline)
     domains = settings(plan, environment.root)
-    rulers = [_ruler(plan, setting, environment) for setting in domains]
+    rulers = [open_ruler(plan, setting.recipe, environment) for setting in domains]
     for ruler in rulers:
-        for caution in ruler.flattered(chosen=bool(plan.budgets)):  # before hours of training, not only in the report
+        for caution in ruler.flattered(chosen=plan.trains):  # before hours of training, not only in the report
             environment.reporter.say(caution)
     if plan.trains:
         out = _planned(plan, domains[0], environment)
@@ -125,27 +126,6 @@ def _held(out: Run) -> Iterator[None]:
             raise
 
 
-def _ruler(plan: Plan, setting: Setting, environment: Environment) -> Ruler:
-    recipe, say = setting.recipe, environment.reporter.say
-    named = recipe.evaluation.split if any(text.partition("=")[0].strip() == "evaluation.split" for text in plan.settings) else None
-    standing_in: list[str] = []
-    split = measured_split(recipe.data.source, recipe.role, named, recipe.evaluation.split, standing_in.append)
-    real, training = stages.pictures(recipe, split, say=say), stages.pictures(recipe)
-    split = recorded_split(split, real.content_sha256, training.content_sha256)
-    if split != "train":  # of which the ruler tells itself, here and in the report
-        for sentence in standing_in:
-            say(sentence)
-    validation = resolved_split(recipe.data.source, recipe.role, "validation")
-    chosen_by = stages.pictures(recipe, validation)
-    validation = recorded_split(validation, chosen_by.content_sha256, training.content_sha256)
-    protocol = Protocol(extractor=plan.extractor or recipe.evaluation.extractors[0], samples=plan.samples or recipe.evaluation.samples, split=split)
-    device = str(environment.world.device)
-    return Ruler(
-        protocol, real, chosen_by, validation,
-        open_extractor(protocol, weights=plan.weights, device=device), device, environment.reporter,
-    )  # fmt: skip
-
-
 def _planned(plan: Plan, setting: Setting, environment: Environment) -> Run:
     """The report's directory, with the plan in it before the first training: an unfinished one of the same plan is gone on with."""
     text = json.loads(json.dumps(plan.as_json()))
@@ -157,71 +137,141 @@ def _planned(plan: Plan, setting: Setting, environment: Environment) -> Run:
     return run
 
 
-def _taken(plan: Plan, setting: Setting, ruler: Ruler, environment: Environment) -> Domain:
-    """A finished composition, and baselines as long as it."""
+@dataclass(frozen=True)
+class _Taken:
+    """A composition that is taken as it is, and what every baseline of it gets."""
+
+    run: Run
+    card: Card
+    files: Mapping[str, Path]
+    equal: str
+    before: Mapping[str, float]
+    arms: Sequence[Arm]
+
+    def training(self, arm: Arm, recipe: Recipe) -> Training:
+        """A baseline's training, as long as all of the composition's stages, or as the last."""
+        length = as_long(arm, recipe, self.card, equal=self.equal, extra=self.extra(arm, recipe))
+        return Training(f"baseline {arm.name}", length, self.files if arm.composes else {}, _start(arm, recipe, self.files))
+
+    def extra(self, arm: Arm, recipe: Recipe) -> float:
+        """What it gets beyond the last stage."""
+        return extra_of(arm, recipe, self.before)
+
+
+def _composition(plan: Plan, setting: Setting, environment: Environment) -> _Taken:
     run = setting.composed
     assert run is not None
-    card, recipe = finished_card(run), setting.recipe
-    environment.reporter.say(f"composition: {run.path}")
-    layers = card.forms()
-    ours, *others = all_arms(plan.baselines, recipe, layers)
-    contenders = [Contender(ours, [run], [[_end(run, training_macs(recipe, layers))]])]
+    assert run.artifact is not None
+    card, files = finished_card(run), layer_files(run.artifact)
+    equal = resolved_unit(plan, cards(files).values(), environment, composition=card)
+    before = pretraining(files, equal, plan.count_pretraining, environment.reporter.say)
+    return _Taken(run, card, files, equal, before, all_arms(plan.baselines, setting.recipe, card.forms()))
+
+
+def baseline_jobs(plan: Plan, environment: Environment) -> list[Job]:
+    """The trainings that `compare` would do, for processes side by side; it takes them once they are there.
+
+    Args:
+        plan: Takes a composition as it is.
+        environment: As for `compare`.
+    """
+    (setting,) = settings(plan, environment.root)
+    taken = _composition(plan, setting, environment)
+    return [taken.training(arm, setting.recipe).job() for arm in taken.arms[1:] if arm.recipe is not None]
+
+
+def _taken(plan: Plan, setting: Setting, ruler: Ruler, environment: Environment) -> Domain:
+    """A finished composition, and baselines as long as it."""
+    taken, recipe = _composition(plan, setting, environment), setting.recipe
+    environment.reporter.say(f"composition: {taken.run.path}")
+    forms_of = taken.card.forms()
+    ours, *others = taken.arms
+    contenders = [Contender(ours, [taken.run], [[_end(taken.run, training_macs(recipe, forms_of))]])]
     for arm in others:
         if arm.recipe is None:
             contenders.append(_untrained(arm, ruler))
             continue
-        baseline = _baseline(plan, arm, setting, environment)
+        given = plan.baseline_run if arm.name in WGANS else None
+        training = taken.training(arm, recipe)
+        if given is None and taken.extra(arm, recipe) and (length := training.recipe.training.limit_s):
+            environment.reporter.say(f"{arm.label}: {duration(length)} of training, as long as all of the composition's stages together")
+        baseline = training.run(environment) if given is None else given_run(given, taken.card)
         environment.reporter.say(f"baseline: {baseline.path}")
-        contenders.append(Contender(arm, [baseline], [[_end(baseline, training_macs(arm.recipe, layers if arm.composes else {}))]]))
-    return Domain(setting, card, contenders)
+        rate = training_macs(arm.recipe, forms_of if arm.composes else {})
+        extra = taken.extra(arm, recipe) if given is None else 0.0
+        contenders += _beside(arm, baseline, rate, extra, counted=bool(taken.before))
+    return Domain(setting, taken.card, contenders, equal=taken.equal, before=taken.before)
 
 
-def _baseline(plan: Plan, arm: Arm, setting: Setting, environment: Environment) -> Run:
-    assert setting.composed is not None
-    assert setting.composed.artifact is not None
-    card = finished_card(setting.composed)
-    if arm.name == "wgan" and plan.baseline_run is not None:
-        return given_run(plan.baseline_run, card)
-    if arm.name == "wgan":
-        length = baseline_recipe(setting.recipe, card, equal=plan.equal, count_pretraining=plan.count_pretraining)
-        return stages.resumed_or_new(length, environment)
-    assert arm.recipe is not None
-    recipe = as_long(arm.recipe, setting.recipe, card, equal=plan.equal, count_pretraining=plan.count_pretraining)
-    files = layer_files(setting.composed.artifact) if arm.composes or arm.starts else {}
-    return Training(arm.label, recipe, files if arm.composes else {}, _start(arm, setting.recipe, files)).run(environment)
+def _beside(arm: Arm, run: Run, per_kimg: float, extra: float, *, counted: bool) -> Iterator[Contender]:
+    """A baseline as long as all stages, and where it stood when it was as long as the last: the artifact that was kept there."""
+    end = _end(run, per_kimg)
+    if not extra:
+        yield Contender(arm, [run], [[end]], length="total" if counted and arm.composes else "stage")
+        return
+    whole = dataclasses.replace(arm, name=f"{arm.name}{COUNTED}", label=f"{arm.label}, as long as all stages", counted=True)
+    yield Contender(whole, [run], [[end]], extra=extra, length="total")
+    kept = [_point(artifact.read_card(path), per_kimg, path) for path in run.kept()]
+    alone = dataclasses.replace(arm, label=f"{arm.label}, this stage alone")
+    yield Contender(alone, [run], [[kept[0] if kept else end]], length="stage")
 
 
 def _trained(plan: Plan, setting: Setting, ruler: Ruler, environment: Environment) -> Domain:
-    """Every arm trained for the same budgets, once per seed."""
+    """Every arm trained for the same budgets, once per seed; without budgets the composition is as long as its recipe says, and the others as it."""
     inside = dataclasses.replace(environment, root=environment.root / ARMS)
     first = setting.recipe.seed
     seeds = range(first, first + plan.seeds)
-    before = {seed: setting.pretrainings_of(seed, plan.pretrain_seeds) for seed in seeds}
-    _run_all([training for trainings in before.values() for training in trainings.values()], plan, inside)
-    layers = {seed: {**setting.layers, **_artifacts(before[seed], inside)} for seed in seeds}
+    apart = {seed: setting.pretrainings_of(seed, plan.pretrain_seeds) for seed in seeds}
+    _run_all([training for trainings in apart.values() for training in trainings.values()], plan, inside)
+    layers = {seed: {**setting.layers, **_artifacts(apart[seed], inside)} for seed in seeds}
     own = forms(layers[first])
-    budgets = plan.budgets or (setting.recipe.training.kimg,)
     arms = all_arms(plan.baselines, setting.recipe, own)
-    extra = _pretraining(layers[first], plan.equal) if plan.count_pretraining else 0.0
     rates = {arm.name: training_macs(arm.recipe, own if arm.composes else {}) for arm in arms if arm.recipe is not None}
-    trainings = {
-        (arm.name, seed): _training(setting, arm, changed(_length(arm, arm.recipe, budgets, plan, rates, extra), seed=seed), layers[seed])
-        for seed in seeds for arm in arms if arm.recipe is not None
-    }  # fmt: skip
-    _run_all(list(trainings.values()), plan, inside)
+    equal = resolved_unit(plan, cards(layers[first]).values(), environment)
+    before = pretraining(layers[first], equal, plan.count_pretraining, environment.reporter.say)
+
+    def trainings(which: Sequence[Arm], budgets: Sequence[float], unit: str) -> dict[tuple[str, int], Training]:
+        made = {}
+        for seed in seeds:
+            for arm in which:
+                assert arm.recipe is not None
+                length = scheduled(arm.recipe, budgets, unit, rates[arm.name], extra=extra_of(arm, setting.recipe, before))
+                made[arm.name, seed] = _training(setting, arm, changed(length, seed=seed), layers[seed])
+        return made
+
+    trained = [arm for arm in arms if arm.recipe is not None]
+    if plan.budgets or equal == "kimg":
+        budgets = plan.budgets or (setting.recipe.training.kimg,)
+        known = trainings(trained, budgets, equal)
+        _run_all(list(known.values()), plan, inside)
+    else:
+        known = trainings(trained[:1], (setting.recipe.training.kimg,), "kimg")
+        _run_all(list(known.values()), plan, inside)
+        took = [_end(_found(training, inside), rates[COMPOSED]).place(equal) for training in known.values()]
+        budgets = (max(took),)  # what the slowest seed took: nobody else has less
+        known |= trainings(trained[1:], budgets, equal)
+        _run_all(list(known.values()), plan, inside)
     contenders = []
-    composed = _found(trainings[COMPOSED, first], inside)
     for arm in arms:
         if arm.recipe is None:
             contenders.append(_untrained(arm, ruler))
             continue
-        done = [_found(trainings[arm.name, seed], inside) for seed in seeds]
+        done = [_found(known[arm.name, seed], inside) for seed in seeds]
         points = [_measured(run, rates[arm.name], ruler) for run in done]
-        contenders.append(Contender(arm, done, points))
-        if extra and arm.name != COMPOSED:
-            counted = dataclasses.replace(arm, name=f"{arm.name}+pretraining", label=f"{arm.label}, as long as all stages", counted=True)
-            contenders.append(Contender(counted, done, points, extra=extra))
-    return Domain(setting, finished_card(composed), contenders, budgets=tuple(budgets))
+        contenders += _at_budgets(arm, done, points, extra_of(arm, setting.recipe, before), counted=bool(before))
+    composed = _found(known[COMPOSED, first], inside)
+    return Domain(setting, finished_card(composed), contenders, budgets=tuple(budgets), equal=equal, before=before)
+
+
+def _at_budgets(arm: Arm, done: Sequence[Run], points: Sequence[Sequence[Point]], extra: float, *, counted: bool) -> Iterator[Contender]:
+    """An arm at each budget and, where pretrainings are counted, at each budget and these."""
+    if not extra:
+        alike: Literal["total", "stage"] = "total" if counted and arm.composes else "stage"
+        yield Contender(arm, done, points, length="" if arm.name == COMPOSED else alike)
+        return
+    whole = dataclasses.replace(arm, name=f"{arm.name}{COUNTED}", label=f"{arm.label}, as long as all stages", counted=True)
+    yield Contender(whole, done, points, extra=extra, length="total")
+    yield Contender(dataclasses.replace(arm, label=f"{arm.label}, this stage alone"), done, points, length="stage")
 
 
 def _training(setting: Setting, arm: Arm, recipe: Recipe, layers: Mapping[str, Path]) -> Training:
@@ -231,10 +281,6 @@ def _training(setting: Setting, arm: Arm, recipe: Recipe, layers: Mapping[str, P
 
 def _start(arm: Arm, composition: Recipe, layers: Mapping[str, Path]) -> Path | None:
     return layers[starting_layer(composition, layers)] if arm.starts else None
-
-
-def _length(arm: Arm, recipe: Recipe, budgets: Sequence[float], plan: Plan, rates: Mapping[str, float], extra: float) -> Recipe:
-    return scheduled(recipe, budgets, plan.equal, rates[arm.name], extra=0.0 if arm.name == COMPOSED else extra)
 
 
 def _run_all(trainings: Sequence[Training], plan: Plan, environment: Environment) -> None:
@@ -289,21 +335,3 @@ def _measured(run: Run, per_kimg: float, ruler: Ruler) -> list[Point]:
         numbers = headline(ruler.artifact(point.path, validation=True))
         measured.append(dataclasses.replace(point, validation=numbers["fd"], numbers=numbers))
     return measured
-
-
-def _pretraining(layers: Mapping[str, Path], equal: str) -> float:
-    """What the layers' own trainings took, in the unit of the budgets."""
-    total = 0.0
-    for name, card in cards(layers).items():
-        if equal == "macs":
-            try:
-                recipe = parse(dict(card.recipe), name)
-            except UsageError:
-                raise UsageError(f"--count-pretraining: what {name} took is not known in multiply-accumulates; use --equal kimg or seconds") from None
-            total += card.kimg * training_macs(recipe, {})
-        else:
-            took = {"kimg": card.kimg, "seconds": card.seconds, "cpu-seconds": card.cpu_seconds}[equal]
-            if not took:
-                raise UsageError(f"--count-pretraining: the card of {name} does not say what it took in {EQUAL[equal]}; give one that does")
-            total += took
-    return total

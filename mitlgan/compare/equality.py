@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mitlgan import artifact, stages
 from mitlgan.artifact import Card
-from mitlgan.compare.arms import baseline_recipe
+from mitlgan.compare.arms import WGANS, stage_length
 from mitlgan.compare.budgets import CLOCKS
 from mitlgan.compare.contender import Contender, Domain
 from mitlgan.compare.plan import EQUAL, Plan
@@ -35,38 +35,46 @@ class Equality:
     Attributes:
         equal: What all arms share, one clause each.
         unequal: What differs, one clause each.
-        budget: "at equal kimg, of this stage"; empty where an arm had more or less.
+        lengths: Whether every arm is as long as it should be; one that was given may not be.
     """
 
     equal: list[str]
     unequal: list[str]
-    budget: str
+    lengths: bool
 
 
 def equality(plan: Plan, domain: Domain, chosen_on: str) -> Equality:
     """What the arms of a domain have alike and what not; `chosen_on` is the split on which snapshots and thresholds are chosen."""
-    recipe = domain.setting.recipe
+    recipe, unit = domain.setting.recipe, EQUAL[domain.equal]
     others = domain.contenders[1:]
     settings, scenes, lengths = ([clause for one in others for clause in found(one, domain, plan)] for found in (_settings, _scenes, _length))
-    counted = "pretraining counted" if plan.count_pretraining and not domain.budgets else "of this stage"
     objective = f"objective ({recipe.objective.kind}, {recipe.objective.critic_steps} critic steps)"
     shared = f"critic, {objective}, optimisers, batch {recipe.training.batch}, averaging"
     equal = [] if scenes else [f"the {len(stages.pictures(recipe)):,} scenes that all trained on"]
-    equal += [] if lengths else [f"{EQUAL[plan.equal]} {counted}"]
+    if not lengths:
+        totals = any(one.length == "total" for one in others)
+        equal += [f"{unit} of all stages, pretrainings counted in: what the headline compares"] if totals else []
+        equal += [f"{unit} of this stage" + (": what stands below the headline" if totals else "")] if _alone(others) else []
     if domain.budgets:
         budgets = ", ".join(f"{budget:g}" for budget in domain.budgets)
-        equal.append(f"budgets, fixed before training: {budgets} {EQUAL[plan.equal]}; at each the best snapshot up to it, chosen on {chosen_on}")
+        fixed = "fixed before training: " if plan.budgets else ""
+        equal.append(f"budgets, {fixed}{budgets} {unit}; at each the best snapshot up to it, chosen on {chosen_on}")
     equal += [] if settings else [shared]
-    equal.append("the measurement: extractor, number of images, seeds, resize")
-    budget = "" if lengths else f"at equal {EQUAL[plan.equal]}, {counted}"
-    return Equality(equal, [*_by_nature(domain, chosen_on), *settings, *scenes, *lengths], budget)
+    equal.append("the measurement: extractors, number of images, seeds, resize")
+    return Equality(equal, [*_by_nature(domain, chosen_on), *settings, *scenes, *lengths], not lengths)
+
+
+def _alone(others: Sequence[Contender]) -> bool:
+    return any(one.length == "stage" for one in others)
 
 
 def _by_nature(domain: Domain, chosen_on: str) -> list[str]:
-    found = [
-        "the composition's generators were pretrained on foregrounds and backgrounds that a plain WGAN never saw",
-        "trained parameters and multiply-accumulates per image: see the table",
-    ]
+    found = []
+    if any(not contender.arm.composes and contender.trainings for contender in domain.contenders):
+        found.append("the composition's generators were pretrained on foregrounds and backgrounds that no generator of whole scenes saw")
+    found.append("trained parameters and multiply-accumulates per image: see the table")
+    if domain.before and domain.equal in CLOCKS:
+        found.append("the pretrainings' time is what the layers' cards say, on whatever machine they were trained")
     placement = None if (composed := domain.setting.recipe.composer) is None else composed.placement
     if placement is not None and placement.mattes is not None:
         found.append("the composition was told by mattes of scenes how large its foregrounds are there, and where; no other arm saw those mattes")
@@ -99,18 +107,15 @@ def _scenes(contender: Contender, domain: Domain, plan: Plan) -> Iterator[str]:
 
 def _length(contender: Contender, domain: Domain, plan: Plan) -> Iterator[str]:
     """Of an arm that was given; those that are trained here have the plan's length."""
-    given = contender.arm.fixed is not None or (contender.arm.name == "wgan" and plan.baseline_run is not None)
+    given = contender.arm.fixed is not None or (contender.arm.name in WGANS and plan.baseline_run is not None)
     if not given:
         return
-    recipe, card = domain.setting.recipe, _card(contender)
-    wanted = baseline_recipe(recipe, domain.card, equal=plan.equal, count_pretraining=plan.count_pretraining).training
-    if plan.equal in CLOCKS:
-        assert wanted.limit_s is not None
-        took, unit = (card.cpu_seconds, "CPU s") if wanted.clock == "cpu" else (card.seconds, "s")
-        if abs(took - wanted.limit_s) > SECONDS_TOLERANCE * wanted.limit_s:
-            yield f"{contender.arm.label}: {took:,.4g} {unit}, where {wanted.limit_s:,.4g} {unit} would be equal"
-    elif abs(card.kimg - wanted.kimg) > recipe.training.batch * recipe.objective.critic_steps / 1000:
-        yield f"{contender.arm.label}: {card.kimg:,.4g} kimg, where {wanted.kimg:,.4g} kimg would be equal"
+    recipe, card, end = domain.setting.recipe, _card(contender), contender.trainings[0][-1]
+    wanted = stage_length(recipe, domain.card, domain.equal) + sum(domain.before.values())
+    took, unit = end.place(domain.equal), EQUAL[domain.equal]
+    update = recipe.training.batch * recipe.objective.critic_steps / 1000
+    if abs(took - wanted) > (update * took / card.kimg if card.kimg and domain.equal not in CLOCKS else SECONDS_TOLERANCE * wanted):
+        yield f"{contender.arm.label}: {took:,.4g} {unit}, where {wanted:,.4g} {unit} would be equal"
 
 
 def _recipe(contender: Contender) -> Recipe | None:

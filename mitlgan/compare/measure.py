@@ -14,17 +14,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mitlgan import artifact, runs
+from mitlgan import artifact, runs, stages
+from mitlgan.compare.plan import Plan
 from mitlgan.data.cache import cache_dir
 from mitlgan.data.packed import Packed, to_uint8
+from mitlgan.data.split_folders import recorded_split
+from mitlgan.data.splits import measured_split, resolved_split
 from mitlgan.errors import ResourceError
-from mitlgan.evaluate import Protocol, Sampler, anchors, evaluate, three_channels
+from mitlgan.evaluate import Protocol, Sampler, anchors, evaluate, open_extractors, three_channels
 from mitlgan.files import make_folder, write_json
+from mitlgan.metrics.extractor_networks import OFFLINE_EXTRACTOR, SECOND_EXTRACTOR, second_weights
 from mitlgan.metrics.features import Extractor, extract
 from mitlgan.metrics.nearest import memorised, nearest
 from mitlgan.metrics.pack_features import chosen_pictures, pack_features
 from mitlgan.progress import Reporter
+from mitlgan.recipe import Recipe
 from mitlgan.sample import load
+from mitlgan.stages import Environment
 
 FORM = 2
 """Raised when the way to a number changes, so that older ones are not taken."""
@@ -51,6 +57,7 @@ class Ruler:
         extractor: The opened network.
         device: Where artifacts are sampled.
         reporter: Who is told.
+        others: The same by further extractors, which choose no snapshots.
     """
 
     protocol: Protocol
@@ -60,6 +67,12 @@ class Ruler:
     extractor: Extractor
     device: str
     reporter: Reporter
+    others: tuple[Ruler, ...] = ()
+
+    @property
+    def real_count(self) -> int:
+        """Real pictures that are measured."""
+        return min(self.protocol.samples, len(self.real))
 
     def flattered(self, *, chosen: bool) -> list[str]:
         """Why the figures will flatter, if they will.
@@ -175,6 +188,45 @@ class Ruler:
             with suppress(ResourceError):
                 write_json(path, found)
         return found
+
+
+def open_ruler(plan: Plan, recipe: Recipe, environment: Environment) -> Ruler:
+    """How the arms of a composition are measured.
+
+    Raises:
+        UsageError: Weights are absent: told before any training.
+        DataError: There are no pictures to measure against.
+    """
+    source, device, say = recipe.data.source, str(environment.world.device), environment.reporter.say
+    named = recipe.evaluation.split if any(text.partition("=")[0].strip() == "evaluation.split" for text in plan.settings) else None
+    standing_in: list[str] = []
+    split = measured_split(source, recipe.role, named, recipe.evaluation.split, standing_in.append)
+    real, training = stages.pictures(recipe, split, say=say), stages.pictures(recipe)
+    split = recorded_split(split, real.content_sha256, training.content_sha256)
+    if split != "train":  # of which the ruler tells itself, here and in the report
+        for sentence in standing_in:
+            say(sentence)
+    validation = resolved_split(source, recipe.role, "validation")
+    chosen_by = stages.pictures(recipe, validation)
+    validation = recorded_split(validation, chosen_by.content_sha256, training.content_sha256)
+    names = plan.extractors or extractor_names(recipe)
+    protocol = Protocol(extractor=names[0], samples=plan.samples or recipe.evaluation.samples, split=split)
+    networks = open_extractors(protocol, names, weights=plan.weights, device=device)
+    first, *others = [
+        Ruler(dataclasses.replace(protocol, extractor=name), real, chosen_by, validation, network, device, environment.reporter)
+        for name, network in networks.items()
+    ]
+    return dataclasses.replace(first, others=tuple(others))
+
+
+def extractor_names(recipe: Recipe) -> tuple[str, ...]:
+    """A recipe's extractors and, where it names one, another that needs no network, if its weights are at hand, at the same input size."""
+    names = recipe.evaluation.extractors
+    base, at, size_px = names[0].partition("@")
+    second = OFFLINE_EXTRACTOR if base != OFFLINE_EXTRACTOR else SECOND_EXTRACTOR
+    if len(names) > 1 or (second == SECOND_EXTRACTOR and second_weights() is None):
+        return names
+    return (*names, f"{second}{at}{size_px}" if base in (OFFLINE_EXTRACTOR, SECOND_EXTRACTOR) else second)
 
 
 def _file(key: Mapping[str, Any]) -> Path | None:

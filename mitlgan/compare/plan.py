@@ -9,10 +9,13 @@ from typing import Any
 
 from mitlgan.errors import UsageError
 
-EQUAL = {"kimg": "kimg", "seconds": "seconds", "cpu-seconds": "CPU seconds", "macs": "tera-MACs"}
+TIME, KIMG = "time", "kimg"
+"""CPU seconds where all stages know theirs, else seconds; what arms get alike where nothing else is asked for."""
+
+EQUAL = {TIME: "seconds", KIMG: "kimg", "seconds": "seconds", "cpu-seconds": "CPU seconds", "macs": "tera-MACs"}
 """What arms can get alike -> its unit, as readers see it."""
 
-BUILT_IN = ("wgan", "wgan-finetuned", "plain", "paste")
+BUILT_IN = ("wgan", "plain-wgan", "wgan-finetuned", "plain", "paste")
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Plan:
         composed: A composition's run; None takes the newest.
         baselines: Each one of `BUILT_IN`, a recipe of scenes or of a composition, or an artifact or run.
         baseline_run: A trained WGAN; None takes the matching one, or trains it.
-        equal: Key of `EQUAL`: what every arm gets alike.
-        count_pretraining: Whether baselines also get what the pretrainings took.
+        equal: Key of `EQUAL`: what every arm gets alike; empty is `TIME`, or kimg where budgets are given.
+        count_pretraining: Whether baselines also get what the pretrainings took; None: where it is known.
         budgets: Lengths at which arms stand, in the unit of `equal`; none: the composition's own length.
         seeds: Trainings of each arm.
         pretrain_seeds: Whether each seed also trains its own layers.
@@ -52,8 +55,8 @@ class Plan:
         settings: Changes of the recipe, `a.b=v`.
         triples: Domains, each with a composition of its own.
         trials: Recipes that were tried before this comparison, by arm, as its user declares; 1 where nothing is said.
-        extractor: Of the metrics; None is the recipe's.
-        weights: The extractor's weights file.
+        extractors: Of the metrics, the deciding one first; none are the recipe's, and a second one where it is at hand.
+        weights: The first extractor's weights file.
         samples: Images evaluated; None is the recipe's.
         jobs: Trainings at a time.
     """
@@ -61,8 +64,8 @@ class Plan:
     composed: Path | None = None
     baselines: tuple[str, ...] = ("wgan",)
     baseline_run: Path | None = None
-    equal: str = "kimg"
-    count_pretraining: bool = False
+    equal: str = ""
+    count_pretraining: bool | None = None
     budgets: tuple[float, ...] = ()
     seeds: int = 1
     pretrain_seeds: bool = False
@@ -72,16 +75,20 @@ class Plan:
     settings: tuple[str, ...] = ()
     triples: tuple[Triple, ...] = ()
     trials: Mapping[str, int] = field(default_factory=dict)
-    extractor: str | None = None
+    extractors: tuple[str, ...] = ()
     weights: Path | None = None
     samples: int | None = None
     jobs: int = 1
 
     def __post_init__(self) -> None:
+        if not self.equal:
+            object.__setattr__(self, "equal", KIMG if self.budgets else TIME)
         if self.equal not in EQUAL:
             raise UsageError(f"--equal {self.equal}: not one of {', '.join(EQUAL)}")
         if any(not 0 < budget < 1e7 for budget in self.budgets) or list(self.budgets) != sorted(set(self.budgets)):
             raise UsageError(f"--budgets {', '.join(f'{budget:g}' for budget in self.budgets)}: give lengths that grow, such as 5,10,20")
+        if self.budgets and self.equal == TIME:
+            raise UsageError("--budgets: name their unit by --equal kimg, seconds, cpu-seconds or macs")
         if self.jobs > 1 and self.equal == "seconds":
             raise UsageError("--jobs: arms that share a machine slow each other down; with --equal seconds use --jobs 1, or --equal cpu-seconds")
         if len({triple.name for triple in self.triples}) < len(self.triples):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -12,11 +13,12 @@ import numpy as np
 import torch
 
 from mitlgan import stages
-from mitlgan.compare.contender import Contender, Domain, Shown, pool, shown_arm, source
+from mitlgan.compare.arms import COUNTED
+from mitlgan.compare.contender import Contender, Domain, pool, shown_arm, source
 from mitlgan.compare.equality import equality
 from mitlgan.compare.measure import Ruler
-from mitlgan.compare.plan import EQUAL, Plan
-from mitlgan.compare.standings import AXES, ahead_when, in_words, noise
+from mitlgan.compare.plan import EQUAL, KIMG, TIME, Plan
+from mitlgan.compare.standings import AXES, ahead_when, in_words
 from mitlgan.data.demo.pasted import pasted_pack
 from mitlgan.data.packed import Packed, to_uint8
 from mitlgan.evaluate import headline
@@ -43,22 +45,29 @@ __all__ = ["Contender", "Domain", "environment_facts", "shipped_pictures", "show
 def shown(plan: Plan, domain: Domain, ruler: Ruler) -> Comparison:
     """The report of one domain; what is not measured yet is measured here."""
     recipe = domain.setting.recipe
-    found = [shown_arm(contender, domain, plan, ruler) for contender in domain.contenders]
-    arms = [one.arm for one in found]
+    arms = [shown_arm(contender, domain, plan, ruler) for contender in domain.contenders]
     known = _anchors(domain, ruler)
     alike = equality(plan, domain, ruler.validation_split)
-    several = len(arms) > 2 or domain.budgets
-    kinds = "Compositions and baselines" if several else "Composition against a plain WGAN"
-    title = f"{kinds}, {recipe.size_px} px" + (f", {domain.setting.name}" if domain.setting.name else "")
+    if not alike.lengths:  # one that was given is longer or shorter
+        arms = [dataclasses.replace(arm, length="") for arm in arms]
+    protocol = _protocol(ruler)
+    title = f"{heading(domain.contenders)}, {recipe.size_px} px" + (f", {domain.setting.name}" if domain.setting.name else "")
     return Comparison(
         title=title, arms=arms, anchors=known,
-        verdict=judge(arms, known, extractor=ruler.extractor.name, budget=alike.budget, fd_noise=_noise(found)),
-        equal=alike.equal, unequal=alike.unequal, environment=environment_facts(), protocol=_protocol(ruler),
+        verdict=judge(arms, known, protocol, equal=domain.equal), equal_unit=domain.equal,
+        equal=alike.equal, unequal=alike.unequal, environment=environment_facts(), protocol=protocol,
         real=ruler.real.batch(np.linspace(0, len(ruler.real) - 1, PICTURES).astype(np.int64)), domains=[_pictures(domain, recipe)],
         shipped=shipped_pictures(recipe.size_px), trust=[*_short_training(arms), *ruler.flattered(chosen=bool(domain.budgets))],
         commands=[_command(plan, domain)],
-        made_by=f"mitlgan {__version__}", budget_unit=EQUAL[plan.equal] if domain.budgets else "", ahead=_ahead(found, ruler.validation_split),
+        made_by=f"mitlgan {__version__}", budget_unit=EQUAL[domain.equal] if domain.budgets else "", ahead=_ahead(arms, ruler.validation_split),
     )  # fmt: skip
+
+
+def heading(contenders: Sequence[Contender]) -> str:
+    """What is compared with what, by the names of the arms that are there."""
+    ours, *others = contenders
+    names = list(dict.fromkeys(one.arm.label.removesuffix(", as long as all stages").removesuffix(", this stage alone") for one in others))
+    return f"{ours.arm.label} against {names[0]}" if len(names) == 1 else "Compositions and baselines" if names else ours.arm.label
 
 
 def environment_facts() -> Mapping[str, Any]:
@@ -85,13 +94,6 @@ def shipped_pictures(size_px: int) -> list[Picture]:
     return pictures
 
 
-def _noise(found: Sequence[Shown]) -> dict[str, float] | None:
-    """See `standings.noise`, between the composition and each of the others, by name; None with one seed."""
-    ours, *others = found
-    known = {one.arm.name: noise(ours.values, one.values) for one in others}
-    return {name: value for name, value in known.items() if value is not None} or None
-
-
 def _anchors(domain: Domain, ruler: Ruler) -> list[Anchor]:
     """Real halves; and, where the layers' pictures are at hand, real objects pasted on real backgrounds, and bare backgrounds."""
     recipe = domain.setting.recipe
@@ -102,17 +104,23 @@ def _anchors(domain: Domain, ruler: Ruler) -> list[Anchor]:
     backgrounds = pool(domain.card, domain.card.back_to_front()[0], recipe)
     if backgrounds is not None:
         others["bare_backgrounds"] = backgrounds
-    return [Anchor(name, ANCHORS[name][0], headline(result), ANCHORS[name][1]) for name, result in ruler.anchors(others).items()]
+    further = {one.extractor.name: one.anchors(others) for one in ruler.others}
+    return [
+        Anchor(name, ANCHORS[name][0], headline(result), ANCHORS[name][1], {other: headline(known[name]) for other, known in further.items()})
+        for name, result in ruler.anchors(others).items()
+    ]
 
 
 def _protocol(ruler: Ruler) -> dict[str, Any]:
     protocol = ruler.protocol
     return {
         "extractor": ruler.extractor.name,
+        "extractors": [one.extractor.name for one in (ruler, *ruler.others)],
         "samples": protocol.samples,
-        "real": min(protocol.samples, len(ruler.real)),
+        "real": ruler.real_count,
         "split": protocol.split,
         "snapshots chosen on": ruler.validation_split,
+        "snapshots chosen by": ruler.extractor.name,
         "resize": protocol.resize or "the extractor's",
         "seed": protocol.seed,
         "data_sha256": ruler.real.content_sha256,
@@ -139,18 +147,18 @@ def _short_training(arms: Sequence[Arm]) -> list[str]:
     return [f"The arms saw {min(lengths):.1f} kimg: this shows that the machinery works, and says nothing about which network is better."]
 
 
-def _ahead(found: Sequence[Shown], chosen_on: str) -> list[str]:
+def _ahead(found: Sequence[Arm], chosen_on: str) -> list[str]:
     """Who is ahead when, on each axis, with the composition's pretraining left out and counted in."""
     ours, *others = found
     sentences = []
-    for other in (one.arm for one in others if len(one.arm.evaluations) > 1 and not one.arm.name.endswith("+pretraining")):
+    for other in (one for one in others if len(one.evaluations) > 1 and not one.name.endswith(COUNTED)):
         clauses = []
         for axis, unit in AXES.items():
-            if words := in_words(ahead_when(ours.arm.evaluations, other.evaluations, axis), unit):
+            if words := in_words(ahead_when(ours.evaluations, other.evaluations, axis), unit):
                 clauses.append(words)
         if clauses:
             sentences.append(f"Composition against {other.label}, by {chosen_on} distance, pretraining left out: {'; '.join(clauses)}.")
-        sentences += _counted_in(ours.arm, other)
+        sentences += _counted_in(ours, other)
     return sentences
 
 
@@ -176,11 +184,13 @@ def _command(plan: Plan, domain: Domain) -> str:
         ("--recipe", plan.recipe), *(("--layer", f"{name}={path}") for name, path in plan.layers.items()), ("--data", plan.data),
         ("--composed", plan.composed if domain.budgets else None),
         ("--budgets", ",".join(f"{budget:g}" for budget in plan.budgets)), ("--seeds", plan.seeds if plan.seeds > 1 else None),
-        ("--equal", plan.equal if plan.equal != "kimg" else None), ("--samples", plan.samples), ("--extractor", plan.extractor),
+        ("--equal", plan.equal if plan.equal != (KIMG if plan.budgets else TIME) else None), ("--samples", plan.samples),
         ("--jobs", plan.jobs if plan.jobs > 1 else None),
     )  # fmt: skip
     parts += [f"{name} {value}" for name, value in options if value]
     parts += [f"--triple {triple.name}={triple.fg},{triple.bg},{triple.scene}" for triple in plan.triples]
     parts += [f"--set {setting}" for setting in plan.settings]
-    parts += [name for name, asked in (("--count-pretraining", plan.count_pretraining), ("--pretrain-seeds", plan.pretrain_seeds)) if asked]
+    parts += [f"--extractor {name}" for name in plan.extractors]
+    flags = {"--count-pretraining": plan.count_pretraining, "--stage-only": plan.count_pretraining is False, "--pretrain-seeds": plan.pretrain_seeds}
+    parts += [name for name, asked in flags.items() if asked]
     return " ".join(parts)

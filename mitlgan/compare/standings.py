@@ -18,9 +18,6 @@ Stretch = tuple[float, float, bool]
 AXES = {"kimg": "kimg", "seconds": "seconds", "cpu_seconds": "CPU seconds", "macs": "tera-MACs"}
 """What arms can be compared along -> its unit."""
 
-T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 15: 2.131, 20: 2.086, 30: 2.042}
-"""Two-sided 95 % quantiles of Student's t by degrees of freedom."""
-
 
 @dataclass(frozen=True)
 class Point:
@@ -98,24 +95,6 @@ def averaged(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
             values = [row[key] for row in rows]
             found[key], found[f"{key}_std"] = float(np.mean(values)), float(np.std(values, ddof=1))
     return found
-
-
-def noise(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Difference of two means below which 95 of 100 repetitions of equal arms would fall (Welch 1947); None with one seed everywhere.
-
-    Args:
-        first: Distances of one arm's seeds.
-        second: Those of another; an arm that nothing is trained for has one.
-    """
-    shares = [(float(np.var(values, ddof=1)) / len(values), len(values) - 1) for values in (first, second) if len(values) > 1]
-    if not shares:
-        return None
-    total = sum(share for share, _ in shares)
-    if total == 0:
-        return 0.0
-    freedom = total**2 / sum(share**2 / degrees for share, degrees in shares)
-    known = max(degrees for degrees in T_95 if degrees <= max(1.0, freedom))
-    return T_95[known] * math.sqrt(total)
 
 
 def mean_curve(trainings: Sequence[Sequence[Point]]) -> list[dict[str, Any]]:

@@ -108,7 +108,11 @@ class Arm:
         recipes_tried: Recipes that were tried for this arm, this one included, as its user declares.
         snapshots_tried: Snapshots (or settings) among which validation chose, per seed.
         cost: What it took.
-        metrics: "fd", "kid", "kid_std" and any of `wording.METRICS`; missing or not finite prints as a dash.
+        metrics: "fd", "kid", "kid_std" and any of `wording.METRICS`, by the first extractor; missing or not finite prints as a dash.
+        by_extractor: The same by further extractors, by name.
+        values: Distance of each seed, by extractor.
+        length: What a baseline had alike with the composition: "total", as much as all its stages; "stage", as much as its last; empty where
+            nothing was trained, or as it was given.
         layers: Stages of the picture in order, name -> pixels, all at the same latents ("fg", "bg", "matte", "fused", "output").
         samples: Final pictures at the shared seeds.
         seeds: Training seeds behind `metrics`; none where nothing is trained.
@@ -136,6 +140,9 @@ class Arm:
     memorised: str = ""
     recipes_tried: int = 1
     snapshots_tried: int = 1
+    by_extractor: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    values: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    length: Literal["total", "stage", ""] = ""
     diverged: bool = False
 
 
@@ -148,12 +155,14 @@ class Anchor:
         label: Name that readers see.
         metrics: As in `Arm`.
         meaning: One clause that says what this anchor stands for.
+        by_extractor: As in `Arm`.
     """
 
     name: str
     label: str
     metrics: Mapping[str, Any]
     meaning: str = ""
+    by_extractor: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -174,12 +183,12 @@ class Verdict:
     """The outcome in words.
 
     Args:
-        outcome: How the composed arm did.
+        outcome: How the composed arm did; "not comparable" where the measurement cannot carry any of these.
         headline: One sentence.
         reasons: Sentences that back it up or hold it back.
     """
 
-    outcome: Literal["won", "lost", "close", "unmeasured"]
+    outcome: Literal["won", "lost", "close", "not comparable", "unmeasured"]
     headline: str
     reasons: Sequence[str] = ()
 
@@ -195,13 +204,15 @@ class Comparison:
         verdict: See `verdict.judge`; None for a report on one run.
         equal: What both arms shared, one clause each.
         unequal: What differed, one clause each.
-        protocol: How it was measured: "extractor", "samples", "split", "resize", "seed", hashes.
+        protocol: How it was measured: "extractor", which decides, "extractors", all of them, "samples", "real", the number of real pictures, "split",
+            "resize", "seed", hashes.
         environment: Versions, threads, device.
         real: Real pictures of the split that the arms are measured against.
         domains: What the networks learned from.
         shipped: Samples of the shipped artifacts ("what longer training gives").
         commands: Shell lines that reproduce the report.
         trust: Further sentences on how far to trust the numbers.
+        equal_unit: What arms of one length had alike, a key of `verdict.UNITS`; empty where that is not known.
         budget_unit: Unit of the standings' budgets, e.g. "kimg"; empty where arms stand at one length only.
         ahead: Who is ahead when, one sentence each.
         findings: What a training's own numbers say, for a report on one run.
@@ -223,8 +234,22 @@ class Comparison:
     trust: Sequence[str] = ()
     made_by: str = "mitlgan"
     budget_unit: str = ""
+    equal_unit: str = ""
     ahead: Sequence[str] = ()
     findings: Sequence[str] = ()
+
+    @property
+    def extractors(self) -> tuple[str, ...]:
+        """Who measured, the deciding one first; empty where nothing was."""
+        return extractors_of(self.protocol)
+
+
+def extractors_of(protocol: Mapping[str, Any]) -> tuple[str, ...]:
+    """The extractors of a protocol; those of earlier versions have one."""
+    several = protocol.get("extractors")
+    if isinstance(several, Sequence) and not isinstance(several, str) and several:
+        return tuple(str(name) for name in several)
+    return (str(protocol["extractor"]),) if protocol.get("extractor") else ()
 
 
 def _sum_known(values: Sequence[float | None]) -> float | None:

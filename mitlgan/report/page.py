@@ -12,12 +12,12 @@ import jinja2
 from markupsafe import Markup
 
 from mitlgan.files import make_folder, write_atomically
+from mitlgan.report.caveats import caveats, warnings
 from mitlgan.report.curves import Curve, curves
 from mitlgan.report.model import Arm, Comparison, Picture, Pixels
 from mitlgan.report.pictures import Embedded, embed
 from mitlgan.report.plain import csv_table, latex_table, markdown, summary
 from mitlgan.report.tables import Bar, Mark, Table, bars, costs, marks, numbers, overview, separations, shares, standings
-from mitlgan.report.verdict import caveats, warnings
 from mitlgan.report.wording import count, distance_name, duration, number, printable
 
 LAYER_WORDS = {"fg": "Foreground", "bg": "Background", "output": "Composed"}

@@ -8,10 +8,10 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mitlgan.report.caveats import caveats, warnings
 from mitlgan.report.model import Arm, Comparison
 from mitlgan.report.ratios import Ratio, ratios
-from mitlgan.report.tables import COST_HEADINGS, Table, TableRow, separations, shares, standings, table
-from mitlgan.report.verdict import caveats, warnings
+from mitlgan.report.tables import COST_HEADINGS, Table, TableRow, measured_by, separations, shares, standings, table
 from mitlgan.report.wording import DASH, METRICS, finite, markdown_text, printable
 
 SCHEMA_VERSION = 1
@@ -27,7 +27,10 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         "title": comparison.title,
         "verdict": verdict and {"outcome": verdict.outcome, "headline": verdict.headline, "reasons": verdict.reasons},
         "arms": [_arm_summary(arm) for arm in comparison.arms],
-        "anchors": [{"name": a.name, "label": a.label, "meaning": a.meaning, "metrics": a.metrics} for a in comparison.anchors],
+        "anchors": [
+            {"name": a.name, "label": a.label, "meaning": a.meaning, "metrics": a.metrics, "by_extractor": a.by_extractor} for a in comparison.anchors
+        ],
+        "equal_unit": comparison.equal_unit,
         "budget_unit": comparison.budget_unit,
         "kid_ratios": [_ratio_summary(ratio) for ratio in ratios(comparison)],
         "ahead": comparison.ahead,
@@ -52,7 +55,10 @@ def _arm_summary(arm: Arm) -> dict[str, Any]:
         "role": arm.role,
         "run_dir": arm.run_dir,
         "seeds": arm.seeds,
+        "length": arm.length,
         "metrics": arm.metrics,
+        "by_extractor": arm.by_extractor,
+        "values": arm.values,
         "evaluations": arm.evaluations,
         "standings": arm.standings,
         "separation": arm.separation,
@@ -137,7 +143,17 @@ def markdown(comparison: Comparison) -> str:
 
 def csv_table(comparisons: Sequence[Comparison]) -> str:
     """All numbers as comma-separated values, a row for each domain, arm and budget, and for each anchor; full precision, empty where unknown."""
-    keys = ("domain", "arm", "role", "budget", "unit", "seeds", *(key for metric in METRICS for key in (metric.key, metric.spread_key)), *RATIOS)
+    keys = (
+        "domain",
+        "arm",
+        "role",
+        "budget",
+        "unit",
+        "seeds",
+        "extractor",
+        *(key for metric in METRICS for key in (metric.key, metric.spread_key)),
+        *RATIOS,
+    )
     out = io.StringIO()
     writer = csv.DictWriter(out, keys, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -146,11 +162,17 @@ def csv_table(comparisons: Sequence[Comparison]) -> str:
         by_place = {(ratio.arm, ratio.budget): dict(zip(RATIOS, (ratio.plain, ratio.above), strict=True)) for ratio in ratios(comparison)}
         for arm in comparison.arms:
             account = {"domain": domain, "arm": arm.label, "role": arm.role, "unit": comparison.budget_unit, "seeds": len(arm.seeds)}
+            account["extractor"] = "".join(comparison.extractors[:1])
             for row in arm.standings or [arm.metrics]:
                 place = float(row["budget"]) if arm.standings else None
                 writer.writerow(_cells({**row, **account, **by_place.get((arm.name, place), {})}))
+            for name, metrics in arm.by_extractor.items():
+                writer.writerow(_cells({**metrics, **account, "extractor": name}))
         for anchor in comparison.anchors:
-            writer.writerow(_cells({**anchor.metrics, "domain": domain, "arm": anchor.label, "role": "anchor"}))
+            account = {"domain": domain, "arm": anchor.label, "role": "anchor", "extractor": "".join(comparison.extractors[:1])}
+            writer.writerow(_cells({**anchor.metrics, **account}))
+            for name, metrics in anchor.by_extractor.items():
+                writer.writerow(_cells({**metrics, **account, "extractor": name}))
     return out.getvalue()
 
 
@@ -197,6 +219,7 @@ def _lines_of(shown: Table) -> list[str]:
 def _table_lines(comparison: Comparison) -> list[str]:
     headings, rows = table(comparison)
     lines = ["| arm | " + " | ".join(map(markdown_text, headings)) + " |", "|---|" + "--:|" * len(headings)]
+    lines = [markdown_text(measured_by(comparison)), "", *lines] if comparison.extractors else lines
     return lines + ["| " + " | ".join(map(markdown_text, (row.label, *row.cells))) + " |" for row in rows]
 
 

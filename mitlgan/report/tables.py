@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mitlgan.report.model import Anchor, Arm, Comparison, Row, StageCost
 from mitlgan.report.ratios import ratios
-from mitlgan.report.wording import DASH, METRICS, count, distance_name, duration, finite, number, with_spread
+from mitlgan.report.wording import DASH, METRICS, Metric, count, distance_name, duration, finite, number, with_spread
 
 SEPARATION = (
     ("matte_iou", "Matte overlap", "of what the swap reveals with the reference; 1 is right"),
@@ -99,19 +99,34 @@ def table(comparison: Comparison) -> tuple[list[str], list[TableRow]]:
     """Headings (without the first) and rows, arms before anchors; metrics that no row has are left out."""
     rows: Sequence[Arm | Anchor] = [*comparison.arms, *comparison.anchors]
     metrics = [m for m in METRICS if m.key in ("fd", "kid") or any(finite(row.metrics.get(m.key)) is not None for row in rows)]
-    name = distance_name(comparison.protocol.get("extractor"))
+    further = comparison.extractors[1:]
     unknown = {MACS_HEADING} if all(arm.cost.macs(total=False) is None for arm in comparison.arms) else set()
     if not comparison.budget_unit or all(arm.cost.cpu_seconds(total=False) is None for arm in comparison.arms):
         unknown |= {*CPU_HEADINGS}
     costs = [heading for heading in COST_HEADINGS if heading not in unknown]
-    headings = [m.label.format(distance=name) for m in metrics] + costs
-    arms = [
-        TableRow(arm.label, "", [*(with_spread(arm.metrics, m) for m in metrics), *_cost_cells(arm, costs)], index)
-        for index, arm in enumerate(comparison.arms)
-    ]
+    headings = [*_headings(metrics, comparison.extractors), *costs]
+    arms = [TableRow(arm.label, "", [*_cells(arm, metrics, further), *_cost_cells(arm, costs)], index) for index, arm in enumerate(comparison.arms)]
     no_cost = [DASH] * len(costs)
-    anchors = [TableRow(a.label, a.meaning, [*(with_spread(a.metrics, m) for m in metrics), *no_cost], None, True) for a in comparison.anchors]
+    anchors = [TableRow(a.label, a.meaning, [*_cells(a, metrics, further), *no_cost], None, True) for a in comparison.anchors]
     return headings, arms + anchors
+
+
+def _headings(metrics: Sequence[Metric], extractors: Sequence[str]) -> list[str]:
+    """Every distance by its extractor; the other measures are of the first, which the caption says."""
+    first, *further = extractors or ("",)
+    named = f"KID ({first})" if further else "KID"
+    headings = [named if m.key == "kid" else m.label.format(distance=distance_name(first)) for m in metrics]
+    return headings + [text for name in further for text in (distance_name(name), f"KID ({name})")]
+
+
+def _cells(row: Arm | Anchor, metrics: Sequence[Metric], further: Sequence[str]) -> list[str]:
+    own = [with_spread(row.metrics, metric) for metric in metrics]
+    return own + [with_spread(row.by_extractor.get(name, {}), metric) for name in further for metric in METRICS[:2]]
+
+
+def measured_by(comparison: Comparison) -> str:
+    """Who measured what stands under headings that name no extractor; empty where that is not known."""
+    return f"Measured by {comparison.extractors[0]}, where a heading names no other." if comparison.extractors else ""
 
 
 def numbers(comparison: Comparison) -> Table:
@@ -122,7 +137,7 @@ def numbers(comparison: Comparison) -> Table:
         headings, rows = headings[:count], [dataclasses.replace(row, cells=row.cells[:count]) for row in rows]
     name = distance_name(comparison.protocol.get("extractor"))
     caption = "All rows are measured alike; anchors say what a number means." if comparison.anchors else f"{name} and KID: lower is better."
-    return Table("arm", headings, rows, caption)
+    return Table("arm", headings, rows, " ".join(filter(None, (caption, measured_by(comparison)))))
 
 
 def costs(comparison: Comparison) -> Table | None:
@@ -189,7 +204,8 @@ def shares(comparison: Comparison) -> Table | None:
         cells = [number(own[budget].plain) if budget in own else DASH for budget in budgets]
         cells += [number(own[budget].above) if budget in own else DASH for budget in budgets] if floor is not None else []
         rows += [TableRow(arm.label, "", cells, index)] if own else []
-    caption = "KID of the composition, divided by that of each other arm (means over seeds); below 1 the composition is nearer to real scenes."
+    by = f", by {comparison.extractors[0]}" if comparison.extractors else ""
+    caption = f"KID of the composition{by}, divided by that of each other arm (means over seeds); below 1 the composition is nearer to real scenes."
     if floor is not None:
         caption += f" Above the floor: after {number(floor, 3)}, the KID of real layers pasted, is taken from both."
     return Table("composition over", headings, rows, caption)

@@ -1,143 +1,204 @@
-"""The outcome of a comparison in words, losing and undecided outcomes included."""
+"""The outcome of a comparison in words, losing, undecided and premature ones included: where text, JSON, Markdown and pages have it from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mitlgan.report.diagnosis import diagnose
-from mitlgan.report.model import Anchor, Arm, Comparison, Verdict
-from mitlgan.report.wording import DASH, distance_name, duration, finite, number, roughly
+from mitlgan.report.model import Anchor, Arm, Verdict, extractors_of
+from mitlgan.report.outcome import Duel, Outcome, outcome
+from mitlgan.report.wording import distance_name, duration, finite, number, roughly
 
-ASSUMED_NOISE = 0.05
-"""Relative difference in distance below which one seed per arm decides nothing: repeats of one demo recipe moved by about 4 %."""
+MIN_PICTURES = 500
+"""Fewer generated or real pictures decide nothing: the distance of two samples of one kind is then as large as that of different kinds."""
+
+HELD_OUT = ("test", "validation")
+
+UNITS = {
+    "kimg": ("kimg", "kimg"),
+    "seconds": ("time", "time"),
+    "cpu-seconds": ("time (CPU seconds)", "CPU seconds"),
+    "macs": ("work (tera-MACs)", "work (tera-MACs)"),
+}
+"""What arms got alike, a key of `compare.plan.EQUAL` -> its words where all stages count, and where the last one does."""
 
 
-def judge(
-    arms: Sequence[Arm],
-    anchors: Sequence[Anchor] = (),
-    *,
-    extractor: str = "",
-    fd_noise: float | Mapping[str, float] | None = None,
-    budget: str = "",
-) -> Verdict:
-    """Compare the first composed arm with the baseline of lowest distance.
+def judge(arms: Sequence[Arm], anchors: Sequence[Anchor] = (), protocol: Mapping[str, Any] | None = None, *, equal: str = "") -> Verdict:
+    """Compare the first composed arm with the baseline of lowest distance, by each extractor.
 
-    The Fréchet distance decides, where the difference is larger than noise and KID does not contradict it.
+    The Fréchet distance decides, where the difference is larger than noise and KID does not contradict it. Where nothing was held out, where fewer than
+    `MIN_PICTURES` are measured, where no arm beats bare backgrounds or where extractors disagree, there is nothing to decide yet.
 
     Args:
         arms: At least one composed and one baseline; otherwise the outcome is "unmeasured".
-        anchors: Give the absolute meaning: an arm worse than bare backgrounds is called that.
-        extractor: Names the distance.
-        fd_noise: Difference in distance that two runs of one recipe can show, for all baselines or by their names; None assumes
-            `ASSUMED_NOISE` of the larger distance.
-        budget: What both arms had alike, as an adverbial: "at equal kimg".
+        anchors: Give the absolute meaning: "bare_backgrounds" have to be beaten.
+        protocol: As in `Comparison`; records of earlier versions have no number of real pictures, and one extractor.
+        equal: What arms of one `length` had alike, a key of `UNITS`; empty where that is not known.
 
     Returns:
         Outcome, one sentence, and what backs it up or holds it back.
     """
+    protocol = protocol or {}
+    if refused := _diverged(arms):
+        return Verdict("unmeasured", refused, _left_out(arms))
+    names = extractors_of(protocol) or ("",)
+    found = [outcome(arms, anchors, name, first=index == 0) for index, name in enumerate(names)]
+    outcomes = [one for one in found if one is not None]
+    if found[0] is None:
+        composed = next((arm for arm in arms if arm.role == "composed"), None)
+        missing = "the composed arm" if composed is None or finite(composed.metrics.get("fd")) is None else "the baseline"
+        return Verdict("unmeasured", f"No verdict: {missing} was not measured.")
+    composed = next(arm for arm in arms if arm.role == "composed")
+    best = found[0].best
+    reasons = [*_reasons(composed, outcomes, anchors, equal), *_way_out(outcomes, protocol), *_left_out(arms)]
+    obstacles = [*_unmeasurable(protocol), *_undecidable(outcomes)]
+    basis = _basis(best, composed, protocol)
+    if obstacles:
+        return Verdict("not comparable", f"Not comparable yet: {'; '.join(obstacles)} ({basis}).", reasons)
+    return Verdict(best.side, f"{_sentence(best, found[0])}{_alike(best.baseline, equal)}: {basis}.", reasons)
+
+
+def _diverged(arms: Sequence[Arm]) -> str:
+    """Why there is nothing to compare: the composition's training diverged, or that of every baseline."""
     composed = next((arm for arm in arms if arm.role == "composed"), None)
     if composed is not None and composed.diverged:
-        return Verdict("unmeasured", f"No verdict: the training of {composed.label} diverged.", _left_out(arms))
-    baselines = [arm for arm in arms if arm.role == "baseline" and not arm.diverged]
-    if not baselines and len(arms) > 1:
-        return Verdict("unmeasured", "No verdict: the training of every baseline diverged.", _left_out(arms))
-    measured = [arm for arm in baselines if finite(arm.metrics.get("fd")) is not None]
-    ours = finite(composed.metrics.get("fd")) if composed else None
-    if composed is None or ours is None or not measured:
-        missing = "the composed arm" if ours is None else "the baseline"
-        return Verdict("unmeasured", f"No verdict: {missing} was not measured.")
-    baseline = min(measured, key=lambda arm: float(arm.metrics["fd"]))
-    theirs = float(baseline.metrics["fd"])
-    known = _known_noise(fd_noise, baseline)
-    noise = known if known is not None else ASSUMED_NOISE * max(ours, theirs)
-    gap, relative = abs(ours - theirs), abs(ours - theirs) / max(theirs, 1e-12)
-    apart = number(gap, 0 if max(ours, theirs) >= 100 else None)
-    name = distance_name(extractor).split(" ", maxsplit=1)[0]
-    reasons = _reasons(composed, baseline, anchors, name=name, noise=noise, assumed=known is None)
-    reasons += _left_out(arms)
-    reasons[1:1] = [_also(composed, other, fd_noise, name) for other in measured if other is not baseline]
-    against = f" to {baseline.label}" if len(measured) > 1 else ""
-    tie = "Too close to call" + (f" against {baseline.label}" if against else "")
-    if gap <= noise:
-        return Verdict("close", f"{tie}: {apart} {name} apart, and noise is about {roughly(noise)}.", reasons)
-    if _kid_agreement(composed.metrics, baseline.metrics) == "against":
-        return Verdict("close", f"{tie}: {name} and KID disagree.", reasons)
-    alike = f" {budget}" if budget else ""
-    if ours < theirs:
-        every = " against every baseline" if against else ""
-        return Verdict("won", f"Composition won by {apart} {name} ({relative:.0%}){every}{alike}.", reasons)
-    return Verdict("lost", f"Composition lost by {apart} {name} ({relative:.0%}){against}{alike}.", reasons)
+        return f"No verdict: the training of {composed.label} diverged."
+    baselines = [arm for arm in arms if arm.role == "baseline"]
+    return "No verdict: the training of every baseline diverged." if baselines and all(arm.diverged for arm in baselines) else ""
 
 
 def _left_out(arms: Sequence[Arm]) -> list[str]:
     return [f"{arm.label}: its training diverged, so its numbers are compared with nothing." for arm in arms if arm.diverged]
 
 
-def _known_noise(noise: float | Mapping[str, float] | None, baseline: Arm) -> float | None:
-    return noise.get(baseline.name) if isinstance(noise, Mapping) else noise
+def _sentence(best: Duel, first: Outcome) -> str:
+    name = first.distance.split(" ", maxsplit=1)[0]
+    if best.side == "close":
+        reason = f"{name} and KID disagree" if abs(best.pair[0] - best.pair[1]) > best.noise else f"{best.apart} {name} apart"
+        return f"Too close to call against {best.baseline.label} ({reason})"
+    against = "against" if best.side == "won" else "to"
+    every = "every baseline, the best of which is " if best.side == "won" and first.others else ""
+    return f"Composition {best.side} by {best.apart} {name} ({best.relative:.0%}) {against} {every}{best.baseline.label}"
 
 
-def _also(composed: Arm, other: Arm, noise: float | Mapping[str, float] | None, name: str) -> str:
-    """How the composition did against another baseline than the best."""
-    ours, theirs = float(composed.metrics["fd"]), float(other.metrics["fd"])
-    known = _known_noise(noise, other)
-    room = known if known is not None else ASSUMED_NOISE * max(ours, theirs)
-    apart = number(abs(ours - theirs), 0 if max(ours, theirs) >= 100 else None)
-    if abs(ours - theirs) <= room:
-        return f"Against {other.label}: {apart} {name} apart, too close to call (noise is about {roughly(room)})."
-    return f"Against {other.label}: {'won' if ours < theirs else 'lost'} by {apart} {name} ({number(theirs)}; noise is about {roughly(room)})."
+def _alike(baseline: Arm, equal: str) -> str:
+    """What both had alike, as an adverbial."""
+    if not baseline.length or equal not in UNITS:
+        return ""
+    total, stage = UNITS[equal]
+    return f", at equal total {total}" if baseline.length == "total" else f", at equal {stage} of this stage alone"
 
 
-def _reasons(composed: Arm, baseline: Arm, anchors: Sequence[Anchor], *, name: str, noise: float, assumed: bool) -> list[str]:
-    ours, theirs = float(composed.metrics["fd"]), float(baseline.metrics["fd"])
-    numbers = f"{name} {number(ours)} for {composed.label}, {number(theirs)} for {baseline.label} (lower is better)"
+def _basis(best: Duel, composed: Arm, protocol: Mapping[str, Any]) -> str:
+    """Samples, split and spread: what the headline's number rests on."""
+    parts = []
+    samples, real, split = finite(protocol.get("samples")), finite(protocol.get("real")), str(protocol.get("split") or "")
+    if samples is not None:
+        against = f" against {'' if real is None else f'{real:,.0f} '}{split} pictures" if split else ""
+        parts.append(f"{samples:,.0f} samples{against}")
+    seeds = _seeds(composed, best.baseline)
+    spreads = [finite(side.metrics.get("fd_std")) for side in (best.ours, best.theirs)]
+    if seeds > 1:
+        shown = " and ".join(f"±{number(spread)}" for spread in spreads if spread is not None)
+        parts.append(f"{shown} over {seeds} seeds, noise about {roughly(best.noise)}" if shown else f"{seeds} seeds, noise about {roughly(best.noise)}")
+    else:
+        parts.append(f"one seed per arm, noise assumed to be about {roughly(best.noise)}")
+    return ", ".join(parts)
+
+
+def _seeds(composed: Arm, baseline: Arm) -> int:
+    return min(len(arm.seeds) for arm in (composed, baseline) if arm.seeds or arm is composed)  # nothing is trained without seeds
+
+
+def _unmeasurable(protocol: Mapping[str, Any]) -> Iterator[str]:
+    """Why the measurement cannot carry a verdict."""
+    split = protocol.get("split")
+    if split and split not in HELD_OUT:
+        yield f"no pictures were held out, the {split} pictures themselves are measured"
+    for what, key in (("samples are", "samples"), ("real pictures are", "real")):
+        count = finite(protocol.get(key))
+        if count is not None and count < MIN_PICTURES:
+            yield f"only {count:,.0f} {what} measured, {MIN_PICTURES} are needed"
+
+
+def _undecidable(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Why the numbers cannot."""
+    behind = [f"{one.distance} {number(one.bare)}" for one in outcomes if one.beats_bare is False]
+    if behind:
+        yield f"no arm beats real backgrounds without any object ({'; '.join(behind)})"
+    if len({one.best.side for one in outcomes}) > 1:
+        yield f"the extractors disagree ({'; '.join(f'{one.extractor}: {one.best.words()}' for one in outcomes)})"
+
+
+def _way_out(outcomes: Sequence[Outcome], protocol: Mapping[str, Any]) -> Iterator[str]:
+    """What would make it comparable."""
+    split, samples, real = protocol.get("split"), finite(protocol.get("samples")), finite(protocol.get("real"))
+    if split and split not in HELD_OUT:
+        yield "To hold pictures out: `mitlgan data split` or `data prepare`, or a folder `test` beside `train`."
+    if samples is not None and samples < MIN_PICTURES:
+        yield f"To measure more: `-n {MIN_PICTURES}`, or better 2000."
+    if real is not None and real < MIN_PICTURES and split in HELD_OUT:
+        yield f"To measure against more: {MIN_PICTURES} held-out scenes in all."
+    if any(one.beats_bare is False for one in outcomes):
+        yield "To beat bare backgrounds: train longer."
+
+
+def _reasons(composed: Arm, outcomes: Sequence[Outcome], anchors: Sequence[Anchor], equal: str) -> list[str]:
+    first = outcomes[0]
+    best, name = first.best, first.distance
+    stage = [duel for duel in first.others if duel.baseline.length == "stage"]
+    rest = [duel for duel in first.others if duel.baseline.length != "stage"]
+    alone = f"Of this stage alone, the pretrainings left out{f', by {UNITS[equal][1]}' if equal in UNITS else ''}: "
     return [
-        numbers + _kid_sentence(_kid_agreement(composed.metrics, baseline.metrics), composed.metrics, baseline.metrics),
-        _noise_sentence(composed, baseline, noise, assumed),
-        *_against_anchors(anchors, ours, theirs, name),
-        *_cost_sentence(composed, baseline),
+        *(_numbers(composed, one) for one in outcomes),
+        *(alone + duel.sentence(name)[:1].lower() + duel.sentence(name)[1:] for duel in stage),
+        *(duel.sentence(name) for duel in rest),
+        _noise(composed, best),
+        _judges(outcomes),
+        *_bare(first, anchors),
+        *_cost(composed, best.baseline),
     ]
 
 
-def _kid_agreement(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-    """KID's side: "with" or "against" the distance, "silent" (apart by less than both spreads) or "missing"."""
-    a, b = finite(ours.get("kid")), finite(theirs.get("kid"))
-    if a is None or b is None:
-        return "missing"
-    spread = (finite(ours.get("kid_std")) or 0.0) + (finite(theirs.get("kid_std")) or 0.0)
-    if abs(a - b) <= spread:
-        return "silent"
-    return "with" if (a < b) == (float(ours["fd"]) < float(theirs["fd"])) else "against"
-
-
-def _kid_sentence(side: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-    pair = f"{number(ours.get('kid'))} against {number(theirs.get('kid'))}"
+def _numbers(composed: Arm, one: Outcome) -> str:
+    best = one.best
+    ours, theirs = best.pair
+    text = f"{one.distance} {number(ours)} for {composed.label}, {number(theirs)} for {best.baseline.label} (lower is better)"
     says = {"with": "agrees", "against": "says the opposite", "silent": "does not separate them"}
-    return f"; KID {says[side]}: {pair}." if side in says else "."
+    if best.kid in says:
+        kids = f"{number(best.ours.metrics.get('kid'))} against {number(best.theirs.metrics.get('kid'))}"
+        text += f"; KID {says[best.kid]}: {kids}" + (f", ratio {number(best.kid_ratio)}" if best.kid_ratio is not None else "")
+    return text + "."
 
 
-def _noise_sentence(composed: Arm, baseline: Arm, noise: float, assumed: bool) -> str:
-    seeds = min(len(arm.seeds) for arm in (composed, baseline) if arm.seeds or arm is composed)  # nothing is trained without seeds
+def _noise(composed: Arm, best: Duel) -> str:
+    seeds, assumed = _seeds(composed, best.baseline), best.measured_noise is None
     if seeds > 1 and not assumed:
-        return f"Means over {seeds} seeds per arm; differences below about {roughly(noise)} are noise."
+        return f"Means over {seeds} seeds per arm; differences below about {roughly(best.noise)} are noise."
     origin = "an assumption, not a measurement" if assumed else "measured apart"
     how_many = "One seed" if seeds <= 1 else f"{seeds} seeds"
-    return f"{how_many} per arm: another seed could move either number by about {roughly(noise)} ({origin})."
+    return f"{how_many} per arm: another seed could move either number by about {roughly(best.noise)} ({origin})."
 
 
-def _against_anchors(anchors: Sequence[Anchor], ours: float, theirs: float, name: str) -> list[str]:
-    bare = _anchor_distance(anchors, "bare_backgrounds")
-    if bare is None or min(ours, theirs) < bare:
-        return []
-    return [f"Neither arm beats real backgrounds without any object ({name} {number(bare)}): both are still far from real pictures."]
+def _judges(outcomes: Sequence[Outcome]) -> str:
+    if len(outcomes) == 1:
+        name = outcomes[0].extractor
+        return f"Only one extractor judged{f', {name}' if name else ''}: another might say otherwise (`--extractor` names several)."
+    words = "; ".join(f"{one.extractor}: {one.best.words()}" for one in outcomes)
+    agree = len({one.best.side for one in outcomes}) == 1
+    return f"{len(outcomes)} extractors judged, and {'agree' if agree else 'disagree'} ({words})."
 
 
-def _anchor_distance(anchors: Sequence[Anchor], name: str) -> float | None:
-    return next((finite(anchor.metrics.get("fd")) for anchor in anchors if anchor.name == name), None)
+def _bare(first: Outcome, anchors: Sequence[Anchor]) -> list[str]:
+    if first.beats_bare is None and anchors:
+        return ["Bare backgrounds were not at hand: nothing says whether any arm is better than no object at all."]
+    if first.beats_bare is False:
+        distance = f"{distance_name(first.extractor).split(' ', maxsplit=1)[0]} {number(first.bare)}"
+        return [f"No arm beats real backgrounds without any object ({distance}): all are still far from real pictures."]
+    return []
 
 
-def _cost_sentence(composed: Arm, baseline: Arm) -> list[str]:
+def _cost(composed: Arm, baseline: Arm) -> list[str]:
     ours, theirs = composed.cost.seconds(total=True), baseline.cost.seconds(total=True)
     if not ours or not theirs:
         return []
@@ -150,43 +211,4 @@ def _cost_sentence(composed: Arm, baseline: Arm) -> list[str]:
     return [f"{whose} trained for {duration(ours)}, {ours / theirs:.1f} times as long as {baseline.label} ({duration(theirs)})."]
 
 
-def warnings(comparison: Comparison) -> list[str]:
-    """What went wrong during training, with the place where it set in."""
-    found = []
-    for arm in comparison.arms:
-        collapsed = next((row for row in arm.stats if row.get("collapsed")), None)
-        if collapsed is not None:
-            place = f"iteration {collapsed.get('iteration', DASH)}, {number(collapsed.get('kimg'))} kimg"
-            found.append(f"{arm.label} looks collapsed from {place}: its samples are nearly alike, so its distance says little.")
-        known = diagnose(arm.stats, arm.evaluations)
-        if known.collapsed is not None and known.collapsed_by == "features":
-            found.append(f"{arm.label} collapsed at {known.collapsed}: its samples are nearly alike to the extractor.")
-        if known.lost:
-            found.append(f"{arm.label}: {known.lost}.")
-        skipped = finite(arm.stats[-1].get("nan_skipped")) if arm.stats else None
-        if skipped:
-            found.append(f"{arm.label} skipped {skipped:,.0f} training steps whose losses or gradients were not finite.")
-    return found
-
-
-def caveats(comparison: Comparison) -> list[str]:
-    """How far the numbers can be trusted, from the protocol and the anchors; then what the caller adds."""
-    extractor, samples = comparison.protocol.get("extractor"), finite(comparison.protocol.get("samples"))
-    name = distance_name(extractor)
-    found = []
-    if extractor and name != "FID":
-        found.append(f"{name} is not FID: compare it only with numbers of the same extractor, sample count, resize and split.")
-    if samples is not None and samples < 10_000:
-        halves = _anchor_distance(comparison.anchors, "real_halves")
-        known = f"; two halves of the real set, which are equally good, score {number(halves)}" if halves is not None else ""
-        real = finite(comparison.protocol.get("real"))
-        counted = f"{samples:,.0f} pictures per set" if real in (None, samples) else f"{samples:,.0f} generated pictures against {real:,.0f} real ones"
-        found.append(f"{counted}: at this size a Fréchet distance comes out too high{known}. KID has no such bias.")
-    trained = [len(arm.seeds) for arm in comparison.arms if arm.seeds]
-    if trained and min(trained) > 1:
-        found.append("The ± of an arm is the standard deviation over its seeds; that of what is not trained is KID's spread over subsets.")
-    elif any(finite(arm.metrics.get("kid_std")) is not None for arm in comparison.arms):
-        found.append("The ± after KID is its spread over subsets of one set of samples; it says nothing about another training run.")
-    if trained and min(trained) < 2:
-        found.append("Each arm was trained once. Read small differences as ties until more seeds say otherwise.")
-    return [*found, *comparison.trust]
+__all__ = ["judge"]

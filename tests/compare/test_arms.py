@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mitlgan.artifact import LayerForm
-from mitlgan.compare.arms import resolve
-from mitlgan.recipe import Recipe, load
+from mitlgan.compare.arms import Arm, composed_arm, resolve
+from mitlgan.compare.contender import Contender
+from mitlgan.compare.show import heading
+from mitlgan.recipe import GeneratorRecipe, Recipe, changed, load
 
 
 @pytest.fixture
@@ -24,15 +26,63 @@ def layers() -> dict[str, LayerForm]:
     return found
 
 
-def test_a_wgan_stays_one_beside_a_composition_by_another_objective(composition: Recipe, layers: dict[str, LayerForm]) -> None:
-    ours, demo = resolve("wgan", composition, layers).recipe, load("demo/wgan")
+@pytest.mark.parametrize("size_px", [32, 64, 128])
+def test_beside_a_recommended_composition_the_wgan_is_the_tuned_one_of_its_size(size_px: int) -> None:
+    composition = changed(load(f"modern/compose-{size_px}"), seed=7, data__source="elsewhere")
+    layers = {name: LayerForm(load(f"modern/{name}-{size_px}").generator, size_px) for name in ("fg", "bg")}  # type: ignore[arg-type]
+    arm, tuned = resolve("wgan", composition, layers), load(f"modern/wgan-{size_px}")
+    assert arm.recipe == changed(tuned, data__source="elsewhere")
+    assert arm.label == {32: "WGAN, tuned (modern/wgan-32)"}.get(size_px, f"WGAN, tuned at 32 px (modern/wgan-{size_px})")
+    assert arm.name == "wgan"
+
+
+def test_at_other_sizes_it_has_the_tuned_ones_settings(composition: Recipe) -> None:
+    small = changed(composition, size_px=16, critic__widths=[32, 64], critic__dropout=[0.0, 0.0])
+    generator = GeneratorRecipe(latent_dim=8, widths=(16, 8))
+    arm, tuned = resolve("wgan", small, {name: LayerForm(generator, 16) for name in ("fg", "bg")}), load("modern/wgan-32")
+    assert arm.label == "WGAN, tuned at 32 px (settings of modern/wgan-32)"
+    assert arm.recipe is not None
+    for part in ("objective", "generator_optimiser", "critic_optimiser"):
+        assert getattr(arm.recipe, part) == getattr(tuned, part)
+    assert (arm.recipe.training.batch, arm.recipe.training.shared_fakes) == (tuned.training.batch, tuned.training.shared_fakes)
+    assert (arm.recipe.critic.kernel, arm.recipe.critic.spectral) == (tuned.critic.kernel, tuned.critic.spectral)  # type: ignore[union-attr]
+    assert (arm.recipe.critic.widths, arm.recipe.generator, arm.recipe.size_px) == ((32, 64), generator, 16)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["demo/compose", "thesis/compose"])
+def test_the_thesis_composition_keeps_the_plain_wgan_of_its_own_settings(name: str) -> None:
+    composition = load(name)
+    layers = {role: LayerForm(load(name.replace("compose", f"pretrain_{role}")).generator, composition.size_px) for role in ("fg", "bg")}  # type: ignore[arg-type]
+    arm, plain = (resolve(baseline, composition, layers) for baseline in ("wgan", "plain-wgan"))
+    assert arm.label == plain.label == "WGAN, plain (the composition's settings)"
+    assert arm.recipe is not None
+    assert (arm.recipe.objective, arm.recipe.critic, arm.recipe.training) == (composition.objective, composition.critic, composition.training)
+
+
+def test_the_plain_wgan_stays_one_beside_a_composition_by_another_objective(composition: Recipe, layers: dict[str, LayerForm]) -> None:
+    arm, demo = resolve("plain-wgan", composition, layers), load("demo/wgan")
+    ours = arm.recipe
     assert ours is not None
+    assert arm.label == "WGAN, plain (the demo's settings)"
     assert composition.objective.kind == "minimax"
     assert ours.objective == demo.objective
     assert ours.critic == demo.critic
     assert ours.generator == demo.generator
     assert ours.training.batch == demo.training.batch
     assert ours.generator_optimiser == composition.generator_optimiser
+
+
+@pytest.mark.parametrize(
+    ("labels", "title"),
+    [
+        (["Frozen layers, pasted"], "Composition (modern) against Frozen layers, pasted"),
+        (["WGAN, tuned, as long as all stages", "WGAN, tuned, this stage alone"], "Composition (modern) against WGAN, tuned"),
+        (["WGAN, tuned", "Frozen layers, pasted"], "Compositions and baselines"),
+    ],
+)
+def test_a_report_is_headed_by_what_is_there(composition: Recipe, labels: list[str], title: str) -> None:
+    contenders = [Contender(composed_arm(composition), [], []), *(Contender(Arm(label, label), [], []) for label in labels)]
+    assert heading(contenders) == title
 
 
 def test_plain_is_the_compositions_own_training_without_layers(composition: Recipe, layers: dict[str, LayerForm]) -> None:

@@ -127,6 +127,10 @@ def test_budgets_must_grow(budgets: tuple[float, ...]) -> None:
 def test_arms_that_are_compared_by_the_clock_do_not_share_it() -> None:
     with pytest.raises(UsageError, match="--jobs"):
         Plan(equal="seconds", jobs=2)
+    assert Plan().equal == "time"
+    assert Plan(budgets=(5.0,)).equal == "kimg"  # whose unit it always was
+    with pytest.raises(UsageError, match=r"^--budgets: name their unit by --equal"):
+        Plan(equal="time", budgets=(5.0,))
     assert Plan(equal="cpu-seconds", jobs=2).jobs == 2  # each has a clock of its own
 
 

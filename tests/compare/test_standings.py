@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mitlgan.compare.standings import Point, ahead_when, averaged, best_up_to, in_words, mean_curve, noise
+from mitlgan.compare.standings import Point, ahead_when, averaged, best_up_to, in_words, mean_curve
+from mitlgan.report.noise import noise
 
 
 def point(kimg: float, validation: float | None) -> Point:

@@ -1,0 +1,176 @@
+"""The verdict, as a table: it decides nothing that its measurement cannot carry, and says in its own sentence what it rests on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mitlgan.report import Anchor, Arm, Cost, StageCost, judge
+
+FIRST, SECOND = "efficientnet-lite0@96", "mobilenet-v2@96"
+BOTH = {"extractor": FIRST, "extractors": [FIRST, SECOND], "samples": 2000, "real": 1500, "split": "test"}
+ONE = {key: value for key, value in BOTH.items() if key != "extractors"}
+WGAN, STAGE = "WGAN, tuned (modern/wgan-32), as long as all stages", "WGAN, tuned (modern/wgan-32), this stage alone"
+ASSUMED = "one seed per arm, noise assumed to be about"
+
+
+def numbers(fd: float, kid: float | None = None, **more: float) -> dict[str, float]:
+    return {"fd": fd, "kid": fd / 500 if kid is None else kid, "kid_std": 0.01, **more}
+
+
+def composed(fd: float, other: float | None = None, *, values: list[float] | None = None, kid: float | None = None) -> Arm:
+    spread = {"fd_std": 22.0} if values else {}
+    return Arm(
+        "composed", "Composition (modern)", "composed", metrics=numbers(fd, kid, **spread), seeds=range(len(values)) if values else (0,),
+        by_extractor={} if other is None else {SECOND: numbers(other)}, values={FIRST: values} if values else {},
+    )  # fmt: skip
+
+
+def baseline(fd: float, other: float | None = None, *, values: list[float] | None = None, **changes: Any) -> Arm:
+    spread = {"fd_std": 33.0} if values else {}
+    fields = {"name": "wgan+pretraining", "label": WGAN, "length": "total"} | changes
+    return Arm(
+        role="baseline", metrics=numbers(fd, **spread), seeds=range(len(values)) if values else (0,),
+        by_extractor={} if other is None else {SECOND: numbers(other)}, values={FIRST: values} if values else {}, **fields,
+    )  # fmt: skip
+
+
+def bare(first: float, second: float | None = None) -> list[Anchor]:
+    return [Anchor("bare_backgrounds", "Bare", numbers(first), by_extractor={} if second is None else {SECOND: numbers(second)})]
+
+
+AHEAD = [composed(500.0, 400.0), baseline(600.0, 520.0)]
+BASIS = f"2,000 samples against 1,500 test pictures, {ASSUMED} 30"
+
+
+@pytest.mark.parametrize(
+    ("arms", "anchors", "protocol", "outcome", "sentence"),
+    [
+        (AHEAD, bare(900, 900), BOTH, "won", f"Composition won by 100 FD (17%) against {WGAN}, at equal total time (CPU seconds): {BASIS}."),
+        (AHEAD, bare(900), ONE, "won", f"Composition won by 100 FD (17%) against {WGAN}, at equal total time (CPU seconds): {BASIS}."),
+        (
+            [composed(700.0), baseline(600.0)], bare(900), ONE, "lost",
+            f"Composition lost by 100 FD (17%) to {WGAN}, at equal total time (CPU seconds): 2,000 samples against 1,500 test pictures, {ASSUMED} 40.",
+        ),
+        (
+            [composed(590.0), baseline(600.0)], bare(900), ONE, "close",
+            f"Too close to call against {WGAN} (10 FD apart), at equal total time (CPU seconds): {BASIS}.",
+        ),
+        (
+            [composed(500.0, kid=1.9), baseline(600.0)], bare(900), ONE, "close",
+            f"Too close to call against {WGAN} (FD and KID disagree), at equal total time (CPU seconds): {BASIS}.",
+        ),
+        # Only what this stage took: said in the sentence.
+        (
+            [composed(500.0), baseline(600.0, label=STAGE, length="stage")], bare(900), ONE, "won",
+            f"Composition won by 100 FD (17%) against {STAGE}, at equal CPU seconds of this stage alone: {BASIS}.",
+        ),
+        (
+            [composed(500.0), baseline(600.0, name="paste", label="Frozen layers, pasted", length="")], bare(900), ONE, "won",
+            f"Composition won by 100 FD (17%) against Frozen layers, pasted: {BASIS}.",
+        ),
+        (
+            [composed(500.0), baseline(800.0), baseline(600.0, name="paste", label="Frozen layers, pasted", length="")], bare(900), ONE, "won",
+            f"Composition won by 100 FD (17%) against every baseline, the best of which is Frozen layers, pasted: {BASIS}.",
+        ),
+        # Nothing can be decided yet.
+        (
+            AHEAD, bare(900, 900), {**BOTH, "split": "train"}, "not comparable",
+            "Not comparable yet: no pictures were held out, the train pictures themselves are measured "
+            f"(2,000 samples against 1,500 train pictures, {ASSUMED} 30).",
+        ),
+        (
+            AHEAD, bare(900, 900), {**BOTH, "real": 499}, "not comparable",
+            f"Not comparable yet: only 499 real pictures are measured, 500 are needed (2,000 samples against 499 test pictures, {ASSUMED} 30).",
+        ),
+        (
+            AHEAD, bare(900, 900), {**BOTH, "samples": 256}, "not comparable",
+            f"Not comparable yet: only 256 samples are measured, 500 are needed (256 samples against 1,500 test pictures, {ASSUMED} 30).",
+        ),
+        (AHEAD, bare(900, 900), {**BOTH, "samples": 500, "real": 500, "split": "validation"}, "won", "500 samples against 500 validation pictures"),
+        (AHEAD, bare(400, 900), BOTH, "not comparable",
+         f"Not comparable yet: no arm beats real backgrounds without any object (FD ({FIRST}) 400) ({BASIS})."),
+        (AHEAD, bare(900, 300), BOTH, "not comparable", f"no arm beats real backgrounds without any object (FD ({SECOND}) 300)"),
+        (
+            [composed(500.0, 700.0), baseline(600.0, 500.0)], bare(900, 900), BOTH, "not comparable",
+            f"Not comparable yet: the extractors disagree ({FIRST}: won by 17%; {SECOND}: lost by 40%) ({BASIS}).",
+        ),
+        (
+            [composed(500.0, 510.0), baseline(600.0, 520.0)], bare(900, 900), BOTH, "not comparable",
+            f"the extractors disagree ({FIRST}: won by 17%; {SECOND}: too close to call)",
+        ),
+        (
+            [composed(500.0, 700.0), baseline(600.0, 500.0)], bare(300, 900), {**BOTH, "split": "train", "real": 20}, "not comparable",
+            "no pictures were held out, the train pictures themselves are measured; only 20 real pictures are measured, 500 are needed; no arm beats",
+        ),
+    ],
+)  # fmt: skip
+def test_verdicts(arms: list[Arm], anchors: list[Anchor], protocol: dict[str, Any], outcome: str, sentence: str) -> None:
+    verdict = judge(arms, anchors, protocol, equal="cpu-seconds")
+    assert verdict.outcome == outcome
+    assert sentence in verdict.headline
+    assert verdict.headline == sentence or not sentence.endswith(".")
+
+
+@pytest.mark.parametrize("extractors", [[FIRST], [FIRST, SECOND]])
+def test_how_many_extractors_judged_is_said(extractors: list[str]) -> None:
+    reasons = judge(AHEAD, bare(900, 900), {**BOTH, "extractors": extractors}).reasons
+    if len(extractors) == 1:
+        assert f"Only one extractor judged, {FIRST}: another might say otherwise (`--extractor` names several)." in reasons
+    else:
+        assert f"2 extractors judged, and agree ({FIRST}: won by 17%; {SECOND}: won by 23%)." in reasons
+        for name, pair in ((FIRST, "500 for Composition (modern), 600"), (SECOND, "400 for Composition (modern), 520")):
+            assert any(reason.startswith(f"FD ({name}) {pair} for {WGAN}") for reason in reasons)
+
+
+def test_seeds_give_the_spread_and_the_noise() -> None:
+    ours, theirs = [480.0, 500.0, 520.0], [570.0, 600.0, 630.0]
+    verdict = judge([composed(500.0, values=ours), baseline(600.0, values=theirs)], bare(900), ONE, equal="seconds")
+    assert verdict.headline == (
+        f"Composition won by 100 FD (17%) against {WGAN}, at equal total time: "
+        "2,000 samples against 1,500 test pictures, ±22.0 and ±33.0 over 3 seeds, noise about 70."
+    )
+    assert "Means over 3 seeds per arm; differences below about 70 are noise." in verdict.reasons
+    apart = judge([composed(560.0, values=[540.0, 560.0, 580.0]), baseline(600.0, values=theirs)], bare(900), ONE)
+    assert apart.outcome == "close"
+    one = judge(AHEAD, bare(900), ONE)
+    assert "One seed per arm: another seed could move either number by about 30 (an assumption, not a measurement)." in one.reasons
+
+
+def test_the_stage_alone_stands_below_the_headline() -> None:
+    arms = [composed(500.0), baseline(600.0), baseline(1000.0, name="wgan", label=STAGE, length="stage")]
+    verdict = judge(arms, bare(1200), ONE, equal="cpu-seconds")
+    assert verdict.headline.startswith(f"Composition won by 100 FD (17%) against every baseline, the best of which is {WGAN}, at equal total time")
+    (alone,) = [reason for reason in verdict.reasons if reason.startswith("Of this stage alone, the pretrainings left out, by CPU seconds: ")]
+    assert alone.endswith(f"against {STAGE}: won by 500 FD ({FIRST}) (1,000; noise is about 50), KID ratio 0.500.")
+    assert any("KID agrees: 1.00 against 1.20, ratio 0.833." in reason for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("equal", "words"), [("kimg", "kimg"), ("seconds", "time"), ("cpu-seconds", "time (CPU seconds)"), ("macs", "work (tera-MACs)")]
+)
+def test_the_unit_is_named(equal: str, words: str) -> None:
+    assert f", at equal total {words}:" in judge(AHEAD, bare(900), ONE, equal=equal).headline
+    assert "equal" not in judge([composed(500.0), baseline(600.0, length="")], bare(900), ONE, equal=equal).headline
+
+
+def test_what_would_help_is_said() -> None:
+    few = judge(AHEAD, bare(900), {**ONE, "split": "train", "samples": 100, "real": 60}).reasons
+    assert "To hold pictures out: `mitlgan data split` or `data prepare`, or a folder `test` beside `train`." in few
+    assert "To measure more: `-n 500`, or better 2000." in few
+    assert "To measure against more: 500 held-out scenes in all." in judge(AHEAD, bare(900), {**ONE, "real": 60}).reasons
+    assert "To beat bare backgrounds: train longer." in judge(AHEAD, bare(10), ONE).reasons
+
+
+def test_bare_backgrounds_that_are_not_at_hand_are_told() -> None:
+    sentence = "Bare backgrounds were not at hand: nothing says whether any arm is better than no object at all."
+    assert sentence in judge(AHEAD, [Anchor("real_halves", "Halves", numbers(90.0))], ONE).reasons
+    assert sentence not in judge(AHEAD, bare(900), ONE).reasons
+
+
+def test_times_of_all_stages_are_told() -> None:
+    cost = Cost([StageCost("fg", 40, 131.0, True), StageCost("bg", 40, 129.0, True), StageCost("composition", 48, 182.0)])
+    arms = [Arm("composed", "Composition (modern)", "composed", metrics=numbers(500.0), cost=cost)]
+    arms.append(Arm("wgan", WGAN, "baseline", metrics=numbers(600.0), cost=Cost([StageCost("baseline", 48, 121.0)])))
+    assert any("Composition (modern) with its pretraining trained for 7 min 22 s, 3.7 times as long as" in reason for reason in judge(arms).reasons)

@@ -167,7 +167,8 @@ def csv_table(comparisons: Sequence[Comparison]) -> str:
                 place = float(row["budget"]) if arm.standings else None
                 writer.writerow(_cells({**row, **account, **by_place.get((arm.name, place), {})}))
             for name, metrics in arm.by_extractor.items():
-                writer.writerow(_cells({**metrics, **account, "extractor": name}))
+                last = {"budget": arm.standings[-1]["budget"]} if arm.standings else {}
+                writer.writerow(_cells({**metrics, **account, **last, "extractor": name}))
         for anchor in comparison.anchors:
             account = {"domain": domain, "arm": anchor.label, "role": "anchor", "extractor": "".join(comparison.extractors[:1])}
             writer.writerow(_cells({**anchor.metrics, **account}))

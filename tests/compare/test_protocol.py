@@ -85,7 +85,10 @@ def forms_are_whole(result: Result) -> None:
     assert "3 recipes tried" in html
     assert r"\begin{tabular}{lrr}" in tex
     table = list(csv.DictReader(io.StringIO(result.paths.csv.read_text())))
-    assert [row["budget"] for row in table if row["arm"].startswith("WGAN, plain") and row["extractor"] == "efficientnet-lite0@32"] == ["0.016", "0.032"]
+    assert [row["budget"] for row in table if row["arm"].startswith("WGAN, plain") and row["extractor"] == "efficientnet-lite0@32"] == [
+        "0.016",
+        "0.032",
+    ]
     assert float(table[0]["fd"]) == standings(result, "composed")[0]["fd"]
     data = json.loads(result.paths.json.read_text())
     assert data["budget_unit"] == "kimg"

@@ -100,8 +100,8 @@ def test_figures_that_will_flatter_are_told_before_the_first_step(plan: Plan, en
     with pytest.raises(AssertionError, match="trained again"):
         compare(plan, environment)
     said = tiny.said(environment)
-    assert "the folder has no `test` subfolder" in said
-    assert "there is no `validation` subfolder" in said
+    assert "there are no held-out ones" in said
+    assert "train: there are no others" in said
 
 
 def test_a_second_call_goes_on_where_the_first_was_stopped(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ class Catalogue:
         self._settings = settings
         self._entries: dict[str, Entry] = {}
         self._read: dict[Path, tuple[tuple[int, int], str, Entry]] = {}
-        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._own = threading.local()
         self._lock = threading.Lock()
         self.refresh()
         if settings.artifacts and not self._entries:
@@ -121,19 +121,24 @@ class Catalogue:
         return entry
 
     def loaded(self, artifact_id: str) -> Loaded:
-        """The artifact of an id, ready for use; the last few stay in memory. For the worker only.
+        """The artifact of an id, ready for use. For the worker only.
+
+        The last few stay in memory, for each thread its own: networks hold state while they work.
 
         Raises:
             Refused: 404, there is none.
             ArtifactError: It cannot be read any more.
         """
         entry = self.entry(artifact_id)
-        if artifact_id not in self._loaded:
-            while len(self._loaded) >= LOADED:
-                self._loaded.popitem(last=False)
-            self._loaded[artifact_id] = Loaded(artifact_id, load(entry.path, self._settings.device), entry.answer.directions or {})
-        self._loaded.move_to_end(artifact_id)
-        return self._loaded[artifact_id]
+        if not hasattr(self._own, "loaded"):
+            self._own.loaded = OrderedDict[str, Loaded]()
+        own: OrderedDict[str, Loaded] = self._own.loaded
+        if artifact_id not in own:
+            while len(own) >= LOADED:
+                own.popitem(last=False)
+            own[artifact_id] = Loaded(artifact_id, load(entry.path, self._settings.device), entry.answer.directions or {})
+        own.move_to_end(artifact_id)
+        return own[artifact_id]
 
     def _files(self) -> Iterator[Path]:
         if not self._settings.artifacts:

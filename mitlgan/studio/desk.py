@@ -42,14 +42,14 @@ class Desk:
         self.jobs.close()
         self.worker.close()
 
-    async def work(self, request: Request, artifact_id: str, work: Callable[[Loaded, Ticket], T]) -> T:
-        """What a piece of work with an artifact gives.
+    async def work(self, request: Request, artifact_id: str, work: Callable[[Loaded, Ticket], T], *, quick: bool = False) -> T:
+        """What a piece of work with an artifact gives; see `Worker.run`.
 
         Raises:
             Refused: 404, there is no such artifact; else as `Worker.run`.
         """
         self.catalogue.entry(artifact_id)
-        return await self.worker.run(request, lambda ticket: work(self.catalogue.loaded(artifact_id), ticket))
+        return await self.worker.run(request, lambda ticket: work(self.catalogue.loaded(artifact_id), ticket), quick=quick)
 
 
 def _desk(request: Request) -> Desk:

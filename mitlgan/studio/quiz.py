@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import secrets
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,7 +30,8 @@ from mitlgan.studio.faults import Refused
 from mitlgan.studio.pictures import data_uri
 from mitlgan.study import wilson
 
-MOST_QUIZZES = 256
+MOST_QUIZZES = 10_000
+MAX_OF_CLIENT = 1000
 SCENES = 500
 Truth = Literal["real", "fake"]
 
@@ -85,6 +86,7 @@ class Told(BaseModel):
 
 @dataclass
 class _Quiz:
+    client: str
     artifact: str
     truth: Truth
     asked: int = 0
@@ -92,25 +94,28 @@ class _Quiz:
 
 
 class Quizzes:
-    """Quizzes that are being taken; the least recently answered go when there are too many."""
+    """Quizzes that are being taken; when there are too many, the least recently answered goes of the client that has most."""
 
     def __init__(self) -> None:
         self._quizzes: OrderedDict[str, _Quiz] = OrderedDict()
         self._real: OrderedDict[str, tuple[Packed, str]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def begin(self, loaded: Loaded) -> Question:
+    def begin(self, loaded: Loaded, client: str = "") -> Question:
         """A new quiz and its first picture. For the worker only, as what follows.
+
+        Args:
+            loaded: Whose pictures are to be told from real ones.
+            client: Who takes it.
 
         Raises:
             Refused: 422, there are no real pictures to compare with.
         """
         quiz_id = secrets.token_urlsafe(12)
         truth, picture, source = self._drawn(loaded)
-        quiz = _Quiz(loaded.id, truth)
+        quiz = _Quiz(client, loaded.id, truth)
         with self._lock:
-            while len(self._quizzes) >= MOST_QUIZZES:
-                self._quizzes.popitem(last=False)
+            self._make_room(client)
             self._quizzes[quiz_id] = quiz
         return Question(quiz=quiz_id, picture=picture, asked=0, right=0, real_pictures=source)
 
@@ -138,6 +143,14 @@ class Quizzes:
             quiz.truth = following
             question = Question(quiz=quiz_id, picture=picture, asked=quiz.asked, right=quiz.right, real_pictures=source)
             return Told(truth=truth, asked=quiz.asked, right=quiz.right, interval=wilson(quiz.right, quiz.asked), next=question)
+
+    def _make_room(self, client: str) -> None:
+        """Forget a quiz where there are too many: a client's own, or one of the client that has most."""
+        counts = Counter(quiz.client for quiz in self._quizzes.values())
+        if counts[client] < MAX_OF_CLIENT and len(self._quizzes) < MOST_QUIZZES:
+            return
+        most = client if counts[client] >= MAX_OF_CLIENT else max(counts, key=counts.__getitem__)
+        del self._quizzes[next(quiz_id for quiz_id, quiz in self._quizzes.items() if quiz.client == most)]
 
     def _quiz(self, quiz_id: str) -> _Quiz:
         quiz = self._quizzes.get(quiz_id)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import ipaddress
 import re
+import secrets
 import socket
 from collections.abc import MutableMapping
 from http.cookies import CookieError, SimpleCookie
@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mitlgan.studio.clients import Guesses, client_of
 from mitlgan.studio.faults import Cancelled, Refused, busy
 from mitlgan.studio.settings import LOCAL_NAMES, Settings
 
@@ -52,7 +53,8 @@ class Guard:
         self._names = LOCAL_NAMES | {settings.host.lower(), *(name.lower() for name in settings.names)}
         if not settings.local:
             self._names |= {socket.gethostname().lower()}
-        self._session = None if settings.token is None else hashlib.sha256(b"mitlgan studio\0" + settings.token.encode()).hexdigest()
+        self._session = None if settings.token is None else secrets.token_urlsafe(32)  # nothing of the token: it would be as good to guess by
+        self._guesses = Guesses(settings.guess_s)
         self._uploads = settings.uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,13 +66,16 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        async def guarded(message: Message) -> None:
+        async def forbidding(message: Message) -> None:
             if message["type"] == "http.response.start":
                 _forbid(message)
             await send(message)
 
+        guarded: Send = forbidding
+        if scope["method"] == "HEAD":
+            scope, guarded = {**scope, "method": "GET"}, _without_body(forbidding)
         try:
-            entered = self._entered(scope)
+            entered = await self._entered(scope)
             if entered is not None:
                 await entered(scope, receive, guarded)
                 return
@@ -80,14 +85,14 @@ class Guard:
         except Cancelled:
             return
 
-    def _entered(self, scope: Scope) -> Response | None:
+    async def _entered(self, scope: Scope) -> Response | None:
         """Check whose the request is.
 
         Returns:
             An answer in place of the app's, where the token has just been given in the address.
 
         Raises:
-            Refused: 400 a foreign host, 403 a foreign page or a wrong token, 401 none.
+            Refused: 400 a foreign host, 403 a foreign page or a wrong token, 401 none, 429 too many guesses.
         """
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
@@ -103,7 +108,8 @@ class Guard:
         bearer = re.fullmatch(r"[Bb]earer (.+)", headers.get("authorization", ""))
         sent = bearer.group(1) if bearer else headers.get("x-studio-token")
         shown = [value for value in (given, None if sent is None else sent.encode("latin-1").decode("utf-8", "replace")) if value is not None]
-        if any(_equal(value, self._settings.token) for value in shown):
+        token = self._settings.token
+        if shown and await self._guesses.is_right(client_of(scope.get("client")), lambda: any(_equal(value, token) for value in shown)):
             if given is None:
                 return None
             entered = RedirectResponse("/", status_code=303)
@@ -170,9 +176,24 @@ class Guard:
 def answer(refused: Refused) -> JSONResponse:
     """A refusal as the page gets it."""
     headers = {} if refused.retry_s is None else {"Retry-After": str(refused.retry_s)}
-    if refused.status in (408, 413):
+    if refused.status in (408, 413, 429):
         headers["Connection"] = "close"
     return JSONResponse({"error": refused.line}, refused.status, headers)
+
+
+def _without_body(send: Send) -> Send:
+    """Of an answer, its head alone; who has more to send is told that nobody takes it."""
+    ended = False
+
+    async def headed(message: Message) -> None:
+        nonlocal ended
+        if ended:
+            raise OSError("a request for the head alone")
+        if message["type"] == "http.response.body":
+            message, ended = {"type": "http.response.body", "body": b"", "more_body": False}, True
+        await send(message)
+
+    return headed
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

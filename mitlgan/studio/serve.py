@@ -14,10 +14,9 @@ import uvicorn
 
 from mitlgan.errors import ResourceError, UsageError
 from mitlgan.studio.app import create_app
+from mitlgan.studio.connections import IDLE_S, MAX_CONNECTIONS, Connection
 from mitlgan.studio.settings import Settings
 
-MOST_CONNECTIONS = 512
-IDLE_S = 20
 ENDING_S = 3
 
 
@@ -61,8 +60,8 @@ def serve(settings: Settings, port: int, *, on_ready: Callable[[str], None], ope
                 webbrowser.open(address)
 
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False, http="h11", ws="none", timeout_keep_alive=IDLE_S,
-            timeout_graceful_shutdown=ENDING_S, limit_concurrency=MOST_CONNECTIONS, proxy_headers=False,
+            app, log_level="warning", access_log=False, server_header=False, http=Connection, ws="none", timeout_keep_alive=int(IDLE_S),
+            timeout_graceful_shutdown=ENDING_S, limit_concurrency=MAX_CONNECTIONS, proxy_headers=False,
         )  # fmt: skip
         with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has ended in good order
             _Studio(config, ready, app.state.desk.close).run(sockets=[listening])

@@ -9,6 +9,7 @@ from pathlib import Path
 from mitlgan.errors import UsageError
 
 LOOPBACK = "127.0.0.1"
+MIN_TOKEN = 16
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -27,7 +28,8 @@ class Settings:
         upload_bytes: Largest body with a picture.
         uploads: Bodies with a picture that are read at once; they are what takes memory.
         body_s: Time in which a body must have come.
-        waiting: Tasks that may wait for the worker.
+        guess_s: Pause of a client after a wrong token.
+        waiting: Pictures that may wait for the worker, and as many other tasks.
         work_s: Time in which a picture must be there.
         orphan_s: Time after which a job to which nobody listens is cancelled.
     """
@@ -42,13 +44,15 @@ class Settings:
     upload_bytes: int = 16_000_000
     uploads: int = 4
     body_s: float = 15.0
+    guess_s: float = 1.0
     waiting: int = 16
     work_s: float = 60.0
     orphan_s: float = 20.0
 
     def __post_init__(self) -> None:
-        if self.token is not None and not self.token:
-            raise UsageError("--token: is empty; give a secret of your own, of 16 characters or more")
+        if self.token is not None and len(self.token) < MIN_TOKEN:
+            what = f"has {len(self.token)} characters" if self.token else "is empty"
+            raise UsageError(f"--token: {what}; give a secret of your own, of {MIN_TOKEN} characters or more")
         if not self.local and self.token is None:
             raise UsageError(f"--host {self.host}: others could connect, so a secret is needed; give --token, or leave --host at {LOOPBACK}")
 

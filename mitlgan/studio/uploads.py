@@ -45,9 +45,10 @@ def hole(content: bytes, card: Card, option: str) -> Tensor:
     Raises:
         Refused: 415 or 422, as `picture`; also where it has another size, or marks nothing or everything.
     """
+    size = _size(content, option)
+    if size != (card.size_px, card.size_px):
+        raise Refused(422, f"{option}: is {size[0]} x {size[1]} px; paint on the picture's {card.size_px} x {card.size_px} px")
     mask = _decoded(content, option, keep_alpha=True, size_px=0, as_numbers=True)
-    if mask.size != (card.size_px, card.size_px):
-        raise Refused(422, f"{option}: is {mask.width} x {mask.height} px; paint on the picture's {card.size_px} x {card.size_px} px")
     laid = Image.new("RGBA", mask.size, (0, 0, 0, 255))
     laid.alpha_composite(mask)
     marked = (torch.frombuffer(bytearray(laid.convert("L").tobytes()), dtype=torch.uint8) >= PAINTED).float().view(1, 1, *mask.size)
@@ -72,19 +73,21 @@ def from_uri(uri: str, option: str) -> bytes:
 
 
 def _decoded(content: bytes, option: str, *, keep_alpha: bool, size_px: int, as_numbers: bool = False) -> Image.Image:
-    if not _is_known(content):
-        raise Refused(415, f"{option}: is no picture of a known format; send PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF")
+    _size(content, option)
     try:
         return decode_bytes(content, keep_alpha=keep_alpha, size_px=size_px, as_numbers=as_numbers).picture
     except UnreadableError as error:
         raise Refused(422, f"{option}: {error}") from None
 
 
-def _is_known(content: bytes) -> bool:
+def _size(content: bytes, option: str) -> tuple[int, int]:
+    """Width and height as the picture's header has them; nothing is decoded."""
     try:
-        with Image.open(io.BytesIO(content), formats=allowed_formats(content)):
-            return True
+        with Image.open(io.BytesIO(content), formats=allowed_formats(content)) as picture:
+            return picture.size
     except UnidentifiedImageError:
-        return False
-    except Exception:  # a bomb, or damaged: of a known format, and decoding it says what is wrong
-        return True
+        raise Refused(415, f"{option}: is no picture of a known format; send PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF") from None
+    except Image.DecompressionBombError:
+        raise Refused(422, f"{option}: refused as a decompression bomb") from None
+    except Exception:
+        raise Refused(422, f"{option}: damaged; send it again") from None

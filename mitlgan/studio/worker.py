@@ -1,4 +1,4 @@
-"""One thread that does all work with models, and the one bounded queue before it."""
+"""Two threads that do all work with models, one of them for single pictures alone, and the one bounded queue before them."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class _Task:
     work: Callable[[Ticket], Any]
     ticket: Ticket
     long: bool
+    quick: bool
     future: Future[Any] = field(default_factory=Future)
 
     def run(self) -> None:
@@ -55,13 +56,18 @@ class _Task:
             self.future.set_exception(error)
 
 
-class Worker:
-    """Does one piece of work at a time, in a thread of its own.
+Lane = Callable[[_Task], bool]
+"""Which pieces a thread takes."""
 
-    A long job gives way to pictures between its steps (`give_way`): who waits for one has it while another embeds. Only the jobs wait for each other.
+
+class Worker:
+    """Does pieces of work, the quick ones in a thread that does nothing else: no animation, sheet or job, however long, holds a picture up.
+
+    The other thread does everything, one piece at a time. A long job gives way there to all that is shorter between its steps (`give_way`).
+    Each thread has networks of its own (`Catalogue.loaded`).
 
     Args:
-        waiting: Pieces that may wait; of these a quarter, and at least one, may be long.
+        waiting: Quick pieces that may wait, and as many others; of these a quarter, and at least one, may be long.
         work_s: Time in which a piece that a request waits for must be done.
     """
 
@@ -70,12 +76,14 @@ class Worker:
         self._queue: deque[_Task] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._current: _Task | None = None
-        self._thread = threading.Thread(target=self._work, name="studio-worker", daemon=True)
+        self._current: set[_Task] = set()
+        lanes: dict[str, Lane] = {"studio-worker": lambda _: True, "studio-pictures": lambda task: task.quick}
+        self._threads = [threading.Thread(target=self._work, args=(lane,), name=name, daemon=True) for name, lane in lanes.items()]
 
     def start(self) -> None:
         """Begin to work."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         """Take nothing any more, drop what waits, and wait for what is being done to end at its next check."""
@@ -84,24 +92,26 @@ class Worker:
             for task in self._queue:
                 task.future.cancel()
             self._queue.clear()
-            if self._current is not None:
-                self._current.ticket.cancel()
+            for task in self._current:
+                task.ticket.cancel()
             self._changed.notify_all()
-        if self._thread.is_alive():  # a thread that is still in torch when the interpreter ends would abort the process
-            self._thread.join(ENDING_S)
+        for thread in self._threads:
+            if thread.is_alive():  # one that is still in torch when the interpreter ends would abort the process
+                thread.join(ENDING_S)
 
-    async def run(self, request: Request, work: Callable[[Ticket], T]) -> T:
+    async def run(self, request: Request, work: Callable[[Ticket], T], *, quick: bool = False) -> T:
         """What a piece of work gives, for a request that waits for it.
 
         Args:
             request: Whose body has been read; when its client goes, the work ends.
-            work: Called in the worker's thread.
+            work: Called in a worker's thread.
+            quick: It is a single picture.
 
         Raises:
             Refused: 503, too many wait; 504, it took too long.
             Cancelled: The client has gone.
         """
-        task = self._put(work, long=False)
+        task = self._put(work, quick=quick)
         result = asyncio.wrap_future(task.future)
         gone = asyncio.ensure_future(_gone(request))
         try:
@@ -132,27 +142,29 @@ class Worker:
 
     def give_way(self) -> None:
         """Do the short pieces that wait, in the middle of a long one. For the worker's thread only."""
-        while (task := self._take(long=False, wait=False)) is not None:
-            task.run()
+        while (task := self._take(lambda task: not task.long, wait=False)) is not None:
+            self._do(task)
 
-    def _put(self, work: Callable[[Ticket], Any], *, long: bool) -> _Task:
+    def _put(self, work: Callable[[Ticket], Any], *, long: bool = False, quick: bool = False) -> _Task:
         with self._changed:
             if self._closed:
                 raise busy("the studio is being closed")
-            if len(self._queue) >= self._waiting or (long and sum(task.long for task in self._queue) >= max(1, self._waiting // 4)):
+            if sum(task.quick == quick for task in self._queue) >= self._waiting or (
+                long and sum(task.long for task in self._queue) >= max(1, self._waiting // 4)
+            ):
                 raise busy("too many are waiting")
-            task = _Task(work, Ticket(), long)
+            task = _Task(work, Ticket(), long, quick)
             self._queue.append(task)
-            self._changed.notify()
+            self._changed.notify_all()
             return task
 
-    def _take(self, *, long: bool, wait: bool) -> _Task | None:
+    def _take(self, lane: Lane, *, wait: bool) -> _Task | None:
         with self._changed:
             while not self._closed:
-                found = next((task for task in self._queue if long or not task.long), None)
+                found = next(filter(lane, self._queue), None)
                 if found is not None:
                     self._queue.remove(found)
-                    self._current = found
+                    self._current.add(found)
                     return found
                 if not wait:
                     return None
@@ -166,9 +178,14 @@ class Worker:
                 self._queue.remove(task)
             return waited
 
-    def _work(self) -> None:
-        while (task := self._take(long=True, wait=True)) is not None:
-            task.run()
+    def _do(self, task: _Task) -> None:
+        task.run()
+        with self._changed:
+            self._current.discard(task)
+
+    def _work(self, lane: Lane) -> None:
+        while (task := self._take(lane, wait=True)) is not None:
+            self._do(task)
             del task  # it may hold pictures
 
 

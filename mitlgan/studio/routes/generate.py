@@ -43,7 +43,7 @@ async def picture(request: Request, asked: PictureRequest, desk: OfDesk) -> Pict
         return PictureAnswer(**one, layers=layers, stand=render.standing(loaded, stages), state=pictures.plain(state), link=pictures.link(state))
 
     wanted = {"layer" if what == "layers" else what for what in asked.want}
-    return await desk.work(request, asked.state.artifact, work)
+    return await desk.work(request, asked.state.artifact, work, quick=True)
 
 
 @router.post("/grid")
@@ -67,7 +67,7 @@ async def picture_png(request: Request, state: AskedState, desk: OfDesk, what: A
     def work(loaded: Loaded, _ticket: Ticket) -> bytes:
         return pictures.one_of(render.stages_of_state(loaded, state), what)
 
-    return _download(await desk.work(request, state.artifact, work), pictures.PNG, f"{what.replace(':', '-')}.png")
+    return _download(await desk.work(request, state.artifact, work, quick=True), pictures.PNG, f"{what.replace(':', '-')}.png")
 
 
 @router.get("/layers.zip")
@@ -77,7 +77,7 @@ async def layers_zip(request: Request, state: AskedState, desk: OfDesk) -> Respo
     def work(loaded: Loaded, _ticket: Ticket) -> bytes:
         return pictures.zipped(render.stages_of_state(loaded, state), render.normalised(loaded, state))
 
-    return _download(await desk.work(request, state.artifact, work), "application/zip", "layers.zip")
+    return _download(await desk.work(request, state.artifact, work, quick=True), "application/zip", "layers.zip")
 
 
 def _download(content: bytes, media_type: str, name: str) -> Response:

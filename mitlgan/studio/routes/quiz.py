@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from mitlgan.studio.clients import client_of
 from mitlgan.studio.desk import OfDesk
 from mitlgan.studio.quiz import AnswerRequest, Question, QuizRequest, Told
 
@@ -13,7 +14,8 @@ router = APIRouter(prefix="/api/quiz")
 @router.post("")
 async def begin(request: Request, asked: QuizRequest, desk: OfDesk) -> Question:
     """A new quiz and its first picture."""
-    return await desk.work(request, asked.artifact, lambda loaded, _: desk.quizzes.begin(loaded))
+    client = client_of(request.scope.get("client"))
+    return await desk.work(request, asked.artifact, lambda loaded, _: desk.quizzes.begin(loaded, client))
 
 
 @router.post("/{quiz_id}")

@@ -20,7 +20,7 @@ from PIL import Image
 
 from mitlgan.errors import UsageError
 from mitlgan.inpaint import Filler
-from mitlgan.studio import Settings, create_app, finding
+from mitlgan.studio import Settings, create_app, finding, uploads
 from mitlgan.studio.faults import Refused
 from mitlgan.studio.jobs import MOST_JOBS, Event, Job, Jobs
 from mitlgan.studio.worker import Worker
@@ -226,3 +226,13 @@ def test_how_a_job_ends_is_always_told() -> None:
     worker.close()
     with pytest.raises(Refused):
         jobs.begin(lambda _: {})
+
+
+def test_a_hole_of_another_size_is_not_decoded(client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is a few bytes may be a gigabyte of pixels."""
+    buffer = io.BytesIO()
+    Image.new("L", (7000, 7000), 255).save(buffer, "PNG")
+    monkeypatch.setattr(uploads, "decode_bytes", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(Refused, match="hole: is 7000 x 7000 px") as refused:
+        uploads.hole(buffer.getvalue(), client.app.state.desk.catalogue.entry(ids["bg"]).card, "hole")  # type: ignore[attr-defined]
+    assert refused.value.status == 422

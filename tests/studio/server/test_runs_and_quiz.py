@@ -200,3 +200,20 @@ def test_quizzes_that_were_left_are_forgotten(artifacts: dict[str, Path], real: 
     assert quizzes.artifact(third) == quizzes.artifact(second) == "fg"
     with pytest.raises(Refused):
         quizzes.artifact(first)
+
+
+def test_no_client_makes_another_lose_its_quiz(artifacts: dict[str, Path], real: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quiz, "MOST_QUIZZES", 12)
+    monkeypatch.setattr(quiz, "MAX_OF_CLIENT", 8)
+    quizzes = quiz.Quizzes()
+    loaded = Loaded("fg", mitlgan.load(artifacts["fg"]), {})
+    first = quizzes.begin(loaded, "quiet").quiz
+    loud = [quizzes.begin(loaded, "loud").quiz for _ in range(30)]
+    assert quizzes.artifact(first) == quizzes.artifact(loud[-8]) == "fg"
+    with pytest.raises(Refused):
+        quizzes.artifact(loud[-9])
+    others = [quizzes.begin(loaded, f"other {number}").quiz for number in range(6)]  # when all have too many, it goes of who has most
+    assert {quizzes.artifact(one) for one in (first, *others, *loud[-4:])} == {"fg"}
+    with pytest.raises(Refused):
+        quizzes.artifact(loud[-6])
+    assert len(quizzes._quizzes) == 12

@@ -25,6 +25,7 @@ from PIL import Image
 
 from mitlgan.errors import ResourceError, UsageError
 from mitlgan.studio import Settings, create_app, render, serve
+from mitlgan.studio.clients import client_of
 from mitlgan.studio.safety import COOKIE, HEADERS
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -78,7 +79,7 @@ def test_a_port_in_use_is_told_with_a_free_one(settings: Settings) -> None:
 
 
 def test_an_address_that_is_none_of_this_machine_is_told(settings: Settings) -> None:
-    elsewhere = dataclasses.replace(settings, host="192.0.2.1", token="a secret")
+    elsewhere = dataclasses.replace(settings, host="192.0.2.1", token="a secret of 24 letters")
     with pytest.raises(UsageError, match=r"^--host 192\.0\.2\.1: is no address of this machine"):
         serve(elsewhere, 0, on_ready=lambda _: None)
 
@@ -190,7 +191,7 @@ def test_another_pages_pictures_and_forms_are_refused(client: TestClient) -> Non
 def test_listening_beyond_this_machine_needs_a_token(host: str) -> None:
     with pytest.raises(UsageError, match=r"^--host .*: others could connect, so a secret is needed; give --token"):
         Settings(host=host)
-    assert Settings(host=host, token="a secret").token
+    assert Settings(host=host, token="a secret of 24 letters").token
     assert Settings(host="::1").local
 
 
@@ -215,9 +216,82 @@ def test_a_token_is_asked_for_and_becomes_a_cookie_that_scripts_do_not_see(setti
         client.cookies.clear()
         client.cookies.set(COOKIE, "0" * 64)
         assert client.get("/api/artifacts").status_code == 401
-    plain = dataclasses.replace(settings, token="plain")
+    plain = dataclasses.replace(settings, token="plain sixteen ch")
     with TestClient(create_app(plain), base_url=ADDRESS) as client:
-        assert client.get("/api/artifacts", headers={"Authorization": "Bearer plain"}).status_code == 200
+        assert client.get("/api/artifacts", headers={"Authorization": "Bearer plain sixteen ch"}).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", "short", "x" * 15])
+def test_a_token_that_can_be_guessed_is_refused(token: str) -> None:
+    what = f"has {len(token)} characters" if token else "is empty"
+    with pytest.raises(UsageError, match=f"^--token: {what}; give a secret of your own, of 16 characters or more$"):
+        Settings(token=token)
+
+
+def test_guesses_are_slowed_and_who_has_entered_is_not(settings: Settings) -> None:
+    token = "the right one " * 2
+    guarded = dataclasses.replace(settings, host="0.0.0.0", token=token, guess_s=0.3)
+    with TestClient(create_app(guarded), base_url="http://192.168.1.7:8765") as client, ThreadPoolExecutor(12) as pool:
+
+        def guess(secret: str) -> int:
+            return client.get("/api/artifacts", headers={"Authorization": f"Bearer {secret}"}).status_code  # type: ignore[no-any-return]
+
+        began = time.monotonic()
+        assert [guess(f"wrong {number}") for number in range(3)] == [403] * 3
+        assert guess(token) == 200  # when its turn has come, as any other
+        assert time.monotonic() - began > 0.85
+        assert client.get("/", params={"token": token}, follow_redirects=False).status_code == 303
+        began = time.monotonic()
+        found = sorted(pool.map(guess, ["wrong"] * 12))
+        assert time.monotonic() - began > 0.85
+        assert set(found) == {403, 429}
+        assert found.count(429) >= 4
+        client.cookies.clear()
+        assert client.get("/api/artifacts").status_code == 401
+
+
+def test_a_session_tells_nothing_of_the_token(settings: Settings) -> None:
+    """By what could be computed of it, guesses could be tried as cookies, at full speed."""
+    guarded = dataclasses.replace(settings, host="0.0.0.0", token="the right one of all")
+    found = set()
+    for _ in range(2):
+        with TestClient(create_app(guarded), base_url="http://192.168.1.7:8765") as client:
+            entered = client.get("/", params={"token": "the right one of all"}, follow_redirects=False)
+            found.add(entered.headers["set-cookie"])
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        (("192.168.1.7", 5), "192.168.1.7"), (("::ffff:192.168.1.7", 5), "192.168.1.7"), (("2001:db8::1", 5, 0, 0), "2001:db8::/64"),
+        (("2001:db8::2", 5), "2001:db8::/64"), (("fe80::1%eth0", 5), "fe80::/64"), (("testclient", 1), "testclient"), (None, ""),
+    ],
+)  # fmt: skip
+def test_a_client_is_known_by_its_address(address: tuple[Any, ...] | None, client: str) -> None:
+    assert client_of(address) == client
+
+
+def test_the_head_alone_is_answered_as_the_whole_would_be(client: TestClient, ids: dict[str, str]) -> None:
+    for path in ("/", "/static/style.css", "/api/artifacts", "/api/runs", "/api/nothing", "/api/jobs/none/events"):
+        whole, head = client.get(path), client.head(path)
+        assert (head.status_code, head.content) == (whole.status_code, b"")
+        assert head.headers["content-length"] == whole.headers["content-length"]
+        assert head.headers["content-type"] == whole.headers["content-type"]
+    assert client.head("/api/picture").status_code == 405
+    picture = client.head("/api/picture.png", params=asked({"artifact": ids["fg"]}))
+    assert (picture.status_code, picture.headers["content-type"], picture.content) == (200, "image/png", b"")
+
+
+def test_the_head_of_an_endless_answer_ends(settings: Settings) -> None:
+    with served(settings) as studio:
+        sent = {"Content-Type": "image/png"}
+        begun = studio.client.post("/api/embed", params={"artifact": studio.artifact, "seconds": 20}, content=png(8, 8), headers=sent).json()["job"]
+        began = time.monotonic()
+        assert studio.client.head(f"/api/jobs/{begun}/events").status_code == 200
+        assert studio.client.get("/api/runs").status_code == 200
+        assert time.monotonic() - began < 10
+        studio.client.delete(f"/api/jobs/{begun}")
 
 
 def test_every_answer_forbids_what_the_page_does_not_need(client: TestClient) -> None:
@@ -262,15 +336,17 @@ def test_fifty_at_once_are_served_or_told_to_come_again(settings: Settings) -> N
         assert holding.wait(5)
 
         def ask(index: int) -> httpx.Response:
-            return studio.client.post("/api/picture", json={"state": {"artifact": artifact, "latents": {"fg": {"seed": index}}}})
+            return studio.client.post("/api/grid", json={"state": {"artifact": artifact}, "vary": {"fg": [index]}})
 
         with ThreadPoolExecutor(50) as pool:
             asked_for = [pool.submit(ask, index) for index in range(50)]
             while sum(one.done() for one in asked_for) < 46:
                 time.sleep(0.01)
+            pictures = [studio.client.post("/api/picture", json={"state": {"artifact": artifact}}).status_code for _ in range(3)]
             gate.set()
             answers = [one.result() for one in asked_for]
         assert sorted(one.status_code for one in answers) == [200] * 4 + [503] * 46
+        assert pictures == [200] * 3  # which nothing else holds up, though it gives no way
         assert {one.headers.get("Retry-After") for one in answers if one.status_code == 503} == {"1"}
         assert ask(0).status_code == 200
 

@@ -41,7 +41,8 @@ ELSEWHERE = {
     "mitlgan compare --recipe modern/compose-32 --fg FG --bg BG --baseline modern/wgan-32 --baseline modern/scene-32 "
     "--baseline paste --equal cpu-seconds --count-pretraining --budgets 20,40,80 --seeds 3 --pretrain-seeds --jobs 2 -n 5000",
     "mitlgan sweep 'classic/akel-*' --data DIR --scale 0.1",
-    "mitlgan compare --recipe demo/compose --baseline wgan --baseline wgan-finetuned --baseline paste --budgets 5,10,20 --seeds 3 --jobs 2",
+    "mitlgan compare --recipe demo/compose --baseline wgan --baseline wgan-finetuned --baseline paste --budgets 5,10,20 --seeds 3 --jobs 2 "
+    "--stage-only",
 }
 
 

@@ -129,7 +129,7 @@ class Outcome:
 
     Attributes:
         extractor: Its name.
-        best: Against the baseline of lowest distance.
+        best: Against the baseline of lowest distance, of those that had as much as all stages, if there are any.
         others: Against the others.
         beats_bare: Whether any arm is nearer to real scenes than bare backgrounds are; None where these were not measured.
         bare: Distance of bare backgrounds.
@@ -157,7 +157,8 @@ def outcome(arms: Sequence[Arm], anchors: Sequence[Anchor], extractor: str, *, f
     duels = [duel for duel in duels if duel.theirs.fd is not None]
     if ours.fd is None or not duels:
         return None
-    best = min(duels, key=lambda duel: duel.pair[1])
+    # What had as much as all stages is what counts; arms as long as the last stage alone stand below, unless there are no others.
+    best = min([duel for duel in duels if duel.baseline.length != "stage"] or duels, key=lambda duel: duel.pair[1])
     bare = next((numbers_of(row, extractor, first=first).fd for row in anchors if row.name == "bare_backgrounds"), None)
-    beats = None if bare is None else min(ours.fd, best.pair[1]) < bare
+    beats = None if bare is None else min(ours.fd, *(duel.pair[1] for duel in duels)) < bare
     return Outcome(extractor, best, [duel for duel in duels if duel is not best], beats, bare)

@@ -77,7 +77,8 @@ def _sentence(best: Duel, first: Outcome) -> str:
         reason = f"{name} and KID disagree" if abs(best.pair[0] - best.pair[1]) > best.noise else f"{best.apart} {name} apart"
         return f"Too close to call against {best.baseline.label} ({reason})"
     against = "against" if best.side == "won" else "to"
-    every = "every baseline, the best of which is " if best.side == "won" and first.others else ""
+    rivals = [duel for duel in first.others if duel.baseline.length != "stage" or best.baseline.length == "stage"]
+    every = "every baseline, the best of which is " if best.side == "won" and rivals else ""
     return f"Composition {best.side} by {best.apart} {name} ({best.relative:.0%}) {against} {every}{best.baseline.label}"
 
 

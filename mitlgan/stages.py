@@ -191,7 +191,16 @@ def resumed_or_new(recipe: Recipe, environment: Environment) -> Run:
         return pretrain(recipe, environment) if recipe.inpainter is None else train_inpainter(recipe, environment)
     if found.artifact is None:
         return resume(found.path, environment)
+    tell_other_pictures(found, recipe, environment)
     return found
+
+
+def tell_other_pictures(run: Run, recipe: Recipe, environment: Environment) -> None:
+    """Say it where a finished run is taken that was trained on other pictures than its recipe names now."""
+    data = {} if run.artifact is None else artifact.read_card(run.artifact).data
+    if "content_sha256" in data:
+        header = {"data_sha256": data["content_sha256"], "data_count": data.get("count", "?")}
+        _warn_of_other_pictures(recipe, pictures(recipe), header, environment)
 
 
 def matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | None = None) -> Run | None:

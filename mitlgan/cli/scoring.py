@@ -40,8 +40,8 @@ def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default:
         DataError: The split that was asked for is not there.
     """
     from mitlgan import stages
-    from mitlgan.data.split_folders import recorded_split
-    from mitlgan.data.splits import measured_split
+    from mitlgan.data.split_folders import TRAIN, recorded_split
+    from mitlgan.data.splits import measured_split, trained_on_more
 
     source = recipe.data.source
     found = measured_split(source, recipe.role, split, default, note)
@@ -49,6 +49,8 @@ def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default:
     true = recorded_split(found, pictures.content_sha256, "" if card is None else str(card.data.get("content_sha256", "")))
     if true != found:
         note(f"warning: {source}: the network was trained on these very pictures, so they count as {true}, not as {found}")
+    if card is not None and true != TRAIN and (sentence := trained_on_more(source, recipe.role, card.data)):
+        note(sentence)
     return pictures, true
 
 

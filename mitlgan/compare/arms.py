@@ -87,8 +87,11 @@ class Training:
     def run(self, environment: Environment) -> Run:
         """The finished run: found, gone on with, or made in this process."""
         found = self.found(environment.root)
+        if found is not None and found.artifact is not None:
+            stages.tell_other_pictures(found, self.recipe, environment)
+            return found
         if found is not None:
-            return found if found.artifact is not None else stages.resume(found.path, environment)
+            return stages.resume(found.path, environment)
         if self.recipe.command == "compose":
             return stages.compose(self.recipe, self.layers, environment)
         return stages.pretrain(self.recipe, environment, start=self.start)

@@ -33,6 +33,7 @@ from mitlgan.compare.plan import Plan
 from mitlgan.compare.settings import Setting, cards, forms, settings
 from mitlgan.compare.show import Contender, Domain, shown
 from mitlgan.compare.standings import Point
+from mitlgan.data.splits import trained_on_more
 from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.evaluate import headline
 from mitlgan.files import locked, write_json
@@ -184,6 +185,8 @@ def _taken(plan: Plan, setting: Setting, ruler: Ruler, environment: Environment)
     """A finished composition, and baselines as long as it."""
     taken, recipe = _composition(plan, setting, environment), setting.recipe
     environment.reporter.say(f"composition: {taken.run.path}")
+    if sentence := trained_on_more(recipe.data.source, recipe.role, taken.card.data):
+        environment.reporter.say(sentence)
     forms_of = taken.card.forms()
     ours, *others = taken.arms
     contenders = [Contender(ours, [taken.run], [[_end(taken.run, training_macs(recipe, forms_of))]])]

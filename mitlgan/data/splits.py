@@ -223,6 +223,21 @@ def measured_split(spec: str, role: str, wanted: str | None, default: str, say: 
     return split
 
 
+def trained_on_more(spec: str, role: str, data: Mapping[str, Any]) -> str:
+    """In a sentence, that a network was trained on more pictures than a set has for training: earlier versions took some split folders for training.
+
+    Args:
+        spec: Value of `--data`, or of `data.source` in the recipe.
+        role: Of the pictures.
+        data: What the network's card says of its pictures.
+    """
+    parts = picture_set(spec, role).parts
+    there, count = None if TRAIN not in parts else parts[TRAIN].count, data.get("count")
+    if data.get("source") != spec or there is None or not isinstance(count, int) or count <= there or len(parts) < 2:
+        return ""
+    return f"warning: it was trained on {count:,} pictures, where {spec} has {there:,} for training: on held-out ones, too, which then flatter it"
+
+
 def known_split(name: str) -> str:
     """The split that a name on the command line means; those of folders are taken, too.
 

@@ -94,3 +94,14 @@ def test_data_pack_and_a_dry_run_say_which_part_is_taken(command: Command, divid
     said = f"{divided}: train pictures are Train/ (6); left out: val/ (5, validation)"
     assert said in command("data", "pack", divided, "--out", "a.npy", "--size", 8).err
     assert said in command("pretrain", "bg", "--data", divided, "--dry-run").err
+
+
+def test_a_network_that_an_earlier_version_trained_on_held_out_pictures_too_is_told(command: Command, divided: Path, artifact: Path) -> None:
+    """Of `Train/` and `val/` it made one set of eleven."""
+    from mitlgan.artifact import load, save
+
+    network, card = load(artifact)
+    save(artifact, network, card.model_copy(update={"data": {"source": str(divided), "count": 11, "content_sha256": "0" * 64}}))
+    done = command("evaluate", artifact, "--data", divided, "--split", "validation", "-n", 12, *EXTRACTOR, "--json")
+    assert done.code == 0, done.err
+    assert f"warning: it was trained on 11 pictures, where {divided} has 6 for training" in done.err

@@ -1,0 +1,77 @@
+"""A comparison says which pictures its arms are measured on and chosen by, and how many those are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pictures
+import pytest
+import tiny
+
+from mitlgan.compare.equality import equality
+from mitlgan.compare.measure import Ruler, open_ruler
+from mitlgan.compare.plan import Plan
+from mitlgan.compare.settings import Setting
+from mitlgan.compare.show import Domain, _protocol
+from mitlgan.errors import DataError
+from mitlgan.report import Comparison
+from mitlgan.report.caveats import caveats
+from mitlgan.runs import Run
+from mitlgan.stages import Environment
+
+
+def ruler(source: Path, environment: Environment, *settings: str) -> Ruler:
+    recipe = tiny.recipe("scene", source, compose=True)
+    recipe = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"split": "test"})})
+    return open_ruler(Plan(settings=settings), recipe, environment)
+
+
+def divided(root: Path, **folders: int) -> Path:
+    for index, (name, count) in enumerate(folders.items()):
+        pictures.fill(root / name, count, first=40 * index)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("folders", "split", "real", "chosen_on", "said"),
+    [
+        ({"train": 4, "val": 3, "Test": 2}, "test", 2, "validation", ""),
+        ({"train": 4, "val": 3}, "validation", 3, "validation", "has no test pictures: its validation pictures stand in"),
+        ({"train": 4, "test": 2}, "test", 2, "train", ""),
+        ({"photos": 4}, "train", 4, "train", ""),
+    ],
+)
+def test_what_is_measured_on(
+    tmp_path: Path, environment: Environment, folders: dict[str, int], split: str, real: int, chosen_on: str, said: str
+) -> None:
+    found = ruler(divided(tmp_path / "set", **folders), environment)
+    assert (found.protocol.split, len(found.real), found.validation_split) == (split, real, chosen_on)
+    assert said in tiny.said(environment)
+    protocol = _protocol(found)
+    assert (protocol["split"], protocol["real"], protocol["samples"], protocol["snapshots chosen on"]) == (split, real, 12, chosen_on)
+    sentences = found.flattered(chosen=True)
+    assert any("training scenes themselves" in text for text in sentences) == (split == "train")
+    assert any(f"({split}: there are no others)" in text for text in sentences) == (split == chosen_on)
+    assert any(f"There are {real} real {split} pictures, all of which are compared with 12 of each arm." in text for text in sentences)
+    assert any(f"12 generated pictures against {real} real ones" in text for text in caveats(Comparison("x", [], protocol=protocol)))
+
+
+def test_a_split_that_is_set_must_be_there(tmp_path: Path, environment: Environment) -> None:
+    place = divided(tmp_path / "set", train=4, val=3)
+    with pytest.raises(DataError, match=r"--split test: .* it has train \(4 pictures\), validation \(3 pictures\)"):
+        ruler(place, environment, "evaluation.split=test")
+
+
+def test_pictures_of_training_count_as_such_whatever_their_folder_is_called(tmp_path: Path, environment: Environment) -> None:
+    """`--data set/test` trains its arms on what it measures them on."""
+    place = divided(tmp_path / "set", train=4, test=3)
+    assert ruler(place / "test", environment).protocol.split == "train"
+
+
+def test_what_is_chosen_by_training_pictures_is_not_called_validation(composed: Run) -> None:
+    from mitlgan.artifact import read_card
+    from mitlgan.compare.settings import load
+
+    assert composed.artifact is not None
+    domain = Domain(Setting("", load(composed.recipe), {}, {}, composed), read_card(composed.artifact), [], budgets=(1.0,))
+    assert "chosen on train" in " ".join(equality(Plan(), domain, "train").equal)

@@ -49,12 +49,15 @@ def measure_stands(recipe: Recipe, composer: Composer, scenes: Packed, say: Call
     if composer.generators[name].image_channels != 4:
         raise UsageError(f"{_KEY}: {name} brings no matte to compare with; pretrain it with generator.image_channels = 4, or leave it out")
     try:
-        seen = _mattes_of(scenes if placement.mattes == SCENES else open_data(placement.mattes, "scene", recipe.size_px, resize=recipe.data.resize))
+        named = placement.mattes
+        seen = _mattes_of(scenes if named == SCENES else open_data(named, "scene", recipe.size_px, resize=recipe.data.resize, say=say))
         if seen is None and placement.mattes == SCENES:
             say(f"{_KEY}: the scenes have no mattes, so foregrounds stand as the recipe has it")
             return
         if seen is None:
-            raise DataError(f"{placement.mattes}: not every picture has its matte, NAME.matte.png, beside it; name what `data split` calls `scene`")
+            raise DataError(
+                f"{placement.mattes}: fewer than half of the pictures have a matte, NAME.matte.png, beside them; name what `data split` calls `scene`"
+            )
         bounds = measured_bounds(_own_mattes(composer, name, recipe), seen)
     except DataError as error:
         raise DataError(f"{_KEY}: {str(error).removeprefix('--data ')}") from None

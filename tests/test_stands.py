@@ -88,7 +88,7 @@ def test_what_cannot_be_measured_is_refused(scenes: Packed, tmp_path: Path) -> N
         measure_stands(asked, three, scenes, pytest.fail)
     for index in range(3):
         Image.new("RGB", (40, 40), (index, 0, 0)).save(tmp_path / f"{index}.png")
-    with pytest.raises(DataError, match="not every picture has its matte"):
+    with pytest.raises(DataError, match="fewer than half of the pictures have a matte"):
         measure_stands(recipe(mattes=str(tmp_path)), composer(asked, **MODERN), scenes, pytest.fail)
 
 

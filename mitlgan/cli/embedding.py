@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mitlgan.cli import options, scoring
-from mitlgan.cli.options import finish
+from mitlgan.cli.options import finish, note
 
 if TYPE_CHECKING:
     from mitlgan.embed import Embedded, Progress, Settings, Watcher
@@ -175,9 +175,18 @@ def _own_score(path: Path, loaded: Artifact, settings: Settings, count: int, see
 
 
 def _files(images: list[Path]) -> list[Path]:
-    from mitlgan.data.sources import list_pictures
+    from mitlgan.data.sources import open_source
 
-    return [file for path in images for file in (list_pictures(path, "IMAGE") if path.is_dir() else [path])]
+    files: list[Path] = []
+    for path in images:
+        if not path.is_dir():
+            files.append(path)
+            continue
+        source = open_source(path, "IMAGE")
+        for line in source.leftovers.lines(quiet=False):
+            note(f"{path}: {line}")
+        files += [entry.path for entry in source.entries if entry.path is not None]
+    return files
 
 
 def _places(files: list[Path], out: Path) -> list[Path]:

@@ -86,12 +86,14 @@ def _split(source: str, out: Path, settings: SplitSettings, as_json: bool) -> No
         note(f"{record['decision']} {record['name']!r}: {record['reason']}")
     for line in note_lines((record["name"], record.get("note", "")) for record in manifest["records"]):
         note(line)
-    values: dict[str, Any] = {"out": str(out), "page": str(page)} | {key: manifest[key] for key in ("counts", "methods", "files", "unfilled")}
+    values: dict[str, Any] = {"out": str(out), "page": str(page)} | {
+        key: manifest[key] for key in ("counts", "methods", "files", "unfilled", "leftovers", "skipped")
+    }
     files = manifest["files"]
     text = (
         f"{counts['used']} of {sum(counts.values())} pictures cut: {files['fg']} foregrounds, {files['bg']} backgrounds, {files['scene']} scenes; "
         f"{counts['set aside']} set aside, {counts['unreadable']} unreadable; "
-        f"{manifest['unfilled']} holes too large to fill\n{page}"
+        f"{manifest['unfilled']} holes too large to fill{_told(manifest['leftovers'])}\n{page}"
     )
     finish(as_json, values, text)
 

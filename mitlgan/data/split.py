@@ -19,6 +19,7 @@ from mitlgan.data.frame import centred_square
 from mitlgan.data.gate import Gate
 from mitlgan.data.journal import Journal
 from mitlgan.data.listing import MATTE_SUFFIX
+from mitlgan.data.mattes import with_mattes
 from mitlgan.data.matting import Method, choose, find_matte, opencv
 from mitlgan.data.parallel import in_order
 from mitlgan.data.sources import Entry, Source, open_source, output_stem
@@ -95,7 +96,7 @@ def split(spec: str | Path, out: Path, settings: SplitSettings, progress: Progre
         raise UsageError(f"--background {settings.background}: choose {', '.join(BACKGROUNDS)}")
     opencv()
     methods = choose(settings.matting)
-    source = open_source(spec)
+    source, _ = with_mattes(open_source(spec), "the cuts' own mattes are found anew")
     for folder in FOLDERS:
         make_folder(out / folder)
     header = {"work": "split", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": _plain(settings)}
@@ -283,6 +284,8 @@ def _finish(source: Source, out: Path, header: dict[str, Any], journal: Journal)
         "methods": dict(sorted(Counter(line["method"] for line in records if "method" in line).items())),
         "files": {folder: len(pictures_in(out / folder)) for folder in FOLDERS},
         "unfilled": sum(line.get("hole", 0) > header["settings"]["max_hole"] for line in records) if header["settings"]["background"] != "patch" else 0,
+        "leftovers": source.leftovers.plain(),
+        "skipped": source.leftovers.skipped(),
         "records": records,
     }
     write_json(out / "split.json", manifest)

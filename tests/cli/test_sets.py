@@ -148,3 +148,28 @@ def test_a_matte_is_no_colour(command: Command, tmp_path: Path) -> None:
     for pack in (Packed.open(tmp_path / "a.npy"), Packed.open(tmp_path / "b" / "prepared.npy")):
         assert sorted(int(row[3].min()) for row in pack.pixels) == sorted(int(row[3].max()) for row in pack.pixels) == [100, 101]
     assert {Image.open(path).getextrema() for path in (tmp_path / "d").glob("*.matte.png")} == {(100, 100), (101, 101)}
+
+
+def test_what_is_not_taken_stands_in_the_text_and_in_json(command: Command, folder: Path) -> None:
+    place = pictures.fill(folder / "in", 3, size=(64, 64))
+    for name in ("a.tga", "b.csv", "lone.matte.png", ".hidden.png"):
+        (place / name).write_bytes(b"x")
+    lines = [
+        "1 .tga left out: not a format that is read; convert to PNG or JPEG (a.tga)",
+        "1 matte left out: no picture beside it (lone.matte.png)",
+    ]
+    counted = "1 other files (1 .csv), 1 hidden"
+    for arguments in (
+        ("pack", "in", "--out", "a.npy", "--size", "8"), ("prepare", "in", "--out", "p", "--size", "8"), ("augment", "in", "--out", "g"),
+        ("stats", "in"),
+    ):  # fmt: skip
+        outcome = command("data", *arguments)
+        assert outcome.code == 0, outcome.err
+        for line in (*lines, counted):
+            assert line in outcome.out
+        values = json.loads(command("data", *arguments, "--json").out)
+        values = values["sets"][0] if "sets" in values else values
+        assert {line["name"] for line in values["skipped"]} >= {"a.tga", "lone.matte.png"}
+        assert (values["leftovers"]["others"], values["leftovers"]["hidden"]) == ({".csv": 1}, 1)
+    outcome = command("data", "check", "in")
+    assert all(f"! in: {line}." in outcome.out for line in lines)

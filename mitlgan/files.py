@@ -166,6 +166,12 @@ def files_in(folder: Path, pattern: str, *, root: Path) -> list[Path]:
             return []
 
 
+def beside(path: Path, ending: str) -> Path:
+    """What is called as a file or folder is, with an ending, and lies where it lies: an overview of pictures is not one of them."""
+    named = path if path.name not in ("", "..") else path.resolve()
+    return named.parent / f"{named.name}{ending}"
+
+
 def make_folder(path: Path, *, root: Path | None = None) -> None:
     """Create a folder and its parents, and see that it can be written.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from mitlgan.checkpoint import tensors_sha256
 from mitlgan.data.packed import to_uint8
 from mitlgan.data.transparent import on_checkerboard, straight
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.files import disk_errors, make_folder, write_atomically
+from mitlgan.files import beside, disk_errors, make_folder, write_atomically
 from mitlgan.latent import latents
 from mitlgan.networks import PLACE, Composer, Layers, Stand, Strengths
 from mitlgan.networks.over import SMALLEST, opaque
@@ -264,44 +265,62 @@ def png(image: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def write_pictures(stages: Layers, names: Sequence[str], out: Path, *, every_layer: bool = False) -> list[Path]:
-    """Write one PNG per name, a grid of all, and on request every layer of a composition; what has a matte has straight alpha.
+@dataclass(frozen=True)
+class SampleFiles:
+    """Where samples were written.
+
+    Attributes:
+        pictures: One file per image: all that is in their folder.
+        overview: A grid of all, beside the folder.
+        stages: Folders of what a composition is made of, by its name, such as `fg` and `fused`; beside, too, with files of the same names.
+    """
+
+    pictures: list[Path]
+    overview: Path
+    stages: dict[str, Path]
+
+
+def write_pictures(stages: Layers, names: Sequence[str], out: Path, *, every_layer: bool = False) -> SampleFiles:
+    """Write one PNG per name into a folder of nothing else, a grid of all beside it, and on request every layer of a composition.
+
+    What has a matte has straight alpha.
 
     Args:
         stages: As `Artifact.layers` gives them.
         names: Of the files, one per image.
-        out: Folder.
+        out: Folder `OUT`; the grid is `OUT-grid.png`, layers are in `OUT-layers/NAME/`.
         every_layer: Also each layer, the fused image, the mattes, and each layer before the backmost where it stands.
 
-    Returns:
-        The files, the grid first.
-
     Raises:
-        ResourceError: The folder cannot be written.
+        ResourceError: A folder cannot be written.
     """
+    files = SampleFiles([out / f"{name}.png" for name in names], beside(out, "-grid.png"), {})
     make_folder(out)
-    pictures = {"": stages.output}
-    if every_layer and len(stages.layers) > 1:
-        pictures |= _every_stage(stages)
-    written = [out / "grid.png"]
     with disk_errors(out):
-        write_atomically(written[0], grid_png(pictures[""], columns=max(1, round(len(names) ** 0.5))))
-        for suffix, images in pictures.items():
-            for name, pixels in zip(names, straight(to_uint8(images)), strict=True):
-                written.append(out / f"{name}{suffix}.png")
-                write_atomically(written[-1], png(pixels))
-    return written
+        write_atomically(files.overview, grid_png(stages.output, columns=max(1, round(len(names) ** 0.5))))
+        _write_each(stages.output, files.pictures)
+        if every_layer and len(stages.layers) > 1:
+            for stage, images in _every_stage(stages).items():
+                files.stages[stage] = beside(out, "-layers") / stage
+                make_folder(files.stages[stage])
+                _write_each(images, [files.stages[stage] / f"{name}.png" for name in names])
+    return files
+
+
+def _write_each(images: Tensor, files: Sequence[Path]) -> None:
+    for file, pixels in zip(files, straight(to_uint8(images)), strict=True):
+        write_atomically(file, png(pixels))
 
 
 def _every_stage(stages: Layers) -> dict[str, Tensor]:
-    """Images in [-1, 1] by what their file's name ends with."""
-    pictures = {f"-{name}": image for name, image in stages.layers.items()}
-    pictures["-fused"] = stages.fused
+    """Images in [-1, 1] by the name of their folder."""
+    pictures = dict(stages.layers)
+    pictures["fused"] = stages.fused
     if stages.matte is not None:
-        pictures["-matte"] = stages.matte * 2 - 1
+        pictures["matte"] = stages.matte * 2 - 1
     if len(stages.placed) > 1:  # one layer's matte is that of all
-        pictures |= {f"-{name}-matte": image[:, 3:] for name, image in stages.placed.items()}
-    return pictures | {f"-{name}-placed": image for name, image in stages.placed.items()}
+        pictures |= {f"{name}-matte": image[:, 3:] for name, image in stages.placed.items()}
+    return pictures | {f"{name}-placed": image for name, image in stages.placed.items()}
 
 
 def sheet_png(stages: Layers, scale: int = 3, columns: int = 4) -> bytes:

@@ -15,6 +15,7 @@ import mitlgan
 from mitlgan import networks
 from mitlgan.artifact import Card, LayerCard, LayerForm
 from mitlgan.data.packed import to_uint8
+from mitlgan.data.sources import list_pictures
 from mitlgan.data.transparent import on_checkerboard, straight
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.networks import Layers, Stand
@@ -158,18 +159,39 @@ def test_grid_takes_floats_and_bytes_alike() -> None:
 def test_samples_are_written_one_by_one_and_as_a_grid(fg: Artifact, tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
     written = write_pictures(fg.layers([3, 1_234_567]), ["000003", "1234567"], out)
-    assert [path.name for path in written] == ["grid.png", "000003.png", "1234567.png"]
-    assert sorted(out.iterdir()) == sorted(written)
+    assert written.pictures == [out / "000003.png", out / "1234567.png"]
+    assert sorted(out.iterdir()) == written.pictures
+    assert written.overview == tmp_path / "new" / "folder-grid.png"
+    assert np.array_equal(opened(written.overview), opened(grid_png(fg.sample([3, 1_234_567]), columns=1)))
     expected = to_uint8(fg.sample([3, 1_234_567]))
-    for path, image in zip(written[1:], expected, strict=True):
+    for path, image in zip(written.pictures, expected, strict=True):
         assert np.array_equal(opened(path), image.permute(1, 2, 0).numpy())
 
 
 def test_every_layer_is_written_on_request(scene: Artifact, fg: Artifact, tmp_path: Path) -> None:
-    names = [path.name for path in write_pictures(scene.layers([0, 1]), ["000000", "000001"], tmp_path, every_layer=True)]
-    assert names == ["grid.png"] + [f"00000{seed}{suffix}.png" for suffix in ("", "-fg", "-bg", "-fused") for seed in (0, 1)]
-    assert np.array_equal(opened(tmp_path / "000001-fg.png"), to_uint8(fg.sample([1]))[0].permute(1, 2, 0).numpy())
-    assert [path.name for path in write_pictures(fg.layers([0]), ["000000"], tmp_path / "fg", every_layer=True)] == ["grid.png", "000000.png"]
+    written = write_pictures(scene.layers([0, 1]), ["000000", "000001"], tmp_path / "out", every_layer=True)
+    assert written.stages == {name: tmp_path / "out-layers" / name for name in ("fg", "bg", "fused")}
+    for place in (tmp_path / "out", *written.stages.values()):
+        assert sorted(path.name for path in place.iterdir()) == ["000000.png", "000001.png"]
+    assert np.array_equal(opened(tmp_path / "out-layers" / "fg" / "000001.png"), to_uint8(fg.sample([1]))[0].permute(1, 2, 0).numpy())
+    assert write_pictures(fg.layers([0]), ["000000"], tmp_path / "fg", every_layer=True).stages == {}
+
+
+def test_as_a_set_the_folder_of_samples_is_the_samples(scene: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read as data, its subfolders too; whatever name the folder goes by."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    names = [f"{seed:06d}" for seed in range(40)]
+    for out in (Path("samples"), tmp_path / "other", Path(), Path("sub/..")):
+        write_pictures(scene.layers(range(40)), names, out, every_layer=True)
+        if out == Path("samples"):
+            assert len(list_pictures(out)) == 40
+            shutil.rmtree(out)
+            shutil.rmtree("samples-layers")
+            Path("samples-grid.png").unlink()
+    for place in (tmp_path / "here", tmp_path / "other"):
+        assert [path.name for path in list_pictures(place)] == [f"{name}.png" for name in names]
+    assert {path.name for path in tmp_path.iterdir()} == {name + end for name in ("here", "other") for end in ("", "-grid.png", "-layers")}
 
 
 def test_row_5_no_room_for_samples(fg: Artifact, small_disk: Path) -> None:
@@ -257,17 +279,16 @@ def test_a_generator_has_nothing_to_hold(fg: Artifact) -> None:
 
 def test_layers_with_mattes_are_written_transparent(three: Artifact, tmp_path: Path) -> None:
     stages = three.layers(three.held([4], {"sky": 2}), {"tree": (0.7, 0, 0)})
-    written = [path.name for path in write_pictures(stages, ["000004"], tmp_path, every_layer=True)]
-    suffixes = ["", "-sky", "-hills", "-tree", "-fused", "-matte", "-hills-matte", "-tree-matte", "-hills-placed", "-tree-placed"]
-    assert written == ["grid.png", *(f"000004{suffix}.png" for suffix in suffixes)]
-    canvas = Image.open(tmp_path / "000004-sky.png")
+    written = write_pictures(stages, ["000004"], tmp_path / "out", every_layer=True).stages
+    assert list(written) == ["sky", "hills", "tree", "fused", "matte", "hills-matte", "tree-matte", "hills-placed", "tree-placed"]
+    canvas = Image.open(written["sky"] / "000004.png")
     assert canvas.mode == "RGB"
     for name in ("hills", "tree"):
-        layer = Image.open(tmp_path / f"000004-{name}-placed.png")
+        layer = Image.open(written[f"{name}-placed"] / "000004.png")
         assert layer.mode == "RGBA"
         canvas.paste(layer, mask=layer)
-        assert (opened(tmp_path / f"000004-{name}-matte.png") == np.asarray(layer)[:, :, 3]).all()
-        own = Image.open(tmp_path / f"000004-{name}.png")
+        assert (opened(written[f"{name}-matte"] / "000004.png") == np.asarray(layer)[:, :, 3]).all()
+        own = Image.open(written[name] / "000004.png")
         for shade in (0, 255):  # un-premultiplied: on black and on white it is what the network made
             pasted = Image.new("RGB", own.size, (shade,) * 3)
             pasted.paste(own, mask=own)
@@ -275,7 +296,7 @@ def test_layers_with_mattes_are_written_transparent(three: Artifact, tmp_path: P
             wanted = (light + (1 - matte) * (shade / 255))[0].permute(1, 2, 0).numpy() * 255
             assert np.abs(np.asarray(pasted) - wanted).max() <= 2  # 8 bits of light, 8 of alpha, and Pillow's
     # The files alone make the composition again.
-    difference = np.asarray(canvas).astype(int) - opened(tmp_path / "000004-fused.png").astype(int)
+    difference = np.asarray(canvas).astype(int) - opened(written["fused"] / "000004.png").astype(int)
     assert np.abs(difference).max() <= 3
 
 
@@ -284,11 +305,11 @@ def test_a_generator_with_alpha_is_written_transparent_and_shown_on_squares(tmp_
     recipe = GeneratorRecipe(latent_dim=3, widths=(4,), image_channels=4)
     network = networks.build_generator(recipe, 8).eval().requires_grad_(False)
     loaded = Artifact(network, Card(kind="generator", role="fg", size_px=8, image_channels=4, latent_dims={"fg": 3}, generator=recipe))
-    write_pictures(loaded.layers([0]), ["000000"], tmp_path)
+    overview = write_pictures(loaded.layers([0]), ["000000"], tmp_path / "out").overview
     expected = straight(to_uint8(loaded.sample([0])))[0]
-    assert np.array_equal(opened(tmp_path / "000000.png"), expected.permute(1, 2, 0).numpy())
+    assert np.array_equal(opened(tmp_path / "out" / "000000.png"), expected.permute(1, 2, 0).numpy())
     board = on_checkerboard(to_uint8(loaded.sample([0])))[0].permute(1, 2, 0).numpy()
-    grid = opened(tmp_path / "grid.png")
+    grid = opened(overview)
     assert grid.shape[2] == 3
     assert any(np.array_equal(grid[top : top + 8, top : top + 8], board) for top in (0, 2))
 

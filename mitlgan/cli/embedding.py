@@ -26,7 +26,7 @@ def embed(
         Path, typer.Option("--out", metavar="FILE|DIR", help="The latent file, a .json; of several pictures, the folder where each has one.")
     ] = Path("latent.json"),
     sheet: Annotated[
-        Path | None, typer.Option("--sheet", metavar="FILE", help="Target, result, layers, matte, difference. Default: beside the latent, as .png.")
+        Path | None, typer.Option("--sheet", metavar="FILE", help="Target, result, layers, matte, difference. Default: OUT-sheet.png, beside it.")
     ] = None,
     seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Time for each picture, if it does not settle earlier.")] = 60.0,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides every random number.", min=0)] = 0,
@@ -56,7 +56,7 @@ def embed(
     from mitlgan.embed import Settings, read_target
     from mitlgan.embed import embed as embedded
     from mitlgan.embed.sheet import sheet_png
-    from mitlgan.files import make_folder, write_atomically
+    from mitlgan.files import beside, make_folder, write_atomically
     from mitlgan.latent import write_latent
     from mitlgan.metrics.features import OFFLINE_EXTRACTOR
     from mitlgan.sample import load
@@ -87,7 +87,7 @@ def embed(
     for index, place in enumerate(places):
         said = f"embedded {files[index].name}: {found.psnr_db[index]:.2f} dB over [0, 1]"
         write_latent(place, found.z[index], loaded.card.latent_dims, loaded.tensors_sha256, said)
-    shown = sheet or (out.with_suffix(".png") if out.suffix == LATENT else out / "sheet.png")
+    shown = sheet or (beside(out.with_suffix("") if out.suffix == LATENT else out, "-sheet.png"))
     write_atomically(shown, sheet_png(targets, found, [file.stem for file in files]))
     finish(as_json, _values(files, places, shown, found), _text(files, places, shown, found, settings))
 

@@ -49,21 +49,22 @@ def inpaint(
 
     from mitlgan.errors import UsageError
     from mitlgan.files import write_atomically
-    from mitlgan.inpaint import filler, read_hole, read_picture
+    from mitlgan.inpaint import filler, read_hole, read_original
     from mitlgan.inpaint import inpaint as filled
-    from mitlgan.sample import png
     from mitlgan.sheets import labelled_png
 
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out {out}: only a PNG keeps every pixel outside of the hole; let its name end in .png")
-    picture = read_picture(image)
-    where = read_hole(hole, *picture.shape[:2])
-    found = filled(picture, where, filler(method.value, artifact))
+    original = read_original(image)
+    where = read_hole(hole, original.picture.height, original.picture.width)
+    found = filled(original.seen, where, filler(method.value, artifact))
     planes = torch.stack([torch.from_numpy(part).permute(2, 0, 1) for part in (found.left, found.filled, found.blended)])
-    write_atomically(out, png(planes[2]))
+    write_atomically(out, original.png(found.blended, where))
     if sheet is not None:
         write_atomically(sheet, labelled_png(planes, [""], ["what is left", f"filled: {method.value}", "blended"]))
-    values = {"file": str(out), "sheet": str(sheet) if sheet else None, "method": method.value, "pixels": int(where.sum())}
+    if original.note:
+        options.note(f"{image}: {original.note}")
+    values = {"file": str(out), "sheet": str(sheet) if sheet else None, "method": method.value, "pixels": int(where.sum()), "note": original.note}
     finish(as_json, values, f"{out}: {where.sum()} of {where.size} pixels filled")
 
 

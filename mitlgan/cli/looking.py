@@ -26,10 +26,10 @@ def sample(
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Images.", min=1, max=1_000_000)] = 16,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the first image; the others follow.", min=0)] = 0,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the PNGs go.")] = Path("samples"),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the PNGs go; a grid of them is DIR-grid.png.")] = Path("samples"),
     latent: Annotated[list[Path] | None, typer.Option("--latent", metavar="FILE", help="A latent file in place of seeds; repeatable.")] = None,
     truncation: options.Truncation = 1.0,
-    layers: Annotated[bool, typer.Option("--layers", help="Also every layer, matte and fused image of a composition.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Also every layer, matte and fused image of a composition, in DIR-layers/.")] = False,
     lock: Annotated[
         list[str] | None, typer.Option("--lock", metavar="LAYER=SEED", help="Hold a layer of a composition while the others change; repeatable.")
     ] = None,
@@ -73,7 +73,12 @@ def sample(
         write_atomically(sheet, sheet_png(stages))
         return finish(as_json, {"sheet": str(sheet)}, f"{sheet}")
     files = write_pictures(stages, names, out, every_layer=layers)
-    return finish(as_json, {"grid": str(files[0]), "files": [str(file) for file in files]}, f"{files[0]}")
+    values = {
+        "grid": str(files.overview),
+        "files": [str(file) for file in files.pictures],
+        "stages": {name: str(folder) for name, folder in files.stages.items()},
+    }
+    return finish(as_json, values, "\n".join([f"{out}: {len(names)} pictures", *map(str, files.stages.values()), str(files.overview)]))
 
 
 def _locks(texts: list[str]) -> dict[str, int]:

@@ -3,13 +3,15 @@
 from mitlgan.inpaint.blend import blended, membrane
 from mitlgan.inpaint.fillers import METHODS, Filler, context, embedding, filler
 from mitlgan.inpaint.hole import read_hole
-from mitlgan.inpaint.picture import Inpainted, inpaint, read_picture
+from mitlgan.inpaint.original import Original, read_original
+from mitlgan.inpaint.picture import Inpainted, inpaint
 from mitlgan.inpaint.score import Score, score
 
 __all__ = [
     "METHODS",
     "Filler",
     "Inpainted",
+    "Original",
     "Score",
     "blended",
     "context",
@@ -18,6 +20,6 @@ __all__ = [
     "inpaint",
     "membrane",
     "read_hole",
-    "read_picture",
+    "read_original",
     "score",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from mitlgan.data.decode import UnreadableError, decode
 from mitlgan.data.packed import to_float
 from mitlgan.errors import DataError
 from mitlgan.inpaint.blend import blended
@@ -37,20 +35,6 @@ class Inpainted:
     left: Pixels
     filled: Pixels
     blended: Pixels
-
-
-def read_picture(path: Path) -> Pixels:
-    """An upright picture, (H, W, 3); transparency is laid on white.
-
-    Raises:
-        DataError: The file is no picture that can be used.
-    """
-    if not path.exists():
-        raise DataError(f"{path}: no such picture")
-    try:
-        return np.asarray(decode(path, keep_alpha=False).picture)
-    except UnreadableError as error:
-        raise DataError(f"{path}: {error}") from None
 
 
 def inpaint(picture: Pixels, hole: Hole, filler: Filler) -> Inpainted:

@@ -140,12 +140,11 @@ def _is_known_everywhere(command: Command, run: Run, card: Card) -> None:
 def _is_sampled(command: Command, run: str) -> None:
     done = command("sample", run, "-n", "2", "--layers", "--lock", "near=7", "--stand", "near=0.6,0.2,0,flip", "--out", "pictures", "--json")
     assert done.code == 0, done.err
-    names = {Path(file).name for file in done.json["files"]}
-    assert {f"000001{suffix}.png" for suffix in ("", "-board", "-far", "-near", "-matte", "-far-matte", "-near-placed", "-fused")} <= names
-    first, second = (np.asarray(Image.open(f"pictures/00000{seed}-near-placed.png")) for seed in (0, 1))
+    assert {"board", "far", "near", "matte", "far-matte", "near-placed", "fused"} <= done.json["stages"].keys()
+    first, second = (np.asarray(Image.open(f"pictures-layers/near-placed/00000{seed}.png")) for seed in (0, 1))
     assert np.abs(first[:, :, 3].astype(int) - second[:, :, 3]).max() == 0  # held, and at the same place
-    assert Image.open("pictures/000000-near.png").mode == "RGBA"
-    assert Image.open("pictures/000000-board.png").size == (SIZE_PX, SIZE_PX)
+    assert Image.open("pictures-layers/near/000000.png").mode == "RGBA"
+    assert Image.open("pictures-layers/board/000000.png").size == (SIZE_PX, SIZE_PX)
     for wrong, begins in (
         (("--stand", "near=1,0"), "--stand near=1,0: write it as"),
         (("--stand", "near=1,0,0,flop"), "--stand near=1,0,0,flop: write it as"),

@@ -63,7 +63,7 @@ def test_a_child_and_its_latent(command: Command, folder: Path, artifacts: dict[
     assert done.json == {"picture": "child.png", "latent": "child.json", "sheet": "family.png"}
     assert np.array_equal(np.asarray(Image.open("child.png")), pixels(scene, {"fg": [1], "bg": [2]}))
     sampled = command("sample", artifacts["scene"], "--latent", "child.json", "--out", "again", "--json")
-    assert sampled.json["files"] == ["again/grid.png", "again/child.png"]
+    assert (sampled.json["files"], sampled.json["grid"]) == (["again/child.png"], "again-grid.png")
     assert Path("again/child.png").read_bytes() == Path("child.png").read_bytes()
     done = command("mix", artifacts["scene"], "child.json", 2, "--features", "base", "--out", "f.png", "--scale", 3, "--json")
     assert (done.code, done.json["latent"]) == (0, None)

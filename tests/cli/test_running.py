@@ -77,10 +77,11 @@ def _looking_at_it(command: Command, composed: str, artifact: str) -> None:
     assert composed in command("runs", "ls").out
     done = command("sample", composed, "-n", "3", "--seed", "5", "--layers", "--out", "pictures", "--json")
     assert done.code == 0, done.err
-    names = [Path(file).name for file in done.json["files"]]
-    assert names[0] == "grid.png"
-    assert {"000005.png", "000007.png", "000005-fg.png", "000006-bg.png", "000007-fused.png"} <= set(names)
-    assert all(Path(file).is_file() for file in done.json["files"])
+    assert done.json["files"] == [f"pictures/00000{seed}.png" for seed in (5, 6, 7)]
+    assert done.json["grid"] == "pictures-grid.png"
+    assert {"fg", "bg", "fused"} <= done.json["stages"].keys()
+    for place in (Path("pictures"), *map(Path, done.json["stages"].values())):
+        assert sorted(file.name for file in place.iterdir()) == ["000005.png", "000006.png", "000007.png"]
     measured = command("evaluate", artifact, "-n", "12", "--split", "train", "--json")
     assert measured.code == 0, measured.err
     assert measured.json["frechet"]["generated"] == 12

@@ -17,6 +17,7 @@ from mitlgan.data.packed import to_uint8
 from mitlgan.embed import read_target, target_of
 from mitlgan.errors import DataError
 from mitlgan.explore import read_point
+from mitlgan.files import beside
 from mitlgan.sample import Artifact, load, write_pictures
 
 QUICK = ["--starts", "64", "--restarts", "4", "--attempts", "1", "--steps", "20", "--polish-steps", "40"]
@@ -33,7 +34,6 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
 def folder(tmp_path: Path, placed: Artifact) -> Path:
     save(tmp_path / "a.safetensors", placed.network, placed.card)
     write_pictures(placed.layers([1, 2]), ["one", "two"], tmp_path / "pictures")
-    (tmp_path / "pictures" / "grid.png").unlink()
     return tmp_path
 
 
@@ -48,7 +48,7 @@ def test_a_picture_becomes_a_latent_that_every_command_takes(folder: Path, monke
     assert said["mse"] == pytest.approx(error, rel=1e-3)
     assert said["psnr_db"] == pytest.approx(-10 * np.log10(error), abs=0.01)
     assert said["psnr_db"] > 40
-    with Image.open(out.with_suffix(".png")) as sheet:
+    with Image.open(beside(out.with_suffix(""), "-sheet.png")) as sheet:
         assert sheet.width > 6 * 90, "target, found, two layers, matte, error"
     first = out.read_bytes()
     assert run(monkeypatch, picture, "--artifact", folder / "a.safetensors", "--out", out, *QUICK) == 0
@@ -63,7 +63,7 @@ def test_it_says_when_the_time_did_not_do(folder: Path, monkeypatch: pytest.Monk
 
 def test_a_folder_gives_one_latent_each_and_the_mean(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, folder / "pictures", "--artifact", folder / "a.safetensors", "--out", folder / "found", *QUICK) == 0
-    assert sorted(path.name for path in (folder / "found").iterdir()) == ["one.json", "sheet.png", "two.json"]
+    assert sorted(path.name for path in (folder / "found").iterdir()) == ["one.json", "two.json"]
     assert "mean of 2: " in capsys.readouterr().out
 
 

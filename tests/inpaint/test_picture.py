@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from mitlgan.errors import ArtifactError, DataError, UsageError
-from mitlgan.inpaint import Filler, filler, inpaint, read_hole, read_picture
+from mitlgan.inpaint import Filler, filler, inpaint, read_hole
 from mitlgan.inpaint.picture import GREY, window
 from mitlgan.networks import ContextEncoder
 from mitlgan.networks.context import build
@@ -110,16 +109,6 @@ def test_the_window(height: int, width: int, spec: str, rows: tuple[int, int], c
 def test_a_hole_that_no_square_shows_is_refused(spec: str) -> None:
     with pytest.raises(DataError, match="fill it in parts, or take --method opencv"):
         inpaint(noise(20, 60), read_hole(spec, 20, 60), network_filler())
-
-
-def test_pictures_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"absent\.png: no such picture"):
-        read_picture(tmp_path / "absent.png")
-    (tmp_path / "page.png").write_text("<html>")
-    with pytest.raises(DataError, match="HTML, not a picture"):
-        read_picture(tmp_path / "page.png")
-    Image.new("LA", (5, 4), (0, 0)).save(tmp_path / "clear.png")
-    assert (read_picture(tmp_path / "clear.png") == 255).all()
 
 
 def test_fillers_that_do_not_fit(artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,17 +8,21 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from mitlgan.data.packed import to_float, to_uint8
+from mitlgan.data.transparent import straight
 from mitlgan.embed import Embedded, Progress, Settings, embed
 from mitlgan.embed.aim import CHUNK
-from mitlgan.inpaint import Filler, blended, filler
+from mitlgan.inpaint import Filler, Original, blended, filler
 from mitlgan.inpaint import inpaint as filled_by
 from mitlgan.inpaint.fillers import EMBEDDING
 from mitlgan.latent import by_layer
 from mitlgan.networks.over import opaque
+from mitlgan.sample import png
 from mitlgan.studio import pictures, render
 from mitlgan.studio.catalogue import Loaded
 from mitlgan.studio.contract import Found, State
@@ -26,7 +30,8 @@ from mitlgan.studio.faults import Cancelled
 from mitlgan.studio.jobs import Job
 from mitlgan.studio.worker import Worker
 
-Seen = Callable[[Tensor], Tensor]
+Seen = Callable[[Tensor], bytes]
+"""The PNG of an image (1, C, H, W) in [-1, 1], as the page is to see it."""
 
 
 def embedding(loaded: Loaded, target: Tensor, seconds: float, job: Job, worker: Worker) -> dict[str, Any]:
@@ -42,10 +47,12 @@ def embedding(loaded: Loaded, target: Tensor, seconds: float, job: Job, worker: 
     Raises:
         Cancelled: The job is not wanted any more.
     """
-    return _told(loaded, _found(loaded, target, Settings(seconds=seconds), job, worker), lambda image: image)
+    return _told(loaded, _found(loaded, target, Settings(seconds=seconds), job, worker), pictures.encoded)
 
 
-def inpainting(loaded: Loaded, target: Tensor, hole: Tensor, seconds: float, job: Job, worker: Worker) -> dict[str, Any]:
+def inpainting(
+    loaded: Loaded, target: Tensor, hole: Tensor, seconds: float, job: Job, worker: Worker, given: Image.Image | None = None
+) -> dict[str, Any]:
     """What the page is told of a hole that is filled by embedding what is left: the whole picture, which outside of the hole is what was given.
 
     Args:
@@ -55,34 +62,36 @@ def inpainting(loaded: Loaded, target: Tensor, hole: Tensor, seconds: float, job
         seconds: Time for it.
         job: Likewise.
         worker: Likewise.
+        given: The picture as RGBA, where it is transparent.
 
     Raises:
         Cancelled: The job is not wanted any more.
     """
 
-    def pasted(image: Tensor) -> Tensor:
-        return torch.where(hole > 0, image, target)
+    def pasted(image: Tensor) -> bytes:
+        return _png(torch.where(hole > 0, image, target), hole, given)
 
-    def evened(image: Tensor) -> Tensor:
+    def evened(image: Tensor) -> bytes:
         planes = to_uint8(target)[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, C)
         drawn = image.add(1).mul(127.5)[0].permute(1, 2, 0).double().numpy()
         found = to_float(torch.from_numpy(blended(planes, drawn, hole[0, 0].bool().numpy())).permute(2, 0, 1)[None])
-        return torch.minimum(found, found[:, 3:]) if found.shape[1] == 4 else found  # no light above its alpha
+        return _png(torch.minimum(found, found[:, 3:]) if found.shape[1] == 4 else found, hole, given)  # no light above its alpha
 
     return _told(loaded, _found(loaded, target, replace(EMBEDDING, seconds=seconds), job, worker, 1 - hole, pasted), evened)
 
 
-def filling(target: Tensor, hole: Tensor, by: Filler) -> dict[str, Any]:
+def filling(target: Tensor, hole: Tensor, by: Filler, given: Image.Image | None = None) -> dict[str, Any]:
     """What the page is told of a hole that a trained context encoder fills.
 
     Args:
         target: (1, C, H, W) in [-1, 1]; what has a matte is laid on white.
         hole: (1, 1, H, W), 1 where it is.
         by: The encoder.
+        given: See `inpainting`.
     """
     planes = to_uint8(opaque(target))[0].permute(1, 2, 0).contiguous().numpy()
     found = filled_by(planes, hole[0, 0].bool().numpy(), by).blended
-    return {"picture": pictures.data_uri(pictures.encoded(to_float(torch.from_numpy(found).permute(2, 0, 1)[None])))}
+    return {"picture": pictures.data_uri(_png(to_float(torch.from_numpy(found).permute(2, 0, 1)[None]), hole, given))}
 
 
 def encoder() -> Filler:
@@ -95,7 +104,7 @@ def encoder() -> Filler:
 
 
 def _found(
-    loaded: Loaded, target: Tensor, settings: Settings, job: Job, worker: Worker, known: Tensor | None = None, seen: Seen = lambda image: image
+    loaded: Loaded, target: Tensor, settings: Settings, job: Job, worker: Worker, known: Tensor | None = None, seen: Seen = pictures.encoded
 ) -> Embedded:  # fmt: skip
     most = math.ceil(settings.starts / CHUNK) + settings.attempts * (settings.steps + settings.polish_steps)
     taken = count(1)
@@ -105,7 +114,7 @@ def _found(
         step = next(taken)  # of all phases and attempts; those of a phase alone would begin anew
         if job.due:
             psnr_db, image = progress.psnr_db, progress.image  # there are none while starts are looked through
-            seen_now = None if image is None else pictures.data_uri(pictures.encoded(seen(image.detach().cpu()[None])))
+            seen_now = None if image is None else pictures.data_uri(seen(image.detach().cpu()[None]))
             near = {"error": None if psnr_db is None else _error(psnr_db), "psnr": psnr_db, "preview": seen_now}
             job.tell("progress", {"step": min(step, most), "of": most, "phase": progress.phase, **near})
         return job.wanted
@@ -119,9 +128,20 @@ def _found(
 def _told(loaded: Loaded, embedded: Embedded, seen: Seen) -> dict[str, Any]:
     values = pictures.shortest(by_layer(embedded.z[0], loaded.artifact.card.latent_dims))
     state = State(artifact=loaded.id, latents={name: Found(values=numbers) for name, numbers in values.items()})
-    picture = pictures.data_uri(pictures.encoded(seen(render.stages_of_state(loaded, state).output)))
+    picture = pictures.data_uri(seen(render.stages_of_state(loaded, state).output))
     figures = {"psnr": float(embedded.psnr_db[0]), "error": float(embedded.mse[0]), "ended": embedded.ended[0], "seconds": embedded.seconds[0]}
     return {"state": pictures.plain(state), "link": pictures.link(state), "picture": picture, **figures}
+
+
+def _png(image: Tensor, hole: Tensor, given: Image.Image | None) -> bytes:
+    """A filled picture; outside of the hole a transparent one is what was given, to the number."""
+    if given is None:
+        return pictures.encoded(image)
+    inside = hole[0, 0].bool().numpy()
+    pixels = straight(to_uint8(image))[0].permute(1, 2, 0).contiguous().numpy()
+    if pixels.shape[2] < 4:  # filled as it is seen on white
+        return Original(given, "RGBA", None, "").png(np.broadcast_to(pixels, (*inside.shape, 3)), inside)
+    return png(torch.from_numpy(np.where(inside[..., None], pixels, np.asarray(given))).permute(2, 0, 1))
 
 
 def _error(psnr_db: float) -> float:

@@ -39,6 +39,18 @@ def picture(content: bytes, card: Card, option: str) -> Tensor:
     return to_float(torch.from_numpy(brightness(planes) if channels == 1 else planes))
 
 
+def cut_out(content: bytes, card: Card, option: str) -> Image.Image | None:
+    """The same square as RGBA, its numbers untouched where it has the artifact's size; None where nothing of it is transparent.
+
+    Raises:
+        Refused: As `picture`.
+    """
+    found = _decoded(content, option, keep_alpha=True, size_px=card.size_px)
+    if found.size != (card.size_px, card.size_px):
+        found = fit(found, card.size_px, RESIZE).convert("RGBA")
+    return None if found.getchannel("A").getextrema() == (255, 255) else found
+
+
 def hole(content: bytes, card: Card, option: str) -> Tensor:
     """Where a mask of an artifact's size is bright and opaque, (1, 1, H, W), 1 there and 0 elsewhere.
 

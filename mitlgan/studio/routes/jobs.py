@@ -39,12 +39,14 @@ async def inpaint(request: Request, asked: InpaintRequest, desk: OfDesk) -> JobA
     """Begin to fill a hole in a picture."""
     card = desk.catalogue.entry(asked.artifact).card
     image, mask = uploads.from_uri(asked.image, "image"), uploads.from_uri(asked.hole, "hole")
-    target, hole = await desk.worker.run(request, lambda _: (uploads.picture(image, card, "image"), uploads.hole(mask, card, "hole")))
+    target, given, hole = await desk.worker.run(
+        request, lambda _: (uploads.picture(image, card, "image"), uploads.cut_out(image, card, "image"), uploads.hole(mask, card, "hole"))
+    )
 
     def work(job: Job) -> dict[str, Any]:
         if asked.method == "context":
-            return finding.filling(target, hole, finding.encoder())
-        return finding.inpainting(desk.catalogue.loaded(asked.artifact), target, hole, asked.seconds, job, desk.worker)
+            return finding.filling(target, hole, finding.encoder(), given)
+        return finding.inpainting(desk.catalogue.loaded(asked.artifact), target, hole, asked.seconds, job, desk.worker, given)
 
     return JobAnswer(job=desk.jobs.begin(work).id)
 

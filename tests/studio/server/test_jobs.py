@@ -110,6 +110,26 @@ def test_a_trained_filler_fills_and_the_rest_stays() -> None:
     assert set(filled[~outside].ravel()) == {128}  # blended: the drawing has no gradient, so the rim's colour goes on
 
 
+@pytest.mark.parametrize(("name", "method"), [("bg", "embed"), ("matted", "embed"), ("fg", "embed"), ("bg", "context")])
+def test_a_transparent_picture_stays_so_outside_of_the_hole(
+    client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch, name: str, method: str
+) -> None:
+    """Colours under full transparency too, in every picture on the way."""
+    monkeypatch.setattr(finding, "encoder", lambda: Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
+    pixels = np.random.default_rng(3).integers(0, 256, (8, 8, 4), dtype=np.uint8)
+    pixels[:2, :, 3] = 0
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    body = {"artifact": ids[name], "image": uri(buffer.getvalue()), "hole": uri(mask()), "seconds": 0.8, "method": method}
+    events = followed(client, client.post("/api/inpaint", json=body).json()["job"])
+    assert events[-1].kind == "done"
+    outside = np.ones((8, 8), dtype=bool)
+    outside[2:6, 2:6] = False
+    for shown in (event.data.get("picture") or event.data["preview"] for event in events):
+        if shown is not None:
+            assert np.array_equal(read(shown)[outside], pixels[outside])
+
+
 @pytest.mark.parametrize(
     ("change", "status", "line"),
     [

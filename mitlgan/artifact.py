@@ -74,6 +74,18 @@ class LayerCard(_Model):
     sha256_after: str
     card: dict[str, Any] = {}
 
+    def trainings(self) -> list[dict[str, Any]]:
+        """The account of its training, and of those of the smaller generators that it grew from."""
+        return _with_parents(self.card)
+
+    def spent(self, key: str) -> float:
+        """What these took together.
+
+        Args:
+            key: `kimg`, `seconds` or `cpu_seconds`.
+        """
+        return sum(float(account.get(key) or 0.0) for account in self.trainings())
+
     def form(self, composed_px: int) -> LayerForm:
         """What its generator is built by, in a composition of a size."""
         return LayerForm(self.generator, self.size_px or composed_px)
@@ -136,6 +148,11 @@ class Card(_Model):
     notes: str = ""
     made_by: str = ""
 
+    def trainings(self) -> list[dict[str, Any]]:
+        """The account of its training, and of those of the smaller generators that it grew from."""
+        own = {key: getattr(self, key) for key in ("kimg", "seconds", "cpu_seconds", "parent")}
+        return _with_parents({**own, "made_by": self.recipe})
+
     def forms(self) -> dict[str, LayerForm]:
         """What the frozen generators of a composer are built by, by layer."""
         return {name: layer.form(self.size_px) for name, layer in self.layers.items()}
@@ -143,6 +160,14 @@ class Card(_Model):
     def back_to_front(self) -> tuple[str, ...]:
         """A composer's layers from the back to the front: by its fusion, else as such an order is found where nothing is said."""
         return networks.back_to_front(None if self.composer is None else self.composer.order, self.layers)
+
+
+def _with_parents(account: Any) -> list[dict[str, Any]]:
+    found = []
+    while isinstance(account, dict) and account:
+        found.append(account)
+        account = account.get("parent")
+    return found
 
 
 def network_from(card: Card, source: str) -> nn.Module:

@@ -14,6 +14,8 @@ import torch
 from mitlgan import artifact, stages
 from mitlgan.artifact import Card, read_card
 from mitlgan.checkpoint import checkpoints, read_tensors
+from mitlgan.compare import lengths
+from mitlgan.compare.arms import baseline_recipe
 from mitlgan.errors import ArtifactError, MitlganError, Stopped, UsageError
 from mitlgan.initial_weights import critic_weights, with_parent
 from mitlgan.networks import build_generator
@@ -23,7 +25,8 @@ from mitlgan.runs import Run, read_lines
 from mitlgan.sample import load
 
 SIZE_PX = 2 * tiny.SIZE_PX
-GROWN = {"kind": "grown", "parent": {"latent_dim": 9, "widths": [5]}, "parent_px": 8, "coarse_widths": [5], "fine_width": 3}
+GROWN_PARENT = {"latent_dim": 9, "widths": [5]}
+GROWN = {"kind": "grown", "parent": GROWN_PARENT, "parent_px": 8, "coarse_widths": [5], "fine_width": 3}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,9 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def recipe(role: str, packs: dict[str, Path], *, updates: float = 3, generator: dict[str, Any] | None = None, **change: Any) -> Recipe:
     """One that grows from 8 px; it names another parent than it will get."""
     tree = plain(tiny.recipe(role, packs[role], updates=updates, keep_kimg=[0], checkpoints_kept=9))
-    return changed(parse({**tree, "size_px": SIZE_PX, "generator": {**GROWN, **(generator or {})}}, "tiny"), **change)
+    form = {**GROWN, **(generator or {})}
+    tree["critic"]["image_channels"] = form.get("image_channels", 3)
+    return changed(parse({**tree, "size_px": SIZE_PX, "generator": form}, "tiny"), **change)
 
 
 def parent_of(pretrained: dict[str, Run], role: str = "bg") -> Path:
@@ -243,3 +248,66 @@ def test_a_run_can_be_ended_early(larger: dict[str, Path], pretrained: dict[str,
     short = stages.pretrain(recipe("bg", larger, updates=3), tiny.environment(tmp_path / "short"), start=parent_of(pretrained))
     assert short.artifact is not None
     assert artifact.tensors_hash(run.artifact) == artifact.tensors_hash(short.artifact)
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory, larger: dict[str, Path], pretrained: dict[str, Run], child: Run) -> dict[str, Run]:
+    """A grown foreground with its matte and a grown background; the foreground's parent has a matte, too."""
+    root = tmp_path_factory.mktemp("family")
+    small = changed(tiny.recipe("fg", tiny.pack(root / "fg.npy", fourth="alpha")), generator__image_channels=4, critic__image_channels=4)
+    parent = stages.pretrain(small, tiny.environment(root / "parent"))
+    form = recipe("fg", larger, generator={"image_channels": 4, "parent": {**GROWN_PARENT, "image_channels": 4}})
+    return {"fg": stages.pretrain(form, tiny.environment(root), start=parent.artifact), "bg": child}
+
+
+@pytest.mark.parametrize(
+    "composer",
+    [
+        {"fusion": {"kind": "alpha", "harmonise": True}, "placement": {"scale": [0.5, 1.0], "margin": 0.2, "flip": True}},
+        {"fusion": {"kind": "matte-features"}},
+        {"fusion": {"kind": "alpha"}, "adapters": "channels"},
+    ],
+)
+def test_grown_layers_are_composed_and_stay_as_they_are(composer: dict[str, Any], family: dict[str, Run], tmp_path: Path) -> None:
+    scenes = tiny.pack(tmp_path / "scene.npy", fourth="matte", size_px=SIZE_PX)
+    tree = plain(tiny.recipe("scene", scenes, compose=True))
+    light = {"translator": {"kind": "light", "unshuffle": 2, "width": 4, "blocks": 1}}
+    run = stages.compose(
+        parse({**tree, "size_px": SIZE_PX, "composer": {**light, **composer}}, "tiny"), tiny.layers(family), tiny.environment(tmp_path)
+    )
+    assert run.artifact is not None
+    card = read_card(run.artifact)
+    for name, layer in card.layers.items():
+        path = family[name].artifact
+        assert path is not None
+        own = read_card(path)
+        assert layer.sha256_before == layer.sha256_after == artifact.tensors_hash(path)
+        assert layer.generator == own.generator
+        assert layer.spent("kimg") == own.kimg + own.parent["kimg"] == sum(training["kimg"] for training in own.trainings())
+        assert layer.spent("cpu_seconds") > own.cpu_seconds
+    stages_of_all = load(run.artifact).layers([0, 1])
+    assert stages_of_all.output.shape == (2, 3, SIZE_PX, SIZE_PX)
+    assert stages_of_all.matte is not None
+    assert 0 < float(stages_of_all.matte.mean()) < 1
+    foreground = load(tiny.layers(family)["fg"]).sample([0, 1])
+    if "adapters" not in composer:
+        assert torch.equal(stages_of_all.layers["fg"], foreground)
+
+
+def test_a_baseline_of_grown_layers_begins_at_its_own_size(family: dict[str, Run], tmp_path: Path) -> None:
+    scenes = tiny.pack(tmp_path / "scene.npy", fourth="matte", size_px=SIZE_PX)
+    tree = plain(tiny.recipe("scene", scenes, compose=True))
+    composition = parse(
+        {**tree, "size_px": SIZE_PX, "composer": {"fusion": {"kind": "alpha"}, "translator": {"kind": "light", "width": 4, "blocks": 1}}}, "tiny"
+    )
+    run = stages.compose(composition, tiny.layers(family), tiny.environment(tmp_path))
+    assert run.artifact is not None
+    card = read_card(run.artifact)
+    before = lengths.pretraining(tiny.layers(family), "cpu-seconds", True, print)
+    assert before == {name: layer.spent("cpu_seconds") for name, layer in card.layers.items()}
+    assert lengths.pretraining(tiny.layers(family), "macs", True, print).keys() == before.keys()
+    wanted = baseline_recipe(composition, card, equal="cpu-seconds", extra=sum(before.values()))
+    parent = read_card(tiny.layers(family)["bg"]).generator
+    assert parent is not None
+    assert wanted.generator == parent.parent.model_copy(update={"widths": (12, 6)})  # type: ignore[union-attr]
+    assert wanted.training.limit_s == pytest.approx(max(0.1, card.cpu_seconds + sum(before.values())), abs=0.06)

@@ -14,7 +14,20 @@ from mitlgan.data.cache import cache_dir
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.jobs import Job
 from mitlgan.networks import Composer, Generator, back_to_front
-from mitlgan.recipe import AnyGenerator, ObjectiveRecipe, Recipe, changed, display_name, display_name_of, find, load, names, parse, plain
+from mitlgan.recipe import (
+    AnyGenerator,
+    ObjectiveRecipe,
+    Recipe,
+    changed,
+    display_name,
+    display_name_of,
+    find,
+    load,
+    names,
+    parse,
+    plain,
+    without_growth,
+)
 from mitlgan.runs import Run
 from mitlgan.sample import artifact_file
 from mitlgan.stages import Environment
@@ -238,7 +251,9 @@ def _layer_file(generator: Generator, card: Card, name: str) -> Path:
     layer = card.layers[name]
     path = cache_dir() / "layers" / layer.sha256_before[:32] / "generator.safetensors"
     if not path.is_file():
-        account = {key: layer.card[key] for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit") if key in layer.card}
+        account = {
+            key: layer.card[key] for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit", "parent") if key in layer.card
+        }
         made_by = layer.card.get("made_by") or {"name": layer.card.get("recipe", name)}
         own = Card(
             kind="generator", role=layer.role, size_px=layer.size_px or card.size_px, image_channels=layer.generator.image_channels,
@@ -315,7 +330,8 @@ def _plain(name: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe
 
 
 def _scene_generator(name: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> AnyGenerator:
-    able = [form.generator for form in reversed(list(layers.values())) if _makes(form.generator, recipe.size_px)]
+    forms = [without_growth(form.generator, form.size_px) for form in reversed(list(layers.values()))]  # a baseline has nothing to grow from
+    able = [generator for generator in forms if _makes(generator, recipe.size_px)]
     if not able:
         raise UsageError(f"--baseline {name}: no layer's generator can make scenes of {recipe.size_px} px; give a recipe of scenes in its place")
     generator = next((generator for generator in able if generator.image_channels == 3), None)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mitlgan import artifact, runs, stages
-from mitlgan.artifact import Card
+from mitlgan.artifact import Card, LayerCard
 from mitlgan.compare import arms
 from mitlgan.compare.budgets import training_macs
 from mitlgan.compare.measure import Ruler
@@ -287,21 +287,24 @@ def _cost(contender: Contender, domain: Domain, loaded: Artifact, path: Path) ->
 def _pretraining(card: Card) -> list[StageCost]:
     return [
         StageCost(
-            LAYER_LABELS.get(name, name), float(layer.card.get("kimg", 0.0)), float(layer.card.get("seconds", 0.0)), pretraining=True,
-            macs=_pretraining_macs(layer.card), cpu_seconds=float(layer.card["cpu_seconds"]) if layer.card.get("cpu_seconds") else None,
+            LAYER_LABELS.get(name, name), layer.spent("kimg"), layer.spent("seconds"), pretraining=True,
+            macs=_pretraining_macs(layer), cpu_seconds=layer.spent("cpu_seconds") or None,
         )
         for name, layer in card.layers.items()
     ]  # fmt: skip
 
 
-def _pretraining_macs(account: Any) -> float | None:
-    tree = account.get("made_by")
-    if not isinstance(tree, dict):
-        return None
-    try:
-        return float(account.get("kimg", 0.0)) * training_macs(parse(tree), {})
-    except UsageError:
-        return None
+def _pretraining_macs(layer: LayerCard) -> float | None:
+    total = 0.0
+    for account in layer.trainings():
+        tree = account.get("made_by")
+        if not isinstance(tree, dict):
+            return None
+        try:
+            total += float(account.get("kimg", 0.0)) * training_macs(parse(tree), {})
+        except UsageError:
+            return None
+    return total
 
 
 def _rows(standings: Sequence[Standing]) -> list[dict[str, Any]]:

@@ -65,14 +65,15 @@ def pretraining(layers: Mapping[str, Path], equal: str, wanted: bool | None, say
 
 
 def _took(card: Card, name: str, equal: str) -> tuple[float, str]:
-    """What a layer's training took, or 0 and why that is not known."""
+    """What a layer's training took, with those of the smaller generators that it grew from, or 0 and why that is not known."""
     if equal == "macs":
         try:
-            return card.kimg * training_macs(parse(dict(card.recipe), name), {}), f"what {name} took is not known; use --equal seconds"
+            took = sum(float(one["kimg"]) * training_macs(parse(dict(one["made_by"]), name), {}) for one in card.trainings())
+            return took, f"what {name} took is not known; use --equal seconds"
         except UsageError:
             return 0.0, f"what {name} took is not known in multiply-accumulates; use --equal kimg or seconds"
-    took = {"kimg": card.kimg, "seconds": card.seconds, "cpu-seconds": card.cpu_seconds}[equal]
-    return took, f"the card of {name} does not say what it took in {EQUAL[equal]}; give one that does"
+    each = [float(one.get(equal.replace("-", "_")) or 0.0) for one in card.trainings()]
+    return sum(each) if all(each) else 0.0, f"the card of {name} does not say what it took in {EQUAL[equal]}; give one that does"
 
 
 def extra_of(arm: Arm, composition: Recipe, before: Mapping[str, float]) -> float:

@@ -21,6 +21,7 @@ from mitlgan.recipe.networks import (
     MlpGeneratorRecipe,
     StridedCriticRecipe,
     UpsampledGeneratorRecipe,
+    without_growth,
 )
 from mitlgan.recipe.objectives import AnyObjective, LsganRecipe, MinimaxRecipe, ObjectiveRecipe, RelativisticRecipe, WganClipRecipe
 from mitlgan.recipe.optimisers import AdamRecipe, AnyOptimiser, RmspropRecipe
@@ -90,4 +91,5 @@ __all__ = [
     "plain",
     "read",
     "shipped",
+    "without_growth",
 ]

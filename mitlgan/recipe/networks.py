@@ -355,6 +355,23 @@ GrownGeneratorRecipe.model_rebuild()  # its parent is any generator, itself incl
 CRITIC_KINDS: dict[str, type[Model]] = {"thesis": CriticRecipe, "mlp": MlpCriticRecipe, "strided": StridedCriticRecipe}
 
 
+def without_growth(recipe: AnyGenerator, size_px: int) -> AnyGenerator:
+    """What a grown generator would be if it began at its own size: of its parent's family, with more doublings; any other as it is.
+
+    Args:
+        recipe: Any generator.
+        size_px: Height and width of its images.
+    """
+    if not isinstance(recipe, GrownGeneratorRecipe):
+        return recipe
+    parent = without_growth(recipe.parent, recipe.parent_px)
+    widths = getattr(parent, "widths", None)
+    if widths is None:
+        return parent
+    doublings = (size_px // recipe.parent_px).bit_length() - 1
+    return parent.model_copy(update={"widths": (*(widths[0] * 2**doubling for doubling in range(doublings, 0, -1)), *widths)})
+
+
 def depth_advice(size_px: int, extra: int = 0) -> str:
     """How many widths make a size, or which sizes there are."""
     if size_px in REACHABLE_PX:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from commands import Command, start
 
 from mitlgan import runs
 from mitlgan.checkpoint import checkpoints, load_checkpoint
-from mitlgan.recipe import changed, dump, load
+from mitlgan.recipe import changed, dump, load, parse, plain
 from mitlgan.runs import Run
 from mitlgan.train import Loop
 
@@ -233,3 +234,38 @@ def test_sigkill_costs_at_most_what_came_after_the_last_checkpoint(endless: tupl
     assert done.json["iteration"] == iteration + 1
     assert json.loads(run.stats.read_text().splitlines()[-1])["iteration"] == iteration + 1
     assert len(run.stats.read_text().splitlines()) == iteration + 1
+
+
+def test_what_cannot_grow_is_refused_by_a_dry_run_as_by_a_run(
+    command: Command, folder: Path, packs: dict[str, Path], pretrained: dict[str, Run], composed: Run
+) -> None:
+    recipe = folder / "grown.toml"
+    tree = plain(tiny.recipe("bg", packs["bg"]))
+    generator = {"kind": "grown", "parent": {"widths": [4]}, "parent_px": 8}
+    recipe.write_text(dump(parse({**tree, "size_px": 16, "generator": generator}, "tiny")))
+    for first, code, message in (
+        ([], 2, '--from: generator.kind = "grown" needs the smaller generator'),
+        (["--from", composed.path], 4, "is a composer; a generator grows from a generator"),
+        (["--from", pretrained["fg"].path], 4, "was trained as fg; give a parent of role bg"),
+        (["--from", pretrained["bg"].path, "--set", "size_px=64", "--set", "generator.parent_px=16", "--set", "generator.parent.widths=[4, 4]"], 4,
+         "makes 8 px, which does not grow to size_px = 64; give a parent of 32 or 16 px"),
+    ):  # fmt: skip
+        for dry in ([], ["--dry-run"]):
+            refused = command("pretrain", "bg", "--recipe", recipe, *first, *dry)
+            assert refused.code == code
+            assert message in refused.err
+            assert len(refused.err.splitlines()) == 1
+    assert [path.name for path in folder.iterdir()] == ["grown.toml"]
+
+
+def test_a_run_is_ended_or_made_longer(command: Command, folder: Path, pretrained: dict[str, Run]) -> None:
+    refused = command("resume", pretrained["bg"].path, "--end", "--kimg", "+1")
+    assert refused.code == 2
+    assert refused.err.splitlines()[-1].startswith("--end: contradicts --kimg")
+    copy = folder / "copy"
+    shutil.copytree(pretrained["bg"].path, copy)
+    (copy / "generator.safetensors").unlink()
+    ended = command("resume", copy, "--end", "--json")
+    assert ended.code == 0
+    assert ended.json["artifact"] == str(copy / "generator.safetensors")
+    assert (copy / "generator.safetensors").read_bytes() == (pretrained["bg"].path / "generator.safetensors").read_bytes()

@@ -51,6 +51,12 @@ THREE = (
     "mitlgan compose --recipe modern/three-32 --layer bg=pretrained/modern-bg-32 "
     "--layer far=pretrained/modern-fg-32 --layer near=pretrained/modern-fg-32"
 )
+# Likewise: of 64 px.
+GROWN = (
+    "mitlgan pretrain fg --recipe modern/fg-64-grown --from pretrained/modern-fg-32",
+    "mitlgan pretrain bg --recipe modern/bg-64-grown --from pretrained/modern-bg-32",
+    "mitlgan compose --recipe modern/compose-64-grown",
+)
 # With trainings of their own: run in a test of their own.
 LAYERS = README[README.index("## Layers from your own pictures") : README.index("## How far to trust the numbers")]
 
@@ -97,7 +103,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_command_of_the_readme_works(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = [command for command in commands(README.replace(LAYERS, "")) if command not in BY_CI | ELSEWHERE | {THREE}]
+    wanted = [command for command in commands(README.replace(LAYERS, "")) if command not in BY_CI | ELSEWHERE | {THREE, *GROWN}]
     assert {"mitlgan pretrain fg", "mitlgan pretrain bg", "mitlgan compose", "mitlgan compare --baseline wgan"} <= set(wanted)
     execute(wanted, folder, monkeypatch, capsys)
     assert list((folder / "runs" / "compare").glob("*/report.html")), "compare wrote its report"
@@ -106,6 +112,12 @@ def test_every_command_of_the_readme_works(folder: Path, monkeypatch: pytest.Mon
 def test_three_layers_are_composed(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert THREE in commands(README)
     execute([THREE], folder, monkeypatch, capsys)
+    assert list((folder / "runs" / "compose").glob("*/composer.safetensors"))
+
+
+def test_layers_grow_and_are_composed(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert set(GROWN) <= set(commands(README))
+    execute(list(GROWN), folder, monkeypatch, capsys)
     assert list((folder / "runs" / "compose").glob("*/composer.safetensors"))
 
 

@@ -58,9 +58,10 @@ def test_the_four_commands_work_bare_in_an_empty_folder(command: Command, folder
     assert done.code == 0, done.err
     assert f"composition: {composed}" in done.err
     report = done.json
-    assert report["verdict"]["outcome"] in ("won", "lost", "close")
-    assert [arm["role"] for arm in report["arms"]] == ["composed", "baseline"]
-    assert [arm["cost"]["kimg_stage"] for arm in report["arms"]] == [0.024, 0.024]
+    assert report["verdict"]["outcome"] == "not comparable"  # of a dozen samples
+    assert [arm["role"] for arm in report["arms"]] == ["composed", "baseline", "baseline"]
+    assert [arm["length"] for arm in report["arms"]] == ["", "total", "stage"]
+    assert report["arms"][0]["cost"]["kimg_stage"] == 0.024
     assert {anchor["name"] for anchor in report["anchors"]} == {"real_halves", "real_pasted", "bare_backgrounds"}
     page = Path(report["report"]).read_text()
     assert report["verdict"]["headline"].split(":")[0] in page

@@ -6,6 +6,8 @@ is a bug and ends with 1.
 
 from __future__ import annotations
 
+import unicodedata
+
 LONGEST = 2000
 
 
@@ -28,6 +30,11 @@ class MitlganError(Exception):
 def one_line(text: str) -> str:
     """Text as a terminal can show it in one line: whatever is not printable is escaped."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode() for sign in text)
+
+
+def terminal_text(text: str) -> str:
+    """Text of several lines that cannot steer a terminal or a reader's eye: control and bidirectional signs are escaped, line ends and tabs stay."""
+    return "".join(sign if sign.isprintable() or sign in "\n\t" or unicodedata.category(sign) == "Zs" else one_line(sign) for sign in text)
 
 
 class UsageError(MitlganError):

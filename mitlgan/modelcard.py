@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mitlgan.artifact import Card
+from mitlgan.errors import one_line
 from mitlgan.networks import count_parameters
 from mitlgan.recipe import display_name_of
 from mitlgan.sample import Artifact
@@ -40,7 +41,7 @@ def markdown(artifact: Artifact) -> str:
 
 def plain_text(value: Any) -> str:
     """Text that no Markdown reader takes for more: one line, its signs escaped, cut where it is very long."""
-    text = " ".join(str(value).split())
+    text = one_line(" ".join(str(value).split()))
     text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
     return re.sub(r"([\\`*_{}\[\]<>#|~&!])", r"\\\1", text)
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from mitlgan.errors import one_line, terminal_text
+
 PLAIN_INTERVAL_S = 15.0
 LARGE = 1e5  # a loss beyond it is written with its exponent
 
@@ -77,7 +79,7 @@ class PlainReporter:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        print(text, file=sys.stderr, flush=True)
+        print(terminal_text(text), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing to end."""
@@ -109,7 +111,7 @@ class BarReporter:
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self._progress.console.print(text, markup=False, highlight=False)
+        self._progress.console.print(terminal_text(text), markup=False, highlight=False)
 
     def close(self) -> None:
         """Leave the bar as it stands."""
@@ -139,7 +141,7 @@ def state_line(values: Mapping[str, Any]) -> str:
         parts.append("WARNING, see its diagnosis")
     if values.get("state") not in (None, "running"):
         parts.append(str(values["state"]))
-    return ", ".join(parts)
+    return one_line(", ".join(parts))
 
 
 def duration(seconds: float) -> str:

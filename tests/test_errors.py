@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mitlgan import errors
-from mitlgan.errors import MitlganError, Stopped
+from mitlgan.cli.options import finish, note
+from mitlgan.errors import MitlganError, Stopped, terminal_text
+from mitlgan.modelcard import plain_text
+from mitlgan.progress import PlainReporter, state_line
 
 
 def test_exit_codes() -> None:
@@ -39,3 +42,20 @@ def test_a_very_long_message_keeps_its_begin_and_end() -> None:
     assert message.startswith("begin ")
     assert message.endswith(" end")
     assert len(message) < 2100
+
+
+HOSTILE = "a\x1b[2J\x07\u202eb\x9b\udcff\u2028\r"
+SHOWN = r"a\x1b[2J\x07\u202eb\x9b\udcff\u2028\r"
+
+
+def test_what_is_printed_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines and columns stay as they are meant."""
+    assert terminal_text(f"one\n\ttwo\u00a0{HOSTILE}") == f"one\n\ttwo\u00a0{SHOWN}"
+    note(HOSTILE)
+    PlainReporter("x").say(HOSTILE)
+    finish(False, {}, HOSTILE)
+    told = capsys.readouterr()
+    assert (told.err, told.out) == (f"{SHOWN}\n{SHOWN}\n", f"{SHOWN}\n")
+    assert SHOWN in state_line({"state": HOSTILE})
+    assert "\n" not in state_line({"state": "a\nb"})
+    assert not set(plain_text(HOSTILE)) & set("\x1b\u202e\x9b")

@@ -121,10 +121,11 @@ def describe(
 ) -> None:
     """Count parameters and multiply-accumulates of a recipe's or an artifact's networks."""
     from mitlgan.describe import describe as described
+    from mitlgan.errors import one_line
 
     values = described(target)
     lines = [
-        f"{values['name']}: {values['kind']}, {values['size_px']} px",
+        one_line(f"{values['name']}: {values['kind']}, {values['size_px']} px"),
         f"{'':<12}{'parameters':>14}{'trainable':>14}{'multiply-accumulates':>24}",
     ]
     for name, part in [*values["networks"].items(), ("total", values["total"])]:
@@ -212,9 +213,10 @@ def recipes_validate(
 def runs_ls(out: options.Out = RUNS, as_json: options.Json = False) -> None:
     """List the runs and comparisons of this folder, the newest last."""
     from mitlgan import runs
+    from mitlgan.errors import one_line
 
     found = [_run_row(run) for run in runs.known(out)]
-    lines = [f"{row['run']:<44} {row['state']:<16} {_length(row)}{_remarks(row)}" for row in found]
+    lines = [one_line(f"{row['run']:<44} {row['state']:<16} {_length(row)}{_remarks(row)}") for row in found]
     finish(as_json, {"runs": found}, "\n".join(lines) if lines else f"no runs under {out}")
 
 

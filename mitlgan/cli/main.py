@@ -12,7 +12,7 @@ import typer
 
 from mitlgan import __version__
 from mitlgan.cli import comparing, data, embedding, exporting, filling, looking, measuring, moving, options, stages, studio, studying, sweeping
-from mitlgan.errors import MitlganError
+from mitlgan.errors import MitlganError, one_line
 from mitlgan.lifeline import follow_parent
 
 INTERRUPTED = 130
@@ -108,5 +108,5 @@ def _report_usage(error: Any) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    print(" ".join(message.split("\n")), file=sys.stderr)
+    print(one_line(" ".join(message.split("\n"))), file=sys.stderr)
     return code

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mitlgan.errors import terminal_text
+
 if TYPE_CHECKING:
     from mitlgan.progress import Reporter
     from mitlgan.recipe import Recipe
@@ -185,9 +187,9 @@ def environment(device: str, label: str, out: Path, threads: int | None, log: Lo
 
 def finish(as_json: bool, values: Mapping[str, Any], text: str) -> None:
     """Print a command's result: one JSON object, or text for people."""
-    print(json.dumps(values, allow_nan=False) if as_json else text, flush=True)
+    print(json.dumps(values, allow_nan=False) if as_json else terminal_text(text), flush=True)
 
 
 def note(text: str) -> None:
     """One line on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(terminal_text(text), file=sys.stderr, flush=True)

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from mitlgan import runs
 from mitlgan.describe import describe_recipe
+from mitlgan.errors import one_line
 from mitlgan.files import write_atomically
 from mitlgan.recipe import Recipe, display_name, plain
 from mitlgan.runs import Run
@@ -77,8 +78,8 @@ def hyperparameters(recipe: Recipe, card: Mapping[str, Any]) -> str:
     known = {key: card[key] for key in ("kimg", "iterations", "seconds", "made_by", "notes") if card.get(key)}
     rows += [*known.items(), *((f"data.{key}", value) for key, value in dict(card.get("data") or {}).items() if key != "source")]
     unique = dict(rows)
-    lines = [f"| {key} | {str(value).replace('|', ' ')} |" for key, value in unique.items()]
-    return "\n".join([f"# {display_name(recipe)}: settings", "", "| setting | value |", "|---|---|", *lines, ""])
+    lines = [f"| {one_line(key)} | {one_line(str(value)).replace('|', ' ')} |" for key, value in unique.items()]
+    return "\n".join([f"# {one_line(display_name(recipe))}: settings", "", "| setting | value |", "|---|---|", *lines, ""])
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

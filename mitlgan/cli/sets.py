@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,10 +51,26 @@ def split(
     max_object_area: Annotated[float, typer.Option("--max-object-area", metavar="X", help="Share of the picture.", min=0.0, max=1.0)] = 0.85,
     max_border: Annotated[float, typer.Option("--max-border", metavar="X", help="Share of the edge it may touch.", min=0.0, max=1.0)] = 0.25,
     exclude: Exclude = None,
+    keep: Annotated[
+        list[Path] | None, typer.Option("--keep", metavar="FILE", help="Names to use all the same, or again, one a line; repeatable.")
+    ] = None,
+    holdout: HoldOut = "10%",
+    min_confidence: Annotated[
+        float | None,
+        typer.Option("--min-confidence", metavar="X", help="Set aside cuts trusted less, 0 to 1. Default: 0.8.", min=0, max=1),
+    ] = None,
+    min_fill_confidence: Annotated[
+        float | None,
+        typer.Option("--min-fill-confidence", metavar="X", help="Leave out filled backgrounds trusted less, 0 to 1. Default: 0.75.", min=0, max=1),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Cut ordinary pictures into fg/ (objects), bg/ (places without them) and scene/ (pictures with mattes), ready for --data."""
+    """Cut ordinary pictures into fg/ (objects), bg/ (places without them) and scene/ (pictures with mattes), ready for --data.
+
+    Run again on the same --out, with --exclude, --keep, --holdout or --min-confidence, it moves files and cuts nothing anew.
+    """
     from mitlgan.data.colours import colour
+    from mitlgan.data.confidence import MIN_CONFIDENCE, MIN_FILL_CONFIDENCE
     from mitlgan.data.curate import read_names
     from mitlgan.data.gate import Gate
     from mitlgan.data.split import SplitSettings
@@ -68,6 +84,10 @@ def split(
         backdrop=None if backdrop is None else colour("--backdrop", backdrop),
         centre=centre,
         exclude=read_names(*(exclude or [])),
+        keep=read_names(*(keep or []), option="--keep"),
+        holdout=holdout,
+        min_fill_confidence=MIN_FILL_CONFIDENCE if min_fill_confidence is None else min_fill_confidence,
+        min_confidence=MIN_CONFIDENCE if min_confidence is None else min_confidence,
         gate=Gate(min_area=min_object_area, max_area=max_object_area, max_border=max_border),
     )
     _split(source, out, settings, as_json)
@@ -81,21 +101,33 @@ def _split(source: str, out: Path, settings: SplitSettings, as_json: bool) -> No
     with counted("split") as told:
         manifest = run(source, out, settings, told)
     page = write_split_page(out, manifest)
-    counts = manifest["counts"]
+    counts, splits = manifest["counts"], manifest["splits"]
     for record in [line for line in manifest["records"] if line["decision"] != "used"][:20]:
         note(f"{record['decision']} {record['name']!r}: {record['reason']}")
-    for line in note_lines((record["name"], record.get("note", "")) for record in manifest["records"]):
+    for line in [*note_lines((record["name"], record.get("note", "")) for record in manifest["records"]), *_remarks(manifest)]:
         note(line)
-    values: dict[str, Any] = {"out": str(out), "page": str(page)} | {
-        key: manifest[key] for key in ("counts", "methods", "files", "unfilled", "leftovers", "skipped")
-    }
+    keys = ("counts", "doubtful", "methods", "files", "splits", "holdout", "unfilled", "fills_left_out", "unknown", "gone", "leftovers", "skipped")
+    values: dict[str, Any] = {"out": str(out), "page": str(page)} | {key: manifest[key] for key in keys}
     files = manifest["files"]
+    held_out = ", ".join(f"{number} for {name}" for name, number in splits.items() if name != "train")
+    apart = f"{splits.get('train', 0)} photographs for training, {held_out}" if splits else "nothing held out"
     text = (
-        f"{counts['used']} of {sum(counts.values())} pictures cut: {files['fg']} foregrounds, {files['bg']} backgrounds, {files['scene']} scenes; "
-        f"{counts['set aside']} set aside, {counts['unreadable']} unreadable; "
-        f"{manifest['unfilled']} holes too large to fill{_told(manifest['leftovers'])}\n{page}"
+        f"{counts['used']} of {sum(counts.values())} pictures cut: {files['fg']} foregrounds, {files['bg']} backgrounds, {files['scene']} scenes"
+        f" ({manifest['doubtful']} doubtful, shown first); {counts['set aside']} set aside, {counts['duplicate']} duplicates, "
+        f"{counts['unreadable']} unreadable, {counts['excluded']} excluded; {manifest['unfilled']} holes too large to fill, "
+        f"{manifest['fills_left_out']} fillings not good enough; "
+        f"{apart}{_told(manifest['leftovers'])}\n{page}"
     )
     finish(as_json, values, text)
+
+
+def _remarks(manifest: dict[str, Any]) -> Iterator[str]:
+    if manifest["holdout"]["note"]:
+        yield manifest["holdout"]["note"]
+    for key, words in (("unknown", "named in --exclude or --keep, and not in SRC"), ("gone", "cut earlier, and gone from --out since")):
+        names = manifest[key]
+        if names:
+            yield f"{len(names):,} {words}: {', '.join(map(repr, names[:3]))}{' and more' if len(names) > 3 else ''}"
 
 
 def matte_iou(

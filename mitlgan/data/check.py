@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mitlgan.data.decode import UnreadableError, decode_bytes, laid_on
+from mitlgan.data.judgement import judge, judge_pairs
 from mitlgan.data.known import NamedSet, look, named_sets
 from mitlgan.data.leftovers import Leftovers
 from mitlgan.data.mattes import fitting_matte
-from mitlgan.data.notes import note_lines
 from mitlgan.data.packed import Packed
 from mitlgan.data.parallel import in_order
 from mitlgan.data.signature import Signature, near_pairs, same_files, signature
@@ -23,9 +23,6 @@ from mitlgan.data.sources import Entry, Source
 
 LOOK_PX = 64  # pictures are looked at in this size
 BINS = 32
-FEW = 500  # pictures; fewer are learned by heart
-COVERAGE_RANGE = (0.03, 0.8)
-SMALL_PX = 64
 PAIRS_LISTED = 200
 Progress = Callable[[int, int], None]
 
@@ -70,6 +67,7 @@ class SetReport:
         seen: Its readable pictures.
         unreadable: Name and reason of the others.
         leftovers: What else is there.
+        spec: The set that it is part of, as the user named it.
     """
 
     name: str
@@ -78,6 +76,7 @@ class SetReport:
     seen: list[Seen] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     leftovers: Leftovers = field(default_factory=Leftovers)
+    spec: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,10 +110,10 @@ def check(specs: list[str], progress: Progress | None = None) -> CheckResult:
         DataError: A set is missing or holds no pictures.
     """
     known = [(spec, *named_sets(spec, "DIR")) for spec in specs]
-    sets = [_look_at(one, progress) for _, found, _ in known for one in found]
+    sets = [replace(_look_at(one, progress), spec=spec) for spec, found, _ in known for one in found]
     pairs = find_pairs(sets)
     verdict = [(f"{spec}: {sentence}.", bad) for spec, _, said in known for sentence, bad in said]
-    verdict += [sentence for report in sets for sentence in judge(report)] + _judge_pairs(sets, pairs)
+    verdict += [sentence for report in sets for sentence in judge(report)] + judge_pairs(sets, pairs)
     if not any(bad for _, bad in verdict):
         verdict.insert(0, ("Nothing was found that will hurt training.", False))
     return CheckResult(sets, pairs, verdict)
@@ -160,44 +159,6 @@ def statistics(report: SetReport) -> dict[str, Any]:
     }
 
 
-def judge(report: SetReport) -> Iterator[tuple[str, bool]]:
-    """What one set says of itself, in words."""
-    seen, name = report.seen, report.name
-    total = len(seen)
-    if report.unreadable:
-        yield f"{name}: {len(report.unreadable):,} of {total + len(report.unreadable):,} files are no usable pictures and will be skipped.", True
-    for line in report.leftovers.lines(quiet=False):
-        yield f"{name}: {line}.", True
-    if 0 < total < FEW and report.split in ("", "train"):
-        yield f"{name}: {total:,} pictures are few; a generator may learn them by heart: augment them, or add some.", True
-    blank = sum(one.look.blank for one in seen)
-    if blank:
-        yield f"{name}: {blank:,} of {total:,} pictures are one colour.", True
-    small = sum(min(one.width, one.height) < SMALL_PX for one in seen)
-    if small:
-        yield f"{name}: {small:,} of {total:,} pictures are smaller than {SMALL_PX} px and would be enlarged above that.", small > 0.05 * total
-    for line in note_lines((one.name, one.note) for one in seen):
-        yield f"{name}: {line}.", False
-    mixed = Counter(one.mode for one in seen)
-    if len(mixed) > 1:
-        yield f"{name}: {mixed['RGBA']:,} pictures have transparency and {mixed['RGB']:,} have none; a generator needs all of one kind.", True
-    with_matte = [one for one in seen if one.coverage is not None]
-    if with_matte:
-        touching = sum(one.border > 0.02 for one in with_matte)
-        if touching:
-            yield f"{name}: {touching:,} of {len(with_matte):,} foregrounds touch the border, as if cut off.", touching > 0.03 * len(with_matte)
-        least, most = COVERAGE_RANGE
-        tiny = sum(one.coverage < least for one in with_matte if one.coverage is not None)
-        huge = sum(one.coverage > most for one in with_matte if one.coverage is not None)
-        for number, words in ((tiny, f"cover less than {least:.0%} of their picture"), (huge, f"cover more than {most:.0%} of their picture")):
-            if number:
-                yield f"{name}: {number:,} of {len(with_matte):,} foregrounds {words}.", number > 0.03 * len(with_matte)
-    sides = [one.width / one.height for one in seen]
-    long = sum(side > 2 or side < 0.5 for side in sides)
-    if long:
-        yield f"{name}: {long:,} of {total:,} pictures are more than twice as long as wide; half of each will be cropped away.", long > 0.1 * total
-
-
 def find_pairs(sets: list[SetReport]) -> list[Pair]:
     """All pairs of equal files, and of pictures that look alike, within sets and across them."""
     places = [(report.name, one.name) for report in sets for one in report.seen]
@@ -209,29 +170,6 @@ def find_pairs(sets: list[SetReport]) -> list[Pair]:
         if in_group.get(one, one) != in_group.get(other, other):
             pairs.append(Pair(*places[one], *places[other], exact=False))
     return pairs
-
-
-def _judge_pairs(sets: list[SetReport], pairs: list[Pair]) -> list[tuple[str, bool]]:
-    splits = {report.name: report.split for report in sets}
-    sizes = {report.name: len(report.seen) for report in sets}
-    found: list[tuple[str, bool]] = []
-    for (one, other), kinds in _by_sets(pairs).items():
-        counted = " and ".join(f"{number:,} {'equal' if exact else 'look-alike'}" for exact, number in sorted(kinds.items(), reverse=True))
-        total = sum(kinds.values())
-        if one == other:
-            found.append((f"{one}: {counted} pairs within the set; look-alikes are weighted more than once.", total > 0.02 * sizes[one]))
-        elif "train" in (splits[one], splits[other]) and splits[one] != splits[other] and splits[one] and splits[other]:
-            found.append((f"{one} and {other}: {counted} pairs leak from training into held-out pictures; measurements will flatter.", True))
-        else:
-            found.append((f"{one} and {other}: {counted} pairs are in both sets.", True))
-    return found
-
-
-def _by_sets(pairs: list[Pair]) -> dict[tuple[str, str], Counter[bool]]:
-    found: dict[tuple[str, str], Counter[bool]] = {}
-    for pair in pairs:
-        found.setdefault((pair.first_set, pair.second_set), Counter())[pair.exact] += 1
-    return found
 
 
 def _look_at(one: NamedSet, progress: Progress | None) -> SetReport:

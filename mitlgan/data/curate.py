@@ -10,17 +10,17 @@ from mitlgan.text import read_text
 LARGEST_BYTES = 64_000_000
 
 
-def read_names(*paths: Path) -> tuple[str, ...]:
+def read_names(*paths: Path, option: str = "--exclude") -> tuple[str, ...]:
     r"""Names of pictures, one a line, as contact sheets write them: a name's own line break or backslash is `\n` or `\\`.
 
     Raises:
         DataError: A file cannot be read.
     """
-    return tuple(name for path in paths for name in _read(path))
+    return tuple(name for path in paths for name in _read(path, option))
 
 
-def _read(path: Path) -> list[str]:
-    text = read_text(path, f"--exclude {path}", DataError, LARGEST_BYTES)
+def _read(path: Path, option: str) -> list[str]:
+    text = read_text(path, f"{option} {path}", DataError, LARGEST_BYTES)
     return [_unescaped(line) for line in text.split("\n") if line.strip()]
 
 

@@ -62,12 +62,12 @@ def choose(spec: str) -> list[Method]:
     raise UsageError(f"--matting {spec}: no such method; choose {', '.join(METHODS)}, or a model's .onnx file")
 
 
-def find_matte(picture: Image.Image, methods: list[Method]) -> tuple[Pixels, str] | None:
-    """The first method's matte that applies, and the method's name."""
+def find_matte(picture: Image.Image, methods: list[Method]) -> tuple[Pixels, Method] | None:
+    """The first method's matte that applies, and the method."""
     for method in methods:
         matte = method(picture)
         if matte is not None:
-            return matte, method.name
+            return matte, method
     return None
 
 

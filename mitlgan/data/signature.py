@@ -145,7 +145,9 @@ def same_files(signatures: Sequence[Signature]) -> list[list[int]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def near_pairs(signatures: Sequence[Signature]) -> list[tuple[int, int]]:
+def near_pairs(
+    signatures: Sequence[Signature], max_bits: int = NEAR_BITS, max_colour: float = NEAR_COLOUR, max_worst: int = NEAR_WORST
+) -> list[tuple[int, int]]:
     """Pairs of positions (first < second) that look nearly the same: resized, recompressed, slightly brighter. Blank pictures are in none.
 
     Only pictures of about the same mean colour are compared, in blocks: 10,000 pictures take a fraction of a second.
@@ -159,14 +161,14 @@ def near_pairs(signatures: Sequence[Signature]) -> list[tuple[int, int]]:
     pairs: list[tuple[int, int]] = []
     for start in range(0, len(shown), _BLOCK):
         # Means differ by no more than colours do on average.
-        end = int(np.searchsorted(means, means[min(start + _BLOCK, len(shown)) - 1] + NEAR_COLOUR + 1e-6, side="right"))
+        end = int(np.searchsorted(means, means[min(start + _BLOCK, len(shown)) - 1] + max_colour + 1e-6, side="right"))
         for column in range(start, end, _COLUMNS):
             differing = _count_bits(outlines[start : start + _BLOCK, None] ^ outlines[None, column : min(column + _COLUMNS, end)])
-            first, second = np.nonzero(differing <= NEAR_BITS)
+            first, second = np.nonzero(differing <= max_bits)
             first, second = first + start, second + column
             first, second = first[second > first], second[second > first]
             apart = np.abs(colours[first].astype(np.int16) - colours[second])
-            close = (apart.mean(1) <= NEAR_COLOUR) & (apart.max(1, initial=0) <= NEAR_WORST)
+            close = (apart.mean(1) <= max_colour) & (apart.max(1, initial=0) <= max_worst)
             for one, other in zip(shown[first[close]].tolist(), shown[second[close]].tolist(), strict=True):
                 pairs.append((min(one, other), max(one, other)))
     return sorted(pairs)

@@ -6,6 +6,7 @@ import base64
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
+from mitlgan.data.arrange import PARKED
 from mitlgan.data.curate import escaped
 from mitlgan.data.packed import Packed
 from mitlgan.data.parallel import in_order
@@ -65,13 +67,14 @@ class Bars:
 
 @dataclass(frozen=True)
 class Section:
-    """Pictures, or histograms, under one heading."""
+    """Pictures, or histograms, under one heading; a click on one puts it on the list for `--exclude` or `--keep`, as `choice` says."""
 
     title: str
     lead: str
     cells: Sequence[Cell] = ()
     charts: Sequence[Bars] = ()
     explained: bool = False
+    choice: str = "exclude"
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Page:
-    """A sheet, as the template shows it; `curated` lets pictures be chosen to be left out."""
+    """A sheet, as the template shows it; `curated` lets pictures be chosen to be left out, `again` says how the command is then run again."""
 
     title: str
     kind: str
@@ -93,6 +96,7 @@ class Page:
     table: Table | None = None
     sections: Sequence[Section] = field(default_factory=list)
     curated: bool = True
+    again: str = "and a new --out"
 
 
 def write_page(path: Path, page: Page) -> Path:
@@ -113,30 +117,62 @@ def write_page(path: Path, page: Page) -> Path:
 
 
 def write_split_page(out: Path, manifest: Mapping[str, Any]) -> Path:
-    """The contact sheet of `data split`: what was cut, and what was set aside and why."""
+    """The contact sheet of `data split`: doubtful cuts first, then what was set aside and why, then all."""
     counts, records = manifest["counts"], manifest["records"]
     used = [line for line in records if line["decision"] == "used"]
     sections = []
-    for folder, title, lead in (
-        ("fg", "Foregrounds", "Objects cut out of their pictures."),
-        ("bg", "Backgrounds", "The same places without the object: its hole filled, or a crop beside it."),
-        ("scene", "Scenes", "The pictures themselves, as they will be shown to the composer's critic."),
-    ):
-        files = [(line["name"], out / name) for line in used for name in line["files"] if name.startswith(f"{folder}/") and ".matte." not in name]
-        sections.append(Section(title, f"{lead} {_shown(len(files))}", [Cell(thumbnail_of(path), name) for name, path in evenly(files)]))
-    aside = [line for line in records if line["decision"] == "set aside"]
+    doubtful = sorted((line for line in used if line["doubtful"]), key=lambda line: line["confidence"])
+    if doubtful:
+        lead = f"Used, and trusted least; the picture with its matte in red, and what was cut out. {_shown(len(doubtful))}"
+        cells = [_doubtful_cell(out, line) for line in doubtful[:SHOWN]]
+        sections.append(Section("Look at these first", lead, cells, explained=True))
+    aside = sorted((line for line in records if line["decision"] == "set aside"), key=lambda line: -line.get("confidence", 0.0))
     if aside:
         cells = [_aside_cell(out, line) for line in evenly(aside)]
-        sections.append(Section("Set aside", f"Not used; the matte that was found is red. {_shown(len(aside))}", cells, explained=True))
+        lead = f"Not used; the matte that was found is red. Click what is good all the same. {_shown(len(aside))}"
+        sections.append(Section("Set aside", lead, cells, explained=True, choice="keep"))
+    for folder, title, lead in (
+        ("fg", "Foregrounds", "Objects cut out of their pictures."),
+        ("bg", "Backgrounds", "The same places without the object: its hole filled, or a crop beside it. A click leaves out this one alone."),
+        ("scene", "Scenes", "The pictures themselves, as they will be shown to the composer's critic."),
+    ):
+        files = [(line["name"], name) for line in used for name in line["files"] if name.startswith(f"{folder}/") and ".matte." not in name]
+        cells = [Cell(thumbnail_of(out / file), f"bg/{Path(file).name}" if folder == "bg" else name) for name, file in evenly(files)]
+        sections.append(Section(title, f"{lead} {_shown(len(files))}", cells))
     methods = ", ".join(f"{number} by {name}" for name, number in manifest["methods"].items())
     facts = [Fact(f"{counts['used']} of {sum(counts.values())} pictures were cut. Mattes: {methods or 'none'}.")]
-    facts += [Fact(f"{counts[name]} {name}.", bad=True) for name in ("set aside", "unreadable") if counts[name]]
+    if manifest["splits"]:
+        facts.append(Fact("Photographs: " + ", ".join(f"{number} in {name}" for name, number in manifest["splits"].items()) + "."))
+    facts += [Fact(f"{counts[name]} {name}.", bad=True) for name in ("set aside", "duplicate", "unreadable") if counts[name]]
+    if doubtful:
+        facts.append(Fact(f"{len(doubtful)} are doubtful, and shown first.", bad=True))
     if manifest["unfilled"]:
         facts.append(
             Fact(f"{manifest['unfilled']} have no filled background: the object's hole is above {manifest['made_by']['settings']['max_hole']:.0%}.")
         )
+    if manifest["fills_left_out"]:
+        facts.append(Fact(f"{manifest['fills_left_out']} have no filled background: what fills the hole is no good."))
     headline = f"{len(used)} pictures, cut into foregrounds, backgrounds and scenes"
-    return write_page(out / "sheet.html", Page(f"split: {out.name}", "mitlgan data split", headline, facts, None, sections))
+    page = Page(f"split: {out.name}", "mitlgan data split", headline, facts, None, sections, again="and the same --out: nothing is cut anew")
+    return write_page(out / "sheet.html", page)
+
+
+def _doubtful_cell(out: Path, line: Mapping[str, Any]) -> Cell:
+    """The picture with its matte, and the object, side by side."""
+    both = Image.new("RGBA", (2 * THUMBNAIL_PX + 4, THUMBNAIL_PX))
+    stem = output_stem(line["name"])
+    cutout = next(name for name in line["files"] if name.startswith("fg/") and ".matte." not in name)
+    for place, path in enumerate((out / PARKED / "set-aside" / f"{stem}.png", out / cutout)):
+        with suppress(OSError, ValueError), Image.open(path) as picture:
+            both.alpha_composite(contained(picture), (place * (THUMBNAIL_PX + 4), 0))
+    return Cell(thumbnail(both, both.width), line["name"], line["doubt"])
+
+
+def contained(picture: Image.Image) -> Image.Image:
+    """A picture within a thumbnail's square."""
+    small = picture.convert("RGBA")
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
+    return small
 
 
 def write_pack_page(out: Path, packed: Packed) -> Path:

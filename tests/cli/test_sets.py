@@ -55,11 +55,23 @@ def test_prepare(command: Command, folder: Path, tmp_path: Path) -> None:
 
 
 def test_split_and_its_page(command: Command, folder: Path, scenes: Path) -> None:
-    found = answer(command, "split", scenes, "--out", "out", "--size", 48, "--backdrop", "white", "--centre", "--background", "fill", "--blur", 1)
+    found = answer(command, "split", scenes, "--out", "out", "--size", 48, "--backdrop", "white", "--centre", "--background", "fill", "--blur", 1,
+                   "--min-fill-confidence", 0)  # fmt: skip
     assert found["counts"]["used"] == 4
     assert found["files"] == {"fg": 4, "bg": 4, "scene": 4, "set-aside": 0}
-    assert Path(found["page"]).read_text().count("<img") == 12
-    assert "4 of 4 pictures cut" in command("data", "split", scenes, "--out", "other").out
+    assert Path(found["page"]).read_text().count("<img") >= 12
+    text = command("data", "split", scenes, "--out", "other")
+    assert "4 of 4 pictures cut" in text.out
+    assert "nothing held out" in text.out
+    assert "4 photographs are too few" in text.err
+    (scenes.parent / "list.txt").write_text("1.png\ntypo.png\n")
+    text = command("data", "split", scenes, "--out", "other", "--exclude", scenes.parent / "list.txt", "--holdout", 1)
+    assert "3 of 4 pictures cut" in text.out
+    assert "2 photographs for training, 1 for test" in text.out
+    assert "1 named in --exclude or --keep, and not in SRC: 'typo.png'" in text.err
+    (scenes.parent / "back.txt").write_text("1.png\n")
+    found = answer(command, "split", scenes, "--out", "other", "--keep", scenes.parent / "back.txt")
+    assert found["counts"]["used"] == 4
 
 
 def test_matte_iou(command: Command, folder: Path, scenes: Path) -> None:

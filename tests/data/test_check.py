@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import pictures
 import pytest
 from PIL import Image, ImageDraw
 
+from mitlgan.cli.main import app
 from mitlgan.data.check import Pair, check, statistics, summary
 from mitlgan.data.gather import prepare
+from mitlgan.data.packed import PREPARED, Packed
 from mitlgan.data.prepare import pack_folder
 from mitlgan.data.shape import PrepareSettings
+from mitlgan.data.split import SplitSettings, split
 from mitlgan.errors import DataError
 from mitlgan.report.checked import write_check_page
 
@@ -35,7 +39,8 @@ def bad(result: list[tuple[str, bool]]) -> list[str]:
 def test_foregrounds_that_touch_the_border(tmp_path: Path) -> None:
     place = objects(objects(tmp_path / "fg", 8, (20, 20, 40, 40)), 2, (0, 10, 30, 50))
     verdict = check([str(place)]).verdict
-    assert f"{place}: 2 of 10 foregrounds touch the border, as if cut off." in bad(verdict)
+    start = f"{place}: 2 of 10 foregrounds touch the border, as if cut off; to set them aside: mitlgan data split {place} --out "
+    assert any(text.startswith(start) and text.endswith(" --max-border 0.02") for text in bad(verdict))
 
 
 def test_coverage_and_modes(tmp_path: Path) -> None:
@@ -57,7 +62,8 @@ def test_duplicates_within_and_across(tmp_path: Path) -> None:
         Pair(str(fg), "0002.png", str(bg), "stray.png", exact=True),
         Pair(str(fg), "0003.png", str(bg), "like.jpg", exact=False),
     }
-    assert f"{fg} and {bg}: 1 equal and 1 look-alike pairs are in both sets." in bad(result.verdict)
+    start = f"{fg} and {bg}: 1 equal and 1 look-alike pairs are in both sets; to leave them out of the first: mitlgan data prepare {fg} --out "
+    assert any(text.startswith(start) and text.endswith(f" --dedupe near --against {bg}") for text in bad(result.verdict))
 
 
 def test_leaks_into_held_out_pictures(tmp_path: Path) -> None:
@@ -70,7 +76,7 @@ def test_leaks_into_held_out_pictures(tmp_path: Path) -> None:
 
 
 def test_a_sound_set_is_called_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mitlgan.data.check.FEW", 3)
+    monkeypatch.setattr("mitlgan.data.judgement.FEW", 3)
     verdict = check([str(pictures.fill(tmp_path / "in", 5, size=(64, 64)))]).verdict
     assert bad(verdict) == []
     assert verdict[0] == ("Nothing was found that will hurt training.", False)
@@ -127,3 +133,81 @@ def test_the_page_shows_histograms_and_pictures(tmp_path: Path) -> None:
     for words in ("Red", "Green", "Blue", "Foreground coverage", "<svg", "data:image/jpeg;base64,"):
         assert words in page
     assert "http" not in page
+
+
+def test_every_warning_ends_with_a_command_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One set with every fault; each command is run as it is printed, and the fault is gone from what it makes."""
+    place = pictures.fill(tmp_path / "my set", 40, size=(64, 64))
+    Image.new("RGB", (64, 64), "red").save(place / "blank.png")
+    shutil.copy(place / "0001.png", place / "again.png")
+    pictures.smooth(90, (20, 20)).save(place / "small.png")
+    pictures.smooth(91, (200, 64)).save(place / "long.png")
+    (place / "bad.png").write_bytes(b"")
+    verdict = check([str(place)]).verdict
+    warned = [text for text, _ in verdict if "mitlgan data" in text]
+    assert all("mitlgan data" in text for text in bad(verdict))
+    assert f"{place}: 44 pictures are few, 500 or more would do; a generator may learn them by heart. Add 456, or make 12 of each: " in warned[1]
+    for number, text in enumerate(warned):
+        command = shlex.split(text[text.index("mitlgan data") :])
+        command[command.index("--out") + 1] = str(tmp_path / f"out{number}")
+        app([*command[1:], "--json"], standalone_mode=False)
+    packs = {text: Packed.open(tmp_path / f"out{number}" / PREPARED) for number, text in enumerate(warned) if "data prepare" in text}
+    names = {words: {source["name"] for pack in packs if words in pack for source in packs[pack].sources()}
+             for words in ("--min-size 64", "--max-aspect 2", "one colour", "--dedupe near")}  # fmt: skip
+    assert all(names.values())
+    assert "small.png" not in names["--min-size 64"]
+    assert "long.png" not in names["--max-aspect 2"]
+    assert "blank.png" not in names["one colour"]
+    assert "again.png" not in names["--dedupe near"]
+
+
+@pytest.fixture
+def layers(tmp_path: Path) -> Path:
+    pytest.importorskip("cv2")
+    from test_split import varied
+
+    split(varied(tmp_path / "photos", 24), tmp_path / "layers", SplitSettings(size_px=64, holdout="4", min_confidence=0, min_fill_confidence=0))
+    return tmp_path / "layers"
+
+
+def test_what_split_wrote_is_no_leak(layers: Path) -> None:
+    result = check([str(layers / layer) for layer in ("fg", "bg", "scene")])
+    assert [(report.name, report.split) for report in result.sets][:2] == [(str(layers / "fg/train"), "train"), (str(layers / "fg/test"), "test")]
+    assert not [text for text in bad(result.verdict) if "leak" in text]
+    assert not [text for text, _ in result.verdict if str(layers / "fg/train") in text and "in both sets" in text]
+
+
+def test_a_photograph_that_is_trained_on_and_held_out_is_a_leak(layers: Path) -> None:
+    scene = next(path for path in (layers / "scene" / "train").iterdir() if ".matte." not in path.name)
+    for name in (scene.name, f"{scene.stem}.matte.png"):
+        (layers / "scene" / "train" / name).rename(layers / "scene" / "test" / name)
+    sets = [str(layers / "fg"), str(layers / "scene")]
+    (text,) = [text for text in bad(check(sets).verdict) if "leak" in text]
+    photos = layers.parent / "photos"
+    assert text.startswith(f"{layers / 'fg/train'} and {layers / 'scene/test'}: 1 photographs leak from training into held-out pictures")
+    command = shlex.split(text[text.index("mitlgan data") :])
+    assert command == ["mitlgan", "data", "split", str(photos), "--out", str(layers)]
+    split(photos, layers, SplitSettings(size_px=64, holdout="4", min_confidence=0, min_fill_confidence=0))
+    assert not [text for text in bad(check(sets).verdict) if "leak" in text]
+
+
+def test_a_copy_under_another_name_is_a_leak(layers: Path) -> None:
+    held_out = next(path for path in (layers / "scene" / "test").iterdir() if ".matte." not in path.name)
+    shutil.copy(held_out, layers / "scene" / "train" / "copy.png")
+    text = next(text for text in bad(check([str(layers / "scene")]).verdict) if "leak" in text)
+    assert "1 equal" in text
+    assert text.endswith("--dedupe near")
+
+
+def test_splits_by_other_names_and_of_packs(tmp_path: Path) -> None:
+    pictures.fill(tmp_path / "in" / "Train", 5)
+    pictures.fill(tmp_path / "in" / "val", 3, first=20)
+    shutil.copy(tmp_path / "in" / "Train" / "0001.png", tmp_path / "in" / "val" / "x.png")
+    result = check([str(tmp_path / "in")])
+    assert [report.split for report in result.sets] == ["train", "validation"]
+    assert any("leak" in text for text in bad(result.verdict))
+    assert "<img" in write_check_page(tmp_path / "page.html", result).read_text()
+    prepare(pictures.fill(tmp_path / "many", 30), tmp_path / "pack", PrepareSettings(size_px=16, holdout="4"))
+    result = check([str(tmp_path / "pack")])
+    assert [(report.split, len(report.seen)) for report in result.sets] == [("train", 26), ("test", 4)]
+    assert "<img" in write_check_page(tmp_path / "page.html", result).read_text()

@@ -99,7 +99,7 @@ def test_few_pictures() -> None:
 
 def test_splits_that_are_there_are_kept() -> None:
     names = ["train/a/1.png", "validation/2.png", "test/3.png", "stray.png"]
-    assert splits_of(names) == ["train", "validation", "test", ""]
+    assert splits_of(names) == ["train", "validation", "test", "train"]
     assert splits_of(["train/1.png", "airplane/2.png"]) == ["", ""]
     some = [Photograph(one.look, split) for one, split in zip(photographs(4), splits_of(names), strict=True)]
     assert assign(some, Holdout(0.5)).splits == ("train", "validation", "test", "train")
@@ -137,7 +137,7 @@ def test_prepare_adds_pictures_without_moving_others(tmp_path: Path) -> None:
 
 def test_prepare_keeps_the_splits_of_its_source(tmp_path: Path) -> None:
     for number, split in enumerate(("train", "val", "test")):
-        pictures.fill(tmp_path / "in" / {"val": "validation"}.get(split, split), 3 + number, first=20 * number)
+        pictures.fill(tmp_path / "in" / split, 3 + number, first=20 * number)
     packed = prepare(tmp_path / "in", tmp_path / "out", PrepareSettings(size_px=8))
     assert (len(packed), {split: len(pack) for split, pack in packs_beside(packed.path).items()}) == (3, {"validation": 4, "test": 5})
     assert "kept" in packed.manifest["made_by"]["note"]

@@ -92,7 +92,7 @@ def test_methods_are_tried_in_turn() -> None:
     ImageDraw.Draw(plain).rectangle((16, 16, 48, 48), fill="green")
     cut = picture.copy()
     cut.putalpha(Image.fromarray(truth))
-    names = [found[1] for one in (picture, plain, cut) if (found := find_matte(one, choose("auto")))]
+    names = [found[1].name for one in (picture, plain, cut) if (found := find_matte(one, choose("auto")))]
     assert names == ["grabcut", "backdrop", "alpha"]
     assert find_matte(picture, choose("backdrop")) is None
     assert find_matte(picture, choose("alpha")) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ import tiny
 from PIL import Image, ImageDraw
 
 from mitlgan import stages
-from mitlgan.data import holes, split
+from mitlgan.data import cutting, holes, split
 from mitlgan.data.curate import escaped, read_names
+from mitlgan.data.cutting import centred, own_colours
 from mitlgan.data.gate import Gate
 from mitlgan.data.prepare import open_data
-from mitlgan.data.split import SplitSettings, centred, own_colours
+from mitlgan.data.split import SplitSettings
 from mitlgan.errors import DataError, UsageError
 from mitlgan.report.sheets import write_split_page
 
@@ -36,18 +38,32 @@ def scenes(folder: Path, count: int = 6, size: int = 64) -> Path:
     return folder
 
 
+def varied(folder: Path, count: int) -> Path:
+    """Objects of many colours, sizes and places, no two alike."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        rng = np.random.default_rng([3, index])
+        picture = pictures.smooth(index, (64, 64)).point(lambda value: value // 3)
+        left, top, width, height = rng.integers((8, 8, 20, 20), (20, 20, 34, 34))
+        colour = tuple(int(value) for value in rng.permutation([255, int(rng.integers(80, 256)), int(rng.integers(0, 256))]))
+        draw = ImageDraw.Draw(picture)
+        (draw.ellipse if index % 2 else draw.rectangle)((left, top, left + width, top + height), fill=colour)
+        picture.save(folder / f"{index:02d}.png")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("split")
     place = scenes(folder / "in")
     Image.new("RGB", (64, 64), "grey").save(place / "nothing.png")
     (place / "bad.png").write_bytes(b"")
-    return folder / "out", split.split(place, folder / "out", SplitSettings(size_px=48))
+    return folder / "out", split.split(place, folder / "out", SplitSettings(size_px=48, min_fill_confidence=0))
 
 
 def test_three_sets(made: tuple[Path, dict[str, Any]]) -> None:
     out, manifest = made
-    assert manifest["counts"] == {"used": 6, "set aside": 1, "unreadable": 1, "excluded": 0}
+    assert manifest["counts"] == {"used": 6, "set aside": 1, "duplicate": 0, "unreadable": 1, "excluded": 0}
     assert manifest["files"]["fg"] == manifest["files"]["scene"] == 6
     assert manifest["files"]["bg"] >= 6
     assert manifest["files"]["set-aside"] == 1
@@ -80,7 +96,9 @@ def test_the_sheet_shows_all_and_writes_an_exclude_list(made: tuple[Path, dict[s
     page = write_split_page(*made).read_text()
     for words in ("Foregrounds", "Backgrounds", "Scenes", "Set aside", "exclude.txt", "nothing.png", "data:image/jpeg"):
         assert words in page
-    assert "and a new <code>--out</code>" in page, "the same folder holds other work"
+    assert "and the same --out: nothing is cut anew" in page
+    assert 'data-list="keep"' in page
+    assert "Save keep.txt" in page
     assert "http" not in page
 
 
@@ -121,6 +139,129 @@ def test_cut_outs_give_foregrounds_only(tmp_path: Path) -> None:
     assert manifest["files"] == {"fg": 1, "bg": 0, "scene": 0, "set-aside": 0}
 
 
+def files_of(out: Path) -> dict[str, bytes]:
+    """All that is shown, by path; what is kept apart is hidden."""
+    shown = [path for path in sorted(out.rglob("*.png")) if not any(part.startswith(".") for part in path.relative_to(out).parts)]
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in shown}
+
+
+def test_choices_are_made_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = scenes(tmp_path / "in", 6)
+    Image.new("RGB", (64, 64), "grey").save(place / "nothing.png")
+    first = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0))
+    before = files_of(tmp_path / "out")
+    monkeypatch.setattr(split, "cut", lambda *_: pytest.fail("cut anew"))
+    background = next(name for record in first["records"] if record["name"] == "2.png" for name in record["files"] if name.startswith("bg/"))
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0, exclude=("1.png", background, "typo.png")))
+    assert manifest["counts"] == {"used": 5, "set aside": 1, "duplicate": 0, "unreadable": 0, "excluded": 1}
+    assert manifest["unknown"] == ["typo.png"]
+    gone = before.keys() - files_of(tmp_path / "out").keys()
+    assert gone == {background, *next(record["files"] for record in first["records"] if record["name"] == "1.png")}
+    later = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0))
+    assert later["counts"]["excluded"] == 1, "what was left out stays out"
+    split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0, keep=("1.png", background)))
+    assert files_of(tmp_path / "out") == before
+    monkeypatch.undo()
+    fresh = split.split(place, tmp_path / "fresh", SplitSettings(size_px=32, min_fill_confidence=0, exclude=("1.png", background)))
+    again = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0, exclude=("1.png", background)))
+    assert files_of(tmp_path / "fresh") == files_of(tmp_path / "out")
+    assert fresh["records"] == again["records"]
+
+
+def test_what_is_kept_is_used_whatever_speaks_against_it(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 3)
+    strict = SplitSettings(size_px=32, min_confidence=1.0)
+    with pytest.raises(DataError, match=r"none of 3 pictures can be cut; .*doubtful: .* less than 1\.00"):
+        split.split(place, tmp_path / "out", strict)
+    assert {path.name for path in (tmp_path / "out" / "fg").iterdir()} == set()
+    assert len(list((tmp_path / "out" / "set-aside").iterdir())) == 3
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_confidence=1.0, keep=("1.png",)))
+    assert (manifest["counts"]["used"], manifest["files"]["fg"], manifest["files"]["set-aside"]) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("moves", [0, 1, 4, 9])
+def test_stopped_while_files_are_moved_it_ends_with_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int) -> None:
+    place = scenes(tmp_path / "in", 4)
+    split.split(place, tmp_path / "out", SplitSettings(size_px=32))
+    split.split(place, tmp_path / "whole", SplitSettings(size_px=32, exclude=("0.png", "2.png"), holdout="1"))
+    replace, done = Path.replace, [0]
+
+    def stopping(self: Path, target: Path) -> Path:
+        done[0] += self.suffix == ".png"
+        if done[0] > moves:
+            raise Killed
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", stopping)
+        with pytest.raises(Killed):
+            split.split(place, tmp_path / "out", SplitSettings(size_px=32, exclude=("0.png", "2.png"), holdout="1"))
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=32, holdout="1"))  # the choices were kept before the first file moved
+    assert manifest["counts"]["excluded"] == 2
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
+
+
+def test_the_same_photographs_are_held_out_in_all_sets(tmp_path: Path) -> None:
+    place = varied(tmp_path / "in", 24)
+    flat = split.split(place, tmp_path / "out", SplitSettings(size_px=64, holdout="0"))
+    assert flat["counts"]["used"] >= 20
+    assert flat["splits"] == {}
+    assert not (tmp_path / "out" / "fg" / "train").exists()
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=64))
+    held_out = {record["name"] for record in manifest["records"] if record.get("split") == "test"}
+    assert held_out
+    for record in manifest["records"]:
+        assert record["files"]
+        for name in record["files"] if record["decision"] == "used" else ():
+            assert name.split("/")[1] == ("test" if record["name"] in held_out else "train")
+            assert (tmp_path / "out" / name).is_file()
+    assert manifest["files"]["fg"] == flat["files"]["fg"]
+    counts = [len(open_data(str(tmp_path / "out" / folder), "scene", 8, split=part)) for folder in ("fg", "scene") for part in ("train", "test")]
+    assert counts == 2 * [manifest["splits"]["train"], manifest["splits"]["test"]]
+    assert open_data(str(tmp_path / "out" / "scene"), "scene", 8, split="test").fourth_channel == "matte"
+
+
+def test_splits_of_the_source_are_kept(tmp_path: Path) -> None:
+    scenes(tmp_path / "in" / "train", 3)
+    place = scenes(tmp_path / "in" / "Test", 5)
+    for index in range(3):
+        (place / f"{index}.png").unlink()
+    manifest = split.split(tmp_path / "in", tmp_path / "out", SplitSettings(size_px=32))
+    assert manifest["splits"] == {"train": 3, "test": 2}
+    assert "kept" in manifest["holdout"]["note"]
+
+
+def test_few_photographs_are_all_for_training(made: tuple[Path, dict[str, Any]]) -> None:
+    assert made[1]["splits"] == {}
+    assert "6 photographs are too few for 10%; --holdout 2 holds out two" in made[1]["holdout"]["note"]
+
+
+def test_a_fill_that_is_trusted_too_little_is_not_used(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 3)
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", min_fill_confidence=1.0))
+    assert (manifest["files"]["bg"], manifest["fills_left_out"], manifest["files"]["scene"]) == (0, 3, 3)
+    assert "3 have no filled background: what fills the hole is no good" in write_split_page(tmp_path / "out", manifest).read_text()
+    kept = next(piece for piece in manifest["records"][1]["pieces"] if piece.startswith("bg/"))
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", min_fill_confidence=1.0, keep=(kept,)))
+    assert manifest["files"]["bg"] == 1
+
+
+def test_a_photograph_counts_once(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 4)
+    shutil.copy(place / "1.png", place / "copy.png")
+    Image.open(place / "2.png").save(place / "saved-again.jpg", quality=95)
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=32))
+    reasons = {record["name"]: record["reason"] for record in manifest["records"] if record["decision"] == "duplicate"}
+    assert reasons.pop("copy.png") == "the same file as '1.png'"
+    ((name, reason),) = reasons.items()
+    assert {name, reason.removeprefix("the same picture as ")} in ({"saved-again.jpg", "'2.png'"}, {"2.png", "'saved-again.jpg'"})
+    assert manifest["files"]["fg"] == 4
+    kept = split.split(place, tmp_path / "out", SplitSettings(size_px=32, keep=("copy.png",)))
+    assert kept["counts"]["duplicate"] == 1
+    out = split.split(place, tmp_path / "out", SplitSettings(size_px=32, exclude=("1.png",)))
+    assert next(record["decision"] for record in out["records"] if record["name"] == "copy.png") == "used", "it was asked for by name"
+
+
 def test_an_archive_gives_the_same_files(tmp_path: Path) -> None:
     place = scenes(tmp_path / "in", 3)
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
@@ -128,9 +269,8 @@ def test_an_archive_gives_the_same_files(tmp_path: Path) -> None:
             archive.write(file, file.name)
     for spec, out in ((place, "one"), (tmp_path / "a.zip", "other")):
         split.split(spec, tmp_path / out, SplitSettings(size_px=32))
-    for folder in split.FOLDERS:
-        first, second = ({path.name: path.read_bytes() for path in (tmp_path / out / folder).iterdir()} for out in ("one", "other"))
-        assert first == second
+    assert files_of(tmp_path / "one")
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "other")
 
 
 class Killed(BaseException):
@@ -228,12 +368,12 @@ def test_an_object_longer_than_the_square_is_a_whole_foreground(tmp_path: Path) 
 
 def test_the_square_around_a_matte() -> None:
     matte = np.zeros((100, 60), np.uint8)
-    assert split.square_around(matte) == (0, 20, 60, 80)
+    assert cutting.square_around(matte) == (0, 20, 60, 80)
     matte[70:90, 20:40] = 255
-    assert split.square_around(matte) == (0, 40, 60, 100)
-    assert split.square_around(matte.T) == (40, 0, 100, 60)
+    assert cutting.square_around(matte) == (0, 40, 60, 100)
+    assert cutting.square_around(matte.T) == (40, 0, 100, 60)
     matte[:] = 255
-    assert split.square_around(matte) == (0, 20, 60, 80)
+    assert cutting.square_around(matte) == (0, 20, 60, 80)
 
 
 def test_holes_too_large_are_not_filled(tmp_path: Path) -> None:

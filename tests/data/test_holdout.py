@@ -99,7 +99,7 @@ def test_few_pictures() -> None:
 
 def test_splits_that_are_there_are_kept() -> None:
     names = ["train/a/1.png", "validation/2.png", "test/3.png", "stray.png"]
-    assert splits_of(names) == ["train", "validation", "test", "train"]
+    assert splits_of(names) == ["train", "validation", "test", ""]
     assert splits_of(["train/1.png", "airplane/2.png"]) == ["", ""]
     some = [Photograph(one.look, split) for one, split in zip(photographs(4), splits_of(names), strict=True)]
     assert assign(some, Holdout(0.5)).splits == ("train", "validation", "test", "train")

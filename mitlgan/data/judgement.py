@@ -61,7 +61,7 @@ def _judge_numbers(report: SetReport) -> Iterator[Sentence]:
     if report.split in ("", TRAIN) and 0 < total < FEW:
         factor = math.ceil(FEW / total)
         more = f"{name}: {total:,} pictures are few, {FEW:,} or more would do; a generator may learn them by heart. Add {FEW - total:,}, or make "
-        yield f"{more}{factor} of each: mitlgan data augment {_quoted(name)} --out {_quoted(_beside(name, 'more'))} --factor {factor}", True
+        yield f"{more}{factor} of each: mitlgan data augment {_quoted(name)} --out {_quoted(_beside(report.spec, 'more'))} --factor {factor}", True
     elif report.split not in ("", TRAIN) and 0 < total < FEW_HELD_OUT:
         words = f"{total:,} held-out pictures; a distance to fewer than {FEW_HELD_OUT:,} is uncertain"
         yield f"{name}: {words}: add photographs, or hold out more of them by --holdout", False

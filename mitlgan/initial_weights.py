@@ -13,9 +13,9 @@ from mitlgan import artifact, networks, runs
 from mitlgan.artifact import ARTICLES, CRITIC_FILE, CRITIC_FOLDER, Card
 from mitlgan.checkpoint import load_checkpoint
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.networks import Generator, GrownGenerator
+from mitlgan.networks import Generator, GrownCritic, GrownGenerator
 from mitlgan.randomness import derived_seed
-from mitlgan.recipe import GrownGeneratorRecipe, Recipe, changed, parse, plain
+from mitlgan.recipe import AnyCritic, GrownCriticRecipe, GrownGeneratorRecipe, Recipe, changed, parse, plain
 
 GROWTH_FACTORS = (2, 4)
 
@@ -45,6 +45,40 @@ def with_parent(recipe: Recipe, start: Path | None) -> Recipe:
     _refuse_parent(f"--from {start}", card, recipe)
     assert card.generator is not None
     return changed(recipe, generator__parent=plain(card.generator), generator__parent_px=card.size_px)
+
+
+def with_critic_parent(recipe: Recipe, critic: Path | None, say: Callable[[str], None]) -> Recipe:
+    """A recipe whose grown critic has the parent that `--critic` names; any other recipe as it is.
+
+    Args:
+        recipe: Of any training.
+        critic: As `critic_weights` takes it: the smaller critic, or one that this recipe grew before, to be trained on.
+        say: Likewise.
+
+    Raises:
+        UsageError: A critic that grows, and nothing that it grows from.
+        ArtifactError: The critic cannot be grown to the recipe's images.
+    """
+    form = recipe.critic
+    if not isinstance(form, GrownCriticRecipe):
+        return recipe
+    if critic is None:
+        raise UsageError('--critic: critic.kind = "grown" needs the smaller critic that it grows from; name its run, or the folder where it is kept')
+    trained, size_px, _ = _trained_critic(critic, say)
+    if size_px == recipe.size_px and isinstance(trained, GrownCriticRecipe):
+        return changed(recipe, critic__parent=plain(trained.parent), critic__parent_px=trained.parent_px)
+    sizes = [recipe.size_px // factor for factor in GROWTH_FACTORS]
+    if recipe.size_px not in (size_px * factor for factor in GROWTH_FACTORS):
+        raise ArtifactError(
+            f"--critic {critic}: scores {size_px} px, which does not grow to size_px = {recipe.size_px}; give a critic of {sizes[0]} or {sizes[1]} px"
+        )
+    if trained.kind == "mlp":
+        raise ArtifactError(f"--critic {critic}: has no convolutions that a new block could stand beside; give a convolutional critic")
+    if trained.image_channels != form.image_channels:
+        raise ArtifactError(
+            f"--critic {critic}: scores {trained.image_channels} channels, the recipe's [critic] {form.image_channels}; give one that scores as many"
+        )
+    return changed(recipe, critic__parent=plain(trained), critic__parent_px=size_px)
 
 
 def initial_generator(recipe: Recipe, start: Path | None) -> nn.Module:
@@ -83,7 +117,7 @@ def parent_account(start: Path | None, recipe: Recipe) -> dict[str, Any]:
 
 
 def critic_weights(path: Path | None, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Tensor]:
-    """The weights that a critic begins with: those of a kept critic, of a run's newest checkpoint, or none, for a new one.
+    """The weights that a critic begins with: those of a kept critic, of a run's newest checkpoint, or none, for a new one; of a grown one its parent's.
 
     Args:
         path: A critic's artifact, the folder of a generator that has one beside it, or a run, if there is one.
@@ -98,8 +132,12 @@ def critic_weights(path: Path | None, recipe: Recipe, say: Callable[[str], None]
         if recipe.critic_start is not None:
             raise UsageError("critic_start.freeze: a critic that begins anew must train; name the run that it begins with by --critic, or remove it")
         return {}
-    file = None if (path / "recipe.toml").is_file() else critic_file(path)
-    trained, size_px, tensors = _critic_of_run(path, say) if file is None else _critic_of_artifact(file)
+    trained, size_px, tensors = _trained_critic(path, say)
+    if isinstance(recipe.critic, GrownCriticRecipe) and (trained, size_px) == (recipe.critic.parent, recipe.critic.parent_px):
+        with torch.device("meta"):
+            grown = networks.build_critic(recipe.critic, recipe.size_px)
+        assert isinstance(grown, GrownCritic)
+        return grown.names_of_parent(tensors)
     if trained != recipe.critic or size_px != recipe.size_px:
         raise ArtifactError(f"--critic {path}: another architecture than the recipe's [critic] at {recipe.size_px} px; name a run that has the same")
     return tensors
@@ -112,14 +150,21 @@ def critic_file(path: Path) -> Path | None:
     return next((file for file in (path / CRITIC_FILE, path / CRITIC_FOLDER / CRITIC_FILE) if file.is_file()), None)
 
 
-def _critic_of_artifact(file: Path) -> tuple[Any, int, dict[str, Tensor]]:
+def _trained_critic(path: Path, say: Callable[[str], None]) -> tuple[AnyCritic, int, dict[str, Tensor]]:
+    """Architecture, image size and tensors of a critic that was trained."""
+    file = None if (path / "recipe.toml").is_file() else critic_file(path)
+    return _critic_of_run(path, say) if file is None else _critic_of_artifact(file)
+
+
+def _critic_of_artifact(file: Path) -> tuple[AnyCritic, int, dict[str, Tensor]]:
     network, card = artifact.load(file)
     if card.kind != "critic":
         raise ArtifactError(f"--critic {file}: is {ARTICLES[card.kind]}; give a critic, which a pretraining leaves in {CRITIC_FOLDER}/{CRITIC_FILE}")
+    assert card.critic is not None
     return card.critic, card.size_px, network.state_dict()
 
 
-def _critic_of_run(path: Path, say: Callable[[str], None]) -> tuple[Any, int, dict[str, Tensor]]:
+def _critic_of_run(path: Path, say: Callable[[str], None]) -> tuple[AnyCritic, int, dict[str, Tensor]]:
     found = load_checkpoint(runs.at(path).path, say)
     if found is None:
         raise ArtifactError(f"--critic {path}: has no checkpoint, where a critic would be; name another run")

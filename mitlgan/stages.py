@@ -22,7 +22,7 @@ from mitlgan.distributed import World, wait_for_all
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.files import locked, remove_temporaries, write_atomically, write_json
 from mitlgan.freeze import Keeper, freeze
-from mitlgan.initial_weights import critic_weights, initial_generator, parent_account, with_parent
+from mitlgan.initial_weights import critic_weights, initial_generator, parent_account, with_critic_parent, with_parent
 from mitlgan.progress import Reporter, counted_lines
 from mitlgan.randomness import derived_seed
 from mitlgan.recipe import Recipe, changed, differences, display_name, dump, parse, plain
@@ -68,7 +68,7 @@ def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = N
     """
     if recipe.generator is None:
         raise UsageError(f"--recipe {recipe.name}: has no [generator]; give one for `pretrain`")
-    recipe = with_parent(recipe, start)
+    recipe = with_critic_parent(with_parent(recipe, start), critic, environment.reporter.say)
     weights = critic_weights(critic, recipe, environment.reporter.say)
     generator = initial_generator(recipe, start)
     parent = parent_account(start, recipe)
@@ -92,6 +92,7 @@ def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment
     Raises:
         MitlganError: See the errors' own classes.
     """
+    recipe = with_critic_parent(recipe, critic, environment.reporter.say)
     if recipe.composer is None:
         raise UsageError(f"--recipe {recipe.name}: has no [composer]; give one for `compose`")
     weights = critic_weights(critic, recipe, environment.reporter.say)
@@ -118,6 +119,7 @@ def train_inpainter(recipe: Recipe, environment: Environment) -> Run:
     Raises:
         MitlganError: See the errors' own classes.
     """
+    recipe = with_critic_parent(recipe, None, environment.reporter.say)
     if recipe.inpainter is None:
         raise UsageError(f"--recipe {recipe.name}: has no [inpainter]; give one such as inpaint/context-32")
     weights = critic_weights(None, recipe, environment.reporter.say)
@@ -269,7 +271,7 @@ def _run(recipe: Recipe, problem: Problem, environment: Environment, inputs: Map
     if len(problem.pixels) < recipe.training.batch:
         environment.reporter.say(f"warning: {len(problem.pixels)} pictures for batches of {recipe.training.batch}: each batch repeats some")
     if critic:
-        problem.critic.load_state_dict(dict(critic))
+        problem.critic.load_state_dict({**problem.critic.state_dict(), **critic})  # a smaller critic's are a part of a grown one's
     leads = environment.world.leads
     run = runs.create(environment.root, recipe.command, recipe.name) if leads else Run(environment.root)  # other ranks write nothing
     with _held(run, environment.world):

@@ -17,7 +17,7 @@ from mitlgan.checkpoint import checkpoints, read_tensors
 from mitlgan.compare import lengths
 from mitlgan.compare.arms import baseline_recipe
 from mitlgan.errors import ArtifactError, MitlganError, Stopped, UsageError
-from mitlgan.initial_weights import critic_weights, with_parent
+from mitlgan.initial_weights import critic_weights, with_critic_parent, with_parent
 from mitlgan.networks import build_generator
 from mitlgan.networks.resample import resampled
 from mitlgan.recipe import MlpGeneratorRecipe, Recipe, changed, parse, plain
@@ -311,3 +311,52 @@ def test_a_baseline_of_grown_layers_begins_at_its_own_size(family: dict[str, Run
     assert parent is not None
     assert wanted.generator == parent.parent.model_copy(update={"widths": (12, 6)})  # type: ignore[union-attr]
     assert wanted.training.limit_s == pytest.approx(max(0.1, card.cpu_seconds + sum(before.values())), abs=0.06)
+
+
+CRITIC = {"kind": "grown", "parent": {"widths": [4], "dropout": [0.0]}, "parent_px": 8, "width": 3}
+
+
+def test_a_critic_grows_from_its_smaller_self(
+    larger: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a run or from what was kept of it; resumed to the same bytes; kept, and begun with again."""
+    form = recipe("bg", larger, updates=4, critic=CRITIC)
+    small, start = pretrained["bg"], parent_of(pretrained)
+    straight = stages.pretrain(form, tiny.environment(tmp_path / "straight"), start=start, critic=small.path / "critic")
+    known = {name: tensor for name, tensor in read_tensors(checkpoints(small.path)[-1])[0].items() if name.startswith("critic.stages.")}
+    begun = read_tensors(checkpoints(straight.path)[0])[0]
+    grown = {name.replace("stages.to_4px.", "stages.from_16px.parent."): tensor for name, tensor in known.items()}
+    assert all(torch.equal(begun[name], tensor) for name, tensor in grown.items())
+    assert not begun["critic.stages.from_16px.share"].any()
+    assert read_tensors(checkpoints(straight.path)[-1])[0]["critic.stages.from_16px.share"].any()
+    with monkeypatch.context() as patch:
+        tiny.before_step(patch, tiny.send(signal.SIGTERM), at=2)
+        with pytest.raises(Stopped):
+            stages.pretrain(form, tiny.environment(tmp_path / "stopped"), start=start, critic=small.path)
+    (stopped,) = (tmp_path / "stopped").glob("*/*")
+    tiny.assert_same_trace(straight, stages.resume(stopped, tiny.environment(tmp_path)))
+    card = read_card(straight.path / "critic" / "critic.safetensors")
+    assert card.critic is not None
+    assert card.critic.kind == "grown"
+    assert card.critic.parent == tiny.recipe("bg", larger["bg"]).critic
+    again = stages.pretrain(form, tiny.environment(tmp_path / "again"), start=straight.artifact, critic=straight.path / "critic")
+    last = read_tensors(checkpoints(straight.path)[-1])[0]
+    first = read_tensors(checkpoints(again.path)[0])[0]
+    assert all(torch.equal(first[name], tensor) for name, tensor in last.items() if name.startswith("critic.stages."))
+
+
+def test_what_a_critic_cannot_grow_from(larger: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "pictures", lambda *_, **__: pytest.fail("it read pictures"))
+    form, environment, start = recipe("bg", larger, critic=CRITIC), tiny.environment(tmp_path / "runs"), parent_of(pretrained)
+    with pytest.raises(UsageError, match=r'^--critic: critic.kind = "grown" needs the smaller critic'):
+        stages.pretrain(form, environment, start=start)
+    with pytest.raises(ArtifactError, match=r"^--critic .*is a generator; give a critic"):
+        stages.pretrain(form, environment, start=start, critic=start)
+    wide = changed(form, size_px=64, generator__parent_px=32, generator__parent={"kind": "upsampled", "widths": [4]}, critic__parent_px=32)
+    with pytest.raises(ArtifactError, match=r"^--critic .*scores 8 px, which does not grow to size_px = 64; give a critic of 32 or 16 px"):
+        with_critic_parent(wide, pretrained["bg"].path, print)
+    with_alpha = recipe("fg", larger, generator={"image_channels": 4, "parent": {**GROWN_PARENT, "image_channels": 4}})
+    four = changed(with_alpha, critic={**CRITIC, "image_channels": 4, "parent": {"widths": [4], "dropout": [0.0], "image_channels": 4}})
+    with pytest.raises(ArtifactError, match=r"^--critic .*scores 3 channels, the recipe's \[critic\] 4"):
+        with_critic_parent(four, pretrained["bg"].path, print)
+    assert not (tmp_path / "runs").exists()

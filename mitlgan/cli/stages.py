@@ -58,7 +58,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
             raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `pretrain {role}`")
         first = None if start is None else artifact_file(start)
         if dry_run:
-            chosen = initial_weights.with_parent(chosen, first)
+            chosen = initial_weights.with_critic_parent(initial_weights.with_parent(chosen, first), critic, note)
             initial_weights.initial_generator(chosen, first)
             initial_weights.critic_weights(critic, chosen, note)
             return _dry_run(chosen, device, as_json)
@@ -104,6 +104,7 @@ def compose(
         loaded = {name: artifact.load_layer(path, name, chosen.size_px, chosen.composer.resample) for name, path in layers.items()}
         networks.check_composer(chosen.composer, {name: generator for name, (generator, _) in loaded.items()}, chosen.size_px)
         forms = {name: LayerForm(card.generator, card.size_px) for name, (_, card) in loaded.items() if card.generator is not None}
+        chosen = initial_weights.with_critic_parent(chosen, critic, note)
         initial_weights.critic_weights(critic, chosen, note)
         return _dry_run(chosen, device, as_json, forms)
     with options.environment(device, "compose", out, threads, log) as environment:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.errors import UsageError
-from mitlgan.networks import context, dcgan, grown, mlp, thesis
+from mitlgan.networks import context, dcgan, grown, grown_critic, mlp, thesis
 from mitlgan.networks.adapters import Adapter
 from mitlgan.networks.blocks import Critic, Generator
 from mitlgan.networks.composer import PLACE, Composer, FrozenLayers, Layers
@@ -23,6 +23,7 @@ from mitlgan.networks.context import ContextEncoder
 from mitlgan.networks.counting import Counts, Row, count_parameters, multiply_accumulates, rows
 from mitlgan.networks.fusion import FROM_FEATURES, FUSION_CHECKS, FUSIONS, Fused, Source, back_to_front
 from mitlgan.networks.grown import GrownGenerator
+from mitlgan.networks.grown_critic import GrownCritic
 from mitlgan.networks.over import Stand, Strengths
 from mitlgan.networks.translators import TRANSLATORS, check_translator
 
@@ -37,6 +38,7 @@ __all__ = [
     "Critic",
     "Fused",
     "Generator",
+    "GrownCritic",
     "GrownGenerator",
     "Layers",
     "Row",
@@ -83,8 +85,13 @@ GENERATOR_CHECKS: dict[str, Callable[[Any, int], None]] = {
     "dcgan": dcgan.check,
     "grown": grown.check,
 }
-CRITICS: dict[str, Callable[[Any, int], Critic]] = {"thesis": thesis.build_critic, "mlp": mlp.build_critic, "strided": dcgan.build_critic}
-CRITIC_CHECKS: dict[str, Callable[[Any, int], None]] = {"thesis": thesis.check_critic, "mlp": _any_size, "strided": dcgan.check}
+CRITICS: dict[str, Callable[[Any, int], Critic]] = {
+    "thesis": thesis.build_critic,
+    "mlp": mlp.build_critic,
+    "strided": dcgan.build_critic,
+    "grown": lambda recipe, size_px: grown_critic.build(recipe, size_px, build_critic(recipe.parent, recipe.parent_px)),
+}
+CRITIC_CHECKS: dict[str, Callable[[Any, int], None]] = {"thesis": thesis.check_critic, "mlp": _any_size, "strided": dcgan.check, "grown": dcgan.check}
 
 
 def build_generator(recipe: AnyGenerator, size_px: int) -> Generator:

@@ -17,14 +17,14 @@ from mitlgan.networks.blocks import Critic, Generator, score_head
 from mitlgan.networks.initial import initialise, normalise_spectrally
 
 if TYPE_CHECKING:
-    from mitlgan.recipe import DcganGeneratorRecipe, StridedCriticRecipe, UpsampledGeneratorRecipe
+    from mitlgan.recipe import DcganGeneratorRecipe, GrownCriticRecipe, StridedCriticRecipe, UpsampledGeneratorRecipe
 
 BASE_PX = 4
 KERNEL = 4
 """Of the transposed convolutions: a multiple of their stride, since 3 leaves a checkerboard (Bielko 2022, section 5.1.1)."""
 
 
-def check(recipe: UpsampledGeneratorRecipe | DcganGeneratorRecipe | StridedCriticRecipe, size_px: int) -> None:
+def check(recipe: UpsampledGeneratorRecipe | DcganGeneratorRecipe | StridedCriticRecipe | GrownCriticRecipe, size_px: int) -> None:
     """Refuse a size that the network cannot reach or take, before anything is built.
 
     Raises:

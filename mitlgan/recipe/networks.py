@@ -332,6 +332,57 @@ class StridedCriticRecipe(_Normalised):
             raise ValueError(f"critic.widths leaves nothing of {size_px} px after {len(self.widths)} convolutions; give fewer widths")
 
 
+class GrownCriticRecipe(Model):
+    """A smaller critic, the parent, that sees the image reduced, and a new block for what it cannot see, which begins at nothing.
+
+    Attributes:
+        parent: Architecture of the smaller critic; that of the one that `--critic` names takes its place.
+        parent_px: Height and width of its images, half or a quarter of this one's; likewise.
+        width: Channels of the new block.
+        leak: Negative slope of LeakyReLU.
+        spectral: Spectral normalisation of the new block's weights.
+        image_channels: The parent's.
+    """
+
+    kind: Literal["grown"] = "grown"
+    parent: AnyCritic
+    parent_px: Annotated[int, Field(ge=4, le=512)]
+    width: Width = 32
+    leak: Leak = 0.2
+    spectral: bool = True
+    image_channels: Literal[1, 3, 4] = 3
+
+    @property
+    def output(self) -> str:
+        """What the score passes through, which is the parent's."""
+        return self.parent.output
+
+    @property
+    def normalisation(self) -> str:
+        """The parent's; the new block has none."""
+        return self.parent.normalisation
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the parent's convolutions."""
+        return self.parent.widths
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, images that the parent cannot grow to."""
+        if size_px not in (2 * self.parent_px, 4 * self.parent_px):
+            raise ValueError(
+                f"critic.parent_px is {self.parent_px}, which does not grow to size_px = {size_px}; "
+                f"give a parent of {size_px // 2} or {size_px // 4} px"
+            )
+        if self.parent.kind == "mlp":
+            raise ValueError('critic.parent.kind = "mlp" has no convolutions that a new block could stand beside; give a convolutional parent')
+        if self.parent.image_channels != self.image_channels:
+            raise ValueError(
+                f"critic.parent.image_channels is {self.parent.image_channels}, critic.image_channels {self.image_channels}; make them equal"
+            )
+        self.parent.require_size(self.parent_px)
+
+
 AnyGenerator = Annotated[
     Annotated[GeneratorRecipe, Tag("thesis")]
     | Annotated[MlpGeneratorRecipe, Tag("mlp")]
@@ -341,7 +392,10 @@ AnyGenerator = Annotated[
     Discriminator(kind_or("thesis")),
 ]
 AnyCritic = Annotated[
-    Annotated[CriticRecipe, Tag("thesis")] | Annotated[MlpCriticRecipe, Tag("mlp")] | Annotated[StridedCriticRecipe, Tag("strided")],
+    Annotated[CriticRecipe, Tag("thesis")]
+    | Annotated[MlpCriticRecipe, Tag("mlp")]
+    | Annotated[StridedCriticRecipe, Tag("strided")]
+    | Annotated[GrownCriticRecipe, Tag("grown")],
     Discriminator(kind_or("thesis")),
 ]
 GENERATOR_KINDS: dict[str, type[Model]] = {
@@ -352,7 +406,13 @@ GENERATOR_KINDS: dict[str, type[Model]] = {
     "grown": GrownGeneratorRecipe,
 }
 GrownGeneratorRecipe.model_rebuild()  # its parent is any generator, itself included
-CRITIC_KINDS: dict[str, type[Model]] = {"thesis": CriticRecipe, "mlp": MlpCriticRecipe, "strided": StridedCriticRecipe}
+CRITIC_KINDS: dict[str, type[Model]] = {
+    "thesis": CriticRecipe,
+    "mlp": MlpCriticRecipe,
+    "strided": StridedCriticRecipe,
+    "grown": GrownCriticRecipe,
+}
+GrownCriticRecipe.model_rebuild()
 
 
 def without_growth(recipe: AnyGenerator, size_px: int) -> AnyGenerator:

@@ -75,7 +75,7 @@ class LayerCard(_Model):
     card: dict[str, Any] = {}
 
     def trainings(self) -> list[dict[str, Any]]:
-        """The account of its training, and of those of the smaller generators that it grew from."""
+        """The account of its training, and of those of the generators that it began with or grew from."""
         return _with_parents(self.card)
 
     def spent(self, key: str) -> float:
@@ -106,7 +106,7 @@ class Card(_Model):
         composer: Fusion and translator of a composer.
         inpainter: Architecture of an inpainter.
         critic: Architecture of a critic.
-        parent: Of a generator that grew from a smaller one: which that is, and what its own training took.
+        parent: The generator whose weights this one's training began with or grew from: which it is, and what its own training took.
         layers: Frozen layers of a composer, in the order of their latents.
         whole_sha256: Of a composer's file that names its frozen generators by their hashes in place of holding them: the hash of all its tensors,
             theirs included. Absent: the file holds everything.
@@ -149,7 +149,7 @@ class Card(_Model):
     made_by: str = ""
 
     def trainings(self) -> list[dict[str, Any]]:
-        """The account of its training, and of those of the smaller generators that it grew from."""
+        """The account of its training, and of those of the generators that it began with or grew from."""
         own = {key: getattr(self, key) for key in ("kimg", "seconds", "cpu_seconds", "parent")}
         return _with_parents({**own, "made_by": self.recipe})
 

@@ -107,9 +107,9 @@ def initial_generator(recipe: Recipe, start: Path | None) -> nn.Module:
     return generator
 
 
-def parent_account(start: Path | None, recipe: Recipe) -> dict[str, Any]:
-    """What a grown generator's card says of its parent: which it is and what its training took; nothing of any other generator."""
-    if start is None or not isinstance(recipe.generator, GrownGeneratorRecipe):
+def parent_account(start: Path | None) -> dict[str, Any]:
+    """What a card says of the generator that a training began with or grew from: which it is and what its own training took."""
+    if start is None:
         return {}
     card = artifact.read_card(start)
     account = {key: getattr(card, key) for key in ("size_px", "data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit", "parent")}

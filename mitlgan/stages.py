@@ -71,7 +71,7 @@ def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = N
     recipe = with_critic_parent(with_parent(recipe, start), critic, environment.reporter.say)
     weights = critic_weights(critic, recipe, environment.reporter.say)
     generator = initial_generator(recipe, start)
-    parent = parent_account(start, recipe)
+    parent = parent_account(start)
     pixels = pictures(recipe, reporter=environment.reporter)
     inputs = {} if start is None else {"start": artifact.tensors_hash(start)}
     return _run(recipe, _problem(recipe, generator, pixels, {}, parent), environment, inputs, weights)

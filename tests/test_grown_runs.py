@@ -142,6 +142,10 @@ def test_a_grown_one_can_be_trained_on(child: Run, larger: dict[str, Path], tmp_
     first, before = load(again.kept()[0]), load(child.artifact)
     assert torch.equal(first.sample([0, 1]), before.sample([0, 1]))
     assert again.inputs().keys() == {"start", "critic"}
+    assert again.artifact is not None
+    card, own = read_card(again.artifact), read_card(child.artifact)
+    assert card.parent["tensors_sha256"] == artifact.tensors_hash(child.artifact)
+    assert [training["kimg"] for training in card.trainings()] == [card.kimg, own.kimg, own.parent["kimg"]]
 
 
 def test_the_critic_is_kept_and_can_be_begun_with(child: Run, larger: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def pretraining(layers: Mapping[str, Path], equal: str, wanted: bool | None, say
 
 
 def _took(card: Card, name: str, equal: str) -> tuple[float, str]:
-    """What a layer's training took, with those of the smaller generators that it grew from, or 0 and why that is not known."""
+    """What a layer's training took, with those of the generators that it grew from, or 0 and why that is not known."""
     if equal == "macs":
         try:
             took = sum(float(one["kimg"]) * training_macs(parse(dict(one["made_by"]), name), {}) for one in card.trainings())

@@ -54,7 +54,7 @@ class CoarseStage(nn.Module):
         """The new features and, last, the parent's image: (N, W + C, h, w) of the parent's last features."""
         image = self.parent(before)
         if before.shape[-1] != image.shape[-1]:
-            before = functional.interpolate(before, size=image.shape[-2:], mode="nearest")
+            before = functional.interpolate(before, size=image.shape[-2:], mode="bilinear")  # nearest pixels leave a weave
         return torch.cat([self.features(torch.cat([before, image], dim=1)), image], dim=1)
 
 

@@ -124,6 +124,8 @@ def _split(source: str, out: Path, settings: SplitSettings, as_json: bool) -> No
 def _remarks(manifest: dict[str, Any]) -> Iterator[str]:
     if manifest["holdout"]["note"]:
         yield manifest["holdout"]["note"]
+    if beside := manifest["methods"].get("matte"):
+        yield f"{beside:,} are cut by the mattes beside them (NAME.matte.png)"
     for key, words in (("unknown", "named in --exclude or --keep, and not in SRC"), ("gone", "cut earlier, and gone from --out since")):
         names = manifest[key]
         if names:

@@ -70,6 +70,10 @@ class CutMeasures:
     undecided: float
 
 
+NOTHING_AGAINST = CutMeasures(0.0, 0.0, 0.0, 0.0, 0.0)
+"""Of a matte that is the user's own."""
+
+
 def cut_confidence(measured: CutMeasures, method: Method) -> Confidence:
     """How far a matte can be trusted.
 

@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mitlgan.data import holes
-from mitlgan.data.confidence import CutMeasures, cut_confidence, cut_measures, fill_confidence
-from mitlgan.data.decode import UnreadableError, decode_bytes
+from mitlgan.data.confidence import NOTHING_AGAINST, CutMeasures, cut_confidence, cut_measures, fill_confidence
+from mitlgan.data.decode import Decoded, UnreadableError, decode_bytes, is_cut_out, laid_on
 from mitlgan.data.frame import centred_square
 from mitlgan.data.gate import Gate
 from mitlgan.data.listing import MATTE_SUFFIX
-from mitlgan.data.matting import Method, find_matte, opencv
+from mitlgan.data.mattes import fitting_matte
+from mitlgan.data.matting import Method, OwnAlpha, OwnMatte, find_matte, opencv
 from mitlgan.data.signature import signature
-from mitlgan.data.sources import Entry, output_stem
+from mitlgan.data.sources import Contents, output_stem
 
 SMALLEST_PATCH = 0.4  # side of a background patch / side of the picture
 CENTRED_SIDE = 0.86  # longest side of a centred object / side of its picture
+WHITE = (255, 255, 255)  # what stray transparency is laid on, in every piece
 MARKED_PX = 192  # side of the pictures in `set-aside/`, which are for people to look at
 Pixels = NDArray[np.uint8]
 
@@ -66,20 +68,23 @@ class Cut:
     pieces: dict[str, bytes]
 
 
-def cut(entry: Entry, content: bytes | UnreadableError | None, methods: list[Method], settings: CutSettings) -> Cut:
-    """Cut one picture in three, with what speaks against it."""
-    record: dict[str, Any] = {"name": entry.name}
+def cut(content: Contents, methods: list[Method], settings: CutSettings) -> Cut:
+    """Cut one picture in three, with what speaks against it; by the matte beside it, where it has one, else by the first method that applies."""
+    name = content.entry.name
+    record: dict[str, Any] = {"name": name}
     try:
-        if isinstance(content, UnreadableError):
-            raise content
-        decoded = decode_bytes(entry.read() if content is None else content, keep_alpha=True, size_px=settings.size_px)
+        decoded = decode_bytes(content.read(), keep_alpha=True, size_px=settings.size_px)
+        beside = content.read_matte()
+        own = None if beside is None else fitting_matte(beside, decoded)
     except UnreadableError as error:
         return Cut(record | {"unreadable": str(error)}, {})
-    whole = _reduced(decoded.picture, settings.size_px)
+    whole = _reduced(_picture(decoded, own is None, methods), settings.size_px)
+    if own is not None:
+        methods = [OwnMatte(np.array(own.resize(whole.size, Image.Resampling.LANCZOS)))]
     record |= {"width": decoded.width, "height": decoded.height, **signature(decoded.picture, decoded.sha256).plain()}
     record |= {"note": decoded.note} if decoded.note else {}
     found = find_matte(whole, methods)
-    stem = output_stem(entry.name)
+    stem = output_stem(name)
     if found is None:
         square = whole.crop(centred_square(*whole.size)).convert("RGB")
         fault = "no matte: the picture has neither transparency nor a plain backdrop"
@@ -94,7 +99,8 @@ def cut(entry: Entry, content: bytes | UnreadableError | None, methods: list[Met
     pieces = {f"set-aside/{stem}.png": _png(_reduced(marked(picture, judged), MARKED_PX))}
     if not (judged > 127).any():
         return _with(record, pieces)
-    if method.name != "alpha":
+    measured = NOTHING_AGAINST
+    if not isinstance(method, OwnAlpha | OwnMatte):
         measured = cut_measures(whole, matte, method)
         trusted = cut_confidence(measured, method)
         record |= {"confidence": round(trusted.value, 4), "doubt": trusted.doubt}
@@ -105,6 +111,13 @@ def cut(entry: Entry, content: bytes | UnreadableError | None, methods: list[Met
     if method.name != "alpha" and (fits or not settings.gate.judge(inner)):
         pieces |= _scene(np.array(whole.crop(box).convert("RGB")), inner, stem, settings, measured, record)
     return _with(record, pieces)
+
+
+def _picture(decoded: Decoded, unmatted: bool, methods: list[Method]) -> Image.Image:
+    """RGBA: a cut-out that is cut by its own transparency as it is; any other on white, or its stray transparent pixels would come out black."""
+    if unmatted and is_cut_out(decoded.picture) and any(isinstance(method, OwnAlpha) for method in methods):
+        return decoded.picture
+    return laid_on(decoded.picture, WHITE).convert("RGBA")
 
 
 def _with(record: dict[str, Any], pieces: dict[str, bytes]) -> Cut:
@@ -175,7 +188,7 @@ def _padded(cutout: Image.Image, size_px: int) -> Image.Image:
 
 def marked(picture: Image.Image, matte: Pixels) -> Image.Image:
     """A picture with its matte shown in red, for people to judge."""
-    rgb = np.array(picture.convert("RGB")).astype(np.float32)
+    rgb = np.array(laid_on(picture, WHITE)).astype(np.float32)
     share = matte[..., None].astype(np.float32) / 255 * 0.55
     return Image.fromarray((rgb * (1 - share) + np.array([230, 30, 30]) * share).astype(np.uint8))
 

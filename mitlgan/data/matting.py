@@ -84,6 +84,22 @@ class OwnAlpha:
 
 
 @dataclass
+class OwnMatte:
+    """The matte that lies beside the picture (`NAME.matte.png`).
+
+    Attributes:
+        matte: (H, W) of the picture that is asked about.
+    """
+
+    matte: Pixels
+    name: str = "matte"
+
+    def __call__(self, picture: Image.Image) -> Pixels:
+        """It."""
+        return self.matte
+
+
+@dataclass
 class PlainBackdrop:
     """Objects photographed on one colour: what is like the border, and connected to it, is backdrop."""
 

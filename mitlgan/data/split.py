@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from mitlgan.data.arrange import FOLDERS, PARKED, Choices, Limits, arrange, assigned, decided
 from mitlgan.data.confidence import DOUBTFUL, MIN_CONFIDENCE, MIN_FILL_CONFIDENCE
-from mitlgan.data.cutting import Cut, CutSettings, cut
-from mitlgan.data.decode import UnreadableError
+from mitlgan.data.cutting import CutSettings, cut
 from mitlgan.data.holdout import DEFAULT_HOLDOUT, Holdout
 from mitlgan.data.journal import Journal
 from mitlgan.data.listing import MATTE_SUFFIX
@@ -19,12 +18,13 @@ from mitlgan.data.mattes import with_mattes
 from mitlgan.data.matting import Method, choose, opencv
 from mitlgan.data.parallel import in_order
 from mitlgan.data.siblings import MANIFEST
-from mitlgan.data.sources import Entry, Source, open_source
+from mitlgan.data.sources import Source, contents, open_source
 from mitlgan.data.split_folders import SPLITS
 from mitlgan.errors import DataError, UsageError
 from mitlgan.files import disk_errors, locked, make_folder, write_atomically, write_json
 
-VERSION = 5  # raise it when the same pictures and settings make other files
+VERSION = 6  # raise it when the same pictures and settings make other files
+OWN_MATTES = ("auto",)  # methods that begin with what the user has: mattes beside the pictures, transparency
 BACKGROUNDS = ("both", "fill", "patch")
 DECISIONS = ("used", "set aside", "duplicate", "unreadable", "excluded")
 Progress = Callable[[int, int], None]
@@ -82,7 +82,7 @@ def split(spec: str | Path, out: Path, settings: SplitSettings, progress: Progre
     holdout = Holdout.parse(settings.holdout)
     opencv()
     methods = choose(settings.matting)
-    source, _ = with_mattes(open_source(spec), "the cuts' own mattes are found anew")
+    source = _source(spec, settings)
     for folder in FOLDERS:
         make_folder(out / folder)
     header = {"work": "split", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": settings.cutting()}
@@ -93,22 +93,21 @@ def split(spec: str | Path, out: Path, settings: SplitSettings, progress: Progre
         return _finish(source, out, header, journal, _Arrangement(choices, holdout, settings))
 
 
+def _source(spec: str | Path, settings: SplitSettings) -> Source:
+    """The pictures, with the mattes beside them; where a method is named that finds its own, without."""
+    source = open_source(spec)
+    if settings.matting in OWN_MATTES or settings.matting.lower().endswith(".onnx"):
+        return source
+    return with_mattes(source, f"--matting {settings.matting} finds its own; --matting auto takes them")[0]
+
+
 def _cut_all(source: Source, out: Path, methods: list[Method], settings: SplitSettings, journal: Journal, progress: Progress | None) -> None:
     done = {line["name"] for line in journal.lines}
     left = [entry for entry in source.entries if entry.name not in done]
     total = len(source.entries)
 
-    def read() -> Iterator[tuple[Entry, bytes | UnreadableError | None]]:
-        for entry in left:
-            try:
-                yield entry, entry.read() if source.sequential else None
-            except UnreadableError as error:
-                yield entry, error
-
-    def work(item: tuple[Entry, bytes | UnreadableError | None]) -> Cut:
-        return cut(item[0], item[1], methods, settings)
-
-    for number, (_, made) in enumerate(in_order(read(), work), start=total - len(left) + 1):
+    cuts = in_order(contents(source, left), lambda content: cut(content, methods, settings))
+    for number, (_, made) in enumerate(cuts, start=total - len(left) + 1):
         for name, content in made.pieces.items():
             piece = out / PARKED / name
             with disk_errors(piece):

@@ -11,6 +11,14 @@ from commands import Command, Outcome
 from mitlgan.cli import main
 
 
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that name a file relative to the working directory, or write one by default, leave nothing in the project."""
+    place = tmp_path / "working-directory"
+    place.mkdir()
+    monkeypatch.chdir(place)
+
+
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
     """Runs `mitlgan ARGUMENTS` here: `command("runs", "ls")`."""

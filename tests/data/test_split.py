@@ -145,6 +145,41 @@ def files_of(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in shown}
 
 
+def test_mattes_beside_pictures_are_the_cuts(tmp_path: Path) -> None:
+    """They are the user's own; pictures without one are cut as ever, and one of another size leaves its picture out by name."""
+    place = scenes(tmp_path / "in", 4)
+    for name, size in (("0", 64), ("1", 32)):
+        matte = Image.new("L", (size, size))
+        ImageDraw.Draw(matte).rectangle((20, 20, 43, 43), fill=255)
+        matte.save(place / f"{name}.matte.png")
+    found = split.split(place, tmp_path / "auto", SplitSettings(holdout="0"))
+    by_name = {record["name"]: record for record in found["records"]}
+    assert [by_name[f"{index}.png"].get("method") for index in range(4)] == ["matte", None, "grabcut", "grabcut"]
+    assert by_name["0.png"]["coverage"] == round(24**2 / 64**2, 4)
+    assert "confidence" not in by_name["0.png"]
+    assert "its matte is 32 x 32 px" in by_name["1.png"]["reason"]
+    scene = next(file for file in by_name["0.png"]["files"] if file.endswith(".matte.png"))
+    assert np.array_equal(np.array(Image.open(tmp_path / "auto" / scene)), np.array(Image.open(place / "0.matte.png")))
+    named = split.split(place, tmp_path / "grabcut", SplitSettings(holdout="0", matting="grabcut"))
+    assert named["methods"] == {"grabcut": 4}
+    assert named["leftovers"]["remarks"] == ["2 mattes are not used: --matting grabcut finds its own; --matting auto takes them"]
+
+
+@pytest.mark.parametrize("matting", ["auto", "grabcut"])
+def test_stray_transparency_is_white_in_every_piece(tmp_path: Path, matting: str) -> None:
+    """A rounded corner makes no cut-out of a photograph."""
+    place = scenes(tmp_path / "in", 1)
+    picture = Image.open(place / "0.png").convert("RGBA")
+    for spot in ((0, 0), (1, 0), (0, 1)):
+        picture.putpixel(spot, (9, 9, 9, 0))
+    picture.save(place / "0.png")
+    found = split.split(place, tmp_path / "out", SplitSettings(holdout="0", matting=matting, min_confidence=0, min_fill_confidence=0))
+    assert found["methods"] == {"grabcut": 1}
+    for kind in ("scene", "bg"):
+        shown = Image.open(next(file for file in (tmp_path / "out" / kind).iterdir() if not file.name.endswith((".matte.png", "-patch.png"))))
+        assert shown.getpixel((0, 0)) == (255, 255, 255), kind
+
+
 def test_choices_are_made_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = scenes(tmp_path / "in", 6)
     Image.new("RGB", (64, 64), "grey").save(place / "nothing.png")

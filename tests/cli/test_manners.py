@@ -86,7 +86,7 @@ WRONG = {
     ("--nope",): (2, "--nope: no such option"),
     ("pretrain", "fg", "--nope"): (2, "--nope: no such option"),
     ("pretrain", "cat"): (2, "No such command 'cat'"),
-    ("compare", "--equal", "hours"): (2, "--equal: 'hours' is not one of 'kimg', 'seconds', 'cpu-seconds'"),
+    ("compare", "--equal", "hours"): (2, "--equal: 'hours' is not one of 'time', 'kimg', 'seconds', 'cpu-seconds'"),
     ("compare", "--equal"): (2, "--equal: requires an argument"),
     ("compare", "--baseline", "dcgan"): (2, "--baseline: 'dcgan' is not"),
     ("pretrain", "fg", "--seed", "x"): (2, "--seed: "),

@@ -55,8 +55,17 @@ class Format(StrEnum):
     folder = "folder"
 
 
+FORMATS_OF = {
+    "labels": (Format.mnist,), "classes": (Format.mnist, Format.cifar10), "split": (Format.cifar10,), "attribute": (Format.celeba,),
+    "faces": (Format.celeba, Format.folder), "reviews": (Format.products,), "images": (Format.products,), "min_rating": (Format.products,),
+    "min_reviews": (Format.products,),
+}  # fmt: skip
+"""The formats that an option of `data read` is of."""
+
+
 @app.command()
 def read(
+    context: typer.Context,
     form: Annotated[Format, typer.Argument(metavar="FORMAT", help="mnist (IDX, gzip or not), cifar10 (binary), celeba, products, folder.")],
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="IDX file; folder; for products the metadata, JSON lines.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a .npy file; its manifest lies beside it.")],
@@ -83,6 +92,10 @@ def read(
     from mitlgan.data.readers.products import Choice
     from mitlgan.errors import UsageError
 
+    for name, formats in FORMATS_OF.items():
+        given = context.get_parameter_source(name)
+        if given is not None and given.name == "COMMANDLINE" and form not in formats:
+            raise UsageError(f"--{name.replace('_', '-')}: of {' and '.join(formats)}, and does nothing for {form}; leave it away")
     chosen = _numbers(classes)
     if form is Format.mnist:
         packed = readers.pack_idx(source, out, size_px=size, resize=resize, labels=labels, classes=chosen, limit=limit)
@@ -99,7 +112,7 @@ def read(
         packed = readers.pack_faces(source, out, size_px=size, resize=resize, limit=limit, say=note)
     else:
         with counted("read") as told:
-            packed = pack_folder(source, out, size_px=size, resize=resize, progress=told, say=note)
+            packed = pack_folder(source, out, size_px=size, resize=resize, limit=limit, progress=told, say=note)
     _told(packed, as_json)
 
 

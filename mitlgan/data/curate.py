@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from mitlgan.errors import DataError
@@ -17,6 +18,13 @@ def read_names(*paths: Path, option: str = "--exclude") -> tuple[str, ...]:
         DataError: A file cannot be read.
     """
     return tuple(name for path in paths for name in _read(path, option))
+
+
+def unknown_names(names: Iterable[str], known: Iterable[str], option: str) -> list[str]:
+    """In a sentence, or none, which names of a list by hand are no picture's: a list may be of another folder, or written otherwise."""
+    unknown = sorted(set(names) - set(known))
+    more = " and more" if len(unknown) > 3 else ""
+    return [f"{len(unknown):,} named in {option}, and not in SRC: {', '.join(map(repr, unknown[:3]))}{more}"] if unknown else []
 
 
 def _read(path: Path, option: str) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mitlgan.data.curate import unknown_names
 from mitlgan.data.decode import UnreadableError
 from mitlgan.data.frame import RESIZES
 from mitlgan.data.holdout import HELD_OUT, Assignment, Holdout, Photograph, assign, described, families_of, splits_of
@@ -78,9 +79,10 @@ def prepare(
     Holdout.parse(settings.holdout)  # says now whether it can be had
     source = selected(selection, Path(spec)) if selection else open_source(spec)
     listing_sha256 = source.listing_sha256()
+    unknown = unknown_names(settings.exclude, (entry.name for entry in source.entries), "--exclude")
     source, with_matte = with_mattes(source, "--keep-alpha keeps transparency in their place" if settings.keep_alpha else "")
     others = _others(settings)
-    source = source.only(source.entries, remarks=[remark for *_, remarks in others for remark in remarks])
+    source = source.only(source.entries, remarks=[*unknown, *(remark for *_, remarks in others for remark in remarks)])
     make_folder(out)
     header = {
         "work": "prepare",

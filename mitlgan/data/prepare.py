@@ -128,6 +128,7 @@ def pack_folder(
     resize: str = "lanczos",
     keep_alpha: bool = False,
     allow_bad: bool = False,
+    limit: int | None = None,
     progress: Progress | None = None,
     say: Say | None = None,
 ) -> Packed:
@@ -144,6 +145,7 @@ def pack_folder(
         resize: Name of the filter.
         keep_alpha: Keep transparency, premultiplied, as a fourth channel.
         allow_bad: Go on when more than 5 % of the files are no usable pictures.
+        limit: At most so many, the first ones.
         progress: Told how many files of how many are done.
         say: See `open_data`.
 
@@ -155,7 +157,7 @@ def pack_folder(
     split = found.opened(TRAIN)
     if say is not None and (sentence := found.sentence(split)):
         say(sentence)
-    return _pack(found, split, out, size_px=size_px, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, progress=progress, say=say)
+    return _pack(found, split, out, size_px=size_px, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, limit=limit, progress=progress, say=say)
 
 
 def _pack(
@@ -167,6 +169,7 @@ def _pack(
     resize: str,
     keep_alpha: bool,
     allow_bad: bool = False,
+    limit: int | None = None,
     progress: Progress | None = None,
     say: Say | None = None,
     identity: str = "",
@@ -174,6 +177,8 @@ def _pack(
     if resize not in RESIZES:
         raise UsageError(f"--resize {resize}: no such filter; choose {', '.join(RESIZES)}")
     source, with_matte = with_mattes(found.source(split), "transparency is kept in their place" if keep_alpha else "")
+    if limit is not None and limit < len(source.entries):
+        source = source.only(source.entries[:limit], remarks=[f"the first {limit:,} of {len(source.entries):,} pictures are taken"])
     total, skipped = len(source.entries), list[dict[str, str]]()
     notes: list[tuple[str, str]] = []
     with PackWriter(out, size_px, "alpha" if keep_alpha else "matte" if with_matte else None) as writer:

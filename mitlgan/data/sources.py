@@ -243,9 +243,9 @@ def _of_folder(folder: Path, option: str) -> Source:
 
 
 def _of_list(path: Path, option: str) -> Source:
-    """The files that a list names, whatever they are called; of mattes that it names, those of its pictures are known beside them."""
+    """The files that a list names, whatever they are called, each once; of mattes that it names, those of its pictures are known beside them."""
     text = read_text(path, f"{option} {path}", DataError, LARGEST_LIST_BYTES, names=True)
-    lines = [_foreign(line, path.parent) for line in dict.fromkeys(line.strip() for line in text.split("\n") if line.strip())]
+    lines, again = _each_once([_foreign(line.strip(), path.parent) for line in text.split("\n") if line.strip()], path.parent)
     entries = of_files(path.parent, [line for line in lines if not is_matte_name(line)])
     taken = {entry.matte.file for entry in entries if entry.matte is not None}
     left = [
@@ -253,7 +253,24 @@ def _of_list(path: Path, option: str) -> Source:
         for line in lines
         if is_matte_name(line) and str(path.parent / line) not in taken
     ]
-    return Source(str(path), entries, leftovers=Leftovers(tuple(left)))
+    return Source(str(path), entries, leftovers=Leftovers(tuple(again + left)))
+
+
+def _each_once(lines: Sequence[str], folder: Path) -> tuple[list[str], list[LeftOut]]:
+    """Paths in order, and those that name a file again, in the same spelling or another (`./a.png`, an absolute path)."""
+    parents: dict[str, str] = {}
+    first: dict[str, str] = {}
+    again: list[LeftOut] = []
+    for line in lines:
+        parent, base = os.path.split(folder / line)
+        if parent not in parents:
+            parents[parent] = os.path.realpath(parent)
+        file = os.path.join(parents[parent], base)  # noqa: PTH118  (of many files)
+        if file in first:
+            again.append(LeftOut(printable_name(line), f"the list names it already, as {printable_name(first[file])!r}", "line of the list"))
+        else:
+            first[file] = line
+    return list(first.values()), again
 
 
 def _foreign(line: str, folder: Path) -> str:

@@ -185,3 +185,26 @@ def test_what_is_not_taken_stands_in_the_text_and_in_json(command: Command, fold
         assert (values["leftovers"]["others"], values["leftovers"]["hidden"]) == ({".csv": 1}, 1)
     outcome = command("data", "check", "in")
     assert all(f"! in: {line}." in outcome.out for line in lines)
+
+
+def test_names_to_leave_out_that_are_not_there_are_told(command: Command, folder: Path, tmp_path: Path) -> None:
+    place = pictures.fill(tmp_path / "in", 3)
+    (tmp_path / "no.txt").write_text("0001.png\n0001.PNG\nnowhere.png\n")
+    done = command("data", "prepare", place, "--out", "out", "--size", 8, "--exclude", tmp_path / "no.txt")
+    assert done.code == 0, done.err
+    assert "2 named in --exclude, and not in SRC: '0001.PNG', 'nowhere.png'" in done.out
+
+
+def test_read_takes_no_option_of_another_format(command: Command, folder: Path, tmp_path: Path) -> None:
+    place = pictures.fill(tmp_path / "in", 3)
+    found = answer(command, "read", "folder", place, "--out", "p.npy", "--size", 8, "--limit", 2)
+    assert (found["count"], found["leftovers"]["remarks"]) == (2, ["the first 2 of 3 pictures are taken"])
+    for option in (("--classes", "1,2"), ("--labels", "no"), ("--split", "test"), ("--attribute", "Male"), ("--min-rating", 3), ("--reviews", "x")):
+        done = command("data", "read", "folder", place, "--out", "q.npy", "--size", 8, *option)
+        assert done.code == 2
+        assert done.err.startswith(f"{option[0]}: of ")
+    shutil.make_archive(str(tmp_path / "in"), "zip", place)
+    pytest.importorskip("cv2")
+    done = command("data", "read", "folder", tmp_path / "in.zip", "--faces", "--out", "q.npy", "--size", 8)
+    assert (done.code, done.err.startswith("--faces: ")) == (2, True)
+    assert [path.name for path in folder.iterdir() if path.name.startswith("q")] == []

@@ -117,6 +117,23 @@ def test_cifar(tmp_path: Path) -> None:
     assert test.pixels[0, 0, 0, 0] == 6
 
 
+@pytest.mark.parametrize(
+    ("source", "split", "first", "recorded"),
+    [("", "Test", 6, "test"), ("", "TRAIN", 1, "train"), ("test_batch.bin", "train", 6, "test"), ("data_batch_2.bin", "train", 2, "train")],
+)
+def test_cifar_records_the_split_that_was_read(tmp_path: Path, source: str, split: str, first: int, recorded: str) -> None:
+    cifar(tmp_path / "c")
+    pack = readers.pack_cifar(tmp_path / "c" / source, tmp_path / "p.npy", split=split, limit=3)
+    assert (int(pack.pixels[0, 0, 0, 0]), pack.manifest["made_by"]["split"]) == (first, recorded)
+
+
+@pytest.mark.parametrize(("source", "split"), [("", "validation"), ("", "tset"), ("data_batch_2.bin", "test")])
+def test_cifar_refuses_a_split_that_it_has_not(tmp_path: Path, source: str, split: str) -> None:
+    cifar(tmp_path / "c")
+    with pytest.raises(UsageError, match=f"--split {split}: "):
+        readers.pack_cifar(tmp_path / "c" / source, tmp_path / "p.npy", split=split, limit=3)
+
+
 def test_cifar_is_checked(tmp_path: Path) -> None:
     cifar(tmp_path / "c", bad=0)
     with pytest.raises(DataError, match="a label of 11"):

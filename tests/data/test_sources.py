@@ -209,3 +209,18 @@ def test_output_names_are_plain_and_different() -> None:
 
 def test_mattes_lie_beside_their_pictures() -> None:
     assert matte_beside(Path("a/b.c.jpg")) == Path("a/b.c.matte.png")
+
+
+def test_a_list_that_names_a_file_again_counts_it_once(tmp_path: Path) -> None:
+    """In the same spelling or another."""
+    for name in ("in/a.png", "in/b.png", "out/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(PICTURE)
+    lines = ["a.png", "b.png", "a.png", "./a.png", str(tmp_path / "in" / "a.png"), "../in/b.png", "../out/c.png"]
+    (tmp_path / "in" / "list.txt").write_text("\n".join(lines))
+    source = open_source(tmp_path / "in" / "list.txt")
+    assert [entry.name for entry in source.entries] == ["a.png", "b.png", "../out/c.png"]
+    assert [(left.name, left.reason) for left in source.leftovers.named] == [
+        *((line, "the list names it already, as 'a.png'") for line in lines[2:5]),
+        ("../in/b.png", "the list names it already, as 'b.png'"),
+    ]

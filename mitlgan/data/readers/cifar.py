@@ -10,7 +10,8 @@ import numpy as np
 
 from mitlgan.data.packed import Packed
 from mitlgan.data.readers.common import Picture, pack, sha256, whole_file
-from mitlgan.errors import DataError
+from mitlgan.data.split_folders import split_of_name
+from mitlgan.errors import DataError, UsageError
 
 RECORD = 1 + 3 * 32 * 32
 RECORDS = 10_000
@@ -43,20 +44,35 @@ def pack_cifar(
         out: The pack.
         size_px: Height and width.
         resize: Name of the filter.
-        split: `train` (five files) or `test`.
+        split: `train` (five files) or `test`; a single file is of its own.
         classes: Only these labels, 0 to 9.
         limit: At most so many.
         identity: Of a pack in the cache, see `prepare.open_data`.
 
     Raises:
+        UsageError: No such split.
         DataError: A file is absent, has another number of records than 10,000, or labels beyond 9.
     """
+    split = _known_split(source, split)
     names = (source.name,) if source.is_file() else TEST if split == "test" else TRAIN
     folder = source.parent if source.is_file() else source
     account: dict[str, Any] = {"format": "cifar-10 binary", "source": source.name, "files": list(names)}
     account |= {"identity": identity, "split": split} if identity else {"split": split}
     pictures = _records(folder, names, classes, limit)
     return pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=[])
+
+
+def _known_split(source: Path, split: str) -> str:
+    """The split that is read, whatever its case."""
+    wanted = split_of_name(split)
+    if wanted not in ("train", "test"):
+        raise UsageError(f"--split {split}: CIFAR-10 has train and test")
+    if not source.is_file():
+        return wanted
+    own = "test" if source.name in TEST else "train"
+    if wanted == "test" != own:
+        raise UsageError(f"--split {split}: {source} is of the training pictures; name the folder, or {TEST[0]}")
+    return own
 
 
 def _records(folder: Path, names: Sequence[str], classes: Sequence[int], limit: int | None) -> Iterator[Picture]:

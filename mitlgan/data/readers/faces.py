@@ -71,7 +71,7 @@ def pack_faces(
         say: Told in one line which part was taken and which was left, where the folder has parts.
 
     Raises:
-        UsageError: OpenCV is not installed.
+        UsageError: OpenCV is not installed, or the source is an archive.
         DataError: No pictures, or no faces.
     """
     from mitlgan.data.split_folders import TRAIN
@@ -83,6 +83,8 @@ def pack_faces(
     if say is not None and (sentence := found.sentence(split)):
         say(sentence)
     whole = found.source(split)
+    if whole.sequential:
+        raise UsageError(f"--faces: {source} is an archive; unpack it, and name the folder")
     files = [(entry.name, entry.path) for entry in whole.entries[:limit] if entry.path is not None]
     skipped = whole.leftovers.skipped()
     pictures = cut_faces(decoded(files, 4 * size_px, skipped), finder, skipped)

@@ -22,7 +22,7 @@ from mitlgan.data.mattes import fitting_matte
 from mitlgan.data.notes import note_lines
 from mitlgan.data.packed import to_uint8
 from mitlgan.data.parallel import in_order
-from mitlgan.data.sources import Contents, Source, contents, open_source, output_stem
+from mitlgan.data.sources import Contents, Source, contents, open_source, output_stem, refuse_within
 from mitlgan.data.splits import training_source
 from mitlgan.errors import DataError
 from mitlgan.files import locked, make_folder, write_atomically
@@ -88,6 +88,7 @@ def augment(
         ResourceError: The folder cannot be written.
     """
     source, part = training_source(open_source(spec))
+    refuse_within(source, out)
     if part and say is not None:
         say(part)
     make_folder(out)

@@ -112,7 +112,7 @@ def check(specs: list[str], progress: Progress | None = None) -> CheckResult:
     known = [(spec, *named_sets(spec, "DIR")) for spec in specs]
     sets = [replace(_look_at(one, progress), spec=spec) for spec, found, _ in known for one in found]
     pairs = find_pairs(sets)
-    verdict = [(f"{spec}: {sentence}.", bad) for spec, _, said in known for sentence, bad in said]
+    verdict = [(f"{spec}: {sentence}", bad) for spec, _, said in known for sentence, bad in said]
     verdict += [sentence for report in sets for sentence in judge(report)] + judge_pairs(sets, pairs)
     if not any(bad for _, bad in verdict):
         verdict.insert(0, ("Nothing was found that will hurt training.", False))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mitlgan.data.notes import note_lines
+from mitlgan.data.packed import Packed
 from mitlgan.data.siblings import Siblings, leaks, siblings_of
 from mitlgan.data.split_folders import TRAIN
 
@@ -22,6 +23,8 @@ FEW_HELD_OUT = 500  # pictures; a distance to fewer says little
 COVERAGE_RANGE = (0.03, 0.8)
 SMALL_PX = 64
 MAX_ASPECT = 2
+PICTURES = "PICTURES"
+"""Stands in commands for what a pack was made of, which it does not say: a pack itself can be neither prepared nor split."""
 
 
 def judge(report: SetReport) -> Iterator[Sentence]:
@@ -32,7 +35,7 @@ def judge(report: SetReport) -> Iterator[Sentence]:
         words = f"{bad:,} of {total + bad:,} files are no usable pictures and will be skipped"
         yield f"{name}: {words}; to pack the others: {_prepare(report, '--allow-bad')}", True
     for line in report.leftovers.lines(quiet=False):
-        yield f"{name}: {line}.", True
+        yield f"{name}: {line}; the names of all: mitlgan data stats {_quoted(report.spec)} --json", True
     yield from _judge_numbers(report)
     blank = sum(one.look.blank for one in report.seen)
     if blank:
@@ -47,7 +50,7 @@ def judge(report: SetReport) -> Iterator[Sentence]:
     mixed = Counter(one.mode for one in report.seen)
     if len(mixed) > 1:
         words = f"{mixed['RGBA']:,} pictures have transparency and {mixed['RGB']:,} have none; a generator needs all of one kind"
-        yield f"{name}: {words}; to cut the objects out of those without: {_split(report.spec)}", True
+        yield f"{name}: {words}; to cut the objects out of those without: {_split(_pictures(report), beside=report.spec)}", True
     yield from _judge_objects(report)
     sides = [one.width / one.height for one in report.seen]
     long = sum(side > MAX_ASPECT or side < 1 / MAX_ASPECT for side in sides)
@@ -61,7 +64,8 @@ def _judge_numbers(report: SetReport) -> Iterator[Sentence]:
     if report.split in ("", TRAIN) and 0 < total < FEW:
         factor = math.ceil(FEW / total)
         more = f"{name}: {total:,} pictures are few, {FEW:,} or more would do; a generator may learn them by heart. Add {FEW - total:,}, or make "
-        yield f"{more}{factor} of each: mitlgan data augment {_quoted(name)} --out {_quoted(_beside(report.spec, 'more'))} --factor {factor}", True
+        enlarged = f"mitlgan data augment {_quoted(_pictures(report, name))} --out {_quoted(_beside(report.spec, 'more'))} --factor {factor}"
+        yield f"{more}{factor} of each: {enlarged}", True
     elif report.split not in ("", TRAIN) and 0 < total < FEW_HELD_OUT:
         words = f"{total:,} held-out pictures; a distance to fewer than {FEW_HELD_OUT:,} is uncertain"
         yield f"{name}: {words}: add photographs, or hold out more of them by --holdout", False
@@ -80,10 +84,14 @@ def _judge_objects(report: SetReport) -> Iterator[Sentence]:
          f"--max-object-area {most:g}"),
     )  # fmt: skip
     known = siblings_of(Path(report.spec))
-    spec = known.source if known and known.source else report.spec
+    spec = known.source if known and known.source else _pictures(report)
+    beside = report.spec if spec == PICTURES else spec
     for number, words, option in found:
         if number:
-            yield f"{name}: {number:,} of {total:,} foregrounds {words}; to set them aside: {_split(spec, option)}", number > 0.03 * total
+            yield (
+                f"{name}: {number:,} of {total:,} foregrounds {words}; to set them aside: {_split(spec, option, beside=beside)}",
+                number > 0.03 * total,
+            )
 
 
 def judge_pairs(sets: list[SetReport], pairs: list[Pair]) -> list[Sentence]:
@@ -156,11 +164,16 @@ def _prepare(report: SetReport, options: str = "") -> str:
     size_px = 2 ** max(3, min(7, int(math.log2(shorter[len(shorter) // 2]))))
     alpha = " --keep-alpha" if any(one.mode == "RGBA" for one in report.seen) else ""
     out = _quoted(_beside(report.spec, "clean"))
-    return f"mitlgan data prepare {_quoted(report.spec)} --out {out} --size {size_px}{alpha}{f' {options}' if options else ''}"
+    return f"mitlgan data prepare {_quoted(_pictures(report))} --out {out} --size {size_px}{alpha}{f' {options}' if options else ''}"
 
 
-def _split(spec: str, options: str = "") -> str:
-    return f"mitlgan data split {_quoted(spec)} --out {_quoted(_beside(spec, 'layers'))}{f' {options}' if options else ''}"
+def _pictures(report: SetReport, name: str = "") -> str:
+    """What a command is given to make a set again: itself, or, of a pack, a word for the pictures that it was made of."""
+    return PICTURES if isinstance(report.content, Packed) else name or report.spec
+
+
+def _split(spec: str, options: str = "", *, beside: str) -> str:
+    return f"mitlgan data split {_quoted(spec)} --out {_quoted(_beside(beside, 'layers'))}{f' {options}' if options else ''}"
 
 
 def _beside(spec: str, word: str) -> str:

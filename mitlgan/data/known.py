@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from mitlgan.data.packed import PREPARED, Packed
 from mitlgan.data.parallel import in_order
 from mitlgan.data.signature import Signature, from_plain, signature
 from mitlgan.data.sources import Entry, Source, open_source
-from mitlgan.data.split_folders import TRAIN, listed, split_of_name
+from mitlgan.data.split_folders import TRAIN, Layout, listed, split_of_name
 from mitlgan.data.splits import picture_set, prepared_parts, split_sources
 
 
@@ -85,16 +86,26 @@ def named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[str, 
     if not found.folders:
         only = next(iter(sources))
         one = NamedSet(spec, only if only != TRAIN or split_of_name(path.name) == TRAIN else "", source)
-        return [one], [(found.remark, False)] if found.remark else []
+        return [one], [(f"{found.remark}.", False)] if found.remark else []
     names = [source.entries[place].name for place in found.beside]
-    said = [(f"{len(names):,} pictures lie beside the split folders, in no split: {listed(names)}", True)] if names else []
+    words = f"{len(names):,} pictures lie beside the split folders, in no split: {listed(names)}"
+    said = [(f"{words}; {_way_in(path, found)}", True)] if names else []
     for split, part in sources.items():
         folders = found.folders.get(split, ())
         prefix = folders[0] if len(folders) == 1 else ""
         entries = tuple(replace(entry, name=entry.name.removeprefix(prefix)) for entry in part.entries)
-        own = replace(part, entries=entries, leftovers=source.leftovers if not sets else Leftovers())  # those of the whole are told once
+        own = replace(part, entries=entries, leftovers=part.leftovers if not sets else Leftovers())  # those of the whole are told once
         sets.append(NamedSet(f"{spec.rstrip('/')}/{prefix[:-1]}" if prefix else f"{spec} ({split})", split, own))
     return sets, said
+
+
+def _way_in(path: Path, found: Layout) -> str:
+    """The command that takes pictures beside split folders for training, or else the one that names them all."""
+    folders = found.folders.get(TRAIN, ())
+    if not path.is_dir() or len(folders) != 1:
+        return f"to see the names of all: mitlgan data stats {shlex.quote(str(path))} --json"
+    train = path / folders[0]
+    return f"to train on them, too: find {shlex.quote(str(train.parent))} -maxdepth 1 -type f -exec mv -n {{}} {shlex.quote(str(train))} \\;"
 
 
 def _packs(path: Path) -> dict[str, Packed]:

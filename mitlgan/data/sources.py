@@ -18,8 +18,8 @@ from mitlgan.data.decode import UnreadableError, read_file, read_head
 from mitlgan.data.folders import walk
 from mitlgan.data.formats import SUFFIXES
 from mitlgan.data.leftovers import LeftOut, Leftovers
-from mitlgan.data.listing import Listing, is_matte_name, mattes_among, printable_name
-from mitlgan.errors import DataError
+from mitlgan.data.listing import Listing, is_hidden, is_matte_name, mattes_among, printable_name
+from mitlgan.errors import DataError, UsageError
 from mitlgan.text import read_text
 
 BAD_SHARE = 0.05  # of the files may be no usable pictures; more than that is no accident
@@ -212,6 +212,17 @@ def file_stamp(file: str | Path) -> str:
     if 0 <= since < CLOCK_STEP_NS:
         time.sleep((CLOCK_STEP_NS - since) / 1e9)
     return " / ".join(f"{one.st_size} {one.st_mtime_ns} {one.st_ino} {one.st_ctime_ns}" for one in (status, linked) if one is not None)
+
+
+def refuse_within(source: Source, out: Path) -> None:
+    """Refuse to write pictures among those that they are made of: the next call would take them for more of these.
+
+    Raises:
+        UsageError: `--out` is a source's folder, or lies in it where it would be read.
+    """
+    folder, target = Path(source.spec).resolve(), out.resolve()
+    if folder.is_dir() and target.is_relative_to(folder) and not any(is_hidden(part) for part in target.relative_to(folder).parts):
+        raise UsageError(f"--out {out}: lies in SRC, {source.spec}, and would be read as part of it from then on; choose a folder outside of it")
 
 
 def output_stem(name: str) -> str:

@@ -18,7 +18,7 @@ from mitlgan.data.mattes import with_mattes
 from mitlgan.data.matting import Method, choose, opencv
 from mitlgan.data.parallel import in_order
 from mitlgan.data.siblings import MANIFEST
-from mitlgan.data.sources import Source, contents, open_source
+from mitlgan.data.sources import Source, contents, open_source, refuse_within
 from mitlgan.data.split_folders import SPLITS
 from mitlgan.errors import DataError, UsageError
 from mitlgan.files import disk_errors, locked, make_folder, write_atomically, write_json
@@ -83,6 +83,7 @@ def split(spec: str | Path, out: Path, settings: SplitSettings, progress: Progre
     opencv()
     methods = choose(settings.matting)
     source = _source(spec, settings)
+    refuse_within(source, out)
     for folder in FOLDERS:
         make_folder(out / folder)
     header = {"work": "split", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": settings.cutting()}

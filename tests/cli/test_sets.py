@@ -184,7 +184,7 @@ def test_what_is_not_taken_stands_in_the_text_and_in_json(command: Command, fold
         assert {line["name"] for line in values["skipped"]} >= {"a.tga", "lone.matte.png"}
         assert (values["leftovers"]["others"], values["leftovers"]["hidden"]) == ({".csv": 1}, 1)
     outcome = command("data", "check", "in")
-    assert all(f"! in: {line}." in outcome.out for line in lines)
+    assert all(f"! in: {line}; the names of all: mitlgan data stats in --json" in outcome.out for line in lines)
 
 
 def test_names_to_leave_out_that_are_not_there_are_told(command: Command, folder: Path, tmp_path: Path) -> None:
@@ -208,3 +208,22 @@ def test_read_takes_no_option_of_another_format(command: Command, folder: Path, 
     done = command("data", "read", "folder", tmp_path / "in.zip", "--faces", "--out", "q.npy", "--size", 8)
     assert (done.code, done.err.startswith("--faces: ")) == (2, True)
     assert [path.name for path in folder.iterdir() if path.name.startswith("q")] == []
+
+
+@pytest.mark.parametrize("make", ["augment", "split"])
+def test_pictures_are_not_written_among_those_that_they_are_made_of(command: Command, folder: Path, make: str) -> None:
+    """The next call would take them for more of these."""
+    place = pictures.fill(folder / "in", 3)
+    for out in ("in/out", "in"):
+        done = command("data", make, "in", "--out", out)
+        assert done.code == 2
+        assert done.err.startswith(f"--out {out}: lies in SRC, in, ")
+        assert len(list(place.iterdir())) == 3
+
+
+def test_check_sends_no_pack_to_a_command_that_takes_pictures(command: Command, folder: Path) -> None:
+    pictures.fill(folder / "in", 3)
+    assert command("data", "pack", "in", "--out", "few.npy", "--size", 8).code == 0
+    shown = command("data", "check", "few.npy").out
+    assert "mitlgan data augment PICTURES --out few-more --factor 167" in shown
+    assert "mitlgan data prepare few.npy" not in shown

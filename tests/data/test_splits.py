@@ -17,7 +17,7 @@ import pytest
 
 from mitlgan.artifact import read_card, record_metrics
 from mitlgan.data.augment import AugmentSettings, augment
-from mitlgan.data.check import check
+from mitlgan.data.check import check, statistics
 from mitlgan.data.gather import prepare
 from mitlgan.data.packed import Packed
 from mitlgan.data.prepare import open_data, pack_folder
@@ -407,7 +407,10 @@ class TestCommandsThatTakeAFolder:
             (f"{spec}/val", "validation", 2),
         ]
         sentences = [text for text, bad in result.verdict if bad]
-        assert f"{spec}: 1 pictures lie beside the split folders, in no split: stray.png." in sentences
+        helps = f"find {spec} -maxdepth 1 -type f -exec mv -n {{}} {spec}/Train \\;" if form == "folder" else f"mitlgan data stats {spec} --json"
+        beside = next(text for text in sentences if text.startswith(f"{spec}: 1 pictures lie beside the split folders, in no split: stray.png; "))
+        assert beside.endswith(helps)
+        assert [left["name"] for left in statistics(result.sets[0])["skipped"]] == ["stray.png"]
         assert any(f"{spec}/Train and {spec}/val: 1 equal pairs leak from training" in text for text in sentences)
         page = write_check_page(tmp_path / "page.html", result)
         assert page.read_text().count("data:image") >= 5  # two of each set, and the pair

@@ -43,7 +43,7 @@ Extractors = Annotated[
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Weights of the (first) extractor, if they are not where it looks.")]
 Split = Annotated[
     str | None,
-    typer.Option("--split", metavar="NAME", help="Of the real pictures: train, validation or test; it must be there. Default: held-out ones."),
+    typer.Option("--split", metavar="NAME", help="Of the real pictures: train, validation, test; it must be there. Default: the recipe's or held-out."),
 ]
 Samples = Annotated[int | None, typer.Option("-n", "--samples", metavar="N", help="Images evaluated. Default: the recipe's.", min=2)]
 Truncation = Annotated[

@@ -64,6 +64,21 @@ def test_what_stands_in_for_a_recipes_split_is_said(
     assert f"warning: {place} has no test pictures: its {split} pictures stand in" in done.err
 
 
+def test_a_recipe_that_measures_on_training_pictures_says_so(command: Command, divided: Path, artifact: Path) -> None:
+    """A layer's recipe says `train`; where there are held-out pictures, the way to them is named."""
+    options = ["--data", divided, "-n", 12, *EXTRACTOR, "--json"]
+    from mitlgan.artifact import load, save
+
+    network, card = load(artifact)
+    evaluation = {**card.recipe.get("evaluation", {}), "split": "train"}
+    save(artifact, network, card.model_copy(update={"recipe": {**card.recipe, "evaluation": evaluation}}))
+    said = f"{divided}: measured on train pictures, as the recipe says; they flatter a network that learned from them: --split validation"
+    done = command("evaluate", artifact, *options)
+    assert done.json["frechet"]["split"] == "train"
+    assert said in done.err
+    assert said not in command("evaluate", artifact, *options, "--split", "train").err
+
+
 def test_pictures_that_it_was_trained_on_count_as_training_whatever_their_folder_is_called(command: Command, tmp_path: Path, artifact: Path) -> None:
     pictures.fill(tmp_path / "set" / "train", 6)
     pictures.fill(tmp_path / "set" / "test", 5, first=40)

@@ -93,11 +93,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     mask.save(tmp_path / "mask.png")
     for name in ("PHOTOS", "SCENES", "MATTES"):
         (tmp_path / name).mkdir()
-    for index in range(4):
+    for index in range(24):
         layers = make(index, 96)
         layers.scene.save(tmp_path / "PHOTOS" / f"{index}.png")
+        if index >= 4:
+            continue
         layers.scene.save(tmp_path / "SCENES" / f"{index}.png")
         layers.matte.save(tmp_path / "MATTES" / f"{index}.png")
+    (tmp_path / "exclude.txt").write_text("1.png\n")
+    (tmp_path / "keep.txt").write_text("3.png\n")
     shutil.copytree(ROOT / "pretrained", tmp_path / "pretrained")
     return tmp_path
 

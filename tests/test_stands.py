@@ -111,7 +111,10 @@ def test_a_pack_of_many_mattes_is_seen_in_all_its_parts(scenes: Packed, monkeypa
 
 
 def test_a_report_says_what_the_composition_was_told() -> None:
-    said = [equality._by_nature(SimpleNamespace(contenders=[], setting=SimpleNamespace(recipe=asked))) for asked in (recipe(mattes="scenes"), recipe())]  # type: ignore[arg-type]
+    said = [
+        equality._by_nature(SimpleNamespace(contenders=[], before=None, setting=SimpleNamespace(recipe=asked)), "validation")
+        for asked in (recipe(mattes="scenes"), recipe())
+    ]  # type: ignore[arg-type]
     assert ["mattes" in " ".join(clauses) for clauses in said] == [True, False]
 
 

@@ -247,7 +247,8 @@ def anchors(
 
     Args:
         real: The real pictures.
-        protocol: How; "real_halves" has half as many images a side where the pack holds fewer than twice the protocol's samples.
+        protocol: How; "real_halves" has half as many images a side where the pack holds fewer than twice the protocol's samples; of fewer than four
+            pictures there are none.
         others: More anchors by name ("real_pasted", "bare_backgrounds", ...): a pack, or uint8 batches as in `evaluate_images`.
         device: See `evaluate`.
         weights: See `evaluate`.
@@ -255,16 +256,18 @@ def anchors(
         progress: See `evaluate`.
 
     Returns:
-        By name, "real_halves" first; values as `evaluate_images`.
+        By name, "real_halves" first where there are any; values as `evaluate_images`.
     """
     network = network or open_extractor(protocol, weights=weights, device=device)
     count = min(2 * protocol.samples, len(real))
-    both = _features(real, "real", count, protocol, network, progress)
-    # Packs are often in order of their sources: halves of the drawn order are alike, halves of the sorted one would not be.
-    order = np.random.default_rng([protocol.seed, count]).permutation(count)
-    half = count // 2
-    halves = _measured(both[order[:half]], both[order[half : 2 * half]], real, protocol, network)
-    results = {"real_halves": halves | _burnt(_counted(real, protocol))}
+    results: dict[str, dict[str, Any]] = {}
+    if count >= 4:  # no distance is measured of fewer than two a side
+        both = _features(real, "real", count, protocol, network, progress)
+        # Packs are often in order of their sources: halves of the drawn order are alike, halves of the sorted one would not be.
+        order = np.random.default_rng([protocol.seed, count]).permutation(count)
+        half = count // 2
+        halves = _measured(both[order[:half]], both[order[half : 2 * half]], real, protocol, network)
+        results["real_halves"] = halves | _burnt(_counted(real, protocol))
     for name, other in (others or {}).items():
         if isinstance(other, Packed):
             results[name] = compare_real(other, real, protocol, network=network, progress=progress)

@@ -171,7 +171,7 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: Protocol, extractor
     halves_path = out / "results" / f"halves-{real.content_sha256[:16]}-{protocol.samples}-{extractor.name.replace('/', '_')}.json"
     halves = runs.read_json(halves_path)
     if not halves:
-        halves = headline(anchors(real, protocol, network=extractor)["real_halves"])
+        halves = {name: headline(result) for name, result in anchors(real, protocol, network=extractor).items()}.get("real_halves", {})
         write_json(halves_path, halves)
     network, card = artifact.load(run.artifact)
     found = {

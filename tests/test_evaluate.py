@@ -203,6 +203,13 @@ def test_anchors_give_halves_and_named_others(real: Packed, network: Extractor, 
     assert found["real_pasted"]["frechet"]["generated"] == 40
 
 
+@pytest.mark.parametrize(("count", "names"), [(2, ["bare_backgrounds"]), (3, ["bare_backgrounds"]), (4, ["real_halves", "bare_backgrounds"])])
+def test_halves_of_fewer_than_four_pictures_are_left_out(network: Extractor, tmp_path: Path, count: int, names: list[str]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (50 + count, 3, 16, 16)).astype(np.uint8)
+    few, strangers = pack(tmp_path / "few.npy", noise[:count]), pack(tmp_path / "bare.npy", noise[count:])
+    assert list(anchors(few, QUICK, {"bare_backgrounds": strangers}, network=network)) == names
+
+
 def test_fewer_pictures_than_asked_are_counted(real: Packed, network: Extractor) -> None:
     result = evaluate(Fake(pictures(50, 2)), real, Protocol(extractor="efficientnet-lite0@32", samples=80), network=network)
     assert (result["frechet"]["generated"], result["frechet"]["real"]) == (80, 60)

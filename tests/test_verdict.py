@@ -181,3 +181,11 @@ def test_times_of_all_stages_are_told() -> None:
     arms = [Arm("composed", "Composition (modern)", "composed", metrics=numbers(500.0), cost=cost)]
     arms.append(Arm("wgan", WGAN, "baseline", metrics=numbers(600.0), cost=Cost([StageCost("baseline", 48, 121.0)])))
     assert any("Composition (modern) with its pretraining trained for 7 min 22 s, 3.7 times as long as" in reason for reason in judge(arms).reasons)
+
+
+def test_what_processors_did_is_told_where_it_is_known() -> None:
+    cost = Cost([StageCost("fg", 40, 131.0, True, cpu_seconds=60.0), StageCost("composition", 48, 182.0, cpu_seconds=40.0)])
+    arms = [Arm("composed", "Composition (modern)", "composed", metrics=numbers(500.0), cost=cost)]
+    arms.append(Arm("wgan", WGAN, "baseline", metrics=numbers(600.0), cost=Cost([StageCost("baseline", 48, 121.0, cpu_seconds=100.0)])))
+    sentence = f"Composition (modern) with its pretraining trained for 1 min 40 s of CPU time, 1.0 times as long as {WGAN} (1 min 40 s)."
+    assert sentence in judge(arms).reasons

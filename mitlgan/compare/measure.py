@@ -20,7 +20,7 @@ from mitlgan.data.cache import cache_dir
 from mitlgan.data.packed import Packed, to_uint8
 from mitlgan.data.split_folders import recorded_split
 from mitlgan.data.splits import measured_split, resolved_split
-from mitlgan.errors import ResourceError
+from mitlgan.errors import DataError, ResourceError
 from mitlgan.evaluate import Protocol, Sampler, anchors, evaluate, open_extractors, three_channels
 from mitlgan.files import make_folder, write_json
 from mitlgan.metrics.extractor_networks import OFFLINE_EXTRACTOR, SECOND_EXTRACTOR, second_weights
@@ -195,7 +195,7 @@ def open_ruler(plan: Plan, recipe: Recipe, environment: Environment) -> Ruler:
 
     Raises:
         UsageError: Weights are absent: told before any training.
-        DataError: There are no pictures to measure against.
+        DataError: There are no pictures to measure against, or a single one.
     """
     source, device, say = recipe.data.source, str(environment.world.device), environment.reporter.say
     named = recipe.evaluation.split if any(text.partition("=")[0].strip() == "evaluation.split" for text in plan.settings) else None
@@ -203,6 +203,8 @@ def open_ruler(plan: Plan, recipe: Recipe, environment: Environment) -> Ruler:
     split = measured_split(source, recipe.role, named, recipe.evaluation.split, standing_in.append)
     real, training = stages.pictures(recipe, split, say=say), stages.pictures(recipe)
     split = recorded_split(split, real.content_sha256, training.content_sha256)
+    if len(real) < 2:
+        raise DataError(f"{source}: a single {split} picture is too few to measure by; hold out more (`--holdout N` of `mitlgan data split`)")
     if split != "train":  # of which the ruler tells itself, here and in the report
         for sentence in standing_in:
             say(sentence)

@@ -200,16 +200,19 @@ def _bare(first: Outcome, anchors: Sequence[Anchor]) -> list[str]:
 
 
 def _cost(composed: Arm, baseline: Arm) -> list[str]:
-    ours, theirs = composed.cost.seconds(total=True), baseline.cost.seconds(total=True)
+    sides, kind = [composed.cost.cpu_seconds, baseline.cost.cpu_seconds], " of CPU time"
+    if not all(seconds(total=True) for seconds in sides):
+        sides, kind = [composed.cost.seconds, baseline.cost.seconds], ""
+    ours, theirs = (seconds(total=True) for seconds in sides)
     if not ours or not theirs:
         return []
     whose = composed.label[:1].upper() + composed.label[1:]
     if any(stage.pretraining for stage in composed.cost.stages):
         whose += " with its pretraining"
-    own = composed.cost.seconds(total=False)
-    if own and not baseline.cost.seconds(total=False):  # nothing of its own was trained
-        return [f"{whose} trained for {duration(ours)}, {duration(own)} of it in this stage, which {baseline.label} did without."]
-    return [f"{whose} trained for {duration(ours)}, {ours / theirs:.1f} times as long as {baseline.label} ({duration(theirs)})."]
+    own, their_own = (seconds(total=False) for seconds in sides)
+    if own and not their_own:  # nothing of its own was trained
+        return [f"{whose} trained for {duration(ours)}{kind}, {duration(own)} of it in this stage, which {baseline.label} did without."]
+    return [f"{whose} trained for {duration(ours)}{kind}, {ours / theirs:.1f} times as long as {baseline.label} ({duration(theirs)})."]
 
 
 __all__ = ["judge"]

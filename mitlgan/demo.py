@@ -15,7 +15,7 @@ import torch
 
 from mitlgan import artifact, stages
 from mitlgan.artifact import LAYER_ROLES
-from mitlgan.compare import Plan, Result, baseline_jobs, compare
+from mitlgan.compare import Plan, Result, baseline_jobs, compare, tolerant
 from mitlgan.distributed import World
 from mitlgan.errors import ArtifactError
 from mitlgan.files import locked, make_folder, write_atomically
@@ -66,7 +66,7 @@ def demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Result:
             "3/4 training the thesis' composition and the WGAN, "
             + ("as long as the composition alone" if stage_only else "the WGAN as long as all stages")
         )
-        run_side_by_side(out, out / "runs", baseline_jobs(plan, environment), at_once=AT_ONCE)
+        run_side_by_side(out, out / "runs", baseline_jobs(plan, environment), at_once=AT_ONCE, on_failure=tolerant(show))
         show("4/4 measuring and writing the report")
         result = compare(plan, environment)
         show(f"done in {duration(time.monotonic() - started)}")

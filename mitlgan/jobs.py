@@ -29,6 +29,8 @@ from mitlgan.signals import StopSignals
 POLL_S = 0.25
 SHOW_S = 1.0
 CHILD_GRACE_S = 60
+MAX_WARNINGS = 10
+"""Of one process, that are passed on."""
 
 
 @dataclass
@@ -82,7 +84,12 @@ def run_side_by_side(
         ResourceError: Another process runs jobs there.
         MitlganError: One of them failed, or its run is held by another process, and the others were stopped; carries its line and exit code.
     """
-    waiting = [job for job in jobs if not job.is_done(root)]
+    waiting = []
+    for job in jobs:
+        if not job.is_done(root):
+            waiting.append(job)
+        elif (run := job.run(root)) is not None:
+            stages.tell_other_pictures(run, job.recipe, PlainReporter(job.label).say)
     most = len(waiting) if at_once is None else at_once
     threads = threads or max(1, (os.cpu_count() or 1) // max(1, most))
     bars = {job.label: reporter(job.label) if most == 1 else PlainReporter(job.label) for job in waiting}
@@ -130,6 +137,7 @@ def _work(
                 _show(root, job, bars[job.label])
         for job in [job for job in running if job.process is not None and job.process.poll() is not None]:
             running.remove(job)
+            _tell_warnings(place, job, bars[job.label].say)
             if signals.received is None:
                 try:
                     _check(place, job)
@@ -189,12 +197,25 @@ def _end(jobs: Sequence[Job], received: int | None) -> None:
             process.wait()
 
 
+def _tell_warnings(place: Path, job: Job, say: Callable[[str], None]) -> None:
+    """What the process warned of, which would lie in its log alone."""
+    warned = [line for line in _lines(place, job) if line.startswith("warning: ")]
+    for line in list(dict.fromkeys(warned))[:MAX_WARNINGS]:
+        say(f"{job.label}: {line}")
+    if len(set(warned)) > MAX_WARNINGS:
+        say(f"{job.label}: more warnings in {_log(place, job)}")
+
+
+def _lines(place: Path, job: Job) -> list[str]:
+    return [line for line in read_bytes(_log(place, job), root=place).decode(errors="replace").splitlines() if line.strip()]
+
+
 def _check(place: Path, job: Job) -> None:
     assert job.process is not None
     code = job.process.returncode
     if code == 0:
         return
-    lines = [line for line in read_bytes(_log(place, job), root=place).decode(errors="replace").splitlines() if line.strip()]
+    lines = _lines(place, job)
     error = MitlganError(f"{job.label}: {lines[-1] if lines else 'ended without a word'} (log: {_log(place, job)})")
     error.exit_code = code if code > 0 else 1
     raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -107,7 +108,9 @@ class BarReporter:
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Move the bar."""
-        self._progress.update(self._task, total=values.get("target_kimg"), completed=values.get("kimg", 0.0), line=state_line(values))
+        self._progress.update(
+            self._task, total=_number(values.get("target_kimg")), completed=_number(values.get("kimg")) or 0.0, line=state_line(values)
+        )
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
@@ -124,24 +127,39 @@ def reporter(label: str) -> Reporter:
 
 
 def state_line(values: Mapping[str, Any]) -> str:
-    """The state in one line: kimg, speed, losses, time left."""
-    parts = [f"{values.get('kimg', 0.0):.1f}/{values.get('target_kimg', 0.0):g} kimg"]
-    if values.get("images_per_s"):
-        parts.append(f"{values['images_per_s']:.0f} images/s")
+    """The state in one line: kimg, speed, losses, time left. A status may come from anywhere: what is no finite number is left out."""
+    known = {key: number for key, value in values.items() if (number := _number(value)) is not None}
+    parts = [f"{known.get('kimg', 0.0):.1f}/{known.get('target_kimg', 0.0):g} kimg"]
+    if known.get("images_per_s"):
+        parts.append(f"{known['images_per_s']:.0f} images/s")
     for key, label in (("critic_loss", "critic"), ("generator_loss", "generator")):
-        if values.get(key) is not None:
-            parts.append(f"{label} {values[key]:+{'.3f' if abs(values[key]) < LARGE else '.2e'}}")
-    if values.get("eta_s") is not None and values.get("state") == "running":
-        parts.append(f"{duration(values['eta_s'])} left")
+        if key in known:
+            parts.append(f"{label} {known[key]:+{'.3f' if abs(known[key]) < LARGE else '.2e'}}")
+    if "eta_s" in known and values.get("state") == "running":
+        parts.append(f"{duration(known['eta_s'])} left")
     if values.get("diverged_at_kimg") is not None:
-        parts.append(f"DIVERGED at {values['diverged_at_kimg']:.1f} kimg")
+        parts.append(f"DIVERGED at {_at(known, 'diverged_at_kimg')}")
     if values.get("collapsed_at_kimg") is not None:
-        parts.append(f"COLLAPSED at {values['collapsed_at_kimg']:.1f} kimg")
+        parts.append(f"COLLAPSED at {_at(known, 'collapsed_at_kimg')}")
     elif values.get("diagnosis") and values.get("diverged_at_kimg") is None:
         parts.append("WARNING, see its diagnosis")
     if values.get("state") not in (None, "running"):
         parts.append(str(values["state"]))
     return one_line(", ".join(parts))
+
+
+def _at(known: Mapping[str, float], key: str) -> str:
+    return f"{known[key]:.1f} kimg" if key in known else "an unknown time"
+
+
+def _number(value: Any) -> float | None:
+    """A finite float, or None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an integer beyond all floats
+        return None
 
 
 def duration(seconds: float) -> str:

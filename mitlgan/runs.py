@@ -163,6 +163,20 @@ def find(root: Path, command: str = "*") -> list[Run]:
     return [Run(path) for path in sorted(paths, key=lambda path: (_modified(path), path.name))]
 
 
+def is_of(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> bool:
+    """Whether a run is of exactly this recipe, and made from these artifacts; one that cannot be read is not.
+
+    Args:
+        run: Any.
+        recipe: All settings.
+        inputs: As `Run.inputs` gives them; None takes any.
+    """
+    try:
+        return run.load_recipe() == recipe and inputs in (None, run.inputs())
+    except (UsageError, ResourceError):
+        return False
+
+
 def known_at(path: Path) -> Run:
     """The run or the comparison in a directory.
 

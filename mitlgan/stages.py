@@ -153,7 +153,7 @@ def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> R
                 write_atomically(run.recipe, dump(recipe))
         _restore_threads(int(found[1].get("threads", 0)), environment)
         pixels = pictures(recipe, reporter=environment.reporter)
-        _warn_of_other_pictures(recipe, pixels, found[1], environment)
+        _warn_of_other_pictures(recipe, pixels, found[1], environment.reporter.say)
         problem = _problem_from_checkpoint(recipe, pixels, found[1])
         return _train_and_freeze(run, recipe, problem, environment, found)
 
@@ -193,16 +193,16 @@ def resumed_or_new(recipe: Recipe, environment: Environment) -> Run:
         return pretrain(recipe, environment) if recipe.inpainter is None else train_inpainter(recipe, environment)
     if found.artifact is None:
         return resume(found.path, environment)
-    tell_other_pictures(found, recipe, environment)
+    tell_other_pictures(found, recipe, environment.reporter.say)
     return found
 
 
-def tell_other_pictures(run: Run, recipe: Recipe, environment: Environment) -> None:
+def tell_other_pictures(run: Run, recipe: Recipe, say: Callable[[str], None]) -> None:
     """Say it where a finished run is taken that was trained on other pictures than its recipe names now."""
     data = {} if run.artifact is None else artifact.read_card(run.artifact).data
     if "content_sha256" in data:
         header = {"data_sha256": data["content_sha256"], "data_count": data.get("count", "?")}
-        _warn_of_other_pictures(recipe, pictures(recipe), header, environment)
+        _warn_of_other_pictures(recipe, pictures(recipe), header, say)
 
 
 def matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | None = None) -> Run | None:
@@ -215,10 +215,9 @@ def matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | None = 
     """
     for run in reversed(runs.find(root, recipe.command)):
         try:
-            same = run.load_recipe() == recipe and inputs in (None, run.inputs())
-            if same and (run.artifact is not None or checkpoints(run.path)):
+            if runs.is_of(run, recipe, inputs) and (run.artifact is not None or checkpoints(run.path)):
                 return run
-        except (UsageError, ResourceError):  # a run that cannot be gone on with
+        except ResourceError:  # a run that cannot be gone on with
             continue
     return None
 
@@ -294,10 +293,10 @@ def _held(run: Run, world: World) -> Iterator[None]:
         yield
 
 
-def _warn_of_other_pictures(recipe: Recipe, pixels: Packed, header: Mapping[str, Any], environment: Environment) -> None:
+def _warn_of_other_pictures(recipe: Recipe, pixels: Packed, header: Mapping[str, Any], say: Callable[[str], None]) -> None:
     before, now = str(header.get("data_sha256")), pixels.content_sha256
     if before != now:
-        environment.reporter.say(
+        say(
             f"warning: {recipe.data.source}: the pictures changed since this run began: "
             f"{header.get('data_count', '?')} ({before[:12]}) then, {len(pixels)} ({now[:12]}) now"
         )

@@ -92,3 +92,12 @@ def test_counted_lines_come_now_and_then(monkeypatch: pytest.MonkeyPatch) -> Non
     for done in (1, 2, 3, 4):
         told(done, 9)
     assert said == ["reading: 2 of 9", "reading: 4 of 9"]
+
+
+@pytest.mark.parametrize("value", ["much", [1], {"a": 1}, float("nan"), float("inf"), 10**400, True, None])
+def test_a_hostile_status_is_shown_without_its_numbers(value: object) -> None:
+    keys = ("kimg", "target_kimg", "images_per_s", "critic_loss", "generator_loss", "eta_s")
+    assert state_line(dict.fromkeys(keys, value) | {"state": "running"}) == "0.0/0 kimg"
+    if value is not None:
+        line = state_line({"diverged_at_kimg": value, "collapsed_at_kimg": value})
+        assert line == "0.0/0 kimg, DIVERGED at an unknown time, COLLAPSED at an unknown time"

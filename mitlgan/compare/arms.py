@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from mitlgan import artifact, runs, stages
-from mitlgan.artifact import LAYER_ROLES, Card, LayerForm
+from mitlgan import artifact, runs
+from mitlgan.artifact import Card, LayerForm
 from mitlgan.compare.budgets import equal_length, training_macs
 from mitlgan.compare.plan import BUILT_IN
 from mitlgan.data.cache import cache_dir
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.jobs import Job
 from mitlgan.networks import Composer, Generator, back_to_front
 from mitlgan.recipe import (
     AnyGenerator,
@@ -30,7 +30,6 @@ from mitlgan.recipe import (
 )
 from mitlgan.runs import Run
 from mitlgan.sample import artifact_file
-from mitlgan.stages import Environment
 
 COMPOSED = "composed"
 COUNTED = "+pretraining"
@@ -74,54 +73,6 @@ class Arm:
     starts: bool = False
     fixed: Path | None = None
     counted: bool = False
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training of an arm.
-
-    Attributes:
-        label: What the user sees; names its log.
-        recipe: With its seed and length.
-        layers: Artifact of each frozen layer, for a composition.
-        start: Artifact that it begins with.
-    """
-
-    label: str
-    recipe: Recipe
-    layers: Mapping[str, Path] = field(default_factory=dict)
-    start: Path | None = None
-
-    def inputs(self) -> dict[str, str]:
-        """Hashes of what it is made from; see `Run.inputs`."""
-        made_from = {"start": self.start} if self.start is not None else self.layers
-        return {name: artifact.tensors_hash(path) for name, path in made_from.items()}
-
-    def run(self, environment: Environment) -> Run:
-        """The finished run: found, gone on with, or made in this process."""
-        found = self.found(environment.root)
-        if found is not None and found.artifact is not None:
-            stages.tell_other_pictures(found, self.recipe, environment)
-            return found
-        if found is not None:
-            return stages.resume(found.path, environment)
-        if self.recipe.command == "compose":
-            return stages.compose(self.recipe, self.layers, environment)
-        return stages.pretrain(self.recipe, environment, start=self.start)
-
-    def found(self, root: Path) -> Run | None:
-        """Its run, if it has begun."""
-        return stages.matching_run(root, self.recipe, self.inputs())
-
-    def job(self) -> Job:
-        """The same for a process of its own."""
-        if self.recipe.command == "compose":
-            short = set(self.layers) <= set(LAYER_ROLES)
-            named = [[f"--{name}", str(path)] if short else ["--layer", f"{name}={path}"] for name, path in self.layers.items()]
-            arguments = ["compose", *(text for pair in named for text in pair)]
-        else:
-            arguments = ["pretrain", self.recipe.role, *(("--from", str(self.start)) if self.start is not None else ())]
-        return Job(self.label, self.recipe, arguments, self.inputs())
 
 
 def baseline_recipe(recipe: Recipe, card: Card, *, baseline: str = "wgan", equal: str = "kimg", extra: float = 0.0) -> Recipe:
@@ -249,16 +200,18 @@ def layer_files(composer: Path) -> dict[str, Path]:
 
 def _layer_file(generator: Generator, card: Card, name: str) -> Path:
     layer = card.layers[name]
-    path = cache_dir() / "layers" / layer.sha256_before[:32] / "generator.safetensors"
+    account = {
+        key: layer.card[key] for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit", "parent") if key in layer.card
+    }
+    made_by = layer.card.get("made_by") or {"name": layer.card.get("recipe", name)}
+    own = Card(
+        kind="generator", role=layer.role, size_px=layer.size_px or card.size_px, image_channels=layer.generator.image_channels,
+        latent_dims={layer.role: layer.generator.latent_dim}, generator=layer.generator, recipe=made_by, **account,
+    )  # fmt: skip
+    # Equal tensors may have another account, such as one of an earlier version that had none: each has a file of its own.
+    told = hashlib.sha256(own.model_dump_json().encode()).hexdigest()
+    path = cache_dir() / "layers" / f"{layer.sha256_before[:32]}-{told[:16]}" / "generator.safetensors"
     if not path.is_file():
-        account = {
-            key: layer.card[key] for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit", "parent") if key in layer.card
-        }
-        made_by = layer.card.get("made_by") or {"name": layer.card.get("recipe", name)}
-        own = Card(
-            kind="generator", role=layer.role, size_px=layer.size_px or card.size_px, image_channels=layer.generator.image_channels,
-            latent_dims={layer.role: layer.generator.latent_dim}, generator=layer.generator, recipe=made_by, **account,
-        )  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
         artifact.save(path, generator, own)
     return path

@@ -51,6 +51,7 @@ class Contender:
         trainings: Snapshots of each, in time order.
         extra: What is added to its budgets, for pretraining that is counted.
         length: As in `report.Arm`.
+        failure: Why nothing of it can be measured: a training of it diverged.
     """
 
     arm: arms.Arm
@@ -58,6 +59,7 @@ class Contender:
     trainings: Sequence[Sequence[Point]]
     extra: float = 0.0
     length: Literal["total", "stage", ""] = ""
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) ->
     """Measure an arm where it stands, and all that the report shows of it."""
     if contender.arm.name == "paste":
         return _pasted(contender, domain, plan, ruler)
+    if contender.failure:
+        return _failed(contender, domain, plan)
     standings = _standings(contender, domain, plan, ruler)
     last = standings[-1]
     loaded = load_artifact(last.chosen[0].path, device=ruler.device)
@@ -126,6 +130,16 @@ def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) ->
         arm = dataclasses.replace(arm, separation=numbers, separation_grid=grid)
     pictures, sentence = ruler.nearest(last.chosen[0].path, stages.pictures(domain.setting.recipe), NEIGHBOURS)
     return dataclasses.replace(arm, neighbours=[Picture(*named) for named in pictures], memorised=sentence)
+
+
+def _failed(contender: Contender, domain: Domain, plan: Plan) -> Arm:
+    """An arm of which a training diverged: its curves, and no number."""
+    run = contender.runs[0]
+    return Arm(
+        name=_name(contender, domain), label=f"{contender.arm.label} (diverged)", role="baseline", run_dir=str(run.path), diverged=True,
+        stats=list(runs.read_lines(run.stats)), timing=list(runs.read_lines(run.timing)), notes=[contender.failure],
+        seeds=[one.load_recipe().seed for one in contender.runs], recipes_tried=plan.trials.get(contender.arm.name, 1), length=contender.length,
+    )  # fmt: skip
 
 
 def _name(contender: Contender, domain: Domain) -> str:

@@ -17,7 +17,6 @@ from mitlgan.compare.arms import (
     COUNTED,
     WGANS,
     Arm,
-    Training,
     all_arms,
     as_long,
     finished_card,
@@ -33,11 +32,12 @@ from mitlgan.compare.plan import Plan
 from mitlgan.compare.settings import Setting, cards, forms, settings
 from mitlgan.compare.show import Contender, Domain, shown
 from mitlgan.compare.standings import Point
+from mitlgan.compare.training import Training, run_all, why_diverged
 from mitlgan.data.splits import trained_on_more
 from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.evaluate import headline
 from mitlgan.files import locked, write_json
-from mitlgan.jobs import Job, run_side_by_side
+from mitlgan.jobs import Job
 from mitlgan.progress import duration
 from mitlgan.recipe import Recipe, changed
 from mitlgan.report import Comparison, Paths, summary, write_reports
@@ -128,11 +128,17 @@ def _held(out: Run) -> Iterator[None]:
 
 
 def _planned(plan: Plan, setting: Setting, environment: Environment) -> Run:
-    """The report's directory, with the plan in it before the first training: an unfinished one of the same plan is gone on with."""
+    """The report's directory, with the plan in it before the first training: an unfinished one of the same plan is gone on with.
+
+    A plan that is not its folder's own, such as a link, is nobody's: this is said.
+    """
     text = json.loads(json.dumps(plan.as_json()))
     for path in sorted((environment.root / "compare").glob("*/plan.json")):
-        if runs.read_json(path) == text and runs.read_json(path.with_name("status.json")).get("state") != "done":
-            return Run(path.parent)
+        try:
+            if runs.read_json(path) == text and runs.read_json(path.with_name("status.json")).get("state") != "done":
+                return Run(path.parent)
+        except ResourceError as error:
+            environment.reporter.say(f"warning: {error}; this comparison is not gone on with")
     run = runs.create(environment.root, "compare", setting.recipe.name)
     write_json(run.path / "plan.json", text)
     return run
@@ -152,7 +158,7 @@ class _Taken:
     def training(self, arm: Arm, recipe: Recipe) -> Training:
         """A baseline's training, as long as all of the composition's stages, or as the last."""
         length = as_long(arm, recipe, self.card, equal=self.equal, extra=self.extra(arm, recipe))
-        return Training(f"baseline {arm.name}", length, self.files if arm.composes else {}, _start(arm, recipe, self.files))
+        return Training(f"baseline {arm.name}", length, self.files if arm.composes else {}, _start(arm, recipe, self.files), needed=False)
 
     def extra(self, arm: Arm, recipe: Recipe) -> float:
         """What it gets beyond the last stage."""
@@ -198,7 +204,12 @@ def _taken(plan: Plan, setting: Setting, ruler: Ruler, environment: Environment)
         training = taken.training(arm, recipe)
         if given is None and taken.extra(arm, recipe) and (length := training.recipe.training.limit_s):
             environment.reporter.say(f"{arm.label}: {duration(length)} of training, as long as all of the composition's stages together")
-        baseline = training.run(environment) if given is None else given_run(given, taken.card)
+        if given is None:
+            run_all([training], environment)
+            if failed := _failed(arm, [training], environment):
+                contenders.append(failed)
+                continue
+        baseline = _found(training, environment) if given is None else given_run(given, taken.card)
         environment.reporter.say(f"baseline: {baseline.path}")
         rate = training_macs(arm.recipe, forms_of if arm.composes else {})
         extra = taken.extra(arm, recipe) if given is None else 0.0
@@ -225,7 +236,7 @@ def _trained(plan: Plan, setting: Setting, ruler: Ruler, environment: Environmen
     first = setting.recipe.seed
     seeds = range(first, first + plan.seeds)
     apart = {seed: setting.pretrainings_of(seed, plan.pretrain_seeds) for seed in seeds}
-    _run_all([training for trainings in apart.values() for training in trainings.values()], plan, inside)
+    run_all([training for trainings in apart.values() for training in trainings.values()], inside, jobs=plan.jobs)
     layers = {seed: {**setting.layers, **_artifacts(apart[seed], inside)} for seed in seeds}
     own = forms(layers[first])
     arms = all_arms(plan.baselines, setting.recipe, own)
@@ -246,22 +257,26 @@ def _trained(plan: Plan, setting: Setting, ruler: Ruler, environment: Environmen
     if plan.budgets or equal == "kimg":
         budgets = plan.budgets or (setting.recipe.training.kimg,)
         known = trainings(trained, budgets, equal)
-        _run_all(list(known.values()), plan, inside)
+        run_all(list(known.values()), inside, jobs=plan.jobs)
     else:
         known = trainings(trained[:1], (setting.recipe.training.kimg,), "kimg")
-        _run_all(list(known.values()), plan, inside)
+        run_all(list(known.values()), inside, jobs=plan.jobs)
         took = [_end(_found(training, inside), rates[COMPOSED]).place(equal) for training in known.values()]
         budgets = (max(took),)  # what the slowest seed took: nobody else has less
         known |= trainings(trained[1:], budgets, equal)
-        _run_all(list(known.values()), plan, inside)
+        run_all(list(known.values()), inside, jobs=plan.jobs)
     contenders = []
     for arm in arms:
         if arm.recipe is None:
             contenders.append(_untrained(arm, ruler))
             continue
+        extra = extra_of(arm, setting.recipe, before)
+        if failed := _failed(arm, [known[arm.name, seed] for seed in seeds], inside):
+            contenders.append(failed)
+            continue
         done = [_found(known[arm.name, seed], inside) for seed in seeds]
         points = [_measured(run, rates[arm.name], ruler) for run in done]
-        contenders += _at_budgets(arm, done, points, extra_of(arm, setting.recipe, before), counted=bool(before))
+        contenders += _at_budgets(arm, done, points, extra, counted=bool(before))
     composed = _found(known[COMPOSED, first], inside)
     return Domain(setting, finished_card(composed), contenders, budgets=tuple(budgets), equal=equal, before=before)
 
@@ -279,22 +294,23 @@ def _at_budgets(arm: Arm, done: Sequence[Run], points: Sequence[Sequence[Point]]
 
 def _training(setting: Setting, arm: Arm, recipe: Recipe, layers: Mapping[str, Path]) -> Training:
     label = " ".join(part for part in (setting.name, arm.name, f"seed {recipe.seed}") if part)
-    return Training(label, recipe, layers if arm.composes else {}, _start(arm, setting.recipe, layers))
+    return Training(label, recipe, layers if arm.composes else {}, _start(arm, setting.recipe, layers), needed=arm.name == COMPOSED)
 
 
 def _start(arm: Arm, composition: Recipe, layers: Mapping[str, Path]) -> Path | None:
     return layers[starting_layer(composition, layers)] if arm.starts else None
 
 
-def _run_all(trainings: Sequence[Training], plan: Plan, environment: Environment) -> None:
-    if plan.jobs == 1:
-        for training in trainings:
-            training.run(environment)
-        return
-    place = environment.root
-    place.mkdir(parents=True, exist_ok=True)
-    with locked(place):
-        run_side_by_side(place, environment.root, [training.job() for training in trainings], at_once=plan.jobs)
+def _failed(arm: Arm, trainings: Sequence[Training], environment: Environment) -> Contender | None:
+    """An arm of which a training diverged, so that nothing of it can be measured; None where all are finished."""
+    open_ones = [training for training in trainings if not _is_finished(training, environment)]
+    ended = [run for training in open_ones if (run := training.diverged(environment.root)) is not None]
+    return Contender(arm, ended, [], failure=why_diverged(ended, len(trainings))) if ended else None
+
+
+def _is_finished(training: Training, environment: Environment) -> bool:
+    run = training.found(environment.root)
+    return run is not None and run.artifact is not None
 
 
 def _found(training: Training, environment: Environment) -> Run:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from mitlgan import artifact, runs
 from mitlgan.artifact import LAYER_ROLES, Card, LayerForm
-from mitlgan.compare.arms import Training, finished_card, layer_files
+from mitlgan.compare.arms import finished_card, layer_files
 from mitlgan.compare.plan import Plan, Triple
+from mitlgan.compare.training import Training
 from mitlgan.errors import ArtifactError, MitlganError, UsageError
 from mitlgan.layers import all_layers
 from mitlgan.recipe import Recipe, changed, load, parse

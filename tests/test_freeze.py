@@ -71,6 +71,23 @@ def test_what_a_checkpoint_does_not_know_is_forgotten(packs: dict[str, Path], en
     assert [row["iteration"] for row in runs.read_lines(run.evaluations)] == [0, 1, 3]
 
 
+def test_what_was_measured_on_another_split_is_measured_anew(packs: dict[str, Path], environment: Environment) -> None:
+    """Distances to two sets of pictures cannot be compared, so the best would be chosen by which set is easier."""
+    recipe = tiny.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS, checkpoint_kimg=2 * tiny.PER_UPDATE / 1000, checkpoints_kept=9)
+    run = stages.pretrain(changed(recipe, evaluation__best_by="fd"), environment)
+    rows = list(runs.read_lines(run.evaluations))
+    now = rows[0]["split"]
+    other = [{**row, "split": "elsewhere", "fd": -1.0} for row in rows]
+    run.evaluations.write_text("".join(f"{json.dumps(row)}\n" for row in other))
+    assert run.artifact is not None
+    run.artifact.unlink()
+    stages.resume(run.path, environment)
+    assert list(runs.read_lines(run.evaluations)) == rows
+    assert f"measured on elsewhere pictures before; all that was kept is measured anew on {now}" in tiny.said(environment)
+    best = min(rows, key=lambda row: float(row["fd"]))
+    assert load(run.path / "best").card.iterations == best["iteration"]
+
+
 @pytest.mark.parametrize("measure", ["fd", "kid"])
 def test_the_best_by_a_measure_is_kept_beside_the_last(packs: dict[str, Path], environment: Environment, measure: str) -> None:
     recipe = changed(tiny.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS), evaluation__best_by=measure)

@@ -10,9 +10,11 @@ from pathlib import Path, PurePosixPath
 from mitlgan.data.decode import UnreadableError
 from mitlgan.data.formats import SUFFIXES, is_telling, missing_way, suffix_of, suffix_of_content
 from mitlgan.data.leftovers import LeftOut, Leftovers
+from mitlgan.data.mask_files import masks_among
 
 MATTE_SUFFIX = ".matte.png"
 """NAME.matte.png is the matte of NAME.png (or .jpg, ...) beside it; any other picture's ending will do for one, too."""
+MASK_REASON = f"no picture to train on; as NAME{MATTE_SUFFIX} beside its picture it is read as the picture's matte"
 NO_ENDING = "without an ending"
 _MATTE = ".matte"
 Head = Callable[[], bytes]
@@ -62,7 +64,8 @@ class Listing:
 
     def pictures(self) -> list[str]:
         """Names of the pictures, in the order in which they came."""
-        return self._pictures
+        masks = masks_among(self._pictures)
+        return [name for name in self._pictures if name not in masks] if masks else self._pictures
 
     def matte_of(self, name: str) -> str | None:
         """Name of the matte beside a picture."""
@@ -72,7 +75,8 @@ class Listing:
         """What is neither a picture nor the matte of one."""
         stems = {_stem(name) for name in self._pictures}
         orphans = [LeftOut(printable_name(matte), "no picture beside it", "matte") for stem, matte in self._mattes.items() if stem not in stems]
-        return Leftovers(tuple(sorted([*self._named, *orphans], key=lambda one: one.name)), dict(self._others), self._hidden)
+        masks = [LeftOut(printable_name(mask), MASK_REASON, "mask of another picture") for mask in masks_among(self._pictures)]
+        return Leftovers(tuple(sorted([*self._named, *orphans, *masks], key=lambda one: one.name)), dict(self._others), self._hidden)
 
     def _add_matte(self, name: str, stem: str) -> None:
         other = self._mattes.get(stem)

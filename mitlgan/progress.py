@@ -12,6 +12,7 @@ from mitlgan.errors import one_line, terminal_text
 
 PLAIN_INTERVAL_S = 15.0
 LARGE = 1e5  # a loss beyond it is written with its exponent
+UNBOUNDED_KIMG = 1e6  # the length of a training that a clock ends
 
 
 def counted_lines(label: str, say: Callable[[str], None], interval_s: float = PLAIN_INTERVAL_S) -> Callable[[int, int], None]:
@@ -129,7 +130,8 @@ def reporter(label: str) -> Reporter:
 def state_line(values: Mapping[str, Any]) -> str:
     """The state in one line: kimg, speed, losses, time left. A status may come from anywhere: what is no finite number is left out."""
     known = {key: number for key, value in values.items() if (number := _number(value)) is not None}
-    parts = [f"{known.get('kimg', 0.0):.1f}/{known.get('target_kimg', 0.0):g} kimg"]
+    target = known.get("target_kimg", 0.0)
+    parts = [f"{known.get('kimg', 0.0):.1f}" + (f"/{target:g} kimg" if target < UNBOUNDED_KIMG else " kimg")]
     if known.get("images_per_s"):
         parts.append(f"{known['images_per_s']:.0f} images/s")
     for key, label in (("critic_loss", "critic"), ("generator_loss", "generator")):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mitlgan.progress import BarReporter, PlainReporter, Silent, counted_lines, duration, reporter, state_line
+from mitlgan.progress import UNBOUNDED_KIMG, BarReporter, PlainReporter, Silent, counted_lines, duration, reporter, state_line
 
 STATUS: dict[str, Any] = {
     "state": "running", "kimg": 12.34, "target_kimg": 40.0, "images_per_s": 456.7, "critic_loss": -1.23456, "generator_loss": 0.5, "eta_s": 200.0,
@@ -28,6 +28,7 @@ def test_a_state_before_the_first_numbers_is_short() -> None:
     empty = {"state": "running", "kimg": 0.0, "target_kimg": 0.5, "images_per_s": 0.0, "critic_loss": None, "generator_loss": None, "eta_s": None}
     assert state_line(empty) == "0.0/0.5 kimg"
     assert state_line({}) == "0.0/0 kimg"
+    assert state_line({"kimg": 1.25, "target_kimg": UNBOUNDED_KIMG}) == "1.2 kimg"  # a clock ends it
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ import torch
 from mitlgan import augment, networks
 from mitlgan.artifact import LayerForm
 from mitlgan.networks import Composer, multiply_accumulates
+from mitlgan.progress import UNBOUNDED_KIMG
 from mitlgan.recipe import AnyObjective, ObjectiveRecipe, Recipe, RelativisticRecipe, changed
 
 CLOCKS = {"seconds": None, "cpu-seconds": "cpu"}
 """What arms can get alike in seconds -> `training.clock`."""
 
-NO_LIMIT_KIMG = 1e6
 MINIMUM_S = 0.1
 EARLY = (0.25, 0.5)
 """Shares of the first budget that are measured, too: the thesis' question is about early training."""
@@ -92,7 +92,7 @@ def equal_length(recipe: Recipe, equal: str, per_kimg: float, stage: float, extr
     """
     if equal in CLOCKS:
         kept, end = (max(MINIMUM_S, round(length, 1)) for length in (stage, stage + extra))
-        timed = changed(recipe, training__kimg=NO_LIMIT_KIMG, training__limit_s=end, training__clock=CLOCKS[equal])
+        timed = changed(recipe, training__kimg=UNBOUNDED_KIMG, training__limit_s=end, training__clock=CLOCKS[equal])
         return changed(timed, training__keep_s=[kept], training__keep_kimg=[]) if extra else timed
     kept, end = (round(length / per_kimg, 3) if equal == "macs" else length for length in (stage, stage + extra))
     longer = changed(recipe, training__kimg=end, training__limit_s=None, training__clock=None)
@@ -114,7 +114,7 @@ def scheduled(recipe: Recipe, budgets: Sequence[float], equal: str, per_kimg: fl
         points = tuple(sorted({*points, *(budget + extra for budget in budgets)}))
     if equal in CLOCKS:
         rounded = [max(MINIMUM_S, round(point, 3)) for point in points]
-        timed = changed(recipe, training__kimg=NO_LIMIT_KIMG, training__limit_s=rounded[-1], training__clock=CLOCKS[equal])
+        timed = changed(recipe, training__kimg=UNBOUNDED_KIMG, training__limit_s=rounded[-1], training__clock=CLOCKS[equal])
         return changed(timed, training__keep_s=rounded, training__keep_kimg=[])
     kimg = [round(point / per_kimg if equal == "macs" else point, 6) for point in points]
     shown = changed(recipe, training__kimg=kimg[-1], training__limit_s=None, training__clock=None)

@@ -12,9 +12,10 @@ from torch.utils.flop_counter import flop_registry
 from mitlgan import networks, objectives
 from mitlgan.artifact import Card, LayerCard, LayerForm
 from mitlgan.compare.arms import baseline_recipe
-from mitlgan.compare.budgets import NO_LIMIT_KIMG, points_of, scheduled, training_macs
+from mitlgan.compare.budgets import points_of, scheduled, training_macs
 from mitlgan.compare.plan import Plan, parse_budgets, parse_trials, parse_triple
 from mitlgan.errors import UsageError
+from mitlgan.progress import UNBOUNDED_KIMG
 from mitlgan.recipe import GeneratorRecipe, Recipe, changed, load
 
 LAYERS = {name: LayerForm(GeneratorRecipe(latent_dim=128, widths=(128, 64, 32)), 32) for name in ("fg", "bg")}
@@ -94,7 +95,7 @@ def test_lengths_in_images(equal: str) -> None:
 def test_lengths_in_seconds(equal: str, clock: str | None) -> None:
     recipe = scheduled(load("demo/wgan"), [40], equal, per_kimg=0.5)
     assert recipe.training.keep_s == (10, 20, 40)
-    assert (recipe.training.limit_s, recipe.training.kimg, recipe.training.clock) == (40, NO_LIMIT_KIMG, clock)
+    assert (recipe.training.limit_s, recipe.training.kimg, recipe.training.clock) == (40, UNBOUNDED_KIMG, clock)
     assert scheduled(recipe, [4], "kimg", per_kimg=0.5).training.clock is None
 
 

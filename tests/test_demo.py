@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,9 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Runs the jobs here, one after the other, and keeps their labels."""
     done: list[str] = []
 
-    def run(place: Path, root: Path, waiting: Sequence[Job], at_once: int) -> None:
+    def run(place: Path, root: Path, waiting: Sequence[Job], *, at_once: int, on_failure: Callable[[Job, MitlganError], None] | None = None) -> None:
         assert at_once == 2
+        assert (on_failure is not None) == any(job.label.startswith("baseline") for job in waiting)  # of baselines alone one may fail
         for job in waiting:
             if job.is_done(root):
                 continue

@@ -67,7 +67,7 @@ def split(
 ) -> None:
     """Cut ordinary pictures into fg/ (objects), bg/ (places without them) and scene/ (pictures with mattes), ready for --data.
 
-    Run again on the same --out, with --exclude, --keep, --holdout or --min-confidence, it moves files and cuts nothing anew.
+    Run again on the same --out, with --exclude, --keep, --holdout or --min-confidence, it moves files and cuts nothing again.
     """
     from mitlgan.data.colours import colour
     from mitlgan.data.confidence import MIN_CONFIDENCE, MIN_FILL_CONFIDENCE

@@ -128,7 +128,7 @@ def _held(out: Run) -> Iterator[None]:
 
 
 def _planned(plan: Plan, setting: Setting, environment: Environment) -> Run:
-    """The report's directory, with the plan in it before the first training: an unfinished one of the same plan is gone on with.
+    """The report's directory, with the plan in it before the first training: an unfinished one of the same plan is continued.
 
     A plan that is not its folder's own, such as a link, is nobody's: this is said.
     """
@@ -138,7 +138,7 @@ def _planned(plan: Plan, setting: Setting, environment: Environment) -> Run:
             if runs.read_json(path) == text and runs.read_json(path.with_name("status.json")).get("state") != "done":
                 return Run(path.parent)
         except ResourceError as error:
-            environment.reporter.say(f"warning: {error}; this comparison is not gone on with")
+            environment.reporter.say(f"warning: {error}; this comparison is not continued")
     run = runs.create(environment.root, "compare", setting.recipe.name)
     write_json(run.path / "plan.json", text)
     return run

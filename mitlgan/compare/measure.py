@@ -82,7 +82,7 @@ class Ruler:
         """
         found = []
         if self.protocol.split == "train":
-            found.append("The real side are the training scenes themselves (there are no held-out ones): an arm that learns them by heart scores well.")
+            found.append("The real side are the training scenes themselves (there are no held-out ones): an arm that memorizes them scores well.")
         if chosen and self.validation_split == self.protocol.split:
             found.append(
                 f"Snapshots are chosen on the very pictures that are reported ({self.protocol.split}: there are no others), which flatters every arm."

@@ -1,4 +1,4 @@
-"""The trainings of a comparison: each taken where it is finished, gone on with where it was stopped, or begun; where one diverges, others go on."""
+"""The trainings of a comparison: each taken where it is finished, continued where it was stopped, or begun; where one diverges, others go on."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Training:
         return {name: artifact.tensors_hash(path) for name, path in made_from.items()}
 
     def run(self, environment: Environment) -> Run:
-        """The finished run: found, gone on with, or made in this process."""
+        """The finished run: found, continued, or made in this process."""
         found = self.found(environment.root)
         if found is not None and found.artifact is not None:
             stages.tell_other_pictures(found, self.recipe, environment.reporter.say)

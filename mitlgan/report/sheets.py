@@ -153,7 +153,7 @@ def write_split_page(out: Path, manifest: Mapping[str, Any]) -> Path:
     if manifest["fills_left_out"]:
         facts.append(Fact(f"{manifest['fills_left_out']} have no filled background: what fills the hole is no good."))
     headline = f"{len(used)} pictures, cut into foregrounds, backgrounds and scenes"
-    page = Page(f"split: {out.name}", "mitlgan data split", headline, facts, None, sections, again="and the same --out: nothing is cut anew")
+    page = Page(f"split: {out.name}", "mitlgan data split", headline, facts, None, sections, again="and the same --out: nothing is cut again")
     return write_page(out / "sheet.html", page)
 
 

@@ -154,5 +154,5 @@ def test_a_plan_that_is_not_its_folders_own_is_told_and_left_alone(composed: Run
     result = compare(Plan(composed=composed.path, baselines=("paste",), budgets=(0.024,)), environment)
     assert result.run.name != "foreign-001"
     assert str(folder / "plan.json") in tiny.said(environment)
-    assert "this comparison is not gone on with" in tiny.said(environment)
+    assert "this comparison is not continued" in tiny.said(environment)
     assert runs.read_json(result.run / "plan.json")["baselines"] == ["paste"]

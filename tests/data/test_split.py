@@ -96,7 +96,7 @@ def test_the_sheet_shows_all_and_writes_an_exclude_list(made: tuple[Path, dict[s
     page = write_split_page(*made).read_text()
     for words in ("Foregrounds", "Backgrounds", "Scenes", "Set aside", "exclude.txt", "nothing.png", "data:image/jpeg"):
         assert words in page
-    assert "and the same --out: nothing is cut anew" in page
+    assert "and the same --out: nothing is cut again" in page
     assert 'data-list="keep"' in page
     assert "Save keep.txt" in page
     assert "http" not in page

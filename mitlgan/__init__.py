@@ -14,22 +14,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mitlgan.lazy import lazily
+from mitlgan.runtime.lazy import lazily
 from mitlgan.version import __version__
 
 if TYPE_CHECKING:
-    from mitlgan.explore import directions, interpolate, mix
-    from mitlgan.exports import export
-    from mitlgan.sample import load
+    from mitlgan.artifacts.export import export
+    from mitlgan.artifacts.loaded_artifact import load
+    from mitlgan.editing import directions, interpolate, mix
 
 __all__ = ["__version__", "directions", "export", "interpolate", "load", "mix"]
 
 __getattr__ = lazily(
     __name__,
     {
-        "load": "mitlgan.sample",
-        **dict.fromkeys(("directions", "interpolate", "mix"), "mitlgan.explore"),
-        "export": "mitlgan.exports",
+        "load": "mitlgan.artifacts.loaded_artifact",
+        **dict.fromkeys(("directions", "interpolate", "mix"), "mitlgan.editing"),
+        "export": "mitlgan.artifacts.export",
     },
 )
 

@@ -20,15 +20,16 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from mitlgan import networks, objectives, runs
-from mitlgan.allocator import keep_freed_memory
-from mitlgan.data.packed import Packed, Sampler, to_float
-from mitlgan.data.prepare import pack_folder
-from mitlgan.distributed import World
-from mitlgan.progress import Silent
-from mitlgan.randomness import stream
+from mitlgan import networks, objectives
+from mitlgan.data.open import pack_folder
+from mitlgan.data.pack.image_pack import Packed, Sampler, to_float
 from mitlgan.recipe import Recipe, load
-from mitlgan.train import Loop, Problem
+from mitlgan.runtime.allocator import keep_freed_memory
+from mitlgan.runtime.distributed import World
+from mitlgan.runtime.progress import Silent
+from mitlgan.runtime.randomness import stream
+from mitlgan.training import run_directory
+from mitlgan.training.loop import Loop, Problem
 
 SIZE_PX = 32
 JPEG_PX = 256
@@ -90,10 +91,10 @@ def loop_overhead(steps: int) -> dict[str, float]:
         generator, critic = networks.build_generator(recipe.generator, SIZE_PX), networks.build_critic(recipe.critic, SIZE_PX)
         problem = Problem(generator, critic, objectives.build(recipe.objective), packed)
         per_step = recipe.training.batch * recipe.objective.critic_steps / 1000
-        run = runs.create(root, "bench", "loop")
+        run = run_directory.create(root, "bench", "loop")
         shortened = recipe.model_copy(update={"training": recipe.training.model_copy(update={"kimg": per_step * steps})})
         Loop(run, shortened, problem, World(0, 1, torch.device("cpu")), Silent()).run()
-        shares = [row["overhead_fraction"] for row in runs.read_lines(run.timing)]
+        shares = [row["overhead_fraction"] for row in run_directory.read_lines(run.timing)]
     return {"overhead_fraction": statistics.median(shares), "steps": float(steps)}
 
 

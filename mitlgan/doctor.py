@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from mitlgan import recipe
-from mitlgan.data.cache import cache_dir
-from mitlgan.distributed import resolve_device
+from mitlgan.data.pack.cache import cache_dir
 from mitlgan.errors import MitlganError
-from mitlgan.metrics.extractor_networks import OFFLINE_EXTRACTOR, SECOND_EXTRACTOR, cached_inception_weights
-from mitlgan.metrics.features import extractor
+from mitlgan.metrics.extractors.features import extractor
+from mitlgan.metrics.extractors.networks import OFFLINE_EXTRACTOR, SECOND_EXTRACTOR, cached_inception_weights
+from mitlgan.runtime.distributed import resolve_device
 from mitlgan.version import __version__
 
 SGEMM_SIDE = 1024

@@ -17,26 +17,21 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one thread a worker: several workers 
 import pytest
 import torch
 
-from mitlgan import artifact, networks
-from mitlgan.recipe import (
-    ComposerRecipe,
-    CriticRecipe,
-    GeneratorRecipe,
-    Recipe,
-    TranslatorRecipe,
-)
+from mitlgan import networks
+from mitlgan.artifacts import artifact
+from mitlgan.recipe import ComposerRecipe, CriticRecipe, GeneratorRecipe, Recipe, TranslatorRecipe
 
 if TYPE_CHECKING:  # the fixtures import the loop themselves: most tests do without it
-    from mitlgan.data.packed import FourthChannel
-    from mitlgan.runs import Run
-    from mitlgan.stages import Environment
+    from mitlgan.data.pack.image_pack import FourthChannel
+    from mitlgan.stages.stages import Environment
+    from mitlgan.training.run_directory import Run
 
 
 @pytest.fixture(scope="session")
 def children() -> ForkServerContext:
     """How to start child processes: they share one import of torch, and nothing else with this process."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mitlgan.checkpoint"])
+    context.set_forkserver_preload(["mitlgan.artifacts.safetensors_io"])
     return context
 
 
@@ -123,38 +118,38 @@ def _session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Packs of a dozen pictures of 8 px: `fg` (with alpha), `bg`, `scene` (with mattes)."""
-    import tiny
+    from helpers import tiny_runs
 
     folder = tmp_path_factory.mktemp("packs")
     fourths: dict[str, FourthChannel | None] = {"fg": "alpha", "bg": None, "scene": "matte"}
-    return {role: tiny.pack(folder / f"{role}.npy", seed=seed, fourth=fourth) for seed, (role, fourth) in enumerate(fourths.items())}
+    return {role: tiny_runs.pack(folder / f"{role}.npy", seed=seed, fourth=fourth) for seed, (role, fourth) in enumerate(fourths.items())}
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
     """One process on the CPU, with a folder of its own, that keeps what it is told to show."""
-    import tiny
+    from helpers import tiny_runs
 
-    return tiny.environment(tmp_path / "runs")
+    return tiny_runs.environment(tmp_path / "runs")
 
 
 @pytest.fixture(scope="session")
 def pretrained(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path]) -> dict[str, Run]:
     """Finished pretrainings of `fg` and `bg` by a few updates of the real loop. Read them; copy them to change them."""
-    import tiny
+    from helpers import tiny_runs
 
-    from mitlgan import stages
+    from mitlgan.stages import stages
 
-    environment = tiny.environment(tmp_path_factory.mktemp("pretrained"))
-    return {role: stages.pretrain(tiny.recipe(role, packs[role], updates=3), environment) for role in ("fg", "bg")}
+    environment = tiny_runs.environment(tmp_path_factory.mktemp("pretrained"))
+    return {role: stages.pretrain(tiny_runs.recipe(role, packs[role], updates=3), environment) for role in ("fg", "bg")}
 
 
 @pytest.fixture(scope="session")
 def composed(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path], pretrained: dict[str, Run]) -> Run:
     """A finished composition of the two, likewise."""
-    import tiny
+    from helpers import tiny_runs
 
-    from mitlgan import stages
+    from mitlgan.stages import stages
 
-    environment = tiny.environment(tmp_path_factory.mktemp("composed"))
-    return stages.compose(tiny.recipe("scene", packs["scene"], updates=3, compose=True), tiny.layers(pretrained), environment)
+    environment = tiny_runs.environment(tmp_path_factory.mktemp("composed"))
+    return stages.compose(tiny_runs.recipe("scene", packs["scene"], updates=3, compose=True), tiny_runs.layers(pretrained), environment)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mitlgan import errors
+from mitlgan.artifacts.markdown_card import plain_text
 from mitlgan.cli.options import finish, note
 from mitlgan.errors import MitlganError, Stopped, terminal_text
-from mitlgan.modelcard import plain_text
-from mitlgan.progress import PlainReporter, state_line
+from mitlgan.runtime.progress import PlainReporter, state_line
 
 
 def test_exit_codes() -> None:

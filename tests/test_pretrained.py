@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 
 import mitlgan
-from mitlgan import artifact
-from mitlgan.checkpoint import read_tensors, tensors_sha256
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.safetensors_io import read_tensors, tensors_sha256
 from mitlgan.data.demo import demo_pack
-from mitlgan.inpaint import filler, read_hole, score
-from mitlgan.inpaint.score import verdict
-from mitlgan.metrics.features import extractor
+from mitlgan.inpainting import filler, read_hole, score
+from mitlgan.inpainting.evaluate import verdict
+from mitlgan.metrics.extractors.features import extractor
 from mitlgan.networks import Composer
 from mitlgan.recipe import load, parse
 

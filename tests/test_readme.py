@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mitlgan.cli import main
-from mitlgan.data.chess import make
+from mitlgan.data.demo.chess import make
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

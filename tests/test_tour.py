@@ -17,12 +17,13 @@ from nbclient import NotebookClient
 from PIL import Image
 
 import mitlgan
-from mitlgan import artifact, runs
-from mitlgan.animation import animation
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.loaded_artifact import Artifact, grid_png, sheet_png
+from mitlgan.artifacts.titled_grid import enlarged
+from mitlgan.images.animation import animation
 from mitlgan.recipe import load, shipped
-from mitlgan.runs import Run
-from mitlgan.sample import Artifact, grid_png, sheet_png
-from mitlgan.sheets import enlarged
+from mitlgan.training import run_directory
+from mitlgan.training.run_directory import Run
 
 TOUR = shipped("recipes") / "tour.ipynb"
 SCALE = 0.005
@@ -61,7 +62,7 @@ class Walked:
 
     def run(self, command: str, name: str) -> Run:
         """The only run of a name."""
-        (found,) = (run for run in runs.known(self.folder / "runs") if run.path.parent.name == command and run.path.name.startswith(name))
+        (found,) = (run for run in run_directory.known(self.folder / "runs") if run.path.parent.name == command and run.path.name.startswith(name))
         return found
 
 

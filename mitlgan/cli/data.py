@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mitlgan.cli import options, sets
+from mitlgan.cli import data_sets, options
 from mitlgan.cli.options import finish, note
 
 if TYPE_CHECKING:
-    from mitlgan.data.packed import Packed
+    from mitlgan.data.pack.image_pack import Packed
 
 app = options.group("Prepare pictures for training.")
 
@@ -22,7 +22,7 @@ def _root() -> None:
     pass
 
 
-for name, command in sets.COMMANDS.items():
+for name, command in data_sets.COMMANDS.items():
     app.command(name)(command)
 
 
@@ -37,8 +37,8 @@ def pack(
     as_json: options.Json = False,
 ) -> None:
     """Decode pictures once into a memory-mapped pack."""
-    from mitlgan.cli.counting import counted
-    from mitlgan.data.prepare import pack_folder
+    from mitlgan.cli.progress_bar import counted
+    from mitlgan.data.open import pack_folder
 
     with counted("pack") as told:
         packed = pack_folder(source, out, size_px=size, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, progress=told, say=note)
@@ -86,9 +86,9 @@ def read(
     as_json: options.Json = False,
 ) -> None:
     """Read a known set, check it, choose from it, and pack it; nothing is downloaded."""
-    from mitlgan.cli.counting import counted
+    from mitlgan.cli.progress_bar import counted
     from mitlgan.data import readers
-    from mitlgan.data.prepare import pack_folder
+    from mitlgan.data.open import pack_folder
     from mitlgan.data.readers.products import Choice
     from mitlgan.errors import UsageError
 
@@ -126,7 +126,7 @@ def _numbers(text: str | None) -> list[int]:
 
 
 def _told(packed: Packed, as_json: bool) -> None:
-    from mitlgan.data.leftovers import leftover_lines
+    from mitlgan.data.sources.leftovers import leftover_lines
 
     skipped = packed.manifest["skipped"]
     for entry in skipped[:20]:

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from mitlgan import __version__
-from mitlgan.cli import comparing, data, embedding, exporting, filling, looking, measuring, moving, options, stages, studio, studying, sweeping
+from mitlgan.cli import compare, data, edit, embed, evaluate, export, inpaint, inspect, options, studio, study, sweep, train_stages
 from mitlgan.errors import MitlganError, one_line
-from mitlgan.lifeline import follow_parent
+from mitlgan.runtime.child_processes import follow_parent
 
 INTERRUPTED = 130
 
@@ -43,20 +43,20 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
 
 TRAIN, PICTURES, MEASURE, REST = "Train", "Make pictures", "Measure and compare", "Data, recipes, runs"
 HEADED: tuple[tuple[str, dict[str, Callable[..., Any]]], ...] = (
-    (TRAIN, {**stages.COMMANDS, **sweeping.COMMANDS}),
-    (PICTURES, {"sample": looking.sample, **moving.COMMANDS, **embedding.COMMANDS, **filling.COMMANDS, **exporting.COMMANDS, **studio.COMMANDS}),
-    (MEASURE, {**comparing.COMMANDS, **measuring.COMMANDS, **filling.MEASURES, **embedding.MEASURES}),
-    (REST, {name: command for name, command in looking.COMMANDS.items() if name != "sample"}),
+    (TRAIN, {**train_stages.COMMANDS, **sweep.COMMANDS}),
+    (PICTURES, {"sample": inspect.sample, **edit.COMMANDS, **embed.COMMANDS, **inpaint.COMMANDS, **export.COMMANDS, **studio.COMMANDS}),
+    (MEASURE, {**compare.COMMANDS, **evaluate.COMMANDS, **inpaint.MEASURES, **embed.MEASURES}),
+    (REST, {name: command for name, command in inspect.COMMANDS.items() if name != "sample"}),
 )
 
-app.add_typer(stages.pretrain_app, name="pretrain", rich_help_panel=TRAIN)
+app.add_typer(train_stages.pretrain_app, name="pretrain", rich_help_panel=TRAIN)
 for heading, commands in HEADED:
     for name, command in commands.items():
         app.command(name, rich_help_panel=heading)(command)
-app.add_typer(studying.app, name="study", rich_help_panel=MEASURE)
+app.add_typer(study.app, name="study", rich_help_panel=MEASURE)
 app.add_typer(data.app, name="data", rich_help_panel=REST)
-app.add_typer(looking.recipes_app, name="recipes", rich_help_panel=REST)
-app.add_typer(looking.runs_app, name="runs", rich_help_panel=REST)
+app.add_typer(inspect.recipes_app, name="recipes", rich_help_panel=REST)
+app.add_typer(inspect.runs_app, name="runs", rich_help_panel=REST)
 
 
 def main() -> None:

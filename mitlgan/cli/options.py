@@ -16,9 +16,9 @@ from typer.core import TyperGroup
 from mitlgan.errors import terminal_text
 
 if TYPE_CHECKING:
-    from mitlgan.progress import Reporter
     from mitlgan.recipe import Recipe
-    from mitlgan.stages import Environment
+    from mitlgan.runtime.progress import Reporter
+    from mitlgan.stages.stages import Environment
 
 Data = Annotated[str | None, typer.Option("--data", metavar="DIR|demo", help="Folder of pictures, a pack (.npy), or `demo`. Default: the recipe's.")]
 RecipeName = Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help="A shipped recipe's name or a file. Default: the demo's.")]
@@ -135,9 +135,9 @@ def recipe_from(
 
 def layers_from(layers: list[str] | None, fg: Path | None, bg: Path | None) -> dict[str, Path]:
     """Artifact files by layer: of `--layer NAME=ARTIFACT`, or of its short form, `--fg` and `--bg`."""
+    from mitlgan.artifacts.loaded_artifact import artifact_file
     from mitlgan.errors import UsageError
     from mitlgan.networks import check_layer_name
-    from mitlgan.sample import artifact_file
 
     if layers and (fg is not None or bg is not None):
         raise UsageError("--layer: names every layer, --fg and --bg are its short form; write --layer fg=ARTIFACT in place of --fg")
@@ -168,10 +168,10 @@ def use_threads(threads: int | None) -> None:
 @contextmanager
 def environment(device: str, label: str, out: Path, threads: int | None, log: Logged | None = None) -> Iterator[Environment]:
     """The environment in which a stage works, alone or under torchrun."""
-    from mitlgan.board import Board
-    from mitlgan.distributed import joined
-    from mitlgan.progress import Silent, reporter
-    from mitlgan.stages import Environment
+    from mitlgan.runtime.distributed import joined
+    from mitlgan.runtime.progress import Silent, reporter
+    from mitlgan.stages.stages import Environment
+    from mitlgan.training.tensorboard import Board
 
     use_threads(threads)
     board = Board() if log is Logged.tensorboard else None

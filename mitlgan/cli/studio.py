@@ -39,7 +39,7 @@ def studio(
 
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise UsageError("studio: needs FastAPI and uvicorn; `pip install 'mitlgan[studio]'`")
-    from mitlgan.distributed import resolve_device
+    from mitlgan.runtime.distributed import resolve_device
     from mitlgan.studio import Settings, serve
 
     options.use_threads(threads or 1)

@@ -1,10 +1,10 @@
 """compare: compositions and baselines on the same scenes, at equal budgets, measured alike, into one report."""
 
+from mitlgan.compare.arm_training import tolerant
 from mitlgan.compare.arms import baseline_recipe
-from mitlgan.compare.course import Result, baseline_jobs, compare
 from mitlgan.compare.plan import Plan, Triple, parse_triple
-from mitlgan.compare.show import environment_facts, shipped_pictures
-from mitlgan.compare.training import tolerant
+from mitlgan.compare.report_builder import environment_facts, shipped_pictures
+from mitlgan.compare.runner import Result, baseline_jobs, compare
 
 __all__ = [
     "Plan",

@@ -7,11 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mitlgan import artifact, runs
-from mitlgan.artifact import Card, LayerForm
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.artifact import Card, LayerForm
+from mitlgan.artifacts.loaded_artifact import artifact_file
 from mitlgan.compare.budgets import equal_length, training_macs
 from mitlgan.compare.plan import BUILT_IN
-from mitlgan.data.cache import cache_dir
+from mitlgan.data.pack.cache import cache_dir
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Composer, Generator, back_to_front
 from mitlgan.recipe import (
@@ -28,8 +29,8 @@ from mitlgan.recipe import (
     plain,
     without_growth,
 )
-from mitlgan.runs import Run
-from mitlgan.sample import artifact_file
+from mitlgan.training import run_directory
+from mitlgan.training.run_directory import Run
 
 COMPOSED = "composed"
 COUNTED = "+pretraining"
@@ -230,7 +231,7 @@ def given_run(path: Path, card: Card) -> Run:
         UsageError: Not a run.
         ArtifactError: Of another size or role, or not finished.
     """
-    run = runs.at(path)
+    run = run_directory.at(path)
     found = finished_card(run)
     if found.role != "scene" or found.size_px != card.size_px:
         raise ArtifactError(f"--baseline-run {path}: makes {found.role} images of {found.size_px} px; give one of scenes of {card.size_px} px")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from mitlgan.artifact import Card
+from mitlgan.artifacts.artifact import Card
 from mitlgan.compare.arms import Arm, starting_layer
 from mitlgan.compare.budgets import training_macs
+from mitlgan.compare.domains import cards
 from mitlgan.compare.plan import EQUAL, TIME, Plan
-from mitlgan.compare.settings import cards
 from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe, parse
-from mitlgan.stages import Environment
+from mitlgan.stages.stages import Environment
 
 
 def resolved_unit(plan: Plan, layers: Iterable[Card], environment: Environment, *, composition: Card | None = None) -> str:

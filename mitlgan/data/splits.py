@@ -11,13 +11,13 @@ from typing import Any
 
 from mitlgan.data.demo import LAYER_SPLITS
 from mitlgan.data.demo.scenes import SCENE_COUNTS
-from mitlgan.data.leftovers import BESIDE, LeftOut
-from mitlgan.data.listing import is_picture_name
-from mitlgan.data.packed import PREPARED, read_manifest
+from mitlgan.data.pack.image_pack import PREPARED, read_manifest
 from mitlgan.data.readers.cifar import TEST, is_cifar
 from mitlgan.data.readers.idx import is_idx
-from mitlgan.data.sources import LISTS, Source, open_source
-from mitlgan.data.split_folders import SPLITS, TRAIN, Layout, layout, split_of_name
+from mitlgan.data.sources.image_source import LISTS, Source, open_source
+from mitlgan.data.sources.leftovers import BESIDE, LeftOut
+from mitlgan.data.sources.listing import is_picture_name
+from mitlgan.data.sources.split_folders import SPLITS, TRAIN, Layout, layout, split_of_name
 from mitlgan.errors import DataError, UsageError, one_line
 
 DEMO = "demo"

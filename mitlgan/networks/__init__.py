@@ -15,16 +15,18 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.errors import UsageError
-from mitlgan.networks import context, dcgan, grown, grown_critic, mlp, thesis
+from mitlgan.networks import context_encoder, dcgan, mlp, thesis
 from mitlgan.networks.adapters import Adapter
 from mitlgan.networks.blocks import Critic, Generator
+from mitlgan.networks.complexity import Counts, Row, count_parameters, multiply_accumulates, rows
 from mitlgan.networks.composer import PLACE, Composer, FrozenLayers, Layers
-from mitlgan.networks.context import ContextEncoder
-from mitlgan.networks.counting import Counts, Row, count_parameters, multiply_accumulates, rows
-from mitlgan.networks.fusion import FROM_FEATURES, FUSION_CHECKS, FUSIONS, Fused, Source, back_to_front
-from mitlgan.networks.grown import GrownGenerator
-from mitlgan.networks.grown_critic import GrownCritic
-from mitlgan.networks.over import Stand, Strengths
+from mitlgan.networks.context_encoder import ContextEncoder
+from mitlgan.networks.critics import grown as grown_critic
+from mitlgan.networks.critics.grown import GrownCritic
+from mitlgan.networks.fusion.fusions import FROM_FEATURES, FUSION_CHECKS, FUSIONS, Fused, Source, back_to_front
+from mitlgan.networks.generators import grown
+from mitlgan.networks.generators.grown import GrownGenerator
+from mitlgan.networks.placement import Stand, Strengths
 from mitlgan.networks.translators import TRANSLATORS, check_translator
 
 if TYPE_CHECKING:
@@ -198,7 +200,7 @@ def build_inpainter(recipe: InpainterRecipe, size_px: int) -> ContextEncoder:
     Raises:
         UsageError: The recipe does not fit pictures of `size_px`.
     """
-    return context.build(recipe, size_px)
+    return context_encoder.build(recipe, size_px)
 
 
 def input_shape(network: nn.Module) -> tuple[int, ...]:

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from mitlgan.networks.adapters import Adapter
 from mitlgan.networks.blocks import Generator
-from mitlgan.networks.fusion import Fused, Fusion, Material
-from mitlgan.networks.over import Stand, Strengths
+from mitlgan.networks.fusion.fusions import Fused, Fusion, Material
+from mitlgan.networks.placement import Stand, Strengths
 from mitlgan.networks.resample import resampled
-from mitlgan.networks.translators.residual import Residual
+from mitlgan.networks.translators.bounded_residual import Residual
 
 Latents = Tensor | Mapping[str, Tensor]
 PLACE = "place"

@@ -14,7 +14,7 @@ from torch import nn
 
 from mitlgan.errors import UsageError
 from mitlgan.networks.blocks import Critic, Generator, score_head
-from mitlgan.networks.initial import initialise, normalise_spectrally
+from mitlgan.networks.initialization import initialise, normalise_spectrally
 
 if TYPE_CHECKING:
     from mitlgan.recipe import DcganGeneratorRecipe, GrownCriticRecipe, StridedCriticRecipe, UpsampledGeneratorRecipe

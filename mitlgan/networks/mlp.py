@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from mitlgan.networks.blocks import Critic, Generator, score_head
-from mitlgan.networks.initial import initialise
+from mitlgan.networks.initialization import initialise
 
 if TYPE_CHECKING:
     from mitlgan.recipe import MlpCriticRecipe, MlpGeneratorRecipe

@@ -10,7 +10,7 @@ from torch import nn
 
 from mitlgan.errors import UsageError
 from mitlgan.networks.blocks import Critic, Generator, activation, batchnorm_upsample, refuse_kernel
-from mitlgan.networks.initial import normalise_spectrally
+from mitlgan.networks.initialization import normalise_spectrally
 
 if TYPE_CHECKING:
     from mitlgan.recipe import CriticRecipe, GeneratorRecipe

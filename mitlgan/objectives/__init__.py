@@ -16,8 +16,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mitlgan.errors import UsageError
 from mitlgan.objectives.classic import Lsgan, Minimax, labels
+from mitlgan.objectives.interface import CRITIC_WON, GENERATOR_WON, Objective, Stats, Strain, Symptom
 from mitlgan.objectives.penalties import gradient_penalty
-from mitlgan.objectives.protocol import CRITIC_WON, GENERATOR_WON, Objective, Stats, Strain, Symptom
 from mitlgan.objectives.relativistic import Relativistic
 from mitlgan.objectives.wasserstein import WganClip, WganGp
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mitlgan.objectives.protocol import CRITIC_WON, GENERATOR_WON, Stats, Strain, Symptom
-from mitlgan.objectives.scores import apart, levels, without_parameter_gradients
-from mitlgan.objectives.strains import loss_strain
+from mitlgan.objectives.divergence_limits import loss_strain
+from mitlgan.objectives.interface import CRITIC_WON, GENERATOR_WON, Stats, Strain, Symptom
+from mitlgan.objectives.score_stats import apart, levels, without_parameter_gradients
 
 if TYPE_CHECKING:
     from mitlgan.recipe import LsganRecipe, MinimaxRecipe

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mitlgan.objectives.divergence_limits import gap_strain
+from mitlgan.objectives.interface import CRITIC_WON, GENERATOR_WON, Stats, Strain, Symptom
 from mitlgan.objectives.penalties import is_due, squared_slopes
-from mitlgan.objectives.protocol import CRITIC_WON, GENERATOR_WON, Stats, Strain, Symptom
-from mitlgan.objectives.scores import levels, without_parameter_gradients
-from mitlgan.objectives.strains import gap_strain
+from mitlgan.objectives.score_stats import levels, without_parameter_gradients
 
 if TYPE_CHECKING:
     from mitlgan.recipe import RelativisticRecipe

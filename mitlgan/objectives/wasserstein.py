@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from mitlgan.objectives.divergence_limits import score_strain, slope_strain
+from mitlgan.objectives.interface import Stats, Strain, Symptom
 from mitlgan.objectives.penalties import gradient_penalty, is_due
-from mitlgan.objectives.protocol import Stats, Strain, Symptom
-from mitlgan.objectives.scores import apart, levels, passed, without_parameter_gradients
-from mitlgan.objectives.strains import score_strain, slope_strain
+from mitlgan.objectives.score_stats import apart, levels, passed, without_parameter_gradients
 
 if TYPE_CHECKING:
     from mitlgan.recipe import ObjectiveRecipe, WganClipRecipe

@@ -5,11 +5,12 @@ checked as a whole before anything is built, and written, resolved, into the run
 one; every error names the file and the line.
 """
 
-from mitlgan.recipe.augment import AugmentRecipe
-from mitlgan.recipe.composer import ComposerRecipe, FusionRecipe, PlacementRecipe
-from mitlgan.recipe.display import changes, display_name, display_name_of
-from mitlgan.recipe.inpainter import HolesRecipe, InpainterRecipe
-from mitlgan.recipe.networks import (
+from mitlgan.recipe.display_name import changes, display_name, display_name_of
+from mitlgan.recipe.load import changed, differences, dump, find, load, names, parse, plain, read, shipped
+from mitlgan.recipe.schema.augment import AugmentRecipe
+from mitlgan.recipe.schema.composer import ComposerRecipe, FusionRecipe, PlacementRecipe
+from mitlgan.recipe.schema.inpainter import HolesRecipe, InpainterRecipe
+from mitlgan.recipe.schema.networks import (
     REACHABLE_PX,
     AnyCritic,
     AnyGenerator,
@@ -24,11 +25,11 @@ from mitlgan.recipe.networks import (
     UpsampledGeneratorRecipe,
     without_growth,
 )
-from mitlgan.recipe.objectives import AnyObjective, LsganRecipe, MinimaxRecipe, ObjectiveRecipe, RelativisticRecipe, WganClipRecipe
-from mitlgan.recipe.optimisers import AdamRecipe, AnyOptimiser, RmspropRecipe
-from mitlgan.recipe.reading import changed, differences, dump, find, load, names, parse, plain, read, shipped
-from mitlgan.recipe.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Filter, Role, TrainingRecipe
-from mitlgan.recipe.translators import (
+from mitlgan.recipe.schema.objectives import AnyObjective, LsganRecipe, MinimaxRecipe, ObjectiveRecipe, RelativisticRecipe, WganClipRecipe
+from mitlgan.recipe.schema.optimisers import AdamRecipe, AnyOptimiser, RmspropRecipe
+from mitlgan.recipe.schema.recipe import SCHEMA_VERSION, Recipe
+from mitlgan.recipe.schema.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Filter, Role, TrainingRecipe
+from mitlgan.recipe.schema.translators import (
     AnyTranslator,
     DensenetTranslatorRecipe,
     LightTranslatorRecipe,
@@ -36,7 +37,6 @@ from mitlgan.recipe.translators import (
     ResnetTranslatorRecipe,
     TranslatorRecipe,
 )
-from mitlgan.recipe.whole import SCHEMA_VERSION, Recipe
 
 __all__ = [
     "REACHABLE_PX",

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mitlgan.recipe.model import Model
-from mitlgan.recipe.whole import KINDS, Recipe
+from mitlgan.recipe.schema.base import Model
+from mitlgan.recipe.schema.recipe import KINDS, Recipe
 
 
 def toml_message(path: Path, text: str, message: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mitlgan.lazy import lazily
+from mitlgan.runtime.lazy import lazily
 
 if TYPE_CHECKING:
     from mitlgan.report.diagnosis import Diagnosis, diagnose
-    from mitlgan.report.model import Anchor, Arm, Comparison, Cost, Domain, Picture, StageCost, Verdict
-    from mitlgan.report.page import Paths, write_report, write_reports
-    from mitlgan.report.plain import summary
+    from mitlgan.report.html import Paths, write_report, write_reports
+    from mitlgan.report.schema import Anchor, Arm, Comparison, Cost, Domain, Picture, StageCost, Verdict
+    from mitlgan.report.text import summary
     from mitlgan.report.verdict import judge
 
 __all__ = [
@@ -35,10 +35,10 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        **dict.fromkeys(("Anchor", "Arm", "Comparison", "Cost", "Domain", "Picture", "StageCost", "Verdict"), "mitlgan.report.model"),
+        **dict.fromkeys(("Anchor", "Arm", "Comparison", "Cost", "Domain", "Picture", "StageCost", "Verdict"), "mitlgan.report.schema"),
         **dict.fromkeys(("Diagnosis", "diagnose"), "mitlgan.report.diagnosis"),
-        **dict.fromkeys(("Paths", "write_report", "write_reports"), "mitlgan.report.page"),
-        "summary": "mitlgan.report.plain",
+        **dict.fromkeys(("Paths", "write_report", "write_reports"), "mitlgan.report.html"),
+        "summary": "mitlgan.report.text",
         "judge": "mitlgan.report.verdict",
     },
 )

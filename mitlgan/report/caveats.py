@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mitlgan.report.diagnosis import diagnose
-from mitlgan.report.model import Comparison
-from mitlgan.report.wording import DASH, distance_name, finite, number
+from mitlgan.report.formatting import DASH, distance_name, finite, number
+from mitlgan.report.schema import Comparison
 
 
 def warnings(comparison: Comparison) -> list[str]:

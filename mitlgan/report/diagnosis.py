@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from mitlgan.evaluate import COLLAPSED_DIVERSITY
-from mitlgan.report.wording import finite, number
+from mitlgan.metrics.protocol import COLLAPSED_DIVERSITY
+from mitlgan.report.formatting import finite, number
 
 Row = Mapping[str, Any]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mitlgan.report.model import Anchor, Arm
+from mitlgan.report.formatting import distance_name, finite, number, roughly
 from mitlgan.report.noise import ASSUMED_NOISE, noise
-from mitlgan.report.wording import distance_name, finite, number, roughly
+from mitlgan.report.schema import Anchor, Arm
 
 KidSide = Literal["with", "against", "silent", "missing"]
 """KID's side: with or against the distance, silent (apart by less than both spreads), or missing."""

@@ -14,8 +14,8 @@ import jinja2
 from markupsafe import Markup
 from PIL import Image
 
-from mitlgan.files import make_folder, write_atomically
-from mitlgan.report.wording import DASH, duration, finite, number, printable
+from mitlgan.report.formatting import DASH, duration, finite, number, printable
+from mitlgan.runtime.files import make_folder, write_atomically
 
 CAVEAT = (
     "The printed figures are the sources' own. They cannot be compared with ours, nor across sets: another network of features (FID is measured on "

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mitlgan.report.model import Arm, Comparison
-from mitlgan.report.wording import finite
+from mitlgan.report.formatting import finite
+from mitlgan.report.schema import Arm, Comparison
 
 FLOOR = "real_pasted"
 """The anchor that is the floor: real objects on real backgrounds, which no composition of generated layers can be expected to pass."""

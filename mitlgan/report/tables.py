@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mitlgan.report.model import Anchor, Arm, Comparison, Row, StageCost
+from mitlgan.report.formatting import DASH, METRICS, Metric, count, distance_name, duration, finite, number, with_spread
 from mitlgan.report.ratios import ratios
-from mitlgan.report.wording import DASH, METRICS, Metric, count, distance_name, duration, finite, number, with_spread
+from mitlgan.report.schema import Anchor, Arm, Comparison, Row, StageCost
 
 SEPARATION = (
     ("matte_iou", "Matte overlap", "of what the swap reveals with the reference; 1 is right"),

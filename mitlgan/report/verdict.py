@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mitlgan.report.model import Anchor, Arm, Verdict, extractors_of
+from mitlgan.report.formatting import distance_name, duration, finite, number, roughly
 from mitlgan.report.outcome import Duel, Outcome, outcome
-from mitlgan.report.wording import distance_name, duration, finite, number, roughly
+from mitlgan.report.schema import Anchor, Arm, Verdict, extractors_of
 
 MIN_PICTURES = 500
 """Fewer generated or real pictures decide nothing: the distance of two samples of one kind is then as large as that of different kinds."""

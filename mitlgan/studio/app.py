@@ -14,10 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from mitlgan.errors import ArtifactError, MitlganError
-from mitlgan.studio import safety
+from mitlgan.studio import guard
 from mitlgan.studio.catalogue import Catalogue
-from mitlgan.studio.desk import Desk
-from mitlgan.studio.faults import Cancelled, Refused
+from mitlgan.studio.context import Desk
+from mitlgan.studio.errors import Cancelled, Refused
 from mitlgan.studio.jobs import Jobs
 from mitlgan.studio.routes import ROUTERS
 from mitlgan.studio.settings import Settings
@@ -52,14 +52,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.desk = desk
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(safety.Guard, settings=settings)
+    app.add_middleware(guard.Guard, settings=settings)
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     return app
 
 
 async def _refused(_request: Request, error: Any) -> Response:
-    return safety.answer(error)
+    return guard.answer(error)
 
 
 async def _gone(_request: Request, _error: Any) -> Response:
@@ -69,12 +69,12 @@ async def _gone(_request: Request, _error: Any) -> Response:
 async def _own(_request: Request, error: Any) -> Response:
     if isinstance(error, ArtifactError):  # its message begins with a path, which is nothing for a client
         log.warning("%s", error)
-        return safety.answer(Refused(404, "artifact: it cannot be read any more; reload the page"))
-    return safety.answer(Refused(422, str(error)))
+        return guard.answer(Refused(404, "artifact: it cannot be read any more; reload the page"))
+    return guard.answer(Refused(422, str(error)))
 
 
 async def _invalid(_request: Request, error: Any) -> Response:
-    return safety.answer(Refused(422, line_of(error.errors())))
+    return guard.answer(Refused(422, line_of(error.errors())))
 
 
 async def _of_http(_request: Request, error: Any) -> Response:

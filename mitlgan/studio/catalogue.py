@@ -13,21 +13,21 @@ from typing import Any
 
 import torch
 
-from mitlgan import artifact as artifacts
-from mitlgan import runs
-from mitlgan.artifact import Card
+from mitlgan.artifacts import artifact as artifacts
+from mitlgan.artifacts.artifact import Card
+from mitlgan.artifacts.loaded_artifact import Artifact, load
+from mitlgan.editing import Directions, directions
+from mitlgan.editing.latent_mix import generators_of
+from mitlgan.editing.principal_directions import DEFAULT_COUNT, begins_affine
 from mitlgan.errors import ArtifactError, MitlganError
-from mitlgan.explore import Directions, directions
-from mitlgan.explore.child import generators_of
-from mitlgan.explore.principal import DEFAULT_COUNT, begins_affine
-from mitlgan.inpaint.fillers import shipped_artifact
+from mitlgan.inpainting.fillers import shipped_artifact
 from mitlgan.networks import PLACE, Composer
-from mitlgan.networks.fusion import MattedFusion
+from mitlgan.networks.fusion.fusions import MattedFusion
 from mitlgan.recipe import display_name_of, shipped
-from mitlgan.sample import Artifact, load
-from mitlgan.studio.contract import ArtifactAnswer
-from mitlgan.studio.faults import Refused
+from mitlgan.studio.errors import Refused
+from mitlgan.studio.schemas import ArtifactAnswer
 from mitlgan.studio.settings import Settings
+from mitlgan.training import run_directory
 
 MOST_ARTIFACTS = 200
 LOADED = 4
@@ -144,7 +144,7 @@ class Catalogue:
         if not self._settings.artifacts:
             for name in FILES:
                 yield from sorted(shipped("pretrained").glob(f"*/{name}"))
-            yield from (run.artifact for run in reversed(runs.find(self._settings.runs)) if run.artifact is not None)
+            yield from (run.artifact for run in reversed(run_directory.find(self._settings.runs)) if run.artifact is not None)
         for given in self._settings.artifacts:
             if given.is_file():
                 yield given

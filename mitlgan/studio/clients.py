@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mitlgan.studio.faults import Refused
+from mitlgan.studio.errors import Refused
 
 MAX_CLIENTS = 4096
 MAX_GUESSES = 4

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal, NamedTuple
 
 from mitlgan.errors import ArtifactError, MitlganError
-from mitlgan.studio.faults import Cancelled, Refused, busy
+from mitlgan.studio.errors import Cancelled, Refused, busy
 from mitlgan.studio.worker import Worker
 
 log = logging.getLogger(__name__)

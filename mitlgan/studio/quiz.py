@@ -15,19 +15,19 @@ from PIL import Image
 from pydantic import BaseModel
 from torch import Tensor
 
-from mitlgan.artifact import Card
+from mitlgan.artifacts.artifact import Card
 from mitlgan.data.demo import demo_pack
-from mitlgan.data.origin import origin
-from mitlgan.data.packed import Packed, to_uint8
-from mitlgan.data.prepare import open_data
-from mitlgan.data.split_folders import TRAIN
+from mitlgan.data.open import open_data
+from mitlgan.data.pack.image_pack import Packed, to_uint8
+from mitlgan.data.pack.origin import origin
+from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.data.splits import DEMO, picture_set
 from mitlgan.errors import MitlganError
-from mitlgan.evaluate import three_channels
+from mitlgan.metrics.protocol import three_channels
 from mitlgan.studio.catalogue import Loaded
-from mitlgan.studio.contract import Id, Strict
-from mitlgan.studio.faults import Refused
-from mitlgan.studio.pictures import data_uri
+from mitlgan.studio.encoding import data_uri
+from mitlgan.studio.errors import Refused
+from mitlgan.studio.schemas import Id, Strict
 from mitlgan.study import wilson
 
 MOST_QUIZZES = 10_000

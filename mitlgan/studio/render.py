@@ -9,11 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mitlgan.latent import EASINGS, along, between, latents, truncated
+from mitlgan.latents import EASINGS, along, between, latents, truncated
 from mitlgan.networks import PLACE, Layers, Stand, Strengths
 from mitlgan.studio.catalogue import Loaded
-from mitlgan.studio.contract import Drawn, Found, GridRequest, Mixed, MorphRequest, Place, State
-from mitlgan.studio.faults import Refused
+from mitlgan.studio.errors import Refused
+from mitlgan.studio.schemas import Drawn, Found, GridRequest, Mixed, MorphRequest, Place, State
 
 ALL = "all"
 HALFWAY = 0.5

@@ -14,11 +14,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mitlgan import runs
 from mitlgan.errors import ResourceError
-from mitlgan.files import ForeignFileError, is_regular, read_bytes
-from mitlgan.runs import Run
-from mitlgan.studio.faults import Refused
+from mitlgan.runtime.files import ForeignFileError, is_regular, read_bytes
+from mitlgan.studio.errors import Refused
+from mitlgan.training import run_directory
+from mitlgan.training.run_directory import Run
 
 log = logging.getLogger(__name__)
 MOST_RUNS = 200
@@ -30,7 +30,7 @@ class RunAnswer(BaseModel):
 
     Attributes:
         id: Of no meaning but here.
-        status: See `mitlgan.runs.Run.state`.
+        status: See `mitlgan.training.run_directory.Run.state`.
         kimg: How far it is.
         of: How far it goes.
         started: Seconds since 1970.
@@ -73,7 +73,7 @@ class Shown:
         """
         run = self._run(run_id)
         try:
-            rows = [_finite(row) for row in runs.read_lines(run.stats) if _iteration(row) > after]
+            rows = [_finite(row) for row in run_directory.read_lines(run.stats) if _iteration(row) > after]
         except ForeignFileError as error:
             log.warning("%s", error)  # which begins with a path, and is nothing for a client
             raise Refused(404, "stats: a link or a pipe stands in their place; the terminal in which the studio runs says where") from None
@@ -105,7 +105,7 @@ class Shown:
 
     def _by_id(self) -> dict[str, Run]:
         """Runs by the hash of where they lie, the newest first."""
-        newest = runs.known(self.root)[::-1][:MOST_RUNS]
+        newest = run_directory.known(self.root)[::-1][:MOST_RUNS]
         return {hashlib.sha256(run.path.relative_to(self.root).as_posix().encode("utf-8", "surrogateescape")).hexdigest()[:12]: run for run in newest}
 
     def _run(self, run_id: str) -> Run:

@@ -11,12 +11,12 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from mitlgan.artifact import Card
-from mitlgan.data.decode import UnreadableError, decode_bytes
-from mitlgan.data.formats import allowed_formats
-from mitlgan.data.frame import fit, to_planes
-from mitlgan.data.packed import brightness, to_float
-from mitlgan.studio.faults import Refused
+from mitlgan.artifacts.artifact import Card
+from mitlgan.data.build.resize import fit, to_planes
+from mitlgan.data.decode.image_file import UnreadableError, decode_bytes
+from mitlgan.data.pack.image_pack import brightness, to_float
+from mitlgan.data.sources.formats import allowed_formats
+from mitlgan.studio.errors import Refused
 
 RESIZE = "lanczos"
 PAINTED = 128

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from mitlgan.studio.faults import Cancelled, Refused, busy
+from mitlgan.studio.errors import Cancelled, Refused, busy
 
 T = TypeVar("T")
 ENDING_S = 10.0

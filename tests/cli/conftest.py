@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Command, Outcome
+from helpers.commands import Command, Outcome
 
 from mitlgan.cli import main
 

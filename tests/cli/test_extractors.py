@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from commands import Command
+from helpers.commands import Command
 
-from mitlgan import artifact
-from mitlgan.modelcard import markdown
-from mitlgan.runs import Run
-from mitlgan.sample import load
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.loaded_artifact import load
+from mitlgan.artifacts.markdown_card import markdown
+from mitlgan.training.run_directory import Run
 
 NAMES = ("efficientnet-lite0@32", "efficientnet-lite0@64")
 

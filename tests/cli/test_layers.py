@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import torch
-from commands import Command
+from helpers import tiny_runs
+from helpers.commands import Command
 from PIL import Image
 
-from mitlgan import artifact
-from mitlgan.artifact import Card
-from mitlgan.checkpoint import load_checkpoint, read_header, read_tensors, write_tensors
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.artifact import Card
+from mitlgan.artifacts.loaded_artifact import GAP_PX, load
+from mitlgan.artifacts.safetensors_io import load_checkpoint, read_header, read_tensors, write_tensors
 from mitlgan.compare.arms import layer_files
-from mitlgan.compare.paste import Pasted
-from mitlgan.data.chess import write_chess
-from mitlgan.runs import Run
-from mitlgan.sample import GAP_PX, load
+from mitlgan.compare.paste_baseline import Pasted
+from mitlgan.data.demo.chess import write_chess
+from mitlgan.training.run_directory import Run
 
 SIZE_PX = 16
 TRAINED = {
@@ -197,7 +197,7 @@ def test_a_card_without_sizes_has_the_compositions(composed: Run, tmp_path: Path
         del layer["size_px"]
     write_tensors(tmp_path / "composer.safetensors", tensors, header)
     card = load(tmp_path / "composer.safetensors").card
-    assert {form.size_px for form in card.forms().values()} == {tiny.SIZE_PX}
+    assert {form.size_px for form in card.forms().values()} == {tiny_runs.SIZE_PX}
     assert card.layers["fg"].size_px is None
 
 
@@ -226,7 +226,7 @@ def test_layers_that_contradict_are_refused(
 ) -> None:
     if name == "compare" and "composer" in "".join(given):
         pytest.skip("told by the composition, as before")
-    paths = tiny.layers(pretrained)
+    paths = tiny_runs.layers(pretrained)
     small = settings({"size_px": 8, "critic.widths": [4, 6], "critic.dropout": [0.0, 0.0]})
     done = command(name, *(text.format(**paths) for text in given), *small, "--data", packs["scene"])
     assert done.code == 2
@@ -237,7 +237,7 @@ def test_layers_that_contradict_are_refused(
 def test_one_artifact_as_two_layers_and_any_role_under_a_name_of_ones_own(
     command: Command, folder: Path, packs: dict[str, Path], pretrained: dict[str, Run]
 ) -> None:
-    bg = tiny.layers(pretrained)["bg"]
+    bg = tiny_runs.layers(pretrained)["bg"]
     small = settings(TRAINED, {"size_px": 8, "composer.translator.widths": [4, 4, 4], "composer.translator.blocks": 1})
     done = command("compose", "--layer", f"one={bg}", "--layer", f"two={bg}", "--data", packs["scene"], *small, "--json")
     assert done.code == 0, done.err

@@ -6,9 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
-import pictures
 import pytest
-from commands import Command
+from helpers import images
+from helpers.commands import Command
 
 EXTRACTOR = ("--extractor", "efficientnet-lite0@32", "--threads", "1")
 
@@ -16,8 +16,8 @@ EXTRACTOR = ("--extractor", "efficientnet-lite0@32", "--threads", "1")
 @pytest.fixture
 def divided(tmp_path: Path) -> Path:
     """Six pictures for training, five for validation, none for testing."""
-    pictures.fill(tmp_path / "set" / "Train", 6)
-    pictures.fill(tmp_path / "set" / "val", 5, first=40)
+    images.fill(tmp_path / "set" / "Train", 6)
+    images.fill(tmp_path / "set" / "val", 5, first=40)
     return tmp_path / "set"
 
 
@@ -67,7 +67,7 @@ def test_what_stands_in_for_a_recipes_split_is_said(
 def test_a_recipe_that_measures_on_training_pictures_says_so(command: Command, divided: Path, artifact: Path) -> None:
     """A layer's recipe says `train`; where there are held-out pictures, the way to them is named."""
     options = ["--data", divided, "-n", 12, *EXTRACTOR, "--json"]
-    from mitlgan.artifact import load, save
+    from mitlgan.artifacts.artifact import load, save
 
     network, card = load(artifact)
     evaluation = {**card.recipe.get("evaluation", {}), "split": "train"}
@@ -80,10 +80,10 @@ def test_a_recipe_that_measures_on_training_pictures_says_so(command: Command, d
 
 
 def test_pictures_that_it_was_trained_on_count_as_training_whatever_their_folder_is_called(command: Command, tmp_path: Path, artifact: Path) -> None:
-    pictures.fill(tmp_path / "set" / "train", 6)
-    pictures.fill(tmp_path / "set" / "test", 5, first=40)
-    from mitlgan.artifact import load, save
-    from mitlgan.data.prepare import open_data
+    images.fill(tmp_path / "set" / "train", 6)
+    images.fill(tmp_path / "set" / "test", 5, first=40)
+    from mitlgan.artifacts.artifact import load, save
+    from mitlgan.data.open import open_data
 
     network, card = load(artifact)
     trained_on = open_data(str(tmp_path / "set" / "test"), "bg", 8).content_sha256
@@ -113,7 +113,7 @@ def test_data_pack_and_a_dry_run_say_which_part_is_taken(command: Command, divid
 
 def test_a_network_that_an_earlier_version_trained_on_held_out_pictures_too_is_told(command: Command, divided: Path, artifact: Path) -> None:
     """Of `Train/` and `val/` it made one set of eleven."""
-    from mitlgan.artifact import load, save
+    from mitlgan.artifacts.artifact import load, save
 
     network, card = load(artifact)
     save(artifact, network, card.model_copy(update={"data": {"source": str(divided), "count": 11, "content_sha256": "0" * 64}}))

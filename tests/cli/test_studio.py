@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from commands import Command, start
+from helpers.commands import Command, start
 from PIL import Image
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mitlgan.artifact import LayerForm
+from mitlgan.artifacts.artifact import LayerForm
+from mitlgan.compare.arm_results import Contender
 from mitlgan.compare.arms import Arm, composed_arm, resolve
-from mitlgan.compare.contender import Contender
-from mitlgan.compare.show import heading
+from mitlgan.compare.report_builder import heading
 from mitlgan.recipe import GeneratorRecipe, Recipe, changed, load
 
 

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pictures
 import pytest
-import tiny
+from helpers import images, tiny_runs
 
-from mitlgan.compare.equality import equality
-from mitlgan.compare.measure import Ruler, open_ruler
+from mitlgan.compare.domains import Setting
+from mitlgan.compare.evaluator import Ruler, open_ruler
+from mitlgan.compare.fairness import equality
 from mitlgan.compare.plan import Plan
-from mitlgan.compare.settings import Setting
-from mitlgan.compare.show import Domain, _protocol
+from mitlgan.compare.report_builder import Domain, _protocol
 from mitlgan.errors import DataError
 from mitlgan.report import Comparison
 from mitlgan.report.caveats import caveats
-from mitlgan.runs import Run
-from mitlgan.stages import Environment
+from mitlgan.stages.stages import Environment
+from mitlgan.training.run_directory import Run
 
 
 def ruler(source: Path, environment: Environment, *settings: str) -> Ruler:
-    recipe = tiny.recipe("scene", source, compose=True)
+    recipe = tiny_runs.recipe("scene", source, compose=True)
     recipe = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"split": "test"})})
     return open_ruler(Plan(settings=settings), recipe, environment)
 
 
 def divided(root: Path, **folders: int) -> Path:
     for index, (name, count) in enumerate(folders.items()):
-        pictures.fill(root / name, count, first=40 * index)
+        images.fill(root / name, count, first=40 * index)
     return root
 
 
@@ -46,7 +45,7 @@ def test_what_is_measured_on(
 ) -> None:
     found = ruler(divided(tmp_path / "set", **folders), environment)
     assert (found.protocol.split, len(found.real), found.validation_split) == (split, real, chosen_on)
-    assert said in tiny.said(environment)
+    assert said in tiny_runs.said(environment)
     protocol = _protocol(found)
     assert (protocol["split"], protocol["real"], protocol["samples"], protocol["snapshots chosen on"]) == (split, real, 12, chosen_on)
     sentences = found.flattered(chosen=True)
@@ -69,8 +68,8 @@ def test_pictures_of_training_count_as_such_whatever_their_folder_is_called(tmp_
 
 
 def test_what_is_chosen_by_training_pictures_is_not_called_validation(composed: Run) -> None:
-    from mitlgan.artifact import read_card
-    from mitlgan.compare.settings import load
+    from mitlgan.artifacts.artifact import read_card
+    from mitlgan.compare.domains import load
 
     assert composed.artifact is not None
     domain = Domain(Setting("", load(composed.recipe), {}, {}, composed), read_card(composed.artifact), [], budgets=(1.0,))

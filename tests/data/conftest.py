@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pictures
 import pytest
+from helpers import images
 
 
 @pytest.fixture
@@ -14,5 +14,5 @@ def folder(tmp_path: Path) -> Path:
     place = tmp_path / "pictures"
     place.mkdir()
     for index in range(6):
-        pictures.smooth(index, (40, 30)).save(place / f"{index}.jpg", quality=95)
+        images.smooth(index, (40, 30)).save(place / f"{index}.jpg", quality=95)
     return place

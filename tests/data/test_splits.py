@@ -12,23 +12,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pictures
 import pytest
+from helpers import images
 
-from mitlgan.artifact import read_card, record_metrics
-from mitlgan.data.augment import AugmentSettings, augment
-from mitlgan.data.check import check, statistics
-from mitlgan.data.gather import prepare
-from mitlgan.data.packed import Packed
-from mitlgan.data.prepare import open_data, pack_folder
-from mitlgan.data.shape import PrepareSettings
-from mitlgan.data.sources import open_source
-from mitlgan.data.split_folders import layout, recorded_split, split_of_name, with_true_splits
+from mitlgan.artifacts.artifact import read_card, record_metrics
+from mitlgan.data.build.offline_augment import AugmentSettings, augment
+from mitlgan.data.build.prepare import prepare
+from mitlgan.data.build.prepare_image import PrepareSettings
+from mitlgan.data.curate.check import check, statistics
+from mitlgan.data.open import open_data, pack_folder
+from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.sources.image_source import open_source
+from mitlgan.data.sources.split_folders import layout, recorded_split, split_of_name, with_true_splits
 from mitlgan.data.splits import measured_split, picture_set, resolved_split, split_sources
 from mitlgan.errors import DataError, UsageError
-from mitlgan.report.checked import write_check_page
-from mitlgan.runs import Run
-from mitlgan.single import report
+from mitlgan.report.data_check_page import write_check_page
+from mitlgan.report.run_report import report
+from mitlgan.training.run_directory import Run
 
 
 def names_of(found: dict[str, list[str]]) -> dict[str, int]:
@@ -40,7 +40,7 @@ def tree(root: Path, *names: str) -> Path:
     for index, name in enumerate(names):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        pictures.smooth(index, (16, 16)).save(path)
+        images.smooth(index, (16, 16)).save(path)
     return root
 
 
@@ -248,7 +248,7 @@ def _retimed(file: Path) -> None:
 def _bmps(folder: Path, first: int = 0) -> Path:
     folder.mkdir(parents=True)
     for index in range(4):
-        pictures.smooth(first + index, (16, 16)).save(folder / f"{index}.bmp")
+        images.smooth(first + index, (16, 16)).save(folder / f"{index}.bmp")
     return folder
 
 
@@ -267,9 +267,9 @@ class TestCacheIdentity:
             lambda place: _retimed(place / "0.bmp"),
             lambda place: (place / "0.bmp").rename(place / "9.bmp"),
             lambda place: (place / "3.bmp").unlink(),
-            lambda place: pictures.smooth(99, (16, 16)).save(place / "4.bmp"),
+            lambda place: images.smooth(99, (16, 16)).save(place / "4.bmp"),
             lambda place: (place / "0.bmp").replace(place / "1.bmp"),
-            lambda place: [pictures.smooth(50 + index, (16, 16), "L").save(place / f"{index}.matte.png") for index in range(4)],
+            lambda place: [images.smooth(50 + index, (16, 16), "L").save(place / f"{index}.matte.png") for index in range(4)],
             lambda place: _bmps(place / "train", 20),
         ],
         ids=["edited in place", "renamed", "removed", "added", "replaced", "mattes added", "a split folder added"],
@@ -286,11 +286,11 @@ class TestCacheIdentity:
     def test_an_edited_matte_is_seen(self, tmp_path: Path) -> None:
         place = _bmps(tmp_path / "in")
         for index in range(4):
-            pictures.smooth(50 + index, (16, 16), "L").save(place / f"{index}.matte.png", compress_level=0)
+            images.smooth(50 + index, (16, 16), "L").save(place / f"{index}.matte.png", compress_level=0)
         first = open_data(str(place), "scene", 8)
         with_matte = place / "2.matte.png"
         before = with_matte.stat()
-        pictures.smooth(70, (16, 16), "L").save(with_matte, compress_level=0)
+        images.smooth(70, (16, 16), "L").save(with_matte, compress_level=0)
         assert with_matte.stat().st_size == before.st_size
         second = open_data(str(place), "scene", 8)
         assert (second.pixels[2, 3] != first.pixels[2, 3]).any()
@@ -321,7 +321,7 @@ class TestCacheIdentity:
     def test_another_version_of_the_code_packs_anew(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         place = _bmps(tmp_path / "in")
         first = open_data(str(place), "scene", 8)
-        monkeypatch.setattr("mitlgan.data.prepare.PACK_VERSION", 999)
+        monkeypatch.setattr("mitlgan.data.open.PACK_VERSION", 999)
         assert open_data(str(place), "scene", 8).path != first.path
 
     def test_a_pack_under_anothers_name_is_not_taken(self, tmp_path: Path) -> None:
@@ -364,7 +364,7 @@ class TestCacheIdentity:
 def test_a_listing_tells_of_an_edit_in_place(tmp_path: Path, kind: str) -> None:
     """By it `data prepare`, `split` and `augment` know whether they may go on with what they began."""
     place = _bmps(tmp_path / "in")
-    pictures.smooth(5, (16, 16), "L").save(place / "0.matte.png", compress_level=0)
+    images.smooth(5, (16, 16), "L").save(place / "0.matte.png", compress_level=0)
     spec, edited = place, place / ("0.matte.png" if kind == "matte" else "0.bmp")
 
     def pack() -> None:

@@ -14,7 +14,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from mitlgan.data.demo import demo_pack
 from mitlgan.metrics.distances import frechet_from_features, kid, manifold, mean_pairwise_distance
-from mitlgan.metrics.features import extract, extractor
+from mitlgan.metrics.extractors.features import extract, extractor
 
 COUNT, POOL = 200, 2000
 BETTER = {"fd": -1, "kid": -1, "precision": 1, "recall": 1, "density": 1, "coverage": 1, "diversity": 1}

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.data.demo import demo_pack
-from mitlgan.data.packed import Packed
-from mitlgan.evaluate import Protocol, evaluate_images
-from mitlgan.metrics.features import Extractor, extractor
+from mitlgan.data.pack.image_pack import Packed
+from mitlgan.metrics.extractors.features import Extractor, extractor
+from mitlgan.metrics.protocol import Protocol, evaluate_images
 
 torch_fidelity = pytest.importorskip("torch_fidelity")
 

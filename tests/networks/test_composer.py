@@ -9,7 +9,7 @@ from torch import nn
 from mitlgan import networks
 from mitlgan.errors import UsageError
 from mitlgan.networks import Composer, Generator
-from mitlgan.networks.fusion import Material
+from mitlgan.networks.fusion.fusions import Material
 from mitlgan.recipe import ComposerRecipe, FusionRecipe, GeneratorRecipe, TranslatorRecipe
 
 

@@ -13,8 +13,8 @@ from mitlgan.errors import UsageError
 from mitlgan.networks import Composer, Generator
 from mitlgan.networks.resample import MODES, resampled
 from mitlgan.recipe import ComposerRecipe, DcganGeneratorRecipe, GeneratorRecipe, MlpGeneratorRecipe, UpsampledGeneratorRecipe
-from mitlgan.recipe.composer import OverFusionRecipe
-from mitlgan.recipe.translators import NoTranslatorRecipe
+from mitlgan.recipe.schema.composer import OverFusionRecipe
+from mitlgan.recipe.schema.translators import NoTranslatorRecipe
 
 PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "area": Image.Resampling.BOX}
 

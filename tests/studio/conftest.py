@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import keyed
 import pytest
-from browsing import PATIENCE_S, Studio, launched, serving
+from helpers import keyed_composition
+from helpers.studio_browser import PATIENCE_S, Studio, launched, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
@@ -27,7 +27,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, runs_folder: Path) -> Iter
     from mitlgan.studio.app import create_app
     from mitlgan.studio.settings import Settings
 
-    own = keyed.write(tmp_path_factory.mktemp("artifacts") / "keyed" / "composer.safetensors")
+    own = keyed_composition.write(tmp_path_factory.mktemp("artifacts") / "keyed" / "composer.safetensors")
     with serving(create_app(Settings(artifacts=(shipped("pretrained"), own), runs=runs_folder))) as address:
         yield address
 

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from browsing import Studio, decoded, eventually, shown
+from helpers.studio_browser import Studio, decoded, eventually, shown
 from PIL import Image
 
 DROP = """(box, content) => {

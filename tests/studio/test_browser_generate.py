@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from browsing import Studio, decoded, eventually, from_uri, shown
+from helpers.studio_browser import Studio, decoded, eventually, from_uri, shown
 
 SIZE = 32
 EIGHT_PIXELS = 8 / SIZE

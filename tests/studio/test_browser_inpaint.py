@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from browsing import Studio, decoded, drawn, eventually, shown
+from helpers.studio_browser import Studio, decoded, drawn, eventually, shown
 
 
 def hole_of(studio: Studio) -> np.ndarray:

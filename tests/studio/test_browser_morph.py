@@ -6,7 +6,7 @@ import io
 from itertools import pairwise
 
 import numpy as np
-from browsing import Pixels, Studio, decoded, eventually, shown
+from helpers.studio_browser import Pixels, Studio, decoded, eventually, shown
 from PIL import Image
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browsing import Studio, eventually
+from helpers.studio_browser import Studio, eventually
 from playwright.sync_api import Browser
 
 TABS = ("generate", "morph", "embed", "inpaint", "train", "quiz")

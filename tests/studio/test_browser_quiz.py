@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from browsing import Studio, eventually
+from helpers.studio_browser import Studio, eventually
 
 
 def test_the_score_counts_and_the_truth_comes_after_the_answer(studio: Studio) -> None:

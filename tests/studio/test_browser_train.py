@@ -7,21 +7,21 @@ import re
 from pathlib import Path
 
 import numpy as np
-from browsing import Studio, decoded, eventually
+from helpers.studio_browser import Studio, decoded, eventually
 from PIL import Image
 
-from mitlgan import runs
-from mitlgan.files import locked
+from mitlgan.runtime.files import locked
+from mitlgan.training import run_directory
 
 
-def write_lines(run: runs.Run, iterations: range) -> None:
+def write_lines(run: run_directory.Run, iterations: range) -> None:
     with run.stats.open("a") as file:
         for iteration in iterations:
             row = {"iteration": iteration, "kimg": iteration / 10, "wasserstein": 9 / iteration, "critic_loss": -iteration, "collapsed": False}
             file.write(json.dumps(row) + "\n")
 
 
-def write_state(run: runs.Run, state: str, kimg: float) -> None:
+def write_state(run: run_directory.Run, state: str, kimg: float) -> None:
     run.write_status({"state": state, "command": "pretrain", "kimg": kimg, "target_kimg": 4.0, "eta_s": 30.0, "images_per_s": 50.0})
 
 
@@ -35,7 +35,7 @@ def test_a_run_is_watched_while_it_grows(studio: Studio, runs_folder: Path) -> N
     studio.open("bg-32")
     studio.tab("train")
     assert "No runs yet" in studio.at("no-runs").inner_text()
-    run = runs.create(runs_folder, "pretrain", "watched")
+    run = run_directory.create(runs_folder, "pretrain", "watched")
     run.recipe.write_text("")
     write_lines(run, range(1, 11))
     write_state(run, "running", 1.0)

@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mitlgan.data.cache import cache_dir
+from mitlgan.data.build.resize import RESIZES, fit, to_planes
 from mitlgan.data.demo import archive
 from mitlgan.data.demo.scenes import SCENE_COUNTS, SceneMaker
-from mitlgan.data.frame import RESIZES, fit, to_planes
-from mitlgan.data.packed import Packed
-from mitlgan.data.writer import PackWriter
+from mitlgan.data.pack.cache import cache_dir
+from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import UsageError
 
 RECIPE_VERSION = 1  # raise it when the same arguments make other pixels

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mitlgan.data.build.resize import RESIZES
 from mitlgan.data.demo.archive import ARCHIVE_PX
-from mitlgan.data.frame import RESIZES
 
 SCENE_COUNTS = {"train": 3000, "validation": 2000, "test": 5000}
 SPLIT_SEEDS = {"train": 1001, "validation": 1002, "test": 1003}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mitlgan.data.packed import Packed
+from mitlgan.data.pack.image_pack import Packed
 from mitlgan.data.readers.common import decoded, pack, whole_file
 from mitlgan.data.readers.faces import cut_faces, face_finder
 from mitlgan.errors import DataError, UsageError
-from mitlgan.text import TextError, decode_text
+from mitlgan.runtime.text_files import TextError, decode_text
 
 PICTURES = ("img_align_celeba", "img_celeba", ".")
 ATTRIBUTES = "list_attr_celeba.txt"

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mitlgan.data.packed import Packed
+from mitlgan.data.pack.image_pack import Packed
 from mitlgan.data.readers.common import Picture, pack, sha256, whole_file
-from mitlgan.data.split_folders import split_of_name
+from mitlgan.data.sources.split_folders import split_of_name
 from mitlgan.errors import DataError, UsageError
 
 RECORD = 1 + 3 * 32 * 32

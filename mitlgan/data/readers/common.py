@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.decode import UnreadableError, decode_bytes, read_file
-from mitlgan.data.frame import RESIZES, fit, to_planes
-from mitlgan.data.packed import Packed
-from mitlgan.data.writer import PackWriter
+from mitlgan.data.build.resize import RESIZES, fit, to_planes
+from mitlgan.data.decode.image_file import UnreadableError, decode_bytes, read_file
+from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import DataError, UsageError
 
 VERSION = 3  # raise it when the same files and arguments make other pixels

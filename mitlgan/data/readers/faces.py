@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mitlgan.data.packed import Packed
+from mitlgan.data.pack.image_pack import Packed
 from mitlgan.data.readers.common import Picture, decoded, pack
 from mitlgan.errors import UsageError
 
@@ -74,7 +74,7 @@ def pack_faces(
         UsageError: OpenCV is not installed, or the source is an archive.
         DataError: No pictures, or no faces.
     """
-    from mitlgan.data.split_folders import TRAIN
+    from mitlgan.data.sources.split_folders import TRAIN
     from mitlgan.data.splits import picture_folder
 
     finder = face_finder()

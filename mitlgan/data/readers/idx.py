@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mitlgan.data.packed import Packed
+from mitlgan.data.pack.image_pack import Packed
 from mitlgan.data.readers.common import GZIP, Picture, pack, sha256, whole_file
 from mitlgan.errors import DataError
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
-from mitlgan.data.decode import UnreadableError, read_file
-from mitlgan.data.packed import Packed
+from mitlgan.data.decode.image_file import UnreadableError, read_file
+from mitlgan.data.pack.image_pack import Packed
 from mitlgan.data.readers.common import GZIP, decoded, pack, sha256
-from mitlgan.data.sources import list_pictures
+from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import DataError
-from mitlgan.text import TextError, lines_of
+from mitlgan.runtime.text_files import TextError, lines_of
 
 WHERE = "metadata and reviews by category are at https://jmcauley.ucsd.edu/data/amazon/; fetch the pictures of `imUrl` yourself into a folder"
 PLACEHOLDER_PRODUCTS = 10

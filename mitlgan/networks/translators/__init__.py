@@ -9,8 +9,8 @@ from torch import nn
 
 from mitlgan.networks.translators.dense import build_dense
 from mitlgan.networks.translators.densenet import build_densenet
-from mitlgan.networks.translators.frame import check_translator
-from mitlgan.networks.translators.light import build_light
+from mitlgan.networks.translators.encoder_decoder import check_translator
+from mitlgan.networks.translators.guided import build_light
 from mitlgan.networks.translators.resnet import build_resnet
 
 if TYPE_CHECKING:

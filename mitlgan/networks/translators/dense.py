@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, cast
 from torch import Tensor, nn
 
 from mitlgan.networks.blocks import instancenorm_conv
-from mitlgan.networks.translators.frame import ENDS, check_translator, ended, leave
-from mitlgan.networks.translators.joined import join, over_joined
-from mitlgan.recipe.translators import OUTER_KERNEL
+from mitlgan.networks.translators.encoder_decoder import ENDS, check_translator, ended, leave
+from mitlgan.networks.translators.recomputed_concat import join, over_joined
+from mitlgan.recipe.schema.translators import OUTER_KERNEL
 
 if TYPE_CHECKING:
     from mitlgan.recipe import TranslatorRecipe

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from mitlgan.networks.translators.frame import check_translator, ended, grow, shrink
-from mitlgan.networks.translators.joined import join, over_joined
+from mitlgan.networks.translators.encoder_decoder import check_translator, ended, grow, shrink
+from mitlgan.networks.translators.recomputed_concat import join, over_joined
 
 if TYPE_CHECKING:
     from mitlgan.recipe import DensenetTranslatorRecipe

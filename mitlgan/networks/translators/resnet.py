@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 
-from mitlgan.networks.translators.frame import check_translator, ended, grow, normed, shrink
+from mitlgan.networks.translators.encoder_decoder import check_translator, ended, grow, normed, shrink
 
 if TYPE_CHECKING:
     from mitlgan.recipe import ResnetTranslatorRecipe

@@ -7,18 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from mitlgan.studio import pictures, render
+from mitlgan.studio import encoding, render
 from mitlgan.studio.catalogue import Loaded
-from mitlgan.studio.contract import (
-    MOST_PICTURES,
-    ArtifactAnswer,
-    GridAnswer,
-    GridPicture,
-    GridRequest,
-    PictureAnswer,
-    PictureRequest,
-)
-from mitlgan.studio.desk import AskedState, OfDesk
+from mitlgan.studio.context import AskedState, OfDesk
+from mitlgan.studio.schemas import MOST_PICTURES, ArtifactAnswer, GridAnswer, GridPicture, GridRequest, PictureAnswer, PictureRequest
 from mitlgan.studio.worker import Ticket
 
 router = APIRouter(prefix="/api")
@@ -37,10 +29,10 @@ async def picture(request: Request, asked: PictureRequest, desk: OfDesk) -> Pict
     def work(loaded: Loaded, _ticket: Ticket) -> PictureAnswer:
         stages = render.stages_of_state(loaded, asked.state)
         state = render.normalised(loaded, asked.state)
-        shown = {what: pictures.data_uri(pictures.encoded(image)) for what, image in pictures.files_of(stages).items() if what.split(":")[0] in wanted}
+        shown = {what: encoding.data_uri(encoding.encoded(image)) for what, image in encoding.files_of(stages).items() if what.split(":")[0] in wanted}
         layers = {name: shown[f"layer:{name}"] for name in stages.layers} if "layers" in asked.want else None
         one = {what: shown.get(what) for what in ("output", "matte", "fused") if what in asked.want}
-        return PictureAnswer(**one, layers=layers, stand=render.standing(loaded, stages), state=pictures.plain(state), link=pictures.link(state))
+        return PictureAnswer(**one, layers=layers, stand=render.standing(loaded, stages), state=encoding.plain(state), link=encoding.link(state))
 
     wanted = {"layer" if what == "layers" else what for what in asked.want}
     return await desk.work(request, asked.state.artifact, work, quick=True)
@@ -53,8 +45,8 @@ async def grid(request: Request, asked: GridRequest, desk: OfDesk) -> GridAnswer
     def work(loaded: Loaded, ticket: Ticket) -> GridAnswer:
         states = render.grid_states(loaded, asked, MOST_PICTURES)
         shots = [render.shot_of(loaded, state) for state in states]
-        shown = [pictures.data_uri(pictures.encoded(stages.output)) for stages in render.stages_of_shots(loaded, shots, ticket.check)]
-        found = [pictures.plain(render.normalised(loaded, state)) for state in states]
+        shown = [encoding.data_uri(encoding.encoded(stages.output)) for stages in render.stages_of_shots(loaded, shots, ticket.check)]
+        found = [encoding.plain(render.normalised(loaded, state)) for state in states]
         return GridAnswer(pictures=[GridPicture(state=state, output=output) for state, output in zip(found, shown, strict=True)])
 
     return await desk.work(request, asked.state.artifact, work)
@@ -65,9 +57,9 @@ async def picture_png(request: Request, state: AskedState, desk: OfDesk, what: A
     """One stage of a picture as a file."""
 
     def work(loaded: Loaded, _ticket: Ticket) -> bytes:
-        return pictures.one_of(render.stages_of_state(loaded, state), what)
+        return encoding.one_of(render.stages_of_state(loaded, state), what)
 
-    return _download(await desk.work(request, state.artifact, work, quick=True), pictures.PNG, f"{what.replace(':', '-')}.png")
+    return _download(await desk.work(request, state.artifact, work, quick=True), encoding.PNG, f"{what.replace(':', '-')}.png")
 
 
 @router.get("/layers.zip")
@@ -75,7 +67,7 @@ async def layers_zip(request: Request, state: AskedState, desk: OfDesk) -> Respo
     """Every stage of a picture, and its state, in one file."""
 
     def work(loaded: Loaded, _ticket: Ticket) -> bytes:
-        return pictures.zipped(render.stages_of_state(loaded, state), render.normalised(loaded, state))
+        return encoding.zipped(render.stages_of_state(loaded, state), render.normalised(loaded, state))
 
     return _download(await desk.work(request, state.artifact, work, quick=True), "application/zip", "layers.zip")
 

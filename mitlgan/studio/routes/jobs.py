@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from mitlgan.studio import finding, uploads
-from mitlgan.studio.contract import LONGEST_JOB_S, InpaintRequest, JobAnswer
-from mitlgan.studio.desk import OfDesk
-from mitlgan.studio.faults import Refused
+from mitlgan.studio import inversion_jobs, uploads
+from mitlgan.studio.context import OfDesk
+from mitlgan.studio.errors import Refused
 from mitlgan.studio.jobs import Job
+from mitlgan.studio.schemas import LONGEST_JOB_S, InpaintRequest, JobAnswer
 
 router = APIRouter(prefix="/api")
 
@@ -30,7 +30,7 @@ async def embed(
         raise Refused(415, "Content-Type: is no picture's; send the picture's bytes as image/png, image/jpeg or the like")
     content = await request.body()
     target = await desk.worker.run(request, lambda _: uploads.picture(content, card, "picture"))
-    job = desk.jobs.begin(lambda job: finding.embedding(desk.catalogue.loaded(artifact), target, seconds, job, desk.worker))
+    job = desk.jobs.begin(lambda job: inversion_jobs.embedding(desk.catalogue.loaded(artifact), target, seconds, job, desk.worker))
     return JobAnswer(job=job.id)
 
 
@@ -45,8 +45,8 @@ async def inpaint(request: Request, asked: InpaintRequest, desk: OfDesk) -> JobA
 
     def work(job: Job) -> dict[str, Any]:
         if asked.method == "context":
-            return finding.filling(target, hole, finding.encoder(), given)
-        return finding.inpainting(desk.catalogue.loaded(asked.artifact), target, hole, asked.seconds, job, desk.worker, given)
+            return inversion_jobs.filling(target, hole, inversion_jobs.encoder(), given)
+        return inversion_jobs.inpainting(desk.catalogue.loaded(asked.artifact), target, hole, asked.seconds, job, desk.worker, given)
 
     return JobAnswer(job=desk.jobs.begin(work).id)
 

@@ -8,13 +8,13 @@ import torch
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from mitlgan.animation import animation
-from mitlgan.sheets import LARGEST_PX, enlarged, shown_scale
-from mitlgan.studio import pictures, render
+from mitlgan.artifacts.titled_grid import LARGEST_PX, enlarged, shown_scale
+from mitlgan.images.animation import animation
+from mitlgan.studio import encoding, render
 from mitlgan.studio.catalogue import Loaded
-from mitlgan.studio.contract import MorphAnswer, MorphFileRequest, MorphRequest
-from mitlgan.studio.desk import OfDesk
-from mitlgan.studio.faults import Refused
+from mitlgan.studio.context import OfDesk
+from mitlgan.studio.errors import Refused
+from mitlgan.studio.schemas import MorphAnswer, MorphFileRequest, MorphRequest
 from mitlgan.studio.worker import Ticket
 
 MOST_BYTES = 200_000_000
@@ -27,7 +27,7 @@ async def morph(request: Request, asked: MorphRequest, desk: OfDesk) -> MorphAns
 
     def work(loaded: Loaded, ticket: Ticket) -> MorphAnswer:
         stages = render.stages_of_shots(loaded, render.morph_shots(loaded, asked), ticket.check)
-        return MorphAnswer(frames=[pictures.data_uri(pictures.encoded(frame.output)) for frame in stages])
+        return MorphAnswer(frames=[encoding.data_uri(encoding.encoded(frame.output)) for frame in stages])
 
     return await desk.work(request, asked.start.artifact, work)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter
 from starlette.responses import FileResponse
 
-from mitlgan.studio.faults import Refused
+from mitlgan.studio.errors import Refused
 
 FOLDER = Path(__file__).resolve().parent.parent / "static"
 FILES = {path.relative_to(FOLDER).as_posix(): path for path in sorted(FOLDER.rglob("*")) if path.is_file()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from mitlgan.studio.clients import client_of
-from mitlgan.studio.desk import OfDesk
+from mitlgan.studio.context import OfDesk
 from mitlgan.studio.quiz import AnswerRequest, Question, QuizRequest, Told
 
 router = APIRouter(prefix="/api/quiz")

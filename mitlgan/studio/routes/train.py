@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from mitlgan.studio.desk import OfDesk
-from mitlgan.studio.pictures import PNG
+from mitlgan.studio.context import OfDesk
+from mitlgan.studio.encoding import PNG
 from mitlgan.studio.runs import RunAnswer, Shown
 
 ALONE = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"

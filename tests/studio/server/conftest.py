@@ -10,7 +10,8 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from mitlgan import artifact, networks
+from mitlgan import networks
+from mitlgan.artifacts import artifact
 from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe
 from mitlgan.studio import Settings, create_app
 

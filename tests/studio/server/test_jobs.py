@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from asking import asked, read
 from fastapi.testclient import TestClient
+from helpers.studio_requests import asked, read
 from PIL import Image
 
 from mitlgan.errors import UsageError
-from mitlgan.inpaint import Filler
-from mitlgan.studio import Settings, create_app, finding, uploads
-from mitlgan.studio.faults import Refused
+from mitlgan.inpainting import Filler
+from mitlgan.studio import Settings, create_app, inversion_jobs, uploads
+from mitlgan.studio.errors import Refused
 from mitlgan.studio.jobs import MOST_JOBS, Event, Job, Jobs
 from mitlgan.studio.worker import Worker
 
@@ -103,7 +103,7 @@ def test_a_hole_is_filled_and_the_rest_stays(client: TestClient, ids: dict[str, 
 def test_a_trained_filler_fills_and_the_rest_stays() -> None:
     target, hole = torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
     hole[..., 2:6, 2:6] = 1
-    told = finding.filling(target, hole, Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
+    told = inversion_jobs.filling(target, hole, Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
     filled = read(told["picture"])
     outside = ~hole[0, 0].bool().numpy()
     assert set(filled[outside].ravel()) == {128}
@@ -115,7 +115,7 @@ def test_a_transparent_picture_stays_so_outside_of_the_hole(
     client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch, name: str, method: str
 ) -> None:
     """Colours under full transparency too, in every picture on the way."""
-    monkeypatch.setattr(finding, "encoder", lambda: Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
+    monkeypatch.setattr(inversion_jobs, "encoder", lambda: Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
     pixels = np.random.default_rng(3).integers(0, 256, (8, 8, 4), dtype=np.uint8)
     pixels[:2, :, 3] = 0
     buffer = io.BytesIO()
@@ -168,9 +168,9 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
             time.sleep(0.01)
             if job.due:
                 job.tell("progress", {"step": 1, "of": 2})
-        raise finding.Cancelled
+        raise inversion_jobs.Cancelled
 
-    monkeypatch.setattr(finding, "embedding", work)
+    monkeypatch.setattr(inversion_jobs, "embedding", work)
     yield running
     running.set()
 

@@ -12,13 +12,13 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 import torch
-from asking import asked, read
 from fastapi.testclient import TestClient
+from helpers.studio_requests import asked, read
 from PIL import Image
 
 import mitlgan
-from mitlgan.data.packed import to_uint8
-from mitlgan.explore import directions
+from mitlgan.data.pack.image_pack import to_uint8
+from mitlgan.editing import directions
 
 State = dict[str, Any]
 

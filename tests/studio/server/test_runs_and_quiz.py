@@ -9,19 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
-from asking import read
 from fastapi.testclient import TestClient
+from helpers import tiny_runs
+from helpers.studio_requests import read
 from PIL import Image
 
 import mitlgan
-from mitlgan.artifact import Card
+from mitlgan.artifacts.artifact import Card
 from mitlgan.data.demo import demo_pack
-from mitlgan.data.packed import Packed
-from mitlgan.data.prepare import open_data
+from mitlgan.data.open import open_data
+from mitlgan.data.pack.image_pack import Packed
 from mitlgan.studio import Settings, quiz
 from mitlgan.studio.catalogue import Loaded
-from mitlgan.studio.faults import Refused
+from mitlgan.studio.errors import Refused
 from mitlgan.study import wilson
 
 
@@ -138,7 +138,7 @@ def test_a_quiz_refuses_what_is_no_answer(client: TestClient, ids: dict[str, str
 
 def folder_of_pictures(folder: Path, seed: int, count: int = 12) -> Path:
     folder.mkdir(parents=True)
-    for index, picture in enumerate(tiny.pixels(count, seed)):
+    for index, picture in enumerate(tiny_runs.pixels(count, seed)):
         Image.fromarray(picture.transpose(1, 2, 0)).save(folder / f"{index}.png")
     return folder
 

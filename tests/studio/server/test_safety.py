@@ -18,15 +18,15 @@ from urllib.parse import quote
 import httpx
 import pytest
 import uvicorn
-from asking import asked
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from helpers.studio_requests import asked
 from PIL import Image
 
 from mitlgan.errors import ResourceError, UsageError
 from mitlgan.studio import Settings, create_app, render, serve
 from mitlgan.studio.clients import client_of
-from mitlgan.studio.safety import COOKIE, HEADERS
+from mitlgan.studio.guard import COOKIE, HEADERS
 
 ADDRESS = "http://127.0.0.1:8765"
 

@@ -1,0 +1,1 @@
+"""Artifacts: trained networks for use, as safetensors with a JSON card."""

@@ -1,0 +1,210 @@
+"""Artifacts for other programs and for people: ONNX, torch.export, a sheet of every stage, a card in Markdown; and without their generators.
+
+What is to be computed elsewhere is checked here first: it must give what torch gives, to 1e-4, or nothing is written.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from mitlgan.artifacts.artifact import ARTICLES, require_generators, save
+from mitlgan.artifacts.loaded_artifact import Artifact, sheet_png, stages_of
+from mitlgan.artifacts.markdown_card import markdown
+from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.latents import latents
+from mitlgan.networks import Layers
+from mitlgan.recipe import plain
+from mitlgan.runtime.files import make_folder, write_atomically
+
+TOLERANCE = 1e-4
+CHECKED_BATCHES = (1, 2, 5)
+OPSET = 20
+SHEET_SEEDS = 16
+Call = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+
+
+class Exported(nn.Module):
+    """An artifact's network with a latent by layer in, and every stage out, as `Artifact.layers` gives them.
+
+    Args:
+        artifact: Generator or composer.
+
+    Attributes:
+        inputs: `latent_<layer>` for each, (N, dim) standard normal. outputs: `output`, and of a composer `layer_<name>`, `placed_<name>`,
+        `stand_<name>` (scale, across, down, mirror), `fused` and `matte`, as far as it
+            has them; see `mitlgan.networks.Layers`. Images are (N, C, H, W) in [-1, 1].
+    """
+
+    def __init__(self, artifact: Artifact) -> None:
+        super().__init__()
+        self.network = artifact.network
+        self.role = artifact.card.role
+        self.inputs = [f"latent_{name}" for name in artifact.card.latent_dims]
+        with torch.inference_mode():
+            probe = _named(stages_of(artifact.network, artifact.latents([0, 1]), self.role))
+        # Where no translator follows, the fused image is the output; under two names torch's optimiser for ONNX takes it apart.
+        self.outputs = [name for name, image in probe.items() if name != "fused" or not torch.equal(image, probe["output"])]
+
+    def forward(self, *z: Tensor) -> tuple[Tensor, ...]:
+        """Give the stages in the order of `outputs`."""
+        named = _named(stages_of(self.network, torch.cat(z, dim=1), self.role))
+        return tuple(named[name] for name in self.outputs)
+
+
+def _named(stages: Layers) -> dict[str, Tensor]:
+    named = {"output": stages.output}
+    if stages.output is stages.fused:  # a generator: it has no other stage
+        return named
+    named |= {f"layer_{name}": image for name, image in stages.layers.items()}
+    named |= {f"placed_{name}": image for name, image in stages.placed.items()}
+    named |= {f"stand_{name}": torch.stack(stand, dim=1) for name, stand in stages.stands.items()}
+    named["fused"] = stages.fused
+    return named if stages.matte is None else {**named, "matte": stages.matte}
+
+
+def export(artifact: Artifact, to: str, out: str | Path) -> Path:
+    """Write an artifact for elsewhere, whole or not at all.
+
+    Args:
+        artifact: On the CPU.
+        to: `onnx`, `torch-export`, `png-sheet`, `card`, or `slim`, a composer that names its frozen generators by hash in place of holding them:
+            they must lie beside it, see `mitlgan.artifacts.artifact.load`.
+        out: The file.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: There is no such target, or a package that it needs is absent.
+        ArtifactError: What was exported does not give what torch gives, or generators that are left out are not beside it.
+        ResourceError: The disk refuses.
+    """
+    if to not in SUFFIXES:
+        raise UsageError(f"to: there is no {to!r}; choose one of {', '.join(SUFFIXES)}")
+    if artifact.device.type != "cpu":
+        raise UsageError(f"device {artifact.device}: load the artifact on the CPU to export it")
+    place = Path(out)
+    if to == "slim":
+        return _slim(artifact, place)
+    make_folder(place.parent)
+    write_atomically(place, TARGETS[to](artifact))
+    return place
+
+
+def _onnx(artifact: Artifact) -> bytes:
+    try:
+        import onnxruntime  # type: ignore[import-untyped, unused-ignore]
+        import onnxscript  # noqa: F401  (torch's exporter works by it)
+    except ImportError as error:
+        raise UsageError(f"to: onnx needs {error.name}; `pip install 'mitlgan[export]'`") from None
+    network = Exported(artifact).eval()
+    with _exporting("onnx"):
+        program = _program(network, artifact)
+        exported: Any = torch.onnx.export(
+            program, input_names=network.inputs, output_names=network.outputs, opset_version=OPSET, dynamo=True, verbose=False
+        )
+    model = exported.model_proto
+    model.producer_name = "mitlgan"
+    for key, value in {"card": json.dumps(plain(artifact.card)), "tensors_sha256": artifact.tensors_sha256}.items():
+        model.metadata_props.add(key=key, value=value)
+    content = cast(bytes, model.SerializeToString())
+    with _exporting("onnx"):
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def call(z: Sequence[Tensor]) -> list[Tensor]:
+        given = {name: part.numpy() for name, part in zip(network.inputs, z, strict=True)}
+        return [torch.from_numpy(part) for part in session.run(network.outputs, given)]
+
+    _check(network, artifact, call, "onnx")
+    return content
+
+
+def _torch_export(artifact: Artifact) -> bytes:
+    network = Exported(artifact).eval()
+    buffer = io.BytesIO()
+    account = {"card.json": json.dumps(plain(artifact.card)), "outputs.json": json.dumps(network.outputs)}
+    with _exporting("torch-export"):
+        torch.export.save(_program(network, artifact), buffer, extra_files=account)
+        buffer.seek(0)
+        loaded = torch.export.load(buffer).module()  # what was just written, so that the file itself is what is checked
+    _check(network, artifact, lambda z: loaded(*z), "torch-export")
+    return buffer.getvalue()
+
+
+def _program(network: Exported, artifact: Artifact) -> torch.export.ExportedProgram:
+    batch = torch.export.Dim("batch", min=1, max=65536)
+    z = _latents(artifact, 2)
+    return torch.export.export(network, tuple(z), dynamic_shapes=(tuple({0: batch} for _ in z),))
+
+
+def _latents(artifact: Artifact, count: int) -> list[Tensor]:
+    return [latents(range(count), {name: dim}) for name, dim in artifact.card.latent_dims.items()]
+
+
+@torch.inference_mode()
+def _check(network: Exported, artifact: Artifact, call: Call, to: str) -> None:
+    """Compare every output at several batch sizes.
+
+    Raises:
+        ArtifactError: One is farther off than `TOLERANCE`.
+    """
+    for count in CHECKED_BATCHES:
+        z = _latents(artifact, count)
+        for name, found, wanted in zip(network.outputs, call(z), network(*z), strict=True):
+            gap = float((found - wanted).abs().max()) if found.shape == wanted.shape else float("inf")
+            if not gap <= TOLERANCE:
+                raise ArtifactError(f"to {to}: its {name} for {count} latents is {gap:.2g} from torch's, more than {TOLERANCE:g}; nothing was written")
+
+
+@contextmanager
+def _exporting(to: str) -> Iterator[None]:
+    """Without gradients and what the exporters say about themselves; whatever they raise, in one line.
+
+    Raises:
+        ArtifactError: The network is beyond them.
+    """
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:  # they raise what they like
+        first = (str(error).splitlines() or [""])[0][:300]
+        raise ArtifactError(f"to {to}: the exporter cannot take this network ({type(error).__name__}: {first}); nothing was written") from error
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _slim(artifact: Artifact, place: Path) -> Path:
+    if artifact.card.kind != "composer":
+        raise UsageError(f"to: slim is for compositions; {ARTICLES[artifact.card.kind]} has no frozen generators to leave out")
+    require_generators(place, artifact.card)
+    make_folder(place.parent)
+    save(place, artifact.network, artifact.card, slim=True)
+    return place
+
+
+def _png_sheet(artifact: Artifact) -> bytes:
+    return sheet_png(artifact.layers(range(SHEET_SEEDS)))
+
+
+def _card(artifact: Artifact) -> bytes:
+    return markdown(artifact).encode()
+
+
+TARGETS: dict[str, Callable[[Artifact], bytes]] = {"onnx": _onnx, "torch-export": _torch_export, "png-sheet": _png_sheet, "card": _card}
+SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2", "png-sheet": ".png", "card": ".md", "slim": ".safetensors"}

@@ -1,0 +1,205 @@
+"""Checkpoints and the safetensors files under them: atomic, hashed, without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from mitlgan.errors import ArtifactError
+from mitlgan.runtime.files import ForeignFileError, files_in, open_regular, remove_temporaries, write_atomically
+
+SCHEMA_VERSION = 1
+HEADER_LIMIT_BYTES = 2_000_000
+TENSOR_LIMIT = 10_000
+KEPT = 2
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the sorted names, types, shapes and bytes of tensors."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, root: Path | None = None) -> None:
+    """Write tensors and a JSON header as one safetensors file, atomically.
+
+    Args:
+        path: The file.
+        tensors: By name.
+        header: As JSON.
+        root: Folder whose own the file must be; see `mitlgan.runtime.files.open_regular`.
+
+    Raises:
+        ArtifactError: A tensor holds NaN or infinity: nothing is written.
+        ResourceError: The disk refuses.
+    """
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    bad = first_not_finite(plain)
+    if bad is not None:
+        raise ArtifactError(f"{path}: {bad} holds a value that is not finite; nothing was written")
+    # Keys keep their order: a composer's layers are in the order of their latents and of the fusion's channels.
+    account = {**header, "tensors_sha256": tensors_sha256(plain)}
+    metadata = {"mitlgan": json.dumps({**account, "header_sha256": _header_sha256(account)}, allow_nan=False)}
+    write_atomically(path, safetensors.torch.save(plain, metadata), root=root)
+
+
+def read_tensors(path: Path, *, root: Path | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a file that `write_tensors` wrote; nothing in it is executed.
+
+    Args:
+        path: The file.
+        root: Folder whose own it must be; see `mitlgan.runtime.files.open_regular`. None follows links.
+
+    Returns:
+        The tensors, on the CPU, and the header.
+
+    Raises:
+        ArtifactError: Not such a file, or damaged, in one line that says how (FAULTS 30-32, 34).
+    """
+    header = read_header(path, root=root)
+    try:
+        tensors = safetensors.torch.load_file(path)
+        bad = first_not_finite(tensors)
+        digest = tensors_sha256(tensors)
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OSError, RuntimeError, OverflowError) as error:
+        raise ArtifactError(f"{path}: damaged ({_first_line(error)}); take it from its source again") from None
+    if bad is not None:
+        raise ArtifactError(f"{path}: tensor {bad} holds a value that is not finite")
+    if digest != header.get("tensors_sha256"):
+        raise ArtifactError(f"{path}: its tensors do not match their SHA-256; the file is damaged or was edited")
+    return tensors, header
+
+
+def read_header(path: Path, *, root: Path | None = None) -> dict[str, Any]:
+    """The JSON header alone, checked for size and form before anything is allocated.
+
+    Args:
+        path: The file.
+        root: As `read_tensors`.
+
+    Raises:
+        ArtifactError: As `read_tensors`.
+    """
+    try:
+        with open_regular(path, root=root) as file:
+            size = os.fstat(file.fileno()).st_size
+            start = file.read(128)
+            _refuse_other_formats(path, start)
+            length = struct.unpack("<Q", start[:8])[0] if len(start) >= 8 else 0
+            if length < 2 or length > min(HEADER_LIMIT_BYTES, size - 8):
+                raise ArtifactError(f"{path}: not a safetensors file of this project (a header of {length} bytes in a file of {size})")
+            file.seek(8)
+            raw = file.read(length)
+    except ForeignFileError as error:
+        raise ArtifactError(str(error) if root else f"{path}: not a file; give a .safetensors artifact") from None
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from None
+    return _parse_header(path, raw)
+
+
+def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Name of the first floating tensor that holds NaN or infinity."""
+    return next((name for name, tensor in tensors.items() if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())), None)
+
+
+def save_checkpoint(run: Path, iteration: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, kept: int = KEPT) -> Path:
+    """Write a checkpoint, then remove all but the newest `kept`.
+
+    Raises:
+        ArtifactError: A value is not finite.
+        ResourceError: The disk refuses; earlier checkpoints are intact.
+    """
+    path = run / "checkpoints" / f"{iteration:09d}.safetensors"
+    write_tensors(path, tensors, {**header, "schema_version": SCHEMA_VERSION, "kind": "checkpoint", "iteration": iteration}, root=run)
+    for old in checkpoints(run)[:-kept]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The run's checkpoints, oldest first.
+
+    Raises:
+        ResourceError: Their folder is not the run's own; see `mitlgan.runtime.files.open_regular`.
+    """
+    return files_in(run / "checkpoints", "[0-9]*.safetensors", root=run)
+
+
+def load_checkpoint(run: Path, say: Callable[[str], None] | None = None) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """The newest checkpoint that is whole, or None if the run has none.
+
+    Args:
+        run: The run directory.
+        say: Told in one line where an older one takes the place of one that cannot be read.
+
+    Raises:
+        ArtifactError: There are checkpoints, but none can be read, or it is of a newer schema.
+    """
+    remove_temporaries(run / "checkpoints", root=run)
+    problem: ArtifactError | None = None
+    for path in reversed(checkpoints(run)):
+        try:
+            tensors, header = read_tensors(path, root=run)
+        except ArtifactError as error:
+            problem = problem or error
+            continue
+        if header.get("kind") != "checkpoint":
+            raise ArtifactError(f"{path}: is a {header.get('kind')}, not a checkpoint")
+        if header["schema_version"] > SCHEMA_VERSION:
+            raise ArtifactError(f"{path}: schema_version {header['schema_version']} is newer than {SCHEMA_VERSION}; upgrade mitlgan")
+        if problem is not None and say is not None:
+            say(f"warning: the checkpoint of iteration {header['iteration']} takes the place of the newest, which cannot be read: {problem}")
+        return tensors, header
+    if problem is not None:
+        raise problem
+    return None
+
+
+def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:
+    try:
+        entries = json.loads(raw)
+        if len(entries) > TENSOR_LIMIT:
+            raise ArtifactError(f"{path}: names {len(entries)} tensors, more than {TENSOR_LIMIT}")
+        header = json.loads(entries["__metadata__"]["mitlgan"])
+        if not isinstance(header, dict) or not isinstance(header.get("schema_version"), int):
+            raise ValueError
+        digest = header.pop("header_sha256", None)
+        whole = digest is None or digest == _header_sha256(header)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ArtifactError(f"{path}: a safetensors file without this project's card; give one that `mitlgan` wrote") from None
+    if not whole:
+        raise ArtifactError(f"{path}: its card does not match its SHA-256; the file is damaged or was edited")
+    return header
+
+
+def _header_sha256(header: Mapping[str, Any]) -> str:
+    """Of all else in a header: a flipped bit there can make "bg" of "fg", or another leak for every LeakyReLU, and no tensor shows it."""
+    as_read = json.loads(json.dumps(header))  # keys are text then, and sort as such
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
+
+
+def _refuse_other_formats(path: Path, start: bytes) -> None:
+    if start[8:9] == b"{":  # safetensors; the length before it may look like the first bytes of a pickle: 640 is 80 02
+        return
+    if start.startswith(b"version https://git-lfs"):
+        raise ArtifactError(f"{path}: a Git-LFS pointer instead of weights; run `git lfs pull`")
+    if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x1f\x8b")):
+        raise ArtifactError(f"{path}: a pickle or archive, not safetensors; it was not opened")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

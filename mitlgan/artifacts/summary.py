@@ -1,0 +1,138 @@
+"""What a recipe or an artifact amounts to: parameters, multiply-accumulates and layers of its networks, without allocating a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from mitlgan import networks
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.artifact import Card, LayerForm
+from mitlgan.recipe import (
+    REACHABLE_PX,
+    AnyGenerator,
+    ComposerRecipe,
+    GeneratorRecipe,
+    Recipe,
+    UpsampledGeneratorRecipe,
+    display_name,
+    display_name_of,
+    load,
+)
+
+THESIS_LAYERS = ("fg", "bg")
+
+
+def describe(target: str) -> dict[str, Any]:
+    """Describe a recipe (name or file) or an artifact (file or run).
+
+    Returns:
+        `name`, `kind`, `size_px`, `networks` by name and `total`; see `describe_recipe`.
+
+    Raises:
+        UsageError: Neither a recipe nor an artifact.
+        ArtifactError: A damaged artifact.
+    """
+    from mitlgan.artifacts.loaded_artifact import artifact_file
+
+    path = Path(target)
+    if path.suffix == ".safetensors" or (path.is_dir() and not (path / "recipes").is_dir()):
+        file = artifact_file(path)
+        card = artifact.read_card(file)
+        return {**_described_card(card, str(file)), "card": card.model_dump(mode="json", exclude_none=True)}
+    return describe_recipe(load(target, given="RECIPE"))
+
+
+def describe_recipe(recipe: Recipe, layers: Mapping[str, LayerForm] | None = None) -> dict[str, Any]:
+    """Describe the networks of a recipe.
+
+    Args:
+        recipe: Any.
+        layers: What a composition's layers are built by; by default see `assumed_layers`.
+
+    Returns:
+        `networks`: for each, `parameters` (BatchNorm statistics counted, as the thesis does), `trainable`, `multiply_accumulates` of one forward
+        image and `rows` (name, type, output shape, parameters); `total`: the generator or composer as a whole, without the critic.
+    """
+    with torch.device("meta"):
+        critic = networks.build_critic(recipe.critic, recipe.size_px)
+        if recipe.generator is not None:
+            whole: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
+        elif recipe.inpainter is not None:
+            whole = networks.build_inpainter(recipe.inpainter, recipe.size_px)
+        else:
+            assert recipe.composer is not None
+            generators = {name: form.build() for name, form in (layers or assumed_layers(recipe.composer, recipe.size_px)).items()}
+            whole = networks.build_composer(recipe.composer, generators, recipe.size_px)
+    parts = _parts(whole)
+    parts["critic"] = _numbers(critic, (critic.image_channels, recipe.size_px, recipe.size_px))
+    return {"name": display_name(recipe), "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": _total(whole)}
+
+
+def assumed_layers(recipe: ComposerRecipe, size_px: int) -> dict[str, LayerForm]:
+    """What a composition is described with where its layers are not known: the layers that its fusion names, else two as the thesis has.
+
+    Their generators are of the thesis' family where it makes the size, and bring mattes where the fusion needs them.
+    """
+    names = recipe.order or THESIS_LAYERS
+    generator: AnyGenerator = thesis_generator(size_px) if size_px in REACHABLE_PX else _doubled(size_px)
+    with_matte = generator.model_copy(update={"image_channels": 4})
+    front = networks.back_to_front(recipe.order, dict.fromkeys(names))[1:]
+    return {name: LayerForm(with_matte if name in front and recipe.fusion.kind == "alpha" else generator, size_px) for name in names}
+
+
+def _doubled(size_px: int) -> UpsampledGeneratorRecipe:
+    """A generator of a size that is no power of two, with as many doublings as there are up to three."""
+    doublings = next(count for count in (3, 2, 1, 0) if size_px % 2**count == 0)
+    return UpsampledGeneratorRecipe(widths=(128,) * (doublings + 1))
+
+
+def thesis_generator(size_px: int) -> GeneratorRecipe:
+    """The thesis' generator at a size: Table 7.1 with as many halvings of its 96 channels as the size has doublings."""
+    widths = []
+    width, size = 96, 4
+    while size < size_px:
+        widths.append(max(1, width))
+        width, size = width // 2, size * 2
+    return GeneratorRecipe(latent_dim=1536, widths=tuple(widths))
+
+
+def _described_card(card: Card, source: str) -> dict[str, Any]:
+    with torch.device("meta"):
+        network = artifact.network_from(card, source)
+    name = display_name_of(card.recipe, card.role)
+    return {"name": name, "kind": card.kind, "size_px": card.size_px, "networks": _parts(network), "total": _total(network)}
+
+
+def _parts(whole: nn.Module) -> dict[str, Any]:
+    if not isinstance(whole, networks.Composer):
+        return {artifact.kind_of(whole): _numbers(whole, networks.input_shape(whole))}
+    modules: dict[str, tuple[str, nn.Module]] = {f"layer {name}": (f"layers.{name}.", generator) for name, generator in whole.generators.items()}
+    modules |= {"adapters": ("adapters.", whole.adapters)} if whole.adapters else {}
+    modules |= {"fusion": ("fusion.", whole.fusion), "translator": ("translator.", whole.translator)}
+    table = networks.rows(whole, (whole.latent_dim,))
+    return {name: _account(module, [row for row in table if f"{row.name}.".startswith(prefix)]) for name, (prefix, module) in modules.items()}
+
+
+def _total(whole: nn.Module) -> dict[str, int]:
+    numbers = _numbers(whole, networks.input_shape(whole))
+    return {key: numbers[key] for key in ("parameters", "trainable", "multiply_accumulates")}
+
+
+def _numbers(network: nn.Module, shape: tuple[int, ...]) -> dict[str, Any]:
+    return _account(network, networks.rows(network, shape))
+
+
+def _account(network: nn.Module, table: list[networks.Row]) -> dict[str, Any]:
+    count = networks.count_parameters(network)
+    rows = [{"name": row.name, "type": row.type, "output": list(row.output_shape), "parameters": row.parameters} for row in table]
+    return {
+        "parameters": count.parameters,
+        "trainable": count.trainable,
+        "multiply_accumulates": sum(row.multiply_accumulates for row in table),
+        "rows": rows,
+    }

@@ -1,0 +1,267 @@
+"""embed, embed-score: pictures into latents, and how near they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mitlgan.cli import options, score_options
+from mitlgan.cli.options import finish, note
+
+if TYPE_CHECKING:
+    from mitlgan.artifacts.loaded_artifact import Artifact
+    from mitlgan.inversion import Embedded, Progress, Settings, Watcher
+
+LATENT = ".json"
+
+
+def embed(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
+    artifact: Annotated[Path, typer.Option("--artifact", metavar="A", help="A .safetensors artifact, or a run.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE|DIR", help="The latent file, a .json; of several pictures, the folder where each has one.")
+    ] = Path("latent.json"),
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="FILE", help="Target, result, layers, matte, difference. Default: OUT-sheet.png, beside it.")
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Time for each picture, if it does not settle earlier.")] = 60.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides every random number.", min=0)] = 0,
+    starts: Annotated[int, typer.Option("--starts", metavar="N", help="Random latents that are looked at first.", min=1)] = 1024,
+    restarts: Annotated[int, typer.Option("--restarts", metavar="N", help="The best of them, improved together.", min=1)] = 8,
+    attempts: Annotated[int, typer.Option("--attempts", metavar="N", help="At most, with other starts each, until the goal is reached.", min=1)] = 3,
+    steps: Annotated[int, typer.Option("--steps", metavar="N", help="Of Adam.", min=0)] = 100,
+    polish_steps: Annotated[int, typer.Option("--polish-steps", metavar="N", help="Of Levenberg-Marquardt, at the end.", min=0)] = 120,
+    perceptual: Annotated[
+        float, typer.Option("--perceptual", metavar="W", help="Weight of the perceptual distance; that of the squared error is 1.", min=0)
+    ] = 0.0,
+    prior: Annotated[float, typer.Option("--prior", metavar="W", help="Weight of the latent's own improbability.", min=0)] = 1.0,
+    noise: Annotated[float, typer.Option("--noise", metavar="SD", help="Added to the latents at first.", min=0)] = 0.05,
+    goal: Annotated[float, typer.Option("--goal", metavar="DB", help="PSNR from which on a picture counts as found.", min=1, max=120)] = 55.0,
+    extractor: Annotated[
+        str | None, typer.Option("--extractor", metavar="NAME", help="Of the perceptual distance. Default: efficientnet-lite0.")
+    ] = None,
+    weights: options.Weights = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """Find the latent of a picture; of a composition, the layers that the picture is made of."""
+    import torch
+
+    from mitlgan.artifacts.loaded_artifact import load
+    from mitlgan.inversion import Settings, read_target
+    from mitlgan.inversion import embed as embedded
+    from mitlgan.inversion.sheet import sheet_png
+    from mitlgan.latents import write_latent
+    from mitlgan.metrics.extractors.features import OFFLINE_EXTRACTOR
+    from mitlgan.runtime.distributed import resolve_device
+    from mitlgan.runtime.files import beside, make_folder, write_atomically
+
+    options.use_threads(threads)
+    settings = Settings(
+        seed=seed,
+        starts=starts,
+        restarts=restarts,
+        attempts=attempts,
+        steps=steps,
+        polish_steps=polish_steps,
+        noise=noise,
+        prior=prior,
+        perceptual=perceptual,
+        goal_db=goal,
+        seconds=seconds,
+        extractor=extractor or OFFLINE_EXTRACTOR,
+        weights=weights,
+    )
+    files = _files(images)
+    places = _places(files, out)
+    loaded = load(artifact, device=str(resolve_device(device)))
+    targets = torch.stack([read_target(file, loaded.card) for file in files])
+    with _watched(len(files)) as watch:
+        found = embedded(loaded, targets, settings, progress=watch)
+    make_folder(places[0].parent)
+    for index, place in enumerate(places):
+        said = f"embedded {files[index].name}: {found.psnr_db[index]:.2f} dB over [0, 1]"
+        write_latent(place, found.z[index], loaded.card.latent_dims, loaded.tensors_sha256, said)
+    shown = sheet or (beside(out.with_suffix("") if out.suffix == LATENT else out, "-sheet.png"))
+    write_atomically(shown, sheet_png(targets, found, [file.stem for file in files]))
+    finish(as_json, _values(files, places, shown, found), _text(files, places, shown, found, settings))
+
+
+def embed_score(
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run, whose recipe says which pictures.")],
+    data: options.Data = None,
+    split: options.Split = None,
+    own: Annotated[
+        bool, typer.Option("--own", help="Pictures that the artifact makes itself, of the seeds from --seed on: what comes back, layer by layer.")
+    ] = False,
+    samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Pictures, at most.", min=1)] = 8,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Time for each picture, if it does not settle earlier.")] = 60.0,
+    attempts: Annotated[int, typer.Option("--attempts", metavar="N", help="As for `mitlgan embed`.", min=1)] = 1,
+    perceptual: Annotated[float, typer.Option("--perceptual", metavar="W", help="As for `mitlgan embed`.", min=0)] = 0.0,
+    extractor: score_options.Extractor = "efficientnet-lite0",
+    weights: options.Weights = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Chooses the pictures, and decides the search.", min=0)] = 0,
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also the first pictures beside what was found.")] = None,
+    record: score_options.Record = False,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """Measure how near an artifact comes to held-out pictures, or to its own: PSNR, distance in an extractor's features."""
+    from dataclasses import replace
+
+    from mitlgan.artifacts.loaded_artifact import artifact_file, load
+    from mitlgan.inversion import Settings
+    from mitlgan.inversion.evaluate import as_json as told
+    from mitlgan.inversion.evaluate import score
+    from mitlgan.inversion.sheet import sheet_png
+    from mitlgan.metrics.extractors.features import extractor as opened
+    from mitlgan.recipe import parse
+    from mitlgan.runtime.distributed import resolve_device
+    from mitlgan.runtime.files import write_atomically
+
+    options.use_threads(threads)
+    settings = Settings(seed=seed, attempts=attempts, seconds=seconds, perceptual=perceptual, extractor=extractor, weights=weights)
+    where = str(resolve_device(device))
+    path = artifact_file(artifact)
+    loaded = load(path, device=where)
+    if own:
+        _refuse_beside_own({"--data": data, "--split": split, "--sheet": sheet})
+        _own_score(path, loaded, replace(settings, seed=0), samples, seed, record, as_json)
+        return
+    recipe = score_options.with_data(parse(loaded.card.recipe, str(path)), data)
+    pictures, found = score_options.real_pictures(recipe, loaded.card, split, "validation")
+    network = opened(extractor, weights, device=where)
+    with _watched(min(samples, len(pictures))) as watch:
+        near = score(loaded, pictures, network, settings, count=samples, seed=seed, progress=watch)
+    measured = told(near, network, pictures, settings, count=len(near.targets), split=found, seed=seed, attempts=attempts)
+    if sheet is not None:
+        rows = min(score_options.SHEET_ROWS, len(near.targets))
+        first = replace(near.found, stages=near.found.stages.images(slice(rows)), psnr_db=near.found.psnr_db[:rows])
+        write_atomically(sheet, sheet_png(near.targets[:rows], first, [""] * rows))
+    if record:
+        score_options.write_into_card(path, "embedding", measured)
+    lines = [f"{len(near.targets)} of {len(pictures):,} {found} pictures; PSNR (dB), distance in features ({network.name})"]
+    lines.append(f"median {measured['psnr_db_median']:.2f} dB, worst {measured['psnr_db_worst']:.2f} dB")
+    lines.append(f"median {measured['distance_median']:.2f}, worst {measured['distance_worst']:.2f}")
+    lines.append(f"{measured['seconds_median']:.0f} s for each (median)")
+    finish(as_json, measured, "\n".join(lines))
+
+
+def _refuse_beside_own(given: dict[str, object]) -> None:
+    from mitlgan.errors import UsageError
+
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(f"{option}: is of other pictures, --own of those that the artifact makes; give one of them")
+
+
+def _own_score(path: Path, loaded: Artifact, settings: Settings, count: int, seed: int, record: bool, as_json: bool) -> None:
+    from mitlgan.inversion.self_recovery import WHOLE, recovered
+
+    with _watched(count) as watch:
+        measured = recovered(loaded, settings, count=count, seed=seed, progress=watch).as_json(settings)
+    if record:
+        score_options.write_into_card(path, "recovery", measured)
+    lines = [f"{count} pictures of its own, seeds {seed} to {seed + count - 1}; PSNR (dB), median and worst"]
+    lines += [f"{'whole' if name == WHOLE else name}: {part['median']:.1f}, {part['worst']:.1f}" for name, part in measured["parts"].items()]
+    lines.append(f"{measured['seconds_median']:.0f} s for each (median; longest {measured['seconds_longest']:.0f})")
+    finish(as_json, measured, "\n".join(lines))
+
+
+def _files(images: list[Path]) -> list[Path]:
+    from mitlgan.data.sources.image_source import open_source
+
+    files: list[Path] = []
+    for path in images:
+        if not path.is_dir():
+            files.append(path)
+            continue
+        source = open_source(path, "IMAGE")
+        for line in source.leftovers.lines(quiet=False):
+            note(f"{path}: {line}")
+        files += [entry.path for entry in source.entries if entry.path is not None]
+    return files
+
+
+def _places(files: list[Path], out: Path) -> list[Path]:
+    """Where each picture's latent goes."""
+    from mitlgan.errors import UsageError
+
+    if len(files) == 1 and out.suffix == LATENT:
+        return [out]
+    if out.suffix == LATENT:
+        raise UsageError(f"--out {out}: is one file for {len(files)} pictures; give a folder")
+    places = [out / f"{file.stem}{LATENT}" for file in files]
+    if len(set(places)) < len(places):
+        raise UsageError("IMAGE: two pictures have one name, and so would their latents; rename one")
+    return places
+
+
+@contextmanager
+def _watched(pictures: int) -> Iterator[Watcher]:
+    """A bar on a terminal; elsewhere nothing until the figures."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield lambda state: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), TextColumn("{task.fields[line]}", markup=False))
+    with Bar(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("embed", line="")
+
+        def watch(state: Progress) -> None:
+            label = state.phase if pictures == 1 or state.phase == "starts" else f"{state.phase} {state.picture + 1}/{pictures}"
+            bar.update(task, description=label, completed=state.done, total=state.total, line=_line(state))
+
+        yield watch
+
+
+def _line(state: Progress) -> str:
+    return "" if state.psnr_db is None else f"{state.psnr_db:.1f} dB"
+
+
+def _values(files: list[Path], places: list[Path], sheet: Path, found: Embedded) -> dict[str, Any]:
+    pictures = []
+    for index, (file, place) in enumerate(zip(files, places, strict=True)):
+        about = {"picture": str(file), "latent": str(place), "psnr_db": float(found.psnr_db[index]), "mse": float(found.mse[index])}
+        if found.perceptual is not None:
+            about["perceptual"] = float(found.perceptual[index])
+        pictures.append(about | {"ended": found.ended[index], "seconds": found.seconds[index]})
+    return {"pictures": pictures, "mean_psnr_db": float(found.psnr_db.mean()), "sheet": str(sheet)}
+
+
+def _text(files: list[Path], places: list[Path], sheet: Path, found: Embedded, settings: Settings) -> str:
+    lines = []
+    for index, (file, place) in enumerate(zip(files, places, strict=True)):
+        seen = "" if found.perceptual is None else f", perceptual distance {float(found.perceptual[index]):.4f}"
+        figures = f"{float(found.psnr_db[index]):.1f} dB, MSE {float(found.mse[index]):.2e} over [0, 1]{seen}"
+        lines.append(f"{file}: {figures}, {found.seconds[index]:.0f} s, {_ENDED[found.ended[index]]} -> {place}")
+    late = found.ended.count("time")
+    if late:
+        over = f"had not settled after {settings.seconds:g} s, so that is the best until then; --seconds gives more"
+        lines.append(f"{late} of {len(files)} {over}")
+    if len(files) > 1:
+        lines.append(f"mean of {len(files)}: {float(found.psnr_db.mean()):.1f} dB, worst {float(found.psnr_db.min()):.1f} dB")
+    return "\n".join([*lines, str(sheet)])
+
+
+_ENDED = {
+    "goal": "found",
+    "settled": "as near as it comes",
+    "steps": "all steps taken",
+    "time": "time was over",
+    "cancelled": "stopped",
+}
+
+COMMANDS: dict[str, Callable[..., Any]] = {"embed": embed}
+MEASURES: dict[str, Callable[..., None]] = {"embed-score": embed_score}

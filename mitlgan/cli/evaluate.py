@@ -1,0 +1,134 @@
+"""evaluate, report: figures of an artifact, each with the protocol it takes to compare it, and the report of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mitlgan.cli import options, score_options
+from mitlgan.cli.options import finish, note
+
+if TYPE_CHECKING:
+    from mitlgan.artifacts.loaded_artifact import Artifact
+    from mitlgan.data.pack.image_pack import Packed
+
+
+def evaluate(
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
+    data: options.Data = None,
+    extractor: options.Extractors = None,
+    weights: options.Weights = None,
+    samples: options.Samples = None,
+    split: options.Split = None,
+    resize: Annotated[
+        str | None, typer.Option("--resize", metavar="FILTER", help="Towards the extractor's size: bilinear, bilinear-antialias, bicubic-antialias.")
+    ] = None,
+    extrapolate: Annotated[bool, typer.Option("--extrapolate", help="Also the distance at infinitely many samples.")] = False,
+    separation: Annotated[bool, typer.Option("--separation", help="Also whether a composition keeps its layers apart, with a picture.")] = False,
+    grid: Annotated[
+        Path, typer.Option("--grid", metavar="FILE", help="Where --separation draws: rows share a foreground, columns a background.")
+    ] = Path("separation.png"),
+    swaps: Annotated[int, typer.Option("--swaps", metavar="K", help="Foregrounds and backgrounds that --separation swaps.", min=2, max=64)] = 16,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the measurement.", min=0)] = 0,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    record: Annotated[bool, typer.Option("--record", help="Write the figures into the artifact's card.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Measure an artifact's images against real ones: Fréchet distance, KID, precision, recall, density, coverage; its layers' separation."""
+    from mitlgan.artifacts.artifact import record_metrics
+    from mitlgan.artifacts.loaded_artifact import artifact_file, load
+    from mitlgan.errors import UsageError
+    from mitlgan.metrics import protocol as evaluation
+    from mitlgan.recipe import parse
+    from mitlgan.runtime.distributed import resolve_device
+
+    options.use_threads(threads)
+    where = str(resolve_device(device))
+    path = artifact_file(artifact)
+    loaded = load(path, device=where)
+    if separation and loaded.card.kind != "composer":
+        raise UsageError(f"--separation: {path} has one layer; give a composition")
+    recipe = score_options.with_data(parse(loaded.card.recipe, str(path)), data)
+    names = extractor or recipe.evaluation.extractors
+    real, found = score_options.real_pictures(recipe, loaded.card, split, recipe.evaluation.split)
+    protocol = evaluation.Protocol(
+        extractor=names[0],
+        samples=samples or recipe.evaluation.samples,
+        split=found,
+        resize=resize,
+        seed=seed,
+        extrapolate=extrapolate,
+    )
+    if len(real) < protocol.samples:
+        note(f"-n {protocol.samples}: there are {len(real):,} real {found} pictures; all of them are compared with {protocol.samples:,} generated ones")
+    networks = evaluation.open_extractors(protocol, names, weights=weights, device=where)
+    measured = evaluation.evaluate_each(loaded, real, protocol, networks)
+    if separation:
+        measured["separation"] = _separated(loaded, real, found, swaps, seed, grid)
+        note(f"{grid}: rows share a foreground, columns a background")
+    if record:
+        record_metrics(path, measured)
+        note(f"{path}: the figures are in its card now")
+    finish(as_json, measured, "\n".join(_lines(measured)))
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, finished or not, or a comparison's.")],
+    form: Annotated[options.Form, typer.Option("--format", help="What is printed: the report's place, or its numbers.")] = options.Form.html,
+    as_json: options.Json = False,
+) -> None:
+    """Write the report of one run into its directory: curves, pictures, what its own numbers say (collapse, best step)."""
+    from mitlgan.errors import UsageError
+    from mitlgan.report.html import report_paths
+    from mitlgan.runtime.files import read_bytes
+
+    findings: list[str] = []
+    if (run / "report.html").is_file() and not (run / "recipe.toml").is_file():  # a comparison has written its own
+        paths = report_paths(run)
+    else:
+        from mitlgan.report.run_report import report as reported
+
+        paths, findings = reported(run)
+    place: Path = getattr(paths, form.value)
+    text = "\n".join([*findings, str(place)])
+    if form is not options.Form.html:
+        try:
+            text = read_bytes(place, root=run).decode(errors="replace").rstrip("\n")
+        except OSError as error:
+            raise UsageError(f"{place}: cannot be read ({error.strerror}); make the comparison's report again by its own command") from None
+    finish(as_json, {"report": str(paths.html), "findings": findings}, text)
+
+
+def _separated(loaded: Artifact, real: Packed, split: str, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
+    from mitlgan.artifacts.loaded_artifact import grid_png
+    from mitlgan.metrics.layer_swap import REAL_SCENES, moving, separate, swap_of
+    from mitlgan.runtime.files import disk_errors, write_atomically
+
+    found = separate(loaded, real, foregrounds=swaps, backgrounds=swaps, seed=seed, swap=swap_of(loaded.card))
+    with disk_errors(grid):
+        write_atomically(grid, grid_png(found.grid, columns=found.columns))
+    held_against = {"split": split, "real": min(REAL_SCENES, len(real)), "generated": swaps**2, "data_sha256": real.content_sha256}
+    return {**found.numbers, "moved_change_255": moving(loaded, scenes=swaps, seed=seed), **held_against, "grid": str(grid)}
+
+
+def _lines(measured: Mapping[str, Any]) -> list[str]:
+    first = measured["frechet"]
+    lines = [f"{first['generated']:,} generated and {first['real']:,} real pictures, split {first['split']}; features: {first['extractor']}"]
+    others = [*measured.get("by_extractor", {}).values()][1:]
+    for key, found in [pair for part in (measured, *others) for pair in part.items()]:
+        if isinstance(found, dict) and "value" in found:
+            spread = found.get("std", found.get("std_error"))
+            decimals = 2 if key.startswith(("frechet", "inception")) else 4
+            lines.append(f"{found['name']:<44} {found['value']:.{decimals}f}" + (f" +- {spread:.{decimals}f}" if spread is not None else ""))
+    lines = list(dict.fromkeys(lines))  # burnt-out shares are of pixels, whoever measures
+    for key, value in measured.get("separation", {}).items():
+        shown = f"{value:.3f}" if isinstance(value, float) else "undefined" if value is None else value
+        lines.append(f"{'separation: ' + key.replace('_', ' '):<44} {shown}")
+    return lines
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"evaluate": evaluate, "report": report}

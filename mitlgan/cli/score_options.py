@@ -1,0 +1,64 @@
+"""What commands have in common that measure something on held-out pictures, and may write it into a card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mitlgan.cli.options import note
+
+if TYPE_CHECKING:
+    from mitlgan.artifacts.artifact import Card
+    from mitlgan.data.pack.image_pack import Packed
+    from mitlgan.recipe import Recipe
+
+Extractor = Annotated[str, typer.Option("--extractor", metavar="NAME", help="Of the features: inception, efficientnet-lite0 or timm:NAME.")]
+Record = Annotated[bool, typer.Option("--record", help="Write the figures into the artifact's card.")]
+SHEET_ROWS = 8
+"""Of a sheet of what was measured."""
+
+
+def with_data(recipe: Recipe, data: str | None) -> Recipe:
+    """A recipe with the pictures that `--data` names, if it names some."""
+    from mitlgan.recipe import changed
+
+    return recipe if data is None else changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
+
+
+def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default: str) -> tuple[Packed, str]:
+    """Pictures on which an artifact is measured, and the split that they are of; says it where others stand in, or where it was trained on them.
+
+    Args:
+        recipe: Says which pictures.
+        card: Of the artifact; None where there are several.
+        split: The value of `--split`, if it was given.
+        default: The split that is wanted otherwise.
+
+    Raises:
+        DataError: The split that was asked for is not there.
+    """
+    from mitlgan.data.sources.split_folders import TRAIN, recorded_split
+    from mitlgan.data.splits import measured_split, picture_set, trained_on_more
+    from mitlgan.stages import stages
+
+    source = recipe.data.source
+    found = measured_split(source, recipe.role, split, default, note)
+    if split is None and found == default == TRAIN and (held_out := [other for other in picture_set(source, recipe.role).parts if other != TRAIN]):
+        note(f"{source}: measured on train pictures, as the recipe says; they flatter a network that learned from them: --split {held_out[0]}")
+    pictures = stages.pictures(recipe, found, say=note)
+    true = recorded_split(found, pictures.content_sha256, "" if card is None else str(card.data.get("content_sha256", "")))
+    if true != found:
+        note(f"warning: {source}: the network was trained on these very pictures, so they count as {true}, not as {found}")
+    if card is not None and true != TRAIN and (sentence := trained_on_more(source, recipe.role, card.data)):
+        note(sentence)
+    return pictures, true
+
+
+def write_into_card(path: Path, name: str, measured: dict[str, Any]) -> None:
+    """Write figures under a name into an artifact's card, beside those that it has."""
+    from mitlgan.artifacts.artifact import read_card, record_metrics
+
+    record_metrics(path, {**read_card(path).metrics, name: measured})
+    note(f"{path}: the figures are in its card now")

@@ -1,0 +1,64 @@
+"""study: what people take for real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mitlgan.cli import options, score_options
+from mitlgan.cli.options import finish
+
+app = options.group("Ask people which pictures they take for real: make a page, score their answers.")
+
+
+@app.command()
+def make(
+    arms: Annotated[list[str], typer.Argument(metavar="NAME=ARTIFACT...", help="What is judged, by a name that participants never see.")],
+    data: options.Data = None,
+    split: options.Split = None,
+    each: Annotated[int, typer.Option("--each", metavar="N", help="Pictures of each arm, and real ones.", min=1, max=1000)] = 20,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides pictures, latents and order.", min=0)] = 0,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where study.html and key.json go.")] = Path("study"),
+    as_json: options.Json = False,
+) -> None:
+    """Write a page that shows real and generated pictures in random order, and the key that says which is which."""
+    from mitlgan.artifacts.loaded_artifact import load
+    from mitlgan.data.pack.origin import origin
+    from mitlgan.data.splits import DEMO
+    from mitlgan.errors import UsageError
+    from mitlgan.recipe import parse
+    from mitlgan.study import make as made
+
+    named = dict(text.split("=", 1) for text in arms if "=" in text)
+    if len(named) < len(arms):
+        raise UsageError("study make: write each arm as NAME=ARTIFACT, each with its own name")
+    loaded = {name: load(path) for name, path in named.items()}
+    recipe = parse(next(iter(loaded.values())).card.recipe, arms[0])
+    recipe = score_options.with_data(recipe, data)
+    card = next(iter(loaded.values())).card if len(loaded) == 1 else None
+    real, found = score_options.real_pictures(recipe, card, split, "test")
+    # A folder's name may be the answer ("real-shoes"), so participants are told of the demo's pictures only.
+    said = origin(DEMO, recipe.role) if recipe.data.source == DEMO else ""
+    study = made(out, loaded, real, each=each, seed=seed, origin=said, split=found)
+    values = {"page": str(study.page), "key": str(study.key), "pictures": study.pictures, "real": each, "split": found}
+    finish(as_json, values, f"{study.page}: {study.pictures} pictures, {each} real ones of {found} among them; keep {study.key} from participants")
+
+
+@app.command()
+def score(
+    key: Annotated[Path, typer.Argument(metavar="KEY", help="The study's key.json.")],
+    answers: Annotated[list[Path], typer.Argument(metavar="ANSWERS...", help="Files that participants saved.")],
+    as_json: options.Json = False,
+) -> None:
+    """Say how real each picture and each arm seems, with 95 % Wilson intervals."""
+    from mitlgan.study import score as scored
+
+    found = scored(key, answers)
+    lines = [f"{'arm':<24}{'realness':>10}{'95 % interval':>18}{'answers':>10}"]
+    for name, share in found.arms.items():
+        shown = "-" if share.realness is None else f"{share.realness:.1%}"
+        lines.append(f"{name:<24}{shown:>10}{f'{share.low:.1%} to {share.high:.1%}':>18}{share.answers:>10}")
+    lines.append(f"{found.participants} participants; the intervals take answers for independent, which those of one person are not quite")
+    finish(as_json, found.as_json(), "\n".join(lines))

@@ -1,0 +1,356 @@
+"""One arm, measured: where it stands at each budget, what it cost, what it shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.artifact import Card, LayerCard
+from mitlgan.artifacts.loaded_artifact import Artifact, grid_png
+from mitlgan.artifacts.loaded_artifact import load as load_artifact
+from mitlgan.artifacts.summary import describe
+from mitlgan.compare import arms
+from mitlgan.compare.budgets import training_macs
+from mitlgan.compare.domains import Setting
+from mitlgan.compare.evaluator import Ruler
+from mitlgan.compare.paste_baseline import TOLERANCES, Pasted
+from mitlgan.compare.plan import EQUAL, Plan
+from mitlgan.compare.selection import Point, Standing, averaged, best_up_to, mean_curve
+from mitlgan.data.open import open_data
+from mitlgan.data.pack.image_pack import Packed, to_uint8
+from mitlgan.errors import DataError, UsageError
+from mitlgan.metrics.layer_swap import separate, swap_of
+from mitlgan.metrics.protocol import headline
+from mitlgan.networks import Composer, Layers
+from mitlgan.recipe import Recipe, parse
+from mitlgan.report import Arm, Cost, Picture, StageCost
+from mitlgan.runtime.files import write_json
+from mitlgan.stages import stages
+from mitlgan.training import run_directory as runs
+from mitlgan.training.run_directory import Run
+
+PICTURES = 25
+LAYER_LABELS = {"fg": "foreground", "bg": "background"}
+SWAPPED, DRAWN = 16, 8
+NEIGHBOURS = 5
+DIVERGED = "diverged at iteration"
+"""As a card's notes say it (`Counters.divergence`) of an artifact that was kept after it."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One arm with its trainings.
+
+    Attributes:
+        arm: What it is.
+        runs: One per seed; none where nothing is trained.
+        trainings: Snapshots of each, in time order.
+        extra: What is added to its budgets, for pretraining that is counted.
+        length: As in `report.Arm`.
+        failure: Why nothing of it can be measured: a training of it diverged.
+    """
+
+    arm: arms.Arm
+    runs: Sequence[Run]
+    trainings: Sequence[Sequence[Point]]
+    extra: float = 0.0
+    length: Literal["total", "stage", ""] = ""
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One domain with all its arms.
+
+    Attributes:
+        setting: What is composed.
+        card: Of the composition at its first seed.
+        contenders: The composition first.
+        budgets: Empty where arms stand at one length only.
+        equal: What arms got alike, a key of `plan.EQUAL` but time.
+        before: What each layer's training took, in that unit; empty where it is not counted.
+    """
+
+    setting: Setting
+    card: Card
+    contenders: Sequence[Contender]
+    budgets: tuple[float, ...] = ()
+    equal: str = "kimg"
+    before: Mapping[str, float] = field(default_factory=dict)
+
+
+def pool(card: Card, layer: str, recipe: Recipe) -> Packed | None:
+    """The pictures that a layer's generator was trained on, where they are at hand."""
+    try:
+        return open_data(source(card, layer), card.layers[layer].role, recipe.size_px, resize=recipe.data.resize)
+    except (DataError, UsageError):
+        return None
+
+
+def source(card: Card, layer: str) -> str:
+    """Where those pictures came from."""
+    return str(card.layers[layer].card.get("data", {}).get("source", ""))
+
+
+def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> Arm:
+    """Measure an arm where it stands, and all that the report shows of it."""
+    if contender.arm.name == "paste":
+        return _pasted(contender, domain, plan, ruler)
+    if contender.failure:
+        return _failed(contender, domain, plan)
+    standings = _standings(contender, domain, plan, ruler)
+    last = standings[-1]
+    loaded = load_artifact(last.chosen[0].path, device=ruler.device)
+    run = contender.runs[0] if contender.runs else None
+    if run is not None and run.artifact == last.chosen[0].path and not domain.budgets:
+        write_json(run.path / "metrics.json", ruler.artifact(last.chosen[0].path))
+    others = {other.extractor.name: [headline(other.artifact(point.path)) for point in last.chosen] for other in ruler.others}
+    stage = loaded.layers(range(PICTURES))
+    composes = isinstance(loaded.network, Composer)
+    made = _drawn_layers(stage) if composes else {}
+    cards = [artifact.read_card(point.path) for point in last.chosen]
+    seeds = [int(card.recipe.get("seed", 0)) for card in cards]
+    diverged = any(DIVERGED in card.notes for card in cards)
+    arm = Arm(
+        name=_name(contender, domain), label=f"{contender.arm.label} (diverged)" if diverged else contender.arm.label, diverged=diverged,
+        role="composed" if contender.arm.name == arms.COMPOSED else "baseline", run_dir=str(run.path) if run else str(last.chosen[0].path),
+        stats=list(runs.read_lines(run.stats)) if run else (), timing=list(runs.read_lines(run.timing)) if run else (),
+        evaluations=mean_curve(contender.trainings) if domain.budgets else (), cost=_cost(contender, domain, loaded, last.chosen[0].path),
+        metrics=last.metrics, layers=made, samples=to_uint8(stage.output), seeds=seeds, notes=_notes(loaded, last, domain, plan, ruler),
+        standings=_rows(standings) if domain.budgets else (), recipes_tried=plan.trials.get(contender.arm.name, 1),
+        snapshots_tried=max((len(points) for points in contender.trainings), default=1), length=contender.length,
+        values=_values(ruler, last.values, others), by_extractor={name: averaged(rows) for name, rows in others.items()},
+    )  # fmt: skip
+    if composes:
+        numbers, grid = _separated(loaded, ruler, artifact.tensors_hash(last.chosen[0].path))
+        arm = dataclasses.replace(arm, separation=numbers, separation_grid=grid)
+    pictures, sentence = ruler.nearest(last.chosen[0].path, stages.pictures(domain.setting.recipe), NEIGHBOURS)
+    return dataclasses.replace(arm, neighbours=[Picture(*named) for named in pictures], memorised=sentence)
+
+
+def _failed(contender: Contender, domain: Domain, plan: Plan) -> Arm:
+    """An arm of which a training diverged: its curves, and no number."""
+    run = contender.runs[0]
+    return Arm(
+        name=_name(contender, domain), label=f"{contender.arm.label} (diverged)", role="baseline", run_dir=str(run.path), diverged=True,
+        stats=list(runs.read_lines(run.stats)), timing=list(runs.read_lines(run.timing)), notes=[contender.failure],
+        seeds=[one.load_recipe().seed for one in contender.runs], recipes_tried=plan.trials.get(contender.arm.name, 1), length=contender.length,
+    )  # fmt: skip
+
+
+def _name(contender: Contender, domain: Domain) -> str:
+    """Where arms stand at one length, the WGAN is called `baseline`, as it always was."""
+    name = contender.arm.name
+    return name if domain.budgets else name.replace("wgan", "baseline") if name in ("wgan", f"wgan{arms.COUNTED}") else name
+
+
+def _values(ruler: Ruler, values: Sequence[float], others: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, list[float]]:
+    """Distance of each seed, by extractor."""
+    return {ruler.extractor.name: list(values), **{name: [row["fd"] for row in rows] for name, rows in others.items()}}
+
+
+def _standings(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> list[Standing]:
+    found = []
+    for budget in domain.budgets or (float("inf"),):
+        allowed = budget + (contender.extra if contender.arm.counted else 0.0)
+        chosen = [
+            best_up_to(points, allowed, domain.equal, _iteration(run, points, domain.equal)) for run, points in _with_runs(contender)
+        ]  # fmt: skip
+        rows = [headline(ruler.artifact(point.path)) for point in chosen]
+        found.append(Standing(budget, averaged(rows), tuple(chosen), tuple(row["fd"] for row in rows)))
+    return found
+
+
+def _with_runs(contender: Contender) -> list[tuple[Run | None, Sequence[Point]]]:
+    listed: list[Run | None] = [*contender.runs] or [None] * len(contender.trainings)
+    return list(zip(listed, contender.trainings, strict=True))
+
+
+def _iteration(run: Run | None, points: Sequence[Point], axis: str) -> float:
+    """What one iteration comes to, on average."""
+    if run is None or not points:
+        return float("inf")  # an artifact that stands as it is
+    end = points[-1]
+    iterations = artifact.read_card(end.path).iterations
+    return end.place(axis) / iterations if iterations else 0.0
+
+
+def _pasted(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> Arm:
+    """The frozen layers without fusion and translator, of each seed that has its own; mattes that they do not bring are keyed."""
+    keyed = [name for name in domain.card.back_to_front()[1:] if domain.card.layers[name].generator.image_channels != 4]
+    tolerances = TOLERANCES if keyed else TOLERANCES[:1]
+    own = _composers(domain)
+    found = [_best_paste(path, tolerances, ruler) for path in own.values()]
+    rows, *further = [
+        [headline(one.sampler(key, lambda pasted=pasted: pasted, f"paste at {pasted.tolerance:g}")) for pasted, key in found]  # type: ignore[misc]
+        for one in (ruler, *ruler.others)
+    ]
+    others = {one.extractor.name: measured for one, measured in zip(ruler.others, further, strict=True)}
+    metrics, values = averaged(rows), tuple(row["fd"] for row in rows)
+    (pasted, key), *_ = found
+    stage = pasted.layers(range(PICTURES))
+    numbers, grid = _separated(pasted, ruler, key)
+    drawn = {name: image for name, image in _drawn_layers(stage).items() if name != "fused"}  # which is the output here
+    return Arm(
+        name="paste", label=contender.arm.label, role="baseline", seeds=tuple(own) if len(own) > 1 else (), metrics=metrics, layers=drawn,
+        samples=to_uint8(stage.output),
+        cost=Cost([*_pretraining(domain.card), StageCost("no training", 0.0, 0.0, macs=0.0, cpu_seconds=0.0)], 0),
+        notes=[_pasted_by(domain.card, keyed, [pasted.tolerance for pasted, _ in found], ruler.validation_split)],
+        standings=[{"budget": budget, **metrics, "values": list(values)} for budget in domain.budgets], separation=numbers, separation_grid=grid,
+        recipes_tried=plan.trials.get("paste", 1), snapshots_tried=len(tolerances), values=_values(ruler, values, others),
+        by_extractor={name: averaged(measured) for name, measured in others.items()},
+    )  # fmt: skip
+
+
+def _composers(domain: Domain) -> dict[int, Path]:
+    """A composition with each set of frozen layers that there is, by the first seed that has it."""
+    found: dict[str, tuple[int, Path]] = {}
+    for run in domain.contenders[0].runs:
+        assert run.artifact is not None
+        card = artifact.read_card(run.artifact)
+        found.setdefault(_pasted_from(card), (int(card.recipe.get("seed", 0)), run.artifact))
+    return dict(found.values())
+
+
+def _best_paste(composed: Path, tolerances: Sequence[float], ruler: Ruler) -> tuple[Pasted, str]:
+    """The layers of a composition pasted, by the threshold that is best on validation, and what tells that apart from all others."""
+    loaded = load_artifact(composed, device=ruler.device)
+    what = _pasted_from(loaded.card)
+    tried: list[tuple[float, Pasted, str]] = []
+    for tolerance in tolerances:
+        pasted, key = Pasted(loaded, tolerance), f"paste {tolerance:g} {what}"
+        numbers = ruler.sampler(key, lambda pasted=pasted: pasted, f"paste at {tolerance:g}", validation=True)  # type: ignore[misc]
+        tried.append((headline(numbers)["fd"], pasted, key))
+    _, best, key = min(tried, key=lambda found: found[0])
+    return best, key
+
+
+def _pasted_from(card: Card) -> str:
+    """All that decides the pasted pictures, beside the threshold."""
+    order = card.back_to_front()
+    hashes = "/".join(f"{name} {card.layers[name].sha256_before}" for name in order)
+    placement, resample = (getattr(card.composer, key, None) for key in ("placement", "resample"))
+    return f"{hashes} {placement} {resample}"
+
+
+def _pasted_by(card: Card, keyed: Sequence[str], tolerances: Sequence[float], chosen_on: str) -> str:
+    """What the mattes are, for the report.
+
+    Args:
+        card: Of the composition.
+        keyed: Layers that bring none.
+        tolerances: What was chosen, for each set of layers.
+        chosen_on: The split on which it was.
+    """
+    fronts = card.back_to_front()[1:]
+    chosen = ", ".join(dict.fromkeys(f"{tolerance * 127.5:.0f}" for tolerance in tolerances))
+    threshold = f"what differs from the backdrop by more than {chosen} of 255, the best of {len(TOLERANCES)} thresholds on {chosen_on}"
+    if len(fronts) == 1:
+        return f"The foreground's matte is {threshold if keyed else 'its own alpha'}."
+    own = [name for name in fronts if name not in keyed]
+    parts = [f"{', '.join(own)}: their own alpha" if own else "", f"{', '.join(keyed)}: {threshold}" if keyed else ""]
+    return f"The layers' mattes, from the back to the front: {'; '.join(part for part in parts if part)}."
+
+
+def _drawn_layers(stage: Layers) -> dict[str, Any]:
+    pixels: dict[str, Any] = {name: to_uint8(image) for name, image in stage.layers.items()}
+    if stage.matte is not None:
+        pixels["matte"] = to_uint8(stage.matte * 2 - 1)
+    return pixels | {"fused": to_uint8(stage.fused), "output": to_uint8(stage.output)}
+
+
+def _separated(composer: Artifact | Pasted, ruler: Ruler, key: str) -> tuple[dict[str, Any], bytes]:
+    """Numbers of a large swap, and the picture of a small one."""
+    swapped = swap_of((composer.composed if isinstance(composer, Pasted) else composer).card)
+    numbers = ruler.kept(
+        {"separation": key, "swaps": SWAPPED},
+        lambda: separate(composer, ruler.real, foregrounds=SWAPPED, backgrounds=SWAPPED, swap=swapped).numbers,
+    )
+    drawn = separate(composer, None, foregrounds=DRAWN, backgrounds=DRAWN, swap=swapped)
+    return numbers, grid_png(drawn.grid, columns=drawn.columns)
+
+
+def _cost(contender: Contender, domain: Domain, loaded: Artifact, path: Path) -> Cost:
+    """What the arm's training took to its end, seconds as the mean over seeds; an arm that begins with a layer's weights has its pretraining, too."""
+    card = loaded.card
+    ends = [points[-1] for points in contender.trainings]
+    before_all = _pretraining(domain.card)
+    before = before_all if card.kind == "composer" else []
+    if contender.arm.starts:
+        first = arms.starting_layer(domain.setting.recipe, domain.card.layers)
+        before = [stage for name, stage in zip(domain.card.layers, before_all, strict=True) if name == first]
+    name = "composition" if card.kind == "composer" else "baseline"
+    total = describe(str(path))["total"]
+    trained = sum(parameter.numel() for parameter in loaded.network.parameters())
+    if isinstance(loaded.network, Composer):
+        trained -= sum(p.numel() for generator in loaded.network.generators.values() for p in generator.parameters())
+    end = ends[0]
+    seconds, cpu_seconds = (float(np.mean([getattr(point, key) for point in ends])) for key in ("seconds", "cpu_seconds"))
+    return Cost(
+        [*before, StageCost(name, end.kimg, seconds, macs=end.macs, cpu_seconds=cpu_seconds or None)],
+        trained,
+        total["parameters"],
+        total["multiply_accumulates"],
+    )
+
+
+def _pretraining(card: Card) -> list[StageCost]:
+    return [
+        StageCost(
+            LAYER_LABELS.get(name, name), layer.spent("kimg"), layer.spent("seconds"), pretraining=True,
+            macs=_pretraining_macs(layer), cpu_seconds=layer.spent("cpu_seconds") or None,
+        )
+        for name, layer in card.layers.items()
+    ]  # fmt: skip
+
+
+def _pretraining_macs(layer: LayerCard) -> float | None:
+    total = 0.0
+    for account in layer.trainings():
+        tree = account.get("made_by")
+        if not isinstance(tree, dict):
+            return None
+        try:
+            total += float(account.get("kimg", 0.0)) * training_macs(parse(tree), {})
+        except UsageError:
+            return None
+    return total
+
+
+def _rows(standings: Sequence[Standing]) -> list[dict[str, Any]]:
+    return [
+        {
+            "budget": standing.budget,
+            **standing.metrics,
+            "chosen_kimg": [round(point.kimg, 3) for point in standing.chosen],
+            "values": list(standing.values),
+            "seconds": float(np.mean([point.seconds for point in standing.chosen])),
+            "cpu_seconds": float(np.mean([point.cpu_seconds for point in standing.chosen])),
+            "macs": float(np.mean([point.macs for point in standing.chosen])),
+        }
+        for standing in standings
+    ]
+
+
+def _notes(loaded: Artifact, last: Standing, domain: Domain, plan: Plan, ruler: Ruler) -> list[str]:
+    found = [loaded.card.notes] if loaded.card.notes else []
+    if domain.budgets:
+        chosen = ", ".join(f"{point.kimg:g}" for point in last.chosen)
+        within = f"the best on {ruler.validation_split} up to {last.budget:g} {EQUAL[domain.equal]}"
+        found.append(f"Stands with its snapshots of {chosen} kimg, {within}; the samples are of the first.")
+    if isinstance(loaded.network, Composer) and not _frozen(loaded.card):
+        found.append("Its frozen layers moved.")
+    return found
+
+
+def _frozen(card: Card) -> bool:
+    return all(layer.sha256_before == layer.sha256_after for layer in card.layers.values())
+
+
+__all__ = ["Contender", "Domain", "pool", "shown_arm", "source"]

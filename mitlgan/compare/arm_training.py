@@ -1,0 +1,148 @@
+"""The trainings of a comparison: each taken where it is finished, continued where it was stopped, or begun; where one diverges, others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.artifact import LAYER_ROLES
+from mitlgan.errors import DivergedError, MitlganError, NanError
+from mitlgan.recipe import Recipe
+from mitlgan.runtime.files import locked
+from mitlgan.stages import stages
+from mitlgan.stages.parallel import Job, run_side_by_side
+from mitlgan.stages.stages import Environment
+from mitlgan.training import run_directory
+from mitlgan.training.run_directory import Run
+
+DIVERGED_STATES = ("diverged", "nan")
+"""Of runs that ended without an artifact, for their numbers were beyond all scale or not finite."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of an arm.
+
+    Attributes:
+        label: What the user sees; names its log.
+        recipe: With its seed and length.
+        layers: Artifact of each frozen layer, for a composition.
+        start: Artifact that it begins with.
+        needed: Whether nothing can be compared where it diverges; without others the comparison goes on.
+    """
+
+    label: str
+    recipe: Recipe
+    layers: Mapping[str, Path] = field(default_factory=dict)
+    start: Path | None = None
+    needed: bool = True
+
+    def inputs(self) -> dict[str, str]:
+        """Hashes of what it is made from; see `Run.inputs`."""
+        made_from = {"start": self.start} if self.start is not None else self.layers
+        return {name: artifact.tensors_hash(path) for name, path in made_from.items()}
+
+    def run(self, environment: Environment) -> Run:
+        """The finished run: found, continued, or made in this process."""
+        found = self.found(environment.root)
+        if found is not None and found.artifact is not None:
+            stages.tell_other_pictures(found, self.recipe, environment.reporter.say)
+            return found
+        if found is not None:
+            return stages.resume(found.path, environment)
+        if self.recipe.command == "compose":
+            return stages.compose(self.recipe, self.layers, environment)
+        return stages.pretrain(self.recipe, environment, start=self.start)
+
+    def found(self, root: Path) -> Run | None:
+        """Its run, if it has begun."""
+        return stages.matching_run(root, self.recipe, self.inputs())
+
+    def diverged(self, root: Path) -> Run | None:
+        """Its newest run that ended as diverged, without an artifact."""
+        inputs = self.inputs()
+        ended = (
+            run
+            for run in reversed(run_directory.find(root, self.recipe.command))
+            if run.status().get("state") in DIVERGED_STATES and run.artifact is None
+        )
+        return next((run for run in ended if run_directory.is_of(run, self.recipe, inputs)), None)
+
+    def job(self) -> Job:
+        """The same for a process of its own."""
+        if self.recipe.command == "compose":
+            short = set(self.layers) <= set(LAYER_ROLES)
+            named = [[f"--{name}", str(path)] if short else ["--layer", f"{name}={path}"] for name, path in self.layers.items()]
+            arguments = ["compose", *(text for pair in named for text in pair)]
+        else:
+            arguments = ["pretrain", self.recipe.role, *(("--from", str(self.start)) if self.start is not None else ())]
+        return Job(self.label, self.recipe, arguments, self.inputs())
+
+
+def run_all(trainings: Sequence[Training], environment: Environment, *, jobs: int = 1) -> None:
+    """Train what is not finished. Where one that is not `needed` diverges, this is said and the others go on; it is not tried twice.
+
+    Args:
+        trainings: In the order in which they begin.
+        environment: Runs lie under its root.
+        jobs: Trainings at a time.
+
+    Raises:
+        MitlganError: As training.
+    """
+    trainings = [training for training in trainings if training.needed or not _diverged_before(training, environment)]
+    if jobs == 1:
+        for training in trainings:
+            try:
+                training.run(environment)
+            except (DivergedError, NanError) as error:
+                if training.needed:
+                    raise
+                environment.reporter.say(_goes_on(training.label, error))
+        return
+    place = environment.root
+    place.mkdir(parents=True, exist_ok=True)
+    needed = [training.label for training in trainings if training.needed]
+    with locked(place):
+        on_failure = tolerant(environment.reporter.say, needed)
+        run_side_by_side(place, environment.root, [training.job() for training in trainings], at_once=jobs, on_failure=on_failure)
+
+
+def tolerant(say: Callable[[str], None], needed: Sequence[str] = ()) -> Callable[[Job, MitlganError], None]:
+    """For `run_side_by_side`: a job that diverges is told of, and the others go on; any other failure ends them, and that of a job that is needed."""
+
+    def failed(job: Job, error: MitlganError) -> None:
+        if error.exit_code != DivergedError.exit_code or job.label in needed:
+            raise error
+        say(_goes_on(job.label, error))
+
+    return failed
+
+
+def why_diverged(ended: Sequence[Run], count: int) -> str:
+    """A sentence for the report.
+
+    Args:
+        ended: Runs of an arm that ended as diverged, at least one.
+        count: Of its trainings in all.
+    """
+    whose = "Its training" if count == 1 else f"{len(ended)} of its {count} trainings"
+    reason = str(ended[0].status().get("diagnosis") or "its numbers were not finite")
+    return f"{whose} ended without an artifact, so nothing of it is measured ({ended[0].path}: {reason})."
+
+
+def _diverged_before(training: Training, environment: Environment) -> bool:
+    """Whether an earlier call saw it diverge, which it would again; this is said."""
+    known = training.found(environment.root)
+    before = training.diverged(environment.root)
+    if before is None or (known is not None and known.artifact is not None):
+        return False
+    environment.reporter.say(f"{training.label}: diverged before ({before.path}), and is not trained again; delete that run to try it anew")
+    return True
+
+
+def _goes_on(label: str, error: MitlganError) -> str:
+    text = str(error)
+    return f"warning: {text if text.startswith(label) else f'{label}: {text}'}; the comparison goes on, and shows it as diverged"

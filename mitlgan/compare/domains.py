@@ -1,0 +1,162 @@
+"""What is composed from what: a finished composition as it is, a recipe with frozen layers, or the triples of several domains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.artifact import LAYER_ROLES, Card, LayerForm
+from mitlgan.artifacts.loaded_artifact import artifact_file
+from mitlgan.compare.arm_training import Training
+from mitlgan.compare.arms import finished_card, layer_files
+from mitlgan.compare.plan import Plan, Triple
+from mitlgan.errors import ArtifactError, MitlganError, UsageError
+from mitlgan.recipe import Recipe, changed, load, parse
+from mitlgan.stages.default_layers import all_layers
+from mitlgan.training import run_directory
+from mitlgan.training.run_directory import Run
+
+DEFAULT = "demo/compose"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One domain.
+
+    Attributes:
+        name: Of the domain; empty where there is one only.
+        recipe: Of the composition.
+        layers: Artifact of each frozen layer; a layer that `pretrainings` makes is not among them yet.
+        pretrainings: Of the layers that have to be trained first, by layer.
+        composed: The composition, where one is taken as it is.
+    """
+
+    name: str
+    recipe: Recipe
+    layers: Mapping[str, Path]
+    pretrainings: Mapping[str, Training]
+    composed: Run | None = None
+
+    def pretrainings_of(self, seed: int, own: bool) -> dict[str, Training]:
+        """What must be pretrained for a seed.
+
+        Args:
+            seed: Of the arms' trainings.
+            own: Whether each seed has layers of its own.
+
+        Raises:
+            UsageError: An artifact does not hold the recipe that it was made by.
+        """
+        if not own:
+            return dict(self.pretrainings)
+        known = {name: training.recipe for name, training in self.pretrainings.items()}
+        found = {}
+        for name in (*known, *(name for name in self.layers if name not in known)):
+            recipe = known.get(name) or _recipe_of(self.layers[name], name)
+            label = " ".join(part for part in (self.name, f"pretrain {name}", f"seed {seed}") if part)
+            found[name] = Training(label, changed(recipe, seed=seed))
+        return found
+
+
+def settings(plan: Plan, root: Path) -> list[Setting]:
+    """The domains of a plan, whose compositions are not trained yet.
+
+    Raises:
+        UsageError: Nothing to compose, or options that contradict each other.
+        ArtifactError: An artifact does not fit.
+    """
+    if plan.triples:
+        if plan.composed is not None or plan.baseline_run is not None or plan.data is not None:
+            raise UsageError("--triple: trains its own compositions and baselines; leave out --composed, --baseline-run and --data")
+        return [_of_triple(plan, triple) for triple in plan.triples]
+    run = _composition(plan, root)
+    if not plan.trains:
+        if run is None:
+            raise UsageError(f"--composed: no finished composition under {root}; run `mitlgan compose` first")
+        return [Setting("", run.load_recipe(), {}, {}, run)]
+    if plan.baseline_run is not None:
+        raise UsageError("--baseline-run: here every arm is trained anew for the same budgets; leave it out")
+    recipe = load(plan.recipe or DEFAULT, plan.settings) if plan.recipe or run is None else load(run.recipe, plan.settings, root=run.path)
+    if recipe.composer is None:
+        raise UsageError(f"--recipe {plan.recipe}: has no [composer]; give one for `compose`")
+    if plan.data is not None:
+        recipe = changed(recipe, data__source=_source(plan.data))
+    given = {name: artifact_file(path) for name, path in plan.layers.items()}
+    if run is not None and run.artifact is not None and _some_are_absent(plan.layers):
+        layers = {**layer_files(run.artifact), **given}
+    else:
+        layers = all_layers(given, root, recipe)
+    return [Setting("", recipe, layers, {})]
+
+
+def forms(layers: Mapping[str, Path]) -> dict[str, LayerForm]:
+    """What each layer's generator is built by.
+
+    Raises:
+        ArtifactError: One is no generator.
+    """
+    found = {}
+    for name, path in layers.items():
+        card = artifact.read_card(path)
+        if card.generator is None:
+            raise ArtifactError(f"--{name} {path}: is a composer; give a generator")
+        found[name] = LayerForm(card.generator, card.size_px)
+    return found
+
+
+def cards(layers: Mapping[str, Path]) -> dict[str, Card]:
+    """Card of each layer."""
+    return {name: artifact.read_card(path) for name, path in layers.items()}
+
+
+def _composition(plan: Plan, root: Path) -> Run | None:
+    """The composition that is taken, or whose recipe and layers are; None where others are named."""
+    if plan.composed is not None:
+        run = run_directory.at(plan.composed)
+        card = finished_card(run)
+        if card.kind != "composer":
+            raise ArtifactError(f"--composed {run.path}: a run of `pretrain {card.role}`; give one that `mitlgan compose` made")
+        return run
+    if plan.recipe is not None or not _some_are_absent(plan.layers):
+        return None
+    found = [run for run in run_directory.find(root, "compose") if run.artifact is not None]
+    return found[-1] if found else None
+
+
+def _of_triple(plan: Plan, triple: Triple) -> Setting:
+    recipe = load(plan.recipe or DEFAULT, plan.settings)
+    if recipe.composer is None:
+        raise UsageError(f"--recipe {plan.recipe}: has no [composer]; give one for `compose`")
+    resample = recipe.composer.resample
+    recipe = changed(recipe, data__source=_source(triple.scene))
+    layers: dict[str, Path] = {}
+    pretrainings: dict[str, Training] = {}
+    for name, given in (("fg", triple.fg), ("bg", triple.bg)):
+        path = Path(given)
+        if path.suffix == ".safetensors" or (path / "recipe.toml").is_file() or (path / "generator.safetensors").is_file():
+            layers[name] = artifact_file(path)
+        else:
+            wanted = changed(load(f"demo/pretrain_{name}"), data__source=_source(given))
+            if wanted.size_px != recipe.size_px and resample is None:
+                raise UsageError(
+                    f"--triple {triple.name}: {given} would be trained at {wanted.size_px} px, the scenes at {recipe.size_px}; give artifacts"
+                )
+            pretrainings[name] = Training(f"{triple.name} pretrain {name}", wanted)
+    return Setting(triple.name, recipe, layers, pretrainings)
+
+
+def _some_are_absent(layers: Mapping[str, Path]) -> bool:
+    return set(layers) < set(LAYER_ROLES)
+
+
+def _source(given: str) -> str:
+    return given if given == "demo" else str(Path(given).resolve())
+
+
+def _recipe_of(path: Path, name: str) -> Recipe:
+    try:
+        return parse(artifact.read_card(path).recipe, str(path))
+    except MitlganError:
+        raise UsageError(f"--pretrain-seeds: {path} does not hold the recipe it was made by; give the artifact of {name} itself") from None

@@ -1,0 +1,134 @@
+"""What the arms of a comparison have alike and what not: read from what they were really trained with, for an arm may be given as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.artifact import Card
+from mitlgan.compare.arm_results import Contender, Domain
+from mitlgan.compare.arms import WGANS, stage_length
+from mitlgan.compare.budgets import CLOCKS
+from mitlgan.compare.plan import EQUAL, Plan
+from mitlgan.errors import UsageError
+from mitlgan.recipe import Recipe, differences, parse
+from mitlgan.stages import stages
+
+SETTINGS = (
+    "critic.",
+    "critic_start.",
+    "objective.",
+    "augment.",
+    "generator_optimiser.",
+    "critic_optimiser.",
+    "training.batch",
+    "training.ema_halflife_kimg",
+)
+SECONDS_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Equality:
+    """Clauses for the report.
+
+    Attributes:
+        equal: What all arms share, one clause each.
+        unequal: What differs, one clause each.
+        lengths: Whether every arm is as long as it should be; one that was given may not be.
+    """
+
+    equal: list[str]
+    unequal: list[str]
+    lengths: bool
+
+
+def equality(plan: Plan, domain: Domain, chosen_on: str) -> Equality:
+    """What the arms of a domain have alike and what not; `chosen_on` is the split on which snapshots and thresholds are chosen."""
+    recipe, unit = domain.setting.recipe, EQUAL[domain.equal]
+    others = domain.contenders[1:]
+    settings, scenes, lengths = ([clause for one in others for clause in found(one, domain, plan)] for found in (_settings, _scenes, _length))
+    objective = f"objective ({recipe.objective.kind}, {recipe.objective.critic_steps} critic steps)"
+    shared = f"critic, {objective}, optimisers, batch {recipe.training.batch}, averaging"
+    equal = [] if scenes else [f"the {len(stages.pictures(recipe)):,} scenes that all trained on"]
+    if not lengths:
+        totals = any(one.length == "total" for one in others)
+        equal += [f"{unit} of all stages, pretrainings counted in: what the headline compares"] if totals else []
+        equal += [f"{unit} of this stage" + (": what stands below the headline" if totals else "")] if _alone(others) else []
+    if domain.budgets:
+        budgets = ", ".join(f"{budget:g}" for budget in domain.budgets)
+        fixed = "fixed before training: " if plan.budgets else ""
+        equal.append(f"budgets, {fixed}{budgets} {unit}; at each the best snapshot up to it, chosen on {chosen_on}")
+    equal += [] if settings else [shared]
+    equal.append("the measurement: extractors, number of images, seeds, resize")
+    return Equality(equal, [*_by_nature(domain, chosen_on), *settings, *scenes, *lengths], not lengths)
+
+
+def _alone(others: Sequence[Contender]) -> bool:
+    return any(one.length == "stage" for one in others)
+
+
+def _by_nature(domain: Domain, chosen_on: str) -> list[str]:
+    found = []
+    if any(not contender.arm.composes and contender.trainings for contender in domain.contenders):
+        found.append("the composition's generators were pretrained on foregrounds and backgrounds that no generator of whole scenes saw")
+    found.append("trained parameters and multiply-accumulates per image: see the table")
+    if domain.before and domain.equal in CLOCKS:
+        found.append("the pretrainings' time is what the layers' cards say, on whatever machine they were trained")
+    placement = None if (composed := domain.setting.recipe.composer) is None else composed.placement
+    if placement is not None and placement.mattes is not None:
+        found.append("the composition was told by mattes of scenes how large its foregrounds are there, and where; no other arm saw those mattes")
+    if any(contender.arm.starts for contender in domain.contenders):
+        found.append("the WGAN from the foreground's weights saw the foregrounds, too, by its start")
+    for contender in domain.contenders:
+        if any("critic" in run.inputs() for run in contender.runs):
+            found.append(f"{contender.arm.label}: its critic began with another run's, not anew")
+    if any(contender.arm.name == "paste" for contender in domain.contenders):
+        found.append(f"the pasted layers are not trained on scenes at all: only the threshold of their matte is chosen, on {chosen_on}")
+    return found
+
+
+def _settings(contender: Contender, domain: Domain, plan: Plan) -> Iterator[str]:
+    if not contender.trainings:
+        return
+    trained = _recipe(contender)
+    if trained is None:
+        yield f"{contender.arm.label}: its recipe is not known"
+        return
+    for key, (theirs, ours) in differences(trained, domain.setting.recipe).items():
+        if key.startswith(SETTINGS):
+            yield f"{contender.arm.label}: {key} is {_shown(theirs)}, the composition's {_shown(ours)}"
+
+
+def _scenes(contender: Contender, domain: Domain, plan: Plan) -> Iterator[str]:
+    if contender.trainings and _card(contender).data.get("content_sha256") != _card(domain.contenders[0]).data.get("content_sha256"):
+        yield f"{contender.arm.label}: trained on other pictures than the composition"
+
+
+def _length(contender: Contender, domain: Domain, plan: Plan) -> Iterator[str]:
+    """Of an arm that was given; those that are trained here have the plan's length."""
+    given = contender.arm.fixed is not None or (contender.arm.name in WGANS and plan.baseline_run is not None)
+    if not given:
+        return
+    recipe, card, end = domain.setting.recipe, _card(contender), contender.trainings[0][-1]
+    wanted = stage_length(recipe, domain.card, domain.equal) + sum(domain.before.values())
+    took, unit = end.place(domain.equal), EQUAL[domain.equal]
+    update = recipe.training.batch * recipe.objective.critic_steps / 1000
+    if abs(took - wanted) > (update * took / card.kimg if card.kimg and domain.equal not in CLOCKS else SECONDS_TOLERANCE * wanted):
+        yield f"{contender.arm.label}: {took:,.4g} {unit}, where {wanted:,.4g} {unit} would be equal"
+
+
+def _recipe(contender: Contender) -> Recipe | None:
+    try:
+        return contender.runs[0].load_recipe() if contender.runs else parse(_card(contender).recipe)
+    except UsageError:
+        return None
+
+
+def _card(contender: Contender) -> Card:
+    return artifact.read_card(contender.trainings[0][-1].path)
+
+
+def _shown(value: Any) -> str:
+    return "absent" if value is None else str(value)

@@ -1,0 +1,70 @@
+"""The baseline that nothing is trained for: the frozen layers laid over each other by their own opacity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.metrics.layer_swap import reference_matte
+from mitlgan.networks import PLACE, Composer, Layers, Stand
+from mitlgan.networks.placement import NUMBERS, Matted, Placement, move, opaque, over, premultiplied
+
+TOLERANCES = (0.05, 0.1, 0.2, 0.4)
+"""Differences from the backdrop, on the scale of [-1, 1], that are tried on the validation pictures; a foreground with alpha needs none."""
+
+
+class Pasted:
+    """A composition's layers without its fusion and translator.
+
+    Where the composition places its layers, they stand here at random places, drawn from the recipe's own first bounds by the same latents.
+
+    Args:
+        composed: Whose frozen layers are taken.
+        tolerance: Up to which difference a pixel of a foreground without alpha is backdrop; see `separate.reference_matte`.
+    """
+
+    def __init__(self, composed: Artifact, tolerance: float) -> None:
+        assert isinstance(composed.network, Composer)
+        assert composed.card.composer is not None
+        self.composed, self.tolerance = composed, tolerance
+        recipe = composed.card.composer
+        self.order = composed.card.back_to_front()
+        self.placement = None if recipe.placement is None else Placement(recipe.placement).requires_grad_(False)
+
+    def sample(self, seeds: Sequence[int]) -> Tensor:
+        """(N, 3, H, W) in [-1, 1], at the composition's own latents."""
+        return self.layers(seeds).output
+
+    def layers(self, seeds: Sequence[int] | Mapping[str, Sequence[int]]) -> Layers:
+        """Every stage; mattes are the layers' own alpha, or what differs from their backdrop."""
+        images = self.composed.layers(seeds).layers
+        place = self._place(seeds)
+        output = opaque(images[self.order[0]])
+        clear = torch.ones_like(output[:, :1])
+        placed: dict[str, Tensor] = {}
+        stands: dict[str, Stand] = {}
+        for index, name in enumerate(self.order[1:]):
+            front = self._matted(images[name])
+            if self.placement is not None:
+                stands[name] = self.placement(place[:, index * NUMBERS : (index + 1) * NUMBERS])
+                front = move(front, stands[name])
+            output = over(front, output)
+            clear = clear * (1 - front.matte)
+            placed[name] = torch.cat([front.light, front.matte], dim=1) * 2 - 1
+        output = output.clamp(-1, 1)
+        return Layers(layers=dict(images), fused=output, matte=1 - clear, output=output, placed=placed, stands=stands)
+
+    def _matted(self, image: Tensor) -> Matted:
+        if image.shape[1] == 4:
+            return premultiplied(image)
+        matte = torch.from_numpy(reference_matte(image.numpy(), self.tolerance)).float()[:, None]  # (N, 1, H, W)
+        return Matted(matte * (opaque(image) + 1) / 2, matte)
+
+    def _place(self, seeds: Sequence[int] | Mapping[str, Sequence[int]]) -> Tensor:
+        network = self.composed.network
+        assert isinstance(network, Composer)
+        latents = network.split(self.composed.latents(seeds))
+        return latents.get(PLACE, torch.empty(0, 0))

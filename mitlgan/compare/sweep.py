@@ -1,0 +1,274 @@
+"""sweep: many recipes, or one recipe varied, trained one after the other or side by side, measured alike, ranked in one table.
+
+Everything lies in one folder and a second call goes on there: finished trainings and measurements are taken as they are.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mitlgan import networks
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.errors import UsageError
+from mitlgan.metrics.extractors.features import Extractor
+from mitlgan.metrics.protocol import Protocol, anchors, evaluate, headline, open_extractor
+from mitlgan.recipe import Recipe, changed, changes, load, names
+from mitlgan.report.ranking import Ranked, Ranking, RankingPaths, write_ranking
+from mitlgan.report.run_files import leave
+from mitlgan.runtime.files import is_locked, make_folder, read_bytes, write_json
+from mitlgan.runtime.progress import Reporter
+from mitlgan.runtime.randomness import derived_seed
+from mitlgan.stages import stages
+from mitlgan.stages.parallel import Job, held, run_side_by_side
+from mitlgan.training import run_directory
+from mitlgan.training.loop import updates_of
+from mitlgan.training.run_directory import Run
+from mitlgan.training.state import recalibrate
+from mitlgan.version import __version__
+
+PRINTED: dict[str, str] = {
+    **{f"akel-{number:02d}": f"FID {value}" for number, value in enumerate(
+        ("53.70", "62.02", "52.45", "55.57", "53.38", "53.11", "53.89", "52.59", "56.32", "55.40",
+         "0.457", "18.57", "0.562", "0.161", "0.079", "0.102", "0.084", "0.068", "0.284", "0.258"), start=1)},
+}  # fmt: skip
+"""What the recipes' authors print of their own runs (Akel 2022: FID of 5,000 samples; MNIST and CelebA on different scales)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is swept.
+
+    Attributes:
+        recipes: Names or files; a pattern takes all shipped ones that match, such as `classic/akel-*`.
+        data: `SOURCE` for all, or `PATTERN=SOURCE` for recipes whose name matches; the first that matches counts.
+        scale: `FACTOR` of the recipes' length, likewise.
+        vary: `a.b=v1,v2`: each recipe with each value, every combination of several.
+        settings: `a.b=v` for all.
+        jobs: Trainings at a time, one CPU thread each.
+        samples: Images evaluated.
+        extractor: Of the metrics.
+        weights: The extractor's weights file.
+    """
+
+    recipes: Sequence[str]
+    data: Sequence[str] = ()
+    scale: Sequence[str] = ()
+    vary: Sequence[str] = ()
+    settings: Sequence[str] = ()
+    jobs: int = 1
+    samples: int = 1000
+    extractor: str = "efficientnet-lite0"
+    weights: Path | None = None
+
+
+def sweep(plan: Plan, out: Path, reporter: Reporter, *, train: bool = True) -> tuple[Ranking, RankingPaths]:
+    """Train, measure and rank.
+
+    Args:
+        plan: What.
+        out: Folder of runs, results and ranking; a second call goes on there.
+        reporter: Who is told.
+        train: Without, rank what is finished.
+
+    Raises:
+        UsageError: Nothing to sweep, a pattern or variation that does not fit, an extractor without weights: all before any training.
+        Stopped: By a signal, after saving; the same call goes on.
+        MitlganError: As training and evaluation.
+    """
+    recipes = planned(plan)
+    protocol = Protocol(extractor=plan.extractor, samples=plan.samples, split="train")
+    extractor = open_extractor(protocol, weights=plan.weights)
+    for recipe in recipes:
+        stages.pictures(recipe, say=reporter.say)  # a wrong --data is told now, not after hours
+    root = out / "runs"
+    make_folder(out / "results")
+    failed: dict[str, str] = {}
+    if train:
+        jobs = [Job(recipe.name, recipe, ["pretrain", recipe.role]) for recipe in recipes]
+        run_side_by_side(out, root, jobs, at_once=plan.jobs, threads=1, on_failure=lambda job, error: failed.update({job.label: str(error)}))
+    ranked = []
+    for recipe in recipes:
+        run = stages.matching_run(root, recipe)
+        if run is None or run.artifact is None:
+            ranked.append(_row(recipe, run, {}, failed.get(recipe.name) or _unfinished(run)))
+            continue
+        leave(run)
+        reporter.say(f"measuring {recipe.name}")
+        ranked.append(_row(recipe, run, _measured(recipe, run, out, protocol, extractor), ""))
+    ranking = Ranking(
+        ranked, {"extractor": extractor.name, **asdict(protocol)}, _command(plan, out), f"mitlgan {__version__}, torch {torch.__version__}"
+    )
+    return ranking, write_ranking(out, ranking)
+
+
+def planned(plan: Plan) -> list[Recipe]:
+    """The recipes of a sweep, with their data, length and variations.
+
+    Raises:
+        UsageError: Nothing to do, or something that does not fit.
+    """
+    if not plan.recipes:
+        raise UsageError("RECIPES: none given; name some, such as classic/akel-01")
+    found: list[Recipe] = []
+    for name in _expanded(plan.recipes):
+        for suffix, settings in _variations(plan.vary):
+            recipe = load(name, [*plan.settings, *settings], "RECIPE")
+            if recipe.generator is None:
+                raise UsageError(f"{name}: is for `{recipe.command}`; a sweep trains recipes with a [generator]")
+            source = _for(plan.data, recipe.name, "--data")
+            if source is not None:
+                recipe = changed(recipe, data__source=source if source == "demo" else str(Path(source).resolve()))
+            scale = _for(plan.scale, recipe.name, "--scale")
+            recipe = scaled(recipe, _factor(scale)) if scale is not None else recipe
+            found.append(changed(recipe, name=f"{recipe.name}{suffix}"[:64]))
+    given = [recipe.name for recipe in found]
+    twice = next((name for name in given if given.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"RECIPES: two are named {twice}; give each a name of its own")
+    return found
+
+
+def scaled(recipe: Recipe, factor: float) -> Recipe:
+    """The recipe at a part of its length, with as many snapshots and lines of statistics; checkpoints keep their distance, for each costs the same."""
+    updates = max(1, round(updates_of(recipe) * factor))
+    training = recipe.training
+    values: dict[str, object] = {"training__kimg": updates * training.batch * recipe.objective.critic_steps / 1000}
+    for key in ("snapshot_iterations", "log_iterations"):
+        interval = getattr(training, key)
+        if interval is not None:
+            values[f"training__{key}"] = max(1, round(interval * factor))
+    return changed(recipe, **values)
+
+
+def untrained(recipe: Recipe) -> Artifact:
+    """The recipe's generator before its first update, its BatchNorm statistics measured as a trained one's are."""
+    assert recipe.generator is not None
+    torch.manual_seed(derived_seed(recipe.seed, f"initial generator {recipe.role}"))
+    network = recalibrate(networks.build_generator(recipe.generator, recipe.size_px), recipe.seed).requires_grad_(False)
+    return Artifact(network, artifact.card_of(network, recipe))
+
+
+def _measured(recipe: Recipe, run: Run, out: Path, protocol: Protocol, extractor: Extractor) -> dict[str, Any]:
+    """Figures of the trained and the untrained network and of real halves; from the folder where they are known."""
+    assert run.artifact is not None
+    real = stages.pictures(recipe)
+    data = {
+        "name": Path(recipe.data.source).name, "count": len(real), "size_px": real.size_px, "channels": real.channels,
+        "split": protocol.split, "real": min(protocol.samples, len(real)),
+    }  # fmt: skip
+    key = {"artifact": artifact.tensors_hash(run.artifact), "data": real.content_sha256, "extractor": extractor.name, **asdict(protocol)}
+    path = out / "results" / f"{recipe.name}.json"
+    known = run_directory.read_json(path)
+    if known.get("key") == key:
+        return {**known, "data": data}
+    halves_path = out / "results" / f"halves-{real.content_sha256[:16]}-{protocol.samples}-{extractor.name.replace('/', '_')}.json"
+    halves = run_directory.read_json(halves_path)
+    if not halves:
+        halves = {name: headline(result) for name, result in anchors(real, protocol, network=extractor).items()}.get("real_halves", {})
+        write_json(halves_path, halves)
+    network, card = artifact.load(run.artifact)
+    found = {
+        "key": key,
+        "trained": headline(evaluate(Artifact(network, card), real, protocol, network=extractor)),
+        "untrained": headline(evaluate(untrained(recipe), real, protocol, network=extractor)),
+        "real_halves": halves,
+        "data": data,
+    }
+    write_json(path, found)
+    return found
+
+
+def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: str) -> Ranked:
+    status = run.status() if run is not None else {}
+    snapshots = run.snapshots() if run is not None else []
+    diagnosis = str(status.get("diagnosis") or "")
+    settings = ", ".join(f"{key}={value}" for key, value in changes(recipe).items())
+    told = (f"changed: {settings}" if settings else "", problem, _collapse(status), "" if diagnosis in problem else diagnosis)
+    notes = [text for text in told if text]
+    assert recipe.generator is not None
+    return Ranked(
+        name=recipe.name, size_px=recipe.size_px, channels=recipe.generator.image_channels,
+        data=str(measured.get("data", {}).get("name") or Path(recipe.data.source).name), objective=recipe.objective.kind,
+        networks=f"{recipe.generator.kind} / {recipe.critic.kind}", batch=recipe.training.batch, iterations=int(status.get("iteration") or 0),
+        seconds=float(status.get("seconds") or 0.0), trained=measured.get("trained", {}), untrained=measured.get("untrained", {}),
+        real_halves=measured.get("real_halves", {}), printed=PRINTED.get(recipe.name, ""), notes=notes,
+        split=str(measured.get("data", {}).get("split", "")), real=int(measured.get("data", {}).get("real", 0)),
+        diverged=status.get("diverged_at_kimg") is not None, run_dir=str(run.path) if run is not None else "",
+        grid=read_bytes(snapshots[-1], root=run.path) if run is not None and snapshots else None,
+    )  # fmt: skip
+
+
+def _unfinished(run: Run | None) -> str:
+    return held(run) if run is not None and is_locked(run.path) else "not finished"
+
+
+def _collapse(status: Mapping[str, Any]) -> str:
+    at = status.get("collapsed_at_kimg")
+    return "" if at is None else f"collapsed at {float(at):.1f} kimg"
+
+
+def _expanded(recipes: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for name in recipes:
+        matching = [known for known in names() if fnmatch.fnmatchcase(known, name)] if "*" in name or "?" in name else []
+        found += matching or [name]
+    return found
+
+
+def _variations(vary: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Every combination: what it adds to the name, and its settings."""
+    choices = []
+    for text in vary:
+        key, equals, values = text.partition("=")
+        if not equals or not values.strip():
+            raise UsageError(f"--vary {text}: write it as key=value,value, such as critic.kernel=3,5,7")
+        try:
+            parsed = [json.dumps(value) for value in tomllib.loads(f"v = [{values}]")["v"]]
+        except (ValueError, RecursionError):
+            parsed = [value.strip() for value in values.split(",")]
+        choices.append([(_slug(f"-{key.split('.')[-1]}-{value}"), f"{key}={value}") for value in parsed])
+    return [("".join(part[0] for part in chosen), [part[1] for part in chosen]) for chosen in itertools.product(*choices)]
+
+
+def _slug(text: str) -> str:
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "_" for letter in text.lower()).replace('"', "")
+
+
+def _for(rules: Sequence[str], name: str, option: str) -> str | None:
+    """The value of the first rule for a recipe: a bare value fits all."""
+    for rule in rules:
+        pattern, equals, value = rule.partition("=")
+        if not equals or Path(rule).exists():
+            return rule
+        if fnmatch.fnmatchcase(name, pattern):
+            return value
+    if rules:
+        raise UsageError(f"{option}: none of {', '.join(rules)} is for {name}; add one, or one without a pattern")
+    return None
+
+
+def _factor(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1000:
+        raise UsageError(f"--scale {text}: write a positive number, such as 0.1, or PATTERN=0.1")
+    return value
+
+
+def _command(plan: Plan, out: Path) -> str:
+    words = ["mitlgan sweep", *plan.recipes]
+    for option, values in (("--data", plan.data), ("--scale", plan.scale), ("--vary", plan.vary), ("--set", plan.settings)):
+        words += [f"{option} {value}" for value in values]
+    return " ".join([*words, f"--samples {plan.samples} --jobs {plan.jobs} --out {out}"])

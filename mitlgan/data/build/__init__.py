@@ -1,0 +1,1 @@
+"""Pictures built into packs: decoded, cropped, resized, resumable."""

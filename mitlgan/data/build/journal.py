@@ -1,0 +1,91 @@
+"""A record, line by line, of what is done, so that killed work goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from mitlgan.errors import UsageError
+from mitlgan.runtime.files import disk_errors
+
+
+class Journal:
+    """JSON lines under a header that names the work; a torn last line is cut off.
+
+    Args:
+        path: The file; made with `header` where absent.
+        header: What the work is. Another one in the file means other work.
+        option: How an error names the place.
+
+    Raises:
+        UsageError: The file belongs to other work.
+        ResourceError: It cannot be written.
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, Any], option: str = "--out") -> None:
+        self.path = path
+        self.lines: list[dict[str, Any]] = []
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            end = self._read(dict(header), option)
+            self._file: IO[bytes] = path.open("r+b" if end else "w+b")
+            self._file.truncate(end)
+            self._file.seek(end)
+        if not end:
+            self.append(header)
+            self.lines = []
+
+    def _read(self, header: dict[str, Any], option: str) -> int:
+        """Take what is there; gives where the last whole line ends."""
+        if not self.path.exists():
+            return 0
+        end, first = 0, True
+        with self.path.open("rb") as file:
+            for line in file:
+                try:
+                    value = json.loads(line) if line.endswith(b"\n") else None
+                except ValueError:
+                    value = None
+                if not isinstance(value, dict):
+                    break
+                if first and value != json.loads(json.dumps(header)):
+                    changed = ", ".join(sorted(key for key in value.keys() | header.keys() if value.get(key) != header.get(key)))
+                    raise UsageError(f"{option} {self.path.parent}: holds unfinished or other work (different: {changed}); choose another folder")
+                if not first:
+                    self.lines.append(value)
+                first, end = False, end + len(line)
+        return end
+
+    def append(self, value: Mapping[str, Any], *, flush: bool = True) -> None:
+        """Add one line; it is the system's before this returns, or, without `flush`, some lines later."""
+        with disk_errors(self.path):
+            self._file.write(json.dumps(dict(value), ensure_ascii=True).encode() + b"\n")
+            if flush:
+                self._file.flush()
+        self.lines.append(dict(value))
+
+    def keep(self, count: int) -> None:
+        """Forget all but the first `count` lines."""
+        kept = self.lines[:count]
+        with disk_errors(self.path):
+            self._file.seek(0)
+            self._file.readline()
+            for _ in range(count):
+                self._file.readline()
+            self._file.truncate()
+        self.lines = kept
+
+    def sync(self) -> None:
+        """Bring it to the disk."""
+        with disk_errors(self.path):
+            os.fsync(self._file.fileno())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()

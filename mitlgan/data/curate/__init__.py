@@ -1,0 +1,1 @@
+"""What is in a set, and which of its pictures are used."""

@@ -1,0 +1,212 @@
+"""Pictures chosen by what tables say of them: CSV or JSON lines, one or two joined, aggregated and filtered, in memory of one table's keys."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import itertools
+import json
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
+
+from mitlgan.data.curate.row_filter import Condition
+from mitlgan.data.sources.image_source import Source, of_files
+from mitlgan.errors import DataError, UsageError
+from mitlgan.runtime.text_files import TextError, lines_of
+
+FUNCTIONS = ("mean", "sum", "min", "max", "count")
+_AGGREGATE = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(\w+)\s*\(\s*(\w*)\s*\)\s*")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is chosen, and from where.
+
+    Attributes:
+        metadata: A table with one row per picture.
+        join: Another table, with any number of rows per picture.
+        on: The column that both have.
+        aggregates: New columns from the joined rows, as `rating=mean(overall), reviews=count()`.
+        where: A condition on the columns.
+        image: Column of the picture's path, relative to the pictures' folder; of a URL its last part is taken.
+    """
+
+    metadata: Path
+    join: Path | None = None
+    on: str = ""
+    aggregates: str = ""
+    where: str = ""
+    image: str = "image"
+
+    def plain(self) -> dict[str, str]:
+        """As a manifest has it."""
+        return {"metadata": self.metadata.name, "join": self.join.name if self.join else "", "on": self.on, "aggregates": self.aggregates,
+                "where": self.where, "image": self.image}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """One new column."""
+
+    name: str
+    function: str
+    column: str
+
+
+def chosen_rows(selection: Selection) -> Iterator[dict[str, Any]]:
+    """The rows of the metadata that meet the condition, with the aggregated columns, in their order.
+
+    Raises:
+        DataError: A table cannot be read.
+        UsageError: A column, function or condition that does not exist.
+    """
+    aggregates = parse_aggregates(selection.aggregates)
+    if (selection.join is None) != (not selection.on) or (aggregates and selection.join is None):
+        raise UsageError("--join: a second table needs --on COLUMN, and --agg needs a second table")
+    joined = _aggregated(selection.join, selection.on, aggregates) if selection.join else {}
+    condition: Condition | None = None
+    for number, row in enumerate(rows(selection.metadata, "--metadata")):
+        if number == 0:
+            _need(row, selection.image, "--image-column", selection.metadata)
+            if selection.on:
+                _need(row, selection.on, "--on", selection.metadata)
+            names = {*row, *(aggregate.name for aggregate in aggregates)}
+            condition = (
+                Condition(selection.where, names if selection.metadata.suffix.lower() in (".csv", ".tsv") else None) if selection.where else None
+            )
+        if selection.join:
+            found = joined.get(str(row.get(selection.on)))
+            row |= {aggregate.name: _result(aggregate, found[index] if found else None) for index, aggregate in enumerate(aggregates)}
+            if found is None and not aggregates:
+                continue  # a join without aggregates keeps the rows that have a partner
+        if condition is None or condition(row):
+            yield row
+
+
+def selected(selection: Selection, folder: Path) -> Source:
+    """The chosen pictures of a folder.
+
+    Raises:
+        DataError: Nothing is chosen, or a row names a picture outside the folder.
+    """
+    names: dict[str, None] = {}
+    for row in chosen_rows(selection):
+        value = str(row.get(selection.image) or "").strip()
+        if value:
+            names[_inside(value, selection.metadata)] = None
+    if not names:
+        raise DataError(f"--where {selection.where!r}: chooses no picture of {selection.metadata}; loosen it")
+    return Source(str(folder), of_files(folder, names))
+
+
+def parse_aggregates(text: str) -> list[Aggregate]:
+    """`rating=mean(overall), reviews=count()` as new columns.
+
+    Raises:
+        UsageError: Another form, or an unknown function.
+    """
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = _AGGREGATE.fullmatch(part)
+        if not match or match[2] not in FUNCTIONS or (match[2] != "count") == (not match[3]):
+            raise UsageError(
+                f'--agg {part!r}: write NAME=FUNCTION(COLUMN) with {", ".join(FUNCTIONS)}, for instance "rating=mean(overall), reviews=count()"'
+            )
+        found.append(Aggregate(match[1], match[2], match[3]))
+    return found
+
+
+def rows(path: Path, option: str) -> Iterator[dict[str, Any]]:
+    """The rows of a CSV or TSV file with a heading, or of JSON lines; either may be gzipped.
+
+    Raises:
+        DataError: It cannot be read; says the line.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    form = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else suffixes[-1] if suffixes else ""
+    try:
+        with cast(BinaryIO, gzip.open(path, "rb") if suffixes[-1:] == [".gz"] else path.open("rb")) as file:
+            if form in (".csv", ".tsv"):
+                yield from _csv_rows(lines_of(file), "\t" if form == ".tsv" else None)
+            elif form in (".jsonl", ".json", ".ndjson"):
+                yield from _json_rows(lines_of(file), path, option)
+            else:
+                raise DataError(f"{option} {path}: neither .csv, .tsv nor .jsonl (each may end in .gz)")
+    except TextError as error:
+        raise DataError(f"{option} {path}:{error.line}: {error.reason}") from None
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
+        raise DataError(f"{option} {path}: cannot be read as a table ({error.__class__.__name__}: {str(error)[:120]})") from None
+
+
+def _csv_rows(lines: Iterator[str], delimiter: str | None) -> Iterator[dict[str, Any]]:
+    heading = next(lines, "")
+    delimiter = delimiter or max(",;\t", key=heading.count)
+    ended = (f"{line}\n" for line in itertools.chain([heading], lines))  # a quoted cell may hold the end of a line
+    rows = csv.reader(ended, delimiter=delimiter)
+    names = next(rows, [])
+    for values in rows:
+        if values:
+            yield dict(zip(names, values, strict=False))
+
+
+def _json_rows(lines: Iterator[str], path: Path, option: str) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise DataError(f"{option} {path}: line {number} is not a JSON object")
+        yield value
+
+
+def _aggregated(path: Path, on: str, aggregates: Sequence[Aggregate]) -> dict[str, list[list[float]]]:
+    """Per key and aggregate: count, sum, least, greatest."""
+    found: dict[str, list[list[float]]] = {}
+    for number, row in enumerate(rows(path, "--join")):
+        if number == 0:
+            _need(row, on, "--on", path)
+            for aggregate in aggregates:
+                if aggregate.column:
+                    _need(row, aggregate.column, "--agg", path)
+        key = str(row.get(on))
+        if key not in found:
+            found[key] = [[0.0, 0.0, float("inf"), float("-inf")] for _ in aggregates]
+        for sums, aggregate in zip(found[key], aggregates, strict=True):
+            try:
+                value = float(row[aggregate.column]) if aggregate.column else 0.0
+            except (KeyError, TypeError, ValueError):
+                continue
+            sums[0] += 1
+            sums[1] += value
+            sums[2], sums[3] = min(sums[2], value), max(sums[3], value)
+    return found
+
+
+def _result(aggregate: Aggregate, sums: Sequence[float] | None) -> float | None:
+    if sums is None or not sums[0]:
+        return 0.0 if aggregate.function in ("count", "sum") else None
+    count, total, least, greatest = sums
+    return {"count": count, "sum": total, "mean": total / count, "min": least, "max": greatest}[aggregate.function]
+
+
+def _need(row: dict[str, Any], column: str, option: str, path: Path) -> None:
+    if column not in row:
+        raise UsageError(f"{option} {column}: {path} has no such column; it has {', '.join(map(str, list(row)[:12]))}")
+
+
+def _inside(value: str, metadata: Path) -> str:
+    """A path that stays in the pictures' folder."""
+    if "://" in value:
+        return PurePosixPath(urlsplit(value).path).name
+    name = PurePosixPath(value.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts:
+        raise DataError(f"--metadata {metadata}: the path {value[:200]!r} leaves the pictures' folder; make it relative to the folder")
+    return name.as_posix()

@@ -1,0 +1,210 @@
+"""A domain of its own making: chess boards and pieces, free of any licence, with exact mattes; the thesis' first idea, in three layers.
+
+Boards are views of a plane in perspective; pieces are bodies of revolution (the knight a flat relief), shaded by one light. Every picture is a function
+of (seed, index).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from mitlgan.data.build.parallel import in_order
+from mitlgan.data.sources.listing import MATTE_SUFFIX
+from mitlgan.runtime.files import make_folder, write_atomically, write_json
+
+VERSION = 1
+FOLDERS = ("fg", "far", "bg", "scene")
+_FINE = 3  # drawn so many times larger, then reduced
+Floats = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+# Half widths at heights, both in units of the piece's height, from the foot up.
+PROFILES: dict[str, tuple[tuple[float, float], ...]] = {
+    "pawn": ((0, 0.34), (0.06, 0.34), (0.12, 0.24), (0.2, 0.2), (0.5, 0.11), (0.56, 0.2), (0.6, 0.2), (0.63, 0.12), (0.72, 0.19), (0.8, 0.21),
+             (0.9, 0.18), (0.97, 0.09), (1, 0)),
+    "rook": ((0, 0.31), (0.06, 0.31), (0.12, 0.22), (0.22, 0.19), (0.66, 0.14), (0.72, 0.23), (0.78, 0.23), (0.8, 0.21), (1, 0.22), (1, 0)),
+    "bishop": ((0, 0.27), (0.05, 0.27), (0.1, 0.2), (0.18, 0.16), (0.55, 0.08), (0.59, 0.16), (0.62, 0.16), (0.65, 0.1), (0.75, 0.15), (0.84, 0.13),
+               (0.92, 0.05), (0.94, 0.04), (0.97, 0.045), (1, 0)),
+    "queen": ((0, 0.27), (0.05, 0.27), (0.1, 0.2), (0.16, 0.17), (0.6, 0.08), (0.64, 0.17), (0.67, 0.17), (0.7, 0.1), (0.88, 0.18), (0.9, 0.14),
+              (0.93, 0.06), (0.97, 0.05), (1, 0)),
+    "king": ((0, 0.26), (0.05, 0.26), (0.1, 0.2), (0.16, 0.17), (0.58, 0.09), (0.62, 0.16), (0.65, 0.16), (0.68, 0.1), (0.82, 0.16), (0.85, 0.12),
+             (0.88, 0.03), (0.91, 0.03), (0.92, 0.08), (0.95, 0.08), (0.96, 0.03), (1, 0.03), (1, 0)),
+}  # fmt: skip
+KNIGHT = ((-0.3, 0), (0.3, 0), (0.3, 0.07), (0.22, 0.13), (0.2, 0.35), (0.26, 0.6), (0.2, 0.85), (0.05, 0.98), (0.0, 1.0), (-0.04, 0.9), (-0.2, 0.78),
+          (-0.33, 0.62), (-0.31, 0.54), (-0.2, 0.55), (-0.08, 0.6), (-0.02, 0.56), (-0.16, 0.36), (-0.2, 0.13), (-0.3, 0.07))  # fmt: skip
+HEIGHTS = {"pawn": 0.62, "rook": 0.7, "knight": 0.78, "bishop": 0.86, "queen": 0.96, "king": 1.0}
+WOODS = (((236, 217, 181), (170, 110, 65)), ((238, 238, 210), (110, 145, 80)), ((225, 225, 230), (95, 115, 140)), ((230, 200, 160), (90, 55, 35)),
+         ((240, 230, 215), (165, 60, 55)), ((215, 220, 200), (60, 60, 65)))  # fmt: skip
+PAINTS = ((242, 232, 208), (246, 246, 240), (222, 190, 140), (60, 42, 34), (38, 38, 44), (120, 40, 30), (205, 170, 60), (60, 80, 130))
+
+
+@dataclass(frozen=True)
+class Layers:
+    """One position.
+
+    Attributes:
+        board: RGB.
+        far: RGBA, the piece behind.
+        near: RGBA, the piece in front.
+        scene: RGB, near over far over board.
+        matte: L, of both pieces together.
+    """
+
+    board: Image.Image
+    far: Image.Image
+    near: Image.Image
+    scene: Image.Image
+    matte: Image.Image
+
+
+def make(index: int, size_px: int, seed: int = 0) -> Layers:
+    """Position `index`: a board, a piece further away and one nearer.
+
+    Args:
+        index: 0, 1, ...
+        size_px: Height and width.
+        seed: Not negative.
+    """
+    rng = np.random.default_rng([seed, VERSION, index])
+    board = draw_board(rng, size_px)
+    pieces = []
+    for depth, scale in ((0.62, 0.42), (0.9, 0.62)):
+        name = str(rng.choice(list(HEIGHTS)))
+        across = float(rng.uniform(0.22, 0.78))
+        pieces.append(
+            draw_piece(rng, name, size_px, scale * float(rng.uniform(0.9, 1.1)) * HEIGHTS[name], (across, depth + float(rng.uniform(-0.04, 0.04))))
+        )
+    far, near = pieces
+    scene = board.convert("RGBA")
+    both = Image.new("RGBA", scene.size)
+    for piece in pieces:
+        both.alpha_composite(piece)
+    scene.alpha_composite(both)
+    return Layers(board, far, near, scene.convert("RGB"), both.getchannel("A"))
+
+
+def draw_board(rng: np.random.Generator, size_px: int) -> Image.Image:
+    """A board in perspective before a plain wall, with a soft light."""
+    side = size_px * _FINE
+    light, dark = (np.array(colour, dtype=np.float64) for colour in WOODS[int(rng.integers(len(WOODS)))])
+    horizon = rng.uniform(0.12, 0.3)
+    turn, near, cell = rng.uniform(-0.5, 0.5), rng.uniform(1.6, 2.6), rng.uniform(0.8, 1.2)
+    rows, columns = np.mgrid[0:side, 0:side] / side  # (H, W), 0 at the top left
+    below = np.maximum(rows - horizon, 1e-3)
+    depth = near * (1 - horizon) / below / 2
+    across = (columns - 0.5) * depth * 2
+    x = (across * np.cos(turn) - depth * np.sin(turn)) / cell + rng.uniform(0, 2)
+    y = (across * np.sin(turn) + depth * np.cos(turn)) / cell + rng.uniform(0, 2)
+    squares = ((np.floor(x) + np.floor(y)) % 2)[..., None]
+    far = np.clip((depth - 4) / 8, 0, 1)[..., None]  # squares too small to see are mixed
+    colours = light * (1 - squares) + dark * squares
+    colours = colours * (1 - far) + (light + dark) / 2 * far
+    grain = 1 + 0.05 * np.sin(x * rng.uniform(14, 30) + 2 * np.sin(y * 3))
+    wall = np.array(rng.uniform(60, 210, 3)) * (0.75 + 0.35 * rows)[..., None]
+    centre = rng.uniform(0.2, 0.8, 2)
+    shine = 0.72 + 0.4 * np.exp(-((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / 0.35)
+    pixels = np.where((rows > horizon)[..., None], colours * grain[..., None], wall) * shine[..., None]
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).resize((size_px, size_px), Image.Resampling.BOX)
+
+
+def draw_piece(rng: np.random.Generator, name: str, size_px: int, height: float, foot: tuple[float, float]) -> Image.Image:
+    """One piece on transparency.
+
+    Args:
+        rng: Draws paint and light.
+        name: A key of `HEIGHTS`.
+        size_px: Height and width of the picture.
+        height: Of the piece / height of the picture.
+        foot: Middle of its foot, across and down, in shares of the picture.
+    """
+    side = size_px * _FINE
+    rows, columns = np.mgrid[0:side, 0:side].astype(np.float64) + 0.5
+    up = (foot[1] * side - rows) / (height * side)  # 0 at the foot, 1 at the top
+    aside = (columns - foot[0] * side) / (height * side)
+    paint = np.array(PAINTS[int(rng.integers(len(PAINTS)))], dtype=np.float64) * rng.uniform(0.9, 1.1)
+    light = rng.uniform(-0.6, 0.6)
+    if name == "knight":
+        inside, tone = _relief(aside, light, (foot[0] * side, foot[1] * side), height * side, mirrored=bool(rng.random() < 0.5))
+    else:
+        inside, tone = _revolved(PROFILES[name], up, aside, light)
+    gloss = 70 * np.clip((tone - 0.93) / 0.12, 0, 1)
+    colours = np.clip(paint * (0.35 + 0.7 * tone)[..., None] + gloss[..., None], 0, 255)
+    pixels = np.dstack([colours, np.where(inside, 255, 0)]).astype(np.uint8)
+    return Image.fromarray(pixels).convert("RGBa").resize((size_px, size_px), Image.Resampling.BOX).convert("RGBA")
+
+
+def _revolved(profile: Sequence[tuple[float, float]], up: Floats, aside: Floats, light: float) -> tuple[NDArray[np.bool_], Floats]:
+    """Where a body of revolution is, and how bright: by the angle of its surface to the light."""
+    heights, widths = np.array(profile).T
+    width = np.interp(up, heights, widths, left=0.0, right=0.0)
+    below = (up < 0) & (up > -0.04)  # the round foot, seen slightly from above
+    width = np.where(below, widths[0] * np.sqrt(np.clip(1 - (up / 0.04) ** 2, 0, 1)), width)
+    inside = np.abs(aside) < width
+    place = np.clip(aside / np.maximum(width, 1e-6), -1, 1)
+    return inside, np.clip(np.sqrt(1 - np.clip(place - light, -1, 1) ** 2) * (0.85 + 0.15 * np.clip(up, 0, 1)), 0, 1.05)
+
+
+def _relief(aside: Floats, light: float, foot: tuple[float, float], height: float, *, mirrored: bool) -> tuple[NDArray[np.bool_], Floats]:
+    """Where the knight is, and how bright: rounded towards its outline. Foot and height in px."""
+    canvas = Image.new("L", (aside.shape[1], aside.shape[0]))
+    sign = -1 if mirrored else 1
+    ImageDraw.Draw(canvas).polygon([(foot[0] + sign * x * height, foot[1] - y * height) for x, y in KNIGHT], fill=255)
+    inside = np.asarray(canvas) > 0
+    left = np.where(inside, aside, np.inf).min(1, keepdims=True)
+    right = np.where(inside, aside, -np.inf).max(1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        place = np.nan_to_num(np.clip((2 * aside - left - right) / (right - left), -1, 1))
+    return inside, np.clip(np.sqrt(1 - np.clip(0.85 * place - light, -1, 1) ** 2), 0, 1.05)
+
+
+def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: Progress | None = None) -> dict[str, int]:
+    """Write the sets: `fg/` and `far/` (RGBA pieces), `bg/` (boards), `scene/` (all of it, with mattes).
+
+    The layers of scene i are of other positions than picture i of `fg`, `far` and `bg`, so that no composition can win by memorising.
+
+    Args:
+        out: Folder.
+        count: Pictures of each set.
+        size_px: Height and width.
+        seed: Decides every picture.
+        progress: Told how many of how many are done.
+
+    Returns:
+        Pictures per folder.
+
+    Raises:
+        ResourceError: The folder cannot be written.
+    """
+    for folder in FOLDERS:
+        make_folder(out / folder)
+
+    def work(index: int) -> None:
+        for name, content in _files(index, make(index, size_px, seed), make(count + index, size_px, seed)):
+            write_atomically(out / name, content)
+
+    for number, _ in enumerate(in_order(range(count), work), start=1):
+        if progress is not None:
+            progress(number, count)
+    made_by = {"command": "chess", "version": VERSION, "count": count, "size_px": size_px, "seed": seed}
+    write_json(out / "chess.json", {"schema_version": 1, "made_by": made_by, "licence": "CC0-1.0 (drawn by this program)"})
+    return dict.fromkeys(FOLDERS, count)
+
+
+def _files(index: int, apart: Layers, together: Layers) -> Iterator[tuple[str, bytes]]:
+    yield f"fg/{index:05d}.png", _png(apart.near)
+    yield f"far/{index:05d}.png", _png(apart.far)
+    yield f"bg/{index:05d}.png", _png(apart.board)
+    yield f"scene/{index:05d}.png", _png(together.scene)
+    yield f"scene/{index:05d}{MATTE_SUFFIX}", _png(together.matte)
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""Photographs cut into layers: matting, backgrounds, held-out parts."""

@@ -1,0 +1,59 @@
+"""Which photograph a file of `data split` is of: one may be in `fg/`, `bg/` and `scene/`, but not held out in one and trained on in another."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from mitlgan.data.sources.split_folders import SPLITS, TRAIN
+
+MANIFEST = "split.json"
+
+
+class Siblings:
+    """The files that a `data split` wrote.
+
+    Args:
+        out: Its folder.
+        records: Of its manifest.
+
+    Attributes:
+        out: The folder.
+        source: What was split, as it was named; empty where the manifest does not say so.
+    """
+
+    def __init__(self, out: Path, source: str, records: list[dict[str, object]]) -> None:
+        self.out, self.source = out, source
+        self._photographs = {
+            f"{str(file).split('/')[0]}/{str(file).split('/')[-1]}": str(record["name"])
+            for record in records
+            for file in [*_listed(record.get("files")), *_listed(record.get("pieces"))]
+        }
+
+    def photograph(self, folder: Path, name: str) -> str | None:
+        """The photograph that a file of a set is of; None for a file that `data split` did not write."""
+        with suppress(ValueError):
+            parts = (folder / name).absolute().relative_to(self.out.absolute()).parts
+            return self._photographs.get(f"{parts[0]}/{parts[-1]}")
+        return None
+
+
+def siblings_of(folder: Path) -> Siblings | None:
+    """What `data split` wrote that a folder is part of (`layers/fg`, `layers/fg/train`, `layers`); None for any other folder."""
+    absolute = folder.absolute()
+    for out in (absolute, *absolute.parents[:2]):
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+            if manifest["made_by"]["work"] == "split":
+                return Siblings(out, str(manifest.get("source", "")), manifest["records"])
+    return None
+
+
+def _listed(value: object) -> list[object]:
+    return list(value) if isinstance(value, list) else []
+
+
+def leaks(one: str, other: str) -> bool:
+    """Whether a photograph in both splits is a leak: one for training, the other held out."""
+    return TRAIN in (one, other) and one != other and {one, other} <= set(SPLITS)

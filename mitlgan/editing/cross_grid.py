@@ -1,0 +1,61 @@
+"""Crossing layers: each row one latent of a layer, each column one of another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.editing.points import Point, point_of
+from mitlgan.errors import UsageError
+from mitlgan.latents import by_layer, joined, truncated
+from mitlgan.latents.paths import require_layer
+from mitlgan.networks.composer import PLACE
+
+MOST_PICTURES = 10_000
+
+
+def cross(
+    artifact: Artifact,
+    rows: tuple[str, Sequence[int]],
+    columns: tuple[str, Sequence[int]],
+    *,
+    at: Point | None = None,
+    truncation: float = 1.0,
+) -> Tensor:
+    """Latents of every row's layer with every column's.
+
+    Args:
+        artifact: With at least two latents.
+        rows: The name of a latent, and its seeds, one per row.
+        columns: The name of another, and its seeds.
+        at: Where the other latents stay. None: they are those of seed 0, except that an object keeps the place that its seed gives it.
+        truncation: See `mitlgan.latents.truncated`.
+
+    Returns:
+        (rows * columns, sum of the layers' lengths), row by row.
+
+    Raises:
+        UsageError: A name is unknown, both are the same, or there are no seeds or too many.
+    """
+    dims = artifact.card.latent_dims
+    for option, (name, seeds) in {"rows": rows, "columns": columns}.items():
+        require_layer(name, dims, option)
+        if not seeds:
+            raise UsageError(f"{option}: no seeds are given; give at least one")
+    if rows[0] == columns[0]:
+        others = ", ".join(name for name in dims if name != rows[0])
+        wanted = f"choose from {others}" if others else "an artifact of one latent has none; use `mitlgan sample`"
+        raise UsageError(f"columns: {columns[0]} is in the rows already; {wanted}")
+    if len(rows[1]) * len(columns[1]) > MOST_PICTURES:
+        raise UsageError(f"rows: {len(rows[1])} x {len(columns[1])} pictures are more than {MOST_PICTURES}; give fewer seeds")
+    count = len(rows[1]) * len(columns[1])
+    drawn: dict[str, Sequence[int]] = {name: [0] * count for name in dims if name != PLACE}
+    drawn[rows[0]] = [seed for seed in rows[1] for _ in columns[1]]
+    drawn[columns[0]] = [*columns[1]] * len(rows[1])
+    z = artifact.latents(drawn)
+    if at is not None:
+        held = {name: own.expand(count, -1) for name, own in by_layer(point_of(artifact, at), dims).items() if name not in (rows[0], columns[0])}
+        z = joined(by_layer(z, dims) | held, dims)
+    return truncated(z, truncation)

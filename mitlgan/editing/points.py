@@ -1,0 +1,74 @@
+"""A point in an artifact's latent space, however it is given: a seed, seeds by layer, a latent file, a tensor."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.errors import UsageError
+from mitlgan.latents import read_latent
+
+Point = int | Mapping[str, int] | str | Path | Tensor
+
+
+def point_of(artifact: Artifact, given: Point) -> Tensor:
+    """The latent (sum of the layers' lengths,) of a point.
+
+    Args:
+        artifact: Whose layers' names and lengths count.
+        given: A seed, a seed for each layer, the latent itself, or what `read_point` takes.
+
+    Raises:
+        UsageError: It is none of these, or does not fit the artifact.
+        ArtifactError: A latent file that cannot be read or does not fit.
+    """
+    dims = artifact.card.latent_dims
+    if isinstance(given, Tensor):
+        if given.numel() != sum(dims.values()):
+            raise UsageError(f"latent: has {given.numel()} numbers, the artifact takes {sum(dims.values())}")
+        return given.detach().cpu().float().reshape(-1)
+    if isinstance(given, Mapping):
+        return artifact.latents({name: [seed] for name, seed in given.items()})[0]
+    if isinstance(given, str | Path):
+        return read_point(artifact, str(given), "latent")
+    return artifact.latents([given])[0]
+
+
+def read_point(artifact: Artifact, text: str, option: str) -> Tensor:
+    """The latent of a point as a command line has it: `7`, `fg=7,bg=3` or `latent.json`.
+
+    Args:
+        artifact: As `point_of`.
+        text: The option's value.
+        option: It begins the message.
+
+    Raises:
+        UsageError: It is none of these.
+        ArtifactError: A latent file that cannot be read or does not fit.
+    """
+    dims = artifact.card.latent_dims
+    try:
+        if re.fullmatch(r"\d+", text):
+            return artifact.latents([int(text[:40])])[0]
+        if re.fullmatch(r"\w+=\d+(,\w+=\d+)*", text):
+            return artifact.latents({name: [int(seed[:40])] for name, seed in (part.split("=") for part in text.split(","))})[0]
+    except UsageError as error:
+        raise UsageError(f"{option} {text}: {error}") from None
+    if not text or not _exists(Path(text)):
+        raise UsageError(f"{option} {text}: give a seed, such as 7, one for each layer, such as {_example(dims)}, or a latent file")
+    return read_latent(Path(text), dims, artifact.tensors_sha256)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or holds a zero
+        return False
+
+
+def _example(dims: Mapping[str, int]) -> str:
+    return ",".join(f"{name}={index}" for index, name in enumerate(dims, start=7))

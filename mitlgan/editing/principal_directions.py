@@ -1,0 +1,254 @@
+"""Directions in which a layer's picture changes most: of its generator's first weights, or of its features.
+
+*weights*: SeFa (Shen & Zhou 2021, "Closed-form factorization of latent semantics in GANs"). The generator begins with an affine map A z + b; the unit
+vectors that A lengthens most are the eigenvectors of A^T A with the largest eigenvalues. BatchNorm behind the dense layer belongs to the map here,
+because it undoes whatever length a row of the raw weights has.
+
+*features*: GANSpace (Härkönen et al. 2020). Principal components of the activations at a stage over many latents, and for each the latent direction
+that raises it, by linear regression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mitlgan.artifacts.loaded_artifact import CHUNK, Artifact
+from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
+from mitlgan.editing.latent_mix import generators_of, stage_index
+from mitlgan.editing.points import Point, point_of
+from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.latents import by_layer, truncated
+from mitlgan.latents.paths import require_layer
+from mitlgan.networks import Generator
+from mitlgan.runtime.randomness import stream
+
+SCHEMA_VERSION = 1
+SAMPLES, MOST_SAMPLES = 1024, 4096
+DEFAULT_COUNT = 8
+LARGEST_SIGMAS = 20.0
+AFFINE = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.Flatten, nn.Unflatten, nn.Upsample, nn.Identity)
+By = Literal["weights", "features"]
+
+
+class Directions(NamedTuple):
+    """Principal directions of one layer's latent, the most telling first.
+
+    Attributes:
+        layer: Name of the latent.
+        by: Of which they are: `weights` or `features`.
+        stage: The stage of the features, or None.
+        vectors: (k, dim), float32, orthonormal; the largest entry of each is positive. A latent is standard normal, so 1 is one standard deviation.
+        shares: (k,), what each explains of the squared length of the first map, or of the features' variance; all of them together make at most 1.
+    """
+
+    layer: str
+    by: By
+    stage: str | None
+    vectors: Tensor
+    shares: Tensor
+
+
+class Walk(NamedTuple):
+    """Pictures along directions.
+
+    Attributes:
+        images: (k * steps, C, H, W) in [-1, 1], direction by direction.
+        sigmas: The steps, in standard deviations.
+    """
+
+    images: Tensor
+    sigmas: list[float]
+
+
+def directions(
+    artifact: Artifact, *, layer: str | None = None, by: By = "weights", k: int | None = None, stage: int | str | None = None, samples: int = SAMPLES
+) -> Directions:
+    """Principal directions of a layer's latent.
+
+    Args:
+        artifact: Generator or composer.
+        layer: Name of a latent that has a generator; None: the first.
+        by: `weights` or `features`; see above.
+        k: How many; None: 8, or all of a shorter latent.
+        stage: Of the features: the stage's number from 1, or its name. None: the last before the image.
+        samples: Latents whose features count, always the same.
+
+    Raises:
+        UsageError: The layer or stage is unknown, or k out of range.
+        ArtifactError: The generator's first stage is not affine, so that its weights say nothing.
+    """
+    dims = artifact.card.latent_dims
+    generators = generators_of(artifact)
+    name = next(iter(generators)) if layer is None else layer
+    require_layer(name, dims, "layer")
+    if name not in generators:
+        raise UsageError(f"layer {name}: no generator is behind this latent; choose from {', '.join(generators)}")
+    k = min(DEFAULT_COUNT, dims[name]) if k is None else k
+    if not 1 <= k <= dims[name]:
+        raise UsageError(f"k: {k} directions of a latent of {dims[name]} numbers; choose from 1 to {dims[name]}")
+    generator = generators[name]
+    if by == "weights":
+        if stage is not None:
+            raise UsageError("stage: the weights are those of the first; it goes with --by features")
+        return Directions(name, by, None, *of_weights(generator, k))
+    if by != "features":
+        raise UsageError(f"by: there is no {by!r}; choose weights or features")
+    names = [part for part, _ in generator.stages.named_children()]
+    index = stage_index(generator, len(names) - 1 if stage is None else stage, "stage")
+    if not k < samples <= MOST_SAMPLES:
+        raise UsageError(f"samples: {samples} are too {'many' if samples > k else 'few'} for {k} directions; choose from {k + 1} to {MOST_SAMPLES}")
+    return Directions(name, by, names[index - 1], *of_features(generator, index, k, samples))
+
+
+@torch.inference_mode()
+def of_weights(generator: Generator, k: int) -> tuple[Tensor, Tensor]:
+    """Right singular vectors of the affine map with which a generator begins, and their shares of its squared length.
+
+    Raises:
+        ArtifactError: It begins with something else.
+    """
+    if not begins_affine(generator):
+        raise ArtifactError("by weights: this generator does not begin with weights that take the latent; use --by features")
+    leading = nn.Sequential(*_affine_beginning(generator))
+    device = next(generator.parameters()).device
+    points = torch.cat([torch.zeros(1, generator.latent_dim), torch.eye(generator.latent_dim)]).to(device)
+    at = leading(points).flatten(1).double().cpu()
+    columns = at[1:] - at[:1]  # (dim, features): the map's transpose, whatever layers it is made of
+    values, vectors = torch.linalg.eigh(columns @ columns.T)
+    order = values.argsort(descending=True)[:k]
+    return _signed(vectors.T[order]), (values[order].clamp_min(0) / values.clamp_min(0).sum()).float()
+
+
+@torch.inference_mode()
+def of_features(generator: Generator, stage: int, k: int, samples: int) -> tuple[Tensor, Tensor]:
+    """Latent directions of the principal components of the activations after a stage, and the components' shares of the variance.
+
+    The components come from the covariance or from the samples' Gram matrix, whichever is smaller. Each component's coordinate is regressed on the
+    latent; the slopes, made orthonormal in the components' order, are the directions.
+    """
+    z = torch.randn(samples, generator.latent_dim, generator=stream(0, "directions"))
+    device = next(generator.parameters()).device
+    begin = generator.stages[:stage]
+    features = torch.cat([begin(part.to(device)).flatten(1).cpu() for part in torch.split(z, CHUNK)])  # (samples, features)
+    features -= features.mean(0)
+    wide = features.shape[1] > samples
+    values, vectors = torch.linalg.eigh((features @ features.T if wide else features.T @ features).double())
+    values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)[:, : 4 * k]
+    coordinates = vectors if wide else features.double() @ vectors  # (samples, components)
+    centred = (z - z.mean(0)).double()
+    slopes = torch.linalg.lstsq(centred, coordinates).solution.T  # (components, dim)
+    chosen = _orthonormal(slopes, k)
+    found = torch.stack([vector for _, vector in chosen])
+    return _signed(found), torch.stack([values[index] for index, _ in chosen]).div(values.sum()).float()
+
+
+def begins_affine(generator: Generator) -> bool:
+    """Whether a generator begins with weights that take the latent, so that they have directions."""
+    return any(isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d) for module in _affine_beginning(generator))
+
+
+def _affine_beginning(generator: Generator) -> Iterator[nn.Module]:
+    """The blocks of a generator in order, up to the first that is not affine."""
+    for module in _unpacked(generator.stages):
+        if not isinstance(module, AFFINE):
+            return
+        yield module
+
+
+def _unpacked(sequence: nn.Sequential) -> Iterator[nn.Module]:
+    for module in sequence:
+        if isinstance(module, nn.Sequential):
+            yield from _unpacked(module)
+        else:
+            yield module
+
+
+def _orthonormal(rows: Tensor, k: int) -> list[tuple[int, Tensor]]:
+    """Gram-Schmidt in order, with each row's index; rows that earlier ones nearly span are passed over, for what is left of them is noise."""
+    kept: list[tuple[int, Tensor]] = []
+    for index, row in enumerate(rows):
+        left = row / row.norm().clamp_min(1e-30)
+        for _ in range(2):  # the second time for rounding
+            for _, other in kept:
+                left = left - (left @ other) * other
+        if float(left.norm()) > 0.3:
+            kept.append((index, left / left.norm()))
+        if len(kept) == k:
+            break
+    if len(kept) < k:
+        raise UsageError(f"k: the features have only {len(kept)} directions that differ; choose at most as many, or --by weights")
+    return kept
+
+
+def _signed(vectors: Tensor) -> Tensor:
+    largest = vectors.abs().argmax(1, keepdim=True)
+    return (vectors * vectors.gather(1, largest).sign()).float()
+
+
+def sweep(
+    artifact: Artifact,
+    found: Directions,
+    *,
+    at: Point = 0,
+    sigmas: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3),
+    truncation: float = 1.0,
+    alone: bool = False,
+) -> Walk:
+    """Pictures along directions, from one point.
+
+    Args:
+        artifact: Whose directions they are.
+        found: As `directions` gives them.
+        at: Where the walk begins; the other layers stay there.
+        sigmas: Steps, in standard deviations of the latent; 0 is the point itself.
+        truncation: Of the point; see `mitlgan.latents.truncated`.
+        alone: The layer's own pictures, not those of the whole.
+
+    Raises:
+        UsageError: A step is out of range, or a direction does not fit.
+        ArtifactError: A latent file that cannot be read or does not fit.
+    """
+    if not sigmas or not all(abs(step) <= LARGEST_SIGMAS for step in sigmas):
+        raise UsageError(f"sigmas: give steps from -{LARGEST_SIGMAS:g} to {LARGEST_SIGMAS:g}")
+    dims = artifact.card.latent_dims
+    require_layer(found.layer, dims, "layer")
+    if found.vectors.shape[1] != dims[found.layer]:
+        raise UsageError(f"directions: have {found.vectors.shape[1]} numbers, the artifact's {found.layer} has {dims[found.layer]}")
+    point = truncated(point_of(artifact, at), truncation)
+    z = point.repeat(len(found.vectors), len(sigmas), 1)  # (k, steps, D)
+    by_layer(z, dims)[found.layer].add_(torch.tensor(sigmas, dtype=torch.float32)[None, :, None] * found.vectors[:, None])
+    stages = artifact.layers_at(z.flatten(0, 1))
+    return Walk(stages.layers[found.layer] if alone else stages.output, [float(step) for step in sigmas])
+
+
+def write_directions(path: Path, found: Directions, tensors_sha256: str) -> None:
+    """Write directions as safetensors: `vectors` (k, dim), `shares` (k,), and a header with layer, by, stage and the artifact's hash.
+
+    Raises:
+        ResourceError: The disk refuses.
+    """
+    header = {"schema_version": SCHEMA_VERSION, "kind": "directions", "layer": found.layer, "by": found.by, "stage": found.stage}
+    write_tensors(path, {"vectors": found.vectors, "shares": found.shares}, {**header, "artifact_sha256": tensors_sha256})
+
+
+def read_directions(path: Path, artifact: Artifact) -> Directions:
+    """Read what `write_directions` wrote.
+
+    Raises:
+        ArtifactError: Not such a file, damaged, or another artifact's.
+    """
+    tensors, header = read_tensors(path)
+    if header.get("kind") != "directions" or set(tensors) != {"vectors", "shares"}:
+        raise ArtifactError(f"{path}: holds no directions; give what `mitlgan directions` wrote")
+    if header["schema_version"] > SCHEMA_VERSION:
+        raise ArtifactError(f"{path}: its schema_version {header['schema_version']} is newer than {SCHEMA_VERSION}; upgrade mitlgan")
+    layer, vectors = str(header.get("layer")), tensors["vectors"]
+    fits = layer in artifact.card.latent_dims and vectors.ndim == 2 and tuple(tensors["shares"].shape) == (len(vectors),)
+    if header.get("artifact_sha256") != artifact.tensors_sha256 or not fits or vectors.shape[1] != artifact.card.latent_dims[layer]:
+        raise ArtifactError(f"{path}: its directions are another artifact's; make this one's with `mitlgan directions`")
+    return Directions(layer, "features" if header.get("by") == "features" else "weights", header.get("stage"), vectors, tensors["shares"])

@@ -1,0 +1,1 @@
+"""Pixels: colors, transparency, animations."""

@@ -1,0 +1,71 @@
+"""Where a picture is to be filled, from what a user writes or paints."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitlgan.data.decode.image_file import UnreadableError, decode
+from mitlgan.data.random_masks import centre_hole
+from mitlgan.errors import DataError, UsageError
+
+CENTRE = ("center", "centre")
+PAINTED = 128  # brighter than this is hole
+
+
+def read_hole(spec: str, height: int, width: int) -> NDArray[np.bool_]:
+    """The hole that `--hole` names.
+
+    Args:
+        spec: `center`, half the sides; `x,y,w,h`, left, top, width and height in px; or a picture of the same size, bright where the hole is
+            (transparent is dark).
+        height: Of the picture (px).
+        width: Likewise.
+
+    Returns:
+        (H, W), True where the hole is.
+
+    Raises:
+        UsageError: A rectangle that is none, or leaves the picture.
+        DataError: A mask that cannot be read, has another size, marks nothing or everything.
+    """
+    if spec in CENTRE:
+        hole = centre_hole(height, width)
+    elif re.fullmatch(r"-?\d+(,-?\d+)*", spec):
+        hole = _rectangle(spec, height, width)
+    else:
+        hole = _mask(spec, height, width)
+    if not hole.any():
+        raise DataError(f"--hole {spec}: marks no pixel; paint white what is to be filled, black what stays")
+    if hole.all():
+        raise DataError(f"--hole {spec}: covers the whole picture; leave something of it to go on from")
+    return hole
+
+
+def _rectangle(spec: str, height: int, width: int) -> NDArray[np.bool_]:
+    numbers = [int(part) for part in spec.split(",") if len(part) < 10]
+    if len(numbers) != 4 or spec.count(",") != 3 or min(numbers[2:]) < 1:
+        raise UsageError(f"--hole {spec}: write it as x,y,w,h in px, such as 8,8,16,16, or center, or name a mask's file")
+    left, top, wide, high = numbers
+    if left < 0 or top < 0 or left + wide > width or top + high > height:
+        raise UsageError(f"--hole {spec}: leaves the picture, which is {width} x {height} px")
+    hole = np.zeros((height, width), dtype=np.bool_)
+    hole[top : top + high, left : left + wide] = True
+    return hole
+
+
+def _mask(spec: str, height: int, width: int) -> NDArray[np.bool_]:
+    path = Path(spec)
+    if not path.exists():
+        raise DataError(f"--hole {spec}: no such file; name a mask, or write x,y,w,h or center")
+    try:
+        found = decode(path, keep_alpha=False, backdrop=(0, 0, 0), as_numbers=True)
+    except UnreadableError as error:
+        raise DataError(f"--hole {spec}: {error}") from None
+    if (found.height, found.width) != (height, width):
+        raise DataError(f"--hole {spec}: is {found.width} x {found.height} px, the picture {width} x {height} px; give a mask of its size")
+    hole: NDArray[np.bool_] = np.asarray(found.picture.convert("L")) >= PAINTED
+    return hole

@@ -1,0 +1,1 @@
+"""Takes a composition apart: the background first, then each object in front of it."""

@@ -1,0 +1,50 @@
+"""Pictures from files, as an artifact would make them: its size, its channels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mitlgan.artifacts.artifact import Card
+from mitlgan.data.build.resize import fit, to_planes
+from mitlgan.data.decode.image_file import Decoded, UnreadableError, decode, decode_bytes
+from mitlgan.data.pack.image_pack import brightness, to_float
+from mitlgan.errors import DataError
+
+RESIZE = "lanczos"
+
+
+def read_target(path: Path, card: Card) -> Tensor:
+    """Read a picture; its centred square is resized to the artifact's size.
+
+    Args:
+        path: A file of a format and size that `mitlgan.data.decode.image_file` takes.
+        card: Whose size and channels count; with four channels transparency is kept, premultiplied, with three it is laid on white.
+
+    Returns:
+        (C, H, W), float32 in [-1, 1].
+
+    Raises:
+        DataError: It is no usable picture.
+    """
+    try:
+        return _target(decode(path, keep_alpha=card.image_channels == 4, size_px=card.size_px), card)
+    except UnreadableError as error:
+        raise DataError(f"{path}: {error}; give a picture") from None
+
+
+def target_of(content: bytes, card: Card) -> Tensor:
+    """As `read_target`, of a file's content; the message names no file."""
+    try:
+        return _target(decode_bytes(content, keep_alpha=card.image_channels == 4, size_px=card.size_px), card)
+    except UnreadableError as error:
+        raise DataError(f"picture: {error}; give another") from None
+
+
+def _target(decoded: Decoded, card: Card) -> Tensor:
+    planes = to_planes(fit(decoded.picture, card.size_px, RESIZE))[None]  # (1, C, H, W)
+    if card.image_channels == 1:
+        planes = brightness(planes)
+    return to_float(torch.from_numpy(planes))[0]

@@ -1,0 +1,105 @@
+"""A latent in a JSON file: what an embedding found, or a picture worth keeping, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from torch import Tensor
+
+from mitlgan.errors import ArtifactError
+from mitlgan.latents.paths import by_layer
+from mitlgan.runtime.files import write_json
+from mitlgan.runtime.text_files import read_text
+
+SCHEMA_VERSION = 1
+LIMIT_BYTES = 32_000_000
+LARGEST = 1000.0
+"""No number of a latent is farther from 0: of a normal distribution none is, and pictures of such have overflowed."""
+
+
+class LatentFile(BaseModel):
+    """What stands in the file.
+
+    Attributes:
+        latents: One list of numbers per layer.
+        tensors_sha256: Hash of the tensors of the artifact whose picture it is.
+        note: Whatever its maker wants to say.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    kind: Literal["latent"] = "latent"
+    latents: Annotated[dict[str, list[FiniteFloat]], Field(min_length=1, max_length=64)]
+    tensors_sha256: Annotated[str | None, Field(max_length=64)] = None
+    note: Annotated[str, Field(max_length=10_000)] = ""
+
+
+def write_latent(path: Path, z: Tensor, dims: Mapping[str, int], tensors_sha256: str | None, note: str = "") -> None:
+    """Write one latent atomically.
+
+    Args:
+        path: The JSON file.
+        z: (sum of dims,), float32.
+        dims: Latent length by layer, in order.
+        tensors_sha256: Of the artifact; see `mitlgan.artifacts.loaded_artifact.Artifact.tensors_sha256`.
+        note: Of at most 10,000 characters.
+
+    Raises:
+        ArtifactError: A number is not finite or absurdly large; nothing is written.
+        ResourceError: The disk refuses.
+    """
+    _require_in_range(path, z)
+    values = {name: part.tolist() for name, part in by_layer(z.detach().cpu().float(), dims).items()}
+    write_json(path, LatentFile(latents=values, tensors_sha256=tensors_sha256, note=note).model_dump(exclude_none=True))
+
+
+def read_latent(path: Path, dims: Mapping[str, int], tensors_sha256: str | None = None) -> Tensor:
+    """Read one latent.
+
+    Args:
+        path: The JSON file, of at most 32 MB.
+        dims: The artifact's latent length by layer, in order.
+        tensors_sha256: The artifact's; a file that names another is refused. None: any is taken.
+
+    Returns:
+        (sum of dims,), float32, as it was written to the bit.
+
+    Raises:
+        ArtifactError: It cannot be read, is no such file, or does not fit the artifact.
+    """
+    try:
+        found = LatentFile.model_validate_json(read_text(path, str(path), ArtifactError, LIMIT_BYTES))
+    except ValueError as error:
+        raise ArtifactError(f"{path}: {_why(error)}") from None
+    if found.schema_version > SCHEMA_VERSION:
+        raise ArtifactError(f"{path}: its schema_version {found.schema_version} is newer than {SCHEMA_VERSION}; upgrade mitlgan")
+    lengths = {name: len(values) for name, values in found.latents.items()}
+    if lengths != dict(dims):
+        raise ArtifactError(f"{path}: has latents of {_listed(lengths)}; the artifact takes {_listed(dims)}")
+    if None not in (tensors_sha256, found.tensors_sha256) and tensors_sha256 != found.tensors_sha256:
+        raise ArtifactError(f'{path}: was made for another artifact, so it is another picture here; remove its "tensors_sha256" to use it all the same')
+    z = torch.cat([torch.tensor(found.latents[name], dtype=torch.float64) for name in dims]).float()
+    _require_in_range(path, z)
+    return z
+
+
+def _require_in_range(path: Path, z: Tensor) -> None:
+    if not bool((z.abs() <= LARGEST).all()):
+        raise ArtifactError(f"{path}: holds a number that is not from -{LARGEST:g} to {LARGEST:g}; a latent's are near 0")
+
+
+def _why(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return f"not a latent file: {where + ': ' if where else ''}{first['msg']}".replace("\n", " ")
+    return "not a latent file"
+
+
+def _listed(lengths: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({length})" for name, length in lengths.items())

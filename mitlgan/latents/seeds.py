@@ -1,0 +1,52 @@
+"""Latents from seeds, layer by layer."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from mitlgan.errors import UsageError
+from mitlgan.runtime.randomness import stream
+
+SEED_LIMIT = 2**63
+
+
+def latents(seeds: Sequence[int] | Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Tensor:
+    """Standard normal latents, one per seed.
+
+    A layer's numbers depend on its seed and its name alone: foreground 7 of a composer is image 7 of the foreground artifact, whatever the
+    background.
+
+    Args:
+        seeds: One seed per image, for all layers alike, or by layer.
+        dims: Latent length by layer, in order.
+
+    Returns:
+        (N, sum of dims), float32, on the CPU.
+
+    Raises:
+        UsageError: A layer is unknown or missing, a seed out of range, or the counts differ.
+    """
+    per_layer = dict(seeds) if isinstance(seeds, Mapping) else dict.fromkeys(dims, seeds)
+    if set(per_layer) != set(dims):
+        raise UsageError(f"seeds: given for {', '.join(per_layer)}, but the layers are {', '.join(dims)}")
+    if len({len(values) for values in per_layer.values()}) != 1:
+        raise UsageError("seeds: every layer needs as many as the others")
+    columns = []
+    for name, dim in dims.items():
+        rows = [torch.randn(dim, generator=stream(_whole(seed), f"latent/{name}")) for seed in per_layer[name]]
+        columns.append(torch.stack(rows) if rows else torch.empty(0, dim))
+    return torch.cat(columns, dim=1)
+
+
+def _whole(seed: int) -> int:
+    try:
+        number = operator.index(seed)  # also of numpy and torch; 1.5 is refused, not cut to 1
+    except TypeError:
+        number = -1
+    if not 0 <= number < SEED_LIMIT:
+        raise UsageError(f"seed {seed if abs(number) < 10**40 else '...'}: must be a whole number from 0 to 2^63 - 1")
+    return number

@@ -1,0 +1,1 @@
+"""Feature extractors: uint8 images in, one feature vector per image out."""

@@ -1,0 +1,1 @@
+"""Critics: image to score."""

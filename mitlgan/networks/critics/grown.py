@@ -1,0 +1,97 @@
+"""A critic grown from a smaller one, its parent, which sees the image reduced; what it cannot see, a new block adds, from nothing on.
+
+So its first score is the parent's, to the bit: what the smaller critic knows is not lost, and no critic that knows nothing faces a generator that does.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mitlgan.networks.blocks import Critic
+from mitlgan.networks.dcgan import check
+from mitlgan.networks.initialization import normalise_spectrally
+
+if TYPE_CHECKING:
+    from mitlgan.recipe import GrownCriticRecipe
+
+
+class FinerStage(nn.Module):
+    """The parent's first stage on the reduced image, and a new block on the image itself, added to it.
+
+    Args:
+        parent: From the smaller image to its first features.
+        recipe: Widths.
+        factor: How many times larger the image is than the parent's.
+    """
+
+    def __init__(self, parent: nn.Module, recipe: GrownCriticRecipe, factor: int) -> None:
+        super().__init__()
+        self.parent, self.factor = parent, factor
+        self.channels, self.stride, conv = _first_convolution(parent, recipe.width)
+        self.stride *= factor
+        self.features = nn.Sequential(
+            OrderedDict[str, nn.Module](
+                reduce=nn.Conv2d(recipe.image_channels, recipe.width, 2 * factor - 1, stride=factor, padding=factor - 1),
+                reduced=nn.LeakyReLU(recipe.leak),
+                conv=conv,
+                activation=nn.LeakyReLU(recipe.leak),
+            )
+        )
+        if recipe.spectral:
+            normalise_spectrally(self.features)
+        self.share = nn.Parameter(torch.zeros(self.channels, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """First features (N, W, h, w) of images (N, C, H, W)."""
+        return cast(Tensor, self.parent(functional.avg_pool2d(images, self.factor)) + self.share * self.features(images))
+
+
+def _first_convolution(stage: nn.Module, channels: int) -> tuple[int, int, nn.Conv2d]:
+    """What a critic's first stage makes of its images: channels, how many times smaller, and a convolution from other channels that does the same."""
+    if isinstance(stage, FinerStage):
+        kernel, stride, padding = 2 * stage.stride - 1, stage.stride, stage.stride - 1
+        return stage.channels, stride, nn.Conv2d(channels, stage.channels, kernel, stride=stride, padding=padding)
+    first = next(module for module in stage.modules() if isinstance(module, nn.Conv2d))
+    (kernel, _), (stride, _), padding = first.kernel_size, first.stride, int(first.padding[0])
+    return first.out_channels, stride, nn.Conv2d(channels, first.out_channels, kernel, stride=stride, padding=padding)
+
+
+class GrownCritic(Critic):
+    """A critic whose stages are its parent's, but for the first, beside which a new block stands.
+
+    Args:
+        parent: The smaller critic; its modules become this one's.
+        size_px: Height and width of the images that it takes.
+        recipe: Widths.
+    """
+
+    def __init__(self, parent: Critic, size_px: int, recipe: GrownCriticRecipe) -> None:
+        (name, first), *after = parent.stages.named_children()
+        stages = OrderedDict[str, nn.Module]({f"from_{size_px}px": FinerStage(first, recipe, size_px // recipe.parent_px)})
+        self.renamed = (f"stages.{name}.", f"stages.from_{size_px}px.parent.")
+        super().__init__(nn.Sequential(stages | OrderedDict(after)), size_px=size_px, image_channels=parent.image_channels)
+
+    def names_of_parent(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A smaller critic's tensors under the names that they have in this one."""
+        old, new = self.renamed
+        return {new + name.removeprefix(old) if name.startswith(old) else name: tensor for name, tensor in tensors.items()}
+
+
+def build(recipe: GrownCriticRecipe, size_px: int, parent: Critic) -> GrownCritic:
+    """Build a critic around a parent, whose modules it takes.
+
+    Args:
+        recipe: Its measures.
+        size_px: Two or four times the parent's.
+        parent: As `recipe.parent` builds it.
+
+    Raises:
+        UsageError: The parent does not grow to this size.
+    """
+    check(recipe, size_px)
+    return GrownCritic(parent, size_px, recipe)

@@ -1,0 +1,1 @@
+"""Fusions: N layers to one image, learnable."""

@@ -1,0 +1,1 @@
+"""Generators: latent to image."""

@@ -1,0 +1,96 @@
+"""What translators have in common: the way to a quarter of the size and back, and the ends that a recipe can choose."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from mitlgan.errors import UsageError
+from mitlgan.networks.translators.bounded_residual import Residual
+from mitlgan.recipe.schema.translators import OUTER_KERNEL, RESIDUAL_SCALE
+
+if TYPE_CHECKING:
+    from mitlgan.recipe import AnyTranslator, DensenetTranslatorRecipe, LightTranslatorRecipe, ResnetTranslatorRecipe, TranslatorRecipe
+
+    EndedRecipe = TranslatorRecipe | ResnetTranslatorRecipe | DensenetTranslatorRecipe | LightTranslatorRecipe
+
+ENDS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "residual": nn.Tanh}
+
+
+def check_translator(recipe: AnyTranslator, size_px: int) -> None:
+    """Refuse a size that the translator cannot take, before anything is built.
+
+    Raises:
+        UsageError: One line that begins with the recipe's key.
+    """
+    try:
+        recipe.require_size(size_px)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def normed(in_channels: int, out_channels: int, kernel: int, last: nn.Module | None, stride: int = 1) -> nn.Sequential:
+    """Conv with 'same' padding and no bias, which the affine InstanceNorm after it would take away again; activation if any."""
+    block = OrderedDict[str, nn.Module](
+        conv=nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False),
+        norm=nn.InstanceNorm2d(out_channels, affine=True),
+    )
+    if last is not None:
+        block["activation"] = last
+    return nn.Sequential(block)
+
+
+def shrink(widths: tuple[int, ...], image_channels: int) -> OrderedDict[str, nn.Module]:
+    """Stages from the image to the last width: conv 7x7, then a stride-2 conv 3x3 for each halving."""
+    stages = OrderedDict[str, nn.Module](enter=normed(image_channels, widths[0], OUTER_KERNEL, nn.ReLU()))
+    for i, (before, after) in enumerate(pairwise(widths), start=1):
+        stages[f"down_{i}"] = normed(before, after, 3, nn.ReLU(), stride=2)
+    return stages
+
+
+def grow(channels: int, widths: tuple[int, ...], image_channels: int, recipe: EndedRecipe) -> OrderedDict[str, nn.Module]:
+    """Stages from the reduced size to the image: for each doubling nearest upsampling and conv 3x3, then conv 7x7 and the recipe's end.
+
+    Args:
+        channels: At the reduced size.
+        widths: At full size, half, a quarter, ...; the last is where the way back begins.
+        image_channels: Of the image.
+        recipe: How it ends.
+    """
+    stages = OrderedDict[str, nn.Module]()
+    for i, width in enumerate(reversed(widths[:-1]), start=1):
+        stages[f"upsample_{i}"] = nn.Upsample(scale_factor=2, mode="nearest")
+        stages[f"up_{i}"] = normed(channels, width, 3, nn.ReLU())
+        channels = width
+    stages["leave"] = leave(channels, image_channels, OUTER_KERNEL, recipe)
+    return stages
+
+
+def leave(channels: int, image_channels: int, kernel: int, recipe: EndedRecipe) -> nn.Sequential:
+    """The last conv, with bias, and the activation that the recipe names; no normalisation, so that it can give any contrast, and zero.
+
+    For `residual` the conv is zero and the activation tanh: what `ended` adds to the image.
+
+    Args:
+        channels: Before.
+        image_channels: Of the image.
+        kernel: Side of the conv's kernel.
+        recipe: How it ends.
+    """
+    conv = nn.Conv2d(channels, image_channels, kernel, padding=kernel // 2)
+    block = OrderedDict[str, nn.Module](conv=conv, activation=ENDS[recipe.activation]())
+    if recipe.activation == "residual":
+        assert conv.bias is not None
+        nn.init.zeros_(conv.weight)
+        nn.init.zeros_(conv.bias)
+    return nn.Sequential(block)
+
+
+def ended(stages: nn.Module, recipe: EndedRecipe) -> nn.Module:
+    """The stages themselves, or, for `residual`, the image and what they would change of it."""
+    if recipe.activation != "residual":
+        return stages
+    return Residual(stages, RESIDUAL_SCALE if recipe.residual_scale is None else recipe.residual_scale)

@@ -1,0 +1,173 @@
+"""Recipes from files and settings, and back."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from mitlgan.errors import UsageError
+from mitlgan.recipe.messages import place, short, toml_message, validation_message
+from mitlgan.recipe.schema.recipe import SCHEMA_VERSION, Recipe
+from mitlgan.runtime.text_files import read_text
+
+LIMIT_BYTES = 1_000_000
+UNREADABLE = (ValueError, RecursionError, OverflowError)  # what tomllib raises; a number of 5,000 digits is a plain ValueError
+
+
+def shipped(folder: Literal["recipes", "pretrained"]) -> Path:
+    """The shipped folder: inside an installed package, else at the root of a checkout.
+
+    An editable install has none inside the package, so that an edited recipe of a checkout takes effect.
+    """
+    package = Path(__file__).resolve().parent.parent
+    inside = package / folder
+    return inside if inside.is_dir() else package.parent / folder
+
+
+def names() -> list[str]:
+    """Names of the shipped recipes, such as `demo/pretrain_fg`."""
+    root = shipped("recipes")
+    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml"))
+
+
+def find(name: str, given: str = "--recipe") -> Path:
+    """The file of a recipe.
+
+    Args:
+        name: A file's path, or a shipped recipe's name with or without `.toml`.
+        given: The option or argument that it was given by.
+
+    Raises:
+        UsageError: There is none; names the closest shipped one.
+    """
+    path = Path(name)
+    with suppress(OSError):  # such as a name too long for a file
+        if path.is_file():
+            return path
+    stem = name.removeprefix("recipes/").removesuffix(".toml")
+    inside = shipped("recipes") / f"{stem}.toml"
+    if stem in names() and inside.is_file():
+        return inside
+    close = difflib.get_close_matches(stem, names(), n=1, cutoff=0.3)
+    hint = f"; the closest shipped one is {close[0]}" if close else ""
+    raise UsageError(f"{given} {name}: no such file or shipped recipe{hint} (see `mitlgan recipes ls`)")
+
+
+def read(name: str | Path, given: str = "--recipe") -> str:
+    """The text of a recipe, its comments included; arguments and errors as of `find`."""
+    path = find(str(name), given)
+    return read_text(path, str(path), UsageError, LIMIT_BYTES)
+
+
+def load(name: str | Path, overrides: Sequence[str] = (), given: str = "--recipe", *, root: Path | None = None) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        name: As `find` takes it.
+        overrides: `a.b=v` settings; v is read as TOML, else as a string.
+        given: Likewise.
+        root: Folder whose own the file must be; see `mitlgan.runtime.files.open_regular`.
+
+    Raises:
+        UsageError: Anything wrong, with file and line.
+    """
+    path = find(str(name), given)
+    text = read_text(path, str(path), UsageError, LIMIT_BYTES, root=root)
+    try:
+        values = tomllib.loads(text)
+    except UNREADABLE as error:
+        raise UsageError(toml_message(path, text, str(error))) from None
+    for override in overrides:
+        _override(values, override)
+    return _checked(values, str(path), text, overrides)
+
+
+def parse(values: dict[str, Any], source: str = "recipe") -> Recipe:
+    """Check a recipe given as nested dictionaries, such as a run's or an artifact's.
+
+    Raises:
+        UsageError: Anything wrong; `source` begins the message.
+    """
+    return _checked(values, source, "", ())
+
+
+def dump(recipe: Recipe) -> str:
+    """The resolved recipe as TOML; `load` gives the same recipe back."""
+    return tomli_w.dumps(plain(recipe))
+
+
+def plain(recipe: BaseModel) -> dict[str, Any]:
+    """The recipe as JSON-ready dictionaries, without keys that are not set."""
+    values: dict[str, Any] = json.loads(recipe.model_dump_json(exclude_none=True))
+    return values
+
+
+def changed(recipe: Recipe, **values: object) -> Recipe:
+    """A copy with other values for dotted keys (`training__kimg=3`), checked as a whole."""
+    tree = plain(recipe)
+    for key, value in values.items():
+        *tables, last = key.split("__")
+        node = tree
+        for table in tables:
+            node = node.setdefault(table, {})
+        if value is None:
+            node.pop(last, None)
+        else:
+            node[last] = value
+    return parse(tree, recipe.name)
+
+
+def differences(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys in which two recipes differ, with both values; None where a key is not set."""
+    left, right = _flat(plain(first)), _flat(plain(second))
+    return {key: (left.get(key), right.get(key)) for key in sorted(left.keys() | right.keys()) if left.get(key) != right.get(key)}
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+    return flat
+
+
+def _override(values: dict[str, Any], setting: str) -> None:
+    key, equals, raw = setting.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise UsageError(f"--set {setting}: write it as key=value, such as training.kimg=50")
+    try:
+        parsed = tomllib.loads(f"value = {raw.strip()}")
+        value: Any = parsed["value"] if len(parsed) == 1 else raw  # a line break could smuggle in a second key
+    except UNREADABLE:
+        value = raw.strip()
+    node: Any = values
+    for part in parts[:-1]:
+        node = node.setdefault(part, {})
+        if not isinstance(node, dict):
+            raise UsageError(f"--set {setting}: {part} is not a table")
+    node[parts[-1]] = value
+
+
+def _checked(values: dict[str, Any], source: str, text: str, overrides: Sequence[str]) -> Recipe:
+    try:
+        encoded = json.dumps(values, default=lambda date: {"date": str(date)})  # no key takes a date
+    except (ValueError, RecursionError):
+        raise UsageError(f"{source}: a number too long or tables too deep for a recipe; see `mitlgan recipes cat`") from None
+    version = values.get("schema_version", SCHEMA_VERSION)
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        where = place(["schema_version"], source, text, overrides)
+        raise UsageError(f"{where}: schema_version {short(version)} is newer than {SCHEMA_VERSION}, which this version reads; upgrade mitlgan")
+    try:
+        return Recipe.model_validate_json(encoded)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        unknown = [one for one in found if one["type"] == "extra_forbidden"]  # before what is missing, which it may be the misspelling of
+        raise UsageError(validation_message((unknown or found)[0], source, text, overrides)) from None

@@ -1,0 +1,38 @@
+"""Differentiable augmentation of all that the critic sees."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mitlgan.recipe.schema.base import Model
+
+Transform = Literal["colour", "translation", "cutout"]
+
+
+class AugmentRecipe(Model):
+    """What the critic sees of real and generated images alike (Zhao et al. 2020, DiffAugment), as a [augment] table.
+
+    Attributes:
+        policy: Of `colour`, `translation`, `cutout`; always applied in this order.
+        probability: Of each transform on each image; 1.0 is DiffAugment. `auto`: begins with 0 and moves with the critic's overfitting (Karras et
+            al. 2020, "Training generative adversarial networks with limited data", section 3), for small sets.
+        target: For `auto`: the mean sign of real images' scores at which the probability stays; absent: 0.6, as in that section.
+        speed_kimg: For `auto`: kimg in which it can move from 0 to 1; absent: 500, as in that section. Shorter trainings need less.
+    """
+
+    policy: Annotated[tuple[Transform, ...], Field(min_length=1)] = ("colour", "translation", "cutout")
+    probability: Annotated[float, Field(gt=0.0, le=1.0)] | Literal["auto"] = 1.0
+    target: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    speed_kimg: Annotated[float, Field(gt=0.0, le=1e6)] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if len(set(self.policy)) < len(self.policy):
+            raise ValueError(f"policy names a transform twice: {', '.join(self.policy)}; give each once")
+        if self.probability != "auto":
+            for key in ("target", "speed_kimg"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f'{key} moves the probability, which is fixed at {self.probability}; remove it, or take probability = "auto"')
+        return self

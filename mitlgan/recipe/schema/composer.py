@@ -1,0 +1,201 @@
+"""Fusion, placement and translator of a composition."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from mitlgan.recipe.schema.base import Model, Width, kind_or
+from mitlgan.recipe.schema.translators import AnyTranslator, TranslatorRecipe
+
+LayerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Weight = Annotated[float, Field(ge=0.0, le=1e4)]
+Kimg = Annotated[float, Field(ge=0.0, le=1e7)]
+Scale = Annotated[float, Field(gt=0.0, le=4.0)]
+Resample = Literal["bilinear", "bicubic", "area", "nearest"]
+
+
+class _MixedRecipe(Model):
+    """A fusion that treats every pixel alike, whatever lies there.
+
+    Attributes:
+        activation: Of the fused image; the thesis has ReLU.
+    """
+
+    activation: Literal["relu", "tanh", "none"] = "relu"
+
+
+class FusionRecipe(_MixedRecipe):
+    """Concatenation and a 1x1 convolution (first rows of Table 7.3)."""
+
+    kind: Literal["conv1x1"] = "conv1x1"
+
+
+class NormConv1x1FusionRecipe(_MixedRecipe):
+    """The same with InstanceNorm over the joined layers, which the thesis names as future work."""
+
+    kind: Literal["norm-conv1x1"] = "norm-conv1x1"
+
+
+class AddFusionRecipe(_MixedRecipe):
+    """Element-wise addition, the thesis' other alternative; it has no parameters."""
+
+    kind: Literal["add"] = "add"
+
+
+class AddNormFusionRecipe(_MixedRecipe):
+    """Element-wise addition, then InstanceNorm."""
+
+    kind: Literal["add-norm"] = "add-norm"
+
+
+class _MattedRecipe(Model):
+    """A fusion that lays each layer over what is behind it, by a matte.
+
+    Attributes:
+        order: Layers from the back to the front; absent: `bg` first where there is one, then as they are given.
+        harmonise: Whether each layer's colours follow statistics of what is behind it (FiLM, Perez et al. 2018).
+    """
+
+    order: Annotated[tuple[LayerName, ...], Field(min_length=2, max_length=16)] | None = None
+    harmonise: bool = True
+
+
+class AlphaFusionRecipe(_MattedRecipe):
+    """Every layer but the backmost brings its own matte, as a fourth channel."""
+
+    kind: Literal["alpha"] = "alpha"
+
+
+class _LearnedRecipe(_MattedRecipe):
+    """A fusion whose mattes are learned, and kept from the trivial ones.
+
+    Attributes:
+        matte_width: Channels of the network that makes a matte.
+        matte_range: Mean opacity that costs nothing; the two-sided hinge (Bielski & Favaro 2019, section 3.4; Labels4Free, Abdal et al. 2021).
+        range_weight: Of that hinge.
+        binary_weight: Of the mean of min(m, 1 - m), which a matte of 0 and 1 has not.
+        binary_kimg: It grows to its weight over so many kimg.
+        training_shift: Each layer is moved by up to this share of the frame during training, so that a foreground of all or nothing is caught
+            (PerturbGAN, Bielski & Favaro 2019).
+    """
+
+    matte_width: Width = 16
+    matte_range: tuple[Annotated[float, Field(ge=0.0, le=1.0)], Annotated[float, Field(ge=0.0, le=1.0)]] = (0.1, 0.8)
+    range_weight: Weight = 10.0
+    binary_weight: Weight = 1.0
+    binary_kimg: Kimg = 10.0
+    training_shift: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0625
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = self.matte_range
+        if low >= high:
+            raise ValueError(f"matte_range is [{low:g}, {high:g}], which is empty; give the smaller one first")
+        return self
+
+
+class MatteFusionRecipe(_LearnedRecipe):
+    """Mattes from the layers' images."""
+
+    kind: Literal["matte"] = "matte"
+
+
+class MatteFeaturesFusionRecipe(_LearnedRecipe):
+    """Mattes from the frozen generators' intermediate activations (Labels4Free, Abdal et al. 2021, section 3)."""
+
+    kind: Literal["matte-features"] = "matte-features"
+
+
+class OverFusionRecipe(_LearnedRecipe):
+    """Any number of layers, one over the other: a layer that has a matte brings it, another learns one from its generator's activations."""
+
+    kind: Literal["over"] = "over"
+
+
+FUSION_KINDS: dict[str, type[Model]] = {
+    "conv1x1": FusionRecipe,
+    "norm-conv1x1": NormConv1x1FusionRecipe,
+    "add": AddFusionRecipe,
+    "add-norm": AddNormFusionRecipe,
+    "alpha": AlphaFusionRecipe,
+    "matte": MatteFusionRecipe,
+    "matte-features": MatteFeaturesFusionRecipe,
+    "over": OverFusionRecipe,
+}
+MattedRecipe = AlphaFusionRecipe | MatteFusionRecipe | MatteFeaturesFusionRecipe | OverFusionRecipe
+MixedRecipe = FusionRecipe | NormConv1x1FusionRecipe | AddFusionRecipe | AddNormFusionRecipe
+AnyFusion = Annotated[
+    Annotated[FusionRecipe, Tag("conv1x1")]
+    | Annotated[NormConv1x1FusionRecipe, Tag("norm-conv1x1")]
+    | Annotated[AddFusionRecipe, Tag("add")]
+    | Annotated[AddNormFusionRecipe, Tag("add-norm")]
+    | Annotated[AlphaFusionRecipe, Tag("alpha")]
+    | Annotated[MatteFusionRecipe, Tag("matte")]
+    | Annotated[MatteFeaturesFusionRecipe, Tag("matte-features")]
+    | Annotated[OverFusionRecipe, Tag("over")],
+    Discriminator(kind_or("conv1x1")),
+]
+
+
+class PlacementRecipe(Model):
+    """Where each layer but the backmost stands: drawn anew for each image, from a latent of its own.
+
+    Attributes:
+        scale: Smallest and largest size, 1 being the layer's own.
+        margin: Share of a layer's own frame that may lie outside of the image.
+        flip: Whether every other one is mirrored.
+        learn: Whether scale and margin are trained, these being their first values.
+        mattes: Pictures by whose mattes scale and margin are measured before training: a folder with NAME.matte.png beside every picture, a pack, or
+            "scenes", those that the composition is trained on; absent: they begin as they stand here.
+    """
+
+    scale: tuple[Scale, Scale] = (0.5, 1.0)
+    margin: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
+    flip: bool = True
+    learn: bool = True
+    mattes: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = self.scale
+        if low > high:
+            raise ValueError(f"scale is [{low:g}, {high:g}]; give the smaller one first")
+        return self
+
+
+class ComposerRecipe(Model):
+    """Fusion, placement and translator over frozen generators.
+
+    Attributes:
+        resample: How layers of another size than the composition's get it; absent: such layers are refused.
+        adapters: What the composition may learn about its frozen generators, which stay as they are: `channels`, a scale and a shift of each channel
+            that they normalise (Noguchi & Harada 2019, section 3); absent: nothing.
+    """
+
+    fusion: AnyFusion = FusionRecipe()
+    placement: PlacementRecipe | None = None
+    translator: AnyTranslator = TranslatorRecipe()
+    resample: Resample | None = None
+    adapters: Literal["channels"] | None = None
+
+    @model_validator(mode="after")
+    def _placed_by_a_matte(self) -> Self:
+        if self.placement is not None and isinstance(self.fusion, MixedRecipe):
+            raise ValueError(
+                f'placement moves layers that have a matte, which fusion.kind = "{self.fusion.kind}" does not know; use "alpha" or another that does'
+            )
+        return self
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything has parameters, for what is added or pasted as it is has none."""
+        fusion = not isinstance(self.fusion, AddFusionRecipe) and not (isinstance(self.fusion, AlphaFusionRecipe) and not self.fusion.harmonise)
+        placement = self.placement is not None and self.placement.learn
+        return fusion or placement or self.translator.kind != "none" or self.adapters is not None
+
+    @property
+    def order(self) -> tuple[str, ...] | None:
+        """Layers from the back to the front, where the recipe says so."""
+        return self.fusion.order if isinstance(self.fusion, MattedRecipe) else None

@@ -1,0 +1,451 @@
+"""Generators and critics, which a recipe chooses by `kind`.
+
+Each kind is a model of its own, so that a key of another kind is refused by name. A part without a `kind` is of the thesis' kind.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from mitlgan.recipe.schema.base import Kernel, LatentDim, Leak, Model, Probability, Width, Widths, kind_or
+
+REACHABLE_PX = tuple(4 * 2**doublings for doublings in range(1, 9))
+BASE_PX = 4
+Normalisation = Literal["none", "batch"]
+Initial = Literal["torch", "glorot", "normal"]
+
+
+class GeneratorRecipe(Model):
+    """The generator of Table 7.1 and its family.
+
+    Attributes:
+        latent_dim: Length of the latent vector.
+        widths: Channels at 4, 8, 16, ... px; the last convolution, to the image, is implied, so the image has 4 * 2^len(widths) px.
+        blocks: Convolutions at each size; the thesis has 1.
+        upsample: The thesis has `nearest`; `bilinear` leaves no grid.
+        activation: Of the last layer.
+        last_norm: Whether BatchNorm stands before it, as in the thesis; it hinders images with large plain areas.
+        leak: Negative slope of LeakyReLU.
+        image_channels: 3 for RGB, 4 for premultiplied RGB and alpha, which the pictures must have.
+    """
+
+    kind: Literal["thesis"] = "thesis"
+    latent_dim: LatentDim = 1536
+    widths: Widths = (96, 48, 24, 12, 6)
+    blocks: Annotated[int, Field(ge=1, le=4)] = 1
+    upsample: Literal["nearest", "bilinear"] = "nearest"
+    activation: Literal["tanh", "relu"] = "tanh"
+    last_norm: bool = True
+    leak: Leak = 0.2
+    image_channels: Literal[3, 4] = 3
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, a size that the network cannot make."""
+        _require_doublings(self.widths, 4 * 2 ** len(self.widths), size_px, 0)
+
+
+class CriticRecipe(Model):
+    """The critic of Table 7.2 and its family.
+
+    Attributes:
+        widths: Channels of each stride-2 convolution.
+        dropout: Probability after each of them.
+        flatten_dropout: Probability before the last, dense layer.
+        kernel: Side of each convolution's kernel.
+        leak: Negative slope of LeakyReLU.
+        normalisation: `none`, as a gradient penalty, which is per sample, requires.
+        spectral: Spectral normalisation of every weight (Miyato et al. 2018); the thesis has none.
+        image_channels: 3 for RGB.
+    """
+
+    kind: Literal["thesis"] = "thesis"
+    widths: Widths = (48, 96, 192, 384)
+    dropout: tuple[Probability, ...] = (0.0, 0.0, 0.3, 0.0)
+    flatten_dropout: Probability = 0.3
+    kernel: Kernel = 5
+    leak: Leak = 0.2
+    normalisation: Normalisation = "none"
+    spectral: bool = False
+    image_channels: Literal[3, 4] = 3
+    output: ClassVar[str] = "linear"
+
+    @model_validator(mode="after")
+    def _one_dropout_per_convolution(self) -> Self:
+        if len(self.dropout) != len(self.widths):
+            raise ValueError(f"dropout has {len(self.dropout)} values for {len(self.widths)} widths; give one for each")
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel is {self.kernel}; an odd one keeps the halving of sizes exact, such as {self.kernel + 1}")
+        return self
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, images that the network cannot take."""
+        _require_kernel(self.kernel, size_px)
+        if size_px % 2 ** len(self.widths):
+            raise ValueError(f"critic.widths halves {size_px} px {len(self.widths)} times, which is not whole; give fewer widths")
+
+
+class _Initialised(Model):
+    """How weights begin.
+
+    Attributes:
+        init: `torch`: its defaults. `glorot`: uniform, biases 0 (Keras' default; Glorot & Bengio 2010). `normal`: N(0, init_std), and N(1, init_std)
+            for BatchNorm's scales (Radford et al. 2016).
+        init_std: For `normal`.
+    """
+
+    init: Initial = "torch"
+    init_std: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
+
+
+class _Normalised(_Initialised):
+    """Whether, where and how BatchNorm stands after convolutions and dense layers.
+
+    Attributes:
+        normalisation: `batch` or `none`.
+        norm_order: `after` the activation, or `before` it.
+        norm_momentum: torch's sense: weight of the new batch; Keras' momentum 0.8 is 0.2 here.
+        norm_eps: Keras has 1e-3, torch 1e-5.
+    """
+
+    normalisation: Normalisation = "batch"
+    norm_order: Literal["after", "before"] = "after"
+    norm_momentum: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+    norm_eps: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-5
+
+
+class MlpGeneratorRecipe(_Normalised):
+    """Dense layers only, at any size (Goodfellow et al. 2014; Akel 2022, figure 4.5).
+
+    Attributes:
+        latent_dim: Length of the latent vector.
+        widths: Of the dense layers; the last, to the pixels, is implied.
+        leak: Negative slope of LeakyReLU.
+        image_channels: 1 grey, 3 RGB, 4 premultiplied RGB and alpha.
+    """
+
+    kind: Literal["mlp"] = "mlp"
+    latent_dim: LatentDim = 100
+    widths: Widths = (256, 512, 1024)
+    leak: Leak = 0.2
+    image_channels: Literal[1, 3, 4] = 3
+
+    def require_size(self, size_px: int) -> None:
+        """Any size will do."""
+
+
+class UpsampledGeneratorRecipe(_Normalised):
+    """A dense layer, then upsampling with convolutions from whatever small size doubles to the image's: 7 to 28 px, 10 to 40 px.
+
+    Attributes:
+        latent_dim: Length of the latent vector.
+        widths: Channels of the small image, then of the convolution after each doubling; one more convolution gives the image.
+        kernel: Side of each convolution's kernel.
+        activation: Of all but the last layer, which has tanh.
+        leak: Negative slope of `leaky_relu`.
+        image_channels: 1 grey, 3 RGB, 4 premultiplied RGB and alpha.
+    """
+
+    kind: Literal["upsampled"] = "upsampled"
+    latent_dim: LatentDim = 100
+    widths: Widths = (128, 128, 64)
+    kernel: Kernel = 3
+    activation: Literal["relu", "leaky_relu"] = "relu"
+    leak: Leak = 0.2
+    image_channels: Literal[1, 3, 4] = 3
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, a size that the network cannot make."""
+        doublings = len(self.widths) - 1
+        if size_px % 2**doublings or size_px // 2**doublings < 2:
+            raise ValueError(f"generator.widths doubles {doublings} times, which cannot make size_px = {size_px}; give fewer widths")
+        if self.kernel > size_px:
+            raise ValueError(f"generator.kernel = {self.kernel} is larger than the image, {size_px} px; give at most {size_px}")
+
+
+class DcganGeneratorRecipe(_Normalised):
+    """Transposed 4x4 convolutions from 4 px on (Radford et al. 2016), as deep as the size needs.
+
+    Attributes:
+        latent_dim: Length of the latent vector.
+        widths: Channels at 4, 8, 16, ... px; absent: from `base_width`, halved at each doubling, not below `narrowest`.
+        base_width: Channels at 4 px where `widths` is absent.
+        narrowest: See `widths`.
+        stem: The latent becomes 4 px by a `transposed` convolution or by a `dense` layer.
+        head: The image comes from the last doubling itself (`transposed`), or from a 3x3 `conv` after it.
+        bias: Of all convolutions and dense layers.
+        activation: Of all but the last layer, which has tanh.
+        leak: Negative slope of `leaky_relu`.
+        image_channels: 1 grey, 3 RGB, 4 premultiplied RGB and alpha.
+    """
+
+    kind: Literal["dcgan"] = "dcgan"
+    latent_dim: LatentDim = 100
+    widths: Widths | None = None
+    base_width: Width = 256
+    narrowest: Width = 32
+    stem: Literal["transposed", "dense"] = "transposed"
+    head: Literal["transposed", "conv"] = "transposed"
+    bias: bool = False
+    activation: Literal["relu", "leaky_relu"] = "relu"
+    leak: Leak = 0.2
+    image_channels: Literal[1, 3, 4] = 3
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, a size that the network cannot make."""
+        if size_px not in REACHABLE_PX:
+            raise ValueError(f"size_px = {size_px} is none that doubling from 4 px can reach;" + depth_advice(size_px))
+        if self.widths is not None:
+            extra = 1 if self.head == "conv" else 0
+            _require_doublings(self.widths, BASE_PX * 2 ** (len(self.widths) - extra), size_px, extra)
+
+    def widths_at(self, size_px: int) -> tuple[int, ...]:
+        """Channels at 4, 8, 16, ... px for a size that can be reached."""
+        if self.widths is not None:
+            return self.widths
+        count = (size_px // BASE_PX).bit_length() - (0 if self.head == "conv" else 1)
+        return tuple(max(self.base_width // 2**index, min(self.base_width, self.narrowest)) for index in range(count))
+
+
+class GrownGeneratorRecipe(Model):
+    """A smaller generator, the parent, whose image is enlarged and changed: it begins as the parent's enlarged image and learns what that lacks.
+
+    Attributes:
+        parent: Architecture of the smaller generator; that of the artifact that `--from` names takes its place.
+        parent_px: Height and width of its images, half or a quarter of this one's; likewise.
+        resample: Filter that enlarges the parent's image.
+        coarse_widths: Channels of the new convolutions at the parent's size.
+        fine_width: Channels of those at the new size.
+        change: The most that a channel's value may differ from the enlarged parent's; values lie in [-1, 1].
+        parent_rate: Factor of the generator's learning rate for the parent's weights; 0: the parent stays as it is.
+        parent_norm: Whether the parent's BatchNorm goes on with its running statistics as they are (`frozen`), or with those of each batch (`batch`).
+        leak: Negative slope of LeakyReLU.
+        image_channels: The parent's.
+    """
+
+    kind: Literal["grown"] = "grown"
+    parent: AnyGenerator
+    parent_px: Annotated[int, Field(ge=4, le=512)]
+    resample: Literal["bicubic", "bilinear", "nearest"] = "bicubic"
+    coarse_widths: Widths = (48, 32)
+    fine_width: Width = 16
+    change: Annotated[float, Field(gt=0.0, le=2.0)] = 0.5
+    parent_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    parent_norm: Literal["frozen", "batch"] = "frozen"
+    leak: Leak = 0.2
+    image_channels: Literal[1, 3, 4] = 3
+
+    @property
+    def latent_dim(self) -> int:
+        """Length of the latent vector, which is the parent's."""
+        return self.parent.latent_dim
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, a size that the parent cannot grow to, or a parent that cannot be grown."""
+        if size_px not in (2 * self.parent_px, 4 * self.parent_px):
+            raise ValueError(
+                f"generator.parent_px is {self.parent_px}, which does not grow to size_px = {size_px}; "
+                f"give a parent of {size_px // 2} or {size_px // 4} px"
+            )
+        if self.parent.kind == "mlp":
+            raise ValueError('generator.parent.kind = "mlp" has no features that are images, which growing starts from; give a convolutional parent')
+        if self.parent.image_channels != self.image_channels:
+            raise ValueError(
+                f"generator.parent.image_channels is {self.parent.image_channels}, generator.image_channels {self.image_channels}; make them equal"
+            )
+        self.parent.require_size(self.parent_px)
+
+
+class MlpCriticRecipe(_Initialised):
+    """Dense layers only, at any size (Akel 2022, figure 4.4).
+
+    Attributes:
+        widths: Of the dense layers; the score's is implied.
+        leak: Negative slope of LeakyReLU.
+        output: What the score passes through; a minimax objective has its sigmoid in the loss and takes `linear`.
+        image_channels: As the generator's.
+    """
+
+    kind: Literal["mlp"] = "mlp"
+    widths: Widths = (512, 256)
+    leak: Leak = 0.2
+    output: Literal["linear", "sigmoid"] = "linear"
+    image_channels: Literal[1, 3, 4] = 3
+    normalisation: ClassVar[str] = "none"
+    spectral: ClassVar[bool] = False
+
+    def require_size(self, size_px: int) -> None:
+        """Any size will do."""
+
+
+class StridedCriticRecipe(_Normalised):
+    """Strided convolutions, at any size; odd sizes are halved upwards.
+
+    Attributes:
+        widths: Channels of each convolution.
+        strides: Of each; absent: 2 each.
+        kernel: Side of each kernel.
+        dropout: Probability after each; absent: none.
+        leak: Negative slope of LeakyReLU.
+        norm_first: Whether the first convolution has BatchNorm, too.
+        spectral: Spectral normalisation of every weight (Miyato et al. 2018).
+        head: The score comes from a `dense` layer, or from a `conv` as large as what is left of the image.
+        bias: Of the convolutions.
+        output: What the score passes through; a minimax objective has its sigmoid in the loss and takes `linear`.
+        image_channels: As the generator's.
+    """
+
+    kind: Literal["strided"] = "strided"
+    widths: Widths = (32, 64, 128, 256)
+    strides: tuple[Literal[1, 2], ...] | None = None
+    kernel: Kernel = 3
+    dropout: tuple[Probability, ...] | None = None
+    leak: Leak = 0.2
+    norm_first: bool = False
+    spectral: bool = False
+    head: Literal["dense", "conv"] = "dense"
+    bias: bool = True
+    output: Literal["linear", "sigmoid"] = "linear"
+    image_channels: Literal[1, 3, 4] = 3
+
+    @model_validator(mode="after")
+    def _one_for_each_convolution(self) -> Self:
+        for key in ("strides", "dropout"):
+            given = getattr(self, key)
+            if given is not None and len(given) != len(self.widths):
+                raise ValueError(f"{key} has {len(given)} values for {len(self.widths)} widths; give one for each")
+        return self
+
+    def sides_px(self, size_px: int) -> list[int]:
+        """Height and width after each convolution."""
+        sides = []
+        for stride in self.strides or (2,) * len(self.widths):
+            size_px = (size_px + 2 * ((self.kernel - 1) // 2) - self.kernel) // stride + 1
+            sides.append(size_px)
+        return sides
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, images that the network cannot take."""
+        _require_kernel(self.kernel, size_px)
+        if min(self.sides_px(size_px)) < 1:
+            raise ValueError(f"critic.widths leaves nothing of {size_px} px after {len(self.widths)} convolutions; give fewer widths")
+
+
+class GrownCriticRecipe(Model):
+    """A smaller critic, the parent, that sees the image reduced, and a new block for what it cannot see, which begins at nothing.
+
+    Attributes:
+        parent: Architecture of the smaller critic; that of the one that `--critic` names takes its place.
+        parent_px: Height and width of its images, half or a quarter of this one's; likewise.
+        width: Channels of the new block.
+        leak: Negative slope of LeakyReLU.
+        spectral: Spectral normalisation of the new block's weights.
+        image_channels: The parent's.
+    """
+
+    kind: Literal["grown"] = "grown"
+    parent: AnyCritic
+    parent_px: Annotated[int, Field(ge=4, le=512)]
+    width: Width = 32
+    leak: Leak = 0.2
+    spectral: bool = True
+    image_channels: Literal[1, 3, 4] = 3
+
+    @property
+    def output(self) -> str:
+        """What the score passes through, which is the parent's."""
+        return self.parent.output
+
+    @property
+    def normalisation(self) -> str:
+        """The parent's; the new block has none."""
+        return self.parent.normalisation
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the parent's convolutions."""
+        return self.parent.widths
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, images that the parent cannot grow to."""
+        if size_px not in (2 * self.parent_px, 4 * self.parent_px):
+            raise ValueError(
+                f"critic.parent_px is {self.parent_px}, which does not grow to size_px = {size_px}; "
+                f"give a parent of {size_px // 2} or {size_px // 4} px"
+            )
+        if self.parent.kind == "mlp":
+            raise ValueError('critic.parent.kind = "mlp" has no convolutions that a new block could stand beside; give a convolutional parent')
+        if self.parent.image_channels != self.image_channels:
+            raise ValueError(
+                f"critic.parent.image_channels is {self.parent.image_channels}, critic.image_channels {self.image_channels}; make them equal"
+            )
+        self.parent.require_size(self.parent_px)
+
+
+AnyGenerator = Annotated[
+    Annotated[GeneratorRecipe, Tag("thesis")]
+    | Annotated[MlpGeneratorRecipe, Tag("mlp")]
+    | Annotated[UpsampledGeneratorRecipe, Tag("upsampled")]
+    | Annotated[DcganGeneratorRecipe, Tag("dcgan")]
+    | Annotated[GrownGeneratorRecipe, Tag("grown")],
+    Discriminator(kind_or("thesis")),
+]
+AnyCritic = Annotated[
+    Annotated[CriticRecipe, Tag("thesis")]
+    | Annotated[MlpCriticRecipe, Tag("mlp")]
+    | Annotated[StridedCriticRecipe, Tag("strided")]
+    | Annotated[GrownCriticRecipe, Tag("grown")],
+    Discriminator(kind_or("thesis")),
+]
+GENERATOR_KINDS: dict[str, type[Model]] = {
+    "thesis": GeneratorRecipe,
+    "mlp": MlpGeneratorRecipe,
+    "upsampled": UpsampledGeneratorRecipe,
+    "dcgan": DcganGeneratorRecipe,
+    "grown": GrownGeneratorRecipe,
+}
+GrownGeneratorRecipe.model_rebuild()  # its parent is any generator, itself included
+CRITIC_KINDS: dict[str, type[Model]] = {
+    "thesis": CriticRecipe,
+    "mlp": MlpCriticRecipe,
+    "strided": StridedCriticRecipe,
+    "grown": GrownCriticRecipe,
+}
+GrownCriticRecipe.model_rebuild()
+
+
+def without_growth(recipe: AnyGenerator, size_px: int) -> AnyGenerator:
+    """What a grown generator would be if it began at its own size: of its parent's family, with more doublings; any other as it is.
+
+    Args:
+        recipe: Any generator.
+        size_px: Height and width of its images.
+    """
+    if not isinstance(recipe, GrownGeneratorRecipe):
+        return recipe
+    parent = without_growth(recipe.parent, recipe.parent_px)
+    widths = getattr(parent, "widths", None)
+    if widths is None:
+        return parent
+    doublings = (size_px // recipe.parent_px).bit_length() - 1
+    return parent.model_copy(update={"widths": (*(widths[0] * 2**doubling for doubling in range(doublings, 0, -1)), *widths)})
+
+
+def depth_advice(size_px: int, extra: int = 0) -> str:
+    """How many widths make a size, or which sizes there are."""
+    if size_px in REACHABLE_PX:
+        return f" give {REACHABLE_PX.index(size_px) + 1 + extra} widths"
+    return " size_px must be 4 * 2^n, such as 32, 64 or 128"
+
+
+def _require_doublings(widths: tuple[int, ...], made_px: int, size_px: int, extra: int) -> None:
+    if made_px != size_px:
+        raise ValueError(
+            f"generator.widths has {len(widths)} entries, which makes {made_px} px, not size_px = {size_px};" + depth_advice(size_px, extra)
+        )
+
+
+def _require_kernel(kernel: int, size_px: int) -> None:
+    if kernel > size_px:
+        raise ValueError(f"critic.kernel = {kernel} is larger than the image, {size_px} px; at most {size_px - 1}")

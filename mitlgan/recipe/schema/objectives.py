@@ -1,0 +1,127 @@
+"""Objectives, which a recipe chooses by `kind`; one without a `kind` is the thesis' own, wgan_gp."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from mitlgan.recipe.schema.base import Model, kind_or
+
+Every = Annotated[int, Field(ge=1, le=1000)]
+
+
+class ObjectiveRecipe(Model):
+    """Wasserstein loss with gradient penalty.
+
+    Attributes:
+        penalty_weight: Lambda of the gradient penalty (Gulrajani et al. 2017, equation 3).
+        penalty_every: The penalty is computed at every so many critic updates only, and weighted as many times (Karras et al. 2020, StyleGAN2,
+            section 3.1).
+        critic_steps: Critic updates for one generator update.
+    """
+
+    kind: Literal["wgan_gp"] = "wgan_gp"
+    penalty_weight: Annotated[float, Field(ge=0.0, le=1e6)] = 10.0
+    penalty_every: Every = 1
+    critic_steps: Annotated[int, Field(ge=1, le=100)] = 5
+    takes_sigmoid: ClassVar[bool] = False
+    per_sample: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _something_to_space_out(self) -> Self:
+        _require_penalty(self.penalty_every, self.penalty_weight)
+        return self
+
+
+class WganClipRecipe(Model):
+    """Wasserstein loss with weight clipping.
+
+    Attributes:
+        clip: Every weight of the critic is kept within +- this (Arjovsky et al. 2017, algorithm 1).
+        critic_steps: Critic updates for one generator update.
+    """
+
+    kind: Literal["wgan_clip"] = "wgan_clip"
+    clip: Annotated[float, Field(gt=0.0, le=10.0)] = 0.01
+    critic_steps: Annotated[int, Field(ge=1, le=100)] = 5
+    takes_sigmoid: ClassVar[bool] = False
+    per_sample: ClassVar[bool] = False
+
+
+class _Labelled(Model):
+    """How real and fake are labelled for the critic.
+
+    Attributes:
+        label_smoothing: Real pictures get 1 minus this (Salimans et al. 2016, section 3.4).
+        label_noise: Every label is moved by a uniform number within +- this.
+        label_flips: Share of labels that are swapped by chance.
+        critic_steps: Critic updates for one generator update.
+    """
+
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
+    label_noise: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
+    label_flips: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
+    critic_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    per_sample: ClassVar[bool] = False
+
+
+class MinimaxRecipe(_Labelled):
+    """The first GAN's loss, non-saturating (Goodfellow et al. 2014), on logits."""
+
+    kind: Literal["minimax"] = "minimax"
+    takes_sigmoid: ClassVar[bool] = False
+
+
+class LsganRecipe(_Labelled):
+    """Least squares (Mao et al. 2017)."""
+
+    kind: Literal["lsgan"] = "lsgan"
+    takes_sigmoid: ClassVar[bool] = True
+
+
+class RelativisticRecipe(Model):
+    """Relativistic pairing loss with zero-centred penalties on both sides (Huang et al. 2024, equations 1 to 3).
+
+    Attributes:
+        r1_weight: Gamma of the penalty at real pictures; half of it weights the mean squared slope. It grows with the number of pixels: the
+            authors' code begins with 0.05 to 0.5 at 32 px, 1 to 2 at 64 px, 150 at 256 px, and ends at a tenth of it.
+        r2_weight: Likewise at generated pictures; without either penalty the game need not converge (section 2).
+        penalty_every: Both are computed at every so many critic updates only, and weighted as many times (Karras et al. 2020, StyleGAN2, section 3.1).
+        critic_steps: Critic updates for one generator update.
+    """
+
+    kind: Literal["relativistic"] = "relativistic"
+    r1_weight: Annotated[float, Field(ge=0.0, le=1e6)] = 1.0
+    r2_weight: Annotated[float, Field(ge=0.0, le=1e6)] = 1.0
+    penalty_every: Every = 1
+    critic_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    takes_sigmoid: ClassVar[bool] = False
+    per_sample: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _something_to_space_out(self) -> Self:
+        _require_penalty(self.penalty_every, self.r1_weight, self.r2_weight)
+        return self
+
+
+def _require_penalty(every: int, *weights: float) -> None:
+    if every > 1 and not any(weights):
+        raise ValueError(f"penalty_every = {every} spaces out a penalty that has no weight; give it one, or take penalty_every = 1")
+
+
+AnyObjective = Annotated[
+    Annotated[ObjectiveRecipe, Tag("wgan_gp")]
+    | Annotated[WganClipRecipe, Tag("wgan_clip")]
+    | Annotated[MinimaxRecipe, Tag("minimax")]
+    | Annotated[LsganRecipe, Tag("lsgan")]
+    | Annotated[RelativisticRecipe, Tag("relativistic")],
+    Discriminator(kind_or("wgan_gp")),
+]
+OBJECTIVE_KINDS: dict[str, type[Model]] = {
+    "wgan_gp": ObjectiveRecipe,
+    "wgan_clip": WganClipRecipe,
+    "minimax": MinimaxRecipe,
+    "lsgan": LsganRecipe,
+    "relativistic": RelativisticRecipe,
+}

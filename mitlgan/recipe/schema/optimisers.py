@@ -1,0 +1,76 @@
+"""Optimisers, which a recipe chooses by `kind`; one without a `kind` is Adam."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from mitlgan.recipe.schema.base import Model, kind_or
+
+
+class _Scheduled(Model):
+    """How the learning rate falls over a run.
+
+    It follows the share of the run's length in kimg, `training.kimg`, and nothing else. A run that is made longer follows its new length from there
+    on: its rate rises to what a run of that length has at that point.
+
+    Attributes:
+        schedule: `none`: it stays. `linear`, or `cosine`: half a wave (Loshchilov & Hutter 2017, equation 5, without restarts).
+        schedule_from: Share of the length at which it begins to fall; absent: 0.
+        schedule_to: Share of the learning rate at the end; absent: 0.
+    """
+
+    schedule: Literal["none", "linear", "cosine"] = "none"
+    schedule_from: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
+    schedule_to: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
+
+    @model_validator(mode="after")
+    def _something_to_follow(self) -> Self:
+        for key in ("schedule_from", "schedule_to"):
+            if self.schedule == "none" and getattr(self, key) is not None:
+                raise ValueError(f'{key} belongs to a schedule, of which there is none; remove it, or take schedule = "linear"')
+        return self
+
+    def factor(self, share: float) -> float:
+        """What the learning rate is multiplied by.
+
+        Args:
+            share: Of the run's length that has passed.
+        """
+        if self.schedule == "none":
+            return 1.0
+        start, end = self.schedule_from or 0.0, self.schedule_to or 0.0
+        passed = min(max((share - start) / (1 - start), 0.0), 1.0)
+        left = 1 - passed if self.schedule == "linear" else (1 + math.cos(math.pi * passed)) / 2
+        return end + (1 - end) * left
+
+
+class AdamRecipe(_Scheduled):
+    """Adam (Kingma & Ba 2015)."""
+
+    kind: Literal["adam"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-4
+    beta1: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    beta2: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    eps: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-8
+
+
+class RmspropRecipe(_Scheduled):
+    """RMSprop (Tieleman & Hinton 2012).
+
+    Attributes:
+        learning_rate: Of every step.
+        decay: Of the mean square; Keras has 0.9 and calls it rho, torch 0.99 and calls it alpha.
+        eps: Added to the root.
+    """
+
+    kind: Literal["rmsprop"] = "rmsprop"
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 5e-5
+    decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    eps: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-7
+
+
+AnyOptimiser = Annotated[Annotated[AdamRecipe, Tag("adam")] | Annotated[RmspropRecipe, Tag("rmsprop")], Discriminator(kind_or("adam"))]
+OPTIMISER_KINDS: dict[str, type[Model]] = {"adam": AdamRecipe, "rmsprop": RmspropRecipe}

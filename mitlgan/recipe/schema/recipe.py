@@ -1,0 +1,111 @@
+"""A recipe as a whole: everything that decides a run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mitlgan.recipe.schema.augment import AugmentRecipe
+from mitlgan.recipe.schema.base import Model
+from mitlgan.recipe.schema.composer import FUSION_KINDS, ComposerRecipe
+from mitlgan.recipe.schema.inpainter import InpainterRecipe
+from mitlgan.recipe.schema.networks import CRITIC_KINDS, GENERATOR_KINDS, AnyCritic, AnyGenerator, CriticRecipe
+from mitlgan.recipe.schema.objectives import OBJECTIVE_KINDS, AnyObjective, ObjectiveRecipe
+from mitlgan.recipe.schema.optimisers import OPTIMISER_KINDS, AdamRecipe, AnyOptimiser
+from mitlgan.recipe.schema.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Role, TrainingRecipe
+from mitlgan.recipe.schema.translators import TRANSLATOR_KINDS
+
+SCHEMA_VERSION = 1
+TRAINED = {"pretrain": "generator", "compose": "composer", "inpaint": "inpainter"}
+"""The table of what each command trains."""
+KINDS: dict[str, dict[str, type[Model]]] = {
+    "generator": GENERATOR_KINDS,
+    "critic": CRITIC_KINDS,
+    "objective": OBJECTIVE_KINDS,
+    "fusion": FUSION_KINDS,
+    "translator": TRANSLATOR_KINDS,
+    "generator_optimiser": OPTIMISER_KINDS,
+    "critic_optimiser": OPTIMISER_KINDS,
+}
+"""The kinds of each table that has several, the first being what a table without `kind` is."""
+
+
+class Recipe(Model):
+    """Everything that decides a run. See the attributes' own classes."""
+
+    schema_version: Literal[1] = 1
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    command: Literal["pretrain", "compose", "inpaint"]
+    role: Role
+    size_px: Annotated[int, Field(ge=8, le=1024)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: DataRecipe = DataRecipe()
+    generator: AnyGenerator | None = None
+    composer: ComposerRecipe | None = None
+    inpainter: InpainterRecipe | None = None
+    critic: AnyCritic = CriticRecipe()
+    critic_start: CriticStartRecipe | None = None
+    objective: AnyObjective = ObjectiveRecipe()
+    augment: AugmentRecipe | None = None
+    generator_optimiser: AnyOptimiser = AdamRecipe()
+    critic_optimiser: AnyOptimiser = AdamRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+    evaluation: EvaluationRecipe = EvaluationRecipe()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Refuse what contradicts itself, before anything is built (FAULTS 36)."""
+        wants = TRAINED[self.command]
+        if getattr(self, wants) is None:
+            raise ValueError(f'command = "{self.command}" needs a [{wants}] table')
+        for other in TRAINED.values():
+            if other != wants and getattr(self, other) is not None:
+                raise ValueError(f'command = "{self.command}" takes no [{other}] table; remove it')
+        if self.inpainter is not None and self.evaluation.best_by is not None:
+            raise ValueError("evaluation.best_by measures generated pictures, of which an inpainter makes none; remove it, see `mitlgan inpaint-score`")
+        if self.command == "compose" and self.role != "scene":
+            raise ValueError(f'role is "{self.role}"; a composition makes scenes: role = "scene"')
+        if self.composer is not None and not self.composer.trains:
+            raise ValueError(
+                f'composer.translator.kind = "none" leaves nothing to train beside composer.fusion.kind = "{self.composer.fusion.kind}"; '
+                "use another translator"
+            )
+        self._sizes()
+        self._critic()
+        for key in ("generator_optimiser", "critic_optimiser"):
+            if getattr(self, key).schedule != "none" and self.training.limit_s is not None:
+                raise ValueError(
+                    f"{key}.schedule follows the length in kimg, which training.limit_s may cut short; remove one of them, or compare at equal kimg"
+                )
+        return self
+
+    def _critic(self) -> None:
+        if self.critic.normalisation == "batch" and self.objective.per_sample:
+            raise ValueError(
+                f'critic.normalisation = "batch" contradicts objective.kind = "{self.objective.kind}": '
+                'the penalty is per sample; use normalisation = "none"'
+            )
+        if self.critic.output == "sigmoid" and not self.objective.takes_sigmoid:
+            raise ValueError(
+                f'critic.output = "sigmoid" contradicts objective.kind = "{self.objective.kind}", which takes the score itself; use output = "linear"'
+            )
+        if self.critic.spectral and self.objective.kind == "wgan_clip":
+            raise ValueError(
+                'critic.spectral = true contradicts objective.kind = "wgan_clip": weights that are normalised need no clipping; use one of them'
+            )
+        convolutions = 0 if self.critic.kind == "mlp" else len(self.critic.widths)
+        if self.critic_start is not None and self.critic_start.freeze > convolutions:
+            raise ValueError(f"critic_start.freeze is {self.critic_start.freeze}, but the critic has {convolutions} convolutions; give at most as many")
+
+    def _sizes(self) -> None:
+        if self.generator is not None:
+            self.generator.require_size(self.size_px)
+        if self.inpainter is not None:
+            self.inpainter.require_size(self.size_px)
+        channels = 3 if self.generator is None else self.generator.image_channels
+        if self.critic.image_channels != channels:
+            raise ValueError(f"critic.image_channels is {self.critic.image_channels}, but the images have {channels}; make them equal")
+        self.critic.require_size(self.size_px)
+        if self.composer is not None:
+            self.composer.translator.require_size(self.size_px)

@@ -1,0 +1,180 @@
+"""Translators, which a recipe chooses by `kind`: the image-to-image network after fusion.
+
+Each kind is a model of its own, so that a key of another kind is refused by name. A table without a `kind` is of the thesis' kind, `dense`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from mitlgan.recipe.schema.base import Model, Width, kind_or
+
+Blocks = Annotated[int, Field(ge=1, le=64)]
+GrowthRate = Annotated[int, Field(ge=1, le=1024)]
+Scale = Annotated[float, Field(gt=0.0, le=2.0)]
+Ending = Literal["relu", "tanh", "residual"]
+RESIDUAL_SCALE = 0.5
+OUTER_KERNEL = 7
+"""Side of the first and the last kernel of every kind that works at full size (Table 7.3)."""
+LIGHT_LIMIT = 500_000
+"""Parameters that a `light` translator may have, whatever its measures."""
+
+
+class _Ended(Model):
+    """How a translator ends.
+
+    Attributes:
+        activation: Of the last convolution. `residual`: the translator says what is to change, image + residual_scale * tanh(...), kept in [-1, 1]; its
+            last convolution begins at zero, so that training begins at the fused image itself.
+        residual_scale: For `residual`, how far a value may be moved; absent: 0.5, half of the way from grey to black or white.
+    """
+
+    activation: Ending = "tanh"
+    residual_scale: Scale | None = None
+
+    @model_validator(mode="after")
+    def _scale_needs_residual(self) -> Self:
+        if self.residual_scale is not None and self.activation != "residual":
+            raise ValueError(
+                f'residual_scale = {self.residual_scale} contradicts activation = "{self.activation}"; remove it, or use activation = "residual"'
+            )
+        return self
+
+
+class _Halved(_Ended):
+    """Works at a quarter of the size, between two halvings and two doublings.
+
+    Attributes:
+        widths: Channels at full, half and quarter size.
+    """
+
+    widths: tuple[Width, Width, Width]
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, a size that the network cannot take."""
+        if size_px < OUTER_KERNEL:
+            raise ValueError(
+                f"composer.translator.kind: a kernel of {OUTER_KERNEL} px is larger than the image of size_px = {size_px}; "
+                f"choose a size of at least {OUTER_KERNEL}"
+            )
+        halvings = len(self.widths) - 1
+        # One pixel is too few: its InstanceNorm would divide by no variance.
+        if size_px % 2**halvings or size_px >> halvings < 2:
+            raise ValueError(
+                f"composer.translator.widths: {len(self.widths)} widths halve the image {halvings} times, "
+                f"which size_px = {size_px} does not allow; give fewer"
+            )
+
+
+class TranslatorRecipe(_Halved):
+    """The thesis' translator of dense blocks (Table 7.3).
+
+    Attributes:
+        widths: Channels at full, half and quarter size.
+        blocks: Number of dense blocks at quarter size.
+        activation: Of the last layer; the thesis has ReLU.
+    """
+
+    kind: Literal["dense"] = "dense"
+    widths: tuple[Width, Width, Width] = (64, 128, 256)
+    blocks: Blocks = 6
+    activation: Ending = "relu"
+
+
+class ResnetTranslatorRecipe(_Halved):
+    """Residual blocks (He et al. 2016), as the image transformation network of Johnson et al. 2016 has them: with its widths and its five blocks.
+
+    Attributes:
+        widths: Channels at full, half and quarter size.
+        blocks: Number of residual blocks at quarter size.
+        activation: Of the last layer; that network has tanh.
+    """
+
+    kind: Literal["resnet"] = "resnet"
+    widths: tuple[Width, Width, Width] = (32, 64, 128)
+    blocks: Blocks = 5
+
+
+class DensenetTranslatorRecipe(_Halved):
+    """A plain DenseNet (Huang et al. 2017) at quarter size.
+
+    Attributes:
+        widths: Channels at full, half and quarter size, where the first dense block begins.
+        growth_rate: Channels that each convolution adds to all earlier ones (k of the paper).
+        blocks: Number of such convolutions in each dense block; a transition after each halves the channels.
+        bottleneck: Whether a 1x1 convolution to 4 * growth_rate channels stands before each of them (DenseNet-B).
+        activation: Of the last layer.
+    """
+
+    kind: Literal["densenet"] = "densenet"
+    widths: tuple[Width, Width, Width] = (32, 64, 128)
+    growth_rate: GrowthRate = 32
+    blocks: Annotated[tuple[Blocks, ...], Field(min_length=1, max_length=8)] = (6, 6)
+    bottleneck: bool = True
+
+
+class LightTranslatorRecipe(_Ended):
+    """Residual blocks without normalisation at a fraction of the size, where a convolution is cheap: at most 0.5 M parameters, at any size.
+
+    Attributes:
+        unshuffle: Each square of so many pixels a side becomes the channels of one place (Shi et al. 2016).
+        width: Channels of the blocks.
+        blocks: Number of residual blocks.
+        detail: Channels at full size.
+        activation: Of the last layer; a light translator corrects the fused image rather than painting it anew.
+    """
+
+    kind: Literal["light"] = "light"
+    unshuffle: Literal[2, 4, 8] = 4
+    width: Width = 48
+    blocks: Blocks = 3
+    detail: Width = 16
+    activation: Ending = "residual"
+
+    @model_validator(mode="after")
+    def _light(self) -> Self:
+        channels = 3 * self.unshuffle**2
+        outer = (9 * channels + 1) * self.width + (self.width + 1) * self.detail
+        fine = (9 * (3 + self.detail) + 1) * self.detail + (9 * self.detail + 1) * 3
+        parameters = outer + fine + 2 * self.blocks * (9 * self.width + 1) * self.width
+        if parameters > LIGHT_LIMIT:
+            raise ValueError(
+                f"width = {self.width}, blocks = {self.blocks}, unshuffle = {self.unshuffle} and detail = {self.detail} make "
+                f'{parameters:,} parameters, where kind = "light" has at most {LIGHT_LIMIT:,}; give less of them, or use another kind'
+            )
+        return self
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, a size that the network cannot take."""
+        if size_px % self.unshuffle:
+            raise ValueError(
+                f"composer.translator.unshuffle: size_px = {size_px} is no multiple of {self.unshuffle}; give 2, 4 or 8, whichever divides it"
+            )
+
+
+class NoTranslatorRecipe(Model):
+    """No translator: the fused image is the composition."""
+
+    kind: Literal["none"] = "none"
+
+    def require_size(self, size_px: int) -> None:
+        """Any size will do."""
+
+
+AnyTranslator = Annotated[
+    Annotated[TranslatorRecipe, Tag("dense")]
+    | Annotated[ResnetTranslatorRecipe, Tag("resnet")]
+    | Annotated[DensenetTranslatorRecipe, Tag("densenet")]
+    | Annotated[LightTranslatorRecipe, Tag("light")]
+    | Annotated[NoTranslatorRecipe, Tag("none")],
+    Discriminator(kind_or("dense")),
+]
+TRANSLATOR_KINDS: dict[str, type[Model]] = {
+    "dense": TranslatorRecipe,
+    "resnet": ResnetTranslatorRecipe,
+    "densenet": DensenetTranslatorRecipe,
+    "light": LightTranslatorRecipe,
+    "none": NoTranslatorRecipe,
+}

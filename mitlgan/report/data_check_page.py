@@ -1,0 +1,115 @@
+"""The page of `data check`: the verdict, numbers, histograms, and a look at every set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mitlgan.data.curate.check import CheckResult, Pair, SetReport, statistics
+from mitlgan.data.decode.image_file import UnreadableError, decode_bytes
+from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.sources.image_source import Source
+from mitlgan.report.contact_sheets import THUMBNAIL_PX, Bars, Cell, Fact, Page, Section, evenly, histogram, picture_of, thumbnail, write_page
+from mitlgan.report.tables import Table, TableRow
+
+SHOWN = 60  # pictures of each set
+PAIRS_SHOWN = 48
+
+
+def write_check_page(path: Path, result: CheckResult) -> Path:
+    """The page of `data check`: the verdict, numbers, histograms, pairs, and a look at every set."""
+    sections = []
+    for report in result.sets:
+        charts = _charts(report)
+        cells = _cells(report)
+        lead = f"{len(report.seen):,} pictures; {len(cells)} are shown, evenly drawn." if cells else f"{len(report.seen):,} pictures."
+        sections.append(Section(report.name, lead, cells, charts))
+    if result.pairs:
+        lead = f"{len(result.pairs):,} pairs within and across the sets; {min(len(result.pairs), PAIRS_SHOWN)} are shown."
+        sections.insert(0, Section("Pictures that are in twice", lead, _pair_cells(result.pairs[:PAIRS_SHOWN], result.sets), explained=True))
+    hurting = [text for text, bad in result.verdict if bad]
+    headline = f"{len(hurting)} {'thing' if len(hurting) == 1 else 'things'} will hurt training" if hurting else "Nothing here will hurt training"
+    facts = [Fact(text, bad) for text, bad in sorted(result.verdict, key=lambda entry: not entry[1])]
+    names = ", ".join(report.name for report in result.sets)
+    return write_page(path, Page(f"check: {names}", "mitlgan data check", headline, facts, _check_table(result), sections, curated=True))
+
+
+def _check_table(result: CheckResult) -> Table:
+    headings = ("pictures", "unreadable", "shorter side", "channels", "mean red, green, blue", "with matte", "object covers")
+    rows = []
+    for report in result.sets:
+        found = statistics(report)
+        side, cover = found["shorter_side_px"], found["coverage"]
+        cells = (
+            f"{found['count']:,}",
+            f"{found['unreadable']:,}",
+            f"{side['least']} to {side['most']} px" if side else "—",
+            ", ".join(f"{number:,} {mode}" for mode, number in found["channels"].items()) or "—",
+            ", ".join(f"{value:.0f}" for value in found["mean_rgb"]),
+            f"{found['with_matte']:,}",
+            f"{cover['mean']:.0%} ({cover['least']:.0%} to {cover['most']:.0%})" if cover else "—",
+        )
+        rows.append(TableRow(report.name, report.split, cells, None))
+    return Table("set", headings, rows)
+
+
+def _charts(report: SetReport) -> list[Bars]:
+    if not report.seen:
+        return []
+    histograms = np.mean([one.histogram for one in report.seen], axis=0)
+    charts = [
+        histogram(name, "share of pixels by value", histograms[channel], "0", "255", colour)
+        for channel, (name, colour) in enumerate((("Red", 5), ("Green", 4), ("Blue", 0)))
+    ]
+    sides = [min(one.width, one.height) for one in report.seen]
+    if min(sides) < max(sides):
+        counts, edges = np.histogram(sides, bins=24)
+        charts.append(histogram("Shorter side", "pictures by size", counts, f"{edges[0]:.0f} px", f"{edges[-1]:.0f} px", 2))
+    covers = [one.coverage for one in report.seen if one.coverage is not None]
+    if covers:
+        counts, _ = np.histogram(covers, bins=25, range=(0, 1))
+        charts.append(histogram("Foreground coverage", "pictures by share of the object", counts, "0 %", "100 %", 3))
+    return charts
+
+
+def _cells(report: SetReport) -> list[Cell]:
+    """Thumbnails of some of a set, read again."""
+    read = _reader(report.content)
+    found = [(one.name, read(one.name)) for one in evenly(report.seen, SHOWN)]
+    return [Cell(thumbnail(picture), name) for name, picture in found if picture is not None]
+
+
+def _pair_cells(pairs: Sequence[Pair], sets: Sequence[SetReport]) -> list[Cell]:
+    """Both pictures of a pair, side by side; the second can be left out."""
+    named = {name for pair in pairs for name in (pair.first_set, pair.second_set)}
+    readers = {report.name: _reader(report.content) for report in sets if report.name in named}
+    cells = []
+    for pair in pairs:
+        both = Image.new("RGBA", (2 * THUMBNAIL_PX + 4, THUMBNAIL_PX))
+        for place, (spec, name) in enumerate(((pair.first_set, pair.first), (pair.second_set, pair.second))):
+            picture = readers[spec](name)
+            if picture is not None:
+                both.paste(picture.convert("RGBA").resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX), (place * (THUMBNAIL_PX + 4), 0))
+        where = "" if pair.first_set == pair.second_set else f" of {pair.second_set}"
+        note = f"{where} {'equals' if pair.exact else 'looks like'} {pair.first} of {pair.first_set}"
+        cells.append(Cell(thumbnail(both, both.width), pair.second, note))
+    return cells
+
+
+def _reader(content: Source | Packed) -> Callable[[str], Image.Image | None]:
+    """A function from a picture's name to the picture; None for one that has gone since it was looked at."""
+    if isinstance(content, Packed):
+        places = {str(source["name"]): position for position, source in enumerate(content.sources())}
+        return lambda name: picture_of(content, places[name])
+    entries = {entry.name: entry for entry in content.entries}
+
+    def read(name: str) -> Image.Image | None:
+        try:
+            return decode_bytes(entries[name].read(), keep_alpha=True, size_px=THUMBNAIL_PX).picture
+        except (UnreadableError, KeyError):
+            return None
+
+    return read

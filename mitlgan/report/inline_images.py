@@ -1,0 +1,96 @@
+"""Pixels -> one PNG grid as a data URI, with the whole-number enlargements that keep its pixels crisp."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mitlgan.images.transparency import on_checkerboard
+from mitlgan.report.schema import Pixels
+
+GUTTER_PX = 2
+WIDE_PX, NARROW_PX = 336, 340
+"""Width that a grid may take on a desktop (three in a row) and on a phone 390 px wide."""
+
+LARGE_PX = 64
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A picture inside the page.
+
+    Args:
+        uri: data: URI of a PNG.
+        width: Pixels of the PNG.
+        height: Pixels of the PNG.
+        wide_px: Shown width on a desktop.
+        narrow_px: Shown width on a phone.
+        crisp: True when both enlargements are whole numbers, so that nearest-neighbour scaling is right.
+        count: Pictures in the grid; 0 when not known.
+    """
+
+    uri: str
+    width: int
+    height: int
+    wide_px: int
+    narrow_px: int
+    crisp: bool
+    count: int
+
+
+def embed(pixels: Pixels, *, columns: int = 0, rows: int = 0, wide_px: int = WIDE_PX, narrow_px: int = NARROW_PX) -> Embedded:
+    """Lay pictures out in a grid and embed it.
+
+    Args:
+        pixels: uint8 (N, C, H, W) as in `model.Pixels`, or a finished PNG, which is shown as it is.
+        columns: Pictures in a row; 0 takes 5, or 3 of large ones.
+        rows: Most rows; 0 takes as many as columns.
+        wide_px: Width available on a desktop.
+        narrow_px: Width available on a phone.
+
+    Raises:
+        ValueError: The tensor is not uint8 (N, 1 | 3 | 4, H, W).
+    """
+    if isinstance(pixels, bytes):
+        png, shown = pixels, 0
+        with Image.open(io.BytesIO(png)) as image:
+            width, height = image.size
+    else:
+        columns = columns or (5 if pixels.shape[-1] <= LARGE_PX else 3)
+        pixels = pixels[: columns * (rows or columns)]
+        grid = _grid(pixels, columns)
+        shown, (height, width) = len(pixels), grid.shape[1:]
+        png = _png(grid)
+    wide, narrow = _shown_width(width, wide_px), _shown_width(width, narrow_px)
+    crisp = wide % width == 0 and narrow % width == 0
+    return Embedded("data:image/png;base64," + base64.b64encode(png).decode("ascii"), width, height, wide, narrow, crisp, shown)
+
+
+def _grid(pixels: Tensor, columns: int) -> Tensor:
+    """uint8 (4, H', W'): opaque pictures with transparent gutters, so that the grid sits on a light and on a dark page."""
+    if pixels.ndim != 4 or pixels.dtype != torch.uint8 or pixels.shape[1] not in (1, 3, 4):
+        raise ValueError(f"pixels: uint8 (N, 1 | 3 | 4, H, W) expected, got {pixels.dtype} {tuple(pixels.shape)}")
+    pixels = pixels.detach().cpu()
+    rgb = on_checkerboard(pixels) if pixels.shape[1] == 4 else pixels.expand(-1, 3, -1, -1)
+    opaque = torch.cat([rgb, torch.full_like(rgb[:, :1], 255)], dim=1)  # (N, 4, H, W)
+    from torchvision.utils import make_grid  # whose package brings every model of torchvision along: two seconds
+
+    grid: Tensor = make_grid(opaque, nrow=columns, padding=GUTTER_PX, pad_value=0)
+    if len(opaque) == 1:  # make_grid returns a single picture without its border
+        return grid
+    return grid[:, GUTTER_PX:-GUTTER_PX, GUTTER_PX:-GUTTER_PX]
+
+
+def _png(grid: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(grid.permute(1, 2, 0).contiguous().numpy()).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _shown_width(width: int, available: int) -> int:
+    return width * (available // width) if width <= available else available

@@ -1,0 +1,1 @@
+"""Stages: recipe, data, networks, objective and training, joined to a run with an artifact."""

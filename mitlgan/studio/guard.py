@@ -1,0 +1,224 @@
+"""What stands before every request: whose it is, how large and how slow it may be; and what every answer forbids the browser."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import re
+import secrets
+import socket
+from collections.abc import MutableMapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mitlgan.studio.clients import Guesses, client_of
+from mitlgan.studio.errors import Cancelled, Refused, busy
+from mitlgan.studio.settings import LOCAL_NAMES, Settings
+
+COOKIE = "mitlgan_studio"
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
+UPLOADS = ("/api/embed", "/api/inpaint")
+LINGER_BYTES, LINGER_S = 64_000_000, 3.0
+"""How much of a body that is too large is read and thrown away, so that its sender reads why it was refused."""
+POLICY = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Content-Security-Policy": POLICY,
+    "Cache-Control": "no-store",
+}
+
+
+class Guard:
+    """Lets through what may come in, with its body read, and adds headers to what goes out.
+
+    Args:
+        app: What is guarded.
+        settings: Host, token and limits.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._names = LOCAL_NAMES | {settings.host.lower(), *(name.lower() for name in settings.names)}
+        if not settings.local:
+            self._names |= {socket.gethostname().lower()}
+        self._session = None if settings.token is None else secrets.token_urlsafe(32)  # nothing of the token: it would be as good to guess by
+        self._guesses = Guesses(settings.guess_s)
+        self._uploads = settings.uploads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def forbidding(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _forbid(message)
+            await send(message)
+
+        guarded: Send = forbidding
+        if scope["method"] == "HEAD":
+            scope, guarded = {**scope, "method": "GET"}, _without_body(forbidding)
+        try:
+            entered = await self._entered(scope)
+            if entered is not None:
+                await entered(scope, receive, guarded)
+                return
+            await self._with_body(scope, receive, guarded)
+        except Refused as refused:
+            await answer(refused)(scope, receive, guarded)
+        except Cancelled:
+            return
+
+    async def _entered(self, scope: Scope) -> Response | None:
+        """Check whose the request is.
+
+        Returns:
+            An answer in place of the app's, where the token has just been given in the address.
+
+        Raises:
+            Refused: 400 a foreign host, 403 a foreign page or a wrong token, 401 none, 429 too many guesses.
+        """
+        headers = Headers(scope=scope)
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not self._is_own(hosts[0]):
+            raise Refused(400, "Host: the studio is not asked for under this name; use the address that `mitlgan studio` printed")
+        origins = headers.getlist("origin")
+        foreign = any(urlsplit(origin).netloc.lower() != hosts[0].lower() or not origin.startswith(("http://", "https://")) for origin in origins)
+        if foreign or (scope["path"] != "/" and headers.get("sec-fetch-site", "none") in ("cross-site", "same-site")):
+            raise Refused(403, "Origin: another page asks; open the studio itself")
+        if self._settings.token is None or self._session is None:
+            return None
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [None])[0] if scope["path"] == "/" else None
+        bearer = re.fullmatch(r"[Bb]earer (.+)", headers.get("authorization", ""))
+        sent = bearer.group(1) if bearer else headers.get("x-studio-token")
+        shown = [value for value in (given, None if sent is None else sent.encode("latin-1").decode("utf-8", "replace")) if value is not None]
+        token = self._settings.token
+        if shown and await self._guesses.is_right(client_of(scope.get("client")), lambda: any(_equal(value, token) for value in shown)):
+            if given is None:
+                return None
+            entered = RedirectResponse("/", status_code=303)
+            entered.set_cookie(COOKIE, self._session, httponly=True, samesite="strict", secure=scope.get("scheme") == "https")
+            return entered
+        if shown:
+            raise Refused(403, "token: this is not the one that the studio was started with")
+        if not _equal(_cookie(headers), self._session):
+            raise Refused(401, "token: none was given; open the address that `mitlgan studio` printed, or send it as `Authorization: Bearer`")
+        return None
+
+    def _is_own(self, host: str) -> bool:
+        found = HOST.fullmatch(host)
+        if found is None:
+            return False
+        name = found.group(1).strip("[]").lower()
+        if name in self._names:
+            return True
+        if self._settings.local:
+            return False
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    async def _with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the body within its limits, and let the app have it."""
+        large = scope["path"].startswith(UPLOADS)
+        if large and self._uploads <= 0:
+            raise busy("too many pictures are being sent")
+        self._uploads -= large
+        try:
+            body = await self._body(scope, receive, self._settings.upload_bytes if large else self._settings.body_bytes)
+            await self._app(scope, _replayed(body, receive), send)
+        finally:
+            self._uploads += large
+
+    async def _body(self, scope: Scope, receive: Receive, limit: int) -> bytes:
+        declared = Headers(scope=scope).get("content-length", "0")
+        parts: list[bytes] = []
+        size = 0
+        refused = Refused(413, f"body: is larger than {limit} bytes; send less")
+        too_large = not declared.isdecimal() or int(declared[:19]) > limit
+        try:
+            async with asyncio.timeout(LINGER_S if too_large else self._settings.body_s):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Cancelled
+                    part = message.get("body", b"")
+                    size += len(part)
+                    too_large = too_large or size > limit
+                    parts = [] if too_large else [*parts, part]
+                    if not message.get("more_body", False) or size > LINGER_BYTES:
+                        break
+        except TimeoutError:
+            raise (refused if too_large else Refused(408, "body: came too slowly; send it again")) from None
+        if too_large:
+            raise refused
+        return b"".join(parts)
+
+
+def answer(refused: Refused) -> JSONResponse:
+    """A refusal as the page gets it."""
+    headers = {} if refused.retry_s is None else {"Retry-After": str(refused.retry_s)}
+    if refused.status in (408, 413, 429):
+        headers["Connection"] = "close"
+    return JSONResponse({"error": refused.line}, refused.status, headers)
+
+
+def _without_body(send: Send) -> Send:
+    """Of an answer, its head alone; who has more to send is told that nobody takes it."""
+    ended = False
+
+    async def headed(message: Message) -> None:
+        nonlocal ended
+        if ended:
+            raise OSError("a request for the head alone")
+        if message["type"] == "http.response.body":
+            message, ended = {"type": "http.response.body", "body": b"", "more_body": False}, True
+        await send(message)
+
+    return headed
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The body in one message, then what the connection says."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replayed
+
+
+def _forbid(message: MutableMapping[str, Any]) -> None:
+    headers = MutableHeaders(scope=message)
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+
+
+def _equal(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode())
+
+
+def _cookie(headers: Headers) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return "" if found is None else found.value

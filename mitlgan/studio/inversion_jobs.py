@@ -1,0 +1,148 @@
+"""Embedding and inpainting as jobs: what is found is told on the way, and what is shown meanwhile comes first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mitlgan.artifacts.loaded_artifact import png
+from mitlgan.data.pack.image_pack import to_float, to_uint8
+from mitlgan.images.transparency import straight
+from mitlgan.inpainting import Filler, Original, blended, filler
+from mitlgan.inpainting import inpaint as filled_by
+from mitlgan.inpainting.fillers import EMBEDDING
+from mitlgan.inversion import Embedded, Progress, Settings, embed
+from mitlgan.inversion.cost import CHUNK
+from mitlgan.latents import by_layer
+from mitlgan.networks.placement import opaque
+from mitlgan.studio import encoding, render
+from mitlgan.studio.catalogue import Loaded
+from mitlgan.studio.errors import Cancelled
+from mitlgan.studio.jobs import Job
+from mitlgan.studio.schemas import Found, State
+from mitlgan.studio.worker import Worker
+
+Seen = Callable[[Tensor], bytes]
+"""The PNG of an image (1, C, H, W) in [-1, 1], as the page is to see it."""
+
+
+def embedding(loaded: Loaded, target: Tensor, seconds: float, job: Job, worker: Worker) -> dict[str, Any]:
+    """What the page is told of a picture's embedding: the state that makes it, and how near it is.
+
+    Args:
+        loaded: In which its latent is looked for.
+        target: (1, C, H, W) in [-1, 1].
+        seconds: Time for it.
+        job: Told of progress; decides whether it goes on.
+        worker: Whose other, short work is done between the steps.
+
+    Raises:
+        Cancelled: The job is not wanted any more.
+    """
+    return _told(loaded, _found(loaded, target, Settings(seconds=seconds), job, worker), encoding.encoded)
+
+
+def inpainting(
+    loaded: Loaded, target: Tensor, hole: Tensor, seconds: float, job: Job, worker: Worker, given: Image.Image | None = None
+) -> dict[str, Any]:
+    """What the page is told of a hole that is filled by embedding what is left: the whole picture, which outside of the hole is what was given.
+
+    Args:
+        loaded: As in `embedding`, and so on.
+        target: (1, C, H, W) in [-1, 1].
+        hole: (1, 1, H, W), 1 where it is.
+        seconds: Time for it.
+        job: Likewise.
+        worker: Likewise.
+        given: The picture as RGBA, where it is transparent.
+
+    Raises:
+        Cancelled: The job is not wanted any more.
+    """
+
+    def pasted(image: Tensor) -> bytes:
+        return _png(torch.where(hole > 0, image, target), hole, given)
+
+    def evened(image: Tensor) -> bytes:
+        planes = to_uint8(target)[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, C)
+        drawn = image.add(1).mul(127.5)[0].permute(1, 2, 0).double().numpy()
+        found = to_float(torch.from_numpy(blended(planes, drawn, hole[0, 0].bool().numpy())).permute(2, 0, 1)[None])
+        return _png(torch.minimum(found, found[:, 3:]) if found.shape[1] == 4 else found, hole, given)  # no light above its alpha
+
+    return _told(loaded, _found(loaded, target, replace(EMBEDDING, seconds=seconds), job, worker, 1 - hole, pasted), evened)
+
+
+def filling(target: Tensor, hole: Tensor, by: Filler, given: Image.Image | None = None) -> dict[str, Any]:
+    """What the page is told of a hole that a trained context encoder fills.
+
+    Args:
+        target: (1, C, H, W) in [-1, 1]; what has a matte is laid on white.
+        hole: (1, 1, H, W), 1 where it is.
+        by: The encoder.
+        given: See `inpainting`.
+    """
+    planes = to_uint8(opaque(target))[0].permute(1, 2, 0).contiguous().numpy()
+    found = filled_by(planes, hole[0, 0].bool().numpy(), by).blended
+    return {"picture": encoding.data_uri(_png(to_float(torch.from_numpy(found).permute(2, 0, 1)[None]), hole, given))}
+
+
+def encoder() -> Filler:
+    """The shipped context encoder.
+
+    Raises:
+        ArtifactError: None is shipped.
+    """
+    return filler("context")
+
+
+def _found(
+    loaded: Loaded, target: Tensor, settings: Settings, job: Job, worker: Worker, known: Tensor | None = None, seen: Seen = encoding.encoded
+) -> Embedded:  # fmt: skip
+    most = math.ceil(settings.starts / CHUNK) + settings.attempts * (settings.steps + settings.polish_steps)
+    taken = count(1)
+
+    def watch(progress: Progress) -> bool:
+        worker.give_way()
+        step = next(taken)  # of all phases and attempts; those of a phase alone would begin anew
+        if job.due:
+            psnr_db, image = progress.psnr_db, progress.image  # there are none while starts are looked through
+            seen_now = None if image is None else encoding.data_uri(seen(image.detach().cpu()[None]))
+            near = {"error": None if psnr_db is None else _error(psnr_db), "psnr": psnr_db, "preview": seen_now}
+            job.tell("progress", {"step": min(step, most), "of": most, "phase": progress.phase, **near})
+        return job.wanted
+
+    embedded = embed(loaded.artifact, target, settings, known, progress=watch)
+    if "cancelled" in embedded.ended:
+        raise Cancelled
+    return embedded
+
+
+def _told(loaded: Loaded, embedded: Embedded, seen: Seen) -> dict[str, Any]:
+    values = encoding.shortest(by_layer(embedded.z[0], loaded.artifact.card.latent_dims))
+    state = State(artifact=loaded.id, latents={name: Found(values=numbers) for name, numbers in values.items()})
+    picture = encoding.data_uri(seen(render.stages_of_state(loaded, state).output))
+    figures = {"psnr": float(embedded.psnr_db[0]), "error": float(embedded.mse[0]), "ended": embedded.ended[0], "seconds": embedded.seconds[0]}
+    return {"state": encoding.plain(state), "link": encoding.link(state), "picture": picture, **figures}
+
+
+def _png(image: Tensor, hole: Tensor, given: Image.Image | None) -> bytes:
+    """A filled picture; outside of the hole a transparent one is what was given, to the number."""
+    if given is None:
+        return encoding.encoded(image)
+    inside = hole[0, 0].bool().numpy()
+    pixels = straight(to_uint8(image))[0].permute(1, 2, 0).contiguous().numpy()
+    if pixels.shape[2] < 4:  # filled as it is seen on white
+        return Original(given, "RGBA", None, "").png(np.broadcast_to(pixels, (*inside.shape, 3)), inside)
+    return png(torch.from_numpy(np.where(inside[..., None], pixels, np.asarray(given))).permute(2, 0, 1))
+
+
+def _error(psnr_db: float) -> float:
+    return float(10 ** (-psnr_db / 10))

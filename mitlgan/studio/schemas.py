@@ -1,0 +1,222 @@
+"""What the page and its server say to each other: requests and answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StrictInt, Tag, model_validator
+
+from mitlgan.artifacts.loaded_artifact import LARGEST_SCALE
+from mitlgan.editing.principal_directions import LARGEST_SIGMAS
+from mitlgan.latents import EASINGS, SEED_LIMIT
+from mitlgan.latents.files import LARGEST
+from mitlgan.networks.placement import SMALLEST
+
+MOST_PICTURES = 64
+MOST_FRAMES = 64
+DEEPEST_MIX = 4
+LONGEST_JOB_S = 60.0
+LONGEST_SIDE = 2.0
+"""How far out, in halves of the image's side, the centre of a layer may stand: beyond, nothing of it would be seen."""
+
+
+class Strict(BaseModel):
+    """Unknown keys and numbers that are not finite are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Id = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+SeedNumber = Annotated[StrictInt, Field(ge=0, lt=SEED_LIMIT)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Drawn(Strict):
+    """A latent by its seed."""
+
+    seed: SeedNumber
+
+
+class Found(Strict):
+    """A latent by its numbers."""
+
+    values: Annotated[list[Annotated[float, Field(ge=-LARGEST, le=LARGEST)]], Field(min_length=1, max_length=65536)]
+
+
+class Mixed(Strict):
+    """A latent between two, by the share of the second."""
+
+    mix: tuple[Latent, Latent, Share]
+
+
+def _form(given: Any) -> str:
+    keys = given.keys() if isinstance(given, dict) else type(given).model_fields if isinstance(given, BaseModel) else ()
+    return next((key for key in ("seed", "values", "mix") if key in keys), "seed")
+
+
+Latent = Annotated[Annotated[Drawn, Tag("seed")] | Annotated[Found, Tag("values")] | Annotated[Mixed, Tag("mix")], Discriminator(_form)]
+
+
+def _depth(latent: Drawn | Found | Mixed) -> int:
+    return 1 + max(_depth(latent.mix[0]), _depth(latent.mix[1])) if isinstance(latent, Mixed) else 0
+
+
+class Place(Strict):
+    """Where the frontmost layer stands."""
+
+    scale: Annotated[float, Field(ge=SMALLEST, le=LARGEST_SCALE)] = 1.0
+    across: Annotated[float, Field(ge=-LONGEST_SIDE, le=LONGEST_SIDE)] = 0.0
+    down: Annotated[float, Field(ge=-LONGEST_SIDE, le=LONGEST_SIDE)] = 0.0
+    flip: bool = False
+
+
+def _number(given: Any) -> Any:
+    return float(given) if isinstance(given, bool) else given
+
+
+class State(Strict):
+    """The whole truth of a picture.
+
+    Attributes:
+        artifact: Its id.
+        latents: By name; those of layers that are absent are drawn by seed 0, an absent place goes with the frontmost layer.
+        truncation: See `mitlgan.latents.truncated`.
+        stand: Where the frontmost layer stands; absent: where its latent puts it.
+        directions: Amounts along each latent's principal directions, in standard deviations.
+        matte_strength: Factor of the frontmost layer's opacity.
+        harmonise: Share of harmonising and of the translator's correction; true is 1, false is 0.
+    """
+
+    artifact: Id
+    latents: Annotated[dict[Name, Latent], Field(max_length=17)] = {}
+    truncation: Annotated[float, Field(gt=0, le=1)] = 1.0
+    stand: Place | None = None
+    directions: Annotated[dict[Name, Annotated[list[Annotated[float, Field(ge=-LARGEST_SIGMAS, le=LARGEST_SIGMAS)]], Field(max_length=64)]],
+                          Field(max_length=17)] = {}  # fmt: skip
+    matte_strength: Share = 1.0
+    harmonise: Annotated[Share, BeforeValidator(_number)] = 1.0
+
+    @model_validator(mode="after")
+    def _not_too_deep(self) -> State:
+        if any(_depth(latent) > DEEPEST_MIX for latent in self.latents.values()):
+            raise ValueError(f"latents are mixed of mixtures more than {DEEPEST_MIX} deep; mix pictures that are less mixed")
+        return self
+
+
+Wanted = Literal["output", "layers", "matte", "fused"]
+
+
+class PictureRequest(Strict):
+    """One picture, and which stages of it."""
+
+    state: State
+    want: Annotated[list[Wanted], Field(min_length=1, max_length=4)] = ["output"]
+
+
+class PictureAnswer(BaseModel):
+    """Stages as data URIs of PNGs; `state` and `link` make the picture again, `stand` is where the frontmost layer stands, if it can be moved."""
+
+    output: str | None = None
+    layers: dict[str, str] | None = None
+    matte: str | None = None
+    fused: str | None = None
+    stand: Place | None = None
+    state: dict[str, Any]
+    link: str
+
+
+class GridRequest(Strict):
+    """Pictures that differ from one state in seeds: side by side where no rows and columns are named, else crossed."""
+
+    state: State
+    vary: Annotated[dict[Name, Annotated[list[SeedNumber], Field(min_length=1, max_length=MOST_PICTURES)]], Field(min_length=1, max_length=17)]
+    rows: Name | None = None
+    columns: Name | None = None
+
+
+class GridPicture(BaseModel):
+    """One of a grid."""
+
+    state: dict[str, Any]
+    output: str
+
+
+class GridAnswer(BaseModel):
+    """A grid, row by row."""
+
+    pictures: list[GridPicture]
+
+
+class MorphRequest(Strict):
+    """The way from one picture to another of the same artifact; with a layer, only that moves."""
+
+    start: Annotated[State, Field(alias="from")]
+    end: Annotated[State, Field(alias="to")]
+    layer: Name = "all"
+    easing: Literal["sine", "linear", "slerp"] = "sine"
+    frames: Annotated[StrictInt, Field(ge=2, le=MOST_FRAMES)] = 24
+
+
+class MorphFileRequest(MorphRequest):
+    """The same as a moving picture."""
+
+    fps: Annotated[float, Field(ge=1, le=50)] = 25.0
+    scale: Annotated[StrictInt, Field(ge=1, le=16)] | None = None
+    there_and_back: bool = False
+
+
+class MorphAnswer(BaseModel):
+    """Data URIs of the frames."""
+
+    frames: list[str]
+
+
+class InpaintRequest(Strict):
+    """A hole in a picture, and how it is to be filled: by embedding what is left, or by the shipped context encoder.
+
+    Attributes:
+        artifact: In which the picture is looked for; it also says how large the picture is.
+        image: Data URI of the picture.
+        hole: Data URI of a mask of the artifact's size, bright and opaque where the hole is.
+        seconds: Time for embedding.
+    """
+
+    artifact: Id
+    image: Annotated[str, Field(max_length=16_000_000)]
+    hole: Annotated[str, Field(max_length=4_000_000)]
+    method: Literal["embed", "context"] = "embed"
+    seconds: Annotated[float, Field(ge=0.5, le=LONGEST_JOB_S)] = 15.0
+
+
+class JobAnswer(BaseModel):
+    """A job that has been begun."""
+
+    job: str
+
+
+class ArtifactAnswer(BaseModel):
+    """What can be done with an artifact."""
+
+    id: str
+    name: str
+    kind: str
+    role: str
+    size_px: int
+    channels: int
+    latents: dict[str, int]
+    layers: list[str]
+    movable: list[str]
+    transparent: list[str]
+    front: str | None
+    has_matte: bool
+    has_place: bool
+    harmonises: bool
+    fills: list[str]
+    directions: dict[str, int] | None
+    card: dict[str, Any]
+
+
+Mixed.model_rebuild()
+State.model_rebuild()
+assert set(EASINGS) == {"sine", "linear", "slerp"}

@@ -1,0 +1,178 @@
+"""From a training's state to artifacts: the last one, those kept on the way, and the best of them by a measure."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from pathlib import Path
+
+from torch import nn
+
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.artifact import Card, LayerCard
+from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.data.open import open_data
+from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.sources.split_folders import recorded_split
+from mitlgan.data.splits import resolved_split
+from mitlgan.errors import ArtifactError
+from mitlgan.metrics.extractors.features import Extractor
+from mitlgan.metrics.protocol import COLLAPSED_DIVERSITY, Protocol, evaluate, headline, open_extractor
+from mitlgan.networks import Composer
+from mitlgan.recipe import Recipe
+from mitlgan.runtime.files import make_folder, read_bytes, write_atomically
+from mitlgan.runtime.progress import Reporter
+from mitlgan.training import run_directory
+from mitlgan.training.loop import Problem
+from mitlgan.training.run_directory import LineWriter, Run
+from mitlgan.training.state import Counters, TrainingState, recalibrate
+
+
+def freeze(run: Run, recipe: Recipe, problem: Problem, state: TrainingState) -> None:
+    """Write the run's artifact, its moving average, and end the run; a pretraining's critic is kept in a folder beside its generator.
+
+    Raises:
+        ArtifactError: A frozen layer moved; nothing is written (FAULTS 11).
+    """
+    if recipe.command == "pretrain":
+        file = run.path / artifact.CRITIC_FOLDER / artifact.CRITIC_FILE
+        make_folder(file.parent)
+        artifact.save(file, state.critic, _card(run, recipe, problem, state, state.critic))
+    network = recalibrate(state.ema, recipe.seed).cpu()
+    artifact.save(run.path / f"{artifact.kind_of(network)}.safetensors", network, _card(run, recipe, problem, state, network))
+    counters = state.counters
+    ended = {"state": "done", "target_kimg": recipe.training.kimg, "eta_s": 0.0}
+    account = {key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg", "diverged_at_kimg")}
+    account["diagnosis"] = counters.trouble
+    run.write_status({**run.status(), **ended, **account})
+
+
+class Keeper:
+    """Keeps artifacts of the moving average on the way, and on request measures them and keeps the best.
+
+    Args:
+        run: Where they lie: `kept/KIMG/`, `best/`, and the measures in `evaluations.jsonl`.
+        recipe: Says whether and how they are measured.
+        problem: What is trained.
+        reporter: Who is told.
+    """
+
+    def __init__(self, run: Run, recipe: Recipe, problem: Problem, reporter: Reporter) -> None:
+        self.run, self.recipe, self.problem, self.reporter = run, recipe, problem, reporter
+        self._extractor: Extractor | None = None
+        if recipe.evaluation.best_by is not None:
+            self._extractor = open_extractor(self._protocol())  # absent weights are told before the first step
+
+    def keep(self, state: TrainingState) -> None:
+        """Write the moving average as an artifact; measure it where the recipe says so."""
+        network = recalibrate(copy.deepcopy(state.ema), self.recipe.seed).cpu()
+        path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{artifact.kind_of(network)}.safetensors"
+        make_folder(path.parent, root=self.run.path)
+        card = _card(self.run, self.recipe, self.problem, state, network)
+        artifact.save(path, network, card)
+        if self._extractor is not None:
+            self._measure(network, card)
+
+    def forget_after(self, iteration: int) -> None:
+        """Drop what was kept after a checkpoint that training goes on from."""
+        for path in self.run.kept():
+            if artifact.read_card(path).iterations > iteration:
+                shutil.rmtree(path.parent)
+        run_directory.truncate_lines(self.run.evaluations, iteration)
+        if not self._measure_anew():
+            self._choose()
+
+    def _measure_anew(self) -> bool:
+        """Measure all that was kept, where an earlier version measured it on another split than is there: distances to two sets are not comparable."""
+        rows = list(run_directory.read_lines(self.run.evaluations))
+        if self._extractor is None or not rows:
+            return False
+        source, now = self.recipe.data.source, self._split(self._real())
+        before = "validation" if source == "demo" or (Path(source) / "validation").is_dir() else "train"  # what lines that name no split are of
+        others = {str(row.get("split", before)) for row in rows} - {now}
+        if not others:
+            return False
+        self.reporter.say(f"evaluations.jsonl: measured on {', '.join(sorted(others))} pictures before; all that was kept is measured anew on {now}")
+        run_directory.truncate_lines(self.run.evaluations, -1)
+        for path in self.run.kept():
+            self._measure(*artifact.load(path))
+        return True
+
+    def _split(self, real: Packed) -> str:
+        """What the pictures that are measured on are of."""
+        return recorded_split(self._protocol().split, real.content_sha256, self.problem.pixels.content_sha256)
+
+    def _real(self) -> Packed:
+        data = self.recipe.data
+        return open_data(data.source, self.recipe.role, self.recipe.size_px, resize=data.resize, split=self._protocol().split)
+
+    def _measure(self, network: nn.Module, card: Card) -> None:
+        protocol = self._protocol()
+        real = self._real()
+        assert self._extractor is not None
+        numbers = headline(evaluate(Artifact(network, card), real, protocol, network=self._extractor))
+        split = self._split(real)
+        against = {"split": split, "real": min(protocol.samples, len(real))}
+        writer = LineWriter(self.run.evaluations)
+        writer.write({"iteration": card.iterations, "kimg": card.kimg, "seconds": card.seconds, **numbers, **against})
+        writer.close()
+        measured = f"FD {numbers['fd']:.1f}, KID {numbers['kid']:.3f}, diversity {numbers['diversity']:.2f} of the real"
+        self.reporter.say(f"{card.kimg:.1f} kimg: {measured} ({against['real']:,} {split} pictures)")
+        if numbers["diversity"] < COLLAPSED_DIVERSITY and card.iterations:
+            self.reporter.say(f"warning: at {card.kimg:.1f} kimg the samples are nearly alike to the extractor")
+        self._choose()
+
+    def _choose(self) -> None:
+        """Copy the best of the kept artifacts to `best/`."""
+        measure = self.recipe.evaluation.best_by
+        rows = list(run_directory.read_lines(self.run.evaluations)) if measure else []
+        if not measure or not rows:
+            return
+        best = min(rows, key=lambda row: float(row[measure]))
+        source = next((path for path in self.run.kept() if artifact.read_card(path).iterations == best["iteration"]), None)
+        if source is not None:
+            make_folder(self.run.path / "best", root=self.run.path)
+            for file in (source, source.with_name("card.json")):
+                write_atomically(self.run.path / "best" / file.name, read_bytes(file, root=self.run.path), root=self.run.path)
+
+    def _protocol(self) -> Protocol:
+        recipe = self.recipe
+        split = resolved_split(recipe.data.source, recipe.role, "validation")
+        return Protocol(extractor=recipe.evaluation.extractors[0], samples=recipe.evaluation.samples, split=split)
+
+
+def _card(run: Run, recipe: Recipe, problem: Problem, state: TrainingState, network: nn.Module) -> Card:
+    """The card, with the proof that frozen layers did not move."""
+    layers = {name: LayerCard.model_validate_json(json.dumps(card)) for name, card in problem.header["layers"].items()}
+    if isinstance(network, Composer):
+        layers = _proven(run.path, layers, network, state.generator)
+    counters = state.counters
+    return artifact.card_of(
+        network, recipe, layers=layers, parent=dict(problem.header.get("parent", {})), kimg=counters.kimg, iterations=counters.iteration,
+        data={"source": recipe.data.source, "count": len(problem.pixels), "content_sha256": problem.pixels.content_sha256},
+        seconds=round(counters.seconds, 3), cpu_seconds=round(counters.cpu_seconds, 3),
+        licence="MIT" if recipe.data.source == "demo" else "", credit=str(problem.pixels.manifest.get("licence") or ""),
+        notes="; ".join(_notes(counters)),
+    )  # fmt: skip
+
+
+def _notes(counters: Counters) -> list[str]:
+    """What went wrong, with its date."""
+    collapsed = [f"collapsed at {counters.collapsed_at_kimg:.1f} kimg"] if counters.collapsed_at_kimg is not None else []
+    return collapsed + ([counters.trouble] if counters.trouble else [])
+
+
+def _proven(run: Path, layers: dict[str, LayerCard], average: Composer, trained: nn.Module) -> dict[str, LayerCard]:
+    """Cards with the hashes after training.
+
+    Raises:
+        ArtifactError: A frozen layer moved; nothing is written (FAULTS 11).
+    """
+    assert isinstance(trained, Composer)
+    after = artifact.layer_hashes(average)
+    for name, digest in artifact.layer_hashes(trained).items():
+        if digest != layers[name].sha256_before or after[name] != digest:
+            before = layers[name].sha256_before[:12]
+            raise ArtifactError(f"{run}: frozen layer {name} moved during training ({before} -> {digest[:12]}); no artifact was written")
+    return {name: layer.model_copy(update={"sha256_after": after[name]}) for name, layer in layers.items()}

@@ -1,0 +1,296 @@
+"""Run directories: where they lie, their state, and their statistics line by line."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from mitlgan.errors import ResourceError, UsageError
+from mitlgan.runtime.files import ForeignFileError, disk_errors, files_in, is_locked, is_regular, make_folder, open_regular, read_bytes, write_json
+
+if TYPE_CHECKING:
+    from mitlgan.recipe import Recipe
+
+STATES = ("running", "done", "stopped", "nan", "diverged", "failed")
+KILLED = "stopped (killed)"
+MAX_LINE_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory, `runs/<command>/<name>-NNN/`, never overwritten.
+
+    It may come from anywhere: every file of it is opened as a regular file inside it
+    (`mitlgan.runtime.files.open_regular`), and no link in it is followed.
+
+    Attributes:
+        path: The directory.
+    """
+
+    path: Path
+
+    @property
+    def stats(self) -> Path:
+        """One JSON line per logged iteration; equal bytes for equal recipes, machine and threads."""
+        return self.path / "stats.jsonl"
+
+    @property
+    def timing(self) -> Path:
+        """Seconds, apart from the statistics, which must be equal to the bit."""
+        return self.path / "timing.jsonl"
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.toml"
+
+    def load_recipe(self) -> Recipe:
+        """The resolved recipe, read.
+
+        Raises:
+            UsageError: It is not valid, or not the run's own file.
+        """
+        from mitlgan.recipe import load  # which a list of runs can do without
+
+        return load(self.recipe, root=self.path)
+
+    @property
+    def artifact(self) -> Path | None:
+        """The frozen generator, composer or inpainter that the run ended with."""
+        return self._own(self.path / f"{name}.safetensors" for name in ("composer", "generator", "inpainter"))
+
+    @property
+    def inputs_file(self) -> Path:
+        """Hashes of the artifacts that the run was made from."""
+        return self.path / "inputs.json"
+
+    def inputs(self) -> dict[str, Any]:
+        """Hashes of the artifacts that the run was made from, by layer, or of what it began with, as "start" and "critic"."""
+        return read_json(self.inputs_file)
+
+    @property
+    def is_comparison(self) -> bool:
+        """Whether it is a comparison's: a report on other runs, without a recipe of its own."""
+        return self.status().get("command") == "compare"
+
+    @property
+    def report(self) -> Path | None:
+        """The page about the run, if there is one."""
+        return self._own([self.path / "report.html"])
+
+    @property
+    def evaluations(self) -> Path:
+        """One JSON line per artifact that was measured during training."""
+        return self.path / "evaluations.jsonl"
+
+    def kept(self) -> list[Path]:
+        """Artifacts of the moving average that were kept on the way, the earliest first."""
+        return [path for path in files_in(self.path / "kept", "*/*.safetensors", root=self.path) if is_regular(path, root=self.path)]
+
+    def snapshots(self) -> list[Path]:
+        """Grids of the fixed latents, by name."""
+        return [path for path in files_in(self.path / "snapshots", "*.png", root=self.path) if is_regular(path, root=self.path)]
+
+    def status(self) -> dict[str, Any]:
+        """The last state that the run wrote; empty when it wrote none."""
+        try:
+            return read_json(self.path / "status.json")
+        except ResourceError:  # a list of runs shows the others, too; who goes on with this one writes another
+            return {}
+
+    def state(self) -> str:
+        """One of `STATES`, "empty" before the first was written, or `KILLED`: it says "running", but no process holds its directory any more."""
+        if self._written_state() == "running" and not is_locked(self.path):
+            state = self._written_state()  # again: a process that ends well writes its last state before it lets go
+            return KILLED if state == "running" else state
+        return self._written_state()
+
+    def _own(self, paths: Iterable[Path]) -> Path | None:
+        return next((path for path in paths if is_regular(path, root=self.path)), None)
+
+    def _written_state(self) -> str:
+        return str(self.status().get("state", "empty"))
+
+    def write_status(self, values: Mapping[str, Any]) -> None:
+        """Replace the state."""
+        write_json(self.path / "status.json", dict(values))
+
+
+def create(root: Path, command: str, name: str) -> Run:
+    """Make the next free run directory under `root/command`.
+
+    Raises:
+        ResourceError: The place cannot be written.
+    """
+    parent = root / command
+    make_folder(parent)
+    taken = [int(found.group(1)) for path in parent.iterdir() if (found := re.fullmatch(re.escape(name) + r"-(\d+)", path.name))]
+    number = max(taken, default=0)
+    while True:
+        number += 1
+        path = parent / f"{name}-{number:03d}"
+        try:
+            with disk_errors(path.parent):
+                path.mkdir()
+        except ResourceError:
+            if path.exists():  # another process took the number first
+                continue
+            raise
+        for folder in ("checkpoints", "snapshots"):
+            make_folder(path / folder)
+        return Run(path)
+
+
+def at(path: Path) -> Run:
+    """The run in a directory.
+
+    Raises:
+        UsageError: It holds none.
+    """
+    if not (path / "recipe.toml").is_file():  # a link to one is refused where it is read, by its name
+        raise UsageError(f"{path}: not a run directory (it has no recipe.toml); see `mitlgan runs ls`")
+    return Run(path)
+
+
+def find(root: Path, command: str = "*") -> list[Run]:
+    """All runs under a root, the most recently written last."""
+    paths = [path.parent for path in root.glob(f"{command}/*/recipe.toml")]
+    return [Run(path) for path in sorted(paths, key=lambda path: (_modified(path), path.name))]
+
+
+def is_of(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> bool:
+    """Whether a run is of exactly this recipe, and made from these artifacts; one that cannot be read is not.
+
+    Args:
+        run: Any.
+        recipe: All settings.
+        inputs: As `Run.inputs` gives them; None takes any.
+    """
+    try:
+        return run.load_recipe() == recipe and inputs in (None, run.inputs())
+    except (UsageError, ResourceError):
+        return False
+
+
+def known_at(path: Path) -> Run:
+    """The run or the comparison in a directory.
+
+    Raises:
+        UsageError: It holds neither.
+    """
+    run = Run(path)
+    return run if run.is_comparison else at(path)
+
+
+def known(root: Path) -> list[Run]:
+    """All runs and comparisons under a root, the most recently written last."""
+    compared = [run for path in root.glob("compare/*/status.json") if (run := Run(path.parent)).is_comparison]
+    return sorted({*find(root), *compared}, key=lambda run: (_modified(run.path), run.path.name))
+
+
+def remove(run: Run) -> None:
+    """Delete a run directory with all that is in it.
+
+    Raises:
+        ResourceError: It cannot be deleted.
+    """
+    with disk_errors(run.path):
+        shutil.rmtree(run.path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, or an empty one when the file is absent or broken.
+
+    Raises:
+        ResourceError: It is not its folder's own; see `mitlgan.runtime.files.open_regular`.
+    """
+    try:
+        value = json.loads(read_bytes(path, root=path.parent))
+    except ForeignFileError:
+        raise
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a `.jsonl` file; a torn last line is left out.
+
+    Raises:
+        ResourceError: It is not its folder's own; see `mitlgan.runtime.files.open_regular`.
+    """
+    try:
+        with open_regular(path, root=path.parent) as file:
+            while line := file.readline(MAX_LINE_BYTES):
+                try:
+                    value = json.loads(line.decode(errors="replace"))  # after a power cut a line may hold anything
+                except (ValueError, RecursionError):
+                    return
+                if not isinstance(value, dict):
+                    return
+                yield value
+    except ForeignFileError:
+        raise
+    except OSError:
+        return
+
+
+def truncate_lines(path: Path, iteration: int) -> None:
+    """Cut a `.jsonl` file to the lines of a checkpoint's iteration and before: a torn or later one goes (FAULTS 15).
+
+    Raises:
+        ResourceError: The disk refuses, or the file is not its folder's own.
+    """
+    with disk_errors(path):
+        try:
+            file = open_regular(path, "r+b", root=path.parent)
+        except FileNotFoundError:
+            return
+        end = 0
+        with file:
+            while line := file.readline(MAX_LINE_BYTES):
+                try:
+                    whole = line.endswith(b"\n") and json.loads(line)["iteration"] <= iteration
+                except (ValueError, KeyError, TypeError, RecursionError):
+                    whole = False
+                if not whole:
+                    break
+                end += len(line)
+            file.truncate(end)
+
+
+class LineWriter:
+    """Appends JSON lines; what the disk refuses is a `ResourceError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with disk_errors(path):
+            self._file: IO[bytes] = open_regular(path, "ab", root=path.parent)
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Append one object."""
+        with disk_errors(self._path):
+            self._file.write(json.dumps(values).encode() + b"\n")
+
+    def flush(self) -> None:
+        """Hand what was written to the system."""
+        with disk_errors(self._path):
+            self._file.flush()
+
+    def close(self) -> None:
+        """Flush and close."""
+        with disk_errors(self._path):
+            self._file.close()
+
+
+def _modified(path: Path) -> int:
+    for place in (path / "status.json", path):
+        with suppress(OSError):
+            return place.lstat().st_mtime_ns
+    return 0

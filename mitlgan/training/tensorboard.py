@@ -1,0 +1,57 @@
+"""Statistics for TensorBoard, from the same lines as `stats.jsonl`; an extra, installed by `pip install 'mitlgan[tensorboard]'`."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mitlgan.errors import UsageError
+from mitlgan.runtime.files import make_folder
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+FOLDER = "tensorboard"
+AXES = ("iteration", "kimg")
+
+
+class Board:
+    """Writes each line of a run's statistics as scalars into `RUN/tensorboard`, by iteration.
+
+    Raises:
+        UsageError: TensorBoard is not installed.
+    """
+
+    def __init__(self) -> None:
+        if importlib.util.find_spec("tensorboard") is None:
+            raise UsageError("--log tensorboard: is not installed; pip install 'mitlgan[tensorboard]'")
+        self._writer: SummaryWriter | None = None
+
+    def line(self, run: Path, values: Mapping[str, Any]) -> None:
+        """Take one line of statistics.
+
+        Args:
+            run: Whose it is.
+            values: As in `stats.jsonl`; what is no number is left out.
+
+        Raises:
+            ResourceError: The folder cannot be written, or is not the run's own.
+        """
+        step = int(values["iteration"])
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            make_folder(run / FOLDER, root=run)
+            # A run that goes on from a checkpoint writes some iterations again: what was written of them before is dropped.
+            self._writer = SummaryWriter(str(run / FOLDER), purge_step=step)
+        for name, value in values.items():
+            if name not in AXES and isinstance(value, (int, float)):
+                self._writer.add_scalar(name, float(value), step)
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

@@ -1,0 +1,140 @@
+"""Artifacts elsewhere: the same pictures, checked before anything is written; cards that are text."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+import mitlgan
+from mitlgan.artifacts import export as exports
+from mitlgan.artifacts.export import Exported, export
+from mitlgan.artifacts.loaded_artifact import Artifact, sheet_png
+from mitlgan.artifacts.markdown_card import markdown, plain_text
+from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.latents import by_layer
+
+
+@pytest.fixture
+def scene(artifacts: dict[str, Path]) -> Artifact:
+    return mitlgan.load(artifacts["scene"])
+
+
+@pytest.fixture
+def fg(artifacts: dict[str, Path]) -> Artifact:
+    return mitlgan.load(artifacts["fg"])
+
+
+def inputs(artifact: Artifact, seeds: Sequence[int]) -> list[Tensor]:
+    return list(by_layer(artifact.latents(seeds), artifact.card.latent_dims).values())
+
+
+def test_every_stage_has_its_output(fg: Artifact, scene: Artifact) -> None:
+    assert (Exported(fg).inputs, Exported(fg).outputs) == (["latent_fg"], ["output"])
+    network = Exported(scene)
+    assert network.inputs == ["latent_fg", "latent_bg"]
+    assert network.outputs == ["output", "layer_fg", "layer_bg", "fused"]
+    stages = scene.layers([1, 2])
+    with torch.inference_mode():
+        found = dict(zip(network.outputs, network(*inputs(scene, [1, 2])), strict=True))
+    assert torch.equal(found["output"], stages.output)
+    assert torch.equal(found["layer_bg"], stages.layers["bg"])
+
+
+@pytest.mark.slow
+def test_a_torch_export_program_gives_the_pictures(scene: Artifact, tmp_path: Path) -> None:
+    out = mitlgan.export(scene, "torch-export", tmp_path / "new" / "scene.pt2")
+    extra = {"card.json": "", "outputs.json": ""}
+    program = torch.export.load(out, extra_files=extra).module()
+    for seeds in ([3], [3, 4, 5, 6]):
+        assert torch.allclose(program(*inputs(scene, seeds))[0], scene.sample(seeds), atol=1e-4)
+    assert json.loads(extra["outputs.json"])[0] == "output"
+    assert json.loads(extra["card.json"])["latent_dims"] == {"fg": 3, "bg": 2}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("role", ["fg", "scene"])
+def test_onnx_gives_the_pictures(role: str, artifacts: dict[str, Path], tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    loaded = mitlgan.load(artifacts[role])
+    out = export(loaded, "onnx", tmp_path / "network.onnx")
+    assert list(tmp_path.iterdir()) == [out], "one file, the weights within"
+    session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+    network = Exported(loaded)
+    assert [given.name for given in session.get_inputs()] == network.inputs
+    assert [given.name for given in session.get_outputs()] == network.outputs
+    for seeds in ([3], [3, 4, 5, 6]):
+        given = {name: z.numpy() for name, z in zip(network.inputs, inputs(loaded, seeds), strict=True)}
+        assert np.allclose(session.run(["output"], given)[0], loaded.sample(seeds).numpy(), atol=1e-4)
+    assert session.get_modelmeta().custom_metadata_map["tensors_sha256"] == loaded.tensors_sha256
+
+
+def test_an_exporter_that_fails_says_so_in_one_line(fg: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.setattr("torch.export.export", fails)
+    with pytest.raises(ArtifactError, match=r"^to torch-export: the exporter cannot .* \(RuntimeError: first line\); nothing was written$"):
+        export(fg, "torch-export", tmp_path / "x.pt2")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_differs_is_not_written(fg: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def elsewhere(artifact: Artifact) -> bytes:
+        network = Exported(artifact)
+        exports._check(network, artifact, lambda z: [network(*z)[0] + 2e-4], "onnx")
+        return b""
+
+    monkeypatch.setitem(exports.TARGETS, "onnx", elsewhere)
+    with pytest.raises(ArtifactError, match=r"^to onnx: its output for 1 latents is 0\.0002 from torch's, more than 0\.0001; nothing was written$"):
+        export(fg, "onnx", tmp_path / "x.onnx")
+    for wrong in (lambda z: [torch.full((len(z[0]), 3, 8, 8), float("nan"))], lambda z: [torch.zeros(1, 3, 8, 8)]):
+        with pytest.raises(ArtifactError, match="nothing was written"):
+            exports._check(Exported(fg), fg, wrong, "onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_exports_that_cannot_be(fg: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"^to: there is no 'tflite'; choose one of onnx, torch-export, png-sheet, card, slim$"):
+        export(fg, "tflite", tmp_path / "x")
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(UsageError, match=r"^to: onnx needs onnxscript; `pip install 'mitlgan\[export\]'`$"):
+        export(fg, "onnx", tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_sheet_is_that_of_sample(scene: Artifact, tmp_path: Path) -> None:
+    data = export(scene, "png-sheet", tmp_path / "sheet.png").read_bytes()
+    assert data == sheet_png(scene.layers(range(16)))
+    assert Image.open(io.BytesIO(data)).format == "PNG"
+
+
+def test_the_card_says_what_a_user_asks(scene: Artifact, fg: Artifact) -> None:
+    text = markdown(scene)
+    assert text.startswith("# tiny-scene\n")
+    for part in ("8 x 8 px, RGB", "fg (3), bg (2)", scene.tensors_sha256, "## Layers", "yes, by hash", '"fg": [7, 7], "bg": [1, 2]'):
+        assert part in text
+    assert "CC0" in markdown(fg)
+    assert "## Layers" not in markdown(fg)
+    assert "## Figures" not in markdown(fg)
+    figures = {"frechet": {"name": "FD (x)", "value": 12.345, "generated": 10, "real": 9, "split": "test"}, "protocol": {"samples": 10}}
+    assert "| FD (x) | 12.35 | 10 | 9, test |" in markdown(Artifact(fg.network, fg.card.model_copy(update={"metrics": figures})))
+
+
+def test_fields_of_a_card_are_text(fg: Artifact) -> None:
+    hostile = "<script>alert(1)</script>\n# Title | `code` [link](javascript:x) " + "x" * 1000
+    fields = {"notes": hostile, "licence": hostile, "credit": hostile, "recipe": {"name": hostile}}
+    text = markdown(Artifact(fg.network, fg.card.model_copy(update=fields)))
+    assert "<script" not in text.replace("\\<", "")
+    assert "\n# Title" not in text
+    assert all(len(line) < 800 for line in text.splitlines())
+    assert plain_text("a|b\n*c*") == r"a\|b \*c\*"

@@ -1,0 +1,320 @@
+"""From seeds to pictures, by the Python API that the README shows."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import mitlgan
+from mitlgan import networks
+from mitlgan.artifacts.artifact import Card, LayerCard, LayerForm
+from mitlgan.artifacts.loaded_artifact import CHUNK, TITLE_PX, Artifact, artifact_file, grid_png, load, png, sheet_png, stages_of, write_pictures
+from mitlgan.data.pack.image_pack import to_uint8
+from mitlgan.data.sources.image_source import list_pictures
+from mitlgan.errors import ArtifactError, ResourceError, UsageError
+from mitlgan.images.transparency import on_checkerboard, straight
+from mitlgan.networks import Layers, Stand
+from mitlgan.networks.placement import move, premultiplied
+from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, PlacementRecipe
+from mitlgan.recipe.schema.composer import AlphaFusionRecipe
+from mitlgan.recipe.schema.translators import NoTranslatorRecipe
+
+
+@pytest.fixture
+def fg(artifacts: dict[str, Path]) -> Artifact:
+    return mitlgan.load(artifacts["fg"])
+
+
+@pytest.fixture
+def bg(artifacts: dict[str, Path]) -> Artifact:
+    return mitlgan.load(artifacts["bg"])
+
+
+@pytest.fixture
+def scene(artifacts: dict[str, Path]) -> Artifact:
+    return mitlgan.load(artifacts["scene"])
+
+
+def opened(data: bytes | Path) -> np.ndarray:
+    """Pixels of a PNG, (H, W) or (H, W, C)."""
+    with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+        assert image.format == "PNG"
+        return np.asarray(image)
+
+
+def test_images_of_seeds(fg: Artifact) -> None:
+    images = fg.sample([0, 1, 2])
+    assert images.shape == (3, 3, 8, 8)
+    assert images.dtype == torch.float32
+    assert images.device.type == "cpu"
+    assert not images.requires_grad
+    assert -1 <= images.min() < images.max() <= 1
+    assert not torch.equal(images[0], images[1])
+    assert torch.equal(images, fg.sample([0, 1, 2]))
+
+
+def test_a_seed_is_one_image_whatever_else_is_in_the_batch(fg: Artifact, scene: Artifact) -> None:
+    for loaded in (fg, scene):
+        many = loaded.sample(range(CHUNK + 3))
+        assert len(many) == CHUNK + 3
+        for seed in (0, CHUNK - 1, CHUNK, CHUNK + 2):
+            assert torch.allclose(many[seed], loaded.sample([seed])[0], atol=1e-5)
+
+
+def test_a_layer_of_a_composition_is_the_layers_own_artifact(fg: Artifact, bg: Artifact, scene: Artifact) -> None:
+    """Foreground 7 is foreground 7 everywhere, and swapping the background leaves it alone."""
+    stages = scene.layers({"fg": [7, 7], "bg": [1, 2]})
+    assert torch.allclose(stages.layers["fg"], fg.sample([7, 7]), atol=1e-6)
+    assert torch.allclose(stages.layers["bg"], bg.sample([1, 2]), atol=1e-6)
+    assert torch.equal(stages.layers["fg"][0], stages.layers["fg"][1])
+    assert not torch.equal(stages.output[0], stages.output[1])
+    assert torch.allclose(scene.sample({"bg": [1, 2], "fg": [7, 7]}), stages.output)
+    assert torch.equal(scene.sample([5]), scene.sample({"fg": [5], "bg": [5]}))
+
+
+def test_every_stage_has_its_shape_and_range(scene: Artifact) -> None:
+    stages = scene.layers(range(CHUNK + 1))
+    assert list(stages.layers) == ["fg", "bg"]
+    assert stages.matte is None
+    for image in (*stages.layers.values(), stages.fused, stages.output):
+        assert image.shape == (CHUNK + 1, 3, 8, 8)
+        assert -1 <= image.min() <= image.max() <= 1
+    assert torch.equal(stages.output, scene.sample(range(CHUNK + 1)))
+
+
+def test_a_generator_is_its_own_only_layer(fg: Artifact) -> None:
+    stages = fg.layers([3])
+    assert list(stages.layers) == ["fg"]
+    assert torch.equal(stages.layers["fg"], stages.output)
+    assert torch.equal(stages.fused, stages.output)
+    assert torch.equal(stages_of(fg.network, fg.latents([3]), "fg").output, stages.output)
+
+
+def test_values_beyond_the_range_are_clamped() -> None:
+    """A last ReLU knows no upper bound."""
+    stages = stages_of(torch.nn.Hardtanh(-5, 5), torch.linspace(-4, 4, 12).view(1, 3, 2, 2), "fg")
+    assert (stages.output.min(), stages.output.max()) == (-1, 1)
+
+
+def test_seeds_that_cannot_be(fg: Artifact, scene: Artifact) -> None:
+    for loaded in (fg, scene):
+        with pytest.raises(UsageError, match=r"^seeds: none given; give at least one$"):
+            loaded.sample([])
+        with pytest.raises(UsageError, match=r"^seed -1: "):
+            loaded.sample([-1])
+    with pytest.raises(UsageError, match=r"^seeds: given for fg, but the layers are fg, bg$"):
+        scene.sample({"fg": [1]})
+    with pytest.raises(UsageError, match="none given"):
+        fg.layers([])
+
+
+def test_loads_from_a_file_and_from_a_run(artifacts: dict[str, Path], tmp_path: Path) -> None:
+    for path in (artifacts["fg"], str(artifacts["fg"]), artifacts["fg"].parent):
+        assert load(path).card.role == "fg"
+    shutil.copy(artifacts["fg"], tmp_path / "generator.safetensors")
+    shutil.copy(artifacts["scene"], tmp_path / "composer.safetensors")
+    assert load(tmp_path).card.kind == "composer"
+
+
+def test_nothing_to_load(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=rf"^{tmp_path}: holds no artifact yet; finish the run with `mitlgan resume {tmp_path}`$"):
+        artifact_file(tmp_path)
+    with pytest.raises(ArtifactError, match="no such artifact; `mitlgan runs ls` lists those of this folder"):
+        mitlgan.load(tmp_path / "absent.safetensors")
+
+
+def test_png_keeps_every_pixel() -> None:
+    draw = torch.Generator().manual_seed(0)
+    for channels in (1, 3, 4):
+        image = torch.randint(0, 256, (channels, 5, 7), generator=draw, dtype=torch.uint8)
+        pixels = opened(png(image))
+        assert np.array_equal(pixels if channels > 1 else pixels[:, :, None], image.permute(1, 2, 0).numpy())
+
+
+def test_grid_places_images_in_rows_and_enlarges_whole_pixels() -> None:
+    images = torch.arange(6).view(6, 1, 1, 1).expand(6, 3, 4, 4).to(torch.uint8) * 40
+    for scale in (1, 3):
+        pixels = opened(grid_png(images, columns=4, scale=scale))
+        cell, gap = 4 * scale, 2 * scale
+        assert pixels.shape == (gap + 2 * (cell + gap), gap + 4 * (cell + gap), 3)
+        for index in range(6):
+            top, left = (gap + place * (cell + gap) for place in divmod(index, 4))
+            assert (pixels[top : top + cell, left : left + cell] == 40 * index).all()
+        assert (pixels[:gap] == 255).all()
+
+
+def test_grid_takes_floats_and_bytes_alike() -> None:
+    images = torch.rand(5, 3, 4, 4) * 2 - 1
+    assert grid_png(images, columns=2) == grid_png(to_uint8(images), columns=2)
+    for channels in (1, 4):
+        assert opened(grid_png(images[:, :1].expand(5, channels, 4, 4), columns=2)).shape[2] == 3
+
+
+def test_samples_are_written_one_by_one_and_as_a_grid(fg: Artifact, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder"
+    written = write_pictures(fg.layers([3, 1_234_567]), ["000003", "1234567"], out)
+    assert written.pictures == [out / "000003.png", out / "1234567.png"]
+    assert sorted(out.iterdir()) == written.pictures
+    assert written.overview == tmp_path / "new" / "folder-grid.png"
+    assert np.array_equal(opened(written.overview), opened(grid_png(fg.sample([3, 1_234_567]), columns=1)))
+    expected = to_uint8(fg.sample([3, 1_234_567]))
+    for path, image in zip(written.pictures, expected, strict=True):
+        assert np.array_equal(opened(path), image.permute(1, 2, 0).numpy())
+
+
+def test_every_layer_is_written_on_request(scene: Artifact, fg: Artifact, tmp_path: Path) -> None:
+    written = write_pictures(scene.layers([0, 1]), ["000000", "000001"], tmp_path / "out", every_layer=True)
+    assert written.stages == {name: tmp_path / "out-layers" / name for name in ("fg", "bg", "fused")}
+    for place in (tmp_path / "out", *written.stages.values()):
+        assert sorted(path.name for path in place.iterdir()) == ["000000.png", "000001.png"]
+    assert np.array_equal(opened(tmp_path / "out-layers" / "fg" / "000001.png"), to_uint8(fg.sample([1]))[0].permute(1, 2, 0).numpy())
+    assert write_pictures(fg.layers([0]), ["000000"], tmp_path / "fg", every_layer=True).stages == {}
+
+
+def test_as_a_set_the_folder_of_samples_is_the_samples(scene: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read as data, its subfolders too; whatever name the folder goes by."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    names = [f"{seed:06d}" for seed in range(40)]
+    for out in (Path("samples"), tmp_path / "other", Path(), Path("sub/..")):
+        write_pictures(scene.layers(range(40)), names, out, every_layer=True)
+        if out == Path("samples"):
+            assert len(list_pictures(out)) == 40
+            shutil.rmtree(out)
+            shutil.rmtree("samples-layers")
+            Path("samples-grid.png").unlink()
+    for place in (tmp_path / "here", tmp_path / "other"):
+        assert [path.name for path in list_pictures(place)] == [f"{name}.png" for name in names]
+    assert {path.name for path in tmp_path.iterdir()} == {name + end for name in ("here", "other") for end in ("", "-grid.png", "-layers")}
+
+
+def test_row_5_no_room_for_samples(fg: Artifact, small_disk: Path) -> None:
+    (small_disk / "ballast").write_bytes(bytes(2 * 2**20 - 4096))
+    with pytest.raises(ResourceError, match="no space left on the disk") as caught:
+        write_pictures(fg.layers(range(100)), [f"{seed:06d}" for seed in range(100)], small_disk / "out")
+    assert caught.value.exit_code == 5
+    assert not list(small_disk.rglob("*.tmp"))
+
+
+def test_a_file_where_the_folder_should_be(fg: Artifact, tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(ResourceError, match="cannot be written"):
+        write_pictures(fg.layers([0]), ["000000"], tmp_path / "out")
+
+
+# Layers with mattes: moved, held, written
+
+
+@pytest.fixture(scope="module")
+def three() -> Artifact:
+    """Three layers of which two bring their mattes, composed by nothing but them."""
+    torch.manual_seed(0)
+    forms = {name: LayerForm(GeneratorRecipe(latent_dim=3, widths=(4, 4), image_channels=channels), 16) for name, channels in
+             (("sky", 3), ("hills", 4), ("tree", 4))}  # fmt: skip
+    recipe = ComposerRecipe(fusion=AlphaFusionRecipe(harmonise=False), translator=NoTranslatorRecipe(), placement=PlacementRecipe())
+    network = networks.build_composer(recipe, {name: form.build() for name, form in forms.items()}, 16).eval().requires_grad_(False)
+    layers = {name: LayerCard(role="fg", generator=form.generator, sha256_before="", sha256_after="") for name, form in forms.items()}
+    return Artifact(network, Card(kind="composer", role="scene", size_px=16, latent_dims=network.latent_dims, composer=recipe, layers=layers))
+
+
+def test_a_layer_stands_where_it_is_put(three: Artifact) -> None:
+    place = (0.5, -0.25, 0.5, True)
+    stages = three.layers([0, 1], stands={"tree": place})
+    drawn = three.layers([0, 1])
+    assert not torch.equal(stages.output, drawn.output)
+    assert torch.equal(stages.placed["hills"], drawn.placed["hills"])  # the placement's own numbers stand where none are given
+    stand = Stand(*(torch.full((2,), number) for number in (0.5, -0.25, 0.5, -1.0)))
+    moved = move(premultiplied(stages.layers["tree"]), stand)
+    torch.testing.assert_close(stages.placed["tree"], torch.cat(moved, 1) * 2 - 1)
+    assert torch.equal(three.layers([0, 1], stands={"tree": stand}).output, stages.output)
+    assert torch.equal(three.sample([0, 1], stands={"tree": place}), stages.output)
+
+
+def test_stands_of_one_number_per_image_go_along_with_their_chunks(three: Artifact) -> None:
+    count = CHUNK + 3
+    stand = Stand(torch.linspace(0.3, 1.0, count), torch.linspace(-1, 1, count), torch.zeros(count), torch.ones(count))
+    many = three.sample(range(count), {"tree": stand})
+    for index in (0, CHUNK, count - 1):
+        alone = Stand(*(number[index : index + 1] for number in stand))
+        torch.testing.assert_close(many[index], three.sample([index], {"tree": alone})[0])
+
+
+def test_stands_that_cannot_be(three: Artifact, scene: Artifact, fg: Artifact) -> None:
+    for loaded in (scene, fg):
+        with pytest.raises(UsageError, match=r"^stands: nothing can be moved in this artifact; only compositions by mattes can"):
+            loaded.sample([0], {"fg": (1, 0, 0)})
+    with pytest.raises(UsageError, match=r"^stands: sky cannot be moved; give one of hills, tree$"):
+        three.sample([0], {"sky": (1, 0, 0)})
+    for numbers, told in (((0, 0, 0), "scale"), ((5, 0, 0), "scale"), ((float("nan"), 0, 0), "finite"), ((1, float("inf"), 0), "finite")):
+        with pytest.raises(UsageError, match=f"^stands: .*{told}"):
+            three.sample([0], {"tree": numbers})
+    with pytest.raises(UsageError, match=r"one per image \(3\) each"):
+        three.sample([0, 1, 2], {"tree": Stand(*(torch.ones(2) for _ in range(4)))})
+
+
+def test_layers_that_are_held_while_the_others_change(three: Artifact) -> None:
+    stages = three.layers(three.held([0, 1, 2], {"tree": 7}))
+    assert torch.equal(stages.layers["tree"], three.layers([7] * 3).layers["tree"])
+    assert torch.equal(stages.layers["sky"], three.layers([0, 1, 2]).layers["sky"])
+    assert torch.equal(stages.placed["tree"][0], stages.placed["tree"][2])  # it keeps its place, too
+    moving = three.layers(three.held([0, 1, 2], {"tree": 7, "place": 1}))
+    assert torch.equal(moving.stands["tree"].across, three.layers([1] * 3).stands["tree"].across)
+    others = three.layers(three.held([0, 1], {"sky": 3}))
+    assert torch.equal(others.stands["tree"].across, three.layers([0, 1]).stands["tree"].across)
+    assert three.held([4, 5], {}) == [4, 5]
+    with pytest.raises(UsageError, match=r"^--lock moon=1: no such layer; this artifact has sky, hills, tree, place$"):
+        three.held([0], {"moon": 1})
+
+
+def test_a_generator_has_nothing_to_hold(fg: Artifact) -> None:
+    with pytest.raises(UsageError, match=r"^--lock fg=1: no such layer"):
+        fg.held([0], {"fg": 1})
+
+
+def test_layers_with_mattes_are_written_transparent(three: Artifact, tmp_path: Path) -> None:
+    stages = three.layers(three.held([4], {"sky": 2}), {"tree": (0.7, 0, 0)})
+    written = write_pictures(stages, ["000004"], tmp_path / "out", every_layer=True).stages
+    assert list(written) == ["sky", "hills", "tree", "fused", "matte", "hills-matte", "tree-matte", "hills-placed", "tree-placed"]
+    canvas = Image.open(written["sky"] / "000004.png")
+    assert canvas.mode == "RGB"
+    for name in ("hills", "tree"):
+        layer = Image.open(written[f"{name}-placed"] / "000004.png")
+        assert layer.mode == "RGBA"
+        canvas.paste(layer, mask=layer)
+        assert (opened(written[f"{name}-matte"] / "000004.png") == np.asarray(layer)[:, :, 3]).all()
+        own = Image.open(written[name] / "000004.png")
+        for shade in (0, 255):  # un-premultiplied: on black and on white it is what the network made
+            pasted = Image.new("RGB", own.size, (shade,) * 3)
+            pasted.paste(own, mask=own)
+            light, matte = premultiplied(stages.layers[name])
+            wanted = (light + (1 - matte) * (shade / 255))[0].permute(1, 2, 0).numpy() * 255
+            assert np.abs(np.asarray(pasted) - wanted).max() <= 2  # 8 bits of light, 8 of alpha, and Pillow's
+    # The files alone make the composition again.
+    difference = np.asarray(canvas).astype(int) - opened(written["fused"] / "000004.png").astype(int)
+    assert np.abs(difference).max() <= 3
+
+
+def test_a_generator_with_alpha_is_written_transparent_and_shown_on_squares(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    recipe = GeneratorRecipe(latent_dim=3, widths=(4,), image_channels=4)
+    network = networks.build_generator(recipe, 8).eval().requires_grad_(False)
+    loaded = Artifact(network, Card(kind="generator", role="fg", size_px=8, image_channels=4, latent_dims={"fg": 3}, generator=recipe))
+    overview = write_pictures(loaded.layers([0]), ["000000"], tmp_path / "out").overview
+    expected = straight(to_uint8(loaded.sample([0])))[0]
+    assert np.array_equal(opened(tmp_path / "out" / "000000.png"), expected.permute(1, 2, 0).numpy())
+    board = on_checkerboard(to_uint8(loaded.sample([0])))[0].permute(1, 2, 0).numpy()
+    grid = opened(overview)
+    assert grid.shape[2] == 3
+    assert any(np.array_equal(grid[top : top + 8, top : top + 8], board) for top in (0, 2))
+
+
+def test_the_sheet_lays_what_is_transparent_on_white() -> None:
+    clear = torch.full((1, 4, 8, 8), -1.0)
+    sheet = opened(sheet_png(Layers(layers={"fg": clear}, fused=clear, matte=None, output=clear), scale=1))
+    assert (sheet[TITLE_PX:] == 255).all()

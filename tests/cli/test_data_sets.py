@@ -1,0 +1,229 @@
+"""The data commands: options reach the work, results are one JSON object, faults are one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import images
+from helpers.commands import Command
+from PIL import Image, ImageDraw
+
+
+def answer(command: Command, *arguments: object) -> dict[str, Any]:
+    outcome = command("data", *arguments, "--json")
+    assert outcome.code == 0, outcome.err
+    value = json.loads(outcome.out)
+    assert isinstance(value, dict)
+    return value
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    place = tmp_path / "scenes"
+    place.mkdir()
+    for index in range(4):
+        picture = images.smooth(index).point(lambda value: value // 2)
+        ImageDraw.Draw(picture).ellipse((12 + 4 * index, 16, 40 + 4 * index, 48), fill=(240, 200, 60))
+        picture.save(place / f"{index}.png")
+    return place
+
+
+def test_prepare(command: Command, folder: Path, tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 6)
+    shutil.copy(place / "0001.png", place / "again.png")
+    (tmp_path / "a.csv").write_text("image,stars\n" + "".join(f"{index:04d}.png,{index}\n" for index in range(6)) + "again.png,5\n")
+    (tmp_path / "no.txt").write_text("0005.png\n")
+    found = answer(command, "prepare", place, "--out", "out", "--size", 8, "--metadata", tmp_path / "a.csv", "--where", "stars >= 1",
+                   "--exclude", tmp_path / "no.txt", "--crop", "entropy", "--backdrop", "#102030")  # fmt: skip
+    assert found["count"] == 4
+    assert {entry["name"] for entry in found["skipped"]} == {"0005.png", "again.png"}
+    assert Path(found["page"]).is_file()
+    assert Path(found["pack"]) == Path("out/prepared.npy")
+    text = command("data", "prepare", place, "--out", "out2", "--size", 8)
+    assert "6 pictures of 8 px, none held out, 1 left out" in text.out
+    assert "6 photographs are too few" in text.err
+    many = images.fill(tmp_path / "many", 24)
+    found = answer(command, "prepare", many, "--out", "out3", "--size", 8, "--holdout", 5)
+    assert (found["count"], found["held_out"]) == (19, {"test": 5})
+    assert "24 pictures of 8 px, none held out" in command("data", "prepare", many, "--out", "out4", "--size", 8, "--holdout", 0).out
+    assert answer(command, "prepare", many, "--out", "out5", "--size", 8)["held_out"]["test"] >= 2
+    assert "'again.png': duplicate: the same file as '0001.png'" in text.err
+
+
+def test_split_and_its_page(command: Command, folder: Path, scenes: Path) -> None:
+    found = answer(command, "split", scenes, "--out", "out", "--size", 48, "--backdrop", "white", "--centre", "--background", "fill", "--blur", 1,
+                   "--min-fill-confidence", 0)  # fmt: skip
+    assert found["counts"]["used"] == 4
+    assert found["files"] == {"fg": 4, "bg": 4, "scene": 4, "set-aside": 0}
+    assert Path(found["page"]).read_text().count("<img") >= 12
+    text = command("data", "split", scenes, "--out", "other")
+    assert "4 of 4 pictures cut" in text.out
+    assert "nothing held out" in text.out
+    assert "4 photographs are too few" in text.err
+    (scenes.parent / "list.txt").write_text("1.png\ntypo.png\n")
+    text = command("data", "split", scenes, "--out", "other", "--exclude", scenes.parent / "list.txt", "--holdout", 1)
+    assert "3 of 4 pictures cut" in text.out
+    assert "2 photographs for training, 1 for test" in text.out
+    assert "1 named in --exclude or --keep, and not in SRC: 'typo.png'" in text.err
+    (scenes.parent / "back.txt").write_text("1.png\n")
+    found = answer(command, "split", scenes, "--out", "other", "--keep", scenes.parent / "back.txt")
+    assert found["counts"]["used"] == 4
+
+
+def test_matte_iou(command: Command, folder: Path, scenes: Path) -> None:
+    for index in range(4):
+        matte = Image.new("L", (64, 64))
+        ImageDraw.Draw(matte).ellipse((12 + 4 * index, 16, 40 + 4 * index, 48), fill=255)
+        matte.save(scenes / f"{index}.matte.png")
+    floor, row = answer(command, "matte-iou", scenes)["rows"]
+    assert (floor["method"], row["method"]) == ("rectangle", "grabcut")
+    assert row["mean"] > 0.9
+    table = command("data", "matte-iou", scenes, "--matting", "grabcut", "--matting", "backdrop").out.splitlines()
+    assert [line.split()[0] for line in table] == ["method", "rectangle", "grabcut", "backdrop"]
+
+
+def test_augment_check_and_stats(command: Command, folder: Path, tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 3)
+    assert answer(command, "augment", place, "--out", "more", "--factor", 3, "--no-flip")["made"] == 9
+    found = answer(command, "check", place, "more", "--page", "page.html")
+    assert found["pair_count"] == 0 or found["pairs"]
+    assert Path(found["page"]).is_file()
+    assert any(entry["hurts"] for entry in found["verdict"])
+    assert "! " in command("data", "check", place).out
+    assert answer(command, "stats", place)["sets"][0]["count"] == 3
+    assert "3 RGB" in command("data", "stats", place).out
+
+
+def test_chess(command: Command, folder: Path) -> None:
+    assert answer(command, "chess", "--out", "chess", "-n", 2, "--size", 16)["files"] == {"fg": 2, "far": 2, "bg": 2, "scene": 2}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "start"),
+    [
+        (("prepare", "gone", "--out", "x", "--size", "8"), 3, "SRC gone"),
+        (("prepare", "in", "--out", "x", "--size", "8", "--where", "a > 1"), 2, "--metadata"),
+        (("prepare", "in", "--out", "x", "--size", "8", "--backdrop", "nocolour"), 2, "--backdrop nocolour"),
+        (("prepare", "in", "--out", "x", "--size", "8", "--exclude", "gone.txt"), 3, "--exclude gone.txt"),
+        (("prepare", "in", "--out", "x", "--size", "8", "--holdout", "half"), 2, "--holdout half"),
+        (("split", "in", "--out", "x", "--matting", "gone.onnx"), 2, "--matting gone.onnx"),
+        (("split", "in", "--out", "x", "--background", "z"), 2, "--background z"),
+        (("augment", "gone", "--out", "x"), 3, "SRC gone"),
+        (("check", "gone"), 3, "DIR gone"),
+        (("fetch", "gone.txt", "--out", "x"), 3, "LIST gone.txt"),
+        (("matte-iou", "in"), 3, "SCENES in"),
+    ],
+)
+def test_faults_are_one_line(command: Command, folder: Path, arguments: tuple[str, ...], code: int, start: str) -> None:
+    images.fill(folder / "in", 1)
+    outcome = command("data", *arguments)
+    assert outcome.code == code
+    assert outcome.err.startswith(start)
+    assert outcome.err.count("\n") == 1
+    assert outcome.out == ""
+
+
+def test_profiles_that_cannot_be_followed_are_told_and_counted(command: Command, scenes: Path, tmp_path: Path) -> None:
+    """By every command that reads pictures; once, however many there are."""
+    for number in (2, 3):
+        with Image.open(scenes / f"{number}.png") as picture:
+            picture.copy().save(scenes / f"{number}.png", icc_profile=b"no profile at all" * 20)
+    line = "2 pictures, the first '2.png': its colour profile is damaged: its numbers were taken as sRGB"
+    for arguments in (
+        ("pack", scenes, "--out", tmp_path / "a.npy", "--size", 16),
+        ("read", "folder", scenes, "--out", tmp_path / "b.npy", "--size", 16),
+        ("prepare", scenes, "--out", tmp_path / "c", "--size", 16),
+        ("augment", scenes, "--out", tmp_path / "d"),
+        ("split", scenes, "--out", tmp_path / "e", "--matting", "grabcut"),
+    ):
+        outcome = command("data", *arguments)
+        assert outcome.code == 0, outcome.err
+        assert outcome.err.splitlines().count(line) == 1, (arguments[0], outcome.err)
+    assert f"{scenes}: {line}." in command("data", "check", scenes).out
+
+
+def test_a_matte_is_no_colour(command: Command, tmp_path: Path) -> None:
+    """Its numbers are shares, whatever profile a program put into the file."""
+    from mitlgan.data.decode.color_profile import ADOBE_RGB, matrix_profile
+    from mitlgan.data.pack.image_pack import Packed
+
+    place = images.fill(tmp_path / "in", 2)
+    for number in range(2):
+        Image.new("L", (16, 16), 100 + number).save(place / f"000{number}.matte.png", icc_profile=matrix_profile(ADOBE_RGB, 1.0))
+    assert command("data", "pack", place, "--out", tmp_path / "a.npy", "--size", 16).code == 0
+    assert command("data", "prepare", place, "--out", tmp_path / "b", "--size", 16).code == 0
+    assert command("data", "augment", place, "--out", tmp_path / "d", "--factor", 1).code == 0
+    for pack in (Packed.open(tmp_path / "a.npy"), Packed.open(tmp_path / "b" / "prepared.npy")):
+        assert sorted(int(row[3].min()) for row in pack.pixels) == sorted(int(row[3].max()) for row in pack.pixels) == [100, 101]
+    assert {Image.open(path).getextrema() for path in (tmp_path / "d").glob("*.matte.png")} == {(100, 100), (101, 101)}
+
+
+def test_what_is_not_taken_stands_in_the_text_and_in_json(command: Command, folder: Path) -> None:
+    place = images.fill(folder / "in", 3, size=(64, 64))
+    for name in ("a.tga", "b.csv", "lone.matte.png", ".hidden.png"):
+        (place / name).write_bytes(b"x")
+    lines = [
+        "1 .tga left out: not a format that is read; convert to PNG or JPEG (a.tga)",
+        "1 matte left out: no picture beside it (lone.matte.png)",
+    ]
+    counted = "1 other files (1 .csv), 1 hidden"
+    for arguments in (
+        ("pack", "in", "--out", "a.npy", "--size", "8"), ("prepare", "in", "--out", "p", "--size", "8"), ("augment", "in", "--out", "g"),
+        ("stats", "in"),
+    ):  # fmt: skip
+        outcome = command("data", *arguments)
+        assert outcome.code == 0, outcome.err
+        for line in (*lines, counted):
+            assert line in outcome.out
+        values = json.loads(command("data", *arguments, "--json").out)
+        values = values["sets"][0] if "sets" in values else values
+        assert {line["name"] for line in values["skipped"]} >= {"a.tga", "lone.matte.png"}
+        assert (values["leftovers"]["others"], values["leftovers"]["hidden"]) == ({".csv": 1}, 1)
+    outcome = command("data", "check", "in")
+    assert all(f"! in: {line}; the names of all: mitlgan data stats in --json" in outcome.out for line in lines)
+
+
+def test_names_to_leave_out_that_are_not_there_are_told(command: Command, folder: Path, tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 3)
+    (tmp_path / "no.txt").write_text("0001.png\n0001.PNG\nnowhere.png\n")
+    done = command("data", "prepare", place, "--out", "out", "--size", 8, "--exclude", tmp_path / "no.txt")
+    assert done.code == 0, done.err
+    assert "2 named in --exclude, and not in SRC: '0001.PNG', 'nowhere.png'" in done.out
+
+
+def test_read_takes_no_option_of_another_format(command: Command, folder: Path, tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 3)
+    found = answer(command, "read", "folder", place, "--out", "p.npy", "--size", 8, "--limit", 2)
+    assert (found["count"], found["leftovers"]["remarks"]) == (2, ["the first 2 of 3 pictures are taken"])
+    for option in (("--classes", "1,2"), ("--labels", "no"), ("--split", "test"), ("--attribute", "Male"), ("--min-rating", 3), ("--reviews", "x")):
+        done = command("data", "read", "folder", place, "--out", "q.npy", "--size", 8, *option)
+        assert done.code == 2
+        assert done.err.startswith(f"{option[0]}: of ")
+    shutil.make_archive(str(tmp_path / "in"), "zip", place)
+    pytest.importorskip("cv2")
+    done = command("data", "read", "folder", tmp_path / "in.zip", "--faces", "--out", "q.npy", "--size", 8)
+    assert (done.code, done.err.startswith("--faces: ")) == (2, True)
+    assert [path.name for path in folder.iterdir() if path.name.startswith("q")] == []
+
+
+@pytest.mark.parametrize("make", ["augment", "split"])
+def test_pictures_are_not_written_among_those_that_they_are_made_of(command: Command, folder: Path, make: str) -> None:
+    """The next call would take them for more of these."""
+    place = images.fill(folder / "in", 3)
+    for out in ("in/out", "in"):
+        done = command("data", make, "in", "--out", out)
+        assert done.code == 2
+        assert done.err.startswith(f"--out {out}: lies in SRC, in, ")
+        assert len(list(place.iterdir())) == 3
+
+
+def test_check_sends_no_pack_to_a_command_that_takes_pictures(command: Command, folder: Path) -> None:
+    images.fill(folder / "in", 3)
+    assert command("data", "pack", "in", "--out", "few.npy", "--size", 8).code == 0
+    shown = command("data", "check", "few.npy").out
+    assert "mitlgan data augment PICTURES --out few-more --factor 167" in shown
+    assert "mitlgan data prepare few.npy" not in shown

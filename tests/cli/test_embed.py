@@ -1,0 +1,27 @@
+"""embed-score, as a user calls it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers.commands import Command
+from PIL import Image
+
+from mitlgan.artifacts import artifact
+
+
+def test_the_score_tells_how_near_held_out_pictures_are(command: Command, folder: Path, packs: dict[str, Path], artifacts: dict[str, Path]) -> None:
+    shutil.copytree(artifacts["bg"].parent, folder / "bg")
+    options = ["--data", packs["bg"], "-n", 2, "--extractor", "efficientnet-lite0@32", "--threads", 1]
+    done = command("embed-score", "bg/generator.safetensors", *options, "--sheet", "sheet.png", "--record", "--json")
+    assert done.code == 0, done.err
+    assert "has no validation pictures: its train pictures stand in" in done.err
+    protocol, rows = done.json["protocol"], done.json["pictures"]
+    assert (protocol["count"], protocol["split"], protocol["limit_s"], protocol["extractor"]) == (2, "train", 60, "efficientnet-lite0@32")
+    assert len(rows) == 2
+    assert done.json["psnr_db_worst"] == min(row["psnr_db"] for row in rows)
+    assert done.json["distance_median"] == pytest.approx(sum(row["distance"] for row in rows) / 2)
+    assert artifact.read_card(folder / "bg" / "generator.safetensors").metrics["embedding"] == done.json
+    assert Image.open("sheet.png").height > 2 * 8

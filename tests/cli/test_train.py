@@ -1,0 +1,272 @@
+"""The commands that train, really run: bare in an empty folder on the demo pictures, stopped by signals, refused, dry."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import pytest
+from helpers import tiny_runs
+from helpers.commands import Command, start
+
+from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint
+from mitlgan.recipe import changed, dump, load, parse, plain
+from mitlgan.training import run_directory
+from mitlgan.training.loop import Loop
+from mitlgan.training.run_directory import Run
+
+# The shipped recipes, cut down to a few updates at 8 px.
+TINY = {
+    "size_px": 8, "critic.widths": [4, 6], "critic.dropout": [0.0, 0.0], "training.kimg": 0.024, "training.batch": 4, "objective.critic_steps": 2,
+    "evaluation.samples": 12, "evaluation.extractor": '"efficientnet-lite0@32"', "evaluation.split": '"train"',
+}  # fmt: skip
+GENERATOR = {"generator.widths": [6], "generator.latent_dim": 3, "generator.blocks": 1}
+COMPOSER = {"composer.translator.widths": [4, 4, 4], "composer.translator.blocks": 1}
+
+
+def settings(*tables: dict[str, Any]) -> list[str]:
+    return [part for table in tables for key, value in table.items() for part in ("--set", f"{key}={value}")]
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file with its size and time of change."""
+    return {str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_four_commands_work_bare_in_an_empty_folder(command: Command, folder: Path) -> None:
+    results = {}
+    for role in ("fg", "bg"):
+        done = command("pretrain", role, *settings(TINY, GENERATOR), "--json")
+        assert done.code == 0, done.err
+        results[role] = done.json
+        assert Path(done.json["artifact"]).is_file()
+        assert (done.json["state"], done.json["role"], done.json["kimg"]) == ("done", role, 0.024)
+        assert f"pretrain {role}: runs/pretrain/{role}-001" in done.err
+    done = command("compose", *settings(TINY, COMPOSER), "--json")
+    assert done.code == 0, done.err
+    for role in ("fg", "bg"):
+        assert f"{role}: {results[role]['artifact']} (0 kimg)" in done.err.splitlines()  # it says which it takes
+    assert Path(done.json["artifact"]).name == "composer.safetensors"
+    composed = done.json["run"]
+    done = command("compare", "--baseline", "wgan", "--json")
+    assert done.code == 0, done.err
+    assert f"composition: {composed}" in done.err
+    report = done.json
+    assert report["verdict"]["outcome"] == "not comparable"  # of a dozen samples
+    assert [arm["role"] for arm in report["arms"]] == ["composed", "baseline", "baseline"]
+    assert [arm["length"] for arm in report["arms"]] == ["", "total", "stage"]
+    assert report["arms"][0]["cost"]["kimg_stage"] == 0.024
+    assert {anchor["name"] for anchor in report["anchors"]} == {"real_halves", "real_pasted", "bare_backgrounds"}
+    page = Path(report["report"]).read_text()
+    assert report["verdict"]["headline"].split(":")[0] in page
+    for reference in ("<script src", "<link", 'src="http', "@import"):
+        assert reference not in page  # self-contained
+    assert (Path(report["report"]).parent / "metrics.json").is_file()
+    assert {path.name for path in folder.iterdir()} == {"runs"}
+    _looking_at_it(command, composed, results["fg"]["artifact"])
+
+
+def _looking_at_it(command: Command, composed: str, artifact: str) -> None:
+    """The other commands, on what the four made."""
+    listed = command("runs", "ls", "--json").json["runs"]
+    assert [row["state"] for row in listed] == ["done"] * 5  # the comparison is one of them
+    assert composed in command("runs", "ls").out
+    done = command("sample", composed, "-n", "3", "--seed", "5", "--layers", "--out", "pictures", "--json")
+    assert done.code == 0, done.err
+    assert done.json["files"] == [f"pictures/00000{seed}.png" for seed in (5, 6, 7)]
+    assert done.json["grid"] == "pictures-grid.png"
+    assert {"fg", "bg", "fused"} <= done.json["stages"].keys()
+    for place in (Path("pictures"), *map(Path, done.json["stages"].values())):
+        assert sorted(file.name for file in place.iterdir()) == ["000005.png", "000006.png", "000007.png"]
+    measured = command("evaluate", artifact, "-n", "12", "--split", "train", "--json")
+    assert measured.code == 0, measured.err
+    assert measured.json["frechet"]["generated"] == 12
+    assert measured.json["frechet"]["name"] == "FD (efficientnet-lite0@32)"
+    described = command("describe", composed, "--json").json
+    assert described["total"]["trainable"] < described["total"]["parameters"]
+    done = command("resume", composed, "--kimg", "+0.008", "--json")
+    assert (done.code, done.json["kimg"], done.json["target_kimg"]) == (0, 0.032, 0.032)
+    assert command("runs", "rm", composed, "--json").json == {"removed": composed}
+    assert not Path(composed).exists()
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    command: Command, folder: Path, packs: dict[str, Path], pretrained: dict[str, Run]
+) -> None:
+    done = command("pretrain", "fg", "--data", packs["fg"], *settings(TINY, GENERATOR), "--dry-run", "--json")
+    assert done.code == 0, done.err
+    assert (done.json["pictures"], done.json["generator_updates"]) == (12, 3)
+    assert done.json["recipe"]["training"]["batch"] == 4
+    assert done.json["total"]["trainable"] > 0
+    text = command("pretrain", "fg", "--data", packs["fg"], *settings(TINY, GENERATOR), "--dry-run").out
+    assert text.startswith("pretrain fg: 12 pictures of 8 px, 3 generator updates")
+    layers = [part for role, path in tiny_runs.layers(pretrained).items() for part in (f"--{role}", path)]
+    done = command("compose", *layers, "--data", packs["scene"], *settings(TINY, COMPOSER), "--dry-run", "--json")
+    assert done.code == 0, done.err
+    assert done.json["pictures"] == 12
+    assert list(folder.iterdir()) == []
+
+
+def test_a_dry_run_checks_what_the_run_would(command: Command, folder: Path, packs: dict[str, Path], pretrained: dict[str, Run]) -> None:
+    ours = ["--data", packs["fg"], *settings(TINY, GENERATOR), "--dry-run"]
+    layers = tiny_runs.layers(pretrained)
+    assert command("pretrain", "fg", *ours, "--from", "nowhere").code == 4
+    assert command("pretrain", "fg", *ours, "--from", layers["bg"]).code == 4  # another architecture
+    assert command("pretrain", "fg", *ours, "--device", "tpu").code == 2
+    done = command("compose", "--fg", layers["bg"], "--bg", layers["bg"], "--data", packs["scene"], *settings(TINY, COMPOSER), "--dry-run")
+    assert done.code == 4
+    assert "was trained as bg" in done.err
+    assert list(folder.iterdir()) == []
+
+
+def test_ones_own_recipe_file_and_folder_of_runs(command: Command, folder: Path, packs: dict[str, Path]) -> None:
+    recipe = tiny_runs.recipe("bg", packs["bg"])
+    Path("mine.toml").write_text(dump(recipe))
+    done = command("pretrain", "bg", "--recipe", "mine.toml", "--seed", "9", "--out", "elsewhere", "--json")
+    assert done.code == 0, done.err
+    run = Path(done.json["run"])
+    assert run == Path("elsewhere/pretrain/tiny-bg-001")
+    assert load(run / "recipe.toml") == changed(recipe, seed=9)
+    again = command("pretrain", "bg", "--recipe", str(run / "recipe.toml"), "--out", "elsewhere", "--json").json
+    assert Path(again["run"]).name == "tiny-bg-002"  # never overwritten
+    tiny_runs.assert_same_trace(Run(run), Run(Path(again["run"])))
+
+
+def test_text_goes_to_stdout_as_one_path(command: Command, folder: Path, packs: dict[str, Path]) -> None:
+    done = command("pretrain", "bg", "--data", packs["bg"], *settings(TINY, GENERATOR))
+    assert done.out == "runs/pretrain/bg-001/generator.safetensors\n"
+
+
+def test_a_place_that_cannot_be_written_is_refused(command: Command, folder: Path, packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Loop, "step", lambda self: pytest.fail("a step was made"))
+    Path("file").write_text("")
+    done = command("pretrain", "bg", "--data", packs["bg"], *settings(TINY, GENERATOR), "--out", "file")
+    assert (done.code, done.err.count("\n")) == (5, 1)
+    assert done.err.startswith("file")
+
+
+def test_metric_weights_that_are_absent_end_compare_before_any_training(
+    command: Command, folder: Path, composed: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
+    monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
+    monkeypatch.setattr(Loop, "step", lambda self: pytest.fail("a step was made"))
+    done = command("compare", "--composed", composed.path, "--extractor", "inception")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith("--extractor inception: its weights are absent")
+    assert "efficientnet-lite0" in done.err  # the way out
+    assert not Path("runs").exists()
+    done = command("compare", "--composed", composed.path, "--weights", "nowhere.pth")
+    assert (done.code, done.err.startswith("--weights nowhere.pth: ")) == (2, True)
+
+
+# Signals and locks, between processes: FAULTS 3, 4, 7
+
+
+@pytest.fixture
+def endless(folder: Path, packs: dict[str, Path]) -> Iterator[tuple[Popen[str], Run]]:
+    """A training that would take hours, after its first checkpoints."""
+    Path("endless.toml").write_text(dump(tiny_runs.recipe("fg", packs["fg"], updates=10**6, checkpoint_kimg=1.0)))
+    process = start("pretrain", "fg", "--recipe", "endless.toml", "--json")
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        found = run_directory.find(Path("runs"))
+        if found and any(path.stem != "000000000" for path in checkpoints(found[0].path)):
+            yield process, found[0]
+            break
+        time.sleep(0.05)
+    else:
+        process.kill()
+        pytest.fail(f"it did not begin: {process.communicate()}")
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(
+    endless: tuple[Popen[str], Run], number: signal.Signals, code: int, command: Command
+) -> None:
+    process, run = endless
+    # The second process on a run is refused, and the first does not notice.
+    refused = command("resume", run.path)
+    assert (refused.code, refused.err.count("\n")) == (5, 1)
+    assert refused.err.startswith(f"{run.path}: another process is working on it")
+    assert command("runs", "rm", run.path).code == 5
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert out == ""
+    assert err.splitlines()[-1].startswith(f"{run.path}: stopped at ")
+    assert err.splitlines()[-1].endswith(f"go on with `mitlgan resume {run.path}`")
+    assert run.status()["state"] == "stopped"
+    lines = list(run_directory.read_lines(run.stats))
+    found = load_checkpoint(run.path)
+    assert found is not None
+    assert found[1]["counters"]["iteration"] == lines[-1]["iteration"] == len(lines)
+    kimg = lines[-1]["kimg"]
+    text = run.recipe.read_text()
+    run.recipe.write_text(text.replace(f"kimg = {load(run.recipe).training.kimg}", f"kimg = {kimg + 0.016}", 1))
+    done = command("resume", run.path, "--json")
+    assert done.code == 0, done.err
+    assert done.json["iteration"] == len(lines) + 2
+    assert [row["iteration"] for row in run_directory.read_lines(run.stats)] == list(range(1, len(lines) + 3))
+
+
+@pytest.mark.slow
+def test_sigkill_costs_at_most_what_came_after_the_last_checkpoint(endless: tuple[Popen[str], Run], command: Command) -> None:
+    process, run = endless
+    assert run.state() == "running"
+    process.kill()
+    process.communicate(timeout=60)
+    assert command("runs", "ls", "--json").json["runs"][0]["state"] == "stopped (killed)"
+    found = load_checkpoint(run.path)
+    assert found is not None
+    iteration = found[1]["counters"]["iteration"]
+    run.recipe.write_text(run.recipe.read_text().replace(f"kimg = {load(run.recipe).training.kimg}", f"kimg = {(iteration + 1) * 0.008}", 1))
+    done = command("resume", run.path, "--json")
+    assert done.code == 0, done.err
+    assert done.json["iteration"] == iteration + 1
+    assert json.loads(run.stats.read_text().splitlines()[-1])["iteration"] == iteration + 1
+    assert len(run.stats.read_text().splitlines()) == iteration + 1
+
+
+def test_what_cannot_grow_is_refused_by_a_dry_run_as_by_a_run(
+    command: Command, folder: Path, packs: dict[str, Path], pretrained: dict[str, Run], composed: Run
+) -> None:
+    recipe = folder / "grown.toml"
+    tree = plain(tiny_runs.recipe("bg", packs["bg"]))
+    generator = {"kind": "grown", "parent": {"widths": [4]}, "parent_px": 8}
+    recipe.write_text(dump(parse({**tree, "size_px": 16, "generator": generator}, "tiny")))
+    for first, code, message in (
+        ([], 2, '--from: generator.kind = "grown" needs the smaller generator'),
+        (["--from", composed.path], 4, "is a composer; a generator grows from a generator"),
+        (["--from", pretrained["fg"].path], 4, "was trained as fg; give a parent of role bg"),
+        (["--from", pretrained["bg"].path, "--set", "size_px=64", "--set", "generator.parent_px=16", "--set", "generator.parent.widths=[4, 4]"], 4,
+         "makes 8 px, which does not grow to size_px = 64; give a parent of 32 or 16 px"),
+    ):  # fmt: skip
+        for dry in ([], ["--dry-run"]):
+            refused = command("pretrain", "bg", "--recipe", recipe, *first, *dry)
+            assert refused.code == code
+            assert message in refused.err
+            assert len(refused.err.splitlines()) == 1
+    assert [path.name for path in folder.iterdir()] == ["grown.toml"]
+
+
+def test_a_run_is_ended_or_made_longer(command: Command, folder: Path, pretrained: dict[str, Run]) -> None:
+    refused = command("resume", pretrained["bg"].path, "--end", "--kimg", "+1")
+    assert refused.code == 2
+    assert refused.err.splitlines()[-1].startswith("--end: contradicts --kimg")
+    copy = folder / "copy"
+    shutil.copytree(pretrained["bg"].path, copy)
+    (copy / "generator.safetensors").unlink()
+    ended = command("resume", copy, "--end", "--json")
+    assert ended.code == 0
+    assert ended.json["artifact"] == str(copy / "generator.safetensors")
+    assert (copy / "generator.safetensors").read_bytes() == (pretrained["bg"].path / "generator.safetensors").read_bytes()

@@ -1,0 +1,287 @@
+"""compare: the baseline is equal in everything but the generator, is taken where it is there, and nothing is trained before all is known."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import tiny_runs
+
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.artifact import Card
+from mitlgan.compare import Plan, Result, baseline_recipe, compare, evaluator
+from mitlgan.errors import ArtifactError, Stopped, UsageError
+from mitlgan.networks import Composer
+from mitlgan.recipe import Recipe, changed, load, plain
+from mitlgan.report.formatting import markdown_text
+from mitlgan.stages import stages
+from mitlgan.stages.stages import Environment
+from mitlgan.training import run_directory
+from mitlgan.training.loop import Loop
+from mitlgan.training.run_directory import Run
+
+
+def card_of(run: Run) -> Card:
+    assert run.artifact is not None
+    return artifact.read_card(run.artifact)
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix.rstrip("."): tree}
+    return {key: value for name, inner in tree.items() for key, value in flat(inner, f"{prefix}{name}.").items()}
+
+
+def no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Loop, "step", lambda self: pytest.fail("a step was made"))
+
+
+# The baseline's recipe
+
+
+def test_a_baseline_is_equal_in_everything_but_the_generator(composed: Run, pretrained: dict[str, Run]) -> None:
+    recipe, card = load(composed.recipe), card_of(composed)
+    baseline = baseline_recipe(recipe, card)
+    ours, theirs = flat(plain(recipe)), flat(plain(baseline))
+    differing = {key.split(".")[0] for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
+    assert differing == {"name", "command", "composer", "generator"}
+    assert baseline.generator == card_of(pretrained["bg"]).generator  # a generator that a layer has
+    assert (baseline.command, baseline.role) == ("pretrain", "scene")
+    assert ours["training.kimg"] == card.kimg
+
+
+def test_a_baseline_is_as_long_as_the_composition_was_in_the_end(composed: Run) -> None:
+    recipe, card = load(composed.recipe), card_of(composed).model_copy(update={"kimg": 7.008, "seconds": 33.333})
+    limited = changed(recipe, training__limit_s=5.0)
+    assert baseline_recipe(limited, card).training.kimg == 7.008
+    assert baseline_recipe(limited, card).training.limit_s is None
+    counted = baseline_recipe(recipe, card, extra=0.048).training
+    assert (counted.kimg, counted.keep_kimg) == (pytest.approx(7.056), (7.008,))  # where the stage alone would end, an artifact is kept
+
+
+def test_equal_seconds_limit_the_clock_and_not_the_pictures(composed: Run) -> None:
+    recipe, card = load(composed.recipe), card_of(composed).model_copy(update={"seconds": 33.333})
+    baseline = baseline_recipe(recipe, card, equal="seconds")
+    assert baseline.training.limit_s == pytest.approx(33.3)
+    assert baseline.training.kimg > 1e5
+    counted = baseline_recipe(recipe, card, equal="seconds", extra=11.0)
+    assert (counted.training.limit_s, counted.training.keep_s) == (pytest.approx(44.3), (33.3,))
+    by_cpu = baseline_recipe(recipe, card.model_copy(update={"cpu_seconds": 22.2}), equal="cpu-seconds")
+    assert (by_cpu.training.limit_s, by_cpu.training.clock) == (pytest.approx(22.2), "cpu")
+    assert baseline_recipe(changed(recipe, training__limit_s=5.0, training__clock="cpu"), card).training.clock is None
+    short = card.model_copy(update={"seconds": 0.01})  # rounds to nothing, which is no length
+    assert baseline_recipe(recipe, short, equal="seconds").training.limit_s == 0.1
+
+
+# The comparison
+
+
+def plan_of(composed: Run, **options: Any) -> Plan:
+    return Plan(composed=composed.path, **options)
+
+
+def measured(result: Result) -> dict[str, dict[str, Any]]:
+    return {arm["role"]: arm for arm in result.summary()["arms"]}
+
+
+def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = {"equal": "kimg", "count_pretraining": False}
+    result = compare(plan_of(composed, **alone), environment)
+    arms = measured(result)
+    assert arms["composed"]["cost"]["kimg_stage"] == arms["baseline"]["cost"]["kimg_stage"] == 0.024
+    assert arms["composed"]["cost"]["kimg_total"] == pytest.approx(3 * 0.024)  # with both pretrainings
+    assert arms["baseline"]["cost"]["kimg_total"] == 0.024
+    composer = card_of(composed)
+    assert composed.artifact is not None
+    network, _ = artifact.load(composed.artifact)
+    assert isinstance(network, Composer)
+    assert arms["composed"]["cost"]["trained_parameters"] == sum(parameter.numel() for parameter in network.trainable_parameters())
+    (baseline,) = run_directory.find(environment.root, "pretrain")
+    assert load(baseline.recipe) == baseline_recipe(load(composed.recipe), composer)
+    no_steps(monkeypatch)
+    again = compare(plan_of(composed, **alone), environment)
+    assert f"baseline: {baseline.path}" in tiny_runs.said(environment)
+    assert again.run != result.run  # a report is never overwritten
+    assert measured(again)["baseline"]["metrics"] == arms["baseline"]["metrics"]
+    assert len(run_directory.find(environment.root, "pretrain")) == 1
+
+
+def test_the_headline_is_of_all_stages_and_the_stage_alone_stands_below(composed: Run, environment: Environment) -> None:
+    """Of one training, by kimg here, which can be counted: it ends where all stages end, and an artifact is kept where the last one does."""
+    result = compare(plan_of(composed, equal="kimg"), environment)
+    ours, whole, alone = result.comparison.arms
+    label = "WGAN, plain (the composition's settings)"
+    assert (whole.name, whole.label, whole.length) == ("baseline+pretraining", f"{label}, as long as all stages", "total")
+    assert (alone.name, alone.label, alone.length) == ("baseline", f"{label}, this stage alone", "stage")
+    assert whole.cost.kimg(total=True) == pytest.approx(ours.cost.kimg(total=True)) == pytest.approx(0.072)
+    assert alone.cost.kimg(total=True) == ours.cost.kimg(total=False) == 0.024
+    assert whole.metrics != alone.metrics
+    assert len(run_directory.find(environment.root, "pretrain")) == 1
+    assert "kimg of all stages, pretrainings counted in: what the headline compares" in result.comparison.equal
+    assert "kimg of this stage: what stands below the headline" in result.comparison.equal
+    assert result.comparison.title == f"Composition (tiny-composed) against {label}, 8 px"
+
+
+def test_time_is_equal_where_nothing_is_asked_for(composed: Run, environment: Environment) -> None:
+    result = compare(plan_of(composed), environment)
+    (baseline,) = run_directory.find(environment.root, "pretrain")
+    training, card = load(baseline.recipe).training, card_of(composed)
+    before = sum(layer.card["cpu_seconds"] for layer in card.layers.values())
+    assert before > 0
+    assert training.clock == "cpu"
+    assert training.limit_s == pytest.approx(max(0.1, card.cpu_seconds + before), abs=0.06)
+    assert result.comparison.equal_unit == "cpu-seconds"
+    assert [arm.length for arm in result.comparison.arms] == ["", "total", "stage"]
+
+
+def test_what_pretrainings_took_is_counted_where_it_is_known(
+    composed: Run, environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cards of other programs, and of earlier versions, may be silent."""
+    shutil.copytree(composed.path, tmp_path / "silent")
+    silent = Run(tmp_path / "silent")
+    assert silent.artifact is not None
+    network, card = artifact.load(silent.artifact)
+    layers = {name: layer.model_copy(update={"card": {**layer.card, "kimg": 0.0}}) for name, layer in card.layers.items()}
+    artifact.save(silent.artifact, network, card.model_copy(update={"layers": layers}))
+    monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path / "cache"))  # where the layers' own cards are not known yet
+    comparison = compare(plan_of(silent, equal="kimg"), environment).comparison
+    assert "the pretrainings are not counted" in tiny_runs.said(environment)
+    assert [arm.length for arm in comparison.arms] == ["", "stage"]
+    with pytest.raises(UsageError, match=r"^--count-pretraining: the card of fg does not say"):
+        compare(plan_of(silent, equal="kimg", count_pretraining=True), environment)
+
+
+def test_every_form_has_one_verdict(composed: Run, environment: Environment) -> None:
+    result = compare(plan_of(composed, equal="kimg"), environment)
+    verdict = result.comparison.verdict
+    assert verdict is not None
+    assert verdict.outcome == "not comparable"
+    for part in (
+        "no pictures were held out",
+        "only 12 samples are measured",
+        "only 12 real pictures are measured",
+        "12 samples against 12 train pictures",
+    ):
+        assert part in verdict.headline
+    html, markdown, data = (path.read_text() for path in (result.paths.html, result.paths.md, result.paths.json))
+    for sentence in (verdict.headline, *verdict.reasons):
+        assert escape(sentence, quote=True).replace("&#x27;", "&#39;") in html
+        assert markdown_text(sentence) in markdown
+    assert json.loads(data)["verdict"] == {"outcome": "not comparable", "headline": verdict.headline, "reasons": list(verdict.reasons)}
+    assert result.verdict == verdict.headline
+
+
+def test_several_extractors_stand_beside_each_other(composed: Run, environment: Environment) -> None:
+    names = ("efficientnet-lite0@32", "efficientnet-lite0@64")
+    result = compare(plan_of(composed, equal="kimg", extractors=names, baselines=("wgan", "paste")), environment)
+    whole = result.comparison
+    assert whole.extractors == names
+    for row in (*whole.arms, *whole.anchors):
+        assert list(row.by_extractor) == [names[1]]
+        assert row.by_extractor[names[1]]["fd"] != row.metrics["fd"]
+    text = result.paths.md.read_text()
+    for heading in ("FD (efficientnet-lite0@32)", "KID (efficientnet-lite0@32)", "FD (efficientnet-lite0@64)", "KID (efficientnet-lite0@64)"):
+        assert f"| {heading} |" in text
+    assert whole.verdict is not None
+    assert any(reason.startswith("2 extractors judged") for reason in whole.verdict.reasons)
+    swapped = compare(plan_of(composed, equal="kimg", extractors=names[::-1], baselines=("wgan", "paste")), environment).comparison
+    assert [arm.metrics for arm in swapped.arms] == [arm.by_extractor[names[1]] for arm in whole.arms]
+
+
+def test_a_second_extractor_joins_where_it_is_at_hand(composed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = load(composed.recipe)
+    for path, names in ((Path("w.pth"), ("efficientnet-lite0@32", "mobilenet-v2@32")), (None, ("efficientnet-lite0@32",))):
+        monkeypatch.setattr(evaluator, "second_weights", lambda path=path: path)
+        assert evaluator.extractor_names(recipe) == names
+    assert evaluator.extractor_names(changed(recipe, evaluation__extractor="inception")) == ("inception", "efficientnet-lite0")
+    assert evaluator.extractor_names(changed(recipe, evaluation__extractor=["inception", "mobilenet-v2"])) == ("inception", "mobilenet-v2")
+
+
+def test_an_unfinished_baseline_is_gone_on_with(composed: Run, environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=1)
+        with pytest.raises(Stopped):
+            compare(plan_of(composed, equal="kimg"), environment)
+    (begun,) = run_directory.find(environment.root, "pretrain")
+    assert begun.artifact is None
+    compare(plan_of(composed, equal="kimg"), environment)
+    (finished,) = run_directory.find(environment.root, "pretrain")
+    straight = stages.pretrain(load(begun.recipe), tiny_runs.environment(tmp_path / "straight"))
+    tiny_runs.assert_same_trace(finished, straight)
+
+
+def test_equal_seconds(composed: Run, environment: Environment) -> None:
+    arms = measured(compare(plan_of(composed, equal="seconds", count_pretraining=False), environment))
+    (baseline,) = run_directory.find(environment.root, "pretrain")
+    limit = load(baseline.recipe).training.limit_s
+    assert limit is not None
+    assert limit <= arms["baseline"]["cost"]["seconds_stage"] < limit + 10
+    assert arms["baseline"]["cost"]["kimg_stage"] != 0.024 or limit == 0.1
+
+
+def test_a_baseline_that_differs_is_not_called_equal(composed: Run, packs: dict[str, Path], environment: Environment) -> None:
+    """The report says of a baseline that was given what is equal and what is not."""
+    other = changed(tiny_runs.recipe("scene", packs["scene"], updates=5), critic__widths=[8, 6], training__batch=6)
+    given = stages.pretrain(other, environment)
+    comparison = compare(plan_of(composed, equal="kimg", baseline_run=given.path), environment).comparison
+    unequal = " ".join(comparison.unequal)
+    for key in ("critic.widths", "training.batch", "kimg"):
+        assert key in unequal
+    equal = " ".join(comparison.equal)
+    assert "critic" not in equal
+    assert "kimg" not in equal
+    assert "the measurement" in equal
+    assert comparison.verdict is not None
+    assert "at equal" not in comparison.verdict.headline
+    assert [arm.length for arm in comparison.arms] == ["", ""]
+
+
+# Refused before anything is trained
+
+
+def test_what_cannot_be_compared_is_refused_before_any_training(
+    composed: Run, pretrained: dict[str, Run], environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_steps(monkeypatch)
+    with pytest.raises(UsageError, match=r"--composed: no finished composition under .*; run `mitlgan compose` first"):
+        compare(Plan(), environment)
+    with pytest.raises(ArtifactError, match=r"--composed .*: a run of `pretrain fg`; give one that `mitlgan compose` made"):
+        compare(plan_of(pretrained["fg"]), environment)
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(composed.path, unfinished)
+    (unfinished / "composer.safetensors").unlink()
+    with pytest.raises(ArtifactError, match=r"unfinished: not finished; go on with `mitlgan resume "):
+        compare(plan_of(Run(unfinished)), environment)
+    with pytest.raises(ArtifactError, match=r"--baseline-run .*: makes fg images of 8 px; give one of scenes of 8 px"):
+        compare(plan_of(composed, baseline_run=pretrained["fg"].path), environment)
+    with pytest.raises(UsageError, match="torchrun: compare works in one process"):
+        compare(plan_of(composed), tiny_runs.environment(environment.root, size=2))
+    assert not environment.root.exists()
+
+
+def test_absent_weights_end_it_before_any_training(composed: Run, environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_steps(monkeypatch)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def offline(*_: Any, **__: Any) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
+    with pytest.raises(UsageError, match=r"--extractor inception: its weights are absent .*or name --extractor efficientnet-lite0") as refused:
+        compare(plan_of(composed, extractors=("inception",)), environment)
+    assert refused.value.exit_code == 2
+    assert not environment.root.exists()
+
+
+def test_the_newest_finished_composition_is_taken(composed: Run, pretrained: dict[str, Run], packs: dict[str, Path], environment: Environment) -> None:
+    recipe: Recipe = tiny_runs.recipe("scene", packs["scene"], compose=True, updates=1)
+    stages.compose(recipe, tiny_runs.layers(pretrained), environment)
+    second = stages.compose(recipe, tiny_runs.layers(pretrained), environment)
+    compare(Plan(samples=8), environment)
+    assert f"composition: {second.path}" in tiny_runs.said(environment)

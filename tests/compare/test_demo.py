@@ -1,0 +1,244 @@
+"""demo: the four stages in one command that goes on where it was stopped; here with tiny recipes in place of the shipped ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import tiny_runs
+
+from mitlgan.artifacts import artifact
+from mitlgan.cli import main
+from mitlgan.compare import demo
+from mitlgan.errors import MitlganError, ResourceError, Stopped
+from mitlgan.recipe import Recipe, changed, dump
+from mitlgan.runtime.files import locked
+from mitlgan.stages import default_layers, parallel, stages
+from mitlgan.stages.parallel import Job, run_side_by_side
+from mitlgan.training import run_directory
+from mitlgan.training.run_directory import Run
+
+
+@pytest.fixture
+def recipes(packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> dict[str, Recipe]:
+    """What the demo trains."""
+    found = {role: tiny_runs.recipe(role, packs[role]) for role in ("fg", "bg")}
+    found["compose"] = tiny_runs.recipe("scene", packs["scene"], compose=True)
+    found["thesis"] = changed(tiny_runs.recipe("scene", packs["scene"], compose=True, updates=9), name="tiny-thesis", composer__translator__blocks=2)
+    monkeypatch.setattr(demo, "_recipe", lambda name, quick: found[name])
+    return found
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Runs the jobs here, one after the other, and keeps their labels."""
+    done: list[str] = []
+
+    def run(place: Path, root: Path, waiting: Sequence[Job], *, at_once: int, on_failure: Callable[[Job, MitlganError], None] | None = None) -> None:
+        assert at_once == 2
+        assert (on_failure is not None) == any(job.label.startswith("baseline") for job in waiting)  # of baselines alone one may fail
+        for job in waiting:
+            if job.is_done(root):
+                continue
+            done.append(job.label)
+            (place / f"{job.recipe.name}.toml").write_text(dump(job.recipe))
+            monkeypatch.setattr(sys, "argv", ["mitlgan", *job.arguments, "--recipe", str(place / f"{job.recipe.name}.toml"), "--out", str(root)])
+            with pytest.raises(SystemExit) as ended:
+                main()
+            assert ended.value.code == 0
+
+    monkeypatch.setattr(demo, "run_side_by_side", run)
+    return done
+
+
+TOGETHER = ["compose", "baseline tiny-thesis"]
+STAGES = ["pretrain fg", "pretrain bg", *TOGETHER, "baseline wgan"]
+
+
+def test_the_demo_ends_with_a_report_and_does_nothing_twice(recipes: dict[str, Recipe], in_process: list[str], tmp_path: Path) -> None:
+    result = demo.demo(tmp_path / "demo")
+    assert in_process == STAGES
+    assert result.html.is_file()
+    arms = {arm.name: arm for arm in result.comparison.arms}
+    assert list(arms) == ["composed", "tiny-thesis", "baseline+pretraining", "baseline"]  # the recommended one leads
+    assert [arm.length for arm in arms.values()] == ["", "total", "total", "stage"]
+    assert result.comparison.equal_unit == "cpu-seconds"
+    html = result.html.read_text()
+    assert html.index("Composition (tiny-composed)") < html.index("Composition (tiny-thesis)")
+    cards = [artifact.read_card(run.artifact) for run in run_directory.find(tmp_path / "demo" / "runs", "compose") if run.artifact]
+    assert len(cards) == 2
+    assert len({layer.sha256_after for card in cards for layer in card.layers.values()}) == 2  # of the same frozen layers
+    assert [picture.caption for domain in result.comparison.domains for picture in domain.pictures] == [
+        "Real foregrounds",
+        "Real backgrounds",
+        "Real scenes",
+    ]
+    demo.demo(tmp_path / "demo")
+    assert in_process == STAGES
+
+
+def test_from_pretrained_takes_the_shipped_generators_and_no_composition_of_others(
+    recipes: dict[str, Recipe], in_process: list[str], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(default_layers, "shipped", lambda folder: tmp_path / folder)
+    for role, path in tiny_runs.layers(pretrained).items():
+        (tmp_path / "pretrained" / f"{role}-8").mkdir(parents=True)
+        shutil.copyfile(path, tmp_path / "pretrained" / f"{role}-8" / "generator.safetensors")
+    # A first demo in the same folder, from scratch, whose generators are others.
+    for name in ("fg", "bg"):
+        recipes[name] = recipes[name].model_copy(update={"seed": 99})
+    demo.demo(tmp_path / "demo")
+    result = demo.demo(tmp_path / "demo", pretrained=True)
+    assert in_process == [*STAGES, *TOGETHER, "baseline wgan"]
+    assert [arm.length for arm in result.comparison.arms] == ["", "stage", "stage"]  # shipped layers took longer than a demo may
+    composition = Run(Path(str(result.comparison.arms[0].run_dir)))
+    assert composition.artifact is not None
+    card = artifact.read_card(composition.artifact)
+    assert {name: layer.sha256_before for name, layer in card.layers.items()} == {
+        name: artifact.tensors_hash(path) for name, path in tiny_runs.layers(pretrained).items()
+    }
+
+
+def test_a_layer_of_which_none_ships_is_pretrained(
+    recipes: dict[str, Recipe], in_process: list[str], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(default_layers, "shipped", lambda folder: tmp_path / folder)
+    (tmp_path / "pretrained" / "bg-8").mkdir(parents=True)
+    shutil.copyfile(tiny_runs.layers(pretrained)["bg"], tmp_path / "pretrained" / "bg-8" / "generator.safetensors")
+    made = demo._layers(tmp_path, recipes, True, lambda _: None)
+    assert in_process == ["pretrain fg"]
+    assert made["bg"] == tmp_path / "pretrained" / "bg-8" / "generator.safetensors"
+    assert artifact.read_card(made["fg"]).role == "fg"
+
+
+def test_a_second_demo_in_the_same_folder_is_refused_while_the_first_works(recipes: dict[str, Recipe], tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    with locked(tmp_path / "demo"), pytest.raises(ResourceError, match="another process is working on it"):
+        demo.demo(tmp_path / "demo")
+
+
+def test_quick_changes_the_length_only() -> None:
+    for name in demo.RECIPES:
+        full, quick = demo._recipe(name, False), demo._recipe(name, True)
+        assert quick.training.kimg < full.training.kimg
+        assert quick.evaluation.samples == 256
+        unchanged = {"training", "evaluation"}
+        assert quick.model_dump(exclude=unchanged) == full.model_dump(exclude=unchanged)
+        assert quick.size_px == 32
+
+
+# Processes
+
+
+@pytest.mark.slow
+def test_an_interrupted_demo_goes_on_and_finishes(
+    recipes: dict[str, Recipe], packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "demo"
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)  # each of two has one thread
+    for role in ("fg", "bg"):
+        recipes[role] = tiny_runs.recipe(role, packs[role], updates=400)
+    show, seen = parallel._show, set[str]()
+
+    def interrupting(root: Path, job: Job, bar: Any) -> None:
+        show(root, job, bar)
+        run = job.run(root)
+        if run is not None and run.status().get("iteration"):
+            seen.add(job.label)
+        if len(seen) == 2:
+            patch.setattr(parallel, "_show", show)  # once
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parallel, "_show", interrupting)
+        patch.setattr(parallel, "SHOW_S", 0.0)
+        with pytest.raises(Stopped, match="stopped and saved; the same command goes on from here") as stopped:
+            demo.demo(out)
+    assert stopped.value.exit_code == 130
+    begun = run_directory.find(out / "runs", "pretrain")
+    assert len(begun) == 2
+    assert {run.status()["state"] for run in begun} == {"stopped"}
+    assert not any(run.artifact for run in begun)
+    result = demo.demo(out)
+    assert result.html.is_file()
+    assert len(run_directory.find(out / "runs", "pretrain")) == 3  # both went on; the third is the baseline
+    assert len(run_directory.find(out / "runs", "compose")) == 2
+    try:
+        torch.set_num_threads(1)
+        straight = stages.pretrain(recipes["fg"], tiny_runs.environment(tmp_path / "straight"))
+    finally:
+        torch.set_num_threads(threads)
+    resumed = stages.matching_run(out / "runs", recipes["fg"])
+    assert resumed is not None
+    tiny_runs.assert_same_trace(resumed, straight)
+
+
+def test_a_job_that_fails_is_told_with_its_last_line_and_exit_code(packs: dict[str, Path], tmp_path: Path) -> None:
+    job = Job("pretrain fg", tiny_runs.recipe("fg", packs["fg"]), ["pretrain", "fg", "--nope"])
+    with pytest.raises(MitlganError, match=r"pretrain fg: --nope: no such option .*\(log: .*pretrain-fg\.log\)") as failed:
+        run_side_by_side(tmp_path, tmp_path / "runs", [job])
+    assert failed.value.exit_code == 2
+    told: list[str] = []
+    run_side_by_side(tmp_path, tmp_path / "runs", [job], on_failure=lambda failing, error: told.append(f"{failing.label} {error.exit_code}"))
+    assert told == ["pretrain fg 2"]
+
+
+def test_a_job_whose_run_is_held_says_so_and_no_process_is_begun(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tiny_runs.recipe("fg", packs["fg"])
+    run = stages.pretrain(recipe, tiny_runs.environment(tmp_path / "runs"))
+    (run.path / "generator.safetensors").unlink()
+    job = Job("pretrain fg", recipe, ["pretrain", "fg"])
+    said = f"pretrain fg: {run.path} is held by another process, which works on it; wait for that, then call this again"
+    monkeypatch.setattr(parallel.subprocess, "Popen", lambda *_, **__: pytest.fail("began"))
+    with locked(run.path):
+        with pytest.raises(ResourceError) as refused:
+            run_side_by_side(tmp_path, tmp_path / "runs", [job])
+        assert str(refused.value) == said
+        told: list[str] = []
+        run_side_by_side(tmp_path, tmp_path / "runs", [job], on_failure=lambda _, error: told.append(str(error)))
+        assert told == [said]
+
+
+@pytest.mark.timeout(60)
+def test_logs_have_one_writer_and_lead_nowhere(packs: dict[str, Path], tmp_path: Path) -> None:
+    job = Job("pretrain fg", tiny_runs.recipe("fg", packs["fg"]), ["pretrain", "fg", "--nope"])
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / "out" / "logs").mkdir(parents=True)
+    log = tmp_path / "out" / "logs" / "pretrain-fg.log"
+    log.symlink_to(precious)
+    with pytest.raises(MitlganError, match="no such option"):
+        run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+    assert precious.read_text() == "precious"
+    with log.open("a") as before:  # of a process that still writes
+        with pytest.raises(MitlganError, match="no such option"):
+            run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+        before.write("late")
+        before.flush()
+        assert "late" not in log.read_text()
+    with locked(tmp_path / "out" / "logs"), pytest.raises(ResourceError, match=r"logs: another process is working on it"):
+        run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+    log.unlink()
+    os.mkfifo(log)
+    with pytest.raises(MitlganError, match="no such option"):
+        run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+    shutil.rmtree(tmp_path / "out" / "logs")
+    (tmp_path / "out" / "logs").symlink_to(tmp_path)
+    with pytest.raises(ResourceError, match="logs: is a symbolic link"):
+        run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+
+
+def test_bars_are_closed_whatever_happens(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = tiny_runs.Listener()
+    monkeypatch.setattr(parallel, "reporter", lambda label: shown)
+    with pytest.raises(MitlganError):
+        run_side_by_side(tmp_path, tmp_path / "runs", [Job("x", tiny_runs.recipe("fg", packs["fg"]), ["--nope"])])
+    assert shown.closed

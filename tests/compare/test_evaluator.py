@@ -1,0 +1,236 @@
+"""The whole protocol on a dozen pictures: several arms, seeds and budgets, resumed, in domains, with pretraining counted, by seconds and by work."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers import tiny_runs
+
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.loaded_artifact import load
+from mitlgan.compare import Plan, Result, Triple, compare
+from mitlgan.compare.arms import layer_files
+from mitlgan.errors import ResourceError, Stopped, UsageError
+from mitlgan.recipe import dump
+from mitlgan.runtime.files import locked
+from mitlgan.stages.stages import Environment
+from mitlgan.training import run_directory
+from mitlgan.training.loop import Loop
+from mitlgan.training.run_directory import Run
+
+PER_UPDATE = tiny_runs.PER_UPDATE / 1000
+BUDGETS = (2 * PER_UPDATE, 4 * PER_UPDATE)
+ALL = ("wgan", "wgan-finetuned", "paste")
+
+
+@pytest.fixture
+def plan(tmp_path: Path, packs: dict[str, Path], pretrained: dict[str, Run]) -> Plan:
+    """Of two seeds and two budgets, on layers that were pretrained."""
+    file = tmp_path / "compose.toml"
+    file.write_text(dump(tiny_runs.recipe("scene", packs["scene"], updates=1, compose=True)))
+    layers = tiny_runs.layers(pretrained)
+    return Plan(recipe=str(file), layers=layers, baselines=ALL, budgets=BUDGETS, seeds=2, trials={"wgan": 3}, count_pretraining=False)
+
+
+def standings(result: Result, name: str) -> list[dict[str, object]]:
+    return [dict(row) for arm in result.comparison.arms if arm.name == name for row in arm.standings]
+
+
+def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Loop) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(Loop, "step", refuse)
+
+
+def test_arms_seeds_and_budgets(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = compare(plan, environment)
+    arms = {arm.name: arm for arm in result.comparison.arms}
+    assert list(arms) == ["composed", *ALL]
+    for name in ("composed", "wgan", "wgan-finetuned"):
+        assert [row["budget"] for row in arms[name].standings] == list(BUDGETS)
+        assert arms[name].seeds == [5, 6]
+        assert {"fd_std", "kid_std", "precision_std"} <= arms[name].metrics.keys()
+        assert [round(row["kimg"], 3) for row in arms[name].evaluations] == [0.008, 0.016, 0.032]
+        for row in arms[name].standings:
+            assert max(row["chosen_kimg"]) <= row["budget"] + PER_UPDATE
+    assert (arms["wgan"].recipes_tried, arms["composed"].recipes_tried) == (3, 1)
+    assert arms["paste"].seeds == ()
+    assert arms["paste"].cost.kimg(total=False) == 0
+    assert arms["wgan-finetuned"].cost.kimg(total=True) > arms["wgan-finetuned"].cost.kimg(total=False)
+    assert {"composed", "paste"} == {arm.name for arm in arms.values() if arm.separation}
+    trained = [artifact.read_card(run.artifact) for run in run_directory.find(environment.root / "arms") if run.artifact]
+    assert sorted((card.kind, card.recipe["name"], card.recipe["seed"]) for card in trained) == sorted(
+        [("composer", "tiny-composed", seed) for seed in (5, 6)] + [("generator", name, seed) for name in ALL[:2] for seed in (5, 6)]
+    )
+    assert {card.kimg for card in trained} == {BUDGETS[-1]}
+    forms_are_whole(result)
+    forbid_training(monkeypatch)
+    again = compare(plan, environment)
+    assert again.run != result.run
+    assert again.summary()["arms"] == result.summary()["arms"]
+
+
+def forms_are_whole(result: Result) -> None:
+    html, markdown, tex = (path.read_text() for path in (result.paths.html, result.paths.md, result.paths.tex))
+    for heading in ("At each budget", "Do the layers stay apart?"):
+        assert heading in html
+        assert heading in markdown
+    assert "Own pictures, or learned by heart?" in html
+    assert "3 recipes tried" in html
+    assert r"\begin{tabular}{lrr}" in tex
+    table = list(csv.DictReader(io.StringIO(result.paths.csv.read_text())))
+    assert [row["budget"] for row in table if row["arm"].startswith("WGAN, plain") and row["extractor"] == "efficientnet-lite0@32"] == [
+        "0.016",
+        "0.032",
+    ]
+    assert float(table[0]["fd"]) == standings(result, "composed")[0]["fd"]
+    data = json.loads(result.paths.json.read_text())
+    assert data["budget_unit"] == "kimg"
+    assert json.loads((result.run / "plan.json").read_text())["budgets"] == list(BUDGETS)
+
+
+def test_figures_that_will_flatter_are_told_before_the_first_step(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid_training(monkeypatch)
+    with pytest.raises(AssertionError, match="trained again"):
+        compare(plan, environment)
+    said = tiny_runs.said(environment)
+    assert "there are no held-out ones" in said
+    assert "train: there are no others" in said
+
+
+def test_a_second_call_goes_on_where_the_first_was_stopped(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = compare(plan, environment)
+    elsewhere = tiny_runs.environment(environment.root.parent / "again")
+    trained: list[str] = []
+    step = Loop.step
+
+    def counted(self: Loop) -> object:
+        trained.append(str(self.run_directory.path))
+        return step(self)
+
+    monkeypatch.setattr(Loop, "step", counted)
+    with monkeypatch.context() as patch:
+        tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=2)
+        with pytest.raises(Stopped):
+            compare(plan, elsewhere)
+    stopped_at = len(trained)
+    assert 0 < stopped_at < 24
+    (begun,) = (run for run in run_directory.known(elsewhere.root) if run.is_comparison)
+    assert begun.state() == "stopped"
+    with locked(begun.path), pytest.raises(ResourceError, match=f"^{begun.path}: another process is working on it"):
+        compare(plan, elsewhere)
+    result = compare(plan, elsewhere)
+    assert len(trained) == 6 * 4  # six trainings of four updates, none of them twice
+    assert len(list(elsewhere.root.glob("compare/*"))) == 1
+    assert [arm.metrics for arm in result.comparison.arms] == [arm.metrics for arm in whole.comparison.arms]
+
+
+@pytest.mark.slow
+def test_arms_side_by_side_are_the_same_runs(plan: Plan, environment: Environment) -> None:
+    beside = tiny_runs.environment(environment.root.parent / "beside")
+    one, two = compare(plan, environment), compare(replace(plan, jobs=2), beside)
+    assert [arm.metrics for arm in one.comparison.arms] == [arm.metrics for arm in two.comparison.arms]
+
+
+def test_domains_by_arms(plan: Plan, pretrained: dict[str, Run], packs: dict[str, Path], environment: Environment) -> None:
+    layers = tiny_runs.layers(pretrained)
+    triples = tuple(Triple(name, str(layers["fg"]), str(layers["bg"]), str(packs[role])) for name, role in (("rooms", "scene"), ("fields", "bg")))
+    result = compare(replace(plan, layers={}, triples=triples, baselines=("wgan",), seeds=1, budgets=(PER_UPDATE,)), environment)
+    assert [comparison.domains[0].name for comparison in (result.comparison, *result.others)] == ["rooms", "fields"]
+    html = result.html.read_text()
+    assert html.count("<h1") == 1
+    assert "in 2 domains" in html
+    identifiers = [part.split('"')[0] for part in html.split(' id="')[1:]]
+    assert len(identifiers) == len(set(identifiers))
+    assert {row["domain"] for row in csv.DictReader(io.StringIO(result.paths.csv.read_text()))} == {"rooms", "fields"}
+    assert len(result.summary()["domains"]) == 2
+
+
+def test_pretraining_counted_in(plan: Plan, environment: Environment) -> None:
+    result = compare(replace(plan, baselines=("wgan",), seeds=1, budgets=(PER_UPDATE,), count_pretraining=True), environment)
+    assert [arm.name for arm in result.comparison.arms] == ["composed", "wgan+pretraining", "wgan"]
+    wgan = artifact.read_card(next(run.artifact for run in run_directory.find(environment.root / "arms", "pretrain") if run.artifact))
+    assert wgan.kimg == pytest.approx(PER_UPDATE + 2 * 3 * PER_UPDATE)  # both layers had three updates
+    assert max(standings(result, "wgan")[0]["chosen_kimg"]) <= 2 * PER_UPDATE  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("equal", ["seconds", "cpu-seconds", "macs"])
+def test_other_budgets(plan: Plan, environment: Environment, equal: str) -> None:
+    budget = 2e-5 if equal == "macs" else 0.3
+    result = compare(replace(plan, baselines=("wgan",), seeds=1, budgets=(budget,), equal=equal), environment)
+    composed, wgan = result.comparison.arms
+    if equal == "macs":
+        assert composed.cost.macs(total=False) == pytest.approx(wgan.cost.macs(total=False), rel=0.4)
+        assert composed.cost.kimg(total=False) < wgan.cost.kimg(total=False)
+    else:
+        for arm in (composed, wgan):
+            assert 0.3 <= (arm.cost.seconds(total=False) if equal == "seconds" else arm.cost.cpu_seconds(total=False)) < 1.5
+    unit = {"seconds": "seconds", "cpu-seconds": "CPU seconds", "macs": "tera-MACs"}[equal]
+    assert result.comparison.budget_unit == unit
+    assert f"{unit} of this stage" in result.comparison.equal
+    assert "CPU time, total" in result.html.read_text()
+    assert json.loads(result.paths.json.read_text())["arms"][0]["cost"]["cpu_seconds_total"] > composed.cost.cpu_seconds(total=False)
+
+
+def test_pretraining_counted_in_cpu_seconds(plan: Plan, environment: Environment, tmp_path: Path) -> None:
+    by_cpu = replace(plan, baselines=("wgan",), seeds=1, budgets=(0.2,), equal="cpu-seconds", count_pretraining=True)
+    compare(by_cpu, environment)
+    wgan = artifact.read_card(next(run.artifact for run in run_directory.find(environment.root / "arms", "pretrain") if run.artifact))
+    before = sum(artifact.read_card(path).cpu_seconds for path in plan.layers.values())
+    assert before > 0
+    assert wgan.recipe["training"]["limit_s"] == pytest.approx(0.2 + before, abs=1e-3)
+    assert wgan.recipe["training"]["clock"] == "cpu"
+    network, card = artifact.load(plan.layers["fg"])
+    silent = tmp_path / "silent" / "generator.safetensors"
+    silent.parent.mkdir()
+    artifact.save(silent, network, card.model_copy(update={"cpu_seconds": 0.0}))
+    with pytest.raises(UsageError, match=r"^--count-pretraining: the card of fg does not say what it took in CPU seconds"):
+        compare(replace(by_cpu, layers={**plan.layers, "fg": silent}), environment)
+
+
+def test_layers_of_a_composition_are_the_artifacts_they_came_from(composed: Run, pretrained: dict[str, Run]) -> None:
+    assert composed.artifact is not None
+    files = layer_files(composed.artifact)
+    for name, run in pretrained.items():
+        assert run.artifact is not None
+        assert artifact.tensors_hash(files[name]) == artifact.tensors_hash(run.artifact)
+        assert (load(files[name]).sample([3]) == load(run.artifact).sample([3])).all()
+        assert artifact.read_card(files[name]).kimg == artifact.read_card(run.artifact).kimg
+
+
+def test_each_seed_can_have_its_own_layers(plan: Plan, environment: Environment) -> None:
+    result = compare(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True), environment)
+    made = [artifact.read_card(run.artifact) for run in run_directory.find(environment.root / "arms", "pretrain") if run.artifact]
+    assert sorted((card.role, card.recipe["seed"]) for card in made) == [("bg", 5), ("bg", 6), ("fg", 5), ("fg", 6)]
+    composers = [artifact.read_card(run.artifact) for run in run_directory.find(environment.root / "arms", "compose") if run.artifact]
+    assert len({card.layers["fg"].sha256_before for card in composers}) == 2
+    composed, pasted = result.comparison.arms
+    assert pasted.seeds == (5, 6)
+    first, second = pasted.standings[0]["values"]
+    assert first != second  # each seed's own layers were pasted
+    assert pasted.metrics["fd"] == pytest.approx((first + second) / 2)
+    alone = compare(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True, seeds=1), environment)
+    assert alone.comparison.arms[1].metrics["fd"] == first
+    (ratio,) = json.loads(result.paths.json.read_text())["kid_ratios"]
+    assert ratio["ratio"] == pytest.approx(composed.standings[0]["kid"] / pasted.standings[0]["kid"])
+
+
+def test_contradictions_are_told_before_any_training(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid_training(monkeypatch)
+    triple = Triple("a", "demo", "demo", "demo")
+    for wrong, message in (
+        (replace(plan, baselines=("dcgan",)), "--baseline: 'dcgan' is not one of"),
+        (replace(plan, baselines=("wgan", "paste", "wgan")), "--baseline: two arms are called wgan"),
+        (replace(plan, baseline_run=Path("x")), "--baseline-run: here every arm is trained anew"),
+        (replace(plan, triples=(triple,), data="demo"), "--triple: trains its own"),
+        (replace(plan, baselines=("demo/wgan",)), "--baseline demo/wgan: trains scene images of 32 px"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            compare(wrong, environment)

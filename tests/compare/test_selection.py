@@ -1,0 +1,92 @@
+"""Where arms stand: budgets are kept, the validation pictures choose, means and noise are those of the seeds, leads are read off both curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mitlgan.compare.selection import Point, ahead_when, averaged, best_up_to, in_words, mean_curve
+from mitlgan.report.noise import noise
+
+
+def point(kimg: float, validation: float | None) -> Point:
+    numbers = None if validation is None else {"fd": validation, "kid": validation / 100}
+    return Point(kimg, kimg * 10, kimg * 7, kimg / 2, Path(f"{kimg}"), validation, numbers)
+
+
+TRAINING = [point(1.02, 9.0), point(5.01, 4.0), point(10.02, 6.0), point(20.03, 2.0)]
+
+
+@pytest.mark.parametrize(("budget", "best"), [(1, 1.02), (5, 5.01), (10, 5.01), (19, 5.01), (20, 20.03), (99, 20.03)])
+def test_the_best_snapshot_within_a_budget(budget: float, best: float) -> None:
+    assert best_up_to(TRAINING, budget, "kimg", iteration=0.05).kimg == best
+
+
+def test_other_axes_and_what_a_first_snapshot_passes() -> None:
+    assert best_up_to(TRAINING, 51, "seconds", iteration=0.0).kimg == 5.01
+    assert best_up_to(TRAINING, 69, "cpu-seconds", iteration=0.0).kimg == 5.01
+    assert best_up_to(TRAINING, 3, "macs", iteration=0.0).kimg == 5.01
+    assert best_up_to(TRAINING, 0.5, "kimg", iteration=0.1).kimg == 1.02  # nothing is within: the first
+    assert best_up_to([point(3, None)], float("inf"), "kimg", iteration=0.0).kimg == 3
+
+
+def test_the_snapshot_kept_for_a_budget_counts_however_long_its_last_iteration_took() -> None:
+    assert best_up_to(TRAINING, 5.0, "kimg", iteration=0.005).kimg == 5.01, "twice the mean"
+    assert best_up_to(TRAINING, 5.0102, "kimg", iteration=0.005).kimg == 5.01, "the budget was rounded down"
+    late = [point(1.02, 9.0), point(5.01, 8.0), point(5.06, 4.0)]
+    assert best_up_to(late, 5.0, "kimg", iteration=0.02).kimg == 5.01, "one snapshot is kept for a budget, and no other within reach of it counts"
+    assert best_up_to(late, 4.0, "kimg", iteration=0.02).kimg == 1.02, "never a budget later"
+
+
+def test_means_and_spreads_are_over_seeds() -> None:
+    found = averaged([{"fd": 1.0, "kid": 2.0, "kid_std": 9.0}, {"fd": 3.0, "kid": 2.0, "kid_std": 9.0}])
+    assert found == {"fd": 2.0, "fd_std": pytest.approx(np.sqrt(2)), "kid": 2.0, "kid_std": 0.0}
+    assert averaged([{"fd": 1.0, "kid_std": 9.0}]) == {"fd": 1.0, "kid_std": 9.0}
+
+
+@pytest.mark.parametrize(("first", "second"), [([5.0, 7.0, 6.5], [9.0, 8.0, 9.5]), ([1.0, 1.1, 0.9], [4.0, 9.0, 6.0])])
+def test_noise_is_welchs_interval(first: list[float], second: list[float]) -> None:
+    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    exact = (interval.high - interval.low) / 2
+    found = noise(first, second)
+    assert found is not None
+    assert exact * 0.999 <= found <= exact * 1.4  # degrees of freedom are rounded down, to the careful side
+
+
+def test_noise_needs_seeds_and_takes_an_arm_without_any() -> None:
+    assert noise([5.0], [6.0]) is None
+    assert noise([5.0, 6.0, 7.0], [9.0]) == pytest.approx(4.303 * np.sqrt(1 / 3))
+    assert noise([5.0, 5.0], [6.0]) == 0.0
+
+
+def test_curves_are_means_over_trainings() -> None:
+    rows = mean_curve([[point(1, 4.0), point(2, 2.0)], [point(1, 6.0), point(2, 3.0), point(3, 1.0)]])
+    assert [(row["kimg"], row["fd"], row["seeds"]) for row in rows] == [(1, 5.0, 2), (2, 2.5, 2)]
+    assert rows[0]["fd_std"] == pytest.approx(np.sqrt(2))
+    assert rows[0]["kid"] == pytest.approx(0.05)
+    assert (rows[1]["seconds"], rows[1]["cpu_seconds"]) == (20, 14)
+    assert mean_curve([[point(1, None)]]) == []
+
+
+def rows(*places: tuple[float, float]) -> list[dict[str, float]]:
+    return [{"kimg": x, "fd": y} for x, y in places]
+
+
+def test_who_is_ahead_when() -> None:
+    ours, theirs = rows((1, 10), (2, 4), (4, 3)), rows((1, 8), (2, 6), (5, 1))
+    found = ahead_when(ours, theirs, "kimg")
+    assert [ahead for *_, ahead in found] == [False, True, False]
+    assert found[0][1] == pytest.approx(1.5)
+    assert found[1][1] == pytest.approx(2 + 2 / (5 / 3 - 1 / 2), abs=0.02)
+    assert (found[0][0], found[-1][1]) == (1, 4)
+    assert in_words(found[:2], "kimg") == "behind from 1 to 1.5 kimg, ahead from 1.5 to 3.71 kimg"
+
+
+def test_pretraining_moves_us_along_the_axis() -> None:
+    ours, theirs = rows((1, 5), (2, 5)), rows((1, 9), (4, 3))
+    assert ahead_when(ours, theirs, "kimg", shift=0) == [(1, 2, True)]
+    assert ahead_when(ours, theirs, "kimg", shift=2) == [(3, 4, False)]
+    assert ahead_when(ours, theirs, "kimg", shift=80) == []

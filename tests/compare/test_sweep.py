@@ -1,0 +1,183 @@
+"""Sweeps: what is planned, that one goes on where it stopped, and that its ranking says what its numbers mean."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import tiny_runs
+
+from mitlgan.artifacts.safetensors_io import load_checkpoint
+from mitlgan.compare import sweep
+from mitlgan.compare.sweep import Plan, planned, scaled, untrained
+from mitlgan.errors import NanError, UsageError
+from mitlgan.recipe import changed, dump, load
+from mitlgan.report.formatting import DASH
+from mitlgan.report.ranking import CAVEAT, Ranked, Ranking, markdown, summary
+from mitlgan.runtime.files import locked
+from mitlgan.stages import stages
+from mitlgan.stages.parallel import Job
+from mitlgan.training.loop import updates_of
+
+
+def test_data_and_scale_by_pattern(tmp_path: Path) -> None:
+    plan = Plan(["classic/akel-01", "classic/akel-09", "classic/akel-11"], data=["akel-0*=digits", "demo"], scale=["akel-09=0.02", "0.1"])
+    recipes = planned(plan)
+    assert [recipe.data.source for recipe in recipes] == [str(Path("digits").resolve())] * 2 + ["demo"]
+    assert [updates_of(recipe) for recipe in recipes] == [3000, 600, 3000]
+
+
+def test_a_pattern_takes_the_shipped_recipes() -> None:
+    assert [recipe.name for recipe in planned(Plan(["classic/akel-0[12]*", "classic/bielko-*"]))] == [
+        "akel-01", "akel-02", "bielko-128", "bielko-32", "bielko-64",
+    ]  # fmt: skip
+
+
+def test_scaling_keeps_the_number_of_grids() -> None:
+    recipe = scaled(load("classic/akel-04"), 0.1)
+    assert updates_of(recipe) == 400
+    assert recipe.training.snapshot_iterations == 20
+    assert recipe.training.checkpoint_iterations == 200
+    assert updates_of(scaled(load("classic/akel-04"), 1e-6)) == 1
+
+
+def test_variations_are_every_combination() -> None:
+    recipes = planned(Plan(["classic/dogs"], vary=["critic.kernel=3,5", "generator.activation=relu,leaky_relu"]))
+    assert [recipe.name for recipe in recipes] == [
+        "dogs-kernel-3-activation-relu", "dogs-kernel-3-activation-leaky_relu", "dogs-kernel-5-activation-relu", "dogs-kernel-5-activation-leaky_relu",
+    ]  # fmt: skip
+    assert [getattr(recipe.critic, "kernel", None) for recipe in recipes] == [3, 3, 5, 5]
+    assert [getattr(recipe.generator, "activation", None) for recipe in recipes] == ["relu", "leaky_relu"] * 2
+
+
+@pytest.mark.parametrize(
+    ("plan", "start"),
+    [
+        (Plan([]), "RECIPES"),
+        (Plan(["demo/compose"]), "demo/compose: is for `compose`"),
+        (Plan(["classic/akel-01", "classic/akel-01"]), "RECIPES: two are named akel-01"),
+        (Plan(["classic/akel-01"], data=["akel-2*=x"]), "--data: none of"),
+        (Plan(["classic/akel-01"], scale=["-1"]), "--scale -1"),
+        (Plan(["classic/akel-01"], vary=["critic.leak"]), "--vary critic.leak"),
+        (Plan(["classic/akel-01"], vary=["critic.kernel=3,5"]), "--set critic.kernel"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(plan: Plan, start: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        planned(plan)
+    assert str(caught.value).startswith(start)
+
+
+def test_untrained_is_the_network_before_its_first_update(tmp_path: Path) -> None:
+    recipe = changed(tiny_runs.recipe("scene", tiny_runs.pack(tmp_path / "p.npy"), updates=1), generator_optimiser__learning_rate=1e-30)
+    run = stages.pretrain(recipe, tiny_runs.environment(tmp_path / "runs"))
+    found = load_checkpoint(run.path)
+    assert found is not None
+    first = untrained(recipe).network.state_dict()
+    weights = [name for name in first if "running" not in name and "tracked" not in name]
+    for name in weights:
+        torch.testing.assert_close(first[name], found[0][f"generator.{name}"], rtol=0, atol=1e-20)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Trainings in this process; notes which began."""
+    begun: list[str] = []
+
+    def run(place: Path, root: Path, jobs: Sequence[Job], *, at_once: int, threads: int, on_failure: Any) -> None:
+        assert (at_once, threads) == (2, 1)
+        for job in jobs:
+            if job.is_done(root):
+                continue
+            begun.append(job.label)
+            if "bad" in job.label:
+                on_failure(job, NanError("training: not finite; lower the learning rate"))
+            else:
+                stages.resumed_or_new(job.recipe, tiny_runs.environment(root))
+
+    monkeypatch.setattr(sweep, "run_side_by_side", run)
+    return begun
+
+
+def recipe_file(folder: Path, name: str, source: Path) -> str:
+    path = folder / f"{name}.toml"
+    path.write_text(dump(changed(tiny_runs.recipe("scene", source, updates=1), name=name)))
+    return str(path)
+
+
+def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str]) -> None:
+    source = tiny_runs.pack(tmp_path / "p.npy", count=40)
+    files = [recipe_file(tmp_path, name, source) for name in ("one", "bad")]
+    plan = Plan(files, vary=["critic.kernel=3,5"], jobs=2, samples=20, extractor="efficientnet-lite0@32")
+    listener = tiny_runs.Listener()
+    ranking, paths = sweep.sweep(plan, tmp_path / "out", listener)
+    assert at_once == ["one-kernel-3", "one-kernel-5", "bad-kernel-3", "bad-kernel-5"]
+    ((title, rows),) = ranking.groups()
+    assert title == "p.npy, 8 px, colour"
+    assert [row.name for row in rows[2:]] == ["bad-kernel-3", "bad-kernel-5"]
+    assert rows[2].notes == ["training: not finite; lower the learning rate"]
+    for row in rows[:2]:
+        assert row.kid is not None
+        assert {"kid", "fd"} <= row.untrained.keys() & row.real_halves.keys()
+    assert (rows[0].kid or 0) <= (rows[1].kid or 0)
+    run = Path(rows[0].run_dir)
+    assert {"summary.txt", "structure.svg", "losses.svg", "hyperparameters.md"} <= {path.name for path in run.iterdir()}
+    html = paths.html.read_text()
+    assert html.count("data:image/webp") == 2
+    assert "cannot be compared" in html
+    assert "--vary critic.kernel=3,5" in html
+    assert json.loads(paths.json.read_text())["groups"][title][0]["place"] == 1
+
+    at_once.clear()
+    listener = tiny_runs.Listener()
+    before = paths.md.read_text()
+    sweep.sweep(Plan(files[:1], vary=plan.vary, jobs=2, samples=20, extractor=plan.extractor), tmp_path / "out", listener)
+    assert at_once == []
+    assert "one-kernel-3" in before
+
+
+def test_a_row_whose_run_is_held_says_so(tmp_path: Path, at_once: list[str]) -> None:
+    source = tiny_runs.pack(tmp_path / "p.npy", count=40)
+    recipe = changed(tiny_runs.recipe("scene", source, updates=1), name="one")
+    run = stages.pretrain(recipe, tiny_runs.environment(tmp_path / "out" / "runs"))
+    (run.path / "generator.safetensors").unlink()
+    plan = Plan([recipe_file(tmp_path, "one", source)], samples=20, extractor="efficientnet-lite0@32")
+    with locked(run.path):
+        ranking, paths = sweep.sweep(plan, tmp_path / "out", tiny_runs.Listener(), train=False)
+    assert ranking.rows[0].notes == [f"{run.path} is held by another process, which works on it; wait for that, then call this again"]
+    assert "is held by another process" in paths.md.read_text()
+    ranking, _ = sweep.sweep(plan, tmp_path / "out", tiny_runs.Listener(), train=False)
+    assert ranking.rows[0].notes == ["not finished"]
+
+
+@pytest.mark.slow
+def test_a_sweep_in_processes(tmp_path: Path) -> None:
+    source = tiny_runs.pack(tmp_path / "p.npy", count=40)
+    plan = Plan([recipe_file(tmp_path, "one", source)], vary=["critic.kernel=3,5"], jobs=2, samples=20, extractor="efficientnet-lite0@32")
+    ranking, _ = sweep.sweep(plan, tmp_path / "out", tiny_runs.Listener())
+    assert [row.iterations for row in ranking.rows] == [1, 1]
+
+
+def test_a_ranking_puts_each_kid_between_its_ends() -> None:
+    row = Ranked(
+        name="akel-01", size_px=28, channels=1, data="digits", objective="minimax", networks="mlp / mlp", batch=32, iterations=3000, seconds=61.0,
+        trained={"fd": 100.0, "kid": 0.5, "kid_std": 0.01}, untrained={"kid": 2.0}, real_halves={"kid": 0.0}, printed="FID 53.70",
+    )  # fmt: skip
+    other = Ranked(**{**row.__dict__, "name": "a|b", "trained": {"kid": 0.25, "fd": 90.0}, "printed": ""})
+    protocol = {"extractor": "e", "samples": 20, "split": "train", "seed": 0}
+    text = markdown(Ranking([row, other], protocol, "mitlgan sweep", "mitlgan"))
+    first, second = [line for line in text.splitlines() if line.startswith(("| 1", "| 2"))]
+    assert "a/b" in first
+    assert "88%" in first
+    assert "| 2 | akel-01 | minimax | mlp / mlp | 3,000 x 32 |" in second
+    assert "| 0.500 +- 0.010 | 2.000 | 0.000 | 75% | FID 53.70 |" in second
+    assert CAVEAT in text
+    wild = Ranked(**{**row.__dict__, "name": "wild", "trained": {"kid": 0.01, "fd": 1.0}, "diverged": True, "notes": ["diverged at iteration 5"]})
+    ranking = Ranking([wild, row, other], protocol, "mitlgan sweep", "mitlgan")
+    (last,) = [line for line in markdown(ranking).splitlines() if "wild" in line]
+    assert last.startswith(f"| {DASH} |")
+    assert last.endswith("| diverged at iteration 5 |")
+    (rows,) = summary(ranking)["groups"].values()
+    assert [(found["name"], found["place"]) for found in rows] == [("a|b", 1), ("akel-01", 2), ("wild", None)]

@@ -1,0 +1,186 @@
+"""`data augment`: as many as asked, decided by the seed, mattes along."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import images
+from PIL import Image, ImageDraw
+
+from mitlgan.data.build.offline_augment import AugmentSettings, Change, augment, changed, draw
+from mitlgan.data.pack.image_pack import to_uint8
+from mitlgan.data.sources.listing import matte_beside
+from mitlgan.errors import DataError, UsageError
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
+
+
+def test_factor_seed_and_the_unchanged_first(tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 3, size=(30, 20))
+    assert augment(place, tmp_path / "a", AugmentSettings(factor=5)).items() >= {"pictures": 3, "made": 15, "mattes": 0, "unreadable": 0}.items()
+    augment(place, tmp_path / "b", AugmentSettings(factor=5))
+    augment(place, tmp_path / "c", AugmentSettings(factor=5, seed=1))
+    first, second, other = (content(tmp_path / name) for name in "abc")
+    assert len(first) == 15
+    assert first == second
+    assert sum(first[name] == other[name] for name in first) == 3  # the unchanged ones
+    assert len(set(first.values())) == 15
+    for index in range(3):
+        (unchanged,) = (tmp_path / "a").glob(f"{index:04d}-*-00.png")
+        assert Image.open(unchanged).tobytes() == images.smooth(index, (30, 20)).tobytes()
+
+
+def test_the_matte_goes_along(tmp_path: Path) -> None:
+    """The object is where the matte is, in every copy."""
+    (tmp_path / "in").mkdir()
+    matte = Image.new("L", (64, 64))
+    ImageDraw.Draw(matte).rectangle((10, 20, 30, 50), fill=255)
+    picture = Image.new("RGB", (64, 64), (0, 0, 200))
+    picture.paste((250, 250, 0), mask=matte)
+    picture.save(tmp_path / "in" / "a.png")
+    matte.save(matte_beside(tmp_path / "in" / "a.png"))
+    augment(tmp_path / "in", tmp_path / "out", AugmentSettings(factor=12))
+    made = [path for path in sorted((tmp_path / "out").glob("*.png")) if ".matte." not in path.name]
+    assert len(made) == 12
+    for path in made:
+        pixels, plane = np.asarray(Image.open(path)).astype(int), np.asarray(Image.open(matte_beside(path))).astype(int)
+        assert np.abs(pixels[..., 0] - plane * 250 // 255).max() <= 4
+        assert 0.05 < (plane > 127).mean() < 0.25
+        assert pixels[..., 2].min() >= 0
+
+
+def test_no_black_corners_and_no_dark_rims(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "in" / "a.png")
+    cut_out = Image.new("RGBA", (40, 40))
+    ImageDraw.Draw(cut_out).ellipse((8, 8, 32, 32), fill=(255, 255, 255, 255))
+    cut_out.save(tmp_path / "in" / "b.png")
+    augment(tmp_path / "in", tmp_path / "out", AugmentSettings(factor=8, degrees=45))
+    for path in (tmp_path / "out").glob("*.png"):
+        pixels = np.asarray(Image.open(path))
+        if pixels.shape[2] == 3:
+            assert pixels.min() >= 253
+        else:
+            assert pixels[..., :3][pixels[..., 3] > 60].min() > 240
+            assert pixels[0, 0, 3] == 0
+
+
+def test_changes_are_within_their_limits() -> None:
+    settings = AugmentSettings(degrees=7, shear_degrees=3, distortion=0.02, flip=False)
+    changes = [draw(settings, "a", copy) for copy in range(200)]
+    assert max(abs(change.degrees) for change in changes) <= 7
+    assert max(max(map(abs, change.shear)) for change in changes) <= 3
+    assert max(float(change.shifts.abs().max()) for change in changes) <= 0.02
+    assert not any(change.flip for change in changes)
+    assert 70 < sum(change.mirror for change in changes) < 130
+    assert draw(settings, "a", 1).degrees != draw(settings, "b", 1).degrees
+
+
+def test_bad_files_and_other_work(tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 1)
+    (place / "bad.png").write_bytes(b"")
+    counts = augment(place, tmp_path / "out", AugmentSettings(factor=2))
+    assert counts.items() >= {"pictures": 1, "made": 2, "mattes": 0, "unreadable": 1}.items()
+    assert counts["skipped"] == [{"name": "bad.png", "reason": "empty file"}]
+    with pytest.raises(UsageError, match="other work"):
+        augment(place, tmp_path / "out", AugmentSettings(factor=3))
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.png").write_bytes(b"no")
+    with pytest.raises(DataError, match="none of 1 files"):
+        augment(tmp_path / "bad", tmp_path / "out2", AugmentSettings())
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_stopped_it_goes_on(tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 4)
+
+    def stop(done: int, _: int) -> None:
+        if done == 2:
+            raise Killed
+
+    augment(place, tmp_path / "whole", AugmentSettings())
+    with pytest.raises(Killed):
+        augment(place, tmp_path / "cut", AugmentSettings(), stop)
+    augment(place, tmp_path / "cut", AugmentSettings())
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+SHAPES = [(2, 2), (128, 128), (160, 90), (100, 400), (512, 64), (1000, 100), (9, 700)]
+FAR = {
+    "usual": AugmentSettings(factor=8),
+    "turned": AugmentSettings(factor=8, degrees=180, shear_degrees=0, distortion=0),
+    "sheared": AugmentSettings(factor=8, degrees=0, shear_degrees=60, distortion=0),
+    "distorted": AugmentSettings(factor=8, degrees=0, shear_degrees=0, distortion=0.2),
+    "all": AugmentSettings(factor=8, degrees=180, shear_degrees=60, distortion=0.2),
+}
+
+
+@pytest.mark.parametrize("settings", FAR.values(), ids=FAR)
+def test_a_picture_of_one_colour_stays_so_whatever_its_shape_and_however_far_it_is_changed(settings: AugmentSettings) -> None:
+    for number, (width, height) in enumerate(SHAPES):
+        for colour in ((255, 255, 255), (200, 30, 120), (0, 0, 0)):
+            planes = torch.tensor(colour).view(3, 1, 1).expand(3, height, width) / 127.5 - 1
+            for copy in range(1, settings.factor):
+                made = to_uint8(changed(planes, draw(settings, str(number), copy), edge="reflect"))
+                assert made.shape == (3, height, width)
+                assert (made == torch.tensor(colour).view(3, 1, 1)).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "LA"])
+def test_files_of_one_colour_stay_so_with_their_mattes(tmp_path: Path, mode: str) -> None:
+    (tmp_path / "in").mkdir()
+    picture = Image.new("RGB", (20, 130), (90, 90, 90))
+    (picture.quantize(2) if mode == "P" else picture.convert(mode)).save(tmp_path / "in" / "a.png")
+    Image.new("L", (20, 130), 255).save(matte_beside(tmp_path / "in" / "a.png"))
+    augment(tmp_path / "in", tmp_path / "out", FAR["all"])
+    made = sorted((tmp_path / "out").glob("*.png"))
+    assert len(made) == 16
+    for path in made:
+        assert (np.asarray(Image.open(path)) == (255 if ".matte." in path.name else 90)).all(), path.name
+
+
+def test_beyond_its_edge_a_picture_goes_on_mirrored_again_and_again() -> None:
+    """Sheared by 60 degrees, each column moves along itself by 1.73 times its distance from the centre: far beyond a picture of 8 px height."""
+    width, height = 41, 8
+    column = np.random.default_rng(0).integers(0, 256, height)
+    planes = torch.from_numpy(np.repeat(column[:, None], width, 1)).float()[None].expand(3, -1, -1) / 127.5 - 1
+    change = Change(mirror=False, flip=False, degrees=0, shear=(0.0, math.degrees(math.atan(2.0))), shifts=torch.zeros(1, 2, 4, 4))  # by 2 px a column
+    made = to_uint8(changed(planes, change, edge="reflect"))[0].numpy()
+    period = np.concatenate([column, column[::-1]])
+    for x in range(width):
+        assert (made[:, x] == period[(np.arange(height) - 2 * (x - width // 2)) % (2 * height)]).all()
+
+
+def test_nothing_done_changes_nothing_and_half_a_turn_is_one() -> None:
+    planes = torch.from_numpy(np.array(images.smooth(1, (37, 90)))).permute(2, 0, 1)
+    still = Change(mirror=False, flip=False, degrees=0, shear=(0, 0), shifts=torch.zeros(1, 2, 4, 4))
+    floats = planes.float() / 127.5 - 1
+    for edge in ("reflect", "constant"):
+        assert torch.equal(to_uint8(changed(floats, still, edge=edge)), planes)
+        assert torch.equal(to_uint8(changed(floats, replace(still, degrees=180), edge=edge)), planes.flip(1, 2))
+
+
+def test_a_cut_out_gets_neither_wedges_nor_dark_rims_and_a_picture_with_little_transparency_none_at_all(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    cut_out = Image.new("RGBA", (160, 40))  # black, where it cannot be seen
+    ImageDraw.Draw(cut_out).ellipse((50, 4, 110, 36), fill=(240, 200, 255, 255))
+    cut_out.save(tmp_path / "in" / "cut-out.png")
+    photograph = Image.new("RGBA", (160, 40), (240, 200, 255, 255))
+    photograph.putpixel((159, 39), (0, 0, 0, 0))
+    photograph.save(tmp_path / "in" / "photograph.png")
+    augment(tmp_path / "in", tmp_path / "out", FAR["all"])
+    for path in (tmp_path / "out").glob("*.png"):
+        pixels = np.asarray(Image.open(path)).astype(int)
+        alpha = pixels[..., 3]
+        assert np.abs(pixels[..., :3][alpha > 100] - (240, 200, 255)).max() <= 3
+        assert (alpha < 128).mean() < 0.02 if "photograph" in path.name else 0.02 < (alpha > 127).mean() < 0.5

@@ -1,0 +1,185 @@
+"""Choosing pictures by tables, and the language of conditions."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mitlgan.data.curate.row_filter import Condition
+from mitlgan.data.curate.table_selection import Selection, chosen_rows, parse_aggregates, selected
+from mitlgan.errors import DataError, UsageError
+
+ROW: dict[str, Any] = {"rating": 4.5, "reviews": 12, "name": "Blue shoe", "price": "12.50", "none": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("rating >= 4.0 and reviews >= 12", True),
+        ("rating > 4.5 or reviews < 12", False),
+        ("not (rating < 4)", True),
+        ("4 <= rating <= 5", True),
+        ("name == 'Blue shoe'", True),
+        ("'shoe' in name", True),
+        ("'SHOE' in lower(name)", False),
+        ("name in ('Blue shoe', 'Red shoe')", True),
+        ("name not in ['Red shoe']", True),
+        ("price > 12 and price < 13", True),
+        ("rating * 2 - 1 == 8", True),
+        ("length(name) == 9", True),
+        ("number(price) + 1 > 13", True),
+        ("none > 3 or none < 3", False),
+        ("none == None", True),
+        ("rating / 0 > 1", False),
+        ("name < 3", False),
+        ("-rating < 0", True),
+        ("True", True),
+    ],
+)
+def test_conditions(text: str, holds: bool) -> None:
+    assert Condition(text, ROW)(ROW) is holds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('true')",
+        "rating.real",
+        "name[0]",
+        "(lambda: 1)()",
+        "[x for x in name]",
+        "rating if rating else 1",
+        "9 ** 9 ** 9",
+        "f'{rating}'",
+        "rating := 3",
+        "open('x')",
+        "lower(name, name)",
+        "b'x' == name",
+        "rating >=",
+        "",
+        "rating; reviews",
+        "import os",
+        "1j == 1",
+        "a" * 3000,
+        "(" * 900 + "1" + ")" * 900,
+        "not " * 450 + "1",
+        "-" * 1900 + "1",
+        "\x00",
+    ],
+)
+def test_what_is_no_condition_is_refused_or_harmless(text: str) -> None:
+    if text.startswith(("not", "-", "(")):  # deep, but a condition, for as long as the parser takes it
+        with contextlib.suppress(UsageError):
+            Condition(text, ROW)(ROW)
+        return
+    with pytest.raises(UsageError, match=r"^--where") as caught:
+        Condition(text, ROW)
+    assert caught.value.exit_code == 2
+
+
+def test_an_unknown_column_names_the_closest() -> None:
+    with pytest.raises(UsageError, match="no column ratng; did you mean rating"):
+        Condition("ratng > 3", ROW)
+
+
+def test_text_is_never_multiplied() -> None:
+    assert not Condition("name * 1000000000 == 1", ROW)(ROW)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="rating nameor()<>=!.'\"+-*/%[]{},:0123456789\\x", max_size=60))
+def test_any_text_is_a_condition_or_refused(text: str) -> None:
+    with contextlib.suppress(UsageError):
+        Condition(text, ROW)(ROW)
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    lines = ["asin,title,image", 'A1,"Shoe, blue",a1.jpg', "A2,Hat,sub/a2.jpg", "A3,Bag,https://x.example/i/a3.jpg?w=3", "A4,None,", "A5,Lost,a5.jpg"]
+    (tmp_path / "products.csv").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
+    reviews = [("A1", 5.0), ("A1", 4.0), ("A1", "x"), ("A2", 2.0), ("A2", 5), ("A3", 4.5), ("A4", 5), ("A9", 5)]
+    with gzip.open(tmp_path / "reviews.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps({"asin": asin, "overall": stars}) + "\n" for asin, stars in reviews)
+    return tmp_path
+
+
+def choose(tables: Path, **changes: Any) -> list[dict[str, Any]]:
+    values: dict[str, Any] = {"metadata": tables / "products.csv", "join": tables / "reviews.jsonl.gz", "on": "asin"} | changes
+    return list(chosen_rows(Selection(**values)))
+
+
+def test_products_are_joined_with_their_reviews(tables: Path) -> None:
+    found = choose(
+        tables, aggregates="rating=mean(overall), reviews=count(), best=max(overall), worst=min(overall), all=sum(overall)", where="rating >= 4.0"
+    )
+    assert [row["asin"] for row in found] == ["A1", "A3", "A4"]
+    assert (found[0]["rating"], found[0]["reviews"], found[0]["best"], found[0]["worst"], found[0]["all"]) == (4.5, 3, 5, 4, 9)
+    assert found[0]["title"] == "Shoe, blue"
+    assert [row["asin"] for row in choose(tables, aggregates="reviews=count()", where="reviews >= 2 and title != 'Hat'")] == ["A1"]
+    assert [row["asin"] for row in choose(tables, aggregates="reviews=count()", where="reviews == 0")] == ["A5"]
+    assert [row["asin"] for row in choose(tables)] == ["A1", "A2", "A3", "A4"]  # a bare join keeps what has a partner
+
+
+def test_the_chosen_become_a_source(tables: Path) -> None:
+    source = selected(Selection(tables / "products.csv", where="title != 'Lost'"), tables)
+    assert [entry.name for entry in source.entries] == ["a1.jpg", "sub/a2.jpg", "a3.jpg"]
+
+
+@pytest.mark.parametrize("name", ["../secret.jpg", "/etc/secret.jpg", "a/../../b.jpg", "..\\b.jpg"])
+def test_a_path_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"image": name}))
+    with pytest.raises(DataError, match="leaves the pictures' folder"):
+        selected(Selection(tmp_path / "a.jsonl"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"on": "sku"}, "--on sku: .* has no such column"),
+        ({"image": "picture"}, "--image-column picture"),
+        ({"aggregates": "rating=mean(stars)"}, "--agg stars"),
+        ({"aggregates": "rating=median(overall)"}, "--agg 'rating=median"),
+        ({"aggregates": "rating=count(overall)"}, "--agg"),
+        ({"where": "ratin > 3"}, "--where .*no column ratin"),
+        ({"join": None}, "--join"),
+        ({"join": None, "on": "", "aggregates": "n=count()"}, "--join"),
+    ],
+)
+def test_what_does_not_exist_is_said(tables: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        choose(tables, **changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.jsonl", b"{"), ("a.jsonl", b"[1]"), ("a.csv", b"image\n\xff\xfe\n"), ("a.xls", b""), ("a.csv.gz", b"no gzip"), ("gone.csv", None)],
+)
+def test_broken_tables(tmp_path: Path, name: str, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"--metadata {tmp_path / name}"):
+        list(chosen_rows(Selection(tmp_path / name)))
+
+
+def test_nothing_chosen(tables: Path) -> None:
+    with pytest.raises(DataError, match="chooses no picture"):
+        selected(Selection(tables / "products.csv", where="title == 'x'"), tables)
+
+
+def test_separators_and_tabs(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("image;n\na.png;3\n")
+    (tmp_path / "a.tsv").write_text("image\tn\na.png\t3\n")
+    for name in ("a.csv", "a.tsv"):
+        assert list(chosen_rows(Selection(tmp_path / name, where="n == 3"))) == [{"image": "a.png", "n": "3"}]
+
+
+def test_aggregates_are_read() -> None:
+    assert [(one.name, one.function, one.column) for one in parse_aggregates(" a = mean( b ) ,c=count()")] == [("a", "mean", "b"), ("c", "count", "")]
+    assert parse_aggregates("") == []

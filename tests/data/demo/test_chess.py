@@ -1,0 +1,49 @@
+"""The drawn domain: the same pictures from the same seed, with exact mattes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mitlgan.data.demo.chess import FOLDERS, HEIGHTS, draw_piece, make, write_chess
+from mitlgan.data.open import open_data
+
+
+def test_a_scene_is_its_layers_over_each_other() -> None:
+    for index in range(12):
+        layers = make(index, 48)
+        scene = layers.board.convert("RGBA")
+        scene.alpha_composite(layers.far)
+        scene.alpha_composite(layers.near)
+        difference = np.abs(np.asarray(scene.convert("RGB")).astype(int) - np.asarray(layers.scene))
+        assert difference.max() <= 3
+        matte = np.asarray(layers.matte)
+        assert (np.asarray(layers.scene)[matte == 0] == np.asarray(layers.board)[matte == 0]).all()
+        assert 0.02 < (matte > 127).mean() < 0.4
+
+
+def test_seed_and_index_decide() -> None:
+    assert make(3, 32).scene.tobytes() == make(3, 32).scene.tobytes()
+    assert make(3, 32).scene.tobytes() != make(4, 32).scene.tobytes()
+    assert make(3, 32).scene.tobytes() != make(3, 32, seed=1).scene.tobytes()
+
+
+@pytest.mark.parametrize("name", HEIGHTS)
+def test_every_piece_stands_on_its_foot(name: str) -> None:
+    piece = draw_piece(np.random.default_rng(0), name, 64, 0.6, (0.5, 0.9))
+    box = piece.getchannel("A").getbbox()
+    assert box is not None
+    assert abs(box[3] - 0.9 * 64) <= 3
+    assert abs(box[3] - box[1] - 0.6 * 64) <= 4
+    assert abs(box[0] + box[2] - 64) <= 6
+
+
+def test_the_sets_serve_three_layers(tmp_path: Path) -> None:
+    assert write_chess(tmp_path, 5, 24) == dict.fromkeys(FOLDERS, 5)
+    kinds = {folder: open_data(str(tmp_path / folder), "scene" if folder == "scene" else "fg", 16).fourth_channel for folder in FOLDERS}
+    assert kinds == {"fg": "alpha", "far": "alpha", "bg": None, "scene": "matte"}
+    scenes = {Image.open(path).tobytes() for path in (tmp_path / "scene").glob("*.png")}
+    assert not scenes & {make(index, 24).scene.tobytes() for index in range(5)}  # the layers' own positions are not the scenes'

@@ -1,0 +1,166 @@
+"""What is held out: by content alone, look-alikes together, whatever else is there."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import images
+
+from mitlgan.data.build.offline_augment import AugmentSettings, augment
+from mitlgan.data.build.prepare import prepare
+from mitlgan.data.build.prepare_image import PrepareSettings
+from mitlgan.data.curate.perceptual_hash import Signature
+from mitlgan.data.curate.reference_sets import packs_beside, signatures_of
+from mitlgan.data.layers.holdout import Holdout, Photograph, assign, families_of, groups_of, splits_of
+from mitlgan.data.pack.image_pack import PREPARED, Packed
+from mitlgan.errors import UsageError
+
+
+def photographs(count: int, first: int = 0) -> list[Photograph]:
+    """All different to look at."""
+    found = []
+    for index in range(first, first + count):
+        rng = np.random.default_rng([7, index])
+        outline = int(rng.integers(0, 2**63))
+        found.append(Photograph(Signature(hashlib.sha256(str(index).encode()).hexdigest(), outline, rng.integers(0, 256, 192, np.uint8).tobytes())))
+    return found
+
+
+def like(one: Photograph, digest: str) -> Photograph:
+    return Photograph(Signature(digest, one.look.outline, one.look.colours))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("10%", Holdout(0.1)), ("0", Holdout()), ("0%", Holdout()), ("25", Holdout(count=25)), (" 2.5 % ", Holdout(0.025))]
+)
+def test_how_many_in_words(text: str, expected: Holdout) -> None:
+    assert Holdout.parse(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "x", "100%", "-1", "0.1", "1e3", "10%%", "nan"])
+def test_no_such_number(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--holdout .*10%"):
+        Holdout.parse(text)
+
+
+def test_a_share_is_about_that_share_and_others_never_move() -> None:
+    many = photographs(2000)
+    splits = assign(many, Holdout(0.1)).splits
+    assert 160 <= splits.count("test") <= 240
+    assert splits.count("train") == 2000 - splits.count("test")
+    order = np.random.default_rng(0).permutation(700)
+    fewer = assign([many[index] for index in order], Holdout(0.1)).splits
+    assert list(fewer) == [splits[index] for index in order]
+
+
+def test_a_count_is_that_count() -> None:
+    splits = assign(photographs(100), Holdout(count=17)).splits
+    assert splits.count("test") == 17
+    assert assign(photographs(12), Holdout(count=2)).splits.count("test") == 2
+    with pytest.raises(UsageError, match="--holdout 12: there are 12 usable"):
+        assign(photographs(12), Holdout(count=12))
+
+
+def test_look_alikes_equal_files_and_families_stay_together() -> None:
+    some = photographs(60)
+    some += [like(some[0], "aa"), like(some[0], "bb"), Photograph(photographs(1, 500)[0].look, family="x"), Photograph(some[3].look, family="x")]
+    groups = groups_of(some)
+    assert [group for group in groups if len(group) > 1] == [[0, 60, 61], [3, 62, 63]]
+    for share in (0.05, 0.3, 0.7):
+        splits = assign(some, Holdout(share)).splits
+        assert len({splits[0], splits[60], splits[61]}) == 1
+        assert len({splits[3], splits[62], splits[63]}) == 1
+
+
+def test_large_groups_are_held_out_no_more_often() -> None:
+    held_out = 0
+    for trial in range(200):
+        one = photographs(1, 1000 + trial)[0]
+        group = [like(one, hashlib.sha256(f"{trial} {index}".encode()).hexdigest()) for index in range(30)]
+        held_out += assign(photographs(40) + group, Holdout(0.1)).splits[-1] == "test"
+    assert held_out < 40
+
+
+def test_few_pictures() -> None:
+    few = assign(photographs(19), Holdout(0.1))
+    assert set(few.splits) == {""}
+    assert "19 photographs are too few for 10%; --holdout 2 holds out two" in few.note
+    for count in range(20, 40):
+        assert assign(photographs(count), Holdout(0.01)).splits.count("test") == 2
+    one = photographs(1)[0]
+    alike = assign([like(one, f"{index:064x}") for index in range(30)], Holdout(0.1))
+    assert set(alike.splits) == {""}
+    assert "look alike" in alike.note
+
+
+def test_splits_that_are_there_are_kept() -> None:
+    names = ["train/a/1.png", "validation/2.png", "test/3.png", "stray.png"]
+    assert splits_of(names) == ["train", "validation", "test", ""]
+    assert splits_of(["train/1.png", "airplane/2.png"]) == ["", ""]
+    some = [Photograph(one.look, split) for one, split in zip(photographs(4), splits_of(names), strict=True)]
+    assert assign(some, Holdout(0.5)).splits == ("train", "validation", "test", "train")
+
+
+def test_prepare_holds_out(tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 40, size=(32, 32))
+    images.smooth(4, (32, 32)).save(place / "like.jpg", quality=90)
+    packed = prepare(place, tmp_path / "out", PrepareSettings(size_px=8, holdout="30%"))
+    (test,) = packs_beside(packed.path).values()
+    names, held_out = ({source["name"] for source in pack.sources()} for pack in (packed, test))
+    assert len(names) + len(held_out) == 41
+    assert not names & held_out
+    assert 5 <= len(held_out) <= 20
+    assert ("like.jpg" in names) == ("0004.png" in names)
+    expected = prepare(place, tmp_path / "all", PrepareSettings(size_px=8, holdout="0"))
+    rows = {source["name"]: expected.pixels[index] for index, source in enumerate(expected.sources())}
+    for pack in (packed, test):
+        assert all((pack.pixels[index] == rows[source["name"]]).all() for index, source in enumerate(pack.sources()))
+    assert not (tmp_path / "all" / "test").exists()
+    assert len(signatures_of(tmp_path / "out")[1]) == 41
+    again = prepare(place, tmp_path / "out", PrepareSettings(size_px=8, holdout="30%"))
+    assert again.content_sha256 == packed.content_sha256
+
+
+def test_prepare_adds_pictures_without_moving_others(tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 30, size=(32, 32))
+    prepare(place, tmp_path / "one", PrepareSettings(size_px=8))
+    images.fill(place, 30, size=(32, 32), first=60)
+    prepare(place, tmp_path / "two", PrepareSettings(size_px=8))
+    first, second = ({source["name"] for source in Packed.open(tmp_path / out / "test" / PREPARED).sources()} for out in ("one", "two"))
+    old = {f"{index:04d}.png" for index in range(30)}
+    assert second & old == first or len(first) == 2  # two are held out at least
+
+
+def test_prepare_keeps_the_splits_of_its_source(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "val", "test")):
+        images.fill(tmp_path / "in" / split, 3 + number, first=20 * number)
+    packed = prepare(tmp_path / "in", tmp_path / "out", PrepareSettings(size_px=8))
+    assert (len(packed), {split: len(pack) for split, pack in packs_beside(packed.path).items()}) == (3, {"validation": 4, "test": 5})
+    assert "kept" in packed.manifest["made_by"]["note"]
+
+
+def test_changed_copies_of_a_picture_stay_together(tmp_path: Path) -> None:
+    augment(images.fill(tmp_path / "in", 24), tmp_path / "more", AugmentSettings(factor=3))
+    names = sorted(path.name for path in (tmp_path / "more").glob("*.png"))
+    families = families_of(tmp_path / "more", names)
+    assert len(set(families)) == 24
+    assert set(families_of(tmp_path / "in", ["a-00.png"])) == {""}
+    packed = prepare(tmp_path / "more", tmp_path / "out", PrepareSettings(size_px=8, dedupe="none"))
+    held_out = {source["name"][:-7] for source in packs_beside(packed.path)["test"].sources()}
+    assert held_out
+    assert not held_out & {source["name"][:-7] for source in packed.sources()}
+
+
+def test_a_folder_whose_training_pack_is_gone_is_made_again(tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 30)
+    packed = prepare(place, tmp_path / "out", PrepareSettings(size_px=8))
+    content = {path.relative_to(tmp_path / "out"): path.read_bytes() for path in (tmp_path / "out").rglob("prepared.*")}
+    assert len(content) == 4
+    packed.path.unlink()  # as if it had been stopped between the packs
+    shutil.rmtree(tmp_path / "out" / "test")
+    prepare(place, tmp_path / "out", PrepareSettings(size_px=8))
+    assert {path.relative_to(tmp_path / "out"): path.read_bytes() for path in (tmp_path / "out").rglob("prepared.*")} == content

@@ -1,0 +1,254 @@
+"""Mattes: every method on pictures whose truth is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import images
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from mitlgan.cli import main
+from mitlgan.data.demo import demo_pack
+from mitlgan.data.demo.chess import make
+from mitlgan.data.layers import matting
+from mitlgan.data.layers.matte_filter import Gate
+from mitlgan.data.layers.matte_iou import measure
+from mitlgan.data.layers.matting import GrabCut, Network, OwnAlpha, PlainBackdrop, choose, find_matte, intersection_over_union, tidy
+from mitlgan.errors import DataError, UsageError
+
+pytest.importorskip("cv2")
+
+
+def disc(size: int = 96, box: tuple[int, int, int, int] = (28, 20, 70, 74)) -> Image.Image:
+    """A soft-edged disc of opacity."""
+    large = Image.new("L", (4 * size, 4 * size))
+    ImageDraw.Draw(large).ellipse(tuple(4 * side for side in box), fill=255)
+    return large.resize((size, size), Image.Resampling.BOX)
+
+
+def scene(seed: int = 3, matte: Image.Image | None = None) -> tuple[Image.Image, NDArray[np.uint8]]:
+    matte = matte or disc()
+    place = images.smooth(seed, matte.size).point(lambda value: value // 2)
+    place.paste((235, 190, 40), mask=matte)
+    return place.convert("RGBA"), np.array(matte)
+
+
+def test_own_transparency() -> None:
+    picture, truth = scene()
+    assert OwnAlpha()(picture) is None
+    picture.putalpha(Image.fromarray(truth))
+    assert (np.asarray(OwnAlpha()(picture)) == truth).all()
+
+
+@pytest.mark.parametrize("colour", ["white", "black", "#00b140", "#e0d8c8"])
+def test_a_plain_backdrop(colour: str) -> None:
+    matte = disc()
+    picture = Image.new("RGB", matte.size, colour)
+    picture.paste((200, 60, 160), mask=matte)
+    noise = np.random.default_rng(0).integers(-3, 4, (*matte.size, 3))
+    noisy = Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8)).convert("RGBA")
+    found = PlainBackdrop()(noisy)
+    assert found is not None
+    assert intersection_over_union(found, np.array(matte)) > 0.95
+
+
+def test_what_is_inside_the_object_stays_though_it_has_the_backdrops_colour() -> None:
+    picture = Image.new("RGBA", (64, 64), "white")
+    ImageDraw.Draw(picture).ellipse((10, 10, 54, 54), fill="navy")
+    ImageDraw.Draw(picture).ellipse((26, 26, 38, 38), fill="white")
+    found = PlainBackdrop()(picture)
+    assert found is not None
+    assert found[32, 32] == 255
+    assert found[2, 2] == 0
+
+
+def test_a_photograph_has_no_plain_backdrop() -> None:
+    assert PlainBackdrop()(scene()[0]) is None
+
+
+def test_grabcut_finds_the_object_and_the_same_each_time() -> None:
+    for box in ((28, 20, 70, 74), (40, 44, 66, 70)):
+        picture, truth = scene(matte=disc(box=box))
+        first, second = GrabCut()(picture), GrabCut()(picture)
+        assert intersection_over_union(first, truth) > 0.9
+        assert (first == second).all()
+        assert first.shape == truth.shape
+
+
+@pytest.mark.parametrize("picture", [Image.new("RGBA", (64, 64), "red"), Image.new("RGBA", (8, 300), "red"), images.smooth(0, (2, 2)).convert("RGBA")])
+def test_grabcut_takes_any_picture(picture: Image.Image) -> None:
+    assert GrabCut()(picture).shape == (picture.height, picture.width)
+
+
+def test_methods_are_tried_in_turn() -> None:
+    picture, truth = scene()
+    plain = Image.new("RGBA", (64, 64), "white")
+    ImageDraw.Draw(plain).rectangle((16, 16, 48, 48), fill="green")
+    cut = picture.copy()
+    cut.putalpha(Image.fromarray(truth))
+    names = [found[1].name for one in (picture, plain, cut) if (found := find_matte(one, choose("auto")))]
+    assert names == ["grabcut", "backdrop", "alpha"]
+    assert find_matte(picture, choose("backdrop")) is None
+    assert find_matte(picture, choose("alpha")) is None
+
+
+@pytest.mark.parametrize("spec", ["magic", "model.pth", "/no/such/model.onnx"])
+def test_no_such_method(spec: str) -> None:
+    with pytest.raises(UsageError, match=f"--matting {spec}"):
+        choose(spec)
+
+
+def test_an_extra_that_is_absent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(matting.importlib, "import_module", absent)
+    with pytest.raises(UsageError, match=r"cv2: .*pip install 'mitlgan\[data\]'"):
+        matting.opencv()
+
+
+def varint(number: int) -> bytes:
+    found = bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])
+
+
+def field(number: int, value: bytes | int | str) -> bytes:
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def tensor_type(*shape: int) -> bytes:
+    dims = b"".join(field(1, field(1, side)) for side in shape)
+    return field(1, field(1, 1) + field(2, dims))
+
+
+def model(path: Path, size_px: int = 32, channels: int = 3) -> Path:
+    """An ONNX file by hand: the mean of the channels, through a sigmoid; opaque is what is brighter than usual."""
+    mean = field(1, "picture") + field(2, "grey") + field(4, "ReduceMean") + field(5, field(1, "axes") + field(20, 7) + field(8, 1))
+    node = field(1, mean) + field(1, field(1, "grey") + field(2, "matte") + field(4, "Sigmoid"))
+    inputs = field(11, field(1, "picture") + field(2, tensor_type(1, channels, size_px, size_px)))
+    outputs = field(12, field(1, "matte") + field(2, tensor_type(1, 1, size_px, size_px)))
+    graph = field(7, node + field(2, "g") + inputs + outputs)
+    path.write_bytes(field(1, 8) + graph + field(8, field(1, "") + field(2, 13)))
+    return path
+
+
+def test_a_model_from_a_file(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    network = Network(model(tmp_path / "tiny.onnx"))
+    assert (network.name, network.size_px) == ("tiny", 32)
+    picture = Image.new("RGBA", (50, 40), "black")
+    ImageDraw.Draw(picture).rectangle((10, 10, 39, 29), fill="white")
+    found = network(picture)
+    assert found.shape == (40, 50)
+    assert found[20, 25] > 200
+    assert found[2, 2] < 60
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "four channels", "torn"])
+def test_what_is_no_such_model(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "bad.onnx"
+    if kind == "four channels":
+        model(path, channels=4)
+    else:
+        path.write_bytes({"text": b"hello", "empty": b"", "torn": model(path).read_bytes()[:60]}[kind])
+    with pytest.raises(DataError, match=f"--matting {path}") as caught:
+        Network(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_islands_go_and_holes_close() -> None:
+    found = np.zeros((60, 60), bool)
+    found[10:40, 10:40] = True
+    found[20:22, 20:22] = False
+    found[50:53, 50:53] = True
+    expected = np.zeros((60, 60), bool)
+    expected[10:40, 10:40] = True
+    assert (tidy(found) == expected).all()
+
+
+class TestGate:
+    def matte(self, *boxes: tuple[int, int, int, int], value: int = 255) -> NDArray[np.uint8]:
+        plane = np.zeros((100, 100), np.uint8)
+        for top, bottom, left, right in boxes:
+            plane[top:bottom, left:right] = value
+        return plane
+
+    @pytest.mark.parametrize(
+        ("boxes", "reason"),
+        [
+            (((30, 70, 30, 70),), ""),
+            (((50, 100, 30, 70),), ""),  # a person stands on the lower edge
+            ((), "empty"),
+            (((30, 40, 30, 40),), "empty"),
+            (((2, 98, 2, 98),), "full"),
+            (((0, 100, 0, 60),), "cut off"),
+            (((10, 40, 10, 40), (60, 90, 60, 90)), ""),  # a pair of shoes
+            (((10, 40, 10, 40), (60, 90, 60, 90), (10, 40, 60, 90)), "fragmented"),
+        ],
+    )
+    def test_reasons(self, boxes: tuple[tuple[int, int, int, int], ...], reason: str) -> None:
+        assert Gate().judge(self.matte(*boxes)).startswith(reason)
+        assert bool(Gate().judge(self.matte(*boxes))) == bool(reason)
+
+    def test_undecided(self) -> None:
+        assert Gate().judge(self.matte((30, 70, 30, 70), value=140)).startswith("undecided")
+
+    def test_limits_can_be_moved(self) -> None:
+        assert Gate(min_area=0.001).judge(self.matte((30, 40, 30, 40))) == ""
+        assert Gate(max_border=1, max_area=1).judge(self.matte((0, 100, 0, 60))) == ""
+
+
+def test_agreement_on_drawn_scenes(tmp_path: Path) -> None:
+    for index in range(6):
+        layers = make(index, 96)
+        layers.scene.save(tmp_path / f"{index}.png")
+        layers.matte.save(tmp_path / f"{index}.matte.png")
+    (row,) = measure(str(tmp_path), None, ["grabcut"], count=4)
+    assert (row["method"], row["count"]) == ("grabcut", 4)
+    assert 0 < row["mean"] <= 1
+    (tmp_path / "truth").mkdir()
+    for path in tmp_path.glob("*.matte.png"):
+        path.rename(tmp_path / "truth" / path.name.replace(".matte", ""))
+    assert measure(str(tmp_path), tmp_path / "truth", ["grabcut"], count=4)[0]["count"] == 4
+    with pytest.raises(DataError, match="no picture there has a true matte"):
+        measure(str(tmp_path), None, ["grabcut"], count=4)
+
+
+def test_the_second_look_beats_the_bare_rectangle() -> None:
+    """On a small sample of the demo's scenes; `mitlgan data matte-iou` measures more of them."""
+    packed = demo_pack("scene", 64, split="test", count=40)
+    found: dict[int, list[float]] = {0: [], 2: []}
+    for planes in np.asarray(packed.pixels[:24]):
+        picture = Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0))).convert("RGBA")
+        for rounds, values in found.items():
+            values.append(intersection_over_union(GrabCut(margin=0.05 if rounds == 0 else 0.02, rounds=rounds)(picture), planes[3]))
+    assert np.mean(found[2]) > max(0.72, float(np.mean(found[0])) + 0.02)
+
+
+def test_the_floor_is_measured_beside_every_method(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = make(0, 48)
+    layers.scene.save(tmp_path / "0.png")
+    layers.matte.save(tmp_path / "0.matte.png")
+    for given, names in (([], ["rectangle", "grabcut"]), (["--matting", "rectangle"], ["rectangle"])):
+        monkeypatch.setattr("sys.argv", ["mitlgan", "data", "matte-iou", str(tmp_path), "--json", *given])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        rows = json.loads(capsys.readouterr().out)["rows"]
+        assert [(row["method"], row["count"]) for row in rows] == [(name, 1) for name in names]
+
+
+def test_demo_scenes_can_be_measured() -> None:
+    (row,) = measure("demo", None, ["grabcut"], count=3)
+    assert row["count"] == 3

@@ -1,0 +1,510 @@
+"""`data split`: three sets out of one, mattes kept, unusable pictures aside; and the sets train unchanged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import images, tiny_runs
+from PIL import Image, ImageDraw
+
+from mitlgan.data.curate.exclude_list import escaped, read_names
+from mitlgan.data.layers import background_fill, cut, split
+from mitlgan.data.layers.cut import centred, own_colours
+from mitlgan.data.layers.matte_filter import Gate
+from mitlgan.data.layers.split import SplitSettings
+from mitlgan.data.open import open_data
+from mitlgan.errors import DataError, UsageError
+from mitlgan.report.contact_sheets import write_split_page
+from mitlgan.stages import stages
+
+pytest.importorskip("cv2")
+
+
+def scenes(folder: Path, count: int = 6, size: int = 64) -> Path:
+    """Yellow discs on dark smooth places."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        picture = images.smooth(index, (size, size)).point(lambda value: value // 2)
+        left = 12 + 3 * index
+        ImageDraw.Draw(picture).ellipse((left, 16, left + 24, 48), fill=(240, 200, 60))
+        picture.save(folder / f"{index}.png")
+    return folder
+
+
+def varied(folder: Path, count: int) -> Path:
+    """Objects of many colours, sizes and places, no two alike."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        rng = np.random.default_rng([3, index])
+        picture = images.smooth(index, (64, 64)).point(lambda value: value // 3)
+        left, top, width, height = rng.integers((8, 8, 20, 20), (20, 20, 34, 34))
+        colour = tuple(int(value) for value in rng.permutation([255, int(rng.integers(80, 256)), int(rng.integers(0, 256))]))
+        draw = ImageDraw.Draw(picture)
+        (draw.ellipse if index % 2 else draw.rectangle)((left, top, left + width, top + height), fill=colour)
+        picture.save(folder / f"{index:02d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("split")
+    place = scenes(folder / "in")
+    Image.new("RGB", (64, 64), "grey").save(place / "nothing.png")
+    (place / "bad.png").write_bytes(b"")
+    return folder / "out", split.split(place, folder / "out", SplitSettings(size_px=48, min_fill_confidence=0))
+
+
+def test_three_sets(made: tuple[Path, dict[str, Any]]) -> None:
+    out, manifest = made
+    assert manifest["counts"] == {"used": 6, "set aside": 1, "duplicate": 0, "unreadable": 1, "excluded": 0}
+    assert manifest["files"]["fg"] == manifest["files"]["scene"] == 6
+    assert manifest["files"]["bg"] >= 6
+    assert manifest["files"]["set-aside"] == 1
+    assert manifest == json.loads((out / "split.json").read_text())
+    for line in manifest["records"][:6]:
+        foreground, scene, matte = (Image.open(out / next(name for name in line["files"] if name.startswith(start) and (".matte." in name) == is_matte))
+                                    for start, is_matte in (("fg/", False), ("scene/", False), ("scene/", True)))  # fmt: skip
+        assert (foreground.mode, scene.mode, matte.mode) == ("RGBA", "RGB", "L")
+        assert foreground.size == scene.size == matte.size == (48, 48)
+        assert foreground.getchannel("A").tobytes() == matte.tobytes()
+        yellow = np.asarray(foreground)[np.asarray(matte) > 250][:, :3]
+        assert np.abs(yellow.astype(int) - (240, 200, 60)).max() < 30
+
+
+def test_the_background_has_no_object_left(made: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = made
+    for path in (out / "bg").glob("*.png"):
+        pixels = np.asarray(Image.open(path)).astype(int)
+        assert not ((pixels[..., 0] > 180) & (pixels[..., 1] > 150) & (pixels[..., 2] < 110)).any()
+
+
+def test_reasons_are_recorded(made: tuple[Path, dict[str, Any]]) -> None:
+    records = {line["name"]: line for line in made[1]["records"]}
+    assert records["bad.png"]["decision"] == "unreadable"
+    assert records["nothing.png"]["decision"] == "set aside"
+    assert records["nothing.png"]["reason"]
+
+
+def test_the_sheet_shows_all_and_writes_an_exclude_list(made: tuple[Path, dict[str, Any]]) -> None:
+    page = write_split_page(*made).read_text()
+    for words in ("Foregrounds", "Backgrounds", "Scenes", "Set aside", "exclude.txt", "nothing.png", "data:image/jpeg"):
+        assert words in page
+    assert "and the same --out: nothing is cut again" in page
+    assert 'data-list="keep"' in page
+    assert "Save keep.txt" in page
+    assert "http" not in page
+
+
+def test_sets_become_packs_of_the_right_kind(made: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = made
+    assert open_data(str(out / "fg"), "fg", 8).fourth_channel == "alpha"
+    assert open_data(str(out / "bg"), "bg", 8).fourth_channel is None
+    scene = open_data(str(out / "scene"), "scene", 8)
+    assert scene.fourth_channel == "matte"
+    assert len(scene) == 6
+
+
+def test_pretrain_and_compose_run_on_the_sets(made: tuple[Path, dict[str, Any]], environment: stages.Environment) -> None:
+    out, _ = made
+    runs = {role: stages.pretrain(tiny_runs.recipe(role, out / role, updates=1), environment) for role in ("fg", "bg")}
+    run = stages.compose(tiny_runs.recipe("scene", out / "scene", updates=1, compose=True), tiny_runs.layers(runs), environment)
+    assert run.artifact is not None
+    assert run.status()["state"] == "done"
+
+
+def test_plain_colour_and_matte_instead_of_transparency(tmp_path: Path) -> None:
+    split.split(scenes(tmp_path / "in", 3), tmp_path / "out", SplitSettings(size_px=32, backdrop=(0, 255, 0), background="patch"))
+    foregrounds = sorted(path for path in (tmp_path / "out" / "fg").iterdir() if ".matte." not in path.name)
+    assert len(foregrounds) == 3
+    picture = np.asarray(Image.open(foregrounds[0]))
+    assert picture[0, 0].tolist() == [0, 255, 0]
+    assert open_data(str(tmp_path / "out" / "fg"), "fg", 8).fourth_channel == "matte"
+    assert all(path.stem.endswith("-patch") for path in (tmp_path / "out" / "bg").iterdir())
+
+
+def test_cut_outs_give_foregrounds_only(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    picture = Image.new("RGBA", (40, 40))
+    ImageDraw.Draw(picture).ellipse((8, 8, 30, 30), fill=(200, 30, 30, 255))
+    picture.save(tmp_path / "in" / "a.png")
+    manifest = split.split(tmp_path / "in", tmp_path / "out", SplitSettings())
+    assert manifest["methods"] == {"alpha": 1}
+    assert manifest["files"] == {"fg": 1, "bg": 0, "scene": 0, "set-aside": 0}
+
+
+def files_of(out: Path) -> dict[str, bytes]:
+    """All that is shown, by path; what is kept apart is hidden."""
+    shown = [path for path in sorted(out.rglob("*.png")) if not any(part.startswith(".") for part in path.relative_to(out).parts)]
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in shown}
+
+
+def test_mattes_beside_pictures_are_the_cuts(tmp_path: Path) -> None:
+    """They are the user's own; pictures without one are cut as ever, and one of another size leaves its picture out by name."""
+    place = scenes(tmp_path / "in", 4)
+    for name, size in (("0", 64), ("1", 32)):
+        matte = Image.new("L", (size, size))
+        ImageDraw.Draw(matte).rectangle((20, 20, 43, 43), fill=255)
+        matte.save(place / f"{name}.matte.png")
+    found = split.split(place, tmp_path / "auto", SplitSettings(holdout="0"))
+    by_name = {record["name"]: record for record in found["records"]}
+    assert [by_name[f"{index}.png"].get("method") for index in range(4)] == ["matte", None, "grabcut", "grabcut"]
+    assert by_name["0.png"]["coverage"] == round(24**2 / 64**2, 4)
+    assert "confidence" not in by_name["0.png"]
+    assert "its matte is 32 x 32 px" in by_name["1.png"]["reason"]
+    scene = next(file for file in by_name["0.png"]["files"] if file.endswith(".matte.png"))
+    assert np.array_equal(np.array(Image.open(tmp_path / "auto" / scene)), np.array(Image.open(place / "0.matte.png")))
+    named = split.split(place, tmp_path / "grabcut", SplitSettings(holdout="0", matting="grabcut"))
+    assert named["methods"] == {"grabcut": 4}
+    assert named["leftovers"]["remarks"] == ["2 mattes are not used: --matting grabcut finds its own; --matting auto takes them"]
+
+
+@pytest.mark.parametrize("matting", ["auto", "grabcut"])
+def test_stray_transparency_is_white_in_every_piece(tmp_path: Path, matting: str) -> None:
+    """A rounded corner makes no cut-out of a photograph."""
+    place = scenes(tmp_path / "in", 1)
+    picture = Image.open(place / "0.png").convert("RGBA")
+    for spot in ((0, 0), (1, 0), (0, 1)):
+        picture.putpixel(spot, (9, 9, 9, 0))
+    picture.save(place / "0.png")
+    found = split.split(place, tmp_path / "out", SplitSettings(holdout="0", matting=matting, min_confidence=0, min_fill_confidence=0))
+    assert found["methods"] == {"grabcut": 1}
+    for kind in ("scene", "bg"):
+        shown = Image.open(next(file for file in (tmp_path / "out" / kind).iterdir() if not file.name.endswith((".matte.png", "-patch.png"))))
+        assert shown.getpixel((0, 0)) == (255, 255, 255), kind
+
+
+def test_choices_are_made_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = scenes(tmp_path / "in", 6)
+    Image.new("RGB", (64, 64), "grey").save(place / "nothing.png")
+    first = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0))
+    before = files_of(tmp_path / "out")
+    monkeypatch.setattr(split, "cut", lambda *_: pytest.fail("cut anew"))
+    background = next(name for record in first["records"] if record["name"] == "2.png" for name in record["files"] if name.startswith("bg/"))
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0, exclude=("1.png", background, "typo.png")))
+    assert manifest["counts"] == {"used": 5, "set aside": 1, "duplicate": 0, "unreadable": 0, "excluded": 1}
+    assert manifest["unknown"] == ["typo.png"]
+    gone = before.keys() - files_of(tmp_path / "out").keys()
+    assert gone == {background, *next(record["files"] for record in first["records"] if record["name"] == "1.png")}
+    later = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0))
+    assert later["counts"]["excluded"] == 1, "what was left out stays out"
+    split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0, keep=("1.png", background)))
+    assert files_of(tmp_path / "out") == before
+    monkeypatch.undo()
+    fresh = split.split(place, tmp_path / "fresh", SplitSettings(size_px=32, min_fill_confidence=0, exclude=("1.png", background)))
+    again = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0, exclude=("1.png", background)))
+    assert files_of(tmp_path / "fresh") == files_of(tmp_path / "out")
+    assert fresh["records"] == again["records"]
+
+
+def test_what_is_kept_is_used_whatever_speaks_against_it(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 3)
+    strict = SplitSettings(size_px=32, min_confidence=1.0)
+    with pytest.raises(DataError, match=r"none of 3 pictures can be cut; .*doubtful: .* less than 1\.00"):
+        split.split(place, tmp_path / "out", strict)
+    assert {path.name for path in (tmp_path / "out" / "fg").iterdir()} == set()
+    assert len(list((tmp_path / "out" / "set-aside").iterdir())) == 3
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_confidence=1.0, keep=("1.png",)))
+    assert (manifest["counts"]["used"], manifest["files"]["fg"], manifest["files"]["set-aside"]) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("moves", [0, 1, 4, 9])
+def test_stopped_while_files_are_moved_it_ends_with_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int) -> None:
+    place = scenes(tmp_path / "in", 4)
+    split.split(place, tmp_path / "out", SplitSettings(size_px=32))
+    split.split(place, tmp_path / "whole", SplitSettings(size_px=32, exclude=("0.png", "2.png"), holdout="1"))
+    replace, done = Path.replace, [0]
+
+    def stopping(self: Path, target: Path) -> Path:
+        done[0] += self.suffix == ".png"
+        if done[0] > moves:
+            raise Killed
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", stopping)
+        with pytest.raises(Killed):
+            split.split(place, tmp_path / "out", SplitSettings(size_px=32, exclude=("0.png", "2.png"), holdout="1"))
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=32, holdout="1"))  # the choices were kept before the first file moved
+    assert manifest["counts"]["excluded"] == 2
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
+
+
+def test_the_same_photographs_are_held_out_in_all_sets(tmp_path: Path) -> None:
+    place = varied(tmp_path / "in", 24)
+    flat = split.split(place, tmp_path / "out", SplitSettings(size_px=64, holdout="0"))
+    assert flat["counts"]["used"] >= 20
+    assert flat["splits"] == {}
+    assert not (tmp_path / "out" / "fg" / "train").exists()
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=64))
+    held_out = {record["name"] for record in manifest["records"] if record.get("split") == "test"}
+    assert held_out
+    for record in manifest["records"]:
+        assert record["files"]
+        for name in record["files"] if record["decision"] == "used" else ():
+            assert name.split("/")[1] == ("test" if record["name"] in held_out else "train")
+            assert (tmp_path / "out" / name).is_file()
+    assert manifest["files"]["fg"] == flat["files"]["fg"]
+    counts = [len(open_data(str(tmp_path / "out" / folder), "scene", 8, split=part)) for folder in ("fg", "scene") for part in ("train", "test")]
+    assert counts == 2 * [manifest["splits"]["train"], manifest["splits"]["test"]]
+    assert open_data(str(tmp_path / "out" / "scene"), "scene", 8, split="test").fourth_channel == "matte"
+
+
+def test_splits_of_the_source_are_kept(tmp_path: Path) -> None:
+    scenes(tmp_path / "in" / "train", 3)
+    place = scenes(tmp_path / "in" / "Test", 5)
+    for index in range(3):
+        (place / f"{index}.png").unlink()
+    manifest = split.split(tmp_path / "in", tmp_path / "out", SplitSettings(size_px=32))
+    assert manifest["splits"] == {"train": 3, "test": 2}
+    assert "kept" in manifest["holdout"]["note"]
+
+
+def test_few_photographs_are_all_for_training(made: tuple[Path, dict[str, Any]]) -> None:
+    assert made[1]["splits"] == {}
+    assert "6 photographs are too few for 10%; --holdout 2 holds out two" in made[1]["holdout"]["note"]
+
+
+def test_a_fill_that_is_trusted_too_little_is_not_used(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 3)
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", min_fill_confidence=1.0))
+    assert (manifest["files"]["bg"], manifest["fills_left_out"], manifest["files"]["scene"]) == (0, 3, 3)
+    assert "3 have no filled background: what fills the hole is no good" in write_split_page(tmp_path / "out", manifest).read_text()
+    kept = next(piece for piece in manifest["records"][1]["pieces"] if piece.startswith("bg/"))
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", min_fill_confidence=1.0, keep=(kept,)))
+    assert manifest["files"]["bg"] == 1
+
+
+def test_a_photograph_counts_once(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 4)
+    shutil.copy(place / "1.png", place / "copy.png")
+    Image.open(place / "2.png").save(place / "saved-again.jpg", quality=95)
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=32))
+    reasons = {record["name"]: record["reason"] for record in manifest["records"] if record["decision"] == "duplicate"}
+    assert reasons.pop("copy.png") == "the same file as '1.png'"
+    ((name, reason),) = reasons.items()
+    assert {name, reason.removeprefix("the same picture as ")} in ({"saved-again.jpg", "'2.png'"}, {"2.png", "'saved-again.jpg'"})
+    assert manifest["files"]["fg"] == 4
+    kept = split.split(place, tmp_path / "out", SplitSettings(size_px=32, keep=("copy.png",)))
+    assert kept["counts"]["duplicate"] == 1
+    out = split.split(place, tmp_path / "out", SplitSettings(size_px=32, exclude=("1.png",)))
+    assert next(record["decision"] for record in out["records"] if record["name"] == "copy.png") == "used", "it was asked for by name"
+
+
+def test_an_archive_gives_the_same_files(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 3)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for file in sorted(place.iterdir()):
+            archive.write(file, file.name)
+    for spec, out in ((place, "one"), (tmp_path / "a.zip", "other")):
+        split.split(spec, tmp_path / out, SplitSettings(size_px=32))
+    assert files_of(tmp_path / "one")
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "other")
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_stopped_it_goes_on_and_ends_with_the_same_files(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 5)
+
+    def stop(done: int, _: int) -> None:
+        if done == 2:
+            raise Killed
+
+    split.split(place, tmp_path / "whole", SplitSettings(size_px=32))
+    with pytest.raises(Killed):
+        split.split(place, tmp_path / "cut", SplitSettings(size_px=32), stop)
+    told: list[int] = []
+    split.split(place, tmp_path / "cut", SplitSettings(size_px=32), lambda done, _: told.append(done))
+    assert told == [3, 4, 5]
+    names = [path.relative_to(tmp_path / "whole") for path in sorted((tmp_path / "whole").rglob("*.*")) if path.name != ".lock" and path.is_file()]
+    assert names
+    for name in names:
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_excluded_names(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 3)
+    (tmp_path / "exclude.txt").write_text("1.png\n", encoding="utf-8-sig")
+    manifest = split.split(place, tmp_path / "out", SplitSettings(exclude=read_names(tmp_path / "exclude.txt")))
+    assert [line["name"] for line in manifest["records"] if line["decision"] == "excluded"] == ["1.png"]
+
+
+@pytest.mark.parametrize("name", ["plain.png", "a\nb.png", "a\\nb.png", "\\", "\\\\n", "c\r.png", "ü <b>.png"])
+def test_names_survive_an_exclude_list(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.txt").write_text(f"{escaped(name)}\nother\n", newline="")
+    assert read_names(tmp_path / "a.txt", tmp_path / "a.txt") == (name, "other", name, "other")
+
+
+def test_an_unreadable_exclude_list(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"a\xffb")
+    for path in (tmp_path / "a.txt", tmp_path / "gone.txt"):
+        with pytest.raises(DataError, match=f"--exclude {path}"):
+            read_names(path)
+
+
+def test_nothing_usable(tmp_path: Path) -> None:
+    images.fill(tmp_path / "in", 2, size=(32, 32))
+    with pytest.raises(DataError, match="none of 2 pictures can be cut"):
+        split.split(tmp_path / "in", tmp_path / "out", SplitSettings(matting="alpha"))
+    assert (tmp_path / "out" / "split.json").is_file()  # says why, picture by picture
+
+
+def test_senseless_settings(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 1)
+    with pytest.raises(UsageError, match="--background x"):
+        split.split(place, tmp_path / "out", SplitSettings(background="x"))
+    split.split(place, tmp_path / "out", SplitSettings(size_px=32))
+    with pytest.raises(UsageError, match="other work"):
+        split.split(place, tmp_path / "out", SplitSettings(size_px=32, gate=Gate(min_area=0.1)))
+
+
+def portrait(place: Path, size: tuple[int, int], box: tuple[int, int, int, int]) -> None:
+    place.mkdir()
+    picture = images.smooth(3, size).point(lambda value: value // 2)
+    ImageDraw.Draw(picture).ellipse(box, fill=(240, 200, 60))
+    picture.save(place / "a.png")
+
+
+@pytest.mark.parametrize(("size", "box"), [((64, 120), (16, 78, 48, 112)), ((120, 64), (6, 16, 40, 50))])
+def test_the_square_is_taken_where_the_object_is(tmp_path: Path, size: tuple[int, int], box: tuple[int, int, int, int]) -> None:
+    portrait(tmp_path / "in", size, box)
+    split.split(tmp_path / "in", tmp_path / "out", SplitSettings(size_px=64))
+    (path,) = (tmp_path / "out" / "fg").glob("*.png")
+    with Image.open(path) as cutout:
+        assert cutout.size == (64, 64)
+        inside = np.asarray(cutout.getchannel("A")) > 127
+    truth = np.pi / 4 * (box[2] - box[0]) * (box[3] - box[1])
+    assert abs(inside.sum() / truth - 1) < 0.1, "whole, though the centred square would cut it"
+
+
+def test_an_object_longer_than_the_square_is_a_whole_foreground(tmp_path: Path) -> None:
+    portrait(tmp_path / "in", (64, 120), (20, 8, 46, 112))
+    manifest = split.split(tmp_path / "in", tmp_path / "out", SplitSettings(size_px=64))
+    (path,) = (tmp_path / "out" / "fg").glob("*.png")
+    with Image.open(path) as cutout:
+        assert cutout.size == (64, 64)
+        box = cutout.getchannel("A").point(lambda value: 255 if value > 127 else 0).getbbox()
+    assert box is not None
+    assert abs((box[3] - box[1]) - 104 * 64 / 120) <= 2
+    assert abs(box[0] + box[2] - 64) <= 3
+    assert manifest["files"]["scene"] == 1, "though cut off at two sides, most of it is seen"
+    strict = split.split(tmp_path / "in", tmp_path / "strict", SplitSettings(size_px=64, gate=Gate(max_border=0.05)))
+    assert strict["files"] == {"fg": 1, "bg": 0, "scene": 0, "set-aside": 0}
+
+
+def test_the_square_around_a_matte() -> None:
+    matte = np.zeros((100, 60), np.uint8)
+    assert cut.square_around(matte) == (0, 20, 60, 80)
+    matte[70:90, 20:40] = 255
+    assert cut.square_around(matte) == (0, 40, 60, 100)
+    assert cut.square_around(matte.T) == (40, 0, 100, 60)
+    matte[:] = 255
+    assert cut.square_around(matte) == (0, 20, 60, 80)
+
+
+def test_holes_too_large_are_not_filled(tmp_path: Path) -> None:
+    place = scenes(tmp_path / "in", 3)
+    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", max_hole=0.1))
+    assert (manifest["unfilled"], manifest["files"]["bg"], manifest["files"]["scene"]) == (3, 0, 3)
+    assert all(line["hole"] > 0.1 for line in manifest["records"])
+    assert "3 have no filled background" in write_split_page(tmp_path / "out", manifest).read_text()
+
+
+class TestHoles:
+    def test_outside_nothing_changes_and_inside_the_place_goes_on(self) -> None:
+        rows, columns = np.mgrid[0:96, 0:96]
+        place = np.dstack([rows * 2, columns * 2, 40 * ((columns // 8) % 2)]).astype(np.uint8)
+        hole = np.zeros((96, 96), bool)
+        hole[30:66, 36:60] = True
+        scene = place.copy()
+        scene[hole] = (255, 0, 255)
+        filled = background_fill.fill(scene, hole)
+        assert (filled[~hole] == place[~hole]).all()
+        assert np.abs(filled[hole].astype(int) - place[hole]).mean() < 12
+
+    def test_two_copies_meet_without_a_seam(self) -> None:
+        """A hole wider than any one copy, in light that changes by one from pixel to pixel: uncorrected, the copies would meet in steps of 20 to 36."""
+        rows, columns = np.mgrid[0:96, 0:96]
+        place = np.dstack([60 + rows, 60 + columns, 90 + 20 * np.sin(columns / 3)]).astype(np.uint8)
+        hole = np.zeros((96, 96), bool)
+        hole[12:84, 12:84] = True
+        filled = background_fill.fill(np.where(hole[..., None], 255, place).astype(np.uint8), hole).astype(int)
+        for axis in (0, 1):
+            assert np.abs(np.diff(filled[..., :2], axis=axis)).max() <= 6
+
+    def test_light_flows_on_from_the_rim(self) -> None:
+        """Laplace's equation keeps a plane a plane."""
+        rows, columns = np.mgrid[0:64, 0:64]
+        plane = np.dstack([rows, columns, rows + columns]).astype(np.float32)
+        region = np.zeros((64, 64), bool)
+        region[16:44, 20:50] = True
+        found = background_fill._membrane(np.where(region[..., None], 0, plane), ~region, region)
+        assert np.abs(found - plane)[region].max() < 1.5
+
+    def test_lines_meet_to_the_pixel(self) -> None:
+        columns = np.arange(128)[None].repeat(128, 0)
+        place = np.dstack([np.where(columns % 11 < 3, 40, 210)] * 3).astype(np.uint8)
+        hole = np.zeros((128, 128), bool)
+        hole[40:88, 44:84] = True
+        filled = background_fill.fill(np.where(hole[..., None], 120, place).astype(np.uint8), hole)
+        assert np.abs(filled[hole].astype(int) - place[hole]).mean() < 4
+
+    def test_the_shadow_around_an_object_is_not_copied(self) -> None:
+        place = np.full((100, 100, 3), 180, np.uint8)
+        place += np.random.default_rng(0).integers(0, 12, place.shape, dtype=np.uint8)
+        hole = np.zeros((100, 100), bool)
+        hole[30:70, 30:70] = True
+        shadow = np.zeros_like(hole)
+        shadow[29:71, 29:71] = True
+        place[shadow] //= 3
+        inner = np.zeros_like(hole)
+        inner[38:62, 38:62] = True
+        assert background_fill.fill(place, hole)[inner].std() < 12
+
+    @pytest.mark.parametrize("kind", ["none", "all", "border", "most"])
+    def test_any_hole(self, kind: str) -> None:
+        picture = np.asarray(images.smooth(1, (40, 40)))
+        hole = np.zeros((40, 40), bool)
+        hole[{"none": np.s_[0:0], "all": np.s_[:], "border": np.s_[:, 20:], "most": np.s_[2:, 1:]}[kind]] = True
+        filled = background_fill.fill(picture, hole)
+        assert filled.shape == picture.shape
+        assert (filled[~hole] == picture[~hole]).all()
+
+    def test_the_largest_free_square(self) -> None:
+        hole = np.zeros((50, 60), bool)
+        hole[:, 20:35] = True
+        top, left, side = background_fill.largest_free_square(hole)
+        assert (left, side) == (35, 25)
+        assert not hole[top : top + side, left : left + side].any()
+        assert background_fill.largest_free_square(np.ones((5, 5), bool))[2] == 0
+        assert background_fill.largest_free_square(np.zeros((5, 9), bool))[2] == 5
+
+
+def test_soft_edges_take_the_objects_own_colours() -> None:
+    rgb = np.zeros((60, 60, 3), np.uint8)
+    matte = np.zeros((60, 60), np.uint8)
+    rgb[:], rgb[20:40, 20:40] = (0, 0, 255), (255, 0, 0)
+    matte[20:40, 20:40], matte[19, 20:40] = 255, 128
+    rgb[19, 20:40] = (128, 0, 127)
+    found = own_colours(rgb, matte)
+    assert np.abs(found[19, 21:39].astype(int) - (255, 0, 0)).max() <= 2
+    assert (found[0, 0] == 0).all()
+
+
+def test_centring() -> None:
+    picture = Image.new("RGBA", (100, 100))
+    ImageDraw.Draw(picture).rectangle((5, 5, 24, 44), fill="red")
+    box = centred(picture).getchannel("A").point(lambda value: 255 if value > 127 else 0).getbbox()
+    assert box is not None
+    left, top, right, bottom = box
+    assert abs((bottom - top) - 86) <= 1
+    assert abs(left + right - 100) <= 1
+    assert abs(top + bottom - 100) <= 1

@@ -1,0 +1,226 @@
+"""FAULTS 17, 25, 26 and 29: folders, archives and lists of pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import os
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import images
+
+from mitlgan.data.decode.image_file import UnreadableError
+from mitlgan.data.sources import archives
+from mitlgan.data.sources.image_source import open_source, output_stem
+from mitlgan.data.sources.listing import matte_beside
+from mitlgan.errors import DataError
+
+PICTURE = images.encoded(images.smooth(1), "PNG")
+
+
+def zipped(path: Path, members: dict[str, bytes], form: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", form) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def tarred(path: Path, members: dict[str, bytes], mode: str = "w", change: Callable[[tarfile.TarInfo], None] = lambda _: None) -> Path:
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            change(info)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+MEMBERS = {"b/2.png": PICTURE, "b/1.PNG": PICTURE, "notes.txt": b"no", "__MACOSX/b/._1.png": b"junk", "b/.hidden.png": b"junk", "1.matte.png": PICTURE}
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.xz"])
+def test_archives(tmp_path: Path, name: str) -> None:
+    path = (
+        zipped(tmp_path / name, MEMBERS)
+        if name.endswith("zip")
+        else tarred(tmp_path / name, MEMBERS, f"w:{name.split('.')[2] if name.count('.') > 1 else ''}")
+    )
+    source = open_source(path)
+    assert sorted(entry.name for entry in source.entries) == ["b/1.PNG", "b/2.png"]
+    assert all(entry.read() == PICTURE for entry in source.entries)
+    assert source.listing_sha256() == open_source(path).listing_sha256()
+    assert list(tmp_path.iterdir()) == [path]  # nothing is unpacked
+
+
+def test_a_folder_and_its_zip_have_the_same_pictures_in_the_same_order(tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 5)
+    packed = zipped(tmp_path / "a.zip", {file.name: file.read_bytes() for file in sorted(place.iterdir(), reverse=True)})
+    first, second = open_source(place), open_source(packed)
+    assert [(entry.name, entry.read()) for entry in first.entries] == [(entry.name, entry.read()) for entry in second.entries]
+
+
+def test_a_list_of_paths(tmp_path: Path) -> None:
+    place = images.fill(tmp_path / "in", 3)
+    odd = Path(os.fsdecode(os.fsencode(place) + b"/\xff.png"))
+    odd.write_bytes(PICTURE)
+    lines = [b"in/0002.png", b"", b"in/0000.png", b"in/0002.png", b"in/\xff.png", os.fsencode(place / "0001.png"), b"in/gone.png"]
+    (tmp_path / "list.txt").write_bytes(b"\r\n".join(lines))
+    source = open_source(tmp_path / "list.txt")
+    assert [entry.name for entry in source.entries] == ["in/0002.png", "in/0000.png", r"in/\xff.png", str(place / "0001.png"), "in/gone.png"]
+    assert source.entries[2].read() == PICTURE
+    with pytest.raises(UnreadableError, match="No such file"):
+        source.entries[-1].read()
+
+
+ATTACKS = ["../up.png", "/etc/up.png", "a/../../up.png", "C:\\up.png", "a\\..\\up.png", "//host/up.png"]
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_names_that_leave_the_archive_refuse_it_whole(tmp_path: Path, name: str) -> None:
+    members = {"good.png": PICTURE, name: PICTURE}
+    for path in (zipped(tmp_path / "a.zip", members), tarred(tmp_path / "a.tar", members)):
+        with pytest.raises(DataError, match="refused whole") as caught:
+            open_source(path)
+        assert caught.value.exit_code == 3
+        assert str(caught.value).startswith(f"SRC {path}")
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_in_a_tar(tmp_path: Path, kind: bytes) -> None:
+    def change(info: tarfile.TarInfo) -> None:
+        info.type, info.linkname, info.size = kind, "/etc/passwd", 0
+
+    with pytest.raises(DataError, match="link or a device; refused whole"):
+        open_source(tarred(tmp_path / "a.tar", {"a.png": b""}, change=change))
+
+
+def test_a_link_in_a_zip(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        info = zipfile.ZipInfo("a.png")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(info, "/etc/passwd")
+    with pytest.raises(DataError, match="link"):
+        open_source(tmp_path / "a.zip")
+
+
+def test_ratio_bombs(tmp_path: Path) -> None:
+    zeros = bytes(40_000_000)
+    bombs = [
+        zipped(tmp_path / "a.zip", {"a.png": zeros, "b.png": zeros}, zipfile.ZIP_DEFLATED),
+        tarred(tmp_path / "a.tar.gz", {"a.png": zeros, "b.png": zeros}, "w:gz"),
+    ]
+    for path in bombs:
+        with pytest.raises(DataError, match="bomb"):
+            open_source(path)
+
+
+def test_a_tar_that_only_claims_to_be_huge_is_refused_without_unpacking(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("a.png")
+    info.size = 10**12
+    with gzip.open(tmp_path / "a.tar.gz", "wb") as file:
+        file.write(info.tobuf(tarfile.GNU_FORMAT))
+        file.write(bytes(50_000_000))
+    with pytest.raises(DataError, match="bomb"):
+        open_source(tmp_path / "a.tar.gz")
+
+
+def test_one_member_beyond_any_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "LARGEST_FILE_BYTES", 10)
+    with pytest.raises(DataError, match="unpacks to 11 bytes"):
+        open_source(zipped(tmp_path / "a.zip", {"a.png": bytes(11)}))
+
+
+def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "LARGEST_COUNT", 2)
+    for path in (zipped(tmp_path / "a.zip", dict.fromkeys("abc", b"")), tarred(tmp_path / "a.tar", dict.fromkeys("abc", b""))):
+        with pytest.raises(DataError, match="more than 2 members"):
+            open_source(path)
+
+
+def test_a_damaged_member_is_a_reason(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"a.png": PICTURE})
+    data = bytearray(path.read_bytes())
+    data[60] ^= 255
+    path.write_bytes(bytes(data))
+    with pytest.raises(UnreadableError, match="damaged in the archive"):
+        open_source(path).entries[0].read()
+
+
+def test_an_encrypted_zip_says_so(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"a.png": PICTURE})
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\x01\x02")
+    data[place + 8] |= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(DataError, match="encrypted"):
+        open_source(path)
+
+
+def test_mutated_archives_open_or_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    whole = [
+        zipped(tmp_path / "a.zip", MEMBERS).read_bytes(),
+        tarred(tmp_path / "a.tar", MEMBERS).read_bytes(),
+        tarred(tmp_path / "a.tgz", MEMBERS, "w:gz").read_bytes(),
+    ]
+    for turn in range(240):
+        data = bytearray(whole[turn % 3])
+        for _ in range(4):
+            data[int(rng.integers(len(data)))] = int(rng.integers(256))
+        path = tmp_path / "mutated.bin"
+        path.write_bytes(bytes(data[: int(rng.integers(1, len(data)))] if turn % 5 == 0 else data))
+        try:
+            for entry in open_source(path).entries:
+                with contextlib.suppress(UnreadableError):
+                    entry.read()
+        except DataError:
+            pass
+
+
+@pytest.mark.parametrize("make", ["missing", "text", "empty zip", "empty list"])
+def test_nothing_there(tmp_path: Path, make: str) -> None:
+    path = tmp_path / {"missing": "a", "text": "a.bin", "empty zip": "a.zip", "empty list": "a.txt"}[make]
+    if make == "text":
+        path.write_bytes(b"hello")
+    elif make == "empty zip":
+        zipped(path, {})
+    elif make == "empty list":
+        path.write_text("\n")
+    with pytest.raises(DataError, match=str(path)):
+        open_source(path)
+
+
+def test_output_names_are_plain_and_different() -> None:
+    names = ["a/b.png", "b.png", "../x.png", "ü\n.png", "<script>.png", "x" * 300 + ".png", ".png"]
+    stems = [output_stem(name) for name in names]
+    assert len(set(stems)) == len(names)
+    for stem in stems:
+        assert len(stem) < 64
+        assert stem.isascii()
+        assert not set(stem) & set("/\\<>.\n ")
+
+
+def test_mattes_lie_beside_their_pictures() -> None:
+    assert matte_beside(Path("a/b.c.jpg")) == Path("a/b.c.matte.png")
+
+
+def test_a_list_that_names_a_file_again_counts_it_once(tmp_path: Path) -> None:
+    """In the same spelling or another."""
+    for name in ("in/a.png", "in/b.png", "out/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(PICTURE)
+    lines = ["a.png", "b.png", "a.png", "./a.png", str(tmp_path / "in" / "a.png"), "../in/b.png", "../out/c.png"]
+    (tmp_path / "in" / "list.txt").write_text("\n".join(lines))
+    source = open_source(tmp_path / "in" / "list.txt")
+    assert [entry.name for entry in source.entries] == ["a.png", "b.png", "../out/c.png"]
+    assert [(left.name, left.reason) for left in source.leftovers.named] == [
+        *((line, "the list names it already, as 'a.png'") for line in lines[2:5]),
+        ("../in/b.png", "the list names it already, as 'b.png'"),
+    ]

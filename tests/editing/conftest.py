@@ -1,0 +1,36 @@
+"""Artifacts of 8 px: a generator, the thesis' composer, and one with mattes and a placement, whose place is a latent without a generator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import mitlgan
+from mitlgan import networks
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe
+
+
+@pytest.fixture(scope="session")
+def fg(artifacts: dict[str, Path]) -> Artifact:
+    return mitlgan.load(artifacts["fg"])
+
+
+@pytest.fixture(scope="session")
+def scene(artifacts: dict[str, Path]) -> Artifact:
+    return mitlgan.load(artifacts["scene"])
+
+
+@pytest.fixture(scope="session")
+def placed(compose_recipe: Recipe) -> Artifact:
+    torch.manual_seed(1)
+    layers = {}
+    for name, channels, dim in (("fg", 4, 16), ("bg", 3, 12)):
+        layers[name] = networks.build_generator(GeneratorRecipe(latent_dim=dim, widths=(6,), image_channels=channels, last_norm=False), 8)
+        layers[name](torch.randn(64, dim))  # running statistics, without which all pictures are alike
+    recipe = ComposerRecipe.model_validate({"fusion": {"kind": "alpha"}, "translator": {"kind": "none"}, "placement": {}})
+    composer = networks.build_composer(recipe, layers, 8).eval().requires_grad_(False)
+    return Artifact(composer, artifact.card_of(composer, compose_recipe.model_copy(update={"composer": recipe})))

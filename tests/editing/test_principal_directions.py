@@ -1,0 +1,164 @@
+"""Directions: against matrices that are known, orthonormal, and telling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.editing import Directions, directions, read_directions, sweep, write_directions
+from mitlgan.editing.principal_directions import of_features, of_weights
+from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.networks import Generator
+
+DIM = 12
+SIZES = 2.0 ** -torch.arange(DIM)
+
+
+def generator_of(*beginning: nn.Module) -> Generator:
+    stages = nn.Sequential(nn.Sequential(*beginning), nn.Sequential(nn.LazyLinear(3 * 16), nn.Unflatten(1, (3, 4, 4)), nn.Tanh()))
+    network = Generator(stages, latent_dim=DIM, size_px=4, image_channels=3).eval()
+    with torch.no_grad():
+        network(torch.zeros(2, DIM))
+    return network
+
+
+def known() -> tuple[torch.Tensor, torch.Tensor]:
+    """A matrix (40, DIM) and its right singular vectors, the largest first; singular values 1, 1/2, 1/4, ..."""
+    draw = torch.Generator().manual_seed(0)
+    left = torch.linalg.qr(torch.randn(40, DIM, generator=draw))[0]
+    right = torch.linalg.qr(torch.randn(DIM, DIM, generator=draw))[0]
+    return left @ torch.diag(SIZES) @ right.T, right.T
+
+
+def assert_directions(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
+    assert torch.allclose((found @ expected.T).abs(), torch.eye(len(found), len(expected)), atol=tolerance)
+
+
+def test_weights_are_the_singular_vectors_of_the_first_map() -> None:
+    matrix, expected = known()
+    dense = nn.Linear(DIM, 40)
+    dense.weight.data = matrix
+    found, shares = of_weights(generator_of(dense, nn.LeakyReLU()), 4)
+    assert_directions(found, expected[:4], 1e-4)
+    squares = SIZES**2
+    assert torch.allclose(shares, squares[:4] / squares.sum(), atol=1e-5)
+    assert bool((found.gather(1, found.abs().argmax(1, keepdim=True)) > 0).all()), "the sign is settled"
+
+
+def test_normalisation_belongs_to_the_map() -> None:
+    """Rows of any length, which BatchNorm makes alike again, are the same generator."""
+    matrix, expected = known()
+    lengths = torch.logspace(-2, 2, 40)
+    dense, norm = nn.Linear(DIM, 40), nn.BatchNorm1d(40, eps=0.0)
+    dense.weight.data, norm.running_var = matrix * lengths[:, None], lengths**2
+    assert_directions(of_weights(generator_of(dense, norm, nn.ReLU()), 3)[0], expected[:3], 1e-3)
+
+
+def test_transposed_convolutions_are_maps_too() -> None:
+    conv = nn.ConvTranspose2d(DIM, 5, 4)
+    found, _ = of_weights(generator_of(nn.Unflatten(1, (DIM, 1, 1)), conv, nn.ReLU(), nn.Flatten()), 3)
+    expected = torch.linalg.svd(conv.weight.detach().reshape(DIM, -1).T, full_matrices=False).Vh[:3]
+    assert_directions(found, expected, 1e-3)
+
+
+@pytest.mark.parametrize("samples", [30, 800], ids=["fewer samples than features", "more"])
+def test_features_of_a_linear_stage_are_its_singular_vectors(samples: int) -> None:
+    """The principal components of A z, z white, lie along A's left singular vectors; the latents that raise them along its right ones."""
+    matrix, expected = known()
+    dense = nn.Linear(DIM, 40)
+    dense.weight.data = matrix
+    found, shares = of_features(generator_of(dense), 1, 3, samples=samples)
+    assert_directions(found, expected[:3], 0.35 if samples == 30 else 0.07)  # of a sample's covariance
+    assert torch.allclose(found @ found.T, torch.eye(3), atol=1e-5)
+    squares = SIZES**2
+    assert torch.allclose(shares, squares[:3] / squares.sum(), atol=0.2 if samples == 30 else 0.03)
+
+
+def test_directions_of_each_layer(placed: Artifact) -> None:
+    for layer, dim in (("fg", 16), ("bg", 12)):
+        for by in ("weights", "features"):
+            found = directions(placed, layer=layer, by=by, samples=128)  # type: ignore[arg-type]
+            assert found.vectors.shape == (8, dim)
+            assert torch.allclose(found.vectors @ found.vectors.T, torch.eye(8), atol=1e-5)
+            assert 0 < float(found.shares.sum()) <= 1 + 1e-6
+            assert found.stage == (None if by == "weights" else "base")
+            again = directions(placed, layer=layer, by=by, samples=128)  # type: ignore[arg-type]
+            assert torch.equal(again.vectors, found.vectors)
+
+
+def test_a_short_latent_has_as_many_as_numbers(fg: Artifact) -> None:
+    assert directions(fg).vectors.shape == (3, 3)
+
+
+def test_the_first_direction_tells_more_than_the_last(placed: Artifact) -> None:
+    found = directions(placed, layer="fg", k=16)
+    z = placed.latents(range(32))
+    before = placed.layers_at(z).layers["fg"]
+    moved = z.repeat(2, 1)
+    moved[:32, :16] += found.vectors[0]
+    moved[32:, :16] += found.vectors[-1]
+    after = placed.layers_at(moved).layers["fg"]
+    assert (after[:32] - before).abs().mean() > 1.5 * (after[32:] - before).abs().mean()
+
+
+def test_a_walk_passes_its_point(placed: Artifact) -> None:
+    found = directions(placed, layer="bg", k=2)
+    walk = sweep(placed, found, at=5, sigmas=(-1, 0, 2))
+    assert len(walk.images) == 6
+    for row in (0, 1):
+        assert torch.allclose(walk.images[3 * row + 1], placed.sample([5])[0], atol=1e-6)
+    z = placed.latents([5])
+    z[:, 16:28] += 2 * found.vectors[1]
+    assert torch.allclose(walk.images[5], placed.images_at(z)[0], atol=1e-5)
+    alone = sweep(placed, found, at=5, sigmas=(0,), alone=True)
+    assert torch.allclose(alone.images[0], placed.layers([5]).layers["bg"][0], atol=1e-6)
+
+
+def test_directions_are_kept_for_their_artifact(placed: Artifact, scene: Artifact, tmp_path: Path) -> None:
+    path = tmp_path / "directions.safetensors"
+    found = directions(placed, layer="fg", by="features", samples=64)
+    write_directions(path, found, placed.tensors_sha256)
+    read = read_directions(path, placed)
+    assert (read.layer, read.by, read.stage) == ("fg", "features", "base")
+    assert torch.equal(read.vectors, found.vectors)
+    assert torch.equal(read.shares, found.shares)
+    with pytest.raises(ArtifactError, match="another artifact's"):
+        read_directions(path, scene)
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(ArtifactError, match=r"directions\.safetensors"):
+        read_directions(path, placed)
+
+
+def test_an_artifact_is_no_directions(artifacts: dict[str, Path], fg: Artifact) -> None:
+    with pytest.raises(ArtifactError, match="holds no directions"):
+        read_directions(artifacts["fg"], fg)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ({"layer": "sky"}, "^layer: there is no layer 'sky'"),
+    ({"layer": "place"}, "^layer place: no generator is behind this latent; choose from fg, bg$"),
+    ({"k": 0}, "^k: 0 directions"), ({"k": 17}, "^k: 17 directions of a latent of 16 numbers"), ({"by": "luck"}, "^by: there is no 'luck'"),
+    ({"stage": 1}, "^stage: the weights are those of the first"), ({"by": "features", "stage": 9}, "^stage 9: choose a stage"),
+    ({"by": "features", "samples": 8}, "^samples: 8 are too few for 8 directions"),
+])  # fmt: skip
+def test_directions_that_cannot_be(arguments: dict[str, object], message: str, placed: Artifact) -> None:
+    with pytest.raises(UsageError, match=message):
+        directions(placed, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_generator_without_first_weights_says_so() -> None:
+    with pytest.raises(ArtifactError, match="does not begin with weights that take the latent; use --by features"):
+        of_weights(generator_of(nn.ReLU()), 2)
+
+
+def test_walks_that_cannot_be(placed: Artifact) -> None:
+    found = Directions("fg", "weights", None, torch.eye(16)[:2], torch.ones(2) / 16)
+    for sigmas in ((), (21,), (float("nan"),)):
+        with pytest.raises(UsageError, match=r"^sigmas: give steps from -20 to 20"):
+            sweep(placed, found, sigmas=sigmas)
+    with pytest.raises(UsageError, match=r"^directions: have 5 numbers, the artifact's fg has 16"):
+        sweep(placed, found._replace(vectors=torch.zeros(2, 5)))

@@ -1,0 +1,1 @@
+"""What tests share: tiny recipes and runs, toy critics, images, crashes, browsers."""

@@ -1,0 +1,57 @@
+"""A composition that needs no training: the shipped foregrounds, cut out of their white backdrop, over the shipped backgrounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import nn
+
+from mitlgan import networks
+from mitlgan.artifacts import artifact, loaded_artifact
+from mitlgan.networks import Generator
+from mitlgan.networks.fusion.fusions import MattedFusion
+from mitlgan.networks.fusion.matte_networks import ImageMatte
+from mitlgan.recipe import ComposerRecipe, PlacementRecipe, Recipe, shipped
+from mitlgan.recipe.schema.composer import MatteFusionRecipe
+from mitlgan.recipe.schema.translators import NoTranslatorRecipe
+
+STEEPNESS, BACKDROP = 40.0, 0.12
+"""How sharply the matte turns from 0 to 1, and at which distance from white."""
+
+
+def write(path: Path) -> Path:
+    """Write the composition as an artifact; its layers move, are placed by a latent, have mattes and are harmonised."""
+    torch.manual_seed(0)  # of weights that count for nothing: the artifact's id stays the same
+    layers = {role: loaded_artifact.load(shipped("pretrained") / f"{role}-32") for role in ("fg", "bg")}
+    form = ComposerRecipe(
+        fusion=MatteFusionRecipe(matte_width=4), placement=PlacementRecipe(scale=(0.55, 0.9), learn=False), translator=NoTranslatorRecipe()
+    )
+    recipe = Recipe(name="keyed", command="compose", role="scene", size_px=32, composer=form)
+    composer = networks.build_composer(form, {role: cast(Generator, layer.network) for role, layer in layers.items()}, recipe.size_px).eval()
+    fusion = cast(MattedFusion, composer.fusion)
+    with torch.no_grad():
+        _key(cast(ImageMatte, fusion.mattes["fg"]))
+        cast(nn.Linear, fusion.harmonised["fg"].stages[-1]).bias.copy_(torch.tensor([-0.6] * 3 + [0.3] * 3))
+    cards = {}
+    for role, layer in layers.items():
+        generator, tensors = layer.card.generator, layer.tensors_sha256
+        assert generator is not None
+        cards[role] = artifact.LayerCard(role=layer.card.role, generator=generator, sha256_before=tensors, sha256_after=tensors)
+    path.parent.mkdir(parents=True)
+    artifact.save(path, composer, artifact.card_of(composer, recipe, layers=cards))
+    return path
+
+
+def _key(matte: ImageMatte) -> None:
+    """Opacity from the distance of the front's colour from white, which no leak touches because it is never negative."""
+    first, second, last = matte.stages[0], matte.stages[2], matte.stages[4]
+    for parameter in matte.parameters():
+        parameter.zero_()
+    for channel in range(3):
+        first.weight[channel, channel, 2, 2] = -0.5  # 1 - (x + 1) / 2
+        first.bias[channel] = 0.5
+        second.weight[0, channel, 1, 1] = 1.0
+    last.weight[0, 0, 1, 1] = STEEPNESS
+    last.bias[0] = -STEEPNESS * BACKDROP

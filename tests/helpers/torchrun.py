@@ -1,0 +1,129 @@
+"""What one rank of several does: functions for children of the tests. Each writes what it saw into a file of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from mitlgan.errors import ArtifactError, MitlganError
+from mitlgan.runtime import distributed
+from mitlgan.runtime.distributed import World, any_rank, average, average_gradients, broadcast, joined, require_same, wait_for_all
+
+Work = Callable[[World, Path], Any]
+
+
+def run(context: ForkServerContext, work: Work, folder: Path, *, port: int, size: int = 2, timeout_s: int = 60) -> list[dict[str, Any]]:
+    """Run a function in so many ranks, and give what each returned, or the error it ended with, or {} where it was killed."""
+    processes = [context.Process(target=_rank, args=(work, folder, rank, size, port, timeout_s)) for rank in range(size)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(90)
+    assert not [process for process in processes if process.exitcode is None], "a rank hangs"
+    return [json.loads(path.read_text()) if (path := folder / f"{rank}.json").exists() else {} for rank in range(size)]
+
+
+def _rank(work: Work, folder: Path, rank: int, size: int, port: int, timeout_s: int) -> None:
+    distributed.TIMEOUT_S = timeout_s  # two minutes are too many for a test
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    torch.manual_seed(rank)  # what must be alike is not so by chance
+    try:
+        with joined("cpu") as world:
+            found = work(world, folder)
+    except MitlganError as error:
+        found = {"error": str(error), "code": error.exit_code}
+    (folder / f"{rank}.json").write_text(json.dumps(found))
+
+
+def collectives(world: World, folder: Path) -> dict[str, Any]:
+    """Every operation once, with numbers that tell the ranks apart."""
+    found: dict[str, Any] = {"rank": world.rank, "size": world.size, "leads": world.leads}
+    layer = nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)
+    unused = nn.Linear(2, 2)
+    broadcast(layer.state_dict().values(), world)
+    found["weights"] = layer.weight.sum().item()
+    for index, parameter in enumerate(layer.parameters()):
+        parameter.grad = torch.full_like(parameter, float(world.rank + index))
+        if parameter.ndim == 4:
+            parameter.grad[0, 0, 0, 1] += 10.0 * world.rank
+    average_gradients([*layer.parameters(), *unused.parameters()], world)
+    found["gradients"] = [parameter.grad.flatten()[:2].tolist() for parameter in layer.parameters() if parameter.grad is not None]
+    found["unused"] = unused.weight.grad is None
+    statistics = [torch.full((3,), float(world.rank)), torch.tensor(4.0 * world.rank)]
+    average(statistics, world)
+    found["statistics"] = [statistic.tolist() for statistic in statistics]
+    found["flags"] = [any_rank(flag, world) for flag in (False, world.rank == 1, True)]
+    require_same("alike", "run", world)
+    try:
+        require_same(f"digest {world.rank}", "runs/x", world)
+    except ArtifactError as error:
+        found["refused"] = str(error)
+    if world.rank == 0:
+        (folder / "written").write_text("")
+    wait_for_all(world)
+    found["after waiting"] = (folder / "written").exists()
+    return found
+
+
+def death(world: World, folder: Path) -> dict[str, Any]:
+    """Rank 1 dies between two steps."""
+    any_rank(False, world)
+    if world.rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    any_rank(False, world)
+    return {"survived": True}
+
+
+def hang(world: World, folder: Path) -> dict[str, Any]:
+    """Rank 1 does not come."""
+    any_rank(False, world)
+    if world.rank == 1:
+        time.sleep(8)
+        return {}
+    any_rank(False, world)
+    return {"survived": True}
+
+
+def training(world: World, folder: Path) -> dict[str, Any]:
+    """Pretrain in one go and with a stop and a resume, compose on top, and refuse what must be refused; `folder` holds the packs."""
+    from helpers import tiny_runs
+    from mitlgan.artifacts.safetensors_io import tensors_sha256
+    from mitlgan.stages import stages
+    from mitlgan.stages.stages import Environment
+    from mitlgan.training.loop import Loop
+
+    states: list[str] = []
+    finished = Loop.run
+
+    def watched(self: Loop) -> Any:
+        state = finished(self)
+        states.append(tensors_sha256({**state.tensors()}))
+        return state
+
+    Loop.run = watched  # type: ignore[method-assign]
+    root = folder / "runs"
+    listener = tiny_runs.Listener()
+    environment = Environment(world, listener, root)
+    recipe = tiny_runs.recipe("fg", folder / "fg.npy", updates=4)
+    straight = stages.pretrain(recipe, environment)
+    wait_for_all(world)
+    short = stages.pretrain(tiny_runs.recipe("fg", folder / "fg.npy", updates=2), environment)
+    wait_for_all(world)
+    path = root / "pretrain" / "tiny-fg-002"
+    resumed = stages.resume(path, environment, more_kimg=2 * tiny_runs.PER_UPDATE / 1000)
+    limited = stages.pretrain(tiny_runs.recipe("bg", folder / "bg.npy", updates=10**6, limit_s=0.3), environment)
+    wait_for_all(world)
+    layers = {"fg": path / "generator.safetensors", "bg": root / "pretrain" / "tiny-bg-001" / "generator.safetensors"}
+    composed = stages.compose(tiny_runs.recipe("scene", folder / "scene.npy", compose=True), layers, environment)
+    runs = [straight, short, resumed, limited, composed]
+    return {"states": states, "runs": [str(run.path) for run in runs], "said": listener.said if world.leads else []}

@@ -1,0 +1,67 @@
+"""Artifacts of 8 px whose latents can be found: a linear generator, one with a hidden layer, and a composer with mattes and a placement."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+import torch
+from torch import nn
+
+from mitlgan import networks
+from mitlgan.artifacts import artifact
+from mitlgan.artifacts.artifact import Card, LayerCard
+from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe, Role
+
+
+@pytest.fixture(scope="session")
+def linear() -> Artifact:
+    """Images A z of five numbers, in [-1, 1] for any usual latent."""
+    network = nn.Sequential(nn.Linear(5, 3 * 64, bias=False), nn.Unflatten(1, (3, 8, 8)))
+    with torch.no_grad():
+        network[0].weight.copy_(torch.randn(192, 5, generator=torch.Generator().manual_seed(0)) / 20)
+    return Artifact(network.requires_grad_(False), Card(kind="generator", role="fg", size_px=8, latent_dims={"fg": 5}))
+
+
+LAYERS: tuple[tuple[str, Role, Literal[3, 4]], ...] = (("fg", "fg", 4), ("bg", "bg", 3))
+
+
+def form(channels: Literal[3, 4], dim: int) -> GeneratorRecipe:
+    return GeneratorRecipe(latent_dim=dim, widths=(6,), image_channels=channels, activation="tanh", last_norm=False)
+
+
+def generator(channels: Literal[3, 4], dim: int) -> networks.Generator:
+    """Its running statistics have moved, without which all pictures are alike."""
+    made = networks.build_generator(form(channels, dim), 8)
+    made(torch.randn(64, dim))
+    return made.eval().requires_grad_(False)
+
+
+def composed(recipe: Recipe, dim: int, *, flip: bool) -> Artifact:
+    """An object with its matte, placed over a background; each latent has `dim` numbers, the placement's four."""
+    own = ComposerRecipe.model_validate({"fusion": {"kind": "alpha"}, "translator": {"kind": "none"}, "placement": {"flip": flip}})
+    composer = networks.build_composer(own, {name: generator(channels, dim) for name, _, channels in LAYERS}, 8).eval().requires_grad_(False)
+    layers = {
+        name: LayerCard(role=role, generator=form(channels, dim), size_px=8, sha256_before="", sha256_after="") for name, role, channels in LAYERS
+    }
+    return Artifact(composer, artifact.card_of(composer, recipe.model_copy(update={"composer": own}), layers=layers))
+
+
+@pytest.fixture(scope="session")
+def fg(fg_recipe: Recipe) -> Artifact:
+    torch.manual_seed(0)
+    network = generator(3, 6)
+    return Artifact(network, artifact.card_of(network, fg_recipe))
+
+
+@pytest.fixture(scope="session")
+def placed(compose_recipe: Recipe) -> Artifact:
+    torch.manual_seed(1)
+    return composed(compose_recipe, 4, flip=False)
+
+
+@pytest.fixture(scope="session")
+def mirrored(compose_recipe: Recipe) -> Artifact:
+    torch.manual_seed(3)
+    return composed(compose_recipe, 3, flip=True)

@@ -1,0 +1,174 @@
+"""Embedding: what can be made is found, holes do not count, the watcher can end it, wrong pictures are refused."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.errors import UsageError
+from mitlgan.inversion import Progress, Settings, embed
+from mitlgan.inversion.cost import Aim, renderer
+from mitlgan.inversion.placement_search import Places, better_places, place_part
+from mitlgan.metrics.extractors.features import extractor
+
+QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
+
+
+def test_a_linear_generators_latent_is_found_exactly(linear: Artifact) -> None:
+    z = linear.latents([3, 4])
+    found = embed(linear, linear.images_at(z), Settings(starts=8, restarts=2, attempts=1, steps=0, polish_steps=8, goal_db=80))
+    assert torch.allclose(found.z, z, atol=1e-3)
+    assert float(found.psnr_db.min()) >= 80
+    assert found.ended == ("goal", "goal")
+
+
+def test_the_optimum_of_a_linear_generator_is_that_of_ridge_regression(linear: Artifact) -> None:
+    """Of a picture that it cannot make: A'A z + prior e z = A'x, with e the squared error that is left."""
+    torch.manual_seed(0)
+    target = torch.rand(1, 3, 8, 8) * 2 - 1
+    found = embed(linear, target, Settings(starts=8, restarts=1, attempts=1, steps=0, polish_steps=40, prior=20)).z[0].double()
+    A = linear.network[0].weight.double()  # type: ignore[index,union-attr]
+    error = float((A @ found - target.flatten().double()).square().sum())
+    wanted = torch.linalg.solve(A.T @ A + 20 * error / 192 * torch.eye(5), A.T @ target.flatten().double())
+    assert torch.allclose(found, wanted, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["fg", "placed"])
+def test_pictures_of_the_artifact_come_back(name: str, request: pytest.FixtureRequest) -> None:
+    made: Artifact = request.getfixturevalue(name)
+    target = made.sample([1, 2])
+    found = embed(made, target, QUICK)
+    assert torch.equal(found.images, made.images_at(found.z))
+    mse = (found.images - target).square().flatten(1).mean(1) / 4
+    assert torch.allclose(found.mse, mse)
+    assert torch.allclose(found.psnr_db, -10 * mse.log10(), atol=1e-3)
+    assert float(found.psnr_db.min()) >= 45
+    if name == "placed":
+        assert set(found.stages.layers) == {"fg", "bg"}
+        assert set(found.stands) == {"fg"}
+
+
+def test_what_is_in_the_hole_does_not_count(fg: Artifact) -> None:
+    target = fg.sample([1])
+    spoilt, mask = target.clone(), torch.ones(1, 1, 8, 8)
+    spoilt[:, :, 2:6, 2:6], mask[:, :, 2:6, 2:6] = 1, 0
+    found = embed(fg, spoilt, QUICK, weight_mask=mask)
+    assert (found.images - target).abs().max() < 0.05, "the hole is what it was"
+    assert torch.equal(found.z, embed(fg, target, QUICK, weight_mask=mask).z), "to the bit"
+    assert float(embed(fg, spoilt, QUICK).psnr_db[0]) < 30, "without the mask it counts"
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_else_is_asked_for(fg: Artifact) -> None:
+    target = fg.sample([5, 6])
+    both = embed(fg, target, QUICK).z
+    assert torch.equal(both, embed(fg, target, QUICK).z)
+    assert torch.equal(both[1:], embed(fg, target[1:], QUICK).z)
+    assert not torch.equal(both, embed(fg, target, Settings(**{**vars(QUICK), "seed": 1})).z)
+
+
+@pytest.mark.parametrize(("phase", "done"), [("starts", 64), ("search", 5), ("polish", 1)])
+def test_the_watcher_sees_it_converge_and_can_end_it(phase: str, done: int, fg: Artifact) -> None:
+    told: list[Progress] = []
+
+    def watch(state: Progress) -> bool:
+        told.append(state)
+        return not (state.phase == phase and state.done >= done)
+
+    target = fg.sample([1, 2])
+    found = embed(fg, target, Settings(**{**vars(QUICK), "goal_db": 120}), progress=watch)
+    assert (told[-1].phase, told[-1].done, told[-1].pictures) == (phase, done, 2)
+    assert found.ended[1] == "cancelled"
+    assert found.z.shape == (2, 6)
+    if phase == "polish":
+        last = [state.psnr_db for state in told if state.phase == "polish"]
+        assert last == sorted(last, key=float), "never worse"  # type: ignore[arg-type]
+        assert told[-1].image is not None
+        assert torch.allclose(told[-1].image, found.images[0], atol=1e-5)
+
+
+def test_the_time_limit_ends_it(fg: Artifact) -> None:
+    found = embed(fg, fg.sample([1]), Settings(**{**vars(QUICK), "steps": 100_000, "seconds": 0.2}))
+    assert found.ended == ("time",)
+    assert found.seconds[0] < 5
+
+
+def test_nothing_of_the_artifact_changes(placed: Artifact) -> None:
+    before = {name: tensor.clone() for name, tensor in placed.network.state_dict().items()}
+    embed(placed, placed.sample([0]), QUICK)
+    assert all(torch.equal(before[name], tensor) for name, tensor in placed.network.state_dict().items())
+    assert not any(parameter.grad is not None for parameter in placed.network.parameters())
+
+
+def test_the_cost_is_that_of_the_formula(fg: Artifact) -> None:
+    settings = Settings(prior=3.0)
+    target, z = fg.sample([1])[0], fg.latents([2])
+    aim = Aim(renderer(fg), target, None, settings, None)
+    image = renderer(fg)(z)
+    error = ((image[0] - target) / 2).square().mean()
+    wanted = math.log(float(error) + 1e-9) + 3 * float(z.square().sum()) / (3 * 64)
+    assert float(aim.cost(z, image, perceptual=True)[0]) == pytest.approx(wanted, rel=1e-5)
+    assert float(aim.residuals(image, perceptual=True).square().sum()) == pytest.approx(float(error), rel=1e-5)
+
+
+def test_beyond_what_is_burnt_out_is_no_error(linear: Artifact) -> None:
+    aim = Aim(renderer(linear), torch.ones(3, 8, 8), None, Settings(), None)
+    assert float(aim.errors(torch.full((1, 3, 8, 8), 1.5))[0]) == 0
+    assert float(aim.errors(torch.full((1, 3, 8, 8), -1.0))[0]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("targets", "mask", "message"), [
+    (torch.zeros(1, 3, 4, 4), None, r"targets: have shape \(1, 3, 4, 4\); the artifact makes \(N, 3, 8, 8\)"),
+    (torch.zeros(0, 3, 8, 8), None, "targets: have shape"),
+    (torch.full((1, 3, 8, 8), 2.0), None, r"targets: hold values that are not in \[-1, 1\]"),
+    (torch.full((1, 3, 8, 8), math.nan), None, r"targets: hold values"),
+    (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), None, r"targets: hold values"),
+    (torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8), "weight_mask: has shape"),
+    (torch.zeros(1, 3, 8, 8), torch.full((1, 1, 8, 8), 2.0), "weight_mask: holds weights"),
+    (torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8), "weight_mask: nothing of a picture counts"),
+])  # fmt: skip
+def test_pictures_that_do_not_fit(targets: torch.Tensor, mask: torch.Tensor | None, message: str, fg: Artifact) -> None:
+    with pytest.raises(UsageError, match=message):
+        embed(fg, targets, QUICK, weight_mask=mask)
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"starts": 0}, "starts: 0 is not from 1"),
+    ({"learning_rate": -1.0}, "learning-rate: -1 is not from"), ({"seconds": 0.0}, "seconds: 0 is not from"),
+    ({"prior": math.nan}, "prior: nan"), ({"restarts": 9, "starts": 8}, "restarts: 9 in each of 3 attempts are more than the 8 starts"),
+])  # fmt: skip
+def test_settings_that_cannot_be(settings: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Settings(**settings)  # type: ignore[arg-type]
+
+
+def test_a_mirrored_object_is_found(mirrored: Artifact) -> None:
+    """There is no slope from one side to the other: it is tried."""
+    z = mirrored.latents([1])
+    other = z.clone()
+    other[:, -1] *= -1
+    aim = Aim(renderer(mirrored), mirrored.images_at(z)[0].clone(), None, Settings(prior=0), None, jumps=[z.shape[1] - 1])
+    part = place_part(mirrored.card)
+    assert part == slice(6, 10)
+    places = Places.of(aim.render, part)
+    assert torch.equal(better_places(aim, other, places, seed=0, step=0), z)
+    assert torch.equal(better_places(aim, z, places, seed=0, step=0), z), "nothing is better than the truth"
+    near = z.clone()
+    near[:, -1] = -0.001 if float(z[0, -1]) < 0 else 0.001
+    assert float(aim.linearised(near[0], perceptual=False).change.abs().max()) < 5, "the jump is no slope"
+
+
+def test_the_perceptual_distance_counts_where_it_is_asked_for(fg: Artifact) -> None:
+    torch.manual_seed(0)
+    target = (fg.sample([1]) + 0.2 * torch.randn(1, 3, 8, 8)).clamp(-1, 1)
+    few = Settings(starts=16, restarts=1, attempts=1, steps=2, polish_steps=1, perceptual=0.05)
+    found = embed(fg, target, few)
+    assert found.perceptual is not None
+    network = extractor(few.extractor)
+    features = [network.differentiable(image) for image in (found.images, target)]
+    assert float(found.perceptual[0]) == pytest.approx(float((features[0] - features[1]).square().sum() / features[1].square().sum()), rel=1e-3)
+    assert embed(fg, target, Settings(**{**vars(few), "perceptual": 0.0})).perceptual is None
+    rounded = network(((target + 1) * 127.5).round().to(torch.uint8))
+    assert torch.allclose(network.differentiable(((target + 1) * 127.5).round() / 127.5 - 1).cpu(), rounded, atol=1e-3)

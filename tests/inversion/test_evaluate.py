@@ -1,0 +1,52 @@
+"""How near an artifact comes to pictures that it did not make."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.data.pack.image_pack import Packed, to_float, to_uint8
+from mitlgan.data.pack.writer import PackWriter
+from mitlgan.errors import ArtifactError
+from mitlgan.inversion import Settings
+from mitlgan.inversion.evaluate import as_json, score
+from mitlgan.metrics.extractors.features import extractor
+
+QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=20)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, fg: Artifact) -> Packed:
+    """One that the generator made, two of noise."""
+    noise = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8), dtype=np.uint8)
+    with PackWriter(tmp_path / "pack.npy", 8, None) as writer:
+        for picture in (to_uint8(fg.sample([1]))[0].numpy(), *noise):
+            writer.append(picture, {"name": "x", "sha256": "0", "width": 8, "height": 8})
+        return writer.publish(resize="none", crop="none", licence="none", made_by={}, skipped=[])
+
+
+def test_the_figures_are_those_of_the_pictures_that_were_found(pictures: Packed, fg: Artifact) -> None:
+    network = extractor("efficientnet-lite0@32")
+    near = score(fg, pictures, network, QUICK, count=3)
+    truth = pictures.batch(range(3))
+    assert torch.equal(near.targets, to_float(truth))
+    made = to_uint8(near.found.images)
+    errors = ((made.numpy().astype(float) - truth.numpy()) ** 2).mean((1, 2, 3)) / 255**2
+    assert np.allclose(near.psnr_db, -10 * np.log10(np.maximum(errors, 1e-12)))
+    assert near.psnr_db[0] > 45 > 30 > near.psnr_db[1:].max(), "noise is nothing that it makes"
+    assert np.allclose(near.distance, (network(made) - network(truth)).norm(dim=1).numpy(), atol=1e-4)
+    told = as_json(near, network, pictures, QUICK, split="test")
+    assert (told["psnr_db_median"], told["psnr_db_worst"]) == (np.median(near.psnr_db), near.psnr_db.min())
+    assert told["distance_worst"] == near.distance.max()
+    assert json.loads(json.dumps(told))["protocol"]["data_sha256"] == pictures.content_sha256
+
+
+def test_pictures_of_another_size_are_refused(packs: dict[str, Path], linear: Artifact) -> None:
+    bigger = Artifact(linear.network, linear.card.model_copy(update={"size_px": 16}))
+    with pytest.raises(ArtifactError, match=r"ARTIFACT: makes pictures of 16 px, those of .* have 8 px"):
+        score(bigger, Packed.open(packs["bg"]), extractor("efficientnet-lite0@32"), QUICK, count=2)

@@ -1,0 +1,56 @@
+"""What comes back of an artifact's own pictures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mitlgan.artifacts.artifact import save
+from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.cli import main
+from mitlgan.inversion import Settings
+from mitlgan.inversion.self_recovery import recovered
+
+QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
+
+
+def test_each_part_is_compared_where_it_stands(placed: Artifact) -> None:
+    back = recovered(placed, QUICK, count=3, seed=5)
+    true, found = placed.layers([5, 6, 7]), back.found.stages
+    assert list(back.psnr_db) == ["output", "fg", "bg"]
+    for name, one, other in (
+        ("output", true.output, found.output), ("fg", true.placed["fg"], found.placed["fg"]), ("bg", true.layers["bg"], found.layers["bg"]),
+    ):  # fmt: skip
+        errors = ((one.numpy().astype(float) - other.numpy()) ** 2).mean((1, 2, 3)) / 4
+        assert np.allclose(back.psnr_db[name], -10 * np.log10(np.maximum(errors, 1e-12)), atol=1e-3)
+    told = json.loads(json.dumps(back.as_json(QUICK)))
+    assert told["parts"]["bg"]["worst"] == back.psnr_db["bg"].min()
+    assert [row["seed"] for row in told["pictures"]] == [5, 6, 7]
+    assert told["seconds_longest"] >= told["seconds_median"] > 0
+
+
+def test_a_generator_has_one_part(fg: Artifact) -> None:
+    back = recovered(fg, QUICK, count=2, seed=0)
+    assert list(back.psnr_db) == ["output"]
+    assert back.psnr_db["output"].min() > 45
+
+
+def test_the_command_says_all_parts(tmp_path: Path, placed: Artifact, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "a.safetensors", placed.network, placed.card)
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["mitlgan", "embed-score", str(tmp_path / "a.safetensors"), "--own", "-n", "1", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    assert run("--seed", "3") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "1 pictures of its own, seeds 3 to 3; PSNR (dB), median and worst"
+    assert [line.split(":")[0] for line in said[1:4]] == ["whole", "fg", "bg"]
+    assert run("--data", "demo") == 2
+    assert capsys.readouterr().err == "--data: is of other pictures, --own of those that the artifact makes; give one of them\n"

@@ -1,0 +1,62 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from mitlgan.errors import DataError
+from mitlgan.networks.placement import NUMBERS, Bounds, Matted, Placement, move
+from mitlgan.networks.placement_fit import extents, measured_bounds
+from mitlgan.recipe import PlacementRecipe
+
+
+def objects(count: int, size: int = 48) -> Tensor:
+    """Boxes of different proportions in the middle of their frames."""
+    mattes = torch.zeros(count, 1, size, size)
+    for index in range(count):
+        tall, wide = 8 + 2 * (index % 4), 8 + 3 * (index % 3)
+        mattes[index, :, size // 2 - tall : size // 2 + tall, size // 2 - wide : size // 2 + wide] = 1
+    return mattes
+
+
+def placed(recipe: PlacementRecipe, count: int = 3000) -> Tensor:
+    mattes = objects(count)
+    latents = torch.randn(count, NUMBERS, generator=torch.Generator().manual_seed(5))
+    return move(Matted(mattes, mattes)._replace(light=mattes.repeat(1, 3, 1, 1)), Placement(recipe)(latents)).matte.detach()
+
+
+def test_size_and_centre_of_a_box() -> None:
+    matte = torch.zeros(2, 1, 8, 8)
+    matte[0, :, 0:4, 4:8] = 1  # a quarter, above and to the right
+    found = extents(matte)
+    torch.testing.assert_close(found.size, torch.tensor([math.log(0.5)], dtype=torch.float64))
+    torch.testing.assert_close(found.centre, torch.tensor([[0.5, -0.5]], dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("scale", "margin"), [((0.6, 0.9), 0.0), ((0.5, 1.0), 0.1), ((0.7, 0.7), 0.05)])
+def test_the_bounds_that_placed_objects_are_found_again(scale: tuple[float, float], margin: float) -> None:
+    found = measured_bounds(objects(600), placed(PlacementRecipe(scale=scale, margin=margin)))
+    assert math.exp(found.low) == pytest.approx(scale[0], rel=0.06)
+    assert math.exp(found.high) == pytest.approx(scale[1], rel=0.06)
+    assert found.margin == pytest.approx(margin, abs=0.03)
+
+
+def test_objects_that_fill_every_picture_get_one_scale_and_no_shift() -> None:
+    found = measured_bounds(objects(600), objects(600))
+    assert found.low == pytest.approx(found.high, abs=1e-6) == pytest.approx(0, abs=1e-6)
+    assert found.margin == pytest.approx(0, abs=1e-6)
+
+
+def test_mattes_of_nothing_do_not_count() -> None:
+    assert measured_bounds(objects(60), torch.cat([objects(60), torch.zeros(40, 1, 48, 48)])) == measured_bounds(objects(60), objects(60))
+    with pytest.raises(DataError, match=r"^the mattes: fewer than 2 objects"):
+        measured_bounds(objects(60), torch.zeros(40, 1, 48, 48))
+
+
+def test_a_placement_draws_between_measured_bounds() -> None:
+    placement = Placement(PlacementRecipe(learn=False))
+    placement.begin_at(Bounds(math.log(0.8), math.log(1.2), 0.3))
+    torch.testing.assert_close(torch.stack(placement.bounds()), torch.tensor([math.log(0.8), math.log(1.2), 0.3]))
+    scale = placement(torch.randn(2000, NUMBERS, generator=torch.Generator().manual_seed(1))).scale
+    assert 0.8 <= float(scale.min()) < 0.81
+    assert 1.19 < float(scale.max()) <= 1.2 + 1e-6

@@ -1,0 +1,81 @@
+"""What a recipe is called: its name, and what was changed of the shipped recipe that has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers import tiny_runs
+
+from mitlgan.artifacts import markdown_card
+from mitlgan.artifacts.loaded_artifact import load as load_artifact
+from mitlgan.artifacts.summary import describe, describe_recipe
+from mitlgan.compare.arms import composed_arm
+from mitlgan.recipe import changed, display_name, display_name_of, load, names, plain
+from mitlgan.report.run_files import hyperparameters
+from mitlgan.stages import stages
+from mitlgan.stages.stages import Environment
+from mitlgan.training.run_directory import Run
+
+RESNET = "thesis-narrow, changed: composer.translator.kind=resnet"
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_shipped_recipe_has_its_name_alone(name: str) -> None:
+    recipe = load(name)
+    assert display_name(recipe) == recipe.name
+    longer = changed(recipe, seed=7, training__kimg=1.0, training__checkpoint_kimg=0.5, data__source="/elsewhere", evaluation__samples=16)
+    assert display_name(longer) == recipe.name, "length, pictures and seed are told elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "shown"),
+    [
+        ("demo/compose", ["composer.translator.kind=resnet"], RESNET),
+        ("thesis/thesis-narrow", ["composer.translator.kind=resnet"], RESNET),
+        (
+            "demo/compose",
+            ["composer.translator.kind=resnet", "composer.translator.blocks=2", "critic.kernel=3"],
+            "thesis-narrow, changed: composer.translator.kind=resnet, composer.translator.blocks=2, critic.kernel=3",
+        ),
+        ("modern/bg-64", ["generator_optimiser.learning_rate=0.5"], "modern-bg, changed: generator_optimiser.learning_rate=0.5"),
+        ("modern/fg-32", ["training.shared_fakes=false"], "modern-fg, changed: training.shared_fakes=false"),
+        ("modern/bg-32", ["objective.kind=lsgan"], "modern-bg, changed: objective.kind=lsgan"),
+        ("demo/wgan", ["critic.widths=[8, 8, 8]"], "wgan, changed: critic.widths=[8, 8, 8]"),
+        (
+            "demo/wgan",
+            [f"{key}_optimiser.{name}=0.25" for key in ("critic", "generator") for name in ("beta1", "beta2", "eps")],
+            "wgan, changed: "
+            + "".join(f"critic_optimiser.{name}=0.25, " for name in ("beta1", "beta2", "eps"))
+            + "generator_optimiser.beta1=0.25 and 2 more",
+        ),
+        ("modern/fg-32", ["name=mine", "critic.kernel=5"], "mine"),  # whoever gives a name of their own knows what it stands for
+    ],
+)
+def test_a_changed_setting_shows(name: str, settings: list[str], shown: str) -> None:
+    recipe = load(name, settings)
+    assert display_name(recipe) == shown
+    assert display_name_of(plain(recipe)) == shown
+
+
+def test_a_card_of_another_version_keeps_its_name() -> None:
+    assert display_name_of({"name": "wgan", "unknown": 1}, "scene") == "wgan"
+    assert display_name_of({}, "scene") == "scene"
+
+
+def test_arms_pages_and_tables_show_it() -> None:
+    recipe = load("demo/compose", ["composer.translator.kind=resnet"])
+    assert composed_arm(recipe).label == f"Composition ({RESNET})"
+    assert describe_recipe(recipe)["name"] == RESNET
+    assert hyperparameters(recipe, {}).startswith(f"# {RESNET}: settings")
+
+
+def test_a_run_and_its_artifact_show_it(packs: dict[str, Path], environment: Environment) -> None:
+    recipe = changed(tiny_runs.recipe("fg", packs["fg"], updates=1), name="fg")
+    run: Run = stages.pretrain(recipe, environment)
+    shown = display_name(recipe)
+    assert shown.startswith("fg, changed: ")
+    assert f"pretrain fg: {run.path} ({shown})" in tiny_runs.said(environment)
+    assert run.artifact is not None
+    assert describe(str(run.artifact))["name"] == shown
+    assert markdown_card.markdown(load_artifact(run.artifact)).startswith(f"# {markdown_card.plain_text(shown)}\n")

@@ -1,0 +1,667 @@
+"""FAULTS rows 35 and 36: every recipe is one that can be run, or one line that says where it is wrong and what would do."""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+from helpers.mutations import mutated, mutated_tree
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mitlgan import recipe as recipes
+from mitlgan.errors import UsageError
+from mitlgan.recipe import Recipe, changed, dump, find, load, parse, plain
+from mitlgan.recipe.messages import all_keys
+
+VALID = """\
+# A small generator.
+schema_version = 1
+name = "tiny"
+command = "pretrain"
+role = "fg"
+size_px = 32
+
+[data]
+source = "demo"
+backdrop = [
+    255,
+    0,
+    7,
+]
+
+[generator]
+latent_dim = 8
+widths = [8, 6, 4]
+
+[critic]
+widths = [4, 6]
+dropout = [0.0, 0.3]
+kernel = 5
+
+[objective]
+kind = "wgan_gp"
+
+[training]
+kimg = 2.5
+batch = 4
+"""
+
+COMPOSE = """\
+name = "tiny-scene"
+command = "compose"
+role = "scene"
+size_px = 32
+
+[composer.translator]
+widths = [4, 6, 8]
+blocks = 2
+
+[critic]
+widths = [4, 6]
+dropout = [0.0, 0.3]
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A valid recipe."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(VALID)
+    return path
+
+
+def refusal(path: Path, text: str | bytes, *overrides: str) -> str:
+    """The line with which a recipe is refused, without the file's folder."""
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UsageError) as caught:
+        load(path, overrides)
+    assert caught.value.exit_code == 2
+    message = str(caught.value)
+    assert message.isprintable()
+    return message.replace(f"{path.parent}/", "")
+
+
+def line_of(text: str, part: str) -> int:
+    """The line of a text where a part begins, counted by hand."""
+    return text[: text.index(part)].count("\n") + 1
+
+
+# What is valid
+
+
+def test_reads_what_is_written(file: Path) -> None:
+    read = load(file)
+    assert (read.name, read.size_px, read.training.kimg, read.training.batch) == ("tiny", 32, 2.5, 4)
+    assert read.generator is not None
+    assert read.generator.widths == (8, 6, 4)
+    assert read.data.backdrop == (255, 0, 7)
+    assert read.critic.dropout == (0.0, 0.3)
+    assert (read.seed, read.objective.critic_steps, read.generator_optimiser.beta2) == (0, 5, 0.9)
+
+
+def test_the_thesis_is_the_default_network() -> None:
+    """Tables 7.1 to 7.3."""
+    generator = recipes.GeneratorRecipe()
+    assert (generator.latent_dim, generator.widths, generator.activation, generator.leak) == (1536, (96, 48, 24, 12, 6), "tanh", 0.2)
+    critic = recipes.CriticRecipe()
+    assert (critic.widths, critic.dropout, critic.flatten_dropout, critic.kernel, critic.leak, critic.normalisation) == (
+        (48, 96, 192, 384),
+        (0.0, 0.0, 0.3, 0.0),
+        0.3,
+        5,
+        0.2,
+        "none",
+    )
+    translator = recipes.TranslatorRecipe()
+    assert (translator.widths, translator.blocks, translator.activation) == ((64, 128, 256), 6, "relu")
+
+
+@pytest.mark.parametrize("text", [VALID, COMPOSE])
+def test_dumped_and_loaded_it_is_the_same(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(text)
+    first = load(path)
+    path.write_text(dump(first))
+    assert load(path) == first
+    assert parse(plain(first)) == first
+    assert parse(tomllib.loads(dump(first))) == first
+
+
+def test_a_recipe_cannot_be_changed_in_place(file: Path) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load(file).seed = 3  # type: ignore[misc]
+
+
+def test_changed_checks_the_whole(file: Path) -> None:
+    first = load(file)
+    longer = changed(first, training__kimg=3, seed=9)
+    assert (longer.training.kimg, longer.seed, longer.name) == (3.0, 9, "tiny")
+    assert changed(longer, training__kimg=2.5, seed=0) == first
+    assert changed(changed(first, training__limit_s=5.0), training__limit_s=None) == first
+    with pytest.raises(UsageError, match=r"^tiny: generator\.widths has 3 entries"):
+        changed(first, size_px=64)
+
+
+TRANSLATORS = ("dense", "resnet", "densenet", "light", "none")
+
+
+@pytest.mark.parametrize("kind", TRANSLATORS)
+def test_a_translator_of_every_kind_is_read_and_written(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(COMPOSE.replace("widths = [4, 6, 8]\nblocks = 2", f'kind = "{kind}"'))
+    first = load(path)
+    assert first.composer is not None
+    assert first.composer.translator.kind == kind
+    path.write_text(dump(first))
+    assert load(path) == first
+
+
+def test_a_translator_without_kind_is_the_thesis(file: Path) -> None:
+    file.write_text(COMPOSE)
+    read = load(file)
+    assert read.composer is not None
+    assert read.composer.translator == recipes.TranslatorRecipe(widths=(4, 6, 8), blocks=2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ('kind = "none"\nresidual_scale = 0.3', "tiny.toml:8: unknown key 'composer.translator.residual_scale'; only kind = "),
+        ('kind = "none"\nactivation = "tanh"', "tiny.toml:8: unknown key 'composer.translator.activation'; "),
+        ('kind = "resnet"\nresidual_scale = 0.3', 'tiny.toml:8: composer.translator: residual_scale = 0.3 contradicts activation = "tanh"'),
+        ("growth_rate = 3", "tiny.toml:7: unknown key 'composer.translator.growth_rate'; only kind = 'densenet' has it"),
+        (
+            'kind = "light"\nwidth = 200',
+            "tiny.toml:6: composer.translator: width = 200, blocks = 3, unshuffle = 4 and detail = 16 make 2,254,203 parameters",
+        ),
+        ('kind = "light"\nresidual_scale = 3.0', "tiny.toml:8: composer.translator.residual_scale: Input should be less than or equal to 2"),
+        ('kind = "unet"', "tiny.toml:7: composer.translator.kind: Input should be 'dense', 'resnet', 'densenet', 'light' or 'none' (given: 'unet')"),
+    ],
+)
+def test_a_translators_contradiction_is_refused_by_name(file: Path, settings: str, expected: str) -> None:
+    assert refusal(file, COMPOSE.replace("widths = [4, 6, 8]\nblocks = 2", settings)).startswith(expected)
+
+
+@pytest.mark.parametrize("fusion", ['kind = "add"', 'kind = "alpha"\nharmonise = false'])
+def test_a_composition_without_a_parameter_is_refused(file: Path, fusion: str) -> None:
+    text = COMPOSE.replace("widths = [4, 6, 8]\nblocks = 2", 'kind = "none"') + f"\n[composer.fusion]\n{fusion}\n"
+    assert refusal(file, text).startswith('tiny.toml:7: composer.translator.kind = "none" leaves nothing to train')
+    assert refusal(file, text, 'composer.translator.kind="none"').startswith("--set composer.translator.kind: ")
+    assert load(file, ['composer.translator.kind="light"']).composer is not None
+
+
+# Row 35: the text
+
+
+def test_row_35_unknown_key_in_a_table(file: Path) -> None:
+    assert refusal(file, VALID.replace("kernel", "kernell")) == (
+        f"tiny.toml:{line_of(VALID, 'kernel')}: unknown key 'critic.kernell'; the closest known one is 'critic.kernel'"
+    )
+
+
+def test_row_35_unknown_key_at_the_top(file: Path) -> None:
+    assert refusal(file, VALID.replace("size_px", "size_pix")) == "tiny.toml:6: unknown key 'size_pix'; the closest known one is 'size_px'"
+
+
+def test_row_35_unknown_table(file: Path) -> None:
+    text = VALID.replace("[training]", "[trainig]")
+    assert refusal(file, text) == f"tiny.toml:{line_of(VALID, '[training]')}: unknown key 'trainig'; the closest known one is 'training'"
+
+
+def test_row_35_a_key_in_the_wrong_table_is_shown_its_own(file: Path) -> None:
+    assert refusal(file, VALID.replace("seed", "").replace("size_px = 32", "size_px = 32\nkimg = 3")) == (
+        "tiny.toml:7: unknown key 'kimg'; the closest known one is 'training.kimg'"
+    )
+    assert "'critic.flatten_dropout'" in refusal(file, VALID.replace("latent_dim = 8", "flatten_dropout = 0"))
+
+
+def test_row_35_unknown_key_in_a_nested_table(file: Path) -> None:
+    assert refusal(file, COMPOSE.replace("blocks", "block")) == (
+        "tiny.toml:8: unknown key 'composer.translator.block'; the closest known one is 'composer.translator.blocks'"
+    )
+
+
+def test_row_35_unknown_key_that_is_dotted_or_quoted(file: Path) -> None:
+    text = VALID.replace("[objective]\nkind", "[objective]\n'penalty.weight' = 3\nkind")
+    assert refusal(file, text).startswith(f"tiny.toml:{line_of(text, '[objective]')}: unknown key 'objective.penalty.weight'")
+    text = VALID.replace("[objective]\nkind", "[objective]\nsteps.critic = 3\nkind")
+    assert refusal(file, text).startswith(f"tiny.toml:{line_of(text, 'steps.critic')}: unknown key 'objective.steps'")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("inceptoin", "is unknown; the closest known one is 'inception'"),
+        ("efficientnet_lite0@96", "is unknown; the closest known one is 'efficientnet-lite0'"),
+        ("timm:", "is unknown; the closest known one is 'timm:NAME'"),
+        ("inception@", "after @ goes one input size in pixels, for instance inception@96"),
+        ("timm:resnet18@big", "after @ goes one input size in pixels, for instance timm:resnet18@96"),
+    ],
+)
+def test_row_35_unknown_extractor(file: Path, name: str, reason: str) -> None:
+    text = VALID + f'\n[evaluation]\nextractor = "{name}"\n'
+    shown = f"evaluation.extractor: '{name}'" + (": " if reason.startswith("after") else " ") + reason
+    assert refusal(file, text) == f"tiny.toml:{line_of(text, 'extractor')}: {shown}"
+    assert refusal(file, VALID, f'evaluation.extractor="{name}"') == f"--set evaluation.extractor: {shown}"
+
+
+def test_every_extractor_that_there_is_can_be_named_in_a_recipe(file: Path) -> None:
+    from mitlgan.metrics.extractors.networks import NETWORKS
+    from mitlgan.recipe.schema.training import EXTRACTORS
+
+    assert set(EXTRACTORS) == set(NETWORKS)
+    for name in (*NETWORKS, "efficientnet-lite0@32", "timm:resnet18.a1_in1k", "timm:resnet18@224"):
+        assert load(file, [f'evaluation.extractor="{name}"']).evaluation.extractor == name
+
+
+def test_a_recipe_names_one_extractor_or_several(file: Path) -> None:
+    recipe = load(file, ['evaluation.extractor=["efficientnet-lite0", "mobilenet-v2"]'])
+    assert recipe.evaluation.extractor == recipe.evaluation.extractors == ("efficientnet-lite0", "mobilenet-v2")
+    assert parse(plain(recipe)) == recipe
+    assert changed(recipe, evaluation__extractor="inception").evaluation.extractors == ("inception",)
+    given = "--set evaluation.extractor: evaluation.extractor: "
+    asked = "give the name of an extractor, or a list of names, such as ['efficientnet-lite0', 'mobilenet-v2']"
+    for wrong in ("3", "[]", '["inception", 3]'):
+        assert refusal(file, VALID, f"evaluation.extractor={wrong}") == given + asked
+    assert (
+        refusal(file, VALID, 'evaluation.extractor=["inception", "mobilenet"]')
+        == f"{given}'mobilenet' is unknown; the closest known one is 'mobilenet-v2'"
+    )
+    assert refusal(file, VALID, 'evaluation.extractor=["inception", "inception"]') == f"{given}names one extractor twice; give each once"
+
+
+def test_row_35_no_key_paints_the_terminal(file: Path) -> None:
+    assert r"unknown key 'training.\x1b[31m\nred'; the closest known one is" in refusal(file, VALID + '"\\u001b[31m\\nred" = 1\n')
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "expected"),
+    [
+        ("size_px = 32", 'size_px = "32"', "size_px", "size_px: Input should be a valid integer (given: '32')"),
+        ("size_px = 32", "size_px = 32.0", "size_px", "size_px: Input should be a valid integer (given: 32.0)"),
+        ("size_px = 32", "size_px = true", "size_px", "size_px: Input should be a valid integer (given: True)"),
+        ('name = "tiny"', "name = 1979-05-27", "name", "name: Input should be a valid string (given: {'date': '1979-05-27'})"),
+        ('name = "tiny"', 'name = "Tiny"', "name", "name: String should match pattern '^[a-z0-9][a-z0-9_-]{0,63}$' (given: 'Tiny')"),
+        ('name = "tiny"', 'name = "../tiny"', "name", "(given: '../tiny')"),
+        ('role = "fg"', 'role = "foreground"', "role", "role: Input should be 'fg', 'bg' or 'scene' (given: 'foreground')"),
+        ("kernel = 5", "kernel = -5", "kernel", "critic.kernel: Input should be greater than or equal to 1 (given: -5)"),
+        ("kernel = 5", "kernel = 33", "kernel", "critic.kernel: Input should be less than or equal to 31 (given: 33)"),
+        ("kimg = 2.5", "kimg = nan", "kimg", "training.kimg: Input should be a finite number (given: nan)"),
+        ("kimg = 2.5", "kimg = -inf", "kimg", "training.kimg: Input should be a finite number (given: -inf)"),
+        ("kimg = 2.5", "kimg = 1e400", "kimg", "training.kimg: Input should be a finite number (given: inf)"),
+        ("kimg = 2.5", "kimg = 0", "kimg", "training.kimg: Input should be greater than 0 (given: 0)"),
+        ("batch = 4", "batch = 1", "batch", "training.batch: Input should be greater than or equal to 2 (given: 1)"),
+        ("[8, 6, 4]", '[8, "6", 4]', "widths", "generator.widths.1: Input should be a valid integer (given: '6')"),
+        ("[8, 6, 4]", "[]", "widths", "generator.widths: Tuple should have at least 1 item"),
+        ("[0.0, 0.3]", "[0.0, 1.0]", "dropout", "critic.dropout.1: Input should be less than 1 (given: 1.0)"),
+        ("    7,", "    700,", "backdrop", "data.backdrop.2: Input should be less than or equal to 255 (given: 700)"),
+        ("    7,\n", "", "backdrop", "data.backdrop.2"),
+        ("schema_version = 1", "schema_version = 2", "schema_version", "schema_version 2 is newer than 1, which this version reads; upgrade mitlgan"),
+        ("schema_version = 1", "schema_version = 0", "schema_version", "schema_version: Input should be 1 (given: 0)"),
+        ("[objective]\nkind", "[objective]\ncritic_steps = 101\nkind", "critic_steps", "less than or equal to 100 (given: 101)"),
+        ("size_px = 32\n", "size_px = 32\nseed = -1\n", "seed", "seed: Input should be greater than or equal to 0 (given: -1)"),
+        ("size_px = 32\n", "size_px = 32\nseed = 2147483648\n", "seed", "seed: Input should be less than 2147483648"),
+    ],
+)
+def test_row_35_wrong_type_or_out_of_range(file: Path, old: str, new: str, where: str, expected: str) -> None:
+    assert old in VALID
+    text = VALID.replace(old, new)
+    message = refusal(file, text)
+    assert message.startswith(f"tiny.toml:{line_of(text, where)}: ")
+    assert expected in message
+
+
+def test_row_35_missing_key(file: Path) -> None:
+    assert refusal(file, VALID.replace('role = "fg"\n', "")) == "tiny.toml:1: the key 'role' is missing"
+
+
+def test_row_35_byte_order_marks(file: Path) -> None:
+    file.write_text(VALID)
+    plain = load(file)
+    for content in (b"\xef\xbb\xbf" + VALID.encode(), VALID.encode("utf-16"), VALID.encode("utf-32")):
+        file.write_bytes(content)
+        assert load(file) == plain
+    wrong = VALID.replace("kernel", "kernell")
+    assert refusal(file, wrong.encode("utf-16")).startswith(f"tiny.toml:{line_of(VALID, 'kernel')}: unknown key")
+
+
+def test_row_35_what_is_no_text_is_refused_with_its_line(file: Path) -> None:
+    assert refusal(file, VALID.replace("[critic]", "# é\n[critic]").encode("latin-1")) == (
+        f"tiny.toml:{line_of(VALID, '[critic]')}: is not UTF-8; save the file as UTF-8, or UTF-16 with a byte order mark"
+    )
+    assert refusal(file, VALID.replace("kimg = 2.5", "kimg = 2.5 \0")).startswith(f"tiny.toml:{line_of(VALID, 'kimg')}: holds a zero byte")
+    assert refusal(file, VALID.encode("utf-16-le")).startswith("tiny.toml:1: holds a zero byte, so it is not UTF-8")
+
+
+def test_row_35_crlf_is_read(file: Path) -> None:
+    file.write_bytes(VALID.replace("\n", "\r\n").encode())
+    crlf = load(file)
+    file.write_text(VALID)
+    assert crlf == load(file)
+
+
+def test_row_35_crlf_keeps_the_lines_right(file: Path) -> None:
+    text = VALID.replace("kernel", "kernell").replace("\n", "\r\n")
+    assert refusal(file, text).startswith(f"tiny.toml:{line_of(VALID, 'kernel')}: unknown key")
+    assert refusal(file, VALID.replace("kernel = 5", "kernel = ").replace("\n", "\r\n")).startswith(
+        f"tiny.toml:{line_of(VALID, 'kernel')}: not valid TOML"
+    )
+
+
+def test_row_35_signs_that_only_look_like_line_ends_keep_the_lines_right(file: Path) -> None:
+    text = VALID.replace("small", "small\u2028\u0085 or \u2029 so").replace("kernel", "kernell")
+    assert refusal(file, text).startswith(f"tiny.toml:{line_of(VALID, 'kernel')}: unknown key")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("kernel = 5", "kernel = ", "kernel"),
+        ("kernel = 5", "kernel 5", "kernel"),
+        ("kernel = 5", "kernel = 5\nkernel = 5", "[objective]"),
+        ("[critic]", "[critic", "[critic"),
+        ("[critic]", "[data]", "[critic]"),
+        ('"wgan_gp"', '"wgan_gp', '"wgan_gp"'),
+        ("kimg = 2.5", "kimg = 2.5.1", "kimg"),
+        ("batch = 4\n", "batch = [4,\n\n\n", "batch"),
+    ],
+)
+def test_row_35_bad_toml(file: Path, old: str, new: str, where: str) -> None:
+    message = refusal(file, VALID.replace(old, new))
+    assert ": not valid TOML: " in message
+    at = int(message.split(":")[1])
+    assert abs(at - line_of(VALID, where)) <= 1  # a repeated key or table is noticed at its end
+    assert "(at line" not in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"seed = {'9' * 5000}\n{VALID}",
+        f"seed = 0x{'f' * 5000}\n{VALID}",
+        f"schema_version = 0x{'f' * 5000}\n{VALID.replace('schema_version = 1', '')}",
+        f"{'.'.join('a' * 3000)} = 1\n{VALID}",
+        f"a = {'[' * 3000}\n{VALID}",
+        f"a = {'[' * 900}{']' * 900}\n{VALID}",
+        f"a = {'{a = ' * 400}1{'}' * 400}\n{VALID}",
+        f"a = '{'x' * 2_000_000}'",
+        f"{'x' * 900_000} = 1\n{VALID}",
+        "\x00",
+        "",
+    ],
+    ids=range(11),
+)
+def test_row_35_hostile_text_is_refused_at_once(file: Path, text: str) -> None:
+    before = time.process_time()
+    message = refusal(file, text)
+    assert time.process_time() - before < 2
+    assert message.startswith("tiny.toml")
+    assert len(message) < 2500
+
+
+def test_row_35_absent_and_unreadable(tmp_path: Path) -> None:
+    for name in (str(tmp_path / "absent.toml"), str(tmp_path), "x" * 300, "demo", ""):
+        with pytest.raises(UsageError, match=r"^--recipe .*: no such file or shipped recipe"):
+            load(name)
+    with pytest.raises(
+        UsageError, match=r"^--recipe demo/pretrain_f: .*; the closest shipped one is demo/pretrain_[fb]g \(see `mitlgan recipes ls`\)$"
+    ):
+        load("demo/pretrain_f")
+    with pytest.raises(UsageError, match="no such file or shipped recipe"):
+        find("../recipes/demo/compose")
+
+
+def test_row_35_is_one_line_and_exit_code_2(file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from mitlgan.cli import main
+
+    file.write_text(VALID.replace("kernel", "kernell"))
+    monkeypatch.delenv("MITLGAN_DEBUG", raising=False)
+    monkeypatch.setattr(sys, "argv", ["mitlgan", "pretrain", "fg", "--recipe", str(file), "--out", str(tmp_path / "runs")])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    shown = capsys.readouterr()
+    assert caught.value.code == 2
+    assert shown.out == ""
+    assert shown.err == f"{file}:{line_of(VALID, 'kernel')}: unknown key 'critic.kernell'; the closest known one is 'critic.kernel'\n"
+    assert not (tmp_path / "runs").exists()
+
+
+# Row 36: contradictions
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "expected"),
+    [
+        (
+            "size_px = 32\n\n[data]",
+            "size_px = 8\n\n[data]",
+            "widths = [8, 6, 4]",
+            "generator.widths has 3 entries, which makes 32 px, not size_px = 8; give 1 widths",
+        ),
+        (
+            "size_px = 32\n\n[data]",
+            "size_px = 48\n\n[data]",
+            "widths = [8, 6, 4]",
+            "generator.widths has 3 entries, which makes 32 px, not size_px = 48; size_px must be 4 * 2^n, such as 32, 64 or 128",
+        ),
+        (
+            "kernel = 5",
+            'kernel = 5\nnormalisation = "batch"',
+            "normalisation",
+            'critic.normalisation = "batch" contradicts objective.kind = "wgan_gp": the penalty is per sample; use normalisation = "none"',
+        ),
+        ("kernel = 5", "kernel = 4", "kernel", "critic: kernel is 4; an odd one keeps the halving of sizes exact, such as 5"),
+        ("[0.0, 0.3]", "[0.0]", "dropout", "critic: dropout has 1 values for 2 widths; give one for each"),
+        (
+            "kernel = 5",
+            "kernel = 5\nimage_channels = 4",
+            "image_channels",
+            "critic.image_channels is 4, but the images have 3; make them equal",
+        ),
+        ("[training]", "[composer]\n[training]", "command", 'command = "pretrain" takes no [composer] table; remove it'),
+        ('"pretrain"', '"compose"', "command", 'command = "compose" needs a [composer] table'),
+    ],
+)
+def test_row_36_contradictions_are_refused_at_their_line(file: Path, old: str, new: str, where: str, expected: str) -> None:
+    assert old in VALID
+    text = VALID.replace(old, new)
+    assert refusal(file, text) == f"tiny.toml:{line_of(text, where)}: {expected}"
+
+
+def test_row_36_kernel_larger_than_the_image(file: Path) -> None:
+    text = VALID.replace("size_px = 32", "size_px = 8").replace("[8, 6, 4]", "[8]").replace("kernel = 5", "kernel = 9")
+    assert refusal(file, text) == f"tiny.toml:{line_of(text, 'kernel')}: critic.kernel = 9 is larger than the image, 8 px; at most 7"
+    file.write_text(text.replace("kernel = 9", "kernel = 7"))
+    load(file)
+
+
+def test_row_36_a_critic_that_halves_too_often(file: Path) -> None:
+    text = VALID.replace("widths = [4, 6]", "widths = [4, 4, 4, 4, 4, 4]").replace("[0.0, 0.3]", "[0, 0, 0, 0, 0, 0]")
+    assert refusal(file, text) == f"tiny.toml:{line_of(text, 'widths = [4')}: critic.widths halves 32 px 6 times, which is not whole; give fewer widths"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "expected"),
+    [
+        (
+            "size_px = 32",
+            "size_px = 26",
+            "widths = [4, 6]",
+            "critic.widths halves 26 px 2 times, which is not whole; give fewer widths",
+        ),
+        ('role = "scene"', 'role = "fg"', "role", 'role is "fg"; a composition makes scenes: role = "scene"'),
+        ("[critic]", "[critic]\nimage_channels = 4", "image_channels", "critic.image_channels is 4, but the images have 3; make them equal"),
+        ("[critic]", "[generator]\n[critic]", "command", 'command = "compose" takes no [generator] table; remove it'),
+        ("[critic]", '[critic]\nnormalisation = "batch"', "normalisation", 'critic.normalisation = "batch" contradicts'),
+    ],
+)
+def test_row_36_contradictions_of_a_composition(file: Path, old: str, new: str, where: str, expected: str) -> None:
+    assert old in COMPOSE
+    text = COMPOSE.replace(old, new)
+    assert refusal(file, text).startswith(f"tiny.toml:{line_of(text, where)}: {expected}")
+
+
+def test_row_36_whatever_is_accepted_can_be_built(file: Path) -> None:
+    """Sizes, depths and kernels in all combinations: accepted by the recipe means accepted by the networks."""
+    import torch
+
+    from mitlgan import networks
+
+    file.write_text(VALID)
+    base, accepted = plain(load(file)), 0
+    for size_px in (8, 12, 16, 32, 40, 64):
+        for depth in (1, 2, 3, 4):
+            for halvings in (1, 2, 3, 4):
+                for kernel in (1, 3, 9, 31):
+                    tree = {**base, "size_px": size_px, "generator": {"latent_dim": 2, "widths": [2] * depth}}
+                    tree["critic"] = {"widths": [2] * halvings, "dropout": [0.0] * halvings, "kernel": kernel}
+                    try:
+                        made = parse(tree)
+                    except UsageError:
+                        continue
+                    accepted += 1
+                    assert made.generator is not None
+                    with torch.device("meta"):
+                        images = networks.build_generator(made.generator, size_px).eval()(torch.empty(2, 2))
+                        assert images.shape == (2, 3, size_px, size_px)
+                        assert networks.build_critic(made.critic, size_px)(images).shape == (2,)
+    assert accepted == 3 * 2 + 4 * 3 + 4 * 4 + 4 * 4  # halvings times kernels at 8, 16, 32 and 64 px
+
+
+# --set
+
+
+def test_set_reads_values_as_toml_else_as_text(file: Path) -> None:
+    read = load(file, ["training.kimg=50", "data.source=a folder/of pictures", "critic.widths=[2, 3]", "name = 'other'", "data.backdrop=[0,0,0]"])
+    assert (read.training.kimg, read.data.source, read.critic.widths, read.name) == (50.0, "a folder/of pictures", (2, 3), "other")
+    assert read.data.backdrop == (0, 0, 0)
+
+
+def test_set_switches_off_what_a_recipe_switches_on() -> None:
+    assert load("modern/fg-32").training.shared_fakes
+    assert load("modern/fg-32", ["training.shared_fakes=false"]).training.shared_fakes is False
+
+
+def test_set_makes_tables_and_the_last_one_wins(file: Path) -> None:
+    read = load(file, ["evaluation.samples=10", "evaluation.samples=20", "training.limit_s=5"])
+    assert (read.evaluation.samples, read.training.limit_s) == (20, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("training.kimg", "--set training.kimg: write it as key=value, such as training.kimg=50"),
+        ("=5", "--set =5: write it as key=value, such as training.kimg=50"),
+        ("training..kimg=5", "--set training..kimg=5: write it as key=value, such as training.kimg=50"),
+        ("name.x=5", "--set name.x=5: name is not a table"),
+        ("training.kimg=long", "--set training.kimg: training.kimg: Input should be a valid number (given: 'long')"),
+        ("training.kimg=nan", "--set training.kimg: training.kimg: Input should be a finite number (given: nan)"),
+        ("training.kimgs=5", "--set training.kimgs: unknown key 'training.kimgs'; the closest known one is 'training.kimg'"),
+        ("trainign.kimg=5", "--set trainign.kimg: unknown key 'trainign'; the closest known one is 'training'"),
+        ("kimg=5", "--set kimg: unknown key 'kimg'; the closest known one is 'training.kimg'"),
+        ("data.backdrop=[1, 2, 300]", "--set data.backdrop: data.backdrop.2: Input should be less than or equal to 255 (given: 300)"),
+        ("critic.kernel=4", "--set critic.kernel: critic: kernel is 4; an odd one keeps the halving of sizes exact, such as 5"),
+        ("critic.normalisation=batch", '--set critic.normalisation: critic.normalisation = "batch" contradicts objective.kind'),
+        ("schema_version=9", "--set schema_version: schema_version 9 is newer than 1"),
+        ("seed=" + "9" * 5000, "--set seed: seed: Input should be a valid integer"),
+        ("seed=" + "[" * 5000, "--set seed: seed: Input should be a valid integer"),
+        ('seed=3\nname="x"', "--set seed: seed: Input should be a valid integer"),
+        ("name=\udcff", "tiny.toml:"),
+        (".".join("a" * 3000) + "=1", "tiny.toml: a number too long or tables too deep for a recipe"),
+    ],
+)
+def test_row_35_set_errors_name_the_option(file: Path, setting: str, expected: str) -> None:
+    assert refusal(file, VALID, setting).startswith(expected)
+
+
+def test_row_35_an_error_of_the_file_is_not_blamed_on_another_set(file: Path) -> None:
+    assert refusal(file, VALID.replace("kernel", "kernell"), "critic.widths=[2,2]", "seed=3").startswith(f"tiny.toml:{line_of(VALID, 'kernel')}: ")
+
+
+# Fuzz and properties
+
+
+def recipe_or_refusal(path: Path, content: bytes, overrides: tuple[str, ...] = ()) -> Recipe | None:
+    """A recipe that survives being written and read, or None: any other exception escapes."""
+    path.write_bytes(content)
+    try:
+        read = load(path, overrides)
+    except UsageError as error:
+        refused = str(error)
+    else:
+        path.write_text(dump(read))
+        assert load(path) == read
+        return read
+    assert refused.startswith((str(path), "--set"))
+    assert refused.isprintable()
+    return None
+
+
+def fuzz(path: Path, count: int) -> None:
+    for text in (VALID, COMPOSE):
+        tree = tomllib.loads(text)
+        for seed in range(count // 2):
+            draw = random.Random(seed)
+            recipe_or_refusal(path, mutated(text.encode(), draw))
+            recipe_or_refusal(path, _toml(mutated_tree(tree, draw)))
+
+
+def _toml(tree: dict[str, Any]) -> bytes:
+    """As TOML, if TOML can say it."""
+    try:
+        return tomli_w.dumps(tree).encode()
+    except (TypeError, ValueError):
+        return b""
+
+
+def test_mutated_recipes_are_recipes_or_refused(file: Path) -> None:
+    fuzz(file, 200)
+
+
+@pytest.mark.slow
+def test_10_000_mutated_recipes_are_recipes_or_refused(file: Path) -> None:
+    fuzz(file, 10_000)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(max_size=200) | st.binary(max_size=100))
+def test_property_any_text_is_a_recipe_or_refused(file: Path, text: str | bytes) -> None:
+    recipe_or_refusal(file, text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(key=st.sampled_from(sorted(all_keys())) | st.text(max_size=20), value=st.text(max_size=20))
+def test_property_any_set_is_a_recipe_or_refused(file: Path, key: str, value: str) -> None:
+    recipe_or_refusal(file, VALID.encode(), (f"{key}={value}",))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(key=st.sampled_from(sorted(all_keys())), value=JSON)
+def test_property_any_value_of_any_key_is_checked(key: str, value: Any) -> None:
+    tree = tomllib.loads(COMPOSE if key.startswith("composer") else VALID)
+    *tables, last = key.split(".")
+    node = tree
+    for table in tables:
+        node = node.setdefault(table, {})
+    node[last] = value
+    try:
+        made = parse(tree, "here")
+    except UsageError as error:
+        message = str(error)
+    else:
+        assert parse(plain(made)) == made
+        return
+    assert message.startswith("here: ")

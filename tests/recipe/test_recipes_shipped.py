@@ -1,0 +1,158 @@
+"""Every shipped recipe: loads, survives being written, and its networks can be built."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+
+from mitlgan import networks
+from mitlgan.artifacts.artifact import LayerForm
+from mitlgan.artifacts.summary import assumed_layers, describe, describe_recipe, thesis_generator
+from mitlgan.recipe import Recipe, dump, find, load, names, parse, plain, shipped
+
+DEMO = ("compose", "pretrain_bg", "pretrain_fg", "wgan")
+MODERN = (
+    *(f"{part}-{size}" for part in ("bg", "compose", "fg", "wgan") for size in (32, 64, 128)),
+    "bg-64-grown",
+    "fg-64-grown",
+    "scene-32",
+    "three-32",
+)
+THESIS = ("compose", "pretrain_bg", "pretrain_fg", "thesis-narrow", "wgan")
+
+
+def test_what_is_shipped() -> None:
+    wanted = {f"modern/{name}" for name in MODERN}
+    assert wanted | {f"demo/{name}" for name in DEMO} | {f"thesis/{name}" for name in THESIS} <= set(names())
+    assert names() == sorted(set(names()))
+    found = list(shipped("recipes").rglob("*.*"))
+    assert {path.suffix for path in found if path.parent.name != "results"} - {".gitkeep", ""} == {".toml", ".ipynb"}
+    assert {path.suffix for path in found if path.parent.name == "results"} == {".md", ".html"}, "rankings"
+
+
+@pytest.mark.parametrize("name", names())
+def test_loads_by_name_and_by_file(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)  # a shipped recipe is found from anywhere
+    recipe = load(name)
+    for other in (f"{name}.toml", f"recipes/{name}.toml", str(find(name))):
+        assert load(other) == recipe
+
+
+@pytest.mark.parametrize("name", names())
+def test_plain_dump_and_parse_round_trip(name: str, tmp_path: Path) -> None:
+    recipe = load(name)
+    assert parse(plain(recipe)) == recipe
+    (tmp_path / "again.toml").write_text(dump(recipe))
+    assert load(tmp_path / "again.toml") == recipe
+    assert Recipe.model_validate(recipe.model_dump()) == recipe
+
+
+@pytest.mark.parametrize("name", names())
+def test_its_networks_fit_together(name: str) -> None:
+    recipe = load(name)
+    with torch.device("meta"):
+        if recipe.generator is not None:
+            generator: torch.nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
+        elif recipe.inpainter is not None:
+            generator = networks.build_inpainter(recipe.inpainter, recipe.size_px)
+        else:
+            assert recipe.composer is not None
+            layers = {name: form.build() for name, form in assumed_layers(recipe.composer, recipe.size_px).items()}
+            composer = networks.build_composer(recipe.composer, layers, recipe.size_px)
+            generator = composer
+        images = generator.eval()(torch.empty(2, *networks.input_shape(generator)))
+        assert images.shape == (2, recipe.critic.image_channels, recipe.size_px, recipe.size_px)
+        assert networks.build_critic(recipe.critic, recipe.size_px)(images).shape == (2,)
+    described = describe_recipe(recipe)
+    assert described["total"]["parameters"] == networks.count_parameters(generator).parameters
+
+
+@pytest.mark.parametrize("name", names())
+def test_it_says_what_it_is(name: str) -> None:
+    """Name, schema and data are written down, not left to defaults, and the file explains itself."""
+    text = find(name).read_text()
+    written = tomllib.loads(text)
+    assert text.startswith("# ")
+    assert {"schema_version", "name", "command", "role", "size_px", "data", "critic", "objective", "training", "evaluation"} <= written.keys()
+    assert written["name"] == load(name).name
+
+
+@pytest.mark.parametrize("folder", ["demo", "thesis"])
+def test_a_family_shares_its_size_data_and_evaluation(folder: str) -> None:
+    family = {name: load(f"{folder}/{name}") for name in ("compose", "pretrain_bg", "pretrain_fg", "wgan")}
+    assert {role: family[name].role for name, role in (("pretrain_fg", "fg"), ("pretrain_bg", "bg"))} == {"fg": "fg", "bg": "bg"}
+    assert family["compose"].role == family["wgan"].role == "scene"
+    assert len({recipe.size_px for recipe in family.values()}) == 1
+    assert len({recipe.data.resize for recipe in family.values()}) == 1
+    assert len({recipe.evaluation.extractor for recipe in family.values()}) == 1
+    assert len({recipe.name for recipe in family.values()}) == 4
+    compose, wgan = family["compose"], family["wgan"]
+    for key in ("critic", "objective", "generator_optimiser", "critic_optimiser", "training", "evaluation", "data"):
+        assert getattr(compose, key) == getattr(wgan, key), f"both arms of a comparison have the same [{key}]"
+
+
+def test_thesis_counts() -> None:
+    """Tables 7.1, 7.2 and 7.3 as printed, BatchNorm's statistics counted."""
+    for name in ("thesis/pretrain_fg", "thesis/pretrain_bg", "thesis/wgan"):
+        described = describe(name)
+        assert (described["total"]["parameters"], described["total"]["trainable"]) == (2_421_054, 2_417_796)
+        assert described["networks"]["critic"]["parameters"] == described["networks"]["critic"]["trainable"] == 2_448_097
+    composed = describe("thesis/compose")
+    assert (composed["total"]["parameters"], composed["total"]["trainable"]) == (23_304_090, 18_461_982)
+    assert composed["networks"]["critic"]["parameters"] == 2_448_097
+    for layer in ("layer fg", "layer bg"):
+        assert (composed["networks"][layer]["parameters"], composed["networks"][layer]["trainable"]) == (2_421_054, 0)
+
+
+def test_the_thesis_is_exactly_the_thesis() -> None:
+    """What the recipe classes default to, and what is printed: batch 32, five critic steps, ReLU at the end."""
+    for name in ("pretrain_fg", "pretrain_bg", "wgan", "compose"):
+        recipe = load(f"thesis/{name}")
+        assert recipe.size_px == 128
+        assert recipe.critic == Recipe.model_fields["critic"].default
+        assert (recipe.objective.kind, recipe.objective.critic_steps, recipe.training.batch) == ("wgan_gp", 5, 32)
+        if recipe.generator is not None:
+            assert recipe.generator == thesis_generator(128)
+        else:
+            assert recipe.composer is not None
+            assert recipe.composer == type(recipe.composer)()
+
+
+def test_thesis_narrow_is_the_thesis_divided_by_four_and_says_so() -> None:
+    narrow, whole = load("thesis/thesis-narrow"), load("thesis/compose")
+    assert narrow.composer is not None
+    assert whole.composer is not None
+    assert [4 * width for width in narrow.composer.translator.widths] == [*whole.composer.translator.widths]
+    assert narrow.composer.translator.blocks == whole.composer.translator.blocks
+    assert [4 * width for width in narrow.critic.widths] == [*whole.critic.widths]
+    assert narrow.objective == whole.objective
+    assert narrow.generator_optimiser == whole.generator_optimiser
+    assert "narrow" in narrow.name
+    assert narrow.size_px < 128
+    demo = load("demo/compose")
+    assert demo.composer == narrow.composer
+    assert "narrow" in demo.name
+
+
+@pytest.mark.parametrize("size_px", [32, 64, 128])
+def test_the_recommended_composer_is_small(size_px: int) -> None:
+    """At most 0.5 M trained parameters, and at most a tenth of the thesis composer's multiply-accumulates per image beside the layers' own."""
+    described = describe(f"modern/compose-{size_px}")["networks"]
+    assert sum(described[part]["trainable"] for part in ("fusion", "translator")) <= 500_000
+    if size_px == 128:
+        thesis = describe("thesis/compose")["total"]["multiply_accumulates"]
+        assert describe("modern/compose-128")["total"]["multiply_accumulates"] * 10 <= thesis
+
+
+@pytest.mark.parametrize("size_px", [32, 64, 128])
+def test_the_recommended_foregrounds_suit_the_recommended_composition(size_px: int) -> None:
+    fg, bg, compose = (load(f"modern/{part}-{size_px}") for part in ("fg", "bg", "compose"))
+    assert fg.generator is not None
+    assert bg.generator is not None
+    assert compose.composer is not None
+    assert (fg.role, bg.role, fg.generator.image_channels, bg.generator.image_channels) == ("fg", "bg", 4, 3)
+    described = describe_recipe(compose, {"fg": LayerForm(fg.generator, size_px), "bg": LayerForm(bg.generator, size_px)})
+    assert described["total"]["trainable"] > 0

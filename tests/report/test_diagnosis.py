@@ -1,0 +1,112 @@
+"""What a training's numbers say: collapse with its date and witness, lost games, passing fakes, the best step; and the report of one run."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import tiny_runs
+
+from mitlgan.errors import UsageError
+from mitlgan.recipe import changed
+from mitlgan.report import diagnose, run_report
+from mitlgan.stages import stages
+from mitlgan.stages.stages import Environment
+from mitlgan.training import run_directory
+
+
+def stats(gaps: list[float], **more: Any) -> list[dict[str, Any]]:
+    return [{"iteration": i, "kimg": i / 10, "wasserstein": gap, **more} for i, gap in enumerate(gaps, start=1)]
+
+
+def evaluations(*diversities: float) -> list[dict[str, Any]]:
+    return [{"iteration": i * 100, "kimg": i * 10.0, "fd": 50.0 + abs(i - 2), "diversity": d} for i, d in enumerate(diversities)]
+
+
+def test_collapse_is_dated_by_the_features() -> None:
+    found = diagnose(stats([1.0] * 30), evaluations(0.01, 0.9, 0.8, 0.1, 0.05))
+    assert found.collapsed is not None
+    assert (found.collapsed.iteration, found.collapsed.kimg, found.collapsed_by) == (300, 30.0, "features")
+    assert "iteration 300" in found.sentences()[0]
+
+
+def test_sameness_that_passed_or_of_the_untrained_network_is_no_collapse() -> None:
+    assert diagnose([], evaluations(0.01, 0.9, 0.1, 0.8)).collapsed is None
+    assert diagnose([], evaluations(0.01)).collapsed is None
+
+
+def test_collapse_of_pixels_is_the_second_witness() -> None:
+    rows = stats([1.0] * 10)
+    for row in rows[6:]:
+        row["collapsed"] = True
+    found = diagnose(rows)
+    assert found.collapsed is not None
+    assert (found.collapsed.iteration, found.collapsed_by) == (7, "pixels")
+
+
+def test_what_the_objective_said_is_told() -> None:
+    text = "the critic tells real from generated without an error, so the generator learns nothing, since iteration 12 (1.0 kimg)"
+    assert diagnose(stats([1.0] * 5, diagnosis=text)).sentences()[0].startswith("The critic tells real from generated")
+
+
+def test_the_best_step_is_where_the_gap_is_smallest_after_its_peak() -> None:
+    rise = [20 * i / 50 for i in range(50)]
+    fall = [20 * math.exp(-i / 40) for i in range(150)]
+    worse = [20 * math.exp(-150 / 40) + i / 20 for i in range(100)]
+    best = diagnose(stats(rise + fall + worse)).best
+    assert best is not None
+    assert 185 <= best.iteration <= 205
+    assert diagnose(stats([1.0] * 5)).best is None
+
+
+def test_probabilities_go_before_scores() -> None:
+    rows = stats([5.0 - i / 20 for i in range(60)])
+    for i, row in enumerate(rows):
+        row |= {"probability_real": 0.9, "probability_fake": 0.1 + 0.4 * math.exp(-(((i - 30) / 5) ** 2)) if i > 3 else 0.0}
+    best = diagnose(rows).best
+    assert best is not None
+    assert 27 <= best.iteration <= 36
+
+
+def test_passing_fakes_are_those_of_the_end() -> None:
+    rows = [{"iteration": i, "kimg": float(i), "fakes_passed": 0.0 if i < 90 else 0.2} for i in range(100)]
+    assert diagnose(rows).passing == pytest.approx(0.2)
+    assert diagnose(stats([1.0] * 3)).passing is None
+
+
+def test_the_report_of_one_run(packs: dict[str, Path], environment: Environment) -> None:
+    points = [0.0, tiny_runs.PER_UPDATE / 1000, 3 * tiny_runs.PER_UPDATE / 1000]
+    recipe = changed(tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=points), evaluation__best_by="fd")
+    run = stages.pretrain(recipe, environment)
+    before = {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
+    paths, findings = run_report.report(run.path)
+    html = paths.html.read_text()
+    for title in ("Gradient penalty", "Critic&#39;s gradient norm", "Fakes that pass as real", "What its training says"):
+        assert title in html
+    assert "D(G(z))" not in html  # no probability was logged
+    assert any("Best measured snapshot" in sentence for sentence in findings)
+    assert {path.name: path.read_bytes() for path in run.path.iterdir() if path.name in before} == before
+
+
+def test_the_report_of_a_relativistic_run_shows_both_slopes(packs: dict[str, Path], environment: Environment) -> None:
+    recipe = changed(
+        tiny_runs.recipe("scene", packs["scene"], updates=10),
+        objective={"kind": "relativistic", "critic_steps": 1, "penalty_every": 2},
+        augment={"probability": "auto", "speed_kimg": 1.0},
+    )
+    html = run_report.report(stages.pretrain(recipe, environment).path)[0].html.read_text()
+    for title in ("(R1)", "(R2)", "Critic loss", "Fakes that pass as real", "Overfitting", "Augmentation&#39;s probability"):
+        assert title in html
+    assert "Gradient penalty" not in html
+
+
+def test_the_report_of_a_run_that_has_only_begun(packs: dict[str, Path], environment: Environment) -> None:
+    run = stages.pretrain(tiny_runs.recipe("fg", packs["fg"], updates=1), environment)
+    assert run.artifact is not None
+    run.artifact.unlink()
+    assert run_report.report(run.path)[0].html.is_file()
+    with pytest.raises(UsageError):
+        run_report.report(environment.root)
+    assert run_directory.read_json(run.path / "status.json")

@@ -1,0 +1,168 @@
+"""Several processes: what they share, and what happens when one is lost. FAULTS 16 on two ranks over gloo."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import tiny_runs
+from helpers import torchrun as ranks
+
+from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint
+from mitlgan.errors import UsageError
+from mitlgan.recipe import dump
+from mitlgan.runtime.distributed import World, any_rank, average, average_gradients, joined, require_same, resolve_device
+from mitlgan.training import run_directory
+from mitlgan.training.run_directory import Run
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def test_devices_are_named_as_torch_names_them() -> None:
+    assert resolve_device("cpu") == torch.device("cpu")
+    assert resolve_device("auto").type in ("cpu", "cuda", "mps")
+    with pytest.raises(UsageError, match="--device tpu: not one of auto, cpu, cuda, mps"):
+        resolve_device("tpu")
+
+
+def test_an_absent_device_is_refused_with_one_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for name in ("cuda", "cuda:1", "mps"):
+        with pytest.raises(UsageError, match=f"--device {name}: torch sees no .* here; use --device cpu"):
+            resolve_device(name)
+    assert resolve_device("auto") == torch.device("cpu")
+
+
+def test_alone_there_is_nothing_to_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WORLD_SIZE", "RANK"):
+        monkeypatch.delenv(name, raising=False)
+    with joined("cpu") as world:
+        assert world == World(0, 1, torch.device("cpu"))
+        tensor = torch.nn.Parameter(torch.ones(3))
+        tensor.grad = torch.full((3,), 2.0)
+        average_gradients([tensor], world)
+        average([tensor.grad], world)
+        require_same("x", "run", world)
+        assert (any_rank(True, world), any_rank(False, world)) == (True, False)
+        assert tensor.grad.tolist() == [2.0] * 3
+
+
+def test_half_an_environment_of_torchrun_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(UsageError, match="WORLD_SIZE=4: set without RANK"), joined("cpu"):
+        pass
+
+
+def test_ranks_share_weights_gradients_statistics_and_flags(children: ForkServerContext, tmp_path: Path, port: int) -> None:
+    first, second = ranks.run(children, ranks.collectives, tmp_path, port=port)
+    assert (first.pop("rank"), second.pop("rank"), first.pop("leads"), second.pop("leads")) == (0, 1, True, False)
+    assert first == second
+    assert first["gradients"] == [[0.5, 5.5], [1.5, 1.5]]  # the mean, each at its place whatever the layout
+    assert first["unused"] is True
+    assert first["statistics"] == [[0.5] * 3, 2.0]
+    assert first["flags"] == [False, True, True]
+    assert first["refused"] == "runs/x: ranks hold different tensors; nothing was saved"
+    assert first["after waiting"] is True
+
+
+def test_a_rank_that_dies_ends_the_others_in_one_line(children: ForkServerContext, tmp_path: Path, port: int) -> None:
+    started = time.monotonic()
+    first, second = ranks.run(children, ranks.death, tmp_path, port=port)
+    assert second == {}
+    assert first["code"] == 5
+    assert first["error"].startswith("torchrun: lost another process (")
+    assert first["error"].endswith("the last checkpoint is whole: go on with `mitlgan resume RUN`")
+    assert time.monotonic() - started < 60
+
+
+def test_a_rank_that_hangs_ends_the_others_after_the_timeout(children: ForkServerContext, tmp_path: Path, port: int) -> None:
+    first, _ = ranks.run(children, ranks.hang, tmp_path, port=port, timeout_s=2)
+    assert first["code"] == 5
+    assert first["error"].startswith("torchrun: lost another process (")
+
+
+def test_two_ranks_train_save_once_and_resume_to_the_bit(children: ForkServerContext, tmp_path: Path, port: int, packs: dict[str, Path]) -> None:
+    """BatchNorm's statistics included, which each rank would measure on its own latents."""
+    for path in (path for pack in packs.values() for path in (pack, pack.with_suffix(".json"))):
+        shutil.copyfile(path, tmp_path / path.name)
+    first, second = ranks.run(children, ranks.training, tmp_path, port=port)
+    assert "error" not in first, first
+    assert first["states"] == second["states"]  # averages and optimisers, too
+    straight, short, resumed, limited, composed = (Run(Path(path)) for path in first["runs"])
+    assert short.path == resumed.path
+    tiny_runs.assert_same_trace(straight, resumed)
+    assert all(run.status()["state"] == "done" and run.artifact for run in (straight, resumed, limited, composed))
+    assert len(run_directory.find(tmp_path / "runs")) == 4  # one directory a run
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"pretrain", "compose"}
+    found = load_checkpoint(composed.path)
+    assert found is not None
+    assert found[1]["world_size"] == 2
+    assert found[1]["counters"]["images_shown"] == 3 * tiny_runs.PER_UPDATE  # of all ranks together
+
+
+# Under torchrun itself
+
+
+def torchrun(*arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mitlgan", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+@pytest.mark.slow
+def test_torchrun_trains_resumes_and_prints_once(tmp_path: Path, packs: dict[str, Path]) -> None:
+    (tmp_path / "mine.toml").write_text(dump(tiny_runs.recipe("fg", packs["fg"])))
+    process = torchrun("pretrain", "fg", "--recipe", tmp_path / "mine.toml", "--out", tmp_path / "runs", "--json")
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert len(out.splitlines()) == 1
+    result = json.loads(out)
+    assert Path(result["artifact"]).is_file()
+    process = torchrun("resume", result["run"], "--kimg", "+0.008", "--json")
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert json.loads(out)["iteration"] == 4
+
+
+@pytest.mark.slow
+def test_a_rank_killed_under_torchrun_leaves_a_checkpoint_that_loads(tmp_path: Path, packs: dict[str, Path]) -> None:
+    (tmp_path / "mine.toml").write_text(dump(tiny_runs.recipe("fg", packs["fg"], updates=10**6, checkpoint_kimg=0.1)))
+    process = torchrun("pretrain", "fg", "--recipe", tmp_path / "mine.toml", "--out", tmp_path / "runs")
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and not any(len(checkpoints(run.path)) > 1 for run in run_directory.find(tmp_path / "runs")):
+        time.sleep(0.2)
+    (run,) = run_directory.find(tmp_path / "runs")
+    victims = [pid for pid in children_of(process.pid) if environment_of(pid).get("RANK") == "1"]
+    assert len(victims) == 1
+    os.kill(victims[0], signal.SIGKILL)
+    process.communicate(timeout=100)
+    assert process.returncode != 0
+    found = load_checkpoint(run.path)
+    assert found is not None
+    assert found[1]["counters"]["iteration"] > 0
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    pairs = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)

@@ -1,0 +1,332 @@
+"""Files that are whole or absent; FAULTS rows 5, 6 and 7."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import socket
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+from helpers import crashes
+from helpers.unprivileged import unprivileged
+
+from mitlgan.errors import ResourceError
+from mitlgan.runtime import files
+from mitlgan.runtime.files import (
+    create_anew,
+    disk_errors,
+    files_in,
+    is_locked,
+    is_regular,
+    locked,
+    make_folder,
+    open_regular,
+    read_bytes,
+    remove_temporaries,
+    write_atomically,
+    write_json,
+)
+
+
+def test_writes_text_and_bytes(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "a", "é\n")
+    assert (tmp_path / "a").read_bytes() == b"\xc3\xa9\n"
+    write_atomically(tmp_path / "a", b"\xff")
+    assert (tmp_path / "a").read_bytes() == b"\xff"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    write_atomically(path, "old")
+    seen: list[str] = []
+    fsync = os.fsync
+
+    def look(descriptor: int) -> None:
+        seen.append(path.read_text())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look)
+    write_atomically(path, "new")
+    assert seen == ["old", "new"]  # before the rename, and when the folder is made to last
+
+
+def test_an_exception_leaves_the_old_file_and_no_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    write_atomically(path, "old")
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["a"]
+
+
+def test_json_refuses_nan_and_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"a": [1, 2.5, "é"]})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    assert json.loads(path.read_text()) == {"a": [1, 2.5, "é"]}
+    assert path.read_text().endswith("}\n")
+
+
+def test_temporaries_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".a.json.123.tmp", ".b.456.tmp", "keep.tmp", ".lock", "a.json"):
+        (tmp_path / name).touch()
+    remove_temporaries(tmp_path)
+    remove_temporaries(tmp_path / "absent")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "a.json", "keep.tmp"]
+
+
+# What is not the folder's own
+
+
+def foreign(place: Path, kind: str, target: Path) -> Path:
+    """Something else where a file should be."""
+    if kind == "link":
+        place.symlink_to(target)
+    elif kind == "dangling link":
+        place.symlink_to(target.with_name("absent"))
+    elif kind == "link to a pipe":
+        os.mkfifo(target.with_name("pipe"))
+        place.symlink_to(target.with_name("pipe"))
+    elif kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "socket":
+        short = os.open(place.parent, os.O_RDONLY)  # a socket's path must be short
+        with socket.socket(socket.AF_UNIX) as own:
+            own.bind(f"/proc/self/fd/{short}/{place.name}")
+        os.close(short)
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        raise AssertionError(kind)
+    return place
+
+
+KINDS = ("link", "dangling link", "link to a pipe", "pipe", "socket", "folder")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("mode", ["rb", "r+b", "ab", "a+b"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_but_a_file_of_the_folder_is_opened(tmp_path: Path, kind: str, mode: files.Mode) -> None:
+    (tmp_path / "run").mkdir()
+    target = tmp_path / "precious"
+    target.write_text("precious")
+    place = foreign(tmp_path / "run" / "stats.jsonl", kind, target)
+    with pytest.raises(files.ForeignFileError) as caught:
+        open_regular(place, mode, root=tmp_path / "run")
+    what = "is a symbolic link" if "link" in kind else "is no regular file"
+    assert caught.value.strerror == f"{what}, and what lies in a run must be the run's own; put a copy in its place, or remove it"
+    assert str(caught.value) == f"{place}: {caught.value.strerror}"
+    assert caught.value.exit_code == 5
+    assert not is_regular(place, root=tmp_path / "run")
+    assert target.read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*(["pipe"] if kind == "link to a pipe" else []), "precious", "run"]
+
+
+@pytest.mark.parametrize("deep", ["checkpoints", "kept/1", "a/b/c"])
+def test_no_folder_below_the_root_may_be_a_link_and_those_above_may(tmp_path: Path, deep: str) -> None:
+    real = tmp_path / "disk" / "run"
+    (real / deep).mkdir(parents=True)
+    (real / deep / "x").write_text("own")
+    (tmp_path / "runs").symlink_to(tmp_path / "disk")
+    root = tmp_path / "runs" / "run"
+    assert read_bytes(root / deep / "x", root=root) == b"own"
+    write_atomically(root / deep / "y", "new", root=root)
+    make_folder(root / deep / "z", root=root)
+    assert files_in(root / deep, "?", root=root) == [root / deep / name for name in "xyz"]
+    elsewhere = tmp_path / "elsewhere"
+    first = deep.split("/")[0]
+    (real / first).rename(elsewhere)
+    (real / first).symlink_to(elsewhere)
+    before = sorted(elsewhere.rglob("*"))
+    with pytest.raises(files.ForeignFileError, match="is a symbolic link"):
+        open_regular(root / deep / "x", root=root)
+    for attempt in (
+        lambda: write_atomically(root / deep / "y", "other", root=root),
+        lambda: make_folder(root / deep / "new" / "w", root=root),
+        lambda: remove_temporaries(root / deep, root=root),
+        lambda: files_in(root / deep, "*", root=root),
+    ):
+        with pytest.raises(ResourceError, match=f"^{root / first}: is a symbolic link, and what lies in a run must be the run's own; "):
+            attempt()
+    assert sorted(elsewhere.rglob("*")) == before
+    assert (elsewhere / deep.removeprefix(first).lstrip("/") / "y").read_text() == "new"
+
+
+def test_a_link_or_a_pipe_is_replaced_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / "a").symlink_to(precious)
+    os.mkfifo(tmp_path / "b")
+    (tmp_path / f".c.{os.getpid()}.tmp").symlink_to(precious)
+    for name in "abc":
+        write_atomically(tmp_path / name, "new")
+    assert [(tmp_path / name).read_text() for name in "abc"] == ["new"] * 3
+    assert not (tmp_path / "a").is_symlink()
+    assert precious.read_text() == "precious"
+    (tmp_path / "log").symlink_to(precious)
+    with create_anew(tmp_path / "log", root=tmp_path) as log:
+        log.write(b"line")
+    assert (precious.read_text(), (tmp_path / "log").read_text()) == ("precious", "line")
+
+
+@pytest.mark.parametrize("mode", ["ab", "r+b"])
+def test_what_is_changed_in_place_is_not_shared_with_another_name(tmp_path: Path, mode: files.Mode) -> None:
+    (tmp_path / "backup").write_bytes(b"old")
+    (tmp_path / "own").hardlink_to(tmp_path / "backup")
+    with open_regular(tmp_path / "own", mode, root=tmp_path) as file:
+        file.write(b"new")
+    assert (tmp_path / "backup").read_bytes() == b"old"
+    assert (tmp_path / "own").read_bytes() == (b"oldnew" if mode == "ab" else b"new")
+
+
+def test_a_file_that_a_user_names_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("text")
+    (tmp_path / "b").symlink_to("a")
+    assert read_bytes(tmp_path / "b", root=None) == b"text"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(files.ForeignFileError, match="is no regular file"):
+        read_bytes(tmp_path / "pipe", root=None)
+
+
+@pytest.mark.timeout(20)
+def test_a_lock_is_no_link_and_a_pipe_is_no_lock(tmp_path: Path) -> None:
+    for kind in ("link", "dangling link", "pipe"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        (tmp_path / "precious").write_text("precious")
+        foreign(folder / ".lock", kind, tmp_path / "precious")
+        assert not is_locked(folder)
+        with pytest.raises(ResourceError, match=f"^{folder}/.lock: is "), locked(folder):
+            pass
+    assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG, errno.EBUSY, errno.ESTALE])
+def test_whatever_the_disk_says_is_one_line(tmp_path: Path, number: int) -> None:
+    with pytest.raises(ResourceError) as caught, disk_errors(tmp_path / "a\nb"):
+        raise OSError(number, os.strerror(number))
+    assert str(caught.value) == rf"{tmp_path}/a\nb: cannot be written ({os.strerror(number)}); choose another place with --out"
+    assert caught.value.exit_code == 5
+
+
+def test_other_errors_pass(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), disk_errors(tmp_path):
+        raise ZeroDivisionError
+
+
+# Row 5
+
+
+def test_row_5_disk_full(small_disk: Path) -> None:
+    path = small_disk / "a"
+    write_atomically(path, b"old")
+    with pytest.raises(ResourceError, match=f"{path}: no space left on the disk; free some and run `mitlgan resume`"):
+        write_atomically(path, bytes(3_000_000))
+    assert path.read_bytes() == b"old"
+    assert [found.name for found in small_disk.iterdir()] == ["a"]
+
+
+# Row 6
+
+
+def test_row_6_folder_that_cannot_be_written() -> None:
+    with unprivileged() as folder:
+        readonly = folder / "readonly"
+        readonly.mkdir()
+        readonly.chmod(0o555)
+        for attempt in (
+            lambda: make_folder(readonly),
+            lambda: make_folder(readonly / "new"),
+            lambda: write_atomically(readonly / "a", "x"),
+            lambda: locked(readonly).__enter__(),
+        ):
+            with pytest.raises(ResourceError, match=r"cannot be written \(Permission denied\); choose another place with --out") as caught:
+                attempt()
+            assert str(caught.value).startswith(str(readonly))
+        assert list(readonly.iterdir()) == []
+
+
+def test_row_6_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ResourceError, match="cannot be written"):
+            make_folder(place)
+
+
+def test_a_folder_is_made_with_its_parents_and_no_probe_stays(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_name_too_long(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="File name too long"):
+        make_folder(tmp_path / ("x" * 300))
+
+
+# Row 7
+
+
+def test_row_7_the_second_process_is_refused_until_the_first_is_gone(tmp_path: Path, children: ForkServerContext) -> None:
+    heard, told = children.Pipe(duplex=False)
+    child = children.Process(target=crashes.hold, args=(tmp_path, told))
+    child.start()
+    try:
+        assert heard.poll(60)
+        with pytest.raises(ResourceError, match="another process is working on it; wait for it or choose another run") as caught, locked(tmp_path):
+            pytest.fail("the lock was given twice")
+        assert str(caught.value).startswith(str(tmp_path))
+        assert caught.value.exit_code == 5
+    finally:
+        child.kill()
+        child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+    with locked(tmp_path):  # the system let go of it, though the file is still there
+        assert (tmp_path / ".lock").exists()
+
+
+def test_a_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), locked(tmp_path):
+        raise ZeroDivisionError
+    with locked(tmp_path), pytest.raises(ResourceError, match="another process"), locked(tmp_path):
+        pytest.fail("the lock was given twice")
+
+
+def test_a_held_folder_is_seen_and_looking_holds_nothing(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path)
+    assert not is_locked(tmp_path / "absent")
+    with locked(tmp_path):
+        pass
+
+
+def test_a_lock_waits_for_one_who_only_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with locked(tmp_path):
+        pass
+    looking = (tmp_path / ".lock").open()
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr(files.time, "sleep", lambda _: looking.close())
+    with locked(tmp_path):
+        assert looking.closed
+
+
+def test_a_lock_on_an_absent_folder(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="No such file or directory"), locked(tmp_path / "absent"):
+        pytest.fail("there is nothing to lock")

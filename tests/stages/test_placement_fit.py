@@ -1,0 +1,165 @@
+"""A placement measured by the mattes of scenes: found, kept, refused, and left where there is nothing to measure by."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+from helpers import tiny_runs
+from PIL import Image
+
+from mitlgan import load
+from mitlgan.artifacts import artifact
+from mitlgan.compare import fairness
+from mitlgan.compare.paste_baseline import Pasted
+from mitlgan.data.open import open_data
+from mitlgan.data.pack.image_pack import Packed
+from mitlgan.errors import DataError, UsageError
+from mitlgan.networks import Composer, build_composer
+from mitlgan.networks.placement import Placement
+from mitlgan.recipe import Recipe, changed, parse, plain, shipped
+from mitlgan.recipe import load as load_recipe
+from mitlgan.stages import placement_fit, stages
+from mitlgan.stages.placement_fit import measure_stands
+from mitlgan.stages.stages import Environment
+
+
+def recipe(**placement: Any) -> Recipe:
+    return changed(
+        load_recipe(shipped("recipes") / "modern" / "compose-32.toml"), **{f"composer__placement__{key}": value for key, value in placement.items()}
+    )
+
+
+def composer(asked: Recipe, **layers: str) -> Composer:
+    """Over shipped generators, by layer name."""
+    generators = {
+        name: artifact.load_layer(shipped("pretrained") / folder / "generator.safetensors", name, 32, None)[0] for name, folder in layers.items()
+    }
+    assert asked.composer is not None
+    return build_composer(asked.composer, generators, 32)
+
+
+MODERN = {"fg": "modern-fg-32", "bg": "modern-bg-32"}
+
+
+def bounds(network: Composer) -> tuple[float, float, float]:
+    (placement,) = network.fusion.get_submodule("placements").children()
+    low, high, margin = cast(Placement, placement).bounds()
+    return math.exp(float(low)), math.exp(float(high)), float(margin)
+
+
+@pytest.fixture(scope="module")
+def scenes() -> Packed:
+    return open_data("demo", "scene", 32)
+
+
+def test_the_law_of_the_demo_scenes_is_found(scenes: Packed) -> None:
+    asked = recipe(mattes="scenes", scale=[0.2, 3.0], margin=0.9)
+    network = composer(asked, **MODERN)
+    said: list[str] = []
+    measure_stands(asked, network, scenes, said.append)
+    # Objects fill about 0.9 of their frames at most; in scenes their longest sides are 0.45 to 0.85, and a tenth of one may lie outside.
+    assert bounds(network) == (pytest.approx(0.5, abs=0.05), pytest.approx(0.96, abs=0.06), pytest.approx(0.15, abs=0.04))
+    assert [line.partition(" stands at ")[0] for line in said] == ["fg"]
+    assert said[0].endswith("by 3,000 mattes")
+
+
+def test_scenes_without_mattes_leave_the_bounds_which_is_said(scenes: Packed) -> None:
+    asked = recipe(mattes="scenes")
+    network = composer(asked, **MODERN)
+    said: list[str] = []
+    measure_stands(asked, network, open_data("demo", "bg", 32), said.append)
+    assert bounds(network) == (pytest.approx(0.5), pytest.approx(1.0), pytest.approx(0.2))
+    assert said == ["composer.placement.mattes: the scenes have no mattes, so foregrounds stand as the recipe has it"]
+
+
+def test_nothing_is_measured_unless_it_is_asked_for(scenes: Packed) -> None:
+    network = composer(recipe(), **MODERN)
+    measure_stands(recipe(), network, scenes, pytest.fail)
+    assert bounds(network) == (pytest.approx(0.5), pytest.approx(1.0), pytest.approx(0.2))
+
+
+def test_what_cannot_be_measured_is_refused(scenes: Packed, tmp_path: Path) -> None:
+    asked = recipe(mattes="scenes")
+    three = composer(asked, bg="modern-bg-32", far="modern-fg-32", near="modern-fg-32")
+    with pytest.raises(UsageError, match=r"^composer\.placement\.mattes: mattes tell where one layer stands, but far and near move"):
+        measure_stands(asked, three, scenes, pytest.fail)
+    for index in range(3):
+        Image.new("RGB", (40, 40), (index, 0, 0)).save(tmp_path / f"{index}.png")
+    with pytest.raises(DataError, match="fewer than half of the pictures have a matte"):
+        measure_stands(recipe(mattes=str(tmp_path)), composer(asked, **MODERN), scenes, pytest.fail)
+
+
+def test_mattes_that_show_nothing_are_refused_by_the_key(tmp_path: Path) -> None:
+    for index in range(3):
+        Image.new("RGB", (40, 40), (index, 0, 0)).save(tmp_path / f"{index}.png")
+        Image.new("L", (40, 40)).save(tmp_path / f"{index}.matte.png")
+    asked = recipe(mattes=str(tmp_path))
+    with pytest.raises(DataError, match=r"^composer\.placement\.mattes: the mattes: fewer than 2 objects"):
+        measure_stands(asked, composer(asked, **MODERN), open_data("demo", "scene", 32), pytest.fail)
+
+
+def test_a_pack_of_many_mattes_is_seen_in_all_its_parts(scenes: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement_fit, "MOST", 700)
+    found = placement_fit._mattes_of(scenes)
+    every = scenes.matte(range(len(scenes)))
+    assert found is not None
+    assert every is not None
+    assert torch.equal(found, every[::5].float() / 255)
+
+
+def test_a_report_says_what_the_composition_was_told() -> None:
+    said = [
+        fairness._by_nature(SimpleNamespace(contenders=[], before=None, setting=SimpleNamespace(recipe=asked)), "validation")
+        for asked in (recipe(mattes="scenes"), recipe())
+    ]  # type: ignore[arg-type]
+    assert ["mattes" in " ".join(clauses) for clauses in said] == [True, False]
+
+
+def test_pictures_that_are_not_there_are_named_by_the_key_that_asked_for_them(scenes: Packed, tmp_path: Path) -> None:
+    absent = recipe(mattes=str(tmp_path / "absent"))
+    with pytest.raises(DataError, match=r"^composer\.placement\.mattes: .*absent: no such folder"):
+        measure_stands(absent, composer(absent, **MODERN), scenes, pytest.fail)
+    with pytest.raises(UsageError, match="mattes"):
+        recipe(mattes="")
+
+
+def test_a_matte_that_has_to_be_learned_is_nothing_to_compare_with(scenes: Packed) -> None:
+    asked = changed(recipe(mattes="scenes"), composer__fusion={"kind": "matte"})
+    with pytest.raises(UsageError, match="fg brings no matte"):
+        measure_stands(asked, composer(asked, fg="fg-32", bg="bg-32"), scenes, pytest.fail)
+
+
+def test_a_composition_keeps_what_was_measured_and_pasting_its_layers_does_not(packs: dict[str, Path], environment: Environment) -> None:
+    layers = {role: _trained(role, packs[role], environment) for role in ("fg", "bg")}
+    asked = changed(
+        tiny_runs.recipe("scene", packs["scene"], compose=True),
+        composer={"fusion": {"kind": "alpha", "harmonise": True}, "placement": {"mattes": "scenes", "learn": False}, "translator": {"kind": "none"}},
+    )
+    run = stages.compose(asked, layers, environment)
+    assert run.artifact is not None
+    again = load(run.artifact)
+    assert isinstance(again.network, Composer)
+    assert bounds(again.network) != (pytest.approx(0.5), pytest.approx(1.0), pytest.approx(0.2))
+    assert "fg stands at " in tiny_runs.said(environment)
+    pasted = Pasted(again, 0.1).placement
+    assert pasted is not None
+    assert [float(bound) for bound in pasted.bounds()] == [pytest.approx(math.log(0.5)), pytest.approx(0), pytest.approx(0.2)]
+    stand = again.layers(range(40)).stands["fg"]
+    low, high, _ = bounds(again.network)
+    assert torch.all((stand.scale >= low - 1e-5) & (stand.scale <= high + 1e-5))
+
+
+def _trained(role: str, pack: Path, environment: Environment) -> Path:
+    asked = tiny_runs.recipe(role, pack)
+    if role == "fg":
+        tree = plain(asked)
+        tree["generator"]["image_channels"] = tree["critic"]["image_channels"] = 4
+        asked = parse(tree, "tiny")
+    run = stages.pretrain(asked, environment)
+    assert run.artifact is not None
+    return run.artifact

@@ -1,0 +1,138 @@
+"""A study shows pictures without a hint, and its score is counted right."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import tiny_runs
+from torch import Tensor
+
+from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.origin import origin
+from mitlgan.errors import DataError, UsageError
+from mitlgan.study import make, score, wilson
+
+
+class Dark:
+    """An arm whose pictures can be told by their pixels."""
+
+    def sample(self, seeds: Sequence[int]) -> Tensor:
+        return torch.full((len(seeds), 3, tiny_runs.SIZE_PX, tiny_runs.SIZE_PX), -1.0)
+
+
+@pytest.fixture
+def real(packs: dict[str, Path]) -> Packed:
+    return Packed.open(packs["scene"])
+
+
+def uris(page: Path) -> list[str]:
+    found = re.search(r"const pictures = (\[.*?\]);", page.read_text())
+    assert found is not None
+    return [str(uri) for uri in json.loads(found[1])]
+
+
+def test_nothing_but_pixels_tells_pictures_apart(tmp_path: Path, real: Packed) -> None:
+    made = make(tmp_path, {"secret-arm": Dark(), "other": Dark()}, real, each=5)
+    text = made.page.read_text()
+    assert made.pictures == 15
+    for hint in ("secret-arm", "other=", "seed", "http", 'src="', "picture 1"):
+        assert hint not in text
+    assert len({len(uri) for uri in uris(made.page)}) == 1
+    key = json.loads(made.key.read_text())
+    assert {item["arm"] for item in key["items"]} == {"real", "secret-arm", "other"}
+    for item, uri in zip(key["items"], uris(made.page), strict=True):
+        assert base64.b64decode(uri.split(",")[1])[:4] == b"\x89PNG"
+        assert (item["arm"] != "real") == (uri == min(uris(made.page), key=lambda known: sum(base64.b64decode(known.split(",")[1])[60:-40])))
+
+
+def test_the_seed_decides_pictures_and_order(tmp_path: Path, real: Packed) -> None:
+    pages = [make(tmp_path / str(i), {"a": Dark()}, real, each=6, seed=seed).page.read_bytes() for i, seed in enumerate((0, 0, 1))]
+    assert pages[0] == pages[1] != pages[2]
+    arms = [item["arm"] for item in json.loads((tmp_path / "0" / "key.json").read_text())["items"]]
+    assert arms != sorted(arms)
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "low", "high"), [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (5, 10, 0.2366, 0.7634), (81, 263, 0.2553, 0.3662), (0, 0, 0, 1)]
+)
+def test_wilson_intervals_are_those_of_the_tables(hits: int, count: int, low: float, high: float) -> None:
+    assert wilson(hits, count) == pytest.approx((low, high), abs=1e-4)
+
+
+def answered(path: Path, study: str, said: list[Any], **more: Any) -> Path:
+    path.write_text(json.dumps({"schema_version": 1, "study": study, "answers": said, **more}))
+    return path
+
+
+def test_realness_per_picture_and_per_arm(tmp_path: Path, real: Packed) -> None:
+    made = make(tmp_path, {"dark": Dark()}, real, each=4)
+    key = json.loads(made.key.read_text())
+    truth = [item["arm"] == "real" for item in key["items"]]
+    sharp = answered(tmp_path / "1.json", key["study"], [{"item": i, "real": real_} for i, real_ in enumerate(truth)])
+    fooled = answered(tmp_path / "2.json", key["study"], [{"item": i, "real": True} for i in range(6)] + [{"item": 0, "real": False}])
+    found = score(made.key, [sharp, fooled])
+    assert found.participants == 2
+    dark = [i for i, real_ in enumerate(truth) if not real_]
+    expected = sum(1 for i in dark if 0 < i < 6)
+    assert (found.arms["dark"].real, found.arms["dark"].answers) == (expected, 4 + sum(1 for i in dark if i < 6))
+    assert found.arms["real"].answers == 4 + sum(1 for i in range(6) if truth[i])
+    assert found.pictures[0]["answers"] == 2
+    assert found.pictures[0]["real"] == int(truth[0])
+    assert found.pictures[7]["answers"] == 1
+    json.dumps(found.as_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("said", [[{"item": 99, "real": True}], [{"item": True, "real": True}], [{"item": 0, "real": 1}], ["x"], [{}], "x", None])
+def test_broken_answers_are_refused(tmp_path: Path, real: Packed, said: Any) -> None:
+    made = make(tmp_path, {"dark": Dark()}, real, each=2)
+    study = json.loads(made.key.read_text())["study"]
+    with pytest.raises(DataError, match=r"answers\.json: not a study"):
+        score(made.key, [answered(tmp_path / "answers.json", study, said)])
+
+
+def test_files_of_something_else_are_refused(tmp_path: Path, real: Packed) -> None:
+    made = make(tmp_path, {"dark": Dark()}, real, each=2)
+    with pytest.raises(DataError, match="another study"):
+        score(made.key, [answered(tmp_path / "a.json", "0" * 16, [])])
+    (tmp_path / "b.json").write_bytes(b"\xff\x00[[[[")
+    for wrong in (tmp_path / "b.json", tmp_path / "absent.json", tmp_path):
+        with pytest.raises(DataError):
+            score(made.key, [wrong])
+    with pytest.raises(DataError, match="key"):
+        score(answered(tmp_path / "c.json", "x", []), [])
+
+
+def test_studies_that_make_no_sense_are_refused(tmp_path: Path, real: Packed) -> None:
+    for arms, each in (({}, 2), ({"real": Dark()}, 2), ({"a": Dark()}, 100)):
+        with pytest.raises(UsageError):
+            make(tmp_path, arms, real, each=each)
+
+
+def said(page: Path) -> str:
+    found = re.search(r'<section id="intro">.*?<p>(.*?)</p>', page.read_text(), re.DOTALL)
+    assert found is not None
+    return html.unescape(found[1])
+
+
+def test_participants_are_told_what_is_true_of_the_pictures(tmp_path: Path, real: Packed) -> None:
+    plain = said(make(tmp_path / "own", {"a": Dark()}, real, each=4).page)
+    assert "put together" not in plain
+    assert plain.startswith("You will see 8 small pictures, one by one. Some come from a collection of pictures, some a program has made up.")
+    demo = said(make(tmp_path / "demo", {"a": Dark()}, real, each=4, origin=origin("demo", "scene"), split="test").page)
+    assert "a collection of pictures (the demo's scenes, put together from drawn objects and photographed places)" in demo
+    assert json.loads((tmp_path / "demo" / "key.json").read_text())["split"] == "test"
+
+
+@pytest.mark.parametrize("role", ["fg", "bg", "scene"])
+def test_only_the_demos_pictures_are_described(role: str) -> None:
+    assert "demo" in origin("demo", role)
+    for spec, name in (("/somewhere/shoes", "shoes"), ("/somewhere/shoes-64.npy", "shoes-64"), ("demo-like", "demo-like")):
+        assert origin(spec, role) == f"the pictures of {name}"

@@ -1,0 +1,294 @@
+"""Run directories; FAULTS rows 5, 6, 7 and 15."""
+
+from __future__ import annotations
+
+import json
+import os
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+from helpers import crashes
+from helpers.unprivileged import unprivileged
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mitlgan.errors import ResourceError, UsageError
+from mitlgan.training import run_directory
+from mitlgan.training.run_directory import LineWriter, Run, create, read_json, read_lines, truncate_lines
+
+
+def begun(root: Path, name: str = "tiny", command: str = "pretrain") -> Run:
+    """A run with a recipe."""
+    run = create(root, command, name)
+    run.recipe.write_text("")
+    return run
+
+
+def test_each_run_has_its_own_directory(tmp_path: Path) -> None:
+    made = [create(tmp_path, "pretrain", "tiny").path for _ in range(3)]
+    assert [path.relative_to(tmp_path).as_posix() for path in made] == [f"pretrain/tiny-00{number}" for number in (1, 2, 3)]
+    assert sorted(path.name for path in made[0].iterdir()) == ["checkpoints", "snapshots"]
+    assert create(tmp_path, "compose", "tiny").path.name == "tiny-001"
+    assert create(tmp_path, "pretrain", "tiny-x").path.name == "tiny-x-001"
+
+
+def test_a_number_is_never_used_twice(tmp_path: Path) -> None:
+    """Not after a removal in the middle, nor past 999, nor beside a file or another name."""
+    parent = tmp_path / "pretrain"
+    for name in ("tiny-002", "tiny-1041", "tiny-x", "tinyx-2000", "tiny-3000-copy"):
+        (parent / name).mkdir(parents=True)
+    assert create(tmp_path, "pretrain", "tiny").path.name == "tiny-1042"
+    (parent / "file-007").touch()
+    assert create(tmp_path, "pretrain", "file").path.name == "file-008"
+
+
+def test_names_with_signs_of_patterns(tmp_path: Path) -> None:
+    assert [create(tmp_path, "pretrain", "a.b").path.name for _ in range(2)] == ["a.b-001", "a.b-002"]
+    (tmp_path / "pretrain" / "axb-009").mkdir()
+    assert create(tmp_path, "pretrain", "a.b").path.name == "a.b-003"
+
+
+def test_a_number_that_another_process_took_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        create(tmp_path, "pretrain", "tiny")
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter(()))  # what the folder held when it was looked at
+    assert create(tmp_path, "pretrain", "tiny").path.name == "tiny-003"
+
+
+def test_a_run_is_known_by_its_recipe(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    assert run_directory.at(run.path) == run
+    for place in (tmp_path, tmp_path / "absent", create(tmp_path, "pretrain", "tiny").path):
+        with pytest.raises(UsageError, match=rf"^{place}: not a run directory \(it has no recipe\.toml\); see `mitlgan runs ls`$"):
+            run_directory.at(place)
+
+
+def test_the_last_written_run_is_found_last(tmp_path: Path) -> None:
+    first, second, third = (begun(tmp_path, name, command) for name, command in (("a", "pretrain"), ("b", "compose"), ("c", "pretrain")))
+    create(tmp_path, "pretrain", "no-recipe")
+    for run, at in ((third, 100), (first, 200), (second, 300)):
+        run.write_status({"state": "done"})
+        os.utime(run.path / "status.json", (at, at))
+    assert run_directory.find(tmp_path) == [third, first, second]
+    assert run_directory.find(tmp_path, "pretrain") == [third, first]
+    assert run_directory.find(tmp_path / "absent") == []
+
+
+def test_comparisons_are_known_beside_runs(tmp_path: Path) -> None:
+    run, comparison = begun(tmp_path), create(tmp_path, "compare", "tiny")
+    for place, at in ((comparison, 100), (run, 200)):
+        place.write_status({"state": "done", "command": place.path.parent.name})
+        os.utime(place.path / "status.json", (at, at))
+    assert run_directory.find(tmp_path) == [run]
+    assert run_directory.known(tmp_path) == [comparison, run]
+    assert (run.is_comparison, comparison.is_comparison) == (False, True)
+    assert [run_directory.known_at(place.path) for place in (run, comparison)] == [run, comparison]
+    (tmp_path / "compare" / "other").mkdir()
+    (tmp_path / "compare" / "other" / "status.json").write_text("{}")
+    assert len(run_directory.known(tmp_path)) == 2
+    for place in (tmp_path, tmp_path / "compare" / "other"):
+        with pytest.raises(UsageError, match="not a run directory"):
+            run_directory.known_at(place)
+    with pytest.raises(UsageError, match="not a run directory"):
+        run_directory.at(comparison.path)  # nothing can resume it, or take it for a composition
+    assert comparison.report is None
+    (comparison.path / "report.html").touch()
+    assert comparison.report == comparison.path / "report.html"
+
+
+def test_a_run_that_says_running_while_nobody_holds_it_was_killed(tmp_path: Path, children: ForkServerContext) -> None:
+    run = begun(tmp_path)
+    assert run.state() == "empty"
+    for state in run_directory.STATES[1:]:
+        run.write_status({"state": state})
+        assert run.state() == state
+    heard, told = children.Pipe(duplex=False)
+    child = children.Process(target=crashes.hold, args=(run.path, told))
+    child.start()
+    try:
+        assert heard.poll(60)
+        run.write_status({"state": "running"})
+        assert run.state() == "running"
+    finally:
+        child.kill()
+        child.join(60)
+    assert run.state() == run_directory.KILLED == "stopped (killed)"
+    assert run.status() == {"state": "running"}  # looking changes nothing
+    (run.path / ".lock").unlink()
+    assert run.state() == run_directory.KILLED
+
+
+def test_a_run_that_ends_while_it_is_looked_at_was_not_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begun(tmp_path)
+    run.write_status({"state": "running"})
+
+    def ended(_: Path) -> bool:
+        run.write_status({"state": "done"})
+        return False
+
+    monkeypatch.setattr(run_directory, "is_locked", ended)
+    assert run.state() == "done"
+
+
+def test_removed_whole(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    (run.path / "checkpoints" / "000000001.safetensors").touch()
+    run_directory.remove(run)
+    assert not run.path.exists()
+    with pytest.raises(ResourceError, match="No such file or directory"):
+        run_directory.remove(run)
+
+
+def test_the_artifact_of_a_run(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    assert run.artifact is None
+    (run.path / "generator.safetensors").touch()
+    assert run.artifact == run.path / "generator.safetensors"
+    (run.path / "composer.safetensors").touch()
+    assert run.artifact == run.path / "composer.safetensors"
+
+
+def test_status(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    assert run.status() == {}
+    run.write_status({"state": "running", "kimg": 1.5})
+    assert run.status() == {"state": "running", "kimg": 1.5}
+    for broken in ("", "{", "[1]", "null", "\udcff"):
+        (run.path / "status.json").write_text(broken, errors="surrogateescape")
+        assert run.status() == {}
+        assert read_json(run.path / "status.json") == {}
+
+
+# Row 15: statistics
+
+
+LINES = [{"iteration": number, "loss": number / 3} for number in range(1, 6)]
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def as_text(lines: list[dict[str, float]]) -> str:
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def test_lines_are_appended_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "stats.jsonl"
+    for part in (LINES[:2], LINES[2:]):
+        writer = LineWriter(path)
+        for line in part:
+            writer.write(line)
+        writer.flush()
+        assert list(read_lines(path))[-1] == part[-1]
+        writer.close()
+    assert list(read_lines(path)) == LINES
+    assert path.read_text() == as_text(LINES)
+    assert list(read_lines(tmp_path / "absent.jsonl")) == []
+
+
+@pytest.mark.parametrize("torn", ['{"iteration": 6, "lo', "{", '"', "\x00\x00\x00", "3\n", "[]\n", "\udcff\udcfe\n"])
+def test_row_15_a_torn_line_is_left_out(torn: str, tmp_path: Path) -> None:
+    path = tmp_path / "stats.jsonl"
+    path.write_bytes(as_text(LINES).encode() + torn.encode("utf-8", "surrogateescape"))
+    assert list(read_lines(path)) == LINES
+    truncate_lines(path, 100)
+    assert path.read_text() == as_text(LINES)
+
+
+@pytest.mark.parametrize("iteration", range(7))
+def test_row_15_lines_ahead_of_the_checkpoint_are_cut(iteration: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "stats.jsonl", as_text(LINES))
+    truncate_lines(path, iteration)
+    assert path.read_text() == as_text(LINES[:iteration])
+
+
+def test_row_15_a_whole_line_without_its_end_is_cut(tmp_path: Path) -> None:
+    """What is appended next would otherwise stand on the same line."""
+    path = written(tmp_path / "stats.jsonl", as_text(LINES)[:-1])
+    truncate_lines(path, 100)
+    assert path.read_text() == as_text(LINES[:-1])
+
+
+def test_row_15_no_statistics_no_cut(tmp_path: Path) -> None:
+    truncate_lines(tmp_path / "absent.jsonl", 3)
+    assert list(tmp_path.iterdir()) == []
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(end=st.integers(0, len(as_text(LINES))), junk=st.binary(max_size=20), iteration=st.integers(0, 6))
+def test_property_after_a_cut_only_whole_lines_up_to_the_iteration_stay(tmp_path: Path, end: int, junk: bytes, iteration: int) -> None:
+    path = tmp_path / "stats.jsonl"
+    path.write_bytes(as_text(LINES).encode()[:end] + junk)
+    truncate_lines(path, iteration)
+    left = path.read_bytes()
+    assert left in {as_text(LINES[:count]).encode() for count in range(iteration + 1)} or b"iteration" in junk
+    assert len(left) >= len(as_text([line for line in LINES[:iteration] if len(as_text(LINES[: int(line["iteration"])])) <= end]))
+
+
+# Rows 5, 6, 7
+
+
+def test_row_5_no_room_for_a_line(small_disk: Path) -> None:
+    path = small_disk / "stats.jsonl"
+    writer = LineWriter(path)
+    writer.write({"iteration": 1})
+    writer.flush()
+    (small_disk / "ballast").write_bytes(bytes(2 * 2**20 - 4096))
+    with pytest.raises(ResourceError, match=f"^{path}: no space left on the disk; free some and run `mitlgan resume`$") as caught:
+        _write_until_refused(writer)
+    assert caught.value.exit_code == 5
+    (small_disk / "ballast").unlink()
+    writer.close()
+    whole = list(read_lines(path))
+    assert [line["iteration"] for line in whole[:100]] == [*range(1, 101)]
+    truncate_lines(path, 100)
+    assert list(read_lines(path)) == whole[:100]
+
+
+def _write_until_refused(writer: LineWriter) -> None:
+    for number in range(2, 2000):
+        writer.write({"iteration": number})
+        writer.flush()
+
+
+def test_row_6_a_place_that_cannot_be_written_is_refused() -> None:
+    with unprivileged() as folder:
+        (folder / "runs").mkdir(mode=0o555)
+        with pytest.raises(ResourceError, match=r"cannot be written \(Permission denied\); choose another place with --out") as caught:
+            create(folder / "runs", "pretrain", "tiny")
+        assert str(caught.value).startswith(str(folder / "runs"))
+        assert list((folder / "runs").iterdir()) == []
+
+
+def test_row_6_a_run_that_cannot_be_written_is_refused() -> None:
+    with unprivileged() as folder:
+        run = begun(folder)
+        run.path.chmod(0o555)
+        for attempt in (lambda: LineWriter(run.stats), lambda: run.write_status({})):
+            with pytest.raises(ResourceError, match="Permission denied"):
+                attempt()
+
+
+def test_row_7_a_run_that_another_process_works_on_is_not_resumed(tmp_path: Path, children: ForkServerContext) -> None:
+    import torch
+
+    from mitlgan.runtime.distributed import World
+    from mitlgan.runtime.progress import Silent
+    from mitlgan.stages.stages import Environment, resume
+
+    run = begun(tmp_path)
+    heard, told = children.Pipe(duplex=False)
+    child = children.Process(target=crashes.hold, args=(run.path, told))
+    child.start()
+    try:
+        assert heard.poll(60)
+        before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+        with pytest.raises(ResourceError, match=f"^{run.path}: another process is working on it; wait for it or choose another run$"):
+            resume(run.path, Environment(World(0, 1, torch.device("cpu")), Silent(), tmp_path))
+        assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+    finally:
+        child.kill()
+        child.join(60)

@@ -1,0 +1,41 @@
+"""TensorBoard gets the numbers of `stats.jsonl`, and training does not change by it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import tiny_runs
+
+from mitlgan.errors import UsageError
+from mitlgan.stages import stages
+from mitlgan.stages.stages import Environment
+from mitlgan.training import run_directory, tensorboard
+
+
+def test_the_same_numbers_go_to_tensorboard(packs: dict[str, Path], environment: Environment, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    recipe = tiny_runs.recipe("scene", packs["scene"], updates=3)
+    plain = stages.pretrain(recipe, environment)
+    told = tensorboard.Board()
+    run = stages.pretrain(recipe, Environment(environment.world, environment.reporter, tmp_path / "logged", told.line))
+    told.close()
+    tiny_runs.assert_same_trace(plain, run)
+    events = EventAccumulator(str(run.path / "tensorboard"))
+    events.Reload()
+    rows = list(run_directory.read_lines(run.stats))
+    for name in ("critic_loss", "generator_loss", "wasserstein", "penalty", "fakes_passed"):
+        assert [(event.step, event.value) for event in events.Scalars(name)] == [(row["iteration"], pytest.approx(row[name])) for row in rows]
+
+
+def test_its_absence_is_told_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str, *_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(importlib.util, "find_spec", absent)
+    with pytest.raises(UsageError, match=r"--log tensorboard: is not installed; pip install 'mitlgan\[tensorboard\]'"):
+        tensorboard.Board()

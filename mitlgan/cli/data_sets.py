@@ -183,31 +183,28 @@ def prepare(
     as_json: options.Json = False,
 ) -> None:
     """Read, check, choose, crop, resize and pack any pictures; interrupted, the same command goes on."""
-    from mitlgan.data.build.workers import started_for
+    from mitlgan.data.build.notes import note_lines
+    from mitlgan.data.build.prepare import prepare as run
+    from mitlgan.data.build.prepare_image import PrepareSettings
+    from mitlgan.data.curate.exclude_list import read_names
+    from mitlgan.data.curate.reference_sets import packs_beside
+    from mitlgan.data.curate.table_selection import Selection
+    from mitlgan.errors import UsageError
+    from mitlgan.images.colors import colour
+    from mitlgan.report.contact_sheets import write_pack_page
 
-    with started_for(source) as workers:  # before the imports, which they outlast
-        from mitlgan.data.build.notes import note_lines
-        from mitlgan.data.build.prepare import prepare as run
-        from mitlgan.data.build.prepare_image import PrepareSettings
-        from mitlgan.data.curate.exclude_list import read_names
-        from mitlgan.data.curate.reference_sets import packs_beside
-        from mitlgan.data.curate.table_selection import Selection
-        from mitlgan.errors import UsageError
-        from mitlgan.images.colors import colour
-        from mitlgan.report.contact_sheets import write_pack_page
-
-        gc.freeze()  # what was loaded stays: it need not be looked through again and again
-        if metadata is None and (join or on or aggregates or where):
-            raise UsageError("--metadata: --join, --on, --agg and --where choose rows of a table; name it")
-        settings = PrepareSettings(
-            size_px=size, resize=resize, crop=crop, keep_alpha=keep_alpha, backdrop=colour("--backdrop", backdrop), blur_px=blur,
-            min_size_px=min_size, max_aspect=max_aspect, dedupe=dedupe, placeholder_copies=placeholder_copies, keep_blank=keep_blank,
-            exclude=read_names(*(exclude or [])), against=tuple(against or []), holdout=holdout,
-        )  # fmt: skip
-        selection = None if metadata is None else Selection(metadata, join, on, aggregates, where, image_column)
-        with counted("prepare") as told:
-            packed = run(source, out, settings, selection=selection, allow_bad=allow_bad, progress=told, workers=workers)
-        page = write_pack_page(out, packed)
+    gc.freeze()  # what was loaded stays: it need not be looked through again and again
+    if metadata is None and (join or on or aggregates or where):
+        raise UsageError("--metadata: --join, --on, --agg and --where choose rows of a table; name it")
+    settings = PrepareSettings(
+        size_px=size, resize=resize, crop=crop, keep_alpha=keep_alpha, backdrop=colour("--backdrop", backdrop), blur_px=blur,
+        min_size_px=min_size, max_aspect=max_aspect, dedupe=dedupe, placeholder_copies=placeholder_copies, keep_blank=keep_blank,
+        exclude=read_names(*(exclude or [])), against=tuple(against or []), holdout=holdout,
+    )  # fmt: skip
+    selection = None if metadata is None else Selection(metadata, join, on, aggregates, where, image_column)
+    with counted("prepare") as told:
+        packed = run(source, out, settings, selection=selection, allow_bad=allow_bad, progress=told)
+    page = write_pack_page(out, packed)
     skipped = packed.manifest["skipped"]
     for entry in skipped[:20]:
         note(f"left out {entry['name']!r}: {entry['reason']}")

@@ -1,4 +1,4 @@
-"""A worker of `data prepare` that one picture kills, as the system does when memory runs out."""
+"""Work of `data prepare` that one picture kills, as the system does when memory runs out, or that meets a fault of the machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import signal
 from typing import Any
 
-from mitlgan.data.build import prepare_image
 from mitlgan.data.build.prepare_image import Drawn, Shaper, Task
 
 
@@ -15,8 +14,3 @@ class Fatal(Shaper):
         if task.name == "0003.png":
             os.kill(os.getpid(), signal.SIGKILL)
         return super().drawn(task)
-
-
-def serve_worker() -> None:
-    prepare_image.Shaper = Fatal  # type: ignore[misc]
-    prepare_image.serve_worker()

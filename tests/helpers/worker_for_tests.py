@@ -1,39 +1,29 @@
-"""A worker process whose work the tests choose."""
+"""The work of a worker process, which the tests choose."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from mitlgan.data.build.serving import Work, serve
 
-
-def serve_worker() -> None:
-    serve(start)
-
-
-def start(setup: Any) -> Work:
+def make(setup: Any) -> Callable[[list[Any]], list[Any]]:
     if setup == "no start":
         raise SystemExit(7)
 
-    def one(number: Any, content: memoryview | None) -> tuple[Any, memoryview | None]:
-        if number == "kill":
+    def one(item: Any) -> Any:
+        if item == "kill" or (isinstance(item, Path) and not item.exists() and not item.touch()):
             os.kill(os.getpid(), signal.SIGKILL)
-        if number == "memory":
-            raise MemoryError
-        if number == "bug":
+        if item == "bug":
             raise ZeroDivisionError("of a picture by none")
-        if number == "print":
-            print("a library's chatter")
+        if item == "print":
+            print("a library's chatter", flush=True)
             os.write(1, b"and C's")
-        if isinstance(number, float):
-            time.sleep(number)
-        return [setup, number, os.getpid()], None if content is None else memoryview(bytes(content)[::-1])
+        if isinstance(item, float):
+            time.sleep(item)
+        return [setup, item[::-1] if isinstance(item, bytes) else item, os.getpid()]
 
-    def work(items: Iterable[tuple[Any, memoryview | None]]) -> Iterable[tuple[Any, memoryview | None]]:
-        return (one(number, content) for number, content in items)
-
-    return work
+    return lambda batch: [one(item) for item in batch]

@@ -68,7 +68,7 @@ class Rows:
         self._file.seek(end)
         return count
 
-    def add(self, position: int, line: dict[str, Any], planes: memoryview) -> None:
+    def add(self, position: int, line: dict[str, Any], planes: bytes) -> None:
         """Add a picture, if it may stay."""
         if self._wanted(line):
             self._take(position, line)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,10 @@ import numpy as np
 
 from mitlgan.data.build.journal import Journal
 from mitlgan.data.build.matte_rules import with_mattes
-from mitlgan.data.build.parallel import in_order
+from mitlgan.data.build.parallel import WorkerDiedError, in_order, in_processes, processes_for
 from mitlgan.data.build.pixel_file import BLOCK_BYTES, Rows
 from mitlgan.data.build.prepare_image import PrepareSettings, Shaped, Shaper, Task
-from mitlgan.data.build.processes import Workers
 from mitlgan.data.build.resize import RESIZES
-from mitlgan.data.build.workers import in_workers, processes_for
 from mitlgan.data.curate.exclude_list import unknown_names
 from mitlgan.data.curate.perceptual_hash import Signature, blanks, from_plain, near_pairs
 from mitlgan.data.curate.table_selection import Selection, selected
@@ -31,13 +30,15 @@ from mitlgan.data.pack.writer import PackWriter, pack_header
 from mitlgan.data.sources.image_source import BAD_SHARE, Entry, Source, contents, open_source
 from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.data.splits import split_sources
-from mitlgan.errors import DataError, Stopped, UsageError
+from mitlgan.errors import DataError, ResourceError, Stopped, UsageError
 from mitlgan.runtime.files import disk_errors, locked, make_folder
 from mitlgan.runtime.signals import StopSignals
 
 VERSION = 4  # raise it when the same pictures and settings make other pixels or records
 DEDUPE = ("exact", "near", "none")
 SYNC_EVERY = 512
+MAX_BATCH = 8  # pictures that a worker process gets at once
+MAX_BATCH_BYTES = 1 << 20
 FLUSH_INTERVAL_S = 0.1  # a kill costs so much work at the most
 Progress = Callable[[int, int], None]
 
@@ -50,7 +51,6 @@ def prepare(
     selection: Selection | None = None,
     allow_bad: bool = False,
     progress: Progress | None = None,
-    workers: Workers | None = None,
 ) -> Packed:
     """Read, check, choose, crop, resize and pack; killed, it goes on where it stopped and ends with the same bytes.
 
@@ -61,7 +61,6 @@ def prepare(
         selection: Which, by tables.
         allow_bad: Go on when more than 5 % of the files are no usable pictures.
         progress: Told how many of how many are done.
-        workers: Processes that were started already; otherwise there are some where there is work enough.
 
     Returns:
         The pack of the training pictures; its manifest lists every picture taken, and every one left out with the reason. What is held out lies beside
@@ -98,7 +97,7 @@ def prepare(
             return made
         fourth: FourthChannel | None = "alpha" if settings.keep_alpha else "matte" if with_matte else None
         rows = _rows(out, settings, fourth)
-        _read_all(source, rows, journal, _Reading(settings, with_matte, workers), progress)
+        _read_all(source, rows, journal, settings, with_matte, progress)
         left_out = _decide(journal.lines, settings, [(other, found) for other, _, found, _ in others])
         _leave_beside(source, left_out)
         _refuse_bad(source, left_out, allow_bad)
@@ -138,23 +137,14 @@ def _rows(out: Path, settings: PrepareSettings, fourth: FourthChannel | None) ->
     return Rows(out / ".prepared.npy", room, channels * settings.size_px**2, first_only=settings.dedupe != "none")
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """By what pictures are read."""
-
-    settings: PrepareSettings
-    with_matte: bool
-    workers: Workers | None
-
-
-def _read_all(source: Source, rows: Rows, journal: Journal, reading: _Reading, progress: Progress | None) -> None:
+def _read_all(source: Source, rows: Rows, journal: Journal, settings: PrepareSettings, with_matte: bool, progress: Progress | None) -> None:
     """Decode what the journal does not have yet; pixels go to their file before the journal says so."""
     with disk_errors(rows.path), rows:
         count = rows.keep(journal.lines)
         if count < len(journal.lines):
             journal.keep(count)
         flushed = time.monotonic()
-        with closing(_shaped(source, count, reading)) as results, StopSignals() as stop:
+        with closing(_shaped(source, count, settings, with_matte)) as results, StopSignals() as stop:
             for number, (record, planes) in enumerate(results, start=count + 1):
                 if planes is not None:
                     rows.add(number - 1, record, planes)
@@ -171,13 +161,31 @@ def _read_all(source: Source, rows: Rows, journal: Journal, reading: _Reading, p
                     raise Stopped(f"prepare: stopped at {number} of {len(source.entries)}; the same command goes on", stop.received)
 
 
-def _shaped(source: Source, start: int, reading: _Reading) -> Generator[Shaped, None, None]:
+def _shaped(source: Source, start: int, settings: PrepareSettings, with_matte: bool) -> Generator[Shaped, None, None]:
     """The rest of the pictures, shaped in order, by threads or, where they are many, by processes."""
-    shaper = Shaper(reading.settings, reading.with_matte)  # says now whether it can be had
+    shaper = Shaper(settings, with_matte)  # says now whether it can be had
     count = processes_for(len(source.entries) - start)
-    if count:
-        return in_workers(_tasks(source, start), reading.settings, reading.with_matte, count, reading.workers)
-    return (shaped for _, (shaped,) in in_order(_tasks(source, start), lambda task: shaper([task])))
+    if not count:
+        yield from (shaped for _, (shaped,) in in_order(_tasks(source, start), lambda task: shaper([task])))
+        return
+    try:
+        with closing(in_processes(_batches(_tasks(source, start)), partial(Shaper, settings, with_matte), count)) as results:
+            yield from results
+    except WorkerDiedError as error:
+        who = f"picture {error.item.name!r}: the process that read it" if error.item else "worker processes: the first"
+        raise ResourceError(f"{who} was killed; free some memory, or leave such a picture out with --exclude (in another folder)") from None
+
+
+def _batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:
+    batch, size = list[Task](), 0
+    for task in tasks:
+        batch.append(task)
+        size += len(task.content or b"")
+        if len(batch) == MAX_BATCH or size >= MAX_BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _tasks(source: Source, start: int) -> Iterator[Task]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,12 @@ from PIL import Image, ImageFilter
 from mitlgan.data.build.crops import Cropper
 from mitlgan.data.build.matte_rules import fitting_matte
 from mitlgan.data.build.resize import RESIZES, to_planes
-from mitlgan.data.build.serving import Work, serve
 from mitlgan.data.curate.perceptual_hash import Signature, glance, signatures
 from mitlgan.data.decode.image_file import Decoded, UnreadableError, decode_bytes, read_file
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT
 
 LOOK_PX = 64  # smaller pictures tell too little to find look-alikes by
-Shaped = tuple[dict[str, Any], memoryview | None]
+Shaped = tuple[dict[str, Any], bytes | None]
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,6 @@ class PrepareSettings:
     against: tuple[str, ...] = ()
     holdout: str = DEFAULT_HOLDOUT
 
-    @classmethod
-    def of(cls, plain: dict[str, Any]) -> Self:
-        """From what `dataclasses.asdict` and JSON made of them."""
-        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
-        return cls(**values)
-
 
 @dataclass(frozen=True)
 class Task:
@@ -82,23 +75,6 @@ class Task:
     content: bytes | None = None
     fault: str = ""
     matte: Task | None = None
-
-    def pack(self) -> tuple[list[Any], bytes | None]:
-        """As a worker gets it: what JSON can hold, and bytes, of the picture and then of its matte."""
-        head = [self.name, self.path, self.fault, None if self.content is None else len(self.content)]
-        if self.matte is None:
-            return [*head, None], self.content
-        plain, content = self.matte.pack()
-        both = None if self.content is None and content is None else (self.content or b"") + (content or b"")
-        return [*head, plain], both
-
-    @classmethod
-    def unpack(cls, plain: list[Any], content: memoryview | None) -> Self:
-        """From what `pack` made."""
-        name, path, fault, length, matte = plain
-        rest = None if content is None else content[length or 0 :]
-        own = None if content is None or length is None else bytes(content[:length])
-        return cls(name, path, own, fault, None if matte is None else cls.unpack(matte, rest))
 
     def read(self) -> bytes:
         """Its content.
@@ -208,19 +184,4 @@ class Shaper:
 
 
 def _described(drawn: Drawn, found: Signature) -> Shaped:
-    return {"name": drawn.record["name"], **found.plain()} | drawn.record, drawn.planes.data.cast("B")
-
-
-def serve_worker() -> None:
-    """Be one of the processes of `workers.in_workers`."""
-    serve(_worker)
-
-
-def _worker(setup: Any) -> Work:
-    plain, with_matte = setup
-    shape = Shaper(PrepareSettings.of(plain), with_matte)
-
-    def work(items: Iterable[tuple[Any, memoryview | None]]) -> list[Shaped]:
-        return shape(Task.unpack(plain, content) for plain, content in items)
-
-    return work
+    return {"name": drawn.record["name"], **found.plain()} | drawn.record, drawn.planes.tobytes()

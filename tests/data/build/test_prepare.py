@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import images
+from helpers import fatal_worker, images
 from PIL import Image
 
+from mitlgan.data.build import parallel, prepare_image
 from mitlgan.data.build import prepare as gather
-from mitlgan.data.build import prepare_image, workers
 from mitlgan.data.build.prepare import prepare
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.table_selection import Selection
@@ -296,21 +296,6 @@ def test_what_was_read_outlives_a_full_disk_at_the_end(folder: Path, tmp_path: P
     assert prepare(folder, tmp_path / "out", PrepareSettings(size_px=8)).path.read_bytes() == whole
 
 
-def test_processes_are_started_early_for_large_folders_only(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(workers, "FEWEST_FOR_PROCESSES", 6)
-    with workers.started_for(str(folder)) as early:
-        assert early is not None
-        packed = prepare(folder, tmp_path / "early", PrepareSettings(size_px=8), workers=early)
-    assert len(packed) == 6
-    with workers.started_for(str(folder)) as unused:
-        assert unused is not None
-    monkeypatch.setattr(workers, "FEWEST_FOR_PROCESSES", 7)
-    for spec in (folder, tmp_path / "absent"):
-        with workers.started_for(str(spec)) as none:
-            assert none is None
-
-
 def test_killed_for_real(tmp_path: Path) -> None:
     place = images.fill(tmp_path / "in", 60, size=(200, 200))
     prepare(place, tmp_path / "whole", PrepareSettings(size_px=64))
@@ -345,12 +330,12 @@ class TestProcesses:
 
     @pytest.fixture(autouse=True)
     def few_are_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(workers, "FEWEST_FOR_PROCESSES", 3)
+        monkeypatch.setattr(parallel, "MIN_FOR_PROCESSES", 3)
         monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
     def in_threads(self, *arguments: Any, **options: Any) -> Packed:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(workers, "FEWEST_FOR_PROCESSES", 10**9)
+            patch.setattr(parallel, "MIN_FOR_PROCESSES", 10**9)
             return prepare(*arguments, **options)
 
     @pytest.mark.parametrize("cores", [2, 3])
@@ -380,13 +365,13 @@ class TestProcesses:
         assert content(tmp_path / "processes") == content(tmp_path / "threads")
 
     def test_few_pictures_start_no_process(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(gather, "in_workers", lambda *_: pytest.fail("started"))
+        monkeypatch.setattr(gather, "in_processes", lambda *_: pytest.fail("started"))
         assert len(prepare(images.fill(tmp_path / "in", 2), tmp_path / "out", PrepareSettings(size_px=8))) == 2
 
     def test_a_picture_that_kills_its_process_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(workers, "HOME", "fatal_shape")
+        monkeypatch.setattr(gather, "Shaper", fatal_worker.Fatal)
         place = images.fill(tmp_path / "in", 9)
-        with pytest.raises(ResourceError, match=r"^picture '0003.png': the process that read it was killed by SIGKILL; .*--exclude"):
+        with pytest.raises(ResourceError, match=r"^picture '0003.png': the process that read it was killed; .*--exclude"):
             prepare(place, tmp_path / "out", PrepareSettings(size_px=8))
         assert not (tmp_path / "out" / "prepared.npy").exists()
 
@@ -396,11 +381,11 @@ class TestProcesses:
         self.in_threads(place, tmp_path / "whole", PrepareSettings(size_px=32))
         program = (
             "import sys, time; from pathlib import Path; from mitlgan.cli import main\n"
-            "from mitlgan.data.build import workers; workers.FEWEST_FOR_PROCESSES = 3; workers.os.cpu_count = lambda: 2\n"
-            "from mitlgan.cli import sets\n"
+            "from mitlgan.data.build import parallel; parallel.MIN_FOR_PROCESSES = 3; parallel.os.cpu_count = lambda: 2\n"
+            "from mitlgan.cli import data_sets\n"
             "class Slow:\n    def __enter__(self): return self.told\n    def __exit__(self, *_): pass\n"
             "    def told(self, done, total): print(done, flush=True); time.sleep(0.02)\n"
-            "sets.counted = lambda _: Slow()\n"
+            "data_sets.counted = lambda _: Slow()\n"
             "sys.argv = ['mitlgan', 'data', 'prepare', *sys.argv[1:]]; main()"
         )
         command = [sys.executable, "-c", program, str(place), "--out", str(tmp_path / "cut"), "--size", "32"]

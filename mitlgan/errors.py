@@ -6,9 +6,15 @@ is a bug and ends with 1.
 
 from __future__ import annotations
 
+import errno
+import os
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 LONGEST = 2000
+_MACHINE_ERRNOS = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EINTR)
+_OUT_OF_MEMORY = ("out of memory error", "insufficient memory", "can't allocate memory")  # of Pillow, OpenCV and torch
 
 
 class MitlganError(Exception):
@@ -59,6 +65,33 @@ class ResourceError(MitlganError):
     """Disk, port, memory, lock or permission."""
 
     exit_code = 5
+
+
+def resource_fault(error: BaseException) -> ResourceError | None:
+    """What the machine fails at, not the file that is read: memory, open files, the disk. None for any other error.
+
+    Ask it before a file is called damaged: what is short now may be there later.
+    """
+    if isinstance(error, ResourceError):
+        return error
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+        number = errno.ENOMEM
+    if number in _MACHINE_ERRNOS:
+        return ResourceError(f"{os.strerror(number).lower()}; free some memory, files or disk, and run the same command again")
+    return None
+
+
+@contextmanager
+def naming_faults(subject: str, way_out: str = "") -> Iterator[None]:
+    """Name what was worked on when the machine failed, and perhaps another way out; see `resource_fault`."""
+    try:
+        yield
+    except Exception as error:
+        fault = resource_fault(error)
+        if fault is None:
+            raise
+        raise ResourceError(f"{subject}: {fault}{way_out}") from None
 
 
 class NanError(MitlganError):

@@ -33,7 +33,7 @@ from mitlgan.data.sources.image_source import BAD_SHARE, Contents, Entry, Source
 from mitlgan.data.sources.leftovers import leftover_lines
 from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.data.splits import DEMO, PictureSet, known_split, picture_folder, picture_set
-from mitlgan.errors import DataError, UsageError, one_line
+from mitlgan.errors import DataError, UsageError, naming_faults, one_line
 
 PACK_VERSION = 4  # raise it when the same folder and arguments make other pixels
 _ALPHA_PROBES = 64
@@ -215,16 +215,17 @@ def _work(size_px: int, resize: str, keep_alpha: bool, with_matte: bool) -> Call
     """What is done to one picture, on any core; only the small picture is kept."""
 
     def work(content: Contents) -> Result:
-        try:
-            decoded = decode_bytes(content.read(), keep_alpha=keep_alpha, size_px=size_px)
-            about: dict[str, Any] = {"sha256": decoded.sha256, "width": decoded.width, "height": decoded.height}
-            planes = to_planes(fit(decoded.picture, size_px, resize))
-            if with_matte:
-                matte = fitting_matte(content.read_matte() or b"", decoded)
-                planes = np.concatenate([planes, np.asarray(fit(matte, size_px, resize))[None]])
-            return about | ({"note": decoded.note} if decoded.note else {}), planes
-        except UnreadableError as error:
-            return error
+        with naming_faults(f"picture {content.entry.name!r}"):
+            try:
+                decoded = decode_bytes(content.read(), keep_alpha=keep_alpha, size_px=size_px)
+                about: dict[str, Any] = {"sha256": decoded.sha256, "width": decoded.width, "height": decoded.height}
+                planes = to_planes(fit(decoded.picture, size_px, resize))
+                if with_matte:
+                    matte = fitting_matte(content.read_matte() or b"", decoded)
+                    planes = np.concatenate([planes, np.asarray(fit(matte, size_px, resize))[None]])
+                return about | ({"note": decoded.note} if decoded.note else {}), planes
+            except UnreadableError as error:
+                return error
 
     return work
 

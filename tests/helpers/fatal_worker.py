@@ -7,6 +7,7 @@ import signal
 from typing import Any
 
 from mitlgan.data.build.prepare_image import Drawn, Shaper, Task
+from mitlgan.data.decode.image_file import Decoded
 
 
 class Fatal(Shaper):
@@ -14,3 +15,10 @@ class Fatal(Shaper):
         if task.name == "0003.png":
             os.kill(os.getpid(), signal.SIGKILL)
         return super().drawn(task)
+
+
+class OutOfMemory(Shaper):
+    def _prepared(self, task: Task, decoded: Decoded) -> Drawn:
+        if task.name == "0003.png":
+            raise MemoryError
+        return super()._prepared(task, decoded)

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.data.sources.image_source import Contents, Source, contents, open_source, output_stem, refuse_within
 from mitlgan.data.sources.listing import MATTE_SUFFIX
 from mitlgan.data.splits import training_source
-from mitlgan.errors import DataError
+from mitlgan.errors import DataError, naming_faults
 from mitlgan.runtime.files import locked, make_folder, write_atomically
 
 VERSION = 3  # raise it when the same pictures and settings make other files
@@ -95,9 +96,8 @@ def augment(
     header = {"work": "augment", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": asdict(settings)}
     with locked(out), Journal(out / ".journal.jsonl", header) as journal:
         done = len(journal.lines)
-        for number, (_, (record, files)) in enumerate(
-            in_order(contents(source, source.entries[done:]), lambda content: _made(content, settings)), start=done + 1
-        ):
+        made = in_order(contents(source, source.entries[done:]), partial(_made, settings))
+        for number, (_, (record, files)) in enumerate(made, start=done + 1):
             for name, content in files.items():
                 write_atomically(out / name, content)
             journal.append(record)
@@ -169,7 +169,12 @@ def _origins(change: Change, height: int, width: int) -> Tensor:
     return origins
 
 
-def _made(content: Contents, settings: AugmentSettings) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _made(settings: AugmentSettings, content: Contents) -> tuple[dict[str, Any], dict[str, bytes]]:
+    with naming_faults(f"picture {content.entry.name!r}"):
+        return _augmented(settings, content)
+
+
+def _augmented(settings: AugmentSettings, content: Contents) -> tuple[dict[str, Any], dict[str, bytes]]:
     name = content.entry.name
     try:
         decoded = decode_bytes(content.read(), keep_alpha=True)

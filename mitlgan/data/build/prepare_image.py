@@ -16,6 +16,7 @@ from mitlgan.data.build.resize import RESIZES, to_planes
 from mitlgan.data.curate.perceptual_hash import Signature, glance, signatures
 from mitlgan.data.decode.image_file import Decoded, UnreadableError, decode_bytes, read_file
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT
+from mitlgan.errors import naming_faults
 
 LOOK_PX = 64  # smaller pictures tell too little to find look-alikes by
 Shaped = tuple[dict[str, Any], bytes | None]
@@ -133,19 +134,20 @@ class Shaper:
         record: dict[str, Any] = {"name": task.name}
         if task.name in self._excluded:
             return record | {"reason": "excluded: named in --exclude"}
-        try:
-            decoded = decode_bytes(
-                task.read(),
-                keep_alpha=settings.keep_alpha,
-                size_px=settings.size_px * (4 if settings.crop == "face" else 1),
-                backdrop=settings.backdrop,
-            )
-            reason = self._unfit(decoded)
-            if reason:
-                return record | {"reason": reason, "sha256": decoded.sha256}
-            return self._prepared(task, decoded)
-        except UnreadableError as error:
-            return record | {"reason": str(error), "bad": True}
+        with naming_faults(f"picture {task.name!r}", ", or leave it out with --exclude (in another folder)"):
+            try:
+                decoded = decode_bytes(
+                    task.read(),
+                    keep_alpha=settings.keep_alpha,
+                    size_px=settings.size_px * (4 if settings.crop == "face" else 1),
+                    backdrop=settings.backdrop,
+                )
+                reason = self._unfit(decoded)
+                if reason:
+                    return record | {"reason": reason, "sha256": decoded.sha256}
+                return self._prepared(task, decoded)
+            except UnreadableError as error:
+                return record | {"reason": str(error), "bad": True}
 
     def _unfit(self, decoded: Decoded) -> str:
         least, most = self._settings.min_size_px, self._settings.max_aspect

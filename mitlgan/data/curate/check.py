@@ -20,6 +20,7 @@ from mitlgan.data.decode.image_file import UnreadableError, decode_bytes, laid_o
 from mitlgan.data.pack.image_pack import Packed
 from mitlgan.data.sources.image_source import Entry, Source
 from mitlgan.data.sources.leftovers import Leftovers
+from mitlgan.errors import naming_faults
 
 LOOK_PX = 64  # pictures are looked at in this size
 BINS = 32
@@ -191,10 +192,9 @@ def _look_at_source(one: NamedSet, source: Source, progress: Progress | None) ->
 
 def _seen_or_reason(entry: Entry) -> Seen | UnreadableError:
     try:
-        decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=LOOK_PX)
-        matte = None
-        if entry.matte is not None:
-            matte = fitting_matte(entry.matte.read(), decoded)
+        with naming_faults(f"picture {entry.name!r}"):
+            decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=LOOK_PX)
+            matte = None if entry.matte is None else fitting_matte(entry.matte.read(), decoded)
     except UnreadableError as error:
         return error
     one = seen(entry.name, decoded.picture, signature(decoded.picture, decoded.sha256), (decoded.width, decoded.height), matte)

@@ -20,7 +20,7 @@ from mitlgan.data.build.parallel import in_order
 from mitlgan.data.curate.table_selection import rows
 from mitlgan.data.decode.image_file import UnreadableError, decode_bytes, read_file
 from mitlgan.data.sources.formats import HEAD_BYTES, suffix_of_content
-from mitlgan.errors import DataError
+from mitlgan.errors import DataError, resource_fault
 from mitlgan.runtime.files import locked, make_folder, write_atomically, write_json
 from mitlgan.runtime.text_files import read_text
 from mitlgan.version import __version__
@@ -209,6 +209,8 @@ def _once(address: str, settings: FetchSettings, budget: _Budget) -> bytes:
         raise _NotFetchedError(f"HTTP {error.code}", again=error.code in (408, 425, 429) or error.code >= 500) from None
     except (TimeoutError, urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
+        if isinstance(reason, Exception) and (fault := resource_fault(reason)):
+            raise fault from None
         timed_out = isinstance(reason, TimeoutError)
         raise _NotFetchedError("timed out" if timed_out else f"unreachable: {' '.join(str(reason).split())[:120]}", again=True) from None
 

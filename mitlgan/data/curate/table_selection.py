@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from mitlgan.data.curate.row_filter import Condition
 from mitlgan.data.sources.image_source import Source, of_files
-from mitlgan.errors import DataError, UsageError
+from mitlgan.errors import DataError, UsageError, resource_fault
 from mitlgan.runtime.text_files import TextError, lines_of
 
 FUNCTIONS = ("mean", "sum", "min", "max", "count")
@@ -140,7 +140,9 @@ def rows(path: Path, option: str) -> Iterator[dict[str, Any]]:
     except TextError as error:
         raise DataError(f"{option} {path}:{error.line}: {error.reason}") from None
     except (OSError, EOFError, zlib.error, csv.Error) as error:
-        raise DataError(f"{option} {path}: cannot be read as a table ({error.__class__.__name__}: {str(error)[:120]})") from None
+        raise resource_fault(error) or DataError(
+            f"{option} {path}: cannot be read as a table ({error.__class__.__name__}: {str(error)[:120]})"
+        ) from None
 
 
 def _csv_rows(lines: Iterator[str], delimiter: str | None) -> Iterator[dict[str, Any]]:

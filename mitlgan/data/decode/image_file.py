@@ -20,6 +20,7 @@ from mitlgan.data.decode.bit_depth import UnknownScaleError, depth_of, eight_bit
 from mitlgan.data.decode.color_profile import profile_of
 from mitlgan.data.decode.srgb import to_srgb
 from mitlgan.data.sources.formats import HEAD_BYTES, MissingCodecError, allowed_formats
+from mitlgan.errors import resource_fault
 
 LARGEST_PIXELS = 64_000_000  # more than a camera's picture; a 10,000 x 10,000 bomb is refused by its header alone
 LARGEST_FILE_BYTES = 256_000_000
@@ -102,7 +103,7 @@ def decode_bytes(
     except UnknownScaleError as error:
         raise UnreadableError(str(error)) from None
     except _DAMAGE as error:
-        raise UnreadableError(_reason(content, error)) from None
+        raise resource_fault(error) or UnreadableError(_reason(content, error)) from None
 
 
 def has_alpha(content: bytes) -> bool:
@@ -115,7 +116,7 @@ def has_alpha(content: bytes) -> bool:
         with Image.open(io.BytesIO(content), formats=_formats(content)) as picture:
             promised = picture.mode in _ALPHA_MODES or "transparency" in picture.info
     except _DAMAGE as error:
-        raise UnreadableError(_reason(content, error)) from None
+        raise resource_fault(error) or UnreadableError(_reason(content, error)) from None
     if not promised:
         return False
     return is_cut_out(decode_bytes(content, keep_alpha=True).picture)
@@ -136,7 +137,7 @@ def read_head(path: str | Path) -> bytes:
         try:
             return file.read(HEAD_BYTES)
         except OSError as error:
-            raise UnreadableError(f"cannot be read ({error.strerror})") from None
+            raise resource_fault(error) or UnreadableError(f"cannot be read ({error.strerror})") from None
 
 
 def read_file(path: str | Path) -> bytes:
@@ -154,7 +155,7 @@ def read_file(path: str | Path) -> bytes:
             content = file.read(before.st_size + 1)
             after = os.fstat(descriptor)
         except OSError as error:
-            raise UnreadableError(f"cannot be read ({error.strerror})") from None
+            raise resource_fault(error) or UnreadableError(f"cannot be read ({error.strerror})") from None
     if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise UnreadableError("changed while it was read")
     return content
@@ -171,7 +172,7 @@ def _opened(path: str | Path) -> int:
                 raise UnreadableError("a symbolic link") from None
             if not stat.S_ISREG(mode):
                 raise UnreadableError("not a regular file") from None
-        raise UnreadableError(f"cannot be read ({error.strerror})") from None
+        raise resource_fault(error) or UnreadableError(f"cannot be read ({error.strerror})") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise UnreadableError("not a regular file")

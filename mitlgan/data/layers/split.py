@@ -12,15 +12,15 @@ from mitlgan.data.build.journal import Journal
 from mitlgan.data.build.matte_rules import with_mattes
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.layers.arrange import FOLDERS, PARKED, Choices, Limits, arrange, assigned, decided
-from mitlgan.data.layers.cut import CutSettings, cut
+from mitlgan.data.layers.cut import Cut, CutSettings, cut
 from mitlgan.data.layers.cut_confidence import DOUBTFUL, MIN_CONFIDENCE, MIN_FILL_CONFIDENCE
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT, Holdout
 from mitlgan.data.layers.matting import Method, choose, opencv
 from mitlgan.data.layers.siblings import MANIFEST
-from mitlgan.data.sources.image_source import Source, contents, open_source, refuse_within
+from mitlgan.data.sources.image_source import Contents, Source, contents, open_source, refuse_within
 from mitlgan.data.sources.listing import MATTE_SUFFIX
 from mitlgan.data.sources.split_folders import SPLITS
-from mitlgan.errors import DataError, UsageError
+from mitlgan.errors import DataError, UsageError, naming_faults
 from mitlgan.runtime.files import disk_errors, locked, make_folder, write_atomically, write_json
 
 VERSION = 6  # raise it when the same pictures and settings make other files
@@ -107,7 +107,11 @@ def _cut_all(source: Source, out: Path, methods: list[Method], settings: SplitSe
     left = [entry for entry in source.entries if entry.name not in done]
     total = len(source.entries)
 
-    cuts = in_order(contents(source, left), lambda content: cut(content, methods, settings))
+    def work(content: Contents) -> Cut:
+        with naming_faults(f"picture {content.entry.name!r}", ", or leave it out with --exclude"):
+            return cut(content, methods, settings)
+
+    cuts = in_order(contents(source, left), work)
     for number, (_, made) in enumerate(cuts, start=total - len(left) + 1):
         for name, content in made.pieces.items():
             piece = out / PARKED / name

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mitlgan.errors import DataError
+from mitlgan.errors import DataError, resource_fault
 
 if TYPE_CHECKING:
     import torch
@@ -57,8 +57,10 @@ class Packed:
         try:
             pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
             shape, dtype, ordered = pixels.shape, pixels.dtype, pixels.flags.c_contiguous
-        except DAMAGE:
-            raise DataError(f"{path}: not a readable pack (a .npy file of uint8 pixels); make it again with `mitlgan data pack`") from None
+        except DAMAGE as error:
+            raise resource_fault(error) or DataError(
+                f"{path}: not a readable pack (a .npy file of uint8 pixels); make it again with `mitlgan data pack`"
+            ) from None
         declared = tuple(manifest[key] for key in ("count", "channels", "size_px", "size_px"))
         if dtype != np.uint8 or shape != declared or not ordered:
             raise DataError(f"{path}: holds {dtype} {shape}, but its manifest declares uint8 {declared}; make it again with `mitlgan data pack`")
@@ -247,8 +249,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
             _check_manifest(manifest)
     except FileNotFoundError:
         raise DataError(f"{path}: absent; a pack is a .npy file with its .json manifest beside it: make one with `mitlgan data pack`") from None
-    except DAMAGE:
-        raise DataError(f"{path}: not a pack's manifest; make the pack again with `mitlgan data pack`") from None
+    except DAMAGE as error:
+        raise resource_fault(error) or DataError(f"{path}: not a pack's manifest; make the pack again with `mitlgan data pack`") from None
     if version > SCHEMA_VERSION:
         raise DataError(f"{path}: schema version {version} is newer than this program reads ({SCHEMA_VERSION}); update mitlgan")
     return dict(manifest)

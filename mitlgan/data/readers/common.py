@@ -18,7 +18,7 @@ from mitlgan.data.build.resize import RESIZES, fit, to_planes
 from mitlgan.data.decode.image_file import UnreadableError, decode_bytes, read_file
 from mitlgan.data.pack.image_pack import Packed
 from mitlgan.data.pack.writer import PackWriter
-from mitlgan.errors import DataError, UsageError
+from mitlgan.errors import DataError, UsageError, resource_fault
 
 VERSION = 3  # raise it when the same files and arguments make other pixels
 LARGEST_BYTES = 2_000_000_000
@@ -95,7 +95,7 @@ def whole_file(path: Path, where: str) -> bytes:
         with gzip.open(path, "rb") if zipped else path.open("rb") as file:
             content: bytes = file.read(LARGEST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"--data {path}: damaged or unreadable ({error}); {where}") from None
+        raise resource_fault(error) or DataError(f"--data {path}: damaged or unreadable ({error}); {where}") from None
     if len(content) > LARGEST_BYTES:
         raise DataError(f"--data {path}: unpacks to more than {LARGEST_BYTES} bytes; it is not that set")
     return content

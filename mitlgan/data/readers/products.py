@@ -21,7 +21,7 @@ from mitlgan.data.decode.image_file import UnreadableError, read_file
 from mitlgan.data.pack.image_pack import Packed
 from mitlgan.data.readers.common import GZIP, decoded, pack, sha256
 from mitlgan.data.sources.image_source import list_pictures
-from mitlgan.errors import DataError
+from mitlgan.errors import DataError, resource_fault
 from mitlgan.runtime.text_files import TextError, lines_of
 
 WHERE = "metadata and reviews by category are at https://jmcauley.ucsd.edu/data/amazon/; fetch the pictures of `imUrl` yourself into a folder"
@@ -127,7 +127,7 @@ def _rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     except TextError as error:
         raise DataError(f"--data {path}:{error.line}: {error.reason}") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"--data {path}: damaged or unreadable ({error}); {WHERE}") from None
+        raise resource_fault(error) or DataError(f"--data {path}: damaged or unreadable ({error}); {WHERE}") from None
 
 
 def _row(path: Path, number: int, line: str, keys: tuple[str, ...]) -> dict[str, Any]:

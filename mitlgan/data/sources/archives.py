@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from mitlgan.data.decode.image_file import LARGEST_FILE_BYTES, UnreadableError
 from mitlgan.data.sources.formats import HEAD_BYTES
 from mitlgan.data.sources.listing import is_matte_name
-from mitlgan.errors import DataError
+from mitlgan.errors import DataError, resource_fault
 
 LARGEST_RATIO = 200  # unpacked to packed; picture formats are compressed already
 SMALLEST_BOMB_BYTES = 64_000_000  # below this any ratio is harmless
@@ -143,7 +143,7 @@ def _damage_told() -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        raise UnreadableError(f"damaged in the archive: {' '.join(str(error).split())[:120]}") from None
+        raise resource_fault(error) or UnreadableError(f"damaged in the archive: {' '.join(str(error).split())[:120]}") from None
 
 
 def _plain(name: str) -> str:

@@ -19,7 +19,7 @@ from mitlgan.data.sources.folders import walk
 from mitlgan.data.sources.formats import SUFFIXES
 from mitlgan.data.sources.leftovers import LeftOut, Leftovers
 from mitlgan.data.sources.listing import Listing, is_hidden, is_matte_name, mattes_among, printable_name
-from mitlgan.errors import DataError, UsageError
+from mitlgan.errors import DataError, UsageError, resource_fault
 from mitlgan.runtime.text_files import read_text
 
 BAD_SHARE = 0.05  # of the files may be no usable pictures; more than that is no accident
@@ -152,7 +152,7 @@ def open_source(spec: str | Path, option: str = "SRC") -> Source:
         if tarfile.is_tarfile(path):
             return _nonempty(_of_members(path, tar_members(path, option, file_stamp(path))), option)
     except DAMAGE as error:
-        raise DataError(f"{option} {path}: a damaged archive ({error}); get it again") from None
+        raise resource_fault(error) or DataError(f"{option} {path}: a damaged archive ({error}); get it again") from None
     raise DataError(f"{option} {path}: neither a folder, a zip or tar archive, nor a list of paths (.txt)")
 
 

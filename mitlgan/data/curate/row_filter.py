@@ -1,4 +1,4 @@
-"""A small, safe language of conditions: `rating >= 4.0 and reviews >= 12`. Parsed by Python's own parser, evaluated here; nothing is executed."""
+"""A small, safe language of conditions: `rating >= 4.0 and reviews >= 12`. Parsed by Python's own parser, evaluated by simpleeval."""
 
 from __future__ import annotations
 
@@ -8,33 +8,74 @@ import operator
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from simpleeval import EvalWithCompoundTypes
+
 from mitlgan.errors import UsageError
 
-LONGEST = 2000
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.In: lambda value, among: value in among,
-    ast.NotIn: lambda value, among: value not in among,
-}
-_ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
+MAX_LENGTH = 2000
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, (int, float)):
+        return value
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _compared_by(operation: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    """A comparison that is false where values are absent or not comparable, and takes text as a number where it is compared with one."""
+
+    def compare(left: Any, right: Any) -> bool:
+        among = isinstance(right, list | tuple)
+        if isinstance(left, int | float) != isinstance(right, int | float) and not among:
+            left, right = _number(left), _number(right)
+        if (left is None or right is None) and operation not in (operator.eq, operator.ne):
+            return False
+        if among and isinstance(left, int | float):
+            right = [*right, *map(_number, right)]
+        try:
+            return bool(operation(left, right))
+        except TypeError:
+            return False
+
+    return compare
+
+
+def _computed_by(operation: Callable[..., float]) -> Callable[..., float | None]:
+    """Arithmetic on numbers, or text that is one; of anything else, or without a result, nothing."""
+
+    def compute(*values: Any) -> float | None:
+        numbers = [_number(value) for value in values]
+        try:
+            return None if None in numbers else operation(*numbers)
+        except (ZeroDivisionError, OverflowError):
+            return None
+
+    return compute
+
+
+_COMPARISONS: dict[type[ast.AST], Callable[[Any, Any], bool]] = {
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq, ast.NotEq: operator.ne,
+    ast.In: lambda value, among: value in among, ast.NotIn: lambda value, among: value not in among,
+}  # fmt: skip
+_ARITHMETIC: dict[type[ast.AST], Callable[..., float]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.USub: operator.neg, ast.UAdd: operator.pos,
+}  # fmt: skip
+_OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.Not: operator.not_,
+    **{kind: _compared_by(operation) for kind, operation in _COMPARISONS.items()},
+    **{kind: _computed_by(operation) for kind, operation in _ARITHMETIC.items()},
 }
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "lower": lambda value: str(value).lower(),
     "length": lambda value: len(str(value)),
-    "number": lambda value: _number(value),
+    "number": _number,
     "text": str,
 }
-_PARTS = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd, ast.Compare, ast.BinOp, ast.Name, ast.Load,
-          ast.Constant, ast.Tuple, ast.List, ast.Call, *_COMPARE, *_ARITHMETIC)  # fmt: skip
+_PARTS = (ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Compare, ast.BinOp, ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.List, ast.Call,
+          *_OPERATORS)  # fmt: skip
 
 
 class Condition:
@@ -54,8 +95,8 @@ class Condition:
 
     def __init__(self, text: str, columns: Collection[str] | None = None, option: str = "--where") -> None:
         self._said = f"{option} {text[:200]!r}"
-        if len(text) > LONGEST:
-            raise UsageError(f"{self._said}: longer than {LONGEST} characters; write a shorter condition")
+        if len(text) > MAX_LENGTH:
+            raise UsageError(f"{self._said}: longer than {MAX_LENGTH} characters; write a shorter condition")
         try:
             self._tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
@@ -63,6 +104,7 @@ class Condition:
             raise UsageError(f'{self._said}: no condition ({reason}); write for instance "rating >= 4.0 and reviews >= 12"') from None
         for part in ast.walk(self._tree):
             self._check(part, columns)
+        self._text, self._evaluator = text, EvalWithCompoundTypes(operators=_OPERATORS, functions=_FUNCTIONS)
 
     def _check(self, part: ast.AST, columns: Collection[str] | None) -> None:
         if not isinstance(part, _PARTS):
@@ -80,64 +122,8 @@ class Condition:
 
     def __call__(self, row: Mapping[str, Any]) -> bool:
         """Whether it holds for a row."""
+        self._evaluator.names = lambda node: row.get(node.id)
         try:
-            return bool(self._value(self._tree, row))
+            return bool(self._evaluator.eval(self._text, previously_parsed=self._tree))
         except RecursionError:
             raise UsageError(f"{self._said}: too deeply nested") from None
-
-    def _value(self, node: ast.expr, row: Mapping[str, Any]) -> Any:
-        match node:
-            case ast.Constant(value=value):
-                return value
-            case ast.Name(id=name):
-                return row.get(name)
-            case ast.BoolOp(op=op, values=values):
-                found = (self._value(value, row) for value in values)
-                return all(found) if isinstance(op, ast.And) else any(found)
-            case ast.UnaryOp(op=op, operand=operand):
-                value = self._value(operand, row)
-                if isinstance(op, ast.Not):
-                    return not value
-                number = _number(value)
-                return None if number is None else -number if isinstance(op, ast.USub) else number
-            case ast.BinOp(left=left, op=op, right=right):
-                return _arithmetic(_ARITHMETIC[type(op)], self._value(left, row), self._value(right, row))
-            case ast.Compare(left=left, ops=ops, comparators=others):
-                values = [self._value(value, row) for value in (left, *others)]
-                return all(_compared(_COMPARE[type(op)], one, other) for op, one, other in zip(ops, values, values[1:], strict=False))
-            case ast.Tuple(elts=parts) | ast.List(elts=parts):
-                return [self._value(part, row) for part in parts]
-            case ast.Call(func=ast.Name(id=name), args=[argument]):
-                return _FUNCTIONS[name](self._value(argument, row))
-        raise UsageError(f"{self._said}: {type(node).__name__} is not allowed")
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, (int, float)):
-        return value
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _arithmetic(operation: Callable[[float, float], float], left: Any, right: Any) -> float | None:
-    first, second = _number(left), _number(right)
-    try:
-        return None if first is None or second is None else operation(first, second)
-    except (ZeroDivisionError, OverflowError):
-        return None
-
-
-def _compared(operation: Callable[[Any, Any], bool], left: Any, right: Any) -> bool:
-    if isinstance(left, (int, float)) != isinstance(right, (int, float)) and not isinstance(right, list):
-        left, right = _number(left), _number(right)
-    absent = left is None or right is None
-    if absent and operation not in (operator.eq, operator.ne):
-        return False
-    if isinstance(right, list):
-        right = right + [_number(value) for value in right] if isinstance(left, (int, float)) else right
-    try:
-        return bool(operation(left, right))
-    except TypeError:
-        return False

@@ -7,7 +7,6 @@ alone as once, and the backward pass of a gradient penalty's own gradient as twi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -26,19 +25,6 @@ EARLY = (0.25, 0.5)
 """Shares of the first budget that are measured, too: the thesis' question is about early training."""
 
 TERA = 1e12
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """What a training's budgets come to.
-
-    Attributes:
-        points: Where artifacts are kept, in the budgets' unit, the last being the end.
-        per_kimg: Tera multiply-accumulates of training, per thousand real images.
-    """
-
-    points: tuple[float, ...]
-    per_kimg: float
 
 
 def points_of(budgets: Sequence[float]) -> tuple[float, ...]:

@@ -27,39 +27,6 @@ _SAME_PICTURE = 1e-12
 """Squared distances below this, relative to the squared norms, are rounding: features are float32, whose own step is 1e-7."""
 
 
-class Moments:
-    """Streaming mean and covariance in float64: memory is dim x dim, whatever the number of rows.
-
-    Chan, Golub, LeVeque 1979: the pairwise update, which does not cancel when the mean is large against the spread.
-    """
-
-    def __init__(self, dim: int) -> None:
-        self.count = 0
-        self.mean: Float64 = np.zeros(dim)
-        self._scatter: Float64 = np.zeros((dim, dim))
-
-    def update(self, features: Array) -> None:
-        """Adds rows of features, shape (n, dim)."""
-        rows = _checked(features, minimum=0)
-        if len(rows) == 0:
-            return
-        mean = rows.mean(axis=0)
-        centred = rows - mean
-        total = self.count + len(rows)
-        step = mean - self.mean
-        self._scatter += centred.T @ centred + np.outer(step, step) * (self.count * len(rows) / total)
-        self.mean = self.mean + step * (len(rows) / total)
-        self.count = total
-
-    @property
-    def covariance(self) -> Float64:
-        """Unbiased covariance (dim, dim), as `numpy.cov` gives it; needs two rows."""
-        if self.count < 2:
-            raise DataError("samples: a covariance needs at least 2 images")
-        covariance: Float64 = self._scatter / (self.count - 1)
-        return covariance
-
-
 def moments(features: Array) -> tuple[Float64, Float64]:
     """Mean (dim,) and unbiased covariance (dim, dim) of features (N, dim)."""
     rows = _checked(features)

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from typing import cast
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from mitlgan.errors import UsageError
 
@@ -71,11 +70,6 @@ class Critic(nn.Module):
         self.stages = stages
         self.size_px = size_px
         self.image_channels = image_channels
-
-    @property
-    def uses_batchnorm(self) -> bool:
-        """Whether the score of one image depends on the others of its batch, which a per-sample penalty cannot bear."""
-        return any(isinstance(module, _BatchNorm) for module in self.modules())
 
     def freeze(self, count: int) -> None:
         """Take its first blocks, a convolution and its normalisation each, out of training."""

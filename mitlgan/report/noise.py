@@ -10,9 +10,6 @@ import numpy as np
 ASSUMED_NOISE = 0.05
 """Relative difference in distance below which one seed per arm decides nothing: repeats of one demo recipe moved by about 4 %."""
 
-T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 15: 2.131, 20: 2.086, 30: 2.042}
-"""Two-sided 95 % quantiles of Student's t by degrees of freedom."""
-
 
 def noise(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Difference of two means below which 95 of 100 repetitions of equal arms would fall (Welch 1947); None with one seed everywhere.
@@ -28,5 +25,7 @@ def noise(first: Sequence[float], second: Sequence[float]) -> float | None:
     if total == 0:
         return 0.0
     freedom = total**2 / sum(share**2 / degrees for share, degrees in shares)
-    known = max(degrees for degrees in T_95 if degrees <= max(1.0, freedom))
-    return T_95[known] * math.sqrt(total)
+    from scipy.special import stdtrit
+
+    quantile = float(stdtrit(math.floor(max(1.0, freedom)), 0.975))  # degrees of freedom are rounded down, to the careful side
+    return quantile * math.sqrt(total)

@@ -8,7 +8,7 @@ import signal
 import socket
 from pathlib import Path
 
-import httpx
+import httpx2 as httpx
 import pytest
 from helpers.commands import Command, start
 from PIL import Image

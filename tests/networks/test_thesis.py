@@ -63,7 +63,6 @@ def test_critic_is_table_7_2() -> None:
         "score": (2, 1),
     }
     assert critic(torch.randn(2, 3, 128, 128)).shape == (2,)
-    assert not critic.uses_batchnorm
 
 
 def test_critic_drops_out_where_printed() -> None:
@@ -103,9 +102,8 @@ def test_critic_takes_any_size_that_can_be_halved() -> None:
     assert critic(torch.randn(5, 3, 24, 24)).shape == (5,)
 
 
-def test_critic_with_batchnorm_says_so() -> None:
+def test_critic_with_batchnorm_has_it_after_the_convolution() -> None:
     critic = networks.build_critic(CriticRecipe(widths=(4,), dropout=(0,), normalisation="batch"), 32)
-    assert critic.uses_batchnorm
     assert [type(block) for block in critic.stages[0].children()] == [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
 
 

@@ -116,11 +116,6 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def matte_beside(picture: Path) -> Path:
-    """Where the matte of a picture is written."""
-    return picture.with_name(picture.stem + MATTE_SUFFIX)
-
-
 def mattes_among(names: Sequence[str]) -> dict[str, str]:
     """Of some names those of mattes, by the picture's name without its ending."""
     found = {stem: name for name in names if (stem := _pictured(name))}

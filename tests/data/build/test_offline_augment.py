@@ -14,8 +14,12 @@ from PIL import Image, ImageDraw
 
 from mitlgan.data.build.offline_augment import AugmentSettings, Change, augment, changed, draw
 from mitlgan.data.pack.image_pack import to_uint8
-from mitlgan.data.sources.listing import matte_beside
+from mitlgan.data.sources.listing import MATTE_SUFFIX
 from mitlgan.errors import DataError, UsageError
+
+
+def matte_beside(picture: Path) -> Path:
+    return picture.with_name(picture.stem + MATTE_SUFFIX)
 
 
 def content(folder: Path) -> dict[str, bytes]:

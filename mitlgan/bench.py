@@ -29,7 +29,7 @@ from mitlgan.runtime.distributed import World
 from mitlgan.runtime.progress import Silent
 from mitlgan.runtime.randomness import stream
 from mitlgan.training import run_directory
-from mitlgan.training.loop import Loop, Problem
+from mitlgan.training.loop import TrainingLoop, TrainingSetup
 
 SIZE_PX = 32
 JPEG_PX = 256
@@ -89,12 +89,12 @@ def loop_overhead(steps: int) -> dict[str, float]:
         packed = pack_folder(root / "pictures", root / "pack.npy", size_px=SIZE_PX, keep_alpha=False)
         assert recipe.generator is not None
         generator, critic = networks.build_generator(recipe.generator, SIZE_PX), networks.build_critic(recipe.critic, SIZE_PX)
-        problem = Problem(generator, critic, objectives.build(recipe.objective), packed)
+        problem = TrainingSetup(generator, critic, objectives.build(recipe.objective), packed)
         per_step = recipe.training.batch * recipe.objective.critic_steps / 1000
         run = run_directory.create(root, "bench", "loop")
         shortened = recipe.model_copy(update={"training": recipe.training.model_copy(update={"kimg": per_step * steps})})
-        Loop(run, shortened, problem, World(0, 1, torch.device("cpu")), Silent()).run()
-        shares = [row["overhead_fraction"] for row in run_directory.read_lines(run.timing)]
+        TrainingLoop(run, shortened, problem, World(0, 1, torch.device("cpu")), Silent()).run()
+        shares = [row["overhead_fraction"] for row in run_directory.read_jsonl(run.timing)]
     return {"overhead_fraction": statistics.median(shares), "steps": float(steps)}
 
 

@@ -23,7 +23,7 @@ from mitlgan.recipe import ComposerRecipe, CriticRecipe, GeneratorRecipe, Recipe
 
 if TYPE_CHECKING:  # the fixtures import the loop themselves: most tests do without it
     from mitlgan.data.pack.image_pack import FourthChannel
-    from mitlgan.stages.stages import Environment
+    from mitlgan.stages.stages import RunContext
     from mitlgan.training.run_directory import Run
 
 
@@ -126,7 +126,7 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> Environment:
+def environment(tmp_path: Path) -> RunContext:
     """One process on the CPU, with a folder of its own, that keeps what it is told to show."""
     from helpers import tiny_runs
 

@@ -62,7 +62,7 @@ class Walked:
 
     def run(self, command: str, name: str) -> Run:
         """The only run of a name."""
-        (found,) = (run for run in run_directory.known(self.folder / "runs") if run.path.parent.name == command and run.path.name.startswith(name))
+        (found,) = (run for run in run_directory.list_all(self.folder / "runs") if run.path.parent.name == command and run.path.name.startswith(name))
         return found
 
 

@@ -215,7 +215,7 @@ def runs_ls(out: options.Out = RUNS, as_json: options.Json = False) -> None:
     from mitlgan.errors import one_line
     from mitlgan.training import run_directory
 
-    found = [_run_row(run) for run in run_directory.known(out)]
+    found = [_run_row(run) for run in run_directory.list_all(out)]
     lines = [one_line(f"{row['run']:<44} {row['state']:<16} {_length(row)}{_remarks(row)}") for row in found]
     finish(as_json, {"runs": found}, "\n".join(lines) if lines else f"no runs under {out}")
 
@@ -226,7 +226,7 @@ def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")], as_json: option
     from mitlgan.runtime.files import locked
     from mitlgan.training import run_directory
 
-    found = run_directory.known_at(run)
+    found = run_directory.open_any(run)
     with locked(found.path):
         run_directory.remove(found)
     finish(as_json, {"removed": str(run)}, f"{run}: removed")

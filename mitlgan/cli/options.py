@@ -18,7 +18,7 @@ from mitlgan.errors import terminal_text
 if TYPE_CHECKING:
     from mitlgan.recipe import Recipe
     from mitlgan.runtime.progress import Reporter
-    from mitlgan.stages.stages import Environment
+    from mitlgan.stages.stages import RunContext
 
 Data = Annotated[str | None, typer.Option("--data", metavar="DIR|demo", help="Folder of pictures, a pack (.npy), or `demo`. Default: the recipe's.")]
 RecipeName = Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help="A shipped recipe's name or a file. Default: the demo's.")]
@@ -166,19 +166,19 @@ def use_threads(threads: int | None) -> None:
 
 
 @contextmanager
-def environment(device: str, label: str, out: Path, threads: int | None, log: Logged | None = None) -> Iterator[Environment]:
+def environment(device: str, label: str, out: Path, threads: int | None, log: Logged | None = None) -> Iterator[RunContext]:
     """The environment in which a stage works, alone or under torchrun."""
     from mitlgan.runtime.distributed import joined
     from mitlgan.runtime.progress import Silent, reporter
-    from mitlgan.stages.stages import Environment
-    from mitlgan.training.tensorboard import Board
+    from mitlgan.stages.stages import RunContext
+    from mitlgan.training.tensorboard import TensorBoardLogger
 
     use_threads(threads)
-    board = Board() if log is Logged.tensorboard else None
+    board = TensorBoardLogger() if log is Logged.tensorboard else None
     with joined(device) as world:
         shown: Reporter = reporter(label) if world.leads else Silent()
         try:
-            yield Environment(world, shown, out, board.line if board is not None else None)
+            yield RunContext(world, shown, out, board.log if board is not None else None)
         finally:
             shown.close()
             if board is not None:

@@ -47,7 +47,7 @@ def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default:
     found = measured_split(source, recipe.role, split, default, note)
     if split is None and found == default == TRAIN and (held_out := [other for other in picture_set(source, recipe.role).parts if other != TRAIN]):
         note(f"{source}: measured on train pictures, as the recipe says; they flatter a network that learned from them: --split {held_out[0]}")
-    pictures = stages.pictures(recipe, found, say=note)
+    pictures = stages.open_recipe_data(recipe, found, say=note)
     true = recorded_split(found, pictures.content_sha256, "" if card is None else str(card.data.get("content_sha256", "")))
     if true != found:
         note(f"warning: {source}: the network was trained on these very pictures, so they count as {true}, not as {found}")

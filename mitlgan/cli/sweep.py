@@ -33,7 +33,7 @@ def train(
     if chosen.composer is not None:
         raise UsageError(f"RECIPE {recipe}: is for `mitlgan {chosen.command}`; give one with a [generator] or an [inpainter]")
     with options.environment(device, chosen.name, out, threads) as environment:
-        run = stages.resumed_or_new(chosen, environment)
+        run = stages.get_or_train(chosen, environment)
     if environment.world.leads:
         left = leave(run)
         status = run.status()

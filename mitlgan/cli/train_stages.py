@@ -16,7 +16,7 @@ from mitlgan.cli.options import finish, note
 if TYPE_CHECKING:
     from mitlgan.artifacts.artifact import LayerForm
     from mitlgan.recipe import Recipe
-    from mitlgan.stages.stages import Environment
+    from mitlgan.stages.stages import RunContext
     from mitlgan.training.run_directory import Run
 
 RUNS = Path("runs")
@@ -59,8 +59,8 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
         first = None if start is None else artifact_file(start)
         if dry_run:
             chosen = initial_weights.with_critic_parent(initial_weights.with_parent(chosen, first), critic, note)
-            initial_weights.initial_generator(chosen, first)
-            initial_weights.critic_weights(critic, chosen, note)
+            initial_weights.load_initial_generator(chosen, first)
+            initial_weights.load_initial_critic(critic, chosen, note)
             return _dry_run(chosen, device, as_json)
         with options.environment(device, f"pretrain {role}", out, threads, log) as environment:
             run = stages.pretrain(chosen, environment, start=first, critic=critic)
@@ -94,12 +94,12 @@ def compose(
     from mitlgan.artifacts.artifact import LayerForm
     from mitlgan.errors import UsageError
     from mitlgan.stages import initial_weights, stages
-    from mitlgan.stages.default_layers import all_layers
+    from mitlgan.stages.default_layers import resolve_layers
 
     chosen = options.recipe_from(recipe, "demo/compose", data=data, seed=seed, settings=settings)
     if chosen.composer is None:
         raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `compose`")
-    layers = all_layers(options.layers_from(layer, fg, bg), out, chosen)
+    layers = resolve_layers(options.layers_from(layer, fg, bg), out, chosen)
     for name, path in layers.items():
         note(f"{name}: {path} ({artifact.read_card(path).kimg:.0f} kimg)")
     if dry_run:
@@ -107,7 +107,7 @@ def compose(
         networks.check_composer(chosen.composer, {name: generator for name, (generator, _) in loaded.items()}, chosen.size_px)
         forms = {name: LayerForm(card.generator, card.size_px) for name, (_, card) in loaded.items() if card.generator is not None}
         chosen = initial_weights.with_critic_parent(chosen, critic, note)
-        initial_weights.critic_weights(critic, chosen, note)
+        initial_weights.load_initial_critic(critic, chosen, note)
         return _dry_run(chosen, device, as_json, forms)
     with options.environment(device, "compose", out, threads, log) as environment:
         run = stages.compose(chosen, layers, environment, critic=critic)
@@ -130,7 +130,7 @@ def resume(
     if end and more:
         raise UsageError("--end: contradicts --kimg, which makes the run longer; give one of them")
     with options.environment(device, f"resume {run.name}", run.parent, None, log) as environment:
-        finished = stages.end(run, environment) if end else stages.resume(run, environment, more_kimg=more)
+        finished = stages.finish_at_checkpoint(run, environment) if end else stages.resume(run, environment, more_kimg=more)
     return _finished(finished, environment, as_json)
 
 
@@ -151,7 +151,7 @@ def demo(
     finish(as_json, result.summary(), f"{result.verdict}\n{result.html}")
 
 
-def _finished(run: Run, environment: Environment, as_json: bool) -> None:
+def _finished(run: Run, environment: RunContext, as_json: bool) -> None:
     if not environment.world.leads:
         return
     status = run.status()
@@ -164,11 +164,11 @@ def _dry_run(recipe: Recipe, device: str, as_json: bool, layers: Mapping[str, La
     from mitlgan.recipe import plain
     from mitlgan.runtime.distributed import resolve_device
     from mitlgan.stages import stages
-    from mitlgan.training.loop import updates_of
+    from mitlgan.training.loop import count_generator_updates
 
     resolve_device(device)
-    pixels = stages.pictures(recipe, say=note)
-    updates = updates_of(recipe)
+    pixels = stages.open_recipe_data(recipe, say=note)
+    updates = count_generator_updates(recipe)
     described = describe_recipe(recipe, layers)
     values = {"recipe": plain(recipe), "pictures": len(pixels), "data_sha256": pixels.content_sha256, "generator_updates": updates, **described}
     total = described["total"]

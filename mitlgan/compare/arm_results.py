@@ -120,7 +120,7 @@ def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) ->
     arm = Arm(
         name=_name(contender, domain), label=f"{contender.arm.label} (diverged)" if diverged else contender.arm.label, diverged=diverged,
         role="composed" if contender.arm.name == arms.COMPOSED else "baseline", run_dir=str(run.path) if run else str(last.chosen[0].path),
-        stats=list(runs.read_lines(run.stats)) if run else (), timing=list(runs.read_lines(run.timing)) if run else (),
+        stats=list(runs.read_jsonl(run.stats)) if run else (), timing=list(runs.read_jsonl(run.timing)) if run else (),
         evaluations=mean_curve(contender.trainings) if domain.budgets else (), cost=_cost(contender, domain, loaded, last.chosen[0].path),
         metrics=last.metrics, layers=made, samples=to_uint8(stage.output), seeds=seeds, notes=_notes(loaded, last, domain, plan, ruler),
         standings=_rows(standings) if domain.budgets else (), recipes_tried=plan.trials.get(contender.arm.name, 1),
@@ -130,7 +130,7 @@ def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) ->
     if composes:
         numbers, grid = _separated(loaded, ruler, artifact.tensors_hash(last.chosen[0].path))
         arm = dataclasses.replace(arm, separation=numbers, separation_grid=grid)
-    pictures, sentence = ruler.nearest(last.chosen[0].path, stages.pictures(domain.setting.recipe), NEIGHBOURS)
+    pictures, sentence = ruler.nearest(last.chosen[0].path, stages.open_recipe_data(domain.setting.recipe), NEIGHBOURS)
     return dataclasses.replace(arm, neighbours=[Picture(*named) for named in pictures], memorised=sentence)
 
 
@@ -139,7 +139,7 @@ def _failed(contender: Contender, domain: Domain, plan: Plan) -> Arm:
     run = contender.runs[0]
     return Arm(
         name=_name(contender, domain), label=f"{contender.arm.label} (diverged)", role="baseline", run_dir=str(run.path), diverged=True,
-        stats=list(runs.read_lines(run.stats)), timing=list(runs.read_lines(run.timing)), notes=[contender.failure],
+        stats=list(runs.read_jsonl(run.stats)), timing=list(runs.read_jsonl(run.timing)), notes=[contender.failure],
         seeds=[one.load_recipe().seed for one in contender.runs], recipes_tried=plan.trials.get(contender.arm.name, 1), length=contender.length,
     )  # fmt: skip
 

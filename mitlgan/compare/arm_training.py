@@ -12,8 +12,8 @@ from mitlgan.errors import DivergedError, MitlganError, NanError
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import locked
 from mitlgan.stages import stages
-from mitlgan.stages.parallel import Job, run_side_by_side
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.parallel import TrainingProcess, run_parallel
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -44,11 +44,11 @@ class Training:
         made_from = {"start": self.start} if self.start is not None else self.layers
         return {name: artifact.tensors_hash(path) for name, path in made_from.items()}
 
-    def run(self, environment: Environment) -> Run:
+    def run(self, environment: RunContext) -> Run:
         """The finished run: found, continued, or made in this process."""
         found = self.found(environment.root)
         if found is not None and found.artifact is not None:
-            stages.tell_other_pictures(found, self.recipe, environment.reporter.say)
+            stages.warn_if_data_changed(found, self.recipe, environment.reporter.say)
             return found
         if found is not None:
             return stages.resume(found.path, environment)
@@ -58,19 +58,19 @@ class Training:
 
     def found(self, root: Path) -> Run | None:
         """Its run, if it has begun."""
-        return stages.matching_run(root, self.recipe, self.inputs())
+        return stages.find_matching_run(root, self.recipe, self.inputs())
 
     def diverged(self, root: Path) -> Run | None:
         """Its newest run that ended as diverged, without an artifact."""
         inputs = self.inputs()
         ended = (
             run
-            for run in reversed(run_directory.find(root, self.recipe.command))
+            for run in reversed(run_directory.list_runs(root, self.recipe.command))
             if run.status().get("state") in DIVERGED_STATES and run.artifact is None
         )
-        return next((run for run in ended if run_directory.is_of(run, self.recipe, inputs)), None)
+        return next((run for run in ended if run_directory.matches(run, self.recipe, inputs)), None)
 
-    def job(self) -> Job:
+    def job(self) -> TrainingProcess:
         """The same for a process of its own."""
         if self.recipe.command == "compose":
             short = set(self.layers) <= set(LAYER_ROLES)
@@ -78,10 +78,10 @@ class Training:
             arguments = ["compose", *(text for pair in named for text in pair)]
         else:
             arguments = ["pretrain", self.recipe.role, *(("--from", str(self.start)) if self.start is not None else ())]
-        return Job(self.label, self.recipe, arguments, self.inputs())
+        return TrainingProcess(self.label, self.recipe, arguments, self.inputs())
 
 
-def run_all(trainings: Sequence[Training], environment: Environment, *, jobs: int = 1) -> None:
+def run_all(trainings: Sequence[Training], environment: RunContext, *, jobs: int = 1) -> None:
     """Train what is not finished. Where one that is not `needed` diverges, this is said and the others go on; it is not tried twice.
 
     Args:
@@ -107,13 +107,13 @@ def run_all(trainings: Sequence[Training], environment: Environment, *, jobs: in
     needed = [training.label for training in trainings if training.needed]
     with locked(place):
         on_failure = tolerant(environment.reporter.say, needed)
-        run_side_by_side(place, environment.root, [training.job() for training in trainings], at_once=jobs, on_failure=on_failure)
+        run_parallel(place, environment.root, [training.job() for training in trainings], max_parallel=jobs, on_failure=on_failure)
 
 
-def tolerant(say: Callable[[str], None], needed: Sequence[str] = ()) -> Callable[[Job, MitlganError], None]:
+def tolerant(say: Callable[[str], None], needed: Sequence[str] = ()) -> Callable[[TrainingProcess, MitlganError], None]:
     """For `run_side_by_side`: a job that diverges is told of, and the others go on; any other failure ends them, and that of a job that is needed."""
 
-    def failed(job: Job, error: MitlganError) -> None:
+    def failed(job: TrainingProcess, error: MitlganError) -> None:
         if error.exit_code != DivergedError.exit_code or job.label in needed:
             raise error
         say(_goes_on(job.label, error))
@@ -133,7 +133,7 @@ def why_diverged(ended: Sequence[Run], count: int) -> str:
     return f"{whose} ended without an artifact, so nothing of it is measured ({ended[0].path}: {reason})."
 
 
-def _diverged_before(training: Training, environment: Environment) -> bool:
+def _diverged_before(training: Training, environment: RunContext) -> bool:
     """Whether an earlier call saw it diverge, which it would again; this is said."""
     known = training.found(environment.root)
     before = training.diverged(environment.root)

@@ -231,7 +231,7 @@ def given_run(path: Path, card: Card) -> Run:
         UsageError: Not a run.
         ArtifactError: Of another size or role, or not finished.
     """
-    run = run_directory.at(path)
+    run = run_directory.open_run(path)
     found = finished_card(run)
     if found.role != "scene" or found.size_px != card.size_px:
         raise ArtifactError(f"--baseline-run {path}: makes {found.role} images of {found.size_px} px; give one of scenes of {card.size_px} px")

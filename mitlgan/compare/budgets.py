@@ -53,7 +53,7 @@ def training_macs(recipe: Recipe, layers: Mapping[str, LayerForm]) -> float:
         frozen = sum(multiply_accumulates(generator, (generator.latent_dim,)) for generator in network.generators.values())
     critic_update = image + 2 * 3 * score + _penalty_scores(recipe.objective) * score  # per real image
     if recipe.augment is not None and recipe.augment.probability == "auto":
-        critic_update += 2 * score / augmentation.EVERY  # a look at overfitting
+        critic_update += 2 * score / augmentation.ADAPTATION_INTERVAL  # a look at overfitting
     generator_update = frozen + 3 * (image - frozen) + (3 if recipe.objective.kind == "relativistic" else 2) * score  # real images are scored, too
     return 1000 * (critic_update + generator_update / recipe.objective.critic_steps) / TERA
 

@@ -22,9 +22,9 @@ from mitlgan.runtime.distributed import World
 from mitlgan.runtime.files import locked, make_folder, write_atomically
 from mitlgan.runtime.progress import PlainReporter, duration, reporter
 from mitlgan.stages import stages
-from mitlgan.stages.default_layers import shipped_artifact
-from mitlgan.stages.parallel import Job, run_side_by_side
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.default_layers import shipped_layer
+from mitlgan.stages.parallel import TrainingProcess, run_parallel
+from mitlgan.stages.stages import RunContext
 from mitlgan.training.run_directory import Run
 
 RECIPES = {"fg": "modern/fg-32", "bg": "modern/bg-32", "compose": "modern/compose-32", "thesis": "demo/compose"}
@@ -56,18 +56,18 @@ def demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Result:
         show("2/4 training the composition")
         made_from = {role: artifact.tensors_hash(path) for role, path in layers.items()}  # a composition of other layers is another one
         flags = [argument for role, path in layers.items() for argument in (f"--{role}", str(path))]
-        run_side_by_side(out, out / "runs", [Job("compose", recipes["compose"], ["compose", *flags], made_from)], at_once=AT_ONCE)
+        run_parallel(out, out / "runs", [TrainingProcess("compose", recipes["compose"], ["compose", *flags], made_from)], max_parallel=AT_ONCE)
         composed = _finished(out, recipes["compose"], made_from)
         beside = out / f"{recipes['thesis'].name}.toml"
         write_atomically(beside, dump(recipes["thesis"]))
         stage_only = any(made != _run_file(out, recipes[role]) for role, made in layers.items())
         plan = Plan(composed=composed.path, baselines=(str(beside), "wgan"), count_pretraining=False if stage_only else None)
-        environment = Environment(World(0, 1, torch.device("cpu")), PlainReporter("compare"), out / "runs")
+        environment = RunContext(World(0, 1, torch.device("cpu")), PlainReporter("compare"), out / "runs")
         show(
             "3/4 training the thesis' composition and the WGAN, "
             + ("as long as the composition alone" if stage_only else "the WGAN as long as all stages")
         )
-        run_side_by_side(out, out / "runs", baseline_jobs(plan, environment), at_once=AT_ONCE, on_failure=tolerant(show))
+        run_parallel(out, out / "runs", baseline_jobs(plan, environment), max_parallel=AT_ONCE, on_failure=tolerant(show))
         show("4/4 measuring and writing the report")
         result = compare(plan, environment)
         show(f"done in {duration(time.monotonic() - started)}")
@@ -78,11 +78,12 @@ def _layers(out: Path, recipes: Mapping[str, Recipe], pretrained: bool, show: Ca
     """The frozen generators: those that ship, where they are asked for, and those that are trained here."""
     composition = recipes["compose"]
     matted = composition.composer is not None and composition.composer.fusion.kind == "alpha"
-    shipped = {role: path for role in LAYER_ROLES if pretrained and (path := shipped_artifact(role, composition.size_px, matted=matted)) is not None}
+    shipped = {role: path for role in LAYER_ROLES if pretrained and (path := shipped_layer(role, composition.size_px, with_alpha=matted)) is not None}
     wanted = [role for role in LAYER_ROLES if role not in shipped]
     if wanted:
         show(f"1/4 pretraining the {' and the '.join({'fg': 'foreground', 'bg': 'background'}[role] for role in wanted)} generator")
-        run_side_by_side(out, out / "runs", [Job(f"pretrain {role}", recipes[role], ["pretrain", role]) for role in wanted], at_once=AT_ONCE)
+        trainings = [TrainingProcess(f"pretrain {role}", recipes[role], ["pretrain", role]) for role in wanted]
+        run_parallel(out, out / "runs", trainings, max_parallel=AT_ONCE)
     made = {role: shipped.get(role) or _finished(out, recipes[role]).artifact for role in LAYER_ROLES}
     return {role: path for role, path in made.items() if path is not None}
 
@@ -95,12 +96,12 @@ def _recipe(name: str, quick: bool) -> Recipe:
 
 def _run_file(out: Path, recipe: Recipe) -> Path | None:
     """The artifact of a layer that was trained here; shipped layers were trained for longer than a demo may take."""
-    run = stages.matching_run(out / "runs", recipe)
+    run = stages.find_matching_run(out / "runs", recipe)
     return None if run is None else run.artifact
 
 
 def _finished(out: Path, recipe: Recipe, made_from: dict[str, str] | None = None) -> Run:
-    run = stages.matching_run(out / "runs", recipe, made_from)
+    run = stages.find_matching_run(out / "runs", recipe, made_from)
     if run is None or run.artifact is None:
         raise ArtifactError(f"{out}: the run of {recipe.name} is not finished; call `mitlgan demo` again")
     return run

@@ -14,7 +14,7 @@ from mitlgan.compare.arms import finished_card, layer_files
 from mitlgan.compare.plan import Plan, Triple
 from mitlgan.errors import ArtifactError, MitlganError, UsageError
 from mitlgan.recipe import Recipe, changed, load, parse
-from mitlgan.stages.default_layers import all_layers
+from mitlgan.stages.default_layers import resolve_layers
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -87,7 +87,7 @@ def settings(plan: Plan, root: Path) -> list[Setting]:
     if run is not None and run.artifact is not None and _some_are_absent(plan.layers):
         layers = {**layer_files(run.artifact), **given}
     else:
-        layers = all_layers(given, root, recipe)
+        layers = resolve_layers(given, root, recipe)
     return [Setting("", recipe, layers, {})]
 
 
@@ -114,14 +114,14 @@ def cards(layers: Mapping[str, Path]) -> dict[str, Card]:
 def _composition(plan: Plan, root: Path) -> Run | None:
     """The composition that is taken, or whose recipe and layers are; None where others are named."""
     if plan.composed is not None:
-        run = run_directory.at(plan.composed)
+        run = run_directory.open_run(plan.composed)
         card = finished_card(run)
         if card.kind != "composer":
             raise ArtifactError(f"--composed {run.path}: a run of `pretrain {card.role}`; give one that `mitlgan compose` made")
         return run
     if plan.recipe is not None or not _some_are_absent(plan.layers):
         return None
-    found = [run for run in run_directory.find(root, "compose") if run.artifact is not None]
+    found = [run for run in run_directory.list_runs(root, "compose") if run.artifact is not None]
     return found[-1] if found else None
 
 

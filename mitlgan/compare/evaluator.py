@@ -31,7 +31,7 @@ from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import make_folder, write_json
 from mitlgan.runtime.progress import Reporter
 from mitlgan.stages import stages
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
 
 FORM = 2
@@ -192,7 +192,7 @@ class Ruler:
         return found
 
 
-def open_ruler(plan: Plan, recipe: Recipe, environment: Environment) -> Ruler:
+def open_ruler(plan: Plan, recipe: Recipe, environment: RunContext) -> Ruler:
     """How the arms of a composition are measured.
 
     Raises:
@@ -203,7 +203,7 @@ def open_ruler(plan: Plan, recipe: Recipe, environment: Environment) -> Ruler:
     named = recipe.evaluation.split if any(text.partition("=")[0].strip() == "evaluation.split" for text in plan.settings) else None
     standing_in: list[str] = []
     split = measured_split(source, recipe.role, named, recipe.evaluation.split, standing_in.append)
-    real, training = stages.pictures(recipe, split, say=say), stages.pictures(recipe)
+    real, training = stages.open_recipe_data(recipe, split, say=say), stages.open_recipe_data(recipe)
     split = recorded_split(split, real.content_sha256, training.content_sha256)
     if len(real) < 2:
         raise DataError(f"{source}: a single {split} picture is too few to measure by; hold out more (`--holdout N` of `mitlgan data split`)")
@@ -211,7 +211,7 @@ def open_ruler(plan: Plan, recipe: Recipe, environment: Environment) -> Ruler:
         for sentence in standing_in:
             say(sentence)
     validation = resolved_split(source, recipe.role, "validation")
-    chosen_by = stages.pictures(recipe, validation)
+    chosen_by = stages.open_recipe_data(recipe, validation)
     validation = recorded_split(validation, chosen_by.content_sha256, training.content_sha256)
     names = plan.extractors or extractor_names(recipe)
     protocol = Protocol(extractor=names[0], samples=plan.samples or recipe.evaluation.samples, split=split)

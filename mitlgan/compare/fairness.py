@@ -51,7 +51,7 @@ def equality(plan: Plan, domain: Domain, chosen_on: str) -> Equality:
     settings, scenes, lengths = ([clause for one in others for clause in found(one, domain, plan)] for found in (_settings, _scenes, _length))
     objective = f"objective ({recipe.objective.kind}, {recipe.objective.critic_steps} critic steps)"
     shared = f"critic, {objective}, optimisers, batch {recipe.training.batch}, averaging"
-    equal = [] if scenes else [f"the {len(stages.pictures(recipe)):,} scenes that all trained on"]
+    equal = [] if scenes else [f"the {len(stages.open_recipe_data(recipe)):,} scenes that all trained on"]
     if not lengths:
         totals = any(one.length == "total" for one in others)
         equal += [f"{unit} of all stages, pretrainings counted in: what the headline compares"] if totals else []

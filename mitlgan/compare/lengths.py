@@ -12,10 +12,10 @@ from mitlgan.compare.domains import cards
 from mitlgan.compare.plan import EQUAL, TIME, Plan
 from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe, parse
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 
 
-def resolved_unit(plan: Plan, layers: Iterable[Card], environment: Environment, *, composition: Card | None = None) -> str:
+def resolved_unit(plan: Plan, layers: Iterable[Card], environment: RunContext, *, composition: Card | None = None) -> str:
     """A key of `plan.EQUAL` other than time, for a plan that may ask for time.
 
     Time is CPU seconds, which nothing else on the machine uses up, where trainings are on the CPU and every stage knows its own; else seconds, unless

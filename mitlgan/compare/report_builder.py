@@ -27,7 +27,7 @@ from mitlgan.report import Anchor, Arm, Comparison, Picture, judge
 from mitlgan.report import Domain as Pictures
 from mitlgan.report.formatting import number
 from mitlgan.stages import stages
-from mitlgan.stages.default_layers import shipped_artifact
+from mitlgan.stages.default_layers import shipped_layer
 from mitlgan.version import __version__
 
 PICTURES = 25
@@ -87,7 +87,7 @@ def shipped_pictures(size_px: int) -> list[Picture]:
     """Samples of the shipped artifacts of a size: what longer training gives."""
     pictures = []
     for role, label in LAYER_LABELS.items():
-        path = shipped_artifact(role, size_px)
+        path = shipped_layer(role, size_px)
         if path is not None:
             loaded = load_artifact(path)
             pictures.append(Picture(f"Shipped {label} generator, {loaded.card.kimg:,.0f} kimg", to_uint8(loaded.sample(range(PICTURES)))))
@@ -135,7 +135,7 @@ def _pictures(domain: Domain, recipe: Recipe) -> Pictures:
             chosen = np.linspace(0, len(pictures) - 1, PICTURES).astype(np.int64)
             title = f"Real {LAYER_LABELS[name]}s" if name in LAYER_LABELS else f"Real pictures of {name}"
             found.append(Picture(title, pictures.batch(chosen)))
-    scenes = stages.pictures(recipe)
+    scenes = stages.open_recipe_data(recipe)
     found.append(Picture("Real scenes", scenes.batch(np.linspace(0, len(scenes) - 1, PICTURES).astype(np.int64))))
     return Pictures(domain.setting.name or Path(recipe.data.source).name, found)
 

@@ -28,8 +28,8 @@ from mitlgan.recipe import Recipe, changed
 from mitlgan.report import Comparison, Paths, summary, write_reports
 from mitlgan.runtime.files import locked, write_json
 from mitlgan.runtime.progress import duration
-from mitlgan.stages.parallel import Job
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.parallel import TrainingProcess
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -69,7 +69,7 @@ class Result:
         return found | ({"domains": [summary(comparison) for comparison in (self.comparison, *self.others)]} if self.others else {})
 
 
-def compare(plan: Plan, environment: Environment) -> Result:
+def compare(plan: Plan, environment: RunContext) -> Result:
     """Train or take the arms, measure them, write the report.
 
     Raises:
@@ -116,7 +116,7 @@ def _held(out: Run) -> Iterator[None]:
             raise
 
 
-def _planned(plan: Plan, setting: Setting, environment: Environment) -> Run:
+def _planned(plan: Plan, setting: Setting, environment: RunContext) -> Run:
     """The report's directory, with the plan in it before the first training: an unfinished one of the same plan is continued.
 
     A plan that is not its folder's own, such as a link, is nobody's: this is said.
@@ -154,7 +154,7 @@ class _Taken:
         return extra_of(arm, recipe, self.before)
 
 
-def _composition(plan: Plan, setting: Setting, environment: Environment) -> _Taken:
+def _composition(plan: Plan, setting: Setting, environment: RunContext) -> _Taken:
     run = setting.composed
     assert run is not None
     assert run.artifact is not None
@@ -164,7 +164,7 @@ def _composition(plan: Plan, setting: Setting, environment: Environment) -> _Tak
     return _Taken(run, card, files, equal, before, all_arms(plan.baselines, setting.recipe, card.forms()))
 
 
-def baseline_jobs(plan: Plan, environment: Environment) -> list[Job]:
+def baseline_jobs(plan: Plan, environment: RunContext) -> list[TrainingProcess]:
     """The trainings that `compare` would do, for processes side by side; it takes them once they are there.
 
     Args:
@@ -176,7 +176,7 @@ def baseline_jobs(plan: Plan, environment: Environment) -> list[Job]:
     return [taken.training(arm, setting.recipe).job() for arm in taken.arms[1:] if arm.recipe is not None]
 
 
-def _taken(plan: Plan, setting: Setting, ruler: Ruler, environment: Environment) -> Domain:
+def _taken(plan: Plan, setting: Setting, ruler: Ruler, environment: RunContext) -> Domain:
     """A finished composition, and baselines as long as it."""
     taken, recipe = _composition(plan, setting, environment), setting.recipe
     environment.reporter.say(f"composition: {taken.run.path}")
@@ -214,12 +214,12 @@ def _beside(arm: Arm, run: Run, per_kimg: float, extra: float, *, counted: bool)
         return
     whole = dataclasses.replace(arm, name=f"{arm.name}{COUNTED}", label=f"{arm.label}, as long as all stages", counted=True)
     yield Contender(whole, [run], [[end]], extra=extra, length="total")
-    kept = [_point(artifact.read_card(path), per_kimg, path) for path in run.kept()]
+    kept = [_point(artifact.read_card(path), per_kimg, path) for path in run.kept_artifacts()]
     alone = dataclasses.replace(arm, label=f"{arm.label}, this stage alone")
     yield Contender(alone, [run], [[kept[0] if kept else end]], length="stage")
 
 
-def _trained(plan: Plan, setting: Setting, ruler: Ruler, environment: Environment) -> Domain:
+def _trained(plan: Plan, setting: Setting, ruler: Ruler, environment: RunContext) -> Domain:
     """Every arm trained for the same budgets, once per seed; without budgets the composition is as long as its recipe says, and the others as it."""
     inside = dataclasses.replace(environment, root=environment.root / ARMS)
     first = setting.recipe.seed
@@ -290,25 +290,25 @@ def _start(arm: Arm, composition: Recipe, layers: Mapping[str, Path]) -> Path | 
     return layers[starting_layer(composition, layers)] if arm.starts else None
 
 
-def _failed(arm: Arm, trainings: Sequence[Training], environment: Environment) -> Contender | None:
+def _failed(arm: Arm, trainings: Sequence[Training], environment: RunContext) -> Contender | None:
     """An arm of which a training diverged, so that nothing of it can be measured; None where all are finished."""
     open_ones = [training for training in trainings if not _is_finished(training, environment)]
     ended = [run for training in open_ones if (run := training.diverged(environment.root)) is not None]
     return Contender(arm, ended, [], failure=why_diverged(ended, len(trainings))) if ended else None
 
 
-def _is_finished(training: Training, environment: Environment) -> bool:
+def _is_finished(training: Training, environment: RunContext) -> bool:
     run = training.found(environment.root)
     return run is not None and run.artifact is not None
 
 
-def _found(training: Training, environment: Environment) -> Run:
+def _found(training: Training, environment: RunContext) -> Run:
     run = training.found(environment.root)
     assert run is not None
     return run
 
 
-def _artifacts(trainings: Mapping[str, Training], environment: Environment) -> dict[str, Path]:
+def _artifacts(trainings: Mapping[str, Training], environment: RunContext) -> dict[str, Path]:
     found = {name: _found(training, environment).artifact for name, training in trainings.items()}
     return {name: path for name, path in found.items() if path is not None}
 
@@ -333,7 +333,7 @@ def _point(card: Card, per_kimg: float, path: Path) -> Point:
 def _measured(run: Run, per_kimg: float, ruler: Ruler) -> list[Point]:
     """Every kept snapshot of a run and its end, measured on the validation pictures."""
     points = []
-    for path in run.kept():
+    for path in run.kept_artifacts():
         points.append(_point(artifact.read_card(path), per_kimg, path))
     end = _end(run, per_kimg)
     if not points or points[-1].kimg < end.kimg:

@@ -29,11 +29,11 @@ from mitlgan.runtime.files import is_locked, make_folder, read_bytes, write_json
 from mitlgan.runtime.progress import Reporter
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.stages import stages
-from mitlgan.stages.parallel import Job, held, run_side_by_side
+from mitlgan.stages.parallel import TrainingProcess, locked_message, run_parallel
 from mitlgan.training import run_directory
-from mitlgan.training.loop import updates_of
+from mitlgan.training.loop import count_generator_updates
 from mitlgan.training.run_directory import Run
-from mitlgan.training.state import recalibrate
+from mitlgan.training.state import recalibrate_batchnorm
 from mitlgan.version import __version__
 
 PRINTED: dict[str, str] = {
@@ -89,16 +89,16 @@ def sweep(plan: Plan, out: Path, reporter: Reporter, *, train: bool = True) -> t
     protocol = Protocol(extractor=plan.extractor, samples=plan.samples, split="train")
     extractor = open_extractor(protocol, weights=plan.weights)
     for recipe in recipes:
-        stages.pictures(recipe, say=reporter.say)  # a wrong --data is told now, not after hours
+        stages.open_recipe_data(recipe, say=reporter.say)  # a wrong --data is told now, not after hours
     root = out / "runs"
     make_folder(out / "results")
     failed: dict[str, str] = {}
     if train:
-        jobs = [Job(recipe.name, recipe, ["pretrain", recipe.role]) for recipe in recipes]
-        run_side_by_side(out, root, jobs, at_once=plan.jobs, threads=1, on_failure=lambda job, error: failed.update({job.label: str(error)}))
+        jobs = [TrainingProcess(recipe.name, recipe, ["pretrain", recipe.role]) for recipe in recipes]
+        run_parallel(out, root, jobs, max_parallel=plan.jobs, threads=1, on_failure=lambda job, error: failed.update({job.label: str(error)}))
     ranked = []
     for recipe in recipes:
-        run = stages.matching_run(root, recipe)
+        run = stages.find_matching_run(root, recipe)
         if run is None or run.artifact is None:
             ranked.append(_row(recipe, run, {}, failed.get(recipe.name) or _unfinished(run)))
             continue
@@ -140,7 +140,7 @@ def planned(plan: Plan) -> list[Recipe]:
 
 def scaled(recipe: Recipe, factor: float) -> Recipe:
     """The recipe at a part of its length, with as many snapshots and lines of statistics; checkpoints keep their distance, for each costs the same."""
-    updates = max(1, round(updates_of(recipe) * factor))
+    updates = max(1, round(count_generator_updates(recipe) * factor))
     training = recipe.training
     values: dict[str, object] = {"training__kimg": updates * training.batch * recipe.objective.critic_steps / 1000}
     for key in ("snapshot_iterations", "log_iterations"):
@@ -154,14 +154,14 @@ def untrained(recipe: Recipe) -> Artifact:
     """The recipe's generator before its first update, its BatchNorm statistics measured as a trained one's are."""
     assert recipe.generator is not None
     torch.manual_seed(derived_seed(recipe.seed, f"initial generator {recipe.role}"))
-    network = recalibrate(networks.build_generator(recipe.generator, recipe.size_px), recipe.seed).requires_grad_(False)
+    network = recalibrate_batchnorm(networks.build_generator(recipe.generator, recipe.size_px), recipe.seed).requires_grad_(False)
     return Artifact(network, artifact.card_of(network, recipe))
 
 
 def _measured(recipe: Recipe, run: Run, out: Path, protocol: Protocol, extractor: Extractor) -> dict[str, Any]:
     """Figures of the trained and the untrained network and of real halves; from the folder where they are known."""
     assert run.artifact is not None
-    real = stages.pictures(recipe)
+    real = stages.open_recipe_data(recipe)
     data = {
         "name": Path(recipe.data.source).name, "count": len(real), "size_px": real.size_px, "channels": real.channels,
         "split": protocol.split, "real": min(protocol.samples, len(real)),
@@ -209,7 +209,7 @@ def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: 
 
 
 def _unfinished(run: Run | None) -> str:
-    return held(run) if run is not None and is_locked(run.path) else "not finished"
+    return locked_message(run) if run is not None and is_locked(run.path) else "not finished"
 
 
 def _collapse(status: Mapping[str, Any]) -> str:

@@ -38,9 +38,9 @@ def report(path: Path) -> tuple[Paths, list[str]]:
     Raises:
         UsageError: Not a run directory.
     """
-    run = run_directory.at(path)
+    run = run_directory.open_run(path)
     recipe = run.load_recipe()
-    stats, evaluations = list(run_directory.read_lines(run.stats)), list(run_directory.read_lines(run.evaluations))
+    stats, evaluations = list(run_directory.read_jsonl(run.stats)), list(run_directory.read_jsonl(run.evaluations))
     findings = diagnose(stats, evaluations).sentences()
     card = read_card(run.artifact) if run.artifact is not None else None
     measured = _figures(run, card)
@@ -48,7 +48,7 @@ def report(path: Path) -> tuple[Paths, list[str]]:
     arm = Arm(
         name=recipe.name, label=display_name(recipe),
         role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
-        timing=list(run_directory.read_lines(run.timing)), evaluations=evaluations,
+        timing=list(run_directory.read_jsonl(run.timing)), evaluations=evaluations,
         cost=_cost(run.status(), recipe, card), layers=layers, samples=samples,
         metrics=headline(measured) if "frechet" in measured else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
     )  # fmt: skip
@@ -105,7 +105,7 @@ def _drawn(file: Path | None, card: Card | None) -> tuple[dict[str, Pixels], Pix
 
 def _real(recipe: Recipe) -> Pixels | None:
     try:
-        pictures = stages.pictures(recipe)
+        pictures = stages.open_recipe_data(recipe)
     except MitlganError:  # a run can be read where its pictures are not
         return None
     return pictures.batch(np.linspace(0, len(pictures) - 1, PICTURES).astype(np.int64))

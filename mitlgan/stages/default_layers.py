@@ -12,7 +12,7 @@ from mitlgan.recipe import Recipe, shipped
 from mitlgan.training import run_directory
 
 
-def all_layers(given: Mapping[str, Path], root: Path, recipe: Recipe) -> dict[str, Path]:
+def resolve_layers(given: Mapping[str, Path], root: Path, recipe: Recipe) -> dict[str, Path]:
     """The artifact of each layer of a composition: those given; where these are `fg` and `bg` alone, one that is absent as `layer_artifact` finds it.
 
     Raises:
@@ -21,42 +21,42 @@ def all_layers(given: Mapping[str, Path], root: Path, recipe: Recipe) -> dict[st
     if not set(given) <= set(LAYER_ROLES):
         return dict(given)
     matted = recipe.composer is not None and recipe.composer.fusion.kind == "alpha"
-    return {name: given.get(name) or layer_artifact(root, name, recipe.size_px, matted=matted) for name in LAYER_ROLES}
+    return {name: given.get(name) or default_layer(root, name, recipe.size_px, with_alpha=matted) for name in LAYER_ROLES}
 
 
-def layer_artifact(root: Path, role: str, size_px: int, *, matted: bool = False) -> Path:
+def default_layer(root: Path, role: str, size_px: int, *, with_alpha: bool = False) -> Path:
     """The generator that a composition takes when none is named: the newest of the runs, else the shipped one.
 
     Args:
         root: Where runs are.
         role: `fg` or `bg`.
         size_px: Of its images.
-        matted: Whether the composition wants foregrounds that bring their own matte, and what is recommended to go with them.
+        with_alpha: Whether the composition wants foregrounds that bring their own matte, and what is recommended to go with them.
 
     Raises:
         ArtifactError: There is neither.
     """
-    path = newest_artifact(root, role, size_px, matted=matted) or shipped_artifact(role, size_px, matted=matted)
+    path = newest_run_artifact(root, role, size_px, with_alpha=with_alpha) or shipped_layer(role, size_px, with_alpha=with_alpha)
     if path is None:
         raise ArtifactError(f"--{role}: no generator of {size_px} px under {root} or shipped; run `mitlgan pretrain {role}` first, or name an artifact")
     return path
 
 
-def newest_artifact(root: Path, role: str, size_px: int, *, matted: bool = False) -> Path | None:
+def newest_run_artifact(root: Path, role: str, size_px: int, *, with_alpha: bool = False) -> Path | None:
     """The newest generator of a role and size among the runs under a root; of foregrounds, where they must be `matted`, one of four channels."""
-    for run in reversed(run_directory.find(root, "pretrain")):
+    for run in reversed(run_directory.list_runs(root, "pretrain")):
         if run.artifact is None:
             continue
         try:
             card = artifact.read_card(run.artifact)
         except MitlganError:
             continue
-        if card.role == role and card.size_px == size_px and (not matted or role != "fg" or card.image_channels == 4):
+        if card.role == role and card.size_px == size_px and (not with_alpha or role != "fg" or card.image_channels == 4):
             return run.artifact
     return None
 
 
-def shipped_artifact(role: str, size_px: int, *, matted: bool = False) -> Path | None:
+def shipped_layer(role: str, size_px: int, *, with_alpha: bool = False) -> Path | None:
     """The generator of a role and size that ships with the package: of the thesis' family, or the recommended ones, whose foregrounds are `matted`."""
-    path = shipped("pretrained") / f"{'modern-' if matted else ''}{role}-{size_px}" / "generator.safetensors"
+    path = shipped("pretrained") / f"{'modern-' if with_alpha else ''}{role}-{size_px}" / "generator.safetensors"
     return path if path.is_file() else None

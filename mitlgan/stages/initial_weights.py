@@ -83,7 +83,7 @@ def with_critic_parent(recipe: Recipe, critic: Path | None, say: Callable[[str],
     return changed(recipe, critic__parent=plain(trained), critic__parent_px=size_px)
 
 
-def initial_generator(recipe: Recipe, start: Path | None) -> nn.Module:
+def load_initial_generator(recipe: Recipe, start: Path | None) -> nn.Module:
     """The generator of a pretraining, as it begins.
 
     Args:
@@ -109,7 +109,7 @@ def initial_generator(recipe: Recipe, start: Path | None) -> nn.Module:
     return generator
 
 
-def parent_account(start: Path | None) -> dict[str, Any]:
+def describe_parent(start: Path | None) -> dict[str, Any]:
     """What a card says of the generator that a training began with or grew from: which it is and what its own training took."""
     if start is None:
         return {}
@@ -118,7 +118,7 @@ def parent_account(start: Path | None) -> dict[str, Any]:
     return {"recipe": card.recipe.get("name", ""), "made_by": card.recipe, "tensors_sha256": artifact.tensors_hash(start), **account}
 
 
-def critic_weights(path: Path | None, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Tensor]:
+def load_initial_critic(path: Path | None, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Tensor]:
     """The weights that a critic begins with: those of a kept critic, of a run's newest checkpoint, or none, for a new one; of a grown one its parent's.
 
     Args:
@@ -145,7 +145,7 @@ def critic_weights(path: Path | None, recipe: Recipe, say: Callable[[str], None]
     return tensors
 
 
-def critic_file(path: Path) -> Path | None:
+def find_critic_file(path: Path) -> Path | None:
     """The artifact of a critic that a path names: itself, or the one that was kept beside the generator in a folder."""
     if path.is_file():
         return path
@@ -154,7 +154,7 @@ def critic_file(path: Path) -> Path | None:
 
 def _trained_critic(path: Path, say: Callable[[str], None]) -> tuple[AnyCritic, int, dict[str, Tensor]]:
     """Architecture, image size and tensors of a critic that was trained."""
-    file = None if (path / "recipe.toml").is_file() else critic_file(path)
+    file = None if (path / "recipe.toml").is_file() else find_critic_file(path)
     return _critic_of_run(path, say) if file is None else _critic_of_artifact(file)
 
 
@@ -167,7 +167,7 @@ def _critic_of_artifact(file: Path) -> tuple[AnyCritic, int, dict[str, Tensor]]:
 
 
 def _critic_of_run(path: Path, say: Callable[[str], None]) -> tuple[AnyCritic, int, dict[str, Tensor]]:
-    found = load_checkpoint(run_directory.at(path).path, say)
+    found = load_checkpoint(run_directory.open_run(path).path, say)
     if found is None:
         raise ArtifactError(f"--critic {path}: has no checkpoint, where a critic would be; name another run")
     tensors, header = found

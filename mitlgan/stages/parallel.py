@@ -34,7 +34,7 @@ MAX_WARNINGS = 10
 
 
 @dataclass
-class Job:
+class TrainingProcess:
     """One training in a process of its own.
 
     Attributes:
@@ -52,7 +52,7 @@ class Job:
 
     def run(self, root: Path) -> Run | None:
         """The job's run, if it has begun."""
-        return stages.matching_run(root, self.recipe, self.inputs)
+        return stages.find_matching_run(root, self.recipe, self.inputs)
 
     def is_done(self, root: Path) -> bool:
         """Whether its artifact is there."""
@@ -60,22 +60,22 @@ class Job:
         return run is not None and run.artifact is not None
 
 
-def run_side_by_side(
-    place: Path,
+def run_parallel(
+    workdir: Path,
     root: Path,
-    jobs: Sequence[Job],
+    trainings: Sequence[TrainingProcess],
     *,
-    at_once: int | None = None,
+    max_parallel: int | None = None,
     threads: int | None = None,
-    on_failure: Callable[[Job, MitlganError], None] | None = None,
+    on_failure: Callable[[TrainingProcess, MitlganError], None] | None = None,
 ) -> None:
     """Run the jobs that are not finished yet, and wait.
 
     Args:
-        place: For their recipes and logs.
+        workdir: For their recipes and logs.
         root: Runs are made and looked for under it.
-        jobs: In the order in which they begin.
-        at_once: Most processes at a time, which share the cores; None takes all jobs.
+        trainings: In the order in which they begin.
+        max_parallel: Most processes at a time, which share the cores; None takes all jobs.
         threads: CPU threads of each; None shares the cores out.
         on_failure: Told of a job that failed, and the others go on; without it they are stopped.
 
@@ -85,43 +85,43 @@ def run_side_by_side(
         MitlganError: One of them failed, or its run is held by another process, and the others were stopped; carries its line and exit code.
     """
     waiting = []
-    for job in jobs:
+    for job in trainings:
         if not job.is_done(root):
             waiting.append(job)
         elif (run := job.run(root)) is not None:
-            stages.tell_other_pictures(run, job.recipe, PlainReporter(job.label).say)
-    most = len(waiting) if at_once is None else at_once
+            stages.warn_if_data_changed(run, job.recipe, PlainReporter(job.label).say)
+    most = len(waiting) if max_parallel is None else max_parallel
     threads = threads or max(1, (os.cpu_count() or 1) // max(1, most))
     bars = {job.label: reporter(job.label) if most == 1 else PlainReporter(job.label) for job in waiting}
-    make_folder(place)
-    make_folder(place / "logs", root=place)
-    with locked(place / "logs"), Lifeline() as lifeline, StopSignals() as signals:
+    make_folder(workdir)
+    make_folder(workdir / "logs", root=workdir)
+    with locked(workdir / "logs"), Lifeline() as lifeline, StopSignals() as signals:
         try:
-            _work(place, root, waiting, most, lambda job: _start(place, root, job, threads, lifeline), bars, signals, on_failure)
+            _work(workdir, root, waiting, most, lambda job: _start(workdir, root, job, threads, lifeline), bars, signals, on_failure)
         finally:
             _end(waiting, signals.received)
             for bar in bars.values():
                 bar.close()
     if signals.received is not None:
-        raise Stopped(f"{place}: stopped and saved; the same command goes on from here", signals.received)
+        raise Stopped(f"{workdir}: stopped and saved; the same command goes on from here", signals.received)
 
 
 def _work(
     place: Path,
     root: Path,
-    waiting: Sequence[Job],
+    waiting: Sequence[TrainingProcess],
     most: int,
-    start: Callable[[Job], subprocess.Popen[bytes]],
+    start: Callable[[TrainingProcess], subprocess.Popen[bytes]],
     bars: Mapping[str, Any],
     signals: StopSignals,
-    on_failure: Callable[[Job, MitlganError], None] | None,
+    on_failure: Callable[[TrainingProcess, MitlganError], None] | None,
 ) -> None:
-    def failed(job: Job, error: MitlganError) -> None:
+    def failed(job: TrainingProcess, error: MitlganError) -> None:
         if on_failure is None:
             raise error
         on_failure(job, error)
 
-    ahead, running, shown = list(waiting), list[Job](), 0.0
+    ahead, running, shown = list(waiting), list[TrainingProcess](), 0.0
     while (ahead or running) and signals.received is None:
         while ahead and len(running) < most:
             job = ahead.pop(0)
@@ -145,11 +145,11 @@ def _work(
                     failed(job, error)
 
 
-def _start(place: Path, root: Path, job: Job, threads: int, lifeline: Lifeline) -> subprocess.Popen[bytes]:
+def _start(place: Path, root: Path, job: TrainingProcess, threads: int, lifeline: Lifeline) -> subprocess.Popen[bytes]:
     unfinished = job.run(root)
     if unfinished is not None:
         if is_locked(unfinished.path):
-            raise ResourceError(f"{job.label}: {held(unfinished)}")
+            raise ResourceError(f"{job.label}: {locked_message(unfinished)}")
         arguments = ["resume", str(unfinished.path)]
     else:
         file = place / "recipes" / f"{_slug(job)}.toml"
@@ -164,26 +164,26 @@ def _start(place: Path, root: Path, job: Job, threads: int, lifeline: Lifeline) 
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True, **options)
 
 
-def held(run: Run) -> str:
+def locked_message(run: Run) -> str:
     """What there is to say of a run that another process works on."""
     return f"{run.path} is held by another process, which works on it; wait for that, then call this again"
 
 
-def _slug(job: Job) -> str:
+def _slug(job: TrainingProcess) -> str:
     return job.label.replace(" ", "-").replace("/", "-")
 
 
-def _log(place: Path, job: Job) -> Path:
+def _log(place: Path, job: TrainingProcess) -> Path:
     return place / "logs" / f"{_slug(job)}.log"
 
 
-def _show(root: Path, job: Job, bar: Any) -> None:
+def _show(root: Path, job: TrainingProcess, bar: Any) -> None:
     run = job.run(root)
     if run is not None and (status := run.status()):
         bar.update(status)
 
 
-def _end(jobs: Sequence[Job], received: int | None) -> None:
+def _end(jobs: Sequence[TrainingProcess], received: int | None) -> None:
     """Pass a signal on and wait for the processes to save; what does not end in time is killed."""
     running = [job.process for job in jobs if job.process is not None and job.process.poll() is None]
     for process in running:
@@ -197,7 +197,7 @@ def _end(jobs: Sequence[Job], received: int | None) -> None:
             process.wait()
 
 
-def _tell_warnings(place: Path, job: Job, say: Callable[[str], None]) -> None:
+def _tell_warnings(place: Path, job: TrainingProcess, say: Callable[[str], None]) -> None:
     """What the process warned of, which would lie in its log alone."""
     warned = [line for line in _lines(place, job) if line.startswith("warning: ")]
     for line in list(dict.fromkeys(warned))[:MAX_WARNINGS]:
@@ -206,11 +206,11 @@ def _tell_warnings(place: Path, job: Job, say: Callable[[str], None]) -> None:
         say(f"{job.label}: more warnings in {_log(place, job)}")
 
 
-def _lines(place: Path, job: Job) -> list[str]:
+def _lines(place: Path, job: TrainingProcess) -> list[str]:
     return [line for line in read_bytes(_log(place, job), root=place).decode(errors="replace").splitlines() if line.strip()]
 
 
-def _check(place: Path, job: Job) -> None:
+def _check(place: Path, job: TrainingProcess) -> None:
     assert job.process is not None
     code = job.process.returncode
     if code == 0:

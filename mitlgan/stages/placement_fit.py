@@ -18,14 +18,14 @@ from mitlgan.networks.placement_fit import measured_bounds
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.randomness import derived_seed
 
-SCENES = "scenes"
+USE_SCENES = "scenes"
 """The value of `composer.placement.mattes` that names the pictures that the composition is trained on."""
-SAMPLES = 512
-MOST = 4096
+MATTE_SAMPLES = 512
+MAX_MATTES = 4096
 _KEY = "composer.placement.mattes"
 
 
-def measure_stands(recipe: Recipe, composer: Composer, scenes: Packed, say: Callable[[str], None]) -> None:
+def fit_placement_to_mattes(recipe: Recipe, composer: Composer, scenes: Packed, say: Callable[[str], None]) -> None:
     """Give a composition's placement the bounds that mattes of scenes show, if its recipe asks for that.
 
     Scenes without mattes leave the bounds as the recipe has them, which is said; a folder that was named for its mattes must have them.
@@ -50,8 +50,8 @@ def measure_stands(recipe: Recipe, composer: Composer, scenes: Packed, say: Call
         raise UsageError(f"{_KEY}: {name} brings no matte to compare with; pretrain it with generator.image_channels = 4, or leave it out")
     try:
         named = placement.mattes
-        seen = _mattes_of(scenes if named == SCENES else open_data(named, "scene", recipe.size_px, resize=recipe.data.resize, say=say))
-        if seen is None and placement.mattes == SCENES:
+        seen = _mattes_of(scenes if named == USE_SCENES else open_data(named, "scene", recipe.size_px, resize=recipe.data.resize, say=say))
+        if seen is None and placement.mattes == USE_SCENES:
             say(f"{_KEY}: the scenes have no mattes, so foregrounds stand as the recipe has it")
             return
         if seen is None:
@@ -69,13 +69,13 @@ def measure_stands(recipe: Recipe, composer: Composer, scenes: Packed, say: Call
 
 def _mattes_of(pictures: Packed) -> Tensor | None:
     """Of at most `MOST` pictures, evenly over all of them, (N, 1, H, W) in [0, 1]; None where they have none."""
-    found = pictures.matte(range(0, len(pictures), -(-len(pictures) // MOST)))
+    found = pictures.matte(range(0, len(pictures), -(-len(pictures) // MAX_MATTES)))
     return None if found is None else found.float() / 255
 
 
 def _own_mattes(composer: Composer, name: str, recipe: Recipe) -> Tensor:
     """Of the layer as it comes, (`SAMPLES`, 1, H, W), by the recipe's seed."""
     generator = torch.Generator().manual_seed(derived_seed(recipe.seed, "mattes for a placement"))
-    z = torch.randn(SAMPLES, composer.latent_dims[name], generator=generator)
+    z = torch.randn(MATTE_SAMPLES, composer.latent_dims[name], generator=generator)
     with torch.no_grad():
         return torch.cat([premultiplied(composer.layers.image(name, part)).matte for part in z.chunk(8)])

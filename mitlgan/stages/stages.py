@@ -25,11 +25,11 @@ from mitlgan.runtime.distributed import World, wait_for_all
 from mitlgan.runtime.files import locked, remove_temporaries, write_atomically, write_json
 from mitlgan.runtime.progress import Reporter, counted_lines
 from mitlgan.runtime.randomness import derived_seed
-from mitlgan.stages.initial_weights import critic_weights, initial_generator, parent_account, with_critic_parent, with_parent
-from mitlgan.stages.placement_fit import measure_stands
+from mitlgan.stages.initial_weights import describe_parent, load_initial_critic, load_initial_generator, with_critic_parent, with_parent
+from mitlgan.stages.placement_fit import fit_placement_to_mattes
 from mitlgan.training import run_directory
-from mitlgan.training.artifacts import Keeper, freeze
-from mitlgan.training.loop import Hooks, Problem, train
+from mitlgan.training.artifacts import ArtifactKeeper, export_run
+from mitlgan.training.loop import Callbacks, TrainingSetup, train
 from mitlgan.training.run_directory import Run
 from mitlgan.training.state import TrainingState
 
@@ -37,7 +37,7 @@ RUNS = Path("runs")
 
 
 @dataclass(frozen=True)
-class Environment:
+class RunContext:
     """Where and how a stage works.
 
     Attributes:
@@ -50,15 +50,15 @@ class Environment:
     world: World
     reporter: Reporter
     root: Path = RUNS
-    line: Callable[[Path, Mapping[str, Any]], None] | None = None
+    on_stats: Callable[[Path, Mapping[str, Any]], None] | None = None
 
 
-def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = None, critic: Path | None = None) -> Run:
+def pretrain(recipe: Recipe, context: RunContext, *, start: Path | None = None, critic: Path | None = None) -> Run:
     """Train a generator on one kind of pictures and freeze it.
 
     Args:
         recipe: With a [generator].
-        environment: Where and how.
+        context: Where and how.
         start: Artifact whose weights the generator begins with, or that it grows from.
         critic: Run whose critic's weights the critic begins with, or a critic that was kept.
 
@@ -70,22 +70,22 @@ def pretrain(recipe: Recipe, environment: Environment, *, start: Path | None = N
     """
     if recipe.generator is None:
         raise UsageError(f"--recipe {recipe.name}: has no [generator]; give one for `pretrain`")
-    recipe = with_critic_parent(with_parent(recipe, start), critic, environment.reporter.say)
-    weights = critic_weights(critic, recipe, environment.reporter.say)
-    generator = initial_generator(recipe, start)
-    parent = parent_account(start)
-    pixels = pictures(recipe, reporter=environment.reporter)
+    recipe = with_critic_parent(with_parent(recipe, start), critic, context.reporter.say)
+    weights = load_initial_critic(critic, recipe, context.reporter.say)
+    generator = load_initial_generator(recipe, start)
+    parent = describe_parent(start)
+    pixels = open_recipe_data(recipe, reporter=context.reporter)
     inputs = {} if start is None else {"start": artifact.tensors_hash(start)}
-    return _run(recipe, _problem(recipe, generator, pixels, {}, parent), environment, inputs, weights)
+    return _run(recipe, make_setup(recipe, generator, pixels, {}, parent), context, inputs, weights)
 
 
-def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment, *, critic: Path | None = None) -> Run:
+def compose(recipe: Recipe, layers: Mapping[str, Path], context: RunContext, *, critic: Path | None = None) -> Run:
     """Join frozen generators by a fusion and a translator, against a critic that is newly initialised, as the thesis' is, unless a run is named.
 
     Args:
         recipe: With a [composer].
         layers: Artifact of each layer by name, in the order of their latents.
-        environment: Where and how.
+        context: Where and how.
         critic: Run whose critic's weights the critic begins with, or a critic that was kept.
 
     Returns:
@@ -94,26 +94,26 @@ def compose(recipe: Recipe, layers: Mapping[str, Path], environment: Environment
     Raises:
         MitlganError: See the errors' own classes.
     """
-    recipe = with_critic_parent(recipe, critic, environment.reporter.say)
+    recipe = with_critic_parent(recipe, critic, context.reporter.say)
     if recipe.composer is None:
         raise UsageError(f"--recipe {recipe.name}: has no [composer]; give one for `compose`")
-    weights = critic_weights(critic, recipe, environment.reporter.say)
+    weights = load_initial_critic(critic, recipe, context.reporter.say)
     loaded = {name: artifact.load_layer(path, name, recipe.size_px, recipe.composer.resample) for name, path in layers.items()}
-    pixels = pictures(recipe, reporter=environment.reporter)
+    pixels = open_recipe_data(recipe, reporter=context.reporter)
     torch.manual_seed(derived_seed(recipe.seed, "initial composer"))
     composer = networks.build_composer(recipe.composer, {name: generator for name, (generator, _) in loaded.items()}, recipe.size_px)
     before = artifact.layer_hashes(composer)
     cards = {name: _layer_card(card, before[name]) for name, (_, card) in loaded.items()}
-    measure_stands(recipe, composer, pixels, environment.reporter.say)
-    return _run(recipe, _problem(recipe, composer, pixels, cards), environment, before, weights)
+    fit_placement_to_mattes(recipe, composer, pixels, context.reporter.say)
+    return _run(recipe, make_setup(recipe, composer, pixels, cards), context, before, weights)
 
 
-def train_inpainter(recipe: Recipe, environment: Environment) -> Run:
+def train_inpainter(recipe: Recipe, context: RunContext) -> Run:
     """Train a context encoder to fill holes, against a critic as any other's, and freeze it.
 
     Args:
         recipe: With an [inpainter].
-        environment: Where and how.
+        context: Where and how.
 
     Returns:
         The finished run; its artifact is the moving average.
@@ -121,21 +121,21 @@ def train_inpainter(recipe: Recipe, environment: Environment) -> Run:
     Raises:
         MitlganError: See the errors' own classes.
     """
-    recipe = with_critic_parent(recipe, None, environment.reporter.say)
+    recipe = with_critic_parent(recipe, None, context.reporter.say)
     if recipe.inpainter is None:
         raise UsageError(f"--recipe {recipe.name}: has no [inpainter]; give one such as inpaint/context-32")
-    weights = critic_weights(None, recipe, environment.reporter.say)
-    pixels = pictures(recipe, reporter=environment.reporter)
+    weights = load_initial_critic(None, recipe, context.reporter.say)
+    pixels = open_recipe_data(recipe, reporter=context.reporter)
     torch.manual_seed(derived_seed(recipe.seed, f"initial inpainter {recipe.role}"))
-    return _run(recipe, _problem(recipe, networks.build_inpainter(recipe.inpainter, recipe.size_px), pixels, {}), environment, {}, weights)
+    return _run(recipe, make_setup(recipe, networks.build_inpainter(recipe.inpainter, recipe.size_px), pixels, {}), context, {}, weights)
 
 
-def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> Run:
+def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
     """Go on with a run from its newest checkpoint, with the thread count it was made with.
 
     Args:
         path: The run directory.
-        environment: Where and how; its root is not used.
+        context: Where and how; its root is not used.
         more_kimg: Added to the run's length.
 
     Raises:
@@ -143,71 +143,71 @@ def resume(path: Path, environment: Environment, *, more_kimg: float = 0.0) -> R
         ArtifactError: No checkpoint, or it does not belong to the run's recipe.
         ResourceError: Another process works on the run.
     """
-    run = run_directory.at(path)
-    with _held(run, environment.world):
-        recipe, found = _recipe_and_checkpoint(run, environment)
-        if found[1].get("world_size", 1) != environment.world.size:
-            raise ArtifactError(f"{path}: was trained by {found[1]['world_size']} processes, now {environment.world.size}; start as many")
+    run = run_directory.open_run(path)
+    with _held(run, context.world):
+        recipe, found = _recipe_and_checkpoint(run, context)
+        if found[1].get("world_size", 1) != context.world.size:
+            raise ArtifactError(f"{path}: was trained by {found[1]['world_size']} processes, now {context.world.size}; start as many")
         if more_kimg:
             recipe = changed(recipe, training__kimg=recipe.training.kimg + more_kimg)
-            wait_for_all(environment.world)  # every rank has read the shorter one
-            if environment.world.leads:
+            wait_for_all(context.world)  # every rank has read the shorter one
+            if context.world.leads:
                 write_atomically(run.recipe, dump(recipe))
-        _restore_threads(int(found[1].get("threads", 0)), environment)
-        pixels = pictures(recipe, reporter=environment.reporter)
-        _warn_of_other_pictures(recipe, pixels, found[1], environment.reporter.say)
-        problem = _problem_from_checkpoint(recipe, pixels, found[1])
-        return _train_and_freeze(run, recipe, problem, environment, found)
+        _restore_threads(int(found[1].get("threads", 0)), context)
+        pixels = open_recipe_data(recipe, reporter=context.reporter)
+        _warn_of_other_pictures(recipe, pixels, found[1], context.reporter.say)
+        problem = setup_from_checkpoint(recipe, pixels, found[1])
+        return _train_and_freeze(run, recipe, problem, context, found)
 
 
-def end(path: Path, environment: Environment) -> Run:
+def finish_at_checkpoint(path: Path, context: RunContext) -> Run:
     """End a run where its newest checkpoint is: freeze what that holds, however much of the recipe's length is left.
 
     Args:
         path: The run directory.
-        environment: Where and how; its root is not used.
+        context: Where and how; its root is not used.
 
     Raises:
         UsageError: Not a run directory.
         ArtifactError: No checkpoint, or it does not belong to the run's recipe.
         ResourceError: Another process works on the run.
     """
-    run = run_directory.at(path)
-    with _held(run, environment.world):
-        recipe, found = _recipe_and_checkpoint(run, environment)
-        pixels = pictures(recipe, reporter=environment.reporter)
-        problem = _problem_from_checkpoint(recipe, pixels, found[1])
+    run = run_directory.open_run(path)
+    with _held(run, context.world):
+        recipe, found = _recipe_and_checkpoint(run, context)
+        pixels = open_recipe_data(recipe, reporter=context.reporter)
+        problem = setup_from_checkpoint(recipe, pixels, found[1])
         state = TrainingState(problem.generator, problem.critic, recipe)
         state.restore(*found)
-        if environment.world.leads:
-            freeze(run, recipe, problem, state)
+        if context.world.leads:
+            export_run(run, recipe, problem, state)
     return run
 
 
-def resumed_or_new(recipe: Recipe, environment: Environment) -> Run:
+def get_or_train(recipe: Recipe, context: RunContext) -> Run:
     """The finished training of exactly this recipe of a generator or inpainter under the environment's root: found, finished, or begun.
 
     Raises:
         MitlganError: As `pretrain` and `resume`.
     """
-    found = matching_run(environment.root, recipe)
+    found = find_matching_run(context.root, recipe)
     if found is None:
-        return pretrain(recipe, environment) if recipe.inpainter is None else train_inpainter(recipe, environment)
+        return pretrain(recipe, context) if recipe.inpainter is None else train_inpainter(recipe, context)
     if found.artifact is None:
-        return resume(found.path, environment)
-    tell_other_pictures(found, recipe, environment.reporter.say)
+        return resume(found.path, context)
+    warn_if_data_changed(found, recipe, context.reporter.say)
     return found
 
 
-def tell_other_pictures(run: Run, recipe: Recipe, say: Callable[[str], None]) -> None:
+def warn_if_data_changed(run: Run, recipe: Recipe, say: Callable[[str], None]) -> None:
     """Say it where a finished run is taken that was trained on other pictures than its recipe names now."""
     data = {} if run.artifact is None else artifact.read_card(run.artifact).data
     if "content_sha256" in data:
         header = {"data_sha256": data["content_sha256"], "data_count": data.get("count", "?")}
-        _warn_of_other_pictures(recipe, pictures(recipe), header, say)
+        _warn_of_other_pictures(recipe, open_recipe_data(recipe), header, say)
 
 
-def matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | None = None) -> Run | None:
+def find_matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | None = None) -> Run | None:
     """The newest run of exactly this recipe that is finished or has a checkpoint.
 
     Args:
@@ -215,16 +215,16 @@ def matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | None = 
         recipe: All settings.
         inputs: Hashes of the artifacts that it was made from, as `Run.inputs` gives them; None takes any.
     """
-    for run in reversed(run_directory.find(root, recipe.command)):
+    for run in reversed(run_directory.list_runs(root, recipe.command)):
         try:
-            if run_directory.is_of(run, recipe, inputs) and (run.artifact is not None or checkpoints(run.path)):
+            if run_directory.matches(run, recipe, inputs) and (run.artifact is not None or checkpoints(run.path)):
                 return run
         except ResourceError:  # a run that cannot be gone on with
             continue
     return None
 
 
-def pictures(recipe: Recipe, split: str = "train", *, reporter: Reporter | None = None, say: Callable[[str], None] | None = None) -> Packed:
+def open_recipe_data(recipe: Recipe, split: str = "train", *, reporter: Reporter | None = None, say: Callable[[str], None] | None = None) -> Packed:
     """The packed pictures of a recipe; a folder that is seen for the first time is decoded now.
 
     Args:
@@ -241,9 +241,10 @@ def pictures(recipe: Recipe, split: str = "train", *, reporter: Reporter | None 
     return open_data(recipe.data.source, recipe.role, recipe.size_px, resize=recipe.data.resize, split=split, progress=told, say=say)
 
 
-def _problem(
+def make_setup(
     recipe: Recipe, network: nn.Module, pixels: Packed, layers: Mapping[str, LayerCard], parent: Mapping[str, Any] | None = None
-) -> Problem:  # fmt: skip
+) -> TrainingSetup:  # fmt: skip
+    """Return the setup of a network's training, with a new critic and the objective of the recipe."""
     # The purpose names the stage: a composition's critic shares no tensor with a pretraining's, whatever their seeds.
     torch.manual_seed(derived_seed(recipe.seed, f"initial critic {recipe.command} {recipe.role}"))
     critic = networks.build_critic(recipe.critic, recipe.size_px)
@@ -252,10 +253,11 @@ def _problem(
     if recipe.critic_start is not None:
         critic.freeze(recipe.critic_start.freeze)
     header = {"layers": {name: plain(card) for name, card in layers.items()}, **({"parent": dict(parent)} if parent else {})}
-    return Problem(network, critic, objective, pixels, header)
+    return TrainingSetup(network, critic, objective, pixels, header)
 
 
-def _problem_from_checkpoint(recipe: Recipe, pixels: Packed, header: Mapping[str, Any]) -> Problem:
+def setup_from_checkpoint(recipe: Recipe, pixels: Packed, header: Mapping[str, Any]) -> TrainingSetup:
+    """Return the setup of the training that a checkpoint's header describes, with new networks."""
     layers = {name: LayerCard.model_validate_json(json.dumps(card)) for name, card in header["layers"].items()}
     if recipe.generator is not None:
         network: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
@@ -265,12 +267,12 @@ def _problem_from_checkpoint(recipe: Recipe, pixels: Packed, header: Mapping[str
         assert recipe.composer is not None
         generators = {name: layer.form(recipe.size_px).build() for name, layer in layers.items()}
         network = networks.build_composer(recipe.composer, generators, recipe.size_px)
-    return _problem(recipe, network, pixels, layers, header.get("parent"))
+    return make_setup(recipe, network, pixels, layers, header.get("parent"))
 
 
-def _run(recipe: Recipe, problem: Problem, environment: Environment, inputs: Mapping[str, str], critic: Mapping[str, Tensor]) -> Run:
-    if len(problem.pixels) < recipe.training.batch:
-        environment.reporter.say(f"warning: {len(problem.pixels)} pictures for batches of {recipe.training.batch}: each batch repeats some")
+def _run(recipe: Recipe, problem: TrainingSetup, environment: RunContext, inputs: Mapping[str, str], critic: Mapping[str, Tensor]) -> Run:
+    if len(problem.pack) < recipe.training.batch:
+        environment.reporter.say(f"warning: {len(problem.pack)} pictures for batches of {recipe.training.batch}: each batch repeats some")
     if critic:
         problem.critic.load_state_dict({**problem.critic.state_dict(), **critic})  # a smaller critic's are a part of a grown one's
     leads = environment.world.leads
@@ -305,15 +307,23 @@ def _warn_of_other_pictures(recipe: Recipe, pixels: Packed, header: Mapping[str,
 
 
 def _train_and_freeze(
-    run: Run, recipe: Recipe, problem: Problem, environment: Environment, checkpoint: tuple[dict[str, Tensor], dict[str, Any]] | None
+    run: Run, recipe: Recipe, problem: TrainingSetup, environment: RunContext, checkpoint: tuple[dict[str, Tensor], dict[str, Any]] | None
 ) -> Run:
-    keeper = Keeper(run, recipe, problem, environment.reporter)
+    keeper = ArtifactKeeper(run, recipe, problem, environment.reporter)
     if checkpoint is not None and environment.world.leads:
-        keeper.forget_after(int(checkpoint[1]["counters"]["iteration"]))
-    line = None if environment.line is None else partial(environment.line, run.path)
-    state = train(run, recipe, problem, environment.world, environment.reporter, checkpoint=checkpoint, hooks=Hooks(keep=keeper.keep, line=line))
+        keeper.discard_after(int(checkpoint[1]["counters"]["iteration"]))
+    line = None if environment.on_stats is None else partial(environment.on_stats, run.path)
+    state = train(
+        run,
+        recipe,
+        problem,
+        environment.world,
+        environment.reporter,
+        checkpoint=checkpoint,
+        callbacks=Callbacks(save_artifact=keeper.keep, on_stats=line),
+    )
     if environment.world.leads:
-        freeze(run, recipe, problem, state)
+        export_run(run, recipe, problem, state)
     return run
 
 
@@ -330,7 +340,7 @@ def _layer_card(card: Card, digest: str) -> LayerCard:
     )  # fmt: skip
 
 
-def _recipe_and_checkpoint(run: Run, environment: Environment) -> tuple[Recipe, tuple[dict[str, Tensor], dict[str, Any]]]:
+def _recipe_and_checkpoint(run: Run, environment: RunContext) -> tuple[Recipe, tuple[dict[str, Tensor], dict[str, Any]]]:
     """A run's recipe and its newest checkpoint, which belong together.
 
     Raises:
@@ -351,7 +361,7 @@ def _require_same_recipe(path: Path, written: Recipe, trained: Recipe) -> None:
         raise ArtifactError(f"{path}: recipe.toml is not the one its checkpoint was trained with ({shown}); undo the change or start a new run")
 
 
-def _restore_threads(threads: int, environment: Environment) -> None:
+def _restore_threads(threads: int, environment: RunContext) -> None:
     if threads and threads != torch.get_num_threads():
         torch.set_num_threads(threads)  # one and two threads sum differently
         environment.reporter.say(f"{threads} threads, as the run began with")

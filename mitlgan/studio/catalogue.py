@@ -144,7 +144,7 @@ class Catalogue:
         if not self._settings.artifacts:
             for name in FILES:
                 yield from sorted(shipped("pretrained").glob(f"*/{name}"))
-            yield from (run.artifact for run in reversed(run_directory.find(self._settings.runs)) if run.artifact is not None)
+            yield from (run.artifact for run in reversed(run_directory.list_runs(self._settings.runs)) if run.artifact is not None)
         for given in self._settings.artifacts:
             if given.is_file():
                 yield given

@@ -73,7 +73,7 @@ class Shown:
         """
         run = self._run(run_id)
         try:
-            rows = [_finite(row) for row in run_directory.read_lines(run.stats) if _iteration(row) > after]
+            rows = [_finite(row) for row in run_directory.read_jsonl(run.stats) if _iteration(row) > after]
         except ForeignFileError as error:
             log.warning("%s", error)  # which begins with a path, and is nothing for a client
             raise Refused(404, "stats: a link or a pipe stands in their place; the terminal in which the studio runs says where") from None
@@ -105,7 +105,7 @@ class Shown:
 
     def _by_id(self) -> dict[str, Run]:
         """Runs by the hash of where they lie, the newest first."""
-        newest = run_directory.known(self.root)[::-1][:MOST_RUNS]
+        newest = run_directory.list_all(self.root)[::-1][:MOST_RUNS]
         return {hashlib.sha256(run.path.relative_to(self.root).as_posix().encode("utf-8", "surrogateescape")).hexdigest()[:12]: run for run in newest}
 
     def _run(self, run_id: str) -> Run:

@@ -24,12 +24,12 @@ from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import make_folder, read_bytes, write_atomically
 from mitlgan.runtime.progress import Reporter
 from mitlgan.training import run_directory
-from mitlgan.training.loop import Problem
-from mitlgan.training.run_directory import LineWriter, Run
-from mitlgan.training.state import Counters, TrainingState, recalibrate
+from mitlgan.training.loop import TrainingSetup
+from mitlgan.training.run_directory import JsonlWriter, Run
+from mitlgan.training.state import Counters, TrainingState, recalibrate_batchnorm
 
 
-def freeze(run: Run, recipe: Recipe, problem: Problem, state: TrainingState) -> None:
+def export_run(run: Run, recipe: Recipe, problem: TrainingSetup, state: TrainingState) -> None:
     """Write the run's artifact, its moving average, and end the run; a pretraining's critic is kept in a folder beside its generator.
 
     Raises:
@@ -39,7 +39,7 @@ def freeze(run: Run, recipe: Recipe, problem: Problem, state: TrainingState) -> 
         file = run.path / artifact.CRITIC_FOLDER / artifact.CRITIC_FILE
         make_folder(file.parent)
         artifact.save(file, state.critic, _card(run, recipe, problem, state, state.critic))
-    network = recalibrate(state.ema, recipe.seed).cpu()
+    network = recalibrate_batchnorm(state.ema, recipe.seed).cpu()
     artifact.save(run.path / f"{artifact.kind_of(network)}.safetensors", network, _card(run, recipe, problem, state, network))
     counters = state.counters
     ended = {"state": "done", "target_kimg": recipe.training.kimg, "eta_s": 0.0}
@@ -48,7 +48,7 @@ def freeze(run: Run, recipe: Recipe, problem: Problem, state: TrainingState) -> 
     run.write_status({**run.status(), **ended, **account})
 
 
-class Keeper:
+class ArtifactKeeper:
     """Keeps artifacts of the moving average on the way, and on request measures them and keeps the best.
 
     Args:
@@ -58,7 +58,7 @@ class Keeper:
         reporter: Who is told.
     """
 
-    def __init__(self, run: Run, recipe: Recipe, problem: Problem, reporter: Reporter) -> None:
+    def __init__(self, run: Run, recipe: Recipe, problem: TrainingSetup, reporter: Reporter) -> None:
         self.run, self.recipe, self.problem, self.reporter = run, recipe, problem, reporter
         self._extractor: Extractor | None = None
         if recipe.evaluation.best_by is not None:
@@ -66,7 +66,7 @@ class Keeper:
 
     def keep(self, state: TrainingState) -> None:
         """Write the moving average as an artifact; measure it where the recipe says so."""
-        network = recalibrate(copy.deepcopy(state.ema), self.recipe.seed).cpu()
+        network = recalibrate_batchnorm(copy.deepcopy(state.ema), self.recipe.seed).cpu()
         path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{artifact.kind_of(network)}.safetensors"
         make_folder(path.parent, root=self.run.path)
         card = _card(self.run, self.recipe, self.problem, state, network)
@@ -74,18 +74,18 @@ class Keeper:
         if self._extractor is not None:
             self._measure(network, card)
 
-    def forget_after(self, iteration: int) -> None:
+    def discard_after(self, iteration: int) -> None:
         """Drop what was kept after a checkpoint that training goes on from."""
-        for path in self.run.kept():
+        for path in self.run.kept_artifacts():
             if artifact.read_card(path).iterations > iteration:
                 shutil.rmtree(path.parent)
-        run_directory.truncate_lines(self.run.evaluations, iteration)
-        if not self._measure_anew():
-            self._choose()
+        run_directory.truncate_jsonl(self.run.evaluations, iteration)
+        if not self._remeasure_if_split_changed():
+            self._update_best()
 
-    def _measure_anew(self) -> bool:
+    def _remeasure_if_split_changed(self) -> bool:
         """Measure all that was kept, where an earlier version measured it on another split than is there: distances to two sets are not comparable."""
-        rows = list(run_directory.read_lines(self.run.evaluations))
+        rows = list(run_directory.read_jsonl(self.run.evaluations))
         if self._extractor is None or not rows:
             return False
         source, now = self.recipe.data.source, self._split(self._real())
@@ -94,14 +94,14 @@ class Keeper:
         if not others:
             return False
         self.reporter.say(f"evaluations.jsonl: measured on {', '.join(sorted(others))} pictures before; all that was kept is measured anew on {now}")
-        run_directory.truncate_lines(self.run.evaluations, -1)
-        for path in self.run.kept():
+        run_directory.truncate_jsonl(self.run.evaluations, -1)
+        for path in self.run.kept_artifacts():
             self._measure(*artifact.load(path))
         return True
 
     def _split(self, real: Packed) -> str:
         """What the pictures that are measured on are of."""
-        return recorded_split(self._protocol().split, real.content_sha256, self.problem.pixels.content_sha256)
+        return recorded_split(self._protocol().split, real.content_sha256, self.problem.pack.content_sha256)
 
     def _real(self) -> Packed:
         data = self.recipe.data
@@ -114,23 +114,23 @@ class Keeper:
         numbers = headline(evaluate(Artifact(network, card), real, protocol, network=self._extractor))
         split = self._split(real)
         against = {"split": split, "real": min(protocol.samples, len(real))}
-        writer = LineWriter(self.run.evaluations)
+        writer = JsonlWriter(self.run.evaluations)
         writer.write({"iteration": card.iterations, "kimg": card.kimg, "seconds": card.seconds, **numbers, **against})
         writer.close()
         measured = f"FD {numbers['fd']:.1f}, KID {numbers['kid']:.3f}, diversity {numbers['diversity']:.2f} of the real"
         self.reporter.say(f"{card.kimg:.1f} kimg: {measured} ({against['real']:,} {split} pictures)")
         if numbers["diversity"] < COLLAPSED_DIVERSITY and card.iterations:
             self.reporter.say(f"warning: at {card.kimg:.1f} kimg the samples are nearly alike to the extractor")
-        self._choose()
+        self._update_best()
 
-    def _choose(self) -> None:
+    def _update_best(self) -> None:
         """Copy the best of the kept artifacts to `best/`."""
         measure = self.recipe.evaluation.best_by
-        rows = list(run_directory.read_lines(self.run.evaluations)) if measure else []
+        rows = list(run_directory.read_jsonl(self.run.evaluations)) if measure else []
         if not measure or not rows:
             return
         best = min(rows, key=lambda row: float(row[measure]))
-        source = next((path for path in self.run.kept() if artifact.read_card(path).iterations == best["iteration"]), None)
+        source = next((path for path in self.run.kept_artifacts() if artifact.read_card(path).iterations == best["iteration"]), None)
         if source is not None:
             make_folder(self.run.path / "best", root=self.run.path)
             for file in (source, source.with_name("card.json")):
@@ -142,17 +142,17 @@ class Keeper:
         return Protocol(extractor=recipe.evaluation.extractors[0], samples=recipe.evaluation.samples, split=split)
 
 
-def _card(run: Run, recipe: Recipe, problem: Problem, state: TrainingState, network: nn.Module) -> Card:
+def _card(run: Run, recipe: Recipe, problem: TrainingSetup, state: TrainingState, network: nn.Module) -> Card:
     """The card, with the proof that frozen layers did not move."""
     layers = {name: LayerCard.model_validate_json(json.dumps(card)) for name, card in problem.header["layers"].items()}
     if isinstance(network, Composer):
-        layers = _proven(run.path, layers, network, state.generator)
+        layers = _verify_frozen(run.path, layers, network, state.generator)
     counters = state.counters
     return artifact.card_of(
         network, recipe, layers=layers, parent=dict(problem.header.get("parent", {})), kimg=counters.kimg, iterations=counters.iteration,
-        data={"source": recipe.data.source, "count": len(problem.pixels), "content_sha256": problem.pixels.content_sha256},
+        data={"source": recipe.data.source, "count": len(problem.pack), "content_sha256": problem.pack.content_sha256},
         seconds=round(counters.seconds, 3), cpu_seconds=round(counters.cpu_seconds, 3),
-        licence="MIT" if recipe.data.source == "demo" else "", credit=str(problem.pixels.manifest.get("licence") or ""),
+        licence="MIT" if recipe.data.source == "demo" else "", credit=str(problem.pack.manifest.get("licence") or ""),
         notes="; ".join(_notes(counters)),
     )  # fmt: skip
 
@@ -163,7 +163,7 @@ def _notes(counters: Counters) -> list[str]:
     return collapsed + ([counters.trouble] if counters.trouble else [])
 
 
-def _proven(run: Path, layers: dict[str, LayerCard], average: Composer, trained: nn.Module) -> dict[str, LayerCard]:
+def _verify_frozen(run: Path, layers: dict[str, LayerCard], average: Composer, trained: nn.Module) -> dict[str, LayerCard]:
     """Cards with the hashes after training.
 
     Raises:

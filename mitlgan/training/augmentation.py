@@ -25,15 +25,15 @@ TRANSLATION = 0.125
 CUTOUT = 0.5
 """Side of the hole / side of the image."""
 
-TARGET = 0.6
-SPEED_KIMG = 500.0
-HIGHEST = 0.8
+DEFAULT_TARGET = 0.6
+DEFAULT_SPEED_KIMG = 500.0
+MAX_PROBABILITY = 0.8
 """Largest automatic probability: below it, Karras et al. 2020 (section 2.1, figure 3) saw no augmentation leak into generated images."""
-EVERY = 4
+ADAPTATION_INTERVAL = 4
 """Critic updates from one look at overfitting to the next (their section 3)."""
 
 
-class Augmentation:
+class DiffAugment:
     """What a recipe's [augment] does to images; without one, nothing.
 
     Args:
@@ -46,8 +46,8 @@ class Augmentation:
         self.transforms = [] if recipe is None else [name for name in TRANSFORMS if name in recipe.policy]
         self.fixed = None if recipe is None or recipe.probability == "auto" else recipe.probability
         self.adapts = recipe is not None and recipe.probability == "auto"
-        self.target = (recipe and recipe.target) or TARGET
-        self.speed_kimg = (recipe and recipe.speed_kimg) or SPEED_KIMG
+        self.target = (recipe and recipe.target) or DEFAULT_TARGET
+        self.speed_kimg = (recipe and recipe.speed_kimg) or DEFAULT_SPEED_KIMG
         self.seed, self.rank = seed, rank
 
     def __call__(self, images: Tensor, purpose: str, update: int, probability: float) -> Tensor:
@@ -69,11 +69,11 @@ class Augmentation:
             images = TRANSFORMS[name](images, chosen.to(images.device), rng)
         return images
 
-    def is_due(self, update: int) -> bool:
+    def is_adaptation_due(self, update: int) -> bool:
         """Whether overfitting is looked at in this critic update; the number alone decides, so that a resume does as well."""
-        return self.adapts and (update + 1) % EVERY == 0
+        return self.adapts and (update + 1) % ADAPTATION_INTERVAL == 0
 
-    def adjusted(self, probability: float, sign: float, batch: int) -> float:
+    def next_probability(self, probability: float, sign: float, batch: int) -> float:
         """Move an automatic probability towards where the sign is on target, by `EVERY` updates' share of the recipe's speed.
 
         Args:
@@ -81,12 +81,12 @@ class Augmentation:
             sign: See `overfitting`.
             batch: Real images of one update, over all ranks.
         """
-        step = EVERY * batch / (self.speed_kimg * 1000)
-        return min(max(probability + (step if sign > self.target else -step if sign < self.target else 0.0), 0.0), HIGHEST)
+        step = ADAPTATION_INTERVAL * batch / (self.speed_kimg * 1000)
+        return min(max(probability + (step if sign > self.target else -step if sign < self.target else 0.0), 0.0), MAX_PROBABILITY)
 
 
 @torch.no_grad()
-def overfitting(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+def overfitting_sign(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     """E[sign(D(real))], the heuristic r_t of Karras et al. 2020 (equation 1), for scores without a zero of their own.
 
     Theirs is a logit, whose zero lies where real and generated are as likely. A Wasserstein or relativistic score is known up to a shift, so its
@@ -105,10 +105,10 @@ def overfitting(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     critic.eval()
     score_real, score_fake = critic(real).float(), critic(fake).float()  # apart: BatchNorm's critics are asked as they are trained
     critic.train()
-    return sign_of(score_real, score_fake)
+    return mean_score_sign(score_real, score_fake)
 
 
-def sign_of(score_real: Tensor, score_fake: Tensor) -> Tensor:
+def mean_score_sign(score_real: Tensor, score_fake: Tensor) -> Tensor:
     """The mean sign of real scores above the zero that `overfitting` explains; both are (N,)."""
     zero = (score_real.quantile(0.5) + score_fake.quantile(0.5)) / 2
     return (score_real - zero).sign().mean()
@@ -142,8 +142,8 @@ def translation(images: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
     """A shift by up to an eighth of the side, both ways; see `colour` for the arguments."""
     count, channels, height, width = images.shape
     limits = [int(side * TRANSLATION + 0.5) for side in (height, width)]
-    down, right = (_whole(count, -limit, limit, rng, images) * chosen[:, :, 0, 0] for limit in limits)
-    rows, columns = _places(height, images) - down, _places(width, images) - right  # (N, H) and (N, W): where each pixel comes from
+    down, right = (_randint(count, -limit, limit, rng, images) * chosen[:, :, 0, 0] for limit in limits)
+    rows, columns = _positions(height, images) - down, _positions(width, images) - right  # (N, H) and (N, W): where each pixel comes from
     inside = ((rows >= 0) & (rows < height))[:, None, :, None] & ((columns >= 0) & (columns < width))[:, None, None, :]
     moved = images.gather(2, rows.clamp(0, height - 1)[:, None, :, None].expand(-1, channels, -1, width))
     moved = moved.gather(3, columns.clamp(0, width - 1)[:, None, None, :].expand(-1, channels, height, -1))
@@ -156,8 +156,8 @@ def cutout(images: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
     within = []
     for side in (height, width):
         hole = int(side * CUTOUT + 0.5)
-        first = _whole(count, 0, side - hole % 2, rng, images) - hole // 2
-        places = _places(side, images)
+        first = _randint(count, 0, side - hole % 2, rng, images) - hole // 2
+        places = _positions(side, images)
         within.append((places >= first) & (places < first + hole))  # (N, side)
     return images * ~(within[0][:, None, :, None] & within[1][:, None, None, :] & chosen)
 
@@ -165,11 +165,11 @@ def cutout(images: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
 TRANSFORMS: dict[str, Callable[[Tensor, Tensor, torch.Generator], Tensor]] = {"colour": colour, "translation": translation, "cutout": cutout}
 
 
-def _whole(count: int, low: int, high: int, rng: torch.Generator, like: Tensor) -> Tensor:
+def _randint(count: int, low: int, high: int, rng: torch.Generator, like: Tensor) -> Tensor:
     """Whole numbers (N, 1) from low to high, both among them."""
     return torch.randint(low, high + 1, (count, 1), generator=rng).to(like.device)
 
 
-def _places(side: int, like: Tensor) -> Tensor:
+def _positions(side: int, like: Tensor) -> Tensor:
     """0, 1, 2, ..., as (1, side)."""
     return torch.arange(side, device=like.device)[None]

@@ -18,10 +18,10 @@ from mitlgan.runtime.distributed import World
 from mitlgan.runtime.randomness import derived_seed, normal, stream
 
 
-class Inputs(Protocol):
+class GeneratorInputs(Protocol):
     """What the training loop asks of them."""
 
-    def drawn(self, purpose: str, update: int, real: Tensor) -> Tensor:
+    def sample(self, purpose: str, update: int, real: Tensor) -> Tensor:
         """The inputs of one update.
 
         Args:
@@ -34,19 +34,19 @@ class Inputs(Protocol):
         """
         ...
 
-    def fixed(self, count: int) -> Tensor:
+    def fixed_samples(self, count: int) -> Tensor:
         """At most so many inputs that are the same in every run, for snapshots."""
         ...
 
 
-def inputs_for(network: nn.Module, recipe: Recipe, pictures: Packed, world: World) -> Inputs:
+def make_inputs(network: nn.Module, recipe: Recipe, pictures: Packed, world: World) -> GeneratorInputs:
     """The inputs that a network takes."""
     if isinstance(network, ContextEncoder):
-        return HoledPictures(recipe, pictures, world)
-    return Latents(latent_dims(network, recipe.role), recipe.seed, world)
+        return HoledImageInputs(recipe, pictures, world)
+    return LatentInputs(latent_dims(network, recipe.role), recipe.seed, world)
 
 
-class Latents:
+class LatentInputs:
     """Standard normal latents.
 
     Args:
@@ -58,17 +58,17 @@ class Latents:
     def __init__(self, dims: dict[str, int], seed: int, world: World) -> None:
         self.dims, self.seed, self.world = dims, seed, world
 
-    def drawn(self, purpose: str, update: int, real: Tensor) -> Tensor:
+    def sample(self, purpose: str, update: int, real: Tensor) -> Tensor:
         """(N, sum of the dims); see `Inputs`."""
         shape = (len(real), sum(self.dims.values()))
         return normal(shape, stream(self.seed, f"{purpose} latents", update, self.world.rank), self.world.device)
 
-    def fixed(self, count: int) -> Tensor:
+    def fixed_samples(self, count: int) -> Tensor:
         """Those of the first seeds."""
         return latents(range(count), self.dims).to(self.world.device)
 
 
-class HoledPictures:
+class HoledImageInputs:
     """The real pictures themselves, each with a hole drawn for it, and with the truth still in it: the network looks at it in its own loss alone.
 
     Args:
@@ -81,7 +81,7 @@ class HoledPictures:
         assert recipe.inpainter is not None
         self.recipe, self.inpainter, self.pictures, self.world = recipe, recipe.inpainter, pictures, world
 
-    def drawn(self, purpose: str, update: int, real: Tensor) -> Tensor:
+    def sample(self, purpose: str, update: int, real: Tensor) -> Tensor:
         """(N, 4, H, W), the hole last; see `Inputs`."""
         rng = np.random.default_rng(derived_seed(self.recipe.seed, f"{purpose} holes", update, self.world.rank))
         holes = self._holes(len(real), rng).to(real.device)
@@ -90,7 +90,7 @@ class HoledPictures:
             real = torch.where(mirrored.view(-1, 1, 1, 1), real.flip(3), real)
         return torch.cat([real, holes], dim=1)
 
-    def fixed(self, count: int) -> Tensor:
+    def fixed_samples(self, count: int) -> Tensor:
         """Pictures from all over the pack."""
         count = min(count, len(self.pictures))
         chosen = np.linspace(0, len(self.pictures) - 1, count).astype(np.int64)

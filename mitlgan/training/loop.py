@@ -30,10 +30,10 @@ from mitlgan.runtime.progress import Reporter
 from mitlgan.runtime.randomness import derived_seed, stream
 from mitlgan.runtime.signals import StopSignals
 from mitlgan.training import run_directory
-from mitlgan.training.augmentation import Augmentation, overfitting
-from mitlgan.training.inputs import inputs_for
-from mitlgan.training.monitor import Watch, diversity, midtones
-from mitlgan.training.run_directory import LineWriter, Run
+from mitlgan.training.augmentation import DiffAugment, overfitting_sign
+from mitlgan.training.inputs import make_inputs
+from mitlgan.training.monitor import TrainingMonitor, batch_diversity, midtone_ratio
+from mitlgan.training.run_directory import JsonlWriter, Run
 from mitlgan.training.state import TrainingState
 
 SNAPSHOT_IMAGES = 64
@@ -41,7 +41,7 @@ STATUS_INTERVAL_S = 2.0
 
 
 @dataclass(frozen=True)
-class Problem:
+class TrainingSetup:
     """What is trained, on what.
 
     Attributes:
@@ -55,12 +55,12 @@ class Problem:
     generator: nn.Module
     critic: nn.Module
     objective: Objective
-    pixels: Packed
+    pack: Packed
     header: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Hooks:
+class Callbacks:
     """What the caller does on the way; the leading process alone calls them. They must not draw from the global random numbers.
 
     Attributes:
@@ -68,8 +68,8 @@ class Hooks:
         line: Called with each line of statistics.
     """
 
-    keep: Callable[[TrainingState], None] | None = None
-    line: Callable[[Mapping[str, Any]], None] | None = None
+    save_artifact: Callable[[TrainingState], None] | None = None
+    on_stats: Callable[[Mapping[str, Any]], None] | None = None
 
 
 @dataclass
@@ -88,39 +88,39 @@ class Stopwatch:
         return passed
 
 
-class Loop:
+class TrainingLoop:
     """One run of training: `run()` goes on from the state's counters to the recipe's length.
 
     Args:
         run: Where it writes.
         recipe: Length, batch, intervals, seed.
-        problem: What is trained.
+        setup: What is trained.
         world: This process among its like.
         reporter: Who is told.
-        hooks: What else happens on the way.
+        callbacks: What else happens on the way.
     """
 
-    def __init__(self, run: Run, recipe: Recipe, problem: Problem, world: World, reporter: Reporter, hooks: Hooks | None = None) -> None:
+    def __init__(self, run: Run, recipe: Recipe, setup: TrainingSetup, world: World, reporter: Reporter, callbacks: Callbacks | None = None) -> None:
         if recipe.training.batch % world.size:
             raise UsageError(f"training.batch: {recipe.training.batch} is not a multiple of the {world.size} processes; give one that is")
         if recipe.training.batch < 2 * world.size:
             raise UsageError(f"training.batch: {recipe.training.batch} over {world.size} processes leaves less than the two that BatchNorm needs")
-        self.run_directory, self.recipe, self.problem, self.world, self.reporter = run, recipe, problem, world, reporter
-        self.hooks = hooks or Hooks()
+        self.run_directory, self.recipe, self.setup, self.world, self.reporter = run, recipe, setup, world, reporter
+        self.callbacks = callbacks or Callbacks()
         self.limit_s = recipe.training.limit_s or math.inf
         self.batch = recipe.training.batch // world.size
-        self.state = TrainingState(problem.generator.to(world.device), problem.critic.to(world.device), recipe)
+        self.state = TrainingState(setup.generator.to(world.device), setup.critic.to(world.device), recipe)
         broadcast([*self.state.generator.state_dict().values(), *self.state.critic.state_dict().values()], world)
-        self.sampler = Sampler(len(problem.pixels), self.batch, recipe.seed, world.rank, world.size)
-        self.augmentation = Augmentation(recipe.augment, recipe.seed, world.rank)
-        self.inputs = inputs_for(problem.generator, recipe, problem.pixels, world)
-        self.snapshot_inputs = self.inputs.fixed(SNAPSHOT_IMAGES)
-        self.watch = Stopwatch()
+        self.sampler = Sampler(len(setup.pack), self.batch, recipe.seed, world.rank, world.size)
+        self.augmentation = DiffAugment(recipe.augment, recipe.seed, world.rank)
+        self.inputs = make_inputs(setup.generator, recipe, setup.pack, world)
+        self.snapshot_inputs = self.inputs.fixed_samples(SNAPSHOT_IMAGES)
+        self.stopwatch = Stopwatch()
         self.autocast = world.device.type == "cuda"
-        self.channels = int(problem.generator.image_channels)  # type: ignore[arg-type]
+        self.channels = int(setup.generator.image_channels)  # type: ignore[arg-type]
         diameter = 2 * math.sqrt(self.channels * recipe.size_px**2)
         stops = recipe.training.divergence != "continue"
-        self.symptoms = Watch(problem.objective, recipe.training.log_iterations, reporter.say, diameter, stops)
+        self.monitor = TrainingMonitor(setup.objective, recipe.training.log_iterations, reporter.say, diameter, stops)
 
     def run(self) -> TrainingState:
         """Train to the end.
@@ -132,32 +132,32 @@ class Loop:
             ResourceError: Disk or memory gave out; the last checkpoint is intact.
         """
         run, leads = self.run_directory, self.world.leads
-        stats = LineWriter(run.stats) if leads else None
-        timing = LineWriter(run.timing) if leads else None
+        stats = JsonlWriter(run.stats) if leads else None
+        timing = JsonlWriter(run.timing) if leads else None
         try:
             with StopSignals() as signals:
                 self._loop(signals, stats, timing)
         except (MemoryError, RuntimeError) as error:
-            raise explained(error, self.recipe) from None
+            raise translate_memory_error(error, self.recipe) from None
         finally:
             for writer in (stats, timing):
                 if writer is not None:
                     writer.close()
         return self.state
 
-    def step(self) -> dict[str, Tensor]:
+    def train_iteration(self) -> dict[str, Tensor]:
         """One iteration: the critic's updates, then the generator's. Returns what it saw, as scalars."""
         counters, seed, rank = self.state.counters, self.recipe.seed, self.world.rank
         torch.manual_seed(derived_seed(seed, "dropout", counters.iteration, rank))
-        self.state.follow_schedules(counters.images_shown / images_of(self.recipe.training.kimg))
+        self.state.apply_lr_schedules(counters.images_shown / kimg_to_images(self.recipe.training.kimg))
         seen: dict[str, Tensor] = {}
         skipped = counters.nan_skipped
         real = fake = made = None
         alone = self._critic_is_alone()
-        for turn in range(self.problem.objective.critic_steps):
-            update = counters.iteration * self.problem.objective.critic_steps + turn
+        for turn in range(self.setup.objective.critic_steps):
+            update = counters.iteration * self.setup.objective.critic_steps + turn
             real = self._real(update)
-            if self.recipe.training.shared_fakes and turn == self.problem.objective.critic_steps - 1:
+            if self.recipe.training.shared_fakes and turn == self.setup.objective.critic_steps - 1:
                 with _graph(not alone):
                     made = self._made(real, counters.iteration)
             fake, found = self._critic_update(real, update, made)
@@ -165,18 +165,18 @@ class Loop:
             counters.images_shown += self.recipe.training.batch
         assert real is not None
         assert fake is not None
-        seen |= {"diversity": diversity(fake, real), "midtones": midtones(fake, real)}
+        seen |= {"diversity": batch_diversity(fake, real), "midtones": midtone_ratio(fake, real)}
         seen.update(self._generator_update(real, counters.iteration, made, critic_alone=alone))
         if counters.nan_skipped == skipped:
             counters.nan_in_a_row = 0
-        average(self.state.statistics, self.world)
-        self.state.update_ema(self.recipe.training.batch * self.problem.objective.critic_steps)
+        average(self.state.running_statistics, self.world)
+        self.state.update_ema(self.recipe.training.batch * self.setup.objective.critic_steps)
         counters.iteration += 1
         return seen
 
     def _critic_is_alone(self) -> bool:
         """Whether the next iteration's generator does not learn."""
-        return self.state.counters.images_shown < images_of(self.recipe.training.critic_first_kimg or 0.0)
+        return self.state.counters.images_shown < kimg_to_images(self.recipe.training.critic_first_kimg or 0.0)
 
     def save(self) -> None:
         """Write a checkpoint.
@@ -191,9 +191,9 @@ class Loop:
         if self.world.size > 1:
             require_same(tensors_sha256(self.state.generator.state_dict()), str(self.run_directory.path), self.world)
         if self.world.leads:
-            header = {**self.problem.header, **self.state.header(), "threads": torch.get_num_threads(), "world_size": self.world.size}
+            header = {**self.setup.header, **self.state.header(), "threads": torch.get_num_threads(), "world_size": self.world.size}
             header["recipe"] = self.recipe.model_dump(mode="json", exclude_none=True)
-            header |= {"data_sha256": self.problem.pixels.content_sha256, "data_count": len(self.problem.pixels)}
+            header |= {"data_sha256": self.setup.pack.content_sha256, "data_count": len(self.setup.pack)}
             kept = self.recipe.training.checkpoints_kept or KEPT
             save_checkpoint(self.run_directory.path, self.state.counters.iteration, tensors, header, kept=kept)
 
@@ -210,11 +210,11 @@ class Loop:
 
     def keep(self) -> None:
         """Let the caller keep the state. Arms of a comparison by seconds are kept at other places: the time it takes must not count."""
-        if self.hooks.keep is not None and self.world.leads:
-            self.hooks.keep(self.state)
-        self.watch = Stopwatch()
+        if self.callbacks.save_artifact is not None and self.world.leads:
+            self.callbacks.save_artifact(self.state)
+        self.stopwatch = Stopwatch()
 
-    def _loop(self, signals: StopSignals, stats: LineWriter | None, timing: LineWriter | None) -> None:
+    def _loop(self, signals: StopSignals, stats: JsonlWriter | None, timing: JsonlWriter | None) -> None:
         training, counters = self.recipe.training, self.state.counters
         if counters.iteration == 0:
             self.snapshot()
@@ -222,14 +222,14 @@ class Loop:
             if 0 in training.keep_kimg:
                 self.keep()
         told, values = -math.inf, None
-        self.symptoms.begin(self.state.generator_parameters, self.state.critic_parameters, counters)
-        self.watch = Stopwatch()
+        self.monitor.record_initial_weights(self.state.generator_parameters, self.state.critic_parameters, counters)
+        self.stopwatch = Stopwatch()
         last = self._is_over()
         while not last:
             before, before_s = counters.kimg, self._passed_s()
             learning = ("critic",) if self._critic_is_alone() else ("generator", "critic")
-            numbers = _floats(self.step())
-            self.symptoms.look_for_divergence(numbers, self.state.generator_parameters, self.state.critic_parameters, counters, learning)
+            numbers = _floats(self.train_iteration())
+            self.monitor.check_divergence(numbers, self.state.generator_parameters, self.state.critic_parameters, counters, learning)
             if counters.iteration % training.log_iterations == 0:
                 values = self._log(numbers, stats)
             self._clock(timing)
@@ -244,7 +244,7 @@ class Loop:
             if last or (values is not None and time.monotonic() - told > STATUS_INTERVAL_S):
                 told = time.monotonic()
                 self._flush(stats, timing)
-                self.tell("running", values)
+                self.report_status("running", values)
             self._refuse_divergence(last=last)
             if any_rank(signals.received is not None, self.world) and not last:
                 self._stop(signals, stats, timing)
@@ -259,7 +259,7 @@ class Loop:
         counters = self.state.counters
         if self.limit_s < math.inf and any_rank(self._passed_s() >= self.limit_s, self.world):  # each rank has its own clock
             return True
-        return counters.images_shown >= images_of(self.recipe.training.kimg)
+        return counters.images_shown >= kimg_to_images(self.recipe.training.kimg)
 
     def _passed_s(self) -> float:
         """Seconds of training so far, by the recipe's clock."""
@@ -268,26 +268,26 @@ class Loop:
 
     def _made(self, real: Tensor, update: int) -> tuple[Tensor, Tensor | None]:
         """Images that the generator learns from, and what they cost beside what the critic says, if anything."""
-        given = self.inputs.drawn("generator", update, real)
+        given = self.inputs.sample("generator", update, real)
         started = time.perf_counter()
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
             made = with_own_loss(self.state.generator, given, self.state.counters.kimg)
-        self.watch.computing += time.perf_counter() - started
+        self.stopwatch.computing += time.perf_counter() - started
         return made
 
     def _critic_update(self, real: Tensor, update: int, made: tuple[Tensor, Tensor | None] | None) -> tuple[Tensor, dict[str, Tensor]]:
         state, seed, rank = self.state, self.recipe.seed, self.world.rank
-        given = self.inputs.drawn("critic", update, real) if made is None else None
+        given = self.inputs.sample("critic", update, real) if made is None else None
         started = time.perf_counter()
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
             with torch.no_grad():
                 fake = state.generator(given) if made is None else made[0].detach()
             shown = self._shown(real, "critic's real", update), self._shown(fake, "critic's fake", update)
             adapted = self._adapt_augmentation(*shown, update)
-            loss, seen = self.problem.objective.critic_loss(state.critic, *shown, stream(seed, "objective", update, rank), update)
+            loss, seen = self.setup.objective.critic_loss(state.critic, *shown, stream(seed, "objective", update, rank), update)
         norm = self._descend(loss, state.critic_optimiser, state.critic_parameters)
-        self.problem.objective.after_critic_step(state.critic)
-        self.watch.computing += time.perf_counter() - started
+        self.setup.objective.after_critic_step(state.critic)
+        self.stopwatch.computing += time.perf_counter() - started
         return fake, {**seen, "critic_loss": loss.detach(), "critic_grad_norm": norm, **adapted}
 
     def _generator_update(
@@ -299,11 +299,11 @@ class Loop:
         started = time.perf_counter()
         with _graph(not critic_alone), torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
             shown = self._shown(fake, "generator's fake", update), self._shown(real, "generator's real", update)
-            loss, seen = self.problem.objective.generator_loss(state.critic, *shown)
+            loss, seen = self.setup.objective.generator_loss(state.critic, *shown)
             if own_loss is not None:
                 loss, seen = loss + own_loss, {**seen, "own_loss": own_loss.detach()}
         norm = torch.zeros_like(loss) if critic_alone else self._descend(loss, state.generator_optimiser, state.generator_parameters)
-        self.watch.computing += time.perf_counter() - started
+        self.stopwatch.computing += time.perf_counter() - started
         return {**seen, "generator_loss": loss.detach(), "generator_grad_norm": norm}
 
     def _shown(self, images: Tensor, purpose: str, update: int) -> Tensor:
@@ -313,11 +313,11 @@ class Loop:
     def _adapt_augmentation(self, real: Tensor, fake: Tensor, update: int) -> dict[str, Tensor]:
         """Move the augmentation's probability by what the critic makes of a batch before it learns from it."""
         counters = self.state.counters
-        if not self.augmentation.is_due(update):
+        if not self.augmentation.is_adaptation_due(update):
             return {}
-        sign = overfitting(self.state.critic, real, fake)
+        sign = overfitting_sign(self.state.critic, real, fake)
         average([sign], self.world)
-        counters.augment_probability = self.augmentation.adjusted(counters.augment_probability, sign.item(), self.recipe.training.batch)
+        counters.augment_probability = self.augmentation.next_probability(counters.augment_probability, sign.item(), self.recipe.training.batch)
         return {"augment_sign": sign, "augment_probability": sign.new_tensor(counters.augment_probability)}
 
     def _descend(self, loss: Tensor, optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> Tensor:
@@ -340,7 +340,7 @@ class Loop:
         return norm
 
     def _real(self, update: int) -> Tensor:
-        pixels = self.problem.pixels.batch(self.sampler.indices(update), channels=self.channels, backdrop=self.recipe.data.backdrop)
+        pixels = self.setup.pack.batch(self.sampler.indices(update), channels=self.channels, backdrop=self.recipe.data.backdrop)
         if self.recipe.data.mirror:
             mirrored = torch.rand(len(pixels), generator=stream(self.recipe.seed, "mirrored", update, self.world.rank)) < 0.5
             pixels = torch.where(mirrored.view(-1, 1, 1, 1), pixels.flip(3), pixels)
@@ -351,16 +351,16 @@ class Loop:
     def _refuse_divergence(self, *, last: bool) -> None:
         """End a run whose numbers have been far beyond scale for too long; the leading rank has said since when."""
         counters, path = self.state.counters, self.run_directory.path
-        if any_rank(self.symptoms.has_diverged(counters, last=last), self.world):
+        if any_rank(self.monitor.has_diverged(counters, last=last), self.world):
             raise DivergedError(
                 f"{path}: {counters.divergence or 'diverged'}; ended without an artifact at iteration {counters.iteration}; "
                 "lower the learning rate, or go on in spite of it by --set training.divergence=continue"
             )
 
-    def _log(self, numbers: dict[str, float], stats: LineWriter | None) -> dict[str, Any]:
+    def _log(self, numbers: dict[str, float], stats: JsonlWriter | None) -> dict[str, Any]:
         counters = self.state.counters
         if numbers["generator_grad_norm"] or not self.recipe.training.critic_first_kimg:  # a critic that learns alone wins, as it should
-            self.symptoms.look(numbers, counters)
+            self.monitor.check(numbers, counters)
         values: dict[str, Any] = {"iteration": counters.iteration, "kimg": counters.kimg}
         values |= {name: _or_none(value) for name, value in numbers.items()}
         values |= {"nan_skipped": counters.nan_skipped, "collapsed": counters.collapsed_at_kimg is not None}
@@ -368,18 +368,18 @@ class Loop:
             values["diagnosis"] = counters.trouble
         if stats is not None:
             stats.write(values)
-            if self.hooks.line is not None:
-                self.hooks.line(values)
+            if self.callbacks.on_stats is not None:
+                self.callbacks.on_stats(values)
         return values
 
-    def _clock(self, timing: LineWriter | None) -> None:
+    def _clock(self, timing: JsonlWriter | None) -> None:
         counters = self.state.counters
-        seconds, cpu_seconds = self.watch.lap()
+        seconds, cpu_seconds = self.stopwatch.lap()
         counters.seconds += seconds
         counters.cpu_seconds += cpu_seconds
         if timing is not None and counters.iteration % self.recipe.training.log_iterations == 0:
-            images = self.recipe.training.batch * self.problem.objective.critic_steps
-            overhead = 1 - self.watch.computing / seconds
+            images = self.recipe.training.batch * self.setup.objective.critic_steps
+            overhead = 1 - self.stopwatch.computing / seconds
             timing.write(
                 {
                     "iteration": counters.iteration,
@@ -390,9 +390,9 @@ class Loop:
                     "overhead_fraction": round(overhead, 4),
                 }
             )
-        self.watch.computing = 0.0
+        self.stopwatch.computing = 0.0
 
-    def tell(self, state: str, values: Mapping[str, Any] | None = None) -> None:
+    def report_status(self, state: str, values: Mapping[str, Any] | None = None) -> None:
         """Write the run's status and tell the reporter."""
         if not self.world.leads:
             return
@@ -410,15 +410,15 @@ class Loop:
         self.run_directory.write_status(status)
         self.reporter.update(status)
 
-    def _flush(self, *writers: LineWriter | None) -> None:
+    def _flush(self, *writers: JsonlWriter | None) -> None:
         for writer in writers:
             if writer is not None:
                 writer.flush()
 
-    def _stop(self, signals: StopSignals, stats: LineWriter | None, timing: LineWriter | None) -> None:
+    def _stop(self, signals: StopSignals, stats: JsonlWriter | None, timing: JsonlWriter | None) -> None:
         self._flush(stats, timing)
         self.save()
-        self.tell("stopped")
+        self.report_status("stopped")
         path = self.run_directory.path
         raise Stopped(f"{path}: stopped at {self.state.counters.kimg:.1f} kimg and saved; go on with `mitlgan resume {path}`", signals.received or 15)
 
@@ -426,23 +426,23 @@ class Loop:
 def train(
     run: Run,
     recipe: Recipe,
-    problem: Problem,
+    setup: TrainingSetup,
     world: World,
     reporter: Reporter,
     *,
     checkpoint: tuple[dict[str, Tensor], dict[str, Any]] | None = None,
-    hooks: Hooks | None = None,
+    callbacks: Callbacks | None = None,
 ) -> TrainingState:
     """Train a problem in a run directory, from the start or from a checkpoint.
 
     Args:
         run: Where everything is written.
         recipe: All settings.
-        problem: What is trained, on what.
+        setup: What is trained, on what.
         world: This process among its like.
         reporter: Who is told.
         checkpoint: Tensors and header to go on from.
-        hooks: What else happens on the way.
+        callbacks: What else happens on the way.
 
     Returns:
         The final state; its `ema` is the network for use.
@@ -452,28 +452,28 @@ def train(
     """
     keep_freed_memory()
     try:
-        loop = Loop(run, recipe, problem, world, reporter, hooks)
+        loop = TrainingLoop(run, recipe, setup, world, reporter, callbacks)
     except (MemoryError, RuntimeError) as error:
-        raise explained(error, recipe) from None
+        raise translate_memory_error(error, recipe) from None
     if checkpoint is not None:
         loop.state.restore(*checkpoint)
         for path in (run.stats, run.timing):
-            run_directory.truncate_lines(path, loop.state.counters.iteration)
+            run_directory.truncate_jsonl(path, loop.state.counters.iteration)
     try:
         return loop.run()
     except NanError:
-        loop.tell("nan")
+        loop.report_status("nan")
         raise
     except DivergedError:
-        loop.tell("diverged")
+        loop.report_status("diverged")
         raise
     except ResourceError:
         with contextlib.suppress(ResourceError):
-            loop.tell("failed")
+            loop.report_status("failed")
         raise
 
 
-def explained(error: MemoryError | RuntimeError, recipe: Recipe) -> Exception:
+def translate_memory_error(error: MemoryError | RuntimeError, recipe: Recipe) -> Exception:
     """Name batch and image size when memory gave out (FAULTS 12); anything else is a bug and stays as it is."""
     text = str(error).lower()
     if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "out of memory" in text or "can't allocate memory" in text):
@@ -483,14 +483,14 @@ def explained(error: MemoryError | RuntimeError, recipe: Recipe) -> Exception:
     return ResourceError(f"training.batch: out of memory with {batch} images of {size_px} px; {advice}")
 
 
-def images_of(kimg: float) -> int:
+def kimg_to_images(kimg: float) -> int:
     """A length in images. The tiny excess that a multiplication can leave must not cost an update more (2.007 * 1000 is 2007 and a bit)."""
     return math.ceil(round(kimg * 1000, 6))
 
 
-def updates_of(recipe: Recipe) -> int:
+def count_generator_updates(recipe: Recipe) -> int:
     """Generator updates of a recipe's length."""
-    return -(-images_of(recipe.training.kimg) // (recipe.training.batch * recipe.objective.critic_steps))
+    return -(-kimg_to_images(recipe.training.kimg) // (recipe.training.batch * recipe.objective.critic_steps))
 
 
 def _graph(wanted: bool) -> contextlib.AbstractContextManager[object]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mitlgan.objectives import Objective, Strain
 from mitlgan.training.state import Counters
 
-LEAST_DIVERSITY = 0.05  # samples whose spread is below this share of the real pictures' spread are nearly alike
+MIN_DIVERSITY = 0.05  # samples whose spread is below this share of the real pictures' spread are nearly alike
 MIN_MIDTONES = 0.15  # samples of which so small a share of the real pictures' share lies between black and white are at the ends
 PATIENCE = 50
 
@@ -26,7 +26,7 @@ FLAG_ITERATIONS = 5
 """So many in a row are flagged; a run whose last ones are so far out ends as diverged."""
 MAX_GROWTH = 10.0
 """Of the weights' root mean square over a training that is in order: long ones reach a few."""
-MIN_START = 0.02
+MIN_INITIAL_RMS = 0.02
 """The least root mean square from which growth is counted: a network may begin with zeros."""
 
 ENDS = 0.98
@@ -35,7 +35,7 @@ AT_ENDS = "the samples hold little but the darkest and lightest values, as no re
 
 
 @dataclass(frozen=True)
-class Watch:
+class TrainingMonitor:
     """Looks at each logged iteration's numbers.
 
     Attributes:
@@ -52,12 +52,12 @@ class Watch:
     diameter: float = math.inf
     stops: bool = True
 
-    def begin(self, generator: Sequence[nn.Parameter], critic: Sequence[nn.Parameter], counters: Counters) -> None:
+    def record_initial_weights(self, generator: Sequence[nn.Parameter], critic: Sequence[nn.Parameter], counters: Counters) -> None:
         """Note how large the weights are before the first update, unless a checkpoint says so."""
         if counters.generator_start is None or counters.critic_start is None:
             counters.generator_start, counters.critic_start = root_mean_square(generator), root_mean_square(critic)
 
-    def look_for_divergence(
+    def check_divergence(
         self,
         numbers: Mapping[str, float],
         generator: Sequence[nn.Parameter],
@@ -75,8 +75,8 @@ class Watch:
             learning: Which of both had an update.
         """
         growths = {
-            "generator": root_mean_square(generator) / max(counters.generator_start or 0.0, MIN_START),
-            "critic": root_mean_square(critic) / max(counters.critic_start or 0.0, MIN_START),
+            "generator": root_mean_square(generator) / max(counters.generator_start or 0.0, MIN_INITIAL_RMS),
+            "critic": root_mean_square(critic) / max(counters.critic_start or 0.0, MIN_INITIAL_RMS),
         }
         strain = max(self._strains(numbers, growths, learning), key=lambda found: found.times)
         counters.strained_in_a_row = counters.strained_in_a_row + 1 if strain.times >= DIVERGING else 0
@@ -99,31 +99,31 @@ class Watch:
             if numbers[f"{name}_grad_norm"] == 0:
                 yield Strain(math.inf, f"no gradient reaches the {name}, which no longer learns")
 
-    def look(self, numbers: Mapping[str, float], counters: Counters) -> None:
+    def check(self, numbers: Mapping[str, float], counters: Counters) -> None:
         """Count, date and tell what is wrong.
 
         Args:
             numbers: All statistics of the iteration, `diversity` among them.
             counters: Of the run; what was found is written into them.
         """
-        self._sameness(numbers["diversity"], counters)
-        self._ends(numbers["midtones"], counters)
-        self._game(numbers, counters)
+        self._check_collapse(numbers["diversity"], counters)
+        self._check_saturation(numbers["midtones"], counters)
+        self._check_objective(numbers, counters)
 
-    def _sameness(self, found: float, counters: Counters) -> None:
-        counters.low_diversity_in_a_row = counters.low_diversity_in_a_row + 1 if found < LEAST_DIVERSITY else 0
+    def _check_collapse(self, found: float, counters: Counters) -> None:
+        counters.low_diversity_in_a_row = counters.low_diversity_in_a_row + 1 if found < MIN_DIVERSITY else 0
         if counters.low_diversity_in_a_row >= PATIENCE and counters.collapsed_at_kimg is None:
             counters.collapsed_at_kimg = counters.kimg
             self.say(f"warning: the samples have been nearly alike for {PATIENCE} logged iterations, at {counters.kimg:.1f} kimg")
 
-    def _ends(self, found: float, counters: Counters) -> None:
+    def _check_saturation(self, found: float, counters: Counters) -> None:
         counters.at_ends_in_a_row = counters.at_ends_in_a_row + 1 if found < MIN_MIDTONES else 0
         if counters.at_ends_in_a_row == PATIENCE and not counters.saturation:
             first = counters.iteration - (PATIENCE - 1) * self.log_iterations
             counters.saturation = f"{AT_ENDS}, since iteration {first} ({first * counters.kimg / counters.iteration:.1f} kimg)"
             self.say(f"warning: {counters.saturation}")
 
-    def _game(self, numbers: Mapping[str, float], counters: Counters) -> None:
+    def _check_objective(self, numbers: Mapping[str, float], counters: Counters) -> None:
         found = self.objective.symptom(numbers)
         text = "" if found is None else found.text
         counters.symptom_in_a_row = counters.symptom_in_a_row + 1 if text and text == counters.symptom else int(bool(text))
@@ -137,7 +137,7 @@ class Watch:
         self.say(f"warning: {counters.diagnosis}")
 
 
-def diversity(fake: Tensor, real: Tensor) -> Tensor:
+def batch_diversity(fake: Tensor, real: Tensor) -> Tensor:
     """How different generated images are from each other, over how different real ones are: 0 when all are alike, about 1 when as different.
 
     Args:
@@ -147,7 +147,7 @@ def diversity(fake: Tensor, real: Tensor) -> Tensor:
     return _spread(fake) / _spread(real).clamp_min(1e-6)
 
 
-def midtones(fake: Tensor, real: Tensor) -> Tensor:
+def midtone_ratio(fake: Tensor, real: Tensor) -> Tensor:
     """Which share of the values lies between the ends of the range, over the real pictures' share: 0 where a generator gives nothing but -1 and 1.
 
     Args:

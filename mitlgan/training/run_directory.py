@@ -89,7 +89,7 @@ class Run:
         """One JSON line per artifact that was measured during training."""
         return self.path / "evaluations.jsonl"
 
-    def kept(self) -> list[Path]:
+    def kept_artifacts(self) -> list[Path]:
         """Artifacts of the moving average that were kept on the way, the earliest first."""
         return [path for path in files_in(self.path / "kept", "*/*.safetensors", root=self.path) if is_regular(path, root=self.path)]
 
@@ -147,7 +147,7 @@ def create(root: Path, command: str, name: str) -> Run:
         return Run(path)
 
 
-def at(path: Path) -> Run:
+def open_run(path: Path) -> Run:
     """The run in a directory.
 
     Raises:
@@ -158,13 +158,13 @@ def at(path: Path) -> Run:
     return Run(path)
 
 
-def find(root: Path, command: str = "*") -> list[Run]:
+def list_runs(root: Path, command: str = "*") -> list[Run]:
     """All runs under a root, the most recently written last."""
     paths = [path.parent for path in root.glob(f"{command}/*/recipe.toml")]
     return [Run(path) for path in sorted(paths, key=lambda path: (_modified(path), path.name))]
 
 
-def is_of(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> bool:
+def matches(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> bool:
     """Whether a run is of exactly this recipe, and made from these artifacts; one that cannot be read is not.
 
     Args:
@@ -178,20 +178,20 @@ def is_of(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> bool:
         return False
 
 
-def known_at(path: Path) -> Run:
+def open_any(path: Path) -> Run:
     """The run or the comparison in a directory.
 
     Raises:
         UsageError: It holds neither.
     """
     run = Run(path)
-    return run if run.is_comparison else at(path)
+    return run if run.is_comparison else open_run(path)
 
 
-def known(root: Path) -> list[Run]:
+def list_all(root: Path) -> list[Run]:
     """All runs and comparisons under a root, the most recently written last."""
     compared = [run for path in root.glob("compare/*/status.json") if (run := Run(path.parent)).is_comparison]
-    return sorted({*find(root), *compared}, key=lambda run: (_modified(run.path), run.path.name))
+    return sorted({*list_runs(root), *compared}, key=lambda run: (_modified(run.path), run.path.name))
 
 
 def remove(run: Run) -> None:
@@ -219,7 +219,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     """The objects of a `.jsonl` file; a torn last line is left out.
 
     Raises:
@@ -241,7 +241,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         return
 
 
-def truncate_lines(path: Path, iteration: int) -> None:
+def truncate_jsonl(path: Path, iteration: int) -> None:
     """Cut a `.jsonl` file to the lines of a checkpoint's iteration and before: a torn or later one goes (FAULTS 15).
 
     Raises:
@@ -265,7 +265,7 @@ def truncate_lines(path: Path, iteration: int) -> None:
             file.truncate(end)
 
 
-class LineWriter:
+class JsonlWriter:
     """Appends JSON lines; what the disk refuses is a `ResourceError`."""
 
     def __init__(self, path: Path) -> None:

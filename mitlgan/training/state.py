@@ -16,7 +16,7 @@ from mitlgan.networks import Generator
 from mitlgan.recipe import AdamRecipe, AnyOptimiser, Recipe, RmspropRecipe
 from mitlgan.runtime.randomness import normal, stream
 
-EMA_RAMP = 0.05  # early in a run the half-life is at most this share of what has been shown (Karras et al. 2020, ADA's code)
+EMA_RAMPUP = 0.05  # early in a run the half-life is at most this share of what has been shown (Karras et al. 2020, ADA's code)
 
 
 @dataclass
@@ -101,10 +101,10 @@ class TrainingState:
         self.ema = copy.deepcopy(generator).eval().requires_grad_(False)
         self.counters = Counters()
         self._ema_halflife_kimg = recipe.training.ema_halflife_kimg
-        self._ema_pairs = _moving_pairs(self.generator, self.ema)
-        self.statistics = [buffer for network in (self.generator, self.critic) for buffer in _trained_statistics(network)]
+        self._ema_pairs = _ema_pairs(self.generator, self.ema)
+        self.running_statistics = [buffer for network in (self.generator, self.critic) for buffer in _trained_statistics(network)]
 
-    def follow_schedules(self, share: float) -> None:
+    def apply_lr_schedules(self, share: float) -> None:
         """Set both learning rates for a point of the run.
 
         Args:
@@ -121,7 +121,7 @@ class TrainingState:
         Args:
             images: Real images shown since the last call; the half-life is counted in them (Karras et al. 2018, section 3 / appendix).
         """
-        halflife = min(self._ema_halflife_kimg * 1000, self.counters.images_shown * EMA_RAMP)
+        halflife = min(self._ema_halflife_kimg * 1000, self.counters.images_shown * EMA_RAMPUP)
         weight = 1.0 - 0.5 ** (images / halflife) if halflife > 0 else 1.0
         averages, values = self._ema_pairs
         torch._foreach_lerp_(averages, values, weight)
@@ -148,9 +148,9 @@ class TrainingState:
         """
         try:
             for part, module in (("generator", self.generator), ("ema", self.ema), ("critic", self.critic)):
-                module.load_state_dict(_under(tensors, part))
+                module.load_state_dict(_with_prefix(tensors, part))
             for part, optimiser in self._optimisers().items():
-                optimiser.load_state_dict({**optimiser.state_dict(), "state": _optimiser_state(optimiser, _under(tensors, part))})
+                optimiser.load_state_dict({**optimiser.state_dict(), "state": _optimiser_state(optimiser, _with_prefix(tensors, part))})
             self.counters = Counters(**header["counters"])
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise ArtifactError(f"checkpoint: does not fit the recipe's networks ({str(error).splitlines()[0]})") from None
@@ -190,7 +190,7 @@ def _rmsprop(recipe: RmspropRecipe, groups: list[dict[str, Any]]) -> torch.optim
 OPTIMISERS: dict[str, Callable[[Any, list[dict[str, Any]]], torch.optim.Optimizer]] = {"adam": _adam, "rmsprop": _rmsprop}
 
 
-def _moving_pairs(network: nn.Module, average: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+def _ema_pairs(network: nn.Module, average: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     """What the average follows: trained parameters, and running statistics of modules that train; frozen layers stay as they are."""
     averages: list[Tensor] = []
     values: list[Tensor] = []
@@ -225,12 +225,12 @@ def _optimiser_state(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor
     return state
 
 
-def _under(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+def _with_prefix(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
     return {name[len(part) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{part}.")}
 
 
 @torch.no_grad()
-def recalibrate(network: nn.Module, seed: int, *, batches: int = 32, batch: int = 64) -> nn.Module:
+def recalibrate_batchnorm(network: nn.Module, seed: int, *, batches: int = 32, batch: int = 64) -> nn.Module:
     """Measure running BatchNorm statistics anew for the network's present weights.
 
     An average of weights does not have the average of the statistics. Frozen layers, whose modules stay in eval mode, keep theirs.

@@ -17,7 +17,7 @@ FOLDER = "tensorboard"
 AXES = ("iteration", "kimg")
 
 
-class Board:
+class TensorBoardLogger:
     """Writes each line of a run's statistics as scalars into `RUN/tensorboard`, by iteration.
 
     Raises:
@@ -29,7 +29,7 @@ class Board:
             raise UsageError("--log tensorboard: is not installed; pip install 'mitlgan[tensorboard]'")
         self._writer: SummaryWriter | None = None
 
-    def line(self, run: Path, values: Mapping[str, Any]) -> None:
+    def log(self, run: Path, values: Mapping[str, Any]) -> None:
         """Take one line of statistics.
 
         Args:

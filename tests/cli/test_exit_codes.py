@@ -200,7 +200,7 @@ def test_torchruns_other_ranks_say_nothing(command: Command, folder: Path, packs
 
 
 class _world:  # noqa: N801  (a context manager, as `joined` is)
-    def __init__(self, environment: stages.Environment) -> None:
+    def __init__(self, environment: stages.RunContext) -> None:
         self.world = environment.world
 
     def __enter__(self) -> Any:

@@ -18,7 +18,7 @@ from helpers.commands import Command, start
 from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint
 from mitlgan.recipe import changed, dump, load, parse, plain
 from mitlgan.training import run_directory
-from mitlgan.training.loop import Loop
+from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
 
 # The shipped recipes, cut down to a few updates at 8 px.
@@ -144,7 +144,7 @@ def test_text_goes_to_stdout_as_one_path(command: Command, folder: Path, packs: 
 
 
 def test_a_place_that_cannot_be_written_is_refused(command: Command, folder: Path, packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Loop, "step", lambda self: pytest.fail("a step was made"))
+    monkeypatch.setattr(TrainingLoop, "train_iteration", lambda self: pytest.fail("a step was made"))
     Path("file").write_text("")
     done = command("pretrain", "bg", "--data", packs["bg"], *settings(TINY, GENERATOR), "--out", "file")
     assert (done.code, done.err.count("\n")) == (5, 1)
@@ -156,7 +156,7 @@ def test_metric_weights_that_are_absent_end_compare_before_any_training(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
     monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
-    monkeypatch.setattr(Loop, "step", lambda self: pytest.fail("a step was made"))
+    monkeypatch.setattr(TrainingLoop, "train_iteration", lambda self: pytest.fail("a step was made"))
     done = command("compare", "--composed", composed.path, "--extractor", "inception")
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert done.err.startswith("--extractor inception: its weights are absent")
@@ -176,7 +176,7 @@ def endless(folder: Path, packs: dict[str, Path]) -> Iterator[tuple[Popen[str], 
     process = start("pretrain", "fg", "--recipe", "endless.toml", "--json")
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
-        found = run_directory.find(Path("runs"))
+        found = run_directory.list_runs(Path("runs"))
         if found and any(path.stem != "000000000" for path in checkpoints(found[0].path)):
             yield process, found[0]
             break
@@ -206,7 +206,7 @@ def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(
     assert err.splitlines()[-1].startswith(f"{run.path}: stopped at ")
     assert err.splitlines()[-1].endswith(f"go on with `mitlgan resume {run.path}`")
     assert run.status()["state"] == "stopped"
-    lines = list(run_directory.read_lines(run.stats))
+    lines = list(run_directory.read_jsonl(run.stats))
     found = load_checkpoint(run.path)
     assert found is not None
     assert found[1]["counters"]["iteration"] == lines[-1]["iteration"] == len(lines)
@@ -216,7 +216,7 @@ def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(
     done = command("resume", run.path, "--json")
     assert done.code == 0, done.err
     assert done.json["iteration"] == len(lines) + 2
-    assert [row["iteration"] for row in run_directory.read_lines(run.stats)] == list(range(1, len(lines) + 3))
+    assert [row["iteration"] for row in run_directory.read_jsonl(run.stats)] == list(range(1, len(lines) + 3))
 
 
 @pytest.mark.slow

@@ -17,10 +17,10 @@ from mitlgan.compare.arms import layer_files
 from mitlgan.errors import ArtifactError, DivergedError, MitlganError, NanError, ResourceError
 from mitlgan.recipe import Recipe, changed, dump
 from mitlgan.report import summary
-from mitlgan.stages.parallel import Job
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.parallel import TrainingProcess
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
-from mitlgan.training.loop import Loop
+from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
 
 
@@ -29,13 +29,13 @@ def wild(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Recipes of these names diverge with their last update; seeds of `seeds` alone, where it is there. Counts their trainings."""
     diverging: dict[str, Any] = {"names": {"mad"}, "count": 0, "error": DivergedError}
 
-    def refuse(self: Loop, *, last: bool) -> None:
+    def refuse(self: TrainingLoop, *, last: bool) -> None:
         if last and self.recipe.name in diverging["names"] and self.recipe.seed in diverging.get("seeds", {self.recipe.seed}):
             diverging["count"] += 1
             self.state.counters.divergence, self.state.counters.diverged_at_kimg = "diverged at iteration 2 (0.0 kimg): much", 0.016
             raise diverging["error"](f"{self.run_directory.path}: diverged at iteration 2 (0.0 kimg): much")
 
-    monkeypatch.setattr(Loop, "_refuse_divergence", refuse)
+    monkeypatch.setattr(TrainingLoop, "_refuse_divergence", refuse)
     return diverging
 
 
@@ -52,7 +52,7 @@ def recipe_file(folder: Path, recipe: Recipe) -> str:
 
 @pytest.mark.parametrize("error", [DivergedError, NanError])
 def test_a_baseline_that_diverges_is_shown_and_not_ranked(
-    composed: Run, environment: Environment, mad: str, wild: dict[str, Any], error: type[MitlganError]
+    composed: Run, environment: RunContext, mad: str, wild: dict[str, Any], error: type[MitlganError]
 ) -> None:
     wild["error"] = error
     plan = Plan(composed=composed.path, baselines=(mad, "wgan"), equal="kimg", count_pretraining=False)
@@ -76,12 +76,12 @@ def test_a_baseline_that_diverges_is_shown_and_not_ranked(
     assert [arm["label"] for arm in summary(again.comparison)["arms"]] == [arm["label"] for arm in summary(result.comparison)["arms"]]
 
 
-def test_where_every_baseline_diverges_there_is_no_verdict(composed: Run, environment: Environment, mad: str, wild: dict[str, Any]) -> None:
+def test_where_every_baseline_diverges_there_is_no_verdict(composed: Run, environment: RunContext, mad: str, wild: dict[str, Any]) -> None:
     result = compare(Plan(composed=composed.path, baselines=(mad,), equal="kimg"), environment)
     assert result.verdict == "No verdict: the training of every baseline diverged."
 
 
-def test_one_seed_that_diverges_takes_its_arm_out(composed: Run, environment: Environment, mad: str, wild: dict[str, Any]) -> None:
+def test_one_seed_that_diverges_takes_its_arm_out(composed: Run, environment: RunContext, mad: str, wild: dict[str, Any]) -> None:
     wild["seeds"] = {composed.load_recipe().seed + 1}
     result = compare(Plan(composed=composed.path, baselines=(mad, "paste"), equal="kimg", seeds=2), environment)
     (diverged,) = (arm for arm in result.comparison.arms if arm.diverged)
@@ -90,7 +90,7 @@ def test_one_seed_that_diverges_takes_its_arm_out(composed: Run, environment: En
     assert not diverged.standings
 
 
-def test_a_composition_that_diverges_ends_the_comparison(composed: Run, environment: Environment, wild: dict[str, Any]) -> None:
+def test_a_composition_that_diverges_ends_the_comparison(composed: Run, environment: RunContext, wild: dict[str, Any]) -> None:
     wild["names"] = {composed.load_recipe().name}
     with pytest.raises(DivergedError, match="diverged at iteration 2"):
         compare(Plan(composed=composed.path, equal="kimg", seeds=2), environment)
@@ -100,15 +100,15 @@ def test_side_by_side_only_divergence_is_tolerated_and_not_of_what_is_needed(pac
     said: list[str] = []
     failed = tolerant(said.append, ["composed seed 0"])
     recipe = tiny_runs.recipe("scene", packs["scene"])
-    failed(Job("mad seed 0", recipe, []), DivergedError("mad seed 0: runs/x: diverged"))
+    failed(TrainingProcess("mad seed 0", recipe, []), DivergedError("mad seed 0: runs/x: diverged"))
     assert said == ["warning: mad seed 0: runs/x: diverged; the comparison goes on, and shows it as diverged"]
     for label, error in (("composed seed 0", DivergedError("no")), ("mad seed 0", ResourceError("disk full")), ("mad seed 0", ArtifactError("no"))):
         with pytest.raises(type(error)):
-            failed(Job(label, recipe, []), error)
+            failed(TrainingProcess(label, recipe, []), error)
 
 
 def test_a_finished_run_of_other_pictures_is_told_of_also_side_by_side(
-    packs: dict[str, Path], environment: Environment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    packs: dict[str, Path], environment: RunContext, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = tiny_runs.pack(tmp_path / "scenes.npy", seed=1)
     training = Training("baseline", tiny_runs.recipe("scene", source, updates=1))
@@ -144,7 +144,7 @@ def test_a_layer_with_another_account_is_another_file(composed: Run, tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])
-def test_a_plan_that_is_not_its_folders_own_is_told_and_left_alone(composed: Run, environment: Environment, tmp_path: Path, kind: str) -> None:
+def test_a_plan_that_is_not_its_folders_own_is_told_and_left_alone(composed: Run, environment: RunContext, tmp_path: Path, kind: str) -> None:
     folder = environment.root / "compare" / "foreign-001"
     folder.mkdir(parents=True)
     (tmp_path / "elsewhere.json").write_text("{}")

@@ -20,9 +20,9 @@ from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, changed, load, plain
 from mitlgan.report.formatting import markdown_text
 from mitlgan.stages import stages
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
-from mitlgan.training.loop import Loop
+from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
 
 
@@ -38,7 +38,7 @@ def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Loop, "step", lambda self: pytest.fail("a step was made"))
+    monkeypatch.setattr(TrainingLoop, "train_iteration", lambda self: pytest.fail("a step was made"))
 
 
 # The baseline's recipe
@@ -89,7 +89,7 @@ def measured(result: Result) -> dict[str, dict[str, Any]]:
     return {arm["role"]: arm for arm in result.summary()["arms"]}
 
 
-def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = {"equal": "kimg", "count_pretraining": False}
     result = compare(plan_of(composed, **alone), environment)
     arms = measured(result)
@@ -101,17 +101,17 @@ def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, 
     network, _ = artifact.load(composed.artifact)
     assert isinstance(network, Composer)
     assert arms["composed"]["cost"]["trained_parameters"] == sum(parameter.numel() for parameter in network.trainable_parameters())
-    (baseline,) = run_directory.find(environment.root, "pretrain")
+    (baseline,) = run_directory.list_runs(environment.root, "pretrain")
     assert load(baseline.recipe) == baseline_recipe(load(composed.recipe), composer)
     no_steps(monkeypatch)
     again = compare(plan_of(composed, **alone), environment)
     assert f"baseline: {baseline.path}" in tiny_runs.said(environment)
     assert again.run != result.run  # a report is never overwritten
     assert measured(again)["baseline"]["metrics"] == arms["baseline"]["metrics"]
-    assert len(run_directory.find(environment.root, "pretrain")) == 1
+    assert len(run_directory.list_runs(environment.root, "pretrain")) == 1
 
 
-def test_the_headline_is_of_all_stages_and_the_stage_alone_stands_below(composed: Run, environment: Environment) -> None:
+def test_the_headline_is_of_all_stages_and_the_stage_alone_stands_below(composed: Run, environment: RunContext) -> None:
     """Of one training, by kimg here, which can be counted: it ends where all stages end, and an artifact is kept where the last one does."""
     result = compare(plan_of(composed, equal="kimg"), environment)
     ours, whole, alone = result.comparison.arms
@@ -121,15 +121,15 @@ def test_the_headline_is_of_all_stages_and_the_stage_alone_stands_below(composed
     assert whole.cost.kimg(total=True) == pytest.approx(ours.cost.kimg(total=True)) == pytest.approx(0.072)
     assert alone.cost.kimg(total=True) == ours.cost.kimg(total=False) == 0.024
     assert whole.metrics != alone.metrics
-    assert len(run_directory.find(environment.root, "pretrain")) == 1
+    assert len(run_directory.list_runs(environment.root, "pretrain")) == 1
     assert "kimg of all stages, pretrainings counted in: what the headline compares" in result.comparison.equal
     assert "kimg of this stage: what stands below the headline" in result.comparison.equal
     assert result.comparison.title == f"Composition (tiny-composed) against {label}, 8 px"
 
 
-def test_time_is_equal_where_nothing_is_asked_for(composed: Run, environment: Environment) -> None:
+def test_time_is_equal_where_nothing_is_asked_for(composed: Run, environment: RunContext) -> None:
     result = compare(plan_of(composed), environment)
-    (baseline,) = run_directory.find(environment.root, "pretrain")
+    (baseline,) = run_directory.list_runs(environment.root, "pretrain")
     training, card = load(baseline.recipe).training, card_of(composed)
     before = sum(layer.card["cpu_seconds"] for layer in card.layers.values())
     assert before > 0
@@ -140,7 +140,7 @@ def test_time_is_equal_where_nothing_is_asked_for(composed: Run, environment: En
 
 
 def test_what_pretrainings_took_is_counted_where_it_is_known(
-    composed: Run, environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    composed: Run, environment: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cards of other programs, and of earlier versions, may be silent."""
     shutil.copytree(composed.path, tmp_path / "silent")
@@ -157,7 +157,7 @@ def test_what_pretrainings_took_is_counted_where_it_is_known(
         compare(plan_of(silent, equal="kimg", count_pretraining=True), environment)
 
 
-def test_every_form_has_one_verdict(composed: Run, environment: Environment) -> None:
+def test_every_form_has_one_verdict(composed: Run, environment: RunContext) -> None:
     result = compare(plan_of(composed, equal="kimg"), environment)
     verdict = result.comparison.verdict
     assert verdict is not None
@@ -177,7 +177,7 @@ def test_every_form_has_one_verdict(composed: Run, environment: Environment) -> 
     assert result.verdict == verdict.headline
 
 
-def test_several_extractors_stand_beside_each_other(composed: Run, environment: Environment) -> None:
+def test_several_extractors_stand_beside_each_other(composed: Run, environment: RunContext) -> None:
     names = ("efficientnet-lite0@32", "efficientnet-lite0@64")
     result = compare(plan_of(composed, equal="kimg", extractors=names, baselines=("wgan", "paste")), environment)
     whole = result.comparison
@@ -203,29 +203,29 @@ def test_a_second_extractor_joins_where_it_is_at_hand(composed: Run, monkeypatch
     assert evaluator.extractor_names(changed(recipe, evaluation__extractor=["inception", "mobilenet-v2"])) == ("inception", "mobilenet-v2")
 
 
-def test_an_unfinished_baseline_is_gone_on_with(composed: Run, environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unfinished_baseline_is_gone_on_with(composed: Run, environment: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=1)
         with pytest.raises(Stopped):
             compare(plan_of(composed, equal="kimg"), environment)
-    (begun,) = run_directory.find(environment.root, "pretrain")
+    (begun,) = run_directory.list_runs(environment.root, "pretrain")
     assert begun.artifact is None
     compare(plan_of(composed, equal="kimg"), environment)
-    (finished,) = run_directory.find(environment.root, "pretrain")
+    (finished,) = run_directory.list_runs(environment.root, "pretrain")
     straight = stages.pretrain(load(begun.recipe), tiny_runs.environment(tmp_path / "straight"))
     tiny_runs.assert_same_trace(finished, straight)
 
 
-def test_equal_seconds(composed: Run, environment: Environment) -> None:
+def test_equal_seconds(composed: Run, environment: RunContext) -> None:
     arms = measured(compare(plan_of(composed, equal="seconds", count_pretraining=False), environment))
-    (baseline,) = run_directory.find(environment.root, "pretrain")
+    (baseline,) = run_directory.list_runs(environment.root, "pretrain")
     limit = load(baseline.recipe).training.limit_s
     assert limit is not None
     assert limit <= arms["baseline"]["cost"]["seconds_stage"] < limit + 10
     assert arms["baseline"]["cost"]["kimg_stage"] != 0.024 or limit == 0.1
 
 
-def test_a_baseline_that_differs_is_not_called_equal(composed: Run, packs: dict[str, Path], environment: Environment) -> None:
+def test_a_baseline_that_differs_is_not_called_equal(composed: Run, packs: dict[str, Path], environment: RunContext) -> None:
     """The report says of a baseline that was given what is equal and what is not."""
     other = changed(tiny_runs.recipe("scene", packs["scene"], updates=5), critic__widths=[8, 6], training__batch=6)
     given = stages.pretrain(other, environment)
@@ -246,7 +246,7 @@ def test_a_baseline_that_differs_is_not_called_equal(composed: Run, packs: dict[
 
 
 def test_what_cannot_be_compared_is_refused_before_any_training(
-    composed: Run, pretrained: dict[str, Run], environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    composed: Run, pretrained: dict[str, Run], environment: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_steps(monkeypatch)
     with pytest.raises(UsageError, match=r"--composed: no finished composition under .*; run `mitlgan compose` first"):
@@ -265,7 +265,7 @@ def test_what_cannot_be_compared_is_refused_before_any_training(
     assert not environment.root.exists()
 
 
-def test_absent_weights_end_it_before_any_training(composed: Run, environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_weights_end_it_before_any_training(composed: Run, environment: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_steps(monkeypatch)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
@@ -279,7 +279,7 @@ def test_absent_weights_end_it_before_any_training(composed: Run, environment: E
     assert not environment.root.exists()
 
 
-def test_the_newest_finished_composition_is_taken(composed: Run, pretrained: dict[str, Run], packs: dict[str, Path], environment: Environment) -> None:
+def test_the_newest_finished_composition_is_taken(composed: Run, pretrained: dict[str, Run], packs: dict[str, Path], environment: RunContext) -> None:
     recipe: Recipe = tiny_runs.recipe("scene", packs["scene"], compose=True, updates=1)
     stages.compose(recipe, tiny_runs.layers(pretrained), environment)
     second = stages.compose(recipe, tiny_runs.layers(pretrained), environment)

@@ -21,7 +21,7 @@ from mitlgan.errors import MitlganError, ResourceError, Stopped
 from mitlgan.recipe import Recipe, changed, dump
 from mitlgan.runtime.files import locked
 from mitlgan.stages import default_layers, parallel, stages
-from mitlgan.stages.parallel import Job, run_side_by_side
+from mitlgan.stages.parallel import TrainingProcess, run_parallel
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -41,7 +41,14 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Runs the jobs here, one after the other, and keeps their labels."""
     done: list[str] = []
 
-    def run(place: Path, root: Path, waiting: Sequence[Job], *, at_once: int, on_failure: Callable[[Job, MitlganError], None] | None = None) -> None:
+    def run(
+        place: Path,
+        root: Path,
+        waiting: Sequence[TrainingProcess],
+        *,
+        at_once: int,
+        on_failure: Callable[[TrainingProcess, MitlganError], None] | None = None,
+    ) -> None:
         assert at_once == 2
         assert (on_failure is not None) == any(job.label.startswith("baseline") for job in waiting)  # of baselines alone one may fail
         for job in waiting:
@@ -54,7 +61,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 main()
             assert ended.value.code == 0
 
-    monkeypatch.setattr(demo, "run_side_by_side", run)
+    monkeypatch.setattr(demo, "run_parallel", run)
     return done
 
 
@@ -72,7 +79,7 @@ def test_the_demo_ends_with_a_report_and_does_nothing_twice(recipes: dict[str, R
     assert result.comparison.equal_unit == "cpu-seconds"
     html = result.html.read_text()
     assert html.index("Composition (tiny-composed)") < html.index("Composition (tiny-thesis)")
-    cards = [artifact.read_card(run.artifact) for run in run_directory.find(tmp_path / "demo" / "runs", "compose") if run.artifact]
+    cards = [artifact.read_card(run.artifact) for run in run_directory.list_runs(tmp_path / "demo" / "runs", "compose") if run.artifact]
     assert len(cards) == 2
     assert len({layer.sha256_after for card in cards for layer in card.layers.values()}) == 2  # of the same frozen layers
     assert [picture.caption for domain in result.comparison.domains for picture in domain.pictures] == [
@@ -148,7 +155,7 @@ def test_an_interrupted_demo_goes_on_and_finishes(
         recipes[role] = tiny_runs.recipe(role, packs[role], updates=400)
     show, seen = parallel._show, set[str]()
 
-    def interrupting(root: Path, job: Job, bar: Any) -> None:
+    def interrupting(root: Path, job: TrainingProcess, bar: Any) -> None:
         show(root, job, bar)
         run = job.run(root)
         if run is not None and run.status().get("iteration"):
@@ -163,31 +170,31 @@ def test_an_interrupted_demo_goes_on_and_finishes(
         with pytest.raises(Stopped, match="stopped and saved; the same command goes on from here") as stopped:
             demo.demo(out)
     assert stopped.value.exit_code == 130
-    begun = run_directory.find(out / "runs", "pretrain")
+    begun = run_directory.list_runs(out / "runs", "pretrain")
     assert len(begun) == 2
     assert {run.status()["state"] for run in begun} == {"stopped"}
     assert not any(run.artifact for run in begun)
     result = demo.demo(out)
     assert result.html.is_file()
-    assert len(run_directory.find(out / "runs", "pretrain")) == 3  # both went on; the third is the baseline
-    assert len(run_directory.find(out / "runs", "compose")) == 2
+    assert len(run_directory.list_runs(out / "runs", "pretrain")) == 3  # both went on; the third is the baseline
+    assert len(run_directory.list_runs(out / "runs", "compose")) == 2
     try:
         torch.set_num_threads(1)
         straight = stages.pretrain(recipes["fg"], tiny_runs.environment(tmp_path / "straight"))
     finally:
         torch.set_num_threads(threads)
-    resumed = stages.matching_run(out / "runs", recipes["fg"])
+    resumed = stages.find_matching_run(out / "runs", recipes["fg"])
     assert resumed is not None
     tiny_runs.assert_same_trace(resumed, straight)
 
 
 def test_a_job_that_fails_is_told_with_its_last_line_and_exit_code(packs: dict[str, Path], tmp_path: Path) -> None:
-    job = Job("pretrain fg", tiny_runs.recipe("fg", packs["fg"]), ["pretrain", "fg", "--nope"])
+    job = TrainingProcess("pretrain fg", tiny_runs.recipe("fg", packs["fg"]), ["pretrain", "fg", "--nope"])
     with pytest.raises(MitlganError, match=r"pretrain fg: --nope: no such option .*\(log: .*pretrain-fg\.log\)") as failed:
-        run_side_by_side(tmp_path, tmp_path / "runs", [job])
+        run_parallel(tmp_path, tmp_path / "runs", [job])
     assert failed.value.exit_code == 2
     told: list[str] = []
-    run_side_by_side(tmp_path, tmp_path / "runs", [job], on_failure=lambda failing, error: told.append(f"{failing.label} {error.exit_code}"))
+    run_parallel(tmp_path, tmp_path / "runs", [job], on_failure=lambda failing, error: told.append(f"{failing.label} {error.exit_code}"))
     assert told == ["pretrain fg 2"]
 
 
@@ -195,50 +202,50 @@ def test_a_job_whose_run_is_held_says_so_and_no_process_is_begun(packs: dict[str
     recipe = tiny_runs.recipe("fg", packs["fg"])
     run = stages.pretrain(recipe, tiny_runs.environment(tmp_path / "runs"))
     (run.path / "generator.safetensors").unlink()
-    job = Job("pretrain fg", recipe, ["pretrain", "fg"])
+    job = TrainingProcess("pretrain fg", recipe, ["pretrain", "fg"])
     said = f"pretrain fg: {run.path} is held by another process, which works on it; wait for that, then call this again"
     monkeypatch.setattr(parallel.subprocess, "Popen", lambda *_, **__: pytest.fail("began"))
     with locked(run.path):
         with pytest.raises(ResourceError) as refused:
-            run_side_by_side(tmp_path, tmp_path / "runs", [job])
+            run_parallel(tmp_path, tmp_path / "runs", [job])
         assert str(refused.value) == said
         told: list[str] = []
-        run_side_by_side(tmp_path, tmp_path / "runs", [job], on_failure=lambda _, error: told.append(str(error)))
+        run_parallel(tmp_path, tmp_path / "runs", [job], on_failure=lambda _, error: told.append(str(error)))
         assert told == [said]
 
 
 @pytest.mark.timeout(60)
 def test_logs_have_one_writer_and_lead_nowhere(packs: dict[str, Path], tmp_path: Path) -> None:
-    job = Job("pretrain fg", tiny_runs.recipe("fg", packs["fg"]), ["pretrain", "fg", "--nope"])
+    job = TrainingProcess("pretrain fg", tiny_runs.recipe("fg", packs["fg"]), ["pretrain", "fg", "--nope"])
     precious = tmp_path / "precious"
     precious.write_text("precious")
     (tmp_path / "out" / "logs").mkdir(parents=True)
     log = tmp_path / "out" / "logs" / "pretrain-fg.log"
     log.symlink_to(precious)
     with pytest.raises(MitlganError, match="no such option"):
-        run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+        run_parallel(tmp_path / "out", tmp_path / "runs", [job])
     assert precious.read_text() == "precious"
     with log.open("a") as before:  # of a process that still writes
         with pytest.raises(MitlganError, match="no such option"):
-            run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+            run_parallel(tmp_path / "out", tmp_path / "runs", [job])
         before.write("late")
         before.flush()
         assert "late" not in log.read_text()
     with locked(tmp_path / "out" / "logs"), pytest.raises(ResourceError, match=r"logs: another process is working on it"):
-        run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+        run_parallel(tmp_path / "out", tmp_path / "runs", [job])
     log.unlink()
     os.mkfifo(log)
     with pytest.raises(MitlganError, match="no such option"):
-        run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+        run_parallel(tmp_path / "out", tmp_path / "runs", [job])
     shutil.rmtree(tmp_path / "out" / "logs")
     (tmp_path / "out" / "logs").symlink_to(tmp_path)
     with pytest.raises(ResourceError, match="logs: is a symbolic link"):
-        run_side_by_side(tmp_path / "out", tmp_path / "runs", [job])
+        run_parallel(tmp_path / "out", tmp_path / "runs", [job])
 
 
 def test_bars_are_closed_whatever_happens(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = tiny_runs.Listener()
     monkeypatch.setattr(parallel, "reporter", lambda label: shown)
     with pytest.raises(MitlganError):
-        run_side_by_side(tmp_path, tmp_path / "runs", [Job("x", tiny_runs.recipe("fg", packs["fg"]), ["--nope"])])
+        run_parallel(tmp_path, tmp_path / "runs", [TrainingProcess("x", tiny_runs.recipe("fg", packs["fg"]), ["--nope"])])
     assert shown.closed

@@ -19,9 +19,9 @@ from mitlgan.compare.arms import layer_files
 from mitlgan.errors import ResourceError, Stopped, UsageError
 from mitlgan.recipe import dump
 from mitlgan.runtime.files import locked
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
-from mitlgan.training.loop import Loop
+from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
 
 PER_UPDATE = tiny_runs.PER_UPDATE / 1000
@@ -43,13 +43,13 @@ def standings(result: Result, name: str) -> list[dict[str, object]]:
 
 
 def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: Loop) -> None:
+    def refuse(_: TrainingLoop) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(Loop, "step", refuse)
+    monkeypatch.setattr(TrainingLoop, "train_iteration", refuse)
 
 
-def test_arms_seeds_and_budgets(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arms_seeds_and_budgets(plan: Plan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     result = compare(plan, environment)
     arms = {arm.name: arm for arm in result.comparison.arms}
     assert list(arms) == ["composed", *ALL]
@@ -65,7 +65,7 @@ def test_arms_seeds_and_budgets(plan: Plan, environment: Environment, monkeypatc
     assert arms["paste"].cost.kimg(total=False) == 0
     assert arms["wgan-finetuned"].cost.kimg(total=True) > arms["wgan-finetuned"].cost.kimg(total=False)
     assert {"composed", "paste"} == {arm.name for arm in arms.values() if arm.separation}
-    trained = [artifact.read_card(run.artifact) for run in run_directory.find(environment.root / "arms") if run.artifact]
+    trained = [artifact.read_card(run.artifact) for run in run_directory.list_runs(environment.root / "arms") if run.artifact]
     assert sorted((card.kind, card.recipe["name"], card.recipe["seed"]) for card in trained) == sorted(
         [("composer", "tiny-composed", seed) for seed in (5, 6)] + [("generator", name, seed) for name in ALL[:2] for seed in (5, 6)]
     )
@@ -96,7 +96,7 @@ def forms_are_whole(result: Result) -> None:
     assert json.loads((result.run / "plan.json").read_text())["budgets"] == list(BUDGETS)
 
 
-def test_figures_that_will_flatter_are_told_before_the_first_step(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_that_will_flatter_are_told_before_the_first_step(plan: Plan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     forbid_training(monkeypatch)
     with pytest.raises(AssertionError, match="trained again"):
         compare(plan, environment)
@@ -105,24 +105,24 @@ def test_figures_that_will_flatter_are_told_before_the_first_step(plan: Plan, en
     assert "train: there are no others" in said
 
 
-def test_a_second_call_goes_on_where_the_first_was_stopped(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_call_goes_on_where_the_first_was_stopped(plan: Plan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = compare(plan, environment)
     elsewhere = tiny_runs.environment(environment.root.parent / "again")
     trained: list[str] = []
-    step = Loop.step
+    step = TrainingLoop.train_iteration
 
-    def counted(self: Loop) -> object:
+    def counted(self: TrainingLoop) -> object:
         trained.append(str(self.run_directory.path))
         return step(self)
 
-    monkeypatch.setattr(Loop, "step", counted)
+    monkeypatch.setattr(TrainingLoop, "train_iteration", counted)
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=2)
         with pytest.raises(Stopped):
             compare(plan, elsewhere)
     stopped_at = len(trained)
     assert 0 < stopped_at < 24
-    (begun,) = (run for run in run_directory.known(elsewhere.root) if run.is_comparison)
+    (begun,) = (run for run in run_directory.list_all(elsewhere.root) if run.is_comparison)
     assert begun.state() == "stopped"
     with locked(begun.path), pytest.raises(ResourceError, match=f"^{begun.path}: another process is working on it"):
         compare(plan, elsewhere)
@@ -133,13 +133,13 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(plan: Plan, environme
 
 
 @pytest.mark.slow
-def test_arms_side_by_side_are_the_same_runs(plan: Plan, environment: Environment) -> None:
+def test_arms_side_by_side_are_the_same_runs(plan: Plan, environment: RunContext) -> None:
     beside = tiny_runs.environment(environment.root.parent / "beside")
     one, two = compare(plan, environment), compare(replace(plan, jobs=2), beside)
     assert [arm.metrics for arm in one.comparison.arms] == [arm.metrics for arm in two.comparison.arms]
 
 
-def test_domains_by_arms(plan: Plan, pretrained: dict[str, Run], packs: dict[str, Path], environment: Environment) -> None:
+def test_domains_by_arms(plan: Plan, pretrained: dict[str, Run], packs: dict[str, Path], environment: RunContext) -> None:
     layers = tiny_runs.layers(pretrained)
     triples = tuple(Triple(name, str(layers["fg"]), str(layers["bg"]), str(packs[role])) for name, role in (("rooms", "scene"), ("fields", "bg")))
     result = compare(replace(plan, layers={}, triples=triples, baselines=("wgan",), seeds=1, budgets=(PER_UPDATE,)), environment)
@@ -153,16 +153,16 @@ def test_domains_by_arms(plan: Plan, pretrained: dict[str, Run], packs: dict[str
     assert len(result.summary()["domains"]) == 2
 
 
-def test_pretraining_counted_in(plan: Plan, environment: Environment) -> None:
+def test_pretraining_counted_in(plan: Plan, environment: RunContext) -> None:
     result = compare(replace(plan, baselines=("wgan",), seeds=1, budgets=(PER_UPDATE,), count_pretraining=True), environment)
     assert [arm.name for arm in result.comparison.arms] == ["composed", "wgan+pretraining", "wgan"]
-    wgan = artifact.read_card(next(run.artifact for run in run_directory.find(environment.root / "arms", "pretrain") if run.artifact))
+    wgan = artifact.read_card(next(run.artifact for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact))
     assert wgan.kimg == pytest.approx(PER_UPDATE + 2 * 3 * PER_UPDATE)  # both layers had three updates
     assert max(standings(result, "wgan")[0]["chosen_kimg"]) <= 2 * PER_UPDATE  # type: ignore[type-var]
 
 
 @pytest.mark.parametrize("equal", ["seconds", "cpu-seconds", "macs"])
-def test_other_budgets(plan: Plan, environment: Environment, equal: str) -> None:
+def test_other_budgets(plan: Plan, environment: RunContext, equal: str) -> None:
     budget = 2e-5 if equal == "macs" else 0.3
     result = compare(replace(plan, baselines=("wgan",), seeds=1, budgets=(budget,), equal=equal), environment)
     composed, wgan = result.comparison.arms
@@ -179,10 +179,10 @@ def test_other_budgets(plan: Plan, environment: Environment, equal: str) -> None
     assert json.loads(result.paths.json.read_text())["arms"][0]["cost"]["cpu_seconds_total"] > composed.cost.cpu_seconds(total=False)
 
 
-def test_pretraining_counted_in_cpu_seconds(plan: Plan, environment: Environment, tmp_path: Path) -> None:
+def test_pretraining_counted_in_cpu_seconds(plan: Plan, environment: RunContext, tmp_path: Path) -> None:
     by_cpu = replace(plan, baselines=("wgan",), seeds=1, budgets=(0.2,), equal="cpu-seconds", count_pretraining=True)
     compare(by_cpu, environment)
-    wgan = artifact.read_card(next(run.artifact for run in run_directory.find(environment.root / "arms", "pretrain") if run.artifact))
+    wgan = artifact.read_card(next(run.artifact for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact))
     before = sum(artifact.read_card(path).cpu_seconds for path in plan.layers.values())
     assert before > 0
     assert wgan.recipe["training"]["limit_s"] == pytest.approx(0.2 + before, abs=1e-3)
@@ -205,11 +205,11 @@ def test_layers_of_a_composition_are_the_artifacts_they_came_from(composed: Run,
         assert artifact.read_card(files[name]).kimg == artifact.read_card(run.artifact).kimg
 
 
-def test_each_seed_can_have_its_own_layers(plan: Plan, environment: Environment) -> None:
+def test_each_seed_can_have_its_own_layers(plan: Plan, environment: RunContext) -> None:
     result = compare(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True), environment)
-    made = [artifact.read_card(run.artifact) for run in run_directory.find(environment.root / "arms", "pretrain") if run.artifact]
+    made = [artifact.read_card(run.artifact) for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact]
     assert sorted((card.role, card.recipe["seed"]) for card in made) == [("bg", 5), ("bg", 6), ("fg", 5), ("fg", 6)]
-    composers = [artifact.read_card(run.artifact) for run in run_directory.find(environment.root / "arms", "compose") if run.artifact]
+    composers = [artifact.read_card(run.artifact) for run in run_directory.list_runs(environment.root / "arms", "compose") if run.artifact]
     assert len({card.layers["fg"].sha256_before for card in composers}) == 2
     composed, pasted = result.comparison.arms
     assert pasted.seeds == (5, 6)
@@ -222,7 +222,7 @@ def test_each_seed_can_have_its_own_layers(plan: Plan, environment: Environment)
     assert ratio["ratio"] == pytest.approx(composed.standings[0]["kid"] / pasted.standings[0]["kid"])
 
 
-def test_contradictions_are_told_before_any_training(plan: Plan, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contradictions_are_told_before_any_training(plan: Plan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     forbid_training(monkeypatch)
     triple = Triple("a", "demo", "demo", "demo")
     for wrong, message in (

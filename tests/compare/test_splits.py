@@ -15,11 +15,11 @@ from mitlgan.compare.report_builder import Domain, _protocol
 from mitlgan.errors import DataError
 from mitlgan.report import Comparison
 from mitlgan.report.caveats import caveats
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training.run_directory import Run
 
 
-def ruler(source: Path, environment: Environment, *settings: str) -> Ruler:
+def ruler(source: Path, environment: RunContext, *settings: str) -> Ruler:
     recipe = tiny_runs.recipe("scene", source, compose=True)
     recipe = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"split": "test"})})
     return open_ruler(Plan(settings=settings), recipe, environment)
@@ -41,7 +41,7 @@ def divided(root: Path, **folders: int) -> Path:
     ],
 )
 def test_what_is_measured_on(
-    tmp_path: Path, environment: Environment, folders: dict[str, int], split: str, real: int, chosen_on: str, said: str
+    tmp_path: Path, environment: RunContext, folders: dict[str, int], split: str, real: int, chosen_on: str, said: str
 ) -> None:
     found = ruler(divided(tmp_path / "set", **folders), environment)
     assert (found.protocol.split, len(found.real), found.validation_split) == (split, real, chosen_on)
@@ -55,13 +55,13 @@ def test_what_is_measured_on(
     assert any(f"12 generated pictures against {real} real ones" in text for text in caveats(Comparison("x", [], protocol=protocol)))
 
 
-def test_a_split_that_is_set_must_be_there(tmp_path: Path, environment: Environment) -> None:
+def test_a_split_that_is_set_must_be_there(tmp_path: Path, environment: RunContext) -> None:
     place = divided(tmp_path / "set", train=4, val=3)
     with pytest.raises(DataError, match=r"--split test: .* it has train \(4 pictures\), validation \(3 pictures\)"):
         ruler(place, environment, "evaluation.split=test")
 
 
-def test_pictures_of_training_count_as_such_whatever_their_folder_is_called(tmp_path: Path, environment: Environment) -> None:
+def test_pictures_of_training_count_as_such_whatever_their_folder_is_called(tmp_path: Path, environment: RunContext) -> None:
     """`--data set/test` trains its arms on what it measures them on."""
     place = divided(tmp_path / "set", train=4, test=3)
     assert ruler(place / "test", environment).protocol.split == "train"

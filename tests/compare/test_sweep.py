@@ -18,15 +18,15 @@ from mitlgan.report.formatting import DASH
 from mitlgan.report.ranking import CAVEAT, Ranked, Ranking, markdown, summary
 from mitlgan.runtime.files import locked
 from mitlgan.stages import stages
-from mitlgan.stages.parallel import Job
-from mitlgan.training.loop import updates_of
+from mitlgan.stages.parallel import TrainingProcess
+from mitlgan.training.loop import count_generator_updates
 
 
 def test_data_and_scale_by_pattern(tmp_path: Path) -> None:
     plan = Plan(["classic/akel-01", "classic/akel-09", "classic/akel-11"], data=["akel-0*=digits", "demo"], scale=["akel-09=0.02", "0.1"])
     recipes = planned(plan)
     assert [recipe.data.source for recipe in recipes] == [str(Path("digits").resolve())] * 2 + ["demo"]
-    assert [updates_of(recipe) for recipe in recipes] == [3000, 600, 3000]
+    assert [count_generator_updates(recipe) for recipe in recipes] == [3000, 600, 3000]
 
 
 def test_a_pattern_takes_the_shipped_recipes() -> None:
@@ -37,10 +37,10 @@ def test_a_pattern_takes_the_shipped_recipes() -> None:
 
 def test_scaling_keeps_the_number_of_grids() -> None:
     recipe = scaled(load("classic/akel-04"), 0.1)
-    assert updates_of(recipe) == 400
+    assert count_generator_updates(recipe) == 400
     assert recipe.training.snapshot_iterations == 20
     assert recipe.training.checkpoint_iterations == 200
-    assert updates_of(scaled(load("classic/akel-04"), 1e-6)) == 1
+    assert count_generator_updates(scaled(load("classic/akel-04"), 1e-6)) == 1
 
 
 def test_variations_are_every_combination() -> None:
@@ -86,7 +86,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Trainings in this process; notes which began."""
     begun: list[str] = []
 
-    def run(place: Path, root: Path, jobs: Sequence[Job], *, at_once: int, threads: int, on_failure: Any) -> None:
+    def run(place: Path, root: Path, jobs: Sequence[TrainingProcess], *, at_once: int, threads: int, on_failure: Any) -> None:
         assert (at_once, threads) == (2, 1)
         for job in jobs:
             if job.is_done(root):
@@ -95,9 +95,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             if "bad" in job.label:
                 on_failure(job, NanError("training: not finite; lower the learning rate"))
             else:
-                stages.resumed_or_new(job.recipe, tiny_runs.environment(root))
+                stages.get_or_train(job.recipe, tiny_runs.environment(root))
 
-    monkeypatch.setattr(sweep, "run_side_by_side", run)
+    monkeypatch.setattr(sweep, "run_parallel", run)
     return begun
 
 

@@ -20,8 +20,8 @@ from mitlgan.data.pack.image_pack import FourthChannel
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.recipe import Recipe, parse, plain
 from mitlgan.runtime.distributed import World
-from mitlgan.stages.stages import Environment
-from mitlgan.training.loop import Loop
+from mitlgan.stages.stages import RunContext
+from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
 from mitlgan.training.state import Counters
 
@@ -105,12 +105,12 @@ class Listener:
         self.closed = True
 
 
-def environment(root: Path, *, rank: int = 0, size: int = 1) -> Environment:
+def environment(root: Path, *, rank: int = 0, size: int = 1) -> RunContext:
     """An environment on the CPU whose reporter is a `Listener`."""
-    return Environment(World(rank, size, torch.device("cpu")), Listener(), root)
+    return RunContext(World(rank, size, torch.device("cpu")), Listener(), root)
 
 
-def said(environment: Environment) -> str:
+def said(environment: RunContext) -> str:
     """All that an environment's listener was told to show, line by line."""
     assert isinstance(environment.reporter, Listener)
     return "\n".join(environment.reporter.said)
@@ -122,24 +122,24 @@ def layers(runs: Mapping[str, Run]) -> dict[str, Path]:
     return {name: path for name, path in found.items() if path is not None}
 
 
-def before_step(monkeypatch: pytest.MonkeyPatch, action: Callable[[Loop], None], *, at: int) -> None:
+def before_step(monkeypatch: pytest.MonkeyPatch, action: Callable[[TrainingLoop], None], *, at: int) -> None:
     """Run an action once, before the step that would make iteration `at` + 1."""
-    step = Loop.step
+    step = TrainingLoop.train_iteration
     done: list[bool] = []
 
-    def with_action(self: Loop) -> dict[str, Tensor]:
+    def with_action(self: TrainingLoop) -> dict[str, Tensor]:
         if self.state.counters.iteration == at and not done:
             done.append(True)
             action(self)
         return step(self)
 
-    monkeypatch.setattr(Loop, "step", with_action)
+    monkeypatch.setattr(TrainingLoop, "train_iteration", with_action)
 
 
-def send(number: signal.Signals, times: int = 1) -> Callable[[Loop], None]:
+def send(number: signal.Signals, times: int = 1) -> Callable[[TrainingLoop], None]:
     """An action for `before_step`: this process gets a signal."""
 
-    def action(_: Loop) -> None:
+    def action(_: TrainingLoop) -> None:
         for _turn in range(times):
             os.kill(os.getpid(), number)
 

@@ -99,21 +99,21 @@ def training(world: World, folder: Path) -> dict[str, Any]:
     from helpers import tiny_runs
     from mitlgan.artifacts.safetensors_io import tensors_sha256
     from mitlgan.stages import stages
-    from mitlgan.stages.stages import Environment
-    from mitlgan.training.loop import Loop
+    from mitlgan.stages.stages import RunContext
+    from mitlgan.training.loop import TrainingLoop
 
     states: list[str] = []
-    finished = Loop.run
+    finished = TrainingLoop.run
 
-    def watched(self: Loop) -> Any:
+    def watched(self: TrainingLoop) -> Any:
         state = finished(self)
         states.append(tensors_sha256({**state.tensors()}))
         return state
 
-    Loop.run = watched  # type: ignore[method-assign]
+    TrainingLoop.run = watched  # type: ignore[method-assign]
     root = folder / "runs"
     listener = tiny_runs.Listener()
-    environment = Environment(world, listener, root)
+    environment = RunContext(world, listener, root)
     recipe = tiny_runs.recipe("fg", folder / "fg.npy", updates=4)
     straight = stages.pretrain(recipe, environment)
     wait_for_all(world)

@@ -15,9 +15,9 @@ from mitlgan.data.pack.writer import PackWriter
 from mitlgan.recipe import Recipe, changed, load, names, parse, plain
 from mitlgan.report.run_files import leave
 from mitlgan.stages import stages
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import artifacts
-from mitlgan.training.loop import updates_of
+from mitlgan.training.loop import count_generator_updates
 from mitlgan.training.run_directory import Run
 
 CLASSIC = [name for name in names() if name.startswith("classic/")]
@@ -64,7 +64,7 @@ def test_akel_is_the_table(number: int) -> None:
     generator, critic = recipe.generator, recipe.critic
     assert generator is not None
     assert (recipe.size_px, generator.image_channels) == ((28, 1) if number <= 10 else (40, 3))
-    assert updates_of(recipe) == steps
+    assert count_generator_updates(recipe) == steps
     assert (generator.latent_dim, recipe.training.batch, recipe.objective.kind) == (latent, batch, loss)
     assert recipe.training.snapshot_iterations == recipe.training.checkpoint_iterations == (500 if steps == 30000 else 200)
     assert getattr(generator, "kernel", None) == kernel
@@ -136,7 +136,7 @@ def test_a_classic_recipe_trains_and_resumes_to_the_bit(
     name: str, sources: dict[tuple[int, int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FAULTS 1, for every objective, network and optimiser."""
-    monkeypatch.setattr(artifacts, "recalibrate", lambda network, _seed: network.eval())  # 2,048 images each; the artifacts are not looked at
+    monkeypatch.setattr(artifacts, "recalibrate_batchnorm", lambda network, _seed: network.eval())  # 2,048 images each; the artifacts are not looked at
     full = load(name)
     assert full.generator is not None
     source = sources[full.size_px, full.generator.image_channels]
@@ -182,7 +182,7 @@ def test_a_too_strong_critic_is_diagnosed_and_dated(pictures: Packed, tmp_path: 
     assert diagnosis in json.loads((run.path / "card.json").read_text())["notes"]
 
 
-def test_a_fair_game_is_not(pictures: Packed, environment: Environment) -> None:
+def test_a_fair_game_is_not(pictures: Packed, environment: RunContext) -> None:
     run = stages.pretrain(classic(pictures.path), environment)
     assert run.status()["diagnosis"] == ""
     assert "warning" not in tiny_runs.said(environment)

@@ -14,7 +14,7 @@ from mitlgan.compare.arms import composed_arm
 from mitlgan.recipe import changed, display_name, display_name_of, load, names, plain
 from mitlgan.report.run_files import hyperparameters
 from mitlgan.stages import stages
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training.run_directory import Run
 
 RESNET = "thesis-narrow, changed: composer.translator.kind=resnet"
@@ -70,7 +70,7 @@ def test_arms_pages_and_tables_show_it() -> None:
     assert hyperparameters(recipe, {}).startswith(f"# {RESNET}: settings")
 
 
-def test_a_run_and_its_artifact_show_it(packs: dict[str, Path], environment: Environment) -> None:
+def test_a_run_and_its_artifact_show_it(packs: dict[str, Path], environment: RunContext) -> None:
     recipe = changed(tiny_runs.recipe("fg", packs["fg"], updates=1), name="fg")
     run: Run = stages.pretrain(recipe, environment)
     shown = display_name(recipe)

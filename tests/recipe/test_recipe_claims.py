@@ -10,7 +10,7 @@ import pytest
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.compare.sweep import PRINTED
 from mitlgan.recipe import Recipe, find, load, names
-from mitlgan.training.loop import images_of, updates_of
+from mitlgan.training.loop import count_generator_updates, kimg_to_images
 
 NUMBER = {"twice": 2, "three times": 3, "four times": 4, "eight times": 8, "once": 1}
 GULRAJANI = 1e-4
@@ -22,18 +22,18 @@ def integer(text: str) -> int:
 
 
 def _length(recipe: Recipe, iterations: str, batch: str, *steps: str) -> None:
-    assert updates_of(recipe) == integer(iterations)
+    assert count_generator_updates(recipe) == integer(iterations)
     assert recipe.training.batch == integer(batch)
     assert all(recipe.objective.critic_steps == int(count) for count in steps)
 
 
 def _epochs(recipe: Recipe, epochs: str, pictures: str) -> None:
-    assert images_of(recipe.training.kimg) == integer(epochs) * integer(pictures)
+    assert kimg_to_images(recipe.training.kimg) == integer(epochs) * integer(pictures)
 
 
 def _about_epochs(recipe: Recipe, epochs: str, pictures: str, passes: str) -> None:
     assert recipe.objective.critic_steps == int(passes)
-    assert images_of(recipe.training.kimg) / (integer(pictures) * int(passes)) == pytest.approx(integer(epochs), rel=0.02)
+    assert kimg_to_images(recipe.training.kimg) / (integer(pictures) * int(passes)) == pytest.approx(integer(epochs), rel=0.02)
 
 
 def _samples(recipe: Recipe, count: str) -> None:

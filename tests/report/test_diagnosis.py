@@ -13,7 +13,7 @@ from mitlgan.errors import UsageError
 from mitlgan.recipe import changed
 from mitlgan.report import diagnose, run_report
 from mitlgan.stages import stages
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
 
 
@@ -76,7 +76,7 @@ def test_passing_fakes_are_those_of_the_end() -> None:
     assert diagnose(stats([1.0] * 3)).passing is None
 
 
-def test_the_report_of_one_run(packs: dict[str, Path], environment: Environment) -> None:
+def test_the_report_of_one_run(packs: dict[str, Path], environment: RunContext) -> None:
     points = [0.0, tiny_runs.PER_UPDATE / 1000, 3 * tiny_runs.PER_UPDATE / 1000]
     recipe = changed(tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=points), evaluation__best_by="fd")
     run = stages.pretrain(recipe, environment)
@@ -90,7 +90,7 @@ def test_the_report_of_one_run(packs: dict[str, Path], environment: Environment)
     assert {path.name: path.read_bytes() for path in run.path.iterdir() if path.name in before} == before
 
 
-def test_the_report_of_a_relativistic_run_shows_both_slopes(packs: dict[str, Path], environment: Environment) -> None:
+def test_the_report_of_a_relativistic_run_shows_both_slopes(packs: dict[str, Path], environment: RunContext) -> None:
     recipe = changed(
         tiny_runs.recipe("scene", packs["scene"], updates=10),
         objective={"kind": "relativistic", "critic_steps": 1, "penalty_every": 2},
@@ -102,7 +102,7 @@ def test_the_report_of_a_relativistic_run_shows_both_slopes(packs: dict[str, Pat
     assert "Gradient penalty" not in html
 
 
-def test_the_report_of_a_run_that_has_only_begun(packs: dict[str, Path], environment: Environment) -> None:
+def test_the_report_of_a_run_that_has_only_begun(packs: dict[str, Path], environment: RunContext) -> None:
     run = stages.pretrain(tiny_runs.recipe("fg", packs["fg"], updates=1), environment)
     assert run.artifact is not None
     run.artifact.unlink()

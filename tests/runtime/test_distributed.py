@@ -109,7 +109,7 @@ def test_two_ranks_train_save_once_and_resume_to_the_bit(children: ForkServerCon
     assert short.path == resumed.path
     tiny_runs.assert_same_trace(straight, resumed)
     assert all(run.status()["state"] == "done" and run.artifact for run in (straight, resumed, limited, composed))
-    assert len(run_directory.find(tmp_path / "runs")) == 4  # one directory a run
+    assert len(run_directory.list_runs(tmp_path / "runs")) == 4  # one directory a run
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"pretrain", "compose"}
     found = load_checkpoint(composed.path)
     assert found is not None
@@ -146,9 +146,9 @@ def test_a_rank_killed_under_torchrun_leaves_a_checkpoint_that_loads(tmp_path: P
     (tmp_path / "mine.toml").write_text(dump(tiny_runs.recipe("fg", packs["fg"], updates=10**6, checkpoint_kimg=0.1)))
     process = torchrun("pretrain", "fg", "--recipe", tmp_path / "mine.toml", "--out", tmp_path / "runs")
     deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and not any(len(checkpoints(run.path)) > 1 for run in run_directory.find(tmp_path / "runs")):
+    while time.monotonic() < deadline and not any(len(checkpoints(run.path)) > 1 for run in run_directory.list_runs(tmp_path / "runs")):
         time.sleep(0.2)
-    (run,) = run_directory.find(tmp_path / "runs")
+    (run,) = run_directory.list_runs(tmp_path / "runs")
     victims = [pid for pid in children_of(process.pid) if environment_of(pid).get("RANK") == "1"]
     assert len(victims) == 1
     os.kill(victims[0], signal.SIGKILL)

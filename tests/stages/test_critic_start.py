@@ -56,7 +56,7 @@ def test_a_composition_begins_with_the_runs_critic_and_says_which(
     fresh = stages.compose(kept, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "fresh"))
     assert "critic" not in fresh.inputs()
     assert not any(torch.equal(tensor, given[name]) for name, tensor in critic_of(checkpoints(fresh.path)[0]).items())
-    assert stages.matching_run(tmp_path / "warm", kept, fresh.inputs()) is None  # a comparison does not take it for the thesis' own
+    assert stages.find_matching_run(tmp_path / "warm", kept, fresh.inputs()) is None  # a comparison does not take it for the thesis' own
 
 
 @pytest.mark.parametrize("critic", [{}, {"critic__spectral": True}])

@@ -19,25 +19,25 @@ def test_the_newest_artifact_of_a_role_and_size_is_taken_else_the_shipped_one(
     environment = tiny_runs.environment(root)
     monkeypatch.setattr(default_layers, "shipped", lambda folder: tmp_path / folder)
     with pytest.raises(ArtifactError, match=r"--fg: no generator of 8 px under .* or shipped; run `mitlgan pretrain fg` first, or name an artifact"):
-        default_layers.layer_artifact(root, "fg", 8)
+        default_layers.default_layer(root, "fg", 8)
     first = stages.pretrain(tiny_runs.recipe("fg", packs["fg"]), environment)
     assert first.artifact is not None
     second = stages.pretrain(tiny_runs.recipe("fg", packs["fg"], seed=6), environment)
     stages.pretrain(tiny_runs.recipe("bg", packs["bg"]), environment)
-    assert default_layers.layer_artifact(root, "fg", 8) == second.artifact
+    assert default_layers.default_layer(root, "fg", 8) == second.artifact
     stages.resume(first.path, environment)  # the newest is that which was written last
-    assert default_layers.layer_artifact(root, "fg", 8) == first.artifact
+    assert default_layers.default_layer(root, "fg", 8) == first.artifact
     (root / "pretrain" / "broken-001").mkdir()
     shutil.copyfile(first.recipe, root / "pretrain" / "broken-001" / "recipe.toml")
     (root / "pretrain" / "broken-001" / "generator.safetensors").write_bytes(b"no artifact")
-    assert default_layers.layer_artifact(root, "fg", 8) == first.artifact
+    assert default_layers.default_layer(root, "fg", 8) == first.artifact
     shipped = tmp_path / "pretrained" / "fg-16" / "generator.safetensors"
     shipped.parent.mkdir(parents=True)
     shutil.copyfile(first.artifact, shipped)
-    assert default_layers.layer_artifact(root, "fg", 16) == shipped
+    assert default_layers.default_layer(root, "fg", 16) == shipped
     # A composition by mattes cannot use foregrounds without one, however new they are.
     recommended = tmp_path / "pretrained" / "modern-fg-8" / "generator.safetensors"
     recommended.parent.mkdir()
     shutil.copyfile(first.artifact, recommended)
-    assert default_layers.layer_artifact(root, "fg", 8, matted=True) == recommended
-    assert default_layers.layer_artifact(root, "bg", 8, matted=True).parent.parent.name == "pretrain", "places need no matte"
+    assert default_layers.default_layer(root, "fg", 8, with_alpha=True) == recommended
+    assert default_layers.default_layer(root, "bg", 8, with_alpha=True).parent.parent.name == "pretrain", "places need no matte"

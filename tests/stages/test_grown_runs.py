@@ -22,8 +22,8 @@ from mitlgan.networks import build_generator
 from mitlgan.networks.resample import resampled
 from mitlgan.recipe import MlpGeneratorRecipe, Recipe, changed, parse, plain
 from mitlgan.stages import stages
-from mitlgan.stages.initial_weights import critic_weights, with_critic_parent, with_parent
-from mitlgan.training.run_directory import Run, read_lines
+from mitlgan.stages.initial_weights import load_initial_critic, with_critic_parent, with_parent
+from mitlgan.training.run_directory import Run, read_jsonl
 
 SIZE_PX = 2 * tiny_runs.SIZE_PX
 GROWN_PARENT = {"latent_dim": 9, "widths": [5]}
@@ -61,7 +61,7 @@ def child(tmp_path_factory: pytest.TempPathFactory, larger: dict[str, Path], pre
 
 
 def test_step_0_is_the_enlarged_parent_to_the_bit(child: Run, pretrained: dict[str, Run]) -> None:
-    parent, first = load(parent_of(pretrained)), load(child.kept()[0])
+    parent, first = load(parent_of(pretrained)), load(child.kept_artifacts()[0])
     z = first.latents(range(8))
     with torch.no_grad():
         assert torch.equal(first.network(z), resampled(parent.network(z), SIZE_PX, "bicubic"))
@@ -120,7 +120,7 @@ def test_the_critic_learns_alone_first(shared: bool | None, larger: dict[str, Pa
     assert not any(torch.equal(second[name], third[name]) for name in weights if "to_image.last" in name or "difference.last" in name)
     critics = [name for name in first if name.startswith("critic.") and name.endswith("weight")]
     assert not any(torch.equal(first[name], second[name]) for name in critics)
-    lines = list(read_lines(run.stats))
+    lines = list(read_jsonl(run.stats))
     assert [line["generator_grad_norm"] == 0 for line in lines] == [True, True, False]
     assert len({frozenset(line) for line in lines}) == 1
 
@@ -142,7 +142,7 @@ def test_a_frozen_parent_stays_to_the_bit_and_a_slow_one_moves_less(larger: dict
 def test_a_grown_one_can_be_trained_on(child: Run, larger: dict[str, Path], tmp_path: Path) -> None:
     assert child.artifact is not None
     again = stages.pretrain(recipe("bg", larger), tiny_runs.environment(tmp_path), start=child.artifact, critic=child.path)
-    first, before = load(again.kept()[0]), load(child.artifact)
+    first, before = load(again.kept_artifacts()[0]), load(child.artifact)
     assert torch.equal(first.sample([0, 1]), before.sample([0, 1]))
     assert again.inputs().keys() == {"start", "critic"}
     assert again.artifact is not None
@@ -163,7 +163,7 @@ def test_the_critic_is_kept_and_can_be_begun_with(child: Run, larger: dict[str, 
     shutil.copytree(file.parent, shipped / "critic")
     form = recipe("bg", larger)
     for path in (file, file.parent, shipped):
-        assert critic_weights(path, form, print).keys() == network.state_dict().keys()
+        assert load_initial_critic(path, form, print).keys() == network.state_dict().keys()
     run = stages.pretrain(form, tiny_runs.environment(tmp_path), start=parent_of(pretrained), critic=shipped)
     begun = read_tensors(checkpoints(run.path)[0])[0]
     assert all(torch.equal(begun[name], tensor) for name, tensor in last.items())
@@ -172,9 +172,9 @@ def test_the_critic_is_kept_and_can_be_begun_with(child: Run, larger: dict[str, 
 def test_another_critic_or_no_critic_is_refused(child: Run, larger: dict[str, Path], pretrained: dict[str, Run]) -> None:
     form = recipe("bg", larger)
     with pytest.raises(ArtifactError, match=r"^--critic .*is a generator; give a critic"):
-        critic_weights(parent_of(pretrained), form, print)
+        load_initial_critic(parent_of(pretrained), form, print)
     with pytest.raises(ArtifactError, match=r"^--critic .*another architecture than the recipe's \[critic\] at 16 px"):
-        critic_weights(pretrained["bg"].path / "critic", form, print)
+        load_initial_critic(pretrained["bg"].path / "critic", form, print)
     file = child.path / "critic" / "critic.safetensors"
     with pytest.raises(ArtifactError, match="is a critic, which makes no pictures"):
         load(file)
@@ -199,7 +199,7 @@ def test_what_cannot_be_grown_from(
     larger: dict[str, Path], pretrained: dict[str, Run], composed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FAULTS 33: each in one line that begins with the option, before pictures are read or a run directory is made."""
-    monkeypatch.setattr(stages, "pictures", lambda *_, **__: pytest.fail("it read pictures"))
+    monkeypatch.setattr(stages, "open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
     environment, form, card = tiny_runs.environment(tmp_path / "runs"), recipe("bg", larger), read_card(parent_of(pretrained))
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(parent_of(pretrained).read_bytes()[:-7])
@@ -246,7 +246,7 @@ def test_a_run_can_be_ended_early(larger: dict[str, Path], pretrained: dict[str,
         stages.pretrain(form, tiny_runs.environment(tmp_path), start=parent_of(pretrained))
     (stopped,) = tmp_path.glob("*/*")
     assert Run(stopped).artifact is None
-    run = stages.end(stopped, tiny_runs.environment(tmp_path))
+    run = stages.finish_at_checkpoint(stopped, tiny_runs.environment(tmp_path))
     assert run.artifact is not None
     assert read_card(run.artifact).iterations == 3
     assert read_card(run.path / "critic" / "critic.safetensors").iterations == 3
@@ -353,7 +353,7 @@ def test_a_critic_grows_from_its_smaller_self(
 
 
 def test_what_a_critic_cannot_grow_from(larger: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "pictures", lambda *_, **__: pytest.fail("it read pictures"))
+    monkeypatch.setattr(stages, "open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
     form, environment, start = recipe("bg", larger, critic=CRITIC), tiny_runs.environment(tmp_path / "runs"), parent_of(pretrained)
     with pytest.raises(UsageError, match=r'^--critic: critic.kind = "grown" needs the smaller critic'):
         stages.pretrain(form, environment, start=start)

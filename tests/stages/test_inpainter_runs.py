@@ -21,7 +21,7 @@ from mitlgan.networks import ContextEncoder
 from mitlgan.recipe import changed
 from mitlgan.report import run_report
 from mitlgan.stages import stages
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -47,11 +47,11 @@ def test_a_stopped_and_resumed_run_equals_one_in_one_go_to_the_bit(start: Start,
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=at)
         with pytest.raises(Stopped):
             start("stopped", updates=UPDATES)
-    (stopped,) = run_directory.find(tmp_path / "stopped")
+    (stopped,) = run_directory.list_runs(tmp_path / "stopped")
     torch.manual_seed(1234)  # no generator state is needed
     resumed = stages.resume(stopped.path, tiny_runs.environment(tmp_path))
     tiny_runs.assert_same_trace(straight, resumed)
-    assert len(list(run_directory.read_lines(resumed.stats))) == UPDATES
+    assert len(list(run_directory.read_jsonl(resumed.stats))) == UPDATES
     assert straight.artifact is not None
     assert resumed.artifact is not None
     (first, _), (second, _) = read_tensors(straight.artifact), read_tensors(resumed.artifact)
@@ -63,14 +63,14 @@ def test_another_seed_gives_other_weights(start: Start) -> None:
     assert not torch.equal(first["generator.encoder.0.0.weight"], other["generator.encoder.0.0.weight"])
 
 
-def test_both_losses_are_logged_and_reconstruction_gets_better(packs: dict[str, Path], environment: Environment) -> None:
+def test_both_losses_are_logged_and_reconstruction_gets_better(packs: dict[str, Path], environment: RunContext) -> None:
     recipe = changed(
         tiny_runs.inpaint_recipe(packs["bg"], updates=60),
         inpainter__reconstruction_weight=500.0,
         generator_optimiser__learning_rate=1e-2,
         inpainter__holes={"centre": 1.0, "box": 0.0, "strokes": 0.0},
     )
-    rows: list[dict[str, Any]] = list(run_directory.read_lines(stages.train_inpainter(recipe, environment).stats))
+    rows: list[dict[str, Any]] = list(run_directory.read_jsonl(stages.train_inpainter(recipe, environment).stats))
     assert {"own_loss", "generator_loss", "critic_loss", "wasserstein", "diversity"} <= rows[-1].keys()
     early, late = (sum(row["own_loss"] for row in part) / 15 for part in (rows[:15], rows[-15:]))
     assert late < 0.9 * early
@@ -117,7 +117,7 @@ def test_what_makes_pictures_of_latents_refuses_it(trained: Run) -> None:
         artifact.load_layer(trained.path / "inpainter.safetensors", "bg", 8)
 
 
-def test_recipes_that_contradict_themselves(packs: dict[str, Path], environment: Environment) -> None:
+def test_recipes_that_contradict_themselves(packs: dict[str, Path], environment: RunContext) -> None:
     recipe = tiny_runs.inpaint_recipe(packs["bg"])
     for values, said in (
         ({"command": "pretrain"}, r'command = "pretrain" needs a \[generator\]'),
@@ -138,4 +138,4 @@ def test_recipes_that_contradict_themselves(packs: dict[str, Path], environment:
 
 def test_a_finished_run_of_the_same_recipe_is_found(trained: Run, packs: dict[str, Path]) -> None:
     environment = tiny_runs.environment(trained.path.parent.parent)
-    assert stages.resumed_or_new(tiny_runs.inpaint_recipe(packs["bg"], updates=UPDATES), environment).path == trained.path
+    assert stages.get_or_train(tiny_runs.inpaint_recipe(packs["bg"], updates=UPDATES), environment).path == trained.path

@@ -24,8 +24,8 @@ from mitlgan.networks.placement import Placement
 from mitlgan.recipe import Recipe, changed, parse, plain, shipped
 from mitlgan.recipe import load as load_recipe
 from mitlgan.stages import placement_fit, stages
-from mitlgan.stages.placement_fit import measure_stands
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.placement_fit import fit_placement_to_mattes
+from mitlgan.stages.stages import RunContext
 
 
 def recipe(**placement: Any) -> Recipe:
@@ -61,7 +61,7 @@ def test_the_law_of_the_demo_scenes_is_found(scenes: Packed) -> None:
     asked = recipe(mattes="scenes", scale=[0.2, 3.0], margin=0.9)
     network = composer(asked, **MODERN)
     said: list[str] = []
-    measure_stands(asked, network, scenes, said.append)
+    fit_placement_to_mattes(asked, network, scenes, said.append)
     # Objects fill about 0.9 of their frames at most; in scenes their longest sides are 0.45 to 0.85, and a tenth of one may lie outside.
     assert bounds(network) == (pytest.approx(0.5, abs=0.05), pytest.approx(0.96, abs=0.06), pytest.approx(0.15, abs=0.04))
     assert [line.partition(" stands at ")[0] for line in said] == ["fg"]
@@ -72,14 +72,14 @@ def test_scenes_without_mattes_leave_the_bounds_which_is_said(scenes: Packed) ->
     asked = recipe(mattes="scenes")
     network = composer(asked, **MODERN)
     said: list[str] = []
-    measure_stands(asked, network, open_data("demo", "bg", 32), said.append)
+    fit_placement_to_mattes(asked, network, open_data("demo", "bg", 32), said.append)
     assert bounds(network) == (pytest.approx(0.5), pytest.approx(1.0), pytest.approx(0.2))
     assert said == ["composer.placement.mattes: the scenes have no mattes, so foregrounds stand as the recipe has it"]
 
 
 def test_nothing_is_measured_unless_it_is_asked_for(scenes: Packed) -> None:
     network = composer(recipe(), **MODERN)
-    measure_stands(recipe(), network, scenes, pytest.fail)
+    fit_placement_to_mattes(recipe(), network, scenes, pytest.fail)
     assert bounds(network) == (pytest.approx(0.5), pytest.approx(1.0), pytest.approx(0.2))
 
 
@@ -87,11 +87,11 @@ def test_what_cannot_be_measured_is_refused(scenes: Packed, tmp_path: Path) -> N
     asked = recipe(mattes="scenes")
     three = composer(asked, bg="modern-bg-32", far="modern-fg-32", near="modern-fg-32")
     with pytest.raises(UsageError, match=r"^composer\.placement\.mattes: mattes tell where one layer stands, but far and near move"):
-        measure_stands(asked, three, scenes, pytest.fail)
+        fit_placement_to_mattes(asked, three, scenes, pytest.fail)
     for index in range(3):
         Image.new("RGB", (40, 40), (index, 0, 0)).save(tmp_path / f"{index}.png")
     with pytest.raises(DataError, match="fewer than half of the pictures have a matte"):
-        measure_stands(recipe(mattes=str(tmp_path)), composer(asked, **MODERN), scenes, pytest.fail)
+        fit_placement_to_mattes(recipe(mattes=str(tmp_path)), composer(asked, **MODERN), scenes, pytest.fail)
 
 
 def test_mattes_that_show_nothing_are_refused_by_the_key(tmp_path: Path) -> None:
@@ -100,11 +100,11 @@ def test_mattes_that_show_nothing_are_refused_by_the_key(tmp_path: Path) -> None
         Image.new("L", (40, 40)).save(tmp_path / f"{index}.matte.png")
     asked = recipe(mattes=str(tmp_path))
     with pytest.raises(DataError, match=r"^composer\.placement\.mattes: the mattes: fewer than 2 objects"):
-        measure_stands(asked, composer(asked, **MODERN), open_data("demo", "scene", 32), pytest.fail)
+        fit_placement_to_mattes(asked, composer(asked, **MODERN), open_data("demo", "scene", 32), pytest.fail)
 
 
 def test_a_pack_of_many_mattes_is_seen_in_all_its_parts(scenes: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placement_fit, "MOST", 700)
+    monkeypatch.setattr(placement_fit, "MAX_MATTES", 700)
     found = placement_fit._mattes_of(scenes)
     every = scenes.matte(range(len(scenes)))
     assert found is not None
@@ -123,7 +123,7 @@ def test_a_report_says_what_the_composition_was_told() -> None:
 def test_pictures_that_are_not_there_are_named_by_the_key_that_asked_for_them(scenes: Packed, tmp_path: Path) -> None:
     absent = recipe(mattes=str(tmp_path / "absent"))
     with pytest.raises(DataError, match=r"^composer\.placement\.mattes: .*absent: no such folder"):
-        measure_stands(absent, composer(absent, **MODERN), scenes, pytest.fail)
+        fit_placement_to_mattes(absent, composer(absent, **MODERN), scenes, pytest.fail)
     with pytest.raises(UsageError, match="mattes"):
         recipe(mattes="")
 
@@ -131,10 +131,10 @@ def test_pictures_that_are_not_there_are_named_by_the_key_that_asked_for_them(sc
 def test_a_matte_that_has_to_be_learned_is_nothing_to_compare_with(scenes: Packed) -> None:
     asked = changed(recipe(mattes="scenes"), composer__fusion={"kind": "matte"})
     with pytest.raises(UsageError, match="fg brings no matte"):
-        measure_stands(asked, composer(asked, fg="fg-32", bg="bg-32"), scenes, pytest.fail)
+        fit_placement_to_mattes(asked, composer(asked, fg="fg-32", bg="bg-32"), scenes, pytest.fail)
 
 
-def test_a_composition_keeps_what_was_measured_and_pasting_its_layers_does_not(packs: dict[str, Path], environment: Environment) -> None:
+def test_a_composition_keeps_what_was_measured_and_pasting_its_layers_does_not(packs: dict[str, Path], environment: RunContext) -> None:
     layers = {role: _trained(role, packs[role], environment) for role in ("fg", "bg")}
     asked = changed(
         tiny_runs.recipe("scene", packs["scene"], compose=True),
@@ -154,7 +154,7 @@ def test_a_composition_keeps_what_was_measured_and_pasting_its_layers_does_not(p
     assert torch.all((stand.scale >= low - 1e-5) & (stand.scale <= high + 1e-5))
 
 
-def _trained(role: str, pack: Path, environment: Environment) -> Path:
+def _trained(role: str, pack: Path, environment: RunContext) -> Path:
     asked = tiny_runs.recipe(role, pack)
     if role == "fg":
         tree = plain(asked)

@@ -21,9 +21,9 @@ from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, changed, differences, parse, plain
 from mitlgan.stages import stages
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import loop as train
-from mitlgan.training.loop import Loop
+from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
 from mitlgan.training.state import TrainingState
 
@@ -65,7 +65,7 @@ def test_pretraining_ends_with_a_frozen_generator_and_its_account(pretrained: di
 
 
 def test_the_artifact_is_the_moving_average_with_statistics_of_its_own(
-    packs: dict[str, Path], environment: Environment, monkeypatch: pytest.MonkeyPatch
+    packs: dict[str, Path], environment: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states = captured(monkeypatch)
     run = stages.pretrain(tiny_runs.recipe("fg", packs["fg"]), environment)
@@ -95,7 +95,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[TrainingState]:
     return states
 
 
-def test_a_start_gives_the_first_weights(pretrained: dict[str, Run], packs: dict[str, Path], environment: Environment) -> None:
+def test_a_start_gives_the_first_weights(pretrained: dict[str, Run], packs: dict[str, Path], environment: RunContext) -> None:
     given = artifact_of(pretrained["fg"])
     run = stages.pretrain(tiny_runs.recipe("fg", packs["fg"], seed=6), environment, start=given)
     first, _ = read_tensors(checkpoints(run.path)[0])
@@ -106,16 +106,14 @@ def test_a_start_gives_the_first_weights(pretrained: dict[str, Run], packs: dict
     assert not any(torch.equal(last[name], tensor) for name, tensor in read_tensors(given)[0].items() if name.endswith("weight"))
 
 
-def test_a_start_of_another_architecture_is_refused(
-    pretrained: dict[str, Run], composed: Run, packs: dict[str, Path], environment: Environment
-) -> None:
+def test_a_start_of_another_architecture_is_refused(pretrained: dict[str, Run], composed: Run, packs: dict[str, Path], environment: RunContext) -> None:
     for path in (artifact_of(pretrained["bg"]), artifact_of(composed)):
         with pytest.raises(ArtifactError, match=r"--from .*another architecture than the recipe's \[generator\] at 8 px"):
             stages.pretrain(tiny_runs.recipe("fg", packs["fg"]), environment, start=path)
     assert not environment.root.exists()
 
 
-def test_stages_refuse_each_others_recipes(scene: Recipe, packs: dict[str, Path], pretrained: dict[str, Run], environment: Environment) -> None:
+def test_stages_refuse_each_others_recipes(scene: Recipe, packs: dict[str, Path], pretrained: dict[str, Run], environment: RunContext) -> None:
     with pytest.raises(UsageError, match=r"has no \[generator\]"):
         stages.pretrain(scene, environment)
     with pytest.raises(UsageError, match=r"has no \[composer\]"):
@@ -153,7 +151,7 @@ def test_a_frozen_layer_that_moves_fails_the_run_without_an_artifact(
     part: str,
     scene: Recipe,
     pretrained: dict[str, Run],
-    environment: Environment,
+    environment: RunContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tiny_runs.before_step(monkeypatch, lambda loop: push(getattr(loop.state, part)), at=1)
@@ -190,7 +188,7 @@ def test_the_critic_of_a_composition_is_newly_initialised(composed: Run, pretrai
 
 
 def test_the_artifact_is_the_network_that_was_trained(
-    scene: Recipe, pretrained: dict[str, Run], environment: Environment, monkeypatch: pytest.MonkeyPatch
+    scene: Recipe, pretrained: dict[str, Run], environment: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states = captured(monkeypatch)
     run = stages.compose(scene, tiny_runs.layers(pretrained), environment)
@@ -211,7 +209,7 @@ def test_the_artifact_is_the_network_that_was_trained(
 
 @pytest.mark.parametrize("order", [("fg", "bg"), ("bg", "fg")])
 def test_the_order_of_layers_is_kept_through_artifact_and_resume(
-    order: tuple[str, ...], scene: Recipe, pretrained: dict[str, Run], environment: Environment
+    order: tuple[str, ...], scene: Recipe, pretrained: dict[str, Run], environment: RunContext
 ) -> None:
     layers = {name: tiny_runs.layers(pretrained)[name] for name in order}
     run = stages.compose(scene, layers, environment)
@@ -232,7 +230,7 @@ def test_a_seed_of_a_composers_layer_is_the_image_of_that_seed(composed: Run, pr
     assert not torch.equal(stages_.output[1], stages_.output[2])  # the same foreground on another background
 
 
-def test_a_layer_that_does_not_fit_is_refused(composed: Run, scene: Recipe, pretrained: dict[str, Run], environment: Environment) -> None:
+def test_a_layer_that_does_not_fit_is_refused(composed: Run, scene: Recipe, pretrained: dict[str, Run], environment: RunContext) -> None:
     layers = tiny_runs.layers(pretrained)
     swapped = {"fg": layers["bg"], "bg": layers["fg"]}
     with pytest.raises(ArtifactError, match=r"--fg .*was trained as bg; give one that `mitlgan pretrain fg` made"):
@@ -245,11 +243,11 @@ def test_a_layer_that_does_not_fit_is_refused(composed: Run, scene: Recipe, pret
 
 
 def test_frozen_layers_are_never_in_the_graph(
-    scene: Recipe, pretrained: dict[str, Run], environment: Environment, monkeypatch: pytest.MonkeyPatch
+    scene: Recipe, pretrained: dict[str, Run], environment: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bool] = []
 
-    def watch(loop: Loop) -> None:
+    def watch(loop: TrainingLoop) -> None:
         composer = loop.state.generator
         assert isinstance(composer, Composer)
         for generator in composer.generators.values():
@@ -264,22 +262,22 @@ def test_frozen_layers_are_never_in_the_graph(
 # Which run is gone on with
 
 
-def test_a_matching_run_is_taken_finished_or_begun(packs: dict[str, Path], environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_matching_run_is_taken_finished_or_begun(packs: dict[str, Path], environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny_runs.recipe("bg", packs["bg"], updates=4)
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, lambda _: (_ for _ in ()).throw(KeyboardInterrupt), at=2)
         with pytest.raises(KeyboardInterrupt):
             stages.pretrain(recipe, environment)
-    begun = stages.matching_run(environment.root, recipe)
+    begun = stages.find_matching_run(environment.root, recipe)
     assert begun is not None
     assert begun.artifact is None
-    assert stages.matching_run(environment.root, changed(recipe, seed=6)) is None
-    finished = stages.resumed_or_new(recipe, environment)
+    assert stages.find_matching_run(environment.root, changed(recipe, seed=6)) is None
+    finished = stages.get_or_train(recipe, environment)
     assert finished.path == begun.path
     written = artifact_of(finished).stat().st_mtime_ns
-    assert stages.resumed_or_new(recipe, environment).path == begun.path
+    assert stages.get_or_train(recipe, environment).path == begun.path
     assert artifact_of(finished).stat().st_mtime_ns == written  # taken as it is
-    assert stages.resumed_or_new(changed(recipe, seed=6), environment).path != begun.path
+    assert stages.get_or_train(changed(recipe, seed=6), environment).path != begun.path
     assert len(list((environment.root / "pretrain").iterdir())) == 2
 
 
@@ -290,7 +288,7 @@ def test_recipes_that_differ_are_told_by_their_dotted_keys(packs: dict[str, Path
     assert differences(first, second) == {"training.batch": (4, 8), "training.limit_s": (None, 3.0), "generator.widths": ([6], [5])}
 
 
-def test_the_initial_networks_of_stages_share_no_weights(packs: dict[str, Path], environment: Environment) -> None:
+def test_the_initial_networks_of_stages_share_no_weights(packs: dict[str, Path], environment: RunContext) -> None:
     """Two pretrainings of one seed and one shape: their generators and critics begin differently, and so do they go on."""
     first = stages.pretrain(tiny_runs.recipe("bg", packs["bg"]), environment)
     tree = plain(tiny_runs.recipe("scene", packs["scene"]))

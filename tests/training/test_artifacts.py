@@ -15,7 +15,7 @@ from mitlgan.artifacts.loaded_artifact import load
 from mitlgan.errors import Stopped
 from mitlgan.recipe import changed
 from mitlgan.stages import stages
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -24,10 +24,10 @@ POINTS = [0.0, tiny_runs.PER_UPDATE / 1000, 2.5 * tiny_runs.PER_UPDATE / 1000, 5
 
 def kept(run: Run) -> dict[int, str]:
     """Iterations and hashes of what a run kept."""
-    return {artifact.read_card(path).iterations: artifact.tensors_hash(path) for path in run.kept()}
+    return {artifact.read_card(path).iterations: artifact.tensors_hash(path) for path in run.kept_artifacts()}
 
 
-def test_artifacts_are_kept_at_the_points_and_training_is_not_touched(packs: dict[str, Path], environment: Environment) -> None:
+def test_artifacts_are_kept_at_the_points_and_training_is_not_touched(packs: dict[str, Path], environment: RunContext) -> None:
     plain = stages.pretrain(tiny_runs.recipe("scene", packs["scene"], updates=5), environment)
     run = stages.pretrain(tiny_runs.recipe("scene", packs["scene"], updates=5, keep_kimg=POINTS), environment)
     assert list(kept(run)) == [0, 1, 3, 5]
@@ -35,12 +35,12 @@ def test_artifacts_are_kept_at_the_points_and_training_is_not_touched(packs: dic
     assert kept(run)[5] == artifact.tensors_hash(run.artifact)
     assert len(set(kept(run).values())) == 4
     tiny_runs.assert_same_trace(plain, run)
-    assert load(run.kept()[0]).sample([1]).shape == (1, 3, tiny_runs.SIZE_PX, tiny_runs.SIZE_PX)
+    assert load(run.kept_artifacts()[0]).sample([1]).shape == (1, 3, tiny_runs.SIZE_PX, tiny_runs.SIZE_PX)
 
 
 @pytest.mark.parametrize("compose", [False, True])
 def test_a_resumed_run_keeps_the_same(
-    packs: dict[str, Path], pretrained: dict[str, Run], environment: Environment, monkeypatch: pytest.MonkeyPatch, compose: bool
+    packs: dict[str, Path], pretrained: dict[str, Run], environment: RunContext, monkeypatch: pytest.MonkeyPatch, compose: bool
 ) -> None:
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=5, compose=compose, keep_kimg=POINTS)
     start = (lambda: stages.compose(recipe, tiny_runs.layers(pretrained), environment)) if compose else (lambda: stages.pretrain(recipe, environment))
@@ -49,52 +49,52 @@ def test_a_resumed_run_keeps_the_same(
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=3)
         with pytest.raises(Stopped):
             start()
-    stopped = run_directory.find(environment.root, recipe.command)[-1]
+    stopped = run_directory.list_runs(environment.root, recipe.command)[-1]
     assert stopped.artifact is None
     assert stages.resume(stopped.path, environment).path == stopped.path
     assert kept(stopped) == kept(whole)
 
 
-def test_seconds_are_points_too(packs: dict[str, Path], environment: Environment) -> None:
+def test_seconds_are_points_too(packs: dict[str, Path], environment: RunContext) -> None:
     run = stages.pretrain(tiny_runs.recipe("scene", packs["scene"], updates=3, keep_s=[1e-4, 1e6]), environment)
     assert list(kept(run)) == [1]
 
 
-def test_what_a_checkpoint_does_not_know_is_forgotten(packs: dict[str, Path], environment: Environment) -> None:
+def test_what_a_checkpoint_does_not_know_is_forgotten(packs: dict[str, Path], environment: RunContext) -> None:
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS, checkpoint_kimg=2 * tiny_runs.PER_UPDATE / 1000, checkpoints_kept=9)
     run = stages.pretrain(changed(recipe, evaluation__best_by="fd"), environment)
-    assert [row["iteration"] for row in run_directory.read_lines(run.evaluations)] == [0, 1, 3]
+    assert [row["iteration"] for row in run_directory.read_jsonl(run.evaluations)] == [0, 1, 3]
     sorted((run.path / "checkpoints").glob("*.safetensors"))[-1].unlink()  # 4
     assert run.artifact is not None
     run.artifact.unlink()
     before = kept(run)
     stages.resume(run.path, environment)
     assert kept(run) == before
-    assert [row["iteration"] for row in run_directory.read_lines(run.evaluations)] == [0, 1, 3]
+    assert [row["iteration"] for row in run_directory.read_jsonl(run.evaluations)] == [0, 1, 3]
 
 
-def test_what_was_measured_on_another_split_is_measured_anew(packs: dict[str, Path], environment: Environment) -> None:
+def test_what_was_measured_on_another_split_is_measured_anew(packs: dict[str, Path], environment: RunContext) -> None:
     """Distances to two sets of pictures cannot be compared, so the best would be chosen by which set is easier."""
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS, checkpoint_kimg=2 * tiny_runs.PER_UPDATE / 1000, checkpoints_kept=9)
     run = stages.pretrain(changed(recipe, evaluation__best_by="fd"), environment)
-    rows = list(run_directory.read_lines(run.evaluations))
+    rows = list(run_directory.read_jsonl(run.evaluations))
     now = rows[0]["split"]
     other = [{**row, "split": "elsewhere", "fd": -1.0} for row in rows]
     run.evaluations.write_text("".join(f"{json.dumps(row)}\n" for row in other))
     assert run.artifact is not None
     run.artifact.unlink()
     stages.resume(run.path, environment)
-    assert list(run_directory.read_lines(run.evaluations)) == rows
+    assert list(run_directory.read_jsonl(run.evaluations)) == rows
     assert f"measured on elsewhere pictures before; all that was kept is measured anew on {now}" in tiny_runs.said(environment)
     best = min(rows, key=lambda row: float(row["fd"]))
     assert load(run.path / "best").card.iterations == best["iteration"]
 
 
 @pytest.mark.parametrize("measure", ["fd", "kid"])
-def test_the_best_by_a_measure_is_kept_beside_the_last(packs: dict[str, Path], environment: Environment, measure: str) -> None:
+def test_the_best_by_a_measure_is_kept_beside_the_last(packs: dict[str, Path], environment: RunContext, measure: str) -> None:
     recipe = changed(tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS), evaluation__best_by=measure)
     run = stages.pretrain(recipe, environment)
-    rows = list(run_directory.read_lines(run.evaluations))
+    rows = list(run_directory.read_jsonl(run.evaluations))
     best: dict[str, Any] = min(rows, key=lambda row: float(row[measure]))
     found = load(run.path / "best")
     assert found.card.iterations == best["iteration"]
@@ -102,12 +102,12 @@ def test_the_best_by_a_measure_is_kept_beside_the_last(packs: dict[str, Path], e
     assert {"kimg", "seconds", "fd", "kid", "diversity"} <= rows[0].keys()
 
 
-def test_runs_know_what_they_were_made_from(packs: dict[str, Path], pretrained: dict[str, Run], environment: Environment) -> None:
+def test_runs_know_what_they_were_made_from(packs: dict[str, Path], pretrained: dict[str, Run], environment: RunContext) -> None:
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=1, compose=True)
     layers = tiny_runs.layers(pretrained)
     run = stages.compose(recipe, layers, environment)
     hashes = {name: artifact.tensors_hash(path) for name, path in layers.items()}
     assert run.inputs() == hashes
-    assert stages.matching_run(environment.root, recipe, hashes) == run
-    assert stages.matching_run(environment.root, recipe, {**hashes, "bg": "other"}) is None
-    assert stages.matching_run(environment.root, recipe) == run
+    assert stages.find_matching_run(environment.root, recipe, hashes) == run
+    assert stages.find_matching_run(environment.root, recipe, {**hashes, "bg": "other"}) is None
+    assert stages.find_matching_run(environment.root, recipe) == run

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from mitlgan.recipe import AugmentRecipe, changed
 from mitlgan.runtime.randomness import stream
 from mitlgan.stages import stages
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import augmentation
-from mitlgan.training.augmentation import HIGHEST, TRANSFORMS, Augmentation, overfitting, sign_of
-from mitlgan.training.run_directory import read_lines
+from mitlgan.training.augmentation import MAX_PROBABILITY, TRANSFORMS, DiffAugment, mean_score_sign, overfitting_sign
+from mitlgan.training.run_directory import read_jsonl
 
 SIDE = 16
 
@@ -140,45 +140,45 @@ def test_the_gradient_flows_through_as_differences_say(name: str, channels: int)
 
 def test_without_a_table_images_are_the_very_same() -> None:
     given = images(3)
-    assert Augmentation(None, 0, 0)(given, "x", 0, 1.0) is given
-    assert not Augmentation(None, 0, 0).is_due(3)
+    assert DiffAugment(None, 0, 0)(given, "x", 0, 1.0) is given
+    assert not DiffAugment(None, 0, 0).is_adaptation_due(3)
 
 
 def test_numbers_come_from_seed_update_rank_and_purpose_alone() -> None:
     given, recipe = images(3), AugmentRecipe()
-    first = Augmentation(recipe, 1, 0)(given, "real", 5, 0.0)
+    first = DiffAugment(recipe, 1, 0)(given, "real", 5, 0.0)
     torch.manual_seed(77)
     state = torch.get_rng_state()
-    assert torch.equal(first, Augmentation(recipe, 1, 0)(given, "real", 5, 0.0))
+    assert torch.equal(first, DiffAugment(recipe, 1, 0)(given, "real", 5, 0.0))
     assert torch.equal(torch.get_rng_state(), state)
-    others = [Augmentation(recipe, 2, 0)(given, "real", 5, 0.0), Augmentation(recipe, 1, 1)(given, "real", 5, 0.0)]
-    others += [Augmentation(recipe, 1, 0)(given, "fake", 5, 0.0), Augmentation(recipe, 1, 0)(given, "real", 6, 0.0)]
+    others = [DiffAugment(recipe, 2, 0)(given, "real", 5, 0.0), DiffAugment(recipe, 1, 1)(given, "real", 5, 0.0)]
+    others += [DiffAugment(recipe, 1, 0)(given, "fake", 5, 0.0), DiffAugment(recipe, 1, 0)(given, "real", 6, 0.0)]
     assert not any(torch.equal(first, other) for other in others)
 
 
 def test_a_policy_is_its_transforms_in_a_fixed_order_with_the_numbers_of_the_whole() -> None:
     given = images(3)
-    whole = Augmentation(AugmentRecipe(policy=("cutout", "translation", "colour")), 1, 0)(given, "real", 2, 0.0)
+    whole = DiffAugment(AugmentRecipe(policy=("cutout", "translation", "colour")), 1, 0)(given, "real", 2, 0.0)
     parts = given
     for name in ("colour", "translation", "cutout"):
-        parts = Augmentation(AugmentRecipe(policy=(name,)), 1, 0)(parts, "real", 2, 0.0)  # type: ignore[arg-type]
+        parts = DiffAugment(AugmentRecipe(policy=(name,)), 1, 0)(parts, "real", 2, 0.0)  # type: ignore[arg-type]
     assert torch.equal(whole, parts)
 
 
 def test_a_share_of_the_images_changes() -> None:
     given = images(3, 2000)
-    found = Augmentation(AugmentRecipe(policy=("colour",), probability=0.3), 0, 0)(given, "real", 0, 1.0)
+    found = DiffAugment(AugmentRecipe(policy=("colour",), probability=0.3), 0, 0)(given, "real", 0, 1.0)
     assert (found != given).flatten(1).any(1).float().mean().item() == pytest.approx(0.3, abs=0.03)
-    none = Augmentation(AugmentRecipe(probability="auto"), 0, 0)(given, "real", 0, 0.0)
+    none = DiffAugment(AugmentRecipe(probability="auto"), 0, 0)(given, "real", 0, 0.0)
     assert torch.equal(none, given)
 
 
 def test_the_sign_is_0_where_scores_are_alike_and_1_where_they_part() -> None:
     alike, other = torch.randn(20_001, generator=rng(1)), torch.randn(20_001, generator=rng(2))
-    assert sign_of(alike, other).item() == pytest.approx(0, abs=0.02)
-    assert sign_of(alike.exp(), other.exp()).item() == pytest.approx(0, abs=0.02)  # however skewed
-    assert sign_of(alike + 20, other).item() == 1
-    assert sign_of(alike - 20, other).item() == -1
+    assert mean_score_sign(alike, other).item() == pytest.approx(0, abs=0.02)
+    assert mean_score_sign(alike.exp(), other.exp()).item() == pytest.approx(0, abs=0.02)  # however skewed
+    assert mean_score_sign(alike + 20, other).item() == 1
+    assert mean_score_sign(alike - 20, other).item() == -1
 
 
 def test_the_sign_is_that_of_logits_where_they_have_a_zero_and_knows_no_scale() -> None:
@@ -188,55 +188,55 @@ def test_the_sign_is_that_of_logits_where_they_have_a_zero_and_knows_no_scale() 
         real, fake = noise[0] + m, noise[1] - m
         expected = torch.erf(torch.tensor(m / 2**0.5)).item()
         assert real.sign().mean().item() == pytest.approx(expected, abs=0.02)
-        assert sign_of(real, fake).item() == pytest.approx(expected, abs=0.02)
-        torch.testing.assert_close(sign_of(real * 1000 - 7, fake * 1000 - 7), sign_of(real, fake), atol=0.001, rtol=0)
+        assert mean_score_sign(real, fake).item() == pytest.approx(expected, abs=0.02)
+        torch.testing.assert_close(mean_score_sign(real * 1000 - 7, fake * 1000 - 7), mean_score_sign(real, fake), atol=0.001, rtol=0)
 
 
 def test_overfitting_asks_the_critic_without_dropout_and_leaves_it_in_training() -> None:
     critic = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * SIDE**2, 1), nn.Flatten(0))
     state = torch.get_rng_state()
-    first = overfitting(critic, images(3), images(3, seed=1))
+    first = overfitting_sign(critic, images(3), images(3, seed=1))
     assert torch.equal(torch.get_rng_state(), state)
-    assert first == overfitting(critic, images(3), images(3, seed=1))
+    assert first == overfitting_sign(critic, images(3), images(3, seed=1))
     assert critic.training
     assert not first.requires_grad
 
 
 def test_an_automatic_probability_moves_by_its_speed_between_0_and_its_limit() -> None:
-    found = Augmentation(AugmentRecipe(probability="auto", target=0.5, speed_kimg=1.0), 0, 0)
-    assert [update for update in range(9) if found.is_due(update)] == [3, 7]
-    assert found.adjusted(0.1, 0.51, 25) == pytest.approx(0.2)  # four updates of 25 images: a tenth of the way
-    assert found.adjusted(0.1, 0.49, 25) == pytest.approx(0.0)
-    assert found.adjusted(0.05, -1.0, 25) == 0.0
-    assert found.adjusted(0.1, 0.5, 25) == 0.1
-    assert found.adjusted(0.79, 1.0, 25) == HIGHEST
-    default = Augmentation(AugmentRecipe(probability="auto"), 0, 0)
-    assert default.adjusted(0.0, 0.7, 64) == pytest.approx(4 * 64 / 500_000)
-    assert default.adjusted(0.1, 0.55, 64) < 0.1
+    found = DiffAugment(AugmentRecipe(probability="auto", target=0.5, speed_kimg=1.0), 0, 0)
+    assert [update for update in range(9) if found.is_adaptation_due(update)] == [3, 7]
+    assert found.next_probability(0.1, 0.51, 25) == pytest.approx(0.2)  # four updates of 25 images: a tenth of the way
+    assert found.next_probability(0.1, 0.49, 25) == pytest.approx(0.0)
+    assert found.next_probability(0.05, -1.0, 25) == 0.0
+    assert found.next_probability(0.1, 0.5, 25) == 0.1
+    assert found.next_probability(0.79, 1.0, 25) == MAX_PROBABILITY
+    default = DiffAugment(AugmentRecipe(probability="auto"), 0, 0)
+    assert default.next_probability(0.0, 0.7, 64) == pytest.approx(4 * 64 / 500_000)
+    assert default.next_probability(0.1, 0.55, 64) < 0.1
 
 
 def test_a_control_loop_finds_the_target() -> None:
     """A critic whose sign falls as the probability rises, as a learning critic's does: the probability settles where the sign is 0.6."""
-    found, probability, seen = Augmentation(AugmentRecipe(probability="auto", speed_kimg=20.0), 0, 0), 0.0, []
+    found, probability, seen = DiffAugment(AugmentRecipe(probability="auto", speed_kimg=20.0), 0, 0), 0.0, []
     for _ in range(800):
-        probability = found.adjusted(probability, 0.9 - 0.75 * probability, 64)
+        probability = found.next_probability(probability, 0.9 - 0.75 * probability, 64)
         seen.append(probability)
     assert seen[-1] == pytest.approx(0.4, abs=0.02)
 
 
-def test_a_run_adapts_and_says_so(packs: dict[str, Path], environment: Environment) -> None:
+def test_a_run_adapts_and_says_so(packs: dict[str, Path], environment: RunContext) -> None:
     recipe = changed(tiny_runs.recipe("fg", packs["fg"], updates=8), augment={"probability": "auto", "speed_kimg": 0.1, "target": 0.01})
     run = stages.pretrain(recipe, environment)
-    rows = [row for row in read_lines(run.stats) if "augment_sign" in row]
+    rows = [row for row in read_jsonl(run.stats) if "augment_sign" in row]
     assert [row["iteration"] for row in rows] == [2, 4, 6, 8]  # two critic updates an iteration, a look at every fourth
     before = 0.0
     for row in rows:
-        before = min(max(before + (0.16 if row["augment_sign"] > 0.01 else -0.16), 0.0), HIGHEST)
+        before = min(max(before + (0.16 if row["augment_sign"] > 0.01 else -0.16), 0.0), MAX_PROBABILITY)
         assert row["augment_probability"] == pytest.approx(before, abs=1e-6)
     assert tiny_runs.trace(run)[1]["augment_probability"] == pytest.approx(before)
 
 
-def test_the_critic_is_shown_changed_images_in_both_updates(packs: dict[str, Path], environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_critic_is_shown_changed_images_in_both_updates(packs: dict[str, Path], environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     from mitlgan.objectives import WganGp
 
     shown: list[Tensor] = []

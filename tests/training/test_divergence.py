@@ -20,9 +20,9 @@ from mitlgan.recipe import LsganRecipe, MinimaxRecipe, ObjectiveRecipe, Recipe, 
 from mitlgan.report.run_report import report as run_report
 from mitlgan.runtime.progress import state_line
 from mitlgan.stages import stages
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import monitor, run_directory
-from mitlgan.training.monitor import DIVERGED, DIVERGING, FLAG_ITERATIONS, PATIENCE, Watch, midtones, root_mean_square
+from mitlgan.training.monitor import DIVERGED, DIVERGING, FLAG_ITERATIONS, PATIENCE, TrainingMonitor, midtone_ratio, root_mean_square
 from mitlgan.training.run_directory import Run
 from mitlgan.training.state import Counters, TrainingState
 
@@ -41,8 +41,8 @@ SOUND = {
 WEIGHTS = [nn.Parameter(torch.full((4, 4), 0.1))]
 
 
-def watch(kind: str = "minimax", told: list[str] | None = None, *, stops: bool = True) -> Watch:
-    return Watch(objectives.build(OBJECTIVES[kind]), 1, (told if told is not None else []).append, DIAMETER, stops)
+def watch(kind: str = "minimax", told: list[str] | None = None, *, stops: bool = True) -> TrainingMonitor:
+    return TrainingMonitor(objectives.build(OBJECTIVES[kind]), 1, (told if told is not None else []).append, DIAMETER, stops)
 
 
 def scaled(times: float) -> dict[str, float]:
@@ -50,14 +50,16 @@ def scaled(times: float) -> dict[str, float]:
     return {key: value if key.endswith("_norm") else value * times for key, value in SOUND.items()}
 
 
-def follow(watched: Watch, rows: Iterator[dict[str, float]] | list[dict[str, float]], counters: Counters | None = None) -> tuple[Counters, int | None]:
+def follow(
+    watched: TrainingMonitor, rows: Iterator[dict[str, float]] | list[dict[str, float]], counters: Counters | None = None
+) -> tuple[Counters, int | None]:
     """The counters after a course of iterations, and the iteration that would have ended the run."""
     counters = counters or Counters()
-    watched.begin(WEIGHTS, WEIGHTS, counters)
+    watched.record_initial_weights(WEIGHTS, WEIGHTS, counters)
     for numbers in rows:
         counters.iteration += 1
         counters.images_shown += 100
-        watched.look_for_divergence(numbers, WEIGHTS, WEIGHTS, counters)
+        watched.check_divergence(numbers, WEIGHTS, WEIGHTS, counters)
         if watched.has_diverged(counters, last=False):
             return counters, counters.iteration
     return counters, None
@@ -144,10 +146,10 @@ def test_a_gradient_that_is_gone_is_an_end(name: str) -> None:
 def test_weights_that_grow_out_of_scale_are_flagged_whatever_they_began_with() -> None:
     for start, times, flagged in ((0.1, 50.0, False), (0.1, 150.0, True), (0.0, 50.0, False), (0.0, 150.0, True)):
         counters, watched = Counters(), watch("wgan_clip")
-        watched.begin([nn.Parameter(torch.full((9,), start))], WEIGHTS, counters)
-        grown = [nn.Parameter(torch.full((9,), times * max(start, monitor.MIN_START)))]
+        watched.record_initial_weights([nn.Parameter(torch.full((9,), start))], WEIGHTS, counters)
+        grown = [nn.Parameter(torch.full((9,), times * max(start, monitor.MIN_INITIAL_RMS)))]
         for counters.iteration in range(1, FLAG_ITERATIONS + 1):
-            watched.look_for_divergence(SOUND, grown, WEIGHTS, counters)
+            watched.check_divergence(SOUND, grown, WEIGHTS, counters)
         assert bool(counters.divergence) is flagged
     assert root_mean_square([nn.Parameter(torch.tensor([3.0, -3.0])), nn.Parameter(torch.full((2,), 3.0))]) == pytest.approx(3.0)
     assert root_mean_square([nn.Parameter(torch.tensor([1.0, math.nan]))]) == math.inf
@@ -172,10 +174,10 @@ def test_midtones_are_those_of_the_real_pictures() -> None:
     real = torch.rand(4, 3, 8, 8) - 0.5
     ends = torch.where(real > 0, 1.0, -1.0)
     half = torch.cat([real[:2], ends[:2]])
-    assert midtones(real, real).item() == 1.0
-    assert midtones(ends, real).item() == 0.0
-    assert midtones(half, real).item() == pytest.approx(0.5)
-    assert midtones(ends, ends).item() == 1.0  # drawings in black and white have none themselves
+    assert midtone_ratio(real, real).item() == 1.0
+    assert midtone_ratio(ends, real).item() == 0.0
+    assert midtone_ratio(half, real).item() == pytest.approx(0.5)
+    assert midtone_ratio(ends, ends).item() == 1.0  # drawings in black and white have none themselves
 
 
 def test_an_output_that_stays_saturated_is_dated_and_told_once() -> None:
@@ -185,7 +187,7 @@ def test_an_output_that_stays_saturated_is_dated_and_told_once() -> None:
     for share in (0.04, 0.16, *[0.04] * (PATIENCE + 20)):
         counters.iteration += 1
         counters.images_shown += 100
-        watched.look({**fair, "midtones": share}, counters)
+        watched.check({**fair, "midtones": share}, counters)
     assert counters.saturation == f"{monitor.AT_ENDS}, since iteration 3 (0.3 kimg)"
     assert told == [f"warning: {counters.saturation}"]
 
@@ -213,16 +215,16 @@ def recipe(packs: dict[str, Path], kind: str = "wgan_gp", *, updates: int = 60, 
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
-    return list(run_directory.read_lines(run.stats))
+    return list(run_directory.read_jsonl(run.stats))
 
 
-def only_run(environment: Environment) -> Run:
-    (run,) = run_directory.find(environment.root)
+def only_run(environment: RunContext) -> Run:
+    (run,) = run_directory.list_runs(environment.root)
     return run
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
-def test_a_sound_run_of_each_objective_is_not_flagged(packs: dict[str, Path], environment: Environment, kind: str) -> None:
+def test_a_sound_run_of_each_objective_is_not_flagged(packs: dict[str, Path], environment: RunContext, kind: str) -> None:
     run = stages.pretrain(recipe(packs, kind), environment)
     status = run.status()
     assert (status["state"], status["diverged_at_kimg"]) == ("done", None)
@@ -239,7 +241,7 @@ def critic_rate(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
             for group in self.critic_optimiser.param_groups:
                 group["lr"] = rate
 
-        monkeypatch.setattr(TrainingState, "follow_schedules", follow)
+        monkeypatch.setattr(TrainingState, "apply_lr_schedules", follow)
 
     return set_rate
 
@@ -247,7 +249,7 @@ def critic_rate(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 @pytest.mark.parametrize("rate", [1.0, 10.0, 1e3])
 @pytest.mark.parametrize("kind", ["minimax", "lsgan", "wgan_gp", "relativistic"])
 def test_a_wild_learning_rate_is_told_early(
-    packs: dict[str, Path], environment: Environment, critic_rate: Callable[[float], None], kind: str, rate: float
+    packs: dict[str, Path], environment: RunContext, critic_rate: Callable[[float], None], kind: str, rate: float
 ) -> None:
     critic_rate(rate)
     with contextlib.suppress(DivergedError, NanError):
@@ -260,7 +262,7 @@ def test_a_wild_learning_rate_is_told_early(
 
 @pytest.mark.parametrize(("kind", "rate"), [("minimax", 1e3), ("lsgan", 30.0)])
 def test_a_run_that_stays_out_of_scale_ends_with_its_state(
-    packs: dict[str, Path], environment: Environment, critic_rate: Callable[[float], None], kind: str, rate: float
+    packs: dict[str, Path], environment: RunContext, critic_rate: Callable[[float], None], kind: str, rate: float
 ) -> None:
     critic_rate(rate)
     told = r"diverged at iteration \d .*; ended without an artifact at iteration \d+; lower the learning rate, or go on in spite of it by --set"
@@ -283,7 +285,7 @@ def test_a_recipe_cannot_ask_for_more_than_1(rate: str) -> None:
 
 @pytest.mark.parametrize("sides", BAD.values(), ids=BAD)
 @pytest.mark.parametrize("kind", ["wgan_gp", "relativistic", "wgan_clip"])
-def test_no_explosion_is_silent(packs: dict[str, Path], environment: Environment, kind: str, sides: tuple[str, ...]) -> None:
+def test_no_explosion_is_silent(packs: dict[str, Path], environment: RunContext, kind: str, sides: tuple[str, ...]) -> None:
     """Constraints that bring a critic back from time to time keep the run alive, but not without a word."""
     if kind == "wgan_clip" and "generator" not in sides:
         return  # clipped weights cannot explode
@@ -292,7 +294,7 @@ def test_no_explosion_is_silent(packs: dict[str, Path], environment: Environment
     assert run.status()["diagnosis"] in json.loads((run.path / "card.json").read_text())["notes"]
 
 
-def test_a_short_run_that_ends_diverged_is_not_done(packs: dict[str, Path], environment: Environment, critic_rate: Callable[[float], None]) -> None:
+def test_a_short_run_that_ends_diverged_is_not_done(packs: dict[str, Path], environment: RunContext, critic_rate: Callable[[float], None]) -> None:
     critic_rate(1e3)
     with pytest.raises(DivergedError):
         stages.pretrain(recipe(packs, "minimax", updates=8), environment)
@@ -303,7 +305,7 @@ def test_a_short_run_that_ends_diverged_is_not_done(packs: dict[str, Path], envi
 
 
 def test_on_request_it_goes_on_and_everything_says_so(
-    packs: dict[str, Path], environment: Environment, tmp_path: Path, critic_rate: Callable[[float], None]
+    packs: dict[str, Path], environment: RunContext, tmp_path: Path, critic_rate: Callable[[float], None]
 ) -> None:
     critic_rate(1e3)
     run = stages.pretrain(recipe(packs, "minimax", updates=12, divergence="continue"), environment)
@@ -337,19 +339,19 @@ def test_a_diverged_run_is_resumed_to_the_bit_and_ends_at_the_same_place(
     tiny_runs.assert_same_trace(only_run(whole), only_run(parts))
 
 
-def test_a_checkpoint_of_an_earlier_version_begins_to_be_watched(packs: dict[str, Path], environment: Environment) -> None:
+def test_a_checkpoint_of_an_earlier_version_begins_to_be_watched(packs: dict[str, Path], environment: RunContext) -> None:
     counters = Counters(**{"iteration": 7, "images_shown": 28, "diagnosis": "", "seconds": 1.0})
     assert (counters.generator_start, counters.diverged_at_kimg, counters.trouble) == (None, None, "")
-    watch().begin(WEIGHTS, WEIGHTS, counters)
+    watch().record_initial_weights(WEIGHTS, WEIGHTS, counters)
     assert counters.generator_start == counters.critic_start == pytest.approx(0.1)
 
 
 def test_a_critic_that_learns_alone_may_win_as_far_as_it_will() -> None:
     watched, counters = watch(), Counters()
-    watched.begin(WEIGHTS, WEIGHTS, counters)
+    watched.record_initial_weights(WEIGHTS, WEIGHTS, counters)
     alone = {**scaled(1e4), "generator_grad_norm": 0.0}
     for counters.iteration in range(1, 100):
-        watched.look_for_divergence(alone, WEIGHTS, WEIGHTS, counters, ("critic",))
+        watched.check_divergence(alone, WEIGHTS, WEIGHTS, counters, ("critic",))
     assert counters.divergence == ""
-    watched.look_for_divergence({**alone, "critic_grad_norm": 0.0}, WEIGHTS, WEIGHTS, counters, ("critic",))
+    watched.check_divergence({**alone, "critic_grad_norm": 0.0}, WEIGHTS, WEIGHTS, counters, ("critic",))
     assert counters.severe_in_a_row == 1

@@ -15,15 +15,15 @@ from mitlgan.latents import latents
 from mitlgan.recipe import Recipe, changed
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.randomness import stream
-from mitlgan.training.inputs import HoledPictures, Inputs, inputs_for
+from mitlgan.training.inputs import GeneratorInputs, HoledImageInputs, make_inputs
 
 CPU = torch.device("cpu")
 
 
-def holed(recipe: Recipe, *, rank: int = 0) -> Inputs:
+def holed(recipe: Recipe, *, rank: int = 0) -> GeneratorInputs:
     assert recipe.inpainter is not None
     network = networks.build_inpainter(recipe.inpainter, recipe.size_px)
-    return inputs_for(network, recipe, Packed.open(recipe.data.source), World(rank, 2, CPU))
+    return make_inputs(network, recipe, Packed.open(recipe.data.source), World(rank, 2, CPU))
 
 
 @pytest.fixture
@@ -40,25 +40,25 @@ def test_latents_are_those_of_their_purpose_update_and_rank(packs: dict[str, Pat
     recipe = tiny_runs.recipe("bg", packs["bg"])
     assert recipe.generator is not None
     generator: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
-    inputs = inputs_for(generator, recipe, Packed.open(packs["bg"]), World(1, 2, CPU))
+    inputs = make_inputs(generator, recipe, Packed.open(packs["bg"]), World(1, 2, CPU))
     wanted = torch.randn(12, 2, generator=stream(recipe.seed, "critic latents", 5, 1))
-    assert torch.equal(inputs.drawn("critic", 5, real), wanted)
-    assert not torch.equal(inputs.drawn("generator", 5, real), wanted)
-    assert torch.equal(inputs.fixed(7), latents(range(7), {"bg": 2}))
+    assert torch.equal(inputs.sample("critic", 5, real), wanted)
+    assert not torch.equal(inputs.sample("generator", 5, real), wanted)
+    assert torch.equal(inputs.fixed_samples(7), latents(range(7), {"bg": 2}))
 
 
 def test_holes_come_from_seed_purpose_update_and_rank_and_the_truth_stays_under_them(recipe: Recipe, real: Tensor) -> None:
     plain = changed(recipe, inpainter__mirror=False)
-    first = holed(plain).drawn("critic", 3, real)
+    first = holed(plain).sample("critic", 3, real)
     assert torch.equal(first[:, :3], real)
     assert set(first[:, 3].unique().tolist()) == {0.0, 1.0}
     assert bool((first[:, 3].mean((1, 2)) > 0).all())
-    assert torch.equal(first, holed(plain).drawn("critic", 3, real))
+    assert torch.equal(first, holed(plain).sample("critic", 3, real))
     others = [
-        holed(plain).drawn("generator", 3, real),
-        holed(plain).drawn("critic", 4, real),
-        holed(plain, rank=1).drawn("critic", 3, real),
-        holed(changed(plain, seed=plain.seed + 1)).drawn("critic", 3, real),
+        holed(plain).sample("generator", 3, real),
+        holed(plain).sample("critic", 4, real),
+        holed(plain, rank=1).sample("critic", 3, real),
+        holed(changed(plain, seed=plain.seed + 1)).sample("critic", 3, real),
     ]
     assert not [other for other in others if torch.equal(other[:, 3], first[:, 3])]
 
@@ -67,7 +67,7 @@ def test_half_of_the_pictures_are_mirrored(recipe: Recipe, real: Tensor) -> None
     inputs = holed(recipe)
     mirrored = []
     for update in range(40):
-        shown = inputs.drawn("critic", update, real)[:, :3]
+        shown = inputs.sample("critic", update, real)[:, :3]
         for picture, truth in zip(shown, real, strict=True):
             mirrored.append(torch.equal(picture, truth.flip(2)))
             assert mirrored[-1] or torch.equal(picture, truth)
@@ -76,7 +76,7 @@ def test_half_of_the_pictures_are_mirrored(recipe: Recipe, real: Tensor) -> None
 
 def test_the_fixed_ones_do_not_depend_on_the_seed(recipe: Recipe, real: Tensor) -> None:
     inputs = holed(recipe)
-    assert isinstance(inputs, HoledPictures)
-    assert inputs.fixed(64).shape == (12, 4, 8, 8), "no more than there are pictures"
-    assert torch.equal(inputs.fixed(12)[:, :3], real)
-    assert torch.equal(inputs.fixed(5), holed(changed(recipe, seed=99), rank=1).fixed(5))
+    assert isinstance(inputs, HoledImageInputs)
+    assert inputs.fixed_samples(64).shape == (12, 4, 8, 8), "no more than there are pictures"
+    assert torch.equal(inputs.fixed_samples(12)[:, :3], real)
+    assert torch.equal(inputs.fixed_samples(5), holed(changed(recipe, seed=99), rank=1).fixed_samples(5))

@@ -28,10 +28,10 @@ from mitlgan.recipe import Recipe, changed, dump, load, plain
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.files import locked
 from mitlgan.stages import stages
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import loop as train
 from mitlgan.training import run_directory
-from mitlgan.training.loop import Loop, images_of, updates_of
+from mitlgan.training.loop import TrainingLoop, count_generator_updates, kimg_to_images
 from mitlgan.training.run_directory import Run
 
 UPDATES = 6
@@ -54,18 +54,18 @@ def start(request: pytest.FixtureRequest, packs: dict[str, Path], tmp_path: Path
 
 
 @pytest.fixture
-def fg(packs: dict[str, Path], environment: Environment) -> Start:
+def fg(packs: dict[str, Path], environment: RunContext) -> Start:
     """Begins a pretraining in the test's environment."""
     return lambda **settings: stages.pretrain(tiny_runs.recipe("fg", packs["fg"], **settings), environment)
 
 
 def only_run(root: Path) -> Run:
-    (found,) = run_directory.find(root)
+    (found,) = run_directory.list_runs(root)
     return found
 
 
 def stats(run: Run) -> list[dict[str, Any]]:
-    return list(run_directory.read_lines(run.stats))
+    return list(run_directory.read_jsonl(run.stats))
 
 
 # FAULTS 1
@@ -121,14 +121,14 @@ def test_snapshots_and_checkpoints_come_when_their_kimg_have_passed_and_two_chec
     assert [path.stem for path in checkpoints(run.path)] == ["000000010", "000000012"]  # 80 and 96 images; those of 24, 40, 64 went
     assert sorted(path.name for path in (run.path / "snapshots").iterdir()) == ["000000.png"]
     assert [row["iteration"] for row in stats(run)] == [5, 10]
-    assert [row["iteration"] for row in run_directory.read_lines(run.timing)] == [5, 10]
+    assert [row["iteration"] for row in run_directory.read_jsonl(run.timing)] == [5, 10]
 
 
 def test_timing_goes_on_over_a_resume_and_keeps_out_of_the_statistics(fg: Start, tmp_path: Path) -> None:
     run = fg(updates=2)
-    first = list(run_directory.read_lines(run.timing))
+    first = list(run_directory.read_jsonl(run.timing))
     stages.resume(run.path, tiny_runs.environment(tmp_path), more_kimg=2 * tiny_runs.PER_UPDATE / 1000)
-    rows = list(run_directory.read_lines(run.timing))
+    rows = list(run_directory.read_jsonl(run.timing))
     assert rows[:2] == first
     assert [row["iteration"] for row in rows] == [1, 2, 3, 4]
     assert all(later["seconds"] > earlier["seconds"] for earlier, later in pairwise(rows))
@@ -153,18 +153,18 @@ def test_a_limit_in_seconds_ends_a_run(fg: Start) -> None:
 
 
 def test_the_clock_may_be_the_processors(fg: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    step = Loop.step
+    step = TrainingLoop.train_iteration
 
-    def slow(self: Loop) -> object:
+    def slow(self: TrainingLoop) -> object:
         time.sleep(0.05)
         return step(self)
 
-    monkeypatch.setattr(Loop, "step", slow)
+    monkeypatch.setattr(TrainingLoop, "train_iteration", slow)
     run = fg(updates=100_000, limit_s=0.2, keep_s=[0.1], clock="cpu", log_iterations=1)
-    *_, before, last = run_directory.read_lines(run.timing)
+    *_, before, last = run_directory.read_jsonl(run.timing)
     assert before["cpu_seconds"] < 0.2 <= last["cpu_seconds"]
     assert last["seconds"] > 0.2 + 0.04 * run.status()["iteration"]  # sleeping counts by the wall alone
-    assert len(list(run.kept())) == 1
+    assert len(list(run.kept_artifacts())) == 1
 
 
 def test_a_recipe_that_names_no_clock_is_written_as_before(packs: dict[str, Path]) -> None:
@@ -176,15 +176,15 @@ def test_a_recipe_that_names_no_clock_is_written_as_before(packs: dict[str, Path
 def test_fakes_may_be_shared(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """The critic's last update and the generator's then see the same images, made once."""
     drawn: list[str] = []
-    inner = train.inputs_for
+    inner = train.make_inputs
 
     def counted(*given: Any) -> Any:
         inputs = inner(*given)
-        draw = inputs.drawn
-        monkeypatch.setattr(inputs, "drawn", lambda purpose, *rest: drawn.append(purpose) or draw(purpose, *rest))
+        draw = inputs.sample
+        monkeypatch.setattr(inputs, "sample", lambda purpose, *rest: drawn.append(purpose) or draw(purpose, *rest))
         return inputs
 
-    monkeypatch.setattr(train, "inputs_for", counted)
+    monkeypatch.setattr(train, "make_inputs", counted)
     run = start("shared", updates=2, shared_fakes=True)
     steps = load(str(run.path / "recipe.toml")).objective.critic_steps
     assert drawn == (["critic"] * (steps - 1) + ["generator"]) * 2
@@ -196,8 +196,8 @@ def test_fakes_may_be_shared(start: Start, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_critic_is_shown_every_other_picture_mirrored(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Tensor] = []
-    inner = train.Loop._real
-    monkeypatch.setattr(train.Loop, "_real", lambda loop, update: shown.append(inner(loop, update)) or shown[-1])
+    inner = train.TrainingLoop._real
+    monkeypatch.setattr(train.TrainingLoop, "_real", lambda loop, update: shown.append(inner(loop, update)) or shown[-1])
     recipe = tiny_runs.recipe("fg", packs["fg"], updates=40)
     stages.pretrain(recipe, tiny_runs.environment(tmp_path / "plain"))
     straight = torch.cat(shown)
@@ -211,13 +211,13 @@ def test_the_critic_is_shown_every_other_picture_mirrored(packs: dict[str, Path]
 
 
 def test_a_length_in_kimg_is_exact_in_images() -> None:
-    assert all(images_of(images / 1000) == images for images in range(1, 20_000))  # 2.007 * 1000 is more than 2007
-    assert images_of(0.0081) == 9
+    assert all(kimg_to_images(images / 1000) == images for images in range(1, 20_000))  # 2.007 * 1000 is more than 2007
+    assert kimg_to_images(0.0081) == 9
 
 
 def test_updates_of_a_recipe_are_those_that_the_loop_does(fg: Start, packs: dict[str, Path]) -> None:
     recipe = tiny_runs.recipe("fg", packs["fg"], updates=2.3)
-    assert updates_of(recipe) == 3
+    assert count_generator_updates(recipe) == 3
     assert fg(updates=2.3).status()["iteration"] == 3
 
 
@@ -226,7 +226,7 @@ def test_updates_of_a_recipe_are_those_that_the_loop_does(fg: Start, packs: dict
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_says_how_to_go_on(
-    fg: Start, environment: Environment, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+    fg: Start, environment: RunContext, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
 ) -> None:
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     tiny_runs.before_step(monkeypatch, tiny_runs.send(number), at=1)
@@ -253,7 +253,7 @@ def test_a_second_interrupt_stops_at_once_with_the_old_checkpoint_intact(start: 
 
 
 def test_a_second_interrupt_while_a_checkpoint_is_written_leaves_the_old_one(
-    fg: Start, environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fg: Start, environment: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.fsync
 
@@ -276,8 +276,8 @@ def test_a_second_interrupt_while_a_checkpoint_is_written_leaves_the_old_one(
 # FAULTS 5
 
 
-def fill(disk: Path) -> Callable[[Loop], None]:
-    def action(_: Loop) -> None:
+def fill(disk: Path) -> Callable[[TrainingLoop], None]:
+    def action(_: TrainingLoop) -> None:
         with (disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
             while filler.write(bytes(4096)):
                 pass
@@ -316,7 +316,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(
 
 
 @pytest.mark.parametrize("what", ["checkpoints", "snapshots"])
-def test_a_full_disk_without_a_disk(what: str, fg: Start, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_without_a_disk(what: str, fg: Start, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """As above, where nothing can be mounted."""
     real, writes = os.fsync, []
 
@@ -343,7 +343,7 @@ def test_a_full_disk_without_a_disk(what: str, fg: Start, environment: Environme
 def test_a_place_that_cannot_be_written_is_refused_before_the_first_step(
     packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Loop, "step", lambda self: pytest.fail("a step was made"))
+    monkeypatch.setattr(TrainingLoop, "train_iteration", lambda self: pytest.fail("a step was made"))
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "runs"):
         with pytest.raises(ResourceError, match=r"file.*choose another place with --out") as refused:
@@ -354,7 +354,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_first_step(
 def test_a_read_only_run_is_refused(small_disk: Path, packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = stages.pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(small_disk / "runs"))
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    monkeypatch.setattr(Loop, "step", lambda self: pytest.fail("a step was made"))
+    monkeypatch.setattr(TrainingLoop, "train_iteration", lambda self: pytest.fail("a step was made"))
     with pytest.raises(ResourceError, match="cannot be written"):
         stages.resume(run.path, tiny_runs.environment(tmp_path), more_kimg=1.0)
     with pytest.raises(ResourceError, match="cannot be written"):
@@ -364,15 +364,15 @@ def test_a_read_only_run_is_refused(small_disk: Path, packs: dict[str, Path], tm
 # FAULTS 7
 
 
-def test_a_run_takes_one_process_at_a_time(fg: Start, environment: Environment) -> None:
+def test_a_run_takes_one_process_at_a_time(fg: Start, environment: RunContext) -> None:
     run = fg()
     with locked(run.path), pytest.raises(ResourceError, match="another process is working on it"):
         stages.resume(run.path, environment)
     stages.resume(run.path, environment)
 
 
-def test_a_run_is_held_while_it_trains(fg: Start, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    def second(loop: Loop) -> None:
+def test_a_run_is_held_while_it_trains(fg: Start, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    def second(loop: TrainingLoop) -> None:
         with pytest.raises(ResourceError, match="another process is working on it"):
             stages.resume(loop.run_directory.path, environment)
 
@@ -421,7 +421,7 @@ def test_an_update_that_is_not_finite_is_counted_and_left_out(fg: Start, monkeyp
 
 
 @pytest.mark.parametrize("loss", ["critic_loss", "generator_loss"])
-def test_training_ends_when_values_stay_not_finite(fg: Start, environment: Environment, monkeypatch: pytest.MonkeyPatch, loss: str) -> None:
+def test_training_ends_when_values_stay_not_finite(fg: Start, environment: RunContext, monkeypatch: pytest.MonkeyPatch, loss: str) -> None:
     """Of one network alone, too: a good update of the other does not start the count anew."""
     first = 4 if loss == "critic_loss" else 2
     poisoned(monkeypatch, lambda call: call >= first, nan_loss, loss)
@@ -445,9 +445,9 @@ def test_values_that_fail_now_and_then_do_not_end_training(fg: Start, monkeypatc
 
 
 @pytest.mark.parametrize("what", ["weight", "statistic"])
-def test_a_checkpoint_never_holds_nan(fg: Start, environment: Environment, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    def poison(loop: Loop) -> None:
-        tensors = loop.state.critic.parameters() if what == "weight" else iter(loop.state.statistics)
+def test_a_checkpoint_never_holds_nan(fg: Start, environment: RunContext, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    def poison(loop: TrainingLoop) -> None:
+        tensors = loop.state.critic.parameters() if what == "weight" else iter(loop.state.running_statistics)
         with torch.no_grad():
             next(tensors).view(-1)[0] = torch.nan
 
@@ -485,7 +485,7 @@ def test_a_critic_without_any_slope_trains(fg: Start, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("where", ["step", "start"])
-def test_out_of_memory_names_batch_and_size(where: str, fg: Start, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_names_batch_and_size(where: str, fg: Start, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     def greedy(*_: Any) -> None:
         torch.empty(1 << 60)  # torch's own refusal, of its own kind and words
 
@@ -523,7 +523,7 @@ def test_a_batch_must_divide_among_the_processes(packs: dict[str, Path], tmp_pat
             stages.pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(tmp_path, rank=1, size=size))
 
 
-def test_an_edited_recipe_is_refused_with_the_difference(fg: Start, environment: Environment) -> None:
+def test_an_edited_recipe_is_refused_with_the_difference(fg: Start, environment: RunContext) -> None:
     run = fg()
     run.recipe.write_text(run.recipe.read_text().replace("batch = 4", "batch = 6"))
     with pytest.raises(ArtifactError, match=r"training\.batch was 4, now 6") as refused:
@@ -531,7 +531,7 @@ def test_an_edited_recipe_is_refused_with_the_difference(fg: Start, environment:
     assert refused.value.exit_code == 4
 
 
-def test_a_checkpoint_of_a_newer_schema_is_refused(fg: Start, environment: Environment) -> None:
+def test_a_checkpoint_of_a_newer_schema_is_refused(fg: Start, environment: RunContext) -> None:
     run = fg()
     newest = checkpoints(run.path)[-1]
     tensors, header = read_tensors(newest)
@@ -540,7 +540,7 @@ def test_a_checkpoint_of_a_newer_schema_is_refused(fg: Start, environment: Envir
         stages.resume(run.path, environment)
 
 
-def test_a_run_without_a_checkpoint_and_a_folder_that_is_no_run_are_refused(fg: Start, environment: Environment, tmp_path: Path) -> None:
+def test_a_run_without_a_checkpoint_and_a_folder_that_is_no_run_are_refused(fg: Start, environment: RunContext, tmp_path: Path) -> None:
     run = fg()
     for path in checkpoints(run.path):
         path.unlink()
@@ -550,7 +550,7 @@ def test_a_run_without_a_checkpoint_and_a_folder_that_is_no_run_are_refused(fg: 
         stages.resume(tmp_path, environment)
 
 
-def test_a_resume_restores_the_thread_count(fg: Start, environment: Environment) -> None:
+def test_a_resume_restores_the_thread_count(fg: Start, environment: RunContext) -> None:
     run = fg()
     before = torch.get_num_threads()
     assert read_header(checkpoints(run.path)[-1])["threads"] == before
@@ -566,7 +566,7 @@ def test_a_resume_restores_the_thread_count(fg: Start, environment: Environment)
 # FAULTS 14
 
 
-def test_changed_pictures_are_warned_of(environment: Environment, tmp_path: Path) -> None:
+def test_changed_pictures_are_warned_of(environment: RunContext, tmp_path: Path) -> None:
     source = tiny_runs.pack(tmp_path / "bg.npy", count=12, seed=1)
     run = stages.pretrain(tiny_runs.recipe("bg", source), environment)
     stages.resume(run.path, environment, more_kimg=0.001)
@@ -578,7 +578,7 @@ def test_changed_pictures_are_warned_of(environment: Environment, tmp_path: Path
     assert run.status()["state"] == "done"
 
 
-def test_fewer_pictures_than_a_batch_are_warned_of(environment: Environment, tmp_path: Path) -> None:
+def test_fewer_pictures_than_a_batch_are_warned_of(environment: RunContext, tmp_path: Path) -> None:
     run = stages.pretrain(tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy", count=3)), environment)
     assert "warning: 3 pictures for batches of 4: each batch repeats some" in tiny_runs.said(environment)
     assert run.status()["state"] == "done"
@@ -612,10 +612,10 @@ def test_statistics_torn_or_ahead_are_cut_to_the_checkpoint(
         added = {"torn": line[:40], "ahead": line, "both": line + line[:40], "garbage": "\0" * 4096}[damage]
         path.write_text(path.read_text() + added)
     tiny_runs.assert_same_trace(straight, stages.resume(run.path, tiny_runs.environment(tmp_path)))
-    assert [row["iteration"] for row in run_directory.read_lines(run.timing)] == [1, 2, 3, 4]
+    assert [row["iteration"] for row in run_directory.read_jsonl(run.timing)] == [1, 2, 3, 4]
 
 
-def test_what_an_interrupted_write_left_is_gone_after_a_resume(fg: Start, environment: Environment) -> None:
+def test_what_an_interrupted_write_left_is_gone_after_a_resume(fg: Start, environment: RunContext) -> None:
     run = fg()
     left = [
         run.path / ".status.json.77.tmp",
@@ -633,8 +633,8 @@ def test_ranks_other_than_0_write_nothing(packs: dict[str, Path], tmp_path: Path
     recipe = tiny_runs.recipe("fg", packs["fg"])
     assert recipe.generator is not None
     torch.manual_seed(0)
-    problem = stages._problem(recipe, networks.build_generator(recipe.generator, recipe.size_px), stages.pictures(recipe), {})
-    loop = Loop(Run(tmp_path / "nowhere"), recipe, problem, World(0, 1, torch.device("cpu")), tiny_runs.Listener())
+    problem = stages.make_setup(recipe, networks.build_generator(recipe.generator, recipe.size_px), stages.open_recipe_data(recipe), {})
+    loop = TrainingLoop(Run(tmp_path / "nowhere"), recipe, problem, World(0, 1, torch.device("cpu")), tiny_runs.Listener())
     loop.world = World(1, 1, torch.device("cpu"))
     state = loop.run()
     assert state.counters.iteration == 3

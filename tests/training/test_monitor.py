@@ -15,9 +15,9 @@ from mitlgan import networks, objectives
 from mitlgan.objectives.interface import CRITIC_WON, GENERATOR_WON
 from mitlgan.recipe import MinimaxRecipe, changed
 from mitlgan.stages import stages
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import loop, monitor, run_directory
-from mitlgan.training.monitor import Watch, diversity
+from mitlgan.training.monitor import TrainingMonitor, batch_diversity
 from mitlgan.training.run_directory import Run
 from mitlgan.training.state import Counters
 
@@ -32,30 +32,30 @@ def told() -> list[str]:
 
 
 @pytest.fixture
-def watch(told: list[str], monkeypatch: pytest.MonkeyPatch) -> Watch:
+def watch(told: list[str], monkeypatch: pytest.MonkeyPatch) -> TrainingMonitor:
     """Of a minimax game that is looked at every second iteration; three bad looks are believed."""
     monkeypatch.setattr(monitor, "PATIENCE", 3)
-    return Watch(objectives.build(MinimaxRecipe()), 2, told.append)
+    return TrainingMonitor(objectives.build(MinimaxRecipe()), 2, told.append)
 
 
-def look(watch: Watch, counters: Counters, *rows: dict[str, float]) -> None:
+def look(watch: TrainingMonitor, counters: Counters, *rows: dict[str, float]) -> None:
     for numbers in rows:
         counters.iteration += 2
         counters.images_shown += 200
-        watch.look(numbers, counters)
+        watch.check(numbers, counters)
 
 
 def test_diversity_is_the_ratio_of_spreads() -> None:
     real = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1).expand(2, 3, 4, 4)  # a standard deviation of 1 everywhere
     half = torch.cat([real[..., :2], torch.zeros(2, 3, 4, 2)], dim=-1)
-    assert diversity(real, real).item() == 1.0
-    assert diversity(real * 0.25 + 7, real).item() == pytest.approx(0.25)
-    assert diversity(half, real).item() == pytest.approx(0.5)
-    assert diversity(torch.ones_like(real), real).item() == 0.0
-    assert diversity(real, torch.zeros_like(real)).item() == pytest.approx(1e6)  # real pictures that are all alike divide nothing by zero
+    assert batch_diversity(real, real).item() == 1.0
+    assert batch_diversity(real * 0.25 + 7, real).item() == pytest.approx(0.25)
+    assert batch_diversity(half, real).item() == pytest.approx(0.5)
+    assert batch_diversity(torch.ones_like(real), real).item() == 0.0
+    assert batch_diversity(real, torch.zeros_like(real)).item() == pytest.approx(1e6)  # real pictures that are all alike divide nothing by zero
 
 
-def test_a_game_that_stays_lost_is_dated_back_to_its_first_look(watch: Watch, told: list[str]) -> None:
+def test_a_game_that_stays_lost_is_dated_back_to_its_first_look(watch: TrainingMonitor, told: list[str]) -> None:
     counters = Counters()
     look(watch, counters, FAIR, LOST, LOST, FAIR, LOST, LOST)
     assert (counters.symptom_in_a_row, counters.diagnosis, told) == (2, "", [])
@@ -67,7 +67,7 @@ def test_a_game_that_stays_lost_is_dated_back_to_its_first_look(watch: Watch, to
     assert counters.diagnosis.startswith(CRITIC_WON.text)
 
 
-def test_another_symptom_is_counted_anew(watch: Watch) -> None:
+def test_another_symptom_is_counted_anew(watch: TrainingMonitor) -> None:
     counters = Counters()
     look(watch, counters, LOST, LOST, BLOWN, BLOWN)
     assert (counters.symptom, counters.symptom_in_a_row, counters.diagnosis) == (GENERATOR_WON.text, 2, "")
@@ -76,7 +76,7 @@ def test_another_symptom_is_counted_anew(watch: Watch) -> None:
     assert counters.collapsed_at_kimg == 1.0
 
 
-def test_sameness_must_last_and_is_told_once(watch: Watch, told: list[str]) -> None:
+def test_sameness_must_last_and_is_told_once(watch: TrainingMonitor, told: list[str]) -> None:
     counters, alike = Counters(), {**FAIR, "diversity": 0.049}
     look(watch, counters, alike, alike, {**FAIR, "diversity": 0.05}, alike, alike)
     assert (counters.low_diversity_in_a_row, counters.collapsed_at_kimg, told) == (2, None, [])
@@ -87,11 +87,11 @@ def test_sameness_must_last_and_is_told_once(watch: Watch, told: list[str]) -> N
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
-    return list(run_directory.read_lines(run.stats))
+    return list(run_directory.read_jsonl(run.stats))
 
 
 def test_a_collapsed_generator_is_flagged_with_its_kimg(
-    packs: dict[str, Path], environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packs: dict[str, Path], environment: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = networks.build_generator
 
@@ -121,7 +121,7 @@ def test_a_collapsed_generator_is_flagged_with_its_kimg(
     assert "nearly alike" not in tiny_runs.said(later)
 
 
-def test_a_sound_generator_is_not_flagged(packs: dict[str, Path], environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sound_generator_is_not_flagged(packs: dict[str, Path], environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor, "PATIENCE", 2)
     run = stages.pretrain(tiny_runs.recipe("fg", packs["fg"], updates=6), environment)
     assert not any(row["collapsed"] for row in rows(run))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mitlgan.errors import ResourceError, UsageError
 from mitlgan.training import run_directory
-from mitlgan.training.run_directory import LineWriter, Run, create, read_json, read_lines, truncate_lines
+from mitlgan.training.run_directory import JsonlWriter, Run, create, read_json, read_jsonl, truncate_jsonl
 
 
 def begun(root: Path, name: str = "tiny", command: str = "pretrain") -> Run:
@@ -58,10 +58,10 @@ def test_a_number_that_another_process_took_meanwhile(tmp_path: Path, monkeypatc
 
 def test_a_run_is_known_by_its_recipe(tmp_path: Path) -> None:
     run = begun(tmp_path)
-    assert run_directory.at(run.path) == run
+    assert run_directory.open_run(run.path) == run
     for place in (tmp_path, tmp_path / "absent", create(tmp_path, "pretrain", "tiny").path):
         with pytest.raises(UsageError, match=rf"^{place}: not a run directory \(it has no recipe\.toml\); see `mitlgan runs ls`$"):
-            run_directory.at(place)
+            run_directory.open_run(place)
 
 
 def test_the_last_written_run_is_found_last(tmp_path: Path) -> None:
@@ -70,9 +70,9 @@ def test_the_last_written_run_is_found_last(tmp_path: Path) -> None:
     for run, at in ((third, 100), (first, 200), (second, 300)):
         run.write_status({"state": "done"})
         os.utime(run.path / "status.json", (at, at))
-    assert run_directory.find(tmp_path) == [third, first, second]
-    assert run_directory.find(tmp_path, "pretrain") == [third, first]
-    assert run_directory.find(tmp_path / "absent") == []
+    assert run_directory.list_runs(tmp_path) == [third, first, second]
+    assert run_directory.list_runs(tmp_path, "pretrain") == [third, first]
+    assert run_directory.list_runs(tmp_path / "absent") == []
 
 
 def test_comparisons_are_known_beside_runs(tmp_path: Path) -> None:
@@ -80,18 +80,18 @@ def test_comparisons_are_known_beside_runs(tmp_path: Path) -> None:
     for place, at in ((comparison, 100), (run, 200)):
         place.write_status({"state": "done", "command": place.path.parent.name})
         os.utime(place.path / "status.json", (at, at))
-    assert run_directory.find(tmp_path) == [run]
-    assert run_directory.known(tmp_path) == [comparison, run]
+    assert run_directory.list_runs(tmp_path) == [run]
+    assert run_directory.list_all(tmp_path) == [comparison, run]
     assert (run.is_comparison, comparison.is_comparison) == (False, True)
-    assert [run_directory.known_at(place.path) for place in (run, comparison)] == [run, comparison]
+    assert [run_directory.open_any(place.path) for place in (run, comparison)] == [run, comparison]
     (tmp_path / "compare" / "other").mkdir()
     (tmp_path / "compare" / "other" / "status.json").write_text("{}")
-    assert len(run_directory.known(tmp_path)) == 2
+    assert len(run_directory.list_all(tmp_path)) == 2
     for place in (tmp_path, tmp_path / "compare" / "other"):
         with pytest.raises(UsageError, match="not a run directory"):
-            run_directory.known_at(place)
+            run_directory.open_any(place)
     with pytest.raises(UsageError, match="not a run directory"):
-        run_directory.at(comparison.path)  # nothing can resume it, or take it for a composition
+        run_directory.open_run(comparison.path)  # nothing can resume it, or take it for a composition
     assert comparison.report is None
     (comparison.path / "report.html").touch()
     assert comparison.report == comparison.path / "report.html"
@@ -178,42 +178,42 @@ def as_text(lines: list[dict[str, float]]) -> str:
 def test_lines_are_appended_and_read(tmp_path: Path) -> None:
     path = tmp_path / "stats.jsonl"
     for part in (LINES[:2], LINES[2:]):
-        writer = LineWriter(path)
+        writer = JsonlWriter(path)
         for line in part:
             writer.write(line)
         writer.flush()
-        assert list(read_lines(path))[-1] == part[-1]
+        assert list(read_jsonl(path))[-1] == part[-1]
         writer.close()
-    assert list(read_lines(path)) == LINES
+    assert list(read_jsonl(path)) == LINES
     assert path.read_text() == as_text(LINES)
-    assert list(read_lines(tmp_path / "absent.jsonl")) == []
+    assert list(read_jsonl(tmp_path / "absent.jsonl")) == []
 
 
 @pytest.mark.parametrize("torn", ['{"iteration": 6, "lo', "{", '"', "\x00\x00\x00", "3\n", "[]\n", "\udcff\udcfe\n"])
 def test_row_15_a_torn_line_is_left_out(torn: str, tmp_path: Path) -> None:
     path = tmp_path / "stats.jsonl"
     path.write_bytes(as_text(LINES).encode() + torn.encode("utf-8", "surrogateescape"))
-    assert list(read_lines(path)) == LINES
-    truncate_lines(path, 100)
+    assert list(read_jsonl(path)) == LINES
+    truncate_jsonl(path, 100)
     assert path.read_text() == as_text(LINES)
 
 
 @pytest.mark.parametrize("iteration", range(7))
 def test_row_15_lines_ahead_of_the_checkpoint_are_cut(iteration: int, tmp_path: Path) -> None:
     path = written(tmp_path / "stats.jsonl", as_text(LINES))
-    truncate_lines(path, iteration)
+    truncate_jsonl(path, iteration)
     assert path.read_text() == as_text(LINES[:iteration])
 
 
 def test_row_15_a_whole_line_without_its_end_is_cut(tmp_path: Path) -> None:
     """What is appended next would otherwise stand on the same line."""
     path = written(tmp_path / "stats.jsonl", as_text(LINES)[:-1])
-    truncate_lines(path, 100)
+    truncate_jsonl(path, 100)
     assert path.read_text() == as_text(LINES[:-1])
 
 
 def test_row_15_no_statistics_no_cut(tmp_path: Path) -> None:
-    truncate_lines(tmp_path / "absent.jsonl", 3)
+    truncate_jsonl(tmp_path / "absent.jsonl", 3)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -222,7 +222,7 @@ def test_row_15_no_statistics_no_cut(tmp_path: Path) -> None:
 def test_property_after_a_cut_only_whole_lines_up_to_the_iteration_stay(tmp_path: Path, end: int, junk: bytes, iteration: int) -> None:
     path = tmp_path / "stats.jsonl"
     path.write_bytes(as_text(LINES).encode()[:end] + junk)
-    truncate_lines(path, iteration)
+    truncate_jsonl(path, iteration)
     left = path.read_bytes()
     assert left in {as_text(LINES[:count]).encode() for count in range(iteration + 1)} or b"iteration" in junk
     assert len(left) >= len(as_text([line for line in LINES[:iteration] if len(as_text(LINES[: int(line["iteration"])])) <= end]))
@@ -233,7 +233,7 @@ def test_property_after_a_cut_only_whole_lines_up_to_the_iteration_stay(tmp_path
 
 def test_row_5_no_room_for_a_line(small_disk: Path) -> None:
     path = small_disk / "stats.jsonl"
-    writer = LineWriter(path)
+    writer = JsonlWriter(path)
     writer.write({"iteration": 1})
     writer.flush()
     (small_disk / "ballast").write_bytes(bytes(2 * 2**20 - 4096))
@@ -242,13 +242,13 @@ def test_row_5_no_room_for_a_line(small_disk: Path) -> None:
     assert caught.value.exit_code == 5
     (small_disk / "ballast").unlink()
     writer.close()
-    whole = list(read_lines(path))
+    whole = list(read_jsonl(path))
     assert [line["iteration"] for line in whole[:100]] == [*range(1, 101)]
-    truncate_lines(path, 100)
-    assert list(read_lines(path)) == whole[:100]
+    truncate_jsonl(path, 100)
+    assert list(read_jsonl(path)) == whole[:100]
 
 
-def _write_until_refused(writer: LineWriter) -> None:
+def _write_until_refused(writer: JsonlWriter) -> None:
     for number in range(2, 2000):
         writer.write({"iteration": number})
         writer.flush()
@@ -267,7 +267,7 @@ def test_row_6_a_run_that_cannot_be_written_is_refused() -> None:
     with unprivileged() as folder:
         run = begun(folder)
         run.path.chmod(0o555)
-        for attempt in (lambda: LineWriter(run.stats), lambda: run.write_status({})):
+        for attempt in (lambda: JsonlWriter(run.stats), lambda: run.write_status({})):
             with pytest.raises(ResourceError, match="Permission denied"):
                 attempt()
 
@@ -277,7 +277,7 @@ def test_row_7_a_run_that_another_process_works_on_is_not_resumed(tmp_path: Path
 
     from mitlgan.runtime.distributed import World
     from mitlgan.runtime.progress import Silent
-    from mitlgan.stages.stages import Environment, resume
+    from mitlgan.stages.stages import RunContext, resume
 
     run = begun(tmp_path)
     heard, told = children.Pipe(duplex=False)
@@ -287,7 +287,7 @@ def test_row_7_a_run_that_another_process_works_on_is_not_resumed(tmp_path: Path
         assert heard.poll(60)
         before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
         with pytest.raises(ResourceError, match=f"^{run.path}: another process is working on it; wait for it or choose another run$"):
-            resume(run.path, Environment(World(0, 1, torch.device("cpu")), Silent(), tmp_path))
+            resume(run.path, RunContext(World(0, 1, torch.device("cpu")), Silent(), tmp_path))
         assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
     finally:
         child.kill()

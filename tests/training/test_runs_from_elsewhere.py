@@ -19,7 +19,7 @@ from mitlgan.report.run_report import report
 from mitlgan.stages import stages
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
-from mitlgan.training.tensorboard import FOLDER, Board
+from mitlgan.training.tensorboard import FOLDER, TensorBoardLogger
 
 PRECIOUS = "precious\n"
 FOLDERS = ("checkpoints", "snapshots", "kept", "best")
@@ -86,9 +86,9 @@ REFUSED = ("recipe.toml", "stats.jsonl", "timing.jsonl", "evaluations.jsonl", ".
 def test_training_does_not_go_on_through_a_link_or_a_pipe(whole: Run, tmp_path: Path, precious: Path, name: str, kind: str) -> None:
     run = copy(whole, tmp_path / "runs" / "pretrain" / "bg-001")
     replaced(run.path / name, kind, precious)
-    (listed,) = run_directory.known(tmp_path / "runs")
+    (listed,) = run_directory.list_all(tmp_path / "runs")
     assert inspect._run_row(listed)["state"] == "done"
-    assert stages.matching_run(tmp_path / "runs", tiny_runs.recipe("bg", Path("x"))) is None
+    assert stages.find_matching_run(tmp_path / "runs", tiny_runs.recipe("bg", Path("x"))) is None
     with pytest.raises((UsageError, ResourceError)) as caught:
         stages.resume(run.path, tiny_runs.environment(tmp_path / "runs"), more_kimg=0.008)
     if (name, kind) == ("recipe.toml", "pipe"):
@@ -149,17 +149,17 @@ def test_lines_for_tensorboard_stay_in_the_run(tmp_path: Path, precious: Path) -
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / FOLDER).symlink_to(precious)
     with pytest.raises(ResourceError, match=f"^{tmp_path}/run/{FOLDER}: is a symbolic link"):
-        Board().line(tmp_path / "run", {"iteration": 1, "x": 1.0})
+        TensorBoardLogger().log(tmp_path / "run", {"iteration": 1, "x": 1.0})
 
 
 def test_a_folder_of_runs_may_lie_on_another_disk(whole: Run, tmp_path: Path) -> None:
     copy(whole, tmp_path / "disk" / "pretrain" / "bg-001")
     (tmp_path / "runs").symlink_to(tmp_path / "disk")
     run = Run(tmp_path / "runs" / "pretrain" / "bg-001")
-    assert run_directory.find(tmp_path / "runs") == [run]
+    assert run_directory.list_runs(tmp_path / "runs") == [run]
     stages.resume(run.path, tiny_runs.environment(tmp_path / "runs"), more_kimg=0.008)
-    assert (run.state(), len(list(run_directory.read_lines(run.stats)))) == ("done", 3)
+    assert (run.state(), len(list(run_directory.read_jsonl(run.stats)))) == ("done", 3)
     (tmp_path / "linked").symlink_to(run.path)  # as may the run itself, where its user names it so
-    assert len(list(run_directory.read_lines(run_directory.at(tmp_path / "linked").stats))) == 3
+    assert len(list(run_directory.read_jsonl(run_directory.open_run(tmp_path / "linked").stats))) == 3
     report(tmp_path / "linked")
     assert json.loads((run.path / "report.json").read_text())

@@ -17,7 +17,7 @@ from mitlgan.artifacts.artifact import layer_hashes
 from mitlgan.errors import ArtifactError
 from mitlgan.recipe import Recipe
 from mitlgan.training.run_directory import Run
-from mitlgan.training.state import Counters, TrainingState, recalibrate
+from mitlgan.training.state import Counters, TrainingState, recalibrate_batchnorm
 
 
 @pytest.fixture
@@ -149,13 +149,13 @@ def test_a_composers_average_and_optimiser_leave_frozen_layers_alone(composed: R
     state.update_ema(8)
     assert layer_hashes(state.ema) == before
     names = {id(tensor): name for name, tensor in (*network.named_buffers(), *network.named_parameters())}
-    assert not [name for tensor in state.statistics if (name := names.get(id(tensor), "critic")).startswith("layers.")]
+    assert not [name for tensor in state.running_statistics if (name := names.get(id(tensor), "critic")).startswith("layers.")]
 
 
 def test_statistics_are_those_of_what_trains(recipe: Recipe) -> None:
     state = new_state(recipe)
     running = [tensor for name, tensor in state.generator.named_buffers() if name.endswith(("running_mean", "running_var"))]
-    assert [id(tensor) for tensor in state.statistics] == [id(tensor) for tensor in running]
+    assert [id(tensor) for tensor in state.running_statistics] == [id(tensor) for tensor in running]
 
 
 class Shifted(nn.Module):
@@ -176,7 +176,7 @@ def test_recalibration_measures_the_statistics_of_the_present_weights() -> None:
     network = Shifted()
     for _ in range(20):
         network(torch.full((4, 6), 99.0))  # what training left must not count
-    recalibrated = recalibrate(network, seed=0)
+    recalibrated = recalibrate_batchnorm(network, seed=0)
     assert recalibrated is network
     assert not network.training
     assert network.norm.momentum == 0.1
@@ -185,7 +185,7 @@ def test_recalibration_measures_the_statistics_of_the_present_weights() -> None:
     torch.testing.assert_close(network.norm.running_mean, torch.full((6,), 3.0), atol=0.2, rtol=0)  # 2,048 latents: sigma 2 / sqrt(2048) = 0.04
     torch.testing.assert_close(network.norm.running_var, torch.full((6,), 4.0), atol=0.6, rtol=0)
     again = Shifted()
-    recalibrate(again, seed=0)
+    recalibrate_batchnorm(again, seed=0)
     assert again.norm.running_mean is not None
     assert torch.equal(again.norm.running_mean, network.norm.running_mean)
 
@@ -195,5 +195,5 @@ def test_recalibration_leaves_frozen_layers_alone(composed: Run) -> None:
     network, _ = artifact.load(composed.artifact)
     assert isinstance(network, networks.Composer)
     before = layer_hashes(network)
-    assert isinstance(recalibrate(network, seed=9), networks.Composer)
+    assert isinstance(recalibrate_batchnorm(network, seed=9), networks.Composer)
     assert layer_hashes(network) == before

@@ -11,23 +11,23 @@ from helpers import tiny_runs
 
 from mitlgan.errors import UsageError
 from mitlgan.stages import stages
-from mitlgan.stages.stages import Environment
+from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory, tensorboard
 
 
-def test_the_same_numbers_go_to_tensorboard(packs: dict[str, Path], environment: Environment, tmp_path: Path) -> None:
+def test_the_same_numbers_go_to_tensorboard(packs: dict[str, Path], environment: RunContext, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=3)
     plain = stages.pretrain(recipe, environment)
-    told = tensorboard.Board()
-    run = stages.pretrain(recipe, Environment(environment.world, environment.reporter, tmp_path / "logged", told.line))
+    told = tensorboard.TensorBoardLogger()
+    run = stages.pretrain(recipe, RunContext(environment.world, environment.reporter, tmp_path / "logged", told.log))
     told.close()
     tiny_runs.assert_same_trace(plain, run)
     events = EventAccumulator(str(run.path / "tensorboard"))
     events.Reload()
-    rows = list(run_directory.read_lines(run.stats))
+    rows = list(run_directory.read_jsonl(run.stats))
     for name in ("critic_loss", "generator_loss", "wasserstein", "penalty", "fakes_passed"):
         assert [(event.step, event.value) for event in events.Scalars(name)] == [(row["iteration"], pytest.approx(row[name])) for row in rows]
 
@@ -38,4 +38,4 @@ def test_its_absence_is_told_before_training(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(importlib.util, "find_spec", absent)
     with pytest.raises(UsageError, match=r"--log tensorboard: is not installed; pip install 'mitlgan\[tensorboard\]'"):
-        tensorboard.Board()
+        tensorboard.TensorBoardLogger()

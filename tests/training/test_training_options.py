@@ -15,8 +15,8 @@ from mitlgan.errors import Stopped, UsageError
 from mitlgan.recipe import AdamRecipe, Recipe, changed, dump, load
 from mitlgan.stages import stages
 from mitlgan.training import augmentation
-from mitlgan.training.loop import Loop
-from mitlgan.training.run_directory import Run, read_lines
+from mitlgan.training.loop import TrainingLoop
+from mitlgan.training.run_directory import Run, read_jsonl
 
 UPDATES = 7
 
@@ -68,7 +68,7 @@ def test_an_option_resumes_to_the_bit_and_changes_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """FAULTS 1."""
-    monkeypatch.setattr(augmentation, "EVERY", 1)  # so few updates must do for a look above the target
+    monkeypatch.setattr(augmentation, "ADAPTATION_INTERVAL", 1)  # so few updates must do for a look above the target
     recipe = recipe_of(packs, role, **OPTIONS[option])
     straight = train(recipe, tmp_path / "straight", pretrained)
     with monkeypatch.context() as patch:
@@ -93,23 +93,23 @@ def test_a_recipe_with_an_option_is_written_and_read_again(option: str, packs: d
 def test_lines_have_a_lazy_penalty_where_one_was_due(packs: dict[str, Path], tmp_path: Path) -> None:
     """Two critic updates an iteration, a penalty at each fifth: updates 4 and 9 of 14, in iterations 3 and 5."""
     run = train(recipe_of(packs, objective__penalty_every=5), tmp_path)
-    rows = list(read_lines(run.stats))
+    rows = list(read_jsonl(run.stats))
     assert [row["iteration"] for row in rows if "penalty" in row] == [3, 5]
     every = train(recipe_of(packs, objective__penalty_every=2), tmp_path)
-    assert all("penalty" in row for row in read_lines(every.stats))
+    assert all("penalty" in row for row in read_jsonl(every.stats))
 
 
 def rates(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
     """Learning rates of both optimisers in each iteration from now on."""
     found: list[tuple[float, float]] = []
-    step = Loop.step
+    step = TrainingLoop.train_iteration
 
-    def noted(self: Loop) -> dict[str, Tensor]:
+    def noted(self: TrainingLoop) -> dict[str, Tensor]:
         seen = step(self)
         found.append((self.state.generator_optimiser.param_groups[0]["lr"], self.state.critic_optimiser.param_groups[0]["lr"]))
         return seen
 
-    monkeypatch.setattr(Loop, "step", noted)
+    monkeypatch.setattr(TrainingLoop, "train_iteration", noted)
     return found
 
 

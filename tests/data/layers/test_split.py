@@ -110,7 +110,7 @@ def test_sets_become_packs_of_the_right_kind(made: tuple[Path, dict[str, Any]]) 
     assert len(scene) == 6
 
 
-def test_pretrain_and_compose_run_on_the_sets(made: tuple[Path, dict[str, Any]], environment: stages.Environment) -> None:
+def test_pretrain_and_compose_run_on_the_sets(made: tuple[Path, dict[str, Any]], environment: stages.RunContext) -> None:
     out, _ = made
     runs = {role: stages.pretrain(tiny_runs.recipe(role, out / role, updates=1), environment) for role in ("fg", "bg")}
     run = stages.compose(tiny_runs.recipe("scene", out / "scene", updates=1, compose=True), tiny_runs.layers(runs), environment)

@@ -185,7 +185,7 @@ def test_without_those_pictures_there_is_no_quiz_but_a_sentence(artifacts: dict[
 
 
 def test_the_demos_artifacts_are_asked_about_the_demo(artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quiz, "SCENES", 3)
+    monkeypatch.setattr(quiz, "USE_SCENES", 3)
     card = mitlgan.load(artifacts["scene"]).card.model_copy(update={"data": {"source": "demo"}})
     real, words = quiz.real_pictures(card)
     assert real.content_sha256 == demo_pack("scene", card.size_px, split="test", count=3).content_sha256

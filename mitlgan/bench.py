@@ -22,7 +22,7 @@ from torchvision.datasets import ImageFolder
 
 from mitlgan import networks, objectives
 from mitlgan.data.open import pack_folder
-from mitlgan.data.pack.image_pack import Packed, Sampler, to_float
+from mitlgan.data.pack.image_pack import ImagePack, IndexSampler, to_float
 from mitlgan.recipe import Recipe, load
 from mitlgan.runtime.allocator import keep_freed_memory
 from mitlgan.runtime.distributed import World
@@ -143,8 +143,8 @@ def _pair(recipe: Recipe) -> tuple[nn.Module, nn.Module, int]:
     return generator, networks.build_critic(recipe.critic, SIZE_PX), recipe.generator.latent_dim
 
 
-def _walk_pack(packed: Packed, pictures: int) -> None:
-    sampler = Sampler(len(packed), BATCH, 0)
+def _walk_pack(packed: ImagePack, pictures: int) -> None:
+    sampler = IndexSampler(len(packed), BATCH, 0)
     for step in range(pictures // BATCH):
         to_float(packed.batch(sampler.indices(step)))
 

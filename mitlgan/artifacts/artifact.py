@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mitlgan import networks
 from mitlgan.artifacts.safetensors_io import read_header, read_tensors, tensors_sha256, write_tensors
-from mitlgan.data.sources.split_folders import with_true_splits
+from mitlgan.data.sources.split_folders import with_correct_splits
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.networks import Composer, ContextEncoder, Critic, Generator
 from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe, InpainterRecipe, Recipe, Role, plain, shipped
@@ -367,7 +367,7 @@ def _card(path: Path, header: dict[str, Any]) -> Card:
     try:
         card = Card.model_validate_json(json.dumps(header))
         training = str(card.data.get("content_sha256", ""))
-        return card.model_copy(update={"metrics": with_true_splits(card.metrics, training)}) if card.metrics else card
+        return card.model_copy(update={"metrics": with_correct_splits(card.metrics, training)}) if card.metrics else card
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])

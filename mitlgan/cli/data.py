@@ -12,7 +12,7 @@ from mitlgan.cli import data_sets, options
 from mitlgan.cli.options import finish, note
 
 if TYPE_CHECKING:
-    from mitlgan.data.pack.image_pack import Packed
+    from mitlgan.data.pack.image_pack import ImagePack
 
 app = options.group("Prepare pictures for training.")
 
@@ -89,7 +89,7 @@ def read(
     from mitlgan.cli.progress_bar import counted
     from mitlgan.data import readers
     from mitlgan.data.open import pack_folder
-    from mitlgan.data.readers.products import Choice
+    from mitlgan.data.readers.products import ReviewLimits
     from mitlgan.errors import UsageError
 
     for name, formats in FORMATS_OF.items():
@@ -106,7 +106,7 @@ def read(
     elif form is Format.products:
         if reviews is None or images is None:
             raise UsageError("--reviews, --images: products need both, the reviews and the folder of pictures")
-        choice = Choice(min_rating, min_reviews)
+        choice = ReviewLimits(min_rating, min_reviews)
         packed = readers.pack_products(source, out, reviews=reviews, images=images, size_px=size, resize=resize, choice=choice, limit=limit)
     elif faces:
         packed = readers.pack_faces(source, out, size_px=size, resize=resize, limit=limit, say=note)
@@ -125,8 +125,8 @@ def _numbers(text: str | None) -> list[int]:
         raise UsageError(f"--classes {text}: write labels as numbers, such as 3,8") from None
 
 
-def _told(packed: Packed, as_json: bool) -> None:
-    from mitlgan.data.sources.leftovers import leftover_lines
+def _told(packed: ImagePack, as_json: bool) -> None:
+    from mitlgan.data.sources.leftovers import describe_leftovers
 
     skipped = packed.manifest["skipped"]
     for entry in skipped[:20]:
@@ -134,4 +134,4 @@ def _told(packed: Packed, as_json: bool) -> None:
     left = packed.manifest.get("leftovers", {})
     values = {"pack": str(packed.path), "count": len(packed), "skipped": skipped, "leftovers": left, "content_sha256": packed.content_sha256}
     text = f"{packed.path}: {len(packed)} pictures of {packed.size_px} px, {len(skipped)} skipped"
-    finish(as_json, values, "\n".join([text, *(f"  {line}" for line in leftover_lines(left))]))
+    finish(as_json, values, "\n".join([text, *(f"  {line}" for line in describe_leftovers(left))]))

@@ -71,7 +71,7 @@ def split(
     """
     from mitlgan.data.curate.exclude_list import read_names
     from mitlgan.data.layers.cut_confidence import MIN_CONFIDENCE, MIN_FILL_CONFIDENCE
-    from mitlgan.data.layers.matte_filter import Gate
+    from mitlgan.data.layers.matte_filter import MatteFilter
     from mitlgan.data.layers.split import SplitSettings
     from mitlgan.images.colors import colour
 
@@ -88,14 +88,14 @@ def split(
         holdout=holdout,
         min_fill_confidence=MIN_FILL_CONFIDENCE if min_fill_confidence is None else min_fill_confidence,
         min_confidence=MIN_CONFIDENCE if min_confidence is None else min_confidence,
-        gate=Gate(min_area=min_object_area, max_area=max_object_area, max_border=max_border),
+        gate=MatteFilter(min_area=min_object_area, max_area=max_object_area, max_border=max_border),
     )
     _split(source, out, settings, as_json)
 
 
 def _split(source: str, out: Path, settings: SplitSettings, as_json: bool) -> None:
-    from mitlgan.data.build.notes import note_lines
-    from mitlgan.data.layers.split import split as run
+    from mitlgan.data.build.notes import summarize_notes
+    from mitlgan.data.layers.split import split_pictures as run
     from mitlgan.report.contact_sheets import write_split_page
 
     with counted("split") as told:
@@ -104,7 +104,7 @@ def _split(source: str, out: Path, settings: SplitSettings, as_json: bool) -> No
     counts, splits = manifest["counts"], manifest["splits"]
     for record in [line for line in manifest["records"] if line["decision"] != "used"][:20]:
         note(f"{record['decision']} {record['name']!r}: {record['reason']}")
-    for line in [*note_lines((record["name"], record.get("note", "")) for record in manifest["records"]), *_remarks(manifest)]:
+    for line in [*summarize_notes((record["name"], record.get("note", "")) for record in manifest["records"]), *_remarks(manifest)]:
         note(line)
     keys = ("counts", "doubtful", "methods", "files", "splits", "holdout", "unfilled", "fills_left_out", "unknown", "gone", "leftovers", "skipped")
     values: dict[str, Any] = {"out": str(out), "page": str(page)} | {key: manifest[key] for key in keys}
@@ -143,10 +143,12 @@ def matte_iou(
     as_json: options.Json = False,
 ) -> None:
     """Measure matting against true mattes: intersection over union, per method; `rectangle`, the simplest, is the floor."""
-    from mitlgan.data.layers.matte_iou import measure
+    from mitlgan.data.layers.matte_iou import measure_matte_iou
 
     with counted("matte-iou") as told:
-        rows = measure(scenes, truth, list(dict.fromkeys(["rectangle", *(matting or ["grabcut"])])), count=count, seed=seed, progress=told, say=note)
+        rows = measure_matte_iou(
+            scenes, truth, list(dict.fromkeys(["rectangle", *(matting or ["grabcut"])])), count=count, seed=seed, progress=told, say=note
+        )
     head = f"{'method':<16}{'pictures':>10}{'mean IoU':>10}{'median':>9}{'small objects':>15}{'below 0.5':>11}{'ms/picture':>12}"
     lines = [
         f"{row['method']:<16}{row['count']:>10}{row['mean']:>10.3f}{row['median']:>9.3f}"
@@ -183,11 +185,11 @@ def prepare(
     as_json: options.Json = False,
 ) -> None:
     """Read, check, choose, crop, resize and pack any pictures; interrupted, the same command goes on."""
-    from mitlgan.data.build.notes import note_lines
-    from mitlgan.data.build.prepare import prepare as run
+    from mitlgan.data.build.notes import summarize_notes
+    from mitlgan.data.build.prepare import prepare_pack as run
     from mitlgan.data.build.prepare_image import PrepareSettings
     from mitlgan.data.curate.exclude_list import read_names
-    from mitlgan.data.curate.reference_sets import packs_beside
+    from mitlgan.data.curate.reference_sets import find_held_out_packs
     from mitlgan.data.curate.table_selection import Selection
     from mitlgan.errors import UsageError
     from mitlgan.images.colors import colour
@@ -208,12 +210,12 @@ def prepare(
     skipped = packed.manifest["skipped"]
     for entry in skipped[:20]:
         note(f"left out {entry['name']!r}: {entry['reason']}")
-    held_out = {split: len(pack) for split, pack in packs_beside(packed.path).items()}
+    held_out = {split: len(pack) for split, pack in find_held_out_packs(packed.path).items()}
     apart = ", ".join(f"{number} more held out in {packed.path.parent / split}" for split, number in held_out.items())
     remark = packed.manifest["made_by"]["note"]
     if remark:
         note(remark)
-    for line in note_lines((str(source["name"]), str(source.get("note", ""))) for source in packed.sources()):
+    for line in summarize_notes((str(source["name"]), str(source.get("note", ""))) for source in packed.sources()):
         note(line)
     values = {"pack": str(packed.path), "page": str(page), "count": len(packed), "held_out": held_out, "skipped": skipped}
     left = packed.manifest.get("leftovers", {})
@@ -225,9 +227,9 @@ def prepare(
 
 def _told(leftovers: dict[str, Any]) -> str:
     """What of a source was not taken, in lines of their own."""
-    from mitlgan.data.sources.leftovers import leftover_lines
+    from mitlgan.data.sources.leftovers import describe_leftovers
 
-    return "".join(f"\n  {line}" for line in leftover_lines(leftovers))
+    return "".join(f"\n  {line}" for line in describe_leftovers(leftovers))
 
 
 def augment(
@@ -244,7 +246,7 @@ def augment(
 ) -> None:
     """Enlarge a set as the thesis did: mirrored, turned, sheared, distorted; transparency and mattes go along."""
     from mitlgan.data.build.offline_augment import AugmentSettings
-    from mitlgan.data.build.offline_augment import augment as run
+    from mitlgan.data.build.offline_augment import augment_pictures as run
 
     settings = AugmentSettings(factor, seed, mirror, flip, degrees, shear, distortion)
     with counted("augment") as told:
@@ -262,13 +264,13 @@ def check(
     as_json: options.Json = False,
 ) -> None:
     """Say what in these sets will hurt training: duplicates, leaks into held-out pictures, objects cut off, and more."""
-    from mitlgan.data.curate.check import check as run
-    from mitlgan.data.curate.check import summary
+    from mitlgan.data.curate.check import check_datasets as run
+    from mitlgan.data.curate.check import to_json
     from mitlgan.report.data_check_page import write_check_page
 
     with counted("check") as told:
         result = run(sets, told)
-    values = summary(result)
+    values = to_json(result)
     if page is not None:
         values["page"] = str(write_check_page(page, result))
     lines = [f"{'!' if bad else ' '} {text}" for text, bad in result.verdict]
@@ -280,18 +282,18 @@ def stats(
     as_json: options.Json = False,
 ) -> None:
     """Count and measure sets: pictures, sizes, channels, colours, mattes."""
-    from mitlgan.data.curate.check import check as run
-    from mitlgan.data.curate.check import statistics
-    from mitlgan.data.sources.leftovers import leftover_lines
+    from mitlgan.data.curate.check import check_datasets as run
+    from mitlgan.data.curate.check import summarize_set
+    from mitlgan.data.sources.leftovers import describe_leftovers
 
     with counted("stats") as told:
-        found = [statistics(report) for report in run(sets, told).sets]
+        found = [summarize_set(report) for report in run(sets, told).sets]
     lines = []
     for values in found:
         side, cover = values["shorter_side_px"], values["coverage"]
         lines.append(values["name"])
         lines.append(f"  pictures      {values['count']:,} ({values['unreadable']:,} unreadable, {values['blank']:,} of one colour)")
-        lines += [f"  not taken     {line}" for line in leftover_lines(values["leftovers"])]
+        lines += [f"  not taken     {line}" for line in describe_leftovers(values["leftovers"])]
         lines.append(f"  sizes         {values['distinct_sizes']:,} kinds" + (f", shorter side {side['least']} to {side['most']} px" if side else ""))
         lines.append(f"  channels      {', '.join(f'{number:,} {mode}' for mode, number in values['channels'].items())}")
         lines.append(f"  mean colour   {values['mean_rgb']}, spread {values['spread_rgb']}")
@@ -312,7 +314,7 @@ def fetch(
 ) -> None:
     """Download pictures from an explicit list; interrupted or repeated, only what is missing is asked for."""
     from mitlgan.data.curate.fetch import FetchSettings, read_urls
-    from mitlgan.data.curate.fetch import fetch as run
+    from mitlgan.data.curate.fetch import fetch_pictures as run
 
     settings = FetchSettings(int(max_mb * 1e6), int(max_total_gb * 1e9), timeout_s, deadline_s, tries)
     with counted("fetch") as told:

@@ -13,7 +13,7 @@ from mitlgan.cli.options import finish, note
 
 if TYPE_CHECKING:
     from mitlgan.artifacts.loaded_artifact import Artifact
-    from mitlgan.data.pack.image_pack import Packed
+    from mitlgan.data.pack.image_pack import ImagePack
 
 
 def evaluate(
@@ -103,7 +103,7 @@ def report(
     finish(as_json, {"report": str(paths.html), "findings": findings}, text)
 
 
-def _separated(loaded: Artifact, real: Packed, split: str, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
+def _separated(loaded: Artifact, real: ImagePack, split: str, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
     from mitlgan.artifacts.loaded_artifact import grid_png
     from mitlgan.metrics.layer_swap import REAL_SCENES, moving, separate, swap_of
     from mitlgan.runtime.files import disk_errors, write_atomically

@@ -11,7 +11,7 @@ from mitlgan.cli.options import note
 
 if TYPE_CHECKING:
     from mitlgan.artifacts.artifact import Card
-    from mitlgan.data.pack.image_pack import Packed
+    from mitlgan.data.pack.image_pack import ImagePack
     from mitlgan.recipe import Recipe
 
 Extractor = Annotated[str, typer.Option("--extractor", metavar="NAME", help="Of the features: inception, efficientnet-lite0 or timm:NAME.")]
@@ -27,7 +27,7 @@ def with_data(recipe: Recipe, data: str | None) -> Recipe:
     return recipe if data is None else changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
 
 
-def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default: str) -> tuple[Packed, str]:
+def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default: str) -> tuple[ImagePack, str]:
     """Pictures on which an artifact is measured, and the split that they are of; says it where others stand in, or where it was trained on them.
 
     Args:
@@ -39,19 +39,19 @@ def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default:
     Raises:
         DataError: The split that was asked for is not there.
     """
-    from mitlgan.data.sources.split_folders import TRAIN, recorded_split
-    from mitlgan.data.splits import measured_split, picture_set, trained_on_more
+    from mitlgan.data.sources.split_folders import TRAIN, correct_split
+    from mitlgan.data.splits import choose_evaluation_split, find_splits, held_out_training_warning
     from mitlgan.stages import stages
 
     source = recipe.data.source
-    found = measured_split(source, recipe.role, split, default, note)
-    if split is None and found == default == TRAIN and (held_out := [other for other in picture_set(source, recipe.role).parts if other != TRAIN]):
+    found = choose_evaluation_split(source, recipe.role, split, default, note)
+    if split is None and found == default == TRAIN and (held_out := [other for other in find_splits(source, recipe.role).parts if other != TRAIN]):
         note(f"{source}: measured on train pictures, as the recipe says; they flatter a network that learned from them: --split {held_out[0]}")
     pictures = stages.open_recipe_data(recipe, found, say=note)
-    true = recorded_split(found, pictures.content_sha256, "" if card is None else str(card.data.get("content_sha256", "")))
+    true = correct_split(found, pictures.content_sha256, "" if card is None else str(card.data.get("content_sha256", "")))
     if true != found:
         note(f"warning: {source}: the network was trained on these very pictures, so they count as {true}, not as {found}")
-    if card is not None and true != TRAIN and (sentence := trained_on_more(source, recipe.role, card.data)):
+    if card is not None and true != TRAIN and (sentence := held_out_training_warning(source, recipe.role, card.data)):
         note(sentence)
     return pictures, true
 

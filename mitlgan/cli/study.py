@@ -25,7 +25,7 @@ def make(
 ) -> None:
     """Write a page that shows real and generated pictures in random order, and the key that says which is which."""
     from mitlgan.artifacts.loaded_artifact import load
-    from mitlgan.data.pack.origin import origin
+    from mitlgan.data.pack.origin import describe_origin
     from mitlgan.data.splits import DEMO
     from mitlgan.errors import UsageError
     from mitlgan.recipe import parse
@@ -40,7 +40,7 @@ def make(
     card = next(iter(loaded.values())).card if len(loaded) == 1 else None
     real, found = score_options.real_pictures(recipe, card, split, "test")
     # A folder's name may be the answer ("real-shoes"), so participants are told of the demo's pictures only.
-    said = origin(DEMO, recipe.role) if recipe.data.source == DEMO else ""
+    said = describe_origin(DEMO, recipe.role) if recipe.data.source == DEMO else ""
     study = made(out, loaded, real, each=each, seed=seed, origin=said, split=found)
     values = {"page": str(study.page), "key": str(study.key), "pictures": study.pictures, "real": each, "split": found}
     finish(as_json, values, f"{study.page}: {study.pictures} pictures, {each} real ones of {found} among them; keep {study.key} from participants")

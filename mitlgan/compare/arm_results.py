@@ -23,7 +23,7 @@ from mitlgan.compare.paste_baseline import TOLERANCES, Pasted
 from mitlgan.compare.plan import EQUAL, Plan
 from mitlgan.compare.selection import Point, Standing, averaged, best_up_to, mean_curve
 from mitlgan.data.open import open_data
-from mitlgan.data.pack.image_pack import Packed, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.errors import DataError, UsageError
 from mitlgan.metrics.layer_swap import separate, swap_of
 from mitlgan.metrics.protocol import headline
@@ -85,7 +85,7 @@ class Domain:
     before: Mapping[str, float] = field(default_factory=dict)
 
 
-def pool(card: Card, layer: str, recipe: Recipe) -> Packed | None:
+def pool(card: Card, layer: str, recipe: Recipe) -> ImagePack | None:
     """The pictures that a layer's generator was trained on, where they are at hand."""
     try:
         return open_data(source(card, layer), card.layers[layer].role, recipe.size_px, resize=recipe.data.resize)

@@ -18,9 +18,9 @@ from mitlgan.artifacts import artifact
 from mitlgan.artifacts.loaded_artifact import load
 from mitlgan.compare.plan import Plan
 from mitlgan.data.pack.cache import cache_dir
-from mitlgan.data.pack.image_pack import Packed, to_uint8
-from mitlgan.data.sources.split_folders import recorded_split
-from mitlgan.data.splits import measured_split, resolved_split
+from mitlgan.data.pack.image_pack import ImagePack, to_uint8
+from mitlgan.data.sources.split_folders import correct_split
+from mitlgan.data.splits import choose_evaluation_split, resolve_split
 from mitlgan.errors import DataError, ResourceError
 from mitlgan.metrics.extractors.features import Extractor, extract
 from mitlgan.metrics.extractors.networks import OFFLINE_EXTRACTOR, SECOND_EXTRACTOR, second_weights
@@ -63,8 +63,8 @@ class Ruler:
     """
 
     protocol: Protocol
-    real: Packed
-    validation: Packed
+    real: ImagePack
+    validation: ImagePack
     validation_split: str
     extractor: Extractor
     device: str
@@ -116,13 +116,13 @@ class Ruler:
             )  # fmt: skip
         return self._kept({"artifact": key}, protocol, real, lambda: self._evaluated(make, what, real, protocol))
 
-    def anchors(self, others: Mapping[str, Packed]) -> dict[str, dict[str, Any]]:
+    def anchors(self, others: Mapping[str, ImagePack]) -> dict[str, dict[str, Any]]:
         """Measures of the anchors; see `evaluate.anchors`."""
-        known: Mapping[str, Packed | Iterable[Tensor]] = others
+        known: Mapping[str, ImagePack | Iterable[Tensor]] = others
         key = {"anchors": {name: pack.content_sha256 for name, pack in others.items()}}
         return self._kept(key, self.protocol, self.real, lambda: anchors(self.real, self.protocol, known, network=self.extractor))
 
-    def _evaluated(self, make: Callable[[], Sampler], what: str, real: Packed, protocol: Protocol) -> dict[str, Any]:
+    def _evaluated(self, make: Callable[[], Sampler], what: str, real: ImagePack, protocol: Protocol) -> dict[str, Any]:
         against = f"{min(protocol.samples, len(real)):,} real ones of {protocol.split}"
         self.reporter.say(f"measuring {what}: {protocol.samples:,} images against {against}")
         return evaluate(make(), real, protocol, network=self.extractor)
@@ -131,7 +131,7 @@ class Ruler:
         """Whatever else is measured of an arm: known from before, or measured now."""
         return self._kept(key, self.protocol, self.real, measure)
 
-    def nearest(self, path: Path, training: Packed, count: int) -> tuple[list[tuple[str, Tensor]], str]:
+    def nearest(self, path: Path, training: ImagePack, count: int) -> tuple[list[tuple[str, Tensor]], str]:
         """Samples of an artifact that lie nearest to training pictures, those pictures, and how usual such nearness is.
 
         Args:
@@ -155,7 +155,7 @@ class Ruler:
             sentence = f"The nearest of {found['of']} samples; with no unseen real pictures at hand nothing says how near is usual."
         return [("The samples nearest to a training picture", samples), ("Their nearest training pictures", known)], sentence
 
-    def _nearest(self, path: Path, training: Packed, seeds: Sequence[int], count: int) -> dict[str, Any]:
+    def _nearest(self, path: Path, training: ImagePack, seeds: Sequence[int], count: int) -> dict[str, Any]:
         drawn = three_channels(to_uint8(load(path, device=self.device).sample(seeds)))
         samples = extract(self.extractor, [drawn])
         known = pack_features(training, self.extractor, count=MOST_KNOWN)
@@ -168,7 +168,7 @@ class Ruler:
             "samples": order.tolist(), "pictures": chosen[index[order]].tolist(), "share": found.share, "ratio": found.ratio, "of": found.samples,
         }  # fmt: skip
 
-    def _kept(self, key: Mapping[str, Any], protocol: Protocol, real: Packed, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _kept(self, key: Mapping[str, Any], protocol: Protocol, real: ImagePack, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         path = _file(
             {
                 **key,
@@ -202,17 +202,17 @@ def open_ruler(plan: Plan, recipe: Recipe, environment: RunContext) -> Ruler:
     source, device, say = recipe.data.source, str(environment.world.device), environment.reporter.say
     named = recipe.evaluation.split if any(text.partition("=")[0].strip() == "evaluation.split" for text in plan.settings) else None
     standing_in: list[str] = []
-    split = measured_split(source, recipe.role, named, recipe.evaluation.split, standing_in.append)
+    split = choose_evaluation_split(source, recipe.role, named, recipe.evaluation.split, standing_in.append)
     real, training = stages.open_recipe_data(recipe, split, say=say), stages.open_recipe_data(recipe)
-    split = recorded_split(split, real.content_sha256, training.content_sha256)
+    split = correct_split(split, real.content_sha256, training.content_sha256)
     if len(real) < 2:
         raise DataError(f"{source}: a single {split} picture is too few to measure by; hold out more (`--holdout N` of `mitlgan data split`)")
     if split != "train":  # of which the ruler tells itself, here and in the report
         for sentence in standing_in:
             say(sentence)
-    validation = resolved_split(source, recipe.role, "validation")
+    validation = resolve_split(source, recipe.role, "validation")
     chosen_by = stages.open_recipe_data(recipe, validation)
-    validation = recorded_split(validation, chosen_by.content_sha256, training.content_sha256)
+    validation = correct_split(validation, chosen_by.content_sha256, training.content_sha256)
     names = plan.extractors or extractor_names(recipe)
     protocol = Protocol(extractor=names[0], samples=plan.samples or recipe.evaluation.samples, split=split)
     networks = open_extractors(protocol, names, weights=plan.weights, device=device)

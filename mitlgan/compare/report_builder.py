@@ -19,8 +19,8 @@ from mitlgan.compare.evaluator import Ruler
 from mitlgan.compare.fairness import equality
 from mitlgan.compare.plan import EQUAL, KIMG, TIME, Plan
 from mitlgan.compare.selection import AXES, ahead_when, in_words
-from mitlgan.data.demo.real_composite_anchor import pasted_pack
-from mitlgan.data.pack.image_pack import Packed, to_uint8
+from mitlgan.data.demo.real_composite_anchor import composite_anchor_pack
+from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.metrics.protocol import headline
 from mitlgan.recipe import Recipe
 from mitlgan.report import Anchor, Arm, Comparison, Picture, judge
@@ -97,10 +97,10 @@ def shipped_pictures(size_px: int) -> list[Picture]:
 def _anchors(domain: Domain, ruler: Ruler) -> list[Anchor]:
     """Real halves; and, where the layers' pictures are at hand, real objects pasted on real backgrounds, and bare backgrounds."""
     recipe = domain.setting.recipe
-    others: dict[str, Packed] = {}
+    others: dict[str, ImagePack] = {}
     drawn = {layer.role for name, layer in domain.card.layers.items() if source(domain.card, name) == "demo"}
     if recipe.data.source == "demo" and drawn >= {"fg", "bg"}:
-        others["real_pasted"] = pasted_pack(recipe.size_px, count=ruler.protocol.samples, resize=recipe.data.resize)
+        others["real_pasted"] = composite_anchor_pack(recipe.size_px, count=ruler.protocol.samples, resize=recipe.data.resize)
     backgrounds = pool(domain.card, domain.card.back_to_front()[0], recipe)
     if backgrounds is not None:
         others["bare_backgrounds"] = backgrounds

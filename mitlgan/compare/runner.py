@@ -21,7 +21,7 @@ from mitlgan.compare.lengths import extra_of, pretraining, resolved_unit
 from mitlgan.compare.plan import Plan
 from mitlgan.compare.report_builder import Contender, Domain, shown
 from mitlgan.compare.selection import Point
-from mitlgan.data.splits import trained_on_more
+from mitlgan.data.splits import held_out_training_warning
 from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.metrics.protocol import headline
 from mitlgan.recipe import Recipe, changed
@@ -180,7 +180,7 @@ def _taken(plan: Plan, setting: Setting, ruler: Ruler, environment: RunContext) 
     """A finished composition, and baselines as long as it."""
     taken, recipe = _composition(plan, setting, environment), setting.recipe
     environment.reporter.say(f"composition: {taken.run.path}")
-    if sentence := trained_on_more(recipe.data.source, recipe.role, taken.card.data):
+    if sentence := held_out_training_warning(recipe.data.source, recipe.role, taken.card.data):
         environment.reporter.say(sentence)
     forms_of = taken.card.forms()
     ours, *others = taken.arms

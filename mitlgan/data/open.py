@@ -15,36 +15,36 @@ from numpy.typing import NDArray
 from PIL import __version__ as PIL_VERSION
 
 from mitlgan.data.build.matte_rules import fitting_matte, with_mattes
-from mitlgan.data.build.notes import note_lines
+from mitlgan.data.build.notes import summarize_notes
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.build.resize import RESIZES, fit, to_planes
-from mitlgan.data.decode.image_file import UnreadableError, decode_bytes, has_alpha
+from mitlgan.data.build.resize import RESIZE_FILTERS, crop_and_resize, to_planes
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, is_cutout_file
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.pack.cache import cache_dir
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.data.readers.cifar import TEST as CIFAR_TEST
 from mitlgan.data.readers.cifar import TRAIN as CIFAR_TRAIN
 from mitlgan.data.readers.cifar import is_cifar, pack_cifar
 from mitlgan.data.readers.common import VERSION as READERS_VERSION
 from mitlgan.data.readers.idx import is_idx, pack_idx
-from mitlgan.data.sources.formats import SUFFIXES
-from mitlgan.data.sources.image_source import BAD_SHARE, Contents, Entry, Source, contents, file_stamp
-from mitlgan.data.sources.leftovers import leftover_lines
+from mitlgan.data.sources.formats import IMAGE_SUFFIXES
+from mitlgan.data.sources.image_source import MAX_UNREADABLE_FRACTION, Contents, ImageEntry, ImageSource, contents, file_stamp
+from mitlgan.data.sources.leftovers import describe_leftovers
 from mitlgan.data.sources.split_folders import TRAIN
-from mitlgan.data.splits import DEMO, PictureSet, known_split, picture_folder, picture_set
+from mitlgan.data.splits import DEMO, DataSplits, find_folder_splits, find_splits, parse_split
 from mitlgan.errors import DataError, UsageError, naming_faults, one_line
 
 PACK_VERSION = 4  # raise it when the same folder and arguments make other pixels
 _ALPHA_PROBES = 64
 Progress = Callable[[int, int], None]
 Say = Callable[[str], None]
-Result = tuple[dict[str, Any], NDArray[np.uint8]] | UnreadableError  # what the manifest says of a file, and its pixels; or why not
+Result = tuple[dict[str, Any], NDArray[np.uint8]] | UnreadableImageError  # what the manifest says of a file, and its pixels; or why not
 
 
 def open_data(
     spec: str, role: str, size_px: int, *, resize: str = "lanczos", split: str = TRAIN, progress: Progress | None = None, say: Say | None = None
-) -> Packed:
+) -> ImagePack:
     """The pack of a `--data` value; a folder is packed once and then taken from the cache, until a file in it changes.
 
     Args:
@@ -59,13 +59,13 @@ def open_data(
     Raises:
         DataError: Nothing usable there, or a pack of another size.
     """
-    wanted = known_split(split)
+    wanted = parse_split(split)
     path = Path(spec)
     if path.is_file() and path.suffix != ".npy" and not is_idx(path) and not is_cifar(path):
         raise DataError(f"--data {path}: a single file; name the folder of the pictures, or a pack (.npy)")
-    found = picture_set(spec, role)
-    split = found.opened(wanted)
-    if say is not None and (sentence := found.sentence(split)):
+    found = find_splits(spec, role)
+    split = found.require(wanted)
+    if say is not None and (sentence := found.describe(split)):
         say(sentence)
     if spec == DEMO:
         return demo_pack(role, size_px, split=split, resize=resize)
@@ -73,37 +73,37 @@ def open_data(
     if part.source is not None:
         packed = _packed_folder(found, split, role, size_px, resize, progress, say)
         if say is not None:
-            for line in leftover_lines(packed.manifest.get("leftovers", {}), quiet=False):
+            for line in describe_leftovers(packed.manifest.get("leftovers", {}), quiet=False):
                 say(one_line(f"{spec}: {line}"))
         return packed
     if is_idx(part.path) or is_cifar(part.path):
         return _known_format(part.path, size_px, resize, split)
-    packed = Packed.open(part.path)
+    packed = ImagePack.open(part.path)
     if packed.size_px != size_px:
         raise DataError(f"--data {part.path}: holds {packed.size_px} px pictures; give one of {size_px} px, or the folder itself")
     return packed
 
 
-def _packed_folder(found: PictureSet, split: str, role: str, size_px: int, resize: str, progress: Progress | None, say: Say | None) -> Packed:
+def _packed_folder(found: DataSplits, split: str, role: str, size_px: int, resize: str, progress: Progress | None, say: Say | None) -> ImagePack:
     """A split of a folder, packed once and then taken from the cache."""
     source, folder = found.source(split), found.parts[split].path
     # The name does not say whether there is alpha: to find out costs reading pictures, which a start from the cache must not.
-    settings = [PACK_VERSION, PIL_VERSION, *sorted(SUFFIXES), role == "fg", size_px, resize, source.listing_sha256()]
+    settings = [PACK_VERSION, PIL_VERSION, *sorted(IMAGE_SUFFIXES), role == "fg", size_px, resize, source.listing_sha256()]
     identity = _identity(folder, split, settings, ())
     target = cache_dir() / f"{_safe(folder.name)}-{split}-{role}-{size_px}px-{identity[:24]}.npy"
-    cached = Packed.open_cached(target, {"identity": identity})
+    cached = ImagePack.open_cached(target, {"identity": identity})
     if cached is not None:
         return cached
     keep_alpha = role == "fg" and mostly_cut_out(source.entries)
     return _pack(found, split, target, size_px=size_px, resize=resize, keep_alpha=keep_alpha, progress=progress, say=say, identity=identity)
 
 
-def _known_format(path: Path, size_px: int, resize: str, split: str) -> Packed:
+def _known_format(path: Path, size_px: int, resize: str, split: str) -> ImagePack:
     """A set in a format of its own, packed once and then taken from the cache."""
     files = [path] if path.is_file() else [path / name for name in (CIFAR_TEST if split == "test" else CIFAR_TRAIN)]
     identity = _identity(path, split, [READERS_VERSION, PIL_VERSION, size_px, resize], files)
     target = cache_dir() / f"{_safe(path.name)}-{split}-{size_px}px-{identity[:24]}.npy"
-    cached = Packed.open_cached(target, {"identity": identity})
+    cached = ImagePack.open_cached(target, {"identity": identity})
     if cached is not None:
         return cached
     if is_idx(path):
@@ -111,12 +111,12 @@ def _known_format(path: Path, size_px: int, resize: str, split: str) -> Packed:
     return pack_cifar(path, target, size_px=size_px, resize=resize, split=split, identity=identity)
 
 
-def mostly_cut_out(entries: Sequence[Entry]) -> bool:
+def mostly_cut_out(entries: Sequence[ImageEntry]) -> bool:
     """Whether at least half of the pictures, by a sample of them, are objects on transparency."""
     found: list[bool] = []
     for entry in _spread(entries, _ALPHA_PROBES):
-        with suppress(UnreadableError):
-            found.append(has_alpha(entry.read()))
+        with suppress(UnreadableImageError):
+            found.append(is_cutout_file(entry.read()))
     return 2 * sum(found) >= len(found) > 0
 
 
@@ -131,7 +131,7 @@ def pack_folder(
     limit: int | None = None,
     progress: Progress | None = None,
     say: Say | None = None,
-) -> Packed:
+) -> ImagePack:
     """Decode every picture of a folder, archive or list into one pack, in its order, which is that of the names in a folder.
 
     Of a folder that has split folders the training pictures are taken; name one of them itself for the others.
@@ -153,15 +153,15 @@ def pack_folder(
         DataError: No folder, no pictures, or too many bad ones.
         ResourceError: The pack cannot be written.
     """
-    found = picture_folder(source)
-    split = found.opened(TRAIN)
-    if say is not None and (sentence := found.sentence(split)):
+    found = find_folder_splits(source)
+    split = found.require(TRAIN)
+    if say is not None and (sentence := found.describe(split)):
         say(sentence)
     return _pack(found, split, out, size_px=size_px, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, limit=limit, progress=progress, say=say)
 
 
 def _pack(
-    found: PictureSet,
+    found: DataSplits,
     split: str,
     out: Path,
     *,
@@ -173,19 +173,19 @@ def _pack(
     progress: Progress | None = None,
     say: Say | None = None,
     identity: str = "",
-) -> Packed:
-    if resize not in RESIZES:
-        raise UsageError(f"--resize {resize}: no such filter; choose {', '.join(RESIZES)}")
+) -> ImagePack:
+    if resize not in RESIZE_FILTERS:
+        raise UsageError(f"--resize {resize}: no such filter; choose {', '.join(RESIZE_FILTERS)}")
     source, with_matte = with_mattes(found.source(split), "transparency is kept in their place" if keep_alpha else "")
     if limit is not None and limit < len(source.entries):
-        source = source.only(source.entries[:limit], remarks=[f"the first {limit:,} of {len(source.entries):,} pictures are taken"])
+        source = source.subset(source.entries[:limit], remarks=[f"the first {limit:,} of {len(source.entries):,} pictures are taken"])
     total, skipped = len(source.entries), list[dict[str, str]]()
     notes: list[tuple[str, str]] = []
     with PackWriter(out, size_px, "alpha" if keep_alpha else "matte" if with_matte else None) as writer:
         results = in_order(contents(source), _work(size_px, resize, keep_alpha, with_matte))
         for done, (content, result) in enumerate(results, start=1):
             name = content.entry.name
-            if isinstance(result, UnreadableError):
+            if isinstance(result, UnreadableImageError):
                 skipped.append({"name": name, "reason": str(result)})
             else:
                 about, pixels = result
@@ -195,7 +195,7 @@ def _pack(
                 progress(done, total)
         _refuse_bad(source, skipped, allow_bad)
         if say is not None:
-            for line in note_lines(notes):
+            for line in summarize_notes(notes):
                 say(line)
         left = source.leftovers
         made_by = {"command": "pack", "version": PACK_VERSION, "size_px": size_px, "resize": resize, "keep_alpha": keep_alpha}
@@ -206,7 +206,7 @@ def _pack(
             licence="",
             made_by=made_by,
             skipped=skipped + left.skipped(),
-            split=found.account(split),
+            split=found.manifest_record(split),
             leftovers=left,
         )
 
@@ -219,24 +219,24 @@ def _work(size_px: int, resize: str, keep_alpha: bool, with_matte: bool) -> Call
             try:
                 decoded = decode_bytes(content.read(), keep_alpha=keep_alpha, size_px=size_px)
                 about: dict[str, Any] = {"sha256": decoded.sha256, "width": decoded.width, "height": decoded.height}
-                planes = to_planes(fit(decoded.picture, size_px, resize))
+                planes = to_planes(crop_and_resize(decoded.picture, size_px, resize))
                 if with_matte:
                     matte = fitting_matte(content.read_matte() or b"", decoded)
-                    planes = np.concatenate([planes, np.asarray(fit(matte, size_px, resize))[None]])
+                    planes = np.concatenate([planes, np.asarray(crop_and_resize(matte, size_px, resize))[None]])
                 return about | ({"note": decoded.note} if decoded.note else {}), planes
-            except UnreadableError as error:
+            except UnreadableImageError as error:
                 return error
 
     return work
 
 
-def _refuse_bad(source: Source, skipped: list[dict[str, str]], allow_bad: bool) -> None:
+def _refuse_bad(source: ImageSource, skipped: list[dict[str, str]], allow_bad: bool) -> None:
     total = len(source.entries)
     if len(skipped) == total:
         raise DataError(
             f"--data {source.spec}: none of its {total} files is a usable picture; the first, {skipped[0]['name']!r}: {skipped[0]['reason']}"
         )
-    if len(skipped) > BAD_SHARE * total and not allow_bad:
+    if len(skipped) > MAX_UNREADABLE_FRACTION * total and not allow_bad:
         first = skipped[0]
         raise DataError(
             f"--data {source.spec}: {len(skipped)} of {total} files are no usable pictures, the first {first['name']!r}: {first['reason']}; "
@@ -252,7 +252,7 @@ def _identity(place: Path, split: str, settings: list[Any], files: Iterable[Path
     return digest.hexdigest()
 
 
-def _spread(entries: Sequence[Entry], count: int) -> Sequence[Entry]:
+def _spread(entries: Sequence[ImageEntry], count: int) -> Sequence[ImageEntry]:
     step = max(1, len(entries) // count)
     return entries[::step][:count]
 

@@ -16,7 +16,7 @@ BRUSH = (1 / 16, 3 / 16)  # of the picture's side
 REACH = (0.15, 0.45)  # from turn to turn, likewise
 
 
-def centre_hole(height: int, width: int) -> Hole:
+def center_hole(height: int, width: int) -> Hole:
     """The centred rectangle of half the sides, (H, W): a quarter of the picture, as Pathak et al. 2016 cut it out."""
     hole = np.zeros((height, width), dtype=np.bool_)
     top, left = (height - height // 2) // 2, (width - width // 2) // 2
@@ -24,7 +24,7 @@ def centre_hole(height: int, width: int) -> Hole:
     return hole
 
 
-def drawn_holes(count: int, size_px: int, shares: Mapping[str, float], rng: np.random.Generator) -> Hole:
+def draw_holes(count: int, size_px: int, shares: Mapping[str, float], rng: np.random.Generator) -> Hole:
     """Draw holes.
 
     Args:
@@ -43,7 +43,7 @@ def drawn_holes(count: int, size_px: int, shares: Mapping[str, float], rng: np.r
 
 
 def _centre(size_px: int, rng: np.random.Generator) -> Hole:
-    return centre_hole(size_px, size_px)
+    return center_hole(size_px, size_px)
 
 
 def _box(size_px: int, rng: np.random.Generator) -> Hole:

@@ -11,19 +11,19 @@ from typing import Any
 
 from mitlgan.data.demo import LAYER_SPLITS
 from mitlgan.data.demo.scenes import SCENE_COUNTS
-from mitlgan.data.pack.image_pack import PREPARED, read_manifest
+from mitlgan.data.pack.image_pack import PREPARED_PACK, read_manifest
 from mitlgan.data.readers.cifar import TEST, is_cifar
 from mitlgan.data.readers.idx import is_idx
-from mitlgan.data.sources.image_source import LISTS, Source, open_source
-from mitlgan.data.sources.leftovers import BESIDE, LeftOut
+from mitlgan.data.sources.image_source import LISTS, ImageSource, open_source
+from mitlgan.data.sources.leftovers import BESIDE, LeftoverFile
 from mitlgan.data.sources.listing import is_picture_name
-from mitlgan.data.sources.split_folders import SPLITS, TRAIN, Layout, layout, split_of_name
+from mitlgan.data.sources.split_folders import SPLITS, TRAIN, SplitLayout, find_split_folders, split_of_name
 from mitlgan.errors import DataError, UsageError, one_line
 
 DEMO = "demo"
 
 
-def split_sources(source: Source, option: str = "SRC") -> tuple[dict[str, Source], Layout]:
+def split_source(source: ImageSource, option: str = "SRC") -> tuple[dict[str, ImageSource], SplitLayout]:
     """A source's splits, each a source with the names that its pictures have in the whole; a list of paths is taken as it is.
 
     Args:
@@ -35,21 +35,21 @@ def split_sources(source: Source, option: str = "SRC") -> tuple[dict[str, Source
     """
     whole = Path(source.spec)
     if whole.is_file() and whole.suffix.lower() in LISTS:
-        return {TRAIN: source}, Layout({TRAIN: range(len(source.entries))})
-    found = layout([entry.name for entry in source.entries], f"{option} {source.spec}")
+        return {TRAIN: source}, SplitLayout({TRAIN: range(len(source.entries))})
+    found = find_split_folders([entry.name for entry in source.entries], f"{option} {source.spec}")
     if not found.folders and whole.is_dir() and (own := _own_split(whole)):
         found = replace(found, parts={own: found.parts[TRAIN]})
-    left = [LeftOut(source.entries[place].name, "beside the split folders, in none of them", BESIDE) for place in found.beside]
-    return {split: source.only((source.entries[place] for place in places), left) for split, places in found.parts.items()}, found
+    left = [LeftoverFile(source.entries[place].name, "beside the split folders, in none of them", BESIDE) for place in found.beside]
+    return {split: source.subset((source.entries[place] for place in places), left) for split, places in found.parts.items()}, found
 
 
-def training_source(source: Source, option: str = "SRC") -> tuple[Source, str]:
+def training_source(source: ImageSource, option: str = "SRC") -> tuple[ImageSource, str]:
     """The training pictures of a source, and in one line which part they are; of an archive that holds one split only, that one.
 
     Raises:
         DataError: Two folders mean one split, or a folder holds held-out pictures alone.
     """
-    sources, found = split_sources(source, option)
+    sources, found = split_source(source, option)
     if TRAIN in sources:
         said = found.sentence(TRAIN, [entry.name for entry in source.entries])
         return sources[TRAIN], f"{source.spec}: {said}" if said else ""
@@ -70,7 +70,7 @@ class Part:
     """
 
     path: Path
-    source: Source | None = None
+    source: ImageSource | None = None
     count: int | None = None
 
     @property
@@ -80,7 +80,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class PictureSet:
+class DataSplits:
     """What a `--data` value has.
 
     Attributes:
@@ -92,26 +92,26 @@ class PictureSet:
 
     spec: str
     parts: Mapping[str, Part]
-    layout: Layout | None = None
+    layout: SplitLayout | None = None
     names: Sequence[str] = ()
 
-    def resolved(self, wanted: str) -> str:
+    def resolve(self, wanted: str) -> str:
         """The split that is opened where one is wanted: itself, else `train`, else the only one."""
         return next((split for split in (wanted, TRAIN) if split in self.parts), next(iter(self.parts)))
 
-    def opened(self, wanted: str) -> str:
+    def require(self, wanted: str) -> str:
         """The same, where pictures are opened; held-out folders alone are no pictures for training.
 
         Raises:
             DataError: They are wanted, and there are none.
         """
-        split = self.resolved(wanted)
+        split = self.resolve(wanted)
         if wanted == TRAIN != split and self.layout is not None and self.layout.folders:
             there = ", ".join(folder for folders in self.layout.folders.values() for folder in folders)
             raise DataError(f"--data {self.spec}: holds {there} and no pictures for training; put these into train/, or name the folder inside itself")
         return split
 
-    def source(self, split: str) -> Source:
+    def source(self, split: str) -> ImageSource:
         """Of a folder's split, in the order of names.
 
         Raises:
@@ -122,22 +122,22 @@ class PictureSet:
             raise DataError(f"--data {self.spec}: its {split} pictures are no folder of pictures")
         return found
 
-    def account(self, split: str) -> dict[str, Any] | None:
+    def manifest_record(self, split: str) -> dict[str, Any] | None:
         """What a pack of a split is of, for its manifest; None where nothing says so, as of a folder without splits."""
         known = self.layout is not None and (self.layout.folders or self.layout.remark or split != TRAIN)
         return self.layout.account(split) if known and self.layout is not None else None
 
-    def sentence(self, split: str) -> str:
+    def describe(self, split: str) -> str:
         """What is taken and what is left; empty where there is nothing to say."""
         said = "" if self.layout is None else self.layout.sentence(split, self.names)
         return one_line(f"{self.spec}: {said}") if said else ""
 
-    def there(self) -> str:
+    def describe_available(self) -> str:
         """The splits for a message: `train (24 pictures), test (12 pictures)`."""
         return ", ".join(split if part.count is None else f"{split} ({part.count:,} pictures)" for split, part in self.parts.items())
 
 
-def picture_set(spec: str, role: str) -> PictureSet:
+def find_splits(spec: str, role: str) -> DataSplits:
     """The splits of a `--data` value: `demo`, a folder, a pack, or a format of its own.
 
     Raises:
@@ -146,15 +146,15 @@ def picture_set(spec: str, role: str) -> PictureSet:
     path = Path(spec)
     if spec == DEMO:
         here = SPLITS if role == "scene" else LAYER_SPLITS.get(role, [TRAIN])
-        return PictureSet(spec, {split: Part(path, count=SCENE_COUNTS[split] if role == "scene" else None) for split in here})
+        return DataSplits(spec, {split: Part(path, count=SCENE_COUNTS[split] if role == "scene" else None) for split in here})
     if path.is_file():
-        return PictureSet(spec, {_split_of_file(path): Part(path, count=_pack_count(path))})
+        return DataSplits(spec, {_split_of_file(path): Part(path, count=_pack_count(path))})
     if is_cifar(path):
-        return PictureSet(spec, {split: Part(path) for split in (TRAIN, "test") if split == TRAIN or (path / TEST[0]).is_file()})
+        return DataSplits(spec, {split: Part(path) for split in (TRAIN, "test") if split == TRAIN or (path / TEST[0]).is_file()})
     return _picture_set_of_folder(path)
 
 
-def picture_folder(source: str | Path) -> PictureSet:
+def find_folder_splits(source: str | Path) -> DataSplits:
     """The splits of a folder of pictures, whatever else it holds; of an archive or a list likewise.
 
     Raises:
@@ -163,39 +163,39 @@ def picture_folder(source: str | Path) -> PictureSet:
     return _divided(open_source(source, "--data"), {})
 
 
-def _picture_set_of_folder(path: Path) -> PictureSet:
-    packs = prepared_parts(path)
+def _picture_set_of_folder(path: Path) -> DataSplits:
+    packs = find_prepared_packs(path)
     try:
         source = open_source(path, "--data")
     except DataError:
         if not packs:
             raise
-        source = Source(str(path), ())
+        source = ImageSource(str(path), ())
     if TRAIN in packs:  # pictures of training that lie in the same folder are what the pack was made of
-        source = source.only(one for one in source.entries if "/" in one.name and split_of_name(one.name.partition("/")[0]) not in (None, TRAIN))
+        source = source.subset(one for one in source.entries if "/" in one.name and split_of_name(one.name.partition("/")[0]) not in (None, TRAIN))
     if not source.entries:
         own = {} if packs.keys() - {TRAIN} else {_own_split(path) or TRAIN: part for part in packs.values()}
-        return PictureSet(str(path), _ordered(own or packs))
+        return DataSplits(str(path), _ordered(own or packs))
     return _divided(source, packs)
 
 
-def _divided(source: Source, packs: Mapping[str, Part]) -> PictureSet:
-    sources, found = split_sources(source, "--data")
+def _divided(source: ImageSource, packs: Mapping[str, Part]) -> DataSplits:
+    sources, found = split_source(source, "--data")
     parts = {split: Part(Path(source.spec), one, len(one.entries)) for split, one in sources.items()}
-    return PictureSet(source.spec, _ordered({**parts, **packs}), found, [entry.name for entry in source.entries])
+    return DataSplits(source.spec, _ordered({**parts, **packs}), found, [entry.name for entry in source.entries])
 
 
-def resolved_split(spec: str, role: str, wanted: str) -> str:
+def resolve_split(spec: str, role: str, wanted: str) -> str:
     """The split of a `--data` value that is opened where one is wanted; see `PictureSet.resolved`.
 
     Raises:
         UsageError: No split is called so.
         DataError: As `picture_set`.
     """
-    return picture_set(spec, role).resolved(known_split(wanted))
+    return find_splits(spec, role).resolve(parse_split(wanted))
 
 
-def measured_split(spec: str, role: str, wanted: str | None, default: str, say: Callable[[str], None]) -> str:
+def choose_evaluation_split(spec: str, role: str, wanted: str | None, default: str, say: Callable[[str], None]) -> str:
     """The split that a number is measured on.
 
     Args:
@@ -209,11 +209,11 @@ def measured_split(spec: str, role: str, wanted: str | None, default: str, say: 
         UsageError: No split is called so.
         DataError: The split that was asked for is not there; says which are.
     """
-    found = picture_set(spec, role)
+    found = find_splits(spec, role)
     if wanted is not None:
-        wanted = known_split(wanted)
+        wanted = parse_split(wanted)
         if wanted not in found.parts:
-            raise DataError(f"--split {wanted}: {spec} has no {wanted} pictures; it has {found.there()}")
+            raise DataError(f"--split {wanted}: {spec} has no {wanted} pictures; it has {found.describe_available()}")
         return wanted
     held_out = [split for split in ("test", "validation") if split in found.parts]
     split = next((split for split in (default, *held_out, TRAIN) if split in found.parts), next(iter(found.parts)))
@@ -223,7 +223,7 @@ def measured_split(spec: str, role: str, wanted: str | None, default: str, say: 
     return split
 
 
-def trained_on_more(spec: str, role: str, data: Mapping[str, Any]) -> str:
+def held_out_training_warning(spec: str, role: str, data: Mapping[str, Any]) -> str:
     """In a sentence, that a network was trained on more pictures than a set has for training: earlier versions took some split folders for training.
 
     Args:
@@ -231,14 +231,14 @@ def trained_on_more(spec: str, role: str, data: Mapping[str, Any]) -> str:
         role: Of the pictures.
         data: What the network's card says of its pictures.
     """
-    parts = picture_set(spec, role).parts
+    parts = find_splits(spec, role).parts
     there, count = None if TRAIN not in parts else parts[TRAIN].count, data.get("count")
     if data.get("source") != spec or there is None or not isinstance(count, int) or count <= there or len(parts) < 2:
         return ""
     return f"warning: it was trained on {count:,} pictures, where {spec} has {there:,} for training: on held-out ones, too, which then flatter it"
 
 
-def known_split(name: str) -> str:
+def parse_split(name: str) -> str:
     """The split that a name on the command line means; those of folders are taken, too.
 
     Raises:
@@ -254,12 +254,12 @@ def _ordered(parts: Mapping[str, Part]) -> dict[str, Part]:
     return {split: parts[split] for split in SPLITS if split in parts}
 
 
-def prepared_parts(folder: Path) -> dict[str, Part]:
+def find_prepared_packs(folder: Path) -> dict[str, Part]:
     """What `data prepare` left: a pack at the top for training, those of held-out pictures in the folders of their splits."""
     found: dict[str, Part] = {}
     for inner in [folder, *_visible_folders(folder)] if folder.is_dir() else ():
         split = TRAIN if inner is folder else split_of_name(inner.name)
-        pack = inner / PREPARED
+        pack = inner / PREPARED_PACK
         if split and split not in found and pack.is_file():
             found[split] = Part(pack, count=_pack_count(pack))
     return found
@@ -279,12 +279,12 @@ def _own_split(folder: Path) -> str | None:
         return None
     siblings = [inner.name for inner in _visible_folders(folder.parent) if inner.name != folder.name and _holds_pictures(inner)]
     splits = [split_of_name(name) for name in siblings]
-    for_training = own == TRAIN or TRAIN in splits or (folder.parent / PREPARED).is_file()
+    for_training = own == TRAIN or TRAIN in splits or (folder.parent / PREPARED_PACK).is_file()
     return own if None not in splits and for_training else None
 
 
 def _holds_pictures(folder: Path) -> bool:
-    return any(is_picture_name(name) or name == PREPARED for name in _names_under(folder))
+    return any(is_picture_name(name) or name == PREPARED_PACK for name in _names_under(folder))
 
 
 def _names_under(folder: Path) -> Iterator[str]:
@@ -299,7 +299,7 @@ def _split_of_file(path: Path) -> str:
         return "test" if path.name in TEST else TRAIN
     if is_idx(path):
         return "test" if path.name.startswith("t10k-") else TRAIN
-    if path.name == PREPARED and (own := _own_split(path.parent)):
+    if path.name == PREPARED_PACK and (own := _own_split(path.parent)):
         return own
     with suppress(DataError):
         manifest = read_manifest(path.with_suffix(".json"))

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import Packed, to_float, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack, to_float, to_uint8
 from mitlgan.errors import ArtifactError, DataError
 from mitlgan.inpainting.fillers import Filler
 from mitlgan.inpainting.poisson import blended
@@ -61,7 +61,7 @@ class Score:
 
 
 def score(
-    pictures: Packed,
+    pictures: ImagePack,
     fillers: Sequence[Filler],
     hole: NDArray[np.bool_],
     network: Extractor,
@@ -124,7 +124,7 @@ def verdict(scores: Sequence[Score]) -> list[str]:
     return lines
 
 
-def as_json(scores: Sequence[Score], network: Extractor, pictures: Packed, **protocol: Any) -> dict[str, Any]:
+def as_json(scores: Sequence[Score], network: Extractor, pictures: ImagePack, **protocol: Any) -> dict[str, Any]:
     """All figures with what it takes to compare them."""
     carried = {
         "extractor": network.name,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mitlgan.artifacts import artifact as artifacts
 from mitlgan.artifacts.loaded_artifact import artifact_file, load
-from mitlgan.data.layers.matting import opencv
+from mitlgan.data.layers.matting import import_opencv
 from mitlgan.data.pack.image_pack import to_float, to_uint8
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.inversion import Settings, Watcher, embed
@@ -127,12 +127,12 @@ def filler(method: str, artifact: Path | None = None) -> Filler:
     if artifact is not None:
         raise UsageError(f"--artifact {artifact}: --method {method} takes none; leave it out, or take --method {' or '.join(WITH_ARTIFACT)}")
     if method.startswith("opencv"):
-        opencv()  # its absence is told before anything is read
+        import_opencv()  # its absence is told before anything is read
     return Filler(method, None, WITHOUT_ARTIFACT[method])
 
 
 def _by_opencv(pictures: Tensor, holes: Tensor, algorithm: str) -> Tensor:
-    cv2 = opencv()
+    cv2 = import_opencv()
     # At the picture's border OpenCV looks at what stands in the hole, and may leave it there.
     planes = to_uint8(torch.where(holes > 0, mean(pictures, holes), pictures)).permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, 3)
     masks = (holes[:, 0] > 0).numpy().astype(np.uint8)

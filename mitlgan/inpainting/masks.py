@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mitlgan.data.decode.image_file import UnreadableError, decode
-from mitlgan.data.random_masks import centre_hole
+from mitlgan.data.decode.image_file import UnreadableImageError, decode
+from mitlgan.data.random_masks import center_hole
 from mitlgan.errors import DataError, UsageError
 
 CENTRE = ("center", "centre")
@@ -33,7 +33,7 @@ def read_hole(spec: str, height: int, width: int) -> NDArray[np.bool_]:
         DataError: A mask that cannot be read, has another size, marks nothing or everything.
     """
     if spec in CENTRE:
-        hole = centre_hole(height, width)
+        hole = center_hole(height, width)
     elif re.fullmatch(r"-?\d+(,-?\d+)*", spec):
         hole = _rectangle(spec, height, width)
     else:
@@ -63,7 +63,7 @@ def _mask(spec: str, height: int, width: int) -> NDArray[np.bool_]:
         raise DataError(f"--hole {spec}: no such file; name a mask, or write x,y,w,h or center")
     try:
         found = decode(path, keep_alpha=False, backdrop=(0, 0, 0), as_numbers=True)
-    except UnreadableError as error:
+    except UnreadableImageError as error:
         raise DataError(f"--hole {spec}: {error}") from None
     if (found.height, found.width) != (height, width):
         raise DataError(f"--hole {spec}: is {found.width} x {found.height} px, the picture {width} x {height} px; give a mask of its size")

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.decode.bit_depth import depth_of
-from mitlgan.data.decode.color_profile import profile_of
-from mitlgan.data.decode.image_file import UnreadableError, decode_bytes, laid_on, read_file
+from mitlgan.data.decode.bit_depth import read_bit_depth
+from mitlgan.data.decode.color_profile import find_profile
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, flatten_on, read_file
 from mitlgan.data.sources.formats import allowed_formats
 from mitlgan.errors import DataError
 from mitlgan.inpainting.poisson import blended
@@ -44,7 +44,7 @@ class Original:
     @property
     def seen(self) -> Pixels:
         """What a filler sees, (H, W, 3): transparency is laid on white."""
-        return np.asarray(laid_on(self.picture, WHITE))
+        return np.asarray(flatten_on(self.picture, WHITE))
 
     def filled(self, found: Pixels, hole: Hole) -> Image.Image:
         """The picture with its hole filled, in `mode`; outside of the hole exactly as it was.
@@ -82,15 +82,15 @@ def read_original(path: Path) -> Original:
         raise DataError(f"{path}: no such picture")
     try:
         return _read(read_file(path))
-    except UnreadableError as error:
+    except UnreadableImageError as error:
         raise DataError(f"{path}: {error}") from None
 
 
 def _read(content: bytes) -> Original:
     decoded = decode_bytes(content, keep_alpha=True)  # says what is wrong with it, if anything is
     with Image.open(io.BytesIO(content), formats=allowed_formats(content)) as header:
-        mode, bits = header.mode, depth_of(header, content).bits
-        profile, _ = profile_of(header, content)
+        mode, bits = header.mode, read_bit_depth(header, content).bits
+        profile, _ = find_profile(header, content)
         grey = mode.split(";")[0] in _GREY
         coloured = mode in _CONVERTED or (grey and profile is not None and "icc_profile" not in header.info)  # a grey PNG can say no gamma of its own
         transparent = mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in header.info

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mitlgan.artifacts.loaded_artifact import Artifact
-from mitlgan.data.pack.image_pack import Packed, to_float, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack, to_float, to_uint8
 from mitlgan.errors import ArtifactError
 from mitlgan.inversion.embed import Embedded, embed
 from mitlgan.inversion.progress import Watcher
@@ -49,7 +49,7 @@ class Nearness:
 
 
 def score(
-    artifact: Artifact, pictures: Packed, network: Extractor, settings: Settings, *, count: int, seed: int = 0, progress: Watcher | None = None
+    artifact: Artifact, pictures: ImagePack, network: Extractor, settings: Settings, *, count: int, seed: int = 0, progress: Watcher | None = None
 ) -> Nearness:
     """Embed pictures, and measure how near they come.
 
@@ -77,7 +77,7 @@ def score(
     return Nearness(targets, found, psnr, apart.norm(dim=1).cpu().numpy())
 
 
-def as_json(near: Nearness, network: Extractor, pictures: Packed, settings: Settings, **protocol: Any) -> dict[str, Any]:
+def as_json(near: Nearness, network: Extractor, pictures: ImagePack, settings: Settings, **protocol: Any) -> dict[str, Any]:
     """All figures with what it takes to compare them."""
     carried = {
         "extractor": network.name,

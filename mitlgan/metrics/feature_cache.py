@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from mitlgan.data.pack.cache import cache_dir
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ResourceError
 from mitlgan.metrics.extractors.features import Extractor, extract
 from mitlgan.runtime.files import write_atomically
@@ -28,7 +28,9 @@ _FORM = 1
 _CHUNK = 256
 
 
-def pack_features(pack: Packed, network: Extractor, *, count: int, seed: int = 0, progress: Callable[[int], None] | None = None) -> NDArray[np.float32]:
+def pack_features(
+    pack: ImagePack, network: Extractor, *, count: int, seed: int = 0, progress: Callable[[int], None] | None = None
+) -> NDArray[np.float32]:
     """Features of a pack's pictures; objects with alpha are laid on `BACKDROP`, mattes dropped.
 
     Args:
@@ -58,7 +60,7 @@ def chosen_pictures(available: int, count: int, seed: int = 0) -> NDArray[np.int
     return np.sort(np.random.default_rng(seed).permutation(available)[:count])
 
 
-def _cache_file(pack: Packed, network: Extractor, count: int, seed: int) -> Path | None:
+def _cache_file(pack: ImagePack, network: Extractor, count: int, seed: int) -> Path | None:
     """Where the features lie; None where no cache can be had, which costs time and nothing else."""
     key = {
         "form": _FORM,

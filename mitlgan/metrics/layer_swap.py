@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mitlgan.artifacts.artifact import Card
 from mitlgan.artifacts.loaded_artifact import Artifact
-from mitlgan.data.pack.image_pack import Packed, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.errors import UsageError
 from mitlgan.metrics.feature_cache import BACKDROP
 from mitlgan.metrics.layer_separation import boundary_contrast, key_matte, moved_change, separation, swap_grid
@@ -88,7 +88,7 @@ class Separated:
 
 def separate(
     composer: Composed,
-    real: Packed | None = None,
+    real: ImagePack | None = None,
     *,
     foregrounds: int = 16,
     backgrounds: int = 16,
@@ -193,7 +193,7 @@ def moved(mattes: NDArray[Any], stand: Stand) -> NDArray[Any]:
     return found
 
 
-def real_contrast(real: Packed, count: int = REAL_SCENES) -> float | None:
+def real_contrast(real: ImagePack, count: int = REAL_SCENES) -> float | None:
     """`boundary_contrast` of a pack's pictures with their mattes; None where the pack has none."""
     if real.fourth_channel != "matte":
         return None

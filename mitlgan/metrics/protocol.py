@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import Packed, lay_on, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack, composite_on, to_uint8
 from mitlgan.errors import ArtifactError, DataError, NanError, UsageError
 from mitlgan.metrics.clipping import BurntCounter
 from mitlgan.metrics.distances import frechet_from_features, kid, manifold, mean_pairwise_distance
@@ -109,7 +109,7 @@ def open_extractors(protocol: Protocol, names: Sequence[str], *, weights: Path |
     return networks
 
 
-def evaluate_each(artifact: Sampler, real: Packed, protocol: Protocol, networks: Mapping[str, Extractor]) -> dict[str, Any]:
+def evaluate_each(artifact: Sampler, real: ImagePack, protocol: Protocol, networks: Mapping[str, Extractor]) -> dict[str, Any]:
     """Measures as `evaluate`, by each of `open_extractors`.
 
     Returns:
@@ -122,7 +122,7 @@ def evaluate_each(artifact: Sampler, real: Packed, protocol: Protocol, networks:
 
 def evaluate(
     artifact: Sampler,
-    real: Packed,
+    real: ImagePack,
     protocol: Protocol,
     *,
     device: str = "cpu",
@@ -171,12 +171,12 @@ def three_channels(images: Tensor) -> Tensor:
         return images
     alpha = images[:, 3:]
     # A generator may give more colour than its own alpha allows; light beyond that has nothing to come from.
-    return torch.from_numpy(lay_on(torch.cat([torch.minimum(images[:, :3], alpha), alpha], 1).cpu().numpy(), BACKDROP))
+    return torch.from_numpy(composite_on(torch.cat([torch.minimum(images[:, :3], alpha), alpha], 1).cpu().numpy(), BACKDROP))
 
 
 def evaluate_images(
     fake: Iterable[Tensor],
-    real: Packed,
+    real: ImagePack,
     protocol: Protocol,
     *,
     device: str = "cpu",
@@ -211,8 +211,8 @@ def evaluate_images(
 
 
 def compare_real(
-    other: Packed,
-    real: Packed,
+    other: ImagePack,
+    real: ImagePack,
     protocol: Protocol,
     *,
     device: str = "cpu",
@@ -234,9 +234,9 @@ def compare_real(
 
 
 def anchors(
-    real: Packed,
+    real: ImagePack,
     protocol: Protocol,
-    others: Mapping[str, Packed | Iterable[Tensor]] | None = None,
+    others: Mapping[str, ImagePack | Iterable[Tensor]] | None = None,
     *,
     device: str = "cpu",
     weights: Path | None = None,
@@ -269,7 +269,7 @@ def anchors(
         halves = _measured(both[order[:half]], both[order[half : 2 * half]], real, protocol, network)
         results["real_halves"] = halves | _burnt(_counted(real, protocol))
     for name, other in (others or {}).items():
-        if isinstance(other, Packed):
+        if isinstance(other, ImagePack):
             results[name] = compare_real(other, real, protocol, network=network, progress=progress)
         else:
             results[name] = evaluate_images(other, real, protocol, network=network, progress=progress)
@@ -282,7 +282,7 @@ def headline(result: Mapping[str, Any]) -> dict[str, float]:
     return numbers | {key: result[name]["value"] for key, name in HEADLINES.items() if name in result}
 
 
-def _sized(batches: Iterable[Tensor], real: Packed) -> Iterator[Tensor]:
+def _sized(batches: Iterable[Tensor], real: ImagePack) -> Iterator[Tensor]:
     for batch in batches:
         if tuple(batch.shape[1:]) != (3, real.size_px, real.size_px):
             made, size = " x ".join(str(side) for side in batch.shape[1:]), real.size_px
@@ -290,11 +290,11 @@ def _sized(batches: Iterable[Tensor], real: Packed) -> Iterator[Tensor]:
         yield batch
 
 
-def _features(pack: Packed, what: str, count: int, protocol: Protocol, network: Extractor, progress: Progress | None) -> NDArray[np.float32]:
+def _features(pack: ImagePack, what: str, count: int, protocol: Protocol, network: Extractor, progress: Progress | None) -> NDArray[np.float32]:
     return pack_features(pack, network, count=count, seed=protocol.seed, progress=_named(progress, what, min(count, len(pack))))
 
 
-def _counted(pack: Packed, protocol: Protocol) -> BurntCounter:
+def _counted(pack: ImagePack, protocol: Protocol) -> BurntCounter:
     counter = BurntCounter()
     chosen = chosen_pictures(len(pack), protocol.samples, protocol.seed)
     for start in range(0, len(chosen), _CHUNK):
@@ -317,7 +317,7 @@ def _named(progress: Progress | None, what: str, total: int) -> Callable[[int], 
 
 
 def _measured(
-    real_features: NDArray[np.float32], fake_features: NDArray[np.float32], real: Packed, protocol: Protocol, network: Extractor
+    real_features: NDArray[np.float32], fake_features: NDArray[np.float32], real: ImagePack, protocol: Protocol, network: Extractor
 ) -> dict[str, Any]:
     """All distances of two feature sets, each with what it takes to compare it."""
     carried = {

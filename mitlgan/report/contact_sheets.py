@@ -17,9 +17,9 @@ from markupsafe import Markup
 from PIL import Image
 
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.curate.exclude_list import escaped
-from mitlgan.data.layers.arrange import PARKED
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.curate.exclude_list import escape_name
+from mitlgan.data.layers.arrange import UNUSED_FOLDER
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.image_source import output_stem
 from mitlgan.report.formatting import printable
 from mitlgan.report.tables import Table
@@ -49,7 +49,7 @@ class Cell:
     @property
     def line(self) -> str:
         """The name as a line of an exclude list."""
-        return escaped(self.name)
+        return escape_name(self.name)
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _doubtful_cell(out: Path, line: Mapping[str, Any]) -> Cell:
     both = Image.new("RGBA", (2 * THUMBNAIL_PX + 4, THUMBNAIL_PX))
     stem = output_stem(line["name"])
     cutout = next(name for name in line["files"] if name.startswith("fg/") and ".matte." not in name)
-    for place, path in enumerate((out / PARKED / "set-aside" / f"{stem}.png", out / cutout)):
+    for place, path in enumerate((out / UNUSED_FOLDER / "set-aside" / f"{stem}.png", out / cutout)):
         with suppress(OSError, ValueError), Image.open(path) as picture:
             both.alpha_composite(contained(picture), (place * (THUMBNAIL_PX + 4), 0))
     return Cell(thumbnail(both, both.width), line["name"], line["doubt"])
@@ -175,10 +175,10 @@ def contained(picture: Image.Image) -> Image.Image:
     return small
 
 
-def write_pack_page(out: Path, packed: Packed) -> Path:
+def write_pack_page(out: Path, packed: ImagePack) -> Path:
     """The contact sheet of `data prepare`: what was taken, and in words what was not."""
     shown = evenly(range(len(packed)))
-    names = {position: str(source["name"]) for position, source in packed.sources_of(set(shown)).items()}
+    names = {position: str(source["name"]) for position, source in packed.sources_at(set(shown)).items()}
     drawn = in_order(shown, lambda position: thumbnail(picture_of(packed, position)))
     cells = [Cell(uri, names[position], crisp=packed.size_px < THUMBNAIL_PX) for position, uri in drawn]
     reasons = Counter(entry["reason"].split(":")[0] for entry in packed.manifest["skipped"])
@@ -188,7 +188,7 @@ def write_pack_page(out: Path, packed: Packed) -> Path:
     return write_page(out / "sheet.html", Page(f"prepare: {out.name}", "mitlgan data prepare", headline, facts, None, sections))
 
 
-def picture_of(packed: Packed, position: int) -> Image.Image:
+def picture_of(packed: ImagePack, position: int) -> Image.Image:
     """A packed picture as a person sees it: RGBA for objects with alpha."""
     planes = np.asarray(packed.pixels[position])
     if packed.fourth_channel == "alpha":

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mitlgan.data.curate.check import CheckResult, Pair, SetReport, statistics
-from mitlgan.data.decode.image_file import UnreadableError, decode_bytes
-from mitlgan.data.pack.image_pack import Packed
-from mitlgan.data.sources.image_source import Source
+from mitlgan.data.curate.check import CheckResult, DuplicatePair, SetReport, summarize_set
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.report.contact_sheets import THUMBNAIL_PX, Bars, Cell, Fact, Page, Section, evenly, histogram, picture_of, thumbnail, write_page
 from mitlgan.report.tables import Table, TableRow
 
@@ -41,7 +41,7 @@ def _check_table(result: CheckResult) -> Table:
     headings = ("pictures", "unreadable", "shorter side", "channels", "mean red, green, blue", "with matte", "object covers")
     rows = []
     for report in result.sets:
-        found = statistics(report)
+        found = summarize_set(report)
         side, cover = found["shorter_side_px"], found["coverage"]
         cells = (
             f"{found['count']:,}",
@@ -82,7 +82,7 @@ def _cells(report: SetReport) -> list[Cell]:
     return [Cell(thumbnail(picture), name) for name, picture in found if picture is not None]
 
 
-def _pair_cells(pairs: Sequence[Pair], sets: Sequence[SetReport]) -> list[Cell]:
+def _pair_cells(pairs: Sequence[DuplicatePair], sets: Sequence[SetReport]) -> list[Cell]:
     """Both pictures of a pair, side by side; the second can be left out."""
     named = {name for pair in pairs for name in (pair.first_set, pair.second_set)}
     readers = {report.name: _reader(report.content) for report in sets if report.name in named}
@@ -99,9 +99,9 @@ def _pair_cells(pairs: Sequence[Pair], sets: Sequence[SetReport]) -> list[Cell]:
     return cells
 
 
-def _reader(content: Source | Packed) -> Callable[[str], Image.Image | None]:
+def _reader(content: ImageSource | ImagePack) -> Callable[[str], Image.Image | None]:
     """A function from a picture's name to the picture; None for one that has gone since it was looked at."""
-    if isinstance(content, Packed):
+    if isinstance(content, ImagePack):
         places = {str(source["name"]): position for position, source in enumerate(content.sources())}
         return lambda name: picture_of(content, places[name])
     entries = {entry.name: entry for entry in content.entries}
@@ -109,7 +109,7 @@ def _reader(content: Source | Packed) -> Callable[[str], Image.Image | None]:
     def read(name: str) -> Image.Image | None:
         try:
             return decode_bytes(entries[name].read(), keep_alpha=True, size_px=THUMBNAIL_PX).picture
-        except (UnreadableError, KeyError):
+        except (UnreadableImageError, KeyError):
             return None
 
     return read

@@ -11,7 +11,7 @@ from mitlgan.artifacts.artifact import Card, read_card
 from mitlgan.artifacts.loaded_artifact import load as load_artifact
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.data.pack.image_pack import to_uint8
-from mitlgan.data.sources.split_folders import with_true_splits
+from mitlgan.data.sources.split_folders import with_correct_splits
 from mitlgan.errors import MitlganError
 from mitlgan.metrics.protocol import headline
 from mitlgan.networks import Composer
@@ -68,7 +68,7 @@ def _figures(run: Run, card: Card | None) -> dict[str, Any]:
     known = run_directory.read_json(run.path / "metrics.json")
     if not known:
         return {} if card is None else card.metrics
-    found: dict[str, Any] = with_true_splits(known, "" if card is None else str(card.data.get("content_sha256", "")))
+    found: dict[str, Any] = with_correct_splits(known, "" if card is None else str(card.data.get("content_sha256", "")))
     return found
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mitlgan.data.open import open_data
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import DataError, UsageError
 from mitlgan.networks import Composer
 from mitlgan.networks.placement import Placement, premultiplied
@@ -25,7 +25,7 @@ MAX_MATTES = 4096
 _KEY = "composer.placement.mattes"
 
 
-def fit_placement_to_mattes(recipe: Recipe, composer: Composer, scenes: Packed, say: Callable[[str], None]) -> None:
+def fit_placement_to_mattes(recipe: Recipe, composer: Composer, scenes: ImagePack, say: Callable[[str], None]) -> None:
     """Give a composition's placement the bounds that mattes of scenes show, if its recipe asks for that.
 
     Scenes without mattes leave the bounds as the recipe has them, which is said; a folder that was named for its mattes must have them.
@@ -67,9 +67,9 @@ def fit_placement_to_mattes(recipe: Recipe, composer: Composer, scenes: Packed, 
     say(f"{name} stands at {scales} of its size, up to {bounds.margin:.0%} of its frame outside: by {len(seen):,} mattes")
 
 
-def _mattes_of(pictures: Packed) -> Tensor | None:
+def _mattes_of(pictures: ImagePack) -> Tensor | None:
     """Of at most `MOST` pictures, evenly over all of them, (N, 1, H, W) in [0, 1]; None where they have none."""
-    found = pictures.matte(range(0, len(pictures), -(-len(pictures) // MAX_MATTES)))
+    found = pictures.mattes(range(0, len(pictures), -(-len(pictures) // MAX_MATTES)))
     return None if found is None else found.float() / 255
 
 

@@ -18,7 +18,7 @@ from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import Card, LayerCard
 from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint, tensors_sha256
 from mitlgan.data.open import open_data
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.recipe import Recipe, changed, differences, display_name, dump, parse, plain
 from mitlgan.runtime.distributed import World, wait_for_all
@@ -224,7 +224,7 @@ def find_matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | No
     return None
 
 
-def open_recipe_data(recipe: Recipe, split: str = "train", *, reporter: Reporter | None = None, say: Callable[[str], None] | None = None) -> Packed:
+def open_recipe_data(recipe: Recipe, split: str = "train", *, reporter: Reporter | None = None, say: Callable[[str], None] | None = None) -> ImagePack:
     """The packed pictures of a recipe; a folder that is seen for the first time is decoded now.
 
     Args:
@@ -242,7 +242,7 @@ def open_recipe_data(recipe: Recipe, split: str = "train", *, reporter: Reporter
 
 
 def make_setup(
-    recipe: Recipe, network: nn.Module, pixels: Packed, layers: Mapping[str, LayerCard], parent: Mapping[str, Any] | None = None
+    recipe: Recipe, network: nn.Module, pixels: ImagePack, layers: Mapping[str, LayerCard], parent: Mapping[str, Any] | None = None
 ) -> TrainingSetup:  # fmt: skip
     """Return the setup of a network's training, with a new critic and the objective of the recipe."""
     # The purpose names the stage: a composition's critic shares no tensor with a pretraining's, whatever their seeds.
@@ -256,7 +256,7 @@ def make_setup(
     return TrainingSetup(network, critic, objective, pixels, header)
 
 
-def setup_from_checkpoint(recipe: Recipe, pixels: Packed, header: Mapping[str, Any]) -> TrainingSetup:
+def setup_from_checkpoint(recipe: Recipe, pixels: ImagePack, header: Mapping[str, Any]) -> TrainingSetup:
     """Return the setup of the training that a checkpoint's header describes, with new networks."""
     layers = {name: LayerCard.model_validate_json(json.dumps(card)) for name, card in header["layers"].items()}
     if recipe.generator is not None:
@@ -297,7 +297,7 @@ def _held(run: Run, world: World) -> Iterator[None]:
         yield
 
 
-def _warn_of_other_pictures(recipe: Recipe, pixels: Packed, header: Mapping[str, Any], say: Callable[[str], None]) -> None:
+def _warn_of_other_pictures(recipe: Recipe, pixels: ImagePack, header: Mapping[str, Any], say: Callable[[str], None]) -> None:
     before, now = str(header.get("data_sha256")), pixels.content_sha256
     if before != now:
         say(

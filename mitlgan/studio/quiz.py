@@ -18,10 +18,10 @@ from torch import Tensor
 from mitlgan.artifacts.artifact import Card
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.open import open_data
-from mitlgan.data.pack.image_pack import Packed, to_uint8
-from mitlgan.data.pack.origin import origin
+from mitlgan.data.pack.image_pack import ImagePack, to_uint8
+from mitlgan.data.pack.origin import describe_origin
 from mitlgan.data.sources.split_folders import TRAIN
-from mitlgan.data.splits import DEMO, picture_set
+from mitlgan.data.splits import DEMO, find_splits
 from mitlgan.errors import MitlganError
 from mitlgan.metrics.protocol import three_channels
 from mitlgan.studio.catalogue import Loaded
@@ -98,7 +98,7 @@ class Quizzes:
 
     def __init__(self) -> None:
         self._quizzes: OrderedDict[str, _Quiz] = OrderedDict()
-        self._real: OrderedDict[str, tuple[Packed, str]] = OrderedDict()
+        self._real: OrderedDict[str, tuple[ImagePack, str]] = OrderedDict()
         self._lock = threading.Lock()
 
     def begin(self, loaded: Loaded, client: str = "") -> Question:
@@ -171,7 +171,7 @@ class Quizzes:
         return "fake", _uncompressed(three_channels(to_uint8(image))[0]), source
 
 
-def real_pictures(card: Card) -> tuple[Packed, str]:
+def real_pictures(card: Card) -> tuple[ImagePack, str]:
     """Real pictures to tell an artifact's from, and what they are: those of the set that it was trained on, held-out ones where there are some.
 
     Pictures of any other set would ask something else than the artifact can answer: not which are generated, but which are of the other set.
@@ -184,7 +184,7 @@ def real_pictures(card: Card) -> tuple[Packed, str]:
     if not source:
         raise Refused(422, "quiz: the artifact does not say which pictures it was trained on, so there are no real ones to ask about; choose another")
     try:
-        parts = picture_set(source, role).parts
+        parts = find_splits(source, role).parts
         split = next((split for split in ("test", "validation") if split in parts), TRAIN)
         if source == DEMO:
             real = demo_pack(role, card.size_px, split=split, count=SCENES if role == "scene" else None)
@@ -199,7 +199,7 @@ def real_pictures(card: Card) -> tuple[Packed, str]:
         raise Refused(
             422, f"quiz: the pictures that the artifact was trained on ({name}) are not at hand, so there are no real ones to ask about; choose another"
         ) from None
-    return real, f"{origin(source, role)}; {'it was trained on them' if split == TRAIN else f'held out, {split}'}"
+    return real, f"{describe_origin(source, role)}; {'it was trained on them' if split == TRAIN else f'held out, {split}'}"
 
 
 def _uncompressed(image: Tensor) -> str:

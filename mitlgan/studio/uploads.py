@@ -12,9 +12,9 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from mitlgan.artifacts.artifact import Card
-from mitlgan.data.build.resize import fit, to_planes
-from mitlgan.data.decode.image_file import UnreadableError, decode_bytes
-from mitlgan.data.pack.image_pack import brightness, to_float
+from mitlgan.data.build.resize import crop_and_resize, to_planes
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
+from mitlgan.data.pack.image_pack import to_float, to_grayscale
 from mitlgan.data.sources.formats import allowed_formats
 from mitlgan.studio.errors import Refused
 
@@ -35,8 +35,8 @@ def picture(content: bytes, card: Card, option: str) -> Tensor:
         Refused: 415, no picture of an allowed format; 422, damaged, too large or too thin.
     """
     channels = card.image_channels
-    planes = to_planes(fit(_decoded(content, option, keep_alpha=channels == 4, size_px=card.size_px), card.size_px, RESIZE))[None]
-    return to_float(torch.from_numpy(brightness(planes) if channels == 1 else planes))
+    planes = to_planes(crop_and_resize(_decoded(content, option, keep_alpha=channels == 4, size_px=card.size_px), card.size_px, RESIZE))[None]
+    return to_float(torch.from_numpy(to_grayscale(planes) if channels == 1 else planes))
 
 
 def cut_out(content: bytes, card: Card, option: str) -> Image.Image | None:
@@ -47,7 +47,7 @@ def cut_out(content: bytes, card: Card, option: str) -> Image.Image | None:
     """
     found = _decoded(content, option, keep_alpha=True, size_px=card.size_px)
     if found.size != (card.size_px, card.size_px):
-        found = fit(found, card.size_px, RESIZE).convert("RGBA")
+        found = crop_and_resize(found, card.size_px, RESIZE).convert("RGBA")
     return None if found.getchannel("A").getextrema() == (255, 255) else found
 
 
@@ -88,7 +88,7 @@ def _decoded(content: bytes, option: str, *, keep_alpha: bool, size_px: int, as_
     _size(content, option)
     try:
         return decode_bytes(content, keep_alpha=keep_alpha, size_px=size_px, as_numbers=as_numbers).picture
-    except UnreadableError as error:
+    except UnreadableImageError as error:
         raise Refused(422, f"{option}: {error}") from None
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import Packed, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.errors import UsageError
 from mitlgan.metrics.protocol import Sampler, three_channels
 from mitlgan.runtime.files import make_folder, write_atomically, write_json
@@ -45,7 +45,7 @@ class Made:
     pictures: int
 
 
-def make(out: Path, arms: Mapping[str, Sampler], real: Packed, *, each: int = 20, seed: int = 0, origin: str = "", split: str = "train") -> Made:
+def make(out: Path, arms: Mapping[str, Sampler], real: ImagePack, *, each: int = 20, seed: int = 0, origin: str = "", split: str = "train") -> Made:
     """Write `study.html` and `key.json`.
 
     Args:

@@ -13,9 +13,9 @@ from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import Card, LayerCard
 from mitlgan.artifacts.loaded_artifact import Artifact
 from mitlgan.data.open import open_data
-from mitlgan.data.pack.image_pack import Packed
-from mitlgan.data.sources.split_folders import recorded_split
-from mitlgan.data.splits import resolved_split
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.sources.split_folders import correct_split
+from mitlgan.data.splits import resolve_split
 from mitlgan.errors import ArtifactError
 from mitlgan.metrics.extractors.features import Extractor
 from mitlgan.metrics.protocol import COLLAPSED_DIVERSITY, Protocol, evaluate, headline, open_extractor
@@ -99,11 +99,11 @@ class ArtifactKeeper:
             self._measure(*artifact.load(path))
         return True
 
-    def _split(self, real: Packed) -> str:
+    def _split(self, real: ImagePack) -> str:
         """What the pictures that are measured on are of."""
-        return recorded_split(self._protocol().split, real.content_sha256, self.problem.pack.content_sha256)
+        return correct_split(self._protocol().split, real.content_sha256, self.problem.pack.content_sha256)
 
-    def _real(self) -> Packed:
+    def _real(self) -> ImagePack:
         data = self.recipe.data
         return open_data(data.source, self.recipe.role, self.recipe.size_px, resize=data.resize, split=self._protocol().split)
 
@@ -138,7 +138,7 @@ class ArtifactKeeper:
 
     def _protocol(self) -> Protocol:
         recipe = self.recipe
-        split = resolved_split(recipe.data.source, recipe.role, "validation")
+        split = resolve_split(recipe.data.source, recipe.role, "validation")
         return Protocol(extractor=recipe.evaluation.extractors[0], samples=recipe.evaluation.samples, split=split)
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.artifacts.artifact import latent_dims
-from mitlgan.data.pack.image_pack import Packed, to_float
-from mitlgan.data.random_masks import drawn_holes
+from mitlgan.data.pack.image_pack import ImagePack, to_float
+from mitlgan.data.random_masks import draw_holes
 from mitlgan.latents import latents
 from mitlgan.networks import ContextEncoder
 from mitlgan.recipe import Recipe
@@ -39,7 +39,7 @@ class GeneratorInputs(Protocol):
         ...
 
 
-def make_inputs(network: nn.Module, recipe: Recipe, pictures: Packed, world: World) -> GeneratorInputs:
+def make_inputs(network: nn.Module, recipe: Recipe, pictures: ImagePack, world: World) -> GeneratorInputs:
     """The inputs that a network takes."""
     if isinstance(network, ContextEncoder):
         return HoledImageInputs(recipe, pictures, world)
@@ -77,7 +77,7 @@ class HoledImageInputs:
         world: This process among its like.
     """
 
-    def __init__(self, recipe: Recipe, pictures: Packed, world: World) -> None:
+    def __init__(self, recipe: Recipe, pictures: ImagePack, world: World) -> None:
         assert recipe.inpainter is not None
         self.recipe, self.inpainter, self.pictures, self.world = recipe, recipe.inpainter, pictures, world
 
@@ -99,4 +99,4 @@ class HoledImageInputs:
         return torch.cat([real, holes], dim=1).to(self.world.device)
 
     def _holes(self, count: int, rng: np.random.Generator) -> Tensor:
-        return torch.from_numpy(drawn_holes(count, self.recipe.size_px, self.inpainter.holes.model_dump(), rng)).float()
+        return torch.from_numpy(draw_holes(count, self.recipe.size_px, self.inpainter.holes.model_dump(), rng)).float()

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mitlgan.artifacts.loaded_artifact import grid_png, stages_of
 from mitlgan.artifacts.safetensors_io import KEPT, first_not_finite, save_checkpoint, tensors_sha256
-from mitlgan.data.pack.image_pack import Packed, Sampler, to_float
+from mitlgan.data.pack.image_pack import ImagePack, IndexSampler, to_float
 from mitlgan.errors import DivergedError, NanError, ResourceError, Stopped, UsageError
 from mitlgan.networks import with_own_loss
 from mitlgan.objectives import Objective
@@ -55,7 +55,7 @@ class TrainingSetup:
     generator: nn.Module
     critic: nn.Module
     objective: Objective
-    pack: Packed
+    pack: ImagePack
     header: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -111,7 +111,7 @@ class TrainingLoop:
         self.batch = recipe.training.batch // world.size
         self.state = TrainingState(setup.generator.to(world.device), setup.critic.to(world.device), recipe)
         broadcast([*self.state.generator.state_dict().values(), *self.state.critic.state_dict().values()], world)
-        self.sampler = Sampler(len(setup.pack), self.batch, recipe.seed, world.rank, world.size)
+        self.sampler = IndexSampler(len(setup.pack), self.batch, recipe.seed, world.rank, world.size)
         self.augmentation = DiffAugment(recipe.augment, recipe.seed, world.rank)
         self.inputs = make_inputs(setup.generator, recipe, setup.pack, world)
         self.snapshot_inputs = self.inputs.fixed_samples(SNAPSHOT_IMAGES)

@@ -148,16 +148,16 @@ def test_profiles_that_cannot_be_followed_are_told_and_counted(command: Command,
 
 def test_a_matte_is_no_colour(command: Command, tmp_path: Path) -> None:
     """Its numbers are shares, whatever profile a program put into the file."""
-    from mitlgan.data.decode.color_profile import ADOBE_RGB, matrix_profile
-    from mitlgan.data.pack.image_pack import Packed
+    from mitlgan.data.decode.color_profile import ADOBE_RGB, build_matrix_profile
+    from mitlgan.data.pack.image_pack import ImagePack
 
     place = images.fill(tmp_path / "in", 2)
     for number in range(2):
-        Image.new("L", (16, 16), 100 + number).save(place / f"000{number}.matte.png", icc_profile=matrix_profile(ADOBE_RGB, 1.0))
+        Image.new("L", (16, 16), 100 + number).save(place / f"000{number}.matte.png", icc_profile=build_matrix_profile(ADOBE_RGB, 1.0))
     assert command("data", "pack", place, "--out", tmp_path / "a.npy", "--size", 16).code == 0
     assert command("data", "prepare", place, "--out", tmp_path / "b", "--size", 16).code == 0
     assert command("data", "augment", place, "--out", tmp_path / "d", "--factor", 1).code == 0
-    for pack in (Packed.open(tmp_path / "a.npy"), Packed.open(tmp_path / "b" / "prepared.npy")):
+    for pack in (ImagePack.open(tmp_path / "a.npy"), ImagePack.open(tmp_path / "b" / "prepared.npy")):
         assert sorted(int(row[3].min()) for row in pack.pixels) == sorted(int(row[3].max()) for row in pack.pixels) == [100, 101]
     assert {Image.open(path).getextrema() for path in (tmp_path / "d").glob("*.matte.png")} == {(100, 100), (101, 101)}
 

@@ -16,15 +16,15 @@ from PIL import ImageFile
 
 from mitlgan.data.build import parallel
 from mitlgan.data.build import prepare as prepare_module
-from mitlgan.data.build.offline_augment import AugmentSettings, augment
-from mitlgan.data.build.prepare import prepare
+from mitlgan.data.build.offline_augment import AugmentSettings, augment_pictures
+from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
-from mitlgan.data.curate.check import check
+from mitlgan.data.curate.check import check_datasets
 from mitlgan.data.decode import image_file
-from mitlgan.data.decode.image_file import UnreadableError, decode_bytes, read_file, read_head
-from mitlgan.data.layers.split import SplitSettings, split
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, read_file, read_head
+from mitlgan.data.layers.split import SplitSettings, split_pictures
 from mitlgan.data.open import pack_folder
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.image_source import open_source
 from mitlgan.errors import MitlganError, ResourceError, resource_fault
 
@@ -76,7 +76,7 @@ def test_a_fault_of_the_machine_is_told_from_damage(fault: Exception, tmp_path: 
         with pytest.raises(ResourceError, match="run the same command again"):
             decode_bytes(content, keep_alpha=False)
         with pytest.raises(ResourceError):
-            image_file.has_alpha(content)
+            image_file.is_cutout_file(content)
     if isinstance(fault, OSError) and fault.errno:
         for function in (read_file, read_head):
             with monkeypatch.context() as patch:
@@ -90,7 +90,7 @@ def test_damage_stays_damage(fault: Exception, tmp_path: Path, monkeypatch: pyte
     path = images.fill(tmp_path / "in", 1) / "0000.png"
     assert resource_fault(fault) is None
     monkeypatch.setattr(image_file.Image, "open", raising(fault))
-    with pytest.raises(UnreadableError, match="damaged"):
+    with pytest.raises(UnreadableImageError, match="damaged"):
         decode_bytes(path.read_bytes(), keep_alpha=False)
 
 
@@ -98,9 +98,9 @@ def test_damage_stays_damage(fault: Exception, tmp_path: Path, monkeypatch: pyte
 def test_prepare_takes_the_picture_in_a_later_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
     settings = PrepareSettings(size_px=8, dedupe="none", holdout="0")
     with machine_fault(monkeypatch, fault), pytest.raises(ResourceError, match=r"^picture '0003.png': .*--exclude"):
-        prepare(folder, tmp_path / "out", settings)
+        prepare_pack(folder, tmp_path / "out", settings)
     assert "0003" not in (tmp_path / "out" / ".journal.jsonl").read_text()
-    assert [source["name"] for source in prepare(folder, tmp_path / "out", settings).sources()] == [f"{index:04d}.png" for index in range(6)]
+    assert [source["name"] for source in prepare_pack(folder, tmp_path / "out", settings).sources()] == [f"{index:04d}.png" for index in range(6)]
 
 
 def test_so_it_does_where_worker_processes_read(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,17 +110,17 @@ def test_so_it_does_where_worker_processes_read(folder: Path, tmp_path: Path, mo
     with monkeypatch.context() as patch:
         patch.setattr(prepare_module, "Shaper", fatal_worker.OutOfMemory)
         with pytest.raises(ResourceError, match=r"^picture '0003.png': cannot allocate memory; .*--exclude"):
-            prepare(folder, tmp_path / "out", settings)
+            prepare_pack(folder, tmp_path / "out", settings)
     assert "0003" not in (tmp_path / "out" / ".journal.jsonl").read_text()
-    assert len(prepare(folder, tmp_path / "out", settings)) == 6
+    assert len(prepare_pack(folder, tmp_path / "out", settings)) == 6
 
 
 def test_the_other_commands_name_it_and_record_nothing(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs: dict[str, Callable[[], Any]] = {
         "pack": lambda: pack_folder(folder, tmp_path / "a.npy", size_px=8),
-        "augment": lambda: augment(str(folder), tmp_path / "augmented", AugmentSettings(factor=1)),
-        "split": lambda: split(str(folder), tmp_path / "layers", SplitSettings(matting="rectangle")),
-        "check": lambda: check([str(folder)]),
+        "augment": lambda: augment_pictures(str(folder), tmp_path / "augmented", AugmentSettings(factor=1)),
+        "split": lambda: split_pictures(str(folder), tmp_path / "layers", SplitSettings(matting="rectangle")),
+        "check": lambda: check_datasets([str(folder)]),
     }
     with machine_fault(monkeypatch):
         for name, run in runs.items():
@@ -144,7 +144,7 @@ def test_an_archive_or_a_pack_is_not_called_damaged(folder: Path, tmp_path: Path
     attempts: list[tuple[Any, str, Callable[[], Any]]] = [
         (zipfile.ZipFile, "open", source.entries[0].read),
         (zipfile.ZipFile, "infolist", lambda: open_source(archive)),
-        (prepare_module.np, "load", lambda: Packed.open(pack.path)),
+        (prepare_module.np, "load", lambda: ImagePack.open(pack.path)),
     ]
     for owner, name, attempt in attempts:
         for fault in FAULTS[:-1]:

@@ -21,13 +21,13 @@ from PIL import Image
 from mitlgan.cli.main import main
 from mitlgan.data import open
 from mitlgan.data.open import open_data, pack_folder
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.image_source import list_pictures
-from mitlgan.data.splits import resolved_split
+from mitlgan.data.splits import resolve_split
 from mitlgan.errors import DataError, ResourceError, UsageError
 
 
-def names(packed: Packed) -> list[str]:
+def names(packed: ImagePack) -> list[str]:
     return [source["name"] for source in packed.sources()]
 
 
@@ -276,7 +276,7 @@ class TestOpenData:
     def test_a_start_from_the_cache_reads_no_picture(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         made = open_data(str(folder), "fg", 8)
         for reader in ("decode_bytes", "has_alpha"):
-            monkeypatch.setattr(open, reader, lambda *_, **__: pytest.fail("read"))
+            monkeypatch.setattr(open, reader, lambda *_, **__: pytest.fail("read_pool"))
         assert open_data(str(folder), "fg", 8).path == made.path
 
     def test_a_single_picture_is_refused_by_its_own_name(self, folder: Path) -> None:
@@ -288,7 +288,7 @@ class TestOpenData:
         images.fill(tmp_path / "test", 2, first=10)
         assert len(open_data(str(tmp_path), "scene", 8)) == 3
         assert len(open_data(str(tmp_path), "scene", 8, split="test")) == 2
-        assert resolved_split(str(tmp_path), "scene", "validation") == "train"
+        assert resolve_split(str(tmp_path), "scene", "validation") == "train"
         with pytest.raises(UsageError, match="--split other"):
             open_data(str(tmp_path), "scene", 8, split="other")
 

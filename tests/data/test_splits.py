@@ -16,15 +16,15 @@ import pytest
 from helpers import images
 
 from mitlgan.artifacts.artifact import read_card, record_metrics
-from mitlgan.data.build.offline_augment import AugmentSettings, augment
-from mitlgan.data.build.prepare import prepare
+from mitlgan.data.build.offline_augment import AugmentSettings, augment_pictures
+from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
-from mitlgan.data.curate.check import check, statistics
+from mitlgan.data.curate.check import check_datasets, summarize_set
 from mitlgan.data.open import open_data, pack_folder
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.image_source import open_source
-from mitlgan.data.sources.split_folders import layout, recorded_split, split_of_name, with_true_splits
-from mitlgan.data.splits import measured_split, picture_set, resolved_split, split_sources
+from mitlgan.data.sources.split_folders import correct_split, find_split_folders, split_of_name, with_correct_splits
+from mitlgan.data.splits import choose_evaluation_split, find_splits, resolve_split, split_source
 from mitlgan.errors import DataError, UsageError
 from mitlgan.report.data_check_page import write_check_page
 from mitlgan.report.run_report import report
@@ -82,7 +82,7 @@ LAYOUTS: dict[str, tuple[list[str], dict[str, list[str]], list[str]]] = {
 
 @pytest.mark.parametrize(("names", "parts", "beside"), LAYOUTS.values(), ids=LAYOUTS)
 def test_which_pictures_are_of_which_split(names: list[str], parts: dict[str, list[str]], beside: list[str]) -> None:
-    found = layout(names, "--data x")
+    found = find_split_folders(names, "--data x")
     assert {split: [names[place] for place in places] for split, places in found.parts.items()} == parts
     assert [names[place] for place in found.beside] == beside
 
@@ -93,10 +93,10 @@ def test_folders_and_archives_are_divided_alike(tmp_path: Path, names: list[str]
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for name in names:
             archive.write(place / name, name)
-    known = picture_set(str(place), "scene")
+    known = find_splits(str(place), "scene")
     assert {split: sorted(part.names or ()) for split, part in known.parts.items()} == {split: sorted(names) for split, names in parts.items()}
     for source in (place, tmp_path / "set.zip"):
-        sources, found = split_sources(open_source(source))
+        sources, found = split_source(open_source(source))
         assert {split: sorted(entry.name for entry in one.entries) for split, one in sources.items()} == {s: sorted(n) for s, n in parts.items()}
         assert len(found.beside) == len(beside)
 
@@ -155,17 +155,17 @@ def test_what_prepare_made_is_opened_by_split(tmp_path: Path, held_out: str) -> 
     pack_folder(tree(tmp_path / "other", "d.png"), tmp_path / "set" / held_out / "prepared.npy", size_px=8)
     spec = str(tmp_path / "set")
     assert (len(open_data(spec, "fg", 8)), len(open_data(spec, "fg", 8, split=held_out))) == (3, 1)
-    assert list(picture_set(spec, "fg").parts) == ["train", held_out]
-    assert picture_set(spec, "fg").there() == f"train (3 pictures), {held_out} (1 pictures)"
+    assert list(find_splits(spec, "fg").parts) == ["train", held_out]
+    assert find_splits(spec, "fg").describe_available() == f"train (3 pictures), {held_out} (1 pictures)"
     for inner in (f"{spec}/{held_out}", f"{spec}/{held_out}/prepared.npy"):
-        assert resolved_split(inner, "fg", "train") == held_out
-    assert resolved_split(f"{spec}/prepared.npy", "fg", "test") == "train"
+        assert resolve_split(inner, "fg", "train") == held_out
+    assert resolve_split(f"{spec}/prepared.npy", "fg", "test") == "train"
 
 
 def test_a_linked_split_folder_is_followed(tmp_path: Path) -> None:
     tree(tmp_path, "elsewhere/a.png", "set/test/b.png")
     (tmp_path / "set" / "train").symlink_to(tmp_path / "elsewhere")
-    assert picture_set(str(tmp_path / "set"), "fg").there() == "train (1 pictures), test (1 pictures)"
+    assert find_splits(str(tmp_path / "set"), "fg").describe_available() == "train (1 pictures), test (1 pictures)"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_linked_split_folder_is_followed(tmp_path: Path) -> None:
 def test_a_folder_named_itself_is_a_split_only_beside_training_pictures(tmp_path: Path, inside: str, others: tuple[str, ...], split: str) -> None:
     """A folder of anybody's may be called `test`."""
     tree(tmp_path, f"{inside}/a.png", *others)
-    assert list(picture_set(str(tmp_path / inside), "scene").parts) == [split]
+    assert list(find_splits(str(tmp_path / inside), "scene").parts) == [split]
 
 
 class TestPacks:
@@ -190,25 +190,25 @@ class TestPacks:
         held_out = pack_folder(place / "test", tmp_path / "x.npy", size_px=8)
         training = pack_folder(place, tmp_path / "y.npy", size_px=8)
         demo = open_data("demo", "bg", 8, split="validation")
-        found = {str(pack.path): resolved_split(str(pack.path), "bg", "validation") for pack in (held_out, training, demo)}
+        found = {str(pack.path): resolve_split(str(pack.path), "bg", "validation") for pack in (held_out, training, demo)}
         assert list(found.values()) == ["test", "train", "validation"]
 
     def test_a_pack_that_records_none_is_of_training_unless_its_name_beside_another_says_so(self, tmp_path: Path) -> None:
         plain = pack_folder(tree(tmp_path / "in", "a.png"), tmp_path / "test.npy", size_px=8)
-        assert "split" not in Packed.open(plain.path).manifest
-        assert resolved_split(str(plain.path), "bg", "test") == "train"
+        assert "split" not in ImagePack.open(plain.path).manifest
+        assert resolve_split(str(plain.path), "bg", "test") == "train"
         pack_folder(tmp_path / "in", tmp_path / "train.npy", size_px=8)
-        assert resolved_split(str(plain.path), "bg", "train") == "test"
+        assert resolve_split(str(plain.path), "bg", "train") == "test"
 
 
 class TestMeasuredSplit:
     def test_a_split_that_is_asked_for_must_be_there(self, tmp_path: Path) -> None:
         place = str(tree(tmp_path, "train/a.png", "train/b.png", "val/c.png"))
-        assert measured_split(place, "scene", "val", "test", pytest.fail) == "validation"
+        assert choose_evaluation_split(place, "scene", "val", "test", pytest.fail) == "validation"
         with pytest.raises(DataError, match=r"--split test: .* has no test pictures; it has train \(2 pictures\), validation \(1 pictures\)"):
-            measured_split(place, "scene", "test", "test", pytest.fail)
+            choose_evaluation_split(place, "scene", "test", "test", pytest.fail)
         with pytest.raises(UsageError, match="--split other: not one of train, validation, test"):
-            measured_split(place, "scene", "other", "test", pytest.fail)
+            choose_evaluation_split(place, "scene", "other", "test", pytest.fail)
 
     @pytest.mark.parametrize(
         ("names", "default", "split", "flattered"),
@@ -221,18 +221,18 @@ class TestMeasuredSplit:
     )
     def test_what_stands_in_for_a_default_is_said(self, tmp_path: Path, names: tuple[str, ...], default: str, split: str, flattered: bool) -> None:
         said: list[str] = []
-        assert measured_split(str(tree(tmp_path, *names)), "scene", None, default, said.append) == split
+        assert choose_evaluation_split(str(tree(tmp_path, *names)), "scene", None, default, said.append) == split
         assert said[0].startswith(f"warning: {tmp_path} has no {default} pictures: its {split} pictures stand in")
         assert ("flattered" in said[0], len(said)) == (flattered, 1)
 
     def test_the_demo_has_what_it_has(self) -> None:
-        assert measured_split("demo", "scene", None, "test", pytest.fail) == "test"
+        assert choose_evaluation_split("demo", "scene", None, "test", pytest.fail) == "test"
         with pytest.raises(DataError, match="it has train, validation"):
-            measured_split("demo", "bg", "test", "train", pytest.fail)
+            choose_evaluation_split("demo", "bg", "test", "train", pytest.fail)
 
     @pytest.mark.parametrize(("recorded", "measured", "split"), [("test", "same", "train"), ("test", "other", "test"), ("train", "same", "train")])
     def test_a_record_of_the_training_pictures_is_of_training(self, recorded: str, measured: str, split: str) -> None:
-        assert recorded_split(recorded, measured, "same") == split
+        assert correct_split(recorded, measured, "same") == split
 
 
 def _retimed(file: Path) -> None:
@@ -354,7 +354,7 @@ class TestCacheIdentity:
         spec = str(tmp_path)
         first, held_out = (open_data(spec, "scene", 32, split=split) for split in ("train", "test"))
         assert (len(first), len(held_out)) == (15, 3)
-        assert resolved_split(spec, "scene", "validation") == "train"
+        assert resolve_split(spec, "scene", "validation") == "train"
         _retimed(tmp_path / "data_batch_3.bin")
         assert open_data(spec, "scene", 32).content_sha256 != first.content_sha256
         assert open_data(spec, "scene", 32, split="test").path == held_out.path
@@ -401,7 +401,7 @@ class TestCommandsThatTakeAFolder:
         place = tree(tmp_path / "set", "Train/a.png", "Train/b.png", "val/c.png", "stray.png")
         (place / "val" / "d.png").write_bytes((place / "Train" / "a.png").read_bytes())
         spec = str(place if form == "folder" else packed_as_zip(place, tmp_path / "set.zip"))
-        result = check([spec])
+        result = check_datasets([spec])
         assert [(report.name, report.split, len(report.seen)) for report in result.sets] == [
             (f"{spec}/Train", "train", 2),
             (f"{spec}/val", "validation", 2),
@@ -410,7 +410,7 @@ class TestCommandsThatTakeAFolder:
         helps = f"find {spec} -maxdepth 1 -type f -exec mv -n {{}} {spec}/Train \\;" if form == "folder" else f"mitlgan data stats {spec} --json"
         beside = next(text for text in sentences if text.startswith(f"{spec}: 1 pictures lie beside the split folders, in no split: stray.png; "))
         assert beside.endswith(helps)
-        assert [left["name"] for left in statistics(result.sets[0])["skipped"]] == ["stray.png"]
+        assert [left["name"] for left in summarize_set(result.sets[0])["skipped"]] == ["stray.png"]
         assert any(f"{spec}/Train and {spec}/val: 1 equal pairs leak from training" in text for text in sentences)
         page = write_check_page(tmp_path / "page.html", result)
         assert page.read_text().count("data:image") >= 5  # two of each set, and the pair
@@ -419,12 +419,12 @@ class TestCommandsThatTakeAFolder:
         source = tree(tmp_path / "in", "a.png", "b.png")
         for place in (tmp_path / "set", tmp_path / "set" / "test"):
             pack_folder(source, place / "prepared.npy", size_px=16)
-        result = check([str(tmp_path / "set")])
+        result = check_datasets([str(tmp_path / "set")])
         assert [(report.name, report.split) for report in result.sets] == [(str(tmp_path / "set"), "train"), (str(tmp_path / "set" / "test"), "test")]
         assert any("2 equal pairs leak" in text for text, _ in result.verdict)
 
     def test_check_says_what_is_taken_for_a_class(self, tmp_path: Path) -> None:
-        result = check([str(tree(tmp_path, "bus/a.png", "train/b.png"))])
+        result = check_datasets([str(tree(tmp_path, "bus/a.png", "train/b.png"))])
         assert (f"{tmp_path}: train/ is taken for a class, as bus/ beside it: all are one set.", False) in result.verdict
         assert [(report.split, len(report.seen)) for report in result.sets] == [("", 2)]
 
@@ -433,15 +433,15 @@ class TestCommandsThatTakeAFolder:
         place = tree(tmp_path / "set", "training/a.png", "dev/b.png")
         said: list[str] = []
         spec = place if form == "folder" else packed_as_zip(place, tmp_path / "set.zip")
-        assert augment(spec, tmp_path / "out", AugmentSettings(factor=2), say=said.append)["made"] == 2
+        assert augment_pictures(spec, tmp_path / "out", AugmentSettings(factor=2), say=said.append)["made"] == 2
         assert said == [f"{spec}: train pictures are training/ (1); left out: dev/ (1, validation)"]
 
     @pytest.mark.parametrize("form", ["folder", "zip"])
     def test_prepare_keeps_splits_of_any_name(self, tmp_path: Path, form: str) -> None:
         place = tree(tmp_path / "set", "TRAIN/a.png", "TRAIN/b.png", "Val/c.png", "eval/d.png", "stray.png")
         spec = place if form == "folder" else packed_as_zip(place, tmp_path / "set.zip")
-        made = prepare(spec, tmp_path / "out", PrepareSettings(8))
-        found = picture_set(str(tmp_path / "out"), "scene")
+        made = prepare_pack(spec, tmp_path / "out", PrepareSettings(8))
+        found = find_splits(str(tmp_path / "out"), "scene")
         assert {split: part.count for split, part in found.parts.items()} == {"train": 2, "validation": 1, "test": 1}
         assert [entry["name"] for entry in made.manifest["skipped"]] == ["stray.png"]
 
@@ -452,12 +452,12 @@ class TestRecords:
     def test_every_figure_of_a_record_names_the_split_that_it_was_measured_on(self) -> None:
         figure = {"value": 1.0, "split": "test", "data_sha256": "aa"}
         record = {"protocol": {"split": "test"}, "frechet": figure, "embedding": {"protocol": {"split": "validation", "data_sha256": "bb"}}}
-        corrected = with_true_splits(record, "aa")
+        corrected = with_correct_splits(record, "aa")
         assert corrected["frechet"] == figure | {"split": "train", "split_recorded": "test"}
         assert corrected["protocol"] == {"split": "train", "split_recorded": "test"}
         assert corrected["embedding"] == record["embedding"]
-        assert with_true_splits(record, "cc") == record
-        assert with_true_splits(record, "") == record
+        assert with_correct_splits(record, "cc") == record
+        assert with_correct_splits(record, "") == record
 
     def test_a_card_and_the_report_of_its_run_say_what_is_true(self, pretrained: dict[str, Run], tmp_path: Path) -> None:
         run = Run(tmp_path / "run")

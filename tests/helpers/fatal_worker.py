@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 from mitlgan.data.build.prepare_image import Drawn, Shaper, Task
-from mitlgan.data.decode.image_file import Decoded
+from mitlgan.data.decode.image_file import DecodedImage
 
 
 class Fatal(Shaper):
@@ -18,7 +18,7 @@ class Fatal(Shaper):
 
 
 class OutOfMemory(Shaper):
-    def _prepared(self, task: Task, decoded: Decoded) -> Drawn:
+    def _prepared(self, task: Task, decoded: DecodedImage) -> Drawn:
         if task.name == "0003.png":
             raise MemoryError
         return super()._prepared(task, decoded)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import lay_on
+from mitlgan.data.pack.image_pack import composite_on
 from mitlgan.images.transparency import on_checkerboard, straight
 
 SIDE = 24
@@ -33,7 +33,7 @@ def random_pixels(kind: str) -> Tensor:
 @pytest.mark.parametrize("backdrop", [(0, 0, 0), (255, 255, 255), (30, 200, 90)])
 def test_pasted_by_pillow_it_is_the_premultiplied_composite(kind: str, backdrop: tuple[int, int, int]) -> None:
     pixels = random_pixels(kind)
-    wanted = lay_on(pixels.numpy(), backdrop).astype(int)
+    wanted = composite_on(pixels.numpy(), backdrop).astype(int)
     for picture, expected in zip(straight(pixels), wanted, strict=True):
         front = Image.fromarray(picture.permute(1, 2, 0).numpy())
         pasted = Image.new("RGB", front.size, backdrop)

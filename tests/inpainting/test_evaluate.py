@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import Packed, to_float
+from mitlgan.data.pack.image_pack import ImagePack, to_float
 from mitlgan.errors import ArtifactError, DataError
 from mitlgan.inpainting import Filler, filler, read_hole, score
 from mitlgan.inpainting.evaluate import Score, verdict
@@ -25,8 +25,8 @@ def network() -> Extractor:
 
 
 @pytest.fixture(scope="module")
-def pictures(packs: dict[str, Path]) -> Packed:
-    return Packed.open(packs["bg"])
+def pictures(packs: dict[str, Path]) -> ImagePack:
+    return ImagePack.open(packs["bg"])
 
 
 def off_by(levels: float, truth: Tensor) -> Filler:
@@ -34,11 +34,11 @@ def off_by(levels: float, truth: Tensor) -> Filler:
     return Filler("moved", None, lambda pictures, holes: truth + levels / 127.5)
 
 
-def measured(pictures: Packed, fillers: list[Filler], network: Extractor) -> tuple[list[Score], Tensor]:
+def measured(pictures: ImagePack, fillers: list[Filler], network: Extractor) -> tuple[list[Score], Tensor]:
     return score(pictures, fillers, HOLE, network, count=len(pictures))
 
 
-def test_a_known_error_has_the_psnr_of_its_formula_and_blending_takes_a_constant_away(pictures: Packed, network: Extractor) -> None:
+def test_a_known_error_has_the_psnr_of_its_formula_and_blending_takes_a_constant_away(pictures: ImagePack, network: Extractor) -> None:
     truth = to_float(pictures.batch(range(len(pictures))))
     (found,), shown = measured(pictures, [off_by(10, truth)], network)
     expected = [  # saturated where 255 is near
@@ -52,7 +52,7 @@ def test_a_known_error_has_the_psnr_of_its_formula_and_blending_takes_a_constant
     assert bool((shown[0][:, :, torch.from_numpy(HOLE)] == 128).all())
 
 
-def test_the_distance_is_that_of_the_features(pictures: Packed, network: Extractor) -> None:
+def test_the_distance_is_that_of_the_features(pictures: ImagePack, network: Extractor) -> None:
     (found,), _ = measured(pictures, [filler("mean")], network)
     truth = pictures.batch(range(len(pictures)))
     filled = truth.clone()
@@ -62,7 +62,7 @@ def test_the_distance_is_that_of_the_features(pictures: Packed, network: Extract
     assert found.distance.value == pytest.approx(float(distances.mean()), rel=1e-3)
 
 
-def test_nearer_to_the_truth_scores_better_in_both(pictures: Packed, network: Extractor) -> None:
+def test_nearer_to_the_truth_scores_better_in_both(pictures: ImagePack, network: Extractor) -> None:
     truth = to_float(pictures.batch(range(len(pictures))))
     noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
     near, far = (Filler(name, None, lambda _, __, size=size: truth + size * noise) for name, size in (("near", 0.05), ("far", 0.5)))
@@ -73,7 +73,7 @@ def test_nearer_to_the_truth_scores_better_in_both(pictures: Packed, network: Ex
     assert not second.beats(first)
 
 
-def test_the_truth_is_not_handed_to_a_filler(pictures: Packed, network: Extractor) -> None:
+def test_the_truth_is_not_handed_to_a_filler(pictures: ImagePack, network: Extractor) -> None:
     seen: list[Tensor] = []
 
     def spy(given: Tensor, holes: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ def test_the_truth_is_not_handed_to_a_filler(pictures: Packed, network: Extracto
     assert len(seen[0].unique()) == 1
 
 
-def test_the_verdict_names_what_is_not_beaten(pictures: Packed, network: Extractor) -> None:
+def test_the_verdict_names_what_is_not_beaten(pictures: ImagePack, network: Extractor) -> None:
     truth = to_float(pictures.batch(range(len(pictures))))
     perfect, hopeless = Filler("context", None, lambda *_: truth), Filler("embed", None, lambda *_: -truth)
     scores, _ = measured(pictures, [perfect, hopeless, filler("mean")], network)
@@ -92,7 +92,7 @@ def test_the_verdict_names_what_is_not_beaten(pictures: Packed, network: Extract
     assert verdict(scores[:2]) == []
 
 
-def test_what_cannot_be_measured_is_refused(pictures: Packed, network: Extractor) -> None:
+def test_what_cannot_be_measured_is_refused(pictures: ImagePack, network: Extractor) -> None:
     with pytest.raises(ArtifactError, match="other takes 16 px, the pictures have 8 px"):
         measured(pictures, [Filler("other", 16, lambda given, _: given)], network)
     with pytest.raises(DataError, match="takes at least 2"):

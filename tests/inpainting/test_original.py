@@ -11,14 +11,14 @@ import pytest
 from helpers import images
 from PIL import Image, ImageOps
 
-from mitlgan.data.decode.color_profile import ADOBE_GAMMA, ADOBE_RGB, matrix_profile
+from mitlgan.data.decode.color_profile import ADOBE_GAMMA, ADOBE_RGB, build_matrix_profile
 from mitlgan.data.decode.image_file import decode_bytes
 from mitlgan.errors import DataError
 from mitlgan.inpainting import filler, inpaint, read_hole, read_original
 
 SIZE = (40, 30)
 HOLE = read_hole("12,8,10,9", SIZE[1], SIZE[0])
-ADOBE = matrix_profile(ADOBE_RGB, ADOBE_GAMMA)
+ADOBE = build_matrix_profile(ADOBE_RGB, ADOBE_GAMMA)
 
 
 def filled(path: Path) -> tuple[Image.Image, str]:

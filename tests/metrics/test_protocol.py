@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import FourthChannel, Packed, to_float
+from mitlgan.data.pack.image_pack import FourthChannel, ImagePack, to_float
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import ArtifactError, DataError, NanError, UsageError
 from mitlgan.metrics import protocol as evaluation
@@ -40,7 +40,7 @@ def pictures(count: int, seed: int, size_px: int = 16, channels: int = 3) -> NDA
     return (torch.nn.functional.interpolate(small, (size_px, size_px), mode="bicubic").clamp(0, 1) * 255).to(torch.uint8).numpy()
 
 
-def pack(path: Path, pixels: NDArray[np.uint8], fourth: FourthChannel | None = None) -> Packed:
+def pack(path: Path, pixels: NDArray[np.uint8], fourth: FourthChannel | None = None) -> ImagePack:
     with PackWriter(path, pixels.shape[-1], fourth) as writer:
         for index, picture in enumerate(pixels):
             writer.append(picture, {"name": f"{index}.png", "sha256": "0" * 64, "width": 16, "height": 16})
@@ -48,7 +48,7 @@ def pack(path: Path, pixels: NDArray[np.uint8], fourth: FourthChannel | None = N
 
 
 @pytest.fixture
-def real(tmp_path: Path) -> Packed:
+def real(tmp_path: Path) -> ImagePack:
     return pack(tmp_path / "real.npy", pictures(60, 1))
 
 
@@ -64,7 +64,7 @@ class Fake:
         return self.pixels[[seed % len(self.pixels) for seed in seeds]]
 
 
-def test_every_number_carries_what_it_takes_to_compare_it(real: Packed, network: Extractor) -> None:
+def test_every_number_carries_what_it_takes_to_compare_it(real: ImagePack, network: Extractor) -> None:
     result = evaluate(Fake(pictures(50, 2)), real, QUICK, network=network)
     measures = ("frechet", "kid", "diversity", "precision", "recall", "density", "coverage")
     assert set(result) == {"schema_version", "protocol", *measures, "burnt_dark", "burnt_bright"}
@@ -86,13 +86,13 @@ def test_every_number_carries_what_it_takes_to_compare_it(real: Packed, network:
     assert ends == (int(pictures(50, 2)[:40].min()), int(pictures(50, 2)[:40].max()))
 
 
-def test_only_inception_gives_a_fid(real: Packed, network: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_inception_gives_a_fid(real: ImagePack, network: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "is_inception", True)
     result = evaluate(Fake(pictures(50, 2)), real, QUICK, network=network)
     assert (result["frechet"]["name"], result["kid"]["name"], result["recall"]["name"]) == ("FID", "KID", "recall")
 
 
-def test_the_whole_path_is_the_distance_of_the_features(real: Packed, network: Extractor) -> None:
+def test_the_whole_path_is_the_distance_of_the_features(real: ImagePack, network: Extractor) -> None:
     fake = pictures(60, 3)
     whole = Protocol(extractor="efficientnet-lite0@32", samples=60)
     result = evaluate(Fake(fake), real, whole, network=network)
@@ -100,20 +100,20 @@ def test_the_whole_path_is_the_distance_of_the_features(real: Packed, network: E
     assert result["frechet"]["value"] == pytest.approx(by_hand, rel=1e-6)
 
 
-def test_perfect_copies_score_zero(real: Packed, network: Extractor) -> None:
+def test_perfect_copies_score_zero(real: ImagePack, network: Extractor) -> None:
     whole = Protocol(extractor="efficientnet-lite0@32", samples=60)
     assert evaluate(Fake(np.array(real.pixels)), real, whole, network=network)["frechet"]["value"] == pytest.approx(0, abs=1e-3)
     assert compare_real(real, real, whole, network=network)["frechet"]["value"] == pytest.approx(0, abs=1e-9)
 
 
-def test_worse_pictures_score_worse(real: Packed, network: Extractor) -> None:
+def test_worse_pictures_score_worse(real: ImagePack, network: Extractor) -> None:
     similar, noise = pictures(50, 4), np.random.default_rng(0).integers(0, 256, (50, 3, 16, 16)).astype(np.uint8)
     near, far = (evaluate(Fake(made), real, QUICK, network=network) for made in (similar, noise))
     assert near["frechet"]["value"] < far["frechet"]["value"]
     assert near["kid"]["value"] < far["kid"]["value"]
 
 
-def test_protocol_seeds_never_share_a_latent(real: Packed, network: Extractor) -> None:
+def test_protocol_seeds_never_share_a_latent(real: ImagePack, network: Extractor) -> None:
     seen = []
     for seed in (0, 1):
         fake = Fake(pictures(50, 2))
@@ -123,7 +123,7 @@ def test_protocol_seeds_never_share_a_latent(real: Packed, network: Extractor) -
     assert not seen[0] & seen[1]
 
 
-def test_the_same_protocol_gives_the_same_numbers(real: Packed, network: Extractor) -> None:
+def test_the_same_protocol_gives_the_same_numbers(real: ImagePack, network: Extractor) -> None:
     first, second = (evaluate(Fake(pictures(50, 2)), real, QUICK, network=network) for _ in range(2))
     assert first == second
     other = evaluate(Fake(pictures(50, 2)), real, Protocol(extractor="efficientnet-lite0@32", samples=40, seed=1), network=network)
@@ -142,7 +142,7 @@ def count_extractions(network: Extractor, monkeypatch: pytest.MonkeyPatch) -> li
     return counts
 
 
-def test_real_features_are_kept_by_content_and_protocol(real: Packed, network: Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_features_are_kept_by_content_and_protocol(real: ImagePack, network: Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = count_extractions(network, monkeypatch)
     first = compare_real(real, real, QUICK, network=network)
     assert sum(counts) == 40
@@ -159,7 +159,7 @@ def test_real_features_are_kept_by_content_and_protocol(real: Packed, network: E
     assert sum(counts) == 120
 
 
-def test_a_damaged_cache_is_made_again(real: Packed, network: Extractor, tmp_path: Path) -> None:
+def test_a_damaged_cache_is_made_again(real: ImagePack, network: Extractor, tmp_path: Path) -> None:
     first = compare_real(real, real, QUICK, network=network)
     kept = list((tmp_path / "cache" / "features").glob("*.npy"))
     assert len(kept) == 1
@@ -169,13 +169,13 @@ def test_a_damaged_cache_is_made_again(real: Packed, network: Extractor, tmp_pat
 
 
 @pytest.mark.parametrize("place", ["/dev/null/cache", "/proc/cache"])
-def test_no_place_for_a_cache_is_no_error(real: Packed, network: Extractor, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+def test_no_place_for_a_cache_is_no_error(real: ImagePack, network: Extractor, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     expected = compare_real(real, real, QUICK, network=network)
     monkeypatch.setenv("MITLGAN_CACHE", place)
     assert compare_real(real, real, QUICK, network=network) == expected
 
 
-def test_mattes_are_dropped_and_alpha_is_laid_on_the_backdrop(real: Packed, network: Extractor, tmp_path: Path) -> None:
+def test_mattes_are_dropped_and_alpha_is_laid_on_the_backdrop(real: ImagePack, network: Extractor, tmp_path: Path) -> None:
     whole = Protocol(extractor="efficientnet-lite0@32", samples=60)
     matte = np.concatenate([real.pixels, pictures(60, 5, channels=1)], axis=1)
     scenes = pack(tmp_path / "scenes.npy", matte, "matte")
@@ -192,7 +192,7 @@ def test_more_colour_than_alpha_never_wraps_around() -> None:
     assert evaluation.three_channels(bright).min() == 255  # 10 of the object and 245 of the white backdrop
 
 
-def test_anchors_give_halves_and_named_others(real: Packed, network: Extractor, tmp_path: Path) -> None:
+def test_anchors_give_halves_and_named_others(real: ImagePack, network: Extractor, tmp_path: Path) -> None:
     strangers = pack(tmp_path / "bare.npy", np.random.default_rng(0).integers(0, 256, (50, 3, 16, 16)).astype(np.uint8))
     stream: Iterator[Tensor] = iter([torch.from_numpy(pictures(20, 8)), torch.from_numpy(pictures(20, 9))])
     found = anchors(real, QUICK, {"bare_backgrounds": strangers, "real_pasted": stream}, network=network)
@@ -210,25 +210,25 @@ def test_halves_of_fewer_than_four_pictures_are_left_out(network: Extractor, tmp
     assert list(anchors(few, QUICK, {"bare_backgrounds": strangers}, network=network)) == names
 
 
-def test_fewer_pictures_than_asked_are_counted(real: Packed, network: Extractor) -> None:
+def test_fewer_pictures_than_asked_are_counted(real: ImagePack, network: Extractor) -> None:
     result = evaluate(Fake(pictures(50, 2)), real, Protocol(extractor="efficientnet-lite0@32", samples=80), network=network)
     assert (result["frechet"]["generated"], result["frechet"]["real"]) == (80, 60)
 
 
-def test_progress_names_both_sides(real: Packed, network: Extractor) -> None:
+def test_progress_names_both_sides(real: ImagePack, network: Extractor) -> None:
     told: list[tuple[str, int, int]] = []
     evaluate(Fake(pictures(50, 2)), real, QUICK, network=network, progress=lambda *step: told.append(step))
     assert told == [("real", 32, 40), ("real", 40, 40), ("generated", 32, 40), ("generated", 40, 40)]
 
 
-def test_another_image_size_is_refused(real: Packed, network: Extractor, tmp_path: Path) -> None:
+def test_another_image_size_is_refused(real: ImagePack, network: Extractor, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="makes 3 x 32 x 32 images"):
         evaluate(Fake(pictures(50, 2, size_px=32)), real, QUICK, network=network)
     with pytest.raises(DataError, match="holds 32 px images"):
         compare_real(pack(tmp_path / "big.npy", pictures(5, 1, size_px=32)), real, QUICK, network=network)
 
 
-def test_images_that_are_not_finite_are_refused(real: Packed, network: Extractor) -> None:
+def test_images_that_are_not_finite_are_refused(real: ImagePack, network: Extractor) -> None:
     broken = Fake(pictures(50, 2))
     broken.pixels[7, 0, 0, 0] = float("nan")
     with pytest.raises(NanError, match=r"^artifact"):
@@ -240,7 +240,7 @@ def test_one_picture_is_too_few(network: Extractor, tmp_path: Path) -> None:
         evaluate(Fake(pictures(50, 2)), pack(tmp_path / "one.npy", pictures(1, 1)), QUICK, network=network)
 
 
-def test_absent_weights_end_with_2_and_nothing_is_put_in_their_place(real: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_weights_end_with_2_and_nothing_is_put_in_their_place(real: ImagePack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_network(*_: Any, **__: Any) -> None:
         raise urllib.error.URLError("no network in tests")
 
@@ -253,7 +253,7 @@ def test_absent_weights_end_with_2_and_nothing_is_put_in_their_place(real: Packe
     assert not fake.seeds
 
 
-def test_a_distance_at_infinitely_many_samples_where_asked(real: Packed, network: Extractor, tmp_path: Path) -> None:
+def test_a_distance_at_infinitely_many_samples_where_asked(real: ImagePack, network: Extractor, tmp_path: Path) -> None:
     many = pack(tmp_path / "many.npy", pictures(90, 1))
     asked = Protocol(extractor="efficientnet-lite0@32", samples=90, extrapolate=True)
     found = evaluate(Fake(pictures(90, 2)), many, asked, network=network)
@@ -264,7 +264,7 @@ def test_a_distance_at_infinitely_many_samples_where_asked(real: Packed, network
     assert headline(found)["fd_infinity"] == line["value"]
 
 
-def test_inception_alone_gives_a_score(real: Packed, network: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inception_alone_gives_a_score(real: ImagePack, network: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "inception_score" not in evaluate(Fake(pictures(50, 2)), real, QUICK, network=network)
     monkeypatch.setattr(network, "is_inception", True)
     weights = torch.randn(11, network.dim, generator=torch.Generator().manual_seed(0))
@@ -274,7 +274,7 @@ def test_inception_alone_gives_a_score(real: Packed, network: Extractor, monkeyp
     assert found["inception_score"]["name"] == "Inception Score"
 
 
-def test_samples_that_are_all_alike_have_no_diversity(real: Packed, network: Extractor) -> None:
+def test_samples_that_are_all_alike_have_no_diversity(real: ImagePack, network: Extractor) -> None:
     alike = evaluate(Fake(pictures(1, 2).repeat(50, 0)), real, QUICK, network=network)
     varied = evaluate(Fake(pictures(50, 2)), real, QUICK, network=network)
     assert alike["diversity"]["value"] == pytest.approx(0, abs=1e-4)

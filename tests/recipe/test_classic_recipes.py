@@ -10,7 +10,7 @@ import pytest
 from helpers import tiny_runs
 
 from mitlgan.artifacts.summary import describe_recipe
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.recipe import Recipe, changed, load, names, parse, plain
 from mitlgan.report.run_files import leave
@@ -161,11 +161,11 @@ def classic(source: Path, **change: Any) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Packed:
-    return Packed.open(tiny_runs.pack(tmp_path_factory.mktemp("pictures") / "p.npy", count=40))
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> ImagePack:
+    return ImagePack.open(tiny_runs.pack(tmp_path_factory.mktemp("pictures") / "p.npy", count=40))
 
 
-def test_a_too_strong_critic_is_diagnosed_and_dated(pictures: Packed, tmp_path: Path) -> None:
+def test_a_too_strong_critic_is_diagnosed_and_dated(pictures: ImagePack, tmp_path: Path) -> None:
     """FAULTS 10: the game that the generator cannot learn from, provoked."""
     environment = tiny_runs.environment(tmp_path)
     run = stages.pretrain(classic(pictures.path, critic_optimiser__learning_rate=1e-2), environment)
@@ -182,14 +182,14 @@ def test_a_too_strong_critic_is_diagnosed_and_dated(pictures: Packed, tmp_path: 
     assert diagnosis in json.loads((run.path / "card.json").read_text())["notes"]
 
 
-def test_a_fair_game_is_not(pictures: Packed, environment: RunContext) -> None:
+def test_a_fair_game_is_not(pictures: ImagePack, environment: RunContext) -> None:
     run = stages.pretrain(classic(pictures.path), environment)
     assert run.status()["diagnosis"] == ""
     assert "warning" not in tiny_runs.said(environment)
 
 
 @pytest.fixture(scope="module")
-def finished(pictures: Packed, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def finished(pictures: ImagePack, tmp_path_factory: pytest.TempPathFactory) -> Run:
     recipe = classic(pictures.path, training__checkpoints_kept=3)
     return stages.pretrain(recipe, tiny_runs.environment(tmp_path_factory.mktemp("finished")))
 

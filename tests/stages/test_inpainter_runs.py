@@ -14,7 +14,7 @@ from helpers import tiny_runs
 from mitlgan.artifacts import artifact, loaded_artifact
 from mitlgan.artifacts.safetensors_io import read_tensors
 from mitlgan.artifacts.summary import describe
-from mitlgan.data.pack.image_pack import Packed, to_float
+from mitlgan.data.pack.image_pack import ImagePack, to_float
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.inpainting import context
 from mitlgan.networks import ContextEncoder
@@ -82,7 +82,7 @@ def test_the_artifact_fills_holes(trained: Run, packs: dict[str, Path]) -> None:
     assert isinstance(network, ContextEncoder)
     assert (card.kind, card.role, card.size_px, card.latent_dims, card.iterations) == ("inpainter", "bg", 8, {}, UPDATES)
     assert card.inpainter == tiny_runs.inpaint_recipe(packs["bg"]).inpainter
-    pictures = to_float(Packed.open(packs["bg"]).batch(range(12)))
+    pictures = to_float(ImagePack.open(packs["bg"]).batch(range(12)))
     holes = torch.zeros(12, 1, 8, 8)
     holes[:, :, 2:6, 2:6] = 1
     filler = context(trained.path)

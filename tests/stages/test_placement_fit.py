@@ -17,7 +17,7 @@ from mitlgan.artifacts import artifact
 from mitlgan.compare import fairness
 from mitlgan.compare.paste_baseline import Pasted
 from mitlgan.data.open import open_data
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import DataError, UsageError
 from mitlgan.networks import Composer, build_composer
 from mitlgan.networks.placement import Placement
@@ -53,11 +53,11 @@ def bounds(network: Composer) -> tuple[float, float, float]:
 
 
 @pytest.fixture(scope="module")
-def scenes() -> Packed:
+def scenes() -> ImagePack:
     return open_data("demo", "scene", 32)
 
 
-def test_the_law_of_the_demo_scenes_is_found(scenes: Packed) -> None:
+def test_the_law_of_the_demo_scenes_is_found(scenes: ImagePack) -> None:
     asked = recipe(mattes="scenes", scale=[0.2, 3.0], margin=0.9)
     network = composer(asked, **MODERN)
     said: list[str] = []
@@ -68,7 +68,7 @@ def test_the_law_of_the_demo_scenes_is_found(scenes: Packed) -> None:
     assert said[0].endswith("by 3,000 mattes")
 
 
-def test_scenes_without_mattes_leave_the_bounds_which_is_said(scenes: Packed) -> None:
+def test_scenes_without_mattes_leave_the_bounds_which_is_said(scenes: ImagePack) -> None:
     asked = recipe(mattes="scenes")
     network = composer(asked, **MODERN)
     said: list[str] = []
@@ -77,13 +77,13 @@ def test_scenes_without_mattes_leave_the_bounds_which_is_said(scenes: Packed) ->
     assert said == ["composer.placement.mattes: the scenes have no mattes, so foregrounds stand as the recipe has it"]
 
 
-def test_nothing_is_measured_unless_it_is_asked_for(scenes: Packed) -> None:
+def test_nothing_is_measured_unless_it_is_asked_for(scenes: ImagePack) -> None:
     network = composer(recipe(), **MODERN)
     fit_placement_to_mattes(recipe(), network, scenes, pytest.fail)
     assert bounds(network) == (pytest.approx(0.5), pytest.approx(1.0), pytest.approx(0.2))
 
 
-def test_what_cannot_be_measured_is_refused(scenes: Packed, tmp_path: Path) -> None:
+def test_what_cannot_be_measured_is_refused(scenes: ImagePack, tmp_path: Path) -> None:
     asked = recipe(mattes="scenes")
     three = composer(asked, bg="modern-bg-32", far="modern-fg-32", near="modern-fg-32")
     with pytest.raises(UsageError, match=r"^composer\.placement\.mattes: mattes tell where one layer stands, but far and near move"):
@@ -103,10 +103,10 @@ def test_mattes_that_show_nothing_are_refused_by_the_key(tmp_path: Path) -> None
         fit_placement_to_mattes(asked, composer(asked, **MODERN), open_data("demo", "scene", 32), pytest.fail)
 
 
-def test_a_pack_of_many_mattes_is_seen_in_all_its_parts(scenes: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pack_of_many_mattes_is_seen_in_all_its_parts(scenes: ImagePack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placement_fit, "MAX_MATTES", 700)
     found = placement_fit._mattes_of(scenes)
-    every = scenes.matte(range(len(scenes)))
+    every = scenes.mattes(range(len(scenes)))
     assert found is not None
     assert every is not None
     assert torch.equal(found, every[::5].float() / 255)
@@ -120,7 +120,7 @@ def test_a_report_says_what_the_composition_was_told() -> None:
     assert ["mattes" in " ".join(clauses) for clauses in said] == [True, False]
 
 
-def test_pictures_that_are_not_there_are_named_by_the_key_that_asked_for_them(scenes: Packed, tmp_path: Path) -> None:
+def test_pictures_that_are_not_there_are_named_by_the_key_that_asked_for_them(scenes: ImagePack, tmp_path: Path) -> None:
     absent = recipe(mattes=str(tmp_path / "absent"))
     with pytest.raises(DataError, match=r"^composer\.placement\.mattes: .*absent: no such folder"):
         fit_placement_to_mattes(absent, composer(absent, **MODERN), scenes, pytest.fail)
@@ -128,7 +128,7 @@ def test_pictures_that_are_not_there_are_named_by_the_key_that_asked_for_them(sc
         recipe(mattes="")
 
 
-def test_a_matte_that_has_to_be_learned_is_nothing_to_compare_with(scenes: Packed) -> None:
+def test_a_matte_that_has_to_be_learned_is_nothing_to_compare_with(scenes: ImagePack) -> None:
     asked = changed(recipe(mattes="scenes"), composer__fusion={"kind": "matte"})
     with pytest.raises(UsageError, match="fg brings no matte"):
         fit_placement_to_mattes(asked, composer(asked, fg="fg-32", bg="bg-32"), scenes, pytest.fail)

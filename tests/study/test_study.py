@@ -15,8 +15,8 @@ import torch
 from helpers import tiny_runs
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import Packed
-from mitlgan.data.pack.origin import origin
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.pack.origin import describe_origin
 from mitlgan.errors import DataError, UsageError
 from mitlgan.study import make, score, wilson
 
@@ -29,8 +29,8 @@ class Dark:
 
 
 @pytest.fixture
-def real(packs: dict[str, Path]) -> Packed:
-    return Packed.open(packs["scene"])
+def real(packs: dict[str, Path]) -> ImagePack:
+    return ImagePack.open(packs["scene"])
 
 
 def uris(page: Path) -> list[str]:
@@ -39,7 +39,7 @@ def uris(page: Path) -> list[str]:
     return [str(uri) for uri in json.loads(found[1])]
 
 
-def test_nothing_but_pixels_tells_pictures_apart(tmp_path: Path, real: Packed) -> None:
+def test_nothing_but_pixels_tells_pictures_apart(tmp_path: Path, real: ImagePack) -> None:
     made = make(tmp_path, {"secret-arm": Dark(), "other": Dark()}, real, each=5)
     text = made.page.read_text()
     assert made.pictures == 15
@@ -53,7 +53,7 @@ def test_nothing_but_pixels_tells_pictures_apart(tmp_path: Path, real: Packed) -
         assert (item["arm"] != "real") == (uri == min(uris(made.page), key=lambda known: sum(base64.b64decode(known.split(",")[1])[60:-40])))
 
 
-def test_the_seed_decides_pictures_and_order(tmp_path: Path, real: Packed) -> None:
+def test_the_seed_decides_pictures_and_order(tmp_path: Path, real: ImagePack) -> None:
     pages = [make(tmp_path / str(i), {"a": Dark()}, real, each=6, seed=seed).page.read_bytes() for i, seed in enumerate((0, 0, 1))]
     assert pages[0] == pages[1] != pages[2]
     arms = [item["arm"] for item in json.loads((tmp_path / "0" / "key.json").read_text())["items"]]
@@ -72,7 +72,7 @@ def answered(path: Path, study: str, said: list[Any], **more: Any) -> Path:
     return path
 
 
-def test_realness_per_picture_and_per_arm(tmp_path: Path, real: Packed) -> None:
+def test_realness_per_picture_and_per_arm(tmp_path: Path, real: ImagePack) -> None:
     made = make(tmp_path, {"dark": Dark()}, real, each=4)
     key = json.loads(made.key.read_text())
     truth = [item["arm"] == "real" for item in key["items"]]
@@ -91,14 +91,14 @@ def test_realness_per_picture_and_per_arm(tmp_path: Path, real: Packed) -> None:
 
 
 @pytest.mark.parametrize("said", [[{"item": 99, "real": True}], [{"item": True, "real": True}], [{"item": 0, "real": 1}], ["x"], [{}], "x", None])
-def test_broken_answers_are_refused(tmp_path: Path, real: Packed, said: Any) -> None:
+def test_broken_answers_are_refused(tmp_path: Path, real: ImagePack, said: Any) -> None:
     made = make(tmp_path, {"dark": Dark()}, real, each=2)
     study = json.loads(made.key.read_text())["study"]
     with pytest.raises(DataError, match=r"answers\.json: not a study"):
         score(made.key, [answered(tmp_path / "answers.json", study, said)])
 
 
-def test_files_of_something_else_are_refused(tmp_path: Path, real: Packed) -> None:
+def test_files_of_something_else_are_refused(tmp_path: Path, real: ImagePack) -> None:
     made = make(tmp_path, {"dark": Dark()}, real, each=2)
     with pytest.raises(DataError, match="another study"):
         score(made.key, [answered(tmp_path / "a.json", "0" * 16, [])])
@@ -110,7 +110,7 @@ def test_files_of_something_else_are_refused(tmp_path: Path, real: Packed) -> No
         score(answered(tmp_path / "c.json", "x", []), [])
 
 
-def test_studies_that_make_no_sense_are_refused(tmp_path: Path, real: Packed) -> None:
+def test_studies_that_make_no_sense_are_refused(tmp_path: Path, real: ImagePack) -> None:
     for arms, each in (({}, 2), ({"real": Dark()}, 2), ({"a": Dark()}, 100)):
         with pytest.raises(UsageError):
             make(tmp_path, arms, real, each=each)
@@ -122,17 +122,17 @@ def said(page: Path) -> str:
     return html.unescape(found[1])
 
 
-def test_participants_are_told_what_is_true_of_the_pictures(tmp_path: Path, real: Packed) -> None:
+def test_participants_are_told_what_is_true_of_the_pictures(tmp_path: Path, real: ImagePack) -> None:
     plain = said(make(tmp_path / "own", {"a": Dark()}, real, each=4).page)
     assert "put together" not in plain
     assert plain.startswith("You will see 8 small pictures, one by one. Some come from a collection of pictures, some a program has made up.")
-    demo = said(make(tmp_path / "demo", {"a": Dark()}, real, each=4, origin=origin("demo", "scene"), split="test").page)
+    demo = said(make(tmp_path / "demo", {"a": Dark()}, real, each=4, origin=describe_origin("demo", "scene"), split="test").page)
     assert "a collection of pictures (the demo's scenes, put together from drawn objects and photographed places)" in demo
     assert json.loads((tmp_path / "demo" / "key.json").read_text())["split"] == "test"
 
 
 @pytest.mark.parametrize("role", ["fg", "bg", "scene"])
 def test_only_the_demos_pictures_are_described(role: str) -> None:
-    assert "demo" in origin("demo", role)
+    assert "demo" in describe_origin("demo", role)
     for spec, name in (("/somewhere/shoes", "shoes"), ("/somewhere/shoes-64.npy", "shoes-64"), ("demo-like", "demo-like")):
-        assert origin(spec, role) == f"the pictures of {name}"
+        assert describe_origin(spec, role) == f"the pictures of {name}"

@@ -10,7 +10,7 @@ from helpers import tiny_runs
 from torch import Tensor, nn
 
 from mitlgan import networks
-from mitlgan.data.pack.image_pack import Packed, to_float
+from mitlgan.data.pack.image_pack import ImagePack, to_float
 from mitlgan.latents import latents
 from mitlgan.recipe import Recipe, changed
 from mitlgan.runtime.distributed import World
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 def holed(recipe: Recipe, *, rank: int = 0) -> GeneratorInputs:
     assert recipe.inpainter is not None
     network = networks.build_inpainter(recipe.inpainter, recipe.size_px)
-    return make_inputs(network, recipe, Packed.open(recipe.data.source), World(rank, 2, CPU))
+    return make_inputs(network, recipe, ImagePack.open(recipe.data.source), World(rank, 2, CPU))
 
 
 @pytest.fixture
@@ -33,14 +33,14 @@ def recipe(packs: dict[str, Path]) -> Recipe:
 
 @pytest.fixture
 def real(recipe: Recipe) -> Tensor:
-    return to_float(Packed.open(recipe.data.source).batch(range(12)))
+    return to_float(ImagePack.open(recipe.data.source).batch(range(12)))
 
 
 def test_latents_are_those_of_their_purpose_update_and_rank(packs: dict[str, Path], real: Tensor) -> None:
     recipe = tiny_runs.recipe("bg", packs["bg"])
     assert recipe.generator is not None
     generator: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
-    inputs = make_inputs(generator, recipe, Packed.open(packs["bg"]), World(1, 2, CPU))
+    inputs = make_inputs(generator, recipe, ImagePack.open(packs["bg"]), World(1, 2, CPU))
     wanted = torch.randn(12, 2, generator=stream(recipe.seed, "critic latents", 5, 1))
     assert torch.equal(inputs.sample("critic", 5, real), wanted)
     assert not torch.equal(inputs.sample("generator", 5, real), wanted)

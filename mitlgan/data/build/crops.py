@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from mitlgan.data.build.resize import centred_square
-from mitlgan.data.decode.image_file import UnreadableError, laid_on
+from mitlgan.data.build.resize import center_square
+from mitlgan.data.decode.image_file import UnreadableImageError, flatten_on
 from mitlgan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ class Cropper:
                 self._own.find = _face_finder()
             found = self._own.find(_visible(picture))
             if found is None:
-                raise UnreadableError("no face was found")
+                raise UnreadableImageError("no face was found")
             return around(found, picture.size)
-        return busiest_square(picture) if self.kind == "entropy" else centred_square(*picture.size)
+        return busiest_square(picture) if self.kind == "entropy" else center_square(*picture.size)
 
 
 def _visible(picture: Image.Image) -> Image.Image:
     """A picture without what its transparency hides."""
-    return laid_on(picture, HIDDEN) if picture.mode == "RGBA" else picture
+    return flatten_on(picture, HIDDEN) if picture.mode == "RGBA" else picture
 
 
 def _face_finder() -> Finder:

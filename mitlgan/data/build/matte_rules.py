@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from PIL import Image
 
-from mitlgan.data.decode.image_file import Decoded, UnreadableError, decode_bytes
-from mitlgan.data.sources.image_source import Source
-from mitlgan.data.sources.leftovers import LeftOut
+from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes
+from mitlgan.data.sources.image_source import ImageSource
+from mitlgan.data.sources.leftovers import LeftoverFile
 
 
-def with_mattes(source: Source, unwanted: str = "") -> tuple[Source, bool]:
+def with_mattes(source: ImageSource, unwanted: str = "") -> tuple[ImageSource, bool]:
     """A source as it is packed: with its mattes, where at least half of the pictures have one, and without the pictures that have none.
 
     Where fewer have one, the mattes are not used, and all pictures are taken. Either is told.
@@ -29,16 +29,16 @@ def with_mattes(source: Source, unwanted: str = "") -> tuple[Source, bool]:
         return source, False
     bare = (replace(entry, matte=None) for entry in source.entries)
     if unwanted:
-        return source.only(bare, remarks=[f"{have:,} mattes are not used: {unwanted}"]), False
+        return source.subset(bare, remarks=[f"{have:,} mattes are not used: {unwanted}"]), False
     if 2 * have < total:
         why = f"{have:,} mattes are not used: {total - have:,} of {total:,} pictures have none beside them (NAME.matte.png)"
-        return source.only(bare, remarks=[why]), False
+        return source.subset(bare, remarks=[why]), False
     reason = f"no matte beside it (NAME.matte.png), as {have:,} of {total:,} pictures have one"
-    left = [LeftOut(entry.name, reason, "without a matte") for entry in source.entries if entry.matte is None]
-    return source.only((entry for entry in source.entries if entry.matte is not None), left), True
+    left = [LeftoverFile(entry.name, reason, "without a matte") for entry in source.entries if entry.matte is None]
+    return source.subset((entry for entry in source.entries if entry.matte is not None), left), True
 
 
-def fitting_matte(content: bytes, picture: Decoded) -> Image.Image:
+def fitting_matte(content: bytes, picture: DecodedImage) -> Image.Image:
     """A matte, for the picture that it lies beside: its transparency where it has some, else its brightness.
 
     Args:
@@ -53,12 +53,12 @@ def fitting_matte(content: bytes, picture: Decoded) -> Image.Image:
     """
     try:
         found = decode_bytes(content, keep_alpha=True, as_numbers=True)
-    except UnreadableError as error:
-        raise UnreadableError(f"its matte: {error}") from None
+    except UnreadableImageError as error:
+        raise UnreadableImageError(f"its matte: {error}") from None
     if (found.width, found.height) != (picture.width, picture.height):
         sideways = (found.height, found.width) == (picture.width, picture.height)
         turned = "; pictures are turned upright by their EXIF, so its matte must be upright, too" if sideways else ""
-        raise UnreadableError(f"its matte is {found.width} x {found.height} px, itself {picture.width} x {picture.height}{turned}")
+        raise UnreadableImageError(f"its matte is {found.width} x {found.height} px, itself {picture.width} x {picture.height}{turned}")
     alpha = found.picture.getchannel("A")
     extremes = alpha.getextrema()
     return alpha if extremes != (255, 255) else found.picture.convert("L")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def note_lines(notes: Iterable[tuple[str, str]]) -> list[str]:
+def summarize_notes(notes: Iterable[tuple[str, str]]) -> list[str]:
     """How many pictures each note is of, and which is the first.
 
     Args:

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from mitlgan.data.build.journal import Journal
 from mitlgan.data.build.matte_rules import fitting_matte
-from mitlgan.data.build.notes import note_lines
+from mitlgan.data.build.notes import summarize_notes
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.decode.image_file import UnreadableError, decode_bytes, is_cut_out
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, is_cutout
 from mitlgan.data.pack.image_pack import to_uint8
-from mitlgan.data.sources.image_source import Contents, Source, contents, open_source, output_stem, refuse_within
+from mitlgan.data.sources.image_source import Contents, ImageSource, contents, open_source, output_stem, refuse_output_inside
 from mitlgan.data.sources.listing import MATTE_SUFFIX
 from mitlgan.data.splits import training_source
 from mitlgan.errors import DataError, naming_faults
@@ -67,7 +67,7 @@ class Change:
     shifts: Tensor  # (1, 2, 4, 4), across and down, in shares of the side
 
 
-def augment(
+def augment_pictures(
     spec: str | Path, out: Path, settings: AugmentSettings, progress: Progress | None = None, say: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
     """Write `factor` pictures for each of a set, as PNG, with their mattes (`NAME.matte.png`) changed alike; goes on where it was stopped.
@@ -89,7 +89,7 @@ def augment(
         ResourceError: The folder cannot be written.
     """
     source, part = training_source(open_source(spec))
-    refuse_within(source, out)
+    refuse_output_inside(source, out)
     if part and say is not None:
         say(part)
     make_folder(out)
@@ -107,16 +107,16 @@ def augment(
         if len(bad) == len(journal.lines):
             raise DataError(f"SRC {source.spec}: none of {len(bad)} files is a usable picture; the first, {bad[0]['name']!r}: {bad[0]['reason']}")
         if say is not None:
-            for sentence in note_lines((line["name"], line.get("note", "")) for line in journal.lines):
+            for sentence in summarize_notes((line["name"], line.get("note", "")) for line in journal.lines):
                 say(sentence)
         skipped = [{"name": line["name"], "reason": line["reason"]} for line in bad]
         left = source.leftovers.with_more(remarks=_unmatched(source))
         sums = {key: sum(line[key] for line in journal.lines) for key in ("made", "mattes")}
         counts = {"pictures": len(journal.lines) - len(bad), **sums, "unreadable": len(bad)}
-        return {**counts, "skipped": skipped + left.skipped(), "leftovers": left.plain()}
+        return {**counts, "skipped": skipped + left.skipped(), "leftovers": left.to_json()}
 
 
-def _unmatched(source: Source) -> list[str]:
+def _unmatched(source: ImageSource) -> list[str]:
     bare = [entry.name for entry in source.entries if entry.matte is None]
     total = len(source.entries)
     return [f"{len(bare):,} of {total:,} pictures have no matte, nor have their copies; the first, {bare[0]!r}"] if 0 < len(bare) < total else []
@@ -180,11 +180,11 @@ def _augmented(settings: AugmentSettings, content: Contents) -> tuple[dict[str, 
         decoded = decode_bytes(content.read(), keep_alpha=True)
         beside = content.read_matte()
         matte = None if beside is None else fitting_matte(beside, decoded)
-    except UnreadableError as error:
+    except UnreadableImageError as error:
         return {"name": name, "made": 0, "mattes": 0, "reason": str(error)}, {}
     picture = decoded.picture
     alpha = picture.getchannel("A").getextrema() != (255, 255)
-    edge = "constant" if is_cut_out(picture) else "reflect"
+    edge = "constant" if is_cutout(picture) else "reflect"
     picture = picture.convert("RGBa" if alpha else "RGB")
     planes = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
     layers = planes if matte is None else torch.cat([planes, torch.from_numpy(np.array(matte))[None]])

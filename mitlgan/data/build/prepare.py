@@ -19,17 +19,17 @@ from mitlgan.data.build.matte_rules import with_mattes
 from mitlgan.data.build.parallel import WorkerDiedError, in_order, in_processes, processes_for
 from mitlgan.data.build.pixel_file import BLOCK_BYTES, Rows
 from mitlgan.data.build.prepare_image import PrepareSettings, Shaped, Shaper, Task
-from mitlgan.data.build.resize import RESIZES
+from mitlgan.data.build.resize import RESIZE_FILTERS
 from mitlgan.data.curate.exclude_list import unknown_names
 from mitlgan.data.curate.perceptual_hash import Signature, blanks, from_plain, near_pairs
 from mitlgan.data.curate.table_selection import Selection, selected
-from mitlgan.data.decode.image_file import UnreadableError
+from mitlgan.data.decode.image_file import UnreadableImageError
 from mitlgan.data.layers.holdout import HELD_OUT, Assignment, Holdout, Photograph, assign, described, families_of, splits_of
-from mitlgan.data.pack.image_pack import PREPARED, FourthChannel, Packed
+from mitlgan.data.pack.image_pack import PREPARED_PACK, FourthChannel, ImagePack
 from mitlgan.data.pack.writer import PackWriter, pack_header
-from mitlgan.data.sources.image_source import BAD_SHARE, Entry, Source, contents, open_source
+from mitlgan.data.sources.image_source import MAX_UNREADABLE_FRACTION, ImageEntry, ImageSource, contents, open_source
 from mitlgan.data.sources.leftovers import Leftovers
-from mitlgan.data.splits import split_sources
+from mitlgan.data.splits import split_source
 from mitlgan.errors import DataError, ResourceError, Stopped, UsageError
 from mitlgan.runtime.files import disk_errors, locked, make_folder
 from mitlgan.runtime.signals import StopSignals
@@ -43,7 +43,7 @@ FLUSH_INTERVAL_S = 0.1  # a kill costs so much work at the most
 Progress = Callable[[int, int], None]
 
 
-def prepare(
+def prepare_pack(
     spec: str | Path,
     out: Path,
     settings: PrepareSettings,
@@ -51,7 +51,7 @@ def prepare(
     selection: Selection | None = None,
     allow_bad: bool = False,
     progress: Progress | None = None,
-) -> Packed:
+) -> ImagePack:
     """Read, check, choose, crop, resize and pack; killed, it goes on where it stopped and ends with the same bytes.
 
     Args:
@@ -71,8 +71,8 @@ def prepare(
         UsageError: Settings that do not exist, or a folder with other work.
         ResourceError: The folder cannot be written.
     """
-    if settings.resize not in RESIZES:
-        raise UsageError(f"--resize {settings.resize}: no such filter; choose {', '.join(RESIZES)}")
+    if settings.resize not in RESIZE_FILTERS:
+        raise UsageError(f"--resize {settings.resize}: no such filter; choose {', '.join(RESIZE_FILTERS)}")
     if settings.dedupe not in DEDUPE:
         raise UsageError(f"--dedupe {settings.dedupe}: choose {', '.join(DEDUPE)}")
     Holdout.parse(settings.holdout)  # says now whether it can be had
@@ -81,7 +81,7 @@ def prepare(
     unknown = unknown_names(settings.exclude, (entry.name for entry in source.entries), "--exclude")
     source, with_matte = with_mattes(source, "--keep-alpha keeps transparency in their place" if settings.keep_alpha else "")
     others = _others(settings)
-    source = source.only(source.entries, remarks=[*unknown, *(remark for *_, remarks in others for remark in remarks)])
+    source = source.subset(source.entries, remarks=[*unknown, *(remark for *_, remarks in others for remark in remarks)])
     make_folder(out)
     header = {
         "work": "prepare",
@@ -106,9 +106,9 @@ def prepare(
         return packed
 
 
-def _leave_beside(source: Source, left_out: dict[int, dict[str, Any]]) -> None:
+def _leave_beside(source: ImageSource, left_out: dict[int, dict[str, Any]]) -> None:
     """Leave out the pictures that lie beside split folders, in no split."""
-    _, found = split_sources(source)
+    _, found = split_source(source)
     for position in found.beside:
         left_out.setdefault(position, {"name": source.entries[position].name, "reason": "beside the split folders, in none of them"})
 
@@ -122,9 +122,9 @@ def _others(settings: PrepareSettings) -> list[tuple[str, str, list[tuple[str, S
     return [(other, *signatures_of(other)) for other in settings.against]
 
 
-def _already(out: Path, header: dict[str, Any]) -> Packed | None:
+def _already(out: Path, header: dict[str, Any]) -> ImagePack | None:
     with suppress(DataError):
-        packed = Packed.open(out / PREPARED)
+        packed = ImagePack.open(out / PREPARED_PACK)
         if packed.manifest["made_by"] | header == packed.manifest["made_by"]:
             return packed
     return None
@@ -137,7 +137,7 @@ def _rows(out: Path, settings: PrepareSettings, fourth: FourthChannel | None) ->
     return Rows(out / ".prepared.npy", room, channels * settings.size_px**2, first_only=settings.dedupe != "none")
 
 
-def _read_all(source: Source, rows: Rows, journal: Journal, settings: PrepareSettings, with_matte: bool, progress: Progress | None) -> None:
+def _read_all(source: ImageSource, rows: Rows, journal: Journal, settings: PrepareSettings, with_matte: bool, progress: Progress | None) -> None:
     """Decode what the journal does not have yet; pixels go to their file before the journal says so."""
     with disk_errors(rows.path), rows:
         count = rows.keep(journal.lines)
@@ -161,7 +161,7 @@ def _read_all(source: Source, rows: Rows, journal: Journal, settings: PrepareSet
                     raise Stopped(f"prepare: stopped at {number} of {len(source.entries)}; the same command goes on", stop.received)
 
 
-def _shaped(source: Source, start: int, settings: PrepareSettings, with_matte: bool) -> Generator[Shaped, None, None]:
+def _shaped(source: ImageSource, start: int, settings: PrepareSettings, with_matte: bool) -> Generator[Shaped, None, None]:
     """The rest of the pictures, shaped in order, by threads or, where they are many, by processes."""
     shaper = Shaper(settings, with_matte)  # says now whether it can be had
     count = processes_for(len(source.entries) - start)
@@ -188,14 +188,14 @@ def _batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:
         yield batch
 
 
-def _tasks(source: Source, start: int) -> Iterator[Task]:
+def _tasks(source: ImageSource, start: int) -> Iterator[Task]:
     for found in contents(source, source.entries[start:]):
         matte = None if found.entry.matte is None else _task(found.entry.matte, found.matte)
         yield replace(_task(found.entry, found.picture), matte=matte)
 
 
-def _task(entry: Entry, content: bytes | UnreadableError | None) -> Task:
-    if isinstance(content, UnreadableError):
+def _task(entry: ImageEntry, content: bytes | UnreadableImageError | None) -> Task:
+    if isinstance(content, UnreadableImageError):
         return Task(entry.name, entry.file, fault=str(content))
     return Task(entry.name, entry.file, content)
 
@@ -248,12 +248,12 @@ def _leave_known(
                     leave(known[other - len(members)][0], f"held out: looks like {members[one][0]!r} in {spec}")
 
 
-def _refuse_bad(source: Source, left_out: dict[int, dict[str, Any]], allow_bad: bool) -> None:
+def _refuse_bad(source: ImageSource, left_out: dict[int, dict[str, Any]], allow_bad: bool) -> None:
     total, bad = len(source.entries), [line for line in left_out.values() if line.get("bad")]
     if len(left_out) == total:
         first = next(iter(left_out.values()))
         raise DataError(f"SRC {source.spec}: none of its {total} files can be taken; the first, {first['name']!r}: {first['reason']}")
-    if len(bad) > BAD_SHARE * total and not allow_bad:
+    if len(bad) > MAX_UNREADABLE_FRACTION * total and not allow_bad:
         raise DataError(
             f"SRC {source.spec}: {len(bad)} of {total} files are no usable pictures, the first {bad[0]['name']!r}: {bad[0]['reason']}; "
             "remove them, or go on with --allow-bad"
@@ -261,7 +261,7 @@ def _refuse_bad(source: Source, left_out: dict[int, dict[str, Any]], allow_bad: 
 
 
 def _publish_splits(
-    source: Source,
+    source: ImageSource,
     out: Path,
     header: dict[str, Any],
     journal: Journal,
@@ -269,7 +269,7 @@ def _publish_splits(
     left_out: dict[int, dict[str, Any]],
     fourth: FourthChannel | None,
     settings: PrepareSettings,
-) -> Packed:
+) -> ImagePack:
     """A pack for each split, that for training last: where it is, all are."""
     kept = [position for position in rows.positions if position not in left_out]
     assignment = _assigned(source, [journal.lines[position] for position in kept], settings)
@@ -278,13 +278,13 @@ def _publish_splits(
         if split in assignment.splits:
             make_folder(out / split)
             chosen = {position for position, found in zip(kept, assignment.splits, strict=True) if found == split}
-            _publish(out / split / PREPARED, header | {"split": split}, journal, rows, chosen, fourth, settings)
+            _publish(out / split / PREPARED_PACK, header | {"split": split}, journal, rows, chosen, fourth, settings)
     chosen = {position for position, found in zip(kept, assignment.splits, strict=True) if found not in HELD_OUT}
     made_by = header | {"held_out": described(assignment.splits), "note": assignment.note}
-    return _publish(out / PREPARED, made_by, journal, rows, chosen, fourth, settings, skipped + source.leftovers.skipped(), source.leftovers)
+    return _publish(out / PREPARED_PACK, made_by, journal, rows, chosen, fourth, settings, skipped + source.leftovers.skipped(), source.leftovers)
 
 
-def _assigned(source: Source, lines: list[dict[str, Any]], settings: PrepareSettings) -> Assignment:
+def _assigned(source: ImageSource, lines: list[dict[str, Any]], settings: PrepareSettings) -> Assignment:
     names = [line["name"] for line in lines]
     looks = [look for line in lines if (look := from_plain(line))]
     known = dict(zip((entry.name for entry in source.entries), splits_of([entry.name for entry in source.entries]), strict=True))
@@ -302,7 +302,7 @@ def _publish(
     settings: PrepareSettings,
     skipped: Sequence[dict[str, str]] = (),
     leftovers: Leftovers | None = None,
-) -> Packed:
+) -> ImagePack:
     with PackWriter(path, settings.size_px, fourth) as writer:
         if len(chosen) == len(rows.positions):
             writer.adopt(rows.path, rows.digest, [journal.lines[position] for position in rows.positions])

@@ -12,9 +12,9 @@ from PIL import Image, ImageFilter
 
 from mitlgan.data.build.crops import Cropper
 from mitlgan.data.build.matte_rules import fitting_matte
-from mitlgan.data.build.resize import RESIZES, to_planes
+from mitlgan.data.build.resize import RESIZE_FILTERS, to_planes
 from mitlgan.data.curate.perceptual_hash import Signature, glance, signatures
-from mitlgan.data.decode.image_file import Decoded, UnreadableError, decode_bytes, read_file
+from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes, read_file
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT
 from mitlgan.errors import naming_faults
 
@@ -84,7 +84,7 @@ class Task:
             UnreadableError: It cannot be had.
         """
         if self.fault or (self.content is None and self.path is None):
-            raise UnreadableError(self.fault or "cannot be read")
+            raise UnreadableImageError(self.fault or "cannot be read")
         return read_file(self.path) if self.content is None and self.path is not None else self.content or b""
 
 
@@ -146,10 +146,10 @@ class Shaper:
                 if reason:
                     return record | {"reason": reason, "sha256": decoded.sha256}
                 return self._prepared(task, decoded)
-            except UnreadableError as error:
+            except UnreadableImageError as error:
                 return record | {"reason": str(error), "bad": True}
 
-    def _unfit(self, decoded: Decoded) -> str:
+    def _unfit(self, decoded: DecodedImage) -> str:
         least, most = self._settings.min_size_px, self._settings.max_aspect
         shorter, longer = sorted((decoded.width, decoded.height))
         if shorter < least:
@@ -158,15 +158,15 @@ class Shaper:
             return f"elongated: {decoded.width} x {decoded.height} px, more than {most:g} to 1"
         return ""
 
-    def _matte(self, task: Task, picture: Decoded) -> Image.Image:
+    def _matte(self, task: Task, picture: DecodedImage) -> Image.Image:
         try:
             content = task.read()
-        except UnreadableError as error:
-            raise UnreadableError(f"its matte: {error}") from None
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"its matte: {error}") from None
         return fitting_matte(content, picture)
 
-    def _prepared(self, task: Task, decoded: Decoded) -> Drawn:
-        size_px, resample = self._settings.size_px, RESIZES[self._settings.resize]
+    def _prepared(self, task: Task, decoded: DecodedImage) -> Drawn:
+        size_px, resample = self._settings.size_px, RESIZE_FILTERS[self._settings.resize]
         box = self._cropper(decoded.picture)
         whole = decoded.picture.convert("RGBa") if decoded.picture.mode == "RGBA" else decoded.picture
         picture = whole.resize((size_px, size_px), resample, box=box)

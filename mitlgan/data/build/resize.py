@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-RESIZES = {
+RESIZE_FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
@@ -15,14 +15,14 @@ RESIZES = {
 }
 
 
-def centred_square(width: int, height: int) -> tuple[int, int, int, int]:
+def center_square(width: int, height: int) -> tuple[int, int, int, int]:
     """The largest centred square of a picture: left, top, right, bottom (px)."""
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
     return left, top, left + side, top + side
 
 
-def fit(picture: Image.Image, size_px: int, resize: str) -> Image.Image:
+def crop_and_resize(picture: Image.Image, size_px: int, resize: str) -> Image.Image:
     """Cut the centred square and resize it.
 
     Args:
@@ -35,10 +35,10 @@ def fit(picture: Image.Image, size_px: int, resize: str) -> Image.Image:
     """
     if picture.mode == "RGBA":
         picture = picture.convert("RGBa")
-    box = centred_square(*picture.size)
+    box = center_square(*picture.size)
     if picture.size == (size_px, size_px):
         return picture
-    return picture.resize((size_px, size_px), RESIZES[resize], box=box)
+    return picture.resize((size_px, size_px), RESIZE_FILTERS[resize], box=box)
 
 
 def to_planes(picture: Image.Image) -> NDArray[np.uint8]:

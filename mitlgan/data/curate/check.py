@@ -16,9 +16,9 @@ from mitlgan.data.build.parallel import in_order
 from mitlgan.data.curate.check_advice import judge, judge_pairs
 from mitlgan.data.curate.perceptual_hash import Signature, near_pairs, same_files, signature
 from mitlgan.data.curate.reference_sets import NamedSet, look, named_sets
-from mitlgan.data.decode.image_file import UnreadableError, decode_bytes, laid_on
-from mitlgan.data.pack.image_pack import Packed
-from mitlgan.data.sources.image_source import Entry, Source
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, flatten_on
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.sources.image_source import ImageEntry, ImageSource
 from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.errors import naming_faults
 
@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Seen:
+class PictureStats:
     """One picture, looked at.
 
     Attributes:
@@ -73,15 +73,15 @@ class SetReport:
 
     name: str
     split: str
-    content: Source | Packed
-    seen: list[Seen] = field(default_factory=list)
+    content: ImageSource | ImagePack
+    seen: list[PictureStats] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     leftovers: Leftovers = field(default_factory=Leftovers)
     spec: str = ""
 
 
 @dataclass(frozen=True)
-class Pair:
+class DuplicatePair:
     """Two pictures that are the same (`exact`) or look alike, in one set or in two."""
 
     first_set: str
@@ -96,11 +96,11 @@ class CheckResult:
     """All that was found; `verdict` in sentences, each with whether it will hurt."""
 
     sets: list[SetReport]
-    pairs: list[Pair]
+    pairs: list[DuplicatePair]
     verdict: list[tuple[str, bool]]
 
 
-def check(specs: list[str], progress: Progress | None = None) -> CheckResult:
+def check_datasets(specs: list[str], progress: Progress | None = None) -> CheckResult:
     """Look at every picture of the sets.
 
     Args:
@@ -120,18 +120,18 @@ def check(specs: list[str], progress: Progress | None = None) -> CheckResult:
     return CheckResult(sets, pairs, verdict)
 
 
-def summary(result: CheckResult) -> dict[str, Any]:
+def to_json(result: CheckResult) -> dict[str, Any]:
     """The findings as JSON."""
     return {
         "schema_version": 1,
-        "sets": [statistics(report) for report in result.sets],
+        "sets": [summarize_set(report) for report in result.sets],
         "pairs": [vars(pair) for pair in result.pairs[:PAIRS_LISTED]],
         "pair_count": len(result.pairs),
         "verdict": [{"text": text, "hurts": bad} for text, bad in result.verdict],
     }
 
 
-def statistics(report: SetReport) -> dict[str, Any]:
+def summarize_set(report: SetReport) -> dict[str, Any]:
     """Counts, sizes, channels and colours of one set."""
     seen = report.seen
     sizes = Counter(f"{one.width}x{one.height}" for one in seen)
@@ -144,7 +144,7 @@ def statistics(report: SetReport) -> dict[str, Any]:
         "count": len(seen),
         "unreadable": len(report.unreadable),
         "skipped": [{"name": name, "reason": reason} for name, reason in report.unreadable] + report.leftovers.skipped(),
-        "leftovers": report.leftovers.plain(),
+        "leftovers": report.leftovers.to_json(),
         "sizes": dict(sizes.most_common(5)),
         "distinct_sizes": len(sizes),
         "shorter_side_px": {"least": shorter[0], "median": shorter[len(shorter) // 2], "most": shorter[-1]} if shorter else None,
@@ -160,28 +160,28 @@ def statistics(report: SetReport) -> dict[str, Any]:
     }
 
 
-def find_pairs(sets: list[SetReport]) -> list[Pair]:
+def find_pairs(sets: list[SetReport]) -> list[DuplicatePair]:
     """All pairs of equal files, and of pictures that look alike, within sets and across them."""
     places = [(report.name, one.name) for report in sets for one in report.seen]
     looks = [one.look for report in sets for one in report.seen]
     exact = {(group[0], other) for group in same_files(looks) for other in group[1:]}
     in_group = {position: group[0] for group in same_files(looks) for position in group}
-    pairs = [Pair(*places[one], *places[other], exact=True) for one, other in sorted(exact)]
+    pairs = [DuplicatePair(*places[one], *places[other], exact=True) for one, other in sorted(exact)]
     for one, other in near_pairs(looks):
         if in_group.get(one, one) != in_group.get(other, other):
-            pairs.append(Pair(*places[one], *places[other], exact=False))
+            pairs.append(DuplicatePair(*places[one], *places[other], exact=False))
     return pairs
 
 
 def _look_at(one: NamedSet, progress: Progress | None) -> SetReport:
     content = one.content
-    return _look_at_pack(one, content, progress) if isinstance(content, Packed) else _look_at_source(one, content, progress)
+    return _look_at_pack(one, content, progress) if isinstance(content, ImagePack) else _look_at_source(one, content, progress)
 
 
-def _look_at_source(one: NamedSet, source: Source, progress: Progress | None) -> SetReport:
+def _look_at_source(one: NamedSet, source: ImageSource, progress: Progress | None) -> SetReport:
     report = SetReport(one.name, one.split, content=source, leftovers=source.leftovers)
     for number, (entry, found) in enumerate(in_order(source.entries, _seen_or_reason), start=1):
-        if isinstance(found, UnreadableError):
+        if isinstance(found, UnreadableImageError):
             report.unreadable.append((entry.name, str(found)))
         else:
             report.seen.append(found)
@@ -190,18 +190,18 @@ def _look_at_source(one: NamedSet, source: Source, progress: Progress | None) ->
     return report
 
 
-def _seen_or_reason(entry: Entry) -> Seen | UnreadableError:
+def _seen_or_reason(entry: ImageEntry) -> PictureStats | UnreadableImageError:
     try:
         with naming_faults(f"picture {entry.name!r}"):
             decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=LOOK_PX)
             matte = None if entry.matte is None else fitting_matte(entry.matte.read(), decoded)
-    except UnreadableError as error:
+    except UnreadableImageError as error:
         return error
     one = seen(entry.name, decoded.picture, signature(decoded.picture, decoded.sha256), (decoded.width, decoded.height), matte)
     return replace(one, note=decoded.note)
 
 
-def _look_at_pack(one: NamedSet, pack: Packed, progress: Progress | None) -> SetReport:
+def _look_at_pack(one: NamedSet, pack: ImagePack, progress: Progress | None) -> SetReport:
     report = SetReport(one.name, one.split, content=pack)
     for index, source in enumerate(pack.sources()):
         planes = np.asarray(pack.pixels[index])
@@ -218,7 +218,7 @@ def _look_at_pack(one: NamedSet, pack: Packed, progress: Progress | None) -> Set
     return report
 
 
-def seen(name: str, picture: Image.Image, known: Signature, size: tuple[int, int], matte: Image.Image | None) -> Seen:
+def seen(name: str, picture: Image.Image, known: Signature, size: tuple[int, int], matte: Image.Image | None) -> PictureStats:
     """Measure one picture.
 
     Args:
@@ -234,11 +234,11 @@ def seen(name: str, picture: Image.Image, known: Signature, size: tuple[int, int
     transparent = alpha is not None and bool((alpha < 250).any())
     pixels = np.asarray(small.convert("RGB"))
     opaque = pixels[alpha > 127] if transparent and alpha is not None else pixels.reshape(-1, 3)
-    opaque = opaque if len(opaque) else np.asarray(laid_on(small, (128, 128, 128))).reshape(-1, 3)  # not what is hidden
+    opaque = opaque if len(opaque) else np.asarray(flatten_on(small, (128, 128, 128))).reshape(-1, 3)  # not what is hidden
     histogram = np.stack([np.bincount(opaque[:, channel].astype(np.int64) * BINS // 256, minlength=BINS) / len(opaque) for channel in range(3)])
     plane = np.asarray(matte.resize(small.size, Image.Resampling.BOX)) if matte is not None else alpha if transparent else None
     coverage = None if plane is None else float((plane > 127).mean())
     border = 0.0 if plane is None else float((np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]]) > 127).mean())
     mean = opaque.mean(0)
     mode = "RGBA" if transparent else "RGB"
-    return Seen(name, known, *size, mode, (float(mean[0]), float(mean[1]), float(mean[2])), histogram, coverage, border)
+    return PictureStats(name, known, *size, mode, (float(mean[0]), float(mean[1]), float(mean[2])), histogram, coverage, border)

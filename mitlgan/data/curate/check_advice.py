@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mitlgan.data.build.notes import note_lines
+from mitlgan.data.build.notes import summarize_notes
 from mitlgan.data.layers.siblings import Siblings, leaks, siblings_of
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.split_folders import TRAIN
 
 if TYPE_CHECKING:
-    from mitlgan.data.curate.check import Pair, SetReport
+    from mitlgan.data.curate.check import DuplicatePair, SetReport
 
 Sentence = tuple[str, bool]
 FEW = 500  # pictures; fewer are learned by heart
@@ -34,7 +34,7 @@ def judge(report: SetReport) -> Iterator[Sentence]:
         bad = len(report.unreadable)
         words = f"{bad:,} of {total + bad:,} files are no usable pictures and will be skipped"
         yield f"{name}: {words}; to pack the others: {_prepare(report, '--allow-bad')}", True
-    for line in report.leftovers.lines(quiet=False):
+    for line in report.leftovers.describe(quiet=False):
         yield f"{name}: {line}; the names of all: mitlgan data stats {_quoted(report.spec)} --json", True
     yield from _judge_numbers(report)
     blank = sum(one.look.blank for one in report.seen)
@@ -45,7 +45,7 @@ def judge(report: SetReport) -> Iterator[Sentence]:
         helps = _prepare(report, f"--min-size {SMALL_PX}")
         words = f"{small:,} of {total:,} pictures are smaller than {SMALL_PX} px and would be enlarged above that"
         yield f"{name}: {words}; to leave them out: {helps}", small > 0.05 * total
-    for line in note_lines((one.name, one.note) for one in report.seen):
+    for line in summarize_notes((one.name, one.note) for one in report.seen):
         yield f"{name}: {line}.", False
     mixed = Counter(one.mode for one in report.seen)
     if len(mixed) > 1:
@@ -94,7 +94,7 @@ def _judge_objects(report: SetReport) -> Iterator[Sentence]:
             )
 
 
-def judge_pairs(sets: list[SetReport], pairs: list[Pair]) -> list[Sentence]:
+def judge_pairs(sets: list[SetReport], pairs: list[DuplicatePair]) -> list[Sentence]:
     """What pictures that are in twice mean: within a set, in training and held-out pictures, or in two sets.
 
     What `data split` made of one photograph may be in `fg`, `bg` and `scene`, as long as it is in the same split of them.
@@ -122,7 +122,7 @@ def judge_pairs(sets: list[SetReport], pairs: list[Pair]) -> list[Sentence]:
     return found
 
 
-def _same_photograph(pair: Pair, known: dict[str, Siblings | None]) -> bool:
+def _same_photograph(pair: DuplicatePair, known: dict[str, Siblings | None]) -> bool:
     """Whether `data split` made both files of a pair of one photograph."""
     first, second = known[pair.first_set], known[pair.second_set]
     if first is None or second is None or first.out != second.out:
@@ -151,7 +151,7 @@ def _judge_siblings(sets: list[SetReport], known: dict[str, Siblings | None]) ->
     return found
 
 
-def _by_sets(pairs: list[Pair]) -> dict[tuple[str, str], Counter[bool]]:
+def _by_sets(pairs: list[DuplicatePair]) -> dict[tuple[str, str], Counter[bool]]:
     found: dict[tuple[str, str], Counter[bool]] = {}
     for pair in pairs:
         found.setdefault((pair.first_set, pair.second_set), Counter())[pair.exact] += 1
@@ -169,7 +169,7 @@ def _prepare(report: SetReport, options: str = "") -> str:
 
 def _pictures(report: SetReport, name: str = "") -> str:
     """What a command is given to make a set again: itself, or, of a pack, a word for the pictures that it was made of."""
-    return PICTURES if isinstance(report.content, Packed) else name or report.spec
+    return PICTURES if isinstance(report.content, ImagePack) else name or report.spec
 
 
 def _split(spec: str, options: str = "", *, beside: str) -> str:

@@ -32,7 +32,7 @@ def _read(path: Path, option: str) -> list[str]:
     return [_unescaped(line) for line in text.split("\n") if line.strip()]
 
 
-def escaped(name: str) -> str:
+def escape_name(name: str) -> str:
     """A name on one line; `read_names` undoes it."""
     for sign, code in (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r")):
         name = name.replace(sign, code)

@@ -18,8 +18,8 @@ from urllib.parse import unquote, urlsplit
 from mitlgan.data.build.journal import Journal
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.curate.table_selection import rows
-from mitlgan.data.decode.image_file import UnreadableError, decode_bytes, read_file
-from mitlgan.data.sources.formats import HEAD_BYTES, suffix_of_content
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, read_file
+from mitlgan.data.sources.formats import HEAD_BYTES, detect_suffix
 from mitlgan.errors import DataError, resource_fault
 from mitlgan.runtime.files import locked, make_folder, write_atomically, write_json
 from mitlgan.runtime.text_files import read_text
@@ -88,7 +88,7 @@ def read_urls(path: Path, column: str = "") -> list[str]:
     return addresses
 
 
-def fetch(addresses: list[str], out: Path, settings: FetchSettings, progress: Progress | None = None) -> dict[str, Any]:
+def fetch_pictures(addresses: list[str], out: Path, settings: FetchSettings, progress: Progress | None = None) -> dict[str, Any]:
     """Download pictures; what is there already is not asked for again, what failed before is tried again.
 
     Args:
@@ -151,7 +151,7 @@ def _as_it_is(out: Path, line: dict[str, Any]) -> dict[str, Any] | None:
         if digest == line["sha256"]:
             return line
         decode_bytes(content, keep_alpha=False, size_px=16)
-    except UnreadableError:
+    except UnreadableImageError:
         return None
     return line | {"sha256": digest, "bytes": len(content), "changed": True}
 
@@ -175,7 +175,7 @@ def _fetched(address: str, settings: FetchSettings, budget: _Budget) -> bytes | 
             content = _once(address, settings, budget)
             decode_bytes(content, keep_alpha=False, size_px=16)
             return content
-        except UnreadableError as error:
+        except UnreadableImageError as error:
             return _NotFetchedError(f"no usable picture: {error}")
         except _NotFetchedError as error:
             if not error.again or attempt == settings.tries - 1:
@@ -237,5 +237,5 @@ def _file_name(address: str, content: bytes) -> str:
     stem = "".join(
         letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "_" for letter in PurePosixPath(unquote(urlsplit(address).path)).stem
     )
-    suffix = suffix_of_content(content[:HEAD_BYTES]) or ".jpg"
+    suffix = detect_suffix(content[:HEAD_BYTES]) or ".jpg"
     return f"{stem[:48] or 'picture'}-{hashlib.sha256(address.encode()).hexdigest()[:10]}{suffix}"

@@ -13,13 +13,13 @@ from PIL import Image
 
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.curate.perceptual_hash import Signature, from_plain, signature
-from mitlgan.data.decode.image_file import UnreadableError, decode_bytes
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.layers.holdout import HELD_OUT
-from mitlgan.data.pack.image_pack import PREPARED, Packed
-from mitlgan.data.sources.image_source import Entry, Source, open_source
+from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
+from mitlgan.data.sources.image_source import ImageEntry, ImageSource, open_source
 from mitlgan.data.sources.leftovers import Leftovers
-from mitlgan.data.sources.split_folders import TRAIN, Layout, listed, split_of_name
-from mitlgan.data.splits import picture_set, prepared_parts, split_sources
+from mitlgan.data.sources.split_folders import TRAIN, SplitLayout, list_names, split_of_name
+from mitlgan.data.splits import find_prepared_packs, find_splits, split_source
 
 
 def signatures_of(spec: str | Path) -> tuple[str, list[tuple[str, Signature]], list[str]]:
@@ -34,21 +34,21 @@ def signatures_of(spec: str | Path) -> tuple[str, list[tuple[str, Signature]], l
     """
     pack = pack_at(Path(spec))
     if pack is not None:
-        packs = [pack] if Path(spec).is_file() else [pack, *packs_beside(pack.path).values()]
+        packs = [pack] if Path(spec).is_file() else [pack, *find_held_out_packs(pack.path).values()]
         digest = pack.content_sha256 if len(packs) == 1 else hashlib.sha256("".join(one.content_sha256 for one in packs).encode()).hexdigest()
         return digest, [(str(source["name"]), look(one, index, source)) for one in packs for index, source in enumerate(one.sources())], []
     source = open_source(spec, "--against")
 
-    def work(entry: Entry) -> Signature | UnreadableError:
+    def work(entry: ImageEntry) -> Signature | UnreadableImageError:
         try:
             decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=64)
-        except UnreadableError as error:
+        except UnreadableImageError as error:
             return error
         return signature(decoded.picture, decoded.sha256)
 
     seen = list(in_order(source.entries, work))
-    unknown = [f"{entry.name!r}: {error}" for entry, error in seen if isinstance(error, UnreadableError)]
-    remarks = source.leftovers.lines(quiet=False)
+    unknown = [f"{entry.name!r}: {error}" for entry, error in seen if isinstance(error, UnreadableImageError)]
+    remarks = source.leftovers.describe(quiet=False)
     if unknown:
         remarks.append(f"{len(unknown):,} of {len(seen):,} files cannot be read, and are not recognised among others; the first, {unknown[0]}")
     found = [(entry.name, known) for entry, known in seen if isinstance(known, Signature)]
@@ -67,7 +67,7 @@ class NamedSet:
 
     name: str
     split: str
-    content: Source | Packed
+    content: ImageSource | ImagePack
 
 
 def named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[str, bool]]]:
@@ -82,13 +82,13 @@ def named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[str, 
     if packs:
         return sets, []
     source = open_source(spec, option)
-    sources, found = split_sources(source, option)
+    sources, found = split_source(source, option)
     if not found.folders:
         only = next(iter(sources))
         one = NamedSet(spec, only if only != TRAIN or split_of_name(path.name) == TRAIN else "", source)
         return [one], [(f"{found.remark}.", False)] if found.remark else []
     names = [source.entries[place].name for place in found.beside]
-    words = f"{len(names):,} pictures lie beside the split folders, in no split: {listed(names)}"
+    words = f"{len(names):,} pictures lie beside the split folders, in no split: {list_names(names)}"
     said = [(f"{words}; {_way_in(path, found)}", True)] if names else []
     for split, part in sources.items():
         folders = found.folders.get(split, ())
@@ -99,7 +99,7 @@ def named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[str, 
     return sets, said
 
 
-def _way_in(path: Path, found: Layout) -> str:
+def _way_in(path: Path, found: SplitLayout) -> str:
     """The command that takes pictures beside split folders for training, or else the one that names them all."""
     folders = found.folders.get(TRAIN, ())
     if not path.is_dir() or len(folders) != 1:
@@ -108,33 +108,33 @@ def _way_in(path: Path, found: Layout) -> str:
     return f"to train on them, too: find {shlex.quote(str(train.parent))} -maxdepth 1 -type f -exec mv -n {{}} {shlex.quote(str(train))} \\;"
 
 
-def _packs(path: Path) -> dict[str, Packed]:
+def _packs(path: Path) -> dict[str, ImagePack]:
     """Packs that a path names, by split; a single one that is of no known split is of none."""
     if path.is_dir():
-        parts = prepared_parts(path)
+        parts = find_prepared_packs(path)
         if len(parts) > 1 or not parts:
-            return {split: Packed.open(part.path) for split, part in parts.items()}
+            return {split: ImagePack.open(part.path) for split, part in parts.items()}
         path = next(iter(parts.values())).path
     if not path.is_file():
         return {}
-    split = next(iter(picture_set(str(path), "scene").parts))
-    return {"" if split == TRAIN else split: Packed.open(path)}
+    split = next(iter(find_splits(str(path), "scene").parts))
+    return {"" if split == TRAIN else split: ImagePack.open(path)}
 
 
-def pack_at(path: Path) -> Packed | None:
+def pack_at(path: Path) -> ImagePack | None:
     """The pack that a path names: a `.npy` file, or a folder that `data prepare` made."""
     if path.suffix == ".npy" and path.is_file():
-        return Packed.open(path)
-    inside = path / PREPARED
-    return Packed.open(inside) if inside.is_file() else None
+        return ImagePack.open(path)
+    inside = path / PREPARED_PACK
+    return ImagePack.open(inside) if inside.is_file() else None
 
 
-def packs_beside(training: Path) -> dict[str, Packed]:
+def find_held_out_packs(training: Path) -> dict[str, ImagePack]:
     """The held-out packs of what `data prepare` made, by split."""
-    return {split: Packed.open(path) for split in HELD_OUT if (path := training.parent / split / PREPARED).is_file()}
+    return {split: ImagePack.open(path) for split in HELD_OUT if (path := training.parent / split / PREPARED_PACK).is_file()}
 
 
-def look(pack: Packed, index: int, source: dict[str, Any]) -> Signature:
+def look(pack: ImagePack, index: int, source: dict[str, Any]) -> Signature:
     """The look of a packed picture, as its manifest has it or from its pixels."""
     recorded = from_plain(source)
     if recorded is not None:

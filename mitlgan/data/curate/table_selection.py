@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from mitlgan.data.curate.row_filter import Condition
-from mitlgan.data.sources.image_source import Source, of_files
+from mitlgan.data.sources.image_source import ImageSource, of_files
 from mitlgan.errors import DataError, UsageError, resource_fault
 from mitlgan.runtime.text_files import TextError, lines_of
 
@@ -88,7 +88,7 @@ def chosen_rows(selection: Selection) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def selected(selection: Selection, folder: Path) -> Source:
+def selected(selection: Selection, folder: Path) -> ImageSource:
     """The chosen pictures of a folder.
 
     Raises:
@@ -101,7 +101,7 @@ def selected(selection: Selection, folder: Path) -> Source:
             names[_inside(value, selection.metadata)] = None
     if not names:
         raise DataError(f"--where {selection.where!r}: chooses no picture of {selection.metadata}; loosen it")
-    return Source(str(folder), of_files(folder, names))
+    return ImageSource(str(folder), of_files(folder, names))
 
 
 def parse_aggregates(text: str) -> list[Aggregate]:

@@ -23,7 +23,7 @@ class UnknownScaleError(Exception):
 
 
 @dataclass(frozen=True)
-class Depth:
+class BitDepth:
     """What a file says of the numbers in it.
 
     Attributes:
@@ -37,20 +37,20 @@ class Depth:
     white_is_zero: bool = False
 
 
-def depth_of(picture: ImageFile.ImageFile, content: bytes) -> Depth:
+def read_bit_depth(picture: ImageFile.ImageFile, content: bytes) -> BitDepth:
     """Of a picture that is not loaded yet: Pillow forgets a part of it then."""
     if picture.format == "TIFF":
         tags: Any = picture.tag_v2  # type: ignore[attr-defined]
         bits, signs = tags.get(_BITS_PER_SAMPLE, (1,)), tags.get(_SAMPLE_FORMAT, (1,))
         if int(bits[0]) == 16:
             picture.tile = [_of_16_bits(tile, content) for tile in picture.tile]
-        return Depth(int(bits[0]), int(signs[0]) == _SIGNED, tags.get(_PHOTOMETRIC) == 0)
+        return BitDepth(int(bits[0]), int(signs[0]) == _SIGNED, tags.get(_PHOTOMETRIC) == 0)
     if picture.format == "PNG":
-        return Depth(content[_PNG_DEPTH])
-    return Depth(16 if picture.mode.startswith("I") else 8)
+        return BitDepth(content[_PNG_DEPTH])
+    return BitDepth(16 if picture.mode.startswith("I") else 8)
 
 
-def eight_bits(picture: Image.Image, depth: Depth, content: bytes) -> Image.Image:
+def to_eight_bits(picture: Image.Image, depth: BitDepth, content: bytes) -> Image.Image:
     """The picture itself where nothing is to be done; otherwise L or LA for grey, RGBA for colours of which one is transparent.
 
     Args:
@@ -88,7 +88,7 @@ def _of_16_bits(tile: Any, content: bytes) -> Any:
     return tile._replace(args=(f"{tile.args[0]};16{'L' if content.startswith(b'II') else 'B'}", *tile.args[1:]))
 
 
-def _scaled(numbers: NDArray[np.int64], depth: Depth) -> NDArray[np.uint8]:
+def _scaled(numbers: NDArray[np.int64], depth: BitDepth) -> NDArray[np.uint8]:
     if depth.bits == 32 and not depth.signed:
         numbers = numbers % 2**32  # Pillow has them as signed ones
     if depth.signed and numbers.min() < 0:

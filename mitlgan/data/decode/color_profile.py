@@ -29,7 +29,7 @@ _UNCALIBRATED, _ADOBE_COLOUR_SPACE = 0xFFFF, 2
 _HEADER_BYTES = 65_536  # boxes that speak of colours stand at a file's beginning
 
 
-def profile_of(picture: Image.Image, content: bytes) -> tuple[bytes | None, str]:
+def find_profile(picture: Image.Image, content: bytes) -> tuple[bytes | None, str]:
     """The profile that a picture's numbers are to be read by.
 
     PNG: cICP before iCCP before sRGB before gAMA and cHRM, as its third edition says. JPEG without a profile: EXIF's Adobe RGB (DCF 2.0).
@@ -54,11 +54,11 @@ def profile_of(picture: Image.Image, content: bytes) -> tuple[bytes | None, str]
         return _in_jpeg2000(content), ""
     if picture.format == "BMP":
         return _in_bmp(content), ""
-    return (matrix_profile(ADOBE_RGB, ADOBE_GAMMA) if picture.format in ("JPEG", "MPO") and _says_adobe_rgb(picture) else None), ""
+    return (build_matrix_profile(ADOBE_RGB, ADOBE_GAMMA) if picture.format in ("JPEG", "MPO") and _says_adobe_rgb(picture) else None), ""
 
 
 @lru_cache(maxsize=64)
-def matrix_profile(chromaticities: Chromaticities, gamma: float) -> bytes:
+def build_matrix_profile(chromaticities: Chromaticities, gamma: float) -> bytes:
     """An ICC profile (version 2) of three primaries and one curve.
 
     Args:
@@ -91,7 +91,7 @@ def _by_coding_points(primaries: int, transfer: int) -> tuple[bytes | None, str]
     if primaries not in _PRIMARIES or transfer not in _CURVES:
         return None, f"its colours have coding points {primaries}/{transfer} (such as HDR), which are not converted: its numbers were taken as sRGB"
     colours, curve = _PRIMARIES[primaries], _CURVES[transfer]
-    return (None if (colours, curve) == (SRGB, SRGB_CURVE) else matrix_profile(colours, curve)), ""
+    return (None if (colours, curve) == (SRGB, SRGB_CURVE) else build_matrix_profile(colours, curve)), ""
 
 
 def _by_gamma(gamma: float | None, chromaticities: Chromaticities | None) -> bytes | None:
@@ -100,7 +100,7 @@ def _by_gamma(gamma: float | None, chromaticities: Chromaticities | None) -> byt
     if (usual and chromaticities is None) or not (gamma is None or 0.1 <= gamma <= 10):
         return None
     try:
-        return matrix_profile(chromaticities or SRGB, SRGB_CURVE if usual or gamma is None else 1 / gamma)
+        return build_matrix_profile(chromaticities or SRGB, SRGB_CURVE if usual or gamma is None else 1 / gamma)
     except ValueError:
         return None
 

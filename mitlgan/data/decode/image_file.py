@@ -16,15 +16,15 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mitlgan.data.decode.bit_depth import UnknownScaleError, depth_of, eight_bits
-from mitlgan.data.decode.color_profile import profile_of
+from mitlgan.data.decode.bit_depth import UnknownScaleError, read_bit_depth, to_eight_bits
+from mitlgan.data.decode.color_profile import find_profile
 from mitlgan.data.decode.srgb import to_srgb
 from mitlgan.data.sources.formats import HEAD_BYTES, MissingCodecError, allowed_formats
 from mitlgan.errors import resource_fault
 
-LARGEST_PIXELS = 64_000_000  # more than a camera's picture; a 10,000 x 10,000 bomb is refused by its header alone
-LARGEST_FILE_BYTES = 256_000_000
-SEEN_THROUGH = 0.01  # of the pixels; less may be a rounded corner or a stray edge
+MAX_PIXELS = 64_000_000  # more than a camera's picture; a 10,000 x 10,000 bomb is refused by its header alone
+MAX_FILE_BYTES = 256_000_000
+MIN_TRANSPARENT_FRACTION = 0.01  # of the pixels; less may be a rounded corner or a stray edge
 _TOO_THIN = 100  # width to height, or the other way: the centred square would show nothing
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
@@ -39,7 +39,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-DRAFT_GAP = 1.9
+MIN_DRAFT_SCALE = 1.9
 """A JPEG may be decoded at a half, a quarter or an eighth of its size that is still so many times what is wanted: the resize after it then gives
 nearly the same as from the whole picture. Pillow's own thumbnails have 2.0, which 500 px to 128 px would just miss."""
 _EXIF_ORIENTATION = 0x0112
@@ -51,12 +51,12 @@ _DAMAGE = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, s
            OverflowError, MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning, AttributeError, RuntimeError)  # fmt: skip
 
 
-class UnreadableError(Exception):
+class UnreadableImageError(Exception):
     """A file that is no usable picture; the message is the reason, in a few words."""
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedImage:
     """A picture, ready to be cropped.
 
     Attributes:
@@ -74,7 +74,9 @@ class Decoded:
     note: str = ""
 
 
-def decode(path: Path, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255), as_numbers: bool = False) -> Decoded:
+def decode(
+    path: Path, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255), as_numbers: bool = False
+) -> DecodedImage:
     """Read a file, decode all of it, set it upright, and convert its colours to sRGB.
 
     Args:
@@ -92,21 +94,21 @@ def decode(path: Path, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[in
 
 def decode_bytes(
     content: bytes, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255), as_numbers: bool = False
-) -> Decoded:
+) -> DecodedImage:
     """As `decode`, of a file's content."""
     if not content:
-        raise UnreadableError("empty file")
+        raise UnreadableImageError("empty file")
     try:
         return _decoded(content, keep_alpha, size_px, backdrop, as_numbers)
-    except UnreadableError:
+    except UnreadableImageError:
         raise
     except UnknownScaleError as error:
-        raise UnreadableError(str(error)) from None
+        raise UnreadableImageError(str(error)) from None
     except _DAMAGE as error:
-        raise resource_fault(error) or UnreadableError(_reason(content, error)) from None
+        raise resource_fault(error) or UnreadableImageError(_reason(content, error)) from None
 
 
-def has_alpha(content: bytes) -> bool:
+def is_cutout_file(content: bytes) -> bool:
     """Whether a file's content is a cut-out: transparent in `SEEN_THROUGH` of its pixels; many files carry an alpha that is opaque all over.
 
     Raises:
@@ -116,15 +118,15 @@ def has_alpha(content: bytes) -> bool:
         with Image.open(io.BytesIO(content), formats=_formats(content)) as picture:
             promised = picture.mode in _ALPHA_MODES or "transparency" in picture.info
     except _DAMAGE as error:
-        raise resource_fault(error) or UnreadableError(_reason(content, error)) from None
+        raise resource_fault(error) or UnreadableImageError(_reason(content, error)) from None
     if not promised:
         return False
-    return is_cut_out(decode_bytes(content, keep_alpha=True).picture)
+    return is_cutout(decode_bytes(content, keep_alpha=True).picture)
 
 
-def is_cut_out(picture: Image.Image) -> bool:
+def is_cutout(picture: Image.Image) -> bool:
     """Whether `SEEN_THROUGH` of an RGBA picture's pixels or more are rather transparent than opaque."""
-    return sum(picture.getchannel("A").histogram()[:128]) >= SEEN_THROUGH * picture.width * picture.height
+    return sum(picture.getchannel("A").histogram()[:128]) >= MIN_TRANSPARENT_FRACTION * picture.width * picture.height
 
 
 def read_head(path: str | Path) -> bytes:
@@ -137,7 +139,7 @@ def read_head(path: str | Path) -> bytes:
         try:
             return file.read(HEAD_BYTES)
         except OSError as error:
-            raise resource_fault(error) or UnreadableError(f"cannot be read ({error.strerror})") from None
+            raise resource_fault(error) or UnreadableImageError(f"cannot be read ({error.strerror})") from None
 
 
 def read_file(path: str | Path) -> bytes:
@@ -150,14 +152,14 @@ def read_file(path: str | Path) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         try:
             before = os.fstat(descriptor)
-            if before.st_size > LARGEST_FILE_BYTES:
-                raise UnreadableError(f"{before.st_size} bytes, more than {LARGEST_FILE_BYTES}")
+            if before.st_size > MAX_FILE_BYTES:
+                raise UnreadableImageError(f"{before.st_size} bytes, more than {MAX_FILE_BYTES}")
             content = file.read(before.st_size + 1)
             after = os.fstat(descriptor)
         except OSError as error:
-            raise resource_fault(error) or UnreadableError(f"cannot be read ({error.strerror})") from None
+            raise resource_fault(error) or UnreadableImageError(f"cannot be read ({error.strerror})") from None
     if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise UnreadableError("changed while it was read")
+        raise UnreadableImageError("changed while it was read")
     return content
 
 
@@ -169,36 +171,36 @@ def _opened(path: str | Path) -> int:
         with suppress(OSError):
             mode = Path(path).lstat().st_mode
             if stat.S_ISLNK(mode):
-                raise UnreadableError("a symbolic link") from None
+                raise UnreadableImageError("a symbolic link") from None
             if not stat.S_ISREG(mode):
-                raise UnreadableError("not a regular file") from None
-        raise resource_fault(error) or UnreadableError(f"cannot be read ({error.strerror})") from None
+                raise UnreadableImageError("not a regular file") from None
+        raise resource_fault(error) or UnreadableImageError(f"cannot be read ({error.strerror})") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise UnreadableError("not a regular file")
+        raise UnreadableImageError("not a regular file")
     return descriptor
 
 
-def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int, int, int], as_numbers: bool) -> Decoded:
+def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int, int, int], as_numbers: bool) -> DecodedImage:
     with Image.open(io.BytesIO(content), formats=_formats(content)) as opened:
         width, height = opened.size
-        if width * height > LARGEST_PIXELS:
-            raise UnreadableError(f"{width} x {height} px, more than {LARGEST_PIXELS // 1_000_000} million: refused as a decompression bomb")
+        if width * height > MAX_PIXELS:
+            raise UnreadableImageError(f"{width} x {height} px, more than {MAX_PIXELS // 1_000_000} million: refused as a decompression bomb")
         if max(width, height) > _TOO_THIN * min(width, height) or min(width, height) < 2:
-            raise UnreadableError(f"{width} x {height} px: nothing to see in its centred square")
+            raise UnreadableImageError(f"{width} x {height} px: nothing to see in its centred square")
         animated = opened.format not in _WITH_MORE and bool(getattr(opened, "is_animated", False))
         if animated:
             opened.seek(0)
         if size_px and opened.format in ("JPEG", "MPO"):
-            shrunk = [math.ceil(DRAFT_GAP * size_px * side / min(width, height)) for side in (width, height)]
+            shrunk = [math.ceil(MIN_DRAFT_SCALE * size_px * side / min(width, height)) for side in (width, height)]
             opened.draft(None, (shrunk[0], shrunk[1]))
-        depth = depth_of(opened, content)
+        depth = read_bit_depth(opened, content)
         opened.load()  # all of it: verify() passes truncated files
-        profile, note = (None, "") if as_numbers else profile_of(opened, content)
+        profile, note = (None, "") if as_numbers else find_profile(opened, content)
         orientation = opened.getexif().get(_EXIF_ORIENTATION)
         if orientation in _SIDEWAYS:
             width, height = height, width
-        picture: Image.Image = eight_bits(opened, depth, content)
+        picture: Image.Image = to_eight_bits(opened, depth, content)
         if picture is opened and orientation not in _UPRIGHT:
             ImageOps.exif_transpose(opened, in_place=True)  # a copy of 24 megapixels is 72 MB
         elif orientation in _TURNS:
@@ -206,17 +208,17 @@ def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int
     picture, misfit = to_srgb(picture, profile)
     picture.info = {}  # what it says of colours is no longer so, and would be written into files made of it
     notes = ["several frames: the first was taken"] * animated + [said for said in (note, misfit) if said]
-    return Decoded(_laid(picture, keep_alpha, backdrop), hashlib.sha256(content).hexdigest(), width, height, "; ".join(notes))
+    return DecodedImage(_laid(picture, keep_alpha, backdrop), hashlib.sha256(content).hexdigest(), width, height, "; ".join(notes))
 
 
 def _laid(picture: Image.Image, keep_alpha: bool, backdrop: tuple[int, int, int]) -> Image.Image:
     """RGBA for every picture, or RGB with transparency laid on a backdrop."""
     if keep_alpha:
         return picture if picture.mode == "RGBA" else picture.convert("RGBA")
-    return laid_on(picture, backdrop) if picture.mode == "RGBA" else picture
+    return flatten_on(picture, backdrop) if picture.mode == "RGBA" else picture
 
 
-def laid_on(picture: Image.Image, backdrop: tuple[int, int, int]) -> Image.Image:
+def flatten_on(picture: Image.Image, backdrop: tuple[int, int, int]) -> Image.Image:
     """What is seen of an RGBA picture before a backdrop, as RGB: colours under full transparency are not."""
     laid = Image.new("RGBA", picture.size, (*backdrop, 255))
     laid.alpha_composite(picture)
@@ -227,7 +229,7 @@ def _formats(content: bytes) -> tuple[str, ...]:
     try:
         return allowed_formats(content)
     except MissingCodecError as error:
-        raise UnreadableError(str(error)) from None
+        raise UnreadableImageError(str(error)) from None
 
 
 def _reason(content: bytes, error: BaseException) -> str:

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mitlgan.data.build.resize import RESIZES, fit, to_planes
+from mitlgan.data.build.resize import RESIZE_FILTERS, crop_and_resize, to_planes
 from mitlgan.data.demo import archive
-from mitlgan.data.demo.scenes import SCENE_COUNTS, SceneMaker
+from mitlgan.data.demo.scenes import SCENE_COUNTS, SceneCompositor
 from mitlgan.data.pack.cache import cache_dir
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import UsageError
 
@@ -26,7 +26,7 @@ LAYER_SPLITS = {role: [split for of, split in POOLS if of == role] for role, _ i
 SMALLEST_PX, LARGEST_PX = 4, 1024
 
 
-def demo_pack(role: str, size_px: int, *, split: str = "train", count: int | None = None, resize: str = "lanczos") -> Packed:
+def demo_pack(role: str, size_px: int, *, split: str = "train", count: int | None = None, resize: str = "lanczos") -> ImagePack:
     """A pack of demo pictures, made once and then taken from the cache.
 
     Args:
@@ -42,7 +42,7 @@ def demo_pack(role: str, size_px: int, *, split: str = "train", count: int | Non
         UsageError: A role, split, size, count or filter that does not exist.
     """
     _check(role, size_px, split, resize)
-    available = SCENE_COUNTS[split] if role == "scene" else len(archive.names(POOLS[role, split]))
+    available = SCENE_COUNTS[split] if role == "scene" else len(archive.list_pool(POOLS[role, split]))
     count = available if count is None else count
     if count < 1 or (role != "scene" and count > available):
         raise UsageError(f"count: {count} demo pictures asked; {role} has 1 to {available}")
@@ -59,7 +59,7 @@ def demo_pack(role: str, size_px: int, *, split: str = "train", count: int | Non
     }
     key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
     path = cache_dir() / f"demo-{role}-{split}-{size_px}px-{count}-{key}.npy"
-    cached = Packed.open_cached(path, made_by)
+    cached = ImagePack.open_cached(path, made_by)
     if cached is not None:
         return cached
     return _make_scenes(path, made_by) if role == "scene" else _make_layer(path, made_by)
@@ -74,23 +74,23 @@ def _check(role: str, size_px: int, split: str, resize: str) -> None:
         raise UsageError(f"split: the demo's {role} pictures are all for {' or '.join(LAYER_SPLITS[role])}; choose that, or role scene for {split}")
     if not SMALLEST_PX <= size_px <= LARGEST_PX:
         raise UsageError(f"size_px: {size_px} is out of range; choose {SMALLEST_PX} to {LARGEST_PX}")
-    if resize not in RESIZES:
-        raise UsageError(f"resize: {resize!r} is no filter; choose {', '.join(RESIZES)}")
+    if resize not in RESIZE_FILTERS:
+        raise UsageError(f"resize: {resize!r} is no filter; choose {', '.join(RESIZE_FILTERS)}")
 
 
-def _make_layer(path: Path, made_by: dict[str, Any]) -> Packed:
+def _make_layer(path: Path, made_by: dict[str, Any]) -> ImagePack:
     role, pool = made_by["role"], POOLS[made_by["role"], made_by["split"]]
     with PackWriter(path, made_by["size_px"], "alpha" if role == "fg" else None) as writer:
-        for name, content, picture in archive.read(pool, made_by["count"]):
+        for name, content, picture in archive.read_pool(pool, made_by["count"]):
             source = {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "width": picture.width, "height": picture.height}
-            writer.append(to_planes(fit(picture, made_by["size_px"], made_by["resize"])), source)
+            writer.append(to_planes(crop_and_resize(picture, made_by["size_px"], made_by["resize"])), source)
         return writer.publish(resize=made_by["resize"], crop="none", licence=archive.LICENCES[pool], made_by=made_by, skipped=[])
 
 
-def _make_scenes(path: Path, made_by: dict[str, Any]) -> Packed:
-    objects = archive.read(archive.OBJECTS)
-    places = archive.read(archive.SCENE_BACKGROUNDS)
-    maker = SceneMaker(made_by["split"], [picture for _, _, picture in objects], [picture for _, _, picture in places])
+def _make_scenes(path: Path, made_by: dict[str, Any]) -> ImagePack:
+    objects = archive.read_pool(archive.OBJECTS)
+    places = archive.read_pool(archive.SCENE_BACKGROUNDS)
+    maker = SceneCompositor(made_by["split"], [picture for _, _, picture in objects], [picture for _, _, picture in places])
     with PackWriter(path, made_by["size_px"], "matte") as writer:
         for index in range(made_by["count"]):
             pixels, drawn = maker.make(index, made_by["size_px"], made_by["resize"])

@@ -55,14 +55,14 @@ def archive_sha256() -> str:
         raise DataError(f"{ARCHIVE}: the demo pictures are missing; install mitlgan again") from None
 
 
-def names(pool: str) -> list[str]:
+def list_pool(pool: str) -> list[str]:
     """Entries of a pool, in the archive's order."""
     archive_sha256()
     with zipfile.ZipFile(ARCHIVE) as archive:
         return [name for name in archive.namelist() if name.startswith(f"{pool}/")]
 
 
-def read(pool: str, count: int | None = None) -> list[tuple[str, bytes, Image.Image]]:
+def read_pool(pool: str, count: int | None = None) -> list[tuple[str, bytes, Image.Image]]:
     """Decode a pool, or its first `count` pictures.
 
     Returns:
@@ -70,7 +70,7 @@ def read(pool: str, count: int | None = None) -> list[tuple[str, bytes, Image.Im
     """
     pictures = []
     with zipfile.ZipFile(ARCHIVE) as archive:
-        for name in names(pool)[:count]:
+        for name in list_pool(pool)[:count]:
             content = archive.read(name)
             picture = Image.open(io.BytesIO(content))
             pictures.append((name, content, picture.convert("RGBA" if pool in (FOREGROUNDS, OBJECTS) else "RGB")))

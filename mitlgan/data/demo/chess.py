@@ -45,7 +45,7 @@ PAINTS = ((242, 232, 208), (246, 246, 240), (222, 190, 140), (60, 42, 34), (38, 
 
 
 @dataclass(frozen=True)
-class Layers:
+class ChessScene:
     """One position.
 
     Attributes:
@@ -63,7 +63,7 @@ class Layers:
     matte: Image.Image
 
 
-def make(index: int, size_px: int, seed: int = 0) -> Layers:
+def make(index: int, size_px: int, seed: int = 0) -> ChessScene:
     """Position `index`: a board, a piece further away and one nearer.
 
     Args:
@@ -86,7 +86,7 @@ def make(index: int, size_px: int, seed: int = 0) -> Layers:
     for piece in pieces:
         both.alpha_composite(piece)
     scene.alpha_composite(both)
-    return Layers(board, far, near, scene.convert("RGB"), both.getchannel("A"))
+    return ChessScene(board, far, near, scene.convert("RGB"), both.getchannel("A"))
 
 
 def draw_board(rng: np.random.Generator, size_px: int) -> Image.Image:
@@ -196,7 +196,7 @@ def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: Pr
     return dict.fromkeys(FOLDERS, count)
 
 
-def _files(index: int, apart: Layers, together: Layers) -> Iterator[tuple[str, bytes]]:
+def _files(index: int, apart: ChessScene, together: ChessScene) -> Iterator[tuple[str, bytes]]:
     yield f"fg/{index:05d}.png", _png(apart.near)
     yield f"far/{index:05d}.png", _png(apart.far)
     yield f"bg/{index:05d}.png", _png(apart.board)

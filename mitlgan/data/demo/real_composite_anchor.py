@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.data.demo import RECIPE_VERSION, archive
-from mitlgan.data.demo.scenes import SceneMaker
+from mitlgan.data.demo.scenes import SceneCompositor
 from mitlgan.data.pack.cache import cache_dir
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
 
 _SPLIT = "test"  # of the law by which scenes are drawn; the pools are disjoint from the scenes' in any case
 
 
-def pasted_pack(size_px: int, *, count: int = 2000, resize: str = "lanczos") -> Packed:
+def composite_anchor_pack(size_px: int, *, count: int = 2000, resize: str = "lanczos") -> ImagePack:
     """Pictures of `fg` on pictures of `bg`, with mattes, by the scenes' law of scale, shift and flip.
 
     Args:
@@ -38,13 +38,13 @@ def pasted_pack(size_px: int, *, count: int = 2000, resize: str = "lanczos") -> 
     }
     key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
     path = cache_dir() / f"demo-pasted-{size_px}px-{count}-{key}.npy"
-    return Packed.open_cached(path, made_by) or _make(path, made_by, size_px, count, resize)
+    return ImagePack.open_cached(path, made_by) or _make(path, made_by, size_px, count, resize)
 
 
-def _make(path: Path, made_by: dict[str, Any], size_px: int, count: int, resize: str) -> Packed:
+def _make(path: Path, made_by: dict[str, Any], size_px: int, count: int, resize: str) -> ImagePack:
     # A scene's object fills its own frame; the foregrounds stand in a square with a margin.
-    objects = [picture.crop(picture.getchannel("A").getbbox()) for _, _, picture in archive.read(archive.FOREGROUNDS)]
-    maker = SceneMaker(_SPLIT, objects, [picture for _, _, picture in archive.read(archive.BACKGROUNDS)])
+    objects = [picture.crop(picture.getchannel("A").getbbox()) for _, _, picture in archive.read_pool(archive.FOREGROUNDS)]
+    maker = SceneCompositor(_SPLIT, objects, [picture for _, _, picture in archive.read_pool(archive.BACKGROUNDS)])
     with PackWriter(path, size_px, "matte") as writer:
         for index in range(count):
             pixels, drawn = maker.make(index, size_px, resize)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.build.resize import RESIZES
+from mitlgan.data.build.resize import RESIZE_FILTERS
 from mitlgan.data.demo.archive import ARCHIVE_PX
 
 SCENE_COUNTS = {"train": 3000, "validation": 2000, "test": 5000}
@@ -41,7 +41,7 @@ class Drawing(NamedTuple):
     mirror: tuple[bool, bool]
 
 
-class SceneMaker:
+class SceneCompositor:
     """Composites scenes of one split.
 
     Args:
@@ -119,5 +119,5 @@ def _position(side: int, share: float) -> int:
 
 def _to_size(picture: Image.Image, matte: Image.Image, size_px: int, resize: str) -> NDArray[np.uint8]:
     if size_px != ARCHIVE_PX:
-        picture, matte = (plane.resize((size_px, size_px), RESIZES[resize]) for plane in (picture, matte))
+        picture, matte = (plane.resize((size_px, size_px), RESIZE_FILTERS[resize]) for plane in (picture, matte))
     return np.ascontiguousarray(np.dstack([np.array(picture), np.array(matte)]).transpose(2, 0, 1))

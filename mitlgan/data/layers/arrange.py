@@ -15,7 +15,7 @@ from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.runtime.files import disk_errors, write_json
 
 FOLDERS = ("fg", "bg", "scene", "set-aside")
-PARKED = ".parked"  # pieces that are not used lie here, so that they can come back
+UNUSED_FOLDER = ".parked"  # pieces that are not used lie here, so that they can come back
 CHOICES = ".choices.json"
 SURE_BITS, SURE_COLOUR, SURE_WORST = 3, 4.0, 20
 """Pictures nearer than this are the same one, saved again; see `near_pairs`, whose own limits also take two shirts on one carpet for alike."""
@@ -167,7 +167,7 @@ def arrange(out: Path, records: Sequence[dict[str, Any]], splits: Sequence[str],
                 if not piece.startswith(f"{folder}/"):
                     continue
                 used = piece in record["used"]
-                target = _target(folder, piece, split) if used else f"{PARKED}/{piece}"
+                target = _target(folder, piece, split) if used else f"{UNUSED_FOLDER}/{piece}"
                 if piece not in present:
                     gone.append(piece)
                     continue
@@ -195,7 +195,7 @@ def _target(folder: str, piece: str, split: str) -> str:
 def _present(out: Path, folder: str) -> dict[str, list[str]]:
     """Where each piece of a folder lies now, relative to `out`."""
     found: dict[str, list[str]] = {}
-    for place in (f"{PARKED}/{folder}", folder, *(f"{folder}/{split}" for split in SPLITS)):
+    for place in (f"{UNUSED_FOLDER}/{folder}", folder, *(f"{folder}/{split}" for split in SPLITS)):
         with disk_errors(out / place):
             if (out / place).is_dir():
                 for path in (out / place).iterdir():

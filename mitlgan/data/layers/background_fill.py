@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mitlgan.data.layers.matting import opencv
+from mitlgan.data.layers.matting import import_opencv
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
@@ -22,7 +22,7 @@ _SWEEPS = 16  # of Jacobi, at each size
 
 def hole_of(matte: Pixels, grow: float = 0.025) -> NDArray[np.bool_]:
     """Where the object, its soft edge and its nearest shadow are: the matte, grown by a share of the picture's size."""
-    cv2 = opencv()
+    cv2 = import_opencv()
     radius = max(1, round(grow * min(matte.shape)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     grown: NDArray[np.bool_] = cv2.dilate((matte > 25).astype(np.uint8), kernel) > 0
@@ -66,14 +66,14 @@ def fill(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
 
 
 def _grown(hole: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    cv2 = opencv()
+    cv2 = import_opencv()
     grown: NDArray[np.bool_] = cv2.dilate(hole.astype(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)) > 0
     return grown
 
 
 def _smooth(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
     """The hole's light: inpainted at an eighth of the size, where it costs nothing and smears no lines, then enlarged."""
-    cv2 = opencv()
+    cv2 = import_opencv()
     height, width = hole.shape
     small = (max(8, width // 8), max(8, height // 8))
     weights = cv2.resize((~hole).astype(np.float32), small, interpolation=cv2.INTER_AREA)
@@ -85,7 +85,7 @@ def _smooth(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
 
 def _grain(rgb: Pixels, hole: NDArray[np.bool_]) -> NDArray[np.int16]:
     """The fine detail of the largest square without hole, tiled in mirror images over the picture: for what no shift can reach."""
-    cv2 = opencv()
+    cv2 = import_opencv()
     top, left, side = largest_free_square(hole)
     if side < _SMALLEST_GRAIN:
         return np.zeros(rgb.shape, dtype=np.int16)
@@ -161,7 +161,7 @@ def _membrane(values: Values, fixed: NDArray[np.bool_], region: NDArray[np.bool_
     Returns:
         (H, W, 3); of use inside the region only.
     """
-    cv2 = opencv()
+    cv2 = import_opencv()
     height, width = fixed.shape
     weights = fixed.astype(np.float32)
     if min(height, width) <= _COARSEST or not fixed.any():

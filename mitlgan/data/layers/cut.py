@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mitlgan.data.build.matte_rules import fitting_matte
-from mitlgan.data.build.resize import centred_square
+from mitlgan.data.build.resize import center_square
 from mitlgan.data.curate.perceptual_hash import signature
-from mitlgan.data.decode.image_file import Decoded, UnreadableError, decode_bytes, is_cut_out, laid_on
+from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes, flatten_on, is_cutout
 from mitlgan.data.layers import background_fill
 from mitlgan.data.layers.cut_confidence import NOTHING_AGAINST, CutMeasures, cut_confidence, cut_measures, fill_confidence
-from mitlgan.data.layers.matte_filter import Gate
-from mitlgan.data.layers.matting import Method, OwnAlpha, OwnMatte, find_matte, opencv
+from mitlgan.data.layers.matte_filter import MatteFilter
+from mitlgan.data.layers.matting import Method, OwnAlpha, OwnMatte, find_matte, import_opencv
 from mitlgan.data.sources.image_source import Contents, output_stem
 from mitlgan.data.sources.listing import MATTE_SUFFIX
 
@@ -51,7 +51,7 @@ class CutSettings:
     blur_px: float = 0.0
     backdrop: tuple[int, int, int] | None = None
     centre: bool = False
-    gate: Gate = field(default_factory=Gate)
+    gate: MatteFilter = field(default_factory=MatteFilter)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def cut(content: Contents, methods: list[Method], settings: CutSettings) -> Cut:
         decoded = decode_bytes(content.read(), keep_alpha=True, size_px=settings.size_px)
         beside = content.read_matte()
         own = None if beside is None else fitting_matte(beside, decoded)
-    except UnreadableError as error:
+    except UnreadableImageError as error:
         return Cut(record | {"unreadable": str(error)}, {})
     whole = _reduced(_picture(decoded, own is None, methods), settings.size_px)
     if own is not None:
@@ -86,7 +86,7 @@ def cut(content: Contents, methods: list[Method], settings: CutSettings) -> Cut:
     found = find_matte(whole, methods)
     stem = output_stem(name)
     if found is None:
-        square = whole.crop(centred_square(*whole.size)).convert("RGB")
+        square = whole.crop(center_square(*whole.size)).convert("RGB")
         fault = "no matte: the picture has neither transparency nor a plain backdrop"
         return _with(record | {"fault": fault}, {f"set-aside/{stem}.png": _png(_reduced(square, MARKED_PX))})
     matte, method = found
@@ -95,7 +95,7 @@ def cut(content: Contents, methods: list[Method], settings: CutSettings) -> Cut:
     inner = matte[box[1] : box[3], box[0] : box[2]]
     fits = bool((inner > 127).sum() >= 0.99 * (matte > 127).sum())
     picture, judged = (whole.crop(box), inner) if fits else (whole, matte)
-    record["fault"] = settings.gate.judge(judged)
+    record["fault"] = settings.gate.reject_reason(judged)
     pieces = {f"set-aside/{stem}.png": _png(_reduced(marked(picture, judged), MARKED_PX))}
     if not (judged > 127).any():
         return _with(record, pieces)
@@ -108,16 +108,16 @@ def cut(content: Contents, methods: list[Method], settings: CutSettings) -> Cut:
     cutout = Image.fromarray(np.dstack([rgb if method.name == "alpha" else own_colours(rgb, judged), judged]))
     pieces |= dict(_foreground(cutout if fits else _padded(cutout, settings.size_px), stem, settings))
     # A cut-out has no scene. An object longer than the square is a whole foreground, and a scene only if enough of it is in the square.
-    if method.name != "alpha" and (fits or not settings.gate.judge(inner)):
+    if method.name != "alpha" and (fits or not settings.gate.reject_reason(inner)):
         pieces |= _scene(np.array(whole.crop(box).convert("RGB")), inner, stem, settings, measured, record)
     return _with(record, pieces)
 
 
-def _picture(decoded: Decoded, unmatted: bool, methods: list[Method]) -> Image.Image:
+def _picture(decoded: DecodedImage, unmatted: bool, methods: list[Method]) -> Image.Image:
     """RGBA: a cut-out that is cut by its own transparency as it is; any other on white, or its stray transparent pixels would come out black."""
-    if unmatted and is_cut_out(decoded.picture) and any(isinstance(method, OwnAlpha) for method in methods):
+    if unmatted and is_cutout(decoded.picture) and any(isinstance(method, OwnAlpha) for method in methods):
         return decoded.picture
-    return laid_on(decoded.picture, WHITE).convert("RGBA")
+    return flatten_on(decoded.picture, WHITE).convert("RGBA")
 
 
 def _with(record: dict[str, Any], pieces: dict[str, bytes]) -> Cut:
@@ -156,7 +156,7 @@ def _foreground(cutout: Image.Image, stem: str, settings: CutSettings) -> Iterat
 
 def own_colours(rgb: Pixels, matte: Pixels) -> Pixels:
     """The object's colours without its background's: at a soft edge a pixel takes the colour of the opaque ones near it."""
-    cv2 = opencv()
+    cv2 = import_opencv()
     sigma = max(1.0, min(matte.shape) / 80)
     sure = (matte > 242).astype(np.float32)
     weight = cv2.GaussianBlur(sure, (0, 0), sigma)
@@ -188,7 +188,7 @@ def _padded(cutout: Image.Image, size_px: int) -> Image.Image:
 
 def marked(picture: Image.Image, matte: Pixels) -> Image.Image:
     """A picture with its matte shown in red, for people to judge."""
-    rgb = np.array(laid_on(picture, WHITE)).astype(np.float32)
+    rgb = np.array(flatten_on(picture, WHITE)).astype(np.float32)
     share = matte[..., None].astype(np.float32) / 255 * 0.55
     return Image.fromarray((rgb * (1 - share) + np.array([230, 30, 30]) * share).astype(np.uint8))
 
@@ -199,7 +199,7 @@ def square_around(matte: Pixels) -> tuple[int, int, int, int]:
     Args:
         matte: (H, W) of the whole picture; empty, it gives the centred square.
     """
-    left, top, right, bottom = centred_square(matte.shape[1], matte.shape[0])
+    left, top, right, bottom = center_square(matte.shape[1], matte.shape[0])
     side = right - left
     inside = matte > 127
     if not inside.any():
@@ -220,7 +220,7 @@ def _reduced(picture: Image.Image, size_px: int) -> Image.Image:
 
 
 def _blurred(rgb: Pixels, sigma_px: float) -> Image.Image:
-    return Image.fromarray(opencv().GaussianBlur(rgb, (0, 0), sigma_px) if sigma_px > 0 else rgb)
+    return Image.fromarray(import_opencv().GaussianBlur(rgb, (0, 0), sigma_px) if sigma_px > 0 else rgb)
 
 
 def _png(picture: Image.Image) -> bytes:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.layers.matting import GrabCut, Method, frame_of, opencv
+from mitlgan.data.layers.matting import GrabCut, Method, frame_of, import_opencv
 
 Pixels = NDArray[np.uint8]
 MIN_CONFIDENCE = 0.8  # cuts below are set aside
@@ -102,7 +102,7 @@ def cut_measures(picture: Image.Image, matte: Pixels, method: Method) -> CutMeas
         matte: (H, W) of it.
         method: What made it: the second opinion is another's, or the same one's in another colour space from another rectangle.
     """
-    cv2 = opencv()
+    cv2 = import_opencv()
     scale = min(1.0, _WORK_PX / max(picture.size))
     size = (max(8, round(picture.width * scale)), max(8, round(picture.height * scale)))
     small = picture.resize(size, Image.Resampling.BOX)
@@ -127,7 +127,7 @@ def cut_measures(picture: Image.Image, matte: Pixels, method: Method) -> CutMeas
 
 def _begun_from(rgb: Pixels, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The object by GrabCut, begun from a cut: its core is fixed, all else may change sides."""
-    cv2 = opencv()
+    cv2 = import_opencv()
     radius = max(1, round(_BAND * min(inside.shape)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     core = cv2.erode(inside.astype(np.uint8), kernel, borderValue=1) > 0
@@ -142,7 +142,7 @@ def _begun_from(rgb: Pixels, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _weak_contour(rgb: Pixels, inside: NDArray[np.bool_]) -> float:
     """Share of a contour on whose two sides colours are alike; 1 where there is none to judge."""
-    cv2 = opencv()
+    cv2 = import_opencv()
     height, width = inside.shape
     reach = max(2, round(0.02 * min(inside.shape)))
     object_ = inside.astype(np.uint8)
@@ -175,7 +175,7 @@ def fill_confidence(rgb: Pixels, filled: Pixels, hole: NDArray[np.bool_], measur
         hole: (H, W).
         measured: Of the cut: what it misses is still there.
     """
-    cv2 = opencv()
+    cv2 = import_opencv()
     size = (_FILL_PX, _FILL_PX)
     before, after = (
         cv2.cvtColor(cv2.resize(planes, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB).astype(np.float32) for planes in (rgb, filled)
@@ -206,7 +206,7 @@ def _strangeness(colours: NDArray[np.float32], known: NDArray[np.float32]) -> fl
 
 def _mirrored(lightness: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
     """The highest correlation of the fine detail left and right of any upright axis near the middle, where one side at least was filled."""
-    detail = lightness - opencv().GaussianBlur(lightness, (0, 0), 4)
+    detail = lightness - import_opencv().GaussianBlur(lightness, (0, 0), 4)
     side, best = detail.shape[1], 0.0
     for axis in range(round(0.31 * side), round(0.69 * side)):
         reach = min(axis, side - axis)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.data.curate.perceptual_hash import Signature, near_pairs, same_files
-from mitlgan.data.sources.split_folders import TRAIN, layout
+from mitlgan.data.sources.split_folders import TRAIN, find_split_folders
 from mitlgan.errors import UsageError
 
 DEFAULT_HOLDOUT = "10%"
@@ -116,7 +116,7 @@ def assign(photographs: Sequence[Photograph], holdout: Holdout) -> Assignment:
 
 def splits_of(names: Sequence[str]) -> list[str]:
     """The split that each picture of a source is in by its folder; all empty where the source has no splits."""
-    found = layout(names, "SRC")
+    found = find_split_folders(names, "SRC")
     splits = [""] * len(names)
     if found.folders and TRAIN in found.parts and len(found.parts) > 1:
         for split, places in found.parts.items():

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mitlgan.data.layers.matting import frame_of, opencv
+from mitlgan.data.layers.matting import frame_of, import_opencv
 
 
 @dataclass(frozen=True)
-class Gate:
+class MatteFilter:
     """Limits of a usable matte, as shares of the picture unless said otherwise.
 
     Attributes:
@@ -28,7 +28,7 @@ class Gate:
     min_largest: float = 0.75
     max_undecided: float = 0.5
 
-    def judge(self, matte: NDArray[np.uint8]) -> str:
+    def reject_reason(self, matte: NDArray[np.uint8]) -> str:
         """Why a matte (H, W) is set aside; empty when it is good."""
         inside = matte > 127
         area = float(inside.mean())
@@ -50,7 +50,7 @@ class Gate:
 
 def largest_pieces(inside: NDArray[np.bool_]) -> float:
     """Share of an object that its two largest connected pieces hold; 0 for none."""
-    cv2 = opencv()
+    cv2 = import_opencv()
     _, _, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
     areas = np.sort(stats[1:, cv2.CC_STAT_AREA])
     return float(areas[-2:].sum() / areas.sum()) if len(areas) else 0.0

@@ -13,9 +13,9 @@ from PIL import Image
 
 from mitlgan.data.build.matte_rules import fitting_matte
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.decode.image_file import UnreadableError, decode_bytes
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.demo import demo_pack
-from mitlgan.data.layers.matting import choose, find_matte, intersection_over_union
+from mitlgan.data.layers.matting import find_matte, intersection_over_union, matting_methods
 from mitlgan.data.sources.image_source import open_source
 from mitlgan.errors import DataError
 
@@ -24,7 +24,7 @@ SMALL_SHARE = 0.15  # of the picture; objects below it are counted as small
 Pair = tuple[Image.Image, NDArray[np.uint8]]
 
 
-def measure(
+def measure_matte_iou(
     scenes: str,
     truth: Path | None,
     methods: list[str],
@@ -56,7 +56,7 @@ def measure(
         raise DataError(f"SCENES {scenes}: no picture there has a true matte; put NAME.matte.png beside each, or name their folder with --truth")
     rows = []
     for number, spec in enumerate(methods):
-        chosen = choose(spec)[-1:]  # the method itself, without the shortcuts before it
+        chosen = matting_methods(spec)[-1:]  # the method itself, without the shortcuts before it
 
         def work(pair: Pair, chosen: list[Any] = chosen) -> tuple[float, float, float]:
             started = time.thread_time()
@@ -100,7 +100,7 @@ def _pairs(scenes: str, truth: Path | None, count: int, seed: int, say: Callable
     mattes = {} if truth is None else {PurePosixPath(entry.name).stem: entry for entry in open_source(truth, "--truth").entries}
     known = [(entry, mattes.get(PurePosixPath(entry.name).stem) if truth else entry.matte) for entry in source.entries]
     with_truth = [(entry, matte) for entry, matte in known if matte is not None]
-    for line in source.leftovers.lines():
+    for line in source.leftovers.describe():
         say(f"SCENES {scenes}: {line}")
     if 0 < len(with_truth) < len(known):
         say(f"SCENES {scenes}: {len(known) - len(with_truth):,} of {len(known):,} pictures have no true matte and are not measured")
@@ -109,7 +109,7 @@ def _pairs(scenes: str, truth: Path | None, count: int, seed: int, say: Callable
         try:
             decoded = decode_bytes(entry.read(), keep_alpha=True)
             true = np.asarray(fitting_matte(matte.read(), decoded))
-        except UnreadableError as error:
+        except UnreadableImageError as error:
             say(f"SCENES {scenes}: left out {entry.name!r}: {error}")
             continue
         yield decoded.picture, true

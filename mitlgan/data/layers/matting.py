@@ -37,7 +37,7 @@ class Method(Protocol):
         ...
 
 
-def choose(spec: str) -> list[Method]:
+def matting_methods(spec: str) -> list[Method]:
     """The methods to try in turn.
 
     Args:
@@ -107,7 +107,7 @@ class PlainBackdrop:
 
     def __call__(self, picture: Image.Image) -> Pixels | None:
         """None where the border has no one colour."""
-        cv2 = opencv()
+        cv2 = import_opencv()
         rgb = np.array(picture.convert("RGB"))
         lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)
         frame = frame_of(rgb.shape[:2], 0.02)
@@ -141,7 +141,7 @@ class GrabCut:
 
     def __call__(self, picture: Image.Image) -> Pixels:
         """A matte for any picture; whether it is a good one is for the gate to say."""
-        cv2 = opencv()
+        cv2 = import_opencv()
         width, height = picture.size
         scale = min(1.0, WORK_PX / max(width, height))
         small = (max(8, round(width * scale)), max(8, round(height * scale)))
@@ -170,7 +170,7 @@ class GrabCut:
         return box[0], box[1], box[2], box[3]
 
     def _cut(self, colours: Pixels, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
-        cv2 = opencv()
+        cv2 = import_opencv()
         marks = np.full(colours.shape[:2], cv2.GC_BGD, np.uint8)
         top, bottom, left, right = box
         marks[max(0, top) : bottom, max(0, left) : right] = cv2.GC_PR_FGD
@@ -184,7 +184,7 @@ class GrabCut:
 
 def _vivid(rgb: Pixels) -> Pixels:
     """Pixels in CIE Lab, colour weighted above lightness, which shading changes within one object."""
-    lab = opencv().cvtColor(rgb, opencv().COLOR_RGB2LAB).astype(np.float32)
+    lab = import_opencv().cvtColor(rgb, import_opencv().COLOR_RGB2LAB).astype(np.float32)
     lab[..., 1:] = (lab[..., 1:] - 128) * _COLOUR_WEIGHT + 128
     vivid: Pixels = np.clip(lab, 0, 255).astype(np.uint8)
     return vivid
@@ -234,7 +234,7 @@ class Network:
 
 def tidy(found: NDArray[np.bool_], smallest: float = 0.08, hole: float = 0.01) -> NDArray[np.bool_]:
     """Drop islands below `smallest` of the largest, and fill holes below `hole` of the picture."""
-    cv2 = opencv()
+    cv2 = import_opencv()
     count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=8)
     if count > 1:
         areas = stats[:, cv2.CC_STAT_AREA]
@@ -260,7 +260,7 @@ def intersection_over_union(matte: Pixels, truth: Pixels) -> float:
     return float((first & second).sum() / union) if union else 1.0
 
 
-def opencv() -> Any:
+def import_opencv() -> Any:
     """OpenCV, which only the data tools need.
 
     Raises:

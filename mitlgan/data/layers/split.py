@@ -11,13 +11,13 @@ from typing import Any
 from mitlgan.data.build.journal import Journal
 from mitlgan.data.build.matte_rules import with_mattes
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.layers.arrange import FOLDERS, PARKED, Choices, Limits, arrange, assigned, decided
+from mitlgan.data.layers.arrange import FOLDERS, UNUSED_FOLDER, Choices, Limits, arrange, assigned, decided
 from mitlgan.data.layers.cut import Cut, CutSettings, cut
 from mitlgan.data.layers.cut_confidence import DOUBTFUL, MIN_CONFIDENCE, MIN_FILL_CONFIDENCE
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT, Holdout
-from mitlgan.data.layers.matting import Method, choose, opencv
+from mitlgan.data.layers.matting import Method, import_opencv, matting_methods
 from mitlgan.data.layers.siblings import MANIFEST
-from mitlgan.data.sources.image_source import Contents, Source, contents, open_source, refuse_within
+from mitlgan.data.sources.image_source import Contents, ImageSource, contents, open_source, refuse_output_inside
 from mitlgan.data.sources.listing import MATTE_SUFFIX
 from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.errors import DataError, UsageError, naming_faults
@@ -58,7 +58,7 @@ class SplitSettings(CutSettings):
         return values
 
 
-def split(spec: str | Path, out: Path, settings: SplitSettings, progress: Progress | None = None) -> dict[str, Any]:
+def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progress: Progress | None = None) -> dict[str, Any]:
     """Cut every picture of a source; goes on where it was stopped.
 
     A later call on the same folder with other choices (`exclude`, `keep`, `holdout`, confidences) moves files, and cuts nothing again.
@@ -80,10 +80,10 @@ def split(spec: str | Path, out: Path, settings: SplitSettings, progress: Progre
     if settings.background not in BACKGROUNDS:
         raise UsageError(f"--background {settings.background}: choose {', '.join(BACKGROUNDS)}")
     holdout = Holdout.parse(settings.holdout)
-    opencv()
-    methods = choose(settings.matting)
+    import_opencv()
+    methods = matting_methods(settings.matting)
     source = _source(spec, settings)
-    refuse_within(source, out)
+    refuse_output_inside(source, out)
     for folder in FOLDERS:
         make_folder(out / folder)
     header = {"work": "split", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": settings.cutting()}
@@ -94,7 +94,7 @@ def split(spec: str | Path, out: Path, settings: SplitSettings, progress: Progre
         return _finish(source, out, header, journal, _Arrangement(choices, holdout, settings))
 
 
-def _source(spec: str | Path, settings: SplitSettings) -> Source:
+def _source(spec: str | Path, settings: SplitSettings) -> ImageSource:
     """The pictures, with the mattes beside them; where a method is named that finds its own, without."""
     source = open_source(spec)
     if settings.matting in OWN_MATTES or settings.matting.lower().endswith(".onnx"):
@@ -102,7 +102,7 @@ def _source(spec: str | Path, settings: SplitSettings) -> Source:
     return with_mattes(source, f"--matting {settings.matting} finds its own; --matting auto takes them")[0]
 
 
-def _cut_all(source: Source, out: Path, methods: list[Method], settings: SplitSettings, journal: Journal, progress: Progress | None) -> None:
+def _cut_all(source: ImageSource, out: Path, methods: list[Method], settings: SplitSettings, journal: Journal, progress: Progress | None) -> None:
     done = {line["name"] for line in journal.lines}
     left = [entry for entry in source.entries if entry.name not in done]
     total = len(source.entries)
@@ -114,7 +114,7 @@ def _cut_all(source: Source, out: Path, methods: list[Method], settings: SplitSe
     cuts = in_order(contents(source, left), work)
     for number, (_, made) in enumerate(cuts, start=total - len(left) + 1):
         for name, content in made.pieces.items():
-            piece = out / PARKED / name
+            piece = out / UNUSED_FOLDER / name
             with disk_errors(piece):
                 piece.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(piece, content)
@@ -132,7 +132,7 @@ class _Arrangement:
     settings: SplitSettings
 
 
-def _finish(source: Source, out: Path, header: dict[str, Any], journal: Journal, by: _Arrangement) -> dict[str, Any]:
+def _finish(source: ImageSource, out: Path, header: dict[str, Any], journal: Journal, by: _Arrangement) -> dict[str, Any]:
     order = {entry.name: number for number, entry in enumerate(source.entries)}
     lines = sorted(journal.lines, key=lambda line: order.get(line["name"], -1))
     limits = Limits(by.settings.min_confidence, by.settings.min_fill_confidence, DOUBTFUL)
@@ -156,7 +156,7 @@ def _finish(source: Source, out: Path, header: dict[str, Any], journal: Journal,
         "fills_left_out": sum(_fill_left_out(record) for record in used),
         "unknown": sorted((by.choices.exclude | by.choices.keep) - {name for line in lines for name in (line["name"], *line.get("pieces", ()))}),
         "gone": gone,
-        "leftovers": source.leftovers.plain(),
+        "leftovers": source.leftovers.to_json(),
         "skipped": source.leftovers.skipped(),
         "records": records,
     }

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 SCHEMA_VERSION = 1
-PREPARED = "prepared.npy"  # what `data prepare` leaves in its folder
+PREPARED_PACK = "prepared.npy"  # what `data prepare` leaves in its folder
 FourthChannel = Literal["alpha", "matte"]
 SOURCES_LINE = ' "sources": ['  # the manifest's last key, one source per line: everything before it can be read alone
 # What numpy.load and the JSON reader raise on damaged files.
@@ -31,7 +31,7 @@ DAMAGE = (OSError, EOFError, ValueError, SyntaxError, tokenize.TokenError, TypeE
           AttributeError)  # fmt: skip
 
 
-class Packed:
+class ImagePack:
     """A pack, open for reading; it holds no picture in memory.
 
     Attributes:
@@ -46,7 +46,7 @@ class Packed:
         self.pixels = pixels
 
     @classmethod
-    def open(cls, path: str | Path) -> Packed:
+    def open(cls, path: str | Path) -> ImagePack:
         """Open a pack by its `.npy` file.
 
         Raises:
@@ -67,7 +67,7 @@ class Packed:
         return cls(path, manifest, pixels)
 
     @classmethod
-    def open_cached(cls, path: Path, made_by: Mapping[str, Any]) -> Packed | None:
+    def open_cached(cls, path: Path, made_by: Mapping[str, Any]) -> ImagePack | None:
         """Open a pack of the cache, if it is there, whole, and made by what its name stands for.
 
         Args:
@@ -111,7 +111,7 @@ class Packed:
         for line in _source_lines(self.path.with_suffix(".json")):
             yield json.loads(line)
 
-    def sources_of(self, positions: Collection[int]) -> dict[int, dict[str, Any]]:
+    def sources_at(self, positions: Collection[int]) -> dict[int, dict[str, Any]]:
         """The same of some pictures only, by position, in order; the others' are passed over unread."""
         lines = enumerate(_source_lines(self.path.with_suffix(".json")))
         return {position: json.loads(line) for position, line in lines if position in positions}
@@ -143,10 +143,10 @@ class Packed:
         if self.fourth_channel == "matte":
             pixels = np.ascontiguousarray(pixels[:, :3])
         elif self.fourth_channel == "alpha":
-            pixels = lay_on(pixels, backdrop)
-        return torch.from_numpy(pixels if channels == 3 else brightness(pixels))
+            pixels = composite_on(pixels, backdrop)
+        return torch.from_numpy(pixels if channels == 3 else to_grayscale(pixels))
 
-    def matte(self, indices: Sequence[int] | NDArray[np.int64]) -> torch.Tensor | None:
+    def mattes(self, indices: Sequence[int] | NDArray[np.int64]) -> torch.Tensor | None:
         """The opacity of the pictures' foregrounds, (N, 1, H, W) uint8 (255 opaque), or None where the pack knows none."""
         import torch
 
@@ -155,7 +155,7 @@ class Packed:
         return torch.from_numpy(np.ascontiguousarray(self.pixels[np.asarray(indices, dtype=np.int64), 3:]))
 
 
-def lay_on(premultiplied: NDArray[np.uint8], backdrop: tuple[int, int, int]) -> NDArray[np.uint8]:
+def composite_on(premultiplied: NDArray[np.uint8], backdrop: tuple[int, int, int]) -> NDArray[np.uint8]:
     """Lay objects on a plain colour: P + (255 - A) * c / 255.
 
     Args:
@@ -175,7 +175,7 @@ def lay_on(premultiplied: NDArray[np.uint8], backdrop: tuple[int, int, int]) -> 
     return laid
 
 
-def brightness(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def to_grayscale(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Grey of (N, 3, H, W) by ITU-R 601's weights, rounded: (N, 1, H, W)."""
     weighted: NDArray[np.uint32] = np.einsum("nchw,c->nhw", colours.astype(np.uint32), np.array([299, 587, 114], dtype=np.uint32))
     grey: NDArray[np.uint8] = ((weighted + 500) // 1000).astype(np.uint8)[:, None]
@@ -192,7 +192,7 @@ def to_uint8(images: torch.Tensor) -> torch.Tensor:
     return images.detach().float().add(1).mul_(127.5).round_().clamp_(0, 255).byte()
 
 
-class Sampler:
+class IndexSampler:
     """Endless order of pictures: a new permutation each epoch, without replacement across all ranks.
 
     Its position is a pure function of (seed, rank, step), so a resume needs no state. Where an epoch ends within a batch, the next permutation goes on

@@ -13,7 +13,7 @@ DEMO_PICTURES = {
 }
 
 
-def origin(spec: str, role: str) -> str:
+def describe_origin(spec: str, role: str) -> str:
     """What the real pictures of a `--data` value are, in words that are true of them whatever they show.
 
     Args:

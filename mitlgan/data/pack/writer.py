@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitlgan.data.pack.cache import make_durable, open_part, remove_abandoned_parts
-from mitlgan.data.pack.image_pack import SCHEMA_VERSION, SOURCES_LINE, FourthChannel, Packed
+from mitlgan.data.pack.image_pack import SCHEMA_VERSION, SOURCES_LINE, FourthChannel, ImagePack
 from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.errors import DataError, ResourceError
 
@@ -118,7 +118,7 @@ class PackWriter:
         skipped: list[dict[str, str]],
         split: dict[str, Any] | None = None,
         leftovers: Leftovers | None = None,
-    ) -> Packed:
+    ) -> ImagePack:
         """Complete the pack, move it into place and open it.
 
         Args:
@@ -143,7 +143,7 @@ class PackWriter:
             "licence": licence,
             "made_by": made_by,
             **({} if split is None else {"split": split}),
-            **({} if leftovers is None else {"leftovers": leftovers.plain()}),
+            **({} if leftovers is None else {"leftovers": leftovers.to_json()}),
             "skipped": skipped,
         }
         self._pixels.seek(0)
@@ -156,7 +156,7 @@ class PackWriter:
             self.path.unlink(missing_ok=True)  # never an old pack's pixels beside the new manifest
         manifest_part.replace(manifest_path)
         self._pixels_part.replace(self.path)
-        return Packed.open(self.path)
+        return ImagePack.open(self.path)
 
     def _write_manifest(self, target: Path, manifest: dict[str, Any]) -> Path:
         part, handle = open_part(target)
@@ -181,6 +181,6 @@ def pack_header(count: int, channels: int, size_px: int) -> bytes:
 def _same_content(path: Path, content_sha256: object) -> bool:
     """Whether a pack with this very content is there already (another process may have made it meanwhile)."""
     try:
-        return Packed.open(path).content_sha256 == content_sha256
+        return ImagePack.open(path).content_sha256 == content_sha256
     except DataError:
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.readers.common import decoded, pack, whole_file
 from mitlgan.data.readers.faces import cut_faces, face_finder
 from mitlgan.errors import DataError, UsageError
@@ -50,7 +50,7 @@ def pack_celeba(
     attributes: Sequence[str] = (),
     faces: bool = False,
     limit: int | None = None,
-) -> Packed:
+) -> ImagePack:
     """Pack CelebA's pictures.
 
     Args:

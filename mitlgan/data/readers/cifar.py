@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.readers.common import Picture, pack, sha256, whole_file
 from mitlgan.data.sources.split_folders import split_of_name
 from mitlgan.errors import DataError, UsageError
@@ -36,7 +36,7 @@ def pack_cifar(
     classes: Sequence[int] = (),
     limit: int | None = None,
     identity: str = "",
-) -> Packed:
+) -> ImagePack:
     """Pack CIFAR-10's binary files.
 
     Args:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.build.resize import RESIZES, fit, to_planes
-from mitlgan.data.decode.image_file import UnreadableError, decode_bytes, read_file
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.build.resize import RESIZE_FILTERS, crop_and_resize, to_planes
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, read_file
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import DataError, UsageError, resource_fault
 
@@ -44,7 +44,7 @@ class Picture:
 
 def pack(
     pictures: Iterable[Picture], out: Path, *, size_px: int, resize: str, grey: bool, account: dict[str, Any], skipped: list[dict[str, str]]
-) -> Packed:
+) -> ImagePack:
     """Write pictures as a pack, each cut to its centred square and resized.
 
     Args:
@@ -59,12 +59,12 @@ def pack(
     Raises:
         DataError: No picture is left.
     """
-    if resize not in RESIZES:
-        raise UsageError(f"--resize {resize}: no such filter; choose {', '.join(RESIZES)}")
+    if resize not in RESIZE_FILTERS:
+        raise UsageError(f"--resize {resize}: no such filter; choose {', '.join(RESIZE_FILTERS)}")
     with PackWriter(out, size_px, None, grey=grey) as writer:
         for picture in pictures:
             image = picture.pixels if isinstance(picture.pixels, Image.Image) else Image.fromarray(picture.pixels)
-            planes = to_planes(fit(image.convert("L" if grey else "RGB"), size_px, resize)) if not grey else _grey(image, size_px, resize)
+            planes = to_planes(crop_and_resize(image.convert("L" if grey else "RGB"), size_px, resize)) if not grey else _grey(image, size_px, resize)
             about = {"label": picture.label} if picture.label else {}
             writer.append(planes, {"name": picture.name, "sha256": picture.sha256, "width": image.width, "height": image.height, **about})
         if writer.count == 0:
@@ -74,7 +74,7 @@ def pack(
 
 
 def _grey(image: Image.Image, size_px: int, resize: str) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(np.array(fit(image.convert("L"), size_px, resize), dtype=np.uint8)[None])  # (1, H, W)
+    return np.ascontiguousarray(np.array(crop_and_resize(image.convert("L"), size_px, resize), dtype=np.uint8)[None])  # (1, H, W)
 
 
 def whole_file(path: Path, where: str) -> bytes:
@@ -106,7 +106,7 @@ def decoded(files: Iterable[tuple[str, Path]], size_px: int, skipped: list[dict[
     for name, path in files:
         try:
             picture = decode_bytes(read_file(path), keep_alpha=False, size_px=size_px)
-        except UnreadableError as error:
+        except UnreadableImageError as error:
             skipped.append({"name": name, "reason": str(error)})
             continue
         yield Picture(name, picture.picture, picture.sha256, (labels or {}).get(name, ""))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.readers.common import Picture, decoded, pack
 from mitlgan.errors import UsageError
 
@@ -59,7 +59,7 @@ def cut_faces(pictures: Iterable[Picture], finder: Finder, skipped: list[dict[st
 
 def pack_faces(
     source: Path, out: Path, *, size_px: int, resize: str = "lanczos", limit: int | None = None, say: Callable[[str], None] | None = None
-) -> Packed:
+) -> ImagePack:
     """Pack the largest face of every picture under a folder; of one that has split folders, of the training pictures.
 
     Args:
@@ -75,12 +75,12 @@ def pack_faces(
         DataError: No pictures, or no faces.
     """
     from mitlgan.data.sources.split_folders import TRAIN
-    from mitlgan.data.splits import picture_folder
+    from mitlgan.data.splits import find_folder_splits
 
     finder = face_finder()
-    found = picture_folder(source)
-    split = found.opened(TRAIN)
-    if say is not None and (sentence := found.sentence(split)):
+    found = find_folder_splits(source)
+    split = found.require(TRAIN)
+    if say is not None and (sentence := found.describe(split)):
         say(sentence)
     whole = found.source(split)
     if whole.sequential:

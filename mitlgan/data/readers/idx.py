@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.readers.common import GZIP, Picture, pack, sha256, whole_file
 from mitlgan.errors import DataError
 
@@ -67,7 +67,7 @@ def pack_idx(
     classes: Sequence[int] = (),
     limit: int | None = None,
     identity: str = "",
-) -> Packed:
+) -> ImagePack:
     """Pack the images of an IDX file.
 
     Args:

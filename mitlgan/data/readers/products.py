@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
-from mitlgan.data.decode.image_file import UnreadableError, read_file
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.decode.image_file import UnreadableImageError, read_file
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.readers.common import GZIP, decoded, pack, sha256
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import DataError, resource_fault
@@ -30,7 +30,7 @@ PLACEHOLDER_PRODUCTS = 10
 
 
 @dataclass(frozen=True)
-class Choice:
+class ReviewLimits:
     """Which products are taken; Benedetti's by default.
 
     Attributes:
@@ -42,7 +42,7 @@ class Choice:
     reviews: int = 12
 
 
-def chosen(metadata: Path, reviews: Path, choice: Choice) -> dict[str, str]:
+def chosen(metadata: Path, reviews: Path, choice: ReviewLimits) -> dict[str, str]:
     """Name of the picture's file by `asin`, of products that are rated well and often enough, in the order of the metadata.
 
     Raises:
@@ -62,9 +62,9 @@ def chosen(metadata: Path, reviews: Path, choice: Choice) -> dict[str, str]:
 
 
 def pack_products(
-    metadata: Path, out: Path, *, reviews: Path, images: Path, size_px: int = 64, resize: str = "lanczos", choice: Choice | None = None,
+    metadata: Path, out: Path, *, reviews: Path, images: Path, size_px: int = 64, resize: str = "lanczos", choice: ReviewLimits | None = None,
     limit: int | None = None,
-) -> Packed:  # fmt: skip
+) -> ImagePack:  # fmt: skip
     """Pack the pictures of well-reviewed products, without duplicates and placeholders.
 
     Args:
@@ -80,7 +80,7 @@ def pack_products(
     Raises:
         DataError: Files are absent or are not such data, or no picture is left.
     """
-    choice = choice or Choice()
+    choice = choice or ReviewLimits()
     wanted = chosen(metadata, reviews, choice)
     if not images.is_dir():
         raise DataError(f"--images {images}: no such folder; {WHERE}")
@@ -92,9 +92,9 @@ def pack_products(
         path = by_stem.get(asin) or by_name.get(name)
         try:
             if path is None:
-                raise UnreadableError(f"no picture {asin}.* or {name or 'of its address'}")
+                raise UnreadableImageError(f"no picture {asin}.* or {name or 'of its address'}")
             files.append((asin, path, sha256(read_file(path))))
-        except UnreadableError as error:
+        except UnreadableImageError as error:
             skipped.append({"name": asin, "reason": str(error)})
     unique = list(_without_repeats(files, skipped))[:limit]
     account = {"format": "products", "source": metadata.name, "rating": choice.rating, "reviews": choice.reviews, "chosen": len(wanted)}

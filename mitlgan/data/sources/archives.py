@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from mitlgan.data.decode.image_file import LARGEST_FILE_BYTES, UnreadableError
+from mitlgan.data.decode.image_file import MAX_FILE_BYTES, UnreadableImageError
 from mitlgan.data.sources.formats import HEAD_BYTES
 from mitlgan.data.sources.listing import is_matte_name
 from mitlgan.errors import DataError, resource_fault
@@ -56,8 +56,8 @@ def refuse_member(name: str, size: int, link_or_device: bool, named: str) -> Non
         raise DataError(f"{named}: member {shown} points out of the archive; refused whole: pack it again with plain names")
     if link_or_device:
         raise DataError(f"{named}: member {shown} is a link or a device; refused whole: pack it again with plain files")
-    if size > LARGEST_FILE_BYTES:
-        raise DataError(f"{named}: member {shown} unpacks to {size} bytes, more than {LARGEST_FILE_BYTES}; refused whole as a decompression bomb")
+    if size > MAX_FILE_BYTES:
+        raise DataError(f"{named}: member {shown} unpacks to {size} bytes, more than {MAX_FILE_BYTES}; refused whole as a decompression bomb")
 
 
 def refuse_ratio(unpacked: int, packed: int, count: int, named: str) -> None:
@@ -86,7 +86,7 @@ def zip_members(path: Path, option: str) -> list[Member]:
     refuse_ratio(unpacked, path.stat().st_size, len(members), named)
 
     def member(info: zipfile.ZipInfo) -> Member:
-        def read(count: int = LARGEST_FILE_BYTES + 1) -> bytes:
+        def read(count: int = MAX_FILE_BYTES + 1) -> bytes:
             with _damage_told(), archive.open(info) as file:
                 return file.read(count)
 
@@ -133,7 +133,7 @@ def tar_members(path: Path, option: str, stamp: str) -> list[Member]:
         members.append(member(info))
         if forwards and is_matte_name(info.name) and info.size <= room:
             room -= info.size
-            with suppress(UnreadableError):
+            with suppress(UnreadableImageError):
                 kept[info.offset] = members[-1].read()
     return members
 
@@ -143,7 +143,7 @@ def _damage_told() -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        raise resource_fault(error) or UnreadableError(f"damaged in the archive: {' '.join(str(error).split())[:120]}") from None
+        raise resource_fault(error) or UnreadableImageError(f"damaged in the archive: {' '.join(str(error).split())[:120]}") from None
 
 
 def _plain(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mitlgan.data.sources.leftovers import LeftOut
+from mitlgan.data.sources.leftovers import LeftoverFile
 from mitlgan.data.sources.listing import is_hidden, printable_name
 from mitlgan.data.sources.split_folders import split_of_name
 from mitlgan.errors import DataError
@@ -27,7 +27,7 @@ class Tree:
     """
 
     names: list[str] = field(default_factory=list)
-    left: list[LeftOut] = field(default_factory=list)
+    left: list[LeftoverFile] = field(default_factory=list)
     hidden: int = 0
 
 
@@ -67,15 +67,15 @@ class _Walk:
             self.hidden += [(os.path.join(parent, name), os.path.join(here, name)) for name in folders if is_hidden(name) and name not in linked]  # noqa: PTH118
             folders[:] = [name for name in folders if name not in linked and not is_hidden(name)]
 
-    def follow(self, link: str) -> LeftOut | None:
+    def follow(self, link: str) -> LeftoverFile | None:
         """Follow a linked folder, or say why not. A split's folder at the top may lie elsewhere, as sets are divided by links."""
         target = os.path.realpath(os.path.join(self.top, link))  # noqa: PTH118
         if os.sep not in link and split_of_name(link) and not _within(self.roots[0], target) and not _within(target, self.roots[0]):
             self.roots.append(target)
         if not any(_within(root, target) for root in self.roots):
-            return LeftOut(printable_name(link), OUTSIDE, LINK)
+            return LeftoverFile(printable_name(link), OUTSIDE, LINK)
         if target in self.names:
-            return LeftOut(printable_name(link), f"leads to {_shown(target, self.roots[0])}, which is taken already", LINK)
+            return LeftoverFile(printable_name(link), f"leads to {_shown(target, self.roots[0])}, which is taken already", LINK)
         self.visit(link, target)
         return None
 

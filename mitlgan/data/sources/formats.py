@@ -23,7 +23,7 @@ _ENDINGS = {
     "PPM": ".ppm .pgm .pbm .pnm",
     "HEIF": ".heic .heif .hif .heics .heifs",
 }
-SUFFIXES = frozenset(suffix for endings in _ENDINGS.values() for suffix in endings.split())
+IMAGE_SUFFIXES = frozenset(suffix for endings in _ENDINGS.values() for suffix in endings.split())
 """Endings of pictures' names; `missing_way` says what some of them need."""
 _FORMAT_OF = {suffix: form for form, endings in _ENDINGS.items() for suffix in endings.split()}
 _CONVERT = (
@@ -62,7 +62,7 @@ def suffix_of(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
 
 
-def suffix_of_content(head: bytes) -> str:
+def detect_suffix(head: bytes) -> str:
     """The ending that a picture's name would have by its first `HEAD_BYTES`; empty where they begin no picture that is read."""
     brands = _brands(head)
     if brands & _AVIF_BRANDS:
@@ -74,10 +74,10 @@ def suffix_of_content(head: bytes) -> str:
 
 def is_telling(suffix: str) -> bool:
     """Whether an ending says what a file is; of another one its first bytes must."""
-    return suffix in SUFFIXES or suffix in _KINDS
+    return suffix in IMAGE_SUFFIXES or suffix in _KINDS
 
 
-def missing_way(suffix: str) -> str:
+def unsupported_reason(suffix: str) -> str:
     """Why pictures of an ending are not read, and how to get them in; empty where they are read, or where they are none."""
     if _KINDS.get(suffix) == "convert":
         return "not a format that is read; convert to PNG or JPEG"
@@ -92,7 +92,7 @@ def allowed_formats(content: bytes) -> tuple[str, ...]:
     Raises:
         MissingCodecError: It is a HEIC picture and the extra `heic` is not installed.
     """
-    if suffix_of_content(content[:HEAD_BYTES]) != ".heic":
+    if detect_suffix(content[:HEAD_BYTES]) != ".heic":
         return FORMATS
     if missing := _missing_codec("HEIF"):
         raise MissingCodecError(f"HEIC: {missing}")

@@ -13,23 +13,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from mitlgan.data.decode.image_file import UnreadableError, read_file, read_head
+from mitlgan.data.decode.image_file import UnreadableImageError, read_file, read_head
 from mitlgan.data.sources.archives import DAMAGE, Member, tar_members, zip_members
 from mitlgan.data.sources.folders import walk
-from mitlgan.data.sources.formats import SUFFIXES
-from mitlgan.data.sources.leftovers import LeftOut, Leftovers
-from mitlgan.data.sources.listing import Listing, is_hidden, is_matte_name, mattes_among, printable_name
+from mitlgan.data.sources.formats import IMAGE_SUFFIXES
+from mitlgan.data.sources.leftovers import LeftoverFile, Leftovers
+from mitlgan.data.sources.listing import FileClassifier, is_hidden, is_matte_name, mattes_among, printable_name
 from mitlgan.errors import DataError, UsageError, resource_fault
 from mitlgan.runtime.text_files import read_text
 
-BAD_SHARE = 0.05  # of the files may be no usable pictures; more than that is no accident
+MAX_UNREADABLE_FRACTION = 0.05  # of the files may be no usable pictures; more than that is no accident
 LARGEST_LIST_BYTES = 1_000_000_000
 CLOCK_STEP_NS = 20_000_000  # file systems tell time in steps of up to 10 ms
 LISTS = (".txt", ".lst")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ImageEntry:
     """One picture of a source.
 
     Attributes:
@@ -44,7 +44,7 @@ class Entry:
     stamp: str
     read: Callable[[], bytes]
     file: str | None = None
-    matte: Entry | None = None
+    matte: ImageEntry | None = None
 
     @property
     def path(self) -> Path | None:
@@ -53,7 +53,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageSource:
     """Pictures in a fixed order.
 
     Attributes:
@@ -64,7 +64,7 @@ class Source:
     """
 
     spec: str
-    entries: tuple[Entry, ...]
+    entries: tuple[ImageEntry, ...]
     sequential: bool = False
     leftovers: Leftovers = field(default_factory=Leftovers)
 
@@ -79,7 +79,7 @@ class Source:
             digest.update(f"- {left.name!r} {left.reason}\n".encode())
         return digest.hexdigest()
 
-    def only(self, entries: Iterable[Entry], left: Sequence[LeftOut] = (), remarks: Sequence[str] = ()) -> Source:
+    def subset(self, entries: Iterable[ImageEntry], left: Sequence[LeftoverFile] = (), remarks: Sequence[str] = ()) -> ImageSource:
         """A part of it, with what is left out of it besides."""
         return replace(self, entries=tuple(entries), leftovers=self.leftovers.with_more(left, remarks))
 
@@ -94,9 +94,9 @@ class Contents:
         matte: Likewise of its matte.
     """
 
-    entry: Entry
-    picture: bytes | UnreadableError | None = None
-    matte: bytes | UnreadableError | None = None
+    entry: ImageEntry
+    picture: bytes | UnreadableImageError | None = None
+    matte: bytes | UnreadableImageError | None = None
 
     def read(self) -> bytes:
         """The picture's file.
@@ -116,11 +116,11 @@ class Contents:
             return None
         try:
             return _given(self.entry.matte.read if self.matte is None else self.matte)
-        except UnreadableError as error:
-            raise UnreadableError(f"its matte: {error}") from None
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"its matte: {error}") from None
 
 
-def contents(source: Source, entries: Iterable[Entry] | None = None) -> Iterator[Contents]:
+def contents(source: ImageSource, entries: Iterable[ImageEntry] | None = None) -> Iterator[Contents]:
     """A source's pictures in order, or some of them, with what can be read in this order only."""
     for entry in source.entries if entries is None else entries:
         if source.sequential:
@@ -129,7 +129,7 @@ def contents(source: Source, entries: Iterable[Entry] | None = None) -> Iterator
             yield Contents(entry)
 
 
-def open_source(spec: str | Path, option: str = "SRC") -> Source:
+def open_source(spec: str | Path, option: str = "SRC") -> ImageSource:
     """List what a folder, archive or list holds.
 
     Args:
@@ -169,7 +169,7 @@ def list_pictures(folder: Path, option: str = "--data") -> list[Path]:
     return [Path(entry.file) for entry in open_source(folder, option).entries if entry.file is not None]
 
 
-def of_file(file: str, name: str, matte: str | None = None) -> Entry:
+def of_file(file: str, name: str, matte: str | None = None) -> ImageEntry:
     """The entry of a file, there or not.
 
     Args:
@@ -178,10 +178,10 @@ def of_file(file: str, name: str, matte: str | None = None) -> Entry:
         matte: Path of the matte beside it.
     """
     beside = None if matte is None else of_file(matte, printable_name(Path(name).with_name(os.path.basename(matte))))  # noqa: PTH119
-    return Entry(name, file_stamp(file), lambda: read_file(file), file, beside)
+    return ImageEntry(name, file_stamp(file), lambda: read_file(file), file, beside)
 
 
-def of_files(folder: Path, names: Iterable[str]) -> tuple[Entry, ...]:
+def of_files(folder: Path, names: Iterable[str]) -> tuple[ImageEntry, ...]:
     """The entries of named files, there or not, relative to a folder or absolute, with the mattes beside them."""
     found: dict[str, dict[str, str]] = {}
 
@@ -214,7 +214,7 @@ def file_stamp(file: str | Path) -> str:
     return " / ".join(f"{one.st_size} {one.st_mtime_ns} {one.st_ino} {one.st_ctime_ns}" for one in (status, linked) if one is not None)
 
 
-def refuse_within(source: Source, out: Path) -> None:
+def refuse_output_inside(source: ImageSource, out: Path) -> None:
     """Refuse to write pictures among those that they are made of: the next call would take them for more of these.
 
     Raises:
@@ -231,15 +231,15 @@ def output_stem(name: str) -> str:
     return f"{stem or 'picture'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _nonempty(source: Source, option: str) -> Source:
+def _nonempty(source: ImageSource, option: str) -> ImageSource:
     if not source.entries:
-        there = "; ".join(["", *source.leftovers.lines()])
-        raise DataError(f"{option} {source.spec}: no pictures in it{there}; looked for {', '.join(sorted(SUFFIXES))}")
+        there = "; ".join(["", *source.leftovers.describe()])
+        raise DataError(f"{option} {source.spec}: no pictures in it{there}; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
     return source
 
 
-def _of_folder(folder: Path, option: str) -> Source:
-    tree, listing, top = walk(folder, option), Listing(), str(folder)
+def _of_folder(folder: Path, option: str) -> ImageSource:
+    tree, listing, top = walk(folder, option), FileClassifier(), str(folder)
     for name in tree.names:
         listing.add(name, lambda name=name: read_head(os.path.join(top, name)))  # type: ignore[misc]  # noqa: PTH118
     for left in tree.left:
@@ -250,35 +250,35 @@ def _of_folder(folder: Path, option: str) -> Source:
         return None if name is None else os.path.join(top, name)  # noqa: PTH118
 
     entries = (of_file(path(name) or "", printable_name(name), path(listing.matte_of(name))) for name in listing.pictures())
-    return Source(top, tuple(entries), leftovers=listing.leftovers())
+    return ImageSource(top, tuple(entries), leftovers=listing.leftovers())
 
 
-def _of_list(path: Path, option: str) -> Source:
+def _of_list(path: Path, option: str) -> ImageSource:
     """The files that a list names, whatever they are called, each once; of mattes that it names, those of its pictures are known beside them."""
     text = read_text(path, f"{option} {path}", DataError, LARGEST_LIST_BYTES, names=True)
     lines, again = _each_once([_foreign(line.strip(), path.parent) for line in text.split("\n") if line.strip()], path.parent)
     entries = of_files(path.parent, [line for line in lines if not is_matte_name(line)])
     taken = {entry.matte.file for entry in entries if entry.matte is not None}
     left = [
-        LeftOut(printable_name(line), "its picture is not in the list", "matte")
+        LeftoverFile(printable_name(line), "its picture is not in the list", "matte")
         for line in lines
         if is_matte_name(line) and str(path.parent / line) not in taken
     ]
-    return Source(str(path), entries, leftovers=Leftovers(tuple(again + left)))
+    return ImageSource(str(path), entries, leftovers=Leftovers(tuple(again + left)))
 
 
-def _each_once(lines: Sequence[str], folder: Path) -> tuple[list[str], list[LeftOut]]:
+def _each_once(lines: Sequence[str], folder: Path) -> tuple[list[str], list[LeftoverFile]]:
     """Paths in order, and those that name a file again, in the same spelling or another (`./a.png`, an absolute path)."""
     parents: dict[str, str] = {}
     first: dict[str, str] = {}
-    again: list[LeftOut] = []
+    again: list[LeftoverFile] = []
     for line in lines:
         parent, base = os.path.split(folder / line)
         if parent not in parents:
             parents[parent] = os.path.realpath(parent)
         file = os.path.join(parents[parent], base)  # noqa: PTH118  (of many files)
         if file in first:
-            again.append(LeftOut(printable_name(line), f"the list names it already, as {printable_name(first[file])!r}", "line of the list"))
+            again.append(LeftoverFile(printable_name(line), f"the list names it already, as {printable_name(first[file])!r}", "line of the list"))
         else:
             first[file] = line
     return list(first.values()), again
@@ -291,30 +291,30 @@ def _foreign(line: str, folder: Path) -> str:
     return line.replace("\\", "/")
 
 
-def _of_members(path: Path, members: Sequence[Member]) -> Source:
-    listing, by_name = Listing(), {member.name: member for member in members}  # of equal names the last, as unpacking would leave it
+def _of_members(path: Path, members: Sequence[Member]) -> ImageSource:
+    listing, by_name = FileClassifier(), {member.name: member for member in members}  # of equal names the last, as unpacking would leave it
     for member in members:
         if by_name[member.name] is member:
             listing.add(member.name, member.head)
         else:
-            listing.leave(LeftOut(printable_name(member.name), "a later member of the archive has the same name", "member"))
+            listing.leave(LeftoverFile(printable_name(member.name), "a later member of the archive has the same name", "member"))
 
-    def entry(name: str, matte: str | None) -> Entry:
+    def entry(name: str, matte: str | None) -> ImageEntry:
         beside = None if matte is None else entry(matte, None)
-        return Entry(printable_name(name), by_name[name].stamp, by_name[name].read, matte=beside)
+        return ImageEntry(printable_name(name), by_name[name].stamp, by_name[name].read, matte=beside)
 
     entries = tuple(entry(name, listing.matte_of(name)) for name in listing.pictures())
-    return Source(str(path), entries, sequential=True, leftovers=listing.leftovers())
+    return ImageSource(str(path), entries, sequential=True, leftovers=listing.leftovers())
 
 
-def _tried(entry: Entry) -> bytes | UnreadableError:
+def _tried(entry: ImageEntry) -> bytes | UnreadableImageError:
     try:
         return entry.read()
-    except UnreadableError as error:
+    except UnreadableImageError as error:
         return error
 
 
-def _given(content: bytes | UnreadableError | Callable[[], bytes]) -> bytes:
-    if isinstance(content, UnreadableError):
+def _given(content: bytes | UnreadableImageError | Callable[[], bytes]) -> bytes:
+    if isinstance(content, UnreadableImageError):
         raise content
     return content if isinstance(content, bytes) else content()

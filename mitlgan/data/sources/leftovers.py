@@ -15,7 +15,7 @@ BESIDE = "picture beside the split folders"
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class LeftoverFile:
     """A file, or a linked folder, that is not taken.
 
     Attributes:
@@ -40,7 +40,7 @@ class Leftovers:
         remarks: What else was decided of the whole source, in sentences.
     """
 
-    named: tuple[LeftOut, ...] = ()
+    named: tuple[LeftoverFile, ...] = ()
     others: Mapping[str, int] = field(default_factory=dict)
     hidden: int = 0
     remarks: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class Leftovers:
     def __bool__(self) -> bool:
         return bool(self.named or self.others or self.hidden or self.remarks)
 
-    def with_more(self, named: Sequence[LeftOut] = (), remarks: Sequence[str] = ()) -> Self:
+    def with_more(self, named: Sequence[LeftoverFile] = (), remarks: Sequence[str] = ()) -> Self:
         """The same, and more."""
         return replace(self, named=(*self.named, *named), remarks=(*self.remarks, *remarks))
 
@@ -56,7 +56,7 @@ class Leftovers:
         """Name and reason of each, as a manifest lists what it skipped."""
         return [{"name": one.name, "reason": one.reason} for one in self.named]
 
-    def plain(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For a manifest and for JSON: counts by kind and reason, other and hidden files, remarks."""
         counts = Counter((one.kind, one.reason) for one in self.named)
         names: dict[tuple[str, str], list[str]] = {}
@@ -67,12 +67,12 @@ class Leftovers:
         left_out = [{"kind": kind, "reason": reason, "count": count, "names": names[kind, reason]} for (kind, reason), count in sorted(counts.items())]
         return {"left_out": left_out, "others": dict(sorted(self.others.items())), "hidden": self.hidden, "remarks": list(self.remarks)}
 
-    def lines(self, *, quiet: bool = True) -> list[str]:
+    def describe(self, *, quiet: bool = True) -> list[str]:
         """The same in words; see `leftover_lines`."""
-        return leftover_lines(self.plain(), quiet=quiet)
+        return describe_leftovers(self.to_json(), quiet=quiet)
 
 
-def leftover_lines(plain: Mapping[str, Any], *, quiet: bool = True) -> list[str]:
+def describe_leftovers(plain: Mapping[str, Any], *, quiet: bool = True) -> list[str]:
     """What `Leftovers.plain` holds, in lines for people.
 
     Args:

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from mitlgan.data.decode.image_file import UnreadableError
-from mitlgan.data.sources.formats import SUFFIXES, is_telling, missing_way, suffix_of, suffix_of_content
-from mitlgan.data.sources.leftovers import LeftOut, Leftovers
+from mitlgan.data.decode.image_file import UnreadableImageError
+from mitlgan.data.sources.formats import IMAGE_SUFFIXES, detect_suffix, is_telling, suffix_of, unsupported_reason
+from mitlgan.data.sources.leftovers import LeftoverFile, Leftovers
 from mitlgan.data.sources.mask_files import masks_among
 
 MATTE_SUFFIX = ".matte.png"
@@ -21,13 +21,13 @@ Head = Callable[[], bytes]
 """Gives the first bytes of a file, or raises `UnreadableError` with the reason why not."""
 
 
-class Listing:
+class FileClassifier:
     """Sorts files by their names, and by their first bytes where a name tells nothing."""
 
     def __init__(self) -> None:
         self._pictures: list[str] = []
         self._mattes: dict[str, str] = {}
-        self._named: list[LeftOut] = []
+        self._named: list[LeftoverFile] = []
         self._others: Counter[str] = Counter()
         self._hidden = 0
 
@@ -43,18 +43,18 @@ class Listing:
             self._hidden += 1
             return
         suffix = suffix_of(parts[-1])
-        if way := missing_way(suffix):
-            self._named.append(LeftOut(printable_name(name), way, suffix))
+        if way := unsupported_reason(suffix):
+            self._named.append(LeftoverFile(printable_name(name), way, suffix))
         elif stem := _pictured(name):
             self._add_matte(name, stem)
-        elif suffix in SUFFIXES:
+        elif suffix in IMAGE_SUFFIXES:
             self._pictures.append(name)
         elif is_telling(suffix):
             self._others[suffix] += 1
         else:
             self._judge(name, suffix or NO_ENDING, head)
 
-    def leave(self, left: LeftOut) -> None:
+    def leave(self, left: LeftoverFile) -> None:
         """Note what is left out for a reason of the source's own."""
         self._named.append(left)
 
@@ -74,8 +74,8 @@ class Listing:
     def leftovers(self) -> Leftovers:
         """What is neither a picture nor the matte of one."""
         stems = {_stem(name) for name in self._pictures}
-        orphans = [LeftOut(printable_name(matte), "no picture beside it", "matte") for stem, matte in self._mattes.items() if stem not in stems]
-        masks = [LeftOut(printable_name(mask), MASK_REASON, "mask of another picture") for mask in masks_among(self._pictures)]
+        orphans = [LeftoverFile(printable_name(matte), "no picture beside it", "matte") for stem, matte in self._mattes.items() if stem not in stems]
+        masks = [LeftoverFile(printable_name(mask), MASK_REASON, "mask of another picture") for mask in masks_among(self._pictures)]
         return Leftovers(tuple(sorted([*self._named, *orphans, *masks], key=lambda one: one.name)), dict(self._others), self._hidden)
 
     def _add_matte(self, name: str, stem: str) -> None:
@@ -84,18 +84,18 @@ class Listing:
         self._mattes[stem] = best
         if other is not None and other != name:
             worse = other if best == name else name
-            self._named.append(LeftOut(printable_name(worse), f"{printable_name(best)!r} is taken, of the same picture", "matte"))
+            self._named.append(LeftoverFile(printable_name(worse), f"{printable_name(best)!r} is taken, of the same picture", "matte"))
 
     def _judge(self, name: str, kind: str, head: Head) -> None:
         try:
-            suffix = suffix_of_content(head())
-        except UnreadableError as error:
-            self._named.append(LeftOut(printable_name(name), str(error), kind))
+            suffix = detect_suffix(head())
+        except UnreadableImageError as error:
+            self._named.append(LeftoverFile(printable_name(name), str(error), kind))
             return
         if not suffix:
             self._others[kind] += 1
-        elif way := missing_way(suffix):
-            self._named.append(LeftOut(printable_name(name), way, suffix))
+        elif way := unsupported_reason(suffix):
+            self._named.append(LeftoverFile(printable_name(name), way, suffix))
         else:
             self._pictures.append(name)
 
@@ -103,7 +103,7 @@ class Listing:
 def is_picture_name(name: str) -> bool:
     """Whether a file's name is that of a picture that can be read, not of a matte beside one or of something hidden."""
     suffix = suffix_of(name)
-    return suffix in SUFFIXES and not missing_way(suffix) and not is_matte_name(name) and not is_hidden(name)
+    return suffix in IMAGE_SUFFIXES and not unsupported_reason(suffix) and not is_matte_name(name) and not is_hidden(name)
 
 
 def is_matte_name(name: str) -> bool:
@@ -134,5 +134,5 @@ def _stem(name: str) -> str:
 def _pictured(name: str) -> str:
     """Of a matte's name that of its picture without its ending; empty of any other name."""
     stem, suffix = os.path.splitext(name)  # noqa: PTH122
-    found = stem[: -len(_MATTE)] if suffix.lower() in SUFFIXES and stem.lower().endswith(_MATTE) else ""
+    found = stem[: -len(_MATTE)] if suffix.lower() in IMAGE_SUFFIXES and stem.lower().endswith(_MATTE) else ""
     return "" if found.endswith("/") else found

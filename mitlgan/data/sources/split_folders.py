@@ -40,7 +40,7 @@ def split_of_name(name: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class Layout:
+class SplitLayout:
     """Which of a set's pictures are of which split.
 
     Attributes:
@@ -61,7 +61,7 @@ class Layout:
             return one_line(self.remark)
         left = [f"{self._where(other)} ({len(self.parts[other]):,}, {other})" for other in self.parts if other != split]
         if self.beside:
-            left.append(f"{len(self.beside):,} pictures beside the split folders ({listed([names[place] for place in self.beside])})")
+            left.append(f"{len(self.beside):,} pictures beside the split folders ({list_names([names[place] for place in self.beside])})")
         if not left:
             return one_line(self.remark)
         said = f"{split} pictures are {self._where(split)} ({len(self.parts[split]):,})"
@@ -76,7 +76,7 @@ class Layout:
         return ", ".join(self.folders[split]) if self.folders.get(split) else "what is beside them"
 
 
-def layout(names: Sequence[str], named: str) -> Layout:
+def find_split_folders(names: Sequence[str], named: str) -> SplitLayout:
     """Which of some pictures are of which split.
 
     Args:
@@ -89,7 +89,7 @@ def layout(names: Sequence[str], named: str) -> Layout:
     return _layout(names, range(len(names)), "", named)
 
 
-def _layout(names: Sequence[str], places: Sequence[int], prefix: str, named: str) -> Layout:
+def _layout(names: Sequence[str], places: Sequence[int], prefix: str, named: str) -> SplitLayout:
     tops: dict[str, list[int]] = {}
     loose: list[int] = []
     for place in places:
@@ -109,35 +109,37 @@ def _layout(names: Sequence[str], places: Sequence[int], prefix: str, named: str
         if found:
             parts[split], folders[split] = tops[found[0]], [f"{prefix}{found[0]}/"]
     if TRAIN not in parts and loose:
-        return Layout({TRAIN: loose, **parts}, folders)
-    return Layout(parts, folders, loose)
+        return SplitLayout({TRAIN: loose, **parts}, folders)
+    return SplitLayout(parts, folders, loose)
 
 
 def _of_classes(
     names: Sequence[str], places: Sequence[int], prefix: str, tops: Mapping[str, list[int]], splits: Mapping[str, str], loose: Sequence[int], named: str
-) -> Layout:
+) -> SplitLayout:
     """Of a set whose folders are classes: all of it is one set, unless every class holds the splits."""
     if splits:
-        others = listed([f"{top}/" for top in tops if top not in splits])
-        return Layout({TRAIN: places}, remark=f"{listed([f'{top}/' for top in splits])} is taken for a class, as {others} beside it: all are one set")
+        others = list_names([f"{top}/" for top in tops if top not in splits])
+        return SplitLayout(
+            {TRAIN: places}, remark=f"{list_names([f'{top}/' for top in splits])} is taken for a class, as {others} beside it: all are one set"
+        )
     if loose or not tops:
-        return Layout({TRAIN: places})
+        return SplitLayout({TRAIN: places})
     inner = {top: _layout(names, members, f"{prefix}{top}/", named) for top, members in tops.items()}
     divided = [top for top, found in inner.items() if found.folders]
     if divided and len(divided) < len(tops):
-        some = listed([f"{top}/" for top in divided])
-        return Layout({TRAIN: places}, remark=f"{some} holds splits of its own, the folders beside it do not: all are one set")
+        some = list_names([f"{top}/" for top in divided])
+        return SplitLayout({TRAIN: places}, remark=f"{some} holds splits of its own, the folders beside it do not: all are one set")
     if not divided:
-        return Layout({TRAIN: places})
+        return SplitLayout({TRAIN: places})
     there = [split for split in SPLITS if any(split in found.parts for found in inner.values())]
-    return Layout(
+    return SplitLayout(
         {split: sorted(place for found in inner.values() for place in found.parts.get(split, ())) for split in there},
         {split: [folder for found in inner.values() for folder in found.folders.get(split, ())] for split in there},
         sorted(place for found in inner.values() for place in found.beside),
     )
 
 
-def recorded_split(split: str, data_sha256: str, training_sha256: str) -> str:
+def correct_split(split: str, data_sha256: str, training_sha256: str) -> str:
     """The split of a figure in a record: `train` where its pictures are those that the network was trained on, whatever the record calls them.
 
     Records of earlier versions call them by the split that was asked for, there or not.
@@ -150,7 +152,7 @@ def recorded_split(split: str, data_sha256: str, training_sha256: str) -> str:
     return TRAIN if training_sha256 and data_sha256 == training_sha256 else split
 
 
-def with_true_splits(record: Any, training_sha256: str) -> Any:
+def with_correct_splits(record: Any, training_sha256: str) -> Any:
     """A record of figures in which each names the split that it was measured on, see `recorded_split`; what it said before is `split_recorded`.
 
     Args:
@@ -159,17 +161,17 @@ def with_true_splits(record: Any, training_sha256: str) -> Any:
     """
     if not isinstance(record, Mapping):
         return record
-    found = {key: with_true_splits(value, training_sha256) for key, value in record.items()}
+    found = {key: with_correct_splits(value, training_sha256) for key, value in record.items()}
     first = found.get("frechet")
     measured = str(found.get("data_sha256") or (first.get("data_sha256") if isinstance(first, Mapping) else "") or "")
     for part in (found, found.get("protocol") if "frechet" in found else None):
         if isinstance(part, dict) and isinstance(part.get("split"), str) and measured:
-            true = recorded_split(part["split"], measured, training_sha256)
+            true = correct_split(part["split"], measured, training_sha256)
             part |= {"split": true, "split_recorded": part["split"]} if true != part["split"] else {}
     return found
 
 
-def listed(names: Sequence[str]) -> str:
+def list_names(names: Sequence[str]) -> str:
     """Some names for a message: the first few, and how many more."""
     shown = ", ".join(names[:MAX_NAMES])
     return shown if len(names) <= MAX_NAMES else f"{shown} and {len(names) - MAX_NAMES:,} more"

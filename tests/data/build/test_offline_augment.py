@@ -12,7 +12,7 @@ import torch
 from helpers import images
 from PIL import Image, ImageDraw
 
-from mitlgan.data.build.offline_augment import AugmentSettings, Change, augment, changed, draw
+from mitlgan.data.build.offline_augment import AugmentSettings, Change, augment_pictures, changed, draw
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.data.sources.listing import MATTE_SUFFIX
 from mitlgan.errors import DataError, UsageError
@@ -28,9 +28,11 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_factor_seed_and_the_unchanged_first(tmp_path: Path) -> None:
     place = images.fill(tmp_path / "in", 3, size=(30, 20))
-    assert augment(place, tmp_path / "a", AugmentSettings(factor=5)).items() >= {"pictures": 3, "made": 15, "mattes": 0, "unreadable": 0}.items()
-    augment(place, tmp_path / "b", AugmentSettings(factor=5))
-    augment(place, tmp_path / "c", AugmentSettings(factor=5, seed=1))
+    assert (
+        augment_pictures(place, tmp_path / "a", AugmentSettings(factor=5)).items() >= {"pictures": 3, "made": 15, "mattes": 0, "unreadable": 0}.items()
+    )
+    augment_pictures(place, tmp_path / "b", AugmentSettings(factor=5))
+    augment_pictures(place, tmp_path / "c", AugmentSettings(factor=5, seed=1))
     first, second, other = (content(tmp_path / name) for name in "abc")
     assert len(first) == 15
     assert first == second
@@ -50,7 +52,7 @@ def test_the_matte_goes_along(tmp_path: Path) -> None:
     picture.paste((250, 250, 0), mask=matte)
     picture.save(tmp_path / "in" / "a.png")
     matte.save(matte_beside(tmp_path / "in" / "a.png"))
-    augment(tmp_path / "in", tmp_path / "out", AugmentSettings(factor=12))
+    augment_pictures(tmp_path / "in", tmp_path / "out", AugmentSettings(factor=12))
     made = [path for path in sorted((tmp_path / "out").glob("*.png")) if ".matte." not in path.name]
     assert len(made) == 12
     for path in made:
@@ -66,7 +68,7 @@ def test_no_black_corners_and_no_dark_rims(tmp_path: Path) -> None:
     cut_out = Image.new("RGBA", (40, 40))
     ImageDraw.Draw(cut_out).ellipse((8, 8, 32, 32), fill=(255, 255, 255, 255))
     cut_out.save(tmp_path / "in" / "b.png")
-    augment(tmp_path / "in", tmp_path / "out", AugmentSettings(factor=8, degrees=45))
+    augment_pictures(tmp_path / "in", tmp_path / "out", AugmentSettings(factor=8, degrees=45))
     for path in (tmp_path / "out").glob("*.png"):
         pixels = np.asarray(Image.open(path))
         if pixels.shape[2] == 3:
@@ -90,15 +92,15 @@ def test_changes_are_within_their_limits() -> None:
 def test_bad_files_and_other_work(tmp_path: Path) -> None:
     place = images.fill(tmp_path / "in", 1)
     (place / "bad.png").write_bytes(b"")
-    counts = augment(place, tmp_path / "out", AugmentSettings(factor=2))
+    counts = augment_pictures(place, tmp_path / "out", AugmentSettings(factor=2))
     assert counts.items() >= {"pictures": 1, "made": 2, "mattes": 0, "unreadable": 1}.items()
     assert counts["skipped"] == [{"name": "bad.png", "reason": "empty file"}]
     with pytest.raises(UsageError, match="other work"):
-        augment(place, tmp_path / "out", AugmentSettings(factor=3))
+        augment_pictures(place, tmp_path / "out", AugmentSettings(factor=3))
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.png").write_bytes(b"no")
     with pytest.raises(DataError, match="none of 1 files"):
-        augment(tmp_path / "bad", tmp_path / "out2", AugmentSettings())
+        augment_pictures(tmp_path / "bad", tmp_path / "out2", AugmentSettings())
 
 
 class Killed(BaseException):
@@ -112,10 +114,10 @@ def test_stopped_it_goes_on(tmp_path: Path) -> None:
         if done == 2:
             raise Killed
 
-    augment(place, tmp_path / "whole", AugmentSettings())
+    augment_pictures(place, tmp_path / "whole", AugmentSettings())
     with pytest.raises(Killed):
-        augment(place, tmp_path / "cut", AugmentSettings(), stop)
-    augment(place, tmp_path / "cut", AugmentSettings())
+        augment_pictures(place, tmp_path / "cut", AugmentSettings(), stop)
+    augment_pictures(place, tmp_path / "cut", AugmentSettings())
     assert content(tmp_path / "cut") == content(tmp_path / "whole")
 
 
@@ -146,7 +148,7 @@ def test_files_of_one_colour_stay_so_with_their_mattes(tmp_path: Path, mode: str
     picture = Image.new("RGB", (20, 130), (90, 90, 90))
     (picture.quantize(2) if mode == "P" else picture.convert(mode)).save(tmp_path / "in" / "a.png")
     Image.new("L", (20, 130), 255).save(matte_beside(tmp_path / "in" / "a.png"))
-    augment(tmp_path / "in", tmp_path / "out", FAR["all"])
+    augment_pictures(tmp_path / "in", tmp_path / "out", FAR["all"])
     made = sorted((tmp_path / "out").glob("*.png"))
     assert len(made) == 16
     for path in made:
@@ -182,7 +184,7 @@ def test_a_cut_out_gets_neither_wedges_nor_dark_rims_and_a_picture_with_little_t
     photograph = Image.new("RGBA", (160, 40), (240, 200, 255, 255))
     photograph.putpixel((159, 39), (0, 0, 0, 0))
     photograph.save(tmp_path / "in" / "photograph.png")
-    augment(tmp_path / "in", tmp_path / "out", FAR["all"])
+    augment_pictures(tmp_path / "in", tmp_path / "out", FAR["all"])
     for path in (tmp_path / "out").glob("*.png"):
         pixels = np.asarray(Image.open(path)).astype(int)
         alpha = pixels[..., 3]

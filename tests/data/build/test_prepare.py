@@ -22,20 +22,20 @@ from PIL import Image
 
 from mitlgan.data.build import parallel, prepare_image
 from mitlgan.data.build import prepare as gather
-from mitlgan.data.build.prepare import prepare
+from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.table_selection import Selection
 from mitlgan.data.open import open_data, pack_folder
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import DataError, ResourceError, UsageError
 
 
-def reasons(packed: Packed) -> dict[str, str]:
+def reasons(packed: ImagePack) -> dict[str, str]:
     return {entry["name"]: entry["reason"] for entry in packed.manifest["skipped"]}
 
 
-def names(packed: Packed) -> list[str]:
+def names(packed: ImagePack) -> list[str]:
     return [source["name"] for source in packed.sources()]
 
 
@@ -44,7 +44,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_it_packs_as_pack_does(folder: Path, tmp_path: Path) -> None:
-    packed = prepare(folder, tmp_path / "out", PrepareSettings(size_px=16))
+    packed = prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=16))
     assert (packed.pixels == pack_folder(folder, tmp_path / "a.npy", size_px=16).pixels).all()
     assert names(packed) == [f"{index}.jpg" for index in range(6)]
     assert not (tmp_path / "out" / ".prepared.npy").exists()
@@ -57,9 +57,9 @@ def test_zip_tar_and_list_give_the_same_pixels(folder: Path, tmp_path: Path) -> 
             archive.write(file, file.name)
     shutil.make_archive(str(tmp_path / "a"), "gztar", folder)
     (tmp_path / "a.txt").write_text("".join(f"pictures/{index}.jpg\n" for index in range(6)))
-    expected = prepare(folder, tmp_path / "plain", PrepareSettings(size_px=8))
+    expected = prepare_pack(folder, tmp_path / "plain", PrepareSettings(size_px=8))
     for spec in ("a.zip", "a.tar.gz", "a.txt"):
-        found = prepare(tmp_path / spec, tmp_path / f"out-{spec}", PrepareSettings(size_px=8))
+        found = prepare_pack(tmp_path / spec, tmp_path / f"out-{spec}", PrepareSettings(size_px=8))
         order = [int(Path(name).stem) for name in names(found)]
         assert sorted(order) == list(range(6))
         assert (found.pixels == expected.pixels[order]).all()
@@ -81,7 +81,7 @@ def hard(tmp_path: Path) -> Path:
 
 def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     settings = PrepareSettings(size_px=8, dedupe="near", min_size_px=20, max_aspect=3, exclude=("0001.png",))
-    packed = prepare(hard(tmp_path), tmp_path / "out", settings)
+    packed = prepare_pack(hard(tmp_path), tmp_path / "out", settings)
     found = reasons(packed)
     assert found.pop("0001.png") == "excluded: named in --exclude"
     assert found.pop("0103.png") == "duplicate: the same file as '0003.png'"
@@ -97,9 +97,9 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
 
 def test_dedupe_none_and_exact(tmp_path: Path) -> None:
     place = hard(tmp_path)
-    everything = prepare(place, tmp_path / "none", PrepareSettings(size_px=8, dedupe="none", placeholder_copies=0, keep_blank=True))
+    everything = prepare_pack(place, tmp_path / "none", PrepareSettings(size_px=8, dedupe="none", placeholder_copies=0, keep_blank=True))
     assert list(reasons(everything)) == ["0600.png"]
-    exact = reasons(prepare(place, tmp_path / "exact", PrepareSettings(size_px=8, placeholder_copies=0)))
+    exact = reasons(prepare_pack(place, tmp_path / "exact", PrepareSettings(size_px=8, placeholder_copies=0)))
     assert set(exact) == {"0103.png", "02-1.png", "02-2.png", "02-3.png", "02-4.png", "0300.png", "0600.png"}
 
 
@@ -108,9 +108,9 @@ def test_held_out_pictures_stay_held_out(tmp_path: Path) -> None:
     test = images.fill(tmp_path / "test", 4, size=(32, 32), first=50)
     shutil.copy(place / "0002.png", test / "x.png")
     images.smooth(7, (32, 32)).save(test / "y.jpg", quality=88)
-    packed_test = prepare(test, tmp_path / "test-pack", PrepareSettings(size_px=16))
+    packed_test = prepare_pack(test, tmp_path / "test-pack", PrepareSettings(size_px=16))
     for number, against in enumerate((test, tmp_path / "test-pack", packed_test.path, pack_folder(test, tmp_path / "bare.npy", size_px=32).path)):
-        found = reasons(prepare(place, tmp_path / f"out{number}", PrepareSettings(size_px=8, dedupe="near", against=(str(against),))))
+        found = reasons(prepare_pack(place, tmp_path / f"out{number}", PrepareSettings(size_px=8, dedupe="near", against=(str(against),))))
         assert found == {"0002.png": f"held out: the same file as 'x.png' in {against}", "0007.png": f"held out: looks like 'y.jpg' in {against}"}
 
 
@@ -118,7 +118,9 @@ def test_tables_choose(tmp_path: Path) -> None:
     place = images.fill(tmp_path / "in", 5)
     rows = [{"image": f"{index:04d}.png", "stars": index} for index in range(7)]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    packed = prepare(place, tmp_path / "out", PrepareSettings(size_px=8), selection=Selection(tmp_path / "a.jsonl", where="stars >= 2"), allow_bad=True)
+    packed = prepare_pack(
+        place, tmp_path / "out", PrepareSettings(size_px=8), selection=Selection(tmp_path / "a.jsonl", where="stars >= 2"), allow_bad=True
+    )
     assert names(packed) == ["0002.png", "0003.png", "0004.png"]
     assert list(reasons(packed)) == ["0005.png", "0006.png"]
     assert packed.manifest["made_by"]["selection"]["where"] == "stars >= 2"
@@ -131,7 +133,7 @@ def test_mattes_beside_the_pictures_are_packed(tmp_path: Path) -> None:
         matte.paste(255, (5 + 10 * index, 0, 15 + 10 * index, 30))
         matte.save(place / f"{index:04d}.matte.png")
     made = [
-        prepare(place, tmp_path / "out", PrepareSettings(size_px=30)),
+        prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=30)),
         pack_folder(place, tmp_path / "a.npy", size_px=30),
         open_data(str(place), "scene", 30),
     ]
@@ -157,12 +159,12 @@ def test_alpha_backdrop_and_blur(tmp_path: Path) -> None:
     picture = Image.new("RGBA", (16, 16), (255, 0, 0, 0))
     picture.paste((255, 0, 0, 255), (8, 0, 16, 16))
     picture.save(tmp_path / "in" / "a.png")
-    kept = prepare(tmp_path / "in", tmp_path / "kept", PrepareSettings(size_px=16, keep_alpha=True))
+    kept = prepare_pack(tmp_path / "in", tmp_path / "kept", PrepareSettings(size_px=16, keep_alpha=True))
     assert kept.fourth_channel == "alpha"
     assert kept.pixels[0, :, 0, 0].tolist() == [0, 0, 0, 0]
-    laid = prepare(tmp_path / "in", tmp_path / "laid", PrepareSettings(size_px=16, backdrop=(0, 0, 255)))
+    laid = prepare_pack(tmp_path / "in", tmp_path / "laid", PrepareSettings(size_px=16, backdrop=(0, 0, 255)))
     assert laid.pixels[0, :, 0, 0].tolist() == [0, 0, 255]
-    blurred = prepare(tmp_path / "in", tmp_path / "blurred", PrepareSettings(size_px=16, backdrop=(0, 0, 255), blur_px=2))
+    blurred = prepare_pack(tmp_path / "in", tmp_path / "blurred", PrepareSettings(size_px=16, backdrop=(0, 0, 255), blur_px=2))
     assert 60 < blurred.pixels[0, 0, 0, 7] < 200
 
 
@@ -171,7 +173,7 @@ def test_the_busiest_square(tmp_path: Path) -> None:
     picture = Image.new("RGB", (120, 40), "white")
     picture.paste(images.smooth(2, (40, 40)), (80, 0))
     picture.save(tmp_path / "in" / "a.png")
-    packed = prepare(tmp_path / "in", tmp_path / "out", PrepareSettings(size_px=40, crop="entropy"))
+    packed = prepare_pack(tmp_path / "in", tmp_path / "out", PrepareSettings(size_px=40, crop="entropy"))
     assert np.abs(packed.pixels[0].transpose(1, 2, 0).astype(int) - np.asarray(images.smooth(2, (40, 40)))).max() <= 1
     assert packed.manifest["crop"] == "busiest square"
 
@@ -181,37 +183,37 @@ def test_faces(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
     place = images.fill(tmp_path / "in", 2, size=(80, 80))
     with pytest.raises(DataError, match="no face was found"):
-        prepare(place, tmp_path / "out", PrepareSettings(size_px=16, crop="face"))
+        prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=16, crop="face"))
 
 
 def test_bad_files_beyond_five_percent(tmp_path: Path) -> None:
     place = images.fill(tmp_path / "in", 10)
     (place / "bad.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"1 of 11 files .*'bad.png': empty file; .*--allow-bad"):
-        prepare(place, tmp_path / "out", PrepareSettings(size_px=8))
+        prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=8))
     assert not (tmp_path / "out" / "prepared.npy").exists()
-    assert len(prepare(place, tmp_path / "out", PrepareSettings(size_px=8), allow_bad=True)) == 10  # and nothing is decoded again
+    assert len(prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=8), allow_bad=True)) == 10  # and nothing is decoded again
 
 
 def test_other_work_in_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
-    prepare(folder, tmp_path / "out", PrepareSettings(size_px=8))
+    prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=8))
     with pytest.raises(UsageError, match=r"other work \(different: settings\)"):
-        prepare(folder, tmp_path / "out", PrepareSettings(size_px=16))
+        prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=16))
     images.fill(folder, 1)
     with pytest.raises(UsageError, match="listing_sha256"):
-        prepare(folder, tmp_path / "out", PrepareSettings(size_px=8))
+        prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=8))
 
 
 @pytest.mark.parametrize(("values", "said"), [({"resize": "x"}, "--resize"), ({"dedupe": "x"}, "--dedupe"), ({"crop": "x"}, "--crop")])
 def test_settings_that_do_not_exist(folder: Path, tmp_path: Path, values: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        prepare(folder, tmp_path / "out", PrepareSettings(size_px=8, **values))
+        prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=8, **values))
 
 
 def test_done_work_is_not_done_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = prepare(folder, tmp_path / "out", PrepareSettings(size_px=8))
+    first = prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=8))
     monkeypatch.setattr(prepare_image, "decode_bytes", lambda *_, **__: pytest.fail("decoded again"))
-    assert prepare(folder, tmp_path / "out", PrepareSettings(size_px=8)).content_sha256 == first.content_sha256
+    assert prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=8)).content_sha256 == first.content_sha256
 
 
 class Killed(BaseException):
@@ -222,16 +224,16 @@ class Killed(BaseException):
 def test_stopped_anywhere_it_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, moment: int) -> None:
     place = hard(tmp_path)
     settings = PrepareSettings(size_px=8, dedupe="near")
-    prepare(place, tmp_path / "whole", settings)
+    prepare_pack(place, tmp_path / "whole", settings)
 
     def stop(done: int, _: int) -> None:
         if done == moment:
             raise Killed
 
     with pytest.raises(Killed):
-        prepare(place, tmp_path / "cut", settings, progress=stop)
+        prepare_pack(place, tmp_path / "cut", settings, progress=stop)
     told: list[int] = []
-    prepare(place, tmp_path / "cut", settings, progress=lambda done, _: told.append(done))
+    prepare_pack(place, tmp_path / "cut", settings, progress=lambda done, _: told.append(done))
     assert told[0] == moment + 1
     assert content(tmp_path / "cut") == content(tmp_path / "whole")
 
@@ -240,14 +242,14 @@ def test_stopped_anywhere_it_goes_on_and_ends_with_the_same_bytes(tmp_path: Path
 def test_after_a_power_cut(tmp_path: Path, damage: str) -> None:
     place = hard(tmp_path)
     settings = PrepareSettings(size_px=8)
-    prepare(place, tmp_path / "whole", settings)
+    prepare_pack(place, tmp_path / "whole", settings)
 
     def stop(done: int, _: int) -> None:
         if done == 12:
             raise Killed
 
     with pytest.raises(Killed):
-        prepare(place, tmp_path / "cut", settings, progress=stop)
+        prepare_pack(place, tmp_path / "cut", settings, progress=stop)
     journal, pixels = tmp_path / "cut" / ".journal.jsonl", tmp_path / "cut" / ".prepared.npy"
     if damage == "torn line":
         journal.write_bytes(journal.read_bytes()[:-9])
@@ -257,7 +259,7 @@ def test_after_a_power_cut(tmp_path: Path, damage: str) -> None:
         pixels.write_bytes(pixels.read_bytes() + bytes(3 * 192))
     else:
         pixels.write_bytes(pixels.read_bytes()[:-100])
-    prepare(place, tmp_path / "cut", settings)
+    prepare_pack(place, tmp_path / "cut", settings)
     assert content(tmp_path / "cut") == content(tmp_path / "whole")
 
 
@@ -273,8 +275,8 @@ def test_pixels_are_written_once_where_only_equal_files_are_left_out(tmp_path: P
 
     if moment:
         with pytest.raises(Killed):
-            prepare(place, tmp_path / "out", PrepareSettings(size_px=8), progress=stop)
-    packed = prepare(place, tmp_path / "out", PrepareSettings(size_px=8))
+            prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=8), progress=stop)
+    packed = prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=8))
     assert names(packed) == [f"{index:04d}.png" for index in range(6)]
     (place / "0003-again.png").unlink()
     assert (packed.pixels == pack_folder(place, tmp_path / "a.npy", size_px=8).pixels).all()
@@ -282,7 +284,7 @@ def test_pixels_are_written_once_where_only_equal_files_are_left_out(tmp_path: P
 
 
 def test_what_was_read_outlives_a_full_disk_at_the_end(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = prepare(folder, tmp_path / "whole" / "out", PrepareSettings(size_px=8)).path.read_bytes()
+    whole = prepare_pack(folder, tmp_path / "whole" / "out", PrepareSettings(size_px=8)).path.read_bytes()
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -290,15 +292,15 @@ def test_what_was_read_outlives_a_full_disk_at_the_end(folder: Path, tmp_path: P
     with monkeypatch.context() as patch:
         patch.setattr(PackWriter, "_write_manifest", full)
         with pytest.raises(ResourceError, match="No space left"):
-            prepare(folder, tmp_path / "out", PrepareSettings(size_px=8))
+            prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=8))
     assert not (tmp_path / "out" / "prepared.npy").exists()
     monkeypatch.setattr(prepare_image, "decode_bytes", lambda *_, **__: pytest.fail("decoded again"))
-    assert prepare(folder, tmp_path / "out", PrepareSettings(size_px=8)).path.read_bytes() == whole
+    assert prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=8)).path.read_bytes() == whole
 
 
 def test_killed_for_real(tmp_path: Path) -> None:
     place = images.fill(tmp_path / "in", 60, size=(200, 200))
-    prepare(place, tmp_path / "whole", PrepareSettings(size_px=64))
+    prepare_pack(place, tmp_path / "whole", PrepareSettings(size_px=64))
     program = (
         "import sys, time; from pathlib import Path; from mitlgan.data.build.prepare import *\n"
         "def told(done, total):\n    print(done, flush=True); time.sleep(0.02)\n"
@@ -312,7 +314,7 @@ def test_killed_for_real(tmp_path: Path) -> None:
     child.communicate()
     assert not (tmp_path / "cut" / "prepared.npy").exists()
     told: list[int] = []
-    prepare(place, tmp_path / "cut", PrepareSettings(size_px=64), progress=lambda done, _: told.append(done))
+    prepare_pack(place, tmp_path / "cut", PrepareSettings(size_px=64), progress=lambda done, _: told.append(done))
     assert 15 < told[0] < 60, "a tenth of a second of work is lost at the most"
     assert content(tmp_path / "cut") == content(tmp_path / "whole")
 
@@ -322,7 +324,7 @@ def test_two_at_once_are_refused(folder: Path, tmp_path: Path) -> None:
 
     (tmp_path / "out").mkdir()
     with locked(tmp_path / "out"), pytest.raises(ResourceError, match="another process"):
-        prepare(folder, tmp_path / "out", PrepareSettings(size_px=8))
+        prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=8))
 
 
 class TestProcesses:
@@ -333,10 +335,10 @@ class TestProcesses:
         monkeypatch.setattr(parallel, "MIN_FOR_PROCESSES", 3)
         monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
-    def in_threads(self, *arguments: Any, **options: Any) -> Packed:
+    def in_threads(self, *arguments: Any, **options: Any) -> ImagePack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(parallel, "MIN_FOR_PROCESSES", 10**9)
-            return prepare(*arguments, **options)
+            return prepare_pack(*arguments, **options)
 
     @pytest.mark.parametrize("cores", [2, 3])
     def test_the_same_bytes_as_by_threads(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
@@ -346,14 +348,14 @@ class TestProcesses:
         self.in_threads(place, tmp_path / "threads", settings)
         monkeypatch.setattr(os, "cpu_count", lambda: cores)
         monkeypatch.setattr(prepare_image, "decode_bytes", lambda *_, **__: pytest.fail("decoded in this process"))
-        prepare(place, tmp_path / "processes", settings)
+        prepare_pack(place, tmp_path / "processes", settings)
         assert content(tmp_path / "processes") == content(tmp_path / "threads")
 
     @pytest.mark.parametrize("suffix", ["zip", "gztar"])
     def test_archives_are_read_by_the_parent(self, tmp_path: Path, suffix: str) -> None:
         path = shutil.make_archive(str(tmp_path / "a"), suffix, hard(tmp_path))
         self.in_threads(path, tmp_path / "threads", PrepareSettings(size_px=8, keep_alpha=True))
-        prepare(path, tmp_path / "processes", PrepareSettings(size_px=8, keep_alpha=True))
+        prepare_pack(path, tmp_path / "processes", PrepareSettings(size_px=8, keep_alpha=True))
         assert content(tmp_path / "processes") == content(tmp_path / "threads")
 
     def test_mattes(self, tmp_path: Path) -> None:
@@ -361,18 +363,18 @@ class TestProcesses:
         for index in range(4):
             images.smooth(20 + index, (40, 30)).convert("L").save(place / f"{index:04d}.matte.png")
         self.in_threads(place, tmp_path / "threads", PrepareSettings(size_px=16))
-        assert prepare(place, tmp_path / "processes", PrepareSettings(size_px=16)).fourth_channel == "matte"
+        assert prepare_pack(place, tmp_path / "processes", PrepareSettings(size_px=16)).fourth_channel == "matte"
         assert content(tmp_path / "processes") == content(tmp_path / "threads")
 
     def test_few_pictures_start_no_process(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(gather, "in_processes", lambda *_: pytest.fail("started"))
-        assert len(prepare(images.fill(tmp_path / "in", 2), tmp_path / "out", PrepareSettings(size_px=8))) == 2
+        assert len(prepare_pack(images.fill(tmp_path / "in", 2), tmp_path / "out", PrepareSettings(size_px=8))) == 2
 
     def test_a_picture_that_kills_its_process_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(gather, "Shaper", fatal_worker.Fatal)
         place = images.fill(tmp_path / "in", 9)
         with pytest.raises(ResourceError, match=r"^picture '0003.png': the process that read it was killed; .*--exclude"):
-            prepare(place, tmp_path / "out", PrepareSettings(size_px=8))
+            prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=8))
         assert not (tmp_path / "out" / "prepared.npy").exists()
 
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -400,6 +402,6 @@ class TestProcesses:
         assert number == signal.SIGKILL or re.fullmatch(r"prepare: stopped at \d+ of 60; the same command goes on\n", said)
         assert not (tmp_path / "cut" / "prepared.npy").exists()
         told: list[int] = []
-        prepare(place, tmp_path / "cut", PrepareSettings(size_px=32), progress=lambda done, _: told.append(done))
+        prepare_pack(place, tmp_path / "cut", PrepareSettings(size_px=32), progress=lambda done, _: told.append(done))
         assert 10 < told[0] < 60
         assert content(tmp_path / "cut") == content(tmp_path / "whole")

@@ -13,12 +13,12 @@ from helpers import images
 from PIL import Image, ImageDraw
 
 from mitlgan.cli.main import app
-from mitlgan.data.build.prepare import prepare
+from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
-from mitlgan.data.curate.check import Pair, check, statistics, summary
-from mitlgan.data.layers.split import SplitSettings, split
+from mitlgan.data.curate.check import DuplicatePair, check_datasets, summarize_set, to_json
+from mitlgan.data.layers.split import SplitSettings, split_pictures
 from mitlgan.data.open import pack_folder
-from mitlgan.data.pack.image_pack import PREPARED, Packed
+from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
 from mitlgan.errors import DataError
 from mitlgan.report.data_check_page import write_check_page
 
@@ -38,7 +38,7 @@ def bad(result: list[tuple[str, bool]]) -> list[str]:
 
 def test_foregrounds_that_touch_the_border(tmp_path: Path) -> None:
     place = objects(objects(tmp_path / "fg", 8, (20, 20, 40, 40)), 2, (0, 10, 30, 50))
-    verdict = check([str(place)]).verdict
+    verdict = check_datasets([str(place)]).verdict
     start = f"{place}: 2 of 10 foregrounds touch the border, as if cut off; to set them aside: mitlgan data split {place} --out "
     assert any(text.startswith(start) and text.endswith(" --max-border 0.02") for text in bad(verdict))
 
@@ -46,7 +46,7 @@ def test_foregrounds_that_touch_the_border(tmp_path: Path) -> None:
 def test_coverage_and_modes(tmp_path: Path) -> None:
     place = objects(objects(tmp_path / "fg", 3, (30, 30, 33, 33)), 3, (1, 1, 62, 62))
     images.smooth(1).save(place / "photo.png")
-    found = "\n".join(bad(check([str(place)]).verdict))
+    found = "\n".join(bad(check_datasets([str(place)]).verdict))
     for words in ("3 of 6 foregrounds cover less than 3%", "3 of 6 foregrounds cover more than 80%", "6 pictures have transparency and 1 have none"):
         assert words in found
 
@@ -56,11 +56,11 @@ def test_duplicates_within_and_across(tmp_path: Path) -> None:
     shutil.copy(fg / "0001.png", fg / "again.png")
     shutil.copy(fg / "0002.png", bg / "stray.png")
     images.smooth(3, (64, 64)).resize((80, 80)).save(bg / "like.jpg", quality=90)
-    result = check([str(fg), str(bg)])
+    result = check_datasets([str(fg), str(bg)])
     assert set(result.pairs) == {
-        Pair(str(fg), "0001.png", str(fg), "again.png", exact=True),
-        Pair(str(fg), "0002.png", str(bg), "stray.png", exact=True),
-        Pair(str(fg), "0003.png", str(bg), "like.jpg", exact=False),
+        DuplicatePair(str(fg), "0001.png", str(fg), "again.png", exact=True),
+        DuplicatePair(str(fg), "0002.png", str(bg), "stray.png", exact=True),
+        DuplicatePair(str(fg), "0003.png", str(bg), "like.jpg", exact=False),
     }
     start = f"{fg} and {bg}: 1 equal and 1 look-alike pairs are in both sets; to leave them out of the first: mitlgan data prepare {fg} --out "
     assert any(text.startswith(start) and text.endswith(f" --dedupe near --against {bg}") for text in bad(result.verdict))
@@ -70,14 +70,14 @@ def test_leaks_into_held_out_pictures(tmp_path: Path) -> None:
     images.fill(tmp_path / "train", 5)
     images.fill(tmp_path / "test", 2, first=20)
     shutil.copy(tmp_path / "train" / "0001.png", tmp_path / "test" / "x.png")
-    result = check([str(tmp_path)])
+    result = check_datasets([str(tmp_path)])
     assert [report.split for report in result.sets] == ["train", "test"]
     assert any("leak from training into held-out" in text for text in bad(result.verdict))
 
 
 def test_a_sound_set_is_called_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mitlgan.data.curate.check_advice.FEW", 3)
-    verdict = check([str(images.fill(tmp_path / "in", 5, size=(64, 64)))]).verdict
+    verdict = check_datasets([str(images.fill(tmp_path / "in", 5, size=(64, 64)))]).verdict
     assert bad(verdict) == []
     assert verdict[0] == ("Nothing was found that will hurt training.", False)
 
@@ -88,7 +88,7 @@ def test_statistics(tmp_path: Path) -> None:
     Image.new("RGB", (100, 80), (10, 20, 30)).save(place / "a.png")
     images.smooth(1, (60, 70)).save(place / "b.png")
     (place / "c.png").write_bytes(b"")
-    found = statistics(check([str(place)]).sets[0])
+    found = summarize_set(check_datasets([str(place)]).sets[0])
     assert (found["count"], found["unreadable"], found["blank"]) == (2, 1, 1)
     assert found["sizes"] == {"100x80": 1, "60x70": 1}
     assert found["shorter_side_px"] == {"least": 60, "median": 80, "most": 80}
@@ -98,16 +98,16 @@ def test_statistics(tmp_path: Path) -> None:
 def test_packs_are_looked_at_too(tmp_path: Path) -> None:
     place = objects(tmp_path / "fg", 4, (20, 20, 40, 40))
     packs = [pack_folder(place, tmp_path / "a.npy", size_px=32, keep_alpha=True).path, tmp_path / "prepared"]
-    prepare(place, tmp_path / "prepared", PrepareSettings(size_px=32, keep_alpha=True))
+    prepare_pack(place, tmp_path / "prepared", PrepareSettings(size_px=32, keep_alpha=True))
     for pack in packs:
-        (report,) = check([str(pack)]).sets
+        (report,) = check_datasets([str(pack)]).sets
         assert len(report.seen) == 4
         assert all(one.coverage == pytest.approx(0.107, abs=0.03) for one in report.seen)
 
 
 def test_no_such_set(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"DIR {tmp_path / 'gone'}"):
-        check([str(tmp_path / "gone")])
+        check_datasets([str(tmp_path / "gone")])
 
 
 def test_the_page_escapes_hostile_names(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_the_page_escapes_hostile_names(tmp_path: Path) -> None:
     content = images.encoded(images.smooth(1), "PNG")
     for name in (b'"><img src=x onerror=alert(1)>.png', b"a\nb.png", b"\xff'.png", b"</script>.png".replace(b"/", b"_"), b"[red].png"):
         Path(os.fsdecode(os.fsencode(place) + b"/" + name)).write_bytes(content)
-    result = check([str(place)])
+    result = check_datasets([str(place)])
     page = write_check_page(tmp_path / "page.html", result).read_text()
     assert "<img src=x" not in page
     assert "<script>alert" not in page
@@ -124,12 +124,12 @@ def test_the_page_escapes_hostile_names(tmp_path: Path) -> None:
     assert "&#34;&gt;&lt;img" in page
     assert "will hurt training" in page
     assert "Pictures that are in twice" in page
-    json.dumps(summary(result))
+    json.dumps(to_json(result))
 
 
 def test_the_page_shows_histograms_and_pictures(tmp_path: Path) -> None:
     place = objects(tmp_path / "fg", 4, (20, 20, 40, 40))
-    page = write_check_page(tmp_path / "page.html", check([str(place), str(images.fill(tmp_path / "bg", 3))])).read_text()
+    page = write_check_page(tmp_path / "page.html", check_datasets([str(place), str(images.fill(tmp_path / "bg", 3))])).read_text()
     for words in ("Red", "Green", "Blue", "Foreground coverage", "<svg", "data:image/jpeg;base64,"):
         assert words in page
     assert "http" not in page
@@ -143,7 +143,7 @@ def test_every_warning_ends_with_a_command_that_runs(tmp_path: Path, monkeypatch
     images.smooth(90, (20, 20)).save(place / "small.png")
     images.smooth(91, (200, 64)).save(place / "long.png")
     (place / "bad.png").write_bytes(b"")
-    verdict = check([str(place)]).verdict
+    verdict = check_datasets([str(place)]).verdict
     warned = [text for text, _ in verdict if "mitlgan data" in text]
     assert all("mitlgan data" in text for text in bad(verdict))
     assert f"{place}: 44 pictures are few, 500 or more would do; a generator may learn them by heart. Add 456, or make 12 of each: " in warned[1]
@@ -151,7 +151,7 @@ def test_every_warning_ends_with_a_command_that_runs(tmp_path: Path, monkeypatch
         command = shlex.split(text[text.index("mitlgan data") :])
         command[command.index("--out") + 1] = str(tmp_path / f"out{number}")
         app([*command[1:], "--json"], standalone_mode=False)
-    packs = {text: Packed.open(tmp_path / f"out{number}" / PREPARED) for number, text in enumerate(warned) if "data prepare" in text}
+    packs = {text: ImagePack.open(tmp_path / f"out{number}" / PREPARED_PACK) for number, text in enumerate(warned) if "data prepare" in text}
     names = {words: {source["name"] for pack in packs if words in pack for source in packs[pack].sources()}
              for words in ("--min-size 64", "--max-aspect 2", "one colour", "--dedupe near")}  # fmt: skip
     assert all(names.values())
@@ -166,12 +166,14 @@ def layers(tmp_path: Path) -> Path:
     pytest.importorskip("cv2")
     from test_split import varied
 
-    split(varied(tmp_path / "photos", 24), tmp_path / "layers", SplitSettings(size_px=64, holdout="4", min_confidence=0, min_fill_confidence=0))
+    split_pictures(
+        varied(tmp_path / "photos", 24), tmp_path / "layers", SplitSettings(size_px=64, holdout="4", min_confidence=0, min_fill_confidence=0)
+    )
     return tmp_path / "layers"
 
 
 def test_what_split_wrote_is_no_leak(layers: Path) -> None:
-    result = check([str(layers / layer) for layer in ("fg", "bg", "scene")])
+    result = check_datasets([str(layers / layer) for layer in ("fg", "bg", "scene")])
     assert [(report.name, report.split) for report in result.sets][:2] == [(str(layers / "fg/train"), "train"), (str(layers / "fg/test"), "test")]
     assert not [text for text in bad(result.verdict) if "leak" in text]
     assert not [text for text, _ in result.verdict if str(layers / "fg/train") in text and "in both sets" in text]
@@ -182,19 +184,19 @@ def test_a_photograph_that_is_trained_on_and_held_out_is_a_leak(layers: Path) ->
     for name in (scene.name, f"{scene.stem}.matte.png"):
         (layers / "scene" / "train" / name).rename(layers / "scene" / "test" / name)
     sets = [str(layers / "fg"), str(layers / "scene")]
-    (text,) = [text for text in bad(check(sets).verdict) if "leak" in text]
+    (text,) = [text for text in bad(check_datasets(sets).verdict) if "leak" in text]
     photos = layers.parent / "photos"
     assert text.startswith(f"{layers / 'fg/train'} and {layers / 'scene/test'}: 1 photographs leak from training into held-out pictures")
     command = shlex.split(text[text.index("mitlgan data") :])
     assert command == ["mitlgan", "data", "split", str(photos), "--out", str(layers)]
-    split(photos, layers, SplitSettings(size_px=64, holdout="4", min_confidence=0, min_fill_confidence=0))
-    assert not [text for text in bad(check(sets).verdict) if "leak" in text]
+    split_pictures(photos, layers, SplitSettings(size_px=64, holdout="4", min_confidence=0, min_fill_confidence=0))
+    assert not [text for text in bad(check_datasets(sets).verdict) if "leak" in text]
 
 
 def test_a_copy_under_another_name_is_a_leak(layers: Path) -> None:
     held_out = next(path for path in (layers / "scene" / "test").iterdir() if ".matte." not in path.name)
     shutil.copy(held_out, layers / "scene" / "train" / "copy.png")
-    text = next(text for text in bad(check([str(layers / "scene")]).verdict) if "leak" in text)
+    text = next(text for text in bad(check_datasets([str(layers / "scene")]).verdict) if "leak" in text)
     assert "1 equal" in text
     assert text.endswith("--dedupe near")
 
@@ -203,11 +205,11 @@ def test_splits_by_other_names_and_of_packs(tmp_path: Path) -> None:
     images.fill(tmp_path / "in" / "Train", 5)
     images.fill(tmp_path / "in" / "val", 3, first=20)
     shutil.copy(tmp_path / "in" / "Train" / "0001.png", tmp_path / "in" / "val" / "x.png")
-    result = check([str(tmp_path / "in")])
+    result = check_datasets([str(tmp_path / "in")])
     assert [report.split for report in result.sets] == ["train", "validation"]
     assert any("leak" in text for text in bad(result.verdict))
     assert "<img" in write_check_page(tmp_path / "page.html", result).read_text()
-    prepare(images.fill(tmp_path / "many", 30), tmp_path / "pack", PrepareSettings(size_px=16, holdout="4"))
-    result = check([str(tmp_path / "pack")])
+    prepare_pack(images.fill(tmp_path / "many", 30), tmp_path / "pack", PrepareSettings(size_px=16, holdout="4"))
+    result = check_datasets([str(tmp_path / "pack")])
     assert [(report.split, len(report.seen)) for report in result.sets] == [("train", 26), ("test", 4)]
     assert "<img" in write_check_page(tmp_path / "page.html", result).read_text()

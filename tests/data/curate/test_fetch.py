@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from helpers import images
 
-from mitlgan.data.curate.fetch import FetchSettings, fetch, read_urls
+from mitlgan.data.curate.fetch import FetchSettings, fetch_pictures, read_urls
 from mitlgan.errors import DataError
 
 PICTURE = images.encoded(images.smooth(1), "PNG")
@@ -141,7 +141,7 @@ def test_pictures_are_fetched_once(server: tuple[str, Counter[str]], tmp_path: P
     base, asked = server
     addresses = [f"{base}/picture/a.png", f"{base}/jpeg/b", f"{base}/moved", f"{base}/flaky"]
     told: list[tuple[int, int]] = []
-    found = fetch(addresses, tmp_path, QUICK, lambda done, total: told.append((done, total)))
+    found = fetch_pictures(addresses, tmp_path, QUICK, lambda done, total: told.append((done, total)))
     assert found["counts"] == {"asked": 4, "fetched": 4, "had": 0, "changed": 0, "failed": 0}
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert asked["/flaky"] == 2
@@ -150,20 +150,20 @@ def test_pictures_are_fetched_once(server: tuple[str, Counter[str]], tmp_path: P
     assert [Path(name).suffix for name in files] == [".png", ".jpg", ".png", ".png"]
     assert all((tmp_path / name).is_file() for name in files)
     before = asked.total()
-    assert fetch(addresses, tmp_path, QUICK)["counts"] == {"asked": 4, "fetched": 0, "had": 4, "changed": 0, "failed": 0}
+    assert fetch_pictures(addresses, tmp_path, QUICK)["counts"] == {"asked": 4, "fetched": 0, "had": 4, "changed": 0, "failed": 0}
     assert asked.total() == before
     (tmp_path / files[1]).unlink()
-    assert fetch(addresses, tmp_path, QUICK)["counts"]["fetched"] == 1
+    assert fetch_pictures(addresses, tmp_path, QUICK)["counts"]["fetched"] == 1
 
 
 def test_a_file_that_was_changed_since_is_kept_and_told_and_a_damaged_one_is_fetched_again(server: tuple[str, Counter[str]], tmp_path: Path) -> None:
     addresses = [f"{server[0]}/picture/{name}.png" for name in "abc"]
-    fetch(addresses, tmp_path, QUICK)
+    fetch_pictures(addresses, tmp_path, QUICK)
     first, second, _ = (tmp_path / entry["file"] for entry in json.loads((tmp_path / "fetch.json").read_text())["files"])
     turned = images.encoded(images.smooth(9), "PNG")
     first.write_bytes(turned)
     second.write_bytes(PICTURE[: len(PICTURE) // 2])
-    assert fetch(addresses, tmp_path, QUICK)["counts"] == {"asked": 3, "fetched": 1, "had": 2, "changed": 1, "failed": 0}
+    assert fetch_pictures(addresses, tmp_path, QUICK)["counts"] == {"asked": 3, "fetched": 1, "had": 2, "changed": 1, "failed": 0}
     account = json.loads((tmp_path / "fetch.json").read_text())["files"]
     assert [entry["sha256"] for entry in account] == [hashlib.sha256(content).hexdigest() for content in (turned, PICTURE, PICTURE)]
     assert (first.read_bytes(), second.read_bytes()) == (turned, PICTURE)
@@ -195,7 +195,7 @@ def test_what_fails_is_listed_with_its_reason(server: tuple[str, Counter[str]], 
         "http://",
         "nonsense",
     ]
-    found = fetch(addresses, tmp_path, QUICK)
+    found = fetch_pictures(addresses, tmp_path, QUICK)
     said = {failure["url"].removeprefix(f"{base}/"): failure["reason"] for failure in found["failures"]}
     for path, reason in REASONS.items():
         assert said[path].startswith(reason), (path, said[path])
@@ -213,12 +213,12 @@ def test_nobody_listens(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}/a.png"
     with pytest.raises(DataError, match=r"none of 1 addresses gave a picture; .*unreachable"):
-        fetch([address], tmp_path, QUICK)
+        fetch_pictures([address], tmp_path, QUICK)
 
 
 def test_the_limit_of_all_together(server: tuple[str, Counter[str]], tmp_path: Path) -> None:
     settings = FetchSettings(max_total_bytes=2 * len(PICTURE) + 10, tries=1)
-    found = fetch([f"{server[0]}/picture/{index}" for index in range(6)], tmp_path, settings)
+    found = fetch_pictures([f"{server[0]}/picture/{index}" for index in range(6)], tmp_path, settings)
     assert found["counts"]["fetched"] == 2
     assert set(found["reasons"]) == {"the limit of all files together is reached"}
 
@@ -226,7 +226,7 @@ def test_the_limit_of_all_together(server: tuple[str, Counter[str]], tmp_path: P
 def test_hostile_addresses_name_no_path(server: tuple[str, Counter[str]], tmp_path: Path) -> None:
     base = server[0]
     addresses = [f"{base}/picture/..%2f..%2fetc%2fpasswd", f"{base}/picture/%00%0a.png", f"{base}/picture/{'x' * 500}.png", f"{base}/picture/<b>.png"]
-    fetch(addresses[:3], tmp_path / "out", QUICK)
+    fetch_pictures(addresses[:3], tmp_path / "out", QUICK)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     for path in (tmp_path / "out").iterdir():
         assert len(path.name) < 80

@@ -20,7 +20,7 @@ def looks(*images: Image.Image) -> list[Signature]:
 
 @pytest.fixture(scope="module")
 def photo() -> Image.Image:
-    return archive.read(archive.BACKGROUNDS, 1)[0][2].resize((300, 300), Image.Resampling.BICUBIC)
+    return archive.read_pool(archive.BACKGROUNDS, 1)[0][2].resize((300, 300), Image.Resampling.BICUBIC)
 
 
 def variants(photo: Image.Image) -> dict[str, Image.Image]:
@@ -53,7 +53,7 @@ def test_what_looks_different_is_not(photo: Image.Image, kind: str) -> None:
 
 
 def test_different_pictures_are_never_paired() -> None:
-    images = [pictures.smooth(seed) for seed in range(120)] + [picture for _, _, picture in archive.read(archive.SCENE_BACKGROUNDS, 40)]
+    images = [pictures.smooth(seed) for seed in range(120)] + [picture for _, _, picture in archive.read_pool(archive.SCENE_BACKGROUNDS, 40)]
     assert near_pairs(looks(*images)) == []
 
 

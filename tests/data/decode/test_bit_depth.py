@@ -9,7 +9,7 @@ import pytest
 from helpers import images
 from PIL import Image
 
-from mitlgan.data.decode.image_file import UnreadableError, decode_bytes
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 
 RAMP = np.linspace(0, 1, 16)
 
@@ -44,7 +44,7 @@ def test_grey_tiff(bits: int, white_is_zero: bool, order: str) -> None:
     content = images.tiff_of(levels(bits), bits, 0 if white_is_zero else 1, order=order)
     try:
         found = grey(content)
-    except UnreadableError:
+    except UnreadableImageError:
         assert (bits, white_is_zero, order) not in {(bits, zero, "<") for bits in (1, 2, 4, 8, 16) for zero in (True, False)}
         assert bits >= 12
         return
@@ -69,7 +69,7 @@ def test_signed_tiff_without_negative_numbers(bits: int, order: str) -> None:
     ],
 )
 def test_numbers_of_unknown_scale_are_refused(content: bytes, reason: str) -> None:
-    with pytest.raises(UnreadableError, match=reason):
+    with pytest.raises(UnreadableImageError, match=reason):
         decode_bytes(content, keep_alpha=False)
 
 

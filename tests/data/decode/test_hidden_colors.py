@@ -11,15 +11,15 @@ from helpers import images
 from PIL import Image, ImageDraw
 
 from mitlgan.data.build.crops import Cropper, busiest_square
-from mitlgan.data.build.prepare import prepare
+from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
-from mitlgan.data.build.resize import fit, to_planes
+from mitlgan.data.build.resize import crop_and_resize, to_planes
 from mitlgan.data.curate.check import seen
 from mitlgan.data.curate.perceptual_hash import signature
 from mitlgan.data.curate.reference_sets import look
 from mitlgan.data.decode.image_file import decode_bytes
 from mitlgan.data.open import pack_folder
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 
 Fill = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 HIDDEN: dict[str, Fill] = {
@@ -72,7 +72,7 @@ def test_no_set_is_blank_for_what_it_hides(tmp_path: Path, hidden: str, keep_alp
     if crop == "center":
         for index in range(4):  # the object in the middle
             cut_out(hidden, colour=(40 * index, 128, 128)).crop((176, 0, 240, 64)).save(tmp_path / "in" / f"{index}.png")
-    pack = prepare(tmp_path / "in", tmp_path / "out", settings)
+    pack = prepare_pack(tmp_path / "in", tmp_path / "out", settings)
     assert [line["name"] for line in pack.manifest["skipped"]] == ["nothing.png"]
     assert "blank" in pack.manifest["skipped"][0]["reason"]
 
@@ -84,7 +84,7 @@ def test_looks_pixels_and_statistics_do_not_know_what_is_hidden() -> None:
         content = images.encoded(picture, "PNG")
         assert signature(picture, "") == signature(black, "")
         for resize in ("lanczos", "bilinear", "nearest"):
-            assert (to_planes(fit(picture, 32, resize)) == to_planes(fit(black, 32, resize))).all()
+            assert (to_planes(crop_and_resize(picture, 32, resize)) == to_planes(crop_and_resize(black, 32, resize))).all()
         assert (
             decode_bytes(content, keep_alpha=False).picture.tobytes() == decode_bytes(images.encoded(black, "PNG"), keep_alpha=False).picture.tobytes()
         )
@@ -114,7 +114,7 @@ def test_a_pack_and_its_folder_look_alike(tmp_path: Path) -> None:
     """Also a pack whose manifest says nothing of looks."""
     (tmp_path / "in").mkdir()
     cut_out("noise", size=(64, 64)).save(tmp_path / "in" / "a.png")
-    pack: Packed = pack_folder(tmp_path / "in", tmp_path / "a.npy", size_px=64, keep_alpha=True)
+    pack: ImagePack = pack_folder(tmp_path / "in", tmp_path / "a.npy", size_px=64, keep_alpha=True)
     found, own = look(pack, 0, {"sha256": ""}), signature(cut_out("noise", size=(64, 64)), "")
     assert bin(found.outline ^ own.outline).count("1") <= 1
     assert np.abs(np.frombuffer(found.colours, np.uint8).astype(int) - np.frombuffer(own.colours, np.uint8)).max() <= 1

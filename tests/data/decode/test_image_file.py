@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from mitlgan.data.decode import image_file as decoding
-from mitlgan.data.decode.image_file import UnreadableError, decode, decode_bytes, read_file, read_head
+from mitlgan.data.decode.image_file import UnreadableImageError, decode, decode_bytes, read_file, read_head
 
 pytestmark = [pytest.mark.filterwarnings("ignore::UserWarning:PIL"), pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")]
 UPRIGHT = images.quadrants()
 
 
 def refused(content: bytes) -> str:
-    with pytest.raises(UnreadableError) as caught:
+    with pytest.raises(UnreadableImageError) as caught:
         decode_bytes(content, keep_alpha=False)
     return str(caught.value)
 
@@ -138,11 +138,11 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     os.mkfifo(tmp_path / "pipe.png")
     for name, reason in {"link.png": "symbolic link", "loop.png": "symbolic link", "pipe.png": "regular", "gone.png": "No such file"}.items():
-        with pytest.raises(UnreadableError, match=reason):
+        with pytest.raises(UnreadableImageError, match=reason):
             read_file(tmp_path / name)
-        with pytest.raises(UnreadableError, match=reason):
+        with pytest.raises(UnreadableImageError, match=reason):
             read_head(tmp_path / name)
-    with pytest.raises(UnreadableError, match="regular"):
+    with pytest.raises(UnreadableImageError, match="regular"):
         read_file(Path("/dev/zero"))
 
 
@@ -159,14 +159,14 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, monkeypat
         return found
 
     monkeypatch.setattr(decoding.os, "fstat", grow)
-    with pytest.raises(UnreadableError, match="changed"):
+    with pytest.raises(UnreadableImageError, match="changed"):
         read_file(path)
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "LARGEST_FILE_BYTES", 10)
+    monkeypatch.setattr(decoding, "MAX_FILE_BYTES", 10)
     (tmp_path / "a.png").write_bytes(bytes(11))
-    with pytest.raises(UnreadableError, match="more than 10"):
+    with pytest.raises(UnreadableImageError, match="more than 10"):
         read_file(tmp_path / "a.png")
 
 
@@ -202,7 +202,7 @@ def mutate(content: bytes, rng: np.random.Generator) -> bytes:
 def decode_or_reason(content: bytes) -> None:
     try:
         found = decode_bytes(content, keep_alpha=False, size_px=16)
-    except UnreadableError:
+    except UnreadableImageError:
         return
     assert found.picture.mode == "RGB"
 

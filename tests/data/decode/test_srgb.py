@@ -12,15 +12,15 @@ import pytest
 from helpers import images
 from PIL import Image, ImageCms
 
-from mitlgan.data.build.offline_augment import AugmentSettings, augment
+from mitlgan.data.build.offline_augment import AugmentSettings, augment_pictures
 from mitlgan.data.decode import color_profile as profiles
-from mitlgan.data.decode.color_profile import ADOBE_GAMMA, ADOBE_RGB, DISPLAY_P3, SRGB, SRGB_CURVE, matrix_profile
+from mitlgan.data.decode.color_profile import ADOBE_GAMMA, ADOBE_RGB, DISPLAY_P3, SRGB, SRGB_CURVE, build_matrix_profile
 from mitlgan.data.decode.image_file import decode_bytes
 from mitlgan.data.open import pack_folder
-from mitlgan.data.sources.formats import missing_way
+from mitlgan.data.sources.formats import unsupported_reason
 
 SHOWN = np.array([[(200, 100, 50), (60, 170, 90), (30, 90, 160), (128, 128, 128)], [(255, 255, 255), (0, 0, 0), (90, 60, 140), (240, 230, 210)]])
-ADOBE, P3, PLAIN = matrix_profile(ADOBE_RGB, ADOBE_GAMMA), matrix_profile(DISPLAY_P3, SRGB_CURVE), matrix_profile(SRGB, SRGB_CURVE)
+ADOBE, P3, PLAIN = build_matrix_profile(ADOBE_RGB, ADOBE_GAMMA), build_matrix_profile(DISPLAY_P3, SRGB_CURVE), build_matrix_profile(SRGB, SRGB_CURVE)
 # From linear sRGB to linear Adobe RGB (1998) and Display P3, as their specifications have it; all three have one white.
 TO_ADOBE = np.array([[0.71512, 0.28488, 0], [0, 1, 0], [0, 0.04117, 0.95883]])
 TO_P3 = np.array([[0.82246, 0.17754, 0], [0.03319, 0.96681, 0], [0.01708, 0.07240, 0.91052]])
@@ -73,7 +73,7 @@ FORMS: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("wide", ["Adobe RGB", "Display P3", "sRGB"])
 def test_wide_colours_come_out_as_they_are_shown(form: str, wide: str) -> None:
     stored, profile = {"Adobe RGB": (as_adobe(SHOWN), ADOBE), "Display P3": (as_p3(SHOWN), P3), "sRGB": (SHOWN, PLAIN)}[wide]
-    if missing_way(f".{form.lower()}"):
+    if unsupported_reason(f".{form.lower()}"):
         pytest.skip(f"{form} is not taken")
     content = images.encoded(Image.fromarray(tiled(stored)), form, icc_profile=profile, **FORMS[form])
     assert error(content) <= (4 if form in ("JPEG", "AVIF") else 2)
@@ -278,7 +278,7 @@ def test_packs_and_files_made_of_pictures_hold_srgb_and_say_nothing_else(tmp_pat
     pack = pack_folder(tmp_path / "in", tmp_path / "a.npy", size_px=32)
     assert np.abs(np.asarray(pack.pixels[0])[:, 8::16, 8::16].transpose(1, 2, 0).astype(int) - SHOWN[:, :2]).max() <= 2
     assert [("damaged" in str(source.get("note"))) for source in pack.sources()] == [False, True]
-    augment(tmp_path / "in", tmp_path / "out", AugmentSettings(factor=1))
+    augment_pictures(tmp_path / "in", tmp_path / "out", AugmentSettings(factor=1))
     made = Image.open(next((tmp_path / "out").glob("a-*.png")))
     assert "icc_profile" not in made.info
     assert np.abs(middles(made) - SHOWN[:, :2]).max() <= 2

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mitlgan.data.build.resize import fit, to_planes
+from mitlgan.data.build.resize import crop_and_resize, to_planes
 from mitlgan.data.demo import archive, demo_pack
 from mitlgan.data.demo.build import _refuse_overlap, choose_foregrounds
-from mitlgan.data.demo.scenes import SCENE_COUNTS, SPLIT_PAIRS, SceneMaker, compose
-from mitlgan.data.pack.image_pack import Packed, lay_on
+from mitlgan.data.demo.scenes import SCENE_COUNTS, SPLIT_PAIRS, SceneCompositor, compose
+from mitlgan.data.pack.image_pack import ImagePack, composite_on
 from mitlgan.errors import DataError, UsageError
 
 COUNT = 60
@@ -27,7 +27,7 @@ def test_the_archive_is_small_and_its_card_tells_the_truth() -> None:
     content = archive.ARCHIVE.read_bytes()
     assert len(content) == credits["bytes"] <= 12_000_000
     assert hashlib.sha256(content).hexdigest() == credits["sha256"] == archive.archive_sha256()
-    assert {pool: about["count"] for pool, about in credits["pools"].items()} == {pool: len(archive.names(pool)) for pool in archive.LICENCES}
+    assert {pool: about["count"] for pool, about in credits["pools"].items()} == {pool: len(archive.list_pool(pool)) for pool in archive.LICENCES}
     assert {about["licence"] for about in credits["pools"].values()} == {"MIT", "CC0-1.0"}
     readable = archive.ARCHIVE.with_name("CREDITS.md").read_text()
     assert credits["sha256"] in readable
@@ -37,7 +37,7 @@ def test_the_archive_is_small_and_its_card_tells_the_truth() -> None:
 def test_every_picture_of_the_archive_decodes_to_64_px_and_every_object_is_seen() -> None:
     assert zipfile.ZipFile(archive.ARCHIVE).testzip() is None
     for pool in archive.LICENCES:
-        for name, _, picture in archive.read(pool):
+        for name, _, picture in archive.read_pool(pool):
             assert max(picture.size) == archive.ARCHIVE_PX, name
             if picture.mode == "RGBA":
                 opaque = (np.asarray(picture.getchannel("A")) > 128).mean()
@@ -50,13 +50,13 @@ def panorama(name: str) -> str:
 
 
 def test_pools_of_scenes_and_generators_are_disjoint() -> None:
-    objects = {archive.family(PurePosixPath(name).stem) for name in archive.names(archive.OBJECTS)}
-    foregrounds = {archive.family(PurePosixPath(name).stem) for name in archive.names(archive.FOREGROUNDS)}
+    objects = {archive.family(PurePosixPath(name).stem) for name in archive.list_pool(archive.OBJECTS)}
+    foregrounds = {archive.family(PurePosixPath(name).stem) for name in archive.list_pool(archive.FOREGROUNDS)}
     assert not objects & foregrounds, "an object, or a sibling in another skin tone, is in both"
-    places, backgrounds = ({panorama(name) for name in archive.names(pool)} for pool in (archive.SCENE_BACKGROUNDS, archive.BACKGROUNDS))
+    places, backgrounds = ({panorama(name) for name in archive.list_pool(pool)} for pool in (archive.SCENE_BACKGROUNDS, archive.BACKGROUNDS))
     assert (len(places), len(backgrounds)) == (9, 14)
     assert not places & backgrounds
-    seen = [hashlib.sha256(content).digest() for pool in archive.LICENCES for _, content, _ in archive.read(pool)]
+    seen = [hashlib.sha256(content).digest() for pool in archive.LICENCES for _, content, _ in archive.read_pool(pool)]
     assert len(seen) == len(set(seen)), "one picture under two names"
 
 
@@ -136,7 +136,7 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_made_by_several_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path))
-    made: list[Packed] = []
+    made: list[ImagePack] = []
     threads = [threading.Thread(target=lambda: made.append(demo_pack("scene", 16, count=60))) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -152,7 +152,7 @@ def test_splits_share_no_pair_of_object_and_place() -> None:
     pairs: dict[str, set[tuple[int, int]]] = {}
     blank = [Image.new("RGBA", (1, 1))] * 761, [Image.new("RGB", (1, 1))] * 990
     for split, count in SCENE_COUNTS.items():
-        maker = SceneMaker(split, *blank)
+        maker = SceneCompositor(split, *blank)
         drawings = [maker.draw(index) for index in range(count)]
         pairs[split] = {(drawn.object, drawn.place) for drawn in drawings}
         assert all((one + other) % 10 in SPLIT_PAIRS[split] for one, other in pairs[split])
@@ -177,9 +177,9 @@ def test_scale_is_that_of_the_object_in_the_scene() -> None:
 
 
 def test_a_scene_is_its_object_where_the_matte_is_full_and_its_place_where_it_is_empty() -> None:
-    objects = [picture for _, _, picture in archive.read(archive.OBJECTS)]
-    places = [picture for _, _, picture in archive.read(archive.SCENE_BACKGROUNDS)]
-    maker = SceneMaker("test", objects, places)
+    objects = [picture for _, _, picture in archive.read_pool(archive.OBJECTS)]
+    places = [picture for _, _, picture in archive.read_pool(archive.SCENE_BACKGROUNDS)]
+    maker = SceneCompositor("test", objects, places)
     covered = 0.0
     for index in range(5):
         pixels, drawn = maker.make(index, 64, "lanczos")
@@ -188,7 +188,7 @@ def test_a_scene_is_its_object_where_the_matte_is_full_and_its_place_where_it_is
         empty, full = pixels[3] == 0, pixels[3] == 255
         assert (pixels[:3, empty] == place[:, empty]).all()
         # A full object hides its place: on any other place it looks the same there.
-        changed, _ = SceneMaker("test", objects, [Image.new("RGB", (64, 64), "lime")] * len(places)).make(index, 64, "lanczos")
+        changed, _ = SceneCompositor("test", objects, [Image.new("RGB", (64, 64), "lime")] * len(places)).make(index, 64, "lanczos")
         assert (pixels[3] == changed[3]).all()
         assert (pixels[:3, full] == changed[:3, full]).all()
         covered += full.mean()
@@ -207,10 +207,10 @@ def test_composing_a_half_transparent_object_is_the_formula() -> None:
 @pytest.mark.parametrize("backdrop", [(255, 255, 255), (0, 0, 0), (255, 0, 128)])
 def test_premultiplied_alpha_comes_back_on_any_backdrop(backdrop: tuple[int, int, int]) -> None:
     """Against Pillow's own compositing of the object that was not premultiplied."""
-    for name, _, picture in archive.read(archive.FOREGROUNDS, 40):
+    for name, _, picture in archive.read_pool(archive.FOREGROUNDS, 40):
         expected = Image.new("RGBA", picture.size, (*backdrop, 255))
         expected.alpha_composite(picture)
-        ours = lay_on(to_planes(fit(picture, 64, "lanczos"))[None], backdrop)[0]
+        ours = composite_on(to_planes(crop_and_resize(picture, 64, "lanczos"))[None], backdrop)[0]
         difference = np.abs(ours.astype(int) - np.asarray(expected.convert("RGB")).transpose(2, 0, 1))
         assert difference.max() <= 2, name
 
@@ -221,9 +221,9 @@ def test_resizing_leaves_no_halo_from_hidden_colours(backdrop: int) -> None:
     across, down = np.meshgrid(np.arange(60), np.arange(60))
     inside = (across - 30) ** 2 + (down - 30) ** 2 < 20**2
     pixels = np.where(inside[..., None], (255, 0, 0, 255), (0, 255, 0, 0)).astype(np.uint8)
-    planes = to_planes(fit(Image.fromarray(pixels), 16, "lanczos"))
+    planes = to_planes(crop_and_resize(Image.fromarray(pixels), 16, "lanczos"))
     assert (planes[1] == 0).all()
-    red, green, _ = lay_on(planes[None], (backdrop,) * 3)[0].astype(int)
+    red, green, _ = composite_on(planes[None], (backdrop,) * 3)[0].astype(int)
     if backdrop == 0:
         assert (green == 0).all()
     else:

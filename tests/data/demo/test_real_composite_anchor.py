@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from mitlgan.data.demo import demo_pack
-from mitlgan.data.demo.real_composite_anchor import pasted_pack
+from mitlgan.data.demo.real_composite_anchor import composite_anchor_pack
 
 
 @pytest.mark.usefixtures("shared_cache")
 def test_pasted_pictures_show_the_generators_pools_in_the_scenes_law(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pasted, scenes = pasted_pack(64, count=40), demo_pack("scene", 64, split="test", count=40)
+    pasted, scenes = composite_anchor_pack(64, count=40), demo_pack("scene", 64, split="test", count=40)
     assert (len(pasted), pasted.fourth_channel) == (40, "matte")
     mattes = [pack.pixels[:, 3].astype(float).mean() for pack in (pasted, scenes)]
     assert mattes[0] == pytest.approx(mattes[1], rel=0.35)  # as much foreground as the scenes
@@ -23,5 +23,5 @@ def test_pasted_pictures_show_the_generators_pools_in_the_scenes_law(tmp_path: P
     distances = [np.abs(pool[:, :, bare] - pasted.pixels[0, :3, bare].T.astype(int)).sum((1, 2)).min() for pool in (places, places[..., ::-1])]
     assert min(distances) == 0
     monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path))
-    assert pasted_pack(64, count=40).content_sha256 == pasted.content_sha256
-    assert (pasted_pack(64, count=10).pixels == pasted.pixels[:10]).all()
+    assert composite_anchor_pack(64, count=40).content_sha256 == pasted.content_sha256
+    assert (composite_anchor_pack(64, count=10).pixels == pasted.pixels[:10]).all()

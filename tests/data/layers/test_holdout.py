@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from helpers import images
 
-from mitlgan.data.build.offline_augment import AugmentSettings, augment
-from mitlgan.data.build.prepare import prepare
+from mitlgan.data.build.offline_augment import AugmentSettings, augment_pictures
+from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.perceptual_hash import Signature
-from mitlgan.data.curate.reference_sets import packs_beside, signatures_of
+from mitlgan.data.curate.reference_sets import find_held_out_packs, signatures_of
 from mitlgan.data.layers.holdout import Holdout, Photograph, assign, families_of, groups_of, splits_of
-from mitlgan.data.pack.image_pack import PREPARED, Packed
+from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
 from mitlgan.errors import UsageError
 
 
@@ -108,29 +108,29 @@ def test_splits_that_are_there_are_kept() -> None:
 def test_prepare_holds_out(tmp_path: Path) -> None:
     place = images.fill(tmp_path / "in", 40, size=(32, 32))
     images.smooth(4, (32, 32)).save(place / "like.jpg", quality=90)
-    packed = prepare(place, tmp_path / "out", PrepareSettings(size_px=8, holdout="30%"))
-    (test,) = packs_beside(packed.path).values()
+    packed = prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=8, holdout="30%"))
+    (test,) = find_held_out_packs(packed.path).values()
     names, held_out = ({source["name"] for source in pack.sources()} for pack in (packed, test))
     assert len(names) + len(held_out) == 41
     assert not names & held_out
     assert 5 <= len(held_out) <= 20
     assert ("like.jpg" in names) == ("0004.png" in names)
-    expected = prepare(place, tmp_path / "all", PrepareSettings(size_px=8, holdout="0"))
+    expected = prepare_pack(place, tmp_path / "all", PrepareSettings(size_px=8, holdout="0"))
     rows = {source["name"]: expected.pixels[index] for index, source in enumerate(expected.sources())}
     for pack in (packed, test):
         assert all((pack.pixels[index] == rows[source["name"]]).all() for index, source in enumerate(pack.sources()))
     assert not (tmp_path / "all" / "test").exists()
     assert len(signatures_of(tmp_path / "out")[1]) == 41
-    again = prepare(place, tmp_path / "out", PrepareSettings(size_px=8, holdout="30%"))
+    again = prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=8, holdout="30%"))
     assert again.content_sha256 == packed.content_sha256
 
 
 def test_prepare_adds_pictures_without_moving_others(tmp_path: Path) -> None:
     place = images.fill(tmp_path / "in", 30, size=(32, 32))
-    prepare(place, tmp_path / "one", PrepareSettings(size_px=8))
+    prepare_pack(place, tmp_path / "one", PrepareSettings(size_px=8))
     images.fill(place, 30, size=(32, 32), first=60)
-    prepare(place, tmp_path / "two", PrepareSettings(size_px=8))
-    first, second = ({source["name"] for source in Packed.open(tmp_path / out / "test" / PREPARED).sources()} for out in ("one", "two"))
+    prepare_pack(place, tmp_path / "two", PrepareSettings(size_px=8))
+    first, second = ({source["name"] for source in ImagePack.open(tmp_path / out / "test" / PREPARED_PACK).sources()} for out in ("one", "two"))
     old = {f"{index:04d}.png" for index in range(30)}
     assert second & old == first or len(first) == 2  # two are held out at least
 
@@ -138,29 +138,29 @@ def test_prepare_adds_pictures_without_moving_others(tmp_path: Path) -> None:
 def test_prepare_keeps_the_splits_of_its_source(tmp_path: Path) -> None:
     for number, split in enumerate(("train", "val", "test")):
         images.fill(tmp_path / "in" / split, 3 + number, first=20 * number)
-    packed = prepare(tmp_path / "in", tmp_path / "out", PrepareSettings(size_px=8))
-    assert (len(packed), {split: len(pack) for split, pack in packs_beside(packed.path).items()}) == (3, {"validation": 4, "test": 5})
+    packed = prepare_pack(tmp_path / "in", tmp_path / "out", PrepareSettings(size_px=8))
+    assert (len(packed), {split: len(pack) for split, pack in find_held_out_packs(packed.path).items()}) == (3, {"validation": 4, "test": 5})
     assert "kept" in packed.manifest["made_by"]["note"]
 
 
 def test_changed_copies_of_a_picture_stay_together(tmp_path: Path) -> None:
-    augment(images.fill(tmp_path / "in", 24), tmp_path / "more", AugmentSettings(factor=3))
+    augment_pictures(images.fill(tmp_path / "in", 24), tmp_path / "more", AugmentSettings(factor=3))
     names = sorted(path.name for path in (tmp_path / "more").glob("*.png"))
     families = families_of(tmp_path / "more", names)
     assert len(set(families)) == 24
     assert set(families_of(tmp_path / "in", ["a-00.png"])) == {""}
-    packed = prepare(tmp_path / "more", tmp_path / "out", PrepareSettings(size_px=8, dedupe="none"))
-    held_out = {source["name"][:-7] for source in packs_beside(packed.path)["test"].sources()}
+    packed = prepare_pack(tmp_path / "more", tmp_path / "out", PrepareSettings(size_px=8, dedupe="none"))
+    held_out = {source["name"][:-7] for source in find_held_out_packs(packed.path)["test"].sources()}
     assert held_out
     assert not held_out & {source["name"][:-7] for source in packed.sources()}
 
 
 def test_a_folder_whose_training_pack_is_gone_is_made_again(tmp_path: Path) -> None:
     place = images.fill(tmp_path / "in", 30)
-    packed = prepare(place, tmp_path / "out", PrepareSettings(size_px=8))
+    packed = prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=8))
     content = {path.relative_to(tmp_path / "out"): path.read_bytes() for path in (tmp_path / "out").rglob("prepared.*")}
     assert len(content) == 4
     packed.path.unlink()  # as if it had been stopped between the packs
     shutil.rmtree(tmp_path / "out" / "test")
-    prepare(place, tmp_path / "out", PrepareSettings(size_px=8))
+    prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=8))
     assert {path.relative_to(tmp_path / "out"): path.read_bytes() for path in (tmp_path / "out").rglob("prepared.*")} == content

@@ -15,9 +15,9 @@ from mitlgan.cli import main
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.demo.chess import make
 from mitlgan.data.layers import matting
-from mitlgan.data.layers.matte_filter import Gate
-from mitlgan.data.layers.matte_iou import measure
-from mitlgan.data.layers.matting import GrabCut, Network, OwnAlpha, PlainBackdrop, choose, find_matte, intersection_over_union, tidy
+from mitlgan.data.layers.matte_filter import MatteFilter
+from mitlgan.data.layers.matte_iou import measure_matte_iou
+from mitlgan.data.layers.matting import GrabCut, Network, OwnAlpha, PlainBackdrop, find_matte, intersection_over_union, matting_methods, tidy
 from mitlgan.errors import DataError, UsageError
 
 pytest.importorskip("cv2")
@@ -90,16 +90,16 @@ def test_methods_are_tried_in_turn() -> None:
     ImageDraw.Draw(plain).rectangle((16, 16, 48, 48), fill="green")
     cut = picture.copy()
     cut.putalpha(Image.fromarray(truth))
-    names = [found[1].name for one in (picture, plain, cut) if (found := find_matte(one, choose("auto")))]
+    names = [found[1].name for one in (picture, plain, cut) if (found := find_matte(one, matting_methods("auto")))]
     assert names == ["grabcut", "backdrop", "alpha"]
-    assert find_matte(picture, choose("backdrop")) is None
-    assert find_matte(picture, choose("alpha")) is None
+    assert find_matte(picture, matting_methods("backdrop")) is None
+    assert find_matte(picture, matting_methods("alpha")) is None
 
 
 @pytest.mark.parametrize("spec", ["magic", "model.pth", "/no/such/model.onnx"])
 def test_no_such_method(spec: str) -> None:
     with pytest.raises(UsageError, match=f"--matting {spec}"):
-        choose(spec)
+        matting_methods(spec)
 
 
 def test_an_extra_that_is_absent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ def test_an_extra_that_is_absent_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(matting.importlib, "import_module", absent)
     with pytest.raises(UsageError, match=r"cv2: .*pip install 'mitlgan\[data\]'"):
-        matting.opencv()
+        matting.import_opencv()
 
 
 def varint(number: int) -> bytes:
@@ -198,15 +198,15 @@ class TestGate:
         ],
     )
     def test_reasons(self, boxes: tuple[tuple[int, int, int, int], ...], reason: str) -> None:
-        assert Gate().judge(self.matte(*boxes)).startswith(reason)
-        assert bool(Gate().judge(self.matte(*boxes))) == bool(reason)
+        assert MatteFilter().reject_reason(self.matte(*boxes)).startswith(reason)
+        assert bool(MatteFilter().reject_reason(self.matte(*boxes))) == bool(reason)
 
     def test_undecided(self) -> None:
-        assert Gate().judge(self.matte((30, 70, 30, 70), value=140)).startswith("undecided")
+        assert MatteFilter().reject_reason(self.matte((30, 70, 30, 70), value=140)).startswith("undecided")
 
     def test_limits_can_be_moved(self) -> None:
-        assert Gate(min_area=0.001).judge(self.matte((30, 40, 30, 40))) == ""
-        assert Gate(max_border=1, max_area=1).judge(self.matte((0, 100, 0, 60))) == ""
+        assert MatteFilter(min_area=0.001).reject_reason(self.matte((30, 40, 30, 40))) == ""
+        assert MatteFilter(max_border=1, max_area=1).reject_reason(self.matte((0, 100, 0, 60))) == ""
 
 
 def test_agreement_on_drawn_scenes(tmp_path: Path) -> None:
@@ -214,15 +214,15 @@ def test_agreement_on_drawn_scenes(tmp_path: Path) -> None:
         layers = make(index, 96)
         layers.scene.save(tmp_path / f"{index}.png")
         layers.matte.save(tmp_path / f"{index}.matte.png")
-    (row,) = measure(str(tmp_path), None, ["grabcut"], count=4)
+    (row,) = measure_matte_iou(str(tmp_path), None, ["grabcut"], count=4)
     assert (row["method"], row["count"]) == ("grabcut", 4)
     assert 0 < row["mean"] <= 1
     (tmp_path / "truth").mkdir()
     for path in tmp_path.glob("*.matte.png"):
         path.rename(tmp_path / "truth" / path.name.replace(".matte", ""))
-    assert measure(str(tmp_path), tmp_path / "truth", ["grabcut"], count=4)[0]["count"] == 4
+    assert measure_matte_iou(str(tmp_path), tmp_path / "truth", ["grabcut"], count=4)[0]["count"] == 4
     with pytest.raises(DataError, match="no picture there has a true matte"):
-        measure(str(tmp_path), None, ["grabcut"], count=4)
+        measure_matte_iou(str(tmp_path), None, ["grabcut"], count=4)
 
 
 def test_the_second_look_beats_the_bare_rectangle() -> None:
@@ -250,5 +250,5 @@ def test_the_floor_is_measured_beside_every_method(tmp_path: Path, capsys: pytes
 
 
 def test_demo_scenes_can_be_measured() -> None:
-    (row,) = measure("demo", None, ["grabcut"], count=3)
+    (row,) = measure_matte_iou("demo", None, ["grabcut"], count=3)
     assert row["count"] == 3

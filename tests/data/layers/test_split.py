@@ -13,10 +13,10 @@ import pytest
 from helpers import images, tiny_runs
 from PIL import Image, ImageDraw
 
-from mitlgan.data.curate.exclude_list import escaped, read_names
+from mitlgan.data.curate.exclude_list import escape_name, read_names
 from mitlgan.data.layers import background_fill, cut, split
 from mitlgan.data.layers.cut import centred, own_colours
-from mitlgan.data.layers.matte_filter import Gate
+from mitlgan.data.layers.matte_filter import MatteFilter
 from mitlgan.data.layers.split import SplitSettings
 from mitlgan.data.open import open_data
 from mitlgan.errors import DataError, UsageError
@@ -57,7 +57,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     place = scenes(folder / "in")
     Image.new("RGB", (64, 64), "grey").save(place / "nothing.png")
     (place / "bad.png").write_bytes(b"")
-    return folder / "out", split.split(place, folder / "out", SplitSettings(size_px=48, min_fill_confidence=0))
+    return folder / "out", split.split_pictures(place, folder / "out", SplitSettings(size_px=48, min_fill_confidence=0))
 
 
 def test_three_sets(made: tuple[Path, dict[str, Any]]) -> None:
@@ -119,7 +119,7 @@ def test_pretrain_and_compose_run_on_the_sets(made: tuple[Path, dict[str, Any]],
 
 
 def test_plain_colour_and_matte_instead_of_transparency(tmp_path: Path) -> None:
-    split.split(scenes(tmp_path / "in", 3), tmp_path / "out", SplitSettings(size_px=32, backdrop=(0, 255, 0), background="patch"))
+    split.split_pictures(scenes(tmp_path / "in", 3), tmp_path / "out", SplitSettings(size_px=32, backdrop=(0, 255, 0), background="patch"))
     foregrounds = sorted(path for path in (tmp_path / "out" / "fg").iterdir() if ".matte." not in path.name)
     assert len(foregrounds) == 3
     picture = np.asarray(Image.open(foregrounds[0]))
@@ -133,7 +133,7 @@ def test_cut_outs_give_foregrounds_only(tmp_path: Path) -> None:
     picture = Image.new("RGBA", (40, 40))
     ImageDraw.Draw(picture).ellipse((8, 8, 30, 30), fill=(200, 30, 30, 255))
     picture.save(tmp_path / "in" / "a.png")
-    manifest = split.split(tmp_path / "in", tmp_path / "out", SplitSettings())
+    manifest = split.split_pictures(tmp_path / "in", tmp_path / "out", SplitSettings())
     assert manifest["methods"] == {"alpha": 1}
     assert manifest["files"] == {"fg": 1, "bg": 0, "scene": 0, "set-aside": 0}
 
@@ -151,7 +151,7 @@ def test_mattes_beside_pictures_are_the_cuts(tmp_path: Path) -> None:
         matte = Image.new("L", (size, size))
         ImageDraw.Draw(matte).rectangle((20, 20, 43, 43), fill=255)
         matte.save(place / f"{name}.matte.png")
-    found = split.split(place, tmp_path / "auto", SplitSettings(holdout="0"))
+    found = split.split_pictures(place, tmp_path / "auto", SplitSettings(holdout="0"))
     by_name = {record["name"]: record for record in found["records"]}
     assert [by_name[f"{index}.png"].get("method") for index in range(4)] == ["matte", None, "grabcut", "grabcut"]
     assert by_name["0.png"]["coverage"] == round(24**2 / 64**2, 4)
@@ -159,7 +159,7 @@ def test_mattes_beside_pictures_are_the_cuts(tmp_path: Path) -> None:
     assert "its matte is 32 x 32 px" in by_name["1.png"]["reason"]
     scene = next(file for file in by_name["0.png"]["files"] if file.endswith(".matte.png"))
     assert np.array_equal(np.array(Image.open(tmp_path / "auto" / scene)), np.array(Image.open(place / "0.matte.png")))
-    named = split.split(place, tmp_path / "grabcut", SplitSettings(holdout="0", matting="grabcut"))
+    named = split.split_pictures(place, tmp_path / "grabcut", SplitSettings(holdout="0", matting="grabcut"))
     assert named["methods"] == {"grabcut": 4}
     assert named["leftovers"]["remarks"] == ["2 mattes are not used: --matting grabcut finds its own; --matting auto takes them"]
 
@@ -172,7 +172,7 @@ def test_stray_transparency_is_white_in_every_piece(tmp_path: Path, matting: str
     for spot in ((0, 0), (1, 0), (0, 1)):
         picture.putpixel(spot, (9, 9, 9, 0))
     picture.save(place / "0.png")
-    found = split.split(place, tmp_path / "out", SplitSettings(holdout="0", matting=matting, min_confidence=0, min_fill_confidence=0))
+    found = split.split_pictures(place, tmp_path / "out", SplitSettings(holdout="0", matting=matting, min_confidence=0, min_fill_confidence=0))
     assert found["methods"] == {"grabcut": 1}
     for kind in ("scene", "bg"):
         shown = Image.open(next(file for file in (tmp_path / "out" / kind).iterdir() if not file.name.endswith((".matte.png", "-patch.png"))))
@@ -182,22 +182,24 @@ def test_stray_transparency_is_white_in_every_piece(tmp_path: Path, matting: str
 def test_choices_are_made_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = scenes(tmp_path / "in", 6)
     Image.new("RGB", (64, 64), "grey").save(place / "nothing.png")
-    first = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0))
+    first = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0))
     before = files_of(tmp_path / "out")
     monkeypatch.setattr(split, "cut", lambda *_: pytest.fail("cut anew"))
     background = next(name for record in first["records"] if record["name"] == "2.png" for name in record["files"] if name.startswith("bg/"))
-    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0, exclude=("1.png", background, "typo.png")))
+    manifest = split.split_pictures(
+        place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0, exclude=("1.png", background, "typo.png"))
+    )
     assert manifest["counts"] == {"used": 5, "set aside": 1, "duplicate": 0, "unreadable": 0, "excluded": 1}
     assert manifest["unknown"] == ["typo.png"]
     gone = before.keys() - files_of(tmp_path / "out").keys()
     assert gone == {background, *next(record["files"] for record in first["records"] if record["name"] == "1.png")}
-    later = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0))
+    later = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0))
     assert later["counts"]["excluded"] == 1, "what was left out stays out"
-    split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0, keep=("1.png", background)))
+    split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0, keep=("1.png", background)))
     assert files_of(tmp_path / "out") == before
     monkeypatch.undo()
-    fresh = split.split(place, tmp_path / "fresh", SplitSettings(size_px=32, min_fill_confidence=0, exclude=("1.png", background)))
-    again = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0, exclude=("1.png", background)))
+    fresh = split.split_pictures(place, tmp_path / "fresh", SplitSettings(size_px=32, min_fill_confidence=0, exclude=("1.png", background)))
+    again = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0, exclude=("1.png", background)))
     assert files_of(tmp_path / "fresh") == files_of(tmp_path / "out")
     assert fresh["records"] == again["records"]
 
@@ -206,18 +208,18 @@ def test_what_is_kept_is_used_whatever_speaks_against_it(tmp_path: Path) -> None
     place = scenes(tmp_path / "in", 3)
     strict = SplitSettings(size_px=32, min_confidence=1.0)
     with pytest.raises(DataError, match=r"none of 3 pictures can be cut; .*doubtful: .* less than 1\.00"):
-        split.split(place, tmp_path / "out", strict)
+        split.split_pictures(place, tmp_path / "out", strict)
     assert {path.name for path in (tmp_path / "out" / "fg").iterdir()} == set()
     assert len(list((tmp_path / "out" / "set-aside").iterdir())) == 3
-    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=32, min_confidence=1.0, keep=("1.png",)))
+    manifest = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, min_confidence=1.0, keep=("1.png",)))
     assert (manifest["counts"]["used"], manifest["files"]["fg"], manifest["files"]["set-aside"]) == (1, 1, 2)
 
 
 @pytest.mark.parametrize("moves", [0, 1, 4, 9])
 def test_stopped_while_files_are_moved_it_ends_with_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int) -> None:
     place = scenes(tmp_path / "in", 4)
-    split.split(place, tmp_path / "out", SplitSettings(size_px=32))
-    split.split(place, tmp_path / "whole", SplitSettings(size_px=32, exclude=("0.png", "2.png"), holdout="1"))
+    split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32))
+    split.split_pictures(place, tmp_path / "whole", SplitSettings(size_px=32, exclude=("0.png", "2.png"), holdout="1"))
     replace, done = Path.replace, [0]
 
     def stopping(self: Path, target: Path) -> Path:
@@ -229,19 +231,21 @@ def test_stopped_while_files_are_moved_it_ends_with_the_same_files(tmp_path: Pat
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", stopping)
         with pytest.raises(Killed):
-            split.split(place, tmp_path / "out", SplitSettings(size_px=32, exclude=("0.png", "2.png"), holdout="1"))
-    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=32, holdout="1"))  # the choices were kept before the first file moved
+            split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, exclude=("0.png", "2.png"), holdout="1"))
+    manifest = split.split_pictures(
+        place, tmp_path / "out", SplitSettings(size_px=32, holdout="1")
+    )  # the choices were kept before the first file moved
     assert manifest["counts"]["excluded"] == 2
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
 
 def test_the_same_photographs_are_held_out_in_all_sets(tmp_path: Path) -> None:
     place = varied(tmp_path / "in", 24)
-    flat = split.split(place, tmp_path / "out", SplitSettings(size_px=64, holdout="0"))
+    flat = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=64, holdout="0"))
     assert flat["counts"]["used"] >= 20
     assert flat["splits"] == {}
     assert not (tmp_path / "out" / "fg" / "train").exists()
-    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=64))
+    manifest = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=64))
     held_out = {record["name"] for record in manifest["records"] if record.get("split") == "test"}
     assert held_out
     for record in manifest["records"]:
@@ -260,7 +264,7 @@ def test_splits_of_the_source_are_kept(tmp_path: Path) -> None:
     place = scenes(tmp_path / "in" / "Test", 5)
     for index in range(3):
         (place / f"{index}.png").unlink()
-    manifest = split.split(tmp_path / "in", tmp_path / "out", SplitSettings(size_px=32))
+    manifest = split.split_pictures(tmp_path / "in", tmp_path / "out", SplitSettings(size_px=32))
     assert manifest["splits"] == {"train": 3, "test": 2}
     assert "kept" in manifest["holdout"]["note"]
 
@@ -272,11 +276,11 @@ def test_few_photographs_are_all_for_training(made: tuple[Path, dict[str, Any]])
 
 def test_a_fill_that_is_trusted_too_little_is_not_used(tmp_path: Path) -> None:
     place = scenes(tmp_path / "in", 3)
-    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", min_fill_confidence=1.0))
+    manifest = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", min_fill_confidence=1.0))
     assert (manifest["files"]["bg"], manifest["fills_left_out"], manifest["files"]["scene"]) == (0, 3, 3)
     assert "3 have no filled background: what fills the hole is no good" in write_split_page(tmp_path / "out", manifest).read_text()
     kept = next(piece for piece in manifest["records"][1]["pieces"] if piece.startswith("bg/"))
-    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", min_fill_confidence=1.0, keep=(kept,)))
+    manifest = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", min_fill_confidence=1.0, keep=(kept,)))
     assert manifest["files"]["bg"] == 1
 
 
@@ -284,15 +288,15 @@ def test_a_photograph_counts_once(tmp_path: Path) -> None:
     place = scenes(tmp_path / "in", 4)
     shutil.copy(place / "1.png", place / "copy.png")
     Image.open(place / "2.png").save(place / "saved-again.jpg", quality=95)
-    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=32))
+    manifest = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32))
     reasons = {record["name"]: record["reason"] for record in manifest["records"] if record["decision"] == "duplicate"}
     assert reasons.pop("copy.png") == "the same file as '1.png'"
     ((name, reason),) = reasons.items()
     assert {name, reason.removeprefix("the same picture as ")} in ({"saved-again.jpg", "'2.png'"}, {"2.png", "'saved-again.jpg'"})
     assert manifest["files"]["fg"] == 4
-    kept = split.split(place, tmp_path / "out", SplitSettings(size_px=32, keep=("copy.png",)))
+    kept = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, keep=("copy.png",)))
     assert kept["counts"]["duplicate"] == 1
-    out = split.split(place, tmp_path / "out", SplitSettings(size_px=32, exclude=("1.png",)))
+    out = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, exclude=("1.png",)))
     assert next(record["decision"] for record in out["records"] if record["name"] == "copy.png") == "used", "it was asked for by name"
 
 
@@ -302,7 +306,7 @@ def test_an_archive_gives_the_same_files(tmp_path: Path) -> None:
         for file in sorted(place.iterdir()):
             archive.write(file, file.name)
     for spec, out in ((place, "one"), (tmp_path / "a.zip", "other")):
-        split.split(spec, tmp_path / out, SplitSettings(size_px=32))
+        split.split_pictures(spec, tmp_path / out, SplitSettings(size_px=32))
     assert files_of(tmp_path / "one")
     assert files_of(tmp_path / "one") == files_of(tmp_path / "other")
 
@@ -318,11 +322,11 @@ def test_stopped_it_goes_on_and_ends_with_the_same_files(tmp_path: Path) -> None
         if done == 2:
             raise Killed
 
-    split.split(place, tmp_path / "whole", SplitSettings(size_px=32))
+    split.split_pictures(place, tmp_path / "whole", SplitSettings(size_px=32))
     with pytest.raises(Killed):
-        split.split(place, tmp_path / "cut", SplitSettings(size_px=32), stop)
+        split.split_pictures(place, tmp_path / "cut", SplitSettings(size_px=32), stop)
     told: list[int] = []
-    split.split(place, tmp_path / "cut", SplitSettings(size_px=32), lambda done, _: told.append(done))
+    split.split_pictures(place, tmp_path / "cut", SplitSettings(size_px=32), lambda done, _: told.append(done))
     assert told == [3, 4, 5]
     names = [path.relative_to(tmp_path / "whole") for path in sorted((tmp_path / "whole").rglob("*.*")) if path.name != ".lock" and path.is_file()]
     assert names
@@ -333,13 +337,13 @@ def test_stopped_it_goes_on_and_ends_with_the_same_files(tmp_path: Path) -> None
 def test_excluded_names(tmp_path: Path) -> None:
     place = scenes(tmp_path / "in", 3)
     (tmp_path / "exclude.txt").write_text("1.png\n", encoding="utf-8-sig")
-    manifest = split.split(place, tmp_path / "out", SplitSettings(exclude=read_names(tmp_path / "exclude.txt")))
+    manifest = split.split_pictures(place, tmp_path / "out", SplitSettings(exclude=read_names(tmp_path / "exclude.txt")))
     assert [line["name"] for line in manifest["records"] if line["decision"] == "excluded"] == ["1.png"]
 
 
 @pytest.mark.parametrize("name", ["plain.png", "a\nb.png", "a\\nb.png", "\\", "\\\\n", "c\r.png", "ü <b>.png"])
 def test_names_survive_an_exclude_list(tmp_path: Path, name: str) -> None:
-    (tmp_path / "a.txt").write_text(f"{escaped(name)}\nother\n", newline="")
+    (tmp_path / "a.txt").write_text(f"{escape_name(name)}\nother\n", newline="")
     assert read_names(tmp_path / "a.txt", tmp_path / "a.txt") == (name, "other", name, "other")
 
 
@@ -353,17 +357,17 @@ def test_an_unreadable_exclude_list(tmp_path: Path) -> None:
 def test_nothing_usable(tmp_path: Path) -> None:
     images.fill(tmp_path / "in", 2, size=(32, 32))
     with pytest.raises(DataError, match="none of 2 pictures can be cut"):
-        split.split(tmp_path / "in", tmp_path / "out", SplitSettings(matting="alpha"))
+        split.split_pictures(tmp_path / "in", tmp_path / "out", SplitSettings(matting="alpha"))
     assert (tmp_path / "out" / "split.json").is_file()  # says why, picture by picture
 
 
 def test_senseless_settings(tmp_path: Path) -> None:
     place = scenes(tmp_path / "in", 1)
     with pytest.raises(UsageError, match="--background x"):
-        split.split(place, tmp_path / "out", SplitSettings(background="x"))
-    split.split(place, tmp_path / "out", SplitSettings(size_px=32))
+        split.split_pictures(place, tmp_path / "out", SplitSettings(background="x"))
+    split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32))
     with pytest.raises(UsageError, match="other work"):
-        split.split(place, tmp_path / "out", SplitSettings(size_px=32, gate=Gate(min_area=0.1)))
+        split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, gate=MatteFilter(min_area=0.1)))
 
 
 def portrait(place: Path, size: tuple[int, int], box: tuple[int, int, int, int]) -> None:
@@ -376,7 +380,7 @@ def portrait(place: Path, size: tuple[int, int], box: tuple[int, int, int, int])
 @pytest.mark.parametrize(("size", "box"), [((64, 120), (16, 78, 48, 112)), ((120, 64), (6, 16, 40, 50))])
 def test_the_square_is_taken_where_the_object_is(tmp_path: Path, size: tuple[int, int], box: tuple[int, int, int, int]) -> None:
     portrait(tmp_path / "in", size, box)
-    split.split(tmp_path / "in", tmp_path / "out", SplitSettings(size_px=64))
+    split.split_pictures(tmp_path / "in", tmp_path / "out", SplitSettings(size_px=64))
     (path,) = (tmp_path / "out" / "fg").glob("*.png")
     with Image.open(path) as cutout:
         assert cutout.size == (64, 64)
@@ -387,7 +391,7 @@ def test_the_square_is_taken_where_the_object_is(tmp_path: Path, size: tuple[int
 
 def test_an_object_longer_than_the_square_is_a_whole_foreground(tmp_path: Path) -> None:
     portrait(tmp_path / "in", (64, 120), (20, 8, 46, 112))
-    manifest = split.split(tmp_path / "in", tmp_path / "out", SplitSettings(size_px=64))
+    manifest = split.split_pictures(tmp_path / "in", tmp_path / "out", SplitSettings(size_px=64))
     (path,) = (tmp_path / "out" / "fg").glob("*.png")
     with Image.open(path) as cutout:
         assert cutout.size == (64, 64)
@@ -396,7 +400,7 @@ def test_an_object_longer_than_the_square_is_a_whole_foreground(tmp_path: Path) 
     assert abs((box[3] - box[1]) - 104 * 64 / 120) <= 2
     assert abs(box[0] + box[2] - 64) <= 3
     assert manifest["files"]["scene"] == 1, "though cut off at two sides, most of it is seen"
-    strict = split.split(tmp_path / "in", tmp_path / "strict", SplitSettings(size_px=64, gate=Gate(max_border=0.05)))
+    strict = split.split_pictures(tmp_path / "in", tmp_path / "strict", SplitSettings(size_px=64, gate=MatteFilter(max_border=0.05)))
     assert strict["files"] == {"fg": 1, "bg": 0, "scene": 0, "set-aside": 0}
 
 
@@ -412,7 +416,7 @@ def test_the_square_around_a_matte() -> None:
 
 def test_holes_too_large_are_not_filled(tmp_path: Path) -> None:
     place = scenes(tmp_path / "in", 3)
-    manifest = split.split(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", max_hole=0.1))
+    manifest = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", max_hole=0.1))
     assert (manifest["unfilled"], manifest["files"]["bg"], manifest["files"]["scene"]) == (3, 0, 3)
     assert all(line["hole"] > 0.1 for line in manifest["records"])
     assert "3 have no filled background" in write_split_page(tmp_path / "out", manifest).read_text()

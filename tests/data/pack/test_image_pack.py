@@ -18,14 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mitlgan.data.pack.cache import open_part, remove_abandoned_parts
-from mitlgan.data.pack.image_pack import Packed, lay_on, to_float, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack, composite_on, to_float, to_uint8
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import DataError, ResourceError
 
 
 @pytest.fixture
-def packed(tmp_path: Path) -> Packed:
-    return Packed.open(tiny_runs.pack(tmp_path / "a.npy"))
+def packed(tmp_path: Path) -> ImagePack:
+    return ImagePack.open(tiny_runs.pack(tmp_path / "a.npy"))
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
             writer.append(picture, {"name": f"ü{index}\n", "sha256": "0", "width": 9, "height": 8})
         written = writer.publish(resize="box", crop="none", licence="CC0", made_by={"command": "test"}, skipped=[{"name": "x", "reason": "y"}])
     assert sorted(path.name for path in (tmp_path / "sub").iterdir()) == ["a.json", "a.npy"]
-    for found in (written, Packed.open(tmp_path / "sub" / "a.npy")):
+    for found in (written, ImagePack.open(tmp_path / "sub" / "a.npy")):
         assert (found.pixels == pixels).all()
         assert (len(found), found.size_px, found.channels, found.fourth_channel) == (5, 8, 4, "alpha")
         assert [source["name"] for source in found.sources()] == [f"ü{index}\n" for index in range(5)]
@@ -45,7 +45,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / "sub" / "a.json").read_text())["sources"]) == 5  # and ordinary JSON
 
 
-def test_pixels_are_mapped_and_cannot_be_written(packed: Packed) -> None:
+def test_pixels_are_mapped_and_cannot_be_written(packed: ImagePack) -> None:
     assert isinstance(packed.pixels, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         packed.pixels[0] = 0
@@ -111,7 +111,7 @@ def test_a_killed_writer_leaves_no_pack_and_the_next_cleans_up(tmp_path: Path) -
     child.wait()
     child.stdout.close()
     with pytest.raises(DataError, match="absent"):
-        Packed.open(tmp_path / "a.npy")
+        ImagePack.open(tmp_path / "a.npy")
     tiny_runs.pack(tmp_path / "a.npy")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.npy"]
 
@@ -130,52 +130,52 @@ def test_a_new_pack_never_mixes_with_the_old(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         tiny_runs.pack(tmp_path / "a.npy", seed=1)
     with pytest.raises(DataError):
-        Packed.open(tmp_path / "a.npy")
+        ImagePack.open(tmp_path / "a.npy")
 
 
 class TestDamage:
     @pytest.mark.parametrize("keep", [0, 10, 200, -1])
-    def test_truncated_pixels(self, packed: Packed, keep: int) -> None:
+    def test_truncated_pixels(self, packed: ImagePack, keep: int) -> None:
         content = packed.path.read_bytes()
         packed.path.write_bytes(content[:keep])
         with pytest.raises(DataError, match="not a readable pack"):
-            Packed.open(packed.path)
+            ImagePack.open(packed.path)
 
-    def test_pickled_arrays_are_refused(self, packed: Packed) -> None:
+    def test_pickled_arrays_are_refused(self, packed: ImagePack) -> None:
         np.save(packed.path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
         with pytest.raises(DataError):
-            Packed.open(packed.path)
+            ImagePack.open(packed.path)
 
     @pytest.mark.parametrize(
         "array", [np.zeros((12, 3, 8, 8), np.int8), np.zeros((11, 3, 8, 8), np.uint8), np.zeros((12, 3, 8, 8), np.uint8, order="F")]
     )
-    def test_other_arrays(self, packed: Packed, array: np.ndarray) -> None:
+    def test_other_arrays(self, packed: ImagePack, array: np.ndarray) -> None:
         np.save(packed.path, array)
         with pytest.raises(DataError, match="declares"):
-            Packed.open(packed.path)
+            ImagePack.open(packed.path)
 
     @pytest.mark.parametrize(
         "text", ["", "[]", "{", "null", '{"schema_version": 1}', '{"schema_version": "x", "sources": []}', "[" * 100_000, '{"schema_version": 1e999}']
     )
-    def test_manifests(self, packed: Packed, text: str) -> None:
+    def test_manifests(self, packed: ImagePack, text: str) -> None:
         packed.path.with_suffix(".json").write_text(text)
         with pytest.raises(DataError, match="not a pack's manifest"):
-            Packed.open(packed.path)
+            ImagePack.open(packed.path)
 
-    def test_a_newer_manifest_says_so(self, packed: Packed) -> None:
+    def test_a_newer_manifest_says_so(self, packed: ImagePack) -> None:
         path = packed.path.with_suffix(".json")
         path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 99'))
         with pytest.raises(DataError, match="newer"):
-            Packed.open(packed.path)
+            ImagePack.open(packed.path)
 
     @pytest.mark.parametrize(("key", "value"), [("count", -1), ("count", True), ("channels", 7), ("fourth_channel", "depth"), ("content_sha256", 3)])
-    def test_senseless_values(self, packed: Packed, key: str, value: object) -> None:
+    def test_senseless_values(self, packed: ImagePack, key: str, value: object) -> None:
         path = packed.path.with_suffix(".json")
         path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
         with pytest.raises(DataError):
-            Packed.open(packed.path)
+            ImagePack.open(packed.path)
 
-    def test_mutated_packs_open_or_are_refused(self, packed: Packed) -> None:
+    def test_mutated_packs_open_or_are_refused(self, packed: ImagePack) -> None:
         rng = np.random.default_rng(0)
         good = {suffix: packed.path.with_suffix(suffix).read_bytes() for suffix in (".npy", ".json")}
         for turn in range(300):
@@ -185,7 +185,7 @@ class TestDamage:
                 data[int(rng.integers(min(len(data), 400)))] = int(rng.integers(256))
             packed.path.with_suffix(suffix).write_bytes(bytes(data))
             try:
-                found = Packed.open(packed.path)
+                found = ImagePack.open(packed.path)
                 found.batch([0])
                 list(found.sources())
             except (DataError, ValueError):
@@ -196,7 +196,7 @@ class TestDamage:
 class TestBatch:
     @pytest.mark.parametrize("role", ["fg", "bg", "scene"])
     def test_three_channels(self, packs: dict[str, Path], role: str) -> None:
-        found = Packed.open(packs[role])
+        found = ImagePack.open(packs[role])
         batch = found.batch(np.array([3, 3, 0]))
         assert (batch.dtype, tuple(batch.shape)) == (torch.uint8, (3, 3, 8, 8))
         assert torch.equal(batch[0], batch[1])
@@ -204,24 +204,24 @@ class TestBatch:
             assert (batch[2].numpy() == found.pixels[0, :3]).all()
 
     def test_four_channels(self, packs: dict[str, Path]) -> None:
-        found = Packed.open(packs["fg"])
+        found = ImagePack.open(packs["fg"])
         assert (found.batch([1], channels=4).numpy() == found.pixels[1:2]).all()
         with pytest.raises(DataError, match="4 channels are needed"):
-            Packed.open(packs["bg"]).batch([0], channels=4)
+            ImagePack.open(packs["bg"]).batch([0], channels=4)
 
     def test_mattes(self, packs: dict[str, Path]) -> None:
-        found = Packed.open(packs["scene"])
-        matte = found.matte([2])
+        found = ImagePack.open(packs["scene"])
+        matte = found.mattes([2])
         assert matte is not None
         assert (matte.numpy() == found.pixels[2:3, 3:]).all()
-        assert Packed.open(packs["bg"]).matte([0]) is None
+        assert ImagePack.open(packs["bg"]).mattes([0]) is None
 
 
 @given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))
 def test_laying_on_a_colour_is_the_over_operator(alpha: int, colour: int, backdrop: int) -> None:
     premultiplied = round(colour * alpha / 255)
     pixel = np.array([[[[premultiplied]], [[0]], [[alpha]], [[alpha]]]], dtype=np.uint8)
-    laid = lay_on(pixel, (backdrop, 0, 255))[0, :, 0, 0]
+    laid = composite_on(pixel, (backdrop, 0, 255))[0, :, 0, 0]
     assert abs(int(laid[0]) - (colour * alpha + backdrop * (255 - alpha)) / 255) <= 1
     assert laid[1] == 0
     assert laid[2] == 255
@@ -255,6 +255,6 @@ def test_reading_a_manifest_takes_no_time_for_its_sources(tmp_path: Path) -> Non
         packed = writer.publish(resize="box", crop="", licence="", made_by={}, skipped=[])
     started = time.process_time()
     for _ in range(50):
-        Packed.open(packed.path)
+        ImagePack.open(packed.path)
     assert time.process_time() - started < 0.5
     assert sum(1 for _ in packed.sources()) == 20_000

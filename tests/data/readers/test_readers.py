@@ -12,10 +12,10 @@ from PIL import Image
 
 from mitlgan.data import readers
 from mitlgan.data.open import open_data
-from mitlgan.data.pack.image_pack import Packed, brightness
+from mitlgan.data.pack.image_pack import ImagePack, to_grayscale
 from mitlgan.data.readers import faces
 from mitlgan.data.readers.common import Picture
-from mitlgan.data.readers.products import Choice
+from mitlgan.data.readers.products import ReviewLimits
 from mitlgan.errors import DataError, UsageError
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
@@ -36,7 +36,7 @@ def test_idx_is_read_to_the_byte(tmp_path: Path, name: str) -> None:
     assert pack.manifest["made_by"]["original"] == "none that is known"
     assert pack.batch([3], channels=1).shape == (1, 1, 28, 28)
     assert np.array_equal(pack.batch([3], channels=3).numpy()[0], np.repeat(DIGITS[3][None], 3, 0))
-    assert pack.matte([3]) is None
+    assert pack.mattes([3]) is None
 
 
 def test_idx_needs_no_pack_to_train_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +208,7 @@ def products(tmp_path: Path) -> Path:
     return root
 
 
-def pack_products(root: Path, out: Path, choice: Choice | None = None) -> Packed:
+def pack_products(root: Path, out: Path, choice: ReviewLimits | None = None) -> ImagePack:
     return readers.pack_products(root / "meta.json.gz", out, reviews=root / "reviews.json", images=root / "images", choice=choice)
 
 
@@ -222,12 +222,12 @@ def test_products_are_benedettis_choice(products: Path, tmp_path: Path) -> None:
     assert "no picture" in reasons["B005"]
     assert "placeholder: 12 products" in reasons["B008"]
     assert not {"B001", "B002"} & reasons.keys()
-    assert len(pack_products(products, tmp_path / "q.npy", Choice(rating=0, reviews=1))) == 6
+    assert len(pack_products(products, tmp_path / "q.npy", ReviewLimits(rating=0, reviews=1))) == 6
 
 
 def test_products_with_nothing_left(products: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no picture is left"):
-        pack_products(products, tmp_path / "p.npy", Choice(reviews=99))
+        pack_products(products, tmp_path / "p.npy", ReviewLimits(reviews=99))
 
 
 def test_hostile_metadata_is_not_evaluated(products: Path, tmp_path: Path) -> None:
@@ -239,4 +239,4 @@ def test_hostile_metadata_is_not_evaluated(products: Path, tmp_path: Path) -> No
 
 def test_colours_have_a_brightness() -> None:
     colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], dtype=np.uint8).reshape(4, 3, 1, 1)
-    assert brightness(colours).ravel().tolist() == [76, 150, 29, 255]
+    assert to_grayscale(colours).ravel().tolist() == [76, 150, 29, 255]

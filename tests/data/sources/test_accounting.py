@@ -15,15 +15,15 @@ from helpers import images
 from PIL import Image
 
 from mitlgan.data.build.matte_rules import with_mattes
-from mitlgan.data.build.offline_augment import AugmentSettings, augment
-from mitlgan.data.build.prepare import prepare
+from mitlgan.data.build.offline_augment import AugmentSettings, augment_pictures
+from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
-from mitlgan.data.curate.check import check, statistics
-from mitlgan.data.curate.reference_sets import packs_beside
+from mitlgan.data.curate.check import check_datasets, summarize_set
+from mitlgan.data.curate.reference_sets import find_held_out_packs
 from mitlgan.data.open import open_data, pack_folder
 from mitlgan.data.sources import formats
 from mitlgan.data.sources.folders import LINK
-from mitlgan.data.sources.image_source import Source, open_source
+from mitlgan.data.sources.image_source import ImageSource, open_source
 from mitlgan.errors import DataError
 
 SEEDS = range(24)
@@ -105,7 +105,7 @@ def stored(folder: Path, form: str, files: dict[str, bytes]) -> Path:
     return path
 
 
-def accounted(source: Source) -> int:
+def accounted(source: ImageSource) -> int:
     left = source.leftovers
     mattes = {entry.matte.name for entry in source.entries if entry.matte is not None}
     return len(source.entries) + len(mattes) + len(left.named) + sum(left.others.values()) + left.hidden
@@ -147,17 +147,17 @@ def test_every_command_accounts_for_every_picture(tmp_path: Path, seed: int, for
     assert (sum(left["others"].values()), left["hidden"]) == (sum(whole.leftovers.others.values()), whole.leftovers.hidden)
 
     settings = PrepareSettings(size_px=8, dedupe="none", placeholder_copies=0, keep_blank=True, holdout="0")
-    prepared = prepare(path, tmp_path / "prepared", settings, allow_bad=True)
-    held_out = sum(len(pack) for pack in packs_beside(prepared.path).values())
+    prepared = prepare_pack(path, tmp_path / "prepared", settings, allow_bad=True)
+    held_out = sum(len(pack) for pack in find_held_out_packs(prepared.path).values())
     assert len(prepared) + held_out + len(prepared.manifest["skipped"]) == there
     assert (prepared.fourth_channel, prepared.manifest["leftovers"]["others"]) == ((with_mattes(whole)[1] and "matte") or None, left["others"])
 
-    made = augment(path, tmp_path / "augmented", AugmentSettings(factor=1))
+    made = augment_pictures(path, tmp_path / "augmented", AugmentSettings(factor=1))
     assert made["pictures"] + len(made["skipped"]) + elsewhere == there
     written = Counter("matte" if name.name.endswith(".matte.png") else "picture" for name in (tmp_path / "augmented").glob("*.png"))
     assert (written["picture"], written["matte"]) == (made["made"], made["mattes"])
 
-    sets = [statistics(report) for report in check([str(path)]).sets]
+    sets = [summarize_set(report) for report in check_datasets([str(path)]).sets]
     assert sum(one["count"] + len(one["skipped"]) for one in sets) == there
 
 
@@ -239,14 +239,14 @@ def test_mattes_are_used_where_half_of_the_pictures_have_one(tmp_path: Path, for
         (tmp_path / "in.txt").write_text("".join(f"in/{name}\n" for name in files))
     path = tmp_path / "in.txt" if form == "list" else place if form == "folder" else stored(tmp_path, form, files)
     packed = pack_folder(path, tmp_path / "a.npy", size_px=8)
-    prepared = prepare(path, tmp_path / "out", PrepareSettings(size_px=8, dedupe="none", holdout="0"))
+    prepared = prepare_pack(path, tmp_path / "out", PrepareSettings(size_px=8, dedupe="none", holdout="0"))
     for pack in (packed, prepared):
         assert (pack.fourth_channel, len(pack)) == (fourth, taken)
         assert len(pack.manifest["skipped"]) == 6 - taken
         assert all("no matte beside it" in line["reason"] for line in pack.manifest["skipped"])
         remarks = pack.manifest["leftovers"]["remarks"]
         assert remarks == (["2 mattes are not used: 4 of 6 pictures have none beside them (NAME.matte.png)"] if matted == 2 else [])
-    made = augment(path, tmp_path / "augmented", AugmentSettings(factor=2))
+    made = augment_pictures(path, tmp_path / "augmented", AugmentSettings(factor=2))
     assert (made["made"], made["mattes"]) == (12, 2 * matted)
     assert bool(made["leftovers"]["remarks"]) == (0 < matted < 6)
 
@@ -266,9 +266,9 @@ def test_a_matte_of_another_shape_leaves_its_picture_out_everywhere(tmp_path: Pa
     reason = "its matte is 10 x 20 px, itself 20 x 10; pictures are turned upright by their EXIF, so its matte must be upright, too"
     skipped = [{"name": "0007.png", "reason": reason}]
     assert pack_folder(path, tmp_path / "a.npy", size_px=8).manifest["skipped"] == skipped
-    assert prepare(path, tmp_path / "out", PrepareSettings(size_px=8, holdout="0")).manifest["skipped"] == skipped
-    assert augment(path, tmp_path / "augmented", AugmentSettings(factor=1))["skipped"] == skipped
-    assert statistics(check([str(path)]).sets[0])["skipped"] == skipped
+    assert prepare_pack(path, tmp_path / "out", PrepareSettings(size_px=8, holdout="0")).manifest["skipped"] == skipped
+    assert augment_pictures(path, tmp_path / "augmented", AugmentSettings(factor=1))["skipped"] == skipped
+    assert summarize_set(check_datasets([str(path)]).sets[0])["skipped"] == skipped
 
 
 def test_a_picture_turned_by_exif_has_an_upright_matte(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_picture_turned_by_exif_has_an_upright_matte(tmp_path: Path) -> None:
     packed = pack_folder(place, tmp_path / "a.npy", size_px=20, allow_bad=True)
     assert [source["name"] for source in packed.sources()] == ["upright.jpg"]
     assert packed.manifest["skipped"][0]["name"] == "stored.jpg"
-    prepared = prepare(place, tmp_path / "out", PrepareSettings(size_px=20, holdout="0"), allow_bad=True)
+    prepared = prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=20, holdout="0"), allow_bad=True)
     assert (packed.pixels[0, 3] == prepared.pixels[0, 3]).all()  # of the upper quarter the centred square shows nothing
     assert packed.pixels[0, 3].max() == 0
 

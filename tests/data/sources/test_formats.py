@@ -12,9 +12,9 @@ import pytest
 from helpers import images
 from PIL import Image
 
-from mitlgan.data.decode.image_file import UnreadableError, decode_bytes, has_alpha
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, is_cutout_file
 from mitlgan.data.sources import formats
-from mitlgan.data.sources.formats import FORMATS, HEAD_BYTES, SUFFIXES, is_telling, missing_way, suffix_of, suffix_of_content
+from mitlgan.data.sources.formats import FORMATS, HEAD_BYTES, IMAGE_SUFFIXES, detect_suffix, is_telling, suffix_of, unsupported_reason
 
 pillow_heif = pytest.importorskip("pillow_heif")
 UPRIGHT = images.quadrants()
@@ -57,7 +57,7 @@ def test_every_format_has_its_right_pixels(form: str) -> None:
         assert images.mean_difference(decoded.picture, UPRIGHT) < off
     else:
         assert np.abs(np.asarray(decoded.picture).astype(int) - np.asarray(UPRIGHT)).max() <= off
-    assert suffix_of_content(content[:HEAD_BYTES]) == suffix
+    assert detect_suffix(content[:HEAD_BYTES]) == suffix
 
 
 @pytest.mark.parametrize("form", ["AVIF", "JPEG2000", "WEBP", "PNG", "TIFF"])
@@ -70,7 +70,7 @@ def test_transparency_comes_along(form: str) -> None:
     assert np.array_equal(alpha, np.asarray(picture.getchannel("A")))
     laid = np.asarray(decode_bytes(content, keep_alpha=False).picture)
     assert np.abs(laid[:28, :38].astype(int) - 255).max() <= 3
-    assert has_alpha(content)
+    assert is_cutout_file(content)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -96,7 +96,7 @@ def test_heic_with_and_without_transparency() -> None:
     assert np.abs(np.asarray(decode_bytes(heic(UPRIGHT), keep_alpha=False).picture).astype(int) - np.asarray(UPRIGHT)).max() <= 3
     alpha = np.asarray(decode_bytes(heic(picture), keep_alpha=True).picture.getchannel("A"))
     assert np.abs(alpha.astype(int) - np.asarray(picture.getchannel("A"))).max() <= 2
-    assert suffix_of_content(heic(UPRIGHT)[:HEAD_BYTES]) == ".heic"
+    assert detect_suffix(heic(UPRIGHT)[:HEAD_BYTES]) == ".heic"
 
 
 def test_of_several_heic_pictures_the_one_that_it_shows_is_taken() -> None:
@@ -114,9 +114,9 @@ def test_heic_without_its_package_says_what_to_install(monkeypatch: pytest.Monke
     formats._missing_codec.cache_clear()
     monkeypatch.setattr(formats.util, "find_spec", lambda name: None)
     try:
-        with pytest.raises(UnreadableError, match=r"^HEIC: pip install 'mitlgan\[heic\]'$"):
+        with pytest.raises(UnreadableImageError, match=r"^HEIC: pip install 'mitlgan\[heic\]'$"):
             decode_bytes(content, keep_alpha=False)
-        assert missing_way(".heic") == "pip install 'mitlgan[heic]'"
+        assert unsupported_reason(".heic") == "pip install 'mitlgan[heic]'"
     finally:
         formats._missing_codec.cache_clear()
 
@@ -154,20 +154,20 @@ def test_bombs_are_refused_by_their_headers(form: str, size: tuple[int, int]) ->
         content[4:12] = size[0].to_bytes(4, "little") + size[1].to_bytes(4, "little")
     else:
         content[8:16] = size[0].to_bytes(4, "big") + size[1].to_bytes(4, "big")
-    with pytest.raises(UnreadableError, match="bomb"):
+    with pytest.raises(UnreadableImageError, match="bomb"):
         decode_bytes(bytes(content), keep_alpha=False)
 
 
 def test_no_ending_is_of_two_kinds_and_every_one_is_told() -> None:
-    endings = [*SUFFIXES, *" ".join((formats._CONVERT, formats._ARCHIVES, formats._OTHERS)).split()]
+    endings = [*IMAGE_SUFFIXES, *" ".join((formats._CONVERT, formats._ARCHIVES, formats._OTHERS)).split()]
     assert len(endings) == len(set(endings))
-    for suffix in SUFFIXES:
+    for suffix in IMAGE_SUFFIXES:
         assert is_telling(suffix)
-        assert missing_way(suffix) == ""
+        assert unsupported_reason(suffix) == ""
     for suffix in (".tga", ".svg", ".cr2", ".jxl", ".psd"):
-        assert "convert" in missing_way(suffix)
-    assert "unpack" in missing_way(".zip")
-    assert missing_way(".csv") == missing_way(".unknown") == missing_way("") == ""
+        assert "convert" in unsupported_reason(suffix)
+    assert "unpack" in unsupported_reason(".zip")
+    assert unsupported_reason(".csv") == unsupported_reason(".unknown") == unsupported_reason("") == ""
     assert suffix_of("a/b.C.JPG") == ".jpg"
     assert suffix_of("a.b/c") == ""
 
@@ -176,7 +176,7 @@ def test_no_ending_is_of_two_kinds_and_every_one_is_told() -> None:
     "content", [b"", b"hello", b"BM is a text", b"P1 is one too, is it not", b"<html>", b"\0\0\0\x18ftypmp42\0\0\0\0mp41isom", bytes(64)]
 )
 def test_what_is_no_picture_has_no_picture_s_ending(content: bytes) -> None:
-    assert suffix_of_content(content[:HEAD_BYTES]) == ""
+    assert detect_suffix(content[:HEAD_BYTES]) == ""
 
 
 def test_the_allowed_formats_are_all_there() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from helpers import images
 
-from mitlgan.data.decode.image_file import UnreadableError
+from mitlgan.data.decode.image_file import UnreadableImageError
 from mitlgan.data.sources import archives
 from mitlgan.data.sources.image_source import open_source, output_stem
 from mitlgan.data.sources.listing import matte_beside
@@ -75,7 +75,7 @@ def test_a_list_of_paths(tmp_path: Path) -> None:
     source = open_source(tmp_path / "list.txt")
     assert [entry.name for entry in source.entries] == ["in/0002.png", "in/0000.png", r"in/\xff.png", str(place / "0001.png"), "in/gone.png"]
     assert source.entries[2].read() == PICTURE
-    with pytest.raises(UnreadableError, match="No such file"):
+    with pytest.raises(UnreadableImageError, match="No such file"):
         source.entries[-1].read()
 
 
@@ -132,7 +132,7 @@ def test_a_tar_that_only_claims_to_be_huge_is_refused_without_unpacking(tmp_path
 
 
 def test_one_member_beyond_any_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "LARGEST_FILE_BYTES", 10)
+    monkeypatch.setattr(archives, "MAX_FILE_BYTES", 10)
     with pytest.raises(DataError, match="unpacks to 11 bytes"):
         open_source(zipped(tmp_path / "a.zip", {"a.png": bytes(11)}))
 
@@ -149,7 +149,7 @@ def test_a_damaged_member_is_a_reason(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[60] ^= 255
     path.write_bytes(bytes(data))
-    with pytest.raises(UnreadableError, match="damaged in the archive"):
+    with pytest.raises(UnreadableImageError, match="damaged in the archive"):
         open_source(path).entries[0].read()
 
 
@@ -178,7 +178,7 @@ def test_mutated_archives_open_or_are_refused(tmp_path: Path) -> None:
         path.write_bytes(bytes(data[: int(rng.integers(1, len(data)))] if turn % 5 == 0 else data))
         try:
             for entry in open_source(path).entries:
-                with contextlib.suppress(UnreadableError):
+                with contextlib.suppress(UnreadableImageError):
                     entry.read()
         except DataError:
             pass

@@ -55,7 +55,7 @@ def test_a_segmentation_set_is_its_pictures_and_says_so(tmp_path: Path, archive:
                 file.write(path, path.relative_to(folder))
     source = open_source(spec)
     assert [entry.name for entry in source.entries] == ["images/a.jpg", "images/b.jpg"]
-    (line,) = source.leftovers.lines()
+    (line,) = source.leftovers.describe()
     assert line.startswith("2 mask of another picture left out: no picture to train on; as NAME.matte.png beside its picture")
 
 

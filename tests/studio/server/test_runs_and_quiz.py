@@ -18,7 +18,7 @@ import mitlgan
 from mitlgan.artifacts.artifact import Card
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.open import open_data
-from mitlgan.data.pack.image_pack import Packed
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.studio import Settings, quiz
 from mitlgan.studio.catalogue import Loaded
 from mitlgan.studio.errors import Refused
@@ -107,14 +107,14 @@ def test_very_many_rows_are_thinned_and_the_newest_kept(client: TestClient, run:
 
 
 @pytest.fixture
-def real(monkeypatch: pytest.MonkeyPatch, packs: dict[str, Path]) -> Packed:
+def real(monkeypatch: pytest.MonkeyPatch, packs: dict[str, Path]) -> ImagePack:
     """What quizzes take for real here."""
-    found = Packed.open(packs["scene"])
+    found = ImagePack.open(packs["scene"])
     monkeypatch.setattr(quiz, "real_pictures", lambda _: (found, "a dozen scenes"))
     return found
 
 
-def test_a_quiz_keeps_the_score_and_its_interval(client: TestClient, ids: dict[str, str], real: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quiz_keeps_the_score_and_its_interval(client: TestClient, ids: dict[str, str], real: ImagePack, monkeypatch: pytest.MonkeyPatch) -> None:
     truths = iter([1, 0, 0, 1])
     monkeypatch.setattr(quiz.secrets, "randbelow", lambda limit: next(truths, 0) if limit == 2 else 3)
     question = client.post("/api/quiz", json={"artifact": ids["scene"]}).json()
@@ -129,7 +129,7 @@ def test_a_quiz_keeps_the_score_and_its_interval(client: TestClient, ids: dict[s
     assert len({len(picture) for picture in (question["picture"], *(one["next"]["picture"] for one in told))}) == 1  # not even the size tells
 
 
-def test_a_quiz_refuses_what_is_no_answer(client: TestClient, ids: dict[str, str], real: Packed) -> None:
+def test_a_quiz_refuses_what_is_no_answer(client: TestClient, ids: dict[str, str], real: ImagePack) -> None:
     question = client.post("/api/quiz", json={"artifact": ids["bg"]}).json()
     assert client.post(f"/api/quiz/{question['quiz']}", json={"answer": "maybe"}).status_code == 422
     assert client.post("/api/quiz/none", json={"answer": "real"}).status_code == 404
@@ -150,7 +150,7 @@ def trained_on(card: Card, source: Path, split: str = "train") -> Card:
 
 def test_a_quiz_asks_about_the_pictures_that_the_artifact_was_trained_on(artifacts: dict[str, Path], packs: dict[str, Path], tmp_path: Path) -> None:
     card = mitlgan.load(artifacts["scene"]).card
-    own = Packed.open(packs["scene"])
+    own = ImagePack.open(packs["scene"])
     real, words = quiz.real_pictures(trained_on(card, packs["scene"]))
     assert real.content_sha256 == own.content_sha256
     assert words == f"the pictures of {packs['scene'].stem}; it was trained on them"
@@ -192,7 +192,7 @@ def test_the_demos_artifacts_are_asked_about_the_demo(artifacts: dict[str, Path]
     assert words == "the demo's scenes, put together from drawn objects and photographed places; held out, test"
 
 
-def test_quizzes_that_were_left_are_forgotten(artifacts: dict[str, Path], real: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quizzes_that_were_left_are_forgotten(artifacts: dict[str, Path], real: ImagePack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quiz, "MOST_QUIZZES", 2)
     quizzes = quiz.Quizzes()
     loaded = Loaded("fg", mitlgan.load(artifacts["fg"]), {})
@@ -202,7 +202,7 @@ def test_quizzes_that_were_left_are_forgotten(artifacts: dict[str, Path], real: 
         quizzes.artifact(first)
 
 
-def test_no_client_makes_another_lose_its_quiz(artifacts: dict[str, Path], real: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_client_makes_another_lose_its_quiz(artifacts: dict[str, Path], real: ImagePack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quiz, "MOST_QUIZZES", 12)
     monkeypatch.setattr(quiz, "MAX_OF_CLIENT", 8)
     quizzes = quiz.Quizzes()

@@ -18,8 +18,8 @@ from mitlgan.runtime.lazy import lazily
 from mitlgan.version import __version__
 
 if TYPE_CHECKING:
-    from mitlgan.artifacts.export import export
-    from mitlgan.artifacts.loaded_artifact import load
+    from mitlgan.artifacts.export import export_artifact as export
+    from mitlgan.artifacts.loaded_artifact import load_artifact as load
     from mitlgan.editing import directions, interpolate, mix
 
 __all__ = ["__version__", "directions", "export", "interpolate", "load", "mix"]
@@ -27,9 +27,9 @@ __all__ = ["__version__", "directions", "export", "interpolate", "load", "mix"]
 __getattr__ = lazily(
     __name__,
     {
-        "load": "mitlgan.artifacts.loaded_artifact",
+        "load": "mitlgan.artifacts.loaded_artifact:load_artifact",
         **dict.fromkeys(("directions", "interpolate", "mix"), "mitlgan.editing"),
-        "export": "mitlgan.artifacts.export",
+        "export": "mitlgan.artifacts.export:export_artifact",
     },
 )
 

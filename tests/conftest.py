@@ -97,13 +97,13 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory, fg_recipe: Recipe, compo
         recipe = fg_recipe.model_copy(update={"role": role, "name": f"tiny-{role}", "generator": form})
         made[role] = folder / role / "generator.safetensors"
         made[role].parent.mkdir()
-        artifact.save(made[role], generators[role], artifact.card_of(generators[role], recipe, kimg=1.5, licence="CC0"))
+        artifact.save_network(made[role], generators[role], artifact.make_card(generators[role], recipe, kimg=1.5, licence="CC0"))
         cards[role] = artifact.LayerCard(role=recipe.role, generator=form, sha256_before="0", sha256_after="0")
     assert compose_recipe.composer is not None
     composer = networks.build_composer(compose_recipe.composer, generators, compose_recipe.size_px).eval()
     made["scene"] = folder / "scene" / "composer.safetensors"
     made["scene"].parent.mkdir()
-    artifact.save(made["scene"], composer, artifact.card_of(composer, compose_recipe, layers=cards))
+    artifact.save_network(made["scene"], composer, artifact.make_card(composer, compose_recipe, layers=cards))
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mitlgan import errors
-from mitlgan.artifacts.markdown_card import plain_text
+from mitlgan.artifacts.markdown_card import escape_markdown
 from mitlgan.cli.options import finish, note
 from mitlgan.errors import MitlganError, Stopped, terminal_text
 from mitlgan.runtime.progress import PlainReporter, state_line
@@ -58,4 +58,4 @@ def test_what_is_printed_steers_no_terminal(capsys: pytest.CaptureFixture[str]) 
     assert (told.err, told.out) == (f"{SHOWN}\n{SHOWN}\n", f"{SHOWN}\n")
     assert SHOWN in state_line({"state": HOSTILE})
     assert "\n" not in state_line({"state": "a\nb"})
-    assert not set(plain_text(HOSTILE)) & set("\x1b\u202e\x9b")
+    assert not set(escape_markdown(HOSTILE)) & set("\x1b\u202e\x9b")

@@ -42,9 +42,9 @@ def test_both_layers_and_a_composition_ship_at_32_px() -> None:
 
 @pytest.mark.parametrize("path", ARTIFACTS, ids=lambda path: path.parent.name)
 def test_an_artifact_ships_with_card_grid_licence_and_figures(path: Path) -> None:
-    network, card = artifact.load(path)
+    network, card = artifact.load_network(path)
     beside = json.loads((path.parent / "card.json").read_text())
-    assert beside["tensors_sha256"] == tensors_sha256(artifact.tensors_of(network))
+    assert beside["tensors_sha256"] == tensors_sha256(artifact.network_tensors(network))
     assert card.licence == "MIT"
     assert "CC0" in card.credit or "Microsoft" in card.credit
     assert card.data["source"] == "demo"
@@ -72,14 +72,14 @@ def test_no_generator_ships_twice(path: Path) -> None:
 
 
 def test_the_composition_has_the_shipped_layers() -> None:
-    network, card = artifact.load(PRETRAINED / "thesis-narrow-32" / "composer.safetensors")
+    network, card = artifact.load_network(PRETRAINED / "thesis-narrow-32" / "composer.safetensors")
     assert isinstance(network, Composer)
     for name in ("fg", "bg"):
-        alone, _ = artifact.load(PRETRAINED / f"{name}-32" / "generator.safetensors")
-        digest = tensors_sha256(artifact.tensors_of(alone))
+        alone, _ = artifact.load_network(PRETRAINED / f"{name}-32" / "generator.safetensors")
+        digest = tensors_sha256(artifact.network_tensors(alone))
         assert card.layers[name].sha256_before == card.layers[name].sha256_after == digest
-        for key, tensor in artifact.tensors_of(network.generators[name]).items():
-            assert torch.equal(tensor, artifact.tensors_of(alone)[key])
+        for key, tensor in artifact.network_tensors(network.generators[name]).items():
+            assert torch.equal(tensor, artifact.network_tensors(alone)[key])
 
 
 @pytest.mark.parametrize("page", [PRETRAINED / "README.md", PRETRAINED.parent / "README.md"], ids=lambda path: path.parent.name)
@@ -230,9 +230,9 @@ def test_the_comparisons_command_is_that_of_its_plan() -> None:
 
 
 def test_a_context_encoder_ships_with_card_and_sheet_below_3_mb() -> None:
-    network, card = artifact.load(INPAINTER)
+    network, card = artifact.load_network(INPAINTER)
     beside = json.loads((INPAINTER.parent / "card.json").read_text())
-    assert beside["tensors_sha256"] == tensors_sha256(artifact.tensors_of(network))
+    assert beside["tensors_sha256"] == tensors_sha256(artifact.network_tensors(network))
     assert (card.kind, card.role, card.size_px, card.licence) == ("inpainter", "bg", 32, "MIT")
     assert "CC0" in card.credit
     assert card.data["source"] == "demo"

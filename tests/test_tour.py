@@ -18,9 +18,9 @@ from PIL import Image
 
 import mitlgan
 from mitlgan.artifacts import artifact
-from mitlgan.artifacts.loaded_artifact import Artifact, grid_png, sheet_png
-from mitlgan.artifacts.titled_grid import enlarged
-from mitlgan.images.animation import animation
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, grid_png, stages_sheet_png
+from mitlgan.artifacts.titled_grid import enlarge
+from mitlgan.images.animation import encode_animation
 from mitlgan.recipe import load, shipped
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
@@ -78,7 +78,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Walked:
 
 
 @pytest.fixture(scope="module")
-def scene(walked: Walked) -> Artifact:
+def scene(walked: Walked) -> LoadedArtifact:
     return mitlgan.load(walked.run("compose", "modern").path)
 
 
@@ -99,7 +99,7 @@ def leaves(value: Any) -> Iterator[float]:
         yield value
 
 
-def test_four_stages_were_trained_as_long_as_was_asked(walked: Walked, scene: Artifact) -> None:
+def test_four_stages_were_trained_as_long_as_was_asked(walked: Walked, scene: LoadedArtifact) -> None:
     trained = {name: walked.run("pretrain", name) for name in ("modern-fg", "modern-bg", "wgan")} | {"modern": walked.run("compose", "modern")}
     assert {run.state() for run in trained.values()} == {"done"}
     assert {name: load(run.recipe).training.kimg for name, run in trained.items() if name != "wgan"} == {
@@ -111,7 +111,7 @@ def test_four_stages_were_trained_as_long_as_was_asked(walked: Walked, scene: Ar
     for layer in ("fg", "bg"):
         path = trained[f"modern-{layer}"].artifact
         assert path is not None
-        made, used = artifact.tensors_hash(path), scene.card.layers[layer]
+        made, used = artifact.read_weights_hash(path), scene.card.layers[layer]
         assert made == used.sha256_before == used.sha256_after  # frozen means frozen
 
 
@@ -130,10 +130,10 @@ def test_the_report_holds_every_arm_with_finite_figures(walked: Walked) -> None:
     assert walked.text("compare").splitlines() == [found["verdict"]["headline"], f"The whole report: {compared.report.relative_to(walked.folder)}"]
 
 
-def test_layers_and_mattes_are_those_of_the_artifact(walked: Walked, scene: Artifact) -> None:
+def test_layers_and_mattes_are_those_of_the_artifact(walked: Walked, scene: LoadedArtifact) -> None:
     seen = scene.layers(range(8))
     (sheet,) = walked.pictures("layers")
-    assert sheet == sheet_png(seen, scale=2, columns=4)
+    assert sheet == stages_sheet_png(seen, scale=2, columns=4)
     width, height = grid_size(4, 2, 2)
     assert size_of(sheet) == (5 * width + 4 * 18, height + 30)  # foreground, background, matte, fused, composed
     drawn, placed = walked.pictures("mattes")
@@ -144,7 +144,7 @@ def test_layers_and_mattes_are_those_of_the_artifact(walked: Walked, scene: Arti
     assert walked.text("mattes") == f"Opaque on average: {seen.matte.mean():.2f} of a picture\n"
 
 
-def test_a_held_layer_stays_while_the_other_changes(walked: Walked, scene: Artifact) -> None:
+def test_a_held_layer_stays_while_the_other_changes(walked: Walked, scene: LoadedArtifact) -> None:
     rows = [scene.layers({"fg": [5] * 8, "bg": range(8)}), scene.layers({"fg": range(8), "bg": [2] * 8})]
     (picture,) = walked.pictures("hold")
     assert size_of(picture) == grid_size(8, 2, 3)
@@ -160,10 +160,10 @@ def test_an_object_walks_and_grows(walked: Walked) -> None:
     assert size_of(picture) == grid_size(4, 1, 3)
 
 
-def test_the_morph_moves_the_foreground_alone_between_its_two_seeds(walked: Walked, scene: Artifact) -> None:
+def test_the_morph_moves_the_foreground_alone_between_its_two_seeds(walked: Walked, scene: LoadedArtifact) -> None:
     frames = mitlgan.interpolate(scene, [5, 9], frames=24, layers=["fg"], there_and_back=True)
     (moving,) = walked.pictures("morph", "gif")
-    assert moving == animation(enlarged(frames, scale=4).permute(0, 2, 3, 1).numpy(), "gif", 12)
+    assert moving == encode_animation(enlarge(frames, scale=4).permute(0, 2, 3, 1).numpy(), "gif", 12)
     shown = Image.open(io.BytesIO(moving))
     assert (shown.size, shown.n_frames) == ((4 * SIZE_PX, 4 * SIZE_PX), 24 + 22)
     assert torch.equal(frames[0], scene.sample([5])[0])

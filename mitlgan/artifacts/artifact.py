@@ -28,14 +28,14 @@ CRITIC_FOLDER = "critic"
 """Of the critic that a generator was trained against, beside that generator: a folder, for each artifact has its card beside it."""
 CRITIC_FILE = "critic.safetensors"
 Kind = Literal["generator", "composer", "inpainter", "critic"]
-ARTICLES: dict[Kind, str] = {"generator": "a generator", "composer": "a composer", "inpainter": "an inpainter", "critic": "a critic"}
+KIND_WITH_ARTICLE: dict[Kind, str] = {"generator": "a generator", "composer": "a composer", "inpainter": "an inpainter", "critic": "a critic"}
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
-class LayerForm(NamedTuple):
+class GeneratorSpec(NamedTuple):
     """What a layer's generator is built by.
 
     Attributes:
@@ -74,21 +74,21 @@ class LayerCard(_Model):
     sha256_after: str
     card: dict[str, Any] = {}
 
-    def trainings(self) -> list[dict[str, Any]]:
+    def training_records(self) -> list[dict[str, Any]]:
         """The account of its training, and of those of the generators that it began with or grew from."""
-        return _with_parents(self.card)
+        return _record_with_parents(self.card)
 
-    def spent(self, key: str) -> float:
+    def total_spent(self, key: str) -> float:
         """What these took together.
 
         Args:
             key: `kimg`, `seconds` or `cpu_seconds`.
         """
-        return sum(float(account.get(key) or 0.0) for account in self.trainings())
+        return sum(float(account.get(key) or 0.0) for account in self.training_records())
 
-    def form(self, composed_px: int) -> LayerForm:
+    def generator_spec(self, composed_px: int) -> GeneratorSpec:
         """What its generator is built by, in a composition of a size."""
-        return LayerForm(self.generator, self.size_px or composed_px)
+        return GeneratorSpec(self.generator, self.size_px or composed_px)
 
 
 class Card(_Model):
@@ -148,21 +148,21 @@ class Card(_Model):
     notes: str = ""
     made_by: str = ""
 
-    def trainings(self) -> list[dict[str, Any]]:
+    def training_records(self) -> list[dict[str, Any]]:
         """The account of its training, and of those of the generators that it began with or grew from."""
         own = {key: getattr(self, key) for key in ("kimg", "seconds", "cpu_seconds", "parent")}
-        return _with_parents({**own, "made_by": self.recipe})
+        return _record_with_parents({**own, "made_by": self.recipe})
 
-    def forms(self) -> dict[str, LayerForm]:
+    def generator_specs(self) -> dict[str, GeneratorSpec]:
         """What the frozen generators of a composer are built by, by layer."""
-        return {name: layer.form(self.size_px) for name, layer in self.layers.items()}
+        return {name: layer.generator_spec(self.size_px) for name, layer in self.layers.items()}
 
     def back_to_front(self) -> tuple[str, ...]:
         """A composer's layers from the back to the front: by its fusion, else as such an order is found where nothing is said."""
         return networks.back_to_front(None if self.composer is None else self.composer.order, self.layers)
 
 
-def _with_parents(account: Any) -> list[dict[str, Any]]:
+def _record_with_parents(account: Any) -> list[dict[str, Any]]:
     found = []
     while isinstance(account, dict) and account:
         found.append(account)
@@ -170,7 +170,7 @@ def _with_parents(account: Any) -> list[dict[str, Any]]:
     return found
 
 
-def network_from(card: Card, source: str) -> nn.Module:
+def build_network(card: Card, source: str) -> nn.Module:
     """The network that a card describes, with newly initialised weights.
 
     Args:
@@ -181,7 +181,7 @@ def network_from(card: Card, source: str) -> nn.Module:
         ArtifactError: The card describes none.
     """
     try:
-        network = _built(card)
+        network = _build(card)
     except MitlganError as error:
         raise ArtifactError(f"{source}: its card describes a network that cannot be built ({error})") from None
     if network is None:
@@ -192,11 +192,11 @@ def network_from(card: Card, source: str) -> nn.Module:
     return network
 
 
-def _built(card: Card) -> nn.Module | None:
+def _build(card: Card) -> nn.Module | None:
     if card.kind == "generator" and card.generator is not None:
         return networks.build_generator(card.generator, card.size_px)
     if card.kind == "composer" and card.composer is not None and card.layers:
-        return networks.build_composer(card.composer, {name: form.build() for name, form in card.forms().items()}, card.size_px)
+        return networks.build_composer(card.composer, {name: form.build() for name, form in card.generator_specs().items()}, card.size_px)
     if card.kind == "inpainter" and card.inpainter is not None:
         return networks.build_inpainter(card.inpainter, card.size_px)
     if card.kind == "critic" and card.critic is not None:
@@ -204,24 +204,24 @@ def _built(card: Card) -> nn.Module | None:
     return None
 
 
-def save(path: Path, network: nn.Module, card: Card, *, slim: bool = False) -> None:
+def save_network(path: Path, network: nn.Module, card: Card, *, without_generators: bool = False) -> None:
     """Write an artifact and, beside it, its card as `card.json`.
 
     Args:
         path: The file.
         network: What it holds.
         card: What that is.
-        slim: Leave a composer's frozen generators out, which are then looked for by their hashes where the file is read; see `load`.
+        without_generators: Leave a composer's frozen generators out, which are then looked for by their hashes where the file is read; see `load`.
 
     Raises:
         ArtifactError: A weight is not finite, or the generators could not be found again; nothing is written.
         ResourceError: The disk refuses.
     """
-    tensors = tensors_of(network)
+    tensors = network_tensors(network)
     whole = tensors_sha256(tensors)
     made_by = f"mitlgan {__version__}, torch {torch.__version__}, {platform.machine()}"
-    header = plain(card.model_copy(update={"made_by": made_by, "whole_sha256": whole if slim else None}))
-    if slim:
+    header = plain(card.model_copy(update={"made_by": made_by, "whole_sha256": whole if without_generators else None}))
+    if without_generators:
         frozen = _frozen_tensors(path, card)
         if tensors_sha256(tensors | frozen) != whole:
             raise ArtifactError(f"{path}: the card names other generators than the network has; nothing was written")
@@ -236,10 +236,10 @@ def read_card(path: Path) -> Card:
     Raises:
         ArtifactError: Not an artifact, or of a newer schema.
     """
-    return _card(path, read_header(path))
+    return _parse_card(path, read_header(path))
 
 
-def tensors_hash(path: Path) -> str:
+def read_weights_hash(path: Path) -> str:
     """The hash of an artifact's tensors, as its header has it: tells two artifacts apart, whatever their files' names and forms.
 
     Raises:
@@ -249,7 +249,7 @@ def tensors_hash(path: Path) -> str:
     return str(header.get("whole_sha256") or header.get("tensors_sha256"))
 
 
-def load(path: Path) -> tuple[nn.Module, Card]:
+def load_network(path: Path) -> tuple[nn.Module, Card]:
     """Read an artifact on the CPU, in eval mode and without gradients.
 
     Generators that a composer's file names by hash are taken from the artifacts beside it, in its folder or in the folders beside that one, or
@@ -263,19 +263,19 @@ def load(path: Path) -> tuple[nn.Module, Card]:
     """
     card = read_card(path)
     with torch.device("meta"):
-        described = network_from(card, str(path))
+        described = build_network(card, str(path))
     tensors, _ = read_tensors(path)
     if card.whole_sha256 is not None:
         tensors |= _frozen_tensors(path, card)
         if tensors_sha256(tensors) != card.whole_sha256:
             raise ArtifactError(f"{path}: with its generators, its tensors do not match their SHA-256; take it from its source again")
-    _require_same_form(path, tensors_of(described), tensors)
-    network = network_from(card, str(path))
+    _check_same_tensors(path, network_tensors(described), tensors)
+    network = build_network(card, str(path))
     network.load_state_dict(tensors, strict=False)  # every tensor was compared above; only BatchNorm's unused batch counters are absent
     return network.eval().requires_grad_(False), card.model_copy(update={"whole_sha256": None})
 
 
-def require_generators(path: Path, card: Card) -> None:
+def check_generators_found(path: Path, card: Card) -> None:
     """See that a composer's generators can be found from where its file lies, without reading more of them than their headers.
 
     Raises:
@@ -300,7 +300,9 @@ def load_layer(path: Path, name: str, size_px: int, resample: str | None = None)
     option = f"--{name} {path}" if name in LAYER_ROLES else f"--layer {name}={path}"
     card = read_card(path)
     if card.kind != "generator":
-        raise ArtifactError(f"{option}: is {ARTICLES[card.kind]}; give a generator, such as `mitlgan pretrain {LAYER_ROLES.get(name, 'fg')}` makes")
+        raise ArtifactError(
+            f"{option}: is {KIND_WITH_ARTICLE[card.kind]}; give a generator, such as `mitlgan pretrain {LAYER_ROLES.get(name, 'fg')}` makes"
+        )
     if name in LAYER_ROLES and card.role != LAYER_ROLES[name]:
         raise ArtifactError(f"{option}: was trained as {card.role}; give one that `mitlgan pretrain {name}` made, or another name by --layer")
     if card.size_px != size_px and resample is None:
@@ -310,22 +312,22 @@ def load_layer(path: Path, name: str, size_px: int, resample: str | None = None)
         )
     if tuple(card.value_range) != (-1.0, 1.0):
         raise ArtifactError(f"{option}: its values lie in {list(card.value_range)}; a layer must be in [-1, 1]")
-    network, card = load(path)
+    network, card = load_network(path)
     assert isinstance(network, Generator)
     return network, card
 
 
-def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+def network_tensors(network: nn.Module) -> dict[str, Tensor]:
     """Weights and running statistics, as artifacts hold and hash them: BatchNorm's batch counters, which nothing reads, are left out."""
     return {name: tensor for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")}
 
 
 def layer_hashes(composer: Composer) -> dict[str, str]:
     """Hash of each frozen generator, BatchNorm statistics included."""
-    return {name: tensors_sha256(tensors_of(generator)) for name, generator in composer.generators.items()}
+    return {name: tensors_sha256(network_tensors(generator)) for name, generator in composer.generators.items()}
 
 
-def kind_of(network: nn.Module) -> Kind:
+def artifact_kind(network: nn.Module) -> Kind:
     """What an artifact of a network is, which is also its file's name."""
     if isinstance(network, ContextEncoder):
         return "inpainter"
@@ -341,10 +343,10 @@ def latent_dims(network: nn.Module, role: str) -> dict[str, int]:
     return dict(network.latent_dims) if isinstance(network, Composer) else {role: int(network.latent_dim)}  # type: ignore[arg-type]
 
 
-def card_of(network: nn.Module, recipe: Recipe, **account: Any) -> Card:
+def make_card(network: nn.Module, recipe: Recipe, **account: Any) -> Card:
     """The card of a network that a recipe's run made."""
     return Card(
-        kind=kind_of(network),
+        kind=artifact_kind(network),
         role=recipe.role,
         size_px=recipe.size_px,
         image_channels=int(network.image_channels),  # type: ignore[arg-type]
@@ -359,7 +361,7 @@ def card_of(network: nn.Module, recipe: Recipe, **account: Any) -> Card:
     )
 
 
-def _card(path: Path, header: dict[str, Any]) -> Card:
+def _parse_card(path: Path, header: dict[str, Any]) -> Card:
     if header.get("kind") == "checkpoint":
         raise ArtifactError(f"{path}: a checkpoint, not an artifact; `mitlgan resume` goes on from it")
     if header["schema_version"] > SCHEMA_VERSION:
@@ -374,7 +376,7 @@ def _card(path: Path, header: dict[str, Any]) -> Card:
         raise ArtifactError(f"{path}: its card is not valid: {where}: {first['msg']}".replace("\n", " ")) from None
 
 
-def _require_same_form(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+def _check_same_tensors(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
     for name in expected:
         if name not in found:
             raise ArtifactError(f"{path}: tensor {name} is missing")
@@ -396,7 +398,7 @@ def _frozen_tensors(path: Path, card: Card) -> dict[str, Tensor]:
 
 
 def _generator_file(path: Path, name: str, layer: LayerCard) -> Path:
-    for file in _beside(path):
+    for file in _search_paths(path):
         with suppress(ArtifactError):
             header = read_header(file)
             if header.get("kind") == "generator" and header.get("tensors_sha256") == layer.sha256_after:
@@ -407,7 +409,7 @@ def _generator_file(path: Path, name: str, layer: LayerCard) -> Path:
     )
 
 
-def _beside(path: Path) -> Iterator[Path]:
+def _search_paths(path: Path) -> Iterator[Path]:
     folder = path.absolute().parent
     yield from sorted(folder.glob("*.safetensors"))
     yield from sorted(folder.parent.glob("*/generator.safetensors"))
@@ -420,5 +422,5 @@ def record_metrics(path: Path, metrics: dict[str, Any]) -> None:
     Raises:
         ArtifactError: Not an artifact.
     """
-    network, card = load(path)
-    save(path, network, card.model_copy(update={"metrics": metrics}), slim=read_card(path).whole_sha256 is not None)
+    network, card = load_network(path)
+    save_network(path, network, card.model_copy(update={"metrics": metrics}), without_generators=read_card(path).whole_sha256 is not None)

@@ -17,9 +17,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from mitlgan.artifacts.artifact import ARTICLES, require_generators, save
-from mitlgan.artifacts.loaded_artifact import Artifact, sheet_png, stages_of
-from mitlgan.artifacts.markdown_card import markdown
+from mitlgan.artifacts.artifact import KIND_WITH_ARTICLE, check_generators_found, save_network
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network, stages_sheet_png
+from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import latents
 from mitlgan.networks import Layers
@@ -33,7 +33,7 @@ SHEET_SEEDS = 16
 Call = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 
 
-class Exported(nn.Module):
+class ExportableNetwork(nn.Module):
     """An artifact's network with a latent by layer in, and every stage out, as `Artifact.layers` gives them.
 
     Args:
@@ -45,19 +45,19 @@ class Exported(nn.Module):
             has them; see `mitlgan.networks.Layers`. Images are (N, C, H, W) in [-1, 1].
     """
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: LoadedArtifact) -> None:
         super().__init__()
         self.network = artifact.network
         self.role = artifact.card.role
         self.inputs = [f"latent_{name}" for name in artifact.card.latent_dims]
         with torch.inference_mode():
-            probe = _named(stages_of(artifact.network, artifact.latents([0, 1]), self.role))
+            probe = _named(run_network(artifact.network, artifact.latents([0, 1]), self.role))
         # Where no translator follows, the fused image is the output; under two names torch's optimiser for ONNX takes it apart.
         self.outputs = [name for name, image in probe.items() if name != "fused" or not torch.equal(image, probe["output"])]
 
     def forward(self, *z: Tensor) -> tuple[Tensor, ...]:
         """Give the stages in the order of `outputs`."""
-        named = _named(stages_of(self.network, torch.cat(z, dim=1), self.role))
+        named = _named(run_network(self.network, torch.cat(z, dim=1), self.role))
         return tuple(named[name] for name in self.outputs)
 
 
@@ -72,7 +72,7 @@ def _named(stages: Layers) -> dict[str, Tensor]:
     return named if stages.matte is None else {**named, "matte": stages.matte}
 
 
-def export(artifact: Artifact, to: str, out: str | Path) -> Path:
+def export_artifact(artifact: LoadedArtifact, to: str, out: str | Path) -> Path:
     """Write an artifact for elsewhere, whole or not at all.
 
     Args:
@@ -89,8 +89,8 @@ def export(artifact: Artifact, to: str, out: str | Path) -> Path:
         ArtifactError: What was exported does not give what torch gives, or generators that are left out are not beside it.
         ResourceError: The disk refuses.
     """
-    if to not in SUFFIXES:
-        raise UsageError(f"to: there is no {to!r}; choose one of {', '.join(SUFFIXES)}")
+    if to not in EXPORT_SUFFIXES:
+        raise UsageError(f"to: there is no {to!r}; choose one of {', '.join(EXPORT_SUFFIXES)}")
     if artifact.device.type != "cpu":
         raise UsageError(f"device {artifact.device}: load the artifact on the CPU to export it")
     place = Path(out)
@@ -101,13 +101,13 @@ def export(artifact: Artifact, to: str, out: str | Path) -> Path:
     return place
 
 
-def _onnx(artifact: Artifact) -> bytes:
+def _onnx(artifact: LoadedArtifact) -> bytes:
     try:
         import onnxruntime  # type: ignore[import-untyped, unused-ignore]
         import onnxscript  # noqa: F401  (torch's exporter works by it)
     except ImportError as error:
         raise UsageError(f"to: onnx needs {error.name}; `pip install 'mitlgan[export]'`") from None
-    network = Exported(artifact).eval()
+    network = ExportableNetwork(artifact).eval()
     with _exporting("onnx"):
         program = _program(network, artifact)
         exported: Any = torch.onnx.export(
@@ -129,8 +129,8 @@ def _onnx(artifact: Artifact) -> bytes:
     return content
 
 
-def _torch_export(artifact: Artifact) -> bytes:
-    network = Exported(artifact).eval()
+def _torch_export(artifact: LoadedArtifact) -> bytes:
+    network = ExportableNetwork(artifact).eval()
     buffer = io.BytesIO()
     account = {"card.json": json.dumps(plain(artifact.card)), "outputs.json": json.dumps(network.outputs)}
     with _exporting("torch-export"):
@@ -141,18 +141,18 @@ def _torch_export(artifact: Artifact) -> bytes:
     return buffer.getvalue()
 
 
-def _program(network: Exported, artifact: Artifact) -> torch.export.ExportedProgram:
+def _program(network: ExportableNetwork, artifact: LoadedArtifact) -> torch.export.ExportedProgram:
     batch = torch.export.Dim("batch", min=1, max=65536)
     z = _latents(artifact, 2)
     return torch.export.export(network, tuple(z), dynamic_shapes=(tuple({0: batch} for _ in z),))
 
 
-def _latents(artifact: Artifact, count: int) -> list[Tensor]:
+def _latents(artifact: LoadedArtifact, count: int) -> list[Tensor]:
     return [latents(range(count), {name: dim}) for name, dim in artifact.card.latent_dims.items()]
 
 
 @torch.inference_mode()
-def _check(network: Exported, artifact: Artifact, call: Call, to: str) -> None:
+def _check(network: ExportableNetwork, artifact: LoadedArtifact, call: Call, to: str) -> None:
     """Compare every output at several batch sizes.
 
     Raises:
@@ -189,22 +189,22 @@ def _exporting(to: str) -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _slim(artifact: Artifact, place: Path) -> Path:
+def _slim(artifact: LoadedArtifact, place: Path) -> Path:
     if artifact.card.kind != "composer":
-        raise UsageError(f"to: slim is for compositions; {ARTICLES[artifact.card.kind]} has no frozen generators to leave out")
-    require_generators(place, artifact.card)
+        raise UsageError(f"to: slim is for compositions; {KIND_WITH_ARTICLE[artifact.card.kind]} has no frozen generators to leave out")
+    check_generators_found(place, artifact.card)
     make_folder(place.parent)
-    save(place, artifact.network, artifact.card, slim=True)
+    save_network(place, artifact.network, artifact.card, without_generators=True)
     return place
 
 
-def _png_sheet(artifact: Artifact) -> bytes:
-    return sheet_png(artifact.layers(range(SHEET_SEEDS)))
+def _png_sheet(artifact: LoadedArtifact) -> bytes:
+    return stages_sheet_png(artifact.layers(range(SHEET_SEEDS)))
 
 
-def _card(artifact: Artifact) -> bytes:
-    return markdown(artifact).encode()
+def _card(artifact: LoadedArtifact) -> bytes:
+    return markdown_card(artifact).encode()
 
 
-TARGETS: dict[str, Callable[[Artifact], bytes]] = {"onnx": _onnx, "torch-export": _torch_export, "png-sheet": _png_sheet, "card": _card}
-SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2", "png-sheet": ".png", "card": ".md", "slim": ".safetensors"}
+TARGETS: dict[str, Callable[[LoadedArtifact], bytes]] = {"onnx": _onnx, "torch-export": _torch_export, "png-sheet": _png_sheet, "card": _card}
+EXPORT_SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2", "png-sheet": ".png", "card": ".md", "slim": ".safetensors"}

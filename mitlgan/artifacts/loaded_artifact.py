@@ -13,27 +13,27 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
 from mitlgan.artifacts import artifact as artifacts
-from mitlgan.artifacts.artifact import Card, tensors_of
+from mitlgan.artifacts.artifact import Card, network_tensors
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.images.transparency import on_checkerboard, straight
+from mitlgan.images.transparency import on_checkerboard, unpremultiply
 from mitlgan.latents import latents
 from mitlgan.networks import PLACE, Composer, Layers, Stand, Strengths
 from mitlgan.networks.placement import SMALLEST, opaque
 from mitlgan.runtime.files import beside, disk_errors, make_folder, write_atomically
 
-CHUNK = 64
-LARGEST_SCALE = 4.0
+BATCH = 64
+MAX_SCALE = 4.0
 TITLES = {"fg": "Foreground", "bg": "Background", "scene": "Scene"}
 TITLE_PX, GAP_PX = 30, 18
 Seeds = Sequence[int] | Mapping[str, Sequence[int]]
-Place = tuple[float, float, float] | tuple[float, float, float, bool]
+TransformSpec = tuple[float, float, float] | tuple[float, float, float, bool]
 """Scale (1 is the layer's own size), across and down (of its centre, -1 to 1), and whether it is mirrored."""
-Stands = Mapping[str, Place | Stand]
+LayerTransforms = Mapping[str, TransformSpec | Stand]
 
 
-class Artifact:
+class LoadedArtifact:
     """A loaded generator or composer.
 
     Attributes:
@@ -56,7 +56,7 @@ class Artifact:
             seeds = {**seeds, PLACE: seeds.get(self.network.front, ())}
         return latents(seeds, self.card.latent_dims)
 
-    def sample(self, seeds: Seeds, stands: Stands | None = None) -> Tensor:
+    def sample(self, seeds: Seeds, stands: LayerTransforms | None = None) -> Tensor:
         """Images of seeds.
 
         Args:
@@ -66,9 +66,9 @@ class Artifact:
         Returns:
             (N, C, H, W), float32 in [-1, 1], on the CPU. The same seed gives the same image, whatever else is in the batch, up to rounding.
         """
-        return self.images_at(self.latents(seeds), stands)
+        return self.images_from_latents(self.latents(seeds), stands)
 
-    def layers(self, seeds: Seeds, stands: Stands | None = None) -> Layers:
+    def layers(self, seeds: Seeds, stands: LayerTransforms | None = None) -> Layers:
         """Every stage of the images of seeds; a generator has one layer, itself.
 
         Args:
@@ -82,18 +82,18 @@ class Artifact:
         Raises:
             UsageError: Seeds or stands that the composition cannot take.
         """
-        return self.layers_at(self.latents(seeds), stands)
+        return self.layers_from_latents(self.latents(seeds), stands)
 
     @cached_property
     def tensors_sha256(self) -> str:
         """Hash of the network's tensors, as the artifact's file has it: what latents were made for."""
-        return tensors_sha256(tensors_of(self.network))
+        return tensors_sha256(network_tensors(self.network))
 
-    def images_at(self, z: Tensor, stands: Stands | None = None) -> Tensor:
+    def images_from_latents(self, z: Tensor, stands: LayerTransforms | None = None) -> Tensor:
         """Images of latents (N, sum of the layers' lengths); see `sample`."""
-        return torch.cat([layers.output for layers in self._chunks(z, stands)])
+        return torch.cat([layers.output for layers in self._batches(z, stands)])
 
-    def layers_at(self, z: Tensor, stands: Stands | None = None, strengths: Strengths | None = None) -> Layers:
+    def layers_from_latents(self, z: Tensor, stands: LayerTransforms | None = None, strengths: Strengths | None = None) -> Layers:
         """Every stage of the images of latents.
 
         Args:
@@ -104,7 +104,7 @@ class Artifact:
         Raises:
             UsageError: Stands or strengths that the composition cannot take.
         """
-        parts = list(self._chunks(z, stands, strengths))
+        parts = list(self._batches(z, stands, strengths))
         mattes = [part.matte for part in parts if part.matte is not None]
         return Layers(
             layers={name: torch.cat([part.layers[name] for part in parts]) for name in parts[0].layers},
@@ -112,10 +112,10 @@ class Artifact:
             matte=torch.cat(mattes) if mattes else None,
             output=torch.cat([part.output for part in parts]),
             placed={name: torch.cat([part.placed[name] for part in parts]) for name in parts[0].placed},
-            stands={name: _joined([part.stands[name] for part in parts]) for name in parts[0].stands},
+            stands={name: _cat_transforms([part.stands[name] for part in parts]) for name in parts[0].stands},
         )
 
-    def held(self, seeds: Sequence[int], locks: Mapping[str, int]) -> Seeds:
+    def lock_seeds(self, seeds: Sequence[int], locks: Mapping[str, int]) -> Seeds:
         """Seeds by layer of which some stay the same in all images, while the other layers follow `seeds`.
 
         Args:
@@ -134,7 +134,7 @@ class Artifact:
         free = [name for name in self.card.latent_dims if name != PLACE or PLACE in locks]
         return {name: [locks[name]] * len(seeds) if name in locks else seeds for name in free}
 
-    def require_movable(self, name: str, option: str) -> None:
+    def check_movable(self, name: str, option: str) -> None:
         """Refuse to move a layer that has no matte, or is none.
 
         Args:
@@ -151,18 +151,18 @@ class Artifact:
             raise UsageError(f"{option}: {name} cannot be moved; give one of {', '.join(movable)}")
 
     @torch.inference_mode()
-    def _chunks(self, z: Tensor, stands: Stands | None, strengths: Strengths | None = None) -> Iterator[Layers]:
+    def _batches(self, z: Tensor, stands: LayerTransforms | None, strengths: Strengths | None = None) -> Iterator[Layers]:
         if len(z) == 0:
             raise UsageError("seeds: none given; give at least one")
-        self._require_strengths(strengths, len(z))
-        given = {name: self._stand(name, place, len(z)) for name, place in (stands or {}).items()}
-        for start in range(0, len(z), CHUNK):
-            chosen = slice(start, start + CHUNK)
+        self._check_strengths(strengths, len(z))
+        given = {name: self._transform(name, place, len(z)) for name, place in (stands or {}).items()}
+        for start in range(0, len(z), BATCH):
+            chosen = slice(start, start + BATCH)
             part = {name: Stand(*(number[chosen].to(self.device) for number in stand)) for name, stand in given.items()}
             weaker = None if strengths is None else Strengths(*(number[chosen].to(self.device) for number in strengths))
-            yield stages_of(self.network, z[chosen].to(self.device), self.card.role, part, weaker)
+            yield run_network(self.network, z[chosen].to(self.device), self.card.role, part, weaker)
 
-    def _require_strengths(self, strengths: Strengths | None, count: int) -> None:
+    def _check_strengths(self, strengths: Strengths | None, count: int) -> None:
         if strengths is None:
             return
         network = self.network if isinstance(self.network, Composer) else None
@@ -173,24 +173,24 @@ class Artifact:
             if not has[name] and not bool((numbers == 1).all()):
                 raise UsageError(f"strengths: this artifact has nothing to weaken by {name}; leave it at 1")
 
-    def _stand(self, name: str, given: Place | Stand, count: int) -> Stand:
-        self.require_movable(name, "stands")
+    def _transform(self, name: str, given: TransformSpec | Stand, count: int) -> Stand:
+        self.check_movable(name, "stands")
         if not isinstance(given, Stand):
             scale, across, down, *flip = given
             numbers = (float(scale), float(across), float(down), -1.0 if flip and flip[0] else 1.0)
             given = Stand(*(torch.full((count,), number) for number in numbers))
         if any(number.shape != (count,) or not bool(torch.isfinite(number).all()) for number in given):
             raise UsageError(f"stands: those of {name} must be finite numbers, one per image ({count}) each")
-        if not bool(((given.scale >= SMALLEST) & (given.scale <= LARGEST_SCALE)).all()):
-            raise UsageError(f"stands: the scale of {name} must lie between {SMALLEST:g} and {LARGEST_SCALE:g}")
+        if not bool(((given.scale >= SMALLEST) & (given.scale <= MAX_SCALE)).all()):
+            raise UsageError(f"stands: the scale of {name} must lie between {SMALLEST:g} and {MAX_SCALE:g}")
         return given
 
 
-def _joined(stands: Sequence[Stand]) -> Stand:
+def _cat_transforms(stands: Sequence[Stand]) -> Stand:
     return Stand(*(torch.cat(numbers) for numbers in zip(*stands, strict=True)))
 
 
-def stages_of(
+def run_network(
     network: nn.Module, z: Tensor, role: str, stands: Mapping[str, Stand] | None = None, strengths: Strengths | None = None
 ) -> Layers:  # fmt: skip
     """Every stage of a network's images, clamped to [-1, 1], on the CPU."""
@@ -208,21 +208,21 @@ def stages_of(
     return Layers(layers={role: image}, fused=image, matte=None, output=image)
 
 
-def load(path: str | Path, device: str = "cpu") -> Artifact:
+def load_artifact(path: str | Path, device: str = "cpu") -> LoadedArtifact:
     """Load an artifact from its file, or from a run directory that holds one.
 
     Raises:
         ArtifactError: There is none, it is damaged, or it makes no pictures of latents.
     """
-    network, card = artifacts.load(artifact_file(Path(path)))
+    network, card = artifacts.load_network(artifact_path(Path(path)))
     if card.kind == "inpainter":
         raise ArtifactError(f"{path}: is an inpainter, which makes no pictures of its own; `mitlgan inpaint IMAGE --artifact {path}` uses it")
     if card.kind == "critic":
         raise ArtifactError(f"{path}: is a critic, which makes no pictures; `mitlgan pretrain --critic {path}` begins with it")
-    return Artifact(network, card, device=device)
+    return LoadedArtifact(network, card, device=device)
 
 
-def artifact_file(path: Path) -> Path:
+def artifact_path(path: Path) -> Path:
     """The artifact that a path names: the file itself, or the one in a run directory.
 
     Raises:
@@ -254,10 +254,10 @@ def grid_png(images: Tensor, columns: int = 8, scale: int = 1) -> bytes:
     from torchvision.utils import make_grid  # whose package brings every model of torchvision along: two seconds
 
     grid = make_grid(pixels.cpu(), nrow=columns, padding=2 * scale, pad_value=255)  # (C, H', W')
-    return png(grid)
+    return encode_png(grid)
 
 
-def png(image: Tensor) -> bytes:
+def encode_png(image: Tensor) -> bytes:
     """One uint8 image (C, H, W) as PNG bytes; C is 1, 3 (RGB) or 4 (RGB and straight alpha)."""
     buffer = io.BytesIO()
     array = image.permute(1, 2, 0).numpy()
@@ -280,7 +280,7 @@ class SampleFiles:
     stages: dict[str, Path]
 
 
-def write_pictures(stages: Layers, names: Sequence[str], out: Path, *, every_layer: bool = False) -> SampleFiles:
+def write_sample_files(stages: Layers, names: Sequence[str], out: Path, *, every_layer: bool = False) -> SampleFiles:
     """Write one PNG per name into a folder of nothing else, a grid of all beside it, and on request every layer of a composition.
 
     What has a matte has straight alpha.
@@ -308,8 +308,8 @@ def write_pictures(stages: Layers, names: Sequence[str], out: Path, *, every_lay
 
 
 def _write_each(images: Tensor, files: Sequence[Path]) -> None:
-    for file, pixels in zip(files, straight(to_uint8(images)), strict=True):
-        write_atomically(file, png(pixels))
+    for file, pixels in zip(files, unpremultiply(to_uint8(images)), strict=True):
+        write_atomically(file, encode_png(pixels))
 
 
 def _every_stage(stages: Layers) -> dict[str, Tensor]:
@@ -323,7 +323,7 @@ def _every_stage(stages: Layers) -> dict[str, Tensor]:
     return pictures | {f"{name}-placed": image for name, image in stages.placed.items()}
 
 
-def sheet_png(stages: Layers, scale: int = 3, columns: int = 4) -> bytes:
+def stages_sheet_png(stages: Layers, scale: int = 3, columns: int = 4) -> bytes:
     """Every stage side by side, each a titled grid of the same seeds.
 
     Args:

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mitlgan.artifacts.artifact import Card
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.errors import one_line
 from mitlgan.networks import count_parameters
 from mitlgan.recipe import display_name_of
 
 KINDS = {"generator": "A generator", "composer": "A composition of frozen generators"}
 MAKES = {"fg": "foregrounds, the front layer of a composition", "bg": "backgrounds, the back layer of a composition", "scene": "whole pictures"}
-LONGEST = 300
+MAX_CHARS = 300
 
 
-def markdown(artifact: Artifact) -> str:
+def markdown_card(artifact: LoadedArtifact) -> str:
     """The card as Markdown.
 
     Whatever stands in the artifact's own fields may come from anywhere, so it is shown as text: no markup, no line breaks, no HTML.
@@ -28,21 +28,21 @@ def markdown(artifact: Artifact) -> str:
     card = artifact.card
     name = display_name_of(card.recipe, card.role)
     of = f"{KINDS[card.kind]}, which makes {MAKES.get(card.role, card.role)}"
-    parts = [f"# {plain_text(name)}", f"{of}: {card.size_px} x {card.size_px} px, {_colours(card)}.", _facts(artifact)]
+    parts = [f"# {escape_markdown(name)}", f"{of}: {card.size_px} x {card.size_px} px, {_colours(card)}.", _facts(artifact)]
     if card.layers:
         parts += ["## Layers", _layers(card)]
     if metrics := _metrics(card.metrics):
         parts += ["## Figures", metrics]
     parts += ["## Use", _use(card)]
     if card.notes:
-        parts += ["## Notes", plain_text(card.notes)]
+        parts += ["## Notes", escape_markdown(card.notes)]
     return "\n\n".join(parts) + "\n"
 
 
-def plain_text(value: Any) -> str:
+def escape_markdown(value: Any) -> str:
     """Text that no Markdown reader takes for more: one line, its signs escaped, cut where it is very long."""
     text = one_line(" ".join(str(value).split()))
-    text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    text = text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…"
     return re.sub(r"([\\`*_{}\[\]<>#|~&!])", r"\\\1", text)
 
 
@@ -50,7 +50,7 @@ def _colours(card: Card) -> str:
     return {1: "grey", 3: "RGB", 4: "RGB premultiplied by the alpha that is its fourth channel"}[card.image_channels]
 
 
-def _facts(artifact: Artifact) -> str:
+def _facts(artifact: LoadedArtifact) -> str:
     card = artifact.card
     latents = ", ".join(f"{name} ({dim})" for name, dim in card.latent_dims.items())
     data = ", ".join(f"{key} {value}" for key, value in card.data.items() if key in ("source", "count", "content_sha256"))
@@ -100,5 +100,5 @@ def _use(card: Card) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *([plain_text(cell) for cell in row] for row in rows)]
+    lines = [head, ["---"] * len(head), *([escape_markdown(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

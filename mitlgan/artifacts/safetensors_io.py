@@ -21,7 +21,7 @@ from mitlgan.runtime.files import ForeignFileError, files_in, open_regular, remo
 SCHEMA_VERSION = 1
 HEADER_LIMIT_BYTES = 2_000_000
 TENSOR_LIMIT = 10_000
-KEPT = 2
+CHECKPOINTS_KEPT = 2
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
@@ -48,7 +48,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
         ResourceError: The disk refuses.
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    bad = first_not_finite(plain)
+    bad = first_nonfinite(plain)
     if bad is not None:
         raise ArtifactError(f"{path}: {bad} holds a value that is not finite; nothing was written")
     # Keys keep their order: a composer's layers are in the order of their latents and of the fusion's channels.
@@ -73,7 +73,7 @@ def read_tensors(path: Path, *, root: Path | None = None) -> tuple[dict[str, Ten
     header = read_header(path, root=root)
     try:
         tensors = safetensors.torch.load_file(path)
-        bad = first_not_finite(tensors)
+        bad = first_nonfinite(tensors)
         digest = tensors_sha256(tensors)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OSError, RuntimeError, OverflowError) as error:
         raise ArtifactError(f"{path}: damaged ({_first_line(error)}); take it from its source again") from None
@@ -98,7 +98,7 @@ def read_header(path: Path, *, root: Path | None = None) -> dict[str, Any]:
         with open_regular(path, root=root) as file:
             size = os.fstat(file.fileno()).st_size
             start = file.read(128)
-            _refuse_other_formats(path, start)
+            _reject_foreign_format(path, start)
             length = struct.unpack("<Q", start[:8])[0] if len(start) >= 8 else 0
             if length < 2 or length > min(HEADER_LIMIT_BYTES, size - 8):
                 raise ArtifactError(f"{path}: not a safetensors file of this project (a header of {length} bytes in a file of {size})")
@@ -111,12 +111,12 @@ def read_header(path: Path, *, root: Path | None = None) -> dict[str, Any]:
     return _parse_header(path, raw)
 
 
-def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+def first_nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
     """Name of the first floating tensor that holds NaN or infinity."""
     return next((name for name, tensor in tensors.items() if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())), None)
 
 
-def save_checkpoint(run: Path, iteration: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, kept: int = KEPT) -> Path:
+def save_checkpoint(run: Path, iteration: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, kept: int = CHECKPOINTS_KEPT) -> Path:
     """Write a checkpoint, then remove all but the newest `kept`.
 
     Raises:
@@ -192,7 +192,7 @@ def _header_sha256(header: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
 
 
-def _refuse_other_formats(path: Path, start: bytes) -> None:
+def _reject_foreign_format(path: Path, start: bytes) -> None:
     if start[8:9] == b"{":  # safetensors; the length before it may look like the first bytes of a pickle: 640 is 80 02
         return
     if start.startswith(b"version https://git-lfs"):

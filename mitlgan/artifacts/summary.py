@@ -11,7 +11,7 @@ from torch import nn
 
 from mitlgan import networks
 from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import Card, LayerForm
+from mitlgan.artifacts.artifact import Card, GeneratorSpec
 from mitlgan.recipe import (
     REACHABLE_PX,
     AnyGenerator,
@@ -37,17 +37,17 @@ def describe(target: str) -> dict[str, Any]:
         UsageError: Neither a recipe nor an artifact.
         ArtifactError: A damaged artifact.
     """
-    from mitlgan.artifacts.loaded_artifact import artifact_file
+    from mitlgan.artifacts.loaded_artifact import artifact_path
 
     path = Path(target)
     if path.suffix == ".safetensors" or (path.is_dir() and not (path / "recipes").is_dir()):
-        file = artifact_file(path)
+        file = artifact_path(path)
         card = artifact.read_card(file)
         return {**_described_card(card, str(file)), "card": card.model_dump(mode="json", exclude_none=True)}
     return describe_recipe(load(target, given="RECIPE"))
 
 
-def describe_recipe(recipe: Recipe, layers: Mapping[str, LayerForm] | None = None) -> dict[str, Any]:
+def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None = None) -> dict[str, Any]:
     """Describe the networks of a recipe.
 
     Args:
@@ -66,14 +66,14 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, LayerForm] | None = Non
             whole = networks.build_inpainter(recipe.inpainter, recipe.size_px)
         else:
             assert recipe.composer is not None
-            generators = {name: form.build() for name, form in (layers or assumed_layers(recipe.composer, recipe.size_px)).items()}
+            generators = {name: form.build() for name, form in (layers or default_generator_specs(recipe.composer, recipe.size_px)).items()}
             whole = networks.build_composer(recipe.composer, generators, recipe.size_px)
     parts = _parts(whole)
     parts["critic"] = _numbers(critic, (critic.image_channels, recipe.size_px, recipe.size_px))
     return {"name": display_name(recipe), "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": _total(whole)}
 
 
-def assumed_layers(recipe: ComposerRecipe, size_px: int) -> dict[str, LayerForm]:
+def default_generator_specs(recipe: ComposerRecipe, size_px: int) -> dict[str, GeneratorSpec]:
     """What a composition is described with where its layers are not known: the layers that its fusion names, else two as the thesis has.
 
     Their generators are of the thesis' family where it makes the size, and bring mattes where the fusion needs them.
@@ -82,7 +82,7 @@ def assumed_layers(recipe: ComposerRecipe, size_px: int) -> dict[str, LayerForm]
     generator: AnyGenerator = thesis_generator(size_px) if size_px in REACHABLE_PX else _doubled(size_px)
     with_matte = generator.model_copy(update={"image_channels": 4})
     front = networks.back_to_front(recipe.order, dict.fromkeys(names))[1:]
-    return {name: LayerForm(with_matte if name in front and recipe.fusion.kind == "alpha" else generator, size_px) for name in names}
+    return {name: GeneratorSpec(with_matte if name in front and recipe.fusion.kind == "alpha" else generator, size_px) for name in names}
 
 
 def _doubled(size_px: int) -> UpsampledGeneratorRecipe:
@@ -103,14 +103,14 @@ def thesis_generator(size_px: int) -> GeneratorRecipe:
 
 def _described_card(card: Card, source: str) -> dict[str, Any]:
     with torch.device("meta"):
-        network = artifact.network_from(card, source)
+        network = artifact.build_network(card, source)
     name = display_name_of(card.recipe, card.role)
     return {"name": name, "kind": card.kind, "size_px": card.size_px, "networks": _parts(network), "total": _total(network)}
 
 
 def _parts(whole: nn.Module) -> dict[str, Any]:
     if not isinstance(whole, networks.Composer):
-        return {artifact.kind_of(whole): _numbers(whole, networks.input_shape(whole))}
+        return {artifact.artifact_kind(whole): _numbers(whole, networks.input_shape(whole))}
     modules: dict[str, tuple[str, nn.Module]] = {f"layer {name}": (f"layers.{name}.", generator) for name, generator in whole.generators.items()}
     modules |= {"adapters": ("adapters.", whole.adapters)} if whole.adapters else {}
     modules |= {"fusion": ("fusion.", whole.fusion), "translator": ("translator.", whole.translator)}

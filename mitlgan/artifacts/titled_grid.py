@@ -17,21 +17,21 @@ from mitlgan.networks.placement import opaque
 INK = (40, 40, 40)
 TEXT_PX = 15
 MARGIN_PX = 6
-SHOWN_PX = 256
-LARGEST_PX = 4096
+DISPLAY_PX = 256
+MAX_SIZE_PX = 4096
 
 
-def title(name: str) -> str:
+def layer_title(name: str) -> str:
     """A layer's name for people."""
     return TITLES.get(name, name.capitalize())
 
 
-def shown_scale(size_px: int) -> int:
+def display_scale(size_px: int) -> int:
     """The whole factor by which small pictures are enlarged to be looked at: to at most 256 px."""
-    return max(1, SHOWN_PX // size_px)
+    return max(1, DISPLAY_PX // size_px)
 
 
-def enlarged(images: Tensor, *, scale: int | None = None, size_px: int | None = None) -> Tensor:
+def enlarge(images: Tensor, *, scale: int | None = None, size_px: int | None = None) -> Tensor:
     """Pixels of images for the eye.
 
     Args:
@@ -48,15 +48,15 @@ def enlarged(images: Tensor, *, scale: int | None = None, size_px: int | None = 
     if scale is not None and size_px is not None:
         raise UsageError("size: cannot go with --scale; give one of them")
     wanted = size_px if size_px is not None else (scale or 1) * images.shape[2]
-    if not 1 <= wanted <= LARGEST_PX:
-        raise UsageError(f"{'size' if size_px is not None else 'scale'}: {wanted} px is not from 1 to {LARGEST_PX} px")
+    if not 1 <= wanted <= MAX_SIZE_PX:
+        raise UsageError(f"{'size' if size_px is not None else 'scale'}: {wanted} px is not from 1 to {MAX_SIZE_PX} px")
     if size_px is not None and size_px != images.shape[2]:
         return to_uint8(interpolate(opaque(images), (size_px, size_px), mode="bicubic", antialias=True))
     pixels = to_uint8(opaque(images))
     return pixels if scale in (None, 1) else pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
 
 
-def labelled_png(images: Tensor, rows: Sequence[str], columns: Sequence[str], *, corner: Sequence[str] = (), scale: int | None = None) -> bytes:
+def labeled_grid_png(images: Tensor, rows: Sequence[str], columns: Sequence[str], *, corner: Sequence[str] = (), scale: int | None = None) -> bytes:
     """A grid with a title before each row and above each column.
 
     Args:

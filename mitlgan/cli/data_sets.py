@@ -73,7 +73,7 @@ def split(
     from mitlgan.data.layers.cut_confidence import MIN_CONFIDENCE, MIN_FILL_CONFIDENCE
     from mitlgan.data.layers.matte_filter import MatteFilter
     from mitlgan.data.layers.split import SplitSettings
-    from mitlgan.images.colors import colour
+    from mitlgan.images.colors import parse_color
 
     settings = SplitSettings(
         matting=matting,
@@ -81,7 +81,7 @@ def split(
         background=background,
         max_hole=max_hole,
         blur_px=blur,
-        backdrop=None if backdrop is None else colour("--backdrop", backdrop),
+        backdrop=None if backdrop is None else parse_color("--backdrop", backdrop),
         centre=centre,
         exclude=read_names(*(exclude or [])),
         keep=read_names(*(keep or []), option="--keep"),
@@ -192,14 +192,14 @@ def prepare(
     from mitlgan.data.curate.reference_sets import find_held_out_packs
     from mitlgan.data.curate.table_selection import Selection
     from mitlgan.errors import UsageError
-    from mitlgan.images.colors import colour
+    from mitlgan.images.colors import parse_color
     from mitlgan.report.contact_sheets import write_pack_page
 
     gc.freeze()  # what was loaded stays: it need not be looked through again and again
     if metadata is None and (join or on or aggregates or where):
         raise UsageError("--metadata: --join, --on, --agg and --where choose rows of a table; name it")
     settings = PrepareSettings(
-        size_px=size, resize=resize, crop=crop, keep_alpha=keep_alpha, backdrop=colour("--backdrop", backdrop), blur_px=blur,
+        size_px=size, resize=resize, crop=crop, keep_alpha=keep_alpha, backdrop=parse_color("--backdrop", backdrop), blur_px=blur,
         min_size_px=min_size, max_aspect=max_aspect, dedupe=dedupe, placeholder_copies=placeholder_copies, keep_blank=keep_blank,
         exclude=read_names(*(exclude or [])), against=tuple(against or []), holdout=holdout,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from mitlgan.cli.options import finish
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mitlgan.artifacts.loaded_artifact import Artifact
+    from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 
 ALL = "all"
 MOST_BYTES = 2_000_000_000
@@ -69,14 +69,14 @@ def interpolate(
 ) -> None:
     """Go from one picture to another, all layers or one, as a moving picture."""
     from mitlgan.artifacts.loaded_artifact import grid_png
-    from mitlgan.artifacts.titled_grid import enlarged, shown_scale
+    from mitlgan.artifacts.titled_grid import display_scale, enlarge
     from mitlgan.editing import on_the_way, read_point, way_of
     from mitlgan.errors import UsageError
-    from mitlgan.images.animation import animation, require_form
+    from mitlgan.images.animation import encode_animation, validate_format
     from mitlgan.networks.placement import opaque
     from mitlgan.runtime.files import write_atomically
 
-    form = require_form(out.suffix.removeprefix(".").lower(), fps)
+    form = validate_format(out.suffix.removeprefix(".").lower(), fps)
     loaded = _loaded(artifact, device)
     given = [("--from", start), *(("--via", point) for point in via or []), ("--to", end)]
     points = [read_point(loaded, text, option) for option, text in given]
@@ -91,12 +91,12 @@ def interpolate(
         there_and_back=there_and_back,
         truncation=truncation,
     )
-    px = size or loaded.card.size_px * (scale or shown_scale(loaded.card.size_px))
+    px = size or loaded.card.size_px * (scale or display_scale(loaded.card.size_px))
     if 3 * px**2 * len(way.order) > MOST_BYTES:
         raise UsageError(f"frames: {len(way.order)} of {px} px are more than fit in memory; give fewer, or a smaller --scale or --size")
     images = on_the_way(loaded, way)
-    pixels = enlarged(images, scale=scale or (None if size else shown_scale(loaded.card.size_px)), size_px=size)
-    write_atomically(out, animation(pixels.permute(0, 2, 3, 1).contiguous().numpy(), form, fps))
+    pixels = enlarge(images, scale=scale or (None if size else display_scale(loaded.card.size_px)), size_px=size)
+    write_atomically(out, encode_animation(pixels.permute(0, 2, 3, 1).contiguous().numpy(), form, fps))
     if sheet is not None:
         write_atomically(sheet, grid_png(opaque(images), columns=_columns(len(images)), scale=scale or 1))
     values = {"file": str(out), "sheet": str(sheet) if sheet else None, "frames": len(images), "fps": fps, "size_px": pixels.shape[2]}
@@ -125,7 +125,7 @@ def mix(
     """Make the child of two pictures: the midpoint on the arc between their latents, layer by layer."""
     import torch
 
-    from mitlgan.artifacts.titled_grid import labelled_png
+    from mitlgan.artifacts.titled_grid import labeled_grid_png
     from mitlgan.editing import mix as mixed
     from mitlgan.editing import read_point
     from mitlgan.latents import truncated, write_latent
@@ -141,9 +141,13 @@ def mix(
         write_latent(found, child.z, loaded.card.latent_dims, loaded.tensors_sha256, f"child of {first} and {second}")
     if sheet is not None:
         shown = torch.cat(
-            [loaded.images_at(truncated(parents[0], truncation)[None]), child.stages.output, loaded.images_at(truncated(parents[1], truncation)[None])]
+            [
+                loaded.images_from_latents(truncated(parents[0], truncation)[None]),
+                child.stages.output,
+                loaded.images_from_latents(truncated(parents[1], truncation)[None]),
+            ]
         )
-        write_atomically(sheet, labelled_png(shown, [""], ["A", "child", "B"], scale=scale))
+        write_atomically(sheet, labeled_grid_png(shown, [""], ["A", "child", "B"], scale=scale))
     finish(as_json, {"picture": str(out), "latent": str(found) if found else None, "sheet": str(sheet) if sheet else None}, str(out))
 
 
@@ -164,7 +168,7 @@ def grid(
     as_json: options.Json = False,
 ) -> None:
     """Cross two layers in one picture: each row one foreground, each column one background."""
-    from mitlgan.artifacts.titled_grid import labelled_png, title
+    from mitlgan.artifacts.titled_grid import labeled_grid_png, layer_title
     from mitlgan.editing import cross, read_point
     from mitlgan.errors import UsageError
     from mitlgan.runtime.files import write_atomically
@@ -178,8 +182,8 @@ def grid(
     chosen = [_seeds(given or seeds, option) for given, option in ((row_seeds, "--row-seeds"), (column_seeds, "--column-seeds"))]
     z = cross(loaded, (row, chosen[0]), (column, chosen[1]), at=None if at is None else read_point(loaded, at, "--at"), truncation=truncation)
     titles = [[str(seed) for seed in axis] for axis in chosen]
-    corner = [f"rows: {title(row)}", f"columns: {title(column)}"]
-    write_atomically(out, labelled_png(loaded.images_at(z), *titles, corner=corner, scale=scale))
+    corner = [f"rows: {layer_title(row)}", f"columns: {layer_title(column)}"]
+    write_atomically(out, labeled_grid_png(loaded.images_from_latents(z), *titles, corner=corner, scale=scale))
     finish(as_json, {"picture": str(out), "rows": {row: chosen[0]}, "columns": {column: chosen[1]}}, str(out))
 
 
@@ -203,7 +207,7 @@ def directions(
 ) -> None:
     """Find the directions that change a layer most, and show each as a row of pictures."""
     from mitlgan import editing
-    from mitlgan.artifacts.titled_grid import labelled_png, title
+    from mitlgan.artifacts.titled_grid import labeled_grid_png, layer_title
     from mitlgan.runtime.files import write_atomically
 
     loaded = _loaded(artifact, device)
@@ -214,16 +218,16 @@ def directions(
     editing.write_directions(kept, found, loaded.tensors_sha256)
     rows = [f"{index}: {share:.1%}" for index, share in enumerate(found.shares.tolist(), start=1)]
     steps = [f"{step:+.3g} SD" if step else "0" for step in walk.sigmas]
-    write_atomically(out, labelled_png(walk.images, rows, steps, corner=[title(found.layer)], scale=scale))
+    write_atomically(out, labeled_grid_png(walk.images, rows, steps, corner=[layer_title(found.layer)], scale=scale))
     values = {"sheet": str(out), "directions": str(kept), "layer": found.layer, "by": found.by, "stage": found.stage, "shares": found.shares.tolist()}
     finish(as_json, values, f"{out}, {kept}")
 
 
-def _loaded(artifact: Path, device: str) -> Artifact:
-    from mitlgan.artifacts.loaded_artifact import load
+def _loaded(artifact: Path, device: str) -> LoadedArtifact:
+    from mitlgan.artifacts.loaded_artifact import load_artifact
     from mitlgan.runtime.distributed import resolve_device
 
-    return load(artifact, device=str(resolve_device(device)))
+    return load_artifact(artifact, device=str(resolve_device(device)))
 
 
 def _layers(given: list[str] | None) -> list[str] | None:
@@ -236,11 +240,11 @@ def _columns(count: int) -> int:
 
 
 def _single_png(image: Tensor, scale: int) -> bytes:
-    from mitlgan.artifacts.loaded_artifact import png
+    from mitlgan.artifacts.loaded_artifact import encode_png
     from mitlgan.data.pack.image_pack import to_uint8
-    from mitlgan.images.transparency import straight
+    from mitlgan.images.transparency import unpremultiply
 
-    return png(straight(to_uint8(image))[0].repeat_interleave(scale, 1).repeat_interleave(scale, 2))
+    return encode_png(unpremultiply(to_uint8(image))[0].repeat_interleave(scale, 1).repeat_interleave(scale, 2))
 
 
 def _weights(given: list[str] | None) -> float | dict[str, float]:

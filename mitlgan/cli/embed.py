@@ -13,7 +13,7 @@ from mitlgan.cli import options, score_options
 from mitlgan.cli.options import finish, note
 
 if TYPE_CHECKING:
-    from mitlgan.artifacts.loaded_artifact import Artifact
+    from mitlgan.artifacts.loaded_artifact import LoadedArtifact
     from mitlgan.inversion import Embedded, Progress, Settings, Watcher
 
 LATENT = ".json"
@@ -52,7 +52,7 @@ def embed(
     """Find the latent of a picture; of a composition, the layers that the picture is made of."""
     import torch
 
-    from mitlgan.artifacts.loaded_artifact import load
+    from mitlgan.artifacts.loaded_artifact import load_artifact
     from mitlgan.inversion import Settings, read_target
     from mitlgan.inversion import embed as embedded
     from mitlgan.inversion.sheet import sheet_png
@@ -79,7 +79,7 @@ def embed(
     )
     files = _files(images)
     places = _places(files, out)
-    loaded = load(artifact, device=str(resolve_device(device)))
+    loaded = load_artifact(artifact, device=str(resolve_device(device)))
     targets = torch.stack([read_target(file, loaded.card) for file in files])
     with _watched(len(files)) as watch:
         found = embedded(loaded, targets, settings, progress=watch)
@@ -115,7 +115,7 @@ def embed_score(
     """Measure how near an artifact comes to held-out pictures, or to its own: PSNR, distance in an extractor's features."""
     from dataclasses import replace
 
-    from mitlgan.artifacts.loaded_artifact import artifact_file, load
+    from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
     from mitlgan.inversion import Settings
     from mitlgan.inversion.evaluate import as_json as told
     from mitlgan.inversion.evaluate import score
@@ -128,8 +128,8 @@ def embed_score(
     options.use_threads(threads)
     settings = Settings(seed=seed, attempts=attempts, seconds=seconds, perceptual=perceptual, extractor=extractor, weights=weights)
     where = str(resolve_device(device))
-    path = artifact_file(artifact)
-    loaded = load(path, device=where)
+    path = artifact_path(artifact)
+    loaded = load_artifact(path, device=where)
     if own:
         _refuse_beside_own({"--data": data, "--split": split, "--sheet": sheet})
         _own_score(path, loaded, replace(settings, seed=0), samples, seed, record, as_json)
@@ -161,7 +161,7 @@ def _refuse_beside_own(given: dict[str, object]) -> None:
             raise UsageError(f"{option}: is of other pictures, --own of those that the artifact makes; give one of them")
 
 
-def _own_score(path: Path, loaded: Artifact, settings: Settings, count: int, seed: int, record: bool, as_json: bool) -> None:
+def _own_score(path: Path, loaded: LoadedArtifact, settings: Settings, count: int, seed: int, record: bool, as_json: bool) -> None:
     from mitlgan.inversion.self_recovery import WHOLE, recovered
 
     with _watched(count) as watch:

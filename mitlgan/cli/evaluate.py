@@ -12,7 +12,7 @@ from mitlgan.cli import options, score_options
 from mitlgan.cli.options import finish, note
 
 if TYPE_CHECKING:
-    from mitlgan.artifacts.loaded_artifact import Artifact
+    from mitlgan.artifacts.loaded_artifact import LoadedArtifact
     from mitlgan.data.pack.image_pack import ImagePack
 
 
@@ -40,7 +40,7 @@ def evaluate(
 ) -> None:
     """Measure an artifact's images against real ones: Fréchet distance, KID, precision, recall, density, coverage; its layers' separation."""
     from mitlgan.artifacts.artifact import record_metrics
-    from mitlgan.artifacts.loaded_artifact import artifact_file, load
+    from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
     from mitlgan.errors import UsageError
     from mitlgan.metrics import protocol as evaluation
     from mitlgan.recipe import parse
@@ -48,8 +48,8 @@ def evaluate(
 
     options.use_threads(threads)
     where = str(resolve_device(device))
-    path = artifact_file(artifact)
-    loaded = load(path, device=where)
+    path = artifact_path(artifact)
+    loaded = load_artifact(path, device=where)
     if separation and loaded.card.kind != "composer":
         raise UsageError(f"--separation: {path} has one layer; give a composition")
     recipe = score_options.with_data(parse(loaded.card.recipe, str(path)), data)
@@ -103,7 +103,7 @@ def report(
     finish(as_json, {"report": str(paths.html), "findings": findings}, text)
 
 
-def _separated(loaded: Artifact, real: ImagePack, split: str, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
+def _separated(loaded: LoadedArtifact, real: ImagePack, split: str, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
     from mitlgan.artifacts.loaded_artifact import grid_png
     from mitlgan.metrics.layer_swap import REAL_SCENES, moving, separate, swap_of
     from mitlgan.runtime.files import disk_errors, write_atomically

@@ -37,12 +37,12 @@ def export(
     as_json: options.Json = False,
 ) -> None:
     """Write an artifact as ONNX, torch.export program, sheet, card or without its generators, after checking that it gives the same pictures."""
-    from mitlgan.artifacts.export import SUFFIXES
-    from mitlgan.artifacts.export import export as exported
-    from mitlgan.artifacts.loaded_artifact import load
+    from mitlgan.artifacts.export import EXPORT_SUFFIXES
+    from mitlgan.artifacts.export import export_artifact as exported
+    from mitlgan.artifacts.loaded_artifact import load_artifact
 
-    loaded = load(artifact)
-    place = exported(loaded, to.value, out or Path(f"{loaded.card.kind}{SUFFIXES[to.value]}"))
+    loaded = load_artifact(artifact)
+    place = exported(loaded, to.value, out or Path(f"{loaded.card.kind}{EXPORT_SUFFIXES[to.value]}"))
     finish(as_json, {"file": str(place), "to": to.value, "bytes": place.stat().st_size}, str(place))
 
 

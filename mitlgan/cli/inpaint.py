@@ -47,7 +47,7 @@ def inpaint(
     """Fill a hole in a picture, without a seam."""
     import torch
 
-    from mitlgan.artifacts.titled_grid import labelled_png
+    from mitlgan.artifacts.titled_grid import labeled_grid_png
     from mitlgan.errors import UsageError
     from mitlgan.inpainting import filler, read_hole, read_original
     from mitlgan.inpainting import inpaint as filled
@@ -61,7 +61,7 @@ def inpaint(
     planes = torch.stack([torch.from_numpy(part).permute(2, 0, 1) for part in (found.left, found.filled, found.blended)])
     write_atomically(out, original.png(found.blended, where))
     if sheet is not None:
-        write_atomically(sheet, labelled_png(planes, [""], ["what is left", f"filled: {method.value}", "blended"]))
+        write_atomically(sheet, labeled_grid_png(planes, [""], ["what is left", f"filled: {method.value}", "blended"]))
     if original.note:
         options.note(f"{image}: {original.note}")
     values = {"file": str(out), "sheet": str(sheet) if sheet else None, "method": method.value, "pixels": int(where.sum()), "note": original.note}
@@ -91,8 +91,8 @@ def inpaint_score(
     """Measure on held-out pictures how well each method fills: PSNR in the hole, distance in an extractor's features."""
     from mitlgan import inpainting
     from mitlgan.artifacts.artifact import read_card
-    from mitlgan.artifacts.loaded_artifact import artifact_file
-    from mitlgan.artifacts.titled_grid import labelled_png
+    from mitlgan.artifacts.loaded_artifact import artifact_path
+    from mitlgan.artifacts.titled_grid import labeled_grid_png
     from mitlgan.inpainting.evaluate import as_json as told
     from mitlgan.inpainting.evaluate import verdict
     from mitlgan.inpainting.fillers import shipped_artifact
@@ -101,7 +101,7 @@ def inpaint_score(
     from mitlgan.runtime.files import write_atomically
 
     options.use_threads(threads)
-    path = artifact_file(artifact or shipped_artifact("context"))
+    path = artifact_path(artifact or shipped_artifact("context"))
     given = {Method.context: path, Method.embed: embed}
     chosen = dict.fromkeys([*(method or MEASURED), *([Method.embed] if embed is not None else [])])
     fillers = [inpainting.filler(name.value, given.get(name)) for name in chosen]
@@ -115,7 +115,7 @@ def inpaint_score(
     if sheet is not None:
         columns = ["what is left", "truth", *(one.method for one in scores)]
         rows = min(score_options.SHEET_ROWS, shown.shape[1])
-        write_atomically(sheet, labelled_png(shown[:, :rows].transpose(0, 1).flatten(0, 1), [""] * rows, columns))
+        write_atomically(sheet, labeled_grid_png(shown[:, :rows].transpose(0, 1).flatten(0, 1), [""] * rows, columns))
     if record:
         score_options.write_into_card(path, "inpainting", measured)
     finish(as_json, measured, "\n".join([*_table(scores, network.name, f"{shown.shape[1]} of {len(pictures):,} {found} pictures"), *verdict(scores)]))

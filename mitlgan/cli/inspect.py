@@ -14,7 +14,7 @@ from mitlgan.cli import options
 from mitlgan.cli.options import finish
 
 if TYPE_CHECKING:
-    from mitlgan.artifacts.loaded_artifact import Place
+    from mitlgan.artifacts.loaded_artifact import TransformSpec
     from mitlgan.training.run_directory import Run
 
 RUNS = Path("runs")
@@ -48,16 +48,16 @@ def sample(
     """Write images of an artifact as PNG."""
     import torch
 
-    from mitlgan.artifacts.loaded_artifact import load, sheet_png, write_pictures
+    from mitlgan.artifacts.loaded_artifact import load_artifact, stages_sheet_png, write_sample_files
     from mitlgan.errors import UsageError
     from mitlgan.latents import read_latent, truncated
     from mitlgan.runtime.distributed import resolve_device
     from mitlgan.runtime.files import write_atomically
 
     locks, stands = _locks(lock or []), _stands(stand or [])
-    loaded = load(artifact, device=str(resolve_device(device)))
+    loaded = load_artifact(artifact, device=str(resolve_device(device)))
     for name in stands:
-        loaded.require_movable(name, f"--stand {name}")
+        loaded.check_movable(name, f"--stand {name}")
     if latent:
         if locks:
             raise UsageError("--lock: holds a layer's seed, but --latent gives latents in place of seeds; leave one out")
@@ -67,12 +67,12 @@ def sample(
         z = torch.stack([read_latent(path, loaded.card.latent_dims, loaded.tensors_sha256) for path in latent])
     else:
         names = [f"{number:06d}" for number in range(seed, seed + count)]
-        z = loaded.latents(loaded.held(range(seed, seed + count), locks))
-    stages = loaded.layers_at(truncated(z, truncation), stands)
+        z = loaded.latents(loaded.lock_seeds(range(seed, seed + count), locks))
+    stages = loaded.layers_from_latents(truncated(z, truncation), stands)
     if sheet is not None:
-        write_atomically(sheet, sheet_png(stages))
+        write_atomically(sheet, stages_sheet_png(stages))
         return finish(as_json, {"sheet": str(sheet)}, f"{sheet}")
-    files = write_pictures(stages, names, out, every_layer=layers)
+    files = write_sample_files(stages, names, out, every_layer=layers)
     values = {
         "grid": str(files.overview),
         "files": [str(file) for file in files.pictures],
@@ -94,12 +94,12 @@ def _locks(texts: list[str]) -> dict[str, int]:
     return found
 
 
-def _stands(texts: list[str]) -> dict[str, Place]:
-    from mitlgan.artifacts.loaded_artifact import LARGEST_SCALE
+def _stands(texts: list[str]) -> dict[str, TransformSpec]:
+    from mitlgan.artifacts.loaded_artifact import MAX_SCALE
     from mitlgan.errors import UsageError
     from mitlgan.networks.placement import SMALLEST
 
-    found: dict[str, Place] = {}
+    found: dict[str, TransformSpec] = {}
     for text in texts:
         name, _, rest = text.partition("=")
         parts = rest.split(",")
@@ -109,8 +109,8 @@ def _stands(texts: list[str]) -> dict[str, Place]:
             scale = math.nan
         if not name or not math.isfinite(scale) or parts[3:] not in ([], ["flip"]) or name in found or not math.isfinite(across + down):
             raise UsageError(f"--stand {text}: write it as LAYER=SCALE,ACROSS,DOWN or with ,flip, once for each layer, such as fg=0.5,-0.2,0.3")
-        if not SMALLEST <= scale <= LARGEST_SCALE:
-            raise UsageError(f"--stand {text}: the scale must lie between {SMALLEST:g} and {LARGEST_SCALE:g}")
+        if not SMALLEST <= scale <= MAX_SCALE:
+            raise UsageError(f"--stand {text}: the scale must lie between {SMALLEST:g} and {MAX_SCALE:g}")
         found[name] = (scale, across, down, len(parts) == 4)
     return found
 

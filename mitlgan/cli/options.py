@@ -135,7 +135,7 @@ def recipe_from(
 
 def layers_from(layers: list[str] | None, fg: Path | None, bg: Path | None) -> dict[str, Path]:
     """Artifact files by layer: of `--layer NAME=ARTIFACT`, or of its short form, `--fg` and `--bg`."""
-    from mitlgan.artifacts.loaded_artifact import artifact_file
+    from mitlgan.artifacts.loaded_artifact import artifact_path
     from mitlgan.errors import UsageError
     from mitlgan.networks import check_layer_name
 
@@ -154,7 +154,7 @@ def layers_from(layers: list[str] | None, fg: Path | None, bg: Path | None) -> d
         if name in found:
             raise UsageError(f"--layer {text}: {name} is given twice; give each layer a name of its own")
         found[name] = Path(path)
-    return {name: artifact_file(path) for name, path in found.items()}
+    return {name: artifact_path(path) for name, path in found.items()}
 
 
 def use_threads(threads: int | None) -> None:

@@ -24,7 +24,7 @@ def make(
     as_json: options.Json = False,
 ) -> None:
     """Write a page that shows real and generated pictures in random order, and the key that says which is which."""
-    from mitlgan.artifacts.loaded_artifact import load
+    from mitlgan.artifacts.loaded_artifact import load_artifact
     from mitlgan.data.pack.origin import describe_origin
     from mitlgan.data.splits import DEMO
     from mitlgan.errors import UsageError
@@ -34,7 +34,7 @@ def make(
     named = dict(text.split("=", 1) for text in arms if "=" in text)
     if len(named) < len(arms):
         raise UsageError("study make: write each arm as NAME=ARTIFACT, each with its own name")
-    loaded = {name: load(path) for name, path in named.items()}
+    loaded = {name: load_artifact(path) for name, path in named.items()}
     recipe = parse(next(iter(loaded.values())).card.recipe, arms[0])
     recipe = score_options.with_data(recipe, data)
     card = next(iter(loaded.values())).card if len(loaded) == 1 else None

@@ -14,7 +14,7 @@ from mitlgan.cli import options
 from mitlgan.cli.options import finish, note
 
 if TYPE_CHECKING:
-    from mitlgan.artifacts.artifact import LayerForm
+    from mitlgan.artifacts.artifact import GeneratorSpec
     from mitlgan.recipe import Recipe
     from mitlgan.stages.stages import RunContext
     from mitlgan.training.run_directory import Run
@@ -48,7 +48,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
         dry_run: options.DryRun = False,
         as_json: options.Json = False,
     ) -> None:
-        from mitlgan.artifacts.loaded_artifact import artifact_file
+        from mitlgan.artifacts.loaded_artifact import artifact_path
         from mitlgan.errors import UsageError
         from mitlgan.stages import initial_weights, stages
 
@@ -56,7 +56,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
         chosen = options.recipe_from(recipe, default, data=data, seed=seed, settings=settings)
         if chosen.command != "pretrain" or chosen.role != role:
             raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `pretrain {role}`")
-        first = None if start is None else artifact_file(start)
+        first = None if start is None else artifact_path(start)
         if dry_run:
             chosen = initial_weights.with_critic_parent(initial_weights.with_parent(chosen, first), critic, note)
             initial_weights.load_initial_generator(chosen, first)
@@ -91,7 +91,7 @@ def compose(
     """Join frozen generators into scenes by fusion and translator: two, or as many as --layer names."""
     from mitlgan import networks
     from mitlgan.artifacts import artifact
-    from mitlgan.artifacts.artifact import LayerForm
+    from mitlgan.artifacts.artifact import GeneratorSpec
     from mitlgan.errors import UsageError
     from mitlgan.stages import initial_weights, stages
     from mitlgan.stages.default_layers import resolve_layers
@@ -105,7 +105,7 @@ def compose(
     if dry_run:
         loaded = {name: artifact.load_layer(path, name, chosen.size_px, chosen.composer.resample) for name, path in layers.items()}
         networks.check_composer(chosen.composer, {name: generator for name, (generator, _) in loaded.items()}, chosen.size_px)
-        forms = {name: LayerForm(card.generator, card.size_px) for name, (_, card) in loaded.items() if card.generator is not None}
+        forms = {name: GeneratorSpec(card.generator, card.size_px) for name, (_, card) in loaded.items() if card.generator is not None}
         chosen = initial_weights.with_critic_parent(chosen, critic, note)
         initial_weights.load_initial_critic(critic, chosen, note)
         return _dry_run(chosen, device, as_json, forms)
@@ -159,7 +159,7 @@ def _finished(run: Run, environment: RunContext, as_json: bool) -> None:
     finish(as_json, values, f"{run.artifact or run.path}")
 
 
-def _dry_run(recipe: Recipe, device: str, as_json: bool, layers: Mapping[str, LayerForm] | None = None) -> None:
+def _dry_run(recipe: Recipe, device: str, as_json: bool, layers: Mapping[str, GeneratorSpec] | None = None) -> None:
     from mitlgan.artifacts.summary import describe_recipe
     from mitlgan.recipe import plain
     from mitlgan.runtime.distributed import resolve_device

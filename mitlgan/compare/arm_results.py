@@ -12,8 +12,8 @@ import numpy as np
 
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import Card, LayerCard
-from mitlgan.artifacts.loaded_artifact import Artifact, grid_png
-from mitlgan.artifacts.loaded_artifact import load as load_artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, grid_png
+from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
 from mitlgan.artifacts.summary import describe
 from mitlgan.compare import arms
 from mitlgan.compare.budgets import training_macs
@@ -128,7 +128,7 @@ def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) ->
         values=_values(ruler, last.values, others), by_extractor={name: averaged(rows) for name, rows in others.items()},
     )  # fmt: skip
     if composes:
-        numbers, grid = _separated(loaded, ruler, artifact.tensors_hash(last.chosen[0].path))
+        numbers, grid = _separated(loaded, ruler, artifact.read_weights_hash(last.chosen[0].path))
         arm = dataclasses.replace(arm, separation=numbers, separation_grid=grid)
     pictures, sentence = ruler.nearest(last.chosen[0].path, stages.open_recipe_data(domain.setting.recipe), NEIGHBOURS)
     return dataclasses.replace(arm, neighbours=[Picture(*named) for named in pictures], memorised=sentence)
@@ -265,7 +265,7 @@ def _drawn_layers(stage: Layers) -> dict[str, Any]:
     return pixels | {"fused": to_uint8(stage.fused), "output": to_uint8(stage.output)}
 
 
-def _separated(composer: Artifact | Pasted, ruler: Ruler, key: str) -> tuple[dict[str, Any], bytes]:
+def _separated(composer: LoadedArtifact | Pasted, ruler: Ruler, key: str) -> tuple[dict[str, Any], bytes]:
     """Numbers of a large swap, and the picture of a small one."""
     swapped = swap_of((composer.composed if isinstance(composer, Pasted) else composer).card)
     numbers = ruler.kept(
@@ -276,7 +276,7 @@ def _separated(composer: Artifact | Pasted, ruler: Ruler, key: str) -> tuple[dic
     return numbers, grid_png(drawn.grid, columns=drawn.columns)
 
 
-def _cost(contender: Contender, domain: Domain, loaded: Artifact, path: Path) -> Cost:
+def _cost(contender: Contender, domain: Domain, loaded: LoadedArtifact, path: Path) -> Cost:
     """What the arm's training took to its end, seconds as the mean over seeds; an arm that begins with a layer's weights has its pretraining, too."""
     card = loaded.card
     ends = [points[-1] for points in contender.trainings]
@@ -303,8 +303,8 @@ def _cost(contender: Contender, domain: Domain, loaded: Artifact, path: Path) ->
 def _pretraining(card: Card) -> list[StageCost]:
     return [
         StageCost(
-            LAYER_LABELS.get(name, name), layer.spent("kimg"), layer.spent("seconds"), pretraining=True,
-            macs=_pretraining_macs(layer), cpu_seconds=layer.spent("cpu_seconds") or None,
+            LAYER_LABELS.get(name, name), layer.total_spent("kimg"), layer.total_spent("seconds"), pretraining=True,
+            macs=_pretraining_macs(layer), cpu_seconds=layer.total_spent("cpu_seconds") or None,
         )
         for name, layer in card.layers.items()
     ]  # fmt: skip
@@ -312,7 +312,7 @@ def _pretraining(card: Card) -> list[StageCost]:
 
 def _pretraining_macs(layer: LayerCard) -> float | None:
     total = 0.0
-    for account in layer.trainings():
+    for account in layer.training_records():
         tree = account.get("made_by")
         if not isinstance(tree, dict):
             return None
@@ -338,7 +338,7 @@ def _rows(standings: Sequence[Standing]) -> list[dict[str, Any]]:
     ]
 
 
-def _notes(loaded: Artifact, last: Standing, domain: Domain, plan: Plan, ruler: Ruler) -> list[str]:
+def _notes(loaded: LoadedArtifact, last: Standing, domain: Domain, plan: Plan, ruler: Ruler) -> list[str]:
     found = [loaded.card.notes] if loaded.card.notes else []
     if domain.budgets:
         chosen = ", ".join(f"{point.kimg:g}" for point in last.chosen)

@@ -42,7 +42,7 @@ class Training:
     def inputs(self) -> dict[str, str]:
         """Hashes of what it is made from; see `Run.inputs`."""
         made_from = {"start": self.start} if self.start is not None else self.layers
-        return {name: artifact.tensors_hash(path) for name, path in made_from.items()}
+        return {name: artifact.read_weights_hash(path) for name, path in made_from.items()}
 
     def run(self, environment: RunContext) -> Run:
         """The finished run: found, continued, or made in this process."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import Card, LayerForm
-from mitlgan.artifacts.loaded_artifact import artifact_file
+from mitlgan.artifacts.artifact import Card, GeneratorSpec
+from mitlgan.artifacts.loaded_artifact import artifact_path
 from mitlgan.compare.budgets import equal_length, training_macs
 from mitlgan.compare.plan import BUILT_IN
 from mitlgan.data.pack.cache import cache_dir
@@ -86,7 +86,7 @@ def baseline_recipe(recipe: Recipe, card: Card, *, baseline: str = "wgan", equal
         equal: A key of `budgets.EQUAL` but time: what both get alike.
         extra: What the pretrainings took, in its unit.
     """
-    arm = resolve(baseline, recipe, card.forms())
+    arm = resolve(baseline, recipe, card.generator_specs())
     assert arm.recipe is not None
     return as_long(arm, recipe, card, equal=equal, extra=extra)
 
@@ -102,7 +102,7 @@ def as_long(arm: Arm, composition: Recipe, card: Card, *, equal: str = "kimg", e
         extra: See `baseline_recipe`.
     """
     assert arm.recipe is not None
-    layers = card.forms()
+    layers = card.generator_specs()
     rate = training_macs(arm.recipe, layers if arm.composes else {}) if equal == "macs" else 0.0
     return changed(equal_length(arm.recipe, equal, rate, stage_length(composition, card, equal), extra), seed=composition.seed)
 
@@ -110,7 +110,7 @@ def as_long(arm: Arm, composition: Recipe, card: Card, *, equal: str = "kimg", e
 def stage_length(composition: Recipe, card: Card, equal: str) -> float:
     """What a composition's own stage took, in a unit of `plan.EQUAL`."""
     if equal == "macs":
-        return card.kimg * training_macs(composition, card.forms())
+        return card.kimg * training_macs(composition, card.generator_specs())
     return float(getattr(card, equal.replace("-", "_")))
 
 
@@ -128,7 +128,7 @@ def require_known(baseline: str) -> None:
         raise UsageError(f"--baseline: {baseline!r} is not one of {', '.join(BUILT_IN)}, nor a recipe, an artifact or a run") from None
 
 
-def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> Arm:
+def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Arm:
     """The arm of a `--baseline` value.
 
     Raises:
@@ -148,7 +148,7 @@ def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> A
         return Arm(baseline, LABELS[baseline])
     path = Path(baseline)
     if path.is_dir() or path.suffix == ".safetensors":
-        file = artifact_file(path)
+        file = artifact_path(path)
         card = artifact.read_card(file)
         if card.role != "scene" or card.size_px != recipe.size_px:
             wanted = f"scenes of {recipe.size_px} px"
@@ -166,7 +166,7 @@ def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> A
     return Arm(other.name, display_name(other), other)
 
 
-def all_arms(baselines: Sequence[str], recipe: Recipe, layers: Mapping[str, LayerForm]) -> list[Arm]:
+def all_arms(baselines: Sequence[str], recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> list[Arm]:
     """The composition's arm and those of its baselines.
 
     Raises:
@@ -193,7 +193,7 @@ def layer_files(composer: Path) -> dict[str, Path]:
     Raises:
         ArtifactError: Not a composer, or damaged.
     """
-    network, card = artifact.load(composer)
+    network, card = artifact.load_network(composer)
     if not isinstance(network, Composer):
         raise ArtifactError(f"{composer}: not a composer")
     return {name: _layer_file(network.generators[name], card, name) for name in card.layers}
@@ -214,7 +214,7 @@ def _layer_file(generator: Generator, card: Card, name: str) -> Path:
     path = cache_dir() / "layers" / f"{layer.sha256_before[:32]}-{told[:16]}" / "generator.safetensors"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        artifact.save(path, generator, own)
+        artifact.save_network(path, generator, own)
     return path
 
 
@@ -254,7 +254,7 @@ def recommended(recipe: Recipe) -> bool:
     return recipe.composer is not None and recipe.composer.fusion.kind not in THESIS_FUSIONS
 
 
-def _tuned_arm(recipe: Recipe, layers: Mapping[str, LayerForm]) -> Arm:
+def _tuned_arm(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Arm:
     """The tuned WGAN of the composition's size; where none ships, its settings with a layer's generator and a critic as wide as the composition's."""
     name = TUNED.format(size_px=recipe.size_px)
     if name in names():
@@ -269,7 +269,7 @@ def _tuned_arm(recipe: Recipe, layers: Mapping[str, LayerForm]) -> Arm:
     return Arm("wgan", f"WGAN, tuned at {TUNED_PX} px (settings of {shipped})", changed(own, **settings, **critic, **training, augment=None))
 
 
-def _wgan(name: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe:
+def _wgan(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Recipe:
     """A Wasserstein GAN, whatever the composition is trained by; where that is something else, objective, batch and kernels are the demo's WGAN's."""
     wanted = _plain(name, recipe, layers)
     if wanted.objective.kind in ("wgan_gp", "wgan_clip"):
@@ -278,12 +278,12 @@ def _wgan(name: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe:
     return changed(wanted, **own, **({"critic__spectral": False} if wanted.critic.spectral else {}))
 
 
-def _plain(name: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe:
+def _plain(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Recipe:
     """Of a layer in colour if there is one, else the same network with three channels; layers of other sizes may not be able to make a scene."""
     return _of_scenes(name, recipe, _scene_generator(name, recipe, layers))
 
 
-def _scene_generator(name: str, recipe: Recipe, layers: Mapping[str, LayerForm]) -> AnyGenerator:
+def _scene_generator(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> AnyGenerator:
     forms = [without_growth(form.generator, form.size_px) for form in reversed(list(layers.values()))]  # a baseline has nothing to grow from
     able = [generator for generator in forms if _makes(generator, recipe.size_px)]
     if not able:
@@ -292,7 +292,7 @@ def _scene_generator(name: str, recipe: Recipe, layers: Mapping[str, LayerForm])
     return generator or able[0].model_copy(update={"image_channels": 3})
 
 
-def _finetuned(recipe: Recipe, layers: Mapping[str, LayerForm]) -> Recipe:
+def _finetuned(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Recipe:
     form = layers[starting_layer(recipe, layers)]
     if form.generator.image_channels == 4:
         raise UsageError("--baseline wgan-finetuned: the foreground generator makes alpha, which a scene has not; leave this baseline out")

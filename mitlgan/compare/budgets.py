@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from mitlgan import networks
-from mitlgan.artifacts.artifact import LayerForm
+from mitlgan.artifacts.artifact import GeneratorSpec
 from mitlgan.networks import Composer, multiply_accumulates
 from mitlgan.recipe import AnyObjective, ObjectiveRecipe, Recipe, RelativisticRecipe, changed
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
@@ -32,7 +32,7 @@ def points_of(budgets: Sequence[float]) -> tuple[float, ...]:
     return tuple(sorted({*(share * budgets[0] for share in EARLY), *budgets}))
 
 
-def training_macs(recipe: Recipe, layers: Mapping[str, LayerForm]) -> float:
+def training_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
     """Tera multiply-accumulates that training takes per thousand real images shown to the critic.
 
     Args:

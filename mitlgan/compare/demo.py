@@ -54,7 +54,7 @@ def demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Result:
         recipes = {name: _recipe(name, quick) for name in RECIPES}
         layers = _layers(out, recipes, pretrained, show)
         show("2/4 training the composition")
-        made_from = {role: artifact.tensors_hash(path) for role, path in layers.items()}  # a composition of other layers is another one
+        made_from = {role: artifact.read_weights_hash(path) for role, path in layers.items()}  # a composition of other layers is another one
         flags = [argument for role, path in layers.items() for argument in (f"--{role}", str(path))]
         run_parallel(out, out / "runs", [TrainingProcess("compose", recipes["compose"], ["compose", *flags], made_from)], max_parallel=AT_ONCE)
         composed = _finished(out, recipes["compose"], made_from)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import LAYER_ROLES, Card, LayerForm
-from mitlgan.artifacts.loaded_artifact import artifact_file
+from mitlgan.artifacts.artifact import LAYER_ROLES, Card, GeneratorSpec
+from mitlgan.artifacts.loaded_artifact import artifact_path
 from mitlgan.compare.arm_training import Training
 from mitlgan.compare.arms import finished_card, layer_files
 from mitlgan.compare.plan import Plan, Triple
@@ -83,7 +83,7 @@ def settings(plan: Plan, root: Path) -> list[Setting]:
         raise UsageError(f"--recipe {plan.recipe}: has no [composer]; give one for `compose`")
     if plan.data is not None:
         recipe = changed(recipe, data__source=_source(plan.data))
-    given = {name: artifact_file(path) for name, path in plan.layers.items()}
+    given = {name: artifact_path(path) for name, path in plan.layers.items()}
     if run is not None and run.artifact is not None and _some_are_absent(plan.layers):
         layers = {**layer_files(run.artifact), **given}
     else:
@@ -91,7 +91,7 @@ def settings(plan: Plan, root: Path) -> list[Setting]:
     return [Setting("", recipe, layers, {})]
 
 
-def forms(layers: Mapping[str, Path]) -> dict[str, LayerForm]:
+def forms(layers: Mapping[str, Path]) -> dict[str, GeneratorSpec]:
     """What each layer's generator is built by.
 
     Raises:
@@ -102,7 +102,7 @@ def forms(layers: Mapping[str, Path]) -> dict[str, LayerForm]:
         card = artifact.read_card(path)
         if card.generator is None:
             raise ArtifactError(f"--{name} {path}: is a composer; give a generator")
-        found[name] = LayerForm(card.generator, card.size_px)
+        found[name] = GeneratorSpec(card.generator, card.size_px)
     return found
 
 
@@ -136,7 +136,7 @@ def _of_triple(plan: Plan, triple: Triple) -> Setting:
     for name, given in (("fg", triple.fg), ("bg", triple.bg)):
         path = Path(given)
         if path.suffix == ".safetensors" or (path / "recipe.toml").is_file() or (path / "generator.safetensors").is_file():
-            layers[name] = artifact_file(path)
+            layers[name] = artifact_path(path)
         else:
             wanted = changed(load(f"demo/pretrain_{name}"), data__source=_source(given))
             if wanted.size_px != recipe.size_px and resample is None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mitlgan.artifacts import artifact
-from mitlgan.artifacts.loaded_artifact import load
+from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.compare.plan import Plan
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8
@@ -96,7 +96,7 @@ class Ruler:
 
     def artifact(self, path: Path, *, validation: bool = False) -> dict[str, Any]:
         """Measures of an artifact; see `evaluate.evaluate`."""
-        return self.sampler(artifact.tensors_hash(path), lambda: load(path, device=self.device), f"{path.parent}", validation=validation)
+        return self.sampler(artifact.read_weights_hash(path), lambda: load_artifact(path, device=self.device), f"{path.parent}", validation=validation)
 
     def sampler(self, key: str, make: Callable[[], Sampler], what: str, *, validation: bool = False) -> dict[str, Any]:
         """Measures of whatever makes images.
@@ -143,9 +143,9 @@ class Ruler:
             (caption, uint8 pictures) of the samples and of their neighbours, and a sentence.
         """
         seeds = self.protocol.seeds()[:NEAREST_OF]
-        key = {"nearest": artifact.tensors_hash(path), "training": training.content_sha256, "of": NEAREST_OF, "count": count}
+        key = {"nearest": artifact.read_weights_hash(path), "training": training.content_sha256, "of": NEAREST_OF, "count": count}
         found = self.kept(key, lambda: self._nearest(path, training, seeds, count))
-        samples = three_channels(to_uint8(load(path, device=self.device).sample([seeds[place] for place in found["samples"]])))
+        samples = three_channels(to_uint8(load_artifact(path, device=self.device).sample([seeds[place] for place in found["samples"]])))
         known = training.batch(found["pictures"])
         share = (
             f"{found['share']:.0%} of {found['of']} samples lie nearer to a training picture than 95 % of unseen real pictures do (5 % would be usual)"
@@ -156,7 +156,7 @@ class Ruler:
         return [("The samples nearest to a training picture", samples), ("Their nearest training pictures", known)], sentence
 
     def _nearest(self, path: Path, training: ImagePack, seeds: Sequence[int], count: int) -> dict[str, Any]:
-        drawn = three_channels(to_uint8(load(path, device=self.device).sample(seeds)))
+        drawn = three_channels(to_uint8(load_artifact(path, device=self.device).sample(seeds)))
         samples = extract(self.extractor, [drawn])
         known = pack_features(training, self.extractor, count=MOST_KNOWN)
         chosen = chosen_pictures(len(training), MOST_KNOWN)

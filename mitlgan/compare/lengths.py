@@ -68,11 +68,11 @@ def _took(card: Card, name: str, equal: str) -> tuple[float, str]:
     """What a layer's training took, with those of the generators that it grew from, or 0 and why that is not known."""
     if equal == "macs":
         try:
-            took = sum(float(one["kimg"]) * training_macs(parse(dict(one["made_by"]), name), {}) for one in card.trainings())
+            took = sum(float(one["kimg"]) * training_macs(parse(dict(one["made_by"]), name), {}) for one in card.training_records())
             return took, f"what {name} took is not known; use --equal seconds"
         except UsageError:
             return 0.0, f"what {name} took is not known in multiply-accumulates; use --equal kimg or seconds"
-    each = [float(one.get(equal.replace("-", "_")) or 0.0) for one in card.trainings()]
+    each = [float(one.get(equal.replace("-", "_")) or 0.0) for one in card.training_records()]
     return sum(each) if all(each) else 0.0, f"the card of {name} does not say what it took in {EQUAL[equal]}; give one that does"
 
 

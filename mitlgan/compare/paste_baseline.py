@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.metrics.layer_swap import reference_matte
 from mitlgan.networks import PLACE, Composer, Layers, Stand
 from mitlgan.networks.placement import NUMBERS, Matted, Placement, move, opaque, over, premultiplied
@@ -26,7 +26,7 @@ class Pasted:
         tolerance: Up to which difference a pixel of a foreground without alpha is backdrop; see `separate.reference_matte`.
     """
 
-    def __init__(self, composed: Artifact, tolerance: float) -> None:
+    def __init__(self, composed: LoadedArtifact, tolerance: float) -> None:
         assert isinstance(composed.network, Composer)
         assert composed.card.composer is not None
         self.composed, self.tolerance = composed, tolerance

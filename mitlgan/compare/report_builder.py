@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mitlgan.artifacts.loaded_artifact import load as load_artifact
+from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
 from mitlgan.compare.arm_results import Contender, Domain, pool, shown_arm, source
 from mitlgan.compare.arms import COUNTED
 from mitlgan.compare.evaluator import Ruler

@@ -161,7 +161,7 @@ def _composition(plan: Plan, setting: Setting, environment: RunContext) -> _Take
     card, files = finished_card(run), layer_files(run.artifact)
     equal = resolved_unit(plan, cards(files).values(), environment, composition=card)
     before = pretraining(files, equal, plan.count_pretraining, environment.reporter.say)
-    return _Taken(run, card, files, equal, before, all_arms(plan.baselines, setting.recipe, card.forms()))
+    return _Taken(run, card, files, equal, before, all_arms(plan.baselines, setting.recipe, card.generator_specs()))
 
 
 def baseline_jobs(plan: Plan, environment: RunContext) -> list[TrainingProcess]:
@@ -182,7 +182,7 @@ def _taken(plan: Plan, setting: Setting, ruler: Ruler, environment: RunContext) 
     environment.reporter.say(f"composition: {taken.run.path}")
     if sentence := held_out_training_warning(recipe.data.source, recipe.role, taken.card.data):
         environment.reporter.say(sentence)
-    forms_of = taken.card.forms()
+    forms_of = taken.card.generator_specs()
     ours, *others = taken.arms
     contenders = [Contender(ours, [taken.run], [[_end(taken.run, training_macs(recipe, forms_of))]])]
     for arm in others:

@@ -18,7 +18,7 @@ import torch
 
 from mitlgan import networks
 from mitlgan.artifacts import artifact
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.errors import UsageError
 from mitlgan.metrics.extractors.features import Extractor
 from mitlgan.metrics.protocol import Protocol, anchors, evaluate, headline, open_extractor
@@ -150,12 +150,12 @@ def scaled(recipe: Recipe, factor: float) -> Recipe:
     return changed(recipe, **values)
 
 
-def untrained(recipe: Recipe) -> Artifact:
+def untrained(recipe: Recipe) -> LoadedArtifact:
     """The recipe's generator before its first update, its BatchNorm statistics measured as a trained one's are."""
     assert recipe.generator is not None
     torch.manual_seed(derived_seed(recipe.seed, f"initial generator {recipe.role}"))
     network = recalibrate_batchnorm(networks.build_generator(recipe.generator, recipe.size_px), recipe.seed).requires_grad_(False)
-    return Artifact(network, artifact.card_of(network, recipe))
+    return LoadedArtifact(network, artifact.make_card(network, recipe))
 
 
 def _measured(recipe: Recipe, run: Run, out: Path, protocol: Protocol, extractor: Extractor) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: Protocol, extractor
         "name": Path(recipe.data.source).name, "count": len(real), "size_px": real.size_px, "channels": real.channels,
         "split": protocol.split, "real": min(protocol.samples, len(real)),
     }  # fmt: skip
-    key = {"artifact": artifact.tensors_hash(run.artifact), "data": real.content_sha256, "extractor": extractor.name, **asdict(protocol)}
+    key = {"artifact": artifact.read_weights_hash(run.artifact), "data": real.content_sha256, "extractor": extractor.name, **asdict(protocol)}
     path = out / "results" / f"{recipe.name}.json"
     known = run_directory.read_json(path)
     if known.get("key") == key:
@@ -176,10 +176,10 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: Protocol, extractor
     if not halves:
         halves = {name: headline(result) for name, result in anchors(real, protocol, network=extractor).items()}.get("real_halves", {})
         write_json(halves_path, halves)
-    network, card = artifact.load(run.artifact)
+    network, card = artifact.load_network(run.artifact)
     found = {
         "key": key,
-        "trained": headline(evaluate(Artifact(network, card), real, protocol, network=extractor)),
+        "trained": headline(evaluate(LoadedArtifact(network, card), real, protocol, network=extractor)),
         "untrained": headline(evaluate(untrained(recipe), real, protocol, network=extractor)),
         "real_halves": halves,
         "data": data,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.editing.points import Point, point_of
 from mitlgan.errors import UsageError
 from mitlgan.latents import by_layer, joined, truncated
@@ -17,7 +17,7 @@ MOST_PICTURES = 10_000
 
 
 def cross(
-    artifact: Artifact,
+    artifact: LoadedArtifact,
     rows: tuple[str, Sequence[int]],
     columns: tuple[str, Sequence[int]],
     *,

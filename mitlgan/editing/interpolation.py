@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.editing.points import Point, point_of
 from mitlgan.errors import UsageError
 from mitlgan.latents import along, truncated
@@ -31,7 +31,7 @@ class Way(NamedTuple):
 
 
 def way_of(
-    artifact: Artifact,
+    artifact: LoadedArtifact,
     points: Sequence[Point],
     *,
     frames: int = 60,
@@ -64,7 +64,7 @@ def way_of(
 
 
 def interpolate(
-    artifact: Artifact,
+    artifact: LoadedArtifact,
     points: Sequence[Point],
     *,
     frames: int = 60,
@@ -112,9 +112,9 @@ def interpolate(
     return on_the_way(artifact, way)
 
 
-def on_the_way(artifact: Artifact, way: Way) -> Tensor:
+def on_the_way(artifact: LoadedArtifact, way: Way) -> Tensor:
     """The images (F, C, H, W) in [-1, 1] of a way, in the order in which they are shown."""
-    images = artifact.images_at(way.z)
+    images = artifact.images_from_latents(way.z)
     for stop in way.stops:
-        images[stop] = artifact.images_at(way.z[stop : stop + 1])[0]  # in a batch it could differ in the last bit
+        images[stop] = artifact.images_from_latents(way.z[stop : stop + 1])[0]  # in a batch it could differ in the last bit
     return images[way.order]

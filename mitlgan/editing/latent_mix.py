@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mitlgan.artifacts.loaded_artifact import Artifact, stages_of
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network
 from mitlgan.editing.points import Point, point_of
 from mitlgan.errors import UsageError
 from mitlgan.latents import between, by_layer, joined, truncated
@@ -32,7 +32,7 @@ class Child(NamedTuple):
 
 
 def mix(
-    artifact: Artifact,
+    artifact: LoadedArtifact,
     first: Point,
     second: Point,
     *,
@@ -71,7 +71,7 @@ def mix(
     parents = [truncated(point_of(artifact, point), truncation) for point in (first, second)]
     z = between(parents[0], parents[1], {name: [share] for name, share in weights.items()}, dims, straight=straight)[0]
     if features is None:
-        return Child(artifact.layers_at(z[None]), z)
+        return Child(artifact.layers_from_latents(z[None]), z)
     generators = {name: generator for name, generator in generators_of(artifact).items() if name in weights}
     if not generators:
         raise UsageError(f"features: no generator is behind {', '.join(weights)}, so there are none to mix; leave it out")
@@ -79,7 +79,7 @@ def mix(
     child, own = by_layer(z, dims), [by_layer(parent, dims) for parent in parents]
     both = torch.stack([joined({name: parent[name] if name in stages else child[name] for name in dims}, dims) for parent in own])
     with _mixed_after(generators, stages, weights), torch.inference_mode():
-        rows = stages_of(artifact.network, both.to(artifact.device), artifact.card.role)
+        rows = run_network(artifact.network, both.to(artifact.device), artifact.card.role)
     return Child(rows.image(0), None)
 
 
@@ -100,7 +100,7 @@ def weights_of(weight: float | Mapping[str, float], layers: Collection[str] | No
     return {name: given.get(name, HALF) for name in chosen}
 
 
-def generators_of(artifact: Artifact) -> dict[str, Generator]:
+def generators_of(artifact: LoadedArtifact) -> dict[str, Generator]:
     """The generators behind an artifact's latents, by the latent's name; a latent such as a place has none."""
     network = artifact.network
     if isinstance(network, Composer):

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.errors import UsageError
 from mitlgan.latents import read_latent
 
 Point = int | Mapping[str, int] | str | Path | Tensor
 
 
-def point_of(artifact: Artifact, given: Point) -> Tensor:
+def point_of(artifact: LoadedArtifact, given: Point) -> Tensor:
     """The latent (sum of the layers' lengths,) of a point.
 
     Args:
@@ -38,7 +38,7 @@ def point_of(artifact: Artifact, given: Point) -> Tensor:
     return artifact.latents([given])[0]
 
 
-def read_point(artifact: Artifact, text: str, option: str) -> Tensor:
+def read_point(artifact: LoadedArtifact, text: str, option: str) -> Tensor:
     """The latent of a point as a command line has it: `7`, `fg=7,bg=3` or `latent.json`.
 
     Args:

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mitlgan.artifacts.loaded_artifact import CHUNK, Artifact
+from mitlgan.artifacts.loaded_artifact import BATCH, LoadedArtifact
 from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
 from mitlgan.editing.latent_mix import generators_of, stage_index
 from mitlgan.editing.points import Point, point_of
@@ -66,7 +66,13 @@ class Walk(NamedTuple):
 
 
 def directions(
-    artifact: Artifact, *, layer: str | None = None, by: By = "weights", k: int | None = None, stage: int | str | None = None, samples: int = SAMPLES
+    artifact: LoadedArtifact,
+    *,
+    layer: str | None = None,
+    by: By = "weights",
+    k: int | None = None,
+    stage: int | str | None = None,
+    samples: int = SAMPLES,
 ) -> Directions:
     """Principal directions of a layer's latent.
 
@@ -134,7 +140,7 @@ def of_features(generator: Generator, stage: int, k: int, samples: int) -> tuple
     z = torch.randn(samples, generator.latent_dim, generator=stream(0, "directions"))
     device = next(generator.parameters()).device
     begin = generator.stages[:stage]
-    features = torch.cat([begin(part.to(device)).flatten(1).cpu() for part in torch.split(z, CHUNK)])  # (samples, features)
+    features = torch.cat([begin(part.to(device)).flatten(1).cpu() for part in torch.split(z, BATCH)])  # (samples, features)
     features -= features.mean(0)
     wide = features.shape[1] > samples
     values, vectors = torch.linalg.eigh((features @ features.T if wide else features.T @ features).double())
@@ -191,7 +197,7 @@ def _signed(vectors: Tensor) -> Tensor:
 
 
 def sweep(
-    artifact: Artifact,
+    artifact: LoadedArtifact,
     found: Directions,
     *,
     at: Point = 0,
@@ -222,7 +228,7 @@ def sweep(
     point = truncated(point_of(artifact, at), truncation)
     z = point.repeat(len(found.vectors), len(sigmas), 1)  # (k, steps, D)
     by_layer(z, dims)[found.layer].add_(torch.tensor(sigmas, dtype=torch.float32)[None, :, None] * found.vectors[:, None])
-    stages = artifact.layers_at(z.flatten(0, 1))
+    stages = artifact.layers_from_latents(z.flatten(0, 1))
     return Walk(stages.layers[found.layer] if alone else stages.output, [float(step) for step in sigmas])
 
 
@@ -236,7 +242,7 @@ def write_directions(path: Path, found: Directions, tensors_sha256: str) -> None
     write_tensors(path, {"vectors": found.vectors, "shares": found.shares}, {**header, "artifact_sha256": tensors_sha256})
 
 
-def read_directions(path: Path, artifact: Artifact) -> Directions:
+def read_directions(path: Path, artifact: LoadedArtifact) -> Directions:
     """Read what `write_directions` wrote.
 
     Raises:

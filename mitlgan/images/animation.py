@@ -17,13 +17,13 @@ from mitlgan.errors import UsageError
 Frames = NDArray[np.uint8]
 PALETTE, PALETTE_PIXELS = 256, 4_000_000
 GIF_TICKS_PER_S = 100
-FASTEST_GIF_FPS = 50
+MAX_GIF_FPS = 50
 """Browsers play a GIF whose frames last less than two ticks at a tenth of its speed."""
 MP4_QUALITY = 12
 """Constant rate factor of x264: 0 is lossless, 23 its default; small pictures are enlarged, so every artefact would show."""
 
 
-def animation(frames: Frames, form: str, fps: float) -> bytes:
+def encode_animation(frames: Frames, form: str, fps: float) -> bytes:
     """Encode frames; all but MP4 are played over and over.
 
     Args:
@@ -34,21 +34,21 @@ def animation(frames: Frames, form: str, fps: float) -> bytes:
     Raises:
         UsageError: The form is unknown or fps out of range, or it is mp4 without the extra `video`.
     """
-    return FORMS[require_form(form, fps)](frames, fps)
+    return ENCODERS[validate_format(form, fps)](frames, fps)
 
 
-def require_form(form: str, fps: float) -> str:
+def validate_format(form: str, fps: float) -> str:
     """The form, once it is known that it can be made here: before anything is rendered.
 
     Raises:
         UsageError: See `animation`.
     """
-    if form not in FORMS:
-        raise UsageError(f"--out: there is no {form or 'ending'!r} for moving pictures; choose one of {', '.join(f'.{name}' for name in FORMS)}")
+    if form not in ENCODERS:
+        raise UsageError(f"--out: there is no {form or 'ending'!r} for moving pictures; choose one of {', '.join(f'.{name}' for name in ENCODERS)}")
     if not 1 <= fps <= 120:
         raise UsageError(f"--fps: {fps:g} is not from 1 to 120")
-    if form == "gif" and fps > FASTEST_GIF_FPS:
-        raise UsageError(f"--fps: {fps:g} is more than browsers play of a GIF; choose at most {FASTEST_GIF_FPS}, or a .webp")
+    if form == "gif" and fps > MAX_GIF_FPS:
+        raise UsageError(f"--fps: {fps:g} is more than browsers play of a GIF; choose at most {MAX_GIF_FPS}, or a .webp")
     if form == "mp4" and find_spec("av") is None:
         raise UsageError("--out: .mp4 needs PyAV; `pip install 'mitlgan[video]'`, or choose .webp, .gif or .png")
     return form
@@ -114,4 +114,4 @@ def _mp4(frames: Frames, fps: float) -> bytes:
     return buffer.getvalue()
 
 
-FORMS: dict[str, Callable[[Frames, float], bytes]] = {"gif": _gif, "webp": _webp, "png": _apng, "mp4": _mp4}
+ENCODERS: dict[str, Callable[[Frames, float], bytes]] = {"gif": _gif, "webp": _webp, "png": _apng, "mp4": _mp4}

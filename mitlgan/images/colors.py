@@ -7,7 +7,7 @@ from PIL import ImageColor
 from mitlgan.errors import UsageError
 
 
-def colour(option: str, text: str) -> tuple[int, int, int]:
+def parse_color(option: str, text: str) -> tuple[int, int, int]:
     """Red, green, blue, each 0 to 255, of a name (`white`) or `#rrggbb`.
 
     Raises:

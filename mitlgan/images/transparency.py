@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-SOLID = 64
+MIN_SOLID_ALPHA = 64
 """Alpha from which on 8 bits of premultiplied light say what the colour is; below, its neighbours' colour is as likely, and leaves no halo."""
 
 
-def straight(pixels: Tensor) -> Tensor:
+def unpremultiply(pixels: Tensor) -> Tensor:
     """Premultiplied pixels with straight alpha: colour = light / alpha.
 
     Where little or nothing is seen of a colour, it is that of what is near: a viewer that interpolates or resizes may mix colours without regard to
@@ -27,7 +27,7 @@ def straight(pixels: Tensor) -> Tensor:
     alpha = pixels[:, 3:].float()
     light = torch.minimum(pixels[:, :3].float(), alpha)
     scale = 255 / alpha.clamp_min(1)
-    clearest = alpha.amax((2, 3), keepdim=True).clamp(1, SOLID)  # (N, 1, 1, 1)
+    clearest = alpha.amax((2, 3), keepdim=True).clamp(1, MIN_SOLID_ALPHA)  # (N, 1, 1, 1)
     solid = alpha >= clearest
     near = _spread(light * scale, alpha * solid)
     allowed = near.clamp((light - 0.5) * scale, (light + 0.5) * scale)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mitlgan.artifacts import artifact as artifacts
-from mitlgan.artifacts.loaded_artifact import artifact_file, load
+from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
 from mitlgan.data.layers.matting import import_opencv
 from mitlgan.data.pack.image_pack import to_float, to_uint8
 from mitlgan.errors import ArtifactError, UsageError
@@ -75,9 +75,9 @@ def context(path: Path | None = None) -> Filler:
         ArtifactError: There is none, or it is no inpainter.
     """
     path = path or shipped_artifact("context")
-    network, card = artifacts.load(artifact_file(path))
+    network, card = artifacts.load_network(artifact_path(path))
     if not isinstance(network, ContextEncoder):
-        made = f"{artifacts.ARTICLES[card.kind]}, which fills no holes"
+        made = f"{artifacts.KIND_WITH_ARTICLE[card.kind]}, which fills no holes"
         raise ArtifactError(f"--artifact {path}: is {made}; give what `mitlgan train inpaint/context-32` made, or take --method embed")
 
     @torch.inference_mode()
@@ -100,7 +100,7 @@ def embedding(path: Path | None = None, settings: Settings = EMBEDDING, progress
         ArtifactError: There is none, or it makes other than RGB pictures.
     """
     path = path or shipped_artifact("embed")
-    artifact = load(path)
+    artifact = load_artifact(path)
     if artifact.card.image_channels != IMAGE_CHANNELS:
         raise ArtifactError(
             f"--artifact {path}: its pictures have {artifact.card.image_channels} channels, those with holes 3; give one of RGB pictures"

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.inversion.settings import Settings
 from mitlgan.metrics.extractors.features import Extractor
 from mitlgan.networks import Composer
@@ -22,7 +22,7 @@ DIFFERENCE = 1e-2
 """Step of the finite differences: the networks bend over distances of about 1, and float32 still has four digits of what changes."""
 
 
-def renderer(artifact: Artifact) -> Callable[[Tensor], Tensor]:
+def renderer(artifact: LoadedArtifact) -> Callable[[Tensor], Tensor]:
     """The artifact as a function of latents (N, D) that gradients go through: images (N, C, H, W), not clamped."""
     network = artifact.network
     if isinstance(network, Composer):

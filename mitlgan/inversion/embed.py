@@ -12,7 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.errors import UsageError
 from mitlgan.inversion.cost import Aim, renderer
 from mitlgan.inversion.decompose.layers import Splitter
@@ -66,7 +66,7 @@ class Embedded:
 
 
 def embed(
-    artifact: Artifact, targets: Tensor, settings: Settings | None = None, weight_mask: Tensor | None = None, progress: Watcher | None = None
+    artifact: LoadedArtifact, targets: Tensor, settings: Settings | None = None, weight_mask: Tensor | None = None, progress: Watcher | None = None
 ) -> Embedded:
     """Find latents whose pictures are as like given pictures as the artifact can.
 
@@ -154,8 +154,8 @@ def _found(
     return best, ended
 
 
-def _result(artifact: Artifact, aims: list[Aim], z: Tensor, ended: tuple[Ended, ...], seconds: tuple[float, ...]) -> Embedded:
-    stages = artifact.layers_at(z)
+def _result(artifact: LoadedArtifact, aims: list[Aim], z: Tensor, ended: tuple[Ended, ...], seconds: tuple[float, ...]) -> Embedded:
+    stages = artifact.layers_from_latents(z)
     with torch.no_grad():
         images = stages.output.to(artifact.device)[:, None]
         errors = torch.cat([aim.errors(image) for aim, image in zip(aims, images, strict=True)]).cpu()
@@ -164,13 +164,13 @@ def _result(artifact: Artifact, aims: list[Aim], z: Tensor, ended: tuple[Ended, 
     return Embedded(z, stages, errors, psnr, seen if aims[0].sees else None, ended, seconds)
 
 
-def _quicker(artifact: Artifact) -> Artifact:
+def _quicker(artifact: LoadedArtifact) -> LoadedArtifact:
     """A copy whose weights lie as convolutions of few images at a time are fastest: a third less time. The last bits differ."""
     network = copy.deepcopy(artifact.network).to(memory_format=torch.channels_last)
-    return Artifact(network, artifact.card, str(artifact.device))
+    return LoadedArtifact(network, artifact.card, str(artifact.device))
 
 
-def _require_fitting(artifact: Artifact, targets: Tensor, weight_mask: Tensor | None) -> None:
+def _require_fitting(artifact: LoadedArtifact, targets: Tensor, weight_mask: Tensor | None) -> None:
     card = artifact.card
     form = (card.image_channels, card.size_px, card.size_px)
     if targets.ndim != 4 or len(targets) == 0 or tuple(targets.shape[1:]) != form:

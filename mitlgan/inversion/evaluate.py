@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import ImagePack, to_float, to_uint8
 from mitlgan.errors import ArtifactError
 from mitlgan.inversion.embed import Embedded, embed
@@ -49,7 +49,7 @@ class Nearness:
 
 
 def score(
-    artifact: Artifact, pictures: ImagePack, network: Extractor, settings: Settings, *, count: int, seed: int = 0, progress: Watcher | None = None
+    artifact: LoadedArtifact, pictures: ImagePack, network: Extractor, settings: Settings, *, count: int, seed: int = 0, progress: Watcher | None = None
 ) -> Nearness:
     """Embed pictures, and measure how near they come.
 

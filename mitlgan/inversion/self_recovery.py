@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import to_float, to_uint8
 from mitlgan.inversion.embed import Embedded, embed
 from mitlgan.inversion.progress import Watcher
@@ -52,7 +52,7 @@ class Recovered:
         }
 
 
-def recovered(artifact: Artifact, settings: Settings, *, count: int, seed: int, progress: Watcher | None = None) -> Recovered:
+def recovered(artifact: LoadedArtifact, settings: Settings, *, count: int, seed: int, progress: Watcher | None = None) -> Recovered:
     """Embed pictures of an artifact in itself, rounded to 8 bits as files are.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mitlgan.artifacts.titled_grid import labelled_png, title
+from mitlgan.artifacts.titled_grid import labeled_grid_png, layer_title
 from mitlgan.inversion.embed import Embedded
 from mitlgan.networks.placement import opaque
 
@@ -26,11 +26,11 @@ def sheet_png(targets: Tensor, found: Embedded, names: Sequence[str], scale: int
     stages = found.stages
     columns = {"Target": opaque(targets), "Found": opaque(stages.output)}
     if len(stages.layers) > 1:
-        columns |= {title(name): opaque(image) for name, image in stages.layers.items()}
+        columns |= {layer_title(name): opaque(image) for name, image in stages.layers.items()}
     if stages.matte is not None:
         columns["Matte"] = (stages.matte * 2 - 1).expand(-1, 3, -1, -1)
     apart = (columns["Found"] - columns["Target"]).abs()  # from 0 to 2
     columns[f"Error x{AMPLIFIED}"] = (AMPLIFIED * apart - 1).clamp_max(1)
     images = torch.stack(list(columns.values()), dim=1).flatten(0, 1)  # row by row
     rows = [f"{name} {psnr:.1f} dB" for name, psnr in zip(names, found.psnr_db.tolist(), strict=True)]
-    return labelled_png(images, rows, list(columns), scale=scale)
+    return labeled_grid_png(images, rows, list(columns), scale=scale)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mitlgan.artifacts.artifact import Card
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.errors import UsageError
 from mitlgan.metrics.feature_cache import BACKDROP
@@ -132,7 +132,7 @@ def separate(
     return Separated(numbers | {"reference_matte": held_against}, grid, backgrounds + 1)
 
 
-def moving(composer: Artifact, *, scenes: int = 16, seed: int = 0) -> float | None:
+def moving(composer: LoadedArtifact, *, scenes: int = 16, seed: int = 0) -> float | None:
     """How much changes far from a layer that is moved while all else is held; see `metrics.separation.moved_change`.
 
     The frontmost movable layer of each scene stands, as large as it is there, at each of `CORNERS`.
@@ -150,11 +150,11 @@ def moving(composer: Artifact, *, scenes: int = 16, seed: int = 0) -> float | No
         return None
     seeds = [one for one in list(Protocol(seed=seed).seeds())[:scenes] for _ in CORNERS]
     z, count = composer.latents(seeds), len(CORNERS)
-    still, front = composer.layers_at(z), network.movable[-1]
+    still, front = composer.layers_from_latents(z), network.movable[-1]
     across, down = (torch.tensor(numbers).repeat(scenes) for numbers in zip(*CORNERS, strict=True))
     ones = torch.ones(len(z))
     own = still.stands.get(front, Stand(ones, across, down, ones))
-    there = composer.layers_at(z, {front: Stand(own.scale, across, down, own.mirror)})
+    there = composer.layers_from_latents(z, {front: Stand(own.scale, across, down, own.mirror)})
     mattes = (there.placed[front][:, 3] + 1) / 2
     size = there.output.shape[-2:]
     changed = moved_change(there.output.view(scenes, count, 3, *size).numpy(), mattes.view(scenes, count, *size).numpy())

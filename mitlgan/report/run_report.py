@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mitlgan.artifacts.artifact import Card, read_card
-from mitlgan.artifacts.loaded_artifact import load as load_artifact
+from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.data.sources.split_folders import with_correct_splits
@@ -112,6 +112,6 @@ def _real(recipe: Recipe) -> Pixels | None:
 
 
 def _cost(status: dict[str, Any], recipe: Recipe, card: Card | None) -> Cost:
-    total = describe_recipe(recipe, None if card is None else card.forms())["total"]
+    total = describe_recipe(recipe, None if card is None else card.generator_specs())["total"]
     stage = StageCost(recipe.command, status.get("kimg"), status.get("seconds"))
     return Cost([stage], total["trainable"], total["parameters"], total["multiply_accumulates"])

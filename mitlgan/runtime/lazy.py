@@ -13,13 +13,14 @@ def lazily(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
 
     Args:
         package: Its `__name__`.
-        homes: The module where each name lives.
+        homes: The module where each name is defined, with `:NAME` after it where it has another name there.
     """
 
     def found(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(homes[name]), name)
+        module, _, attribute = homes[name].partition(":")
+        value = getattr(import_module(module), attribute or name)
         setattr(sys.modules[package], name, value)
         return value
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mitlgan import networks
 from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import ARTICLES, CRITIC_FILE, CRITIC_FOLDER, Card
+from mitlgan.artifacts.artifact import CRITIC_FILE, CRITIC_FOLDER, KIND_WITH_ARTICLE, Card
 from mitlgan.artifacts.safetensors_io import load_checkpoint
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Generator, GrownCritic, GrownGenerator
@@ -40,7 +40,7 @@ def with_parent(recipe: Recipe, start: Path | None) -> Recipe:
             '--from: generator.kind = "grown" needs the smaller generator that it grows from; name its artifact, such as '
             f"--from pretrained/modern-{recipe.role}-{recipe.generator.parent_px}"
         )
-    _, card = artifact.load(start)  # a damaged one is refused now
+    _, card = artifact.load_network(start)  # a damaged one is refused now
     if _was_grown_alike(card, recipe):
         assert isinstance(card.generator, GrownGeneratorRecipe)
         return changed(recipe, generator__parent=plain(card.generator.parent), generator__parent_px=card.generator.parent_px)
@@ -98,7 +98,7 @@ def load_initial_generator(recipe: Recipe, start: Path | None) -> nn.Module:
     generator = networks.build_generator(recipe.generator, recipe.size_px)
     if start is None:
         return generator
-    network, card = artifact.load(start)
+    network, card = artifact.load_network(start)
     if isinstance(generator, GrownGenerator) and card.size_px != recipe.size_px:
         assert isinstance(network, Generator)
         generator.take_parent(network)
@@ -115,7 +115,7 @@ def describe_parent(start: Path | None) -> dict[str, Any]:
         return {}
     card = artifact.read_card(start)
     account = {key: getattr(card, key) for key in ("size_px", "data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit", "parent")}
-    return {"recipe": card.recipe.get("name", ""), "made_by": card.recipe, "tensors_sha256": artifact.tensors_hash(start), **account}
+    return {"recipe": card.recipe.get("name", ""), "made_by": card.recipe, "tensors_sha256": artifact.read_weights_hash(start), **account}
 
 
 def load_initial_critic(path: Path | None, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Tensor]:
@@ -159,9 +159,11 @@ def _trained_critic(path: Path, say: Callable[[str], None]) -> tuple[AnyCritic, 
 
 
 def _critic_of_artifact(file: Path) -> tuple[AnyCritic, int, dict[str, Tensor]]:
-    network, card = artifact.load(file)
+    network, card = artifact.load_network(file)
     if card.kind != "critic":
-        raise ArtifactError(f"--critic {file}: is {ARTICLES[card.kind]}; give a critic, which a pretraining leaves in {CRITIC_FOLDER}/{CRITIC_FILE}")
+        raise ArtifactError(
+            f"--critic {file}: is {KIND_WITH_ARTICLE[card.kind]}; give a critic, which a pretraining leaves in {CRITIC_FOLDER}/{CRITIC_FILE}"
+        )
     assert card.critic is not None
     return card.critic, card.size_px, network.state_dict()
 
@@ -184,7 +186,9 @@ def _refuse_parent(option: str, card: Card, recipe: Recipe) -> None:
     assert recipe.generator is not None
     channels, sizes = recipe.generator.image_channels, [recipe.size_px // factor for factor in GROWTH_FACTORS]
     if card.kind != "generator":
-        raise ArtifactError(f"{option}: is {ARTICLES[card.kind]}; a generator grows from a generator, such as `mitlgan pretrain {recipe.role}` makes")
+        raise ArtifactError(
+            f"{option}: is {KIND_WITH_ARTICLE[card.kind]}; a generator grows from a generator, such as `mitlgan pretrain {recipe.role}` makes"
+        )
     if card.role != recipe.role:
         raise ArtifactError(f"{option}: was trained as {card.role}; give a parent of role {recipe.role}")
     if card.image_channels != channels:

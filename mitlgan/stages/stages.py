@@ -75,7 +75,7 @@ def pretrain(recipe: Recipe, context: RunContext, *, start: Path | None = None, 
     generator = load_initial_generator(recipe, start)
     parent = describe_parent(start)
     pixels = open_recipe_data(recipe, reporter=context.reporter)
-    inputs = {} if start is None else {"start": artifact.tensors_hash(start)}
+    inputs = {} if start is None else {"start": artifact.read_weights_hash(start)}
     return _run(recipe, make_setup(recipe, generator, pixels, {}, parent), context, inputs, weights)
 
 
@@ -265,7 +265,7 @@ def setup_from_checkpoint(recipe: Recipe, pixels: ImagePack, header: Mapping[str
         network = networks.build_inpainter(recipe.inpainter, recipe.size_px)
     else:
         assert recipe.composer is not None
-        generators = {name: layer.form(recipe.size_px).build() for name, layer in layers.items()}
+        generators = {name: layer.generator_spec(recipe.size_px).build() for name, layer in layers.items()}
         network = networks.build_composer(recipe.composer, generators, recipe.size_px)
     return make_setup(recipe, network, pixels, layers, header.get("parent"))
 

@@ -15,7 +15,7 @@ import torch
 
 from mitlgan.artifacts import artifact as artifacts
 from mitlgan.artifacts.artifact import Card
-from mitlgan.artifacts.loaded_artifact import Artifact, load
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
 from mitlgan.editing import Directions, directions
 from mitlgan.editing.latent_mix import generators_of
 from mitlgan.editing.principal_directions import DEFAULT_COUNT, begins_affine
@@ -61,7 +61,7 @@ class Loaded:
     """
 
     id: str
-    artifact: Artifact
+    artifact: LoadedArtifact
     counts: dict[str, int]
     _found: dict[str, Directions] = field(default_factory=dict)
 
@@ -136,7 +136,7 @@ class Catalogue:
         if artifact_id not in own:
             while len(own) >= LOADED:
                 own.popitem(last=False)
-            own[artifact_id] = Loaded(artifact_id, load(entry.path, self._settings.device), entry.answer.directions or {})
+            own[artifact_id] = Loaded(artifact_id, load_artifact(entry.path, self._settings.device), entry.answer.directions or {})
         own.move_to_end(artifact_id)
         return own[artifact_id]
 
@@ -173,18 +173,18 @@ def _described(path: Path) -> tuple[str, Entry]:
     if card.kind not in KINDS:
         raise ArtifactError(f"{path}: makes no pictures of its own; give a generator or a composition")
     if card.whole_sha256 is not None:
-        artifacts.require_generators(path, card)
+        artifacts.check_generators_found(path, card)
     name = path.parent.name if path.name in FILES else path.stem
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or card.role
-    artifact_id = f"{slug}-{artifacts.tensors_hash(path)[:8]}"
+    artifact_id = f"{slug}-{artifacts.read_weights_hash(path)[:8]}"
     with torch.device("meta"):
-        network = artifacts.network_from(card, str(path))
+        network = artifacts.build_network(card, str(path))
     composer = network if isinstance(network, Composer) else None
     matted = composer is not None and isinstance(composer.fusion, MattedFusion)
     bringing = [card.role] if card.image_channels == 4 else [] if composer is None else list(composer.movable)
     counts = {
         latent: min(DEFAULT_COUNT, generator.latent_dim)
-        for latent, generator in generators_of(Artifact(network, card, "meta")).items()
+        for latent, generator in generators_of(LoadedArtifact(network, card, "meta")).items()
         if begins_affine(generator)
     }
     answer = ArtifactAnswer(

@@ -13,9 +13,9 @@ from urllib.parse import quote
 import torch
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import png
+from mitlgan.artifacts.loaded_artifact import encode_png
 from mitlgan.data.pack.image_pack import to_uint8
-from mitlgan.images.transparency import straight
+from mitlgan.images.transparency import unpremultiply
 from mitlgan.networks import Layers
 from mitlgan.studio.errors import Refused
 from mitlgan.studio.schemas import State
@@ -27,7 +27,7 @@ NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 def encoded(image: Tensor) -> bytes:
     """One image (1, C, H, W) in [-1, 1] as PNG; what has a matte has straight alpha."""
-    return png(straight(to_uint8(image))[0])
+    return encode_png(unpremultiply(to_uint8(image))[0])
 
 
 def data_uri(content: bytes, media_type: str = PNG) -> str:

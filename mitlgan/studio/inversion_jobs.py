@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import png
+from mitlgan.artifacts.loaded_artifact import encode_png
 from mitlgan.data.pack.image_pack import to_float, to_uint8
-from mitlgan.images.transparency import straight
+from mitlgan.images.transparency import unpremultiply
 from mitlgan.inpainting import Filler, Original, blended, filler
 from mitlgan.inpainting import inpaint as filled_by
 from mitlgan.inpainting.fillers import EMBEDDING
@@ -138,10 +138,10 @@ def _png(image: Tensor, hole: Tensor, given: Image.Image | None) -> bytes:
     if given is None:
         return encoding.encoded(image)
     inside = hole[0, 0].bool().numpy()
-    pixels = straight(to_uint8(image))[0].permute(1, 2, 0).contiguous().numpy()
+    pixels = unpremultiply(to_uint8(image))[0].permute(1, 2, 0).contiguous().numpy()
     if pixels.shape[2] < 4:  # filled as it is seen on white
         return Original(given, "RGBA", None, "").png(np.broadcast_to(pixels, (*inside.shape, 3)), inside)
-    return png(torch.from_numpy(np.where(inside[..., None], pixels, np.asarray(given))).permute(2, 0, 1))
+    return encode_png(torch.from_numpy(np.where(inside[..., None], pixels, np.asarray(given))).permute(2, 0, 1))
 
 
 def _error(psnr_db: float) -> float:

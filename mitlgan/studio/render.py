@@ -76,7 +76,7 @@ def _stages(loaded: Loaded, shots: Sequence[Shot], standing: bool) -> Layers:
         stands[loaded.composer.front] = Stand(*torch.tensor(rows).unbind(1))
     trained = all(shot.matte == 1 and shot.harmonise == 1 for shot in shots)
     strengths = None if trained else Strengths(*torch.tensor([(shot.matte, shot.harmonise) for shot in shots], dtype=torch.float32).unbind(1))
-    return loaded.artifact.layers_at(torch.stack([shot.z for shot in shots]), stands, strengths)
+    return loaded.artifact.layers_from_latents(torch.stack([shot.z for shot in shots]), stands, strengths)
 
 
 def stages_of_state(loaded: Loaded, state: State) -> Layers:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StrictInt, Tag, model_validator
 
-from mitlgan.artifacts.loaded_artifact import LARGEST_SCALE
+from mitlgan.artifacts.loaded_artifact import MAX_SCALE
 from mitlgan.editing.principal_directions import LARGEST_SIGMAS
 from mitlgan.latents import EASINGS, SEED_LIMIT
 from mitlgan.latents.files import LARGEST
@@ -65,7 +65,7 @@ def _depth(latent: Drawn | Found | Mixed) -> int:
 class Place(Strict):
     """Where the frontmost layer stands."""
 
-    scale: Annotated[float, Field(ge=SMALLEST, le=LARGEST_SCALE)] = 1.0
+    scale: Annotated[float, Field(ge=SMALLEST, le=MAX_SCALE)] = 1.0
     across: Annotated[float, Field(ge=-LONGEST_SIDE, le=LONGEST_SIDE)] = 0.0
     down: Annotated[float, Field(ge=-LONGEST_SIDE, le=LONGEST_SIDE)] = 0.0
     flip: bool = False

@@ -11,7 +11,7 @@ from torch import nn
 
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import Card, LayerCard
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.split_folders import correct_split
@@ -38,9 +38,9 @@ def export_run(run: Run, recipe: Recipe, problem: TrainingSetup, state: Training
     if recipe.command == "pretrain":
         file = run.path / artifact.CRITIC_FOLDER / artifact.CRITIC_FILE
         make_folder(file.parent)
-        artifact.save(file, state.critic, _card(run, recipe, problem, state, state.critic))
+        artifact.save_network(file, state.critic, _card(run, recipe, problem, state, state.critic))
     network = recalibrate_batchnorm(state.ema, recipe.seed).cpu()
-    artifact.save(run.path / f"{artifact.kind_of(network)}.safetensors", network, _card(run, recipe, problem, state, network))
+    artifact.save_network(run.path / f"{artifact.artifact_kind(network)}.safetensors", network, _card(run, recipe, problem, state, network))
     counters = state.counters
     ended = {"state": "done", "target_kimg": recipe.training.kimg, "eta_s": 0.0}
     account = {key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg", "diverged_at_kimg")}
@@ -67,10 +67,10 @@ class ArtifactKeeper:
     def keep(self, state: TrainingState) -> None:
         """Write the moving average as an artifact; measure it where the recipe says so."""
         network = recalibrate_batchnorm(copy.deepcopy(state.ema), self.recipe.seed).cpu()
-        path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{artifact.kind_of(network)}.safetensors"
+        path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{artifact.artifact_kind(network)}.safetensors"
         make_folder(path.parent, root=self.run.path)
         card = _card(self.run, self.recipe, self.problem, state, network)
-        artifact.save(path, network, card)
+        artifact.save_network(path, network, card)
         if self._extractor is not None:
             self._measure(network, card)
 
@@ -96,7 +96,7 @@ class ArtifactKeeper:
         self.reporter.say(f"evaluations.jsonl: measured on {', '.join(sorted(others))} pictures before; all that was kept is measured anew on {now}")
         run_directory.truncate_jsonl(self.run.evaluations, -1)
         for path in self.run.kept_artifacts():
-            self._measure(*artifact.load(path))
+            self._measure(*artifact.load_network(path))
         return True
 
     def _split(self, real: ImagePack) -> str:
@@ -111,7 +111,7 @@ class ArtifactKeeper:
         protocol = self._protocol()
         real = self._real()
         assert self._extractor is not None
-        numbers = headline(evaluate(Artifact(network, card), real, protocol, network=self._extractor))
+        numbers = headline(evaluate(LoadedArtifact(network, card), real, protocol, network=self._extractor))
         split = self._split(real)
         against = {"split": split, "real": min(protocol.samples, len(real))}
         writer = JsonlWriter(self.run.evaluations)
@@ -148,7 +148,7 @@ def _card(run: Run, recipe: Recipe, problem: TrainingSetup, state: TrainingState
     if isinstance(network, Composer):
         layers = _verify_frozen(run.path, layers, network, state.generator)
     counters = state.counters
-    return artifact.card_of(
+    return artifact.make_card(
         network, recipe, layers=layers, parent=dict(problem.header.get("parent", {})), kimg=counters.kimg, iterations=counters.iteration,
         data={"source": recipe.data.source, "count": len(problem.pack), "content_sha256": problem.pack.content_sha256},
         seconds=round(counters.seconds, 3), cpu_seconds=round(counters.cpu_seconds, 3),

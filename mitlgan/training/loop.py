@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mitlgan.artifacts.loaded_artifact import grid_png, stages_of
-from mitlgan.artifacts.safetensors_io import KEPT, first_not_finite, save_checkpoint, tensors_sha256
+from mitlgan.artifacts.loaded_artifact import grid_png, run_network
+from mitlgan.artifacts.safetensors_io import CHECKPOINTS_KEPT, first_nonfinite, save_checkpoint, tensors_sha256
 from mitlgan.data.pack.image_pack import ImagePack, IndexSampler, to_float
 from mitlgan.errors import DivergedError, NanError, ResourceError, Stopped, UsageError
 from mitlgan.networks import with_own_loss
@@ -185,7 +185,7 @@ class TrainingLoop:
             NanError: The state holds a value that is not finite.
         """
         tensors = self.state.tensors()
-        bad = first_not_finite(tensors)
+        bad = first_nonfinite(tensors)
         if bad is not None:
             raise NanError(f"{self.run_directory.path}: {bad} is not finite; the last good checkpoint stays; lower the learning rate")
         if self.world.size > 1:
@@ -194,7 +194,7 @@ class TrainingLoop:
             header = {**self.setup.header, **self.state.header(), "threads": torch.get_num_threads(), "world_size": self.world.size}
             header["recipe"] = self.recipe.model_dump(mode="json", exclude_none=True)
             header |= {"data_sha256": self.setup.pack.content_sha256, "data_count": len(self.setup.pack)}
-            kept = self.recipe.training.checkpoints_kept or KEPT
+            kept = self.recipe.training.checkpoints_kept or CHECKPOINTS_KEPT
             save_checkpoint(self.run_directory.path, self.state.counters.iteration, tensors, header, kept=kept)
 
     def snapshot(self) -> None:
@@ -202,7 +202,7 @@ class TrainingLoop:
         if not self.world.leads:
             return
         with torch.no_grad():
-            images = stages_of(self.state.ema, self.snapshot_inputs, self.recipe.role).output
+            images = run_network(self.state.ema, self.snapshot_inputs, self.recipe.role).output
         counters = self.state.counters
         by_iteration = self.recipe.training.snapshot_iterations is not None
         name = f"i{counters.iteration:08d}.png" if by_iteration else f"{int(counters.kimg):06d}.png"

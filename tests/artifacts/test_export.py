@@ -16,30 +16,30 @@ from torch import Tensor
 
 import mitlgan
 from mitlgan.artifacts import export as exports
-from mitlgan.artifacts.export import Exported, export
-from mitlgan.artifacts.loaded_artifact import Artifact, sheet_png
-from mitlgan.artifacts.markdown_card import markdown, plain_text
+from mitlgan.artifacts.export import ExportableNetwork, export_artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, stages_sheet_png
+from mitlgan.artifacts.markdown_card import escape_markdown, markdown_card
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import by_layer
 
 
 @pytest.fixture
-def scene(artifacts: dict[str, Path]) -> Artifact:
+def scene(artifacts: dict[str, Path]) -> LoadedArtifact:
     return mitlgan.load(artifacts["scene"])
 
 
 @pytest.fixture
-def fg(artifacts: dict[str, Path]) -> Artifact:
+def fg(artifacts: dict[str, Path]) -> LoadedArtifact:
     return mitlgan.load(artifacts["fg"])
 
 
-def inputs(artifact: Artifact, seeds: Sequence[int]) -> list[Tensor]:
+def inputs(artifact: LoadedArtifact, seeds: Sequence[int]) -> list[Tensor]:
     return list(by_layer(artifact.latents(seeds), artifact.card.latent_dims).values())
 
 
-def test_every_stage_has_its_output(fg: Artifact, scene: Artifact) -> None:
-    assert (Exported(fg).inputs, Exported(fg).outputs) == (["latent_fg"], ["output"])
-    network = Exported(scene)
+def test_every_stage_has_its_output(fg: LoadedArtifact, scene: LoadedArtifact) -> None:
+    assert (ExportableNetwork(fg).inputs, ExportableNetwork(fg).outputs) == (["latent_fg"], ["output"])
+    network = ExportableNetwork(scene)
     assert network.inputs == ["latent_fg", "latent_bg"]
     assert network.outputs == ["output", "layer_fg", "layer_bg", "fused"]
     stages = scene.layers([1, 2])
@@ -50,7 +50,7 @@ def test_every_stage_has_its_output(fg: Artifact, scene: Artifact) -> None:
 
 
 @pytest.mark.slow
-def test_a_torch_export_program_gives_the_pictures(scene: Artifact, tmp_path: Path) -> None:
+def test_a_torch_export_program_gives_the_pictures(scene: LoadedArtifact, tmp_path: Path) -> None:
     out = mitlgan.export(scene, "torch-export", tmp_path / "new" / "scene.pt2")
     extra = {"card.json": "", "outputs.json": ""}
     program = torch.export.load(out, extra_files=extra).module()
@@ -66,10 +66,10 @@ def test_onnx_gives_the_pictures(role: str, artifacts: dict[str, Path], tmp_path
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     loaded = mitlgan.load(artifacts[role])
-    out = export(loaded, "onnx", tmp_path / "network.onnx")
+    out = export_artifact(loaded, "onnx", tmp_path / "network.onnx")
     assert list(tmp_path.iterdir()) == [out], "one file, the weights within"
     session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
-    network = Exported(loaded)
+    network = ExportableNetwork(loaded)
     assert [given.name for given in session.get_inputs()] == network.inputs
     assert [given.name for given in session.get_outputs()] == network.outputs
     for seeds in ([3], [3, 4, 5, 6]):
@@ -78,63 +78,63 @@ def test_onnx_gives_the_pictures(role: str, artifacts: dict[str, Path], tmp_path
     assert session.get_modelmeta().custom_metadata_map["tensors_sha256"] == loaded.tensors_sha256
 
 
-def test_an_exporter_that_fails_says_so_in_one_line(fg: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exporter_that_fails_says_so_in_one_line(fg: LoadedArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr("torch.export.export", fails)
+    monkeypatch.setattr("torch.export.export_artifact", fails)
     with pytest.raises(ArtifactError, match=r"^to torch-export: the exporter cannot .* \(RuntimeError: first line\); nothing was written$"):
-        export(fg, "torch-export", tmp_path / "x.pt2")
+        export_artifact(fg, "torch-export", tmp_path / "x.pt2")
     assert not list(tmp_path.iterdir())
 
 
-def test_what_differs_is_not_written(fg: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def elsewhere(artifact: Artifact) -> bytes:
-        network = Exported(artifact)
+def test_what_differs_is_not_written(fg: LoadedArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def elsewhere(artifact: LoadedArtifact) -> bytes:
+        network = ExportableNetwork(artifact)
         exports._check(network, artifact, lambda z: [network(*z)[0] + 2e-4], "onnx")
         return b""
 
     monkeypatch.setitem(exports.TARGETS, "onnx", elsewhere)
     with pytest.raises(ArtifactError, match=r"^to onnx: its output for 1 latents is 0\.0002 from torch's, more than 0\.0001; nothing was written$"):
-        export(fg, "onnx", tmp_path / "x.onnx")
+        export_artifact(fg, "onnx", tmp_path / "x.onnx")
     for wrong in (lambda z: [torch.full((len(z[0]), 3, 8, 8), float("nan"))], lambda z: [torch.zeros(1, 3, 8, 8)]):
         with pytest.raises(ArtifactError, match="nothing was written"):
-            exports._check(Exported(fg), fg, wrong, "onnx")
+            exports._check(ExportableNetwork(fg), fg, wrong, "onnx")
     assert not list(tmp_path.iterdir())
 
 
-def test_exports_that_cannot_be(fg: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exports_that_cannot_be(fg: LoadedArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"^to: there is no 'tflite'; choose one of onnx, torch-export, png-sheet, card, slim$"):
-        export(fg, "tflite", tmp_path / "x")
+        export_artifact(fg, "tflite", tmp_path / "x")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(UsageError, match=r"^to: onnx needs onnxscript; `pip install 'mitlgan\[export\]'`$"):
-        export(fg, "onnx", tmp_path / "x")
+        export_artifact(fg, "onnx", tmp_path / "x")
     assert not list(tmp_path.iterdir())
 
 
-def test_the_sheet_is_that_of_sample(scene: Artifact, tmp_path: Path) -> None:
-    data = export(scene, "png-sheet", tmp_path / "sheet.png").read_bytes()
-    assert data == sheet_png(scene.layers(range(16)))
+def test_the_sheet_is_that_of_sample(scene: LoadedArtifact, tmp_path: Path) -> None:
+    data = export_artifact(scene, "png-sheet", tmp_path / "sheet.png").read_bytes()
+    assert data == stages_sheet_png(scene.layers(range(16)))
     assert Image.open(io.BytesIO(data)).format == "PNG"
 
 
-def test_the_card_says_what_a_user_asks(scene: Artifact, fg: Artifact) -> None:
-    text = markdown(scene)
+def test_the_card_says_what_a_user_asks(scene: LoadedArtifact, fg: LoadedArtifact) -> None:
+    text = markdown_card(scene)
     assert text.startswith("# tiny-scene\n")
     for part in ("8 x 8 px, RGB", "fg (3), bg (2)", scene.tensors_sha256, "## Layers", "yes, by hash", '"fg": [7, 7], "bg": [1, 2]'):
         assert part in text
-    assert "CC0" in markdown(fg)
-    assert "## Layers" not in markdown(fg)
-    assert "## Figures" not in markdown(fg)
+    assert "CC0" in markdown_card(fg)
+    assert "## Layers" not in markdown_card(fg)
+    assert "## Figures" not in markdown_card(fg)
     figures = {"frechet": {"name": "FD (x)", "value": 12.345, "generated": 10, "real": 9, "split": "test"}, "protocol": {"samples": 10}}
-    assert "| FD (x) | 12.35 | 10 | 9, test |" in markdown(Artifact(fg.network, fg.card.model_copy(update={"metrics": figures})))
+    assert "| FD (x) | 12.35 | 10 | 9, test |" in markdown_card(LoadedArtifact(fg.network, fg.card.model_copy(update={"metrics": figures})))
 
 
-def test_fields_of_a_card_are_text(fg: Artifact) -> None:
+def test_fields_of_a_card_are_text(fg: LoadedArtifact) -> None:
     hostile = "<script>alert(1)</script>\n# Title | `code` [link](javascript:x) " + "x" * 1000
     fields = {"notes": hostile, "licence": hostile, "credit": hostile, "recipe": {"name": hostile}}
-    text = markdown(Artifact(fg.network, fg.card.model_copy(update=fields)))
+    text = markdown_card(LoadedArtifact(fg.network, fg.card.model_copy(update=fields)))
     assert "<script" not in text.replace("\\<", "")
     assert "\n# Title" not in text
     assert all(len(line) < 800 for line in text.splitlines())
-    assert plain_text("a|b\n*c*") == r"a\|b \*c\*"
+    assert escape_markdown("a|b\n*c*") == r"a\|b \*c\*"

@@ -13,12 +13,23 @@ from PIL import Image
 
 import mitlgan
 from mitlgan import networks
-from mitlgan.artifacts.artifact import Card, LayerCard, LayerForm
-from mitlgan.artifacts.loaded_artifact import CHUNK, TITLE_PX, Artifact, artifact_file, grid_png, load, png, sheet_png, stages_of, write_pictures
+from mitlgan.artifacts.artifact import Card, GeneratorSpec, LayerCard
+from mitlgan.artifacts.loaded_artifact import (
+    BATCH,
+    TITLE_PX,
+    LoadedArtifact,
+    artifact_path,
+    encode_png,
+    grid_png,
+    load_artifact,
+    run_network,
+    stages_sheet_png,
+    write_sample_files,
+)
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
-from mitlgan.images.transparency import on_checkerboard, straight
+from mitlgan.images.transparency import on_checkerboard, unpremultiply
 from mitlgan.networks import Layers, Stand
 from mitlgan.networks.placement import move, premultiplied
 from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, PlacementRecipe
@@ -27,17 +38,17 @@ from mitlgan.recipe.schema.translators import NoTranslatorRecipe
 
 
 @pytest.fixture
-def fg(artifacts: dict[str, Path]) -> Artifact:
+def fg(artifacts: dict[str, Path]) -> LoadedArtifact:
     return mitlgan.load(artifacts["fg"])
 
 
 @pytest.fixture
-def bg(artifacts: dict[str, Path]) -> Artifact:
+def bg(artifacts: dict[str, Path]) -> LoadedArtifact:
     return mitlgan.load(artifacts["bg"])
 
 
 @pytest.fixture
-def scene(artifacts: dict[str, Path]) -> Artifact:
+def scene(artifacts: dict[str, Path]) -> LoadedArtifact:
     return mitlgan.load(artifacts["scene"])
 
 
@@ -48,7 +59,7 @@ def opened(data: bytes | Path) -> np.ndarray:
         return np.asarray(image)
 
 
-def test_images_of_seeds(fg: Artifact) -> None:
+def test_images_of_seeds(fg: LoadedArtifact) -> None:
     images = fg.sample([0, 1, 2])
     assert images.shape == (3, 3, 8, 8)
     assert images.dtype == torch.float32
@@ -59,15 +70,15 @@ def test_images_of_seeds(fg: Artifact) -> None:
     assert torch.equal(images, fg.sample([0, 1, 2]))
 
 
-def test_a_seed_is_one_image_whatever_else_is_in_the_batch(fg: Artifact, scene: Artifact) -> None:
+def test_a_seed_is_one_image_whatever_else_is_in_the_batch(fg: LoadedArtifact, scene: LoadedArtifact) -> None:
     for loaded in (fg, scene):
-        many = loaded.sample(range(CHUNK + 3))
-        assert len(many) == CHUNK + 3
-        for seed in (0, CHUNK - 1, CHUNK, CHUNK + 2):
+        many = loaded.sample(range(BATCH + 3))
+        assert len(many) == BATCH + 3
+        for seed in (0, BATCH - 1, BATCH, BATCH + 2):
             assert torch.allclose(many[seed], loaded.sample([seed])[0], atol=1e-5)
 
 
-def test_a_layer_of_a_composition_is_the_layers_own_artifact(fg: Artifact, bg: Artifact, scene: Artifact) -> None:
+def test_a_layer_of_a_composition_is_the_layers_own_artifact(fg: LoadedArtifact, bg: LoadedArtifact, scene: LoadedArtifact) -> None:
     """Foreground 7 is foreground 7 everywhere, and swapping the background leaves it alone."""
     stages = scene.layers({"fg": [7, 7], "bg": [1, 2]})
     assert torch.allclose(stages.layers["fg"], fg.sample([7, 7]), atol=1e-6)
@@ -78,31 +89,31 @@ def test_a_layer_of_a_composition_is_the_layers_own_artifact(fg: Artifact, bg: A
     assert torch.equal(scene.sample([5]), scene.sample({"fg": [5], "bg": [5]}))
 
 
-def test_every_stage_has_its_shape_and_range(scene: Artifact) -> None:
-    stages = scene.layers(range(CHUNK + 1))
+def test_every_stage_has_its_shape_and_range(scene: LoadedArtifact) -> None:
+    stages = scene.layers(range(BATCH + 1))
     assert list(stages.layers) == ["fg", "bg"]
     assert stages.matte is None
     for image in (*stages.layers.values(), stages.fused, stages.output):
-        assert image.shape == (CHUNK + 1, 3, 8, 8)
+        assert image.shape == (BATCH + 1, 3, 8, 8)
         assert -1 <= image.min() <= image.max() <= 1
-    assert torch.equal(stages.output, scene.sample(range(CHUNK + 1)))
+    assert torch.equal(stages.output, scene.sample(range(BATCH + 1)))
 
 
-def test_a_generator_is_its_own_only_layer(fg: Artifact) -> None:
+def test_a_generator_is_its_own_only_layer(fg: LoadedArtifact) -> None:
     stages = fg.layers([3])
     assert list(stages.layers) == ["fg"]
     assert torch.equal(stages.layers["fg"], stages.output)
     assert torch.equal(stages.fused, stages.output)
-    assert torch.equal(stages_of(fg.network, fg.latents([3]), "fg").output, stages.output)
+    assert torch.equal(run_network(fg.network, fg.latents([3]), "fg").output, stages.output)
 
 
 def test_values_beyond_the_range_are_clamped() -> None:
     """A last ReLU knows no upper bound."""
-    stages = stages_of(torch.nn.Hardtanh(-5, 5), torch.linspace(-4, 4, 12).view(1, 3, 2, 2), "fg")
+    stages = run_network(torch.nn.Hardtanh(-5, 5), torch.linspace(-4, 4, 12).view(1, 3, 2, 2), "fg")
     assert (stages.output.min(), stages.output.max()) == (-1, 1)
 
 
-def test_seeds_that_cannot_be(fg: Artifact, scene: Artifact) -> None:
+def test_seeds_that_cannot_be(fg: LoadedArtifact, scene: LoadedArtifact) -> None:
     for loaded in (fg, scene):
         with pytest.raises(UsageError, match=r"^seeds: none given; give at least one$"):
             loaded.sample([])
@@ -116,15 +127,15 @@ def test_seeds_that_cannot_be(fg: Artifact, scene: Artifact) -> None:
 
 def test_loads_from_a_file_and_from_a_run(artifacts: dict[str, Path], tmp_path: Path) -> None:
     for path in (artifacts["fg"], str(artifacts["fg"]), artifacts["fg"].parent):
-        assert load(path).card.role == "fg"
+        assert load_artifact(path).card.role == "fg"
     shutil.copy(artifacts["fg"], tmp_path / "generator.safetensors")
     shutil.copy(artifacts["scene"], tmp_path / "composer.safetensors")
-    assert load(tmp_path).card.kind == "composer"
+    assert load_artifact(tmp_path).card.kind == "composer"
 
 
 def test_nothing_to_load(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=rf"^{tmp_path}: holds no artifact yet; finish the run with `mitlgan resume {tmp_path}`$"):
-        artifact_file(tmp_path)
+        artifact_path(tmp_path)
     with pytest.raises(ArtifactError, match="no such artifact; `mitlgan runs ls` lists those of this folder"):
         mitlgan.load(tmp_path / "absent.safetensors")
 
@@ -133,7 +144,7 @@ def test_png_keeps_every_pixel() -> None:
     draw = torch.Generator().manual_seed(0)
     for channels in (1, 3, 4):
         image = torch.randint(0, 256, (channels, 5, 7), generator=draw, dtype=torch.uint8)
-        pixels = opened(png(image))
+        pixels = opened(encode_png(image))
         assert np.array_equal(pixels if channels > 1 else pixels[:, :, None], image.permute(1, 2, 0).numpy())
 
 
@@ -156,9 +167,9 @@ def test_grid_takes_floats_and_bytes_alike() -> None:
         assert opened(grid_png(images[:, :1].expand(5, channels, 4, 4), columns=2)).shape[2] == 3
 
 
-def test_samples_are_written_one_by_one_and_as_a_grid(fg: Artifact, tmp_path: Path) -> None:
+def test_samples_are_written_one_by_one_and_as_a_grid(fg: LoadedArtifact, tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
-    written = write_pictures(fg.layers([3, 1_234_567]), ["000003", "1234567"], out)
+    written = write_sample_files(fg.layers([3, 1_234_567]), ["000003", "1234567"], out)
     assert written.pictures == [out / "000003.png", out / "1234567.png"]
     assert sorted(out.iterdir()) == written.pictures
     assert written.overview == tmp_path / "new" / "folder-grid.png"
@@ -168,22 +179,22 @@ def test_samples_are_written_one_by_one_and_as_a_grid(fg: Artifact, tmp_path: Pa
         assert np.array_equal(opened(path), image.permute(1, 2, 0).numpy())
 
 
-def test_every_layer_is_written_on_request(scene: Artifact, fg: Artifact, tmp_path: Path) -> None:
-    written = write_pictures(scene.layers([0, 1]), ["000000", "000001"], tmp_path / "out", every_layer=True)
+def test_every_layer_is_written_on_request(scene: LoadedArtifact, fg: LoadedArtifact, tmp_path: Path) -> None:
+    written = write_sample_files(scene.layers([0, 1]), ["000000", "000001"], tmp_path / "out", every_layer=True)
     assert written.stages == {name: tmp_path / "out-layers" / name for name in ("fg", "bg", "fused")}
     for place in (tmp_path / "out", *written.stages.values()):
         assert sorted(path.name for path in place.iterdir()) == ["000000.png", "000001.png"]
     assert np.array_equal(opened(tmp_path / "out-layers" / "fg" / "000001.png"), to_uint8(fg.sample([1]))[0].permute(1, 2, 0).numpy())
-    assert write_pictures(fg.layers([0]), ["000000"], tmp_path / "fg", every_layer=True).stages == {}
+    assert write_sample_files(fg.layers([0]), ["000000"], tmp_path / "fg", every_layer=True).stages == {}
 
 
-def test_as_a_set_the_folder_of_samples_is_the_samples(scene: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_a_set_the_folder_of_samples_is_the_samples(scene: LoadedArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read as data, its subfolders too; whatever name the folder goes by."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     names = [f"{seed:06d}" for seed in range(40)]
     for out in (Path("samples"), tmp_path / "other", Path(), Path("sub/..")):
-        write_pictures(scene.layers(range(40)), names, out, every_layer=True)
+        write_sample_files(scene.layers(range(40)), names, out, every_layer=True)
         if out == Path("samples"):
             assert len(list_pictures(out)) == 40
             shutil.rmtree(out)
@@ -194,36 +205,36 @@ def test_as_a_set_the_folder_of_samples_is_the_samples(scene: Artifact, tmp_path
     assert {path.name for path in tmp_path.iterdir()} == {name + end for name in ("here", "other") for end in ("", "-grid.png", "-layers")}
 
 
-def test_row_5_no_room_for_samples(fg: Artifact, small_disk: Path) -> None:
+def test_row_5_no_room_for_samples(fg: LoadedArtifact, small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(2 * 2**20 - 4096))
     with pytest.raises(ResourceError, match="no space left on the disk") as caught:
-        write_pictures(fg.layers(range(100)), [f"{seed:06d}" for seed in range(100)], small_disk / "out")
+        write_sample_files(fg.layers(range(100)), [f"{seed:06d}" for seed in range(100)], small_disk / "out")
     assert caught.value.exit_code == 5
     assert not list(small_disk.rglob("*.tmp"))
 
 
-def test_a_file_where_the_folder_should_be(fg: Artifact, tmp_path: Path) -> None:
+def test_a_file_where_the_folder_should_be(fg: LoadedArtifact, tmp_path: Path) -> None:
     (tmp_path / "out").touch()
     with pytest.raises(ResourceError, match="cannot be written"):
-        write_pictures(fg.layers([0]), ["000000"], tmp_path / "out")
+        write_sample_files(fg.layers([0]), ["000000"], tmp_path / "out")
 
 
 # Layers with mattes: moved, held, written
 
 
 @pytest.fixture(scope="module")
-def three() -> Artifact:
+def three() -> LoadedArtifact:
     """Three layers of which two bring their mattes, composed by nothing but them."""
     torch.manual_seed(0)
-    forms = {name: LayerForm(GeneratorRecipe(latent_dim=3, widths=(4, 4), image_channels=channels), 16) for name, channels in
+    forms = {name: GeneratorSpec(GeneratorRecipe(latent_dim=3, widths=(4, 4), image_channels=channels), 16) for name, channels in
              (("sky", 3), ("hills", 4), ("tree", 4))}  # fmt: skip
     recipe = ComposerRecipe(fusion=AlphaFusionRecipe(harmonise=False), translator=NoTranslatorRecipe(), placement=PlacementRecipe())
     network = networks.build_composer(recipe, {name: form.build() for name, form in forms.items()}, 16).eval().requires_grad_(False)
     layers = {name: LayerCard(role="fg", generator=form.generator, sha256_before="", sha256_after="") for name, form in forms.items()}
-    return Artifact(network, Card(kind="composer", role="scene", size_px=16, latent_dims=network.latent_dims, composer=recipe, layers=layers))
+    return LoadedArtifact(network, Card(kind="composer", role="scene", size_px=16, latent_dims=network.latent_dims, composer=recipe, layers=layers))
 
 
-def test_a_layer_stands_where_it_is_put(three: Artifact) -> None:
+def test_a_layer_stands_where_it_is_put(three: LoadedArtifact) -> None:
     place = (0.5, -0.25, 0.5, True)
     stages = three.layers([0, 1], stands={"tree": place})
     drawn = three.layers([0, 1])
@@ -236,16 +247,16 @@ def test_a_layer_stands_where_it_is_put(three: Artifact) -> None:
     assert torch.equal(three.sample([0, 1], stands={"tree": place}), stages.output)
 
 
-def test_stands_of_one_number_per_image_go_along_with_their_chunks(three: Artifact) -> None:
-    count = CHUNK + 3
+def test_stands_of_one_number_per_image_go_along_with_their_chunks(three: LoadedArtifact) -> None:
+    count = BATCH + 3
     stand = Stand(torch.linspace(0.3, 1.0, count), torch.linspace(-1, 1, count), torch.zeros(count), torch.ones(count))
     many = three.sample(range(count), {"tree": stand})
-    for index in (0, CHUNK, count - 1):
+    for index in (0, BATCH, count - 1):
         alone = Stand(*(number[index : index + 1] for number in stand))
         torch.testing.assert_close(many[index], three.sample([index], {"tree": alone})[0])
 
 
-def test_stands_that_cannot_be(three: Artifact, scene: Artifact, fg: Artifact) -> None:
+def test_stands_that_cannot_be(three: LoadedArtifact, scene: LoadedArtifact, fg: LoadedArtifact) -> None:
     for loaded in (scene, fg):
         with pytest.raises(UsageError, match=r"^stands: nothing can be moved in this artifact; only compositions by mattes can"):
             loaded.sample([0], {"fg": (1, 0, 0)})
@@ -258,28 +269,28 @@ def test_stands_that_cannot_be(three: Artifact, scene: Artifact, fg: Artifact) -
         three.sample([0, 1, 2], {"tree": Stand(*(torch.ones(2) for _ in range(4)))})
 
 
-def test_layers_that_are_held_while_the_others_change(three: Artifact) -> None:
-    stages = three.layers(three.held([0, 1, 2], {"tree": 7}))
+def test_layers_that_are_held_while_the_others_change(three: LoadedArtifact) -> None:
+    stages = three.layers(three.lock_seeds([0, 1, 2], {"tree": 7}))
     assert torch.equal(stages.layers["tree"], three.layers([7] * 3).layers["tree"])
     assert torch.equal(stages.layers["sky"], three.layers([0, 1, 2]).layers["sky"])
     assert torch.equal(stages.placed["tree"][0], stages.placed["tree"][2])  # it keeps its place, too
-    moving = three.layers(three.held([0, 1, 2], {"tree": 7, "place": 1}))
+    moving = three.layers(three.lock_seeds([0, 1, 2], {"tree": 7, "place": 1}))
     assert torch.equal(moving.stands["tree"].across, three.layers([1] * 3).stands["tree"].across)
-    others = three.layers(three.held([0, 1], {"sky": 3}))
+    others = three.layers(three.lock_seeds([0, 1], {"sky": 3}))
     assert torch.equal(others.stands["tree"].across, three.layers([0, 1]).stands["tree"].across)
-    assert three.held([4, 5], {}) == [4, 5]
+    assert three.lock_seeds([4, 5], {}) == [4, 5]
     with pytest.raises(UsageError, match=r"^--lock moon=1: no such layer; this artifact has sky, hills, tree, place$"):
-        three.held([0], {"moon": 1})
+        three.lock_seeds([0], {"moon": 1})
 
 
-def test_a_generator_has_nothing_to_hold(fg: Artifact) -> None:
+def test_a_generator_has_nothing_to_hold(fg: LoadedArtifact) -> None:
     with pytest.raises(UsageError, match=r"^--lock fg=1: no such layer"):
-        fg.held([0], {"fg": 1})
+        fg.lock_seeds([0], {"fg": 1})
 
 
-def test_layers_with_mattes_are_written_transparent(three: Artifact, tmp_path: Path) -> None:
-    stages = three.layers(three.held([4], {"sky": 2}), {"tree": (0.7, 0, 0)})
-    written = write_pictures(stages, ["000004"], tmp_path / "out", every_layer=True).stages
+def test_layers_with_mattes_are_written_transparent(three: LoadedArtifact, tmp_path: Path) -> None:
+    stages = three.layers(three.lock_seeds([4], {"sky": 2}), {"tree": (0.7, 0, 0)})
+    written = write_sample_files(stages, ["000004"], tmp_path / "out", every_layer=True).stages
     assert list(written) == ["sky", "hills", "tree", "fused", "matte", "hills-matte", "tree-matte", "hills-placed", "tree-placed"]
     canvas = Image.open(written["sky"] / "000004.png")
     assert canvas.mode == "RGB"
@@ -304,9 +315,9 @@ def test_a_generator_with_alpha_is_written_transparent_and_shown_on_squares(tmp_
     torch.manual_seed(0)
     recipe = GeneratorRecipe(latent_dim=3, widths=(4,), image_channels=4)
     network = networks.build_generator(recipe, 8).eval().requires_grad_(False)
-    loaded = Artifact(network, Card(kind="generator", role="fg", size_px=8, image_channels=4, latent_dims={"fg": 3}, generator=recipe))
-    overview = write_pictures(loaded.layers([0]), ["000000"], tmp_path / "out").overview
-    expected = straight(to_uint8(loaded.sample([0])))[0]
+    loaded = LoadedArtifact(network, Card(kind="generator", role="fg", size_px=8, image_channels=4, latent_dims={"fg": 3}, generator=recipe))
+    overview = write_sample_files(loaded.layers([0]), ["000000"], tmp_path / "out").overview
+    expected = unpremultiply(to_uint8(loaded.sample([0])))[0]
     assert np.array_equal(opened(tmp_path / "out" / "000000.png"), expected.permute(1, 2, 0).numpy())
     board = on_checkerboard(to_uint8(loaded.sample([0])))[0].permute(1, 2, 0).numpy()
     grid = opened(overview)
@@ -316,5 +327,5 @@ def test_a_generator_with_alpha_is_written_transparent_and_shown_on_squares(tmp_
 
 def test_the_sheet_lays_what_is_transparent_on_white() -> None:
     clear = torch.full((1, 4, 8, 8), -1.0)
-    sheet = opened(sheet_png(Layers(layers={"fg": clear}, fused=clear, matte=None, output=clear), scale=1))
+    sheet = opened(stages_sheet_png(Layers(layers={"fg": clear}, fused=clear, matte=None, output=clear), scale=1))
     assert (sheet[TITLE_PX:] == 255).all()

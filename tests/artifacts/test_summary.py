@@ -11,7 +11,7 @@ import torch
 
 from mitlgan import networks
 from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import LayerForm
+from mitlgan.artifacts.artifact import GeneratorSpec
 from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
 from mitlgan.artifacts.summary import describe, describe_recipe, thesis_generator
 from mitlgan.errors import ArtifactError, UsageError
@@ -50,9 +50,9 @@ def test_rows_add_up(name: str, request: pytest.FixtureRequest) -> None:
 
 def test_a_composition_is_described_with_its_own_layers(compose_recipe: Recipe) -> None:
     layers = {
-        "fg": LayerForm(GeneratorRecipe(latent_dim=3, widths=(4,)), 8),
-        "middle": LayerForm(GeneratorRecipe(latent_dim=2, widths=(2,)), 8),
-        "bg": LayerForm(GeneratorRecipe(latent_dim=2, widths=(4,)), 8),
+        "fg": GeneratorSpec(GeneratorRecipe(latent_dim=3, widths=(4,)), 8),
+        "middle": GeneratorSpec(GeneratorRecipe(latent_dim=2, widths=(2,)), 8),
+        "bg": GeneratorSpec(GeneratorRecipe(latent_dim=2, widths=(4,)), 8),
     }
     described = describe_recipe(compose_recipe, layers)
     assert [*described["networks"]] == ["layer fg", "layer middle", "layer bg", "fusion", "translator", "critic"]
@@ -64,7 +64,7 @@ def test_a_composition_is_described_with_its_own_layers(compose_recipe: Recipe) 
 def test_nothing_is_allocated(compose_recipe: Recipe) -> None:
     """Layers of 34 GB each are described like any others, and no random number is drawn for them."""
     before = torch.get_rng_state()
-    layer = LayerForm(GeneratorRecipe(latent_dim=65536, widths=(8192,)), 8)
+    layer = GeneratorSpec(GeneratorRecipe(latent_dim=65536, widths=(8192,)), 8)
     described = describe_recipe(compose_recipe, {"fg": layer, "bg": layer})
     assert described["networks"]["layer fg"]["parameters"] > 65536 * 8192 * 16
     assert torch.equal(torch.get_rng_state(), before)
@@ -83,7 +83,7 @@ def test_the_thesis_generator_at_any_size() -> None:
 def test_an_artifact_is_described_by_file_and_by_run(artifacts: dict[str, Path], role: str) -> None:
     described = describe(str(artifacts[role]))
     assert describe(str(artifacts[role].parent)) == described
-    network, card = artifact.load(artifacts[role])
+    network, card = artifact.load_network(artifacts[role])
     assert described["name"] == f"tiny-{role}"
     assert described["kind"] == card.kind
     assert described["total"]["parameters"] == networks.count_parameters(network).parameters

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mitlgan.artifacts.titled_grid import enlarged, labelled_png, shown_scale
+from mitlgan.artifacts.titled_grid import display_scale, enlarge, labeled_grid_png
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.errors import UsageError
 
@@ -20,23 +20,23 @@ def pictures(count: int = 6, channels: int = 3) -> torch.Tensor:
 
 def test_whole_factors_keep_every_pixel() -> None:
     images = pictures()
-    assert torch.equal(enlarged(images), to_uint8(images))
-    large = enlarged(images, scale=3)
+    assert torch.equal(enlarge(images), to_uint8(images))
+    large = enlarge(images, scale=3)
     assert large.shape == (6, 3, 12, 12)
     assert torch.equal(large[:, :, 1::3, 2::3], to_uint8(images))
-    assert torch.equal(enlarged(images, size_px=4), to_uint8(images))
+    assert torch.equal(enlarge(images, size_px=4), to_uint8(images))
 
 
 def test_a_size_is_reached_smoothly() -> None:
     flat = torch.full((1, 3, 4, 4), 0.5)
-    assert torch.equal(enlarged(flat, size_px=11), to_uint8(flat[:, :, :1, :1]).expand(1, 3, 11, 11))
+    assert torch.equal(enlarge(flat, size_px=11), to_uint8(flat[:, :, :1, :1]).expand(1, 3, 11, 11))
 
 
 def test_grey_and_mattes_are_shown() -> None:
-    grey = enlarged(pictures(channels=1))
+    grey = enlarge(pictures(channels=1))
     assert torch.equal(grey[:, 0], grey[:, 2])
     nothing = torch.full((1, 4, 4, 4), -1.0)
-    assert bool((enlarged(nothing) == 255).all()), "on white"
+    assert bool((enlarge(nothing) == 255).all()), "on white"
 
 
 def test_sizes_that_cannot_be() -> None:
@@ -46,17 +46,17 @@ def test_sizes_that_cannot_be() -> None:
         ({"size_px": 0}, "^size: 0 px"),
     ):
         with pytest.raises(UsageError, match=message):
-            enlarged(pictures(), **arguments)
+            enlarge(pictures(), **arguments)
 
 
 @pytest.mark.parametrize(("size_px", "scale"), [(8, 32), (32, 8), (100, 2), (128, 2), (512, 1)])
 def test_small_pictures_are_shown_large(size_px: int, scale: int) -> None:
-    assert shown_scale(size_px) == scale
+    assert display_scale(size_px) == scale
 
 
 def test_a_titled_grid_holds_the_pictures_under_its_titles() -> None:
     images = pictures()
-    with Image.open(io.BytesIO(labelled_png(images, ["first", "second"], ["0", "1", "2"], corner=["rows", "columns"], scale=10))) as sheet:
+    with Image.open(io.BytesIO(labeled_grid_png(images, ["first", "second"], ["0", "1", "2"], corner=["rows", "columns"], scale=10))) as sheet:
         pixels = np.asarray(sheet.convert("RGB"))
     height, width = 2 * 60 + 20, 3 * 60 + 20
     grid = pixels[-height:, -width:]
@@ -68,5 +68,5 @@ def test_a_titled_grid_holds_the_pictures_under_its_titles() -> None:
 
 
 def test_a_title_that_is_too_wide_is_shortened() -> None:
-    data = [labelled_png(pictures(2), [""], [title, "x"], scale=10) for title in ("a very long title indeed", "x")]
+    data = [labeled_grid_png(pictures(2), [""], [title, "x"], scale=10) for title in ("a very long title indeed", "x")]
     assert len({Image.open(io.BytesIO(sheet)).size for sheet in data}) == 1

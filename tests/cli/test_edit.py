@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 import mitlgan
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.editing import directions, read_directions
 
 
 @pytest.fixture
-def scene(artifacts: dict[str, Path]) -> Artifact:
+def scene(artifacts: dict[str, Path]) -> LoadedArtifact:
     return mitlgan.load(artifacts["scene"])
 
 
-def pixels(artifact: Artifact, seeds: dict[str, list[int]] | list[int]) -> NDArray[np.uint8]:
+def pixels(artifact: LoadedArtifact, seeds: dict[str, list[int]] | list[int]) -> NDArray[np.uint8]:
     """The picture of a seed, (H, W, C)."""
     found: NDArray[np.uint8] = to_uint8(artifact.sample(seeds))[0].permute(1, 2, 0).numpy()
     return found
@@ -34,7 +34,9 @@ def frames(path: Path) -> list[NDArray[np.uint8]]:
 
 
 @pytest.mark.parametrize("form", ["webp", "png"])
-def test_a_morph_ends_on_the_pictures_it_was_given(form: str, command: Command, folder: Path, artifacts: dict[str, Path], scene: Artifact) -> None:
+def test_a_morph_ends_on_the_pictures_it_was_given(
+    form: str, command: Command, folder: Path, artifacts: dict[str, Path], scene: LoadedArtifact
+) -> None:
     out = folder / f"x.{form}"
     arguments = ("--from", 1, "--via", "fg=3,bg=4", "--to", 2, "--frames", 5, "--scale", 2, "--out", out, "--sheet", "sheet.png", "--device", "cpu")
     done = command("interpolate", artifacts["scene"], *arguments, "--json")
@@ -47,7 +49,9 @@ def test_a_morph_ends_on_the_pictures_it_was_given(form: str, command: Command, 
     assert Image.open("sheet.png").format == "PNG"
 
 
-def test_a_morph_of_one_layer_by_default_is_large_and_goes_home(command: Command, folder: Path, artifacts: dict[str, Path], scene: Artifact) -> None:
+def test_a_morph_of_one_layer_by_default_is_large_and_goes_home(
+    command: Command, folder: Path, artifacts: dict[str, Path], scene: LoadedArtifact
+) -> None:
     done = command("interpolate", artifacts["scene"], "--from", 1, "--to", 2, "--layer", "bg", "--frames", 4, "--there-and-back", "--out", "x.webp")
     assert (done.code, done.out) == (0, "x.webp: 6 frames\n")
     found = frames(Path("x.webp"))
@@ -58,7 +62,7 @@ def test_a_morph_of_one_layer_by_default_is_large_and_goes_home(command: Command
     assert (len(frames(Path("x.gif"))), frames(Path("x.gif"))[0].shape) == (4, (20, 20, 3))
 
 
-def test_a_child_and_its_latent(command: Command, folder: Path, artifacts: dict[str, Path], scene: Artifact) -> None:
+def test_a_child_and_its_latent(command: Command, folder: Path, artifacts: dict[str, Path], scene: LoadedArtifact) -> None:
     done = command("mix", artifacts["scene"], 1, 2, "--weight", "fg=0", "--weight", "bg=1", "--sheet", "family.png", "--json")
     assert done.json == {"picture": "child.png", "latent": "child.json", "sheet": "family.png"}
     assert np.array_equal(np.asarray(Image.open("child.png")), pixels(scene, {"fg": [1], "bg": [2]}))
@@ -71,7 +75,7 @@ def test_a_child_and_its_latent(command: Command, folder: Path, artifacts: dict[
     assert not Path("f.json").exists()
 
 
-def test_a_crossing(command: Command, folder: Path, artifacts: dict[str, Path], scene: Artifact) -> None:
+def test_a_crossing(command: Command, folder: Path, artifacts: dict[str, Path], scene: LoadedArtifact) -> None:
     done = command("grid", artifacts["scene"], "--row-seeds", "4", "--column-seeds", "7-8,11", "--scale", 8, "--json")
     assert done.json == {"picture": "grid.png", "rows": {"fg": [4]}, "columns": {"bg": [7, 8, 11]}}
     sheet = np.asarray(Image.open("grid.png").convert("RGB"))
@@ -82,7 +86,7 @@ def test_a_crossing(command: Command, folder: Path, artifacts: dict[str, Path], 
 
 
 @pytest.mark.parametrize("by", ["weights", "features"])
-def test_directions_and_their_sheet(by: str, command: Command, folder: Path, artifacts: dict[str, Path], scene: Artifact) -> None:
+def test_directions_and_their_sheet(by: str, command: Command, folder: Path, artifacts: dict[str, Path], scene: LoadedArtifact) -> None:
     done = command("directions", artifacts["scene"], "--layer", "bg", "--by", by, "--samples", 64, "--out", "d.png", "--alone", "--json")
     assert done.code == 0
     assert done.json["directions"] == "d.safetensors"
@@ -92,11 +96,11 @@ def test_directions_and_their_sheet(by: str, command: Command, folder: Path, art
     assert Image.open("d.png").format == "PNG"
 
 
-def test_truncation_is_the_same_everywhere(command: Command, folder: Path, artifacts: dict[str, Path], scene: Artifact) -> None:
+def test_truncation_is_the_same_everywhere(command: Command, folder: Path, artifacts: dict[str, Path], scene: LoadedArtifact) -> None:
     command("sample", artifacts["scene"], "-n", 1, "--seed", 3, "--truncation", 0.5, "--out", "s")
     command("mix", artifacts["scene"], 3, 3, "--truncation", 0.5)
     command("interpolate", artifacts["scene"], "--from", 3, "--to", 4, "--truncation", 0.5, "--frames", 2, "--scale", 1, "--out", "x.png")
-    expected = to_uint8(scene.images_at(scene.latents([3]) * 0.5))[0].permute(1, 2, 0).numpy()
+    expected = to_uint8(scene.images_from_latents(scene.latents([3]) * 0.5))[0].permute(1, 2, 0).numpy()
     for found in (np.asarray(Image.open("s/000003.png")), np.asarray(Image.open("child.png")), frames(Path("x.png"))[0]):
         assert np.array_equal(found, expected)
 

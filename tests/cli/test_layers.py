@@ -15,7 +15,7 @@ from PIL import Image
 
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import Card
-from mitlgan.artifacts.loaded_artifact import GAP_PX, load
+from mitlgan.artifacts.loaded_artifact import GAP_PX, load_artifact
 from mitlgan.artifacts.safetensors_io import load_checkpoint, read_header, read_tensors, write_tensors
 from mitlgan.compare.arms import layer_files
 from mitlgan.compare.paste_baseline import Pasted
@@ -85,7 +85,7 @@ def test_rows_11_and_33_three_layers_of_three_sizes(command: Command, folder: Pa
     assert {name: layer.size_px for name, layer in card.layers.items()} == {"board": 32, "far": 20, "near": 16}
     assert all(layer.sha256_before == layer.sha256_after for layer in card.layers.values())  # row 11
     for name, text in made.items():
-        assert card.layers[name].sha256_before == artifact.tensors_hash(Path(text.partition("=")[2]))
+        assert card.layers[name].sha256_before == artifact.read_weights_hash(Path(text.partition("=")[2]))
     assert card.back_to_front() == ("board", "far", "near")
     _is_known_everywhere(command, Run(Path(done.json["run"])), card)
     _is_sampled(command, done.json["run"])
@@ -100,7 +100,7 @@ def test_one_foreground_twice_over_a_background(command: Command, folder: Path, 
     shrunk = {**TRAINED, "size_px": SIZE_PX, "composer.resample": "bilinear"}
     done = command("compose", "--recipe", "modern/three-32", *layers, "--data", chess / "scene", *settings(shrunk), "--json")
     assert done.code == 0, done.err
-    made_of = load(done.json["artifact"])
+    made_of = load_artifact(done.json["artifact"])
     assert made_of.card.back_to_front() == ("bg", "far", "near")
     assert made_of.card.latent_dims == {"bg": 4, "far": 3, "near": 3, "place": 8}
     assert made_of.card.layers["far"].sha256_after == made_of.card.layers["near"].sha256_after
@@ -133,7 +133,7 @@ def _is_known_everywhere(command: Command, run: Run, card: Card) -> None:
     for name, file in layer_files(run.artifact).items():
         own = artifact.read_card(file)
         assert (own.size_px, own.role) == (card.layers[name].size_px, FORMS[name][0])
-        assert artifact.tensors_hash(file) == card.layers[name].sha256_before
+        assert artifact.read_weights_hash(file) == card.layers[name].sha256_before
         assert artifact.load_layer(file, name, SIZE_PX, "area")[0].size_px == own.size_px
 
 
@@ -161,7 +161,7 @@ def _is_sampled(command: Command, run: str) -> None:
 
 
 def _is_pasted(command: Command, run: str) -> None:
-    pasted = Pasted(load(run), 0.1).layers([0, 1])
+    pasted = Pasted(load_artifact(run), 0.1).layers([0, 1])
     assert [*pasted.placed] == ["far", "near"]
     assert pasted.output.shape == (2, 3, SIZE_PX, SIZE_PX)
     refused = command("compare", "--composed", run, "--baseline", "wgan-finetuned")
@@ -196,8 +196,8 @@ def test_a_card_without_sizes_has_the_compositions(composed: Run, tmp_path: Path
     for layer in header["layers"].values():
         del layer["size_px"]
     write_tensors(tmp_path / "composer.safetensors", tensors, header)
-    card = load(tmp_path / "composer.safetensors").card
-    assert {form.size_px for form in card.forms().values()} == {tiny_runs.SIZE_PX}
+    card = load_artifact(tmp_path / "composer.safetensors").card
+    assert {form.size_px for form in card.generator_specs().values()} == {tiny_runs.SIZE_PX}
     assert card.layers["fg"].size_px is None
 
 

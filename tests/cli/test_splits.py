@@ -67,11 +67,11 @@ def test_what_stands_in_for_a_recipes_split_is_said(
 def test_a_recipe_that_measures_on_training_pictures_says_so(command: Command, divided: Path, artifact: Path) -> None:
     """A layer's recipe says `train`; where there are held-out pictures, the way to them is named."""
     options = ["--data", divided, "-n", 12, *EXTRACTOR, "--json"]
-    from mitlgan.artifacts.artifact import load, save
+    from mitlgan.artifacts.artifact import load_network, save_network
 
-    network, card = load(artifact)
+    network, card = load_network(artifact)
     evaluation = {**card.recipe.get("evaluation", {}), "split": "train"}
-    save(artifact, network, card.model_copy(update={"recipe": {**card.recipe, "evaluation": evaluation}}))
+    save_network(artifact, network, card.model_copy(update={"recipe": {**card.recipe, "evaluation": evaluation}}))
     said = f"{divided}: measured on train pictures, as the recipe says; they flatter a network that learned from them: --split validation"
     done = command("evaluate", artifact, *options)
     assert done.json["frechet"]["split"] == "train"
@@ -82,12 +82,12 @@ def test_a_recipe_that_measures_on_training_pictures_says_so(command: Command, d
 def test_pictures_that_it_was_trained_on_count_as_training_whatever_their_folder_is_called(command: Command, tmp_path: Path, artifact: Path) -> None:
     images.fill(tmp_path / "set" / "train", 6)
     images.fill(tmp_path / "set" / "test", 5, first=40)
-    from mitlgan.artifacts.artifact import load, save
+    from mitlgan.artifacts.artifact import load_network, save_network
     from mitlgan.data.open import open_data
 
-    network, card = load(artifact)
+    network, card = load_network(artifact)
     trained_on = open_data(str(tmp_path / "set" / "test"), "bg", 8).content_sha256
-    save(artifact, network, card.model_copy(update={"data": {"content_sha256": trained_on}}))
+    save_network(artifact, network, card.model_copy(update={"data": {"content_sha256": trained_on}}))
     done = command("evaluate", artifact, "--data", tmp_path / "set", "--split", "test", "-n", 12, *EXTRACTOR, "--json")
     assert done.json["frechet"]["split"] == "train"
     assert "the network was trained on these very pictures" in done.err
@@ -113,10 +113,10 @@ def test_data_pack_and_a_dry_run_say_which_part_is_taken(command: Command, divid
 
 def test_a_network_that_an_earlier_version_trained_on_held_out_pictures_too_is_told(command: Command, divided: Path, artifact: Path) -> None:
     """Of `Train/` and `val/` it made one set of eleven."""
-    from mitlgan.artifacts.artifact import load, save
+    from mitlgan.artifacts.artifact import load_network, save_network
 
-    network, card = load(artifact)
-    save(artifact, network, card.model_copy(update={"data": {"source": str(divided), "count": 11, "content_sha256": "0" * 64}}))
+    network, card = load_network(artifact)
+    save_network(artifact, network, card.model_copy(update={"data": {"source": str(divided), "count": 11, "content_sha256": "0" * 64}}))
     done = command("evaluate", artifact, "--data", divided, "--split", "validation", "-n", 12, *EXTRACTOR, "--json")
     assert done.code == 0, done.err
     assert f"warning: it was trained on 11 pictures, where {divided} has 6 for training" in done.err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mitlgan.artifacts.artifact import LayerForm
+from mitlgan.artifacts.artifact import GeneratorSpec
 from mitlgan.compare.arm_results import Contender
 from mitlgan.compare.arms import Arm, composed_arm, resolve
 from mitlgan.compare.report_builder import heading
@@ -17,19 +17,19 @@ def composition() -> Recipe:
 
 
 @pytest.fixture
-def layers() -> dict[str, LayerForm]:
+def layers() -> dict[str, GeneratorSpec]:
     found = {}
     for name in ("fg", "bg"):
         generator = load(f"modern/{name}-32").generator
         assert generator is not None
-        found[name] = LayerForm(generator, 32)
+        found[name] = GeneratorSpec(generator, 32)
     return found
 
 
 @pytest.mark.parametrize("size_px", [32, 64, 128])
 def test_beside_a_recommended_composition_the_wgan_is_the_tuned_one_of_its_size(size_px: int) -> None:
     composition = changed(load(f"modern/compose-{size_px}"), seed=7, data__source="elsewhere")
-    layers = {name: LayerForm(load(f"modern/{name}-{size_px}").generator, size_px) for name in ("fg", "bg")}  # type: ignore[arg-type]
+    layers = {name: GeneratorSpec(load(f"modern/{name}-{size_px}").generator, size_px) for name in ("fg", "bg")}  # type: ignore[arg-type]
     arm, tuned = resolve("wgan", composition, layers), load(f"modern/wgan-{size_px}")
     assert arm.recipe == changed(tuned, data__source="elsewhere")
     assert arm.label == {32: "WGAN, tuned (modern/wgan-32)"}.get(size_px, f"WGAN, tuned at 32 px (modern/wgan-{size_px})")
@@ -39,7 +39,7 @@ def test_beside_a_recommended_composition_the_wgan_is_the_tuned_one_of_its_size(
 def test_at_other_sizes_it_has_the_tuned_ones_settings(composition: Recipe) -> None:
     small = changed(composition, size_px=16, critic__widths=[32, 64], critic__dropout=[0.0, 0.0])
     generator = GeneratorRecipe(latent_dim=8, widths=(16, 8))
-    arm, tuned = resolve("wgan", small, {name: LayerForm(generator, 16) for name in ("fg", "bg")}), load("modern/wgan-32")
+    arm, tuned = resolve("wgan", small, {name: GeneratorSpec(generator, 16) for name in ("fg", "bg")}), load("modern/wgan-32")
     assert arm.label == "WGAN, tuned at 32 px (settings of modern/wgan-32)"
     assert arm.recipe is not None
     for part in ("objective", "generator_optimiser", "critic_optimiser"):
@@ -52,14 +52,14 @@ def test_at_other_sizes_it_has_the_tuned_ones_settings(composition: Recipe) -> N
 @pytest.mark.parametrize("name", ["demo/compose", "thesis/compose"])
 def test_the_thesis_composition_keeps_the_plain_wgan_of_its_own_settings(name: str) -> None:
     composition = load(name)
-    layers = {role: LayerForm(load(name.replace("compose", f"pretrain_{role}")).generator, composition.size_px) for role in ("fg", "bg")}  # type: ignore[arg-type]
+    layers = {role: GeneratorSpec(load(name.replace("compose", f"pretrain_{role}")).generator, composition.size_px) for role in ("fg", "bg")}  # type: ignore[arg-type]
     arm, plain = (resolve(baseline, composition, layers) for baseline in ("wgan", "plain-wgan"))
     assert arm.label == plain.label == "WGAN, plain (the composition's settings)"
     assert arm.recipe is not None
     assert (arm.recipe.objective, arm.recipe.critic, arm.recipe.training) == (composition.objective, composition.critic, composition.training)
 
 
-def test_the_plain_wgan_stays_one_beside_a_composition_by_another_objective(composition: Recipe, layers: dict[str, LayerForm]) -> None:
+def test_the_plain_wgan_stays_one_beside_a_composition_by_another_objective(composition: Recipe, layers: dict[str, GeneratorSpec]) -> None:
     arm, demo = resolve("plain-wgan", composition, layers), load("demo/wgan")
     ours = arm.recipe
     assert ours is not None
@@ -85,7 +85,7 @@ def test_a_report_is_headed_by_what_is_there(composition: Recipe, labels: list[s
     assert heading(contenders) == title
 
 
-def test_plain_is_the_compositions_own_training_without_layers(composition: Recipe, layers: dict[str, LayerForm]) -> None:
+def test_plain_is_the_compositions_own_training_without_layers(composition: Recipe, layers: dict[str, GeneratorSpec]) -> None:
     ours = resolve("plain", composition, layers).recipe
     assert ours is not None
     assert (ours.command, ours.role, ours.composer) == ("pretrain", "scene", None)
@@ -93,7 +93,7 @@ def test_plain_is_the_compositions_own_training_without_layers(composition: Reci
     assert ours.generator == layers["bg"].generator
 
 
-def test_beside_a_wasserstein_composition_both_are_the_same(layers: dict[str, LayerForm]) -> None:
+def test_beside_a_wasserstein_composition_both_are_the_same(layers: dict[str, GeneratorSpec]) -> None:
     composition = load("demo/compose")
     wgan, plain = (resolve(name, composition, layers).recipe for name in ("wgan", "plain"))
     assert wgan is not None

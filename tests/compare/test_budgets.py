@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from mitlgan import networks, objectives
-from mitlgan.artifacts.artifact import Card, LayerCard, LayerForm
+from mitlgan.artifacts.artifact import Card, GeneratorSpec, LayerCard
 from mitlgan.compare.arms import baseline_recipe
 from mitlgan.compare.budgets import points_of, scheduled, training_macs
 from mitlgan.compare.plan import Plan, parse_budgets, parse_trials, parse_triple
@@ -18,7 +18,7 @@ from mitlgan.errors import UsageError
 from mitlgan.recipe import GeneratorRecipe, Recipe, changed, load
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
 
-LAYERS = {name: LayerForm(GeneratorRecipe(latent_dim=128, widths=(128, 64, 32)), 32) for name in ("fg", "bg")}
+LAYERS = {name: GeneratorSpec(GeneratorRecipe(latent_dim=128, widths=(128, 64, 32)), 32) for name in ("fg", "bg")}
 
 
 class Flops(TorchDispatchMode):

@@ -98,7 +98,7 @@ def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, 
     assert arms["baseline"]["cost"]["kimg_total"] == 0.024
     composer = card_of(composed)
     assert composed.artifact is not None
-    network, _ = artifact.load(composed.artifact)
+    network, _ = artifact.load_network(composed.artifact)
     assert isinstance(network, Composer)
     assert arms["composed"]["cost"]["trained_parameters"] == sum(parameter.numel() for parameter in network.trainable_parameters())
     (baseline,) = run_directory.list_runs(environment.root, "pretrain")
@@ -146,9 +146,9 @@ def test_what_pretrainings_took_is_counted_where_it_is_known(
     shutil.copytree(composed.path, tmp_path / "silent")
     silent = Run(tmp_path / "silent")
     assert silent.artifact is not None
-    network, card = artifact.load(silent.artifact)
+    network, card = artifact.load_network(silent.artifact)
     layers = {name: layer.model_copy(update={"card": {**layer.card, "kimg": 0.0}}) for name, layer in card.layers.items()}
-    artifact.save(silent.artifact, network, card.model_copy(update={"layers": layers}))
+    artifact.save_network(silent.artifact, network, card.model_copy(update={"layers": layers}))
     monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path / "cache"))  # where the layers' own cards are not known yet
     comparison = compare(plan_of(silent, equal="kimg"), environment).comparison
     assert "the pretrainings are not counted" in tiny_runs.said(environment)

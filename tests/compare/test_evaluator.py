@@ -13,7 +13,7 @@ import pytest
 from helpers import tiny_runs
 
 from mitlgan.artifacts import artifact
-from mitlgan.artifacts.loaded_artifact import load
+from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.compare import Plan, Result, Triple, compare
 from mitlgan.compare.arms import layer_files
 from mitlgan.errors import ResourceError, Stopped, UsageError
@@ -187,10 +187,10 @@ def test_pretraining_counted_in_cpu_seconds(plan: Plan, environment: RunContext,
     assert before > 0
     assert wgan.recipe["training"]["limit_s"] == pytest.approx(0.2 + before, abs=1e-3)
     assert wgan.recipe["training"]["clock"] == "cpu"
-    network, card = artifact.load(plan.layers["fg"])
+    network, card = artifact.load_network(plan.layers["fg"])
     silent = tmp_path / "silent" / "generator.safetensors"
     silent.parent.mkdir()
-    artifact.save(silent, network, card.model_copy(update={"cpu_seconds": 0.0}))
+    artifact.save_network(silent, network, card.model_copy(update={"cpu_seconds": 0.0}))
     with pytest.raises(UsageError, match=r"^--count-pretraining: the card of fg does not say what it took in CPU seconds"):
         compare(replace(by_cpu, layers={**plan.layers, "fg": silent}), environment)
 
@@ -200,8 +200,8 @@ def test_layers_of_a_composition_are_the_artifacts_they_came_from(composed: Run,
     files = layer_files(composed.artifact)
     for name, run in pretrained.items():
         assert run.artifact is not None
-        assert artifact.tensors_hash(files[name]) == artifact.tensors_hash(run.artifact)
-        assert (load(files[name]).sample([3]) == load(run.artifact).sample([3])).all()
+        assert artifact.read_weights_hash(files[name]) == artifact.read_weights_hash(run.artifact)
+        assert (load_artifact(files[name]).sample([3]) == load_artifact(run.artifact).sample([3])).all()
         assert artifact.read_card(files[name]).kimg == artifact.read_card(run.artifact).kimg
 
 

@@ -10,22 +10,22 @@ import torch
 import mitlgan
 from mitlgan import networks
 from mitlgan.artifacts import artifact
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe
 
 
 @pytest.fixture(scope="session")
-def fg(artifacts: dict[str, Path]) -> Artifact:
+def fg(artifacts: dict[str, Path]) -> LoadedArtifact:
     return mitlgan.load(artifacts["fg"])
 
 
 @pytest.fixture(scope="session")
-def scene(artifacts: dict[str, Path]) -> Artifact:
+def scene(artifacts: dict[str, Path]) -> LoadedArtifact:
     return mitlgan.load(artifacts["scene"])
 
 
 @pytest.fixture(scope="session")
-def placed(compose_recipe: Recipe) -> Artifact:
+def placed(compose_recipe: Recipe) -> LoadedArtifact:
     torch.manual_seed(1)
     layers = {}
     for name, channels, dim in (("fg", 4, 16), ("bg", 3, 12)):
@@ -33,4 +33,4 @@ def placed(compose_recipe: Recipe) -> Artifact:
         layers[name](torch.randn(64, dim))  # running statistics, without which all pictures are alike
     recipe = ComposerRecipe.model_validate({"fusion": {"kind": "alpha"}, "translator": {"kind": "none"}, "placement": {}})
     composer = networks.build_composer(recipe, layers, 8).eval().requires_grad_(False)
-    return Artifact(composer, artifact.card_of(composer, compose_recipe.model_copy(update={"composer": recipe})))
+    return LoadedArtifact(composer, artifact.make_card(composer, compose_recipe.model_copy(update={"composer": recipe})))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.editing import cross, interpolate, mix, point_of, read_point
 from mitlgan.editing.latent_mix import generators_of, stage_index
@@ -16,19 +16,19 @@ from mitlgan.latents import by_layer, latents, write_latent
 
 
 @pytest.fixture(params=["fg", "scene", "placed"])
-def each(request: pytest.FixtureRequest) -> Artifact:
+def each(request: pytest.FixtureRequest) -> LoadedArtifact:
     """Each kind of artifact."""
     found = request.getfixturevalue(request.param)
-    assert isinstance(found, Artifact)
+    assert isinstance(found, LoadedArtifact)
     return found
 
 
-def alone(artifact: Artifact, z: torch.Tensor) -> torch.Tensor:
+def alone(artifact: LoadedArtifact, z: torch.Tensor) -> torch.Tensor:
     """The picture of one latent, by itself."""
-    return artifact.images_at(z[None])[0]
+    return artifact.images_from_latents(z[None])[0]
 
 
-def test_a_point_is_a_seed_seeds_by_layer_a_tensor_or_a_file(scene: Artifact, tmp_path: Path) -> None:
+def test_a_point_is_a_seed_seeds_by_layer_a_tensor_or_a_file(scene: LoadedArtifact, tmp_path: Path) -> None:
     dims = scene.card.latent_dims
     seven = latents([7], dims)[0]
     path = tmp_path / "latent.json"
@@ -38,7 +38,7 @@ def test_a_point_is_a_seed_seeds_by_layer_a_tensor_or_a_file(scene: Artifact, tm
     assert torch.equal(read_point(scene, "fg=1,bg=2", "--at"), latents({"fg": [1], "bg": [2]}, dims)[0])
 
 
-def test_an_object_brings_its_place(placed: Artifact) -> None:
+def test_an_object_brings_its_place(placed: LoadedArtifact) -> None:
     own = by_layer(point_of(placed, "fg=5,bg=1"), placed.card.latent_dims)["place"]
     assert torch.equal(own, by_layer(point_of(placed, 5), placed.card.latent_dims)["place"])
 
@@ -48,21 +48,21 @@ def test_an_object_brings_its_place(placed: Artifact) -> None:
     ("-1", "--at -1: give a seed"), ("fg=1", "--at fg=1: seeds: given for fg, but the layers are fg, bg"),
     ("9" * 5000, "must be a whole number from 0 to"), ("fg=x", "--at fg=x: give a seed"), ("x" * 5000, "give a seed"), ("a\0b", "give a seed"),
 ])  # fmt: skip
-def test_points_that_cannot_be(text: str, message: str, scene: Artifact) -> None:
+def test_points_that_cannot_be(text: str, message: str, scene: LoadedArtifact) -> None:
     with pytest.raises(UsageError, match=message):
         read_point(scene, text, "--at")
     with pytest.raises(UsageError, match="latent: has 4 numbers, the artifact takes 5"):
         point_of(scene, torch.zeros(4))
 
 
-def test_a_latent_of_another_artifact_is_refused(fg: Artifact, scene: Artifact, tmp_path: Path) -> None:
+def test_a_latent_of_another_artifact_is_refused(fg: LoadedArtifact, scene: LoadedArtifact, tmp_path: Path) -> None:
     write_latent(tmp_path / "z.json", point_of(scene, 1), scene.card.latent_dims, fg.tensors_sha256)
     with pytest.raises(ArtifactError, match="another artifact"):
         point_of(scene, tmp_path / "z.json")
 
 
 @pytest.mark.parametrize("easing", ["sine", "linear", "slerp"])
-def test_end_points_are_the_pictures_of_their_latents_to_the_bit(each: Artifact, easing: str) -> None:
+def test_end_points_are_the_pictures_of_their_latents_to_the_bit(each: LoadedArtifact, easing: str) -> None:
     points = [point_of(each, seed) for seed in (1, 2, 3)]
     frames = interpolate(each, points, frames=40, easing=easing)
     assert len(frames) == 79, "more than one chunk"
@@ -72,7 +72,7 @@ def test_end_points_are_the_pictures_of_their_latents_to_the_bit(each: Artifact,
     assert not torch.equal(frames[0], frames[20])
 
 
-def test_ways_home(fg: Artifact) -> None:
+def test_ways_home(fg: LoadedArtifact) -> None:
     way = interpolate(fg, [1, 2], frames=4)
     there = interpolate(fg, [1, 2], frames=4, there_and_back=True)
     assert torch.equal(there, torch.cat([way, way[[2, 1]]])), "neither end twice"
@@ -86,32 +86,32 @@ def test_ways_home(fg: Artifact) -> None:
         interpolate(fg, [1, 2], frames=9000)
 
 
-def test_one_layer_moves_and_the_others_stay(placed: Artifact) -> None:
+def test_one_layer_moves_and_the_others_stay(placed: LoadedArtifact) -> None:
     for moving, others in (("fg", ("bg",)), ("bg", ("fg",)), ("place", ("fg", "bg"))):
         points = [point_of(placed, seed) for seed in (1, 2)]
         frames = interpolate(placed, points, frames=5, layers=[moving])
         end = by_layer(points[0].clone(), placed.card.latent_dims)
         end[moving] = by_layer(points[1], placed.card.latent_dims)[moving]
-        stages = placed.layers_at(torch.cat([end[name] for name in placed.card.latent_dims])[None])
+        stages = placed.layers_from_latents(torch.cat([end[name] for name in placed.card.latent_dims])[None])
         assert torch.equal(frames[-1], stages.output[0])
         assert not torch.equal(frames[0], frames[-1])
         for name in others:
             assert torch.equal(stages.layers[name], placed.layers([1]).layers[name])
 
 
-def test_truncation_draws_ways_to_the_centre(fg: Artifact) -> None:
+def test_truncation_draws_ways_to_the_centre(fg: LoadedArtifact) -> None:
     frames = interpolate(fg, [1, 2], frames=3, truncation=0.0)
-    assert torch.allclose(frames, fg.images_at(torch.zeros(1, 3)).expand(3, -1, -1, -1), atol=1e-6)
+    assert torch.allclose(frames, fg.images_from_latents(torch.zeros(1, 3)).expand(3, -1, -1, -1), atol=1e-6)
 
 
-def test_a_child_is_the_middle_of_the_way(each: Artifact) -> None:
+def test_a_child_is_the_middle_of_the_way(each: LoadedArtifact) -> None:
     child = mix(each, 1, 2)
     assert child.z is not None
     assert torch.allclose(child.stages.output[0], interpolate(each, [1, 2], frames=3)[1], atol=1e-5)
-    assert torch.equal(child.stages.output, each.images_at(child.z[None]))
+    assert torch.equal(child.stages.output, each.images_from_latents(child.z[None]))
 
 
-def test_weights_and_layers_choose_who_gives_what(scene: Artifact) -> None:
+def test_weights_and_layers_choose_who_gives_what(scene: LoadedArtifact) -> None:
     """The foreground of one parent before the background of the other is an ordinary composition."""
     swapped = mix(scene, 1, 2, weight={"fg": 0.0, "bg": 1.0})
     assert torch.equal(swapped.stages.output, scene.sample({"fg": [1], "bg": [2]}))
@@ -127,7 +127,7 @@ def test_weights_and_layers_choose_who_gives_what(scene: Artifact) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_features_are_mixed_after_a_stage(fg: Artifact, share: float) -> None:
+def test_features_are_mixed_after_a_stage(fg: LoadedArtifact, share: float) -> None:
     generator = generators_of(fg)["fg"]
     a, b = fg.latents([1]), fg.latents([2])
     with torch.inference_mode():
@@ -139,7 +139,7 @@ def test_features_are_mixed_after_a_stage(fg: Artifact, share: float) -> None:
     assert torch.equal(child.stages.output, mix(fg, 1, 2, weight=share, features="base").stages.output)
 
 
-def test_features_of_one_layer_leave_the_others_to_latents(placed: Artifact) -> None:
+def test_features_of_one_layer_leave_the_others_to_latents(placed: LoadedArtifact) -> None:
     child = mix(placed, 1, 2, features=1, weight={"bg": 0.0, "fg": 1.0, "place": 1.0})
     expected = placed.layers({"fg": [2], "bg": [1], "place": [2]})
     assert torch.allclose(child.stages.output, expected.output, atol=1e-5)
@@ -154,13 +154,13 @@ def test_features_of_one_layer_leave_the_others_to_latents(placed: Artifact) -> 
 
 
 @pytest.mark.parametrize("wanted", [0, 2, "to_image", "x", -1, "9" * 5000, "²"])
-def test_stages_that_cannot_be(wanted: int | str, fg: Artifact) -> None:
+def test_stages_that_cannot_be(wanted: int | str, fg: LoadedArtifact) -> None:
     with pytest.raises(UsageError, match=r"choose a stage before the image: 1 \(base\)$"):
         stage_index(generators_of(fg)["fg"], wanted, "features")
 
 
-def test_a_crossing_is_every_row_with_every_column(placed: Artifact) -> None:
-    images = placed.images_at(cross(placed, ("fg", [3, 4]), ("bg", [7, 8, 9])))
+def test_a_crossing_is_every_row_with_every_column(placed: LoadedArtifact) -> None:
+    images = placed.images_from_latents(cross(placed, ("fg", [3, 4]), ("bg", [7, 8, 9])))
     for row, first in enumerate((3, 4)):
         for column, second in enumerate((7, 8, 9)):
             assert torch.allclose(images[row * 3 + column], placed.sample({"fg": [first], "bg": [second]})[0], atol=1e-6)
@@ -169,7 +169,7 @@ def test_a_crossing_is_every_row_with_every_column(placed: Artifact) -> None:
     assert torch.equal(cross(placed, ("place", [1, 2]), ("bg", [5]), at=6, truncation=0.5), at * 0.5)
 
 
-def test_crossings_that_cannot_be(fg: Artifact, scene: Artifact) -> None:
+def test_crossings_that_cannot_be(fg: LoadedArtifact, scene: LoadedArtifact) -> None:
     for rows, columns, message in (
         (("sky", [1]), ("bg", [1]), "^rows: there is no layer 'sky'"),
         (("fg", [1]), ("sky", [1]), "^columns: there is no layer 'sky'"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.editing import Directions, directions, read_directions, sweep, write_directions
 from mitlgan.editing.principal_directions import of_features, of_weights
 from mitlgan.errors import ArtifactError, UsageError
@@ -78,7 +78,7 @@ def test_features_of_a_linear_stage_are_its_singular_vectors(samples: int) -> No
     assert torch.allclose(shares, squares[:3] / squares.sum(), atol=0.2 if samples == 30 else 0.03)
 
 
-def test_directions_of_each_layer(placed: Artifact) -> None:
+def test_directions_of_each_layer(placed: LoadedArtifact) -> None:
     for layer, dim in (("fg", 16), ("bg", 12)):
         for by in ("weights", "features"):
             found = directions(placed, layer=layer, by=by, samples=128)  # type: ignore[arg-type]
@@ -90,22 +90,22 @@ def test_directions_of_each_layer(placed: Artifact) -> None:
             assert torch.equal(again.vectors, found.vectors)
 
 
-def test_a_short_latent_has_as_many_as_numbers(fg: Artifact) -> None:
+def test_a_short_latent_has_as_many_as_numbers(fg: LoadedArtifact) -> None:
     assert directions(fg).vectors.shape == (3, 3)
 
 
-def test_the_first_direction_tells_more_than_the_last(placed: Artifact) -> None:
+def test_the_first_direction_tells_more_than_the_last(placed: LoadedArtifact) -> None:
     found = directions(placed, layer="fg", k=16)
     z = placed.latents(range(32))
-    before = placed.layers_at(z).layers["fg"]
+    before = placed.layers_from_latents(z).layers["fg"]
     moved = z.repeat(2, 1)
     moved[:32, :16] += found.vectors[0]
     moved[32:, :16] += found.vectors[-1]
-    after = placed.layers_at(moved).layers["fg"]
+    after = placed.layers_from_latents(moved).layers["fg"]
     assert (after[:32] - before).abs().mean() > 1.5 * (after[32:] - before).abs().mean()
 
 
-def test_a_walk_passes_its_point(placed: Artifact) -> None:
+def test_a_walk_passes_its_point(placed: LoadedArtifact) -> None:
     found = directions(placed, layer="bg", k=2)
     walk = sweep(placed, found, at=5, sigmas=(-1, 0, 2))
     assert len(walk.images) == 6
@@ -113,12 +113,12 @@ def test_a_walk_passes_its_point(placed: Artifact) -> None:
         assert torch.allclose(walk.images[3 * row + 1], placed.sample([5])[0], atol=1e-6)
     z = placed.latents([5])
     z[:, 16:28] += 2 * found.vectors[1]
-    assert torch.allclose(walk.images[5], placed.images_at(z)[0], atol=1e-5)
+    assert torch.allclose(walk.images[5], placed.images_from_latents(z)[0], atol=1e-5)
     alone = sweep(placed, found, at=5, sigmas=(0,), alone=True)
     assert torch.allclose(alone.images[0], placed.layers([5]).layers["bg"][0], atol=1e-6)
 
 
-def test_directions_are_kept_for_their_artifact(placed: Artifact, scene: Artifact, tmp_path: Path) -> None:
+def test_directions_are_kept_for_their_artifact(placed: LoadedArtifact, scene: LoadedArtifact, tmp_path: Path) -> None:
     path = tmp_path / "directions.safetensors"
     found = directions(placed, layer="fg", by="features", samples=64)
     write_directions(path, found, placed.tensors_sha256)
@@ -133,7 +133,7 @@ def test_directions_are_kept_for_their_artifact(placed: Artifact, scene: Artifac
         read_directions(path, placed)
 
 
-def test_an_artifact_is_no_directions(artifacts: dict[str, Path], fg: Artifact) -> None:
+def test_an_artifact_is_no_directions(artifacts: dict[str, Path], fg: LoadedArtifact) -> None:
     with pytest.raises(ArtifactError, match="holds no directions"):
         read_directions(artifacts["fg"], fg)
 
@@ -145,7 +145,7 @@ def test_an_artifact_is_no_directions(artifacts: dict[str, Path], fg: Artifact) 
     ({"stage": 1}, "^stage: the weights are those of the first"), ({"by": "features", "stage": 9}, "^stage 9: choose a stage"),
     ({"by": "features", "samples": 8}, "^samples: 8 are too few for 8 directions"),
 ])  # fmt: skip
-def test_directions_that_cannot_be(arguments: dict[str, object], message: str, placed: Artifact) -> None:
+def test_directions_that_cannot_be(arguments: dict[str, object], message: str, placed: LoadedArtifact) -> None:
     with pytest.raises(UsageError, match=message):
         directions(placed, **arguments)  # type: ignore[arg-type]
 
@@ -155,7 +155,7 @@ def test_a_generator_without_first_weights_says_so() -> None:
         of_weights(generator_of(nn.ReLU()), 2)
 
 
-def test_walks_that_cannot_be(placed: Artifact) -> None:
+def test_walks_that_cannot_be(placed: LoadedArtifact) -> None:
     found = Directions("fg", "weights", None, torch.eye(16)[:2], torch.ones(2) / 16)
     for sigmas in ((), (21,), (float("nan"),)):
         with pytest.raises(UsageError, match=r"^sigmas: give steps from -20 to 20"):

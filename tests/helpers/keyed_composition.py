@@ -24,7 +24,7 @@ STEEPNESS, BACKDROP = 40.0, 0.12
 def write(path: Path) -> Path:
     """Write the composition as an artifact; its layers move, are placed by a latent, have mattes and are harmonised."""
     torch.manual_seed(0)  # of weights that count for nothing: the artifact's id stays the same
-    layers = {role: loaded_artifact.load(shipped("pretrained") / f"{role}-32") for role in ("fg", "bg")}
+    layers = {role: loaded_artifact.load_artifact(shipped("pretrained") / f"{role}-32") for role in ("fg", "bg")}
     form = ComposerRecipe(
         fusion=MatteFusionRecipe(matte_width=4), placement=PlacementRecipe(scale=(0.55, 0.9), learn=False), translator=NoTranslatorRecipe()
     )
@@ -40,7 +40,7 @@ def write(path: Path) -> Path:
         assert generator is not None
         cards[role] = artifact.LayerCard(role=layer.card.role, generator=generator, sha256_before=tensors, sha256_after=tensors)
     path.parent.mkdir(parents=True)
-    artifact.save(path, composer, artifact.card_of(composer, recipe, layers=cards))
+    artifact.save_network(path, composer, artifact.make_card(composer, recipe, layers=cards))
     return path
 
 

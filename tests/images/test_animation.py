@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from mitlgan.errors import UsageError
-from mitlgan.images.animation import animation, require_form
+from mitlgan.images.animation import encode_animation, validate_format
 
 Frames = NDArray[np.uint8]
 
@@ -36,14 +36,14 @@ def read(data: bytes, form: str) -> tuple[Frames, list[float]]:
 @pytest.mark.parametrize(("form", "name"), [("webp", "WEBP"), ("png", "PNG")])
 def test_webp_and_apng_keep_every_pixel(form: str, name: str) -> None:
     given = frames()
-    found, durations = read(animation(given, form, 25), name)
+    found, durations = read(encode_animation(given, form, 25), name)
     assert np.array_equal(found, given)
     assert durations == [40.0] * 5
 
 
 def test_a_gif_of_few_colours_keeps_them() -> None:
     given = frames(colours=6)
-    found, durations = read(animation(given, "gif", 25), "GIF")
+    found, durations = read(encode_animation(given, "gif", 25), "GIF")
     assert np.array_equal(found, given)
     assert durations == [40.0] * 5
 
@@ -54,21 +54,21 @@ def test_a_gif_of_many_colours_is_near_and_stands_still() -> None:
     for index, frame in enumerate(given):
         frame[..., 0], frame[..., 1], frame[..., 2] = ramp[None], ramp[:, None], 40
         frame[:, 32:, 2] = 40 * index
-    found, _ = read(animation(given, "gif", 20), "GIF")
+    found, _ = read(encode_animation(given, "gif", 20), "GIF")
     assert len(np.unique(found.reshape(-1, 3), axis=0)) <= 256
     assert np.abs(found.astype(int) - given).mean() < 8
     assert (found[:, :, :32] == found[:1, :, :32]).all(), "no dithering and no palette that changes: what stands still does not flicker"
 
 
 def test_a_gif_lasts_whole_hundredths() -> None:
-    assert read(animation(frames(), "gif", 30), "GIF")[1] == [30.0] * 5
-    assert read(animation(frames(), "gif", 12), "GIF")[1] == [80.0] * 5
+    assert read(encode_animation(frames(), "gif", 30), "GIF")[1] == [30.0] * 5
+    assert read(encode_animation(frames(), "gif", 12), "GIF")[1] == [80.0] * 5
 
 
 def test_a_film_is_as_long_and_nearly_the_same() -> None:
     av = pytest.importorskip("av")
     given = np.repeat(np.repeat(frames(4, 9, 15), 6, 1), 5, 2)  # 54 x 75, one side odd
-    data = animation(given, "mp4", 12.5)
+    data = encode_animation(given, "mp4", 12.5)
     with av.open(io.BytesIO(data)) as container:
         (stream,) = container.streams.video
         assert (stream.width, stream.height) == (76, 54)
@@ -85,10 +85,10 @@ def test_a_film_is_as_long_and_nearly_the_same() -> None:
 ])  # fmt: skip
 def test_what_cannot_be_made(form: str, fps: float, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        animation(frames(), form, fps)
+        encode_animation(frames(), form, fps)
 
 
 def test_a_film_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UsageError, match=r"^--out: \.mp4 needs PyAV; `pip install 'mitlgan\[video\]'`"):
-        require_form("mp4", 25)
+        validate_format("mp4", 25)

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from mitlgan.data.pack.image_pack import composite_on
-from mitlgan.images.transparency import on_checkerboard, straight
+from mitlgan.images.transparency import on_checkerboard, unpremultiply
 
 SIDE = 24
 
@@ -34,7 +34,7 @@ def random_pixels(kind: str) -> Tensor:
 def test_pasted_by_pillow_it_is_the_premultiplied_composite(kind: str, backdrop: tuple[int, int, int]) -> None:
     pixels = random_pixels(kind)
     wanted = composite_on(pixels.numpy(), backdrop).astype(int)
-    for picture, expected in zip(straight(pixels), wanted, strict=True):
+    for picture, expected in zip(unpremultiply(pixels), wanted, strict=True):
         front = Image.fromarray(picture.permute(1, 2, 0).numpy())
         pasted = Image.new("RGB", front.size, backdrop)
         pasted.paste(front, mask=front)
@@ -53,7 +53,7 @@ def disc(colour: tuple[int, int, int]) -> Tensor:
 
 @pytest.mark.parametrize("colour", [(200, 40, 90), (255, 255, 255), (0, 0, 0), (3, 250, 7)])
 def test_colours_go_on_outside_so_that_no_viewer_draws_a_halo(colour: tuple[int, int, int]) -> None:
-    made = straight(disc(colour))[0]
+    made = unpremultiply(disc(colour))[0]
     assert (made[:3].int() - torch.tensor(colour).view(3, 1, 1)).abs().max() <= 2  # everywhere, in the corners and in the faintest edge
     # A viewer that resizes colours and alpha apart, as some do: no pixel is darker or brighter than the object.
     large = torch.nn.functional.interpolate(made[None].float(), size=(61, 61), mode="bilinear")[0]
@@ -64,7 +64,7 @@ def test_what_is_clear_takes_the_colour_that_is_near() -> None:
     pixels = torch.zeros(1, 4, 16, 16, dtype=torch.uint8)
     pixels[0, 0, :, :2], pixels[0, 3, :, :2] = 255, 255  # red at the left
     pixels[0, 2, :, 14:], pixels[0, 3, :, 14:] = 255, 255  # blue at the right
-    made = straight(pixels)[0].int()
+    made = unpremultiply(pixels)[0].int()
     assert (made[3] == pixels[0, 3]).all()
     assert (made[0, :, 3] > made[2, :, 3]).all()
     assert (made[2, :, 12] > made[0, :, 12]).all()
@@ -74,12 +74,12 @@ def test_what_is_clear_takes_the_colour_that_is_near() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (5, 7), (1, 9)])
 def test_pictures_of_any_shape_and_wholly_clear_ones(shape: tuple[int, int]) -> None:
     clear = torch.zeros(2, 4, *shape, dtype=torch.uint8)
-    assert torch.equal(straight(clear), clear)
+    assert torch.equal(unpremultiply(clear), clear)
     full = torch.full((2, 4, *shape), 255, dtype=torch.uint8)
-    assert torch.equal(straight(full), full)
+    assert torch.equal(unpremultiply(full), full)
     above = torch.full((1, 4, *shape), 200, dtype=torch.uint8)
     above[:, 3] = 0  # light that has nothing to come from
-    assert (straight(above) == 0).all()
+    assert (unpremultiply(above) == 0).all()
 
 
 def test_the_checkerboard_shows_through_by_alpha() -> None:

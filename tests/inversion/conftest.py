@@ -11,17 +11,17 @@ from torch import nn
 from mitlgan import networks
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import Card, LayerCard
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe, Role
 
 
 @pytest.fixture(scope="session")
-def linear() -> Artifact:
+def linear() -> LoadedArtifact:
     """Images A z of five numbers, in [-1, 1] for any usual latent."""
     network = nn.Sequential(nn.Linear(5, 3 * 64, bias=False), nn.Unflatten(1, (3, 8, 8)))
     with torch.no_grad():
         network[0].weight.copy_(torch.randn(192, 5, generator=torch.Generator().manual_seed(0)) / 20)
-    return Artifact(network.requires_grad_(False), Card(kind="generator", role="fg", size_px=8, latent_dims={"fg": 5}))
+    return LoadedArtifact(network.requires_grad_(False), Card(kind="generator", role="fg", size_px=8, latent_dims={"fg": 5}))
 
 
 LAYERS: tuple[tuple[str, Role, Literal[3, 4]], ...] = (("fg", "fg", 4), ("bg", "bg", 3))
@@ -38,30 +38,30 @@ def generator(channels: Literal[3, 4], dim: int) -> networks.Generator:
     return made.eval().requires_grad_(False)
 
 
-def composed(recipe: Recipe, dim: int, *, flip: bool) -> Artifact:
+def composed(recipe: Recipe, dim: int, *, flip: bool) -> LoadedArtifact:
     """An object with its matte, placed over a background; each latent has `dim` numbers, the placement's four."""
     own = ComposerRecipe.model_validate({"fusion": {"kind": "alpha"}, "translator": {"kind": "none"}, "placement": {"flip": flip}})
     composer = networks.build_composer(own, {name: generator(channels, dim) for name, _, channels in LAYERS}, 8).eval().requires_grad_(False)
     layers = {
         name: LayerCard(role=role, generator=form(channels, dim), size_px=8, sha256_before="", sha256_after="") for name, role, channels in LAYERS
     }
-    return Artifact(composer, artifact.card_of(composer, recipe.model_copy(update={"composer": own}), layers=layers))
+    return LoadedArtifact(composer, artifact.make_card(composer, recipe.model_copy(update={"composer": own}), layers=layers))
 
 
 @pytest.fixture(scope="session")
-def fg(fg_recipe: Recipe) -> Artifact:
+def fg(fg_recipe: Recipe) -> LoadedArtifact:
     torch.manual_seed(0)
     network = generator(3, 6)
-    return Artifact(network, artifact.card_of(network, fg_recipe))
+    return LoadedArtifact(network, artifact.make_card(network, fg_recipe))
 
 
 @pytest.fixture(scope="session")
-def placed(compose_recipe: Recipe) -> Artifact:
+def placed(compose_recipe: Recipe) -> LoadedArtifact:
     torch.manual_seed(1)
     return composed(compose_recipe, 4, flip=False)
 
 
 @pytest.fixture(scope="session")
-def mirrored(compose_recipe: Recipe) -> Artifact:
+def mirrored(compose_recipe: Recipe) -> LoadedArtifact:
     torch.manual_seed(3)
     return composed(compose_recipe, 3, flip=True)

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mitlgan.artifacts.artifact import save
-from mitlgan.artifacts.loaded_artifact import Artifact, load, write_pictures
+from mitlgan.artifacts.artifact import save_network
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact, write_sample_files
 from mitlgan.cli import main
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.editing import read_point
@@ -31,9 +31,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, placed: Artifact) -> Path:
-    save(tmp_path / "a.safetensors", placed.network, placed.card)
-    write_pictures(placed.layers([1, 2]), ["one", "two"], tmp_path / "pictures")
+def folder(tmp_path: Path, placed: LoadedArtifact) -> Path:
+    save_network(tmp_path / "a.safetensors", placed.network, placed.card)
+    write_sample_files(placed.layers([1, 2]), ["one", "two"], tmp_path / "pictures")
     return tmp_path
 
 
@@ -41,10 +41,10 @@ def test_a_picture_becomes_a_latent_that_every_command_takes(folder: Path, monke
     picture, out = folder / "pictures" / "one.png", folder / "new" / "latent.json"
     assert run(monkeypatch, picture, "--artifact", folder / "a.safetensors", "--out", out, "--json", *QUICK) == 0
     (said,) = json.loads(capsys.readouterr().out)["pictures"]
-    made = load(folder / "a.safetensors")
+    made = load_artifact(folder / "a.safetensors")
     z = read_point(made, str(out), "--at")
     target = read_target(picture, made.card)
-    error = float((made.images_at(z[None])[0] - target).square().mean()) / 4
+    error = float((made.images_from_latents(z[None])[0] - target).square().mean()) / 4
     assert said["mse"] == pytest.approx(error, rel=1e-3)
     assert said["psnr_db"] == pytest.approx(-10 * np.log10(error), abs=0.01)
     assert said["psnr_db"] > 40
@@ -57,7 +57,7 @@ def test_a_picture_becomes_a_latent_that_every_command_takes(folder: Path, monke
 
 def test_it_says_when_the_time_did_not_do(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--artifact", folder / "a.safetensors", "--out", folder / "late.json", *QUICK, "--steps", "100000", "--seconds", "0.1", "--goal", "120"]
-    assert run(monkeypatch, folder / "open_recipe_data" / "one.png", *options) == 0
+    assert run(monkeypatch, folder / "open_recipe_data" / "one.encode_png", *options) == 0
     assert "1 of 1 had not settled after 0.1 s, so that is the best until then; --seconds gives more" in capsys.readouterr().out
 
 
@@ -82,7 +82,7 @@ def test_what_cannot_be(
     assert capsys.readouterr().err.startswith(message)
 
 
-def test_any_picture_gets_the_artifacts_size(folder: Path, fg: Artifact) -> None:
+def test_any_picture_gets_the_artifacts_size(folder: Path, fg: LoadedArtifact) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "wide.png")
     target = read_target(folder / "wide.png", fg.card)
@@ -93,7 +93,7 @@ def test_any_picture_gets_the_artifacts_size(folder: Path, fg: Artifact) -> None
         target_of(b"no picture", fg.card)
 
 
-def test_a_cut_out_keeps_its_transparency(folder: Path, placed: Artifact) -> None:
+def test_a_cut_out_keeps_its_transparency(folder: Path, placed: LoadedArtifact) -> None:
     card = placed.card.model_copy(update={"image_channels": 4})
     Image.new("RGBA", (8, 8), (200, 100, 0, 128)).save(folder / "clear.png")
     target = read_target(folder / "clear.png", card)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.errors import UsageError
 from mitlgan.inversion import Progress, Settings, embed
 from mitlgan.inversion.cost import Aim, renderer
@@ -17,15 +17,15 @@ from mitlgan.metrics.extractors.features import extractor
 QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
 
 
-def test_a_linear_generators_latent_is_found_exactly(linear: Artifact) -> None:
+def test_a_linear_generators_latent_is_found_exactly(linear: LoadedArtifact) -> None:
     z = linear.latents([3, 4])
-    found = embed(linear, linear.images_at(z), Settings(starts=8, restarts=2, attempts=1, steps=0, polish_steps=8, goal_db=80))
+    found = embed(linear, linear.images_from_latents(z), Settings(starts=8, restarts=2, attempts=1, steps=0, polish_steps=8, goal_db=80))
     assert torch.allclose(found.z, z, atol=1e-3)
     assert float(found.psnr_db.min()) >= 80
     assert found.ended == ("goal", "goal")
 
 
-def test_the_optimum_of_a_linear_generator_is_that_of_ridge_regression(linear: Artifact) -> None:
+def test_the_optimum_of_a_linear_generator_is_that_of_ridge_regression(linear: LoadedArtifact) -> None:
     """Of a picture that it cannot make: A'A z + prior e z = A'x, with e the squared error that is left."""
     torch.manual_seed(0)
     target = torch.rand(1, 3, 8, 8) * 2 - 1
@@ -38,10 +38,10 @@ def test_the_optimum_of_a_linear_generator_is_that_of_ridge_regression(linear: A
 
 @pytest.mark.parametrize("name", ["fg", "placed"])
 def test_pictures_of_the_artifact_come_back(name: str, request: pytest.FixtureRequest) -> None:
-    made: Artifact = request.getfixturevalue(name)
+    made: LoadedArtifact = request.getfixturevalue(name)
     target = made.sample([1, 2])
     found = embed(made, target, QUICK)
-    assert torch.equal(found.images, made.images_at(found.z))
+    assert torch.equal(found.images, made.images_from_latents(found.z))
     mse = (found.images - target).square().flatten(1).mean(1) / 4
     assert torch.allclose(found.mse, mse)
     assert torch.allclose(found.psnr_db, -10 * mse.log10(), atol=1e-3)
@@ -51,7 +51,7 @@ def test_pictures_of_the_artifact_come_back(name: str, request: pytest.FixtureRe
         assert set(found.stands) == {"fg"}
 
 
-def test_what_is_in_the_hole_does_not_count(fg: Artifact) -> None:
+def test_what_is_in_the_hole_does_not_count(fg: LoadedArtifact) -> None:
     target = fg.sample([1])
     spoilt, mask = target.clone(), torch.ones(1, 1, 8, 8)
     spoilt[:, :, 2:6, 2:6], mask[:, :, 2:6, 2:6] = 1, 0
@@ -61,7 +61,7 @@ def test_what_is_in_the_hole_does_not_count(fg: Artifact) -> None:
     assert float(embed(fg, spoilt, QUICK).psnr_db[0]) < 30, "without the mask it counts"
 
 
-def test_the_same_seed_gives_the_same_bytes_whatever_else_is_asked_for(fg: Artifact) -> None:
+def test_the_same_seed_gives_the_same_bytes_whatever_else_is_asked_for(fg: LoadedArtifact) -> None:
     target = fg.sample([5, 6])
     both = embed(fg, target, QUICK).z
     assert torch.equal(both, embed(fg, target, QUICK).z)
@@ -70,7 +70,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_else_is_asked_for(fg: Artif
 
 
 @pytest.mark.parametrize(("phase", "done"), [("starts", 64), ("search", 5), ("polish", 1)])
-def test_the_watcher_sees_it_converge_and_can_end_it(phase: str, done: int, fg: Artifact) -> None:
+def test_the_watcher_sees_it_converge_and_can_end_it(phase: str, done: int, fg: LoadedArtifact) -> None:
     told: list[Progress] = []
 
     def watch(state: Progress) -> bool:
@@ -89,20 +89,20 @@ def test_the_watcher_sees_it_converge_and_can_end_it(phase: str, done: int, fg: 
         assert torch.allclose(told[-1].image, found.images[0], atol=1e-5)
 
 
-def test_the_time_limit_ends_it(fg: Artifact) -> None:
+def test_the_time_limit_ends_it(fg: LoadedArtifact) -> None:
     found = embed(fg, fg.sample([1]), Settings(**{**vars(QUICK), "steps": 100_000, "seconds": 0.2}))
     assert found.ended == ("time",)
     assert found.seconds[0] < 5
 
 
-def test_nothing_of_the_artifact_changes(placed: Artifact) -> None:
+def test_nothing_of_the_artifact_changes(placed: LoadedArtifact) -> None:
     before = {name: tensor.clone() for name, tensor in placed.network.state_dict().items()}
     embed(placed, placed.sample([0]), QUICK)
     assert all(torch.equal(before[name], tensor) for name, tensor in placed.network.state_dict().items())
     assert not any(parameter.grad is not None for parameter in placed.network.parameters())
 
 
-def test_the_cost_is_that_of_the_formula(fg: Artifact) -> None:
+def test_the_cost_is_that_of_the_formula(fg: LoadedArtifact) -> None:
     settings = Settings(prior=3.0)
     target, z = fg.sample([1])[0], fg.latents([2])
     aim = Aim(renderer(fg), target, None, settings, None)
@@ -113,7 +113,7 @@ def test_the_cost_is_that_of_the_formula(fg: Artifact) -> None:
     assert float(aim.residuals(image, perceptual=True).square().sum()) == pytest.approx(float(error), rel=1e-5)
 
 
-def test_beyond_what_is_burnt_out_is_no_error(linear: Artifact) -> None:
+def test_beyond_what_is_burnt_out_is_no_error(linear: LoadedArtifact) -> None:
     aim = Aim(renderer(linear), torch.ones(3, 8, 8), None, Settings(), None)
     assert float(aim.errors(torch.full((1, 3, 8, 8), 1.5))[0]) == 0
     assert float(aim.errors(torch.full((1, 3, 8, 8), -1.0))[0]) == pytest.approx(1)
@@ -129,7 +129,7 @@ def test_beyond_what_is_burnt_out_is_no_error(linear: Artifact) -> None:
     (torch.zeros(1, 3, 8, 8), torch.full((1, 1, 8, 8), 2.0), "weight_mask: holds weights"),
     (torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8), "weight_mask: nothing of a picture counts"),
 ])  # fmt: skip
-def test_pictures_that_do_not_fit(targets: torch.Tensor, mask: torch.Tensor | None, message: str, fg: Artifact) -> None:
+def test_pictures_that_do_not_fit(targets: torch.Tensor, mask: torch.Tensor | None, message: str, fg: LoadedArtifact) -> None:
     with pytest.raises(UsageError, match=message):
         embed(fg, targets, QUICK, weight_mask=mask)
 
@@ -144,12 +144,12 @@ def test_settings_that_cannot_be(settings: dict[str, float], message: str) -> No
         Settings(**settings)  # type: ignore[arg-type]
 
 
-def test_a_mirrored_object_is_found(mirrored: Artifact) -> None:
+def test_a_mirrored_object_is_found(mirrored: LoadedArtifact) -> None:
     """There is no slope from one side to the other: it is tried."""
     z = mirrored.latents([1])
     other = z.clone()
     other[:, -1] *= -1
-    aim = Aim(renderer(mirrored), mirrored.images_at(z)[0].clone(), None, Settings(prior=0), None, jumps=[z.shape[1] - 1])
+    aim = Aim(renderer(mirrored), mirrored.images_from_latents(z)[0].clone(), None, Settings(prior=0), None, jumps=[z.shape[1] - 1])
     part = place_part(mirrored.card)
     assert part == slice(6, 10)
     places = Places.of(aim.render, part)
@@ -160,7 +160,7 @@ def test_a_mirrored_object_is_found(mirrored: Artifact) -> None:
     assert float(aim.linearised(near[0], perceptual=False).change.abs().max()) < 5, "the jump is no slope"
 
 
-def test_the_perceptual_distance_counts_where_it_is_asked_for(fg: Artifact) -> None:
+def test_the_perceptual_distance_counts_where_it_is_asked_for(fg: LoadedArtifact) -> None:
     torch.manual_seed(0)
     target = (fg.sample([1]) + 0.2 * torch.randn(1, 3, 8, 8)).clamp(-1, 1)
     few = Settings(starts=16, restarts=1, attempts=1, steps=2, polish_steps=1, perceptual=0.05)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import ImagePack, to_float, to_uint8
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import ArtifactError
@@ -21,7 +21,7 @@ QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=20)
 
 
 @pytest.fixture
-def pictures(tmp_path: Path, fg: Artifact) -> ImagePack:
+def pictures(tmp_path: Path, fg: LoadedArtifact) -> ImagePack:
     """One that the generator made, two of noise."""
     noise = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8), dtype=np.uint8)
     with PackWriter(tmp_path / "pack.npy", 8, None) as writer:
@@ -30,7 +30,7 @@ def pictures(tmp_path: Path, fg: Artifact) -> ImagePack:
         return writer.publish(resize="none", crop="none", licence="none", made_by={}, skipped=[])
 
 
-def test_the_figures_are_those_of_the_pictures_that_were_found(pictures: ImagePack, fg: Artifact) -> None:
+def test_the_figures_are_those_of_the_pictures_that_were_found(pictures: ImagePack, fg: LoadedArtifact) -> None:
     network = extractor("efficientnet-lite0@32")
     near = score(fg, pictures, network, QUICK, count=3)
     truth = pictures.batch(range(3))
@@ -46,7 +46,7 @@ def test_the_figures_are_those_of_the_pictures_that_were_found(pictures: ImagePa
     assert json.loads(json.dumps(told))["protocol"]["data_sha256"] == pictures.content_sha256
 
 
-def test_pictures_of_another_size_are_refused(packs: dict[str, Path], linear: Artifact) -> None:
-    bigger = Artifact(linear.network, linear.card.model_copy(update={"size_px": 16}))
+def test_pictures_of_another_size_are_refused(packs: dict[str, Path], linear: LoadedArtifact) -> None:
+    bigger = LoadedArtifact(linear.network, linear.card.model_copy(update={"size_px": 16}))
     with pytest.raises(ArtifactError, match=r"ARTIFACT: makes pictures of 16 px, those of .* have 8 px"):
         score(bigger, ImagePack.open(packs["bg"]), extractor("efficientnet-lite0@32"), QUICK, count=2)

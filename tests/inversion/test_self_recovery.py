@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mitlgan.artifacts.artifact import save
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.artifact import save_network
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.cli import main
 from mitlgan.inversion import Settings
 from mitlgan.inversion.self_recovery import recovered
@@ -18,7 +18,7 @@ from mitlgan.inversion.self_recovery import recovered
 QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
 
 
-def test_each_part_is_compared_where_it_stands(placed: Artifact) -> None:
+def test_each_part_is_compared_where_it_stands(placed: LoadedArtifact) -> None:
     back = recovered(placed, QUICK, count=3, seed=5)
     true, found = placed.layers([5, 6, 7]), back.found.stages
     assert list(back.psnr_db) == ["output", "fg", "bg"]
@@ -33,14 +33,16 @@ def test_each_part_is_compared_where_it_stands(placed: Artifact) -> None:
     assert told["seconds_longest"] >= told["seconds_median"] > 0
 
 
-def test_a_generator_has_one_part(fg: Artifact) -> None:
+def test_a_generator_has_one_part(fg: LoadedArtifact) -> None:
     back = recovered(fg, QUICK, count=2, seed=0)
     assert list(back.psnr_db) == ["output"]
     assert back.psnr_db["output"].min() > 45
 
 
-def test_the_command_says_all_parts(tmp_path: Path, placed: Artifact, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    save(tmp_path / "a.safetensors", placed.network, placed.card)
+def test_the_command_says_all_parts(
+    tmp_path: Path, placed: LoadedArtifact, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_network(tmp_path / "a.safetensors", placed.network, placed.card)
 
     def run(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["mitlgan", "embed-score", str(tmp_path / "a.safetensors"), "--own", "-n", "1", *arguments])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mitlgan import networks
 from mitlgan.artifacts.artifact import Card, LayerCard
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import UsageError
 from mitlgan.metrics.layer_swap import CORNERS, Swap, moving, separate, swap_of
@@ -131,7 +131,7 @@ def test_the_frontmost_and_the_backmost_are_swapped() -> None:
         swap_of(card_of(None, fg="fg"))
 
 
-def movable(end: nn.Module) -> Artifact:
+def movable(end: nn.Module) -> LoadedArtifact:
     """Objects with mattes over backgrounds of 8 px, and an end."""
     torch.manual_seed(0)
     forms = {"fg": GeneratorRecipe(latent_dim=3, widths=(4,), image_channels=4), "bg": GeneratorRecipe(latent_dim=3, widths=(4,))}
@@ -140,7 +140,7 @@ def movable(end: nn.Module) -> Artifact:
     composer = Composer(generators, networks.build_composer(recipe, generators, 8).fusion, end, 8).eval().requires_grad_(False)
     layers = {name: LayerCard(role=name, generator=form, sha256_before="", sha256_after="") for name, form in forms.items()}  # type: ignore[arg-type]
     card = Card(kind="composer", role="scene", size_px=8, latent_dims=composer.latent_dims, composer=recipe, layers=layers)
-    return Artifact(composer, card)
+    return LoadedArtifact(composer, card)
 
 
 def test_a_pasted_layer_that_moves_changes_nothing_else_and_an_end_may() -> None:
@@ -154,9 +154,9 @@ def test_a_pasted_layer_that_moves_changes_nothing_else_and_an_end_may() -> None
 
     made = movable(Residual(Mean(), 0.2))
     z = made.latents([0] * len(CORNERS))
-    own = made.layers_at(z).stands["fg"]
+    own = made.layers_from_latents(z).stands["fg"]
     across, down = torch.tensor(CORNERS).T
-    fused = made.layers_at(z, {"fg": Stand(own.scale, across, down, own.mirror)}).fused.mean((1, 2, 3))
+    fused = made.layers_from_latents(z, {"fg": Stand(own.scale, across, down, own.mirror)}).fused.mean((1, 2, 3))
     pairs = [float((one - other).abs()) for i, one in enumerate(fused) for other in fused[:i]]
     found = moving(made, scenes=1)
     assert found is not None
@@ -165,4 +165,4 @@ def test_a_pasted_layer_that_moves_changes_nothing_else_and_an_end_may() -> None
 
 def test_what_cannot_be_moved_has_no_figure() -> None:
     card = Card(kind="generator", role="fg", size_px=8, latent_dims={"fg": 1})
-    assert moving(Artifact(nn.Identity(), card)) is None
+    assert moving(LoadedArtifact(nn.Identity(), card)) is None

@@ -8,7 +8,7 @@ import pytest
 from helpers import tiny_runs
 
 from mitlgan.artifacts import markdown_card
-from mitlgan.artifacts.loaded_artifact import load as load_artifact
+from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
 from mitlgan.artifacts.summary import describe, describe_recipe
 from mitlgan.compare.arms import composed_arm
 from mitlgan.recipe import changed, display_name, display_name_of, load, names, plain
@@ -78,4 +78,4 @@ def test_a_run_and_its_artifact_show_it(packs: dict[str, Path], environment: Run
     assert f"pretrain fg: {run.path} ({shown})" in tiny_runs.said(environment)
     assert run.artifact is not None
     assert describe(str(run.artifact))["name"] == shown
-    assert markdown_card.markdown(load_artifact(run.artifact)).startswith(f"# {markdown_card.plain_text(shown)}\n")
+    assert markdown_card.markdown_card(load_artifact(run.artifact)).startswith(f"# {markdown_card.escape_markdown(shown)}\n")

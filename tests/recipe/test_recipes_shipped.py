@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mitlgan import networks
-from mitlgan.artifacts.artifact import LayerForm
-from mitlgan.artifacts.summary import assumed_layers, describe, describe_recipe, thesis_generator
+from mitlgan.artifacts.artifact import GeneratorSpec
+from mitlgan.artifacts.summary import default_generator_specs, describe, describe_recipe, thesis_generator
 from mitlgan.recipe import Recipe, dump, find, load, names, parse, plain, shipped
 
 DEMO = ("compose", "pretrain_bg", "pretrain_fg", "wgan")
@@ -60,7 +60,7 @@ def test_its_networks_fit_together(name: str) -> None:
             generator = networks.build_inpainter(recipe.inpainter, recipe.size_px)
         else:
             assert recipe.composer is not None
-            layers = {name: form.build() for name, form in assumed_layers(recipe.composer, recipe.size_px).items()}
+            layers = {name: form.build() for name, form in default_generator_specs(recipe.composer, recipe.size_px).items()}
             composer = networks.build_composer(recipe.composer, layers, recipe.size_px)
             generator = composer
         images = generator.eval()(torch.empty(2, *networks.input_shape(generator)))
@@ -154,5 +154,5 @@ def test_the_recommended_foregrounds_suit_the_recommended_composition(size_px: i
     assert bg.generator is not None
     assert compose.composer is not None
     assert (fg.role, bg.role, fg.generator.image_channels, bg.generator.image_channels) == ("fg", "bg", 4, 3)
-    described = describe_recipe(compose, {"fg": LayerForm(fg.generator, size_px), "bg": LayerForm(bg.generator, size_px)})
+    described = describe_recipe(compose, {"fg": GeneratorSpec(fg.generator, size_px), "bg": GeneratorSpec(bg.generator, size_px)})
     assert described["total"]["trainable"] > 0

@@ -78,7 +78,7 @@ def test_both_losses_are_logged_and_reconstruction_gets_better(packs: dict[str, 
 
 def test_the_artifact_fills_holes(trained: Run, packs: dict[str, Path]) -> None:
     assert trained.artifact == trained.path / "inpainter.safetensors"
-    network, card = artifact.load(trained.artifact)
+    network, card = artifact.load_network(trained.artifact)
     assert isinstance(network, ContextEncoder)
     assert (card.kind, card.role, card.size_px, card.latent_dims, card.iterations) == ("inpainter", "bg", 8, {}, UPDATES)
     assert card.inpainter == tiny_runs.inpaint_recipe(packs["bg"]).inpainter
@@ -103,7 +103,7 @@ def test_an_average_follows_the_weights(trained: Run) -> None:
 def test_it_is_described_and_reported(trained: Run) -> None:
     described = describe(str(trained.path))
     assert described["kind"] == "inpainter"
-    network, _ = artifact.load(trained.path / "inpainter.safetensors")
+    network, _ = artifact.load_network(trained.path / "inpainter.safetensors")
     assert described["total"]["trainable"] == sum(parameter.numel() for parameter in network.parameters())
     assert described["total"]["multiply_accumulates"] > 0
     paths, _ = run_report.report(trained.path)
@@ -112,7 +112,7 @@ def test_it_is_described_and_reported(trained: Run) -> None:
 
 def test_what_makes_pictures_of_latents_refuses_it(trained: Run) -> None:
     with pytest.raises(ArtifactError, match=r"is an inpainter, which makes no pictures of its own; `mitlgan inpaint IMAGE --artifact .*` uses it"):
-        loaded_artifact.load(trained.path)
+        loaded_artifact.load_artifact(trained.path)
     with pytest.raises(ArtifactError, match="is an inpainter; give a generator"):
         artifact.load_layer(trained.path / "inpainter.safetensors", "bg", 8)
 

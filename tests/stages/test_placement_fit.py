@@ -12,7 +12,7 @@ import torch
 from helpers import tiny_runs
 from PIL import Image
 
-from mitlgan import load
+from mitlgan import load_artifact
 from mitlgan.artifacts import artifact
 from mitlgan.compare import fairness
 from mitlgan.compare.paste_baseline import Pasted
@@ -142,7 +142,7 @@ def test_a_composition_keeps_what_was_measured_and_pasting_its_layers_does_not(p
     )
     run = stages.compose(asked, layers, environment)
     assert run.artifact is not None
-    again = load(run.artifact)
+    again = load_artifact(run.artifact)
     assert isinstance(again.network, Composer)
     assert bounds(again.network) != (pytest.approx(0.5), pytest.approx(1.0), pytest.approx(0.2))
     assert "fg stands at " in tiny_runs.said(environment)

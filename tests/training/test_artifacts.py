@@ -11,7 +11,7 @@ import pytest
 from helpers import tiny_runs
 
 from mitlgan.artifacts import artifact
-from mitlgan.artifacts.loaded_artifact import load
+from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.errors import Stopped
 from mitlgan.recipe import changed
 from mitlgan.stages import stages
@@ -24,7 +24,7 @@ POINTS = [0.0, tiny_runs.PER_UPDATE / 1000, 2.5 * tiny_runs.PER_UPDATE / 1000, 5
 
 def kept(run: Run) -> dict[int, str]:
     """Iterations and hashes of what a run kept."""
-    return {artifact.read_card(path).iterations: artifact.tensors_hash(path) for path in run.kept_artifacts()}
+    return {artifact.read_card(path).iterations: artifact.read_weights_hash(path) for path in run.kept_artifacts()}
 
 
 def test_artifacts_are_kept_at_the_points_and_training_is_not_touched(packs: dict[str, Path], environment: RunContext) -> None:
@@ -32,10 +32,10 @@ def test_artifacts_are_kept_at_the_points_and_training_is_not_touched(packs: dic
     run = stages.pretrain(tiny_runs.recipe("scene", packs["scene"], updates=5, keep_kimg=POINTS), environment)
     assert list(kept(run)) == [0, 1, 3, 5]
     assert run.artifact is not None
-    assert kept(run)[5] == artifact.tensors_hash(run.artifact)
+    assert kept(run)[5] == artifact.read_weights_hash(run.artifact)
     assert len(set(kept(run).values())) == 4
     tiny_runs.assert_same_trace(plain, run)
-    assert load(run.kept_artifacts()[0]).sample([1]).shape == (1, 3, tiny_runs.SIZE_PX, tiny_runs.SIZE_PX)
+    assert load_artifact(run.kept_artifacts()[0]).sample([1]).shape == (1, 3, tiny_runs.SIZE_PX, tiny_runs.SIZE_PX)
 
 
 @pytest.mark.parametrize("compose", [False, True])
@@ -87,7 +87,7 @@ def test_what_was_measured_on_another_split_is_measured_anew(packs: dict[str, Pa
     assert list(run_directory.read_jsonl(run.evaluations)) == rows
     assert f"measured on elsewhere pictures before; all that was kept is measured anew on {now}" in tiny_runs.said(environment)
     best = min(rows, key=lambda row: float(row["fd"]))
-    assert load(run.path / "best").card.iterations == best["iteration"]
+    assert load_artifact(run.path / "best").card.iterations == best["iteration"]
 
 
 @pytest.mark.parametrize("measure", ["fd", "kid"])
@@ -96,7 +96,7 @@ def test_the_best_by_a_measure_is_kept_beside_the_last(packs: dict[str, Path], e
     run = stages.pretrain(recipe, environment)
     rows = list(run_directory.read_jsonl(run.evaluations))
     best: dict[str, Any] = min(rows, key=lambda row: float(row[measure]))
-    found = load(run.path / "best")
+    found = load_artifact(run.path / "best")
     assert found.card.iterations == best["iteration"]
     assert json.loads((run.path / "best" / "card.json").read_text())["iterations"] == best["iteration"]
     assert {"kimg", "seconds", "fd", "kid", "diversity"} <= rows[0].keys()
@@ -106,7 +106,7 @@ def test_runs_know_what_they_were_made_from(packs: dict[str, Path], pretrained: 
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=1, compose=True)
     layers = tiny_runs.layers(pretrained)
     run = stages.compose(recipe, layers, environment)
-    hashes = {name: artifact.tensors_hash(path) for name, path in layers.items()}
+    hashes = {name: artifact.read_weights_hash(path) for name, path in layers.items()}
     assert run.inputs() == hashes
     assert stages.find_matching_run(environment.root, recipe, hashes) == run
     assert stages.find_matching_run(environment.root, recipe, {**hashes, "bg": "other"}) is None

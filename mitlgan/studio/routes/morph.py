@@ -8,8 +8,8 @@ import torch
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from mitlgan.artifacts.titled_grid import LARGEST_PX, enlarged, shown_scale
-from mitlgan.images.animation import animation
+from mitlgan.artifacts.titled_grid import MAX_SIZE_PX, display_scale, enlarge
+from mitlgan.images.animation import encode_animation
 from mitlgan.studio import encoding, render
 from mitlgan.studio.catalogue import Loaded
 from mitlgan.studio.context import OfDesk
@@ -47,14 +47,14 @@ async def morph_webp(request: Request, asked: MorphFileRequest, desk: OfDesk) ->
 async def _file(request: Request, asked: MorphFileRequest, desk: OfDesk, form: Literal["gif", "webp"]) -> Response:
     def work(loaded: Loaded, ticket: Ticket) -> bytes:
         size_px = loaded.artifact.card.size_px
-        scale = asked.scale or shown_scale(size_px)
-        if scale * size_px > LARGEST_PX or 3 * (scale * size_px) ** 2 * 2 * asked.frames > MOST_BYTES:
+        scale = asked.scale or display_scale(size_px)
+        if scale * size_px > MAX_SIZE_PX or 3 * (scale * size_px) ** 2 * 2 * asked.frames > MOST_BYTES:
             raise Refused(422, f"scale: {asked.frames} frames of {scale * size_px} px are too large; ask for fewer, or a smaller scale")
         stages = render.stages_of_shots(loaded, render.morph_shots(loaded, asked), ticket.check)
-        pixels = enlarged(torch.cat([frame.output for frame in stages]), scale=scale)
+        pixels = enlarge(torch.cat([frame.output for frame in stages]), scale=scale)
         shown = torch.cat([pixels, pixels[1:-1].flip(0)]) if asked.there_and_back else pixels
         ticket.check()
-        return animation(shown.permute(0, 2, 3, 1).contiguous().numpy(), form, asked.fps)
+        return encode_animation(shown.permute(0, 2, 3, 1).contiguous().numpy(), form, asked.fps)
 
     content = await desk.work(request, asked.start.artifact, work)
     return Response(content, media_type=f"image/{form}", headers={"Content-Disposition": f'attachment; filename="morph.{form}"'})

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.inversion import Settings, embed
 from mitlgan.inversion.cost import DIFFERENCE, Aim, Slope, beside, renderer
 from mitlgan.inversion.decompose.background import Trimmed, behind
@@ -26,21 +26,21 @@ def psnr(image: Tensor, other: Tensor) -> float:
     return -10 * math.log10(max(1e-12, float((image - other).square().mean()) / 4))
 
 
-def test_a_layer_is_found_behind_an_object(linear: Artifact) -> None:
+def test_a_layer_is_found_behind_an_object(linear: LoadedArtifact) -> None:
     z = linear.latents([3])
-    target = linear.images_at(z)[0]
+    target = linear.images_from_latents(z)[0]
     target[:, 2:6, 1:5] = torch.tensor([0.9, -0.9, 0.5])[:, None, None]
     render = renderer(linear)
     found = behind(render, Aim(render, target, None, QUICK, None), 5, QUICK, Clock(None, None, 1))
     assert torch.allclose(found.z, z[0], atol=0.01)
-    assert torch.allclose(found.image[0], linear.images_at(z)[0], atol=0.01), "where it is hidden, too"
+    assert torch.allclose(found.image[0], linear.images_from_latents(z)[0], atol=0.01), "where it is hidden, too"
     there = torch.zeros(1, 8, 8)
     there[:, 2:6, 1:5] = 1
     assert torch.equal((found.hidden > 0.5).float(), there)
     assert found.met == pytest.approx(48 / 64)
 
 
-def test_only_the_best_pixels_count(linear: Artifact) -> None:
+def test_only_the_best_pixels_count(linear: LoadedArtifact) -> None:
     target, image = linear.sample([1])[0], linear.sample([2, 3])
     weight = torch.ones(1, 8, 8)
     weight[:, :2] = 0
@@ -62,7 +62,7 @@ def test_an_object_is_put_where_another_was_seen(side: float) -> None:
     assert torch.allclose(torch.stack(found), torch.stack(stand), atol=0.06), "to a pixel"
 
 
-def test_an_ends_corrections_are_taken_off(placed: Artifact) -> None:
+def test_an_ends_corrections_are_taken_off(placed: LoadedArtifact) -> None:
     torch.manual_seed(0)
     end = Residual(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Tanh()), 0.2)
     assert isinstance(placed.network, Composer)
@@ -73,7 +73,7 @@ def test_an_ends_corrections_are_taken_off(placed: Artifact) -> None:
     assert torch.allclose(splitter._uncorrected(end(image)), image, atol=1e-5)
 
 
-def test_what_cannot_be_taken_apart(placed: Artifact, fg: Artifact) -> None:
+def test_what_cannot_be_taken_apart(placed: LoadedArtifact, fg: LoadedArtifact) -> None:
     assert isinstance(placed.network, Composer)
     assert Splitter.of(placed.network) is not None
     assert Splitter.of(fg.network) is None
@@ -82,7 +82,7 @@ def test_what_cannot_be_taken_apart(placed: Artifact, fg: Artifact) -> None:
 
 @pytest.mark.parametrize("name", ["placed", "mirrored"])
 def test_the_watcher_is_told_of_whole_latents(name: str, request: pytest.FixtureRequest) -> None:
-    made: Artifact = request.getfixturevalue(name)
+    made: LoadedArtifact = request.getfixturevalue(name)
     told: list[Progress] = []
     target = made.sample([1])
     splitter = Splitter.of(made.network)
@@ -109,14 +109,14 @@ def test_a_part_leaves_time_for_what_follows_it(monkeypatch: pytest.MonkeyPatch)
     assert (endless.gone, PartClock(endless, lambda z: z, 0.8).over) == (0.0, None)
 
 
-def test_layers_come_back(placed: Artifact) -> None:
+def test_layers_come_back(placed: LoadedArtifact) -> None:
     stages = placed.layers([1])
     found = embed(placed, stages.output, QUICK)
     for name, image in stages.layers.items():
         assert psnr(found.stages.layers[name], image) >= 30
 
 
-def test_pictures_around_a_latent_change_as_whole_ones_do(placed: Artifact) -> None:
+def test_pictures_around_a_latent_change_as_whole_ones_do(placed: LoadedArtifact) -> None:
     splitter = Splitter.of(placed.network)
     assert splitter is not None
     z = placed.latents([5])[0]
@@ -140,7 +140,7 @@ def test_a_carried_slope_explains_the_step_and_nothing_across_it() -> None:
     assert not carried.fresh
 
 
-def test_weights_change_the_scale_of_residuals(linear: Artifact) -> None:
+def test_weights_change_the_scale_of_residuals(linear: LoadedArtifact) -> None:
     z, target = linear.latents([1])[0], linear.sample([2])[0]
     weight = torch.rand(1, 8, 8)
     weight[0, 0] = 0
@@ -153,6 +153,6 @@ def test_weights_change_the_scale_of_residuals(linear: Artifact) -> None:
 
 
 @pytest.mark.parametrize(("starts", "restarts", "attempts"), [(8, 8, 1), (24, 8, 3)])
-def test_as_many_restarts_as_starts_are_not_multiplied_beyond_them(placed: Artifact, starts: int, restarts: int, attempts: int) -> None:
+def test_as_many_restarts_as_starts_are_not_multiplied_beyond_them(placed: LoadedArtifact, starts: int, restarts: int, attempts: int) -> None:
     few = Settings(starts=starts, restarts=restarts, attempts=attempts, steps=2, polish_steps=1, seconds=2)
     assert embed(placed, placed.layers([0]).output, few).z.shape == (1, sum(placed.card.latent_dims.values()))

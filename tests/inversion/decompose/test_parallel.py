@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from mitlgan.artifacts.loaded_artifact import Artifact
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.inversion.cost import Aim, renderer
 from mitlgan.inversion.decompose.layers import Splitter
 from mitlgan.inversion.decompose.parallel import abreast
@@ -134,7 +134,7 @@ def test_the_watcher_ends_all() -> None:
     )
 
 
-def test_a_picture_is_split_as_it_is_by_one_thread(placed: Artifact) -> None:
+def test_a_picture_is_split_as_it_is_by_one_thread(placed: LoadedArtifact) -> None:
     settings = Settings(starts=64, restarts=4, attempts=2, steps=20, polish_steps=40)
     splitter = Splitter.of(placed.network)
     assert splitter is not None

@@ -40,7 +40,7 @@ def matted(tmp_path_factory: pytest.TempPathFactory, compose_recipe: Recipe) -> 
         torch.nn.init.normal_(parameter, std=0.5)
     path = tmp_path_factory.mktemp("matted") / "matted" / "composer.safetensors"
     path.parent.mkdir()
-    artifact.save(path, composer.eval(), artifact.card_of(composer, compose_recipe.model_copy(update={"composer": recipe}), layers=cards))
+    artifact.save_network(path, composer.eval(), artifact.make_card(composer, compose_recipe.model_copy(update={"composer": recipe}), layers=cards))
     return path
 
 

@@ -125,7 +125,7 @@ def test_directions_are_added_to_the_latent(shown: Any, ids: dict[str, str], art
     found = directions(loaded, k=3)
     z = loaded.latents([6]) + torch.tensor([[2.0, 0.0, -1.0]]) @ found.vectors
     picture = shown({"artifact": ids["fg"], "latents": {"fg": {"seed": 6}}, "directions": {"fg": [2, 0, -1]}})["output"]
-    assert np.abs(read(picture).astype(int) - to_uint8(loaded.images_at(z))[0].permute(1, 2, 0).numpy()).max() <= 1
+    assert np.abs(read(picture).astype(int) - to_uint8(loaded.images_from_latents(z))[0].permute(1, 2, 0).numpy()).max() <= 1
 
 
 def test_mixtures_have_their_parents_as_ends(shown: Any, ids: dict[str, str]) -> None:

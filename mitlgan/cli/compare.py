@@ -88,7 +88,7 @@ def compare(
     from mitlgan import compare as comparing
     from mitlgan.compare.plan import parse_budgets, parse_trials
 
-    plan = comparing.Plan(
+    plan = comparing.ComparisonPlan(
         composed=composed,
         baselines=tuple(baseline or ("wgan",)),
         baseline_run=baseline_run,
@@ -101,7 +101,7 @@ def compare(
         layers=options.layers_from(layer, fg, bg),
         data=data,
         settings=tuple(settings or ()),
-        triples=tuple(comparing.parse_triple(text) for text in triple or ()),
+        domains=tuple(comparing.parse_domain(text) for text in triple or ()),
         trials=parse_trials(tuple(trials or ())),
         extractors=tuple(extractor or ()),
         weights=weights,
@@ -109,7 +109,7 @@ def compare(
         jobs=jobs,
     )
     with options.environment(device, "compare", out, threads) as environment:
-        result = comparing.compare(plan, environment)
+        result = comparing.run_comparison(plan, environment)
     text = (
         f"{result.verdict}\n{result.html}" if form is options.Form.html else getattr(result.paths, form.value).read_text(encoding="utf-8").rstrip("\n")
     )

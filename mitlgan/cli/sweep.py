@@ -63,10 +63,12 @@ def sweep(
     from mitlgan.report.ranking import markdown, summary
     from mitlgan.runtime.progress import PlainReporter
 
-    plan = sweeping.Plan(recipes, data or [], scale or [], vary or [], settings or [], jobs=jobs, samples=samples, extractor=extractor, weights=weights)
+    plan = sweeping.SweepPlan(
+        recipes, data or [], scale or [], vary or [], settings or [], jobs=jobs, samples=samples, extractor=extractor, weights=weights
+    )
     options.use_threads(1)
     reporter = PlainReporter("sweep")
-    ranking, paths = sweeping.sweep(plan, out, reporter, train=not rank_only)
+    ranking, paths = sweeping.run_sweep(plan, out, reporter, train=not rank_only)
     note(str(paths.html))
     finish(as_json, {"html": str(paths.html), "md": str(paths.md), **summary(ranking)}, markdown(ranking))
 

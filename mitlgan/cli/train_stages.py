@@ -147,7 +147,7 @@ def demo(
     """Pretrain both layers, compose, compare, at 32 px on the demo pictures; ends with the report's path."""
     from mitlgan.compare import demo as demonstration
 
-    result = demonstration.demo(out, quick=quick, pretrained=start is Start.pretrained)
+    result = demonstration.run_demo(out, quick=quick, pretrained=start is Start.pretrained)
     finish(as_json, result.summary(), f"{result.verdict}\n{result.html}")
 
 

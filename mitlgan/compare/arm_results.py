@@ -17,11 +17,11 @@ from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
 from mitlgan.artifacts.summary import describe
 from mitlgan.compare import arms
 from mitlgan.compare.budgets import training_macs
-from mitlgan.compare.domains import Setting
-from mitlgan.compare.evaluator import Ruler
-from mitlgan.compare.paste_baseline import TOLERANCES, Pasted
-from mitlgan.compare.plan import EQUAL, Plan
-from mitlgan.compare.selection import Point, Standing, averaged, best_up_to, mean_curve
+from mitlgan.compare.domains import DomainSetup
+from mitlgan.compare.evaluator import CachedEvaluator
+from mitlgan.compare.paste_baseline import KEY_THRESHOLDS, PastedLayers
+from mitlgan.compare.plan import RESOURCE_UNITS, ComparisonPlan
+from mitlgan.compare.selection import BudgetResult, Snapshot, best_within_budget, mean_curve, mean_over_seeds
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.errors import DataError, UsageError
@@ -44,7 +44,7 @@ DIVERGED = "diverged at iteration"
 
 
 @dataclass(frozen=True)
-class Contender:
+class TrainedArm:
     """One arm with its trainings.
 
     Attributes:
@@ -56,16 +56,16 @@ class Contender:
         failure: Why nothing of it can be measured: a training of it diverged.
     """
 
-    arm: arms.Arm
+    arm: arms.ArmSpec
     runs: Sequence[Run]
-    trainings: Sequence[Sequence[Point]]
-    extra: float = 0.0
+    snapshots: Sequence[Sequence[Snapshot]]
+    extra_budget: float = 0.0
     length: Literal["total", "stage", ""] = ""
     failure: str = ""
 
 
 @dataclass(frozen=True)
-class Domain:
+class DomainRun:
     """One domain with all its arms.
 
     Attributes:
@@ -77,28 +77,28 @@ class Domain:
         before: What each layer's training took, in that unit; empty where it is not counted.
     """
 
-    setting: Setting
+    setup: DomainSetup
     card: Card
-    contenders: Sequence[Contender]
+    arms: Sequence[TrainedArm]
     budgets: tuple[float, ...] = ()
     equal: str = "kimg"
-    before: Mapping[str, float] = field(default_factory=dict)
+    pretraining_costs: Mapping[str, float] = field(default_factory=dict)
 
 
-def pool(card: Card, layer: str, recipe: Recipe) -> ImagePack | None:
+def layer_training_data(card: Card, layer: str, recipe: Recipe) -> ImagePack | None:
     """The pictures that a layer's generator was trained on, where they are at hand."""
     try:
-        return open_data(source(card, layer), card.layers[layer].role, recipe.size_px, resize=recipe.data.resize)
+        return open_data(layer_data_source(card, layer), card.layers[layer].role, recipe.size_px, resize=recipe.data.resize)
     except (DataError, UsageError):
         return None
 
 
-def source(card: Card, layer: str) -> str:
+def layer_data_source(card: Card, layer: str) -> str:
     """Where those pictures came from."""
     return str(card.layers[layer].card.get("data", {}).get("source", ""))
 
 
-def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> Arm:
+def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ruler: CachedEvaluator) -> Arm:
     """Measure an arm where it stands, and all that the report shows of it."""
     if contender.arm.name == "paste":
         return _pasted(contender, domain, plan, ruler)
@@ -109,8 +109,8 @@ def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) ->
     loaded = load_artifact(last.chosen[0].path, device=ruler.device)
     run = contender.runs[0] if contender.runs else None
     if run is not None and run.artifact == last.chosen[0].path and not domain.budgets:
-        write_json(run.path / "metrics.json", ruler.artifact(last.chosen[0].path))
-    others = {other.extractor.name: [headline(other.artifact(point.path)) for point in last.chosen] for other in ruler.others}
+        write_json(run.path / "metrics.json", ruler.evaluate_artifact(last.chosen[0].path))
+    others = {other.extractor.name: [headline(other.evaluate_artifact(point.path)) for point in last.chosen] for other in ruler.secondary}
     stage = loaded.layers(range(PICTURES))
     composes = isinstance(loaded.network, Composer)
     made = _drawn_layers(stage) if composes else {}
@@ -121,20 +121,20 @@ def shown_arm(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) ->
         name=_name(contender, domain), label=f"{contender.arm.label} (diverged)" if diverged else contender.arm.label, diverged=diverged,
         role="composed" if contender.arm.name == arms.COMPOSED else "baseline", run_dir=str(run.path) if run else str(last.chosen[0].path),
         stats=list(runs.read_jsonl(run.stats)) if run else (), timing=list(runs.read_jsonl(run.timing)) if run else (),
-        evaluations=mean_curve(contender.trainings) if domain.budgets else (), cost=_cost(contender, domain, loaded, last.chosen[0].path),
+        evaluations=mean_curve(contender.snapshots) if domain.budgets else (), cost=_cost(contender, domain, loaded, last.chosen[0].path),
         metrics=last.metrics, layers=made, samples=to_uint8(stage.output), seeds=seeds, notes=_notes(loaded, last, domain, plan, ruler),
         standings=_rows(standings) if domain.budgets else (), recipes_tried=plan.trials.get(contender.arm.name, 1),
-        snapshots_tried=max((len(points) for points in contender.trainings), default=1), length=contender.length,
-        values=_values(ruler, last.values, others), by_extractor={name: averaged(rows) for name, rows in others.items()},
+        snapshots_tried=max((len(points) for points in contender.snapshots), default=1), length=contender.length,
+        values=_values(ruler, last.values, others), by_extractor={name: mean_over_seeds(rows) for name, rows in others.items()},
     )  # fmt: skip
     if composes:
         numbers, grid = _separated(loaded, ruler, artifact.read_weights_hash(last.chosen[0].path))
         arm = dataclasses.replace(arm, separation=numbers, separation_grid=grid)
-    pictures, sentence = ruler.nearest(last.chosen[0].path, stages.open_recipe_data(domain.setting.recipe), NEIGHBOURS)
+    pictures, sentence = ruler.nearest_training_images(last.chosen[0].path, stages.open_recipe_data(domain.setup.recipe), NEIGHBOURS)
     return dataclasses.replace(arm, neighbours=[Picture(*named) for named in pictures], memorised=sentence)
 
 
-def _failed(contender: Contender, domain: Domain, plan: Plan) -> Arm:
+def _failed(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan) -> Arm:
     """An arm of which a training diverged: its curves, and no number."""
     run = contender.runs[0]
     return Arm(
@@ -144,55 +144,55 @@ def _failed(contender: Contender, domain: Domain, plan: Plan) -> Arm:
     )  # fmt: skip
 
 
-def _name(contender: Contender, domain: Domain) -> str:
+def _name(contender: TrainedArm, domain: DomainRun) -> str:
     """Where arms stand at one length, the WGAN is called `baseline`, as it always was."""
     name = contender.arm.name
-    return name if domain.budgets else name.replace("wgan", "baseline") if name in ("wgan", f"wgan{arms.COUNTED}") else name
+    return name if domain.budgets else name.replace("wgan", "baseline") if name in ("wgan", f"wgan{arms.PRETRAINING_SUFFIX}") else name
 
 
-def _values(ruler: Ruler, values: Sequence[float], others: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, list[float]]:
+def _values(ruler: CachedEvaluator, values: Sequence[float], others: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, list[float]]:
     """Distance of each seed, by extractor."""
     return {ruler.extractor.name: list(values), **{name: [row["fd"] for row in rows] for name, rows in others.items()}}
 
 
-def _standings(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> list[Standing]:
+def _standings(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ruler: CachedEvaluator) -> list[BudgetResult]:
     found = []
     for budget in domain.budgets or (float("inf"),):
-        allowed = budget + (contender.extra if contender.arm.counted else 0.0)
+        allowed = budget + (contender.extra_budget if contender.arm.counts_pretraining else 0.0)
         chosen = [
-            best_up_to(points, allowed, domain.equal, _iteration(run, points, domain.equal)) for run, points in _with_runs(contender)
+            best_within_budget(points, allowed, domain.equal, _iteration(run, points, domain.equal)) for run, points in _with_runs(contender)
         ]  # fmt: skip
-        rows = [headline(ruler.artifact(point.path)) for point in chosen]
-        found.append(Standing(budget, averaged(rows), tuple(chosen), tuple(row["fd"] for row in rows)))
+        rows = [headline(ruler.evaluate_artifact(point.path)) for point in chosen]
+        found.append(BudgetResult(budget, mean_over_seeds(rows), tuple(chosen), tuple(row["fd"] for row in rows)))
     return found
 
 
-def _with_runs(contender: Contender) -> list[tuple[Run | None, Sequence[Point]]]:
-    listed: list[Run | None] = [*contender.runs] or [None] * len(contender.trainings)
-    return list(zip(listed, contender.trainings, strict=True))
+def _with_runs(contender: TrainedArm) -> list[tuple[Run | None, Sequence[Snapshot]]]:
+    listed: list[Run | None] = [*contender.runs] or [None] * len(contender.snapshots)
+    return list(zip(listed, contender.snapshots, strict=True))
 
 
-def _iteration(run: Run | None, points: Sequence[Point], axis: str) -> float:
+def _iteration(run: Run | None, points: Sequence[Snapshot], axis: str) -> float:
     """What one iteration comes to, on average."""
     if run is None or not points:
         return float("inf")  # an artifact that stands as it is
     end = points[-1]
     iterations = artifact.read_card(end.path).iterations
-    return end.place(axis) / iterations if iterations else 0.0
+    return end.position(axis) / iterations if iterations else 0.0
 
 
-def _pasted(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> Arm:
+def _pasted(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ruler: CachedEvaluator) -> Arm:
     """The frozen layers without fusion and translator, of each seed that has its own; mattes that they do not bring are keyed."""
     keyed = [name for name in domain.card.back_to_front()[1:] if domain.card.layers[name].generator.image_channels != 4]
-    tolerances = TOLERANCES if keyed else TOLERANCES[:1]
+    tolerances = KEY_THRESHOLDS if keyed else KEY_THRESHOLDS[:1]
     own = _composers(domain)
     found = [_best_paste(path, tolerances, ruler) for path in own.values()]
     rows, *further = [
-        [headline(one.sampler(key, lambda pasted=pasted: pasted, f"paste at {pasted.tolerance:g}")) for pasted, key in found]  # type: ignore[misc]
-        for one in (ruler, *ruler.others)
+        [headline(one.evaluate_sampler(key, lambda pasted=pasted: pasted, f"paste at {pasted.tolerance:g}")) for pasted, key in found]  # type: ignore[misc]
+        for one in (ruler, *ruler.secondary)
     ]
-    others = {one.extractor.name: measured for one, measured in zip(ruler.others, further, strict=True)}
-    metrics, values = averaged(rows), tuple(row["fd"] for row in rows)
+    others = {one.extractor.name: measured for one, measured in zip(ruler.secondary, further, strict=True)}
+    metrics, values = mean_over_seeds(rows), tuple(row["fd"] for row in rows)
     (pasted, key), *_ = found
     stage = pasted.layers(range(PICTURES))
     numbers, grid = _separated(pasted, ruler, key)
@@ -204,28 +204,28 @@ def _pasted(contender: Contender, domain: Domain, plan: Plan, ruler: Ruler) -> A
         notes=[_pasted_by(domain.card, keyed, [pasted.tolerance for pasted, _ in found], ruler.validation_split)],
         standings=[{"budget": budget, **metrics, "values": list(values)} for budget in domain.budgets], separation=numbers, separation_grid=grid,
         recipes_tried=plan.trials.get("paste", 1), snapshots_tried=len(tolerances), values=_values(ruler, values, others),
-        by_extractor={name: averaged(measured) for name, measured in others.items()},
+        by_extractor={name: mean_over_seeds(measured) for name, measured in others.items()},
     )  # fmt: skip
 
 
-def _composers(domain: Domain) -> dict[int, Path]:
+def _composers(domain: DomainRun) -> dict[int, Path]:
     """A composition with each set of frozen layers that there is, by the first seed that has it."""
     found: dict[str, tuple[int, Path]] = {}
-    for run in domain.contenders[0].runs:
+    for run in domain.arms[0].runs:
         assert run.artifact is not None
         card = artifact.read_card(run.artifact)
         found.setdefault(_pasted_from(card), (int(card.recipe.get("seed", 0)), run.artifact))
     return dict(found.values())
 
 
-def _best_paste(composed: Path, tolerances: Sequence[float], ruler: Ruler) -> tuple[Pasted, str]:
+def _best_paste(composed: Path, tolerances: Sequence[float], ruler: CachedEvaluator) -> tuple[PastedLayers, str]:
     """The layers of a composition pasted, by the threshold that is best on validation, and what tells that apart from all others."""
     loaded = load_artifact(composed, device=ruler.device)
     what = _pasted_from(loaded.card)
-    tried: list[tuple[float, Pasted, str]] = []
+    tried: list[tuple[float, PastedLayers, str]] = []
     for tolerance in tolerances:
-        pasted, key = Pasted(loaded, tolerance), f"paste {tolerance:g} {what}"
-        numbers = ruler.sampler(key, lambda pasted=pasted: pasted, f"paste at {tolerance:g}", validation=True)  # type: ignore[misc]
+        pasted, key = PastedLayers(loaded, tolerance), f"paste {tolerance:g} {what}"
+        numbers = ruler.evaluate_sampler(key, lambda pasted=pasted: pasted, f"paste at {tolerance:g}", validation=True)  # type: ignore[misc]
         tried.append((headline(numbers)["fd"], pasted, key))
     _, best, key = min(tried, key=lambda found: found[0])
     return best, key
@@ -250,7 +250,7 @@ def _pasted_by(card: Card, keyed: Sequence[str], tolerances: Sequence[float], ch
     """
     fronts = card.back_to_front()[1:]
     chosen = ", ".join(dict.fromkeys(f"{tolerance * 127.5:.0f}" for tolerance in tolerances))
-    threshold = f"what differs from the backdrop by more than {chosen} of 255, the best of {len(TOLERANCES)} thresholds on {chosen_on}"
+    threshold = f"what differs from the backdrop by more than {chosen} of 255, the best of {len(KEY_THRESHOLDS)} thresholds on {chosen_on}"
     if len(fronts) == 1:
         return f"The foreground's matte is {threshold if keyed else 'its own alpha'}."
     own = [name for name in fronts if name not in keyed]
@@ -265,10 +265,10 @@ def _drawn_layers(stage: Layers) -> dict[str, Any]:
     return pixels | {"fused": to_uint8(stage.fused), "output": to_uint8(stage.output)}
 
 
-def _separated(composer: LoadedArtifact | Pasted, ruler: Ruler, key: str) -> tuple[dict[str, Any], bytes]:
+def _separated(composer: LoadedArtifact | PastedLayers, ruler: CachedEvaluator, key: str) -> tuple[dict[str, Any], bytes]:
     """Numbers of a large swap, and the picture of a small one."""
-    swapped = swap_of((composer.composed if isinstance(composer, Pasted) else composer).card)
-    numbers = ruler.kept(
+    swapped = swap_of((composer.composed if isinstance(composer, PastedLayers) else composer).card)
+    numbers = ruler.cached(
         {"separation": key, "swaps": SWAPPED},
         lambda: separate(composer, ruler.real, foregrounds=SWAPPED, backgrounds=SWAPPED, swap=swapped).numbers,
     )
@@ -276,14 +276,14 @@ def _separated(composer: LoadedArtifact | Pasted, ruler: Ruler, key: str) -> tup
     return numbers, grid_png(drawn.grid, columns=drawn.columns)
 
 
-def _cost(contender: Contender, domain: Domain, loaded: LoadedArtifact, path: Path) -> Cost:
+def _cost(contender: TrainedArm, domain: DomainRun, loaded: LoadedArtifact, path: Path) -> Cost:
     """What the arm's training took to its end, seconds as the mean over seeds; an arm that begins with a layer's weights has its pretraining, too."""
     card = loaded.card
-    ends = [points[-1] for points in contender.trainings]
+    ends = [points[-1] for points in contender.snapshots]
     before_all = _pretraining(domain.card)
     before = before_all if card.kind == "composer" else []
-    if contender.arm.starts:
-        first = arms.starting_layer(domain.setting.recipe, domain.card.layers)
+    if contender.arm.from_foreground:
+        first = arms.finetune_layer(domain.setup.recipe, domain.card.layers)
         before = [stage for name, stage in zip(domain.card.layers, before_all, strict=True) if name == first]
     name = "composition" if card.kind == "composer" else "baseline"
     total = describe(str(path))["total"]
@@ -323,7 +323,7 @@ def _pretraining_macs(layer: LayerCard) -> float | None:
     return total
 
 
-def _rows(standings: Sequence[Standing]) -> list[dict[str, Any]]:
+def _rows(standings: Sequence[BudgetResult]) -> list[dict[str, Any]]:
     return [
         {
             "budget": standing.budget,
@@ -338,11 +338,11 @@ def _rows(standings: Sequence[Standing]) -> list[dict[str, Any]]:
     ]
 
 
-def _notes(loaded: LoadedArtifact, last: Standing, domain: Domain, plan: Plan, ruler: Ruler) -> list[str]:
+def _notes(loaded: LoadedArtifact, last: BudgetResult, domain: DomainRun, plan: ComparisonPlan, ruler: CachedEvaluator) -> list[str]:
     found = [loaded.card.notes] if loaded.card.notes else []
     if domain.budgets:
         chosen = ", ".join(f"{point.kimg:g}" for point in last.chosen)
-        within = f"the best on {ruler.validation_split} up to {last.budget:g} {EQUAL[domain.equal]}"
+        within = f"the best on {ruler.validation_split} up to {last.budget:g} {RESOURCE_UNITS[domain.equal]}"
         found.append(f"Stands with its snapshots of {chosen} kimg, {within}; the samples are of the first.")
     if isinstance(loaded.network, Composer) and not _frozen(loaded.card):
         found.append("Its frozen layers moved.")
@@ -353,4 +353,4 @@ def _frozen(card: Card) -> bool:
     return all(layer.sha256_before == layer.sha256_after for layer in card.layers.values())
 
 
-__all__ = ["Contender", "Domain", "pool", "shown_arm", "source"]
+__all__ = ["DomainRun", "TrainedArm", "layer_data_source", "layer_training_data", "measure_arm"]

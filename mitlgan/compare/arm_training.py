@@ -22,7 +22,7 @@ DIVERGED_STATES = ("diverged", "nan")
 
 
 @dataclass(frozen=True)
-class Training:
+class ArmTraining:
     """One training of an arm.
 
     Attributes:
@@ -36,17 +36,17 @@ class Training:
     label: str
     recipe: Recipe
     layers: Mapping[str, Path] = field(default_factory=dict)
-    start: Path | None = None
-    needed: bool = True
+    initial_artifact: Path | None = None
+    is_required: bool = True
 
-    def inputs(self) -> dict[str, str]:
+    def input_hashes(self) -> dict[str, str]:
         """Hashes of what it is made from; see `Run.inputs`."""
-        made_from = {"start": self.start} if self.start is not None else self.layers
+        made_from = {"start": self.initial_artifact} if self.initial_artifact is not None else self.layers
         return {name: artifact.read_weights_hash(path) for name, path in made_from.items()}
 
     def run(self, environment: RunContext) -> Run:
         """The finished run: found, continued, or made in this process."""
-        found = self.found(environment.root)
+        found = self.find_run(environment.root)
         if found is not None and found.artifact is not None:
             stages.warn_if_data_changed(found, self.recipe, environment.reporter.say)
             return found
@@ -54,15 +54,15 @@ class Training:
             return stages.resume(found.path, environment)
         if self.recipe.command == "compose":
             return stages.compose(self.recipe, self.layers, environment)
-        return stages.pretrain(self.recipe, environment, start=self.start)
+        return stages.pretrain(self.recipe, environment, start=self.initial_artifact)
 
-    def found(self, root: Path) -> Run | None:
+    def find_run(self, root: Path) -> Run | None:
         """Its run, if it has begun."""
-        return stages.find_matching_run(root, self.recipe, self.inputs())
+        return stages.find_matching_run(root, self.recipe, self.input_hashes())
 
-    def diverged(self, root: Path) -> Run | None:
+    def find_diverged_run(self, root: Path) -> Run | None:
         """Its newest run that ended as diverged, without an artifact."""
-        inputs = self.inputs()
+        inputs = self.input_hashes()
         ended = (
             run
             for run in reversed(run_directory.list_runs(root, self.recipe.command))
@@ -70,18 +70,18 @@ class Training:
         )
         return next((run for run in ended if run_directory.matches(run, self.recipe, inputs)), None)
 
-    def job(self) -> TrainingProcess:
+    def to_job(self) -> TrainingProcess:
         """The same for a process of its own."""
         if self.recipe.command == "compose":
             short = set(self.layers) <= set(LAYER_ROLES)
             named = [[f"--{name}", str(path)] if short else ["--layer", f"{name}={path}"] for name, path in self.layers.items()]
             arguments = ["compose", *(text for pair in named for text in pair)]
         else:
-            arguments = ["pretrain", self.recipe.role, *(("--from", str(self.start)) if self.start is not None else ())]
-        return TrainingProcess(self.label, self.recipe, arguments, self.inputs())
+            arguments = ["pretrain", self.recipe.role, *(("--from", str(self.initial_artifact)) if self.initial_artifact is not None else ())]
+        return TrainingProcess(self.label, self.recipe, arguments, self.input_hashes())
 
 
-def run_all(trainings: Sequence[Training], environment: RunContext, *, jobs: int = 1) -> None:
+def run_trainings(trainings: Sequence[ArmTraining], environment: RunContext, *, jobs: int = 1) -> None:
     """Train what is not finished. Where one that is not `needed` diverges, this is said and the others go on; it is not tried twice.
 
     Args:
@@ -92,36 +92,36 @@ def run_all(trainings: Sequence[Training], environment: RunContext, *, jobs: int
     Raises:
         MitlganError: As training.
     """
-    trainings = [training for training in trainings if training.needed or not _diverged_before(training, environment)]
+    trainings = [training for training in trainings if training.is_required or not _has_diverged_before(training, environment)]
     if jobs == 1:
         for training in trainings:
             try:
                 training.run(environment)
             except (DivergedError, NanError) as error:
-                if training.needed:
+                if training.is_required:
                     raise
-                environment.reporter.say(_goes_on(training.label, error))
+                environment.reporter.say(_continuing_message(training.label, error))
         return
     place = environment.root
     place.mkdir(parents=True, exist_ok=True)
-    needed = [training.label for training in trainings if training.needed]
+    needed = [training.label for training in trainings if training.is_required]
     with locked(place):
-        on_failure = tolerant(environment.reporter.say, needed)
-        run_parallel(place, environment.root, [training.job() for training in trainings], max_parallel=jobs, on_failure=on_failure)
+        on_failure = tolerate_divergence(environment.reporter.say, needed)
+        run_parallel(place, environment.root, [training.to_job() for training in trainings], max_parallel=jobs, on_failure=on_failure)
 
 
-def tolerant(say: Callable[[str], None], needed: Sequence[str] = ()) -> Callable[[TrainingProcess, MitlganError], None]:
+def tolerate_divergence(say: Callable[[str], None], needed: Sequence[str] = ()) -> Callable[[TrainingProcess, MitlganError], None]:
     """For `run_side_by_side`: a job that diverges is told of, and the others go on; any other failure ends them, and that of a job that is needed."""
 
     def failed(job: TrainingProcess, error: MitlganError) -> None:
         if error.exit_code != DivergedError.exit_code or job.label in needed:
             raise error
-        say(_goes_on(job.label, error))
+        say(_continuing_message(job.label, error))
 
     return failed
 
 
-def why_diverged(ended: Sequence[Run], count: int) -> str:
+def explain_divergence(ended: Sequence[Run], count: int) -> str:
     """A sentence for the report.
 
     Args:
@@ -133,16 +133,16 @@ def why_diverged(ended: Sequence[Run], count: int) -> str:
     return f"{whose} ended without an artifact, so nothing of it is measured ({ended[0].path}: {reason})."
 
 
-def _diverged_before(training: Training, environment: RunContext) -> bool:
+def _has_diverged_before(training: ArmTraining, environment: RunContext) -> bool:
     """Whether an earlier call saw it diverge, which it would again; this is said."""
-    known = training.found(environment.root)
-    before = training.diverged(environment.root)
+    known = training.find_run(environment.root)
+    before = training.find_diverged_run(environment.root)
     if before is None or (known is not None and known.artifact is not None):
         return False
     environment.reporter.say(f"{training.label}: diverged before ({before.path}), and is not trained again; delete that run to try it anew")
     return True
 
 
-def _goes_on(label: str, error: MitlganError) -> str:
+def _continuing_message(label: str, error: MitlganError) -> str:
     text = str(error)
     return f"warning: {text if text.startswith(label) else f'{label}: {text}'}; the comparison goes on, and shows it as diverged"

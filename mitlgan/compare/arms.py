@@ -10,8 +10,8 @@ from pathlib import Path
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import Card, GeneratorSpec
 from mitlgan.artifacts.loaded_artifact import artifact_path
-from mitlgan.compare.budgets import equal_length, training_macs
-from mitlgan.compare.plan import BUILT_IN
+from mitlgan.compare.budgets import training_macs, with_equal_length
+from mitlgan.compare.plan import BUILT_IN_BASELINES
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Composer, Generator, back_to_front
@@ -33,15 +33,15 @@ from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
 COMPOSED = "composed"
-COUNTED = "+pretraining"
+PRETRAINING_SUFFIX = "+pretraining"
 """Ends the name of an arm that has had as much as all of the composition's stages together."""
-WGANS = ("wgan", "plain-wgan")
+WGAN_ARMS = ("wgan", "plain-wgan")
 LABELS = {
     "wgan-finetuned": "WGAN from the foreground's weights",
     "plain": "Plain generator, by the composition's objective",
     "paste": "Frozen layers, pasted",
 }
-TUNED, TUNED_PX = "modern/wgan-{size_px}", 32
+TUNED_RECIPE, TUNED_PX = "modern/wgan-{size_px}", 32
 """The WGAN beside a recommended composition, and the size at which it was tuned, by as many trials as the composition."""
 THESIS_FUSIONS = ("conv1x1", "norm-conv1x1", "add", "add-norm")
 """Compositions that mix channels, as the thesis does; all others lay mattes over each other, as is recommended."""
@@ -54,7 +54,7 @@ WGAN_SETTINGS: Mapping[str, object] = {
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmSpec:
     """One arm.
 
     Attributes:
@@ -70,10 +70,10 @@ class Arm:
     name: str
     label: str
     recipe: Recipe | None = None
-    composes: bool = False
-    starts: bool = False
-    fixed: Path | None = None
-    counted: bool = False
+    uses_layers: bool = False
+    from_foreground: bool = False
+    artifact: Path | None = None
+    counts_pretraining: bool = False
 
 
 def baseline_recipe(recipe: Recipe, card: Card, *, baseline: str = "wgan", equal: str = "kimg", extra: float = 0.0) -> Recipe:
@@ -86,12 +86,12 @@ def baseline_recipe(recipe: Recipe, card: Card, *, baseline: str = "wgan", equal
         equal: A key of `budgets.EQUAL` but time: what both get alike.
         extra: What the pretrainings took, in its unit.
     """
-    arm = resolve(baseline, recipe, card.generator_specs())
+    arm = resolve_baseline(baseline, recipe, card.generator_specs())
     assert arm.recipe is not None
-    return as_long(arm, recipe, card, equal=equal, extra=extra)
+    return match_length(arm, recipe, card, equal=equal, extra=extra)
 
 
-def as_long(arm: Arm, composition: Recipe, card: Card, *, equal: str = "kimg", extra: float = 0.0) -> Recipe:
+def match_length(arm: ArmSpec, composition: Recipe, card: Card, *, equal: str = "kimg", extra: float = 0.0) -> Recipe:
     """An arm's recipe, with the seed of the composition that it is compared with, as long as that.
 
     Args:
@@ -103,49 +103,49 @@ def as_long(arm: Arm, composition: Recipe, card: Card, *, equal: str = "kimg", e
     """
     assert arm.recipe is not None
     layers = card.generator_specs()
-    rate = training_macs(arm.recipe, layers if arm.composes else {}) if equal == "macs" else 0.0
-    return changed(equal_length(arm.recipe, equal, rate, stage_length(composition, card, equal), extra), seed=composition.seed)
+    rate = training_macs(arm.recipe, layers if arm.uses_layers else {}) if equal == "macs" else 0.0
+    return changed(with_equal_length(arm.recipe, equal, rate, composition_length(composition, card, equal), extra), seed=composition.seed)
 
 
-def stage_length(composition: Recipe, card: Card, equal: str) -> float:
+def composition_length(composition: Recipe, card: Card, equal: str) -> float:
     """What a composition's own stage took, in a unit of `plan.EQUAL`."""
     if equal == "macs":
         return card.kimg * training_macs(composition, card.generator_specs())
     return float(getattr(card, equal.replace("-", "_")))
 
 
-def require_known(baseline: str) -> None:
+def check_baseline_name(baseline: str) -> None:
     """Refuse a `--baseline` value that names nothing.
 
     Raises:
         UsageError: It does.
     """
-    if baseline in BUILT_IN or Path(baseline).exists():
+    if baseline in BUILT_IN_BASELINES or Path(baseline).exists():
         return
     try:
         find(baseline)
     except UsageError:
-        raise UsageError(f"--baseline: {baseline!r} is not one of {', '.join(BUILT_IN)}, nor a recipe, an artifact or a run") from None
+        raise UsageError(f"--baseline: {baseline!r} is not one of {', '.join(BUILT_IN_BASELINES)}, nor a recipe, an artifact or a run") from None
 
 
-def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Arm:
+def resolve_baseline(baseline: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> ArmSpec:
     """The arm of a `--baseline` value.
 
     Raises:
         UsageError: It names nothing, or the layers do not allow it.
         ArtifactError: An artifact of another kind or size.
     """
-    if baseline == "wgan" and recommended(recipe):
-        return _tuned_arm(recipe, layers)
+    if baseline == "wgan" and uses_mattes(recipe):
+        return _tuned_wgan_arm(recipe, layers)
     if baseline in ("wgan", "plain-wgan"):
         own = recipe.objective.kind in ("wgan_gp", "wgan_clip")
-        return Arm(baseline, f"WGAN, plain ({'the composition' if own else 'the demo'}'s settings)", _wgan(baseline, recipe, layers))
+        return ArmSpec(baseline, f"WGAN, plain ({'the composition' if own else 'the demo'}'s settings)", _wgan_recipe(baseline, recipe, layers))
     if baseline == "plain":
-        return Arm(baseline, LABELS[baseline], _plain(baseline, recipe, layers))
+        return ArmSpec(baseline, LABELS[baseline], _plain_recipe(baseline, recipe, layers))
     if baseline == "wgan-finetuned":
-        return Arm(baseline, LABELS[baseline], _finetuned(recipe, layers), starts=True)
+        return ArmSpec(baseline, LABELS[baseline], _finetuned_recipe(recipe, layers), from_foreground=True)
     if baseline == "paste":
-        return Arm(baseline, LABELS[baseline])
+        return ArmSpec(baseline, LABELS[baseline])
     path = Path(baseline)
     if path.is_dir() or path.suffix == ".safetensors":
         file = artifact_path(path)
@@ -153,7 +153,7 @@ def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) 
         if card.role != "scene" or card.size_px != recipe.size_px:
             wanted = f"scenes of {recipe.size_px} px"
             raise ArtifactError(f"--baseline {baseline}: makes {card.role} images of {card.size_px} px; give one of {wanted}")
-        return Arm(path.stem if path.is_file() else path.name, f"{display_name_of(card.recipe, path.name)} ({card.kimg:g} kimg)", fixed=file)
+        return ArmSpec(path.stem if path.is_file() else path.name, f"{display_name_of(card.recipe, path.name)} ({card.kimg:g} kimg)", artifact=file)
     try:
         other = load(baseline)
     except UsageError as error:
@@ -162,17 +162,17 @@ def resolve(baseline: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) 
         raise UsageError(f"--baseline {baseline}: trains {other.role} images of {other.size_px} px; give one of scenes of {recipe.size_px} px")
     other = changed(other, data__source=recipe.data.source)
     if other.command == "compose":
-        return Arm(other.name, composed_arm(other).label, other, composes=True)
-    return Arm(other.name, display_name(other), other)
+        return ArmSpec(other.name, composed_arm(other).label, other, uses_layers=True)
+    return ArmSpec(other.name, display_name(other), other)
 
 
-def all_arms(baselines: Sequence[str], recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> list[Arm]:
+def resolve_arms(baselines: Sequence[str], recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> list[ArmSpec]:
     """The composition's arm and those of its baselines.
 
     Raises:
         UsageError: Two have one name.
     """
-    arms = [composed_arm(recipe), *(resolve(name, recipe, layers) for name in baselines)]
+    arms = [composed_arm(recipe), *(resolve_baseline(name, recipe, layers) for name in baselines)]
     names = [arm.name for arm in arms]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -180,14 +180,14 @@ def all_arms(baselines: Sequence[str], recipe: Recipe, layers: Mapping[str, Gene
     return arms
 
 
-def composed_arm(recipe: Recipe) -> Arm:
+def composed_arm(recipe: Recipe) -> ArmSpec:
     """The arm of a composition."""
     assert recipe.composer is not None
     shape = display_name(recipe) if recipe.name != "compose" else recipe.composer.fusion.kind
-    return Arm(COMPOSED, f"Composition ({shape})", recipe, composes=True)
+    return ArmSpec(COMPOSED, f"Composition ({shape})", recipe, uses_layers=True)
 
 
-def layer_files(composer: Path) -> dict[str, Path]:
+def extract_layers(composer: Path) -> dict[str, Path]:
     """The frozen generators of a composer as artifacts of their own, in the cache, by layer.
 
     Raises:
@@ -196,10 +196,10 @@ def layer_files(composer: Path) -> dict[str, Path]:
     network, card = artifact.load_network(composer)
     if not isinstance(network, Composer):
         raise ArtifactError(f"{composer}: not a composer")
-    return {name: _layer_file(network.generators[name], card, name) for name in card.layers}
+    return {name: _extract_layer(network.generators[name], card, name) for name in card.layers}
 
 
-def _layer_file(generator: Generator, card: Card, name: str) -> Path:
+def _extract_layer(generator: Generator, card: Card, name: str) -> Path:
     layer = card.layers[name]
     account = {
         key: layer.card[key] for key in ("data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit", "parent") if key in layer.card
@@ -218,13 +218,13 @@ def _layer_file(generator: Generator, card: Card, name: str) -> Path:
     return path
 
 
-def starting_layer(recipe: Recipe, layers: Collection[str]) -> str:
+def finetune_layer(recipe: Recipe, layers: Collection[str]) -> str:
     """The layer whose weights `wgan-finetuned` begins with: `fg`, or the frontmost where layers have other names."""
     assert recipe.composer is not None
     return "fg" if "fg" in layers else back_to_front(recipe.composer.order, dict.fromkeys(layers))[-1]
 
 
-def given_run(path: Path, card: Card) -> Run:
+def load_baseline_run(path: Path, card: Card) -> Run:
     """A trained baseline that is taken as it is.
 
     Raises:
@@ -232,13 +232,13 @@ def given_run(path: Path, card: Card) -> Run:
         ArtifactError: Of another size or role, or not finished.
     """
     run = run_directory.open_run(path)
-    found = finished_card(run)
+    found = read_finished_card(run)
     if found.role != "scene" or found.size_px != card.size_px:
         raise ArtifactError(f"--baseline-run {path}: makes {found.role} images of {found.size_px} px; give one of scenes of {card.size_px} px")
     return run
 
 
-def finished_card(run: Run) -> Card:
+def read_finished_card(run: Run) -> Card:
     """The card of a finished run.
 
     Raises:
@@ -249,60 +249,60 @@ def finished_card(run: Run) -> Card:
     return artifact.read_card(run.artifact)
 
 
-def recommended(recipe: Recipe) -> bool:
+def uses_mattes(recipe: Recipe) -> bool:
     """Whether a composition lays its layers over each other by mattes, as the recommended ones do, and does not mix channels, as the thesis does."""
     return recipe.composer is not None and recipe.composer.fusion.kind not in THESIS_FUSIONS
 
 
-def _tuned_arm(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Arm:
+def _tuned_wgan_arm(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> ArmSpec:
     """The tuned WGAN of the composition's size; where none ships, its settings with a layer's generator and a critic as wide as the composition's."""
-    name = TUNED.format(size_px=recipe.size_px)
+    name = TUNED_RECIPE.format(size_px=recipe.size_px)
     if name in names():
         at = "" if recipe.size_px == TUNED_PX else f" at {TUNED_PX} px"
-        return Arm("wgan", f"WGAN, tuned{at} ({name})", changed(load(name), data=plain(recipe.data), evaluation=plain(recipe.evaluation)))
-    shipped = TUNED.format(size_px=TUNED_PX)
+        return ArmSpec("wgan", f"WGAN, tuned{at} ({name})", changed(load(name), data=plain(recipe.data), evaluation=plain(recipe.evaluation)))
+    shipped = TUNED_RECIPE.format(size_px=TUNED_PX)
     tuned = load(shipped)
-    own = _of_scenes("wgan-tuned", recipe, _scene_generator("wgan", recipe, layers))
+    own = _scene_recipe("wgan-tuned", recipe, _scene_generator("wgan", recipe, layers))
     settings = {part: plain(getattr(tuned, part)) for part in ("objective", "generator_optimiser", "critic_optimiser")}
     critic = {f"critic__{key}": getattr(tuned.critic, key) for key in ("kernel", "spectral") if getattr(own.critic, key, None) is not None}
     training = {f"training__{key}": getattr(tuned.training, key) for key in ("batch", "ema_halflife_kimg", "shared_fakes")}
-    return Arm("wgan", f"WGAN, tuned at {TUNED_PX} px (settings of {shipped})", changed(own, **settings, **critic, **training, augment=None))
+    return ArmSpec("wgan", f"WGAN, tuned at {TUNED_PX} px (settings of {shipped})", changed(own, **settings, **critic, **training, augment=None))
 
 
-def _wgan(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Recipe:
+def _wgan_recipe(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Recipe:
     """A Wasserstein GAN, whatever the composition is trained by; where that is something else, objective, batch and kernels are the demo's WGAN's."""
-    wanted = _plain(name, recipe, layers)
+    wanted = _plain_recipe(name, recipe, layers)
     if wanted.objective.kind in ("wgan_gp", "wgan_clip"):
         return wanted
     own = {key: value for key, value in WGAN_SETTINGS.items() if key != "critic__kernel" or hasattr(wanted.critic, "kernel")}
     return changed(wanted, **own, **({"critic__spectral": False} if wanted.critic.spectral else {}))
 
 
-def _plain(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Recipe:
+def _plain_recipe(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Recipe:
     """Of a layer in colour if there is one, else the same network with three channels; layers of other sizes may not be able to make a scene."""
-    return _of_scenes(name, recipe, _scene_generator(name, recipe, layers))
+    return _scene_recipe(name, recipe, _scene_generator(name, recipe, layers))
 
 
 def _scene_generator(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> AnyGenerator:
     forms = [without_growth(form.generator, form.size_px) for form in reversed(list(layers.values()))]  # a baseline has nothing to grow from
-    able = [generator for generator in forms if _makes(generator, recipe.size_px)]
+    able = [generator for generator in forms if _can_make(generator, recipe.size_px)]
     if not able:
         raise UsageError(f"--baseline {name}: no layer's generator can make scenes of {recipe.size_px} px; give a recipe of scenes in its place")
     generator = next((generator for generator in able if generator.image_channels == 3), None)
     return generator or able[0].model_copy(update={"image_channels": 3})
 
 
-def _finetuned(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Recipe:
-    form = layers[starting_layer(recipe, layers)]
+def _finetuned_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Recipe:
+    form = layers[finetune_layer(recipe, layers)]
     if form.generator.image_channels == 4:
         raise UsageError("--baseline wgan-finetuned: the foreground generator makes alpha, which a scene has not; leave this baseline out")
     if form.generator.image_channels != 3 or form.size_px != recipe.size_px:
         made = f"{form.size_px} px and {form.generator.image_channels} channels"
         raise UsageError(f"--baseline wgan-finetuned: the foreground generator makes {made}, a scene has others; leave this baseline out")
-    return _of_scenes("wgan-finetuned", recipe, form.generator)
+    return _scene_recipe("wgan-finetuned", recipe, form.generator)
 
 
-def _makes(generator: AnyGenerator, size_px: int) -> bool:
+def _can_make(generator: AnyGenerator, size_px: int) -> bool:
     try:
         generator.require_size(size_px)
     except ValueError:
@@ -310,7 +310,7 @@ def _makes(generator: AnyGenerator, size_px: int) -> bool:
     return True
 
 
-def _of_scenes(name: str, recipe: Recipe, generator: AnyGenerator) -> Recipe:
+def _scene_recipe(name: str, recipe: Recipe, generator: AnyGenerator) -> Recipe:
     tree = plain(recipe)
     del tree["composer"]
     tree.pop("critic_start", None)  # its critic begins anew

@@ -20,14 +20,14 @@ from mitlgan.training import augmentation
 CLOCKS = {"seconds": None, "cpu-seconds": "cpu"}
 """What arms can get alike in seconds -> `training.clock`."""
 
-MINIMUM_S = 0.1
+MIN_LENGTH_S = 0.1
 EARLY = (0.25, 0.5)
 """Shares of the first budget that are measured, too: the thesis' question is about early training."""
 
 TERA = 1e12
 
 
-def points_of(budgets: Sequence[float]) -> tuple[float, ...]:
+def measurement_points(budgets: Sequence[float]) -> tuple[float, ...]:
     """Where arms are measured: early on, and at each budget."""
     return tuple(sorted({*(share * budgets[0] for share in EARLY), *budgets}))
 
@@ -67,7 +67,7 @@ def _penalty_scores(objective: AnyObjective) -> float:
     return 0
 
 
-def equal_length(recipe: Recipe, equal: str, per_kimg: float, stage: float, extra: float = 0.0) -> Recipe:
+def with_equal_length(recipe: Recipe, equal: str, per_kimg: float, stage: float, extra: float = 0.0) -> Recipe:
     """The recipe that trains as long as the composition's stage and, where its pretrainings are counted, as long as these, too.
 
     Args:
@@ -78,7 +78,7 @@ def equal_length(recipe: Recipe, equal: str, per_kimg: float, stage: float, extr
         extra: What the pretrainings took; an artifact is kept where the stage alone would end.
     """
     if equal in CLOCKS:
-        kept, end = (max(MINIMUM_S, round(length, 1)) for length in (stage, stage + extra))
+        kept, end = (max(MIN_LENGTH_S, round(length, 1)) for length in (stage, stage + extra))
         timed = changed(recipe, training__kimg=UNBOUNDED_KIMG, training__limit_s=end, training__clock=CLOCKS[equal])
         return changed(timed, training__keep_s=[kept], training__keep_kimg=[]) if extra else timed
     kept, end = (round(length / per_kimg, 3) if equal == "macs" else length for length in (stage, stage + extra))
@@ -86,7 +86,7 @@ def equal_length(recipe: Recipe, equal: str, per_kimg: float, stage: float, extr
     return changed(longer, training__keep_kimg=[kept], training__keep_s=[]) if extra else longer
 
 
-def scheduled(recipe: Recipe, budgets: Sequence[float], equal: str, per_kimg: float, *, extra: float = 0.0) -> Recipe:
+def with_schedule(recipe: Recipe, budgets: Sequence[float], equal: str, per_kimg: float, *, extra: float = 0.0) -> Recipe:
     """The recipe that trains for the longest budget and keeps what is to be measured on the way.
 
     Args:
@@ -96,11 +96,11 @@ def scheduled(recipe: Recipe, budgets: Sequence[float], equal: str, per_kimg: fl
         per_kimg: See `training_macs`.
         extra: What is added to each budget, for pretraining that is counted.
     """
-    points = points_of(budgets)
+    points = measurement_points(budgets)
     if extra:
         points = tuple(sorted({*points, *(budget + extra for budget in budgets)}))
     if equal in CLOCKS:
-        rounded = [max(MINIMUM_S, round(point, 3)) for point in points]
+        rounded = [max(MIN_LENGTH_S, round(point, 3)) for point in points]
         timed = changed(recipe, training__kimg=UNBOUNDED_KIMG, training__limit_s=rounded[-1], training__clock=CLOCKS[equal])
         return changed(timed, training__keep_s=rounded, training__keep_kimg=[])
     kimg = [round(point / per_kimg if equal == "macs" else point, 6) for point in points]

@@ -15,7 +15,7 @@ import torch
 
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import LAYER_ROLES
-from mitlgan.compare import Plan, Result, baseline_jobs, compare, tolerant
+from mitlgan.compare import ComparisonPlan, ComparisonResult, baseline_jobs, run_comparison, tolerate_divergence
 from mitlgan.errors import ArtifactError
 from mitlgan.recipe import Recipe, changed, dump, load
 from mitlgan.runtime.distributed import World
@@ -35,7 +35,7 @@ QUICK = {"training__kimg": 1.0, "training__snapshot_kimg": 1.0, "training__check
 AT_ONCE = 2
 
 
-def demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Result:
+def run_demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> ComparisonResult:
     """Run the four stages at 32 px on the demo pictures.
 
     Args:
@@ -61,15 +61,15 @@ def demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Result:
         beside = out / f"{recipes['thesis'].name}.toml"
         write_atomically(beside, dump(recipes["thesis"]))
         stage_only = any(made != _run_file(out, recipes[role]) for role, made in layers.items())
-        plan = Plan(composed=composed.path, baselines=(str(beside), "wgan"), count_pretraining=False if stage_only else None)
+        plan = ComparisonPlan(composed=composed.path, baselines=(str(beside), "wgan"), count_pretraining=False if stage_only else None)
         environment = RunContext(World(0, 1, torch.device("cpu")), PlainReporter("compare"), out / "runs")
         show(
             "3/4 training the thesis' composition and the WGAN, "
             + ("as long as the composition alone" if stage_only else "the WGAN as long as all stages")
         )
-        run_parallel(out, out / "runs", baseline_jobs(plan, environment), max_parallel=AT_ONCE, on_failure=tolerant(show))
+        run_parallel(out, out / "runs", baseline_jobs(plan, environment), max_parallel=AT_ONCE, on_failure=tolerate_divergence(show))
         show("4/4 measuring and writing the report")
-        result = compare(plan, environment)
+        result = run_comparison(plan, environment)
         show(f"done in {duration(time.monotonic() - started)}")
     return result
 

@@ -9,20 +9,20 @@ from pathlib import Path
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import LAYER_ROLES, Card, GeneratorSpec
 from mitlgan.artifacts.loaded_artifact import artifact_path
-from mitlgan.compare.arm_training import Training
-from mitlgan.compare.arms import finished_card, layer_files
-from mitlgan.compare.plan import Plan, Triple
+from mitlgan.compare.arm_training import ArmTraining
+from mitlgan.compare.arms import extract_layers, read_finished_card
+from mitlgan.compare.plan import ComparisonPlan, DomainSpec
 from mitlgan.errors import ArtifactError, MitlganError, UsageError
 from mitlgan.recipe import Recipe, changed, load, parse
 from mitlgan.stages.default_layers import resolve_layers
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
-DEFAULT = "demo/compose"
+DEFAULT_RECIPE = "demo/compose"
 
 
 @dataclass(frozen=True)
-class Setting:
+class DomainSetup:
     """One domain.
 
     Attributes:
@@ -36,10 +36,10 @@ class Setting:
     name: str
     recipe: Recipe
     layers: Mapping[str, Path]
-    pretrainings: Mapping[str, Training]
+    pretrainings: Mapping[str, ArmTraining]
     composed: Run | None = None
 
-    def pretrainings_of(self, seed: int, own: bool) -> dict[str, Training]:
+    def pretrainings_for_seed(self, seed: int, own: bool) -> dict[str, ArmTraining]:
         """What must be pretrained for a seed.
 
         Args:
@@ -56,42 +56,42 @@ class Setting:
         for name in (*known, *(name for name in self.layers if name not in known)):
             recipe = known.get(name) or _recipe_of(self.layers[name], name)
             label = " ".join(part for part in (self.name, f"pretrain {name}", f"seed {seed}") if part)
-            found[name] = Training(label, changed(recipe, seed=seed))
+            found[name] = ArmTraining(label, changed(recipe, seed=seed))
         return found
 
 
-def settings(plan: Plan, root: Path) -> list[Setting]:
+def resolve_domains(plan: ComparisonPlan, root: Path) -> list[DomainSetup]:
     """The domains of a plan, whose compositions are not trained yet.
 
     Raises:
         UsageError: Nothing to compose, or options that contradict each other.
         ArtifactError: An artifact does not fit.
     """
-    if plan.triples:
+    if plan.domains:
         if plan.composed is not None or plan.baseline_run is not None or plan.data is not None:
             raise UsageError("--triple: trains its own compositions and baselines; leave out --composed, --baseline-run and --data")
-        return [_of_triple(plan, triple) for triple in plan.triples]
+        return [_of_triple(plan, triple) for triple in plan.domains]
     run = _composition(plan, root)
-    if not plan.trains:
+    if not plan.trains_compositions:
         if run is None:
             raise UsageError(f"--composed: no finished composition under {root}; run `mitlgan compose` first")
-        return [Setting("", run.load_recipe(), {}, {}, run)]
+        return [DomainSetup("", run.load_recipe(), {}, {}, run)]
     if plan.baseline_run is not None:
         raise UsageError("--baseline-run: here every arm is trained anew for the same budgets; leave it out")
-    recipe = load(plan.recipe or DEFAULT, plan.settings) if plan.recipe or run is None else load(run.recipe, plan.settings, root=run.path)
+    recipe = load(plan.recipe or DEFAULT_RECIPE, plan.settings) if plan.recipe or run is None else load(run.recipe, plan.settings, root=run.path)
     if recipe.composer is None:
         raise UsageError(f"--recipe {plan.recipe}: has no [composer]; give one for `compose`")
     if plan.data is not None:
         recipe = changed(recipe, data__source=_source(plan.data))
     given = {name: artifact_path(path) for name, path in plan.layers.items()}
     if run is not None and run.artifact is not None and _some_are_absent(plan.layers):
-        layers = {**layer_files(run.artifact), **given}
+        layers = {**extract_layers(run.artifact), **given}
     else:
         layers = resolve_layers(given, root, recipe)
-    return [Setting("", recipe, layers, {})]
+    return [DomainSetup("", recipe, layers, {})]
 
 
-def forms(layers: Mapping[str, Path]) -> dict[str, GeneratorSpec]:
+def generator_specs(layers: Mapping[str, Path]) -> dict[str, GeneratorSpec]:
     """What each layer's generator is built by.
 
     Raises:
@@ -106,16 +106,16 @@ def forms(layers: Mapping[str, Path]) -> dict[str, GeneratorSpec]:
     return found
 
 
-def cards(layers: Mapping[str, Path]) -> dict[str, Card]:
+def read_cards(layers: Mapping[str, Path]) -> dict[str, Card]:
     """Card of each layer."""
     return {name: artifact.read_card(path) for name, path in layers.items()}
 
 
-def _composition(plan: Plan, root: Path) -> Run | None:
+def _composition(plan: ComparisonPlan, root: Path) -> Run | None:
     """The composition that is taken, or whose recipe and layers are; None where others are named."""
     if plan.composed is not None:
         run = run_directory.open_run(plan.composed)
-        card = finished_card(run)
+        card = read_finished_card(run)
         if card.kind != "composer":
             raise ArtifactError(f"--composed {run.path}: a run of `pretrain {card.role}`; give one that `mitlgan compose` made")
         return run
@@ -125,14 +125,14 @@ def _composition(plan: Plan, root: Path) -> Run | None:
     return found[-1] if found else None
 
 
-def _of_triple(plan: Plan, triple: Triple) -> Setting:
-    recipe = load(plan.recipe or DEFAULT, plan.settings)
+def _of_triple(plan: ComparisonPlan, triple: DomainSpec) -> DomainSetup:
+    recipe = load(plan.recipe or DEFAULT_RECIPE, plan.settings)
     if recipe.composer is None:
         raise UsageError(f"--recipe {plan.recipe}: has no [composer]; give one for `compose`")
     resample = recipe.composer.resample
     recipe = changed(recipe, data__source=_source(triple.scene))
     layers: dict[str, Path] = {}
-    pretrainings: dict[str, Training] = {}
+    pretrainings: dict[str, ArmTraining] = {}
     for name, given in (("fg", triple.fg), ("bg", triple.bg)):
         path = Path(given)
         if path.suffix == ".safetensors" or (path / "recipe.toml").is_file() or (path / "generator.safetensors").is_file():
@@ -143,8 +143,8 @@ def _of_triple(plan: Plan, triple: Triple) -> Setting:
                 raise UsageError(
                     f"--triple {triple.name}: {given} would be trained at {wanted.size_px} px, the scenes at {recipe.size_px}; give artifacts"
                 )
-            pretrainings[name] = Training(f"{triple.name} pretrain {name}", wanted)
-    return Setting(triple.name, recipe, layers, pretrainings)
+            pretrainings[name] = ArmTraining(f"{triple.name} pretrain {name}", wanted)
+    return DomainSetup(triple.name, recipe, layers, pretrainings)
 
 
 def _some_are_absent(layers: Mapping[str, Path]) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.loaded_artifact import load_artifact
-from mitlgan.compare.plan import Plan
+from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.data.sources.split_folders import correct_split
@@ -34,13 +34,13 @@ from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
 
-FORM = 2
+CACHE_VERSION = 2
 """Raised when the way to a number changes, so that older ones are not taken."""
 
-NEAREST_OF = 200
+NEAREST_SAMPLES = 200
 """Samples whose nearest training pictures are looked for."""
 
-MOST_KNOWN = 10_000
+MAX_TRAINING_IMAGES = 10_000
 """Training pictures that are looked at, at most."""
 
 VALIDATION_SEED = 1
@@ -48,7 +48,7 @@ VALIDATION_SEED = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Ruler:
+class CachedEvaluator:
     """How the arms of one domain are measured.
 
     Attributes:
@@ -69,14 +69,14 @@ class Ruler:
     extractor: Extractor
     device: str
     reporter: Reporter
-    others: tuple[Ruler, ...] = ()
+    secondary: tuple[CachedEvaluator, ...] = ()
 
     @property
     def real_count(self) -> int:
         """Real pictures that are measured."""
         return min(self.protocol.samples, len(self.real))
 
-    def flattered(self, *, chosen: bool) -> list[str]:
+    def optimism_warnings(self, *, chosen: bool) -> list[str]:
         """Why the figures will flatter, if they will.
 
         Args:
@@ -94,11 +94,13 @@ class Ruler:
             found.append(f"There are {real}, all of which are compared with {self.protocol.samples:,} of each arm.")
         return found
 
-    def artifact(self, path: Path, *, validation: bool = False) -> dict[str, Any]:
+    def evaluate_artifact(self, path: Path, *, validation: bool = False) -> dict[str, Any]:
         """Measures of an artifact; see `evaluate.evaluate`."""
-        return self.sampler(artifact.read_weights_hash(path), lambda: load_artifact(path, device=self.device), f"{path.parent}", validation=validation)
+        return self.evaluate_sampler(
+            artifact.read_weights_hash(path), lambda: load_artifact(path, device=self.device), f"{path.parent}", validation=validation
+        )
 
-    def sampler(self, key: str, make: Callable[[], Sampler], what: str, *, validation: bool = False) -> dict[str, Any]:
+    def evaluate_sampler(self, key: str, make: Callable[[], Sampler], what: str, *, validation: bool = False) -> dict[str, Any]:
         """Measures of whatever makes images.
 
         Args:
@@ -116,7 +118,7 @@ class Ruler:
             )  # fmt: skip
         return self._kept({"artifact": key}, protocol, real, lambda: self._evaluated(make, what, real, protocol))
 
-    def anchors(self, others: Mapping[str, ImagePack]) -> dict[str, dict[str, Any]]:
+    def evaluate_anchors(self, others: Mapping[str, ImagePack]) -> dict[str, dict[str, Any]]:
         """Measures of the anchors; see `evaluate.anchors`."""
         known: Mapping[str, ImagePack | Iterable[Tensor]] = others
         key = {"anchors": {name: pack.content_sha256 for name, pack in others.items()}}
@@ -127,11 +129,11 @@ class Ruler:
         self.reporter.say(f"measuring {what}: {protocol.samples:,} images against {against}")
         return evaluate(make(), real, protocol, network=self.extractor)
 
-    def kept(self, key: Mapping[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def cached(self, key: Mapping[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Whatever else is measured of an arm: known from before, or measured now."""
         return self._kept(key, self.protocol, self.real, measure)
 
-    def nearest(self, path: Path, training: ImagePack, count: int) -> tuple[list[tuple[str, Tensor]], str]:
+    def nearest_training_images(self, path: Path, training: ImagePack, count: int) -> tuple[list[tuple[str, Tensor]], str]:
         """Samples of an artifact that lie nearest to training pictures, those pictures, and how usual such nearness is.
 
         Args:
@@ -142,9 +144,9 @@ class Ruler:
         Returns:
             (caption, uint8 pictures) of the samples and of their neighbours, and a sentence.
         """
-        seeds = self.protocol.seeds()[:NEAREST_OF]
-        key = {"nearest": artifact.read_weights_hash(path), "training": training.content_sha256, "of": NEAREST_OF, "count": count}
-        found = self.kept(key, lambda: self._nearest(path, training, seeds, count))
+        seeds = self.protocol.seeds()[:NEAREST_SAMPLES]
+        key = {"nearest": artifact.read_weights_hash(path), "training": training.content_sha256, "of": NEAREST_SAMPLES, "count": count}
+        found = self.cached(key, lambda: self._nearest(path, training, seeds, count))
         samples = three_channels(to_uint8(load_artifact(path, device=self.device).sample([seeds[place] for place in found["samples"]])))
         known = training.batch(found["pictures"])
         share = (
@@ -158,8 +160,8 @@ class Ruler:
     def _nearest(self, path: Path, training: ImagePack, seeds: Sequence[int], count: int) -> dict[str, Any]:
         drawn = three_channels(to_uint8(load_artifact(path, device=self.device).sample(seeds)))
         samples = extract(self.extractor, [drawn])
-        known = pack_features(training, self.extractor, count=MOST_KNOWN)
-        chosen = chosen_pictures(len(training), MOST_KNOWN)
+        known = pack_features(training, self.extractor, count=MAX_TRAINING_IMAGES)
+        chosen = chosen_pictures(len(training), MAX_TRAINING_IMAGES)
         unseen = pack_features(self.real, self.extractor, count=self.protocol.samples, seed=self.protocol.seed)
         index, distance = nearest(samples, known)
         order = np.argsort(distance)[:count]
@@ -172,7 +174,7 @@ class Ruler:
         path = _file(
             {
                 **key,
-                "form": FORM,
+                "form": CACHE_VERSION,
                 "protocol": dataclasses.asdict(protocol),
                 "data": real.content_sha256,
                 "extractor": self.extractor.name,
@@ -192,7 +194,7 @@ class Ruler:
         return found
 
 
-def open_ruler(plan: Plan, recipe: Recipe, environment: RunContext) -> Ruler:
+def open_evaluator(plan: ComparisonPlan, recipe: Recipe, environment: RunContext) -> CachedEvaluator:
     """How the arms of a composition are measured.
 
     Raises:
@@ -217,10 +219,10 @@ def open_ruler(plan: Plan, recipe: Recipe, environment: RunContext) -> Ruler:
     protocol = Protocol(extractor=names[0], samples=plan.samples or recipe.evaluation.samples, split=split)
     networks = open_extractors(protocol, names, weights=plan.weights, device=device)
     first, *others = [
-        Ruler(dataclasses.replace(protocol, extractor=name), real, chosen_by, validation, network, device, environment.reporter)
+        CachedEvaluator(dataclasses.replace(protocol, extractor=name), real, chosen_by, validation, network, device, environment.reporter)
         for name, network in networks.items()
     ]
-    return dataclasses.replace(first, others=tuple(others))
+    return dataclasses.replace(first, secondary=tuple(others))
 
 
 def extractor_names(recipe: Recipe) -> tuple[str, ...]:

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from mitlgan.artifacts.artifact import Card
-from mitlgan.compare.arms import Arm, starting_layer
+from mitlgan.compare.arms import ArmSpec, finetune_layer
 from mitlgan.compare.budgets import training_macs
-from mitlgan.compare.domains import cards
-from mitlgan.compare.plan import EQUAL, TIME, Plan
+from mitlgan.compare.domains import read_cards
+from mitlgan.compare.plan import RESOURCE_UNITS, TIME, ComparisonPlan
 from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe, parse
 from mitlgan.stages.stages import RunContext
 
 
-def resolved_unit(plan: Plan, layers: Iterable[Card], environment: RunContext, *, composition: Card | None = None) -> str:
+def resolve_resource(plan: ComparisonPlan, layers: Iterable[Card], environment: RunContext, *, composition: Card | None = None) -> str:
     """A key of `plan.EQUAL` other than time, for a plan that may ask for time.
 
     Time is CPU seconds, which nothing else on the machine uses up, where trainings are on the CPU and every stage knows its own; else seconds, unless
@@ -38,7 +38,7 @@ def resolved_unit(plan: Plan, layers: Iterable[Card], environment: RunContext, *
     return "kimg"
 
 
-def pretraining(layers: Mapping[str, Path], equal: str, wanted: bool | None, say: Callable[[str], None]) -> dict[str, float]:
+def pretraining_costs(layers: Mapping[str, Path], equal: str, wanted: bool | None, say: Callable[[str], None]) -> dict[str, float]:
     """What each layer's own training took, in a unit; empty where it is not to be counted, or not known and not insisted on.
 
     Args:
@@ -53,7 +53,7 @@ def pretraining(layers: Mapping[str, Path], equal: str, wanted: bool | None, say
     if wanted is False:
         return {}
     found = {}
-    for name, card in cards(layers).items():
+    for name, card in read_cards(layers).items():
         took, reason = _took(card, name, equal)
         if not took:
             if wanted:
@@ -73,10 +73,10 @@ def _took(card: Card, name: str, equal: str) -> tuple[float, str]:
         except UsageError:
             return 0.0, f"what {name} took is not known in multiply-accumulates; use --equal kimg or seconds"
     each = [float(one.get(equal.replace("-", "_")) or 0.0) for one in card.training_records()]
-    return sum(each) if all(each) else 0.0, f"the card of {name} does not say what it took in {EQUAL[equal]}; give one that does"
+    return sum(each) if all(each) else 0.0, f"the card of {name} does not say what it took in {RESOURCE_UNITS[equal]}; give one that does"
 
 
-def extra_of(arm: Arm, composition: Recipe, before: Mapping[str, float]) -> float:
+def extra_budget(arm: ArmSpec, composition: Recipe, before: Mapping[str, float]) -> float:
     """What an arm gets beyond the composition's stage: all pretrainings, but those that it has had itself.
 
     Args:
@@ -84,7 +84,7 @@ def extra_of(arm: Arm, composition: Recipe, before: Mapping[str, float]) -> floa
         composition: Its recipe.
         before: See `pretraining`.
     """
-    if not before or arm.composes:
+    if not before or arm.uses_layers:
         return 0.0
-    own = starting_layer(composition, before) if arm.starts else None
+    own = finetune_layer(composition, before) if arm.from_foreground else None
     return sum(took for name, took in before.items() if name != own)

@@ -12,11 +12,11 @@ from mitlgan.metrics.layer_swap import reference_matte
 from mitlgan.networks import PLACE, Composer, Layers, Stand
 from mitlgan.networks.placement import NUMBERS, Matted, Placement, move, opaque, over, premultiplied
 
-TOLERANCES = (0.05, 0.1, 0.2, 0.4)
+KEY_THRESHOLDS = (0.05, 0.1, 0.2, 0.4)
 """Differences from the backdrop, on the scale of [-1, 1], that are tried on the validation pictures; a foreground with alpha needs none."""
 
 
-class Pasted:
+class PastedLayers:
     """A composition's layers without its fusion and translator.
 
     Where the composition places its layers, they stand here at random places, drawn from the recipe's own first bounds by the same latents.

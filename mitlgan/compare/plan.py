@@ -12,14 +12,14 @@ from mitlgan.errors import UsageError
 TIME, KIMG = "time", "kimg"
 """CPU seconds where all stages know theirs, else seconds; what arms get alike where nothing else is asked for."""
 
-EQUAL = {TIME: "seconds", KIMG: "kimg", "seconds": "seconds", "cpu-seconds": "CPU seconds", "macs": "tera-MACs"}
+RESOURCE_UNITS = {TIME: "seconds", KIMG: "kimg", "seconds": "seconds", "cpu-seconds": "CPU seconds", "macs": "tera-MACs"}
 """What arms can get alike -> its unit, as readers see it."""
 
-BUILT_IN = ("wgan", "plain-wgan", "wgan-finetuned", "plain", "paste")
+BUILT_IN_BASELINES = ("wgan", "plain-wgan", "wgan-finetuned", "plain", "paste")
 
 
 @dataclass(frozen=True)
-class Triple:
+class DomainSpec:
     """One domain of the thesis' protocol.
 
     Attributes:
@@ -36,7 +36,7 @@ class Triple:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComparisonPlan:
     """What is compared, and how.
 
     Attributes:
@@ -53,7 +53,7 @@ class Plan:
             it is that of `composed`, else the newest, else the shipped one.
         data: Scenes, in place of the recipe's.
         settings: Changes of the recipe, `a.b=v`.
-        triples: Domains, each with a composition of its own.
+        domains: Domains, each with a composition of its own.
         trials: Recipes that were tried before this comparison, by arm, as its user declares; 1 where nothing is said.
         extractors: Of the metrics, the deciding one first; none are the recipe's, and a second one where it is at hand.
         weights: The first extractor's weights file.
@@ -73,7 +73,7 @@ class Plan:
     layers: Mapping[str, Path] = field(default_factory=dict)
     data: str | None = None
     settings: tuple[str, ...] = ()
-    triples: tuple[Triple, ...] = ()
+    domains: tuple[DomainSpec, ...] = ()
     trials: Mapping[str, int] = field(default_factory=dict)
     extractors: tuple[str, ...] = ()
     weights: Path | None = None
@@ -83,31 +83,32 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.equal:
             object.__setattr__(self, "equal", KIMG if self.budgets else TIME)
-        if self.equal not in EQUAL:
-            raise UsageError(f"--equal {self.equal}: not one of {', '.join(EQUAL)}")
+        if self.equal not in RESOURCE_UNITS:
+            raise UsageError(f"--equal {self.equal}: not one of {', '.join(RESOURCE_UNITS)}")
         if any(not 0 < budget < 1e7 for budget in self.budgets) or list(self.budgets) != sorted(set(self.budgets)):
             raise UsageError(f"--budgets {', '.join(f'{budget:g}' for budget in self.budgets)}: give lengths that grow, such as 5,10,20")
         if self.budgets and self.equal == TIME:
             raise UsageError("--budgets: name their unit by --equal kimg, seconds, cpu-seconds or macs")
         if self.jobs > 1 and self.equal == "seconds":
             raise UsageError("--jobs: arms that share a machine slow each other down; with --equal seconds use --jobs 1, or --equal cpu-seconds")
-        if len({triple.name for triple in self.triples}) < len(self.triples):
+        if len({triple.name for triple in self.domains}) < len(self.domains):
             raise UsageError("--triple: two domains have one name; give each its own")
 
     @property
-    def trains(self) -> bool:
+    def trains_compositions(self) -> bool:
         """Whether the compositions are trained here, and not taken as they are."""
         named = (self.recipe, self.layers, self.data)
-        return bool(self.budgets or self.triples or self.settings) or self.seeds > 1 or self.pretrain_seeds or any(named)
+        return bool(self.budgets or self.domains or self.settings) or self.seeds > 1 or self.pretrain_seeds or any(named)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For `plan.json`, which is written before the first training."""
         values = asdict(self)
         paths = {key: None if values[key] is None else str(values[key]) for key in ("composed", "baseline_run", "weights")}
+        values["triples"] = values.pop("domains")  # the key of earlier versions, whose comparisons are resumed
         return {**values, **paths, "layers": {name: str(path) for name, path in self.layers.items()}, "trials": dict(self.trials)}
 
 
-def parse_triple(text: str) -> Triple:
+def parse_domain(text: str) -> DomainSpec:
     """A triple as the command line has it, `NAME=FG,BG,SCENE`.
 
     Raises:
@@ -117,7 +118,7 @@ def parse_triple(text: str) -> Triple:
     parts = [part.strip() for part in rest.split(",")]
     if not equals or not name.strip() or len(parts) != 3 or not all(parts):
         raise UsageError(f"--triple {text}: write it as NAME=FG,BG,SCENE, such as pets=cats/,rooms/,cats-in-rooms/")
-    return Triple(name.strip(), *parts)
+    return DomainSpec(name.strip(), *parts)
 
 
 def parse_budgets(text: str | None) -> tuple[float, ...]:

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
-from mitlgan.compare.arm_results import Contender, Domain, pool, shown_arm, source
-from mitlgan.compare.arms import COUNTED
-from mitlgan.compare.evaluator import Ruler
-from mitlgan.compare.fairness import equality
-from mitlgan.compare.plan import EQUAL, KIMG, TIME, Plan
-from mitlgan.compare.selection import AXES, ahead_when, in_words
+from mitlgan.compare.arm_results import DomainRun, TrainedArm, layer_data_source, layer_training_data, measure_arm
+from mitlgan.compare.arms import PRETRAINING_SUFFIX
+from mitlgan.compare.evaluator import CachedEvaluator
+from mitlgan.compare.fairness import describe_fairness
+from mitlgan.compare.plan import KIMG, RESOURCE_UNITS, TIME, ComparisonPlan
+from mitlgan.compare.selection import AXES, describe_intervals, lead_intervals
 from mitlgan.data.demo.real_composite_anchor import composite_anchor_pack
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.metrics.protocol import headline
@@ -39,31 +39,31 @@ ANCHORS = {
     "bare_backgrounds": ("Bare real backgrounds", "no object at all: what a composition must beat"),
 }
 
-__all__ = ["Contender", "Domain", "environment_facts", "shipped_pictures", "shown"]
+__all__ = ["DomainRun", "TrainedArm", "build_comparison", "environment_facts", "shipped_samples"]
 
 
-def shown(plan: Plan, domain: Domain, ruler: Ruler) -> Comparison:
+def build_comparison(plan: ComparisonPlan, domain: DomainRun, ruler: CachedEvaluator) -> Comparison:
     """The report of one domain; what is not measured yet is measured here."""
-    recipe = domain.setting.recipe
-    arms = [shown_arm(contender, domain, plan, ruler) for contender in domain.contenders]
+    recipe = domain.setup.recipe
+    arms = [measure_arm(contender, domain, plan, ruler) for contender in domain.arms]
     known = _anchors(domain, ruler)
-    alike = equality(plan, domain, ruler.validation_split)
+    alike = describe_fairness(plan, domain, ruler.validation_split)
     if not alike.lengths:  # one that was given is longer or shorter
         arms = [dataclasses.replace(arm, length="") for arm in arms]
     protocol = _protocol(ruler)
-    title = f"{heading(domain.contenders)}, {recipe.size_px} px" + (f", {domain.setting.name}" if domain.setting.name else "")
+    title = f"{report_title(domain.arms)}, {recipe.size_px} px" + (f", {domain.setup.name}" if domain.setup.name else "")
     return Comparison(
         title=title, arms=arms, anchors=known,
         verdict=judge(arms, known, protocol, equal=domain.equal), equal_unit=domain.equal,
         equal=alike.equal, unequal=alike.unequal, environment=environment_facts(), protocol=protocol,
         real=ruler.real.batch(np.linspace(0, len(ruler.real) - 1, PICTURES).astype(np.int64)), domains=[_pictures(domain, recipe)],
-        shipped=shipped_pictures(recipe.size_px), trust=[*_short_training(arms), *ruler.flattered(chosen=bool(domain.budgets))],
-        commands=[_command(plan, domain)],
-        made_by=f"mitlgan {__version__}", budget_unit=EQUAL[domain.equal] if domain.budgets else "", ahead=_ahead(arms, ruler.validation_split),
+        shipped=shipped_samples(recipe.size_px), trust=[*_short_training(arms), *ruler.optimism_warnings(chosen=bool(domain.budgets))],
+        commands=[_command(plan, domain)], made_by=f"mitlgan {__version__}",
+        budget_unit=RESOURCE_UNITS[domain.equal] if domain.budgets else "", ahead=_ahead(arms, ruler.validation_split),
     )  # fmt: skip
 
 
-def heading(contenders: Sequence[Contender]) -> str:
+def report_title(contenders: Sequence[TrainedArm]) -> str:
     """What is compared with what, by the names of the arms that are there."""
     ours, *others = contenders
     names = list(dict.fromkeys(one.arm.label.removesuffix(", as long as all stages").removesuffix(", this stage alone") for one in others))
@@ -83,7 +83,7 @@ def environment_facts() -> Mapping[str, Any]:
     }
 
 
-def shipped_pictures(size_px: int) -> list[Picture]:
+def shipped_samples(size_px: int) -> list[Picture]:
     """Samples of the shipped artifacts of a size: what longer training gives."""
     pictures = []
     for role, label in LAYER_LABELS.items():
@@ -94,28 +94,28 @@ def shipped_pictures(size_px: int) -> list[Picture]:
     return pictures
 
 
-def _anchors(domain: Domain, ruler: Ruler) -> list[Anchor]:
+def _anchors(domain: DomainRun, ruler: CachedEvaluator) -> list[Anchor]:
     """Real halves; and, where the layers' pictures are at hand, real objects pasted on real backgrounds, and bare backgrounds."""
-    recipe = domain.setting.recipe
+    recipe = domain.setup.recipe
     others: dict[str, ImagePack] = {}
-    drawn = {layer.role for name, layer in domain.card.layers.items() if source(domain.card, name) == "demo"}
+    drawn = {layer.role for name, layer in domain.card.layers.items() if layer_data_source(domain.card, name) == "demo"}
     if recipe.data.source == "demo" and drawn >= {"fg", "bg"}:
         others["real_pasted"] = composite_anchor_pack(recipe.size_px, count=ruler.protocol.samples, resize=recipe.data.resize)
-    backgrounds = pool(domain.card, domain.card.back_to_front()[0], recipe)
+    backgrounds = layer_training_data(domain.card, domain.card.back_to_front()[0], recipe)
     if backgrounds is not None:
         others["bare_backgrounds"] = backgrounds
-    further = {one.extractor.name: one.anchors(others) for one in ruler.others}
+    further = {one.extractor.name: one.evaluate_anchors(others) for one in ruler.secondary}
     return [
         Anchor(name, ANCHORS[name][0], headline(result), ANCHORS[name][1], {other: headline(known[name]) for other, known in further.items()})
-        for name, result in ruler.anchors(others).items()
+        for name, result in ruler.evaluate_anchors(others).items()
     ]
 
 
-def _protocol(ruler: Ruler) -> dict[str, Any]:
+def _protocol(ruler: CachedEvaluator) -> dict[str, Any]:
     protocol = ruler.protocol
     return {
         "extractor": ruler.extractor.name,
-        "extractors": [one.extractor.name for one in (ruler, *ruler.others)],
+        "extractors": [one.extractor.name for one in (ruler, *ruler.secondary)],
         "samples": protocol.samples,
         "real": ruler.real_count,
         "split": protocol.split,
@@ -127,17 +127,17 @@ def _protocol(ruler: Ruler) -> dict[str, Any]:
     }
 
 
-def _pictures(domain: Domain, recipe: Recipe) -> Pictures:
+def _pictures(domain: DomainRun, recipe: Recipe) -> Pictures:
     found = []
     for name in domain.card.layers:
-        pictures = pool(domain.card, name, recipe)
+        pictures = layer_training_data(domain.card, name, recipe)
         if pictures is not None:
             chosen = np.linspace(0, len(pictures) - 1, PICTURES).astype(np.int64)
             title = f"Real {LAYER_LABELS[name]}s" if name in LAYER_LABELS else f"Real pictures of {name}"
             found.append(Picture(title, pictures.batch(chosen)))
     scenes = stages.open_recipe_data(recipe)
     found.append(Picture("Real scenes", scenes.batch(np.linspace(0, len(scenes) - 1, PICTURES).astype(np.int64))))
-    return Pictures(domain.setting.name or Path(recipe.data.source).name, found)
+    return Pictures(domain.setup.name or Path(recipe.data.source).name, found)
 
 
 def _short_training(arms: Sequence[Arm]) -> list[str]:
@@ -151,10 +151,10 @@ def _ahead(found: Sequence[Arm], chosen_on: str) -> list[str]:
     """Who is ahead when, on each axis, with the composition's pretraining left out and counted in."""
     ours, *others = found
     sentences = []
-    for other in (one for one in others if len(one.evaluations) > 1 and not one.name.endswith(COUNTED)):
+    for other in (one for one in others if len(one.evaluations) > 1 and not one.name.endswith(PRETRAINING_SUFFIX)):
         clauses = []
         for axis, unit in AXES.items():
-            if words := in_words(ahead_when(ours.evaluations, other.evaluations, axis), unit):
+            if words := describe_intervals(lead_intervals(ours.evaluations, other.evaluations, axis), unit):
                 clauses.append(words)
         if clauses:
             sentences.append(f"Composition against {other.label}, by {chosen_on} distance, pretraining left out: {'; '.join(clauses)}.")
@@ -166,7 +166,7 @@ def _counted_in(ours: Arm, other: Arm) -> list[str]:
     before = sum(stage.kimg or 0.0 for stage in ours.cost.stages if stage.pretraining)
     if before <= 0 or not ours.evaluations or not other.evaluations:
         return []
-    words = in_words(ahead_when(ours.evaluations, other.evaluations, "kimg", shift=before), "kimg")
+    words = describe_intervals(lead_intervals(ours.evaluations, other.evaluations, "kimg", shift=before), "kimg")
     if words:
         return [f"With its {number(before)} kimg of pretraining counted in: {words}."]
     first, last = ours.evaluations[0], other.evaluations[-1]
@@ -176,10 +176,10 @@ def _counted_in(ours: Arm, other: Arm) -> list[str]:
     ]
 
 
-def _command(plan: Plan, domain: Domain) -> str:
+def _command(plan: ComparisonPlan, domain: DomainRun) -> str:
     parts = ["mitlgan compare", *(f"--baseline {name}" for name in plan.baselines)]
-    if domain.setting.composed is not None:
-        parts.append(f"--composed {domain.setting.composed.path}")
+    if domain.setup.composed is not None:
+        parts.append(f"--composed {domain.setup.composed.path}")
     options: Sequence[tuple[str, Any]] = (
         ("--recipe", plan.recipe), *(("--layer", f"{name}={path}") for name, path in plan.layers.items()), ("--data", plan.data),
         ("--composed", plan.composed if domain.budgets else None),
@@ -188,7 +188,7 @@ def _command(plan: Plan, domain: Domain) -> str:
         ("--jobs", plan.jobs if plan.jobs > 1 else None),
     )  # fmt: skip
     parts += [f"{name} {value}" for name, value in options if value]
-    parts += [f"--triple {triple.name}={triple.fg},{triple.bg},{triple.scene}" for triple in plan.triples]
+    parts += [f"--triple {triple.name}={triple.fg},{triple.bg},{triple.scene}" for triple in plan.domains]
     parts += [f"--set {setting}" for setting in plan.settings]
     parts += [f"--extractor {name}" for name in plan.extractors]
     flags = {"--count-pretraining": plan.count_pretraining, "--stage-only": plan.count_pretraining is False, "--pretrain-seeds": plan.pretrain_seeds}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 Row = Mapping[str, Any]
-Stretch = tuple[float, float, bool]
+Interval = tuple[float, float, bool]
 """From, to, and whether we are ahead in between."""
 
 AXES = {"kimg": "kimg", "seconds": "seconds", "cpu_seconds": "CPU seconds", "macs": "tera-MACs"}
@@ -20,7 +20,7 @@ AXES = {"kimg": "kimg", "seconds": "seconds", "cpu_seconds": "CPU seconds", "mac
 
 
 @dataclass(frozen=True)
-class Point:
+class Snapshot:
     """A snapshot of one training.
 
     Attributes:
@@ -41,13 +41,13 @@ class Point:
     validation: float | None = None
     numbers: Mapping[str, float] | None = None
 
-    def place(self, axis: str) -> float:
+    def position(self, axis: str) -> float:
         """Where it lies on an axis, a key of `AXES` or of `plan.EQUAL`."""
         return float(getattr(self, axis.replace("-", "_")))
 
 
 @dataclass(frozen=True)
-class Standing:
+class BudgetResult:
     """One arm at one budget, over its seeds.
 
     Attributes:
@@ -59,15 +59,15 @@ class Standing:
 
     budget: float
     metrics: dict[str, float]
-    chosen: tuple[Point, ...]
+    chosen: tuple[Snapshot, ...]
     values: tuple[float, ...]
 
 
-SLOW = 10
+MAX_OVERSHOOT_ITERATIONS = 10
 """Iterations of the mean's length that a single one may last, where a checkpoint is written or another program wants the core."""
 
 
-def best_up_to(points: Sequence[Point], budget: float, axis: str, iteration: float) -> Point:
+def best_within_budget(points: Sequence[Snapshot], budget: float, axis: str, iteration: float) -> Snapshot:
     """The snapshot with the lowest validation distance among those within a budget; the only one where nothing was measured.
 
     Within it is, too, the snapshot that was kept for it, at the first iteration that had reached it, unless that passed it by more than `SLOW` of them.
@@ -78,14 +78,14 @@ def best_up_to(points: Sequence[Point], budget: float, axis: str, iteration: flo
         axis: A key of `AXES` or of `plan.EQUAL`.
         iteration: What one comes to, on average.
     """
-    places = [point.place(axis) for point in points]
+    places = [point.position(axis) for point in points]
     reached = next((place for place in places if place >= budget - iteration / 2), budget)  # budgets are rounded by less than that
-    last = max(budget, reached if reached <= budget + SLOW * iteration else budget)
+    last = max(budget, reached if reached <= budget + MAX_OVERSHOOT_ITERATIONS * iteration else budget)
     within = [point for point, place in zip(points, places, strict=True) if place <= last] or list(points[:1])
     return min(within, key=lambda point: math.inf if point.validation is None else point.validation)
 
 
-def averaged(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def mean_over_seeds(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Mean over seeds, and the standard deviation of the seeds as `<name>_std`."""
     if len(rows) == 1:
         return dict(rows[0])
@@ -97,20 +97,20 @@ def averaged(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return found
 
 
-def mean_curve(trainings: Sequence[Sequence[Point]]) -> list[dict[str, Any]]:
+def mean_curve(trainings: Sequence[Sequence[Snapshot]]) -> list[dict[str, Any]]:
     """Distance on the validation pictures over training, mean over seeds: rows with each axis, `fd` and `fd_std`."""
     rows = []
     for points in zip(*trainings, strict=False):
         values = [point.validation for point in points if point.validation is not None]
         if len(values) < len(points):
             continue
-        row: dict[str, Any] = {axis: float(np.mean([point.place(axis) for point in points])) for axis in AXES}
-        row |= averaged([point.numbers or {"fd": point.validation or 0.0} for point in points])
+        row: dict[str, Any] = {axis: float(np.mean([point.position(axis) for point in points])) for axis in AXES}
+        row |= mean_over_seeds([point.numbers or {"fd": point.validation or 0.0} for point in points])
         rows.append(row | {"seeds": len(values)})
     return rows
 
 
-def ahead_when(
+def lead_intervals(
     ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]], axis: str, *, shift: float = 0.0
 ) -> list[tuple[float, float, bool]]:
     """Stretches of an axis and whether we are ahead there, by straight lines between what was measured.
@@ -137,7 +137,7 @@ def ahead_when(
         if first * second < 0:
             cuts.append(float(a + (b - a) * first / (first - second)))
     cuts.append(high)
-    found: list[Stretch] = []
+    found: list[Interval] = []
     for a, b in pairwise(cuts):
         middle = (a + b) / 2
         ahead = bool(np.interp(middle, x, y) < np.interp(middle, u, v))
@@ -148,6 +148,6 @@ def ahead_when(
     return found
 
 
-def in_words(stretches: Sequence[Stretch], unit: str) -> str:
+def describe_intervals(stretches: Sequence[Interval], unit: str) -> str:
     """Stretches as a clause: "ahead from 1.2 to 5 kimg, behind from 5 to 20 kimg"."""
     return ", ".join(f"{'ahead' if ahead else 'behind'} from {a:,.3g} to {b:,.3g} {unit}" for a, b, ahead in stretches)

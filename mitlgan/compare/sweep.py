@@ -36,7 +36,7 @@ from mitlgan.training.run_directory import Run
 from mitlgan.training.state import recalibrate_batchnorm
 from mitlgan.version import __version__
 
-PRINTED: dict[str, str] = {
+PUBLISHED_FIGURES: dict[str, str] = {
     **{f"akel-{number:02d}": f"FID {value}" for number, value in enumerate(
         ("53.70", "62.02", "52.45", "55.57", "53.38", "53.11", "53.89", "52.59", "56.32", "55.40",
          "0.457", "18.57", "0.562", "0.161", "0.079", "0.102", "0.084", "0.068", "0.284", "0.258"), start=1)},
@@ -45,7 +45,7 @@ PRINTED: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """What is swept.
 
     Attributes:
@@ -71,7 +71,7 @@ class Plan:
     weights: Path | None = None
 
 
-def sweep(plan: Plan, out: Path, reporter: Reporter, *, train: bool = True) -> tuple[Ranking, RankingPaths]:
+def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = True) -> tuple[Ranking, RankingPaths]:
     """Train, measure and rank.
 
     Args:
@@ -85,7 +85,7 @@ def sweep(plan: Plan, out: Path, reporter: Reporter, *, train: bool = True) -> t
         Stopped: By a signal, after saving; the same call goes on.
         MitlganError: As training and evaluation.
     """
-    recipes = planned(plan)
+    recipes = plan_recipes(plan)
     protocol = Protocol(extractor=plan.extractor, samples=plan.samples, split="train")
     extractor = open_extractor(protocol, weights=plan.weights)
     for recipe in recipes:
@@ -111,7 +111,7 @@ def sweep(plan: Plan, out: Path, reporter: Reporter, *, train: bool = True) -> t
     return ranking, write_ranking(out, ranking)
 
 
-def planned(plan: Plan) -> list[Recipe]:
+def plan_recipes(plan: SweepPlan) -> list[Recipe]:
     """The recipes of a sweep, with their data, length and variations.
 
     Raises:
@@ -129,7 +129,7 @@ def planned(plan: Plan) -> list[Recipe]:
             if source is not None:
                 recipe = changed(recipe, data__source=source if source == "demo" else str(Path(source).resolve()))
             scale = _for(plan.scale, recipe.name, "--scale")
-            recipe = scaled(recipe, _factor(scale)) if scale is not None else recipe
+            recipe = scale_length(recipe, _factor(scale)) if scale is not None else recipe
             found.append(changed(recipe, name=f"{recipe.name}{suffix}"[:64]))
     given = [recipe.name for recipe in found]
     twice = next((name for name in given if given.count(name) > 1), None)
@@ -138,7 +138,7 @@ def planned(plan: Plan) -> list[Recipe]:
     return found
 
 
-def scaled(recipe: Recipe, factor: float) -> Recipe:
+def scale_length(recipe: Recipe, factor: float) -> Recipe:
     """The recipe at a part of its length, with as many snapshots and lines of statistics; checkpoints keep their distance, for each costs the same."""
     updates = max(1, round(count_generator_updates(recipe) * factor))
     training = recipe.training
@@ -150,7 +150,7 @@ def scaled(recipe: Recipe, factor: float) -> Recipe:
     return changed(recipe, **values)
 
 
-def untrained(recipe: Recipe) -> LoadedArtifact:
+def untrained_artifact(recipe: Recipe) -> LoadedArtifact:
     """The recipe's generator before its first update, its BatchNorm statistics measured as a trained one's are."""
     assert recipe.generator is not None
     torch.manual_seed(derived_seed(recipe.seed, f"initial generator {recipe.role}"))
@@ -180,7 +180,7 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: Protocol, extractor
     found = {
         "key": key,
         "trained": headline(evaluate(LoadedArtifact(network, card), real, protocol, network=extractor)),
-        "untrained": headline(evaluate(untrained(recipe), real, protocol, network=extractor)),
+        "untrained": headline(evaluate(untrained_artifact(recipe), real, protocol, network=extractor)),
         "real_halves": halves,
         "data": data,
     }
@@ -201,7 +201,7 @@ def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: 
         data=str(measured.get("data", {}).get("name") or Path(recipe.data.source).name), objective=recipe.objective.kind,
         networks=f"{recipe.generator.kind} / {recipe.critic.kind}", batch=recipe.training.batch, iterations=int(status.get("iteration") or 0),
         seconds=float(status.get("seconds") or 0.0), trained=measured.get("trained", {}), untrained=measured.get("untrained", {}),
-        real_halves=measured.get("real_halves", {}), printed=PRINTED.get(recipe.name, ""), notes=notes,
+        real_halves=measured.get("real_halves", {}), printed=PUBLISHED_FIGURES.get(recipe.name, ""), notes=notes,
         split=str(measured.get("data", {}).get("split", "")), real=int(measured.get("data", {}).get("real", 0)),
         diverged=status.get("diverged_at_kimg") is not None, run_dir=str(run.path) if run is not None else "",
         grid=read_bytes(snapshots[-1], root=run.path) if run is not None and snapshots else None,
@@ -267,7 +267,7 @@ def _factor(text: str) -> float:
     return value
 
 
-def _command(plan: Plan, out: Path) -> str:
+def _command(plan: SweepPlan, out: Path) -> str:
     words = ["mitlgan sweep", *plan.recipes]
     for option, values in (("--data", plan.data), ("--scale", plan.scale), ("--vary", plan.vary), ("--set", plan.settings)):
         words += [f"{option} {value}" for value in values]

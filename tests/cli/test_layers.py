@@ -17,8 +17,8 @@ from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import Card
 from mitlgan.artifacts.loaded_artifact import GAP_PX, load_artifact
 from mitlgan.artifacts.safetensors_io import load_checkpoint, read_header, read_tensors, write_tensors
-from mitlgan.compare.arms import layer_files
-from mitlgan.compare.paste_baseline import Pasted
+from mitlgan.compare.arms import extract_layers
+from mitlgan.compare.paste_baseline import PastedLayers
 from mitlgan.data.demo.chess import write_chess
 from mitlgan.training.run_directory import Run
 
@@ -130,7 +130,7 @@ def _is_known_everywhere(command: Command, run: Run, card: Card) -> None:
     done = command("resume", run.path, "--kimg", "+0.008", "--json")
     assert (done.code, done.json["kimg"]) == (0, 0.024), done.err
     assert run.artifact is not None
-    for name, file in layer_files(run.artifact).items():
+    for name, file in extract_layers(run.artifact).items():
         own = artifact.read_card(file)
         assert (own.size_px, own.role) == (card.layers[name].size_px, FORMS[name][0])
         assert artifact.read_weights_hash(file) == card.layers[name].sha256_before
@@ -161,7 +161,7 @@ def _is_sampled(command: Command, run: str) -> None:
 
 
 def _is_pasted(command: Command, run: str) -> None:
-    pasted = Pasted(load_artifact(run), 0.1).layers([0, 1])
+    pasted = PastedLayers(load_artifact(run), 0.1).layers([0, 1])
     assert [*pasted.placed] == ["far", "near"]
     assert pasted.output.shape == (2, 3, SIZE_PX, SIZE_PX)
     refused = command("compare", "--composed", run, "--baseline", "wgan-finetuned")

@@ -11,9 +11,9 @@ import pytest
 from helpers import tiny_runs
 
 from mitlgan.artifacts import artifact
-from mitlgan.compare import Plan, compare, tolerant
-from mitlgan.compare.arm_training import Training, run_all
-from mitlgan.compare.arms import layer_files
+from mitlgan.compare import ComparisonPlan, run_comparison, tolerate_divergence
+from mitlgan.compare.arm_training import ArmTraining, run_trainings
+from mitlgan.compare.arms import extract_layers
 from mitlgan.errors import ArtifactError, DivergedError, MitlganError, NanError, ResourceError
 from mitlgan.recipe import Recipe, changed, dump
 from mitlgan.report import summary
@@ -55,8 +55,8 @@ def test_a_baseline_that_diverges_is_shown_and_not_ranked(
     composed: Run, environment: RunContext, mad: str, wild: dict[str, Any], error: type[MitlganError]
 ) -> None:
     wild["error"] = error
-    plan = Plan(composed=composed.path, baselines=(mad, "wgan"), equal="kimg", count_pretraining=False)
-    result = compare(plan, environment)
+    plan = ComparisonPlan(composed=composed.path, baselines=(mad, "wgan"), equal="kimg", count_pretraining=False)
+    result = run_comparison(plan, environment)
     ours, diverged, wgan = result.comparison.arms
     assert (diverged.name, diverged.label, diverged.diverged) == ("mad", "mad (diverged)", True)
     assert not diverged.metrics
@@ -70,20 +70,20 @@ def test_a_baseline_that_diverges_is_shown_and_not_ranked(
     for path in (result.paths.html, result.paths.md, result.paths.csv, result.paths.tex):
         assert "mad (diverged)" in path.read_text()
     assert json.loads(result.paths.json.read_text())["arms"][1]["metrics"] == {}
-    again = compare(plan, environment)  # what is known is not tried twice, and the way out is named
+    again = run_comparison(plan, environment)  # what is known is not tried twice, and the way out is named
     assert wild["count"] == 1
     assert f"diverged before ({diverged.run_dir}), and is not trained again; delete that run to try it anew" in tiny_runs.said(environment)
     assert [arm["label"] for arm in summary(again.comparison)["arms"]] == [arm["label"] for arm in summary(result.comparison)["arms"]]
 
 
 def test_where_every_baseline_diverges_there_is_no_verdict(composed: Run, environment: RunContext, mad: str, wild: dict[str, Any]) -> None:
-    result = compare(Plan(composed=composed.path, baselines=(mad,), equal="kimg"), environment)
+    result = run_comparison(ComparisonPlan(composed=composed.path, baselines=(mad,), equal="kimg"), environment)
     assert result.verdict == "No verdict: the training of every baseline diverged."
 
 
 def test_one_seed_that_diverges_takes_its_arm_out(composed: Run, environment: RunContext, mad: str, wild: dict[str, Any]) -> None:
     wild["seeds"] = {composed.load_recipe().seed + 1}
-    result = compare(Plan(composed=composed.path, baselines=(mad, "paste"), equal="kimg", seeds=2), environment)
+    result = run_comparison(ComparisonPlan(composed=composed.path, baselines=(mad, "paste"), equal="kimg", seeds=2), environment)
     (diverged,) = (arm for arm in result.comparison.arms if arm.diverged)
     assert diverged.label == "mad (diverged)"
     assert diverged.notes[0].startswith("1 of its 2 trainings ended without an artifact")
@@ -93,12 +93,12 @@ def test_one_seed_that_diverges_takes_its_arm_out(composed: Run, environment: Ru
 def test_a_composition_that_diverges_ends_the_comparison(composed: Run, environment: RunContext, wild: dict[str, Any]) -> None:
     wild["names"] = {composed.load_recipe().name}
     with pytest.raises(DivergedError, match="diverged at iteration 2"):
-        compare(Plan(composed=composed.path, equal="kimg", seeds=2), environment)
+        run_comparison(ComparisonPlan(composed=composed.path, equal="kimg", seeds=2), environment)
 
 
 def test_side_by_side_only_divergence_is_tolerated_and_not_of_what_is_needed(packs: dict[str, Path]) -> None:
     said: list[str] = []
-    failed = tolerant(said.append, ["composed seed 0"])
+    failed = tolerate_divergence(said.append, ["composed seed 0"])
     recipe = tiny_runs.recipe("scene", packs["scene"])
     failed(TrainingProcess("mad seed 0", recipe, []), DivergedError("mad seed 0: runs/x: diverged"))
     assert said == ["warning: mad seed 0: runs/x: diverged; the comparison goes on, and shows it as diverged"]
@@ -111,22 +111,22 @@ def test_a_finished_run_of_other_pictures_is_told_of_also_side_by_side(
     packs: dict[str, Path], environment: RunContext, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = tiny_runs.pack(tmp_path / "scenes.npy", seed=1)
-    training = Training("baseline", tiny_runs.recipe("scene", source, updates=1))
-    run_all([training], environment)
-    run_all([training], environment, jobs=2)
+    training = ArmTraining("baseline", tiny_runs.recipe("scene", source, updates=1))
+    run_trainings([training], environment)
+    run_trainings([training], environment, jobs=2)
     assert "pictures changed" not in tiny_runs.said(environment) + capsys.readouterr().err
     tiny_runs.pack(source, seed=2, count=13)
-    run_all([training], environment)
+    run_trainings([training], environment)
     told = "the pictures changed since this run began: 12"
     assert told in tiny_runs.said(environment)
-    run_all([training], environment, jobs=2)
+    run_trainings([training], environment, jobs=2)
     assert told in capsys.readouterr().err
 
 
 def test_warnings_of_a_process_are_passed_on(packs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = tiny_runs.pack(tmp_path / "few.npy", count=3)
-    training = Training("baseline", tiny_runs.recipe("scene", few, updates=1))
-    run_all([training], tiny_runs.environment(tmp_path / "runs"), jobs=2)
+    training = ArmTraining("baseline", tiny_runs.recipe("scene", few, updates=1))
+    run_trainings([training], tiny_runs.environment(tmp_path / "runs"), jobs=2)
     assert "baseline: warning: 3 pictures for batches of 4: each batch repeats some" in capsys.readouterr().err
 
 
@@ -137,10 +137,10 @@ def test_a_layer_with_another_account_is_another_file(composed: Run, tmp_path: P
     other = card.model_copy(update={"layers": {**card.layers, "fg": layer.model_copy(update={"card": {**layer.card, "seconds": 4321.0}})}})
     path = tmp_path / "composer.safetensors"
     artifact.save_network(path, network, other)
-    before, after = layer_files(composed.artifact)["fg"], layer_files(path)["fg"]
+    before, after = extract_layers(composed.artifact)["fg"], extract_layers(path)["fg"]
     assert artifact.read_weights_hash(before) == artifact.read_weights_hash(after)
     assert (artifact.read_card(before).seconds, artifact.read_card(after).seconds) == (layer.card["seconds"], 4321.0)
-    assert layer_files(composed.artifact)["fg"] == before  # and equal ones are one file
+    assert extract_layers(composed.artifact)["fg"] == before  # and equal ones are one file
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])
@@ -152,7 +152,7 @@ def test_a_plan_that_is_not_its_folders_own_is_told_and_left_alone(composed: Run
         (folder / "plan.json").symlink_to(tmp_path / "elsewhere.json")
     else:
         os.mkfifo(folder / "plan.json")
-    result = compare(Plan(composed=composed.path, baselines=("paste",), budgets=(0.024,)), environment)
+    result = run_comparison(ComparisonPlan(composed=composed.path, baselines=("paste",), budgets=(0.024,)), environment)
     assert result.run.name != "foreign-001"
     assert str(folder / "plan.json") in tiny_runs.said(environment)
     assert "this comparison is not continued" in tiny_runs.said(environment)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mitlgan.artifacts.artifact import GeneratorSpec
-from mitlgan.compare.arm_results import Contender
-from mitlgan.compare.arms import Arm, composed_arm, resolve
-from mitlgan.compare.report_builder import heading
+from mitlgan.compare.arm_results import TrainedArm
+from mitlgan.compare.arms import ArmSpec, composed_arm, resolve_baseline
+from mitlgan.compare.report_builder import report_title
 from mitlgan.recipe import GeneratorRecipe, Recipe, changed, load
 
 
@@ -30,7 +30,7 @@ def layers() -> dict[str, GeneratorSpec]:
 def test_beside_a_recommended_composition_the_wgan_is_the_tuned_one_of_its_size(size_px: int) -> None:
     composition = changed(load(f"modern/compose-{size_px}"), seed=7, data__source="elsewhere")
     layers = {name: GeneratorSpec(load(f"modern/{name}-{size_px}").generator, size_px) for name in ("fg", "bg")}  # type: ignore[arg-type]
-    arm, tuned = resolve("wgan", composition, layers), load(f"modern/wgan-{size_px}")
+    arm, tuned = resolve_baseline("wgan", composition, layers), load(f"modern/wgan-{size_px}")
     assert arm.recipe == changed(tuned, data__source="elsewhere")
     assert arm.label == {32: "WGAN, tuned (modern/wgan-32)"}.get(size_px, f"WGAN, tuned at 32 px (modern/wgan-{size_px})")
     assert arm.name == "wgan"
@@ -39,7 +39,7 @@ def test_beside_a_recommended_composition_the_wgan_is_the_tuned_one_of_its_size(
 def test_at_other_sizes_it_has_the_tuned_ones_settings(composition: Recipe) -> None:
     small = changed(composition, size_px=16, critic__widths=[32, 64], critic__dropout=[0.0, 0.0])
     generator = GeneratorRecipe(latent_dim=8, widths=(16, 8))
-    arm, tuned = resolve("wgan", small, {name: GeneratorSpec(generator, 16) for name in ("fg", "bg")}), load("modern/wgan-32")
+    arm, tuned = resolve_baseline("wgan", small, {name: GeneratorSpec(generator, 16) for name in ("fg", "bg")}), load("modern/wgan-32")
     assert arm.label == "WGAN, tuned at 32 px (settings of modern/wgan-32)"
     assert arm.recipe is not None
     for part in ("objective", "generator_optimiser", "critic_optimiser"):
@@ -53,14 +53,14 @@ def test_at_other_sizes_it_has_the_tuned_ones_settings(composition: Recipe) -> N
 def test_the_thesis_composition_keeps_the_plain_wgan_of_its_own_settings(name: str) -> None:
     composition = load(name)
     layers = {role: GeneratorSpec(load(name.replace("compose", f"pretrain_{role}")).generator, composition.size_px) for role in ("fg", "bg")}  # type: ignore[arg-type]
-    arm, plain = (resolve(baseline, composition, layers) for baseline in ("wgan", "plain-wgan"))
+    arm, plain = (resolve_baseline(baseline, composition, layers) for baseline in ("wgan", "plain-wgan"))
     assert arm.label == plain.label == "WGAN, plain (the composition's settings)"
     assert arm.recipe is not None
     assert (arm.recipe.objective, arm.recipe.critic, arm.recipe.training) == (composition.objective, composition.critic, composition.training)
 
 
 def test_the_plain_wgan_stays_one_beside_a_composition_by_another_objective(composition: Recipe, layers: dict[str, GeneratorSpec]) -> None:
-    arm, demo = resolve("plain-wgan", composition, layers), load("demo/wgan")
+    arm, demo = resolve_baseline("plain-wgan", composition, layers), load("demo/wgan")
     ours = arm.recipe
     assert ours is not None
     assert arm.label == "WGAN, plain (the demo's settings)"
@@ -81,12 +81,12 @@ def test_the_plain_wgan_stays_one_beside_a_composition_by_another_objective(comp
     ],
 )
 def test_a_report_is_headed_by_what_is_there(composition: Recipe, labels: list[str], title: str) -> None:
-    contenders = [Contender(composed_arm(composition), [], []), *(Contender(Arm(label, label), [], []) for label in labels)]
-    assert heading(contenders) == title
+    contenders = [TrainedArm(composed_arm(composition), [], []), *(TrainedArm(ArmSpec(label, label), [], []) for label in labels)]
+    assert report_title(contenders) == title
 
 
 def test_plain_is_the_compositions_own_training_without_layers(composition: Recipe, layers: dict[str, GeneratorSpec]) -> None:
-    ours = resolve("plain", composition, layers).recipe
+    ours = resolve_baseline("plain", composition, layers).recipe
     assert ours is not None
     assert (ours.command, ours.role, ours.composer) == ("pretrain", "scene", None)
     assert (ours.objective, ours.critic, ours.training.batch) == (composition.objective, composition.critic, composition.training.batch)
@@ -95,7 +95,7 @@ def test_plain_is_the_compositions_own_training_without_layers(composition: Reci
 
 def test_beside_a_wasserstein_composition_both_are_the_same(layers: dict[str, GeneratorSpec]) -> None:
     composition = load("demo/compose")
-    wgan, plain = (resolve(name, composition, layers).recipe for name in ("wgan", "plain"))
+    wgan, plain = (resolve_baseline(name, composition, layers).recipe for name in ("wgan", "plain"))
     assert wgan is not None
     assert plain is not None
     assert wgan.model_copy(update={"name": "plain"}) == plain

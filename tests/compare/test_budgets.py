@@ -12,8 +12,8 @@ from torch.utils.flop_counter import flop_registry
 from mitlgan import networks, objectives
 from mitlgan.artifacts.artifact import Card, GeneratorSpec, LayerCard
 from mitlgan.compare.arms import baseline_recipe
-from mitlgan.compare.budgets import points_of, scheduled, training_macs
-from mitlgan.compare.plan import Plan, parse_budgets, parse_trials, parse_triple
+from mitlgan.compare.budgets import measurement_points, training_macs, with_schedule
+from mitlgan.compare.plan import ComparisonPlan, parse_budgets, parse_domain, parse_trials
 from mitlgan.errors import UsageError
 from mitlgan.recipe import GeneratorRecipe, Recipe, changed, load
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
@@ -79,12 +79,12 @@ def test_penalties_are_counted_where_they_fall(objective: dict[str, Any]) -> Non
 
 
 def test_points_are_the_budgets_and_early_ones() -> None:
-    assert points_of([4, 8, 20]) == (1, 2, 4, 8, 20)
+    assert measurement_points([4, 8, 20]) == (1, 2, 4, 8, 20)
 
 
 @pytest.mark.parametrize("equal", ["kimg", "macs"])
 def test_lengths_in_images(equal: str) -> None:
-    recipe = scheduled(load("demo/wgan"), [4, 8], equal, per_kimg=0.5)
+    recipe = with_schedule(load("demo/wgan"), [4, 8], equal, per_kimg=0.5)
     factor = 2 if equal == "macs" else 1
     assert recipe.training.keep_kimg == tuple(factor * place for place in (1, 2, 4, 8))
     assert recipe.training.kimg == 8 * factor
@@ -93,14 +93,14 @@ def test_lengths_in_images(equal: str) -> None:
 
 @pytest.mark.parametrize(("equal", "clock"), [("seconds", None), ("cpu-seconds", "cpu")])
 def test_lengths_in_seconds(equal: str, clock: str | None) -> None:
-    recipe = scheduled(load("demo/wgan"), [40], equal, per_kimg=0.5)
+    recipe = with_schedule(load("demo/wgan"), [40], equal, per_kimg=0.5)
     assert recipe.training.keep_s == (10, 20, 40)
     assert (recipe.training.limit_s, recipe.training.kimg, recipe.training.clock) == (40, UNBOUNDED_KIMG, clock)
-    assert scheduled(recipe, [4], "kimg", per_kimg=0.5).training.clock is None
+    assert with_schedule(recipe, [4], "kimg", per_kimg=0.5).training.clock is None
 
 
 def test_pretraining_that_is_counted_makes_an_arm_longer_and_keeps_both_places() -> None:
-    recipe = scheduled(load("demo/wgan"), [4, 8], "kimg", per_kimg=0.5, extra=80)
+    recipe = with_schedule(load("demo/wgan"), [4, 8], "kimg", per_kimg=0.5, extra=80)
     assert recipe.training.keep_kimg == (1, 2, 4, 8, 84, 88)
 
 
@@ -122,30 +122,30 @@ def test_budgets_that_are_no_numbers_are_refused(text: str) -> None:
 @pytest.mark.parametrize("budgets", [(5.0, 5.0), (10.0, 5.0), (0.0,), (-1.0, 2.0), (float("nan"),), (float("inf"),)])
 def test_budgets_must_grow(budgets: tuple[float, ...]) -> None:
     with pytest.raises(UsageError, match="--budgets"):
-        Plan(budgets=budgets)
+        ComparisonPlan(budgets=budgets)
 
 
 def test_arms_that_are_compared_by_the_clock_do_not_share_it() -> None:
     with pytest.raises(UsageError, match="--jobs"):
-        Plan(equal="seconds", jobs=2)
-    assert Plan().equal == "time"
-    assert Plan(budgets=(5.0,)).equal == "kimg"  # whose unit it always was
+        ComparisonPlan(equal="seconds", jobs=2)
+    assert ComparisonPlan().equal == "time"
+    assert ComparisonPlan(budgets=(5.0,)).equal == "kimg"  # whose unit it always was
     with pytest.raises(UsageError, match=r"^--budgets: name their unit by --equal"):
-        Plan(equal="time", budgets=(5.0,))
-    assert Plan(equal="cpu-seconds", jobs=2).jobs == 2  # each has a clock of its own
+        ComparisonPlan(equal="time", budgets=(5.0,))
+    assert ComparisonPlan(equal="cpu-seconds", jobs=2).jobs == 2  # each has a clock of its own
 
 
 @pytest.mark.parametrize("text", ["pets", "pets=a,b", "pets=a,b,", "=a,b,c", "pets=a,b,c,d"])
 def test_triples_of_another_form_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--triple"):
-        parse_triple(text)
+        parse_domain(text)
 
 
 def test_triples_and_trials() -> None:
-    triple = parse_triple("pets=cats/, rooms/,both/")
+    triple = parse_domain("pets=cats/, rooms/,both/")
     assert (triple.name, triple.fg, triple.bg, triple.scene) == ("pets", "cats/", "rooms/", "both/")
     with pytest.raises(UsageError, match="--triple"):
-        Plan(triples=(triple, triple))
+        ComparisonPlan(domains=(triple, triple))
     assert parse_trials(("wgan=3", "composed=1")) == {"wgan": 3, "composed": 1}
     with pytest.raises(UsageError, match="--trials"):
         parse_trials(("wgan=0",))

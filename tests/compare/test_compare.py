@@ -14,7 +14,7 @@ from helpers import tiny_runs
 
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import Card
-from mitlgan.compare import Plan, Result, baseline_recipe, compare, evaluator
+from mitlgan.compare import ComparisonPlan, ComparisonResult, baseline_recipe, evaluator, run_comparison
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, changed, load, plain
@@ -81,17 +81,17 @@ def test_equal_seconds_limit_the_clock_and_not_the_pictures(composed: Run) -> No
 # The comparison
 
 
-def plan_of(composed: Run, **options: Any) -> Plan:
-    return Plan(composed=composed.path, **options)
+def plan_of(composed: Run, **options: Any) -> ComparisonPlan:
+    return ComparisonPlan(composed=composed.path, **options)
 
 
-def measured(result: Result) -> dict[str, dict[str, Any]]:
+def measured(result: ComparisonResult) -> dict[str, dict[str, Any]]:
     return {arm["role"]: arm for arm in result.summary()["arms"]}
 
 
 def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = {"equal": "kimg", "count_pretraining": False}
-    result = compare(plan_of(composed, **alone), environment)
+    result = run_comparison(plan_of(composed, **alone), environment)
     arms = measured(result)
     assert arms["composed"]["cost"]["kimg_stage"] == arms["baseline"]["cost"]["kimg_stage"] == 0.024
     assert arms["composed"]["cost"]["kimg_total"] == pytest.approx(3 * 0.024)  # with both pretrainings
@@ -104,7 +104,7 @@ def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, 
     (baseline,) = run_directory.list_runs(environment.root, "pretrain")
     assert load(baseline.recipe) == baseline_recipe(load(composed.recipe), composer)
     no_steps(monkeypatch)
-    again = compare(plan_of(composed, **alone), environment)
+    again = run_comparison(plan_of(composed, **alone), environment)
     assert f"baseline: {baseline.path}" in tiny_runs.said(environment)
     assert again.run != result.run  # a report is never overwritten
     assert measured(again)["baseline"]["metrics"] == arms["baseline"]["metrics"]
@@ -113,7 +113,7 @@ def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, 
 
 def test_the_headline_is_of_all_stages_and_the_stage_alone_stands_below(composed: Run, environment: RunContext) -> None:
     """Of one training, by kimg here, which can be counted: it ends where all stages end, and an artifact is kept where the last one does."""
-    result = compare(plan_of(composed, equal="kimg"), environment)
+    result = run_comparison(plan_of(composed, equal="kimg"), environment)
     ours, whole, alone = result.comparison.arms
     label = "WGAN, plain (the composition's settings)"
     assert (whole.name, whole.label, whole.length) == ("baseline+pretraining", f"{label}, as long as all stages", "total")
@@ -128,7 +128,7 @@ def test_the_headline_is_of_all_stages_and_the_stage_alone_stands_below(composed
 
 
 def test_time_is_equal_where_nothing_is_asked_for(composed: Run, environment: RunContext) -> None:
-    result = compare(plan_of(composed), environment)
+    result = run_comparison(plan_of(composed), environment)
     (baseline,) = run_directory.list_runs(environment.root, "pretrain")
     training, card = load(baseline.recipe).training, card_of(composed)
     before = sum(layer.card["cpu_seconds"] for layer in card.layers.values())
@@ -150,15 +150,15 @@ def test_what_pretrainings_took_is_counted_where_it_is_known(
     layers = {name: layer.model_copy(update={"card": {**layer.card, "kimg": 0.0}}) for name, layer in card.layers.items()}
     artifact.save_network(silent.artifact, network, card.model_copy(update={"layers": layers}))
     monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path / "cache"))  # where the layers' own cards are not known yet
-    comparison = compare(plan_of(silent, equal="kimg"), environment).comparison
+    comparison = run_comparison(plan_of(silent, equal="kimg"), environment).comparison
     assert "the pretrainings are not counted" in tiny_runs.said(environment)
     assert [arm.length for arm in comparison.arms] == ["", "stage"]
     with pytest.raises(UsageError, match=r"^--count-pretraining: the card of fg does not say"):
-        compare(plan_of(silent, equal="kimg", count_pretraining=True), environment)
+        run_comparison(plan_of(silent, equal="kimg", count_pretraining=True), environment)
 
 
 def test_every_form_has_one_verdict(composed: Run, environment: RunContext) -> None:
-    result = compare(plan_of(composed, equal="kimg"), environment)
+    result = run_comparison(plan_of(composed, equal="kimg"), environment)
     verdict = result.comparison.verdict
     assert verdict is not None
     assert verdict.outcome == "not comparable"
@@ -179,7 +179,7 @@ def test_every_form_has_one_verdict(composed: Run, environment: RunContext) -> N
 
 def test_several_extractors_stand_beside_each_other(composed: Run, environment: RunContext) -> None:
     names = ("efficientnet-lite0@32", "efficientnet-lite0@64")
-    result = compare(plan_of(composed, equal="kimg", extractors=names, baselines=("wgan", "paste")), environment)
+    result = run_comparison(plan_of(composed, equal="kimg", extractors=names, baselines=("wgan", "paste")), environment)
     whole = result.comparison
     assert whole.extractors == names
     for row in (*whole.arms, *whole.anchors):
@@ -190,7 +190,7 @@ def test_several_extractors_stand_beside_each_other(composed: Run, environment: 
         assert f"| {heading} |" in text
     assert whole.verdict is not None
     assert any(reason.startswith("2 extractors judged") for reason in whole.verdict.reasons)
-    swapped = compare(plan_of(composed, equal="kimg", extractors=names[::-1], baselines=("wgan", "paste")), environment).comparison
+    swapped = run_comparison(plan_of(composed, equal="kimg", extractors=names[::-1], baselines=("wgan", "paste")), environment).comparison
     assert [arm.metrics for arm in swapped.arms] == [arm.by_extractor[names[1]] for arm in whole.arms]
 
 
@@ -207,17 +207,17 @@ def test_an_unfinished_baseline_is_gone_on_with(composed: Run, environment: RunC
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=1)
         with pytest.raises(Stopped):
-            compare(plan_of(composed, equal="kimg"), environment)
+            run_comparison(plan_of(composed, equal="kimg"), environment)
     (begun,) = run_directory.list_runs(environment.root, "pretrain")
     assert begun.artifact is None
-    compare(plan_of(composed, equal="kimg"), environment)
+    run_comparison(plan_of(composed, equal="kimg"), environment)
     (finished,) = run_directory.list_runs(environment.root, "pretrain")
     straight = stages.pretrain(load(begun.recipe), tiny_runs.environment(tmp_path / "straight"))
     tiny_runs.assert_same_trace(finished, straight)
 
 
 def test_equal_seconds(composed: Run, environment: RunContext) -> None:
-    arms = measured(compare(plan_of(composed, equal="seconds", count_pretraining=False), environment))
+    arms = measured(run_comparison(plan_of(composed, equal="seconds", count_pretraining=False), environment))
     (baseline,) = run_directory.list_runs(environment.root, "pretrain")
     limit = load(baseline.recipe).training.limit_s
     assert limit is not None
@@ -229,7 +229,7 @@ def test_a_baseline_that_differs_is_not_called_equal(composed: Run, packs: dict[
     """The report says of a baseline that was given what is equal and what is not."""
     other = changed(tiny_runs.recipe("scene", packs["scene"], updates=5), critic__widths=[8, 6], training__batch=6)
     given = stages.pretrain(other, environment)
-    comparison = compare(plan_of(composed, equal="kimg", baseline_run=given.path), environment).comparison
+    comparison = run_comparison(plan_of(composed, equal="kimg", baseline_run=given.path), environment).comparison
     unequal = " ".join(comparison.unequal)
     for key in ("critic.widths", "training.batch", "kimg"):
         assert key in unequal
@@ -250,18 +250,18 @@ def test_what_cannot_be_compared_is_refused_before_any_training(
 ) -> None:
     no_steps(monkeypatch)
     with pytest.raises(UsageError, match=r"--composed: no finished composition under .*; run `mitlgan compose` first"):
-        compare(Plan(), environment)
+        run_comparison(ComparisonPlan(), environment)
     with pytest.raises(ArtifactError, match=r"--composed .*: a run of `pretrain fg`; give one that `mitlgan compose` made"):
-        compare(plan_of(pretrained["fg"]), environment)
+        run_comparison(plan_of(pretrained["fg"]), environment)
     unfinished = tmp_path / "unfinished"
     shutil.copytree(composed.path, unfinished)
     (unfinished / "composer.safetensors").unlink()
     with pytest.raises(ArtifactError, match=r"unfinished: not finished; go on with `mitlgan resume "):
-        compare(plan_of(Run(unfinished)), environment)
+        run_comparison(plan_of(Run(unfinished)), environment)
     with pytest.raises(ArtifactError, match=r"--baseline-run .*: makes fg images of 8 px; give one of scenes of 8 px"):
-        compare(plan_of(composed, baseline_run=pretrained["fg"].path), environment)
+        run_comparison(plan_of(composed, baseline_run=pretrained["fg"].path), environment)
     with pytest.raises(UsageError, match="torchrun: compare works in one process"):
-        compare(plan_of(composed), tiny_runs.environment(environment.root, size=2))
+        run_comparison(plan_of(composed), tiny_runs.environment(environment.root, size=2))
     assert not environment.root.exists()
 
 
@@ -274,7 +274,7 @@ def test_absent_weights_end_it_before_any_training(composed: Run, environment: R
 
     monkeypatch.setattr("torch.hub.download_url_to_file", offline)
     with pytest.raises(UsageError, match=r"--extractor inception: its weights are absent .*or name --extractor efficientnet-lite0") as refused:
-        compare(plan_of(composed, extractors=("inception",)), environment)
+        run_comparison(plan_of(composed, extractors=("inception",)), environment)
     assert refused.value.exit_code == 2
     assert not environment.root.exists()
 
@@ -283,5 +283,5 @@ def test_the_newest_finished_composition_is_taken(composed: Run, pretrained: dic
     recipe: Recipe = tiny_runs.recipe("scene", packs["scene"], compose=True, updates=1)
     stages.compose(recipe, tiny_runs.layers(pretrained), environment)
     second = stages.compose(recipe, tiny_runs.layers(pretrained), environment)
-    compare(Plan(samples=8), environment)
+    run_comparison(ComparisonPlan(samples=8), environment)
     assert f"composition: {second.path}" in tiny_runs.said(environment)

@@ -70,7 +70,7 @@ STAGES = ["pretrain fg", "pretrain bg", *TOGETHER, "baseline wgan"]
 
 
 def test_the_demo_ends_with_a_report_and_does_nothing_twice(recipes: dict[str, Recipe], in_process: list[str], tmp_path: Path) -> None:
-    result = demo.demo(tmp_path / "demo")
+    result = demo.run_demo(tmp_path / "demo")
     assert in_process == STAGES
     assert result.html.is_file()
     arms = {arm.name: arm for arm in result.comparison.arms}
@@ -87,7 +87,7 @@ def test_the_demo_ends_with_a_report_and_does_nothing_twice(recipes: dict[str, R
         "Real backgrounds",
         "Real scenes",
     ]
-    demo.demo(tmp_path / "demo")
+    demo.run_demo(tmp_path / "demo")
     assert in_process == STAGES
 
 
@@ -101,8 +101,8 @@ def test_from_pretrained_takes_the_shipped_generators_and_no_composition_of_othe
     # A first demo in the same folder, from scratch, whose generators are others.
     for name in ("fg", "bg"):
         recipes[name] = recipes[name].model_copy(update={"seed": 99})
-    demo.demo(tmp_path / "demo")
-    result = demo.demo(tmp_path / "demo", pretrained=True)
+    demo.run_demo(tmp_path / "demo")
+    result = demo.run_demo(tmp_path / "demo", pretrained=True)
     assert in_process == [*STAGES, *TOGETHER, "baseline wgan"]
     assert [arm.length for arm in result.comparison.arms] == ["", "stage", "stage"]  # shipped layers took longer than a demo may
     composition = Run(Path(str(result.comparison.arms[0].run_dir)))
@@ -128,7 +128,7 @@ def test_a_layer_of_which_none_ships_is_pretrained(
 def test_a_second_demo_in_the_same_folder_is_refused_while_the_first_works(recipes: dict[str, Recipe], tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     with locked(tmp_path / "demo"), pytest.raises(ResourceError, match="another process is working on it"):
-        demo.demo(tmp_path / "demo")
+        demo.run_demo(tmp_path / "demo")
 
 
 def test_quick_changes_the_length_only() -> None:
@@ -168,13 +168,13 @@ def test_an_interrupted_demo_goes_on_and_finishes(
         patch.setattr(parallel, "_show", interrupting)
         patch.setattr(parallel, "SHOW_S", 0.0)
         with pytest.raises(Stopped, match="stopped and saved; the same command goes on from here") as stopped:
-            demo.demo(out)
+            demo.run_demo(out)
     assert stopped.value.exit_code == 130
     begun = run_directory.list_runs(out / "runs", "pretrain")
     assert len(begun) == 2
     assert {run.status()["state"] for run in begun} == {"stopped"}
     assert not any(run.artifact for run in begun)
-    result = demo.demo(out)
+    result = demo.run_demo(out)
     assert result.html.is_file()
     assert len(run_directory.list_runs(out / "runs", "pretrain")) == 3  # both went on; the third is the baseline
     assert len(run_directory.list_runs(out / "runs", "compose")) == 2

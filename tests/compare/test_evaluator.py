@@ -14,8 +14,8 @@ from helpers import tiny_runs
 
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.loaded_artifact import load_artifact
-from mitlgan.compare import Plan, Result, Triple, compare
-from mitlgan.compare.arms import layer_files
+from mitlgan.compare import ComparisonPlan, ComparisonResult, DomainSpec, run_comparison
+from mitlgan.compare.arms import extract_layers
 from mitlgan.errors import ResourceError, Stopped, UsageError
 from mitlgan.recipe import dump
 from mitlgan.runtime.files import locked
@@ -30,15 +30,15 @@ ALL = ("wgan", "wgan-finetuned", "paste")
 
 
 @pytest.fixture
-def plan(tmp_path: Path, packs: dict[str, Path], pretrained: dict[str, Run]) -> Plan:
+def plan(tmp_path: Path, packs: dict[str, Path], pretrained: dict[str, Run]) -> ComparisonPlan:
     """Of two seeds and two budgets, on layers that were pretrained."""
     file = tmp_path / "compose.toml"
     file.write_text(dump(tiny_runs.recipe("scene", packs["scene"], updates=1, compose=True)))
     layers = tiny_runs.layers(pretrained)
-    return Plan(recipe=str(file), layers=layers, baselines=ALL, budgets=BUDGETS, seeds=2, trials={"wgan": 3}, count_pretraining=False)
+    return ComparisonPlan(recipe=str(file), layers=layers, baselines=ALL, budgets=BUDGETS, seeds=2, trials={"wgan": 3}, count_pretraining=False)
 
 
-def standings(result: Result, name: str) -> list[dict[str, object]]:
+def standings(result: ComparisonResult, name: str) -> list[dict[str, object]]:
     return [dict(row) for arm in result.comparison.arms if arm.name == name for row in arm.standings]
 
 
@@ -49,8 +49,8 @@ def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TrainingLoop, "train_iteration", refuse)
 
 
-def test_arms_seeds_and_budgets(plan: Plan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = compare(plan, environment)
+def test_arms_seeds_and_budgets(plan: ComparisonPlan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run_comparison(plan, environment)
     arms = {arm.name: arm for arm in result.comparison.arms}
     assert list(arms) == ["composed", *ALL]
     for name in ("composed", "wgan", "wgan-finetuned"):
@@ -72,12 +72,12 @@ def test_arms_seeds_and_budgets(plan: Plan, environment: RunContext, monkeypatch
     assert {card.kimg for card in trained} == {BUDGETS[-1]}
     forms_are_whole(result)
     forbid_training(monkeypatch)
-    again = compare(plan, environment)
+    again = run_comparison(plan, environment)
     assert again.run != result.run
     assert again.summary()["arms"] == result.summary()["arms"]
 
 
-def forms_are_whole(result: Result) -> None:
+def forms_are_whole(result: ComparisonResult) -> None:
     html, markdown, tex = (path.read_text() for path in (result.paths.html, result.paths.md, result.paths.tex))
     for heading in ("At each budget", "Do the layers stay apart?"):
         assert heading in html
@@ -96,17 +96,19 @@ def forms_are_whole(result: Result) -> None:
     assert json.loads((result.run / "plan.json").read_text())["budgets"] == list(BUDGETS)
 
 
-def test_figures_that_will_flatter_are_told_before_the_first_step(plan: Plan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_that_will_flatter_are_told_before_the_first_step(
+    plan: ComparisonPlan, environment: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     forbid_training(monkeypatch)
     with pytest.raises(AssertionError, match="trained again"):
-        compare(plan, environment)
+        run_comparison(plan, environment)
     said = tiny_runs.said(environment)
     assert "there are no held-out ones" in said
     assert "train: there are no others" in said
 
 
-def test_a_second_call_goes_on_where_the_first_was_stopped(plan: Plan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = compare(plan, environment)
+def test_a_second_call_goes_on_where_the_first_was_stopped(plan: ComparisonPlan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run_comparison(plan, environment)
     elsewhere = tiny_runs.environment(environment.root.parent / "again")
     trained: list[str] = []
     step = TrainingLoop.train_iteration
@@ -119,30 +121,30 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(plan: Plan, environme
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=2)
         with pytest.raises(Stopped):
-            compare(plan, elsewhere)
+            run_comparison(plan, elsewhere)
     stopped_at = len(trained)
     assert 0 < stopped_at < 24
     (begun,) = (run for run in run_directory.list_all(elsewhere.root) if run.is_comparison)
     assert begun.state() == "stopped"
     with locked(begun.path), pytest.raises(ResourceError, match=f"^{begun.path}: another process is working on it"):
-        compare(plan, elsewhere)
-    result = compare(plan, elsewhere)
+        run_comparison(plan, elsewhere)
+    result = run_comparison(plan, elsewhere)
     assert len(trained) == 6 * 4  # six trainings of four updates, none of them twice
     assert len(list(elsewhere.root.glob("compare/*"))) == 1
     assert [arm.metrics for arm in result.comparison.arms] == [arm.metrics for arm in whole.comparison.arms]
 
 
 @pytest.mark.slow
-def test_arms_side_by_side_are_the_same_runs(plan: Plan, environment: RunContext) -> None:
+def test_arms_side_by_side_are_the_same_runs(plan: ComparisonPlan, environment: RunContext) -> None:
     beside = tiny_runs.environment(environment.root.parent / "beside")
-    one, two = compare(plan, environment), compare(replace(plan, jobs=2), beside)
+    one, two = run_comparison(plan, environment), run_comparison(replace(plan, jobs=2), beside)
     assert [arm.metrics for arm in one.comparison.arms] == [arm.metrics for arm in two.comparison.arms]
 
 
-def test_domains_by_arms(plan: Plan, pretrained: dict[str, Run], packs: dict[str, Path], environment: RunContext) -> None:
+def test_domains_by_arms(plan: ComparisonPlan, pretrained: dict[str, Run], packs: dict[str, Path], environment: RunContext) -> None:
     layers = tiny_runs.layers(pretrained)
-    triples = tuple(Triple(name, str(layers["fg"]), str(layers["bg"]), str(packs[role])) for name, role in (("rooms", "scene"), ("fields", "bg")))
-    result = compare(replace(plan, layers={}, triples=triples, baselines=("wgan",), seeds=1, budgets=(PER_UPDATE,)), environment)
+    triples = tuple(DomainSpec(name, str(layers["fg"]), str(layers["bg"]), str(packs[role])) for name, role in (("rooms", "scene"), ("fields", "bg")))
+    result = run_comparison(replace(plan, layers={}, domains=triples, baselines=("wgan",), seeds=1, budgets=(PER_UPDATE,)), environment)
     assert [comparison.domains[0].name for comparison in (result.comparison, *result.others)] == ["rooms", "fields"]
     html = result.html.read_text()
     assert html.count("<h1") == 1
@@ -153,8 +155,8 @@ def test_domains_by_arms(plan: Plan, pretrained: dict[str, Run], packs: dict[str
     assert len(result.summary()["domains"]) == 2
 
 
-def test_pretraining_counted_in(plan: Plan, environment: RunContext) -> None:
-    result = compare(replace(plan, baselines=("wgan",), seeds=1, budgets=(PER_UPDATE,), count_pretraining=True), environment)
+def test_pretraining_counted_in(plan: ComparisonPlan, environment: RunContext) -> None:
+    result = run_comparison(replace(plan, baselines=("wgan",), seeds=1, budgets=(PER_UPDATE,), count_pretraining=True), environment)
     assert [arm.name for arm in result.comparison.arms] == ["composed", "wgan+pretraining", "wgan"]
     wgan = artifact.read_card(next(run.artifact for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact))
     assert wgan.kimg == pytest.approx(PER_UPDATE + 2 * 3 * PER_UPDATE)  # both layers had three updates
@@ -162,9 +164,9 @@ def test_pretraining_counted_in(plan: Plan, environment: RunContext) -> None:
 
 
 @pytest.mark.parametrize("equal", ["seconds", "cpu-seconds", "macs"])
-def test_other_budgets(plan: Plan, environment: RunContext, equal: str) -> None:
+def test_other_budgets(plan: ComparisonPlan, environment: RunContext, equal: str) -> None:
     budget = 2e-5 if equal == "macs" else 0.3
-    result = compare(replace(plan, baselines=("wgan",), seeds=1, budgets=(budget,), equal=equal), environment)
+    result = run_comparison(replace(plan, baselines=("wgan",), seeds=1, budgets=(budget,), equal=equal), environment)
     composed, wgan = result.comparison.arms
     if equal == "macs":
         assert composed.cost.macs(total=False) == pytest.approx(wgan.cost.macs(total=False), rel=0.4)
@@ -179,9 +181,9 @@ def test_other_budgets(plan: Plan, environment: RunContext, equal: str) -> None:
     assert json.loads(result.paths.json.read_text())["arms"][0]["cost"]["cpu_seconds_total"] > composed.cost.cpu_seconds(total=False)
 
 
-def test_pretraining_counted_in_cpu_seconds(plan: Plan, environment: RunContext, tmp_path: Path) -> None:
+def test_pretraining_counted_in_cpu_seconds(plan: ComparisonPlan, environment: RunContext, tmp_path: Path) -> None:
     by_cpu = replace(plan, baselines=("wgan",), seeds=1, budgets=(0.2,), equal="cpu-seconds", count_pretraining=True)
-    compare(by_cpu, environment)
+    run_comparison(by_cpu, environment)
     wgan = artifact.read_card(next(run.artifact for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact))
     before = sum(artifact.read_card(path).cpu_seconds for path in plan.layers.values())
     assert before > 0
@@ -192,12 +194,12 @@ def test_pretraining_counted_in_cpu_seconds(plan: Plan, environment: RunContext,
     silent.parent.mkdir()
     artifact.save_network(silent, network, card.model_copy(update={"cpu_seconds": 0.0}))
     with pytest.raises(UsageError, match=r"^--count-pretraining: the card of fg does not say what it took in CPU seconds"):
-        compare(replace(by_cpu, layers={**plan.layers, "fg": silent}), environment)
+        run_comparison(replace(by_cpu, layers={**plan.layers, "fg": silent}), environment)
 
 
 def test_layers_of_a_composition_are_the_artifacts_they_came_from(composed: Run, pretrained: dict[str, Run]) -> None:
     assert composed.artifact is not None
-    files = layer_files(composed.artifact)
+    files = extract_layers(composed.artifact)
     for name, run in pretrained.items():
         assert run.artifact is not None
         assert artifact.read_weights_hash(files[name]) == artifact.read_weights_hash(run.artifact)
@@ -205,8 +207,8 @@ def test_layers_of_a_composition_are_the_artifacts_they_came_from(composed: Run,
         assert artifact.read_card(files[name]).kimg == artifact.read_card(run.artifact).kimg
 
 
-def test_each_seed_can_have_its_own_layers(plan: Plan, environment: RunContext) -> None:
-    result = compare(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True), environment)
+def test_each_seed_can_have_its_own_layers(plan: ComparisonPlan, environment: RunContext) -> None:
+    result = run_comparison(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True), environment)
     made = [artifact.read_card(run.artifact) for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact]
     assert sorted((card.role, card.recipe["seed"]) for card in made) == [("bg", 5), ("bg", 6), ("fg", 5), ("fg", 6)]
     composers = [artifact.read_card(run.artifact) for run in run_directory.list_runs(environment.root / "arms", "compose") if run.artifact]
@@ -216,21 +218,21 @@ def test_each_seed_can_have_its_own_layers(plan: Plan, environment: RunContext) 
     first, second = pasted.standings[0]["values"]
     assert first != second  # each seed's own layers were pasted
     assert pasted.metrics["fd"] == pytest.approx((first + second) / 2)
-    alone = compare(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True, seeds=1), environment)
+    alone = run_comparison(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True, seeds=1), environment)
     assert alone.comparison.arms[1].metrics["fd"] == first
     (ratio,) = json.loads(result.paths.json.read_text())["kid_ratios"]
     assert ratio["ratio"] == pytest.approx(composed.standings[0]["kid"] / pasted.standings[0]["kid"])
 
 
-def test_contradictions_are_told_before_any_training(plan: Plan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contradictions_are_told_before_any_training(plan: ComparisonPlan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     forbid_training(monkeypatch)
-    triple = Triple("a", "demo", "demo", "demo")
+    triple = DomainSpec("a", "demo", "demo", "demo")
     for wrong, message in (
         (replace(plan, baselines=("dcgan",)), "--baseline: 'dcgan' is not one of"),
         (replace(plan, baselines=("wgan", "paste", "wgan")), "--baseline: two arms are called wgan"),
         (replace(plan, baseline_run=Path("x")), "--baseline-run: here every arm is trained anew"),
-        (replace(plan, triples=(triple,), data="demo"), "--triple: trains its own"),
+        (replace(plan, domains=(triple,), data="demo"), "--triple: trains its own"),
         (replace(plan, baselines=("demo/wgan",)), "--baseline demo/wgan: trains scene images of 32 px"),
     ):
         with pytest.raises(UsageError, match=message):
-            compare(wrong, environment)
+            run_comparison(wrong, environment)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mitlgan.compare.selection import Point, ahead_when, averaged, best_up_to, in_words, mean_curve
+from mitlgan.compare.selection import Snapshot, best_within_budget, describe_intervals, lead_intervals, mean_curve, mean_over_seeds
 from mitlgan.report.noise import noise
 
 
-def point(kimg: float, validation: float | None) -> Point:
+def point(kimg: float, validation: float | None) -> Snapshot:
     numbers = None if validation is None else {"fd": validation, "kid": validation / 100}
-    return Point(kimg, kimg * 10, kimg * 7, kimg / 2, Path(f"{kimg}"), validation, numbers)
+    return Snapshot(kimg, kimg * 10, kimg * 7, kimg / 2, Path(f"{kimg}"), validation, numbers)
 
 
 TRAINING = [point(1.02, 9.0), point(5.01, 4.0), point(10.02, 6.0), point(20.03, 2.0)]
@@ -22,29 +22,31 @@ TRAINING = [point(1.02, 9.0), point(5.01, 4.0), point(10.02, 6.0), point(20.03, 
 
 @pytest.mark.parametrize(("budget", "best"), [(1, 1.02), (5, 5.01), (10, 5.01), (19, 5.01), (20, 20.03), (99, 20.03)])
 def test_the_best_snapshot_within_a_budget(budget: float, best: float) -> None:
-    assert best_up_to(TRAINING, budget, "kimg", iteration=0.05).kimg == best
+    assert best_within_budget(TRAINING, budget, "kimg", iteration=0.05).kimg == best
 
 
 def test_other_axes_and_what_a_first_snapshot_passes() -> None:
-    assert best_up_to(TRAINING, 51, "seconds", iteration=0.0).kimg == 5.01
-    assert best_up_to(TRAINING, 69, "cpu-seconds", iteration=0.0).kimg == 5.01
-    assert best_up_to(TRAINING, 3, "macs", iteration=0.0).kimg == 5.01
-    assert best_up_to(TRAINING, 0.5, "kimg", iteration=0.1).kimg == 1.02  # nothing is within: the first
-    assert best_up_to([point(3, None)], float("inf"), "kimg", iteration=0.0).kimg == 3
+    assert best_within_budget(TRAINING, 51, "seconds", iteration=0.0).kimg == 5.01
+    assert best_within_budget(TRAINING, 69, "cpu-seconds", iteration=0.0).kimg == 5.01
+    assert best_within_budget(TRAINING, 3, "macs", iteration=0.0).kimg == 5.01
+    assert best_within_budget(TRAINING, 0.5, "kimg", iteration=0.1).kimg == 1.02  # nothing is within: the first
+    assert best_within_budget([point(3, None)], float("inf"), "kimg", iteration=0.0).kimg == 3
 
 
 def test_the_snapshot_kept_for_a_budget_counts_however_long_its_last_iteration_took() -> None:
-    assert best_up_to(TRAINING, 5.0, "kimg", iteration=0.005).kimg == 5.01, "twice the mean"
-    assert best_up_to(TRAINING, 5.0102, "kimg", iteration=0.005).kimg == 5.01, "the budget was rounded down"
+    assert best_within_budget(TRAINING, 5.0, "kimg", iteration=0.005).kimg == 5.01, "twice the mean"
+    assert best_within_budget(TRAINING, 5.0102, "kimg", iteration=0.005).kimg == 5.01, "the budget was rounded down"
     late = [point(1.02, 9.0), point(5.01, 8.0), point(5.06, 4.0)]
-    assert best_up_to(late, 5.0, "kimg", iteration=0.02).kimg == 5.01, "one snapshot is kept for a budget, and no other within reach of it counts"
-    assert best_up_to(late, 4.0, "kimg", iteration=0.02).kimg == 1.02, "never a budget later"
+    assert best_within_budget(late, 5.0, "kimg", iteration=0.02).kimg == 5.01, (
+        "one snapshot is kept for a budget, and no other within reach of it counts"
+    )
+    assert best_within_budget(late, 4.0, "kimg", iteration=0.02).kimg == 1.02, "never a budget later"
 
 
 def test_means_and_spreads_are_over_seeds() -> None:
-    found = averaged([{"fd": 1.0, "kid": 2.0, "kid_std": 9.0}, {"fd": 3.0, "kid": 2.0, "kid_std": 9.0}])
+    found = mean_over_seeds([{"fd": 1.0, "kid": 2.0, "kid_std": 9.0}, {"fd": 3.0, "kid": 2.0, "kid_std": 9.0}])
     assert found == {"fd": 2.0, "fd_std": pytest.approx(np.sqrt(2)), "kid": 2.0, "kid_std": 0.0}
-    assert averaged([{"fd": 1.0, "kid_std": 9.0}]) == {"fd": 1.0, "kid_std": 9.0}
+    assert mean_over_seeds([{"fd": 1.0, "kid_std": 9.0}]) == {"fd": 1.0, "kid_std": 9.0}
 
 
 @pytest.mark.parametrize(("first", "second"), [([5.0, 7.0, 6.5], [9.0, 8.0, 9.5]), ([1.0, 1.1, 0.9], [4.0, 9.0, 6.0])])
@@ -77,16 +79,16 @@ def rows(*places: tuple[float, float]) -> list[dict[str, float]]:
 
 def test_who_is_ahead_when() -> None:
     ours, theirs = rows((1, 10), (2, 4), (4, 3)), rows((1, 8), (2, 6), (5, 1))
-    found = ahead_when(ours, theirs, "kimg")
+    found = lead_intervals(ours, theirs, "kimg")
     assert [ahead for *_, ahead in found] == [False, True, False]
     assert found[0][1] == pytest.approx(1.5)
     assert found[1][1] == pytest.approx(2 + 2 / (5 / 3 - 1 / 2), abs=0.02)
     assert (found[0][0], found[-1][1]) == (1, 4)
-    assert in_words(found[:2], "kimg") == "behind from 1 to 1.5 kimg, ahead from 1.5 to 3.71 kimg"
+    assert describe_intervals(found[:2], "kimg") == "behind from 1 to 1.5 kimg, ahead from 1.5 to 3.71 kimg"
 
 
 def test_pretraining_moves_us_along_the_axis() -> None:
     ours, theirs = rows((1, 5), (2, 5)), rows((1, 9), (4, 3))
-    assert ahead_when(ours, theirs, "kimg", shift=0) == [(1, 2, True)]
-    assert ahead_when(ours, theirs, "kimg", shift=2) == [(3, 4, False)]
-    assert ahead_when(ours, theirs, "kimg", shift=80) == []
+    assert lead_intervals(ours, theirs, "kimg", shift=0) == [(1, 2, True)]
+    assert lead_intervals(ours, theirs, "kimg", shift=2) == [(3, 4, False)]
+    assert lead_intervals(ours, theirs, "kimg", shift=80) == []

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from helpers import images, tiny_runs
 
-from mitlgan.compare.domains import Setting
-from mitlgan.compare.evaluator import Ruler, open_ruler
-from mitlgan.compare.fairness import equality
-from mitlgan.compare.plan import Plan
-from mitlgan.compare.report_builder import Domain, _protocol
+from mitlgan.compare.domains import DomainSetup
+from mitlgan.compare.evaluator import CachedEvaluator, open_evaluator
+from mitlgan.compare.fairness import describe_fairness
+from mitlgan.compare.plan import ComparisonPlan
+from mitlgan.compare.report_builder import DomainRun, _protocol
 from mitlgan.errors import DataError
 from mitlgan.report import Comparison
 from mitlgan.report.caveats import caveats
@@ -19,10 +19,10 @@ from mitlgan.stages.stages import RunContext
 from mitlgan.training.run_directory import Run
 
 
-def ruler(source: Path, environment: RunContext, *settings: str) -> Ruler:
+def ruler(source: Path, environment: RunContext, *settings: str) -> CachedEvaluator:
     recipe = tiny_runs.recipe("scene", source, compose=True)
     recipe = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"split": "test"})})
-    return open_ruler(Plan(settings=settings), recipe, environment)
+    return open_evaluator(ComparisonPlan(settings=settings), recipe, environment)
 
 
 def divided(root: Path, **folders: int) -> Path:
@@ -48,7 +48,7 @@ def test_what_is_measured_on(
     assert said in tiny_runs.said(environment)
     protocol = _protocol(found)
     assert (protocol["split"], protocol["real"], protocol["samples"], protocol["snapshots chosen on"]) == (split, real, 12, chosen_on)
-    sentences = found.flattered(chosen=True)
+    sentences = found.optimism_warnings(chosen=True)
     assert any("training scenes themselves" in text for text in sentences) == (split == "train")
     assert any(f"({split}: there are no others)" in text for text in sentences) == (split == chosen_on)
     assert any(f"There are {real} real {split} pictures, all of which are compared with 12 of each arm." in text for text in sentences)
@@ -72,5 +72,5 @@ def test_what_is_chosen_by_training_pictures_is_not_called_validation(composed: 
     from mitlgan.compare.domains import load
 
     assert composed.artifact is not None
-    domain = Domain(Setting("", load(composed.recipe), {}, {}, composed), read_card(composed.artifact), [], budgets=(1.0,))
-    assert "chosen on train" in " ".join(equality(Plan(), domain, "train").equal)
+    domain = DomainRun(DomainSetup("", load(composed.recipe), {}, {}, composed), read_card(composed.artifact), [], budgets=(1.0,))
+    assert "chosen on train" in " ".join(describe_fairness(ComparisonPlan(), domain, "train").equal)

@@ -11,7 +11,7 @@ from helpers import tiny_runs
 
 from mitlgan.artifacts.safetensors_io import load_checkpoint
 from mitlgan.compare import sweep
-from mitlgan.compare.sweep import Plan, planned, scaled, untrained
+from mitlgan.compare.sweep import SweepPlan, plan_recipes, scale_length, untrained_artifact
 from mitlgan.errors import NanError, UsageError
 from mitlgan.recipe import changed, dump, load
 from mitlgan.report.formatting import DASH
@@ -23,28 +23,28 @@ from mitlgan.training.loop import count_generator_updates
 
 
 def test_data_and_scale_by_pattern(tmp_path: Path) -> None:
-    plan = Plan(["classic/akel-01", "classic/akel-09", "classic/akel-11"], data=["akel-0*=digits", "demo"], scale=["akel-09=0.02", "0.1"])
-    recipes = planned(plan)
+    plan = SweepPlan(["classic/akel-01", "classic/akel-09", "classic/akel-11"], data=["akel-0*=digits", "demo"], scale=["akel-09=0.02", "0.1"])
+    recipes = plan_recipes(plan)
     assert [recipe.data.source for recipe in recipes] == [str(Path("digits").resolve())] * 2 + ["demo"]
     assert [count_generator_updates(recipe) for recipe in recipes] == [3000, 600, 3000]
 
 
 def test_a_pattern_takes_the_shipped_recipes() -> None:
-    assert [recipe.name for recipe in planned(Plan(["classic/akel-0[12]*", "classic/bielko-*"]))] == [
+    assert [recipe.name for recipe in plan_recipes(SweepPlan(["classic/akel-0[12]*", "classic/bielko-*"]))] == [
         "akel-01", "akel-02", "bielko-128", "bielko-32", "bielko-64",
     ]  # fmt: skip
 
 
 def test_scaling_keeps_the_number_of_grids() -> None:
-    recipe = scaled(load("classic/akel-04"), 0.1)
+    recipe = scale_length(load("classic/akel-04"), 0.1)
     assert count_generator_updates(recipe) == 400
     assert recipe.training.snapshot_iterations == 20
     assert recipe.training.checkpoint_iterations == 200
-    assert count_generator_updates(scaled(load("classic/akel-04"), 1e-6)) == 1
+    assert count_generator_updates(scale_length(load("classic/akel-04"), 1e-6)) == 1
 
 
 def test_variations_are_every_combination() -> None:
-    recipes = planned(Plan(["classic/dogs"], vary=["critic.kernel=3,5", "generator.activation=relu,leaky_relu"]))
+    recipes = plan_recipes(SweepPlan(["classic/dogs"], vary=["critic.kernel=3,5", "generator.activation=relu,leaky_relu"]))
     assert [recipe.name for recipe in recipes] == [
         "dogs-kernel-3-activation-relu", "dogs-kernel-3-activation-leaky_relu", "dogs-kernel-5-activation-relu", "dogs-kernel-5-activation-leaky_relu",
     ]  # fmt: skip
@@ -55,18 +55,18 @@ def test_variations_are_every_combination() -> None:
 @pytest.mark.parametrize(
     ("plan", "start"),
     [
-        (Plan([]), "RECIPES"),
-        (Plan(["demo/compose"]), "demo/compose: is for `compose`"),
-        (Plan(["classic/akel-01", "classic/akel-01"]), "RECIPES: two are named akel-01"),
-        (Plan(["classic/akel-01"], data=["akel-2*=x"]), "--data: none of"),
-        (Plan(["classic/akel-01"], scale=["-1"]), "--scale -1"),
-        (Plan(["classic/akel-01"], vary=["critic.leak"]), "--vary critic.leak"),
-        (Plan(["classic/akel-01"], vary=["critic.kernel=3,5"]), "--set critic.kernel"),
+        (SweepPlan([]), "RECIPES"),
+        (SweepPlan(["demo/compose"]), "demo/compose: is for `compose`"),
+        (SweepPlan(["classic/akel-01", "classic/akel-01"]), "RECIPES: two are named akel-01"),
+        (SweepPlan(["classic/akel-01"], data=["akel-2*=x"]), "--data: none of"),
+        (SweepPlan(["classic/akel-01"], scale=["-1"]), "--scale -1"),
+        (SweepPlan(["classic/akel-01"], vary=["critic.leak"]), "--vary critic.leak"),
+        (SweepPlan(["classic/akel-01"], vary=["critic.kernel=3,5"]), "--set critic.kernel"),
     ],
 )
-def test_what_cannot_be_swept_is_refused(plan: Plan, start: str) -> None:
+def test_what_cannot_be_swept_is_refused(plan: SweepPlan, start: str) -> None:
     with pytest.raises(UsageError) as caught:
-        planned(plan)
+        plan_recipes(plan)
     assert str(caught.value).startswith(start)
 
 
@@ -75,7 +75,7 @@ def test_untrained_is_the_network_before_its_first_update(tmp_path: Path) -> Non
     run = stages.pretrain(recipe, tiny_runs.environment(tmp_path / "runs"))
     found = load_checkpoint(run.path)
     assert found is not None
-    first = untrained(recipe).network.state_dict()
+    first = untrained_artifact(recipe).network.state_dict()
     weights = [name for name in first if "running" not in name and "tracked" not in name]
     for name in weights:
         torch.testing.assert_close(first[name], found[0][f"generator.{name}"], rtol=0, atol=1e-20)
@@ -110,9 +110,9 @@ def recipe_file(folder: Path, name: str, source: Path) -> str:
 def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str]) -> None:
     source = tiny_runs.pack(tmp_path / "p.npy", count=40)
     files = [recipe_file(tmp_path, name, source) for name in ("one", "bad")]
-    plan = Plan(files, vary=["critic.kernel=3,5"], jobs=2, samples=20, extractor="efficientnet-lite0@32")
+    plan = SweepPlan(files, vary=["critic.kernel=3,5"], jobs=2, samples=20, extractor="efficientnet-lite0@32")
     listener = tiny_runs.Listener()
-    ranking, paths = sweep.sweep(plan, tmp_path / "out", listener)
+    ranking, paths = sweep.run_sweep(plan, tmp_path / "out", listener)
     assert at_once == ["one-kernel-3", "one-kernel-5", "bad-kernel-3", "bad-kernel-5"]
     ((title, rows),) = ranking.groups()
     assert title == "p.npy, 8 px, colour"
@@ -133,7 +133,7 @@ def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str]) -> None:
     at_once.clear()
     listener = tiny_runs.Listener()
     before = paths.md.read_text()
-    sweep.sweep(Plan(files[:1], vary=plan.vary, jobs=2, samples=20, extractor=plan.extractor), tmp_path / "out", listener)
+    sweep.run_sweep(SweepPlan(files[:1], vary=plan.vary, jobs=2, samples=20, extractor=plan.extractor), tmp_path / "out", listener)
     assert at_once == []
     assert "one-kernel-3" in before
 
@@ -143,20 +143,20 @@ def test_a_row_whose_run_is_held_says_so(tmp_path: Path, at_once: list[str]) -> 
     recipe = changed(tiny_runs.recipe("scene", source, updates=1), name="one")
     run = stages.pretrain(recipe, tiny_runs.environment(tmp_path / "out" / "runs"))
     (run.path / "generator.safetensors").unlink()
-    plan = Plan([recipe_file(tmp_path, "one", source)], samples=20, extractor="efficientnet-lite0@32")
+    plan = SweepPlan([recipe_file(tmp_path, "one", source)], samples=20, extractor="efficientnet-lite0@32")
     with locked(run.path):
-        ranking, paths = sweep.sweep(plan, tmp_path / "out", tiny_runs.Listener(), train=False)
+        ranking, paths = sweep.run_sweep(plan, tmp_path / "out", tiny_runs.Listener(), train=False)
     assert ranking.rows[0].notes == [f"{run.path} is held by another process, which works on it; wait for that, then call this again"]
     assert "is held by another process" in paths.md.read_text()
-    ranking, _ = sweep.sweep(plan, tmp_path / "out", tiny_runs.Listener(), train=False)
+    ranking, _ = sweep.run_sweep(plan, tmp_path / "out", tiny_runs.Listener(), train=False)
     assert ranking.rows[0].notes == ["not finished"]
 
 
 @pytest.mark.slow
 def test_a_sweep_in_processes(tmp_path: Path) -> None:
     source = tiny_runs.pack(tmp_path / "p.npy", count=40)
-    plan = Plan([recipe_file(tmp_path, "one", source)], vary=["critic.kernel=3,5"], jobs=2, samples=20, extractor="efficientnet-lite0@32")
-    ranking, _ = sweep.sweep(plan, tmp_path / "out", tiny_runs.Listener())
+    plan = SweepPlan([recipe_file(tmp_path, "one", source)], vary=["critic.kernel=3,5"], jobs=2, samples=20, extractor="efficientnet-lite0@32")
+    ranking, _ = sweep.run_sweep(plan, tmp_path / "out", tiny_runs.Listener())
     assert [row.iterations for row in ranking.rows] == [1, 1]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mitlgan.artifacts.summary import describe_recipe
-from mitlgan.compare.sweep import PRINTED
+from mitlgan.compare.sweep import PUBLISHED_FIGURES
 from mitlgan.recipe import Recipe, find, load, names
 from mitlgan.training.loop import count_generator_updates, kimg_to_images
 
@@ -53,7 +53,7 @@ def _doubled(recipe: Recipe, first_px: str, times: str) -> None:
 
 
 def _printed(recipe: Recipe, value: str) -> None:
-    assert float(PRINTED[recipe.name].removeprefix("FID ")) == float(value)
+    assert float(PUBLISHED_FIGURES[recipe.name].removeprefix("FID ")) == float(value)
 
 
 def _parameters(recipe: Recipe, generator: str, critic: str) -> None:

@@ -15,8 +15,8 @@ from torch import Tensor
 from mitlgan.artifacts.artifact import read_card
 from mitlgan.artifacts.safetensors_io import checkpoints, read_tensors, tensors_sha256
 from mitlgan.compare import fairness
-from mitlgan.compare.arm_results import Contender
-from mitlgan.compare.arms import Arm, baseline_recipe
+from mitlgan.compare.arm_results import TrainedArm
+from mitlgan.compare.arms import ArmSpec, baseline_recipe
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.recipe import Recipe, changed
 from mitlgan.stages import stages
@@ -84,9 +84,9 @@ def test_a_comparison_gives_the_baseline_a_new_critic_and_says_so(wgan: Run, pac
     baseline = baseline_recipe(recipe(packs, critic_start={"freeze": 1}), read_card(composed.artifact))
     assert baseline.critic_start is None
     warm = stages.pretrain(tiny_runs.recipe("scene", packs["scene"], updates=1), tiny_runs.environment(tmp_path), critic=wgan.path)
-    arms = [Contender(arm=Arm(name, name, None), runs=[run], trainings=[]) for name, run in (("warm", warm), ("new", wgan))]
+    arms = [TrainedArm(arm=ArmSpec(name, name, None), runs=[run], snapshots=[]) for name, run in (("warm", warm), ("new", wgan))]
     domain = SimpleNamespace(contenders=arms, setting=SimpleNamespace(recipe=recipe(packs)), before={})
-    clauses = fairness._by_nature(domain, "validation")  # type: ignore[arg-type]
+    clauses = fairness._inherent_differences(domain, "validation")  # type: ignore[arg-type]
     assert [clause for clause in clauses if "critic" in clause] == ["warm: its critic began with another run's, not anew"]
 
 

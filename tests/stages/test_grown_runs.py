@@ -310,9 +310,9 @@ def test_a_baseline_of_grown_layers_begins_at_its_own_size(family: dict[str, Run
     run = stages.compose(composition, tiny_runs.layers(family), tiny_runs.environment(tmp_path))
     assert run.artifact is not None
     card = read_card(run.artifact)
-    before = lengths.pretraining(tiny_runs.layers(family), "cpu-seconds", True, print)
+    before = lengths.pretraining_costs(tiny_runs.layers(family), "cpu-seconds", True, print)
     assert before == {name: layer.total_spent("cpu_seconds") for name, layer in card.layers.items()}
-    assert lengths.pretraining(tiny_runs.layers(family), "macs", True, print).keys() == before.keys()
+    assert lengths.pretraining_costs(tiny_runs.layers(family), "macs", True, print).keys() == before.keys()
     wanted = baseline_recipe(composition, card, equal="cpu-seconds", extra=sum(before.values()))
     parent = read_card(tiny_runs.layers(family)["bg"]).generator
     assert parent is not None

@@ -15,7 +15,7 @@ from PIL import Image
 from mitlgan import load_artifact
 from mitlgan.artifacts import artifact
 from mitlgan.compare import fairness
-from mitlgan.compare.paste_baseline import Pasted
+from mitlgan.compare.paste_baseline import PastedLayers
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import DataError, UsageError
@@ -114,7 +114,7 @@ def test_a_pack_of_many_mattes_is_seen_in_all_its_parts(scenes: ImagePack, monke
 
 def test_a_report_says_what_the_composition_was_told() -> None:
     said = [
-        fairness._by_nature(SimpleNamespace(contenders=[], before=None, setting=SimpleNamespace(recipe=asked)), "validation")
+        fairness._inherent_differences(SimpleNamespace(contenders=[], before=None, setting=SimpleNamespace(recipe=asked)), "validation")
         for asked in (recipe(mattes="scenes"), recipe())
     ]  # type: ignore[arg-type]
     assert ["mattes" in " ".join(clauses) for clauses in said] == [True, False]
@@ -146,7 +146,7 @@ def test_a_composition_keeps_what_was_measured_and_pasting_its_layers_does_not(p
     assert isinstance(again.network, Composer)
     assert bounds(again.network) != (pytest.approx(0.5), pytest.approx(1.0), pytest.approx(0.2))
     assert "fg stands at " in tiny_runs.said(environment)
-    pasted = Pasted(again, 0.1).placement
+    pasted = PastedLayers(again, 0.1).placement
     assert pasted is not None
     assert [float(bound) for bound in pasted.bounds()] == [pytest.approx(math.log(0.5)), pytest.approx(0), pytest.approx(0.2)]
     stand = again.layers(range(40)).stands["fg"]

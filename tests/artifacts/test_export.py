@@ -82,7 +82,7 @@ def test_an_exporter_that_fails_says_so_in_one_line(fg: LoadedArtifact, tmp_path
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr("torch.export.export_artifact", fails)
+    monkeypatch.setattr("torch.export.export", fails)
     with pytest.raises(ArtifactError, match=r"^to torch-export: the exporter cannot .* \(RuntimeError: first line\); nothing was written$"):
         export_artifact(fg, "torch-export", tmp_path / "x.pt2")
     assert not list(tmp_path.iterdir())

@@ -22,7 +22,7 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network, stage
 from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import latents
-from mitlgan.networks import Layers
+from mitlgan.networks import CompositionStages
 from mitlgan.recipe import plain
 from mitlgan.runtime.files import make_folder, write_atomically
 
@@ -61,13 +61,13 @@ class ExportableNetwork(nn.Module):
         return tuple(named[name] for name in self.outputs)
 
 
-def _named(stages: Layers) -> dict[str, Tensor]:
+def _named(stages: CompositionStages) -> dict[str, Tensor]:
     named = {"output": stages.output}
     if stages.output is stages.fused:  # a generator: it has no other stage
         return named
     named |= {f"layer_{name}": image for name, image in stages.layers.items()}
     named |= {f"placed_{name}": image for name, image in stages.placed.items()}
-    named |= {f"stand_{name}": torch.stack(stand, dim=1) for name, stand in stages.stands.items()}
+    named |= {f"stand_{name}": torch.stack(stand, dim=1) for name, stand in stages.transforms.items()}
     named["fused"] = stages.fused
     return named if stages.matte is None else {**named, "matte": stages.matte}
 

@@ -19,8 +19,8 @@ from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.images.transparency import on_checkerboard, unpremultiply
 from mitlgan.latents import latents
-from mitlgan.networks import PLACE, Composer, Layers, Stand, Strengths
-from mitlgan.networks.placement import SMALLEST, opaque
+from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, EffectStrengths, LayerTransform
+from mitlgan.networks.placement import MIN_SCALE, to_opaque_rgb
 from mitlgan.runtime.files import beside, disk_errors, make_folder, write_atomically
 
 BATCH = 64
@@ -30,7 +30,7 @@ TITLE_PX, GAP_PX = 30, 18
 Seeds = Sequence[int] | Mapping[str, Sequence[int]]
 TransformSpec = tuple[float, float, float] | tuple[float, float, float, bool]
 """Scale (1 is the layer's own size), across and down (of its centre, -1 to 1), and whether it is mirrored."""
-LayerTransforms = Mapping[str, TransformSpec | Stand]
+LayerTransforms = Mapping[str, TransformSpec | LayerTransform]
 
 
 class LoadedArtifact:
@@ -52,8 +52,13 @@ class LoadedArtifact:
 
         Where seeds are given by layer and none for the placement, the frontmost layer's place it, so that an object keeps its place.
         """
-        if isinstance(seeds, Mapping) and isinstance(self.network, Composer) and PLACE in self.card.latent_dims and PLACE not in seeds:
-            seeds = {**seeds, PLACE: seeds.get(self.network.front, ())}
+        if (
+            isinstance(seeds, Mapping)
+            and isinstance(self.network, Composer)
+            and PLACEMENT_LATENT in self.card.latent_dims
+            and PLACEMENT_LATENT not in seeds
+        ):
+            seeds = {**seeds, PLACEMENT_LATENT: seeds.get(self.network.frontmost_layer, ())}
         return latents(seeds, self.card.latent_dims)
 
     def sample(self, seeds: Seeds, stands: LayerTransforms | None = None) -> Tensor:
@@ -68,7 +73,7 @@ class LoadedArtifact:
         """
         return self.images_from_latents(self.latents(seeds), stands)
 
-    def layers(self, seeds: Seeds, stands: LayerTransforms | None = None) -> Layers:
+    def layers(self, seeds: Seeds, stands: LayerTransforms | None = None) -> CompositionStages:
         """Every stage of the images of seeds; a generator has one layer, itself.
 
         Args:
@@ -93,7 +98,7 @@ class LoadedArtifact:
         """Images of latents (N, sum of the layers' lengths); see `sample`."""
         return torch.cat([layers.output for layers in self._batches(z, stands)])
 
-    def layers_from_latents(self, z: Tensor, stands: LayerTransforms | None = None, strengths: Strengths | None = None) -> Layers:
+    def layers_from_latents(self, z: Tensor, stands: LayerTransforms | None = None, strengths: EffectStrengths | None = None) -> CompositionStages:
         """Every stage of the images of latents.
 
         Args:
@@ -106,13 +111,13 @@ class LoadedArtifact:
         """
         parts = list(self._batches(z, stands, strengths))
         mattes = [part.matte for part in parts if part.matte is not None]
-        return Layers(
+        return CompositionStages(
             layers={name: torch.cat([part.layers[name] for part in parts]) for name in parts[0].layers},
             fused=torch.cat([part.fused for part in parts]),
             matte=torch.cat(mattes) if mattes else None,
             output=torch.cat([part.output for part in parts]),
             placed={name: torch.cat([part.placed[name] for part in parts]) for name in parts[0].placed},
-            stands={name: _cat_transforms([part.stands[name] for part in parts]) for name in parts[0].stands},
+            transforms={name: _cat_transforms([part.transforms[name] for part in parts]) for name in parts[0].transforms},
         )
 
     def lock_seeds(self, seeds: Sequence[int], locks: Mapping[str, int]) -> Seeds:
@@ -131,7 +136,7 @@ class LoadedArtifact:
             if name not in self.card.latent_dims or self.card.kind != "composer":
                 names = ", ".join(self.card.latent_dims) if self.card.kind == "composer" else "none, being a generator; give a composition"
                 raise UsageError(f"--lock {name}={seed}: no such layer; this artifact has {names}")
-        free = [name for name in self.card.latent_dims if name != PLACE or PLACE in locks]
+        free = [name for name in self.card.latent_dims if name != PLACEMENT_LATENT or PLACEMENT_LATENT in locks]
         return {name: [locks[name]] * len(seeds) if name in locks else seeds for name in free}
 
     def check_movable(self, name: str, option: str) -> None:
@@ -144,68 +149,68 @@ class LoadedArtifact:
         Raises:
             UsageError: One line.
         """
-        movable = self.network.movable if isinstance(self.network, Composer) else ()
+        movable = self.network.movable_layers if isinstance(self.network, Composer) else ()
         if not movable:
             raise UsageError(f"{option}: nothing can be moved in this artifact; only compositions by mattes can (alpha, matte, matte-features, over)")
         if name not in movable:
             raise UsageError(f"{option}: {name} cannot be moved; give one of {', '.join(movable)}")
 
     @torch.inference_mode()
-    def _batches(self, z: Tensor, stands: LayerTransforms | None, strengths: Strengths | None = None) -> Iterator[Layers]:
+    def _batches(self, z: Tensor, stands: LayerTransforms | None, strengths: EffectStrengths | None = None) -> Iterator[CompositionStages]:
         if len(z) == 0:
             raise UsageError("seeds: none given; give at least one")
         self._check_strengths(strengths, len(z))
         given = {name: self._transform(name, place, len(z)) for name, place in (stands or {}).items()}
         for start in range(0, len(z), BATCH):
             chosen = slice(start, start + BATCH)
-            part = {name: Stand(*(number[chosen].to(self.device) for number in stand)) for name, stand in given.items()}
-            weaker = None if strengths is None else Strengths(*(number[chosen].to(self.device) for number in strengths))
+            part = {name: LayerTransform(*(number[chosen].to(self.device) for number in stand)) for name, stand in given.items()}
+            weaker = None if strengths is None else EffectStrengths(*(number[chosen].to(self.device) for number in strengths))
             yield run_network(self.network, z[chosen].to(self.device), self.card.role, part, weaker)
 
-    def _check_strengths(self, strengths: Strengths | None, count: int) -> None:
+    def _check_strengths(self, strengths: EffectStrengths | None, count: int) -> None:
         if strengths is None:
             return
         network = self.network if isinstance(self.network, Composer) else None
-        has = {"matte": network is not None and bool(network.movable), "harmonise": network is not None and network.harmonises}
+        has = {"matte": network is not None and bool(network.movable_layers), "harmonise": network is not None and network.can_scale_harmonization}
         for name, numbers in strengths._asdict().items():
             if numbers.shape != (count,) or not bool(((numbers >= 0) & (numbers <= 1)).all()):
                 raise UsageError(f"strengths: those of {name} must lie between 0 and 1, one per image ({count})")
             if not has[name] and not bool((numbers == 1).all()):
                 raise UsageError(f"strengths: this artifact has nothing to weaken by {name}; leave it at 1")
 
-    def _transform(self, name: str, given: TransformSpec | Stand, count: int) -> Stand:
+    def _transform(self, name: str, given: TransformSpec | LayerTransform, count: int) -> LayerTransform:
         self.check_movable(name, "stands")
-        if not isinstance(given, Stand):
+        if not isinstance(given, LayerTransform):
             scale, across, down, *flip = given
             numbers = (float(scale), float(across), float(down), -1.0 if flip and flip[0] else 1.0)
-            given = Stand(*(torch.full((count,), number) for number in numbers))
+            given = LayerTransform(*(torch.full((count,), number) for number in numbers))
         if any(number.shape != (count,) or not bool(torch.isfinite(number).all()) for number in given):
             raise UsageError(f"stands: those of {name} must be finite numbers, one per image ({count}) each")
-        if not bool(((given.scale >= SMALLEST) & (given.scale <= MAX_SCALE)).all()):
-            raise UsageError(f"stands: the scale of {name} must lie between {SMALLEST:g} and {MAX_SCALE:g}")
+        if not bool(((given.scale >= MIN_SCALE) & (given.scale <= MAX_SCALE)).all()):
+            raise UsageError(f"stands: the scale of {name} must lie between {MIN_SCALE:g} and {MAX_SCALE:g}")
         return given
 
 
-def _cat_transforms(stands: Sequence[Stand]) -> Stand:
-    return Stand(*(torch.cat(numbers) for numbers in zip(*stands, strict=True)))
+def _cat_transforms(stands: Sequence[LayerTransform]) -> LayerTransform:
+    return LayerTransform(*(torch.cat(numbers) for numbers in zip(*stands, strict=True)))
 
 
 def run_network(
-    network: nn.Module, z: Tensor, role: str, stands: Mapping[str, Stand] | None = None, strengths: Strengths | None = None
-) -> Layers:  # fmt: skip
+    network: nn.Module, z: Tensor, role: str, stands: Mapping[str, LayerTransform] | None = None, strengths: EffectStrengths | None = None
+) -> CompositionStages:  # fmt: skip
     """Every stage of a network's images, clamped to [-1, 1], on the CPU."""
     if isinstance(network, Composer):
         stages = network.layers(z, stands, strengths)
-        return Layers(
+        return CompositionStages(
             layers={name: _clamped(image) for name, image in stages.layers.items()},
             fused=_clamped(stages.fused),
             matte=None if stages.matte is None else stages.matte.float().cpu(),
             output=_clamped(stages.output),
             placed={name: _clamped(image) for name, image in stages.placed.items()},
-            stands={name: Stand(*(number.float().cpu() for number in stand)) for name, stand in stages.stands.items()},
+            transforms={name: LayerTransform(*(number.float().cpu() for number in stand)) for name, stand in stages.transforms.items()},
         )
     image = _clamped(network(z))
-    return Layers(layers={role: image}, fused=image, matte=None, output=image)
+    return CompositionStages(layers={role: image}, fused=image, matte=None, output=image)
 
 
 def load_artifact(path: str | Path, device: str = "cpu") -> LoadedArtifact:
@@ -280,7 +285,7 @@ class SampleFiles:
     stages: dict[str, Path]
 
 
-def write_sample_files(stages: Layers, names: Sequence[str], out: Path, *, every_layer: bool = False) -> SampleFiles:
+def write_sample_files(stages: CompositionStages, names: Sequence[str], out: Path, *, every_layer: bool = False) -> SampleFiles:
     """Write one PNG per name into a folder of nothing else, a grid of all beside it, and on request every layer of a composition.
 
     What has a matte has straight alpha.
@@ -312,7 +317,7 @@ def _write_each(images: Tensor, files: Sequence[Path]) -> None:
         write_atomically(file, encode_png(pixels))
 
 
-def _every_stage(stages: Layers) -> dict[str, Tensor]:
+def _every_stage(stages: CompositionStages) -> dict[str, Tensor]:
     """Images in [-1, 1] by the name of their folder."""
     pictures = dict(stages.layers)
     pictures["fused"] = stages.fused
@@ -323,7 +328,7 @@ def _every_stage(stages: Layers) -> dict[str, Tensor]:
     return pictures | {f"{name}-placed": image for name, image in stages.placed.items()}
 
 
-def stages_sheet_png(stages: Layers, scale: int = 3, columns: int = 4) -> bytes:
+def stages_sheet_png(stages: CompositionStages, scale: int = 3, columns: int = 4) -> bytes:
     """Every stage side by side, each a titled grid of the same seeds.
 
     Args:
@@ -336,7 +341,7 @@ def stages_sheet_png(stages: Layers, scale: int = 3, columns: int = 4) -> bytes:
         mattes = {} if stages.matte is None else {"Matte": (stages.matte * 2 - 1).expand(-1, 3, -1, -1)}
         fused = {} if torch.equal(stages.fused, stages.output) else {"Fused": stages.fused}
         shown |= {**mattes, **fused, "Composed": stages.output}
-    grids = {title: Image.open(io.BytesIO(grid_png(opaque(image), columns, scale))) for title, image in shown.items()}
+    grids = {title: Image.open(io.BytesIO(grid_png(to_opaque_rgb(image), columns, scale))) for title, image in shown.items()}
     height = max(grid.height for grid in grids.values())
     sheet = Image.new("RGB", (sum(grid.width for grid in grids.values()) + GAP_PX * (len(grids) - 1), height + TITLE_PX), "white")
     draw, left = ImageDraw.Draw(sheet), 0

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 from mitlgan.artifacts.loaded_artifact import TITLES, grid_png
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.errors import UsageError
-from mitlgan.networks.placement import opaque
+from mitlgan.networks.placement import to_opaque_rgb
 
 INK = (40, 40, 40)
 TEXT_PX = 15
@@ -51,8 +51,8 @@ def enlarge(images: Tensor, *, scale: int | None = None, size_px: int | None = N
     if not 1 <= wanted <= MAX_SIZE_PX:
         raise UsageError(f"{'size' if size_px is not None else 'scale'}: {wanted} px is not from 1 to {MAX_SIZE_PX} px")
     if size_px is not None and size_px != images.shape[2]:
-        return to_uint8(interpolate(opaque(images), (size_px, size_px), mode="bicubic", antialias=True))
-    pixels = to_uint8(opaque(images))
+        return to_uint8(interpolate(to_opaque_rgb(images), (size_px, size_px), mode="bicubic", antialias=True))
+    pixels = to_uint8(to_opaque_rgb(images))
     return pixels if scale in (None, 1) else pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
 
 
@@ -67,7 +67,7 @@ def labeled_grid_png(images: Tensor, rows: Sequence[str], columns: Sequence[str]
         scale: Whole factor by which each pixel is enlarged; by default such that a picture has about 96 px.
     """
     scale = scale or max(1, round(96 / images.shape[3]))
-    grid = Image.open(io.BytesIO(grid_png(opaque(images), len(columns), scale))).convert("RGB")
+    grid = Image.open(io.BytesIO(grid_png(to_opaque_rgb(images), len(columns), scale))).convert("RGB")
     font = ImageFont.load_default(TEXT_PX)
     left = MARGIN_PX * 2 + round(max([font.getlength(text) for text in (*rows, *corner)], default=0))
     top = MARGIN_PX * 2 + TEXT_PX * max(1, len(corner)) + 2 * max(0, len(corner) - 1)

@@ -73,7 +73,7 @@ def interpolate(
     from mitlgan.editing import on_the_way, read_point, way_of
     from mitlgan.errors import UsageError
     from mitlgan.images.animation import encode_animation, validate_format
-    from mitlgan.networks.placement import opaque
+    from mitlgan.networks.placement import to_opaque_rgb
     from mitlgan.runtime.files import write_atomically
 
     form = validate_format(out.suffix.removeprefix(".").lower(), fps)
@@ -98,7 +98,7 @@ def interpolate(
     pixels = enlarge(images, scale=scale or (None if size else display_scale(loaded.card.size_px)), size_px=size)
     write_atomically(out, encode_animation(pixels.permute(0, 2, 3, 1).contiguous().numpy(), form, fps))
     if sheet is not None:
-        write_atomically(sheet, grid_png(opaque(images), columns=_columns(len(images)), scale=scale or 1))
+        write_atomically(sheet, grid_png(to_opaque_rgb(images), columns=_columns(len(images)), scale=scale or 1))
     values = {"file": str(out), "sheet": str(sheet) if sheet else None, "frames": len(images), "fps": fps, "size_px": pixels.shape[2]}
     finish(as_json, values, f"{out}: {len(images)} frames")
 

@@ -97,7 +97,7 @@ def _locks(texts: list[str]) -> dict[str, int]:
 def _stands(texts: list[str]) -> dict[str, TransformSpec]:
     from mitlgan.artifacts.loaded_artifact import MAX_SCALE
     from mitlgan.errors import UsageError
-    from mitlgan.networks.placement import SMALLEST
+    from mitlgan.networks.placement import MIN_SCALE
 
     found: dict[str, TransformSpec] = {}
     for text in texts:
@@ -109,8 +109,8 @@ def _stands(texts: list[str]) -> dict[str, TransformSpec]:
             scale = math.nan
         if not name or not math.isfinite(scale) or parts[3:] not in ([], ["flip"]) or name in found or not math.isfinite(across + down):
             raise UsageError(f"--stand {text}: write it as LAYER=SCALE,ACROSS,DOWN or with ,flip, once for each layer, such as fg=0.5,-0.2,0.3")
-        if not SMALLEST <= scale <= MAX_SCALE:
-            raise UsageError(f"--stand {text}: the scale must lie between {SMALLEST:g} and {MAX_SCALE:g}")
+        if not MIN_SCALE <= scale <= MAX_SCALE:
+            raise UsageError(f"--stand {text}: the scale must lie between {MIN_SCALE:g} and {MAX_SCALE:g}")
         found[name] = (scale, across, down, len(parts) == 4)
     return found
 

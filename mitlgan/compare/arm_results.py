@@ -27,7 +27,7 @@ from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.errors import DataError, UsageError
 from mitlgan.metrics.layer_swap import separate, swap_of
 from mitlgan.metrics.protocol import headline
-from mitlgan.networks import Composer, Layers
+from mitlgan.networks import Composer, CompositionStages
 from mitlgan.recipe import Recipe, parse
 from mitlgan.report import Arm, Cost, Picture, StageCost
 from mitlgan.runtime.files import write_json
@@ -258,7 +258,7 @@ def _pasted_by(card: Card, keyed: Sequence[str], tolerances: Sequence[float], ch
     return f"The layers' mattes, from the back to the front: {'; '.join(part for part in parts if part)}."
 
 
-def _drawn_layers(stage: Layers) -> dict[str, Any]:
+def _drawn_layers(stage: CompositionStages) -> dict[str, Any]:
     pixels: dict[str, Any] = {name: to_uint8(image) for name, image in stage.layers.items()}
     if stage.matte is not None:
         pixels["matte"] = to_uint8(stage.matte * 2 - 1)

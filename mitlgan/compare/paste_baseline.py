@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.metrics.layer_swap import reference_matte
-from mitlgan.networks import PLACE, Composer, Layers, Stand
-from mitlgan.networks.placement import NUMBERS, Matted, Placement, move, opaque, over, premultiplied
+from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, LayerTransform
+from mitlgan.networks.placement import PLACEMENT_DIM, PlacementPrior, PremultipliedLayer, over, split_premultiplied, to_opaque_rgb, transform_layer
 
 KEY_THRESHOLDS = (0.05, 0.1, 0.2, 0.4)
 """Differences from the backdrop, on the scale of [-1, 1], that are tried on the validation pictures; a foreground with alpha needs none."""
@@ -32,39 +32,39 @@ class PastedLayers:
         self.composed, self.tolerance = composed, tolerance
         recipe = composed.card.composer
         self.order = composed.card.back_to_front()
-        self.placement = None if recipe.placement is None else Placement(recipe.placement).requires_grad_(False)
+        self.placement = None if recipe.placement is None else PlacementPrior(recipe.placement).requires_grad_(False)
 
     def sample(self, seeds: Sequence[int]) -> Tensor:
         """(N, 3, H, W) in [-1, 1], at the composition's own latents."""
         return self.layers(seeds).output
 
-    def layers(self, seeds: Sequence[int] | Mapping[str, Sequence[int]]) -> Layers:
+    def layers(self, seeds: Sequence[int] | Mapping[str, Sequence[int]]) -> CompositionStages:
         """Every stage; mattes are the layers' own alpha, or what differs from their backdrop."""
         images = self.composed.layers(seeds).layers
         place = self._place(seeds)
-        output = opaque(images[self.order[0]])
+        output = to_opaque_rgb(images[self.order[0]])
         clear = torch.ones_like(output[:, :1])
         placed: dict[str, Tensor] = {}
-        stands: dict[str, Stand] = {}
+        stands: dict[str, LayerTransform] = {}
         for index, name in enumerate(self.order[1:]):
             front = self._matted(images[name])
             if self.placement is not None:
-                stands[name] = self.placement(place[:, index * NUMBERS : (index + 1) * NUMBERS])
-                front = move(front, stands[name])
+                stands[name] = self.placement(place[:, index * PLACEMENT_DIM : (index + 1) * PLACEMENT_DIM])
+                front = transform_layer(front, stands[name])
             output = over(front, output)
-            clear = clear * (1 - front.matte)
-            placed[name] = torch.cat([front.light, front.matte], dim=1) * 2 - 1
+            clear = clear * (1 - front.alpha)
+            placed[name] = torch.cat([front.color, front.alpha], dim=1) * 2 - 1
         output = output.clamp(-1, 1)
-        return Layers(layers=dict(images), fused=output, matte=1 - clear, output=output, placed=placed, stands=stands)
+        return CompositionStages(layers=dict(images), fused=output, matte=1 - clear, output=output, placed=placed, transforms=stands)
 
-    def _matted(self, image: Tensor) -> Matted:
+    def _matted(self, image: Tensor) -> PremultipliedLayer:
         if image.shape[1] == 4:
-            return premultiplied(image)
+            return split_premultiplied(image)
         matte = torch.from_numpy(reference_matte(image.numpy(), self.tolerance)).float()[:, None]  # (N, 1, H, W)
-        return Matted(matte * (opaque(image) + 1) / 2, matte)
+        return PremultipliedLayer(matte * (to_opaque_rgb(image) + 1) / 2, matte)
 
     def _place(self, seeds: Sequence[int] | Mapping[str, Sequence[int]]) -> Tensor:
         network = self.composed.network
         assert isinstance(network, Composer)
         latents = network.split(self.composed.latents(seeds))
-        return latents.get(PLACE, torch.empty(0, 0))
+        return latents.get(PLACEMENT_LATENT, torch.empty(0, 0))

@@ -11,7 +11,7 @@ from mitlgan.editing.points import Point, point_of
 from mitlgan.errors import UsageError
 from mitlgan.latents import by_layer, joined, truncated
 from mitlgan.latents.paths import require_layer
-from mitlgan.networks.composer import PLACE
+from mitlgan.networks.composer import PLACEMENT_LATENT
 
 MOST_PICTURES = 10_000
 
@@ -51,7 +51,7 @@ def cross(
     if len(rows[1]) * len(columns[1]) > MOST_PICTURES:
         raise UsageError(f"rows: {len(rows[1])} x {len(columns[1])} pictures are more than {MOST_PICTURES}; give fewer seeds")
     count = len(rows[1]) * len(columns[1])
-    drawn: dict[str, Sequence[int]] = {name: [0] * count for name in dims if name != PLACE}
+    drawn: dict[str, Sequence[int]] = {name: [0] * count for name in dims if name != PLACEMENT_LATENT}
     drawn[rows[0]] = [seed for seed in rows[1] for _ in columns[1]]
     drawn[columns[0]] = [*columns[1]] * len(rows[1])
     z = artifact.latents(drawn)

@@ -14,7 +14,7 @@ from mitlgan.editing.points import Point, point_of
 from mitlgan.errors import UsageError
 from mitlgan.latents import between, by_layer, joined, truncated
 from mitlgan.latents.paths import require_layer
-from mitlgan.networks import Composer, Generator, Layers
+from mitlgan.networks import Composer, CompositionStages, Generator
 
 HALF = 0.5
 
@@ -27,7 +27,7 @@ class Child(NamedTuple):
         z: Its latent (sum of the layers' lengths,), or None where features were mixed: no latent need lead there.
     """
 
-    stages: Layers
+    stages: CompositionStages
     z: Tensor | None
 
 

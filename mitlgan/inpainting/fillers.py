@@ -83,7 +83,7 @@ def context(path: Path | None = None) -> Filler:
     @torch.inference_mode()
     def fill(pictures: Tensor, holes: Tensor) -> Tensor:
         given = torch.cat([pictures, holes], dim=1)
-        return torch.cat([network.drawn(part).clamp(-1, 1) for part in torch.split(given, CHUNK)])
+        return torch.cat([network.predict(part).clamp(-1, 1) for part in torch.split(given, CHUNK)])
 
     return Filler("context", card.size_px, fill)
 

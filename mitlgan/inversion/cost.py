@@ -13,7 +13,7 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.inversion.settings import Settings
 from mitlgan.metrics.extractors.features import Extractor
 from mitlgan.networks import Composer
-from mitlgan.networks.placement import opaque
+from mitlgan.networks.placement import to_opaque_rgb
 
 CHUNK = 64
 FLOOR = 1e-9
@@ -26,7 +26,7 @@ def renderer(artifact: LoadedArtifact) -> Callable[[Tensor], Tensor]:
     """The artifact as a function of latents (N, D) that gradients go through: images (N, C, H, W), not clamped."""
     network = artifact.network
     if isinstance(network, Composer):
-        return lambda z: network.through(z).output
+        return lambda z: network.layers_with_grad(z).output
     return network
 
 
@@ -209,7 +209,7 @@ class Aim:
 
     def _features(self, images: Tensor) -> Tensor:
         assert self._extractor is not None
-        shown = opaque(images.clamp(-1, 1)) * self.weight  # what may be anything is grey in both
+        shown = to_opaque_rgb(images.clamp(-1, 1)) * self.weight  # what may be anything is grey in both
         return self._extractor.differentiable(shown)
 
 

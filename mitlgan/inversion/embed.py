@@ -23,8 +23,8 @@ from mitlgan.inversion.progress import Clock, Ended, Watcher
 from mitlgan.inversion.settings import Settings
 from mitlgan.metrics.extractors.features import Extractor, extractor
 from mitlgan.metrics.psnr import psnr_db, psnrs_db
-from mitlgan.networks import Layers
-from mitlgan.networks.placement import NUMBERS, Stand
+from mitlgan.networks import CompositionStages
+from mitlgan.networks.placement import PLACEMENT_DIM, LayerTransform
 
 SPLIT_DB = 30.0
 """PSNR from which on a composition that was taken apart is not looked for as a whole as well, which takes minutes and seldom comes as far."""
@@ -47,7 +47,7 @@ class Embedded:
     """
 
     z: Tensor
-    stages: Layers
+    stages: CompositionStages
     mse: Tensor
     psnr_db: Tensor
     perceptual: Tensor | None
@@ -60,9 +60,9 @@ class Embedded:
         return self.stages.output
 
     @property
-    def stands(self) -> Mapping[str, Stand]:
+    def stands(self) -> Mapping[str, LayerTransform]:
         """Where layers stand, of those that were moved."""
-        return self.stages.stands
+        return self.stages.transforms
 
 
 def embed(
@@ -96,7 +96,7 @@ def embed(
     quick = _quicker(artifact)
     render = renderer(quick)
     part = place_part(artifact.card)
-    jumps = () if part is None else range(part.start + NUMBERS - 1, part.stop, NUMBERS)
+    jumps = () if part is None else range(part.start + PLACEMENT_DIM - 1, part.stop, PLACEMENT_DIM)
     place = None if part is None else Places.of(render, part)
     splitter = Splitter.of(quick.network)
     around = None if splitter is None else splitter.around

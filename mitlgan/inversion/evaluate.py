@@ -18,7 +18,7 @@ from mitlgan.inversion.settings import Settings
 from mitlgan.metrics.extractors.features import Extractor
 from mitlgan.metrics.feature_cache import BACKDROP, chosen_pictures
 from mitlgan.metrics.psnr import psnrs_db
-from mitlgan.networks.placement import opaque
+from mitlgan.networks.placement import to_opaque_rgb
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def score(
     found = embed(artifact, targets, settings, progress=progress)
     made = to_uint8(found.images)
     psnr = psnrs_db((made.double() - truth.double()).flatten(1).square().mean(1) / 255**2)
-    apart = network(to_uint8(opaque(to_float(made)))).double() - network(to_uint8(opaque(targets))).double()
+    apart = network(to_uint8(to_opaque_rgb(to_float(made)))).double() - network(to_uint8(to_opaque_rgb(targets))).double()
     return Nearness(targets, found, psnr, apart.norm(dim=1).cpu().numpy())
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mitlgan.artifacts.artifact import Card
 from mitlgan.inversion.cost import CHUNK, Wanted
-from mitlgan.networks import PLACE
-from mitlgan.networks.placement import NUMBERS
+from mitlgan.networks import PLACEMENT_LATENT
+from mitlgan.networks.placement import PLACEMENT_DIM
 from mitlgan.runtime.randomness import normal, stream
 
 REACHES = (0.02, 0.05, 0.1, 0.2, 0.5)
@@ -45,7 +45,7 @@ def place_part(card: Card) -> slice | None:
     """Where in a latent the placement's numbers are, if it has any."""
     first = 0
     for name, length in card.latent_dims.items():
-        if name == PLACE and card.kind == "composer":
+        if name == PLACEMENT_LATENT and card.kind == "composer":
             return slice(first, first + length)
         first += length
     return None
@@ -71,7 +71,7 @@ def better_places(aim: Wanted, z: Tensor, places: Places, seed: int, step: int) 
     own = z[:, part]
     near = [own + reach * numbers for reach, numbers in zip(REACHES, drawn, strict=False)]  # (TRIES, K, length) each
     mirrored = own.clone()
-    mirrored[:, NUMBERS - 1 :: NUMBERS] *= -1
+    mirrored[:, PLACEMENT_DIM - 1 :: PLACEMENT_DIM] *= -1
     tries = torch.cat([own[None], mirrored[None], *near, drawn[-1].expand(-1, len(z), -1)])  # (T, K, length)
     put = places.put(z)
     costs = torch.cat([

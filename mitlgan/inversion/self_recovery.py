@@ -15,7 +15,7 @@ from mitlgan.inversion.embed import Embedded, embed
 from mitlgan.inversion.progress import Watcher
 from mitlgan.inversion.settings import Settings
 from mitlgan.metrics.psnr import psnrs_db
-from mitlgan.networks import Layers
+from mitlgan.networks import CompositionStages
 
 WHOLE = "output"
 
@@ -71,7 +71,7 @@ def recovered(artifact: LoadedArtifact, settings: Settings, *, count: int, seed:
     return Recovered(seeds, found, {name: _psnr_db(*pair) for name, pair in pairs.items()})
 
 
-def _standing(stages: Layers, name: str) -> Tensor:
+def _standing(stages: CompositionStages, name: str) -> Tensor:
     return stages.placed.get(name, stages.layers[name])
 
 

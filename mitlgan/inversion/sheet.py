@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mitlgan.artifacts.titled_grid import labeled_grid_png, layer_title
 from mitlgan.inversion.embed import Embedded
-from mitlgan.networks.placement import opaque
+from mitlgan.networks.placement import to_opaque_rgb
 
 AMPLIFIED = 4
 
@@ -24,9 +24,9 @@ def sheet_png(targets: Tensor, found: Embedded, names: Sequence[str], scale: int
         scale: Whole factor by which each pixel is enlarged.
     """
     stages = found.stages
-    columns = {"Target": opaque(targets), "Found": opaque(stages.output)}
+    columns = {"Target": to_opaque_rgb(targets), "Found": to_opaque_rgb(stages.output)}
     if len(stages.layers) > 1:
-        columns |= {layer_title(name): opaque(image) for name, image in stages.layers.items()}
+        columns |= {layer_title(name): to_opaque_rgb(image) for name, image in stages.layers.items()}
     if stages.matte is not None:
         columns["Matte"] = (stages.matte * 2 - 1).expand(-1, 3, -1, -1)
     apart = (columns["Found"] - columns["Target"]).abs()  # from 0 to 2

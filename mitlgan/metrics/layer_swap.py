@@ -19,8 +19,8 @@ from mitlgan.errors import UsageError
 from mitlgan.metrics.feature_cache import BACKDROP
 from mitlgan.metrics.layer_separation import boundary_contrast, key_matte, moved_change, separation, swap_grid
 from mitlgan.metrics.protocol import Protocol, three_channels
-from mitlgan.networks import Composer, Stand
-from mitlgan.networks.placement import Matted, move, opaque
+from mitlgan.networks import Composer, LayerTransform
+from mitlgan.networks.placement import PremultipliedLayer, to_opaque_rgb, transform_layer
 
 CORNERS = ((-0.4, -0.4), (0.4, -0.4), (-0.4, 0.4), (0.4, 0.4))
 """Centres, across and down from -1 to 1, between which a layer is moved."""
@@ -115,7 +115,7 @@ def separate(
     size = stages.output.shape[-2:]
     outputs = stages.output.reshape(foregrounds, backgrounds, 3, *size).numpy()
     objects = stages.layers[swap.front][::backgrounds].numpy()  # (K, 1, 3 or 4, H, W)
-    places = opaque(stages.layers[swap.back][:backgrounds]).numpy()
+    places = to_opaque_rgb(stages.layers[swap.back][:backgrounds]).numpy()
     held_against = "the foreground's own alpha"
     if objects.shape[1] != 4:
         held_against = f"the foreground keyed against its backdrop {BACKDROP}, tolerance {tolerance * 127.5:.0f} of 255"
@@ -146,15 +146,15 @@ def moving(composer: LoadedArtifact, *, scenes: int = 16, seed: int = 0) -> floa
         In 1/255; None where no layer can be moved, or all of every picture is covered.
     """
     network = composer.network
-    if not isinstance(network, Composer) or not network.movable:
+    if not isinstance(network, Composer) or not network.movable_layers:
         return None
     seeds = [one for one in list(Protocol(seed=seed).seeds())[:scenes] for _ in CORNERS]
     z, count = composer.latents(seeds), len(CORNERS)
-    still, front = composer.layers_from_latents(z), network.movable[-1]
+    still, front = composer.layers_from_latents(z), network.movable_layers[-1]
     across, down = (torch.tensor(numbers).repeat(scenes) for numbers in zip(*CORNERS, strict=True))
     ones = torch.ones(len(z))
-    own = still.stands.get(front, Stand(ones, across, down, ones))
-    there = composer.layers_from_latents(z, {front: Stand(own.scale, across, down, own.mirror)})
+    own = still.transforms.get(front, LayerTransform(ones, across, down, ones))
+    there = composer.layers_from_latents(z, {front: LayerTransform(own.scale, across, down, own.flip)})
     mattes = (there.placed[front][:, 3] + 1) / 2
     size = there.output.shape[-2:]
     changed = moved_change(there.output.view(scenes, count, 3, *size).numpy(), mattes.view(scenes, count, *size).numpy())
@@ -164,8 +164,8 @@ def moving(composer: LoadedArtifact, *, scenes: int = 16, seed: int = 0) -> floa
 def _standing(stages: Any, name: str, backgrounds: int, tolerance: float) -> NDArray[Any]:
     """Reference mattes (K, H, W) of a layer where it stands."""
     mattes = reference_matte(stages.layers[name][::backgrounds].numpy(), tolerance)
-    if name in stages.stands:
-        mattes = moved(mattes, Stand(*(number[::backgrounds] for number in stages.stands[name])))
+    if name in stages.transforms:
+        mattes = moved(mattes, LayerTransform(*(number[::backgrounds] for number in stages.transforms[name])))
     return mattes
 
 
@@ -186,10 +186,10 @@ def reference_matte(objects: NDArray[Any], tolerance: float = TOLERANCE) -> NDAr
     return key_matte(objects, (red, green, blue), tolerance)
 
 
-def moved(mattes: NDArray[Any], stand: Stand) -> NDArray[Any]:
+def moved(mattes: NDArray[Any], stand: LayerTransform) -> NDArray[Any]:
     """Mattes (K, H, W) in [0, 1] where the layer stands."""
     matte = torch.from_numpy(mattes).float()[:, None]  # (K, 1, H, W)
-    found: NDArray[Any] = move(Matted(matte.expand(-1, 3, -1, -1), matte), stand).matte[:, 0].numpy()
+    found: NDArray[Any] = transform_layer(PremultipliedLayer(matte.expand(-1, 3, -1, -1), matte), stand).alpha[:, 0].numpy()
     return found
 
 

@@ -19,33 +19,33 @@ from mitlgan.networks import context_encoder, dcgan, mlp, thesis
 from mitlgan.networks.adapters import Adapter
 from mitlgan.networks.blocks import Critic, Generator
 from mitlgan.networks.complexity import Counts, Row, count_parameters, multiply_accumulates, rows
-from mitlgan.networks.composer import PLACE, Composer, FrozenLayers, Layers
+from mitlgan.networks.composer import PLACEMENT_LATENT, Composer, CompositionStages, FrozenGenerators
 from mitlgan.networks.context_encoder import ContextEncoder
 from mitlgan.networks.critics import grown as grown_critic
 from mitlgan.networks.critics.grown import GrownCritic
-from mitlgan.networks.fusion.fusions import FROM_FEATURES, FUSION_CHECKS, FUSIONS, Fused, Source, back_to_front
+from mitlgan.networks.fusion.fusions import FUSION_CHECKS, FUSIONS, NEEDS_FEATURES, FusionOutput, LayerSpec, back_to_front
 from mitlgan.networks.generators import grown
 from mitlgan.networks.generators.grown import GrownGenerator
-from mitlgan.networks.placement import Stand, Strengths
+from mitlgan.networks.placement import EffectStrengths, LayerTransform
 from mitlgan.networks.translators import TRANSLATORS, check_translator
 
 if TYPE_CHECKING:
     from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe, InpainterRecipe
 
 __all__ = [
-    "PLACE",
+    "PLACEMENT_LATENT",
     "Composer",
+    "CompositionStages",
     "ContextEncoder",
     "Counts",
     "Critic",
-    "Fused",
+    "EffectStrengths",
+    "FusionOutput",
     "Generator",
     "GrownCritic",
     "GrownGenerator",
-    "Layers",
+    "LayerTransform",
     "Row",
-    "Stand",
-    "Strengths",
     "back_to_front",
     "build_composer",
     "build_critic",
@@ -56,16 +56,16 @@ __all__ = [
     "check_generator",
     "check_layer_name",
     "count_parameters",
+    "forward_with_aux_loss",
     "input_shape",
     "multiply_accumulates",
     "rows",
-    "with_own_loss",
 ]
 
 T = TypeVar("T")
 
 IMAGE_CHANNELS = 3
-RESERVED = ("training", PLACE, "matte", "fused", "output")
+RESERVED_LAYER_NAMES = ("training", PLACEMENT_LATENT, "matte", "fused", "output")
 """Names of other things than layers: a module's own, the placement's latent, and stages as reports and files call them."""
 
 
@@ -186,7 +186,7 @@ def check_layer_name(name: str) -> None:
     Raises:
         UsageError: One line that begins with the layer.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in RESERVED or hasattr(FrozenLayers, name):
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in RESERVED_LAYER_NAMES or hasattr(FrozenGenerators, name):
         raise UsageError(f"layer {name!r}: not a name that a layer can have; choose letters, such as fg or bg")
 
 
@@ -212,7 +212,7 @@ def input_shape(network: nn.Module) -> tuple[int, ...]:
     return (int(network.latent_dim),)  # type: ignore[arg-type]
 
 
-def with_own_loss(network: nn.Module, z: Tensor, kimg: float) -> tuple[Tensor, Tensor | None]:
+def forward_with_aux_loss(network: nn.Module, z: Tensor, kimg: float) -> tuple[Tensor, Tensor | None]:
     """Images of a generator, composer or inpainter in training, and what it costs beside what the critic says, if anything.
 
     Args:
@@ -221,21 +221,21 @@ def with_own_loss(network: nn.Module, z: Tensor, kimg: float) -> tuple[Tensor, T
         kimg: The clock.
     """
     if isinstance(network, ContextEncoder):
-        return network.with_loss(z)
+        return network.forward_with_aux_loss(z)
     if isinstance(network, Composer):
-        return network.with_loss(z, kimg)
+        return network.forward_with_aux_loss(z, kimg)
     return network(z), None
 
 
-def _sources(kind: str, layers: Mapping[str, Generator]) -> dict[str, Source]:
+def _sources(kind: str, layers: Mapping[str, Generator]) -> dict[str, LayerSpec]:
     """What a fusion of a kind must know of its layers; a generator shows its activations on the meta device, where nothing is computed."""
-    if kind not in FROM_FEATURES:  # a forward pass on the meta device brings torch's compiler along: a second, and 200 MB
-        return {name: Source(generator.image_channels) for name, generator in layers.items()}
+    if kind not in NEEDS_FEATURES:  # a forward pass on the meta device brings torch's compiler along: a second, and 200 MB
+        return {name: LayerSpec(generator.image_channels) for name, generator in layers.items()}
     found = {}
     for name, generator in layers.items():
         described = copy.deepcopy(generator).to("meta").eval()
         _, features = described.with_features(torch.empty(1, generator.latent_dim, device="meta"))
-        found[name] = Source(generator.image_channels, tuple(feature.shape[1] for feature in features))
+        found[name] = LayerSpec(generator.image_channels, tuple(feature.shape[1] for feature in features))
     return found
 
 

@@ -13,18 +13,18 @@ from torch import Tensor, nn
 
 from mitlgan.networks.adapters import Adapter
 from mitlgan.networks.blocks import Generator
-from mitlgan.networks.fusion.fusions import Fused, Fusion, Material
-from mitlgan.networks.placement import Stand, Strengths
+from mitlgan.networks.fusion.fusions import Fusion, FusionInput, FusionOutput
+from mitlgan.networks.placement import EffectStrengths, LayerTransform
 from mitlgan.networks.resample import resampled
 from mitlgan.networks.translators.bounded_residual import Residual
 
 Latents = Tensor | Mapping[str, Tensor]
-PLACE = "place"
+PLACEMENT_LATENT = "place"
 """The latent that places layers, beside those of the generators."""
 
 
 @dataclass(frozen=True, eq=False)
-class Layers:
+class CompositionStages:
     """Every stage of one composition.
 
     Attributes:
@@ -41,25 +41,25 @@ class Layers:
     matte: Tensor | None
     output: Tensor
     placed: Mapping[str, Tensor] = field(default_factory=dict)
-    stands: Mapping[str, Stand] = field(default_factory=dict)
+    transforms: Mapping[str, LayerTransform] = field(default_factory=dict)
 
-    def image(self, index: int) -> Layers:
+    def image(self, index: int) -> CompositionStages:
         """Every stage of one image, (1, C, H, W)."""
         return self.images(slice(index, index + 1))
 
-    def images(self, chosen: slice) -> Layers:
+    def images(self, chosen: slice) -> CompositionStages:
         """Every stage of some of the images."""
-        return Layers(
+        return CompositionStages(
             layers={name: image[chosen] for name, image in self.layers.items()},
             fused=self.fused[chosen],
             matte=None if self.matte is None else self.matte[chosen],
             output=self.output[chosen],
             placed={name: image[chosen] for name, image in self.placed.items()},
-            stands={name: Stand(*(number[chosen] for number in stand)) for name, stand in self.stands.items()},
+            transforms={name: LayerTransform(*(number[chosen] for number in stand)) for name, stand in self.transforms.items()},
         )
 
 
-class FrozenLayers(nn.ModuleDict):
+class FrozenGenerators(nn.ModuleDict):
     """Generators that nothing can train: no gradient, no graph, and eval mode, so that BatchNorm's statistics do not move.
 
     Called with latents it gives every stage of the composer that it belongs to. So `composer.layers` is both this table, under whose name
@@ -74,8 +74,13 @@ class FrozenLayers(nn.ModuleDict):
     """
 
     def __init__(
-        self, generators: Mapping[str, Generator], compose: Callable[..., Layers], adapters: nn.ModuleDict, size_px: int, resample: str | None
-    ) -> None:  # fmt: skip
+        self,
+        generators: Mapping[str, Generator],
+        compose: Callable[..., CompositionStages],
+        adapters: nn.ModuleDict,
+        size_px: int,
+        resample: str | None,
+    ) -> None:
         super().__init__(dict(generators))
         self._compose = compose
         self._adapters = [adapters]  # in a list: they are the composer's, and their names in its state are there
@@ -86,7 +91,7 @@ class FrozenLayers(nn.ModuleDict):
 
     def images(self, latents: Mapping[str, Tensor], *, through: bool = False) -> dict[str, Tensor]:
         """Image of each generator at the composition's size, by layer name, outside of the graph unless gradients go `through` to the latents."""
-        with _graph(through):
+        with _grad_context(through):
             return {name: self.image(name, latents[name]) for name in self}
 
     def image(self, name: str, z: Tensor) -> Tensor:
@@ -96,7 +101,7 @@ class FrozenLayers(nn.ModuleDict):
 
     def with_features(self, latents: Mapping[str, Tensor], *, through: bool = False) -> tuple[dict[str, Tensor], dict[str, Sequence[Tensor]]]:
         """The same, and the activations of each, at their own sizes."""
-        with _graph(through):
+        with _grad_context(through):
             both = {name: self._with_features(name, latents[name]) for name in self}
             images = {name: self._sized(image) for name, (image, _) in both.items()}
         return images, {name: features for name, (_, features) in both.items()}
@@ -108,13 +113,15 @@ class FrozenLayers(nn.ModuleDict):
     def _sized(self, image: Tensor) -> Tensor:
         return image if self._resample is None else resampled(image, self._size_px, self._resample)
 
-    def forward(self, z: Latents, stands: Mapping[str, Stand] | None = None, strengths: Strengths | None = None) -> Layers:
-        """Give every stage; see `Composer.split` for `z`, `Composer.movable` for `stands`, `Composer.harmonises` for `strengths`."""
+    def forward(self, z: Latents, stands: Mapping[str, LayerTransform] | None = None, strengths: EffectStrengths | None = None) -> CompositionStages:
+        """Return every stage; see `Composer.split`, `Composer.movable_layers` and `Composer.can_scale_harmonization`."""
         return self._compose(z, stands, strengths)
 
     if TYPE_CHECKING:
 
-        def __call__(self, z: Latents, stands: Mapping[str, Stand] | None = None, strengths: Strengths | None = None) -> Layers:
+        def __call__(
+            self, z: Latents, stands: Mapping[str, LayerTransform] | None = None, strengths: EffectStrengths | None = None
+        ) -> CompositionStages:
             """Typed, where `nn.Module` has Any."""
             ...
 
@@ -148,35 +155,35 @@ class Composer(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         table = nn.ModuleDict(dict(adapters or {}))
-        self.layers = FrozenLayers(generators, self._stages, table, size_px, resample)
+        self.layers = FrozenGenerators(generators, self._stages, table, size_px, resample)
         self.adapters = table
         self.fusion = fusion
         self.translator = translator
         self.image_channels = image_channels
         self.size_px = size_px
         self.latent_dims = {name: generator.latent_dim for name, generator in generators.items()}
-        if self._fuse.place_dim:
-            self.latent_dims[PLACE] = self._fuse.place_dim
+        if self._fusion.placement_dim:
+            self.latent_dims[PLACEMENT_LATENT] = self._fusion.placement_dim
         self.latent_dim = sum(self.latent_dims.values())
 
     @property
-    def _fuse(self) -> Fusion:
+    def _fusion(self) -> Fusion:
         return cast(Fusion, self.fusion)
 
     @property
-    def movable(self) -> tuple[str, ...]:
+    def movable_layers(self) -> tuple[str, ...]:
         """Layers that can be given a stand, which then takes the place of what the placement's latent says."""
-        return self._fuse.movable
+        return self._fusion.movable_layers
 
     @property
-    def harmonises(self) -> bool:
+    def can_scale_harmonization(self) -> bool:
         """Whether there is something that can be applied in part: harmonising, or a translator that corrects its image rather than paint it anew."""
-        return self._fuse.harmonises or isinstance(self.translator, Residual)
+        return self._fusion.has_harmonizer or isinstance(self.translator, Residual)
 
     @property
-    def front(self) -> str:
+    def frontmost_layer(self) -> str:
         """The layer that stands before all others: whose seed places it where none is given for the placement."""
-        return self.movable[-1] if self.movable else next(iter(self.latent_dims))
+        return self.movable_layers[-1] if self.movable_layers else next(iter(self.latent_dims))
 
     @property
     def generators(self) -> dict[str, Generator]:
@@ -224,51 +231,53 @@ class Composer(nn.Module):
         """
         return self._stages(z).output
 
-    def with_loss(self, z: Latents, kimg: float) -> tuple[Tensor, Tensor | None]:
+    def forward_with_aux_loss(self, z: Latents, kimg: float) -> tuple[Tensor, Tensor | None]:
         """Give the composed image, and what the fusion's own mattes cost in training, if they are learned.
 
         Args:
             z: As `forward` takes it.
             kimg: The clock.
         """
-        _, fused = self._fused(z, {}, kimg, through=bool(self.adapters))
+        _, fused = self._run_fusion(z, {}, kimg, through=bool(self.adapters))
         return self.translator(fused.image), fused.loss
 
-    def through(self, z: Latents) -> Layers:
+    def layers_with_grad(self, z: Latents) -> CompositionStages:
         """Every stage, as `layers` gives it, with gradients to the latents: the generators stay frozen, but pictures can be looked for in them."""
         return self._stages(z, through=True)
 
-    def image_of(self, name: str, z: Tensor) -> Tensor:
+    def render_layer(self, name: str, z: Tensor) -> Tensor:
         """Image (N, C, H, W) of one layer at the composition's size, of its latents (N, d), with gradients to them."""
         return self.layers.image(name, z)
 
-    def fused_of(self, images: Mapping[str, Tensor], place: Tensor | None = None) -> Fused:
+    def fuse(self, images: Mapping[str, Tensor], place: Tensor | None = None) -> FusionOutput:
         """What a fusion that looks at no activations makes of the layers' images, before the translator.
 
         Args:
             images: By layer, (N, C, H, W) at the composition's size.
             place: Latent of the placement (N, d), if there is one.
         """
-        return self._fuse(Material(images, place=place))
+        return self._fusion(FusionInput(images, placement_latent=place))
 
-    def _fused(
-        self, z: Latents, stands: Mapping[str, Stand], kimg: float, strengths: Strengths | None = None, *, through: bool = False
-    ) -> tuple[dict[str, Tensor], Fused]:  # fmt: skip
+    def _run_fusion(
+        self, z: Latents, stands: Mapping[str, LayerTransform], kimg: float, strengths: EffectStrengths | None = None, *, through: bool = False
+    ) -> tuple[dict[str, Tensor], FusionOutput]:  # fmt: skip
         latents = self.split(z)
-        place = latents.get(PLACE)
+        place = latents.get(PLACEMENT_LATENT)
         features: Mapping[str, Sequence[Tensor]] = {}
-        if self._fuse.wants_features:
+        if self._fusion.needs_features:
             images, features = self.layers.with_features(latents, through=through)
         else:
             images = self.layers.images(latents, through=through)
-        return images, self._fuse(Material(images, features, place, stands, kimg, strengths))
+        return images, self._fusion(FusionInput(images, features, place, stands, kimg, strengths))
 
-    def _stages(self, z: Latents, stands: Mapping[str, Stand] | None = None, strengths: Strengths | None = None, *, through: bool = False) -> Layers:
-        images, fused = self._fused(z, stands or {}, 0.0, strengths, through=through)
+    def _stages(
+        self, z: Latents, stands: Mapping[str, LayerTransform] | None = None, strengths: EffectStrengths | None = None, *, through: bool = False
+    ) -> CompositionStages:
+        images, fused = self._run_fusion(z, stands or {}, 0.0, strengths, through=through)
         share = () if strengths is None or not isinstance(self.translator, Residual) else (strengths.harmonise,)
         output = self.translator(fused.image, *share)
-        return Layers(layers=images, fused=fused.image, matte=fused.matte, output=output, placed=fused.placed, stands=fused.stands)
+        return CompositionStages(layers=images, fused=fused.image, matte=fused.matte, output=output, placed=fused.placed, transforms=fused.transforms)
 
 
-def _graph(wanted: bool) -> torch.autograd.grad_mode.no_grad | nullcontext[None]:
+def _grad_context(wanted: bool) -> torch.autograd.grad_mode.no_grad | nullcontext[None]:
     return nullcontext() if wanted else torch.no_grad()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mitlgan.recipe import InpainterRecipe
 
 IMAGE_CHANNELS = 3
-SWEEPS = 2
+JACOBI_ITERATIONS = 2
 
 
 class ContextEncoder(nn.Module):
@@ -42,7 +42,7 @@ class ContextEncoder(nn.Module):
             nn.Sequential(nn.Conv2d(before, width, 4, stride=2, padding=1), nn.LeakyReLU(recipe.leak))
             for before, width in zip(befores, widths, strict=True)
         )
-        self.code = _code(widths[-1], size_px >> len(widths), recipe)
+        self.code = _bottleneck(widths[-1], size_px >> len(widths), recipe)
         given = [width * (1 + self.skips) for width in (widths[-1], *afters[:-1])]
         self.decoder = nn.ModuleList(
             nn.Sequential(nn.Conv2d(before, width, 3, padding=1), nn.LeakyReLU(recipe.leak), nn.Upsample(scale_factor=2, mode="bilinear"))
@@ -53,7 +53,7 @@ class ContextEncoder(nn.Module):
         assert self.to_image.bias is not None
         nn.init.zeros_(self.to_image.bias)
 
-    def drawn(self, given: Tensor) -> Tensor:
+    def predict(self, given: Tensor) -> Tensor:
         """Draw the whole picture, known parts too.
 
         Args:
@@ -63,7 +63,7 @@ class ContextEncoder(nn.Module):
             (N, 3, H, W), unbounded, near [-1, 1].
         """
         pictures, holes = given[:, :IMAGE_CHANNELS], given[:, IMAGE_CHANNELS:]
-        continued = smoothly(pictures, holes)
+        continued = pull_push_fill(pictures, holes)
         value = torch.cat([continued, holes], dim=1)  # (N, 4, H, W)
         seen = [value]
         for block in self.encoder:
@@ -87,15 +87,15 @@ class ContextEncoder(nn.Module):
         Returns:
             (N, 3, H, W).
         """
-        return _pasted(self.drawn(given), given)
+        return _pasted(self.predict(given), given)
 
-    def with_loss(self, given: Tensor) -> tuple[Tensor, Tensor]:
+    def forward_with_aux_loss(self, given: Tensor) -> tuple[Tensor, Tensor]:
         """Give filled pictures, and the reconstruction's cost, for training: here the hole must still hold the truth.
 
         The cost is reconstruction_weight * (E[(x - y)^2] in the hole + known_weight * E[(x - y)^2] elsewhere); the latter is Pathak et al.'s overlap
         (2016, section 3.2), over all that is known.
         """
-        drawn = self.drawn(given)
+        drawn = self.predict(given)
         truth, holes = given[:, :IMAGE_CHANNELS], given[:, IMAGE_CHANNELS:]
         errors = (drawn.float() - truth).square().mean(1, keepdim=True)  # (N, 1, H, W)
         within = (errors * holes).sum() / holes.sum().clamp_min(1)
@@ -103,7 +103,7 @@ class ContextEncoder(nn.Module):
         return _pasted(drawn, given), self.reconstruction_weight * (within + self.known_weight * elsewhere)
 
 
-def smoothly(pictures: Tensor, holes: Tensor) -> Tensor:
+def pull_push_fill(pictures: Tensor, holes: Tensor) -> Tensor:
     """Continue what is known into holes, without an edge: pyramids of means (Gortler et al. 1996, "pull-push"), evened out by Jacobi's sweeps.
 
     Args:
@@ -126,7 +126,7 @@ def smoothly(pictures: Tensor, holes: Tensor) -> Tensor:
     for colours, known in reversed(levels):
         found = functional.interpolate(found, size=colours.shape[-2:], mode="bilinear", align_corners=False)
         neighbours = functional.conv2d(torch.ones_like(known[:1]), cross[:1], padding=1)
-        for _ in range(SWEEPS):
+        for _ in range(JACOBI_ITERATIONS):
             found = torch.where(known > 0, colours, found)
             found = functional.conv2d(found, cross, padding=1, groups=found.shape[1]) / neighbours
         found = torch.where(known > 0, colours, found)
@@ -150,7 +150,7 @@ def _pasted(drawn: Tensor, given: Tensor) -> Tensor:
     return torch.where(given[:, IMAGE_CHANNELS:] > 0, drawn, given[:, :IMAGE_CHANNELS])
 
 
-def _code(width: int, side_px: int, recipe: InpainterRecipe) -> nn.Module:
+def _bottleneck(width: int, side_px: int, recipe: InpainterRecipe) -> nn.Module:
     """What stands between encoder and decoder."""
     if not recipe.code_dim:
         return nn.Sequential(

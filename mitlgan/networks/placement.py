@@ -12,17 +12,17 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from mitlgan.recipe import PlacementRecipe
 
-NUMBERS = 4
+PLACEMENT_DIM = 4
 """Length of the latent that places one layer: scale, across, down, mirror."""
-GAIN = 10.0
+BOUNDS_LR_GAIN = 10.0
 """Adam moves every parameter by about its learning rate; the few that place a layer are worth larger steps."""
-SMALLEST = 0.05
-_NARROWEST = 1e-4
-_FARTHEST = 0.99
+MIN_SCALE = 0.05
+_MIN_SPREAD = 1e-4
+_MAX_UNIFORM = 0.99
 """Of what a latent says of a stand: beyond, its numbers go towards infinity."""
 
 
-class Matted(NamedTuple):
+class PremultipliedLayer(NamedTuple):
     """A layer with its opacity.
 
     Attributes:
@@ -30,11 +30,11 @@ class Matted(NamedTuple):
         matte: (N, 1, H, W) in [0, 1].
     """
 
-    light: Tensor
-    matte: Tensor
+    color: Tensor
+    alpha: Tensor
 
 
-class Stand(NamedTuple):
+class LayerTransform(NamedTuple):
     """Where a layer stands, one number per image each (N,).
 
     Attributes:
@@ -45,12 +45,12 @@ class Stand(NamedTuple):
     """
 
     scale: Tensor
-    across: Tensor
-    down: Tensor
-    mirror: Tensor
+    x: Tensor
+    y: Tensor
+    flip: Tensor
 
 
-class Bounds(NamedTuple):
+class PlacementBounds(NamedTuple):
     """Between what a placement draws.
 
     Attributes:
@@ -59,12 +59,12 @@ class Bounds(NamedTuple):
         margin: Share of a layer's own frame that may lie outside of the image.
     """
 
-    low: float
-    high: float
+    log_min_scale: float
+    log_max_scale: float
     margin: float
 
 
-class Strengths(NamedTuple):
+class EffectStrengths(NamedTuple):
     """How much of a composition's own means is used, one number per image each (N,); 1 is as it was trained.
 
     Attributes:
@@ -76,17 +76,17 @@ class Strengths(NamedTuple):
     harmonise: Tensor
 
 
-def per_image(numbers: Tensor) -> Tensor:
+def expand_per_image(numbers: Tensor) -> Tensor:
     """One number per image (N,) beside images (N, C, H, W): (N, 1, 1, 1)."""
     return numbers[:, None, None, None]
 
 
-def faded(front: Matted, strength: Tensor) -> Matted:
+def scale_opacity(layer: PremultipliedLayer, strength: Tensor) -> PremultipliedLayer:
     """A layer of less opacity: its matte, and with it its light, times strengths (N,) in [0, 1]."""
-    return Matted(front.light * per_image(strength), front.matte * per_image(strength))
+    return PremultipliedLayer(layer.color * expand_per_image(strength), layer.alpha * expand_per_image(strength))
 
 
-def premultiplied(image: Tensor) -> Matted:
+def split_premultiplied(image: Tensor) -> PremultipliedLayer:
     """Light and opacity of a layer that brings its matte.
 
     Args:
@@ -94,20 +94,20 @@ def premultiplied(image: Tensor) -> Matted:
     """
     shares = (image + 1) / 2
     matte = shares[:, 3:].clamp(0, 1)
-    return Matted(torch.minimum(shares[:, :3].clamp_min(0), matte), matte)
+    return PremultipliedLayer(torch.minimum(shares[:, :3].clamp_min(0), matte), matte)
 
 
-def opaque(image: Tensor) -> Tensor:
+def to_opaque_rgb(image: Tensor) -> Tensor:
     """A layer as (N, 3, H, W) in [-1, 1]: one that brings a matte is laid on white, a grey one gets three channels."""
     if image.shape[1] == 1:
         return image.expand(-1, 3, -1, -1)
     if image.shape[1] == 3:
         return image
-    light, matte = premultiplied(image)
+    light, matte = split_premultiplied(image)
     return 2 * (light + 1 - matte) - 1
 
 
-def over(front: Matted, back: Tensor) -> Tensor:
+def over(front: PremultipliedLayer, back: Tensor) -> Tensor:
     """Lay a layer over an image: f + (1 - m) b (Porter & Duff 1984, section 4.1).
 
     Args:
@@ -117,25 +117,25 @@ def over(front: Matted, back: Tensor) -> Tensor:
     Returns:
         (N, 3, H, W) in [-1, 1].
     """
-    return 2 * (front.light + (1 - front.matte) * (back + 1) / 2) - 1
+    return 2 * (front.color + (1 - front.alpha) * (back + 1) / 2) - 1
 
 
-def move(front: Matted, stand: Stand) -> Matted:
+def transform_layer(layer: PremultipliedLayer, transform: LayerTransform) -> PremultipliedLayer:
     """Scale, mirror and shift a layer; what comes from outside of its frame is transparent.
 
     Bilinear, so a layer should not be made smaller than half its size. Gradients reach the stand.
     """
-    zero = torch.zeros_like(stand.scale)
-    inverse = 1 / stand.scale
-    across = torch.stack([stand.mirror * inverse, zero, -stand.mirror * stand.across * inverse], dim=1)
-    down = torch.stack([zero, inverse, -stand.down * inverse], dim=1)
-    joined = torch.cat([front.light, front.matte], dim=1)
+    zero = torch.zeros_like(transform.scale)
+    inverse = 1 / transform.scale
+    across = torch.stack([transform.flip * inverse, zero, -transform.flip * transform.x * inverse], dim=1)
+    down = torch.stack([zero, inverse, -transform.y * inverse], dim=1)
+    joined = torch.cat([layer.color, layer.alpha], dim=1)
     grid = functional.affine_grid(torch.stack([across, down], dim=1), list(joined.shape), align_corners=False)
     moved = functional.grid_sample(joined, grid.to(joined.dtype), mode="bilinear", padding_mode="zeros", align_corners=False)
-    return Matted(moved[:, :3], moved[:, 3:])
+    return PremultipliedLayer(moved[:, :3], moved[:, 3:])
 
 
-class Placement(nn.Module):
+class PlacementPrior(nn.Module):
     """Where a layer stands, from a standard normal latent.
 
     Scale is uniform in its logarithm between two bounds; the centre is uniform over all places at which at most a margin of the layer's frame lies
@@ -148,7 +148,7 @@ class Placement(nn.Module):
     def __init__(self, recipe: PlacementRecipe) -> None:
         super().__init__()
         low, high = (math.log(scale) for scale in recipe.scale)
-        self.first = Bounds(low, high, recipe.margin)
+        self.initial_bounds = PlacementBounds(low, high, recipe.margin)
         self.flip = recipe.flip
         change = torch.zeros(3)  # of the two logarithms and the margin, divided by GAIN
         self.change: Tensor
@@ -157,31 +157,31 @@ class Placement(nn.Module):
         else:
             self.register_buffer("change", change)
 
-    def begin_at(self, bounds: Bounds) -> None:
+    def set_bounds(self, bounds: PlacementBounds) -> None:
         """Draw between other bounds than the recipe's first; they are kept as what is learned is."""
-        changes = [(bound - first) / GAIN for bound, first in zip(bounds, self.first, strict=True)]
+        changes = [(bound - first) / BOUNDS_LR_GAIN for bound, first in zip(bounds, self.initial_bounds, strict=True)]
         with torch.no_grad():
             self.change.copy_(torch.tensor(changes))
 
     def bounds(self) -> tuple[Tensor, Tensor, Tensor]:
         """Logarithms of the smallest and the largest scale, and the margin, as they are now."""
-        low, high, margin = (first + GAIN * change for first, change in zip(self.first, self.change, strict=True))
-        return low.clamp_min(math.log(SMALLEST)), high, margin.clamp(0, 1)
+        low, high, margin = (first + BOUNDS_LR_GAIN * change for first, change in zip(self.initial_bounds, self.change, strict=True))
+        return low.clamp_min(math.log(MIN_SCALE)), high, margin.clamp(0, 1)
 
-    def forward(self, latent: Tensor) -> Stand:
+    def forward(self, latent: Tensor) -> LayerTransform:
         """Stands for latents (N, `NUMBERS`)."""
         even = torch.erf(latent / math.sqrt(2))  # uniform in (-1, 1)
         low, high, margin = self.bounds()
         scale = torch.exp((low + high) / 2 + (high - low) / 2 * even[:, 0])
         room = (1 - (1 - 2 * margin) * scale).clamp_min(0)
         mirror = torch.where(latent[:, 3] < 0, -1.0, 1.0) if self.flip else torch.ones_like(scale)
-        return Stand(scale, room * even[:, 1], room * even[:, 2], mirror)
+        return LayerTransform(scale, room * even[:, 1], room * even[:, 2], mirror)
 
-    def latent(self, stand: Stand) -> Tensor:
+    def to_latent(self, stand: LayerTransform) -> Tensor:
         """Latents (N, `NUMBERS`) of stands, each number of which is taken to where the placement can put it."""
         low, high, margin = self.bounds()
-        room = (1 - (1 - 2 * margin) * stand.scale).clamp_min(_NARROWEST)
-        spread = (high - low).abs().clamp_min(_NARROWEST)
-        even = torch.stack([(2 * stand.scale.log() - low - high) / spread, stand.across / room, stand.down / room], dim=1)
-        numbers = math.sqrt(2) * torch.erfinv(even.clamp(-_FARTHEST, _FARTHEST))
-        return torch.cat([numbers, stand.mirror[:, None]], dim=1)
+        room = (1 - (1 - 2 * margin) * stand.scale).clamp_min(_MIN_SPREAD)
+        spread = (high - low).abs().clamp_min(_MIN_SPREAD)
+        even = torch.stack([(2 * stand.scale.log() - low - high) / spread, stand.x / room, stand.y / room], dim=1)
+        numbers = math.sqrt(2) * torch.erfinv(even.clamp(-_MAX_UNIFORM, _MAX_UNIFORM))
+        return torch.cat([numbers, stand.flip[:, None]], dim=1)

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from mitlgan.errors import DataError
-from mitlgan.networks.placement import SMALLEST, Bounds
+from mitlgan.networks.placement import MIN_SCALE, PlacementBounds
 
-LEAST = 0.005
+MIN_AREA = 0.005
 """Share of a picture that its object has to cover to be counted: less is a matte that found nothing."""
-FEWEST = 2
-LARGEST = 4.0
+MIN_OBJECTS = 2
+MAX_SCALE = 4.0
 """As in a recipe's `composer.placement.scale`."""
 
 
-class Extents(NamedTuple):
+class ObjectExtents(NamedTuple):
     """Sizes and centres of objects.
 
     Attributes:
@@ -26,22 +26,22 @@ class Extents(NamedTuple):
         centre: Across and down, of the matte's mass (N, 2), -1 (left and upper edge) to 1.
     """
 
-    size: Tensor
-    centre: Tensor
+    log_size: Tensor
+    center: Tensor
 
 
-def extents(mattes: Tensor) -> Extents:
+def object_extents(mattes: Tensor) -> ObjectExtents:
     """Sizes and centres of the objects of mattes (N, 1, H, W) in [0, 1]; mattes of less than `LEAST` are left out."""
     share = mattes.double().mean(dim=(1, 2, 3))
-    mattes = mattes[share >= LEAST].double()
+    mattes = mattes[share >= MIN_AREA].double()
     mass = mattes.sum(dim=(1, 2, 3))
     height, width = mattes.shape[-2:]
     across, down = ((torch.arange(side, dtype=torch.float64, device=mattes.device) + 0.5) / side * 2 - 1 for side in (width, height))
     centre = torch.stack([(mattes.sum(dim=2) * across).sum(dim=(1, 2)) / mass, (mattes.sum(dim=3) * down).sum(dim=(1, 2)) / mass], dim=1)
-    return Extents((mass / (height * width)).sqrt().log(), centre)
+    return ObjectExtents((mass / (height * width)).sqrt().log(), centre)
 
 
-def measured_bounds(own: Tensor, seen: Tensor) -> Bounds:
+def fit_bounds(layer_mattes: Tensor, image_mattes: Tensor) -> PlacementBounds:
     """The bounds of a placement that moves a layer's objects to where those of pictures are.
 
     By moments: a scale uniform in its logarithm has its mean and variance from what the logarithms of the objects' sizes in the pictures have more than
@@ -49,20 +49,20 @@ def measured_bounds(own: Tensor, seen: Tensor) -> Bounds:
     what comes of objects that are off the middle of their own frames. Objects that always fill the picture so get one scale and hardly a shift.
 
     Args:
-        own: Mattes of the layer as it comes, (N, 1, H, W) in [0, 1].
-        seen: Mattes of pictures, (M, 1, H, W) in [0, 1], of any size.
+        layer_mattes: Mattes of the layer as it comes, (N, 1, H, W) in [0, 1].
+        image_mattes: Mattes of images, (M, 1, H, W) in [0, 1], of any size.
 
     Raises:
         DataError: Fewer than `FEWEST` of either cover more than `LEAST` of their picture.
     """
-    layer, pictures = extents(own), extents(seen)
+    layer, pictures = object_extents(layer_mattes), object_extents(image_mattes)
     for whose, found in (("the layer", layer), ("the mattes", pictures)):
-        if len(found.size) < FEWEST:
-            raise DataError(f"{whose}: fewer than {FEWEST} objects that cover {LEAST:.1%} of their picture, too few to measure by")
-    middle = float(pictures.size.mean() - layer.size.mean())
-    half = math.sqrt(3 * max(0.0, float(pictures.size.var() - layer.size.var())))
-    low, high = (min(max(bound, math.log(SMALLEST)), math.log(LARGEST)) for bound in (middle - half, middle + half))
-    return Bounds(low, high, _margin(low, high, layer.centre, pictures.centre))
+        if len(found.log_size) < MIN_OBJECTS:
+            raise DataError(f"{whose}: fewer than {MIN_OBJECTS} objects that cover {MIN_AREA:.1%} of their picture, too few to measure by")
+    middle = float(pictures.log_size.mean() - layer.log_size.mean())
+    half = math.sqrt(3 * max(0.0, float(pictures.log_size.var() - layer.log_size.var())))
+    low, high = (min(max(bound, math.log(MIN_SCALE)), math.log(MAX_SCALE)) for bound in (middle - half, middle + half))
+    return PlacementBounds(low, high, _margin(low, high, layer.center, pictures.center))
 
 
 def _margin(low: float, high: float, own: Tensor, seen: Tensor) -> float:

@@ -13,8 +13,8 @@ from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import DataError, UsageError
 from mitlgan.networks import Composer
-from mitlgan.networks.placement import Placement, premultiplied
-from mitlgan.networks.placement_fit import measured_bounds
+from mitlgan.networks.placement import PlacementPrior, split_premultiplied
+from mitlgan.networks.placement_fit import fit_bounds
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.randomness import derived_seed
 
@@ -43,9 +43,9 @@ def fit_placement_to_mattes(recipe: Recipe, composer: Composer, scenes: ImagePac
     placement = None if recipe.composer is None else recipe.composer.placement
     if placement is None or placement.mattes is None:
         return
-    if len(composer.movable) > 1:
-        raise UsageError(f"{_KEY}: mattes tell where one layer stands, but {' and '.join(composer.movable)} move; leave it out")
-    (name,) = composer.movable
+    if len(composer.movable_layers) > 1:
+        raise UsageError(f"{_KEY}: mattes tell where one layer stands, but {' and '.join(composer.movable_layers)} move; leave it out")
+    (name,) = composer.movable_layers
     if composer.generators[name].image_channels != 4:
         raise UsageError(f"{_KEY}: {name} brings no matte to compare with; pretrain it with generator.image_channels = 4, or leave it out")
     try:
@@ -58,11 +58,11 @@ def fit_placement_to_mattes(recipe: Recipe, composer: Composer, scenes: ImagePac
             raise DataError(
                 f"{placement.mattes}: fewer than half of the pictures have a matte, NAME.matte.png, beside them; name what `data split` calls `scene`"
             )
-        bounds = measured_bounds(_own_mattes(composer, name, recipe), seen)
+        bounds = fit_bounds(_own_mattes(composer, name, recipe), seen)
     except DataError as error:
         raise DataError(f"{_KEY}: {str(error).removeprefix('--data ')}") from None
-    stands = cast(Placement, composer.fusion.get_submodule(f"placements.{name}"))
-    stands.begin_at(bounds)
+    stands = cast(PlacementPrior, composer.fusion.get_submodule(f"placements.{name}"))
+    stands.set_bounds(bounds)
     scales = " to ".join(f"{math.exp(bound):.2f}" for bound in bounds[:2])
     say(f"{name} stands at {scales} of its size, up to {bounds.margin:.0%} of its frame outside: by {len(seen):,} mattes")
 
@@ -78,4 +78,4 @@ def _own_mattes(composer: Composer, name: str, recipe: Recipe) -> Tensor:
     generator = torch.Generator().manual_seed(derived_seed(recipe.seed, "mattes for a placement"))
     z = torch.randn(MATTE_SAMPLES, composer.latent_dims[name], generator=generator)
     with torch.no_grad():
-        return torch.cat([premultiplied(composer.layers.image(name, part)).matte for part in z.chunk(8)])
+        return torch.cat([split_premultiplied(composer.layers.image(name, part)).alpha for part in z.chunk(8)])

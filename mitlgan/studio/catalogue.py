@@ -21,8 +21,8 @@ from mitlgan.editing.latent_mix import generators_of
 from mitlgan.editing.principal_directions import DEFAULT_COUNT, begins_affine
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.inpainting.fillers import shipped_artifact
-from mitlgan.networks import PLACE, Composer
-from mitlgan.networks.fusion.fusions import MattedFusion
+from mitlgan.networks import PLACEMENT_LATENT, Composer
+from mitlgan.networks.fusion.fusions import MatteFusion
 from mitlgan.recipe import display_name_of, shipped
 from mitlgan.studio.errors import Refused
 from mitlgan.studio.schemas import ArtifactAnswer
@@ -180,8 +180,8 @@ def _described(path: Path) -> tuple[str, Entry]:
     with torch.device("meta"):
         network = artifacts.build_network(card, str(path))
     composer = network if isinstance(network, Composer) else None
-    matted = composer is not None and isinstance(composer.fusion, MattedFusion)
-    bringing = [card.role] if card.image_channels == 4 else [] if composer is None else list(composer.movable)
+    matted = composer is not None and isinstance(composer.fusion, MatteFusion)
+    bringing = [card.role] if card.image_channels == 4 else [] if composer is None else list(composer.movable_layers)
     counts = {
         latent: min(DEFAULT_COUNT, generator.latent_dim)
         for latent, generator in generators_of(LoadedArtifact(network, card, "meta")).items()
@@ -196,12 +196,12 @@ def _described(path: Path) -> tuple[str, Entry]:
         channels=card.image_channels,
         latents=card.latent_dims,
         layers=[card.role] if composer is None else list(card.back_to_front()),
-        movable=[] if composer is None else list(composer.movable),
+        movable=[] if composer is None else list(composer.movable_layers),
         transparent=bringing,
-        front=None if composer is None else composer.front,
+        front=None if composer is None else composer.frontmost_layer,
         has_matte=matted,
-        has_place=PLACE in card.latent_dims,
-        harmonises=composer is not None and composer.harmonises,
+        has_place=PLACEMENT_LATENT in card.latent_dims,
+        harmonises=composer is not None and composer.can_scale_harmonization,
         fills=["embed", *(["context"] if shipped_artifact("context").is_dir() else [])],
         directions=counts or None,
         card=_short(card),

@@ -16,7 +16,7 @@ from torch import Tensor
 from mitlgan.artifacts.loaded_artifact import encode_png
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.images.transparency import unpremultiply
-from mitlgan.networks import Layers
+from mitlgan.networks import CompositionStages
 from mitlgan.studio.errors import Refused
 from mitlgan.studio.schemas import State
 
@@ -35,7 +35,7 @@ def data_uri(content: bytes, media_type: str = PNG) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def files_of(stages: Layers) -> dict[str, Tensor]:
+def files_of(stages: CompositionStages) -> dict[str, Tensor]:
     """Every image that can be asked for of a picture, (1, C, H, W) in [-1, 1], by what it is asked by."""
     found = {"output": stages.output, "fused": stages.fused}
     if stages.matte is not None:
@@ -46,7 +46,7 @@ def files_of(stages: Layers) -> dict[str, Tensor]:
     return found | {f"transparent:{name}": image for name, image in stages.layers.items() if alone and image.shape[1] == 4}
 
 
-def one_of(stages: Layers, what: str) -> bytes:
+def one_of(stages: CompositionStages, what: str) -> bytes:
     """The PNG of one stage.
 
     Raises:
@@ -58,7 +58,7 @@ def one_of(stages: Layers, what: str) -> bytes:
     return encoded(found[what])
 
 
-def zipped(stages: Layers, state: State) -> bytes:
+def zipped(stages: CompositionStages, state: State) -> bytes:
     """Every stage as PNG, and the state, in a zip."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:

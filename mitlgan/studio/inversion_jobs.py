@@ -22,7 +22,7 @@ from mitlgan.inpainting.fillers import EMBEDDING
 from mitlgan.inversion import Embedded, Progress, Settings, embed
 from mitlgan.inversion.cost import CHUNK
 from mitlgan.latents import by_layer
-from mitlgan.networks.placement import opaque
+from mitlgan.networks.placement import to_opaque_rgb
 from mitlgan.studio import encoding, render
 from mitlgan.studio.catalogue import Loaded
 from mitlgan.studio.errors import Cancelled
@@ -89,7 +89,7 @@ def filling(target: Tensor, hole: Tensor, by: Filler, given: Image.Image | None 
         by: The encoder.
         given: See `inpainting`.
     """
-    planes = to_uint8(opaque(target))[0].permute(1, 2, 0).contiguous().numpy()
+    planes = to_uint8(to_opaque_rgb(target))[0].permute(1, 2, 0).contiguous().numpy()
     found = filled_by(planes, hole[0, 0].bool().numpy(), by).blended
     return {"picture": encoding.data_uri(_png(to_float(torch.from_numpy(found).permute(2, 0, 1)[None]), hole, given))}
 

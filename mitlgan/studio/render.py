@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mitlgan.latents import EASINGS, along, between, latents, truncated
-from mitlgan.networks import PLACE, Layers, Stand, Strengths
+from mitlgan.networks import PLACEMENT_LATENT, CompositionStages, EffectStrengths, LayerTransform
 from mitlgan.studio.catalogue import Loaded
 from mitlgan.studio.errors import Refused
 from mitlgan.studio.schemas import Drawn, Found, GridRequest, Mixed, MorphRequest, Place, State
@@ -56,7 +56,7 @@ def shot_of(loaded: Loaded, state: State) -> Shot:
     return Shot(torch.cat(parts), state.stand, state.matte_strength, state.harmonise)
 
 
-def stages_of_shots(loaded: Loaded, shots: Sequence[Shot], check: Check) -> Iterator[Layers]:
+def stages_of_shots(loaded: Loaded, shots: Sequence[Shot], check: Check) -> Iterator[CompositionStages]:
     """Every stage of each picture in turn, one image each; now and then `check` may end the work by raising."""
     for standing, alike in groupby(shots, key=lambda shot: shot.stand is not None):
         group = list(alike)
@@ -68,18 +68,18 @@ def stages_of_shots(loaded: Loaded, shots: Sequence[Shot], check: Check) -> Iter
             yield from (stages.image(index) for index in range(len(few)))
 
 
-def _stages(loaded: Loaded, shots: Sequence[Shot], standing: bool) -> Layers:
-    stands: dict[str, Stand] = {}
+def _stages(loaded: Loaded, shots: Sequence[Shot], standing: bool) -> CompositionStages:
+    stands: dict[str, LayerTransform] = {}
     if standing and loaded.composer is not None:
         places = [shot.stand or Place() for shot in shots]
         rows = [(place.scale, place.across, place.down, -1.0 if place.flip else 1.0) for place in places]
-        stands[loaded.composer.front] = Stand(*torch.tensor(rows).unbind(1))
+        stands[loaded.composer.frontmost_layer] = LayerTransform(*torch.tensor(rows).unbind(1))
     trained = all(shot.matte == 1 and shot.harmonise == 1 for shot in shots)
-    strengths = None if trained else Strengths(*torch.tensor([(shot.matte, shot.harmonise) for shot in shots], dtype=torch.float32).unbind(1))
+    strengths = None if trained else EffectStrengths(*torch.tensor([(shot.matte, shot.harmonise) for shot in shots], dtype=torch.float32).unbind(1))
     return loaded.artifact.layers_from_latents(torch.stack([shot.z for shot in shots]), stands, strengths)
 
 
-def stages_of_state(loaded: Loaded, state: State) -> Layers:
+def stages_of_state(loaded: Loaded, state: State) -> CompositionStages:
     """Every stage of a state's picture, one image each.
 
     Raises:
@@ -88,7 +88,7 @@ def stages_of_state(loaded: Loaded, state: State) -> Layers:
     return _alone(loaded, shot_of(loaded, state))
 
 
-def _alone(loaded: Loaded, shot: Shot) -> Layers:
+def _alone(loaded: Loaded, shot: Shot) -> CompositionStages:
     return next(stages_of_shots(loaded, [shot], lambda: None))
 
 
@@ -132,7 +132,7 @@ def morph_shots(loaded: Loaded, request: MorphRequest) -> list[Shot]:
     z, _ = along(torch.stack([start.z, end.z]), request.frames, loaded.artifact.card.latent_dims, layers=moving, easing=request.easing)
     pace = EASINGS[request.easing].pace
     shares = [pace(index / (request.frames - 1)) for index in range(request.frames)]
-    front = request.layer in (ALL, None if loaded.composer is None else loaded.composer.front)
+    front = request.layer in (ALL, None if loaded.composer is None else loaded.composer.frontmost_layer)
     standing = _stands(loaded, start, end, shares) if front and start.stand != end.stand else [start.stand] * request.frames
     mattes = [_between(start.matte, end.matte, share) if front else start.matte for share in shares]
     harmonised = [_between(start.harmonise, end.harmonise, share) if request.layer == ALL else start.harmonise for share in shares]
@@ -142,13 +142,13 @@ def morph_shots(loaded: Loaded, request: MorphRequest) -> list[Shot]:
 def normalised(loaded: Loaded, state: State) -> State:
     """The state with every layer's latent in it; a place that goes with the frontmost layer stays out."""
     dims = loaded.artifact.card.latent_dims
-    given = {name: _given(loaded, state, name) for name in dims if name in state.latents or name != PLACE}
+    given = {name: _given(loaded, state, name) for name in dims if name in state.latents or name != PLACEMENT_LATENT}
     return state.model_copy(update={"latents": given})
 
 
 def _given(loaded: Loaded, state: State, name: str) -> Drawn | Found | Mixed:
-    if name not in state.latents and name == PLACE and loaded.composer is not None:
-        return _seeds_alone(state.latents.get(loaded.composer.front, Drawn(seed=0)))
+    if name not in state.latents and name == PLACEMENT_LATENT and loaded.composer is not None:
+        return _seeds_alone(state.latents.get(loaded.composer.frontmost_layer, Drawn(seed=0)))
     return state.latents.get(name, Drawn(seed=0))
 
 
@@ -178,12 +178,12 @@ def _require_possible(loaded: Loaded, state: State) -> None:
         _require_latent(loaded, name, "directions")
         if len(amounts) > loaded.counts.get(name, 0):
             raise Refused(422, f"directions.{name}: this artifact has {loaded.counts.get(name, 0)} of them; leave the others out")
-    movable = () if loaded.composer is None else loaded.composer.movable
+    movable = () if loaded.composer is None else loaded.composer.movable_layers
     if state.stand is not None and not movable:
         raise Refused(422, "stand: nothing can be moved in this artifact; choose a composition by mattes, or leave it out")
     if state.matte_strength != 1 and not movable:
         raise Refused(422, "matte_strength: this artifact has no matte; choose a composition by mattes, or leave it at 1")
-    if state.harmonise != 1 and not (loaded.composer is not None and loaded.composer.harmonises):
+    if state.harmonise != 1 and not (loaded.composer is not None and loaded.composer.can_scale_harmonization):
         raise Refused(422, "harmonise: this artifact has nothing that harmonises in part; leave it at 1")
 
 
@@ -213,14 +213,14 @@ def _standing(loaded: Loaded, shot: Shot) -> Place:
     return shot.stand or standing(loaded, _alone(loaded, shot)) or Place()
 
 
-def standing(loaded: Loaded, stages: Layers) -> Place | None:
+def standing(loaded: Loaded, stages: CompositionStages) -> Place | None:
     """Where the frontmost layer of a picture's stages stands; None where it cannot be moved."""
     composer = loaded.composer
-    if composer is None or not composer.movable:
+    if composer is None or not composer.movable_layers:
         return None
-    if composer.front not in stages.stands:
+    if composer.frontmost_layer not in stages.transforms:
         return Place()
-    scale, across, down, mirror = (float(number) for number in stages.stands[composer.front])
+    scale, across, down, mirror = (float(number) for number in stages.transforms[composer.frontmost_layer])
     return Place.model_construct(scale=scale, across=across, down=down, flip=mirror < 0)
 
 

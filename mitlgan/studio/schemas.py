@@ -10,7 +10,7 @@ from mitlgan.artifacts.loaded_artifact import MAX_SCALE
 from mitlgan.editing.principal_directions import LARGEST_SIGMAS
 from mitlgan.latents import EASINGS, SEED_LIMIT
 from mitlgan.latents.files import LARGEST
-from mitlgan.networks.placement import SMALLEST
+from mitlgan.networks.placement import MIN_SCALE
 
 MOST_PICTURES = 64
 MOST_FRAMES = 64
@@ -65,7 +65,7 @@ def _depth(latent: Drawn | Found | Mixed) -> int:
 class Place(Strict):
     """Where the frontmost layer stands."""
 
-    scale: Annotated[float, Field(ge=SMALLEST, le=MAX_SCALE)] = 1.0
+    scale: Annotated[float, Field(ge=MIN_SCALE, le=MAX_SCALE)] = 1.0
     across: Annotated[float, Field(ge=-LONGEST_SIDE, le=LONGEST_SIDE)] = 0.0
     down: Annotated[float, Field(ge=-LONGEST_SIDE, le=LONGEST_SIDE)] = 0.0
     flip: bool = False

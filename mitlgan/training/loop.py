@@ -20,7 +20,7 @@ from mitlgan.artifacts.loaded_artifact import grid_png, run_network
 from mitlgan.artifacts.safetensors_io import CHECKPOINTS_KEPT, first_nonfinite, save_checkpoint, tensors_sha256
 from mitlgan.data.pack.image_pack import ImagePack, IndexSampler, to_float
 from mitlgan.errors import DivergedError, NanError, ResourceError, Stopped, UsageError
-from mitlgan.networks import with_own_loss
+from mitlgan.networks import forward_with_aux_loss
 from mitlgan.objectives import Objective
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.allocator import keep_freed_memory
@@ -271,7 +271,7 @@ class TrainingLoop:
         given = self.inputs.sample("generator", update, real)
         started = time.perf_counter()
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
-            made = with_own_loss(self.state.generator, given, self.state.counters.kimg)
+            made = forward_with_aux_loss(self.state.generator, given, self.state.counters.kimg)
         self.stopwatch.computing += time.perf_counter() - started
         return made
 

@@ -30,8 +30,8 @@ from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.images.transparency import on_checkerboard, unpremultiply
-from mitlgan.networks import Layers, Stand
-from mitlgan.networks.placement import move, premultiplied
+from mitlgan.networks import CompositionStages, LayerTransform
+from mitlgan.networks.placement import split_premultiplied, transform_layer
 from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, PlacementRecipe
 from mitlgan.recipe.schema.composer import AlphaFusionRecipe
 from mitlgan.recipe.schema.translators import NoTranslatorRecipe
@@ -240,8 +240,8 @@ def test_a_layer_stands_where_it_is_put(three: LoadedArtifact) -> None:
     drawn = three.layers([0, 1])
     assert not torch.equal(stages.output, drawn.output)
     assert torch.equal(stages.placed["hills"], drawn.placed["hills"])  # the placement's own numbers stand where none are given
-    stand = Stand(*(torch.full((2,), number) for number in (0.5, -0.25, 0.5, -1.0)))
-    moved = move(premultiplied(stages.layers["tree"]), stand)
+    stand = LayerTransform(*(torch.full((2,), number) for number in (0.5, -0.25, 0.5, -1.0)))
+    moved = transform_layer(split_premultiplied(stages.layers["tree"]), stand)
     torch.testing.assert_close(stages.placed["tree"], torch.cat(moved, 1) * 2 - 1)
     assert torch.equal(three.layers([0, 1], stands={"tree": stand}).output, stages.output)
     assert torch.equal(three.sample([0, 1], stands={"tree": place}), stages.output)
@@ -249,10 +249,10 @@ def test_a_layer_stands_where_it_is_put(three: LoadedArtifact) -> None:
 
 def test_stands_of_one_number_per_image_go_along_with_their_chunks(three: LoadedArtifact) -> None:
     count = BATCH + 3
-    stand = Stand(torch.linspace(0.3, 1.0, count), torch.linspace(-1, 1, count), torch.zeros(count), torch.ones(count))
+    stand = LayerTransform(torch.linspace(0.3, 1.0, count), torch.linspace(-1, 1, count), torch.zeros(count), torch.ones(count))
     many = three.sample(range(count), {"tree": stand})
     for index in (0, BATCH, count - 1):
-        alone = Stand(*(number[index : index + 1] for number in stand))
+        alone = LayerTransform(*(number[index : index + 1] for number in stand))
         torch.testing.assert_close(many[index], three.sample([index], {"tree": alone})[0])
 
 
@@ -266,7 +266,7 @@ def test_stands_that_cannot_be(three: LoadedArtifact, scene: LoadedArtifact, fg:
         with pytest.raises(UsageError, match=f"^stands: .*{told}"):
             three.sample([0], {"tree": numbers})
     with pytest.raises(UsageError, match=r"one per image \(3\) each"):
-        three.sample([0, 1, 2], {"tree": Stand(*(torch.ones(2) for _ in range(4)))})
+        three.sample([0, 1, 2], {"tree": LayerTransform(*(torch.ones(2) for _ in range(4)))})
 
 
 def test_layers_that_are_held_while_the_others_change(three: LoadedArtifact) -> None:
@@ -275,9 +275,9 @@ def test_layers_that_are_held_while_the_others_change(three: LoadedArtifact) -> 
     assert torch.equal(stages.layers["sky"], three.layers([0, 1, 2]).layers["sky"])
     assert torch.equal(stages.placed["tree"][0], stages.placed["tree"][2])  # it keeps its place, too
     moving = three.layers(three.lock_seeds([0, 1, 2], {"tree": 7, "place": 1}))
-    assert torch.equal(moving.stands["tree"].across, three.layers([1] * 3).stands["tree"].across)
+    assert torch.equal(moving.transforms["tree"].x, three.layers([1] * 3).transforms["tree"].x)
     others = three.layers(three.lock_seeds([0, 1], {"sky": 3}))
-    assert torch.equal(others.stands["tree"].across, three.layers([0, 1]).stands["tree"].across)
+    assert torch.equal(others.transforms["tree"].x, three.layers([0, 1]).transforms["tree"].x)
     assert three.lock_seeds([4, 5], {}) == [4, 5]
     with pytest.raises(UsageError, match=r"^--lock moon=1: no such layer; this artifact has sky, hills, tree, place$"):
         three.lock_seeds([0], {"moon": 1})
@@ -303,7 +303,7 @@ def test_layers_with_mattes_are_written_transparent(three: LoadedArtifact, tmp_p
         for shade in (0, 255):  # un-premultiplied: on black and on white it is what the network made
             pasted = Image.new("RGB", own.size, (shade,) * 3)
             pasted.paste(own, mask=own)
-            light, matte = premultiplied(stages.layers[name])
+            light, matte = split_premultiplied(stages.layers[name])
             wanted = (light + (1 - matte) * (shade / 255))[0].permute(1, 2, 0).numpy() * 255
             assert np.abs(np.asarray(pasted) - wanted).max() <= 2  # 8 bits of light, 8 of alpha, and Pillow's
     # The files alone make the composition again.
@@ -327,5 +327,5 @@ def test_a_generator_with_alpha_is_written_transparent_and_shown_on_squares(tmp_
 
 def test_the_sheet_lays_what_is_transparent_on_white() -> None:
     clear = torch.full((1, 4, 8, 8), -1.0)
-    sheet = opened(stages_sheet_png(Layers(layers={"fg": clear}, fused=clear, matte=None, output=clear), scale=1))
+    sheet = opened(stages_sheet_png(CompositionStages(layers={"fg": clear}, fused=clear, matte=None, output=clear), scale=1))
     assert (sheet[TITLE_PX:] == 255).all()

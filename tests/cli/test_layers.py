@@ -107,7 +107,7 @@ def test_one_foreground_twice_over_a_background(command: Command, folder: Path, 
     assert sum(parameter.numel() for parameter in made_of.network.trainable_parameters()) < 2000  # type: ignore[operator]
     stages = made_of.layers([0, 1])
     assert not torch.equal(stages.layers["far"], stages.layers["near"])
-    assert not torch.equal(stages.stands["far"].across, stages.stands["near"].across)
+    assert not torch.equal(stages.transforms["far"].x, stages.transforms["near"].x)
     held = made_of.layers({"bg": [0, 0], "far": [0, 0], "near": [0, 1], "place": [0, 0]})
     assert torch.equal(held.placed["far"][0], held.placed["far"][1])
     assert not torch.equal(held.output[0], held.output[1])

@@ -146,7 +146,7 @@ def test_features_of_one_layer_leave_the_others_to_latents(placed: LoadedArtifac
     half = mix(placed, 1, 2, features=1, layers=["fg"])
     assert torch.allclose(half.stages.layers["bg"], placed.layers([1]).layers["bg"], atol=1e-5)
     assert half.stages.placed["fg"].shape == (1, 4, 8, 8)
-    assert len(half.stages.stands["fg"].scale) == 1
+    assert len(half.stages.transforms["fg"].scale) == 1
     assert torch.equal(placed.sample([1]), placed.sample([1])), "no hook stays"
     assert not any(stage._forward_hooks for generator in generators_of(placed).values() for stage in generator.stages)
     with pytest.raises(UsageError, match=r"^features: no generator is behind place"):

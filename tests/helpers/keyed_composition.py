@@ -11,8 +11,8 @@ from torch import nn
 from mitlgan import networks
 from mitlgan.artifacts import artifact, loaded_artifact
 from mitlgan.networks import Generator
-from mitlgan.networks.fusion.fusions import MattedFusion
-from mitlgan.networks.fusion.matte_networks import ImageMatte
+from mitlgan.networks.fusion.fusions import MatteFusion
+from mitlgan.networks.fusion.matte_networks import ImageMatteNet
 from mitlgan.recipe import ComposerRecipe, PlacementRecipe, Recipe, shipped
 from mitlgan.recipe.schema.composer import MatteFusionRecipe
 from mitlgan.recipe.schema.translators import NoTranslatorRecipe
@@ -30,9 +30,9 @@ def write(path: Path) -> Path:
     )
     recipe = Recipe(name="keyed", command="compose", role="scene", size_px=32, composer=form)
     composer = networks.build_composer(form, {role: cast(Generator, layer.network) for role, layer in layers.items()}, recipe.size_px).eval()
-    fusion = cast(MattedFusion, composer.fusion)
+    fusion = cast(MatteFusion, composer.fusion)
     with torch.no_grad():
-        _key(cast(ImageMatte, fusion.mattes["fg"]))
+        _key(cast(ImageMatteNet, fusion.mattes["fg"]))
         cast(nn.Linear, fusion.harmonised["fg"].stages[-1]).bias.copy_(torch.tensor([-0.6] * 3 + [0.3] * 3))
     cards = {}
     for role, layer in layers.items():
@@ -44,7 +44,7 @@ def write(path: Path) -> Path:
     return path
 
 
-def _key(matte: ImageMatte) -> None:
+def _key(matte: ImageMatteNet) -> None:
     """Opacity from the distance of the front's colour from white, which no leak touches because it is never negative."""
     first, second, last = matte.stages[0], matte.stages[2], matte.stages[4]
     for parameter in matte.parameters():

@@ -34,7 +34,7 @@ def network_filler(size_px: int = 16) -> Filler:
     @torch.inference_mode()
     def fill(pictures: Tensor, holes: Tensor) -> Tensor:
         assert pictures.shape[2:] == holes.shape[2:] == (size_px, size_px)
-        return network.drawn(torch.cat([pictures, holes], dim=1))
+        return network.predict(torch.cat([pictures, holes], dim=1))
 
     return Filler("context", size_px, fill)
 
@@ -80,7 +80,7 @@ def test_one_colour_is_filled_with_itself_by_a_new_context_encoder() -> None:
     """Training begins at the smooth continuation."""
     network = build(InpainterRecipe(widths=(4, 6)), 16).eval()
     assert isinstance(network, ContextEncoder)
-    whole = Filler("context", 16, lambda pictures, holes: network.drawn(torch.cat([pictures, holes], 1)).detach())
+    whole = Filler("context", 16, lambda pictures, holes: network.predict(torch.cat([pictures, holes], 1)).detach())
     for side in (16, 50):
         picture = np.full((side, side, 3), (10, 120, 250), dtype=np.uint8)
         hole = read_hole("center", side, side)

@@ -18,7 +18,7 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import UsageError
 from mitlgan.metrics.layer_swap import CORNERS, Swap, moving, separate, swap_of
-from mitlgan.networks import Composer, Stand
+from mitlgan.networks import Composer, LayerTransform
 from mitlgan.networks.translators.bounded_residual import Residual
 from mitlgan.recipe import ComposerRecipe, GeneratorRecipe
 from mitlgan.recipe.schema.composer import OverFusionRecipe
@@ -48,10 +48,10 @@ class Paste:
         shown = mattes.roll(self.right_px, 3) * self.opacity  # no disc comes near the edge
         output = shown * fronts.roll(self.right_px, 3) + (1 - shown) * backs
         fg = torch.cat([mattes * (fronts + 1) - 1, mattes * 2 - 1], 1) if self.alpha else mattes * fronts + (1 - mattes)
-        return SimpleNamespace(layers={"fg": fg, "bg": backs}, output=output, stands=self.stands(len(fronts)))
+        return SimpleNamespace(layers={"fg": fg, "bg": backs}, output=output, transforms=self.stands(len(fronts)))
 
-    def stands(self, count: int) -> dict[str, Stand]:
-        still = Stand(torch.ones(count), torch.full((count,), 2 * self.right_px / SIDE), torch.zeros(count), torch.ones(count))
+    def stands(self, count: int) -> dict[str, LayerTransform]:
+        still = LayerTransform(torch.ones(count), torch.full((count,), 2 * self.right_px / SIDE), torch.zeros(count), torch.ones(count))
         return {"fg": still} if self.right_px else {}
 
 
@@ -103,7 +103,7 @@ class PasteThree(Paste):
         front = made.layers["fg"][:, 3:].add(1) / 2
         output = front * (made.layers["fg"][:, :3] + 1) - front + (1 - front) * behind
         far = torch.cat([mattes * (fars + 1) - 1, mattes * 2 - 1], 1)
-        return SimpleNamespace(layers={"bg": made.layers["bg"], "far": far, "fg": made.layers["fg"]}, output=output, stands={})
+        return SimpleNamespace(layers={"bg": made.layers["bg"], "far": far, "fg": made.layers["fg"]}, output=output, transforms={})
 
 
 def test_a_layer_between_is_part_of_what_covers_the_background() -> None:
@@ -154,9 +154,9 @@ def test_a_pasted_layer_that_moves_changes_nothing_else_and_an_end_may() -> None
 
     made = movable(Residual(Mean(), 0.2))
     z = made.latents([0] * len(CORNERS))
-    own = made.layers_from_latents(z).stands["fg"]
+    own = made.layers_from_latents(z).transforms["fg"]
     across, down = torch.tensor(CORNERS).T
-    fused = made.layers_from_latents(z, {"fg": Stand(own.scale, across, down, own.mirror)}).fused.mean((1, 2, 3))
+    fused = made.layers_from_latents(z, {"fg": LayerTransform(own.scale, across, down, own.flip)}).fused.mean((1, 2, 3))
     pairs = [float((one - other).abs()) for i, one in enumerate(fused) for other in fused[:i]]
     found = moving(made, scenes=1)
     assert found is not None

@@ -38,7 +38,7 @@ def test_training_moves_adapters_and_no_tensor_of_a_generator(adapted: Composer)
     adapted.train().requires_grad_()
     before = {name: {key: value.clone() for key, value in generator.state_dict().items()} for name, generator in adapted.generators.items()}
     optimiser = torch.optim.SGD([p for p in adapted.parameters() if p.requires_grad], lr=1.0)
-    image, _ = adapted.with_loss(torch.randn(4, 13), 0.0)
+    image, _ = adapted.forward_with_aux_loss(torch.randn(4, 13), 0.0)
     image.square().mean().backward()
     optimiser.step()
     for name, generator in adapted.generators.items():

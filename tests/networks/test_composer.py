@@ -9,7 +9,7 @@ from torch import nn
 from mitlgan import networks
 from mitlgan.errors import UsageError
 from mitlgan.networks import Composer, Generator
-from mitlgan.networks.fusion.fusions import Material
+from mitlgan.networks.fusion.fusions import FusionInput
 from mitlgan.recipe import ComposerRecipe, FusionRecipe, GeneratorRecipe, TranslatorRecipe
 
 
@@ -35,7 +35,7 @@ def test_layers_gives_every_stage(composer: Composer, generators: dict[str, Gene
     assert list(stages.layers) == ["fg", "bg"]
     for name, latent in (("fg", z[:, :8]), ("bg", z[:, 8:])):
         assert torch.equal(stages.layers[name], generators[name].eval()(latent))
-    assert torch.equal(stages.fused, composer.fusion(Material(stages.layers)).image)
+    assert torch.equal(stages.fused, composer.fusion(FusionInput(stages.layers)).image)
     assert stages.matte is None
     assert torch.equal(stages.output, composer.translator(stages.fused))
     assert torch.equal(stages.output, composer(z))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mitlgan.errors import UsageError
 from mitlgan.networks import build_inpainter, input_shape, rows
-from mitlgan.networks.context_encoder import smoothly
+from mitlgan.networks.context_encoder import pull_push_fill
 from mitlgan.recipe import InpainterRecipe
 
 FORMS = [{}, {"skips": False}, {"code_dim": 5}, {"code_dim": 5, "skips": False}]
@@ -55,14 +55,14 @@ def test_what_is_known_decides_what_is_drawn(form: dict[str, object]) -> None:
 def test_it_begins_at_the_smooth_continuation(form: dict[str, object]) -> None:
     first = given()
     new = build_inpainter(InpainterRecipe(widths=(4, 6), **form), 16)  # type: ignore[arg-type]
-    assert torch.equal(new.drawn(first), smoothly(first[:, :3], first[:, 3:]))
+    assert torch.equal(new.predict(first), pull_push_fill(first[:, :3], first[:, 3:]))
 
 
 def test_the_loss_is_the_formula_by_hand() -> None:
     made, first = network(reconstruction_weight=7.0, known_weight=0.3), given()
-    filled, loss = made.with_loss(first)  # type: ignore[operator]
+    filled, loss = made.forward_with_aux_loss(first)  # type: ignore[operator]
     assert torch.equal(filled, made(first))
-    drawn, hole = made.drawn(first), (first[:, 3:] > 0).expand(-1, 3, -1, -1)  # type: ignore[operator]
+    drawn, hole = made.predict(first), (first[:, 3:] > 0).expand(-1, 3, -1, -1)  # type: ignore[operator]
     squares = (drawn - first[:, :3]).square()
     assert loss.item() == pytest.approx(7.0 * (squares[hole].mean() + 0.3 * squares[~hole].mean()).item(), rel=1e-5)
 
@@ -70,7 +70,7 @@ def test_the_loss_is_the_formula_by_hand() -> None:
 def test_every_weight_learns_by_its_own_loss() -> None:
     for form in FORMS:
         made = network(**form)
-        made.with_loss(given())[1].backward()  # type: ignore[operator]
+        made.forward_with_aux_loss(given())[1].backward()  # type: ignore[operator]
         assert all(parameter.grad is not None and bool(parameter.grad.abs().sum() > 0) for parameter in made.parameters())
 
 
@@ -81,7 +81,7 @@ def test_smoothly_keeps_what_is_known_and_stays_within_it(size_px: int) -> None:
     holes[0, :, 1:5, 2:7] = 1
     holes[1] = 1
     holes[1, :, 0, 0] = 0
-    found = smoothly(pictures, holes)
+    found = pull_push_fill(pictures, holes)
     assert torch.equal(found[0][:, holes[0, 0] == 0], pictures[0][:, holes[0, 0] == 0])
     known = pictures[0][:, holes[0, 0] == 0]
     inside = found[0][:, holes[0, 0] > 0]

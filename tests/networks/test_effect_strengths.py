@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from mitlgan.errors import UsageError
-from mitlgan.networks import Composer, Layers, Strengths, build_composer, build_generator
-from mitlgan.networks.fusion.harmonise import Harmonise
-from mitlgan.networks.placement import premultiplied
+from mitlgan.networks import Composer, CompositionStages, EffectStrengths, build_composer, build_generator
+from mitlgan.networks.fusion.harmonise import Harmonizer
+from mitlgan.networks.placement import split_premultiplied
 from mitlgan.networks.translators.bounded_residual import Residual
 from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe
 
@@ -39,8 +39,8 @@ def z() -> torch.Tensor:
     return torch.randn(COUNT, 10, generator=torch.Generator().manual_seed(1))
 
 
-def at(composer: Composer, z: torch.Tensor, matte: float, harmonise: float) -> Layers:
-    return composer.layers(z, None, Strengths(torch.full((COUNT,), float(matte)), torch.full((COUNT,), float(harmonise))))
+def at(composer: Composer, z: torch.Tensor, matte: float, harmonise: float) -> CompositionStages:
+    return composer.layers(z, None, EffectStrengths(torch.full((COUNT,), float(matte)), torch.full((COUNT,), float(harmonise))))
 
 
 def test_whole_strengths_change_no_bit(composer: Composer, z: torch.Tensor) -> None:
@@ -58,11 +58,11 @@ def test_whole_strengths_change_no_bit(composer: Composer, z: torch.Tensor) -> N
 
 def test_a_weaker_matte_lays_less_of_the_layer_over_the_background(composer: Composer, z: torch.Tensor) -> None:
     stages = at(composer, z, 0.25, 0)
-    front, back = premultiplied(stages.layers["fg"]), stages.layers["bg"]
-    expected = 2 * (0.25 * front.light + (1 - 0.25 * front.matte) * (back + 1) / 2) - 1
+    front, back = split_premultiplied(stages.layers["fg"]), stages.layers["bg"]
+    expected = 2 * (0.25 * front.color + (1 - 0.25 * front.alpha) * (back + 1) / 2) - 1
     assert torch.allclose(stages.fused, expected, atol=1e-6)
     assert stages.matte is not None
-    assert torch.allclose(stages.matte, 0.25 * front.matte, atol=1e-6)
+    assert torch.allclose(stages.matte, 0.25 * front.alpha, atol=1e-6)
     assert torch.allclose(at(composer, z, 0, 0).output, back.clamp(-1, 1), atol=1e-6)  # of shares and back, so rounded
 
 
@@ -77,23 +77,23 @@ def test_harmonising_and_correcting_are_made_in_part(composer: Composer, z: torc
 
 
 def test_each_image_has_strengths_of_its_own(composer: Composer, z: torch.Tensor) -> None:
-    mixed = composer.layers(z, None, Strengths(torch.tensor([1.0, 0.5, 0.0]), torch.tensor([0.0, 1.0, 0.5]))).output
+    mixed = composer.layers(z, None, EffectStrengths(torch.tensor([1.0, 0.5, 0.0]), torch.tensor([0.0, 1.0, 0.5]))).output
     for index, (matte, harmonise) in enumerate(((1.0, 0.0), (0.5, 1.0), (0.0, 0.5))):
         assert torch.allclose(mixed[index], at(composer, z, matte, harmonise).output[index], atol=1e-6)
 
 
 def test_a_composition_says_whether_it_harmonises() -> None:
     fusion = {"kind": "alpha", "harmonise": False}
-    assert not composer_of(fusion=fusion, translator={"kind": "none"}).harmonises
-    assert composer_of(fusion={**fusion, "harmonise": True}, translator={"kind": "none"}).harmonises
-    assert not composer_of(fusion=fusion, translator=PAINTING).harmonises
-    assert not composer_of(fusion={"kind": "conv1x1"}, translator=PAINTING).harmonises
-    assert composer_of(fusion=fusion, translator={"kind": "light", "width": 4, "blocks": 1, "activation": "residual"}).harmonises
+    assert not composer_of(fusion=fusion, translator={"kind": "none"}).can_scale_harmonization
+    assert composer_of(fusion={**fusion, "harmonise": True}, translator={"kind": "none"}).can_scale_harmonization
+    assert not composer_of(fusion=fusion, translator=PAINTING).can_scale_harmonization
+    assert not composer_of(fusion={"kind": "conv1x1"}, translator=PAINTING).can_scale_harmonization
+    assert composer_of(fusion=fusion, translator={"kind": "light", "width": 4, "blocks": 1, "activation": "residual"}).can_scale_harmonization
 
 
 def test_a_translator_that_paints_anew_is_applied_whole(z: torch.Tensor) -> None:
     painting = composer_of(fusion={"kind": "alpha", "harmonise": True}, translator=PAINTING)
-    assert any(isinstance(module, Harmonise) for module in painting.modules())
+    assert any(isinstance(module, Harmonizer) for module in painting.modules())
     stages = at(painting, z, 1, 0)
     assert torch.equal(stages.output, painting.translator(stages.fused))
 
@@ -105,14 +105,14 @@ def test_an_artifact_refuses_strengths_that_it_cannot_take(compose_recipe: Recip
     ones = torch.ones(COUNT)
     loaded = LoadedArtifact(composer, artifact.make_card(composer, compose_recipe))
     with pytest.raises(UsageError, match="strengths: those of matte must lie between 0 and 1"):
-        loaded.layers_from_latents(z, None, Strengths(ones * 1.5, ones))
+        loaded.layers_from_latents(z, None, EffectStrengths(ones * 1.5, ones))
     with pytest.raises(UsageError, match="strengths: those of harmonise must lie between 0 and 1, one per image"):
-        loaded.layers_from_latents(z, None, Strengths(ones, ones[:2]))
+        loaded.layers_from_latents(z, None, EffectStrengths(ones, ones[:2]))
     bare = composer_of(fusion={"kind": "conv1x1"}, translator={"kind": "none"})
     plain = LoadedArtifact(bare, artifact.make_card(bare, compose_recipe))
-    assert torch.equal(plain.layers_from_latents(z, None, Strengths(ones, ones)).output, plain.layers_from_latents(z).output)
+    assert torch.equal(plain.layers_from_latents(z, None, EffectStrengths(ones, ones)).output, plain.layers_from_latents(z).output)
     with pytest.raises(UsageError, match="strengths: this artifact has nothing to weaken by matte"):
-        plain.layers_from_latents(z, None, Strengths(ones * 0.5, ones))
+        plain.layers_from_latents(z, None, EffectStrengths(ones * 0.5, ones))
 
 
 def test_one_image_of_many_has_all_its_stages(composer: Composer, z: torch.Tensor) -> None:

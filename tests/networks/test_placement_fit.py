@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from mitlgan.errors import DataError
-from mitlgan.networks.placement import NUMBERS, Bounds, Matted, Placement, move
-from mitlgan.networks.placement_fit import extents, measured_bounds
+from mitlgan.networks.placement import PLACEMENT_DIM, PlacementBounds, PlacementPrior, PremultipliedLayer, transform_layer
+from mitlgan.networks.placement_fit import fit_bounds, object_extents
 from mitlgan.recipe import PlacementRecipe
 
 
@@ -21,42 +21,42 @@ def objects(count: int, size: int = 48) -> Tensor:
 
 def placed(recipe: PlacementRecipe, count: int = 3000) -> Tensor:
     mattes = objects(count)
-    latents = torch.randn(count, NUMBERS, generator=torch.Generator().manual_seed(5))
-    return move(Matted(mattes, mattes)._replace(light=mattes.repeat(1, 3, 1, 1)), Placement(recipe)(latents)).matte.detach()
+    latents = torch.randn(count, PLACEMENT_DIM, generator=torch.Generator().manual_seed(5))
+    return transform_layer(PremultipliedLayer(mattes, mattes)._replace(color=mattes.repeat(1, 3, 1, 1)), PlacementPrior(recipe)(latents)).alpha.detach()
 
 
 def test_size_and_centre_of_a_box() -> None:
     matte = torch.zeros(2, 1, 8, 8)
     matte[0, :, 0:4, 4:8] = 1  # a quarter, above and to the right
-    found = extents(matte)
-    torch.testing.assert_close(found.size, torch.tensor([math.log(0.5)], dtype=torch.float64))
-    torch.testing.assert_close(found.centre, torch.tensor([[0.5, -0.5]], dtype=torch.float64))
+    found = object_extents(matte)
+    torch.testing.assert_close(found.log_size, torch.tensor([math.log(0.5)], dtype=torch.float64))
+    torch.testing.assert_close(found.center, torch.tensor([[0.5, -0.5]], dtype=torch.float64))
 
 
 @pytest.mark.parametrize(("scale", "margin"), [((0.6, 0.9), 0.0), ((0.5, 1.0), 0.1), ((0.7, 0.7), 0.05)])
 def test_the_bounds_that_placed_objects_are_found_again(scale: tuple[float, float], margin: float) -> None:
-    found = measured_bounds(objects(600), placed(PlacementRecipe(scale=scale, margin=margin)))
-    assert math.exp(found.low) == pytest.approx(scale[0], rel=0.06)
-    assert math.exp(found.high) == pytest.approx(scale[1], rel=0.06)
+    found = fit_bounds(objects(600), placed(PlacementRecipe(scale=scale, margin=margin)))
+    assert math.exp(found.log_min_scale) == pytest.approx(scale[0], rel=0.06)
+    assert math.exp(found.log_max_scale) == pytest.approx(scale[1], rel=0.06)
     assert found.margin == pytest.approx(margin, abs=0.03)
 
 
 def test_objects_that_fill_every_picture_get_one_scale_and_no_shift() -> None:
-    found = measured_bounds(objects(600), objects(600))
-    assert found.low == pytest.approx(found.high, abs=1e-6) == pytest.approx(0, abs=1e-6)
+    found = fit_bounds(objects(600), objects(600))
+    assert found.log_min_scale == pytest.approx(found.log_max_scale, abs=1e-6) == pytest.approx(0, abs=1e-6)
     assert found.margin == pytest.approx(0, abs=1e-6)
 
 
 def test_mattes_of_nothing_do_not_count() -> None:
-    assert measured_bounds(objects(60), torch.cat([objects(60), torch.zeros(40, 1, 48, 48)])) == measured_bounds(objects(60), objects(60))
+    assert fit_bounds(objects(60), torch.cat([objects(60), torch.zeros(40, 1, 48, 48)])) == fit_bounds(objects(60), objects(60))
     with pytest.raises(DataError, match=r"^the mattes: fewer than 2 objects"):
-        measured_bounds(objects(60), torch.zeros(40, 1, 48, 48))
+        fit_bounds(objects(60), torch.zeros(40, 1, 48, 48))
 
 
 def test_a_placement_draws_between_measured_bounds() -> None:
-    placement = Placement(PlacementRecipe(learn=False))
-    placement.begin_at(Bounds(math.log(0.8), math.log(1.2), 0.3))
+    placement = PlacementPrior(PlacementRecipe(learn=False))
+    placement.set_bounds(PlacementBounds(math.log(0.8), math.log(1.2), 0.3))
     torch.testing.assert_close(torch.stack(placement.bounds()), torch.tensor([math.log(0.8), math.log(1.2), 0.3]))
-    scale = placement(torch.randn(2000, NUMBERS, generator=torch.Generator().manual_seed(1))).scale
+    scale = placement(torch.randn(2000, PLACEMENT_DIM, generator=torch.Generator().manual_seed(1))).scale
     assert 0.8 <= float(scale.min()) < 0.81
     assert 1.19 < float(scale.max()) <= 1.2 + 1e-6

@@ -88,7 +88,7 @@ def test_the_artifact_fills_holes(trained: Run, packs: dict[str, Path]) -> None:
     filler = context(trained.path)
     assert filler.size_px == 8
     drawn = filler.fill(pictures, holes)
-    assert torch.equal(drawn, network.drawn(torch.cat([pictures, holes], 1)).clamp(-1, 1))
+    assert torch.equal(drawn, network.predict(torch.cat([pictures, holes], 1)).clamp(-1, 1))
     assert torch.equal(drawn, filler.fill(torch.where(holes > 0, 0.5, pictures), holes))
     assert (trained.path / "snapshots" / "000000.png").is_file()
 

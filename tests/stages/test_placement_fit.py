@@ -20,7 +20,7 @@ from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import DataError, UsageError
 from mitlgan.networks import Composer, build_composer
-from mitlgan.networks.placement import Placement
+from mitlgan.networks.placement import PlacementPrior
 from mitlgan.recipe import Recipe, changed, parse, plain, shipped
 from mitlgan.recipe import load as load_recipe
 from mitlgan.stages import placement_fit, stages
@@ -48,7 +48,7 @@ MODERN = {"fg": "modern-fg-32", "bg": "modern-bg-32"}
 
 def bounds(network: Composer) -> tuple[float, float, float]:
     (placement,) = network.fusion.get_submodule("placements").children()
-    low, high, margin = cast(Placement, placement).bounds()
+    low, high, margin = cast(PlacementPrior, placement).bounds()
     return math.exp(float(low)), math.exp(float(high)), float(margin)
 
 

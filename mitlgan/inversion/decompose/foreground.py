@@ -21,7 +21,7 @@ from mitlgan.inversion.multistart import improved
 from mitlgan.inversion.placement_search import Places
 from mitlgan.inversion.progress import Teller
 from mitlgan.inversion.settings import Settings
-from mitlgan.networks.placement import NUMBERS, Placement, Stand, premultiplied
+from mitlgan.networks.placement import PLACEMENT_DIM, LayerTransform, PlacementPrior, split_premultiplied
 from mitlgan.runtime.randomness import normal, stream
 
 CUT_PX = 2
@@ -93,13 +93,13 @@ class Front:
 
     image: Callable[[Tensor], Tensor]
     seen: Callable[[Tensor, Tensor | None], Tensor]
-    placement: Placement | None
+    placement: PlacementPrior | None
     dim: int
 
     @property
     def place(self) -> Places | None:
         """Where in latents of object and place the placement's numbers are; an object is the same at all places."""
-        return None if self.placement is None else Places(slice(self.dim, self.dim + NUMBERS), self._put)
+        return None if self.placement is None else Places(slice(self.dim, self.dim + PLACEMENT_DIM), self._put)
 
     def render(self, z: Tensor) -> Tensor:
         """Fused images of latents of object and place together (N, D or D + `NUMBERS`)."""
@@ -161,7 +161,7 @@ def in_front(front: Front, aim: Aim, hidden: Tensor, settings: Settings, clock: 
     Returns:
         Latent of object and place (D or D + `NUMBERS`,).
     """
-    jumps = () if front.placement is None else (front.dim + NUMBERS - 1,)
+    jumps = () if front.placement is None else (front.dim + PLACEMENT_DIM - 1,)
     goal = min(settings.goal_db, CLEAR_DB)
     restarts = min(round(MORE * settings.restarts), MOST, settings.starts)
     enough = replace(settings, goal_db=goal, restarts=restarts, attempts=1).times(prior=PRIOR, polish_steps=LONGER)
@@ -205,7 +205,7 @@ def _is_met(climber: Climber, psnr_db: float) -> bool:
 def _placed_starts(front: Front, aim: Covering, hidden: Tensor, settings: Settings, clock: Teller, attempt: int) -> Tensor:
     """The best of random objects, each of them put where the hidden part is, on both sides: (`restarts`, D + `NUMBERS`)."""
     seen, cut = _extent(hidden[None, 0]), _cut(hidden[0])
-    kept, costs = hidden.new_empty(0, front.dim if front.placement is None else front.dim + NUMBERS), hidden.new_empty(0)
+    kept, costs = hidden.new_empty(0, front.dim if front.placement is None else front.dim + PLACEMENT_DIM), hidden.new_empty(0)
     sides = 1 if front.placement is None else SIDES
     starts = LOOKED_AT * settings.starts // sides
     for first in range(0, starts, CHUNK):
@@ -215,7 +215,7 @@ def _placed_starts(front: Front, aim: Covering, hidden: Tensor, settings: Settin
         for side in (1.0, -1.0)[:sides]:
             place = None
             if front.placement is not None:
-                place = front.placement.latent(_stand(_extent(premultiplied(images).matte[:, 0]), seen, cut, side))
+                place = front.placement.to_latent(_stand(_extent(split_premultiplied(images).alpha[:, 0]), seen, cut, side))
             whole = z if place is None else torch.cat([z, place], dim=1)
             kept, costs = torch.cat([kept, whole]), torch.cat([costs, aim.searched(whole, front.seen(images, place), 1.0)])
         best = costs.argsort(stable=True)[: settings.restarts]
@@ -225,7 +225,7 @@ def _placed_starts(front: Front, aim: Covering, hidden: Tensor, settings: Settin
     return kept
 
 
-def _stand(own: Tensor, seen: Tensor, cut: Tensor, side: float) -> Stand:
+def _stand(own: Tensor, seen: Tensor, cut: Tensor, side: float) -> LayerTransform:
     """Where objects of some extents (N, 2, 2) stand to have another (1, 2, 2), of which edges (2, 2) are `cut`; see `_extent`, `_cut`."""
     larger, whole = (seen[:, 1] / own[:, 1]).log(), ~cut.any(1)  # (N, 2), (2,)
     scale = (larger[:, whole].mean(1) if bool(whole.any()) else larger.amax(1)).exp()  # an axis that is seen in part says but how large at least
@@ -237,7 +237,7 @@ def _stand(own: Tensor, seen: Tensor, cut: Tensor, side: float) -> Stand:
             towards = 1 if bool(cut[axis, 0]) else -1
             centre, wanted = centre + towards * half, wanted + towards * seen[0, 1, axis]
         centres.append(wanted - centre)
-    return Stand(scale, centres[0], centres[1], mirror)
+    return LayerTransform(scale, centres[0], centres[1], mirror)
 
 
 def _cut(hidden: Tensor) -> Tensor:

@@ -15,9 +15,9 @@ from mitlgan.inversion.decompose.background import behind
 from mitlgan.inversion.decompose.foreground import Front, in_front
 from mitlgan.inversion.progress import PartClock, Teller
 from mitlgan.inversion.settings import Settings
-from mitlgan.networks import PLACE, Composer
-from mitlgan.networks.fusion.fusions import Fused, MattedFusion
-from mitlgan.networks.placement import Placement, opaque
+from mitlgan.networks import PLACEMENT_LATENT, Composer
+from mitlgan.networks.fusion.fusions import FusionOutput, MatteFusion
+from mitlgan.networks.placement import PlacementPrior, to_opaque_rgb
 from mitlgan.networks.translators.bounded_residual import Residual
 
 CORRECTIONS = 24
@@ -44,7 +44,7 @@ class Splitter:
     @classmethod
     def of(cls, network: nn.Module) -> Splitter | None:
         """For a network; None where layers cannot be told apart by what hides what, or the end paints the picture anew."""
-        if not isinstance(network, Composer) or not isinstance(network.fusion, MattedFusion):
+        if not isinstance(network, Composer) or not isinstance(network.fusion, MatteFusion):
             return None
         fusion = network.fusion
         if len(fusion.order) != 2 or len(fusion.mattes) or not isinstance(network.translator, (nn.Identity, Residual)):
@@ -67,7 +67,7 @@ class Splitter:
 
         uncorrected = Aim(aim.render, self._uncorrected(aim.target)[0], aim.weight[0], settings, None, shown=aim.target[0])
         found = behind(
-            lambda z: opaque(composer.image_of(self.back, z)),
+            lambda z: to_opaque_rgb(composer.render_layer(self.back, z)),
             uncorrected,
             dims[self.back],
             settings,
@@ -76,15 +76,15 @@ class Splitter:
         image = found.image
         placement = self._placement
         front = Front(
-            lambda z: composer.image_of(self.front, z),
-            lambda images, place: _seen(composer.fused_of({self.front: images, self.back: image.expand(len(images), -1, -1, -1)}, place)),
+            lambda z: composer.render_layer(self.front, z),
+            lambda images, place: _seen(composer.fuse({self.front: images, self.back: image.expand(len(images), -1, -1, -1)}, place)),
             placement,
             dims[self.front],
         )
 
         def joined(z: Tensor) -> Tensor:
             own = {self.front: z[: front.dim], self.back: found.z}
-            return whole(own if placement is None else own | {PLACE: z[front.dim :]})
+            return whole(own if placement is None else own | {PLACEMENT_LATENT: z[front.dim :]})
 
         return joined(in_front(front, uncorrected, found.hidden, settings, PartClock(clock, joined, LAYERS_UNTIL)))
 
@@ -95,24 +95,24 @@ class Splitter:
         What an end corrects changes little from one to the next, and each number changes one layer only.
         """
         own = self.composer.split(z[None])
-        images = {name: self.composer.image_of(name, own[name]) for name in (self.back, self.front)}
-        fused = [self.composer.fused_of(images, own.get(PLACE)).image]
+        images = {name: self.composer.render_layer(name, own[name]) for name in (self.back, self.front)}
+        fused = [self.composer.fuse(images, own.get(PLACEMENT_LATENT)).image]
         for name, numbers in own.items():
             for near in torch.split(beside(numbers[0])[1:], CHUNK):
-                given = dict(images) | ({} if name == PLACE else {name: self.composer.image_of(name, near)})
-                place = near if name == PLACE else own.get(PLACE)
+                given = dict(images) | ({} if name == PLACEMENT_LATENT else {name: self.composer.render_layer(name, near)})
+                place = near if name == PLACEMENT_LATENT else own.get(PLACEMENT_LATENT)
                 rows = {layer: image.expand(len(near), -1, -1, -1) for layer, image in given.items()}
-                fused.append(self.composer.fused_of(rows, None if place is None else place.expand(len(near), -1)).image)
+                fused.append(self.composer.fuse(rows, None if place is None else place.expand(len(near), -1)).image)
         return torch.cat(fused)
 
     @property
-    def _placement(self) -> Placement | None:
-        assert isinstance(self.composer.fusion, MattedFusion)
+    def _placement(self) -> PlacementPrior | None:
+        assert isinstance(self.composer.fusion, MatteFusion)
         placements = self.composer.fusion.placements
         if self.front not in placements:
             return None
         placement = placements[self.front]
-        assert isinstance(placement, Placement)
+        assert isinstance(placement, PlacementPrior)
         return placement
 
     @torch.no_grad()
@@ -127,7 +127,7 @@ class Splitter:
         return image
 
 
-def _seen(fused: Fused) -> Tensor:
+def _seen(fused: FusionOutput) -> Tensor:
     """Image and opacity of what is in front, (N, 4, H, W)."""
     assert fused.matte is not None
     return torch.cat([fused.image, fused.matte], dim=1)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mitlgan.networks.placement import Matted
+from mitlgan.networks.placement import PremultipliedLayer
 
 WIDTH = 32
-LARGEST = 0.5
+MAX_CHANGE = 0.5
 """Of the change of contrast and of brightness: a light may change, an object may not vanish in it."""
 _TINY = 1e-6
 
 
-class Harmonise(nn.Module):
+class Harmonizer(nn.Module):
     """One affine colour change per image, from statistics of the background (FiLM, Perez et al. 2018, equation 1).
 
     It sees means and deviations alone, so light can match while no structure can leak. Untrained, it changes nothing.
@@ -26,7 +26,7 @@ class Harmonise(nn.Module):
         nn.init.zeros_(last.bias)
         self.stages = nn.Sequential(nn.Linear(15, WIDTH), nn.LeakyReLU(0.2), last)
 
-    def forward(self, front: Matted, back: Tensor) -> Matted:
+    def forward(self, front: PremultipliedLayer, back: Tensor) -> PremultipliedLayer:
         """Change the colours of a layer.
 
         Args:
@@ -37,10 +37,10 @@ class Harmonise(nn.Module):
             The layer with (1 + contrast) * colour + brightness, premultiplied, cut to [0, matte].
         """
         shares = (back + 1) / 2
-        statistics = torch.cat([*_statistics(shares), _mean_under(shares, front.matte), *_own_statistics(front)], dim=1)  # (N, 15)
-        contrast, brightness = (LARGEST * torch.tanh(self.stages(statistics)))[:, :, None, None].chunk(2, dim=1)  # (N, 3, 1, 1) each
-        light = front.light * (1 + contrast) + front.matte * brightness
-        return Matted(torch.minimum(light.clamp_min(0), front.matte), front.matte)
+        statistics = torch.cat([*_statistics(shares), _mean_under(shares, front.alpha), *_own_statistics(front)], dim=1)  # (N, 15)
+        contrast, brightness = (MAX_CHANGE * torch.tanh(self.stages(statistics)))[:, :, None, None].chunk(2, dim=1)  # (N, 3, 1, 1) each
+        light = front.color * (1 + contrast) + front.alpha * brightness
+        return PremultipliedLayer(torch.minimum(light.clamp_min(0), front.alpha), front.alpha)
 
 
 def _statistics(shares: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,10 +53,10 @@ def _mean_under(shares: Tensor, matte: Tensor) -> Tensor:
     return (shares * matte).sum(dim=(2, 3)) / matte.sum(dim=(2, 3)).add(_TINY)
 
 
-def _own_statistics(front: Matted) -> tuple[Tensor, Tensor]:
+def _own_statistics(front: PremultipliedLayer) -> tuple[Tensor, Tensor]:
     """Mean and deviation of the layer's own colours, weighted by its matte, (N, 3) each."""
-    weight = front.matte.sum(dim=(2, 3)).add(_TINY)
-    mean = front.light.sum(dim=(2, 3)) / weight
+    weight = front.alpha.sum(dim=(2, 3)).add(_TINY)
+    mean = front.color.sum(dim=(2, 3)) / weight
     # The sum of m (c - mean)^2 with c = light / m, without the division.
-    spread = front.light.square() / front.matte.add(_TINY) - front.matte * mean[:, :, None, None].square()
+    spread = front.color.square() / front.alpha.add(_TINY) - front.alpha * mean[:, :, None, None].square()
     return mean, (spread.sum(dim=(2, 3)).clamp_min(0) / weight).add(_TINY).sqrt()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LEAK = 0.2
 
 
-class ImageMatte(nn.Module):
+class ImageMatteNet(nn.Module):
     """Opacity of a layer, from its image and the one behind it.
 
     Args:
@@ -37,7 +37,7 @@ class ImageMatte(nn.Module):
         return torch.sigmoid(self.stages(torch.cat([front, back], dim=1)))
 
 
-class FeatureMatte(nn.Module):
+class FeatureMatteNet(nn.Module):
     """Opacity of a layer, from its frozen generator's activations (the alpha network of Labels4Free, Abdal et al. 2021, section 3).
 
     Each activation becomes `width` channels by a 1x1 convolution and has the image's size by bilinear interpolation; their sum becomes the matte.
@@ -66,7 +66,7 @@ class FeatureMatte(nn.Module):
         return torch.sigmoid(self.leave(total))
 
 
-def range_hinge(matte: Tensor, low: float, high: float) -> Tensor:
+def mean_range_penalty(matte: Tensor, low: float, high: float) -> Tensor:
     """Mean over images of max(0, low - mean m) + max(0, mean m - high) (Bielski & Favaro 2019, equation 7, for both sides).
 
     Args:
@@ -78,12 +78,12 @@ def range_hinge(matte: Tensor, low: float, high: float) -> Tensor:
     return ((low - opacity).clamp_min(0) + (opacity - high).clamp_min(0)).mean()
 
 
-def indecision(matte: Tensor) -> Tensor:
+def binarization_penalty(matte: Tensor) -> Tensor:
     """Mean of min(m, 1 - m): 0 for a matte of zeros and ones, 0.5 at worst."""
     return torch.minimum(matte, 1 - matte).mean()
 
 
-def matte_loss(recipe: MatteFusionRecipe | MatteFeaturesFusionRecipe | OverFusionRecipe, matte: Tensor, kimg: float) -> Tensor:
+def matte_regularization(recipe: MatteFusionRecipe | MatteFeaturesFusionRecipe | OverFusionRecipe, matte: Tensor, kimg: float) -> Tensor:
     """What a learned matte costs, beside what the critic says of the image.
 
     Args:
@@ -92,4 +92,4 @@ def matte_loss(recipe: MatteFusionRecipe | MatteFeaturesFusionRecipe | OverFusio
         kimg: The clock, by which the weight of indecision grows.
     """
     grown = min(1.0, kimg / recipe.binary_kimg) if recipe.binary_kimg else 1.0
-    return recipe.range_weight * range_hinge(matte, *recipe.matte_range) + recipe.binary_weight * grown * indecision(matte)
+    return recipe.range_weight * mean_range_penalty(matte, *recipe.matte_range) + recipe.binary_weight * grown * binarization_penalty(matte)

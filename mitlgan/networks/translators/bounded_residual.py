@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from mitlgan.networks.placement import per_image
+from mitlgan.networks.placement import expand_per_image
 
 
 class Residual(nn.Module):
@@ -26,7 +26,7 @@ class Residual(nn.Module):
     def forward(self, image: Tensor, share: Tensor | None = None) -> Tensor:
         """(N, C, H, W) to (N, C, H, W) in [-1, 1]; shares (N,) in [0, 1] make that part of the change only."""
         change = self.change(image)
-        return cast(Tensor, _Clamp.apply(image + (change if share is None else per_image(share) * change)))
+        return cast(Tensor, _Clamp.apply(image + (change if share is None else expand_per_image(share) * change)))
 
     def change(self, image: Tensor) -> Tensor:
         """What is added to images (N, C, H, W) before they are cut, of the same shape."""

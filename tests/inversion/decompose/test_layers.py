@@ -16,7 +16,7 @@ from mitlgan.inversion.decompose.foreground import _cut, _extent, _stand
 from mitlgan.inversion.decompose.layers import Splitter
 from mitlgan.inversion.progress import Clock, PartClock, Progress
 from mitlgan.networks import Composer
-from mitlgan.networks.placement import Matted, Stand, move
+from mitlgan.networks.placement import LayerTransform, PremultipliedLayer, transform_layer
 from mitlgan.networks.translators.bounded_residual import Residual
 
 QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
@@ -56,8 +56,8 @@ def test_only_the_best_pixels_count(linear: LoadedArtifact) -> None:
 def test_an_object_is_put_where_another_was_seen(side: float) -> None:
     matte = torch.zeros(1, 1, 32, 32)
     matte[:, :, 4:24, 10:30] = 1
-    stand = Stand(*(torch.tensor([number]) for number in (0.6, -0.2, 0.3, side)))
-    seen = move(Matted(matte.expand(-1, 3, -1, -1), matte), stand).matte
+    stand = LayerTransform(*(torch.tensor([number]) for number in (0.6, -0.2, 0.3, side)))
+    seen = transform_layer(PremultipliedLayer(matte.expand(-1, 3, -1, -1), matte), stand).alpha
     found = _stand(_extent(matte[:, 0]), _extent(seen[:, 0]), _cut(seen[0, 0]), side)
     assert torch.allclose(torch.stack(found), torch.stack(stand), atol=0.06), "to a pixel"
 

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from mitlgan import networks
 from mitlgan.errors import UsageError
-from mitlgan.networks.fusion.fusions import FUSIONS, Fused, Material, MattedFusion, MixedFusion, Source, back_to_front
-from mitlgan.networks.placement import Stand
+from mitlgan.networks.fusion.fusions import FUSIONS, ChannelFusion, FusionInput, FusionOutput, LayerSpec, MatteFusion, back_to_front
+from mitlgan.networks.placement import LayerTransform
 from mitlgan.recipe import FusionRecipe, PlacementRecipe
 from mitlgan.recipe.schema.composer import (
     FUSION_KINDS,
@@ -21,22 +21,22 @@ from mitlgan.recipe.schema.composer import (
 )
 
 SIZE = 8
-RGBA, RGB = Source(4, (6, 5)), Source(3, (6, 5))
+RGBA, RGB = LayerSpec(4, (6, 5)), LayerSpec(3, (6, 5))
 
 
-def material(channels: dict[str, int], count: int = 2, *, place: int = 0, **more: Any) -> Material:
+def material(channels: dict[str, int], count: int = 2, *, place: int = 0, **more: Any) -> FusionInput:
     generator = torch.Generator().manual_seed(1)
     images = {name: torch.rand(count, depth, SIZE, SIZE, generator=generator) * 2 - 1 for name, depth in channels.items()}
     for image in images.values():
         if image.shape[1] == 4:  # premultiplied: no colour above its alpha
             image[:, :3] = torch.minimum(image[:, :3], image[:, 3:])
     features = {name: [torch.randn(count, 6, 2, 2, generator=generator), torch.randn(count, 5, 4, 4, generator=generator)] for name in channels}
-    return Material(images, features, torch.randn(count, place, generator=generator), **more)
+    return FusionInput(images, features, torch.randn(count, place, generator=generator), **more)
 
 
-def fused(fusion: torch.nn.Module, given: Material) -> Fused:
+def fused(fusion: torch.nn.Module, given: FusionInput) -> FusionOutput:
     found = fusion(given)
-    assert isinstance(found, Fused)
+    assert isinstance(found, FusionOutput)
     return found
 
 
@@ -51,13 +51,13 @@ def composite(front: Tensor, back: Tensor) -> Tensor:
 
 
 def test_thesis_fusion_has_21_parameters() -> None:
-    assert networks.count_parameters(MixedFusion(FusionRecipe(), {"fg": RGB, "bg": RGB})) == (21, 21)
+    assert networks.count_parameters(ChannelFusion(FusionRecipe(), {"fg": RGB, "bg": RGB})) == (21, 21)
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh", "none"])
 def test_every_pixel_is_the_same_mixture_of_all_layers_in_order(name: str) -> None:
     torch.manual_seed(0)
-    fusion = MixedFusion(FusionRecipe(activation=name), {"fg": RGBA, "bg": RGB, "sky": RGB})  # type: ignore[arg-type]
+    fusion = ChannelFusion(FusionRecipe(activation=name), {"fg": RGBA, "bg": RGB, "sky": RGB})  # type: ignore[arg-type]
     given = material({"sky": 3, "bg": 3, "fg": 4})
     joined = torch.cat([given.images["fg"], given.images["bg"], given.images["sky"]], dim=1)
     assert fusion.conv is not None
@@ -71,23 +71,23 @@ def test_every_pixel_is_the_same_mixture_of_all_layers_in_order(name: str) -> No
 
 def test_norm_conv1x1_normalises_the_joined_layers_first() -> None:
     torch.manual_seed(0)
-    plain = MixedFusion(NormConv1x1FusionRecipe(activation="none"), {"fg": RGB, "bg": RGB})
+    plain = ChannelFusion(NormConv1x1FusionRecipe(activation="none"), {"fg": RGB, "bg": RGB})
     given = material({"fg": 3, "bg": 3})
-    changed = Material({"fg": given.images["fg"] * 0.1 + 0.5, "bg": given.images["bg"] * 3 - 1})
+    changed = FusionInput({"fg": given.images["fg"] * 0.1 + 0.5, "bg": given.images["bg"] * 3 - 1})
     # Contrast and brightness of a layer are what InstanceNorm takes away.
     torch.testing.assert_close(fused(plain, given).image, fused(plain, changed).image, rtol=1e-2, atol=1e-2)
     assert networks.count_parameters(plain) == (21 + 12, 21 + 12)
 
 
 def test_addition_is_the_sum_and_has_no_parameters() -> None:
-    fusion = MixedFusion(AddFusionRecipe(activation="none"), {"fg": RGB, "bg": RGB})
+    fusion = ChannelFusion(AddFusionRecipe(activation="none"), {"fg": RGB, "bg": RGB})
     given = material({"fg": 3, "bg": 3})
     torch.testing.assert_close(fused(fusion, given).image, given.images["fg"] + given.images["bg"])
     assert networks.count_parameters(fusion) == (0, 0)
 
 
 def test_normalised_addition_has_mean_0_and_deviation_1() -> None:
-    fusion = MixedFusion(AddNormFusionRecipe(activation="none"), {"fg": RGB, "bg": RGB})
+    fusion = ChannelFusion(AddNormFusionRecipe(activation="none"), {"fg": RGB, "bg": RGB})
     image = fused(fusion, material({"fg": 3, "bg": 3})).image
     torch.testing.assert_close(image.mean((2, 3)), torch.zeros(2, 3), atol=1e-5, rtol=0)
     torch.testing.assert_close(image.std((2, 3), correction=0), torch.ones(2, 3), atol=1e-3, rtol=0)
@@ -95,11 +95,11 @@ def test_normalised_addition_has_mean_0_and_deviation_1() -> None:
 
 def test_unknown_activation_is_refused() -> None:
     with pytest.raises(UsageError, match=r"^composer\.fusion\.activation: .*choose one of relu, tanh"):
-        MixedFusion(FusionRecipe().model_copy(update={"activation": "sine"}), {"fg": RGB})
+        ChannelFusion(FusionRecipe().model_copy(update={"activation": "sine"}), {"fg": RGB})
 
 
 def test_alpha_is_a_true_composite_before_any_training() -> None:
-    fusion = MattedFusion(AlphaFusionRecipe(), {"fg": RGBA, "bg": RGB}, SIZE, None)
+    fusion = MatteFusion(AlphaFusionRecipe(), {"fg": RGBA, "bg": RGB}, SIZE, None)
     given = material({"fg": 4, "bg": 3})
     found = fused(fusion, given)
     torch.testing.assert_close(found.image, composite(given.images["fg"], given.images["bg"]), atol=1e-5, rtol=0)
@@ -111,12 +111,12 @@ def test_alpha_is_a_true_composite_before_any_training() -> None:
 def test_three_layers_lie_over_each_other_in_the_order_given() -> None:
     given = material({"sky": 3, "hills": 4, "tree": 4})
     layers = {"sky": RGB, "hills": RGBA, "tree": RGBA}
-    found = fused(MattedFusion(OverFusionRecipe(), layers, SIZE, None).eval(), given)
+    found = fused(MatteFusion(OverFusionRecipe(), layers, SIZE, None).eval(), given)
     between = composite(given.images["hills"], given.images["sky"])
     torch.testing.assert_close(found.image, composite(given.images["tree"], between), atol=1e-5, rtol=0)
     through = (1 - (given.images["hills"][:, 3:] + 1) / 2) * (1 - (given.images["tree"][:, 3:] + 1) / 2)
     torch.testing.assert_close(found.matte, 1 - through)
-    swapped = MattedFusion(OverFusionRecipe(order=("sky", "tree", "hills")), layers, SIZE, None).eval()
+    swapped = MatteFusion(OverFusionRecipe(order=("sky", "tree", "hills")), layers, SIZE, None).eval()
     expected = composite(given.images["hills"], composite(given.images["tree"], given.images["sky"]))
     torch.testing.assert_close(fused(swapped, given).image, expected, atol=1e-5, rtol=0)
 
@@ -129,17 +129,17 @@ def test_the_background_is_backmost_and_the_rest_as_given() -> None:
 
 def test_a_colour_above_its_alpha_is_cut_to_it() -> None:
     """A generator's premultiplied output need not be consistent; without the cut, a transparent pixel would glow."""
-    fusion = MattedFusion(AlphaFusionRecipe(harmonise=False), {"fg": RGBA, "bg": RGB}, SIZE, None)
+    fusion = MatteFusion(AlphaFusionRecipe(harmonise=False), {"fg": RGBA, "bg": RGB}, SIZE, None)
     front = torch.ones(1, 4, SIZE, SIZE)
     front[:, 3] = -1  # white, and transparent
     back = torch.rand(1, 3, SIZE, SIZE) * 2 - 1
-    torch.testing.assert_close(fused(fusion, Material({"fg": front, "bg": back})).image, back, atol=1e-6, rtol=0)
+    torch.testing.assert_close(fused(fusion, FusionInput({"fg": front, "bg": back})).image, back, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("recipe", [MatteFusionRecipe(), MatteFeaturesFusionRecipe()])
 def test_learned_mattes_cost_in_training_alone_and_reach_every_parameter(recipe: MatteFusionRecipe | MatteFeaturesFusionRecipe) -> None:
     torch.manual_seed(0)
-    fusion = MattedFusion(recipe, {"fg": RGB, "bg": RGB}, SIZE, None)
+    fusion = MatteFusion(recipe, {"fg": RGB, "bg": RGB}, SIZE, None)
     given = material({"fg": 3, "bg": 3}, kimg=20.0)
     found = fused(fusion, given)
     assert found.matte is not None
@@ -152,7 +152,7 @@ def test_learned_mattes_cost_in_training_alone_and_reach_every_parameter(recipe:
 
 
 def test_training_moves_a_learned_layer_by_chance_and_use_does_not() -> None:
-    fusion = MattedFusion(MatteFusionRecipe(training_shift=0.25, harmonise=False), {"fg": RGB, "bg": RGB}, SIZE, None)
+    fusion = MatteFusion(MatteFusionRecipe(training_shift=0.25, harmonise=False), {"fg": RGB, "bg": RGB}, SIZE, None)
     given = material({"fg": 3, "bg": 3})
     torch.manual_seed(0)
     first, second = fused(fusion, given).image, fused(fusion, given).image
@@ -164,14 +164,16 @@ def test_training_moves_a_learned_layer_by_chance_and_use_does_not() -> None:
 
 
 def test_placement_has_a_latent_of_its_own_and_a_stand_replaces_it() -> None:
-    fusion = MattedFusion(AlphaFusionRecipe(), {"fg": RGBA, "bg": RGB}, SIZE, PlacementRecipe()).eval()
-    assert fusion.place_dim == 4
-    assert fusion.movable == ("fg",)
+    fusion = MatteFusion(AlphaFusionRecipe(), {"fg": RGBA, "bg": RGB}, SIZE, PlacementRecipe()).eval()
+    assert fusion.placement_dim == 4
+    assert fusion.movable_layers == ("fg",)
     given = material({"fg": 4, "bg": 3}, place=4)
     found = fused(fusion, given)
-    assert set(found.stands) == {"fg"}
+    assert set(found.transforms) == {"fg"}
     ones, zeros = torch.ones(2), torch.zeros(2)
-    still = fused(fusion, Material(given.images, place=given.place, stands={"fg": Stand(ones, zeros, zeros, ones)}))
+    still = fused(
+        fusion, FusionInput(given.images, placement_latent=given.placement_latent, transforms={"fg": LayerTransform(ones, zeros, zeros, ones)})
+    )
     torch.testing.assert_close(still.image, composite(given.images["fg"], given.images["bg"]), atol=1e-5, rtol=0)
     assert not torch.allclose(found.image, still.image)
 
@@ -182,12 +184,12 @@ def test_placement_has_a_latent_of_its_own_and_a_stand_replaces_it() -> None:
         (AlphaFusionRecipe(), {"fg": RGB, "bg": RGB}, r"^composer\.fusion\.kind: alpha needs layers with a matte, but fg has 3.*image_channels = 4"),
         (AlphaFusionRecipe(), {"fg": RGBA}, r"^composer\.fusion\.kind: .*only one"),
         (OverFusionRecipe(order=("bg", "sky")), {"fg": RGBA, "bg": RGB}, r"^composer\.fusion\.order: names bg, sky, but the layers are fg, bg"),
-        (MatteFeaturesFusionRecipe(), {"fg": Source(3), "bg": RGB}, r"^composer\.fusion\.kind: .*activations.*of fg.*use matte"),
+        (MatteFeaturesFusionRecipe(), {"fg": LayerSpec(3), "bg": RGB}, r"^composer\.fusion\.kind: .*activations.*of fg.*use matte"),
     ],
 )
-def test_layers_that_do_not_suit_are_refused(recipe: Any, layers: dict[str, Source], message: str) -> None:
+def test_layers_that_do_not_suit_are_refused(recipe: Any, layers: dict[str, LayerSpec], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        MattedFusion(recipe, layers, SIZE, None)
+        MatteFusion(recipe, layers, SIZE, None)
 
 
 def test_every_kind_is_built() -> None:

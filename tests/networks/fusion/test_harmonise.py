@@ -2,19 +2,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mitlgan.networks.fusion.harmonise import LARGEST, Harmonise, _own_statistics
-from mitlgan.networks.placement import Matted
+from mitlgan.networks.fusion.harmonise import MAX_CHANGE, Harmonizer, _own_statistics
+from mitlgan.networks.placement import PremultipliedLayer
 
 
-def layer(count: int = 3) -> Matted:
+def layer(count: int = 3) -> PremultipliedLayer:
     generator = torch.Generator().manual_seed(0)
     matte = torch.rand(count, 1, 6, 6, generator=generator)
-    return Matted(torch.rand(count, 3, 6, 6, generator=generator) * matte, matte)
+    return PremultipliedLayer(torch.rand(count, 3, 6, 6, generator=generator) * matte, matte)
 
 
-def trained() -> Harmonise:
+def trained() -> Harmonizer:
     torch.manual_seed(0)
-    found = Harmonise()
+    found = Harmonizer()
     for parameter in found.parameters():
         nn.init.normal_(parameter, std=0.5)
     return found
@@ -26,13 +26,13 @@ def back() -> Tensor:
 
 
 def test_untrained_it_changes_nothing(back: Tensor) -> None:
-    found = Harmonise()(layer(), back)
-    torch.testing.assert_close(found.light, layer().light, atol=1e-7, rtol=0)
-    assert torch.equal(found.matte, layer().matte)
+    found = Harmonizer()(layer(), back)
+    torch.testing.assert_close(found.color, layer().color, atol=1e-7, rtol=0)
+    assert torch.equal(found.alpha, layer().alpha)
 
 
 def test_it_is_one_affine_change_of_colour_per_image_where_nothing_is_cut(back: Tensor) -> None:
-    given = Matted(layer().light * 0.2 + 0.4 * layer().matte, layer().matte)  # colours in the middle
+    given = PremultipliedLayer(layer().color * 0.2 + 0.4 * layer().alpha, layer().alpha)  # colours in the middle
     harmonise = trained()
     with torch.no_grad():
         harmonise.stages[2].weight.mul_(0.05)
@@ -41,40 +41,40 @@ def test_it_is_one_affine_change_of_colour_per_image_where_nothing_is_cut(back: 
         found = harmonise(given, back)
     for image in range(3):
         for channel in range(3):
-            before = (given.light / given.matte)[image, channel].flatten()
-            after = (found.light / found.matte)[image, channel].flatten()
+            before = (given.color / given.alpha)[image, channel].flatten()
+            after = (found.color / found.alpha)[image, channel].flatten()
             slope, offset = torch.linalg.lstsq(torch.stack([before, torch.ones_like(before)], 1), after).solution.tolist()
             torch.testing.assert_close(after, slope * before + offset, atol=1e-4, rtol=0)
-            assert abs(slope - 1) <= LARGEST
-            assert abs(offset) <= LARGEST
+            assert abs(slope - 1) <= MAX_CHANGE
+            assert abs(offset) <= MAX_CHANGE
 
 
 def test_no_structure_of_the_background_can_leak(back: Tensor) -> None:
     """The same pixels in another order are the same statistics, wherever the matte does not tell them apart."""
-    even = Matted(torch.full((3, 3, 6, 6), 0.3), torch.full((3, 1, 6, 6), 0.7))
+    even = PremultipliedLayer(torch.full((3, 3, 6, 6), 0.3), torch.full((3, 1, 6, 6), 0.7))
     shuffled = back.flatten(2)[:, :, torch.randperm(36, generator=torch.Generator().manual_seed(2))].reshape(back.shape)
     harmonise = trained()
-    torch.testing.assert_close(harmonise(even, back).light, harmonise(even, shuffled).light)
-    assert not torch.allclose(harmonise(even, back).light, harmonise(even, -back).light)
+    torch.testing.assert_close(harmonise(even, back).color, harmonise(even, shuffled).color)
+    assert not torch.allclose(harmonise(even, back).color, harmonise(even, -back).color)
 
 
 def test_light_stays_between_0_and_the_matte(back: Tensor) -> None:
     found = trained()(layer(), back)
-    assert float(found.light.detach().min()) >= 0
-    assert bool((found.light <= found.matte + 1e-6).all())
+    assert float(found.color.detach().min()) >= 0
+    assert bool((found.color <= found.alpha + 1e-6).all())
 
 
 def test_an_empty_layer_gives_finite_gradients(back: Tensor) -> None:
-    empty = Matted(torch.zeros(3, 3, 6, 6), torch.zeros(3, 1, 6, 6))
+    empty = PremultipliedLayer(torch.zeros(3, 3, 6, 6), torch.zeros(3, 1, 6, 6))
     harmonise = trained()
-    harmonise(empty, back).light.sum().backward()
+    harmonise(empty, back).color.sum().backward()
     assert all(bool(parameter.grad.isfinite().all()) for parameter in harmonise.parameters() if parameter.grad is not None)
 
 
 def test_a_layer_s_own_statistics_are_those_of_its_colours_weighted_by_its_matte() -> None:
     light, matte = layer(1)
     weights = matte.flatten() / matte.sum()
-    mean, deviation = _own_statistics(Matted(light, matte))
+    mean, deviation = _own_statistics(PremultipliedLayer(light, matte))
     for channel in range(3):
         colour = (light[0, channel] / matte[0, 0]).flatten()
         expected = (weights * colour).sum()

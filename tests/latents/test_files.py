@@ -83,7 +83,7 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path, monkeypatch: pytest.Monke
     huge = tmp_path / "huge.json"
     with huge.open("wb") as file:
         file.truncate(32_000_001)
-    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("read_pool"))
+    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("read"))
     assert refusal(huge) == "32000001 bytes, more than 32000000; such a file is smaller"
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mitlgan.cli import main
-from mitlgan.data.demo.chess import make
+from mitlgan.data.demo.chess import draw_position
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -94,7 +94,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("PHOTOS", "SCENES", "MATTES"):
         (tmp_path / name).mkdir()
     for index in range(24):
-        layers = make(index, 96)
+        layers = draw_position(index, 96)
         layers.scene.save(tmp_path / "PHOTOS" / f"{index}.png")
         if index >= 4:
             continue

@@ -88,7 +88,7 @@ def split(
         holdout=holdout,
         min_fill_confidence=MIN_FILL_CONFIDENCE if min_fill_confidence is None else min_fill_confidence,
         min_confidence=MIN_CONFIDENCE if min_confidence is None else min_confidence,
-        gate=MatteFilter(min_area=min_object_area, max_area=max_object_area, max_border=max_border),
+        matte_filter=MatteFilter(min_area=min_object_area, max_area=max_object_area, max_border=max_border),
     )
     _split(source, out, settings, as_json)
 

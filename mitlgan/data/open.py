@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import __version__ as PIL_VERSION
 
-from mitlgan.data.build.matte_rules import fitting_matte, with_mattes
+from mitlgan.data.build.matte_rules import fitting_matte, use_mattes
 from mitlgan.data.build.notes import summarize_notes
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.build.resize import RESIZE_FILTERS, crop_and_resize, to_planes
@@ -176,7 +176,7 @@ def _pack(
 ) -> ImagePack:
     if resize not in RESIZE_FILTERS:
         raise UsageError(f"--resize {resize}: no such filter; choose {', '.join(RESIZE_FILTERS)}")
-    source, with_matte = with_mattes(found.source(split), "transparency is kept in their place" if keep_alpha else "")
+    source, with_matte = use_mattes(found.source(split), "transparency is kept in their place" if keep_alpha else "")
     if limit is not None and limit < len(source.entries):
         source = source.subset(source.entries[:limit], remarks=[f"the first {limit:,} of {len(source.entries):,} pictures are taken"])
     total, skipped = len(source.entries), list[dict[str, str]]()

@@ -39,7 +39,7 @@ def split_source(source: ImageSource, option: str = "SRC") -> tuple[dict[str, Im
     found = find_split_folders([entry.name for entry in source.entries], f"{option} {source.spec}")
     if not found.folders and whole.is_dir() and (own := _own_split(whole)):
         found = replace(found, parts={own: found.parts[TRAIN]})
-    left = [LeftoverFile(source.entries[place].name, "beside the split folders, in none of them", BESIDE) for place in found.beside]
+    left = [LeftoverFile(source.entries[place].name, "beside the split folders, in none of them", BESIDE) for place in found.unassigned]
     return {split: source.subset((source.entries[place] for place in places), left) for split, places in found.parts.items()}, found
 
 
@@ -51,7 +51,7 @@ def training_source(source: ImageSource, option: str = "SRC") -> tuple[ImageSour
     """
     sources, found = split_source(source, option)
     if TRAIN in sources:
-        said = found.sentence(TRAIN, [entry.name for entry in source.entries])
+        said = found.describe(TRAIN, [entry.name for entry in source.entries])
         return sources[TRAIN], f"{source.spec}: {said}" if said else ""
     if found.folders and Path(source.spec).is_dir():
         there = ", ".join(folder for folders in found.folders.values() for folder in folders)
@@ -125,11 +125,11 @@ class DataSplits:
     def manifest_record(self, split: str) -> dict[str, Any] | None:
         """What a pack of a split is of, for its manifest; None where nothing says so, as of a folder without splits."""
         known = self.layout is not None and (self.layout.folders or self.layout.remark or split != TRAIN)
-        return self.layout.account(split) if known and self.layout is not None else None
+        return self.layout.to_manifest(split) if known and self.layout is not None else None
 
     def describe(self, split: str) -> str:
         """What is taken and what is left; empty where there is nothing to say."""
-        said = "" if self.layout is None else self.layout.sentence(split, self.names)
+        said = "" if self.layout is None else self.layout.describe(split, self.names)
         return one_line(f"{self.spec}: {said}") if said else ""
 
     def describe_available(self) -> str:

@@ -25,7 +25,7 @@ def write_check_page(path: Path, result: CheckResult) -> Path:
     for report in result.sets:
         charts = _charts(report)
         cells = _cells(report)
-        lead = f"{len(report.seen):,} pictures; {len(cells)} are shown, evenly drawn." if cells else f"{len(report.seen):,} pictures."
+        lead = f"{len(report.pictures):,} pictures; {len(cells)} are shown, evenly drawn." if cells else f"{len(report.pictures):,} pictures."
         sections.append(Section(report.name, lead, cells, charts))
     if result.pairs:
         lead = f"{len(result.pairs):,} pairs within and across the sets; {min(len(result.pairs), PAIRS_SHOWN)} are shown."
@@ -57,18 +57,18 @@ def _check_table(result: CheckResult) -> Table:
 
 
 def _charts(report: SetReport) -> list[Bars]:
-    if not report.seen:
+    if not report.pictures:
         return []
-    histograms = np.mean([one.histogram for one in report.seen], axis=0)
+    histograms = np.mean([one.histogram for one in report.pictures], axis=0)
     charts = [
         histogram(name, "share of pixels by value", histograms[channel], "0", "255", colour)
         for channel, (name, colour) in enumerate((("Red", 5), ("Green", 4), ("Blue", 0)))
     ]
-    sides = [min(one.width, one.height) for one in report.seen]
+    sides = [min(one.width, one.height) for one in report.pictures]
     if min(sides) < max(sides):
         counts, edges = np.histogram(sides, bins=24)
         charts.append(histogram("Shorter side", "pictures by size", counts, f"{edges[0]:.0f} px", f"{edges[-1]:.0f} px", 2))
-    covers = [one.coverage for one in report.seen if one.coverage is not None]
+    covers = [one.coverage for one in report.pictures if one.coverage is not None]
     if covers:
         counts, _ = np.histogram(covers, bins=25, range=(0, 1))
         charts.append(histogram("Foreground coverage", "pictures by share of the object", counts, "0 %", "100 %", 3))
@@ -78,7 +78,7 @@ def _charts(report: SetReport) -> list[Bars]:
 def _cells(report: SetReport) -> list[Cell]:
     """Thumbnails of some of a set, read again."""
     read = _reader(report.content)
-    found = [(one.name, read(one.name)) for one in evenly(report.seen, SHOWN)]
+    found = [(one.name, read(one.name)) for one in evenly(report.pictures, SHOWN)]
     return [Cell(thumbnail(picture), name) for name, picture in found if picture is not None]
 
 

@@ -108,7 +108,7 @@ def test_so_it_does_where_worker_processes_read(folder: Path, tmp_path: Path, mo
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     settings = PrepareSettings(size_px=8, dedupe="none", holdout="0")
     with monkeypatch.context() as patch:
-        patch.setattr(prepare_module, "Shaper", fatal_worker.OutOfMemory)
+        patch.setattr(prepare_module, "ImagePreparer", fatal_worker.OutOfMemory)
         with pytest.raises(ResourceError, match=r"^picture '0003.png': cannot allocate memory; .*--exclude"):
             prepare_pack(folder, tmp_path / "out", settings)
     assert "0003" not in (tmp_path / "out" / ".journal.jsonl").read_text()

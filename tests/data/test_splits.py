@@ -84,7 +84,7 @@ LAYOUTS: dict[str, tuple[list[str], dict[str, list[str]], list[str]]] = {
 def test_which_pictures_are_of_which_split(names: list[str], parts: dict[str, list[str]], beside: list[str]) -> None:
     found = find_split_folders(names, "--data x")
     assert {split: [names[place] for place in places] for split, places in found.parts.items()} == parts
-    assert [names[place] for place in found.beside] == beside
+    assert [names[place] for place in found.unassigned] == beside
 
 
 @pytest.mark.parametrize(("names", "parts", "beside"), LAYOUTS.values(), ids=LAYOUTS)
@@ -98,7 +98,7 @@ def test_folders_and_archives_are_divided_alike(tmp_path: Path, names: list[str]
     for source in (place, tmp_path / "set.zip"):
         sources, found = split_source(open_source(source))
         assert {split: sorted(entry.name for entry in one.entries) for split, one in sources.items()} == {s: sorted(n) for s, n in parts.items()}
-        assert len(found.beside) == len(beside)
+        assert len(found.unassigned) == len(beside)
 
 
 @pytest.mark.parametrize(("first", "second"), [("val", "validation"), ("test", "Testing"), ("train", "TRAIN")])
@@ -402,7 +402,7 @@ class TestCommandsThatTakeAFolder:
         (place / "val" / "d.png").write_bytes((place / "Train" / "a.png").read_bytes())
         spec = str(place if form == "folder" else packed_as_zip(place, tmp_path / "set.zip"))
         result = check_datasets([spec])
-        assert [(report.name, report.split, len(report.seen)) for report in result.sets] == [
+        assert [(report.name, report.split, len(report.pictures)) for report in result.sets] == [
             (f"{spec}/Train", "train", 2),
             (f"{spec}/val", "validation", 2),
         ]
@@ -426,7 +426,7 @@ class TestCommandsThatTakeAFolder:
     def test_check_says_what_is_taken_for_a_class(self, tmp_path: Path) -> None:
         result = check_datasets([str(tree(tmp_path, "bus/a.png", "train/b.png"))])
         assert (f"{tmp_path}: train/ is taken for a class, as bus/ beside it: all are one set.", False) in result.verdict
-        assert [(report.split, len(report.seen)) for report in result.sets] == [("", 2)]
+        assert [(report.split, len(report.pictures)) for report in result.sets] == [("", 2)]
 
     @pytest.mark.parametrize("form", ["folder", "zip"])
     def test_augment_takes_the_training_pictures(self, tmp_path: Path, form: str) -> None:

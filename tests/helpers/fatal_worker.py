@@ -6,19 +6,19 @@ import os
 import signal
 from typing import Any
 
-from mitlgan.data.build.prepare_image import Drawn, Shaper, Task
+from mitlgan.data.build.prepare_image import ImagePreparer, PreparedImage, Task
 from mitlgan.data.decode.image_file import DecodedImage
 
 
-class Fatal(Shaper):
-    def drawn(self, task: Task) -> Drawn | dict[str, Any]:
+class Fatal(ImagePreparer):
+    def drawn(self, task: Task) -> PreparedImage | dict[str, Any]:
         if task.name == "0003.png":
             os.kill(os.getpid(), signal.SIGKILL)
         return super().drawn(task)
 
 
-class OutOfMemory(Shaper):
-    def _prepared(self, task: Task, decoded: DecodedImage) -> Drawn:
+class OutOfMemory(ImagePreparer):
+    def _prepared(self, task: Task, decoded: DecodedImage) -> PreparedImage:
         if task.name == "0003.png":
             raise MemoryError
         return super()._prepared(task, decoded)

@@ -19,7 +19,7 @@ from mitlgan.data.curate.exclude_list import read_names
 from mitlgan.data.curate.fetch import read_urls
 from mitlgan.data.curate.table_selection import rows
 from mitlgan.data.readers.celeba import read_attributes
-from mitlgan.data.readers.products import ReviewLimits, chosen
+from mitlgan.data.readers.products import ReviewLimits, choose_products
 from mitlgan.data.sources.image_source import open_source
 from mitlgan.errors import ArtifactError, DataError, MitlganError, UsageError
 from mitlgan.latents.files import read_latent
@@ -66,7 +66,7 @@ def of_answers(path: Path) -> object:
 def of_products(path: Path) -> object:
     reviews = path.with_name("reviews.jsonl")
     reviews.write_text('{"asin": "é", "overall": 5}\n')
-    return chosen(path, reviews, ReviewLimits(rating=1, reviews=1))
+    return choose_products(path, reviews, ReviewLimits(rating=1, reviews=1))
 
 
 # name of the file, text, reader, what it gives, its error

@@ -13,7 +13,7 @@ from mitlgan.data.decode.image_file import UnreadableImageError, flatten_on
 from mitlgan.errors import UsageError
 
 if TYPE_CHECKING:
-    from mitlgan.data.readers.faces import Finder
+    from mitlgan.data.readers.faces import FaceFinder
 
 CROPS = ("center", "entropy", "face")
 _PLACES = 9  # tried along the longer side
@@ -22,7 +22,7 @@ FACE_SIDE = 1.8  # side of the square / height of the face that the cascade find
 Box = tuple[int, int, int, int]
 
 
-class Cropper:
+class SquareCrop:
     """Chooses a square: the centred one, the one with most to see, or the largest face's.
 
     Args:
@@ -52,8 +52,8 @@ class Cropper:
             found = self._own.find(_visible(picture))
             if found is None:
                 raise UnreadableImageError("no face was found")
-            return around(found, picture.size)
-        return busiest_square(picture) if self.kind == "entropy" else center_square(*picture.size)
+            return square_around_face(found, picture.size)
+        return highest_entropy_square(picture) if self.kind == "entropy" else center_square(*picture.size)
 
 
 def _visible(picture: Image.Image) -> Image.Image:
@@ -61,13 +61,13 @@ def _visible(picture: Image.Image) -> Image.Image:
     return flatten_on(picture, HIDDEN) if picture.mode == "RGBA" else picture
 
 
-def _face_finder() -> Finder:
+def _face_finder() -> FaceFinder:
     from mitlgan.data.readers.faces import face_finder  # brings all readers, which other crops need not wait for
 
     return face_finder()
 
 
-def around(face: Box, size: tuple[int, int]) -> Box:
+def square_around_face(face: Box, size: tuple[int, int]) -> Box:
     """The square around a face with hair and chin, moved inside the picture."""
     left, top, right, bottom = face
     side = min(round(FACE_SIDE * (bottom - top)), *size)
@@ -76,7 +76,7 @@ def around(face: Box, size: tuple[int, int]) -> Box:
     return x, y, x + side, y + side
 
 
-def busiest_square(picture: Image.Image) -> Box:
+def highest_entropy_square(picture: Image.Image) -> Box:
     """The square along the longer side whose grey values have the highest entropy; of equal ones the most central.
 
     Transparency counts as it looks: colours that it hides do not.

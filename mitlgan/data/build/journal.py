@@ -68,7 +68,7 @@ class Journal:
                 self._file.flush()
         self.lines.append(dict(value))
 
-    def keep(self, count: int) -> None:
+    def truncate(self, count: int) -> None:
         """Forget all but the first `count` lines."""
         kept = self.lines[:count]
         with disk_errors(self.path):

@@ -11,7 +11,7 @@ from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.data.sources.leftovers import LeftoverFile
 
 
-def with_mattes(source: ImageSource, unwanted: str = "") -> tuple[ImageSource, bool]:
+def use_mattes(source: ImageSource, unwanted: str = "") -> tuple[ImageSource, bool]:
     """A source as it is packed: with its mattes, where at least half of the pictures have one, and without the pictures that have none.
 
     Where fewer have one, the mattes are not used, and all pictures are taken. Either is told.

@@ -57,7 +57,7 @@ class AugmentSettings:
 
 
 @dataclass(frozen=True)
-class Change:
+class Warp:
     """What is done to one copy."""
 
     mirror: bool
@@ -110,7 +110,7 @@ def augment_pictures(
             for sentence in summarize_notes((line["name"], line.get("note", "")) for line in journal.lines):
                 say(sentence)
         skipped = [{"name": line["name"], "reason": line["reason"]} for line in bad]
-        left = source.leftovers.with_more(remarks=_unmatched(source))
+        left = source.leftovers.extended(remarks=_unmatched(source))
         sums = {key: sum(line[key] for line in journal.lines) for key in ("made", "mattes")}
         counts = {"pictures": len(journal.lines) - len(bad), **sums, "unreadable": len(bad)}
         return {**counts, "skipped": skipped + left.skipped(), "leftovers": left.to_json()}
@@ -122,12 +122,12 @@ def _unmatched(source: ImageSource) -> list[str]:
     return [f"{len(bare):,} of {total:,} pictures have no matte, nor have their copies; the first, {bare[0]!r}"] if 0 < len(bare) < total else []
 
 
-def draw(settings: AugmentSettings, name: str, copy: int) -> Change:
+def draw_warp(settings: AugmentSettings, name: str, copy: int) -> Warp:
     """What is done to copy 1, 2, ... of a picture: a function of seed, name and copy alone."""
     digest = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     rng = np.random.default_rng([settings.seed, PURPOSE, digest, copy])
     shifts = torch.from_numpy(rng.uniform(-1, 1, (1, 2, 4, 4)).astype(np.float32)) * settings.distortion
-    return Change(
+    return Warp(
         mirror=settings.mirror and bool(rng.random() < 0.5),
         flip=settings.flip and bool(rng.random() < 0.5),
         degrees=float(rng.uniform(-1, 1) * settings.degrees),
@@ -136,7 +136,7 @@ def draw(settings: AugmentSettings, name: str, copy: int) -> Change:
     )
 
 
-def changed(planes: Tensor, change: Change, *, edge: str) -> Tensor:
+def warp(planes: Tensor, change: Warp, *, edge: str) -> Tensor:
     """Apply a change: each pixel is taken once, from where turn, shear and distortion together bring it from.
 
     Args:
@@ -152,7 +152,7 @@ def changed(planes: Tensor, change: Change, *, edge: str) -> Tensor:
     return result.flip(1) if change.flip else result
 
 
-def _origins(change: Change, height: int, width: int) -> Tensor:
+def _origins(change: Warp, height: int, width: int) -> Tensor:
     """Where in a picture each pixel of the changed one comes from: (1, H, W, 2), across and down, -1 and 1 being the picture's edges."""
     across, down = (torch.arange(side) + 0.5 - side / 2 for side in (width, height))  # px from the centre
     points = torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1)  # (H, W, 2)
@@ -193,7 +193,7 @@ def _augmented(settings: AugmentSettings, content: Contents) -> tuple[dict[str, 
         made = layers
         if copy:
             floats = layers.to(torch.float32) / 127.5 - 1
-            made = to_uint8(changed(floats, draw(settings, name, copy), edge=edge))
+            made = to_uint8(warp(floats, draw_warp(settings, name, copy), edge=edge))
         stem = f"{output_stem(name)}-{copy:02d}"
         files[f"{stem}.png"] = _png(made[:4] if alpha else made[:3])
         if matte is not None:

@@ -13,7 +13,7 @@ from typing import Any, Self
 BLOCK_BYTES = 1 << 20  # stays in a processor's cache from the reading to the hash
 
 
-class Rows:
+class PixelFile:
     """A file of one row for each picture that may stay: all usable ones, or of equal files the first; hashed while it grows.
 
     Used as a context manager, which opens the file; what it tells afterwards stays.

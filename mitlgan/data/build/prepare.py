@@ -15,16 +15,25 @@ from typing import Any
 import numpy as np
 
 from mitlgan.data.build.journal import Journal
-from mitlgan.data.build.matte_rules import with_mattes
+from mitlgan.data.build.matte_rules import use_mattes
 from mitlgan.data.build.parallel import WorkerDiedError, in_order, in_processes, processes_for
-from mitlgan.data.build.pixel_file import BLOCK_BYTES, Rows
-from mitlgan.data.build.prepare_image import PrepareSettings, Shaped, Shaper, Task
+from mitlgan.data.build.pixel_file import BLOCK_BYTES, PixelFile
+from mitlgan.data.build.prepare_image import ImagePreparer, JournalEntry, PrepareSettings, Task
 from mitlgan.data.build.resize import RESIZE_FILTERS
-from mitlgan.data.curate.exclude_list import unknown_names
-from mitlgan.data.curate.perceptual_hash import Signature, blanks, from_plain, near_pairs
-from mitlgan.data.curate.table_selection import Selection, selected
+from mitlgan.data.curate.exclude_list import describe_unknown_names
+from mitlgan.data.curate.perceptual_hash import PictureHash, are_blank, find_near_pairs, hash_from_json
+from mitlgan.data.curate.table_selection import Selection, select_pictures
 from mitlgan.data.decode.image_file import UnreadableImageError
-from mitlgan.data.layers.holdout import HELD_OUT, Assignment, Holdout, Photograph, assign, described, families_of, splits_of
+from mitlgan.data.layers.holdout import (
+    HELD_OUT,
+    HoldoutSize,
+    Photograph,
+    SplitAssignment,
+    assign_splits,
+    augmented_families,
+    describe_splits,
+    splits_by_folder,
+)
 from mitlgan.data.pack.image_pack import PREPARED_PACK, FourthChannel, ImagePack
 from mitlgan.data.pack.writer import PackWriter, pack_header
 from mitlgan.data.sources.image_source import MAX_UNREADABLE_FRACTION, ImageEntry, ImageSource, contents, open_source
@@ -75,11 +84,11 @@ def prepare_pack(
         raise UsageError(f"--resize {settings.resize}: no such filter; choose {', '.join(RESIZE_FILTERS)}")
     if settings.dedupe not in DEDUPE:
         raise UsageError(f"--dedupe {settings.dedupe}: choose {', '.join(DEDUPE)}")
-    Holdout.parse(settings.holdout)  # says now whether it can be had
-    source = selected(selection, Path(spec)) if selection else open_source(spec)
+    HoldoutSize.parse(settings.holdout)  # says now whether it can be had
+    source = select_pictures(selection, Path(spec)) if selection else open_source(spec)
     listing_sha256 = source.listing_sha256()
-    unknown = unknown_names(settings.exclude, (entry.name for entry in source.entries), "--exclude")
-    source, with_matte = with_mattes(source, "--keep-alpha keeps transparency in their place" if settings.keep_alpha else "")
+    unknown = describe_unknown_names(settings.exclude, (entry.name for entry in source.entries), "--exclude")
+    source, with_matte = use_mattes(source, "--keep-alpha keeps transparency in their place" if settings.keep_alpha else "")
     others = _others(settings)
     source = source.subset(source.entries, remarks=[*unknown, *(remark for *_, remarks in others for remark in remarks)])
     make_folder(out)
@@ -109,17 +118,17 @@ def prepare_pack(
 def _leave_beside(source: ImageSource, left_out: dict[int, dict[str, Any]]) -> None:
     """Leave out the pictures that lie beside split folders, in no split."""
     _, found = split_source(source)
-    for position in found.beside:
+    for position in found.unassigned:
         left_out.setdefault(position, {"name": source.entries[position].name, "reason": "beside the split folders, in none of them"})
 
 
-def _others(settings: PrepareSettings) -> list[tuple[str, str, list[tuple[str, Signature]], list[str]]]:
+def _others(settings: PrepareSettings) -> list[tuple[str, str, list[tuple[str, PictureHash]], list[str]]]:
     """The sets that no picture may also be in: as they were named, a hash of what they are, what is in them, and what of them is not known."""
     if not settings.against:
         return []
-    from mitlgan.data.curate.reference_sets import signatures_of  # brings all readers
+    from mitlgan.data.curate.reference_sets import read_reference_set  # brings all readers
 
-    return [(other, *signatures_of(other)) for other in settings.against]
+    return [(other, *read_reference_set(other)) for other in settings.against]
 
 
 def _already(out: Path, header: dict[str, Any]) -> ImagePack | None:
@@ -130,19 +139,19 @@ def _already(out: Path, header: dict[str, Any]) -> ImagePack | None:
     return None
 
 
-def _rows(out: Path, settings: PrepareSettings, fourth: FourthChannel | None) -> Rows:
+def _rows(out: Path, settings: PrepareSettings, fourth: FourthChannel | None) -> PixelFile:
     """Where the pixels go: of equal files the later ones are left out in any case, unless equal ones are wanted."""
     channels = 4 if fourth else 3
     room = len(pack_header(0, channels, settings.size_px))
-    return Rows(out / ".prepared.npy", room, channels * settings.size_px**2, first_only=settings.dedupe != "none")
+    return PixelFile(out / ".prepared.npy", room, channels * settings.size_px**2, first_only=settings.dedupe != "none")
 
 
-def _read_all(source: ImageSource, rows: Rows, journal: Journal, settings: PrepareSettings, with_matte: bool, progress: Progress | None) -> None:
+def _read_all(source: ImageSource, rows: PixelFile, journal: Journal, settings: PrepareSettings, with_matte: bool, progress: Progress | None) -> None:
     """Decode what the journal does not have yet; pixels go to their file before the journal says so."""
     with disk_errors(rows.path), rows:
         count = rows.keep(journal.lines)
         if count < len(journal.lines):
-            journal.keep(count)
+            journal.truncate(count)
         flushed = time.monotonic()
         with closing(_shaped(source, count, settings, with_matte)) as results, StopSignals() as stop:
             for number, (record, planes) in enumerate(results, start=count + 1):
@@ -161,15 +170,15 @@ def _read_all(source: ImageSource, rows: Rows, journal: Journal, settings: Prepa
                     raise Stopped(f"prepare: stopped at {number} of {len(source.entries)}; the same command goes on", stop.received)
 
 
-def _shaped(source: ImageSource, start: int, settings: PrepareSettings, with_matte: bool) -> Generator[Shaped, None, None]:
+def _shaped(source: ImageSource, start: int, settings: PrepareSettings, with_matte: bool) -> Generator[JournalEntry, None, None]:
     """The rest of the pictures, shaped in order, by threads or, where they are many, by processes."""
-    shaper = Shaper(settings, with_matte)  # says now whether it can be had
+    shaper = ImagePreparer(settings, with_matte)  # says now whether it can be had
     count = processes_for(len(source.entries) - start)
     if not count:
         yield from (shaped for _, (shaped,) in in_order(_tasks(source, start), lambda task: shaper([task])))
         return
     try:
-        with closing(in_processes(_batches(_tasks(source, start)), partial(Shaper, settings, with_matte), count)) as results:
+        with closing(in_processes(_batches(_tasks(source, start)), partial(ImagePreparer, settings, with_matte), count)) as results:
             yield from results
     except WorkerDiedError as error:
         who = f"picture {error.item.name!r}: the process that read it" if error.item else "worker processes: the first"
@@ -200,16 +209,18 @@ def _task(entry: ImageEntry, content: bytes | UnreadableImageError | None) -> Ta
     return Task(entry.name, entry.file, content)
 
 
-def _decide(lines: list[dict[str, Any]], settings: PrepareSettings, others: list[tuple[str, list[tuple[str, Signature]]]]) -> dict[int, dict[str, Any]]:
+def _decide(
+    lines: list[dict[str, Any]], settings: PrepareSettings, others: list[tuple[str, list[tuple[str, PictureHash]]]]
+) -> dict[int, dict[str, Any]]:
     """What is left out of the whole set, by position, with the reason; of what looks alike the first stays."""
     left_out = {position: line for position, line in enumerate(lines) if "outline" not in line}
-    known = [(position, found) for position, line in enumerate(lines) if (found := from_plain(line))]
+    known = [(position, found) for position, line in enumerate(lines) if (found := hash_from_json(line))]
     copies = Counter(found.sha256 for _, found in known)
 
     def leave(position: int, reason: str) -> None:
         left_out.setdefault(position, {"name": lines[position]["name"], "reason": reason})
 
-    for (position, found), one_colour in zip(known, blanks([found for _, found in known]), strict=True):
+    for (position, found), one_colour in zip(known, are_blank([found for _, found in known]), strict=True):
         if settings.placeholder_copies and copies[found.sha256] >= settings.placeholder_copies:
             leave(position, f"placeholder: the same file comes {copies[found.sha256]} times")
         elif one_colour and not settings.keep_blank:
@@ -226,14 +237,14 @@ def _decide(lines: list[dict[str, Any]], settings: PrepareSettings, others: list
         first.setdefault(found.sha256, position)
     if settings.dedupe == "near":
         kept = [(position, found) for position, found in known if position not in left_out]
-        for one, other in near_pairs([found for _, found in kept]):
+        for one, other in find_near_pairs([found for _, found in kept]):
             if kept[one][0] not in left_out:
                 leave(kept[other][0], f"near duplicate: looks like {lines[kept[one][0]]['name']!r}")
     return left_out
 
 
 def _leave_known(
-    known: list[tuple[int, Signature]], others: list[tuple[str, list[tuple[str, Signature]]]], dedupe: str, leave: Callable[[int, str], None]
+    known: list[tuple[int, PictureHash]], others: list[tuple[str, list[tuple[str, PictureHash]]]], dedupe: str, leave: Callable[[int, str], None]
 ) -> None:
     """Leave out what another set has."""
     for spec, members in others:
@@ -243,7 +254,7 @@ def _leave_known(
                 leave(position, f"held out: the same file as {names[found.sha256]!r} in {spec}")
         if dedupe == "near":
             both = [found for _, found in members] + [found for _, found in known]
-            for one, other in near_pairs(both):
+            for one, other in find_near_pairs(both):
                 if one < len(members) <= other:
                     leave(known[other - len(members)][0], f"held out: looks like {members[one][0]!r} in {spec}")
 
@@ -265,7 +276,7 @@ def _publish_splits(
     out: Path,
     header: dict[str, Any],
     journal: Journal,
-    rows: Rows,
+    rows: PixelFile,
     left_out: dict[int, dict[str, Any]],
     fourth: FourthChannel | None,
     settings: PrepareSettings,
@@ -280,23 +291,23 @@ def _publish_splits(
             chosen = {position for position, found in zip(kept, assignment.splits, strict=True) if found == split}
             _publish(out / split / PREPARED_PACK, header | {"split": split}, journal, rows, chosen, fourth, settings)
     chosen = {position for position, found in zip(kept, assignment.splits, strict=True) if found not in HELD_OUT}
-    made_by = header | {"held_out": described(assignment.splits), "note": assignment.note}
+    made_by = header | {"held_out": describe_splits(assignment.splits), "note": assignment.note}
     return _publish(out / PREPARED_PACK, made_by, journal, rows, chosen, fourth, settings, skipped + source.leftovers.skipped(), source.leftovers)
 
 
-def _assigned(source: ImageSource, lines: list[dict[str, Any]], settings: PrepareSettings) -> Assignment:
+def _assigned(source: ImageSource, lines: list[dict[str, Any]], settings: PrepareSettings) -> SplitAssignment:
     names = [line["name"] for line in lines]
-    looks = [look for line in lines if (look := from_plain(line))]
-    known = dict(zip((entry.name for entry in source.entries), splits_of([entry.name for entry in source.entries]), strict=True))
-    photographs = [Photograph(*values) for values in zip(looks, [known[name] for name in names], families_of(source.spec, names), strict=True)]
-    return assign(photographs, Holdout.parse(settings.holdout))
+    looks = [look for line in lines if (look := hash_from_json(line))]
+    known = dict(zip((entry.name for entry in source.entries), splits_by_folder([entry.name for entry in source.entries]), strict=True))
+    photographs = [Photograph(*values) for values in zip(looks, [known[name] for name in names], augmented_families(source.spec, names), strict=True)]
+    return assign_splits(photographs, HoldoutSize.parse(settings.holdout))
 
 
 def _publish(
     path: Path,
     made_by: dict[str, Any],
     journal: Journal,
-    rows: Rows,
+    rows: PixelFile,
     chosen: set[int],
     fourth: FourthChannel | None,
     settings: PrepareSettings,
@@ -305,14 +316,14 @@ def _publish(
 ) -> ImagePack:
     with PackWriter(path, settings.size_px, fourth) as writer:
         if len(chosen) == len(rows.positions):
-            writer.adopt(rows.path, rows.digest, [journal.lines[position] for position in rows.positions])
+            writer.adopt_file(rows.path, rows.digest, [journal.lines[position] for position in rows.positions])
         else:
             _copy_chosen(writer, rows, journal, chosen)
         crop = {"center": "centred square", "entropy": "busiest square", "face": "square around the largest face"}[settings.crop]
         return writer.publish(resize=settings.resize, crop=crop, licence="", made_by=made_by, skipped=list(skipped), leftovers=leftovers)
 
 
-def _copy_chosen(writer: PackWriter, rows: Rows, journal: Journal, chosen: set[int]) -> None:
+def _copy_chosen(writer: PackWriter, rows: PixelFile, journal: Journal, chosen: set[int]) -> None:
     shape = (writer.channels, writer.size_px, writer.size_px)
     step = max(1, BLOCK_BYTES // rows.row_bytes)
     with rows.path.open("rb") as pixels:

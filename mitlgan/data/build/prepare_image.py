@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mitlgan.data.build.crops import Cropper
+from mitlgan.data.build.crops import SquareCrop
 from mitlgan.data.build.matte_rules import fitting_matte
 from mitlgan.data.build.resize import RESIZE_FILTERS, to_planes
-from mitlgan.data.curate.perceptual_hash import Signature, glance, signatures
+from mitlgan.data.curate.perceptual_hash import PictureHash, hash_thumbnails, thumbnail
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes, read_file
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT
 from mitlgan.errors import naming_faults
 
 LOOK_PX = 64  # smaller pictures tell too little to find look-alikes by
-Shaped = tuple[dict[str, Any], bytes | None]
+JournalEntry = tuple[dict[str, Any], bytes | None]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PreparedImage:
     """A row of the pack, not described yet.
 
     Attributes:
@@ -105,7 +105,7 @@ class Drawn:
     glance: bytes
 
 
-class Shaper:
+class ImagePreparer:
     """Makes of a file a row of the pack, or says why not.
 
     Args:
@@ -119,16 +119,16 @@ class Shaper:
     def __init__(self, settings: PrepareSettings, with_matte: bool) -> None:
         self._settings, self._with_matte = settings, with_matte
         self._excluded = frozenset(settings.exclude)
-        self._cropper = Cropper(settings.crop)
+        self._cropper = SquareCrop(settings.crop)
 
-    def __call__(self, tasks: Iterable[Task]) -> list[Shaped]:
+    def __call__(self, tasks: Iterable[Task]) -> list[JournalEntry]:
         """Of each file its line of the journal, and, where it is taken, the bytes of its planes, (C, H, W)."""
         made = [self.drawn(task) for task in tasks]
-        drawn = [one for one in made if isinstance(one, Drawn)]
-        found = iter(signatures([one.glance for one in drawn], [one.sha256 for one in drawn]))
-        return [_described(one, next(found)) if isinstance(one, Drawn) else (one, None) for one in made]
+        drawn = [one for one in made if isinstance(one, PreparedImage)]
+        found = iter(hash_thumbnails([one.glance for one in drawn], [one.sha256 for one in drawn]))
+        return [_described(one, next(found)) if isinstance(one, PreparedImage) else (one, None) for one in made]
 
-    def drawn(self, task: Task) -> Drawn | dict[str, Any]:
+    def drawn(self, task: Task) -> PreparedImage | dict[str, Any]:
         """One file's picture; or its line of the journal, which says why it is left out."""
         settings = self._settings
         record: dict[str, Any] = {"name": task.name}
@@ -165,13 +165,13 @@ class Shaper:
             raise UnreadableImageError(f"its matte: {error}") from None
         return fitting_matte(content, picture)
 
-    def _prepared(self, task: Task, decoded: DecodedImage) -> Drawn:
+    def _prepared(self, task: Task, decoded: DecodedImage) -> PreparedImage:
         size_px, resample = self._settings.size_px, RESIZE_FILTERS[self._settings.resize]
         box = self._cropper(decoded.picture)
         whole = decoded.picture.convert("RGBa") if decoded.picture.mode == "RGBA" else decoded.picture
         picture = whole.resize((size_px, size_px), resample, box=box)
         looked_at = picture if size_px >= LOOK_PX else whole.resize((LOOK_PX, LOOK_PX), Image.Resampling.BOX, box=box)
-        look = glance(looked_at)  # here, and not of several together: a picture that was just made is still in the processor's cache
+        look = thumbnail(looked_at)  # here, and not of several together: a picture that was just made is still in the processor's cache
         if self._settings.blur_px:
             picture = picture.filter(ImageFilter.GaussianBlur(self._settings.blur_px))
         planes = to_planes(picture)
@@ -182,8 +182,8 @@ class Shaper:
             planes = np.concatenate([planes, np.asarray(matte.resize((size_px, size_px), resample, box=moved))[None]])
         note = {"note": decoded.note} if decoded.note else {}
         record = {"name": task.name, "width": decoded.width, "height": decoded.height, **note}
-        return Drawn(record, decoded.sha256, planes, look)
+        return PreparedImage(record, decoded.sha256, planes, look)
 
 
-def _described(drawn: Drawn, found: Signature) -> Shaped:
-    return {"name": drawn.record["name"], **found.plain()} | drawn.record, drawn.planes.tobytes()
+def _described(drawn: PreparedImage, found: PictureHash) -> JournalEntry:
+    return {"name": drawn.record["name"], **found.to_json()} | drawn.record, drawn.planes.tobytes()

@@ -13,9 +13,9 @@ from PIL import Image
 
 from mitlgan.data.build.matte_rules import fitting_matte
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.curate.check_advice import judge, judge_pairs
-from mitlgan.data.curate.perceptual_hash import Signature, near_pairs, same_files, signature
-from mitlgan.data.curate.reference_sets import NamedSet, look, named_sets
+from mitlgan.data.curate.check_advice import advise_on_pairs, advise_on_set
+from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files, hash_picture
+from mitlgan.data.curate.reference_sets import NamedSet, hash_packed_picture, open_named_sets
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, flatten_on
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.image_source import ImageEntry, ImageSource
@@ -34,7 +34,7 @@ class PictureStats:
 
     Attributes:
         name: In its set.
-        look: For duplicates.
+        hash: For duplicates.
         width: Upright (px).
         height: Likewise.
         mode: `RGB` or `RGBA`.
@@ -46,7 +46,7 @@ class PictureStats:
     """
 
     name: str
-    look: Signature
+    hash: PictureHash
     width: int
     height: int
     mode: str
@@ -65,7 +65,7 @@ class SetReport:
         name: As the user named it, with the split's folder.
         split: `train`, `validation`, `test`, or empty.
         content: Where its pictures are read.
-        seen: Its readable pictures.
+        pictures: Its readable pictures.
         unreadable: Name and reason of the others.
         leftovers: What else is there.
         spec: The set that it is part of, as the user named it.
@@ -74,7 +74,7 @@ class SetReport:
     name: str
     split: str
     content: ImageSource | ImagePack
-    seen: list[PictureStats] = field(default_factory=list)
+    pictures: list[PictureStats] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     leftovers: Leftovers = field(default_factory=Leftovers)
     spec: str = ""
@@ -110,11 +110,11 @@ def check_datasets(specs: list[str], progress: Progress | None = None) -> CheckR
     Raises:
         DataError: A set is missing or holds no pictures.
     """
-    known = [(spec, *named_sets(spec, "DIR")) for spec in specs]
+    known = [(spec, *open_named_sets(spec, "DIR")) for spec in specs]
     sets = [replace(_look_at(one, progress), spec=spec) for spec, found, _ in known for one in found]
-    pairs = find_pairs(sets)
+    pairs = find_duplicate_pairs(sets)
     verdict = [(f"{spec}: {sentence}", bad) for spec, _, said in known for sentence, bad in said]
-    verdict += [sentence for report in sets for sentence in judge(report)] + judge_pairs(sets, pairs)
+    verdict += [sentence for report in sets for sentence in advise_on_set(report)] + advise_on_pairs(sets, pairs)
     if not any(bad for _, bad in verdict):
         verdict.insert(0, ("Nothing was found that will hurt training.", False))
     return CheckResult(sets, pairs, verdict)
@@ -133,7 +133,7 @@ def to_json(result: CheckResult) -> dict[str, Any]:
 
 def summarize_set(report: SetReport) -> dict[str, Any]:
     """Counts, sizes, channels and colours of one set."""
-    seen = report.seen
+    seen = report.pictures
     sizes = Counter(f"{one.width}x{one.height}" for one in seen)
     coverage = [one.coverage for one in seen if one.coverage is not None]
     shorter = sorted(min(one.width, one.height) for one in seen)
@@ -151,7 +151,7 @@ def summarize_set(report: SetReport) -> dict[str, Any]:
         "channels": dict(Counter(one.mode for one in seen)),
         "mean_rgb": [round(float(value), 1) for value in means.mean(0)],
         "spread_rgb": [round(float(value), 1) for value in means.std(0)],
-        "blank": sum(one.look.blank for one in seen),
+        "blank": sum(one.hash.is_blank for one in seen),
         "with_matte": len(coverage),
         "coverage": {"mean": round(float(np.mean(coverage)), 4), "least": round(min(coverage), 4), "most": round(max(coverage), 4)}
         if coverage
@@ -160,14 +160,14 @@ def summarize_set(report: SetReport) -> dict[str, Any]:
     }
 
 
-def find_pairs(sets: list[SetReport]) -> list[DuplicatePair]:
+def find_duplicate_pairs(sets: list[SetReport]) -> list[DuplicatePair]:
     """All pairs of equal files, and of pictures that look alike, within sets and across them."""
-    places = [(report.name, one.name) for report in sets for one in report.seen]
-    looks = [one.look for report in sets for one in report.seen]
-    exact = {(group[0], other) for group in same_files(looks) for other in group[1:]}
-    in_group = {position: group[0] for group in same_files(looks) for position in group}
+    places = [(report.name, one.name) for report in sets for one in report.pictures]
+    looks = [one.hash for report in sets for one in report.pictures]
+    exact = {(group[0], other) for group in group_equal_files(looks) for other in group[1:]}
+    in_group = {position: group[0] for group in group_equal_files(looks) for position in group}
     pairs = [DuplicatePair(*places[one], *places[other], exact=True) for one, other in sorted(exact)]
-    for one, other in near_pairs(looks):
+    for one, other in find_near_pairs(looks):
         if in_group.get(one, one) != in_group.get(other, other):
             pairs.append(DuplicatePair(*places[one], *places[other], exact=False))
     return pairs
@@ -184,7 +184,7 @@ def _look_at_source(one: NamedSet, source: ImageSource, progress: Progress | Non
         if isinstance(found, UnreadableImageError):
             report.unreadable.append((entry.name, str(found)))
         else:
-            report.seen.append(found)
+            report.pictures.append(found)
         if progress is not None:
             progress(number, len(source.entries))
     return report
@@ -197,7 +197,7 @@ def _seen_or_reason(entry: ImageEntry) -> PictureStats | UnreadableImageError:
             matte = None if entry.matte is None else fitting_matte(entry.matte.read(), decoded)
     except UnreadableImageError as error:
         return error
-    one = seen(entry.name, decoded.picture, signature(decoded.picture, decoded.sha256), (decoded.width, decoded.height), matte)
+    one = measure_picture(entry.name, decoded.picture, hash_picture(decoded.picture, decoded.sha256), (decoded.width, decoded.height), matte)
     return replace(one, note=decoded.note)
 
 
@@ -212,13 +212,13 @@ def _look_at_pack(one: NamedSet, pack: ImagePack, progress: Progress | None) -> 
         size = int(source.get("width") or pack.size_px), int(source.get("height") or pack.size_px)
         if pack.fourth_channel == "alpha":
             picture = Image.frombytes("RGBa", picture.size, planes.transpose(1, 2, 0).tobytes()).convert("RGBA")
-        report.seen.append(seen(str(source["name"]), picture, look(pack, index, source), size, matte))
+        report.pictures.append(measure_picture(str(source["name"]), picture, hash_packed_picture(pack, index, source), size, matte))
         if progress is not None:
             progress(index + 1, len(pack))
     return report
 
 
-def seen(name: str, picture: Image.Image, known: Signature, size: tuple[int, int], matte: Image.Image | None) -> PictureStats:
+def measure_picture(name: str, picture: Image.Image, known: PictureHash, size: tuple[int, int], matte: Image.Image | None) -> PictureStats:
     """Measure one picture.
 
     Args:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mitlgan.data.build.notes import summarize_notes
-from mitlgan.data.layers.siblings import Siblings, leaks, siblings_of
+from mitlgan.data.layers.siblings import SplitOutput, find_split_output, is_leak
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.split_folders import TRAIN
 
@@ -27,9 +27,9 @@ PICTURES = "PICTURES"
 """Stands in commands for what a pack was made of, which it does not say: a pack itself can be neither prepared nor split."""
 
 
-def judge(report: SetReport) -> Iterator[Sentence]:
+def advise_on_set(report: SetReport) -> Iterator[Sentence]:
     """What one set says of itself, in words."""
-    name, total = report.name, len(report.seen)
+    name, total = report.name, len(report.pictures)
     if report.unreadable:
         bad = len(report.unreadable)
         words = f"{bad:,} of {total + bad:,} files are no usable pictures and will be skipped"
@@ -37,22 +37,22 @@ def judge(report: SetReport) -> Iterator[Sentence]:
     for line in report.leftovers.describe(quiet=False):
         yield f"{name}: {line}; the names of all: mitlgan data stats {_quoted(report.spec)} --json", True
     yield from _judge_numbers(report)
-    blank = sum(one.look.blank for one in report.seen)
+    blank = sum(one.hash.is_blank for one in report.pictures)
     if blank:
         yield f"{name}: {blank:,} of {total:,} pictures are one colour; to leave them out: {_prepare(report)}", True
-    small = sum(min(one.width, one.height) < SMALL_PX for one in report.seen)
+    small = sum(min(one.width, one.height) < SMALL_PX for one in report.pictures)
     if small:
         helps = _prepare(report, f"--min-size {SMALL_PX}")
         words = f"{small:,} of {total:,} pictures are smaller than {SMALL_PX} px and would be enlarged above that"
         yield f"{name}: {words}; to leave them out: {helps}", small > 0.05 * total
-    for line in summarize_notes((one.name, one.note) for one in report.seen):
+    for line in summarize_notes((one.name, one.note) for one in report.pictures):
         yield f"{name}: {line}.", False
-    mixed = Counter(one.mode for one in report.seen)
+    mixed = Counter(one.mode for one in report.pictures)
     if len(mixed) > 1:
         words = f"{mixed['RGBA']:,} pictures have transparency and {mixed['RGB']:,} have none; a generator needs all of one kind"
         yield f"{name}: {words}; to cut the objects out of those without: {_split(_pictures(report), beside=report.spec)}", True
     yield from _judge_objects(report)
-    sides = [one.width / one.height for one in report.seen]
+    sides = [one.width / one.height for one in report.pictures]
     long = sum(side > MAX_ASPECT or side < 1 / MAX_ASPECT for side in sides)
     if long:
         words = f"{long:,} of {total:,} pictures are more than twice as long as wide; half of each will be cropped away"
@@ -60,7 +60,7 @@ def judge(report: SetReport) -> Iterator[Sentence]:
 
 
 def _judge_numbers(report: SetReport) -> Iterator[Sentence]:
-    name, total = report.name, len(report.seen)
+    name, total = report.name, len(report.pictures)
     if report.split in ("", TRAIN) and 0 < total < FEW:
         factor = math.ceil(FEW / total)
         more = f"{name}: {total:,} pictures are few, {FEW:,} or more would do; a generator may learn them by heart. Add {FEW - total:,}, or make "
@@ -73,7 +73,7 @@ def _judge_numbers(report: SetReport) -> Iterator[Sentence]:
 
 def _judge_objects(report: SetReport) -> Iterator[Sentence]:
     name = report.name
-    with_matte = [one for one in report.seen if one.coverage is not None]
+    with_matte = [one for one in report.pictures if one.coverage is not None]
     least, most = COVERAGE_RANGE
     total = len(with_matte)
     found = (
@@ -83,7 +83,7 @@ def _judge_objects(report: SetReport) -> Iterator[Sentence]:
         (sum(one.coverage > most for one in with_matte if one.coverage is not None), f"cover more than {most:.0%} of their picture",
          f"--max-object-area {most:g}"),
     )  # fmt: skip
-    known = siblings_of(Path(report.spec))
+    known = find_split_output(Path(report.spec))
     spec = known.source if known and known.source else _pictures(report)
     beside = report.spec if spec == PICTURES else spec
     for number, words, option in found:
@@ -94,13 +94,13 @@ def _judge_objects(report: SetReport) -> Iterator[Sentence]:
             )
 
 
-def judge_pairs(sets: list[SetReport], pairs: list[DuplicatePair]) -> list[Sentence]:
+def advise_on_pairs(sets: list[SetReport], pairs: list[DuplicatePair]) -> list[Sentence]:
     """What pictures that are in twice mean: within a set, in training and held-out pictures, or in two sets.
 
     What `data split` made of one photograph may be in `fg`, `bg` and `scene`, as long as it is in the same split of them.
     """
     reports = {report.name: report for report in sets}
-    known = {report.name: siblings_of(Path(report.name)) for report in sets}
+    known = {report.name: find_split_output(Path(report.name)) for report in sets}
     others = [pair for pair in pairs if not _same_photograph(pair, known)]
     found = _judge_siblings(sets, known)
     for (one, other), kinds in _by_sets(others).items():
@@ -109,8 +109,8 @@ def judge_pairs(sets: list[SetReport], pairs: list[DuplicatePair]) -> list[Sente
         total = sum(kinds.values())
         if one == other:
             words = f"{counted} pairs within the set; look-alikes are weighted more than once"
-            found.append((f"{one}: {words}; to keep one of each: {_prepare(first, '--dedupe near')}", total > 0.02 * len(first.seen)))
-        elif leaks(first.split, second.split):
+            found.append((f"{one}: {words}; to keep one of each: {_prepare(first, '--dedupe near')}", total > 0.02 * len(first.pictures)))
+        elif is_leak(first.split, second.split):
             train, held_out = (first, second) if first.split == TRAIN else (second, first)
             within = first.spec == second.spec
             helps = _prepare(train, "--dedupe near" if within else f"--dedupe near --against {_quoted(held_out.name)}")
@@ -122,7 +122,7 @@ def judge_pairs(sets: list[SetReport], pairs: list[DuplicatePair]) -> list[Sente
     return found
 
 
-def _same_photograph(pair: DuplicatePair, known: dict[str, Siblings | None]) -> bool:
+def _same_photograph(pair: DuplicatePair, known: dict[str, SplitOutput | None]) -> bool:
     """Whether `data split` made both files of a pair of one photograph."""
     first, second = known[pair.first_set], known[pair.second_set]
     if first is None or second is None or first.out != second.out:
@@ -131,20 +131,20 @@ def _same_photograph(pair: DuplicatePair, known: dict[str, Siblings | None]) -> 
     return one is not None and one == second.photograph(Path(pair.second_set), pair.second)
 
 
-def _judge_siblings(sets: list[SetReport], known: dict[str, Siblings | None]) -> list[Sentence]:
+def _judge_siblings(sets: list[SetReport], known: dict[str, SplitOutput | None]) -> list[Sentence]:
     """Photographs that are in training in one set and held out in another, by the manifest, whether their files look alike or not."""
     found: list[Sentence] = []
     places: dict[str, dict[str, str]] = {}
     for report in sets:
         siblings = known[report.name]
         if siblings is not None and report.split:
-            names = (siblings.photograph(Path(report.name), one.name) for one in report.seen)
+            names = (siblings.photograph(Path(report.name), one.name) for one in report.pictures)
             places[report.name] = {f"{siblings.out}\n{name}": name for name in names if name is not None}
     for position, first in enumerate(sets):
         for second in sets[position + 1 :]:
             both = places.get(first.name, {}).keys() & places.get(second.name, {}).keys()
             siblings = known[first.name]
-            if both and siblings is not None and leaks(first.split, second.split):
+            if both and siblings is not None and is_leak(first.split, second.split):
                 words = f"{len(both):,} photographs leak from training into held-out pictures; measurements will flatter"
                 helps = f"mitlgan data split {_quoted(siblings.source or 'PHOTOS')} --out {_quoted(str(siblings.out))}"
                 found.append((f"{first.name} and {second.name}: {words}; to put every file back where it belongs: {helps}", True))
@@ -160,9 +160,9 @@ def _by_sets(pairs: list[DuplicatePair]) -> dict[tuple[str, str], Counter[bool]]
 
 def _prepare(report: SetReport, options: str = "") -> str:
     """The `data prepare` that makes a better pack of a set."""
-    shorter = sorted(min(one.width, one.height) for one in report.seen) or [SMALL_PX]
+    shorter = sorted(min(one.width, one.height) for one in report.pictures) or [SMALL_PX]
     size_px = 2 ** max(3, min(7, int(math.log2(shorter[len(shorter) // 2]))))
-    alpha = " --keep-alpha" if any(one.mode == "RGBA" for one in report.seen) else ""
+    alpha = " --keep-alpha" if any(one.mode == "RGBA" for one in report.pictures) else ""
     out = _quoted(_beside(report.spec, "clean"))
     return f"mitlgan data prepare {_quoted(_pictures(report))} --out {out} --size {size_px}{alpha}{f' {options}' if options else ''}"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from mitlgan.errors import DataError
 from mitlgan.runtime.text_files import read_text
 
-LARGEST_BYTES = 64_000_000
+MAX_LIST_BYTES = 64_000_000
 
 
 def read_names(*paths: Path, option: str = "--exclude") -> tuple[str, ...]:
@@ -20,7 +20,7 @@ def read_names(*paths: Path, option: str = "--exclude") -> tuple[str, ...]:
     return tuple(name for path in paths for name in _read(path, option))
 
 
-def unknown_names(names: Iterable[str], known: Iterable[str], option: str) -> list[str]:
+def describe_unknown_names(names: Iterable[str], known: Iterable[str], option: str) -> list[str]:
     """In a sentence, or none, which names of a list by hand are no picture's: a list may be of another folder, or written otherwise."""
     unknown = sorted(set(names) - set(known))
     more = " and more" if len(unknown) > 3 else ""
@@ -28,7 +28,7 @@ def unknown_names(names: Iterable[str], known: Iterable[str], option: str) -> li
 
 
 def _read(path: Path, option: str) -> list[str]:
-    text = read_text(path, f"{option} {path}", DataError, LARGEST_BYTES)
+    text = read_text(path, f"{option} {path}", DataError, MAX_LIST_BYTES)
     return [_unescaped(line) for line in text.split("\n") if line.strip()]
 
 

@@ -26,8 +26,8 @@ from mitlgan.runtime.text_files import read_text
 from mitlgan.version import __version__
 
 SCHEMES = ("http", "https")
-REDIRECTS = 5
-LARGEST_LIST_BYTES = 1_000_000_000
+MAX_REDIRECTS = 5
+MAX_LIST_BYTES = 1_000_000_000
 _BLOCK = 1 << 16
 Progress = Callable[[int, int], None]
 
@@ -64,7 +64,7 @@ class _NotFetchedError(Exception):
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follow a few, to web addresses only."""
 
-    max_redirections = REDIRECTS
+    max_redirections = MAX_REDIRECTS
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> urllib.request.Request | None:
         if urlsplit(newurl).scheme not in SCHEMES:
@@ -81,7 +81,7 @@ def read_urls(path: Path, column: str = "") -> list[str]:
     if column:
         found = [str(row.get(column) or "").strip() for row in rows(path, "LIST")]
     else:
-        found = [line.strip() for line in read_text(path, f"LIST {path}", DataError, LARGEST_LIST_BYTES).split("\n")]
+        found = [line.strip() for line in read_text(path, f"LIST {path}", DataError, MAX_LIST_BYTES).split("\n")]
     addresses = list(dict.fromkeys(address for address in found if address and not address.startswith("#")))
     if not addresses:
         raise DataError(f"LIST {path}: holds no address{f' in column {column}' if column else ''}; write one a line")

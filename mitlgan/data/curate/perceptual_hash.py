@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 HASH_PX, HASH_SIDE, COLOUR_SIDE = 32, 8, 8
-NEAR_BITS = 8  # of 64 that may differ
-NEAR_COLOUR = 12.0  # mean difference of the 8 x 8 colours (0 to 255)
-NEAR_WORST = 64  # largest difference of any of them: a small thing that is in one picture only
-BLANK_SPREAD = 3.0  # standard deviation of the colours (0 to 255)
+MAX_NEAR_BITS = 8  # of 64 that may differ
+MAX_NEAR_COLOR = 12.0  # mean difference of the 8 x 8 colours (0 to 255)
+MAX_NEAR_PEAK = 64  # largest difference of any of them: a small thing that is in one picture only
+MAX_BLANK_SPREAD = 3.0  # standard deviation of the colours (0 to 255)
 _BLOCK = 1024
 _COLUMNS = 16384  # compared with a block at once: 134 MB
 _TILE = HASH_PX // COLOUR_SIDE
@@ -26,44 +26,44 @@ _BRIGHTNESS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @dataclass(frozen=True)
-class Signature:
+class PictureHash:
     """A picture's look.
 
     Attributes:
         sha256: Of its file.
-        outline: 64 bits, the signs of its lowest frequencies (perceptual hash).
-        colours: 8 x 8 x 3 bytes, its colours, since outlines alone take a red and a blue chess king for the same.
+        phash: 64 bits, the signs of its lowest frequencies (perceptual hash).
+        colors: 8 x 8 x 3 bytes, its colours, since outlines alone take a red and a blue chess king for the same.
     """
 
     sha256: str
-    outline: int
-    colours: bytes
+    phash: int
+    colors: bytes
 
     @property
-    def blank(self) -> bool:
+    def is_blank(self) -> bool:
         """Whether there is nothing to see in it."""
-        return blanks([self])[0]
+        return are_blank([self])[0]
 
-    def plain(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, str]:
         """As JSON has it; `from_plain` undoes it."""
-        return {"sha256": self.sha256, "outline": f"{self.outline:016x}", "colours": base64.b64encode(self.colours).decode("ascii")}
+        return {"sha256": self.sha256, "outline": f"{self.phash:016x}", "colours": base64.b64encode(self.colors).decode("ascii")}
 
 
-def from_plain(values: dict[str, Any]) -> Signature | None:
+def hash_from_json(values: dict[str, Any]) -> PictureHash | None:
     """The signature in a manifest's source; None where it has none."""
     try:
         colours = base64.b64decode(values["colours"], validate=True)
-        return Signature(str(values["sha256"]), int(values["outline"], 16), colours) if len(colours) == 3 * COLOUR_SIDE**2 else None
+        return PictureHash(str(values["sha256"]), int(values["outline"], 16), colours) if len(colours) == 3 * COLOUR_SIDE**2 else None
     except (KeyError, TypeError, ValueError):
         return None
 
 
-def signature(picture: Image.Image, sha256: str) -> Signature:
+def hash_picture(picture: Image.Image, sha256: str) -> PictureHash:
     """The look of a picture of any mode; transparency is laid on grey."""
-    return signatures([glance(picture)], [sha256])[0]
+    return hash_thumbnails([thumbnail(picture)], [sha256])[0]
 
 
-def signatures(glances: Sequence[bytes], digests: Sequence[str]) -> list[Signature]:
+def hash_thumbnails(glances: Sequence[bytes], digests: Sequence[str]) -> list[PictureHash]:
     """The look of each picture; that of many together takes a third of the time.
 
     Args:
@@ -82,10 +82,10 @@ def signatures(glances: Sequence[bytes], digests: Sequence[str]) -> list[Signatu
     sums = _TILES @ rows.reshape(-1, COLOUR_SIDE, HASH_PX, 3)  # (N, 8, 8, 3); whole numbers: exact in any order
     colours = np.rint(sums / _TILE**2).astype(np.uint8)
     outlines = [int.from_bytes(outline.tobytes(), "big") for outline in bits]
-    return [Signature(*values) for values in zip(digests, outlines, map(bytes, colours), strict=True)]
+    return [PictureHash(*values) for values in zip(digests, outlines, map(bytes, colours), strict=True)]
 
 
-def glance(picture: Image.Image) -> bytes:
+def thumbnail(picture: Image.Image) -> bytes:
     """A picture of any mode, small: what its look is found from.
 
     Transparency is laid on grey; on black, where the object has just this grey and would vanish in it.
@@ -94,7 +94,7 @@ def glance(picture: Image.Image) -> bytes:
         return _small(picture)
     straight = picture.convert("RGBA")
     on_grey = _small(_laid(straight, 128))
-    if _spread(on_grey) >= BLANK_SPREAD or _spread(_small(straight.getchannel("A"))) < BLANK_SPREAD:
+    if _spread(on_grey) >= MAX_BLANK_SPREAD or _spread(_small(straight.getchannel("A"))) < MAX_BLANK_SPREAD:
         return on_grey
     return _small(_laid(straight, 0))
 
@@ -127,17 +127,17 @@ def _cosines() -> NDArray[np.float32]:
     return basis
 
 
-def blanks(signatures: Sequence[Signature]) -> list[bool]:
+def are_blank(signatures: Sequence[PictureHash]) -> list[bool]:
     """Whether there is nothing to see in each."""
     found: list[bool] = []
     for start in range(0, len(signatures), _BLOCK):
-        block = b"".join(one.colours for one in signatures[start : start + _BLOCK])
+        block = b"".join(one.colors for one in signatures[start : start + _BLOCK])
         spreads = np.frombuffer(block, np.uint8).reshape(-1, COLOUR_SIDE**2, 3).std(1)  # (N, 3)
-        found += (spreads.max(1) < BLANK_SPREAD).tolist()
+        found += (spreads.max(1) < MAX_BLANK_SPREAD).tolist()
     return found
 
 
-def same_files(signatures: Sequence[Signature]) -> list[list[int]]:
+def group_equal_files(signatures: Sequence[PictureHash]) -> list[list[int]]:
     """Groups of positions whose files are equal to the byte, each in order."""
     groups: dict[str, list[int]] = defaultdict(list)
     for position, found in enumerate(signatures):
@@ -145,14 +145,14 @@ def same_files(signatures: Sequence[Signature]) -> list[list[int]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def near_pairs(
-    signatures: Sequence[Signature], max_bits: int = NEAR_BITS, max_colour: float = NEAR_COLOUR, max_worst: int = NEAR_WORST
+def find_near_pairs(
+    signatures: Sequence[PictureHash], max_bits: int = MAX_NEAR_BITS, max_colour: float = MAX_NEAR_COLOR, max_worst: int = MAX_NEAR_PEAK
 ) -> list[tuple[int, int]]:
     """Pairs of positions (first < second) that look nearly the same: resized, recompressed, slightly brighter. Blank pictures are in none.
 
     Only pictures of about the same mean colour are compared, in blocks: 10,000 pictures take a fraction of a second.
     """
-    shown = np.array([position for position, nothing in enumerate(blanks(signatures)) if not nothing], dtype=np.int64)
+    shown = np.array([position for position, nothing in enumerate(are_blank(signatures)) if not nothing], dtype=np.int64)
     colours = np.array([np.frombuffer(signatures[position].colours, np.uint8) for position in shown]).reshape(len(shown), 3 * COLOUR_SIDE**2)
     means = colours.mean(1)
     order = np.argsort(means, kind="stable")

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.curate.perceptual_hash import Signature, from_plain, signature
+from mitlgan.data.curate.perceptual_hash import PictureHash, hash_from_json, hash_picture
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.layers.holdout import HELD_OUT
 from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
@@ -22,7 +22,7 @@ from mitlgan.data.sources.split_folders import TRAIN, SplitLayout, list_names, s
 from mitlgan.data.splits import find_prepared_packs, find_splits, split_source
 
 
-def signatures_of(spec: str | Path) -> tuple[str, list[tuple[str, Signature]], list[str]]:
+def read_reference_set(spec: str | Path) -> tuple[str, list[tuple[str, PictureHash]], list[str]]:
     """Name and look of every readable picture of a set.
 
     Returns:
@@ -32,26 +32,30 @@ def signatures_of(spec: str | Path) -> tuple[str, list[tuple[str, Signature]], l
     Raises:
         DataError: There is no such set.
     """
-    pack = pack_at(Path(spec))
+    pack = find_pack(Path(spec))
     if pack is not None:
         packs = [pack] if Path(spec).is_file() else [pack, *find_held_out_packs(pack.path).values()]
         digest = pack.content_sha256 if len(packs) == 1 else hashlib.sha256("".join(one.content_sha256 for one in packs).encode()).hexdigest()
-        return digest, [(str(source["name"]), look(one, index, source)) for one in packs for index, source in enumerate(one.sources())], []
+        return (
+            digest,
+            [(str(source["name"]), hash_packed_picture(one, index, source)) for one in packs for index, source in enumerate(one.sources())],
+            [],
+        )
     source = open_source(spec, "--against")
 
-    def work(entry: ImageEntry) -> Signature | UnreadableImageError:
+    def work(entry: ImageEntry) -> PictureHash | UnreadableImageError:
         try:
             decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=64)
         except UnreadableImageError as error:
             return error
-        return signature(decoded.picture, decoded.sha256)
+        return hash_picture(decoded.picture, decoded.sha256)
 
     seen = list(in_order(source.entries, work))
     unknown = [f"{entry.name!r}: {error}" for entry, error in seen if isinstance(error, UnreadableImageError)]
     remarks = source.leftovers.describe(quiet=False)
     if unknown:
         remarks.append(f"{len(unknown):,} of {len(seen):,} files cannot be read, and are not recognised among others; the first, {unknown[0]}")
-    found = [(entry.name, known) for entry, known in seen if isinstance(known, Signature)]
+    found = [(entry.name, known) for entry, known in seen if isinstance(known, PictureHash)]
     return source.listing_sha256(), found, [f"--against {spec}: {remark}" for remark in remarks]
 
 
@@ -70,7 +74,7 @@ class NamedSet:
     content: ImageSource | ImagePack
 
 
-def named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[str, bool]]]:
+def open_named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[str, bool]]]:
     """The splits of a folder, archive, list or pack, each a set; and what is to be said of the whole, with whether it will hurt.
 
     Raises:
@@ -87,7 +91,7 @@ def named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[str, 
         only = next(iter(sources))
         one = NamedSet(spec, only if only != TRAIN or split_of_name(path.name) == TRAIN else "", source)
         return [one], [(f"{found.remark}.", False)] if found.remark else []
-    names = [source.entries[place].name for place in found.beside]
+    names = [source.entries[place].name for place in found.unassigned]
     words = f"{len(names):,} pictures lie beside the split folders, in no split: {list_names(names)}"
     said = [(f"{words}; {_way_in(path, found)}", True)] if names else []
     for split, part in sources.items():
@@ -121,7 +125,7 @@ def _packs(path: Path) -> dict[str, ImagePack]:
     return {"" if split == TRAIN else split: ImagePack.open(path)}
 
 
-def pack_at(path: Path) -> ImagePack | None:
+def find_pack(path: Path) -> ImagePack | None:
     """The pack that a path names: a `.npy` file, or a folder that `data prepare` made."""
     if path.suffix == ".npy" and path.is_file():
         return ImagePack.open(path)
@@ -134,15 +138,15 @@ def find_held_out_packs(training: Path) -> dict[str, ImagePack]:
     return {split: ImagePack.open(path) for split in HELD_OUT if (path := training.parent / split / PREPARED_PACK).is_file()}
 
 
-def look(pack: ImagePack, index: int, source: dict[str, Any]) -> Signature:
+def hash_packed_picture(pack: ImagePack, index: int, source: dict[str, Any]) -> PictureHash:
     """The look of a packed picture, as its manifest has it or from its pixels."""
-    recorded = from_plain(source)
+    recorded = hash_from_json(source)
     if recorded is not None:
         return recorded
     planes = np.asarray(pack.pixels[index])
     digest = str(source.get("sha256") or hashlib.sha256(planes.tobytes()).hexdigest())
     if len(planes) == 1:
-        return signature(Image.fromarray(planes[0]), digest)
+        return hash_picture(Image.fromarray(planes[0]), digest)
     if pack.fourth_channel == "alpha":  # laid on what files are
-        return signature(Image.frombytes("RGBa", (pack.size_px, pack.size_px), planes.transpose(1, 2, 0).tobytes()), digest)
-    return signature(Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0))), digest)
+        return hash_picture(Image.frombytes("RGBa", (pack.size_px, pack.size_px), planes.transpose(1, 2, 0).tobytes()), digest)
+    return hash_picture(Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0))), digest)

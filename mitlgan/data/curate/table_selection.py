@@ -58,7 +58,7 @@ class Aggregate:
     column: str
 
 
-def chosen_rows(selection: Selection) -> Iterator[dict[str, Any]]:
+def select_rows(selection: Selection) -> Iterator[dict[str, Any]]:
     """The rows of the metadata that meet the condition, with the aggregated columns, in their order.
 
     Raises:
@@ -88,14 +88,14 @@ def chosen_rows(selection: Selection) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def selected(selection: Selection, folder: Path) -> ImageSource:
+def select_pictures(selection: Selection, folder: Path) -> ImageSource:
     """The chosen pictures of a folder.
 
     Raises:
         DataError: Nothing is chosen, or a row names a picture outside the folder.
     """
     names: dict[str, None] = {}
-    for row in chosen_rows(selection):
+    for row in select_rows(selection):
         value = str(row.get(selection.image) or "").strip()
         if value:
             names[_inside(value, selection.metadata)] = None

@@ -23,7 +23,7 @@ POOLS = {
 }
 """The pool of each role and split that is no scene's. Held-out places are those that scenes stand on: of panoramas that no training place is of."""
 LAYER_SPLITS = {role: [split for of, split in POOLS if of == role] for role, _ in POOLS}
-SMALLEST_PX, LARGEST_PX = 4, 1024
+MIN_PX, MAX_PX = 4, 1024
 
 
 def demo_pack(role: str, size_px: int, *, split: str = "train", count: int | None = None, resize: str = "lanczos") -> ImagePack:
@@ -72,8 +72,8 @@ def _check(role: str, size_px: int, split: str, resize: str) -> None:
         raise UsageError(f"split: {split!r} does not exist; choose {', '.join(SCENE_COUNTS)}")
     if role in LAYER_SPLITS and split not in LAYER_SPLITS[role]:
         raise UsageError(f"split: the demo's {role} pictures are all for {' or '.join(LAYER_SPLITS[role])}; choose that, or role scene for {split}")
-    if not SMALLEST_PX <= size_px <= LARGEST_PX:
-        raise UsageError(f"size_px: {size_px} is out of range; choose {SMALLEST_PX} to {LARGEST_PX}")
+    if not MIN_PX <= size_px <= MAX_PX:
+        raise UsageError(f"size_px: {size_px} is out of range; choose {MIN_PX} to {MAX_PX}")
     if resize not in RESIZE_FILTERS:
         raise UsageError(f"resize: {resize!r} is no filter; choose {', '.join(RESIZE_FILTERS)}")
 

@@ -63,7 +63,7 @@ class ChessScene:
     matte: Image.Image
 
 
-def make(index: int, size_px: int, seed: int = 0) -> ChessScene:
+def draw_position(index: int, size_px: int, seed: int = 0) -> ChessScene:
     """Position `index`: a board, a piece further away and one nearer.
 
     Args:
@@ -185,7 +185,7 @@ def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: Pr
         make_folder(out / folder)
 
     def work(index: int) -> None:
-        for name, content in _files(index, make(index, size_px, seed), make(count + index, size_px, seed)):
+        for name, content in _files(index, draw_position(index, size_px, seed), draw_position(count + index, size_px, seed)):
             write_atomically(out / name, content)
 
     for number, _ in enumerate(in_order(range(count), work), start=1):

@@ -23,7 +23,7 @@ SCALE_RANGE = (0.45, 0.85)  # longest side of the object / side of the scene
 OUTSIDE = 0.1  # of the object's width and height may lie outside the scene
 
 
-class Drawing(NamedTuple):
+class ScenePlan(NamedTuple):
     """What was drawn for one scene.
 
     Attributes:
@@ -59,7 +59,7 @@ class SceneCompositor:
     def _draw(self, cycle: int) -> NDArray[np.int64]:
         return np.random.default_rng([SPLIT_SEEDS[self.split], cycle]).permutation(len(self.objects))
 
-    def draw(self, index: int) -> Drawing:
+    def draw(self, index: int) -> ScenePlan:
         """What scene `index` is made of: every object comes once before any comes twice, all else is drawn at random."""
         cycle, position = divmod(index, len(self.objects))
         chosen = int(self._permutation(cycle)[position])
@@ -70,17 +70,17 @@ class SceneCompositor:
         scale = float(rng.uniform(*SCALE_RANGE))
         across, down = (float(share) for share in rng.random(2))
         mirror, mirror_place = (bool(coin) for coin in rng.random(2) < 0.5)
-        return Drawing(chosen, place, scale, (across, down), (mirror, mirror_place))
+        return ScenePlan(chosen, place, scale, (across, down), (mirror, mirror_place))
 
     def make(self, index: int, size_px: int, resize: str) -> tuple[NDArray[np.uint8], dict[str, int | float | bool]]:
         """Scene `index`: (4, H, W) uint8, RGB and matte, and what was drawn for it."""
         drawn = self.draw(index)
-        picture, matte = compose(self.objects[drawn.object], self.places[drawn.place], drawn.scale, drawn.shift, drawn.mirror)
+        picture, matte = composite(self.objects[drawn.object], self.places[drawn.place], drawn.scale, drawn.shift, drawn.mirror)
         said = {"object": drawn.object, "place": drawn.place, "scale": round(drawn.scale, 4)}
         return _to_size(picture, matte, size_px, resize), {**said, "mirrored": drawn.mirror[0], "place_mirrored": drawn.mirror[1]}
 
 
-def compose(
+def composite(
     picture: Image.Image, place: Image.Image, scale: float, shift: tuple[float, float], mirror: tuple[bool, bool]
 ) -> tuple[Image.Image, Image.Image]:
     """Lay one object on one place at 64 px.

@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mitlgan.data.curate.perceptual_hash import Signature, from_plain, near_pairs, same_files
-from mitlgan.data.layers.holdout import Assignment, Holdout, Photograph, assign, families_of, splits_of
+from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files, hash_from_json
+from mitlgan.data.layers.holdout import HoldoutSize, Photograph, SplitAssignment, assign_splits, augmented_families, splits_by_folder
 from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.runtime.files import disk_errors, write_json
 
 FOLDERS = ("fg", "bg", "scene", "set-aside")
 UNUSED_FOLDER = ".parked"  # pieces that are not used lie here, so that they can come back
-CHOICES = ".choices.json"
+CHOICES_FILE = ".choices.json"
 SURE_BITS, SURE_COLOUR, SURE_WORST = 3, 4.0, 20
 """Pictures nearer than this are the same one, saved again; see `near_pairs`, whose own limits also take two shirts on one carpet for alike."""
 
 
 @dataclass(frozen=True)
-class Choices:
+class ManualChoices:
     """What a person decided, by names of pictures, or of single backgrounds (`bg/NAME.png`).
 
     Attributes:
@@ -34,25 +34,25 @@ class Choices:
     keep: frozenset[str] = frozenset()
 
     @classmethod
-    def read(cls, out: Path) -> Choices:
+    def read(cls, out: Path) -> ManualChoices:
         """Those of an earlier call; none where there was none."""
         with suppress(OSError, ValueError, KeyError, TypeError):
-            values = json.loads((out / CHOICES).read_text(encoding="utf-8"))
+            values = json.loads((out / CHOICES_FILE).read_text(encoding="utf-8"))
             return cls(frozenset(values["exclude"]), frozenset(values["keep"]))
         return cls()
 
-    def changed(self, exclude: Iterable[str], keep: Iterable[str]) -> Choices:
+    def updated(self, exclude: Iterable[str], keep: Iterable[str]) -> ManualChoices:
         """With later ones: the last word on a picture counts, and `exclude` where both are said at once."""
         out, back = frozenset(exclude), frozenset(keep)
-        return Choices((self.exclude - back) | out, (self.keep | back) - out)
+        return ManualChoices((self.exclude - back) | out, (self.keep | back) - out)
 
     def write(self, out: Path) -> None:
         """Keep them for the next call."""
-        write_json(out / CHOICES, {"exclude": sorted(self.exclude), "keep": sorted(self.keep)})
+        write_json(out / CHOICES_FILE, {"exclude": sorted(self.exclude), "keep": sorted(self.keep)})
 
 
 @dataclass(frozen=True)
-class Limits:
+class ConfidenceLimits:
     """How far cuts must be trusted to be used.
 
     Attributes:
@@ -66,7 +66,7 @@ class Limits:
     doubtful: float
 
 
-def decided(lines: Sequence[Mapping[str, Any]], choices: Choices, limits: Limits) -> list[dict[str, Any]]:
+def decide(lines: Sequence[Mapping[str, Any]], choices: ManualChoices, limits: ConfidenceLimits) -> list[dict[str, Any]]:
     """Each picture's `decision` and `reason`, and the `used` ones of its pieces.
 
     Args:
@@ -106,7 +106,7 @@ def _below(line: Mapping[str, Any], least: float) -> str:
     return f"doubtful: {line['doubt']} (confidence {confidence:.2f}, less than {least:.2f})" if confidence < least else ""
 
 
-def _wanted(piece: str, line: Mapping[str, Any], choices: Choices, limits: Limits) -> bool:
+def _wanted(piece: str, line: Mapping[str, Any], choices: ManualChoices, limits: ConfidenceLimits) -> bool:
     """Whether a piece of a used picture is used."""
     if piece in choices.exclude or piece.startswith("set-aside/"):
         return False
@@ -114,13 +114,13 @@ def _wanted(piece: str, line: Mapping[str, Any], choices: Choices, limits: Limit
     return not filled or piece in choices.keep or line.get("fill_confidence", 1.0) >= limits.fill
 
 
-def _duplicates(lines: Sequence[Mapping[str, Any]], choices: Choices) -> dict[int, str]:
+def _duplicates(lines: Sequence[Mapping[str, Any]], choices: ManualChoices) -> dict[int, str]:
     """Pictures that are there already, with the reason; of each group the one that a person keeps, or else that is cut best, stays."""
     readable = [position for position, line in enumerate(lines) if "unreadable" not in line]
     looks = [_look(lines[position]) for position in readable]
     found: dict[int, str] = {}
-    equal = [(group[0], other, "the same file as") for group in same_files(looks) for other in group[1:]]
-    alike = [(one, other, "the same picture as") for one, other in near_pairs(looks, SURE_BITS, SURE_COLOUR, SURE_WORST)]
+    equal = [(group[0], other, "the same file as") for group in group_equal_files(looks) for other in group[1:]]
+    alike = [(one, other, "the same picture as") for one, other in find_near_pairs(looks, SURE_BITS, SURE_COLOUR, SURE_WORST)]
     for one, other, words in equal + [pair for pair in alike if looks[pair[0]].sha256 != looks[pair[1]].sha256]:
         first, second = readable[one], readable[other]
         if first in found or second in found or lines[second]["name"] in choices.keep:
@@ -135,23 +135,23 @@ def _rank(line: Mapping[str, Any]) -> tuple[bool, float]:
     return not line["fault"], line.get("confidence", 0.0)
 
 
-def _look(line: Mapping[str, Any]) -> Signature:
-    look = from_plain(dict(line))
+def _look(line: Mapping[str, Any]) -> PictureHash:
+    look = hash_from_json(dict(line))
     assert look is not None  # every readable picture's line has it
     return look
 
 
-def assigned(spec: str, records: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]], holdout: Holdout) -> Assignment:
+def assign_pictures(spec: str, records: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]], holdout: HoldoutSize) -> SplitAssignment:
     """The split of each picture; those that are not used have the one that they would have."""
     names = [record["name"] for record in records]
-    parts = list(zip(records, lines, splits_of(names), families_of(spec, names), strict=True))
+    parts = list(zip(records, lines, splits_by_folder(names), augmented_families(spec, names), strict=True))
     used = [Photograph(_look(line), split, family) for record, line, split, family in parts if record["decision"] == "used"]
-    found = assign(used, holdout)
+    found = assign_splits(used, holdout)
     splits = iter(found.splits)
-    return Assignment(tuple(next(splits) if record["decision"] == "used" else "" for record in records), found.note)
+    return SplitAssignment(tuple(next(splits) if record["decision"] == "used" else "" for record in records), found.note)
 
 
-def arrange(out: Path, records: Sequence[dict[str, Any]], splits: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> list[str]:
+def move_pieces(out: Path, records: Sequence[dict[str, Any]], splits: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> list[str]:
     """Move every piece to where it belongs, and tell each record's `files` and `split`.
 
     Stopped at any moment, the same call ends with the same files: a piece lies in one place at a time, and is looked for in all of them.

@@ -20,7 +20,7 @@ _COARSEST = 8  # px
 _SWEEPS = 16  # of Jacobi, at each size
 
 
-def hole_of(matte: Pixels, grow: float = 0.025) -> NDArray[np.bool_]:
+def object_hole(matte: Pixels, grow: float = 0.025) -> NDArray[np.bool_]:
     """Where the object, its soft edge and its nearest shadow are: the matte, grown by a share of the picture's size."""
     cv2 = import_opencv()
     radius = max(1, round(grow * min(matte.shape)))
@@ -29,7 +29,7 @@ def hole_of(matte: Pixels, grow: float = 0.025) -> NDArray[np.bool_]:
     return grown
 
 
-def fill(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
+def fill_hole(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
     """Fill a hole from the same picture.
 
     The hole takes its texture from one or several shifted (and mirrored) copies of the known part, those that agree best with the hole's rim
@@ -86,7 +86,7 @@ def _smooth(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
 def _grain(rgb: Pixels, hole: NDArray[np.bool_]) -> NDArray[np.int16]:
     """The fine detail of the largest square without hole, tiled in mirror images over the picture: for what no shift can reach."""
     cv2 = import_opencv()
-    top, left, side = largest_free_square(hole)
+    top, left, side = find_free_square(hole)
     if side < _SMALLEST_GRAIN:
         return np.zeros(rgb.shape, dtype=np.int16)
     patch = rgb[top : top + side, left : left + side].astype(np.int16)
@@ -182,7 +182,7 @@ def _membrane(values: Values, fixed: NDArray[np.bool_], region: NDArray[np.bool_
     return found
 
 
-def largest_free_square(hole: NDArray[np.bool_]) -> tuple[int, int, int]:
+def find_free_square(hole: NDArray[np.bool_]) -> tuple[int, int, int]:
     """The largest square that misses a hole: top, left, side (px); side 0 where all is hole."""
     side = np.zeros(hole.shape, dtype=np.int32)
     free = ~hole

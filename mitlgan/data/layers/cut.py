@@ -13,19 +13,19 @@ from PIL import Image
 
 from mitlgan.data.build.matte_rules import fitting_matte
 from mitlgan.data.build.resize import center_square
-from mitlgan.data.curate.perceptual_hash import signature
+from mitlgan.data.curate.perceptual_hash import hash_picture
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes, flatten_on, is_cutout
 from mitlgan.data.layers import background_fill
-from mitlgan.data.layers.cut_confidence import NOTHING_AGAINST, CutMeasures, cut_confidence, cut_measures, fill_confidence
+from mitlgan.data.layers.cut_confidence import PERFECT_CUT, CutMeasures, estimate_cut_confidence, estimate_fill_confidence, measure_cut
 from mitlgan.data.layers.matte_filter import MatteFilter
-from mitlgan.data.layers.matting import Method, OwnAlpha, OwnMatte, find_matte, import_opencv
+from mitlgan.data.layers.matting import AlphaMatting, MatteFile, MattingMethod, find_matte, import_opencv
 from mitlgan.data.sources.image_source import Contents, output_stem
 from mitlgan.data.sources.listing import MATTE_SUFFIX
 
-SMALLEST_PATCH = 0.4  # side of a background patch / side of the picture
-CENTRED_SIDE = 0.86  # longest side of a centred object / side of its picture
+MIN_PATCH_FRACTION = 0.4  # side of a background patch / side of the picture
+CENTERED_FRACTION = 0.86  # longest side of a centred object / side of its picture
 WHITE = (255, 255, 255)  # what stray transparency is laid on, in every piece
-MARKED_PX = 192  # side of the pictures in `set-aside/`, which are for people to look at
+OVERLAY_PX = 192  # side of the pictures in `set-aside/`, which are for people to look at
 Pixels = NDArray[np.uint8]
 
 
@@ -41,7 +41,7 @@ class CutSettings:
         blur_px: Gaussian blur of backgrounds, as the thesis prepared its own; 0 for none.
         backdrop: Lay foregrounds on this colour and write their mattes beside them; None keeps them transparent.
         centre: Centre foregrounds, longest side 86 %; otherwise they stay where the scene has them.
-        gate: What a usable matte is.
+        matte_filter: What a usable matte is.
     """
 
     matting: str = "auto"
@@ -51,11 +51,11 @@ class CutSettings:
     blur_px: float = 0.0
     backdrop: tuple[int, int, int] | None = None
     centre: bool = False
-    gate: MatteFilter = field(default_factory=MatteFilter)
+    matte_filter: MatteFilter = field(default_factory=MatteFilter)
 
 
 @dataclass(frozen=True)
-class Cut:
+class CutResult:
     """What became of one picture.
 
     Attributes:
@@ -68,7 +68,7 @@ class Cut:
     pieces: dict[str, bytes]
 
 
-def cut(content: Contents, methods: list[Method], settings: CutSettings) -> Cut:
+def cut_picture(content: Contents, methods: list[MattingMethod], settings: CutSettings) -> CutResult:
     """Cut one picture in three, with what speaks against it; by the matte beside it, where it has one, else by the first method that applies."""
     name = content.entry.name
     record: dict[str, Any] = {"name": name}
@@ -77,66 +77,66 @@ def cut(content: Contents, methods: list[Method], settings: CutSettings) -> Cut:
         beside = content.read_matte()
         own = None if beside is None else fitting_matte(beside, decoded)
     except UnreadableImageError as error:
-        return Cut(record | {"unreadable": str(error)}, {})
+        return CutResult(record | {"unreadable": str(error)}, {})
     whole = _reduced(_picture(decoded, own is None, methods), settings.size_px)
     if own is not None:
-        methods = [OwnMatte(np.array(own.resize(whole.size, Image.Resampling.LANCZOS)))]
-    record |= {"width": decoded.width, "height": decoded.height, **signature(decoded.picture, decoded.sha256).plain()}
+        methods = [MatteFile(np.array(own.resize(whole.size, Image.Resampling.LANCZOS)))]
+    record |= {"width": decoded.width, "height": decoded.height, **hash_picture(decoded.picture, decoded.sha256).to_json()}
     record |= {"note": decoded.note} if decoded.note else {}
     found = find_matte(whole, methods)
     stem = output_stem(name)
     if found is None:
         square = whole.crop(center_square(*whole.size)).convert("RGB")
         fault = "no matte: the picture has neither transparency nor a plain backdrop"
-        return _with(record | {"fault": fault}, {f"set-aside/{stem}.png": _png(_reduced(square, MARKED_PX))})
+        return _with(record | {"fault": fault}, {f"set-aside/{stem}.png": _png(_reduced(square, OVERLAY_PX))})
     matte, method = found
     record |= {"method": method.name, "coverage": round(float((matte > 127).mean()), 4)}
-    box = square_around(matte)
+    box = square_around_object(matte)
     inner = matte[box[1] : box[3], box[0] : box[2]]
     fits = bool((inner > 127).sum() >= 0.99 * (matte > 127).sum())
     picture, judged = (whole.crop(box), inner) if fits else (whole, matte)
-    record["fault"] = settings.gate.reject_reason(judged)
-    pieces = {f"set-aside/{stem}.png": _png(_reduced(marked(picture, judged), MARKED_PX))}
+    record["fault"] = settings.matte_filter.reject_reason(judged)
+    pieces = {f"set-aside/{stem}.png": _png(_reduced(overlay_matte(picture, judged), OVERLAY_PX))}
     if not (judged > 127).any():
         return _with(record, pieces)
-    measured = NOTHING_AGAINST
-    if not isinstance(method, OwnAlpha | OwnMatte):
-        measured = cut_measures(whole, matte, method)
-        trusted = cut_confidence(measured, method)
+    measured = PERFECT_CUT
+    if not isinstance(method, AlphaMatting | MatteFile):
+        measured = measure_cut(whole, matte, method)
+        trusted = estimate_cut_confidence(measured, method)
         record |= {"confidence": round(trusted.value, 4), "doubt": trusted.doubt}
     rgb = np.array(picture.convert("RGB"))
-    cutout = Image.fromarray(np.dstack([rgb if method.name == "alpha" else own_colours(rgb, judged), judged]))
+    cutout = Image.fromarray(np.dstack([rgb if method.name == "alpha" else estimate_object_colors(rgb, judged), judged]))
     pieces |= dict(_foreground(cutout if fits else _padded(cutout, settings.size_px), stem, settings))
     # A cut-out has no scene. An object longer than the square is a whole foreground, and a scene only if enough of it is in the square.
-    if method.name != "alpha" and (fits or not settings.gate.reject_reason(inner)):
+    if method.name != "alpha" and (fits or not settings.matte_filter.reject_reason(inner)):
         pieces |= _scene(np.array(whole.crop(box).convert("RGB")), inner, stem, settings, measured, record)
     return _with(record, pieces)
 
 
-def _picture(decoded: DecodedImage, unmatted: bool, methods: list[Method]) -> Image.Image:
+def _picture(decoded: DecodedImage, unmatted: bool, methods: list[MattingMethod]) -> Image.Image:
     """RGBA: a cut-out that is cut by its own transparency as it is; any other on white, or its stray transparent pixels would come out black."""
-    if unmatted and is_cutout(decoded.picture) and any(isinstance(method, OwnAlpha) for method in methods):
+    if unmatted and is_cutout(decoded.picture) and any(isinstance(method, AlphaMatting) for method in methods):
         return decoded.picture
     return flatten_on(decoded.picture, WHITE).convert("RGBA")
 
 
-def _with(record: dict[str, Any], pieces: dict[str, bytes]) -> Cut:
-    return Cut(record | {"pieces": sorted(pieces)}, pieces)
+def _with(record: dict[str, Any], pieces: dict[str, bytes]) -> CutResult:
+    return CutResult(record | {"pieces": sorted(pieces)}, pieces)
 
 
 def _scene(rgb: Pixels, matte: Pixels, stem: str, settings: CutSettings, measured: CutMeasures, record: dict[str, Any]) -> dict[str, bytes]:
     """The scene with its matte, and the backgrounds that it gives; the record is told of the hole and its fill."""
     pieces = {f"scene/{stem}.png": _png(Image.fromarray(rgb)), f"scene/{stem}{MATTE_SUFFIX}": _png(Image.fromarray(matte))}
-    hole = background_fill.hole_of(matte)
+    hole = background_fill.object_hole(matte)
     record["hole"] = round(float(hole.mean()), 4)
     if settings.background in ("fill", "both") and hole.mean() <= settings.max_hole:
-        filled = background_fill.fill(rgb, hole)
-        trusted = fill_confidence(rgb, filled, hole, measured)
+        filled = background_fill.fill_hole(rgb, hole)
+        trusted = estimate_fill_confidence(rgb, filled, hole, measured)
         record |= {"fill_confidence": round(trusted.value, 4), "fill_doubt": trusted.doubt}
         pieces[f"bg/{stem}.png"] = _png(_blurred(filled, settings.blur_px))
     if settings.background in ("patch", "both"):
-        top, left, side = background_fill.largest_free_square(hole)
-        if side >= SMALLEST_PATCH * min(hole.shape):
+        top, left, side = background_fill.find_free_square(hole)
+        if side >= MIN_PATCH_FRACTION * min(hole.shape):
             patch = Image.fromarray(rgb[top : top + side, left : left + side]).resize(hole.shape, Image.Resampling.LANCZOS)
             pieces[f"bg/{stem}-patch.png"] = _png(_blurred(np.array(patch), settings.blur_px))
     return pieces
@@ -144,7 +144,7 @@ def _scene(rgb: Pixels, matte: Pixels, stem: str, settings: CutSettings, measure
 
 def _foreground(cutout: Image.Image, stem: str, settings: CutSettings) -> Iterator[tuple[str, bytes]]:
     if settings.centre:
-        cutout = centred(cutout)
+        cutout = center_object(cutout)
     if settings.backdrop is None:
         yield f"fg/{stem}.png", _png(cutout)
         return
@@ -154,7 +154,7 @@ def _foreground(cutout: Image.Image, stem: str, settings: CutSettings) -> Iterat
     yield f"fg/{stem}{MATTE_SUFFIX}", _png(cutout.getchannel("A"))
 
 
-def own_colours(rgb: Pixels, matte: Pixels) -> Pixels:
+def estimate_object_colors(rgb: Pixels, matte: Pixels) -> Pixels:
     """The object's colours without its background's: at a soft edge a pixel takes the colour of the opaque ones near it."""
     cv2 = import_opencv()
     sigma = max(1.0, min(matte.shape) / 80)
@@ -167,11 +167,11 @@ def own_colours(rgb: Pixels, matte: Pixels) -> Pixels:
     return colours
 
 
-def centred(cutout: Image.Image) -> Image.Image:
+def center_object(cutout: Image.Image) -> Image.Image:
     """The object in the middle, its longest side 86 % of the picture."""
     box = cutout.getchannel("A").point(lambda value: 255 if value > 25 else 0).getbbox()
     piece = cutout.crop(box).convert("RGBa")
-    scale = CENTRED_SIDE * cutout.width / max(piece.size)
+    scale = CENTERED_FRACTION * cutout.width / max(piece.size)
     piece = piece.resize((max(1, round(piece.width * scale)), max(1, round(piece.height * scale))), Image.Resampling.LANCZOS).convert("RGBA")
     canvas = Image.new("RGBA", cutout.size)
     canvas.paste(piece, ((canvas.width - piece.width) // 2, (canvas.height - piece.height) // 2))
@@ -186,14 +186,14 @@ def _padded(cutout: Image.Image, size_px: int) -> Image.Image:
     return _reduced(canvas, size_px)
 
 
-def marked(picture: Image.Image, matte: Pixels) -> Image.Image:
+def overlay_matte(picture: Image.Image, matte: Pixels) -> Image.Image:
     """A picture with its matte shown in red, for people to judge."""
     rgb = np.array(flatten_on(picture, WHITE)).astype(np.float32)
     share = matte[..., None].astype(np.float32) / 255 * 0.55
     return Image.fromarray((rgb * (1 - share) + np.array([230, 30, 30]) * share).astype(np.uint8))
 
 
-def square_around(matte: Pixels) -> tuple[int, int, int, int]:
+def square_around_object(matte: Pixels) -> tuple[int, int, int, int]:
     """The largest square of a picture, moved along its longer side to where the object is: left, top, right, bottom (px).
 
     Args:

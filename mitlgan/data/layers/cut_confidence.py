@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.layers.matting import GrabCut, Method, frame_of, import_opencv
+from mitlgan.data.layers.matting import GrabCutMatting, MattingMethod, border_mask, import_opencv
 
 Pixels = NDArray[np.uint8]
 MIN_CONFIDENCE = 0.8  # cuts below are set aside
-DOUBTFUL = 0.92  # cuts below are used, and shown first
+MAX_DOUBTFUL_CONFIDENCE = 0.92  # cuts below are used, and shown first
 MIN_FILL_CONFIDENCE = 0.75  # filled backgrounds below are not used
 _WORK_PX = 160  # longer side at which cuts are judged
 _ALIKE_LAB = 10.0  # colours nearer than this show no contour
@@ -70,18 +70,18 @@ class CutMeasures:
     undecided: float
 
 
-NOTHING_AGAINST = CutMeasures(0.0, 0.0, 0.0, 0.0, 0.0)
+PERFECT_CUT = CutMeasures(0.0, 0.0, 0.0, 0.0, 0.0)
 """Of a matte that is the user's own."""
 
 
-def cut_confidence(measured: CutMeasures, method: Method) -> Confidence:
+def estimate_cut_confidence(measured: CutMeasures, method: MattingMethod) -> Confidence:
     """How far a matte can be trusted.
 
     Args:
         measured: What speaks against it.
         method: What made it.
     """
-    weights = _OF_GRABCUT if isinstance(method, GrabCut) else _OF_NETWORK
+    weights = _OF_GRABCUT if isinstance(method, GrabCutMatting) else _OF_NETWORK
     parts = {
         "parts of the object may be missing": weights.missing * measured.missing,
         "the cut may hold more than the object": weights.surplus * measured.surplus,
@@ -94,7 +94,7 @@ def cut_confidence(measured: CutMeasures, method: Method) -> Confidence:
     return Confidence(float(1 / (1 + np.exp(odds))), max(parts, key=lambda words: parts[words] - usual[words]))
 
 
-def cut_measures(picture: Image.Image, matte: Pixels, method: Method) -> CutMeasures:
+def measure_cut(picture: Image.Image, matte: Pixels, method: MattingMethod) -> CutMeasures:
     """What speaks against a matte.
 
     Args:
@@ -107,7 +107,7 @@ def cut_measures(picture: Image.Image, matte: Pixels, method: Method) -> CutMeas
     size = (max(8, round(picture.width * scale)), max(8, round(picture.height * scale)))
     small = picture.resize(size, Image.Resampling.BOX)
     rgb = np.array(small.convert("RGB"))
-    opinion = GrabCut("rgb", margin=0.06, rounds=1, vivid=False)(small) if isinstance(method, GrabCut) else GrabCut()(picture)
+    opinion = GrabCutMatting("rgb", margin=0.06, rounds=1, vivid=False)(small) if isinstance(method, GrabCutMatting) else GrabCutMatting()(picture)
     mine, other = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (matte, opinion))
     inside = mine > 127
     if not inside.any() or inside.all():
@@ -133,7 +133,7 @@ def _begun_from(rgb: Pixels, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     core = cv2.erode(inside.astype(np.uint8), kernel, borderValue=1) > 0
     marks = np.where(inside, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     marks[core] = cv2.GC_FGD
-    marks[frame_of(marks.shape, 0.02) & ~inside] = cv2.GC_BGD
+    marks[border_mask(marks.shape, 0.02) & ~inside] = cv2.GC_BGD
     cv2.setRNGSeed(0)  # of this thread: the same picture gives the same answer
     cv2.grabCut(rgb, marks, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
     found: NDArray[np.bool_] = marks % 2 == 1
@@ -166,7 +166,7 @@ def _weak_contour(rgb: Pixels, inside: NDArray[np.bool_]) -> float:
     return float((np.linalg.norm(sides[0] - sides[1], axis=1)[usable] < _ALIKE_LAB).mean())
 
 
-def fill_confidence(rgb: Pixels, filled: Pixels, hole: NDArray[np.bool_], measured: CutMeasures) -> Confidence:
+def estimate_fill_confidence(rgb: Pixels, filled: Pixels, hole: NDArray[np.bool_], measured: CutMeasures) -> Confidence:
     """How far a filled background can be trusted: the probability, by a regression on fills that were looked at, that nothing is wrong with it.
 
     Args:

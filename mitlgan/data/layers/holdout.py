@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mitlgan.data.curate.perceptual_hash import Signature, near_pairs, same_files
+from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files
 from mitlgan.data.sources.split_folders import TRAIN, find_split_folders
 from mitlgan.errors import UsageError
 
@@ -24,7 +24,7 @@ _TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*")
 
 
 @dataclass(frozen=True)
-class Holdout:
+class HoldoutSize:
     """How many photographs are held out; both 0 for none.
 
     Attributes:
@@ -36,7 +36,7 @@ class Holdout:
     count: int = 0
 
     @classmethod
-    def parse(cls, text: str) -> Holdout:
+    def parse(cls, text: str) -> HoldoutSize:
         """Read `10%`, `200` or `0`.
 
         Raises:
@@ -59,18 +59,18 @@ class Photograph:
     """One of the pictures that splits are made of.
 
     Attributes:
-        look: For equal and look-alike files.
+        hash: For equal and look-alike files.
         split: The split that it has already, by its folder; empty where it has none.
         family: Photographs of one family stay together, such as the changed copies of one; empty for none.
     """
 
-    look: Signature
+    hash: PictureHash
     split: str = ""
     family: str = ""
 
 
 @dataclass(frozen=True)
-class Assignment:
+class SplitAssignment:
     """What splits photographs are in.
 
     Attributes:
@@ -82,7 +82,7 @@ class Assignment:
     note: str = ""
 
 
-def assign(photographs: Sequence[Photograph], holdout: Holdout) -> Assignment:
+def assign_splits(photographs: Sequence[Photograph], holdout: HoldoutSize) -> SplitAssignment:
     """Divide photographs into `train` and `test`.
 
     Splits that are there already are kept as they are. Otherwise a group of look-alikes is held out where a hash of its content is below the share,
@@ -92,16 +92,16 @@ def assign(photographs: Sequence[Photograph], holdout: Holdout) -> Assignment:
         UsageError: Not enough photographs for the count.
     """
     if any(one.split for one in photographs):
-        return Assignment(tuple(one.split or "train" for one in photographs), "the splits that the source has already are kept")
+        return SplitAssignment(tuple(one.split or "train" for one in photographs), "the splits that the source has already are kept")
     none = ("",) * len(photographs)
     if not holdout.share and not holdout.count:
-        return Assignment(none)
+        return SplitAssignment(none)
     total = len(photographs)
     if holdout.count >= total > 0:
         raise UsageError(f"--holdout {holdout}: there are {total:,} usable photographs; hold out fewer, or 0 for none")
     if holdout.share and total < MIN_PHOTOGRAPHS:
-        return Assignment(none, f"nothing is held out: {total} photographs are too few for {holdout}; --holdout 2 holds out two")
-    groups = sorted(groups_of(photographs), key=lambda group: _position(photographs, group))
+        return SplitAssignment(none, f"nothing is held out: {total} photographs are too few for {holdout}; --holdout 2 holds out two")
+    groups = sorted(group_look_alikes(photographs), key=lambda group: _position(photographs, group))
     chosen = [group for group in groups if _position(photographs, group) < holdout.share]
     wanted = holdout.count or MIN_HELD_OUT
     for group in groups[len(chosen) :]:
@@ -110,11 +110,13 @@ def assign(photographs: Sequence[Photograph], holdout: Holdout) -> Assignment:
         chosen.append(group)
     held_out = {position for group in chosen for position in group}
     if len(held_out) == total:
-        return Assignment(none, "nothing is held out: all photographs look alike, and look-alikes stay together; give other photographs for measuring")
-    return Assignment(tuple("test" if position in held_out else "train" for position in range(total)))
+        return SplitAssignment(
+            none, "nothing is held out: all photographs look alike, and look-alikes stay together; give other photographs for measuring"
+        )
+    return SplitAssignment(tuple("test" if position in held_out else "train" for position in range(total)))
 
 
-def splits_of(names: Sequence[str]) -> list[str]:
+def splits_by_folder(names: Sequence[str]) -> list[str]:
     """The split that each picture of a source is in by its folder; all empty where the source has no splits."""
     found = find_split_folders(names, "SRC")
     splits = [""] * len(names)
@@ -125,7 +127,7 @@ def splits_of(names: Sequence[str]) -> list[str]:
     return splits
 
 
-def families_of(spec: str | Path, names: Sequence[str]) -> list[str]:
+def augmented_families(spec: str | Path, names: Sequence[str]) -> list[str]:
     """What each picture of a source is a changed copy of, where `data augment` made it; otherwise empty."""
     try:
         with (Path(spec) / JOURNAL).open(encoding="utf-8") as lines:
@@ -135,7 +137,7 @@ def families_of(spec: str | Path, names: Sequence[str]) -> list[str]:
     return [_COPY.sub("", name) if augmented else "" for name in names]
 
 
-def groups_of(photographs: Sequence[Photograph]) -> list[list[int]]:
+def group_look_alikes(photographs: Sequence[Photograph]) -> list[list[int]]:
     """Positions of photographs that must stay together: equal files, look-alikes, and families."""
     parents = list(range(len(photographs)))
 
@@ -145,8 +147,8 @@ def groups_of(photographs: Sequence[Photograph]) -> list[list[int]]:
             position = parents[position]
         return position
 
-    looks = [one.look for one in photographs]
-    for one, other in [*_chained(same_files(looks)), *near_pairs(looks), *_chained(_families(photographs))]:
+    looks = [one.hash for one in photographs]
+    for one, other in [*_chained(group_equal_files(looks)), *find_near_pairs(looks), *_chained(_families(photographs))]:
         first, second = sorted((root(one), root(other)))
         parents[second] = first
     groups: dict[int, list[int]] = {}
@@ -155,7 +157,7 @@ def groups_of(photographs: Sequence[Photograph]) -> list[list[int]]:
     return list(groups.values())
 
 
-def described(splits: Iterable[str]) -> str:
+def describe_splits(splits: Iterable[str]) -> str:
     """How many are in each split, in words; empty where nothing is held out."""
     counts = Counter(splits)
     held_out = [f"{counts[name]:,} for {name}" for name in ("validation", "test") if counts[name]]
@@ -176,5 +178,5 @@ def _chained(groups: Iterable[list[int]]) -> list[tuple[int, int]]:
 
 def _position(photographs: Sequence[Photograph], group: Sequence[int]) -> float:
     """A group's place in [0, 1), by its content: drawn once for the whole group, or large groups would be held out more often."""
-    digest = hashlib.sha256(b"holdout " + min(photographs[position].look.sha256 for position in group).encode()).digest()
+    digest = hashlib.sha256(b"holdout " + min(photographs[position].hash.sha256 for position in group).encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

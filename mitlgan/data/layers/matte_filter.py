@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mitlgan.data.layers.matting import frame_of, import_opencv
+from mitlgan.data.layers.matting import border_mask, import_opencv
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class MatteFilter:
             return f"empty: the object covers {area:.1%}, less than {self.min_area:.0%}"
         if area > self.max_area:
             return f"full: the object covers {area:.0%}, more than {self.max_area:.0%}"
-        touched = float(inside[frame_of(inside.shape, 0.0)].mean())
+        touched = float(inside[border_mask(inside.shape, 0.0)].mean())
         if touched > self.max_border:
             return f"cut off: the object touches {touched:.0%} of the border, more than {self.max_border:.0%}"
-        largest = largest_pieces(inside)
+        largest = largest_pieces_fraction(inside)
         if largest < self.min_largest:
             return f"fragmented: the two largest pieces are {largest:.0%} of the object, less than {self.min_largest:.0%}"
         undecided = float(((matte > 25) & (matte < 230)).sum() / inside.sum())
@@ -48,7 +48,7 @@ class MatteFilter:
         return ""
 
 
-def largest_pieces(inside: NDArray[np.bool_]) -> float:
+def largest_pieces_fraction(inside: NDArray[np.bool_]) -> float:
     """Share of an object that its two largest connected pieces hold; 0 for none."""
     cv2 = import_opencv()
     _, _, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)

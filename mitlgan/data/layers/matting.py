@@ -27,7 +27,7 @@ _PLAIN_SPREAD = 14.0  # of the border's colours (0 to 255): below it a backdrop 
 _PLAIN_SHARE = 0.9  # of the border that must have the backdrop's colour
 
 
-class Method(Protocol):
+class MattingMethod(Protocol):
     """One way to find the object."""
 
     name: str
@@ -37,7 +37,7 @@ class Method(Protocol):
         ...
 
 
-def matting_methods(spec: str) -> list[Method]:
+def matting_methods(spec: str) -> list[MattingMethod]:
     """The methods to try in turn.
 
     Args:
@@ -48,21 +48,21 @@ def matting_methods(spec: str) -> list[Method]:
         UsageError: No such method or file.
     """
     if spec == "alpha":
-        return [OwnAlpha()]
+        return [AlphaMatting()]
     if spec == "backdrop":
-        return [OwnAlpha(), PlainBackdrop()]
+        return [AlphaMatting(), BackdropMatting()]
     if spec == "grabcut":
-        return [GrabCut()]
+        return [GrabCutMatting()]
     if spec == "rectangle":
-        return [GrabCut("rectangle", margin=0.05, rounds=0, vivid=False)]
+        return [GrabCutMatting("rectangle", margin=0.05, rounds=0, vivid=False)]
     if spec == "auto":
-        return [OwnAlpha(), PlainBackdrop(), GrabCut()]
+        return [AlphaMatting(), BackdropMatting(), GrabCutMatting()]
     if Path(spec).suffix.lower() == ".onnx":
-        return [OwnAlpha(), PlainBackdrop(), Network(Path(spec))]
+        return [AlphaMatting(), BackdropMatting(), OnnxMatting(Path(spec))]
     raise UsageError(f"--matting {spec}: no such method; choose {', '.join(METHODS)}, or a model's .onnx file")
 
 
-def find_matte(picture: Image.Image, methods: list[Method]) -> tuple[Pixels, Method] | None:
+def find_matte(picture: Image.Image, methods: list[MattingMethod]) -> tuple[Pixels, MattingMethod] | None:
     """The first method's matte that applies, and the method."""
     for method in methods:
         matte = method(picture)
@@ -72,7 +72,7 @@ def find_matte(picture: Image.Image, methods: list[Method]) -> tuple[Pixels, Met
 
 
 @dataclass
-class OwnAlpha:
+class AlphaMatting:
     """The picture's own transparency."""
 
     name: str = "alpha"
@@ -84,7 +84,7 @@ class OwnAlpha:
 
 
 @dataclass
-class OwnMatte:
+class MatteFile:
     """The matte that lies beside the picture (`NAME.matte.png`).
 
     Attributes:
@@ -100,7 +100,7 @@ class OwnMatte:
 
 
 @dataclass
-class PlainBackdrop:
+class BackdropMatting:
     """Objects photographed on one colour: what is like the border, and connected to it, is backdrop."""
 
     name: str = "backdrop"
@@ -110,7 +110,7 @@ class PlainBackdrop:
         cv2 = import_opencv()
         rgb = np.array(picture.convert("RGB"))
         lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)
-        frame = frame_of(rgb.shape[:2], 0.02)
+        frame = border_mask(rgb.shape[:2], 0.02)
         edge = lab[frame]
         colour = np.median(edge, axis=0)
         distance = np.sqrt(((lab - colour) ** 2).sum(2))
@@ -127,7 +127,7 @@ class PlainBackdrop:
 
 
 @dataclass
-class GrabCut:
+class GrabCutMatting:
     """No weights: GrabCut (Rother et al. 2004) from a rectangle that leaves a narrow rim, then again from the found object's own surroundings.
 
     The second rectangle matters for small objects: in the first one most pixels are background, and its colours enter the object's model.
@@ -174,12 +174,12 @@ class GrabCut:
         marks = np.full(colours.shape[:2], cv2.GC_BGD, np.uint8)
         top, bottom, left, right = box
         marks[max(0, top) : bottom, max(0, left) : right] = cv2.GC_PR_FGD
-        marks[frame_of(marks.shape, 0.02)] = cv2.GC_BGD
+        marks[border_mask(marks.shape, 0.02)] = cv2.GC_BGD
         if not (marks == cv2.GC_PR_FGD).any():
             return np.zeros(marks.shape, dtype=bool)
         cv2.setRNGSeed(0)  # of this thread: the same picture gives the same matte
         cv2.grabCut(colours, marks, None, np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)
-        return tidy(marks % 2 == 1)
+        return clean_mask(marks % 2 == 1)
 
 
 def _vivid(rgb: Pixels) -> Pixels:
@@ -190,7 +190,7 @@ def _vivid(rgb: Pixels) -> Pixels:
     return vivid
 
 
-class Network:
+class OnnxMatting:
     """A salient-object network of the U2-Net or IS-Net families (Qin et al. 2020, 2022), from a local ONNX file.
 
     Args:
@@ -232,7 +232,7 @@ class Network:
         return np.array(Image.fromarray((matte * 255).round().astype(np.uint8)).resize(picture.size, Image.Resampling.BICUBIC))
 
 
-def tidy(found: NDArray[np.bool_], smallest: float = 0.08, hole: float = 0.01) -> NDArray[np.bool_]:
+def clean_mask(found: NDArray[np.bool_], smallest: float = 0.08, hole: float = 0.01) -> NDArray[np.bool_]:
     """Drop islands below `smallest` of the largest, and fill holes below `hole` of the picture."""
     cv2 = import_opencv()
     count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=8)
@@ -245,7 +245,7 @@ def tidy(found: NDArray[np.bool_], smallest: float = 0.08, hole: float = 0.01) -
     return filled
 
 
-def frame_of(shape: tuple[int, ...], share: float) -> NDArray[np.bool_]:
+def border_mask(shape: tuple[int, ...], share: float) -> NDArray[np.bool_]:
     """The outermost `share` of the rows and columns on each side, at least one."""
     rows, columns = (max(1, round(side * share)) for side in shape[:2])
     frame = np.ones(shape[:2], dtype=bool)

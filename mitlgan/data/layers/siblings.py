@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mitlgan.data.sources.split_folders import SPLITS, TRAIN
 
-MANIFEST = "split.json"
+SPLIT_MANIFEST = "split.json"
 
 
-class Siblings:
+class SplitOutput:
     """The files that a `data split` wrote.
 
     Args:
@@ -39,14 +39,14 @@ class Siblings:
         return None
 
 
-def siblings_of(folder: Path) -> Siblings | None:
+def find_split_output(folder: Path) -> SplitOutput | None:
     """What `data split` wrote that a folder is part of (`layers/fg`, `layers/fg/train`, `layers`); None for any other folder."""
     absolute = folder.absolute()
     for out in (absolute, *absolute.parents[:2]):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+            manifest = json.loads((out / SPLIT_MANIFEST).read_text(encoding="utf-8"))
             if manifest["made_by"]["work"] == "split":
-                return Siblings(out, str(manifest.get("source", "")), manifest["records"])
+                return SplitOutput(out, str(manifest.get("source", "")), manifest["records"])
     return None
 
 
@@ -54,6 +54,6 @@ def _listed(value: object) -> list[object]:
     return list(value) if isinstance(value, list) else []
 
 
-def leaks(one: str, other: str) -> bool:
+def is_leak(one: str, other: str) -> bool:
     """Whether a photograph in both splits is a leak: one for training, the other held out."""
     return TRAIN in (one, other) and one != other and {one, other} <= set(SPLITS)

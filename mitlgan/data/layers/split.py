@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.data.build.journal import Journal
-from mitlgan.data.build.matte_rules import with_mattes
+from mitlgan.data.build.matte_rules import use_mattes
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.layers.arrange import FOLDERS, UNUSED_FOLDER, Choices, Limits, arrange, assigned, decided
-from mitlgan.data.layers.cut import Cut, CutSettings, cut
-from mitlgan.data.layers.cut_confidence import DOUBTFUL, MIN_CONFIDENCE, MIN_FILL_CONFIDENCE
-from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT, Holdout
-from mitlgan.data.layers.matting import Method, import_opencv, matting_methods
-from mitlgan.data.layers.siblings import MANIFEST
+from mitlgan.data.layers.arrange import FOLDERS, UNUSED_FOLDER, ConfidenceLimits, ManualChoices, assign_pictures, decide, move_pieces
+from mitlgan.data.layers.cut import CutResult, CutSettings, cut_picture
+from mitlgan.data.layers.cut_confidence import MAX_DOUBTFUL_CONFIDENCE, MIN_CONFIDENCE, MIN_FILL_CONFIDENCE
+from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT, HoldoutSize
+from mitlgan.data.layers.matting import MattingMethod, import_opencv, matting_methods
+from mitlgan.data.layers.siblings import SPLIT_MANIFEST
 from mitlgan.data.sources.image_source import Contents, ImageSource, contents, open_source, refuse_output_inside
 from mitlgan.data.sources.listing import MATTE_SUFFIX
 from mitlgan.data.sources.split_folders import SPLITS
@@ -51,6 +51,7 @@ class SplitSettings(CutSettings):
     def cutting(self) -> dict[str, Any]:
         """What decides the cuts, as JSON has it."""
         values = asdict(self)
+        values["gate"] = values.pop("matte_filter")  # as it was called in earlier journals
         for name in ("exclude", "keep", "holdout", "min_confidence", "min_fill_confidence"):
             del values[name]
         if self.backdrop is not None:
@@ -79,7 +80,7 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
     """
     if settings.background not in BACKGROUNDS:
         raise UsageError(f"--background {settings.background}: choose {', '.join(BACKGROUNDS)}")
-    holdout = Holdout.parse(settings.holdout)
+    holdout = HoldoutSize.parse(settings.holdout)
     import_opencv()
     methods = matting_methods(settings.matting)
     source = _source(spec, settings)
@@ -89,7 +90,7 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
     header = {"work": "split", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": settings.cutting()}
     with locked(out), Journal(out / ".journal.jsonl", header) as journal:
         _cut_all(source, out, methods, settings, journal, progress)
-        choices = Choices.read(out).changed(settings.exclude, settings.keep)
+        choices = ManualChoices.read(out).updated(settings.exclude, settings.keep)
         choices.write(out)
         return _finish(source, out, header, journal, _Arrangement(choices, holdout, settings))
 
@@ -99,17 +100,19 @@ def _source(spec: str | Path, settings: SplitSettings) -> ImageSource:
     source = open_source(spec)
     if settings.matting in OWN_MATTES or settings.matting.lower().endswith(".onnx"):
         return source
-    return with_mattes(source, f"--matting {settings.matting} finds its own; --matting auto takes them")[0]
+    return use_mattes(source, f"--matting {settings.matting} finds its own; --matting auto takes them")[0]
 
 
-def _cut_all(source: ImageSource, out: Path, methods: list[Method], settings: SplitSettings, journal: Journal, progress: Progress | None) -> None:
+def _cut_all(
+    source: ImageSource, out: Path, methods: list[MattingMethod], settings: SplitSettings, journal: Journal, progress: Progress | None
+) -> None:
     done = {line["name"] for line in journal.lines}
     left = [entry for entry in source.entries if entry.name not in done]
     total = len(source.entries)
 
-    def work(content: Contents) -> Cut:
+    def work(content: Contents) -> CutResult:
         with naming_faults(f"picture {content.entry.name!r}", ", or leave it out with --exclude"):
-            return cut(content, methods, settings)
+            return cut_picture(content, methods, settings)
 
     cuts = in_order(contents(source, left), work)
     for number, (_, made) in enumerate(cuts, start=total - len(left) + 1):
@@ -127,18 +130,18 @@ def _cut_all(source: ImageSource, out: Path, methods: list[Method], settings: Sp
 class _Arrangement:
     """By what pictures are chosen and divided."""
 
-    choices: Choices
-    holdout: Holdout
+    choices: ManualChoices
+    holdout: HoldoutSize
     settings: SplitSettings
 
 
 def _finish(source: ImageSource, out: Path, header: dict[str, Any], journal: Journal, by: _Arrangement) -> dict[str, Any]:
     order = {entry.name: number for number, entry in enumerate(source.entries)}
     lines = sorted(journal.lines, key=lambda line: order.get(line["name"], -1))
-    limits = Limits(by.settings.min_confidence, by.settings.min_fill_confidence, DOUBTFUL)
-    records = decided(lines, by.choices, limits)
-    assignment = assigned(source.spec, records, lines, by.holdout)
-    gone = arrange(out, records, assignment.splits, lines)
+    limits = ConfidenceLimits(by.settings.min_confidence, by.settings.min_fill_confidence, MAX_DOUBTFUL_CONFIDENCE)
+    records = decide(lines, by.choices, limits)
+    assignment = assign_pictures(source.spec, records, lines, by.holdout)
+    gone = move_pieces(out, records, assignment.splits, lines)
     counts = Counter(record["decision"] for record in records)
     used = [record for record in records if record["decision"] == "used"]
     manifest = {
@@ -150,7 +153,7 @@ def _finish(source: ImageSource, out: Path, header: dict[str, Any], journal: Jou
         "counts": {decision: counts.get(decision, 0) for decision in DECISIONS},
         "doubtful": sum(record["doubtful"] for record in records),
         "methods": dict(sorted(Counter(record["method"] for record in records if "method" in record).items())),
-        "files": {folder: len(pictures_in(out / folder)) for folder in FOLDERS},
+        "files": {folder: len(list_layer(out / folder)) for folder in FOLDERS},
         "splits": dict(Counter(record["split"] for record in used if "split" in record)),
         "unfilled": sum(record.get("hole", 0) > by.settings.max_hole for record in used) if by.settings.background != "patch" else 0,
         "fills_left_out": sum(_fill_left_out(record) for record in used),
@@ -160,7 +163,7 @@ def _finish(source: ImageSource, out: Path, header: dict[str, Any], journal: Jou
         "skipped": source.leftovers.skipped(),
         "records": records,
     }
-    write_json(out / MANIFEST, manifest)
+    write_json(out / SPLIT_MANIFEST, manifest)
     if not counts.get("used"):
         first = next((record for record in records if record["decision"] != "used"), {"name": "", "reason": ""})
         raise DataError(f"SRC {source.spec}: none of {len(records)} pictures can be cut; the first, {first['name']!r}: {first['reason']}")
@@ -172,7 +175,7 @@ def _fill_left_out(record: dict[str, Any]) -> bool:
     return "fill_confidence" in record and not any(name.startswith("bg/") and not name.endswith("-patch.png") for name in record["files"])
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def list_layer(folder: Path) -> list[Path]:
     """The pictures of one of the sets, of all splits, without mattes."""
     with disk_errors(folder):
         found = [path for place in (folder, *(folder / split for split in SPLITS)) if place.is_dir() for path in place.iterdir()]

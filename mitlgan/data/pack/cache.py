@@ -39,7 +39,7 @@ def cache_dir() -> Path:
     return folder
 
 
-def open_part(target: Path) -> tuple[Path, IO[bytes]]:
+def open_temporary(target: Path) -> tuple[Path, IO[bytes]]:
     """Open a temporary file beside `target`, to be moved onto it when complete.
 
     The open file carries a lock for as long as its writer lives, whatever kills it: that is how `remove_abandoned_parts` tells a dead writer's file
@@ -65,7 +65,7 @@ def open_part(target: Path) -> tuple[Path, IO[bytes]]:
         handle.close()
 
 
-def remove_abandoned_parts(folder: Path) -> None:
+def remove_abandoned_temporaries(folder: Path) -> None:
     """Delete the temporary files in `folder` whose writers are dead."""
     if fcntl is None:
         return
@@ -77,7 +77,7 @@ def remove_abandoned_parts(folder: Path) -> None:
             part.unlink()
 
 
-def make_durable(handle: IO[bytes]) -> None:
+def flush_to_disk(handle: IO[bytes]) -> None:
     """Force what was written to the disk, so that a rename cannot be ahead of the content after a power cut."""
     handle.flush()
     os.fsync(handle.fileno())

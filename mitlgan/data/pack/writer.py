@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mitlgan.data.pack.cache import make_durable, open_part, remove_abandoned_parts
+from mitlgan.data.pack.cache import flush_to_disk, open_temporary, remove_abandoned_temporaries
 from mitlgan.data.pack.image_pack import SCHEMA_VERSION, SOURCES_LINE, FourthChannel, ImagePack
 from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.errors import DataError, ResourceError
@@ -54,9 +54,9 @@ class PackWriter:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ResourceError(f"{path.parent}: cannot be created ({error.strerror}); choose a writable folder") from None
-        remove_abandoned_parts(path.parent)
-        self._pixels_part, self._pixels = open_part(path)
-        self._sources_part, self._sources = open_part(path.with_suffix(".sources"))
+        remove_abandoned_temporaries(path.parent)
+        self._pixels_part, self._pixels = open_temporary(path)
+        self._sources_part, self._sources = open_temporary(path.with_suffix(".sources"))
         self._own = [self._pixels_part, self._sources_part]
         self._pixels.write(pack_header(0, self.channels, size_px))
 
@@ -91,7 +91,7 @@ class PackWriter:
             hashing.result()
         self._note(sources)
 
-    def adopt(self, pixels: Path, digest: Hash, sources: Sequence[dict[str, Any]]) -> None:
+    def adopt_file(self, pixels: Path, digest: Hash, sources: Sequence[dict[str, Any]]) -> None:
         """Take over a file in the same folder that is the whole pack already, but for its header; until `publish` has moved it, it stays what it is.
 
         Args:
@@ -148,7 +148,7 @@ class PackWriter:
         }
         self._pixels.seek(0)
         self._pixels.write(pack_header(self.count, self.channels, self.size_px))
-        durable = self._aside.submit(make_durable, self._pixels)
+        durable = self._aside.submit(flush_to_disk, self._pixels)
         manifest_path = self.path.with_suffix(".json")
         manifest_part = self._write_manifest(manifest_path, manifest)
         durable.result()
@@ -159,7 +159,7 @@ class PackWriter:
         return ImagePack.open(self.path)
 
     def _write_manifest(self, target: Path, manifest: dict[str, Any]) -> Path:
-        part, handle = open_part(target)
+        part, handle = open_temporary(target)
         with handle:
             head = json.dumps(manifest, ensure_ascii=True, indent=1).removesuffix("\n}")
             handle.write(f"{head},\n{SOURCES_LINE}".encode())
@@ -167,7 +167,7 @@ class PackWriter:
             while block := self._sources.read(1 << 20):
                 handle.write(block)
             handle.write(b"\n ]\n}\n")
-            make_durable(handle)
+            flush_to_disk(handle)
         return part
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.data.readers.common import decoded, pack, whole_file
-from mitlgan.data.readers.faces import cut_faces, face_finder
+from mitlgan.data.readers.common import decode_files, read_whole_file, write_pack
+from mitlgan.data.readers.faces import crop_faces, face_finder
 from mitlgan.errors import DataError, UsageError
 from mitlgan.runtime.text_files import TextError, decode_text
 
-PICTURES = ("img_align_celeba", "img_celeba", ".")
+PICTURE_FOLDERS = ("img_align_celeba", "img_celeba", ".")
 ATTRIBUTES = "list_attr_celeba.txt"
 WHERE = "img_align_celeba.zip and list_attr_celeba.txt are at https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (for research, not for trade)"
 LICENCE = "CelebA: non-commercial research only"
@@ -24,7 +24,7 @@ def read_attributes(path: Path) -> tuple[list[str], dict[str, dict[str, int]]]:
         DataError: Not that file: the first line counts the others, the second names the attributes, and each other has one value for each name.
     """
     try:
-        lines = decode_text(whole_file(path, WHERE)).split("\n")
+        lines = decode_text(read_whole_file(path, WHERE)).split("\n")
         count, names = int(lines[0]), lines[1].split()
     except TextError as error:
         raise DataError(f"--data {path}:{error.line}: {error.reason}") from None
@@ -67,7 +67,7 @@ def pack_celeba(
         UsageError: An unknown attribute, or OpenCV is not installed.
     """
     finder = face_finder() if faces else None
-    folder = next((source / name for name in PICTURES if any((source / name).glob("*.jpg"))), None)
+    folder = next((source / name for name in PICTURE_FOLDERS if any((source / name).glob("*.jpg"))), None)
     if folder is None:
         raise DataError(f"--data {source}: no CelebA pictures in it; {WHERE}")
     names = sorted(path.name for path in folder.glob("*.jpg"))
@@ -83,11 +83,11 @@ def pack_celeba(
         names = [name for name in names if all(values[name][key] == value for key, value in wanted.items())]
         labels = {name: " ".join(key for key, value in values[name].items() if value == 1) for name in names}
     skipped: list[dict[str, str]] = []
-    pictures = decoded(((name, folder / name) for name in names[:limit]), 4 * size_px, skipped, labels)
+    pictures = decode_files(((name, folder / name) for name in names[:limit]), 4 * size_px, skipped, labels)
     if finder is not None:
-        pictures = cut_faces(pictures, finder, skipped)
+        pictures = crop_faces(pictures, finder, skipped)
     account = {"format": "celeba", "source": source.name, "attributes": list(attributes), "faces": faces, "licence": LICENCE}
-    return pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
+    return write_pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
 
 
 def _condition(text: str, known: Sequence[str]) -> tuple[str, int]:

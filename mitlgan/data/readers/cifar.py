@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.data.readers.common import Picture, pack, sha256, whole_file
+from mitlgan.data.readers.common import Picture, read_whole_file, sha256, write_pack
 from mitlgan.data.sources.split_folders import split_of_name
 from mitlgan.errors import DataError, UsageError
 
@@ -59,7 +59,7 @@ def pack_cifar(
     account: dict[str, Any] = {"format": "cifar-10 binary", "source": source.name, "files": list(names)}
     account |= {"identity": identity, "split": split} if identity else {"split": split}
     pictures = _records(folder, names, classes, limit)
-    return pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=[])
+    return write_pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=[])
 
 
 def _known_split(source: Path, split: str) -> str:
@@ -78,7 +78,7 @@ def _known_split(source: Path, split: str) -> str:
 def _records(folder: Path, names: Sequence[str], classes: Sequence[int], limit: int | None) -> Iterator[Picture]:
     given = 0
     for name in names:
-        content = whole_file(folder / name, WHERE)
+        content = read_whole_file(folder / name, WHERE)
         if len(content) != RECORD * RECORDS:
             raise DataError(f"--data {folder / name}: {len(content)} bytes, not {RECORDS} records of {RECORD}; {WHERE}")
         records = np.frombuffer(content, dtype=np.uint8).reshape(RECORDS, RECORD)

@@ -21,7 +21,7 @@ from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import DataError, UsageError, resource_fault
 
 VERSION = 3  # raise it when the same files and arguments make other pixels
-LARGEST_BYTES = 2_000_000_000
+MAX_BYTES = 2_000_000_000
 GZIP = b"\x1f\x8b"
 
 
@@ -42,7 +42,7 @@ class Picture:
     label: str = ""
 
 
-def pack(
+def write_pack(
     pictures: Iterable[Picture], out: Path, *, size_px: int, resize: str, grey: bool, account: dict[str, Any], skipped: list[dict[str, str]]
 ) -> ImagePack:
     """Write pictures as a pack, each cut to its centred square and resized.
@@ -77,7 +77,7 @@ def _grey(image: Image.Image, size_px: int, resize: str) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.array(crop_and_resize(image.convert("L"), size_px, resize), dtype=np.uint8)[None])  # (1, H, W)
 
 
-def whole_file(path: Path, where: str) -> bytes:
+def read_whole_file(path: Path, where: str) -> bytes:
     """A file's content, unpacked when it is gzip.
 
     Args:
@@ -93,15 +93,17 @@ def whole_file(path: Path, where: str) -> bytes:
         with path.open("rb") as raw:
             zipped = raw.read(2) == GZIP
         with gzip.open(path, "rb") if zipped else path.open("rb") as file:
-            content: bytes = file.read(LARGEST_BYTES + 1)
+            content: bytes = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise resource_fault(error) or DataError(f"--data {path}: damaged or unreadable ({error}); {where}") from None
-    if len(content) > LARGEST_BYTES:
-        raise DataError(f"--data {path}: unpacks to more than {LARGEST_BYTES} bytes; it is not that set")
+    if len(content) > MAX_BYTES:
+        raise DataError(f"--data {path}: unpacks to more than {MAX_BYTES} bytes; it is not that set")
     return content
 
 
-def decoded(files: Iterable[tuple[str, Path]], size_px: int, skipped: list[dict[str, str]], labels: dict[str, str] | None = None) -> Iterator[Picture]:
+def decode_files(
+    files: Iterable[tuple[str, Path]], size_px: int, skipped: list[dict[str, str]], labels: dict[str, str] | None = None
+) -> Iterator[Picture]:
     """Pictures of files; what cannot be read goes to `skipped` with its reason."""
     for name, path in files:
         try:

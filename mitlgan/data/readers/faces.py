@@ -11,15 +11,15 @@ import numpy as np
 from PIL import Image
 
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.data.readers.common import Picture, decoded, pack
+from mitlgan.data.readers.common import Picture, decode_files, write_pack
 from mitlgan.errors import UsageError
 
-SMALLEST_SHARE = 0.15  # of the picture's short side; smaller finds are mostly none
+MIN_FACE_FRACTION = 0.15  # of the picture's short side; smaller finds are mostly none
 MARGIN = 0.1  # of the face's side, on each side
-Finder = Callable[[Image.Image], tuple[int, int, int, int] | None]
+FaceFinder = Callable[[Image.Image], tuple[int, int, int, int] | None]
 
 
-def face_finder() -> Finder:
+def face_finder() -> FaceFinder:
     """A function from a picture to the box (left, top, right, bottom, px) of its largest face, or None.
 
     Raises:
@@ -35,7 +35,7 @@ def face_finder() -> Finder:
     cascade = version.CascadeClassifier(str(Path(version.data.haarcascades) / "haarcascade_frontalface_default.xml"))
 
     def find(picture: Image.Image) -> tuple[int, int, int, int] | None:
-        smallest = max(8, int(min(picture.size) * SMALLEST_SHARE))
+        smallest = max(8, int(min(picture.size) * MIN_FACE_FRACTION))
         found = cascade.detectMultiScale(np.asarray(picture.convert("L")), 1.1, 5, minSize=(smallest, smallest))
         if len(found) == 0:
             return None
@@ -46,7 +46,7 @@ def face_finder() -> Finder:
     return find
 
 
-def cut_faces(pictures: Iterable[Picture], finder: Finder, skipped: list[dict[str, str]]) -> Iterator[Picture]:
+def crop_faces(pictures: Iterable[Picture], finder: FaceFinder, skipped: list[dict[str, str]]) -> Iterator[Picture]:
     """Each picture's largest face; pictures without one go to `skipped`."""
     for picture in pictures:
         image = picture.pixels if isinstance(picture.pixels, Image.Image) else Image.fromarray(picture.pixels)
@@ -87,6 +87,6 @@ def pack_faces(
         raise UsageError(f"--faces: {source} is an archive; unpack it, and name the folder")
     files = [(entry.name, entry.path) for entry in whole.entries[:limit] if entry.path is not None]
     skipped = whole.leftovers.skipped()
-    pictures = cut_faces(decoded(files, 4 * size_px, skipped), finder, skipped)
+    pictures = crop_faces(decode_files(files, 4 * size_px, skipped), finder, skipped)
     account = {"format": "folder", "source": source.name, "faces": "largest, OpenCV haarcascade_frontalface_default"}
-    return pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
+    return write_pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)

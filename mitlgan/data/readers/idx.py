@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.data.readers.common import GZIP, Picture, pack, sha256, whole_file
+from mitlgan.data.readers.common import GZIP, Picture, read_whole_file, sha256, write_pack
 from mitlgan.errors import DataError
 
 IMAGES, LABELS = 0x803, 0x801
@@ -45,7 +45,7 @@ def read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
     Raises:
         DataError: Another magic number, or a length that its header does not promise.
     """
-    content = whole_file(path, WHERE)
+    content = read_whole_file(path, WHERE)
     count = magic & 0xFF
     head = 4 * (count + 1)
     if len(content) < head or struct.unpack(">I", content[:4])[0] != magic:
@@ -97,4 +97,4 @@ def pack_idx(
         Picture(f"{source.name}#{index}", images[index], sha256(images[index].tobytes()), "" if names is None else str(int(names[index])))
         for index in list(chosen)[:limit]
     )
-    return pack(pictures, out, size_px=size_px, resize=resize, grey=True, account=account, skipped=[])
+    return write_pack(pictures, out, size_px=size_px, resize=resize, grey=True, account=account, skipped=[])

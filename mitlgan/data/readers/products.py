@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from mitlgan.data.decode.image_file import UnreadableImageError, read_file
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.data.readers.common import GZIP, decoded, pack, sha256
+from mitlgan.data.readers.common import GZIP, decode_files, sha256, write_pack
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import DataError, resource_fault
 from mitlgan.runtime.text_files import TextError, lines_of
@@ -42,7 +42,7 @@ class ReviewLimits:
     reviews: int = 12
 
 
-def chosen(metadata: Path, reviews: Path, choice: ReviewLimits) -> dict[str, str]:
+def choose_products(metadata: Path, reviews: Path, choice: ReviewLimits) -> dict[str, str]:
     """Name of the picture's file by `asin`, of products that are rated well and often enough, in the order of the metadata.
 
     Raises:
@@ -81,7 +81,7 @@ def pack_products(
         DataError: Files are absent or are not such data, or no picture is left.
     """
     choice = choice or ReviewLimits()
-    wanted = chosen(metadata, reviews, choice)
+    wanted = choose_products(metadata, reviews, choice)
     if not images.is_dir():
         raise DataError(f"--images {images}: no such folder; {WHERE}")
     by_name = {path.name: path for path in list_pictures(images, "--images")}
@@ -98,7 +98,7 @@ def pack_products(
             skipped.append({"name": asin, "reason": str(error)})
     unique = list(_without_repeats(files, skipped))[:limit]
     account = {"format": "products", "source": metadata.name, "rating": choice.rating, "reviews": choice.reviews, "chosen": len(wanted)}
-    return pack(decoded(unique, 2 * size_px, skipped), out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
+    return write_pack(decode_files(unique, 2 * size_px, skipped), out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
 
 
 def _without_repeats(files: list[tuple[str, Path, str]], skipped: list[dict[str, str]]) -> Iterator[tuple[str, Path]]:

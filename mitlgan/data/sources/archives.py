@@ -18,10 +18,10 @@ from mitlgan.data.sources.formats import HEAD_BYTES
 from mitlgan.data.sources.listing import is_matte_name
 from mitlgan.errors import DataError, resource_fault
 
-LARGEST_RATIO = 200  # unpacked to packed; picture formats are compressed already
-SMALLEST_BOMB_BYTES = 64_000_000  # below this any ratio is harmless
-LARGEST_COUNT = 5_000_000
-MAX_KEPT_BYTES = 256_000_000
+MAX_COMPRESSION_RATIO = 200  # unpacked to packed; picture formats are compressed already
+MIN_BOMB_BYTES = 64_000_000  # below this any ratio is harmless
+MAX_MEMBERS = 5_000_000
+MAX_CACHED_BYTES = 256_000_000
 """Of the mattes of a compressed tar, which can only be read forwards: so many are kept in memory, since each belongs to a picture elsewhere in it."""
 DAMAGE = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, KeyError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
 
@@ -43,7 +43,7 @@ class Member:
     head: Callable[[], bytes]
 
 
-def refuse_member(name: str, size: int, link_or_device: bool, named: str) -> None:
+def check_member(name: str, size: int, link_or_device: bool, named: str) -> None:
     """Refuse an archive for what a member's header says.
 
     Raises:
@@ -60,12 +60,12 @@ def refuse_member(name: str, size: int, link_or_device: bool, named: str) -> Non
         raise DataError(f"{named}: member {shown} unpacks to {size} bytes, more than {MAX_FILE_BYTES}; refused whole as a decompression bomb")
 
 
-def refuse_ratio(unpacked: int, packed: int, count: int, named: str) -> None:
+def check_ratio(unpacked: int, packed: int, count: int, named: str) -> None:
     """Refuse an archive that unpacks to far more than pictures can."""
-    if unpacked > SMALLEST_BOMB_BYTES and unpacked > LARGEST_RATIO * max(packed, 1):
+    if unpacked > MIN_BOMB_BYTES and unpacked > MAX_COMPRESSION_RATIO * max(packed, 1):
         raise DataError(f"{named}: {packed} bytes unpack to {unpacked} or more; refused whole as a decompression bomb")
-    if count > LARGEST_COUNT:
-        raise DataError(f"{named}: more than {LARGEST_COUNT} members; refused whole")
+    if count > MAX_MEMBERS:
+        raise DataError(f"{named}: more than {MAX_MEMBERS} members; refused whole")
 
 
 def zip_members(path: Path, option: str) -> list[Member]:
@@ -80,10 +80,10 @@ def zip_members(path: Path, option: str) -> list[Member]:
     for info in members:
         mode = info.external_attr >> 16
         unpacked += info.file_size
-        refuse_member(info.filename, info.file_size, stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR), named)
+        check_member(info.filename, info.file_size, stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR), named)
         if info.flag_bits & 1:
             raise DataError(f"{named}: is encrypted; unpack it yourself and give the folder")
-    refuse_ratio(unpacked, path.stat().st_size, len(members), named)
+    check_ratio(unpacked, path.stat().st_size, len(members), named)
 
     def member(info: zipfile.ZipInfo) -> Member:
         def read(count: int = MAX_FILE_BYTES + 1) -> bytes:
@@ -111,7 +111,7 @@ def tar_members(path: Path, option: str, stamp: str) -> list[Member]:
     forwards = not isinstance(archive.fileobj, io.BufferedReader)
     lock = threading.Lock()
     kept: dict[int, bytes] = {}  # by the position in the archive
-    room = MAX_KEPT_BYTES
+    room = MAX_CACHED_BYTES
     members: list[Member] = []
 
     def member(info: tarfile.TarInfo) -> Member:
@@ -126,8 +126,8 @@ def tar_members(path: Path, option: str, stamp: str) -> list[Member]:
 
     for count, info in enumerate(archive, start=1):  # each member is judged before the next is sought, so a bomb is not unpacked to find out
         unpacked += info.size
-        refuse_member(info.name, info.size, not (info.isfile() or info.isdir()), named)
-        refuse_ratio(unpacked, packed, count, named)
+        check_member(info.name, info.size, not (info.isfile() or info.isdir()), named)
+        check_ratio(unpacked, packed, count, named)
         if not info.isfile():
             continue
         members.append(member(info))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mitlgan.data.sources.leftovers import LeftoverFile
-from mitlgan.data.sources.listing import is_hidden, printable_name
+from mitlgan.data.sources.listing import is_hidden_name, printable_name
 from mitlgan.data.sources.split_folders import split_of_name
 from mitlgan.errors import DataError
 
@@ -64,8 +64,8 @@ class _Walk:
             self.names[here] = [os.path.join(relative, name) for name in files]  # noqa: PTH118
             linked = [name for name in folders if os.path.islink(os.path.join(parent, name))]  # noqa: PTH114, PTH118
             self.links += [os.path.join(relative, name) for name in linked]  # noqa: PTH118
-            self.hidden += [(os.path.join(parent, name), os.path.join(here, name)) for name in folders if is_hidden(name) and name not in linked]  # noqa: PTH118
-            folders[:] = [name for name in folders if name not in linked and not is_hidden(name)]
+            self.hidden += [(os.path.join(parent, name), os.path.join(here, name)) for name in folders if is_hidden_name(name) and name not in linked]  # noqa: PTH118
+            folders[:] = [name for name in folders if name not in linked and not is_hidden_name(name)]
 
     def follow(self, link: str) -> LeftoverFile | None:
         """Follow a linked folder, or say why not. A split's folder at the top may lie elsewhere, as sets are divided by links."""
@@ -99,7 +99,7 @@ def walk(folder: Path, option: str) -> Tree:
     while walked.links:
         waiting, walked.links = sorted(walked.links), []
         for link in waiting:
-            if is_hidden(os.path.basename(link)):  # noqa: PTH119
+            if is_hidden_name(os.path.basename(link)):  # noqa: PTH119
                 tree.hidden += 1
             elif left := walked.follow(link):
                 tree.left.append(left)

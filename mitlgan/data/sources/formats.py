@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "DIB")
 """Of Pillow's formats those that are recognised by their first bytes and decoded by well-kept code without outside programs; TGA is neither."""
-HEIC_WAY = "pip install 'mitlgan[heic]'"
+HEIC_INSTALL_COMMAND = "pip install 'mitlgan[heic]'"
 HEAD_BYTES = 64  # enough to know every format by
 _ENDINGS = {
     "JPEG": ".jpg .jpeg .jpe .jfif .jfi .jif .pjpeg .pjp .mpo",
@@ -72,7 +72,7 @@ def detect_suffix(head: bytes) -> str:
     return next((suffix for start, suffix in _STARTS if start.match(head)), "")
 
 
-def is_telling(suffix: str) -> bool:
+def is_known_suffix(suffix: str) -> bool:
     """Whether an ending says what a file is; of another one its first bytes must."""
     return suffix in IMAGE_SUFFIXES or suffix in _KINDS
 
@@ -110,7 +110,7 @@ def _heif() -> tuple[str, ...]:
 @cache
 def _missing_codec(form: str) -> str:
     if form == "HEIF":
-        return "" if util.find_spec("pillow_heif") else HEIC_WAY
+        return "" if util.find_spec("pillow_heif") else HEIC_INSTALL_COMMAND
     if form not in ("AVIF", "JPEG2000"):
         return ""
     from PIL import features

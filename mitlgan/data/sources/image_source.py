@@ -18,12 +18,12 @@ from mitlgan.data.sources.archives import DAMAGE, Member, tar_members, zip_membe
 from mitlgan.data.sources.folders import walk
 from mitlgan.data.sources.formats import IMAGE_SUFFIXES
 from mitlgan.data.sources.leftovers import LeftoverFile, Leftovers
-from mitlgan.data.sources.listing import FileClassifier, is_hidden, is_matte_name, mattes_among, printable_name
+from mitlgan.data.sources.listing import FileClassifier, index_mattes, is_hidden_name, is_matte_name, printable_name
 from mitlgan.errors import DataError, UsageError, resource_fault
 from mitlgan.runtime.text_files import read_text
 
 MAX_UNREADABLE_FRACTION = 0.05  # of the files may be no usable pictures; more than that is no accident
-LARGEST_LIST_BYTES = 1_000_000_000
+MAX_LIST_BYTES = 1_000_000_000
 CLOCK_STEP_NS = 20_000_000  # file systems tell time in steps of up to 10 ms
 LISTS = (".txt", ".lst")
 
@@ -81,7 +81,7 @@ class ImageSource:
 
     def subset(self, entries: Iterable[ImageEntry], left: Sequence[LeftoverFile] = (), remarks: Sequence[str] = ()) -> ImageSource:
         """A part of it, with what is left out of it besides."""
-        return replace(self, entries=tuple(entries), leftovers=self.leftovers.with_more(left, remarks))
+        return replace(self, entries=tuple(entries), leftovers=self.leftovers.extended(left, remarks))
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def of_files(folder: Path, names: Iterable[str]) -> tuple[ImageEntry, ...]:
         if parent not in found:
             found[parent] = {}
             with suppress(OSError, ValueError):
-                found[parent] = mattes_among(sorted(os.listdir(parent or ".")))  # noqa: PTH208
+                found[parent] = index_mattes(sorted(os.listdir(parent or ".")))  # noqa: PTH208
         name = found[parent].get(os.path.splitext(base)[0])  # noqa: PTH122
         return None if name is None or name == base else os.path.join(parent, name)  # noqa: PTH118
 
@@ -221,7 +221,7 @@ def refuse_output_inside(source: ImageSource, out: Path) -> None:
         UsageError: `--out` is a source's folder, or lies in it where it would be read.
     """
     folder, target = Path(source.spec).resolve(), out.resolve()
-    if folder.is_dir() and target.is_relative_to(folder) and not any(is_hidden(part) for part in target.relative_to(folder).parts):
+    if folder.is_dir() and target.is_relative_to(folder) and not any(is_hidden_name(part) for part in target.relative_to(folder).parts):
         raise UsageError(f"--out {out}: lies in SRC, {source.spec}, and would be read as part of it from then on; choose a folder outside of it")
 
 
@@ -243,8 +243,8 @@ def _of_folder(folder: Path, option: str) -> ImageSource:
     for name in tree.names:
         listing.add(name, lambda name=name: read_head(os.path.join(top, name)))  # type: ignore[misc]  # noqa: PTH118
     for left in tree.left:
-        listing.leave(left)
-    listing.hide(tree.hidden)
+        listing.add_leftover(left)
+    listing.add_hidden(tree.hidden)
 
     def path(name: str | None) -> str | None:
         return None if name is None else os.path.join(top, name)  # noqa: PTH118
@@ -255,7 +255,7 @@ def _of_folder(folder: Path, option: str) -> ImageSource:
 
 def _of_list(path: Path, option: str) -> ImageSource:
     """The files that a list names, whatever they are called, each once; of mattes that it names, those of its pictures are known beside them."""
-    text = read_text(path, f"{option} {path}", DataError, LARGEST_LIST_BYTES, names=True)
+    text = read_text(path, f"{option} {path}", DataError, MAX_LIST_BYTES, names=True)
     lines, again = _each_once([_foreign(line.strip(), path.parent) for line in text.split("\n") if line.strip()], path.parent)
     entries = of_files(path.parent, [line for line in lines if not is_matte_name(line)])
     taken = {entry.matte.file for entry in entries if entry.matte is not None}
@@ -297,7 +297,7 @@ def _of_members(path: Path, members: Sequence[Member]) -> ImageSource:
         if by_name[member.name] is member:
             listing.add(member.name, member.head)
         else:
-            listing.leave(LeftoverFile(printable_name(member.name), "a later member of the archive has the same name", "member"))
+            listing.add_leftover(LeftoverFile(printable_name(member.name), "a later member of the archive has the same name", "member"))
 
     def entry(name: str, matte: str | None) -> ImageEntry:
         beside = None if matte is None else entry(matte, None)

@@ -48,7 +48,7 @@ class Leftovers:
     def __bool__(self) -> bool:
         return bool(self.named or self.others or self.hidden or self.remarks)
 
-    def with_more(self, named: Sequence[LeftoverFile] = (), remarks: Sequence[str] = ()) -> Self:
+    def extended(self, named: Sequence[LeftoverFile] = (), remarks: Sequence[str] = ()) -> Self:
         """The same, and more."""
         return replace(self, named=(*self.named, *named), remarks=(*self.remarks, *remarks))
 

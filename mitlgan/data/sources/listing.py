@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from mitlgan.data.decode.image_file import UnreadableImageError
-from mitlgan.data.sources.formats import IMAGE_SUFFIXES, detect_suffix, is_telling, suffix_of, unsupported_reason
+from mitlgan.data.sources.formats import IMAGE_SUFFIXES, detect_suffix, is_known_suffix, suffix_of, unsupported_reason
 from mitlgan.data.sources.leftovers import LeftoverFile, Leftovers
-from mitlgan.data.sources.mask_files import masks_among
+from mitlgan.data.sources.mask_files import match_masks
 
 MATTE_SUFFIX = ".matte.png"
 """NAME.matte.png is the matte of NAME.png (or .jpg, ...) beside it; any other picture's ending will do for one, too."""
@@ -39,7 +39,7 @@ class FileClassifier:
             head: Called where the name does not tell what the file is.
         """
         parts = PurePosixPath(name).parts
-        if any(is_hidden(part) for part in parts):
+        if any(is_hidden_name(part) for part in parts):
             self._hidden += 1
             return
         suffix = suffix_of(parts[-1])
@@ -49,22 +49,22 @@ class FileClassifier:
             self._add_matte(name, stem)
         elif suffix in IMAGE_SUFFIXES:
             self._pictures.append(name)
-        elif is_telling(suffix):
+        elif is_known_suffix(suffix):
             self._others[suffix] += 1
         else:
             self._judge(name, suffix or NO_ENDING, head)
 
-    def leave(self, left: LeftoverFile) -> None:
+    def add_leftover(self, left: LeftoverFile) -> None:
         """Note what is left out for a reason of the source's own."""
         self._named.append(left)
 
-    def hide(self, count: int) -> None:
+    def add_hidden(self, count: int) -> None:
         """Count hidden files that were not looked at one by one."""
         self._hidden += count
 
     def pictures(self) -> list[str]:
         """Names of the pictures, in the order in which they came."""
-        masks = masks_among(self._pictures)
+        masks = match_masks(self._pictures)
         return [name for name in self._pictures if name not in masks] if masks else self._pictures
 
     def matte_of(self, name: str) -> str | None:
@@ -75,7 +75,7 @@ class FileClassifier:
         """What is neither a picture nor the matte of one."""
         stems = {_stem(name) for name in self._pictures}
         orphans = [LeftoverFile(printable_name(matte), "no picture beside it", "matte") for stem, matte in self._mattes.items() if stem not in stems]
-        masks = [LeftoverFile(printable_name(mask), MASK_REASON, "mask of another picture") for mask in masks_among(self._pictures)]
+        masks = [LeftoverFile(printable_name(mask), MASK_REASON, "mask of another picture") for mask in match_masks(self._pictures)]
         return Leftovers(tuple(sorted([*self._named, *orphans, *masks], key=lambda one: one.name)), dict(self._others), self._hidden)
 
     def _add_matte(self, name: str, stem: str) -> None:
@@ -103,7 +103,7 @@ class FileClassifier:
 def is_picture_name(name: str) -> bool:
     """Whether a file's name is that of a picture that can be read, not of a matte beside one or of something hidden."""
     suffix = suffix_of(name)
-    return suffix in IMAGE_SUFFIXES and not unsupported_reason(suffix) and not is_matte_name(name) and not is_hidden(name)
+    return suffix in IMAGE_SUFFIXES and not unsupported_reason(suffix) and not is_matte_name(name) and not is_hidden_name(name)
 
 
 def is_matte_name(name: str) -> bool:
@@ -111,12 +111,12 @@ def is_matte_name(name: str) -> bool:
     return bool(_pictured(name))
 
 
-def is_hidden(name: str) -> bool:
+def is_hidden_name(name: str) -> bool:
     """Thumbnails' caches and what other systems leave beside pictures (`.thumbnails/`, `._picture.jpg`, `__MACOSX/`)."""
     return name.startswith(".") or name == "__MACOSX"
 
 
-def mattes_among(names: Sequence[str]) -> dict[str, str]:
+def index_mattes(names: Sequence[str]) -> dict[str, str]:
     """Of some names those of mattes, by the picture's name without its ending."""
     found = {stem: name for name in names if (stem := _pictured(name))}
     return found | {stem: name for name in names if name.endswith(MATTE_SUFFIX) and (stem := _pictured(name))}

@@ -18,7 +18,7 @@ PICTURE_WORDS = frozenset(
 _SEPARATORS = "_-. "
 
 
-def masks_among(names: Sequence[str]) -> dict[str, str]:
+def match_masks(names: Sequence[str]) -> dict[str, str]:
     """Of the names of pictures those that are masks of others, each with the name of its picture.
 
     Args:

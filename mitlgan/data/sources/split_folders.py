@@ -46,31 +46,31 @@ class SplitLayout:
     Attributes:
         parts: Positions of each split's pictures, of those that are there; a set without splits is all `train`.
         folders: The folders of each split, with a slash at the end; empty where the set has no such folders.
-        beside: Positions of the pictures beside the split folders, which are in no split.
+        unassigned: Positions of the pictures beside the split folders, which are in no split.
         remark: What a user may not expect, in a sentence.
     """
 
     parts: Mapping[str, Sequence[int]]
     folders: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    beside: Sequence[int] = ()
+    unassigned: Sequence[int] = ()
     remark: str = ""
 
-    def sentence(self, split: str, names: Sequence[str]) -> str:
+    def describe(self, split: str, names: Sequence[str]) -> str:
         """What is taken for a split and what is left, in one line; empty where all is taken as anybody would expect."""
         if not self.folders:
             return one_line(self.remark)
         left = [f"{self._where(other)} ({len(self.parts[other]):,}, {other})" for other in self.parts if other != split]
-        if self.beside:
-            left.append(f"{len(self.beside):,} pictures beside the split folders ({list_names([names[place] for place in self.beside])})")
+        if self.unassigned:
+            left.append(f"{len(self.unassigned):,} pictures beside the split folders ({list_names([names[place] for place in self.unassigned])})")
         if not left:
             return one_line(self.remark)
         said = f"{split} pictures are {self._where(split)} ({len(self.parts[split]):,})"
         return one_line("; ".join(filter(None, (f"{said}; left out: {', '.join(left)}", self.remark))))
 
-    def account(self, split: str) -> dict[str, Any]:
+    def to_manifest(self, split: str) -> dict[str, Any]:
         """The same for a manifest."""
         left = {self._where(other): len(places) for other, places in self.parts.items() if other != split}
-        return {"name": split, "folders": list(self.folders.get(split, ())), "left": left, "beside": len(self.beside), "remark": self.remark}
+        return {"name": split, "folders": list(self.folders.get(split, ())), "left": left, "beside": len(self.unassigned), "remark": self.remark}
 
     def _where(self, split: str) -> str:
         return ", ".join(self.folders[split]) if self.folders.get(split) else "what is beside them"
@@ -135,7 +135,7 @@ def _of_classes(
     return SplitLayout(
         {split: sorted(place for found in inner.values() for place in found.parts.get(split, ())) for split in there},
         {split: [folder for found in inner.values() for folder in found.folders.get(split, ())] for split in there},
-        sorted(place for found in inner.values() for place in found.beside),
+        sorted(place for found in inner.values() for place in found.unassigned),
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from helpers import images
 from PIL import Image, ImageDraw
 
-from mitlgan.data.build.offline_augment import AugmentSettings, Change, augment_pictures, changed, draw
+from mitlgan.data.build.offline_augment import AugmentSettings, Warp, augment_pictures, draw_warp, warp
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.data.sources.listing import MATTE_SUFFIX
 from mitlgan.errors import DataError, UsageError
@@ -80,13 +80,13 @@ def test_no_black_corners_and_no_dark_rims(tmp_path: Path) -> None:
 
 def test_changes_are_within_their_limits() -> None:
     settings = AugmentSettings(degrees=7, shear_degrees=3, distortion=0.02, flip=False)
-    changes = [draw(settings, "a", copy) for copy in range(200)]
+    changes = [draw_warp(settings, "a", copy) for copy in range(200)]
     assert max(abs(change.degrees) for change in changes) <= 7
     assert max(max(map(abs, change.shear)) for change in changes) <= 3
     assert max(float(change.shifts.abs().max()) for change in changes) <= 0.02
     assert not any(change.flip for change in changes)
     assert 70 < sum(change.mirror for change in changes) < 130
-    assert draw(settings, "a", 1).degrees != draw(settings, "b", 1).degrees
+    assert draw_warp(settings, "a", 1).degrees != draw_warp(settings, "b", 1).degrees
 
 
 def test_bad_files_and_other_work(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_picture_of_one_colour_stays_so_whatever_its_shape_and_however_far_it_
         for colour in ((255, 255, 255), (200, 30, 120), (0, 0, 0)):
             planes = torch.tensor(colour).view(3, 1, 1).expand(3, height, width) / 127.5 - 1
             for copy in range(1, settings.factor):
-                made = to_uint8(changed(planes, draw(settings, str(number), copy), edge="reflect"))
+                made = to_uint8(warp(planes, draw_warp(settings, str(number), copy), edge="reflect"))
                 assert made.shape == (3, height, width)
                 assert (made == torch.tensor(colour).view(3, 1, 1)).all()
 
@@ -160,8 +160,8 @@ def test_beyond_its_edge_a_picture_goes_on_mirrored_again_and_again() -> None:
     width, height = 41, 8
     column = np.random.default_rng(0).integers(0, 256, height)
     planes = torch.from_numpy(np.repeat(column[:, None], width, 1)).float()[None].expand(3, -1, -1) / 127.5 - 1
-    change = Change(mirror=False, flip=False, degrees=0, shear=(0.0, math.degrees(math.atan(2.0))), shifts=torch.zeros(1, 2, 4, 4))  # by 2 px a column
-    made = to_uint8(changed(planes, change, edge="reflect"))[0].numpy()
+    change = Warp(mirror=False, flip=False, degrees=0, shear=(0.0, math.degrees(math.atan(2.0))), shifts=torch.zeros(1, 2, 4, 4))  # by 2 px a column
+    made = to_uint8(warp(planes, change, edge="reflect"))[0].numpy()
     period = np.concatenate([column, column[::-1]])
     for x in range(width):
         assert (made[:, x] == period[(np.arange(height) - 2 * (x - width // 2)) % (2 * height)]).all()
@@ -169,11 +169,11 @@ def test_beyond_its_edge_a_picture_goes_on_mirrored_again_and_again() -> None:
 
 def test_nothing_done_changes_nothing_and_half_a_turn_is_one() -> None:
     planes = torch.from_numpy(np.array(images.smooth(1, (37, 90)))).permute(2, 0, 1)
-    still = Change(mirror=False, flip=False, degrees=0, shear=(0, 0), shifts=torch.zeros(1, 2, 4, 4))
+    still = Warp(mirror=False, flip=False, degrees=0, shear=(0, 0), shifts=torch.zeros(1, 2, 4, 4))
     floats = planes.float() / 127.5 - 1
     for edge in ("reflect", "constant"):
-        assert torch.equal(to_uint8(changed(floats, still, edge=edge)), planes)
-        assert torch.equal(to_uint8(changed(floats, replace(still, degrees=180), edge=edge)), planes.flip(1, 2))
+        assert torch.equal(to_uint8(warp(floats, still, edge=edge)), planes)
+        assert torch.equal(to_uint8(warp(floats, replace(still, degrees=180), edge=edge)), planes.flip(1, 2))
 
 
 def test_a_cut_out_gets_neither_wedges_nor_dark_rims_and_a_picture_with_little_transparency_none_at_all(tmp_path: Path) -> None:

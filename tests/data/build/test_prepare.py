@@ -371,7 +371,7 @@ class TestProcesses:
         assert len(prepare_pack(images.fill(tmp_path / "in", 2), tmp_path / "out", PrepareSettings(size_px=8))) == 2
 
     def test_a_picture_that_kills_its_process_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(gather, "Shaper", fatal_worker.Fatal)
+        monkeypatch.setattr(gather, "ImagePreparer", fatal_worker.Fatal)
         place = images.fill(tmp_path / "in", 9)
         with pytest.raises(ResourceError, match=r"^picture '0003.png': the process that read it was killed; .*--exclude"):
             prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=8))

@@ -101,8 +101,8 @@ def test_packs_are_looked_at_too(tmp_path: Path) -> None:
     prepare_pack(place, tmp_path / "prepared", PrepareSettings(size_px=32, keep_alpha=True))
     for pack in packs:
         (report,) = check_datasets([str(pack)]).sets
-        assert len(report.seen) == 4
-        assert all(one.coverage == pytest.approx(0.107, abs=0.03) for one in report.seen)
+        assert len(report.pictures) == 4
+        assert all(one.coverage == pytest.approx(0.107, abs=0.03) for one in report.pictures)
 
 
 def test_no_such_set(tmp_path: Path) -> None:
@@ -211,5 +211,5 @@ def test_splits_by_other_names_and_of_packs(tmp_path: Path) -> None:
     assert "<img" in write_check_page(tmp_path / "page.html", result).read_text()
     prepare_pack(images.fill(tmp_path / "many", 30), tmp_path / "pack", PrepareSettings(size_px=16, holdout="4"))
     result = check_datasets([str(tmp_path / "pack")])
-    assert [(report.split, len(report.seen)) for report in result.sets] == [("train", 26), ("test", 4)]
+    assert [(report.split, len(report.pictures)) for report in result.sets] == [("train", 26), ("test", 4)]
     assert "<img" in write_check_page(tmp_path / "page.html", result).read_text()

@@ -10,12 +10,12 @@ from helpers import images as pictures
 from PIL import Image, ImageEnhance
 
 from mitlgan.data.curate import perceptual_hash as signatures
-from mitlgan.data.curate.perceptual_hash import Signature, from_plain, near_pairs, same_files, signature
+from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files, hash_from_json, hash_picture
 from mitlgan.data.demo import archive
 
 
-def looks(*images: Image.Image) -> list[Signature]:
-    return [signature(image, str(index)) for index, image in enumerate(images)]
+def looks(*images: Image.Image) -> list[PictureHash]:
+    return [hash_picture(image, str(index)) for index, image in enumerate(images)]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def variants(photo: Image.Image) -> dict[str, Image.Image]:
 
 @pytest.mark.parametrize("kind", ["smaller", "recompressed", "brighter", "cropped"])
 def test_what_looks_the_same_is_found(photo: Image.Image, kind: str) -> None:
-    assert near_pairs(looks(photo, variants(photo)[kind])) == [(0, 1)]
+    assert find_near_pairs(looks(photo, variants(photo)[kind])) == [(0, 1)]
 
 
 @pytest.mark.parametrize("kind", ["mirrored", "other colours", "with a thing on it"])
@@ -49,26 +49,26 @@ def test_what_looks_different_is_not(photo: Image.Image, kind: str) -> None:
         other = Image.merge("RGB", photo.split()[::-1]).point(lambda value: 255 - value // 2)
     else:
         other.paste((255, 0, 200), (100, 100, 200, 200))
-    assert near_pairs(looks(photo, other)) == []
+    assert find_near_pairs(looks(photo, other)) == []
 
 
 def test_different_pictures_are_never_paired() -> None:
     images = [pictures.smooth(seed) for seed in range(120)] + [picture for _, _, picture in archive.read_pool(archive.SCENE_BACKGROUNDS, 40)]
-    assert near_pairs(looks(*images)) == []
+    assert find_near_pairs(looks(*images)) == []
 
 
 def test_blank_pictures_are_blank_and_in_no_pair() -> None:
     found = looks(*[Image.new("RGB", (50, 40), colour) for colour in ("white", "white", (254, 255, 255), "black")])
-    assert all(one.blank for one in found)
-    assert near_pairs(found) == []
-    assert not signature(pictures.smooth(1), "").blank
+    assert all(one.is_blank for one in found)
+    assert find_near_pairs(found) == []
+    assert not hash_picture(pictures.smooth(1), "").is_blank
 
 
 def test_blocks_give_the_pairs_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     images = [pictures.smooth(seed % 30) for seed in range(70)]
-    whole = sorted(near_pairs(looks(*images)))
+    whole = sorted(find_near_pairs(looks(*images)))
     monkeypatch.setattr(signatures, "_BLOCK", 7)
-    assert sorted(near_pairs(looks(*images))) == whole
+    assert sorted(find_near_pairs(looks(*images))) == whole
     assert whole == sorted((one, other) for one in range(70) for other in range(one + 1, 70) if one % 30 == other % 30)
 
 
@@ -81,22 +81,22 @@ def test_bits_are_counted_without_new_numpy(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_equal_files_are_grouped() -> None:
-    found = [signature(pictures.smooth(0), digest) for digest in ("a", "b", "a", "c", "b", "a")]
-    assert same_files(found) == [[0, 2, 5], [1, 4]]
+    found = [hash_picture(pictures.smooth(0), digest) for digest in ("a", "b", "a", "c", "b", "a")]
+    assert group_equal_files(found) == [[0, 2, 5], [1, 4]]
 
 
 def test_plain_and_back() -> None:
-    found = signature(pictures.smooth(3, mode="RGBA"), "abc")
-    assert from_plain(found.plain()) == found
-    assert from_plain({"sha256": "abc"}) is None
-    assert from_plain(found.plain() | {"colours": "!"}) is None
-    assert from_plain(found.plain() | {"outline": None}) is None
+    found = hash_picture(pictures.smooth(3, mode="RGBA"), "abc")
+    assert hash_from_json(found.to_json()) == found
+    assert hash_from_json({"sha256": "abc"}) is None
+    assert hash_from_json(found.to_json() | {"colours": "!"}) is None
+    assert hash_from_json(found.to_json() | {"outline": None}) is None
 
 
 def test_many_together_look_as_each_alone() -> None:
     kinds = [((64, 64), "RGB"), ((90, 50), "RGBA"), ((32, 32), "RGB")] * 9
     images = [pictures.smooth(seed, size, mode=mode) for seed, (size, mode) in enumerate(kinds)]
     digests = [str(index) for index in range(len(images))]
-    glances = [signatures.glance(image) for image in images]
-    assert signatures.signatures(glances, digests) == [signature(image, digest) for image, digest in zip(images, digests, strict=True)]
-    assert signatures.signatures([], []) == []
+    glances = [signatures.thumbnail(image) for image in images]
+    assert signatures.hash_thumbnails(glances, digests) == [hash_picture(image, digest) for image, digest in zip(images, digests, strict=True)]
+    assert signatures.hash_thumbnails([], []) == []

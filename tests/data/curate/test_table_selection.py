@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mitlgan.data.curate.row_filter import Condition
-from mitlgan.data.curate.table_selection import Selection, chosen_rows, parse_aggregates, selected
+from mitlgan.data.curate.table_selection import Selection, parse_aggregates, select_pictures, select_rows
 from mitlgan.errors import DataError, UsageError
 
 ROW: dict[str, Any] = {"rating": 4.5, "reviews": 12, "name": "Blue shoe", "price": "12.50", "none": None}
@@ -112,7 +112,7 @@ def tables(tmp_path: Path) -> Path:
 
 def choose(tables: Path, **changes: Any) -> list[dict[str, Any]]:
     values: dict[str, Any] = {"metadata": tables / "products.csv", "join": tables / "reviews.jsonl.gz", "on": "asin"} | changes
-    return list(chosen_rows(Selection(**values)))
+    return list(select_rows(Selection(**values)))
 
 
 def test_products_are_joined_with_their_reviews(tables: Path) -> None:
@@ -128,7 +128,7 @@ def test_products_are_joined_with_their_reviews(tables: Path) -> None:
 
 
 def test_the_chosen_become_a_source(tables: Path) -> None:
-    source = selected(Selection(tables / "products.csv", where="title != 'Lost'"), tables)
+    source = select_pictures(Selection(tables / "products.csv", where="title != 'Lost'"), tables)
     assert [entry.name for entry in source.entries] == ["a1.jpg", "sub/a2.jpg", "a3.jpg"]
 
 
@@ -136,7 +136,7 @@ def test_the_chosen_become_a_source(tables: Path) -> None:
 def test_a_path_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps({"image": name}))
     with pytest.raises(DataError, match="leaves the pictures' folder"):
-        selected(Selection(tmp_path / "a.jsonl"), tmp_path)
+        select_pictures(Selection(tmp_path / "a.jsonl"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -165,19 +165,19 @@ def test_broken_tables(tmp_path: Path, name: str, content: bytes | None) -> None
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=f"--metadata {tmp_path / name}"):
-        list(chosen_rows(Selection(tmp_path / name)))
+        list(select_rows(Selection(tmp_path / name)))
 
 
 def test_nothing_chosen(tables: Path) -> None:
     with pytest.raises(DataError, match="chooses no picture"):
-        selected(Selection(tables / "products.csv", where="title == 'x'"), tables)
+        select_pictures(Selection(tables / "products.csv", where="title == 'x'"), tables)
 
 
 def test_separators_and_tabs(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("image;n\na.png;3\n")
     (tmp_path / "a.tsv").write_text("image\tn\na.png\t3\n")
     for name in ("a.csv", "a.tsv"):
-        assert list(chosen_rows(Selection(tmp_path / name, where="n == 3"))) == [{"image": "a.png", "n": "3"}]
+        assert list(select_rows(Selection(tmp_path / name, where="n == 3"))) == [{"image": "a.png", "n": "3"}]
 
 
 def test_aggregates_are_read() -> None:

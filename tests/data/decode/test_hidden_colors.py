@@ -10,13 +10,13 @@ import pytest
 from helpers import images
 from PIL import Image, ImageDraw
 
-from mitlgan.data.build.crops import Cropper, busiest_square
+from mitlgan.data.build.crops import SquareCrop, highest_entropy_square
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.build.resize import crop_and_resize, to_planes
-from mitlgan.data.curate.check import seen
-from mitlgan.data.curate.perceptual_hash import signature
-from mitlgan.data.curate.reference_sets import look
+from mitlgan.data.curate.check import measure_picture
+from mitlgan.data.curate.perceptual_hash import hash_picture
+from mitlgan.data.curate.reference_sets import hash_packed_picture
 from mitlgan.data.decode.image_file import decode_bytes
 from mitlgan.data.open import pack_folder
 from mitlgan.data.pack.image_pack import ImagePack
@@ -44,8 +44,8 @@ def cut_out(hidden: str, *, size: tuple[int, int] = (240, 64), colour: tuple[int
 @pytest.mark.parametrize("size", [(240, 64), (64, 240)])
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_the_entropy_crop_goes_to_what_is_seen(hidden: str, size: tuple[int, int]) -> None:
-    chosen = busiest_square(cut_out(hidden, size=size))
-    assert chosen == busiest_square(cut_out("black", size=size))
+    chosen = highest_entropy_square(cut_out(hidden, size=size))
+    assert chosen == highest_entropy_square(cut_out("black", size=size))
     left, top, right, bottom = chosen
     assert left <= size[0] - 56
     assert right >= size[0] - 8
@@ -55,9 +55,9 @@ def test_the_entropy_crop_goes_to_what_is_seen(hidden: str, size: tuple[int, int
 
 def test_an_object_of_the_backdrops_grey_is_seen_too() -> None:
     picture = cut_out("noise", colour=(128, 128, 128))
-    assert busiest_square(picture)[2] >= 232
-    assert not signature(picture, "").blank
-    assert signature(cut_out("noise", colour=(128, 128, 128)).crop((0, 0, 100, 64)), "").blank  # nothing but hidden noise
+    assert highest_entropy_square(picture)[2] >= 232
+    assert not hash_picture(picture, "").is_blank
+    assert hash_picture(cut_out("noise", colour=(128, 128, 128)).crop((0, 0, 100, 64)), "").is_blank  # nothing but hidden noise
 
 
 @pytest.mark.parametrize("crop", ["center", "entropy"])
@@ -82,7 +82,7 @@ def test_looks_pixels_and_statistics_do_not_know_what_is_hidden() -> None:
     for hidden in HIDDEN:
         picture = cut_out(hidden)
         content = images.encoded(picture, "PNG")
-        assert signature(picture, "") == signature(black, "")
+        assert hash_picture(picture, "") == hash_picture(black, "")
         for resize in ("lanczos", "bilinear", "nearest"):
             assert (to_planes(crop_and_resize(picture, 32, resize)) == to_planes(crop_and_resize(black, 32, resize))).all()
         assert (
@@ -90,7 +90,7 @@ def test_looks_pixels_and_statistics_do_not_know_what_is_hidden() -> None:
         )
         for part in (picture, picture.crop((0, 0, 64, 64))):  # of which the second is all hidden
             same = black.crop((0, 0, 64, 64)) if part.size == (64, 64) else black
-            found, other = (seen("a", one, signature(one, ""), one.size, None) for one in (part, same))
+            found, other = (measure_picture("a", one, hash_picture(one, ""), one.size, None) for one in (part, same))
             assert found.mean == other.mean
             assert (found.histogram == other.histogram).all()
 
@@ -103,7 +103,7 @@ def test_the_face_crop_does_not_see_it_either(monkeypatch: pytest.MonkeyPatch) -
         return 10, 10, 20, 20
 
     monkeypatch.setattr("mitlgan.data.build.crops._face_finder", lambda: find)
-    crop = Cropper("face")
+    crop = SquareCrop("face")
     for hidden in HIDDEN:
         crop(cut_out(hidden))
     assert {picture.mode for picture in handed} == {"RGB"}
@@ -115,6 +115,6 @@ def test_a_pack_and_its_folder_look_alike(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     cut_out("noise", size=(64, 64)).save(tmp_path / "in" / "a.png")
     pack: ImagePack = pack_folder(tmp_path / "in", tmp_path / "a.npy", size_px=64, keep_alpha=True)
-    found, own = look(pack, 0, {"sha256": ""}), signature(cut_out("noise", size=(64, 64)), "")
-    assert bin(found.outline ^ own.outline).count("1") <= 1
-    assert np.abs(np.frombuffer(found.colours, np.uint8).astype(int) - np.frombuffer(own.colours, np.uint8)).max() <= 1
+    found, own = hash_packed_picture(pack, 0, {"sha256": ""}), hash_picture(cut_out("noise", size=(64, 64)), "")
+    assert bin(found.phash ^ own.phash).count("1") <= 1
+    assert np.abs(np.frombuffer(found.colors, np.uint8).astype(int) - np.frombuffer(own.colors, np.uint8)).max() <= 1

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mitlgan.data.demo.chess import FOLDERS, HEIGHTS, draw_piece, make, write_chess
+from mitlgan.data.demo.chess import FOLDERS, HEIGHTS, draw_piece, draw_position, write_chess
 from mitlgan.data.open import open_data
 
 
 def test_a_scene_is_its_layers_over_each_other() -> None:
     for index in range(12):
-        layers = make(index, 48)
+        layers = draw_position(index, 48)
         scene = layers.board.convert("RGBA")
         scene.alpha_composite(layers.far)
         scene.alpha_composite(layers.near)
@@ -26,9 +26,9 @@ def test_a_scene_is_its_layers_over_each_other() -> None:
 
 
 def test_seed_and_index_decide() -> None:
-    assert make(3, 32).scene.tobytes() == make(3, 32).scene.tobytes()
-    assert make(3, 32).scene.tobytes() != make(4, 32).scene.tobytes()
-    assert make(3, 32).scene.tobytes() != make(3, 32, seed=1).scene.tobytes()
+    assert draw_position(3, 32).scene.tobytes() == draw_position(3, 32).scene.tobytes()
+    assert draw_position(3, 32).scene.tobytes() != draw_position(4, 32).scene.tobytes()
+    assert draw_position(3, 32).scene.tobytes() != draw_position(3, 32, seed=1).scene.tobytes()
 
 
 @pytest.mark.parametrize("name", HEIGHTS)
@@ -46,4 +46,4 @@ def test_the_sets_serve_three_layers(tmp_path: Path) -> None:
     kinds = {folder: open_data(str(tmp_path / folder), "scene" if folder == "scene" else "fg", 16).fourth_channel for folder in FOLDERS}
     assert kinds == {"fg": "alpha", "far": "alpha", "bg": None, "scene": "matte"}
     scenes = {Image.open(path).tobytes() for path in (tmp_path / "scene").glob("*.png")}
-    assert not scenes & {make(index, 24).scene.tobytes() for index in range(5)}  # the layers' own positions are not the scenes'
+    assert not scenes & {draw_position(index, 24).scene.tobytes() for index in range(5)}  # the layers' own positions are not the scenes'

@@ -15,7 +15,7 @@ from PIL import Image
 from mitlgan.data.build.resize import crop_and_resize, to_planes
 from mitlgan.data.demo import archive, demo_pack
 from mitlgan.data.demo.build import _refuse_overlap, choose_foregrounds
-from mitlgan.data.demo.scenes import SCENE_COUNTS, SPLIT_PAIRS, SceneCompositor, compose
+from mitlgan.data.demo.scenes import SCENE_COUNTS, SPLIT_PAIRS, SceneCompositor, composite
 from mitlgan.data.pack.image_pack import ImagePack, composite_on
 from mitlgan.errors import DataError, UsageError
 
@@ -197,7 +197,7 @@ def test_a_scene_is_its_object_where_the_matte_is_full_and_its_place_where_it_is
 
 def test_composing_a_half_transparent_object_is_the_formula() -> None:
     glass = Image.new("RGBA", (64, 64), (200, 40, 0, 128)).convert("RGBa")
-    scene, matte = compose(glass, Image.new("RGB", (64, 64), (0, 100, 255)), 0.5, (0.5, 0.5), (False, False))
+    scene, matte = composite(glass, Image.new("RGB", (64, 64), (0, 100, 255)), 0.5, (0.5, 0.5), (False, False))
     inside, outside = scene.getpixel((32, 32)), scene.getpixel((2, 2))
     assert matte.getpixel((32, 32)) == 128
     assert inside == pytest.approx((200 * 128 / 255, (40 * 128 + 100 * 127) / 255, 255 * 127 / 255), abs=1)

@@ -13,9 +13,9 @@ from helpers import images
 from mitlgan.data.build.offline_augment import AugmentSettings, augment_pictures
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
-from mitlgan.data.curate.perceptual_hash import Signature
-from mitlgan.data.curate.reference_sets import find_held_out_packs, signatures_of
-from mitlgan.data.layers.holdout import Holdout, Photograph, assign, families_of, groups_of, splits_of
+from mitlgan.data.curate.perceptual_hash import PictureHash
+from mitlgan.data.curate.reference_sets import find_held_out_packs, read_reference_set
+from mitlgan.data.layers.holdout import HoldoutSize, Photograph, assign_splits, augmented_families, group_look_alikes, splits_by_folder
 from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
 from mitlgan.errors import UsageError
 
@@ -26,52 +26,53 @@ def photographs(count: int, first: int = 0) -> list[Photograph]:
     for index in range(first, first + count):
         rng = np.random.default_rng([7, index])
         outline = int(rng.integers(0, 2**63))
-        found.append(Photograph(Signature(hashlib.sha256(str(index).encode()).hexdigest(), outline, rng.integers(0, 256, 192, np.uint8).tobytes())))
+        found.append(Photograph(PictureHash(hashlib.sha256(str(index).encode()).hexdigest(), outline, rng.integers(0, 256, 192, np.uint8).tobytes())))
     return found
 
 
 def like(one: Photograph, digest: str) -> Photograph:
-    return Photograph(Signature(digest, one.look.outline, one.look.colours))
+    return Photograph(PictureHash(digest, one.hash.phash, one.hash.colors))
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("10%", Holdout(0.1)), ("0", Holdout()), ("0%", Holdout()), ("25", Holdout(count=25)), (" 2.5 % ", Holdout(0.025))]
+    ("text", "expected"),
+    [("10%", HoldoutSize(0.1)), ("0", HoldoutSize()), ("0%", HoldoutSize()), ("25", HoldoutSize(count=25)), (" 2.5 % ", HoldoutSize(0.025))],
 )
-def test_how_many_in_words(text: str, expected: Holdout) -> None:
-    assert Holdout.parse(text) == expected
+def test_how_many_in_words(text: str, expected: HoldoutSize) -> None:
+    assert HoldoutSize.parse(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "x", "100%", "-1", "0.1", "1e3", "10%%", "nan"])
 def test_no_such_number(text: str) -> None:
     with pytest.raises(UsageError, match=r"--holdout .*10%"):
-        Holdout.parse(text)
+        HoldoutSize.parse(text)
 
 
 def test_a_share_is_about_that_share_and_others_never_move() -> None:
     many = photographs(2000)
-    splits = assign(many, Holdout(0.1)).splits
+    splits = assign_splits(many, HoldoutSize(0.1)).splits
     assert 160 <= splits.count("test") <= 240
     assert splits.count("train") == 2000 - splits.count("test")
     order = np.random.default_rng(0).permutation(700)
-    fewer = assign([many[index] for index in order], Holdout(0.1)).splits
+    fewer = assign_splits([many[index] for index in order], HoldoutSize(0.1)).splits
     assert list(fewer) == [splits[index] for index in order]
 
 
 def test_a_count_is_that_count() -> None:
-    splits = assign(photographs(100), Holdout(count=17)).splits
+    splits = assign_splits(photographs(100), HoldoutSize(count=17)).splits
     assert splits.count("test") == 17
-    assert assign(photographs(12), Holdout(count=2)).splits.count("test") == 2
+    assert assign_splits(photographs(12), HoldoutSize(count=2)).splits.count("test") == 2
     with pytest.raises(UsageError, match="--holdout 12: there are 12 usable"):
-        assign(photographs(12), Holdout(count=12))
+        assign_splits(photographs(12), HoldoutSize(count=12))
 
 
 def test_look_alikes_equal_files_and_families_stay_together() -> None:
     some = photographs(60)
-    some += [like(some[0], "aa"), like(some[0], "bb"), Photograph(photographs(1, 500)[0].look, family="x"), Photograph(some[3].look, family="x")]
-    groups = groups_of(some)
+    some += [like(some[0], "aa"), like(some[0], "bb"), Photograph(photographs(1, 500)[0].hash, family="x"), Photograph(some[3].hash, family="x")]
+    groups = group_look_alikes(some)
     assert [group for group in groups if len(group) > 1] == [[0, 60, 61], [3, 62, 63]]
     for share in (0.05, 0.3, 0.7):
-        splits = assign(some, Holdout(share)).splits
+        splits = assign_splits(some, HoldoutSize(share)).splits
         assert len({splits[0], splits[60], splits[61]}) == 1
         assert len({splits[3], splits[62], splits[63]}) == 1
 
@@ -81,28 +82,28 @@ def test_large_groups_are_held_out_no_more_often() -> None:
     for trial in range(200):
         one = photographs(1, 1000 + trial)[0]
         group = [like(one, hashlib.sha256(f"{trial} {index}".encode()).hexdigest()) for index in range(30)]
-        held_out += assign(photographs(40) + group, Holdout(0.1)).splits[-1] == "test"
+        held_out += assign_splits(photographs(40) + group, HoldoutSize(0.1)).splits[-1] == "test"
     assert held_out < 40
 
 
 def test_few_pictures() -> None:
-    few = assign(photographs(19), Holdout(0.1))
+    few = assign_splits(photographs(19), HoldoutSize(0.1))
     assert set(few.splits) == {""}
     assert "19 photographs are too few for 10%; --holdout 2 holds out two" in few.note
     for count in range(20, 40):
-        assert assign(photographs(count), Holdout(0.01)).splits.count("test") == 2
+        assert assign_splits(photographs(count), HoldoutSize(0.01)).splits.count("test") == 2
     one = photographs(1)[0]
-    alike = assign([like(one, f"{index:064x}") for index in range(30)], Holdout(0.1))
+    alike = assign_splits([like(one, f"{index:064x}") for index in range(30)], HoldoutSize(0.1))
     assert set(alike.splits) == {""}
     assert "look alike" in alike.note
 
 
 def test_splits_that_are_there_are_kept() -> None:
     names = ["train/a/1.png", "validation/2.png", "test/3.png", "stray.png"]
-    assert splits_of(names) == ["train", "validation", "test", ""]
-    assert splits_of(["train/1.png", "airplane/2.png"]) == ["", ""]
-    some = [Photograph(one.look, split) for one, split in zip(photographs(4), splits_of(names), strict=True)]
-    assert assign(some, Holdout(0.5)).splits == ("train", "validation", "test", "train")
+    assert splits_by_folder(names) == ["train", "validation", "test", ""]
+    assert splits_by_folder(["train/1.png", "airplane/2.png"]) == ["", ""]
+    some = [Photograph(one.hash, split) for one, split in zip(photographs(4), splits_by_folder(names), strict=True)]
+    assert assign_splits(some, HoldoutSize(0.5)).splits == ("train", "validation", "test", "train")
 
 
 def test_prepare_holds_out(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_prepare_holds_out(tmp_path: Path) -> None:
     for pack in (packed, test):
         assert all((pack.pixels[index] == rows[source["name"]]).all() for index, source in enumerate(pack.sources()))
     assert not (tmp_path / "all" / "test").exists()
-    assert len(signatures_of(tmp_path / "out")[1]) == 41
+    assert len(read_reference_set(tmp_path / "out")[1]) == 41
     again = prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=8, holdout="30%"))
     assert again.content_sha256 == packed.content_sha256
 
@@ -146,9 +147,9 @@ def test_prepare_keeps_the_splits_of_its_source(tmp_path: Path) -> None:
 def test_changed_copies_of_a_picture_stay_together(tmp_path: Path) -> None:
     augment_pictures(images.fill(tmp_path / "in", 24), tmp_path / "more", AugmentSettings(factor=3))
     names = sorted(path.name for path in (tmp_path / "more").glob("*.png"))
-    families = families_of(tmp_path / "more", names)
+    families = augmented_families(tmp_path / "more", names)
     assert len(set(families)) == 24
-    assert set(families_of(tmp_path / "in", ["a-00.png"])) == {""}
+    assert set(augmented_families(tmp_path / "in", ["a-00.png"])) == {""}
     packed = prepare_pack(tmp_path / "more", tmp_path / "out", PrepareSettings(size_px=8, dedupe="none"))
     held_out = {source["name"][:-7] for source in find_held_out_packs(packed.path)["test"].sources()}
     assert held_out

@@ -13,11 +13,20 @@ from PIL import Image, ImageDraw
 
 from mitlgan.cli import main
 from mitlgan.data.demo import demo_pack
-from mitlgan.data.demo.chess import make
+from mitlgan.data.demo.chess import draw_position
 from mitlgan.data.layers import matting
 from mitlgan.data.layers.matte_filter import MatteFilter
 from mitlgan.data.layers.matte_iou import measure_matte_iou
-from mitlgan.data.layers.matting import GrabCut, Network, OwnAlpha, PlainBackdrop, find_matte, intersection_over_union, matting_methods, tidy
+from mitlgan.data.layers.matting import (
+    AlphaMatting,
+    BackdropMatting,
+    GrabCutMatting,
+    OnnxMatting,
+    clean_mask,
+    find_matte,
+    intersection_over_union,
+    matting_methods,
+)
 from mitlgan.errors import DataError, UsageError
 
 pytest.importorskip("cv2")
@@ -39,9 +48,9 @@ def scene(seed: int = 3, matte: Image.Image | None = None) -> tuple[Image.Image,
 
 def test_own_transparency() -> None:
     picture, truth = scene()
-    assert OwnAlpha()(picture) is None
+    assert AlphaMatting()(picture) is None
     picture.putalpha(Image.fromarray(truth))
-    assert (np.asarray(OwnAlpha()(picture)) == truth).all()
+    assert (np.asarray(AlphaMatting()(picture)) == truth).all()
 
 
 @pytest.mark.parametrize("colour", ["white", "black", "#00b140", "#e0d8c8"])
@@ -51,7 +60,7 @@ def test_a_plain_backdrop(colour: str) -> None:
     picture.paste((200, 60, 160), mask=matte)
     noise = np.random.default_rng(0).integers(-3, 4, (*matte.size, 3))
     noisy = Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8)).convert("RGBA")
-    found = PlainBackdrop()(noisy)
+    found = BackdropMatting()(noisy)
     assert found is not None
     assert intersection_over_union(found, np.array(matte)) > 0.95
 
@@ -60,20 +69,20 @@ def test_what_is_inside_the_object_stays_though_it_has_the_backdrops_colour() ->
     picture = Image.new("RGBA", (64, 64), "white")
     ImageDraw.Draw(picture).ellipse((10, 10, 54, 54), fill="navy")
     ImageDraw.Draw(picture).ellipse((26, 26, 38, 38), fill="white")
-    found = PlainBackdrop()(picture)
+    found = BackdropMatting()(picture)
     assert found is not None
     assert found[32, 32] == 255
     assert found[2, 2] == 0
 
 
 def test_a_photograph_has_no_plain_backdrop() -> None:
-    assert PlainBackdrop()(scene()[0]) is None
+    assert BackdropMatting()(scene()[0]) is None
 
 
 def test_grabcut_finds_the_object_and_the_same_each_time() -> None:
     for box in ((28, 20, 70, 74), (40, 44, 66, 70)):
         picture, truth = scene(matte=disc(box=box))
-        first, second = GrabCut()(picture), GrabCut()(picture)
+        first, second = GrabCutMatting()(picture), GrabCutMatting()(picture)
         assert intersection_over_union(first, truth) > 0.9
         assert (first == second).all()
         assert first.shape == truth.shape
@@ -81,7 +90,7 @@ def test_grabcut_finds_the_object_and_the_same_each_time() -> None:
 
 @pytest.mark.parametrize("picture", [Image.new("RGBA", (64, 64), "red"), Image.new("RGBA", (8, 300), "red"), images.smooth(0, (2, 2)).convert("RGBA")])
 def test_grabcut_takes_any_picture(picture: Image.Image) -> None:
-    assert GrabCut()(picture).shape == (picture.height, picture.width)
+    assert GrabCutMatting()(picture).shape == (picture.height, picture.width)
 
 
 def test_methods_are_tried_in_turn() -> None:
@@ -144,7 +153,7 @@ def model(path: Path, size_px: int = 32, channels: int = 3) -> Path:
 
 def test_a_model_from_a_file(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    network = Network(model(tmp_path / "tiny.onnx"))
+    network = OnnxMatting(model(tmp_path / "tiny.onnx"))
     assert (network.name, network.size_px) == ("tiny", 32)
     picture = Image.new("RGBA", (50, 40), "black")
     ImageDraw.Draw(picture).rectangle((10, 10, 39, 29), fill="white")
@@ -163,7 +172,7 @@ def test_what_is_no_such_model(tmp_path: Path, kind: str) -> None:
     else:
         path.write_bytes({"text": b"hello", "empty": b"", "torn": model(path).read_bytes()[:60]}[kind])
     with pytest.raises(DataError, match=f"--matting {path}") as caught:
-        Network(path)
+        OnnxMatting(path)
     assert "\n" not in str(caught.value)
 
 
@@ -174,7 +183,7 @@ def test_islands_go_and_holes_close() -> None:
     found[50:53, 50:53] = True
     expected = np.zeros((60, 60), bool)
     expected[10:40, 10:40] = True
-    assert (tidy(found) == expected).all()
+    assert (clean_mask(found) == expected).all()
 
 
 class TestGate:
@@ -211,7 +220,7 @@ class TestGate:
 
 def test_agreement_on_drawn_scenes(tmp_path: Path) -> None:
     for index in range(6):
-        layers = make(index, 96)
+        layers = draw_position(index, 96)
         layers.scene.save(tmp_path / f"{index}.png")
         layers.matte.save(tmp_path / f"{index}.matte.png")
     (row,) = measure_matte_iou(str(tmp_path), None, ["grabcut"], count=4)
@@ -232,12 +241,12 @@ def test_the_second_look_beats_the_bare_rectangle() -> None:
     for planes in np.asarray(packed.pixels[:24]):
         picture = Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0))).convert("RGBA")
         for rounds, values in found.items():
-            values.append(intersection_over_union(GrabCut(margin=0.05 if rounds == 0 else 0.02, rounds=rounds)(picture), planes[3]))
+            values.append(intersection_over_union(GrabCutMatting(margin=0.05 if rounds == 0 else 0.02, rounds=rounds)(picture), planes[3]))
     assert np.mean(found[2]) > max(0.72, float(np.mean(found[0])) + 0.02)
 
 
 def test_the_floor_is_measured_beside_every_method(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    layers = make(0, 48)
+    layers = draw_position(0, 48)
     layers.scene.save(tmp_path / "0.png")
     layers.matte.save(tmp_path / "0.matte.png")
     for given, names in (([], ["rectangle", "grabcut"]), (["--matting", "rectangle"], ["rectangle"])):

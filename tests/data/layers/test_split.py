@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from mitlgan.data.curate.exclude_list import escape_name, read_names
 from mitlgan.data.layers import background_fill, cut, split
-from mitlgan.data.layers.cut import centred, own_colours
+from mitlgan.data.layers.cut import center_object, estimate_object_colors
 from mitlgan.data.layers.matte_filter import MatteFilter
 from mitlgan.data.layers.split import SplitSettings
 from mitlgan.data.open import open_data
@@ -184,7 +184,7 @@ def test_choices_are_made_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     Image.new("RGB", (64, 64), "grey").save(place / "nothing.png")
     first = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0))
     before = files_of(tmp_path / "out")
-    monkeypatch.setattr(split, "cut", lambda *_: pytest.fail("cut anew"))
+    monkeypatch.setattr(split, "cut_picture", lambda *_: pytest.fail("cut anew"))
     background = next(name for record in first["records"] if record["name"] == "2.png" for name in record["files"] if name.startswith("bg/"))
     manifest = split.split_pictures(
         place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0, exclude=("1.png", background, "typo.png"))
@@ -367,7 +367,7 @@ def test_senseless_settings(tmp_path: Path) -> None:
         split.split_pictures(place, tmp_path / "out", SplitSettings(background="x"))
     split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32))
     with pytest.raises(UsageError, match="other work"):
-        split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, gate=MatteFilter(min_area=0.1)))
+        split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, matte_filter=MatteFilter(min_area=0.1)))
 
 
 def portrait(place: Path, size: tuple[int, int], box: tuple[int, int, int, int]) -> None:
@@ -400,18 +400,18 @@ def test_an_object_longer_than_the_square_is_a_whole_foreground(tmp_path: Path) 
     assert abs((box[3] - box[1]) - 104 * 64 / 120) <= 2
     assert abs(box[0] + box[2] - 64) <= 3
     assert manifest["files"]["scene"] == 1, "though cut off at two sides, most of it is seen"
-    strict = split.split_pictures(tmp_path / "in", tmp_path / "strict", SplitSettings(size_px=64, gate=MatteFilter(max_border=0.05)))
+    strict = split.split_pictures(tmp_path / "in", tmp_path / "strict", SplitSettings(size_px=64, matte_filter=MatteFilter(max_border=0.05)))
     assert strict["files"] == {"fg": 1, "bg": 0, "scene": 0, "set-aside": 0}
 
 
 def test_the_square_around_a_matte() -> None:
     matte = np.zeros((100, 60), np.uint8)
-    assert cut.square_around(matte) == (0, 20, 60, 80)
+    assert cut.square_around_object(matte) == (0, 20, 60, 80)
     matte[70:90, 20:40] = 255
-    assert cut.square_around(matte) == (0, 40, 60, 100)
-    assert cut.square_around(matte.T) == (40, 0, 100, 60)
+    assert cut.square_around_object(matte) == (0, 40, 60, 100)
+    assert cut.square_around_object(matte.T) == (40, 0, 100, 60)
     matte[:] = 255
-    assert cut.square_around(matte) == (0, 20, 60, 80)
+    assert cut.square_around_object(matte) == (0, 20, 60, 80)
 
 
 def test_holes_too_large_are_not_filled(tmp_path: Path) -> None:
@@ -430,7 +430,7 @@ class TestHoles:
         hole[30:66, 36:60] = True
         scene = place.copy()
         scene[hole] = (255, 0, 255)
-        filled = background_fill.fill(scene, hole)
+        filled = background_fill.fill_hole(scene, hole)
         assert (filled[~hole] == place[~hole]).all()
         assert np.abs(filled[hole].astype(int) - place[hole]).mean() < 12
 
@@ -440,7 +440,7 @@ class TestHoles:
         place = np.dstack([60 + rows, 60 + columns, 90 + 20 * np.sin(columns / 3)]).astype(np.uint8)
         hole = np.zeros((96, 96), bool)
         hole[12:84, 12:84] = True
-        filled = background_fill.fill(np.where(hole[..., None], 255, place).astype(np.uint8), hole).astype(int)
+        filled = background_fill.fill_hole(np.where(hole[..., None], 255, place).astype(np.uint8), hole).astype(int)
         for axis in (0, 1):
             assert np.abs(np.diff(filled[..., :2], axis=axis)).max() <= 6
 
@@ -458,7 +458,7 @@ class TestHoles:
         place = np.dstack([np.where(columns % 11 < 3, 40, 210)] * 3).astype(np.uint8)
         hole = np.zeros((128, 128), bool)
         hole[40:88, 44:84] = True
-        filled = background_fill.fill(np.where(hole[..., None], 120, place).astype(np.uint8), hole)
+        filled = background_fill.fill_hole(np.where(hole[..., None], 120, place).astype(np.uint8), hole)
         assert np.abs(filled[hole].astype(int) - place[hole]).mean() < 4
 
     def test_the_shadow_around_an_object_is_not_copied(self) -> None:
@@ -471,25 +471,25 @@ class TestHoles:
         place[shadow] //= 3
         inner = np.zeros_like(hole)
         inner[38:62, 38:62] = True
-        assert background_fill.fill(place, hole)[inner].std() < 12
+        assert background_fill.fill_hole(place, hole)[inner].std() < 12
 
     @pytest.mark.parametrize("kind", ["none", "all", "border", "most"])
     def test_any_hole(self, kind: str) -> None:
         picture = np.asarray(images.smooth(1, (40, 40)))
         hole = np.zeros((40, 40), bool)
         hole[{"none": np.s_[0:0], "all": np.s_[:], "border": np.s_[:, 20:], "most": np.s_[2:, 1:]}[kind]] = True
-        filled = background_fill.fill(picture, hole)
+        filled = background_fill.fill_hole(picture, hole)
         assert filled.shape == picture.shape
         assert (filled[~hole] == picture[~hole]).all()
 
     def test_the_largest_free_square(self) -> None:
         hole = np.zeros((50, 60), bool)
         hole[:, 20:35] = True
-        top, left, side = background_fill.largest_free_square(hole)
+        top, left, side = background_fill.find_free_square(hole)
         assert (left, side) == (35, 25)
         assert not hole[top : top + side, left : left + side].any()
-        assert background_fill.largest_free_square(np.ones((5, 5), bool))[2] == 0
-        assert background_fill.largest_free_square(np.zeros((5, 9), bool))[2] == 5
+        assert background_fill.find_free_square(np.ones((5, 5), bool))[2] == 0
+        assert background_fill.find_free_square(np.zeros((5, 9), bool))[2] == 5
 
 
 def test_soft_edges_take_the_objects_own_colours() -> None:
@@ -498,7 +498,7 @@ def test_soft_edges_take_the_objects_own_colours() -> None:
     rgb[:], rgb[20:40, 20:40] = (0, 0, 255), (255, 0, 0)
     matte[20:40, 20:40], matte[19, 20:40] = 255, 128
     rgb[19, 20:40] = (128, 0, 127)
-    found = own_colours(rgb, matte)
+    found = estimate_object_colors(rgb, matte)
     assert np.abs(found[19, 21:39].astype(int) - (255, 0, 0)).max() <= 2
     assert (found[0, 0] == 0).all()
 
@@ -506,7 +506,7 @@ def test_soft_edges_take_the_objects_own_colours() -> None:
 def test_centring() -> None:
     picture = Image.new("RGBA", (100, 100))
     ImageDraw.Draw(picture).rectangle((5, 5, 24, 44), fill="red")
-    box = centred(picture).getchannel("A").point(lambda value: 255 if value > 127 else 0).getbbox()
+    box = center_object(picture).getchannel("A").point(lambda value: 255 if value > 127 else 0).getbbox()
     assert box is not None
     left, top, right, bottom = box
     assert abs((bottom - top) - 86) <= 1

@@ -17,7 +17,7 @@ from helpers.unprivileged import unprivileged
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mitlgan.data.pack.cache import open_part, remove_abandoned_parts
+from mitlgan.data.pack.cache import open_temporary, remove_abandoned_temporaries
 from mitlgan.data.pack.image_pack import ImagePack, composite_on, to_float, to_uint8
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import DataError, ResourceError
@@ -105,7 +105,7 @@ def test_a_killed_writer_leaves_no_pack_and_the_next_cleans_up(tmp_path: Path) -
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     living = sorted(path.name for path in tmp_path.iterdir())
-    remove_abandoned_parts(tmp_path)
+    remove_abandoned_temporaries(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == living  # its writer lives
     child.send_signal(signal.SIGKILL)
     child.wait()
@@ -236,11 +236,11 @@ def test_floats_and_back() -> None:
 
 
 def test_parts_of_dead_writers_only_are_removed(tmp_path: Path) -> None:
-    mine, handle = open_part(tmp_path / "a.npy")
+    mine, handle = open_temporary(tmp_path / "a.npy")
     dead, foreign = tmp_path / ".b.npy.0123abcd.part", tmp_path / ".download.part"
     dead.touch()
     foreign.touch()
-    remove_abandoned_parts(tmp_path)
+    remove_abandoned_temporaries(tmp_path)
     assert mine.exists()
     assert foreign.exists()
     assert not dead.exists()

@@ -179,7 +179,7 @@ def test_faces_are_cut_and_others_skipped() -> None:
     right.paste((255, 255, 255), (40, 10, 60, 30))
     skipped: list[dict[str, str]] = []
     found = list(
-        faces.cut_faces([Picture("a", left, ""), Picture("b", right, "")], lambda picture: (40, 10, 60, 30) if picture.width == 80 else None, skipped)
+        faces.crop_faces([Picture("a", left, ""), Picture("b", right, "")], lambda picture: (40, 10, 60, 30) if picture.width == 80 else None, skipped)
     )
     assert [picture.name for picture in found] == ["b"]
     assert isinstance(found[0].pixels, Image.Image)

@@ -14,7 +14,7 @@ import pytest
 from helpers import images
 from PIL import Image
 
-from mitlgan.data.build.matte_rules import with_mattes
+from mitlgan.data.build.matte_rules import use_mattes
 from mitlgan.data.build.offline_augment import AugmentSettings, augment_pictures
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
@@ -150,7 +150,7 @@ def test_every_command_accounts_for_every_picture(tmp_path: Path, seed: int, for
     prepared = prepare_pack(path, tmp_path / "prepared", settings, allow_bad=True)
     held_out = sum(len(pack) for pack in find_held_out_packs(prepared.path).values())
     assert len(prepared) + held_out + len(prepared.manifest["skipped"]) == there
-    assert (prepared.fourth_channel, prepared.manifest["leftovers"]["others"]) == ((with_mattes(whole)[1] and "matte") or None, left["others"])
+    assert (prepared.fourth_channel, prepared.manifest["leftovers"]["others"]) == ((use_mattes(whole)[1] and "matte") or None, left["others"])
 
     made = augment_pictures(path, tmp_path / "augmented", AugmentSettings(factor=1))
     assert made["pictures"] + len(made["skipped"]) + elsewhere == there

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, is_cutout_file
 from mitlgan.data.sources import formats
-from mitlgan.data.sources.formats import FORMATS, HEAD_BYTES, IMAGE_SUFFIXES, detect_suffix, is_telling, suffix_of, unsupported_reason
+from mitlgan.data.sources.formats import FORMATS, HEAD_BYTES, IMAGE_SUFFIXES, detect_suffix, is_known_suffix, suffix_of, unsupported_reason
 
 pillow_heif = pytest.importorskip("pillow_heif")
 UPRIGHT = images.quadrants()
@@ -162,7 +162,7 @@ def test_no_ending_is_of_two_kinds_and_every_one_is_told() -> None:
     endings = [*IMAGE_SUFFIXES, *" ".join((formats._CONVERT, formats._ARCHIVES, formats._OTHERS)).split()]
     assert len(endings) == len(set(endings))
     for suffix in IMAGE_SUFFIXES:
-        assert is_telling(suffix)
+        assert is_known_suffix(suffix)
         assert unsupported_reason(suffix) == ""
     for suffix in (".tga", ".svg", ".cr2", ".jxl", ".psd"):
         assert "convert" in unsupported_reason(suffix)

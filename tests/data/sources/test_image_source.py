@@ -138,7 +138,7 @@ def test_one_member_beyond_any_picture(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "LARGEST_COUNT", 2)
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
     for path in (zipped(tmp_path / "a.zip", dict.fromkeys("abc", b"")), tarred(tmp_path / "a.tar", dict.fromkeys("abc", b""))):
         with pytest.raises(DataError, match="more than 2 members"):
             open_source(path)

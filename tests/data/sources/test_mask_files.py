@@ -10,7 +10,7 @@ from PIL import Image
 
 from mitlgan.data.open import open_data
 from mitlgan.data.sources.image_source import open_source
-from mitlgan.data.sources.mask_files import masks_among
+from mitlgan.data.sources.mask_files import match_masks
 
 MASKED = {
     "folders side by side": (["images/a.jpg", "images/b.jpg"], ["masks/a.png", "masks/b.png"]),
@@ -31,14 +31,14 @@ PICTURES = {
 
 @pytest.mark.parametrize(("pictures", "masks"), MASKED.values(), ids=MASKED)
 def test_masks_are_told_from_pictures(pictures: list[str], masks: list[str]) -> None:
-    found = masks_among(sorted([*pictures, *masks]))
+    found = match_masks(sorted([*pictures, *masks]))
     assert sorted(found) == sorted(masks)
     assert set(found.values()) <= set(pictures)
 
 
 @pytest.mark.parametrize("names", PICTURES.values(), ids=PICTURES)
 def test_pictures_are_no_masks(names: list[str]) -> None:
-    assert masks_among(names) == {}
+    assert match_masks(names) == {}
 
 
 @pytest.mark.parametrize("archive", [False, True])

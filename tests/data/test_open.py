@@ -148,7 +148,7 @@ def test_hostile_names_are_text_everywhere(tmp_path: Path) -> None:
 def test_a_hostile_name_in_an_error_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in").mkdir()
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/in/a\n\x1b[31m\xff.png")).write_bytes(b"")
-    monkeypatch.setattr(sys, "argv", ["mitlgan", "data", "write_pack", str(tmp_path / "in"), "--out", str(tmp_path / "a.npy"), "--size", "8"])
+    monkeypatch.setattr(sys, "argv", ["mitlgan", "data", "pack", str(tmp_path / "in"), "--out", str(tmp_path / "a.npy"), "--size", "8"])
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 3

@@ -184,7 +184,7 @@ def test_choices_are_made_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     Image.new("RGB", (64, 64), "grey").save(place / "nothing.png")
     first = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0))
     before = files_of(tmp_path / "out")
-    monkeypatch.setattr(split, "cut_picture", lambda *_: pytest.fail("cut anew"))
+    monkeypatch.setattr(split, "cut_picture", lambda *_: pytest.fail("cut again"))
     background = next(name for record in first["records"] if record["name"] == "2.png" for name in record["files"] if name.startswith("bg/"))
     manifest = split.split_pictures(
         place, tmp_path / "out", SplitSettings(size_px=32, min_fill_confidence=0, exclude=("1.png", background, "typo.png"))

@@ -252,7 +252,7 @@ def test_a_hole_of_another_size_is_not_decoded(client: TestClient, ids: dict[str
     """What is a few bytes may be a gigabyte of pixels."""
     buffer = io.BytesIO()
     Image.new("L", (7000, 7000), 255).save(buffer, "PNG")
-    monkeypatch.setattr(uploads, "decode_bytes", lambda *_, **__: pytest.fail("decode_files"))
+    monkeypatch.setattr(uploads, "decode_bytes", lambda *_, **__: pytest.fail("decoded"))
     with pytest.raises(Refused, match="hole: is 7000 x 7000 px") as refused:
         uploads.hole(buffer.getvalue(), client.app.state.desk.catalogue.entry(ids["bg"]).card, "hole")  # type: ignore[attr-defined]
     assert refused.value.status == 422

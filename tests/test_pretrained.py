@@ -17,8 +17,8 @@ import mitlgan
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.safetensors_io import read_tensors, tensors_sha256
 from mitlgan.data.demo import demo_pack
-from mitlgan.inpainting import filler, read_hole, score
-from mitlgan.inpainting.evaluate import verdict
+from mitlgan.inpainting import make_filler, parse_hole, score_fillers
+from mitlgan.inpainting.evaluate import describe_scores
 from mitlgan.metrics.extractors.features import extractor
 from mitlgan.networks import Composer
 from mitlgan.recipe import load, parse
@@ -258,9 +258,9 @@ def test_the_inpainting_figures_on_a_page_are_those_of_the_card(page: Path) -> N
 def test_the_shipped_context_encoder_beats_mean_fill_and_opencv_on_held_out_places() -> None:
     """On fewer pictures than its card says, but anew."""
     pytest.importorskip("cv2")
-    fillers = [filler(method) for method in ("context", "opencv", "opencv-ns", "mean")]
-    scores, _ = score(demo_pack("bg", 32, split="validation"), fillers, read_hole("center", 32, 32), extractor("efficientnet-lite0"), count=24)
-    assert verdict(scores) == ["context beats opencv, opencv-ns, mean in both PSNR and distance"]
+    fillers = [make_filler(method) for method in ("context", "opencv", "opencv-ns", "mean")]
+    scores, _ = score_fillers(demo_pack("bg", 32, split="validation"), fillers, parse_hole("center", 32, 32), extractor("efficientnet-lite0"), count=24)
+    assert describe_scores(scores) == ["context beats opencv, opencv-ns, mean in both PSNR and distance"]
 
 
 def test_no_panorama_of_the_held_out_places_was_trained_on() -> None:

@@ -70,7 +70,7 @@ def interpolate(
     """Go from one picture to another, all layers or one, as a moving picture."""
     from mitlgan.artifacts.loaded_artifact import grid_png
     from mitlgan.artifacts.titled_grid import display_scale, enlarge
-    from mitlgan.editing import on_the_way, read_point, way_of
+    from mitlgan.editing import parse_latent, plan_path, render_path
     from mitlgan.errors import UsageError
     from mitlgan.images.animation import encode_animation, validate_format
     from mitlgan.networks.placement import to_opaque_rgb
@@ -79,8 +79,8 @@ def interpolate(
     form = validate_format(out.suffix.removeprefix(".").lower(), fps)
     loaded = _loaded(artifact, device)
     given = [("--from", start), *(("--via", point) for point in via or []), ("--to", end)]
-    points = [read_point(loaded, text, option) for option, text in given]
-    way = way_of(
+    points = [parse_latent(loaded, text, option) for option, text in given]
+    way = plan_path(
         loaded,
         points,
         frames=frames,
@@ -94,7 +94,7 @@ def interpolate(
     px = size or loaded.card.size_px * (scale or display_scale(loaded.card.size_px))
     if 3 * px**2 * len(way.order) > MOST_BYTES:
         raise UsageError(f"frames: {len(way.order)} of {px} px are more than fit in memory; give fewer, or a smaller --scale or --size")
-    images = on_the_way(loaded, way)
+    images = render_path(loaded, way)
     pixels = enlarge(images, scale=scale or (None if size else display_scale(loaded.card.size_px)), size_px=size)
     write_atomically(out, encode_animation(pixels.permute(0, 2, 3, 1).contiguous().numpy(), form, fps))
     if sheet is not None:
@@ -127,12 +127,12 @@ def mix(
 
     from mitlgan.artifacts.titled_grid import labeled_grid_png
     from mitlgan.editing import mix as mixed
-    from mitlgan.editing import read_point
+    from mitlgan.editing import parse_latent
     from mitlgan.latents import truncated, write_latent
     from mitlgan.runtime.files import write_atomically
 
     loaded = _loaded(artifact, device)
-    parents = [read_point(loaded, text, name) for name, text in (("A", first), ("B", second))]
+    parents = [parse_latent(loaded, text, name) for name, text in (("A", first), ("B", second))]
     child = mixed(loaded, *parents, weight=_weights(weight), layers=_layers(layer), features=features, straight=straight, truncation=truncation)
     write_atomically(out, _single_png(child.stages.output, scale or 1))
     found = None
@@ -169,7 +169,7 @@ def grid(
 ) -> None:
     """Cross two layers in one picture: each row one foreground, each column one background."""
     from mitlgan.artifacts.titled_grid import labeled_grid_png, layer_title
-    from mitlgan.editing import cross, read_point
+    from mitlgan.editing import cross, parse_latent
     from mitlgan.errors import UsageError
     from mitlgan.runtime.files import write_atomically
 
@@ -180,7 +180,7 @@ def grid(
     row = rows or next(name for name in names if name != columns)
     column = columns or next(name for name in names if name != row)
     chosen = [_seeds(given or seeds, option) for given, option in ((row_seeds, "--row-seeds"), (column_seeds, "--column-seeds"))]
-    z = cross(loaded, (row, chosen[0]), (column, chosen[1]), at=None if at is None else read_point(loaded, at, "--at"), truncation=truncation)
+    z = cross(loaded, (row, chosen[0]), (column, chosen[1]), at=None if at is None else parse_latent(loaded, at, "--at"), truncation=truncation)
     titles = [[str(seed) for seed in axis] for axis in chosen]
     corner = [f"rows: {layer_title(row)}", f"columns: {layer_title(column)}"]
     write_atomically(out, labeled_grid_png(loaded.images_from_latents(z), *titles, corner=corner, scale=scale))
@@ -211,9 +211,9 @@ def directions(
     from mitlgan.runtime.files import write_atomically
 
     loaded = _loaded(artifact, device)
-    point = editing.read_point(loaded, at, "--at")
+    point = editing.parse_latent(loaded, at, "--at")
     found = editing.directions(loaded, layer=layer, by=by.value, k=count, stage=stage, samples=samples)
-    walk = editing.sweep(loaded, found, at=point, sigmas=[sigmas * step / 3 for step in range(-3, 4)], truncation=truncation, alone=alone)
+    walk = editing.traverse(loaded, found, at=point, sigmas=[sigmas * step / 3 for step in range(-3, 4)], truncation=truncation, alone=alone)
     kept = out.with_suffix(".safetensors")
     editing.write_directions(kept, found, loaded.tensors_sha256)
     rows = [f"{index}: {share:.1%}" for index, share in enumerate(found.shares.tolist(), start=1)]

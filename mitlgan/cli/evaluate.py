@@ -55,7 +55,7 @@ def evaluate(
     recipe = score_options.with_data(parse(loaded.card.recipe, str(path)), data)
     names = extractor or recipe.evaluation.extractors
     real, found = score_options.real_pictures(recipe, loaded.card, split, recipe.evaluation.split)
-    protocol = evaluation.Protocol(
+    protocol = evaluation.EvalProtocol(
         extractor=names[0],
         samples=samples or recipe.evaluation.samples,
         split=found,
@@ -105,14 +105,14 @@ def report(
 
 def _separated(loaded: LoadedArtifact, real: ImagePack, split: str, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
     from mitlgan.artifacts.loaded_artifact import grid_png
-    from mitlgan.metrics.layer_swap import REAL_SCENES, moving, separate, swap_of
+    from mitlgan.metrics.layer_swap import REAL_SCENES, change_when_moved, measure_separation, swap_for
     from mitlgan.runtime.files import disk_errors, write_atomically
 
-    found = separate(loaded, real, foregrounds=swaps, backgrounds=swaps, seed=seed, swap=swap_of(loaded.card))
+    found = measure_separation(loaded, real, foregrounds=swaps, backgrounds=swaps, seed=seed, swap=swap_for(loaded.card))
     with disk_errors(grid):
         write_atomically(grid, grid_png(found.grid, columns=found.columns))
     held_against = {"split": split, "real": min(REAL_SCENES, len(real)), "generated": swaps**2, "data_sha256": real.content_sha256}
-    return {**found.numbers, "moved_change_255": moving(loaded, scenes=swaps, seed=seed), **held_against, "grid": str(grid)}
+    return {**found.numbers, "moved_change_255": change_when_moved(loaded, scenes=swaps, seed=seed), **held_against, "grid": str(grid)}
 
 
 def _lines(measured: Mapping[str, Any]) -> list[str]:

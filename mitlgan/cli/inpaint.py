@@ -13,7 +13,7 @@ from mitlgan.cli import options, score_options
 from mitlgan.cli.options import finish
 
 if TYPE_CHECKING:
-    from mitlgan.inpainting import Score
+    from mitlgan.inpainting import InpaintScore
 
 
 class Method(StrEnum):
@@ -49,15 +49,15 @@ def inpaint(
 
     from mitlgan.artifacts.titled_grid import labeled_grid_png
     from mitlgan.errors import UsageError
-    from mitlgan.inpainting import filler, read_hole, read_original
     from mitlgan.inpainting import inpaint as filled
+    from mitlgan.inpainting import make_filler, parse_hole, read_original
     from mitlgan.runtime.files import write_atomically
 
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out {out}: only a PNG keeps every pixel outside of the hole; let its name end in .png")
     original = read_original(image)
-    where = read_hole(hole, original.picture.height, original.picture.width)
-    found = filled(original.seen, where, filler(method.value, artifact))
+    where = parse_hole(hole, original.picture.height, original.picture.width)
+    found = filled(original.seen, where, make_filler(method.value, artifact))
     planes = torch.stack([torch.from_numpy(part).permute(2, 0, 1) for part in (found.left, found.filled, found.blended)])
     write_atomically(out, original.png(found.blended, where))
     if sheet is not None:
@@ -93,8 +93,8 @@ def inpaint_score(
     from mitlgan.artifacts.artifact import read_card
     from mitlgan.artifacts.loaded_artifact import artifact_path
     from mitlgan.artifacts.titled_grid import labeled_grid_png
-    from mitlgan.inpainting.evaluate import as_json as told
-    from mitlgan.inpainting.evaluate import verdict
+    from mitlgan.inpainting.evaluate import describe_scores
+    from mitlgan.inpainting.evaluate import scores_json as told
     from mitlgan.inpainting.fillers import shipped_artifact
     from mitlgan.metrics.extractors.features import extractor as opened
     from mitlgan.recipe import parse
@@ -104,13 +104,13 @@ def inpaint_score(
     path = artifact_path(artifact or shipped_artifact("context"))
     given = {Method.context: path, Method.embed: embed}
     chosen = dict.fromkeys([*(method or MEASURED), *([Method.embed] if embed is not None else [])])
-    fillers = [inpainting.filler(name.value, given.get(name)) for name in chosen]
+    fillers = [inpainting.make_filler(name.value, given.get(name)) for name in chosen]
     card = read_card(path)
     recipe = score_options.with_data(parse(card.recipe, str(path)), data)
     pictures, found = score_options.real_pictures(recipe, card, split, "validation")
     network = opened(extractor, weights)
-    where = inpainting.read_hole(hole, recipe.size_px, recipe.size_px)
-    scores, shown = inpainting.score(pictures, fillers, where, network, count=samples, seed=seed)
+    where = inpainting.parse_hole(hole, recipe.size_px, recipe.size_px)
+    scores, shown = inpainting.score_fillers(pictures, fillers, where, network, count=samples, seed=seed)
     measured = told(scores, network, pictures, count=shown.shape[1], split=found, hole=hole, seed=seed)
     if sheet is not None:
         columns = ["what is left", "truth", *(one.method for one in scores)]
@@ -118,10 +118,14 @@ def inpaint_score(
         write_atomically(sheet, labeled_grid_png(shown[:, :rows].transpose(0, 1).flatten(0, 1), [""] * rows, columns))
     if record:
         score_options.write_into_card(path, "inpainting", measured)
-    finish(as_json, measured, "\n".join([*_table(scores, network.name, f"{shown.shape[1]} of {len(pictures):,} {found} pictures"), *verdict(scores)]))
+    finish(
+        as_json,
+        measured,
+        "\n".join([*_table(scores, network.name, f"{shown.shape[1]} of {len(pictures):,} {found} pictures"), *describe_scores(scores)]),
+    )
 
 
-def _table(scores: list[Score], extractor: str, pictures: str) -> list[str]:
+def _table(scores: list[InpaintScore], extractor: str, pictures: str) -> list[str]:
     lines = [f"{pictures}; PSNR in the hole (dB), distance in features ({extractor}); ± standard error"]
     lines.append(f"{'method':<12}{'PSNR':>16}{'distance':>16}{'PSNR, blended':>18}{'distance, blended':>20}")
     for found in scores:

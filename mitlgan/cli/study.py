@@ -29,7 +29,7 @@ def make(
     from mitlgan.data.splits import DEMO
     from mitlgan.errors import UsageError
     from mitlgan.recipe import parse
-    from mitlgan.study import make as made
+    from mitlgan.study import write_study as made
 
     named = dict(text.split("=", 1) for text in arms if "=" in text)
     if len(named) < len(arms):
@@ -53,7 +53,7 @@ def score(
     as_json: options.Json = False,
 ) -> None:
     """Say how real each picture and each arm seems, with 95 % Wilson intervals."""
-    from mitlgan.study import score as scored
+    from mitlgan.study import score_answers as scored
 
     found = scored(key, answers)
     lines = [f"{'arm':<24}{'realness':>10}{'95 % interval':>18}{'answers':>10}"]

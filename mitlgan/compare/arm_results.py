@@ -25,8 +25,8 @@ from mitlgan.compare.selection import BudgetResult, Snapshot, best_within_budget
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.errors import DataError, UsageError
-from mitlgan.metrics.layer_swap import separate, swap_of
-from mitlgan.metrics.protocol import headline
+from mitlgan.metrics.layer_swap import measure_separation, swap_for
+from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.networks import Composer, CompositionStages
 from mitlgan.recipe import Recipe, parse
 from mitlgan.report import Arm, Cost, Picture, StageCost
@@ -110,7 +110,7 @@ def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, 
     run = contender.runs[0] if contender.runs else None
     if run is not None and run.artifact == last.chosen[0].path and not domain.budgets:
         write_json(run.path / "metrics.json", ruler.evaluate_artifact(last.chosen[0].path))
-    others = {other.extractor.name: [headline(other.evaluate_artifact(point.path)) for point in last.chosen] for other in ruler.secondary}
+    others = {other.extractor.name: [flat_metrics(other.evaluate_artifact(point.path)) for point in last.chosen] for other in ruler.secondary}
     stage = loaded.layers(range(PICTURES))
     composes = isinstance(loaded.network, Composer)
     made = _drawn_layers(stage) if composes else {}
@@ -162,7 +162,7 @@ def _standings(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, r
         chosen = [
             best_within_budget(points, allowed, domain.equal, _iteration(run, points, domain.equal)) for run, points in _with_runs(contender)
         ]  # fmt: skip
-        rows = [headline(ruler.evaluate_artifact(point.path)) for point in chosen]
+        rows = [flat_metrics(ruler.evaluate_artifact(point.path)) for point in chosen]
         found.append(BudgetResult(budget, mean_over_seeds(rows), tuple(chosen), tuple(row["fd"] for row in rows)))
     return found
 
@@ -188,7 +188,7 @@ def _pasted(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, rule
     own = _composers(domain)
     found = [_best_paste(path, tolerances, ruler) for path in own.values()]
     rows, *further = [
-        [headline(one.evaluate_sampler(key, lambda pasted=pasted: pasted, f"paste at {pasted.tolerance:g}")) for pasted, key in found]  # type: ignore[misc]
+        [flat_metrics(one.evaluate_sampler(key, lambda pasted=pasted: pasted, f"paste at {pasted.tolerance:g}")) for pasted, key in found]  # type: ignore[misc]
         for one in (ruler, *ruler.secondary)
     ]
     others = {one.extractor.name: measured for one, measured in zip(ruler.secondary, further, strict=True)}
@@ -226,7 +226,7 @@ def _best_paste(composed: Path, tolerances: Sequence[float], ruler: CachedEvalua
     for tolerance in tolerances:
         pasted, key = PastedLayers(loaded, tolerance), f"paste {tolerance:g} {what}"
         numbers = ruler.evaluate_sampler(key, lambda pasted=pasted: pasted, f"paste at {tolerance:g}", validation=True)  # type: ignore[misc]
-        tried.append((headline(numbers)["fd"], pasted, key))
+        tried.append((flat_metrics(numbers)["fd"], pasted, key))
     _, best, key = min(tried, key=lambda found: found[0])
     return best, key
 
@@ -267,12 +267,12 @@ def _drawn_layers(stage: CompositionStages) -> dict[str, Any]:
 
 def _separated(composer: LoadedArtifact | PastedLayers, ruler: CachedEvaluator, key: str) -> tuple[dict[str, Any], bytes]:
     """Numbers of a large swap, and the picture of a small one."""
-    swapped = swap_of((composer.composed if isinstance(composer, PastedLayers) else composer).card)
+    swapped = swap_for((composer.composed if isinstance(composer, PastedLayers) else composer).card)
     numbers = ruler.cached(
         {"separation": key, "swaps": SWAPPED},
-        lambda: separate(composer, ruler.real, foregrounds=SWAPPED, backgrounds=SWAPPED, swap=swapped).numbers,
+        lambda: measure_separation(composer, ruler.real, foregrounds=SWAPPED, backgrounds=SWAPPED, swap=swapped).numbers,
     )
-    drawn = separate(composer, None, foregrounds=DRAWN, backgrounds=DRAWN, swap=swapped)
+    drawn = measure_separation(composer, None, foregrounds=DRAWN, backgrounds=DRAWN, swap=swapped)
     return numbers, grid_png(drawn.grid, columns=drawn.columns)
 
 

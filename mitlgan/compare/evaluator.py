@@ -22,11 +22,11 @@ from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.data.sources.split_folders import correct_split
 from mitlgan.data.splits import choose_evaluation_split, resolve_split
 from mitlgan.errors import DataError, ResourceError
-from mitlgan.metrics.extractors.features import Extractor, extract
+from mitlgan.metrics.extractors.features import Extractor, extract_features
 from mitlgan.metrics.extractors.networks import OFFLINE_EXTRACTOR, SECOND_EXTRACTOR, second_weights
-from mitlgan.metrics.feature_cache import chosen_pictures, pack_features
-from mitlgan.metrics.memorization import memorised, nearest
-from mitlgan.metrics.protocol import Protocol, Sampler, anchors, evaluate, open_extractors, three_channels
+from mitlgan.metrics.feature_cache import cached_pack_features, select_pictures
+from mitlgan.metrics.memorization import measure_memorization, nearest_neighbors
+from mitlgan.metrics.protocol import EvalProtocol, ImageSource, evaluate, measure_anchors, open_extractors, to_rgb
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import make_folder, write_json
 from mitlgan.runtime.progress import Reporter
@@ -62,7 +62,7 @@ class CachedEvaluator:
         others: The same by further extractors, which choose no snapshots.
     """
 
-    protocol: Protocol
+    protocol: EvalProtocol
     real: ImagePack
     validation: ImagePack
     validation_split: str
@@ -100,7 +100,7 @@ class CachedEvaluator:
             artifact.read_weights_hash(path), lambda: load_artifact(path, device=self.device), f"{path.parent}", validation=validation
         )
 
-    def evaluate_sampler(self, key: str, make: Callable[[], Sampler], what: str, *, validation: bool = False) -> dict[str, Any]:
+    def evaluate_sampler(self, key: str, make: Callable[[], ImageSource], what: str, *, validation: bool = False) -> dict[str, Any]:
         """Measures of whatever makes images.
 
         Args:
@@ -122,9 +122,9 @@ class CachedEvaluator:
         """Measures of the anchors; see `evaluate.anchors`."""
         known: Mapping[str, ImagePack | Iterable[Tensor]] = others
         key = {"anchors": {name: pack.content_sha256 for name, pack in others.items()}}
-        return self._kept(key, self.protocol, self.real, lambda: anchors(self.real, self.protocol, known, network=self.extractor))
+        return self._kept(key, self.protocol, self.real, lambda: measure_anchors(self.real, self.protocol, known, network=self.extractor))
 
-    def _evaluated(self, make: Callable[[], Sampler], what: str, real: ImagePack, protocol: Protocol) -> dict[str, Any]:
+    def _evaluated(self, make: Callable[[], ImageSource], what: str, real: ImagePack, protocol: EvalProtocol) -> dict[str, Any]:
         against = f"{min(protocol.samples, len(real)):,} real ones of {protocol.split}"
         self.reporter.say(f"measuring {what}: {protocol.samples:,} images against {against}")
         return evaluate(make(), real, protocol, network=self.extractor)
@@ -147,7 +147,7 @@ class CachedEvaluator:
         seeds = self.protocol.seeds()[:NEAREST_SAMPLES]
         key = {"nearest": artifact.read_weights_hash(path), "training": training.content_sha256, "of": NEAREST_SAMPLES, "count": count}
         found = self.cached(key, lambda: self._nearest(path, training, seeds, count))
-        samples = three_channels(to_uint8(load_artifact(path, device=self.device).sample([seeds[place] for place in found["samples"]])))
+        samples = to_rgb(to_uint8(load_artifact(path, device=self.device).sample([seeds[place] for place in found["samples"]])))
         known = training.batch(found["pictures"])
         share = (
             f"{found['share']:.0%} of {found['of']} samples lie nearer to a training picture than 95 % of unseen real pictures do (5 % would be usual)"
@@ -158,19 +158,19 @@ class CachedEvaluator:
         return [("The samples nearest to a training picture", samples), ("Their nearest training pictures", known)], sentence
 
     def _nearest(self, path: Path, training: ImagePack, seeds: Sequence[int], count: int) -> dict[str, Any]:
-        drawn = three_channels(to_uint8(load_artifact(path, device=self.device).sample(seeds)))
-        samples = extract(self.extractor, [drawn])
-        known = pack_features(training, self.extractor, count=MAX_TRAINING_IMAGES)
-        chosen = chosen_pictures(len(training), MAX_TRAINING_IMAGES)
-        unseen = pack_features(self.real, self.extractor, count=self.protocol.samples, seed=self.protocol.seed)
-        index, distance = nearest(samples, known)
+        drawn = to_rgb(to_uint8(load_artifact(path, device=self.device).sample(seeds)))
+        samples = extract_features(self.extractor, [drawn])
+        known = cached_pack_features(training, self.extractor, count=MAX_TRAINING_IMAGES)
+        chosen = select_pictures(len(training), MAX_TRAINING_IMAGES)
+        unseen = cached_pack_features(self.real, self.extractor, count=self.protocol.samples, seed=self.protocol.seed)
+        index, distance = nearest_neighbors(samples, known)
         order = np.argsort(distance)[:count]
-        found = memorised(samples, known, unseen)
+        found = measure_memorization(samples, known, unseen)
         return {
             "samples": order.tolist(), "pictures": chosen[index[order]].tolist(), "share": found.share, "ratio": found.ratio, "of": found.samples,
         }  # fmt: skip
 
-    def _kept(self, key: Mapping[str, Any], protocol: Protocol, real: ImagePack, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _kept(self, key: Mapping[str, Any], protocol: EvalProtocol, real: ImagePack, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         path = _file(
             {
                 **key,
@@ -216,7 +216,7 @@ def open_evaluator(plan: ComparisonPlan, recipe: Recipe, environment: RunContext
     chosen_by = stages.open_recipe_data(recipe, validation)
     validation = correct_split(validation, chosen_by.content_sha256, training.content_sha256)
     names = plan.extractors or extractor_names(recipe)
-    protocol = Protocol(extractor=names[0], samples=plan.samples or recipe.evaluation.samples, split=split)
+    protocol = EvalProtocol(extractor=names[0], samples=plan.samples or recipe.evaluation.samples, split=split)
     networks = open_extractors(protocol, names, weights=plan.weights, device=device)
     first, *others = [
         CachedEvaluator(dataclasses.replace(protocol, extractor=name), real, chosen_by, validation, network, device, environment.reporter)

@@ -21,7 +21,7 @@ from mitlgan.compare.plan import KIMG, RESOURCE_UNITS, TIME, ComparisonPlan
 from mitlgan.compare.selection import AXES, describe_intervals, lead_intervals
 from mitlgan.data.demo.real_composite_anchor import composite_anchor_pack
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8
-from mitlgan.metrics.protocol import headline
+from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe
 from mitlgan.report import Anchor, Arm, Comparison, Picture, judge
 from mitlgan.report import Domain as Pictures
@@ -106,7 +106,7 @@ def _anchors(domain: DomainRun, ruler: CachedEvaluator) -> list[Anchor]:
         others["bare_backgrounds"] = backgrounds
     further = {one.extractor.name: one.evaluate_anchors(others) for one in ruler.secondary}
     return [
-        Anchor(name, ANCHORS[name][0], headline(result), ANCHORS[name][1], {other: headline(known[name]) for other, known in further.items()})
+        Anchor(name, ANCHORS[name][0], flat_metrics(result), ANCHORS[name][1], {other: flat_metrics(known[name]) for other, known in further.items()})
         for name, result in ruler.evaluate_anchors(others).items()
     ]
 

@@ -35,7 +35,7 @@ from mitlgan.compare.report_builder import DomainRun, TrainedArm, build_comparis
 from mitlgan.compare.selection import Snapshot
 from mitlgan.data.splits import held_out_training_warning
 from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
-from mitlgan.metrics.protocol import headline
+from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe, changed
 from mitlgan.report import Comparison, Paths, summary, write_reports
 from mitlgan.runtime.files import locked, write_json
@@ -352,6 +352,6 @@ def _measured(run: Run, per_kimg: float, ruler: CachedEvaluator) -> list[Snapsho
         points.append(end)
     measured = []
     for point in points:
-        numbers = headline(ruler.evaluate_artifact(point.path, validation=True))
+        numbers = flat_metrics(ruler.evaluate_artifact(point.path, validation=True))
         measured.append(dataclasses.replace(point, validation=numbers["fd"], numbers=numbers))
     return measured

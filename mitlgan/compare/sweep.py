@@ -21,7 +21,7 @@ from mitlgan.artifacts import artifact
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.errors import UsageError
 from mitlgan.metrics.extractors.features import Extractor
-from mitlgan.metrics.protocol import Protocol, anchors, evaluate, headline, open_extractor
+from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors, open_extractor
 from mitlgan.recipe import Recipe, changed, changes, load, names
 from mitlgan.report.ranking import Ranked, Ranking, RankingPaths, write_ranking
 from mitlgan.report.run_files import leave
@@ -86,7 +86,7 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
         MitlganError: As training and evaluation.
     """
     recipes = plan_recipes(plan)
-    protocol = Protocol(extractor=plan.extractor, samples=plan.samples, split="train")
+    protocol = EvalProtocol(extractor=plan.extractor, samples=plan.samples, split="train")
     extractor = open_extractor(protocol, weights=plan.weights)
     for recipe in recipes:
         stages.open_recipe_data(recipe, say=reporter.say)  # a wrong --data is told now, not after hours
@@ -158,7 +158,7 @@ def untrained_artifact(recipe: Recipe) -> LoadedArtifact:
     return LoadedArtifact(network, artifact.make_card(network, recipe))
 
 
-def _measured(recipe: Recipe, run: Run, out: Path, protocol: Protocol, extractor: Extractor) -> dict[str, Any]:
+def _measured(recipe: Recipe, run: Run, out: Path, protocol: EvalProtocol, extractor: Extractor) -> dict[str, Any]:
     """Figures of the trained and the untrained network and of real halves; from the folder where they are known."""
     assert run.artifact is not None
     real = stages.open_recipe_data(recipe)
@@ -174,13 +174,13 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: Protocol, extractor
     halves_path = out / "results" / f"halves-{real.content_sha256[:16]}-{protocol.samples}-{extractor.name.replace('/', '_')}.json"
     halves = run_directory.read_json(halves_path)
     if not halves:
-        halves = {name: headline(result) for name, result in anchors(real, protocol, network=extractor).items()}.get("real_halves", {})
+        halves = {name: flat_metrics(result) for name, result in measure_anchors(real, protocol, network=extractor).items()}.get("real_halves", {})
         write_json(halves_path, halves)
     network, card = artifact.load_network(run.artifact)
     found = {
         "key": key,
-        "trained": headline(evaluate(LoadedArtifact(network, card), real, protocol, network=extractor)),
-        "untrained": headline(evaluate(untrained_artifact(recipe), real, protocol, network=extractor)),
+        "trained": flat_metrics(evaluate(LoadedArtifact(network, card), real, protocol, network=extractor)),
+        "untrained": flat_metrics(evaluate(untrained_artifact(recipe), real, protocol, network=extractor)),
         "real_halves": halves,
         "data": data,
     }

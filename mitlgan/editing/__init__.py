@@ -1,26 +1,26 @@
 """What can be done with an artifact's latents, layer by layer: go from one to another, mix two, cross layers, find directions."""
 
 from mitlgan.editing.cross_grid import cross
-from mitlgan.editing.interpolation import Way, interpolate, on_the_way, way_of
-from mitlgan.editing.latent_mix import Child, mix
-from mitlgan.editing.points import Point, point_of, read_point
-from mitlgan.editing.principal_directions import Directions, Walk, directions, read_directions, sweep, write_directions
+from mitlgan.editing.interpolation import LatentPath, interpolate, plan_path, render_path
+from mitlgan.editing.latent_mix import MixResult, mix
+from mitlgan.editing.points import Point, parse_latent, to_latent
+from mitlgan.editing.principal_directions import Directions, DirectionSweep, directions, read_directions, traverse, write_directions
 
 __all__ = [
-    "Child",
+    "DirectionSweep",
     "Directions",
+    "LatentPath",
+    "MixResult",
     "Point",
-    "Walk",
-    "Way",
     "cross",
     "directions",
     "interpolate",
     "mix",
-    "on_the_way",
-    "point_of",
+    "parse_latent",
+    "plan_path",
     "read_directions",
-    "read_point",
-    "sweep",
-    "way_of",
+    "render_path",
+    "to_latent",
+    "traverse",
     "write_directions",
 ]

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.editing.points import Point, point_of
+from mitlgan.editing.points import Point, to_latent
 from mitlgan.errors import UsageError
 from mitlgan.latents import by_layer, joined, truncated
 from mitlgan.latents.paths import require_layer
 from mitlgan.networks.composer import PLACEMENT_LATENT
 
-MOST_PICTURES = 10_000
+MAX_PICTURES = 10_000
 
 
 def cross(
@@ -48,14 +48,14 @@ def cross(
         others = ", ".join(name for name in dims if name != rows[0])
         wanted = f"choose from {others}" if others else "an artifact of one latent has none; use `mitlgan sample`"
         raise UsageError(f"columns: {columns[0]} is in the rows already; {wanted}")
-    if len(rows[1]) * len(columns[1]) > MOST_PICTURES:
-        raise UsageError(f"rows: {len(rows[1])} x {len(columns[1])} pictures are more than {MOST_PICTURES}; give fewer seeds")
+    if len(rows[1]) * len(columns[1]) > MAX_PICTURES:
+        raise UsageError(f"rows: {len(rows[1])} x {len(columns[1])} pictures are more than {MAX_PICTURES}; give fewer seeds")
     count = len(rows[1]) * len(columns[1])
     drawn: dict[str, Sequence[int]] = {name: [0] * count for name in dims if name != PLACEMENT_LATENT}
     drawn[rows[0]] = [seed for seed in rows[1] for _ in columns[1]]
     drawn[columns[0]] = [*columns[1]] * len(rows[1])
     z = artifact.latents(drawn)
     if at is not None:
-        held = {name: own.expand(count, -1) for name, own in by_layer(point_of(artifact, at), dims).items() if name not in (rows[0], columns[0])}
+        held = {name: own.expand(count, -1) for name, own in by_layer(to_latent(artifact, at), dims).items() if name not in (rows[0], columns[0])}
         z = joined(by_layer(z, dims) | held, dims)
     return truncated(z, truncation)

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.editing.points import Point, point_of
+from mitlgan.editing.points import Point, to_latent
 from mitlgan.errors import UsageError
 from mitlgan.latents import along, truncated
 
-MOST_FRAMES = 10_000
+MAX_FRAMES = 10_000
 
 
-class Way(NamedTuple):
+class LatentPath(NamedTuple):
     """Latents along a way.
 
     Attributes:
@@ -30,7 +30,7 @@ class Way(NamedTuple):
     order: list[int]
 
 
-def way_of(
+def plan_path(
     artifact: LoadedArtifact,
     points: Sequence[Point],
     *,
@@ -41,7 +41,7 @@ def way_of(
     closed: bool = False,
     there_and_back: bool = False,
     truncation: float = 1.0,
-) -> Way:
+) -> LatentPath:
     """The latents of `interpolate`, which has the arguments.
 
     Raises:
@@ -50,9 +50,9 @@ def way_of(
     """
     if closed and there_and_back:
         raise UsageError("there-and-back: cannot go with --loop; choose one of the two ways home")
-    if frames * len(points) > MOST_FRAMES:
-        raise UsageError(f"frames: {frames} between {len(points)} points are more than {MOST_FRAMES}; give fewer")
-    stops = [truncated(point_of(artifact, point), truncation) for point in points]
+    if frames * len(points) > MAX_FRAMES:
+        raise UsageError(f"frames: {frames} between {len(points)} points are more than {MAX_FRAMES}; give fewer")
+    stops = [truncated(to_latent(artifact, point), truncation) for point in points]
     stacked = torch.stack([*stops, stops[0]] if closed else stops)
     z, at = along(stacked, frames, artifact.card.latent_dims, layers=layers, easing=easing, straight=straight)
     order = list(range(len(z)))
@@ -60,7 +60,7 @@ def way_of(
         order.pop()  # it is the first again
     elif there_and_back:
         order += order[-2:0:-1]
-    return Way(z, at, order)
+    return LatentPath(z, at, order)
 
 
 def interpolate(
@@ -98,7 +98,7 @@ def interpolate(
         UsageError: An argument is out of range, unknown, or contradicts another.
         ArtifactError: A latent file that cannot be read or does not fit.
     """
-    way = way_of(
+    way = plan_path(
         artifact,
         points,
         frames=frames,
@@ -109,10 +109,10 @@ def interpolate(
         there_and_back=there_and_back,
         truncation=truncation,
     )
-    return on_the_way(artifact, way)
+    return render_path(artifact, way)
 
 
-def on_the_way(artifact: LoadedArtifact, way: Way) -> Tensor:
+def render_path(artifact: LoadedArtifact, way: LatentPath) -> Tensor:
     """The images (F, C, H, W) in [-1, 1] of a way, in the order in which they are shown."""
     images = artifact.images_from_latents(way.z)
     for stop in way.stops:

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network
-from mitlgan.editing.points import Point, point_of
+from mitlgan.editing.points import Point, to_latent
 from mitlgan.errors import UsageError
 from mitlgan.latents import between, by_layer, joined, truncated
 from mitlgan.latents.paths import require_layer
 from mitlgan.networks import Composer, CompositionStages, Generator
 
-HALF = 0.5
+DEFAULT_WEIGHT = 0.5
 
 
-class Child(NamedTuple):
+class MixResult(NamedTuple):
     """A mixed picture.
 
     Attributes:
@@ -36,12 +36,12 @@ def mix(
     first: Point,
     second: Point,
     *,
-    weight: float | Mapping[str, float] = HALF,
+    weight: float | Mapping[str, float] = DEFAULT_WEIGHT,
     layers: Collection[str] | None = None,
     features: int | str | None = None,
     straight: bool = False,
     truncation: float = 1.0,
-) -> Child:
+) -> MixResult:
     """The child of two points.
 
     Latents are mixed along the arc between them, so that the child's is as long as theirs: the mean of two normal latents is shorter by sqrt(2), and
@@ -68,10 +68,10 @@ def mix(
     """
     dims = artifact.card.latent_dims
     weights = weights_of(weight, layers, dims)
-    parents = [truncated(point_of(artifact, point), truncation) for point in (first, second)]
+    parents = [truncated(to_latent(artifact, point), truncation) for point in (first, second)]
     z = between(parents[0], parents[1], {name: [share] for name, share in weights.items()}, dims, straight=straight)[0]
     if features is None:
-        return Child(artifact.layers_from_latents(z[None]), z)
+        return MixResult(artifact.layers_from_latents(z[None]), z)
     generators = {name: generator for name, generator in generators_of(artifact).items() if name in weights}
     if not generators:
         raise UsageError(f"features: no generator is behind {', '.join(weights)}, so there are none to mix; leave it out")
@@ -80,7 +80,7 @@ def mix(
     both = torch.stack([joined({name: parent[name] if name in stages else child[name] for name in dims}, dims) for parent in own])
     with _mixed_after(generators, stages, weights), torch.inference_mode():
         rows = run_network(artifact.network, both.to(artifact.device), artifact.card.role)
-    return Child(rows.image(0), None)
+    return MixResult(rows.image(0), None)
 
 
 def weights_of(weight: float | Mapping[str, float], layers: Collection[str] | None, dims: Mapping[str, int]) -> dict[str, float]:
@@ -97,7 +97,7 @@ def weights_of(weight: float | Mapping[str, float], layers: Collection[str] | No
         require_layer(name, dims, "weight")
         if name not in chosen:
             raise UsageError(f"weight: {name} is not among the mixed layers ({', '.join(chosen)})")
-    return {name: given.get(name, HALF) for name in chosen}
+    return {name: given.get(name, DEFAULT_WEIGHT) for name in chosen}
 
 
 def generators_of(artifact: LoadedArtifact) -> dict[str, Generator]:

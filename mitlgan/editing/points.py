@@ -15,7 +15,7 @@ from mitlgan.latents import read_latent
 Point = int | Mapping[str, int] | str | Path | Tensor
 
 
-def point_of(artifact: LoadedArtifact, given: Point) -> Tensor:
+def to_latent(artifact: LoadedArtifact, given: Point) -> Tensor:
     """The latent (sum of the layers' lengths,) of a point.
 
     Args:
@@ -34,11 +34,11 @@ def point_of(artifact: LoadedArtifact, given: Point) -> Tensor:
     if isinstance(given, Mapping):
         return artifact.latents({name: [seed] for name, seed in given.items()})[0]
     if isinstance(given, str | Path):
-        return read_point(artifact, str(given), "latent")
+        return parse_latent(artifact, str(given), "latent")
     return artifact.latents([given])[0]
 
 
-def read_point(artifact: LoadedArtifact, text: str, option: str) -> Tensor:
+def parse_latent(artifact: LoadedArtifact, text: str, option: str) -> Tensor:
     """The latent of a point as a command line has it: `7`, `fg=7,bg=3` or `latent.json`.
 
     Args:

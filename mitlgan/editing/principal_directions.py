@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mitlgan.artifacts.loaded_artifact import BATCH, LoadedArtifact
 from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
 from mitlgan.editing.latent_mix import generators_of, stage_index
-from mitlgan.editing.points import Point, point_of
+from mitlgan.editing.points import Point, to_latent
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import by_layer, truncated
 from mitlgan.latents.paths import require_layer
@@ -28,9 +28,9 @@ from mitlgan.networks import Generator
 from mitlgan.runtime.randomness import stream
 
 SCHEMA_VERSION = 1
-SAMPLES, MOST_SAMPLES = 1024, 4096
+SAMPLES, MAX_SAMPLES = 1024, 4096
 DEFAULT_COUNT = 8
-LARGEST_SIGMAS = 20.0
+MAX_SIGMAS = 20.0
 AFFINE = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.Flatten, nn.Unflatten, nn.Upsample, nn.Identity)
 By = Literal["weights", "features"]
 
@@ -53,7 +53,7 @@ class Directions(NamedTuple):
     shares: Tensor
 
 
-class Walk(NamedTuple):
+class DirectionSweep(NamedTuple):
     """Pictures along directions.
 
     Attributes:
@@ -101,24 +101,24 @@ def directions(
     if by == "weights":
         if stage is not None:
             raise UsageError("stage: the weights are those of the first; it goes with --by features")
-        return Directions(name, by, None, *of_weights(generator, k))
+        return Directions(name, by, None, *sefa(generator, k))
     if by != "features":
         raise UsageError(f"by: there is no {by!r}; choose weights or features")
     names = [part for part, _ in generator.stages.named_children()]
     index = stage_index(generator, len(names) - 1 if stage is None else stage, "stage")
-    if not k < samples <= MOST_SAMPLES:
-        raise UsageError(f"samples: {samples} are too {'many' if samples > k else 'few'} for {k} directions; choose from {k + 1} to {MOST_SAMPLES}")
-    return Directions(name, by, names[index - 1], *of_features(generator, index, k, samples))
+    if not k < samples <= MAX_SAMPLES:
+        raise UsageError(f"samples: {samples} are too {'many' if samples > k else 'few'} for {k} directions; choose from {k + 1} to {MAX_SAMPLES}")
+    return Directions(name, by, names[index - 1], *ganspace(generator, index, k, samples))
 
 
 @torch.inference_mode()
-def of_weights(generator: Generator, k: int) -> tuple[Tensor, Tensor]:
+def sefa(generator: Generator, k: int) -> tuple[Tensor, Tensor]:
     """Right singular vectors of the affine map with which a generator begins, and their shares of its squared length.
 
     Raises:
         ArtifactError: It begins with something else.
     """
-    if not begins_affine(generator):
+    if not has_affine_input(generator):
         raise ArtifactError("by weights: this generator does not begin with weights that take the latent; use --by features")
     leading = nn.Sequential(*_affine_beginning(generator))
     device = next(generator.parameters()).device
@@ -131,7 +131,7 @@ def of_weights(generator: Generator, k: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def of_features(generator: Generator, stage: int, k: int, samples: int) -> tuple[Tensor, Tensor]:
+def ganspace(generator: Generator, stage: int, k: int, samples: int) -> tuple[Tensor, Tensor]:
     """Latent directions of the principal components of the activations after a stage, and the components' shares of the variance.
 
     The components come from the covariance or from the samples' Gram matrix, whichever is smaller. Each component's coordinate is regressed on the
@@ -153,7 +153,7 @@ def of_features(generator: Generator, stage: int, k: int, samples: int) -> tuple
     return _signed(found), torch.stack([values[index] for index, _ in chosen]).div(values.sum()).float()
 
 
-def begins_affine(generator: Generator) -> bool:
+def has_affine_input(generator: Generator) -> bool:
     """Whether a generator begins with weights that take the latent, so that they have directions."""
     return any(isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d) for module in _affine_beginning(generator))
 
@@ -196,7 +196,7 @@ def _signed(vectors: Tensor) -> Tensor:
     return (vectors * vectors.gather(1, largest).sign()).float()
 
 
-def sweep(
+def traverse(
     artifact: LoadedArtifact,
     found: Directions,
     *,
@@ -204,7 +204,7 @@ def sweep(
     sigmas: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3),
     truncation: float = 1.0,
     alone: bool = False,
-) -> Walk:
+) -> DirectionSweep:
     """Pictures along directions, from one point.
 
     Args:
@@ -219,17 +219,17 @@ def sweep(
         UsageError: A step is out of range, or a direction does not fit.
         ArtifactError: A latent file that cannot be read or does not fit.
     """
-    if not sigmas or not all(abs(step) <= LARGEST_SIGMAS for step in sigmas):
-        raise UsageError(f"sigmas: give steps from -{LARGEST_SIGMAS:g} to {LARGEST_SIGMAS:g}")
+    if not sigmas or not all(abs(step) <= MAX_SIGMAS for step in sigmas):
+        raise UsageError(f"sigmas: give steps from -{MAX_SIGMAS:g} to {MAX_SIGMAS:g}")
     dims = artifact.card.latent_dims
     require_layer(found.layer, dims, "layer")
     if found.vectors.shape[1] != dims[found.layer]:
         raise UsageError(f"directions: have {found.vectors.shape[1]} numbers, the artifact's {found.layer} has {dims[found.layer]}")
-    point = truncated(point_of(artifact, at), truncation)
+    point = truncated(to_latent(artifact, at), truncation)
     z = point.repeat(len(found.vectors), len(sigmas), 1)  # (k, steps, D)
     by_layer(z, dims)[found.layer].add_(torch.tensor(sigmas, dtype=torch.float32)[None, :, None] * found.vectors[:, None])
     stages = artifact.layers_from_latents(z.flatten(0, 1))
-    return Walk(stages.layers[found.layer] if alone else stages.output, [float(step) for step in sigmas])
+    return DirectionSweep(stages.layers[found.layer] if alone else stages.output, [float(step) for step in sigmas])
 
 
 def write_directions(path: Path, found: Directions, tensors_sha256: str) -> None:

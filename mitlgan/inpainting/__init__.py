@@ -1,25 +1,25 @@
 """Inpainting: fill a hole in a picture by a trained context encoder, by an embedding, or by what both are measured against, and even out the seam."""
 
-from mitlgan.inpainting.evaluate import Score, score
-from mitlgan.inpainting.fillers import METHODS, Filler, context, embedding, filler
-from mitlgan.inpainting.masks import read_hole
+from mitlgan.inpainting.evaluate import InpaintScore, score_fillers
+from mitlgan.inpainting.fillers import METHODS, Filler, context_filler, embedding_filler, make_filler
+from mitlgan.inpainting.masks import parse_hole
 from mitlgan.inpainting.original import Original, read_original
-from mitlgan.inpainting.poisson import blended, membrane
-from mitlgan.inpainting.window import Inpainted, inpaint
+from mitlgan.inpainting.poisson import fill_membrane, poisson_blend
+from mitlgan.inpainting.window import InpaintResult, inpaint
 
 __all__ = [
     "METHODS",
     "Filler",
-    "Inpainted",
+    "InpaintResult",
+    "InpaintScore",
     "Original",
-    "Score",
-    "blended",
-    "context",
-    "embedding",
-    "filler",
+    "context_filler",
+    "embedding_filler",
+    "fill_membrane",
     "inpaint",
-    "membrane",
-    "read_hole",
+    "make_filler",
+    "parse_hole",
+    "poisson_blend",
     "read_original",
-    "score",
+    "score_fillers",
 ]

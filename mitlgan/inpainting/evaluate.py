@@ -14,9 +14,9 @@ from torch import Tensor
 from mitlgan.data.pack.image_pack import ImagePack, to_float, to_uint8
 from mitlgan.errors import ArtifactError, DataError
 from mitlgan.inpainting.fillers import Filler
-from mitlgan.inpainting.poisson import blended
+from mitlgan.inpainting.poisson import poisson_blend
 from mitlgan.metrics.extractors.features import Extractor
-from mitlgan.metrics.feature_cache import chosen_pictures
+from mitlgan.metrics.feature_cache import select_pictures
 from mitlgan.metrics.psnr import psnrs_db
 
 """Of a hole that is filled without any error."""
@@ -25,20 +25,20 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Mean:
+class MeanWithError:
     """A mean over pictures, and its standard error."""
 
     value: float
     std_error: float
 
     @classmethod
-    def of(cls, values: NDArray[np.float64]) -> Mean:
+    def of(cls, values: NDArray[np.float64]) -> MeanWithError:
         """Of one number per picture."""
         return cls(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
 
 
 @dataclass(frozen=True)
-class Score:
+class InpaintScore:
     """How well one method fills.
 
     Attributes:
@@ -50,17 +50,17 @@ class Score:
     """
 
     method: str
-    psnr_db: Mean
-    distance: Mean
-    blended_psnr_db: Mean
-    blended_distance: Mean
+    psnr_db: MeanWithError
+    distance: MeanWithError
+    blended_psnr_db: MeanWithError
+    blended_distance: MeanWithError
 
-    def beats(self, other: Score) -> bool:
+    def beats(self, other: InpaintScore) -> bool:
         """Whether it, blended, has both a higher PSNR and a smaller distance than another method that is not."""
         return self.blended_psnr_db.value > other.psnr_db.value and self.blended_distance.value < other.distance.value
 
 
-def score(
+def score_fillers(
     pictures: ImagePack,
     fillers: Sequence[Filler],
     hole: NDArray[np.bool_],
@@ -69,7 +69,7 @@ def score(
     count: int,
     seed: int = 0,
     progress: Progress | None = None,
-) -> tuple[list[Score], Tensor]:
+) -> tuple[list[InpaintScore], Tensor]:
     """Measure methods on the same pictures with the same hole.
 
     Args:
@@ -94,7 +94,7 @@ def score(
     for filler in fillers:
         if filler.size_px not in (None, pictures.size_px):
             raise ArtifactError(f"--artifact: {filler.name} takes {filler.size_px} px, the pictures have {pictures.size_px} px; give one of that size")
-    truth = pictures.batch(chosen_pictures(len(pictures), count, seed))  # (N, 3, H, W) uint8
+    truth = pictures.batch(select_pictures(len(pictures), count, seed))  # (N, 3, H, W) uint8
     wanted = network(truth).double().numpy()
     holes = torch.from_numpy(hole).float().expand(len(truth), 1, -1, -1)
     left = torch.where(holes > 0, 128, truth)
@@ -106,12 +106,12 @@ def score(
         filled = torch.where(holes > 0, to_uint8(drawn), truth)
         smooth = _blended(truth, drawn, hole)
         numbers = [measured for made in (filled, smooth) for measured in (_psnr(made, truth, hole), _distance(network, made, wanted))]
-        scores.append(Score(filler.name, *(Mean.of(values) for values in numbers)))
+        scores.append(InpaintScore(filler.name, *(MeanWithError.of(values) for values in numbers)))
         shown.append(smooth)
     return scores, torch.stack(shown)
 
 
-def verdict(scores: Sequence[Score]) -> list[str]:
+def describe_scores(scores: Sequence[InpaintScore]) -> list[str]:
     """In a sentence for each trained method, whether it beats the baselines that were measured beside it."""
     baselines = [found for found in scores if found.method in BASELINES]
     lines = []
@@ -124,7 +124,7 @@ def verdict(scores: Sequence[Score]) -> list[str]:
     return lines
 
 
-def as_json(scores: Sequence[Score], network: Extractor, pictures: ImagePack, **protocol: Any) -> dict[str, Any]:
+def scores_json(scores: Sequence[InpaintScore], network: Extractor, pictures: ImagePack, **protocol: Any) -> dict[str, Any]:
     """All figures with what it takes to compare them."""
     carried = {
         "extractor": network.name,
@@ -146,7 +146,7 @@ def as_json(scores: Sequence[Score], network: Extractor, pictures: ImagePack, **
 def _blended(truth: Tensor, drawn: Tensor, hole: NDArray[np.bool_]) -> Tensor:
     values = drawn.add(1).mul(127.5).permute(0, 2, 3, 1).double().numpy()
     pixels = truth.permute(0, 2, 3, 1).numpy()
-    made = np.stack([blended(picture, source, hole) for picture, source in zip(pixels, values, strict=True)])
+    made = np.stack([poisson_blend(picture, source, hole) for picture, source in zip(pixels, values, strict=True)])
     return torch.from_numpy(made).permute(0, 3, 1, 2).contiguous()
 
 

@@ -23,7 +23,7 @@ from mitlgan.recipe import shipped
 RADIUS_PX = 3.0  # of OpenCV's methods, as in its own examples
 CHUNK = 64
 DEFAULTS = {"context": "context-32", "embed": "bg-32"}
-EMBEDDING = Settings(prior=100.0, attempts=1, polish_steps=0)
+EMBEDDING_SETTINGS = Settings(prior=100.0, attempts=1, polish_steps=0)
 """What is left must not be explained at any price: a stronger prior than for a whole picture (chosen on training pictures), no search to the bottom."""
 
 
@@ -65,7 +65,7 @@ def shipped_artifact(method: str) -> Path:
     return shipped("pretrained") / DEFAULTS[method]
 
 
-def context(path: Path | None = None) -> Filler:
+def context_filler(path: Path | None = None) -> Filler:
     """Filling by a trained context encoder.
 
     Args:
@@ -88,7 +88,7 @@ def context(path: Path | None = None) -> Filler:
     return Filler("context", card.size_px, fill)
 
 
-def embedding(path: Path | None = None, settings: Settings = EMBEDDING, progress: Watcher | None = None) -> Filler:
+def embedding_filler(path: Path | None = None, settings: Settings = EMBEDDING_SETTINGS, progress: Watcher | None = None) -> Filler:
     """Filling by a generator's or composition's own picture that is most like what is left (Yeh et al. 2017, by another search).
 
     Args:
@@ -113,7 +113,7 @@ def embedding(path: Path | None = None, settings: Settings = EMBEDDING, progress
     return Filler("embed", artifact.card.size_px, fill)
 
 
-def filler(method: str, artifact: Path | None = None) -> Filler:
+def make_filler(method: str, artifact: Path | None = None) -> Filler:
     """The way to fill that a method's name and an artifact say.
 
     Raises:
@@ -141,5 +141,5 @@ def _by_opencv(pictures: Tensor, holes: Tensor, algorithm: str) -> Tensor:
 
 
 WITHOUT_ARTIFACT: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"opencv": telea, "opencv-ns": navier_stokes, "mean": mean}
-WITH_ARTIFACT: Mapping[str, Callable[[Path | None], Filler]] = {"context": context, "embed": embedding}
+WITH_ARTIFACT: Mapping[str, Callable[[Path | None], Filler]] = {"context": context_filler, "embed": embedding_filler}
 METHODS = (*WITH_ARTIFACT, *WITHOUT_ARTIFACT)

@@ -16,7 +16,7 @@ CENTRE = ("center", "centre")
 PAINTED = 128  # brighter than this is hole
 
 
-def read_hole(spec: str, height: int, width: int) -> NDArray[np.bool_]:
+def parse_hole(spec: str, height: int, width: int) -> NDArray[np.bool_]:
     """The hole that `--hole` names.
 
     Args:

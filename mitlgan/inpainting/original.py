@@ -15,7 +15,7 @@ from mitlgan.data.decode.color_profile import find_profile
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, flatten_on, read_file
 from mitlgan.data.sources.formats import allowed_formats
 from mitlgan.errors import DataError
-from mitlgan.inpainting.poisson import blended
+from mitlgan.inpainting.poisson import poisson_blend
 
 Pixels = NDArray[np.uint8]
 Hole = NDArray[np.bool_]
@@ -54,7 +54,7 @@ class Original:
             hole: (H, W), True where it is.
         """
         pixels = np.array(self.picture)
-        opacity = blended(pixels[..., 3:], np.zeros((*hole.shape, 1)), hole)  # goes on smoothly from the hole's rim
+        opacity = poisson_blend(pixels[..., 3:], np.zeros((*hole.shape, 1)), hole)  # goes on smoothly from the hole's rim
         share = opacity[hole] / 255  # (N, 1)
         colours = (found[hole] - 255 * (1 - share)) / np.maximum(share, 1 / 255)
         pixels[hole] = np.concatenate([np.rint(colours).clip(0, 255).astype(np.uint8), opacity[hole]], axis=1)

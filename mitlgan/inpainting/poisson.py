@@ -10,7 +10,7 @@ TOLERANCE = 1e-6
 """Largest residual of the equations, in levels of colour: far below what rounding to whole levels takes."""
 
 
-def blended(picture: NDArray[np.uint8], drawn: Values, hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def poisson_blend(picture: NDArray[np.uint8], drawn: Values, hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Fill a hole with what was drawn, so that no seam shows.
 
     Inside the hole the result has the drawing's gradients, and at its rim the picture's colours: the drawing, and on it the smoothest correction that
@@ -25,12 +25,12 @@ def blended(picture: NDArray[np.uint8], drawn: Values, hole: NDArray[np.bool_]) 
         (H, W, C); outside of the hole exactly `picture`.
     """
     filled = picture.copy()
-    corrected = drawn + membrane(picture - drawn, hole)
+    corrected = drawn + fill_membrane(picture - drawn, hole)
     filled[hole] = np.rint(corrected[hole]).clip(0, 255).astype(np.uint8)
     return filled
 
 
-def membrane(values: Values, hole: NDArray[np.bool_]) -> Values:
+def fill_membrane(values: Values, hole: NDArray[np.bool_]) -> Values:
     """The smoothest continuation of values into a hole: Laplace's equation, by conjugate gradients (Hestenes & Stiefel 1952).
 
     Args:

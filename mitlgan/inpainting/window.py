@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from mitlgan.data.pack.image_pack import to_float
 from mitlgan.errors import DataError
 from mitlgan.inpainting.fillers import Filler
-from mitlgan.inpainting.poisson import blended
+from mitlgan.inpainting.poisson import poisson_blend
 
 Pixels = NDArray[np.uint8]
 Hole = NDArray[np.bool_]
@@ -23,7 +23,7 @@ GREY = 128
 
 
 @dataclass(frozen=True)
-class Inpainted:
+class InpaintResult:
     """What became of a picture, (H, W, 3) each.
 
     Attributes:
@@ -37,7 +37,7 @@ class Inpainted:
     blended: Pixels
 
 
-def inpaint(picture: Pixels, hole: Hole, filler: Filler) -> Inpainted:
+def inpaint(picture: Pixels, hole: Hole, filler: Filler) -> InpaintResult:
     """Fill a hole.
 
     Args:
@@ -56,7 +56,7 @@ def inpaint(picture: Pixels, hole: Hole, filler: Filler) -> Inpainted:
     left, filled = picture.copy(), picture.copy()
     left[hole] = GREY
     filled[hole] = np.rint(drawn[hole]).clip(0, 255).astype(np.uint8)
-    return Inpainted(left, filled, blended(picture, drawn, hole))
+    return InpaintResult(left, filled, poisson_blend(picture, drawn, hole))
 
 
 def window(hole: Hole, size_px: int | None) -> tuple[slice, slice]:

@@ -16,7 +16,7 @@ from mitlgan.inversion.embed import Embedded, embed
 from mitlgan.inversion.progress import Watcher
 from mitlgan.inversion.settings import Settings
 from mitlgan.metrics.extractors.features import Extractor
-from mitlgan.metrics.feature_cache import BACKDROP, chosen_pictures
+from mitlgan.metrics.feature_cache import BACKDROP, select_pictures
 from mitlgan.metrics.psnr import psnrs_db
 from mitlgan.networks.placement import to_opaque_rgb
 
@@ -68,7 +68,7 @@ def score(
     if pictures.size_px != artifact.card.size_px:
         sizes = f"makes pictures of {artifact.card.size_px} px, those of {pictures.path} have {pictures.size_px} px"
         raise ArtifactError(f"ARTIFACT: {sizes}; give one of that size")
-    truth = pictures.batch(chosen_pictures(len(pictures), count, seed), channels=artifact.card.image_channels, backdrop=BACKDROP)
+    truth = pictures.batch(select_pictures(len(pictures), count, seed), channels=artifact.card.image_channels, backdrop=BACKDROP)
     targets = to_float(truth)
     found = embed(artifact, targets, settings, progress=progress)
     made = to_uint8(found.images)

@@ -20,7 +20,7 @@ PATCH_PX = 3
 """Side of the square whose pixels must all be clipped: a single dark or bright pixel is drawing, not a fault."""
 
 
-class BurntOut(NamedTuple):
+class ClippedShares(NamedTuple):
     """Shares of burnt-out pixels in a set of images.
 
     Attributes:
@@ -36,7 +36,7 @@ class BurntOut(NamedTuple):
     highest: int
 
 
-class BurntCounter:
+class ClippingCounter:
     """Counts over a stream of images, in memory that does not grow with it.
 
     For each pixel it counts the largest and the smallest value of the patch around it, over all channels; where the ends are is known only when the
@@ -48,7 +48,7 @@ class BurntCounter:
         self._smallest = torch.zeros(LEVELS, dtype=torch.int64)
         self._lowest, self._highest = LEVELS - 1, 0
 
-    def passing(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    def count_through(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
         """The same batches, counted on their way."""
         for batch in batches:
             self.add(batch)
@@ -66,7 +66,7 @@ class BurntCounter:
         self._lowest = min(self._lowest, int(values.min()))
         self._highest = max(self._highest, int(values.max()))
 
-    def result(self) -> BurntOut:
+    def result(self) -> ClippedShares:
         """The shares of all that was counted.
 
         Raises:
@@ -77,4 +77,4 @@ class BurntCounter:
             raise ValueError("no image was counted")
         dark = int(self._largest[: self._lowest + TOLERANCE + 1].sum())
         bright = int(self._smallest[max(0, self._highest - TOLERANCE) :].sum())
-        return BurntOut(dark / total, bright / total, self._lowest, self._highest)
+        return ClippedShares(dark / total, bright / total, self._lowest, self._highest)

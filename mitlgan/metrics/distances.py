@@ -27,7 +27,7 @@ _SAME_PICTURE = 1e-12
 """Squared distances below this, relative to the squared norms, are rounding: features are float32, whose own step is 1e-7."""
 
 
-def moments(features: Array) -> tuple[Float64, Float64]:
+def mean_and_covariance(features: Array) -> tuple[Float64, Float64]:
     """Mean (dim,) and unbiased covariance (dim, dim) of features (N, dim)."""
     rows = _checked(features)
     mean = rows.mean(axis=0)
@@ -65,7 +65,7 @@ def frechet_from_features(real: Array, fake: Array) -> float:
     """
     first, second = _checked(real), _checked(fake)
     if min(len(first), len(second)) > first.shape[1]:
-        return frechet_distance(*moments(first), *moments(second))
+        return frechet_distance(*mean_and_covariance(first), *mean_and_covariance(second))
     step = first.mean(axis=0) - second.mean(axis=0)
     roots = [_row_root(rows) for rows in (first, second)]
     traces = sum(float(np.square(root).sum()) for root in roots)
@@ -110,7 +110,7 @@ def _factor(covariance: Float64) -> Float64:
 def _row_root(rows: Float64) -> Float64:
     """F (dim, min(n, dim)) with F F^T = the covariance of rows (n, dim)."""
     if len(rows) > rows.shape[1]:
-        return _factor(moments(rows)[1])
+        return _factor(mean_and_covariance(rows)[1])
     root: Float64 = (rows - rows.mean(axis=0)).T / np.sqrt(len(rows) - 1)
     return root
 
@@ -122,7 +122,7 @@ def _nuclear_norm(first: Float64, second: Float64) -> float:
 
 
 @dataclass(frozen=True)
-class Kid:
+class KidResult:
     """Kernel distance: mean and standard deviation over `subsets` random subsets of `subset_size` images of each side."""
 
     mean: float
@@ -131,7 +131,7 @@ class Kid:
     subset_size: int
 
 
-def kid(real: Array, fake: Array, *, subsets: int = 100, subset_size: int = 1000, seed: int = 0) -> Kid:
+def kernel_distance(real: Array, fake: Array, *, subsets: int = 100, subset_size: int = 1000, seed: int = 0) -> KidResult:
     """Unbiased squared MMD with the kernel (x.y / dim + 1)^3, averaged over random subsets.
 
     Args:
@@ -154,7 +154,7 @@ def kid(real: Array, fake: Array, *, subsets: int = 100, subset_size: int = 1000
         values = _mmd_by_membership(first, second, draws)
     else:
         values = np.array([_mmd(first[rows], second[columns]) for rows, columns in draws])
-    return Kid(float(values.mean()), float(values.std()), subsets, size)
+    return KidResult(float(values.mean()), float(values.std()), subsets, size)
 
 
 def _kernel(x: Float64, y: Float64) -> Float64:
@@ -196,7 +196,7 @@ def _subset_sums(x: Float64, y: Float64, in_x: Float64, in_y: Float64) -> Float6
 
 
 @dataclass(frozen=True)
-class Manifold:
+class ManifoldResult:
     """Fidelity and diversity from k-nearest-neighbour balls, each a share in [0, 1] but density, which can pass 1.
 
     precision: fakes inside some real ball; recall: reals inside some fake ball (Kynkaanniemi et al. 2019, eq. 1-2);
@@ -210,7 +210,7 @@ class Manifold:
     neighbours: int
 
 
-def manifold(real: Array, fake: Array, *, neighbours: int = 5) -> Manifold:
+def manifold_metrics(real: Array, fake: Array, *, neighbours: int = 5) -> ManifoldResult:
     """Precision, recall, density and coverage with `neighbours`-nearest-neighbour balls, blockwise.
 
     Args:
@@ -229,7 +229,7 @@ def manifold(real: Array, fake: Array, *, neighbours: int = 5) -> Manifold:
         inside_real += in_real_ball.sum(axis=0)
         covered += int(in_real_ball.any(axis=1).sum())
         inside_fake += int((squared <= fake_radius).any(axis=1).sum())
-    return Manifold(
+    return ManifoldResult(
         precision=float((inside_real > 0).mean()),
         recall=inside_fake / len(first),
         density=float(inside_real.mean()) / neighbours,

@@ -18,11 +18,11 @@ from mitlgan.errors import DataError
 from mitlgan.metrics.distances import frechet_from_features
 
 SIZES = 6
-FEWEST = 64
+MIN_SAMPLES = 64
 
 
 @dataclass(frozen=True)
-class Extrapolated:
+class ExtrapolatedDistance:
     """A distance read off at infinitely many samples.
 
     Attributes:
@@ -38,7 +38,7 @@ class Extrapolated:
     distances: tuple[float, ...]
 
 
-def frechet_infinity(real: NDArray[Any], fake: NDArray[Any], *, sizes: int = SIZES, seed: int = 0) -> Extrapolated:
+def frechet_infinity(real: NDArray[Any], fake: NDArray[Any], *, sizes: int = SIZES, seed: int = 0) -> ExtrapolatedDistance:
     """Squared Frechet distance of two feature sets, extrapolated to infinitely many samples of each.
 
     The points lie between half of the smaller set and all of it, evenly in 1 / n: with fewer samples than that, in as many dimensions as networks
@@ -54,8 +54,8 @@ def frechet_infinity(real: NDArray[Any], fake: NDArray[Any], *, sizes: int = SIZ
         DataError: Fewer than `FEWEST` samples on a side.
     """
     fewest = min(len(real), len(fake))
-    if fewest < FEWEST:
-        raise DataError(f"samples: {fewest} images are too few to extrapolate from; at least {FEWEST} are needed")
+    if fewest < MIN_SAMPLES:
+        raise DataError(f"samples: {fewest} images are too few to extrapolate from; at least {MIN_SAMPLES} are needed")
     rng = np.random.default_rng(seed)
     counts = tuple(round(1 / share) for share in np.linspace(2 / fewest, 1 / fewest, sizes))
     found = [frechet_from_features(*(side[rng.permutation(len(side))[:count]] for side in (real, fake))) for count in counts]
@@ -65,4 +65,4 @@ def frechet_infinity(real: NDArray[Any], fake: NDArray[Any], *, sizes: int = SIZ
     spread = float(np.square(residual).sum()) / (sizes - 2)
     centred = inverse - inverse.mean()
     error = spread * (1 / sizes + inverse.mean() ** 2 / float(np.square(centred).sum()))
-    return Extrapolated(float(value), float(np.sqrt(error)), counts, tuple(found))
+    return ExtrapolatedDistance(float(value), float(np.sqrt(error)), counts, tuple(found))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ResourceError
-from mitlgan.metrics.extractors.features import Extractor, extract
+from mitlgan.metrics.extractors.features import Extractor, extract_features
 from mitlgan.runtime.files import write_atomically
 
 BACKDROP = (255, 255, 255)
@@ -28,7 +28,7 @@ _FORM = 1
 _CHUNK = 256
 
 
-def pack_features(
+def cached_pack_features(
     pack: ImagePack, network: Extractor, *, count: int, seed: int = 0, progress: Callable[[int], None] | None = None
 ) -> NDArray[np.float32]:
     """Features of a pack's pictures; objects with alpha are laid on `BACKDROP`, mattes dropped.
@@ -47,15 +47,15 @@ def pack_features(
     path = _cache_file(pack, network, count, seed)
     if path is not None and (known := _read(path, (count, network.dim))) is not None:
         return known
-    chosen = chosen_pictures(len(pack), count, seed)
+    chosen = select_pictures(len(pack), count, seed)
     batches = (pack.batch(chosen[start : start + _CHUNK], channels=3, backdrop=BACKDROP) for start in range(0, count, _CHUNK))
-    found = extract(network, batches, progress)
+    found = extract_features(network, batches, progress)
     if path is not None:
         _write(path, found)
     return found
 
 
-def chosen_pictures(available: int, count: int, seed: int = 0) -> NDArray[np.int64]:
+def select_pictures(available: int, count: int, seed: int = 0) -> NDArray[np.int64]:
     """Which pictures of a pack are measured, in its order, so that a memory-mapped file is read once from front to back."""
     return np.sort(np.random.default_rng(seed).permutation(available)[:count])
 

@@ -47,7 +47,7 @@ class SwapMatte(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Separation:
+class SeparationScores:
     """Separation of a composition's layers; None where a number is undefined, for want of pixels or of variance.
 
     Attributes:
@@ -81,7 +81,7 @@ class Separation:
     backgrounds: int
 
 
-def separation(outputs: Array, backgrounds: Array, mattes: Array, *, real_contrast: float | None = None) -> Separation:
+def separation_scores(outputs: Array, backgrounds: Array, mattes: Array, *, real_contrast: float | None = None) -> SeparationScores:
     """All measures of one composer.
 
     Args:
@@ -95,13 +95,13 @@ def separation(outputs: Array, backgrounds: Array, mattes: Array, *, real_contra
     swap = swap_matte(x, b)
     means = swap.matte[:, swap.seen].mean(1) if swap.seen.any() else None
     contrast = boundary_contrast(x[:, 0], reference) if real_contrast else None
-    return Separation(
+    return SeparationScores(
         matte_iou=matte_iou(swap, reference),
         matte_mae=float(np.abs(swap.matte - reference)[:, swap.seen].mean()) if swap.seen.any() else None,
         compositionality=compositionality(x, b, swap),
-        leak_b_to_f=leak_b_to_f(x, b, reference),
-        leak_b_to_f_recoloured=leak_b_to_f(x, b, reference, recolour=True),
-        leak_f_to_b=leak_f_to_b(x, b, reference),
+        leak_b_to_f=background_leakage(x, b, reference),
+        leak_b_to_f_recoloured=background_leakage(x, b, reference, recolour=True),
+        leak_f_to_b=foreground_leakage(x, b, reference),
         mean_matte=None if means is None else float(means.mean()),
         degenerate=None if means is None else float(((means < DEGENERATE[0]) | (means > DEGENERATE[1])).mean()),
         boundary_ratio=contrast / real_contrast if contrast is not None and real_contrast else None,
@@ -142,7 +142,7 @@ def matte_iou(swap: SwapMatte, mattes: Array) -> float | None:
     return float((held[union > 0] / union[union > 0]).mean()) if (union > 0).any() else None
 
 
-def leak_b_to_f(outputs: Array, backgrounds: Array, mattes: Array, *, recolour: bool = False) -> float | None:
+def background_leakage(outputs: Array, backgrounds: Array, mattes: Array, *, recolour: bool = False) -> float | None:
     """Share of the backgrounds' variance that shows through opaque foregrounds: sum Var_j x / sum Var_j b where the matte passes `INSIDE`.
 
     Args:
@@ -165,7 +165,7 @@ def leak_b_to_f(outputs: Array, backgrounds: Array, mattes: Array, *, recolour: 
     return leaked / own if own > _rounding(b) * values else None
 
 
-def leak_f_to_b(outputs: Array, backgrounds: Array, mattes: Array) -> float | None:
+def foreground_leakage(outputs: Array, backgrounds: Array, mattes: Array) -> float | None:
     """Mean |x_kj - x_k'j|^2 over mean |b_j - b_j'|^2, over k != k' and j != j', where both mattes are below `OUTSIDE`.
 
     The differences of all pairs come from sums: sum over pairs (u - v)^2 = n sum u^2 - (sum u)^2. The foregrounds' own differences would be
@@ -184,7 +184,7 @@ def leak_f_to_b(outputs: Array, backgrounds: Array, mattes: Array) -> float | No
     return max(0.0, changed) / differ if differ > _rounding(b) * 3 * float(pairs.sum()) else None
 
 
-def moved_change(outputs: Array, mattes: Array) -> float | None:
+def change_outside_mattes(outputs: Array, mattes: Array) -> float | None:
     """Mean |x_km - x_km'| over m != m', where both mattes are below `OUTSIDE`: what changes far from a layer that moves and from where it stood.
 
     Args:
@@ -222,7 +222,7 @@ def boundary_contrast(images: Array, mattes: Array) -> float | None:
     return float(steepness[edge].mean()) / around if around > 0 else None
 
 
-def key_matte(images: Array, backdrop: tuple[float, float, float], tolerance: float) -> Float64:
+def chroma_key_matte(images: Array, backdrop: tuple[float, float, float], tolerance: float) -> Float64:
     """Reference matte of foregrounds without alpha: 1 where a pixel is farther than `tolerance` from the declared backdrop, else 0.
 
     Args:

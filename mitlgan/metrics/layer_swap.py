@@ -17,20 +17,20 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.errors import UsageError
 from mitlgan.metrics.feature_cache import BACKDROP
-from mitlgan.metrics.layer_separation import boundary_contrast, key_matte, moved_change, separation, swap_grid
-from mitlgan.metrics.protocol import Protocol, three_channels
+from mitlgan.metrics.layer_separation import boundary_contrast, change_outside_mattes, chroma_key_matte, separation_scores, swap_grid
+from mitlgan.metrics.protocol import EvalProtocol, to_rgb
 from mitlgan.networks import Composer, LayerTransform
 from mitlgan.networks.placement import PremultipliedLayer, to_opaque_rgb, transform_layer
 
-CORNERS = ((-0.4, -0.4), (0.4, -0.4), (-0.4, 0.4), (0.4, 0.4))
+PROBE_POSITIONS = ((-0.4, -0.4), (0.4, -0.4), (-0.4, 0.4), (0.4, 0.4))
 """Centres, across and down from -1 to 1, between which a layer is moved."""
 REAL_SCENES = 1000
 """Real scenes, at most, whose boundaries are measured."""
-TOLERANCE = 0.1
+KEY_TOLERANCE = 0.1
 """Difference from the backdrop, on the scale of [-1, 1], up to which a pixel of a foreground without alpha is backdrop: 13 of 255."""
 
 
-class Composed(typing.Protocol):
+class LayeredSource(typing.Protocol):
     """A composer in use: its stages at seeds given by layer."""
 
     def layers(self, seeds: Mapping[str, Sequence[int]]) -> Any:
@@ -39,7 +39,7 @@ class Composed(typing.Protocol):
 
 
 @dataclass(frozen=True)
-class Swap:
+class SwapSpec:
     """Which layers are swapped, and what becomes of the others.
 
     Attributes:
@@ -55,7 +55,7 @@ class Swap:
     covering: Sequence[str] = ()
 
 
-def swap_of(card: Card) -> Swap:
+def swap_for(card: Card) -> SwapSpec:
     """The frontmost and the backmost layer of a composer.
 
     A layer between is known to cover where it brings a matte, or was trained on objects before a plain backdrop.
@@ -68,11 +68,11 @@ def swap_of(card: Card) -> Swap:
         raise UsageError("--separation: the composition has one layer; give one of two or more")
     *others, front = between
     covering = [name for name in others if card.layers[name].role == "fg" or card.layers[name].generator.image_channels == 4]
-    return Swap(front, back, others, covering)
+    return SwapSpec(front, back, others, covering)
 
 
 @dataclass(frozen=True)
-class Separated:
+class SeparationResult:
     """How well a composer keeps its layers apart.
 
     Attributes:
@@ -86,16 +86,16 @@ class Separated:
     columns: int
 
 
-def separate(
-    composer: Composed,
+def measure_separation(
+    composer: LayeredSource,
     real: ImagePack | None = None,
     *,
     foregrounds: int = 16,
     backgrounds: int = 16,
     seed: int = 0,
-    swap: Swap = Swap(),
-    tolerance: float = TOLERANCE,
-) -> Separated:
+    swap: SwapSpec = SwapSpec(),
+    tolerance: float = KEY_TOLERANCE,
+) -> SeparationResult:
     """Swaps a composer's layers and measures what moves with which.
 
     Args:
@@ -108,7 +108,7 @@ def separate(
         tolerance: For foregrounds without alpha, whose matte is keyed against `BACKDROP`: largest difference that still is backdrop, on the
             scale of [-1, 1].
     """
-    first = Protocol(seed=seed).seeds().start
+    first = EvalProtocol(seed=seed).seeds().start
     fg_seeds, bg_seeds = range(first, first + foregrounds), range(first, first + backgrounds)
     fixed = {name: [first] * (foregrounds * backgrounds) for name in swap.others}
     stages = composer.layers({swap.front: [k for k in fg_seeds for _ in bg_seeds], swap.back: list(bg_seeds) * foregrounds, **fixed})
@@ -126,13 +126,13 @@ def separate(
     if swap.others:
         held_against += "".join(f", with {name}" for name in swap.covering)
         held_against += "".join(f"; what {name} covers is not known" for name in swap.others if name not in swap.covering)
-    numbers = asdict(separation(outputs, places, mattes, real_contrast=None if real is None else real_contrast(real)))
-    shown = three_channels(to_uint8(torch.from_numpy(objects))).float().numpy() / 127.5 - 1
+    numbers = asdict(separation_scores(outputs, places, mattes, real_contrast=None if real is None else real_contrast(real)))
+    shown = to_rgb(to_uint8(torch.from_numpy(objects))).float().numpy() / 127.5 - 1
     grid = torch.from_numpy(swap_grid(outputs, shown, places))
-    return Separated(numbers | {"reference_matte": held_against}, grid, backgrounds + 1)
+    return SeparationResult(numbers | {"reference_matte": held_against}, grid, backgrounds + 1)
 
 
-def moving(composer: LoadedArtifact, *, scenes: int = 16, seed: int = 0) -> float | None:
+def change_when_moved(composer: LoadedArtifact, *, scenes: int = 16, seed: int = 0) -> float | None:
     """How much changes far from a layer that is moved while all else is held; see `metrics.separation.moved_change`.
 
     The frontmost movable layer of each scene stands, as large as it is there, at each of `CORNERS`.
@@ -148,16 +148,16 @@ def moving(composer: LoadedArtifact, *, scenes: int = 16, seed: int = 0) -> floa
     network = composer.network
     if not isinstance(network, Composer) or not network.movable_layers:
         return None
-    seeds = [one for one in list(Protocol(seed=seed).seeds())[:scenes] for _ in CORNERS]
-    z, count = composer.latents(seeds), len(CORNERS)
+    seeds = [one for one in list(EvalProtocol(seed=seed).seeds())[:scenes] for _ in PROBE_POSITIONS]
+    z, count = composer.latents(seeds), len(PROBE_POSITIONS)
     still, front = composer.layers_from_latents(z), network.movable_layers[-1]
-    across, down = (torch.tensor(numbers).repeat(scenes) for numbers in zip(*CORNERS, strict=True))
+    across, down = (torch.tensor(numbers).repeat(scenes) for numbers in zip(*PROBE_POSITIONS, strict=True))
     ones = torch.ones(len(z))
     own = still.transforms.get(front, LayerTransform(ones, across, down, ones))
     there = composer.layers_from_latents(z, {front: LayerTransform(own.scale, across, down, own.flip)})
     mattes = (there.placed[front][:, 3] + 1) / 2
     size = there.output.shape[-2:]
-    changed = moved_change(there.output.view(scenes, count, 3, *size).numpy(), mattes.view(scenes, count, *size).numpy())
+    changed = change_outside_mattes(there.output.view(scenes, count, 3, *size).numpy(), mattes.view(scenes, count, *size).numpy())
     return None if changed is None else changed * 127.5
 
 
@@ -165,11 +165,11 @@ def _standing(stages: Any, name: str, backgrounds: int, tolerance: float) -> NDA
     """Reference mattes (K, H, W) of a layer where it stands."""
     mattes = reference_matte(stages.layers[name][::backgrounds].numpy(), tolerance)
     if name in stages.transforms:
-        mattes = moved(mattes, LayerTransform(*(number[::backgrounds] for number in stages.transforms[name])))
+        mattes = transform_mattes(mattes, LayerTransform(*(number[::backgrounds] for number in stages.transforms[name])))
     return mattes
 
 
-def reference_matte(objects: NDArray[Any], tolerance: float = TOLERANCE) -> NDArray[Any]:
+def reference_matte(objects: NDArray[Any], tolerance: float = KEY_TOLERANCE) -> NDArray[Any]:
     """Opacity of foreground layers: their own alpha, else what differs from `BACKDROP`.
 
     Args:
@@ -183,10 +183,10 @@ def reference_matte(objects: NDArray[Any], tolerance: float = TOLERANCE) -> NDAr
         matte: NDArray[Any] = (objects[:, 3] + 1) / 2
         return matte
     red, green, blue = (value / 127.5 - 1 for value in BACKDROP)
-    return key_matte(objects, (red, green, blue), tolerance)
+    return chroma_key_matte(objects, (red, green, blue), tolerance)
 
 
-def moved(mattes: NDArray[Any], stand: LayerTransform) -> NDArray[Any]:
+def transform_mattes(mattes: NDArray[Any], stand: LayerTransform) -> NDArray[Any]:
     """Mattes (K, H, W) in [0, 1] where the layer stands."""
     matte = torch.from_numpy(mattes).float()[:, None]  # (K, 1, H, W)
     found: NDArray[Any] = transform_layer(PremultipliedLayer(matte.expand(-1, 3, -1, -1), matte), stand).alpha[:, 0].numpy()

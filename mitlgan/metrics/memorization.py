@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK_ROWS = 256
-USUAL_SHARE = 0.05
+FALSE_ALARM_RATE = 0.05
 """Share of unseen real pictures that lie nearer to a training picture than the threshold does, by its choice."""
 
 
 @dataclass(frozen=True)
-class Memorised:
+class Memorization:
     """How near samples lie to the training pictures, against real pictures that were not trained on.
 
     Attributes:
@@ -28,7 +28,7 @@ class Memorised:
     samples: int
 
 
-def nearest(queries: NDArray[Any], known: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def nearest_neighbors(queries: NDArray[Any], known: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The nearest known row of each query, and its Euclidean distance.
 
     Args:
@@ -51,7 +51,7 @@ def nearest(queries: NDArray[Any], known: NDArray[Any]) -> tuple[NDArray[np.int6
     return index, distance
 
 
-def memorised(samples: NDArray[Any], training: NDArray[Any], unseen: NDArray[Any]) -> Memorised:
+def measure_memorization(samples: NDArray[Any], training: NDArray[Any], unseen: NDArray[Any]) -> Memorization:
     """Compare samples' distances to the training pictures with those of unseen real pictures.
 
     Args:
@@ -59,10 +59,10 @@ def memorised(samples: NDArray[Any], training: NDArray[Any], unseen: NDArray[Any
         training: Of the pictures that were trained on.
         unseen: Of real pictures that were not.
     """
-    ours, usual = nearest(samples, training)[1], nearest(unseen, training)[1]
+    ours, usual = nearest_neighbors(samples, training)[1], nearest_neighbors(unseen, training)[1]
     middle = float(np.median(usual))
-    return Memorised(
-        share=float((ours < np.quantile(usual, USUAL_SHARE)).mean()),
+    return Memorization(
+        share=float((ours < np.quantile(usual, FALSE_ALARM_RATE)).mean()),
         ratio=float(np.median(ours)) / middle if middle > 0 else 0.0,
         samples=len(samples),
     )

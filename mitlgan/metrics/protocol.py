@@ -19,11 +19,11 @@ from torch import Tensor
 
 from mitlgan.data.pack.image_pack import ImagePack, composite_on, to_uint8
 from mitlgan.errors import ArtifactError, DataError, NanError, UsageError
-from mitlgan.metrics.clipping import BurntCounter
-from mitlgan.metrics.distances import frechet_from_features, kid, manifold, mean_pairwise_distance
-from mitlgan.metrics.extractors.features import OFFLINE_EXTRACTOR, Extractor, extract, extractor
+from mitlgan.metrics.clipping import ClippingCounter
+from mitlgan.metrics.distances import frechet_from_features, kernel_distance, manifold_metrics, mean_pairwise_distance
+from mitlgan.metrics.extractors.features import OFFLINE_EXTRACTOR, Extractor, extract_features, extractor
 from mitlgan.metrics.extrapolation import frechet_infinity
-from mitlgan.metrics.feature_cache import BACKDROP, chosen_pictures, pack_features
+from mitlgan.metrics.feature_cache import BACKDROP, cached_pack_features, select_pictures
 from mitlgan.metrics.inception_score import SPLITS, inception_score
 
 Progress = Callable[[str, int, int], None]
@@ -36,7 +36,7 @@ _KID_SUBSETS = 100
 _KID_SUBSET_SIZE = 1000
 _NEIGHBOURS = 5
 
-COLLAPSED_DIVERSITY = 0.25
+COLLAPSE_DIVERSITY = 0.25
 """Samples nearer to each other, in features, than this share of real pictures' mean distance are nearly alike: mode collapse."""
 
 HEADLINES = {key: key for key in ("precision", "recall", "density", "coverage", "diversity", "burnt_dark", "burnt_bright")} | {
@@ -46,7 +46,7 @@ HEADLINES = {key: key for key in ("precision", "recall", "density", "coverage", 
 """Key in a table's row -> name in a result, beside the distances."""
 
 
-class Sampler(typing.Protocol):
+class ImageSource(typing.Protocol):
     """What makes the images that are evaluated."""
 
     def sample(self, seeds: Sequence[int]) -> Tensor:
@@ -55,7 +55,7 @@ class Sampler(typing.Protocol):
 
 
 @dataclass(frozen=True)
-class Protocol:
+class EvalProtocol:
     """How images are compared. Two numbers compare only if these agree.
 
     Attributes:
@@ -80,7 +80,7 @@ class Protocol:
         return range(first, first + self.samples)
 
 
-def open_extractor(protocol: Protocol, *, weights: Path | None = None, device: str = "cpu") -> Extractor:
+def open_extractor(protocol: EvalProtocol, *, weights: Path | None = None, device: str = "cpu") -> Extractor:
     """The protocol's extractor; call it before training starts, so that absent weights are told before the first step.
 
     Raises:
@@ -89,7 +89,7 @@ def open_extractor(protocol: Protocol, *, weights: Path | None = None, device: s
     return extractor(protocol.extractor, weights, device=device, resize=protocol.resize)
 
 
-def open_extractors(protocol: Protocol, names: Sequence[str], *, weights: Path | None = None, device: str = "cpu") -> dict[str, Extractor]:
+def open_extractors(protocol: EvalProtocol, names: Sequence[str], *, weights: Path | None = None, device: str = "cpu") -> dict[str, Extractor]:
     """Several extractors by the names that they were asked for, in their order; see `open_extractor`.
 
     Args:
@@ -109,7 +109,7 @@ def open_extractors(protocol: Protocol, names: Sequence[str], *, weights: Path |
     return networks
 
 
-def evaluate_each(artifact: Sampler, real: ImagePack, protocol: Protocol, networks: Mapping[str, Extractor]) -> dict[str, Any]:
+def evaluate_each(artifact: ImageSource, real: ImagePack, protocol: EvalProtocol, networks: Mapping[str, Extractor]) -> dict[str, Any]:
     """Measures as `evaluate`, by each of `open_extractors`.
 
     Returns:
@@ -121,9 +121,9 @@ def evaluate_each(artifact: Sampler, real: ImagePack, protocol: Protocol, networ
 
 
 def evaluate(
-    artifact: Sampler,
+    artifact: ImageSource,
     real: ImagePack,
-    protocol: Protocol,
+    protocol: EvalProtocol,
     *,
     device: str = "cpu",
     weights: Path | None = None,
@@ -150,20 +150,20 @@ def evaluate(
         DataError: Fewer than two real pictures.
         NanError: The artifact makes images that are not finite.
     """
-    return evaluate_images(samples(artifact, protocol), real, protocol, device=device, weights=weights, network=network, progress=progress)
+    return evaluate_stream(sample_batches(artifact, protocol), real, protocol, device=device, weights=weights, network=network, progress=progress)
 
 
-def samples(artifact: Sampler, protocol: Protocol) -> Iterator[Tensor]:
+def sample_batches(artifact: ImageSource, protocol: EvalProtocol) -> Iterator[Tensor]:
     """The artifact's images at the protocol's seeds, uint8 (n, 3, H, W), in chunks."""
     seeds = protocol.seeds()
     for start in range(0, len(seeds), _CHUNK):
         images = artifact.sample(seeds[start : start + _CHUNK])
         if not bool(torch.isfinite(images).all()):
             raise NanError("artifact: makes images that hold NaN or Inf; take an earlier checkpoint")
-        yield three_channels(to_uint8(images))
+        yield to_rgb(to_uint8(images))
 
 
-def three_channels(images: Tensor) -> Tensor:
+def to_rgb(images: Tensor) -> Tensor:
     """uint8 (N, 1, 3 or 4, H, W) as colour images: premultiplied alpha is laid on `BACKDROP`, grey is repeated."""
     if images.shape[1] == 1:
         return images.expand(-1, 3, -1, -1)
@@ -174,10 +174,10 @@ def three_channels(images: Tensor) -> Tensor:
     return torch.from_numpy(composite_on(torch.cat([torch.minimum(images[:, :3], alpha), alpha], 1).cpu().numpy(), BACKDROP))
 
 
-def evaluate_images(
+def evaluate_stream(
     fake: Iterable[Tensor],
     real: ImagePack,
-    protocol: Protocol,
+    protocol: EvalProtocol,
     *,
     device: str = "cpu",
     weights: Path | None = None,
@@ -205,15 +205,15 @@ def evaluate_images(
     """
     network = network or open_extractor(protocol, weights=weights, device=device)
     real_features = _features(real, "real", protocol.samples, protocol, network, progress)
-    burnt = BurntCounter()
-    fake_features = extract(network, burnt.passing(_sized(fake, real)), _named(progress, "generated", protocol.samples))
+    burnt = ClippingCounter()
+    fake_features = extract_features(network, burnt.count_through(_sized(fake, real)), _named(progress, "generated", protocol.samples))
     return _measured(real_features, fake_features, real, protocol, network) | _burnt(burnt)
 
 
-def compare_real(
+def evaluate_pack(
     other: ImagePack,
     real: ImagePack,
-    protocol: Protocol,
+    protocol: EvalProtocol,
     *,
     device: str = "cpu",
     weights: Path | None = None,
@@ -233,9 +233,9 @@ def compare_real(
     return _measured(real_features, other_features, real, protocol, network) | _burnt(_counted(other, protocol))
 
 
-def anchors(
+def measure_anchors(
     real: ImagePack,
-    protocol: Protocol,
+    protocol: EvalProtocol,
     others: Mapping[str, ImagePack | Iterable[Tensor]] | None = None,
     *,
     device: str = "cpu",
@@ -270,13 +270,13 @@ def anchors(
         results["real_halves"] = halves | _burnt(_counted(real, protocol))
     for name, other in (others or {}).items():
         if isinstance(other, ImagePack):
-            results[name] = compare_real(other, real, protocol, network=network, progress=progress)
+            results[name] = evaluate_pack(other, real, protocol, network=network, progress=progress)
         else:
-            results[name] = evaluate_images(other, real, protocol, network=network, progress=progress)
+            results[name] = evaluate_stream(other, real, protocol, network=network, progress=progress)
     return results
 
 
-def headline(result: Mapping[str, Any]) -> dict[str, float]:
+def flat_metrics(result: Mapping[str, Any]) -> dict[str, float]:
     """The bare numbers of a result, for tables: fd, kid, kid_std and those of `HEADLINES` that were measured."""
     numbers = {"fd": result["frechet"]["value"], "kid": result["kid"]["value"], "kid_std": result["kid"]["std"]}
     return numbers | {key: result[name]["value"] for key, name in HEADLINES.items() if name in result}
@@ -290,19 +290,19 @@ def _sized(batches: Iterable[Tensor], real: ImagePack) -> Iterator[Tensor]:
         yield batch
 
 
-def _features(pack: ImagePack, what: str, count: int, protocol: Protocol, network: Extractor, progress: Progress | None) -> NDArray[np.float32]:
-    return pack_features(pack, network, count=count, seed=protocol.seed, progress=_named(progress, what, min(count, len(pack))))
+def _features(pack: ImagePack, what: str, count: int, protocol: EvalProtocol, network: Extractor, progress: Progress | None) -> NDArray[np.float32]:
+    return cached_pack_features(pack, network, count=count, seed=protocol.seed, progress=_named(progress, what, min(count, len(pack))))
 
 
-def _counted(pack: ImagePack, protocol: Protocol) -> BurntCounter:
-    counter = BurntCounter()
-    chosen = chosen_pictures(len(pack), protocol.samples, protocol.seed)
+def _counted(pack: ImagePack, protocol: EvalProtocol) -> ClippingCounter:
+    counter = ClippingCounter()
+    chosen = select_pictures(len(pack), protocol.samples, protocol.seed)
     for start in range(0, len(chosen), _CHUNK):
         counter.add(pack.batch(chosen[start : start + _CHUNK], channels=3, backdrop=BACKDROP))
     return counter
 
 
-def _burnt(counter: BurntCounter) -> dict[str, dict[str, Any]]:
+def _burnt(counter: ClippingCounter) -> dict[str, dict[str, Any]]:
     found = counter.result()
     return {
         "burnt_dark": {"name": "Burnt-out pixels, dark end", "value": found.dark, "lowest": found.lowest},
@@ -317,7 +317,7 @@ def _named(progress: Progress | None, what: str, total: int) -> Callable[[int], 
 
 
 def _measured(
-    real_features: NDArray[np.float32], fake_features: NDArray[np.float32], real: ImagePack, protocol: Protocol, network: Extractor
+    real_features: NDArray[np.float32], fake_features: NDArray[np.float32], real: ImagePack, protocol: EvalProtocol, network: Extractor
 ) -> dict[str, Any]:
     """All distances of two feature sets, each with what it takes to compare it."""
     carried = {
@@ -343,16 +343,16 @@ def _measured(
     return result
 
 
-def _others(real: NDArray[np.float32], fake: NDArray[np.float32], protocol: Protocol, network: Extractor) -> Iterator[tuple[str, dict[str, Any]]]:
+def _others(real: NDArray[np.float32], fake: NDArray[np.float32], protocol: EvalProtocol, network: Extractor) -> Iterator[tuple[str, dict[str, Any]]]:
     """What is measured beside the distance: name and numbers, "value" first."""
     fewest = min(len(real), len(fake))
     # A subset as large as the set would be the same one each time, and its spread 0.
-    kernel = kid(real, fake, subsets=_KID_SUBSETS, subset_size=max(2, min(_KID_SUBSET_SIZE, fewest // 2)), seed=protocol.seed)
+    kernel = kernel_distance(real, fake, subsets=_KID_SUBSETS, subset_size=max(2, min(_KID_SUBSET_SIZE, fewest // 2)), seed=protocol.seed)
     yield "kid", {"value": kernel.mean, "std": kernel.std, "subsets": kernel.subsets, "subset_size": kernel.subset_size}
     spread = mean_pairwise_distance(real)
     yield "diversity", {"value": mean_pairwise_distance(fake) / spread if spread > 0 else 0.0}
     if fewest > _NEIGHBOURS:
-        balls = manifold(real, fake, neighbours=_NEIGHBOURS)
+        balls = manifold_metrics(real, fake, neighbours=_NEIGHBOURS)
         for key in ("precision", "recall", "density", "coverage"):
             yield key, {"value": getattr(balls, key), "neighbours": _NEIGHBOURS}
     if protocol.extrapolate:

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-HIGHEST_DB = 120.0
+MAX_DB = 120.0
 """Of equal pictures, too: nothing is more exact in float32."""
 
 
 def psnr_db(error: float) -> float:
     """Of a mean squared error over [0, 1]; at most `HIGHEST_DB`."""
-    return -10 * math.log10(max(error, 10 ** (-HIGHEST_DB / 10)))
+    return -10 * math.log10(max(error, 10 ** (-MAX_DB / 10)))
 
 
 def psnrs_db(errors: Tensor) -> NDArray[np.float64]:

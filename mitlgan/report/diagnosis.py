@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mitlgan.metrics.protocol import COLLAPSED_DIVERSITY
+from mitlgan.metrics.protocol import COLLAPSE_DIVERSITY
 from mitlgan.report.formatting import finite, number
 
 Row = Mapping[str, Any]
@@ -102,7 +102,7 @@ def _first_of_last_stretch(evaluations: Sequence[Row]) -> Row | None:
     first = None
     for row in reversed(evaluations):
         diversity = finite(row.get("diversity"))
-        if diversity is None or diversity >= COLLAPSED_DIVERSITY or not row.get("kimg"):
+        if diversity is None or diversity >= COLLAPSE_DIVERSITY or not row.get("kimg"):
             break
         first = row
     return first

@@ -13,7 +13,7 @@ from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.data.sources.split_folders import with_correct_splits
 from mitlgan.errors import MitlganError
-from mitlgan.metrics.protocol import headline
+from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, display_name
 from mitlgan.report import Arm, Comparison, Cost, Paths, StageCost, diagnose, write_report
@@ -50,7 +50,7 @@ def report(path: Path) -> tuple[Paths, list[str]]:
         role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
         timing=list(run_directory.read_jsonl(run.timing)), evaluations=evaluations,
         cost=_cost(run.status(), recipe, card), layers=layers, samples=samples,
-        metrics=headline(measured) if "frechet" in measured else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
+        metrics=flat_metrics(measured) if "frechet" in measured else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
     )  # fmt: skip
     findings += _splits(measured, evaluations)
     protocol = {**measured.get("protocol", {}), **_measured_on(measured)}

@@ -18,7 +18,7 @@ from mitlgan.artifacts.artifact import Card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
 from mitlgan.editing import Directions, directions
 from mitlgan.editing.latent_mix import generators_of
-from mitlgan.editing.principal_directions import DEFAULT_COUNT, begins_affine
+from mitlgan.editing.principal_directions import DEFAULT_COUNT, has_affine_input
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.inpainting.fillers import shipped_artifact
 from mitlgan.networks import PLACEMENT_LATENT, Composer
@@ -185,7 +185,7 @@ def _described(path: Path) -> tuple[str, Entry]:
     counts = {
         latent: min(DEFAULT_COUNT, generator.latent_dim)
         for latent, generator in generators_of(LoadedArtifact(network, card, "meta")).items()
-        if begins_affine(generator)
+        if has_affine_input(generator)
     }
     answer = ArtifactAnswer(
         id=artifact_id,

@@ -16,9 +16,9 @@ from torch import Tensor
 from mitlgan.artifacts.loaded_artifact import encode_png
 from mitlgan.data.pack.image_pack import to_float, to_uint8
 from mitlgan.images.transparency import unpremultiply
-from mitlgan.inpainting import Filler, Original, blended, filler
+from mitlgan.inpainting import Filler, Original, make_filler, poisson_blend
 from mitlgan.inpainting import inpaint as filled_by
-from mitlgan.inpainting.fillers import EMBEDDING
+from mitlgan.inpainting.fillers import EMBEDDING_SETTINGS
 from mitlgan.inversion import Embedded, Progress, Settings, embed
 from mitlgan.inversion.cost import CHUNK
 from mitlgan.latents import by_layer
@@ -74,10 +74,10 @@ def inpainting(
     def evened(image: Tensor) -> bytes:
         planes = to_uint8(target)[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, C)
         drawn = image.add(1).mul(127.5)[0].permute(1, 2, 0).double().numpy()
-        found = to_float(torch.from_numpy(blended(planes, drawn, hole[0, 0].bool().numpy())).permute(2, 0, 1)[None])
+        found = to_float(torch.from_numpy(poisson_blend(planes, drawn, hole[0, 0].bool().numpy())).permute(2, 0, 1)[None])
         return _png(torch.minimum(found, found[:, 3:]) if found.shape[1] == 4 else found, hole, given)  # no light above its alpha
 
-    return _told(loaded, _found(loaded, target, replace(EMBEDDING, seconds=seconds), job, worker, 1 - hole, pasted), evened)
+    return _told(loaded, _found(loaded, target, replace(EMBEDDING_SETTINGS, seconds=seconds), job, worker, 1 - hole, pasted), evened)
 
 
 def filling(target: Tensor, hole: Tensor, by: Filler, given: Image.Image | None = None) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def encoder() -> Filler:
     Raises:
         ArtifactError: None is shipped.
     """
-    return filler("context")
+    return make_filler("context")
 
 
 def _found(

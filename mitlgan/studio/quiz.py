@@ -23,12 +23,12 @@ from mitlgan.data.pack.origin import describe_origin
 from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.data.splits import DEMO, find_splits
 from mitlgan.errors import MitlganError
-from mitlgan.metrics.protocol import three_channels
+from mitlgan.metrics.protocol import to_rgb
 from mitlgan.studio.catalogue import Loaded
 from mitlgan.studio.encoding import data_uri
 from mitlgan.studio.errors import Refused
 from mitlgan.studio.schemas import Id, Strict
-from mitlgan.study import wilson
+from mitlgan.study import wilson_interval
 
 MOST_QUIZZES = 10_000
 MAX_OF_CLIENT = 1000
@@ -142,7 +142,7 @@ class Quizzes:
             quiz.right += answer == truth
             quiz.truth = following
             question = Question(quiz=quiz_id, picture=picture, asked=quiz.asked, right=quiz.right, real_pictures=source)
-            return Told(truth=truth, asked=quiz.asked, right=quiz.right, interval=wilson(quiz.right, quiz.asked), next=question)
+            return Told(truth=truth, asked=quiz.asked, right=quiz.right, interval=wilson_interval(quiz.right, quiz.asked), next=question)
 
     def _make_room(self, client: str) -> None:
         """Forget a quiz where there are too many: a client's own, or one of the client that has most."""
@@ -168,7 +168,7 @@ class Quizzes:
         if secrets.randbelow(2):
             return "real", _uncompressed(real.batch([secrets.randbelow(len(real))])[0]), source
         image = loaded.artifact.sample([secrets.randbelow(2**31)])
-        return "fake", _uncompressed(three_channels(to_uint8(image))[0]), source
+        return "fake", _uncompressed(to_rgb(to_uint8(image))[0]), source
 
 
 def real_pictures(card: Card) -> tuple[ImagePack, str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StrictInt, Tag, model_validator
 
 from mitlgan.artifacts.loaded_artifact import MAX_SCALE
-from mitlgan.editing.principal_directions import LARGEST_SIGMAS
+from mitlgan.editing.principal_directions import MAX_SIGMAS
 from mitlgan.latents import EASINGS, SEED_LIMIT
 from mitlgan.latents.files import LARGEST
 from mitlgan.networks.placement import MIN_SCALE
@@ -92,7 +92,7 @@ class State(Strict):
     latents: Annotated[dict[Name, Latent], Field(max_length=17)] = {}
     truncation: Annotated[float, Field(gt=0, le=1)] = 1.0
     stand: Place | None = None
-    directions: Annotated[dict[Name, Annotated[list[Annotated[float, Field(ge=-LARGEST_SIGMAS, le=LARGEST_SIGMAS)]], Field(max_length=64)]],
+    directions: Annotated[dict[Name, Annotated[list[Annotated[float, Field(ge=-MAX_SIGMAS, le=MAX_SIGMAS)]], Field(max_length=64)]],
                           Field(max_length=17)] = {}  # fmt: skip
     matte_strength: Share = 1.0
     harmonise: Annotated[Share, BeforeValidator(_number)] = 1.0

@@ -18,7 +18,7 @@ LIMIT_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
-class Share:
+class RealnessShare:
     """How often something was taken for real.
 
     Attributes:
@@ -37,7 +37,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Score:
+class StudyScore:
     """What participants said.
 
     Attributes:
@@ -47,7 +47,7 @@ class Score:
         split: What the real pictures are of; empty where the key does not say.
     """
 
-    arms: dict[str, Share]
+    arms: dict[str, RealnessShare]
     pictures: list[dict[str, Any]]
     participants: int
     split: str = ""
@@ -57,7 +57,7 @@ class Score:
         return asdict(self)
 
 
-def wilson(hits: int, count: int, z: float = Z_95) -> tuple[float, float]:
+def wilson_interval(hits: int, count: int, z: float = Z_95) -> tuple[float, float]:
     """Interval of a share (Wilson 1927, p. 212): right for few answers, and at 0 and 1, where the usual one has no width.
 
     Args:
@@ -74,7 +74,7 @@ def wilson(hits: int, count: int, z: float = Z_95) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def score(key: Path, answers: Sequence[Path]) -> Score:
+def score_answers(key: Path, answers: Sequence[Path]) -> StudyScore:
     """Read a study's key and its participants' files.
 
     Args:
@@ -94,12 +94,12 @@ def score(key: Path, answers: Sequence[Path]) -> Score:
     for item, said in zip(items, per_item, strict=True):
         arms.setdefault(str(item["arm"]), []).extend(said)
     pictures = [{**item, **asdict(_share(said))} for item, said in zip(items, per_item, strict=True)]
-    return Score({name: _share(said) for name, said in sorted(arms.items())}, pictures, len(given), str(study.get("split", "")))
+    return StudyScore({name: _share(said) for name, said in sorted(arms.items())}, pictures, len(given), str(study.get("split", "")))
 
 
-def _share(said: Sequence[bool]) -> Share:
-    low, high = wilson(sum(said), len(said))
-    return Share(sum(said), len(said), sum(said) / len(said) if said else None, low, high)
+def _share(said: Sequence[bool]) -> RealnessShare:
+    low, high = wilson_interval(sum(said), len(said))
+    return RealnessShare(sum(said), len(said), sum(said) / len(said) if said else None, low, high)
 
 
 def _answers(path: Path, study: str, count: int) -> Mapping[int, bool]:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.errors import UsageError
-from mitlgan.metrics.protocol import Sampler, three_channels
+from mitlgan.metrics.protocol import ImageSource, to_rgb
 from mitlgan.runtime.files import make_folder, write_atomically, write_json
 
 SCHEMA_VERSION = 1
@@ -31,7 +31,7 @@ _STREAM = 0x57D
 
 
 @dataclass(frozen=True)
-class Made:
+class StudyFiles:
     """A study.
 
     Attributes:
@@ -45,7 +45,9 @@ class Made:
     pictures: int
 
 
-def make(out: Path, arms: Mapping[str, Sampler], real: ImagePack, *, each: int = 20, seed: int = 0, origin: str = "", split: str = "train") -> Made:
+def write_study(
+    out: Path, arms: Mapping[str, ImageSource], real: ImagePack, *, each: int = 20, seed: int = 0, origin: str = "", split: str = "train"
+) -> StudyFiles:
     """Write `study.html` and `key.json`.
 
     Args:
@@ -70,7 +72,7 @@ def make(out: Path, arms: Mapping[str, Sampler], real: ImagePack, *, each: int =
     shown: list[tuple[str, str, Tensor]] = [(REAL, f"picture {index}", image) for index, image in zip(chosen, real.batch(chosen), strict=True)]
     for name, arm in arms.items():
         seeds = [int(number) for number in rng.choice(2**31, each, replace=False)]
-        images = three_channels(to_uint8(arm.sample(seeds)))
+        images = to_rgb(to_uint8(arm.sample(seeds)))
         if images.shape[-1] != real.size_px:
             raise UsageError(f"study: {name} makes {images.shape[-1]} px images, the real ones have {real.size_px} px")
         shown += [(name, f"seed {number}", image) for number, image in zip(seeds, images, strict=True)]
@@ -87,7 +89,7 @@ def make(out: Path, arms: Mapping[str, Sampler], real: ImagePack, *, each: int =
         "items": [{"arm": arm, "source": source} for arm, source, _ in items],
     }
     make_folder(out)
-    made = Made(out / "study.html", out / "key.json", len(items))
+    made = StudyFiles(out / "study.html", out / "key.json", len(items))
     write_atomically(made.page, _page(study, pictures, real.size_px, origin))
     write_json(made.key, key)
     return made

@@ -18,7 +18,7 @@ from mitlgan.data.sources.split_folders import correct_split
 from mitlgan.data.splits import resolve_split
 from mitlgan.errors import ArtifactError
 from mitlgan.metrics.extractors.features import Extractor
-from mitlgan.metrics.protocol import COLLAPSED_DIVERSITY, Protocol, evaluate, headline, open_extractor
+from mitlgan.metrics.protocol import COLLAPSE_DIVERSITY, EvalProtocol, evaluate, flat_metrics, open_extractor
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import make_folder, read_bytes, write_atomically
@@ -111,7 +111,7 @@ class ArtifactKeeper:
         protocol = self._protocol()
         real = self._real()
         assert self._extractor is not None
-        numbers = headline(evaluate(LoadedArtifact(network, card), real, protocol, network=self._extractor))
+        numbers = flat_metrics(evaluate(LoadedArtifact(network, card), real, protocol, network=self._extractor))
         split = self._split(real)
         against = {"split": split, "real": min(protocol.samples, len(real))}
         writer = JsonlWriter(self.run.evaluations)
@@ -119,7 +119,7 @@ class ArtifactKeeper:
         writer.close()
         measured = f"FD {numbers['fd']:.1f}, KID {numbers['kid']:.3f}, diversity {numbers['diversity']:.2f} of the real"
         self.reporter.say(f"{card.kimg:.1f} kimg: {measured} ({against['real']:,} {split} pictures)")
-        if numbers["diversity"] < COLLAPSED_DIVERSITY and card.iterations:
+        if numbers["diversity"] < COLLAPSE_DIVERSITY and card.iterations:
             self.reporter.say(f"warning: at {card.kimg:.1f} kimg the samples are nearly alike to the extractor")
         self._update_best()
 
@@ -136,10 +136,10 @@ class ArtifactKeeper:
             for file in (source, source.with_name("card.json")):
                 write_atomically(self.run.path / "best" / file.name, read_bytes(file, root=self.run.path), root=self.run.path)
 
-    def _protocol(self) -> Protocol:
+    def _protocol(self) -> EvalProtocol:
         recipe = self.recipe
         split = resolve_split(recipe.data.source, recipe.role, "validation")
-        return Protocol(extractor=recipe.evaluation.extractors[0], samples=recipe.evaluation.samples, split=split)
+        return EvalProtocol(extractor=recipe.evaluation.extractors[0], samples=recipe.evaluation.samples, split=split)
 
 
 def _card(run: Run, recipe: Recipe, problem: TrainingSetup, state: TrainingState, network: nn.Module) -> Card:

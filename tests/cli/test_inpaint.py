@@ -13,7 +13,7 @@ from helpers.commands import Command
 from PIL import Image
 
 from mitlgan.artifacts import artifact
-from mitlgan.inpainting import read_hole
+from mitlgan.inpainting import parse_hole
 from mitlgan.stages import stages
 
 
@@ -38,7 +38,7 @@ def test_only_the_hole_changes(command: Command, photo: Path, inpainter: Path, a
     assert done.code == 0, done.err
     assert (done.json["method"], done.json["pixels"]) == (method, 72)
     before, after = (np.asarray(Image.open(path)).astype(int) for path in (photo, "done.png"))
-    hole = read_hole("6,5,8,9", 20, 28)
+    hole = parse_hole("6,5,8,9", 20, 28)
     assert (before[~hole] == after[~hole]).all()
     assert (before[hole] != after[hole]).mean() > 0.5
     with Image.open("sheet.png") as sheet:

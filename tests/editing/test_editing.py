@@ -9,7 +9,7 @@ import torch
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import to_uint8
-from mitlgan.editing import cross, interpolate, mix, point_of, read_point
+from mitlgan.editing import cross, interpolate, mix, parse_latent, to_latent
 from mitlgan.editing.latent_mix import generators_of, stage_index
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import by_layer, latents, write_latent
@@ -34,13 +34,13 @@ def test_a_point_is_a_seed_seeds_by_layer_a_tensor_or_a_file(scene: LoadedArtifa
     path = tmp_path / "latent.json"
     write_latent(path, seven, dims, scene.tensors_sha256)
     for given in (7, {"fg": 7, "bg": 7}, seven, path, str(path), "7", "bg=7,fg=7"):
-        assert torch.equal(point_of(scene, given), seven)
-    assert torch.equal(read_point(scene, "fg=1,bg=2", "--at"), latents({"fg": [1], "bg": [2]}, dims)[0])
+        assert torch.equal(to_latent(scene, given), seven)
+    assert torch.equal(parse_latent(scene, "fg=1,bg=2", "--at"), latents({"fg": [1], "bg": [2]}, dims)[0])
 
 
 def test_an_object_brings_its_place(placed: LoadedArtifact) -> None:
-    own = by_layer(point_of(placed, "fg=5,bg=1"), placed.card.latent_dims)["place"]
-    assert torch.equal(own, by_layer(point_of(placed, 5), placed.card.latent_dims)["place"])
+    own = by_layer(to_latent(placed, "fg=5,bg=1"), placed.card.latent_dims)["place"]
+    assert torch.equal(own, by_layer(to_latent(placed, 5), placed.card.latent_dims)["place"])
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -50,20 +50,20 @@ def test_an_object_brings_its_place(placed: LoadedArtifact) -> None:
 ])  # fmt: skip
 def test_points_that_cannot_be(text: str, message: str, scene: LoadedArtifact) -> None:
     with pytest.raises(UsageError, match=message):
-        read_point(scene, text, "--at")
+        parse_latent(scene, text, "--at")
     with pytest.raises(UsageError, match="latent: has 4 numbers, the artifact takes 5"):
-        point_of(scene, torch.zeros(4))
+        to_latent(scene, torch.zeros(4))
 
 
 def test_a_latent_of_another_artifact_is_refused(fg: LoadedArtifact, scene: LoadedArtifact, tmp_path: Path) -> None:
-    write_latent(tmp_path / "z.json", point_of(scene, 1), scene.card.latent_dims, fg.tensors_sha256)
+    write_latent(tmp_path / "z.json", to_latent(scene, 1), scene.card.latent_dims, fg.tensors_sha256)
     with pytest.raises(ArtifactError, match="another artifact"):
-        point_of(scene, tmp_path / "z.json")
+        to_latent(scene, tmp_path / "z.json")
 
 
 @pytest.mark.parametrize("easing", ["sine", "linear", "slerp"])
 def test_end_points_are_the_pictures_of_their_latents_to_the_bit(each: LoadedArtifact, easing: str) -> None:
-    points = [point_of(each, seed) for seed in (1, 2, 3)]
+    points = [to_latent(each, seed) for seed in (1, 2, 3)]
     frames = interpolate(each, points, frames=40, easing=easing)
     assert len(frames) == 79, "more than one chunk"
     for at, point in zip((0, 39, 78), points, strict=True):
@@ -88,7 +88,7 @@ def test_ways_home(fg: LoadedArtifact) -> None:
 
 def test_one_layer_moves_and_the_others_stay(placed: LoadedArtifact) -> None:
     for moving, others in (("fg", ("bg",)), ("bg", ("fg",)), ("place", ("fg", "bg"))):
-        points = [point_of(placed, seed) for seed in (1, 2)]
+        points = [to_latent(placed, seed) for seed in (1, 2)]
         frames = interpolate(placed, points, frames=5, layers=[moving])
         end = by_layer(points[0].clone(), placed.card.latent_dims)
         end[moving] = by_layer(points[1], placed.card.latent_dims)[moving]

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.editing import Directions, directions, read_directions, sweep, write_directions
-from mitlgan.editing.principal_directions import of_features, of_weights
+from mitlgan.editing import Directions, directions, read_directions, traverse, write_directions
+from mitlgan.editing.principal_directions import ganspace, sefa
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Generator
 
@@ -42,7 +42,7 @@ def test_weights_are_the_singular_vectors_of_the_first_map() -> None:
     matrix, expected = known()
     dense = nn.Linear(DIM, 40)
     dense.weight.data = matrix
-    found, shares = of_weights(generator_of(dense, nn.LeakyReLU()), 4)
+    found, shares = sefa(generator_of(dense, nn.LeakyReLU()), 4)
     assert_directions(found, expected[:4], 1e-4)
     squares = SIZES**2
     assert torch.allclose(shares, squares[:4] / squares.sum(), atol=1e-5)
@@ -55,12 +55,12 @@ def test_normalisation_belongs_to_the_map() -> None:
     lengths = torch.logspace(-2, 2, 40)
     dense, norm = nn.Linear(DIM, 40), nn.BatchNorm1d(40, eps=0.0)
     dense.weight.data, norm.running_var = matrix * lengths[:, None], lengths**2
-    assert_directions(of_weights(generator_of(dense, norm, nn.ReLU()), 3)[0], expected[:3], 1e-3)
+    assert_directions(sefa(generator_of(dense, norm, nn.ReLU()), 3)[0], expected[:3], 1e-3)
 
 
 def test_transposed_convolutions_are_maps_too() -> None:
     conv = nn.ConvTranspose2d(DIM, 5, 4)
-    found, _ = of_weights(generator_of(nn.Unflatten(1, (DIM, 1, 1)), conv, nn.ReLU(), nn.Flatten()), 3)
+    found, _ = sefa(generator_of(nn.Unflatten(1, (DIM, 1, 1)), conv, nn.ReLU(), nn.Flatten()), 3)
     expected = torch.linalg.svd(conv.weight.detach().reshape(DIM, -1).T, full_matrices=False).Vh[:3]
     assert_directions(found, expected, 1e-3)
 
@@ -71,7 +71,7 @@ def test_features_of_a_linear_stage_are_its_singular_vectors(samples: int) -> No
     matrix, expected = known()
     dense = nn.Linear(DIM, 40)
     dense.weight.data = matrix
-    found, shares = of_features(generator_of(dense), 1, 3, samples=samples)
+    found, shares = ganspace(generator_of(dense), 1, 3, samples=samples)
     assert_directions(found, expected[:3], 0.35 if samples == 30 else 0.07)  # of a sample's covariance
     assert torch.allclose(found @ found.T, torch.eye(3), atol=1e-5)
     squares = SIZES**2
@@ -107,14 +107,14 @@ def test_the_first_direction_tells_more_than_the_last(placed: LoadedArtifact) ->
 
 def test_a_walk_passes_its_point(placed: LoadedArtifact) -> None:
     found = directions(placed, layer="bg", k=2)
-    walk = sweep(placed, found, at=5, sigmas=(-1, 0, 2))
+    walk = traverse(placed, found, at=5, sigmas=(-1, 0, 2))
     assert len(walk.images) == 6
     for row in (0, 1):
         assert torch.allclose(walk.images[3 * row + 1], placed.sample([5])[0], atol=1e-6)
     z = placed.latents([5])
     z[:, 16:28] += 2 * found.vectors[1]
     assert torch.allclose(walk.images[5], placed.images_from_latents(z)[0], atol=1e-5)
-    alone = sweep(placed, found, at=5, sigmas=(0,), alone=True)
+    alone = traverse(placed, found, at=5, sigmas=(0,), alone=True)
     assert torch.allclose(alone.images[0], placed.layers([5]).layers["bg"][0], atol=1e-6)
 
 
@@ -152,13 +152,13 @@ def test_directions_that_cannot_be(arguments: dict[str, object], message: str, p
 
 def test_a_generator_without_first_weights_says_so() -> None:
     with pytest.raises(ArtifactError, match="does not begin with weights that take the latent; use --by features"):
-        of_weights(generator_of(nn.ReLU()), 2)
+        sefa(generator_of(nn.ReLU()), 2)
 
 
 def test_walks_that_cannot_be(placed: LoadedArtifact) -> None:
     found = Directions("fg", "weights", None, torch.eye(16)[:2], torch.ones(2) / 16)
     for sigmas in ((), (21,), (float("nan"),)):
         with pytest.raises(UsageError, match=r"^sigmas: give steps from -20 to 20"):
-            sweep(placed, found, sigmas=sigmas)
+            traverse(placed, found, sigmas=sigmas)
     with pytest.raises(UsageError, match=r"^directions: have 5 numbers, the artifact's fg has 16"):
-        sweep(placed, found._replace(vectors=torch.zeros(2, 5)))
+        traverse(placed, found._replace(vectors=torch.zeros(2, 5)))

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from mitlgan.data.pack.image_pack import ImagePack, to_float
 from mitlgan.errors import ArtifactError, DataError
-from mitlgan.inpainting import Filler, filler, read_hole, score
-from mitlgan.inpainting.evaluate import Score, verdict
+from mitlgan.inpainting import Filler, make_filler, parse_hole, score_fillers
+from mitlgan.inpainting.evaluate import InpaintScore, describe_scores
 from mitlgan.metrics.extractors.features import Extractor, extractor
-from mitlgan.metrics.psnr import HIGHEST_DB
+from mitlgan.metrics.psnr import MAX_DB
 
-HOLE = read_hole("center", 8, 8)
+HOLE = parse_hole("center", 8, 8)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,8 @@ def off_by(levels: float, truth: Tensor) -> Filler:
     return Filler("moved", None, lambda pictures, holes: truth + levels / 127.5)
 
 
-def measured(pictures: ImagePack, fillers: list[Filler], network: Extractor) -> tuple[list[Score], Tensor]:
-    return score(pictures, fillers, HOLE, network, count=len(pictures))
+def measured(pictures: ImagePack, fillers: list[Filler], network: Extractor) -> tuple[list[InpaintScore], Tensor]:
+    return score_fillers(pictures, fillers, HOLE, network, count=len(pictures))
 
 
 def test_a_known_error_has_the_psnr_of_its_formula_and_blending_takes_a_constant_away(pictures: ImagePack, network: Extractor) -> None:
@@ -47,13 +47,13 @@ def test_a_known_error_has_the_psnr_of_its_formula_and_blending_takes_a_constant
     assert found.psnr_db.value == pytest.approx(np.mean(expected), abs=1e-6)
     assert found.psnr_db.std_error == pytest.approx(np.std(expected, ddof=1) / len(expected) ** 0.5, abs=1e-6)
     assert found.distance.value > 0
-    assert (found.blended_psnr_db.value, found.blended_distance.value) == (HIGHEST_DB, pytest.approx(0, abs=1e-3))
+    assert (found.blended_psnr_db.value, found.blended_distance.value) == (MAX_DB, pytest.approx(0, abs=1e-3))
     assert torch.equal(shown[1], shown[2]), "the truth, and what blending made"
     assert bool((shown[0][:, :, torch.from_numpy(HOLE)] == 128).all())
 
 
 def test_the_distance_is_that_of_the_features(pictures: ImagePack, network: Extractor) -> None:
-    (found,), _ = measured(pictures, [filler("mean")], network)
+    (found,), _ = measured(pictures, [make_filler("mean")], network)
     truth = pictures.batch(range(len(pictures)))
     filled = truth.clone()
     for picture in filled:
@@ -87,13 +87,13 @@ def test_the_truth_is_not_handed_to_a_filler(pictures: ImagePack, network: Extra
 def test_the_verdict_names_what_is_not_beaten(pictures: ImagePack, network: Extractor) -> None:
     truth = to_float(pictures.batch(range(len(pictures))))
     perfect, hopeless = Filler("context", None, lambda *_: truth), Filler("embed", None, lambda *_: -truth)
-    scores, _ = measured(pictures, [perfect, hopeless, filler("mean")], network)
-    assert verdict(scores) == ["context beats mean in both PSNR and distance", "embed does not beat mean in both PSNR and distance"]
-    assert verdict(scores[:2]) == []
+    scores, _ = measured(pictures, [perfect, hopeless, make_filler("mean")], network)
+    assert describe_scores(scores) == ["context beats mean in both PSNR and distance", "embed does not beat mean in both PSNR and distance"]
+    assert describe_scores(scores[:2]) == []
 
 
 def test_what_cannot_be_measured_is_refused(pictures: ImagePack, network: Extractor) -> None:
     with pytest.raises(ArtifactError, match="other takes 16 px, the pictures have 8 px"):
         measured(pictures, [Filler("other", 16, lambda given, _: given)], network)
     with pytest.raises(DataError, match="takes at least 2"):
-        score(pictures, [filler("mean")], HOLE, network, count=1)
+        score_fillers(pictures, [make_filler("mean")], HOLE, network, count=1)

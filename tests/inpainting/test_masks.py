@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from mitlgan.errors import DataError, MitlganError, UsageError
-from mitlgan.inpainting import read_hole
+from mitlgan.inpainting import parse_hole
 
 
 @pytest.mark.parametrize("spec", ["center", "centre"])
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (9, 14), (2, 2)])
 def test_the_centre_is_half_the_sides(spec: str, height: int, width: int) -> None:
-    hole = read_hole(spec, height, width)
+    hole = parse_hole(spec, height, width)
     rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
     assert hole.sum() == len(rows) * len(columns) == (height // 2) * (width // 2)
     for found, full in ((rows, height), (columns, width)):
@@ -23,7 +23,7 @@ def test_the_centre_is_half_the_sides(spec: str, height: int, width: int) -> Non
 
 
 def test_a_rectangle_is_left_top_width_height() -> None:
-    hole = read_hole("3,1,4,2", 8, 10)
+    hole = parse_hole("3,1,4,2", 8, 10)
     wanted = np.zeros((8, 10), dtype=np.bool_)
     wanted[1:3, 3:7] = True
     assert (hole == wanted).all()
@@ -36,7 +36,7 @@ def test_a_mask_is_bright_where_the_hole_is(mode: str, tmp_path: Path) -> None:
     painted = Image.fromarray(plane)
     layer = Image.merge("RGBA", [Image.new("L", (9, 6), 255)] * 3 + [painted])  # white on transparency, as an editor's layer is
     (layer if mode == "RGBA" else painted.convert(mode)).save(tmp_path / "mask.png")
-    assert (read_hole(str(tmp_path / "mask.png"), 6, 9) == (plane > 0)).all()
+    assert (parse_hole(str(tmp_path / "mask.png"), 6, 9) == (plane > 0)).all()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_mask_is_bright_where_the_hole_is(mode: str, tmp_path: Path) -> None:
 )
 def test_what_is_no_hole_is_refused_in_one_line(spec: str, kind: type[MitlganError], said: str) -> None:
     with pytest.raises(kind) as refused:
-        read_hole(spec, 8, 10)
+        parse_hole(spec, 8, 10)
     assert str(refused.value).startswith(f"--hole {spec}: ")
     assert said in str(refused.value)
 
@@ -73,4 +73,4 @@ def test_masks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     wanted = {"small": "is 9 x 8 px, the picture 10 x 8 px", "black": "marks no pixel", "white": "covers the whole", "clear": "marks no pixel"}
     for name, said in {**wanted, "text": "not a picture"}.items():
         with pytest.raises(DataError, match=said):
-            read_hole(str(tmp_path / f"{name}.png"), 8, 10)
+            parse_hole(str(tmp_path / f"{name}.png"), 8, 10)

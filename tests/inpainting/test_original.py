@@ -14,16 +14,16 @@ from PIL import Image, ImageOps
 from mitlgan.data.decode.color_profile import ADOBE_GAMMA, ADOBE_RGB, build_matrix_profile
 from mitlgan.data.decode.image_file import decode_bytes
 from mitlgan.errors import DataError
-from mitlgan.inpainting import filler, inpaint, read_hole, read_original
+from mitlgan.inpainting import inpaint, make_filler, parse_hole, read_original
 
 SIZE = (40, 30)
-HOLE = read_hole("12,8,10,9", SIZE[1], SIZE[0])
+HOLE = parse_hole("12,8,10,9", SIZE[1], SIZE[0])
 ADOBE = build_matrix_profile(ADOBE_RGB, ADOBE_GAMMA)
 
 
 def filled(path: Path) -> tuple[Image.Image, str]:
     original = read_original(path)
-    found = inpaint(original.seen, HOLE, filler("mean"))
+    found = inpaint(original.seen, HOLE, make_filler("mean"))
     made = Image.open(io.BytesIO(original.png(found.blended, HOLE)))
     made.load()
     return made, original.note

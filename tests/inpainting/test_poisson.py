@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mitlgan.inpainting import blended, membrane
+from mitlgan.inpainting import fill_membrane, poisson_blend
 
 Hole = NDArray[np.bool_]
 
@@ -42,7 +42,7 @@ def dense(values: NDArray[np.float64], hole: Hole) -> NDArray[np.float64]:
 def test_the_membrane_solves_the_equations_one_by_one() -> None:
     values = np.random.default_rng(0).normal(size=(11, 13, 2)) * 50
     hole = ragged(11, 13)
-    found = membrane(values, hole)
+    found = fill_membrane(values, hole)
     for channel in range(2):
         np.testing.assert_allclose(found[..., channel], dense(values[..., channel], hole), atol=1e-5)
     assert (found[~hole] == 0).all()
@@ -54,7 +54,7 @@ def test_a_plane_goes_on_as_a_plane() -> None:
     plane = (3 * rows - 2 * columns + 7)[..., None]
     hole = np.zeros((20, 24), dtype=np.bool_)
     hole[4:15, 5:17] = True
-    found = membrane(np.where(hole[..., None], 999.0, plane), hole)
+    found = fill_membrane(np.where(hole[..., None], 999.0, plane), hole)
     np.testing.assert_allclose(found[hole], plane[hole], atol=1e-5)
 
 
@@ -64,7 +64,7 @@ def test_at_the_border_nothing_flows() -> None:
     values[:, 0], values[:, 8] = 10, 90
     hole = np.zeros((6, 9), dtype=np.bool_)
     hole[:, 1:8] = True
-    np.testing.assert_allclose(membrane(values, hole)[:, 1:8, 0], np.tile(np.linspace(20, 80, 7), (6, 1)), atol=1e-5)
+    np.testing.assert_allclose(fill_membrane(values, hole)[:, 1:8, 0], np.tile(np.linspace(20, 80, 7), (6, 1)), atol=1e-5)
 
 
 @pytest.mark.parametrize("offset", [(0, 0, 0), (40, -25, 3)])
@@ -72,13 +72,13 @@ def test_what_differs_from_the_truth_by_a_colour_alone_becomes_the_truth(offset:
     truth = np.random.default_rng(1).integers(60, 200, (16, 16, 3), dtype=np.uint8)
     hole = ragged(16, 16)
     damaged = np.where(hole[..., None], 0, truth).astype(np.uint8)
-    assert (blended(damaged, truth.astype(np.float64) + np.array(offset), hole) == truth).all()
+    assert (poisson_blend(damaged, truth.astype(np.float64) + np.array(offset), hole) == truth).all()
 
 
 def test_outside_of_the_hole_nothing_changes_and_inside_values_stay_in_range() -> None:
     rng = np.random.default_rng(2)
     picture, drawn, hole = rng.integers(0, 256, (12, 15, 3), dtype=np.uint8), rng.normal(128, 400, (12, 15, 3)), ragged(12, 15)
-    made = blended(picture, drawn, hole)
+    made = poisson_blend(picture, drawn, hole)
     assert (made[~hole] == picture[~hole]).all()
     exact = drawn + np.dstack([dense((picture - drawn)[..., channel], hole) for channel in range(3)])
     np.testing.assert_allclose(made[hole], exact[hole].clip(0, 255), atol=0.51)
@@ -86,6 +86,6 @@ def test_outside_of_the_hole_nothing_changes_and_inside_values_stay_in_range() -
 
 def test_no_hole_and_nothing_but_hole() -> None:
     picture = np.full((4, 4, 3), 9, dtype=np.uint8)
-    assert (blended(picture, np.zeros((4, 4, 3)), np.zeros((4, 4), dtype=np.bool_)) == picture).all()
+    assert (poisson_blend(picture, np.zeros((4, 4, 3)), np.zeros((4, 4), dtype=np.bool_)) == picture).all()
     with pytest.raises(ValueError, match="everywhere"):
-        membrane(np.zeros((4, 4, 1)), np.ones((4, 4), dtype=np.bool_))
+        fill_membrane(np.zeros((4, 4, 1)), np.ones((4, 4), dtype=np.bool_))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mitlgan.errors import ArtifactError, DataError, UsageError
-from mitlgan.inpainting import Filler, filler, inpaint, read_hole
+from mitlgan.inpainting import Filler, inpaint, make_filler, parse_hole
 from mitlgan.inpainting.window import GREY, window
 from mitlgan.networks import ContextEncoder
 from mitlgan.networks.context_encoder import build
@@ -44,8 +44,8 @@ def network_filler(size_px: int = 16) -> Filler:
 def test_every_pixel_outside_of_the_hole_stays(height: int, width: int, spec: str, method: str) -> None:
     if method.startswith("opencv"):
         pytest.importorskip("cv2")
-    picture, hole = noise(height, width), read_hole(spec, height, width)
-    found = inpaint(picture, hole, network_filler() if method == "context" else filler(method))
+    picture, hole = noise(height, width), parse_hole(spec, height, width)
+    found = inpaint(picture, hole, network_filler() if method == "context" else make_filler(method))
     for made in (found.left, found.filled, found.blended):
         assert made.shape == picture.shape
         assert (made[~hole] == picture[~hole]).all()
@@ -58,22 +58,22 @@ def test_every_pixel_outside_of_the_hole_stays(height: int, width: int, spec: st
 def test_what_stands_in_the_hole_does_not_count(height: int, width: int, spec: str, method: str) -> None:
     if method.startswith("opencv"):
         pytest.importorskip("cv2")
-    picture, hole = noise(height, width), read_hole(spec, height, width)
+    picture, hole = noise(height, width), parse_hole(spec, height, width)
     other = picture.copy()
     other[hole] = 255 - other[hole]
-    first, second = (inpaint(given, hole, network_filler() if method == "context" else filler(method)) for given in (picture, other))
+    first, second = (inpaint(given, hole, network_filler() if method == "context" else make_filler(method)) for given in (picture, other))
     assert (first.filled == second.filled).all()
     assert (first.blended == second.blended).all()
 
 
 def test_the_mean_is_the_mean_of_what_is_known_and_blended_it_is_the_membrane() -> None:
-    picture, hole = noise(10, 12), read_hole("3,3,4,4", 10, 12)
-    found = inpaint(picture, hole, filler("mean"))
+    picture, hole = noise(10, 12), parse_hole("3,3,4,4", 10, 12)
+    found = inpaint(picture, hole, make_filler("mean"))
     wanted = np.rint(picture[~hole].astype(np.float64).mean(0))
     assert (np.abs(found.filled[hole] - wanted) <= 1).all()
     flat = np.full_like(picture, 200)
     flat[~hole] = 60
-    assert (inpaint(flat, hole, filler("mean")).blended == 60).all()
+    assert (inpaint(flat, hole, make_filler("mean")).blended == 60).all()
 
 
 def test_one_colour_is_filled_with_itself_by_a_new_context_encoder() -> None:
@@ -83,7 +83,7 @@ def test_one_colour_is_filled_with_itself_by_a_new_context_encoder() -> None:
     whole = Filler("context", 16, lambda pictures, holes: network.predict(torch.cat([pictures, holes], 1)).detach())
     for side in (16, 50):
         picture = np.full((side, side, 3), (10, 120, 250), dtype=np.uint8)
-        hole = read_hole("center", side, side)
+        hole = parse_hole("center", side, side)
         damaged = np.where(hole[..., None], 0, picture).astype(np.uint8)
         assert (inpaint(damaged, hole, whole).filled == picture).all()
 
@@ -99,7 +99,7 @@ def test_one_colour_is_filled_with_itself_by_a_new_context_encoder() -> None:
     ],
 )
 def test_the_window(height: int, width: int, spec: str, rows: tuple[int, int], columns: tuple[int, int]) -> None:
-    hole = read_hole(spec, height, width)
+    hole = parse_hole(spec, height, width)
     assert window(hole, 32) == (slice(*rows), slice(*columns))
     assert hole[window(hole, 32)].sum() == hole.sum()
     assert window(hole, None) == (slice(0, height), slice(0, width))
@@ -108,16 +108,16 @@ def test_the_window(height: int, width: int, spec: str, rows: tuple[int, int], c
 @pytest.mark.parametrize("spec", ["0,0,50,10", "10,0,20,20"])
 def test_a_hole_that_no_square_shows_is_refused(spec: str) -> None:
     with pytest.raises(DataError, match="fill it in parts, or take --method opencv"):
-        inpaint(noise(20, 60), read_hole(spec, 20, 60), network_filler())
+        inpaint(noise(20, 60), parse_hole(spec, 20, 60), network_filler())
 
 
 def test_fillers_that_do_not_fit(artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ArtifactError, match="is a composer, which fills no holes"):
-        filler("context", artifacts["scene"])
+        make_filler("context", artifacts["scene"])
     with pytest.raises(UsageError, match="--method mean takes none"):
-        filler("mean", artifacts["bg"])
+        make_filler("mean", artifacts["bg"])
     with pytest.raises(UsageError, match="choose one of context"):
-        filler("magic")
+        make_filler("magic")
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(UsageError, match="pip install 'mitlgan"):
-        filler("opencv")
+        make_filler("opencv")

@@ -15,7 +15,7 @@ from mitlgan.artifacts.artifact import save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact, write_sample_files
 from mitlgan.cli import main
 from mitlgan.data.pack.image_pack import to_uint8
-from mitlgan.editing import read_point
+from mitlgan.editing import parse_latent
 from mitlgan.errors import DataError
 from mitlgan.inversion import read_target, target_of
 from mitlgan.runtime.files import beside
@@ -42,7 +42,7 @@ def test_a_picture_becomes_a_latent_that_every_command_takes(folder: Path, monke
     assert run(monkeypatch, picture, "--artifact", folder / "a.safetensors", "--out", out, "--json", *QUICK) == 0
     (said,) = json.loads(capsys.readouterr().out)["pictures"]
     made = load_artifact(folder / "a.safetensors")
-    z = read_point(made, str(out), "--at")
+    z = parse_latent(made, str(out), "--at")
     target = read_target(picture, made.card)
     error = float((made.images_from_latents(z[None])[0] - target).square().mean()) / 4
     assert said["mse"] == pytest.approx(error, rel=1e-3)

@@ -3,16 +3,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from mitlgan.metrics.clipping import PATCH_PX, TOLERANCE, BurntCounter, BurntOut
+from mitlgan.metrics.clipping import PATCH_PX, TOLERANCE, ClippedShares, ClippingCounter
 
 
-def counted(*batches: Tensor) -> BurntOut:
-    counter = BurntCounter()
-    assert [len(batch) for batch in counter.passing(batches)] == [len(batch) for batch in batches]
+def counted(*batches: Tensor) -> ClippedShares:
+    counter = ClippingCounter()
+    assert [len(batch) for batch in counter.count_through(batches)] == [len(batch) for batch in batches]
     return counter.result()
 
 
-def by_hand(images: Tensor) -> BurntOut:
+def by_hand(images: Tensor) -> ClippedShares:
     values = images.numpy()
     low, high = int(values.min()), int(values.max())
     dark = bright = total = 0
@@ -23,7 +23,7 @@ def by_hand(images: Tensor) -> BurntOut:
                 total += 1
                 dark += int((patch <= low + TOLERANCE).all())
                 bright += int((patch >= high - TOLERANCE).all())
-    return BurntOut(dark / total, bright / total, low, high)
+    return ClippedShares(dark / total, bright / total, low, high)
 
 
 def noisy(seed: int, low: int = 20, high: int = 230) -> Tensor:
@@ -66,7 +66,7 @@ def test_batches_do_not_matter_even_where_the_end_comes_late() -> None:
 
 
 def test_images_smaller_than_a_patch_and_nothing_at_all() -> None:
-    counter = BurntCounter()
+    counter = ClippingCounter()
     counter.add(torch.zeros(2, 3, PATCH_PX - 1, 8, dtype=torch.uint8))
     with pytest.raises(ValueError, match="no image"):
         counter.result()

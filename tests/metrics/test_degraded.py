@@ -13,8 +13,8 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from mitlgan.data.demo import demo_pack
-from mitlgan.metrics.distances import frechet_from_features, kid, manifold, mean_pairwise_distance
-from mitlgan.metrics.extractors.features import extract, extractor
+from mitlgan.metrics.distances import frechet_from_features, kernel_distance, manifold_metrics, mean_pairwise_distance
+from mitlgan.metrics.extractors.features import extract_features, extractor
 
 COUNT, POOL = 200, 2000
 BETTER = {"fd": -1, "kid": -1, "precision": 1, "recall": 1, "density": 1, "coverage": 1, "diversity": 1}
@@ -44,10 +44,10 @@ def cast(images: Tensor, severity: float) -> Tensor:
 
 
 def measures(real: Features, other: Features) -> dict[str, float]:
-    balls = manifold(real, other)
+    balls = manifold_metrics(real, other)
     return {
         "fd": frechet_from_features(real, other),
-        "kid": kid(real, other, subsets=30, subset_size=COUNT // 2).mean,
+        "kid": kernel_distance(real, other, subsets=30, subset_size=COUNT // 2).mean,
         "diversity": mean_pairwise_distance(other) / mean_pairwise_distance(real),
         **{key: getattr(balls, key) for key in ("precision", "recall", "density", "coverage")},
     }
@@ -59,7 +59,7 @@ def measured(shared_cache: Path) -> dict[str, list[dict[str, float]]]:
     network = extractor("efficientnet-lite0@64")
     scenes = demo_pack("scene", 32, split="test", count=COUNT + POOL)
     images = scenes.batch(np.arange(COUNT + POOL))
-    known = extract(network, [images])
+    known = extract_features(network, [images])
     real, pool, copy = known[:COUNT], known[COUNT:], images[COUNT : 2 * COUNT]
     cold_first = (images[COUNT:, 0].float() - images[COUNT:, 2].float()).mean((1, 2)).argsort().numpy()
     spoilt: dict[str, list[Features]] = {kind: [pool[:COUNT]] for kind in SEVERITIES}
@@ -72,7 +72,7 @@ def measured(shared_cache: Path) -> dict[str, list[dict[str, float]]]:
                 spoilt[kind].append(pool[np.arange(COUNT) % (COUNT // int(severity))])
             else:
                 change = {"blur": lambda x, s: gaussian_blur(x, [11, 11], [s, s]), "noise": noisy, "colour cast": cast}[kind]
-                spoilt[kind].append(extract(network, [change(copy, severity)]))
+                spoilt[kind].append(extract_features(network, [change(copy, severity)]))
     return {kind: [measures(real, features) for features in sets] for kind, sets in spoilt.items()}
 
 

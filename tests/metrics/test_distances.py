@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from mitlgan.errors import DataError, NanError
 from mitlgan.metrics import distances
-from mitlgan.metrics.distances import frechet_distance, frechet_from_features, kid, manifold, mean_pairwise_distance, moments
+from mitlgan.metrics.distances import (
+    frechet_distance,
+    frechet_from_features,
+    kernel_distance,
+    manifold_metrics,
+    mean_and_covariance,
+    mean_pairwise_distance,
+)
 
 
 def features(count: int, dim: int, seed: int, shift: float = 0.0, decay: float = 0.0) -> NDArray[np.float32]:
@@ -52,7 +59,7 @@ def test_covariances_that_do_not_commute() -> None:
 @pytest.mark.parametrize(("count", "decay"), [(400, 0.0), (160, 4.0), (130, 12.0)])
 def test_agrees_with_sqrtm_on_full_rank(count: int, decay: float) -> None:
     a, b = features(count, 64, 2, decay=decay), features(count + 7, 64, 3, 0.1, decay)
-    (m1, s1), (m2, s2) = moments(a), moments(b)
+    (m1, s1), (m2, s2) = mean_and_covariance(a), mean_and_covariance(b)
     expected = (m1 - m2) @ (m1 - m2) + np.trace(s1 + s2 - 2 * scipy.linalg.sqrtm(s1 @ s2).real)
     assert frechet_from_features(a, b) == pytest.approx(expected, rel=1e-8)
     assert frechet_distance(m1, s1, m2, s2) == pytest.approx(expected, rel=1e-8)
@@ -60,9 +67,9 @@ def test_agrees_with_sqrtm_on_full_rank(count: int, decay: float) -> None:
 
 def test_many_dimensions_are_taken_in_blocks() -> None:
     a, b = features(700, 300, 2), features(800, 300, 3, 0.1)
-    lower, second = np.linalg.cholesky(moments(a)[1]), moments(b)[1]
+    lower, second = np.linalg.cholesky(mean_and_covariance(a)[1]), mean_and_covariance(b)[1]
     np.testing.assert_allclose(np.tril(distances._congruence(lower, second)), np.tril(lower.T @ second @ lower), rtol=1e-9, atol=1e-12)
-    (m1, s1), (m2, s2) = moments(a), moments(b)
+    (m1, s1), (m2, s2) = mean_and_covariance(a), mean_and_covariance(b)
     expected = (m1 - m2) @ (m1 - m2) + np.trace(s1 + s2 - 2 * scipy.linalg.sqrtm(s1 @ s2).real)
     assert frechet_from_features(a, b) == pytest.approx(expected, rel=1e-8)
 
@@ -70,7 +77,7 @@ def test_many_dimensions_are_taken_in_blocks() -> None:
 @pytest.mark.parametrize(("n", "m"), [(30, 30), (30, 200), (200, 30), (64, 65)])
 def test_rank_deficient_sets_are_exact(n: int, m: int) -> None:
     a, b = features(n, 64, 4), features(m, 64, 5, 0.2)
-    (m1, s1), (m2, s2) = moments(a), moments(b)
+    (m1, s1), (m2, s2) = mean_and_covariance(a), mean_and_covariance(b)
     values = np.linalg.eigvals(s1 @ s2).astype(complex)
     expected = (m1 - m2) @ (m1 - m2) + np.trace(s1) + np.trace(s2) - 2 * np.sqrt(values).real.sum()
     assert frechet_from_features(a, b) == pytest.approx(expected, rel=1e-6)
@@ -104,7 +111,7 @@ def test_agrees_with_pytorch_fid_and_torch_fidelity() -> None:
     theirs = metric_fid.fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
     assert ours == pytest.approx(theirs, rel=1e-6)
     try:
-        theirs = fid_score.calculate_frechet_distance(*moments(a), *moments(b))
+        theirs = fid_score.calculate_frechet_distance(*mean_and_covariance(a), *mean_and_covariance(b))
     except (TypeError, ValueError):
         pytest.skip("this SciPy no longer has what pytorch-fid calls")
     assert ours == pytest.approx(theirs, rel=1e-6)
@@ -124,15 +131,15 @@ def test_kid_agrees_with_torch_fidelity_on_the_same_subsets() -> None:
         "kid_kernel_poly_coef0": 1.0,
     }
     theirs = metric_kid.kid_features_to_metric(torch.from_numpy(a).double(), torch.from_numpy(b).double(), **options)
-    ours = kid(a, b, subsets=20, subset_size=90, seed=5)
+    ours = kernel_distance(a, b, subsets=20, subset_size=90, seed=5)
     assert ours.mean == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-6)
     assert ours.std == pytest.approx(theirs["kernel_inception_distance_std"], rel=1e-6)
 
 
 def test_kid_gives_the_same_whichever_way_it_is_summed() -> None:
     a, b = features(150, 12, 10), features(120, 12, 11, 0.2)
-    few = kid(a, b, subsets=3, subset_size=20, seed=1)  # 150^2 > 3 * 20^2: subset by subset
-    many = kid(a, b, subsets=200, subset_size=20, seed=1)  # each kernel value once
+    few = kernel_distance(a, b, subsets=3, subset_size=20, seed=1)  # 150^2 > 3 * 20^2: subset by subset
+    many = kernel_distance(a, b, subsets=200, subset_size=20, seed=1)  # each kernel value once
     rng = np.random.RandomState(1)
     by_hand = []
     for _ in range(200):
@@ -148,13 +155,13 @@ def test_kid_gives_the_same_whichever_way_it_is_summed() -> None:
 
 def test_kid_is_unbiased() -> None:
     a, b = features(2000, 8, 12), features(2000, 8, 13)
-    found = kid(a, b, subsets=100, subset_size=50, seed=0)
+    found = kernel_distance(a, b, subsets=100, subset_size=50, seed=0)
     assert abs(found.mean) < 3 * found.std / np.sqrt(40)
     assert found.subset_size == 50
 
 
 def test_kid_cuts_its_subsets_to_the_smaller_set() -> None:
-    assert kid(features(30, 4, 0), features(20, 4, 1), subset_size=1000).subset_size == 20
+    assert kernel_distance(features(30, 4, 0), features(20, 4, 1), subset_size=1000).subset_size == 20
 
 
 def by_definition(real: NDArray[np.float32], fake: NDArray[np.float32], k: int) -> tuple[float, float, float, float]:
@@ -171,16 +178,16 @@ def by_definition(real: NDArray[np.float32], fake: NDArray[np.float32], k: int) 
 @pytest.mark.parametrize("k", [3, 5])
 def test_manifold_metrics_follow_their_definitions(k: int) -> None:
     real, fake = features(60, 6, 14), features(70, 6, 15, 0.3)
-    found = manifold(real, fake, neighbours=k)
+    found = manifold_metrics(real, fake, neighbours=k)
     assert (found.precision, found.recall, found.density, found.coverage) == pytest.approx(by_definition(real, fake, k), rel=1e-12)
 
 
 def test_manifold_does_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     real, fake = features(200, 10, 16), features(150, 10, 17, 0.2)
-    whole = manifold(real, fake)
+    whole = manifold_metrics(real, fake)
     spread = mean_pairwise_distance(real)
     monkeypatch.setattr(distances, "_BLOCK_ROWS", 7)
-    assert manifold(real, fake) == whole
+    assert manifold_metrics(real, fake) == whole
     assert mean_pairwise_distance(real) == pytest.approx(spread, rel=1e-12)
 
 
@@ -195,7 +202,7 @@ def test_precision_and_recall_agree_with_torch_fidelity() -> None:
         save_cpu_ram=False,
         verbose=False,
     )
-    ours = manifold(real, fake, neighbours=3)
+    ours = manifold_metrics(real, fake, neighbours=3)
     assert ours.precision == pytest.approx(theirs["precision"], rel=1e-6)
     assert ours.recall == pytest.approx(theirs["recall"], rel=1e-6)
 
@@ -204,12 +211,12 @@ def test_manifold_metrics_see_dropped_modes_and_strangers() -> None:
     rng = np.random.default_rng(3)
     real = np.concatenate([rng.standard_normal((100, 4)), rng.standard_normal((100, 4)) + 50])
     one_mode = rng.standard_normal((100, 4))
-    assert manifold(real, one_mode).precision > 0.9
-    assert manifold(real, one_mode).recall < 0.6
-    assert manifold(real, one_mode).coverage < 0.6
+    assert manifold_metrics(real, one_mode).precision > 0.9
+    assert manifold_metrics(real, one_mode).recall < 0.6
+    assert manifold_metrics(real, one_mode).coverage < 0.6
     strangers = rng.standard_normal((100, 4)) - 50
-    assert manifold(real, strangers).precision == manifold(real, strangers).density == manifold(real, strangers).coverage == 0
-    same = manifold(real, real)
+    assert manifold_metrics(real, strangers).precision == manifold_metrics(real, strangers).density == manifold_metrics(real, strangers).coverage == 0
+    same = manifold_metrics(real, real)
     assert (same.precision, same.recall, same.coverage) == (1, 1, 1)
     assert same.density == pytest.approx(1.2)  # k neighbours and the picture itself, over k = 5
 
@@ -224,15 +231,15 @@ def test_diversity_of_a_collapsed_set_is_zero() -> None:
 
 def test_moments_are_those_of_numpy() -> None:
     a = features(101, 9, 20) + 1000
-    np.testing.assert_allclose(moments(a)[0], a.astype(np.float64).mean(0), rtol=1e-12)
-    np.testing.assert_allclose(moments(a)[1], np.cov(a.astype(np.float64), rowvar=False), rtol=1e-9)
+    np.testing.assert_allclose(mean_and_covariance(a)[0], a.astype(np.float64).mean(0), rtol=1e-12)
+    np.testing.assert_allclose(mean_and_covariance(a)[1], np.cov(a.astype(np.float64), rowvar=False), rtol=1e-9)
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
     good = features(10, 4, 0)
     bad = good.copy()
     bad[3, 2] = np.nan
-    for measure in (frechet_from_features, kid, manifold):
+    for measure in (frechet_from_features, kernel_distance, manifold_metrics):
         with pytest.raises(NanError):
             measure(good, bad)
         with pytest.raises(DataError, match="at least"):

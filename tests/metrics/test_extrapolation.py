@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mitlgan.errors import DataError
 from mitlgan.metrics.distances import frechet_from_features
-from mitlgan.metrics.extrapolation import FEWEST, frechet_infinity
+from mitlgan.metrics.extrapolation import MIN_SAMPLES, frechet_infinity
 
 
 def gaussian(count: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> NDArray[np.float64]:
@@ -53,4 +53,4 @@ def test_equal_seeds_give_equal_numbers_and_few_samples_are_refused() -> None:
     assert frechet_infinity(real, fake, seed=3) == frechet_infinity(real, fake, seed=3)
     assert frechet_infinity(real, fake, seed=3) != frechet_infinity(real, fake, seed=4)
     with pytest.raises(DataError, match="at least 64"):
-        frechet_infinity(real, fake[: FEWEST - 1])
+        frechet_infinity(real, fake[: MIN_SAMPLES - 1])

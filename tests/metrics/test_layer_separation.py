@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from mitlgan.metrics.layer_separation import (
+    background_leakage,
     boundary_contrast,
-    key_matte,
-    leak_b_to_f,
-    leak_f_to_b,
+    change_outside_mattes,
+    chroma_key_matte,
+    foreground_leakage,
     matte_iou,
-    moved_change,
-    separation,
+    separation_scores,
     swap_grid,
     swap_matte,
 )
@@ -58,7 +58,7 @@ LIMITS: dict[str, tuple[Array, dict[str, Any]]] = {
 @pytest.mark.parametrize("case", LIMITS)
 def test_limits(case: str) -> None:
     matte, expected = LIMITS[case]
-    found = separation(composed(matte), B, M)
+    found = separation_scores(composed(matte), B, M)
     for key, value in expected.items():
         # Foreground to background divides two sampled variances of layers drawn alike; all else is exact.
         tolerance = 0.05 if key == "leak_f_to_b" and value else 1e-9
@@ -68,15 +68,15 @@ def test_limits(case: str) -> None:
 
 
 def test_recoloured_leak_has_the_same_limits() -> None:
-    assert separation(composed(M), B, M).leak_b_to_f_recoloured == pytest.approx(0, abs=1e-9)
-    assert separation(composed(np.zeros_like(M)), B, M).leak_b_to_f_recoloured == pytest.approx(1, abs=1e-9)
-    assert separation(composed(np.full_like(M, 0.5)), B, M).leak_b_to_f_recoloured == pytest.approx(0.25, abs=0.02)
+    assert separation_scores(composed(M), B, M).leak_b_to_f_recoloured == pytest.approx(0, abs=1e-9)
+    assert separation_scores(composed(np.zeros_like(M)), B, M).leak_b_to_f_recoloured == pytest.approx(1, abs=1e-9)
+    assert separation_scores(composed(np.full_like(M, 0.5)), B, M).leak_b_to_f_recoloured == pytest.approx(0.25, abs=0.02)
 
 
 def test_a_perfect_composite_scores_zero_over_plain_surroundings() -> None:
     """Foregrounds that are nearly constant outside their mattes must not make the measure explode (or a perfect composite look bad)."""
     plain = np.where(M[:, None] > 0, F, 1.0)
-    found = separation(composed(M, f=plain), B, M)
+    found = separation_scores(composed(M, f=plain), B, M)
     assert (found.leak_f_to_b, found.leak_b_to_f) == pytest.approx((0, 0), abs=1e-12)
 
 
@@ -85,7 +85,7 @@ def test_soft_mattes_are_found_exactly() -> None:
     found = swap_matte(composed(soft), B)
     np.testing.assert_allclose(found.matte, soft, atol=1e-12)
     assert found.seen.all()
-    assert separation(composed(soft), B, soft).matte_iou == 1
+    assert separation_scores(composed(soft), B, soft).matte_iou == 1
 
 
 def test_matching_light_is_no_leak_once_colour_is_taken_out() -> None:
@@ -97,14 +97,14 @@ def test_matching_light_is_no_leak_once_colour_is_taken_out() -> None:
             mix = np.eye(3) + rng.uniform(-0.2, 0.2, (3, 3))
             lit[k, j] = np.einsum("dc,chw->dhw", mix, x[k, j]) + rng.uniform(-0.3, 0.3, (3, 1, 1))
     lit = np.where(M[:, None, None] > 0, lit, x)
-    found = separation(lit, B, M)
+    found = separation_scores(lit, B, M)
     assert found.leak_b_to_f is not None
     assert found.leak_b_to_f > 0.05
     assert found.leak_b_to_f_recoloured == pytest.approx(0, abs=1e-9)
 
 
 def test_structure_that_leaks_stays_after_recolouring() -> None:
-    found = separation(composed(0.7 * M), B, M)
+    found = separation_scores(composed(0.7 * M), B, M)
     assert found.leak_b_to_f == pytest.approx(0.09, abs=1e-9)
     assert found.leak_b_to_f_recoloured == pytest.approx(0.09, abs=0.01)
 
@@ -127,15 +127,15 @@ def by_definition(x: Array, b: Array, m: Array) -> float:
 @pytest.mark.parametrize("mix", [0.0, 0.3, 1.0])
 def test_foreground_to_background_follows_its_definition(mix: float) -> None:
     x = (1 - mix) * composed(M) + mix * F[:, None]
-    assert leak_f_to_b(x, B, M) == pytest.approx(by_definition(x, B, M), rel=1e-9, abs=1e-12)
+    assert foreground_leakage(x, B, M) == pytest.approx(by_definition(x, B, M), rel=1e-9, abs=1e-12)
 
 
 def test_a_composer_that_draws_something_else_is_not_compositional() -> None:
     noise = np.random.default_rng(4).uniform(-1, 1, (K, J, 3, SIDE, SIDE))
-    found = separation(noise, B, M)
+    found = separation_scores(noise, B, M)
     assert found.compositionality is not None
     assert found.compositionality < 0.2
-    half = separation(composed(M) + 0.5 * noise, B, M).compositionality
+    half = separation_scores(composed(M) + 0.5 * noise, B, M).compositionality
     assert half is not None
     assert found.compositionality < half < 1
 
@@ -143,7 +143,7 @@ def test_a_composer_that_draws_something_else_is_not_compositional() -> None:
 @pytest.mark.parametrize(("scale", "offset"), [(127.5, 127.5), (0.5, 0.5)])
 def test_numbers_do_not_depend_on_the_scale_of_the_images(scale: float, offset: float) -> None:
     x = composed(0.9 * M) + 0.1 * F[:, None]
-    first, second = separation(x, B, M), separation(x * scale + offset, B * scale + offset, M)
+    first, second = separation_scores(x, B, M), separation_scores(x * scale + offset, B * scale + offset, M)
     for key, value in vars(first).items():
         assert getattr(second, key) == (None if value is None else pytest.approx(value, rel=1e-6)), key
 
@@ -156,13 +156,13 @@ def test_where_backgrounds_do_not_differ_nothing_is_claimed() -> None:
     assert swap.seen[12:].all()
     assert matte_iou(swap, M) == 1
     same = np.repeat(B[:1], J, axis=0)
-    found = separation(composed(M, b=same), same, M)
+    found = separation_scores(composed(M, b=same), same, M)
     assert (found.matte_iou, found.compositionality, found.leak_b_to_f, found.leak_f_to_b, found.degenerate) == (None,) * 5
 
 
 def test_without_opaque_pixels_there_is_no_leak_to_speak_of() -> None:
-    assert leak_b_to_f(composed(M), B, np.full_like(M, 0.5)) is None
-    assert leak_f_to_b(composed(M), B, np.ones_like(M)) is None
+    assert background_leakage(composed(M), B, np.full_like(M, 0.5)) is None
+    assert foreground_leakage(composed(M), B, np.ones_like(M)) is None
 
 
 def smooth(images: Array, times: int) -> Array:
@@ -178,7 +178,7 @@ def test_boundaries_that_bleed_and_that_are_cut_out() -> None:
     real = boundary_contrast(composed(soft, front, back)[:, 0], M)
     assert real is not None
     for matte, low, high in ((smooth(M, 4), 0.0, 0.95), (soft, 0.999, 1.001), (M, 1.1, 9.0)):
-        found = separation(composed(matte, front, back), back, M, real_contrast=real).boundary_ratio
+        found = separation_scores(composed(matte, front, back), back, M, real_contrast=real).boundary_ratio
         assert found is not None
         assert low < found < high
     assert boundary_contrast(F, np.zeros_like(M)) is None
@@ -187,8 +187,8 @@ def test_boundaries_that_bleed_and_that_are_cut_out() -> None:
 
 def test_key_matte_keeps_what_differs_from_the_backdrop() -> None:
     images = np.where(M[:, None] > 0, -0.2, 1.0) * np.ones((1, 3, 1, 1))
-    np.testing.assert_array_equal(key_matte(images, (1.0, 1.0, 1.0), 0.1), M)
-    assert key_matte(images, (1.0, 1.0, 1.0), 1.3).sum() == 0
+    np.testing.assert_array_equal(chroma_key_matte(images, (1.0, 1.0, 1.0), 0.1), M)
+    assert chroma_key_matte(images, (1.0, 1.0, 1.0), 1.3).sum() == 0
 
 
 def test_grid_has_the_layers_in_its_margins() -> None:
@@ -206,7 +206,7 @@ def test_grid_has_the_layers_in_its_margins() -> None:
 )
 def test_shapes_that_do_not_fit_are_a_mistake(spoil: Callable[..., tuple[Array, Array, Array]]) -> None:
     with pytest.raises(ValueError, match="outputs"):
-        separation(*spoil(composed(M), B, M))
+        separation_scores(*spoil(composed(M), B, M))
 
 
 def test_what_changes_far_from_a_layer_that_moves() -> None:
@@ -217,7 +217,7 @@ def test_what_changes_far_from_a_layer_that_moves() -> None:
         for k in range(2) for one in range(3) for other in range(one) for y in range(6) for x_ in range(6)
         if mattes[k, one, y, x_] < 0.05 and mattes[k, other, y, x_] < 0.05
     ]  # fmt: skip
-    assert moved_change(x, mattes) == pytest.approx(np.mean(changes))
-    assert moved_change(x, np.ones_like(mattes)) is None
+    assert change_outside_mattes(x, mattes) == pytest.approx(np.mean(changes))
+    assert change_outside_mattes(x, np.ones_like(mattes)) is None
     pasted = np.stack([composed(np.roll(M, step, 2))[:, 0] for step in range(3)], 1)  # moved within the frame
-    assert moved_change(pasted, np.stack([np.roll(M, step, 2) for step in range(3)], 1)) == 0
+    assert change_outside_mattes(pasted, np.stack([np.roll(M, step, 2) for step in range(3)], 1)) == 0

@@ -17,7 +17,7 @@ from mitlgan.artifacts.artifact import Card, LayerCard
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import UsageError
-from mitlgan.metrics.layer_swap import CORNERS, Swap, moving, separate, swap_of
+from mitlgan.metrics.layer_swap import PROBE_POSITIONS, SwapSpec, change_when_moved, measure_separation, swap_for
 from mitlgan.networks import Composer, LayerTransform
 from mitlgan.networks.translators.bounded_residual import Residual
 from mitlgan.recipe import ComposerRecipe, GeneratorRecipe
@@ -58,7 +58,7 @@ class Paste:
 @pytest.mark.parametrize("right_px", [0, 2])
 @pytest.mark.parametrize("alpha", [True, False])
 def test_a_perfect_composer_scores_perfectly_wherever_its_foreground_stands(alpha: bool, right_px: int) -> None:
-    found = separate(Paste(alpha, right_px=right_px), foregrounds=5, backgrounds=6)
+    found = measure_separation(Paste(alpha, right_px=right_px), foregrounds=5, backgrounds=6)
     numbers = found.numbers
     assert numbers["matte_iou"] == pytest.approx(1)
     assert numbers["compositionality"] == pytest.approx(1)
@@ -72,11 +72,11 @@ def test_a_perfect_composer_scores_perfectly_wherever_its_foreground_stands(alph
 
 
 def test_a_background_that_shows_through_is_told() -> None:
-    assert separate(Paste(True, opacity=0.5), foregrounds=5, backgrounds=6).numbers["leak_b_to_f"] == pytest.approx(0.25)
+    assert measure_separation(Paste(True, opacity=0.5), foregrounds=5, backgrounds=6).numbers["leak_b_to_f"] == pytest.approx(0.25)
 
 
 def test_seeds_choose_the_layers() -> None:
-    first, again, other = (separate(Paste(True, 0.9), foregrounds=3, backgrounds=3, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (measure_separation(Paste(True, 0.9), foregrounds=3, backgrounds=3, seed=seed) for seed in (0, 0, 1))
     assert torch.equal(first.grid, again.grid)
     assert not torch.equal(first.grid, other.grid)
 
@@ -88,8 +88,8 @@ def test_boundaries_are_held_against_real_scenes(tmp_path: Path) -> None:
         for scene in pixels.add(1).mul(127.5).round().to(torch.uint8).numpy():
             writer.append(np.ascontiguousarray(scene), {"name": "x", "sha256": "0", "width": SIDE, "height": SIDE})
         real = writer.publish(resize="none", crop="none", licence="none", made_by={}, skipped=[])
-    assert separate(Paste(True), real, foregrounds=6, backgrounds=4).numbers["boundary_ratio"] == pytest.approx(1, abs=0.1)
-    assert separate(Paste(True), None, foregrounds=6, backgrounds=4).numbers["boundary_ratio"] is None
+    assert measure_separation(Paste(True), real, foregrounds=6, backgrounds=4).numbers["boundary_ratio"] == pytest.approx(1, abs=0.1)
+    assert measure_separation(Paste(True), None, foregrounds=6, backgrounds=4).numbers["boundary_ratio"] is None
 
 
 class PasteThree(Paste):
@@ -107,11 +107,11 @@ class PasteThree(Paste):
 
 
 def test_a_layer_between_is_part_of_what_covers_the_background() -> None:
-    found = separate(PasteThree(True), foregrounds=5, backgrounds=6, swap=Swap("fg", "bg", ["far"], ["far"])).numbers
+    found = measure_separation(PasteThree(True), foregrounds=5, backgrounds=6, swap=SwapSpec("fg", "bg", ["far"], ["far"])).numbers
     assert found["matte_iou"] == pytest.approx(1)
     assert (found["leak_b_to_f"], found["leak_f_to_b"]) == pytest.approx((0, 0), abs=1e-9)
     assert found["reference_matte"].endswith(", with far")
-    unknown = separate(PasteThree(True), foregrounds=5, backgrounds=6, swap=Swap("fg", "bg", ["far"])).numbers
+    unknown = measure_separation(PasteThree(True), foregrounds=5, backgrounds=6, swap=SwapSpec("fg", "bg", ["far"])).numbers
     assert unknown["matte_iou"] < 0.9
     assert unknown["reference_matte"].endswith("; what far covers is not known")
 
@@ -124,11 +124,11 @@ def card_of(order: tuple[str, ...] | None, **roles: str) -> Card:
 
 
 def test_the_frontmost_and_the_backmost_are_swapped() -> None:
-    assert swap_of(card_of(None, fg="fg", bg="bg")) == Swap("fg", "bg", [], [])
-    assert swap_of(card_of(None, sky="bg", hills="bg", wood="fg", tree="fg")) == Swap("tree", "sky", ["hills", "wood"], ["wood"])
-    assert swap_of(card_of(("tree", "hills", "sky"), sky="bg", hills="bg", tree="fg")) == Swap("sky", "tree", ["hills"], [])
+    assert swap_for(card_of(None, fg="fg", bg="bg")) == SwapSpec("fg", "bg", [], [])
+    assert swap_for(card_of(None, sky="bg", hills="bg", wood="fg", tree="fg")) == SwapSpec("tree", "sky", ["hills", "wood"], ["wood"])
+    assert swap_for(card_of(("tree", "hills", "sky"), sky="bg", hills="bg", tree="fg")) == SwapSpec("sky", "tree", ["hills"], [])
     with pytest.raises(UsageError, match="one layer"):
-        swap_of(card_of(None, fg="fg"))
+        swap_for(card_of(None, fg="fg"))
 
 
 def movable(end: nn.Module) -> LoadedArtifact:
@@ -144,7 +144,7 @@ def movable(end: nn.Module) -> LoadedArtifact:
 
 
 def test_a_pasted_layer_that_moves_changes_nothing_else_and_an_end_may() -> None:
-    assert moving(movable(nn.Identity()), scenes=3) == 0
+    assert change_when_moved(movable(nn.Identity()), scenes=3) == 0
 
     class Mean(nn.Module):
         """What it does anywhere follows from everywhere."""
@@ -153,16 +153,16 @@ def test_a_pasted_layer_that_moves_changes_nothing_else_and_an_end_may() -> None
             return image.mean((1, 2, 3), keepdim=True).expand_as(image)
 
     made = movable(Residual(Mean(), 0.2))
-    z = made.latents([0] * len(CORNERS))
+    z = made.latents([0] * len(PROBE_POSITIONS))
     own = made.layers_from_latents(z).transforms["fg"]
-    across, down = torch.tensor(CORNERS).T
+    across, down = torch.tensor(PROBE_POSITIONS).T
     fused = made.layers_from_latents(z, {"fg": LayerTransform(own.scale, across, down, own.flip)}).fused.mean((1, 2, 3))
     pairs = [float((one - other).abs()) for i, one in enumerate(fused) for other in fused[:i]]
-    found = moving(made, scenes=1)
+    found = change_when_moved(made, scenes=1)
     assert found is not None
     assert min(pairs) * 0.2 * 127.5 <= found <= max(pairs) * 0.2 * 127.5
 
 
 def test_what_cannot_be_moved_has_no_figure() -> None:
     card = Card(kind="generator", role="fg", size_px=8, latent_dims={"fg": 1})
-    assert moving(LoadedArtifact(nn.Identity(), card)) is None
+    assert change_when_moved(LoadedArtifact(nn.Identity(), card)) is None

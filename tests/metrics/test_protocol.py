@@ -19,9 +19,9 @@ from mitlgan.errors import ArtifactError, DataError, NanError, UsageError
 from mitlgan.metrics import protocol as evaluation
 from mitlgan.metrics.distances import frechet_from_features
 from mitlgan.metrics.extractors.features import Extractor, extractor
-from mitlgan.metrics.protocol import Protocol, anchors, compare_real, evaluate, headline
+from mitlgan.metrics.protocol import EvalProtocol, evaluate, evaluate_pack, flat_metrics, measure_anchors
 
-QUICK = Protocol(extractor="efficientnet-lite0@32", samples=40, split="test", seed=0)
+QUICK = EvalProtocol(extractor="efficientnet-lite0@32", samples=40, split="test", seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,19 @@ def test_every_number_carries_what_it_takes_to_compare_it(real: ImagePack, netwo
     assert result["kid"]["name"] == "KID (efficientnet-lite0@32)"
     assert result["kid"]["subset_size"] == 20
     assert result["protocol"]["samples"] == 40
-    assert headline(result)["fd"] == result["frechet"]["value"]
-    assert set(headline(result)) == {"fd", "kid", "kid_std", "diversity", "precision", "recall", "density", "coverage", "burnt_dark", "burnt_bright"}
+    assert flat_metrics(result)["fd"] == result["frechet"]["value"]
+    assert set(flat_metrics(result)) == {
+        "fd",
+        "kid",
+        "kid_std",
+        "diversity",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "burnt_dark",
+        "burnt_bright",
+    }
     ends = (result["burnt_dark"]["lowest"], result["burnt_bright"]["highest"])
     assert ends == (int(pictures(50, 2)[:40].min()), int(pictures(50, 2)[:40].max()))
 
@@ -94,16 +105,16 @@ def test_only_inception_gives_a_fid(real: ImagePack, network: Extractor, monkeyp
 
 def test_the_whole_path_is_the_distance_of_the_features(real: ImagePack, network: Extractor) -> None:
     fake = pictures(60, 3)
-    whole = Protocol(extractor="efficientnet-lite0@32", samples=60)
+    whole = EvalProtocol(extractor="efficientnet-lite0@32", samples=60)
     result = evaluate(Fake(fake), real, whole, network=network)
     by_hand = frechet_from_features(network(torch.from_numpy(np.array(real.pixels))).numpy(), network(torch.from_numpy(fake)).numpy())
     assert result["frechet"]["value"] == pytest.approx(by_hand, rel=1e-6)
 
 
 def test_perfect_copies_score_zero(real: ImagePack, network: Extractor) -> None:
-    whole = Protocol(extractor="efficientnet-lite0@32", samples=60)
+    whole = EvalProtocol(extractor="efficientnet-lite0@32", samples=60)
     assert evaluate(Fake(np.array(real.pixels)), real, whole, network=network)["frechet"]["value"] == pytest.approx(0, abs=1e-3)
-    assert compare_real(real, real, whole, network=network)["frechet"]["value"] == pytest.approx(0, abs=1e-9)
+    assert evaluate_pack(real, real, whole, network=network)["frechet"]["value"] == pytest.approx(0, abs=1e-9)
 
 
 def test_worse_pictures_score_worse(real: ImagePack, network: Extractor) -> None:
@@ -117,7 +128,7 @@ def test_protocol_seeds_never_share_a_latent(real: ImagePack, network: Extractor
     seen = []
     for seed in (0, 1):
         fake = Fake(pictures(50, 2))
-        evaluate(fake, real, Protocol(extractor="efficientnet-lite0@32", samples=30, seed=seed), network=network)
+        evaluate(fake, real, EvalProtocol(extractor="efficientnet-lite0@32", samples=30, seed=seed), network=network)
         assert len(set(fake.seeds)) == 30
         seen.append(set(fake.seeds))
     assert not seen[0] & seen[1]
@@ -126,7 +137,7 @@ def test_protocol_seeds_never_share_a_latent(real: ImagePack, network: Extractor
 def test_the_same_protocol_gives_the_same_numbers(real: ImagePack, network: Extractor) -> None:
     first, second = (evaluate(Fake(pictures(50, 2)), real, QUICK, network=network) for _ in range(2))
     assert first == second
-    other = evaluate(Fake(pictures(50, 2)), real, Protocol(extractor="efficientnet-lite0@32", samples=40, seed=1), network=network)
+    other = evaluate(Fake(pictures(50, 2)), real, EvalProtocol(extractor="efficientnet-lite0@32", samples=40, seed=1), network=network)
     assert other["frechet"]["value"] != first["frechet"]["value"]
 
 
@@ -144,42 +155,42 @@ def count_extractions(network: Extractor, monkeypatch: pytest.MonkeyPatch) -> li
 
 def test_real_features_are_kept_by_content_and_protocol(real: ImagePack, network: Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = count_extractions(network, monkeypatch)
-    first = compare_real(real, real, QUICK, network=network)
+    first = evaluate_pack(real, real, QUICK, network=network)
     assert sum(counts) == 40
-    assert compare_real(real, real, QUICK, network=network) == first
+    assert evaluate_pack(real, real, QUICK, network=network) == first
     assert sum(counts) == 40
     same_content = pack(tmp_path / "copy.npy", np.array(real.pixels))
-    compare_real(same_content, same_content, QUICK, network=network)
+    evaluate_pack(same_content, same_content, QUICK, network=network)
     assert sum(counts) == 40
     changed = np.array(real.pixels)
     changed[0, 0, 0, 0] ^= 1
-    compare_real(pack(tmp_path / "changed.npy", changed), real, QUICK, network=network)
+    evaluate_pack(pack(tmp_path / "changed.npy", changed), real, QUICK, network=network)
     assert sum(counts) == 80
-    compare_real(real, real, Protocol(extractor="efficientnet-lite0@32", samples=40, seed=3), network=network)
+    evaluate_pack(real, real, EvalProtocol(extractor="efficientnet-lite0@32", samples=40, seed=3), network=network)
     assert sum(counts) == 120
 
 
 def test_a_damaged_cache_is_made_again(real: ImagePack, network: Extractor, tmp_path: Path) -> None:
-    first = compare_real(real, real, QUICK, network=network)
+    first = evaluate_pack(real, real, QUICK, network=network)
     kept = list((tmp_path / "cache" / "features").glob("*.npy"))
     assert len(kept) == 1
     for damage in (b"", kept[0].read_bytes()[:-7], b"\x80\x04N.", np.zeros(3, np.float32).tobytes()):
         kept[0].write_bytes(damage)
-        assert compare_real(real, real, QUICK, network=network) == first
+        assert evaluate_pack(real, real, QUICK, network=network) == first
 
 
 @pytest.mark.parametrize("place", ["/dev/null/cache", "/proc/cache"])
 def test_no_place_for_a_cache_is_no_error(real: ImagePack, network: Extractor, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    expected = compare_real(real, real, QUICK, network=network)
+    expected = evaluate_pack(real, real, QUICK, network=network)
     monkeypatch.setenv("MITLGAN_CACHE", place)
-    assert compare_real(real, real, QUICK, network=network) == expected
+    assert evaluate_pack(real, real, QUICK, network=network) == expected
 
 
 def test_mattes_are_dropped_and_alpha_is_laid_on_the_backdrop(real: ImagePack, network: Extractor, tmp_path: Path) -> None:
-    whole = Protocol(extractor="efficientnet-lite0@32", samples=60)
+    whole = EvalProtocol(extractor="efficientnet-lite0@32", samples=60)
     matte = np.concatenate([real.pixels, pictures(60, 5, channels=1)], axis=1)
     scenes = pack(tmp_path / "scenes.npy", matte, "matte")
-    assert compare_real(scenes, real, whole, network=network)["frechet"]["value"] == pytest.approx(0, abs=1e-9)
+    assert evaluate_pack(scenes, real, whole, network=network)["frechet"]["value"] == pytest.approx(0, abs=1e-9)
     alpha = pictures(60, 6, channels=4)
     alpha[:, :3] = np.minimum(alpha[:, :3], alpha[:, 3:])
     objects = pack(tmp_path / "objects.npy", alpha, "alpha")
@@ -189,13 +200,13 @@ def test_mattes_are_dropped_and_alpha_is_laid_on_the_backdrop(real: ImagePack, n
 def test_more_colour_than_alpha_never_wraps_around() -> None:
     bright = torch.full((1, 4, 2, 2), 255, dtype=torch.uint8)
     bright[:, 3] = 10
-    assert evaluation.three_channels(bright).min() == 255  # 10 of the object and 245 of the white backdrop
+    assert evaluation.to_rgb(bright).min() == 255  # 10 of the object and 245 of the white backdrop
 
 
 def test_anchors_give_halves_and_named_others(real: ImagePack, network: Extractor, tmp_path: Path) -> None:
     strangers = pack(tmp_path / "bare.npy", np.random.default_rng(0).integers(0, 256, (50, 3, 16, 16)).astype(np.uint8))
     stream: Iterator[Tensor] = iter([torch.from_numpy(pictures(20, 8)), torch.from_numpy(pictures(20, 9))])
-    found = anchors(real, QUICK, {"bare_backgrounds": strangers, "real_pasted": stream}, network=network)
+    found = measure_anchors(real, QUICK, {"bare_backgrounds": strangers, "real_pasted": stream}, network=network)
     assert list(found) == ["real_halves", "bare_backgrounds", "real_pasted"]
     halves = found["real_halves"]["frechet"]
     assert (halves["generated"], halves["real"]) == (30, 30)  # of 60
@@ -207,11 +218,11 @@ def test_anchors_give_halves_and_named_others(real: ImagePack, network: Extracto
 def test_halves_of_fewer_than_four_pictures_are_left_out(network: Extractor, tmp_path: Path, count: int, names: list[str]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (50 + count, 3, 16, 16)).astype(np.uint8)
     few, strangers = pack(tmp_path / "few.npy", noise[:count]), pack(tmp_path / "bare.npy", noise[count:])
-    assert list(anchors(few, QUICK, {"bare_backgrounds": strangers}, network=network)) == names
+    assert list(measure_anchors(few, QUICK, {"bare_backgrounds": strangers}, network=network)) == names
 
 
 def test_fewer_pictures_than_asked_are_counted(real: ImagePack, network: Extractor) -> None:
-    result = evaluate(Fake(pictures(50, 2)), real, Protocol(extractor="efficientnet-lite0@32", samples=80), network=network)
+    result = evaluate(Fake(pictures(50, 2)), real, EvalProtocol(extractor="efficientnet-lite0@32", samples=80), network=network)
     assert (result["frechet"]["generated"], result["frechet"]["real"]) == (80, 60)
 
 
@@ -225,7 +236,7 @@ def test_another_image_size_is_refused(real: ImagePack, network: Extractor, tmp_
     with pytest.raises(ArtifactError, match="makes 3 x 32 x 32 images"):
         evaluate(Fake(pictures(50, 2, size_px=32)), real, QUICK, network=network)
     with pytest.raises(DataError, match="holds 32 px images"):
-        compare_real(pack(tmp_path / "big.npy", pictures(5, 1, size_px=32)), real, QUICK, network=network)
+        evaluate_pack(pack(tmp_path / "big.npy", pictures(5, 1, size_px=32)), real, QUICK, network=network)
 
 
 def test_images_that_are_not_finite_are_refused(real: ImagePack, network: Extractor) -> None:
@@ -248,20 +259,20 @@ def test_absent_weights_end_with_2_and_nothing_is_put_in_their_place(real: Image
     monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
     fake = Fake(pictures(50, 2))
     with pytest.raises(UsageError, match="--extractor efficientnet-lite0") as refusal:
-        evaluate(fake, real, Protocol(extractor="inception", samples=40))
+        evaluate(fake, real, EvalProtocol(extractor="inception", samples=40))
     assert refusal.value.exit_code == 2
     assert not fake.seeds
 
 
 def test_a_distance_at_infinitely_many_samples_where_asked(real: ImagePack, network: Extractor, tmp_path: Path) -> None:
     many = pack(tmp_path / "many.npy", pictures(90, 1))
-    asked = Protocol(extractor="efficientnet-lite0@32", samples=90, extrapolate=True)
+    asked = EvalProtocol(extractor="efficientnet-lite0@32", samples=90, extrapolate=True)
     found = evaluate(Fake(pictures(90, 2)), many, asked, network=network)
     line = found["frechet_infinity"]
     assert line["value"] < found["frechet"]["value"]
     assert line["name"] == "FD (efficientnet-lite0@32), infinite samples"
     assert line["sizes"][-1] == line["generated"] == 90
-    assert headline(found)["fd_infinity"] == line["value"]
+    assert flat_metrics(found)["fd_infinity"] == line["value"]
 
 
 def test_inception_alone_gives_a_score(real: ImagePack, network: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from mitlgan.data.sources.image_source import open_source
 from mitlgan.errors import ArtifactError, DataError, MitlganError, UsageError
 from mitlgan.latents.files import read_latent
 from mitlgan.runtime.text_files import TextError, decode_text, lines_of
-from mitlgan.study.answers import score
+from mitlgan.study.answers import score_answers
 
 ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "UTF-8": str.encode,
@@ -54,13 +54,13 @@ def of_path_list(path: Path) -> object:
 def of_study(path: Path) -> object:
     answers = path.with_name("answers.json")
     answers.write_text(json.dumps({"schema_version": 1, "study": "é", "answers": [{"item": 0, "real": True}]}))
-    return score(path, [answers]).pictures[0]["source"]
+    return score_answers(path, [answers]).pictures[0]["source"]
 
 
 def of_answers(path: Path) -> object:
     key = path.with_name("key.json")
     key.write_text(json.dumps({"schema_version": 1, "study": "é", "items": [{"arm": "a", "source": "s"}]}))
-    return score(key, [path]).arms["a"].real
+    return score_answers(key, [path]).arms["a"].real
 
 
 def of_products(path: Path) -> object:

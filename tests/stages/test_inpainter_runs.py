@@ -16,7 +16,7 @@ from mitlgan.artifacts.safetensors_io import read_tensors
 from mitlgan.artifacts.summary import describe
 from mitlgan.data.pack.image_pack import ImagePack, to_float
 from mitlgan.errors import ArtifactError, Stopped, UsageError
-from mitlgan.inpainting import context
+from mitlgan.inpainting import context_filler
 from mitlgan.networks import ContextEncoder
 from mitlgan.recipe import changed
 from mitlgan.report import run_report
@@ -85,7 +85,7 @@ def test_the_artifact_fills_holes(trained: Run, packs: dict[str, Path]) -> None:
     pictures = to_float(ImagePack.open(packs["bg"]).batch(range(12)))
     holes = torch.zeros(12, 1, 8, 8)
     holes[:, :, 2:6, 2:6] = 1
-    filler = context(trained.path)
+    filler = context_filler(trained.path)
     assert filler.size_px == 8
     drawn = filler.fill(pictures, holes)
     assert torch.equal(drawn, network.predict(torch.cat([pictures, holes], 1)).clamp(-1, 1))

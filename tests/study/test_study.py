@@ -18,7 +18,7 @@ from torch import Tensor
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.origin import describe_origin
 from mitlgan.errors import DataError, UsageError
-from mitlgan.study import make, score, wilson
+from mitlgan.study import score_answers, wilson_interval, write_study
 
 
 class Dark:
@@ -40,7 +40,7 @@ def uris(page: Path) -> list[str]:
 
 
 def test_nothing_but_pixels_tells_pictures_apart(tmp_path: Path, real: ImagePack) -> None:
-    made = make(tmp_path, {"secret-arm": Dark(), "other": Dark()}, real, each=5)
+    made = write_study(tmp_path, {"secret-arm": Dark(), "other": Dark()}, real, each=5)
     text = made.page.read_text()
     assert made.pictures == 15
     for hint in ("secret-arm", "other=", "seed", "http", 'src="', "picture 1"):
@@ -54,7 +54,7 @@ def test_nothing_but_pixels_tells_pictures_apart(tmp_path: Path, real: ImagePack
 
 
 def test_the_seed_decides_pictures_and_order(tmp_path: Path, real: ImagePack) -> None:
-    pages = [make(tmp_path / str(i), {"a": Dark()}, real, each=6, seed=seed).page.read_bytes() for i, seed in enumerate((0, 0, 1))]
+    pages = [write_study(tmp_path / str(i), {"a": Dark()}, real, each=6, seed=seed).page.read_bytes() for i, seed in enumerate((0, 0, 1))]
     assert pages[0] == pages[1] != pages[2]
     arms = [item["arm"] for item in json.loads((tmp_path / "0" / "key.json").read_text())["items"]]
     assert arms != sorted(arms)
@@ -64,7 +64,7 @@ def test_the_seed_decides_pictures_and_order(tmp_path: Path, real: ImagePack) ->
     ("hits", "count", "low", "high"), [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (5, 10, 0.2366, 0.7634), (81, 263, 0.2553, 0.3662), (0, 0, 0, 1)]
 )
 def test_wilson_intervals_are_those_of_the_tables(hits: int, count: int, low: float, high: float) -> None:
-    assert wilson(hits, count) == pytest.approx((low, high), abs=1e-4)
+    assert wilson_interval(hits, count) == pytest.approx((low, high), abs=1e-4)
 
 
 def answered(path: Path, study: str, said: list[Any], **more: Any) -> Path:
@@ -73,12 +73,12 @@ def answered(path: Path, study: str, said: list[Any], **more: Any) -> Path:
 
 
 def test_realness_per_picture_and_per_arm(tmp_path: Path, real: ImagePack) -> None:
-    made = make(tmp_path, {"dark": Dark()}, real, each=4)
+    made = write_study(tmp_path, {"dark": Dark()}, real, each=4)
     key = json.loads(made.key.read_text())
     truth = [item["arm"] == "real" for item in key["items"]]
     sharp = answered(tmp_path / "1.json", key["study"], [{"item": i, "real": real_} for i, real_ in enumerate(truth)])
     fooled = answered(tmp_path / "2.json", key["study"], [{"item": i, "real": True} for i in range(6)] + [{"item": 0, "real": False}])
-    found = score(made.key, [sharp, fooled])
+    found = score_answers(made.key, [sharp, fooled])
     assert found.participants == 2
     dark = [i for i, real_ in enumerate(truth) if not real_]
     expected = sum(1 for i in dark if 0 < i < 6)
@@ -92,28 +92,28 @@ def test_realness_per_picture_and_per_arm(tmp_path: Path, real: ImagePack) -> No
 
 @pytest.mark.parametrize("said", [[{"item": 99, "real": True}], [{"item": True, "real": True}], [{"item": 0, "real": 1}], ["x"], [{}], "x", None])
 def test_broken_answers_are_refused(tmp_path: Path, real: ImagePack, said: Any) -> None:
-    made = make(tmp_path, {"dark": Dark()}, real, each=2)
+    made = write_study(tmp_path, {"dark": Dark()}, real, each=2)
     study = json.loads(made.key.read_text())["study"]
     with pytest.raises(DataError, match=r"answers\.json: not a study"):
-        score(made.key, [answered(tmp_path / "answers.json", study, said)])
+        score_answers(made.key, [answered(tmp_path / "answers.json", study, said)])
 
 
 def test_files_of_something_else_are_refused(tmp_path: Path, real: ImagePack) -> None:
-    made = make(tmp_path, {"dark": Dark()}, real, each=2)
+    made = write_study(tmp_path, {"dark": Dark()}, real, each=2)
     with pytest.raises(DataError, match="another study"):
-        score(made.key, [answered(tmp_path / "a.json", "0" * 16, [])])
+        score_answers(made.key, [answered(tmp_path / "a.json", "0" * 16, [])])
     (tmp_path / "b.json").write_bytes(b"\xff\x00[[[[")
     for wrong in (tmp_path / "b.json", tmp_path / "absent.json", tmp_path):
         with pytest.raises(DataError):
-            score(made.key, [wrong])
+            score_answers(made.key, [wrong])
     with pytest.raises(DataError, match="key"):
-        score(answered(tmp_path / "c.json", "x", []), [])
+        score_answers(answered(tmp_path / "c.json", "x", []), [])
 
 
 def test_studies_that_make_no_sense_are_refused(tmp_path: Path, real: ImagePack) -> None:
     for arms, each in (({}, 2), ({"real": Dark()}, 2), ({"a": Dark()}, 100)):
         with pytest.raises(UsageError):
-            make(tmp_path, arms, real, each=each)
+            write_study(tmp_path, arms, real, each=each)
 
 
 def said(page: Path) -> str:
@@ -123,10 +123,10 @@ def said(page: Path) -> str:
 
 
 def test_participants_are_told_what_is_true_of_the_pictures(tmp_path: Path, real: ImagePack) -> None:
-    plain = said(make(tmp_path / "own", {"a": Dark()}, real, each=4).page)
+    plain = said(write_study(tmp_path / "own", {"a": Dark()}, real, each=4).page)
     assert "put together" not in plain
     assert plain.startswith("You will see 8 small pictures, one by one. Some come from a collection of pictures, some a program has made up.")
-    demo = said(make(tmp_path / "demo", {"a": Dark()}, real, each=4, origin=describe_origin("demo", "scene"), split="test").page)
+    demo = said(write_study(tmp_path / "demo", {"a": Dark()}, real, each=4, origin=describe_origin("demo", "scene"), split="test").page)
     assert "a collection of pictures (the demo's scenes, put together from drawn objects and photographed places)" in demo
     assert json.loads((tmp_path / "demo" / "key.json").read_text())["split"] == "test"
 

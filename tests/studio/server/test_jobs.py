@@ -170,7 +170,7 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
                 job.tell("progress", {"step": 1, "of": 2})
         raise inversion_jobs.Cancelled
 
-    monkeypatch.setattr(inversion_jobs, "embedding", work)
+    monkeypatch.setattr(inversion_jobs, "embedding_filler", work)
     yield running
     running.set()
 

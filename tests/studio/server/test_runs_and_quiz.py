@@ -22,7 +22,7 @@ from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.studio import Settings, quiz
 from mitlgan.studio.catalogue import Loaded
 from mitlgan.studio.errors import Refused
-from mitlgan.study import wilson
+from mitlgan.study import wilson_interval
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_quiz_keeps_the_score_and_its_interval(client: TestClient, ids: dict[s
     told = [client.post(f"/api/quiz/{question['quiz']}", json={"answer": answer}).json() for answer in ("real", "real", "fake")]
     assert [one["truth"] for one in told] == ["real", "fake", "fake"]
     assert [(one["asked"], one["right"]) for one in told] == [(1, 1), (2, 1), (3, 2)]
-    assert told[-1]["interval"] == list(wilson(2, 3))
+    assert told[-1]["interval"] == list(wilson_interval(2, 3))
     assert all(set(one["next"]) == set(question) for one in told)
     assert len({len(picture) for picture in (question["picture"], *(one["next"]["picture"] for one in told))}) == 1  # not even the size tells
 

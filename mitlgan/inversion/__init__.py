@@ -3,6 +3,6 @@
 from mitlgan.inversion.embed import Embedded, embed
 from mitlgan.inversion.progress import Ended, Progress, Watcher
 from mitlgan.inversion.settings import Settings
-from mitlgan.inversion.targets import read_target, target_of
+from mitlgan.inversion.targets import read_target
 
-__all__ = ["Embedded", "Ended", "Progress", "Settings", "Watcher", "embed", "read_target", "target_of"]
+__all__ = ["Embedded", "Ended", "Progress", "Settings", "Watcher", "embed", "read_target"]

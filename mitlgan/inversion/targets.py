@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mitlgan.artifacts.artifact import Card
 from mitlgan.data.build.resize import crop_and_resize, to_planes
-from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode, decode_bytes
+from mitlgan.data.decode.image_file import UnreadableImageError, decode
 from mitlgan.data.pack.image_pack import to_float, to_grayscale
 from mitlgan.errors import DataError
 
@@ -30,20 +30,9 @@ def read_target(path: Path, card: Card) -> Tensor:
         DataError: It is no usable picture.
     """
     try:
-        return _target(decode(path, keep_alpha=card.image_channels == 4, size_px=card.size_px), card)
+        decoded = decode(path, keep_alpha=card.image_channels == 4, size_px=card.size_px)
     except UnreadableImageError as error:
         raise DataError(f"{path}: {error}; give a picture") from None
-
-
-def target_of(content: bytes, card: Card) -> Tensor:
-    """As `read_target`, of a file's content; the message names no file."""
-    try:
-        return _target(decode_bytes(content, keep_alpha=card.image_channels == 4, size_px=card.size_px), card)
-    except UnreadableImageError as error:
-        raise DataError(f"picture: {error}; give another") from None
-
-
-def _target(decoded: DecodedImage, card: Card) -> Tensor:
     planes = to_planes(crop_and_resize(decoded.picture, card.size_px, RESIZE))[None]  # (1, C, H, W)
     if card.image_channels == 1:
         planes = to_grayscale(planes)

@@ -16,8 +16,7 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact, wri
 from mitlgan.cli import main
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.editing import parse_latent
-from mitlgan.errors import DataError
-from mitlgan.inversion import read_target, target_of
+from mitlgan.inversion import read_target
 from mitlgan.runtime.files import beside
 
 QUICK = ["--starts", "64", "--restarts", "4", "--attempts", "1", "--steps", "20", "--polish-steps", "40"]
@@ -88,9 +87,6 @@ def test_any_picture_gets_the_artifacts_size(folder: Path, fg: LoadedArtifact) -
     target = read_target(folder / "wide.png", fg.card)
     square = Image.fromarray(pixels).resize((8, 8), Image.Resampling.LANCZOS, box=(10, 0, 40, 30))
     assert torch.equal(to_uint8(target[None])[0], torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1))
-    assert torch.equal(target, target_of((folder / "wide.png").read_bytes(), fg.card))
-    with pytest.raises(DataError, match="picture: not a picture of an allowed format"):
-        target_of(b"no picture", fg.card)
 
 
 def test_a_cut_out_keeps_its_transparency(folder: Path, placed: LoadedArtifact) -> None:

@@ -15,7 +15,6 @@ MIN_BRIGHTEST = 1 / 256
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _SIGNED = 2
 _PNG_DEPTH = 24  # where a PNG's header has it
-_PNG_COLOUR = 2
 
 
 class UnknownScaleError(Exception):

@@ -56,12 +56,12 @@ def test_a_picture_becomes_a_latent_that_every_command_takes(folder: Path, monke
 
 def test_it_says_when_the_time_did_not_do(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--artifact", folder / "a.safetensors", "--out", folder / "late.json", *QUICK, "--steps", "100000", "--seconds", "0.1", "--goal", "120"]
-    assert run(monkeypatch, folder / "open_recipe_data" / "one.encode_png", *options) == 0
+    assert run(monkeypatch, folder / "pictures" / "one.png", *options) == 0
     assert "1 of 1 had not settled after 0.1 s, so that is the best until then; --seconds gives more" in capsys.readouterr().out
 
 
 def test_a_folder_gives_one_latent_each_and_the_mean(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(monkeypatch, folder / "open_recipe_data", "--artifact", folder / "a.safetensors", "--out", folder / "found", *QUICK) == 0
+    assert run(monkeypatch, folder / "pictures", "--artifact", folder / "a.safetensors", "--out", folder / "found", *QUICK) == 0
     assert sorted(path.name for path in (folder / "found").iterdir()) == ["one.json", "two.json"]
     assert "mean of 2: " in capsys.readouterr().out
 

@@ -44,7 +44,7 @@ class SquareCrop:
         """Left, top, right, bottom (px).
 
         Raises:
-            UnreadableError: A face was asked for and there is none.
+            UnreadableImageError: A face was asked for and there is none.
         """
         if self.kind == "face":
             if not hasattr(self._own, "find"):

@@ -49,7 +49,7 @@ def fitting_matte(content: bytes, picture: DecodedImage) -> Image.Image:
         Grey, of the picture's full size, upright.
 
     Raises:
-        UnreadableError: It is no picture, or of another size than the picture as it is shown.
+        UnreadableImageError: It is no picture, or of another size than the picture as it is shown.
     """
     try:
         found = decode_bytes(content, keep_alpha=True, as_numbers=True)

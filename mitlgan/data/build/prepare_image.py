@@ -81,7 +81,7 @@ class Task:
         """Its content.
 
         Raises:
-            UnreadableError: It cannot be had.
+            UnreadableImageError: It cannot be had.
         """
         if self.fault or (self.content is None and self.path is None):
             raise UnreadableImageError(self.fault or "cannot be read")

@@ -87,7 +87,7 @@ def decode(
         as_numbers: Leave the numbers as they stand, whatever a profile says: of a matte or a hole, which have no colours.
 
     Raises:
-        UnreadableError: Not a picture of an allowed format, damaged, too large, too thin.
+        UnreadableImageError: Not a picture of an allowed format, damaged, too large, too thin.
     """
     return decode_bytes(read_file(path), keep_alpha=keep_alpha, size_px=size_px, backdrop=backdrop, as_numbers=as_numbers)
 
@@ -112,7 +112,7 @@ def is_cutout_file(content: bytes) -> bool:
     """Whether a file's content is a cut-out: transparent in `SEEN_THROUGH` of its pixels; many files carry an alpha that is opaque all over.
 
     Raises:
-        UnreadableError: As `decode`.
+        UnreadableImageError: As `decode`.
     """
     try:
         with Image.open(io.BytesIO(content), formats=_formats(content)) as picture:
@@ -133,7 +133,7 @@ def read_head(path: str | Path) -> bytes:
     """The first bytes of a regular file, as `read_file` opens it.
 
     Raises:
-        UnreadableError: It is none.
+        UnreadableImageError: It is none.
     """
     with os.fdopen(_opened(path), "rb") as file:
         try:
@@ -146,7 +146,7 @@ def read_file(path: str | Path) -> bytes:
     """The content of a regular file, no link followed; a pipe or device that takes its place meanwhile cannot hang it.
 
     Raises:
-        UnreadableError: It is none, is too large, or changes while it is read.
+        UnreadableImageError: It is none, is too large, or changes while it is read.
     """
     descriptor = _opened(path)
     with os.fdopen(descriptor, "rb") as file:

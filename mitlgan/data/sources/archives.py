@@ -33,7 +33,7 @@ class Member:
     Attributes:
         name: With slashes, without `./`.
         stamp: Changes when the file does, as far as a listing can tell.
-        read: Gives its content; raises `UnreadableError`.
+        read: Gives its content; raises `UnreadableImageError`.
         head: Gives its first bytes, likewise.
     """
 

@@ -35,7 +35,7 @@ class ImageEntry:
     Attributes:
         name: Relative to the source, with slashes, printable or escaped.
         stamp: Changes when the file does, as far as a listing can tell.
-        read: Gives its content; raises `UnreadableError` with the reason why not.
+        read: Gives its content; raises `UnreadableImageError` with the reason why not.
         file: Its path, where it is a file; of the many of a folder, few are ever needed as a `Path`.
         matte: The matte beside it, where there is one.
     """
@@ -102,7 +102,7 @@ class Contents:
         """The picture's file.
 
         Raises:
-            UnreadableError: It cannot be had.
+            UnreadableImageError: It cannot be had.
         """
         return _given(self.entry.read if self.picture is None else self.picture)
 
@@ -110,7 +110,7 @@ class Contents:
         """The matte's file; None where there is none.
 
         Raises:
-            UnreadableError: It cannot be had.
+            UnreadableImageError: It cannot be had.
         """
         if self.entry.matte is None:
             return None

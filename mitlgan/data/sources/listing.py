@@ -18,7 +18,7 @@ MASK_REASON = f"no picture to train on; as NAME{MATTE_SUFFIX} beside its picture
 NO_ENDING = "without an ending"
 _MATTE = ".matte"
 Head = Callable[[], bytes]
-"""Gives the first bytes of a file, or raises `UnreadableError` with the reason why not."""
+"""Gives the first bytes of a file, or raises `UnreadableImageError` with the reason why not."""
 
 
 class FileClassifier:

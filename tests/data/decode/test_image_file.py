@@ -232,11 +232,11 @@ def test_warnings_of_pillow_reach_nobody() -> None:
     """In a program of its own, since pytest sets the filters anew."""
     program = """
 import sys
-from mitlgan.data.decode.image_file import UnreadableError, decode_bytes
+from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 for content in map(bytes.fromhex, sys.argv[1:]):
     try:
         decode_bytes(content, keep_alpha=False)
-    except UnreadableError:
+    except UnreadableImageError:
         pass
 """
     tiff = bytearray(VALID[4])

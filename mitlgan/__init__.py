@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mitlgan.runtime.lazy import lazily
+from mitlgan.runtime.lazy import lazy_attributes
 from mitlgan.version import __version__
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["__version__", "directions", "export", "interpolate", "load", "mix"]
 
-__getattr__ = lazily(
+__getattr__ = lazy_attributes(
     __name__,
     {
         "load": "mitlgan.artifacts.loaded_artifact:load_artifact",

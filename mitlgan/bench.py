@@ -26,8 +26,8 @@ from mitlgan.data.pack.image_pack import ImagePack, IndexSampler, to_float
 from mitlgan.recipe import Recipe, load
 from mitlgan.runtime.allocator import keep_freed_memory
 from mitlgan.runtime.distributed import World
-from mitlgan.runtime.progress import Silent
-from mitlgan.runtime.randomness import stream
+from mitlgan.runtime.progress import SilentReporter
+from mitlgan.runtime.randomness import random_generator
 from mitlgan.training import run_directory
 from mitlgan.training.loop import TrainingLoop, TrainingSetup
 
@@ -36,7 +36,7 @@ JPEG_PX = 256
 BATCH = 32
 
 
-def run(*, quick: bool = False) -> dict[str, Any]:
+def run_benchmarks(*, quick: bool = False) -> dict[str, Any]:
     """Measure everything; takes about a minute, a quarter of it when quick."""
     keep_freed_memory()  # for both sides alike
     rounds = 3 if quick else 9
@@ -48,7 +48,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     }
 
 
-def lines(found: Mapping[str, Any]) -> list[str]:
+def format_results(found: Mapping[str, Any]) -> list[str]:
     """The figures for people."""
     loading, critic, loop = found["loading"], found["critic_update"], found["loop"]
     return [
@@ -93,7 +93,7 @@ def loop_overhead(steps: int) -> dict[str, float]:
         per_step = recipe.training.batch * recipe.objective.critic_steps / 1000
         run = run_directory.create(root, "bench", "loop")
         shortened = recipe.model_copy(update={"training": recipe.training.model_copy(update={"kimg": per_step * steps})})
-        TrainingLoop(run, shortened, problem, World(0, 1, torch.device("cpu")), Silent()).run()
+        TrainingLoop(run, shortened, problem, World(0, 1, torch.device("cpu")), SilentReporter()).run()
         shares = [row["overhead_fraction"] for row in run_directory.read_jsonl(run.timing)]
     return {"overhead_fraction": statistics.median(shares), "steps": float(steps)}
 
@@ -107,7 +107,7 @@ def _ours(recipe: Recipe, real: Tensor) -> Callable[[], None]:
     def update() -> None:
         with torch.no_grad():
             fake = generator(torch.randn(BATCH, latent_dim))
-        loss, _ = objective.critic_loss(critic, real, fake, stream(0, "bench", next(step)))
+        loss, _ = objective.critic_loss(critic, real, fake, random_generator(0, "bench", next(step)))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -30,7 +30,7 @@ def examine() -> dict[str, Any]:
         "device": _device_name(device),
         "cpu cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "sgemm GFLOP/s": round(sgemm_gflops(device), 1),
+        "sgemm GFLOP/s": round(measure_sgemm_gflops(device), 1),
         "cache": str(cache_dir()),
         "recipes": f"{len(recipe.names())} in {recipe.shipped('recipes')}",
         "pretrained": f"{len(list(recipe.shipped('pretrained').rglob('*.safetensors')))} in {recipe.shipped('pretrained')}",
@@ -40,7 +40,7 @@ def examine() -> dict[str, Any]:
     }
 
 
-def sgemm_gflops(device: torch.device, repeats: int = 9) -> float:
+def measure_sgemm_gflops(device: torch.device, repeats: int = 9) -> float:
     """Billions of float32 operations per second of a square matrix product; the median of several."""
     a = torch.rand(SGEMM_SIDE, SGEMM_SIDE, device=device)
     b = torch.rand(SGEMM_SIDE, SGEMM_SIDE, device=device)

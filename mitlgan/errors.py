@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LONGEST = 2000
+MAX_MESSAGE_CHARS = 2000
 _MACHINE_ERRNOS = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EINTR)
 _OUT_OF_MEMORY = ("out of memory error", "insufficient memory", "can't allocate memory")  # of Pillow, OpenCV and torch
 
@@ -28,19 +28,19 @@ class MitlganError(Exception):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        if len(message) > LONGEST:
-            message = f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"
-        super().__init__(one_line(message))
+        if len(message) > MAX_MESSAGE_CHARS:
+            message = f"{message[: MAX_MESSAGE_CHARS // 2]} ... {message[-MAX_MESSAGE_CHARS // 2 :]}"
+        super().__init__(to_one_line(message))
 
 
-def one_line(text: str) -> str:
+def to_one_line(text: str) -> str:
     """Text as a terminal can show it in one line: whatever is not printable is escaped."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode() for sign in text)
 
 
-def terminal_text(text: str) -> str:
+def to_terminal_text(text: str) -> str:
     """Text of several lines that cannot steer a terminal or a reader's eye: control and bidirectional signs are escaped, line ends and tabs stay."""
-    return "".join(sign if sign.isprintable() or sign in "\n\t" or unicodedata.category(sign) == "Zs" else one_line(sign) for sign in text)
+    return "".join(sign if sign.isprintable() or sign in "\n\t" or unicodedata.category(sign) == "Zs" else to_one_line(sign) for sign in text)
 
 
 class UsageError(MitlganError):

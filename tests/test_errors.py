@@ -7,8 +7,8 @@ import pytest
 from mitlgan import errors
 from mitlgan.artifacts.markdown_card import escape_markdown
 from mitlgan.cli.options import finish, note
-from mitlgan.errors import MitlganError, Stopped, terminal_text
-from mitlgan.runtime.progress import PlainReporter, state_line
+from mitlgan.errors import MitlganError, Stopped, to_terminal_text
+from mitlgan.runtime.progress import PlainReporter, format_status
 
 
 def test_exit_codes() -> None:
@@ -50,12 +50,12 @@ SHOWN = r"a\x1b[2J\x07\u202eb\x9b\udcff\u2028\r"
 
 def test_what_is_printed_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """Lines and columns stay as they are meant."""
-    assert terminal_text(f"one\n\ttwo\u00a0{HOSTILE}") == f"one\n\ttwo\u00a0{SHOWN}"
+    assert to_terminal_text(f"one\n\ttwo\u00a0{HOSTILE}") == f"one\n\ttwo\u00a0{SHOWN}"
     note(HOSTILE)
     PlainReporter("x").say(HOSTILE)
     finish(False, {}, HOSTILE)
     told = capsys.readouterr()
     assert (told.err, told.out) == (f"{SHOWN}\n{SHOWN}\n", f"{SHOWN}\n")
-    assert SHOWN in state_line({"state": HOSTILE})
-    assert "\n" not in state_line({"state": "a\nb"})
+    assert SHOWN in format_status({"state": HOSTILE})
+    assert "\n" not in format_status({"state": "a\nb"})
     assert not set(escape_markdown(HOSTILE)) & set("\x1b\u202e\x9b")

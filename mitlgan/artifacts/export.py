@@ -24,7 +24,7 @@ from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import latents
 from mitlgan.networks import CompositionStages
 from mitlgan.recipe import plain
-from mitlgan.runtime.files import make_folder, write_atomically
+from mitlgan.runtime.files import ensure_folder, write_atomically
 
 TOLERANCE = 1e-4
 CHECKED_BATCHES = (1, 2, 5)
@@ -96,7 +96,7 @@ def export_artifact(artifact: LoadedArtifact, to: str, out: str | Path) -> Path:
     place = Path(out)
     if to == "slim":
         return _slim(artifact, place)
-    make_folder(place.parent)
+    ensure_folder(place.parent)
     write_atomically(place, TARGETS[to](artifact))
     return place
 
@@ -193,7 +193,7 @@ def _slim(artifact: LoadedArtifact, place: Path) -> Path:
     if artifact.card.kind != "composer":
         raise UsageError(f"to: slim is for compositions; {KIND_WITH_ARTICLE[artifact.card.kind]} has no frozen generators to leave out")
     check_generators_found(place, artifact.card)
-    make_folder(place.parent)
+    ensure_folder(place.parent)
     save_network(place, artifact.network, artifact.card, without_generators=True)
     return place
 

@@ -21,7 +21,7 @@ from mitlgan.images.transparency import on_checkerboard, unpremultiply
 from mitlgan.latents import latents
 from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, EffectStrengths, LayerTransform
 from mitlgan.networks.placement import MIN_SCALE, to_opaque_rgb
-from mitlgan.runtime.files import beside, disk_errors, make_folder, write_atomically
+from mitlgan.runtime.files import disk_errors, ensure_folder, sibling_path, write_atomically
 
 BATCH = 64
 MAX_SCALE = 4.0
@@ -299,15 +299,15 @@ def write_sample_files(stages: CompositionStages, names: Sequence[str], out: Pat
     Raises:
         ResourceError: A folder cannot be written.
     """
-    files = SampleFiles([out / f"{name}.png" for name in names], beside(out, "-grid.png"), {})
-    make_folder(out)
+    files = SampleFiles([out / f"{name}.png" for name in names], sibling_path(out, "-grid.png"), {})
+    ensure_folder(out)
     with disk_errors(out):
         write_atomically(files.overview, grid_png(stages.output, columns=max(1, round(len(names) ** 0.5))))
         _write_each(stages.output, files.pictures)
         if every_layer and len(stages.layers) > 1:
             for stage, images in _every_stage(stages).items():
-                files.stages[stage] = beside(out, "-layers") / stage
-                make_folder(files.stages[stage])
+                files.stages[stage] = sibling_path(out, "-layers") / stage
+                ensure_folder(files.stages[stage])
                 _write_each(images, [files.stages[stage] / f"{name}.png" for name in names])
     return files
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mitlgan.artifacts.artifact import Card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.errors import one_line
+from mitlgan.errors import to_one_line
 from mitlgan.networks import count_parameters
 from mitlgan.recipe import display_name_of
 
@@ -41,7 +41,7 @@ def markdown_card(artifact: LoadedArtifact) -> str:
 
 def escape_markdown(value: Any) -> str:
     """Text that no Markdown reader takes for more: one line, its signs escaped, cut where it is very long."""
-    text = one_line(" ".join(str(value).split()))
+    text = to_one_line(" ".join(str(value).split()))
     text = text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…"
     return re.sub(r"([\\`*_{}\[\]<>#|~&!])", r"\\\1", text)
 

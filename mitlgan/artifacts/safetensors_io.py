@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mitlgan.errors import ArtifactError
-from mitlgan.runtime.files import ForeignFileError, files_in, open_regular, remove_temporaries, write_atomically
+from mitlgan.runtime.files import ForeignFileError, list_files, open_regular, remove_temporary_files, write_atomically
 
 SCHEMA_VERSION = 1
 HEADER_LIMIT_BYTES = 2_000_000
@@ -136,7 +136,7 @@ def checkpoints(run: Path) -> list[Path]:
     Raises:
         ResourceError: Their folder is not the run's own; see `mitlgan.runtime.files.open_regular`.
     """
-    return files_in(run / "checkpoints", "[0-9]*.safetensors", root=run)
+    return list_files(run / "checkpoints", "[0-9]*.safetensors", root=run)
 
 
 def load_checkpoint(run: Path, say: Callable[[str], None] | None = None) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -149,7 +149,7 @@ def load_checkpoint(run: Path, say: Callable[[str], None] | None = None) -> tupl
     Raises:
         ArtifactError: There are checkpoints, but none can be read, or it is of a newer schema.
     """
-    remove_temporaries(run / "checkpoints", root=run)
+    remove_temporary_files(run / "checkpoints", root=run)
     problem: ArtifactError | None = None
     for path in reversed(checkpoints(run)):
         try:

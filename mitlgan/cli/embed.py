@@ -59,7 +59,7 @@ def embed(
     from mitlgan.latents import write_latent
     from mitlgan.metrics.extractors.features import OFFLINE_EXTRACTOR
     from mitlgan.runtime.distributed import resolve_device
-    from mitlgan.runtime.files import beside, make_folder, write_atomically
+    from mitlgan.runtime.files import ensure_folder, sibling_path, write_atomically
 
     options.use_threads(threads)
     settings = Settings(
@@ -83,11 +83,11 @@ def embed(
     targets = torch.stack([read_target(file, loaded.card) for file in files])
     with _watched(len(files)) as watch:
         found = embedded(loaded, targets, settings, progress=watch)
-    make_folder(places[0].parent)
+    ensure_folder(places[0].parent)
     for index, place in enumerate(places):
         said = f"embedded {files[index].name}: {found.psnr_db[index]:.2f} dB over [0, 1]"
         write_latent(place, found.z[index], loaded.card.latent_dims, loaded.tensors_sha256, said)
-    shown = sheet or (beside(out.with_suffix("") if out.suffix == LATENT else out, "-sheet.png"))
+    shown = sheet or (sibling_path(out.with_suffix("") if out.suffix == LATENT else out, "-sheet.png"))
     write_atomically(shown, sheet_png(targets, found, [file.stem for file in files]))
     finish(as_json, _values(files, places, shown, found), _text(files, places, shown, found, settings))
 

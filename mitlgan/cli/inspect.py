@@ -121,11 +121,11 @@ def describe(
 ) -> None:
     """Count parameters and multiply-accumulates of a recipe's or an artifact's networks."""
     from mitlgan.artifacts.summary import describe as described
-    from mitlgan.errors import one_line
+    from mitlgan.errors import to_one_line
 
     values = described(target)
     lines = [
-        one_line(f"{values['name']}: {values['kind']}, {values['size_px']} px"),
+        to_one_line(f"{values['name']}: {values['kind']}, {values['size_px']} px"),
         f"{'':<12}{'parameters':>14}{'trainable':>14}{'multiply-accumulates':>24}",
     ]
     for name, part in [*values["networks"].items(), ("total", values["total"])]:
@@ -147,11 +147,11 @@ def bench(
     as_json: options.Json = False,
 ) -> None:
     """Measure loading, critic update and loop overhead against plain hand-written code, side by side."""
-    from mitlgan.bench import lines, run
+    from mitlgan.bench import format_results, run_benchmarks
 
     options.use_threads(threads)
-    found = run(quick=quick)
-    finish(as_json, found, "\n".join(lines(found)))
+    found = run_benchmarks(quick=quick)
+    finish(as_json, found, "\n".join(format_results(found)))
 
 
 @recipes_app.command("ls")
@@ -212,22 +212,22 @@ def recipes_validate(
 @runs_app.command("ls")
 def runs_ls(out: options.Out = RUNS, as_json: options.Json = False) -> None:
     """List the runs and comparisons of this folder, the newest last."""
-    from mitlgan.errors import one_line
+    from mitlgan.errors import to_one_line
     from mitlgan.training import run_directory
 
     found = [_run_row(run) for run in run_directory.list_all(out)]
-    lines = [one_line(f"{row['run']:<44} {row['state']:<16} {_length(row)}{_remarks(row)}") for row in found]
+    lines = [to_one_line(f"{row['run']:<44} {row['state']:<16} {_length(row)}{_remarks(row)}") for row in found]
     finish(as_json, {"runs": found}, "\n".join(lines) if lines else f"no runs under {out}")
 
 
 @runs_app.command("rm")
 def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")], as_json: options.Json = False) -> None:
     """Delete a run or a comparison that no process works on."""
-    from mitlgan.runtime.files import locked
+    from mitlgan.runtime.files import folder_lock
     from mitlgan.training import run_directory
 
     found = run_directory.open_any(run)
-    with locked(found.path):
+    with folder_lock(found.path):
         run_directory.remove(found)
     finish(as_json, {"removed": str(run)}, f"{run}: removed")
 

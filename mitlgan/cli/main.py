@@ -12,8 +12,8 @@ import typer
 
 from mitlgan import __version__
 from mitlgan.cli import compare, data, edit, embed, evaluate, export, inpaint, inspect, options, studio, study, sweep, train_stages
-from mitlgan.errors import MitlganError, one_line
-from mitlgan.runtime.child_processes import follow_parent
+from mitlgan.errors import MitlganError, to_one_line
+from mitlgan.runtime.child_processes import end_with_parent
 
 INTERRUPTED = 130
 
@@ -61,7 +61,7 @@ app.add_typer(inspect.runs_app, name="runs", rich_help_panel=REST)
 
 def main() -> None:
     """Run a command; end with its exit code (see `mitlgan.errors`)."""
-    follow_parent()
+    end_with_parent()
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # the parser has caught the interrupt already, and says nothing
@@ -108,5 +108,5 @@ def _report_usage(error: Any) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    print(one_line(" ".join(message.split("\n"))), file=sys.stderr)
+    print(to_one_line(" ".join(message.split("\n"))), file=sys.stderr)
     return code

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mitlgan.errors import terminal_text
+from mitlgan.errors import to_terminal_text
 
 if TYPE_CHECKING:
     from mitlgan.recipe import Recipe
@@ -168,15 +168,15 @@ def use_threads(threads: int | None) -> None:
 @contextmanager
 def environment(device: str, label: str, out: Path, threads: int | None, log: Logged | None = None) -> Iterator[RunContext]:
     """The environment in which a stage works, alone or under torchrun."""
-    from mitlgan.runtime.distributed import joined
-    from mitlgan.runtime.progress import Silent, reporter
+    from mitlgan.runtime.distributed import join_world
+    from mitlgan.runtime.progress import SilentReporter, make_reporter
     from mitlgan.stages.stages import RunContext
     from mitlgan.training.tensorboard import TensorBoardLogger
 
     use_threads(threads)
     board = TensorBoardLogger() if log is Logged.tensorboard else None
-    with joined(device) as world:
-        shown: Reporter = reporter(label) if world.leads else Silent()
+    with join_world(device) as world:
+        shown: Reporter = make_reporter(label) if world.is_leader else SilentReporter()
         try:
             yield RunContext(world, shown, out, board.log if board is not None else None)
         finally:
@@ -187,9 +187,9 @@ def environment(device: str, label: str, out: Path, threads: int | None, log: Lo
 
 def finish(as_json: bool, values: Mapping[str, Any], text: str) -> None:
     """Print a command's result: one JSON object, or text for people."""
-    print(json.dumps(values, allow_nan=False) if as_json else terminal_text(text), flush=True)
+    print(json.dumps(values, allow_nan=False) if as_json else to_terminal_text(text), flush=True)
 
 
 def note(text: str) -> None:
     """One line on stderr."""
-    print(terminal_text(text), file=sys.stderr, flush=True)
+    print(to_terminal_text(text), file=sys.stderr, flush=True)

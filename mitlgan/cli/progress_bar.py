@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mitlgan.cli.options import note
-from mitlgan.runtime.progress import counted_lines
+from mitlgan.runtime.progress import progress_logger
 
 PLAIN_INTERVAL_S = 10.0
 
@@ -19,7 +19,7 @@ def counted(label: str) -> Iterator[Callable[[int, int], None]]:
         with _bar(label) as told:
             yield told
     else:
-        yield counted_lines(label, note, PLAIN_INTERVAL_S)
+        yield progress_logger(label, note, PLAIN_INTERVAL_S)
 
 
 @contextmanager

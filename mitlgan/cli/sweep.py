@@ -34,7 +34,7 @@ def train(
         raise UsageError(f"RECIPE {recipe}: is for `mitlgan {chosen.command}`; give one with a [generator] or an [inpainter]")
     with options.environment(device, chosen.name, out, threads) as environment:
         run = stages.get_or_train(chosen, environment)
-    if environment.world.leads:
+    if environment.world.is_leader:
         left = leave(run)
         status = run.status()
         values = {"run": str(run.path), "artifact": str(run.artifact), **status, "left": [str(path) for path in left]}

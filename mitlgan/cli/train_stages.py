@@ -152,7 +152,7 @@ def demo(
 
 
 def _finished(run: Run, environment: RunContext, as_json: bool) -> None:
-    if not environment.world.leads:
+    if not environment.world.is_leader:
         return
     status = run.status()
     values: dict[str, Any] = {"run": str(run.path), "artifact": str(run.artifact) if run.artifact else None, **status}

@@ -10,7 +10,7 @@ from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import LAYER_ROLES
 from mitlgan.errors import DivergedError, MitlganError, NanError
 from mitlgan.recipe import Recipe
-from mitlgan.runtime.files import locked
+from mitlgan.runtime.files import folder_lock
 from mitlgan.stages import stages
 from mitlgan.stages.parallel import TrainingProcess, run_parallel
 from mitlgan.stages.stages import RunContext
@@ -105,7 +105,7 @@ def run_trainings(trainings: Sequence[ArmTraining], environment: RunContext, *, 
     place = environment.root
     place.mkdir(parents=True, exist_ok=True)
     needed = [training.label for training in trainings if training.is_required]
-    with locked(place):
+    with folder_lock(place):
         on_failure = tolerate_divergence(environment.reporter.say, needed)
         run_parallel(place, environment.root, [training.to_job() for training in trainings], max_parallel=jobs, on_failure=on_failure)
 

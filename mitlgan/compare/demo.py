@@ -19,8 +19,8 @@ from mitlgan.compare import ComparisonPlan, ComparisonResult, baseline_jobs, run
 from mitlgan.errors import ArtifactError
 from mitlgan.recipe import Recipe, changed, dump, load
 from mitlgan.runtime.distributed import World
-from mitlgan.runtime.files import locked, make_folder, write_atomically
-from mitlgan.runtime.progress import PlainReporter, duration, reporter
+from mitlgan.runtime.files import ensure_folder, folder_lock, write_atomically
+from mitlgan.runtime.progress import PlainReporter, format_duration, make_reporter
 from mitlgan.stages import stages
 from mitlgan.stages.default_layers import shipped_layer
 from mitlgan.stages.parallel import TrainingProcess, run_parallel
@@ -47,10 +47,10 @@ def run_demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Com
         Stopped: By a signal; the same command goes on.
         MitlganError: As the stages.
     """
-    make_folder(out)
+    ensure_folder(out)
     started = time.monotonic()
-    with locked(out):
-        show = reporter("demo").say
+    with folder_lock(out):
+        show = make_reporter("demo").say
         recipes = {name: _recipe(name, quick) for name in RECIPES}
         layers = _layers(out, recipes, pretrained, show)
         show("2/4 training the composition")
@@ -70,7 +70,7 @@ def run_demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Com
         run_parallel(out, out / "runs", baseline_jobs(plan, environment), max_parallel=AT_ONCE, on_failure=tolerate_divergence(show))
         show("4/4 measuring and writing the report")
         result = run_comparison(plan, environment)
-        show(f"done in {duration(time.monotonic() - started)}")
+        show(f"done in {format_duration(time.monotonic() - started)}")
     return result
 
 

@@ -28,7 +28,7 @@ from mitlgan.metrics.feature_cache import cached_pack_features, select_pictures
 from mitlgan.metrics.memorization import measure_memorization, nearest_neighbors
 from mitlgan.metrics.protocol import EvalProtocol, ImageSource, evaluate, measure_anchors, open_extractors, to_rgb
 from mitlgan.recipe import Recipe
-from mitlgan.runtime.files import make_folder, write_json
+from mitlgan.runtime.files import ensure_folder, write_json
 from mitlgan.runtime.progress import Reporter
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
@@ -239,6 +239,6 @@ def _file(key: Mapping[str, Any]) -> Path | None:
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     with suppress(ResourceError, OSError):
         folder = cache_dir() / "measured"
-        make_folder(folder)
+        ensure_folder(folder)
         return folder / f"{name}.json"
     return None

@@ -38,8 +38,8 @@ from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe, changed
 from mitlgan.report import Comparison, Paths, summary, write_reports
-from mitlgan.runtime.files import locked, write_json
-from mitlgan.runtime.progress import duration
+from mitlgan.runtime.files import folder_lock, write_json
+from mitlgan.runtime.progress import format_duration
 from mitlgan.stages.parallel import TrainingProcess
 from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
@@ -118,7 +118,7 @@ def _write_report(plan: ComparisonPlan, found: Sequence[DomainRun], rulers: Sequ
 @contextmanager
 def _locked(out: Run) -> Iterator[None]:
     """The report's directory for this process alone; its status says how that ended."""
-    with locked(out.path):
+    with folder_lock(out.path):
         out.write_status({"state": "running", "command": "compare"})
         try:
             yield
@@ -204,7 +204,7 @@ def _use_finished_composition(plan: ComparisonPlan, setting: DomainSetup, ruler:
         given = plan.baseline_run if arm.name in WGAN_ARMS else None
         training = taken.training(arm, recipe)
         if given is None and taken.extra(arm, recipe) and (length := training.recipe.training.limit_s):
-            environment.reporter.say(f"{arm.label}: {duration(length)} of training, as long as all of the composition's stages together")
+            environment.reporter.say(f"{arm.label}: {format_duration(length)} of training, as long as all of the composition's stages together")
         if given is None:
             run_trainings([training], environment)
             if failed := _failed(arm, [training], environment):

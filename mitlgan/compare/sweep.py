@@ -25,7 +25,7 @@ from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measu
 from mitlgan.recipe import Recipe, changed, changes, load, names
 from mitlgan.report.ranking import Ranked, Ranking, RankingPaths, write_ranking
 from mitlgan.report.run_files import leave
-from mitlgan.runtime.files import is_locked, make_folder, read_bytes, write_json
+from mitlgan.runtime.files import ensure_folder, is_locked, read_bytes, write_json
 from mitlgan.runtime.progress import Reporter
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.stages import stages
@@ -91,7 +91,7 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
     for recipe in recipes:
         stages.open_recipe_data(recipe, say=reporter.say)  # a wrong --data is told now, not after hours
     root = out / "runs"
-    make_folder(out / "results")
+    ensure_folder(out / "results")
     failed: dict[str, str] = {}
     if train:
         jobs = [TrainingProcess(recipe.name, recipe, ["pretrain", recipe.role]) for recipe in recipes]

@@ -33,7 +33,7 @@ from mitlgan.data.sources.image_source import MAX_UNREADABLE_FRACTION, Contents,
 from mitlgan.data.sources.leftovers import describe_leftovers
 from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.data.splits import DEMO, DataSplits, find_folder_splits, find_splits, parse_split
-from mitlgan.errors import DataError, UsageError, naming_faults, one_line
+from mitlgan.errors import DataError, UsageError, naming_faults, to_one_line
 
 PACK_VERSION = 4  # raise it when the same folder and arguments make other pixels
 _ALPHA_PROBES = 64
@@ -74,7 +74,7 @@ def open_data(
         packed = _packed_folder(found, split, role, size_px, resize, progress, say)
         if say is not None:
             for line in describe_leftovers(packed.manifest.get("leftovers", {}), quiet=False):
-                say(one_line(f"{spec}: {line}"))
+                say(to_one_line(f"{spec}: {line}"))
         return packed
     if is_idx(part.path) or is_cifar(part.path):
         return _known_format(part.path, size_px, resize, split)

@@ -18,7 +18,7 @@ from mitlgan.data.sources.image_source import LISTS, ImageSource, open_source
 from mitlgan.data.sources.leftovers import BESIDE, LeftoverFile
 from mitlgan.data.sources.listing import is_picture_name
 from mitlgan.data.sources.split_folders import SPLITS, TRAIN, SplitLayout, find_split_folders, split_of_name
-from mitlgan.errors import DataError, UsageError, one_line
+from mitlgan.errors import DataError, UsageError, to_one_line
 
 DEMO = "demo"
 
@@ -130,7 +130,7 @@ class DataSplits:
     def describe(self, split: str) -> str:
         """What is taken and what is left; empty where there is nothing to say."""
         said = "" if self.layout is None else self.layout.describe(split, self.names)
-        return one_line(f"{self.spec}: {said}") if said else ""
+        return to_one_line(f"{self.spec}: {said}") if said else ""
 
     def describe_available(self) -> str:
         """The splits for a message: `train (24 pictures), test (12 pictures)`."""

@@ -25,7 +25,7 @@ from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import by_layer, truncated
 from mitlgan.latents.paths import require_layer
 from mitlgan.networks import Generator
-from mitlgan.runtime.randomness import stream
+from mitlgan.runtime.randomness import random_generator
 
 SCHEMA_VERSION = 1
 SAMPLES, MAX_SAMPLES = 1024, 4096
@@ -137,7 +137,7 @@ def ganspace(generator: Generator, stage: int, k: int, samples: int) -> tuple[Te
     The components come from the covariance or from the samples' Gram matrix, whichever is smaller. Each component's coordinate is regressed on the
     latent; the slopes, made orthonormal in the components' order, are the directions.
     """
-    z = torch.randn(samples, generator.latent_dim, generator=stream(0, "directions"))
+    z = torch.randn(samples, generator.latent_dim, generator=random_generator(0, "directions"))
     device = next(generator.parameters()).device
     begin = generator.stages[:stage]
     features = torch.cat([begin(part.to(device)).flatten(1).cpu() for part in torch.split(z, BATCH)])  # (samples, features)

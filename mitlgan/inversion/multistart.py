@@ -13,7 +13,7 @@ from mitlgan.inversion.placement_search import Places, better_places
 from mitlgan.inversion.progress import Teller
 from mitlgan.inversion.settings import Settings
 from mitlgan.metrics.psnr import psnr_db
-from mitlgan.runtime.randomness import normal, stream
+from mitlgan.runtime.randomness import random_generator, sample_normal
 
 WARM_UP = 0.1
 NOISY = 0.75
@@ -39,7 +39,7 @@ def nearest_starts(aims: Sequence[Wanted], known: Tensor, dim: int, settings: Se
     kept = [(known[index], _costs(aim, known[index])) for index, aim in enumerate(aims)]
     for first in range(0, settings.starts, CHUNK):
         count = min(CHUNK, settings.starts - first)
-        z = normal((count, dim), stream(settings.seed, "embed/starts", first // CHUNK), device)
+        z = sample_normal((count, dim), random_generator(settings.seed, "embed/starts", first // CHUNK), device)
         images = aims[0].render(z)
         for index, aim in enumerate(aims):
             together = torch.cat([kept[index][0], z]), torch.cat([kept[index][1], aim.cost(z, images, perceptual=False)])
@@ -70,7 +70,7 @@ def improved(aim: Wanted, z: Tensor, settings: Settings, clock: Teller, place: P
         if place is not None and step % REPLACED_EVERY == 0:
             state.z = better_places(aim, state.z, place, settings.seed, step)
         jitter = settings.noise * max(0.0, 1 - step / (NOISY * settings.steps)) ** 2
-        noise = normal(tuple(z.shape), stream(settings.seed, f"embed/noise/{attempt}", step), z.device)[: len(state.z)] * jitter
+        noise = sample_normal(tuple(z.shape), random_generator(settings.seed, f"embed/noise/{attempt}", step), z.device)[: len(state.z)] * jitter
         at = (state.z + noise).requires_grad_()
         images = aim.render(at)
         cost = aim.searched(at, images, 1 - step / settings.steps)

@@ -12,7 +12,7 @@ from mitlgan.artifacts.artifact import Card
 from mitlgan.inversion.cost import CHUNK, Wanted
 from mitlgan.networks import PLACEMENT_LATENT
 from mitlgan.networks.placement import PLACEMENT_DIM
-from mitlgan.runtime.randomness import normal, stream
+from mitlgan.runtime.randomness import random_generator, sample_normal
 
 REACHES = (0.02, 0.05, 0.1, 0.2, 0.5)
 TRIES = 3
@@ -67,7 +67,7 @@ def better_places(aim: Wanted, z: Tensor, places: Places, seed: int, step: int) 
     """
     part = places.part
     length = part.stop - part.start
-    drawn = normal((len(REACHES) + 1, TRIES, 1, length), stream(seed, "embed/places", step), z.device)
+    drawn = sample_normal((len(REACHES) + 1, TRIES, 1, length), random_generator(seed, "embed/places", step), z.device)
     own = z[:, part]
     near = [own + reach * numbers for reach, numbers in zip(REACHES, drawn, strict=False)]  # (TRIES, K, length) each
     mirrored = own.clone()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mitlgan.errors import UsageError
-from mitlgan.runtime.randomness import stream
+from mitlgan.runtime.randomness import random_generator
 
 SEED_LIMIT = 2**63
 
@@ -37,7 +37,7 @@ def latents(seeds: Sequence[int] | Mapping[str, Sequence[int]], dims: Mapping[st
         raise UsageError("seeds: every layer needs as many as the others")
     columns = []
     for name, dim in dims.items():
-        rows = [torch.randn(dim, generator=stream(_whole(seed), f"latent/{name}")) for seed in per_layer[name]]
+        rows = [torch.randn(dim, generator=random_generator(_whole(seed), f"latent/{name}")) for seed in per_layer[name]]
         columns.append(torch.stack(rows) if rows else torch.empty(0, dim))
     return torch.cat(columns, dim=1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mitlgan.runtime.lazy import lazily
+from mitlgan.runtime.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from mitlgan.report.diagnosis import Diagnosis, diagnose
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 # A contact sheet loads neither torch nor matplotlib.
-__getattr__ = lazily(
+__getattr__ = lazy_attributes(
     __name__,
     {
         **dict.fromkeys(("Anchor", "Arm", "Comparison", "Cost", "Domain", "Picture", "StageCost", "Verdict"), "mitlgan.report.schema"),

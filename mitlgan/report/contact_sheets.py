@@ -23,7 +23,7 @@ from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.image_source import output_stem
 from mitlgan.report.formatting import printable
 from mitlgan.report.tables import Table
-from mitlgan.runtime.files import make_folder, write_atomically
+from mitlgan.runtime.files import ensure_folder, write_atomically
 from mitlgan.version import __version__
 
 THUMBNAIL_PX = 112
@@ -111,7 +111,7 @@ def write_page(path: Path, page: Page) -> Path:
     )
     style = Markup("".join(loader.get_source(environment, name)[0] for name in ("page.css", "sheet.css")))
     made_by = f"mitlgan {__version__}"
-    make_folder(path.parent)
+    ensure_folder(path.parent)
     write_atomically(path, environment.get_template("sheet.html.j2").render(page=page, style=style, made_by=made_by))
     return path
 

@@ -18,7 +18,7 @@ from mitlgan.report.plots import Curve, curves
 from mitlgan.report.schema import Arm, Comparison, Picture, Pixels
 from mitlgan.report.tables import Bar, Mark, Table, bars, costs, marks, numbers, overview, separations, shares, standings
 from mitlgan.report.text import csv_table, latex_table, markdown, summary
-from mitlgan.runtime.files import make_folder, write_atomically
+from mitlgan.runtime.files import ensure_folder, write_atomically
 
 LAYER_WORDS = {"fg": "Foreground", "bg": "Background", "output": "Composed"}
 
@@ -114,7 +114,7 @@ def write_reports(out: Path, comparisons: Sequence[Comparison], *, json_name: st
         csv_table(comparisons),
         latex_table(comparisons),
     )
-    make_folder(out)
+    ensure_folder(out)
     for path, text in zip(paths, texts, strict=True):
         write_atomically(path, text)
     return paths

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from mitlgan.report.formatting import DASH, duration, finite, number, printable
-from mitlgan.runtime.files import make_folder, write_atomically
+from mitlgan.runtime.files import ensure_folder, write_atomically
 
 CAVEAT = (
     "The printed figures are the sources' own. They cannot be compared with ours, nor across sets: another network of features (FID is measured on "
@@ -162,7 +162,7 @@ def write_ranking(out: Path, ranking: Ranking) -> RankingPaths:
     Raises:
         ResourceError: The folder cannot be written.
     """
-    make_folder(out)
+    ensure_folder(out)
     paths = RankingPaths(out / "ranking.html", out / "ranking.md", out / "ranking.json")
     for path, text in zip(paths, (_html(ranking), markdown(ranking), _json(ranking)), strict=True):
         write_atomically(path, text)

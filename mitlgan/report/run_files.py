@@ -19,7 +19,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from mitlgan.artifacts.summary import describe_recipe
-from mitlgan.errors import one_line
+from mitlgan.errors import to_one_line
 from mitlgan.recipe import Recipe, display_name, plain
 from mitlgan.runtime.files import write_atomically
 from mitlgan.training import run_directory
@@ -78,8 +78,8 @@ def hyperparameters(recipe: Recipe, card: Mapping[str, Any]) -> str:
     known = {key: card[key] for key in ("kimg", "iterations", "seconds", "made_by", "notes") if card.get(key)}
     rows += [*known.items(), *((f"data.{key}", value) for key, value in dict(card.get("data") or {}).items() if key != "source")]
     unique = dict(rows)
-    lines = [f"| {one_line(key)} | {one_line(str(value)).replace('|', ' ')} |" for key, value in unique.items()]
-    return "\n".join([f"# {one_line(display_name(recipe))}: settings", "", "| setting | value |", "|---|---|", *lines, ""])
+    lines = [f"| {to_one_line(key)} | {to_one_line(str(value)).replace('|', ' ')} |" for key, value in unique.items()]
+    return "\n".join([f"# {to_one_line(display_name(recipe))}: settings", "", "| setting | value |", "|---|---|", *lines, ""])
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

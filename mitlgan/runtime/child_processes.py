@@ -30,12 +30,12 @@ class Lifeline:
         os.close(self._child)
         os.close(self._parent)
 
-    def options(self) -> dict[str, Any]:
+    def popen_options(self) -> dict[str, Any]:
         """What `subprocess.Popen` takes for a child that holds on to it."""
         return {"pass_fds": (self._child,), "env": {**os.environ, VARIABLE: str(self._child)}}
 
 
-def follow_parent() -> None:
+def end_with_parent() -> None:
     """End this process with its parent, if that holds a lifeline to it."""
     number = os.environ.pop(VARIABLE, "")  # it is not for this process's own children
     if not number.isdecimal():

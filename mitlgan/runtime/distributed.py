@@ -36,7 +36,7 @@ class World:
     device: torch.device
 
     @property
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether this process writes files and prints."""
         return self.rank == 0
 
@@ -60,7 +60,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[World]:
+def join_world(device: str) -> Iterator[World]:
     """The world this process belongs to: alone, or one of torchrun's ranks while the context lasts.
 
     Raises:
@@ -88,15 +88,15 @@ def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
     """Replace each gradient by its mean over all ranks, in one flat all-reduce."""
     if world.size == 1:
         return
-    average([parameter.grad for parameter in parameters if parameter.grad is not None], world)
+    average_tensors([parameter.grad for parameter in parameters if parameter.grad is not None], world)
 
 
-def average(tensors: Sequence[Tensor], world: World) -> None:
+def average_tensors(tensors: Sequence[Tensor], world: World) -> None:
     """Replace each tensor by its mean over all ranks, in one flat all-reduce."""
     if world.size == 1 or not tensors:
         return
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    with _together():
+    with _translate_backend_errors():
         dist.all_reduce(flat)
     flat /= world.size
     offset = 0
@@ -109,11 +109,11 @@ def broadcast(tensors: Iterable[Tensor], world: World) -> None:
     """Give every rank rank 0's values."""
     if world.size > 1:
         for tensor in tensors:
-            with _together():
+            with _translate_backend_errors():
                 dist.broadcast(tensor, 0)
 
 
-def wait_for_all(world: World) -> None:
+def wait_for_all_ranks(world: World) -> None:
     """Go on when every rank has come here."""
     any_rank(False, world)
 
@@ -123,12 +123,12 @@ def any_rank(flag: bool, world: World) -> bool:
     if world.size == 1:
         return flag
     shared = torch.tensor([int(flag)], device=world.device)
-    with _together():
+    with _translate_backend_errors():
         dist.all_reduce(shared, dist.ReduceOp.MAX)
     return bool(shared.item())
 
 
-def require_same(digest: str, what: str, world: World) -> None:
+def require_same_on_all_ranks(digest: str, what: str, world: World) -> None:
     """Refuse to go on when ranks disagree on a hash.
 
     Raises:
@@ -137,14 +137,14 @@ def require_same(digest: str, what: str, world: World) -> None:
     if world.size == 1:
         return
     gathered: list[str | None] = [None] * world.size
-    with _together():
+    with _translate_backend_errors():
         dist.all_gather_object(gathered, digest)
     if len(set(gathered)) > 1:
         raise ArtifactError(f"{what}: ranks hold different tensors; nothing was saved")
 
 
 @contextmanager
-def _together() -> Iterator[None]:
+def _translate_backend_errors() -> Iterator[None]:
     """Say in one line that a rank is gone or hangs (FAULTS 16); the backends raise plain `RuntimeError`s."""
     try:
         yield

@@ -15,9 +15,9 @@ from typing import IO, Any, Literal
 
 from mitlgan.errors import ResourceError
 
-TEMPORARY = ".tmp"
-LOCK = ".lock"
-GLANCE_S = 0.05  # longer than `is_locked` holds what it looks at
+TEMPORARY_SUFFIX = ".tmp"
+LOCK_FILE = ".lock"
+LOCK_POLL_S = 0.05  # longer than `is_locked` holds what it looks at
 Mode = Literal["rb", "r+b", "ab", "xb", "a+b"]
 _FLAGS: dict[Mode, int] = {
     "rb": os.O_RDONLY, "r+b": os.O_RDWR, "ab": os.O_WRONLY | os.O_CREAT | os.O_APPEND, "xb": os.O_WRONLY | os.O_CREAT | os.O_EXCL,
@@ -29,8 +29,8 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class ForeignFileError(ResourceError, OSError):
     """A symbolic link, pipe, device or folder where a folder's own file should be, or a link in place of a folder."""
 
-    def __init__(self, path: Path, wanted: str = "regular file") -> None:
-        what = "is a symbolic link" if path.is_symlink() else f"is no {wanted}"
+    def __init__(self, path: Path, expected: str = "regular file") -> None:
+        what = "is a symbolic link" if path.is_symlink() else f"is no {expected}"
         reason = f"{what}, and what lies in a run must be the run's own; put a copy in its place, or remove it"
         super().__init__(f"{path}: {reason}")
         self.strerror = reason  # as every other OSError has it
@@ -88,7 +88,7 @@ def is_regular(path: Path, *, root: Path) -> bool:
         return False
 
 
-def create_anew(path: Path, *, root: Path) -> IO[bytes]:
+def create_file(path: Path, *, root: Path) -> IO[bytes]:
     """Open an empty file for writing. What had its name before goes on under none: whoever still writes into that does not write into this.
 
     Raises:
@@ -124,10 +124,10 @@ def write_atomically(path: Path, content: bytes | str, *, root: Path | None = No
         ResourceError: The disk is full or the folder not writable; the old file is intact and no temporary one stays.
     """
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     with disk_errors(path):
         try:
-            with create_anew(temporary, root=root or path.parent) as file:
+            with create_file(temporary, root=root or path.parent) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -142,17 +142,17 @@ def write_json(path: Path, value: Any, *, root: Path | None = None) -> None:
     write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n", root=root)
 
 
-def remove_temporaries(folder: Path, *, root: Path | None = None) -> None:
+def remove_temporary_files(folder: Path, *, root: Path | None = None) -> None:
     """Remove what an interrupted `write_atomically` may have left in a folder.
 
     Raises:
         ResourceError: The folder is not the root's own; see `open_regular`.
     """
-    for path in files_in(folder, f".*{TEMPORARY}", root=root or folder):
+    for path in list_files(folder, f".*{TEMPORARY_SUFFIX}", root=root or folder):
         path.unlink(missing_ok=True)
 
 
-def files_in(folder: Path, pattern: str, *, root: Path) -> list[Path]:
+def list_files(folder: Path, pattern: str, *, root: Path) -> list[Path]:
     """What lies in a folder, if that is there, under names of a pattern; sorted.
 
     Raises:
@@ -166,13 +166,13 @@ def files_in(folder: Path, pattern: str, *, root: Path) -> list[Path]:
             return []
 
 
-def beside(path: Path, ending: str) -> Path:
+def sibling_path(path: Path, ending: str) -> Path:
     """What is called as a file or folder is, with an ending, and lies where it lies: an overview of pictures is not one of them."""
     named = path if path.name not in ("", "..") else path.resolve()
     return named.parent / f"{named.name}{ending}"
 
 
-def make_folder(path: Path, *, root: Path | None = None) -> None:
+def ensure_folder(path: Path, *, root: Path | None = None) -> None:
     """Create a folder and its parents, and see that it can be written.
 
     Args:
@@ -188,24 +188,24 @@ def make_folder(path: Path, *, root: Path | None = None) -> None:
         else:
             with _own_folder(path, root, create=True):
                 pass
-        probe = path / f".probe.{os.getpid()}{TEMPORARY}"
+        probe = path / f".probe.{os.getpid()}{TEMPORARY_SUFFIX}"
         probe.touch()
         probe.unlink()
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path) -> Iterator[None]:
     """Hold the folder for this process; the system lets go of it however the process ends.
 
     Raises:
         ResourceError: Another process holds it.
     """
     with disk_errors(folder):
-        file = open_regular(folder / LOCK, "a+b", root=folder)
+        file = open_regular(folder / LOCK_FILE, "a+b", root=folder)
     with file:
-        if not _taken(file.fileno(), fcntl.LOCK_EX):
-            time.sleep(GLANCE_S)
-            if not _taken(file.fileno(), fcntl.LOCK_EX):
+        if not _acquire_lock(file.fileno(), fcntl.LOCK_EX):
+            time.sleep(LOCK_POLL_S)
+            if not _acquire_lock(file.fileno(), fcntl.LOCK_EX):
                 raise ResourceError(f"{folder}: another process is working on it; wait for it or choose another run")
         yield
 
@@ -213,14 +213,14 @@ def locked(folder: Path) -> Iterator[None]:
 def is_locked(folder: Path) -> bool:
     """Whether a process holds the folder now. What nobody has held yet, or may not be looked at, is not locked."""
     try:
-        file = open_regular(folder / LOCK, root=folder)
+        file = open_regular(folder / LOCK_FILE, root=folder)
     except OSError:
         return False
     with file:
-        return not _taken(file.fileno(), fcntl.LOCK_SH)  # there is no other way to see it, and closing lets go at once
+        return not _acquire_lock(file.fileno(), fcntl.LOCK_SH)  # there is no other way to see it, and closing lets go at once
 
 
-def _taken(descriptor: int, kind: int) -> bool:
+def _acquire_lock(descriptor: int, kind: int) -> bool:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from mitlgan.errors import one_line, terminal_text
+from mitlgan.errors import to_one_line, to_terminal_text
 
 PLAIN_INTERVAL_S = 15.0
 LARGE = 1e5  # a loss beyond it is written with its exponent
 UNBOUNDED_KIMG = 1e6  # the length of a training that a clock ends
 
 
-def counted_lines(label: str, say: Callable[[str], None], interval_s: float = PLAIN_INTERVAL_S) -> Callable[[int, int], None]:
+def progress_logger(label: str, say: Callable[[str], None], interval_s: float = PLAIN_INTERVAL_S) -> Callable[[int, int], None]:
     """A function to tell how many of how many are done, which says a line now and then, the first after an interval.
 
     Args:
@@ -50,7 +50,7 @@ class Reporter(Protocol):
         ...
 
 
-class Silent:
+class SilentReporter:
     """Shows nothing."""
 
     def update(self, values: Mapping[str, Any]) -> None:
@@ -77,11 +77,11 @@ class PlainReporter:
         now, ended = time.monotonic(), values.get("state") != "running"
         if (ended and not self._ended) or (not ended and now - self._last >= self._interval_s):
             self._last, self._ended = now, ended
-            self.say(f"{self._label}: {state_line(values)}")
+            self.say(f"{self._label}: {format_status(values)}")
 
     def say(self, text: str) -> None:
         """Print a line."""
-        print(terminal_text(text), file=sys.stderr, flush=True)
+        print(to_terminal_text(text), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing to end."""
@@ -110,24 +110,24 @@ class BarReporter:
     def update(self, values: Mapping[str, Any]) -> None:
         """Move the bar."""
         self._progress.update(
-            self._task, total=_number(values.get("target_kimg")), completed=_number(values.get("kimg")) or 0.0, line=state_line(values)
+            self._task, total=_number(values.get("target_kimg")), completed=_number(values.get("kimg")) or 0.0, line=format_status(values)
         )
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self._progress.console.print(terminal_text(text), markup=False, highlight=False)
+        self._progress.console.print(to_terminal_text(text), markup=False, highlight=False)
 
     def close(self) -> None:
         """Leave the bar as it stands."""
         self._progress.stop()
 
 
-def reporter(label: str) -> Reporter:
+def make_reporter(label: str) -> Reporter:
     """A bar when stderr is a terminal, else plain lines."""
     return BarReporter(label) if sys.stderr.isatty() else PlainReporter(label)
 
 
-def state_line(values: Mapping[str, Any]) -> str:
+def format_status(values: Mapping[str, Any]) -> str:
     """The state in one line: kimg, speed, losses, time left. A status may come from anywhere: what is no finite number is left out."""
     known = {key: number for key, value in values.items() if (number := _number(value)) is not None}
     target = known.get("target_kimg", 0.0)
@@ -138,7 +138,7 @@ def state_line(values: Mapping[str, Any]) -> str:
         if key in known:
             parts.append(f"{label} {known[key]:+{'.3f' if abs(known[key]) < LARGE else '.2e'}}")
     if "eta_s" in known and values.get("state") == "running":
-        parts.append(f"{duration(known['eta_s'])} left")
+        parts.append(f"{format_duration(known['eta_s'])} left")
     if values.get("diverged_at_kimg") is not None:
         parts.append(f"DIVERGED at {_at(known, 'diverged_at_kimg')}")
     if values.get("collapsed_at_kimg") is not None:
@@ -147,7 +147,7 @@ def state_line(values: Mapping[str, Any]) -> str:
         parts.append("WARNING, see its diagnosis")
     if values.get("state") not in (None, "running"):
         parts.append(str(values["state"]))
-    return one_line(", ".join(parts))
+    return to_one_line(", ".join(parts))
 
 
 def _at(known: Mapping[str, float], key: str) -> str:
@@ -164,7 +164,7 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A time for people: `45 s`, `3 min 20 s`, `2 h 05 min`."""
     whole = int(seconds + 0.5)
     if whole < 60:

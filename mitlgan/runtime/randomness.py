@@ -14,12 +14,12 @@ def derived_seed(seed: int, purpose: str, step: int = 0, rank: int = 0) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def stream(seed: int, purpose: str, step: int = 0, rank: int = 0) -> torch.Generator:
+def random_generator(seed: int, purpose: str, step: int = 0, rank: int = 0) -> torch.Generator:
     """A CPU generator for one purpose; CPU, so that every device draws the same numbers."""
     return torch.Generator().manual_seed(derived_seed(seed, purpose, step, rank))
 
 
-def normal(shape: tuple[int, ...], generator: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
+def sample_normal(shape: tuple[int, ...], generator: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
     """Standard normal numbers, drawn on the CPU and moved to `device`."""
     drawn = torch.randn(shape, generator=generator)
     if torch.device(device).type == "cuda":

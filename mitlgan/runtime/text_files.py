@@ -21,7 +21,7 @@ _MARK_BYTES = 4  # of the longest mark
 ENCODINGS = "UTF-8, or UTF-16 with a byte order mark"
 
 
-class Refusal(Protocol):
+class ErrorFactory(Protocol):
     """Makes the error that a refused file ends in."""
 
     def __call__(self, message: str) -> MitlganError:
@@ -41,36 +41,36 @@ class TextError(Exception):
         self.line, self.reason = line, reason
 
 
-def read_text(path: Path, named: str, refusal: Refusal, limit_bytes: int, *, names: bool = False, root: Path | None = None) -> str:
+def read_text(path: Path, label: str, make_error: ErrorFactory, max_bytes: int, *, has_file_names: bool = False, root: Path | None = None) -> str:
     r"""The text of a file, its lines ended by `\n`.
 
     Args:
         path: The file.
-        named: What an error begins with: the option and the file.
-        refusal: Makes the error.
-        limit_bytes: Larger files are refused.
-        names: Its lines are names of files, which need not be UTF-8: other bytes are kept as `os.fsdecode` keeps them.
+        label: What an error begins with: the option and the file.
+        make_error: Makes the error.
+        max_bytes: Larger files are refused.
+        has_file_names: Its lines are names of files, which need not be UTF-8: other bytes are kept as `os.fsdecode` keeps them.
         root: Folder whose own the file must be; see `mitlgan.runtime.files.open_regular`. None follows links.
 
     Raises:
-        MitlganError: Made by `refusal`: it cannot be read, is too large, or is no text.
+        MitlganError: Made by `make_error`: it cannot be read, is too large, or is no text.
     """
     try:
         with open_regular(path, root=root) as file:
             size = os.fstat(file.fileno()).st_size
-            if size > limit_bytes:
-                raise refusal(f"{named}: {size} bytes, more than {limit_bytes}; such a file is smaller")
-            raw = file.read(limit_bytes + 1)
+            if size > max_bytes:
+                raise make_error(f"{label}: {size} bytes, more than {max_bytes}; such a file is smaller")
+            raw = file.read(max_bytes + 1)
     except ForeignFileError as error:
-        raise refusal(f"{named}: {'not a file; name a text file' if root is None else error.strerror}") from None
+        raise make_error(f"{label}: {'not a file; name a text file' if root is None else error.strerror}") from None
     except OSError as error:
-        raise refusal(f"{named}: cannot be read ({error.strerror}); name a text file that is there") from None
-    if len(raw) > limit_bytes:
-        raise refusal(f"{named}: grows while it is read")
+        raise make_error(f"{label}: cannot be read ({error.strerror}); name a text file that is there") from None
+    if len(raw) > max_bytes:
+        raise make_error(f"{label}: grows while it is read")
     try:
-        return decode_text(raw, names=names)
+        return decode_text(raw, names=has_file_names)
     except TextError as error:
-        raise refusal(f"{named}:{error.line}: {error.reason}") from None
+        raise make_error(f"{label}:{error.line}: {error.reason}") from None
 
 
 def decode_text(raw: bytes, *, names: bool = False) -> str:
@@ -79,10 +79,10 @@ def decode_text(raw: bytes, *, names: bool = False) -> str:
     Raises:
         TextError: They are no text.
     """
-    return "\n".join(lines_of(io.BytesIO(raw), names=names))
+    return "\n".join(iter_lines(io.BytesIO(raw), names=names))
 
 
-def lines_of(file: BinaryIO, *, names: bool = False) -> Iterator[str]:
+def iter_lines(file: BinaryIO, *, names: bool = False) -> Iterator[str]:
     """The lines of an open file, without their ends, in memory of one line; a last empty one means that the text ends with a line end.
 
     Raises:
@@ -92,7 +92,7 @@ def lines_of(file: BinaryIO, *, names: bool = False) -> Iterator[str]:
     encoding = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), "utf-8")
     marked = encoding.startswith(("utf-16", "utf-32"))
     errors = "strict" if marked else "surrogateescape"  # what is not UTF-8 is judged line by line, so that a message can name the line
-    text = io.TextIOWrapper(io.BufferedReader(_Rejoined(head, file)), encoding, errors, newline=None)
+    text = io.TextIOWrapper(io.BufferedReader(_PrefixedFile(head, file)), encoding, errors, newline=None)
     line, number = "\n", 0
     while True:
         number += 1
@@ -103,13 +103,13 @@ def lines_of(file: BinaryIO, *, names: bool = False) -> Iterator[str]:
         if not following:
             break
         line = following
-        _judge(line, number, names)
+        _check_line(line, number, names)
         yield line.removesuffix("\n")
     if line.endswith("\n"):
         yield ""
 
 
-def _judge(line: str, number: int, names: bool) -> None:
+def _check_line(line: str, number: int, names: bool) -> None:
     if "\0" in line:
         raise TextError(number, f"holds a zero byte, so it is not {ENCODINGS}; save it as UTF-8")
     if names or line.isascii():
@@ -120,7 +120,7 @@ def _judge(line: str, number: int, names: bool) -> None:
         raise TextError(number, f"is not UTF-8; save the file as {ENCODINGS}") from None
 
 
-class _Rejoined(io.RawIOBase):
+class _PrefixedFile(io.RawIOBase):
     """A file of which the first bytes were read already."""
 
     def __init__(self, head: bytes, file: BinaryIO) -> None:

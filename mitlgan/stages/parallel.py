@@ -20,8 +20,8 @@ from typing import Any
 from mitlgan.errors import MitlganError, ResourceError, Stopped
 from mitlgan.recipe import Recipe, dump
 from mitlgan.runtime.child_processes import Lifeline
-from mitlgan.runtime.files import create_anew, disk_errors, is_locked, locked, make_folder, read_bytes, write_atomically
-from mitlgan.runtime.progress import PlainReporter, reporter
+from mitlgan.runtime.files import create_file, disk_errors, ensure_folder, folder_lock, is_locked, read_bytes, write_atomically
+from mitlgan.runtime.progress import PlainReporter, make_reporter
 from mitlgan.runtime.signals import StopSignals
 from mitlgan.stages import stages
 from mitlgan.training.run_directory import Run
@@ -92,10 +92,10 @@ def run_parallel(
             stages.warn_if_data_changed(run, job.recipe, PlainReporter(job.label).say)
     most = len(waiting) if max_parallel is None else max_parallel
     threads = threads or max(1, (os.cpu_count() or 1) // max(1, most))
-    bars = {job.label: reporter(job.label) if most == 1 else PlainReporter(job.label) for job in waiting}
-    make_folder(workdir)
-    make_folder(workdir / "logs", root=workdir)
-    with locked(workdir / "logs"), Lifeline() as lifeline, StopSignals() as signals:
+    bars = {job.label: make_reporter(job.label) if most == 1 else PlainReporter(job.label) for job in waiting}
+    ensure_folder(workdir)
+    ensure_folder(workdir / "logs", root=workdir)
+    with folder_lock(workdir / "logs"), Lifeline() as lifeline, StopSignals() as signals:
         try:
             _work(workdir, root, waiting, most, lambda job: _start(workdir, root, job, threads, lifeline), bars, signals, on_failure)
         finally:
@@ -153,13 +153,13 @@ def _start(place: Path, root: Path, job: TrainingProcess, threads: int, lifeline
         arguments = ["resume", str(unfinished.path)]
     else:
         file = place / "recipes" / f"{_slug(job)}.toml"
-        make_folder(file.parent, root=place)
+        ensure_folder(file.parent, root=place)
         write_atomically(file, dump(job.recipe), root=place)
         arguments = [*job.arguments, "--recipe", str(file), "--out", str(root), "--threads", str(threads)]
     command = [sys.executable, "-m", "mitlgan", *arguments, "--json"]
-    options = lifeline.options()
+    options = lifeline.popen_options()
     options["env"] |= {"OMP_NUM_THREADS": str(threads)}
-    with disk_errors(_log(place, job)), create_anew(_log(place, job), root=place) as log:
+    with disk_errors(_log(place, job)), create_file(_log(place, job), root=place) as log:
         # A session of its own: the terminal's Ctrl-C reaches this process alone, which passes it on once.
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True, **options)
 

@@ -21,9 +21,9 @@ from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.recipe import Recipe, changed, differences, display_name, dump, parse, plain
-from mitlgan.runtime.distributed import World, wait_for_all
-from mitlgan.runtime.files import locked, remove_temporaries, write_atomically, write_json
-from mitlgan.runtime.progress import Reporter, counted_lines
+from mitlgan.runtime.distributed import World, wait_for_all_ranks
+from mitlgan.runtime.files import folder_lock, remove_temporary_files, write_atomically, write_json
+from mitlgan.runtime.progress import Reporter, progress_logger
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.stages.initial_weights import describe_parent, load_initial_critic, load_initial_generator, with_critic_parent, with_parent
 from mitlgan.stages.placement_fit import fit_placement_to_mattes
@@ -150,8 +150,8 @@ def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
             raise ArtifactError(f"{path}: was trained by {found[1]['world_size']} processes, now {context.world.size}; start as many")
         if more_kimg:
             recipe = changed(recipe, training__kimg=recipe.training.kimg + more_kimg)
-            wait_for_all(context.world)  # every rank has read the shorter one
-            if context.world.leads:
+            wait_for_all_ranks(context.world)  # every rank has read the shorter one
+            if context.world.is_leader:
                 write_atomically(run.recipe, dump(recipe))
         _restore_threads(int(found[1].get("threads", 0)), context)
         pixels = open_recipe_data(recipe, reporter=context.reporter)
@@ -179,7 +179,7 @@ def finish_at_checkpoint(path: Path, context: RunContext) -> Run:
         problem = setup_from_checkpoint(recipe, pixels, found[1])
         state = TrainingState(problem.generator, problem.critic, recipe)
         state.restore(*found)
-        if context.world.leads:
+        if context.world.is_leader:
             export_run(run, recipe, problem, state)
     return run
 
@@ -237,7 +237,7 @@ def open_recipe_data(recipe: Recipe, split: str = "train", *, reporter: Reporter
         DataError: There are none that can be used.
     """
     say = say if reporter is None else reporter.say
-    told = None if say is None else counted_lines("reading pictures", say)
+    told = None if say is None else progress_logger("reading pictures", say)
     return open_data(recipe.data.source, recipe.role, recipe.size_px, resize=recipe.data.resize, split=split, progress=told, say=say)
 
 
@@ -275,7 +275,7 @@ def _run(recipe: Recipe, problem: TrainingSetup, environment: RunContext, inputs
         environment.reporter.say(f"warning: {len(problem.pack)} pictures for batches of {recipe.training.batch}: each batch repeats some")
     if critic:
         problem.critic.load_state_dict({**problem.critic.state_dict(), **critic})  # a smaller critic's are a part of a grown one's
-    leads = environment.world.leads
+    leads = environment.world.is_leader
     run = run_directory.create(environment.root, recipe.command, recipe.name) if leads else Run(environment.root)  # other ranks write nothing
     with _held(run, environment.world):
         if leads:
@@ -288,12 +288,12 @@ def _run(recipe: Recipe, problem: TrainingSetup, environment: RunContext, inputs
 @contextmanager
 def _held(run: Run, world: World) -> Iterator[None]:
     """The run's directory for this process alone, without what an interrupted write left; ranks other than 0 write nothing and hold nothing."""
-    if not world.leads:
+    if not world.is_leader:
         yield
         return
-    with locked(run.path):
-        remove_temporaries(run.path)
-        remove_temporaries(run.path / "snapshots", root=run.path)
+    with folder_lock(run.path):
+        remove_temporary_files(run.path)
+        remove_temporary_files(run.path / "snapshots", root=run.path)
         yield
 
 
@@ -310,7 +310,7 @@ def _train_and_freeze(
     run: Run, recipe: Recipe, problem: TrainingSetup, environment: RunContext, checkpoint: tuple[dict[str, Tensor], dict[str, Any]] | None
 ) -> Run:
     keeper = ArtifactKeeper(run, recipe, problem, environment.reporter)
-    if checkpoint is not None and environment.world.leads:
+    if checkpoint is not None and environment.world.is_leader:
         keeper.discard_after(int(checkpoint[1]["counters"]["iteration"]))
     line = None if environment.on_stats is None else partial(environment.on_stats, run.path)
     state = train(
@@ -322,7 +322,7 @@ def _train_and_freeze(
         checkpoint=checkpoint,
         callbacks=Callbacks(save_artifact=keeper.keep, on_stats=line),
     )
-    if environment.world.leads:
+    if environment.world.is_leader:
         export_run(run, recipe, problem, state)
     return run
 

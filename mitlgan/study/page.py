@@ -22,7 +22,7 @@ from torch import Tensor
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.errors import UsageError
 from mitlgan.metrics.protocol import ImageSource, to_rgb
-from mitlgan.runtime.files import make_folder, write_atomically, write_json
+from mitlgan.runtime.files import ensure_folder, write_atomically, write_json
 
 SCHEMA_VERSION = 1
 REAL = "real"
@@ -88,7 +88,7 @@ def write_study(
         "split": split,
         "items": [{"arm": arm, "source": source} for arm, source, _ in items],
     }
-    make_folder(out)
+    ensure_folder(out)
     made = StudyFiles(out / "study.html", out / "key.json", len(items))
     write_atomically(made.page, _page(study, pictures, real.size_px, origin))
     write_json(made.key, key)

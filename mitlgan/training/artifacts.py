@@ -21,7 +21,7 @@ from mitlgan.metrics.extractors.features import Extractor
 from mitlgan.metrics.protocol import COLLAPSE_DIVERSITY, EvalProtocol, evaluate, flat_metrics, open_extractor
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe
-from mitlgan.runtime.files import make_folder, read_bytes, write_atomically
+from mitlgan.runtime.files import ensure_folder, read_bytes, write_atomically
 from mitlgan.runtime.progress import Reporter
 from mitlgan.training import run_directory
 from mitlgan.training.loop import TrainingSetup
@@ -37,7 +37,7 @@ def export_run(run: Run, recipe: Recipe, problem: TrainingSetup, state: Training
     """
     if recipe.command == "pretrain":
         file = run.path / artifact.CRITIC_FOLDER / artifact.CRITIC_FILE
-        make_folder(file.parent)
+        ensure_folder(file.parent)
         artifact.save_network(file, state.critic, _card(run, recipe, problem, state, state.critic))
     network = recalibrate_batchnorm(state.ema, recipe.seed).cpu()
     artifact.save_network(run.path / f"{artifact.artifact_kind(network)}.safetensors", network, _card(run, recipe, problem, state, network))
@@ -68,7 +68,7 @@ class ArtifactKeeper:
         """Write the moving average as an artifact; measure it where the recipe says so."""
         network = recalibrate_batchnorm(copy.deepcopy(state.ema), self.recipe.seed).cpu()
         path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{artifact.artifact_kind(network)}.safetensors"
-        make_folder(path.parent, root=self.run.path)
+        ensure_folder(path.parent, root=self.run.path)
         card = _card(self.run, self.recipe, self.problem, state, network)
         artifact.save_network(path, network, card)
         if self._extractor is not None:
@@ -132,7 +132,7 @@ class ArtifactKeeper:
         best = min(rows, key=lambda row: float(row[measure]))
         source = next((path for path in self.run.kept_artifacts() if artifact.read_card(path).iterations == best["iteration"]), None)
         if source is not None:
-            make_folder(self.run.path / "best", root=self.run.path)
+            ensure_folder(self.run.path / "best", root=self.run.path)
             for file in (source, source.with_name("card.json")):
                 write_atomically(self.run.path / "best" / file.name, read_bytes(file, root=self.run.path), root=self.run.path)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from mitlgan.runtime.randomness import stream
+from mitlgan.runtime.randomness import random_generator
 
 if TYPE_CHECKING:
     from mitlgan.recipe import AugmentRecipe
@@ -64,7 +64,8 @@ class DiffAugment:
         """
         probability = self.fixed or probability
         for name in self.transforms:
-            rng = stream(self.seed, f"augment {name} of {purpose}", update, self.rank)  # a policy's others do not move the numbers of this one
+            # One transform does not change the random numbers of another.
+            rng = random_generator(self.seed, f"augment {name} of {purpose}", update, self.rank)
             chosen = torch.rand(len(images), 1, 1, 1, generator=rng) < probability
             images = TRANSFORMS[name](images, chosen.to(images.device), rng)
         return images

@@ -15,7 +15,7 @@ from mitlgan.latents import latents
 from mitlgan.networks import ContextEncoder
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.distributed import World
-from mitlgan.runtime.randomness import derived_seed, normal, stream
+from mitlgan.runtime.randomness import derived_seed, random_generator, sample_normal
 
 
 class GeneratorInputs(Protocol):
@@ -61,7 +61,7 @@ class LatentInputs:
     def sample(self, purpose: str, update: int, real: Tensor) -> Tensor:
         """(N, sum of the dims); see `Inputs`."""
         shape = (len(real), sum(self.dims.values()))
-        return normal(shape, stream(self.seed, f"{purpose} latents", update, self.world.rank), self.world.device)
+        return sample_normal(shape, random_generator(self.seed, f"{purpose} latents", update, self.world.rank), self.world.device)
 
     def fixed_samples(self, count: int) -> Tensor:
         """Those of the first seeds."""

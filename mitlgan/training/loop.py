@@ -24,10 +24,10 @@ from mitlgan.networks import forward_with_aux_loss
 from mitlgan.objectives import Objective
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.allocator import keep_freed_memory
-from mitlgan.runtime.distributed import World, any_rank, average, average_gradients, broadcast, require_same
+from mitlgan.runtime.distributed import World, any_rank, average_gradients, average_tensors, broadcast, require_same_on_all_ranks
 from mitlgan.runtime.files import write_atomically
 from mitlgan.runtime.progress import Reporter
-from mitlgan.runtime.randomness import derived_seed, stream
+from mitlgan.runtime.randomness import derived_seed, random_generator
 from mitlgan.runtime.signals import StopSignals
 from mitlgan.training import run_directory
 from mitlgan.training.augmentation import DiffAugment, overfitting_sign
@@ -131,7 +131,7 @@ class TrainingLoop:
             DivergedError: Losses, scores or weights stayed far beyond all scale, or no gradient was left.
             ResourceError: Disk or memory gave out; the last checkpoint is intact.
         """
-        run, leads = self.run_directory, self.world.leads
+        run, leads = self.run_directory, self.world.is_leader
         stats = JsonlWriter(run.stats) if leads else None
         timing = JsonlWriter(run.timing) if leads else None
         try:
@@ -169,7 +169,7 @@ class TrainingLoop:
         seen.update(self._generator_update(real, counters.iteration, made, critic_alone=alone))
         if counters.nan_skipped == skipped:
             counters.nan_in_a_row = 0
-        average(self.state.running_statistics, self.world)
+        average_tensors(self.state.running_statistics, self.world)
         self.state.update_ema(self.recipe.training.batch * self.setup.objective.critic_steps)
         counters.iteration += 1
         return seen
@@ -189,8 +189,8 @@ class TrainingLoop:
         if bad is not None:
             raise NanError(f"{self.run_directory.path}: {bad} is not finite; the last good checkpoint stays; lower the learning rate")
         if self.world.size > 1:
-            require_same(tensors_sha256(self.state.generator.state_dict()), str(self.run_directory.path), self.world)
-        if self.world.leads:
+            require_same_on_all_ranks(tensors_sha256(self.state.generator.state_dict()), str(self.run_directory.path), self.world)
+        if self.world.is_leader:
             header = {**self.setup.header, **self.state.header(), "threads": torch.get_num_threads(), "world_size": self.world.size}
             header["recipe"] = self.recipe.model_dump(mode="json", exclude_none=True)
             header |= {"data_sha256": self.setup.pack.content_sha256, "data_count": len(self.setup.pack)}
@@ -199,7 +199,7 @@ class TrainingLoop:
 
     def snapshot(self) -> None:
         """Write the grid of the fixed inputs, by the moving average."""
-        if not self.world.leads:
+        if not self.world.is_leader:
             return
         with torch.no_grad():
             images = run_network(self.state.ema, self.snapshot_inputs, self.recipe.role).output
@@ -210,7 +210,7 @@ class TrainingLoop:
 
     def keep(self) -> None:
         """Let the caller keep the state. Arms of a comparison by seconds are kept at other places: the time it takes must not count."""
-        if self.callbacks.save_artifact is not None and self.world.leads:
+        if self.callbacks.save_artifact is not None and self.world.is_leader:
             self.callbacks.save_artifact(self.state)
         self.stopwatch = Stopwatch()
 
@@ -284,7 +284,7 @@ class TrainingLoop:
                 fake = state.generator(given) if made is None else made[0].detach()
             shown = self._shown(real, "critic's real", update), self._shown(fake, "critic's fake", update)
             adapted = self._adapt_augmentation(*shown, update)
-            loss, seen = self.setup.objective.critic_loss(state.critic, *shown, stream(seed, "objective", update, rank), update)
+            loss, seen = self.setup.objective.critic_loss(state.critic, *shown, random_generator(seed, "objective", update, rank), update)
         norm = self._descend(loss, state.critic_optimiser, state.critic_parameters)
         self.setup.objective.after_critic_step(state.critic)
         self.stopwatch.computing += time.perf_counter() - started
@@ -316,7 +316,7 @@ class TrainingLoop:
         if not self.augmentation.is_adaptation_due(update):
             return {}
         sign = overfitting_sign(self.state.critic, real, fake)
-        average([sign], self.world)
+        average_tensors([sign], self.world)
         counters.augment_probability = self.augmentation.next_probability(counters.augment_probability, sign.item(), self.recipe.training.batch)
         return {"augment_sign": sign, "augment_probability": sign.new_tensor(counters.augment_probability)}
 
@@ -342,7 +342,7 @@ class TrainingLoop:
     def _real(self, update: int) -> Tensor:
         pixels = self.setup.pack.batch(self.sampler.indices(update), channels=self.channels, backdrop=self.recipe.data.backdrop)
         if self.recipe.data.mirror:
-            mirrored = torch.rand(len(pixels), generator=stream(self.recipe.seed, "mirrored", update, self.world.rank)) < 0.5
+            mirrored = torch.rand(len(pixels), generator=random_generator(self.recipe.seed, "mirrored", update, self.world.rank)) < 0.5
             pixels = torch.where(mirrored.view(-1, 1, 1, 1), pixels.flip(3), pixels)
         if self.world.device.type == "cuda":
             pixels = pixels.pin_memory().to(self.world.device, non_blocking=True)
@@ -394,7 +394,7 @@ class TrainingLoop:
 
     def report_status(self, state: str, values: Mapping[str, Any] | None = None) -> None:
         """Write the run's status and tell the reporter."""
-        if not self.world.leads:
+        if not self.world.is_leader:
             return
         values = values or {}
         counters, target = self.state.counters, self.recipe.training.kimg

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mitlgan.errors import ResourceError, UsageError
-from mitlgan.runtime.files import ForeignFileError, disk_errors, files_in, is_locked, is_regular, make_folder, open_regular, read_bytes, write_json
+from mitlgan.runtime.files import ForeignFileError, disk_errors, ensure_folder, is_locked, is_regular, list_files, open_regular, read_bytes, write_json
 
 if TYPE_CHECKING:
     from mitlgan.recipe import Recipe
@@ -91,11 +91,11 @@ class Run:
 
     def kept_artifacts(self) -> list[Path]:
         """Artifacts of the moving average that were kept on the way, the earliest first."""
-        return [path for path in files_in(self.path / "kept", "*/*.safetensors", root=self.path) if is_regular(path, root=self.path)]
+        return [path for path in list_files(self.path / "kept", "*/*.safetensors", root=self.path) if is_regular(path, root=self.path)]
 
     def snapshots(self) -> list[Path]:
         """Grids of the fixed latents, by name."""
-        return [path for path in files_in(self.path / "snapshots", "*.png", root=self.path) if is_regular(path, root=self.path)]
+        return [path for path in list_files(self.path / "snapshots", "*.png", root=self.path) if is_regular(path, root=self.path)]
 
     def status(self) -> dict[str, Any]:
         """The last state that the run wrote; empty when it wrote none."""
@@ -129,7 +129,7 @@ def create(root: Path, command: str, name: str) -> Run:
         ResourceError: The place cannot be written.
     """
     parent = root / command
-    make_folder(parent)
+    ensure_folder(parent)
     taken = [int(found.group(1)) for path in parent.iterdir() if (found := re.fullmatch(re.escape(name) + r"-(\d+)", path.name))]
     number = max(taken, default=0)
     while True:
@@ -143,7 +143,7 @@ def create(root: Path, command: str, name: str) -> Run:
                 continue
             raise
         for folder in ("checkpoints", "snapshots"):
-            make_folder(path / folder)
+            ensure_folder(path / folder)
         return Run(path)
 
 

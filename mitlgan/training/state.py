@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mitlgan.errors import ArtifactError
 from mitlgan.networks import Generator
 from mitlgan.recipe import AdamRecipe, AnyOptimiser, Recipe, RmspropRecipe
-from mitlgan.runtime.randomness import normal, stream
+from mitlgan.runtime.randomness import random_generator, sample_normal
 
 EMA_RAMPUP = 0.05  # early in a run the half-life is at most this share of what has been shown (Karras et al. 2020, ADA's code)
 
@@ -253,7 +253,7 @@ def recalibrate_batchnorm(network: nn.Module, seed: int, *, batches: int = 32, b
             norm.momentum = None  # torch's way to say: average over all batches alike
         device = next(network.parameters()).device
         for index in range(batches):
-            network(normal((batch, int(network.latent_dim)), stream(seed, "recalibration", index), device))  # type: ignore[arg-type]
+            network(sample_normal((batch, int(network.latent_dim)), random_generator(seed, "recalibration", index), device))  # type: ignore[arg-type]
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
     return network.eval()

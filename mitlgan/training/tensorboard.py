@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mitlgan.errors import UsageError
-from mitlgan.runtime.files import make_folder
+from mitlgan.runtime.files import ensure_folder
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -43,7 +43,7 @@ class TensorBoardLogger:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            make_folder(run / FOLDER, root=run)
+            ensure_folder(run / FOLDER, root=run)
             # A run that goes on from a checkpoint writes some iterations again: what was written of them before is dropped.
             self._writer = SummaryWriter(str(run / FOLDER), purge_step=step)
         for name, value in values.items():

@@ -143,7 +143,7 @@ def test_row_2_killed_while_saving(run: Path, phase: str, children: ForkServerCo
     child.start()
     child.join(60)
     assert child.exitcode == -signal.SIGKILL
-    left = [name for name in everything_in(run / "checkpoints") if name.endswith(files.TEMPORARY)]
+    left = [name for name in everything_in(run / "checkpoints") if name.endswith(files.TEMPORARY_SUFFIX)]
     assert len(left) == (phase in crashes.LEAVES_A_TEMPORARY), "the test must leave what it is about"
     assert loaded_iteration(run) == (3 if phase in crashes.HAS_REPLACED else 2)
     assert not [name for name in everything_in(run / "checkpoints") if not name.startswith("0000")]

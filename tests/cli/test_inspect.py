@@ -11,7 +11,7 @@ from helpers.commands import Command, start
 
 from mitlgan import recipe
 from mitlgan.recipe import changed, dump, load, plain
-from mitlgan.runtime.files import locked
+from mitlgan.runtime.files import folder_lock
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -66,7 +66,7 @@ def test_comparisons_are_listed_and_removed_too(command: Command, folder: Path) 
     page = str(comparison.path / "report.html")
     assert row.pop("report") == page
     assert row == {"run": str(comparison.path), "state": "stopped (killed)", "kimg": None, "recipe": None, "diagnosis": "", "artifact": None}
-    with locked(comparison.path):
+    with folder_lock(comparison.path):
         assert command("runs", "ls", "--json").json["runs"][0]["state"] == "running"
         assert command("runs", "rm", comparison.path).code == 5
     assert command("runs", "rm", comparison.path).out == f"{comparison.path}: removed\n"

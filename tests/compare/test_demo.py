@@ -19,7 +19,7 @@ from mitlgan.cli import main
 from mitlgan.compare import demo
 from mitlgan.errors import MitlganError, ResourceError, Stopped
 from mitlgan.recipe import Recipe, changed, dump
-from mitlgan.runtime.files import locked
+from mitlgan.runtime.files import folder_lock
 from mitlgan.stages import default_layers, parallel, stages
 from mitlgan.stages.parallel import TrainingProcess, run_parallel
 from mitlgan.training import run_directory
@@ -127,7 +127,7 @@ def test_a_layer_of_which_none_ships_is_pretrained(
 
 def test_a_second_demo_in_the_same_folder_is_refused_while_the_first_works(recipes: dict[str, Recipe], tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
-    with locked(tmp_path / "demo"), pytest.raises(ResourceError, match="another process is working on it"):
+    with folder_lock(tmp_path / "demo"), pytest.raises(ResourceError, match="another process is working on it"):
         demo.run_demo(tmp_path / "demo")
 
 
@@ -205,7 +205,7 @@ def test_a_job_whose_run_is_held_says_so_and_no_process_is_begun(packs: dict[str
     job = TrainingProcess("pretrain fg", recipe, ["pretrain", "fg"])
     said = f"pretrain fg: {run.path} is held by another process, which works on it; wait for that, then call this again"
     monkeypatch.setattr(parallel.subprocess, "Popen", lambda *_, **__: pytest.fail("began"))
-    with locked(run.path):
+    with folder_lock(run.path):
         with pytest.raises(ResourceError) as refused:
             run_parallel(tmp_path, tmp_path / "runs", [job])
         assert str(refused.value) == said
@@ -231,7 +231,7 @@ def test_logs_have_one_writer_and_lead_nowhere(packs: dict[str, Path], tmp_path:
         before.write("late")
         before.flush()
         assert "late" not in log.read_text()
-    with locked(tmp_path / "out" / "logs"), pytest.raises(ResourceError, match=r"logs: another process is working on it"):
+    with folder_lock(tmp_path / "out" / "logs"), pytest.raises(ResourceError, match=r"logs: another process is working on it"):
         run_parallel(tmp_path / "out", tmp_path / "runs", [job])
     log.unlink()
     os.mkfifo(log)
@@ -245,7 +245,7 @@ def test_logs_have_one_writer_and_lead_nowhere(packs: dict[str, Path], tmp_path:
 
 def test_bars_are_closed_whatever_happens(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = tiny_runs.Listener()
-    monkeypatch.setattr(parallel, "reporter", lambda label: shown)
+    monkeypatch.setattr(parallel, "make_reporter", lambda label: shown)
     with pytest.raises(MitlganError):
         run_parallel(tmp_path, tmp_path / "runs", [TrainingProcess("x", tiny_runs.recipe("fg", packs["fg"]), ["--nope"])])
     assert shown.closed

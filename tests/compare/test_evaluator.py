@@ -18,7 +18,7 @@ from mitlgan.compare import ComparisonPlan, ComparisonResult, DomainSpec, run_co
 from mitlgan.compare.arms import extract_layers
 from mitlgan.errors import ResourceError, Stopped, UsageError
 from mitlgan.recipe import dump
-from mitlgan.runtime.files import locked
+from mitlgan.runtime.files import folder_lock
 from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
 from mitlgan.training.loop import TrainingLoop
@@ -126,7 +126,7 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(plan: ComparisonPlan,
     assert 0 < stopped_at < 24
     (begun,) = (run for run in run_directory.list_all(elsewhere.root) if run.is_comparison)
     assert begun.state() == "stopped"
-    with locked(begun.path), pytest.raises(ResourceError, match=f"^{begun.path}: another process is working on it"):
+    with folder_lock(begun.path), pytest.raises(ResourceError, match=f"^{begun.path}: another process is working on it"):
         run_comparison(plan, elsewhere)
     result = run_comparison(plan, elsewhere)
     assert len(trained) == 6 * 4  # six trainings of four updates, none of them twice

@@ -16,7 +16,7 @@ from mitlgan.errors import NanError, UsageError
 from mitlgan.recipe import changed, dump, load
 from mitlgan.report.formatting import DASH
 from mitlgan.report.ranking import CAVEAT, Ranked, Ranking, markdown, summary
-from mitlgan.runtime.files import locked
+from mitlgan.runtime.files import folder_lock
 from mitlgan.stages import stages
 from mitlgan.stages.parallel import TrainingProcess
 from mitlgan.training.loop import count_generator_updates
@@ -144,7 +144,7 @@ def test_a_row_whose_run_is_held_says_so(tmp_path: Path, at_once: list[str]) -> 
     run = stages.pretrain(recipe, tiny_runs.environment(tmp_path / "out" / "runs"))
     (run.path / "generator.safetensors").unlink()
     plan = SweepPlan([recipe_file(tmp_path, "one", source)], samples=20, extractor="efficientnet-lite0@32")
-    with locked(run.path):
+    with folder_lock(run.path):
         ranking, paths = sweep.run_sweep(plan, tmp_path / "out", tiny_runs.Listener(), train=False)
     assert ranking.rows[0].notes == [f"{run.path} is held by another process, which works on it; wait for that, then call this again"]
     assert "is held by another process" in paths.md.read_text()

@@ -13,7 +13,7 @@ import torch
 
 from mitlgan.artifacts.safetensors_io import save_checkpoint
 from mitlgan.runtime import files
-from mitlgan.runtime.files import locked
+from mitlgan.runtime.files import folder_lock
 
 
 def _die(*_: Any, **__: Any) -> Any:
@@ -39,12 +39,12 @@ class _DiesHalfway:
 
 
 def _before_write() -> None:
-    files.create_anew = _die
+    files.create_file = _die
 
 
 def _in_the_middle_of_the_write() -> None:
-    opened = files.create_anew
-    files.create_anew = lambda path, *, root: _DiesHalfway(opened(path, root=root))  # type: ignore[assignment,return-value]
+    opened = files.create_file
+    files.create_file = lambda path, *, root: _DiesHalfway(opened(path, root=root))  # type: ignore[assignment,return-value]
 
 
 def _before_fsync() -> None:
@@ -89,6 +89,6 @@ def die_while_saving(run: Path, iteration: int, phase: str) -> None:
 
 def hold(folder: Path, told: Connection) -> None:
     """Lock a folder, say so, and hold it until killed."""
-    with locked(folder):
+    with folder_lock(folder):
         told.send("locked")
         signal.pause()

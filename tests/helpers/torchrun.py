@@ -16,7 +16,16 @@ from torch import nn
 
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.runtime import distributed
-from mitlgan.runtime.distributed import World, any_rank, average, average_gradients, broadcast, joined, require_same, wait_for_all
+from mitlgan.runtime.distributed import (
+    World,
+    any_rank,
+    average_gradients,
+    average_tensors,
+    broadcast,
+    join_world,
+    require_same_on_all_ranks,
+    wait_for_all_ranks,
+)
 
 Work = Callable[[World, Path], Any]
 
@@ -38,7 +47,7 @@ def _rank(work: Work, folder: Path, rank: int, size: int, port: int, timeout_s: 
     torch.set_num_threads(1)
     torch.manual_seed(rank)  # what must be alike is not so by chance
     try:
-        with joined("cpu") as world:
+        with join_world("cpu") as world:
             found = work(world, folder)
     except MitlganError as error:
         found = {"error": str(error), "code": error.exit_code}
@@ -47,7 +56,7 @@ def _rank(work: Work, folder: Path, rank: int, size: int, port: int, timeout_s: 
 
 def collectives(world: World, folder: Path) -> dict[str, Any]:
     """Every operation once, with numbers that tell the ranks apart."""
-    found: dict[str, Any] = {"rank": world.rank, "size": world.size, "leads": world.leads}
+    found: dict[str, Any] = {"rank": world.rank, "size": world.size, "leads": world.is_leader}
     layer = nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)
     unused = nn.Linear(2, 2)
     broadcast(layer.state_dict().values(), world)
@@ -60,17 +69,17 @@ def collectives(world: World, folder: Path) -> dict[str, Any]:
     found["gradients"] = [parameter.grad.flatten()[:2].tolist() for parameter in layer.parameters() if parameter.grad is not None]
     found["unused"] = unused.weight.grad is None
     statistics = [torch.full((3,), float(world.rank)), torch.tensor(4.0 * world.rank)]
-    average(statistics, world)
+    average_tensors(statistics, world)
     found["statistics"] = [statistic.tolist() for statistic in statistics]
     found["flags"] = [any_rank(flag, world) for flag in (False, world.rank == 1, True)]
-    require_same("alike", "run", world)
+    require_same_on_all_ranks("alike", "run", world)
     try:
-        require_same(f"digest {world.rank}", "runs/x", world)
+        require_same_on_all_ranks(f"digest {world.rank}", "runs/x", world)
     except ArtifactError as error:
         found["refused"] = str(error)
     if world.rank == 0:
         (folder / "written").write_text("")
-    wait_for_all(world)
+    wait_for_all_ranks(world)
     found["after waiting"] = (folder / "written").exists()
     return found
 
@@ -116,14 +125,14 @@ def training(world: World, folder: Path) -> dict[str, Any]:
     environment = RunContext(world, listener, root)
     recipe = tiny_runs.recipe("fg", folder / "fg.npy", updates=4)
     straight = stages.pretrain(recipe, environment)
-    wait_for_all(world)
+    wait_for_all_ranks(world)
     short = stages.pretrain(tiny_runs.recipe("fg", folder / "fg.npy", updates=2), environment)
-    wait_for_all(world)
+    wait_for_all_ranks(world)
     path = root / "pretrain" / "tiny-fg-002"
     resumed = stages.resume(path, environment, more_kimg=2 * tiny_runs.PER_UPDATE / 1000)
     limited = stages.pretrain(tiny_runs.recipe("bg", folder / "bg.npy", updates=10**6, limit_s=0.3), environment)
-    wait_for_all(world)
+    wait_for_all_ranks(world)
     layers = {"fg": path / "generator.safetensors", "bg": root / "pretrain" / "tiny-bg-001" / "generator.safetensors"}
     composed = stages.compose(tiny_runs.recipe("scene", folder / "scene.npy", compose=True), layers, environment)
     runs = [straight, short, resumed, limited, composed]
-    return {"states": states, "runs": [str(run.path) for run in runs], "said": listener.said if world.leads else []}
+    return {"states": states, "runs": [str(run.path) for run in runs], "said": listener.said if world.is_leader else []}

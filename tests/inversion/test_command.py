@@ -17,7 +17,7 @@ from mitlgan.cli import main
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.editing import parse_latent
 from mitlgan.inversion import read_target
-from mitlgan.runtime.files import beside
+from mitlgan.runtime.files import sibling_path
 
 QUICK = ["--starts", "64", "--restarts", "4", "--attempts", "1", "--steps", "20", "--polish-steps", "40"]
 
@@ -47,7 +47,7 @@ def test_a_picture_becomes_a_latent_that_every_command_takes(folder: Path, monke
     assert said["mse"] == pytest.approx(error, rel=1e-3)
     assert said["psnr_db"] == pytest.approx(-10 * np.log10(error), abs=0.01)
     assert said["psnr_db"] > 40
-    with Image.open(beside(out.with_suffix(""), "-sheet.png")) as sheet:
+    with Image.open(sibling_path(out.with_suffix(""), "-sheet.png")) as sheet:
         assert sheet.width > 6 * 90, "target, found, two layers, matte, error"
     first = out.read_bytes()
     assert run(monkeypatch, picture, "--artifact", folder / "a.safetensors", "--out", out, *QUICK) == 0

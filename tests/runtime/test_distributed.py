@@ -21,7 +21,7 @@ from helpers import torchrun as ranks
 from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint
 from mitlgan.errors import UsageError
 from mitlgan.recipe import dump
-from mitlgan.runtime.distributed import World, any_rank, average, average_gradients, joined, require_same, resolve_device
+from mitlgan.runtime.distributed import World, any_rank, average_gradients, average_tensors, join_world, require_same_on_all_ranks, resolve_device
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -52,13 +52,13 @@ def test_an_absent_device_is_refused_with_one_that_is_there(monkeypatch: pytest.
 def test_alone_there_is_nothing_to_share(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WORLD_SIZE", "RANK"):
         monkeypatch.delenv(name, raising=False)
-    with joined("cpu") as world:
+    with join_world("cpu") as world:
         assert world == World(0, 1, torch.device("cpu"))
         tensor = torch.nn.Parameter(torch.ones(3))
         tensor.grad = torch.full((3,), 2.0)
         average_gradients([tensor], world)
-        average([tensor.grad], world)
-        require_same("x", "run", world)
+        average_tensors([tensor.grad], world)
+        require_same_on_all_ranks("x", "run", world)
         assert (any_rank(True, world), any_rank(False, world)) == (True, False)
         assert tensor.grad.tolist() == [2.0] * 3
 
@@ -66,7 +66,7 @@ def test_alone_there_is_nothing_to_share(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_half_an_environment_of_torchrun_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.delenv("RANK", raising=False)
-    with pytest.raises(UsageError, match="WORLD_SIZE=4: set without RANK"), joined("cpu"):
+    with pytest.raises(UsageError, match="WORLD_SIZE=4: set without RANK"), join_world("cpu"):
         pass
 
 

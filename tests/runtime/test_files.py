@@ -18,16 +18,16 @@ from helpers.unprivileged import unprivileged
 from mitlgan.errors import ResourceError
 from mitlgan.runtime import files
 from mitlgan.runtime.files import (
-    create_anew,
+    create_file,
     disk_errors,
-    files_in,
+    ensure_folder,
+    folder_lock,
     is_locked,
     is_regular,
-    locked,
-    make_folder,
+    list_files,
     open_regular,
     read_bytes,
-    remove_temporaries,
+    remove_temporary_files,
     write_atomically,
     write_json,
 )
@@ -82,8 +82,8 @@ def test_json_refuses_nan_and_keeps_the_old_file(tmp_path: Path) -> None:
 def test_temporaries_are_removed_and_nothing_else(tmp_path: Path) -> None:
     for name in (".a.json.123.tmp", ".b.456.tmp", "keep.tmp", ".lock", "a.json"):
         (tmp_path / name).touch()
-    remove_temporaries(tmp_path)
-    remove_temporaries(tmp_path / "absent")
+    remove_temporary_files(tmp_path)
+    remove_temporary_files(tmp_path / "absent")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "a.json", "keep.tmp"]
 
 
@@ -144,8 +144,8 @@ def test_no_folder_below_the_root_may_be_a_link_and_those_above_may(tmp_path: Pa
     root = tmp_path / "runs" / "run"
     assert read_bytes(root / deep / "x", root=root) == b"own"
     write_atomically(root / deep / "y", "new", root=root)
-    make_folder(root / deep / "z", root=root)
-    assert files_in(root / deep, "?", root=root) == [root / deep / name for name in "xyz"]
+    ensure_folder(root / deep / "z", root=root)
+    assert list_files(root / deep, "?", root=root) == [root / deep / name for name in "xyz"]
     elsewhere = tmp_path / "elsewhere"
     first = deep.split("/")[0]
     (real / first).rename(elsewhere)
@@ -155,9 +155,9 @@ def test_no_folder_below_the_root_may_be_a_link_and_those_above_may(tmp_path: Pa
         open_regular(root / deep / "x", root=root)
     for attempt in (
         lambda: write_atomically(root / deep / "y", "other", root=root),
-        lambda: make_folder(root / deep / "new" / "w", root=root),
-        lambda: remove_temporaries(root / deep, root=root),
-        lambda: files_in(root / deep, "*", root=root),
+        lambda: ensure_folder(root / deep / "new" / "w", root=root),
+        lambda: remove_temporary_files(root / deep, root=root),
+        lambda: list_files(root / deep, "*", root=root),
     ):
         with pytest.raises(ResourceError, match=f"^{root / first}: is a symbolic link, and what lies in a run must be the run's own; "):
             attempt()
@@ -177,7 +177,7 @@ def test_a_link_or_a_pipe_is_replaced_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "a").is_symlink()
     assert precious.read_text() == "precious"
     (tmp_path / "log").symlink_to(precious)
-    with create_anew(tmp_path / "log", root=tmp_path) as log:
+    with create_file(tmp_path / "log", root=tmp_path) as log:
         log.write(b"line")
     assert (precious.read_text(), (tmp_path / "log").read_text()) == ("precious", "line")
 
@@ -209,7 +209,7 @@ def test_a_lock_is_no_link_and_a_pipe_is_no_lock(tmp_path: Path) -> None:
         (tmp_path / "precious").write_text("precious")
         foreign(folder / ".lock", kind, tmp_path / "precious")
         assert not is_locked(folder)
-        with pytest.raises(ResourceError, match=f"^{folder}/.lock: is "), locked(folder):
+        with pytest.raises(ResourceError, match=f"^{folder}/.lock: is "), folder_lock(folder):
             pass
     assert not (tmp_path / "absent").exists()
 
@@ -248,10 +248,10 @@ def test_row_6_folder_that_cannot_be_written() -> None:
         readonly.mkdir()
         readonly.chmod(0o555)
         for attempt in (
-            lambda: make_folder(readonly),
-            lambda: make_folder(readonly / "new"),
+            lambda: ensure_folder(readonly),
+            lambda: ensure_folder(readonly / "new"),
             lambda: write_atomically(readonly / "a", "x"),
-            lambda: locked(readonly).__enter__(),
+            lambda: folder_lock(readonly).__enter__(),
         ):
             with pytest.raises(ResourceError, match=r"cannot be written \(Permission denied\); choose another place with --out") as caught:
                 attempt()
@@ -263,18 +263,18 @@ def test_row_6_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ResourceError, match="cannot be written"):
-            make_folder(place)
+            ensure_folder(place)
 
 
 def test_a_folder_is_made_with_its_parents_and_no_probe_stays(tmp_path: Path) -> None:
     for _ in range(2):
-        make_folder(tmp_path / "a" / "b")
+        ensure_folder(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
 def test_a_name_too_long(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="File name too long"):
-        make_folder(tmp_path / ("x" * 300))
+        ensure_folder(tmp_path / ("x" * 300))
 
 
 # Row 7
@@ -286,7 +286,7 @@ def test_row_7_the_second_process_is_refused_until_the_first_is_gone(tmp_path: P
     child.start()
     try:
         assert heard.poll(60)
-        with pytest.raises(ResourceError, match="another process is working on it; wait for it or choose another run") as caught, locked(tmp_path):
+        with pytest.raises(ResourceError, match="another process is working on it; wait for it or choose another run") as caught, folder_lock(tmp_path):
             pytest.fail("the lock was given twice")
         assert str(caught.value).startswith(str(tmp_path))
         assert caught.value.exit_code == 5
@@ -294,39 +294,39 @@ def test_row_7_the_second_process_is_refused_until_the_first_is_gone(tmp_path: P
         child.kill()
         child.join(60)
     assert child.exitcode == -signal.SIGKILL
-    with locked(tmp_path):  # the system let go of it, though the file is still there
+    with folder_lock(tmp_path):  # the system let go of it, though the file is still there
         assert (tmp_path / ".lock").exists()
 
 
 def test_a_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), locked(tmp_path):
+    with pytest.raises(ZeroDivisionError), folder_lock(tmp_path):
         raise ZeroDivisionError
-    with locked(tmp_path), pytest.raises(ResourceError, match="another process"), locked(tmp_path):
+    with folder_lock(tmp_path), pytest.raises(ResourceError, match="another process"), folder_lock(tmp_path):
         pytest.fail("the lock was given twice")
 
 
 def test_a_held_folder_is_seen_and_looking_holds_nothing(tmp_path: Path) -> None:
     assert not is_locked(tmp_path)
     assert list(tmp_path.iterdir()) == []
-    with locked(tmp_path):
+    with folder_lock(tmp_path):
         assert is_locked(tmp_path)
         assert is_locked(tmp_path)
     assert not is_locked(tmp_path)
     assert not is_locked(tmp_path / "absent")
-    with locked(tmp_path):
+    with folder_lock(tmp_path):
         pass
 
 
 def test_a_lock_waits_for_one_who_only_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with locked(tmp_path):
+    with folder_lock(tmp_path):
         pass
     looking = (tmp_path / ".lock").open()
     fcntl.flock(looking, fcntl.LOCK_SH)
     monkeypatch.setattr(files.time, "sleep", lambda _: looking.close())
-    with locked(tmp_path):
+    with folder_lock(tmp_path):
         assert looking.closed
 
 
 def test_a_lock_on_an_absent_folder(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="No such file or directory"), locked(tmp_path / "absent"):
+    with pytest.raises(ResourceError, match="No such file or directory"), folder_lock(tmp_path / "absent"):
         pytest.fail("there is nothing to lock")

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from mitlgan.runtime.progress import UNBOUNDED_KIMG, BarReporter, PlainReporter, Silent, counted_lines, duration, reporter, state_line
+from mitlgan.runtime.progress import (
+    UNBOUNDED_KIMG,
+    BarReporter,
+    PlainReporter,
+    SilentReporter,
+    format_duration,
+    format_status,
+    make_reporter,
+    progress_logger,
+)
 
 STATUS: dict[str, Any] = {
     "state": "running", "kimg": 12.34, "target_kimg": 40.0, "images_per_s": 456.7, "critic_loss": -1.23456, "generator_loss": 0.5, "eta_s": 200.0,
@@ -16,19 +25,19 @@ STATUS: dict[str, Any] = {
 
 
 def test_a_state_has_clock_speed_losses_and_time_left() -> None:
-    assert state_line(STATUS) == "12.3/40 kimg, 457 images/s, critic -1.235, generator +0.500, 3 min 20 s left"
+    assert format_status(STATUS) == "12.3/40 kimg, 457 images/s, critic -1.235, generator +0.500, 3 min 20 s left"
 
 
 def test_a_collapse_and_an_end_are_told() -> None:
-    line = state_line({**STATUS, "collapsed_at_kimg": 3.04, "state": "stopped"})
+    line = format_status({**STATUS, "collapsed_at_kimg": 3.04, "state": "stopped"})
     assert line == "12.3/40 kimg, 457 images/s, critic -1.235, generator +0.500, COLLAPSED at 3.0 kimg, stopped"
 
 
 def test_a_state_before_the_first_numbers_is_short() -> None:
     empty = {"state": "running", "kimg": 0.0, "target_kimg": 0.5, "images_per_s": 0.0, "critic_loss": None, "generator_loss": None, "eta_s": None}
-    assert state_line(empty) == "0.0/0.5 kimg"
-    assert state_line({}) == "0.0/0 kimg"
-    assert state_line({"kimg": 1.25, "target_kimg": UNBOUNDED_KIMG}) == "1.2 kimg"  # a clock ends it
+    assert format_status(empty) == "0.0/0.5 kimg"
+    assert format_status({}) == "0.0/0 kimg"
+    assert format_status({"kimg": 1.25, "target_kimg": UNBOUNDED_KIMG}) == "1.2 kimg"  # a clock ends it
 
 
 @pytest.mark.parametrize(
@@ -36,7 +45,7 @@ def test_a_state_before_the_first_numbers_is_short() -> None:
     [(0.2, "0 s"), (45.4, "45 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (3599.6, "1 h 00 min"), (7500, "2 h 05 min")],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def test_plain_lines_come_now_and_then_and_once_at_the_end(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +65,7 @@ def test_plain_lines_come_now_and_then_and_once_at_the_end(capsys: pytest.Captur
 
 
 def test_silent_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
-    shown = Silent()
+    shown = SilentReporter()
     shown.say("x")
     shown.update(STATUS)
     shown.close()
@@ -64,9 +73,9 @@ def test_silent_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(reporter("x"), PlainReporter)
+    assert isinstance(make_reporter("x"), PlainReporter)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    shown = reporter("x")
+    shown = make_reporter("x")
     assert isinstance(shown, BarReporter)
     shown.close()
 
@@ -81,7 +90,7 @@ def test_a_bar_shows_all_and_markup_as_it_is_on_stderr(capsys: pytest.CaptureFix
     assert captured.out == ""
     assert "warning: /data/[bold]x[/bold]" in captured.err
     assert "resume [red]" in captured.err
-    for word in state_line({**STATUS, "collapsed_at_kimg": 3.04}).split():
+    for word in format_status({**STATUS, "collapsed_at_kimg": 3.04}).split():
         assert word in captured.err
 
 
@@ -89,7 +98,7 @@ def test_counted_lines_come_now_and_then(monkeypatch: pytest.MonkeyPatch) -> Non
     clock = iter([0.0, 4.0, 10.5, 11.0, 21.0])
     monkeypatch.setattr("mitlgan.runtime.progress.time.monotonic", lambda: next(clock))
     said: list[str] = []
-    told = counted_lines("reading", said.append, 10.0)
+    told = progress_logger("reading", said.append, 10.0)
     for done in (1, 2, 3, 4):
         told(done, 9)
     assert said == ["reading: 2 of 9", "reading: 4 of 9"]
@@ -98,7 +107,7 @@ def test_counted_lines_come_now_and_then(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("value", ["much", [1], {"a": 1}, float("nan"), float("inf"), 10**400, True, None])
 def test_a_hostile_status_is_shown_without_its_numbers(value: object) -> None:
     keys = ("kimg", "target_kimg", "images_per_s", "critic_loss", "generator_loss", "eta_s")
-    assert state_line(dict.fromkeys(keys, value) | {"state": "running"}) == "0.0/0 kimg"
+    assert format_status(dict.fromkeys(keys, value) | {"state": "running"}) == "0.0/0 kimg"
     if value is not None:
-        line = state_line({"diverged_at_kimg": value, "collapsed_at_kimg": value})
+        line = format_status({"diverged_at_kimg": value, "collapsed_at_kimg": value})
         assert line == "0.0/0 kimg, DIVERGED at an unknown time, COLLAPSED at an unknown time"

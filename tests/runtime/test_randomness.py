@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from mitlgan.runtime.randomness import derived_seed, normal, stream
+from mitlgan.runtime.randomness import derived_seed, random_generator, sample_normal
 
 
 def test_no_two_uses_share_a_stream() -> None:
@@ -25,13 +25,13 @@ def test_they_stay_what_they_are() -> None:
 def test_a_stream_is_its_own() -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    first = normal((3, 4), stream(1, "x"))
-    assert torch.equal(first, normal((3, 4), stream(1, "x")))
-    assert not torch.equal(first, normal((3, 4), stream(1, "x", 1)))
+    first = sample_normal((3, 4), random_generator(1, "x"))
+    assert torch.equal(first, sample_normal((3, 4), random_generator(1, "x")))
+    assert not torch.equal(first, sample_normal((3, 4), random_generator(1, "x", 1)))
     assert torch.equal(before, torch.get_rng_state())
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_on_the_device_asked_for(device: str) -> None:
-    drawn = normal((2, 3), stream(0, "x"), device)
+    drawn = sample_normal((2, 3), random_generator(0, "x"), device)
     assert (drawn.shape, drawn.device.type, drawn.dtype) == ((2, 3), device, torch.float32)

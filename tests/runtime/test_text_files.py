@@ -23,7 +23,7 @@ from mitlgan.data.readers.products import ReviewLimits, choose_products
 from mitlgan.data.sources.image_source import open_source
 from mitlgan.errors import ArtifactError, DataError, MitlganError, UsageError
 from mitlgan.latents.files import read_latent
-from mitlgan.runtime.text_files import TextError, decode_text, lines_of
+from mitlgan.runtime.text_files import TextError, decode_text, iter_lines
 from mitlgan.study.answers import score_answers
 
 ENCODINGS: dict[str, Callable[[str], bytes]] = {
@@ -142,7 +142,7 @@ def test_a_line_that_is_no_text_is_named() -> None:
         decode_text(b"a\nb\nc\xff\nd")
     assert caught.value.line == 3
     with pytest.raises(TextError) as caught:
-        list(lines_of(io.BytesIO(b"a\r\nb\0\r\n")))
+        list(iter_lines(io.BytesIO(b"a\r\nb\0\r\n")))
     assert caught.value.line == 2
 
 

@@ -10,7 +10,7 @@ from helpers import tiny_runs
 from torch import Tensor, nn
 
 from mitlgan.recipe import AugmentRecipe, changed
-from mitlgan.runtime.randomness import stream
+from mitlgan.runtime.randomness import random_generator
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
 from mitlgan.training import augmentation
@@ -258,5 +258,5 @@ def test_the_critic_is_shown_changed_images_in_both_updates(packs: dict[str, Pat
 
 
 def test_streams_are_named_apart() -> None:
-    first, second = (torch.rand(3, generator=stream(0, f"augment colour of {use}", 0)) for use in ("critic's real", "critic's fake"))
+    first, second = (torch.rand(3, generator=random_generator(0, f"augment colour of {use}", 0)) for use in ("critic's real", "critic's fake"))
     assert not torch.equal(first, second)

@@ -18,7 +18,7 @@ from mitlgan import objectives
 from mitlgan.errors import DivergedError, NanError, UsageError
 from mitlgan.recipe import LsganRecipe, MinimaxRecipe, ObjectiveRecipe, Recipe, RelativisticRecipe, WganClipRecipe, changed, load
 from mitlgan.report.run_report import report as run_report
-from mitlgan.runtime.progress import state_line
+from mitlgan.runtime.progress import format_status
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
 from mitlgan.training import monitor, run_directory
@@ -194,7 +194,7 @@ def test_an_output_that_stays_saturated_is_dated_and_told_once() -> None:
 
 def test_the_progress_line_says_it() -> None:
     values = {"kimg": 2.0, "target_kimg": 4.0, "critic_loss": 3.6e13, "diverged_at_kimg": 0.1, "diagnosis": "diverged", "state": "running"}
-    assert state_line(values) == "2.0/4 kimg, critic +3.60e+13, DIVERGED at 0.1 kimg"
+    assert format_status(values) == "2.0/4 kimg, critic +3.60e+13, DIVERGED at 0.1 kimg"
 
 
 # --- The loop

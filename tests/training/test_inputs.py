@@ -14,7 +14,7 @@ from mitlgan.data.pack.image_pack import ImagePack, to_float
 from mitlgan.latents import latents
 from mitlgan.recipe import Recipe, changed
 from mitlgan.runtime.distributed import World
-from mitlgan.runtime.randomness import stream
+from mitlgan.runtime.randomness import random_generator
 from mitlgan.training.inputs import GeneratorInputs, HoledImageInputs, make_inputs
 
 CPU = torch.device("cpu")
@@ -41,7 +41,7 @@ def test_latents_are_those_of_their_purpose_update_and_rank(packs: dict[str, Pat
     assert recipe.generator is not None
     generator: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
     inputs = make_inputs(generator, recipe, ImagePack.open(packs["bg"]), World(1, 2, CPU))
-    wanted = torch.randn(12, 2, generator=stream(recipe.seed, "critic latents", 5, 1))
+    wanted = torch.randn(12, 2, generator=random_generator(recipe.seed, "critic latents", 5, 1))
     assert torch.equal(inputs.sample("critic", 5, real), wanted)
     assert not torch.equal(inputs.sample("generator", 5, real), wanted)
     assert torch.equal(inputs.fixed_samples(7), latents(range(7), {"bg": 2}))

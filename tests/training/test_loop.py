@@ -26,7 +26,7 @@ from mitlgan.errors import ArtifactError, NanError, ResourceError, Stopped, Usag
 from mitlgan.objectives import WganGp
 from mitlgan.recipe import Recipe, changed, dump, load, plain
 from mitlgan.runtime.distributed import World
-from mitlgan.runtime.files import locked
+from mitlgan.runtime.files import folder_lock
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
 from mitlgan.training import loop as train
@@ -366,7 +366,7 @@ def test_a_read_only_run_is_refused(small_disk: Path, packs: dict[str, Path], tm
 
 def test_a_run_takes_one_process_at_a_time(fg: Start, environment: RunContext) -> None:
     run = fg()
-    with locked(run.path), pytest.raises(ResourceError, match="another process is working on it"):
+    with folder_lock(run.path), pytest.raises(ResourceError, match="another process is working on it"):
         stages.resume(run.path, environment)
     stages.resume(run.path, environment)
 

@@ -276,7 +276,7 @@ def test_row_7_a_run_that_another_process_works_on_is_not_resumed(tmp_path: Path
     import torch
 
     from mitlgan.runtime.distributed import World
-    from mitlgan.runtime.progress import Silent
+    from mitlgan.runtime.progress import SilentReporter
     from mitlgan.stages.stages import RunContext, resume
 
     run = begun(tmp_path)
@@ -287,7 +287,7 @@ def test_row_7_a_run_that_another_process_works_on_is_not_resumed(tmp_path: Path
         assert heard.poll(60)
         before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
         with pytest.raises(ResourceError, match=f"^{run.path}: another process is working on it; wait for it or choose another run$"):
-            resume(run.path, RunContext(World(0, 1, torch.device("cpu")), Silent(), tmp_path))
+            resume(run.path, RunContext(World(0, 1, torch.device("cpu")), SilentReporter(), tmp_path))
         assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
     finally:
         child.kill()

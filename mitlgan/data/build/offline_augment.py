@@ -26,7 +26,7 @@ from mitlgan.data.sources.image_source import Contents, ImageSource, contents, o
 from mitlgan.data.sources.listing import MATTE_SUFFIX
 from mitlgan.data.splits import training_source
 from mitlgan.errors import DataError, naming_faults
-from mitlgan.runtime.files import locked, make_folder, write_atomically
+from mitlgan.runtime.files import ensure_folder, folder_lock, write_atomically
 
 VERSION = 3  # raise it when the same pictures and settings make other files
 PURPOSE = 0xA06
@@ -92,9 +92,9 @@ def augment_pictures(
     refuse_output_inside(source, out)
     if part and say is not None:
         say(part)
-    make_folder(out)
+    ensure_folder(out)
     header = {"work": "augment", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": asdict(settings)}
-    with locked(out), Journal(out / ".journal.jsonl", header) as journal:
+    with folder_lock(out), Journal(out / ".journal.jsonl", header) as journal:
         done = len(journal.lines)
         made = in_order(contents(source, source.entries[done:]), partial(_made, settings))
         for number, (_, (record, files)) in enumerate(made, start=done + 1):

@@ -40,7 +40,7 @@ from mitlgan.data.sources.image_source import MAX_UNREADABLE_FRACTION, ImageEntr
 from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.data.splits import split_source
 from mitlgan.errors import DataError, ResourceError, Stopped, UsageError
-from mitlgan.runtime.files import disk_errors, locked, make_folder
+from mitlgan.runtime.files import disk_errors, ensure_folder, folder_lock
 from mitlgan.runtime.signals import StopSignals
 
 VERSION = 4  # raise it when the same pictures and settings make other pixels or records
@@ -91,7 +91,7 @@ def prepare_pack(
     source, with_matte = use_mattes(source, "--keep-alpha keeps transparency in their place" if settings.keep_alpha else "")
     others = _others(settings)
     source = source.subset(source.entries, remarks=[*unknown, *(remark for *_, remarks in others for remark in remarks)])
-    make_folder(out)
+    ensure_folder(out)
     header = {
         "work": "prepare",
         "version": VERSION,
@@ -100,7 +100,7 @@ def prepare_pack(
         "selection": selection.plain() if selection else None,
         "against_sha256": [digest for _, digest, _, _ in others],
     }
-    with locked(out), Journal(out / ".journal.jsonl", header) as journal:
+    with folder_lock(out), Journal(out / ".journal.jsonl", header) as journal:
         made = _already(out, header)
         if made is not None:
             return made
@@ -287,7 +287,7 @@ def _publish_splits(
     skipped = [{"name": line["name"], "reason": line["reason"]} for _, line in sorted(left_out.items())]
     for split in HELD_OUT:
         if split in assignment.splits:
-            make_folder(out / split)
+            ensure_folder(out / split)
             chosen = {position for position, found in zip(kept, assignment.splits, strict=True) if found == split}
             _publish(out / split / PREPARED_PACK, header | {"split": split}, journal, rows, chosen, fourth, settings)
     chosen = {position for position, found in zip(kept, assignment.splits, strict=True) if found not in HELD_OUT}

@@ -21,7 +21,7 @@ from mitlgan.data.curate.table_selection import rows
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, read_file
 from mitlgan.data.sources.formats import HEAD_BYTES, detect_suffix
 from mitlgan.errors import DataError, resource_fault
-from mitlgan.runtime.files import locked, make_folder, write_atomically, write_json
+from mitlgan.runtime.files import ensure_folder, folder_lock, write_atomically, write_json
 from mitlgan.runtime.text_files import read_text
 from mitlgan.version import __version__
 
@@ -104,8 +104,8 @@ def fetch_pictures(addresses: list[str], out: Path, settings: FetchSettings, pro
         DataError: Not one address could be fetched.
         ResourceError: The folder cannot be written.
     """
-    make_folder(out)
-    with locked(out), Journal(out / ".journal.jsonl", {"work": "fetch", "version": 1}) as journal:
+    ensure_folder(out)
+    with folder_lock(out), Journal(out / ".journal.jsonl", {"work": "fetch", "version": 1}) as journal:
         had = {line["url"]: there for line in journal.lines if line["file"] and (there := _as_it_is(out, line)) is not None}
         left = [address for address in addresses if address not in had]
         spent = _Budget(settings.max_total_bytes)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from mitlgan.data.curate.row_filter import Condition
 from mitlgan.data.sources.image_source import ImageSource, of_files
 from mitlgan.errors import DataError, UsageError, resource_fault
-from mitlgan.runtime.text_files import TextError, lines_of
+from mitlgan.runtime.text_files import TextError, iter_lines
 
 FUNCTIONS = ("mean", "sum", "min", "max", "count")
 _AGGREGATE = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(\w+)\s*\(\s*(\w*)\s*\)\s*")
@@ -132,9 +132,9 @@ def rows(path: Path, option: str) -> Iterator[dict[str, Any]]:
     try:
         with cast(BinaryIO, gzip.open(path, "rb") if suffixes[-1:] == [".gz"] else path.open("rb")) as file:
             if form in (".csv", ".tsv"):
-                yield from _csv_rows(lines_of(file), "\t" if form == ".tsv" else None)
+                yield from _csv_rows(iter_lines(file), "\t" if form == ".tsv" else None)
             elif form in (".jsonl", ".json", ".ndjson"):
-                yield from _json_rows(lines_of(file), path, option)
+                yield from _json_rows(iter_lines(file), path, option)
             else:
                 raise DataError(f"{option} {path}: neither .csv, .tsv nor .jsonl (each may end in .gz)")
     except TextError as error:

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.sources.listing import MATTE_SUFFIX
-from mitlgan.runtime.files import make_folder, write_atomically, write_json
+from mitlgan.runtime.files import ensure_folder, write_atomically, write_json
 
 VERSION = 1
 FOLDERS = ("fg", "far", "bg", "scene")
@@ -182,7 +182,7 @@ def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: Pr
         ResourceError: The folder cannot be written.
     """
     for folder in FOLDERS:
-        make_folder(out / folder)
+        ensure_folder(out / folder)
 
     def work(index: int) -> None:
         for name, content in _files(index, draw_position(index, size_px, seed), draw_position(count + index, size_px, seed)):

@@ -21,7 +21,7 @@ from mitlgan.data.sources.image_source import Contents, ImageSource, contents, o
 from mitlgan.data.sources.listing import MATTE_SUFFIX
 from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.errors import DataError, UsageError, naming_faults
-from mitlgan.runtime.files import disk_errors, locked, make_folder, write_atomically, write_json
+from mitlgan.runtime.files import disk_errors, ensure_folder, folder_lock, write_atomically, write_json
 
 VERSION = 6  # raise it when the same pictures and settings make other files
 OWN_MATTES = ("auto",)  # methods that begin with what the user has: mattes beside the pictures, transparency
@@ -86,9 +86,9 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
     source = _source(spec, settings)
     refuse_output_inside(source, out)
     for folder in FOLDERS:
-        make_folder(out / folder)
+        ensure_folder(out / folder)
     header = {"work": "split", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": settings.cutting()}
-    with locked(out), Journal(out / ".journal.jsonl", header) as journal:
+    with folder_lock(out), Journal(out / ".journal.jsonl", header) as journal:
         _cut_all(source, out, methods, settings, journal, progress)
         choices = ManualChoices.read(out).updated(settings.exclude, settings.keep)
         choices.write(out)

@@ -22,7 +22,7 @@ from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.readers.common import GZIP, decode_files, sha256, write_pack
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import DataError, resource_fault
-from mitlgan.runtime.text_files import TextError, lines_of
+from mitlgan.runtime.text_files import TextError, iter_lines
 
 WHERE = "metadata and reviews by category are at https://jmcauley.ucsd.edu/data/amazon/; fetch the pictures of `imUrl` yourself into a folder"
 PLACEHOLDER_PRODUCTS = 10
@@ -121,7 +121,7 @@ def _rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         with path.open("rb") as raw:
             zipped = raw.read(2) == GZIP
         with cast(BinaryIO, gzip.open(path, "rb") if zipped else path.open("rb")) as file:
-            for number, line in enumerate(lines_of(file), start=1):
+            for number, line in enumerate(iter_lines(file), start=1):
                 if line.strip():
                     yield _row(path, number, line, keys)
     except TextError as error:

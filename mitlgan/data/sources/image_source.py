@@ -255,7 +255,7 @@ def _of_folder(folder: Path, option: str) -> ImageSource:
 
 def _of_list(path: Path, option: str) -> ImageSource:
     """The files that a list names, whatever they are called, each once; of mattes that it names, those of its pictures are known beside them."""
-    text = read_text(path, f"{option} {path}", DataError, MAX_LIST_BYTES, names=True)
+    text = read_text(path, f"{option} {path}", DataError, MAX_LIST_BYTES, has_file_names=True)
     lines, again = _each_once([_foreign(line.strip(), path.parent) for line in text.split("\n") if line.strip()], path.parent)
     entries = of_files(path.parent, [line for line in lines if not is_matte_name(line)])
     taken = {entry.matte.file for entry in entries if entry.matte is not None}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from mitlgan.errors import one_line
+from mitlgan.errors import to_one_line
 
 MAX_NAMES = 3  # that a message lists
 BESIDE = "picture beside the split folders"
@@ -89,4 +89,4 @@ def describe_leftovers(plain: Mapping[str, Any], *, quiet: bool = True) -> list[
     others, hidden = plain.get("others", {}), plain.get("hidden", 0)
     counted = [f"{sum(others.values()):,} other files ({', '.join(f'{count:,} {kind}' for kind, count in others.items())})"] if others else []
     counted += [f"{hidden:,} hidden"] if hidden else []
-    return [one_line(line) for line in [*lines, *([", ".join(counted)] if counted and quiet else [])]]
+    return [to_one_line(line) for line in [*lines, *([", ".join(counted)] if counted and quiet else [])]]

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mitlgan.errors import DataError, one_line
+from mitlgan.errors import DataError, to_one_line
 
 TRAIN = "train"
 SPLITS = (TRAIN, "validation", "test")
@@ -58,14 +58,14 @@ class SplitLayout:
     def describe(self, split: str, names: Sequence[str]) -> str:
         """What is taken for a split and what is left, in one line; empty where all is taken as anybody would expect."""
         if not self.folders:
-            return one_line(self.remark)
+            return to_one_line(self.remark)
         left = [f"{self._where(other)} ({len(self.parts[other]):,}, {other})" for other in self.parts if other != split]
         if self.unassigned:
             left.append(f"{len(self.unassigned):,} pictures beside the split folders ({list_names([names[place] for place in self.unassigned])})")
         if not left:
-            return one_line(self.remark)
+            return to_one_line(self.remark)
         said = f"{split} pictures are {self._where(split)} ({len(self.parts[split]):,})"
-        return one_line("; ".join(filter(None, (f"{said}; left out: {', '.join(left)}", self.remark))))
+        return to_one_line("; ".join(filter(None, (f"{said}; left out: {', '.join(left)}", self.remark))))
 
     def to_manifest(self, split: str) -> dict[str, Any]:
         """The same for a manifest."""

@@ -22,7 +22,7 @@ from mitlgan.inversion.placement_search import Places
 from mitlgan.inversion.progress import Teller
 from mitlgan.inversion.settings import Settings
 from mitlgan.networks.placement import PLACEMENT_DIM, LayerTransform, PlacementPrior, split_premultiplied
-from mitlgan.runtime.randomness import normal, stream
+from mitlgan.runtime.randomness import random_generator, sample_normal
 
 CUT_PX = 2
 """Pixels of an image's edge that are hidden where an object goes on beyond it."""
@@ -188,7 +188,7 @@ def _hopped(front: Front, aim: Aim, best: Climber, settings: Settings, clock: Te
     for hop, reach in enumerate(HOPS * HOP_ROUNDS):
         if _is_met(best, settings.goal_db) or not _is_met(best, NEAR_DB) or in_vain == len(HOPS) or clock.over is not None:
             break
-        drawn = normal((HOPPERS, len(best.z)), stream(settings.seed, "embed/hops", hop), best.z.device)
+        drawn = sample_normal((HOPPERS, len(best.z)), random_generator(settings.seed, "embed/hops", hop), best.z.device)
         drawn[:, front.dim :] *= HOP_PLACE
         found, _ = polished(aim, improved(aim, best.z + reach * drawn, few, clock, front.place, hop), few, clock)
         other = begun(aim, found)
@@ -210,7 +210,7 @@ def _placed_starts(front: Front, aim: Covering, hidden: Tensor, settings: Settin
     starts = LOOKED_AT * settings.starts // sides
     for first in range(0, starts, CHUNK):
         count = min(CHUNK, starts - first)
-        z = normal((count, front.dim), stream(settings.seed, f"embed/objects/{attempt}", first // CHUNK), hidden.device)
+        z = sample_normal((count, front.dim), random_generator(settings.seed, f"embed/objects/{attempt}", first // CHUNK), hidden.device)
         images = front.image(z)
         for side in (1.0, -1.0)[:sides]:
             place = None

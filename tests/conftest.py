@@ -19,7 +19,7 @@ import torch
 
 from mitlgan import networks
 from mitlgan.artifacts import artifact
-from mitlgan.recipe import ComposerRecipe, CriticRecipe, GeneratorRecipe, Recipe, TranslatorRecipe
+from mitlgan.recipe import ComposerRecipe, DenseTranslatorRecipe, Recipe, ThesisCriticRecipe, ThesisGeneratorRecipe
 
 if TYPE_CHECKING:  # the fixtures import the loop themselves: most tests do without it
     from mitlgan.data.pack.image_pack import FourthChannel
@@ -57,8 +57,8 @@ def fg_recipe() -> Recipe:
         command="pretrain",
         role="fg",
         size_px=8,
-        generator=GeneratorRecipe(latent_dim=3, widths=(4,)),
-        critic=CriticRecipe(widths=(4, 6), dropout=(0.0, 0.0)),
+        generator=ThesisGeneratorRecipe(latent_dim=3, widths=(4,)),
+        critic=ThesisCriticRecipe(widths=(4, 6), dropout=(0.0, 0.0)),
     )
 
 
@@ -69,7 +69,7 @@ def compose_recipe(fg_recipe: Recipe) -> Recipe:
         command="compose",
         role="scene",
         size_px=8,
-        composer=ComposerRecipe(translator=TranslatorRecipe(widths=(4, 4, 4), blocks=1)),
+        composer=ComposerRecipe(translator=DenseTranslatorRecipe(widths=(4, 4, 4), blocks=1)),
         critic=fg_recipe.critic,
     )
 

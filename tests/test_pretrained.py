@@ -21,7 +21,7 @@ from mitlgan.inpainting import make_filler, parse_hole, score_fillers
 from mitlgan.inpainting.evaluate import describe_scores
 from mitlgan.metrics.extractors.features import extractor
 from mitlgan.networks import Composer
-from mitlgan.recipe import load, parse
+from mitlgan.recipe import load_recipe, parse_recipe
 
 INPAINTING_ROWS = (
     ("`context`, as drawn", "context", ""),
@@ -236,7 +236,7 @@ def test_a_context_encoder_ships_with_card_and_sheet_below_3_mb() -> None:
     assert (card.kind, card.role, card.size_px, card.licence) == ("inpainter", "bg", 32, "MIT")
     assert "CC0" in card.credit
     assert card.data["source"] == "demo"
-    assert parse(card.recipe).inpainter == load("inpaint/context-32").inpainter
+    assert parse_recipe(card.recipe).inpainter == load_recipe("inpaint/context-32").inpainter
     assert INPAINTER.stat().st_size < 3_000_000
     with Image.open(INPAINTER.parent / "grid.png") as sheet:
         assert min(sheet.size) >= 100

@@ -21,11 +21,11 @@ from mitlgan.artifacts import artifact
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, grid_png, stages_sheet_png
 from mitlgan.artifacts.titled_grid import enlarge
 from mitlgan.images.animation import encode_animation
-from mitlgan.recipe import load, shipped
+from mitlgan.recipe import load_recipe, shipped_folder
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
-TOUR = shipped("recipes") / "tour.ipynb"
+TOUR = shipped_folder("recipes") / "tour.ipynb"
 SCALE = 0.005
 SIZE_PX = 32
 
@@ -102,7 +102,7 @@ def leaves(value: Any) -> Iterator[float]:
 def test_four_stages_were_trained_as_long_as_was_asked(walked: Walked, scene: LoadedArtifact) -> None:
     trained = {name: walked.run("pretrain", name) for name in ("modern-fg", "modern-bg", "wgan")} | {"modern": walked.run("compose", "modern")}
     assert {run.state() for run in trained.values()} == {"done"}
-    assert {name: load(run.recipe).training.kimg for name, run in trained.items() if name != "wgan"} == {
+    assert {name: load_recipe(run.recipe).training.kimg for name, run in trained.items() if name != "wgan"} == {
         "modern-fg": 40 * SCALE, "modern-bg": 40 * SCALE, "modern": 24 * SCALE,
     }  # fmt: skip
     last = {name: json.loads((run.path / "timing.jsonl").read_text(encoding="utf-8").splitlines()[-1]) for name, run in trained.items()}

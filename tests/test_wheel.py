@@ -50,13 +50,13 @@ def test_recipes_and_artifacts_come_from_the_installed_package(installed: Path, 
     recipes, pretrained, names = json.loads(_run(installed, tmp_path, "-c", code))
     assert Path(recipes) == installed / "mitlgan" / "recipes"
     assert Path(pretrained) == installed / "mitlgan" / "pretrained"
-    assert names == recipe.names(), "the same recipes as in the checkout"
+    assert names == recipe.shipped_recipe_names(), "the same recipes as in the checkout"
     shipped, here = ({card.parent.name for card in folder.glob("*/card.json")} for folder in (Path(pretrained), ROOT / "pretrained"))
     assert shipped == here, "and the same artifacts"
 
 
 def test_a_checkout_is_found_without_copying() -> None:
-    assert recipe.shipped("recipes") == ROOT / "recipes"
+    assert recipe.shipped_folder("recipes") == ROOT / "recipes"
 
 
 def test_the_wheel_trains_and_samples_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from mitlgan.artifacts.safetensors_io import read_header, read_tensors, tensors_
 from mitlgan.data.sources.split_folders import with_correct_splits
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.networks import Composer, ContextEncoder, Critic, Generator
-from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe, InpainterRecipe, Recipe, Role, plain, shipped
+from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe, InpainterRecipe, Recipe, Role, as_dict, shipped_folder
 from mitlgan.runtime.files import write_json
 from mitlgan.version import __version__
 
@@ -220,7 +220,7 @@ def save_network(path: Path, network: nn.Module, card: Card, *, without_generato
     tensors = network_tensors(network)
     whole = tensors_sha256(tensors)
     made_by = f"mitlgan {__version__}, torch {torch.__version__}, {platform.machine()}"
-    header = plain(card.model_copy(update={"made_by": made_by, "whole_sha256": whole if without_generators else None}))
+    header = as_dict(card.model_copy(update={"made_by": made_by, "whole_sha256": whole if without_generators else None}))
     if without_generators:
         frozen = _frozen_tensors(path, card)
         if tensors_sha256(tensors | frozen) != whole:
@@ -356,7 +356,7 @@ def make_card(network: nn.Module, recipe: Recipe, **account: Any) -> Card:
             if isinstance(network, Critic)
             else {"generator": recipe.generator, "composer": recipe.composer, "inpainter": recipe.inpainter}
         ),
-        recipe=plain(recipe),
+        recipe=as_dict(recipe),
         **account,
     )
 
@@ -413,7 +413,7 @@ def _search_paths(path: Path) -> Iterator[Path]:
     folder = path.absolute().parent
     yield from sorted(folder.glob("*.safetensors"))
     yield from sorted(folder.parent.glob("*/generator.safetensors"))
-    yield from sorted(shipped("pretrained").glob("*/generator.safetensors"))
+    yield from sorted(shipped_folder("pretrained").glob("*/generator.safetensors"))
 
 
 def record_metrics(path: Path, metrics: dict[str, Any]) -> None:

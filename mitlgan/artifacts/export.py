@@ -21,9 +21,9 @@ from mitlgan.artifacts.artifact import KIND_WITH_ARTICLE, check_generators_found
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network, stages_sheet_png
 from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.latents import latents
+from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import CompositionStages
-from mitlgan.recipe import plain
+from mitlgan.recipe import as_dict
 from mitlgan.runtime.files import ensure_folder, write_atomically
 
 TOLERANCE = 1e-4
@@ -115,7 +115,7 @@ def _onnx(artifact: LoadedArtifact) -> bytes:
         )
     model = exported.model_proto
     model.producer_name = "mitlgan"
-    for key, value in {"card": json.dumps(plain(artifact.card)), "tensors_sha256": artifact.tensors_sha256}.items():
+    for key, value in {"card": json.dumps(as_dict(artifact.card)), "tensors_sha256": artifact.tensors_sha256}.items():
         model.metadata_props.add(key=key, value=value)
     content = cast(bytes, model.SerializeToString())
     with _exporting("onnx"):
@@ -132,7 +132,7 @@ def _onnx(artifact: LoadedArtifact) -> bytes:
 def _torch_export(artifact: LoadedArtifact) -> bytes:
     network = ExportableNetwork(artifact).eval()
     buffer = io.BytesIO()
-    account = {"card.json": json.dumps(plain(artifact.card)), "outputs.json": json.dumps(network.outputs)}
+    account = {"card.json": json.dumps(as_dict(artifact.card)), "outputs.json": json.dumps(network.outputs)}
     with _exporting("torch-export"):
         torch.export.save(_program(network, artifact), buffer, extra_files=account)
         buffer.seek(0)
@@ -148,7 +148,7 @@ def _program(network: ExportableNetwork, artifact: LoadedArtifact) -> torch.expo
 
 
 def _latents(artifact: LoadedArtifact, count: int) -> list[Tensor]:
-    return [latents(range(count), {name: dim}) for name, dim in artifact.card.latent_dims.items()]
+    return [latents_from_seeds(range(count), {name: dim}) for name, dim in artifact.card.latent_dims.items()]
 
 
 @torch.inference_mode()

@@ -18,7 +18,7 @@ from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.images.transparency import on_checkerboard, unpremultiply
-from mitlgan.latents import latents
+from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, EffectStrengths, LayerTransform
 from mitlgan.networks.placement import MIN_SCALE, to_opaque_rgb
 from mitlgan.runtime.files import disk_errors, ensure_folder, sibling_path, write_atomically
@@ -59,7 +59,7 @@ class LoadedArtifact:
             and PLACEMENT_LATENT not in seeds
         ):
             seeds = {**seeds, PLACEMENT_LATENT: seeds.get(self.network.frontmost_layer, ())}
-        return latents(seeds, self.card.latent_dims)
+        return latents_from_seeds(seeds, self.card.latent_dims)
 
     def sample(self, seeds: Seeds, stands: LayerTransforms | None = None) -> Tensor:
         """Images of seeds.

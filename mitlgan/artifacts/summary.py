@@ -16,12 +16,12 @@ from mitlgan.recipe import (
     REACHABLE_PX,
     AnyGenerator,
     ComposerRecipe,
-    GeneratorRecipe,
     Recipe,
+    ThesisGeneratorRecipe,
     UpsampledGeneratorRecipe,
     display_name,
     display_name_of,
-    load,
+    load_recipe,
 )
 
 THESIS_LAYERS = ("fg", "bg")
@@ -44,7 +44,7 @@ def describe(target: str) -> dict[str, Any]:
         file = artifact_path(path)
         card = artifact.read_card(file)
         return {**_described_card(card, str(file)), "card": card.model_dump(mode="json", exclude_none=True)}
-    return describe_recipe(load(target, given="RECIPE"))
+    return describe_recipe(load_recipe(target, given="RECIPE"))
 
 
 def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None = None) -> dict[str, Any]:
@@ -91,14 +91,14 @@ def _doubled(size_px: int) -> UpsampledGeneratorRecipe:
     return UpsampledGeneratorRecipe(widths=(128,) * (doublings + 1))
 
 
-def thesis_generator(size_px: int) -> GeneratorRecipe:
+def thesis_generator(size_px: int) -> ThesisGeneratorRecipe:
     """The thesis' generator at a size: Table 7.1 with as many halvings of its 96 channels as the size has doublings."""
     widths = []
     width, size = 96, 4
     while size < size_px:
         widths.append(max(1, width))
         width, size = width // 2, size * 2
-    return GeneratorRecipe(latent_dim=1536, widths=tuple(widths))
+    return ThesisGeneratorRecipe(latent_dim=1536, widths=tuple(widths))
 
 
 def _described_card(card: Card, source: str) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _parts(whole: nn.Module) -> dict[str, Any]:
     modules: dict[str, tuple[str, nn.Module]] = {f"layer {name}": (f"layers.{name}.", generator) for name, generator in whole.generators.items()}
     modules |= {"adapters": ("adapters.", whole.adapters)} if whole.adapters else {}
     modules |= {"fusion": ("fusion.", whole.fusion), "translator": ("translator.", whole.translator)}
-    table = networks.rows(whole, (whole.latent_dim,))
+    table = networks.summarize_blocks(whole, (whole.latent_dim,))
     return {name: _account(module, [row for row in table if f"{row.name}.".startswith(prefix)]) for name, (prefix, module) in modules.items()}
 
 
@@ -124,10 +124,10 @@ def _total(whole: nn.Module) -> dict[str, int]:
 
 
 def _numbers(network: nn.Module, shape: tuple[int, ...]) -> dict[str, Any]:
-    return _account(network, networks.rows(network, shape))
+    return _account(network, networks.summarize_blocks(network, shape))
 
 
-def _account(network: nn.Module, table: list[networks.Row]) -> dict[str, Any]:
+def _account(network: nn.Module, table: list[networks.BlockSummary]) -> dict[str, Any]:
     count = networks.count_parameters(network)
     rows = [{"name": row.name, "type": row.type, "output": list(row.output_shape), "parameters": row.parameters} for row in table]
     return {

@@ -128,7 +128,7 @@ def mix(
     from mitlgan.artifacts.titled_grid import labeled_grid_png
     from mitlgan.editing import mix as mixed
     from mitlgan.editing import parse_latent
-    from mitlgan.latents import truncated, write_latent
+    from mitlgan.latents import truncate, write_latent
     from mitlgan.runtime.files import write_atomically
 
     loaded = _loaded(artifact, device)
@@ -142,9 +142,9 @@ def mix(
     if sheet is not None:
         shown = torch.cat(
             [
-                loaded.images_from_latents(truncated(parents[0], truncation)[None]),
+                loaded.images_from_latents(truncate(parents[0], truncation)[None]),
                 child.stages.output,
-                loaded.images_from_latents(truncated(parents[1], truncation)[None]),
+                loaded.images_from_latents(truncate(parents[1], truncation)[None]),
             ]
         )
         write_atomically(sheet, labeled_grid_png(shown, [""], ["A", "child", "B"], scale=scale))

@@ -121,7 +121,7 @@ def embed_score(
     from mitlgan.inversion.evaluate import score
     from mitlgan.inversion.sheet import sheet_png
     from mitlgan.metrics.extractors.features import extractor as opened
-    from mitlgan.recipe import parse
+    from mitlgan.recipe import parse_recipe
     from mitlgan.runtime.distributed import resolve_device
     from mitlgan.runtime.files import write_atomically
 
@@ -134,7 +134,7 @@ def embed_score(
         _refuse_beside_own({"--data": data, "--split": split, "--sheet": sheet})
         _own_score(path, loaded, replace(settings, seed=0), samples, seed, record, as_json)
         return
-    recipe = score_options.with_data(parse(loaded.card.recipe, str(path)), data)
+    recipe = score_options.with_data(parse_recipe(loaded.card.recipe, str(path)), data)
     pictures, found = score_options.real_pictures(recipe, loaded.card, split, "validation")
     network = opened(extractor, weights, device=where)
     with _watched(min(samples, len(pictures))) as watch:

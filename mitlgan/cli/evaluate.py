@@ -43,7 +43,7 @@ def evaluate(
     from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
     from mitlgan.errors import UsageError
     from mitlgan.metrics import protocol as evaluation
-    from mitlgan.recipe import parse
+    from mitlgan.recipe import parse_recipe
     from mitlgan.runtime.distributed import resolve_device
 
     options.use_threads(threads)
@@ -52,7 +52,7 @@ def evaluate(
     loaded = load_artifact(path, device=where)
     if separation and loaded.card.kind != "composer":
         raise UsageError(f"--separation: {path} has one layer; give a composition")
-    recipe = score_options.with_data(parse(loaded.card.recipe, str(path)), data)
+    recipe = score_options.with_data(parse_recipe(loaded.card.recipe, str(path)), data)
     names = extractor or recipe.evaluation.extractors
     real, found = score_options.real_pictures(recipe, loaded.card, split, recipe.evaluation.split)
     protocol = evaluation.EvalProtocol(

@@ -97,7 +97,7 @@ def inpaint_score(
     from mitlgan.inpainting.evaluate import scores_json as told
     from mitlgan.inpainting.fillers import shipped_artifact
     from mitlgan.metrics.extractors.features import extractor as opened
-    from mitlgan.recipe import parse
+    from mitlgan.recipe import parse_recipe
     from mitlgan.runtime.files import write_atomically
 
     options.use_threads(threads)
@@ -106,7 +106,7 @@ def inpaint_score(
     chosen = dict.fromkeys([*(method or MEASURED), *([Method.embed] if embed is not None else [])])
     fillers = [inpainting.make_filler(name.value, given.get(name)) for name in chosen]
     card = read_card(path)
-    recipe = score_options.with_data(parse(card.recipe, str(path)), data)
+    recipe = score_options.with_data(parse_recipe(card.recipe, str(path)), data)
     pictures, found = score_options.real_pictures(recipe, card, split, "validation")
     network = opened(extractor, weights)
     where = inpainting.parse_hole(hole, recipe.size_px, recipe.size_px)

@@ -50,7 +50,7 @@ def sample(
 
     from mitlgan.artifacts.loaded_artifact import load_artifact, stages_sheet_png, write_sample_files
     from mitlgan.errors import UsageError
-    from mitlgan.latents import read_latent, truncated
+    from mitlgan.latents import read_latent, truncate
     from mitlgan.runtime.distributed import resolve_device
     from mitlgan.runtime.files import write_atomically
 
@@ -68,7 +68,7 @@ def sample(
     else:
         names = [f"{number:06d}" for number in range(seed, seed + count)]
         z = loaded.latents(loaded.lock_seeds(range(seed, seed + count), locks))
-    stages = loaded.layers_from_latents(truncated(z, truncation), stands)
+    stages = loaded.layers_from_latents(truncate(z, truncation), stands)
     if sheet is not None:
         write_atomically(sheet, stages_sheet_png(stages))
         return finish(as_json, {"sheet": str(sheet)}, f"{sheet}")
@@ -159,7 +159,7 @@ def recipes_ls(as_json: options.Json = False) -> None:
     """List the shipped recipes."""
     from mitlgan import recipe
 
-    found = {name: _first_comment(recipe.find(name)) for name in recipe.names()}
+    found = {name: _first_comment(recipe.find_recipe(name)) for name in recipe.shipped_recipe_names()}
     finish(as_json, {"recipes": found}, "\n".join(f"{name:<24} {comment}" for name, comment in found.items()))
 
 
@@ -168,7 +168,7 @@ def recipes_cat(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: o
     """Print a recipe with its comments."""
     from mitlgan import recipe
 
-    text = recipe.read(name, "NAME")
+    text = recipe.read_recipe_text(name, "NAME")
     finish(as_json, {"name": name, "text": text}, text.rstrip("\n"))
 
 
@@ -183,7 +183,7 @@ def recipes_cp(
     from mitlgan.errors import UsageError
     from mitlgan.runtime.files import disk_errors
 
-    source = recipe.find(name, "NAME")
+    source = recipe.find_recipe(name, "NAME")
     place = target / source.name if target.is_dir() else target
     if place.exists():
         raise UsageError(f"{place}: exists already; choose another name")
@@ -198,13 +198,13 @@ def recipes_validate(
 ) -> None:
     """Check a recipe as training would."""
     from mitlgan.artifacts.summary import describe_recipe
-    from mitlgan.recipe import load, plain
+    from mitlgan.recipe import as_dict, load_recipe
 
-    recipe = load(name, settings or [], "NAME")
+    recipe = load_recipe(name, settings or [], "NAME")
     described = describe_recipe(recipe)
     finish(
         as_json,
-        {"valid": True, "recipe": plain(recipe), "total": described["total"]},
+        {"valid": True, "recipe": as_dict(recipe), "total": described["total"]},
         f"{name}: valid, {described['total']['trainable']:,} trainable parameters",
     )
 

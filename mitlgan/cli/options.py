@@ -125,12 +125,12 @@ def recipe_from(
     name: str | None, default: str, *, data: str | None, seed: int | None, settings: list[str] | None, given: str = "--recipe"
 ) -> Recipe:  # fmt: skip
     """The recipe that a command's options describe; `given` is the option or argument that names it."""
-    from mitlgan.recipe import changed, load
+    from mitlgan.recipe import load_recipe, with_overrides
 
-    recipe = load(name or default, settings or [], given)
+    recipe = load_recipe(name or default, settings or [], given)
     if data is not None:
-        recipe = changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
-    return recipe if seed is None else changed(recipe, seed=seed)
+        recipe = with_overrides(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
+    return recipe if seed is None else with_overrides(recipe, seed=seed)
 
 
 def layers_from(layers: list[str] | None, fg: Path | None, bg: Path | None) -> dict[str, Path]:

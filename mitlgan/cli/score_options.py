@@ -22,9 +22,9 @@ SHEET_ROWS = 8
 
 def with_data(recipe: Recipe, data: str | None) -> Recipe:
     """A recipe with the pictures that `--data` names, if it names some."""
-    from mitlgan.recipe import changed
+    from mitlgan.recipe import with_overrides
 
-    return recipe if data is None else changed(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
+    return recipe if data is None else with_overrides(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
 
 
 def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default: str) -> tuple[ImagePack, str]:

@@ -28,14 +28,14 @@ def make(
     from mitlgan.data.pack.origin import describe_origin
     from mitlgan.data.splits import DEMO
     from mitlgan.errors import UsageError
-    from mitlgan.recipe import parse
+    from mitlgan.recipe import parse_recipe
     from mitlgan.study import write_study as made
 
     named = dict(text.split("=", 1) for text in arms if "=" in text)
     if len(named) < len(arms):
         raise UsageError("study make: write each arm as NAME=ARTIFACT, each with its own name")
     loaded = {name: load_artifact(path) for name, path in named.items()}
-    recipe = parse(next(iter(loaded.values())).card.recipe, arms[0])
+    recipe = parse_recipe(next(iter(loaded.values())).card.recipe, arms[0])
     recipe = score_options.with_data(recipe, data)
     card = next(iter(loaded.values())).card if len(loaded) == 1 else None
     real, found = score_options.real_pictures(recipe, card, split, "test")

@@ -161,7 +161,7 @@ def _finished(run: Run, environment: RunContext, as_json: bool) -> None:
 
 def _dry_run(recipe: Recipe, device: str, as_json: bool, layers: Mapping[str, GeneratorSpec] | None = None) -> None:
     from mitlgan.artifacts.summary import describe_recipe
-    from mitlgan.recipe import plain
+    from mitlgan.recipe import as_dict
     from mitlgan.runtime.distributed import resolve_device
     from mitlgan.stages import stages
     from mitlgan.training.loop import count_generator_updates
@@ -170,7 +170,7 @@ def _dry_run(recipe: Recipe, device: str, as_json: bool, layers: Mapping[str, Ge
     pixels = stages.open_recipe_data(recipe, say=note)
     updates = count_generator_updates(recipe)
     described = describe_recipe(recipe, layers)
-    values = {"recipe": plain(recipe), "pictures": len(pixels), "data_sha256": pixels.content_sha256, "generator_updates": updates, **described}
+    values = {"recipe": as_dict(recipe), "pictures": len(pixels), "data_sha256": pixels.content_sha256, "generator_updates": updates, **described}
     total = described["total"]
     text = (
         f"{recipe.command} {recipe.role}: {len(pixels)} pictures of {recipe.size_px} px, {updates} generator updates, "

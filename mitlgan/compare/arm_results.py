@@ -28,7 +28,7 @@ from mitlgan.errors import DataError, UsageError
 from mitlgan.metrics.layer_swap import measure_separation, swap_for
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.networks import Composer, CompositionStages
-from mitlgan.recipe import Recipe, parse
+from mitlgan.recipe import Recipe, parse_recipe
 from mitlgan.report import Arm, Cost, Picture, StageCost
 from mitlgan.runtime.files import write_json
 from mitlgan.stages import stages
@@ -317,7 +317,7 @@ def _pretraining_macs(layer: LayerCard) -> float | None:
         if not isinstance(tree, dict):
             return None
         try:
-            total += float(account.get("kimg", 0.0)) * training_macs(parse(tree), {})
+            total += float(account.get("kimg", 0.0)) * training_macs(parse_recipe(tree), {})
         except UsageError:
             return None
     return total

@@ -17,16 +17,16 @@ from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Composer, Generator, back_to_front
 from mitlgan.recipe import (
     AnyGenerator,
-    ObjectiveRecipe,
     Recipe,
-    changed,
+    WganGpRecipe,
+    as_dict,
     display_name,
     display_name_of,
-    find,
-    load,
-    names,
-    parse,
-    plain,
+    find_recipe,
+    load_recipe,
+    parse_recipe,
+    shipped_recipe_names,
+    with_overrides,
     without_growth,
 )
 from mitlgan.training import run_directory
@@ -46,7 +46,7 @@ TUNED_RECIPE, TUNED_PX = "modern/wgan-{size_px}", 32
 THESIS_FUSIONS = ("conv1x1", "norm-conv1x1", "add", "add-norm")
 """Compositions that mix channels, as the thesis does; all others lay mattes over each other, as is recommended."""
 WGAN_SETTINGS: Mapping[str, object] = {
-    "objective": ObjectiveRecipe(critic_steps=3).model_dump(),  # Gulrajani et al. 2017: 5, with fewer updates of the generator in the same time
+    "objective": WganGpRecipe(critic_steps=3).model_dump(),  # Gulrajani et al. 2017: 5, with fewer updates of the generator in the same time
     "critic__kernel": 5,
     "training__batch": 32,
 }
@@ -104,7 +104,7 @@ def match_length(arm: ArmSpec, composition: Recipe, card: Card, *, equal: str = 
     assert arm.recipe is not None
     layers = card.generator_specs()
     rate = training_macs(arm.recipe, layers if arm.uses_layers else {}) if equal == "macs" else 0.0
-    return changed(with_equal_length(arm.recipe, equal, rate, composition_length(composition, card, equal), extra), seed=composition.seed)
+    return with_overrides(with_equal_length(arm.recipe, equal, rate, composition_length(composition, card, equal), extra), seed=composition.seed)
 
 
 def composition_length(composition: Recipe, card: Card, equal: str) -> float:
@@ -123,7 +123,7 @@ def check_baseline_name(baseline: str) -> None:
     if baseline in BUILT_IN_BASELINES or Path(baseline).exists():
         return
     try:
-        find(baseline)
+        find_recipe(baseline)
     except UsageError:
         raise UsageError(f"--baseline: {baseline!r} is not one of {', '.join(BUILT_IN_BASELINES)}, nor a recipe, an artifact or a run") from None
 
@@ -155,12 +155,12 @@ def resolve_baseline(baseline: str, recipe: Recipe, layers: Mapping[str, Generat
             raise ArtifactError(f"--baseline {baseline}: makes {card.role} images of {card.size_px} px; give one of {wanted}")
         return ArmSpec(path.stem if path.is_file() else path.name, f"{display_name_of(card.recipe, path.name)} ({card.kimg:g} kimg)", artifact=file)
     try:
-        other = load(baseline)
+        other = load_recipe(baseline)
     except UsageError as error:
         raise UsageError(f"--baseline {baseline}: {error}") from None
     if other.role != "scene" or other.size_px != recipe.size_px:
         raise UsageError(f"--baseline {baseline}: trains {other.role} images of {other.size_px} px; give one of scenes of {recipe.size_px} px")
-    other = changed(other, data__source=recipe.data.source)
+    other = with_overrides(other, data__source=recipe.data.source)
     if other.command == "compose":
         return ArmSpec(other.name, composed_arm(other).label, other, uses_layers=True)
     return ArmSpec(other.name, display_name(other), other)
@@ -257,16 +257,18 @@ def uses_mattes(recipe: Recipe) -> bool:
 def _tuned_wgan_arm(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> ArmSpec:
     """The tuned WGAN of the composition's size; where none ships, its settings with a layer's generator and a critic as wide as the composition's."""
     name = TUNED_RECIPE.format(size_px=recipe.size_px)
-    if name in names():
+    if name in shipped_recipe_names():
         at = "" if recipe.size_px == TUNED_PX else f" at {TUNED_PX} px"
-        return ArmSpec("wgan", f"WGAN, tuned{at} ({name})", changed(load(name), data=plain(recipe.data), evaluation=plain(recipe.evaluation)))
+        return ArmSpec(
+            "wgan", f"WGAN, tuned{at} ({name})", with_overrides(load_recipe(name), data=as_dict(recipe.data), evaluation=as_dict(recipe.evaluation))
+        )
     shipped = TUNED_RECIPE.format(size_px=TUNED_PX)
-    tuned = load(shipped)
+    tuned = load_recipe(shipped)
     own = _scene_recipe("wgan-tuned", recipe, _scene_generator("wgan", recipe, layers))
-    settings = {part: plain(getattr(tuned, part)) for part in ("objective", "generator_optimiser", "critic_optimiser")}
+    settings = {part: as_dict(getattr(tuned, part)) for part in ("objective", "generator_optimiser", "critic_optimiser")}
     critic = {f"critic__{key}": getattr(tuned.critic, key) for key in ("kernel", "spectral") if getattr(own.critic, key, None) is not None}
     training = {f"training__{key}": getattr(tuned.training, key) for key in ("batch", "ema_halflife_kimg", "shared_fakes")}
-    return ArmSpec("wgan", f"WGAN, tuned at {TUNED_PX} px (settings of {shipped})", changed(own, **settings, **critic, **training, augment=None))
+    return ArmSpec("wgan", f"WGAN, tuned at {TUNED_PX} px (settings of {shipped})", with_overrides(own, **settings, **critic, **training, augment=None))
 
 
 def _wgan_recipe(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Recipe:
@@ -275,7 +277,7 @@ def _wgan_recipe(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec])
     if wanted.objective.kind in ("wgan_gp", "wgan_clip"):
         return wanted
     own = {key: value for key, value in WGAN_SETTINGS.items() if key != "critic__kernel" or hasattr(wanted.critic, "kernel")}
-    return changed(wanted, **own, **({"critic__spectral": False} if wanted.critic.spectral else {}))
+    return with_overrides(wanted, **own, **({"critic__spectral": False} if wanted.critic.spectral else {}))
 
 
 def _plain_recipe(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> Recipe:
@@ -311,7 +313,7 @@ def _can_make(generator: AnyGenerator, size_px: int) -> bool:
 
 
 def _scene_recipe(name: str, recipe: Recipe, generator: AnyGenerator) -> Recipe:
-    tree = plain(recipe)
+    tree = as_dict(recipe)
     del tree["composer"]
     tree.pop("critic_start", None)  # its critic begins anew
-    return parse(tree | {"name": name, "command": "pretrain", "generator": plain(generator)}, "baseline")
+    return parse_recipe(tree | {"name": name, "command": "pretrain", "generator": as_dict(generator)}, "baseline")

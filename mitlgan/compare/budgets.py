@@ -12,8 +12,8 @@ import torch
 
 from mitlgan import networks
 from mitlgan.artifacts.artifact import GeneratorSpec
-from mitlgan.networks import Composer, multiply_accumulates
-from mitlgan.recipe import AnyObjective, ObjectiveRecipe, Recipe, RelativisticRecipe, changed
+from mitlgan.networks import Composer, count_macs
+from mitlgan.recipe import AnyObjective, Recipe, RelativisticRecipe, WganGpRecipe, with_overrides
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
 from mitlgan.training import augmentation
 
@@ -46,11 +46,11 @@ def training_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
         else:
             assert recipe.composer is not None
             network = networks.build_composer(recipe.composer, {name: form.build() for name, form in layers.items()}, recipe.size_px)
-    score = multiply_accumulates(critic, (recipe.critic.image_channels, recipe.size_px, recipe.size_px))
-    image = multiply_accumulates(network, (int(network.latent_dim),))  # type: ignore[arg-type]
+    score = count_macs(critic, (recipe.critic.image_channels, recipe.size_px, recipe.size_px))
+    image = count_macs(network, (int(network.latent_dim),))  # type: ignore[arg-type]
     frozen = 0
     if isinstance(network, Composer):
-        frozen = sum(multiply_accumulates(generator, (generator.latent_dim,)) for generator in network.generators.values())
+        frozen = sum(count_macs(generator, (generator.latent_dim,)) for generator in network.generators.values())
     critic_update = image + 2 * 3 * score + _penalty_scores(recipe.objective) * score  # per real image
     if recipe.augment is not None and recipe.augment.probability == "auto":
         critic_update += 2 * score / augmentation.ADAPTATION_INTERVAL  # a look at overfitting
@@ -60,7 +60,7 @@ def training_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
 
 def _penalty_scores(objective: AnyObjective) -> float:
     """What a penalty takes more per real image, in forward passes of the critic."""
-    if isinstance(objective, ObjectiveRecipe):
+    if isinstance(objective, WganGpRecipe):
         return 6 / objective.penalty_every  # forward, slope, and both again for the weights, twice
     if isinstance(objective, RelativisticRecipe) and (objective.r1_weight or objective.r2_weight):
         return 6 / objective.penalty_every  # of two images the slope, and again for the weights, twice; their forward passes are the loss's own
@@ -79,11 +79,11 @@ def with_equal_length(recipe: Recipe, equal: str, per_kimg: float, stage: float,
     """
     if equal in CLOCKS:
         kept, end = (max(MIN_LENGTH_S, round(length, 1)) for length in (stage, stage + extra))
-        timed = changed(recipe, training__kimg=UNBOUNDED_KIMG, training__limit_s=end, training__clock=CLOCKS[equal])
-        return changed(timed, training__keep_s=[kept], training__keep_kimg=[]) if extra else timed
+        timed = with_overrides(recipe, training__kimg=UNBOUNDED_KIMG, training__limit_s=end, training__clock=CLOCKS[equal])
+        return with_overrides(timed, training__keep_s=[kept], training__keep_kimg=[]) if extra else timed
     kept, end = (round(length / per_kimg, 3) if equal == "macs" else length for length in (stage, stage + extra))
-    longer = changed(recipe, training__kimg=end, training__limit_s=None, training__clock=None)
-    return changed(longer, training__keep_kimg=[kept], training__keep_s=[]) if extra else longer
+    longer = with_overrides(recipe, training__kimg=end, training__limit_s=None, training__clock=None)
+    return with_overrides(longer, training__keep_kimg=[kept], training__keep_s=[]) if extra else longer
 
 
 def with_schedule(recipe: Recipe, budgets: Sequence[float], equal: str, per_kimg: float, *, extra: float = 0.0) -> Recipe:
@@ -101,8 +101,8 @@ def with_schedule(recipe: Recipe, budgets: Sequence[float], equal: str, per_kimg
         points = tuple(sorted({*points, *(budget + extra for budget in budgets)}))
     if equal in CLOCKS:
         rounded = [max(MIN_LENGTH_S, round(point, 3)) for point in points]
-        timed = changed(recipe, training__kimg=UNBOUNDED_KIMG, training__limit_s=rounded[-1], training__clock=CLOCKS[equal])
-        return changed(timed, training__keep_s=rounded, training__keep_kimg=[])
+        timed = with_overrides(recipe, training__kimg=UNBOUNDED_KIMG, training__limit_s=rounded[-1], training__clock=CLOCKS[equal])
+        return with_overrides(timed, training__keep_s=rounded, training__keep_kimg=[])
     kimg = [round(point / per_kimg if equal == "macs" else point, 6) for point in points]
-    shown = changed(recipe, training__kimg=kimg[-1], training__limit_s=None, training__clock=None)
-    return changed(shown, training__keep_kimg=kimg, training__keep_s=[])
+    shown = with_overrides(recipe, training__kimg=kimg[-1], training__limit_s=None, training__clock=None)
+    return with_overrides(shown, training__keep_kimg=kimg, training__keep_s=[])

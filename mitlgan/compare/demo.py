@@ -17,7 +17,7 @@ from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import LAYER_ROLES
 from mitlgan.compare import ComparisonPlan, ComparisonResult, baseline_jobs, run_comparison, tolerate_divergence
 from mitlgan.errors import ArtifactError
-from mitlgan.recipe import Recipe, changed, dump, load
+from mitlgan.recipe import Recipe, load_recipe, to_toml, with_overrides
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.files import ensure_folder, folder_lock, write_atomically
 from mitlgan.runtime.progress import PlainReporter, format_duration, make_reporter
@@ -59,7 +59,7 @@ def run_demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Com
         run_parallel(out, out / "runs", [TrainingProcess("compose", recipes["compose"], ["compose", *flags], made_from)], max_parallel=AT_ONCE)
         composed = _finished(out, recipes["compose"], made_from)
         beside = out / f"{recipes['thesis'].name}.toml"
-        write_atomically(beside, dump(recipes["thesis"]))
+        write_atomically(beside, to_toml(recipes["thesis"]))
         stage_only = any(made != _run_file(out, recipes[role]) for role, made in layers.items())
         plan = ComparisonPlan(composed=composed.path, baselines=(str(beside), "wgan"), count_pretraining=False if stage_only else None)
         environment = RunContext(World(0, 1, torch.device("cpu")), PlainReporter("compare"), out / "runs")
@@ -89,9 +89,9 @@ def _layers(out: Path, recipes: Mapping[str, Recipe], pretrained: bool, show: Ca
 
 
 def _recipe(name: str, quick: bool) -> Recipe:
-    recipe = load(RECIPES[name])
-    recipe = changed(recipe, training__kimg=LENGTHS_KIMG[name]) if name in LENGTHS_KIMG else recipe
-    return changed(recipe, **QUICK) if quick else recipe
+    recipe = load_recipe(RECIPES[name])
+    recipe = with_overrides(recipe, training__kimg=LENGTHS_KIMG[name]) if name in LENGTHS_KIMG else recipe
+    return with_overrides(recipe, **QUICK) if quick else recipe
 
 
 def _run_file(out: Path, recipe: Recipe) -> Path | None:

@@ -13,7 +13,7 @@ from mitlgan.compare.arm_training import ArmTraining
 from mitlgan.compare.arms import extract_layers, read_finished_card
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec
 from mitlgan.errors import ArtifactError, MitlganError, UsageError
-from mitlgan.recipe import Recipe, changed, load, parse
+from mitlgan.recipe import Recipe, load_recipe, parse_recipe, with_overrides
 from mitlgan.stages.default_layers import resolve_layers
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
@@ -56,7 +56,7 @@ class DomainSetup:
         for name in (*known, *(name for name in self.layers if name not in known)):
             recipe = known.get(name) or _recipe_of(self.layers[name], name)
             label = " ".join(part for part in (self.name, f"pretrain {name}", f"seed {seed}") if part)
-            found[name] = ArmTraining(label, changed(recipe, seed=seed))
+            found[name] = ArmTraining(label, with_overrides(recipe, seed=seed))
         return found
 
 
@@ -78,11 +78,15 @@ def resolve_domains(plan: ComparisonPlan, root: Path) -> list[DomainSetup]:
         return [DomainSetup("", run.load_recipe(), {}, {}, run)]
     if plan.baseline_run is not None:
         raise UsageError("--baseline-run: here every arm is trained anew for the same budgets; leave it out")
-    recipe = load(plan.recipe or DEFAULT_RECIPE, plan.settings) if plan.recipe or run is None else load(run.recipe, plan.settings, root=run.path)
+    recipe = (
+        load_recipe(plan.recipe or DEFAULT_RECIPE, plan.settings)
+        if plan.recipe or run is None
+        else load_recipe(run.recipe, plan.settings, root=run.path)
+    )
     if recipe.composer is None:
         raise UsageError(f"--recipe {plan.recipe}: has no [composer]; give one for `compose`")
     if plan.data is not None:
-        recipe = changed(recipe, data__source=_source(plan.data))
+        recipe = with_overrides(recipe, data__source=_source(plan.data))
     given = {name: artifact_path(path) for name, path in plan.layers.items()}
     if run is not None and run.artifact is not None and _some_are_absent(plan.layers):
         layers = {**extract_layers(run.artifact), **given}
@@ -126,11 +130,11 @@ def _composition(plan: ComparisonPlan, root: Path) -> Run | None:
 
 
 def _of_triple(plan: ComparisonPlan, triple: DomainSpec) -> DomainSetup:
-    recipe = load(plan.recipe or DEFAULT_RECIPE, plan.settings)
+    recipe = load_recipe(plan.recipe or DEFAULT_RECIPE, plan.settings)
     if recipe.composer is None:
         raise UsageError(f"--recipe {plan.recipe}: has no [composer]; give one for `compose`")
     resample = recipe.composer.resample
-    recipe = changed(recipe, data__source=_source(triple.scene))
+    recipe = with_overrides(recipe, data__source=_source(triple.scene))
     layers: dict[str, Path] = {}
     pretrainings: dict[str, ArmTraining] = {}
     for name, given in (("fg", triple.fg), ("bg", triple.bg)):
@@ -138,7 +142,7 @@ def _of_triple(plan: ComparisonPlan, triple: DomainSpec) -> DomainSetup:
         if path.suffix == ".safetensors" or (path / "recipe.toml").is_file() or (path / "generator.safetensors").is_file():
             layers[name] = artifact_path(path)
         else:
-            wanted = changed(load(f"demo/pretrain_{name}"), data__source=_source(given))
+            wanted = with_overrides(load_recipe(f"demo/pretrain_{name}"), data__source=_source(given))
             if wanted.size_px != recipe.size_px and resample is None:
                 raise UsageError(
                     f"--triple {triple.name}: {given} would be trained at {wanted.size_px} px, the scenes at {recipe.size_px}; give artifacts"
@@ -157,6 +161,6 @@ def _source(given: str) -> str:
 
 def _recipe_of(path: Path, name: str) -> Recipe:
     try:
-        return parse(artifact.read_card(path).recipe, str(path))
+        return parse_recipe(artifact.read_card(path).recipe, str(path))
     except MitlganError:
         raise UsageError(f"--pretrain-seeds: {path} does not hold the recipe it was made by; give the artifact of {name} itself") from None

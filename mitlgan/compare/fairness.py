@@ -13,7 +13,7 @@ from mitlgan.compare.arms import WGAN_ARMS, composition_length
 from mitlgan.compare.budgets import CLOCKS
 from mitlgan.compare.plan import RESOURCE_UNITS, ComparisonPlan
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, differences, parse
+from mitlgan.recipe import Recipe, diff_recipes, parse_recipe
 from mitlgan.stages import stages
 
 COMPARED_SETTINGS = (
@@ -96,7 +96,7 @@ def _settings(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan) ->
     if trained is None:
         yield f"{contender.arm.label}: its recipe is not known"
         return
-    for key, (theirs, ours) in differences(trained, domain.setup.recipe).items():
+    for key, (theirs, ours) in diff_recipes(trained, domain.setup.recipe).items():
         if key.startswith(COMPARED_SETTINGS):
             yield f"{contender.arm.label}: {key} is {_shown(theirs)}, the composition's {_shown(ours)}"
 
@@ -121,7 +121,7 @@ def _length(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan) -> I
 
 def _recipe(contender: TrainedArm) -> Recipe | None:
     try:
-        return contender.runs[0].load_recipe() if contender.runs else parse(_card(contender).recipe)
+        return contender.runs[0].load_recipe() if contender.runs else parse_recipe(_card(contender).recipe)
     except UsageError:
         return None
 

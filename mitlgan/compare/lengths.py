@@ -11,7 +11,7 @@ from mitlgan.compare.budgets import training_macs
 from mitlgan.compare.domains import read_cards
 from mitlgan.compare.plan import RESOURCE_UNITS, TIME, ComparisonPlan
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, parse
+from mitlgan.recipe import Recipe, parse_recipe
 from mitlgan.stages.stages import RunContext
 
 
@@ -68,7 +68,7 @@ def _took(card: Card, name: str, equal: str) -> tuple[float, str]:
     """What a layer's training took, with those of the generators that it grew from, or 0 and why that is not known."""
     if equal == "macs":
         try:
-            took = sum(float(one["kimg"]) * training_macs(parse(dict(one["made_by"]), name), {}) for one in card.training_records())
+            took = sum(float(one["kimg"]) * training_macs(parse_recipe(dict(one["made_by"]), name), {}) for one in card.training_records())
             return took, f"what {name} took is not known; use --equal seconds"
         except UsageError:
             return 0.0, f"what {name} took is not known in multiply-accumulates; use --equal kimg or seconds"

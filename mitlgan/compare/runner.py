@@ -36,7 +36,7 @@ from mitlgan.compare.selection import Snapshot
 from mitlgan.data.splits import held_out_training_warning
 from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.metrics.protocol import flat_metrics
-from mitlgan.recipe import Recipe, changed
+from mitlgan.recipe import Recipe, with_overrides
 from mitlgan.report import Comparison, Paths, summary, write_reports
 from mitlgan.runtime.files import folder_lock, write_json
 from mitlgan.runtime.progress import format_duration
@@ -251,7 +251,7 @@ def _train_arms(plan: ComparisonPlan, setting: DomainSetup, ruler: CachedEvaluat
             for arm in which:
                 assert arm.recipe is not None
                 length = with_schedule(arm.recipe, budgets, unit, rates[arm.name], extra=extra_budget(arm, setting.recipe, before))
-                made[arm.name, seed] = _training(setting, arm, changed(length, seed=seed), layers[seed])
+                made[arm.name, seed] = _training(setting, arm, with_overrides(length, seed=seed), layers[seed])
         return made
 
     trained = [arm for arm in arms if arm.recipe is not None]

@@ -22,7 +22,7 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.errors import UsageError
 from mitlgan.metrics.extractors.features import Extractor
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors, open_extractor
-from mitlgan.recipe import Recipe, changed, changes, load, names
+from mitlgan.recipe import Recipe, changes_from_shipped, load_recipe, shipped_recipe_names, with_overrides
 from mitlgan.report.ranking import Ranked, Ranking, RankingPaths, write_ranking
 from mitlgan.report.run_files import leave
 from mitlgan.runtime.files import ensure_folder, is_locked, read_bytes, write_json
@@ -122,15 +122,15 @@ def plan_recipes(plan: SweepPlan) -> list[Recipe]:
     found: list[Recipe] = []
     for name in _expanded(plan.recipes):
         for suffix, settings in _variations(plan.vary):
-            recipe = load(name, [*plan.settings, *settings], "RECIPE")
+            recipe = load_recipe(name, [*plan.settings, *settings], "RECIPE")
             if recipe.generator is None:
                 raise UsageError(f"{name}: is for `{recipe.command}`; a sweep trains recipes with a [generator]")
             source = _for(plan.data, recipe.name, "--data")
             if source is not None:
-                recipe = changed(recipe, data__source=source if source == "demo" else str(Path(source).resolve()))
+                recipe = with_overrides(recipe, data__source=source if source == "demo" else str(Path(source).resolve()))
             scale = _for(plan.scale, recipe.name, "--scale")
             recipe = scale_length(recipe, _factor(scale)) if scale is not None else recipe
-            found.append(changed(recipe, name=f"{recipe.name}{suffix}"[:64]))
+            found.append(with_overrides(recipe, name=f"{recipe.name}{suffix}"[:64]))
     given = [recipe.name for recipe in found]
     twice = next((name for name in given if given.count(name) > 1), None)
     if twice is not None:
@@ -147,7 +147,7 @@ def scale_length(recipe: Recipe, factor: float) -> Recipe:
         interval = getattr(training, key)
         if interval is not None:
             values[f"training__{key}"] = max(1, round(interval * factor))
-    return changed(recipe, **values)
+    return with_overrides(recipe, **values)
 
 
 def untrained_artifact(recipe: Recipe) -> LoadedArtifact:
@@ -192,7 +192,7 @@ def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: 
     status = run.status() if run is not None else {}
     snapshots = run.snapshots() if run is not None else []
     diagnosis = str(status.get("diagnosis") or "")
-    settings = ", ".join(f"{key}={value}" for key, value in changes(recipe).items())
+    settings = ", ".join(f"{key}={value}" for key, value in changes_from_shipped(recipe).items())
     told = (f"changed: {settings}" if settings else "", problem, _collapse(status), "" if diagnosis in problem else diagnosis)
     notes = [text for text in told if text]
     assert recipe.generator is not None
@@ -220,7 +220,7 @@ def _collapse(status: Mapping[str, Any]) -> str:
 def _expanded(recipes: Sequence[str]) -> list[str]:
     found: list[str] = []
     for name in recipes:
-        matching = [known for known in names() if fnmatch.fnmatchcase(known, name)] if "*" in name or "?" in name else []
+        matching = [known for known in shipped_recipe_names() if fnmatch.fnmatchcase(known, name)] if "*" in name or "?" in name else []
         found += matching or [name]
     return found
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.editing.points import Point, to_latent
 from mitlgan.errors import UsageError
-from mitlgan.latents import by_layer, joined, truncated
+from mitlgan.latents import concat_layers, split_by_layer, truncate
 from mitlgan.latents.paths import require_layer
 from mitlgan.networks.composer import PLACEMENT_LATENT
 
@@ -56,6 +56,6 @@ def cross(
     drawn[columns[0]] = [*columns[1]] * len(rows[1])
     z = artifact.latents(drawn)
     if at is not None:
-        held = {name: own.expand(count, -1) for name, own in by_layer(to_latent(artifact, at), dims).items() if name not in (rows[0], columns[0])}
-        z = joined(by_layer(z, dims) | held, dims)
-    return truncated(z, truncation)
+        held = {name: own.expand(count, -1) for name, own in split_by_layer(to_latent(artifact, at), dims).items() if name not in (rows[0], columns[0])}
+        z = concat_layers(split_by_layer(z, dims) | held, dims)
+    return truncate(z, truncation)

@@ -11,7 +11,7 @@ from torch import Tensor
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.editing.points import Point, to_latent
 from mitlgan.errors import UsageError
-from mitlgan.latents import along, truncated
+from mitlgan.latents import interpolate_path, truncate
 
 MAX_FRAMES = 10_000
 
@@ -52,9 +52,9 @@ def plan_path(
         raise UsageError("there-and-back: cannot go with --loop; choose one of the two ways home")
     if frames * len(points) > MAX_FRAMES:
         raise UsageError(f"frames: {frames} between {len(points)} points are more than {MAX_FRAMES}; give fewer")
-    stops = [truncated(to_latent(artifact, point), truncation) for point in points]
+    stops = [truncate(to_latent(artifact, point), truncation) for point in points]
     stacked = torch.stack([*stops, stops[0]] if closed else stops)
-    z, at = along(stacked, frames, artifact.card.latent_dims, layers=layers, easing=easing, straight=straight)
+    z, at = interpolate_path(stacked, frames, artifact.card.latent_dims, layers=layers, easing=easing, straight=straight)
     order = list(range(len(z)))
     if closed:
         order.pop()  # it is the first again

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network
 from mitlgan.editing.points import Point, to_latent
 from mitlgan.errors import UsageError
-from mitlgan.latents import between, by_layer, joined, truncated
+from mitlgan.latents import concat_layers, interpolate_latents, split_by_layer, truncate
 from mitlgan.latents.paths import require_layer
 from mitlgan.networks import Composer, CompositionStages, Generator
 
@@ -68,16 +68,16 @@ def mix(
     """
     dims = artifact.card.latent_dims
     weights = weights_of(weight, layers, dims)
-    parents = [truncated(to_latent(artifact, point), truncation) for point in (first, second)]
-    z = between(parents[0], parents[1], {name: [share] for name, share in weights.items()}, dims, straight=straight)[0]
+    parents = [truncate(to_latent(artifact, point), truncation) for point in (first, second)]
+    z = interpolate_latents(parents[0], parents[1], {name: [share] for name, share in weights.items()}, dims, straight=straight)[0]
     if features is None:
         return MixResult(artifact.layers_from_latents(z[None]), z)
     generators = {name: generator for name, generator in generators_of(artifact).items() if name in weights}
     if not generators:
         raise UsageError(f"features: no generator is behind {', '.join(weights)}, so there are none to mix; leave it out")
     stages = {name: stage_index(generator, features, "features") for name, generator in generators.items()}
-    child, own = by_layer(z, dims), [by_layer(parent, dims) for parent in parents]
-    both = torch.stack([joined({name: parent[name] if name in stages else child[name] for name in dims}, dims) for parent in own])
+    child, own = split_by_layer(z, dims), [split_by_layer(parent, dims) for parent in parents]
+    both = torch.stack([concat_layers({name: parent[name] if name in stages else child[name] for name in dims}, dims) for parent in own])
     with _mixed_after(generators, stages, weights), torch.inference_mode():
         rows = run_network(artifact.network, both.to(artifact.device), artifact.card.role)
     return MixResult(rows.image(0), None)

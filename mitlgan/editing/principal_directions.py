@@ -22,7 +22,7 @@ from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
 from mitlgan.editing.latent_mix import generators_of, stage_index
 from mitlgan.editing.points import Point, to_latent
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.latents import by_layer, truncated
+from mitlgan.latents import split_by_layer, truncate
 from mitlgan.latents.paths import require_layer
 from mitlgan.networks import Generator
 from mitlgan.runtime.randomness import random_generator
@@ -225,9 +225,9 @@ def traverse(
     require_layer(found.layer, dims, "layer")
     if found.vectors.shape[1] != dims[found.layer]:
         raise UsageError(f"directions: have {found.vectors.shape[1]} numbers, the artifact's {found.layer} has {dims[found.layer]}")
-    point = truncated(to_latent(artifact, at), truncation)
+    point = truncate(to_latent(artifact, at), truncation)
     z = point.repeat(len(found.vectors), len(sigmas), 1)  # (k, steps, D)
-    by_layer(z, dims)[found.layer].add_(torch.tensor(sigmas, dtype=torch.float32)[None, :, None] * found.vectors[:, None])
+    split_by_layer(z, dims)[found.layer].add_(torch.tensor(sigmas, dtype=torch.float32)[None, :, None] * found.vectors[:, None])
     stages = artifact.layers_from_latents(z.flatten(0, 1))
     return DirectionSweep(stages.layers[found.layer] if alone else stages.output, [float(step) for step in sigmas])
 

@@ -18,7 +18,7 @@ from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.inversion import Settings, Watcher, embed
 from mitlgan.networks import ContextEncoder
 from mitlgan.networks.context_encoder import IMAGE_CHANNELS
-from mitlgan.recipe import shipped
+from mitlgan.recipe import shipped_folder
 
 RADIUS_PX = 3.0  # of OpenCV's methods, as in its own examples
 CHUNK = 64
@@ -62,7 +62,7 @@ def navier_stokes(pictures: Tensor, holes: Tensor) -> Tensor:
 
 def shipped_artifact(method: str) -> Path:
     """What ships with the package for a method that takes an artifact."""
-    return shipped("pretrained") / DEFAULTS[method]
+    return shipped_folder("pretrained") / DEFAULTS[method]
 
 
 def context_filler(path: Path | None = None) -> Filler:

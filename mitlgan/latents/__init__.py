@@ -1,20 +1,20 @@
 """Latents: from seeds, along paths, in files; always layer by layer."""
 
 from mitlgan.latents.files import read_latent, write_latent
-from mitlgan.latents.paths import EASINGS, Weights, along, arc, between, by_layer, joined, truncated
-from mitlgan.latents.seeds import SEED_LIMIT, latents
+from mitlgan.latents.paths import EASINGS, LayerWeights, concat_layers, interpolate_latents, interpolate_path, slerp, split_by_layer, truncate
+from mitlgan.latents.seeds import SEED_LIMIT, latents_from_seeds
 
 __all__ = [
     "EASINGS",
     "SEED_LIMIT",
-    "Weights",
-    "along",
-    "arc",
-    "between",
-    "by_layer",
-    "joined",
-    "latents",
+    "LayerWeights",
+    "concat_layers",
+    "interpolate_latents",
+    "interpolate_path",
+    "latents_from_seeds",
     "read_latent",
-    "truncated",
+    "slerp",
+    "split_by_layer",
+    "truncate",
     "write_latent",
 ]

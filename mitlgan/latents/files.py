@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from torch import Tensor
 
 from mitlgan.errors import ArtifactError
-from mitlgan.latents.paths import by_layer
+from mitlgan.latents.paths import split_by_layer
 from mitlgan.runtime.files import write_json
 from mitlgan.runtime.text_files import read_text
 
 SCHEMA_VERSION = 1
-LIMIT_BYTES = 32_000_000
-LARGEST = 1000.0
+MAX_BYTES = 32_000_000
+MAX_LATENT_VALUE = 1000.0
 """No number of a latent is farther from 0: of a normal distribution none is, and pictures of such have overflowed."""
 
 
@@ -54,7 +54,7 @@ def write_latent(path: Path, z: Tensor, dims: Mapping[str, int], tensors_sha256:
         ResourceError: The disk refuses.
     """
     _require_in_range(path, z)
-    values = {name: part.tolist() for name, part in by_layer(z.detach().cpu().float(), dims).items()}
+    values = {name: part.tolist() for name, part in split_by_layer(z.detach().cpu().float(), dims).items()}
     write_json(path, LatentFile(latents=values, tensors_sha256=tensors_sha256, note=note).model_dump(exclude_none=True))
 
 
@@ -73,7 +73,7 @@ def read_latent(path: Path, dims: Mapping[str, int], tensors_sha256: str | None 
         ArtifactError: It cannot be read, is no such file, or does not fit the artifact.
     """
     try:
-        found = LatentFile.model_validate_json(read_text(path, str(path), ArtifactError, LIMIT_BYTES))
+        found = LatentFile.model_validate_json(read_text(path, str(path), ArtifactError, MAX_BYTES))
     except ValueError as error:
         raise ArtifactError(f"{path}: {_why(error)}") from None
     if found.schema_version > SCHEMA_VERSION:
@@ -89,8 +89,8 @@ def read_latent(path: Path, dims: Mapping[str, int], tensors_sha256: str | None 
 
 
 def _require_in_range(path: Path, z: Tensor) -> None:
-    if not bool((z.abs() <= LARGEST).all()):
-        raise ArtifactError(f"{path}: holds a number that is not from -{LARGEST:g} to {LARGEST:g}; a latent's are near 0")
+    if not bool((z.abs() <= MAX_LATENT_VALUE).all()):
+        raise ArtifactError(f"{path}: holds a number that is not from -{MAX_LATENT_VALUE:g} to {MAX_LATENT_VALUE:g}; a latent's are near 0")
 
 
 def _why(error: ValueError) -> str:

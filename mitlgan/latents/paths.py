@@ -17,10 +17,10 @@ from torch import Tensor
 
 from mitlgan.errors import UsageError
 
-SHORT = 8
+MIN_SLERP_DIM = 8
 """Below so many numbers a latent's length is not concentrated, so a place, say, is moved along the straight line whatever is asked."""
-LARGEST_TRUNCATION = 2.0
-Weights = Mapping[str, Sequence[float]]
+MAX_TRUNCATION = 2.0
+LayerWeights = Mapping[str, Sequence[float]]
 
 
 class Easing(NamedTuple):
@@ -41,17 +41,17 @@ def _sine(share: float) -> float:
 EASINGS = {"sine": Easing(_sine, straight=False), "linear": Easing(_even, straight=True), "slerp": Easing(_even, straight=False)}
 
 
-def by_layer(z: Tensor, dims: Mapping[str, int]) -> dict[str, Tensor]:
+def split_by_layer(z: Tensor, dims: Mapping[str, int]) -> dict[str, Tensor]:
     """Views of the columns of latents (..., sum of dims), by layer."""
     return dict(zip(dims, torch.split(z, list(dims.values()), dim=-1), strict=True))
 
 
-def joined(parts: Mapping[str, Tensor], dims: Mapping[str, int]) -> Tensor:
+def concat_layers(parts: Mapping[str, Tensor], dims: Mapping[str, int]) -> Tensor:
     """Latents (..., sum of dims) of the layers' own, in the order of `dims`."""
     return torch.cat([parts[name] for name in dims], dim=-1)
 
 
-def between(first: Tensor, second: Tensor, weights: Weights, dims: Mapping[str, int], *, straight: bool = False) -> Tensor:
+def interpolate_latents(first: Tensor, second: Tensor, weights: LayerWeights, dims: Mapping[str, int], *, straight: bool = False) -> Tensor:
     """Latents between two, each layer by its own weights.
 
     Args:
@@ -76,17 +76,17 @@ def between(first: Tensor, second: Tensor, weights: Weights, dims: Mapping[str, 
             if not 0 <= value <= 1:
                 raise UsageError(f"weights: {value} for {name} is no share; choose from 0 (the first) to 1 (the second)")
     count = counts.pop() if counts else 1
-    others, parts = by_layer(second, dims), {}
-    for name, own in by_layer(first, dims).items():
+    others, parts = split_by_layer(second, dims), {}
+    for name, own in split_by_layer(first, dims).items():
         if name not in weights:
             parts[name] = own.expand(count, -1)
         else:
-            way = _line if straight or dims[name] < SHORT else arc
+            way = lerp if straight or dims[name] < MIN_SLERP_DIM else slerp
             parts[name] = way(own, others[name], weights[name])
-    return joined(parts, dims)
+    return concat_layers(parts, dims)
 
 
-def arc(first: Tensor, second: Tensor, weights: Sequence[float]) -> Tensor:
+def slerp(first: Tensor, second: Tensor, weights: Sequence[float]) -> Tensor:
     """Points on the way that turns at an even rate from one vector (d,) to another, its length going evenly from the one's to the other's (slerp).
 
     Where the vectors point the same way, opposite ways or nowhere there is no one arc, and it is the line.
@@ -94,17 +94,18 @@ def arc(first: Tensor, second: Tensor, weights: Sequence[float]) -> Tensor:
     a, b = first.double(), second.double()
     lengths = a.norm(), b.norm()
     if not bool(lengths[0] > 0) or not bool(lengths[1] > 0):
-        return _line(first, second, weights)
+        return lerp(first, second, weights)
     a, b = a / lengths[0], b / lengths[1]
     angle = torch.acos((a @ b).clamp(-1, 1))
     if float(angle.sin()) < 1e-6:
-        return _line(first, second, weights)
+        return lerp(first, second, weights)
     t = _column(weights)  # (N, 1)
     direction = (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
     return _with_ends(direction * ((1 - t) * lengths[0] + t * lengths[1]), first, second, t)
 
 
-def _line(first: Tensor, second: Tensor, weights: Sequence[float]) -> Tensor:
+def lerp(first: Tensor, second: Tensor, weights: Sequence[float]) -> Tensor:
+    """Return points (N, d) on the straight line from one vector (d,) to another."""
     t = _column(weights)
     return _with_ends((1 - t) * first.double() + t * second.double(), first, second, t)
 
@@ -118,7 +119,7 @@ def _with_ends(way: Tensor, first: Tensor, second: Tensor, t: Tensor) -> Tensor:
     return torch.where(t == 0, first, torch.where(t == 1, second, way.to(first.dtype)))
 
 
-def along(
+def interpolate_path(
     points: Tensor, frames: int, dims: Mapping[str, int], *, layers: Collection[str] | None = None, easing: str = "sine", straight: bool = False
 ) -> tuple[Tensor, list[int]]:
     """Latents along way points.
@@ -146,13 +147,15 @@ def along(
         require_layer(name, dims, "layer")
     pace, line = EASINGS[easing]
     shares = [pace(index / (frames - 1)) for index in range(frames)]
-    first = by_layer(points[0], dims)
-    stops = [joined({name: own if name in moving else first[name] for name, own in by_layer(point, dims).items()}, dims) for point in points]
-    legs = [between(a, b, dict.fromkeys(moving, shares), dims, straight=line or straight) for a, b in pairwise(stops)]
+    first = split_by_layer(points[0], dims)
+    stops = [
+        concat_layers({name: own if name in moving else first[name] for name, own in split_by_layer(point, dims).items()}, dims) for point in points
+    ]
+    legs = [interpolate_latents(a, b, dict.fromkeys(moving, shares), dims, straight=line or straight) for a, b in pairwise(stops)]
     return torch.cat([*(leg[:-1] for leg in legs), legs[-1][-1:]]), [index * (frames - 1) for index in range(len(stops))]
 
 
-def truncated(z: Tensor, psi: float) -> Tensor:
+def truncate(z: Tensor, psi: float) -> Tensor:
     """Latents drawn towards the centre of their distribution: psi z.
 
     Nearer to it, pictures are more typical and less various (Marchesi 2017; Brock et al. 2019 call it the truncation trick). Brock et al. draw the
@@ -166,8 +169,8 @@ def truncated(z: Tensor, psi: float) -> Tensor:
     Raises:
         UsageError: psi is not from 0 to 2.
     """
-    if not 0 <= psi <= LARGEST_TRUNCATION:
-        raise UsageError(f"truncation {psi}: choose from 0 (the most typical picture) over 1 (no truncation) to {LARGEST_TRUNCATION:g}")
+    if not 0 <= psi <= MAX_TRUNCATION:
+        raise UsageError(f"truncation {psi}: choose from 0 (the most typical picture) over 1 (no truncation) to {MAX_TRUNCATION:g}")
     return z if psi == 1 else z * psi
 
 

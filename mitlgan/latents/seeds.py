@@ -14,7 +14,7 @@ from mitlgan.runtime.randomness import random_generator
 SEED_LIMIT = 2**63
 
 
-def latents(seeds: Sequence[int] | Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Tensor:
+def latents_from_seeds(seeds: Sequence[int] | Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Tensor:
     """Standard normal latents, one per seed.
 
     A layer's numbers depend on its seed and its name alone: foreground 7 of a composer is image 7 of the foreground artifact, whatever the

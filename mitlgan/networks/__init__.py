@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from mitlgan.errors import UsageError
 from mitlgan.networks import context_encoder, dcgan, mlp, thesis
-from mitlgan.networks.adapters import Adapter
+from mitlgan.networks.adapters import FeatureAffineAdapter
 from mitlgan.networks.blocks import Critic, Generator
-from mitlgan.networks.complexity import Counts, Row, count_parameters, multiply_accumulates, rows
+from mitlgan.networks.complexity import BlockSummary, ParameterCounts, count_macs, count_parameters, summarize_blocks
 from mitlgan.networks.composer import PLACEMENT_LATENT, Composer, CompositionStages, FrozenGenerators
 from mitlgan.networks.context_encoder import ContextEncoder
 from mitlgan.networks.critics import grown as grown_critic
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PLACEMENT_LATENT",
+    "BlockSummary",
     "Composer",
     "CompositionStages",
     "ContextEncoder",
-    "Counts",
     "Critic",
     "EffectStrengths",
     "FusionOutput",
@@ -45,7 +45,7 @@ __all__ = [
     "GrownCritic",
     "GrownGenerator",
     "LayerTransform",
-    "Row",
+    "ParameterCounts",
     "back_to_front",
     "build_composer",
     "build_critic",
@@ -55,11 +55,11 @@ __all__ = [
     "check_critic",
     "check_generator",
     "check_layer_name",
+    "count_macs",
     "count_parameters",
     "forward_with_aux_loss",
     "input_shape",
-    "multiply_accumulates",
-    "rows",
+    "summarize_blocks",
 ]
 
 T = TypeVar("T")
@@ -155,7 +155,7 @@ def build_composer(recipe: ComposerRecipe, layers: Mapping[str, Generator], size
     fusion = FUSIONS[recipe.fusion.kind](recipe.fusion, _sources(recipe.fusion.kind, layers), size_px, recipe.placement)
     translator = TRANSLATORS[recipe.translator.kind](recipe.translator, size_px, IMAGE_CHANNELS)
     copies = {name: copy.deepcopy(generator) for name, generator in layers.items()}
-    adapters = {name: Adapter(generator) for name, generator in copies.items()} if recipe.adapters else None
+    adapters = {name: FeatureAffineAdapter(generator) for name, generator in copies.items()} if recipe.adapters else None
     return Composer(copies, fusion, translator, size_px, IMAGE_CHANNELS, recipe.resample, adapters)
 
 
@@ -234,7 +234,7 @@ def _sources(kind: str, layers: Mapping[str, Generator]) -> dict[str, LayerSpec]
     found = {}
     for name, generator in layers.items():
         described = copy.deepcopy(generator).to("meta").eval()
-        _, features = described.with_features(torch.empty(1, generator.latent_dim, device="meta"))
+        _, features = described.forward_with_features(torch.empty(1, generator.latent_dim, device="meta"))
         found[name] = LayerSpec(generator.image_channels, tuple(feature.shape[1] for feature in features))
     return found
 

@@ -13,7 +13,7 @@ from mitlgan.errors import UsageError
 from mitlgan.networks.blocks import Generator
 
 
-class Adapter(nn.Module):
+class FeatureAffineAdapter(nn.Module):
     """A change of scale and shift for each channel that a frozen generator normalises (Noguchi & Harada 2019, section 3).
 
     It leaves the generator's own numbers alone and changes nothing at the beginning. What an image of it depends on stays the same, its own latent.
@@ -34,15 +34,15 @@ class Adapter(nn.Module):
         self.scales = nn.ParameterList(torch.zeros_like(norm.weight) for norm in norms.values())
         self.shifts = nn.ParameterList(torch.zeros_like(norm.bias) for norm in norms.values())
 
-    def image(self, generator: Generator, z: Tensor) -> Tensor:
+    def render(self, generator: Generator, z: Tensor) -> Tensor:
         """Images (N, C, H, W) of latents (N, D) by the generator as it is adapted."""
-        return cast(Tensor, functional_call(generator, self._changed(generator, ""), (z,)))
+        return cast(Tensor, functional_call(generator, self._adapted_tensors(generator, ""), (z,)))
 
-    def with_features(self, generator: Generator, z: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward_with_features(self, generator: Generator, z: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The same, and the activations, as `Generator.with_features` gives them."""
-        return cast(tuple[Tensor, list[Tensor]], functional_call(_WithFeatures(generator), self._changed(generator, "generator."), (z,)))
+        return cast(tuple[Tensor, list[Tensor]], functional_call(_WithFeatures(generator), self._adapted_tensors(generator, "generator."), (z,)))
 
-    def _changed(self, generator: Generator, prefix: str) -> dict[str, Tensor]:
+    def _adapted_tensors(self, generator: Generator, prefix: str) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         for name, scale, shift in zip(self._names, self.scales, self.shifts, strict=True):
             norm = generator.get_submodule(name)
@@ -59,4 +59,4 @@ class _WithFeatures(nn.Module):
         self.generator = generator
 
     def forward(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
-        return self.generator.with_features(z)
+        return self.generator.forward_with_features(z)

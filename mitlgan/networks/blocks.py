@@ -42,11 +42,11 @@ class Generator(nn.Module):
         """
         return cast(Tensor, self.stages(z))
 
-    def rate_factors(self) -> dict[nn.Parameter, float]:
+    def lr_factors(self) -> dict[nn.Parameter, float]:
         """What the learning rate of a parameter is multiplied by in training, where that is not 1."""
         return {}
 
-    def with_features(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward_with_features(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Give images, and the activations on the way to them that are images themselves, (N, C, h, w) each, from the smallest on."""
         features, value = [], z
         for stage in self.stages:
@@ -71,7 +71,7 @@ class Critic(nn.Module):
         self.size_px = size_px
         self.image_channels = image_channels
 
-    def freeze(self, count: int) -> None:
+    def freeze_first_blocks(self, count: int) -> None:
         """Take its first blocks, a convolution and its normalisation each, out of training."""
         for block in list(self.stages)[:count]:
             block.requires_grad_(False)
@@ -162,7 +162,7 @@ def score_head(last: nn.Module, output: str, *, flatten_last: bool = False) -> n
     return nn.Sequential(block)
 
 
-def refuse_kernel(kernel: int, size_px: int, option: str) -> None:
+def check_kernel(kernel: int, size_px: int, option: str) -> None:
     """Refuse a kernel that cannot keep the size by symmetric padding, or that is larger than the image.
 
     Raises:

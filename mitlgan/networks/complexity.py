@@ -16,7 +16,7 @@ from torch.nn.utils.parametrize import is_parametrized
 _NOT_COUNTED = "num_batches_tracked"
 
 
-class Counts(NamedTuple):
+class ParameterCounts(NamedTuple):
     """`parameters` with BatchNorm's running mean and variance, as the thesis counts, and those of them that are `trainable`."""
 
     parameters: int
@@ -24,7 +24,7 @@ class Counts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class BlockSummary:
     """One block of a network, in the order of execution.
 
     Attributes:
@@ -44,7 +44,7 @@ class Row:
     multiply_accumulates: int
 
 
-def count_parameters(module: nn.Module) -> Counts:
+def count_parameters(module: nn.Module) -> ParameterCounts:
     """Count the numbers that a network holds.
 
     Args:
@@ -52,27 +52,27 @@ def count_parameters(module: nn.Module) -> Counts:
     """
     parameters = list(module.parameters())
     buffers = [buffer for name, buffer in module.named_buffers() if not name.endswith(_NOT_COUNTED)]
-    return Counts(
+    return ParameterCounts(
         parameters=sum(tensor.numel() for tensor in [*parameters, *buffers]),
         trainable=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
     )
 
 
-def rows(module: nn.Module, input_shape: Sequence[int]) -> list[Row]:
+def summarize_blocks(module: nn.Module, input_shape: Sequence[int]) -> list[BlockSummary]:
     """Describe a network block by block, without computing anything: on the meta device.
 
     Args:
         module: A network of one input; it is not touched.
         input_shape: Of one input, without the batch: (latent_dim,) or (C, H, W).
     """
-    twin = _meta_twin(module)
-    table: list[Row] = []
+    twin = _meta_copy(module)
+    table: list[BlockSummary] = []
 
     def add(name: str, block: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         counts = count_parameters(block)
-        macs = _multiply_accumulates(block, inputs[0], output)
+        macs = _block_macs(block, inputs[0], output)
         shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()  # some blocks give several numbers, such as where a layer stands
-        table.append(Row(name, type(block).__name__, shape, counts.parameters, counts.trainable, macs))
+        table.append(BlockSummary(name, type(block).__name__, shape, counts.parameters, counts.trainable, macs))
 
     for name, block in twin.named_modules():
         if _is_leaf(block) and ".parametrizations" not in name:
@@ -87,17 +87,17 @@ def _is_leaf(block: nn.Module) -> bool:
     return is_parametrized(block) or not any(block.children())
 
 
-def multiply_accumulates(module: nn.Module, input_shape: Sequence[int]) -> int:
+def count_macs(module: nn.Module, input_shape: Sequence[int]) -> int:
     """Count the multiply-accumulates of convolutions and dense blocks for one image.
 
     Args:
         module: A network of one input; it is not touched.
         input_shape: Of one input, without the batch: (latent_dim,) or (C, H, W).
     """
-    return sum(row.multiply_accumulates for row in rows(module, input_shape))
+    return sum(row.multiply_accumulates for row in summarize_blocks(module, input_shape))
 
 
-def _multiply_accumulates(block: nn.Module, given: Tensor, output: Tensor) -> int:
+def _block_macs(block: nn.Module, given: Tensor, output: Tensor) -> int:
     """Multiply-accumulates of one block and one image; normalisation and activations count nothing, as usual."""
     if isinstance(block, nn.ConvTranspose2d):  # every input value meets the kernel once
         return given.numel() * (block.out_channels // block.groups) * math.prod(block.kernel_size)
@@ -108,7 +108,7 @@ def _multiply_accumulates(block: nn.Module, given: Tensor, output: Tensor) -> in
     return 0
 
 
-def _meta_twin(module: nn.Module) -> nn.Module:
+def _meta_copy(module: nn.Module) -> nn.Module:
     """Copy a network's structure without its numbers, in eval mode so that BatchNorm takes one image."""
     weightless: dict[int, Any] = {}
     for parameter in module.parameters():

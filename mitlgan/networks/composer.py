@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Self, cast
 import torch
 from torch import Tensor, nn
 
-from mitlgan.networks.adapters import Adapter
+from mitlgan.networks.adapters import FeatureAffineAdapter
 from mitlgan.networks.blocks import Generator
 from mitlgan.networks.fusion.fusions import Fusion, FusionInput, FusionOutput
 from mitlgan.networks.placement import EffectStrengths, LayerTransform
-from mitlgan.networks.resample import resampled
-from mitlgan.networks.translators.bounded_residual import Residual
+from mitlgan.networks.resample import resize_image
+from mitlgan.networks.translators.bounded_residual import BoundedResidual
 
 Latents = Tensor | Mapping[str, Tensor]
 PLACEMENT_LATENT = "place"
@@ -97,7 +97,7 @@ class FrozenGenerators(nn.ModuleDict):
     def image(self, name: str, z: Tensor) -> Tensor:
         """Image of one generator at the composition's size, with gradients to its latents (N, d)."""
         adapters, generator = self._adapters[0], cast(Generator, self[name])
-        return self._sized(cast(Adapter, adapters[name]).image(generator, z) if name in adapters else generator(z))
+        return self._sized(cast(FeatureAffineAdapter, adapters[name]).render(generator, z) if name in adapters else generator(z))
 
     def with_features(self, latents: Mapping[str, Tensor], *, through: bool = False) -> tuple[dict[str, Tensor], dict[str, Sequence[Tensor]]]:
         """The same, and the activations of each, at their own sizes."""
@@ -108,10 +108,12 @@ class FrozenGenerators(nn.ModuleDict):
 
     def _with_features(self, name: str, z: Tensor) -> tuple[Tensor, list[Tensor]]:
         adapters, generator = self._adapters[0], cast(Generator, self[name])
-        return cast(Adapter, adapters[name]).with_features(generator, z) if name in adapters else generator.with_features(z)
+        return (
+            cast(FeatureAffineAdapter, adapters[name]).forward_with_features(generator, z) if name in adapters else generator.forward_with_features(z)
+        )
 
     def _sized(self, image: Tensor) -> Tensor:
-        return image if self._resample is None else resampled(image, self._size_px, self._resample)
+        return image if self._resample is None else resize_image(image, self._size_px, self._resample)
 
     def forward(self, z: Latents, stands: Mapping[str, LayerTransform] | None = None, strengths: EffectStrengths | None = None) -> CompositionStages:
         """Return every stage; see `Composer.split`, `Composer.movable_layers` and `Composer.can_scale_harmonization`."""
@@ -151,7 +153,7 @@ class Composer(nn.Module):
 
     def __init__(
         self, generators: Mapping[str, Generator], fusion: nn.Module, translator: nn.Module, size_px: int, image_channels: int = 3,
-        resample: str | None = None, adapters: Mapping[str, Adapter] | None = None,
+        resample: str | None = None, adapters: Mapping[str, FeatureAffineAdapter] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         table = nn.ModuleDict(dict(adapters or {}))
@@ -178,7 +180,7 @@ class Composer(nn.Module):
     @property
     def can_scale_harmonization(self) -> bool:
         """Whether there is something that can be applied in part: harmonising, or a translator that corrects its image rather than paint it anew."""
-        return self._fusion.has_harmonizer or isinstance(self.translator, Residual)
+        return self._fusion.has_harmonizer or isinstance(self.translator, BoundedResidual)
 
     @property
     def frontmost_layer(self) -> str:
@@ -274,7 +276,7 @@ class Composer(nn.Module):
         self, z: Latents, stands: Mapping[str, LayerTransform] | None = None, strengths: EffectStrengths | None = None, *, through: bool = False
     ) -> CompositionStages:
         images, fused = self._run_fusion(z, stands or {}, 0.0, strengths, through=through)
-        share = () if strengths is None or not isinstance(self.translator, Residual) else (strengths.harmonise,)
+        share = () if strengths is None or not isinstance(self.translator, BoundedResidual) else (strengths.harmonise,)
         output = self.translator(fused.image, *share)
         return CompositionStages(layers=images, fused=fused.image, matte=fused.matte, output=output, placed=fused.placed, transforms=fused.transforms)
 

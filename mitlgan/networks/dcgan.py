@@ -14,7 +14,7 @@ from torch import nn
 
 from mitlgan.errors import UsageError
 from mitlgan.networks.blocks import Critic, Generator, score_head
-from mitlgan.networks.initialization import initialise, normalise_spectrally
+from mitlgan.networks.initialization import apply_spectral_norm, initialize_weights
 
 if TYPE_CHECKING:
     from mitlgan.recipe import DcganGeneratorRecipe, GrownCriticRecipe, StridedCriticRecipe, UpsampledGeneratorRecipe
@@ -119,8 +119,8 @@ def build_critic(recipe: StridedCriticRecipe, size_px: int) -> Critic:
         stages["score"] = score_head(nn.Linear(channels * px**2, 1), recipe.output)
     network = nn.Sequential(stages)
     if recipe.spectral:
-        normalise_spectrally(network)
-    initialise(network, recipe.init, recipe.init_std)
+        apply_spectral_norm(network)
+    initialize_weights(network, recipe.init, recipe.init_std)
     return Critic(network, size_px=size_px, image_channels=recipe.image_channels)
 
 
@@ -165,5 +165,5 @@ def _activation(recipe: UpsampledGeneratorRecipe | DcganGeneratorRecipe | Stride
 
 
 def _generator(recipe: UpsampledGeneratorRecipe | DcganGeneratorRecipe, network: nn.Sequential, size_px: int) -> Generator:
-    initialise(network, recipe.init, recipe.init_std)
+    initialize_weights(network, recipe.init, recipe.init_std)
     return Generator(network, latent_dim=recipe.latent_dim, size_px=size_px, image_channels=recipe.image_channels)

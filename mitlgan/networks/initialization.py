@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import spectral_norm
 
-Weighted = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+WEIGHTED_BLOCKS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
 @torch.no_grad()
-def initialise(network: nn.Module, init: str, std: float) -> None:
+def initialize_weights(network: nn.Module, init: str, std: float) -> None:
     """Draw the weights of dense layers and convolutions anew, from torch's global random numbers.
 
     Args:
@@ -23,8 +23,8 @@ def initialise(network: nn.Module, init: str, std: float) -> None:
     if init == "torch":
         return
     for module in network.modules():
-        if isinstance(module, Weighted):
-            weight = _drawn(module)
+        if isinstance(module, WEIGHTED_BLOCKS):
+            weight = _raw_weight(module)
             if init == "glorot":
                 nn.init.xavier_uniform_(weight)
             else:
@@ -35,17 +35,17 @@ def initialise(network: nn.Module, init: str, std: float) -> None:
             nn.init.normal_(module.weight, 1.0, std)
 
 
-def normalise_spectrally(network: nn.Module) -> None:
+def apply_spectral_norm(network: nn.Module) -> None:
     """Divide every weight of dense layers and convolutions by its largest singular value (Miyato et al. 2018, algorithm 1).
 
     The power iteration's vectors are buffers, which each forward pass in training moves: they belong to a network's state, and a checkpoint has them.
     """
     for module in network.modules():
-        if isinstance(module, Weighted):
+        if isinstance(module, WEIGHTED_BLOCKS):
             spectral_norm(module)
 
 
-def _drawn(module: nn.Module) -> Tensor:
+def _raw_weight(module: nn.Module) -> Tensor:
     """The weight itself, also under a spectral normalisation."""
     parametrised = getattr(module, "parametrizations", None)
     weight = parametrised.weight.original if parametrised is not None else module.weight

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from mitlgan.networks.blocks import Critic, Generator, score_head
-from mitlgan.networks.initialization import initialise
+from mitlgan.networks.initialization import initialize_weights
 
 if TYPE_CHECKING:
     from mitlgan.recipe import MlpCriticRecipe, MlpGeneratorRecipe
@@ -40,7 +40,7 @@ def build_generator(recipe: MlpGeneratorRecipe, size_px: int) -> Generator:
         OrderedDict[str, nn.Module](dense=nn.Linear(features, recipe.image_channels * size_px**2), activation=nn.Tanh(), reshape=nn.Unflatten(1, shape))
     )
     network = nn.Sequential(stages)
-    initialise(network, recipe.init, recipe.init_std)
+    initialize_weights(network, recipe.init, recipe.init_std)
     return Generator(network, latent_dim=recipe.latent_dim, size_px=size_px, image_channels=recipe.image_channels)
 
 
@@ -60,5 +60,5 @@ def build_critic(recipe: MlpCriticRecipe, size_px: int) -> Critic:
         features = width
     stages["score"] = score_head(nn.Linear(features, 1), recipe.output)
     network = nn.Sequential(stages)
-    initialise(network, recipe.init, recipe.init_std)
+    initialize_weights(network, recipe.init, recipe.init_std)
     return Critic(network, size_px=size_px, image_channels=recipe.image_channels)

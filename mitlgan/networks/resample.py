@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-SMOOTH = ("bilinear", "bicubic")
-MODES = {"bilinear": "bilinear", "bicubic": "bicubic", "area": "area", "nearest": "nearest-exact"}
+ANTIALIASED_METHODS = ("bilinear", "bicubic")
+TORCH_MODES = {"bilinear": "bilinear", "bicubic": "bicubic", "area": "area", "nearest": "nearest-exact"}
 
 
-def resampled(image: Tensor, size_px: int, method: str) -> Tensor:
+def resize_image(image: Tensor, size_px: int, method: str) -> Tensor:
     """A layer at another size.
 
     Reducing is antialiased, but for `nearest`, which takes pixels as they are. RGBA is premultiplied, so its channels are resampled alike and no
@@ -26,8 +26,8 @@ def resampled(image: Tensor, size_px: int, method: str) -> Tensor:
     """
     if image.shape[-1] == size_px:
         return image
-    options = {"align_corners": False, "antialias": True} if method in SMOOTH else {}
-    made = functional.interpolate(_within(image.float()), size=(size_px, size_px), mode=MODES[method], **options)
+    options = {"align_corners": False, "antialias": True} if method in ANTIALIASED_METHODS else {}
+    made = functional.interpolate(_within(image.float()), size=(size_px, size_px), mode=TORCH_MODES[method], **options)
     return _within(made).to(image.dtype)  # bicubic overshoots
 
 

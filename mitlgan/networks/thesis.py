@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from mitlgan.errors import UsageError
-from mitlgan.networks.blocks import Critic, Generator, activation, batchnorm_upsample, refuse_kernel
-from mitlgan.networks.initialization import normalise_spectrally
+from mitlgan.networks.blocks import Critic, Generator, activation, batchnorm_upsample, check_kernel
+from mitlgan.networks.initialization import apply_spectral_norm
 
 if TYPE_CHECKING:
-    from mitlgan.recipe import CriticRecipe, GeneratorRecipe
+    from mitlgan.recipe import ThesisCriticRecipe, ThesisGeneratorRecipe
 
 BASE_PX = 4
 
 
-def check_generator(recipe: GeneratorRecipe, size_px: int) -> None:
+def check_generator(recipe: ThesisGeneratorRecipe, size_px: int) -> None:
     """Refuse what the generator cannot reach, before anything is built.
 
     Raises:
@@ -35,7 +35,7 @@ def check_generator(recipe: GeneratorRecipe, size_px: int) -> None:
         )
 
 
-def build_generator(recipe: GeneratorRecipe, size_px: int) -> Generator:
+def build_generator(recipe: ThesisGeneratorRecipe, size_px: int) -> Generator:
     """Build the generator of Table 7.1: dense, then upsampling by two with conv 3x3 until `size_px`.
 
     Each stage but the last is followed by BatchNorm and LeakyReLU, the last by BatchNorm and the recipe's activation. BatchNorm has
@@ -78,7 +78,7 @@ def build_generator(recipe: GeneratorRecipe, size_px: int) -> Generator:
     return Generator(nn.Sequential(stages), latent_dim=recipe.latent_dim, size_px=size_px, image_channels=recipe.image_channels)
 
 
-def check_critic(recipe: CriticRecipe, size_px: int) -> None:
+def check_critic(recipe: ThesisCriticRecipe, size_px: int) -> None:
     """Refuse what the critic cannot take, before anything is built.
 
     Raises:
@@ -95,10 +95,10 @@ def check_critic(recipe: CriticRecipe, size_px: int) -> None:
         )
     if len(recipe.dropout) != len(recipe.widths):
         raise UsageError(f"critic.dropout: {len(recipe.dropout)} values for {len(recipe.widths)} widths; give one per width, 0 for none")
-    refuse_kernel(recipe.kernel, size_px, "critic.kernel")
+    check_kernel(recipe.kernel, size_px, "critic.kernel")
 
 
-def build_critic(recipe: CriticRecipe, size_px: int) -> Critic:
+def build_critic(recipe: ThesisCriticRecipe, size_px: int) -> Critic:
     """Build the critic of Table 7.2: stride-2 convs with bias and LeakyReLU, then one dense score.
 
     The thesis has no BatchNorm here, because the gradient penalty is per sample. Dropout draws from torch's global random numbers.
@@ -132,5 +132,5 @@ def build_critic(recipe: CriticRecipe, size_px: int) -> Critic:
     stages["score"] = nn.Sequential(head)
     network = nn.Sequential(stages)
     if recipe.spectral:
-        normalise_spectrally(network)
+        apply_spectral_norm(network)
     return Critic(network, size_px=size_px, image_channels=recipe.image_channels)

@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mitlgan.errors import UsageError
-from mitlgan.objectives.classic import Lsgan, Minimax, labels
-from mitlgan.objectives.interface import CRITIC_WON, GENERATOR_WON, Objective, Stats, Strain, Symptom
+from mitlgan.objectives.classic import Lsgan, Minimax, noisy_labels
+from mitlgan.objectives.interface import CRITIC_DOMINATES, GENERATOR_DOMINATES, Divergence, Objective, Stats, TrainingFailure
 from mitlgan.objectives.penalties import gradient_penalty
 from mitlgan.objectives.relativistic import Relativistic
 from mitlgan.objectives.wasserstein import WganClip, WganGp
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from mitlgan.recipe import AnyObjective
 
 __all__ = [
-    "CRITIC_WON",
-    "GENERATOR_WON",
+    "CRITIC_DOMINATES",
+    "GENERATOR_DOMINATES",
+    "Divergence",
     "Lsgan",
     "Minimax",
     "Objective",
     "Relativistic",
     "Stats",
-    "Strain",
-    "Symptom",
+    "TrainingFailure",
     "WganClip",
     "WganGp",
     "build",
     "check_critic",
     "gradient_penalty",
-    "labels",
+    "noisy_labels",
 ]
 
 OBJECTIVES: dict[str, Callable[[Any], Objective]] = {

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mitlgan.objectives.divergence_limits import loss_strain
-from mitlgan.objectives.interface import CRITIC_WON, GENERATOR_WON, Stats, Strain, Symptom
-from mitlgan.objectives.score_stats import apart, levels, without_parameter_gradients
+from mitlgan.objectives.divergence_limits import loss_divergence
+from mitlgan.objectives.interface import CRITIC_DOMINATES, GENERATOR_DOMINATES, Divergence, Stats, TrainingFailure
+from mitlgan.objectives.score_stats import score_separately, score_stats, without_parameter_gradients
 
 if TYPE_CHECKING:
     from mitlgan.recipe import LsganRecipe, MinimaxRecipe
@@ -32,12 +32,12 @@ class Minimax:
 
     def critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator, update: int = 0) -> tuple[Tensor, Stats]:
         """BCE(real, 1) + BCE(fake, 0), in batches of their own; see `Objective`. Probabilities are D(x) and D(G(z))."""
-        score_real, score_fake = apart(critic, real, fake)
-        label_real, label_fake = labels(self.recipe, score_real, rng)
+        score_real, score_fake = score_separately(critic, real, fake)
+        label_real, label_fake = noisy_labels(self.recipe, score_real, rng)
         loss = functional.binary_cross_entropy_with_logits(score_real, label_real)
         loss = loss + functional.binary_cross_entropy_with_logits(score_fake, label_fake)
         probabilities = {"probability_real": score_real.detach().sigmoid().mean(), "probability_fake": score_fake.detach().sigmoid().mean()}
-        return loss, {**levels(score_real, score_fake), **probabilities, "fakes_passed": (score_fake.detach() > 0).float().mean()}
+        return loss, {**score_stats(score_real, score_fake), **probabilities, "fakes_passed": (score_fake.detach() > 0).float().mean()}
 
     def generator_loss(self, critic: nn.Module, fake: Tensor, real: Tensor) -> tuple[Tensor, Stats]:
         """BCE(fake, 1): -E[log D(G(z))]; see `Objective`."""
@@ -47,17 +47,17 @@ class Minimax:
     def after_critic_step(self, critic: nn.Module) -> None:
         """Nothing constrains the critic."""
 
-    def symptom(self, numbers: Mapping[str, float]) -> Symptom | None:
+    def diagnose(self, numbers: Mapping[str, float]) -> TrainingFailure | None:
         """Either side's flat victory: both losses then stay where no gradient comes from."""
         if numbers["probability_real"] > 0.99 and numbers["probability_fake"] < 0.01:
-            return CRITIC_WON
+            return CRITIC_DOMINATES
         if numbers["generator_loss"] < 0.01 and numbers["critic_loss"] > 4.0:
-            return GENERATOR_WON
+            return GENERATOR_DOMINATES
         return None
 
-    def strain(self, numbers: Mapping[str, float], diameter: float) -> Strain:
+    def divergence(self, numbers: Mapping[str, float], diameter: float) -> Divergence:
         """See `strains.loss_strain`."""
-        return loss_strain(numbers)
+        return loss_divergence(numbers)
 
 
 class Lsgan:
@@ -75,10 +75,10 @@ class Lsgan:
 
     def critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator, update: int = 0) -> tuple[Tensor, Stats]:
         """E[(D(real) - 1)^2] / 2 + E[D(fake)^2] / 2, in batches of their own; see `Objective`."""
-        score_real, score_fake = apart(critic, real, fake)
-        label_real, label_fake = labels(self.recipe, score_real, rng)
+        score_real, score_fake = score_separately(critic, real, fake)
+        label_real, label_fake = noisy_labels(self.recipe, score_real, rng)
         loss = ((score_real - label_real).square().mean() + (score_fake - label_fake).square().mean()) / 2
-        return loss, {**levels(score_real, score_fake), "fakes_passed": (score_fake.detach() > 0.5).float().mean()}
+        return loss, {**score_stats(score_real, score_fake), "fakes_passed": (score_fake.detach() > 0.5).float().mean()}
 
     def generator_loss(self, critic: nn.Module, fake: Tensor, real: Tensor) -> tuple[Tensor, Stats]:
         """E[(D(fake) - 1)^2] / 2; see `Objective`."""
@@ -88,20 +88,20 @@ class Lsgan:
     def after_critic_step(self, critic: nn.Module) -> None:
         """Nothing constrains the critic."""
 
-    def symptom(self, numbers: Mapping[str, float]) -> Symptom | None:
+    def diagnose(self, numbers: Mapping[str, float]) -> TrainingFailure | None:
         """Either side's flat victory: 0.5 is the generator's loss where the critic gives every fake its label."""
         if numbers["critic_loss"] < 0.01 and numbers["generator_loss"] > 0.4:
-            return CRITIC_WON
+            return CRITIC_DOMINATES
         if numbers["generator_loss"] < 0.01 and numbers["critic_loss"] > 0.4:
-            return GENERATOR_WON
+            return GENERATOR_DOMINATES
         return None
 
-    def strain(self, numbers: Mapping[str, float], diameter: float) -> Strain:
+    def divergence(self, numbers: Mapping[str, float], diameter: float) -> Divergence:
         """See `strains.loss_strain`."""
-        return loss_strain(numbers)
+        return loss_divergence(numbers)
 
 
-def labels(recipe: MinimaxRecipe | LsganRecipe, like: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def noisy_labels(recipe: MinimaxRecipe | LsganRecipe, like: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Labels of a batch of real and of one of generated images.
 
     Args:

@@ -13,7 +13,7 @@ Stats = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Symptom:
+class TrainingFailure:
     """What the numbers of one iteration say is wrong.
 
     Attributes:
@@ -26,7 +26,7 @@ class Symptom:
 
 
 @dataclass(frozen=True)
-class Strain:
+class Divergence:
     """How far the numbers of one iteration lie beyond what they reach in a training that is in order.
 
     Attributes:
@@ -34,12 +34,12 @@ class Strain:
         text: In words.
     """
 
-    times: float
+    ratio: float
     text: str
 
 
-CRITIC_WON = Symptom("the critic tells real from generated without an error, so the generator learns nothing")
-GENERATOR_WON = Symptom("the critic takes every generated image for real while its own loss explodes", collapsed=True)
+CRITIC_DOMINATES = TrainingFailure("the critic tells real from generated without an error, so the generator learns nothing")
+GENERATOR_DOMINATES = TrainingFailure("the critic takes every generated image for real while its own loss explodes", collapsed=True)
 
 
 class Objective(Protocol):
@@ -87,7 +87,7 @@ class Objective(Protocol):
         """Restore the constraint on the critic, after each step of its optimiser."""
         ...
 
-    def symptom(self, numbers: Mapping[str, float]) -> Symptom | None:
+    def diagnose(self, numbers: Mapping[str, float]) -> TrainingFailure | None:
         """Say what one iteration's statistics show to be wrong; only what stays for many is believed.
 
         Args:
@@ -95,7 +95,7 @@ class Objective(Protocol):
         """
         ...
 
-    def strain(self, numbers: Mapping[str, float], diameter: float) -> Strain:
+    def divergence(self, numbers: Mapping[str, float], diameter: float) -> Divergence:
         """Say how far losses and scores have left the scale that the objective has by itself; only what stays is believed.
 
         Args:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 _TINY = 1e-12
 
 
-def is_due(update: int, every: int) -> bool:
+def penalty_is_due(update: int, every: int) -> bool:
     """Whether a penalty that is computed at every k-th critic update only, and weighted k times, falls on this one.
 
     Karras et al. 2020 (StyleGAN2, section 3.1 and appendix B) make it an optimiser step of its own, and slow Adam by k / (k + 1) for the steps more.
@@ -24,7 +24,7 @@ def is_due(update: int, every: int) -> bool:
     return (update + 1) % every == 0
 
 
-def squared_slopes(scores: Tensor, images: Tensor) -> Tensor:
+def squared_gradient_norms(scores: Tensor, images: Tensor) -> Tensor:
     """|grad D(x)|^2 of each image (Mescheder et al. 2018, equation 9, at whichever images are given), differentiable once more.
 
     Args:
@@ -59,5 +59,5 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.G
     share = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng, device=rng.device).to(real.device)  # (N, 1, 1, 1)
     mix = torch.lerp(fake, real, share).requires_grad_()  # (N, C, H, W)
     with torch.autocast(real.device.type, enabled=False):
-        norm = (squared_slopes(critic(mix), mix) + _TINY).sqrt()  # (N,)
+        norm = (squared_gradient_norms(critic(mix), mix) + _TINY).sqrt()  # (N,)
         return (norm - 1).square().mean()

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mitlgan.objectives.divergence_limits import gap_strain
-from mitlgan.objectives.interface import CRITIC_WON, GENERATOR_WON, Stats, Strain, Symptom
-from mitlgan.objectives.penalties import is_due, squared_slopes
-from mitlgan.objectives.score_stats import levels, without_parameter_gradients
+from mitlgan.objectives.divergence_limits import gap_divergence
+from mitlgan.objectives.interface import CRITIC_DOMINATES, GENERATOR_DOMINATES, Divergence, Stats, TrainingFailure
+from mitlgan.objectives.penalties import penalty_is_due, squared_gradient_norms
+from mitlgan.objectives.score_stats import score_stats, without_parameter_gradients
 
 if TYPE_CHECKING:
     from mitlgan.recipe import RelativisticRecipe
 
-CERTAIN = 9.0
+CERTAIN_MARGIN = 9.0
 """A gap of scores that calls generated images real once in 10,000 times: sigmoid(-9) = 1e-4."""
 
 
@@ -44,16 +44,16 @@ class Relativistic:
 
         Both squared slopes come from one backward pass, and both are told even where one has no weight.
         """
-        penalised = bool(self.r1_weight or self.r2_weight) and is_due(update, self.penalty_every)
+        penalised = bool(self.r1_weight or self.r2_weight) and penalty_is_due(update, self.penalty_every)
         images = torch.cat([real.detach(), fake.detach()]).requires_grad_(penalised)  # (2N, C, H, W)
         # A penalty's derivatives are second ones, which half precision spoils.
         with torch.autocast(images.device.type, enabled=False) if penalised else nullcontext():
             scores = critic(images.float() if penalised else images).float()  # (2N,)
             score_real, score_fake = scores.chunk(2)
             loss = functional.softplus(score_fake - score_real).mean()
-            stats = {**levels(score_real, score_fake), "fakes_passed": (score_fake.detach() > score_real.detach()).float().mean()}
+            stats = {**score_stats(score_real, score_fake), "fakes_passed": (score_fake.detach() > score_real.detach()).float().mean()}
             if penalised:
-                r1, r2 = (slopes.mean() for slopes in squared_slopes(scores, images).chunk(2))
+                r1, r2 = (slopes.mean() for slopes in squared_gradient_norms(scores, images).chunk(2))
                 loss = loss + self.penalty_every * (self.r1_weight * r1 + self.r2_weight * r2) / 2
                 stats |= {"r1": r1.detach(), "r2": r2.detach()}
         return loss, stats
@@ -68,14 +68,14 @@ class Relativistic:
     def after_critic_step(self, critic: nn.Module) -> None:
         """Nothing: the penalties are the constraint."""
 
-    def symptom(self, numbers: Mapping[str, float]) -> Symptom | None:
+    def diagnose(self, numbers: Mapping[str, float]) -> TrainingFailure | None:
         """A gap of scores that no pair contradicts. Levels say nothing: only differences enter the loss."""
-        if numbers["wasserstein"] > CERTAIN and numbers["fakes_passed"] == 0:
-            return CRITIC_WON
-        if numbers["wasserstein"] < -CERTAIN and numbers["fakes_passed"] == 1:
-            return GENERATOR_WON
+        if numbers["wasserstein"] > CERTAIN_MARGIN and numbers["fakes_passed"] == 0:
+            return CRITIC_DOMINATES
+        if numbers["wasserstein"] < -CERTAIN_MARGIN and numbers["fakes_passed"] == 1:
+            return GENERATOR_DOMINATES
         return None
 
-    def strain(self, numbers: Mapping[str, float], diameter: float) -> Strain:
+    def divergence(self, numbers: Mapping[str, float], diameter: float) -> Divergence:
         """See `strains.gap_strain`."""
-        return gap_strain(numbers, min((weight for weight in (self.r1_weight, self.r2_weight) if weight), default=0.0))
+        return gap_divergence(numbers, min((weight for weight in (self.r1_weight, self.r2_weight) if weight), default=0.0))

@@ -10,18 +10,18 @@ from torch import Tensor, nn
 from mitlgan.objectives.interface import Stats
 
 
-def apart(critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+def score_separately(critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """Scores (N,) of both, each batch by itself, so that BatchNorm never sees them mixed."""
     return critic(real).float(), critic(fake.detach()).float()
 
 
-def levels(score_real: Tensor, score_fake: Tensor) -> Stats:
+def score_stats(score_real: Tensor, score_fake: Tensor) -> Stats:
     """Mean scores and their difference, detached."""
     mean_real, mean_fake = score_real.detach().mean(), score_fake.detach().mean()
     return {"score_real": mean_real, "score_fake": mean_fake, "wasserstein": mean_real - mean_fake}
 
 
-def passed(score_real: Tensor, score_fake: Tensor) -> Stats:
+def fooling_rate(score_real: Tensor, score_fake: Tensor) -> Stats:
     """Share of fakes that score above the median real image: Wasserstein scores have no level of their own."""
     return {"fakes_passed": (score_fake.detach() > score_real.detach().median()).float().mean()}
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from mitlgan.objectives.divergence_limits import score_strain, slope_strain
-from mitlgan.objectives.interface import Stats, Strain, Symptom
-from mitlgan.objectives.penalties import gradient_penalty, is_due
-from mitlgan.objectives.score_stats import apart, levels, passed, without_parameter_gradients
+from mitlgan.objectives.divergence_limits import score_divergence, slope_divergence
+from mitlgan.objectives.interface import Divergence, Stats, TrainingFailure
+from mitlgan.objectives.penalties import gradient_penalty, penalty_is_due
+from mitlgan.objectives.score_stats import fooling_rate, score_separately, score_stats, without_parameter_gradients
 
 if TYPE_CHECKING:
-    from mitlgan.recipe import ObjectiveRecipe, WganClipRecipe
+    from mitlgan.recipe import WganClipRecipe, WganGpRecipe
 
 
 class WganGp:
@@ -26,7 +26,7 @@ class WganGp:
 
     refuses_batchnorm = True  # the penalty is per sample
 
-    def __init__(self, recipe: ObjectiveRecipe) -> None:
+    def __init__(self, recipe: WganGpRecipe) -> None:
         self.penalty_weight = recipe.penalty_weight
         self.penalty_every = recipe.penalty_every
         self.critic_steps = recipe.critic_steps
@@ -37,8 +37,8 @@ class WganGp:
         # One forward for both: without BatchNorm the scores are those of two, and the second launch is saved.
         score_real, score_fake = critic(torch.cat([real, fake])).float().chunk(2)
         wasserstein = score_real.mean() - score_fake.mean()
-        stats = {**levels(score_real, score_fake), **passed(score_real, score_fake)}
-        if not is_due(update, self.penalty_every):
+        stats = {**score_stats(score_real, score_fake), **fooling_rate(score_real, score_fake)}
+        if not penalty_is_due(update, self.penalty_every):
             return -wasserstein, stats
         penalty = gradient_penalty(critic, real, fake, rng)
         return self.penalty_every * self.penalty_weight * penalty - wasserstein, {**stats, "penalty": penalty.detach()}
@@ -51,13 +51,13 @@ class WganGp:
     def after_critic_step(self, critic: nn.Module) -> None:
         """Nothing: the penalty is the constraint."""
 
-    def symptom(self, numbers: Mapping[str, float]) -> Symptom | None:
+    def diagnose(self, numbers: Mapping[str, float]) -> TrainingFailure | None:
         """None is known of a Wasserstein estimate's level."""
         return None
 
-    def strain(self, numbers: Mapping[str, float], diameter: float) -> Strain:
+    def divergence(self, numbers: Mapping[str, float], diameter: float) -> Divergence:
         """See `strains.slope_strain`."""
-        return slope_strain(numbers, diameter, self.penalty_weight)
+        return slope_divergence(numbers, diameter, self.penalty_weight)
 
 
 class WganClip:
@@ -77,9 +77,9 @@ class WganClip:
 
     def critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator, update: int = 0) -> tuple[Tensor, Stats]:
         """E[D(fake)] - E[D(real)], real and fake in batches of their own; see `Objective`."""
-        score_real, score_fake = apart(critic, real, fake)
+        score_real, score_fake = score_separately(critic, real, fake)
         wasserstein = score_real.mean() - score_fake.mean()
-        return -wasserstein, {**levels(score_real, score_fake), **passed(score_real, score_fake)}
+        return -wasserstein, {**score_stats(score_real, score_fake), **fooling_rate(score_real, score_fake)}
 
     def generator_loss(self, critic: nn.Module, fake: Tensor, real: Tensor) -> tuple[Tensor, Stats]:
         """-E[D(fake)]; see `Objective`."""
@@ -93,10 +93,10 @@ class WganClip:
             if parameter.requires_grad:
                 parameter.clamp_(-self.clip, self.clip)
 
-    def symptom(self, numbers: Mapping[str, float]) -> Symptom | None:
+    def diagnose(self, numbers: Mapping[str, float]) -> TrainingFailure | None:
         """None is known of a Wasserstein estimate's level."""
         return None
 
-    def strain(self, numbers: Mapping[str, float], diameter: float) -> Strain:
+    def divergence(self, numbers: Mapping[str, float], diameter: float) -> Divergence:
         """See `strains.score_strain`."""
-        return score_strain(numbers)
+        return score_divergence(numbers)

@@ -5,37 +5,48 @@ checked as a whole before anything is built, and written, resolved, into the run
 one; every error names the file and the line.
 """
 
-from mitlgan.recipe.display_name import changes, display_name, display_name_of
-from mitlgan.recipe.load import changed, differences, dump, find, load, names, parse, plain, read, shipped
+from mitlgan.recipe.display_name import changes_from_shipped, display_name, display_name_of
+from mitlgan.recipe.load import (
+    as_dict,
+    diff_recipes,
+    find_recipe,
+    load_recipe,
+    parse_recipe,
+    read_recipe_text,
+    shipped_folder,
+    shipped_recipe_names,
+    to_toml,
+    with_overrides,
+)
 from mitlgan.recipe.schema.augment import AugmentRecipe
-from mitlgan.recipe.schema.composer import ComposerRecipe, FusionRecipe, PlacementRecipe
+from mitlgan.recipe.schema.composer import ComposerRecipe, Conv1x1FusionRecipe, PlacementRecipe
 from mitlgan.recipe.schema.inpainter import HolesRecipe, InpainterRecipe
 from mitlgan.recipe.schema.networks import (
     REACHABLE_PX,
     AnyCritic,
     AnyGenerator,
-    CriticRecipe,
     DcganGeneratorRecipe,
-    GeneratorRecipe,
     GrownCriticRecipe,
     GrownGeneratorRecipe,
     MlpCriticRecipe,
     MlpGeneratorRecipe,
     StridedCriticRecipe,
+    ThesisCriticRecipe,
+    ThesisGeneratorRecipe,
     UpsampledGeneratorRecipe,
     without_growth,
 )
-from mitlgan.recipe.schema.objectives import AnyObjective, LsganRecipe, MinimaxRecipe, ObjectiveRecipe, RelativisticRecipe, WganClipRecipe
+from mitlgan.recipe.schema.objectives import AnyObjective, LsganRecipe, MinimaxRecipe, RelativisticRecipe, WganClipRecipe, WganGpRecipe
 from mitlgan.recipe.schema.optimisers import AdamRecipe, AnyOptimiser, RmspropRecipe
 from mitlgan.recipe.schema.recipe import SCHEMA_VERSION, Recipe
 from mitlgan.recipe.schema.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Filter, Role, TrainingRecipe
 from mitlgan.recipe.schema.translators import (
     AnyTranslator,
     DensenetTranslatorRecipe,
-    LightTranslatorRecipe,
+    DenseTranslatorRecipe,
+    GuidedTranslatorRecipe,
     NoTranslatorRecipe,
     ResnetTranslatorRecipe,
-    TranslatorRecipe,
 )
 
 __all__ = [
@@ -49,26 +60,24 @@ __all__ = [
     "AnyTranslator",
     "AugmentRecipe",
     "ComposerRecipe",
-    "CriticRecipe",
+    "Conv1x1FusionRecipe",
     "CriticStartRecipe",
     "DataRecipe",
     "DcganGeneratorRecipe",
+    "DenseTranslatorRecipe",
     "DensenetTranslatorRecipe",
     "EvaluationRecipe",
     "Filter",
-    "FusionRecipe",
-    "GeneratorRecipe",
     "GrownCriticRecipe",
     "GrownGeneratorRecipe",
+    "GuidedTranslatorRecipe",
     "HolesRecipe",
     "InpainterRecipe",
-    "LightTranslatorRecipe",
     "LsganRecipe",
     "MinimaxRecipe",
     "MlpCriticRecipe",
     "MlpGeneratorRecipe",
     "NoTranslatorRecipe",
-    "ObjectiveRecipe",
     "PlacementRecipe",
     "Recipe",
     "RelativisticRecipe",
@@ -76,22 +85,24 @@ __all__ = [
     "RmspropRecipe",
     "Role",
     "StridedCriticRecipe",
+    "ThesisCriticRecipe",
+    "ThesisGeneratorRecipe",
     "TrainingRecipe",
-    "TranslatorRecipe",
     "UpsampledGeneratorRecipe",
     "WganClipRecipe",
-    "changed",
-    "changes",
-    "differences",
+    "WganGpRecipe",
+    "as_dict",
+    "changes_from_shipped",
+    "diff_recipes",
     "display_name",
     "display_name_of",
-    "dump",
-    "find",
-    "load",
-    "names",
-    "parse",
-    "plain",
-    "read",
-    "shipped",
+    "find_recipe",
+    "load_recipe",
+    "parse_recipe",
+    "read_recipe_text",
+    "shipped_folder",
+    "shipped_recipe_names",
+    "to_toml",
+    "with_overrides",
     "without_growth",
 ]

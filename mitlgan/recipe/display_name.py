@@ -14,8 +14,8 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe.load import differences, find, load, names, parse
-from mitlgan.recipe.schema.base import Model
+from mitlgan.recipe.load import diff_recipes, find_recipe, load_recipe, parse_recipe, shipped_recipe_names
+from mitlgan.recipe.schema.base import RecipeTable
 from mitlgan.recipe.schema.recipe import KINDS, Recipe
 
 MAX_CHANGES = 4
@@ -43,7 +43,7 @@ def display_name(recipe: Recipe) -> str:
 
     A recipe of a name that is not shipped is its author's: the name alone.
     """
-    found = changes(recipe)
+    found = changes_from_shipped(recipe)
     if not found:
         return recipe.name
     listed = [f"{key}={value}" for key, value in list(found.items())[:MAX_CHANGES]]
@@ -59,12 +59,12 @@ def display_name_of(tree: Mapping[str, Any], otherwise: str = "") -> str:
         otherwise: Where it has no name.
     """
     try:
-        return display_name(parse(dict(tree), "card"))
+        return display_name(parse_recipe(dict(tree), "card"))
     except UsageError:
         return str(tree.get("name") or otherwise)
 
 
-def changes(recipe: Recipe) -> dict[str, str]:
+def changes_from_shipped(recipe: Recipe) -> dict[str, str]:
     """The settings in which a recipe differs from the shipped one of its name, as `--set` takes them; the nearest, where several have the name."""
     candidates = [_differences(recipe, other) for other in shipped_of_name(recipe.name) if other.command == recipe.command]
     return min(candidates, key=len, default={})
@@ -73,17 +73,17 @@ def changes(recipe: Recipe) -> dict[str, str]:
 @lru_cache(maxsize=64)
 def shipped_of_name(name: str) -> tuple[Recipe, ...]:
     """The shipped recipes of a name, which several sizes of one network share."""
-    return tuple(load(path) for path, known in _shipped_names().items() if known == name)
+    return tuple(load_recipe(path) for path, known in _shipped_names().items() if known == name)
 
 
 @lru_cache(maxsize=1)
 def _shipped_names() -> dict[Path, str]:
-    paths = [find(name) for name in names()]
+    paths = [find_recipe(name) for name in shipped_recipe_names()]
     return {path: str(tomllib.loads(path.read_text(encoding="utf-8"))["name"]) for path in paths}
 
 
 def _differences(recipe: Recipe, other: Recipe) -> dict[str, str]:
-    found = differences(recipe, other)
+    found = diff_recipes(recipe, other)
     kinds = {key.removesuffix("kind"): str(mine) for key, (mine, _) in found.items() if key.endswith(".kind")}
     shown: dict[str, str] = {}
     for key in sorted(found, key=lambda name: (not name.endswith(".kind"), name)):
@@ -97,7 +97,7 @@ def _differences(recipe: Recipe, other: Recipe) -> dict[str, str]:
 
 def _is_default(table: str, kind: str, key: str, value: Any) -> bool:
     """Whether a setting is what its table's kind brings by itself, or one that the kind does not have."""
-    model: type[Model] | None = KINDS.get(table.rstrip(".").split(".")[-1], {}).get(kind)
+    model: type[RecipeTable] | None = KINDS.get(table.rstrip(".").split(".")[-1], {}).get(kind)
     field: FieldInfo | None = None if model is None else model.model_fields.get(key)
     if field is None:
         return value is None

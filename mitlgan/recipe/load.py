@@ -18,11 +18,11 @@ from mitlgan.recipe.messages import place, short, toml_message, validation_messa
 from mitlgan.recipe.schema.recipe import SCHEMA_VERSION, Recipe
 from mitlgan.runtime.text_files import read_text
 
-LIMIT_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 UNREADABLE = (ValueError, RecursionError, OverflowError)  # what tomllib raises; a number of 5,000 digits is a plain ValueError
 
 
-def shipped(folder: Literal["recipes", "pretrained"]) -> Path:
+def shipped_folder(folder: Literal["recipes", "pretrained"]) -> Path:
     """The shipped folder: inside an installed package, else at the root of a checkout.
 
     An editable install has none inside the package, so that an edited recipe of a checkout takes effect.
@@ -32,13 +32,13 @@ def shipped(folder: Literal["recipes", "pretrained"]) -> Path:
     return inside if inside.is_dir() else package.parent / folder
 
 
-def names() -> list[str]:
+def shipped_recipe_names() -> list[str]:
     """Names of the shipped recipes, such as `demo/pretrain_fg`."""
-    root = shipped("recipes")
+    root = shipped_folder("recipes")
     return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml"))
 
 
-def find(name: str, given: str = "--recipe") -> Path:
+def find_recipe(name: str, given: str = "--recipe") -> Path:
     """The file of a recipe.
 
     Args:
@@ -53,21 +53,21 @@ def find(name: str, given: str = "--recipe") -> Path:
         if path.is_file():
             return path
     stem = name.removeprefix("recipes/").removesuffix(".toml")
-    inside = shipped("recipes") / f"{stem}.toml"
-    if stem in names() and inside.is_file():
+    inside = shipped_folder("recipes") / f"{stem}.toml"
+    if stem in shipped_recipe_names() and inside.is_file():
         return inside
-    close = difflib.get_close_matches(stem, names(), n=1, cutoff=0.3)
+    close = difflib.get_close_matches(stem, shipped_recipe_names(), n=1, cutoff=0.3)
     hint = f"; the closest shipped one is {close[0]}" if close else ""
     raise UsageError(f"{given} {name}: no such file or shipped recipe{hint} (see `mitlgan recipes ls`)")
 
 
-def read(name: str | Path, given: str = "--recipe") -> str:
+def read_recipe_text(name: str | Path, given: str = "--recipe") -> str:
     """The text of a recipe, its comments included; arguments and errors as of `find`."""
-    path = find(str(name), given)
-    return read_text(path, str(path), UsageError, LIMIT_BYTES)
+    path = find_recipe(str(name), given)
+    return read_text(path, str(path), UsageError, MAX_BYTES)
 
 
-def load(name: str | Path, overrides: Sequence[str] = (), given: str = "--recipe", *, root: Path | None = None) -> Recipe:
+def load_recipe(name: str | Path, overrides: Sequence[str] = (), given: str = "--recipe", *, root: Path | None = None) -> Recipe:
     """Read and check a recipe.
 
     Args:
@@ -79,8 +79,8 @@ def load(name: str | Path, overrides: Sequence[str] = (), given: str = "--recipe
     Raises:
         UsageError: Anything wrong, with file and line.
     """
-    path = find(str(name), given)
-    text = read_text(path, str(path), UsageError, LIMIT_BYTES, root=root)
+    path = find_recipe(str(name), given)
+    text = read_text(path, str(path), UsageError, MAX_BYTES, root=root)
     try:
         values = tomllib.loads(text)
     except UNREADABLE as error:
@@ -90,7 +90,7 @@ def load(name: str | Path, overrides: Sequence[str] = (), given: str = "--recipe
     return _checked(values, str(path), text, overrides)
 
 
-def parse(values: dict[str, Any], source: str = "recipe") -> Recipe:
+def parse_recipe(values: dict[str, Any], source: str = "recipe") -> Recipe:
     """Check a recipe given as nested dictionaries, such as a run's or an artifact's.
 
     Raises:
@@ -99,20 +99,20 @@ def parse(values: dict[str, Any], source: str = "recipe") -> Recipe:
     return _checked(values, source, "", ())
 
 
-def dump(recipe: Recipe) -> str:
+def to_toml(recipe: Recipe) -> str:
     """The resolved recipe as TOML; `load` gives the same recipe back."""
-    return tomli_w.dumps(plain(recipe))
+    return tomli_w.dumps(as_dict(recipe))
 
 
-def plain(recipe: BaseModel) -> dict[str, Any]:
+def as_dict(recipe: BaseModel) -> dict[str, Any]:
     """The recipe as JSON-ready dictionaries, without keys that are not set."""
     values: dict[str, Any] = json.loads(recipe.model_dump_json(exclude_none=True))
     return values
 
 
-def changed(recipe: Recipe, **values: object) -> Recipe:
+def with_overrides(recipe: Recipe, **values: object) -> Recipe:
     """A copy with other values for dotted keys (`training__kimg=3`), checked as a whole."""
-    tree = plain(recipe)
+    tree = as_dict(recipe)
     for key, value in values.items():
         *tables, last = key.split("__")
         node = tree
@@ -122,12 +122,12 @@ def changed(recipe: Recipe, **values: object) -> Recipe:
             node.pop(last, None)
         else:
             node[last] = value
-    return parse(tree, recipe.name)
+    return parse_recipe(tree, recipe.name)
 
 
-def differences(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:
+def diff_recipes(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:
     """Dotted keys in which two recipes differ, with both values; None where a key is not set."""
-    left, right = _flat(plain(first)), _flat(plain(second))
+    left, right = _flat(as_dict(first)), _flat(as_dict(second))
     return {key: (left.get(key), right.get(key)) for key in sorted(left.keys() | right.keys()) if left.get(key) != right.get(key)}
 
 

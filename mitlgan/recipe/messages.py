@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mitlgan.recipe.schema.base import Model
+from mitlgan.recipe.schema.base import RecipeTable
 from mitlgan.recipe.schema.recipe import KINDS, Recipe
 
 
@@ -86,7 +86,7 @@ def short(value: object) -> str:
 def _known_keys(tables: Sequence[str]) -> list[str]:
     """Keys of a table; of one that has kinds, those of the kind that stands behind it, else of the first."""
     model: Any = Recipe
-    kinds: dict[str, type[Model]] = {}
+    kinds: dict[str, type[RecipeTable]] = {}
     for table in tables:
         if table in kinds:
             model, kinds = kinds[table], {}

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.errors import to_one_line
-from mitlgan.recipe import Recipe, display_name, plain
+from mitlgan.recipe import Recipe, as_dict, display_name
 from mitlgan.runtime.files import write_atomically
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
@@ -74,7 +74,7 @@ def _totals(parameters: int, trainable: int) -> list[str]:
 
 def hyperparameters(recipe: Recipe, card: Mapping[str, Any]) -> str:
     """Every setting of the resolved recipe, and what the run's card says of it."""
-    rows = [("size_px", recipe.size_px), ("seed", recipe.seed), *_flat(plain(recipe))]
+    rows = [("size_px", recipe.size_px), ("seed", recipe.seed), *_flat(as_dict(recipe))]
     known = {key: card[key] for key in ("kimg", "iterations", "seconds", "made_by", "notes") if card.get(key)}
     rows += [*known.items(), *((f"data.{key}", value) for key, value in dict(card.get("data") or {}).items() if key != "source")]
     unique = dict(rows)

@@ -8,7 +8,7 @@ from pathlib import Path
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import LAYER_ROLES
 from mitlgan.errors import ArtifactError, MitlganError
-from mitlgan.recipe import Recipe, shipped
+from mitlgan.recipe import Recipe, shipped_folder
 from mitlgan.training import run_directory
 
 
@@ -58,5 +58,5 @@ def newest_run_artifact(root: Path, role: str, size_px: int, *, with_alpha: bool
 
 def shipped_layer(role: str, size_px: int, *, with_alpha: bool = False) -> Path | None:
     """The generator of a role and size that ships with the package: of the thesis' family, or the recommended ones, whose foregrounds are `matted`."""
-    path = shipped("pretrained") / f"{'modern-' if with_alpha else ''}{role}-{size_px}" / "generator.safetensors"
+    path = shipped_folder("pretrained") / f"{'modern-' if with_alpha else ''}{role}-{size_px}" / "generator.safetensors"
     return path if path.is_file() else None

@@ -15,7 +15,7 @@ from mitlgan.artifacts.artifact import CRITIC_FILE, CRITIC_FOLDER, KIND_WITH_ART
 from mitlgan.artifacts.safetensors_io import load_checkpoint
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Generator, GrownCritic, GrownGenerator
-from mitlgan.recipe import AnyCritic, GrownCriticRecipe, GrownGeneratorRecipe, Recipe, changed, parse, plain
+from mitlgan.recipe import AnyCritic, GrownCriticRecipe, GrownGeneratorRecipe, Recipe, as_dict, parse_recipe, with_overrides
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.training import run_directory
 
@@ -43,10 +43,10 @@ def with_parent(recipe: Recipe, start: Path | None) -> Recipe:
     _, card = artifact.load_network(start)  # a damaged one is refused now
     if _was_grown_alike(card, recipe):
         assert isinstance(card.generator, GrownGeneratorRecipe)
-        return changed(recipe, generator__parent=plain(card.generator.parent), generator__parent_px=card.generator.parent_px)
+        return with_overrides(recipe, generator__parent=as_dict(card.generator.parent), generator__parent_px=card.generator.parent_px)
     _refuse_parent(f"--from {start}", card, recipe)
     assert card.generator is not None
-    return changed(recipe, generator__parent=plain(card.generator), generator__parent_px=card.size_px)
+    return with_overrides(recipe, generator__parent=as_dict(card.generator), generator__parent_px=card.size_px)
 
 
 def with_critic_parent(recipe: Recipe, critic: Path | None, say: Callable[[str], None]) -> Recipe:
@@ -68,7 +68,7 @@ def with_critic_parent(recipe: Recipe, critic: Path | None, say: Callable[[str],
         raise UsageError('--critic: critic.kind = "grown" needs the smaller critic that it grows from; name its run, or the folder where it is kept')
     trained, size_px, _ = _trained_critic(critic, say)
     if size_px == recipe.size_px and isinstance(trained, GrownCriticRecipe):
-        return changed(recipe, critic__parent=plain(trained.parent), critic__parent_px=trained.parent_px)
+        return with_overrides(recipe, critic__parent=as_dict(trained.parent), critic__parent_px=trained.parent_px)
     sizes = [recipe.size_px // factor for factor in GROWTH_FACTORS]
     if recipe.size_px not in (size_px * factor for factor in GROWTH_FACTORS):
         raise ArtifactError(
@@ -80,7 +80,7 @@ def with_critic_parent(recipe: Recipe, critic: Path | None, say: Callable[[str],
         raise ArtifactError(
             f"--critic {critic}: scores {trained.image_channels} channels, the recipe's [critic] {form.image_channels}; give one that scores as many"
         )
-    return changed(recipe, critic__parent=plain(trained), critic__parent_px=size_px)
+    return with_overrides(recipe, critic__parent=as_dict(trained), critic__parent_px=size_px)
 
 
 def load_initial_generator(recipe: Recipe, start: Path | None) -> nn.Module:
@@ -101,7 +101,7 @@ def load_initial_generator(recipe: Recipe, start: Path | None) -> nn.Module:
     network, card = artifact.load_network(start)
     if isinstance(generator, GrownGenerator) and card.size_px != recipe.size_px:
         assert isinstance(network, Generator)
-        generator.take_parent(network)
+        generator.load_parent(network)
         return generator
     if card.kind != "generator" or not _same_generator(card, recipe):
         raise ArtifactError(f"--from {start}: another architecture than the recipe's [generator] at {recipe.size_px} px; give one that fits")
@@ -139,7 +139,7 @@ def load_initial_critic(path: Path | None, recipe: Recipe, say: Callable[[str], 
         with torch.device("meta"):
             grown = networks.build_critic(recipe.critic, recipe.size_px)
         assert isinstance(grown, GrownCritic)
-        return grown.names_of_parent(tensors)
+        return grown.rename_parent_tensors(tensors)
     if trained != recipe.critic or size_px != recipe.size_px:
         raise ArtifactError(f"--critic {path}: another architecture than the recipe's [critic] at {recipe.size_px} px; name a run that has the same")
     return tensors
@@ -173,7 +173,7 @@ def _critic_of_run(path: Path, say: Callable[[str], None]) -> tuple[AnyCritic, i
     if found is None:
         raise ArtifactError(f"--critic {path}: has no checkpoint, where a critic would be; name another run")
     tensors, header = found
-    trained = parse(header["recipe"], f"--critic {path}")
+    trained = parse_recipe(header["recipe"], f"--critic {path}")
     return trained.critic, trained.size_px, {name.removeprefix("critic."): tensor for name, tensor in tensors.items() if name.startswith("critic.")}
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.errors import MitlganError, ResourceError, Stopped
-from mitlgan.recipe import Recipe, dump
+from mitlgan.recipe import Recipe, to_toml
 from mitlgan.runtime.child_processes import Lifeline
 from mitlgan.runtime.files import create_file, disk_errors, ensure_folder, folder_lock, is_locked, read_bytes, write_atomically
 from mitlgan.runtime.progress import PlainReporter, make_reporter
@@ -154,7 +154,7 @@ def _start(place: Path, root: Path, job: TrainingProcess, threads: int, lifeline
     else:
         file = place / "recipes" / f"{_slug(job)}.toml"
         ensure_folder(file.parent, root=place)
-        write_atomically(file, dump(job.recipe), root=place)
+        write_atomically(file, to_toml(job.recipe), root=place)
         arguments = [*job.arguments, "--recipe", str(file), "--out", str(root), "--threads", str(threads)]
     command = [sys.executable, "-m", "mitlgan", *arguments, "--json"]
     options = lifeline.popen_options()

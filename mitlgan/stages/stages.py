@@ -20,7 +20,7 @@ from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint, tenso
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
-from mitlgan.recipe import Recipe, changed, differences, display_name, dump, parse, plain
+from mitlgan.recipe import Recipe, as_dict, diff_recipes, display_name, parse_recipe, to_toml, with_overrides
 from mitlgan.runtime.distributed import World, wait_for_all_ranks
 from mitlgan.runtime.files import folder_lock, remove_temporary_files, write_atomically, write_json
 from mitlgan.runtime.progress import Reporter, progress_logger
@@ -149,10 +149,10 @@ def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
         if found[1].get("world_size", 1) != context.world.size:
             raise ArtifactError(f"{path}: was trained by {found[1]['world_size']} processes, now {context.world.size}; start as many")
         if more_kimg:
-            recipe = changed(recipe, training__kimg=recipe.training.kimg + more_kimg)
+            recipe = with_overrides(recipe, training__kimg=recipe.training.kimg + more_kimg)
             wait_for_all_ranks(context.world)  # every rank has read the shorter one
             if context.world.is_leader:
-                write_atomically(run.recipe, dump(recipe))
+                write_atomically(run.recipe, to_toml(recipe))
         _restore_threads(int(found[1].get("threads", 0)), context)
         pixels = open_recipe_data(recipe, reporter=context.reporter)
         _warn_of_other_pictures(recipe, pixels, found[1], context.reporter.say)
@@ -251,8 +251,8 @@ def make_setup(
     objective = objectives.build(recipe.objective)
     objectives.check_critic(recipe.objective, critic)
     if recipe.critic_start is not None:
-        critic.freeze(recipe.critic_start.freeze)
-    header = {"layers": {name: plain(card) for name, card in layers.items()}, **({"parent": dict(parent)} if parent else {})}
+        critic.freeze_first_blocks(recipe.critic_start.freeze)
+    header = {"layers": {name: as_dict(card) for name, card in layers.items()}, **({"parent": dict(parent)} if parent else {})}
     return TrainingSetup(network, critic, objective, pixels, header)
 
 
@@ -279,7 +279,7 @@ def _run(recipe: Recipe, problem: TrainingSetup, environment: RunContext, inputs
     run = run_directory.create(environment.root, recipe.command, recipe.name) if leads else Run(environment.root)  # other ranks write nothing
     with _held(run, environment.world):
         if leads:
-            write_atomically(run.recipe, dump(recipe))
+            write_atomically(run.recipe, to_toml(recipe))
             write_json(run.inputs_file, {**inputs, **({"critic": tensors_sha256(critic)} if critic else {})})
             environment.reporter.say(f"{recipe.command} {recipe.role}: {run.path} ({display_name(recipe)})")
         return _train_and_freeze(run, recipe, problem, environment, None)
@@ -350,12 +350,12 @@ def _recipe_and_checkpoint(run: Run, environment: RunContext) -> tuple[Recipe, t
     if found is None:
         raise ArtifactError(f"{run.path}: no checkpoint to go on from; start the run again")
     recipe = run.load_recipe()
-    _require_same_recipe(run.path, recipe, parse(found[1]["recipe"], str(run.path)))
+    _require_same_recipe(run.path, recipe, parse_recipe(found[1]["recipe"], str(run.path)))
     return recipe, found
 
 
 def _require_same_recipe(path: Path, written: Recipe, trained: Recipe) -> None:
-    differing = {key: values for key, values in differences(trained, written).items() if key != "training.kimg"}
+    differing = {key: values for key, values in diff_recipes(trained, written).items() if key != "training.kimg"}
     if differing:
         shown = "; ".join(f"{key} was {then}, now {now}" for key, (then, now) in list(differing.items())[:3])
         raise ArtifactError(f"{path}: recipe.toml is not the one its checkpoint was trained with ({shown}); undo the change or start a new run")

@@ -23,7 +23,7 @@ from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.inpainting.fillers import shipped_artifact
 from mitlgan.networks import PLACEMENT_LATENT, Composer
 from mitlgan.networks.fusion.fusions import MatteFusion
-from mitlgan.recipe import display_name_of, shipped
+from mitlgan.recipe import display_name_of, shipped_folder
 from mitlgan.studio.errors import Refused
 from mitlgan.studio.schemas import ArtifactAnswer
 from mitlgan.studio.settings import Settings
@@ -143,7 +143,7 @@ class Catalogue:
     def _files(self) -> Iterator[Path]:
         if not self._settings.artifacts:
             for name in FILES:
-                yield from sorted(shipped("pretrained").glob(f"*/{name}"))
+                yield from sorted(shipped_folder("pretrained").glob(f"*/{name}"))
             yield from (run.artifact for run in reversed(run_directory.list_runs(self._settings.runs)) if run.artifact is not None)
         for given in self._settings.artifacts:
             if given.is_file():

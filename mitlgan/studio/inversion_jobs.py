@@ -21,7 +21,7 @@ from mitlgan.inpainting import inpaint as filled_by
 from mitlgan.inpainting.fillers import EMBEDDING_SETTINGS
 from mitlgan.inversion import Embedded, Progress, Settings, embed
 from mitlgan.inversion.cost import CHUNK
-from mitlgan.latents import by_layer
+from mitlgan.latents import split_by_layer
 from mitlgan.networks.placement import to_opaque_rgb
 from mitlgan.studio import encoding, render
 from mitlgan.studio.catalogue import Loaded
@@ -126,7 +126,7 @@ def _found(
 
 
 def _told(loaded: Loaded, embedded: Embedded, seen: Seen) -> dict[str, Any]:
-    values = encoding.shortest(by_layer(embedded.z[0], loaded.artifact.card.latent_dims))
+    values = encoding.shortest(split_by_layer(embedded.z[0], loaded.artifact.card.latent_dims))
     state = State(artifact=loaded.id, latents={name: Found(values=numbers) for name, numbers in values.items()})
     picture = encoding.data_uri(seen(render.stages_of_state(loaded, state).output))
     figures = {"psnr": float(embedded.psnr_db[0]), "error": float(embedded.mse[0]), "ended": embedded.ended[0], "seconds": embedded.seconds[0]}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mitlgan.latents import EASINGS, along, between, latents, truncated
+from mitlgan.latents import EASINGS, interpolate_latents, interpolate_path, latents_from_seeds, truncate
 from mitlgan.networks import PLACEMENT_LATENT, CompositionStages, EffectStrengths, LayerTransform
 from mitlgan.studio.catalogue import Loaded
 from mitlgan.studio.errors import Refused
@@ -48,7 +48,7 @@ def shot_of(loaded: Loaded, state: State) -> Shot:
     _require_possible(loaded, state)
     dims = loaded.artifact.card.latent_dims
     parts = [_latent(_given(loaded, state, name), name, dim) for name, dim in dims.items()]
-    parts = list(torch.split(truncated(torch.cat(parts), state.truncation), list(dims.values())))
+    parts = list(torch.split(truncate(torch.cat(parts), state.truncation), list(dims.values())))
     for name, amounts in state.directions.items():
         index = list(dims).index(name)
         vectors = loaded.directions(name).vectors[: len(amounts)]
@@ -129,7 +129,7 @@ def morph_shots(loaded: Loaded, request: MorphRequest) -> list[Shot]:
         _require_latent(loaded, request.layer, "layer")
     start, end = shot_of(loaded, request.start), shot_of(loaded, request.end)
     moving = None if request.layer == ALL else [request.layer]
-    z, _ = along(torch.stack([start.z, end.z]), request.frames, loaded.artifact.card.latent_dims, layers=moving, easing=request.easing)
+    z, _ = interpolate_path(torch.stack([start.z, end.z]), request.frames, loaded.artifact.card.latent_dims, layers=moving, easing=request.easing)
     pace = EASINGS[request.easing].pace
     shares = [pace(index / (request.frames - 1)) for index in range(request.frames)]
     front = request.layer in (ALL, None if loaded.composer is None else loaded.composer.frontmost_layer)
@@ -162,13 +162,13 @@ def _seeds_alone(latent: Drawn | Found | Mixed) -> Drawn | Found | Mixed:
 def _latent(given: Drawn | Found | Mixed, name: str, dim: int) -> Tensor:
     """(dim,)."""
     if isinstance(given, Drawn):
-        return latents({name: [given.seed]}, {name: dim})[0]
+        return latents_from_seeds({name: [given.seed]}, {name: dim})[0]
     if isinstance(given, Found):
         if len(given.values) != dim:
             raise Refused(422, f"latents.{name}.values: has {len(given.values)} numbers; this artifact takes {dim}")
         return torch.tensor(given.values, dtype=torch.float32)
     first, second = (_latent(parent, name, dim) for parent in given.mix[:2])
-    return between(first, second, {name: [given.mix[2]]}, {name: dim})[0]
+    return interpolate_latents(first, second, {name: [given.mix[2]]}, {name: dim})[0]
 
 
 def _require_possible(loaded: Loaded, state: State) -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from mitlgan.artifacts.loaded_artifact import MAX_SCALE
 from mitlgan.editing.principal_directions import MAX_SIGMAS
 from mitlgan.latents import EASINGS, SEED_LIMIT
-from mitlgan.latents.files import LARGEST
+from mitlgan.latents.files import MAX_LATENT_VALUE
 from mitlgan.networks.placement import MIN_SCALE
 
 MOST_PICTURES = 64
@@ -41,7 +41,7 @@ class Drawn(Strict):
 class Found(Strict):
     """A latent by its numbers."""
 
-    values: Annotated[list[Annotated[float, Field(ge=-LARGEST, le=LARGEST)]], Field(min_length=1, max_length=65536)]
+    values: Annotated[list[Annotated[float, Field(ge=-MAX_LATENT_VALUE, le=MAX_LATENT_VALUE)]], Field(min_length=1, max_length=65536)]
 
 
 class Mixed(Strict):

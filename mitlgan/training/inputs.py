@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mitlgan.artifacts.artifact import latent_dims
 from mitlgan.data.pack.image_pack import ImagePack, to_float
 from mitlgan.data.random_masks import draw_holes
-from mitlgan.latents import latents
+from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import ContextEncoder
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.distributed import World
@@ -65,7 +65,7 @@ class LatentInputs:
 
     def fixed_samples(self, count: int) -> Tensor:
         """Those of the first seeds."""
-        return latents(range(count), self.dims).to(self.world.device)
+        return latents_from_seeds(range(count), self.dims).to(self.world.device)
 
 
 class HoledImageInputs:

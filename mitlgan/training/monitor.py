@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mitlgan.objectives import Objective, Strain
+from mitlgan.objectives import Divergence, Objective
 from mitlgan.training.state import Counters
 
 MIN_DIVERSITY = 0.05  # samples whose spread is below this share of the real pictures' spread are nearly alike
@@ -78,9 +78,9 @@ class TrainingMonitor:
             "generator": root_mean_square(generator) / max(counters.generator_start or 0.0, MIN_INITIAL_RMS),
             "critic": root_mean_square(critic) / max(counters.critic_start or 0.0, MIN_INITIAL_RMS),
         }
-        strain = max(self._strains(numbers, growths, learning), key=lambda found: found.times)
-        counters.strained_in_a_row = counters.strained_in_a_row + 1 if strain.times >= DIVERGING else 0
-        counters.severe_in_a_row = counters.severe_in_a_row + 1 if strain.times >= DIVERGED else 0
+        strain = max(self._strains(numbers, growths, learning), key=lambda found: found.ratio)
+        counters.strained_in_a_row = counters.strained_in_a_row + 1 if strain.ratio >= DIVERGING else 0
+        counters.severe_in_a_row = counters.severe_in_a_row + 1 if strain.ratio >= DIVERGED else 0
         if counters.strained_in_a_row >= FLAG_ITERATIONS and counters.diverged_at_kimg is None:
             counters.diverged_at_kimg = counters.kimg
             counters.divergence = f"diverged at iteration {counters.iteration} ({counters.kimg:.1f} kimg): {strain.text}"
@@ -90,14 +90,14 @@ class TrainingMonitor:
         """Whether the run must end as diverged: far beyond scale for `PATIENCE` iterations in a row, or, at its end, for `FLAG_ITERATIONS`."""
         return self.stops and counters.severe_in_a_row >= (FLAG_ITERATIONS if last else PATIENCE)
 
-    def _strains(self, numbers: Mapping[str, float], growths: Mapping[str, float], learning: Sequence[str]) -> Iterable[Strain]:
+    def _strains(self, numbers: Mapping[str, float], growths: Mapping[str, float], learning: Sequence[str]) -> Iterable[Divergence]:
         if "generator" in learning:  # a critic that learns alone wins without bound, as it should
-            yield self.objective.strain(numbers, self.diameter)
+            yield self.objective.divergence(numbers, self.diameter)
         for name, growth in growths.items():
-            yield Strain(growth / MAX_GROWTH, f"the {name}'s weights have grown {growth:.3g} times since the beginning")
+            yield Divergence(growth / MAX_GROWTH, f"the {name}'s weights have grown {growth:.3g} times since the beginning")
         for name in learning:
             if numbers[f"{name}_grad_norm"] == 0:
-                yield Strain(math.inf, f"no gradient reaches the {name}, which no longer learns")
+                yield Divergence(math.inf, f"no gradient reaches the {name}, which no longer learns")
 
     def check(self, numbers: Mapping[str, float], counters: Counters) -> None:
         """Count, date and tell what is wrong.
@@ -124,7 +124,7 @@ class TrainingMonitor:
             self.say(f"warning: {counters.saturation}")
 
     def _check_objective(self, numbers: Mapping[str, float], counters: Counters) -> None:
-        found = self.objective.symptom(numbers)
+        found = self.objective.diagnose(numbers)
         text = "" if found is None else found.text
         counters.symptom_in_a_row = counters.symptom_in_a_row + 1 if text and text == counters.symptom else int(bool(text))
         counters.symptom = text

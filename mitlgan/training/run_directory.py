@@ -56,9 +56,9 @@ class Run:
         Raises:
             UsageError: It is not valid, or not the run's own file.
         """
-        from mitlgan.recipe import load  # which a list of runs can do without
+        from mitlgan.recipe import load_recipe  # which a list of runs can do without
 
-        return load(self.recipe, root=self.path)
+        return load_recipe(self.recipe, root=self.path)
 
     @property
     def artifact(self) -> Path | None:

@@ -94,7 +94,7 @@ class TrainingState:
         self.critic = critic.train().to(memory_format=torch.channels_last if on_gpu else torch.preserve_format)
         self.generator_parameters = [p for p in generator.parameters() if p.requires_grad]
         self.critic_parameters = [p for p in critic.parameters() if p.requires_grad]
-        factors = generator.rate_factors() if isinstance(generator, Generator) else {}
+        factors = generator.lr_factors() if isinstance(generator, Generator) else {}
         self.generator_optimiser = build_optimiser(recipe.generator_optimiser, self.generator_parameters, factors)
         self.critic_optimiser = build_optimiser(recipe.critic_optimiser, self.critic_parameters)
         self._recipes = (recipe.generator_optimiser, recipe.critic_optimiser)

@@ -30,7 +30,7 @@ from mitlgan import networks
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.safetensors_io import HEADER_LIMIT_BYTES, TENSOR_LIMIT, read_header, read_tensors, tensors_sha256, write_tensors
 from mitlgan.errors import ArtifactError
-from mitlgan.recipe import Recipe, plain
+from mitlgan.recipe import Recipe, as_dict
 
 GOOD_HEADER = {"__metadata__": {"mitlgan": json.dumps({"schema_version": 1})}}
 
@@ -109,7 +109,7 @@ def test_the_card_beside_says_the_same_and_the_hash(artifacts: dict[str, Path]) 
     network, card = artifact.load_network(artifacts["fg"])
     beside = json.loads((artifacts["fg"].parent / "card.json").read_text())
     assert beside.pop("tensors_sha256") == tensors_sha256(artifact.network_tensors(network))
-    assert beside == json.loads(json.dumps(plain(card)))
+    assert beside == json.loads(json.dumps(as_dict(card)))
     assert (beside["licence"], beside["kimg"], beside["recipe"]["name"]) == ("CC0", 1.5, "tiny-fg")
     assert beside["made_by"].startswith("mitlgan ")
 

@@ -20,7 +20,7 @@ from mitlgan.artifacts.export import ExportableNetwork, export_artifact
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, stages_sheet_png
 from mitlgan.artifacts.markdown_card import escape_markdown, markdown_card
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.latents import by_layer
+from mitlgan.latents import split_by_layer
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def fg(artifacts: dict[str, Path]) -> LoadedArtifact:
 
 
 def inputs(artifact: LoadedArtifact, seeds: Sequence[int]) -> list[Tensor]:
-    return list(by_layer(artifact.latents(seeds), artifact.card.latent_dims).values())
+    return list(split_by_layer(artifact.latents(seeds), artifact.card.latent_dims).values())
 
 
 def test_every_stage_has_its_output(fg: LoadedArtifact, scene: LoadedArtifact) -> None:

@@ -32,7 +32,7 @@ from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.images.transparency import on_checkerboard, unpremultiply
 from mitlgan.networks import CompositionStages, LayerTransform
 from mitlgan.networks.placement import split_premultiplied, transform_layer
-from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, PlacementRecipe
+from mitlgan.recipe import ComposerRecipe, PlacementRecipe, ThesisGeneratorRecipe
 from mitlgan.recipe.schema.composer import AlphaFusionRecipe
 from mitlgan.recipe.schema.translators import NoTranslatorRecipe
 
@@ -226,7 +226,7 @@ def test_a_file_where_the_folder_should_be(fg: LoadedArtifact, tmp_path: Path) -
 def three() -> LoadedArtifact:
     """Three layers of which two bring their mattes, composed by nothing but them."""
     torch.manual_seed(0)
-    forms = {name: GeneratorSpec(GeneratorRecipe(latent_dim=3, widths=(4, 4), image_channels=channels), 16) for name, channels in
+    forms = {name: GeneratorSpec(ThesisGeneratorRecipe(latent_dim=3, widths=(4, 4), image_channels=channels), 16) for name, channels in
              (("sky", 3), ("hills", 4), ("tree", 4))}  # fmt: skip
     recipe = ComposerRecipe(fusion=AlphaFusionRecipe(harmonise=False), translator=NoTranslatorRecipe(), placement=PlacementRecipe())
     network = networks.build_composer(recipe, {name: form.build() for name, form in forms.items()}, 16).eval().requires_grad_(False)
@@ -313,7 +313,7 @@ def test_layers_with_mattes_are_written_transparent(three: LoadedArtifact, tmp_p
 
 def test_a_generator_with_alpha_is_written_transparent_and_shown_on_squares(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    recipe = GeneratorRecipe(latent_dim=3, widths=(4,), image_channels=4)
+    recipe = ThesisGeneratorRecipe(latent_dim=3, widths=(4,), image_channels=4)
     network = networks.build_generator(recipe, 8).eval().requires_grad_(False)
     loaded = LoadedArtifact(network, Card(kind="generator", role="fg", size_px=8, image_channels=4, latent_dims={"fg": 3}, generator=recipe))
     overview = write_sample_files(loaded.layers([0]), ["000000"], tmp_path / "out").overview

@@ -15,7 +15,7 @@ from mitlgan.artifacts.artifact import GeneratorSpec
 from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
 from mitlgan.artifacts.summary import describe, describe_recipe, thesis_generator
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.recipe import GeneratorRecipe, Recipe
+from mitlgan.recipe import Recipe, ThesisGeneratorRecipe
 
 
 def test_a_generator_counted_by_hand(fg_recipe: Recipe) -> None:
@@ -50,9 +50,9 @@ def test_rows_add_up(name: str, request: pytest.FixtureRequest) -> None:
 
 def test_a_composition_is_described_with_its_own_layers(compose_recipe: Recipe) -> None:
     layers = {
-        "fg": GeneratorSpec(GeneratorRecipe(latent_dim=3, widths=(4,)), 8),
-        "middle": GeneratorSpec(GeneratorRecipe(latent_dim=2, widths=(2,)), 8),
-        "bg": GeneratorSpec(GeneratorRecipe(latent_dim=2, widths=(4,)), 8),
+        "fg": GeneratorSpec(ThesisGeneratorRecipe(latent_dim=3, widths=(4,)), 8),
+        "middle": GeneratorSpec(ThesisGeneratorRecipe(latent_dim=2, widths=(2,)), 8),
+        "bg": GeneratorSpec(ThesisGeneratorRecipe(latent_dim=2, widths=(4,)), 8),
     }
     described = describe_recipe(compose_recipe, layers)
     assert [*described["networks"]] == ["layer fg", "layer middle", "layer bg", "fusion", "translator", "critic"]
@@ -64,14 +64,14 @@ def test_a_composition_is_described_with_its_own_layers(compose_recipe: Recipe) 
 def test_nothing_is_allocated(compose_recipe: Recipe) -> None:
     """Layers of 34 GB each are described like any others, and no random number is drawn for them."""
     before = torch.get_rng_state()
-    layer = GeneratorSpec(GeneratorRecipe(latent_dim=65536, widths=(8192,)), 8)
+    layer = GeneratorSpec(ThesisGeneratorRecipe(latent_dim=65536, widths=(8192,)), 8)
     described = describe_recipe(compose_recipe, {"fg": layer, "bg": layer})
     assert described["networks"]["layer fg"]["parameters"] > 65536 * 8192 * 16
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_thesis_generator_at_any_size() -> None:
-    assert thesis_generator(128) == GeneratorRecipe()
+    assert thesis_generator(128) == ThesisGeneratorRecipe()
     assert thesis_generator(8).widths == (96,)
     assert thesis_generator(1024).widths == (96, 48, 24, 12, 6, 3, 1, 1)
     for size_px in (8, 16, 32, 64, 128, 256, 512, 1024):

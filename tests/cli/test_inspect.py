@@ -10,7 +10,7 @@ from helpers import tiny_runs
 from helpers.commands import Command, start
 
 from mitlgan import recipe
-from mitlgan.recipe import changed, dump, load, plain
+from mitlgan.recipe import as_dict, load_recipe, to_toml, with_overrides
 from mitlgan.runtime.files import folder_lock
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
@@ -18,13 +18,13 @@ from mitlgan.training.run_directory import Run
 
 def test_recipes_are_listed_read_copied_and_checked(command: Command, folder: Path) -> None:
     listed = command("recipes", "ls", "--json").json["recipes"]
-    assert set(listed) == set(recipe.names())
+    assert set(listed) == set(recipe.shipped_recipe_names())
     assert all(listed.values())  # each says in its first line what it is
     text = command("recipes", "cat", "demo/compose").out
-    assert text.rstrip("\n") == recipe.find("demo/compose").read_text().rstrip("\n")
+    assert text.rstrip("\n") == recipe.find_recipe("demo/compose").read_text().rstrip("\n")
     done = command("recipes", "cp", "demo/compose", "mine.toml", "--json")
     assert done.json == {"file": "mine.toml"}
-    assert load("mine.toml") == load("demo/compose")
+    assert load_recipe("mine.toml") == load_recipe("demo/compose")
     refused = command("recipes", "cp", "demo/compose", "mine.toml")
     assert (refused.code, refused.err) == (2, "mine.toml: exists already; choose another name\n")
     command("recipes", "cp", "demo/compose", ".")
@@ -121,19 +121,19 @@ def test_the_quick_demo_ends_with_a_report(folder: Path) -> None:
 
 def test_a_recipe_that_a_run_wrote_is_one_that_it_takes(command: Command, folder: Path, pretrained: dict[str, Run]) -> None:
     done = command("recipes", "validate", pretrained["fg"].recipe, "--json")
-    assert done.json["recipe"] == plain(load(pretrained["fg"].recipe))
+    assert done.json["recipe"] == as_dict(load_recipe(pretrained["fg"].recipe))
     assert done.json["recipe"]["size_px"] == tiny_runs.SIZE_PX
 
 
 def test_runs_ls_names_a_changed_recipe_and_what_went_wrong(command: Command, tmp_path: Path) -> None:
-    recipe = changed(load("demo/compose"), composer__translator__kind="resnet")
+    recipe = with_overrides(load_recipe("demo/compose"), composer__translator__kind="resnet")
     path = tmp_path / "runs" / "compose" / "thesis-narrow-001"
     path.mkdir(parents=True)
-    (path / "recipe.toml").write_text(dump(recipe))
+    (path / "recipe.toml").write_text(to_toml(recipe))
     Run(path).write_status({"state": "done", "command": "compose", "kimg": 2.0, "diagnosis": "the critic won"})
     (row,) = command("runs", "ls", "--out", str(tmp_path / "runs"), "--json").json["runs"]
     assert (row["recipe"], row["diagnosis"]) == ("thesis-narrow, changed: composer.translator.kind=resnet", "the critic won")
     text = command("runs", "ls", "--out", str(tmp_path / "runs")).out
     assert text.rstrip().endswith("2.0 kimg  thesis-narrow, changed: composer.translator.kind=resnet  the critic won")
-    (path / "recipe.toml").write_text(dump(load("demo/compose")))
+    (path / "recipe.toml").write_text(to_toml(load_recipe("demo/compose")))
     assert ", changed:" not in command("runs", "ls", "--out", str(tmp_path / "runs")).out

@@ -16,7 +16,7 @@ from helpers import tiny_runs
 from helpers.commands import Command, start
 
 from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint
-from mitlgan.recipe import changed, dump, load, parse, plain
+from mitlgan.recipe import as_dict, load_recipe, parse_recipe, to_toml, with_overrides
 from mitlgan.training import run_directory
 from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
@@ -127,12 +127,12 @@ def test_a_dry_run_checks_what_the_run_would(command: Command, folder: Path, pac
 
 def test_ones_own_recipe_file_and_folder_of_runs(command: Command, folder: Path, packs: dict[str, Path]) -> None:
     recipe = tiny_runs.recipe("bg", packs["bg"])
-    Path("mine.toml").write_text(dump(recipe))
+    Path("mine.toml").write_text(to_toml(recipe))
     done = command("pretrain", "bg", "--recipe", "mine.toml", "--seed", "9", "--out", "elsewhere", "--json")
     assert done.code == 0, done.err
     run = Path(done.json["run"])
     assert run == Path("elsewhere/pretrain/tiny-bg-001")
-    assert load(run / "recipe.toml") == changed(recipe, seed=9)
+    assert load_recipe(run / "recipe.toml") == with_overrides(recipe, seed=9)
     again = command("pretrain", "bg", "--recipe", str(run / "recipe.toml"), "--out", "elsewhere", "--json").json
     assert Path(again["run"]).name == "tiny-bg-002"  # never overwritten
     tiny_runs.assert_same_trace(Run(run), Run(Path(again["run"])))
@@ -172,7 +172,7 @@ def test_metric_weights_that_are_absent_end_compare_before_any_training(
 @pytest.fixture
 def endless(folder: Path, packs: dict[str, Path]) -> Iterator[tuple[Popen[str], Run]]:
     """A training that would take hours, after its first checkpoints."""
-    Path("endless.toml").write_text(dump(tiny_runs.recipe("fg", packs["fg"], updates=10**6, checkpoint_kimg=1.0)))
+    Path("endless.toml").write_text(to_toml(tiny_runs.recipe("fg", packs["fg"], updates=10**6, checkpoint_kimg=1.0)))
     process = start("pretrain", "fg", "--recipe", "endless.toml", "--json")
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
@@ -212,7 +212,7 @@ def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(
     assert found[1]["counters"]["iteration"] == lines[-1]["iteration"] == len(lines)
     kimg = lines[-1]["kimg"]
     text = run.recipe.read_text()
-    run.recipe.write_text(text.replace(f"kimg = {load(run.recipe).training.kimg}", f"kimg = {kimg + 0.016}", 1))
+    run.recipe.write_text(text.replace(f"kimg = {load_recipe(run.recipe).training.kimg}", f"kimg = {kimg + 0.016}", 1))
     done = command("resume", run.path, "--json")
     assert done.code == 0, done.err
     assert done.json["iteration"] == len(lines) + 2
@@ -229,7 +229,7 @@ def test_sigkill_costs_at_most_what_came_after_the_last_checkpoint(endless: tupl
     found = load_checkpoint(run.path)
     assert found is not None
     iteration = found[1]["counters"]["iteration"]
-    run.recipe.write_text(run.recipe.read_text().replace(f"kimg = {load(run.recipe).training.kimg}", f"kimg = {(iteration + 1) * 0.008}", 1))
+    run.recipe.write_text(run.recipe.read_text().replace(f"kimg = {load_recipe(run.recipe).training.kimg}", f"kimg = {(iteration + 1) * 0.008}", 1))
     done = command("resume", run.path, "--json")
     assert done.code == 0, done.err
     assert done.json["iteration"] == iteration + 1
@@ -241,9 +241,9 @@ def test_what_cannot_grow_is_refused_by_a_dry_run_as_by_a_run(
     command: Command, folder: Path, packs: dict[str, Path], pretrained: dict[str, Run], composed: Run
 ) -> None:
     recipe = folder / "grown.toml"
-    tree = plain(tiny_runs.recipe("bg", packs["bg"]))
+    tree = as_dict(tiny_runs.recipe("bg", packs["bg"]))
     generator = {"kind": "grown", "parent": {"widths": [4]}, "parent_px": 8}
-    recipe.write_text(dump(parse({**tree, "size_px": 16, "generator": generator}, "tiny")))
+    recipe.write_text(to_toml(parse_recipe({**tree, "size_px": 16, "generator": generator}, "tiny")))
     for first, code, message in (
         ([], 2, '--from: generator.kind = "grown" needs the smaller generator'),
         (["--from", composed.path], 4, "is a composer; a generator grows from a generator"),

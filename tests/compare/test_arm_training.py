@@ -15,7 +15,7 @@ from mitlgan.compare import ComparisonPlan, run_comparison, tolerate_divergence
 from mitlgan.compare.arm_training import ArmTraining, run_trainings
 from mitlgan.compare.arms import extract_layers
 from mitlgan.errors import ArtifactError, DivergedError, MitlganError, NanError, ResourceError
-from mitlgan.recipe import Recipe, changed, dump
+from mitlgan.recipe import Recipe, to_toml, with_overrides
 from mitlgan.report import summary
 from mitlgan.stages.parallel import TrainingProcess
 from mitlgan.stages.stages import RunContext
@@ -41,12 +41,12 @@ def wild(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 @pytest.fixture
 def mad(packs: dict[str, Path], tmp_path: Path) -> str:
-    return recipe_file(tmp_path, changed(tiny_runs.recipe("scene", packs["scene"]), name="mad"))
+    return recipe_file(tmp_path, with_overrides(tiny_runs.recipe("scene", packs["scene"]), name="mad"))
 
 
 def recipe_file(folder: Path, recipe: Recipe) -> str:
     path = folder / f"{recipe.name}.toml"
-    path.write_text(dump(recipe))
+    path.write_text(to_toml(recipe))
     return str(path)
 
 

@@ -15,10 +15,10 @@ from mitlgan.compare.arms import baseline_recipe
 from mitlgan.compare.budgets import measurement_points, training_macs, with_schedule
 from mitlgan.compare.plan import ComparisonPlan, parse_budgets, parse_domain, parse_trials
 from mitlgan.errors import UsageError
-from mitlgan.recipe import GeneratorRecipe, Recipe, changed, load
+from mitlgan.recipe import Recipe, ThesisGeneratorRecipe, load_recipe, with_overrides
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
 
-LAYERS = {name: GeneratorSpec(GeneratorRecipe(latent_dim=128, widths=(128, 64, 32)), 32) for name in ("fg", "bg")}
+LAYERS = {name: GeneratorSpec(ThesisGeneratorRecipe(latent_dim=128, widths=(128, 64, 32)), 32) for name in ("fg", "bg")}
 
 
 class Flops(TorchDispatchMode):
@@ -59,7 +59,7 @@ def counted(recipe: Recipe) -> float:
 
 @pytest.mark.parametrize("name", ["demo/wgan", "demo/compose"])
 def test_training_is_counted_as_torch_counts_it(name: str) -> None:
-    recipe = load(name)
+    recipe = load_recipe(name)
     layers = LAYERS if recipe.composer is not None else {}
     assert training_macs(recipe, layers) == pytest.approx(counted(recipe), rel=0.15)
 
@@ -74,7 +74,7 @@ def test_training_is_counted_as_torch_counts_it(name: str) -> None:
     ],
 )
 def test_penalties_are_counted_where_they_fall(objective: dict[str, Any]) -> None:
-    recipe = changed(load("demo/wgan"), objective=objective)
+    recipe = with_overrides(load_recipe("demo/wgan"), objective=objective)
     assert training_macs(recipe, {}) == pytest.approx(counted(recipe), rel=0.07)
 
 
@@ -84,7 +84,7 @@ def test_points_are_the_budgets_and_early_ones() -> None:
 
 @pytest.mark.parametrize("equal", ["kimg", "macs"])
 def test_lengths_in_images(equal: str) -> None:
-    recipe = with_schedule(load("demo/wgan"), [4, 8], equal, per_kimg=0.5)
+    recipe = with_schedule(load_recipe("demo/wgan"), [4, 8], equal, per_kimg=0.5)
     factor = 2 if equal == "macs" else 1
     assert recipe.training.keep_kimg == tuple(factor * place for place in (1, 2, 4, 8))
     assert recipe.training.kimg == 8 * factor
@@ -93,19 +93,19 @@ def test_lengths_in_images(equal: str) -> None:
 
 @pytest.mark.parametrize(("equal", "clock"), [("seconds", None), ("cpu-seconds", "cpu")])
 def test_lengths_in_seconds(equal: str, clock: str | None) -> None:
-    recipe = with_schedule(load("demo/wgan"), [40], equal, per_kimg=0.5)
+    recipe = with_schedule(load_recipe("demo/wgan"), [40], equal, per_kimg=0.5)
     assert recipe.training.keep_s == (10, 20, 40)
     assert (recipe.training.limit_s, recipe.training.kimg, recipe.training.clock) == (40, UNBOUNDED_KIMG, clock)
     assert with_schedule(recipe, [4], "kimg", per_kimg=0.5).training.clock is None
 
 
 def test_pretraining_that_is_counted_makes_an_arm_longer_and_keeps_both_places() -> None:
-    recipe = with_schedule(load("demo/wgan"), [4, 8], "kimg", per_kimg=0.5, extra=80)
+    recipe = with_schedule(load_recipe("demo/wgan"), [4, 8], "kimg", per_kimg=0.5, extra=80)
     assert recipe.training.keep_kimg == (1, 2, 4, 8, 84, 88)
 
 
 def test_equal_work_gives_the_cheaper_arm_more_images() -> None:
-    recipe = load("demo/compose")
+    recipe = load_recipe("demo/compose")
     layers = {name: LayerCard(role=name, generator=layer.generator, sha256_before="", sha256_after="") for name, layer in LAYERS.items()}  # type: ignore[arg-type]
     card = Card(kind="composer", role="scene", size_px=32, latent_dims={"all": 1}, layers=layers, kimg=24)
     wgan = baseline_recipe(recipe, card, equal="macs")

@@ -17,7 +17,7 @@ from mitlgan.artifacts.artifact import Card
 from mitlgan.compare import ComparisonPlan, ComparisonResult, baseline_recipe, evaluator, run_comparison
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.networks import Composer
-from mitlgan.recipe import Recipe, changed, load, plain
+from mitlgan.recipe import Recipe, as_dict, load_recipe, with_overrides
 from mitlgan.report.formatting import markdown_text
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
@@ -45,9 +45,9 @@ def no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_baseline_is_equal_in_everything_but_the_generator(composed: Run, pretrained: dict[str, Run]) -> None:
-    recipe, card = load(composed.recipe), card_of(composed)
+    recipe, card = load_recipe(composed.recipe), card_of(composed)
     baseline = baseline_recipe(recipe, card)
-    ours, theirs = flat(plain(recipe)), flat(plain(baseline))
+    ours, theirs = flat(as_dict(recipe)), flat(as_dict(baseline))
     differing = {key.split(".")[0] for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
     assert differing == {"name", "command", "composer", "generator"}
     assert baseline.generator == card_of(pretrained["bg"]).generator  # a generator that a layer has
@@ -56,8 +56,8 @@ def test_a_baseline_is_equal_in_everything_but_the_generator(composed: Run, pret
 
 
 def test_a_baseline_is_as_long_as_the_composition_was_in_the_end(composed: Run) -> None:
-    recipe, card = load(composed.recipe), card_of(composed).model_copy(update={"kimg": 7.008, "seconds": 33.333})
-    limited = changed(recipe, training__limit_s=5.0)
+    recipe, card = load_recipe(composed.recipe), card_of(composed).model_copy(update={"kimg": 7.008, "seconds": 33.333})
+    limited = with_overrides(recipe, training__limit_s=5.0)
     assert baseline_recipe(limited, card).training.kimg == 7.008
     assert baseline_recipe(limited, card).training.limit_s is None
     counted = baseline_recipe(recipe, card, extra=0.048).training
@@ -65,7 +65,7 @@ def test_a_baseline_is_as_long_as_the_composition_was_in_the_end(composed: Run) 
 
 
 def test_equal_seconds_limit_the_clock_and_not_the_pictures(composed: Run) -> None:
-    recipe, card = load(composed.recipe), card_of(composed).model_copy(update={"seconds": 33.333})
+    recipe, card = load_recipe(composed.recipe), card_of(composed).model_copy(update={"seconds": 33.333})
     baseline = baseline_recipe(recipe, card, equal="seconds")
     assert baseline.training.limit_s == pytest.approx(33.3)
     assert baseline.training.kimg > 1e5
@@ -73,7 +73,7 @@ def test_equal_seconds_limit_the_clock_and_not_the_pictures(composed: Run) -> No
     assert (counted.training.limit_s, counted.training.keep_s) == (pytest.approx(44.3), (33.3,))
     by_cpu = baseline_recipe(recipe, card.model_copy(update={"cpu_seconds": 22.2}), equal="cpu-seconds")
     assert (by_cpu.training.limit_s, by_cpu.training.clock) == (pytest.approx(22.2), "cpu")
-    assert baseline_recipe(changed(recipe, training__limit_s=5.0, training__clock="cpu"), card).training.clock is None
+    assert baseline_recipe(with_overrides(recipe, training__limit_s=5.0, training__clock="cpu"), card).training.clock is None
     short = card.model_copy(update={"seconds": 0.01})  # rounds to nothing, which is no length
     assert baseline_recipe(recipe, short, equal="seconds").training.limit_s == 0.1
 
@@ -102,7 +102,7 @@ def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, 
     assert isinstance(network, Composer)
     assert arms["composed"]["cost"]["trained_parameters"] == sum(parameter.numel() for parameter in network.trainable_parameters())
     (baseline,) = run_directory.list_runs(environment.root, "pretrain")
-    assert load(baseline.recipe) == baseline_recipe(load(composed.recipe), composer)
+    assert load_recipe(baseline.recipe) == baseline_recipe(load_recipe(composed.recipe), composer)
     no_steps(monkeypatch)
     again = run_comparison(plan_of(composed, **alone), environment)
     assert f"baseline: {baseline.path}" in tiny_runs.said(environment)
@@ -130,7 +130,7 @@ def test_the_headline_is_of_all_stages_and_the_stage_alone_stands_below(composed
 def test_time_is_equal_where_nothing_is_asked_for(composed: Run, environment: RunContext) -> None:
     result = run_comparison(plan_of(composed), environment)
     (baseline,) = run_directory.list_runs(environment.root, "pretrain")
-    training, card = load(baseline.recipe).training, card_of(composed)
+    training, card = load_recipe(baseline.recipe).training, card_of(composed)
     before = sum(layer.card["cpu_seconds"] for layer in card.layers.values())
     assert before > 0
     assert training.clock == "cpu"
@@ -195,12 +195,12 @@ def test_several_extractors_stand_beside_each_other(composed: Run, environment: 
 
 
 def test_a_second_extractor_joins_where_it_is_at_hand(composed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = load(composed.recipe)
+    recipe = load_recipe(composed.recipe)
     for path, names in ((Path("w.pth"), ("efficientnet-lite0@32", "mobilenet-v2@32")), (None, ("efficientnet-lite0@32",))):
         monkeypatch.setattr(evaluator, "second_weights", lambda path=path: path)
         assert evaluator.extractor_names(recipe) == names
-    assert evaluator.extractor_names(changed(recipe, evaluation__extractor="inception")) == ("inception", "efficientnet-lite0")
-    assert evaluator.extractor_names(changed(recipe, evaluation__extractor=["inception", "mobilenet-v2"])) == ("inception", "mobilenet-v2")
+    assert evaluator.extractor_names(with_overrides(recipe, evaluation__extractor="inception")) == ("inception", "efficientnet-lite0")
+    assert evaluator.extractor_names(with_overrides(recipe, evaluation__extractor=["inception", "mobilenet-v2"])) == ("inception", "mobilenet-v2")
 
 
 def test_an_unfinished_baseline_is_gone_on_with(composed: Run, environment: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,14 +212,14 @@ def test_an_unfinished_baseline_is_gone_on_with(composed: Run, environment: RunC
     assert begun.artifact is None
     run_comparison(plan_of(composed, equal="kimg"), environment)
     (finished,) = run_directory.list_runs(environment.root, "pretrain")
-    straight = stages.pretrain(load(begun.recipe), tiny_runs.environment(tmp_path / "straight"))
+    straight = stages.pretrain(load_recipe(begun.recipe), tiny_runs.environment(tmp_path / "straight"))
     tiny_runs.assert_same_trace(finished, straight)
 
 
 def test_equal_seconds(composed: Run, environment: RunContext) -> None:
     arms = measured(run_comparison(plan_of(composed, equal="seconds", count_pretraining=False), environment))
     (baseline,) = run_directory.list_runs(environment.root, "pretrain")
-    limit = load(baseline.recipe).training.limit_s
+    limit = load_recipe(baseline.recipe).training.limit_s
     assert limit is not None
     assert limit <= arms["baseline"]["cost"]["seconds_stage"] < limit + 10
     assert arms["baseline"]["cost"]["kimg_stage"] != 0.024 or limit == 0.1
@@ -227,7 +227,7 @@ def test_equal_seconds(composed: Run, environment: RunContext) -> None:
 
 def test_a_baseline_that_differs_is_not_called_equal(composed: Run, packs: dict[str, Path], environment: RunContext) -> None:
     """The report says of a baseline that was given what is equal and what is not."""
-    other = changed(tiny_runs.recipe("scene", packs["scene"], updates=5), critic__widths=[8, 6], training__batch=6)
+    other = with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=5), critic__widths=[8, 6], training__batch=6)
     given = stages.pretrain(other, environment)
     comparison = run_comparison(plan_of(composed, equal="kimg", baseline_run=given.path), environment).comparison
     unequal = " ".join(comparison.unequal)

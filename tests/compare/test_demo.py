@@ -18,7 +18,7 @@ from mitlgan.artifacts import artifact
 from mitlgan.cli import main
 from mitlgan.compare import demo
 from mitlgan.errors import MitlganError, ResourceError, Stopped
-from mitlgan.recipe import Recipe, changed, dump
+from mitlgan.recipe import Recipe, to_toml, with_overrides
 from mitlgan.runtime.files import folder_lock
 from mitlgan.stages import default_layers, parallel, stages
 from mitlgan.stages.parallel import TrainingProcess, run_parallel
@@ -31,7 +31,9 @@ def recipes(packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> dict[str
     """What the demo trains."""
     found = {role: tiny_runs.recipe(role, packs[role]) for role in ("fg", "bg")}
     found["compose"] = tiny_runs.recipe("scene", packs["scene"], compose=True)
-    found["thesis"] = changed(tiny_runs.recipe("scene", packs["scene"], compose=True, updates=9), name="tiny-thesis", composer__translator__blocks=2)
+    found["thesis"] = with_overrides(
+        tiny_runs.recipe("scene", packs["scene"], compose=True, updates=9), name="tiny-thesis", composer__translator__blocks=2
+    )
     monkeypatch.setattr(demo, "_recipe", lambda name, quick: found[name])
     return found
 
@@ -55,7 +57,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             if job.is_done(root):
                 continue
             done.append(job.label)
-            (place / f"{job.recipe.name}.toml").write_text(dump(job.recipe))
+            (place / f"{job.recipe.name}.toml").write_text(to_toml(job.recipe))
             monkeypatch.setattr(sys, "argv", ["mitlgan", *job.arguments, "--recipe", str(place / f"{job.recipe.name}.toml"), "--out", str(root)])
             with pytest.raises(SystemExit) as ended:
                 main()
@@ -94,7 +96,7 @@ def test_the_demo_ends_with_a_report_and_does_nothing_twice(recipes: dict[str, R
 def test_from_pretrained_takes_the_shipped_generators_and_no_composition_of_others(
     recipes: dict[str, Recipe], in_process: list[str], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(default_layers, "shipped", lambda folder: tmp_path / folder)
+    monkeypatch.setattr(default_layers, "shipped_folder", lambda folder: tmp_path / folder)
     for role, path in tiny_runs.layers(pretrained).items():
         (tmp_path / "pretrained" / f"{role}-8").mkdir(parents=True)
         shutil.copyfile(path, tmp_path / "pretrained" / f"{role}-8" / "generator.safetensors")
@@ -116,7 +118,7 @@ def test_from_pretrained_takes_the_shipped_generators_and_no_composition_of_othe
 def test_a_layer_of_which_none_ships_is_pretrained(
     recipes: dict[str, Recipe], in_process: list[str], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(default_layers, "shipped", lambda folder: tmp_path / folder)
+    monkeypatch.setattr(default_layers, "shipped_folder", lambda folder: tmp_path / folder)
     (tmp_path / "pretrained" / "bg-8").mkdir(parents=True)
     shutil.copyfile(tiny_runs.layers(pretrained)["bg"], tmp_path / "pretrained" / "bg-8" / "generator.safetensors")
     made = demo._layers(tmp_path, recipes, True, lambda _: None)

@@ -17,7 +17,7 @@ from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.compare import ComparisonPlan, ComparisonResult, DomainSpec, run_comparison
 from mitlgan.compare.arms import extract_layers
 from mitlgan.errors import ResourceError, Stopped, UsageError
-from mitlgan.recipe import dump
+from mitlgan.recipe import to_toml
 from mitlgan.runtime.files import folder_lock
 from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
@@ -33,7 +33,7 @@ ALL = ("wgan", "wgan-finetuned", "paste")
 def plan(tmp_path: Path, packs: dict[str, Path], pretrained: dict[str, Run]) -> ComparisonPlan:
     """Of two seeds and two budgets, on layers that were pretrained."""
     file = tmp_path / "compose.toml"
-    file.write_text(dump(tiny_runs.recipe("scene", packs["scene"], updates=1, compose=True)))
+    file.write_text(to_toml(tiny_runs.recipe("scene", packs["scene"], updates=1, compose=True)))
     layers = tiny_runs.layers(pretrained)
     return ComparisonPlan(recipe=str(file), layers=layers, baselines=ALL, budgets=BUDGETS, seeds=2, trials={"wgan": 3}, count_pretraining=False)
 

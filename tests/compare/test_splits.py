@@ -69,8 +69,8 @@ def test_pictures_of_training_count_as_such_whatever_their_folder_is_called(tmp_
 
 def test_what_is_chosen_by_training_pictures_is_not_called_validation(composed: Run) -> None:
     from mitlgan.artifacts.artifact import read_card
-    from mitlgan.compare.domains import load
+    from mitlgan.compare.domains import load_recipe
 
     assert composed.artifact is not None
-    domain = DomainRun(DomainSetup("", load(composed.recipe), {}, {}, composed), read_card(composed.artifact), [], budgets=(1.0,))
+    domain = DomainRun(DomainSetup("", load_recipe(composed.recipe), {}, {}, composed), read_card(composed.artifact), [], budgets=(1.0,))
     assert "chosen on train" in " ".join(describe_fairness(ComparisonPlan(), domain, "train").equal)

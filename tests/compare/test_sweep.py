@@ -13,7 +13,7 @@ from mitlgan.artifacts.safetensors_io import load_checkpoint
 from mitlgan.compare import sweep
 from mitlgan.compare.sweep import SweepPlan, plan_recipes, scale_length, untrained_artifact
 from mitlgan.errors import NanError, UsageError
-from mitlgan.recipe import changed, dump, load
+from mitlgan.recipe import load_recipe, to_toml, with_overrides
 from mitlgan.report.formatting import DASH
 from mitlgan.report.ranking import CAVEAT, Ranked, Ranking, markdown, summary
 from mitlgan.runtime.files import folder_lock
@@ -36,11 +36,11 @@ def test_a_pattern_takes_the_shipped_recipes() -> None:
 
 
 def test_scaling_keeps_the_number_of_grids() -> None:
-    recipe = scale_length(load("classic/akel-04"), 0.1)
+    recipe = scale_length(load_recipe("classic/akel-04"), 0.1)
     assert count_generator_updates(recipe) == 400
     assert recipe.training.snapshot_iterations == 20
     assert recipe.training.checkpoint_iterations == 200
-    assert count_generator_updates(scale_length(load("classic/akel-04"), 1e-6)) == 1
+    assert count_generator_updates(scale_length(load_recipe("classic/akel-04"), 1e-6)) == 1
 
 
 def test_variations_are_every_combination() -> None:
@@ -71,7 +71,7 @@ def test_what_cannot_be_swept_is_refused(plan: SweepPlan, start: str) -> None:
 
 
 def test_untrained_is_the_network_before_its_first_update(tmp_path: Path) -> None:
-    recipe = changed(tiny_runs.recipe("scene", tiny_runs.pack(tmp_path / "p.npy"), updates=1), generator_optimiser__learning_rate=1e-30)
+    recipe = with_overrides(tiny_runs.recipe("scene", tiny_runs.pack(tmp_path / "p.npy"), updates=1), generator_optimiser__learning_rate=1e-30)
     run = stages.pretrain(recipe, tiny_runs.environment(tmp_path / "runs"))
     found = load_checkpoint(run.path)
     assert found is not None
@@ -103,7 +103,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def recipe_file(folder: Path, name: str, source: Path) -> str:
     path = folder / f"{name}.toml"
-    path.write_text(dump(changed(tiny_runs.recipe("scene", source, updates=1), name=name)))
+    path.write_text(to_toml(with_overrides(tiny_runs.recipe("scene", source, updates=1), name=name)))
     return str(path)
 
 
@@ -140,7 +140,7 @@ def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str]) -> None:
 
 def test_a_row_whose_run_is_held_says_so(tmp_path: Path, at_once: list[str]) -> None:
     source = tiny_runs.pack(tmp_path / "p.npy", count=40)
-    recipe = changed(tiny_runs.recipe("scene", source, updates=1), name="one")
+    recipe = with_overrides(tiny_runs.recipe("scene", source, updates=1), name="one")
     run = stages.pretrain(recipe, tiny_runs.environment(tmp_path / "out" / "runs"))
     (run.path / "generator.safetensors").unlink()
     plan = SweepPlan([recipe_file(tmp_path, "one", source)], samples=20, extractor="efficientnet-lite0@32")

@@ -11,7 +11,7 @@ import mitlgan
 from mitlgan import networks
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe
+from mitlgan.recipe import ComposerRecipe, Recipe, ThesisGeneratorRecipe
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def placed(compose_recipe: Recipe) -> LoadedArtifact:
     torch.manual_seed(1)
     layers = {}
     for name, channels, dim in (("fg", 4, 16), ("bg", 3, 12)):
-        layers[name] = networks.build_generator(GeneratorRecipe(latent_dim=dim, widths=(6,), image_channels=channels, last_norm=False), 8)
+        layers[name] = networks.build_generator(ThesisGeneratorRecipe(latent_dim=dim, widths=(6,), image_channels=channels, last_norm=False), 8)
         layers[name](torch.randn(64, dim))  # running statistics, without which all pictures are alike
     recipe = ComposerRecipe.model_validate({"fusion": {"kind": "alpha"}, "translator": {"kind": "none"}, "placement": {}})
     composer = networks.build_composer(recipe, layers, 8).eval().requires_grad_(False)

@@ -12,7 +12,7 @@ from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.editing import cross, interpolate, mix, parse_latent, to_latent
 from mitlgan.editing.latent_mix import generators_of, stage_index
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.latents import by_layer, latents, write_latent
+from mitlgan.latents import latents_from_seeds, split_by_layer, write_latent
 
 
 @pytest.fixture(params=["fg", "scene", "placed"])
@@ -30,17 +30,17 @@ def alone(artifact: LoadedArtifact, z: torch.Tensor) -> torch.Tensor:
 
 def test_a_point_is_a_seed_seeds_by_layer_a_tensor_or_a_file(scene: LoadedArtifact, tmp_path: Path) -> None:
     dims = scene.card.latent_dims
-    seven = latents([7], dims)[0]
+    seven = latents_from_seeds([7], dims)[0]
     path = tmp_path / "latent.json"
     write_latent(path, seven, dims, scene.tensors_sha256)
     for given in (7, {"fg": 7, "bg": 7}, seven, path, str(path), "7", "bg=7,fg=7"):
         assert torch.equal(to_latent(scene, given), seven)
-    assert torch.equal(parse_latent(scene, "fg=1,bg=2", "--at"), latents({"fg": [1], "bg": [2]}, dims)[0])
+    assert torch.equal(parse_latent(scene, "fg=1,bg=2", "--at"), latents_from_seeds({"fg": [1], "bg": [2]}, dims)[0])
 
 
 def test_an_object_brings_its_place(placed: LoadedArtifact) -> None:
-    own = by_layer(to_latent(placed, "fg=5,bg=1"), placed.card.latent_dims)["place"]
-    assert torch.equal(own, by_layer(to_latent(placed, 5), placed.card.latent_dims)["place"])
+    own = split_by_layer(to_latent(placed, "fg=5,bg=1"), placed.card.latent_dims)["place"]
+    assert torch.equal(own, split_by_layer(to_latent(placed, 5), placed.card.latent_dims)["place"])
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -90,8 +90,8 @@ def test_one_layer_moves_and_the_others_stay(placed: LoadedArtifact) -> None:
     for moving, others in (("fg", ("bg",)), ("bg", ("fg",)), ("place", ("fg", "bg"))):
         points = [to_latent(placed, seed) for seed in (1, 2)]
         frames = interpolate(placed, points, frames=5, layers=[moving])
-        end = by_layer(points[0].clone(), placed.card.latent_dims)
-        end[moving] = by_layer(points[1], placed.card.latent_dims)[moving]
+        end = split_by_layer(points[0].clone(), placed.card.latent_dims)
+        end[moving] = split_by_layer(points[1], placed.card.latent_dims)[moving]
         stages = placed.layers_from_latents(torch.cat([end[name] for name in placed.card.latent_dims])[None])
         assert torch.equal(frames[-1], stages.output[0])
         assert not torch.equal(frames[0], frames[-1])

@@ -13,7 +13,7 @@ from mitlgan.artifacts import artifact, loaded_artifact
 from mitlgan.networks import Generator
 from mitlgan.networks.fusion.fusions import MatteFusion
 from mitlgan.networks.fusion.matte_networks import ImageMatteNet
-from mitlgan.recipe import ComposerRecipe, PlacementRecipe, Recipe, shipped
+from mitlgan.recipe import ComposerRecipe, PlacementRecipe, Recipe, shipped_folder
 from mitlgan.recipe.schema.composer import MatteFusionRecipe
 from mitlgan.recipe.schema.translators import NoTranslatorRecipe
 
@@ -24,7 +24,7 @@ STEEPNESS, BACKDROP = 40.0, 0.12
 def write(path: Path) -> Path:
     """Write the composition as an artifact; its layers move, are placed by a latent, have mattes and are harmonised."""
     torch.manual_seed(0)  # of weights that count for nothing: the artifact's id stays the same
-    layers = {role: loaded_artifact.load_artifact(shipped("pretrained") / f"{role}-32") for role in ("fg", "bg")}
+    layers = {role: loaded_artifact.load_artifact(shipped_folder("pretrained") / f"{role}-32") for role in ("fg", "bg")}
     form = ComposerRecipe(
         fusion=MatteFusionRecipe(matte_width=4), placement=PlacementRecipe(scale=(0.55, 0.9), learn=False), translator=NoTranslatorRecipe()
     )

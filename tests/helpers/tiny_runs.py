@@ -18,7 +18,7 @@ from torch import Tensor
 from mitlgan.artifacts.safetensors_io import load_checkpoint
 from mitlgan.data.pack.image_pack import FourthChannel
 from mitlgan.data.pack.writer import PackWriter
-from mitlgan.recipe import Recipe, parse, plain
+from mitlgan.recipe import Recipe, as_dict, parse_recipe
 from mitlgan.runtime.distributed import World
 from mitlgan.stages.stages import RunContext
 from mitlgan.training.loop import TrainingLoop
@@ -77,14 +77,14 @@ def recipe(role: str, source: Path, *, updates: float = 3, compose: bool = False
         tree["composer"] = {"translator": {"widths": [4, 4, 4], "blocks": 1}}
     else:
         tree["generator"] = {"latent_dim": {"fg": 3, "bg": 2}.get(role, 4), "widths": [6]}
-    return parse(tree, "tiny")
+    return parse_recipe(tree, "tiny")
 
 
 def inpaint_recipe(source: Path, **settings: Any) -> Recipe:
     """A recipe of a context encoder, otherwise as `recipe` for backgrounds; settings as it takes them."""
-    tree = plain(recipe("bg", source, **settings))
+    tree = as_dict(recipe("bg", source, **settings))
     del tree["generator"]
-    return parse({**tree, "name": "tiny-inpaint", "command": "inpaint", "inpainter": {"widths": [4, 6], "code_dim": 3}}, "tiny")
+    return parse_recipe({**tree, "name": "tiny-inpaint", "command": "inpaint", "inpainter": {"widths": [4, 6], "code_dim": 3}}, "tiny")
 
 
 class Listener:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan import networks
-from mitlgan.recipe import CriticRecipe
+from mitlgan.recipe import ThesisCriticRecipe
 
 
 class Linear(nn.Module):
@@ -42,4 +42,4 @@ def images(seed: int, count: int = 6) -> Tensor:
 def small_critic(**change: object) -> networks.Critic:
     """The thesis' critic for such images, without dropout."""
     torch.manual_seed(0)
-    return networks.build_critic(CriticRecipe(widths=(8, 8), dropout=(0, 0), flatten_dropout=0, kernel=3).model_copy(update=change), 4)
+    return networks.build_critic(ThesisCriticRecipe(widths=(8, 8), dropout=(0, 0), flatten_dropout=0, kernel=3).model_copy(update=change), 4)

@@ -12,7 +12,7 @@ from mitlgan import networks
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.artifact import Card, LayerCard
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe, Role
+from mitlgan.recipe import ComposerRecipe, Recipe, Role, ThesisGeneratorRecipe
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +27,8 @@ def linear() -> LoadedArtifact:
 LAYERS: tuple[tuple[str, Role, Literal[3, 4]], ...] = (("fg", "fg", 4), ("bg", "bg", 3))
 
 
-def form(channels: Literal[3, 4], dim: int) -> GeneratorRecipe:
-    return GeneratorRecipe(latent_dim=dim, widths=(6,), image_channels=channels, activation="tanh", last_norm=False)
+def form(channels: Literal[3, 4], dim: int) -> ThesisGeneratorRecipe:
+    return ThesisGeneratorRecipe(latent_dim=dim, widths=(6,), image_channels=channels, activation="tanh", last_norm=False)
 
 
 def generator(channels: Literal[3, 4], dim: int) -> networks.Generator:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mitlgan.errors import ArtifactError
-from mitlgan.latents import latents, read_latent, write_latent
+from mitlgan.latents import latents_from_seeds, read_latent, write_latent
 
 DIMS = {"fg": 3, "bg": 2}
 GOOD: dict[str, Any] = {"schema_version": 1, "kind": "latent", "latents": {"fg": [1, 2.5, -3], "bg": [0, 1e-3]}}
@@ -68,9 +68,9 @@ def test_other_files_are_refused(content: str, message: str, tmp_path: Path) -> 
 
 def test_a_latent_of_another_artifact_is_another_picture(tmp_path: Path) -> None:
     path = tmp_path / "latent.json"
-    write_latent(path, latents([1], DIMS)[0], DIMS, "a" * 64)
+    write_latent(path, latents_from_seeds([1], DIMS)[0], DIMS, "a" * 64)
     assert "another artifact" in refusal(path, "b" * 64)
-    assert torch.equal(read_latent(path, DIMS), latents([1], DIMS)[0])
+    assert torch.equal(read_latent(path, DIMS), latents_from_seeds([1], DIMS)[0])
     path.write_text(json.dumps(GOOD))
     assert len(read_latent(path, DIMS, "b" * 64)) == 5, "a file that names no artifact is anyone's"
 

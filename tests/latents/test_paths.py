@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mitlgan.errors import UsageError
-from mitlgan.latents import EASINGS, along, arc, between, by_layer, joined, latents, truncated
+from mitlgan.latents import EASINGS, concat_layers, interpolate_latents, interpolate_path, latents_from_seeds, slerp, split_by_layer, truncate
 
 DIMS = {"fg": 32, "bg": 16, "place": 4}
 seeds = st.integers(0, 2**40)
@@ -19,12 +19,12 @@ by_name = st.dictionaries(st.sampled_from(sorted(DIMS)), st.lists(shares, min_si
 
 
 def point(seed: int) -> torch.Tensor:
-    return latents([seed], DIMS)[0]
+    return latents_from_seeds([seed], DIMS)[0]
 
 
 def test_an_arc_turns_at_an_even_rate() -> None:
     a, b = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 4.0])
-    third = arc(a, b, [1 / 3])[0]
+    third = slerp(a, b, [1 / 3])[0]
     angle, length = math.radians(30), 2 + (4 - 2) / 3
     assert third.tolist() == pytest.approx([length * math.cos(angle), length * math.sin(angle)], abs=1e-6)
 
@@ -32,8 +32,8 @@ def test_an_arc_turns_at_an_even_rate() -> None:
 @settings(deadline=None, max_examples=50)
 @given(first=seeds, second=seeds, share=shares)
 def test_property_an_arc_keeps_the_length_and_the_plane(first: int, second: int, share: float) -> None:
-    a, b = latents([first], {"fg": 32})[0], latents([second], {"fg": 32})[0]
-    found = arc(a, b, [share])[0]
+    a, b = latents_from_seeds([first], {"fg": 32})[0], latents_from_seeds([second], {"fg": 32})[0]
+    found = slerp(a, b, [share])[0]
     assert float(found.norm()) == pytest.approx((1 - share) * float(a.norm()) + share * float(b.norm()), rel=1e-5)
     plane, _ = torch.linalg.qr(torch.stack([a, b], dim=1).double())
     inside = plane @ (plane.T @ found.double())
@@ -42,15 +42,15 @@ def test_property_an_arc_keeps_the_length_and_the_plane(first: int, second: int,
 
 def test_the_midpoint_of_a_line_is_shorter_and_that_of_an_arc_is_not() -> None:
     dims = {"fg": 4096}
-    a, b = latents([1, 2], dims)
-    lengths = [float(between(a, b, {"fg": [0.5]}, dims, straight=straight)[0].norm()) / 64 for straight in (False, True)]
+    a, b = latents_from_seeds([1, 2], dims)
+    lengths = [float(interpolate_latents(a, b, {"fg": [0.5]}, dims, straight=straight)[0].norm()) / 64 for straight in (False, True)]
     assert lengths == pytest.approx([1, math.sqrt(0.5)], abs=0.05)
 
 
 @pytest.mark.parametrize("second", [[0.0, 0.0], [3.0, 0.0], [-3.0, 0.0]], ids=["nowhere", "the same way", "the opposite way"])
 def test_without_an_arc_there_is_the_line(second: list[float]) -> None:
     a, b = torch.tensor([1.0, 0.0]), torch.tensor(second)
-    assert torch.allclose(arc(a, b, [0.0, 0.25, 1.0]), torch.stack([a, 0.75 * a + 0.25 * b, b]))
+    assert torch.allclose(slerp(a, b, [0.0, 0.25, 1.0]), torch.stack([a, 0.75 * a + 0.25 * b, b]))
 
 
 @settings(deadline=None, max_examples=50)
@@ -59,13 +59,13 @@ def test_without_an_arc_there_is_the_line(second: list[float]) -> None:
 )
 def test_property_each_layer_goes_by_itself(first: int, second: int, weights: dict[str, list[float]], straight: bool) -> None:
     a, b = point(first), point(second)
-    found = by_layer(between(a, b, weights, DIMS, straight=straight), DIMS)
-    for name, own in by_layer(a, DIMS).items():
+    found = split_by_layer(interpolate_latents(a, b, weights, DIMS, straight=straight), DIMS)
+    for name, own in split_by_layer(a, DIMS).items():
         if name not in weights:
             assert torch.equal(found[name], own.expand(len(found[name]), -1)), "held, to the bit"
         else:
-            other = by_layer(b, DIMS)[name]
-            alone = between(own, other, {name: weights[name]}, {name: DIMS[name]}, straight=straight)
+            other = split_by_layer(b, DIMS)[name]
+            alone = interpolate_latents(own, other, {name: weights[name]}, {name: DIMS[name]}, straight=straight)
             assert torch.equal(found[name], alone)
             for row, share in zip(found[name], weights[name], strict=True):
                 assert share not in (0, 1) or torch.equal(row, own if share == 0 else other), "an end is what was given"
@@ -74,8 +74,8 @@ def test_property_each_layer_goes_by_itself(first: int, second: int, weights: di
 def test_a_short_latent_goes_straight() -> None:
     """A place on an arc would swing around the middle of the picture."""
     a, b = point(1), point(2)
-    found = by_layer(between(a, b, {"place": [0.3]}, DIMS), DIMS)["place"][0]
-    assert torch.allclose(found, torch.lerp(by_layer(a, DIMS)["place"], by_layer(b, DIMS)["place"], 0.3))
+    found = split_by_layer(interpolate_latents(a, b, {"place": [0.3]}, DIMS), DIMS)["place"][0]
+    assert torch.allclose(found, torch.lerp(split_by_layer(a, DIMS)["place"], split_by_layer(b, DIMS)["place"], 0.3))
 
 
 @pytest.mark.parametrize(("weights", "message"), [
@@ -86,13 +86,13 @@ def test_a_short_latent_goes_straight() -> None:
 ])  # fmt: skip
 def test_weights_that_cannot_be(weights: dict[str, list[float]], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        between(point(0), point(1), weights, DIMS)
+        interpolate_latents(point(0), point(1), weights, DIMS)
 
 
 @pytest.mark.parametrize("easing", sorted(EASINGS))
 def test_a_way_passes_its_points_exactly(easing: str) -> None:
     points = torch.stack([point(1), point(2), point(3)])
-    z, at = along(points, 5, DIMS, easing=easing)
+    z, at = interpolate_path(points, 5, DIMS, easing=easing)
     assert len(z) == 9
     assert at == [0, 4, 8]
     assert torch.equal(z[at], points)
@@ -100,23 +100,27 @@ def test_a_way_passes_its_points_exactly(easing: str) -> None:
 
 def test_a_way_of_one_layer_holds_the_others() -> None:
     points = torch.stack([point(1), point(2), point(3)])
-    z, at = along(points, 4, DIMS, layers=["bg"])
-    found = by_layer(z, DIMS)
+    z, at = interpolate_path(points, 4, DIMS, layers=["bg"])
+    found = split_by_layer(z, DIMS)
     for name in ("fg", "place"):
-        assert torch.equal(found[name], by_layer(points[:1], DIMS)[name].expand(len(z), -1))
-    assert torch.equal(found["bg"][at], by_layer(points, DIMS)["bg"])
+        assert torch.equal(found[name], split_by_layer(points[:1], DIMS)[name].expand(len(z), -1))
+    assert torch.equal(found["bg"][at], split_by_layer(points, DIMS)["bg"])
 
 
 def test_paces() -> None:
     """Sine: (1 - cos(pi t)) / 2 of the way; linear and slerp: t."""
     dims, ends = {"fg": 2, "bg": 8}, torch.tensor([[0.0, 0.0] + [1.0] * 8, [1.0, 0.0] + [1.0] * 8])
     for easing, quarter in (("sine", (1 - math.cos(math.pi / 4)) / 2), ("linear", 0.25), ("slerp", 0.25)):
-        assert float(along(ends, 5, dims, easing=easing)[0][1, 0]) == pytest.approx(quarter)
+        assert float(interpolate_path(ends, 5, dims, easing=easing)[0][1, 0]) == pytest.approx(quarter)
 
 
 def test_lines_and_arcs_by_name() -> None:
     points = torch.stack([point(1), point(2)])
-    middle = {(easing, straight): along(points, 3, DIMS, easing=easing, straight=straight)[0][1] for easing in EASINGS for straight in (False, True)}
+    middle = {
+        (easing, straight): interpolate_path(points, 3, DIMS, easing=easing, straight=straight)[0][1]
+        for easing in EASINGS
+        for straight in (False, True)
+    }
     line = (points[0] + points[1]) / 2
     for key in (("linear", False), ("linear", True), ("sine", True), ("slerp", True)):
         assert torch.allclose(middle[key], line, atol=1e-6)
@@ -132,20 +136,20 @@ def test_lines_and_arcs_by_name() -> None:
 def test_ways_that_cannot_be(change: dict[str, object], message: str) -> None:
     arguments = {"points": torch.zeros(2, 52), "frames": 3, "layers": None, "easing": "sine"} | change
     with pytest.raises(UsageError, match=message):
-        along(arguments["points"], arguments["frames"], DIMS, layers=arguments["layers"], easing=arguments["easing"])  # type: ignore[arg-type]
+        interpolate_path(arguments["points"], arguments["frames"], DIMS, layers=arguments["layers"], easing=arguments["easing"])  # type: ignore[arg-type]
 
 
 def test_layers_come_apart_and_together() -> None:
-    z = latents(range(3), DIMS)
-    assert torch.equal(joined(by_layer(z, DIMS), DIMS), z)
-    assert torch.equal(joined(dict(reversed(by_layer(z, DIMS).items())), DIMS), z), "by name, not by their order"
+    z = latents_from_seeds(range(3), DIMS)
+    assert torch.equal(concat_layers(split_by_layer(z, DIMS), DIMS), z)
+    assert torch.equal(concat_layers(dict(reversed(split_by_layer(z, DIMS).items())), DIMS), z), "by name, not by their order"
 
 
 def test_truncation_scales_towards_the_mean() -> None:
     z = point(4)
-    assert truncated(z, 1.0) is z
-    assert torch.equal(truncated(z, 0.0), torch.zeros_like(z))
-    assert torch.allclose(truncated(z, 0.7), 0.7 * z)
+    assert truncate(z, 1.0) is z
+    assert torch.equal(truncate(z, 0.0), torch.zeros_like(z))
+    assert torch.allclose(truncate(z, 0.7), 0.7 * z)
     for psi in (-0.1, 2.1, math.nan, math.inf):
         with pytest.raises(UsageError, match=f"^truncation {psi}: choose from 0"):
-            truncated(z, psi)
+            truncate(z, psi)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mitlgan.errors import UsageError
-from mitlgan.latents import SEED_LIMIT, latents
+from mitlgan.latents import SEED_LIMIT, latents_from_seeds
 
 seeds = st.integers(0, SEED_LIMIT - 1)
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
@@ -30,44 +30,44 @@ def column(z: torch.Tensor, sizes: dict[str, int], name: str) -> torch.Tensor:
 @given(sizes=dims, wanted=st.lists(seeds, min_size=1, max_size=8), at=st.integers(0, 7))
 def test_property_a_seed_is_independent_of_its_neighbours(sizes: dict[str, int], wanted: list[int], at: int) -> None:
     at %= len(wanted)
-    assert torch.equal(latents(wanted, sizes)[at : at + 1], latents([wanted[at]], sizes))
-    assert torch.equal(latents(wanted[::-1], sizes), latents(wanted, sizes).flip(0))
+    assert torch.equal(latents_from_seeds(wanted, sizes)[at : at + 1], latents_from_seeds([wanted[at]], sizes))
+    assert torch.equal(latents_from_seeds(wanted[::-1], sizes), latents_from_seeds(wanted, sizes).flip(0))
 
 
 @settings(deadline=None)
 @given(sizes=dims, wanted=st.lists(seeds, min_size=1, max_size=4), data=st.data())
 def test_property_a_layer_is_independent_of_the_others(sizes: dict[str, int], wanted: list[int], data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(sizes)))
-    alone = latents(wanted, {name: sizes[name]})
-    assert torch.equal(column(latents(wanted, sizes), sizes, name), alone)
+    alone = latents_from_seeds(wanted, {name: sizes[name]})
+    assert torch.equal(column(latents_from_seeds(wanted, sizes), sizes, name), alone)
     others = {other: [data.draw(seeds) for _ in wanted] for other in sizes if other != name}
     mixed = {other: values for other, values in [*others.items(), (name, wanted)]}  # noqa: C416  (in another order than the layers)
-    assert torch.equal(column(latents(mixed, sizes), sizes, name), alone)
+    assert torch.equal(column(latents_from_seeds(mixed, sizes), sizes, name), alone)
 
 
 @settings(deadline=None)
 @given(sizes=dims, wanted=st.lists(seeds, min_size=1, max_size=4))
 def test_property_shape_type_and_repetition(sizes: dict[str, int], wanted: list[int]) -> None:
-    z = latents(wanted, sizes)
+    z = latents_from_seeds(wanted, sizes)
     assert z.shape == (len(wanted), sum(sizes.values()))
     assert z.dtype == torch.float32
     assert z.device.type == "cpu"
     assert bool(torch.isfinite(z).all())
-    assert torch.equal(z, latents(wanted, sizes))
+    assert torch.equal(z, latents_from_seeds(wanted, sizes))
 
 
 def test_layers_of_one_seed_differ() -> None:
-    z = latents([7], {"fg": 16, "bg": 16})
+    z = latents_from_seeds([7], {"fg": 16, "bg": 16})
     assert not torch.equal(z[:, :16], z[:, 16:])
 
 
 def test_seeds_far_apart_and_near_give_different_latents() -> None:
     wanted = [*range(200), 2**31, 2**31 - 1, 2**32, 2**53, 2**53 + 1, SEED_LIMIT - 1]
-    assert len({tuple(row.tolist()) for row in latents(wanted, {"fg": 4})}) == len(wanted)
+    assert len({tuple(row.tolist()) for row in latents_from_seeds(wanted, {"fg": 4})}) == len(wanted)
 
 
 def test_they_are_standard_normal() -> None:
-    z = latents(range(1000), {"fg": 64})
+    z = latents_from_seeds(range(1000), {"fg": 64})
     n = z.numel()
     assert abs(z.mean()) < 4 / math.sqrt(n)
     assert abs(z.var() - 1) < 4 * math.sqrt(2 / n)
@@ -77,36 +77,36 @@ def test_they_are_standard_normal() -> None:
 
 def test_the_same_for_ever() -> None:
     """A seed in a caption or a paper stands for one picture; changing these numbers changes them all."""
-    assert latents([3], {"fg": 3})[0].tolist() == pytest.approx(FIRST_OF_SEED_3, abs=1e-6)
+    assert latents_from_seeds([3], {"fg": 3})[0].tolist() == pytest.approx(FIRST_OF_SEED_3, abs=1e-6)
 
 
 def test_the_global_random_state_is_neither_read_nor_moved() -> None:
     torch.manual_seed(1)
-    before, first = torch.get_rng_state(), latents([5], {"fg": 8})
+    before, first = torch.get_rng_state(), latents_from_seeds([5], {"fg": 8})
     assert torch.equal(before, torch.get_rng_state())
     torch.manual_seed(2)
-    assert torch.equal(first, latents([5], {"fg": 8}))
+    assert torch.equal(first, latents_from_seeds([5], {"fg": 8}))
 
 
 @pytest.mark.parametrize("seed", [np.int64(3), np.uint8(3), torch.tensor(3), True + 2])
 def test_whole_numbers_of_all_kinds(seed: Any) -> None:
-    assert torch.equal(latents([seed], {"fg": 2}), latents([3], {"fg": 2}))
+    assert torch.equal(latents_from_seeds([seed], {"fg": 2}), latents_from_seeds([3], {"fg": 2}))
 
 
 @pytest.mark.parametrize("seed", [-1, SEED_LIMIT, 10**5000, 1.5, 3.0, float("nan"), float("inf"), "3", None, [3]], ids=range(10))
 def test_other_seeds_are_refused(seed: Any) -> None:
     with pytest.raises(UsageError, match=r"^seed .*: must be a whole number from 0 to 2\^63 - 1$") as caught:
-        latents([0, seed], {"fg": 2})
+        latents_from_seeds([0, seed], {"fg": 2})
     assert caught.value.exit_code == 2
 
 
 def test_layers_must_be_those_of_the_network() -> None:
     for given_seeds in ({"fg": [1]}, {"fg": [1], "bg": [1], "sky": [1]}, {"fg": [1], "Bg": [1]}):
         with pytest.raises(UsageError, match=r"^seeds: given for .*, but the layers are fg, bg$"):
-            latents(given_seeds, {"fg": 2, "bg": 2})
+            latents_from_seeds(given_seeds, {"fg": 2, "bg": 2})
     with pytest.raises(UsageError, match=r"^seeds: every layer needs as many as the others$"):
-        latents({"fg": [1, 2], "bg": [1]}, {"fg": 2, "bg": 2})
+        latents_from_seeds({"fg": [1, 2], "bg": [1]}, {"fg": 2, "bg": 2})
 
 
 def test_no_seeds_no_latents() -> None:
-    assert latents([], {"fg": 2, "bg": 3}).shape == (0, 5)
+    assert latents_from_seeds([], {"fg": 2, "bg": 3}).shape == (0, 5)

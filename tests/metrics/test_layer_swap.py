@@ -19,8 +19,8 @@ from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import UsageError
 from mitlgan.metrics.layer_swap import PROBE_POSITIONS, SwapSpec, change_when_moved, measure_separation, swap_for
 from mitlgan.networks import Composer, LayerTransform
-from mitlgan.networks.translators.bounded_residual import Residual
-from mitlgan.recipe import ComposerRecipe, GeneratorRecipe
+from mitlgan.networks.translators.bounded_residual import BoundedResidual
+from mitlgan.recipe import ComposerRecipe, ThesisGeneratorRecipe
 from mitlgan.recipe.schema.composer import OverFusionRecipe
 
 SIDE = 24
@@ -117,7 +117,7 @@ def test_a_layer_between_is_part_of_what_covers_the_background() -> None:
 
 
 def card_of(order: tuple[str, ...] | None, **roles: str) -> Card:
-    form = GeneratorRecipe(widths=(4,))
+    form = ThesisGeneratorRecipe(widths=(4,))
     layers = {name: LayerCard(role=role, generator=form, sha256_before="", sha256_after="") for name, role in roles.items()}  # type: ignore[arg-type]
     recipe = ComposerRecipe(fusion=OverFusionRecipe(order=order))
     return Card(kind="composer", role="scene", size_px=8, latent_dims={"all": 1}, composer=recipe, layers=layers)
@@ -134,7 +134,7 @@ def test_the_frontmost_and_the_backmost_are_swapped() -> None:
 def movable(end: nn.Module) -> LoadedArtifact:
     """Objects with mattes over backgrounds of 8 px, and an end."""
     torch.manual_seed(0)
-    forms = {"fg": GeneratorRecipe(latent_dim=3, widths=(4,), image_channels=4), "bg": GeneratorRecipe(latent_dim=3, widths=(4,))}
+    forms = {"fg": ThesisGeneratorRecipe(latent_dim=3, widths=(4,), image_channels=4), "bg": ThesisGeneratorRecipe(latent_dim=3, widths=(4,))}
     generators = {name: networks.build_generator(form, 8).eval() for name, form in forms.items()}
     recipe = ComposerRecipe.model_validate({"fusion": {"kind": "alpha"}, "translator": {"kind": "none"}, "placement": {"scale": (0.3, 0.4)}})
     composer = Composer(generators, networks.build_composer(recipe, generators, 8).fusion, end, 8).eval().requires_grad_(False)
@@ -152,7 +152,7 @@ def test_a_pasted_layer_that_moves_changes_nothing_else_and_an_end_may() -> None
         def forward(self, image: Tensor) -> Tensor:
             return image.mean((1, 2, 3), keepdim=True).expand_as(image)
 
-    made = movable(Residual(Mean(), 0.2))
+    made = movable(BoundedResidual(Mean(), 0.2))
     z = made.latents([0] * len(PROBE_POSITIONS))
     own = made.layers_from_latents(z).transforms["fg"]
     across, down = torch.tensor(PROBE_POSITIONS).T

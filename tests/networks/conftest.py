@@ -2,22 +2,22 @@ import pytest
 import torch
 
 from mitlgan import networks
-from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, TranslatorRecipe
+from mitlgan.recipe import ComposerRecipe, DenseTranslatorRecipe, ThesisGeneratorRecipe
 
 
 @pytest.fixture
-def generator_recipe() -> GeneratorRecipe:
+def generator_recipe() -> ThesisGeneratorRecipe:
     """Of 32 px, and small."""
-    return GeneratorRecipe(latent_dim=8, widths=(8, 6, 4))
+    return ThesisGeneratorRecipe(latent_dim=8, widths=(8, 6, 4))
 
 
 @pytest.fixture
 def composer_recipe() -> ComposerRecipe:
-    return ComposerRecipe(translator=TranslatorRecipe(widths=(4, 6, 8), blocks=2))
+    return ComposerRecipe(translator=DenseTranslatorRecipe(widths=(4, 6, 8), blocks=2))
 
 
 @pytest.fixture
-def generators(generator_recipe: GeneratorRecipe) -> dict[str, networks.Generator]:
+def generators(generator_recipe: ThesisGeneratorRecipe) -> dict[str, networks.Generator]:
     """A foreground and a background whose running statistics have moved, so that train and eval mode differ."""
     torch.manual_seed(0)
     made = {

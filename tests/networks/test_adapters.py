@@ -11,7 +11,7 @@ from torch import nn
 from mitlgan import networks
 from mitlgan.errors import UsageError
 from mitlgan.networks import Composer, Generator
-from mitlgan.networks.adapters import Adapter
+from mitlgan.networks.adapters import FeatureAffineAdapter
 from mitlgan.recipe import ComposerRecipe, MlpGeneratorRecipe
 
 
@@ -50,7 +50,7 @@ def test_training_moves_adapters_and_no_tensor_of_a_generator(adapted: Composer)
 def test_scale_and_shift_are_those_of_the_normalised_channels(generators: dict[str, Generator]) -> None:
     """Against a copy whose own numbers were changed."""
     generator = copy.deepcopy(generators["fg"]).eval()
-    adapter, changed = Adapter(generator), copy.deepcopy(generator)
+    adapter, changed = FeatureAffineAdapter(generator), copy.deepcopy(generator)
     norms = [module for module in changed.modules() if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))]
     with torch.no_grad():
         for norm, scale, shift in zip(norms, adapter.scales, adapter.shifts, strict=True):
@@ -59,9 +59,9 @@ def test_scale_and_shift_are_those_of_the_normalised_channels(generators: dict[s
             norm.weight.add_(scale)
             norm.bias.add_(shift)
     z = torch.randn(2, generator.latent_dim)
-    assert torch.equal(adapter.image(generator, z), changed(z))
-    image, features = adapter.with_features(generator, z)
-    wanted_image, wanted = changed.with_features(z)
+    assert torch.equal(adapter.render(generator, z), changed(z))
+    image, features = adapter.forward_with_features(generator, z)
+    wanted_image, wanted = changed.forward_with_features(z)
     assert torch.equal(image, wanted_image)
     assert all(torch.equal(one, other) for one, other in zip(features, wanted, strict=True))
     assert not torch.equal(generator(z), changed(z))
@@ -90,4 +90,4 @@ def test_copies_have_adapters_of_their_own_and_states_go_into_another(adapted: C
 def test_a_generator_without_batches_is_refused() -> None:
     plain = networks.build_generator(MlpGeneratorRecipe(latent_dim=4, widths=(8,), normalisation="none"), 8)
     with pytest.raises(UsageError, match=r"^composer\.adapters: "):
-        Adapter(plain)
+        FeatureAffineAdapter(plain)

@@ -27,7 +27,7 @@ def test_mlp_has_the_printed_parameters() -> None:
 
 
 def test_mlp_rows_are_the_printed_ones() -> None:
-    rows = networks.rows(networks.build_generator(MlpGeneratorRecipe(image_channels=1), 28), (100,))
+    rows = networks.summarize_blocks(networks.build_generator(MlpGeneratorRecipe(image_channels=1), 28), (100,))
     assert [row.parameters for row in rows if row.parameters] == [25856, 1024, 131584, 2048, 525312, 4096, 803600]
     assert [row.type for row in rows[:3]] == ["Linear", "LeakyReLU", "BatchNorm1d"]
 
@@ -41,7 +41,7 @@ def test_upsampled_reaches_sizes_that_are_no_powers_of_two(size_px: int, base_px
     images = generator(torch.randn(2, 5))
     assert images.shape == (2, channels, size_px, size_px)
     assert images.abs().max() <= 1
-    assert networks.rows(generator, (5,))[2].output_shape == (4, base_px, base_px)
+    assert networks.summarize_blocks(generator, (5,))[2].output_shape == (4, base_px, base_px)
 
 
 @pytest.mark.parametrize(("head", "stem"), [("conv", "dense"), ("transposed", "transposed")])

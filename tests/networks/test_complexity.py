@@ -5,7 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mitlgan import networks
 from mitlgan.networks import Composer
-from mitlgan.recipe import ComposerRecipe, CriticRecipe, GeneratorRecipe
+from mitlgan.recipe import ComposerRecipe, ThesisCriticRecipe, ThesisGeneratorRecipe
 
 
 def test_running_statistics_count_and_batch_counters_do_not() -> None:
@@ -28,34 +28,34 @@ def test_frozen_counts_but_is_not_trainable() -> None:
     ],
 )
 def test_multiply_accumulates_of_single_blocks(block: nn.Module, shape: tuple[int, ...], expected: int) -> None:
-    assert networks.multiply_accumulates(block, shape) == expected
+    assert networks.count_macs(block, shape) == expected
 
 
 def test_multiply_accumulates_agree_with_torchs_counter(composer: Composer) -> None:
     composer.eval()
     with FlopCounterMode(display=False) as counter:
         composer(torch.zeros(1, 13))
-    assert networks.multiply_accumulates(composer, (13,)) == counter.get_total_flops() // 2 > 0
+    assert networks.count_macs(composer, (13,)) == counter.get_total_flops() // 2 > 0
 
 
 def test_multiply_accumulates_of_the_thesis() -> None:
     with torch.device("meta"):
-        generator = networks.build_generator(GeneratorRecipe(), 128)
+        generator = networks.build_generator(ThesisGeneratorRecipe(), 128)
         composer = networks.build_composer(ComposerRecipe(), {"fg": generator, "bg": generator}, 128)
     conv = 4 * 4 * 2 * 2 * 96 * 48 * 9  # each upsampling takes four times the pixels and an eighth of the channels' product ...
     last = 128 * 128 * 6 * 3 * 9  # ... which makes all five convs cost the same
     assert last == conv
-    assert networks.multiply_accumulates(generator, (1536,)) == 1536 * 1536 + 5 * conv
-    assert networks.multiply_accumulates(networks.build_critic(CriticRecipe(), 128), (3, 128, 128)) == (
+    assert networks.count_macs(generator, (1536,)) == 1536 * 1536 + 5 * conv
+    assert networks.count_macs(networks.build_critic(ThesisCriticRecipe(), 128), (3, 128, 128)) == (
         64**2 * 48 * 3 * 25 + 32**2 * 96 * 48 * 25 + 16**2 * 192 * 96 * 25 + 8**2 * 384 * 192 * 25 + 24_576
     )
-    assert networks.multiply_accumulates(composer, (3072,)) == 26_914_947_072
+    assert networks.count_macs(composer, (3072,)) == 26_914_947_072
 
 
 def test_counting_touches_nothing(composer: Composer) -> None:
     composer.train()
     before = {name: tensor.clone() for name, tensor in composer.state_dict().items()}
-    networks.rows(composer, (13,))
+    networks.summarize_blocks(composer, (13,))
     assert composer.translator.training
     assert not composer.generators["fg"].training
     assert not any(module._forward_hooks for module in composer.modules())
@@ -64,17 +64,17 @@ def test_counting_touches_nothing(composer: Composer) -> None:
 
 
 def test_rows_know_what_is_frozen(composer: Composer) -> None:
-    table = networks.rows(composer, (13,))
+    table = networks.summarize_blocks(composer, (13,))
     assert {row.trainable for row in table if row.name.startswith("layers.")} == {0}
     assert sum(row.trainable for row in table) == networks.count_parameters(composer).trainable > 0
 
 
 def test_rows_describe_every_block_in_order() -> None:
-    generator = networks.build_generator(GeneratorRecipe(), 128)
-    table = networks.rows(generator, (1536,))
+    generator = networks.build_generator(ThesisGeneratorRecipe(), 128)
+    table = networks.summarize_blocks(generator, (1536,))
     assert sum(row.parameters for row in table) == 2_421_054
     assert sum(row.trainable for row in table) == 2_417_796
     assert [row.type for row in table[:4]] == ["Linear", "BatchNorm1d", "LeakyReLU", "Unflatten"]
-    assert table[0] == networks.Row("stages.base.dense", "Linear", (1536,), 2_359_296, 2_359_296, 2_359_296)
+    assert table[0] == networks.BlockSummary("stages.base.dense", "Linear", (1536,), 2_359_296, 2_359_296, 2_359_296)
     assert table[3].output_shape == (96, 4, 4)
-    assert table[-1] == networks.Row("stages.to_image.activation", "Tanh", (3, 128, 128), 0, 0, 0)
+    assert table[-1] == networks.BlockSummary("stages.to_image.activation", "Tanh", (3, 128, 128), 0, 0, 0)

@@ -10,7 +10,7 @@ from mitlgan import networks
 from mitlgan.errors import UsageError
 from mitlgan.networks import Composer, Generator
 from mitlgan.networks.fusion.fusions import FusionInput
-from mitlgan.recipe import ComposerRecipe, FusionRecipe, GeneratorRecipe, TranslatorRecipe
+from mitlgan.recipe import ComposerRecipe, Conv1x1FusionRecipe, DenseTranslatorRecipe, ThesisGeneratorRecipe
 
 
 def digest(module: nn.Module) -> str:
@@ -23,7 +23,7 @@ def digest(module: nn.Module) -> str:
 
 def test_thesis_composer_is_table_7_3() -> None:
     with torch.device("meta"):
-        generator = networks.build_generator(GeneratorRecipe(), 128)
+        generator = networks.build_generator(ThesisGeneratorRecipe(), 128)
         composer = networks.build_composer(ComposerRecipe(), {"fg": generator, "bg": generator}, 128)
     assert networks.count_parameters(composer) == (23_304_090, 18_461_982)
     assert sum(parameter.numel() for parameter in composer.trainable_parameters()) == 18_461_982
@@ -150,7 +150,7 @@ def test_functional_call_reaches_frozen_layers(composer: Composer) -> None:
     assert not torch.equal(changed, composer(z))
 
 
-def test_state_loads_into_a_new_composer(composer: Composer, generator_recipe: GeneratorRecipe, composer_recipe: ComposerRecipe) -> None:
+def test_state_loads_into_a_new_composer(composer: Composer, generator_recipe: ThesisGeneratorRecipe, composer_recipe: ComposerRecipe) -> None:
     other = {
         "fg": networks.build_generator(generator_recipe, 32),
         "bg": networks.build_generator(generator_recipe.model_copy(update={"latent_dim": 5}), 32),
@@ -161,7 +161,7 @@ def test_state_loads_into_a_new_composer(composer: Composer, generator_recipe: G
     assert torch.equal(loaded.eval()(z), composer.eval()(z))
 
 
-def test_layer_with_a_fourth_channel_is_fused_whole(generator_recipe: GeneratorRecipe, composer_recipe: ComposerRecipe) -> None:
+def test_layer_with_a_fourth_channel_is_fused_whole(generator_recipe: ThesisGeneratorRecipe, composer_recipe: ComposerRecipe) -> None:
     rgba = networks.build_generator(generator_recipe.model_copy(update={"image_channels": 4}), 32)
     composer = networks.build_composer(composer_recipe, {"fg": rgba, "bg": networks.build_generator(generator_recipe, 32)}, 32)
     assert networks.count_parameters(composer.fusion) == (7 * 3 + 3, 7 * 3 + 3)
@@ -178,7 +178,7 @@ def test_contradictions_are_refused_before_anything_is_built(
     generators: dict[str, Generator], composer_recipe: ComposerRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nn, "Conv2d", None)
-    unknown = FusionRecipe().model_copy(update={"kind": "x"})
+    unknown = Conv1x1FusionRecipe().model_copy(update={"kind": "x"})
     cases: list[tuple[ComposerRecipe, dict[str, Generator], int, str]] = [
         (composer_recipe, {}, 32, "^layers: "),
         (composer_recipe, generators, 64, "^layer fg: its generator makes 32 px, not size_px = 64"),
@@ -190,7 +190,7 @@ def test_contradictions_are_refused_before_anything_is_built(
             r"^composer\.fusion\.kind: .*conv1x1",
         ),
         (
-            ComposerRecipe().model_copy(update={"translator": TranslatorRecipe().model_copy(update={"kind": "x"})}),
+            ComposerRecipe().model_copy(update={"translator": DenseTranslatorRecipe().model_copy(update={"kind": "x"})}),
             generators,
             32,
             r"^composer\.translator\.kind: .*dense",

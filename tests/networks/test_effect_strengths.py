@@ -9,8 +9,8 @@ from mitlgan.errors import UsageError
 from mitlgan.networks import Composer, CompositionStages, EffectStrengths, build_composer, build_generator
 from mitlgan.networks.fusion.harmonise import Harmonizer
 from mitlgan.networks.placement import split_premultiplied
-from mitlgan.networks.translators.bounded_residual import Residual
-from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe
+from mitlgan.networks.translators.bounded_residual import BoundedResidual
+from mitlgan.recipe import ComposerRecipe, Recipe, ThesisGeneratorRecipe
 
 COUNT = 3
 PAINTING = {"kind": "dense", "widths": (4, 4, 4), "blocks": 1, "activation": "tanh"}
@@ -20,7 +20,7 @@ def composer_of(**recipe: object) -> Composer:
     torch.manual_seed(0)
     layers = {}
     for name, channels in (("fg", 4), ("bg", 3)):
-        form = GeneratorRecipe(latent_dim=5, widths=(4,), image_channels=channels, last_norm=False)  # type: ignore[arg-type]
+        form = ThesisGeneratorRecipe(latent_dim=5, widths=(4,), image_channels=channels, last_norm=False)  # type: ignore[arg-type]
         layers[name] = build_generator(form, 8)
         layers[name](torch.randn(16, 5))
     composer = build_composer(ComposerRecipe.model_validate(recipe), layers, 8).eval()
@@ -71,7 +71,7 @@ def test_harmonising_and_correcting_are_made_in_part(composer: Composer, z: torc
     assert torch.allclose(stages.fused, (none.fused + whole.fused) / 2, atol=1e-6)
     assert not torch.allclose(none.fused, whole.fused, atol=1e-3)
     translator = composer.translator
-    assert isinstance(translator, Residual)
+    assert isinstance(translator, BoundedResidual)
     assert torch.allclose(stages.output, (stages.fused + 0.5 * translator.scale * translator.stages(stages.fused)).clamp(-1, 1), atol=1e-6)
     assert torch.equal(none.output, none.fused.clamp(-1, 1))
 

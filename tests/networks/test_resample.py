@@ -11,8 +11,8 @@ from torch import Tensor
 from mitlgan import networks
 from mitlgan.errors import UsageError
 from mitlgan.networks import Composer, Generator
-from mitlgan.networks.resample import MODES, resampled
-from mitlgan.recipe import ComposerRecipe, DcganGeneratorRecipe, GeneratorRecipe, MlpGeneratorRecipe, UpsampledGeneratorRecipe
+from mitlgan.networks.resample import TORCH_MODES, resize_image
+from mitlgan.recipe import ComposerRecipe, DcganGeneratorRecipe, MlpGeneratorRecipe, ThesisGeneratorRecipe, UpsampledGeneratorRecipe
 from mitlgan.recipe.schema.composer import OverFusionRecipe
 from mitlgan.recipe.schema.translators import NoTranslatorRecipe
 
@@ -28,18 +28,18 @@ def cut(image: Tensor) -> Tensor:
     return torch.cat([torch.minimum(image[:, :3], image[:, 3:]), image[:, 3:]], 1) if image.shape[1] == 4 else image
 
 
-@pytest.mark.parametrize("method", list(MODES))
+@pytest.mark.parametrize("method", list(TORCH_MODES))
 @pytest.mark.parametrize(("before", "after"), [(40, 32), (64, 32), (16, 32), (7, 12), (32, 32)])
 def test_the_result_is_a_layer_of_that_size(method: str, before: int, after: int) -> None:
     for channels in (1, 3, 4):
         image = cut(noise(channels, before))
-        made = resampled(image, after, method)
+        made = resize_image(image, after, method)
         assert made.shape == (2, channels, after, after)
         assert -1 <= made.min() <= made.max() <= 1
         if channels == 4:
             assert (made[:, :3] <= made[:, 3:]).all()  # premultiplied still
         plain = torch.full((1, channels, before, before), 0.25)
-        torch.testing.assert_close(resampled(plain, after, method), torch.full((1, channels, after, after), 0.25))
+        torch.testing.assert_close(resize_image(plain, after, method), torch.full((1, channels, after, after), 0.25))
         if before == after:
             assert torch.equal(made, image)
 
@@ -50,12 +50,12 @@ def test_reducing_is_antialiased_as_pillow_does_it(method: str, before: int, aft
     image = noise(1, before) * 0.5  # within the range even where bicubic overshoots
     wanted = Image.fromarray(image[0, 0].numpy()).resize((after, after), PILLOW[method])
     # Pillow's bicubic has a = -0.5, as torch's has where it is antialiased.
-    torch.testing.assert_close(resampled(image, after, method)[0, 0], torch.from_numpy(np.array(wanted)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(resize_image(image, after, method)[0, 0], torch.from_numpy(np.array(wanted)), atol=1e-5, rtol=0)
 
 
 def test_nearest_takes_pixels_as_they_are() -> None:
     image = noise(3, 8)
-    assert torch.equal(resampled(image, 16, "nearest"), image.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    assert torch.equal(resize_image(image, 16, "nearest"), image.repeat_interleave(2, 2).repeat_interleave(2, 3))
 
 
 def test_no_colour_comes_out_of_what_is_transparent() -> None:
@@ -63,15 +63,15 @@ def test_no_colour_comes_out_of_what_is_transparent() -> None:
     image = torch.full((1, 4, 8, 8), -1.0)
     image[:, 0, :, :4] = 1.0  # red without alpha
     image[:, 3, :, 4:] = 1.0  # black, opaque
-    for method in MODES:
-        assert (resampled(image, 5, method)[:, :3] + 1).abs().max() < 1e-6
+    for method in TORCH_MODES:
+        assert (resize_image(image, 5, method)[:, :3] + 1).abs().max() < 1e-6
 
 
 FORMS = {
     "back": (DcganGeneratorRecipe(latent_dim=3, base_width=8, narrowest=4), 64),
     "between": (UpsampledGeneratorRecipe(latent_dim=4, widths=(4, 4, 4), image_channels=4), 40),
     "grey": (MlpGeneratorRecipe(latent_dim=2, widths=(5,), image_channels=1), 9),
-    "front": (GeneratorRecipe(latent_dim=3, widths=(4, 4, 2)), 32),
+    "front": (ThesisGeneratorRecipe(latent_dim=3, widths=(4, 4, 2)), 32),
 }
 
 
@@ -98,7 +98,7 @@ def test_layers_of_any_family_and_size_compose() -> None:
     own = made.generators["between"](torch.zeros(1, 4))
     assert own.shape[-1] == 40  # the frozen generator is as it was
     z = {"grey": torch.zeros(1, 2), "between": torch.zeros(1, 4), "back": torch.zeros(1, 3), "front": torch.zeros(1, 3)}
-    assert torch.equal(made.layers(z).layers["between"], resampled(own, 32, "bilinear"))
+    assert torch.equal(made.layers(z).layers["between"], resize_image(own, 32, "bilinear"))
 
 
 def test_another_size_is_refused_where_nothing_says_how_to_resample() -> None:

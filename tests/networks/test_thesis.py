@@ -4,7 +4,7 @@ from torch import nn
 
 from mitlgan import networks
 from mitlgan.errors import UsageError
-from mitlgan.recipe import CriticRecipe, GeneratorRecipe
+from mitlgan.recipe import ThesisCriticRecipe, ThesisGeneratorRecipe
 
 
 def per_stage(network: networks.Generator | networks.Critic) -> dict[str, int]:
@@ -20,7 +20,7 @@ def shapes(network: networks.Generator | networks.Critic, given: torch.Tensor) -
 
 
 def test_generator_is_table_7_1() -> None:
-    generator = networks.build_generator(GeneratorRecipe(), 128)
+    generator = networks.build_generator(ThesisGeneratorRecipe(), 128)
     assert networks.count_parameters(generator) == (2_421_054, 2_417_796)
     assert per_stage(generator) == {
         "base": 2_365_440,
@@ -41,7 +41,7 @@ def test_generator_is_table_7_1() -> None:
 
 
 def test_generator_blocks_come_in_the_printed_order() -> None:
-    generator = networks.build_generator(GeneratorRecipe(), 128)
+    generator = networks.build_generator(ThesisGeneratorRecipe(), 128)
     kinds = [[type(block) for block in stage.children()] for stage in generator.stages]
     assert kinds[0] == [nn.Linear, nn.BatchNorm1d, nn.LeakyReLU, nn.Unflatten]
     assert kinds[1:5] == [[nn.Upsample, nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]] * 4
@@ -52,7 +52,7 @@ def test_generator_blocks_come_in_the_printed_order() -> None:
 
 
 def test_critic_is_table_7_2() -> None:
-    critic = networks.build_critic(CriticRecipe(), 128)
+    critic = networks.build_critic(ThesisCriticRecipe(), 128)
     assert networks.count_parameters(critic) == (2_448_097, 2_448_097)
     assert per_stage(critic) == {"to_64px": 3_648, "to_32px": 115_296, "to_16px": 460_992, "to_8px": 1_843_584, "score": 24_577}
     assert shapes(critic, torch.randn(2, 3, 128, 128)) == {
@@ -66,14 +66,14 @@ def test_critic_is_table_7_2() -> None:
 
 
 def test_critic_drops_out_where_printed() -> None:
-    critic = networks.build_critic(CriticRecipe(), 128)
+    critic = networks.build_critic(ThesisCriticRecipe(), 128)
     dropouts = {name: block.p for name, block in critic.stages.named_modules() if isinstance(block, nn.Dropout)}
     assert dropouts == {"to_16px.dropout": 0.3, "score.dropout": 0.3}
 
 
 @pytest.mark.parametrize(("widths", "size_px"), [((4,), 8), ((8, 6, 4), 32), ((8, 6, 4, 4), 64)])
 def test_generator_family_reaches_every_size(widths: tuple[int, ...], size_px: int) -> None:
-    generator = networks.build_generator(GeneratorRecipe(latent_dim=7, widths=widths, image_channels=4), size_px)
+    generator = networks.build_generator(ThesisGeneratorRecipe(latent_dim=7, widths=widths, image_channels=4), size_px)
     images = generator(torch.randn(3, 7))
     assert images.shape == (3, 4, size_px, size_px)
     assert images.abs().max() <= 1
@@ -81,14 +81,14 @@ def test_generator_family_reaches_every_size(widths: tuple[int, ...], size_px: i
     assert (generator.latent_dim, generator.size_px, generator.image_channels) == (7, size_px, 4)
 
 
-def test_generator_takes_one_latent_in_eval_mode_and_relu_as_last(generator_recipe: GeneratorRecipe) -> None:
+def test_generator_takes_one_latent_in_eval_mode_and_relu_as_last(generator_recipe: ThesisGeneratorRecipe) -> None:
     generator = networks.build_generator(generator_recipe.model_copy(update={"activation": "relu"}), 32).eval()
     image = generator(torch.randn(1, 8))
     assert image.shape == (1, 3, 32, 32)
     assert image.min() == 0
 
 
-def test_same_seed_same_weights(generator_recipe: GeneratorRecipe) -> None:
+def test_same_seed_same_weights(generator_recipe: ThesisGeneratorRecipe) -> None:
     def first_weight(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
         return networks.build_generator(generator_recipe, 32).state_dict()["stages.to_8px.conv.weight"]
@@ -98,32 +98,32 @@ def test_same_seed_same_weights(generator_recipe: GeneratorRecipe) -> None:
 
 
 def test_critic_takes_any_size_that_can_be_halved() -> None:
-    critic = networks.build_critic(CriticRecipe(widths=(4, 6, 8), dropout=(0, 0, 0)), 24)
+    critic = networks.build_critic(ThesisCriticRecipe(widths=(4, 6, 8), dropout=(0, 0, 0)), 24)
     assert critic(torch.randn(5, 3, 24, 24)).shape == (5,)
 
 
 def test_critic_with_batchnorm_has_it_after_the_convolution() -> None:
-    critic = networks.build_critic(CriticRecipe(widths=(4,), dropout=(0,), normalisation="batch"), 32)
+    critic = networks.build_critic(ThesisCriticRecipe(widths=(4,), dropout=(0,), normalisation="batch"), 32)
     assert [type(block) for block in critic.stages[0].children()] == [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
 
 
 def test_a_spectral_critics_weights_have_norm_1_and_a_plain_ones_none_of_it() -> None:
     torch.manual_seed(0)
-    critic = networks.build_critic(CriticRecipe(widths=(4, 6), dropout=(0, 0), flatten_dropout=0, spectral=True), 8)
+    critic = networks.build_critic(ThesisCriticRecipe(widths=(4, 6), dropout=(0, 0), flatten_dropout=0, spectral=True), 8)
     for _ in range(50):
         critic(torch.randn(2, 3, 8, 8))
     weights = [block.weight for block in critic.modules() if isinstance(block, (nn.Conv2d, nn.Linear))]
     assert len(weights) == 3
     for weight in weights:
         assert torch.linalg.matrix_norm(weight.flatten(1), 2).item() == pytest.approx(1, abs=1e-3)
-    plain = networks.build_critic(CriticRecipe(widths=(4, 6), dropout=(0, 0)), 8)
+    plain = networks.build_critic(ThesisCriticRecipe(widths=(4, 6), dropout=(0, 0)), 8)
     assert not [name for name in plain.state_dict() if "parametrizations" in name]
 
 
 def test_a_spectral_critics_penalty_has_the_derivative_of_differences() -> None:
     """Double backward through the normalisation, whose vectors must stand still for the differences: in eval mode."""
     torch.manual_seed(0)
-    critic = networks.build_critic(CriticRecipe(widths=(4,), dropout=(0,), flatten_dropout=0, spectral=True), 8).double().eval()
+    critic = networks.build_critic(ThesisCriticRecipe(widths=(4,), dropout=(0,), flatten_dropout=0, spectral=True), 8).double().eval()
     images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     weight = next(parameter for name, parameter in critic.named_parameters() if name.endswith("conv.parametrizations.weight.original"))
 
@@ -154,7 +154,7 @@ def test_a_spectral_critics_penalty_has_the_derivative_of_differences() -> None:
 def test_generator_of_another_size_is_refused(widths: tuple[int, ...], size_px: int, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nn, "Linear", None)  # nothing is built before the refusal
     with pytest.raises(UsageError, match=message):
-        networks.build_generator(GeneratorRecipe(widths=widths), size_px)
+        networks.build_generator(ThesisGeneratorRecipe(widths=widths), size_px)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_generator_of_another_size_is_refused(widths: tuple[int, ...], size_px: 
     ],
 )
 def test_contradictory_critic_is_refused(change: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = CriticRecipe(widths=(4, 6, 8), dropout=(0, 0, 0)).model_copy(update=change)
+    recipe = ThesisCriticRecipe(widths=(4, 6, 8), dropout=(0, 0, 0)).model_copy(update=change)
     monkeypatch.setattr(nn, "Conv2d", None)
     with pytest.raises(UsageError, match=message):
         networks.build_critic(recipe, 24)

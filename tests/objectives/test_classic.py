@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan import objectives
-from mitlgan.objectives import CRITIC_WON, GENERATOR_WON, labels
+from mitlgan.objectives import CRITIC_DOMINATES, GENERATOR_DOMINATES, noisy_labels
 from mitlgan.recipe import LsganRecipe, MinimaxRecipe, RelativisticRecipe, WganClipRecipe
 
 REAL, FAKE = torch.full((4, 1, 2, 2), 0.5), torch.full((4, 1, 2, 2), -0.25)
@@ -94,23 +94,23 @@ def test_each_side_gets_its_own_gradient(recipe: MinimaxRecipe) -> None:
 def test_labels_are_plain_unless_asked() -> None:
     generator = rng()
     before = generator.get_state()
-    real, fake = labels(MinimaxRecipe(), torch.zeros(5), generator)
+    real, fake = noisy_labels(MinimaxRecipe(), torch.zeros(5), generator)
     assert (real.tolist(), fake.tolist()) == ([1.0] * 5, [0.0] * 5)
     assert torch.equal(generator.get_state(), before)
 
 
 def test_smoothing_is_one_sided() -> None:
-    real, fake = labels(MinimaxRecipe(label_smoothing=0.1), torch.zeros(5), rng())
+    real, fake = noisy_labels(MinimaxRecipe(label_smoothing=0.1), torch.zeros(5), rng())
     assert real.tolist() == pytest.approx([0.9] * 5)
     assert fake.tolist() == [0.0] * 5
 
 
 def test_noise_and_flips_are_as_large_as_asked() -> None:
-    real, fake = labels(MinimaxRecipe(label_smoothing=0.3, label_noise=0.2), torch.zeros(4000), rng())
+    real, fake = noisy_labels(MinimaxRecipe(label_smoothing=0.3, label_noise=0.2), torch.zeros(4000), rng())
     assert 0.5 <= real.min() < 0.52
     assert 0.88 < real.max() <= 0.9
     assert fake.max() <= 0.2
-    real, fake = labels(MinimaxRecipe(label_flips=0.1), torch.zeros(4000), rng())
+    real, fake = noisy_labels(MinimaxRecipe(label_flips=0.1), torch.zeros(4000), rng())
     assert real.mean().item() == pytest.approx(0.9, abs=0.02)
     assert fake.mean().item() == pytest.approx(0.1, abs=0.02)
 
@@ -118,12 +118,15 @@ def test_noise_and_flips_are_as_large_as_asked() -> None:
 def test_a_lost_game_has_a_name() -> None:
     minimax, lsgan = objectives.build(MinimaxRecipe()), objectives.build(LsganRecipe())
     fair = {"probability_real": 0.6, "probability_fake": 0.4, "critic_loss": 1.3, "generator_loss": 0.8}
-    assert minimax.symptom(fair) is None
-    assert minimax.symptom({**fair, "probability_real": 0.999, "probability_fake": 0.001, "critic_loss": 0.002, "generator_loss": 7.0}) is CRITIC_WON
+    assert minimax.diagnose(fair) is None
+    assert (
+        minimax.diagnose({**fair, "probability_real": 0.999, "probability_fake": 0.001, "critic_loss": 0.002, "generator_loss": 7.0})
+        is CRITIC_DOMINATES
+    )
     # Benedetti 2019's collapse after epoch 39: loss_D 25-30, loss_G 0, D(G(z)) 1
     collapsed = {"probability_real": 1.0, "probability_fake": 1.0, "critic_loss": 27.0, "generator_loss": 0.0}
-    assert minimax.symptom(collapsed) is GENERATOR_WON
-    assert GENERATOR_WON.collapsed
-    assert lsgan.symptom({"critic_loss": 0.2, "generator_loss": 0.3}) is None
-    assert lsgan.symptom({"critic_loss": 1e-4, "generator_loss": 0.5}) is CRITIC_WON
-    assert objectives.build(WganClipRecipe()).symptom({"critic_loss": 0.0, "generator_loss": 0.0}) is None
+    assert minimax.diagnose(collapsed) is GENERATOR_DOMINATES
+    assert GENERATOR_DOMINATES.collapsed
+    assert lsgan.diagnose({"critic_loss": 0.2, "generator_loss": 0.3}) is None
+    assert lsgan.diagnose({"critic_loss": 1e-4, "generator_loss": 0.5}) is CRITIC_DOMINATES
+    assert objectives.build(WganClipRecipe()).diagnose({"critic_loss": 0.0, "generator_loss": 0.0}) is None

@@ -8,12 +8,12 @@ from torch import nn
 from mitlgan import objectives
 from mitlgan.errors import UsageError
 from mitlgan.objectives import WganGp, gradient_penalty
-from mitlgan.recipe import ObjectiveRecipe
+from mitlgan.recipe import WganGpRecipe
 
 
 @pytest.fixture
 def wgan_gp() -> objectives.Objective:
-    return objectives.build(ObjectiveRecipe(penalty_weight=7.0, critic_steps=3))
+    return objectives.build(WganGpRecipe(penalty_weight=7.0, critic_steps=3))
 
 
 @pytest.mark.parametrize("length", [0.25, 1.0, 3.0])
@@ -99,7 +99,7 @@ def test_critic_loss_is_equation_3(wgan_gp: objectives.Objective) -> None:
 
 def test_a_lazy_penalty_falls_on_the_last_of_each_k_and_counts_k_times() -> None:
     critic, real, fake = small_critic(), images(1), images(2)
-    lazy = objectives.build(ObjectiveRecipe(penalty_weight=7.0, penalty_every=4))
+    lazy = objectives.build(WganGpRecipe(penalty_weight=7.0, penalty_every=4))
     wasserstein = critic(fake).mean() - critic(real).mean()
     for update in range(8):
         loss, stats = lazy.critic_loss(critic, real, fake, rng(4), update)
@@ -176,13 +176,13 @@ def test_critic_with_batchnorm_is_refused_under_wgan_gp() -> None:
     with torch.device("meta"):
         bad, good = small_critic(normalisation="batch"), small_critic()
     with pytest.raises(UsageError, match=r"^critic\.kind: BatchNorm .*wgan_gp"):
-        objectives.check_critic(ObjectiveRecipe(), bad)
-    objectives.check_critic(ObjectiveRecipe(), good)
+        objectives.check_critic(WganGpRecipe(), bad)
+    objectives.check_critic(WganGpRecipe(), good)
 
 
 def test_build_reads_the_recipe() -> None:
-    objective = objectives.build(ObjectiveRecipe(penalty_weight=3.0, critic_steps=2))
+    objective = objectives.build(WganGpRecipe(penalty_weight=3.0, critic_steps=2))
     assert isinstance(objective, WganGp)
     assert (objective.penalty_weight, objective.critic_steps, objective.refuses_batchnorm) == (3.0, 2, True)
     with pytest.raises(UsageError, match=r"^objective\.kind: .*choose one of wgan_gp"):
-        objectives.build(ObjectiveRecipe().model_copy(update={"kind": "nothing"}))
+        objectives.build(WganGpRecipe().model_copy(update={"kind": "nothing"}))

@@ -10,7 +10,7 @@ from helpers.toy_critics import Linear, Quadratic, images, rng, small_critic
 from torch import Tensor, nn
 
 from mitlgan import objectives
-from mitlgan.objectives import CRITIC_WON, GENERATOR_WON, Relativistic
+from mitlgan.objectives import CRITIC_DOMINATES, GENERATOR_DOMINATES, Relativistic
 from mitlgan.recipe import RelativisticRecipe
 
 
@@ -135,7 +135,7 @@ def test_the_critic_gets_no_gradient_from_the_generators_loss_and_the_fakes_none
 def test_it_says_when_a_game_is_lost() -> None:
     objective = objectives.build(RelativisticRecipe())
     assert isinstance(objective, Relativistic)
-    assert objective.symptom({"wasserstein": 3.0, "fakes_passed": 0.0}) is None
-    assert objective.symptom({"wasserstein": 12.0, "fakes_passed": 0.1}) is None
-    assert objective.symptom({"wasserstein": 12.0, "fakes_passed": 0.0}) is CRITIC_WON
-    assert objective.symptom({"wasserstein": -12.0, "fakes_passed": 1.0}) is GENERATOR_WON
+    assert objective.diagnose({"wasserstein": 3.0, "fakes_passed": 0.0}) is None
+    assert objective.diagnose({"wasserstein": 12.0, "fakes_passed": 0.1}) is None
+    assert objective.diagnose({"wasserstein": 12.0, "fakes_passed": 0.0}) is CRITIC_DOMINATES
+    assert objective.diagnose({"wasserstein": -12.0, "fakes_passed": 1.0}) is GENERATOR_DOMINATES

@@ -12,7 +12,7 @@ from helpers import tiny_runs
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
-from mitlgan.recipe import Recipe, changed, load, names, parse, plain
+from mitlgan.recipe import Recipe, as_dict, load_recipe, parse_recipe, shipped_recipe_names, with_overrides
 from mitlgan.report.run_files import leave
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
@@ -20,7 +20,7 @@ from mitlgan.training import artifacts
 from mitlgan.training.loop import count_generator_updates
 from mitlgan.training.run_directory import Run
 
-CLASSIC = [name for name in names() if name.startswith("classic/")]
+CLASSIC = [name for name in shipped_recipe_names() if name.startswith("classic/")]
 
 # Akel 2022, table of experiments: steps, latent, batch, loss, generator (activation, BatchNorm, kernel),
 # critic (BatchNorm, kernel, dropout, output).
@@ -60,7 +60,7 @@ def test_there_are_all() -> None:
 @pytest.mark.parametrize("number", range(1, 21))
 def test_akel_is_the_table(number: int) -> None:
     steps, latent, batch, loss, (activation, norm, kernel), (critic_norm, critic_kernel, dropout, output) = AKEL[number]
-    recipe = load(f"classic/akel-{number:02d}")
+    recipe = load_recipe(f"classic/akel-{number:02d}")
     generator, critic = recipe.generator, recipe.critic
     assert generator is not None
     assert (recipe.size_px, generator.image_channels) == ((28, 1) if number <= 10 else (40, 3))
@@ -86,28 +86,28 @@ def test_akel_is_the_table(number: int) -> None:
 
 
 def test_printed_counts_of_experiment_1() -> None:
-    described = describe_recipe(load("classic/akel-01"))
+    described = describe_recipe(load_recipe("classic/akel-01"))
     assert (described["total"]["parameters"], described["total"]["trainable"]) == (1_493_520, 1_489_936)
     assert described["networks"]["critic"]["parameters"] == 533_505
     assert described["total"]["parameters"] + described["networks"]["critic"]["parameters"] == 2_027_025
 
 
 def test_benedettis_possible_misprint_is_an_option() -> None:
-    recipe = load("classic/benedetti-products")
+    recipe = load_recipe("classic/benedetti-products")
     assert recipe.generator is not None
     assert getattr(recipe.generator, "init_std", None) == 0.02
-    load("classic/benedetti-products", ["generator.init_std=0.2", "critic.init_std=0.2"])
+    load_recipe("classic/benedetti-products", ["generator.init_std=0.2", "critic.init_std=0.2"])
 
 
 def test_bielko_is_as_deep_as_its_size() -> None:
     for size_px, doublings in ((32, 3), (64, 4), (128, 5)):
-        rows = describe_recipe(load(f"classic/bielko-{size_px}"))["networks"]["generator"]["rows"]
+        rows = describe_recipe(load_recipe(f"classic/bielko-{size_px}"))["networks"]["generator"]["rows"]
         assert sum(row["type"] == "ConvTranspose2d" for row in rows) == doublings
 
 
 def narrowed(name: str, source: Path, updates: int) -> Recipe:
     """The recipe with its widths divided by 16 and batches of four: its very shape, for a fraction of a second."""
-    tree = plain(load(name))
+    tree = as_dict(load_recipe(name))
     for part in ("generator", "critic"):
         for key in ("widths", "base_width", "narrowest"):
             if key in tree[part]:
@@ -115,7 +115,7 @@ def narrowed(name: str, source: Path, updates: int) -> Recipe:
     tree["data"]["source"] = str(source)
     steps = tree["objective"]["critic_steps"]
     tree["training"] |= {"kimg": updates * 4 * steps / 1000, "batch": 4, "log_iterations": 1, "snapshot_iterations": 1, "checkpoint_iterations": 10}
-    return parse(tree, name)
+    return parse_recipe(tree, name)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_a_classic_recipe_trains_and_resumes_to_the_bit(
 ) -> None:
     """FAULTS 1, for every objective, network and optimiser."""
     monkeypatch.setattr(artifacts, "recalibrate_batchnorm", lambda network, _seed: network.eval())  # 2,048 images each; the artifacts are not looked at
-    full = load(name)
+    full = load_recipe(name)
     assert full.generator is not None
     source = sources[full.size_px, full.generator.image_channels]
     straight = stages.pretrain(narrowed(name, source, 2), tiny_runs.environment(tmp_path / "straight"))
@@ -157,7 +157,7 @@ def classic(source: Path, **change: Any) -> Recipe:
         "critic_optimiser": {"learning_rate": 1e-4, "beta1": 0.5, "beta2": 0.999},
         "training": {"kimg": 90 * 12 / 1000, "batch": 4, "ema_halflife_kimg": 0.0, "snapshot_iterations": 30, "checkpoint_iterations": 40},
     }  # fmt: skip
-    return changed(parse(tree, "small"), **change)
+    return with_overrides(parse_recipe(tree, "small"), **change)
 
 
 @pytest.fixture(scope="module")

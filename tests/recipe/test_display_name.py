@@ -11,7 +11,7 @@ from mitlgan.artifacts import markdown_card
 from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
 from mitlgan.artifacts.summary import describe, describe_recipe
 from mitlgan.compare.arms import composed_arm
-from mitlgan.recipe import changed, display_name, display_name_of, load, names, plain
+from mitlgan.recipe import as_dict, display_name, display_name_of, load_recipe, shipped_recipe_names, with_overrides
 from mitlgan.report.run_files import hyperparameters
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
@@ -20,11 +20,11 @@ from mitlgan.training.run_directory import Run
 RESNET = "thesis-narrow, changed: composer.translator.kind=resnet"
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", shipped_recipe_names())
 def test_a_shipped_recipe_has_its_name_alone(name: str) -> None:
-    recipe = load(name)
+    recipe = load_recipe(name)
     assert display_name(recipe) == recipe.name
-    longer = changed(recipe, seed=7, training__kimg=1.0, training__checkpoint_kimg=0.5, data__source="/elsewhere", evaluation__samples=16)
+    longer = with_overrides(recipe, seed=7, training__kimg=1.0, training__checkpoint_kimg=0.5, data__source="/elsewhere", evaluation__samples=16)
     assert display_name(longer) == recipe.name, "length, pictures and seed are told elsewhere"
 
 
@@ -53,9 +53,9 @@ def test_a_shipped_recipe_has_its_name_alone(name: str) -> None:
     ],
 )
 def test_a_changed_setting_shows(name: str, settings: list[str], shown: str) -> None:
-    recipe = load(name, settings)
+    recipe = load_recipe(name, settings)
     assert display_name(recipe) == shown
-    assert display_name_of(plain(recipe)) == shown
+    assert display_name_of(as_dict(recipe)) == shown
 
 
 def test_a_card_of_another_version_keeps_its_name() -> None:
@@ -64,14 +64,14 @@ def test_a_card_of_another_version_keeps_its_name() -> None:
 
 
 def test_arms_pages_and_tables_show_it() -> None:
-    recipe = load("demo/compose", ["composer.translator.kind=resnet"])
+    recipe = load_recipe("demo/compose", ["composer.translator.kind=resnet"])
     assert composed_arm(recipe).label == f"Composition ({RESNET})"
     assert describe_recipe(recipe)["name"] == RESNET
     assert hyperparameters(recipe, {}).startswith(f"# {RESNET}: settings")
 
 
 def test_a_run_and_its_artifact_show_it(packs: dict[str, Path], environment: RunContext) -> None:
-    recipe = changed(tiny_runs.recipe("fg", packs["fg"], updates=1), name="fg")
+    recipe = with_overrides(tiny_runs.recipe("fg", packs["fg"], updates=1), name="fg")
     run: Run = stages.pretrain(recipe, environment)
     shown = display_name(recipe)
     assert shown.startswith("fg, changed: ")

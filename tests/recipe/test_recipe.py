@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mitlgan import recipe as recipes
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, changed, dump, find, load, parse, plain
+from mitlgan.recipe import Recipe, as_dict, find_recipe, load_recipe, parse_recipe, to_toml, with_overrides
 from mitlgan.recipe.messages import all_keys
 
 VALID = """\
@@ -81,7 +81,7 @@ def refusal(path: Path, text: str | bytes, *overrides: str) -> str:
     """The line with which a recipe is refused, without the file's folder."""
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UsageError) as caught:
-        load(path, overrides)
+        load_recipe(path, overrides)
     assert caught.value.exit_code == 2
     message = str(caught.value)
     assert message.isprintable()
@@ -97,7 +97,7 @@ def line_of(text: str, part: str) -> int:
 
 
 def test_reads_what_is_written(file: Path) -> None:
-    read = load(file)
+    read = load_recipe(file)
     assert (read.name, read.size_px, read.training.kimg, read.training.batch) == ("tiny", 32, 2.5, 4)
     assert read.generator is not None
     assert read.generator.widths == (8, 6, 4)
@@ -108,9 +108,9 @@ def test_reads_what_is_written(file: Path) -> None:
 
 def test_the_thesis_is_the_default_network() -> None:
     """Tables 7.1 to 7.3."""
-    generator = recipes.GeneratorRecipe()
+    generator = recipes.ThesisGeneratorRecipe()
     assert (generator.latent_dim, generator.widths, generator.activation, generator.leak) == (1536, (96, 48, 24, 12, 6), "tanh", 0.2)
-    critic = recipes.CriticRecipe()
+    critic = recipes.ThesisCriticRecipe()
     assert (critic.widths, critic.dropout, critic.flatten_dropout, critic.kernel, critic.leak, critic.normalisation) == (
         (48, 96, 192, 384),
         (0.0, 0.0, 0.3, 0.0),
@@ -119,7 +119,7 @@ def test_the_thesis_is_the_default_network() -> None:
         0.2,
         "none",
     )
-    translator = recipes.TranslatorRecipe()
+    translator = recipes.DenseTranslatorRecipe()
     assert (translator.widths, translator.blocks, translator.activation) == ((64, 128, 256), 6, "relu")
 
 
@@ -127,26 +127,26 @@ def test_the_thesis_is_the_default_network() -> None:
 def test_dumped_and_loaded_it_is_the_same(text: str, tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text(text)
-    first = load(path)
-    path.write_text(dump(first))
-    assert load(path) == first
-    assert parse(plain(first)) == first
-    assert parse(tomllib.loads(dump(first))) == first
+    first = load_recipe(path)
+    path.write_text(to_toml(first))
+    assert load_recipe(path) == first
+    assert parse_recipe(as_dict(first)) == first
+    assert parse_recipe(tomllib.loads(to_toml(first))) == first
 
 
 def test_a_recipe_cannot_be_changed_in_place(file: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load(file).seed = 3  # type: ignore[misc]
+        load_recipe(file).seed = 3  # type: ignore[misc]
 
 
 def test_changed_checks_the_whole(file: Path) -> None:
-    first = load(file)
-    longer = changed(first, training__kimg=3, seed=9)
+    first = load_recipe(file)
+    longer = with_overrides(first, training__kimg=3, seed=9)
     assert (longer.training.kimg, longer.seed, longer.name) == (3.0, 9, "tiny")
-    assert changed(longer, training__kimg=2.5, seed=0) == first
-    assert changed(changed(first, training__limit_s=5.0), training__limit_s=None) == first
+    assert with_overrides(longer, training__kimg=2.5, seed=0) == first
+    assert with_overrides(with_overrides(first, training__limit_s=5.0), training__limit_s=None) == first
     with pytest.raises(UsageError, match=r"^tiny: generator\.widths has 3 entries"):
-        changed(first, size_px=64)
+        with_overrides(first, size_px=64)
 
 
 TRANSLATORS = ("dense", "resnet", "densenet", "light", "none")
@@ -156,18 +156,18 @@ TRANSLATORS = ("dense", "resnet", "densenet", "light", "none")
 def test_a_translator_of_every_kind_is_read_and_written(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text(COMPOSE.replace("widths = [4, 6, 8]\nblocks = 2", f'kind = "{kind}"'))
-    first = load(path)
+    first = load_recipe(path)
     assert first.composer is not None
     assert first.composer.translator.kind == kind
-    path.write_text(dump(first))
-    assert load(path) == first
+    path.write_text(to_toml(first))
+    assert load_recipe(path) == first
 
 
 def test_a_translator_without_kind_is_the_thesis(file: Path) -> None:
     file.write_text(COMPOSE)
-    read = load(file)
+    read = load_recipe(file)
     assert read.composer is not None
-    assert read.composer.translator == recipes.TranslatorRecipe(widths=(4, 6, 8), blocks=2)
+    assert read.composer.translator == recipes.DenseTranslatorRecipe(widths=(4, 6, 8), blocks=2)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_composition_without_a_parameter_is_refused(file: Path, fusion: str) -
     text = COMPOSE.replace("widths = [4, 6, 8]\nblocks = 2", 'kind = "none"') + f"\n[composer.fusion]\n{fusion}\n"
     assert refusal(file, text).startswith('tiny.toml:7: composer.translator.kind = "none" leaves nothing to train')
     assert refusal(file, text, 'composer.translator.kind="none"').startswith("--set composer.translator.kind: ")
-    assert load(file, ['composer.translator.kind="light"']).composer is not None
+    assert load_recipe(file, ['composer.translator.kind="light"']).composer is not None
 
 
 # Row 35: the text
@@ -258,14 +258,14 @@ def test_every_extractor_that_there_is_can_be_named_in_a_recipe(file: Path) -> N
 
     assert set(EXTRACTORS) == set(NETWORKS)
     for name in (*NETWORKS, "efficientnet-lite0@32", "timm:resnet18.a1_in1k", "timm:resnet18@224"):
-        assert load(file, [f'evaluation.extractor="{name}"']).evaluation.extractor == name
+        assert load_recipe(file, [f'evaluation.extractor="{name}"']).evaluation.extractor == name
 
 
 def test_a_recipe_names_one_extractor_or_several(file: Path) -> None:
-    recipe = load(file, ['evaluation.extractor=["efficientnet-lite0", "mobilenet-v2"]'])
+    recipe = load_recipe(file, ['evaluation.extractor=["efficientnet-lite0", "mobilenet-v2"]'])
     assert recipe.evaluation.extractor == recipe.evaluation.extractors == ("efficientnet-lite0", "mobilenet-v2")
-    assert parse(plain(recipe)) == recipe
-    assert changed(recipe, evaluation__extractor="inception").evaluation.extractors == ("inception",)
+    assert parse_recipe(as_dict(recipe)) == recipe
+    assert with_overrides(recipe, evaluation__extractor="inception").evaluation.extractors == ("inception",)
     given = "--set evaluation.extractor: evaluation.extractor: "
     asked = "give the name of an extractor, or a list of names, such as ['efficientnet-lite0', 'mobilenet-v2']"
     for wrong in ("3", "[]", '["inception", 3]'):
@@ -324,10 +324,10 @@ def test_row_35_missing_key(file: Path) -> None:
 
 def test_row_35_byte_order_marks(file: Path) -> None:
     file.write_text(VALID)
-    plain = load(file)
+    plain = load_recipe(file)
     for content in (b"\xef\xbb\xbf" + VALID.encode(), VALID.encode("utf-16"), VALID.encode("utf-32")):
         file.write_bytes(content)
-        assert load(file) == plain
+        assert load_recipe(file) == plain
     wrong = VALID.replace("kernel", "kernell")
     assert refusal(file, wrong.encode("utf-16")).startswith(f"tiny.toml:{line_of(VALID, 'kernel')}: unknown key")
 
@@ -342,9 +342,9 @@ def test_row_35_what_is_no_text_is_refused_with_its_line(file: Path) -> None:
 
 def test_row_35_crlf_is_read(file: Path) -> None:
     file.write_bytes(VALID.replace("\n", "\r\n").encode())
-    crlf = load(file)
+    crlf = load_recipe(file)
     file.write_text(VALID)
-    assert crlf == load(file)
+    assert crlf == load_recipe(file)
 
 
 def test_row_35_crlf_keeps_the_lines_right(file: Path) -> None:
@@ -409,13 +409,13 @@ def test_row_35_hostile_text_is_refused_at_once(file: Path, text: str) -> None:
 def test_row_35_absent_and_unreadable(tmp_path: Path) -> None:
     for name in (str(tmp_path / "absent.toml"), str(tmp_path), "x" * 300, "demo", ""):
         with pytest.raises(UsageError, match=r"^--recipe .*: no such file or shipped recipe"):
-            load(name)
+            load_recipe(name)
     with pytest.raises(
         UsageError, match=r"^--recipe demo/pretrain_f: .*; the closest shipped one is demo/pretrain_[fb]g \(see `mitlgan recipes ls`\)$"
     ):
-        load("demo/pretrain_f")
+        load_recipe("demo/pretrain_f")
     with pytest.raises(UsageError, match="no such file or shipped recipe"):
-        find("../recipes/demo/compose")
+        find_recipe("../recipes/demo/compose")
 
 
 def test_row_35_is_one_line_and_exit_code_2(file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -479,7 +479,7 @@ def test_row_36_kernel_larger_than_the_image(file: Path) -> None:
     text = VALID.replace("size_px = 32", "size_px = 8").replace("[8, 6, 4]", "[8]").replace("kernel = 5", "kernel = 9")
     assert refusal(file, text) == f"tiny.toml:{line_of(text, 'kernel')}: critic.kernel = 9 is larger than the image, 8 px; at most 7"
     file.write_text(text.replace("kernel = 9", "kernel = 7"))
-    load(file)
+    load_recipe(file)
 
 
 def test_row_36_a_critic_that_halves_too_often(file: Path) -> None:
@@ -515,7 +515,7 @@ def test_row_36_whatever_is_accepted_can_be_built(file: Path) -> None:
     from mitlgan import networks
 
     file.write_text(VALID)
-    base, accepted = plain(load(file)), 0
+    base, accepted = as_dict(load_recipe(file)), 0
     for size_px in (8, 12, 16, 32, 40, 64):
         for depth in (1, 2, 3, 4):
             for halvings in (1, 2, 3, 4):
@@ -523,7 +523,7 @@ def test_row_36_whatever_is_accepted_can_be_built(file: Path) -> None:
                     tree = {**base, "size_px": size_px, "generator": {"latent_dim": 2, "widths": [2] * depth}}
                     tree["critic"] = {"widths": [2] * halvings, "dropout": [0.0] * halvings, "kernel": kernel}
                     try:
-                        made = parse(tree)
+                        made = parse_recipe(tree)
                     except UsageError:
                         continue
                     accepted += 1
@@ -539,18 +539,20 @@ def test_row_36_whatever_is_accepted_can_be_built(file: Path) -> None:
 
 
 def test_set_reads_values_as_toml_else_as_text(file: Path) -> None:
-    read = load(file, ["training.kimg=50", "data.source=a folder/of pictures", "critic.widths=[2, 3]", "name = 'other'", "data.backdrop=[0,0,0]"])
+    read = load_recipe(
+        file, ["training.kimg=50", "data.source=a folder/of pictures", "critic.widths=[2, 3]", "name = 'other'", "data.backdrop=[0,0,0]"]
+    )
     assert (read.training.kimg, read.data.source, read.critic.widths, read.name) == (50.0, "a folder/of pictures", (2, 3), "other")
     assert read.data.backdrop == (0, 0, 0)
 
 
 def test_set_switches_off_what_a_recipe_switches_on() -> None:
-    assert load("modern/fg-32").training.shared_fakes
-    assert load("modern/fg-32", ["training.shared_fakes=false"]).training.shared_fakes is False
+    assert load_recipe("modern/fg-32").training.shared_fakes
+    assert load_recipe("modern/fg-32", ["training.shared_fakes=false"]).training.shared_fakes is False
 
 
 def test_set_makes_tables_and_the_last_one_wins(file: Path) -> None:
-    read = load(file, ["evaluation.samples=10", "evaluation.samples=20", "training.limit_s=5"])
+    read = load_recipe(file, ["evaluation.samples=10", "evaluation.samples=20", "training.limit_s=5"])
     assert (read.evaluation.samples, read.training.limit_s) == (20, 5.0)
 
 
@@ -592,12 +594,12 @@ def recipe_or_refusal(path: Path, content: bytes, overrides: tuple[str, ...] = (
     """A recipe that survives being written and read, or None: any other exception escapes."""
     path.write_bytes(content)
     try:
-        read = load(path, overrides)
+        read = load_recipe(path, overrides)
     except UsageError as error:
         refused = str(error)
     else:
-        path.write_text(dump(read))
-        assert load(path) == read
+        path.write_text(to_toml(read))
+        assert load_recipe(path) == read
         return read
     assert refused.startswith((str(path), "--set"))
     assert refused.isprintable()
@@ -658,10 +660,10 @@ def test_property_any_value_of_any_key_is_checked(key: str, value: Any) -> None:
         node = node.setdefault(table, {})
     node[last] = value
     try:
-        made = parse(tree, "here")
+        made = parse_recipe(tree, "here")
     except UsageError as error:
         message = str(error)
     else:
-        assert parse(plain(made)) == made
+        assert parse_recipe(as_dict(made)) == made
         return
     assert message.startswith("here: ")

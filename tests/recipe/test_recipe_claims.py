@@ -9,7 +9,7 @@ import pytest
 
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.compare.sweep import PUBLISHED_FIGURES
-from mitlgan.recipe import Recipe, find, load, names
+from mitlgan.recipe import Recipe, find_recipe, load_recipe, shipped_recipe_names
 from mitlgan.training.loop import count_generator_updates, kimg_to_images
 
 NUMBER = {"twice": 2, "three times": 3, "four times": 4, "eight times": 8, "once": 1}
@@ -113,17 +113,17 @@ def claims(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield pattern, tuple(part for part in found.groups() if part is not None)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", shipped_recipe_names())
 def test_every_number_in_a_comment_holds(name: str) -> None:
-    recipe = load(name)
-    for pattern, parts in claims(find(name).read_text()):
+    recipe = load_recipe(name)
+    for pattern, parts in claims(find_recipe(name).read_text()):
         CLAIMS[pattern](recipe, *parts)
 
 
 def test_every_kind_of_claim_is_met_somewhere() -> None:
-    met = {pattern for name in names() for pattern, _ in claims(find(name).read_text())}
+    met = {pattern for name in shipped_recipe_names() for pattern, _ in claims(find_recipe(name).read_text())}
     assert met == set(CLAIMS)
 
 
 def test_all_of_akel_measure_as_many_samples_as_the_author() -> None:
-    assert {load(f"classic/akel-{number:02d}").evaluation.samples for number in range(1, 21)} == {5000}
+    assert {load_recipe(f"classic/akel-{number:02d}").evaluation.samples for number in range(1, 21)} == {5000}

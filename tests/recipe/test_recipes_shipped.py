@@ -11,7 +11,7 @@ import torch
 from mitlgan import networks
 from mitlgan.artifacts.artifact import GeneratorSpec
 from mitlgan.artifacts.summary import default_generator_specs, describe, describe_recipe, thesis_generator
-from mitlgan.recipe import Recipe, dump, find, load, names, parse, plain, shipped
+from mitlgan.recipe import Recipe, as_dict, find_recipe, load_recipe, parse_recipe, shipped_folder, shipped_recipe_names, to_toml
 
 DEMO = ("compose", "pretrain_bg", "pretrain_fg", "wgan")
 MODERN = (
@@ -26,33 +26,33 @@ THESIS = ("compose", "pretrain_bg", "pretrain_fg", "thesis-narrow", "wgan")
 
 def test_what_is_shipped() -> None:
     wanted = {f"modern/{name}" for name in MODERN}
-    assert wanted | {f"demo/{name}" for name in DEMO} | {f"thesis/{name}" for name in THESIS} <= set(names())
-    assert names() == sorted(set(names()))
-    found = list(shipped("recipes").rglob("*.*"))
+    assert wanted | {f"demo/{name}" for name in DEMO} | {f"thesis/{name}" for name in THESIS} <= set(shipped_recipe_names())
+    assert shipped_recipe_names() == sorted(set(shipped_recipe_names()))
+    found = list(shipped_folder("recipes").rglob("*.*"))
     assert {path.suffix for path in found if path.parent.name != "results"} - {".gitkeep", ""} == {".toml", ".ipynb"}
     assert {path.suffix for path in found if path.parent.name == "results"} == {".md", ".html"}, "rankings"
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", shipped_recipe_names())
 def test_loads_by_name_and_by_file(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)  # a shipped recipe is found from anywhere
-    recipe = load(name)
-    for other in (f"{name}.toml", f"recipes/{name}.toml", str(find(name))):
-        assert load(other) == recipe
+    recipe = load_recipe(name)
+    for other in (f"{name}.toml", f"recipes/{name}.toml", str(find_recipe(name))):
+        assert load_recipe(other) == recipe
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", shipped_recipe_names())
 def test_plain_dump_and_parse_round_trip(name: str, tmp_path: Path) -> None:
-    recipe = load(name)
-    assert parse(plain(recipe)) == recipe
-    (tmp_path / "again.toml").write_text(dump(recipe))
-    assert load(tmp_path / "again.toml") == recipe
+    recipe = load_recipe(name)
+    assert parse_recipe(as_dict(recipe)) == recipe
+    (tmp_path / "again.toml").write_text(to_toml(recipe))
+    assert load_recipe(tmp_path / "again.toml") == recipe
     assert Recipe.model_validate(recipe.model_dump()) == recipe
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", shipped_recipe_names())
 def test_its_networks_fit_together(name: str) -> None:
-    recipe = load(name)
+    recipe = load_recipe(name)
     with torch.device("meta"):
         if recipe.generator is not None:
             generator: torch.nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
@@ -70,19 +70,19 @@ def test_its_networks_fit_together(name: str) -> None:
     assert described["total"]["parameters"] == networks.count_parameters(generator).parameters
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", shipped_recipe_names())
 def test_it_says_what_it_is(name: str) -> None:
     """Name, schema and data are written down, not left to defaults, and the file explains itself."""
-    text = find(name).read_text()
+    text = find_recipe(name).read_text()
     written = tomllib.loads(text)
     assert text.startswith("# ")
     assert {"schema_version", "name", "command", "role", "size_px", "data", "critic", "objective", "training", "evaluation"} <= written.keys()
-    assert written["name"] == load(name).name
+    assert written["name"] == load_recipe(name).name
 
 
 @pytest.mark.parametrize("folder", ["demo", "thesis"])
 def test_a_family_shares_its_size_data_and_evaluation(folder: str) -> None:
-    family = {name: load(f"{folder}/{name}") for name in ("compose", "pretrain_bg", "pretrain_fg", "wgan")}
+    family = {name: load_recipe(f"{folder}/{name}") for name in ("compose", "pretrain_bg", "pretrain_fg", "wgan")}
     assert {role: family[name].role for name, role in (("pretrain_fg", "fg"), ("pretrain_bg", "bg"))} == {"fg": "fg", "bg": "bg"}
     assert family["compose"].role == family["wgan"].role == "scene"
     assert len({recipe.size_px for recipe in family.values()}) == 1
@@ -110,7 +110,7 @@ def test_thesis_counts() -> None:
 def test_the_thesis_is_exactly_the_thesis() -> None:
     """What the recipe classes default to, and what is printed: batch 32, five critic steps, ReLU at the end."""
     for name in ("pretrain_fg", "pretrain_bg", "wgan", "compose"):
-        recipe = load(f"thesis/{name}")
+        recipe = load_recipe(f"thesis/{name}")
         assert recipe.size_px == 128
         assert recipe.critic == Recipe.model_fields["critic"].default
         assert (recipe.objective.kind, recipe.objective.critic_steps, recipe.training.batch) == ("wgan_gp", 5, 32)
@@ -122,7 +122,7 @@ def test_the_thesis_is_exactly_the_thesis() -> None:
 
 
 def test_thesis_narrow_is_the_thesis_divided_by_four_and_says_so() -> None:
-    narrow, whole = load("thesis/thesis-narrow"), load("thesis/compose")
+    narrow, whole = load_recipe("thesis/thesis-narrow"), load_recipe("thesis/compose")
     assert narrow.composer is not None
     assert whole.composer is not None
     assert [4 * width for width in narrow.composer.translator.widths] == [*whole.composer.translator.widths]
@@ -132,7 +132,7 @@ def test_thesis_narrow_is_the_thesis_divided_by_four_and_says_so() -> None:
     assert narrow.generator_optimiser == whole.generator_optimiser
     assert "narrow" in narrow.name
     assert narrow.size_px < 128
-    demo = load("demo/compose")
+    demo = load_recipe("demo/compose")
     assert demo.composer == narrow.composer
     assert "narrow" in demo.name
 
@@ -149,7 +149,7 @@ def test_the_recommended_composer_is_small(size_px: int) -> None:
 
 @pytest.mark.parametrize("size_px", [32, 64, 128])
 def test_the_recommended_foregrounds_suit_the_recommended_composition(size_px: int) -> None:
-    fg, bg, compose = (load(f"modern/{part}-{size_px}") for part in ("fg", "bg", "compose"))
+    fg, bg, compose = (load_recipe(f"modern/{part}-{size_px}") for part in ("fg", "bg", "compose"))
     assert fg.generator is not None
     assert bg.generator is not None
     assert compose.composer is not None

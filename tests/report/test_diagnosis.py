@@ -10,7 +10,7 @@ import pytest
 from helpers import tiny_runs
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe import changed
+from mitlgan.recipe import with_overrides
 from mitlgan.report import diagnose, run_report
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
@@ -78,7 +78,7 @@ def test_passing_fakes_are_those_of_the_end() -> None:
 
 def test_the_report_of_one_run(packs: dict[str, Path], environment: RunContext) -> None:
     points = [0.0, tiny_runs.PER_UPDATE / 1000, 3 * tiny_runs.PER_UPDATE / 1000]
-    recipe = changed(tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=points), evaluation__best_by="fd")
+    recipe = with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=points), evaluation__best_by="fd")
     run = stages.pretrain(recipe, environment)
     before = {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
     paths, findings = run_report.report(run.path)
@@ -91,7 +91,7 @@ def test_the_report_of_one_run(packs: dict[str, Path], environment: RunContext) 
 
 
 def test_the_report_of_a_relativistic_run_shows_both_slopes(packs: dict[str, Path], environment: RunContext) -> None:
-    recipe = changed(
+    recipe = with_overrides(
         tiny_runs.recipe("scene", packs["scene"], updates=10),
         objective={"kind": "relativistic", "critic_steps": 1, "penalty_every": 2},
         augment={"probability": "auto", "speed_kimg": 1.0},

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from helpers import tiny_runs
 
-from mitlgan.recipe import changed, dump
+from mitlgan.recipe import to_toml, with_overrides
 from mitlgan.runtime.files import is_locked
 from mitlgan.stages import stages
 from mitlgan.training import run_directory
@@ -107,9 +107,9 @@ run_side_by_side(out, out / "runs", [Job(name, load(str(out / f"{name}.toml")), 
 
 def test_trainings_side_by_side_end_with_the_process_that_began_them(tmp_path: Path) -> None:
     source = tiny_runs.pack(tmp_path / "p.npy", count=40)
-    recipes = {name: changed(tiny_runs.recipe("scene", source, updates=1e6, checkpoint_iterations=20), name=name) for name in ("one", "two")}
+    recipes = {name: with_overrides(tiny_runs.recipe("scene", source, updates=1e6, checkpoint_iterations=20), name=name) for name in ("one", "two")}
     for name, recipe in recipes.items():
-        (tmp_path / f"{name}.toml").write_text(dump(recipe))
+        (tmp_path / f"{name}.toml").write_text(to_toml(recipe))
     parent = subprocess.Popen([sys.executable, "-c", SIDE_BY_SIDE, tmp_path])
     until = time.monotonic() + 200
     while len({path.parent for path in tmp_path.glob("runs/pretrain/*/checkpoints/*[2-9]0.safetensors")}) < 2:

@@ -20,7 +20,7 @@ from helpers import torchrun as ranks
 
 from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint
 from mitlgan.errors import UsageError
-from mitlgan.recipe import dump
+from mitlgan.recipe import to_toml
 from mitlgan.runtime.distributed import World, any_rank, average_gradients, average_tensors, join_world, require_same_on_all_ranks, resolve_device
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
@@ -128,7 +128,7 @@ def torchrun(*arguments: object) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_torchrun_trains_resumes_and_prints_once(tmp_path: Path, packs: dict[str, Path]) -> None:
-    (tmp_path / "mine.toml").write_text(dump(tiny_runs.recipe("fg", packs["fg"])))
+    (tmp_path / "mine.toml").write_text(to_toml(tiny_runs.recipe("fg", packs["fg"])))
     process = torchrun("pretrain", "fg", "--recipe", tmp_path / "mine.toml", "--out", tmp_path / "runs", "--json")
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
@@ -143,7 +143,7 @@ def test_torchrun_trains_resumes_and_prints_once(tmp_path: Path, packs: dict[str
 
 @pytest.mark.slow
 def test_a_rank_killed_under_torchrun_leaves_a_checkpoint_that_loads(tmp_path: Path, packs: dict[str, Path]) -> None:
-    (tmp_path / "mine.toml").write_text(dump(tiny_runs.recipe("fg", packs["fg"], updates=10**6, checkpoint_kimg=0.1)))
+    (tmp_path / "mine.toml").write_text(to_toml(tiny_runs.recipe("fg", packs["fg"], updates=10**6, checkpoint_kimg=0.1)))
     process = torchrun("pretrain", "fg", "--recipe", tmp_path / "mine.toml", "--out", tmp_path / "runs")
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and not any(len(checkpoints(run.path)) > 1 for run in run_directory.list_runs(tmp_path / "runs")):

@@ -39,7 +39,7 @@ REFUSED: dict[str, Callable[[str], bytes]] = {
     "UTF-16, torn": lambda text: codecs.BOM_UTF16_LE + text.encode("utf-16-le") + b"\x00\xd8",
 }
 LINE_ENDS = {"Unix": "\n", "Windows": "\r\n", "old Macintosh": "\r"}
-RECIPE = "# é\n" + recipe.read("demo/pretrain_fg")
+RECIPE = "# é\n" + recipe.read_recipe_text("demo/pretrain_fg")
 JSON_LINES = '{"image": "é1.png", "stars": 5}\n{"image": "é2.png", "stars": 2}\n'
 
 
@@ -82,8 +82,8 @@ READERS: dict[str, tuple[str, str, Callable[[Path], object], object, type[Mitlga
     "latent": (
         "a.json", '{"note": "é",\n"latents": {"bg": [1, 2]}}\n', lambda path: read_latent(path, {"bg": 2}).tolist(), [1.0, 2.0], ArtifactError,
     ),
-    "recipe": ("a.toml", RECIPE, recipe.load, recipe.load("demo/pretrain_fg"), UsageError),
-    "recipe, printed": ("a.toml", RECIPE, lambda path: recipe.read(path), RECIPE, UsageError),
+    "recipe": ("a.toml", RECIPE, recipe.load_recipe, recipe.load_recipe("demo/pretrain_fg"), UsageError),
+    "recipe, printed": ("a.toml", RECIPE, lambda path: recipe.read_recipe_text(path), RECIPE, UsageError),
     "study key": ("key.json", '{"schema_version": 1, "study": "é",\n"items": [{"arm": "a", "source": "é"}]}', of_study, "é", DataError),
     "study answers": ("a.json", '{"schema_version": 1, "study": "é",\n"answers": [{"item": 0, "real": true}]}', of_answers, 1, DataError),
     "CelebA's attributes": ("a.txt", "1\né Bald\né.jpg 1 -1\n", read_attributes, (["é", "Bald"], {"é.jpg": {"é": 1, "Bald": -1}}), DataError),

@@ -18,7 +18,7 @@ from mitlgan.compare import fairness
 from mitlgan.compare.arm_results import TrainedArm
 from mitlgan.compare.arms import ArmSpec, baseline_recipe
 from mitlgan.errors import ArtifactError, Stopped, UsageError
-from mitlgan.recipe import Recipe, changed
+from mitlgan.recipe import Recipe, with_overrides
 from mitlgan.stages import stages
 from mitlgan.training.run_directory import Run
 
@@ -33,7 +33,7 @@ def wgan(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path]) -> Ru
 
 
 def recipe(packs: dict[str, Path], **change: Any) -> Recipe:
-    return changed(tiny_runs.recipe("scene", packs["scene"], compose=True, updates=4), **change)
+    return with_overrides(tiny_runs.recipe("scene", packs["scene"], compose=True, updates=4), **change)
 
 
 def critic_of(path: Path) -> dict[str, Tensor]:
@@ -63,7 +63,7 @@ def test_a_composition_begins_with_the_runs_critic_and_says_which(
 def test_frozen_blocks_stay_to_the_bit_and_a_resume_keeps_them(
     critic: dict[str, Any], packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = stages.pretrain(changed(tiny_runs.recipe("scene", packs["scene"], updates=1), **critic), tiny_runs.environment(tmp_path / "source"))
+    source = stages.pretrain(with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=1), **critic), tiny_runs.environment(tmp_path / "source"))
     frozen = recipe(packs, critic_start={"freeze": 1}, **critic)
     straight = stages.compose(frozen, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "straight"), critic=source.path)
     with monkeypatch.context() as patch:

@@ -19,8 +19,8 @@ from mitlgan.compare import lengths
 from mitlgan.compare.arms import baseline_recipe
 from mitlgan.errors import ArtifactError, MitlganError, Stopped, UsageError
 from mitlgan.networks import build_generator
-from mitlgan.networks.resample import resampled
-from mitlgan.recipe import MlpGeneratorRecipe, Recipe, changed, parse, plain
+from mitlgan.networks.resample import resize_image
+from mitlgan.recipe import MlpGeneratorRecipe, Recipe, as_dict, parse_recipe, with_overrides
 from mitlgan.stages import stages
 from mitlgan.stages.initial_weights import load_initial_critic, with_critic_parent, with_parent
 from mitlgan.training.run_directory import Run, read_jsonl
@@ -42,10 +42,10 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def recipe(role: str, packs: dict[str, Path], *, updates: float = 3, generator: dict[str, Any] | None = None, **change: Any) -> Recipe:
     """One that grows from 8 px; it names another parent than it will get."""
-    tree = plain(tiny_runs.recipe(role, packs[role], updates=updates, keep_kimg=[0], checkpoints_kept=9))
+    tree = as_dict(tiny_runs.recipe(role, packs[role], updates=updates, keep_kimg=[0], checkpoints_kept=9))
     form = {**GROWN, **(generator or {})}
     tree["critic"]["image_channels"] = form.get("image_channels", 3)
-    return changed(parse({**tree, "size_px": SIZE_PX, "generator": form}, "tiny"), **change)
+    return with_overrides(parse_recipe({**tree, "size_px": SIZE_PX, "generator": form}, "tiny"), **change)
 
 
 def parent_of(pretrained: dict[str, Run], role: str = "bg") -> Path:
@@ -64,7 +64,7 @@ def test_step_0_is_the_enlarged_parent_to_the_bit(child: Run, pretrained: dict[s
     parent, first = load_artifact(parent_of(pretrained)), load_artifact(child.kept_artifacts()[0])
     z = first.latents(range(8))
     with torch.no_grad():
-        assert torch.equal(first.network(z), resampled(parent.network(z), SIZE_PX, "bicubic"))
+        assert torch.equal(first.network(z), resize_image(parent.network(z), SIZE_PX, "bicubic"))
     assert child.artifact is not None
     assert not torch.equal(load_artifact(child.artifact).network(z), first.network(z))
 
@@ -226,8 +226,9 @@ def test_what_cannot_be_grown_from(
         assert "\n" not in text
         assert refused.value.exit_code == 4
     for size_px in (12, 24, 64):
-        other = parse({**plain(form), "size_px": size_px, "critic": {"widths": [4], "dropout": [0.0]}, "generator": {**GROWN, "parent_px": size_px // 2,
-                      "parent": {"kind": "upsampled", "widths": [4]}}}, "tiny")  # fmt: skip
+        generator = {**GROWN, "parent_px": size_px // 2, "parent": {"kind": "upsampled", "widths": [4]}}
+        critic = {"widths": [4], "dropout": [0.0]}
+        other = parse_recipe({**as_dict(form), "size_px": size_px, "critic": critic, "generator": generator}, "tiny")
         with pytest.raises(ArtifactError, match=rf"^--from .*makes 8 px, which does not grow to size_px = {size_px}"):
             stages.pretrain(other, environment, start=parent_of(pretrained))
     with pytest.raises(UsageError, match=r'^--from: generator.kind = "grown" needs the smaller generator'):
@@ -236,7 +237,7 @@ def test_what_cannot_be_grown_from(
 
 
 def parse_generator(tree: dict[str, Any]) -> Any:
-    return parse({**plain(tiny_runs.recipe("bg", Path("none"))), "size_px": 16, "generator": tree}, "tiny").generator
+    return parse_recipe({**as_dict(tiny_runs.recipe("bg", Path("none"))), "size_px": 16, "generator": tree}, "tiny").generator
 
 
 def test_a_run_can_be_ended_early(larger: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +262,9 @@ def test_a_run_can_be_ended_early(larger: dict[str, Path], pretrained: dict[str,
 def family(tmp_path_factory: pytest.TempPathFactory, larger: dict[str, Path], pretrained: dict[str, Run], child: Run) -> dict[str, Run]:
     """A grown foreground with its matte and a grown background; the foreground's parent has a matte, too."""
     root = tmp_path_factory.mktemp("family")
-    small = changed(tiny_runs.recipe("fg", tiny_runs.pack(root / "fg.npy", fourth="alpha")), generator__image_channels=4, critic__image_channels=4)
+    small = with_overrides(
+        tiny_runs.recipe("fg", tiny_runs.pack(root / "fg.npy", fourth="alpha")), generator__image_channels=4, critic__image_channels=4
+    )
     parent = stages.pretrain(small, tiny_runs.environment(root / "parent"))
     form = recipe("fg", larger, generator={"image_channels": 4, "parent": {**GROWN_PARENT, "image_channels": 4}})
     return {"fg": stages.pretrain(form, tiny_runs.environment(root), start=parent.artifact), "bg": child}
@@ -277,10 +280,10 @@ def family(tmp_path_factory: pytest.TempPathFactory, larger: dict[str, Path], pr
 )
 def test_grown_layers_are_composed_and_stay_as_they_are(composer: dict[str, Any], family: dict[str, Run], tmp_path: Path) -> None:
     scenes = tiny_runs.pack(tmp_path / "scene.npy", fourth="matte", size_px=SIZE_PX)
-    tree = plain(tiny_runs.recipe("scene", scenes, compose=True))
+    tree = as_dict(tiny_runs.recipe("scene", scenes, compose=True))
     light = {"translator": {"kind": "light", "unshuffle": 2, "width": 4, "blocks": 1}}
     run = stages.compose(
-        parse({**tree, "size_px": SIZE_PX, "composer": {**light, **composer}}, "tiny"), tiny_runs.layers(family), tiny_runs.environment(tmp_path)
+        parse_recipe({**tree, "size_px": SIZE_PX, "composer": {**light, **composer}}, "tiny"), tiny_runs.layers(family), tiny_runs.environment(tmp_path)
     )
     assert run.artifact is not None
     card = read_card(run.artifact)
@@ -303,8 +306,8 @@ def test_grown_layers_are_composed_and_stay_as_they_are(composer: dict[str, Any]
 
 def test_a_baseline_of_grown_layers_begins_at_its_own_size(family: dict[str, Run], tmp_path: Path) -> None:
     scenes = tiny_runs.pack(tmp_path / "scene.npy", fourth="matte", size_px=SIZE_PX)
-    tree = plain(tiny_runs.recipe("scene", scenes, compose=True))
-    composition = parse(
+    tree = as_dict(tiny_runs.recipe("scene", scenes, compose=True))
+    composition = parse_recipe(
         {**tree, "size_px": SIZE_PX, "composer": {"fusion": {"kind": "alpha"}, "translator": {"kind": "light", "width": 4, "blocks": 1}}}, "tiny"
     )
     run = stages.compose(composition, tiny_runs.layers(family), tiny_runs.environment(tmp_path))
@@ -359,11 +362,11 @@ def test_what_a_critic_cannot_grow_from(larger: dict[str, Path], pretrained: dic
         stages.pretrain(form, environment, start=start)
     with pytest.raises(ArtifactError, match=r"^--critic .*is a generator; give a critic"):
         stages.pretrain(form, environment, start=start, critic=start)
-    wide = changed(form, size_px=64, generator__parent_px=32, generator__parent={"kind": "upsampled", "widths": [4]}, critic__parent_px=32)
+    wide = with_overrides(form, size_px=64, generator__parent_px=32, generator__parent={"kind": "upsampled", "widths": [4]}, critic__parent_px=32)
     with pytest.raises(ArtifactError, match=r"^--critic .*scores 8 px, which does not grow to size_px = 64; give a critic of 32 or 16 px"):
         with_critic_parent(wide, pretrained["bg"].path, print)
     with_alpha = recipe("fg", larger, generator={"image_channels": 4, "parent": {**GROWN_PARENT, "image_channels": 4}})
-    four = changed(with_alpha, critic={**CRITIC, "image_channels": 4, "parent": {"widths": [4], "dropout": [0.0], "image_channels": 4}})
+    four = with_overrides(with_alpha, critic={**CRITIC, "image_channels": 4, "parent": {"widths": [4], "dropout": [0.0], "image_channels": 4}})
     with pytest.raises(ArtifactError, match=r"^--critic .*scores 3 channels, the recipe's \[critic\] 4"):
         with_critic_parent(four, pretrained["bg"].path, print)
     assert not (tmp_path / "runs").exists()

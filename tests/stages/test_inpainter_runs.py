@@ -18,7 +18,7 @@ from mitlgan.data.pack.image_pack import ImagePack, to_float
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.inpainting import context_filler
 from mitlgan.networks import ContextEncoder
-from mitlgan.recipe import changed
+from mitlgan.recipe import with_overrides
 from mitlgan.report import run_report
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
@@ -64,7 +64,7 @@ def test_another_seed_gives_other_weights(start: Start) -> None:
 
 
 def test_both_losses_are_logged_and_reconstruction_gets_better(packs: dict[str, Path], environment: RunContext) -> None:
-    recipe = changed(
+    recipe = with_overrides(
         tiny_runs.inpaint_recipe(packs["bg"], updates=60),
         inpainter__reconstruction_weight=500.0,
         generator_optimiser__learning_rate=1e-2,
@@ -129,7 +129,7 @@ def test_recipes_that_contradict_themselves(packs: dict[str, Path], environment:
         ({"evaluation__best_by": "fd"}, "see `mitlgan inpaint-score`"),
     ):
         with pytest.raises(UsageError, match=said):
-            changed(recipe, **values)
+            with_overrides(recipe, **values)
     with pytest.raises(UsageError, match=r"has no \[inpainter\]"):
         stages.train_inpainter(tiny_runs.recipe("bg", packs["bg"]), environment)
     with pytest.raises(UsageError, match=r"has no \[generator\]"):

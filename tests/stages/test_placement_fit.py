@@ -21,23 +21,24 @@ from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import DataError, UsageError
 from mitlgan.networks import Composer, build_composer
 from mitlgan.networks.placement import PlacementPrior
-from mitlgan.recipe import Recipe, changed, parse, plain, shipped
-from mitlgan.recipe import load as load_recipe
+from mitlgan.recipe import Recipe, as_dict, parse_recipe, shipped_folder, with_overrides
+from mitlgan.recipe import load_recipe as load_recipe
 from mitlgan.stages import placement_fit, stages
 from mitlgan.stages.placement_fit import fit_placement_to_mattes
 from mitlgan.stages.stages import RunContext
 
 
 def recipe(**placement: Any) -> Recipe:
-    return changed(
-        load_recipe(shipped("recipes") / "modern" / "compose-32.toml"), **{f"composer__placement__{key}": value for key, value in placement.items()}
+    return with_overrides(
+        load_recipe(shipped_folder("recipes") / "modern" / "compose-32.toml"),
+        **{f"composer__placement__{key}": value for key, value in placement.items()},
     )
 
 
 def composer(asked: Recipe, **layers: str) -> Composer:
     """Over shipped generators, by layer name."""
     generators = {
-        name: artifact.load_layer(shipped("pretrained") / folder / "generator.safetensors", name, 32, None)[0] for name, folder in layers.items()
+        name: artifact.load_layer(shipped_folder("pretrained") / folder / "generator.safetensors", name, 32, None)[0] for name, folder in layers.items()
     }
     assert asked.composer is not None
     return build_composer(asked.composer, generators, 32)
@@ -129,14 +130,14 @@ def test_pictures_that_are_not_there_are_named_by_the_key_that_asked_for_them(sc
 
 
 def test_a_matte_that_has_to_be_learned_is_nothing_to_compare_with(scenes: ImagePack) -> None:
-    asked = changed(recipe(mattes="scenes"), composer__fusion={"kind": "matte"})
+    asked = with_overrides(recipe(mattes="scenes"), composer__fusion={"kind": "matte"})
     with pytest.raises(UsageError, match="fg brings no matte"):
         fit_placement_to_mattes(asked, composer(asked, fg="fg-32", bg="bg-32"), scenes, pytest.fail)
 
 
 def test_a_composition_keeps_what_was_measured_and_pasting_its_layers_does_not(packs: dict[str, Path], environment: RunContext) -> None:
     layers = {role: _trained(role, packs[role], environment) for role in ("fg", "bg")}
-    asked = changed(
+    asked = with_overrides(
         tiny_runs.recipe("scene", packs["scene"], compose=True),
         composer={"fusion": {"kind": "alpha", "harmonise": True}, "placement": {"mattes": "scenes", "learn": False}, "translator": {"kind": "none"}},
     )
@@ -157,9 +158,9 @@ def test_a_composition_keeps_what_was_measured_and_pasting_its_layers_does_not(p
 def _trained(role: str, pack: Path, environment: RunContext) -> Path:
     asked = tiny_runs.recipe(role, pack)
     if role == "fg":
-        tree = plain(asked)
+        tree = as_dict(asked)
         tree["generator"]["image_channels"] = tree["critic"]["image_channels"] = 4
-        asked = parse(tree, "tiny")
+        asked = parse_recipe(tree, "tiny")
     run = stages.pretrain(asked, environment)
     assert run.artifact is not None
     return run.artifact

@@ -19,7 +19,7 @@ from mitlgan.artifacts.artifact import layer_hashes, network_tensors, read_card
 from mitlgan.artifacts.safetensors_io import checkpoints, read_tensors, tensors_sha256
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Composer
-from mitlgan.recipe import Recipe, changed, differences, parse, plain
+from mitlgan.recipe import Recipe, as_dict, diff_recipes, parse_recipe, with_overrides
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
 from mitlgan.training import loop as train
@@ -60,7 +60,7 @@ def test_pretraining_ends_with_a_frozen_generator_and_its_account(pretrained: di
     assert card.data["content_sha256"] == json.loads(packs["fg"].with_suffix(".json").read_text())["content_sha256"]
     assert card.seconds > 0
     assert card.credit == "CC0"
-    assert parse(card.recipe) == tiny_runs.recipe("fg", packs["fg"])
+    assert parse_recipe(card.recipe) == tiny_runs.recipe("fg", packs["fg"])
     assert not any(b"pickle" in path.read_bytes() for path in pretrained["fg"].path.rglob("*.safetensors"))
 
 
@@ -238,7 +238,7 @@ def test_a_layer_that_does_not_fit_is_refused(composed: Run, scene: Recipe, pret
     with pytest.raises(ArtifactError, match=r"--bg .*is a composer"):
         stages.compose(scene, {**layers, "bg": artifact_of(composed)}, environment)
     with pytest.raises(ArtifactError, match=r"--fg .*makes 8 px, the composition 16 px"):
-        stages.compose(changed(scene, size_px=16), layers, environment)
+        stages.compose(with_overrides(scene, size_px=16), layers, environment)
     assert not environment.root.exists()
 
 
@@ -271,29 +271,29 @@ def test_a_matching_run_is_taken_finished_or_begun(packs: dict[str, Path], envir
     begun = stages.find_matching_run(environment.root, recipe)
     assert begun is not None
     assert begun.artifact is None
-    assert stages.find_matching_run(environment.root, changed(recipe, seed=6)) is None
+    assert stages.find_matching_run(environment.root, with_overrides(recipe, seed=6)) is None
     finished = stages.get_or_train(recipe, environment)
     assert finished.path == begun.path
     written = artifact_of(finished).stat().st_mtime_ns
     assert stages.get_or_train(recipe, environment).path == begun.path
     assert artifact_of(finished).stat().st_mtime_ns == written  # taken as it is
-    assert stages.get_or_train(changed(recipe, seed=6), environment).path != begun.path
+    assert stages.get_or_train(with_overrides(recipe, seed=6), environment).path != begun.path
     assert len(list((environment.root / "pretrain").iterdir())) == 2
 
 
 def test_recipes_that_differ_are_told_by_their_dotted_keys(packs: dict[str, Path]) -> None:
     first = tiny_runs.recipe("fg", packs["fg"])
-    assert differences(first, first) == {}
-    second = changed(first, training__batch=8, training__limit_s=3.0, generator__widths=[5])
-    assert differences(first, second) == {"training.batch": (4, 8), "training.limit_s": (None, 3.0), "generator.widths": ([6], [5])}
+    assert diff_recipes(first, first) == {}
+    second = with_overrides(first, training__batch=8, training__limit_s=3.0, generator__widths=[5])
+    assert diff_recipes(first, second) == {"training.batch": (4, 8), "training.limit_s": (None, 3.0), "generator.widths": ([6], [5])}
 
 
 def test_the_initial_networks_of_stages_share_no_weights(packs: dict[str, Path], environment: RunContext) -> None:
     """Two pretrainings of one seed and one shape: their generators and critics begin differently, and so do they go on."""
     first = stages.pretrain(tiny_runs.recipe("bg", packs["bg"]), environment)
-    tree = plain(tiny_runs.recipe("scene", packs["scene"]))
+    tree = as_dict(tiny_runs.recipe("scene", packs["scene"]))
     tree["generator"]["latent_dim"] = 2
-    second = stages.pretrain(parse(tree), environment)
+    second = stages.pretrain(parse_recipe(tree), environment)
     (a, *_), (b, *_) = critics(first), critics(second)
     assert not any(torch.equal(a[name], b[name]) for name in a)
 

@@ -23,12 +23,12 @@ def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory, runs_folder: Path) -> Iterator[str]:
     """Where the studio is served: the shipped artifacts, and one that needs no training whose layers move."""
-    from mitlgan.recipe import shipped
+    from mitlgan.recipe import shipped_folder
     from mitlgan.studio.app import create_app
     from mitlgan.studio.settings import Settings
 
     own = keyed_composition.write(tmp_path_factory.mktemp("artifacts") / "keyed" / "composer.safetensors")
-    with serving(create_app(Settings(artifacts=(shipped("pretrained"), own), runs=runs_folder))) as address:
+    with serving(create_app(Settings(artifacts=(shipped_folder("pretrained"), own), runs=runs_folder))) as address:
         yield address
 
 

@@ -13,7 +13,7 @@ from helpers import tiny_runs
 from mitlgan.artifacts import artifact
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.errors import Stopped
-from mitlgan.recipe import changed
+from mitlgan.recipe import with_overrides
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
@@ -62,7 +62,7 @@ def test_seconds_are_points_too(packs: dict[str, Path], environment: RunContext)
 
 def test_what_a_checkpoint_does_not_know_is_forgotten(packs: dict[str, Path], environment: RunContext) -> None:
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS, checkpoint_kimg=2 * tiny_runs.PER_UPDATE / 1000, checkpoints_kept=9)
-    run = stages.pretrain(changed(recipe, evaluation__best_by="fd"), environment)
+    run = stages.pretrain(with_overrides(recipe, evaluation__best_by="fd"), environment)
     assert [row["iteration"] for row in run_directory.read_jsonl(run.evaluations)] == [0, 1, 3]
     sorted((run.path / "checkpoints").glob("*.safetensors"))[-1].unlink()  # 4
     assert run.artifact is not None
@@ -76,7 +76,7 @@ def test_what_a_checkpoint_does_not_know_is_forgotten(packs: dict[str, Path], en
 def test_what_was_measured_on_another_split_is_measured_anew(packs: dict[str, Path], environment: RunContext) -> None:
     """Distances to two sets of pictures cannot be compared, so the best would be chosen by which set is easier."""
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS, checkpoint_kimg=2 * tiny_runs.PER_UPDATE / 1000, checkpoints_kept=9)
-    run = stages.pretrain(changed(recipe, evaluation__best_by="fd"), environment)
+    run = stages.pretrain(with_overrides(recipe, evaluation__best_by="fd"), environment)
     rows = list(run_directory.read_jsonl(run.evaluations))
     now = rows[0]["split"]
     other = [{**row, "split": "elsewhere", "fd": -1.0} for row in rows]
@@ -92,7 +92,7 @@ def test_what_was_measured_on_another_split_is_measured_anew(packs: dict[str, Pa
 
 @pytest.mark.parametrize("measure", ["fd", "kid"])
 def test_the_best_by_a_measure_is_kept_beside_the_last(packs: dict[str, Path], environment: RunContext, measure: str) -> None:
-    recipe = changed(tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS), evaluation__best_by=measure)
+    recipe = with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS), evaluation__best_by=measure)
     run = stages.pretrain(recipe, environment)
     rows = list(run_directory.read_jsonl(run.evaluations))
     best: dict[str, Any] = min(rows, key=lambda row: float(row[measure]))

@@ -9,7 +9,7 @@ import torch
 from helpers import tiny_runs
 from torch import Tensor, nn
 
-from mitlgan.recipe import AugmentRecipe, changed
+from mitlgan.recipe import AugmentRecipe, with_overrides
 from mitlgan.runtime.randomness import random_generator
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
@@ -225,7 +225,7 @@ def test_a_control_loop_finds_the_target() -> None:
 
 
 def test_a_run_adapts_and_says_so(packs: dict[str, Path], environment: RunContext) -> None:
-    recipe = changed(tiny_runs.recipe("fg", packs["fg"], updates=8), augment={"probability": "auto", "speed_kimg": 0.1, "target": 0.01})
+    recipe = with_overrides(tiny_runs.recipe("fg", packs["fg"], updates=8), augment={"probability": "auto", "speed_kimg": 0.1, "target": 0.01})
     run = stages.pretrain(recipe, environment)
     rows = [row for row in read_jsonl(run.stats) if "augment_sign" in row]
     assert [row["iteration"] for row in rows] == [2, 4, 6, 8]  # two critic updates an iteration, a look at every fourth
@@ -248,7 +248,7 @@ def test_the_critic_is_shown_changed_images_in_both_updates(packs: dict[str, Pat
             return of(self, critic, first, second, *rest)  # type: ignore[operator]
 
         monkeypatch.setattr(WganGp, name, noted)
-    stages.pretrain(changed(tiny_runs.recipe("fg", packs["fg"], updates=1), augment={"policy": ["cutout"]}), environment)
+    stages.pretrain(with_overrides(tiny_runs.recipe("fg", packs["fg"], updates=1), augment={"policy": ["cutout"]}), environment)
     assert len(shown) == 6  # two critic updates and one of the generator, real and fake
     for images in shown:
         holes = (images == 0).all(1).flatten(1).float().mean(1)

@@ -16,7 +16,7 @@ from torch import nn
 
 from mitlgan import objectives
 from mitlgan.errors import DivergedError, NanError, UsageError
-from mitlgan.recipe import LsganRecipe, MinimaxRecipe, ObjectiveRecipe, Recipe, RelativisticRecipe, WganClipRecipe, changed, load
+from mitlgan.recipe import LsganRecipe, MinimaxRecipe, Recipe, RelativisticRecipe, WganClipRecipe, WganGpRecipe, load_recipe, with_overrides
 from mitlgan.report.run_report import report as run_report
 from mitlgan.runtime.progress import format_status
 from mitlgan.stages import stages
@@ -27,7 +27,7 @@ from mitlgan.training.run_directory import Run
 from mitlgan.training.state import Counters, TrainingState
 
 OBJECTIVES: dict[str, Any] = {
-    "wgan_gp": ObjectiveRecipe(),
+    "wgan_gp": WganGpRecipe(),
     "wgan_clip": WganClipRecipe(),
     "minimax": MinimaxRecipe(),
     "lsgan": LsganRecipe(),
@@ -95,7 +95,7 @@ def test_sound_numbers_and_lone_spikes_are_not_flagged(kind: str) -> None:
 def test_a_slow_drift_is_flagged_when_it_has_left_the_scale_and_ends_later(kind: str) -> None:
     watched = watch(kind)
     course = [scaled(1.1**index) for index in range(400)]
-    strains = [watched.objective.strain(numbers, DIAMETER).times for numbers in course]
+    strains = [watched.objective.divergence(numbers, DIAMETER).ratio for numbers in course]
     flagged = next(index for index, times in enumerate(strains, start=1) if times >= DIVERGING)
     severe = next(index for index, times in enumerate(strains, start=1) if times >= DIVERGED)
     assert flagged < severe
@@ -121,17 +121,17 @@ def test_the_scale_is_that_of_the_objective(kind: str) -> None:
 def test_the_penalty_is_measured_by_its_weight_and_the_images() -> None:
     """(d / 2w)^2 is the most that descending w (s - 1)^2 - s d allows."""
     for weight, diameter in ((10.0, 111.0), (10.0, 443.0), (1.0, 111.0), (100.0, 111.0)):
-        objective = objectives.build(ObjectiveRecipe(penalty_weight=weight))
+        objective = objectives.build(WganGpRecipe(penalty_weight=weight))
         most = max(1.0, (diameter / (2 * weight)) ** 2)
-        assert objective.strain({**SOUND, "wasserstein": 0.0, "penalty": 7 * most}, diameter).times == pytest.approx(7.0)
+        assert objective.divergence({**SOUND, "wasserstein": 0.0, "penalty": 7 * most}, diameter).ratio == pytest.approx(7.0)
     lazy = {key: value for key, value in SOUND.items() if key != "penalty"}
-    assert objectives.build(ObjectiveRecipe()).strain(lazy, DIAMETER).times < 1  # between two lazy penalties
-    assert objectives.build(ObjectiveRecipe(penalty_weight=0.0)).strain({**SOUND, "penalty": 1e30}, DIAMETER).times < 1
+    assert objectives.build(WganGpRecipe()).divergence(lazy, DIAMETER).ratio < 1  # between two lazy penalties
+    assert objectives.build(WganGpRecipe(penalty_weight=0.0)).divergence({**SOUND, "penalty": 1e30}, DIAMETER).ratio < 1
 
 
 def test_what_a_generator_adds_by_itself_is_none_of_the_games() -> None:
     numbers = {**SOUND, "generator_loss": 3000.0, "own_loss": 2999.5}
-    assert objectives.build(MinimaxRecipe()).strain(numbers, DIAMETER).times == pytest.approx(0.13)
+    assert objectives.build(MinimaxRecipe()).divergence(numbers, DIAMETER).ratio == pytest.approx(0.13)
 
 
 @pytest.mark.parametrize("name", ["generator", "critic"])
@@ -210,8 +210,8 @@ def objective_of(kind: str) -> dict[str, object]:
 def recipe(packs: dict[str, Path], kind: str = "wgan_gp", *, updates: int = 60, sides: tuple[str, ...] = (), **training: object) -> Recipe:
     """A tiny run of an objective, with learning rates of 1 for some sides."""
     found = tiny_runs.recipe("fg", packs["fg"], updates=updates, **training)
-    found = changed(found, objective=objective_of(kind), training__kimg=updates * tiny_runs.BATCH / 1000)
-    return changed(found, **{f"{side}_optimiser__learning_rate": 1.0 for side in sides})
+    found = with_overrides(found, objective=objective_of(kind), training__kimg=updates * tiny_runs.BATCH / 1000)
+    return with_overrides(found, **{f"{side}_optimiser__learning_rate": 1.0 for side in sides})
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
@@ -280,7 +280,7 @@ def test_a_run_that_stays_out_of_scale_ends_with_its_state(
 @pytest.mark.parametrize("rate", ["10", "1e3"])
 def test_a_recipe_cannot_ask_for_more_than_1(rate: str) -> None:
     with pytest.raises(UsageError, match="learning_rate"):
-        load("demo/wgan", [f"generator_optimiser.learning_rate={rate}"])
+        load_recipe("demo/wgan", [f"generator_optimiser.learning_rate={rate}"])
 
 
 @pytest.mark.parametrize("sides", BAD.values(), ids=BAD)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from mitlgan import networks
 from mitlgan.data.pack.image_pack import ImagePack, to_float
-from mitlgan.latents import latents
-from mitlgan.recipe import Recipe, changed
+from mitlgan.latents import latents_from_seeds
+from mitlgan.recipe import Recipe, with_overrides
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.randomness import random_generator
 from mitlgan.training.inputs import GeneratorInputs, HoledImageInputs, make_inputs
@@ -44,11 +44,11 @@ def test_latents_are_those_of_their_purpose_update_and_rank(packs: dict[str, Pat
     wanted = torch.randn(12, 2, generator=random_generator(recipe.seed, "critic latents", 5, 1))
     assert torch.equal(inputs.sample("critic", 5, real), wanted)
     assert not torch.equal(inputs.sample("generator", 5, real), wanted)
-    assert torch.equal(inputs.fixed_samples(7), latents(range(7), {"bg": 2}))
+    assert torch.equal(inputs.fixed_samples(7), latents_from_seeds(range(7), {"bg": 2}))
 
 
 def test_holes_come_from_seed_purpose_update_and_rank_and_the_truth_stays_under_them(recipe: Recipe, real: Tensor) -> None:
-    plain = changed(recipe, inpainter__mirror=False)
+    plain = with_overrides(recipe, inpainter__mirror=False)
     first = holed(plain).sample("critic", 3, real)
     assert torch.equal(first[:, :3], real)
     assert set(first[:, 3].unique().tolist()) == {0.0, 1.0}
@@ -58,7 +58,7 @@ def test_holes_come_from_seed_purpose_update_and_rank_and_the_truth_stays_under_
         holed(plain).sample("generator", 3, real),
         holed(plain).sample("critic", 4, real),
         holed(plain, rank=1).sample("critic", 3, real),
-        holed(changed(plain, seed=plain.seed + 1)).sample("critic", 3, real),
+        holed(with_overrides(plain, seed=plain.seed + 1)).sample("critic", 3, real),
     ]
     assert not [other for other in others if torch.equal(other[:, 3], first[:, 3])]
 
@@ -79,4 +79,4 @@ def test_the_fixed_ones_do_not_depend_on_the_seed(recipe: Recipe, real: Tensor) 
     assert isinstance(inputs, HoledImageInputs)
     assert inputs.fixed_samples(64).shape == (12, 4, 8, 8), "no more than there are pictures"
     assert torch.equal(inputs.fixed_samples(12)[:, :3], real)
-    assert torch.equal(inputs.fixed_samples(5), holed(changed(recipe, seed=99), rank=1).fixed_samples(5))
+    assert torch.equal(inputs.fixed_samples(5), holed(with_overrides(recipe, seed=99), rank=1).fixed_samples(5))

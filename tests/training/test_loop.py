@@ -24,7 +24,7 @@ from mitlgan import networks
 from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint, read_header, read_tensors, write_tensors
 from mitlgan.errors import ArtifactError, NanError, ResourceError, Stopped, UsageError
 from mitlgan.objectives import WganGp
-from mitlgan.recipe import Recipe, changed, dump, load, plain
+from mitlgan.recipe import Recipe, as_dict, load_recipe, to_toml, with_overrides
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.files import folder_lock
 from mitlgan.stages import stages
@@ -95,7 +95,7 @@ def test_a_finished_run_made_longer_equals_the_longer_one_to_the_bit(start: Star
     assert len(stats(short)) == 2
     resumed = stages.resume(short.path, tiny_runs.environment(tmp_path), more_kimg=4 * tiny_runs.PER_UPDATE / 1000)
     tiny_runs.assert_same_trace(straight, resumed)
-    assert load(resumed.recipe).training.kimg == pytest.approx(UPDATES * tiny_runs.PER_UPDATE / 1000)
+    assert load_recipe(resumed.recipe).training.kimg == pytest.approx(UPDATES * tiny_runs.PER_UPDATE / 1000)
 
 
 def test_resuming_a_finished_run_changes_nothing(fg: Start, tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ def test_the_clock_may_be_the_processors(fg: Start, monkeypatch: pytest.MonkeyPa
 
 def test_a_recipe_that_names_no_clock_is_written_as_before(packs: dict[str, Path]) -> None:
     recipe = tiny_runs.recipe("fg", packs["fg"])
-    assert "clock" not in plain(recipe)["training"]
-    assert "clock" not in dump(recipe)
+    assert "clock" not in as_dict(recipe)["training"]
+    assert "clock" not in to_toml(recipe)
 
 
 def test_fakes_may_be_shared(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ def test_fakes_may_be_shared(start: Start, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(train, "make_inputs", counted)
     run = start("shared", updates=2, shared_fakes=True)
-    steps = load(str(run.path / "recipe.toml")).objective.critic_steps
+    steps = load_recipe(str(run.path / "recipe.toml")).objective.critic_steps
     assert drawn == (["critic"] * (steps - 1) + ["generator"]) * 2
     assert len(stats(run)) == 2
     drawn.clear()
@@ -202,7 +202,7 @@ def test_the_critic_is_shown_every_other_picture_mirrored(packs: dict[str, Path]
     stages.pretrain(recipe, tiny_runs.environment(tmp_path / "plain"))
     straight = torch.cat(shown)
     shown.clear()
-    stages.pretrain(changed(recipe, data__mirror=True), tiny_runs.environment(tmp_path / "mirrored"))
+    stages.pretrain(with_overrides(recipe, data__mirror=True), tiny_runs.environment(tmp_path / "mirrored"))
     mirrored = torch.cat(shown)
     as_they_are = (mirrored == straight).flatten(1).all(dim=1)
     reflected = (mirrored == straight.flip(3)).flatten(1).all(dim=1)
@@ -270,7 +270,9 @@ def test_a_second_interrupt_while_a_checkpoint_is_written_leaves_the_old_one(
     run = only_run(environment.root)
     assert [path.stem for path in checkpoints(run.path)] == ["000000000"]
     assert not list(run.path.rglob("*.tmp"))
-    tiny_runs.assert_same_trace(stages.resume(run.path, environment), stages.pretrain(load(run.recipe), tiny_runs.environment(tmp_path / "straight")))
+    tiny_runs.assert_same_trace(
+        stages.resume(run.path, environment), stages.pretrain(load_recipe(run.recipe), tiny_runs.environment(tmp_path / "straight"))
+    )
 
 
 # FAULTS 5
@@ -648,4 +650,4 @@ def _artifact(run: Run) -> Path:
 
 def test_recipes_are_kept_whole(fg: Start, packs: dict[str, Path]) -> None:
     recipe: Recipe = tiny_runs.recipe("fg", packs["fg"])
-    assert load(fg().recipe) == recipe
+    assert load_recipe(fg().recipe) == recipe

@@ -12,8 +12,8 @@ from helpers import tiny_runs
 from torch import nn
 
 from mitlgan import networks, objectives
-from mitlgan.objectives.interface import CRITIC_WON, GENERATOR_WON
-from mitlgan.recipe import MinimaxRecipe, changed
+from mitlgan.objectives.interface import CRITIC_DOMINATES, GENERATOR_DOMINATES
+from mitlgan.recipe import MinimaxRecipe, with_overrides
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
 from mitlgan.training import loop, monitor, run_directory
@@ -60,19 +60,19 @@ def test_a_game_that_stays_lost_is_dated_back_to_its_first_look(watch: TrainingM
     look(watch, counters, FAIR, LOST, LOST, FAIR, LOST, LOST)
     assert (counters.symptom_in_a_row, counters.diagnosis, told) == (2, "", [])
     look(watch, counters, LOST, LOST, FAIR)
-    assert counters.diagnosis == f"{CRITIC_WON.text}, since iteration 10 (1.0 kimg)"
+    assert counters.diagnosis == f"{CRITIC_DOMINATES.text}, since iteration 10 (1.0 kimg)"
     assert told == [f"warning: {counters.diagnosis}"]
     assert counters.collapsed_at_kimg is None
     look(watch, counters, *[BLOWN] * 5)  # the first that stayed is the one that is kept
-    assert counters.diagnosis.startswith(CRITIC_WON.text)
+    assert counters.diagnosis.startswith(CRITIC_DOMINATES.text)
 
 
 def test_another_symptom_is_counted_anew(watch: TrainingMonitor) -> None:
     counters = Counters()
     look(watch, counters, LOST, LOST, BLOWN, BLOWN)
-    assert (counters.symptom, counters.symptom_in_a_row, counters.diagnosis) == (GENERATOR_WON.text, 2, "")
+    assert (counters.symptom, counters.symptom_in_a_row, counters.diagnosis) == (GENERATOR_DOMINATES.text, 2, "")
     look(watch, counters, BLOWN)
-    assert counters.diagnosis == f"{GENERATOR_WON.text}, since iteration 6 (0.6 kimg)"
+    assert counters.diagnosis == f"{GENERATOR_DOMINATES.text}, since iteration 6 (0.6 kimg)"
     assert counters.collapsed_at_kimg == 1.0
 
 
@@ -105,7 +105,7 @@ def test_a_collapsed_generator_is_flagged_with_its_kimg(
     monkeypatch.setattr(networks, "build_generator", blind)
     monkeypatch.setattr(monitor, "PATIENCE", 3)
     monkeypatch.setattr(loop, "STATUS_INTERVAL_S", 0.0)
-    recipe = changed(tiny_runs.recipe("fg", packs["fg"], updates=5), generator_optimiser__learning_rate=1e-12)
+    recipe = with_overrides(tiny_runs.recipe("fg", packs["fg"], updates=5), generator_optimiser__learning_rate=1e-12)
     run = stages.pretrain(recipe, environment)
     assert [row["collapsed"] for row in rows(run)] == [False, False, True, True, True]
     assert rows(run)[2]["kimg"] == 0.024

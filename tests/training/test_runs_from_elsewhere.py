@@ -13,7 +13,7 @@ from helpers import tiny_runs
 
 from mitlgan.cli import inspect
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
-from mitlgan.recipe import changed
+from mitlgan.recipe import with_overrides
 from mitlgan.report.run_files import leave
 from mitlgan.report.run_report import report
 from mitlgan.stages import stages
@@ -28,7 +28,7 @@ FOLDERS = ("checkpoints", "snapshots", "kept", "best")
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path]) -> Run:
     """A finished run that has every file that a run can have."""
-    recipe = changed(tiny_runs.recipe("bg", packs["bg"], updates=2, keep_kimg=[0.008]), evaluation__best_by="fd", evaluation__split="train")
+    recipe = with_overrides(tiny_runs.recipe("bg", packs["bg"], updates=2, keep_kimg=[0.008]), evaluation__best_by="fd", evaluation__split="train")
     run = stages.pretrain(recipe, tiny_runs.environment(tmp_path_factory.mktemp("whole")))
     report(run.path)
     leave(run)

@@ -12,7 +12,7 @@ from helpers import tiny_runs
 from torch import Tensor
 
 from mitlgan.errors import Stopped, UsageError
-from mitlgan.recipe import AdamRecipe, Recipe, changed, dump, load
+from mitlgan.recipe import AdamRecipe, Recipe, load_recipe, to_toml, with_overrides
 from mitlgan.stages import stages
 from mitlgan.training import augmentation
 from mitlgan.training.loop import TrainingLoop
@@ -40,7 +40,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def recipe_of(packs: dict[str, Path], role: str = "fg", updates: float = UPDATES, **change: Any) -> Recipe:
     """The critic is fast, so that a few updates suffice to tell real from generated."""
-    return changed(tiny_runs.recipe(role, packs[role], updates=updates, compose=role == "scene"), critic_optimiser__learning_rate=0.02, **change)
+    return with_overrides(tiny_runs.recipe(role, packs[role], updates=updates, compose=role == "scene"), critic_optimiser__learning_rate=0.02, **change)
 
 
 def train(recipe: Recipe, root: Path, pretrained: dict[str, Run] | None = None) -> Run:
@@ -86,8 +86,8 @@ def test_an_option_resumes_to_the_bit_and_changes_training(
 @pytest.mark.parametrize("option", OPTIONS)
 def test_a_recipe_with_an_option_is_written_and_read_again(option: str, packs: dict[str, Path], tmp_path: Path) -> None:
     recipe = recipe_of(packs, **OPTIONS[option])
-    (tmp_path / "r.toml").write_text(dump(recipe))
-    assert load(tmp_path / "r.toml") == recipe
+    (tmp_path / "r.toml").write_text(to_toml(recipe))
+    assert load_recipe(tmp_path / "r.toml") == recipe
 
 
 def test_lines_have_a_lazy_penalty_where_one_was_due(packs: dict[str, Path], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from mitlgan.inversion.settings import Settings
 from mitlgan.networks import PLACEMENT_LATENT, Composer
 from mitlgan.networks.fusion.fusions import FusionOutput, MatteFusion
 from mitlgan.networks.placement import PlacementPrior, to_opaque_rgb
-from mitlgan.networks.translators.bounded_residual import Residual
+from mitlgan.networks.translators.bounded_residual import BoundedResidual
 
 CORRECTIONS = 24
 """Rounds in which an end's corrections are taken off again: they are small and smooth, so each round's error is about half of the last one's."""
@@ -47,7 +47,7 @@ class Splitter:
         if not isinstance(network, Composer) or not isinstance(network.fusion, MatteFusion):
             return None
         fusion = network.fusion
-        if len(fusion.order) != 2 or len(fusion.mattes) or not isinstance(network.translator, (nn.Identity, Residual)):
+        if len(fusion.order) != 2 or len(fusion.mattes) or not isinstance(network.translator, (nn.Identity, BoundedResidual)):
             return None
         return cls(network, *fusion.order)
 
@@ -119,11 +119,11 @@ class Splitter:
     def _uncorrected(self, target: Tensor) -> Tensor:
         """What the end got, of what it gave (1, 3, H, W): x = y - change(x), solved by fixed point iteration."""
         end = self.composer.translator
-        if not isinstance(end, Residual):
+        if not isinstance(end, BoundedResidual):
             return target
         image = target
         for _ in range(CORRECTIONS):
-            image = target - end.change(image)
+            image = target - end.residual(image)
         return image
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from mitlgan.networks.blocks import Critic
 from mitlgan.networks.dcgan import check
-from mitlgan.networks.initialization import normalise_spectrally
+from mitlgan.networks.initialization import apply_spectral_norm
 
 if TYPE_CHECKING:
     from mitlgan.recipe import GrownCriticRecipe
@@ -43,7 +43,7 @@ class FinerStage(nn.Module):
             )
         )
         if recipe.spectral:
-            normalise_spectrally(self.features)
+            apply_spectral_norm(self.features)
         self.share = nn.Parameter(torch.zeros(self.channels, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -73,12 +73,12 @@ class GrownCritic(Critic):
     def __init__(self, parent: Critic, size_px: int, recipe: GrownCriticRecipe) -> None:
         (name, first), *after = parent.stages.named_children()
         stages = OrderedDict[str, nn.Module]({f"from_{size_px}px": FinerStage(first, recipe, size_px // recipe.parent_px)})
-        self.renamed = (f"stages.{name}.", f"stages.from_{size_px}px.parent.")
+        self._prefixes = (f"stages.{name}.", f"stages.from_{size_px}px.parent.")
         super().__init__(nn.Sequential(stages | OrderedDict(after)), size_px=size_px, image_channels=parent.image_channels)
 
-    def names_of_parent(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    def rename_parent_tensors(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """A smaller critic's tensors under the names that they have in this one."""
-        old, new = self.renamed
+        old, new = self._prefixes
         return {new + name.removeprefix(old) if name.startswith(old) else name: tensor for name, tensor in tensors.items()}
 
 

@@ -28,7 +28,7 @@ from mitlgan.networks.placement import (
 )
 
 if TYPE_CHECKING:
-    from mitlgan.recipe.schema.composer import MattedRecipe, MixedRecipe, PlacementRecipe
+    from mitlgan.recipe.schema.composer import AnyChannelFusion, AnyMatteFusion, PlacementRecipe
 
 BACKGROUND = "bg"
 CHANNELS = 3
@@ -128,7 +128,7 @@ class ChannelFusion(nn.Module):
     movable_layers = ()
     has_harmonizer = False
 
-    def __init__(self, recipe: MixedRecipe, layers: Mapping[str, LayerSpec]) -> None:
+    def __init__(self, recipe: AnyChannelFusion, layers: Mapping[str, LayerSpec]) -> None:
         super().__init__()
         self.order = tuple(layers)
         joined = sum(layer.channels for layer in layers.values())
@@ -167,7 +167,7 @@ class MatteFusion(nn.Module):
         UsageError: The layers do not suit the kind or the order.
     """
 
-    def __init__(self, recipe: MattedRecipe, layers: Mapping[str, LayerSpec], size_px: int, placement: PlacementRecipe | None) -> None:
+    def __init__(self, recipe: AnyMatteFusion, layers: Mapping[str, LayerSpec], size_px: int, placement: PlacementRecipe | None) -> None:
         super().__init__()
         check_matted(recipe, layers)
         self.recipe = recipe
@@ -249,16 +249,16 @@ def back_to_front(order: Sequence[str] | None, layers: Mapping[str, object]) -> 
     return tuple(sorted(layers, key=lambda name: name != BACKGROUND))  # sorting is stable
 
 
-def has_own_matte(recipe: MattedRecipe, layer: LayerSpec) -> bool:
+def has_own_matte(recipe: AnyMatteFusion, layer: LayerSpec) -> bool:
     """Whether a layer's own fourth channel is its matte in a fusion of this kind."""
     return recipe.kind in ("alpha", "over") and layer.channels == 4
 
 
-def check_mixed(recipe: MixedRecipe, layers: Mapping[str, LayerSpec]) -> None:
+def check_mixed(recipe: AnyChannelFusion, layers: Mapping[str, LayerSpec]) -> None:
     """Any layers will do."""
 
 
-def check_matted(recipe: MattedRecipe, layers: Mapping[str, LayerSpec]) -> None:
+def check_matted(recipe: AnyMatteFusion, layers: Mapping[str, LayerSpec]) -> None:
     """Refuse layers that a fusion by mattes cannot take, before anything is built.
 
     Raises:
@@ -279,12 +279,12 @@ def check_matted(recipe: MattedRecipe, layers: Mapping[str, LayerSpec]) -> None:
             raise UsageError(f"composer.fusion.kind: {recipe.kind} needs activations that are images, which the generator of {name} has not; use matte")
 
 
-def build_mixed(recipe: MixedRecipe, layers: Mapping[str, LayerSpec], size_px: int, placement: PlacementRecipe | None) -> nn.Module:
+def build_mixed(recipe: AnyChannelFusion, layers: Mapping[str, LayerSpec], size_px: int, placement: PlacementRecipe | None) -> nn.Module:
     """Build a fusion without mattes, which has no use for size and placement."""
     return ChannelFusion(recipe, layers)
 
 
-def _matte_network(recipe: MattedRecipe, layer: LayerSpec, size_px: int) -> nn.Module:
+def _matte_network(recipe: AnyMatteFusion, layer: LayerSpec, size_px: int) -> nn.Module:
     assert recipe.kind != "alpha"
     if recipe.kind == "matte":
         return ImageMatteNet(recipe.matte_width)

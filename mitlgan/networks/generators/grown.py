@@ -17,14 +17,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mitlgan.errors import UsageError
 from mitlgan.networks.blocks import Generator
-from mitlgan.networks.resample import resampled
+from mitlgan.networks.resample import resize_image
 
 if TYPE_CHECKING:
     from mitlgan.recipe import GrownGeneratorRecipe
 
-PLAIN = 2 / 127.5
+FLAT_RANGE = 2 / 127.5
 """Up to here, two steps of 8 bits, a parent counts as transparent, or as flat, and nothing is changed."""
-FULL = 16 / 127.5
+DETAILED_RANGE = 16 / 127.5
 """From here on the change is allowed in full."""
 NEIGHBOURHOOD_PX = 5
 
@@ -89,15 +89,15 @@ class FineStage(nn.Module):
 
     def forward(self, coarse: Tensor) -> Tensor:
         """Images (N, C, size_px, size_px) of what `CoarseStage` gives."""
-        enlarged = resampled(coarse[:, -self.image_channels :], self.size_px, self.resample)
+        enlarged = resize_image(coarse[:, -self.image_channels :], self.size_px, self.resample)
         difference = self.difference(torch.cat([self.finer(coarse), enlarged], dim=1))
-        image: Tensor = (enlarged + self.change * room(enlarged) * difference).clamp(-1, 1)
+        image: Tensor = (enlarged + self.change * change_allowance(enlarged) * difference).clamp(-1, 1)
         if self.image_channels != 4:
             return image
         return torch.cat([torch.minimum(image[:, :3], image[:, 3:]), image[:, 3:]], dim=1)
 
 
-def room(image: Tensor) -> Tensor:
+def change_allowance(image: Tensor) -> Tensor:
     """How much of a change an image has room for: nothing where it is transparent, or without a matte where it is flat, so that no fringe can grow.
 
     Args:
@@ -113,7 +113,7 @@ def room(image: Tensor) -> Tensor:
         highest = functional.max_pool2d(image, NEIGHBOURHOOD_PX, stride=1, padding=middle)
         lowest = -functional.max_pool2d(-image, NEIGHBOURHOOD_PX, stride=1, padding=middle)
         extent = (highest - lowest).amax(dim=1, keepdim=True)
-    return ((extent - PLAIN) / (FULL - PLAIN)).clamp(0, 1)
+    return ((extent - FLAT_RANGE) / (DETAILED_RANGE - FLAT_RANGE)).clamp(0, 1)
 
 
 class GrownGenerator(Generator):
@@ -142,7 +142,7 @@ class GrownGenerator(Generator):
         assert isinstance(coarse, CoarseStage)
         yield coarse.parent
 
-    def take_parent(self, parent: Generator) -> None:
+    def load_parent(self, parent: Generator) -> None:
         """Copy a parent's weights and statistics."""
         for own, given in zip(self.parent_stages(), parent.stages, strict=True):
             own.load_state_dict(given.state_dict())

@@ -10,7 +10,7 @@ from torch import nn
 from mitlgan.networks.translators.dense import build_dense
 from mitlgan.networks.translators.densenet import build_densenet
 from mitlgan.networks.translators.encoder_decoder import check_translator
-from mitlgan.networks.translators.guided import build_light
+from mitlgan.networks.translators.guided import build_guided
 from mitlgan.networks.translators.resnet import build_resnet
 
 if TYPE_CHECKING:
@@ -34,6 +34,6 @@ TRANSLATORS: dict[str, Callable[[Any, int, int], nn.Module]] = {
     "dense": build_dense,
     "resnet": build_resnet,
     "densenet": build_densenet,
-    "light": build_light,
+    "light": build_guided,
     "none": build_none,
 }

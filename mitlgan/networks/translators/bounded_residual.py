@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mitlgan.networks.placement import expand_per_image
 
 
-class Residual(nn.Module):
+class BoundedResidual(nn.Module):
     """The image and a bounded change of it: clamp(image + scale * change) to [-1, 1].
 
     Args:
@@ -25,10 +25,10 @@ class Residual(nn.Module):
 
     def forward(self, image: Tensor, share: Tensor | None = None) -> Tensor:
         """(N, C, H, W) to (N, C, H, W) in [-1, 1]; shares (N,) in [0, 1] make that part of the change only."""
-        change = self.change(image)
+        change = self.residual(image)
         return cast(Tensor, _Clamp.apply(image + (change if share is None else expand_per_image(share) * change)))
 
-    def change(self, image: Tensor) -> Tensor:
+    def residual(self, image: Tensor) -> Tensor:
         """What is added to images (N, C, H, W) before they are cut, of the same shape."""
         return cast(Tensor, self.scale * self.stages(image))
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, cast
 from torch import Tensor, nn
 
 from mitlgan.networks.blocks import instancenorm_conv
-from mitlgan.networks.translators.encoder_decoder import ENDS, check_translator, ended, leave
-from mitlgan.networks.translators.recomputed_concat import join, over_joined
+from mitlgan.networks.translators.encoder_decoder import OUTPUT_ACTIVATIONS, check_translator, output_head, wrap_output
+from mitlgan.networks.translators.recomputed_concat import apply_to_concat, concat_features
 from mitlgan.recipe.schema.translators import OUTER_KERNEL
 
 if TYPE_CHECKING:
-    from mitlgan.recipe import TranslatorRecipe
+    from mitlgan.recipe import DenseTranslatorRecipe
 
 
 class DenseBlock(nn.Module):
@@ -33,7 +33,7 @@ class DenseBlock(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Earlier features, (N, C_i, H, W) each and in_channels together, to (N, growth, H, W)."""
-        return cast(Tensor, self.second(over_joined(self.first, features)))
+        return cast(Tensor, self.second(apply_to_concat(self.first, features)))
 
 
 class DenseTranslator(nn.Module):
@@ -44,7 +44,7 @@ class DenseTranslator(nn.Module):
         image_channels: Channels in and out.
     """
 
-    def __init__(self, recipe: TranslatorRecipe, image_channels: int) -> None:
+    def __init__(self, recipe: DenseTranslatorRecipe, image_channels: int) -> None:
         super().__init__()
         widths = recipe.widths
         self.halvings = range(1, len(widths))
@@ -60,9 +60,9 @@ class DenseTranslator(nn.Module):
             self.add_module(f"up_{i}", instancenorm_conv(channels, width, 3, nn.ReLU()))
             channels = width
         if recipe.activation == "residual":
-            self.leave = leave(channels, image_channels, OUTER_KERNEL, recipe)
+            self.leave = output_head(channels, image_channels, OUTER_KERNEL, recipe)
         else:
-            self.leave = instancenorm_conv(channels, image_channels, OUTER_KERNEL, ENDS[recipe.activation]())
+            self.leave = instancenorm_conv(channels, image_channels, OUTER_KERNEL, OUTPUT_ACTIVATIONS[recipe.activation]())
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, H, W)."""
@@ -72,13 +72,13 @@ class DenseTranslator(nn.Module):
         features = [found]
         for i in self.blocks:
             features.append(self.get_submodule(f"block_{i}")(features))
-        found = join(features)
+        found = concat_features(features)
         for i in self.halvings:
             found = self.get_submodule(f"up_{i}")(self.get_submodule(f"upsample_{i}")(found))
         return cast(Tensor, self.leave(found))
 
 
-def build_dense(recipe: TranslatorRecipe, size_px: int, image_channels: int) -> nn.Module:
+def build_dense(recipe: DenseTranslatorRecipe, size_px: int, image_channels: int) -> nn.Module:
     """Build the thesis' translator (Table 7.3).
 
     Affine InstanceNorm follows every conv, and ReLU all but the first of the first block and the last, whose activation the recipe names; for
@@ -93,4 +93,4 @@ def build_dense(recipe: TranslatorRecipe, size_px: int, image_channels: int) -> 
         UsageError: See `check_translator`.
     """
     check_translator(recipe, size_px)
-    return ended(DenseTranslator(recipe, image_channels), recipe)
+    return wrap_output(DenseTranslator(recipe, image_channels), recipe)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from mitlgan.networks.translators.encoder_decoder import check_translator, ended, grow, shrink
-from mitlgan.networks.translators.recomputed_concat import join, over_joined
+from mitlgan.networks.translators.encoder_decoder import check_translator, downsample_stages, upsample_stages, wrap_output
+from mitlgan.networks.translators.recomputed_concat import apply_to_concat, concat_features
 
 if TYPE_CHECKING:
     from mitlgan.recipe import DensenetTranslatorRecipe
@@ -37,8 +37,8 @@ class DenselyConnected(nn.Module):
         """(N, in_channels, H, W) to (N, in_channels + steps * growth_rate, H, W)."""
         found = [features]
         for step in self.steps:
-            found.append(over_joined(step, found))
-        return join(found)
+            found.append(apply_to_concat(step, found))
+        return concat_features(found)
 
 
 def build_densenet(recipe: DensenetTranslatorRecipe, size_px: int, image_channels: int) -> nn.Module:
@@ -57,14 +57,14 @@ def build_densenet(recipe: DensenetTranslatorRecipe, size_px: int, image_channel
     """
     check_translator(recipe, size_px)
     channels = recipe.widths[-1]
-    stages = shrink(recipe.widths, image_channels)
+    stages = downsample_stages(recipe.widths, image_channels)
     for i, steps in enumerate(recipe.blocks, start=1):
         stages[f"block_{i}"] = DenselyConnected(channels, recipe.growth_rate, steps, bottleneck=recipe.bottleneck)
         channels += steps * recipe.growth_rate
         stages[f"transition_{i}"] = nn.Sequential(_before(channels, channels // 2, 1))
         channels //= 2
-    stages |= grow(channels, recipe.widths, image_channels, recipe)
-    return ended(nn.Sequential(stages), recipe)
+    stages |= upsample_stages(channels, recipe.widths, image_channels, recipe)
+    return wrap_output(nn.Sequential(stages), recipe)
 
 
 def _step(in_channels: int, growth_rate: int, *, bottleneck: bool) -> nn.Sequential:

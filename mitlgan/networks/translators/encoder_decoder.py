@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from mitlgan.errors import UsageError
-from mitlgan.networks.translators.bounded_residual import Residual
+from mitlgan.networks.translators.bounded_residual import BoundedResidual
 from mitlgan.recipe.schema.translators import OUTER_KERNEL, RESIDUAL_SCALE
 
 if TYPE_CHECKING:
-    from mitlgan.recipe import AnyTranslator, DensenetTranslatorRecipe, LightTranslatorRecipe, ResnetTranslatorRecipe, TranslatorRecipe
+    from mitlgan.recipe import AnyTranslator, DensenetTranslatorRecipe, DenseTranslatorRecipe, GuidedTranslatorRecipe, ResnetTranslatorRecipe
 
-    EndedRecipe = TranslatorRecipe | ResnetTranslatorRecipe | DensenetTranslatorRecipe | LightTranslatorRecipe
+    EndedRecipe = DenseTranslatorRecipe | ResnetTranslatorRecipe | DensenetTranslatorRecipe | GuidedTranslatorRecipe
 
-ENDS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "residual": nn.Tanh}
+OUTPUT_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "residual": nn.Tanh}
 
 
 def check_translator(recipe: AnyTranslator, size_px: int) -> None:
@@ -32,7 +32,7 @@ def check_translator(recipe: AnyTranslator, size_px: int) -> None:
         raise UsageError(str(error)) from None
 
 
-def normed(in_channels: int, out_channels: int, kernel: int, last: nn.Module | None, stride: int = 1) -> nn.Sequential:
+def conv_norm_act(in_channels: int, out_channels: int, kernel: int, last: nn.Module | None, stride: int = 1) -> nn.Sequential:
     """Conv with 'same' padding and no bias, which the affine InstanceNorm after it would take away again; activation if any."""
     block = OrderedDict[str, nn.Module](
         conv=nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False),
@@ -43,15 +43,15 @@ def normed(in_channels: int, out_channels: int, kernel: int, last: nn.Module | N
     return nn.Sequential(block)
 
 
-def shrink(widths: tuple[int, ...], image_channels: int) -> OrderedDict[str, nn.Module]:
+def downsample_stages(widths: tuple[int, ...], image_channels: int) -> OrderedDict[str, nn.Module]:
     """Stages from the image to the last width: conv 7x7, then a stride-2 conv 3x3 for each halving."""
-    stages = OrderedDict[str, nn.Module](enter=normed(image_channels, widths[0], OUTER_KERNEL, nn.ReLU()))
+    stages = OrderedDict[str, nn.Module](enter=conv_norm_act(image_channels, widths[0], OUTER_KERNEL, nn.ReLU()))
     for i, (before, after) in enumerate(pairwise(widths), start=1):
-        stages[f"down_{i}"] = normed(before, after, 3, nn.ReLU(), stride=2)
+        stages[f"down_{i}"] = conv_norm_act(before, after, 3, nn.ReLU(), stride=2)
     return stages
 
 
-def grow(channels: int, widths: tuple[int, ...], image_channels: int, recipe: EndedRecipe) -> OrderedDict[str, nn.Module]:
+def upsample_stages(channels: int, widths: tuple[int, ...], image_channels: int, recipe: EndedRecipe) -> OrderedDict[str, nn.Module]:
     """Stages from the reduced size to the image: for each doubling nearest upsampling and conv 3x3, then conv 7x7 and the recipe's end.
 
     Args:
@@ -63,13 +63,13 @@ def grow(channels: int, widths: tuple[int, ...], image_channels: int, recipe: En
     stages = OrderedDict[str, nn.Module]()
     for i, width in enumerate(reversed(widths[:-1]), start=1):
         stages[f"upsample_{i}"] = nn.Upsample(scale_factor=2, mode="nearest")
-        stages[f"up_{i}"] = normed(channels, width, 3, nn.ReLU())
+        stages[f"up_{i}"] = conv_norm_act(channels, width, 3, nn.ReLU())
         channels = width
-    stages["leave"] = leave(channels, image_channels, OUTER_KERNEL, recipe)
+    stages["leave"] = output_head(channels, image_channels, OUTER_KERNEL, recipe)
     return stages
 
 
-def leave(channels: int, image_channels: int, kernel: int, recipe: EndedRecipe) -> nn.Sequential:
+def output_head(channels: int, image_channels: int, kernel: int, recipe: EndedRecipe) -> nn.Sequential:
     """The last conv, with bias, and the activation that the recipe names; no normalisation, so that it can give any contrast, and zero.
 
     For `residual` the conv is zero and the activation tanh: what `ended` adds to the image.
@@ -81,7 +81,7 @@ def leave(channels: int, image_channels: int, kernel: int, recipe: EndedRecipe) 
         recipe: How it ends.
     """
     conv = nn.Conv2d(channels, image_channels, kernel, padding=kernel // 2)
-    block = OrderedDict[str, nn.Module](conv=conv, activation=ENDS[recipe.activation]())
+    block = OrderedDict[str, nn.Module](conv=conv, activation=OUTPUT_ACTIVATIONS[recipe.activation]())
     if recipe.activation == "residual":
         assert conv.bias is not None
         nn.init.zeros_(conv.weight)
@@ -89,8 +89,8 @@ def leave(channels: int, image_channels: int, kernel: int, recipe: EndedRecipe) 
     return nn.Sequential(block)
 
 
-def ended(stages: nn.Module, recipe: EndedRecipe) -> nn.Module:
+def wrap_output(stages: nn.Module, recipe: EndedRecipe) -> nn.Module:
     """The stages themselves, or, for `residual`, the image and what they would change of it."""
     if recipe.activation != "residual":
         return stages
-    return Residual(stages, RESIDUAL_SCALE if recipe.residual_scale is None else recipe.residual_scale)
+    return BoundedResidual(stages, RESIDUAL_SCALE if recipe.residual_scale is None else recipe.residual_scale)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
-from mitlgan.networks.translators.encoder_decoder import check_translator, ended, leave
+from mitlgan.networks.translators.encoder_decoder import check_translator, output_head, wrap_output
 from mitlgan.networks.translators.resnet import ResidualBlock
 
 if TYPE_CHECKING:
-    from mitlgan.recipe import LightTranslatorRecipe
+    from mitlgan.recipe import GuidedTranslatorRecipe
 
 
-class Guided(nn.Module):
+class GuidedTranslator(nn.Module):
     """What is decided at a fraction of the size is carried out at full size, beside the image itself.
 
     Args:
@@ -35,7 +35,7 @@ class Guided(nn.Module):
         return cast(Tensor, self.leave(self.detail(torch.cat([image, self.context(image)], dim=1))))
 
 
-def build_light(recipe: LightTranslatorRecipe, size_px: int, image_channels: int) -> nn.Module:
+def build_guided(recipe: GuidedTranslatorRecipe, size_px: int, image_channels: int) -> nn.Module:
     """Build pixel-unshuffle, conv 3x3, residual blocks, conv 1x1, bilinear upsampling; then, with the image beside it, two convs 3x3 at full size.
 
     Unshuffling (Shi et al. 2016, the other way round) loses nothing and leaves 1 / unshuffle^2 of the places to compute at. The way back is no
@@ -63,4 +63,4 @@ def build_light(recipe: LightTranslatorRecipe, size_px: int, image_channels: int
     context["spread"] = nn.Conv2d(width, detail, 1)
     context["upsample"] = nn.Upsample(scale_factor=side, mode="bilinear")
     fine = OrderedDict[str, nn.Module](conv=nn.Conv2d(image_channels + detail, detail, 3, padding=1), activation=nn.LeakyReLU(0.2))
-    return ended(Guided(nn.Sequential(context), nn.Sequential(fine), leave(detail, image_channels, 3, recipe)), recipe)
+    return wrap_output(GuidedTranslator(nn.Sequential(context), nn.Sequential(fine), output_head(detail, image_channels, 3, recipe)), recipe)

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 
-def join(features: Sequence[Tensor]) -> Tensor:
+def concat_features(features: Sequence[Tensor]) -> Tensor:
     """Features (N, C_i, H, W) as one tensor (N, sum of C_i, H, W)."""
     return features[0] if len(features) == 1 else torch.cat(list(features), dim=1)
 
 
-def over_joined(block: nn.Module, features: Sequence[Tensor]) -> Tensor:
+def apply_to_concat(block: nn.Module, features: Sequence[Tensor]) -> Tensor:
     """Give `block(join(features))`, to the bit, without keeping the joined features.
 
     A conv keeps its input for the backward pass. Where each takes all earlier features, those inputs are copies of the same numbers, of quadratic size
@@ -26,7 +26,7 @@ def over_joined(block: nn.Module, features: Sequence[Tensor]) -> Tensor:
         features: (N, C_i, H, W) each.
     """
     kept = tuple(features)
-    joined = join(kept)
+    joined = concat_features(kept)
     if joined is kept[0] or not torch.is_grad_enabled():  # without a graph nothing is kept, and nothing of torch's exporters is in the way
         return cast(Tensor, block(joined))
 
@@ -37,7 +37,7 @@ def over_joined(block: nn.Module, features: Sequence[Tensor]) -> Tensor:
         return saved.shape if same else saved
 
     def unpack(packed: Tensor | torch.Size) -> Tensor:
-        return join(kept).view(packed) if isinstance(packed, torch.Size) else packed
+        return concat_features(kept).view(packed) if isinstance(packed, torch.Size) else packed
 
     with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
         return cast(Tensor, block(joined))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 
-from mitlgan.networks.translators.encoder_decoder import check_translator, ended, grow, normed, shrink
+from mitlgan.networks.translators.encoder_decoder import check_translator, conv_norm_act, downsample_stages, upsample_stages, wrap_output
 
 if TYPE_CHECKING:
     from mitlgan.recipe import ResnetTranslatorRecipe
@@ -45,9 +45,9 @@ def build_resnet(recipe: ResnetTranslatorRecipe, size_px: int, image_channels: i
     """
     check_translator(recipe, size_px)
     width = recipe.widths[-1]
-    stages = shrink(recipe.widths, image_channels)
+    stages = downsample_stages(recipe.widths, image_channels)
     for i in range(1, recipe.blocks + 1):
-        change = OrderedDict[str, nn.Module](first=normed(width, width, 3, nn.ReLU()), second=normed(width, width, 3, None))
+        change = OrderedDict[str, nn.Module](first=conv_norm_act(width, width, 3, nn.ReLU()), second=conv_norm_act(width, width, 3, None))
         stages[f"block_{i}"] = ResidualBlock(nn.Sequential(change))
-    stages |= grow(width, recipe.widths, image_channels, recipe)
-    return ended(nn.Sequential(stages), recipe)
+    stages |= upsample_stages(width, recipe.widths, image_channels, recipe)
+    return wrap_output(nn.Sequential(stages), recipe)

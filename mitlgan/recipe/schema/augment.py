@@ -6,12 +6,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mitlgan.recipe.schema.base import Model
+from mitlgan.recipe.schema.base import RecipeTable
 
 Transform = Literal["colour", "translation", "cutout"]
 
 
-class AugmentRecipe(Model):
+class AugmentRecipe(RecipeTable):
     """What the critic sees of real and generated images alike (Zhao et al. 2020, DiffAugment), as a [augment] table.
 
     Attributes:

@@ -15,13 +15,13 @@ Kernel = Annotated[int, Field(ge=1, le=31)]
 LatentDim = Annotated[int, Field(ge=1, le=65536)]
 
 
-class Model(BaseModel):
+class RecipeTable(BaseModel):
     """What all parts of a recipe have in common: nothing is changed, unknown or converted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def kind_or(default: str) -> Callable[[Any], Any]:
+def kind_discriminator(default: str) -> Callable[[Any], Any]:
     """The kind of a part, given as a table or as a model."""
 
     def kind(value: Any) -> Any:

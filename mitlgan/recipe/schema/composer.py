@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from mitlgan.recipe.schema.base import Model, Width, kind_or
-from mitlgan.recipe.schema.translators import AnyTranslator, TranslatorRecipe
+from mitlgan.recipe.schema.base import RecipeTable, Width, kind_discriminator
+from mitlgan.recipe.schema.translators import AnyTranslator, DenseTranslatorRecipe
 
 LayerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Weight = Annotated[float, Field(ge=0.0, le=1e4)]
@@ -16,7 +16,7 @@ Scale = Annotated[float, Field(gt=0.0, le=4.0)]
 Resample = Literal["bilinear", "bicubic", "area", "nearest"]
 
 
-class _MixedRecipe(Model):
+class _ChannelFusionBase(RecipeTable):
     """A fusion that treats every pixel alike, whatever lies there.
 
     Attributes:
@@ -26,31 +26,31 @@ class _MixedRecipe(Model):
     activation: Literal["relu", "tanh", "none"] = "relu"
 
 
-class FusionRecipe(_MixedRecipe):
+class Conv1x1FusionRecipe(_ChannelFusionBase):
     """Concatenation and a 1x1 convolution (first rows of Table 7.3)."""
 
     kind: Literal["conv1x1"] = "conv1x1"
 
 
-class NormConv1x1FusionRecipe(_MixedRecipe):
+class NormConv1x1FusionRecipe(_ChannelFusionBase):
     """The same with InstanceNorm over the joined layers, which the thesis names as future work."""
 
     kind: Literal["norm-conv1x1"] = "norm-conv1x1"
 
 
-class AddFusionRecipe(_MixedRecipe):
+class AddFusionRecipe(_ChannelFusionBase):
     """Element-wise addition, the thesis' other alternative; it has no parameters."""
 
     kind: Literal["add"] = "add"
 
 
-class AddNormFusionRecipe(_MixedRecipe):
+class AddNormFusionRecipe(_ChannelFusionBase):
     """Element-wise addition, then InstanceNorm."""
 
     kind: Literal["add-norm"] = "add-norm"
 
 
-class _MattedRecipe(Model):
+class _MatteFusionBase(RecipeTable):
     """A fusion that lays each layer over what is behind it, by a matte.
 
     Attributes:
@@ -62,13 +62,13 @@ class _MattedRecipe(Model):
     harmonise: bool = True
 
 
-class AlphaFusionRecipe(_MattedRecipe):
+class AlphaFusionRecipe(_MatteFusionBase):
     """Every layer but the backmost brings its own matte, as a fourth channel."""
 
     kind: Literal["alpha"] = "alpha"
 
 
-class _LearnedRecipe(_MattedRecipe):
+class _LearnedMatteBase(_MatteFusionBase):
     """A fusion whose mattes are learned, and kept from the trivial ones.
 
     Attributes:
@@ -96,26 +96,26 @@ class _LearnedRecipe(_MattedRecipe):
         return self
 
 
-class MatteFusionRecipe(_LearnedRecipe):
+class MatteFusionRecipe(_LearnedMatteBase):
     """Mattes from the layers' images."""
 
     kind: Literal["matte"] = "matte"
 
 
-class MatteFeaturesFusionRecipe(_LearnedRecipe):
+class MatteFeaturesFusionRecipe(_LearnedMatteBase):
     """Mattes from the frozen generators' intermediate activations (Labels4Free, Abdal et al. 2021, section 3)."""
 
     kind: Literal["matte-features"] = "matte-features"
 
 
-class OverFusionRecipe(_LearnedRecipe):
+class OverFusionRecipe(_LearnedMatteBase):
     """Any number of layers, one over the other: a layer that has a matte brings it, another learns one from its generator's activations."""
 
     kind: Literal["over"] = "over"
 
 
-FUSION_KINDS: dict[str, type[Model]] = {
-    "conv1x1": FusionRecipe,
+FUSION_KINDS: dict[str, type[RecipeTable]] = {
+    "conv1x1": Conv1x1FusionRecipe,
     "norm-conv1x1": NormConv1x1FusionRecipe,
     "add": AddFusionRecipe,
     "add-norm": AddNormFusionRecipe,
@@ -124,10 +124,10 @@ FUSION_KINDS: dict[str, type[Model]] = {
     "matte-features": MatteFeaturesFusionRecipe,
     "over": OverFusionRecipe,
 }
-MattedRecipe = AlphaFusionRecipe | MatteFusionRecipe | MatteFeaturesFusionRecipe | OverFusionRecipe
-MixedRecipe = FusionRecipe | NormConv1x1FusionRecipe | AddFusionRecipe | AddNormFusionRecipe
+AnyMatteFusion = AlphaFusionRecipe | MatteFusionRecipe | MatteFeaturesFusionRecipe | OverFusionRecipe
+AnyChannelFusion = Conv1x1FusionRecipe | NormConv1x1FusionRecipe | AddFusionRecipe | AddNormFusionRecipe
 AnyFusion = Annotated[
-    Annotated[FusionRecipe, Tag("conv1x1")]
+    Annotated[Conv1x1FusionRecipe, Tag("conv1x1")]
     | Annotated[NormConv1x1FusionRecipe, Tag("norm-conv1x1")]
     | Annotated[AddFusionRecipe, Tag("add")]
     | Annotated[AddNormFusionRecipe, Tag("add-norm")]
@@ -135,11 +135,11 @@ AnyFusion = Annotated[
     | Annotated[MatteFusionRecipe, Tag("matte")]
     | Annotated[MatteFeaturesFusionRecipe, Tag("matte-features")]
     | Annotated[OverFusionRecipe, Tag("over")],
-    Discriminator(kind_or("conv1x1")),
+    Discriminator(kind_discriminator("conv1x1")),
 ]
 
 
-class PlacementRecipe(Model):
+class PlacementRecipe(RecipeTable):
     """Where each layer but the backmost stands: drawn anew for each image, from a latent of its own.
 
     Attributes:
@@ -165,7 +165,7 @@ class PlacementRecipe(Model):
         return self
 
 
-class ComposerRecipe(Model):
+class ComposerRecipe(RecipeTable):
     """Fusion, placement and translator over frozen generators.
 
     Attributes:
@@ -174,15 +174,15 @@ class ComposerRecipe(Model):
             that they normalise (Noguchi & Harada 2019, section 3); absent: nothing.
     """
 
-    fusion: AnyFusion = FusionRecipe()
+    fusion: AnyFusion = Conv1x1FusionRecipe()
     placement: PlacementRecipe | None = None
-    translator: AnyTranslator = TranslatorRecipe()
+    translator: AnyTranslator = DenseTranslatorRecipe()
     resample: Resample | None = None
     adapters: Literal["channels"] | None = None
 
     @model_validator(mode="after")
     def _placed_by_a_matte(self) -> Self:
-        if self.placement is not None and isinstance(self.fusion, MixedRecipe):
+        if self.placement is not None and isinstance(self.fusion, AnyChannelFusion):
             raise ValueError(
                 f'placement moves layers that have a matte, which fusion.kind = "{self.fusion.kind}" does not know; use "alpha" or another that does'
             )
@@ -198,4 +198,4 @@ class ComposerRecipe(Model):
     @property
     def order(self) -> tuple[str, ...] | None:
         """Layers from the back to the front, where the recipe says so."""
-        return self.fusion.order if isinstance(self.fusion, MattedRecipe) else None
+        return self.fusion.order if isinstance(self.fusion, AnyMatteFusion) else None

@@ -6,13 +6,13 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from mitlgan.recipe.schema.base import Leak, Model, Widths
+from mitlgan.recipe.schema.base import Leak, RecipeTable, Widths
 
 SMALLEST_CODE_PX = 2
 Share = Annotated[float, Field(ge=0.0, le=1e3)]
 
 
-class HolesRecipe(Model):
+class HolesRecipe(RecipeTable):
     """How often each kind of hole is drawn; the numbers count in proportion to each other.
 
     Attributes:
@@ -32,7 +32,7 @@ class HolesRecipe(Model):
         return self
 
 
-class InpainterRecipe(Model):
+class InpainterRecipe(RecipeTable):
     """A context encoder (Pathak et al. 2016; Bielko 2022, section 5.2.4): an encoder of what is left of a picture, and a decoder that draws it whole.
 
     Attributes:

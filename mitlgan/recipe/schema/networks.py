@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from mitlgan.recipe.schema.base import Kernel, LatentDim, Leak, Model, Probability, Width, Widths, kind_or
+from mitlgan.recipe.schema.base import Kernel, LatentDim, Leak, Probability, RecipeTable, Width, Widths, kind_discriminator
 
 REACHABLE_PX = tuple(4 * 2**doublings for doublings in range(1, 9))
 BASE_PX = 4
@@ -17,7 +17,7 @@ Normalisation = Literal["none", "batch"]
 Initial = Literal["torch", "glorot", "normal"]
 
 
-class GeneratorRecipe(Model):
+class ThesisGeneratorRecipe(RecipeTable):
     """The generator of Table 7.1 and its family.
 
     Attributes:
@@ -46,7 +46,7 @@ class GeneratorRecipe(Model):
         _require_doublings(self.widths, 4 * 2 ** len(self.widths), size_px, 0)
 
 
-class CriticRecipe(Model):
+class ThesisCriticRecipe(RecipeTable):
     """The critic of Table 7.2 and its family.
 
     Attributes:
@@ -86,7 +86,7 @@ class CriticRecipe(Model):
             raise ValueError(f"critic.widths halves {size_px} px {len(self.widths)} times, which is not whole; give fewer widths")
 
 
-class _Initialised(Model):
+class _Initialised(RecipeTable):
     """How weights begin.
 
     Attributes:
@@ -208,7 +208,7 @@ class DcganGeneratorRecipe(_Normalised):
         return tuple(max(self.base_width // 2**index, min(self.base_width, self.narrowest)) for index in range(count))
 
 
-class GrownGeneratorRecipe(Model):
+class GrownGeneratorRecipe(RecipeTable):
     """A smaller generator, the parent, whose image is enlarged and changed: it begins as the parent's enlarged image and learns what that lacks.
 
     Attributes:
@@ -332,7 +332,7 @@ class StridedCriticRecipe(_Normalised):
             raise ValueError(f"critic.widths leaves nothing of {size_px} px after {len(self.widths)} convolutions; give fewer widths")
 
 
-class GrownCriticRecipe(Model):
+class GrownCriticRecipe(RecipeTable):
     """A smaller critic, the parent, that sees the image reduced, and a new block for what it cannot see, which begins at nothing.
 
     Attributes:
@@ -384,30 +384,30 @@ class GrownCriticRecipe(Model):
 
 
 AnyGenerator = Annotated[
-    Annotated[GeneratorRecipe, Tag("thesis")]
+    Annotated[ThesisGeneratorRecipe, Tag("thesis")]
     | Annotated[MlpGeneratorRecipe, Tag("mlp")]
     | Annotated[UpsampledGeneratorRecipe, Tag("upsampled")]
     | Annotated[DcganGeneratorRecipe, Tag("dcgan")]
     | Annotated[GrownGeneratorRecipe, Tag("grown")],
-    Discriminator(kind_or("thesis")),
+    Discriminator(kind_discriminator("thesis")),
 ]
 AnyCritic = Annotated[
-    Annotated[CriticRecipe, Tag("thesis")]
+    Annotated[ThesisCriticRecipe, Tag("thesis")]
     | Annotated[MlpCriticRecipe, Tag("mlp")]
     | Annotated[StridedCriticRecipe, Tag("strided")]
     | Annotated[GrownCriticRecipe, Tag("grown")],
-    Discriminator(kind_or("thesis")),
+    Discriminator(kind_discriminator("thesis")),
 ]
-GENERATOR_KINDS: dict[str, type[Model]] = {
-    "thesis": GeneratorRecipe,
+GENERATOR_KINDS: dict[str, type[RecipeTable]] = {
+    "thesis": ThesisGeneratorRecipe,
     "mlp": MlpGeneratorRecipe,
     "upsampled": UpsampledGeneratorRecipe,
     "dcgan": DcganGeneratorRecipe,
     "grown": GrownGeneratorRecipe,
 }
 GrownGeneratorRecipe.model_rebuild()  # its parent is any generator, itself included
-CRITIC_KINDS: dict[str, type[Model]] = {
-    "thesis": CriticRecipe,
+CRITIC_KINDS: dict[str, type[RecipeTable]] = {
+    "thesis": ThesisCriticRecipe,
     "mlp": MlpCriticRecipe,
     "strided": StridedCriticRecipe,
     "grown": GrownCriticRecipe,

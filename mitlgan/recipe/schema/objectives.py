@@ -6,12 +6,12 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from mitlgan.recipe.schema.base import Model, kind_or
+from mitlgan.recipe.schema.base import RecipeTable, kind_discriminator
 
 Every = Annotated[int, Field(ge=1, le=1000)]
 
 
-class ObjectiveRecipe(Model):
+class WganGpRecipe(RecipeTable):
     """Wasserstein loss with gradient penalty.
 
     Attributes:
@@ -34,7 +34,7 @@ class ObjectiveRecipe(Model):
         return self
 
 
-class WganClipRecipe(Model):
+class WganClipRecipe(RecipeTable):
     """Wasserstein loss with weight clipping.
 
     Attributes:
@@ -49,7 +49,7 @@ class WganClipRecipe(Model):
     per_sample: ClassVar[bool] = False
 
 
-class _Labelled(Model):
+class _Labelled(RecipeTable):
     """How real and fake are labelled for the critic.
 
     Attributes:
@@ -80,7 +80,7 @@ class LsganRecipe(_Labelled):
     takes_sigmoid: ClassVar[bool] = True
 
 
-class RelativisticRecipe(Model):
+class RelativisticRecipe(RecipeTable):
     """Relativistic pairing loss with zero-centred penalties on both sides (Huang et al. 2024, equations 1 to 3).
 
     Attributes:
@@ -111,15 +111,15 @@ def _require_penalty(every: int, *weights: float) -> None:
 
 
 AnyObjective = Annotated[
-    Annotated[ObjectiveRecipe, Tag("wgan_gp")]
+    Annotated[WganGpRecipe, Tag("wgan_gp")]
     | Annotated[WganClipRecipe, Tag("wgan_clip")]
     | Annotated[MinimaxRecipe, Tag("minimax")]
     | Annotated[LsganRecipe, Tag("lsgan")]
     | Annotated[RelativisticRecipe, Tag("relativistic")],
-    Discriminator(kind_or("wgan_gp")),
+    Discriminator(kind_discriminator("wgan_gp")),
 ]
-OBJECTIVE_KINDS: dict[str, type[Model]] = {
-    "wgan_gp": ObjectiveRecipe,
+OBJECTIVE_KINDS: dict[str, type[RecipeTable]] = {
+    "wgan_gp": WganGpRecipe,
     "wgan_clip": WganClipRecipe,
     "minimax": MinimaxRecipe,
     "lsgan": LsganRecipe,

@@ -7,10 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from mitlgan.recipe.schema.base import Model, kind_or
+from mitlgan.recipe.schema.base import RecipeTable, kind_discriminator
 
 
-class _Scheduled(Model):
+class _Scheduled(RecipeTable):
     """How the learning rate falls over a run.
 
     It follows the share of the run's length in kimg, `training.kimg`, and nothing else. A run that is made longer follows its new length from there
@@ -72,5 +72,5 @@ class RmspropRecipe(_Scheduled):
     eps: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-7
 
 
-AnyOptimiser = Annotated[Annotated[AdamRecipe, Tag("adam")] | Annotated[RmspropRecipe, Tag("rmsprop")], Discriminator(kind_or("adam"))]
-OPTIMISER_KINDS: dict[str, type[Model]] = {"adam": AdamRecipe, "rmsprop": RmspropRecipe}
+AnyOptimiser = Annotated[Annotated[AdamRecipe, Tag("adam")] | Annotated[RmspropRecipe, Tag("rmsprop")], Discriminator(kind_discriminator("adam"))]
+OPTIMISER_KINDS: dict[str, type[RecipeTable]] = {"adam": AdamRecipe, "rmsprop": RmspropRecipe}

@@ -7,11 +7,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mitlgan.recipe.schema.augment import AugmentRecipe
-from mitlgan.recipe.schema.base import Model
+from mitlgan.recipe.schema.base import RecipeTable
 from mitlgan.recipe.schema.composer import FUSION_KINDS, ComposerRecipe
 from mitlgan.recipe.schema.inpainter import InpainterRecipe
-from mitlgan.recipe.schema.networks import CRITIC_KINDS, GENERATOR_KINDS, AnyCritic, AnyGenerator, CriticRecipe
-from mitlgan.recipe.schema.objectives import OBJECTIVE_KINDS, AnyObjective, ObjectiveRecipe
+from mitlgan.recipe.schema.networks import CRITIC_KINDS, GENERATOR_KINDS, AnyCritic, AnyGenerator, ThesisCriticRecipe
+from mitlgan.recipe.schema.objectives import OBJECTIVE_KINDS, AnyObjective, WganGpRecipe
 from mitlgan.recipe.schema.optimisers import OPTIMISER_KINDS, AdamRecipe, AnyOptimiser
 from mitlgan.recipe.schema.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Role, TrainingRecipe
 from mitlgan.recipe.schema.translators import TRANSLATOR_KINDS
@@ -19,7 +19,7 @@ from mitlgan.recipe.schema.translators import TRANSLATOR_KINDS
 SCHEMA_VERSION = 1
 TRAINED = {"pretrain": "generator", "compose": "composer", "inpaint": "inpainter"}
 """The table of what each command trains."""
-KINDS: dict[str, dict[str, type[Model]]] = {
+KINDS: dict[str, dict[str, type[RecipeTable]]] = {
     "generator": GENERATOR_KINDS,
     "critic": CRITIC_KINDS,
     "objective": OBJECTIVE_KINDS,
@@ -31,7 +31,7 @@ KINDS: dict[str, dict[str, type[Model]]] = {
 """The kinds of each table that has several, the first being what a table without `kind` is."""
 
 
-class Recipe(Model):
+class Recipe(RecipeTable):
     """Everything that decides a run. See the attributes' own classes."""
 
     schema_version: Literal[1] = 1
@@ -44,9 +44,9 @@ class Recipe(Model):
     generator: AnyGenerator | None = None
     composer: ComposerRecipe | None = None
     inpainter: InpainterRecipe | None = None
-    critic: AnyCritic = CriticRecipe()
+    critic: AnyCritic = ThesisCriticRecipe()
     critic_start: CriticStartRecipe | None = None
-    objective: AnyObjective = ObjectiveRecipe()
+    objective: AnyObjective = WganGpRecipe()
     augment: AugmentRecipe | None = None
     generator_optimiser: AnyOptimiser = AdamRecipe()
     critic_optimiser: AnyOptimiser = AdamRecipe()

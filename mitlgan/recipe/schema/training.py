@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from mitlgan.recipe.schema.base import Model
+from mitlgan.recipe.schema.base import RecipeTable
 
 Role = Literal["fg", "bg", "scene"]
 Filter = Literal["lanczos", "bicubic", "bilinear", "box", "nearest"]
@@ -42,7 +42,7 @@ def _known_extractors(given: object) -> object:
 ExtractorNames = Annotated[str | tuple[str, ...], BeforeValidator(_known_extractors)]
 
 
-class DataRecipe(Model):
+class DataRecipe(RecipeTable):
     """Which pictures, and how they become pixels.
 
     Attributes:
@@ -59,7 +59,7 @@ class DataRecipe(Model):
     mirror: bool | None = None
 
 
-class TrainingRecipe(Model):
+class TrainingRecipe(RecipeTable):
     """Length, batch, averaging, and how often what is written.
 
     Attributes:
@@ -103,7 +103,7 @@ class TrainingRecipe(Model):
     shared_fakes: bool | None = None
 
 
-class CriticStartRecipe(Model):
+class CriticStartRecipe(RecipeTable):
     """What becomes of a critic that begins with another run's weights (`--critic RUN`).
 
     Attributes:
@@ -113,7 +113,7 @@ class CriticStartRecipe(Model):
     freeze: Annotated[int, Field(ge=1, le=64)]
 
 
-class EvaluationRecipe(Model):
+class EvaluationRecipe(RecipeTable):
     """How a result is measured.
 
     Attributes:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from mitlgan.recipe.schema.base import Model, Width, kind_or
+from mitlgan.recipe.schema.base import RecipeTable, Width, kind_discriminator
 
 Blocks = Annotated[int, Field(ge=1, le=64)]
 GrowthRate = Annotated[int, Field(ge=1, le=1024)]
@@ -22,7 +22,7 @@ LIGHT_LIMIT = 500_000
 """Parameters that a `light` translator may have, whatever its measures."""
 
 
-class _Ended(Model):
+class _Ended(RecipeTable):
     """How a translator ends.
 
     Attributes:
@@ -68,7 +68,7 @@ class _Halved(_Ended):
             )
 
 
-class TranslatorRecipe(_Halved):
+class DenseTranslatorRecipe(_Halved):
     """The thesis' translator of dense blocks (Table 7.3).
 
     Attributes:
@@ -115,7 +115,7 @@ class DensenetTranslatorRecipe(_Halved):
     bottleneck: bool = True
 
 
-class LightTranslatorRecipe(_Ended):
+class GuidedTranslatorRecipe(_Ended):
     """Residual blocks without normalisation at a fraction of the size, where a convolution is cheap: at most 0.5 M parameters, at any size.
 
     Attributes:
@@ -154,7 +154,7 @@ class LightTranslatorRecipe(_Ended):
             )
 
 
-class NoTranslatorRecipe(Model):
+class NoTranslatorRecipe(RecipeTable):
     """No translator: the fused image is the composition."""
 
     kind: Literal["none"] = "none"
@@ -164,17 +164,17 @@ class NoTranslatorRecipe(Model):
 
 
 AnyTranslator = Annotated[
-    Annotated[TranslatorRecipe, Tag("dense")]
+    Annotated[DenseTranslatorRecipe, Tag("dense")]
     | Annotated[ResnetTranslatorRecipe, Tag("resnet")]
     | Annotated[DensenetTranslatorRecipe, Tag("densenet")]
-    | Annotated[LightTranslatorRecipe, Tag("light")]
+    | Annotated[GuidedTranslatorRecipe, Tag("light")]
     | Annotated[NoTranslatorRecipe, Tag("none")],
-    Discriminator(kind_or("dense")),
+    Discriminator(kind_discriminator("dense")),
 ]
-TRANSLATOR_KINDS: dict[str, type[Model]] = {
-    "dense": TranslatorRecipe,
+TRANSLATOR_KINDS: dict[str, type[RecipeTable]] = {
+    "dense": DenseTranslatorRecipe,
     "resnet": ResnetTranslatorRecipe,
     "densenet": DensenetTranslatorRecipe,
-    "light": LightTranslatorRecipe,
+    "light": GuidedTranslatorRecipe,
     "none": NoTranslatorRecipe,
 }

@@ -17,7 +17,7 @@ from mitlgan.inversion.decompose.layers import Splitter
 from mitlgan.inversion.progress import Clock, PartClock, Progress
 from mitlgan.networks import Composer
 from mitlgan.networks.placement import LayerTransform, PremultipliedLayer, transform_layer
-from mitlgan.networks.translators.bounded_residual import Residual
+from mitlgan.networks.translators.bounded_residual import BoundedResidual
 
 QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
 
@@ -64,7 +64,7 @@ def test_an_object_is_put_where_another_was_seen(side: float) -> None:
 
 def test_an_ends_corrections_are_taken_off(placed: LoadedArtifact) -> None:
     torch.manual_seed(0)
-    end = Residual(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Tanh()), 0.2)
+    end = BoundedResidual(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Tanh()), 0.2)
     assert isinstance(placed.network, Composer)
     composer = Composer(placed.network.generators, placed.network.fusion, end, 8)
     splitter = Splitter.of(composer)

@@ -9,11 +9,11 @@ from torch.nn import functional
 from mitlgan import networks
 from mitlgan.errors import UsageError
 from mitlgan.networks import GrownCritic
-from mitlgan.recipe import AnyCritic, CriticRecipe, GrownCriticRecipe, MlpCriticRecipe, StridedCriticRecipe
+from mitlgan.recipe import AnyCritic, GrownCriticRecipe, MlpCriticRecipe, StridedCriticRecipe, ThesisCriticRecipe
 
 PARENTS: list[AnyCritic] = [
-    CriticRecipe(widths=(4, 6), dropout=(0.0, 0.0), flatten_dropout=0.0),
-    CriticRecipe(widths=(4, 6), dropout=(0.0, 0.0), flatten_dropout=0.0, spectral=True, kernel=3),
+    ThesisCriticRecipe(widths=(4, 6), dropout=(0.0, 0.0), flatten_dropout=0.0),
+    ThesisCriticRecipe(widths=(4, 6), dropout=(0.0, 0.0), flatten_dropout=0.0, spectral=True, kernel=3),
     StridedCriticRecipe(widths=(4, 6), normalisation="none"),
     StridedCriticRecipe(widths=(4, 6), strides=(1, 2), kernel=5),
 ]
@@ -24,7 +24,7 @@ def grown(form: AnyCritic, size_px: int, parent_px: int = 8) -> tuple[networks.C
     parent = networks.build_critic(form, parent_px).eval()
     child = networks.build_critic(GrownCriticRecipe(parent=form, parent_px=parent_px, width=3), size_px).eval()
     assert isinstance(child, GrownCritic)
-    child.load_state_dict({**child.state_dict(), **child.names_of_parent(parent.state_dict())})
+    child.load_state_dict({**child.state_dict(), **child.rename_parent_tensors(parent.state_dict())})
     return parent, child
 
 
@@ -56,7 +56,7 @@ def test_it_grows_again() -> None:
     form = GrownCriticRecipe(parent=PARENTS[0], parent_px=8, width=3)
     again = networks.build_critic(GrownCriticRecipe(parent=form, parent_px=16, width=5), 32).eval()
     assert isinstance(again, GrownCritic)
-    again.load_state_dict({**again.state_dict(), **again.names_of_parent(child.state_dict())})
+    again.load_state_dict({**again.state_dict(), **again.rename_parent_tensors(child.state_dict())})
     images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
         assert torch.equal(again(images), child(functional.avg_pool2d(images, 2)))

@@ -8,7 +8,7 @@ from mitlgan import networks
 from mitlgan.errors import UsageError
 from mitlgan.networks.fusion.fusions import FUSIONS, ChannelFusion, FusionInput, FusionOutput, LayerSpec, MatteFusion, back_to_front
 from mitlgan.networks.placement import LayerTransform
-from mitlgan.recipe import FusionRecipe, PlacementRecipe
+from mitlgan.recipe import Conv1x1FusionRecipe, PlacementRecipe
 from mitlgan.recipe.schema.composer import (
     FUSION_KINDS,
     AddFusionRecipe,
@@ -51,13 +51,13 @@ def composite(front: Tensor, back: Tensor) -> Tensor:
 
 
 def test_thesis_fusion_has_21_parameters() -> None:
-    assert networks.count_parameters(ChannelFusion(FusionRecipe(), {"fg": RGB, "bg": RGB})) == (21, 21)
+    assert networks.count_parameters(ChannelFusion(Conv1x1FusionRecipe(), {"fg": RGB, "bg": RGB})) == (21, 21)
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh", "none"])
 def test_every_pixel_is_the_same_mixture_of_all_layers_in_order(name: str) -> None:
     torch.manual_seed(0)
-    fusion = ChannelFusion(FusionRecipe(activation=name), {"fg": RGBA, "bg": RGB, "sky": RGB})  # type: ignore[arg-type]
+    fusion = ChannelFusion(Conv1x1FusionRecipe(activation=name), {"fg": RGBA, "bg": RGB, "sky": RGB})  # type: ignore[arg-type]
     given = material({"sky": 3, "bg": 3, "fg": 4})
     joined = torch.cat([given.images["fg"], given.images["bg"], given.images["sky"]], dim=1)
     assert fusion.conv is not None
@@ -95,7 +95,7 @@ def test_normalised_addition_has_mean_0_and_deviation_1() -> None:
 
 def test_unknown_activation_is_refused() -> None:
     with pytest.raises(UsageError, match=r"^composer\.fusion\.activation: .*choose one of relu, tanh"):
-        ChannelFusion(FusionRecipe().model_copy(update={"activation": "sine"}), {"fg": RGB})
+        ChannelFusion(Conv1x1FusionRecipe().model_copy(update={"activation": "sine"}), {"fg": RGB})
 
 
 def test_alpha_is_a_true_composite_before_any_training() -> None:

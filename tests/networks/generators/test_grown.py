@@ -12,16 +12,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mitlgan import networks
 from mitlgan.errors import UsageError
-from mitlgan.networks.generators.grown import GrownGenerator, room
-from mitlgan.networks.resample import resampled
-from mitlgan.recipe import AnyGenerator, DcganGeneratorRecipe, GeneratorRecipe, GrownGeneratorRecipe, MlpGeneratorRecipe, UpsampledGeneratorRecipe
+from mitlgan.networks.generators.grown import GrownGenerator, change_allowance
+from mitlgan.networks.resample import resize_image
+from mitlgan.recipe import AnyGenerator, DcganGeneratorRecipe, GrownGeneratorRecipe, MlpGeneratorRecipe, ThesisGeneratorRecipe, UpsampledGeneratorRecipe
 
 
 def parents(channels: int) -> list[AnyGenerator]:
     """One of each family that has features, for 8 px."""
     return [
-        GeneratorRecipe(latent_dim=3, widths=(6,), image_channels=channels, last_norm=False),  # type: ignore[arg-type]
-        GeneratorRecipe(latent_dim=3, widths=(6,), blocks=2, image_channels=channels),  # type: ignore[arg-type]
+        ThesisGeneratorRecipe(latent_dim=3, widths=(6,), image_channels=channels, last_norm=False),  # type: ignore[arg-type]
+        ThesisGeneratorRecipe(latent_dim=3, widths=(6,), blocks=2, image_channels=channels),  # type: ignore[arg-type]
         UpsampledGeneratorRecipe(latent_dim=3, widths=(6, 4), image_channels=channels),  # type: ignore[arg-type]
         DcganGeneratorRecipe(latent_dim=3, widths=(6,), image_channels=channels),  # type: ignore[arg-type]
         DcganGeneratorRecipe(latent_dim=3, widths=(6, 5), head="conv", image_channels=channels),  # type: ignore[arg-type]
@@ -45,7 +45,7 @@ def moved(parent: AnyGenerator, size_px: int = 8) -> networks.Generator:
 def grown(parent: networks.Generator, form: GrownGeneratorRecipe, size_px: int = 16) -> GrownGenerator:
     child = networks.build_generator(form, size_px)
     assert isinstance(child, GrownGenerator)
-    child.take_parent(parent)
+    child.load_parent(parent)
     return child
 
 
@@ -67,9 +67,9 @@ def test_it_begins_as_the_enlarged_parent_to_the_bit(channels: int, index: int, 
     child = grown(parent, recipe(form, resample=resample), size_px).eval()
     z = torch.randn(4, 3)
     with torch.no_grad():
-        assert torch.equal(child(z), resampled(parent(z), size_px, resample))
+        assert torch.equal(child(z), resize_image(parent(z), size_px, resample))
         stirred(child)
-        assert not torch.equal(child(z), resampled(parent(z), size_px, resample))
+        assert not torch.equal(child(z), resize_image(parent(z), size_px, resample))
 
 
 def test_a_grown_one_can_grow_again() -> None:
@@ -79,9 +79,9 @@ def test_a_grown_one_can_grow_again() -> None:
     child = grown(parent, recipe(middle, parent_px=16), 32)
     z = torch.randn(2, 3)
     with torch.no_grad():
-        assert torch.equal(child.eval()(z), resampled(parent(z), 32, "bicubic"))
+        assert torch.equal(child.eval()(z), resize_image(parent(z), 32, "bicubic"))
     assert all(parameter.requires_grad for parameter in child.parameters())  # the last one's rate counts for all that is below
-    image, features = child.with_features(z)
+    image, features = child.forward_with_features(z)
     assert image.shape == (2, 4, 32, 32)
     assert [feature.shape[-1] for feature in features] == [4, 8, 16]
 
@@ -94,7 +94,7 @@ def test_what_is_transparent_stays_so_and_colours_stay_below_their_alpha() -> No
     image[:, :, 3:5, 3:5] = torch.tensor([0.5, -0.2, 0.0, 0.9]).view(1, 4, 1, 1)
     coarse = torch.cat([torch.randn(1, 4, 8, 8), image], dim=1)
     with torch.no_grad():
-        made, enlarged = fine(coarse), resampled(image, 16, "bicubic")
+        made, enlarged = fine(coarse), resize_image(image, 16, "bicubic")
     transparent = enlarged[:, 3:] <= -1 + 1 / 127.5
     assert transparent.any()
     assert torch.equal(made[transparent.expand_as(made)], enlarged[transparent.expand_as(made)])
@@ -109,14 +109,14 @@ def test_what_is_flat_stays_flat() -> None:
     image = torch.full((1, 3, 8, 8), 0.7)
     image[:, :, :, 5:] = torch.rand(1, 3, 8, 3)
     with torch.no_grad():
-        made, enlarged = fine(torch.cat([torch.randn(1, 4, 8, 8), image], dim=1)), resampled(image, 16, "bicubic")
+        made, enlarged = fine(torch.cat([torch.randn(1, 4, 8, 8), image], dim=1)), resize_image(image, 16, "bicubic")
     assert torch.equal(made[:, :, :, :5], enlarged[:, :, :, :5])
     assert not torch.equal(made[:, :, :, 12:], enlarged[:, :, :, 12:])
 
 
 def test_room_rises_from_nothing_to_all() -> None:
     alpha = torch.linspace(-1, 1, 256).view(1, 1, 1, 256)
-    given = room(torch.cat([alpha.expand(1, 3, 1, 256), alpha], dim=1))[0, 0, 0]
+    given = change_allowance(torch.cat([alpha.expand(1, 3, 1, 256), alpha], dim=1))[0, 0, 0]
     assert given[:3].tolist() == [0, 0, 0]
     assert (given.diff() >= 0).all()
     assert given[16:].min() > 0.99
@@ -127,7 +127,7 @@ def test_the_change_is_bounded() -> None:
     parent, z = moved(form), torch.randn(4, 3)
     child = stirred(grown(parent, recipe(form, change=0.25)), 9.0).eval()
     with torch.no_grad():
-        difference = (child(z) - resampled(parent(z), 16, "bicubic")).abs().max()
+        difference = (child(z) - resize_image(parent(z), 16, "bicubic")).abs().max()
     assert 0.2 < difference <= 0.25 + 1e-6
 
 
@@ -173,7 +173,7 @@ def test_what_cannot_be_grown() -> None:
 
 def test_features_have_the_channels_that_convolutions_take() -> None:
     for form in parents(4):
-        image, features = grown(moved(form), recipe(form)).with_features(torch.randn(2, 3))
+        image, features = grown(moved(form), recipe(form)).forward_with_features(torch.randn(2, 3))
         assert image.shape == (2, 4, 16, 16)
         assert features[-1].shape == (2, 4 + 4, 8, 8)
         widths: list[Tensor] = [feature for feature in features if feature.ndim == 4]

@@ -14,34 +14,34 @@ from mitlgan import networks
 from mitlgan.artifacts.summary import thesis_generator
 from mitlgan.errors import UsageError
 from mitlgan.networks.translators import TRANSLATORS, check_translator
-from mitlgan.networks.translators.bounded_residual import Residual
+from mitlgan.networks.translators.bounded_residual import BoundedResidual
 from mitlgan.recipe import (
     AnyTranslator,
     ComposerRecipe,
+    Conv1x1FusionRecipe,
     DensenetTranslatorRecipe,
-    FusionRecipe,
-    LightTranslatorRecipe,
+    DenseTranslatorRecipe,
+    GuidedTranslatorRecipe,
     NoTranslatorRecipe,
     ResnetTranslatorRecipe,
-    TranslatorRecipe,
 )
 from mitlgan.recipe.schema.translators import LIGHT_LIMIT, TRANSLATOR_KINDS
 
 THESIS_COMPOSER_MACS = 26_914_947_072
 SIZES_PX = (8, 16, 32, 64, 128, 256, 512, 1024)
 DEFAULTS: list[AnyTranslator] = [
-    TranslatorRecipe(),
+    DenseTranslatorRecipe(),
     ResnetTranslatorRecipe(),
     DensenetTranslatorRecipe(),
-    LightTranslatorRecipe(),
+    GuidedTranslatorRecipe(),
     NoTranslatorRecipe(),
 ]
 SMALL: list[AnyTranslator] = [
-    TranslatorRecipe(widths=(4, 6, 8), blocks=2),
+    DenseTranslatorRecipe(widths=(4, 6, 8), blocks=2),
     ResnetTranslatorRecipe(widths=(4, 6, 8), blocks=2),
     DensenetTranslatorRecipe(widths=(4, 6, 8), growth_rate=3, blocks=(2, 3)),
     DensenetTranslatorRecipe(widths=(4, 6, 8), growth_rate=3, blocks=(2,), bottleneck=False),
-    LightTranslatorRecipe(width=6, blocks=2),
+    GuidedTranslatorRecipe(width=6, blocks=2),
 ]
 ENDINGS = ("relu", "tanh", "residual")
 
@@ -100,10 +100,10 @@ def test_light_counted_by_hand_at_every_size(size_px: int) -> None:
     """48 channels in and between: 4 x 4 pixels of three values are 48, too."""
     expected = 7 * (48 * 48 * 9 + 48) + (48 * 16 + 16) + (19 * 16 * 9 + 16) + (16 * 3 * 9 + 3)
     with torch.device("meta"):
-        light = build(LightTranslatorRecipe(), size_px)
+        light = build(GuidedTranslatorRecipe(), size_px)
     assert networks.count_parameters(light) == (expected, expected)
     assert expected == 149_459 <= LIGHT_LIMIT
-    assert networks.multiply_accumulates(light, (3, size_px, size_px)) == light_macs(size_px)
+    assert networks.count_macs(light, (3, size_px, size_px)) == light_macs(size_px)
 
 
 def light_macs(size_px: int) -> int:
@@ -113,28 +113,28 @@ def light_macs(size_px: int) -> int:
 @pytest.mark.parametrize(("unshuffle", "widest"), [(2, 94), (4, 91), (8, 81)])
 def test_no_light_translator_has_more_than_half_a_million_parameters(unshuffle: int, widest: int) -> None:
     """The widest of three blocks that the recipe lets through; one channel more is refused."""
-    recipe = LightTranslatorRecipe(unshuffle=unshuffle, width=widest)  # type: ignore[arg-type]
+    recipe = GuidedTranslatorRecipe(unshuffle=unshuffle, width=widest)  # type: ignore[arg-type]
     light = build(recipe, 16)
     assert 0.95 * LIGHT_LIMIT < networks.count_parameters(light).parameters <= LIGHT_LIMIT
     with pytest.raises(ValueError, match=r"width = .* make 50\d,\d{3} parameters.* at most 500,000"):
-        LightTranslatorRecipe(unshuffle=unshuffle, width=widest + 1)  # type: ignore[arg-type]
+        GuidedTranslatorRecipe(unshuffle=unshuffle, width=widest + 1)  # type: ignore[arg-type]
 
 
 def test_light_with_fusion_costs_a_tenth_of_the_thesis_composer_at_most() -> None:
     with torch.device("meta"):
         generator = networks.build_generator(thesis_generator(128), 128)
         composer = networks.build_composer(
-            ComposerRecipe(fusion=FusionRecipe(activation="tanh"), translator=LightTranslatorRecipe()), {"fg": generator, "bg": generator}, 128
+            ComposerRecipe(fusion=Conv1x1FusionRecipe(activation="tanh"), translator=GuidedTranslatorRecipe()), {"fg": generator, "bg": generator}, 128
         )
-    layers = 2 * networks.multiply_accumulates(generator, (1536,))
-    own = networks.multiply_accumulates(composer, (3072,)) - layers
+    layers = 2 * networks.count_macs(generator, (1536,))
+    own = networks.count_macs(composer, (3072,)) - layers
     assert own == 128**2 * 6 * 3 + light_macs(128)
     assert own <= THESIS_COMPOSER_MACS / 100
 
 
 def test_light_is_light_beside_the_narrow_thesis_at_32_px() -> None:
-    narrow, light = build(TranslatorRecipe(widths=(16, 32, 64)), 32), build(LightTranslatorRecipe(), 32)
-    assert networks.multiply_accumulates(light, (3, 32, 32)) * 8 < networks.multiply_accumulates(narrow, (3, 32, 32))
+    narrow, light = build(DenseTranslatorRecipe(widths=(16, 32, 64)), 32), build(GuidedTranslatorRecipe(), 32)
+    assert networks.count_macs(light, (3, 32, 32)) * 8 < networks.count_macs(narrow, (3, 32, 32))
 
 
 def test_none_is_the_fused_image() -> None:
@@ -142,7 +142,7 @@ def test_none_is_the_fused_image() -> None:
     image = torch.randn(2, 3, 32, 32)
     assert none(image) is image
     assert networks.count_parameters(none) == (0, 0)
-    assert networks.multiply_accumulates(none, (3, 32, 32)) == 0
+    assert networks.count_macs(none, (3, 32, 32)) == 0
 
 
 @pytest.mark.parametrize("recipe", [*SMALL, NoTranslatorRecipe()], ids=lambda recipe: recipe.kind)
@@ -150,11 +150,11 @@ def test_multiply_accumulates_agree_with_torchs_counter(recipe: AnyTranslator) -
     translator = build(recipe, 16)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         translator(torch.zeros(1, 3, 16, 16))
-    assert networks.multiply_accumulates(translator, (3, 16, 16)) == counter.get_total_flops() // 2
+    assert networks.count_macs(translator, (3, 16, 16)) == counter.get_total_flops() // 2
 
 
 def test_light_is_described_block_by_block() -> None:
-    table = networks.rows(build(LightTranslatorRecipe(width=6, blocks=1, detail=5), 16), (3, 16, 16))
+    table = networks.summarize_blocks(build(GuidedTranslatorRecipe(width=6, blocks=1, detail=5), 16), (3, 16, 16))
     inner = "stages.context.block_1.change"
     assert [dataclasses.astuple(row) for row in table] == [
         ("stages.context.unshuffle", "PixelUnshuffle", (48, 4, 4), 0, 0, 0),
@@ -251,7 +251,7 @@ def test_a_residual_block_is_the_image_and_a_change() -> None:
 def test_light_lets_each_image_keep_its_contrast() -> None:
     """A translator that normalises gives the same to an image and to its half; this one is without any."""
     torch.manual_seed(0)
-    light = build(LightTranslatorRecipe(width=8, blocks=1, activation="tanh"), 16)
+    light = build(GuidedTranslatorRecipe(width=8, blocks=1, activation="tanh"), 16)
     assert not any(isinstance(part, nn.InstanceNorm2d) for part in light.modules())
     image = torch.randn(2, 3, 16, 16)
     assert not torch.allclose(light(image), light(image / 2), atol=1e-2)
@@ -277,7 +277,7 @@ def test_a_residual_is_bounded() -> None:
     torch.manual_seed(0)
     image = torch.rand(4, 3, 16, 16) * 2 - 1
     for scale, expected in ((None, 0.5), (0.125, 0.125), (2.0, 2.0)):
-        translator = build(LightTranslatorRecipe(width=8, blocks=1, residual_scale=scale), 16)
+        translator = build(GuidedTranslatorRecipe(width=8, blocks=1, residual_scale=scale), 16)
         with torch.no_grad():
             translator.get_submodule("stages.leave.conv").weight.normal_(0.0, 100.0)
         moved = translator(image)
@@ -289,7 +289,7 @@ def test_a_residual_is_bounded() -> None:
 def test_the_clamp_lets_back_what_lies_outside() -> None:
     values = torch.tensor([-1.5, -1.5, -1.0, -1.0, 0.25, 1.0, 1.0, 1.5, 1.5], requires_grad=True)
     gradient = torch.tensor([1.0, -1.0, 1.0, -1.0, 3.0, 1.0, -1.0, 1.0, -1.0])
-    clamped = Residual(nn.Sequential(), 0.0)(values)
+    clamped = BoundedResidual(nn.Sequential(), 0.0)(values)
     assert torch.equal(clamped, values.clamp(-1, 1))
     clamped.backward(gradient)
     # Descent moves against the gradient: it may raise -1.5 (second) and lower 1.5 (last but one), and not the other way round.
@@ -305,7 +305,7 @@ def test_a_residual_pushed_out_finds_back() -> None:
         def forward(self, _image: Tensor) -> Tensor:
             return change.tanh()
 
-    translator = Residual(Stages(), 1.0)
+    translator = BoundedResidual(Stages(), 1.0)
     assert torch.equal(translator(image), torch.ones_like(image))
     optimiser = torch.optim.SGD([change], lr=1.0)
     for _ in range(60):
@@ -324,7 +324,7 @@ def test_a_residual_pushed_out_finds_back() -> None:
         (ResnetTranslatorRecipe(), 34, r"^composer\.translator\.widths: 3 widths halve the image 2 times.*give fewer"),
         (DensenetTranslatorRecipe(), 34, r"^composer\.translator\.widths: 3 widths halve the image 2 times.*give fewer"),
         (ResnetTranslatorRecipe(), 4, r"^composer\.translator\.kind: a kernel of 7 px is larger"),
-        (LightTranslatorRecipe(), 34, r"^composer\.translator\.unshuffle: size_px = 34 is no multiple of 4"),
+        (GuidedTranslatorRecipe(), 34, r"^composer\.translator\.unshuffle: size_px = 34 is no multiple of 4"),
     ],
 )
 def test_a_size_that_cannot_be_halved_is_refused(recipe: AnyTranslator, size_px: int, message: str) -> None:

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from mitlgan import networks
 from mitlgan.artifacts import artifact
-from mitlgan.recipe import ComposerRecipe, GeneratorRecipe, Recipe
+from mitlgan.recipe import ComposerRecipe, Recipe, ThesisGeneratorRecipe
 from mitlgan.studio import Settings, create_app
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -24,7 +24,7 @@ def matted(tmp_path_factory: pytest.TempPathFactory, compose_recipe: Recipe) -> 
     torch.manual_seed(3)
     layers, cards = {}, {}
     for name, channels, dim in (("fg", 4, 16), ("bg", 3, 12)):
-        form = GeneratorRecipe(latent_dim=dim, widths=(6,), image_channels=channels, last_norm=False)
+        form = ThesisGeneratorRecipe(latent_dim=dim, widths=(6,), image_channels=channels, last_norm=False)
         layers[name] = networks.build_generator(form, 8)
         layers[name](torch.randn(64, dim))
         cards[name] = artifact.LayerCard(role=name, generator=form, sha256_before="0", sha256_after="0")

@@ -6,7 +6,7 @@ import pytest
 
 from mitlgan import errors
 from mitlgan.artifacts.markdown_card import escape_markdown
-from mitlgan.cli.options import finish, note
+from mitlgan.cli.output import log, print_result
 from mitlgan.errors import MitlganError, Stopped, to_terminal_text
 from mitlgan.runtime.progress import PlainReporter, format_status
 
@@ -51,9 +51,9 @@ SHOWN = r"a\x1b[2J\x07\u202eb\x9b\udcff\u2028\r"
 def test_what_is_printed_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """Lines and columns stay as they are meant."""
     assert to_terminal_text(f"one\n\ttwo\u00a0{HOSTILE}") == f"one\n\ttwo\u00a0{SHOWN}"
-    note(HOSTILE)
+    log(HOSTILE)
     PlainReporter("x").say(HOSTILE)
-    finish(False, {}, HOSTILE)
+    print_result(False, {}, HOSTILE)
     told = capsys.readouterr()
     assert (told.err, told.out) == (f"{SHOWN}\n{SHOWN}\n", f"{SHOWN}\n")
     assert SHOWN in format_status({"state": HOSTILE})

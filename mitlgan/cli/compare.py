@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.options import finish
+from mitlgan.cli.output import print_result
 
 RUNS = Path("runs")
 
@@ -113,7 +112,4 @@ def compare(
     text = (
         f"{result.verdict}\n{result.html}" if form is options.Form.html else getattr(result.paths, form.value).read_text(encoding="utf-8").rstrip("\n")
     )
-    finish(as_json, result.summary(), text)
-
-
-COMMANDS: dict[str, Callable[..., None]] = {"compare": compare}
+    print_result(as_json, result.summary(), text)

@@ -1,20 +1,18 @@
-"""embed, embed-score: pictures into latents, and how near they come."""
+"""`mitlgan embed`: find the latent of a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mitlgan.cli import options, score_options
-from mitlgan.cli.options import finish, note
+from mitlgan.cli import options
+from mitlgan.cli.output import log, print_result
+from mitlgan.cli.search_progress import search_progress
 
 if TYPE_CHECKING:
-    from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-    from mitlgan.inversion import Embedded, Progress, Settings, Watcher
+    from mitlgan.inversion import Embedded, Settings
 
 LATENT = ".json"
 
@@ -81,7 +79,7 @@ def embed(
     places = _places(files, out)
     loaded = load_artifact(artifact, device=str(resolve_device(device)))
     targets = torch.stack([read_target(file, loaded.card) for file in files])
-    with _watched(len(files)) as watch:
+    with search_progress(len(files)) as watch:
         found = embedded(loaded, targets, settings, progress=watch)
     ensure_folder(places[0].parent)
     for index, place in enumerate(places):
@@ -89,89 +87,7 @@ def embed(
         write_latent(place, found.z[index], loaded.card.latent_dims, loaded.tensors_sha256, said)
     shown = sheet or (sibling_path(out.with_suffix("") if out.suffix == LATENT else out, "-sheet.png"))
     write_atomically(shown, sheet_png(targets, found, [file.stem for file in files]))
-    finish(as_json, _values(files, places, shown, found), _text(files, places, shown, found, settings))
-
-
-def embed_score(
-    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run, whose recipe says which pictures.")],
-    data: options.Data = None,
-    split: options.Split = None,
-    own: Annotated[
-        bool, typer.Option("--own", help="Pictures that the artifact makes itself, of the seeds from --seed on: what comes back, layer by layer.")
-    ] = False,
-    samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Pictures, at most.", min=1)] = 8,
-    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Time for each picture, if it does not settle earlier.")] = 60.0,
-    attempts: Annotated[int, typer.Option("--attempts", metavar="N", help="As for `mitlgan embed`.", min=1)] = 1,
-    perceptual: Annotated[float, typer.Option("--perceptual", metavar="W", help="As for `mitlgan embed`.", min=0)] = 0.0,
-    extractor: score_options.Extractor = "efficientnet-lite0",
-    weights: options.Weights = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Chooses the pictures, and decides the search.", min=0)] = 0,
-    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also the first pictures beside what was found.")] = None,
-    record: score_options.Record = False,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    as_json: options.Json = False,
-) -> None:
-    """Measure how near an artifact comes to held-out pictures, or to its own: PSNR, distance in an extractor's features."""
-    from dataclasses import replace
-
-    from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
-    from mitlgan.inversion import Settings
-    from mitlgan.inversion.evaluate import as_json as told
-    from mitlgan.inversion.evaluate import score
-    from mitlgan.inversion.sheet import sheet_png
-    from mitlgan.metrics.extractors.features import extractor as opened
-    from mitlgan.recipe import parse_recipe
-    from mitlgan.runtime.distributed import resolve_device
-    from mitlgan.runtime.files import write_atomically
-
-    options.use_threads(threads)
-    settings = Settings(seed=seed, attempts=attempts, seconds=seconds, perceptual=perceptual, extractor=extractor, weights=weights)
-    where = str(resolve_device(device))
-    path = artifact_path(artifact)
-    loaded = load_artifact(path, device=where)
-    if own:
-        _refuse_beside_own({"--data": data, "--split": split, "--sheet": sheet})
-        _own_score(path, loaded, replace(settings, seed=0), samples, seed, record, as_json)
-        return
-    recipe = score_options.with_data(parse_recipe(loaded.card.recipe, str(path)), data)
-    pictures, found = score_options.real_pictures(recipe, loaded.card, split, "validation")
-    network = opened(extractor, weights, device=where)
-    with _watched(min(samples, len(pictures))) as watch:
-        near = score(loaded, pictures, network, settings, count=samples, seed=seed, progress=watch)
-    measured = told(near, network, pictures, settings, count=len(near.targets), split=found, seed=seed, attempts=attempts)
-    if sheet is not None:
-        rows = min(score_options.SHEET_ROWS, len(near.targets))
-        first = replace(near.found, stages=near.found.stages.images(slice(rows)), psnr_db=near.found.psnr_db[:rows])
-        write_atomically(sheet, sheet_png(near.targets[:rows], first, [""] * rows))
-    if record:
-        score_options.write_into_card(path, "embedding", measured)
-    lines = [f"{len(near.targets)} of {len(pictures):,} {found} pictures; PSNR (dB), distance in features ({network.name})"]
-    lines.append(f"median {measured['psnr_db_median']:.2f} dB, worst {measured['psnr_db_worst']:.2f} dB")
-    lines.append(f"median {measured['distance_median']:.2f}, worst {measured['distance_worst']:.2f}")
-    lines.append(f"{measured['seconds_median']:.0f} s for each (median)")
-    finish(as_json, measured, "\n".join(lines))
-
-
-def _refuse_beside_own(given: dict[str, object]) -> None:
-    from mitlgan.errors import UsageError
-
-    for option, value in given.items():
-        if value is not None:
-            raise UsageError(f"{option}: is of other pictures, --own of those that the artifact makes; give one of them")
-
-
-def _own_score(path: Path, loaded: LoadedArtifact, settings: Settings, count: int, seed: int, record: bool, as_json: bool) -> None:
-    from mitlgan.inversion.self_recovery import WHOLE, recovered
-
-    with _watched(count) as watch:
-        measured = recovered(loaded, settings, count=count, seed=seed, progress=watch).as_json(settings)
-    if record:
-        score_options.write_into_card(path, "recovery", measured)
-    lines = [f"{count} pictures of its own, seeds {seed} to {seed + count - 1}; PSNR (dB), median and worst"]
-    lines += [f"{'whole' if name == WHOLE else name}: {part['median']:.1f}, {part['worst']:.1f}" for name, part in measured["parts"].items()]
-    lines.append(f"{measured['seconds_median']:.0f} s for each (median; longest {measured['seconds_longest']:.0f})")
-    finish(as_json, measured, "\n".join(lines))
+    print_result(as_json, _values(files, places, shown, found), _text(files, places, shown, found, settings))
 
 
 def _files(images: list[Path]) -> list[Path]:
@@ -184,7 +100,7 @@ def _files(images: list[Path]) -> list[Path]:
             continue
         source = open_source(path, "IMAGE")
         for line in source.leftovers.describe(quiet=False):
-            note(f"{path}: {line}")
+            log(f"{path}: {line}")
         files += [entry.path for entry in source.entries if entry.path is not None]
     return files
 
@@ -201,33 +117,6 @@ def _places(files: list[Path], out: Path) -> list[Path]:
     if len(set(places)) < len(places):
         raise UsageError("IMAGE: two pictures have one name, and so would their latents; rename one")
     return places
-
-
-@contextmanager
-def _watched(pictures: int) -> Iterator[Watcher]:
-    """A bar on a terminal; elsewhere nothing until the figures."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield lambda state: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), TextColumn("{task.fields[line]}", markup=False))
-    with Bar(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task("embed", line="")
-
-        def watch(state: Progress) -> None:
-            label = state.phase if pictures == 1 or state.phase == "starts" else f"{state.phase} {state.picture + 1}/{pictures}"
-            bar.update(task, description=label, completed=state.done, total=state.total, line=_line(state))
-
-        yield watch
-
-
-def _line(state: Progress) -> str:
-    return "" if state.psnr_db is None else f"{state.psnr_db:.1f} dB"
 
 
 def _values(files: list[Path], places: list[Path], sheet: Path, found: Embedded) -> dict[str, Any]:
@@ -262,6 +151,3 @@ _ENDED = {
     "time": "time was over",
     "cancelled": "stopped",
 }
-
-COMMANDS: dict[str, Callable[..., Any]] = {"embed": embed}
-MEASURES: dict[str, Callable[..., None]] = {"embed-score": embed_score}

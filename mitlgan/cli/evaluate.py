@@ -1,15 +1,15 @@
-"""evaluate, report: figures of an artifact, each with the protocol it takes to compare it, and the report of a run."""
+"""`mitlgan evaluate`: measure an artifact against real pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mitlgan.cli import options, score_options
-from mitlgan.cli.options import finish, note
+from mitlgan.cli.output import log, print_result
 
 if TYPE_CHECKING:
     from mitlgan.artifacts.loaded_artifact import LoadedArtifact
@@ -64,43 +64,16 @@ def evaluate(
         extrapolate=extrapolate,
     )
     if len(real) < protocol.samples:
-        note(f"-n {protocol.samples}: there are {len(real):,} real {found} pictures; all of them are compared with {protocol.samples:,} generated ones")
+        log(f"-n {protocol.samples}: there are {len(real):,} real {found} pictures; all of them are compared with {protocol.samples:,} generated ones")
     networks = evaluation.open_extractors(protocol, names, weights=weights, device=where)
     measured = evaluation.evaluate_each(loaded, real, protocol, networks)
     if separation:
         measured["separation"] = _separated(loaded, real, found, swaps, seed, grid)
-        note(f"{grid}: rows share a foreground, columns a background")
+        log(f"{grid}: rows share a foreground, columns a background")
     if record:
         record_metrics(path, measured)
-        note(f"{path}: the figures are in its card now")
-    finish(as_json, measured, "\n".join(_lines(measured)))
-
-
-def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, finished or not, or a comparison's.")],
-    form: Annotated[options.Form, typer.Option("--format", help="What is printed: the report's place, or its numbers.")] = options.Form.html,
-    as_json: options.Json = False,
-) -> None:
-    """Write the report of one run into its directory: curves, pictures, what its own numbers say (collapse, best step)."""
-    from mitlgan.errors import UsageError
-    from mitlgan.report.html import report_paths
-    from mitlgan.runtime.files import read_bytes
-
-    findings: list[str] = []
-    if (run / "report.html").is_file() and not (run / "recipe.toml").is_file():  # a comparison has written its own
-        paths = report_paths(run)
-    else:
-        from mitlgan.report.run_report import report as reported
-
-        paths, findings = reported(run)
-    place: Path = getattr(paths, form.value)
-    text = "\n".join([*findings, str(place)])
-    if form is not options.Form.html:
-        try:
-            text = read_bytes(place, root=run).decode(errors="replace").rstrip("\n")
-        except OSError as error:
-            raise UsageError(f"{place}: cannot be read ({error.strerror}); make the comparison's report again by its own command") from None
-    finish(as_json, {"report": str(paths.html), "findings": findings}, text)
+        log(f"{path}: the figures are in its card now")
+    print_result(as_json, measured, "\n".join(_lines(measured)))
 
 
 def _separated(loaded: LoadedArtifact, real: ImagePack, split: str, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
@@ -129,6 +102,3 @@ def _lines(measured: Mapping[str, Any]) -> list[str]:
         shown = f"{value:.3f}" if isinstance(value, float) else "undefined" if value is None else value
         lines.append(f"{'separation: ' + key.replace('_', ' '):<44} {shown}")
     return lines
-
-
-COMMANDS: dict[str, Callable[..., None]] = {"evaluate": evaluate, "report": report}

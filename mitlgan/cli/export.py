@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.options import finish
+from mitlgan.cli.output import print_result
 
 
 class Target(StrEnum):
@@ -43,7 +42,4 @@ def export(
 
     loaded = load_artifact(artifact)
     place = exported(loaded, to.value, out or Path(f"{loaded.card.kind}{EXPORT_SUFFIXES[to.value]}"))
-    finish(as_json, {"file": str(place), "to": to.value, "bytes": place.stat().st_size}, str(place))
-
-
-COMMANDS: dict[str, Callable[..., Any]] = {"export": export}
+    print_result(as_json, {"file": str(place), "to": to.value, "bytes": place.stat().st_size}, str(place))

@@ -11,7 +11,36 @@ from typing import Annotated, Any
 import typer
 
 from mitlgan import __version__
-from mitlgan.cli import compare, data, edit, embed, evaluate, export, inpaint, inspect, options, studio, study, sweep, train_stages
+from mitlgan.cli import (
+    bench,
+    compare,
+    compose,
+    data,
+    demo,
+    describe,
+    directions,
+    doctor,
+    embed,
+    embed_score,
+    evaluate,
+    export,
+    grid,
+    inpaint,
+    inpaint_score,
+    interpolate,
+    mix,
+    options,
+    pretrain,
+    recipes,
+    report,
+    resume,
+    runs,
+    sample,
+    studio,
+    study,
+    sweep,
+    train,
+)
 from mitlgan.errors import MitlganError, to_one_line
 from mitlgan.runtime.child_processes import end_with_parent
 
@@ -41,22 +70,51 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
     pass
 
 
-TRAIN, PICTURES, MEASURE, REST = "Train", "Make pictures", "Measure and compare", "Data, recipes, runs"
-HEADED: tuple[tuple[str, dict[str, Callable[..., Any]]], ...] = (
-    (TRAIN, {**train_stages.COMMANDS, **sweep.COMMANDS}),
-    (PICTURES, {"sample": inspect.sample, **edit.COMMANDS, **embed.COMMANDS, **inpaint.COMMANDS, **export.COMMANDS, **studio.COMMANDS}),
-    (MEASURE, {**compare.COMMANDS, **evaluate.COMMANDS, **inpaint.MEASURES, **embed.MEASURES}),
-    (REST, {name: command for name, command in inspect.COMMANDS.items() if name != "sample"}),
-)
+# The commands in the order of work, under the headings of `mitlgan --help`.
+HELP_SECTIONS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
+    "Train": {
+        "pretrain": pretrain.app,
+        "compose": compose.compose,
+        "resume": resume.resume,
+        "demo": demo.demo,
+        "train": train.train,
+        "sweep": sweep.sweep,
+    },
+    "Make pictures": {
+        "sample": sample.sample,
+        "interpolate": interpolate.interpolate,
+        "mix": mix.mix,
+        "grid": grid.grid,
+        "directions": directions.directions,
+        "embed": embed.embed,
+        "inpaint": inpaint.inpaint,
+        "export": export.export,
+        "studio": studio.studio,
+    },
+    "Measure and compare": {
+        "compare": compare.compare,
+        "evaluate": evaluate.evaluate,
+        "report": report.report,
+        "inpaint-score": inpaint_score.inpaint_score,
+        "embed-score": embed_score.embed_score,
+        "study": study.app,
+    },
+    "Data, recipes, runs": {
+        "data": data.app,
+        "recipes": recipes.app,
+        "runs": runs.app,
+        "describe": describe.describe,
+        "doctor": doctor.doctor,
+        "bench": bench.bench,
+    },
+}
 
-app.add_typer(train_stages.pretrain_app, name="pretrain", rich_help_panel=TRAIN)
-for heading, commands in HEADED:
+for heading, commands in HELP_SECTIONS.items():
     for name, command in commands.items():
-        app.command(name, rich_help_panel=heading)(command)
-app.add_typer(study.app, name="study", rich_help_panel=MEASURE)
-app.add_typer(data.app, name="data", rich_help_panel=REST)
-app.add_typer(inspect.recipes_app, name="recipes", rich_help_panel=REST)
-app.add_typer(inspect.runs_app, name="runs", rich_help_panel=REST)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, rich_help_panel=heading)
+        else:
+            app.command(name, rich_help_panel=heading)(command)
 
 
 def main() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -12,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
-
-from mitlgan.errors import to_terminal_text
 
 if TYPE_CHECKING:
     from mitlgan.recipe import Recipe
@@ -183,13 +179,3 @@ def environment(device: str, label: str, out: Path, threads: int | None, log: Lo
             shown.close()
             if board is not None:
                 board.close()
-
-
-def finish(as_json: bool, values: Mapping[str, Any], text: str) -> None:
-    """Print a command's result: one JSON object, or text for people."""
-    print(json.dumps(values, allow_nan=False) if as_json else to_terminal_text(text), flush=True)
-
-
-def note(text: str) -> None:
-    """One line on stderr."""
-    print(to_terminal_text(text), file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mitlgan.cli.options import note
+from mitlgan.cli.output import log
 
 if TYPE_CHECKING:
     from mitlgan.artifacts.artifact import Card
@@ -44,15 +44,15 @@ def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default:
     from mitlgan.stages import stages
 
     source = recipe.data.source
-    found = choose_evaluation_split(source, recipe.role, split, default, note)
+    found = choose_evaluation_split(source, recipe.role, split, default, log)
     if split is None and found == default == TRAIN and (held_out := [other for other in find_splits(source, recipe.role).parts if other != TRAIN]):
-        note(f"{source}: measured on train pictures, as the recipe says; they flatter a network that learned from them: --split {held_out[0]}")
-    pictures = stages.open_recipe_data(recipe, found, say=note)
+        log(f"{source}: measured on train pictures, as the recipe says; they flatter a network that learned from them: --split {held_out[0]}")
+    pictures = stages.open_recipe_data(recipe, found, say=log)
     true = correct_split(found, pictures.content_sha256, "" if card is None else str(card.data.get("content_sha256", "")))
     if true != found:
-        note(f"warning: {source}: the network was trained on these very pictures, so they count as {true}, not as {found}")
+        log(f"warning: {source}: the network was trained on these very pictures, so they count as {true}, not as {found}")
     if card is not None and true != TRAIN and (sentence := held_out_training_warning(source, recipe.role, card.data)):
-        note(sentence)
+        log(sentence)
     return pictures, true
 
 
@@ -61,4 +61,4 @@ def write_into_card(path: Path, name: str, measured: dict[str, Any]) -> None:
     from mitlgan.artifacts.artifact import read_card, record_metrics
 
     record_metrics(path, {**read_card(path).metrics, name: measured})
-    note(f"{path}: the figures are in its card now")
+    log(f"{path}: the figures are in its card now")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mitlgan.cli import options
+from mitlgan.cli.output import log
 
 
 def studio(
@@ -46,7 +46,4 @@ def studio(
     settings = Settings(
         artifacts=tuple(artifacts or ()), runs=runs, host=host, token=token, names=tuple(name or ()), device=str(resolve_device(device))
     )  # fmt: skip
-    serve(settings, port, on_ready=options.note, open_browser=open_browser)
-
-
-COMMANDS: dict[str, Callable[..., None]] = {"studio": studio}
+    serve(settings, port, on_ready=log, open_browser=open_browser)

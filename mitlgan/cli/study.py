@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mitlgan.cli import options, score_options
-from mitlgan.cli.options import finish
+from mitlgan.cli.output import print_result
 
 app = options.group("Ask people which pictures they take for real: make a page, score their answers.")
 
@@ -43,7 +43,8 @@ def make(
     said = describe_origin(DEMO, recipe.role) if recipe.data.source == DEMO else ""
     study = made(out, loaded, real, each=each, seed=seed, origin=said, split=found)
     values = {"page": str(study.page), "key": str(study.key), "pictures": study.pictures, "real": each, "split": found}
-    finish(as_json, values, f"{study.page}: {study.pictures} pictures, {each} real ones of {found} among them; keep {study.key} from participants")
+    text = f"{study.page}: {study.pictures} pictures, {each} real ones of {found} among them; keep {study.key} from participants"
+    print_result(as_json, values, text)
 
 
 @app.command()
@@ -61,4 +62,4 @@ def score(
         shown = "-" if share.realness is None else f"{share.realness:.1%}"
         lines.append(f"{name:<24}{shown:>10}{f'{share.low:.1%} to {share.high:.1%}':>18}{share.answers:>10}")
     lines.append(f"{found.participants} participants; the intervals take answers for independent, which those of one person are not quite")
-    finish(as_json, found.as_json(), "\n".join(lines))
+    print_result(as_json, found.as_json(), "\n".join(lines))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from helpers import tiny_runs
 
-from mitlgan.cli import inspect
+from mitlgan.cli import runs
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.recipe import with_overrides
 from mitlgan.report.run_files import leave
@@ -87,7 +87,7 @@ def test_training_does_not_go_on_through_a_link_or_a_pipe(whole: Run, tmp_path: 
     run = copy(whole, tmp_path / "runs" / "pretrain" / "bg-001")
     replaced(run.path / name, kind, precious)
     (listed,) = run_directory.list_all(tmp_path / "runs")
-    assert inspect._run_row(listed)["state"] == "done"
+    assert runs._run_row(listed)["state"] == "done"
     assert stages.find_matching_run(tmp_path / "runs", tiny_runs.recipe("bg", Path("x"))) is None
     with pytest.raises((UsageError, ResourceError)) as caught:
         stages.resume(run.path, tiny_runs.environment(tmp_path / "runs"), more_kimg=0.008)
@@ -106,7 +106,7 @@ def test_what_is_only_written_is_replaced(whole: Run, tmp_path: Path, precious: 
     written = [name for name in names(whole) if name not in (*REFUSED, "checkpoints/000000002.safetensors") and (whole.path / name).is_file()]
     for name in written:
         replaced(run.path / name, kind, precious)
-    row = inspect._run_row(run)
+    row = runs._run_row(run)
     assert (row["state"], row["artifact"], row["report"]) == ("empty", None, None)
     stages.resume(run.path, tiny_runs.environment(tmp_path), more_kimg=0.008)
     assert run.state() == "done"

@@ -384,10 +384,10 @@ class TestProcesses:
         program = (
             "import sys, time; from pathlib import Path; from mitlgan.cli import main\n"
             "from mitlgan.data.build import parallel; parallel.MIN_FOR_PROCESSES = 3; parallel.os.cpu_count = lambda: 2\n"
-            "from mitlgan.cli import data_sets\n"
+            "from mitlgan.cli.data import prepare\n"
             "class Slow:\n    def __enter__(self): return self.told\n    def __exit__(self, *_): pass\n"
             "    def told(self, done, total): print(done, flush=True); time.sleep(0.02)\n"
-            "data_sets.counted = lambda _: Slow()\n"
+            "prepare.progress_bar = lambda _: Slow()\n"
             "sys.argv = ['mitlgan', 'data', 'prepare', *sys.argv[1:]]; main()"
         )
         command = [sys.executable, "-c", program, str(place), "--out", str(tmp_path / "cut"), "--size", "32"]

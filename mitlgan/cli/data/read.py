@@ -1,4 +1,4 @@
-"""data: pictures into packs."""
+"""`mitlgan data read`: read classic datasets."""
 
 from __future__ import annotations
 
@@ -8,41 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mitlgan.cli import data_sets, options
-from mitlgan.cli.options import finish, note
+from mitlgan.cli import options
+from mitlgan.cli.data.pack import print_pack
+from mitlgan.cli.output import log, progress_bar
 
 if TYPE_CHECKING:
-    from mitlgan.data.pack.image_pack import ImagePack
-
-app = options.group("Prepare pictures for training.")
-
-
-@app.callback()
-def _root() -> None:
     pass
-
-
-for name, command in data_sets.COMMANDS.items():
-    app.command(name)(command)
-
-
-@app.command()
-def pack(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder, zip or tar archive, or a .txt list of paths.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a .npy file; its manifest lies beside it.")],
-    size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
-    resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",
-    keep_alpha: Annotated[bool, typer.Option("--keep-alpha", help="Keep transparency as a fourth channel.")] = False,
-    allow_bad: Annotated[bool, typer.Option("--allow-bad", help="Go on even if more than 5 % of the files cannot be read.")] = False,
-    as_json: options.Json = False,
-) -> None:
-    """Decode pictures once into a memory-mapped pack."""
-    from mitlgan.cli.progress_bar import counted
-    from mitlgan.data.open import pack_folder
-
-    with counted("pack") as told:
-        packed = pack_folder(source, out, size_px=size, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, progress=told, say=note)
-    _told(packed, as_json)
 
 
 class Format(StrEnum):
@@ -60,10 +31,8 @@ FORMATS_OF = {
     "faces": (Format.celeba, Format.folder), "reviews": (Format.products,), "images": (Format.products,), "min_rating": (Format.products,),
     "min_reviews": (Format.products,),
 }  # fmt: skip
-"""The formats that an option of `data read` is of."""
 
 
-@app.command()
 def read(
     context: typer.Context,
     form: Annotated[Format, typer.Argument(metavar="FORMAT", help="mnist (IDX, gzip or not), cifar10 (binary), celeba, products, folder.")],
@@ -86,7 +55,6 @@ def read(
     as_json: options.Json = False,
 ) -> None:
     """Read a known set, check it, choose from it, and pack it; nothing is downloaded."""
-    from mitlgan.cli.progress_bar import counted
     from mitlgan.data import readers
     from mitlgan.data.open import pack_folder
     from mitlgan.data.readers.products import ReviewLimits
@@ -109,11 +77,11 @@ def read(
         choice = ReviewLimits(min_rating, min_reviews)
         packed = readers.pack_products(source, out, reviews=reviews, images=images, size_px=size, resize=resize, choice=choice, limit=limit)
     elif faces:
-        packed = readers.pack_faces(source, out, size_px=size, resize=resize, limit=limit, say=note)
+        packed = readers.pack_faces(source, out, size_px=size, resize=resize, limit=limit, say=log)
     else:
-        with counted("read") as told:
-            packed = pack_folder(source, out, size_px=size, resize=resize, limit=limit, progress=told, say=note)
-    _told(packed, as_json)
+        with progress_bar("read") as callback:
+            packed = pack_folder(source, out, size_px=size, resize=resize, limit=limit, progress=callback, say=log)
+    print_pack(packed, as_json)
 
 
 def _numbers(text: str | None) -> list[int]:
@@ -123,15 +91,3 @@ def _numbers(text: str | None) -> list[int]:
         return [int(part) for part in text.split(",")] if text else []
     except ValueError:
         raise UsageError(f"--classes {text}: write labels as numbers, such as 3,8") from None
-
-
-def _told(packed: ImagePack, as_json: bool) -> None:
-    from mitlgan.data.sources.leftovers import describe_leftovers
-
-    skipped = packed.manifest["skipped"]
-    for entry in skipped[:20]:
-        note(f"skipped {entry['name']!r}: {entry['reason']}")
-    left = packed.manifest.get("leftovers", {})
-    values = {"pack": str(packed.path), "count": len(packed), "skipped": skipped, "leftovers": left, "content_sha256": packed.content_sha256}
-    text = f"{packed.path}: {len(packed)} pictures of {packed.size_px} px, {len(skipped)} skipped"
-    finish(as_json, values, "\n".join([text, *(f"  {line}" for line in describe_leftovers(left))]))

@@ -1,0 +1,26 @@
+"""`mitlgan bench`: measure speed against plain code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.output import print_result
+
+if TYPE_CHECKING:
+    pass
+
+
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions.")] = False,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """Measure loading, critic update and loop overhead against plain hand-written code, side by side."""
+    from mitlgan.bench import format_results, run_benchmarks
+
+    options.use_threads(threads)
+    found = run_benchmarks(quick=quick)
+    print_result(as_json, found, "\n".join(format_results(found)))

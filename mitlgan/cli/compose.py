@@ -1,0 +1,61 @@
+"""`mitlgan compose`: join frozen generators into scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.output import log
+from mitlgan.cli.run_output import print_dry_run, print_run
+
+if TYPE_CHECKING:
+    pass
+
+RUNS = Path("runs")
+
+
+def compose(
+    fg: Annotated[
+        Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Foreground generator. Default: the newest run's, else the shipped one.")
+    ] = None,
+    bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Background generator, likewise.")] = None,
+    layer: options.LayerNames = None,
+    data: options.Data = None,
+    recipe: options.RecipeName = None,
+    settings: options.Settings = None,
+    out: options.Out = RUNS,
+    device: options.Device = "auto",
+    seed: options.Seed = None,
+    critic: options.CriticRun = None,
+    threads: options.Threads = None,
+    log_to: options.Log = None,
+    dry_run: options.DryRun = False,
+    as_json: options.Json = False,
+) -> None:
+    """Join frozen generators into scenes by fusion and translator: two, or as many as --layer names."""
+    from mitlgan import networks
+    from mitlgan.artifacts import artifact
+    from mitlgan.artifacts.artifact import GeneratorSpec
+    from mitlgan.errors import UsageError
+    from mitlgan.stages import initial_weights, stages
+    from mitlgan.stages.default_layers import resolve_layers
+
+    chosen = options.recipe_from(recipe, "demo/compose", data=data, seed=seed, settings=settings)
+    if chosen.composer is None:
+        raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `compose`")
+    layers = resolve_layers(options.layers_from(layer, fg, bg), out, chosen)
+    for name, path in layers.items():
+        log(f"{name}: {path} ({artifact.read_card(path).kimg:.0f} kimg)")
+    if dry_run:
+        loaded = {name: artifact.load_layer(path, name, chosen.size_px, chosen.composer.resample) for name, path in layers.items()}
+        networks.check_composer(chosen.composer, {name: generator for name, (generator, _) in loaded.items()}, chosen.size_px)
+        forms = {name: GeneratorSpec(card.generator, card.size_px) for name, (_, card) in loaded.items() if card.generator is not None}
+        chosen = initial_weights.with_critic_parent(chosen, critic, log)
+        initial_weights.load_initial_critic(critic, chosen, log)
+        return print_dry_run(chosen, device, as_json, forms)
+    with options.environment(device, "compose", out, threads, log_to) as environment:
+        run = stages.compose(chosen, layers, environment, critic=critic)
+    return print_run(run, environment, as_json)

@@ -1,0 +1,41 @@
+"""`mitlgan data augment`: enlarge a set by changed copies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.data.data_options import OutFolder, Source, leftover_text
+from mitlgan.cli.output import log, print_result, progress_bar
+
+if TYPE_CHECKING:
+    pass
+
+
+def augment(
+    source: Source,
+    out: OutFolder,
+    factor: Annotated[int, typer.Option("--factor", metavar="K", help="Pictures made of each, itself among them.", min=1, max=1000)] = 4,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides every change.", min=0)] = 0,
+    mirror: Annotated[bool, typer.Option("--mirror/--no-mirror", help="Left to right.")] = True,
+    flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Top to bottom.")] = True,
+    degrees: Annotated[float, typer.Option("--degrees", metavar="X", help="Largest turn.", min=0.0, max=180.0)] = 10.0,
+    shear: Annotated[float, typer.Option("--shear", metavar="X", help="Largest shear, degrees.", min=0.0, max=60.0)] = 6.0,
+    distortion: Annotated[float, typer.Option("--distortion", metavar="X", help="Largest elastic shift / side.", min=0.0, max=0.2)] = 0.03,
+    as_json: options.Json = False,
+) -> None:
+    """Enlarge a set as the thesis did: mirrored, turned, sheared, distorted; transparency and mattes go along."""
+    from mitlgan.data.build.offline_augment import AugmentSettings
+    from mitlgan.data.build.offline_augment import augment_pictures as run
+
+    settings = AugmentSettings(factor, seed, mirror, flip, degrees, shear, distortion)
+    with progress_bar("augment") as callback:
+        counts = run(source, out, settings, callback, log)
+    for entry in counts["skipped"][:20]:
+        log(f"skipped {entry['name']!r}: {entry['reason']}")
+    with_mattes = f" and {counts['mattes']} mattes" if counts["mattes"] else ""
+    text = f"{out}: {counts['made']} pictures{with_mattes} made of {counts['pictures']}; {counts['unreadable']} unreadable"
+    text += leftover_text(counts["leftovers"])
+    print_result(as_json, {"out": str(out), **counts}, text)

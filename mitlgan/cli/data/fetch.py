@@ -1,0 +1,42 @@
+"""`mitlgan data fetch`: download pictures from a list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.data.data_options import OutFolder
+from mitlgan.cli.output import log, print_result, progress_bar
+
+if TYPE_CHECKING:
+    pass
+
+
+def fetch(
+    addresses: Annotated[Path, typer.Argument(metavar="LIST", help="Text file of addresses, or a table with --url-column.")],
+    out: OutFolder,
+    url_column: Annotated[str, typer.Option("--url-column", metavar="COLUMN", help="Of a .csv, .tsv or .jsonl table.")] = "",
+    max_mb: Annotated[float, typer.Option("--max-mb", metavar="X", help="Largest file.", min=0.001)] = 20.0,
+    max_total_gb: Annotated[float, typer.Option("--max-total-gb", metavar="X", help="Of all files together.", min=0.001)] = 50.0,
+    timeout_s: Annotated[float, typer.Option("--timeout", metavar="S", help="Longest wait for an answer.", min=0.1)] = 15.0,
+    deadline_s: Annotated[float, typer.Option("--deadline", metavar="S", help="Longest time for one file.", min=0.1)] = 120.0,
+    tries: Annotated[int, typer.Option("--tries", metavar="N", help="Attempts at each.", min=1, max=20)] = 3,
+    as_json: options.Json = False,
+) -> None:
+    """Download pictures from an explicit list; interrupted or repeated, only what is missing is asked for."""
+    from mitlgan.data.curate.fetch import FetchSettings, read_urls
+    from mitlgan.data.curate.fetch import fetch_pictures as run
+
+    settings = FetchSettings(int(max_mb * 1e6), int(max_total_gb * 1e9), timeout_s, deadline_s, tries)
+    with progress_bar("fetch") as callback:
+        found = run(read_urls(addresses, url_column), out, settings, callback)
+    for reason, number in found["reasons"].items():
+        log(f"{number} failed: {reason}")
+    counts = found["counts"]
+    if counts["changed"]:
+        log(f"{counts['changed']} files are not as they were fetched; they are kept as they are, and fetch.json says what they hold now")
+    text = f"{out}: {counts['fetched']} fetched, {counts['had']} there already, {counts['failed']} of {counts['asked']} unreachable (unreachable.txt)"
+    print_result(as_json, {"out": str(out), **found}, text)

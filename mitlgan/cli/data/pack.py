@@ -1,0 +1,44 @@
+"""`mitlgan data pack`: decode pictures once into a pack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.output import log, print_result, progress_bar
+
+if TYPE_CHECKING:
+    from mitlgan.data.pack.image_pack import ImagePack
+
+
+def pack(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder, zip or tar archive, or a .txt list of paths.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a .npy file; its manifest lies beside it.")],
+    size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
+    resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",
+    keep_alpha: Annotated[bool, typer.Option("--keep-alpha", help="Keep transparency as a fourth channel.")] = False,
+    allow_bad: Annotated[bool, typer.Option("--allow-bad", help="Go on even if more than 5 % of the files cannot be read.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Decode pictures once into a memory-mapped pack."""
+    from mitlgan.data.open import pack_folder
+
+    with progress_bar("pack") as callback:
+        packed = pack_folder(source, out, size_px=size, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, progress=callback, say=log)
+    print_pack(packed, as_json)
+
+
+def print_pack(packed: ImagePack, as_json: bool) -> None:
+    """Print what a pack holds, and which files were skipped or left over."""
+    from mitlgan.data.sources.leftovers import describe_leftovers
+
+    skipped = packed.manifest["skipped"]
+    for entry in skipped[:20]:
+        log(f"skipped {entry['name']!r}: {entry['reason']}")
+    left = packed.manifest.get("leftovers", {})
+    values = {"pack": str(packed.path), "count": len(packed), "skipped": skipped, "leftovers": left, "content_sha256": packed.content_sha256}
+    text = f"{packed.path}: {len(packed)} pictures of {packed.size_px} px, {len(skipped)} skipped"
+    print_result(as_json, values, "\n".join([text, *(f"  {line}" for line in describe_leftovers(left))]))

@@ -1,0 +1,82 @@
+"""`mitlgan data prepare`: build a pack from any pictures."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.data.data_options import Exclude, HoldOut, OutFolder, Source, leftover_text
+from mitlgan.cli.output import log, print_result, progress_bar
+
+if TYPE_CHECKING:
+    pass
+
+
+def prepare(
+    source: Source,
+    out: OutFolder,
+    size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
+    resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",
+    crop: Annotated[str, typer.Option("--crop", metavar="KIND", help="center, entropy (most to see), or face (needs OpenCV).")] = "center",
+    keep_alpha: Annotated[bool, typer.Option("--keep-alpha", help="Keep transparency as a fourth channel.")] = False,
+    backdrop: Annotated[str, typer.Option("--backdrop", metavar="COLOUR", help="What transparency is laid on, a name or #rrggbb.")] = "white",
+    blur: Annotated[float, typer.Option("--blur", metavar="PX", help="Blur, for backgrounds.", min=0.0, max=100.0)] = 0.0,
+    min_size: Annotated[int, typer.Option("--min-size", metavar="PX", help="Leave out smaller pictures.", min=0)] = 0,
+    max_aspect: Annotated[float, typer.Option("--max-aspect", metavar="X", help="Leave out longer ones (longer / shorter side).", min=0.0)] = 0.0,
+    dedupe: Annotated[str, typer.Option("--dedupe", metavar="KIND", help="exact, near (also look-alikes) or none.")] = "exact",
+    against: Annotated[list[str] | None, typer.Option("--against", metavar="SET", help="Leave out what this folder or pack has; repeatable.")] = None,
+    placeholder_copies: Annotated[int, typer.Option("--placeholder-copies", metavar="N", help="A file that comes N times is none; 0: off.", min=0)] = 5,
+    keep_blank: Annotated[bool, typer.Option("--keep-blank", help="Keep pictures of one colour.")] = False,
+    metadata: Annotated[Path | None, typer.Option("--metadata", metavar="FILE", help="Choose by a table: .csv, .tsv or .jsonl.")] = None,
+    join: Annotated[Path | None, typer.Option("--join", metavar="FILE", help="A second table.")] = None,
+    on: Annotated[str, typer.Option("--on", metavar="COLUMN", help="The column that both tables have.")] = "",
+    aggregates: Annotated[str, typer.Option("--agg", metavar="TEXT", help="New columns: rating=mean(overall), reviews=count()")] = "",
+    where: Annotated[str, typer.Option("--where", metavar="TEXT", help="Which rows: rating >= 4.0 and reviews >= 12")] = "",
+    image_column: Annotated[str, typer.Option("--image-column", metavar="COLUMN", help="Path of the picture, relative to SRC.")] = "image",
+    exclude: Exclude = None,
+    holdout: HoldOut = "10%",
+    allow_bad: Annotated[bool, typer.Option("--allow-bad", help="Go on even if more than 5 % of the files cannot be read.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Read, check, choose, crop, resize and pack any pictures; interrupted, the same command goes on."""
+    from mitlgan.data.build.notes import summarize_notes
+    from mitlgan.data.build.prepare import prepare_pack as run
+    from mitlgan.data.build.prepare_image import PrepareSettings
+    from mitlgan.data.curate.exclude_list import read_names
+    from mitlgan.data.curate.reference_sets import find_held_out_packs
+    from mitlgan.data.curate.table_selection import Selection
+    from mitlgan.errors import UsageError
+    from mitlgan.images.colors import parse_color
+    from mitlgan.report.contact_sheets import write_pack_page
+
+    gc.freeze()  # what was loaded stays: it need not be looked through again and again
+    if metadata is None and (join or on or aggregates or where):
+        raise UsageError("--metadata: --join, --on, --agg and --where choose rows of a table; name it")
+    settings = PrepareSettings(
+        size_px=size, resize=resize, crop=crop, keep_alpha=keep_alpha, backdrop=parse_color("--backdrop", backdrop), blur_px=blur,
+        min_size_px=min_size, max_aspect=max_aspect, dedupe=dedupe, placeholder_copies=placeholder_copies, keep_blank=keep_blank,
+        exclude=read_names(*(exclude or [])), against=tuple(against or []), holdout=holdout,
+    )  # fmt: skip
+    selection = None if metadata is None else Selection(metadata, join, on, aggregates, where, image_column)
+    with progress_bar("prepare") as callback:
+        packed = run(source, out, settings, selection=selection, allow_bad=allow_bad, progress=callback)
+    page = write_pack_page(out, packed)
+    skipped = packed.manifest["skipped"]
+    for entry in skipped[:20]:
+        log(f"left out {entry['name']!r}: {entry['reason']}")
+    held_out = {split: len(pack) for split, pack in find_held_out_packs(packed.path).items()}
+    apart = ", ".join(f"{number} more held out in {packed.path.parent / split}" for split, number in held_out.items())
+    remark = packed.manifest["made_by"]["note"]
+    if remark:
+        log(remark)
+    for line in summarize_notes((str(source["name"]), str(source.get("note", ""))) for source in packed.sources()):
+        log(line)
+    values = {"pack": str(packed.path), "page": str(page), "count": len(packed), "held_out": held_out, "skipped": skipped}
+    left = packed.manifest.get("leftovers", {})
+    values |= {"note": remark, "leftovers": left, "content_sha256": packed.content_sha256}
+    text = f"{packed.path}: {len(packed)} pictures of {size} px, {apart or 'none held out'}, {len(skipped)} left out"
+    print_result(as_json, values, f"{text}{leftover_text(left)}\n{page}")

@@ -1,0 +1,113 @@
+"""`mitlgan data split`: cut photographs into foregrounds, backgrounds and scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.data.data_options import Exclude, HoldOut, Matting, OutFolder, Source, leftover_text
+from mitlgan.cli.output import log, print_result, progress_bar
+
+if TYPE_CHECKING:
+    from mitlgan.data.layers.split import SplitSettings
+
+
+def split(
+    source: Source,
+    out: OutFolder,
+    matting: Matting = "auto",
+    size: Annotated[int, typer.Option("--size", metavar="N", help="Larger pictures are reduced to this (px).", min=16, max=1024)] = 256,
+    background: Annotated[str, typer.Option("--background", metavar="KIND", help="fill (the object's hole), patch (beside it), or both.")] = "both",
+    max_hole: Annotated[
+        float, typer.Option("--max-hole", metavar="X", help="Larger holes are not filled (share of the picture).", min=0.0, max=1.0)
+    ] = 0.65,
+    blur: Annotated[float, typer.Option("--blur", metavar="PX", help="Blur backgrounds by this much.", min=0.0, max=100.0)] = 0.0,
+    backdrop: Annotated[str | None, typer.Option("--backdrop", metavar="COLOUR", help="Lay foregrounds on this colour, a name or #rrggbb.")] = None,
+    centre: Annotated[bool, typer.Option("--centre", help="Centre foregrounds, longest side 86 %.")] = False,
+    min_object_area: Annotated[float, typer.Option("--min-object-area", metavar="X", help="Share of the picture.", min=0.0, max=1.0)] = 0.02,
+    max_object_area: Annotated[float, typer.Option("--max-object-area", metavar="X", help="Share of the picture.", min=0.0, max=1.0)] = 0.85,
+    max_border: Annotated[float, typer.Option("--max-border", metavar="X", help="Share of the edge it may touch.", min=0.0, max=1.0)] = 0.25,
+    exclude: Exclude = None,
+    keep: Annotated[
+        list[Path] | None, typer.Option("--keep", metavar="FILE", help="Names to use all the same, or again, one a line; repeatable.")
+    ] = None,
+    holdout: HoldOut = "10%",
+    min_confidence: Annotated[
+        float | None,
+        typer.Option("--min-confidence", metavar="X", help="Set aside cuts trusted less, 0 to 1. Default: 0.8.", min=0, max=1),
+    ] = None,
+    min_fill_confidence: Annotated[
+        float | None,
+        typer.Option("--min-fill-confidence", metavar="X", help="Leave out filled backgrounds trusted less, 0 to 1. Default: 0.75.", min=0, max=1),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Cut ordinary pictures into fg/ (objects), bg/ (places without them) and scene/ (pictures with mattes), ready for --data.
+
+    Run again on the same --out, with --exclude, --keep, --holdout or --min-confidence, it moves files and cuts nothing again.
+    """
+    from mitlgan.data.curate.exclude_list import read_names
+    from mitlgan.data.layers.cut_confidence import MIN_CONFIDENCE, MIN_FILL_CONFIDENCE
+    from mitlgan.data.layers.matte_filter import MatteFilter
+    from mitlgan.data.layers.split import SplitSettings
+    from mitlgan.images.colors import parse_color
+
+    settings = SplitSettings(
+        matting=matting,
+        size_px=size,
+        background=background,
+        max_hole=max_hole,
+        blur_px=blur,
+        backdrop=None if backdrop is None else parse_color("--backdrop", backdrop),
+        centre=centre,
+        exclude=read_names(*(exclude or [])),
+        keep=read_names(*(keep or []), option="--keep"),
+        holdout=holdout,
+        min_fill_confidence=MIN_FILL_CONFIDENCE if min_fill_confidence is None else min_fill_confidence,
+        min_confidence=MIN_CONFIDENCE if min_confidence is None else min_confidence,
+        matte_filter=MatteFilter(min_area=min_object_area, max_area=max_object_area, max_border=max_border),
+    )
+    _split(source, out, settings, as_json)
+
+
+def _split(source: str, out: Path, settings: SplitSettings, as_json: bool) -> None:
+    from mitlgan.data.build.notes import summarize_notes
+    from mitlgan.data.layers.split import split_pictures as run
+    from mitlgan.report.contact_sheets import write_split_page
+
+    with progress_bar("split") as callback:
+        manifest = run(source, out, settings, callback)
+    page = write_split_page(out, manifest)
+    counts, splits = manifest["counts"], manifest["splits"]
+    for record in [line for line in manifest["records"] if line["decision"] != "used"][:20]:
+        log(f"{record['decision']} {record['name']!r}: {record['reason']}")
+    for line in [*summarize_notes((record["name"], record.get("note", "")) for record in manifest["records"]), *_remarks(manifest)]:
+        log(line)
+    keys = ("counts", "doubtful", "methods", "files", "splits", "holdout", "unfilled", "fills_left_out", "unknown", "gone", "leftovers", "skipped")
+    values: dict[str, Any] = {"out": str(out), "page": str(page)} | {key: manifest[key] for key in keys}
+    files = manifest["files"]
+    held_out = ", ".join(f"{number} for {name}" for name, number in splits.items() if name != "train")
+    apart = f"{splits.get('train', 0)} photographs for training, {held_out}" if splits else "nothing held out"
+    text = (
+        f"{counts['used']} of {sum(counts.values())} pictures cut: {files['fg']} foregrounds, {files['bg']} backgrounds, {files['scene']} scenes"
+        f" ({manifest['doubtful']} doubtful, shown first); {counts['set aside']} set aside, {counts['duplicate']} duplicates, "
+        f"{counts['unreadable']} unreadable, {counts['excluded']} excluded; {manifest['unfilled']} holes too large to fill, "
+        f"{manifest['fills_left_out']} fillings not good enough; "
+        f"{apart}{leftover_text(manifest['leftovers'])}\n{page}"
+    )
+    print_result(as_json, values, text)
+
+
+def _remarks(manifest: dict[str, Any]) -> Iterator[str]:
+    if manifest["holdout"]["note"]:
+        yield manifest["holdout"]["note"]
+    if beside := manifest["methods"].get("matte"):
+        yield f"{beside:,} are cut by the mattes beside them (NAME.matte.png)"
+    for key, words in (("unknown", "named in --exclude or --keep, and not in SRC"), ("gone", "cut earlier, and gone from --out since")):
+        names = manifest[key]
+        if names:
+            yield f"{len(names):,} {words}: {', '.join(map(repr, names[:3]))}{' and more' if len(names) > 3 else ''}"

@@ -1,0 +1,31 @@
+"""`mitlgan describe`: count parameters and multiply-accumulates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.output import print_result
+
+if TYPE_CHECKING:
+    pass
+
+
+def describe(
+    target: Annotated[str, typer.Argument(metavar="RECIPE|ARTIFACT", help="A recipe's name or file, an artifact or a run.")],
+    as_json: options.Json = False,
+) -> None:
+    """Count parameters and multiply-accumulates of a recipe's or an artifact's networks."""
+    from mitlgan.artifacts.summary import describe as described
+    from mitlgan.errors import to_one_line
+
+    values = described(target)
+    lines = [
+        to_one_line(f"{values['name']}: {values['kind']}, {values['size_px']} px"),
+        f"{'':<12}{'parameters':>14}{'trainable':>14}{'multiply-accumulates':>24}",
+    ]
+    for name, part in [*values["networks"].items(), ("total", values["total"])]:
+        lines.append(f"{name:<12}{part['parameters']:>14,}{part['trainable']:>14,}{part['multiply_accumulates']:>24,}")
+    print_result(as_json, values, "\n".join(lines))

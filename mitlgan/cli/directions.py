@@ -1,0 +1,62 @@
+"""`mitlgan directions`: find the directions that change a layer most."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.edit_options import POINT, ArtifactPath, Scale, load_artifact
+from mitlgan.cli.output import print_result
+
+if TYPE_CHECKING:
+    pass
+
+
+class By(StrEnum):
+    """What directions are directions of."""
+
+    weights = "weights"
+    features = "features"
+
+
+At = Annotated[str, typer.Option("--at", metavar=POINT, help="The picture from which the directions go.")]
+
+
+def directions(
+    artifact: ArtifactPath,
+    layer: Annotated[str | None, typer.Option("--layer", metavar="NAME", help="Whose latent. Default: the first layer's.")] = None,
+    by: Annotated[By, typer.Option("--by", help="weights: the first ones (SeFa); features: their principal components (GANSpace).")] = By.weights,
+    count: Annotated[int | None, typer.Option("-k", "--count", metavar="N", help="Directions. Default: 8, or all of a shorter latent.", min=1)] = None,
+    stage: Annotated[str | None, typer.Option("--stage", metavar="K|NAME", help="Of the features. Default: the last before the image.")] = None,
+    samples: Annotated[int, typer.Option("--samples", metavar="N", help="Latents whose features count.", min=2, max=4096)] = 1024,
+    at: At = "0",
+    alone: Annotated[bool, typer.Option("--alone", help="Show the layer's own pictures, not the composition's.")] = False,
+    sigmas: Annotated[float, typer.Option("--sigmas", metavar="S", help="How far the sheet goes to both sides.", min=0.1, max=20)] = 3.0,
+    truncation: options.Truncation = 1.0,
+    scale: Scale = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The sheet, a PNG; the directions go beside it, as .safetensors.")] = Path(
+        "directions.png"
+    ),
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Find the directions that change a layer most, and show each as a row of pictures."""
+    from mitlgan import editing
+    from mitlgan.artifacts.titled_grid import labeled_grid_png, layer_title
+    from mitlgan.runtime.files import write_atomically
+
+    loaded = load_artifact(artifact, device)
+    point = editing.parse_latent(loaded, at, "--at")
+    found = editing.directions(loaded, layer=layer, by=by.value, k=count, stage=stage, samples=samples)
+    walk = editing.traverse(loaded, found, at=point, sigmas=[sigmas * step / 3 for step in range(-3, 4)], truncation=truncation, alone=alone)
+    kept = out.with_suffix(".safetensors")
+    editing.write_directions(kept, found, loaded.tensors_sha256)
+    rows = [f"{index}: {share:.1%}" for index, share in enumerate(found.shares.tolist(), start=1)]
+    steps = [f"{step:+.3g} SD" if step else "0" for step in walk.sigmas]
+    write_atomically(out, labeled_grid_png(walk.images, rows, steps, corner=[layer_title(found.layer)], scale=scale))
+    values = {"sheet": str(out), "directions": str(kept), "layer": found.layer, "by": found.by, "stage": found.stage, "shares": found.shares.tolist()}
+    print_result(as_json, values, f"{out}, {kept}")

@@ -1,0 +1,19 @@
+"""`mitlgan doctor`: what this machine offers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mitlgan.cli import options
+from mitlgan.cli.output import print_result
+
+if TYPE_CHECKING:
+    pass
+
+
+def doctor(as_json: options.Json = False) -> None:
+    """Name device, threads, torch, measured speed, and what is missing."""
+    from mitlgan.doctor import examine
+
+    found = examine()
+    print_result(as_json, found, "\n".join(f"{key:<24} {value}" for key, value in found.items()))

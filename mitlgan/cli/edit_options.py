@@ -1,0 +1,38 @@
+"""Options and parsing that interpolate, mix, grid and directions share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+
+ALL = "all"
+
+
+POINT = "SEED|LAYER=SEED,...|FILE"
+
+
+ArtifactPath = Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")]
+
+
+Layer = Annotated[list[str] | None, typer.Option("--layer", metavar="NAME|all", help="Which latent: fg, bg, ...; repeatable. The others stay.")]
+
+
+Scale = Annotated[int | None, typer.Option("--scale", metavar="N", help="Whole factor by which each pixel is enlarged.", min=1, max=64)]
+
+
+def load_artifact(artifact: Path, device: str) -> LoadedArtifact:
+    """Load an artifact or a run's artifact on a device, such as `auto`."""
+    from mitlgan.artifacts.loaded_artifact import load_artifact
+    from mitlgan.runtime.distributed import resolve_device
+
+    return load_artifact(artifact, device=str(resolve_device(device)))
+
+
+def layer_names(requested: list[str] | None) -> list[str] | None:
+    """Layers that `--layer` names; None for all of them."""
+    return None if requested is None or ALL in requested else requested

@@ -1,0 +1,98 @@
+"""`mitlgan embed-score`: measure how well pictures can be embedded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mitlgan.cli import options, score_options
+from mitlgan.cli.output import print_result
+from mitlgan.cli.search_progress import search_progress
+
+if TYPE_CHECKING:
+    from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+    from mitlgan.inversion import Settings
+
+
+def embed_score(
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run, whose recipe says which pictures.")],
+    data: options.Data = None,
+    split: options.Split = None,
+    own: Annotated[
+        bool, typer.Option("--own", help="Pictures that the artifact makes itself, of the seeds from --seed on: what comes back, layer by layer.")
+    ] = False,
+    samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Pictures, at most.", min=1)] = 8,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Time for each picture, if it does not settle earlier.")] = 60.0,
+    attempts: Annotated[int, typer.Option("--attempts", metavar="N", help="As for `mitlgan embed`.", min=1)] = 1,
+    perceptual: Annotated[float, typer.Option("--perceptual", metavar="W", help="As for `mitlgan embed`.", min=0)] = 0.0,
+    extractor: score_options.Extractor = "efficientnet-lite0",
+    weights: options.Weights = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Chooses the pictures, and decides the search.", min=0)] = 0,
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also the first pictures beside what was found.")] = None,
+    record: score_options.Record = False,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """Measure how near an artifact comes to held-out pictures, or to its own: PSNR, distance in an extractor's features."""
+    from dataclasses import replace
+
+    from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
+    from mitlgan.inversion import Settings
+    from mitlgan.inversion.evaluate import as_json as told
+    from mitlgan.inversion.evaluate import score
+    from mitlgan.inversion.sheet import sheet_png
+    from mitlgan.metrics.extractors.features import extractor as opened
+    from mitlgan.recipe import parse_recipe
+    from mitlgan.runtime.distributed import resolve_device
+    from mitlgan.runtime.files import write_atomically
+
+    options.use_threads(threads)
+    settings = Settings(seed=seed, attempts=attempts, seconds=seconds, perceptual=perceptual, extractor=extractor, weights=weights)
+    where = str(resolve_device(device))
+    path = artifact_path(artifact)
+    loaded = load_artifact(path, device=where)
+    if own:
+        _refuse_beside_own({"--data": data, "--split": split, "--sheet": sheet})
+        _own_score(path, loaded, replace(settings, seed=0), samples, seed, record, as_json)
+        return
+    recipe = score_options.with_data(parse_recipe(loaded.card.recipe, str(path)), data)
+    pictures, found = score_options.real_pictures(recipe, loaded.card, split, "validation")
+    network = opened(extractor, weights, device=where)
+    with search_progress(min(samples, len(pictures))) as watch:
+        near = score(loaded, pictures, network, settings, count=samples, seed=seed, progress=watch)
+    measured = told(near, network, pictures, settings, count=len(near.targets), split=found, seed=seed, attempts=attempts)
+    if sheet is not None:
+        rows = min(score_options.SHEET_ROWS, len(near.targets))
+        first = replace(near.found, stages=near.found.stages.images(slice(rows)), psnr_db=near.found.psnr_db[:rows])
+        write_atomically(sheet, sheet_png(near.targets[:rows], first, [""] * rows))
+    if record:
+        score_options.write_into_card(path, "embedding", measured)
+    lines = [f"{len(near.targets)} of {len(pictures):,} {found} pictures; PSNR (dB), distance in features ({network.name})"]
+    lines.append(f"median {measured['psnr_db_median']:.2f} dB, worst {measured['psnr_db_worst']:.2f} dB")
+    lines.append(f"median {measured['distance_median']:.2f}, worst {measured['distance_worst']:.2f}")
+    lines.append(f"{measured['seconds_median']:.0f} s for each (median)")
+    print_result(as_json, measured, "\n".join(lines))
+
+
+def _refuse_beside_own(given: dict[str, object]) -> None:
+    from mitlgan.errors import UsageError
+
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(f"{option}: is of other pictures, --own of those that the artifact makes; give one of them")
+
+
+def _own_score(path: Path, loaded: LoadedArtifact, settings: Settings, count: int, seed: int, record: bool, as_json: bool) -> None:
+    from mitlgan.inversion.self_recovery import WHOLE, recovered
+
+    with search_progress(count) as watch:
+        measured = recovered(loaded, settings, count=count, seed=seed, progress=watch).as_json(settings)
+    if record:
+        score_options.write_into_card(path, "recovery", measured)
+    lines = [f"{count} pictures of its own, seeds {seed} to {seed + count - 1}; PSNR (dB), median and worst"]
+    lines += [f"{'whole' if name == WHOLE else name}: {part['median']:.1f}, {part['worst']:.1f}" for name, part in measured["parts"].items()]
+    lines.append(f"{measured['seconds_median']:.0f} s for each (median; longest {measured['seconds_longest']:.0f})")
+    print_result(as_json, measured, "\n".join(lines))

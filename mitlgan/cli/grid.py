@@ -1,0 +1,66 @@
+"""`mitlgan grid`: cross two layers in one picture."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.edit_options import POINT, ArtifactPath, Scale, load_artifact
+from mitlgan.cli.output import print_result
+
+if TYPE_CHECKING:
+    pass
+
+
+def grid(
+    artifact: ArtifactPath,
+    rows: Annotated[str | None, typer.Option("--rows", metavar="LAYER", help="Whose latent each row shares. Default: the first.")] = None,
+    columns: Annotated[str | None, typer.Option("--columns", metavar="LAYER", help="Whose latent each column shares. Default: the second.")] = None,
+    seeds: Annotated[str, typer.Option("--seeds", metavar="LIST", help="Of rows and columns, such as 0-7 or 1,5,9.")] = "0-5",
+    row_seeds: Annotated[str | None, typer.Option("--row-seeds", metavar="LIST", help="Of the rows, where they differ.")] = None,
+    column_seeds: Annotated[str | None, typer.Option("--column-seeds", metavar="LIST", help="Of the columns, where they differ.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar=POINT, help="Where the other latents stay. Default: seed 0, and each object at its own place.")
+    ] = None,
+    truncation: options.Truncation = 1.0,
+    scale: Scale = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The PNG.")] = Path("grid.png"),
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Cross two layers in one picture: each row one foreground, each column one background."""
+    from mitlgan.artifacts.titled_grid import labeled_grid_png, layer_title
+    from mitlgan.editing import cross, parse_latent
+    from mitlgan.errors import UsageError
+    from mitlgan.runtime.files import write_atomically
+
+    loaded = load_artifact(artifact, device)
+    names = list(loaded.card.latent_dims)
+    if len(names) < 2:
+        raise UsageError(f"{artifact}: has one latent ({names[0]}), so there is nothing to cross; use `mitlgan sample` or `mitlgan directions`")
+    row = rows or next(name for name in names if name != columns)
+    column = columns or next(name for name in names if name != row)
+    chosen = [_seeds(given or seeds, option) for given, option in ((row_seeds, "--row-seeds"), (column_seeds, "--column-seeds"))]
+    z = cross(loaded, (row, chosen[0]), (column, chosen[1]), at=None if at is None else parse_latent(loaded, at, "--at"), truncation=truncation)
+    titles = [[str(seed) for seed in axis] for axis in chosen]
+    corner = [f"rows: {layer_title(row)}", f"columns: {layer_title(column)}"]
+    write_atomically(out, labeled_grid_png(loaded.images_from_latents(z), *titles, corner=corner, scale=scale))
+    print_result(as_json, {"picture": str(out), "rows": {row: chosen[0]}, "columns": {column: chosen[1]}}, str(out))
+
+
+def _seeds(text: str, option: str) -> list[int]:
+    from mitlgan.errors import UsageError
+
+    if not re.fullmatch(r"\d{1,19}(-\d{1,19})?(,\d{1,19}(-\d{1,19})?)*", text):
+        raise UsageError(f"{option} {text}: write seeds as 0-7 or 1,5,9")
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if int(last or first) - int(first) not in range(1000):
+            raise UsageError(f"{option} {text}: {part} is not at most 1,000 seeds, the smallest first")
+        found += range(int(first), int(last or first) + 1)
+    return found

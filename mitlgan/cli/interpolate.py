@@ -1,0 +1,90 @@
+"""`mitlgan interpolate`: animate the path from one picture to another."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.edit_options import POINT, ArtifactPath, Layer, Scale, layer_names, load_artifact
+from mitlgan.cli.output import print_result
+
+if TYPE_CHECKING:
+    pass
+
+MOST_BYTES = 2_000_000_000
+
+
+class Easing(StrEnum):
+    """How an interpolation goes."""
+
+    sine = "sine"
+    linear = "linear"
+    slerp = "slerp"
+
+
+def interpolate(
+    artifact: ArtifactPath,
+    start: Annotated[str, typer.Option("--from", metavar=POINT, help="Where it begins: 7, fg=7,bg=3 or latent.json.")],
+    end: Annotated[str, typer.Option("--to", metavar=POINT, help="Where it ends.")],
+    via: Annotated[list[str] | None, typer.Option("--via", metavar=POINT, help="A point on the way; repeatable.")] = None,
+    layer: Layer = None,
+    easing: Annotated[
+        Easing, typer.Option("--easing", help="sine: along the arc, slow at each point; slerp: the arc at an even pace; linear: the straight line.")
+    ] = Easing.sine,
+    straight: Annotated[bool, typer.Option("--straight", help="The straight line for sine, too.")] = False,
+    frames: Annotated[int, typer.Option("--frames", metavar="N", help="From each point to the next, both included.", min=2, max=10_000)] = 48,
+    fps: Annotated[float, typer.Option("--fps", metavar="N", help="Frames per second.", min=1, max=120)] = 25,
+    loop: Annotated[bool, typer.Option("--loop", help="Go on from the end to the beginning.")] = False,
+    there_and_back: Annotated[bool, typer.Option("--there-and-back", help="Come back the way it went.")] = False,
+    scale: Scale = None,
+    size: Annotated[int | None, typer.Option("--size", metavar="PX", help="Height and width in place of --scale, smoothly enlarged.", min=1)] = None,
+    truncation: options.Truncation = 1.0,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A .gif, .webp, .png (animated) or .mp4 (extra `video`).")] = Path("morph.webp"),
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also the frames side by side in one PNG.")] = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Go from one picture to another, all layers or one, as a moving picture."""
+    from mitlgan.artifacts.loaded_artifact import grid_png
+    from mitlgan.artifacts.titled_grid import display_scale, enlarge
+    from mitlgan.editing import parse_latent, plan_path, render_path
+    from mitlgan.errors import UsageError
+    from mitlgan.images.animation import encode_animation, validate_format
+    from mitlgan.networks.placement import to_opaque_rgb
+    from mitlgan.runtime.files import write_atomically
+
+    form = validate_format(out.suffix.removeprefix(".").lower(), fps)
+    loaded = load_artifact(artifact, device)
+    given = [("--from", start), *(("--via", point) for point in via or []), ("--to", end)]
+    points = [parse_latent(loaded, text, option) for option, text in given]
+    way = plan_path(
+        loaded,
+        points,
+        frames=frames,
+        layers=layer_names(layer),
+        easing=easing.value,
+        straight=straight,
+        closed=loop,
+        there_and_back=there_and_back,
+        truncation=truncation,
+    )
+    px = size or loaded.card.size_px * (scale or display_scale(loaded.card.size_px))
+    if 3 * px**2 * len(way.order) > MOST_BYTES:
+        raise UsageError(f"frames: {len(way.order)} of {px} px are more than fit in memory; give fewer, or a smaller --scale or --size")
+    images = render_path(loaded, way)
+    pixels = enlarge(images, scale=scale or (None if size else display_scale(loaded.card.size_px)), size_px=size)
+    write_atomically(out, encode_animation(pixels.permute(0, 2, 3, 1).contiguous().numpy(), form, fps))
+    if sheet is not None:
+        write_atomically(sheet, grid_png(to_opaque_rgb(images), columns=_columns(len(images)), scale=scale or 1))
+    values = {"file": str(out), "sheet": str(sheet) if sheet else None, "frames": len(images), "fps": fps, "size_px": pixels.shape[2]}
+    print_result(as_json, values, f"{out}: {len(images)} frames")
+
+
+def _columns(count: int) -> int:
+    """Of a sheet of frames: about twice as wide as high."""
+    return max(1, round(math.sqrt(2 * count)))

@@ -1,0 +1,88 @@
+"""`mitlgan mix`: make the child of two pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.edit_options import ArtifactPath, Layer, Scale, layer_names, load_artifact
+from mitlgan.cli.output import print_result
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def mix(
+    artifact: ArtifactPath,
+    first: Annotated[str, typer.Argument(metavar="A", help="One parent: a seed, fg=7,bg=3 or latent.json.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The other.")],
+    weight: Annotated[
+        list[str] | None, typer.Option("--weight", metavar="[LAYER=]W", help="Share of B, from 0 to 1; repeatable by layer. Default: 0.5.")
+    ] = None,
+    layer: Layer = None,
+    features: Annotated[
+        str | None, typer.Option("--features", metavar="K|NAME", help="Mix the generators' activations after this stage in place of latents.")
+    ] = None,
+    straight: Annotated[bool, typer.Option("--straight", help="The straight line between latents: shorter, so a more average child.")] = False,
+    truncation: options.Truncation = 1.0,
+    scale: Scale = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The child's picture; its latent goes beside it, as .json.")] = Path("child.png"),
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also both parents and the child in one PNG.")] = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Make the child of two pictures: the midpoint on the arc between their latents, layer by layer."""
+    import torch
+
+    from mitlgan.artifacts.titled_grid import labeled_grid_png
+    from mitlgan.editing import mix as mixed
+    from mitlgan.editing import parse_latent
+    from mitlgan.latents import truncate, write_latent
+    from mitlgan.runtime.files import write_atomically
+
+    loaded = load_artifact(artifact, device)
+    parents = [parse_latent(loaded, text, name) for name, text in (("A", first), ("B", second))]
+    child = mixed(loaded, *parents, weight=_weights(weight), layers=layer_names(layer), features=features, straight=straight, truncation=truncation)
+    write_atomically(out, _single_png(child.stages.output, scale or 1))
+    found = None
+    if child.z is not None:
+        found = out.with_suffix(".json")
+        write_latent(found, child.z, loaded.card.latent_dims, loaded.tensors_sha256, f"child of {first} and {second}")
+    if sheet is not None:
+        shown = torch.cat(
+            [
+                loaded.images_from_latents(truncate(parents[0], truncation)[None]),
+                child.stages.output,
+                loaded.images_from_latents(truncate(parents[1], truncation)[None]),
+            ]
+        )
+        write_atomically(sheet, labeled_grid_png(shown, [""], ["A", "child", "B"], scale=scale))
+    print_result(as_json, {"picture": str(out), "latent": str(found) if found else None, "sheet": str(sheet) if sheet else None}, str(out))
+
+
+def _single_png(image: Tensor, scale: int) -> bytes:
+    from mitlgan.artifacts.loaded_artifact import encode_png
+    from mitlgan.data.pack.image_pack import to_uint8
+    from mitlgan.images.transparency import unpremultiply
+
+    return encode_png(unpremultiply(to_uint8(image))[0].repeat_interleave(scale, 1).repeat_interleave(scale, 2))
+
+
+def _weights(given: list[str] | None) -> float | dict[str, float]:
+    from mitlgan.errors import UsageError
+
+    shares: dict[str, float] = {}
+    for text in given or []:
+        name, _, number = text.rpartition("=")
+        try:
+            shares[name] = float(number)
+        except ValueError:
+            raise UsageError(f"--weight {text}: write it as W or LAYER=W, such as 0.3 or fg=0.3") from None
+        if not 0 <= shares[name] <= 1:
+            raise UsageError(f"--weight {text}: is no share; choose from 0 (A) to 1 (B)")
+    if "" in shares and len(shares) > 1:
+        raise UsageError("--weight: one for all and some by layer; name the layer of each")
+    return shares.get("", 0.5) if "" in shares or not shares else shares

@@ -1,0 +1,45 @@
+"""What commands print: results on stdout; notes and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from mitlgan.errors import to_terminal_text
+from mitlgan.runtime.progress import progress_logger
+
+PLAIN_INTERVAL_S = 10.0
+
+
+def print_result(as_json: bool, values: Mapping[str, Any], text: str) -> None:
+    """Print a command's result: one JSON object, or text for people."""
+    print(json.dumps(values, allow_nan=False) if as_json else to_terminal_text(text), flush=True)
+
+
+def log(text: str) -> None:
+    """Print one line on stderr."""
+    print(to_terminal_text(text), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a callback (done, total) that shows a bar on a terminal, and a line every ten seconds elsewhere."""
+    if sys.stderr.isatty():
+        with _rich_bar(label) as callback:
+            yield callback
+    else:
+        yield progress_logger(label, log, PLAIN_INTERVAL_S)
+
+
+@contextmanager
+def _rich_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,0 +1,68 @@
+"""`mitlgan pretrain fg|bg|scene`: train a generator and freeze it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.output import log
+from mitlgan.cli.run_output import print_dry_run, print_run
+
+if TYPE_CHECKING:
+    pass
+
+RUNS = Path("runs")
+
+
+def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
+    """The command of one role: a command each, so that its help needs no argument to be checked."""
+
+    def pretrain(
+        data: options.Data = None,
+        recipe: options.RecipeName = None,
+        settings: options.Settings = None,
+        out: options.Out = RUNS,
+        device: options.Device = "auto",
+        seed: options.Seed = None,
+        start: Annotated[
+            Path | None, typer.Option("--from", metavar="ARTIFACT", help="Begin with these weights, or grow from a smaller generator.")
+        ] = None,
+        critic: options.CriticRun = None,
+        threads: options.Threads = None,
+        log_to: options.Log = None,
+        dry_run: options.DryRun = False,
+        as_json: options.Json = False,
+    ) -> None:
+        from mitlgan.artifacts.loaded_artifact import artifact_path
+        from mitlgan.errors import UsageError
+        from mitlgan.stages import initial_weights, stages
+
+        default = "demo/wgan" if role == "scene" else f"demo/pretrain_{role}"
+        chosen = options.recipe_from(recipe, default, data=data, seed=seed, settings=settings)
+        if chosen.command != "pretrain" or chosen.role != role:
+            raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `pretrain {role}`")
+        first = None if start is None else artifact_path(start)
+        if dry_run:
+            chosen = initial_weights.with_critic_parent(initial_weights.with_parent(chosen, first), critic, log)
+            initial_weights.load_initial_generator(chosen, first)
+            initial_weights.load_initial_critic(critic, chosen, log)
+            return print_dry_run(chosen, device, as_json)
+        with options.environment(device, f"pretrain {role}", out, threads, log_to) as environment:
+            run = stages.pretrain(chosen, environment, start=first, critic=critic)
+        return print_run(run, environment, as_json)
+
+    pretrain.__doc__ = explained
+    return pretrain
+
+
+app = options.group("Train a generator on one kind of pictures and freeze it.")
+for _role, _explained in (
+    ("fg", "Train a generator on foregrounds, objects before a plain backdrop, and freeze it."),
+    ("bg", "Train a generator on backgrounds, places without an object, and freeze it."),
+    ("scene", "Train a plain GAN on whole scenes, as the baseline of a comparison is."),
+):
+    app.command(_role)(_pretrain_command(_role, _explained))

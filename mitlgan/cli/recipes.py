@@ -1,0 +1,77 @@
+"""`mitlgan recipes ls|cat|cp|validate`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.output import print_result
+
+if TYPE_CHECKING:
+    pass
+
+app = options.group("The shipped recipes: list, read, copy, check.")
+
+
+@app.command("ls")
+def recipes_ls(as_json: options.Json = False) -> None:
+    """List the shipped recipes."""
+    from mitlgan import recipe
+
+    found = {name: _first_comment(recipe.find_recipe(name)) for name in recipe.shipped_recipe_names()}
+    print_result(as_json, {"recipes": found}, "\n".join(f"{name:<24} {comment}" for name, comment in found.items()))
+
+
+@app.command("cat")
+def recipes_cat(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: options.Json = False) -> None:
+    """Print a recipe with its comments."""
+    from mitlgan import recipe
+
+    text = recipe.read_recipe_text(name, "NAME")
+    print_result(as_json, {"name": name, "text": text}, text.rstrip("\n"))
+
+
+@app.command("cp")
+def recipes_cp(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="Must not exist.")],
+    as_json: options.Json = False,
+) -> None:
+    """Copy a recipe, to change it."""
+    from mitlgan import recipe
+    from mitlgan.errors import UsageError
+    from mitlgan.runtime.files import disk_errors
+
+    source = recipe.find_recipe(name, "NAME")
+    place = target / source.name if target.is_dir() else target
+    if place.exists():
+        raise UsageError(f"{place}: exists already; choose another name")
+    with disk_errors(place):
+        shutil.copyfile(source, place)
+    print_result(as_json, {"file": str(place)}, str(place))
+
+
+@app.command("validate")
+def recipes_validate(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE")], settings: options.Settings = None, as_json: options.Json = False
+) -> None:
+    """Check a recipe as training would."""
+    from mitlgan.artifacts.summary import describe_recipe
+    from mitlgan.recipe import as_dict, load_recipe
+
+    recipe = load_recipe(name, settings or [], "NAME")
+    described = describe_recipe(recipe)
+    print_result(
+        as_json,
+        {"valid": True, "recipe": as_dict(recipe), "total": described["total"]},
+        f"{name}: valid, {described['total']['trainable']:,} trainable parameters",
+    )
+
+
+def _first_comment(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    return first.removeprefix("# ") if first.startswith("#") else ""

@@ -1,0 +1,76 @@
+"""`mitlgan runs ls|rm`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.output import print_result
+
+if TYPE_CHECKING:
+    from mitlgan.training.run_directory import Run
+
+RUNS = Path("runs")
+
+
+app = options.group("Runs: list, remove.")
+
+
+@app.command("ls")
+def runs_ls(out: options.Out = RUNS, as_json: options.Json = False) -> None:
+    """List the runs and comparisons of this folder, the newest last."""
+    from mitlgan.errors import to_one_line
+    from mitlgan.training import run_directory
+
+    found = [_run_row(run) for run in run_directory.list_all(out)]
+    lines = [to_one_line(f"{row['run']:<44} {row['state']:<16} {_length(row)}{_remarks(row)}") for row in found]
+    print_result(as_json, {"runs": found}, "\n".join(lines) if lines else f"no runs under {out}")
+
+
+@app.command("rm")
+def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")], as_json: options.Json = False) -> None:
+    """Delete a run or a comparison that no process works on."""
+    from mitlgan.runtime.files import folder_lock
+    from mitlgan.training import run_directory
+
+    found = run_directory.open_any(run)
+    with folder_lock(found.path):
+        run_directory.remove(found)
+    print_result(as_json, {"removed": str(run)}, f"{run}: removed")
+
+
+def _run_row(run: Run) -> dict[str, Any]:
+    status = run.status()
+    return {
+        "run": str(run.path),
+        "state": run.state(),
+        "kimg": None if run.is_comparison else float(status.get("kimg") or 0.0),
+        "recipe": None if run.is_comparison else _recipe_name(run),
+        "diagnosis": str(status.get("diagnosis") or ""),
+        "artifact": str(run.artifact) if run.artifact else None,
+        "report": str(run.report) if run.report else None,
+    }
+
+
+def _length(row: dict[str, Any]) -> str:
+    return "comparison" if row["kimg"] is None else f"{row['kimg']:>10.1f} kimg"
+
+
+def _recipe_name(run: Run) -> str:
+    """The recipe's name with what was changed of it; empty where the file cannot be read any more."""
+    from mitlgan.errors import UsageError
+    from mitlgan.recipe import display_name
+
+    try:
+        return display_name(run.load_recipe())
+    except UsageError:
+        return ""
+
+
+def _remarks(row: dict[str, Any]) -> str:
+    """What a reader of the list must not miss: a recipe that is no longer what its name says, and what went wrong."""
+    changed = row["recipe"] if row["recipe"] and ", changed: " in row["recipe"] else ""
+    return "".join(f"  {remark}" for remark in (changed, row["diagnosis"]) if remark)

@@ -1,0 +1,40 @@
+"""`mitlgan train`: train one recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mitlgan.cli import options
+from mitlgan.cli.output import print_result
+
+RUNS = Path("runs")
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name or a file, with a [generator] or an [inpainter].")],
+    data: options.Data = None,
+    settings: options.Settings = None,
+    out: options.Out = RUNS,
+    device: options.Device = "auto",
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """Train any recipe with a generator, such as the classic GANs, or with an inpainter, and leave summaries, a diagram and plots in its run."""
+    from mitlgan.errors import UsageError
+    from mitlgan.report.run_files import leave
+    from mitlgan.stages import stages
+
+    chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings, given="RECIPE")
+    if chosen.composer is not None:
+        raise UsageError(f"RECIPE {recipe}: is for `mitlgan {chosen.command}`; give one with a [generator] or an [inpainter]")
+    with options.environment(device, chosen.name, out, threads) as environment:
+        run = stages.get_or_train(chosen, environment)
+    if environment.world.is_leader:
+        left = leave(run)
+        status = run.status()
+        values = {"run": str(run.path), "artifact": str(run.artifact), **status, "left": [str(path) for path in left]}
+        print_result(as_json, values, f"{run.artifact}")

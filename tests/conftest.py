@@ -35,6 +35,15 @@ def children() -> ForkServerContext:
     return context
 
 
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One cache for all tests here: demo packs and real features are made once."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MITLGAN_CACHE", str(folder))
+        yield folder
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """An empty disk of 2 MB; skips where none can be mounted (other tests simulate a full one there)."""

@@ -54,7 +54,7 @@ def machine_fault(monkeypatch: pytest.MonkeyPatch, fault: BaseException = FAULTS
         return load(picture)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ImageFile.ImageFile, "load_network", failing)
+        patch.setattr(ImageFile.ImageFile, "load", failing)
         yield
 
 
@@ -97,7 +97,7 @@ def test_damage_stays_damage(fault: Exception, tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[2]], ids=repr)
 def test_prepare_takes_the_picture_in_a_later_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
     settings = PrepareSettings(size_px=8, dedupe="none", holdout="0")
-    with machine_fault(monkeypatch, fault), pytest.raises(ResourceError, match=r"^picture '0003.encode_png': .*--exclude"):
+    with machine_fault(monkeypatch, fault), pytest.raises(ResourceError, match=r"^picture '0003.png': .*--exclude"):
         prepare_pack(folder, tmp_path / "out", settings)
     assert "0003" not in (tmp_path / "out" / ".journal.jsonl").read_text()
     assert [source["name"] for source in prepare_pack(folder, tmp_path / "out", settings).sources()] == [f"{index:04d}.png" for index in range(6)]

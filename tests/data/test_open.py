@@ -275,7 +275,7 @@ class TestOpenData:
 
     def test_a_start_from_the_cache_reads_no_picture(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         made = open_data(str(folder), "fg", 8)
-        for reader in ("decode_bytes", "has_alpha"):
+        for reader in ("decode_bytes", "is_cutout_file"):
             monkeypatch.setattr(open, reader, lambda *_, **__: pytest.fail("read"))
         assert open_data(str(folder), "fg", 8).path == made.path
 

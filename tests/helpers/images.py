@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 
 def smooth(seed: int, size: tuple[int, int] = (64, 64), mode: str = "RGB") -> Image.Image:
@@ -109,3 +109,17 @@ def _packed_rows(samples: np.ndarray, bits: int, order: str) -> list[bytes]:
         return [row.astype(f"{order}{kind}{bits // 8}").tobytes() for row in samples]
     bytewise = [np.packbits((row.reshape(-1, 1) >> np.arange(bits - 1, -1, -1)) & 1) for row in samples]
     return [row.tobytes() for row in bytewise]
+
+
+def write_varied_objects(folder: Path, count: int) -> Path:
+    """Objects of many colours, sizes and places, no two alike."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        rng = np.random.default_rng([3, index])
+        picture = smooth(index, (64, 64)).point(lambda value: value // 3)
+        left, top, width, height = rng.integers((8, 8, 20, 20), (20, 20, 34, 34))
+        colour = tuple(int(value) for value in rng.permutation([255, int(rng.integers(80, 256)), int(rng.integers(0, 256))]))
+        draw = ImageDraw.Draw(picture)
+        (draw.ellipse if index % 2 else draw.rectangle)((left, top, left + width, top + height), fill=colour)
+        picture.save(folder / f"{index:02d}.png")
+    return folder

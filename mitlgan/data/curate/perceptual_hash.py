@@ -153,11 +153,11 @@ def find_near_pairs(
     Only pictures of about the same mean colour are compared, in blocks: 10,000 pictures take a fraction of a second.
     """
     shown = np.array([position for position, nothing in enumerate(are_blank(signatures)) if not nothing], dtype=np.int64)
-    colours = np.array([np.frombuffer(signatures[position].colours, np.uint8) for position in shown]).reshape(len(shown), 3 * COLOUR_SIDE**2)
+    colours = np.array([np.frombuffer(signatures[position].colors, np.uint8) for position in shown]).reshape(len(shown), 3 * COLOUR_SIDE**2)
     means = colours.mean(1)
     order = np.argsort(means, kind="stable")
     shown, colours, means = shown[order], colours[order], means[order]
-    outlines = np.array([signatures[position].outline for position in shown], dtype=np.uint64)
+    outlines = np.array([signatures[position].phash for position in shown], dtype=np.uint64)
     pairs: list[tuple[int, int]] = []
     for start in range(0, len(shown), _BLOCK):
         # Means differ by no more than colours do on average.

@@ -164,10 +164,10 @@ def test_every_warning_ends_with_a_command_that_runs(tmp_path: Path, monkeypatch
 @pytest.fixture
 def layers(tmp_path: Path) -> Path:
     pytest.importorskip("cv2")
-    from test_split import varied
-
     split_pictures(
-        varied(tmp_path / "photos", 24), tmp_path / "layers", SplitSettings(size_px=64, holdout="4", min_confidence=0, min_fill_confidence=0)
+        images.write_varied_objects(tmp_path / "photos", 24),
+        tmp_path / "layers",
+        SplitSettings(size_px=64, holdout="4", min_confidence=0, min_fill_confidence=0),
     )
     return tmp_path / "layers"
 

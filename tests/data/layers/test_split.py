@@ -37,20 +37,6 @@ def scenes(folder: Path, count: int = 6, size: int = 64) -> Path:
     return folder
 
 
-def varied(folder: Path, count: int) -> Path:
-    """Objects of many colours, sizes and places, no two alike."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for index in range(count):
-        rng = np.random.default_rng([3, index])
-        picture = images.smooth(index, (64, 64)).point(lambda value: value // 3)
-        left, top, width, height = rng.integers((8, 8, 20, 20), (20, 20, 34, 34))
-        colour = tuple(int(value) for value in rng.permutation([255, int(rng.integers(80, 256)), int(rng.integers(0, 256))]))
-        draw = ImageDraw.Draw(picture)
-        (draw.ellipse if index % 2 else draw.rectangle)((left, top, left + width, top + height), fill=colour)
-        picture.save(folder / f"{index:02d}.png")
-    return folder
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("split")
@@ -240,7 +226,7 @@ def test_stopped_while_files_are_moved_it_ends_with_the_same_files(tmp_path: Pat
 
 
 def test_the_same_photographs_are_held_out_in_all_sets(tmp_path: Path) -> None:
-    place = varied(tmp_path / "in", 24)
+    place = images.write_varied_objects(tmp_path / "in", 24)
     flat = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=64, holdout="0"))
     assert flat["counts"]["used"] >= 20
     assert flat["splits"] == {}

@@ -19,7 +19,6 @@ from helpers import images
 from mitlgan.data.decode.image_file import UnreadableImageError
 from mitlgan.data.sources import archives
 from mitlgan.data.sources.image_source import open_source, output_stem
-from mitlgan.data.sources.listing import matte_beside
 from mitlgan.errors import DataError
 
 PICTURE = images.encoded(images.smooth(1), "PNG")
@@ -205,10 +204,6 @@ def test_output_names_are_plain_and_different() -> None:
         assert len(stem) < 64
         assert stem.isascii()
         assert not set(stem) & set("/\\<>.\n ")
-
-
-def test_mattes_lie_beside_their_pictures() -> None:
-    assert matte_beside(Path("a/b.c.jpg")) == Path("a/b.c.matte.png")
 
 
 def test_a_list_that_names_a_file_again_counts_it_once(tmp_path: Path) -> None:

@@ -40,10 +40,10 @@ def studio(
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise UsageError("studio: needs FastAPI and uvicorn; `pip install 'mitlgan[studio]'`")
     from mitlgan.runtime.distributed import resolve_device
-    from mitlgan.studio import Settings, serve
+    from mitlgan.studio import StudioSettings, serve
 
     options.use_threads(threads or 1)
-    settings = Settings(
+    settings = StudioSettings(
         artifacts=tuple(artifacts or ()), runs=runs, host=host, token=token, names=tuple(name or ()), device=str(resolve_device(device))
     )  # fmt: skip
     serve(settings, port, on_ready=log, open_browser=open_browser)

@@ -2,6 +2,6 @@
 
 from mitlgan.studio.app import create_app
 from mitlgan.studio.serve import serve
-from mitlgan.studio.settings import Settings
+from mitlgan.studio.settings import StudioSettings
 
-__all__ = ["Settings", "create_app", "serve"]
+__all__ = ["StudioSettings", "create_app", "serve"]

@@ -16,19 +16,19 @@ from starlette.responses import JSONResponse, Response
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.studio import guard
 from mitlgan.studio.catalogue import Catalogue
-from mitlgan.studio.context import Desk
-from mitlgan.studio.errors import Cancelled, Refused
-from mitlgan.studio.jobs import Jobs
+from mitlgan.studio.context import StudioContext
+from mitlgan.studio.errors import Cancelled, RequestRefused
+from mitlgan.studio.jobs import JobRegistry
 from mitlgan.studio.routes import ROUTERS
-from mitlgan.studio.settings import Settings
+from mitlgan.studio.settings import StudioSettings
 from mitlgan.studio.worker import Worker
 
 log = logging.getLogger(__name__)
-GONE = 499
+CLIENT_CLOSED_REQUEST = 499
 """What a server notes of a client that has gone; nobody reads it."""
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: StudioSettings) -> FastAPI:
     """Build the studio.
 
     Args:
@@ -37,8 +37,8 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         ArtifactError: One of the named artifacts cannot be used.
     """
-    worker = Worker(settings.waiting, settings.work_s)
-    desk = Desk(settings, Catalogue(settings), worker, Jobs(worker, settings.orphan_s))
+    worker = Worker(settings.max_waiting, settings.work_timeout_s)
+    desk = StudioContext(settings, Catalogue(settings), worker, JobRegistry(worker, settings.orphan_timeout_s))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -52,42 +52,42 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.desk = desk
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(guard.Guard, settings=settings)
+    app.add_middleware(guard.RequestGuard, settings=settings)
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     return app
 
 
-async def _refused(_request: Request, error: Any) -> Response:
-    return guard.answer(error)
+async def _handle_refusal(_request: Request, error: Any) -> Response:
+    return guard.refusal_response(error)
 
 
-async def _gone(_request: Request, _error: Any) -> Response:
-    return Response(status_code=GONE)
+async def _handle_cancelled(_request: Request, _error: Any) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-async def _own(_request: Request, error: Any) -> Response:
+async def _handle_project_error(_request: Request, error: Any) -> Response:
     if isinstance(error, ArtifactError):  # its message begins with a path, which is nothing for a client
         log.warning("%s", error)
-        return guard.answer(Refused(404, "artifact: it cannot be read any more; reload the page"))
-    return guard.answer(Refused(422, str(error)))
+        return guard.refusal_response(RequestRefused(404, "artifact: it cannot be read any more; reload the page"))
+    return guard.refusal_response(RequestRefused(422, str(error)))
 
 
-async def _invalid(_request: Request, error: Any) -> Response:
-    return guard.answer(Refused(422, line_of(error.errors())))
+async def _handle_validation_error(_request: Request, error: Any) -> Response:
+    return guard.refusal_response(RequestRefused(422, validation_message(error.errors())))
 
 
-async def _of_http(_request: Request, error: Any) -> Response:
+async def _handle_http_error(_request: Request, error: Any) -> Response:
     # What cannot be parsed is as wrong as what has the wrong numbers.
     status = 422 if error.status_code == 400 else error.status_code
     return JSONResponse({"error": str(error.detail).lower()}, status, error.headers)
 
 
-async def _bug(_request: Request, error: Any) -> Response:
+async def _handle_bug(_request: Request, error: Any) -> Response:
     return JSONResponse({"error": f"bug: {type(error).__name__}; the terminal in which the studio runs says where"}, 500)
 
 
-def line_of(errors: Sequence[Any]) -> str:
+def validation_message(errors: Sequence[Any]) -> str:
     """The first complaint of a validation in one line, without what was given: that may be anything."""
     first = errors[0]
     where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
@@ -95,11 +95,11 @@ def line_of(errors: Sequence[Any]) -> str:
 
 
 _HANDLERS: dict[int | type[Exception], Any] = {
-    Refused: _refused,
-    Cancelled: _gone,
-    MitlganError: _own,
-    RequestValidationError: _invalid,
-    ValidationError: _invalid,
-    HTTPException: _of_http,
-    Exception: _bug,
+    RequestRefused: _handle_refusal,
+    Cancelled: _handle_cancelled,
+    MitlganError: _handle_project_error,
+    RequestValidationError: _handle_validation_error,
+    ValidationError: _handle_validation_error,
+    HTTPException: _handle_http_error,
+    Exception: _handle_bug,
 }

@@ -24,19 +24,19 @@ from mitlgan.inpainting.fillers import shipped_artifact
 from mitlgan.networks import PLACEMENT_LATENT, Composer
 from mitlgan.networks.fusion.fusions import MatteFusion
 from mitlgan.recipe import display_name_of, shipped_folder
-from mitlgan.studio.errors import Refused
+from mitlgan.studio.errors import RequestRefused
 from mitlgan.studio.schemas import ArtifactAnswer
-from mitlgan.studio.settings import Settings
+from mitlgan.studio.settings import StudioSettings
 from mitlgan.training import run_directory
 
-MOST_ARTIFACTS = 200
-LOADED = 4
+MAX_ARTIFACTS = 200
+MAX_LOADED = 4
 KINDS = ("generator", "composer")
 FILES = ("composer.safetensors", "generator.safetensors")
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """An artifact on offer.
 
     Attributes:
@@ -51,7 +51,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class ActiveArtifact:
     """An artifact in use.
 
     Attributes:
@@ -62,7 +62,7 @@ class Loaded:
 
     id: str
     artifact: LoadedArtifact
-    counts: dict[str, int]
+    direction_counts: dict[str, int]
     _found: dict[str, Directions] = field(default_factory=dict)
 
     @cached_property
@@ -73,7 +73,7 @@ class Loaded:
     def directions(self, name: str) -> Directions:
         """Principal directions of a latent that has some."""
         if name not in self._found:
-            self._found[name] = directions(self.artifact, layer=name, k=self.counts[name])
+            self._found[name] = directions(self.artifact, layer=name, k=self.direction_counts[name])
         return self._found[name]
 
 
@@ -86,10 +86,10 @@ class Catalogue:
         settings: Where they lie.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: StudioSettings) -> None:
         self._settings = settings
-        self._entries: dict[str, Entry] = {}
-        self._read: dict[Path, tuple[tuple[int, int], str, Entry]] = {}
+        self._entries: dict[str, CatalogueEntry] = {}
+        self._read: dict[Path, tuple[tuple[int, int], str, CatalogueEntry]] = {}
         self._own = threading.local()
         self._lock = threading.Lock()
         self.refresh()
@@ -99,17 +99,17 @@ class Catalogue:
     def refresh(self) -> list[ArtifactAnswer]:
         """Look again, for runs finish; what is on offer, compositions first."""
         with self._lock:
-            found: dict[str, Entry] = {}
+            found: dict[str, CatalogueEntry] = {}
             for path in self._files():
-                if len(found) == MOST_ARTIFACTS:
+                if len(found) == MAX_ARTIFACTS:
                     break
-                identified = self._identified(path)
+                identified = self._identify(path)
                 if identified is not None:
                     found.setdefault(*identified)
             self._entries = dict(sorted(found.items(), key=lambda item: item[1].card.kind != "composer"))
             return [entry.answer for entry in self._entries.values()]
 
-    def entry(self, artifact_id: str) -> Entry:
+    def entry(self, artifact_id: str) -> CatalogueEntry:
         """What is offered under an id.
 
         Raises:
@@ -117,10 +117,10 @@ class Catalogue:
         """
         entry = self._entries.get(artifact_id)
         if entry is None:
-            raise Refused(404, "artifact: there is none of this id; choose one of /api/artifacts")
+            raise RequestRefused(404, "artifact: there is none of this id; choose one of /api/artifacts")
         return entry
 
-    def loaded(self, artifact_id: str) -> Loaded:
+    def load(self, artifact_id: str) -> ActiveArtifact:
         """The artifact of an id, ready for use. For the worker only.
 
         The last few stay in memory, for each thread its own: networks hold state while they work.
@@ -131,12 +131,12 @@ class Catalogue:
         """
         entry = self.entry(artifact_id)
         if not hasattr(self._own, "loaded"):
-            self._own.loaded = OrderedDict[str, Loaded]()
-        own: OrderedDict[str, Loaded] = self._own.loaded
+            self._own.loaded = OrderedDict[str, ActiveArtifact]()
+        own: OrderedDict[str, ActiveArtifact] = self._own.loaded
         if artifact_id not in own:
-            while len(own) >= LOADED:
+            while len(own) >= MAX_LOADED:
                 own.popitem(last=False)
-            own[artifact_id] = Loaded(artifact_id, load_artifact(entry.path, self._settings.device), entry.answer.directions or {})
+            own[artifact_id] = ActiveArtifact(artifact_id, load_artifact(entry.path, self._settings.device), entry.answer.directions or {})
         own.move_to_end(artifact_id)
         return own[artifact_id]
 
@@ -154,13 +154,13 @@ class Catalogue:
                 for name in FILES:
                     yield from (path for path in sorted(given.rglob(name)) if "kept" not in path.parts)
 
-    def _identified(self, path: Path) -> tuple[str, Entry] | None:
+    def _identify(self, path: Path) -> tuple[str, CatalogueEntry] | None:
         """The id of a file and what the page is told of it; None for one that cannot be used."""
         try:
             status = path.stat()
             stamp = status.st_mtime_ns, status.st_size
             if path not in self._read or self._read[path][0] != stamp:
-                self._read[path] = (stamp, *_described(path))
+                self._read[path] = (stamp, *_describe(path))
         except (OSError, MitlganError):
             if path in self._settings.artifacts:
                 raise
@@ -168,7 +168,7 @@ class Catalogue:
         return self._read[path][1:]
 
 
-def _described(path: Path) -> tuple[str, Entry]:
+def _describe(path: Path) -> tuple[str, CatalogueEntry]:
     card = artifacts.read_card(path)
     if card.kind not in KINDS:
         raise ArtifactError(f"{path}: makes no pictures of its own; give a generator or a composition")
@@ -204,11 +204,11 @@ def _described(path: Path) -> tuple[str, Entry]:
         harmonises=composer is not None and composer.can_scale_harmonization,
         fills=["embed", *(["context"] if shipped_artifact("context").is_dir() else [])],
         directions=counts or None,
-        card=_short(card),
+        card=_card_summary(card),
     )
-    return artifact_id, Entry(path, card, answer)
+    return artifact_id, CatalogueEntry(path, card, answer)
 
 
-def _short(card: Card) -> dict[str, Any]:
+def _card_summary(card: Card) -> dict[str, Any]:
     made = {"kimg": round(card.kimg, 3), "licence": card.licence, "credit": card.credit, "notes": card.notes, "made_by": card.made_by}
     return {**made, "pictures": card.data.get("count"), "recipe": display_name_of(card.recipe)}

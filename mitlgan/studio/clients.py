@@ -10,16 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mitlgan.studio.errors import Refused
+from mitlgan.studio.errors import RequestRefused
 
 MAX_CLIENTS = 4096
-MAX_GUESSES = 4
+MAX_WAITING_GUESSES = 4
 """That wait at a time, of one client."""
-IPV6_NETWORK = 64
+IPV6_PREFIX_BITS = 64
 """Bits of an address that a provider gives to one customer."""
 
 
-def client_of(address: Sequence[Any] | None) -> str:
+def client_key(address: Sequence[Any] | None) -> str:
     """A client by its address, as a server has it; all of an IPv6 customer's addresses are one."""
     host = str(address[0]) if address else ""
     try:
@@ -28,7 +28,7 @@ def client_of(address: Sequence[Any] | None) -> str:
         return host
     if known.version == 4:
         return str(known)
-    return str(known.ipv4_mapped or ipaddress.ip_network((known, IPV6_NETWORK), strict=False))
+    return str(known.ipv4_mapped or ipaddress.ip_network((known, IPV6_PREFIX_BITS), strict=False))
 
 
 @dataclass(eq=False)
@@ -38,7 +38,7 @@ class _Guesser:
     free_at: float = 0.0
 
 
-class Guesses:
+class TokenGuessLimiter:
     """Takes the guesses of each client one after another, with a pause after a wrong one, before the next is looked at, be it right or wrong.
 
     Args:
@@ -49,7 +49,7 @@ class Guesses:
         self._pause_s = pause_s
         self._guessers: OrderedDict[str, _Guesser] = OrderedDict()
 
-    async def is_right(self, client: str, look: Callable[[], bool]) -> bool:
+    async def check_guess(self, client: str, look: Callable[[], bool]) -> bool:
         """Whether a guess is right, when its turn has come.
 
         Args:
@@ -61,8 +61,10 @@ class Guesses:
         """
         guesser = self._guessers.setdefault(client, _Guesser())
         self._guessers.move_to_end(client)
-        if guesser.waiting >= MAX_GUESSES:
-            raise Refused(429, "token: too many guesses at once; wait, and send the right one", retry_s=max(1, round(MAX_GUESSES * self._pause_s)))
+        if guesser.waiting >= MAX_WAITING_GUESSES:
+            raise RequestRefused(
+                429, "token: too many guesses at once; wait, and send the right one", retry_s=max(1, round(MAX_WAITING_GUESSES * self._pause_s))
+            )
         guesser.waiting += 1
         try:
             async with guesser.turn:

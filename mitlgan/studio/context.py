@@ -8,19 +8,19 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query, Request
 
-from mitlgan.studio.catalogue import Catalogue, Loaded
-from mitlgan.studio.jobs import Jobs
-from mitlgan.studio.quiz import Quizzes
+from mitlgan.studio.catalogue import ActiveArtifact, Catalogue
+from mitlgan.studio.jobs import JobRegistry
+from mitlgan.studio.quiz import QuizStore
 from mitlgan.studio.schemas import State
-from mitlgan.studio.settings import Settings
-from mitlgan.studio.worker import Ticket, Worker
+from mitlgan.studio.settings import StudioSettings
+from mitlgan.studio.worker import CancelToken, Worker
 
 T = TypeVar("T")
-LONGEST_QUERY = 60_000
+MAX_QUERY_CHARS = 60_000
 
 
 @dataclass(frozen=True)
-class Desk:
+class StudioContext:
     """What all requests share.
 
     Attributes:
@@ -31,36 +31,38 @@ class Desk:
         quizzes: Those that are being taken.
     """
 
-    settings: Settings
+    settings: StudioSettings
     catalogue: Catalogue
     worker: Worker
-    jobs: Jobs
-    quizzes: Quizzes = field(default_factory=Quizzes)
+    jobs: JobRegistry
+    quizzes: QuizStore = field(default_factory=QuizStore)
 
     def close(self) -> None:
         """End all work, so that nobody waits for it any more."""
         self.jobs.close()
         self.worker.close()
 
-    async def work(self, request: Request, artifact_id: str, work: Callable[[Loaded, Ticket], T], *, quick: bool = False) -> T:
+    async def run_with_artifact(
+        self, request: Request, artifact_id: str, work: Callable[[ActiveArtifact, CancelToken], T], *, quick: bool = False
+    ) -> T:
         """What a piece of work with an artifact gives; see `Worker.run`.
 
         Raises:
             Refused: 404, there is no such artifact; else as `Worker.run`.
         """
         self.catalogue.entry(artifact_id)
-        return await self.worker.run(request, lambda ticket: work(self.catalogue.loaded(artifact_id), ticket), quick=quick)
+        return await self.worker.run(request, lambda ticket: work(self.catalogue.load(artifact_id), ticket), quick=quick)
 
 
-def _desk(request: Request) -> Desk:
-    desk: Desk = request.app.state.desk
+def _get_context(request: Request) -> StudioContext:
+    desk: StudioContext = request.app.state.desk
     return desk
 
 
-def _state(s: Annotated[str, Query(max_length=LONGEST_QUERY)]) -> State:
+def _parse_state(s: Annotated[str, Query(max_length=MAX_QUERY_CHARS)]) -> State:
     return State.model_validate_json(s)
 
 
-OfDesk = Annotated[Desk, Depends(_desk)]
-AskedState = Annotated[State, Depends(_state)]
+ContextDep = Annotated[StudioContext, Depends(_get_context)]
+StateQuery = Annotated[State, Depends(_parse_state)]
 """A state in the query, as a link holds it."""

@@ -17,7 +17,7 @@ from mitlgan.artifacts.loaded_artifact import encode_png
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.images.transparency import unpremultiply
 from mitlgan.networks import CompositionStages
-from mitlgan.studio.errors import Refused
+from mitlgan.studio.errors import RequestRefused
 from mitlgan.studio.schemas import State
 
 PNG = "image/png"
@@ -25,7 +25,7 @@ NO_DATE = (1980, 1, 1, 0, 0, 0)
 """Of all files in a zip, so that a state's zip always has the same bytes."""
 
 
-def encoded(image: Tensor) -> bytes:
+def image_png(image: Tensor) -> bytes:
     """One image (1, C, H, W) in [-1, 1] as PNG; what has a matte has straight alpha."""
     return encode_png(unpremultiply(to_uint8(image))[0])
 
@@ -35,7 +35,7 @@ def data_uri(content: bytes, media_type: str = PNG) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def files_of(stages: CompositionStages) -> dict[str, Tensor]:
+def stage_images(stages: CompositionStages) -> dict[str, Tensor]:
     """Every image that can be asked for of a picture, (1, C, H, W) in [-1, 1], by what it is asked by."""
     found = {"output": stages.output, "fused": stages.fused}
     if stages.matte is not None:
@@ -46,38 +46,38 @@ def files_of(stages: CompositionStages) -> dict[str, Tensor]:
     return found | {f"transparent:{name}": image for name, image in stages.layers.items() if alone and image.shape[1] == 4}
 
 
-def one_of(stages: CompositionStages, what: str) -> bytes:
+def stage_png(stages: CompositionStages, what: str) -> bytes:
     """The PNG of one stage.
 
     Raises:
         Refused: 422, the picture has no such stage.
     """
-    found = files_of(stages)
+    found = stage_images(stages)
     if what not in found:
-        raise Refused(422, f"what: this picture has none of that name; choose from {', '.join(found)}")
-    return encoded(found[what])
+        raise RequestRefused(422, f"what: this picture has none of that name; choose from {', '.join(found)}")
+    return image_png(found[what])
 
 
-def zipped(stages: CompositionStages, state: State) -> bytes:
+def stages_zip(stages: CompositionStages, state: State) -> bytes:
     """Every stage as PNG, and the state, in a zip."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for what, image in files_of(stages).items():
-            archive.writestr(zipfile.ZipInfo(f"{what.replace(':', '-')}.png", NO_DATE), encoded(image))
-        archive.writestr(zipfile.ZipInfo("state.json", NO_DATE), json.dumps(plain(state), indent=2) + "\n")
+        for what, image in stage_images(stages).items():
+            archive.writestr(zipfile.ZipInfo(f"{what.replace(':', '-')}.png", NO_DATE), image_png(image))
+        archive.writestr(zipfile.ZipInfo("state.json", NO_DATE), json.dumps(state_json(state), indent=2) + "\n")
     return buffer.getvalue()
 
 
-def plain(state: State) -> dict[str, Any]:
+def state_json(state: State) -> dict[str, Any]:
     """A state as JSON, without what is as it would be anyway."""
     return state.model_dump(mode="json", exclude_defaults=True)
 
 
-def link(state: State) -> str:
+def state_link(state: State) -> str:
     """Where the page shows a state's picture: compact JSON in the fragment, as the picture end points take it in their query."""
-    return f"/#s={quote(json.dumps(plain(state), separators=(',', ':')), safe='')}"
+    return f"/#s={quote(json.dumps(state_json(state), separators=(',', ':')), safe='')}"
 
 
-def shortest(z: Mapping[str, Tensor]) -> dict[str, list[float]]:
+def shortest_floats(z: Mapping[str, Tensor]) -> dict[str, list[float]]:
     """Latents as numbers of as few digits as give the same float32 again."""
     return {name: [float(str(number)) for number in part.detach().to(torch.float32).cpu().numpy()] for name, part in z.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Refused(Exception):  # noqa: N818  (an answer, not a fault of the server)
+class RequestRefused(Exception):  # noqa: N818  (an answer, not a fault of the server)
     """A request that is answered with a status and one line.
 
     Args:
@@ -12,10 +12,10 @@ class Refused(Exception):  # noqa: N818  (an answer, not a fault of the server)
         retry_s: Where trying again later may help, after how long.
     """
 
-    def __init__(self, status: int, line: str, retry_s: int | None = None) -> None:
-        super().__init__(line)
+    def __init__(self, status: int, message: str, retry_s: int | None = None) -> None:
+        super().__init__(message)
         self.status = status
-        self.line = line
+        self.message = message
         self.retry_s = retry_s
 
 
@@ -23,6 +23,6 @@ class Cancelled(Exception):  # noqa: N818
     """Nobody waits for the work any more; it ends at its next check."""
 
 
-def busy(what: str) -> Refused:
+def refuse_busy(what: str) -> RequestRefused:
     """The answer to one more than can be taken."""
-    return Refused(503, f"{what}; try again in a second", retry_s=1)
+    return RequestRefused(503, f"{what}; try again in a second", retry_s=1)

@@ -17,9 +17,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mitlgan.studio.clients import Guesses, client_of
-from mitlgan.studio.errors import Cancelled, Refused, busy
-from mitlgan.studio.settings import LOCAL_NAMES, Settings
+from mitlgan.studio.clients import TokenGuessLimiter, client_key
+from mitlgan.studio.errors import Cancelled, RequestRefused, refuse_busy
+from mitlgan.studio.settings import LOCAL_NAMES, StudioSettings
 
 COOKIE = "mitlgan_studio"
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
@@ -39,7 +39,7 @@ HEADERS = {
 }
 
 
-class Guard:
+class RequestGuard:
     """Lets through what may come in, with its body read, and adds headers to what goes out.
 
     Args:
@@ -47,15 +47,15 @@ class Guard:
         settings: Host, token and limits.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: StudioSettings) -> None:
         self._app = app
         self._settings = settings
         self._names = LOCAL_NAMES | {settings.host.lower(), *(name.lower() for name in settings.names)}
-        if not settings.local:
+        if not settings.is_local:
             self._names |= {socket.gethostname().lower()}
         self._session = None if settings.token is None else secrets.token_urlsafe(32)  # nothing of the token: it would be as good to guess by
-        self._guesses = Guesses(settings.guess_s)
-        self._uploads = settings.uploads
+        self._guesses = TokenGuessLimiter(settings.guess_pause_s)
+        self._uploads = settings.max_uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -68,24 +68,24 @@ class Guard:
 
         async def forbidding(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _forbid(message)
+                _add_security_headers(message)
             await send(message)
 
         guarded: Send = forbidding
         if scope["method"] == "HEAD":
-            scope, guarded = {**scope, "method": "GET"}, _without_body(forbidding)
+            scope, guarded = {**scope, "method": "GET"}, _drop_body(forbidding)
         try:
-            entered = await self._entered(scope)
+            entered = await self._authorize(scope)
             if entered is not None:
                 await entered(scope, receive, guarded)
                 return
-            await self._with_body(scope, receive, guarded)
-        except Refused as refused:
-            await answer(refused)(scope, receive, guarded)
+            await self._run_with_body(scope, receive, guarded)
+        except RequestRefused as refused:
+            await refusal_response(refused)(scope, receive, guarded)
         except Cancelled:
             return
 
-    async def _entered(self, scope: Scope) -> Response | None:
+    async def _authorize(self, scope: Scope) -> Response | None:
         """Check whose the request is.
 
         Returns:
@@ -96,12 +96,12 @@ class Guard:
         """
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or not self._is_own(hosts[0]):
-            raise Refused(400, "Host: the studio is not asked for under this name; use the address that `mitlgan studio` printed")
+        if len(hosts) != 1 or not self._is_own_host(hosts[0]):
+            raise RequestRefused(400, "Host: the studio is not asked for under this name; use the address that `mitlgan studio` printed")
         origins = headers.getlist("origin")
         foreign = any(urlsplit(origin).netloc.lower() != hosts[0].lower() or not origin.startswith(("http://", "https://")) for origin in origins)
         if foreign or (scope["path"] != "/" and headers.get("sec-fetch-site", "none") in ("cross-site", "same-site")):
-            raise Refused(403, "Origin: another page asks; open the studio itself")
+            raise RequestRefused(403, "Origin: another page asks; open the studio itself")
         if self._settings.token is None or self._session is None:
             return None
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [None])[0] if scope["path"] == "/" else None
@@ -109,26 +109,28 @@ class Guard:
         sent = bearer.group(1) if bearer else headers.get("x-studio-token")
         shown = [value for value in (given, None if sent is None else sent.encode("latin-1").decode("utf-8", "replace")) if value is not None]
         token = self._settings.token
-        if shown and await self._guesses.is_right(client_of(scope.get("client")), lambda: any(_equal(value, token) for value in shown)):
+        if shown and await self._guesses.check_guess(
+            client_key(scope.get("client")), lambda: any(_constant_time_equal(value, token) for value in shown)
+        ):
             if given is None:
                 return None
             entered = RedirectResponse("/", status_code=303)
             entered.set_cookie(COOKIE, self._session, httponly=True, samesite="strict", secure=scope.get("scheme") == "https")
             return entered
         if shown:
-            raise Refused(403, "token: this is not the one that the studio was started with")
-        if not _equal(_cookie(headers), self._session):
-            raise Refused(401, "token: none was given; open the address that `mitlgan studio` printed, or send it as `Authorization: Bearer`")
+            raise RequestRefused(403, "token: this is not the one that the studio was started with")
+        if not _constant_time_equal(_session_cookie(headers), self._session):
+            raise RequestRefused(401, "token: none was given; open the address that `mitlgan studio` printed, or send it as `Authorization: Bearer`")
         return None
 
-    def _is_own(self, host: str) -> bool:
+    def _is_own_host(self, host: str) -> bool:
         found = HOST.fullmatch(host)
         if found is None:
             return False
         name = found.group(1).strip("[]").lower()
         if name in self._names:
             return True
-        if self._settings.local:
+        if self._settings.is_local:
             return False
         try:
             ipaddress.ip_address(name)
@@ -136,26 +138,26 @@ class Guard:
             return False
         return True
 
-    async def _with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _run_with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body within its limits, and let the app have it."""
         large = scope["path"].startswith(UPLOADS)
         if large and self._uploads <= 0:
-            raise busy("too many pictures are being sent")
+            raise refuse_busy("too many pictures are being sent")
         self._uploads -= large
         try:
-            body = await self._body(scope, receive, self._settings.upload_bytes if large else self._settings.body_bytes)
-            await self._app(scope, _replayed(body, receive), send)
+            body = await self._read_body(scope, receive, self._settings.max_upload_bytes if large else self._settings.max_body_bytes)
+            await self._app(scope, _replay_body(body, receive), send)
         finally:
             self._uploads += large
 
-    async def _body(self, scope: Scope, receive: Receive, limit: int) -> bytes:
+    async def _read_body(self, scope: Scope, receive: Receive, limit: int) -> bytes:
         declared = Headers(scope=scope).get("content-length", "0")
         parts: list[bytes] = []
         size = 0
-        refused = Refused(413, f"body: is larger than {limit} bytes; send less")
+        refused = RequestRefused(413, f"body: is larger than {limit} bytes; send less")
         too_large = not declared.isdecimal() or int(declared[:19]) > limit
         try:
-            async with asyncio.timeout(LINGER_S if too_large else self._settings.body_s):
+            async with asyncio.timeout(LINGER_S if too_large else self._settings.body_timeout_s):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -167,21 +169,21 @@ class Guard:
                     if not message.get("more_body", False) or size > LINGER_BYTES:
                         break
         except TimeoutError:
-            raise (refused if too_large else Refused(408, "body: came too slowly; send it again")) from None
+            raise (refused if too_large else RequestRefused(408, "body: came too slowly; send it again")) from None
         if too_large:
             raise refused
         return b"".join(parts)
 
 
-def answer(refused: Refused) -> JSONResponse:
+def refusal_response(refused: RequestRefused) -> JSONResponse:
     """A refusal as the page gets it."""
     headers = {} if refused.retry_s is None else {"Retry-After": str(refused.retry_s)}
     if refused.status in (408, 413, 429):
         headers["Connection"] = "close"
-    return JSONResponse({"error": refused.line}, refused.status, headers)
+    return JSONResponse({"error": refused.message}, refused.status, headers)
 
 
-def _without_body(send: Send) -> Send:
+def _drop_body(send: Send) -> Send:
     """Of an answer, its head alone; who has more to send is told that nobody takes it."""
     ended = False
 
@@ -196,7 +198,7 @@ def _without_body(send: Send) -> Send:
     return headed
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
+def _replay_body(body: bytes, receive: Receive) -> Receive:
     """The body in one message, then what the connection says."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -206,17 +208,17 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def _forbid(message: MutableMapping[str, Any]) -> None:
+def _add_security_headers(message: MutableMapping[str, Any]) -> None:
     headers = MutableHeaders(scope=message)
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
 
 
-def _equal(given: str, wanted: str) -> bool:
+def _constant_time_equal(given: str, wanted: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode())
 
 
-def _cookie(headers: Headers) -> str:
+def _session_cookie(headers: Headers) -> str:
     try:
         found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
     except CookieError:

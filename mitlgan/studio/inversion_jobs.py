@@ -24,17 +24,17 @@ from mitlgan.inversion.cost import CHUNK
 from mitlgan.latents import split_by_layer
 from mitlgan.networks.placement import to_opaque_rgb
 from mitlgan.studio import encoding, render
-from mitlgan.studio.catalogue import Loaded
+from mitlgan.studio.catalogue import ActiveArtifact
 from mitlgan.studio.errors import Cancelled
-from mitlgan.studio.jobs import Job
-from mitlgan.studio.schemas import Found, State
+from mitlgan.studio.jobs import StudioJob
+from mitlgan.studio.schemas import State, ValuesLatent
 from mitlgan.studio.worker import Worker
 
-Seen = Callable[[Tensor], bytes]
+ImageEncoder = Callable[[Tensor], bytes]
 """The PNG of an image (1, C, H, W) in [-1, 1], as the page is to see it."""
 
 
-def embedding(loaded: Loaded, target: Tensor, seconds: float, job: Job, worker: Worker) -> dict[str, Any]:
+def run_embedding(loaded: ActiveArtifact, target: Tensor, seconds: float, job: StudioJob, worker: Worker) -> dict[str, Any]:
     """What the page is told of a picture's embedding: the state that makes it, and how near it is.
 
     Args:
@@ -47,11 +47,11 @@ def embedding(loaded: Loaded, target: Tensor, seconds: float, job: Job, worker: 
     Raises:
         Cancelled: The job is not wanted any more.
     """
-    return _told(loaded, _found(loaded, target, Settings(seconds=seconds), job, worker), encoding.encoded)
+    return _job_result(loaded, _search_latent(loaded, target, Settings(seconds=seconds), job, worker), encoding.image_png)
 
 
-def inpainting(
-    loaded: Loaded, target: Tensor, hole: Tensor, seconds: float, job: Job, worker: Worker, given: Image.Image | None = None
+def run_inpainting(
+    loaded: ActiveArtifact, target: Tensor, hole: Tensor, seconds: float, job: StudioJob, worker: Worker, given: Image.Image | None = None
 ) -> dict[str, Any]:
     """What the page is told of a hole that is filled by embedding what is left: the whole picture, which outside of the hole is what was given.
 
@@ -77,10 +77,10 @@ def inpainting(
         found = to_float(torch.from_numpy(poisson_blend(planes, drawn, hole[0, 0].bool().numpy())).permute(2, 0, 1)[None])
         return _png(torch.minimum(found, found[:, 3:]) if found.shape[1] == 4 else found, hole, given)  # no light above its alpha
 
-    return _told(loaded, _found(loaded, target, replace(EMBEDDING_SETTINGS, seconds=seconds), job, worker, 1 - hole, pasted), evened)
+    return _job_result(loaded, _search_latent(loaded, target, replace(EMBEDDING_SETTINGS, seconds=seconds), job, worker, 1 - hole, pasted), evened)
 
 
-def filling(target: Tensor, hole: Tensor, by: Filler, given: Image.Image | None = None) -> dict[str, Any]:
+def fill_with_encoder(target: Tensor, hole: Tensor, by: Filler, given: Image.Image | None = None) -> dict[str, Any]:
     """What the page is told of a hole that a trained context encoder fills.
 
     Args:
@@ -94,7 +94,7 @@ def filling(target: Tensor, hole: Tensor, by: Filler, given: Image.Image | None 
     return {"picture": encoding.data_uri(_png(to_float(torch.from_numpy(found).permute(2, 0, 1)[None]), hole, given))}
 
 
-def encoder() -> Filler:
+def load_context_encoder() -> Filler:
     """The shipped context encoder.
 
     Raises:
@@ -103,21 +103,27 @@ def encoder() -> Filler:
     return make_filler("context")
 
 
-def _found(
-    loaded: Loaded, target: Tensor, settings: Settings, job: Job, worker: Worker, known: Tensor | None = None, seen: Seen = encoding.encoded
-) -> Embedded:  # fmt: skip
+def _search_latent(
+    loaded: ActiveArtifact,
+    target: Tensor,
+    settings: Settings,
+    job: StudioJob,
+    worker: Worker,
+    known: Tensor | None = None,
+    seen: ImageEncoder = encoding.image_png,
+) -> Embedded:
     most = math.ceil(settings.starts / CHUNK) + settings.attempts * (settings.steps + settings.polish_steps)
     taken = count(1)
 
     def watch(progress: Progress) -> bool:
-        worker.give_way()
+        worker.run_pending()
         step = next(taken)  # of all phases and attempts; those of a phase alone would begin anew
-        if job.due:
+        if job.is_event_due:
             psnr_db, image = progress.psnr_db, progress.image  # there are none while starts are looked through
             seen_now = None if image is None else encoding.data_uri(seen(image.detach().cpu()[None]))
             near = {"error": None if psnr_db is None else _error(psnr_db), "psnr": psnr_db, "preview": seen_now}
-            job.tell("progress", {"step": min(step, most), "of": most, "phase": progress.phase, **near})
-        return job.wanted
+            job.emit("progress", {"step": min(step, most), "of": most, "phase": progress.phase, **near})
+        return job.is_wanted
 
     embedded = embed(loaded.artifact, target, settings, known, progress=watch)
     if "cancelled" in embedded.ended:
@@ -125,18 +131,18 @@ def _found(
     return embedded
 
 
-def _told(loaded: Loaded, embedded: Embedded, seen: Seen) -> dict[str, Any]:
-    values = encoding.shortest(split_by_layer(embedded.z[0], loaded.artifact.card.latent_dims))
-    state = State(artifact=loaded.id, latents={name: Found(values=numbers) for name, numbers in values.items()})
-    picture = encoding.data_uri(seen(render.stages_of_state(loaded, state).output))
+def _job_result(loaded: ActiveArtifact, embedded: Embedded, seen: ImageEncoder) -> dict[str, Any]:
+    values = encoding.shortest_floats(split_by_layer(embedded.z[0], loaded.artifact.card.latent_dims))
+    state = State(artifact=loaded.id, latents={name: ValuesLatent(values=numbers) for name, numbers in values.items()})
+    picture = encoding.data_uri(seen(render.render_state(loaded, state).output))
     figures = {"psnr": float(embedded.psnr_db[0]), "error": float(embedded.mse[0]), "ended": embedded.ended[0], "seconds": embedded.seconds[0]}
-    return {"state": encoding.plain(state), "link": encoding.link(state), "picture": picture, **figures}
+    return {"state": encoding.state_json(state), "link": encoding.state_link(state), "picture": picture, **figures}
 
 
 def _png(image: Tensor, hole: Tensor, given: Image.Image | None) -> bytes:
     """A filled picture; outside of the hole a transparent one is what was given, to the number."""
     if given is None:
-        return encoding.encoded(image)
+        return encoding.image_png(image)
     inside = hole[0, 0].bool().numpy()
     pixels = unpremultiply(to_uint8(image))[0].permute(1, 2, 0).contiguous().numpy()
     if pixels.shape[2] < 4:  # filled as it is seen on white

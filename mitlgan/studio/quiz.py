@@ -24,25 +24,25 @@ from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.data.splits import DEMO, find_splits
 from mitlgan.errors import MitlganError
 from mitlgan.metrics.protocol import to_rgb
-from mitlgan.studio.catalogue import Loaded
+from mitlgan.studio.catalogue import ActiveArtifact
 from mitlgan.studio.encoding import data_uri
-from mitlgan.studio.errors import Refused
-from mitlgan.studio.schemas import Id, Strict
+from mitlgan.studio.errors import RequestRefused
+from mitlgan.studio.schemas import Id, StrictModel
 from mitlgan.study import wilson_interval
 
-MOST_QUIZZES = 10_000
-MAX_OF_CLIENT = 1000
-SCENES = 500
+MAX_QUIZZES = 10_000
+MAX_QUIZZES_PER_CLIENT = 1000
+DEMO_SCENES = 500
 Truth = Literal["real", "fake"]
 
 
-class QuizRequest(Strict):
+class QuizRequest(StrictModel):
     """Whose pictures are to be told from real ones."""
 
     artifact: Id
 
 
-class AnswerRequest(Strict):
+class AnswerRequest(StrictModel):
     """What the picture is taken for."""
 
     answer: Truth
@@ -66,7 +66,7 @@ class Question(BaseModel):
     real_pictures: str
 
 
-class Told(BaseModel):
+class AnswerResult(BaseModel):
     """The truth about what was answered, the score with it, and the next picture.
 
     Attributes:
@@ -93,7 +93,7 @@ class _Quiz:
     right: int = 0
 
 
-class Quizzes:
+class QuizStore:
     """Quizzes that are being taken; when there are too many, the least recently answered goes of the client that has most."""
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class Quizzes:
         self._real: OrderedDict[str, tuple[ImagePack, str]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def begin(self, loaded: Loaded, client: str = "") -> Question:
+    def start(self, loaded: ActiveArtifact, client: str = "") -> Question:
         """A new quiz and its first picture. For the worker only, as what follows.
 
         Args:
@@ -112,14 +112,14 @@ class Quizzes:
             Refused: 422, there are no real pictures to compare with.
         """
         quiz_id = secrets.token_urlsafe(12)
-        truth, picture, source = self._drawn(loaded)
+        truth, picture, source = self._next_picture(loaded)
         quiz = _Quiz(client, loaded.id, truth)
         with self._lock:
             self._make_room(client)
             self._quizzes[quiz_id] = quiz
         return Question(quiz=quiz_id, picture=picture, asked=0, right=0, real_pictures=source)
 
-    def artifact(self, quiz_id: str) -> str:
+    def artifact_id(self, quiz_id: str) -> str:
         """The artifact that a quiz is about.
 
         Raises:
@@ -127,13 +127,13 @@ class Quizzes:
         """
         return self._quiz(quiz_id).artifact
 
-    def answered(self, loaded: Loaded, quiz_id: str, answer: Truth) -> Told:
+    def submit_answer(self, loaded: ActiveArtifact, quiz_id: str, answer: Truth) -> AnswerResult:
         """The truth about what was answered, the score, and the next picture.
 
         Raises:
             Refused: 404, there is no such quiz.
         """
-        following, picture, source = self._drawn(loaded)
+        following, picture, source = self._next_picture(loaded)
         with self._lock:
             quiz = self._quiz(quiz_id)
             self._quizzes.move_to_end(quiz_id)
@@ -142,23 +142,23 @@ class Quizzes:
             quiz.right += answer == truth
             quiz.truth = following
             question = Question(quiz=quiz_id, picture=picture, asked=quiz.asked, right=quiz.right, real_pictures=source)
-            return Told(truth=truth, asked=quiz.asked, right=quiz.right, interval=wilson_interval(quiz.right, quiz.asked), next=question)
+            return AnswerResult(truth=truth, asked=quiz.asked, right=quiz.right, interval=wilson_interval(quiz.right, quiz.asked), next=question)
 
     def _make_room(self, client: str) -> None:
         """Forget a quiz where there are too many: a client's own, or one of the client that has most."""
         counts = Counter(quiz.client for quiz in self._quizzes.values())
-        if counts[client] < MAX_OF_CLIENT and len(self._quizzes) < MOST_QUIZZES:
+        if counts[client] < MAX_QUIZZES_PER_CLIENT and len(self._quizzes) < MAX_QUIZZES:
             return
-        most = client if counts[client] >= MAX_OF_CLIENT else max(counts, key=counts.__getitem__)
+        most = client if counts[client] >= MAX_QUIZZES_PER_CLIENT else max(counts, key=counts.__getitem__)
         del self._quizzes[next(quiz_id for quiz_id, quiz in self._quizzes.items() if quiz.client == most)]
 
     def _quiz(self, quiz_id: str) -> _Quiz:
         quiz = self._quizzes.get(quiz_id)
         if quiz is None:
-            raise Refused(404, "quiz: there is none of this id, or it was left too long ago; begin another")
+            raise RequestRefused(404, "quiz: there is none of this id, or it was left too long ago; begin another")
         return quiz
 
-    def _drawn(self, loaded: Loaded) -> tuple[Truth, str, str]:
+    def _next_picture(self, loaded: ActiveArtifact) -> tuple[Truth, str, str]:
         """What the next picture is, the picture, and where real ones come from. Not by the recipe's seed: nobody may guess it."""
         if loaded.id not in self._real:
             while len(self._real) >= 4:
@@ -182,21 +182,23 @@ def real_pictures(card: Card) -> tuple[ImagePack, str]:
     source, role = str(card.data.get("source") or ""), card.role
     name = Path(source).name
     if not source:
-        raise Refused(422, "quiz: the artifact does not say which pictures it was trained on, so there are no real ones to ask about; choose another")
+        raise RequestRefused(
+            422, "quiz: the artifact does not say which pictures it was trained on, so there are no real ones to ask about; choose another"
+        )
     try:
         parts = find_splits(source, role).parts
         split = next((split for split in ("test", "validation") if split in parts), TRAIN)
         if source == DEMO:
-            real = demo_pack(role, card.size_px, split=split, count=SCENES if role == "scene" else None)
+            real = demo_pack(role, card.size_px, split=split, count=DEMO_SCENES if role == "scene" else None)
         else:
             data = card.recipe.get("data")
             resize = str(data.get("resize", "lanczos")) if isinstance(data, dict) else "lanczos"
             trained = open_data(source, role, card.size_px, resize=resize)
             if trained.content_sha256 != card.data.get("content_sha256"):
-                raise Refused(422, f"quiz: the pictures of {name} are no longer those that the artifact was trained on, so none are asked about")
+                raise RequestRefused(422, f"quiz: the pictures of {name} are no longer those that the artifact was trained on, so none are asked about")
             real = trained if split == TRAIN else open_data(source, role, card.size_px, resize=resize, split=split)
     except MitlganError:
-        raise Refused(
+        raise RequestRefused(
             422, f"quiz: the pictures that the artifact was trained on ({name}) are not at hand, so there are no real ones to ask about; choose another"
         ) from None
     return real, f"{describe_origin(source, role)}; {'it was trained on them' if split == TRAIN else f'held out, {split}'}"

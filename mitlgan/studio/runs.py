@@ -16,13 +16,13 @@ from pydantic import BaseModel
 
 from mitlgan.errors import ResourceError
 from mitlgan.runtime.files import ForeignFileError, is_regular, read_bytes
-from mitlgan.studio.errors import Refused
+from mitlgan.studio.errors import RequestRefused
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
 log = logging.getLogger(__name__)
-MOST_RUNS = 200
-MOST_ROWS = 1000
+MAX_RUNS = 200
+MAX_ROWS = 1000
 
 
 class RunAnswer(BaseModel):
@@ -52,7 +52,7 @@ class RunAnswer(BaseModel):
 
 
 @dataclass(frozen=True)
-class Shown:
+class RunBrowser:
     """A folder of runs.
 
     Args:
@@ -61,7 +61,7 @@ class Shown:
 
     root: Path
 
-    def all(self) -> list[RunAnswer]:
+    def list_runs(self) -> list[RunAnswer]:
         """All runs, the most recently written first."""
         return [_answer(run_id, run) for run_id, run in self._by_id().items()]
 
@@ -76,8 +76,8 @@ class Shown:
             rows = [_finite(row) for row in run_directory.read_jsonl(run.stats) if _iteration(row) > after]
         except ForeignFileError as error:
             log.warning("%s", error)  # which begins with a path, and is nothing for a client
-            raise Refused(404, "stats: a link or a pipe stands in their place; the terminal in which the studio runs says where") from None
-        step = max(1, math.ceil(len(rows) / MOST_ROWS))
+            raise RequestRefused(404, "stats: a link or a pipe stands in their place; the terminal in which the studio runs says where") from None
+        step = max(1, math.ceil(len(rows) / MAX_ROWS))
         return rows[::-step][::-1]  # from the end: the newest is always there
 
     def snapshot(self, run_id: str, number: int) -> bytes:
@@ -89,7 +89,7 @@ class Shown:
         run = self._run(run_id)
         with suppress(KeyError, OSError):
             return read_bytes(_snapshots(run)[number], root=run.path)
-        raise Refused(404, "snapshot: this run has none of this number; choose one of /api/runs")
+        raise RequestRefused(404, "snapshot: this run has none of this number; choose one of /api/runs")
 
     def report(self, run_id: str) -> bytes:
         """A run's report.
@@ -101,17 +101,17 @@ class Shown:
         with suppress(OSError):
             if run.report is not None:
                 return read_bytes(run.report, root=run.path)
-        raise Refused(404, "report: this run has none; make it with `mitlgan report RUN`")
+        raise RequestRefused(404, "report: this run has none; make it with `mitlgan report RUN`")
 
     def _by_id(self) -> dict[str, Run]:
         """Runs by the hash of where they lie, the newest first."""
-        newest = run_directory.list_all(self.root)[::-1][:MOST_RUNS]
+        newest = run_directory.list_all(self.root)[::-1][:MAX_RUNS]
         return {hashlib.sha256(run.path.relative_to(self.root).as_posix().encode("utf-8", "surrogateescape")).hexdigest()[:12]: run for run in newest}
 
     def _run(self, run_id: str) -> Run:
         found = self._by_id().get(run_id)
         if found is None:
-            raise Refused(404, "run: there is none of this id; choose one of /api/runs")
+            raise RequestRefused(404, "run: there is none of this id; choose one of /api/runs")
         return found
 
 

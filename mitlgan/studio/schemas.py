@@ -12,15 +12,15 @@ from mitlgan.latents import EASINGS, SEED_LIMIT
 from mitlgan.latents.files import MAX_LATENT_VALUE
 from mitlgan.networks.placement import MIN_SCALE
 
-MOST_PICTURES = 64
-MOST_FRAMES = 64
-DEEPEST_MIX = 4
-LONGEST_JOB_S = 60.0
-LONGEST_SIDE = 2.0
+MAX_PICTURES = 64
+MAX_FRAMES = 64
+MAX_MIX_DEPTH = 4
+MAX_JOB_S = 60.0
+MAX_OFFSET = 2.0
 """How far out, in halves of the image's side, the centre of a layer may stand: beyond, nothing of it would be seen."""
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """Unknown keys and numbers that are not finite are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -32,50 +32,52 @@ SeedNumber = Annotated[StrictInt, Field(ge=0, lt=SEED_LIMIT)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Drawn(Strict):
+class SeedLatent(StrictModel):
     """A latent by its seed."""
 
     seed: SeedNumber
 
 
-class Found(Strict):
+class ValuesLatent(StrictModel):
     """A latent by its numbers."""
 
     values: Annotated[list[Annotated[float, Field(ge=-MAX_LATENT_VALUE, le=MAX_LATENT_VALUE)]], Field(min_length=1, max_length=65536)]
 
 
-class Mixed(Strict):
+class MixLatent(StrictModel):
     """A latent between two, by the share of the second."""
 
     mix: tuple[Latent, Latent, Share]
 
 
-def _form(given: Any) -> str:
+def _latent_tag(given: Any) -> str:
     keys = given.keys() if isinstance(given, dict) else type(given).model_fields if isinstance(given, BaseModel) else ()
     return next((key for key in ("seed", "values", "mix") if key in keys), "seed")
 
 
-Latent = Annotated[Annotated[Drawn, Tag("seed")] | Annotated[Found, Tag("values")] | Annotated[Mixed, Tag("mix")], Discriminator(_form)]
+Latent = Annotated[
+    Annotated[SeedLatent, Tag("seed")] | Annotated[ValuesLatent, Tag("values")] | Annotated[MixLatent, Tag("mix")], Discriminator(_latent_tag)
+]
 
 
-def _depth(latent: Drawn | Found | Mixed) -> int:
-    return 1 + max(_depth(latent.mix[0]), _depth(latent.mix[1])) if isinstance(latent, Mixed) else 0
+def _depth(latent: SeedLatent | ValuesLatent | MixLatent) -> int:
+    return 1 + max(_depth(latent.mix[0]), _depth(latent.mix[1])) if isinstance(latent, MixLatent) else 0
 
 
-class Place(Strict):
+class TransformState(StrictModel):
     """Where the frontmost layer stands."""
 
     scale: Annotated[float, Field(ge=MIN_SCALE, le=MAX_SCALE)] = 1.0
-    across: Annotated[float, Field(ge=-LONGEST_SIDE, le=LONGEST_SIDE)] = 0.0
-    down: Annotated[float, Field(ge=-LONGEST_SIDE, le=LONGEST_SIDE)] = 0.0
+    across: Annotated[float, Field(ge=-MAX_OFFSET, le=MAX_OFFSET)] = 0.0
+    down: Annotated[float, Field(ge=-MAX_OFFSET, le=MAX_OFFSET)] = 0.0
     flip: bool = False
 
 
-def _number(given: Any) -> Any:
+def _bool_to_float(given: Any) -> Any:
     return float(given) if isinstance(given, bool) else given
 
 
-class State(Strict):
+class State(StrictModel):
     """The whole truth of a picture.
 
     Attributes:
@@ -91,27 +93,27 @@ class State(Strict):
     artifact: Id
     latents: Annotated[dict[Name, Latent], Field(max_length=17)] = {}
     truncation: Annotated[float, Field(gt=0, le=1)] = 1.0
-    stand: Place | None = None
+    stand: TransformState | None = None
     directions: Annotated[dict[Name, Annotated[list[Annotated[float, Field(ge=-MAX_SIGMAS, le=MAX_SIGMAS)]], Field(max_length=64)]],
                           Field(max_length=17)] = {}  # fmt: skip
     matte_strength: Share = 1.0
-    harmonise: Annotated[Share, BeforeValidator(_number)] = 1.0
+    harmonise: Annotated[Share, BeforeValidator(_bool_to_float)] = 1.0
 
     @model_validator(mode="after")
     def _not_too_deep(self) -> State:
-        if any(_depth(latent) > DEEPEST_MIX for latent in self.latents.values()):
-            raise ValueError(f"latents are mixed of mixtures more than {DEEPEST_MIX} deep; mix pictures that are less mixed")
+        if any(_depth(latent) > MAX_MIX_DEPTH for latent in self.latents.values()):
+            raise ValueError(f"latents are mixed of mixtures more than {MAX_MIX_DEPTH} deep; mix pictures that are less mixed")
         return self
 
 
-Wanted = Literal["output", "layers", "matte", "fused"]
+StageName = Literal["output", "layers", "matte", "fused"]
 
 
-class PictureRequest(Strict):
+class PictureRequest(StrictModel):
     """One picture, and which stages of it."""
 
     state: State
-    want: Annotated[list[Wanted], Field(min_length=1, max_length=4)] = ["output"]
+    want: Annotated[list[StageName], Field(min_length=1, max_length=4)] = ["output"]
 
 
 class PictureAnswer(BaseModel):
@@ -121,16 +123,16 @@ class PictureAnswer(BaseModel):
     layers: dict[str, str] | None = None
     matte: str | None = None
     fused: str | None = None
-    stand: Place | None = None
+    stand: TransformState | None = None
     state: dict[str, Any]
     link: str
 
 
-class GridRequest(Strict):
+class GridRequest(StrictModel):
     """Pictures that differ from one state in seeds: side by side where no rows and columns are named, else crossed."""
 
     state: State
-    vary: Annotated[dict[Name, Annotated[list[SeedNumber], Field(min_length=1, max_length=MOST_PICTURES)]], Field(min_length=1, max_length=17)]
+    vary: Annotated[dict[Name, Annotated[list[SeedNumber], Field(min_length=1, max_length=MAX_PICTURES)]], Field(min_length=1, max_length=17)]
     rows: Name | None = None
     columns: Name | None = None
 
@@ -148,14 +150,14 @@ class GridAnswer(BaseModel):
     pictures: list[GridPicture]
 
 
-class MorphRequest(Strict):
+class MorphRequest(StrictModel):
     """The way from one picture to another of the same artifact; with a layer, only that moves."""
 
     start: Annotated[State, Field(alias="from")]
     end: Annotated[State, Field(alias="to")]
     layer: Name = "all"
     easing: Literal["sine", "linear", "slerp"] = "sine"
-    frames: Annotated[StrictInt, Field(ge=2, le=MOST_FRAMES)] = 24
+    frames: Annotated[StrictInt, Field(ge=2, le=MAX_FRAMES)] = 24
 
 
 class MorphFileRequest(MorphRequest):
@@ -172,7 +174,7 @@ class MorphAnswer(BaseModel):
     frames: list[str]
 
 
-class InpaintRequest(Strict):
+class InpaintRequest(StrictModel):
     """A hole in a picture, and how it is to be filled: by embedding what is left, or by the shipped context encoder.
 
     Attributes:
@@ -186,7 +188,7 @@ class InpaintRequest(Strict):
     image: Annotated[str, Field(max_length=16_000_000)]
     hole: Annotated[str, Field(max_length=4_000_000)]
     method: Literal["embed", "context"] = "embed"
-    seconds: Annotated[float, Field(ge=0.5, le=LONGEST_JOB_S)] = 15.0
+    seconds: Annotated[float, Field(ge=0.5, le=MAX_JOB_S)] = 15.0
 
 
 class JobAnswer(BaseModel):
@@ -217,6 +219,6 @@ class ArtifactAnswer(BaseModel):
     card: dict[str, Any]
 
 
-Mixed.model_rebuild()
+MixLatent.model_rebuild()
 State.model_rebuild()
 assert set(EASINGS) == {"sine", "linear", "slerp"}

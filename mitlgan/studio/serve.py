@@ -14,13 +14,13 @@ import uvicorn
 
 from mitlgan.errors import ResourceError, UsageError
 from mitlgan.studio.app import create_app
-from mitlgan.studio.connections import IDLE_S, MAX_CONNECTIONS, Connection
-from mitlgan.studio.settings import Settings
+from mitlgan.studio.connections import MAX_CONNECTIONS, REQUEST_TIMEOUT_S, GuardedConnection
+from mitlgan.studio.settings import StudioSettings
 
-ENDING_S = 3
+SHUTDOWN_TIMEOUT_S = 3
 
 
-class _Studio(uvicorn.Server):
+class _StudioServer(uvicorn.Server):
     """Says when it listens, which is when a browser can come, and ends the work first when it ends, for browsers wait for that."""
 
     def __init__(self, config: uvicorn.Config, listening: Callable[[], None], closing: Callable[[], None]) -> None:
@@ -37,7 +37,7 @@ class _Studio(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(settings: Settings, port: int, *, on_ready: Callable[[str], None], open_browser: bool = False) -> None:
+def serve(settings: StudioSettings, port: int, *, on_ready: Callable[[str], None], open_browser: bool = False) -> None:
     """Serve until interrupted.
 
     Args:
@@ -51,8 +51,8 @@ def serve(settings: Settings, port: int, *, on_ready: Callable[[str], None], ope
         UsageError: There is no such address here.
     """
     app = create_app(settings)
-    with _listening(settings.host, port) as listening:
-        address = _address(settings, listening.getsockname()[1])
+    with _open_socket(settings.host, port) as listening:
+        address = _url(settings, listening.getsockname()[1])
 
         def ready() -> None:
             on_ready(f"studio: {address} (Ctrl-C ends it)")
@@ -60,14 +60,22 @@ def serve(settings: Settings, port: int, *, on_ready: Callable[[str], None], ope
                 webbrowser.open(address)
 
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False, http=Connection, ws="none", timeout_keep_alive=int(IDLE_S),
-            timeout_graceful_shutdown=ENDING_S, limit_concurrency=MAX_CONNECTIONS, proxy_headers=False,
-        )  # fmt: skip
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            http=GuardedConnection,
+            ws="none",
+            timeout_keep_alive=int(REQUEST_TIMEOUT_S),
+            timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+            limit_concurrency=MAX_CONNECTIONS,
+            proxy_headers=False,
+        )
         with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has ended in good order
-            _Studio(config, ready, app.state.desk.close).run(sockets=[listening])
+            _StudioServer(config, ready, app.state.desk.close).run(sockets=[listening])
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _open_socket(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError:
@@ -82,16 +90,16 @@ def _listening(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRNOTAVAIL:
             raise UsageError(f"--host {host}: is no address of this machine; choose 127.0.0.1, or 0.0.0.0 with --token") from None
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-        raise ResourceError(f"--port {port}: {why}; {_free(host)} is free, or choose another") from None
+        raise ResourceError(f"--port {port}: {why}; {_free_port(host)} is free, or choose another") from None
     return found
 
 
-def _free(host: str) -> int:
-    with _listening(host, 0) as found:
+def _free_port(host: str) -> int:
+    with _open_socket(host, 0) as found:
         return int(found.getsockname()[1])
 
 
-def _address(settings: Settings, port: int) -> str:
+def _url(settings: StudioSettings, port: int) -> str:
     wildcard = settings.host in ("0.0.0.0", "::", "")
     host = "127.0.0.1" if wildcard else f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{port}/" + (f"?token={quote(settings.token)}" if settings.token is not None else "")

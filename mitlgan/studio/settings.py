@@ -9,12 +9,12 @@ from pathlib import Path
 from mitlgan.errors import UsageError
 
 LOOPBACK = "127.0.0.1"
-MIN_TOKEN = 16
+MIN_TOKEN_CHARS = 16
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True)
-class Settings:
+class StudioSettings:
     """What a studio is started with.
 
     Attributes:
@@ -24,14 +24,14 @@ class Settings:
         token: What a client must know; needed unless only this machine can connect.
         names: Host names, beside addresses and this machine's own, under which the studio may be asked for.
         device: Where to compute.
-        body_bytes: Largest body of JSON.
-        upload_bytes: Largest body with a picture.
-        uploads: Bodies with a picture that are read at once; they are what takes memory.
-        body_s: Time in which a body must have come.
-        guess_s: Pause of a client after a wrong token.
-        waiting: Pictures that may wait for the worker, and as many other tasks.
-        work_s: Time in which a picture must be there.
-        orphan_s: Time after which a job to which nobody listens is cancelled.
+        max_body_bytes: Largest body of JSON.
+        max_upload_bytes: Largest body with a picture.
+        max_uploads: Bodies with a picture that are read at once; they are what takes memory.
+        body_timeout_s: Time in which a body must have come.
+        guess_pause_s: Pause of a client after a wrong token.
+        max_waiting: Pictures that may wait for the worker, and as many other tasks.
+        work_timeout_s: Time in which a picture must be there.
+        orphan_timeout_s: Time after which a job to which nobody listens is cancelled.
     """
 
     artifacts: tuple[Path, ...] = ()
@@ -40,24 +40,24 @@ class Settings:
     token: str | None = None
     names: tuple[str, ...] = ()
     device: str = "cpu"
-    body_bytes: int = 1_000_000
-    upload_bytes: int = 16_000_000
-    uploads: int = 4
-    body_s: float = 15.0
-    guess_s: float = 1.0
-    waiting: int = 16
-    work_s: float = 60.0
-    orphan_s: float = 20.0
+    max_body_bytes: int = 1_000_000
+    max_upload_bytes: int = 16_000_000
+    max_uploads: int = 4
+    body_timeout_s: float = 15.0
+    guess_pause_s: float = 1.0
+    max_waiting: int = 16
+    work_timeout_s: float = 60.0
+    orphan_timeout_s: float = 20.0
 
     def __post_init__(self) -> None:
-        if self.token is not None and len(self.token) < MIN_TOKEN:
+        if self.token is not None and len(self.token) < MIN_TOKEN_CHARS:
             what = f"has {len(self.token)} characters" if self.token else "is empty"
-            raise UsageError(f"--token: {what}; give a secret of your own, of {MIN_TOKEN} characters or more")
-        if not self.local and self.token is None:
+            raise UsageError(f"--token: {what}; give a secret of your own, of {MIN_TOKEN_CHARS} characters or more")
+        if not self.is_local and self.token is None:
             raise UsageError(f"--host {self.host}: others could connect, so a secret is needed; give --token, or leave --host at {LOOPBACK}")
 
     @property
-    def local(self) -> bool:
+    def is_local(self) -> bool:
         """Whether only this machine can connect."""
         try:
             return ipaddress.ip_address(self.host).is_loopback

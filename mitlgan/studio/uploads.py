@@ -16,14 +16,14 @@ from mitlgan.data.build.resize import crop_and_resize, to_planes
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.pack.image_pack import to_float, to_grayscale
 from mitlgan.data.sources.formats import allowed_formats
-from mitlgan.studio.errors import Refused
+from mitlgan.studio.errors import RequestRefused
 
 RESIZE = "lanczos"
-PAINTED = 128
+MIN_HOLE_BRIGHTNESS = 128
 """From this brightness on, a mask's pixel is hole."""
 
 
-def picture(content: bytes, card: Card, option: str) -> Tensor:
+def decode_picture(content: bytes, card: Card, option: str) -> Tensor:
     """The centred square of a picture as an artifact would make it, (1, C, H, W) in [-1, 1].
 
     Args:
@@ -35,41 +35,41 @@ def picture(content: bytes, card: Card, option: str) -> Tensor:
         Refused: 415, no picture of an allowed format; 422, damaged, too large or too thin.
     """
     channels = card.image_channels
-    planes = to_planes(crop_and_resize(_decoded(content, option, keep_alpha=channels == 4, size_px=card.size_px), card.size_px, RESIZE))[None]
+    planes = to_planes(crop_and_resize(_decode(content, option, keep_alpha=channels == 4, size_px=card.size_px), card.size_px, RESIZE))[None]
     return to_float(torch.from_numpy(to_grayscale(planes) if channels == 1 else planes))
 
 
-def cut_out(content: bytes, card: Card, option: str) -> Image.Image | None:
+def decode_transparent(content: bytes, card: Card, option: str) -> Image.Image | None:
     """The same square as RGBA, its numbers untouched where it has the artifact's size; None where nothing of it is transparent.
 
     Raises:
         Refused: As `picture`.
     """
-    found = _decoded(content, option, keep_alpha=True, size_px=card.size_px)
+    found = _decode(content, option, keep_alpha=True, size_px=card.size_px)
     if found.size != (card.size_px, card.size_px):
         found = crop_and_resize(found, card.size_px, RESIZE).convert("RGBA")
     return None if found.getchannel("A").getextrema() == (255, 255) else found
 
 
-def hole(content: bytes, card: Card, option: str) -> Tensor:
+def decode_hole(content: bytes, card: Card, option: str) -> Tensor:
     """Where a mask of an artifact's size is bright and opaque, (1, 1, H, W), 1 there and 0 elsewhere.
 
     Raises:
         Refused: 415 or 422, as `picture`; also where it has another size, or marks nothing or everything.
     """
-    size = _size(content, option)
+    size = _image_size(content, option)
     if size != (card.size_px, card.size_px):
-        raise Refused(422, f"{option}: is {size[0]} x {size[1]} px; paint on the picture's {card.size_px} x {card.size_px} px")
-    mask = _decoded(content, option, keep_alpha=True, size_px=0, as_numbers=True)
+        raise RequestRefused(422, f"{option}: is {size[0]} x {size[1]} px; paint on the picture's {card.size_px} x {card.size_px} px")
+    mask = _decode(content, option, keep_alpha=True, size_px=0, as_numbers=True)
     laid = Image.new("RGBA", mask.size, (0, 0, 0, 255))
     laid.alpha_composite(mask)
-    marked = (torch.frombuffer(bytearray(laid.convert("L").tobytes()), dtype=torch.uint8) >= PAINTED).float().view(1, 1, *mask.size)
+    marked = (torch.frombuffer(bytearray(laid.convert("L").tobytes()), dtype=torch.uint8) >= MIN_HOLE_BRIGHTNESS).float().view(1, 1, *mask.size)
     if not bool(marked.any()) or bool(marked.all()):
-        raise Refused(422, f"{option}: marks {'everything' if bool(marked.any()) else 'nothing'}; paint what is to be filled, and leave some")
+        raise RequestRefused(422, f"{option}: marks {'everything' if bool(marked.any()) else 'nothing'}; paint what is to be filled, and leave some")
     return marked
 
 
-def from_uri(uri: str, option: str) -> bytes:
+def decode_data_uri(uri: str, option: str) -> bytes:
     """The bytes of a data URI of a picture.
 
     Raises:
@@ -77,29 +77,29 @@ def from_uri(uri: str, option: str) -> bytes:
     """
     found = re.match(r"data:image/[a-z0-9.+-]{1,40};base64,", uri[:80])
     if found is None:
-        raise Refused(422, f"{option}: is no data URI of a picture; send data:image/png;base64,...")
+        raise RequestRefused(422, f"{option}: is no data URI of a picture; send data:image/png;base64,...")
     try:
         return base64.b64decode(uri[found.end() :], validate=True)
     except (binascii.Error, ValueError):
-        raise Refused(422, f"{option}: its base64 is damaged; send it again") from None
+        raise RequestRefused(422, f"{option}: its base64 is damaged; send it again") from None
 
 
-def _decoded(content: bytes, option: str, *, keep_alpha: bool, size_px: int, as_numbers: bool = False) -> Image.Image:
-    _size(content, option)
+def _decode(content: bytes, option: str, *, keep_alpha: bool, size_px: int, as_numbers: bool = False) -> Image.Image:
+    _image_size(content, option)
     try:
         return decode_bytes(content, keep_alpha=keep_alpha, size_px=size_px, as_numbers=as_numbers).picture
     except UnreadableImageError as error:
-        raise Refused(422, f"{option}: {error}") from None
+        raise RequestRefused(422, f"{option}: {error}") from None
 
 
-def _size(content: bytes, option: str) -> tuple[int, int]:
+def _image_size(content: bytes, option: str) -> tuple[int, int]:
     """Width and height as the picture's header has them; nothing is decoded."""
     try:
         with Image.open(io.BytesIO(content), formats=allowed_formats(content)) as picture:
             return picture.size
     except UnidentifiedImageError:
-        raise Refused(415, f"{option}: is no picture of a known format; send PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF") from None
+        raise RequestRefused(415, f"{option}: is no picture of a known format; send PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF") from None
     except Image.DecompressionBombError:
-        raise Refused(422, f"{option}: refused as a decompression bomb") from None
+        raise RequestRefused(422, f"{option}: refused as a decompression bomb") from None
     except Exception:
-        raise Refused(422, f"{option}: damaged; send it again") from None
+        raise RequestRefused(422, f"{option}: damaged; send it again") from None

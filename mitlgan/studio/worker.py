@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from mitlgan.studio.errors import Cancelled, Refused, busy
+from mitlgan.studio.errors import Cancelled, RequestRefused, refuse_busy
 
 T = TypeVar("T")
-ENDING_S = 10.0
+JOIN_TIMEOUT_S = 10.0
 
 
-class Ticket:
+class CancelToken:
     """Whether somebody still waits for a piece of work."""
 
     def __init__(self) -> None:
@@ -40,8 +40,8 @@ class Ticket:
 
 @dataclass(eq=False)
 class _Task:
-    work: Callable[[Ticket], Any]
-    ticket: Ticket
+    work: Callable[[CancelToken], Any]
+    ticket: CancelToken
     long: bool
     quick: bool
     future: Future[Any] = field(default_factory=Future)
@@ -56,7 +56,7 @@ class _Task:
             self.future.set_exception(error)
 
 
-Lane = Callable[[_Task], bool]
+TaskFilter = Callable[[_Task], bool]
 """Which pieces a thread takes."""
 
 
@@ -77,7 +77,7 @@ class Worker:
         self._changed = threading.Condition()
         self._closed = False
         self._current: set[_Task] = set()
-        lanes: dict[str, Lane] = {"studio-worker": lambda _: True, "studio-pictures": lambda task: task.quick}
+        lanes: dict[str, TaskFilter] = {"studio-worker": lambda _: True, "studio-pictures": lambda task: task.quick}
         self._threads = [threading.Thread(target=self._work, args=(lane,), name=name, daemon=True) for name, lane in lanes.items()]
 
     def start(self) -> None:
@@ -97,9 +97,9 @@ class Worker:
             self._changed.notify_all()
         for thread in self._threads:
             if thread.is_alive():  # one that is still in torch when the interpreter ends would abort the process
-                thread.join(ENDING_S)
+                thread.join(JOIN_TIMEOUT_S)
 
-    async def run(self, request: Request, work: Callable[[Ticket], T], *, quick: bool = False) -> T:
+    async def run(self, request: Request, work: Callable[[CancelToken], T], *, quick: bool = False) -> T:
         """What a piece of work gives, for a request that waits for it.
 
         Args:
@@ -113,7 +113,7 @@ class Worker:
         """
         task = self._put(work, quick=quick)
         result = asyncio.wrap_future(task.future)
-        gone = asyncio.ensure_future(_gone(request))
+        gone = asyncio.ensure_future(_wait_for_disconnect(request))
         try:
             done, _ = await asyncio.wait({result, gone}, timeout=self._work_s, return_when=asyncio.FIRST_COMPLETED)
             if result in done:
@@ -121,14 +121,14 @@ class Worker:
                 return given
             if done:
                 raise Cancelled
-            raise Refused(504, "this took too long; ask for less at once")
+            raise RequestRefused(504, "this took too long; ask for less at once")
         finally:
             task.ticket.cancel()
             self._drop(task)
             result.cancel()
             gone.cancel()
 
-    def begin(self, work: Callable[[], None]) -> Callable[[], bool]:
+    def submit(self, work: Callable[[], None]) -> Callable[[], bool]:
         """Let a long piece of work be done when its turn comes.
 
         Returns:
@@ -140,25 +140,25 @@ class Worker:
         task = self._put(lambda _ticket: work(), long=True)
         return lambda: self._drop(task)
 
-    def give_way(self) -> None:
+    def run_pending(self) -> None:
         """Do the short pieces that wait, in the middle of a long one. For the worker's thread only."""
         while (task := self._take(lambda task: not task.long, wait=False)) is not None:
             self._do(task)
 
-    def _put(self, work: Callable[[Ticket], Any], *, long: bool = False, quick: bool = False) -> _Task:
+    def _put(self, work: Callable[[CancelToken], Any], *, long: bool = False, quick: bool = False) -> _Task:
         with self._changed:
             if self._closed:
-                raise busy("the studio is being closed")
+                raise refuse_busy("the studio is being closed")
             if sum(task.quick == quick for task in self._queue) >= self._waiting or (
                 long and sum(task.long for task in self._queue) >= max(1, self._waiting // 4)
             ):
-                raise busy("too many are waiting")
-            task = _Task(work, Ticket(), long, quick)
+                raise refuse_busy("too many are waiting")
+            task = _Task(work, CancelToken(), long, quick)
             self._queue.append(task)
             self._changed.notify_all()
             return task
 
-    def _take(self, lane: Lane, *, wait: bool) -> _Task | None:
+    def _take(self, lane: TaskFilter, *, wait: bool) -> _Task | None:
         with self._changed:
             while not self._closed:
                 found = next(filter(lane, self._queue), None)
@@ -183,13 +183,13 @@ class Worker:
         with self._changed:
             self._current.discard(task)
 
-    def _work(self, lane: Lane) -> None:
+    def _work(self, lane: TaskFilter) -> None:
         while (task := self._take(lane, wait=True)) is not None:
             self._do(task)
             del task  # it may hold pictures
 
 
-async def _gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     """Return when the client has gone."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -18,7 +18,7 @@ from mitlgan.artifacts.safetensors_io import read_header, read_tensors, write_te
 from mitlgan.artifacts.summary import describe
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.studio.catalogue import Catalogue
-from mitlgan.studio.settings import Settings
+from mitlgan.studio.settings import StudioSettings
 from mitlgan.training.run_directory import Run
 
 
@@ -93,7 +93,7 @@ def test_without_its_generators_it_says_which_is_missing(house: Path) -> None:
     assert digest in message
     (house / "bg" / "generator.safetensors").mkdir()  # not even a file
     assert refused(path) == message
-    catalogue = Catalogue(Settings(runs=house, artifacts=(house,)))
+    catalogue = Catalogue(StudioSettings(runs=house, artifacts=(house,)))
     assert [answer.name for answer in catalogue.refresh()] == ["fg"]
 
 

@@ -12,7 +12,7 @@ from playwright.sync_api import sync_playwright
 
 from helpers.studio_browser import Studio, launched, serving
 from mitlgan.recipe import shipped_folder
-from mitlgan.studio import Settings, create_app
+from mitlgan.studio import StudioSettings, create_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -57,7 +57,7 @@ def main() -> None:
     given = parser.parse_args()
     with sync_playwright() as playwright:
         browser = launched(playwright)
-        with serving(create_app(Settings(artifacts=(shipped_folder("pretrained"),), runs=given.runs))) as address:
+        with serving(create_app(StudioSettings(artifacts=(shipped_folder("pretrained"),), runs=given.runs))) as address:
             if not given.all:
                 readme(browser, address, given.out)
                 return

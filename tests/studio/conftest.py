@@ -25,10 +25,10 @@ def address(tmp_path_factory: pytest.TempPathFactory, runs_folder: Path) -> Iter
     """Where the studio is served: the shipped artifacts, and one that needs no training whose layers move."""
     from mitlgan.recipe import shipped_folder
     from mitlgan.studio.app import create_app
-    from mitlgan.studio.settings import Settings
+    from mitlgan.studio.settings import StudioSettings
 
     own = keyed_composition.write(tmp_path_factory.mktemp("artifacts") / "keyed" / "composer.safetensors")
-    with serving(create_app(Settings(artifacts=(shipped_folder("pretrained"), own), runs=runs_folder))) as address:
+    with serving(create_app(StudioSettings(artifacts=(shipped_folder("pretrained"), own), runs=runs_folder))) as address:
         yield address
 
 

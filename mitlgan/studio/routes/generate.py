@@ -8,68 +8,72 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from mitlgan.studio import encoding, render
-from mitlgan.studio.catalogue import Loaded
-from mitlgan.studio.context import AskedState, OfDesk
-from mitlgan.studio.schemas import MOST_PICTURES, ArtifactAnswer, GridAnswer, GridPicture, GridRequest, PictureAnswer, PictureRequest
-from mitlgan.studio.worker import Ticket
+from mitlgan.studio.catalogue import ActiveArtifact
+from mitlgan.studio.context import ContextDep, StateQuery
+from mitlgan.studio.schemas import MAX_PICTURES, ArtifactAnswer, GridAnswer, GridPicture, GridRequest, PictureAnswer, PictureRequest
+from mitlgan.studio.worker import CancelToken
 
 router = APIRouter(prefix="/api")
 
 
 @router.get("/artifacts")
-def artifacts(desk: OfDesk) -> list[ArtifactAnswer]:
+def artifacts(desk: ContextDep) -> list[ArtifactAnswer]:
     """What is on offer, compositions first."""
     return desk.catalogue.refresh()
 
 
 @router.post("/picture")
-async def picture(request: Request, asked: PictureRequest, desk: OfDesk) -> PictureAnswer:
+async def picture(request: Request, asked: PictureRequest, desk: ContextDep) -> PictureAnswer:
     """One picture, stage by stage."""
 
-    def work(loaded: Loaded, _ticket: Ticket) -> PictureAnswer:
-        stages = render.stages_of_state(loaded, asked.state)
-        state = render.normalised(loaded, asked.state)
-        shown = {what: encoding.data_uri(encoding.encoded(image)) for what, image in encoding.files_of(stages).items() if what.split(":")[0] in wanted}
+    def work(loaded: ActiveArtifact, _ticket: CancelToken) -> PictureAnswer:
+        stages = render.render_state(loaded, asked.state)
+        state = render.fill_in_latents(loaded, asked.state)
+        shown = {
+            what: encoding.data_uri(encoding.image_png(image)) for what, image in encoding.stage_images(stages).items() if what.split(":")[0] in wanted
+        }
         layers = {name: shown[f"layer:{name}"] for name in stages.layers} if "layers" in asked.want else None
         one = {what: shown.get(what) for what in ("output", "matte", "fused") if what in asked.want}
-        return PictureAnswer(**one, layers=layers, stand=render.standing(loaded, stages), state=encoding.plain(state), link=encoding.link(state))
+        return PictureAnswer(
+            **one, layers=layers, stand=render.front_transform(loaded, stages), state=encoding.state_json(state), link=encoding.state_link(state)
+        )
 
     wanted = {"layer" if what == "layers" else what for what in asked.want}
-    return await desk.work(request, asked.state.artifact, work, quick=True)
+    return await desk.run_with_artifact(request, asked.state.artifact, work, quick=True)
 
 
 @router.post("/grid")
-async def grid(request: Request, asked: GridRequest, desk: OfDesk) -> GridAnswer:
+async def grid(request: Request, asked: GridRequest, desk: ContextDep) -> GridAnswer:
     """Pictures that differ in seeds."""
 
-    def work(loaded: Loaded, ticket: Ticket) -> GridAnswer:
-        states = render.grid_states(loaded, asked, MOST_PICTURES)
-        shots = [render.shot_of(loaded, state) for state in states]
-        shown = [encoding.data_uri(encoding.encoded(stages.output)) for stages in render.stages_of_shots(loaded, shots, ticket.check)]
-        found = [encoding.plain(render.normalised(loaded, state)) for state in states]
+    def work(loaded: ActiveArtifact, ticket: CancelToken) -> GridAnswer:
+        states = render.grid_states(loaded, asked, MAX_PICTURES)
+        shots = [render.render_input(loaded, state) for state in states]
+        shown = [encoding.data_uri(encoding.image_png(stages.output)) for stages in render.render_stages(loaded, shots, ticket.check)]
+        found = [encoding.state_json(render.fill_in_latents(loaded, state)) for state in states]
         return GridAnswer(pictures=[GridPicture(state=state, output=output) for state, output in zip(found, shown, strict=True)])
 
-    return await desk.work(request, asked.state.artifact, work)
+    return await desk.run_with_artifact(request, asked.state.artifact, work)
 
 
 @router.get("/picture.png")
-async def picture_png(request: Request, state: AskedState, desk: OfDesk, what: Annotated[str, Query(max_length=100)] = "output") -> Response:
+async def picture_png(request: Request, state: StateQuery, desk: ContextDep, what: Annotated[str, Query(max_length=100)] = "output") -> Response:
     """One stage of a picture as a file."""
 
-    def work(loaded: Loaded, _ticket: Ticket) -> bytes:
-        return encoding.one_of(render.stages_of_state(loaded, state), what)
+    def work(loaded: ActiveArtifact, _ticket: CancelToken) -> bytes:
+        return encoding.stage_png(render.render_state(loaded, state), what)
 
-    return _download(await desk.work(request, state.artifact, work, quick=True), encoding.PNG, f"{what.replace(':', '-')}.png")
+    return _download(await desk.run_with_artifact(request, state.artifact, work, quick=True), encoding.PNG, f"{what.replace(':', '-')}.png")
 
 
 @router.get("/layers.zip")
-async def layers_zip(request: Request, state: AskedState, desk: OfDesk) -> Response:
+async def layers_zip(request: Request, state: StateQuery, desk: ContextDep) -> Response:
     """Every stage of a picture, and its state, in one file."""
 
-    def work(loaded: Loaded, _ticket: Ticket) -> bytes:
-        return encoding.zipped(render.stages_of_state(loaded, state), render.normalised(loaded, state))
+    def work(loaded: ActiveArtifact, _ticket: CancelToken) -> bytes:
+        return encoding.stages_zip(render.render_state(loaded, state), render.fill_in_latents(loaded, state))
 
-    return _download(await desk.work(request, state.artifact, work, quick=True), "application/zip", "layers.zip")
+    return _download(await desk.run_with_artifact(request, state.artifact, work, quick=True), "application/zip", "layers.zip")
 
 
 def _download(content: bytes, media_type: str, name: str) -> Response:

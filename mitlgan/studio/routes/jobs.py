@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from mitlgan.studio import inversion_jobs, uploads
-from mitlgan.studio.context import OfDesk
-from mitlgan.studio.errors import Refused
-from mitlgan.studio.jobs import Job
-from mitlgan.studio.schemas import LONGEST_JOB_S, InpaintRequest, JobAnswer
+from mitlgan.studio.context import ContextDep
+from mitlgan.studio.errors import RequestRefused
+from mitlgan.studio.jobs import StudioJob
+from mitlgan.studio.schemas import MAX_JOB_S, InpaintRequest, JobAnswer
 
 router = APIRouter(prefix="/api")
 
@@ -20,49 +20,54 @@ router = APIRouter(prefix="/api")
 @router.post("/embed", status_code=202)
 async def embed(
     request: Request,
-    desk: OfDesk,
+    desk: ContextDep,
     artifact: Annotated[str, Query(min_length=1, max_length=200)],
-    seconds: Annotated[float, Query(ge=0.5, le=LONGEST_JOB_S, allow_inf_nan=False)] = 20.0,
+    seconds: Annotated[float, Query(ge=0.5, le=MAX_JOB_S, allow_inf_nan=False)] = 20.0,
 ) -> JobAnswer:
     """Begin to look for the latent of a picture, whose bytes are the body."""
     card = desk.catalogue.entry(artifact).card
     if not request.headers.get("content-type", "").startswith("image/"):
-        raise Refused(415, "Content-Type: is no picture's; send the picture's bytes as image/png, image/jpeg or the like")
+        raise RequestRefused(415, "Content-Type: is no picture's; send the picture's bytes as image/png, image/jpeg or the like")
     content = await request.body()
-    target = await desk.worker.run(request, lambda _: uploads.picture(content, card, "picture"))
-    job = desk.jobs.begin(lambda job: inversion_jobs.embedding(desk.catalogue.loaded(artifact), target, seconds, job, desk.worker))
+    target = await desk.worker.run(request, lambda _: uploads.decode_picture(content, card, "picture"))
+    job = desk.jobs.start(lambda job: inversion_jobs.run_embedding(desk.catalogue.load(artifact), target, seconds, job, desk.worker))
     return JobAnswer(job=job.id)
 
 
 @router.post("/inpaint", status_code=202)
-async def inpaint(request: Request, asked: InpaintRequest, desk: OfDesk) -> JobAnswer:
+async def inpaint(request: Request, asked: InpaintRequest, desk: ContextDep) -> JobAnswer:
     """Begin to fill a hole in a picture."""
     card = desk.catalogue.entry(asked.artifact).card
-    image, mask = uploads.from_uri(asked.image, "image"), uploads.from_uri(asked.hole, "hole")
+    image, mask = uploads.decode_data_uri(asked.image, "image"), uploads.decode_data_uri(asked.hole, "hole")
     target, given, hole = await desk.worker.run(
-        request, lambda _: (uploads.picture(image, card, "image"), uploads.cut_out(image, card, "image"), uploads.hole(mask, card, "hole"))
+        request,
+        lambda _: (
+            uploads.decode_picture(image, card, "image"),
+            uploads.decode_transparent(image, card, "image"),
+            uploads.decode_hole(mask, card, "hole"),
+        ),
     )
 
-    def work(job: Job) -> dict[str, Any]:
+    def work(job: StudioJob) -> dict[str, Any]:
         if asked.method == "context":
-            return inversion_jobs.filling(target, hole, inversion_jobs.encoder(), given)
-        return inversion_jobs.inpainting(desk.catalogue.loaded(asked.artifact), target, hole, asked.seconds, job, desk.worker, given)
+            return inversion_jobs.fill_with_encoder(target, hole, inversion_jobs.load_context_encoder(), given)
+        return inversion_jobs.run_inpainting(desk.catalogue.load(asked.artifact), target, hole, asked.seconds, job, desk.worker, given)
 
-    return JobAnswer(job=desk.jobs.begin(work).id)
+    return JobAnswer(job=desk.jobs.start(work).id)
 
 
-def _job(desk: OfDesk, job_id: str) -> Job:
+def _job(desk: ContextDep, job_id: str) -> StudioJob:
     return desk.jobs.get(job_id)
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
-async def events(job: Annotated[Job, Depends(_job)]) -> AsyncIterator[ServerSentEvent]:
+async def events(job: Annotated[StudioJob, Depends(_job)]) -> AsyncIterator[ServerSentEvent]:
     """How a job goes: progress, and at last done, failed or cancelled."""
     async for event in job.events():
         yield ServerSentEvent(event=event.kind, data=event.data)
 
 
 @router.delete("/jobs/{job_id}", status_code=204)
-async def cancel(job: Annotated[Job, Depends(_job)]) -> None:
+async def cancel(job: Annotated[StudioJob, Depends(_job)]) -> None:
     """End a job at its next step."""
     job.cancel()

@@ -11,50 +11,50 @@ from starlette.responses import Response
 from mitlgan.artifacts.titled_grid import MAX_SIZE_PX, display_scale, enlarge
 from mitlgan.images.animation import encode_animation
 from mitlgan.studio import encoding, render
-from mitlgan.studio.catalogue import Loaded
-from mitlgan.studio.context import OfDesk
-from mitlgan.studio.errors import Refused
+from mitlgan.studio.catalogue import ActiveArtifact
+from mitlgan.studio.context import ContextDep
+from mitlgan.studio.errors import RequestRefused
 from mitlgan.studio.schemas import MorphAnswer, MorphFileRequest, MorphRequest
-from mitlgan.studio.worker import Ticket
+from mitlgan.studio.worker import CancelToken
 
-MOST_BYTES = 200_000_000
+MAX_BYTES = 200_000_000
 router = APIRouter(prefix="/api")
 
 
 @router.post("/morph")
-async def morph(request: Request, asked: MorphRequest, desk: OfDesk) -> MorphAnswer:
+async def morph(request: Request, asked: MorphRequest, desk: ContextDep) -> MorphAnswer:
     """The frames of a way; the first and the last are the two pictures to the bit."""
 
-    def work(loaded: Loaded, ticket: Ticket) -> MorphAnswer:
-        stages = render.stages_of_shots(loaded, render.morph_shots(loaded, asked), ticket.check)
-        return MorphAnswer(frames=[encoding.data_uri(encoding.encoded(frame.output)) for frame in stages])
+    def work(loaded: ActiveArtifact, ticket: CancelToken) -> MorphAnswer:
+        stages = render.render_stages(loaded, render.morph_inputs(loaded, asked), ticket.check)
+        return MorphAnswer(frames=[encoding.data_uri(encoding.image_png(frame.output)) for frame in stages])
 
-    return await desk.work(request, asked.start.artifact, work)
+    return await desk.run_with_artifact(request, asked.start.artifact, work)
 
 
 @router.post("/morph.gif")
-async def morph_gif(request: Request, asked: MorphFileRequest, desk: OfDesk) -> Response:
+async def morph_gif(request: Request, asked: MorphFileRequest, desk: ContextDep) -> Response:
     """The same as a GIF, of 256 colours."""
     return await _file(request, asked, desk, "gif")
 
 
 @router.post("/morph.webp")
-async def morph_webp(request: Request, asked: MorphFileRequest, desk: OfDesk) -> Response:
+async def morph_webp(request: Request, asked: MorphFileRequest, desk: ContextDep) -> Response:
     """The same as a WebP that keeps every pixel."""
     return await _file(request, asked, desk, "webp")
 
 
-async def _file(request: Request, asked: MorphFileRequest, desk: OfDesk, form: Literal["gif", "webp"]) -> Response:
-    def work(loaded: Loaded, ticket: Ticket) -> bytes:
+async def _file(request: Request, asked: MorphFileRequest, desk: ContextDep, form: Literal["gif", "webp"]) -> Response:
+    def work(loaded: ActiveArtifact, ticket: CancelToken) -> bytes:
         size_px = loaded.artifact.card.size_px
         scale = asked.scale or display_scale(size_px)
-        if scale * size_px > MAX_SIZE_PX or 3 * (scale * size_px) ** 2 * 2 * asked.frames > MOST_BYTES:
-            raise Refused(422, f"scale: {asked.frames} frames of {scale * size_px} px are too large; ask for fewer, or a smaller scale")
-        stages = render.stages_of_shots(loaded, render.morph_shots(loaded, asked), ticket.check)
+        if scale * size_px > MAX_SIZE_PX or 3 * (scale * size_px) ** 2 * 2 * asked.frames > MAX_BYTES:
+            raise RequestRefused(422, f"scale: {asked.frames} frames of {scale * size_px} px are too large; ask for fewer, or a smaller scale")
+        stages = render.render_stages(loaded, render.morph_inputs(loaded, asked), ticket.check)
         pixels = enlarge(torch.cat([frame.output for frame in stages]), scale=scale)
         shown = torch.cat([pixels, pixels[1:-1].flip(0)]) if asked.there_and_back else pixels
         ticket.check()
         return encode_animation(shown.permute(0, 2, 3, 1).contiguous().numpy(), form, asked.fps)
 
-    content = await desk.work(request, asked.start.artifact, work)
+    content = await desk.run_with_artifact(request, asked.start.artifact, work)
     return Response(content, media_type=f"image/{form}", headers={"Content-Disposition": f'attachment; filename="morph.{form}"'})

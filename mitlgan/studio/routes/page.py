@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter
 from starlette.responses import FileResponse
 
-from mitlgan.studio.errors import Refused
+from mitlgan.studio.errors import RequestRefused
 
 FOLDER = Path(__file__).resolve().parent.parent / "static"
 FILES = {path.relative_to(FOLDER).as_posix(): path for path in sorted(FOLDER.rglob("*")) if path.is_file()}
@@ -30,6 +30,6 @@ async def static(name: str) -> FileResponse:
 
 def _file(name: str) -> FileResponse:
     if name not in FILES:
-        raise Refused(404, "static: there is no such file")
+        raise RequestRefused(404, "static: there is no such file")
     path = FILES[name]
     return FileResponse(path, media_type=TYPES.get(path.suffix), headers={"Cache-Control": "no-cache"})

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from mitlgan.studio.clients import client_of
-from mitlgan.studio.context import OfDesk
-from mitlgan.studio.quiz import AnswerRequest, Question, QuizRequest, Told
+from mitlgan.studio.clients import client_key
+from mitlgan.studio.context import ContextDep
+from mitlgan.studio.quiz import AnswerRequest, AnswerResult, Question, QuizRequest
 
 router = APIRouter(prefix="/api/quiz")
 
 
 @router.post("")
-async def begin(request: Request, asked: QuizRequest, desk: OfDesk) -> Question:
+async def begin(request: Request, asked: QuizRequest, desk: ContextDep) -> Question:
     """A new quiz and its first picture."""
-    client = client_of(request.scope.get("client"))
-    return await desk.work(request, asked.artifact, lambda loaded, _: desk.quizzes.begin(loaded, client))
+    client = client_key(request.scope.get("client"))
+    return await desk.run_with_artifact(request, asked.artifact, lambda loaded, _: desk.quizzes.start(loaded, client))
 
 
 @router.post("/{quiz_id}")
-async def answer(request: Request, quiz_id: str, asked: AnswerRequest, desk: OfDesk) -> Told:
+async def answer(request: Request, quiz_id: str, asked: AnswerRequest, desk: ContextDep) -> AnswerResult:
     """The truth about the picture, the score, and the next picture."""
-    artifact_id = desk.quizzes.artifact(quiz_id)
-    return await desk.work(request, artifact_id, lambda loaded, _: desk.quizzes.answered(loaded, quiz_id, asked.answer))
+    artifact_id = desk.quizzes.artifact_id(quiz_id)
+    return await desk.run_with_artifact(request, artifact_id, lambda loaded, _: desk.quizzes.submit_answer(loaded, quiz_id, asked.answer))

@@ -7,36 +7,36 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from mitlgan.studio.context import OfDesk
+from mitlgan.studio.context import ContextDep
 from mitlgan.studio.encoding import PNG
-from mitlgan.studio.runs import RunAnswer, Shown
+from mitlgan.studio.runs import RunAnswer, RunBrowser
 
-ALONE = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 """A report is one file with its styles and pictures in it; it needs nothing else, and whoever wrote it gets nothing else."""
 router = APIRouter(prefix="/api/runs")
 
 
 @router.get("")
-def listed(desk: OfDesk) -> list[RunAnswer]:
+def listed(desk: ContextDep) -> list[RunAnswer]:
     """All runs, the most recently written first."""
-    return Shown(desk.settings.runs).all()
+    return RunBrowser(desk.settings.runs).list_runs()
 
 
 @router.get("/{run_id}/stats")
-def stats(desk: OfDesk, run_id: str, after: Annotated[int, Query(ge=-1, le=2**53)] = -1) -> list[dict[str, Any]]:
+def stats(desk: ContextDep, run_id: str, after: Annotated[int, Query(ge=-1, le=2**53)] = -1) -> list[dict[str, Any]]:
     """Rows of statistics after an iteration."""
-    return Shown(desk.settings.runs).stats(run_id, after)
+    return RunBrowser(desk.settings.runs).stats(run_id, after)
 
 
 @router.get("/{run_id}/snapshot/{number}.png")
-def snapshot(desk: OfDesk, run_id: str, number: int) -> Response:
+def snapshot(desk: ContextDep, run_id: str, number: int) -> Response:
     """A grid of fixed latents, as it was at some time."""
-    return Response(Shown(desk.settings.runs).snapshot(run_id, number), media_type=PNG)
+    return Response(RunBrowser(desk.settings.runs).snapshot(run_id, number), media_type=PNG)
 
 
 @router.get("/{run_id}/report")
-def report(desk: OfDesk, run_id: str) -> Response:
+def report(desk: ContextDep, run_id: str) -> Response:
     """The report of a run."""
-    page = Shown(desk.settings.runs).report(run_id)
-    headers = {"Content-Security-Policy": ALONE, "X-Frame-Options": "SAMEORIGIN"}
+    page = RunBrowser(desk.settings.runs).report(run_id)
+    headers = {"Content-Security-Policy": REPORT_POLICY, "X-Frame-Options": "SAMEORIGIN"}
     return Response(page, media_type="text/html; charset=utf-8", headers=headers)

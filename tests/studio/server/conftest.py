@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from mitlgan import networks
 from mitlgan.artifacts import artifact
 from mitlgan.recipe import ComposerRecipe, Recipe, ThesisGeneratorRecipe
-from mitlgan.studio import Settings, create_app
+from mitlgan.studio import StudioSettings, create_app
 
 ADDRESS = "http://127.0.0.1:8765"
 
@@ -45,12 +45,12 @@ def matted(tmp_path_factory: pytest.TempPathFactory, compose_recipe: Recipe) -> 
 
 
 @pytest.fixture(scope="session")
-def settings(artifacts: dict[str, Path], matted: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(artifacts=(*artifacts.values(), matted), runs=tmp_path_factory.mktemp("runs"), orphan_s=5)
+def settings(artifacts: dict[str, Path], matted: Path, tmp_path_factory: pytest.TempPathFactory) -> StudioSettings:
+    return StudioSettings(artifacts=(*artifacts.values(), matted), runs=tmp_path_factory.mktemp("runs"), orphan_timeout_s=5)
 
 
 @pytest.fixture(scope="module")
-def client(settings: Settings) -> Iterator[TestClient]:
+def client(settings: StudioSettings) -> Iterator[TestClient]:
     """Of a studio that runs."""
     with TestClient(create_app(settings), base_url=ADDRESS) as client:
         yield client

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from mitlgan.studio import connections
-from mitlgan.studio.connections import Connection
+from mitlgan.studio.connections import GuardedConnection
 
 HEAD = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: "
 
@@ -35,7 +35,9 @@ def serving(most: int = 512) -> Iterator[tuple[str, int]]:
         return Response(bytes(50_000_000))
 
     with socket.create_server(("0.0.0.0", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", http=Connection, ws="none", limit_concurrency=most, timeout_graceful_shutdown=1))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="error", http=GuardedConnection, ws="none", limit_concurrency=most, timeout_graceful_shutdown=1)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         while not server.started:
@@ -65,7 +67,7 @@ def closed(connection: socket.socket, within_s: float) -> bool:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short times."""
-    for name, value in (("IDLE_S", 2.0), ("STALLED_S", 0.8), ("CLOSING_S", 0.3)):
+    for name, value in (("REQUEST_TIMEOUT_S", 2.0), ("WRITE_TIMEOUT_S", 0.8), ("CLOSE_TIMEOUT_S", 0.3)):
         monkeypatch.setattr(connections, name, value)
 
 
@@ -118,7 +120,7 @@ def test_a_client_that_takes_nothing_is_let_go(patient: None) -> None:
 
 def test_too_many_of_one_client_give_way_to_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that has waited longest goes; nobody else's."""
-    monkeypatch.setattr(connections, "MAX_OF_CLIENT", 10)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS_PER_CLIENT", 10)
     with serving() as place, contextlib.ExitStack() as stack:
         other = stack.enter_context(socket.create_connection(place, source_address=("127.0.0.2", 0)))
         other.sendall(HEAD)
@@ -139,7 +141,7 @@ def test_too_many_of_one_client_give_way_to_who_asks(monkeypatch: pytest.MonkeyP
 
 def test_too_many_of_all_clients_give_way_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 24)
-    monkeypatch.setattr(connections, "MAX_OF_CLIENT", 8)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS_PER_CLIENT", 8)
     with serving(24) as place, contextlib.ExitStack() as stack:
         for number in range(60):
             source = (f"127.0.0.{number % 10 + 10}", 0)

@@ -20,22 +20,22 @@ from PIL import Image
 
 from mitlgan.errors import UsageError
 from mitlgan.inpainting import Filler
-from mitlgan.studio import Settings, create_app, inversion_jobs, uploads
-from mitlgan.studio.errors import Refused
-from mitlgan.studio.jobs import MOST_JOBS, Event, Job, Jobs
+from mitlgan.studio import StudioSettings, create_app, inversion_jobs, uploads
+from mitlgan.studio.errors import RequestRefused
+from mitlgan.studio.jobs import MAX_JOBS, JobEvent, JobRegistry, StudioJob
 from mitlgan.studio.worker import Worker
 
 ADDRESS = "http://127.0.0.1:8765"
 
 
-def followed(client: TestClient, job: str) -> list[Event]:
+def followed(client: TestClient, job: str) -> list[JobEvent]:
     """The events of a job, as the page's EventSource reads them."""
     with client.stream("GET", f"/api/jobs/{job}/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         lines = [line for line in stream.iter_lines() if line and not line.startswith(":")]
     kinds = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
     values = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
-    return [Event(kind, data) for kind, data in zip(kinds, values, strict=True)]  # type: ignore[arg-type]
+    return [JobEvent(kind, data) for kind, data in zip(kinds, values, strict=True)]  # type: ignore[arg-type]
 
 
 def begun(client: TestClient, artifact: str, picture: bytes, seconds: float = 20) -> str:
@@ -103,7 +103,7 @@ def test_a_hole_is_filled_and_the_rest_stays(client: TestClient, ids: dict[str, 
 def test_a_trained_filler_fills_and_the_rest_stays() -> None:
     target, hole = torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
     hole[..., 2:6, 2:6] = 1
-    told = inversion_jobs.filling(target, hole, Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
+    told = inversion_jobs.fill_with_encoder(target, hole, Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
     filled = read(told["picture"])
     outside = ~hole[0, 0].bool().numpy()
     assert set(filled[outside].ravel()) == {128}
@@ -115,7 +115,7 @@ def test_a_transparent_picture_stays_so_outside_of_the_hole(
     client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch, name: str, method: str
 ) -> None:
     """Colours under full transparency too, in every picture on the way."""
-    monkeypatch.setattr(inversion_jobs, "encoder", lambda: Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
+    monkeypatch.setattr(inversion_jobs, "load_context_encoder", lambda: Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
     pixels = np.random.default_rng(3).integers(0, 256, (8, 8, 4), dtype=np.uint8)
     pixels[:2, :, 3] = 0
     buffer = io.BytesIO()
@@ -161,16 +161,16 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Embeddings go on until they are not wanted; says when one has begun."""
     running = threading.Event()
 
-    def work(_loaded: Any, _target: Any, _seconds: float, job: Job, worker: Worker) -> dict[str, Any]:
-        while job.wanted:
+    def work(_loaded: Any, _target: Any, _seconds: float, job: StudioJob, worker: Worker) -> dict[str, Any]:
+        while job.is_wanted:
             running.set()
-            worker.give_way()
+            worker.run_pending()
             time.sleep(0.01)
-            if job.due:
-                job.tell("progress", {"step": 1, "of": 2})
+            if job.is_event_due:
+                job.emit("progress", {"step": 1, "of": 2})
         raise inversion_jobs.Cancelled
 
-    monkeypatch.setattr(inversion_jobs, "embedding_filler", work)
+    monkeypatch.setattr(inversion_jobs, "run_embedding", work)
     yield running
     running.set()
 
@@ -192,8 +192,8 @@ def test_a_job_gives_way_to_pictures_and_ends_when_cancelled(client: TestClient,
     assert client.delete("/api/jobs/none").status_code == 404
 
 
-def test_a_job_to_which_nobody_listens_ends(settings: Settings, endless: threading.Event) -> None:
-    app = create_app(dataclasses.replace(settings, orphan_s=0.3))
+def test_a_job_to_which_nobody_listens_ends(settings: StudioSettings, endless: threading.Event) -> None:
+    app = create_app(dataclasses.replace(settings, orphan_timeout_s=0.3))
     with TestClient(app, base_url=ADDRESS) as client:
         artifact = client.get("/api/artifacts").json()[-1]["id"]
         job = begun(client, artifact, png())
@@ -218,34 +218,34 @@ def test_too_many_jobs_are_told_to_come_again(client: TestClient, ids: dict[str,
 
 def test_how_a_job_ends_is_always_told() -> None:
     worker = Worker(waiting=32, work_s=5)
-    jobs = Jobs(worker, orphan_s=60)
+    jobs = JobRegistry(worker, orphan_s=60)
 
-    def failing(error: Exception) -> Callable[[Job], dict[str, Any]]:
-        def work(_job: Job) -> dict[str, Any]:
+    def failing(error: Exception) -> Callable[[StudioJob], dict[str, Any]]:
+        def work(_job: StudioJob) -> dict[str, Any]:
             raise error
 
         return work
 
-    failed = [jobs.begin(failing(UsageError("hole: is everywhere")))]
+    failed = [jobs.start(failing(UsageError("hole: is everywhere")))]
     worker.start()
-    failed += [jobs.begin(failing(Refused(422, "picture: damaged"))), jobs.begin(failing(ZeroDivisionError("secret")))]
-    done = jobs.begin(lambda _: {"x": 1})
-    while not done.ended:
+    failed += [jobs.start(failing(RequestRefused(422, "picture: damaged"))), jobs.start(failing(ZeroDivisionError("secret")))]
+    done = jobs.start(lambda _: {"x": 1})
+    while not done.is_finished:
         time.sleep(0.01)
     told = [job._event for job in failed]
-    assert told[:2] == [Event("failed", {"message": "hole: is everywhere"}), Event("failed", {"message": "picture: damaged"})]
+    assert told[:2] == [JobEvent("failed", {"message": "hole: is everywhere"}), JobEvent("failed", {"message": "picture: damaged"})]
     assert told[2] is not None
     assert "ZeroDivisionError" in told[2].data["message"]
     assert "secret" not in told[2].data["message"]
-    for _ in range(3 * MOST_JOBS):
-        last = jobs.begin(lambda _: {})
-        while not last.ended:
+    for _ in range(3 * MAX_JOBS):
+        last = jobs.start(lambda _: {})
+        while not last.is_finished:
             time.sleep(0.001)
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         jobs.get(done.id)  # forgotten, so that memory does not grow
     worker.close()
-    with pytest.raises(Refused):
-        jobs.begin(lambda _: {})
+    with pytest.raises(RequestRefused):
+        jobs.start(lambda _: {})
 
 
 def test_a_hole_of_another_size_is_not_decoded(client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,6 +253,6 @@ def test_a_hole_of_another_size_is_not_decoded(client: TestClient, ids: dict[str
     buffer = io.BytesIO()
     Image.new("L", (7000, 7000), 255).save(buffer, "PNG")
     monkeypatch.setattr(uploads, "decode_bytes", lambda *_, **__: pytest.fail("decoded"))
-    with pytest.raises(Refused, match="hole: is 7000 x 7000 px") as refused:
-        uploads.hole(buffer.getvalue(), client.app.state.desk.catalogue.entry(ids["bg"]).card, "hole")  # type: ignore[attr-defined]
+    with pytest.raises(RequestRefused, match="hole: is 7000 x 7000 px") as refused:
+        uploads.decode_hole(buffer.getvalue(), client.app.state.desk.catalogue.entry(ids["bg"]).card, "hole")  # type: ignore[attr-defined]
     assert refused.value.status == 422

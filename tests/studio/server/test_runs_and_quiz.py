@@ -19,14 +19,14 @@ from mitlgan.artifacts.artifact import Card
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.studio import Settings, quiz
-from mitlgan.studio.catalogue import Loaded
-from mitlgan.studio.errors import Refused
+from mitlgan.studio import StudioSettings, quiz
+from mitlgan.studio.catalogue import ActiveArtifact
+from mitlgan.studio.errors import RequestRefused
 from mitlgan.study import wilson_interval
 
 
 @pytest.fixture
-def run(settings: Settings) -> Path:
+def run(settings: StudioSettings) -> Path:
     """A run that was stopped, with a report, a snapshot, and statistics of which one is not finite and the last is torn."""
     path = settings.runs / "pretrain" / "fg-<b>-001"
     (path / "snapshots").mkdir(parents=True, exist_ok=True)
@@ -176,16 +176,16 @@ def test_without_those_pictures_there_is_no_quiz_but_a_sentence(artifacts: dict[
     gone = card.model_copy(update={"data": {"source": str(tmp_path / "shoes"), "content_sha256": "0"}})
     unnamed = card.model_copy(update={"data": {}})
     for without, reason in ((changed, "no longer those that"), (gone, r"\(shoes\) are not at hand"), (unnamed, "does not say which")):
-        with pytest.raises(Refused, match=f"^quiz: .*{reason}") as refused:
+        with pytest.raises(RequestRefused, match=f"^quiz: .*{reason}") as refused:
             quiz.real_pictures(without)
         assert refused.value.status == 422
-        assert str(tmp_path) not in refused.value.line
-    with pytest.raises(Refused, match="so there are no real ones to ask about; choose another"):
-        quiz.Quizzes().begin(Loaded("scene", mitlgan.load(artifacts["scene"]), {}))
+        assert str(tmp_path) not in refused.value.message
+    with pytest.raises(RequestRefused, match="so there are no real ones to ask about; choose another"):
+        quiz.QuizStore().start(ActiveArtifact("scene", mitlgan.load(artifacts["scene"]), {}))
 
 
 def test_the_demos_artifacts_are_asked_about_the_demo(artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quiz, "USE_SCENES", 3)
+    monkeypatch.setattr(quiz, "DEMO_SCENES", 3)
     card = mitlgan.load(artifacts["scene"]).card.model_copy(update={"data": {"source": "demo"}})
     real, words = quiz.real_pictures(card)
     assert real.content_sha256 == demo_pack("scene", card.size_px, split="test", count=3).content_sha256
@@ -193,27 +193,27 @@ def test_the_demos_artifacts_are_asked_about_the_demo(artifacts: dict[str, Path]
 
 
 def test_quizzes_that_were_left_are_forgotten(artifacts: dict[str, Path], real: ImagePack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quiz, "MOST_QUIZZES", 2)
-    quizzes = quiz.Quizzes()
-    loaded = Loaded("fg", mitlgan.load(artifacts["fg"]), {})
-    first, second, third = (quizzes.begin(loaded).quiz for _ in range(3))
-    assert quizzes.artifact(third) == quizzes.artifact(second) == "fg"
-    with pytest.raises(Refused):
-        quizzes.artifact(first)
+    monkeypatch.setattr(quiz, "MAX_QUIZZES", 2)
+    quizzes = quiz.QuizStore()
+    loaded = ActiveArtifact("fg", mitlgan.load(artifacts["fg"]), {})
+    first, second, third = (quizzes.start(loaded).quiz for _ in range(3))
+    assert quizzes.artifact_id(third) == quizzes.artifact_id(second) == "fg"
+    with pytest.raises(RequestRefused):
+        quizzes.artifact_id(first)
 
 
 def test_no_client_makes_another_lose_its_quiz(artifacts: dict[str, Path], real: ImagePack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quiz, "MOST_QUIZZES", 12)
-    monkeypatch.setattr(quiz, "MAX_OF_CLIENT", 8)
-    quizzes = quiz.Quizzes()
-    loaded = Loaded("fg", mitlgan.load(artifacts["fg"]), {})
-    first = quizzes.begin(loaded, "quiet").quiz
-    loud = [quizzes.begin(loaded, "loud").quiz for _ in range(30)]
-    assert quizzes.artifact(first) == quizzes.artifact(loud[-8]) == "fg"
-    with pytest.raises(Refused):
-        quizzes.artifact(loud[-9])
-    others = [quizzes.begin(loaded, f"other {number}").quiz for number in range(6)]  # when all have too many, it goes of who has most
-    assert {quizzes.artifact(one) for one in (first, *others, *loud[-4:])} == {"fg"}
-    with pytest.raises(Refused):
-        quizzes.artifact(loud[-6])
+    monkeypatch.setattr(quiz, "MAX_QUIZZES", 12)
+    monkeypatch.setattr(quiz, "MAX_QUIZZES_PER_CLIENT", 8)
+    quizzes = quiz.QuizStore()
+    loaded = ActiveArtifact("fg", mitlgan.load(artifacts["fg"]), {})
+    first = quizzes.start(loaded, "quiet").quiz
+    loud = [quizzes.start(loaded, "loud").quiz for _ in range(30)]
+    assert quizzes.artifact_id(first) == quizzes.artifact_id(loud[-8]) == "fg"
+    with pytest.raises(RequestRefused):
+        quizzes.artifact_id(loud[-9])
+    others = [quizzes.start(loaded, f"other {number}").quiz for number in range(6)]  # when all have too many, it goes of who has most
+    assert {quizzes.artifact_id(one) for one in (first, *others, *loud[-4:])} == {"fg"}
+    with pytest.raises(RequestRefused):
+        quizzes.artifact_id(loud[-6])
     assert len(quizzes._quizzes) == 12

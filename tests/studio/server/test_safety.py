@@ -24,8 +24,8 @@ from helpers.studio_requests import asked
 from PIL import Image
 
 from mitlgan.errors import ResourceError, UsageError
-from mitlgan.studio import Settings, create_app, render, serve
-from mitlgan.studio.clients import client_of
+from mitlgan.studio import StudioSettings, create_app, render, serve
+from mitlgan.studio.clients import client_key
 from mitlgan.studio.guard import COOKIE, HEADERS
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -46,7 +46,7 @@ class Served:
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[Served]:
+def served(settings: StudioSettings) -> Iterator[Served]:
     """Start one, and end it."""
     app = create_app(settings)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", http="h11", ws="none", timeout_graceful_shutdown=1))
@@ -66,7 +66,7 @@ def served(settings: Settings) -> Iterator[Served]:
 # 38
 
 
-def test_a_port_in_use_is_told_with_a_free_one(settings: Settings) -> None:
+def test_a_port_in_use_is_told_with_a_free_one(settings: StudioSettings) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -78,7 +78,7 @@ def test_a_port_in_use_is_told_with_a_free_one(settings: Settings) -> None:
         another.bind(("127.0.0.1", free))
 
 
-def test_an_address_that_is_none_of_this_machine_is_told(settings: Settings) -> None:
+def test_an_address_that_is_none_of_this_machine_is_told(settings: StudioSettings) -> None:
     elsewhere = dataclasses.replace(settings, host="192.0.2.1", token="a secret of 24 letters")
     with pytest.raises(UsageError, match=r"^--host 192\.0\.2\.1: is no address of this machine"):
         serve(elsewhere, 0, on_ready=lambda _: None)
@@ -106,8 +106,8 @@ def upload(client: TestClient, ids: dict[str, str], content: Any, **headers: str
     return client.post("/api/embed", params={"artifact": ids["fg"], "seconds": 1}, content=content, headers=sent)  # type: ignore[return-value]
 
 
-def test_a_body_over_the_limit_is_refused_declared_or_chunked(settings: Settings) -> None:
-    small = dataclasses.replace(settings, upload_bytes=50_000, body_bytes=10_000)
+def test_a_body_over_the_limit_is_refused_declared_or_chunked(settings: StudioSettings) -> None:
+    small = dataclasses.replace(settings, max_upload_bytes=50_000, max_body_bytes=10_000)
     with TestClient(create_app(small), base_url=ADDRESS) as client:
         artifact = client.get("/api/artifacts").json()[0]["id"]
         for content in (b"x" * 50_001, iter([b"x" * 30_000] * 2)):
@@ -117,8 +117,8 @@ def test_a_body_over_the_limit_is_refused_declared_or_chunked(settings: Settings
         assert client.post("/api/picture", json={"state": {"artifact": artifact}}).status_code == 200
 
 
-def test_a_large_upload_over_a_socket_reads_why_it_was_refused(settings: Settings) -> None:
-    with served(dataclasses.replace(settings, upload_bytes=50_000)) as studio:
+def test_a_large_upload_over_a_socket_reads_why_it_was_refused(settings: StudioSettings) -> None:
+    with served(dataclasses.replace(settings, max_upload_bytes=50_000)) as studio:
         done = studio.client.post("/api/embed", params={"artifact": "x"}, content=b"x" * 5_000_000, headers={"Content-Type": "image/png"})
         assert done.status_code == 413
         assert studio.client.get("/api/runs").status_code == 200
@@ -190,12 +190,12 @@ def test_another_pages_pictures_and_forms_are_refused(client: TestClient) -> Non
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "studio.example"])
 def test_listening_beyond_this_machine_needs_a_token(host: str) -> None:
     with pytest.raises(UsageError, match=r"^--host .*: others could connect, so a secret is needed; give --token"):
-        Settings(host=host)
-    assert Settings(host=host, token="a secret of 24 letters").token
-    assert Settings(host="::1").local
+        StudioSettings(host=host)
+    assert StudioSettings(host=host, token="a secret of 24 letters").token
+    assert StudioSettings(host="::1").is_local
 
 
-def test_a_token_is_asked_for_and_becomes_a_cookie_that_scripts_do_not_see(settings: Settings) -> None:
+def test_a_token_is_asked_for_and_becomes_a_cookie_that_scripts_do_not_see(settings: StudioSettings) -> None:
     token = "q-ü-" + "x" * 30
     with TestClient(create_app(dataclasses.replace(settings, host="0.0.0.0", token=token)), base_url="http://192.168.1.7:8765") as client:
         for path in ("/", "/api/artifacts", "/static/style.css"):
@@ -225,12 +225,12 @@ def test_a_token_is_asked_for_and_becomes_a_cookie_that_scripts_do_not_see(setti
 def test_a_token_that_can_be_guessed_is_refused(token: str) -> None:
     what = f"has {len(token)} characters" if token else "is empty"
     with pytest.raises(UsageError, match=f"^--token: {what}; give a secret of your own, of 16 characters or more$"):
-        Settings(token=token)
+        StudioSettings(token=token)
 
 
-def test_guesses_are_slowed_and_who_has_entered_is_not(settings: Settings) -> None:
+def test_guesses_are_slowed_and_who_has_entered_is_not(settings: StudioSettings) -> None:
     token = "the right one " * 2
-    guarded = dataclasses.replace(settings, host="0.0.0.0", token=token, guess_s=0.3)
+    guarded = dataclasses.replace(settings, host="0.0.0.0", token=token, guess_pause_s=0.3)
     with TestClient(create_app(guarded), base_url="http://192.168.1.7:8765") as client, ThreadPoolExecutor(12) as pool:
 
         def guess(secret: str) -> int:
@@ -250,7 +250,7 @@ def test_guesses_are_slowed_and_who_has_entered_is_not(settings: Settings) -> No
         assert client.get("/api/artifacts").status_code == 401
 
 
-def test_a_session_tells_nothing_of_the_token(settings: Settings) -> None:
+def test_a_session_tells_nothing_of_the_token(settings: StudioSettings) -> None:
     """By what could be computed of it, guesses could be tried as cookies, at full speed."""
     guarded = dataclasses.replace(settings, host="0.0.0.0", token="the right one of all")
     found = set()
@@ -269,7 +269,7 @@ def test_a_session_tells_nothing_of_the_token(settings: Settings) -> None:
     ],
 )  # fmt: skip
 def test_a_client_is_known_by_its_address(address: tuple[Any, ...] | None, client: str) -> None:
-    assert client_of(address) == client
+    assert client_key(address) == client
 
 
 def test_the_head_alone_is_answered_as_the_whole_would_be(client: TestClient, ids: dict[str, str]) -> None:
@@ -283,7 +283,7 @@ def test_the_head_alone_is_answered_as_the_whole_would_be(client: TestClient, id
     assert (picture.status_code, picture.headers["content-type"], picture.content) == (200, "image/png", b"")
 
 
-def test_the_head_of_an_endless_answer_ends(settings: Settings) -> None:
+def test_the_head_of_an_endless_answer_ends(settings: StudioSettings) -> None:
     with served(settings) as studio:
         sent = {"Content-Type": "image/png"}
         begun = studio.client.post("/api/embed", params={"artifact": studio.artifact, "seconds": 20}, content=png(8, 8), headers=sent).json()["job"]
@@ -313,8 +313,8 @@ def request_lines(path: str, body: bytes, length: int | None = None) -> bytes:
     return head.encode() + body
 
 
-def test_a_slow_body_is_not_waited_for(settings: Settings) -> None:
-    with served(dataclasses.replace(settings, body_s=0.3)) as studio:
+def test_a_slow_body_is_not_waited_for(settings: StudioSettings) -> None:
+    with served(dataclasses.replace(settings, body_timeout_s=0.3)) as studio:
         with socket.create_connection(studio.place) as slow:
             slow.settimeout(5)
             slow.sendall(request_lines("/api/picture", b'{"state"', 100))
@@ -324,8 +324,8 @@ def test_a_slow_body_is_not_waited_for(settings: Settings) -> None:
         assert studio.client.get("/api/runs").status_code == 200
 
 
-def test_fifty_at_once_are_served_or_told_to_come_again(settings: Settings) -> None:
-    with served(dataclasses.replace(settings, waiting=4)) as studio:
+def test_fifty_at_once_are_served_or_told_to_come_again(settings: StudioSettings) -> None:
+    with served(dataclasses.replace(settings, max_waiting=4)) as studio:
         artifact, gate, holding = studio.artifact, threading.Event(), threading.Event()
 
         def hold() -> None:
@@ -351,7 +351,7 @@ def test_fifty_at_once_are_served_or_told_to_come_again(settings: Settings) -> N
         assert ask(0).status_code == 200
 
 
-def test_work_for_a_client_that_has_gone_ends_between_chunks(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_for_a_client_that_has_gone_ends_between_chunks(settings: StudioSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     chunks = [0]
     stages, begun = render._stages, threading.Event()
 
@@ -372,15 +372,15 @@ def test_work_for_a_client_that_has_gone_ends_between_chunks(settings: Settings,
         assert chunks[0] < 8  # of 16, and one for the picture
 
 
-def test_what_takes_too_long_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_takes_too_long_is_given_up(settings: StudioSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "_stages", lambda *_: time.sleep(0.5))
-    with TestClient(create_app(dataclasses.replace(settings, work_s=0.1)), base_url=ADDRESS) as client:
+    with TestClient(create_app(dataclasses.replace(settings, work_timeout_s=0.1)), base_url=ADDRESS) as client:
         artifact = client.get("/api/artifacts").json()[0]["id"]
         assert client.post("/api/picture", json={"state": {"artifact": artifact}}).status_code == 504
 
 
-def test_too_many_uploads_at_once_are_told_to_come_again(settings: Settings) -> None:
-    with served(dataclasses.replace(settings, uploads=1)) as studio, socket.create_connection(studio.place) as slow:
+def test_too_many_uploads_at_once_are_told_to_come_again(settings: StudioSettings) -> None:
+    with served(dataclasses.replace(settings, max_uploads=1)) as studio, socket.create_connection(studio.place) as slow:
         slow.sendall(request_lines("/api/embed?artifact=x", b"half", 100))
         time.sleep(0.2)
         done = studio.client.post("/api/embed", params={"artifact": "x"}, content=b"x", headers={"Content-Type": "image/png"})

@@ -17,10 +17,10 @@ from mitlgan.artifacts.artifact import Card, network_tensors
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.images.transparency import on_checkerboard, unpremultiply
+from mitlgan.images.alpha import on_checkerboard, to_opaque_rgb, unpremultiply
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, EffectStrengths, LayerTransform
-from mitlgan.networks.placement import MIN_SCALE, to_opaque_rgb
+from mitlgan.networks.placement import MIN_SCALE
 from mitlgan.runtime.files import disk_errors, ensure_folder, sibling_path, write_atomically
 
 BATCH = 64

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 from mitlgan.artifacts.loaded_artifact import TITLES, grid_png
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.errors import UsageError
-from mitlgan.networks.placement import to_opaque_rgb
+from mitlgan.images.alpha import to_opaque_rgb
 
 INK = (40, 40, 40)
 TEXT_PX = 15

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.images.alpha import PremultipliedLayer, join_premultiplied, over, split_premultiplied, to_opaque_rgb
 from mitlgan.metrics.layer_swap import reference_matte
 from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, LayerTransform
-from mitlgan.networks.placement import PLACEMENT_DIM, PlacementPrior, PremultipliedLayer, over, split_premultiplied, to_opaque_rgb, transform_layer
+from mitlgan.networks.placement import PLACEMENT_DIM, PlacementPrior, transform_layer
 
 KEY_THRESHOLDS = (0.05, 0.1, 0.2, 0.4)
 """Differences from the backdrop, on the scale of [-1, 1], that are tried on the validation pictures; a foreground with alpha needs none."""
@@ -53,7 +54,7 @@ class PastedLayers:
                 front = transform_layer(front, stands[name])
             output = over(front, output)
             clear = clear * (1 - front.alpha)
-            placed[name] = torch.cat([front.color, front.alpha], dim=1) * 2 - 1
+            placed[name] = join_premultiplied(front)
         output = output.clamp(-1, 1)
         return CompositionStages(layers=dict(images), fused=output, matte=1 - clear, output=output, placed=placed, transforms=stands)
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.images.alpha import to_opaque_rgb
 from mitlgan.inversion.settings import Settings
 from mitlgan.metrics.extractors.features import Extractor
 from mitlgan.networks import Composer
-from mitlgan.networks.placement import to_opaque_rgb
 
 CHUNK = 64
 FLOOR = 1e-9

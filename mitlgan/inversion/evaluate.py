@@ -12,13 +12,13 @@ from torch import Tensor
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import ImagePack, to_float, to_uint8
 from mitlgan.errors import ArtifactError
+from mitlgan.images.alpha import to_opaque_rgb
 from mitlgan.inversion.embed import Embedded, embed
 from mitlgan.inversion.progress import Watcher
 from mitlgan.inversion.settings import Settings
 from mitlgan.metrics.extractors.features import Extractor
 from mitlgan.metrics.feature_cache import BACKDROP, select_pictures
 from mitlgan.metrics.psnr import psnrs_db
-from mitlgan.networks.placement import to_opaque_rgb
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mitlgan.artifacts.titled_grid import labeled_grid_png, layer_title
+from mitlgan.images.alpha import to_opaque_rgb
 from mitlgan.inversion.embed import Embedded
-from mitlgan.networks.placement import to_opaque_rgb
 
 AMPLIFIED = 4
 

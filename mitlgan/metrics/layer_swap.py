@@ -16,11 +16,12 @@ from mitlgan.artifacts.artifact import Card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.errors import UsageError
+from mitlgan.images.alpha import PremultipliedLayer, to_opaque_rgb
 from mitlgan.metrics.feature_cache import BACKDROP
 from mitlgan.metrics.layer_separation import boundary_contrast, change_outside_mattes, chroma_key_matte, separation_scores, swap_grid
 from mitlgan.metrics.protocol import EvalProtocol, to_rgb
 from mitlgan.networks import Composer, LayerTransform
-from mitlgan.networks.placement import PremultipliedLayer, to_opaque_rgb, transform_layer
+from mitlgan.networks.placement import transform_layer
 
 PROBE_POSITIONS = ((-0.4, -0.4), (0.4, -0.4), (-0.4, 0.4), (0.4, 0.4))
 """Centres, across and down from -1 to 1, between which a layer is moved."""

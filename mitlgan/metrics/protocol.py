@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mitlgan.data.pack.image_pack import ImagePack, composite_on, to_uint8
 from mitlgan.errors import ArtifactError, DataError, NanError, UsageError
+from mitlgan.images.alpha import clip_to_alpha
 from mitlgan.metrics.clipping import ClippingCounter
 from mitlgan.metrics.distances import frechet_from_features, kernel_distance, manifold_metrics, mean_pairwise_distance
 from mitlgan.metrics.extractors.features import OFFLINE_EXTRACTOR, Extractor, extract_features, extractor
@@ -169,9 +170,7 @@ def to_rgb(images: Tensor) -> Tensor:
         return images.expand(-1, 3, -1, -1)
     if images.shape[1] == 3:
         return images
-    alpha = images[:, 3:]
-    # A generator may give more colour than its own alpha allows; light beyond that has nothing to come from.
-    return torch.from_numpy(composite_on(torch.cat([torch.minimum(images[:, :3], alpha), alpha], 1).cpu().numpy(), BACKDROP))
+    return torch.from_numpy(composite_on(clip_to_alpha(images).cpu().numpy(), BACKDROP))
 
 
 def evaluate_stream(

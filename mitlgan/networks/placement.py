@@ -1,4 +1,4 @@
-"""One layer over another: light and opacity, the "over" operator, and where a layer stands."""
+"""Placement of a layer: scale, flip and shift, and the prior that draws them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from mitlgan.images.alpha import PremultipliedLayer
 
 if TYPE_CHECKING:
     from mitlgan.recipe import PlacementRecipe
@@ -20,18 +22,6 @@ MIN_SCALE = 0.05
 _MIN_SPREAD = 1e-4
 _MAX_UNIFORM = 0.99
 """Of what a latent says of a stand: beyond, its numbers go towards infinity."""
-
-
-class PremultipliedLayer(NamedTuple):
-    """A layer with its opacity.
-
-    Attributes:
-        light: (N, 3, H, W) in [0, 1], premultiplied: nowhere above `matte`.
-        matte: (N, 1, H, W) in [0, 1].
-    """
-
-    color: Tensor
-    alpha: Tensor
 
 
 class LayerTransform(NamedTuple):
@@ -74,50 +64,6 @@ class EffectStrengths(NamedTuple):
 
     matte: Tensor
     harmonise: Tensor
-
-
-def expand_per_image(numbers: Tensor) -> Tensor:
-    """One number per image (N,) beside images (N, C, H, W): (N, 1, 1, 1)."""
-    return numbers[:, None, None, None]
-
-
-def scale_opacity(layer: PremultipliedLayer, strength: Tensor) -> PremultipliedLayer:
-    """A layer of less opacity: its matte, and with it its light, times strengths (N,) in [0, 1]."""
-    return PremultipliedLayer(layer.color * expand_per_image(strength), layer.alpha * expand_per_image(strength))
-
-
-def split_premultiplied(image: Tensor) -> PremultipliedLayer:
-    """Light and opacity of a layer that brings its matte.
-
-    Args:
-        image: (N, 4, H, W) in [-1, 1], premultiplied RGB and alpha; a generator's colour above its alpha is cut to it.
-    """
-    shares = (image + 1) / 2
-    matte = shares[:, 3:].clamp(0, 1)
-    return PremultipliedLayer(torch.minimum(shares[:, :3].clamp_min(0), matte), matte)
-
-
-def to_opaque_rgb(image: Tensor) -> Tensor:
-    """A layer as (N, 3, H, W) in [-1, 1]: one that brings a matte is laid on white, a grey one gets three channels."""
-    if image.shape[1] == 1:
-        return image.expand(-1, 3, -1, -1)
-    if image.shape[1] == 3:
-        return image
-    light, matte = split_premultiplied(image)
-    return 2 * (light + 1 - matte) - 1
-
-
-def over(front: PremultipliedLayer, back: Tensor) -> Tensor:
-    """Lay a layer over an image: f + (1 - m) b (Porter & Duff 1984, section 4.1).
-
-    Args:
-        front: Premultiplied.
-        back: (N, 3, H, W) in [-1, 1].
-
-    Returns:
-        (N, 3, H, W) in [-1, 1].
-    """
-    return 2 * (front.color + (1 - front.alpha) * (back + 1) / 2) - 1
 
 
 def transform_layer(layer: PremultipliedLayer, transform: LayerTransform) -> PremultipliedLayer:

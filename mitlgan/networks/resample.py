@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional
+
+from mitlgan.images.alpha import clip_to_alpha
 
 ANTIALIASED_METHODS = ("bilinear", "bicubic")
 TORCH_MODES = {"bilinear": "bilinear", "bicubic": "bicubic", "area": "area", "nearest": "nearest-exact"}
@@ -32,7 +33,4 @@ def resize_image(image: Tensor, size_px: int, method: str) -> Tensor:
 
 
 def _within(image: Tensor) -> Tensor:
-    image = image.clamp(-1, 1)
-    if image.shape[1] != 4:
-        return image
-    return torch.cat([torch.minimum(image[:, :3], image[:, 3:]), image[:, 3:]], dim=1)
+    return clip_to_alpha(image.clamp(-1, 1))

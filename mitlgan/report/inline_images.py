@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mitlgan.images.transparency import on_checkerboard
+from mitlgan.images.alpha import on_checkerboard
 from mitlgan.report.schema import Pixels
 
 GUTTER_PX = 2

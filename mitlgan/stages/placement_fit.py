@@ -12,8 +12,9 @@ from torch import Tensor
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import DataError, UsageError
+from mitlgan.images.alpha import split_premultiplied
 from mitlgan.networks import Composer
-from mitlgan.networks.placement import PlacementPrior, split_premultiplied
+from mitlgan.networks.placement import PlacementPrior
 from mitlgan.networks.placement_fit import fit_bounds
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.randomness import derived_seed

@@ -15,14 +15,13 @@ from torch import Tensor
 
 from mitlgan.artifacts.loaded_artifact import encode_png
 from mitlgan.data.pack.image_pack import to_float, to_uint8
-from mitlgan.images.transparency import unpremultiply
+from mitlgan.images.alpha import clip_to_alpha, to_opaque_rgb, unpremultiply
 from mitlgan.inpainting import Filler, Original, make_filler, poisson_blend
 from mitlgan.inpainting import inpaint as filled_by
 from mitlgan.inpainting.fillers import EMBEDDING_SETTINGS
 from mitlgan.inversion import Embedded, Progress, Settings, embed
 from mitlgan.inversion.cost import CHUNK
 from mitlgan.latents import split_by_layer
-from mitlgan.networks.placement import to_opaque_rgb
 from mitlgan.studio import encoding, render
 from mitlgan.studio.catalogue import ActiveArtifact
 from mitlgan.studio.errors import Cancelled
@@ -75,7 +74,7 @@ def run_inpainting(
         planes = to_uint8(target)[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, C)
         drawn = image.add(1).mul(127.5)[0].permute(1, 2, 0).double().numpy()
         found = to_float(torch.from_numpy(poisson_blend(planes, drawn, hole[0, 0].bool().numpy())).permute(2, 0, 1)[None])
-        return _png(torch.minimum(found, found[:, 3:]) if found.shape[1] == 4 else found, hole, given)  # no light above its alpha
+        return _png(clip_to_alpha(found), hole, given)
 
     return _job_result(loaded, _search_latent(loaded, target, replace(EMBEDDING_SETTINGS, seconds=seconds), job, worker, 1 - hole, pasted), evened)
 

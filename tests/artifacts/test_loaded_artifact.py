@@ -29,9 +29,9 @@ from mitlgan.artifacts.loaded_artifact import (
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
-from mitlgan.images.transparency import on_checkerboard, unpremultiply
+from mitlgan.images.alpha import on_checkerboard, split_premultiplied, unpremultiply
 from mitlgan.networks import CompositionStages, LayerTransform
-from mitlgan.networks.placement import split_premultiplied, transform_layer
+from mitlgan.networks.placement import transform_layer
 from mitlgan.recipe import ComposerRecipe, PlacementRecipe, ThesisGeneratorRecipe
 from mitlgan.recipe.schema.composer import AlphaFusionRecipe
 from mitlgan.recipe.schema.translators import NoTranslatorRecipe

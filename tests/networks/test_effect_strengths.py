@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from mitlgan.errors import UsageError
+from mitlgan.images.alpha import split_premultiplied
 from mitlgan.networks import Composer, CompositionStages, EffectStrengths, build_composer, build_generator
 from mitlgan.networks.fusion.harmonise import Harmonizer
-from mitlgan.networks.placement import split_premultiplied
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
 from mitlgan.recipe import ComposerRecipe, Recipe, ThesisGeneratorRecipe
 

@@ -4,17 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mitlgan.networks.placement import (
-    BOUNDS_LR_GAIN,
-    PLACEMENT_DIM,
-    LayerTransform,
-    PlacementPrior,
-    PremultipliedLayer,
-    over,
-    split_premultiplied,
-    to_opaque_rgb,
-    transform_layer,
-)
+from mitlgan.images.alpha import PremultipliedLayer, over, split_premultiplied, to_opaque_rgb
+from mitlgan.networks.placement import BOUNDS_LR_GAIN, PLACEMENT_DIM, LayerTransform, PlacementPrior, transform_layer
 from mitlgan.recipe import PlacementRecipe
 
 

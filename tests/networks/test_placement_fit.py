@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from mitlgan.errors import DataError
-from mitlgan.networks.placement import PLACEMENT_DIM, PlacementBounds, PlacementPrior, PremultipliedLayer, transform_layer
+from mitlgan.images.alpha import PremultipliedLayer
+from mitlgan.networks.placement import PLACEMENT_DIM, PlacementBounds, PlacementPrior, transform_layer
 from mitlgan.networks.placement_fit import fit_bounds, object_extents
 from mitlgan.recipe import PlacementRecipe
 

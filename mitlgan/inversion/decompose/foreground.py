@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mitlgan.images.alpha import split_premultiplied
 from mitlgan.inversion.cost import CHUNK, Aim
 from mitlgan.inversion.decompose.parallel import abreast
 from mitlgan.inversion.levenberg_marquardt import Climber, begun, by_cost, polished
@@ -21,7 +22,7 @@ from mitlgan.inversion.multistart import improved
 from mitlgan.inversion.placement_search import Places
 from mitlgan.inversion.progress import Teller
 from mitlgan.inversion.settings import Settings
-from mitlgan.networks.placement import PLACEMENT_DIM, LayerTransform, PlacementPrior, split_premultiplied
+from mitlgan.networks.placement import PLACEMENT_DIM, LayerTransform, PlacementPrior
 from mitlgan.runtime.randomness import random_generator, sample_normal
 
 CUT_PX = 2

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mitlgan.images.alpha import to_opaque_rgb
 from mitlgan.inversion.cost import CHUNK, Aim, beside
 from mitlgan.inversion.decompose.background import behind
 from mitlgan.inversion.decompose.foreground import Front, in_front
@@ -17,7 +18,7 @@ from mitlgan.inversion.progress import PartClock, Teller
 from mitlgan.inversion.settings import Settings
 from mitlgan.networks import PLACEMENT_LATENT, Composer
 from mitlgan.networks.fusion.fusions import FusionOutput, MatteFusion
-from mitlgan.networks.placement import PlacementPrior, to_opaque_rgb
+from mitlgan.networks.placement import PlacementPrior
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
 
 CORRECTIONS = 24

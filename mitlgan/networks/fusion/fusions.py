@@ -10,22 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.errors import UsageError
+from mitlgan.images.alpha import PremultipliedLayer, expand_per_image, join_premultiplied, over, scale_opacity, split_premultiplied, to_opaque_rgb
 from mitlgan.networks.blocks import activation
 from mitlgan.networks.fusion.harmonise import Harmonizer
 from mitlgan.networks.fusion.matte_networks import FeatureMatteNet, ImageMatteNet, matte_regularization
-from mitlgan.networks.placement import (
-    PLACEMENT_DIM,
-    EffectStrengths,
-    LayerTransform,
-    PlacementPrior,
-    PremultipliedLayer,
-    expand_per_image,
-    over,
-    scale_opacity,
-    split_premultiplied,
-    to_opaque_rgb,
-    transform_layer,
-)
+from mitlgan.networks.placement import PLACEMENT_DIM, EffectStrengths, LayerTransform, PlacementPrior, transform_layer
 
 if TYPE_CHECKING:
     from mitlgan.recipe.schema.composer import AnyChannelFusion, AnyMatteFusion, PlacementRecipe
@@ -205,7 +194,7 @@ class MatteFusion(nn.Module):
                 front = changed if material.strengths is None else _lerp_color(front, changed, material.strengths.harmonise)
             image = over(front, image)
             clear = clear * (1 - front.alpha)
-            placed[name] = torch.cat([front.color, front.alpha], dim=1) * 2 - 1
+            placed[name] = join_premultiplied(front)
         return FusionOutput(image, 1 - clear, placed, stands, loss)
 
     def _matted(self, name: str, material: FusionInput, back: Tensor) -> PremultipliedLayer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mitlgan.networks.placement import PremultipliedLayer
+from mitlgan.images.alpha import PremultipliedLayer
 
 WIDTH = 32
 MAX_CHANGE = 0.5

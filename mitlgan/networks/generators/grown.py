@@ -16,6 +16,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mitlgan.errors import UsageError
+from mitlgan.images.alpha import clip_to_alpha
 from mitlgan.networks.blocks import Generator
 from mitlgan.networks.resample import resize_image
 
@@ -91,10 +92,7 @@ class FineStage(nn.Module):
         """Images (N, C, size_px, size_px) of what `CoarseStage` gives."""
         enlarged = resize_image(coarse[:, -self.image_channels :], self.size_px, self.resample)
         difference = self.difference(torch.cat([self.finer(coarse), enlarged], dim=1))
-        image: Tensor = (enlarged + self.change * change_allowance(enlarged) * difference).clamp(-1, 1)
-        if self.image_channels != 4:
-            return image
-        return torch.cat([torch.minimum(image[:, :3], image[:, 3:]), image[:, 3:]], dim=1)
+        return clip_to_alpha((enlarged + self.change * change_allowance(enlarged) * difference).clamp(-1, 1))
 
 
 def change_allowance(image: Tensor) -> Tensor:

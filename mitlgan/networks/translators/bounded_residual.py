@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from mitlgan.networks.placement import expand_per_image
+from mitlgan.images.alpha import expand_per_image
 
 
 class BoundedResidual(nn.Module):

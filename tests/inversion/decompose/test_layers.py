@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.images.alpha import PremultipliedLayer
 from mitlgan.inversion import Settings, embed
 from mitlgan.inversion.cost import DIFFERENCE, Aim, Slope, beside, renderer
 from mitlgan.inversion.decompose.background import Trimmed, behind
@@ -16,7 +17,7 @@ from mitlgan.inversion.decompose.foreground import _cut, _extent, _stand
 from mitlgan.inversion.decompose.layers import Splitter
 from mitlgan.inversion.progress import Clock, PartClock, Progress
 from mitlgan.networks import Composer
-from mitlgan.networks.placement import LayerTransform, PremultipliedLayer, transform_layer
+from mitlgan.networks.placement import LayerTransform, transform_layer
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
 
 QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mitlgan.images.alpha import PremultipliedLayer
 from mitlgan.networks.fusion.harmonise import MAX_CHANGE, Harmonizer, _own_statistics
-from mitlgan.networks.placement import PremultipliedLayer
 
 
 def layer(count: int = 3) -> PremultipliedLayer:

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from mitlgan.data.pack.image_pack import composite_on
-from mitlgan.images.transparency import on_checkerboard, unpremultiply
+from mitlgan.images.alpha import on_checkerboard, unpremultiply
 
 SIDE = 24
 

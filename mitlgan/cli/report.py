@@ -28,9 +28,9 @@ def report(
     if (run / "report.html").is_file() and not (run / "recipe.toml").is_file():  # a comparison has written its own
         paths = report_paths(run)
     else:
-        from mitlgan.report.run_report import report as reported
+        from mitlgan.report.run_report import write_run_report
 
-        paths, findings = reported(run)
+        paths, findings = write_run_report(run)
     place: Path = getattr(paths, form.value)
     text = "\n".join([*findings, str(place)])
     if form is not options.Form.html:

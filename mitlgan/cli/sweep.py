@@ -30,7 +30,7 @@ def sweep(
 ) -> None:
     """Train many recipes, or one varied, measure all alike, and rank them in one table."""
     from mitlgan.compare import sweep as sweeping
-    from mitlgan.report.ranking import markdown, summary
+    from mitlgan.report.ranking import ranking_markdown, ranking_summary
     from mitlgan.runtime.progress import PlainReporter
 
     plan = sweeping.SweepPlan(
@@ -40,4 +40,4 @@ def sweep(
     reporter = PlainReporter("sweep")
     ranking, paths = sweeping.run_sweep(plan, out, reporter, train=not rank_only)
     log(str(paths.html))
-    print_result(as_json, {"html": str(paths.html), "md": str(paths.md), **summary(ranking)}, markdown(ranking))
+    print_result(as_json, {"html": str(paths.html), "md": str(paths.md), **ranking_summary(ranking)}, ranking_markdown(ranking))

@@ -25,7 +25,7 @@ def train(
 ) -> None:
     """Train any recipe with a generator, such as the classic GANs, or with an inpainter, and leave summaries, a diagram and plots in its run."""
     from mitlgan.errors import UsageError
-    from mitlgan.report.run_files import leave
+    from mitlgan.report.run_files import write_run_files
     from mitlgan.stages import stages
 
     chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings, given="RECIPE")
@@ -34,7 +34,7 @@ def train(
     with options.environment(device, chosen.name, out, threads) as environment:
         run = stages.get_or_train(chosen, environment)
     if environment.world.is_leader:
-        left = leave(run)
+        left = write_run_files(run)
         status = run.status()
         values = {"run": str(run.path), "artifact": str(run.artifact), **status, "left": [str(path) for path in left]}
         print_result(as_json, values, f"{run.artifact}")

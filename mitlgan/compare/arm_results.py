@@ -29,7 +29,7 @@ from mitlgan.metrics.layer_swap import measure_separation, swap_for
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.networks import Composer, CompositionStages
 from mitlgan.recipe import Recipe, parse_recipe
-from mitlgan.report import Arm, Cost, Picture, StageCost
+from mitlgan.report import ArmResult, Cost, Picture, StageCost
 from mitlgan.runtime.files import write_json
 from mitlgan.stages import stages
 from mitlgan.training import run_directory as runs
@@ -98,7 +98,7 @@ def layer_data_source(card: Card, layer: str) -> str:
     return str(card.layers[layer].card.get("data", {}).get("source", ""))
 
 
-def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ruler: CachedEvaluator) -> Arm:
+def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ruler: CachedEvaluator) -> ArmResult:
     """Measure an arm where it stands, and all that the report shows of it."""
     if contender.arm.name == "paste":
         return _pasted(contender, domain, plan, ruler)
@@ -117,13 +117,13 @@ def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, 
     cards = [artifact.read_card(point.path) for point in last.chosen]
     seeds = [int(card.recipe.get("seed", 0)) for card in cards]
     diverged = any(DIVERGED in card.notes for card in cards)
-    arm = Arm(
+    arm = ArmResult(
         name=_name(contender, domain), label=f"{contender.arm.label} (diverged)" if diverged else contender.arm.label, diverged=diverged,
         role="composed" if contender.arm.name == arms.COMPOSED else "baseline", run_dir=str(run.path) if run else str(last.chosen[0].path),
         stats=list(runs.read_jsonl(run.stats)) if run else (), timing=list(runs.read_jsonl(run.timing)) if run else (),
         evaluations=mean_curve(contender.snapshots) if domain.budgets else (), cost=_cost(contender, domain, loaded, last.chosen[0].path),
         metrics=last.metrics, layers=made, samples=to_uint8(stage.output), seeds=seeds, notes=_notes(loaded, last, domain, plan, ruler),
-        standings=_rows(standings) if domain.budgets else (), recipes_tried=plan.trials.get(contender.arm.name, 1),
+        budget_results=_rows(standings) if domain.budgets else (), recipes_tried=plan.trials.get(contender.arm.name, 1),
         snapshots_tried=max((len(points) for points in contender.snapshots), default=1), length=contender.length,
         values=_values(ruler, last.values, others), by_extractor={name: mean_over_seeds(rows) for name, rows in others.items()},
     )  # fmt: skip
@@ -134,10 +134,10 @@ def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, 
     return dataclasses.replace(arm, neighbours=[Picture(*named) for named in pictures], memorised=sentence)
 
 
-def _failed(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan) -> Arm:
+def _failed(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan) -> ArmResult:
     """An arm of which a training diverged: its curves, and no number."""
     run = contender.runs[0]
-    return Arm(
+    return ArmResult(
         name=_name(contender, domain), label=f"{contender.arm.label} (diverged)", role="baseline", run_dir=str(run.path), diverged=True,
         stats=list(runs.read_jsonl(run.stats)), timing=list(runs.read_jsonl(run.timing)), notes=[contender.failure],
         seeds=[one.load_recipe().seed for one in contender.runs], recipes_tried=plan.trials.get(contender.arm.name, 1), length=contender.length,
@@ -181,7 +181,7 @@ def _iteration(run: Run | None, points: Sequence[Snapshot], axis: str) -> float:
     return end.position(axis) / iterations if iterations else 0.0
 
 
-def _pasted(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ruler: CachedEvaluator) -> Arm:
+def _pasted(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ruler: CachedEvaluator) -> ArmResult:
     """The frozen layers without fusion and translator, of each seed that has its own; mattes that they do not bring are keyed."""
     keyed = [name for name in domain.card.back_to_front()[1:] if domain.card.layers[name].generator.image_channels != 4]
     tolerances = KEY_THRESHOLDS if keyed else KEY_THRESHOLDS[:1]
@@ -197,12 +197,12 @@ def _pasted(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, rule
     stage = pasted.layers(range(PICTURES))
     numbers, grid = _separated(pasted, ruler, key)
     drawn = {name: image for name, image in _drawn_layers(stage).items() if name != "fused"}  # which is the output here
-    return Arm(
+    return ArmResult(
         name="paste", label=contender.arm.label, role="baseline", seeds=tuple(own) if len(own) > 1 else (), metrics=metrics, layers=drawn,
         samples=to_uint8(stage.output),
         cost=Cost([*_pretraining(domain.card), StageCost("no training", 0.0, 0.0, macs=0.0, cpu_seconds=0.0)], 0),
         notes=[_pasted_by(domain.card, keyed, [pasted.tolerance for pasted, _ in found], ruler.validation_split)],
-        standings=[{"budget": budget, **metrics, "values": list(values)} for budget in domain.budgets], separation=numbers, separation_grid=grid,
+        budget_results=[{"budget": budget, **metrics, "values": list(values)} for budget in domain.budgets], separation=numbers, separation_grid=grid,
         recipes_tried=plan.trials.get("paste", 1), snapshots_tried=len(tolerances), values=_values(ruler, values, others),
         by_extractor={name: mean_over_seeds(measured) for name, measured in others.items()},
     )  # fmt: skip

@@ -23,8 +23,8 @@ from mitlgan.data.demo.real_composite_anchor import composite_anchor_pack
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe
-from mitlgan.report import Anchor, Arm, Comparison, Picture, judge
-from mitlgan.report import Domain as Pictures
+from mitlgan.report import Anchor, ArmResult, Comparison, Picture, decide_verdict
+from mitlgan.report import DomainPictures as Pictures
 from mitlgan.report.formatting import number
 from mitlgan.stages import stages
 from mitlgan.stages.default_layers import shipped_layer
@@ -54,12 +54,12 @@ def build_comparison(plan: ComparisonPlan, domain: DomainRun, ruler: CachedEvalu
     title = f"{report_title(domain.arms)}, {recipe.size_px} px" + (f", {domain.setup.name}" if domain.setup.name else "")
     return Comparison(
         title=title, arms=arms, anchors=known,
-        verdict=judge(arms, known, protocol, equal=domain.equal), equal_unit=domain.equal,
+        verdict=decide_verdict(arms, known, protocol, resource=domain.equal), resource=domain.equal,
         equal=alike.equal, unequal=alike.unequal, environment=environment_facts(), protocol=protocol,
         real=ruler.real.batch(np.linspace(0, len(ruler.real) - 1, PICTURES).astype(np.int64)), domains=[_pictures(domain, recipe)],
         shipped=shipped_samples(recipe.size_px), trust=[*_short_training(arms), *ruler.optimism_warnings(chosen=bool(domain.budgets))],
         commands=[_command(plan, domain)], made_by=f"mitlgan {__version__}",
-        budget_unit=RESOURCE_UNITS[domain.equal] if domain.budgets else "", ahead=_ahead(arms, ruler.validation_split),
+        budget_unit=RESOURCE_UNITS[domain.equal] if domain.budgets else "", lead_sentences=_ahead(arms, ruler.validation_split),
     )  # fmt: skip
 
 
@@ -140,14 +140,14 @@ def _pictures(domain: DomainRun, recipe: Recipe) -> Pictures:
     return Pictures(domain.setup.name or Path(recipe.data.source).name, found)
 
 
-def _short_training(arms: Sequence[Arm]) -> list[str]:
+def _short_training(arms: Sequence[ArmResult]) -> list[str]:
     lengths = [kimg for arm in arms if (kimg := arm.cost.kimg(total=False))]
     if not lengths or min(lengths) >= SHORT_KIMG:
         return []
     return [f"The arms saw {min(lengths):.1f} kimg: this shows that the machinery works, and says nothing about which network is better."]
 
 
-def _ahead(found: Sequence[Arm], chosen_on: str) -> list[str]:
+def _ahead(found: Sequence[ArmResult], chosen_on: str) -> list[str]:
     """Who is ahead when, on each axis, with the composition's pretraining left out and counted in."""
     ours, *others = found
     sentences = []
@@ -162,7 +162,7 @@ def _ahead(found: Sequence[Arm], chosen_on: str) -> list[str]:
     return sentences
 
 
-def _counted_in(ours: Arm, other: Arm) -> list[str]:
+def _counted_in(ours: ArmResult, other: ArmResult) -> list[str]:
     before = sum(stage.kimg or 0.0 for stage in ours.cost.stages if stage.pretraining)
     if before <= 0 or not ours.evaluations or not other.evaluations:
         return []

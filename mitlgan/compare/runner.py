@@ -37,7 +37,7 @@ from mitlgan.data.splits import held_out_training_warning
 from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe, with_overrides
-from mitlgan.report import Comparison, Paths, summary, write_reports
+from mitlgan.report import Comparison, ReportPaths, report_summary, write_reports
 from mitlgan.runtime.files import folder_lock, write_json
 from mitlgan.runtime.progress import format_duration
 from mitlgan.stages.parallel import TrainingProcess
@@ -60,7 +60,7 @@ class ComparisonResult:
     """
 
     run: Path
-    paths: Paths
+    paths: ReportPaths
     comparison: Comparison
     others: Sequence[Comparison] = ()
 
@@ -77,8 +77,8 @@ class ComparisonResult:
 
     def summary(self) -> dict[str, Any]:
         """The report's numbers, and where it lies."""
-        found = {"run": str(self.run), "report": str(self.paths.html), **summary(self.comparison)}
-        return found | ({"domains": [summary(comparison) for comparison in (self.comparison, *self.others)]} if self.others else {})
+        found = {"run": str(self.run), "report": str(self.paths.html), **report_summary(self.comparison)}
+        return found | ({"domains": [report_summary(comparison) for comparison in (self.comparison, *self.others)]} if self.others else {})
 
 
 def run_comparison(plan: ComparisonPlan, environment: RunContext) -> ComparisonResult:

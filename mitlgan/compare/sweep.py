@@ -23,8 +23,8 @@ from mitlgan.errors import UsageError
 from mitlgan.metrics.extractors.features import Extractor
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors, open_extractor
 from mitlgan.recipe import Recipe, changes_from_shipped, load_recipe, shipped_recipe_names, with_overrides
-from mitlgan.report.ranking import Ranked, Ranking, RankingPaths, write_ranking
-from mitlgan.report.run_files import leave
+from mitlgan.report.ranking import RankedRun, Ranking, RankingPaths, write_ranking
+from mitlgan.report.run_files import write_run_files
 from mitlgan.runtime.files import ensure_folder, is_locked, read_bytes, write_json
 from mitlgan.runtime.progress import Reporter
 from mitlgan.runtime.randomness import derived_seed
@@ -102,7 +102,7 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
         if run is None or run.artifact is None:
             ranked.append(_row(recipe, run, {}, failed.get(recipe.name) or _unfinished(run)))
             continue
-        leave(run)
+        write_run_files(run)
         reporter.say(f"measuring {recipe.name}")
         ranked.append(_row(recipe, run, _measured(recipe, run, out, protocol, extractor), ""))
     ranking = Ranking(
@@ -188,7 +188,7 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: EvalProtocol, extra
     return found
 
 
-def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: str) -> Ranked:
+def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: str) -> RankedRun:
     status = run.status() if run is not None else {}
     snapshots = run.snapshots() if run is not None else []
     diagnosis = str(status.get("diagnosis") or "")
@@ -196,7 +196,7 @@ def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: 
     told = (f"changed: {settings}" if settings else "", problem, _collapse(status), "" if diagnosis in problem else diagnosis)
     notes = [text for text in told if text]
     assert recipe.generator is not None
-    return Ranked(
+    return RankedRun(
         name=recipe.name, size_px=recipe.size_px, channels=recipe.generator.image_channels,
         data=str(measured.get("data", {}).get("name") or Path(recipe.data.source).name), objective=recipe.objective.kind,
         networks=f"{recipe.generator.kind} / {recipe.critic.kind}", batch=recipe.training.batch, iterations=int(status.get("iteration") or 0),

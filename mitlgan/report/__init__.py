@@ -8,25 +8,25 @@ from mitlgan.runtime.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from mitlgan.report.diagnosis import Diagnosis, diagnose
-    from mitlgan.report.html import Paths, write_report, write_reports
-    from mitlgan.report.schema import Anchor, Arm, Comparison, Cost, Domain, Picture, StageCost, Verdict
-    from mitlgan.report.text import summary
-    from mitlgan.report.verdict import judge
+    from mitlgan.report.html import ReportPaths, write_report, write_reports
+    from mitlgan.report.schema import Anchor, ArmResult, Comparison, Cost, DomainPictures, Picture, StageCost, Verdict
+    from mitlgan.report.text import report_summary
+    from mitlgan.report.verdict import decide_verdict
 
 __all__ = [
     "Anchor",
-    "Arm",
+    "ArmResult",
     "Comparison",
     "Cost",
     "Diagnosis",
-    "Domain",
-    "Paths",
+    "DomainPictures",
     "Picture",
+    "ReportPaths",
     "StageCost",
     "Verdict",
+    "decide_verdict",
     "diagnose",
-    "judge",
-    "summary",
+    "report_summary",
     "write_report",
     "write_reports",
 ]
@@ -35,10 +35,10 @@ __all__ = [
 __getattr__ = lazy_attributes(
     __name__,
     {
-        **dict.fromkeys(("Anchor", "Arm", "Comparison", "Cost", "Domain", "Picture", "StageCost", "Verdict"), "mitlgan.report.schema"),
+        **dict.fromkeys(("Anchor", "ArmResult", "Comparison", "Cost", "DomainPictures", "Picture", "StageCost", "Verdict"), "mitlgan.report.schema"),
         **dict.fromkeys(("Diagnosis", "diagnose"), "mitlgan.report.diagnosis"),
-        **dict.fromkeys(("Paths", "write_report", "write_reports"), "mitlgan.report.html"),
-        "summary": "mitlgan.report.text",
-        "judge": "mitlgan.report.verdict",
+        **dict.fromkeys(("ReportPaths", "write_report", "write_reports"), "mitlgan.report.html"),
+        "report_summary": "mitlgan.report.text",
+        "decide_verdict": "mitlgan.report.verdict",
     },
 )

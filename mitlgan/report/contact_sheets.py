@@ -27,11 +27,11 @@ from mitlgan.runtime.files import ensure_folder, write_atomically
 from mitlgan.version import __version__
 
 THUMBNAIL_PX = 112
-SHOWN = 240  # pictures a section, evenly drawn where there are more
+MAX_CELLS = 240  # pictures a section, evenly drawn where there are more
 
 
 @dataclass(frozen=True)
-class Cell:
+class SheetCell:
     """One picture of a sheet.
 
     Attributes:
@@ -53,7 +53,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Bars:
+class Histogram:
     """A histogram."""
 
     title: str
@@ -66,13 +66,13 @@ class Bars:
 
 
 @dataclass(frozen=True)
-class Section:
+class SheetSection:
     """Pictures, or histograms, under one heading; a click on one puts it on the list for `--exclude` or `--keep`, as `choice` says."""
 
     title: str
     lead: str
-    cells: Sequence[Cell] = ()
-    charts: Sequence[Bars] = ()
+    cells: Sequence[SheetCell] = ()
+    charts: Sequence[Histogram] = ()
     explained: bool = False
     choice: str = "exclude"
 
@@ -86,7 +86,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Page:
+class SheetPage:
     """A sheet, as the template shows it; `curated` lets pictures be chosen to be left out, `again` says how the command is then run again."""
 
     title: str
@@ -94,12 +94,12 @@ class Page:
     headline: str
     facts: Sequence[Fact] = ()
     table: Table | None = None
-    sections: Sequence[Section] = field(default_factory=list)
+    sections: Sequence[SheetSection] = field(default_factory=list)
     curated: bool = True
     again: str = "and a new --out"
 
 
-def write_page(path: Path, page: Page) -> Path:
+def write_sheet(path: Path, page: SheetPage) -> Path:
     """Render a sheet into one self-contained file. Names in it may be hostile: they are escaped.
 
     Raises:
@@ -124,21 +124,21 @@ def write_split_page(out: Path, manifest: Mapping[str, Any]) -> Path:
     doubtful = sorted((line for line in used if line["doubtful"]), key=lambda line: line["confidence"])
     if doubtful:
         lead = f"Used, and trusted least; the picture with its matte in red, and what was cut out. {_shown(len(doubtful))}"
-        cells = [_doubtful_cell(out, line) for line in doubtful[:SHOWN]]
-        sections.append(Section("Look at these first", lead, cells, explained=True))
+        cells = [_doubtful_cell(out, line) for line in doubtful[:MAX_CELLS]]
+        sections.append(SheetSection("Look at these first", lead, cells, explained=True))
     aside = sorted((line for line in records if line["decision"] == "set aside"), key=lambda line: -line.get("confidence", 0.0))
     if aside:
-        cells = [_aside_cell(out, line) for line in evenly(aside)]
+        cells = [_aside_cell(out, line) for line in evenly_spaced(aside)]
         lead = f"Not used; the matte that was found is red. Click what is good all the same. {_shown(len(aside))}"
-        sections.append(Section("Set aside", lead, cells, explained=True, choice="keep"))
+        sections.append(SheetSection("Set aside", lead, cells, explained=True, choice="keep"))
     for folder, title, lead in (
         ("fg", "Foregrounds", "Objects cut out of their pictures."),
         ("bg", "Backgrounds", "The same places without the object: its hole filled, or a crop beside it. A click leaves out this one alone."),
         ("scene", "Scenes", "The pictures themselves, as they will be shown to the composer's critic."),
     ):
         files = [(line["name"], name) for line in used for name in line["files"] if name.startswith(f"{folder}/") and ".matte." not in name]
-        cells = [Cell(thumbnail_of(out / file), f"bg/{Path(file).name}" if folder == "bg" else name) for name, file in evenly(files)]
-        sections.append(Section(title, f"{lead} {_shown(len(files))}", cells))
+        cells = [SheetCell(file_thumbnail(out / file), f"bg/{Path(file).name}" if folder == "bg" else name) for name, file in evenly_spaced(files)]
+        sections.append(SheetSection(title, f"{lead} {_shown(len(files))}", cells))
     methods = ", ".join(f"{number} by {name}" for name, number in manifest["methods"].items())
     facts = [Fact(f"{counts['used']} of {sum(counts.values())} pictures were cut. Mattes: {methods or 'none'}.")]
     if manifest["splits"]:
@@ -153,22 +153,22 @@ def write_split_page(out: Path, manifest: Mapping[str, Any]) -> Path:
     if manifest["fills_left_out"]:
         facts.append(Fact(f"{manifest['fills_left_out']} have no filled background: what fills the hole is no good."))
     headline = f"{len(used)} pictures, cut into foregrounds, backgrounds and scenes"
-    page = Page(f"split: {out.name}", "mitlgan data split", headline, facts, None, sections, again="and the same --out: nothing is cut again")
-    return write_page(out / "sheet.html", page)
+    page = SheetPage(f"split: {out.name}", "mitlgan data split", headline, facts, None, sections, again="and the same --out: nothing is cut again")
+    return write_sheet(out / "sheet.html", page)
 
 
-def _doubtful_cell(out: Path, line: Mapping[str, Any]) -> Cell:
+def _doubtful_cell(out: Path, line: Mapping[str, Any]) -> SheetCell:
     """The picture with its matte, and the object, side by side."""
     both = Image.new("RGBA", (2 * THUMBNAIL_PX + 4, THUMBNAIL_PX))
     stem = output_stem(line["name"])
     cutout = next(name for name in line["files"] if name.startswith("fg/") and ".matte." not in name)
     for place, path in enumerate((out / UNUSED_FOLDER / "set-aside" / f"{stem}.png", out / cutout)):
         with suppress(OSError, ValueError), Image.open(path) as picture:
-            both.alpha_composite(contained(picture), (place * (THUMBNAIL_PX + 4), 0))
-    return Cell(thumbnail(both, both.width), line["name"], line["doubt"])
+            both.alpha_composite(fit_thumbnail(picture), (place * (THUMBNAIL_PX + 4), 0))
+    return SheetCell(thumbnail(both, both.width), line["name"], line["doubt"])
 
 
-def contained(picture: Image.Image) -> Image.Image:
+def fit_thumbnail(picture: Image.Image) -> Image.Image:
     """A picture within a thumbnail's square."""
     small = picture.convert("RGBA")
     small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
@@ -177,18 +177,18 @@ def contained(picture: Image.Image) -> Image.Image:
 
 def write_pack_page(out: Path, packed: ImagePack) -> Path:
     """The contact sheet of `data prepare`: what was taken, and in words what was not."""
-    shown = evenly(range(len(packed)))
+    shown = evenly_spaced(range(len(packed)))
     names = {position: str(source["name"]) for position, source in packed.sources_at(set(shown)).items()}
-    drawn = in_order(shown, lambda position: thumbnail(picture_of(packed, position)))
-    cells = [Cell(uri, names[position], crisp=packed.size_px < THUMBNAIL_PX) for position, uri in drawn]
+    drawn = in_order(shown, lambda position: thumbnail(packed_picture(packed, position)))
+    cells = [SheetCell(uri, names[position], crisp=packed.size_px < THUMBNAIL_PX) for position, uri in drawn]
     reasons = Counter(entry["reason"].split(":")[0] for entry in packed.manifest["skipped"])
     facts = [Fact(f"{number:,} left out: {reason}.", bad=True) for reason, number in reasons.most_common(12)]
-    sections = [Section("Pictures", _shown(len(packed)), cells)]
+    sections = [SheetSection("Pictures", _shown(len(packed)), cells)]
     headline = f"{len(packed):,} pictures of {packed.size_px} px"
-    return write_page(out / "sheet.html", Page(f"prepare: {out.name}", "mitlgan data prepare", headline, facts, None, sections))
+    return write_sheet(out / "sheet.html", SheetPage(f"prepare: {out.name}", "mitlgan data prepare", headline, facts, None, sections))
 
 
-def picture_of(packed: ImagePack, position: int) -> Image.Image:
+def packed_picture(packed: ImagePack, position: int) -> Image.Image:
     """A packed picture as a person sees it: RGBA for objects with alpha."""
     planes = np.asarray(packed.pixels[position])
     if packed.fourth_channel == "alpha":
@@ -198,22 +198,22 @@ def picture_of(packed: ImagePack, position: int) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0)))
 
 
-def _aside_cell(out: Path, line: Mapping[str, Any]) -> Cell:
-    return Cell(thumbnail_of(out / "set-aside" / f"{output_stem(line['name'])}.png"), line["name"], line["reason"])
+def _aside_cell(out: Path, line: Mapping[str, Any]) -> SheetCell:
+    return SheetCell(file_thumbnail(out / "set-aside" / f"{output_stem(line['name'])}.png"), line["name"], line["reason"])
 
 
 def _shown(total: int) -> str:
-    return f"{total:,} in all." if total <= SHOWN else f"{SHOWN} of {total:,} are shown, evenly drawn."
+    return f"{total:,} in all." if total <= MAX_CELLS else f"{MAX_CELLS} of {total:,} are shown, evenly drawn."
 
 
-def evenly(items: Sequence[Any], count: int = SHOWN) -> list[Any]:
+def evenly_spaced(items: Sequence[Any], count: int = MAX_CELLS) -> list[Any]:
     """At most `count` of the items, evenly drawn, in their order."""
     if len(items) <= count:
         return list(items)
     return [items[index] for index in np.linspace(0, len(items) - 1, count).round().astype(int)]
 
 
-def thumbnail_of(path: Path) -> str:
+def file_thumbnail(path: Path) -> str:
     """A file of our own making as a small data: URI; a grey square where it has gone."""
     try:
         with Image.open(path) as picture:
@@ -236,7 +236,7 @@ def thumbnail(picture: Image.Image, size_px: int = THUMBNAIL_PX) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def histogram(title: str, hint: str, counts: Iterable[float], low: str, high: str, colour: int = 0) -> Bars:
+def draw_histogram(title: str, hint: str, counts: Iterable[float], low: str, high: str, colour: int = 0) -> Histogram:
     """Bars of equal width, the tallest as high as the figure."""
     values = [float(value) for value in counts]
     tallest, width = max(values, default=0.0) or 1.0, 100 / max(1, len(values))
@@ -245,7 +245,7 @@ def histogram(title: str, hint: str, counts: Iterable[float], low: str, high: st
         for index, value in enumerate(values)
     )
     svg = Markup(f'<svg viewBox="0 0 100 40" preserveAspectRatio="none" fill="var(--arm)" aria-hidden="true">{bars}</svg>')
-    return Bars(title, hint, f"{title}, from {low} to {high}", svg, low, high, colour)
+    return Histogram(title, hint, f"{title}, from {low} to {high}", svg, low, high, colour)
 
 
 def _finalize(value: Any) -> Any:

@@ -12,11 +12,23 @@ from mitlgan.data.curate.check import CheckResult, DuplicatePair, SetReport, sum
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.image_source import ImageSource
-from mitlgan.report.contact_sheets import THUMBNAIL_PX, Bars, Cell, Fact, Page, Section, evenly, histogram, picture_of, thumbnail, write_page
+from mitlgan.report.contact_sheets import (
+    THUMBNAIL_PX,
+    Fact,
+    Histogram,
+    SheetCell,
+    SheetPage,
+    SheetSection,
+    draw_histogram,
+    evenly_spaced,
+    packed_picture,
+    thumbnail,
+    write_sheet,
+)
 from mitlgan.report.tables import Table, TableRow
 
-SHOWN = 60  # pictures of each set
-PAIRS_SHOWN = 48
+MAX_PICTURES = 60  # pictures of each set
+MAX_PAIRS = 48
 
 
 def write_check_page(path: Path, result: CheckResult) -> Path:
@@ -26,15 +38,15 @@ def write_check_page(path: Path, result: CheckResult) -> Path:
         charts = _charts(report)
         cells = _cells(report)
         lead = f"{len(report.pictures):,} pictures; {len(cells)} are shown, evenly drawn." if cells else f"{len(report.pictures):,} pictures."
-        sections.append(Section(report.name, lead, cells, charts))
+        sections.append(SheetSection(report.name, lead, cells, charts))
     if result.pairs:
-        lead = f"{len(result.pairs):,} pairs within and across the sets; {min(len(result.pairs), PAIRS_SHOWN)} are shown."
-        sections.insert(0, Section("Pictures that are in twice", lead, _pair_cells(result.pairs[:PAIRS_SHOWN], result.sets), explained=True))
+        lead = f"{len(result.pairs):,} pairs within and across the sets; {min(len(result.pairs), MAX_PAIRS)} are shown."
+        sections.insert(0, SheetSection("Pictures that are in twice", lead, _pair_cells(result.pairs[:MAX_PAIRS], result.sets), explained=True))
     hurting = [text for text, bad in result.verdict if bad]
     headline = f"{len(hurting)} {'thing' if len(hurting) == 1 else 'things'} will hurt training" if hurting else "Nothing here will hurt training"
     facts = [Fact(text, bad) for text, bad in sorted(result.verdict, key=lambda entry: not entry[1])]
     names = ", ".join(report.name for report in result.sets)
-    return write_page(path, Page(f"check: {names}", "mitlgan data check", headline, facts, _check_table(result), sections, curated=True))
+    return write_sheet(path, SheetPage(f"check: {names}", "mitlgan data check", headline, facts, _check_table(result), sections, curated=True))
 
 
 def _check_table(result: CheckResult) -> Table:
@@ -56,33 +68,33 @@ def _check_table(result: CheckResult) -> Table:
     return Table("set", headings, rows)
 
 
-def _charts(report: SetReport) -> list[Bars]:
+def _charts(report: SetReport) -> list[Histogram]:
     if not report.pictures:
         return []
     histograms = np.mean([one.histogram for one in report.pictures], axis=0)
     charts = [
-        histogram(name, "share of pixels by value", histograms[channel], "0", "255", colour)
+        draw_histogram(name, "share of pixels by value", histograms[channel], "0", "255", colour)
         for channel, (name, colour) in enumerate((("Red", 5), ("Green", 4), ("Blue", 0)))
     ]
     sides = [min(one.width, one.height) for one in report.pictures]
     if min(sides) < max(sides):
         counts, edges = np.histogram(sides, bins=24)
-        charts.append(histogram("Shorter side", "pictures by size", counts, f"{edges[0]:.0f} px", f"{edges[-1]:.0f} px", 2))
+        charts.append(draw_histogram("Shorter side", "pictures by size", counts, f"{edges[0]:.0f} px", f"{edges[-1]:.0f} px", 2))
     covers = [one.coverage for one in report.pictures if one.coverage is not None]
     if covers:
         counts, _ = np.histogram(covers, bins=25, range=(0, 1))
-        charts.append(histogram("Foreground coverage", "pictures by share of the object", counts, "0 %", "100 %", 3))
+        charts.append(draw_histogram("Foreground coverage", "pictures by share of the object", counts, "0 %", "100 %", 3))
     return charts
 
 
-def _cells(report: SetReport) -> list[Cell]:
+def _cells(report: SetReport) -> list[SheetCell]:
     """Thumbnails of some of a set, read again."""
     read = _reader(report.content)
-    found = [(one.name, read(one.name)) for one in evenly(report.pictures, SHOWN)]
-    return [Cell(thumbnail(picture), name) for name, picture in found if picture is not None]
+    found = [(one.name, read(one.name)) for one in evenly_spaced(report.pictures, MAX_PICTURES)]
+    return [SheetCell(thumbnail(picture), name) for name, picture in found if picture is not None]
 
 
-def _pair_cells(pairs: Sequence[DuplicatePair], sets: Sequence[SetReport]) -> list[Cell]:
+def _pair_cells(pairs: Sequence[DuplicatePair], sets: Sequence[SetReport]) -> list[SheetCell]:
     """Both pictures of a pair, side by side; the second can be left out."""
     named = {name for pair in pairs for name in (pair.first_set, pair.second_set)}
     readers = {report.name: _reader(report.content) for report in sets if report.name in named}
@@ -95,7 +107,7 @@ def _pair_cells(pairs: Sequence[DuplicatePair], sets: Sequence[SetReport]) -> li
                 both.paste(picture.convert("RGBA").resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX), (place * (THUMBNAIL_PX + 4), 0))
         where = "" if pair.first_set == pair.second_set else f" of {pair.second_set}"
         note = f"{where} {'equals' if pair.exact else 'looks like'} {pair.first} of {pair.first_set}"
-        cells.append(Cell(thumbnail(both, both.width), pair.second, note))
+        cells.append(SheetCell(thumbnail(both, both.width), pair.second, note))
     return cells
 
 
@@ -103,7 +115,7 @@ def _reader(content: ImageSource | ImagePack) -> Callable[[str], Image.Image | N
     """A function from a picture's name to the picture; None for one that has gone since it was looked at."""
     if isinstance(content, ImagePack):
         places = {str(source["name"]): position for position, source in enumerate(content.sources())}
-        return lambda name: picture_of(content, places[name])
+        return lambda name: packed_picture(content, places[name])
     entries = {entry.name: entry for entry in content.entries}
 
     def read(name: str) -> Image.Image | None:

@@ -26,7 +26,7 @@ PASSING_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Place:
+class TrainingPosition:
     """A point of a training; means over seeds have no iteration."""
 
     iteration: int
@@ -50,12 +50,12 @@ class Diagnosis:
         measured_best: The best measured snapshot, and its distance.
     """
 
-    collapsed: Place | None = None
+    collapsed: TrainingPosition | None = None
     collapsed_by: str = ""
     lost: str = ""
     passing: float | None = None
-    best: Place | None = None
-    measured_best: tuple[Place, float] | None = None
+    best: TrainingPosition | None = None
+    measured_best: tuple[TrainingPosition, float] | None = None
 
     def sentences(self) -> list[str]:
         """The same for readers."""
@@ -113,7 +113,7 @@ def _passing(stats: Sequence[Row]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _best(stats: Sequence[Row]) -> Place | None:
+def _best(stats: Sequence[Row]) -> TrainingPosition | None:
     """Where the gap between real and generated scores is smallest after its peak: before it the critic itself is not trained yet."""
     rows = [row for row in stats if _gap(row) is not None and not row.get("collapsed")]
     width = max(1, int(len(rows) * CALM))
@@ -131,5 +131,5 @@ def _gap(row: Row) -> float | None:
     return real - fake if real is not None and fake is not None else finite(row.get("wasserstein"))
 
 
-def _place(row: Row) -> Place:
-    return Place(int(row.get("iteration") or 0), float(row.get("kimg") or 0.0))
+def _place(row: Row) -> TrainingPosition:
+    return TrainingPosition(int(row.get("iteration") or 0), float(row.get("kimg") or 0.0))

@@ -20,14 +20,14 @@ class Metric:
     Args:
         key: Key in an arm's metrics.
         label: Heading; "{distance}" becomes FID or FD (extractor).
-        spread_key: Key of its spread, printed after it.
+        std_key: Key of its spread, printed after it.
         better: Which way is good.
         decimals: Digits after the point; None lets the size decide.
     """
 
     key: str
     label: str
-    spread_key: str
+    std_key: str
     better: str
     decimals: int | None = None
 
@@ -67,15 +67,15 @@ def number(value: Any, decimals: int | None = None) -> str:
     return f"{known:.{1 if size >= 9.995 else 2 if size >= 0.9995 else 3}f}"
 
 
-def roughly(value: float) -> str:
+def one_digit(value: float) -> str:
     """One significant digit above ten, as befits an estimate: 62.2 is about 60."""
     step = 10 ** math.floor(math.log10(value)) if value >= 10 else 0
     return f"{round(value / step) * step:,.0f}" if step else number(value)
 
 
-def with_spread(metrics: Mapping[str, Any], metric: Metric) -> str:
+def with_std(metrics: Mapping[str, Any], metric: Metric) -> str:
     """The metric and, where known, its spread: "1.352 ± 0.080"."""
-    value, spread = (number(metrics.get(key), metric.decimals) for key in (metric.key, metric.spread_key))
+    value, spread = (number(metrics.get(key), metric.decimals) for key in (metric.key, metric.std_key))
     return value if DASH in (value, spread) else f"{value} ± {spread}"
 
 

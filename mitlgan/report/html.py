@@ -13,17 +13,29 @@ from markupsafe import Markup
 
 from mitlgan.report.caveats import caveats, warnings
 from mitlgan.report.formatting import count, distance_name, duration, number, printable
-from mitlgan.report.inline_images import Embedded, embed
+from mitlgan.report.inline_images import InlineImage, inline_png
 from mitlgan.report.plots import Curve, curves
-from mitlgan.report.schema import Arm, Comparison, Picture, Pixels
-from mitlgan.report.tables import Bar, Mark, Table, bars, costs, marks, numbers, overview, separations, shares, standings
-from mitlgan.report.text import csv_table, latex_table, markdown, summary
+from mitlgan.report.schema import ArmResult, Comparison, Picture, Pixels
+from mitlgan.report.tables import (
+    DistanceMark,
+    Table,
+    TimeBar,
+    budget_table,
+    cost_table,
+    distance_line,
+    domain_table,
+    kid_ratio_table,
+    numbers_table,
+    separation_table,
+    time_bars,
+)
+from mitlgan.report.text import csv_table, latex_table, report_markdown, report_summary
 from mitlgan.runtime.files import ensure_folder, write_atomically
 
 LAYER_WORDS = {"fg": "Foreground", "bg": "Background", "output": "Composed"}
 
 
-class Paths(NamedTuple):
+class ReportPaths(NamedTuple):
     """Where a report lies."""
 
     html: Path
@@ -38,7 +50,7 @@ class Figure:
     """A grid with its caption; `arm` gives the colour of its dot, `step` its number in a strip of layers."""
 
     caption: str
-    picture: Embedded
+    picture: InlineImage
     alt: str
     arm: int | None = None
     step: int = 0
@@ -53,7 +65,7 @@ class View:
     alone: bool
     distance: str
     numbers: Table
-    marks: list[Mark]
+    marks: list[DistanceMark]
     standings: Table | None
     shares: Table | None
     separation: Table | None
@@ -61,7 +73,7 @@ class View:
     heroes: list[Figure]
     strips: list[tuple[str, list[Figure]]]
     curves: list[tuple[Curve, Markup]]
-    bars: list[Bar]
+    bars: list[TimeBar]
     costs: Table | None
     neighbours: list[tuple[str, str, list[Figure]]]
     domains: list[tuple[str, list[Figure]]]
@@ -78,7 +90,7 @@ class Overview:
     table: Table
 
 
-def write_report(out: Path, comparison: Comparison, *, json_name: str = "metrics.json") -> Paths:
+def write_report(out: Path, comparison: Comparison, *, json_name: str = "metrics.json") -> ReportPaths:
     """Render a comparison. No file but the package's own templates is read, and no network used.
 
     Args:
@@ -96,7 +108,7 @@ def write_report(out: Path, comparison: Comparison, *, json_name: str = "metrics
     return write_reports(out, [comparison], json_name=json_name)
 
 
-def write_reports(out: Path, comparisons: Sequence[Comparison], *, json_name: str = "metrics.json") -> Paths:
+def write_reports(out: Path, comparisons: Sequence[Comparison], *, json_name: str = "metrics.json") -> ReportPaths:
     """Render the comparisons of one or several domains into one page, and likewise the other forms; see `write_report`.
 
     Args:
@@ -104,13 +116,13 @@ def write_reports(out: Path, comparisons: Sequence[Comparison], *, json_name: st
         comparisons: At least one.
         json_name: See `write_report`.
     """
-    first = summary(comparisons[0])
-    data = first if len(comparisons) == 1 else {"schema_version": first["schema_version"], "domains": [summary(c) for c in comparisons]}
+    first = report_summary(comparisons[0])
+    data = first if len(comparisons) == 1 else {"schema_version": first["schema_version"], "domains": [report_summary(c) for c in comparisons]}
     paths = report_paths(out, json_name)
     texts = (
         _html(comparisons),
         json.dumps(data, indent=2, allow_nan=False) + "\n",
-        "\n\n".join(markdown(comparison) for comparison in comparisons),
+        "\n\n".join(report_markdown(comparison) for comparison in comparisons),
         csv_table(comparisons),
         latex_table(comparisons),
     )
@@ -120,14 +132,14 @@ def write_reports(out: Path, comparisons: Sequence[Comparison], *, json_name: st
     return paths
 
 
-def report_paths(out: Path, numbers: str = "metrics.json") -> Paths:
+def report_paths(out: Path, numbers: str = "metrics.json") -> ReportPaths:
     """Where a report's files lie in a directory.
 
     Args:
         out: The directory.
         numbers: Name of the JSON file.
     """
-    return Paths(*(out / name for name in ("report.html", numbers, "report.md", "table.csv", "table.tex")))
+    return ReportPaths(*(out / name for name in ("report.html", numbers, "report.md", "table.csv", "table.tex")))
 
 
 def _html(comparisons: Sequence[Comparison]) -> str:
@@ -142,7 +154,7 @@ def _html(comparisons: Sequence[Comparison]) -> str:
         title=comparisons[0].title if alone else f"Compositions and baselines in {len(comparisons)} domains",
         made_by=comparisons[0].made_by,
         style=Markup(loader.get_source(environment, "page.css")[0]),
-        overview=None if alone else Overview(verdicts, overview(comparisons)),
+        overview=None if alone else Overview(verdicts, domain_table(comparisons)),
         views=[_view(comparison, "" if alone else f"d{index}-", alone) for index, comparison in enumerate(comparisons)],
     )
 
@@ -150,11 +162,12 @@ def _html(comparisons: Sequence[Comparison]) -> str:
 def _view(comparison: Comparison, prefix: str, alone: bool) -> View:
     distance = distance_name(comparison.protocol.get("extractor"))
     return View(
-        c=comparison, prefix=prefix, alone=alone, distance=distance, numbers=numbers(comparison), marks=marks(comparison),
-        standings=standings(comparison), shares=shares(comparison), separation=separations(comparison), swaps=_swaps(comparison),
+        c=comparison, prefix=prefix, alone=alone, distance=distance, numbers=numbers_table(comparison), marks=distance_line(comparison),
+        standings=budget_table(comparison), shares=kid_ratio_table(comparison), separation=separation_table(comparison), swaps=_swaps(comparison),
         heroes=_heroes(comparison),
         strips=[(arm.label, _strip(arm)) for arm in comparison.arms if arm.layers],
-        curves=[(curve, Markup(curve.svg)) for curve in curves(comparison.arms, distance, prefix)], bars=bars(comparison), costs=costs(comparison),
+        curves=[(curve, Markup(curve.svg)) for curve in curves(comparison.arms, distance, prefix)],
+        bars=time_bars(comparison), costs=cost_table(comparison),
         neighbours=[(arm.label, arm.memorised, [_figure(p) for p in arm.neighbours]) for arm in comparison.arms if arm.neighbours],
         domains=[(domain.name, [_figure(picture) for picture in domain.pictures]) for domain in comparison.domains],
         shipped=[_figure(picture) for picture in comparison.shipped], caveats=caveats(comparison), warnings=warnings(comparison),
@@ -166,7 +179,7 @@ def _swaps(comparison: Comparison) -> list[Figure]:
     found = []
     for index, arm in enumerate(comparison.arms):
         if arm.separation_grid is not None:
-            shown = embed(arm.separation_grid)
+            shown = inline_png(arm.separation_grid)
             caption = f"{arm.label}: rows share a foreground, columns a background"
             found.append(Figure(caption, shown, f"Grid of swapped layers of {arm.label}: the margins show the layers.", arm=index))
     return found
@@ -186,24 +199,24 @@ def _heroes(comparison: Comparison) -> list[Figure]:
 
 
 def _samples(label: str, pixels: Pixels, arm: int) -> Figure:
-    shown = embed(pixels)
+    shown = inline_png(pixels)
     return Figure(label, shown, f"{label}: {_how_many(shown)} generated from the shared seeds.", arm=arm)
 
 
 def _figure(picture: Picture) -> Figure:
-    shown = embed(picture.pixels)
+    shown = inline_png(picture.pixels)
     return Figure(picture.caption, shown, picture.alt or f"{picture.caption}: {_how_many(shown)}.")
 
 
-def _strip(arm: Arm) -> list[Figure]:
+def _strip(arm: ArmResult) -> list[Figure]:
     """Every stage of one arm's pictures, in the order in which the composer makes them."""
     figures = []
     for step, (name, pixels) in enumerate(arm.layers.items(), start=1):
         word = LAYER_WORDS.get(name, name[:1].upper() + name[1:])
-        shown = embed(pixels, columns=2, rows=4, wide_px=200, narrow_px=164)
+        shown = inline_png(pixels, columns=2, rows=4, wide_px=200, narrow_px=164)
         figures.append(Figure(word, shown, f"{word}: {_how_many(shown)}, in the same order as the other steps.", step=step))
     return figures
 
 
-def _how_many(shown: Embedded) -> str:
+def _how_many(shown: InlineImage) -> str:
     return f"{shown.count} pictures" if shown.count > 1 else "one picture" if shown.count else "a grid of pictures"

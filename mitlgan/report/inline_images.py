@@ -21,7 +21,7 @@ LARGE_PX = 64
 
 
 @dataclass(frozen=True)
-class Embedded:
+class InlineImage:
     """A picture inside the page.
 
     Args:
@@ -43,7 +43,7 @@ class Embedded:
     count: int
 
 
-def embed(pixels: Pixels, *, columns: int = 0, rows: int = 0, wide_px: int = WIDE_PX, narrow_px: int = NARROW_PX) -> Embedded:
+def inline_png(pixels: Pixels, *, columns: int = 0, rows: int = 0, wide_px: int = WIDE_PX, narrow_px: int = NARROW_PX) -> InlineImage:
     """Lay pictures out in a grid and embed it.
 
     Args:
@@ -68,7 +68,7 @@ def embed(pixels: Pixels, *, columns: int = 0, rows: int = 0, wide_px: int = WID
         png = _png(grid)
     wide, narrow = _shown_width(width, wide_px), _shown_width(width, narrow_px)
     crisp = wide % width == 0 and narrow % width == 0
-    return Embedded("data:image/png;base64," + base64.b64encode(png).decode("ascii"), width, height, wide, narrow, crisp, shown)
+    return InlineImage("data:image/png;base64," + base64.b64encode(png).decode("ascii"), width, height, wide, narrow, crisp, shown)
 
 
 def _grid(pixels: Tensor, columns: int) -> Tensor:

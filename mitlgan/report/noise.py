@@ -11,7 +11,7 @@ ASSUMED_NOISE = 0.05
 """Relative difference in distance below which one seed per arm decides nothing: repeats of one demo recipe moved by about 4 %."""
 
 
-def noise(first: Sequence[float], second: Sequence[float]) -> float | None:
+def noise_margin(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Difference of two means below which 95 of 100 repetitions of equal arms would fall (Welch 1947); None with one seed everywhere.
 
     Args:

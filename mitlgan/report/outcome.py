@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mitlgan.report.formatting import distance_name, finite, number, roughly
-from mitlgan.report.noise import ASSUMED_NOISE, noise
-from mitlgan.report.schema import Anchor, Arm
+from mitlgan.report.formatting import distance_name, finite, number, one_digit
+from mitlgan.report.noise import ASSUMED_NOISE, noise_margin
+from mitlgan.report.schema import Anchor, ArmResult
 
 KidSide = Literal["with", "against", "silent", "missing"]
 """KID's side: with or against the distance, silent (apart by less than both spreads), or missing."""
 
 
 @dataclass(frozen=True)
-class Numbers:
+class ExtractorScores:
     """One arm by one extractor.
 
     Attributes:
@@ -32,14 +32,14 @@ class Numbers:
         return finite(self.metrics.get("fd"))
 
 
-def numbers_of(row: Arm | Anchor, extractor: str, *, first: bool) -> Numbers:
+def scores_by(row: ArmResult | Anchor, extractor: str, *, first: bool) -> ExtractorScores:
     """An arm's or an anchor's numbers by an extractor; those of the first stand in `metrics`."""
     metrics = row.metrics if first else row.by_extractor.get(extractor, {})
-    return Numbers(metrics, row.values.get(extractor, ()) if isinstance(row, Arm) else ())
+    return ExtractorScores(metrics, row.values.get(extractor, ()) if isinstance(row, ArmResult) else ())
 
 
 @dataclass(frozen=True)
-class Duel:
+class BaselineOutcome:
     """The composition against one baseline, by one extractor.
 
     Attributes:
@@ -48,9 +48,9 @@ class Duel:
         theirs: The other arm's.
     """
 
-    baseline: Arm
-    ours: Numbers
-    theirs: Numbers
+    baseline: ArmResult
+    ours: ExtractorScores
+    theirs: ExtractorScores
 
     @property
     def pair(self) -> tuple[float, float]:
@@ -60,7 +60,7 @@ class Duel:
     @property
     def measured_noise(self) -> float | None:
         """See `noise.noise`; None with one seed."""
-        return noise(self.ours.values, self.theirs.values)
+        return noise_margin(self.ours.values, self.theirs.values)
 
     @property
     def noise(self) -> float:
@@ -118,13 +118,13 @@ class Duel:
         ratio = "" if self.kid_ratio is None else f", KID ratio {number(self.kid_ratio)}"
         whom = f"Against {self.baseline.label}"
         if self.side == "close":
-            reason = f"{name} and KID disagree" if abs(self.pair[0] - self.pair[1]) > self.noise else f"noise is about {roughly(self.noise)}"
+            reason = f"{name} and KID disagree" if abs(self.pair[0] - self.pair[1]) > self.noise else f"noise is about {one_digit(self.noise)}"
             return f"{whom}: {self.apart} {name} apart, too close to call ({reason}){ratio}."
-        return f"{whom}: {self.side} by {self.apart} {name} ({number(self.pair[1])}; noise is about {roughly(self.noise)}){ratio}."
+        return f"{whom}: {self.side} by {self.apart} {name} ({number(self.pair[1])}; noise is about {one_digit(self.noise)}){ratio}."
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExtractorOutcome:
     """The composition by one extractor.
 
     Attributes:
@@ -136,8 +136,8 @@ class Outcome:
     """
 
     extractor: str
-    best: Duel
-    others: Sequence[Duel]
+    best: BaselineOutcome
+    others: Sequence[BaselineOutcome]
     beats_bare: bool | None
     bare: float | None
 
@@ -147,18 +147,18 @@ class Outcome:
         return distance_name(self.extractor)
 
 
-def outcome(arms: Sequence[Arm], anchors: Sequence[Anchor], extractor: str, *, first: bool) -> Outcome | None:
+def compare_by_extractor(arms: Sequence[ArmResult], anchors: Sequence[Anchor], extractor: str, *, first: bool) -> ExtractorOutcome | None:
     """The first composed arm against every baseline; None where it, or all of them, were not measured by the extractor."""
     composed = next((arm for arm in arms if arm.role == "composed"), None)
     if composed is None:
         return None
-    ours = numbers_of(composed, extractor, first=first)
-    duels = [Duel(arm, ours, numbers_of(arm, extractor, first=first)) for arm in arms if arm.role == "baseline" and not arm.diverged]
+    ours = scores_by(composed, extractor, first=first)
+    duels = [BaselineOutcome(arm, ours, scores_by(arm, extractor, first=first)) for arm in arms if arm.role == "baseline" and not arm.diverged]
     duels = [duel for duel in duels if duel.theirs.fd is not None]
     if ours.fd is None or not duels:
         return None
     # What had as much as all stages is what counts; arms as long as the last stage alone stand below, unless there are no others.
     best = min([duel for duel in duels if duel.baseline.length != "stage"] or duels, key=lambda duel: duel.pair[1])
-    bare = next((numbers_of(row, extractor, first=first).fd for row in anchors if row.name == "bare_backgrounds"), None)
+    bare = next((scores_by(row, extractor, first=first).fd for row in anchors if row.name == "bare_backgrounds"), None)
     beats = None if bare is None else min(ours.fd, *(duel.pair[1] for duel in duels)) < bare
-    return Outcome(extractor, best, [duel for duel in duels if duel is not best], beats, bare)
+    return ExtractorOutcome(extractor, best, [duel for duel in duels if duel is not best], beats, bare)

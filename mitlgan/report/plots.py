@@ -14,14 +14,14 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from mitlgan.report.formatting import finite
-from mitlgan.report.schema import Arm, Row
+from mitlgan.report.schema import ArmResult, Row
 
 INK, RULE = "#010203", "#040506"
-ARM_COLOURS = tuple(f"#0708{index:02x}" for index in range(1, 11))
+ARM_COLORS = tuple(f"#0708{index:02x}" for index in range(1, 11))
 STYLES = ("-", (0, (5, 2)), (0, (2, 1.5)), (0, (7, 2, 2, 2)))
 """Drawn in colours that nothing else has, and exchanged for the page's own afterwards; dashes tell the arms apart without colour."""
 
-MOST_POINTS = 360
+MAX_POINTS = 360
 RC: Any = {"svg.fonttype": "none", "svg.hashsalt": "mitlgan", "font.family": "sans-serif", "font.size": 10, "axes.unicode_minus": True}
 
 
@@ -74,7 +74,7 @@ AXES = (("kimg", "kimg"), ("seconds", "seconds"), ("cpu_seconds", "CPU seconds")
 """Key of a row and its unit: what arms may be compared along."""
 
 
-def curves(arms: Sequence[Arm], distance: str, prefix: str = "") -> list[Curve]:
+def curves(arms: Sequence[ArmResult], distance: str, prefix: str = "") -> list[Curve]:
     """Draw loss curves over kimg, and the distance during training where it was measured; empty drawings are left out.
 
     Args:
@@ -98,7 +98,7 @@ def curves(arms: Sequence[Arm], distance: str, prefix: str = "") -> list[Curve]:
 
 
 def _draw(
-    prefix: str, arms: Sequence[Arm], rows: Sequence[Sequence[Row]], key: str, title: str, hint: str, axis: tuple[str, str] = ("kimg", "kimg")
+    prefix: str, arms: Sequence[ArmResult], rows: Sequence[Sequence[Row]], key: str, title: str, hint: str, axis: tuple[str, str] = ("kimg", "kimg")
 ) -> Curve | None:
     along, unit = axis
     lines = [_points(arm_rows, key, along) for arm_rows in rows]
@@ -109,7 +109,7 @@ def _draw(
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         for index, (kimg, values) in enumerate(lines):
-            colour, style = ARM_COLOURS[index % len(ARM_COLOURS)], STYLES[index % len(STYLES)]
+            colour, style = ARM_COLORS[index % len(ARM_COLORS)], STYLES[index % len(STYLES)]
             smooth = _smooth(values)
             if len(values) > 8:
                 axes.plot(kimg, values, color=colour, alpha=0.22, linewidth=0.8)
@@ -136,8 +136,8 @@ def _points(rows: Sequence[Row], key: str, along: str) -> tuple[np.ndarray, np.n
     """The finite points of one line, thinned by averaging neighbours to at most `MOST_POINTS`."""
     pairs = [(finite(row.get(along)), finite(row.get(key))) for row in rows]
     known = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
-    if len(known) > MOST_POINTS:
-        width = -(-len(known) // MOST_POINTS)
+    if len(known) > MAX_POINTS:
+        width = -(-len(known) // MAX_POINTS)
         known = np.array([known[start : start + width].mean(axis=0) for start in range(0, len(known), width)])
     return known[:, 0], known[:, 1]
 
@@ -179,6 +179,6 @@ def _inline(svg: str, prefix: str) -> str:
     body = re.sub(r'(url\(|href=")#', rf"\1#{prefix}-", body)
     body = re.sub(r"font-family: [^;\"]*;? ?", "", body)
     svg = f'<svg viewBox="{box[1] if box else "0 0 331.2 194.4"}" aria-hidden="true" focusable="false">{body}'
-    for index, colour in enumerate(ARM_COLOURS):
+    for index, colour in enumerate(ARM_COLORS):
         svg = svg.replace(colour, f"var(--arm-{index})")
     return svg.replace(INK, "var(--muted)").replace(RULE, "var(--rule)")

@@ -30,7 +30,7 @@ READING = (
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedRun:
     """One run of a ranking.
 
     Args:
@@ -105,15 +105,15 @@ class Ranking:
         made_by: Program and version.
     """
 
-    rows: Sequence[Ranked]
+    rows: Sequence[RankedRun]
     protocol: Mapping[str, Any]
     command: str
     made_by: str
 
-    def groups(self) -> list[tuple[str, list[Ranked]]]:
+    def groups(self) -> list[tuple[str, list[RankedRun]]]:
         """Rows by set of pictures, the best first, then those that had diverged, and last those that were not measured."""
         names = dict.fromkeys((f"{row.data}, {row.size_px} px, {'grey' if row.channels == 1 else 'colour'}") for row in self.rows)
-        groups: dict[str, list[Ranked]] = {name: [] for name in names}
+        groups: dict[str, list[RankedRun]] = {name: [] for name in names}
         for row in self.rows:
             groups[f"{row.data}, {row.size_px} px, {'grey' if row.channels == 1 else 'colour'}"].append(row)
         return [(name, sorted(rows, key=lambda row: (row.kid is None, row.diverged, row.kid or 0.0, row.name))) for name, rows in groups.items()]
@@ -144,7 +144,7 @@ HEADINGS = (
 )
 
 
-def cells(place: int, row: Ranked) -> list[str]:
+def cells(place: int, row: RankedRun) -> list[str]:
     """A row in words, under `HEADINGS`."""
     spread = finite(row.trained.get("kid_std"))
     kid = DASH if row.kid is None else f"{row.kid:.3f}" + (f" +- {spread:.3f}" if spread is not None else "")
@@ -164,18 +164,18 @@ def write_ranking(out: Path, ranking: Ranking) -> RankingPaths:
     """
     ensure_folder(out)
     paths = RankingPaths(out / "ranking.html", out / "ranking.md", out / "ranking.json")
-    for path, text in zip(paths, (_html(ranking), markdown(ranking), _json(ranking)), strict=True):
+    for path, text in zip(paths, (_html(ranking), ranking_markdown(ranking), _json(ranking)), strict=True):
         write_atomically(path, text)
     return paths
 
 
-def summary(ranking: Ranking) -> dict[str, Any]:
+def ranking_summary(ranking: Ranking) -> dict[str, Any]:
     """The ranking's numbers."""
     groups = {name: [_placed(row, place) for place, row in enumerate(rows, start=1)] for name, rows in ranking.groups()}
     return {"groups": groups, "protocol": dict(ranking.protocol), "command": ranking.command, "made_by": ranking.made_by, "caveat": CAVEAT}
 
 
-def markdown(ranking: Ranking) -> str:
+def ranking_markdown(ranking: Ranking) -> str:
     """The tables in Markdown."""
     lines = ["# Ranking", "", READING, "", CAVEAT, ""]
     for name, rows in ranking.groups():
@@ -193,14 +193,14 @@ def _measured_by(ranking: Ranking) -> str:
 
 
 def _json(ranking: Ranking) -> str:
-    return json.dumps(summary(ranking), indent=2, allow_nan=False) + "\n"
+    return json.dumps(ranking_summary(ranking), indent=2, allow_nan=False) + "\n"
 
 
-def _placed(row: Ranked, place: int) -> dict[str, Any]:
+def _placed(row: RankedRun, place: int) -> dict[str, Any]:
     return {**_plain(row), "closed": row.closed, "place": place if row.ranks else None}
 
 
-def _plain(row: Ranked) -> dict[str, Any]:
+def _plain(row: RankedRun) -> dict[str, Any]:
     values = asdict(row)
     del values["grid"]
     return values
@@ -219,7 +219,7 @@ def _html(ranking: Ranking) -> str:
     )  # fmt: skip
 
 
-def _figure(row: Ranked) -> tuple[str, str]:
+def _figure(row: RankedRun) -> tuple[str, str]:
     uri = "" if row.grid is None else "data:image/webp;base64," + base64.b64encode(_smaller(row.grid)).decode("ascii")
     return row.name, uri
 

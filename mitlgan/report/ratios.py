@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from mitlgan.report.formatting import finite
-from mitlgan.report.schema import Arm, Comparison
+from mitlgan.report.schema import ArmResult, Comparison
 
 FLOOR = "real_pasted"
 """The anchor that is the floor: real objects on real backgrounds, which no composition of generated layers can be expected to pass."""
 
 
 @dataclass(frozen=True)
-class Ratio:
+class KidRatio:
     """The composition against one arm at one budget; KIDs are means over seeds, and below 1 the composition is nearer to the real scenes.
 
     Attributes:
@@ -39,7 +39,7 @@ class Ratio:
     above: float | None
 
 
-def ratios(comparison: Comparison) -> list[Ratio]:
+def kid_ratios(comparison: Comparison) -> list[KidRatio]:
     """Arm by arm, budget by budget; empty where there is no composition, or no KID."""
     composed = next((arm for arm in comparison.arms if arm.role == "composed"), None)
     if composed is None:
@@ -55,11 +55,11 @@ def ratios(comparison: Comparison) -> list[Ratio]:
     ]
 
 
-def _by_budget(arm: Arm) -> dict[float | None, float]:
-    rows: Sequence[tuple[float | None, Mapping[str, Any]]] = [(float(row["budget"]), row) for row in arm.standings] or [(None, arm.metrics)]
+def _by_budget(arm: ArmResult) -> dict[float | None, float]:
+    rows: Sequence[tuple[float | None, Mapping[str, Any]]] = [(float(row["budget"]), row) for row in arm.budget_results] or [(None, arm.metrics)]
     return {budget: kid for budget, row in rows if (kid := finite(row.get("kid"))) is not None}
 
 
-def _ratio(arm: Arm, budget: float | None, ours: float, theirs: float, floor: float | None) -> Ratio:
+def _ratio(arm: ArmResult, budget: float | None, ours: float, theirs: float, floor: float | None) -> KidRatio:
     above = None if floor is None or theirs <= floor else (ours - floor) / (theirs - floor)
-    return Ratio(arm.name, arm.label, budget, ours, theirs, ours / theirs, floor, above)
+    return KidRatio(arm.name, arm.label, budget, ours, theirs, ours / theirs, floor, above)

@@ -27,11 +27,11 @@ from mitlgan.training.run_directory import Run
 
 LOSSES = (("critic_loss", "critic"), ("generator_loss", "generator"))
 SCORES = (("probability_real", "D(x)"), ("probability_fake", "D(G(z))")), (("score_real", "real"), ("score_fake", "generated"))
-MOST_POINTS = 600
+MAX_POINTS = 600
 BOX_WIDTH, BOX_HEIGHT, GAP, COLUMN = 300, 34, 10, 340
 
 
-def leave(run: Run) -> list[Path]:
+def write_run_files(run: Run) -> list[Path]:
     """Write `summary.txt`, `structure.svg`, `hyperparameters.md` and, once there are statistics, `losses.svg` and `scores.svg` into a run.
 
     Returns:
@@ -163,6 +163,6 @@ def plot(rows: Sequence[Mapping[str, Any]], keys: Sequence[tuple[str, str]], lab
 
 def _thinned(x: Any, y: Any) -> tuple[Any, Any]:
     """At most `MOST_POINTS`, each the mean of its neighbours."""
-    width = -(-len(x) // MOST_POINTS)
+    width = -(-len(x) // MAX_POINTS)
     starts = range(0, len(x), width)
     return np.array([x[start : start + width].mean() for start in starts]), np.array([y[start : start + width].mean() for start in starts])

@@ -16,7 +16,7 @@ from mitlgan.errors import MitlganError
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, display_name
-from mitlgan.report import Arm, Comparison, Cost, Paths, StageCost, diagnose, write_report
+from mitlgan.report import ArmResult, Comparison, Cost, ReportPaths, StageCost, diagnose, write_report
 from mitlgan.report.schema import Pixels
 from mitlgan.stages import stages
 from mitlgan.training import run_directory
@@ -26,7 +26,7 @@ from mitlgan.version import __version__
 PICTURES = 25
 
 
-def report(path: Path) -> tuple[Paths, list[str]]:
+def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
     """Write the report of one run, finished or not, into its directory.
 
     Args:
@@ -45,7 +45,7 @@ def report(path: Path) -> tuple[Paths, list[str]]:
     card = read_card(run.artifact) if run.artifact is not None else None
     measured = _figures(run, card)
     layers, samples = _drawn(run.artifact, card)
-    arm = Arm(
+    arm = ArmResult(
         name=recipe.name, label=display_name(recipe),
         role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
         timing=list(run_directory.read_jsonl(run.timing)), evaluations=evaluations,

@@ -89,7 +89,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmResult:
     """One side of the comparison.
 
     Args:
@@ -100,7 +100,7 @@ class Arm:
         stats: Rows of `stats.jsonl`.
         timing: Rows of `timing.jsonl`.
         evaluations: Rows {"kimg", "seconds", "cpu_seconds", "macs", "fd", "fd_std", ...} measured during training, if any; means over the seeds.
-        standings: Rows {"budget", "fd", "fd_std", "kid", ...} at each budget, the best snapshot up to it, on the reported pictures.
+        budget_results: Rows {"budget", "fd", "fd_std", "kid", ...} at each budget, the best snapshot up to it, on the reported pictures.
         separation: Numbers of `metrics.separation.Separation`, for arms that are made of layers.
         separation_grid: The swap as a finished PNG: rows share a foreground, columns a background.
         neighbours: Samples and their nearest training pictures, in turn, as pictures with captions.
@@ -133,7 +133,7 @@ class Arm:
     samples: Pixels | None = None
     seeds: Sequence[int] = (0,)
     notes: Sequence[str] = ()
-    standings: Sequence[Row] = ()
+    budget_results: Sequence[Row] = ()
     separation: Mapping[str, Any] = field(default_factory=dict)
     separation_grid: Pixels | None = None
     neighbours: Sequence[Picture] = ()
@@ -166,7 +166,7 @@ class Anchor:
 
 
 @dataclass(frozen=True)
-class Domain:
+class DomainPictures:
     """The real pictures of one triple: foregrounds, backgrounds and scenes of one domain.
 
     Args:
@@ -212,15 +212,15 @@ class Comparison:
         shipped: Samples of the shipped artifacts ("what longer training gives").
         commands: Shell lines that reproduce the report.
         trust: Further sentences on how far to trust the numbers.
-        equal_unit: What arms of one length had alike, a key of `verdict.UNITS`; empty where that is not known.
+        resource: What arms of one length had alike, a key of `verdict.UNITS`; empty where that is not known.
         budget_unit: Unit of the standings' budgets, e.g. "kimg"; empty where arms stand at one length only.
-        ahead: Who is ahead when, one sentence each.
+        lead_sentences: Who is ahead when, one sentence each.
         findings: What a training's own numbers say, for a report on one run.
         made_by: Program and version.
     """
 
     title: str
-    arms: Sequence[Arm]
+    arms: Sequence[ArmResult]
     anchors: Sequence[Anchor] = ()
     verdict: Verdict | None = None
     equal: Sequence[str] = ()
@@ -228,14 +228,14 @@ class Comparison:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     real: Pixels | None = None
-    domains: Sequence[Domain] = ()
+    domains: Sequence[DomainPictures] = ()
     shipped: Sequence[Picture] = ()
     commands: Sequence[str] = ()
     trust: Sequence[str] = ()
     made_by: str = "mitlgan"
     budget_unit: str = ""
-    equal_unit: str = ""
-    ahead: Sequence[str] = ()
+    resource: str = ""
+    lead_sentences: Sequence[str] = ()
     findings: Sequence[str] = ()
 
     @property

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mitlgan.report.formatting import DASH, METRICS, Metric, count, distance_name, duration, finite, number, with_spread
-from mitlgan.report.ratios import ratios
-from mitlgan.report.schema import Anchor, Arm, Comparison, Row, StageCost
+from mitlgan.report.formatting import DASH, METRICS, Metric, count, distance_name, duration, finite, number, with_std
+from mitlgan.report.ratios import kid_ratios
+from mitlgan.report.schema import Anchor, ArmResult, Comparison, Row, StageCost
 
 SEPARATION = (
     ("matte_iou", "Matte overlap", "of what the swap reveals with the reference; 1 is right"),
@@ -23,7 +23,7 @@ SEPARATION = (
 )
 """Key, label and meaning of the separation's numbers, as the report shows them."""
 
-MOST_COLUMNS = 13
+MAX_COLUMNS = 13
 MACS_HEADING = "tera-MACs, this stage"
 CPU_HEADINGS = ("CPU time, this stage", "CPU time, total")
 COST_HEADINGS = (
@@ -75,7 +75,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Mark:
+class DistanceMark:
     """An arm or an anchor on the line of distances; `percent` of the largest distance."""
 
     fd: float
@@ -85,7 +85,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Bar:
+class TimeBar:
     """The training time of one arm; each stage with its percentage of the dearest arm's time."""
 
     arm: int
@@ -95,9 +95,9 @@ class Bar:
     stages: Sequence[tuple[StageCost, float]]
 
 
-def table(comparison: Comparison) -> tuple[list[str], list[TableRow]]:
+def summary_table(comparison: Comparison) -> tuple[list[str], list[TableRow]]:
     """Headings (without the first) and rows, arms before anchors; metrics that no row has are left out."""
-    rows: Sequence[Arm | Anchor] = [*comparison.arms, *comparison.anchors]
+    rows: Sequence[ArmResult | Anchor] = [*comparison.arms, *comparison.anchors]
     metrics = [m for m in METRICS if m.key in ("fd", "kid") or any(finite(row.metrics.get(m.key)) is not None for row in rows)]
     further = comparison.extractors[1:]
     unknown = {MACS_HEADING} if all(arm.cost.macs(total=False) is None for arm in comparison.arms) else set()
@@ -119,9 +119,9 @@ def _headings(metrics: Sequence[Metric], extractors: Sequence[str]) -> list[str]
     return headings + [text for name in further for text in (distance_name(name), f"KID ({name})")]
 
 
-def _cells(row: Arm | Anchor, metrics: Sequence[Metric], further: Sequence[str]) -> list[str]:
-    own = [with_spread(row.metrics, metric) for metric in metrics]
-    return own + [with_spread(row.by_extractor.get(name, {}), metric) for name in further for metric in METRICS[:2]]
+def _cells(row: ArmResult | Anchor, metrics: Sequence[Metric], further: Sequence[str]) -> list[str]:
+    own = [with_std(row.metrics, metric) for metric in metrics]
+    return own + [with_std(row.by_extractor.get(name, {}), metric) for name in further for metric in METRICS[:2]]
 
 
 def measured_by(comparison: Comparison) -> str:
@@ -129,9 +129,9 @@ def measured_by(comparison: Comparison) -> str:
     return f"Measured by {comparison.extractors[0]}, where a heading names no other." if comparison.extractors else ""
 
 
-def numbers(comparison: Comparison) -> Table:
+def numbers_table(comparison: Comparison) -> Table:
     """The same with its caption."""
-    headings, rows = table(comparison)
+    headings, rows = summary_table(comparison)
     if _costs_apart(comparison, headings):
         count = sum(1 for heading in headings if heading not in COST_HEADINGS)
         headings, rows = headings[:count], [dataclasses.replace(row, cells=row.cells[:count]) for row in rows]
@@ -140,9 +140,9 @@ def numbers(comparison: Comparison) -> Table:
     return Table("arm", headings, rows, " ".join(filter(None, (caption, measured_by(comparison)))))
 
 
-def costs(comparison: Comparison) -> Table | None:
+def cost_table(comparison: Comparison) -> Table | None:
     """What each arm cost, where the table of numbers leaves it out."""
-    headings, rows = table(comparison)
+    headings, rows = summary_table(comparison)
     if not _costs_apart(comparison, headings):
         return None
     first = sum(1 for heading in headings if heading not in COST_HEADINGS)
@@ -151,10 +151,10 @@ def costs(comparison: Comparison) -> Table | None:
 
 def _costs_apart(comparison: Comparison, headings: Sequence[str]) -> bool:
     """Whether costs have a table of their own: with budgets there is much to tell of each arm, and more columns do not fit a page."""
-    return bool(comparison.budget_unit) or len(headings) > MOST_COLUMNS
+    return bool(comparison.budget_unit) or len(headings) > MAX_COLUMNS
 
 
-def _cost_cells(arm: Arm, headings: Sequence[str]) -> list[str]:
+def _cost_cells(arm: ArmResult, headings: Sequence[str]) -> list[str]:
     cost = arm.cost
     kimg = [number(cost.kimg(total=total)) for total in (False, True)]
     seconds = [duration(cost.seconds(total=total)) for total in (False, True)]
@@ -163,14 +163,14 @@ def _cost_cells(arm: Arm, headings: Sequence[str]) -> list[str]:
     return [cell for heading, cell in zip(COST_HEADINGS, cells, strict=True) if heading in headings]
 
 
-def standings(comparison: Comparison) -> Table | None:
+def budget_table(comparison: Comparison) -> Table | None:
     """Arms by budgets; None where arms stand at one length only."""
-    budgets = sorted({float(row["budget"]) for arm in comparison.arms for row in arm.standings})
+    budgets = sorted({float(row["budget"]) for arm in comparison.arms for row in arm.budget_results})
     if not budgets:
         return None
     rows = []
     for index, arm in enumerate(comparison.arms):
-        by_budget = {float(row["budget"]): row for row in arm.standings}
+        by_budget = {float(row["budget"]): row for row in arm.budget_results}
         rows.append(TableRow(arm.label, _tuning(arm), [_standing(by_budget.get(budget)) for budget in budgets], index))
     return Table("arm", [f"{budget:,g} {comparison.budget_unit}" for budget in budgets], rows)
 
@@ -179,19 +179,19 @@ def _standing(row: Row | None) -> str:
     if row is None:
         return DASH
     chosen = ", ".join(f"{kimg:g}" for kimg in row.get("chosen_kimg", ()))
-    return with_spread(row, METRICS[0]) + (f" ({chosen})" if chosen else "")
+    return with_std(row, METRICS[0]) + (f" ({chosen})" if chosen else "")
 
 
-def _tuning(arm: Arm) -> str:
+def _tuning(arm: ArmResult) -> str:
     recipes = f"{arm.recipes_tried} recipe{'s' if arm.recipes_tried > 1 else ''} tried"
     snapshots = f"{arm.snapshots_tried} snapshot{'s' if arm.snapshots_tried > 1 else ''} or settings to choose among"
     seeds = f"{len(arm.seeds)} seeds" if len(arm.seeds) > 1 else "one seed" if arm.seeds else "nothing trained"
     return f"{recipes}, {snapshots}, {seeds}"
 
 
-def shares(comparison: Comparison) -> Table | None:
+def kid_ratio_table(comparison: Comparison) -> Table | None:
     """KID ratios, arms by budgets, plain and above the floor; None where there is nothing to divide."""
-    found = ratios(comparison)
+    found = kid_ratios(comparison)
     if not found:
         return None
     floor = found[0].floor
@@ -211,7 +211,7 @@ def shares(comparison: Comparison) -> Table | None:
     return Table("composition over", headings, rows, caption)
 
 
-def separations(comparison: Comparison) -> Table | None:
+def separation_table(comparison: Comparison) -> Table | None:
     """Numbers of every arm that is made of layers, arms in columns; None where there is none."""
     arms = [arm for arm in comparison.arms if arm.separation]
     if not arms:
@@ -226,29 +226,29 @@ def separations(comparison: Comparison) -> Table | None:
     return Table("measure", [arm.label for arm in arms], rows, f"Reference matte: {'; '.join(held) or 'none'}. Swaps: {', '.join(swaps)}.")
 
 
-def overview(comparisons: Sequence[Comparison]) -> Table:
+def domain_table(comparisons: Sequence[Comparison]) -> Table:
     """Arms by domains, the thesis' Table 7.4: the distance of each."""
     labels = list(dict.fromkeys(arm.label for comparison in comparisons for arm in comparison.arms))
     rows = []
     for label in labels:
         found = [next((arm for arm in comparison.arms if arm.label == label), None) for comparison in comparisons]
-        rows.append(TableRow(label, "", [DASH if arm is None else with_spread(arm.metrics, METRICS[0]) for arm in found], None))
+        rows.append(TableRow(label, "", [DASH if arm is None else with_std(arm.metrics, METRICS[0]) for arm in found], None))
     name = distance_name(comparisons[0].protocol.get("extractor"))
     return Table("arm", [comparison.domains[0].name for comparison in comparisons], rows, f"{name} by domain; lower is better.")
 
 
-def marks(comparison: Comparison) -> list[Mark]:
+def distance_line(comparison: Comparison) -> list[DistanceMark]:
     """Arms and anchors on one line from zero to the largest distance, best first; empty when there is nothing to compare."""
-    rows: list[tuple[Arm | Anchor, int | None]] = [(arm, index) for index, arm in enumerate(comparison.arms)]
+    rows: list[tuple[ArmResult | Anchor, int | None]] = [(arm, index) for index, arm in enumerate(comparison.arms)]
     rows += [(anchor, None) for anchor in comparison.anchors]
     known = [(fd, row.label, arm) for row, arm in rows if (fd := finite(row.metrics.get("fd"))) is not None]
     largest = max((fd for fd, _, _ in known), default=0.0)
     if len(known) < 2 or largest <= 0:
         return []
-    return [Mark(fd, label, arm, round(100 * max(fd, 0.0) / largest, 1)) for fd, label, arm in sorted(known, key=lambda found: found[0])]
+    return [DistanceMark(fd, label, arm, round(100 * max(fd, 0.0) / largest, 1)) for fd, label, arm in sorted(known, key=lambda found: found[0])]
 
 
-def bars(comparison: Comparison) -> list[Bar]:
+def time_bars(comparison: Comparison) -> list[TimeBar]:
     """Time of every stage as shares of the dearest arm; empty when no arm's time is known."""
     totals = [sum(stage.seconds or 0.0 for stage in arm.cost.stages) for arm in comparison.arms]
     dearest = max(totals, default=0.0)
@@ -257,11 +257,11 @@ def bars(comparison: Comparison) -> list[Bar]:
     found = []
     for index, (arm, total) in enumerate(zip(comparison.arms, totals, strict=True)):
         stages = [(stage, round(100 * (stage.seconds or 0.0) / dearest, 2)) for stage in arm.cost.stages]
-        found.append(Bar(index, arm.label, total, _speed(arm), stages))
+        found.append(TimeBar(index, arm.label, total, _speed(arm), stages))
     return found
 
 
-def _speed(arm: Arm) -> str:
+def _speed(arm: ArmResult) -> str:
     last = arm.timing[-1] if arm.timing else {}
     speed, overhead = finite(last.get("images_per_s")), finite(last.get("overhead_fraction"))
     told = [] if speed is None else [f"{number(speed)} images/s"]

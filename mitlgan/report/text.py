@@ -10,16 +10,16 @@ from typing import Any
 
 from mitlgan.report.caveats import caveats, warnings
 from mitlgan.report.formatting import DASH, METRICS, finite, markdown_text, printable
-from mitlgan.report.ratios import Ratio, ratios
-from mitlgan.report.schema import Arm, Comparison
-from mitlgan.report.tables import COST_HEADINGS, Table, TableRow, measured_by, separations, shares, standings, table
+from mitlgan.report.ratios import KidRatio, kid_ratios
+from mitlgan.report.schema import ArmResult, Comparison
+from mitlgan.report.tables import COST_HEADINGS, Table, TableRow, budget_table, kid_ratio_table, measured_by, separation_table, summary_table
 
 SCHEMA_VERSION = 1
 RATIOS = ("kid_ratio", "kid_ratio_above_floor")
 """Columns of the table: the composition's KID over that of the row's arm; see `ratios.Ratio`."""
 
 
-def summary(comparison: Comparison) -> dict[str, Any]:
+def report_summary(comparison: Comparison) -> dict[str, Any]:
     """All numbers of the report as JSON values; what is not finite is null."""
     verdict = comparison.verdict
     found = {
@@ -30,10 +30,10 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         "anchors": [
             {"name": a.name, "label": a.label, "meaning": a.meaning, "metrics": a.metrics, "by_extractor": a.by_extractor} for a in comparison.anchors
         ],
-        "equal_unit": comparison.equal_unit,
+        "equal_unit": comparison.resource,
         "budget_unit": comparison.budget_unit,
-        "kid_ratios": [_ratio_summary(ratio) for ratio in ratios(comparison)],
-        "ahead": comparison.ahead,
+        "kid_ratios": [_ratio_summary(ratio) for ratio in kid_ratios(comparison)],
+        "ahead": comparison.lead_sentences,
         "findings": comparison.findings,
         "equal": comparison.equal,
         "unequal": comparison.unequal,
@@ -47,7 +47,7 @@ def summary(comparison: Comparison) -> dict[str, Any]:
     return {key: _jsonable(value) for key, value in found.items()}
 
 
-def _arm_summary(arm: Arm) -> dict[str, Any]:
+def _arm_summary(arm: ArmResult) -> dict[str, Any]:
     cost = arm.cost
     return {
         "name": arm.name,
@@ -60,7 +60,7 @@ def _arm_summary(arm: Arm) -> dict[str, Any]:
         "by_extractor": arm.by_extractor,
         "values": arm.values,
         "evaluations": arm.evaluations,
-        "standings": arm.standings,
+        "standings": arm.budget_results,
         "separation": arm.separation,
         "memorised": arm.memorised,
         "recipes_tried": arm.recipes_tried,
@@ -83,7 +83,7 @@ def _arm_summary(arm: Arm) -> dict[str, Any]:
     }
 
 
-def _ratio_summary(ratio: Ratio) -> dict[str, Any]:
+def _ratio_summary(ratio: KidRatio) -> dict[str, Any]:
     return {
         "arm": ratio.arm, "label": ratio.label, "budget": ratio.budget, "kid": ratio.ours, "kid_of_arm": ratio.theirs, "floor": ratio.floor,
         "ratio": ratio.plain, "ratio_above_floor": ratio.above,
@@ -106,7 +106,7 @@ def _jsonable(value: Any) -> Any:
     return printable(value)
 
 
-def markdown(comparison: Comparison) -> str:
+def report_markdown(comparison: Comparison) -> str:
     """The report as Markdown, pictures and curves left out."""
     lines = [f"# {markdown_text(comparison.title)}", ""]
     if comparison.verdict:
@@ -114,9 +114,9 @@ def markdown(comparison: Comparison) -> str:
     lines += _bullets([f"Warning: {warning}" for warning in warnings(comparison)])
     lines += ["", "## Numbers", "", *_table_lines(comparison)]
     tables = (
-        ("At each budget", standings(comparison)),
-        ("How far ahead, by KID", shares(comparison)),
-        ("Do the layers stay apart?", separations(comparison)),
+        ("At each budget", budget_table(comparison)),
+        ("How far ahead, by KID", kid_ratio_table(comparison)),
+        ("Do the layers stay apart?", separation_table(comparison)),
     )
     for heading, extra in tables:
         if extra is not None:
@@ -124,7 +124,7 @@ def markdown(comparison: Comparison) -> str:
     remembered = [f"{arm.label}: {arm.memorised}" for arm in comparison.arms if arm.memorised]
     sections: tuple[tuple[str, Sequence[str]], ...] = (
         ("What its training says", comparison.findings),
-        ("Who is ahead when", comparison.ahead),
+        ("Who is ahead when", comparison.lead_sentences),
         ("Own pictures, or learned by heart?", remembered),
         ("What was equal", comparison.equal),
         ("What was not", comparison.unequal),
@@ -151,7 +151,7 @@ def csv_table(comparisons: Sequence[Comparison]) -> str:
         "unit",
         "seeds",
         "extractor",
-        *(key for metric in METRICS for key in (metric.key, metric.spread_key)),
+        *(key for metric in METRICS for key in (metric.key, metric.std_key)),
         *RATIOS,
     )
     out = io.StringIO()
@@ -159,15 +159,15 @@ def csv_table(comparisons: Sequence[Comparison]) -> str:
     writer.writeheader()
     for comparison in comparisons:
         domain = comparison.domains[0].name if comparison.domains else ""
-        by_place = {(ratio.arm, ratio.budget): dict(zip(RATIOS, (ratio.plain, ratio.above), strict=True)) for ratio in ratios(comparison)}
+        by_place = {(ratio.arm, ratio.budget): dict(zip(RATIOS, (ratio.plain, ratio.above), strict=True)) for ratio in kid_ratios(comparison)}
         for arm in comparison.arms:
             account = {"domain": domain, "arm": arm.label, "role": arm.role, "unit": comparison.budget_unit, "seeds": len(arm.seeds)}
             account["extractor"] = "".join(comparison.extractors[:1])
-            for row in arm.standings or [arm.metrics]:
-                place = float(row["budget"]) if arm.standings else None
+            for row in arm.budget_results or [arm.metrics]:
+                place = float(row["budget"]) if arm.budget_results else None
                 writer.writerow(_cells({**row, **account, **by_place.get((arm.name, place), {})}))
             for name, metrics in arm.by_extractor.items():
-                last = {"budget": arm.standings[-1]["budget"]} if arm.standings else {}
+                last = {"budget": arm.budget_results[-1]["budget"]} if arm.budget_results else {}
                 writer.writerow(_cells({**metrics, **account, **last, "extractor": name}))
         for anchor in comparison.anchors:
             account = {"domain": domain, "arm": anchor.label, "role": "anchor", "extractor": "".join(comparison.extractors[:1])}
@@ -190,8 +190,8 @@ def latex_table(comparisons: Sequence[Comparison]) -> str:
     """The table of distances for a paper: arms by budgets, or by metrics where arms stand at one length, and the anchors below."""
     parts = []
     for comparison in comparisons:
-        by_budget = standings(comparison)
-        headings, rows = table(comparison)
+        by_budget = budget_table(comparison)
+        headings, rows = summary_table(comparison)
         count = sum(1 for heading in headings if heading not in COST_HEADINGS)
         shown = by_budget or Table("arm", headings[:count], [TableRow(r.label, r.meaning, r.cells[:count], r.arm) for r in rows if r.arm is not None])
         anchors = [] if by_budget else [row for row in rows if row.arm is None]
@@ -218,7 +218,7 @@ def _lines_of(shown: Table) -> list[str]:
 
 
 def _table_lines(comparison: Comparison) -> list[str]:
-    headings, rows = table(comparison)
+    headings, rows = summary_table(comparison)
     lines = ["| arm | " + " | ".join(map(markdown_text, headings)) + " |", "|---|" + "--:|" * len(headings)]
     lines = [markdown_text(measured_by(comparison)), "", *lines] if comparison.extractors else lines
     return lines + ["| " + " | ".join(map(markdown_text, (row.label, *row.cells))) + " |" for row in rows]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mitlgan.report.formatting import distance_name, duration, finite, number, roughly
-from mitlgan.report.outcome import Duel, Outcome, outcome
-from mitlgan.report.schema import Anchor, Arm, Verdict, extractors_of
+from mitlgan.report.formatting import distance_name, duration, finite, number, one_digit
+from mitlgan.report.outcome import BaselineOutcome, ExtractorOutcome, compare_by_extractor
+from mitlgan.report.schema import Anchor, ArmResult, Verdict, extractors_of
 
 MIN_PICTURES = 500
 """Fewer generated or real pictures decide nothing: the distance of two samples of one kind is then as large as that of different kinds."""
@@ -23,7 +23,9 @@ UNITS = {
 """What arms got alike, a key of `compare.plan.EQUAL` -> its words where all stages count, and where the last one does."""
 
 
-def judge(arms: Sequence[Arm], anchors: Sequence[Anchor] = (), protocol: Mapping[str, Any] | None = None, *, equal: str = "") -> Verdict:
+def decide_verdict(
+    arms: Sequence[ArmResult], anchors: Sequence[Anchor] = (), protocol: Mapping[str, Any] | None = None, *, resource: str = ""
+) -> Verdict:
     """Compare the first composed arm with the baseline of lowest distance, by each extractor.
 
     The Fréchet distance decides, where the difference is larger than noise and KID does not contradict it. Where nothing was held out, where fewer than
@@ -33,7 +35,7 @@ def judge(arms: Sequence[Arm], anchors: Sequence[Anchor] = (), protocol: Mapping
         arms: At least one composed and one baseline; otherwise the outcome is "unmeasured".
         anchors: Give the absolute meaning: "bare_backgrounds" have to be beaten.
         protocol: As in `Comparison`; records of earlier versions have no number of real pictures, and one extractor.
-        equal: What arms of one `length` had alike, a key of `UNITS`; empty where that is not known.
+        resource: What arms of one `length` had alike, a key of `UNITS`; empty where that is not known.
 
     Returns:
         Outcome, one sentence, and what backs it up or holds it back.
@@ -42,7 +44,7 @@ def judge(arms: Sequence[Arm], anchors: Sequence[Anchor] = (), protocol: Mapping
     if refused := _diverged(arms):
         return Verdict("unmeasured", refused, _left_out(arms))
     names = extractors_of(protocol) or ("",)
-    found = [outcome(arms, anchors, name, first=index == 0) for index, name in enumerate(names)]
+    found = [compare_by_extractor(arms, anchors, name, first=index == 0) for index, name in enumerate(names)]
     outcomes = [one for one in found if one is not None]
     if found[0] is None:
         composed = next((arm for arm in arms if arm.role == "composed"), None)
@@ -50,15 +52,15 @@ def judge(arms: Sequence[Arm], anchors: Sequence[Anchor] = (), protocol: Mapping
         return Verdict("unmeasured", f"No verdict: {missing} was not measured.")
     composed = next(arm for arm in arms if arm.role == "composed")
     best = found[0].best
-    reasons = [*_reasons(composed, outcomes, anchors, equal), *_way_out(outcomes, protocol), *_left_out(arms)]
+    reasons = [*_reasons(composed, outcomes, anchors, resource), *_way_out(outcomes, protocol), *_left_out(arms)]
     obstacles = [*_unmeasurable(protocol), *_undecidable(outcomes)]
     basis = _basis(best, composed, protocol)
     if obstacles:
         return Verdict("not comparable", f"Not comparable yet: {'; '.join(obstacles)} ({basis}).", reasons)
-    return Verdict(best.side, f"{_sentence(best, found[0])}{_alike(best.baseline, equal)}: {basis}.", reasons)
+    return Verdict(best.side, f"{_sentence(best, found[0])}{_alike(best.baseline, resource)}: {basis}.", reasons)
 
 
-def _diverged(arms: Sequence[Arm]) -> str:
+def _diverged(arms: Sequence[ArmResult]) -> str:
     """Why there is nothing to compare: the composition's training diverged, or that of every baseline."""
     composed = next((arm for arm in arms if arm.role == "composed"), None)
     if composed is not None and composed.diverged:
@@ -67,11 +69,11 @@ def _diverged(arms: Sequence[Arm]) -> str:
     return "No verdict: the training of every baseline diverged." if baselines and all(arm.diverged for arm in baselines) else ""
 
 
-def _left_out(arms: Sequence[Arm]) -> list[str]:
+def _left_out(arms: Sequence[ArmResult]) -> list[str]:
     return [f"{arm.label}: its training diverged, so its numbers are compared with nothing." for arm in arms if arm.diverged]
 
 
-def _sentence(best: Duel, first: Outcome) -> str:
+def _sentence(best: BaselineOutcome, first: ExtractorOutcome) -> str:
     name = first.distance.split(" ", maxsplit=1)[0]
     if best.side == "close":
         reason = f"{name} and KID disagree" if abs(best.pair[0] - best.pair[1]) > best.noise else f"{best.apart} {name} apart"
@@ -82,7 +84,7 @@ def _sentence(best: Duel, first: Outcome) -> str:
     return f"Composition {best.side} by {best.apart} {name} ({best.relative:.0%}) {against} {every}{best.baseline.label}"
 
 
-def _alike(baseline: Arm, equal: str) -> str:
+def _alike(baseline: ArmResult, equal: str) -> str:
     """What both had alike, as an adverbial."""
     if not baseline.length or equal not in UNITS:
         return ""
@@ -90,7 +92,7 @@ def _alike(baseline: Arm, equal: str) -> str:
     return f", at equal total {total}" if baseline.length == "total" else f", at equal {stage} of this stage alone"
 
 
-def _basis(best: Duel, composed: Arm, protocol: Mapping[str, Any]) -> str:
+def _basis(best: BaselineOutcome, composed: ArmResult, protocol: Mapping[str, Any]) -> str:
     """Samples, split and spread: what the headline's number rests on."""
     parts = []
     samples, real, split = finite(protocol.get("samples")), finite(protocol.get("real")), str(protocol.get("split") or "")
@@ -101,13 +103,15 @@ def _basis(best: Duel, composed: Arm, protocol: Mapping[str, Any]) -> str:
     spreads = [finite(side.metrics.get("fd_std")) for side in (best.ours, best.theirs)]
     if seeds > 1:
         shown = " and ".join(f"±{number(spread)}" for spread in spreads if spread is not None)
-        parts.append(f"{shown} over {seeds} seeds, noise about {roughly(best.noise)}" if shown else f"{seeds} seeds, noise about {roughly(best.noise)}")
+        parts.append(
+            f"{shown} over {seeds} seeds, noise about {one_digit(best.noise)}" if shown else f"{seeds} seeds, noise about {one_digit(best.noise)}"
+        )
     else:
-        parts.append(f"one seed per arm, noise assumed to be about {roughly(best.noise)}")
+        parts.append(f"one seed per arm, noise assumed to be about {one_digit(best.noise)}")
     return ", ".join(parts)
 
 
-def _seeds(composed: Arm, baseline: Arm) -> int:
+def _seeds(composed: ArmResult, baseline: ArmResult) -> int:
     return min(len(arm.seeds) for arm in (composed, baseline) if arm.seeds or arm is composed)  # nothing is trained without seeds
 
 
@@ -122,7 +126,7 @@ def _unmeasurable(protocol: Mapping[str, Any]) -> Iterator[str]:
             yield f"only {count:,.0f} {what} measured, {MIN_PICTURES} are needed"
 
 
-def _undecidable(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def _undecidable(outcomes: Sequence[ExtractorOutcome]) -> Iterator[str]:
     """Why the numbers cannot."""
     behind = [f"{one.distance} {number(one.bare)}" for one in outcomes if one.beats_bare is False]
     if behind:
@@ -131,7 +135,7 @@ def _undecidable(outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield f"the extractors disagree ({'; '.join(f'{one.extractor}: {one.best.words()}' for one in outcomes)})"
 
 
-def _way_out(outcomes: Sequence[Outcome], protocol: Mapping[str, Any]) -> Iterator[str]:
+def _way_out(outcomes: Sequence[ExtractorOutcome], protocol: Mapping[str, Any]) -> Iterator[str]:
     """What would make it comparable."""
     split, samples, real = protocol.get("split"), finite(protocol.get("samples")), finite(protocol.get("real"))
     if split and split not in HELD_OUT:
@@ -144,7 +148,7 @@ def _way_out(outcomes: Sequence[Outcome], protocol: Mapping[str, Any]) -> Iterat
         yield "To beat bare backgrounds: train longer."
 
 
-def _reasons(composed: Arm, outcomes: Sequence[Outcome], anchors: Sequence[Anchor], equal: str) -> list[str]:
+def _reasons(composed: ArmResult, outcomes: Sequence[ExtractorOutcome], anchors: Sequence[Anchor], equal: str) -> list[str]:
     first = outcomes[0]
     best, name = first.best, first.distance
     stage = [duel for duel in first.others if duel.baseline.length == "stage"]
@@ -161,7 +165,7 @@ def _reasons(composed: Arm, outcomes: Sequence[Outcome], anchors: Sequence[Ancho
     ]
 
 
-def _numbers(composed: Arm, one: Outcome) -> str:
+def _numbers(composed: ArmResult, one: ExtractorOutcome) -> str:
     best = one.best
     ours, theirs = best.pair
     text = f"{one.distance} {number(ours)} for {composed.label}, {number(theirs)} for {best.baseline.label} (lower is better)"
@@ -172,16 +176,16 @@ def _numbers(composed: Arm, one: Outcome) -> str:
     return text + "."
 
 
-def _noise(composed: Arm, best: Duel) -> str:
+def _noise(composed: ArmResult, best: BaselineOutcome) -> str:
     seeds, assumed = _seeds(composed, best.baseline), best.measured_noise is None
     if seeds > 1 and not assumed:
-        return f"Means over {seeds} seeds per arm; differences below about {roughly(best.noise)} are noise."
+        return f"Means over {seeds} seeds per arm; differences below about {one_digit(best.noise)} are noise."
     origin = "an assumption, not a measurement" if assumed else "measured apart"
     how_many = "One seed" if seeds <= 1 else f"{seeds} seeds"
-    return f"{how_many} per arm: another seed could move either number by about {roughly(best.noise)} ({origin})."
+    return f"{how_many} per arm: another seed could move either number by about {one_digit(best.noise)} ({origin})."
 
 
-def _judges(outcomes: Sequence[Outcome]) -> str:
+def _judges(outcomes: Sequence[ExtractorOutcome]) -> str:
     if len(outcomes) == 1:
         name = outcomes[0].extractor
         return f"Only one extractor judged{f', {name}' if name else ''}: another might say otherwise (`--extractor` names several)."
@@ -190,7 +194,7 @@ def _judges(outcomes: Sequence[Outcome]) -> str:
     return f"{len(outcomes)} extractors judged, and {'agree' if agree else 'disagree'} ({words})."
 
 
-def _bare(first: Outcome, anchors: Sequence[Anchor]) -> list[str]:
+def _bare(first: ExtractorOutcome, anchors: Sequence[Anchor]) -> list[str]:
     if first.beats_bare is None and anchors:
         return ["Bare backgrounds were not at hand: nothing says whether any arm is better than no object at all."]
     if first.beats_bare is False:
@@ -199,7 +203,7 @@ def _bare(first: Outcome, anchors: Sequence[Anchor]) -> list[str]:
     return []
 
 
-def _cost(composed: Arm, baseline: Arm) -> list[str]:
+def _cost(composed: ArmResult, baseline: ArmResult) -> list[str]:
     sides, kind = [composed.cost.cpu_seconds, baseline.cost.cpu_seconds], " of CPU time"
     if not all(seconds(total=True) for seconds in sides):
         sides, kind = [composed.cost.seconds, baseline.cost.seconds], ""
@@ -215,4 +219,4 @@ def _cost(composed: Arm, baseline: Arm) -> list[str]:
     return [f"{whose} trained for {duration(ours)}{kind}, {ours / theirs:.1f} times as long as {baseline.label} ({duration(theirs)})."]
 
 
-__all__ = ["judge"]
+__all__ = ["decide_verdict"]

@@ -16,7 +16,7 @@ from mitlgan.compare.arm_training import ArmTraining, run_trainings
 from mitlgan.compare.arms import extract_layers
 from mitlgan.errors import ArtifactError, DivergedError, MitlganError, NanError, ResourceError
 from mitlgan.recipe import Recipe, to_toml, with_overrides
-from mitlgan.report import summary
+from mitlgan.report import report_summary
 from mitlgan.stages.parallel import TrainingProcess
 from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
@@ -73,7 +73,7 @@ def test_a_baseline_that_diverges_is_shown_and_not_ranked(
     again = run_comparison(plan, environment)  # what is known is not tried twice, and the way out is named
     assert wild["count"] == 1
     assert f"diverged before ({diverged.run_dir}), and is not trained again; delete that run to try it anew" in tiny_runs.said(environment)
-    assert [arm["label"] for arm in summary(again.comparison)["arms"]] == [arm["label"] for arm in summary(result.comparison)["arms"]]
+    assert [arm["label"] for arm in report_summary(again.comparison)["arms"]] == [arm["label"] for arm in report_summary(result.comparison)["arms"]]
 
 
 def test_where_every_baseline_diverges_there_is_no_verdict(composed: Run, environment: RunContext, mad: str, wild: dict[str, Any]) -> None:
@@ -87,7 +87,7 @@ def test_one_seed_that_diverges_takes_its_arm_out(composed: Run, environment: Ru
     (diverged,) = (arm for arm in result.comparison.arms if arm.diverged)
     assert diverged.label == "mad (diverged)"
     assert diverged.notes[0].startswith("1 of its 2 trainings ended without an artifact")
-    assert not diverged.standings
+    assert not diverged.budget_results
 
 
 def test_a_composition_that_diverges_ends_the_comparison(composed: Run, environment: RunContext, wild: dict[str, Any]) -> None:

@@ -135,7 +135,7 @@ def test_time_is_equal_where_nothing_is_asked_for(composed: Run, environment: Ru
     assert before > 0
     assert training.clock == "cpu"
     assert training.limit_s == pytest.approx(max(0.1, card.cpu_seconds + before), abs=0.06)
-    assert result.comparison.equal_unit == "cpu-seconds"
+    assert result.comparison.resource == "cpu-seconds"
     assert [arm.length for arm in result.comparison.arms] == ["", "total", "stage"]
 
 

@@ -78,7 +78,7 @@ def test_the_demo_ends_with_a_report_and_does_nothing_twice(recipes: dict[str, R
     arms = {arm.name: arm for arm in result.comparison.arms}
     assert list(arms) == ["composed", "tiny-thesis", "baseline+pretraining", "baseline"]  # the recommended one leads
     assert [arm.length for arm in arms.values()] == ["", "total", "total", "stage"]
-    assert result.comparison.equal_unit == "cpu-seconds"
+    assert result.comparison.resource == "cpu-seconds"
     html = result.html.read_text()
     assert html.index("Composition (tiny-composed)") < html.index("Composition (tiny-thesis)")
     cards = [artifact.read_card(run.artifact) for run in run_directory.list_runs(tmp_path / "demo" / "runs", "compose") if run.artifact]

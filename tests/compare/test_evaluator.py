@@ -39,7 +39,7 @@ def plan(tmp_path: Path, packs: dict[str, Path], pretrained: dict[str, Run]) -> 
 
 
 def standings(result: ComparisonResult, name: str) -> list[dict[str, object]]:
-    return [dict(row) for arm in result.comparison.arms if arm.name == name for row in arm.standings]
+    return [dict(row) for arm in result.comparison.arms if arm.name == name for row in arm.budget_results]
 
 
 def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,11 +54,11 @@ def test_arms_seeds_and_budgets(plan: ComparisonPlan, environment: RunContext, m
     arms = {arm.name: arm for arm in result.comparison.arms}
     assert list(arms) == ["composed", *ALL]
     for name in ("composed", "wgan", "wgan-finetuned"):
-        assert [row["budget"] for row in arms[name].standings] == list(BUDGETS)
+        assert [row["budget"] for row in arms[name].budget_results] == list(BUDGETS)
         assert arms[name].seeds == [5, 6]
         assert {"fd_std", "kid_std", "precision_std"} <= arms[name].metrics.keys()
         assert [round(row["kimg"], 3) for row in arms[name].evaluations] == [0.008, 0.016, 0.032]
-        for row in arms[name].standings:
+        for row in arms[name].budget_results:
             assert max(row["chosen_kimg"]) <= row["budget"] + PER_UPDATE
     assert (arms["wgan"].recipes_tried, arms["composed"].recipes_tried) == (3, 1)
     assert arms["paste"].seeds == ()
@@ -215,13 +215,13 @@ def test_each_seed_can_have_its_own_layers(plan: ComparisonPlan, environment: Ru
     assert len({card.layers["fg"].sha256_before for card in composers}) == 2
     composed, pasted = result.comparison.arms
     assert pasted.seeds == (5, 6)
-    first, second = pasted.standings[0]["values"]
+    first, second = pasted.budget_results[0]["values"]
     assert first != second  # each seed's own layers were pasted
     assert pasted.metrics["fd"] == pytest.approx((first + second) / 2)
     alone = run_comparison(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True, seeds=1), environment)
     assert alone.comparison.arms[1].metrics["fd"] == first
     (ratio,) = json.loads(result.paths.json.read_text())["kid_ratios"]
-    assert ratio["ratio"] == pytest.approx(composed.standings[0]["kid"] / pasted.standings[0]["kid"])
+    assert ratio["ratio"] == pytest.approx(composed.budget_results[0]["kid"] / pasted.budget_results[0]["kid"])
 
 
 def test_contradictions_are_told_before_any_training(plan: ComparisonPlan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from mitlgan.compare.selection import Snapshot, best_within_budget, describe_intervals, lead_intervals, mean_curve, mean_over_seeds
-from mitlgan.report.noise import noise
+from mitlgan.report.noise import noise_margin
 
 
 def point(kimg: float, validation: float | None) -> Snapshot:
@@ -53,15 +53,15 @@ def test_means_and_spreads_are_over_seeds() -> None:
 def test_noise_is_welchs_interval(first: list[float], second: list[float]) -> None:
     interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
     exact = (interval.high - interval.low) / 2
-    found = noise(first, second)
+    found = noise_margin(first, second)
     assert found is not None
     assert exact * 0.999 <= found <= exact * 1.4  # degrees of freedom are rounded down, to the careful side
 
 
 def test_noise_needs_seeds_and_takes_an_arm_without_any() -> None:
-    assert noise([5.0], [6.0]) is None
-    assert noise([5.0, 6.0, 7.0], [9.0]) == pytest.approx(4.303 * np.sqrt(1 / 3), rel=1e-3)
-    assert noise([5.0, 5.0], [6.0]) == 0.0
+    assert noise_margin([5.0], [6.0]) is None
+    assert noise_margin([5.0, 6.0, 7.0], [9.0]) == pytest.approx(4.303 * np.sqrt(1 / 3), rel=1e-3)
+    assert noise_margin([5.0, 5.0], [6.0]) == 0.0
 
 
 def test_curves_are_means_over_trainings() -> None:

@@ -15,7 +15,7 @@ from mitlgan.compare.sweep import SweepPlan, plan_recipes, scale_length, untrain
 from mitlgan.errors import NanError, UsageError
 from mitlgan.recipe import load_recipe, to_toml, with_overrides
 from mitlgan.report.formatting import DASH
-from mitlgan.report.ranking import CAVEAT, Ranked, Ranking, markdown, summary
+from mitlgan.report.ranking import CAVEAT, RankedRun, Ranking, ranking_markdown, ranking_summary
 from mitlgan.runtime.files import folder_lock
 from mitlgan.stages import stages
 from mitlgan.stages.parallel import TrainingProcess
@@ -161,23 +161,23 @@ def test_a_sweep_in_processes(tmp_path: Path) -> None:
 
 
 def test_a_ranking_puts_each_kid_between_its_ends() -> None:
-    row = Ranked(
+    row = RankedRun(
         name="akel-01", size_px=28, channels=1, data="digits", objective="minimax", networks="mlp / mlp", batch=32, iterations=3000, seconds=61.0,
         trained={"fd": 100.0, "kid": 0.5, "kid_std": 0.01}, untrained={"kid": 2.0}, real_halves={"kid": 0.0}, printed="FID 53.70",
     )  # fmt: skip
-    other = Ranked(**{**row.__dict__, "name": "a|b", "trained": {"kid": 0.25, "fd": 90.0}, "printed": ""})
+    other = RankedRun(**{**row.__dict__, "name": "a|b", "trained": {"kid": 0.25, "fd": 90.0}, "printed": ""})
     protocol = {"extractor": "e", "samples": 20, "split": "train", "seed": 0}
-    text = markdown(Ranking([row, other], protocol, "mitlgan sweep", "mitlgan"))
+    text = ranking_markdown(Ranking([row, other], protocol, "mitlgan sweep", "mitlgan"))
     first, second = [line for line in text.splitlines() if line.startswith(("| 1", "| 2"))]
     assert "a/b" in first
     assert "88%" in first
     assert "| 2 | akel-01 | minimax | mlp / mlp | 3,000 x 32 |" in second
     assert "| 0.500 +- 0.010 | 2.000 | 0.000 | 75% | FID 53.70 |" in second
     assert CAVEAT in text
-    wild = Ranked(**{**row.__dict__, "name": "wild", "trained": {"kid": 0.01, "fd": 1.0}, "diverged": True, "notes": ["diverged at iteration 5"]})
+    wild = RankedRun(**{**row.__dict__, "name": "wild", "trained": {"kid": 0.01, "fd": 1.0}, "diverged": True, "notes": ["diverged at iteration 5"]})
     ranking = Ranking([wild, row, other], protocol, "mitlgan sweep", "mitlgan")
-    (last,) = [line for line in markdown(ranking).splitlines() if "wild" in line]
+    (last,) = [line for line in ranking_markdown(ranking).splitlines() if "wild" in line]
     assert last.startswith(f"| {DASH} |")
     assert last.endswith("| diverged at iteration 5 |")
-    (rows,) = summary(ranking)["groups"].values()
+    (rows,) = ranking_summary(ranking)["groups"].values()
     assert [(found["name"], found["place"]) for found in rows] == [("a|b", 1), ("akel-01", 2), ("wild", None)]

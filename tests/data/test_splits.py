@@ -27,7 +27,7 @@ from mitlgan.data.sources.split_folders import correct_split, find_split_folders
 from mitlgan.data.splits import choose_evaluation_split, find_splits, resolve_split, split_source
 from mitlgan.errors import DataError, UsageError
 from mitlgan.report.data_check_page import write_check_page
-from mitlgan.report.run_report import report
+from mitlgan.report.run_report import write_run_report
 from mitlgan.training.run_directory import Run
 
 
@@ -468,12 +468,12 @@ class TestRecords:
         wrong = {"protocol": {"samples": 12, "split": "test"}, **{key: {"value": 1.0, "std": 0.0, **about} for key in ("frechet", "kid")}}
         record_metrics(run.artifact, wrong)
         assert read_card(run.artifact).metrics["frechet"]["split"] == "train"
-        paths, findings = report(run.path)
+        paths, findings = write_run_report(run.path)
         assert "The figures were recorded as of test, but are of the pictures that the network was trained on." in findings
         protocol = json.loads(paths.json.read_text())["protocol"]
         assert (protocol["split"], protocol["generated"], protocol["real"]) == ("train", 12, 12)
         right = {key: value | {"split": "test", "data_sha256": "0"} if isinstance(value, dict) else value for key, value in wrong.items()}
         record_metrics(run.artifact, right)
-        paths, findings = report(run.path)
+        paths, findings = write_run_report(run.path)
         assert json.loads(paths.json.read_text())["protocol"]["split"] == "test"
         assert not any("recorded" in finding for finding in findings)

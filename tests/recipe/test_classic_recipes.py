@@ -13,7 +13,7 @@ from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.recipe import Recipe, as_dict, load_recipe, parse_recipe, shipped_recipe_names, with_overrides
-from mitlgan.report.run_files import leave
+from mitlgan.report.run_files import write_run_files
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext
 from mitlgan.training import artifacts
@@ -200,7 +200,7 @@ def test_grids_and_checkpoints_come_every_k_iterations(finished: Run) -> None:
 
 
 def test_a_run_leaves_what_its_author_kept(finished: Run) -> None:
-    left = {path.name: path.read_text() for path in leave(finished)}
+    left = {path.name: path.read_text() for path in write_run_files(finished)}
     assert list(left) == ["summary.txt", "structure.svg", "hyperparameters.md", "losses.svg", "scores.svg"]
     generator = (8 + 1) * 32 + 4 * 32 + (32 + 1) * 192
     critic = (192 + 1) * 128 + (128 + 1) * 64 + 65

@@ -81,7 +81,7 @@ def test_the_report_of_one_run(packs: dict[str, Path], environment: RunContext) 
     recipe = with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=points), evaluation__best_by="fd")
     run = stages.pretrain(recipe, environment)
     before = {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
-    paths, findings = run_report.report(run.path)
+    paths, findings = run_report.write_run_report(run.path)
     html = paths.html.read_text()
     for title in ("Gradient penalty", "Critic&#39;s gradient norm", "Fakes that pass as real", "What its training says"):
         assert title in html
@@ -96,7 +96,7 @@ def test_the_report_of_a_relativistic_run_shows_both_slopes(packs: dict[str, Pat
         objective={"kind": "relativistic", "critic_steps": 1, "penalty_every": 2},
         augment={"probability": "auto", "speed_kimg": 1.0},
     )
-    html = run_report.report(stages.pretrain(recipe, environment).path)[0].html.read_text()
+    html = run_report.write_run_report(stages.pretrain(recipe, environment).path)[0].html.read_text()
     for title in ("(R1)", "(R2)", "Critic loss", "Fakes that pass as real", "Overfitting", "Augmentation&#39;s probability"):
         assert title in html
     assert "Gradient penalty" not in html
@@ -106,7 +106,7 @@ def test_the_report_of_a_run_that_has_only_begun(packs: dict[str, Path], environ
     run = stages.pretrain(tiny_runs.recipe("fg", packs["fg"], updates=1), environment)
     assert run.artifact is not None
     run.artifact.unlink()
-    assert run_report.report(run.path)[0].html.is_file()
+    assert run_report.write_run_report(run.path)[0].html.is_file()
     with pytest.raises(UsageError):
-        run_report.report(environment.root)
+        run_report.write_run_report(environment.root)
     assert run_directory.read_json(run.path / "status.json")

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from mitlgan.report import Anchor, Arm, Comparison, summary, write_report
-from mitlgan.report.ratios import ratios
-from mitlgan.report.tables import shares
+from mitlgan.report import Anchor, ArmResult, Comparison, report_summary, write_report
+from mitlgan.report.ratios import kid_ratios
+from mitlgan.report.tables import kid_ratio_table
 
 FLOOR = Anchor("real_pasted", "Real layers, pasted", {"fd": 300.0, "kid": 0.2})
 
 
-def arm(name: str, *kids: float | None) -> Arm:
+def arm(name: str, *kids: float | None) -> ArmResult:
     standings = [{"budget": budget, "fd": 1.0, "kid": kid} for budget, kid in zip((5.0, 10.0), kids, strict=True)]
     role = "composed" if name == "composed" else "baseline"
-    return Arm(name, name.upper(), role, standings=standings, metrics={"fd": 1.0, "kid": kids[-1]})  # type: ignore[arg-type]
+    return ArmResult(name, name.upper(), role, budget_results=standings, metrics={"fd": 1.0, "kid": kids[-1]})  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def whole() -> Comparison:
 
 
 def test_each_budget_and_arm_has_both_ratios(whole: Comparison) -> None:
-    found = {(ratio.arm, ratio.budget): (ratio.plain, ratio.above) for ratio in ratios(whole)}
+    found = {(ratio.arm, ratio.budget): (ratio.plain, ratio.above) for ratio in kid_ratios(whole)}
     assert found == {
         ("wgan", 5.0): (pytest.approx(0.5), pytest.approx(0.6 / 1.4)),
         ("wgan", 10.0): (pytest.approx(0.625), pytest.approx(0.5)),
@@ -39,24 +39,24 @@ def test_each_budget_and_arm_has_both_ratios(whole: Comparison) -> None:
 
 
 def test_a_composition_below_the_floor_has_a_ratio_that_is_not_positive() -> None:
-    (ratio,) = ratios(
-        Comparison("x", [Arm("composed", "C", "composed", metrics={"kid": 0.1}), Arm("w", "W", "baseline", metrics={"kid": 1.2})], [FLOOR])
+    (ratio,) = kid_ratios(
+        Comparison("x", [ArmResult("composed", "C", "composed", metrics={"kid": 0.1}), ArmResult("w", "W", "baseline", metrics={"kid": 1.2})], [FLOOR])
     )
     assert (ratio.budget, ratio.above) == (None, pytest.approx(-0.1))
 
 
 def test_without_the_anchor_only_the_plain_one_is_shown(whole: Comparison) -> None:
-    shown = shares(replace(whole, anchors=[]))
+    shown = kid_ratio_table(replace(whole, anchors=[]))
     assert shown is not None
     assert list(shown.headings) == ["5 kimg", "10 kimg"]
     assert [list(row.cells) for row in shown.rows] == [["0.500", "0.625"], ["8.00", "1.25"]]
-    assert all(ratio.above is None for ratio in ratios(replace(whole, anchors=[])))
+    assert all(ratio.above is None for ratio in kid_ratios(replace(whole, anchors=[])))
 
 
 def test_nothing_to_divide() -> None:
-    assert shares(Comparison("x", [arm("wgan", 1.0, 1.0)])) is None
-    assert shares(Comparison("x", [arm("composed", None, None), arm("wgan", 1.0, 1.0)])) is None
-    assert shares(Comparison("x", [arm("composed", 1.0, 1.0), arm("wgan", -0.1, 0.0)])) is None  # an unbiased KID can be
+    assert kid_ratio_table(Comparison("x", [arm("wgan", 1.0, 1.0)])) is None
+    assert kid_ratio_table(Comparison("x", [arm("composed", None, None), arm("wgan", 1.0, 1.0)])) is None
+    assert kid_ratio_table(Comparison("x", [arm("composed", 1.0, 1.0), arm("wgan", -0.1, 0.0)])) is None  # an unbiased KID can be
 
 
 def test_every_form_of_the_report_has_them(whole: Comparison, tmp_path: Path) -> None:
@@ -70,5 +70,5 @@ def test_every_form_of_the_report_has_them(whole: Comparison, tmp_path: Path) ->
     assert float(by_place["WGAN", "10.0"]["kid_ratio_above_floor"]) == pytest.approx(0.5)
     assert by_place["PASTE", "5.0"]["kid_ratio_above_floor"] == ""
     assert by_place["COMPOSED", "5.0"]["kid_ratio"] == ""
-    told = summary(whole)["kid_ratios"][0]
+    told = report_summary(whole)["kid_ratios"][0]
     assert (told["arm"], told["budget"], told["floor"], told["ratio"]) == ("wgan", 5.0, 0.2, pytest.approx(0.5))

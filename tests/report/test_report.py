@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mitlgan.errors import ResourceError
-from mitlgan.report import Anchor, Arm, Comparison, Cost, Domain, Picture, StageCost, judge, summary, tables, write_report
+from mitlgan.report import Anchor, ArmResult, Comparison, Cost, DomainPictures, Picture, StageCost, decide_verdict, report_summary, tables, write_report
 from mitlgan.report.formatting import DASH, METRICS, count, distance_name, duration, markdown_text, number, printable
-from mitlgan.report.inline_images import embed
-from mitlgan.report.plots import ARM_COLOURS
+from mitlgan.report.inline_images import inline_png
+from mitlgan.report.plots import ARM_COLORS
 
 HOSTILE = "<script>alert(1)</script>\n[red]x[/red]|`\u202e\x1b[31m\udcff\"'><img src=x onerror=alert(2)>"
 EXTRACTOR = "efficientnet-lite0@96"
@@ -54,9 +54,9 @@ def stats(seed: int, count: int = 500) -> list[dict[str, float]]:
     ]
 
 
-def composed_arm(fd: float = 1244.0, kid: float = 1.91, **changes: object) -> Arm:
+def composed_arm(fd: float = 1244.0, kid: float = 1.91, **changes: object) -> ArmResult:
     stages = [StageCost("foreground", 40.0, 131.0, True), StageCost("background", 40.0, 129.0, True), StageCost("composition", 48.0, 182.0)]
-    arm = Arm(
+    arm = ArmResult(
         "composed",
         "thesis-narrow composer",
         "composed",
@@ -78,8 +78,8 @@ def composed_arm(fd: float = 1244.0, kid: float = 1.91, **changes: object) -> Ar
     return dataclasses.replace(arm, **changes)  # type: ignore[arg-type]
 
 
-def baseline_arm(fd: float = 1117.0, kid: float = 1.53, **changes: object) -> Arm:
-    arm = Arm(
+def baseline_arm(fd: float = 1117.0, kid: float = 1.53, **changes: object) -> ArmResult:
+    arm = ArmResult(
         "wgan",
         "WGAN-GP",
         "baseline",
@@ -106,13 +106,13 @@ def comparison(**changes: object) -> Comparison:
         "Composer against WGAN, demo scenes at 32 px",
         arms,
         ANCHORS,
-        judge(arms, ANCHORS, PROTOCOL, equal="kimg"),
+        decide_verdict(arms, ANCHORS, PROTOCOL, resource="kimg"),
         equal=["Real scenes: 48 kimg for each critic"],
         unequal=["Pretraining: 80 kimg for the composer, none for the WGAN"],
         protocol=PROTOCOL,
         environment={"torch": "2.9.0", "threads": 2},
         real=pixels(25, seed=7),
-        domains=[Domain("demo", [Picture("Foregrounds", pixels(25, 4)), Picture("Backgrounds", pixels(25)), Picture("Scenes", pixels(25))])],
+        domains=[DomainPictures("demo", [Picture("Foregrounds", pixels(25, 4)), Picture("Backgrounds", pixels(25)), Picture("Scenes", pixels(25))])],
         shipped=[Picture("Shipped composer", pixels(25, seed=8))],
         commands=["mitlgan demo --seed 0"],
         made_by="mitlgan 0.1.0",
@@ -209,16 +209,16 @@ def test_curves_take_their_colours_from_the_page(tmp_path: Path) -> None:
 
 def test_small_pictures_are_enlarged_by_whole_numbers() -> None:
     for size_px in (8, 16, 32, 64):
-        shown = embed(pixels(25, size_px=size_px))
+        shown = inline_png(pixels(25, size_px=size_px))
         assert shown.crisp
         assert shown.wide_px % shown.width == shown.narrow_px % shown.width == 0
         assert shown.wide_px <= 336
-    assert embed(pixels(25, size_px=32)).wide_px == 2 * 168
+    assert inline_png(pixels(25, size_px=32)).wide_px == 2 * 168
 
 
 def test_grid_holds_the_pixels_that_were_given() -> None:
     given_pixels = pixels(4)
-    shown = embed(given_pixels, columns=2)
+    shown = inline_png(given_pixels, columns=2)
     grid = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown.uri.split(",")[1]))))
     assert grid.shape == (66, 66, 4)
     assert (grid[34:, 34:, :3] == given_pixels[3].permute(1, 2, 0).numpy()).all()
@@ -227,7 +227,7 @@ def test_grid_holds_the_pixels_that_were_given() -> None:
 
 def test_premultiplied_pictures_lie_on_grey_squares() -> None:
     clear, opaque = torch.zeros(1, 4, 8, 8, dtype=torch.uint8), torch.full((1, 4, 8, 8), 255, dtype=torch.uint8)
-    shown = embed(torch.cat([clear, opaque]), columns=2)
+    shown = inline_png(torch.cat([clear, opaque]), columns=2)
     grid = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown.uri.split(",")[1]))))
     assert set(np.unique(grid[:, :8, :3])) == {188, 212}
     assert (grid[:, 10:, :3] == 255).all()
@@ -242,7 +242,7 @@ def test_wrong_pixels_are_refused_before_anything_is_written(tmp_path: Path) -> 
 def test_a_finished_png_is_embedded_as_it_is() -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (50, 20)).save(buffer, "PNG")
-    shown = embed(buffer.getvalue())
+    shown = inline_png(buffer.getvalue())
     assert base64.b64decode(shown.uri.split(",")[1]) == buffer.getvalue()
     assert (shown.width, shown.height, shown.wide_px) == (50, 20, 300)
 
@@ -253,12 +253,12 @@ def test_hostile_names_are_inert(tmp_path: Path) -> None:
         title=HOSTILE,
         arms=arms,
         anchors=[Anchor(HOSTILE, HOSTILE, {"fd": 1.0}, HOSTILE)],
-        verdict=judge(arms, protocol={"extractor": HOSTILE}),
+        verdict=decide_verdict(arms, protocol={"extractor": HOSTILE}),
         equal=[HOSTILE],
         unequal=[HOSTILE],
         protocol={HOSTILE: HOSTILE, "extractor": HOSTILE},
         environment={HOSTILE: HOSTILE},
-        domains=[Domain(HOSTILE, [Picture(HOSTILE, pixels(2))]), Domain("b", [])],
+        domains=[DomainPictures(HOSTILE, [Picture(HOSTILE, pixels(2))]), DomainPictures("b", [])],
         shipped=[Picture(HOSTILE, pixels(2), HOSTILE)],
         commands=[HOSTILE],
         trust=[HOSTILE],
@@ -291,20 +291,20 @@ def test_printable_text_is_one_line_of_valid_utf8(text: str) -> None:
 def test_what_this_stage_took_is_told_beside_layers_that_had_none(own: list[StageCost]) -> None:
     layers = [StageCost("foreground", 40.0, 131.0, True), StageCost("background", 40.0, 129.0, True)]
     pasted = baseline_arm(1200.0, cost=Cost([*layers, *own]), name="paste", label="Frozen layers, pasted")
-    reasons = judge([composed_arm(900.0), pasted], ANCHORS, PROTOCOL).reasons
+    reasons = decide_verdict([composed_arm(900.0), pasted], ANCHORS, PROTOCOL).reasons
     assert any("trained for 7 min 22 s, 3 min 02 s of it in this stage, which Frozen layers, pasted did without." in reason for reason in reasons)
 
 
 @pytest.mark.parametrize("fd", [math.nan, None, math.inf])
 def test_an_unmeasured_arm_gets_no_verdict(fd: float) -> None:
-    assert judge([composed_arm(fd), baseline_arm()]).headline == "No verdict: the composed arm was not measured."
-    assert judge([composed_arm(), baseline_arm(fd)]).headline == "No verdict: the baseline was not measured."
+    assert decide_verdict([composed_arm(fd), baseline_arm()]).headline == "No verdict: the composed arm was not measured."
+    assert decide_verdict([composed_arm(), baseline_arm(fd)]).headline == "No verdict: the baseline was not measured."
 
 
 def test_fid_is_said_of_the_inception_network_only() -> None:
     assert distance_name("inception") == "FID"
     assert distance_name(EXTRACTOR) == "FD (efficientnet-lite0@96)"
-    assert "FID" not in judge([composed_arm(), baseline_arm()], protocol=PROTOCOL).headline
+    assert "FID" not in decide_verdict([composed_arm(), baseline_arm()], protocol=PROTOCOL).headline
 
 
 def test_what_is_not_finite_prints_as_a_dash(tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_what_is_not_finite_prints_as_a_dash(tmp_path: Path) -> None:
         composed_arm(metrics=bad, cost=Cost([StageCost("composition", None, None)])),
         baseline_arm(metrics={}, stats=[{"kimg": math.nan}]),
     ]
-    page, markdown, data = render(tmp_path, comparison(arms=arms, verdict=judge(arms), anchors=[Anchor("x", "x", bad)]))
+    page, markdown, data = render(tmp_path, comparison(arms=arms, verdict=decide_verdict(arms), anchors=[Anchor("x", "x", bad)]))
     row = next(line for line in markdown.splitlines() if line.startswith("| thesis"))
     assert [cell.strip() for cell in row.split("|")[2:-1]] == [DASH] * 8
     for text in (page.visible(), markdown, json.dumps(data)):
@@ -324,7 +324,7 @@ def test_what_is_not_finite_prints_as_a_dash(tmp_path: Path) -> None:
 def test_json_comes_back_as_it_went(tmp_path: Path) -> None:
     whole = comparison(protocol={"extractor": EXTRACTOR, "samples": np.int64(1500), "noise": np.float32(0.5)})
     _, _, data = render(tmp_path, whole)
-    assert data == summary(whole)
+    assert data == report_summary(whole)
     assert data["verdict"]["outcome"] == "lost"  # type: ignore[index]
     assert data["protocol"] == {"extractor": EXTRACTOR, "samples": 1500, "noise": 0.5}
     cost = data["arms"][0]["cost"]  # type: ignore[index]
@@ -443,14 +443,14 @@ def test_colours_meet_aa_in_light_and_dark(tmp_path: Path) -> None:
         for page in ("page", "surface"):
             assert contrast(scheme["ink"], scheme[page]) >= 7
             assert contrast(scheme["muted"], scheme[page]) >= 4.5
-            for arm in range(len(ARM_COLOURS)):
+            for arm in range(len(ARM_COLORS)):
                 assert contrast(scheme[f"arm-{arm}"], scheme[page]) >= 4.5
-        assert len({scheme[f"arm-{arm}"] for arm in range(len(ARM_COLOURS))}) == len(ARM_COLOURS)
+        assert len({scheme[f"arm-{arm}"] for arm in range(len(ARM_COLORS))}) == len(ARM_COLORS)
 
 
 def test_ten_arms_have_ten_colours(tmp_path: Path) -> None:
     arms = [composed_arm(), *(baseline_arm(name=f"wgan-{index}", label=f"WGAN {index}") for index in range(1, 10))]
-    html = write_report(tmp_path, comparison(arms=arms, verdict=judge(arms, ANCHORS, PROTOCOL, equal="kimg"))).html.read_text()
+    html = write_report(tmp_path, comparison(arms=arms, verdict=decide_verdict(arms, ANCHORS, PROTOCOL, resource="kimg"))).html.read_text()
     legend = re.search(r'<p class="legend">.*?</p>', html, re.DOTALL)
     assert legend
     assert re.findall(r"line arm-(\d+)", legend[0]) == [str(index) for index in range(10)]
@@ -463,20 +463,20 @@ def test_costs_leave_the_table_of_numbers_where_both_would_not_fit() -> None:
     plain = comparison()
     every = {metric.key: 0.5 for metric in METRICS}
     full = comparison(arms=[dataclasses.replace(arm, metrics={**arm.metrics, **every}) for arm in plain.arms])
-    assert tables.costs(plain) is None
-    apart = tables.costs(full)
+    assert tables.cost_table(plain) is None
+    apart = tables.cost_table(full)
     assert apart is not None
-    assert [*tables.numbers(full).headings, *apart.headings] == tables.table(full)[0]
-    assert len(tables.numbers(full).headings) == len(METRICS)
+    assert [*tables.numbers_table(full).headings, *apart.headings] == tables.summary_table(full)[0]
+    assert len(tables.numbers_table(full).headings) == len(METRICS)
 
 
 def test_an_arm_that_diverged_is_compared_with_nothing() -> None:
     sound, wild = baseline_arm(1600.0, 2.5), baseline_arm(fd=900.0, name="wild", label="Wild (diverged)", diverged=True)
-    found = judge([composed_arm(fd=1244.0), sound, wild])
+    found = decide_verdict([composed_arm(fd=1244.0), sound, wild])
     assert found.outcome == "won", "against the sound one"
     assert "Wild (diverged): its training diverged, so its numbers are compared with nothing." in found.reasons
-    alone = judge([composed_arm(), wild])
+    alone = decide_verdict([composed_arm(), wild])
     assert (alone.outcome, alone.headline) == ("unmeasured", "No verdict: the training of every baseline diverged.")
     ours = composed_arm(diverged=True)
-    refused = judge([ours, sound])
+    refused = decide_verdict([ours, sound])
     assert (refused.outcome, refused.headline) == ("unmeasured", f"No verdict: the training of {ours.label} diverged.")

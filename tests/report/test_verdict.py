@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mitlgan.report import Anchor, Arm, Cost, StageCost, judge
+from mitlgan.report import Anchor, ArmResult, Cost, StageCost, decide_verdict
 
 FIRST, SECOND = "efficientnet-lite0@96", "mobilenet-v2@96"
 BOTH = {"extractor": FIRST, "extractors": [FIRST, SECOND], "samples": 2000, "real": 1500, "split": "test"}
@@ -19,18 +19,18 @@ def numbers(fd: float, kid: float | None = None, **more: float) -> dict[str, flo
     return {"fd": fd, "kid": fd / 500 if kid is None else kid, "kid_std": 0.01, **more}
 
 
-def composed(fd: float, other: float | None = None, *, values: list[float] | None = None, kid: float | None = None) -> Arm:
+def composed(fd: float, other: float | None = None, *, values: list[float] | None = None, kid: float | None = None) -> ArmResult:
     spread = {"fd_std": 22.0} if values else {}
-    return Arm(
+    return ArmResult(
         "composed", "Composition (modern)", "composed", metrics=numbers(fd, kid, **spread), seeds=range(len(values)) if values else (0,),
         by_extractor={} if other is None else {SECOND: numbers(other)}, values={FIRST: values} if values else {},
     )  # fmt: skip
 
 
-def baseline(fd: float, other: float | None = None, *, values: list[float] | None = None, **changes: Any) -> Arm:
+def baseline(fd: float, other: float | None = None, *, values: list[float] | None = None, **changes: Any) -> ArmResult:
     spread = {"fd_std": 33.0} if values else {}
     fields = {"name": "wgan+pretraining", "label": WGAN, "length": "total"} | changes
-    return Arm(
+    return ArmResult(
         role="baseline", metrics=numbers(fd, **spread), seeds=range(len(values)) if values else (0,),
         by_extractor={} if other is None else {SECOND: numbers(other)}, values={FIRST: values} if values else {}, **fields,
     )  # fmt: skip
@@ -106,8 +106,8 @@ BASIS = f"2,000 samples against 1,500 test pictures, {ASSUMED} 30"
         ),
     ],
 )  # fmt: skip
-def test_verdicts(arms: list[Arm], anchors: list[Anchor], protocol: dict[str, Any], outcome: str, sentence: str) -> None:
-    verdict = judge(arms, anchors, protocol, equal="cpu-seconds")
+def test_verdicts(arms: list[ArmResult], anchors: list[Anchor], protocol: dict[str, Any], outcome: str, sentence: str) -> None:
+    verdict = decide_verdict(arms, anchors, protocol, resource="cpu-seconds")
     assert verdict.outcome == outcome
     assert sentence in verdict.headline
     assert verdict.headline == sentence or not sentence.endswith(".")
@@ -115,7 +115,7 @@ def test_verdicts(arms: list[Arm], anchors: list[Anchor], protocol: dict[str, An
 
 @pytest.mark.parametrize("extractors", [[FIRST], [FIRST, SECOND]])
 def test_how_many_extractors_judged_is_said(extractors: list[str]) -> None:
-    reasons = judge(AHEAD, bare(900, 900), {**BOTH, "extractors": extractors}).reasons
+    reasons = decide_verdict(AHEAD, bare(900, 900), {**BOTH, "extractors": extractors}).reasons
     if len(extractors) == 1:
         assert f"Only one extractor judged, {FIRST}: another might say otherwise (`--extractor` names several)." in reasons
     else:
@@ -126,21 +126,21 @@ def test_how_many_extractors_judged_is_said(extractors: list[str]) -> None:
 
 def test_seeds_give_the_spread_and_the_noise() -> None:
     ours, theirs = [480.0, 500.0, 520.0], [570.0, 600.0, 630.0]
-    verdict = judge([composed(500.0, values=ours), baseline(600.0, values=theirs)], bare(900), ONE, equal="seconds")
+    verdict = decide_verdict([composed(500.0, values=ours), baseline(600.0, values=theirs)], bare(900), ONE, resource="seconds")
     assert verdict.headline == (
         f"Composition won by 100 FD (17%) against {WGAN}, at equal total time: "
         "2,000 samples against 1,500 test pictures, ±22.0 and ±33.0 over 3 seeds, noise about 70."
     )
     assert "Means over 3 seeds per arm; differences below about 70 are noise." in verdict.reasons
-    apart = judge([composed(560.0, values=[540.0, 560.0, 580.0]), baseline(600.0, values=theirs)], bare(900), ONE)
+    apart = decide_verdict([composed(560.0, values=[540.0, 560.0, 580.0]), baseline(600.0, values=theirs)], bare(900), ONE)
     assert apart.outcome == "close"
-    one = judge(AHEAD, bare(900), ONE)
+    one = decide_verdict(AHEAD, bare(900), ONE)
     assert "One seed per arm: another seed could move either number by about 30 (an assumption, not a measurement)." in one.reasons
 
 
 def test_the_stage_alone_stands_below_the_headline() -> None:
     arms = [composed(500.0), baseline(600.0), baseline(1000.0, name="wgan", label=STAGE, length="stage")]
-    verdict = judge(arms, bare(1200), ONE, equal="cpu-seconds")
+    verdict = decide_verdict(arms, bare(1200), ONE, resource="cpu-seconds")
     assert verdict.headline.startswith(f"Composition won by 100 FD (17%) against {WGAN}, at equal total time")
     (alone,) = [reason for reason in verdict.reasons if reason.startswith("Of this stage alone, the pretrainings left out, by CPU seconds: ")]
     assert alone.endswith(f"against {STAGE}: won by 500 FD ({FIRST}) (1,000; noise is about 50), KID ratio 0.500.")
@@ -149,7 +149,7 @@ def test_the_stage_alone_stands_below_the_headline() -> None:
 
 def test_the_headline_is_of_all_stages_even_where_less_training_did_better() -> None:
     arms = [composed(500.0), baseline(600.0), baseline(550.0, name="wgan", label=STAGE, length="stage")]
-    verdict = judge(arms, bare(900), ONE, equal="cpu-seconds")
+    verdict = decide_verdict(arms, bare(900), ONE, resource="cpu-seconds")
     assert verdict.headline.startswith(f"Composition won by 100 FD (17%) against {WGAN}, at equal total time")
     assert any(reason.startswith("Of this stage alone") and f"against {STAGE}: won by 50 FD" in reason for reason in verdict.reasons)
 
@@ -158,34 +158,36 @@ def test_the_headline_is_of_all_stages_even_where_less_training_did_better() -> 
     ("equal", "words"), [("kimg", "kimg"), ("seconds", "time"), ("cpu-seconds", "time (CPU seconds)"), ("macs", "work (tera-MACs)")]
 )
 def test_the_unit_is_named(equal: str, words: str) -> None:
-    assert f", at equal total {words}:" in judge(AHEAD, bare(900), ONE, equal=equal).headline
-    assert "equal" not in judge([composed(500.0), baseline(600.0, length="")], bare(900), ONE, equal=equal).headline
+    assert f", at equal total {words}:" in decide_verdict(AHEAD, bare(900), ONE, resource=equal).headline
+    assert "equal" not in decide_verdict([composed(500.0), baseline(600.0, length="")], bare(900), ONE, resource=equal).headline
 
 
 def test_what_would_help_is_said() -> None:
-    few = judge(AHEAD, bare(900), {**ONE, "split": "train", "samples": 100, "real": 60}).reasons
+    few = decide_verdict(AHEAD, bare(900), {**ONE, "split": "train", "samples": 100, "real": 60}).reasons
     assert "To hold pictures out: `mitlgan data split` or `data prepare`, or a folder `test` beside `train`." in few
     assert "To measure more: `-n 500`, or better 2000." in few
-    assert "To measure against more: 500 held-out scenes in all." in judge(AHEAD, bare(900), {**ONE, "real": 60}).reasons
-    assert "To beat bare backgrounds: train longer." in judge(AHEAD, bare(10), ONE).reasons
+    assert "To measure against more: 500 held-out scenes in all." in decide_verdict(AHEAD, bare(900), {**ONE, "real": 60}).reasons
+    assert "To beat bare backgrounds: train longer." in decide_verdict(AHEAD, bare(10), ONE).reasons
 
 
 def test_bare_backgrounds_that_are_not_at_hand_are_told() -> None:
     sentence = "Bare backgrounds were not at hand: nothing says whether any arm is better than no object at all."
-    assert sentence in judge(AHEAD, [Anchor("real_halves", "Halves", numbers(90.0))], ONE).reasons
-    assert sentence not in judge(AHEAD, bare(900), ONE).reasons
+    assert sentence in decide_verdict(AHEAD, [Anchor("real_halves", "Halves", numbers(90.0))], ONE).reasons
+    assert sentence not in decide_verdict(AHEAD, bare(900), ONE).reasons
 
 
 def test_times_of_all_stages_are_told() -> None:
     cost = Cost([StageCost("fg", 40, 131.0, True), StageCost("bg", 40, 129.0, True), StageCost("composition", 48, 182.0)])
-    arms = [Arm("composed", "Composition (modern)", "composed", metrics=numbers(500.0), cost=cost)]
-    arms.append(Arm("wgan", WGAN, "baseline", metrics=numbers(600.0), cost=Cost([StageCost("baseline", 48, 121.0)])))
-    assert any("Composition (modern) with its pretraining trained for 7 min 22 s, 3.7 times as long as" in reason for reason in judge(arms).reasons)
+    arms = [ArmResult("composed", "Composition (modern)", "composed", metrics=numbers(500.0), cost=cost)]
+    arms.append(ArmResult("wgan", WGAN, "baseline", metrics=numbers(600.0), cost=Cost([StageCost("baseline", 48, 121.0)])))
+    assert any(
+        "Composition (modern) with its pretraining trained for 7 min 22 s, 3.7 times as long as" in reason for reason in decide_verdict(arms).reasons
+    )
 
 
 def test_what_processors_did_is_told_where_it_is_known() -> None:
     cost = Cost([StageCost("fg", 40, 131.0, True, cpu_seconds=60.0), StageCost("composition", 48, 182.0, cpu_seconds=40.0)])
-    arms = [Arm("composed", "Composition (modern)", "composed", metrics=numbers(500.0), cost=cost)]
-    arms.append(Arm("wgan", WGAN, "baseline", metrics=numbers(600.0), cost=Cost([StageCost("baseline", 48, 121.0, cpu_seconds=100.0)])))
+    arms = [ArmResult("composed", "Composition (modern)", "composed", metrics=numbers(500.0), cost=cost)]
+    arms.append(ArmResult("wgan", WGAN, "baseline", metrics=numbers(600.0), cost=Cost([StageCost("baseline", 48, 121.0, cpu_seconds=100.0)])))
     sentence = f"Composition (modern) with its pretraining trained for 1 min 40 s of CPU time, 1.0 times as long as {WGAN} (1 min 40 s)."
-    assert sentence in judge(arms).reasons
+    assert sentence in decide_verdict(arms).reasons

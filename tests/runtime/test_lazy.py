@@ -22,8 +22,8 @@ def test_every_public_name_is_found(package: object) -> None:
 
 def test_a_name_comes_from_its_home_and_brings_nothing_else() -> None:
     program = (
-        "import sys, mitlgan.report as report; before = 'torch' in sys.modules; arm = report.Arm;"
-        "from mitlgan.report.schema import Arm; print(before, arm is Arm, 'matplotlib' in sys.modules)"
+        "import sys, mitlgan.report as report; before = 'torch' in sys.modules; arm = report.ArmResult;"
+        "from mitlgan.report.schema import ArmResult; print(before, arm is ArmResult, 'matplotlib' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True", "False"]

@@ -106,7 +106,7 @@ def test_it_is_described_and_reported(trained: Run) -> None:
     network, _ = artifact.load_network(trained.path / "inpainter.safetensors")
     assert described["total"]["trainable"] == sum(parameter.numel() for parameter in network.parameters())
     assert described["total"]["multiply_accumulates"] > 0
-    paths, _ = run_report.report(trained.path)
+    paths, _ = run_report.write_run_report(trained.path)
     assert "tiny-inpaint" in paths.html.read_text()
 
 

@@ -17,7 +17,7 @@ from torch import nn
 from mitlgan import objectives
 from mitlgan.errors import DivergedError, NanError, UsageError
 from mitlgan.recipe import LsganRecipe, MinimaxRecipe, Recipe, RelativisticRecipe, WganClipRecipe, WganGpRecipe, load_recipe, with_overrides
-from mitlgan.report.run_report import report as run_report
+from mitlgan.report.run_report import write_run_report as run_report
 from mitlgan.runtime.progress import format_status
 from mitlgan.stages import stages
 from mitlgan.stages.stages import RunContext

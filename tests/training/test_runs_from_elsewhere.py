@@ -14,8 +14,8 @@ from helpers import tiny_runs
 from mitlgan.cli import runs
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.recipe import with_overrides
-from mitlgan.report.run_files import leave
-from mitlgan.report.run_report import report
+from mitlgan.report.run_files import write_run_files
+from mitlgan.report.run_report import write_run_report
 from mitlgan.stages import stages
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
@@ -30,8 +30,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path]) -> R
     """A finished run that has every file that a run can have."""
     recipe = with_overrides(tiny_runs.recipe("bg", packs["bg"], updates=2, keep_kimg=[0.008]), evaluation__best_by="fd", evaluation__split="train")
     run = stages.pretrain(recipe, tiny_runs.environment(tmp_path_factory.mktemp("whole")))
-    report(run.path)
-    leave(run)
+    write_run_report(run.path)
+    write_run_files(run)
     return run
 
 
@@ -124,7 +124,7 @@ def test_a_report_says_what_it_cannot_take(whole: Run, tmp_path: Path, precious:
     (run.path / name).touch()
     replaced(run.path / name, kind, precious)
     with pytest.raises(ResourceError, match=rf"^{run.path / name}: is .*, and what lies in a run must be the run's own; "):
-        report(run.path)
+        write_run_report(run.path)
 
 
 def test_a_checkpoint_that_is_a_link_gives_way_to_the_one_before(whole: Run, tmp_path: Path, precious: Path) -> None:
@@ -161,5 +161,5 @@ def test_a_folder_of_runs_may_lie_on_another_disk(whole: Run, tmp_path: Path) ->
     assert (run.state(), len(list(run_directory.read_jsonl(run.stats)))) == ("done", 3)
     (tmp_path / "linked").symlink_to(run.path)  # as may the run itself, where its user names it so
     assert len(list(run_directory.read_jsonl(run_directory.open_run(tmp_path / "linked").stats))) == 3
-    report(tmp_path / "linked")
+    write_run_report(tmp_path / "linked")
     assert json.loads((run.path / "report.json").read_text())

@@ -12,7 +12,7 @@ from mitlgan.cli.output import log, print_result
 from mitlgan.cli.search_progress import search_progress
 
 if TYPE_CHECKING:
-    from mitlgan.inversion import Embedded, Settings
+    from mitlgan.inversion import InversionResult, Settings
 
 LATENT = ".json"
 
@@ -119,23 +119,23 @@ def _places(files: list[Path], out: Path) -> list[Path]:
     return places
 
 
-def _values(files: list[Path], places: list[Path], sheet: Path, found: Embedded) -> dict[str, Any]:
+def _values(files: list[Path], places: list[Path], sheet: Path, found: InversionResult) -> dict[str, Any]:
     pictures = []
     for index, (file, place) in enumerate(zip(files, places, strict=True)):
         about = {"picture": str(file), "latent": str(place), "psnr_db": float(found.psnr_db[index]), "mse": float(found.mse[index])}
         if found.perceptual is not None:
             about["perceptual"] = float(found.perceptual[index])
-        pictures.append(about | {"ended": found.ended[index], "seconds": found.seconds[index]})
+        pictures.append(about | {"ended": found.stop_reasons[index], "seconds": found.seconds[index]})
     return {"pictures": pictures, "mean_psnr_db": float(found.psnr_db.mean()), "sheet": str(sheet)}
 
 
-def _text(files: list[Path], places: list[Path], sheet: Path, found: Embedded, settings: Settings) -> str:
+def _text(files: list[Path], places: list[Path], sheet: Path, found: InversionResult, settings: Settings) -> str:
     lines = []
     for index, (file, place) in enumerate(zip(files, places, strict=True)):
         seen = "" if found.perceptual is None else f", perceptual distance {float(found.perceptual[index]):.4f}"
         figures = f"{float(found.psnr_db[index]):.1f} dB, MSE {float(found.mse[index]):.2e} over [0, 1]{seen}"
-        lines.append(f"{file}: {figures}, {found.seconds[index]:.0f} s, {_ENDED[found.ended[index]]} -> {place}")
-    late = found.ended.count("time")
+        lines.append(f"{file}: {figures}, {found.seconds[index]:.0f} s, {_ENDED[found.stop_reasons[index]]} -> {place}")
+    late = found.stop_reasons.count("time")
     if late:
         over = f"had not settled after {settings.seconds:g} s, so that is the best until then; --seconds gives more"
         lines.append(f"{late} of {len(files)} {over}")

@@ -42,7 +42,7 @@ def embed_score(
     from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
     from mitlgan.inversion import Settings
     from mitlgan.inversion.evaluate import as_json as told
-    from mitlgan.inversion.evaluate import score
+    from mitlgan.inversion.evaluate import fit_held_out
     from mitlgan.inversion.sheet import sheet_png
     from mitlgan.metrics.extractors.features import extractor as opened
     from mitlgan.recipe import parse_recipe
@@ -62,11 +62,11 @@ def embed_score(
     pictures, found = score_options.real_pictures(recipe, loaded.card, split, "validation")
     network = opened(extractor, weights, device=where)
     with search_progress(min(samples, len(pictures))) as watch:
-        near = score(loaded, pictures, network, settings, count=samples, seed=seed, progress=watch)
+        near = fit_held_out(loaded, pictures, network, settings, count=samples, seed=seed, progress=watch)
     measured = told(near, network, pictures, settings, count=len(near.targets), split=found, seed=seed, attempts=attempts)
     if sheet is not None:
         rows = min(score_options.SHEET_ROWS, len(near.targets))
-        first = replace(near.found, stages=near.found.stages.images(slice(rows)), psnr_db=near.found.psnr_db[:rows])
+        first = replace(near.result, stages=near.result.stages.images(slice(rows)), psnr_db=near.result.psnr_db[:rows])
         write_atomically(sheet, sheet_png(near.targets[:rows], first, [""] * rows))
     if record:
         score_options.write_into_card(path, "embedding", measured)
@@ -86,10 +86,10 @@ def _refuse_beside_own(given: dict[str, object]) -> None:
 
 
 def _own_score(path: Path, loaded: LoadedArtifact, settings: Settings, count: int, seed: int, record: bool, as_json: bool) -> None:
-    from mitlgan.inversion.self_recovery import WHOLE, recovered
+    from mitlgan.inversion.self_recovery import WHOLE, measure_self_recovery
 
     with search_progress(count) as watch:
-        measured = recovered(loaded, settings, count=count, seed=seed, progress=watch).as_json(settings)
+        measured = measure_self_recovery(loaded, settings, count=count, seed=seed, progress=watch).as_json(settings)
     if record:
         score_options.write_into_card(path, "recovery", measured)
     lines = [f"{count} pictures of its own, seeds {seed} to {seed + count - 1}; PSNR (dB), median and worst"]

@@ -15,7 +15,7 @@ from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
 from mitlgan.data.layers.matting import import_opencv
 from mitlgan.data.pack.image_pack import to_float, to_uint8
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.inversion import Settings, Watcher, embed
+from mitlgan.inversion import Settings, StatusCallback, embed
 from mitlgan.networks import ContextEncoder
 from mitlgan.networks.context_encoder import IMAGE_CHANNELS
 from mitlgan.recipe import shipped_folder
@@ -88,7 +88,7 @@ def context_filler(path: Path | None = None) -> Filler:
     return Filler("context", card.size_px, fill)
 
 
-def embedding_filler(path: Path | None = None, settings: Settings = EMBEDDING_SETTINGS, progress: Watcher | None = None) -> Filler:
+def embedding_filler(path: Path | None = None, settings: Settings = EMBEDDING_SETTINGS, progress: StatusCallback | None = None) -> Filler:
     """Filling by a generator's or composition's own picture that is most like what is left (Yeh et al. 2017, by another search).
 
     Args:

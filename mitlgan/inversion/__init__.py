@@ -1,8 +1,8 @@
-"""Pictures into latents: embedding by search through a frozen generator or composer, layer by layer."""
+"""Inversion of pictures into latents of a frozen generator or composer; a composition is decomposed into its layers."""
 
-from mitlgan.inversion.embed import Embedded, embed
-from mitlgan.inversion.progress import Ended, Progress, Watcher
+from mitlgan.inversion.embed import InversionResult, embed
+from mitlgan.inversion.progress import InversionStatus, StatusCallback, StopReason
 from mitlgan.inversion.settings import Settings
 from mitlgan.inversion.targets import read_target
 
-__all__ = ["Embedded", "Ended", "Progress", "Settings", "Watcher", "embed", "read_target"]
+__all__ = ["InversionResult", "InversionStatus", "Settings", "StatusCallback", "StopReason", "embed", "read_target"]

@@ -1,10 +1,9 @@
-"""What a latent costs: how far its picture is from the one that is looked for, and how improbable it is by itself."""
+"""The cost of a latent: the error of its image plus a prior on the latent itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,204 +14,159 @@ from mitlgan.inversion.settings import Settings
 from mitlgan.metrics.extractors.features import Extractor
 from mitlgan.networks import Composer
 
-CHUNK = 64
-FLOOR = 1e-9
-"""Mean squared error over [0, 1] below which nothing gets better: a hundredth of what rounding to 8 bits makes is 1.3e-8."""
-DIFFERENCE = 1e-2
-"""Step of the finite differences: the networks bend over distances of about 1, and float32 still has four digits of what changes."""
+BATCH = 64
+"""Images that are rendered together."""
+MIN_ERROR = 1e-9
+"""Added to the error before its logarithm. A hundredth of the error of rounding to 8 bits is 1.3e-8, so nothing visible is lost."""
+DIFFERENCE_STEP = 1e-2
+"""Step of the finite differences: networks bend over distances of about 1, and float32 keeps four digits of the change."""
+
+Renderer = Callable[[Tensor], Tensor]
+"""Latents (N, D) to images (N, C, H, W), not clamped, with gradients to the latents."""
 
 
-def renderer(artifact: LoadedArtifact) -> Callable[[Tensor], Tensor]:
-    """The artifact as a function of latents (N, D) that gradients go through: images (N, C, H, W), not clamped."""
+def make_renderer(artifact: LoadedArtifact) -> Renderer:
+    """Return the artifact as a function of latents through which gradients flow."""
     network = artifact.network
     if isinstance(network, Composer):
         return lambda z: network.layers_with_grad(z).output
     return network
 
 
-class Wanted(Protocol):
-    """What a search by random starts and gradients must know: `Aim`, or another cost of the same form.
-
-    Attributes:
-        target: (1, C, H, W).
-        render: Images of latents; they may have more channels than the target, which are not shown.
-    """
-
-    target: Tensor
-    render: Callable[[Tensor], Tensor]
-
-    def cost(self, z: Tensor, images: Tensor, *, perceptual: bool) -> Tensor:
-        """The cost (N,) of latents (N, D) and their images (N, C, H, W)."""
-        ...
-
-    def searched(self, z: Tensor, images: Tensor, left: float) -> Tensor:
-        """The cost (N,) that a search goes by, of whose way a share `left` in [0, 1] is still to come."""
-        ...
-
-    def errors(self, images: Tensor) -> Tensor:
-        """Mean squared error (N,) over [0, 1] of images (N, C, H, W)."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
-class Slope:
-    """What is known of pictures near a latent of D numbers.
+class Jacobian:
+    """Linear model of the residuals near a latent.
 
     Attributes:
         residuals: At the latent, (R,).
-        change: How they change with each of its numbers, (D, R).
-        fresh: Whether this was measured there, not carried on from somewhere near.
+        derivatives: With respect to each number of the latent, (D, R).
+        exact: Whether they were measured at the latent, rather than updated from a nearby one.
     """
 
     residuals: Tensor
-    change: Tensor
-    fresh: bool = True
+    derivatives: Tensor
+    exact: bool = True
 
-    def carried(self, moved: Tensor, residuals: Tensor) -> Slope:
-        """The slope at another latent, `moved` (D,) away, with residuals (R,): changed as little as explains these (Broyden 1965, equation 4.5).
+    def broyden_update(self, step: Tensor, residuals: Tensor) -> Jacobian:
+        """Return the least change that explains the residuals (R,) after a step (D,) (Broyden 1965, equation 4.5).
 
-        Numbers that did not change anything before do not now.
+        Numbers without any effect before the step keep none.
         """
-        flat = self.change.abs().amax(1) == 0
-        moved = moved.masked_fill(flat, 0)
-        length = moved.square().sum().clamp_min(1e-20)
-        surprise = residuals - self.residuals - moved @ self.change
-        return Slope(residuals, self.change + moved[:, None] * surprise / length, fresh=False)
-
-    def times(self, factor: Tensor) -> Slope:
-        """The slope of residuals that are each multiplied by a factor (R,)."""
-        return Slope(self.residuals * factor, self.change * factor, self.fresh)
+        step = step.masked_fill(self.derivatives.abs().amax(1) == 0, 0)
+        surprise = residuals - self.residuals - step @ self.derivatives
+        squared_length = step.square().sum().clamp_min(1e-20)
+        return Jacobian(residuals, self.derivatives + step[:, None] * surprise / squared_length, exact=False)
 
 
-class Aim:
-    """One picture that is looked for.
+class InversionCost:
+    """The cost of latents for one target image.
 
     The cost of a latent z of D numbers is
 
         log(e(z) + perceptual p(z)) + prior |z|^2 / V
 
-    with e the mean squared error over [0, 1] of the V values that count (each pixel's channels, by its weight) and p the perceptual distance: the
-    squared distance of features, relative to the target's. It is, up to constants, -2/V log of the posterior of z for normal latents and normal errors
-    whose variance is unknown and takes its most likely value: the better the picture is met, the less the prior counts, so that a picture that the
-    artifact can make is found as it is, and another is explained by a latent that is not absurd.
+    with e the mean squared error over [0, 1] of the V values that count (each pixel's channels, times its weight), and p the squared distance of
+    features relative to the target's. Up to constants this is the negative log posterior of z, scaled by 2/V, with normal latents and the variance of
+    normal errors profiled out. So the prior matters less as the fit improves: an image of the artifact is recovered as it is, and any other image is
+    explained by a plausible latent.
 
     Args:
-        render: Images of latents.
+        render: Images of latents; channels beyond the target's are ignored.
         target: (C, H, W) in [-1, 1].
-        weight: (1, H, W) in [0, 1], 0 where anything may be; None: all counts.
-        settings: Weights.
-        extractor: Of features; None: no perceptual distance.
-        jumps: Which of a latent's numbers have no slope but a jump: those that mirror a layer.
-        shown: (C, H, W), whose burnt-out values say where beyond the target is no farther from it; None: the target.
-        around: Of one latent (D,) images (D + 1, C, H, W) whose differences from the first are nearly those of the pictures of this latent and of those
-            that are `DIFFERENCE` from it in one number; None: those pictures themselves.
+        weight: (1, H, W) in [0, 1], 0 where any value will do; None weighs all pixels alike.
+        settings: Gives the prior and the weight of the perceptual distance.
+        extractor: Network of the perceptual distance; None for none.
+        jumps: Indices of numbers without a derivative: those that mirror a layer.
+        clip_reference: (C, H, W), where its values are at the limits, values beyond the target count as no error; None takes the target.
     """
 
     def __init__(
-        self, render: Callable[[Tensor], Tensor], target: Tensor, weight: Tensor | None, settings: Settings, extractor: Extractor | None,
-        jumps: Sequence[int] = (), shown: Tensor | None = None, around: Callable[[Tensor], Tensor] | None = None,
+        self, render: Renderer, target: Tensor, weight: Tensor | None, settings: Settings, *, extractor: Extractor | None = None,
+        jumps: Sequence[int] = (), clip_reference: Tensor | None = None,
     ) -> None:  # fmt: skip
         self.render = render
         self.target = target[None]
-        self._settings = settings
-        self._shown = target if shown is None else shown
-        self._upper, self._lower = self._shown[None] >= 1, self._shown[None] <= -1
-        weight = torch.ones_like(target[:1]) if weight is None else weight
-        self.weight = weight[None]  # (1, 1, H, W)
-        self.values = float(weight.sum()) * target.shape[0]
-        self.prior = settings.prior / self.values
+        self.settings = settings
+        self.clip_reference = target if clip_reference is None else clip_reference
+        self.weight = torch.ones_like(self.target[:, :1]) if weight is None else weight[None]  # (1, 1, H, W)
+        self._value_count = float(self.weight.sum()) * len(target)
+        self.prior = settings.prior / self._value_count
         self._jumps = list(jumps)
-        self._around = around
         self._extractor = extractor
-        self._perceptual = settings.perceptual
-        self._wanted: Tensor | None = None
+        self._target_features: Tensor | None = None
         if extractor is not None:
             with torch.no_grad():
-                self._wanted = self._features(self.target)
-                self._length = float(torch.linalg.vector_norm(self._wanted))
+                self._target_features = self._features(self.target)
 
-    def of(
-        self, render: Callable[[Tensor], Tensor], weight: Tensor | None = None, jumps: Sequence[int] = (), settings: Settings | None = None
-    ) -> Aim:  # fmt: skip
-        """The same picture looked for by its pixels among other images, with other weights (1, H, W) and settings, if they are given."""
-        weight = self.weight[0] if weight is None else weight
-        return Aim(render, self.target[0], weight, settings or self._settings, None, jumps, self._shown)
+    def with_renderer(self, render: Renderer, weight: Tensor | None = None) -> InversionCost:
+        """Return the same cost for other images and weights (1, H, W), by pixels only."""
+        return InversionCost(render, self.target[0], self.weight[0] if weight is None else weight, self.settings, clip_reference=self.clip_reference)
 
     @property
-    def sees(self) -> bool:
-        """Whether there is a perceptual distance."""
-        return self._wanted is not None
+    def has_perceptual(self) -> bool:
+        """Whether the cost has a perceptual distance."""
+        return self._target_features is not None
 
-    def compared(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) as they count: where the target is burnt out, beyond is no farther from it."""
-        bright, dark = torch.minimum(images, self.target), torch.maximum(images, self.target)
-        return torch.where(self._upper, bright, torch.where(self._lower, dark, images))
+    def value(self, z: Tensor, images: Tensor, *, perceptual: bool = True) -> Tensor:
+        """Cost (N,) of latents (N, D) and their images (N, C, H, W)."""
+        error = self.mse(images)
+        if perceptual and self.has_perceptual:
+            error = error + self.settings.perceptual * self.perceptual_distance(images)
+        return (error + MIN_ERROR).log() + self.prior * z.square().sum(1)
 
-    def by_pixel(self, images: Tensor) -> Tensor:
-        """Squared errors (N, 1, H, W) over [0, 1] of images (N, C, H, W), whatever weight the pixels have."""
-        return ((self.compared(images) - self.target) / 2).square().mean(1, keepdim=True)
+    def start_value(self, z: Tensor, images: Tensor) -> Tensor:
+        """Cost (N,) by which random starts are chosen."""
+        return self.value(z, images, perceptual=False)
 
-    def errors(self, images: Tensor) -> Tensor:
-        """Mean squared error (N,) over [0, 1] of images (N, C, H, W) in [-1, 1]."""
-        return self._pixels(images).square().sum(1)
+    def search_value(self, z: Tensor, images: Tensor, remaining: float) -> Tensor:
+        """Cost (N,) that a search follows while a share of its steps, `remaining` in [0, 1], is left."""
+        return self.value(z, images)
 
-    def perceptual(self, images: Tensor) -> Tensor:
+    def mse(self, images: Tensor) -> Tensor:
+        """Weighted mean squared error (N,) over [0, 1] of images (N, C, H, W) in [-1, 1]."""
+        return (self._deviations(images).square() * self.weight / self._value_count).flatten(1).sum(1)
+
+    def per_pixel_error(self, images: Tensor) -> Tensor:
+        """Squared errors (N, 1, H, W) over [0, 1] of images (N, C, H, W), without the weights."""
+        return self._deviations(images).square().mean(1, keepdim=True)
+
+    def perceptual_distance(self, images: Tensor) -> Tensor:
         """Perceptual distance (N,) of images (N, C, H, W) in [-1, 1]; 0 without an extractor."""
-        return images.new_zeros(len(images)) if self._wanted is None else self._seen(images).square().sum(1)
+        return self._feature_deviations(images).square().sum(1) if self.has_perceptual else images.new_zeros(len(images))
 
-    def cost(self, z: Tensor, images: Tensor, *, perceptual: bool) -> Tensor:
-        """The cost (N,) of latents (N, D) and their images (N, C, H, W)."""
-        distance = self.errors(images)
-        if perceptual and self._wanted is not None:
-            distance = distance + self._perceptual * self.perceptual(images)
-        return (distance + FLOOR).log() + self.prior * z.square().sum(1)
+    def residuals(self, images: Tensor) -> Tensor:
+        """Vectors (N, R) of images (N, C, H, W); times `residual_weights`, their squared length is the error."""
+        deviations = self._deviations(images).flatten(1)
+        return torch.cat([deviations, self._feature_deviations(images)], dim=1) if self.has_perceptual else deviations
 
-    def searched(self, z: Tensor, images: Tensor, left: float) -> Tensor:
-        """The cost (N,), whatever is left of the search."""
-        return self.cost(z, images, perceptual=True)
-
-    def residuals(self, images: Tensor, *, perceptual: bool) -> Tensor:
-        """Vectors (N, R) whose squared length is the distance of images (N, C, H, W)."""
-        parts = [self._pixels(images)]
-        if perceptual and self._wanted is not None:
-            parts.append(self._perceptual**0.5 * self._seen(images))
-        return torch.cat(parts, dim=1)
+    @property
+    def residual_weights(self) -> Tensor:
+        """Factors of the residuals, (R,)."""
+        pixels = (self.weight / self._value_count).sqrt().expand_as(self.target).flatten()
+        if self._target_features is None:
+            return pixels
+        return torch.cat([pixels, torch.full_like(self._target_features[0], self.settings.perceptual**0.5)])
 
     @torch.no_grad()
-    def linearised(self, z: Tensor, *, perceptual: bool) -> Slope:
-        """The slope at one latent (D,), by finite differences.
+    def jacobian(self, z: Tensor) -> Jacobian:
+        """Measure the Jacobian at a latent (D,) by finite differences: torch lacks forward rules for some operations."""
+        points = torch.cat([z[None], z + DIFFERENCE_STEP * torch.eye(len(z), device=z.device)])
+        residuals = torch.cat([self.residuals(self.render(part)) for part in torch.split(points, BATCH)])
+        derivatives = (residuals[1:] - residuals[:1]) / DIFFERENCE_STEP
+        derivatives[self._jumps] = 0
+        return Jacobian(residuals[0], derivatives)
 
-        Forward differentiation would need rules that torch lacks for some operations; differences need as many images.
-        """
-        if self._around is None:
-            images = torch.cat([self.render(part) for part in torch.split(beside(z), CHUNK)])
-        else:
-            near = self._around(z)
-            images = self.render(z[None]) + near - near[:1]
-        found = torch.cat([self.residuals(part, perceptual=perceptual) for part in torch.split(images, CHUNK)])
-        change = (found[1:] - found[:1]) / DIFFERENCE
-        change[self._jumps] = 0
-        return Slope(found[0], change)
+    def _deviations(self, images: Tensor) -> Tensor:
+        """Differences (N, C, H, W) over [0, 1]; beyond a clipped value of the target there is none."""
+        images, limit = images[:, : self.target.shape[1]], self.clip_reference[None]
+        bright, dark = torch.minimum(images, self.target), torch.maximum(images, self.target)
+        return (torch.where(limit >= 1, bright, torch.where(limit <= -1, dark, images)) - self.target) / 2
 
-    def rescaled(self, other: Aim) -> Tensor:
-        """By what residuals (R,) of this picture's pixels are to be multiplied to be those of another aim at it, with other weights; 0 for none."""
-        scale, wanted = ((aim.weight / aim.values).sqrt().expand_as(self.target).flatten() for aim in (self, other))
-        return torch.where(scale > 0, wanted / scale, 0)
-
-    def _pixels(self, images: Tensor) -> Tensor:
-        return ((self.compared(images) - self.target) / 2 * (self.weight / self.values).sqrt()).flatten(1)
-
-    def _seen(self, images: Tensor) -> Tensor:
-        assert self._wanted is not None
-        apart: Tensor = (self._features(images) - self._wanted) / self._length
-        return apart
+    def _feature_deviations(self, images: Tensor) -> Tensor:
+        assert self._target_features is not None
+        deviations: Tensor = (self._features(images) - self._target_features) / torch.linalg.vector_norm(self._target_features)
+        return deviations
 
     def _features(self, images: Tensor) -> Tensor:
         assert self._extractor is not None
-        shown = to_opaque_rgb(images.clamp(-1, 1)) * self.weight  # what may be anything is grey in both
-        return self._extractor.differentiable(shown)
-
-
-def beside(z: Tensor) -> Tensor:
-    """A latent (D,), and each that is `DIFFERENCE` from it in one number: (D + 1, D)."""
-    return torch.cat([z[None], z + DIFFERENCE * torch.eye(len(z), device=z.device)])
+        return self._extractor.differentiable(to_opaque_rgb(images.clamp(-1, 1)) * self.weight)  # weight 0 is grey in both

@@ -1,4 +1,4 @@
-"""How near an artifact comes to pictures that it did not make: error of the pixels and distance in an extractor's features, held out from training."""
+"""Inversion of held-out pictures: error of the pixels, and distance in the features of an extractor."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import ImagePack, to_float, to_uint8
 from mitlgan.errors import ArtifactError
 from mitlgan.images.alpha import to_opaque_rgb
-from mitlgan.inversion.embed import Embedded, embed
-from mitlgan.inversion.progress import Watcher
+from mitlgan.inversion.embed import InversionResult, embed
+from mitlgan.inversion.progress import StatusCallback
 from mitlgan.inversion.settings import Settings
 from mitlgan.metrics.extractors.features import Extractor
 from mitlgan.metrics.feature_cache import BACKDROP, select_pictures
@@ -22,64 +22,71 @@ from mitlgan.metrics.psnr import psnrs_db
 
 
 @dataclass(frozen=True, eq=False)
-class Nearness:
-    """What embedding made of each of some pictures.
+class HeldOutFit:
+    """How well held-out pictures can be inverted.
 
     Attributes:
         targets: (N, C, H, W) in [-1, 1].
-        found: What was found for them.
-        psnr_db: Peak signal-to-noise ratios (N,) of the found pictures, rounded to 8 bits.
-        distance: Euclidean distances (N,) of the found pictures' features from the true pictures'.
+        result: Their inversions.
+        psnr_db: Peak signal-to-noise ratios (N,) of the inversions' images, rounded to 8 bits.
+        distance: Euclidean distances (N,) of these images' features from the targets'.
     """
 
     targets: Tensor
-    found: Embedded
+    result: InversionResult
     psnr_db: NDArray[np.float64]
     distance: NDArray[np.float64]
 
-    def numbers(self) -> dict[str, float]:
-        """Median and worst of both, and the median of the seconds that a picture took."""
+    def summary(self) -> dict[str, float]:
+        """Return median and worst of both measures, and the median time of a picture."""
         return {
             "psnr_db_median": float(np.median(self.psnr_db)),
             "psnr_db_worst": float(self.psnr_db.min()),
             "distance_median": float(np.median(self.distance)),
             "distance_worst": float(self.distance.max()),
-            "seconds_median": float(np.median(self.found.seconds)),
+            "seconds_median": float(np.median(self.result.seconds)),
         }
 
 
-def score(
-    artifact: LoadedArtifact, pictures: ImagePack, network: Extractor, settings: Settings, *, count: int, seed: int = 0, progress: Watcher | None = None
-) -> Nearness:
-    """Embed pictures, and measure how near they come.
+def fit_held_out(
+    artifact: LoadedArtifact,
+    pictures: ImagePack,
+    network: Extractor,
+    settings: Settings,
+    *,
+    count: int,
+    seed: int = 0,
+    progress: StatusCallback | None = None,
+) -> HeldOutFit:
+    """Invert held-out pictures, and measure how well they fit.
 
     Args:
         artifact: A generator or composer.
-        pictures: Held out from whatever it was trained on, of its size.
-        network: The extractor of the features.
-        settings: Of the embedding.
-        count: How many pictures; at most all are taken.
-        seed: Chooses which.
-        progress: As `embed` takes it.
+        pictures: Pictures of its size that it was not trained on.
+        network: Extractor of the features.
+        settings: Effort of the inversions.
+        count: Number of pictures, at most all.
+        seed: Decides which pictures are taken.
+        progress: See `embed`.
 
     Raises:
-        ArtifactError: It makes pictures of another size.
+        ArtifactError: The artifact makes pictures of another size.
     """
     if pictures.size_px != artifact.card.size_px:
         sizes = f"makes pictures of {artifact.card.size_px} px, those of {pictures.path} have {pictures.size_px} px"
         raise ArtifactError(f"ARTIFACT: {sizes}; give one of that size")
     truth = pictures.batch(select_pictures(len(pictures), count, seed), channels=artifact.card.image_channels, backdrop=BACKDROP)
     targets = to_float(truth)
-    found = embed(artifact, targets, settings, progress=progress)
-    made = to_uint8(found.images)
-    psnr = psnrs_db((made.double() - truth.double()).flatten(1).square().mean(1) / 255**2)
-    apart = network(to_uint8(to_opaque_rgb(to_float(made)))).double() - network(to_uint8(to_opaque_rgb(targets))).double()
-    return Nearness(targets, found, psnr, apart.norm(dim=1).cpu().numpy())
+    result = embed(artifact, targets, settings, progress=progress)
+    rounded = to_uint8(result.images)
+    psnr = psnrs_db((rounded.double() - truth.double()).flatten(1).square().mean(1) / 255**2)
+    differences = network(to_uint8(to_opaque_rgb(to_float(rounded)))).double() - network(to_uint8(to_opaque_rgb(targets))).double()
+    return HeldOutFit(targets, result, psnr, differences.norm(dim=1).cpu().numpy())
 
 
-def as_json(near: Nearness, network: Extractor, pictures: ImagePack, settings: Settings, **protocol: Any) -> dict[str, Any]:
-    """All figures with what it takes to compare them."""
-    carried = {
+def as_json(fit: HeldOutFit, network: Extractor, pictures: ImagePack, settings: Settings, **protocol: Any) -> dict[str, Any]:
+    """Return all figures, with the protocol that makes them comparable."""
+    full_protocol = {
         "extractor": network.name,
         "weights_sha256": network.weights_sha256,
         "data_sha256": pictures.content_sha256,
@@ -89,7 +96,7 @@ def as_json(near: Nearness, network: Extractor, pictures: ImagePack, settings: S
         **protocol,
     }
     rows = [
-        {"psnr_db": psnr, "distance": distance, "ended": ended}
-        for psnr, distance, ended in zip(near.psnr_db.tolist(), near.distance.tolist(), near.found.ended, strict=True)
+        {"psnr_db": psnr, "distance": distance, "ended": stop_reason}
+        for psnr, distance, stop_reason in zip(fit.psnr_db.tolist(), fit.distance.tolist(), fit.result.stop_reasons, strict=True)
     ]
-    return {"schema_version": 1, "protocol": carried, **near.numbers(), "pictures": rows}
+    return {"schema_version": 1, "protocol": full_protocol, **fit.summary(), "pictures": rows}

@@ -1,8 +1,7 @@
-"""The last stretch by second order: Levenberg-Marquardt on the pixels.
+"""Local refinement of latents by Levenberg-Marquardt (Levenberg 1944, Marquardt 1963).
 
-A latent has few numbers, so all first derivatives of a picture can be had, and the sum of squares is followed to its bottom, where gradient descent
-would creep (Levenberg 1944, Marquardt 1963). They cost as many pictures as there are numbers, so from one step to the next they are carried on by what
-the step itself has shown (Broyden 1965), and measured again where that does not lead much farther.
+A latent has few numbers, so the whole Jacobian of its image can be measured, and the minimum is reached where gradient descent would crawl. A Jacobian
+costs as many images as there are numbers. So it is updated from one step to the next (Broyden 1965), and measured again once that stops paying.
 """
 
 from __future__ import annotations
@@ -13,149 +12,153 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mitlgan.inversion.cost import FLOOR, Aim, Slope
-from mitlgan.inversion.multistart import shown
-from mitlgan.inversion.placement_search import Places, better_places
-from mitlgan.inversion.progress import Ended, Teller
+from mitlgan.inversion.cost import MIN_ERROR, InversionCost, Jacobian
+from mitlgan.inversion.multistart import progress_values
+from mitlgan.inversion.placement_search import best_placements
+from mitlgan.inversion.progress import SearchProgress, StopReason
 from mitlgan.inversion.settings import Settings
 
-TRIALS, CARRIED_TRIALS = 8, 2
-FIRST_DAMPING = 0.1
-LEAST_DAMPING = 1e-7
-GROWTH = 3.0
-FAIR = 0.1
-"""Share of what a step promises that it must bring: one that brings less went farther than its slope can be trusted, even if it led downwards."""
-PROMISE = 1e-9
-"""No step promises less: beyond it is rounding."""
-WORTH = 0.1
-"""Relative decrease of the distance in a step by a carried slope below which it is measured again."""
-SLOWEST = 1e-3
-"""Relative decrease of the distance in a step by a measured slope below which a latent does not move any more, for `PATIENCE` steps."""
+MAX_TRIALS, MAX_BROYDEN_TRIALS = 8, 2
+"""Dampings that a step tries with a measured Jacobian, and with an updated one."""
+INITIAL_DAMPING = 0.1
+MIN_DAMPING = 1e-7
+DAMPING_FACTOR = 3.0
+MIN_GAIN_RATIO = 0.1
+"""A step must bring this share of the decrease that the linear model predicts; with less, it left the region where the model holds."""
+MIN_PREDICTED = 1e-9
+"""Smaller predicted decreases are rounding."""
+MIN_BROYDEN_GAIN = 0.1
+"""Decrease of the cost in a step below which the Jacobian is measured again."""
+STALL_DECREASE = 1e-3
+"""Decrease of the cost below which a step with a measured Jacobian counts as stalled."""
 PATIENCE = 4
-FIRST_ROUND = 4
-"""Measured slopes that each restart gets before the first halving; each further round has twice as many."""
+"""Stalled steps in a row after which a latent has settled."""
+FIRST_ROUND_JACOBIANS = 4
+"""Jacobians for each latent before the first halving; each further round has twice as many."""
 
 
 @dataclass
-class Climber:
-    """One latent on its way down.
+class LMState:
+    """One latent on its way to a minimum.
 
     Attributes:
         z: (D,).
-        cost: Its cost.
-        error: Its mean squared error over [0, 1].
-        damping: Of the next step.
-        slow: Steps by measured slopes in sequence that hardly led farther.
-        slope: At it, if it is known and worth a step.
+        value: Its cost.
+        mse: Its mean squared error over [0, 1].
+        damping: Damping of the next step.
+        stalled: Stalled steps in a row.
+        jacobian: Updated Jacobian at the latent; None if it must be measured.
     """
 
     z: Tensor
-    cost: float
-    error: float
-    damping: float = FIRST_DAMPING
-    slow: int = 0
-    slope: Slope | None = None
+    value: float
+    mse: float
+    damping: float = INITIAL_DAMPING
+    stalled: int = 0
+    jacobian: Jacobian | None = None
 
     @property
     def settled(self) -> bool:
-        """Whether it does not move any more."""
-        return self.slow >= PATIENCE
+        """Whether further steps are useless."""
+        return self.stalled >= PATIENCE
+
+    @torch.no_grad()
+    def move_to(self, cost: InversionCost, z: Tensor) -> None:
+        """Continue from a latent (D,), or from the same one under another cost."""
+        images = cost.render(z[None])
+        self.z, self.value, self.mse = z, float(cost.value(z[None], images)[0]), float(cost.mse(images)[0])
 
 
-def polished(aim: Aim, starts: Tensor, settings: Settings, clock: Teller, place: Places | None = None) -> tuple[Tensor, Ended]:
-    """Follow latents to the bottom, all for some steps, then the better half for twice as many, and so on.
+def initial_state(cost: InversionCost, z: Tensor) -> LMState:
+    """Return the state of a latent (D,) before the first step."""
+    state = LMState(z, math.inf, math.inf)
+    state.move_to(cost, z)
+    return state
+
+
+def refine(
+    cost: InversionCost, starts: Tensor, settings: Settings, progress: SearchProgress, placement: slice | None = None
+) -> tuple[Tensor, StopReason]:  # fmt: skip
+    """Refine latents, all for some steps, then the better half for twice as many, and so on.
 
     Args:
-        aim: What they cost.
+        cost: The cost that is minimised.
         starts: (K, D), at least one.
-        settings: Steps and goal.
-        clock: Told after each step.
-        place: As `improved` takes it.
+        settings: Gives steps and goal.
+        progress: Receives a report after each step.
+        placement: Where a latent holds placement numbers, which are also varied by trial; None if it has none.
 
     Returns:
-        The best (D,), and why it ended.
+        The best latent (D,), and why its refinement stopped.
     """
-    climbers = [begun(aim, z) for z in starts]
-    taken, length = 0, FIRST_ROUND
+    states = [initial_state(cost, z) for z in starts]
+    measured, length = 0, FIRST_ROUND_JACOBIANS
     goal = 10 ** (-settings.goal_db / 10)
     while True:
-        for climber in climbers:
-            left = length
-            while climber.slope is not None or left > 0:
-                if climber.error <= goal:
-                    return climber.z, "goal"
-                ended = clock.over or ("steps" if climber.slope is None and taken >= settings.polish_steps else None)
-                if ended is not None:
-                    return min(climbers, key=by_cost).z, ended
-                if climber.settled:
+        for state in states:
+            remaining = length
+            while state.jacobian is not None or remaining > 0:
+                if state.mse <= goal:
+                    return state.z, "goal"
+                reason = progress.stop_reason or ("steps" if state.jacobian is None and measured >= settings.polish_steps else None)
+                if reason is not None:
+                    return min(states, key=_value).z, reason
+                if state.settled:
                     break
-                if climber.slope is None:
-                    taken, left = taken + 1, left - 1
-                    if place is not None:
-                        _replace(aim, climber, better_places(aim, climber.z[None], place, settings.seed, settings.steps + taken)[0])
-                step(aim, climber)
-                best = min(climbers, key=by_cost)
-                clock.tell("polish", taken, settings.polish_steps, *shown(aim, best.z))
-        climbers.sort(key=by_cost)
-        climbers, length = climbers[: (len(climbers) + 1) // 2], 2 * length
-        if len(climbers) == 1 and climbers[0].settled:
-            return climbers[0].z, "goal" if climbers[0].error <= goal else "settled"
-
-
-def by_cost(climber: Climber) -> float:
-    """What climbers are compared by."""
-    return climber.cost
+                if state.jacobian is None:
+                    measured, remaining = measured + 1, remaining - 1
+                    if placement is not None:
+                        trial = initial_state(cost, best_placements(cost, state.z[None], placement, settings.seed, settings.steps + measured)[0])
+                        if trial.value < state.value:
+                            state.move_to(cost, trial.z)
+                lm_step(cost, state)
+                progress.report("polish", measured, settings.polish_steps, *progress_values(cost, min(states, key=_value).z))
+        states.sort(key=_value)
+        states, length = states[: (len(states) + 1) // 2], 2 * length
+        if len(states) == 1 and states[0].settled:
+            return states[0].z, "goal" if states[0].mse <= goal else "settled"
 
 
 @torch.no_grad()
-def begun(aim: Aim, z: Tensor) -> Climber:
-    """A latent (D,) at the beginning of its way."""
-    images = aim.render(z[None])
-    return Climber(z, float(aim.cost(z[None], images, perceptual=True)[0]), float(aim.errors(images)[0]))
-
-
-@torch.no_grad()
-def _replace(aim: Aim, climber: Climber, z: Tensor) -> None:
-    """Go on from another place, if it costs less."""
-    other = begun(aim, z)
-    if other.cost < climber.cost:
-        climber.z, climber.cost, climber.error = other.z, other.cost, other.error
-
-
-@torch.no_grad()
-def step(aim: Aim, climber: Climber) -> None:
-    """One step of a latent: the damping grows until the cost falls as it should; a carried slope that leads nowhere is measured again."""
-    slope = aim.linearised(climber.z, perceptual=True) if climber.slope is None else climber.slope
-    if _stepped(aim, climber, slope, TRIALS if slope.fresh else CARRIED_TRIALS):
+def lm_step(cost: InversionCost, state: LMState) -> None:
+    """Take one step; an updated Jacobian that leads nowhere is dropped, so that the next step measures it."""
+    jacobian = cost.jacobian(state.z) if state.jacobian is None else state.jacobian
+    if _try_step(cost, state, jacobian, MAX_TRIALS if jacobian.exact else MAX_BROYDEN_TRIALS):
         return
-    climber.slope = None
-    if slope.fresh:
-        climber.slow = PATIENCE
+    state.jacobian = None
+    if jacobian.exact:
+        state.stalled = PATIENCE
 
 
-def _stepped(aim: Aim, climber: Climber, slope: Slope, trials: int) -> bool:
-    """Whether a step led downwards; the damping follows from how much of what it promised it brought (Nielsen 1999, equation 2.8)."""
-    z = climber.z
-    residuals, change = slope.residuals, slope.change  # (R,), (D, R)
-    distance = float(residuals.square().sum()) + FLOOR
-    # In double precision: near the bottom the normal equations' smallest numbers would drown in the largest's rounding.
-    normal, gradient = (change @ change.T).double(), (change @ residuals).double() + aim.prior * distance * z.double()
-    normal.diagonal().add_(aim.prior * distance)
+def _try_step(cost: InversionCost, state: LMState, jacobian: Jacobian, trials: int) -> bool:
+    """Raise the damping until a step decreases the cost enough; return whether one did."""
+    residuals, derivatives = jacobian.residuals * cost.residual_weights, jacobian.derivatives * cost.residual_weights  # (R,), (D, R)
+    error = float(residuals.square().sum()) + MIN_ERROR
+    # In double precision: near the minimum, the smallest terms of the normal equations would drown in the rounding of the largest.
+    normal, gradient = (derivatives @ derivatives.T).double(), (derivatives @ residuals).double() + cost.prior * error * state.z.double()
+    normal.diagonal().add_(cost.prior * error)
     scale = normal.diagonal().mean()
     for _ in range(trials):
-        damped = normal + climber.damping * scale * torch.eye(len(z), device=z.device, dtype=torch.float64)
-        moved = -torch.linalg.solve(damped, gradient).to(z.dtype)
-        images = aim.render((z + moved)[None])
-        cost = float(aim.cost((z + moved)[None], images, perceptual=True)[0])
-        gained = climber.cost - cost
-        promised = climber.cost - aim.prior * float((z + moved).square().sum()) - math.log(float((residuals + moved @ change).square().sum()) + FLOOR)
-        kept = gained / max(promised, PROMISE)
-        if gained > 0 and kept > FAIR:
-            if slope.fresh:
-                climber.slow = climber.slow + 1 if gained < SLOWEST else 0
-            carried = slope.carried(moved, aim.residuals(images, perceptual=True)[0]) if gained > WORTH else None
-            climber.z, climber.cost, climber.error, climber.slope = z + moved, cost, float(aim.errors(images)[0]), carried
-            climber.damping = max(climber.damping * max(1 / GROWTH, 1 - (2 * kept - 1) ** 3), LEAST_DAMPING)
+        damped = normal + state.damping * scale * torch.eye(len(normal), device=normal.device, dtype=normal.dtype)
+        step = -torch.linalg.solve(damped, gradient).to(state.z.dtype)
+        z = state.z + step
+        images = cost.render(z[None])
+        value = float(cost.value(z[None], images)[0])
+        gain = state.value - value
+        model_error = float((residuals + step @ derivatives).square().sum()) + MIN_ERROR
+        predicted = state.value - cost.prior * float(z.square().sum()) - math.log(model_error)
+        ratio = gain / max(predicted, MIN_PREDICTED)
+        if gain > 0 and ratio > MIN_GAIN_RATIO:
+            if jacobian.exact:
+                state.stalled = state.stalled + 1 if gain < STALL_DECREASE else 0
+            state.jacobian = jacobian.broyden_update(step, cost.residuals(images)[0]) if gain > MIN_BROYDEN_GAIN else None
+            state.z, state.value, state.mse = z, value, float(cost.mse(images)[0])
+            # Nielsen 1999, equation 2.8
+            state.damping = max(state.damping * max(1 / DAMPING_FACTOR, 1 - (2 * ratio - 1) ** 3), MIN_DAMPING)
             return True
-        climber.damping *= GROWTH
+        state.damping *= DAMPING_FACTOR
     return False
+
+
+def _value(state: LMState) -> float:
+    return state.value

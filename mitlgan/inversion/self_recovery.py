@@ -1,4 +1,4 @@
-"""What comes back of pictures that an artifact made itself: the picture, and each layer where it stands."""
+"""Self-recovery: how well an artifact's own images, and their layers, are found again."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import to_float, to_uint8
-from mitlgan.inversion.embed import Embedded, embed
-from mitlgan.inversion.progress import Watcher
+from mitlgan.inversion.embed import InversionResult, embed
+from mitlgan.inversion.progress import StatusCallback
 from mitlgan.inversion.settings import Settings
 from mitlgan.metrics.psnr import psnrs_db
 from mitlgan.networks import CompositionStages
@@ -21,26 +21,31 @@ WHOLE = "output"
 
 
 @dataclass(frozen=True, eq=False)
-class Recovered:
-    """What was found of each picture.
+class SelfRecovery:
+    """Inversions of an artifact's own images.
 
     Attributes:
-        seeds: Of the pictures.
-        found: By embedding.
-        psnr_db: Peak signal-to-noise ratios (N,) by part: `output`, the picture, and of a composition each layer over all of its channels, where it
-            stands and with what is hidden of it.
+        seeds: Seeds of the images.
+        result: Their inversions.
+        psnr_db: Peak signal-to-noise ratios (N,) by part: `output`, the whole image, and each layer of a composition over all of its channels, as
+            placed and including hidden pixels.
     """
 
     seeds: range
-    found: Embedded
+    result: InversionResult
     psnr_db: dict[str, NDArray[np.float64]]
 
     def as_json(self, settings: Settings) -> dict[str, Any]:
-        """All figures with what it takes to have them again."""
-        seconds = self.found.seconds
+        """Return all figures, with the protocol that reproduces them."""
+        seconds = self.result.seconds
         rows = [
-            {"seed": seed, "psnr_db": {name: float(values[index]) for name, values in self.psnr_db.items()}, "ended": ended, "seconds": seconds[index]}
-            for index, (seed, ended) in enumerate(zip(self.seeds, self.found.ended, strict=True))
+            {
+                "seed": seed,
+                "psnr_db": {name: float(values[index]) for name, values in self.psnr_db.items()},
+                "ended": self.result.stop_reasons[index],
+                "seconds": seconds[index],
+            }
+            for index, seed in enumerate(self.seeds)
         ]
         return {
             "schema_version": 1,
@@ -52,29 +57,31 @@ class Recovered:
         }
 
 
-def recovered(artifact: LoadedArtifact, settings: Settings, *, count: int, seed: int, progress: Watcher | None = None) -> Recovered:
-    """Embed pictures of an artifact in itself, rounded to 8 bits as files are.
+def measure_self_recovery(
+    artifact: LoadedArtifact, settings: Settings, *, count: int, seed: int, progress: StatusCallback | None = None
+) -> SelfRecovery:  # fmt: skip
+    """Invert images of an artifact, rounded to 8 bits as in files, and compare every part with the truth.
 
     Args:
         artifact: A generator or composer.
-        settings: Of the embedding.
-        count: How many pictures.
-        seed: Of the first; the others' follow it.
-        progress: As `embed` takes it.
+        settings: Effort of the inversions.
+        count: Number of images.
+        seed: Seed of the first image; later images use consecutive seeds.
+        progress: See `embed`.
     """
     seeds = range(seed, seed + count)
-    true = artifact.layers(seeds)
-    found = embed(artifact, to_float(to_uint8(true.output)), settings, progress=progress)
-    pairs = {WHOLE: (true.output, found.images)}
-    if len(true.layers) > 1:
-        pairs |= {name: (_standing(true, name), _standing(found.stages, name)) for name in true.layers}
-    return Recovered(seeds, found, {name: _psnr_db(*pair) for name, pair in pairs.items()})
+    truth = artifact.layers(seeds)
+    result = embed(artifact, to_float(to_uint8(truth.output)), settings, progress=progress)
+    psnr = {WHOLE: _psnr_db(truth.output, result.images)}
+    if len(truth.layers) > 1:
+        psnr |= {name: _psnr_db(_as_placed(truth, name), _as_placed(result.stages, name)) for name in truth.layers}
+    return SelfRecovery(seeds, result, psnr)
 
 
-def _standing(stages: CompositionStages, name: str) -> Tensor:
+def _as_placed(stages: CompositionStages, name: str) -> Tensor:
     return stages.placed.get(name, stages.layers[name])
 
 
-def _psnr_db(one: Tensor, other: Tensor) -> NDArray[np.float64]:
-    """Over [0, 1] of images (N, C, H, W) in [-1, 1]."""
-    return psnrs_db(((one.double() - other.double()) / 2).flatten(1).square().mean(1))
+def _psnr_db(images: Tensor, others: Tensor) -> NDArray[np.float64]:
+    """Return PSNR over [0, 1] of images (N, C, H, W) in [-1, 1]."""
+    return psnrs_db(((images.double() - others.double()) / 2).flatten(1).square().mean(1))

@@ -1,4 +1,4 @@
-"""How a picture is looked for in an artifact's latents."""
+"""Settings of an inversion."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from mitlgan.errors import UsageError
 from mitlgan.metrics.extractors.features import OFFLINE_EXTRACTOR
 
 LIMIT_S = 60.0
+MAX_RESTARTS = 256
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is tried, and what counts.
+    """Effort of an inversion, and what counts as a good fit.
 
     Attributes:
-        seed: Decides every random number; the same seed, settings and threads give the same bytes, unless time runs out.
-        starts: Random latents of which each picture's nearest are taken.
-        restarts: How many of those are improved together.
-        attempts: How often all of what follows is done, with the next best starts each time, until one reaches the goal; the best counts.
-        steps: Of Adam, during which the worse half of the restarts is dropped again and again.
-        polish_steps: Of Levenberg-Marquardt, shared by the restarts that are left.
-        learning_rate: Of Adam, at its highest: it warms up over the first tenth and falls as a cosine.
-        noise: Standard deviation of what is added to the latents at Adam's first steps; it has gone after three quarters of them.
-        prior: Weight of the latent's own improbability; 1 is what a normal prior and errors that are independent from pixel to pixel would have.
-        perceptual: Weight of the perceptual distance beside the mean squared error over [0, 1], which has 1. 0: no extractor is loaded.
-        goal_db: PSNR from which on a picture counts as found, and nothing more is tried.
-        seconds: Time for each picture, the best so far of which is given when it is over; None: no limit.
-        extractor: The network of the perceptual distance; see `mitlgan.metrics.extractors.features.extractor`.
-        weights: Its weights, if they are not where it looks.
+        seed: Decides every random number; the same seed, settings and threads give the same bytes, unless the time limit is reached.
+        starts: Random latents, of which the best are used for each picture.
+        restarts: Number of latents that are optimised together.
+        attempts: Maximum number of optimisations, each from the next best starts, until one reaches the goal; the best one counts.
+        steps: Adam steps, during which the worse half of the restarts is dropped several times.
+        polish_steps: Levenberg-Marquardt steps with a measured Jacobian, shared by the remaining restarts.
+        learning_rate: Highest learning rate of Adam: it warms up over the first tenth and falls as a cosine.
+        noise: Standard deviation of the noise on the latents at Adam's first step; it falls to zero over three quarters of the steps.
+        prior: Weight of the prior on latents; 1 suits a normal prior and errors that are independent from pixel to pixel.
+        perceptual: Weight of the perceptual distance; that of the mean squared error over [0, 1] is 1. With 0, no extractor is loaded.
+        goal_db: PSNR at which a picture counts as found and the search stops.
+        seconds: Time limit of each picture, after which the best result so far is returned; None for no limit.
+        extractor: Network of the perceptual distance; see `mitlgan.metrics.extractors.features.extractor`.
+        weights: Path of its weights; None for the usual places.
     """
 
     seed: int = 0
@@ -53,23 +54,27 @@ class Settings:
             if value is not None and not low <= value <= high:
                 raise UsageError(f"{name.replace('_', '-')}: {value:g} is not from {low:g} to {high:g}")
         if self.restarts * self.attempts > self.starts:
-            wanted = f"{self.restarts} in each of {self.attempts} attempts"
-            raise UsageError(f"restarts: {wanted} are more than the {self.starts} starts that they are chosen from")
+            restarts = f"{self.restarts} in each of {self.attempts} attempts"
+            raise UsageError(f"restarts: {restarts} are more than the {self.starts} starts that they are chosen from")
 
-    def times(self, **factors: float) -> Settings:
-        """With some numbers multiplied, each of them kept within its range."""
-        changed = {}
+    def with_more_restarts(self, factor: float) -> Settings:
+        """Return a copy with one attempt, of this many times as many restarts as far as there are starts."""
+        return replace(self, attempts=1, restarts=min(round(factor * self.restarts), self.starts, MAX_RESTARTS))
+
+    def scaled(self, **factors: float) -> Settings:
+        """Return a copy with some numbers multiplied, each limited to its range."""
+        changes = {}
         for name, factor in factors.items():
-            ((low, high),) = [bounds for key, *bounds in _RANGES if key == name]
+            ((low, high),) = [limits for key, *limits in _RANGES if key == name]
             value = getattr(self, name)
-            changed[name] = type(value)(min(max(value * factor, low), high))
-        return replace(self, **changed)
+            changes[name] = type(value)(min(max(value * factor, low), high))
+        return replace(self, **changes)
 
 
 _RANGES = (
     ("seed", 0, 2**63 - 1),
     ("starts", 1, 1_000_000),
-    ("restarts", 1, 256),
+    ("restarts", 1, MAX_RESTARTS),
     ("attempts", 1, 1000),
     ("steps", 0, 100_000),
     ("polish_steps", 0, 10_000),

@@ -1,4 +1,4 @@
-"""Pictures from files, as an artifact would make them: its size, its channels."""
+"""Target pictures from files, in an artifact's size and channels."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ RESIZE = "lanczos"
 
 
 def read_target(path: Path, card: Card) -> Tensor:
-    """Read a picture; its centred square is resized to the artifact's size.
+    """Read a picture; its central square is resized to the artifact's size.
 
     Args:
         path: A file of a format and size that `mitlgan.data.decode.image_file` takes.
-        card: Whose size and channels count; with four channels transparency is kept, premultiplied, with three it is laid on white.
+        card: Gives size and channels. Four channels keep transparency, premultiplied; with three it is laid on white.
 
     Returns:
         (C, H, W), float32 in [-1, 1].
 
     Raises:
-        DataError: It is no usable picture.
+        DataError: The file is not a usable picture.
     """
     try:
         decoded = decode(path, keep_alpha=card.image_channels == 4, size_px=card.size_px)

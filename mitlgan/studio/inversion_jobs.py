@@ -19,8 +19,8 @@ from mitlgan.images.alpha import clip_to_alpha, to_opaque_rgb, unpremultiply
 from mitlgan.inpainting import Filler, Original, make_filler, poisson_blend
 from mitlgan.inpainting import inpaint as filled_by
 from mitlgan.inpainting.fillers import EMBEDDING_SETTINGS
-from mitlgan.inversion import Embedded, Progress, Settings, embed
-from mitlgan.inversion.cost import CHUNK
+from mitlgan.inversion import InversionResult, InversionStatus, Settings, embed
+from mitlgan.inversion.cost import BATCH
 from mitlgan.latents import split_by_layer
 from mitlgan.studio import encoding, render
 from mitlgan.studio.catalogue import ActiveArtifact
@@ -110,11 +110,11 @@ def _search_latent(
     worker: Worker,
     known: Tensor | None = None,
     seen: ImageEncoder = encoding.image_png,
-) -> Embedded:
-    most = math.ceil(settings.starts / CHUNK) + settings.attempts * (settings.steps + settings.polish_steps)
+) -> InversionResult:
+    most = math.ceil(settings.starts / BATCH) + settings.attempts * (settings.steps + settings.polish_steps)
     taken = count(1)
 
-    def watch(progress: Progress) -> bool:
+    def watch(progress: InversionStatus) -> bool:
         worker.run_pending()
         step = next(taken)  # of all phases and attempts; those of a phase alone would begin anew
         if job.is_event_due:
@@ -125,16 +125,16 @@ def _search_latent(
         return job.is_wanted
 
     embedded = embed(loaded.artifact, target, settings, known, progress=watch)
-    if "cancelled" in embedded.ended:
+    if "cancelled" in embedded.stop_reasons:
         raise Cancelled
     return embedded
 
 
-def _job_result(loaded: ActiveArtifact, embedded: Embedded, seen: ImageEncoder) -> dict[str, Any]:
+def _job_result(loaded: ActiveArtifact, embedded: InversionResult, seen: ImageEncoder) -> dict[str, Any]:
     values = encoding.shortest_floats(split_by_layer(embedded.z[0], loaded.artifact.card.latent_dims))
     state = State(artifact=loaded.id, latents={name: ValuesLatent(values=numbers) for name, numbers in values.items()})
     picture = encoding.data_uri(seen(render.render_state(loaded, state).output))
-    figures = {"psnr": float(embedded.psnr_db[0]), "error": float(embedded.mse[0]), "ended": embedded.ended[0], "seconds": embedded.seconds[0]}
+    figures = {"psnr": float(embedded.psnr_db[0]), "error": float(embedded.mse[0]), "ended": embedded.stop_reasons[0], "seconds": embedded.seconds[0]}
     return {"state": encoding.state_json(state), "link": encoding.state_link(state), "picture": picture, **figures}
 
 

@@ -9,9 +9,9 @@ import torch
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.errors import UsageError
-from mitlgan.inversion import Progress, Settings, embed
-from mitlgan.inversion.cost import Aim, renderer
-from mitlgan.inversion.placement_search import Places, better_places, place_part
+from mitlgan.inversion import InversionStatus, Settings, embed
+from mitlgan.inversion.cost import InversionCost, make_renderer
+from mitlgan.inversion.placement_search import best_placements, placement_slice
 from mitlgan.metrics.extractors.features import extractor
 
 QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
@@ -22,7 +22,7 @@ def test_a_linear_generators_latent_is_found_exactly(linear: LoadedArtifact) -> 
     found = embed(linear, linear.images_from_latents(z), Settings(starts=8, restarts=2, attempts=1, steps=0, polish_steps=8, goal_db=80))
     assert torch.allclose(found.z, z, atol=1e-3)
     assert float(found.psnr_db.min()) >= 80
-    assert found.ended == ("goal", "goal")
+    assert found.stop_reasons == ("goal", "goal")
 
 
 def test_the_optimum_of_a_linear_generator_is_that_of_ridge_regression(linear: LoadedArtifact) -> None:
@@ -71,16 +71,16 @@ def test_the_same_seed_gives_the_same_bytes_whatever_else_is_asked_for(fg: Loade
 
 @pytest.mark.parametrize(("phase", "done"), [("starts", 64), ("search", 5), ("polish", 1)])
 def test_the_watcher_sees_it_converge_and_can_end_it(phase: str, done: int, fg: LoadedArtifact) -> None:
-    told: list[Progress] = []
+    told: list[InversionStatus] = []
 
-    def watch(state: Progress) -> bool:
+    def watch(state: InversionStatus) -> bool:
         told.append(state)
         return not (state.phase == phase and state.done >= done)
 
     target = fg.sample([1, 2])
     found = embed(fg, target, Settings(**{**vars(QUICK), "goal_db": 120}), progress=watch)
     assert (told[-1].phase, told[-1].done, told[-1].pictures) == (phase, done, 2)
-    assert found.ended[1] == "cancelled"
+    assert found.stop_reasons[1] == "cancelled"
     assert found.z.shape == (2, 6)
     if phase == "polish":
         last = [state.psnr_db for state in told if state.phase == "polish"]
@@ -91,7 +91,7 @@ def test_the_watcher_sees_it_converge_and_can_end_it(phase: str, done: int, fg: 
 
 def test_the_time_limit_ends_it(fg: LoadedArtifact) -> None:
     found = embed(fg, fg.sample([1]), Settings(**{**vars(QUICK), "steps": 100_000, "seconds": 0.2}))
-    assert found.ended == ("time",)
+    assert found.stop_reasons == ("time",)
     assert found.seconds[0] < 5
 
 
@@ -105,18 +105,18 @@ def test_nothing_of_the_artifact_changes(placed: LoadedArtifact) -> None:
 def test_the_cost_is_that_of_the_formula(fg: LoadedArtifact) -> None:
     settings = Settings(prior=3.0)
     target, z = fg.sample([1])[0], fg.latents([2])
-    aim = Aim(renderer(fg), target, None, settings, None)
-    image = renderer(fg)(z)
+    cost = InversionCost(make_renderer(fg), target, None, settings)
+    image = make_renderer(fg)(z)
     error = ((image[0] - target) / 2).square().mean()
     wanted = math.log(float(error) + 1e-9) + 3 * float(z.square().sum()) / (3 * 64)
-    assert float(aim.cost(z, image, perceptual=True)[0]) == pytest.approx(wanted, rel=1e-5)
-    assert float(aim.residuals(image, perceptual=True).square().sum()) == pytest.approx(float(error), rel=1e-5)
+    assert float(cost.value(z, image)[0]) == pytest.approx(wanted, rel=1e-5)
+    assert float((cost.residuals(image) * cost.residual_weights).square().sum()) == pytest.approx(float(error), rel=1e-5)
 
 
 def test_beyond_what_is_burnt_out_is_no_error(linear: LoadedArtifact) -> None:
-    aim = Aim(renderer(linear), torch.ones(3, 8, 8), None, Settings(), None)
-    assert float(aim.errors(torch.full((1, 3, 8, 8), 1.5))[0]) == 0
-    assert float(aim.errors(torch.full((1, 3, 8, 8), -1.0))[0]) == pytest.approx(1)
+    cost = InversionCost(make_renderer(linear), torch.ones(3, 8, 8), None, Settings())
+    assert float(cost.mse(torch.full((1, 3, 8, 8), 1.5))[0]) == 0
+    assert float(cost.mse(torch.full((1, 3, 8, 8), -1.0))[0]) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(("targets", "mask", "message"), [
@@ -149,15 +149,14 @@ def test_a_mirrored_object_is_found(mirrored: LoadedArtifact) -> None:
     z = mirrored.latents([1])
     other = z.clone()
     other[:, -1] *= -1
-    aim = Aim(renderer(mirrored), mirrored.images_from_latents(z)[0].clone(), None, Settings(prior=0), None, jumps=[z.shape[1] - 1])
-    part = place_part(mirrored.card)
+    cost = InversionCost(make_renderer(mirrored), mirrored.images_from_latents(z)[0].clone(), None, Settings(prior=0), jumps=[z.shape[1] - 1])
+    part = placement_slice(mirrored.card)
     assert part == slice(6, 10)
-    places = Places.of(aim.render, part)
-    assert torch.equal(better_places(aim, other, places, seed=0, step=0), z)
-    assert torch.equal(better_places(aim, z, places, seed=0, step=0), z), "nothing is better than the truth"
+    assert torch.equal(best_placements(cost, other, part, seed=0, step=0), z)
+    assert torch.equal(best_placements(cost, z, part, seed=0, step=0), z), "nothing is better than the truth"
     near = z.clone()
     near[:, -1] = -0.001 if float(z[0, -1]) < 0 else 0.001
-    assert float(aim.linearised(near[0], perceptual=False).change.abs().max()) < 5, "the jump is no slope"
+    assert float(cost.jacobian(near[0]).derivatives.abs().max()) < 5, "the jump is no slope"
 
 
 def test_the_perceptual_distance_counts_where_it_is_asked_for(fg: LoadedArtifact) -> None:

@@ -14,7 +14,7 @@ from mitlgan.data.pack.image_pack import ImagePack, to_float, to_uint8
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import ArtifactError
 from mitlgan.inversion import Settings
-from mitlgan.inversion.evaluate import as_json, score
+from mitlgan.inversion.evaluate import as_json, fit_held_out
 from mitlgan.metrics.extractors.features import extractor
 
 QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=20)
@@ -32,10 +32,10 @@ def pictures(tmp_path: Path, fg: LoadedArtifact) -> ImagePack:
 
 def test_the_figures_are_those_of_the_pictures_that_were_found(pictures: ImagePack, fg: LoadedArtifact) -> None:
     network = extractor("efficientnet-lite0@32")
-    near = score(fg, pictures, network, QUICK, count=3)
+    near = fit_held_out(fg, pictures, network, QUICK, count=3)
     truth = pictures.batch(range(3))
     assert torch.equal(near.targets, to_float(truth))
-    made = to_uint8(near.found.images)
+    made = to_uint8(near.result.images)
     errors = ((made.numpy().astype(float) - truth.numpy()) ** 2).mean((1, 2, 3)) / 255**2
     assert np.allclose(near.psnr_db, -10 * np.log10(np.maximum(errors, 1e-12)))
     assert near.psnr_db[0] > 45 > 30 > near.psnr_db[1:].max(), "noise is nothing that it makes"
@@ -49,4 +49,4 @@ def test_the_figures_are_those_of_the_pictures_that_were_found(pictures: ImagePa
 def test_pictures_of_another_size_are_refused(packs: dict[str, Path], linear: LoadedArtifact) -> None:
     bigger = LoadedArtifact(linear.network, linear.card.model_copy(update={"size_px": 16}))
     with pytest.raises(ArtifactError, match=r"ARTIFACT: makes pictures of 16 px, those of .* have 8 px"):
-        score(bigger, ImagePack.open(packs["bg"]), extractor("efficientnet-lite0@32"), QUICK, count=2)
+        fit_held_out(bigger, ImagePack.open(packs["bg"]), extractor("efficientnet-lite0@32"), QUICK, count=2)

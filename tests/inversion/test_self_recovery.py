@@ -13,14 +13,14 @@ from mitlgan.artifacts.artifact import save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.cli import main
 from mitlgan.inversion import Settings
-from mitlgan.inversion.self_recovery import recovered
+from mitlgan.inversion.self_recovery import measure_self_recovery
 
 QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
 
 
 def test_each_part_is_compared_where_it_stands(placed: LoadedArtifact) -> None:
-    back = recovered(placed, QUICK, count=3, seed=5)
-    true, found = placed.layers([5, 6, 7]), back.found.stages
+    back = measure_self_recovery(placed, QUICK, count=3, seed=5)
+    true, found = placed.layers([5, 6, 7]), back.result.stages
     assert list(back.psnr_db) == ["output", "fg", "bg"]
     for name, one, other in (
         ("output", true.output, found.output), ("fg", true.placed["fg"], found.placed["fg"]), ("bg", true.layers["bg"], found.layers["bg"]),
@@ -34,7 +34,7 @@ def test_each_part_is_compared_where_it_stands(placed: LoadedArtifact) -> None:
 
 
 def test_a_generator_has_one_part(fg: LoadedArtifact) -> None:
-    back = recovered(fg, QUICK, count=2, seed=0)
+    back = measure_self_recovery(fg, QUICK, count=2, seed=0)
     assert list(back.psnr_db) == ["output"]
     assert back.psnr_db["output"].min() > 45
 

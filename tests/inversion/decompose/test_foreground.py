@@ -76,9 +76,7 @@ def test_moments_follow_scale_and_shift() -> None:
     matte = torch.zeros(1, 1, 32, 32)
     matte[:, :, 4:24, 10:30] = 1
     transform = LayerTransform(*(torch.tensor([number]) for number in (0.6, -0.2, 0.3, -1.0)))
-    moved = transform_layer(
-        PremultipliedLayer(matte.expand(-1, 3, -1, -1), matte), LayerTransform(*(torch.tensor([number]) for number in (0.6, -0.2, 0.3, -1.0)))
-    ).alpha
+    moved = transform_layer(PremultipliedLayer(matte.expand(-1, 3, -1, -1), matte), transform).alpha
     size, x, y = _moments(matte)
     moved_size, moved_x, moved_y = _moments(moved)
     assert float(moved_size / size) == pytest.approx(0.6, abs=0.02)

@@ -18,6 +18,7 @@ from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.images.alpha import on_checkerboard, to_opaque_rgb, unpremultiply
+from mitlgan.images.encode import encode_image, encode_png
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, EffectStrengths, LayerTransform
 from mitlgan.networks.placement import MIN_SCALE
@@ -262,14 +263,6 @@ def grid_png(images: Tensor, columns: int = 8, scale: int = 1) -> bytes:
     return encode_png(grid)
 
 
-def encode_png(image: Tensor) -> bytes:
-    """One uint8 image (C, H, W) as PNG bytes; C is 1, 3 (RGB) or 4 (RGB and straight alpha)."""
-    buffer = io.BytesIO()
-    array = image.permute(1, 2, 0).numpy()
-    Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 @dataclass(frozen=True)
 class SampleFiles:
     """Where samples were written.
@@ -349,9 +342,7 @@ def stages_sheet_png(stages: CompositionStages, scale: int = 3, columns: int = 4
         draw.text((left + 2 * scale, 4), title, fill=(40, 40, 40), font=ImageFont.load_default(TITLE_PX - 12))
         sheet.paste(grid, (left, TITLE_PX))
         left += grid.width + GAP_PX
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return encode_image(sheet, optimize=True)
 
 
 def _clamped(images: Tensor) -> Tensor:

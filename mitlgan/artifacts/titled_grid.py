@@ -13,6 +13,7 @@ from mitlgan.artifacts.loaded_artifact import TITLES, grid_png
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.errors import UsageError
 from mitlgan.images.alpha import to_opaque_rgb
+from mitlgan.images.encode import encode_image
 
 INK = (40, 40, 40)
 TEXT_PX = 15
@@ -82,9 +83,7 @@ def labeled_grid_png(images: Tensor, rows: Sequence[str], columns: Sequence[str]
         draw.text((left - MARGIN_PX, top + scale * 2 + index * pitch[1] + (pitch[1] - 2 * scale) // 2), text, fill=INK, font=font, anchor="rm")
     for index, text in enumerate(corner):
         draw.text((MARGIN_PX, MARGIN_PX // 2 + index * (TEXT_PX + 2)), text, fill=INK, font=font)
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return encode_image(sheet, optimize=True)
 
 
 def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

@@ -15,6 +15,7 @@ from mitlgan.data.decode.color_profile import find_profile
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, flatten_on, read_file
 from mitlgan.data.sources.formats import allowed_formats
 from mitlgan.errors import DataError
+from mitlgan.images.encode import encode_image
 from mitlgan.inpainting.poisson import poisson_blend
 
 Pixels = NDArray[np.uint8]
@@ -67,9 +68,7 @@ class Original:
 
     def png(self, found: Pixels, hole: Hole) -> bytes:
         """The file of `filled`."""
-        buffer = io.BytesIO()
-        self.filled(found, hole).save(buffer, "PNG", icc_profile=self.profile)
-        return buffer.getvalue()
+        return encode_image(self.filled(found, hole), icc_profile=self.profile)
 
 
 def read_original(path: Path) -> Original:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from mitlgan.data.curate.exclude_list import escape_name
 from mitlgan.data.layers.arrange import UNUSED_FOLDER
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.image_source import output_stem
+from mitlgan.images.encode import encode_image
 from mitlgan.report.formatting import printable
 from mitlgan.report.tables import Table
 from mitlgan.runtime.files import ensure_folder, write_atomically
@@ -231,9 +231,7 @@ def thumbnail(picture: Image.Image, size_px: int = THUMBNAIL_PX) -> str:
         grey = Image.fromarray((188 + 24 * squares).astype(np.uint8)).convert("RGBA")
         grey.alpha_composite(picture)
         picture = grey
-    buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return "data:image/jpeg;base64," + base64.b64encode(encode_image(picture.convert("RGB"), "JPEG", quality=85)).decode("ascii")
 
 
 def draw_histogram(title: str, hint: str, counts: Iterable[float], low: str, high: str, colour: int = 0) -> Histogram:

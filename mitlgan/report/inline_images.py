@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from mitlgan.images.alpha import on_checkerboard
+from mitlgan.images.encode import encode_png
 from mitlgan.report.schema import Pixels
 
 GUTTER_PX = 2
@@ -65,7 +66,7 @@ def inline_png(pixels: Pixels, *, columns: int = 0, rows: int = 0, wide_px: int 
         pixels = pixels[: columns * (rows or columns)]
         grid = _grid(pixels, columns)
         shown, (height, width) = len(pixels), grid.shape[1:]
-        png = _png(grid)
+        png = encode_png(grid)
     wide, narrow = _shown_width(width, wide_px), _shown_width(width, narrow_px)
     crisp = wide % width == 0 and narrow % width == 0
     return InlineImage("data:image/png;base64," + base64.b64encode(png).decode("ascii"), width, height, wide, narrow, crisp, shown)
@@ -84,12 +85,6 @@ def _grid(pixels: Tensor, columns: int) -> Tensor:
     if len(opaque) == 1:  # make_grid returns a single picture without its border
         return grid
     return grid[:, GUTTER_PX:-GUTTER_PX, GUTTER_PX:-GUTTER_PX]
-
-
-def _png(grid: Tensor) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(grid.permute(1, 2, 0).contiguous().numpy()).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def _shown_width(width: int, available: int) -> int:

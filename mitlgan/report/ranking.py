@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 from PIL import Image
 
+from mitlgan.images.encode import encode_image
 from mitlgan.report.formatting import DASH, duration, finite, number, printable
 from mitlgan.runtime.files import ensure_folder, write_atomically
 
@@ -226,7 +227,5 @@ def _figure(row: RankedRun) -> tuple[str, str]:
 
 def _smaller(grid: bytes) -> bytes:
     """The same picture as WebP: a page of many shows what each is like; the run keeps the PNG."""
-    small = io.BytesIO()
     with Image.open(io.BytesIO(grid)) as picture:
-        picture.convert("RGB").save(small, "WEBP", quality=80, method=6)
-    return small.getvalue()
+        return encode_image(picture.convert("RGB"), "WEBP", quality=80, method=6)

@@ -13,9 +13,9 @@ from urllib.parse import quote
 import torch
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import encode_png
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.images.alpha import unpremultiply
+from mitlgan.images.encode import encode_png
 from mitlgan.networks import CompositionStages
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.studio.schemas import State

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import secrets
 import threading
 from collections import Counter, OrderedDict
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from PIL import Image
 from pydantic import BaseModel
 from torch import Tensor
 
@@ -23,6 +21,7 @@ from mitlgan.data.pack.origin import describe_origin
 from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.data.splits import DEMO, find_splits
 from mitlgan.errors import MitlganError
+from mitlgan.images.encode import encode_png
 from mitlgan.metrics.protocol import to_rgb
 from mitlgan.studio.catalogue import ActiveArtifact
 from mitlgan.studio.encoding import data_uri
@@ -206,6 +205,4 @@ def real_pictures(card: Card) -> tuple[ImagePack, str]:
 
 def _uncompressed(image: Tensor) -> str:
     """One uint8 picture (3, H, W); nothing but pixels tells one from another, not even how well it compresses."""
-    buffer = io.BytesIO()
-    Image.fromarray(image.permute(1, 2, 0).contiguous().to(torch.uint8).numpy()).save(buffer, "PNG", compress_level=0)
-    return data_uri(buffer.getvalue())
+    return data_uri(encode_png(image.to(torch.uint8), compress_level=0))

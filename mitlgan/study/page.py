@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from pathlib import Path
 
 import jinja2
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.errors import UsageError
+from mitlgan.images.encode import encode_png
 from mitlgan.metrics.protocol import ImageSource, to_rgb
 from mitlgan.runtime.files import ensure_folder, write_atomically, write_json
 
@@ -78,7 +77,7 @@ def write_study(
         shown += [(name, f"seed {number}", image) for number, image in zip(seeds, images, strict=True)]
     order = rng.permutation(len(shown))
     items = [shown[place] for place in order]
-    pictures = [_png(image) for _, _, image in items]
+    pictures = [encode_png(image, compress_level=0) for _, _, image in items]  # equal sizes give equal numbers of bytes
     study = hashlib.sha256(b"".join(pictures)).hexdigest()[:16]
     key = {
         "schema_version": SCHEMA_VERSION,
@@ -93,13 +92,6 @@ def write_study(
     write_atomically(made.page, _page(study, pictures, real.size_px, origin))
     write_json(made.key, key)
     return made
-
-
-def _png(image: Tensor) -> bytes:
-    """One uint8 picture (3, H, W), uncompressed: equal sizes give equal numbers of bytes."""
-    buffer = io.BytesIO()
-    Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).save(buffer, "PNG", compress_level=0)
-    return buffer.getvalue()
 
 
 def _page(study: str, pictures: Sequence[bytes], size_px: int, origin: str) -> str:

@@ -19,7 +19,6 @@ from mitlgan.artifacts.loaded_artifact import (
     TITLE_PX,
     LoadedArtifact,
     artifact_path,
-    encode_png,
     grid_png,
     load_artifact,
     run_network,
@@ -30,6 +29,7 @@ from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.images.alpha import on_checkerboard, split_premultiplied, unpremultiply
+from mitlgan.images.encode import encode_png
 from mitlgan.networks import CompositionStages, LayerTransform
 from mitlgan.networks.placement import transform_layer
 from mitlgan.recipe import ComposerRecipe, PlacementRecipe, ThesisGeneratorRecipe

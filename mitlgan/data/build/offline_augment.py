@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -26,6 +25,7 @@ from mitlgan.data.sources.image_source import Contents, ImageSource, contents, o
 from mitlgan.data.sources.listing import MATTE_SUFFIX
 from mitlgan.data.splits import training_source
 from mitlgan.errors import DataError, naming_faults
+from mitlgan.images.encode import encode_dataset_png
 from mitlgan.runtime.files import ensure_folder, folder_lock, write_atomically
 
 VERSION = 3  # raise it when the same pictures and settings make other files
@@ -209,6 +209,4 @@ def _png(planes: Tensor) -> bytes:
         picture = Image.frombytes("RGBa", (pixels.shape[1], pixels.shape[0]), pixels.tobytes()).convert("RGBA")
     else:
         picture = Image.fromarray(pixels[..., 0] if len(planes) == 1 else pixels)
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=4)
-    return buffer.getvalue()
+    return encode_dataset_png(picture)

@@ -6,7 +6,6 @@ of (seed, index).
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from PIL import Image, ImageDraw
 
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.sources.listing import MATTE_SUFFIX
+from mitlgan.images.encode import encode_dataset_png
 from mitlgan.runtime.files import ensure_folder, write_atomically, write_json
 
 VERSION = 1
@@ -197,14 +197,8 @@ def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: Pr
 
 
 def _files(index: int, apart: ChessScene, together: ChessScene) -> Iterator[tuple[str, bytes]]:
-    yield f"fg/{index:05d}.png", _png(apart.near)
-    yield f"far/{index:05d}.png", _png(apart.far)
-    yield f"bg/{index:05d}.png", _png(apart.board)
-    yield f"scene/{index:05d}.png", _png(together.scene)
-    yield f"scene/{index:05d}{MATTE_SUFFIX}", _png(together.matte)
-
-
-def _png(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=4)
-    return buffer.getvalue()
+    yield f"fg/{index:05d}.png", encode_dataset_png(apart.near)
+    yield f"far/{index:05d}.png", encode_dataset_png(apart.far)
+    yield f"bg/{index:05d}.png", encode_dataset_png(apart.board)
+    yield f"scene/{index:05d}.png", encode_dataset_png(together.scene)
+    yield f"scene/{index:05d}{MATTE_SUFFIX}", encode_dataset_png(together.matte)

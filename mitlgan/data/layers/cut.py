@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,7 @@ from mitlgan.data.layers.matte_filter import MatteFilter
 from mitlgan.data.layers.matting import AlphaMatting, MatteFile, MattingMethod, find_matte, import_opencv
 from mitlgan.data.sources.image_source import Contents, output_stem
 from mitlgan.data.sources.listing import MATTE_SUFFIX
+from mitlgan.images.encode import encode_dataset_png
 
 MIN_PATCH_FRACTION = 0.4  # side of a background patch / side of the picture
 CENTERED_FRACTION = 0.86  # longest side of a centred object / side of its picture
@@ -88,7 +88,7 @@ def cut_picture(content: Contents, methods: list[MattingMethod], settings: CutSe
     if found is None:
         square = whole.crop(center_square(*whole.size)).convert("RGB")
         fault = "no matte: the picture has neither transparency nor a plain backdrop"
-        return _with(record | {"fault": fault}, {f"set-aside/{stem}.png": _png(_reduced(square, OVERLAY_PX))})
+        return _with(record | {"fault": fault}, {f"set-aside/{stem}.png": encode_dataset_png(_reduced(square, OVERLAY_PX))})
     matte, method = found
     record |= {"method": method.name, "coverage": round(float((matte > 127).mean()), 4)}
     box = square_around_object(matte)
@@ -96,7 +96,7 @@ def cut_picture(content: Contents, methods: list[MattingMethod], settings: CutSe
     fits = bool((inner > 127).sum() >= 0.99 * (matte > 127).sum())
     picture, judged = (whole.crop(box), inner) if fits else (whole, matte)
     record["fault"] = settings.matte_filter.reject_reason(judged)
-    pieces = {f"set-aside/{stem}.png": _png(_reduced(overlay_matte(picture, judged), OVERLAY_PX))}
+    pieces = {f"set-aside/{stem}.png": encode_dataset_png(_reduced(overlay_matte(picture, judged), OVERLAY_PX))}
     if not (judged > 127).any():
         return _with(record, pieces)
     measured = PERFECT_CUT
@@ -126,19 +126,19 @@ def _with(record: dict[str, Any], pieces: dict[str, bytes]) -> CutResult:
 
 def _scene(rgb: Pixels, matte: Pixels, stem: str, settings: CutSettings, measured: CutMeasures, record: dict[str, Any]) -> dict[str, bytes]:
     """The scene with its matte, and the backgrounds that it gives; the record is told of the hole and its fill."""
-    pieces = {f"scene/{stem}.png": _png(Image.fromarray(rgb)), f"scene/{stem}{MATTE_SUFFIX}": _png(Image.fromarray(matte))}
+    pieces = {f"scene/{stem}.png": encode_dataset_png(Image.fromarray(rgb)), f"scene/{stem}{MATTE_SUFFIX}": encode_dataset_png(Image.fromarray(matte))}
     hole = background_fill.object_hole(matte)
     record["hole"] = round(float(hole.mean()), 4)
     if settings.background in ("fill", "both") and hole.mean() <= settings.max_hole:
         filled = background_fill.fill_hole(rgb, hole)
         trusted = estimate_fill_confidence(rgb, filled, hole, measured)
         record |= {"fill_confidence": round(trusted.value, 4), "fill_doubt": trusted.doubt}
-        pieces[f"bg/{stem}.png"] = _png(_blurred(filled, settings.blur_px))
+        pieces[f"bg/{stem}.png"] = encode_dataset_png(_blurred(filled, settings.blur_px))
     if settings.background in ("patch", "both"):
         top, left, side = background_fill.find_free_square(hole)
         if side >= MIN_PATCH_FRACTION * min(hole.shape):
             patch = Image.fromarray(rgb[top : top + side, left : left + side]).resize(hole.shape, Image.Resampling.LANCZOS)
-            pieces[f"bg/{stem}-patch.png"] = _png(_blurred(np.array(patch), settings.blur_px))
+            pieces[f"bg/{stem}-patch.png"] = encode_dataset_png(_blurred(np.array(patch), settings.blur_px))
     return pieces
 
 
@@ -146,12 +146,12 @@ def _foreground(cutout: Image.Image, stem: str, settings: CutSettings) -> Iterat
     if settings.centre:
         cutout = center_object(cutout)
     if settings.backdrop is None:
-        yield f"fg/{stem}.png", _png(cutout)
+        yield f"fg/{stem}.png", encode_dataset_png(cutout)
         return
     laid = Image.new("RGBA", cutout.size, (*settings.backdrop, 255))
     laid.alpha_composite(cutout)
-    yield f"fg/{stem}.png", _png(laid.convert("RGB"))
-    yield f"fg/{stem}{MATTE_SUFFIX}", _png(cutout.getchannel("A"))
+    yield f"fg/{stem}.png", encode_dataset_png(laid.convert("RGB"))
+    yield f"fg/{stem}{MATTE_SUFFIX}", encode_dataset_png(cutout.getchannel("A"))
 
 
 def estimate_object_colors(rgb: Pixels, matte: Pixels) -> Pixels:
@@ -221,9 +221,3 @@ def _reduced(picture: Image.Image, size_px: int) -> Image.Image:
 
 def _blurred(rgb: Pixels, sigma_px: float) -> Image.Image:
     return Image.fromarray(import_opencv().GaussianBlur(rgb, (0, 0), sigma_px) if sigma_px > 0 else rgb)
-
-
-def _png(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=4)
-    return buffer.getvalue()

@@ -18,7 +18,8 @@ import pytest
 import torch
 
 from mitlgan import networks
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import LayerCard, make_card
+from mitlgan.artifacts.load_save import save_network
 from mitlgan.recipe import ComposerRecipe, DenseTranslatorRecipe, Recipe, ThesisCriticRecipe, ThesisGeneratorRecipe
 
 if TYPE_CHECKING:  # the fixtures import the loop themselves: most tests do without it
@@ -98,7 +99,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory, fg_recipe: Recipe, compo
     folder = tmp_path_factory.mktemp("artifacts")
     made: dict[str, Path] = {}
     generators: dict[str, networks.Generator] = {}
-    cards: dict[str, artifact.LayerCard] = {}
+    cards: dict[str, LayerCard] = {}
     for role, latent_dim in (("fg", 3), ("bg", 2)):
         generators[role] = _generator(fg_recipe, latent_dim)
         assert fg_recipe.generator is not None
@@ -106,13 +107,13 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory, fg_recipe: Recipe, compo
         recipe = fg_recipe.model_copy(update={"role": role, "name": f"tiny-{role}", "generator": form})
         made[role] = folder / role / "generator.safetensors"
         made[role].parent.mkdir()
-        artifact.save_network(made[role], generators[role], artifact.make_card(generators[role], recipe, kimg=1.5, licence="CC0"))
-        cards[role] = artifact.LayerCard(role=recipe.role, generator=form, sha256_before="0", sha256_after="0")
+        save_network(made[role], generators[role], make_card(generators[role], recipe, kimg=1.5, licence="CC0"))
+        cards[role] = LayerCard(role=recipe.role, generator=form, sha256_before="0", sha256_after="0")
     assert compose_recipe.composer is not None
     composer = networks.build_composer(compose_recipe.composer, generators, compose_recipe.size_px).eval()
     made["scene"] = folder / "scene" / "composer.safetensors"
     made["scene"].parent.mkdir()
-    artifact.save_network(made["scene"], composer, artifact.make_card(composer, compose_recipe, layers=cards))
+    save_network(made["scene"], composer, make_card(composer, compose_recipe, layers=cards))
     return made
 
 

@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 import mitlgan
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import read_card
+from mitlgan.artifacts.load_save import load_network, network_tensors
 from mitlgan.artifacts.safetensors_io import read_tensors, tensors_sha256
 from mitlgan.data.demo import demo_pack
 from mitlgan.inpainting import make_filler, parse_hole, score_fillers
@@ -42,9 +43,9 @@ def test_both_layers_and_a_composition_ship_at_32_px() -> None:
 
 @pytest.mark.parametrize("path", ARTIFACTS, ids=lambda path: path.parent.name)
 def test_an_artifact_ships_with_card_grid_licence_and_figures(path: Path) -> None:
-    network, card = artifact.load_network(path)
+    network, card = load_network(path)
     beside = json.loads((path.parent / "card.json").read_text())
-    assert beside["tensors_sha256"] == tensors_sha256(artifact.network_tensors(network))
+    assert beside["tensors_sha256"] == tensors_sha256(network_tensors(network))
     assert card.licence == "MIT"
     assert "CC0" in card.credit or "Microsoft" in card.credit
     assert card.data["source"] == "demo"
@@ -58,7 +59,7 @@ def test_an_artifact_ships_with_card_grid_licence_and_figures(path: Path) -> Non
 
 @pytest.mark.parametrize("path", ARTIFACTS, ids=lambda path: path.parent.name)
 def test_the_figures_beside_an_artifact_are_its_cards(path: Path) -> None:
-    card = artifact.read_card(path)
+    card = read_card(path)
     (row,) = [line for line in (PRETRAINED / "README.md").read_text().splitlines() if line.startswith(f"| `{path.parent.name}`")]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1] == f"{card.kimg:.0f}"
@@ -72,14 +73,14 @@ def test_no_generator_ships_twice(path: Path) -> None:
 
 
 def test_the_composition_has_the_shipped_layers() -> None:
-    network, card = artifact.load_network(PRETRAINED / "thesis-narrow-32" / "composer.safetensors")
+    network, card = load_network(PRETRAINED / "thesis-narrow-32" / "composer.safetensors")
     assert isinstance(network, Composer)
     for name in ("fg", "bg"):
-        alone, _ = artifact.load_network(PRETRAINED / f"{name}-32" / "generator.safetensors")
-        digest = tensors_sha256(artifact.network_tensors(alone))
+        alone, _ = load_network(PRETRAINED / f"{name}-32" / "generator.safetensors")
+        digest = tensors_sha256(network_tensors(alone))
         assert card.layers[name].sha256_before == card.layers[name].sha256_after == digest
-        for key, tensor in artifact.network_tensors(network.generators[name]).items():
-            assert torch.equal(tensor, artifact.network_tensors(alone)[key])
+        for key, tensor in network_tensors(network.generators[name]).items():
+            assert torch.equal(tensor, network_tensors(alone)[key])
 
 
 @pytest.mark.parametrize("page", [PRETRAINED / "README.md", PRETRAINED.parent / "README.md"], ids=lambda path: path.parent.name)
@@ -153,7 +154,7 @@ def pretraining_s(folder: str) -> int:
 
 
 def test_how_well_the_recommended_composition_keeps_its_layers_apart() -> None:
-    measured = artifact.read_card(PRETRAINED / "modern-32" / "composer.safetensors").metrics
+    measured = read_card(PRETRAINED / "modern-32" / "composer.safetensors").metrics
     found = measured["separation"]
     sentence = (
         f"matte overlap {found['matte_iou']:.3f}, background in foreground {found['leak_b_to_f_recoloured']:.3f} (one affine colour change per picture "
@@ -168,7 +169,7 @@ def test_how_well_the_recommended_composition_keeps_its_layers_apart() -> None:
 
 def embedded(name: str) -> dict[str, Any]:
     (path,) = (PRETRAINED / name).glob("*.safetensors")
-    return artifact.read_card(path).metrics
+    return read_card(path).metrics
 
 
 def test_what_embedding_finds_stands_in_the_readme() -> None:
@@ -230,9 +231,9 @@ def test_the_comparisons_command_is_that_of_its_plan() -> None:
 
 
 def test_a_context_encoder_ships_with_card_and_sheet_below_3_mb() -> None:
-    network, card = artifact.load_network(INPAINTER)
+    network, card = load_network(INPAINTER)
     beside = json.loads((INPAINTER.parent / "card.json").read_text())
-    assert beside["tensors_sha256"] == tensors_sha256(artifact.network_tensors(network))
+    assert beside["tensors_sha256"] == tensors_sha256(network_tensors(network))
     assert (card.kind, card.role, card.size_px, card.licence) == ("inpainter", "bg", 32, "MIT")
     assert "CC0" in card.credit
     assert card.data["source"] == "demo"
@@ -244,7 +245,7 @@ def test_a_context_encoder_ships_with_card_and_sheet_below_3_mb() -> None:
 
 @pytest.mark.parametrize("page", [PRETRAINED / "README.md", PRETRAINED.parent / "README.md"], ids=lambda path: path.parent.name)
 def test_the_inpainting_figures_on_a_page_are_those_of_the_card(page: Path) -> None:
-    measured = artifact.read_card(INPAINTER).metrics["inpainting"]
+    measured = read_card(INPAINTER).metrics["inpainting"]
     protocol = measured["protocol"]
     assert (protocol["split"], protocol["hole"], protocol["count"]) == ("validation", "center", 990)
     lines = page.read_text(encoding="utf-8").splitlines()
@@ -268,4 +269,4 @@ def test_no_panorama_of_the_held_out_places_was_trained_on() -> None:
     held_out, trained = ({str(source["name"]).split("/")[1].rsplit("-", 1)[0] for source in pack.sources()} for pack in splits)
     assert held_out
     assert not held_out & trained
-    assert artifact.read_card(INPAINTER).data["content_sha256"] == demo_pack("bg", 32).content_sha256
+    assert read_card(INPAINTER).data["content_sha256"] == demo_pack("bg", 32).content_sha256

@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 import mitlgan
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import read_weights_hash
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, grid_png, stages_sheet_png
 from mitlgan.artifacts.titled_grid import enlarge
 from mitlgan.images.animation import encode_animation
@@ -111,7 +111,7 @@ def test_four_stages_were_trained_as_long_as_was_asked(walked: Walked, scene: Lo
     for layer in ("fg", "bg"):
         path = trained[f"modern-{layer}"].artifact
         assert path is not None
-        made, used = artifact.read_weights_hash(path), scene.card.layers[layer]
+        made, used = read_weights_hash(path), scene.card.layers[layer]
         assert made == used.sha256_before == used.sha256_after  # frozen means frozen
 
 

@@ -17,7 +17,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from mitlgan.artifacts.artifact import KIND_WITH_ARTICLE, check_generators_found, save_network
+from mitlgan.artifacts.card import KIND_WITH_ARTICLE
+from mitlgan.artifacts.load_save import check_generators_found, save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network, stages_sheet_png
 from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.errors import ArtifactError, UsageError

@@ -12,8 +12,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
-from mitlgan.artifacts import artifact as artifacts
-from mitlgan.artifacts.artifact import Card, network_tensors
+from mitlgan.artifacts.card import Card
+from mitlgan.artifacts.load_save import load_network, network_tensors
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.errors import ArtifactError, UsageError
@@ -220,7 +220,7 @@ def load_artifact(path: str | Path, device: str = "cpu") -> LoadedArtifact:
     Raises:
         ArtifactError: There is none, it is damaged, or it makes no pictures of latents.
     """
-    network, card = artifacts.load_network(artifact_path(Path(path)))
+    network, card = load_network(artifact_path(Path(path)))
     if card.kind == "inpainter":
         raise ArtifactError(f"{path}: is an inpainter, which makes no pictures of its own; `mitlgan inpaint IMAGE --artifact {path}` uses it")
     if card.kind == "critic":

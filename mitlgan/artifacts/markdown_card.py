@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mitlgan.artifacts.artifact import Card
+from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.errors import to_one_line
 from mitlgan.networks import count_parameters

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from mitlgan import networks
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import Card, GeneratorSpec
+from mitlgan.artifacts.card import Card, GeneratorSpec, artifact_kind, build_network, read_card
 from mitlgan.recipe import (
     REACHABLE_PX,
     AnyGenerator,
@@ -42,7 +41,7 @@ def describe(target: str) -> dict[str, Any]:
     path = Path(target)
     if path.suffix == ".safetensors" or (path.is_dir() and not (path / "recipes").is_dir()):
         file = artifact_path(path)
-        card = artifact.read_card(file)
+        card = read_card(file)
         return {**_described_card(card, str(file)), "card": card.model_dump(mode="json", exclude_none=True)}
     return describe_recipe(load_recipe(target, given="RECIPE"))
 
@@ -103,14 +102,14 @@ def thesis_generator(size_px: int) -> ThesisGeneratorRecipe:
 
 def _described_card(card: Card, source: str) -> dict[str, Any]:
     with torch.device("meta"):
-        network = artifact.build_network(card, source)
+        network = build_network(card, source)
     name = display_name_of(card.recipe, card.role)
     return {"name": name, "kind": card.kind, "size_px": card.size_px, "networks": _parts(network), "total": _total(network)}
 
 
 def _parts(whole: nn.Module) -> dict[str, Any]:
     if not isinstance(whole, networks.Composer):
-        return {artifact.artifact_kind(whole): _numbers(whole, networks.input_shape(whole))}
+        return {artifact_kind(whole): _numbers(whole, networks.input_shape(whole))}
     modules: dict[str, tuple[str, nn.Module]] = {f"layer {name}": (f"layers.{name}.", generator) for name, generator in whole.generators.items()}
     modules |= {"adapters": ("adapters.", whole.adapters)} if whole.adapters else {}
     modules |= {"fusion": ("fusion.", whole.fusion), "translator": ("translator.", whole.translator)}

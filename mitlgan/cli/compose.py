@@ -37,8 +37,8 @@ def compose(
 ) -> None:
     """Join frozen generators into scenes by fusion and translator: two, or as many as --layer names."""
     from mitlgan import networks
-    from mitlgan.artifacts import artifact
-    from mitlgan.artifacts.artifact import GeneratorSpec
+    from mitlgan.artifacts.card import GeneratorSpec, read_card
+    from mitlgan.artifacts.load_save import load_layer
     from mitlgan.errors import UsageError
     from mitlgan.stages import initial_weights, stages
     from mitlgan.stages.default_layers import resolve_layers
@@ -48,9 +48,9 @@ def compose(
         raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `compose`")
     layers = resolve_layers(options.layers_from(layer, fg, bg), out, chosen)
     for name, path in layers.items():
-        log(f"{name}: {path} ({artifact.read_card(path).kimg:.0f} kimg)")
+        log(f"{name}: {path} ({read_card(path).kimg:.0f} kimg)")
     if dry_run:
-        loaded = {name: artifact.load_layer(path, name, chosen.size_px, chosen.composer.resample) for name, path in layers.items()}
+        loaded = {name: load_layer(path, name, chosen.size_px, chosen.composer.resample) for name, path in layers.items()}
         networks.check_composer(chosen.composer, {name: generator for name, (generator, _) in loaded.items()}, chosen.size_px)
         forms = {name: GeneratorSpec(card.generator, card.size_px) for name, (_, card) in loaded.items() if card.generator is not None}
         chosen = initial_weights.with_critic_parent(chosen, critic, log)

@@ -39,7 +39,7 @@ def evaluate(
     as_json: options.Json = False,
 ) -> None:
     """Measure an artifact's images against real ones: Fréchet distance, KID, precision, recall, density, coverage; its layers' separation."""
-    from mitlgan.artifacts.artifact import record_metrics
+    from mitlgan.artifacts.load_save import record_metrics
     from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
     from mitlgan.errors import UsageError
     from mitlgan.metrics import protocol as evaluation

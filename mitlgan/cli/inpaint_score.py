@@ -39,7 +39,7 @@ def inpaint_score(
 ) -> None:
     """Measure on held-out pictures how well each method fills: PSNR in the hole, distance in an extractor's features."""
     from mitlgan import inpainting
-    from mitlgan.artifacts.artifact import read_card
+    from mitlgan.artifacts.card import read_card
     from mitlgan.artifacts.loaded_artifact import artifact_path
     from mitlgan.artifacts.titled_grid import labeled_grid_png
     from mitlgan.inpainting.evaluate import describe_scores

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mitlgan.cli.output import log, print_result
 
 if TYPE_CHECKING:
-    from mitlgan.artifacts.artifact import GeneratorSpec
+    from mitlgan.artifacts.card import GeneratorSpec
     from mitlgan.recipe import Recipe
     from mitlgan.stages.stages import RunContext
     from mitlgan.training.run_directory import Run

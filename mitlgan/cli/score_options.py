@@ -10,7 +10,7 @@ import typer
 from mitlgan.cli.output import log
 
 if TYPE_CHECKING:
-    from mitlgan.artifacts.artifact import Card
+    from mitlgan.artifacts.card import Card
     from mitlgan.data.pack.image_pack import ImagePack
     from mitlgan.recipe import Recipe
 
@@ -58,7 +58,8 @@ def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default:
 
 def write_into_card(path: Path, name: str, measured: dict[str, Any]) -> None:
     """Write figures under a name into an artifact's card, beside those that it has."""
-    from mitlgan.artifacts.artifact import read_card, record_metrics
+    from mitlgan.artifacts.card import read_card
+    from mitlgan.artifacts.load_save import record_metrics
 
     record_metrics(path, {**read_card(path).metrics, name: measured})
     log(f"{path}: the figures are in its card now")

@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import Card, LayerCard
+from mitlgan.artifacts.card import Card, LayerCard, read_card, read_weights_hash
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, grid_png
 from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
 from mitlgan.artifacts.summary import describe
@@ -114,7 +113,7 @@ def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, 
     stage = loaded.layers(range(PICTURES))
     composes = isinstance(loaded.network, Composer)
     made = _drawn_layers(stage) if composes else {}
-    cards = [artifact.read_card(point.path) for point in last.chosen]
+    cards = [read_card(point.path) for point in last.chosen]
     seeds = [int(card.recipe.get("seed", 0)) for card in cards]
     diverged = any(DIVERGED in card.notes for card in cards)
     arm = ArmResult(
@@ -128,7 +127,7 @@ def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, 
         values=_values(ruler, last.values, others), by_extractor={name: mean_over_seeds(rows) for name, rows in others.items()},
     )  # fmt: skip
     if composes:
-        numbers, grid = _separated(loaded, ruler, artifact.read_weights_hash(last.chosen[0].path))
+        numbers, grid = _separated(loaded, ruler, read_weights_hash(last.chosen[0].path))
         arm = dataclasses.replace(arm, separation=numbers, separation_grid=grid)
     pictures, sentence = ruler.nearest_training_images(last.chosen[0].path, stages.open_recipe_data(domain.setup.recipe), NEIGHBOURS)
     return dataclasses.replace(arm, neighbours=[Picture(*named) for named in pictures], memorised=sentence)
@@ -177,7 +176,7 @@ def _iteration(run: Run | None, points: Sequence[Snapshot], axis: str) -> float:
     if run is None or not points:
         return float("inf")  # an artifact that stands as it is
     end = points[-1]
-    iterations = artifact.read_card(end.path).iterations
+    iterations = read_card(end.path).iterations
     return end.position(axis) / iterations if iterations else 0.0
 
 
@@ -213,7 +212,7 @@ def _composers(domain: DomainRun) -> dict[int, Path]:
     found: dict[str, tuple[int, Path]] = {}
     for run in domain.arms[0].runs:
         assert run.artifact is not None
-        card = artifact.read_card(run.artifact)
+        card = read_card(run.artifact)
         found.setdefault(_pasted_from(card), (int(card.recipe.get("seed", 0)), run.artifact))
     return dict(found.values())
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import LAYER_ROLES
+from mitlgan.artifacts.card import LAYER_ROLES, read_weights_hash
 from mitlgan.errors import DivergedError, MitlganError, NanError
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import folder_lock
@@ -42,7 +41,7 @@ class ArmTraining:
     def input_hashes(self) -> dict[str, str]:
         """Hashes of what it is made from; see `Run.inputs`."""
         made_from = {"start": self.initial_artifact} if self.initial_artifact is not None else self.layers
-        return {name: artifact.read_weights_hash(path) for name, path in made_from.items()}
+        return {name: read_weights_hash(path) for name, path in made_from.items()}
 
     def run(self, environment: RunContext) -> Run:
         """The finished run: found, continued, or made in this process."""

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import Card, GeneratorSpec
+from mitlgan.artifacts.card import Card, GeneratorSpec, read_card
+from mitlgan.artifacts.load_save import load_network, save_network
 from mitlgan.artifacts.loaded_artifact import artifact_path
 from mitlgan.compare.budgets import training_macs, with_equal_length
 from mitlgan.compare.plan import BUILT_IN_BASELINES
@@ -149,7 +149,7 @@ def resolve_baseline(baseline: str, recipe: Recipe, layers: Mapping[str, Generat
     path = Path(baseline)
     if path.is_dir() or path.suffix == ".safetensors":
         file = artifact_path(path)
-        card = artifact.read_card(file)
+        card = read_card(file)
         if card.role != "scene" or card.size_px != recipe.size_px:
             wanted = f"scenes of {recipe.size_px} px"
             raise ArtifactError(f"--baseline {baseline}: makes {card.role} images of {card.size_px} px; give one of {wanted}")
@@ -193,7 +193,7 @@ def extract_layers(composer: Path) -> dict[str, Path]:
     Raises:
         ArtifactError: Not a composer, or damaged.
     """
-    network, card = artifact.load_network(composer)
+    network, card = load_network(composer)
     if not isinstance(network, Composer):
         raise ArtifactError(f"{composer}: not a composer")
     return {name: _extract_layer(network.generators[name], card, name) for name in card.layers}
@@ -214,7 +214,7 @@ def _extract_layer(generator: Generator, card: Card, name: str) -> Path:
     path = cache_dir() / "layers" / f"{layer.sha256_before[:32]}-{told[:16]}" / "generator.safetensors"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        artifact.save_network(path, generator, own)
+        save_network(path, generator, own)
     return path
 
 
@@ -246,7 +246,7 @@ def read_finished_card(run: Run) -> Card:
     """
     if run.artifact is None:
         raise ArtifactError(f"{run.path}: not finished; go on with `mitlgan resume {run.path}`")
-    return artifact.read_card(run.artifact)
+    return read_card(run.artifact)
 
 
 def uses_mattes(recipe: Recipe) -> bool:

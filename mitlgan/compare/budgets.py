@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from mitlgan import networks
-from mitlgan.artifacts.artifact import GeneratorSpec
+from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.networks import Composer, count_macs
 from mitlgan.recipe import AnyObjective, Recipe, RelativisticRecipe, WganGpRecipe, with_overrides
 from mitlgan.runtime.progress import UNBOUNDED_KIMG

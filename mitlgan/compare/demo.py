@@ -13,8 +13,7 @@ from pathlib import Path
 
 import torch
 
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import LAYER_ROLES
+from mitlgan.artifacts.card import LAYER_ROLES, read_weights_hash
 from mitlgan.compare import ComparisonPlan, ComparisonResult, baseline_jobs, run_comparison, tolerate_divergence
 from mitlgan.errors import ArtifactError
 from mitlgan.recipe import Recipe, load_recipe, to_toml, with_overrides
@@ -54,7 +53,7 @@ def run_demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Com
         recipes = {name: _recipe(name, quick) for name in RECIPES}
         layers = _layers(out, recipes, pretrained, show)
         show("2/4 training the composition")
-        made_from = {role: artifact.read_weights_hash(path) for role, path in layers.items()}  # a composition of other layers is another one
+        made_from = {role: read_weights_hash(path) for role, path in layers.items()}  # a composition of other layers is another one
         flags = [argument for role, path in layers.items() for argument in (f"--{role}", str(path))]
         run_parallel(out, out / "runs", [TrainingProcess("compose", recipes["compose"], ["compose", *flags], made_from)], max_parallel=AT_ONCE)
         composed = _finished(out, recipes["compose"], made_from)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import LAYER_ROLES, Card, GeneratorSpec
+from mitlgan.artifacts.card import LAYER_ROLES, Card, GeneratorSpec, read_card
 from mitlgan.artifacts.loaded_artifact import artifact_path
 from mitlgan.compare.arm_training import ArmTraining
 from mitlgan.compare.arms import extract_layers, read_finished_card
@@ -103,7 +102,7 @@ def generator_specs(layers: Mapping[str, Path]) -> dict[str, GeneratorSpec]:
     """
     found = {}
     for name, path in layers.items():
-        card = artifact.read_card(path)
+        card = read_card(path)
         if card.generator is None:
             raise ArtifactError(f"--{name} {path}: is a composer; give a generator")
         found[name] = GeneratorSpec(card.generator, card.size_px)
@@ -112,7 +111,7 @@ def generator_specs(layers: Mapping[str, Path]) -> dict[str, GeneratorSpec]:
 
 def read_cards(layers: Mapping[str, Path]) -> dict[str, Card]:
     """Card of each layer."""
-    return {name: artifact.read_card(path) for name, path in layers.items()}
+    return {name: read_card(path) for name, path in layers.items()}
 
 
 def _composition(plan: ComparisonPlan, root: Path) -> Run | None:
@@ -161,6 +160,6 @@ def _source(given: str) -> str:
 
 def _recipe_of(path: Path, name: str) -> Recipe:
     try:
-        return parse_recipe(artifact.read_card(path).recipe, str(path))
+        return parse_recipe(read_card(path).recipe, str(path))
     except MitlganError:
         raise UsageError(f"--pretrain-seeds: {path} does not hold the recipe it was made by; give the artifact of {name} itself") from None

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import read_weights_hash
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.data.pack.cache import cache_dir
@@ -96,9 +96,7 @@ class CachedEvaluator:
 
     def evaluate_artifact(self, path: Path, *, validation: bool = False) -> dict[str, Any]:
         """Measures of an artifact; see `evaluate.evaluate`."""
-        return self.evaluate_sampler(
-            artifact.read_weights_hash(path), lambda: load_artifact(path, device=self.device), f"{path.parent}", validation=validation
-        )
+        return self.evaluate_sampler(read_weights_hash(path), lambda: load_artifact(path, device=self.device), f"{path.parent}", validation=validation)
 
     def evaluate_sampler(self, key: str, make: Callable[[], ImageSource], what: str, *, validation: bool = False) -> dict[str, Any]:
         """Measures of whatever makes images.
@@ -145,7 +143,7 @@ class CachedEvaluator:
             (caption, uint8 pictures) of the samples and of their neighbours, and a sentence.
         """
         seeds = self.protocol.seeds()[:NEAREST_SAMPLES]
-        key = {"nearest": artifact.read_weights_hash(path), "training": training.content_sha256, "of": NEAREST_SAMPLES, "count": count}
+        key = {"nearest": read_weights_hash(path), "training": training.content_sha256, "of": NEAREST_SAMPLES, "count": count}
         found = self.cached(key, lambda: self._nearest(path, training, seeds, count))
         samples = to_rgb(to_uint8(load_artifact(path, device=self.device).sample([seeds[place] for place in found["samples"]])))
         known = training.batch(found["pictures"])

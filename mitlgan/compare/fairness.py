@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import Card
+from mitlgan.artifacts.card import Card, read_card
 from mitlgan.compare.arm_results import DomainRun, TrainedArm
 from mitlgan.compare.arms import WGAN_ARMS, composition_length
 from mitlgan.compare.budgets import CLOCKS
@@ -127,7 +126,7 @@ def _recipe(contender: TrainedArm) -> Recipe | None:
 
 
 def _card(contender: TrainedArm) -> Card:
-    return artifact.read_card(contender.snapshots[0][-1].path)
+    return read_card(contender.snapshots[0][-1].path)
 
 
 def _shown(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from mitlgan.artifacts.artifact import Card
+from mitlgan.artifacts.card import Card
 from mitlgan.compare.arms import ArmSpec, finetune_layer
 from mitlgan.compare.budgets import training_macs
 from mitlgan.compare.domains import read_cards

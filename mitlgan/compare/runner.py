@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import Card
+from mitlgan.artifacts.card import Card, read_card
 from mitlgan.compare.arm_training import ArmTraining, explain_divergence, run_trainings
 from mitlgan.compare.arms import (
     COMPOSED,
@@ -226,7 +225,7 @@ def _beside(arm: ArmSpec, run: Run, per_kimg: float, extra: float, *, counted: b
         return
     whole = dataclasses.replace(arm, name=f"{arm.name}{PRETRAINING_SUFFIX}", label=f"{arm.label}, as long as all stages", counts_pretraining=True)
     yield TrainedArm(whole, [run], [[end]], extra_budget=extra, length="total")
-    kept = [_point(artifact.read_card(path), per_kimg, path) for path in run.kept_artifacts()]
+    kept = [_point(read_card(path), per_kimg, path) for path in run.kept_artifacts()]
     alone = dataclasses.replace(arm, label=f"{arm.label}, this stage alone")
     yield TrainedArm(alone, [run], [[kept[0] if kept else end]], length="stage")
 
@@ -328,7 +327,7 @@ def _artifacts(trainings: Mapping[str, ArmTraining], environment: RunContext) ->
 def _untrained(arm: ArmSpec, ruler: CachedEvaluator) -> TrainedArm:
     if arm.artifact is None:
         return TrainedArm(arm, [], [])
-    card = artifact.read_card(arm.artifact)
+    card = read_card(arm.artifact)
     return TrainedArm(arm, [], [[_point(card, 0.0, arm.artifact)]])
 
 
@@ -346,7 +345,7 @@ def _measured(run: Run, per_kimg: float, ruler: CachedEvaluator) -> list[Snapsho
     """Every kept snapshot of a run and its end, measured on the validation pictures."""
     points = []
     for path in run.kept_artifacts():
-        points.append(_point(artifact.read_card(path), per_kimg, path))
+        points.append(_point(read_card(path), per_kimg, path))
     end = _end(run, per_kimg)
     if not points or points[-1].kimg < end.kimg:
         points.append(end)

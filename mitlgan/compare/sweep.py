@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from mitlgan import networks
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import make_card, read_weights_hash
+from mitlgan.artifacts.load_save import load_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.errors import UsageError
 from mitlgan.metrics.extractors.features import Extractor
@@ -155,7 +156,7 @@ def untrained_artifact(recipe: Recipe) -> LoadedArtifact:
     assert recipe.generator is not None
     torch.manual_seed(derived_seed(recipe.seed, f"initial generator {recipe.role}"))
     network = recalibrate_batchnorm(networks.build_generator(recipe.generator, recipe.size_px), recipe.seed).requires_grad_(False)
-    return LoadedArtifact(network, artifact.make_card(network, recipe))
+    return LoadedArtifact(network, make_card(network, recipe))
 
 
 def _measured(recipe: Recipe, run: Run, out: Path, protocol: EvalProtocol, extractor: Extractor) -> dict[str, Any]:
@@ -166,7 +167,7 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: EvalProtocol, extra
         "name": Path(recipe.data.source).name, "count": len(real), "size_px": real.size_px, "channels": real.channels,
         "split": protocol.split, "real": min(protocol.samples, len(real)),
     }  # fmt: skip
-    key = {"artifact": artifact.read_weights_hash(run.artifact), "data": real.content_sha256, "extractor": extractor.name, **asdict(protocol)}
+    key = {"artifact": read_weights_hash(run.artifact), "data": real.content_sha256, "extractor": extractor.name, **asdict(protocol)}
     path = out / "results" / f"{recipe.name}.json"
     known = run_directory.read_json(path)
     if known.get("key") == key:
@@ -176,7 +177,7 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: EvalProtocol, extra
     if not halves:
         halves = {name: flat_metrics(result) for name, result in measure_anchors(real, protocol, network=extractor).items()}.get("real_halves", {})
         write_json(halves_path, halves)
-    network, card = artifact.load_network(run.artifact)
+    network, card = load_network(run.artifact)
     found = {
         "key": key,
         "trained": flat_metrics(evaluate(LoadedArtifact(network, card), real, protocol, network=extractor)),

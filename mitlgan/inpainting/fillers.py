@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mitlgan.artifacts import artifact as artifacts
+from mitlgan.artifacts.card import KIND_WITH_ARTICLE
+from mitlgan.artifacts.load_save import load_network
 from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
 from mitlgan.data.layers.matting import import_opencv
 from mitlgan.data.pack.image_pack import to_float, to_uint8
@@ -75,9 +76,9 @@ def context_filler(path: Path | None = None) -> Filler:
         ArtifactError: There is none, or it is no inpainter.
     """
     path = path or shipped_artifact("context")
-    network, card = artifacts.load_network(artifact_path(path))
+    network, card = load_network(artifact_path(path))
     if not isinstance(network, ContextEncoder):
-        made = f"{artifacts.KIND_WITH_ARTICLE[card.kind]}, which fills no holes"
+        made = f"{KIND_WITH_ARTICLE[card.kind]}, which fills no holes"
         raise ArtifactError(f"--artifact {path}: is {made}; give what `mitlgan train inpaint/context-32` made, or take --method embed")
 
     @torch.inference_mode()

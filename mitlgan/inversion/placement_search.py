@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mitlgan.artifacts.artifact import Card
+from mitlgan.artifacts.card import Card
 from mitlgan.inversion.cost import BATCH, InversionCost
 from mitlgan.networks import PLACEMENT_LATENT
 from mitlgan.networks.placement import PLACEMENT_DIM

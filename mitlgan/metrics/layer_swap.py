@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mitlgan.artifacts.artifact import Card
+from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8
 from mitlgan.errors import UsageError

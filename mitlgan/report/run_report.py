@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mitlgan.artifacts.artifact import Card, read_card
+from mitlgan.artifacts.card import Card, read_card
 from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.data.pack.image_pack import to_uint8

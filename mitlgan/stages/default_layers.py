@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import LAYER_ROLES
+from mitlgan.artifacts.card import LAYER_ROLES, read_card
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.recipe import Recipe, shipped_folder
 from mitlgan.training import run_directory
@@ -48,7 +47,7 @@ def newest_run_artifact(root: Path, role: str, size_px: int, *, with_alpha: bool
         if run.artifact is None:
             continue
         try:
-            card = artifact.read_card(run.artifact)
+            card = read_card(run.artifact)
         except MitlganError:
             continue
         if card.role == role and card.size_px == size_px and (not with_alpha or role != "fg" or card.image_channels == 4):

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan import networks
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import CRITIC_FILE, CRITIC_FOLDER, KIND_WITH_ARTICLE, Card
+from mitlgan.artifacts.card import KIND_WITH_ARTICLE, Card, read_card, read_weights_hash
+from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, load_network
 from mitlgan.artifacts.safetensors_io import load_checkpoint
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Generator, GrownCritic, GrownGenerator
@@ -40,7 +40,7 @@ def with_parent(recipe: Recipe, start: Path | None) -> Recipe:
             '--from: generator.kind = "grown" needs the smaller generator that it grows from; name its artifact, such as '
             f"--from pretrained/modern-{recipe.role}-{recipe.generator.parent_px}"
         )
-    _, card = artifact.load_network(start)  # a damaged one is refused now
+    _, card = load_network(start)  # a damaged one is refused now
     if _was_grown_alike(card, recipe):
         assert isinstance(card.generator, GrownGeneratorRecipe)
         return with_overrides(recipe, generator__parent=as_dict(card.generator.parent), generator__parent_px=card.generator.parent_px)
@@ -98,7 +98,7 @@ def load_initial_generator(recipe: Recipe, start: Path | None) -> nn.Module:
     generator = networks.build_generator(recipe.generator, recipe.size_px)
     if start is None:
         return generator
-    network, card = artifact.load_network(start)
+    network, card = load_network(start)
     if isinstance(generator, GrownGenerator) and card.size_px != recipe.size_px:
         assert isinstance(network, Generator)
         generator.load_parent(network)
@@ -113,9 +113,9 @@ def describe_parent(start: Path | None) -> dict[str, Any]:
     """What a card says of the generator that a training began with or grew from: which it is and what its own training took."""
     if start is None:
         return {}
-    card = artifact.read_card(start)
+    card = read_card(start)
     account = {key: getattr(card, key) for key in ("size_px", "data", "kimg", "iterations", "seconds", "cpu_seconds", "licence", "credit", "parent")}
-    return {"recipe": card.recipe.get("name", ""), "made_by": card.recipe, "tensors_sha256": artifact.read_weights_hash(start), **account}
+    return {"recipe": card.recipe.get("name", ""), "made_by": card.recipe, "tensors_sha256": read_weights_hash(start), **account}
 
 
 def load_initial_critic(path: Path | None, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Tensor]:
@@ -159,7 +159,7 @@ def _trained_critic(path: Path, say: Callable[[str], None]) -> tuple[AnyCritic, 
 
 
 def _critic_of_artifact(file: Path) -> tuple[AnyCritic, int, dict[str, Tensor]]:
-    network, card = artifact.load_network(file)
+    network, card = load_network(file)
     if card.kind != "critic":
         raise ArtifactError(
             f"--critic {file}: is {KIND_WITH_ARTICLE[card.kind]}; give a critic, which a pretraining leaves in {CRITIC_FOLDER}/{CRITIC_FILE}"

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan import networks, objectives
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import Card, LayerCard
+from mitlgan.artifacts.card import Card, LayerCard, read_card, read_weights_hash
+from mitlgan.artifacts.load_save import layer_hashes, load_layer
 from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint, tensors_sha256
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
@@ -75,7 +75,7 @@ def pretrain(recipe: Recipe, context: RunContext, *, start: Path | None = None, 
     generator = load_initial_generator(recipe, start)
     parent = describe_parent(start)
     pixels = open_recipe_data(recipe, reporter=context.reporter)
-    inputs = {} if start is None else {"start": artifact.read_weights_hash(start)}
+    inputs = {} if start is None else {"start": read_weights_hash(start)}
     return _run(recipe, make_setup(recipe, generator, pixels, {}, parent), context, inputs, weights)
 
 
@@ -98,11 +98,11 @@ def compose(recipe: Recipe, layers: Mapping[str, Path], context: RunContext, *, 
     if recipe.composer is None:
         raise UsageError(f"--recipe {recipe.name}: has no [composer]; give one for `compose`")
     weights = load_initial_critic(critic, recipe, context.reporter.say)
-    loaded = {name: artifact.load_layer(path, name, recipe.size_px, recipe.composer.resample) for name, path in layers.items()}
+    loaded = {name: load_layer(path, name, recipe.size_px, recipe.composer.resample) for name, path in layers.items()}
     pixels = open_recipe_data(recipe, reporter=context.reporter)
     torch.manual_seed(derived_seed(recipe.seed, "initial composer"))
     composer = networks.build_composer(recipe.composer, {name: generator for name, (generator, _) in loaded.items()}, recipe.size_px)
-    before = artifact.layer_hashes(composer)
+    before = layer_hashes(composer)
     cards = {name: _layer_card(card, before[name]) for name, (_, card) in loaded.items()}
     fit_placement_to_mattes(recipe, composer, pixels, context.reporter.say)
     return _run(recipe, make_setup(recipe, composer, pixels, cards), context, before, weights)
@@ -201,7 +201,7 @@ def get_or_train(recipe: Recipe, context: RunContext) -> Run:
 
 def warn_if_data_changed(run: Run, recipe: Recipe, say: Callable[[str], None]) -> None:
     """Say it where a finished run is taken that was trained on other pictures than its recipe names now."""
-    data = {} if run.artifact is None else artifact.read_card(run.artifact).data
+    data = {} if run.artifact is None else read_card(run.artifact).data
     if "content_sha256" in data:
         header = {"data_sha256": data["content_sha256"], "data_count": data.get("count", "?")}
         _warn_of_other_pictures(recipe, open_recipe_data(recipe), header, say)

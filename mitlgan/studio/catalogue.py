@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from mitlgan.artifacts import artifact as artifacts
-from mitlgan.artifacts.artifact import Card
+from mitlgan.artifacts.card import Card, build_network, read_card, read_weights_hash
+from mitlgan.artifacts.load_save import check_generators_found
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
 from mitlgan.editing import Directions, directions
 from mitlgan.editing.latent_mix import generators_of
@@ -169,16 +169,16 @@ class Catalogue:
 
 
 def _describe(path: Path) -> tuple[str, CatalogueEntry]:
-    card = artifacts.read_card(path)
+    card = read_card(path)
     if card.kind not in KINDS:
         raise ArtifactError(f"{path}: makes no pictures of its own; give a generator or a composition")
     if card.whole_sha256 is not None:
-        artifacts.check_generators_found(path, card)
+        check_generators_found(path, card)
     name = path.parent.name if path.name in FILES else path.stem
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or card.role
-    artifact_id = f"{slug}-{artifacts.read_weights_hash(path)[:8]}"
+    artifact_id = f"{slug}-{read_weights_hash(path)[:8]}"
     with torch.device("meta"):
-        network = artifacts.build_network(card, str(path))
+        network = build_network(card, str(path))
     composer = network if isinstance(network, Composer) else None
     matted = composer is not None and isinstance(composer.fusion, MatteFusion)
     bringing = [card.role] if card.image_channels == 4 else [] if composer is None else list(composer.movable_layers)

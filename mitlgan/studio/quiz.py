@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from mitlgan.artifacts.artifact import Card
+from mitlgan.artifacts.card import Card
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack, to_uint8

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from mitlgan.artifacts.artifact import Card
+from mitlgan.artifacts.card import Card
 from mitlgan.data.build.resize import crop_and_resize, to_planes
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.pack.image_pack import to_float, to_grayscale

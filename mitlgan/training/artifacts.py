@@ -9,8 +9,8 @@ from pathlib import Path
 
 from torch import nn
 
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import Card, LayerCard
+from mitlgan.artifacts.card import Card, LayerCard, artifact_kind, make_card, read_card
+from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, layer_hashes, load_network, save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
@@ -36,11 +36,11 @@ def export_run(run: Run, recipe: Recipe, problem: TrainingSetup, state: Training
         ArtifactError: A frozen layer moved; nothing is written (FAULTS 11).
     """
     if recipe.command == "pretrain":
-        file = run.path / artifact.CRITIC_FOLDER / artifact.CRITIC_FILE
+        file = run.path / CRITIC_FOLDER / CRITIC_FILE
         ensure_folder(file.parent)
-        artifact.save_network(file, state.critic, _card(run, recipe, problem, state, state.critic))
+        save_network(file, state.critic, _card(run, recipe, problem, state, state.critic))
     network = recalibrate_batchnorm(state.ema, recipe.seed).cpu()
-    artifact.save_network(run.path / f"{artifact.artifact_kind(network)}.safetensors", network, _card(run, recipe, problem, state, network))
+    save_network(run.path / f"{artifact_kind(network)}.safetensors", network, _card(run, recipe, problem, state, network))
     counters = state.counters
     ended = {"state": "done", "target_kimg": recipe.training.kimg, "eta_s": 0.0}
     account = {key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg", "diverged_at_kimg")}
@@ -67,17 +67,17 @@ class ArtifactKeeper:
     def keep(self, state: TrainingState) -> None:
         """Write the moving average as an artifact; measure it where the recipe says so."""
         network = recalibrate_batchnorm(copy.deepcopy(state.ema), self.recipe.seed).cpu()
-        path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{artifact.artifact_kind(network)}.safetensors"
+        path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{artifact_kind(network)}.safetensors"
         ensure_folder(path.parent, root=self.run.path)
         card = _card(self.run, self.recipe, self.problem, state, network)
-        artifact.save_network(path, network, card)
+        save_network(path, network, card)
         if self._extractor is not None:
             self._measure(network, card)
 
     def discard_after(self, iteration: int) -> None:
         """Drop what was kept after a checkpoint that training goes on from."""
         for path in self.run.kept_artifacts():
-            if artifact.read_card(path).iterations > iteration:
+            if read_card(path).iterations > iteration:
                 shutil.rmtree(path.parent)
         run_directory.truncate_jsonl(self.run.evaluations, iteration)
         if not self._remeasure_if_split_changed():
@@ -96,7 +96,7 @@ class ArtifactKeeper:
         self.reporter.say(f"evaluations.jsonl: measured on {', '.join(sorted(others))} pictures before; all that was kept is measured anew on {now}")
         run_directory.truncate_jsonl(self.run.evaluations, -1)
         for path in self.run.kept_artifacts():
-            self._measure(*artifact.load_network(path))
+            self._measure(*load_network(path))
         return True
 
     def _split(self, real: ImagePack) -> str:
@@ -130,7 +130,7 @@ class ArtifactKeeper:
         if not measure or not rows:
             return
         best = min(rows, key=lambda row: float(row[measure]))
-        source = next((path for path in self.run.kept_artifacts() if artifact.read_card(path).iterations == best["iteration"]), None)
+        source = next((path for path in self.run.kept_artifacts() if read_card(path).iterations == best["iteration"]), None)
         if source is not None:
             ensure_folder(self.run.path / "best", root=self.run.path)
             for file in (source, source.with_name("card.json")):
@@ -148,7 +148,7 @@ def _card(run: Run, recipe: Recipe, problem: TrainingSetup, state: TrainingState
     if isinstance(network, Composer):
         layers = _verify_frozen(run.path, layers, network, state.generator)
     counters = state.counters
-    return artifact.make_card(
+    return make_card(
         network, recipe, layers=layers, parent=dict(problem.header.get("parent", {})), kimg=counters.kimg, iterations=counters.iteration,
         data={"source": recipe.data.source, "count": len(problem.pack), "content_sha256": problem.pack.content_sha256},
         seconds=round(counters.seconds, 3), cpu_seconds=round(counters.cpu_seconds, 3),
@@ -170,8 +170,8 @@ def _verify_frozen(run: Path, layers: dict[str, LayerCard], average: Composer, t
         ArtifactError: A frozen layer moved; nothing is written (FAULTS 11).
     """
     assert isinstance(trained, Composer)
-    after = artifact.layer_hashes(average)
-    for name, digest in artifact.layer_hashes(trained).items():
+    after = layer_hashes(average)
+    for name, digest in layer_hashes(trained).items():
         if digest != layers[name].sha256_before or after[name] != digest:
             before = layers[name].sha256_before[:12]
             raise ArtifactError(f"{run}: frozen layer {name} moved during training ({before} -> {digest[:12]}); no artifact was written")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mitlgan.artifacts.artifact import latent_dims
+from mitlgan.artifacts.card import latent_dims
 from mitlgan.data.pack.image_pack import ImagePack, to_float
 from mitlgan.data.random_masks import draw_holes
 from mitlgan.latents import latents_from_seeds

@@ -13,7 +13,7 @@ from PIL import Image
 
 import mitlgan
 from mitlgan import networks
-from mitlgan.artifacts.artifact import Card, GeneratorSpec, LayerCard
+from mitlgan.artifacts.card import Card, GeneratorSpec, LayerCard
 from mitlgan.artifacts.loaded_artifact import (
     BATCH,
     TITLE_PX,

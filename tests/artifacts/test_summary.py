@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from mitlgan import networks
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import GeneratorSpec
+from mitlgan.artifacts.card import GeneratorSpec
+from mitlgan.artifacts.load_save import load_network
 from mitlgan.artifacts.safetensors_io import read_tensors, write_tensors
 from mitlgan.artifacts.summary import describe, describe_recipe, thesis_generator
 from mitlgan.errors import ArtifactError, UsageError
@@ -83,7 +83,7 @@ def test_the_thesis_generator_at_any_size() -> None:
 def test_an_artifact_is_described_by_file_and_by_run(artifacts: dict[str, Path], role: str) -> None:
     described = describe(str(artifacts[role]))
     assert describe(str(artifacts[role].parent)) == described
-    network, card = artifact.load_network(artifacts[role])
+    network, card = load_network(artifacts[role])
     assert described["name"] == f"tiny-{role}"
     assert described["kind"] == card.kind
     assert described["total"]["parameters"] == networks.count_parameters(network).parameters

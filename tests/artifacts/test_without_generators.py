@@ -11,8 +11,9 @@ import pytest
 import torch
 
 import mitlgan
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.artifacts.export import export_artifact
+from mitlgan.artifacts.load_save import load_network, record_metrics, save_network
 from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.artifacts.safetensors_io import read_header, read_tensors, write_tensors
 from mitlgan.artifacts.summary import describe
@@ -41,7 +42,7 @@ def whole(composed: Run) -> Path:
 
 def refused(path: Path) -> str:
     with pytest.raises(ArtifactError) as caught:
-        artifact.load_network(path)
+        load_network(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert message.isprintable()
@@ -58,7 +59,7 @@ def test_it_holds_no_generator_and_gives_the_same_pictures(house: Path, composed
     assert torch.equal(slim.sample(range(5)), full.sample(range(5)))
     assert torch.equal(slim.layers([3]).layers["fg"], full.layers([3]).layers["fg"])
     assert slim.card.model_copy(update={"made_by": ""}) == full.card.model_copy(update={"made_by": ""})
-    assert artifact.read_weights_hash(path) == artifact.read_weights_hash(whole(composed)) == slim.tensors_sha256 == header["whole_sha256"]
+    assert read_weights_hash(path) == read_weights_hash(whole(composed)) == slim.tensors_sha256 == header["whole_sha256"]
     assert json.loads((path.parent / "card.json").read_text())["tensors_sha256"] == slim.tensors_sha256
 
 
@@ -66,13 +67,13 @@ def test_everything_else_takes_it_alike(house: Path, composed: Run) -> None:
     path = house / "scene" / "composer.safetensors"
     assert describe(str(path))["total"] == describe(str(whole(composed)))["total"]
     assert markdown_card(mitlgan.load(path)).replace(str(path), "") == markdown_card(mitlgan.load(whole(composed))).replace(str(whole(composed)), "")
-    artifact.record_metrics(path, {"fd": 12.5})
-    assert artifact.read_card(path).whole_sha256 is not None, "it stays slim"
+    record_metrics(path, {"fd": 12.5})
+    assert read_card(path).whole_sha256 is not None, "it stays slim"
     assert mitlgan.load(path).card.metrics == {"fd": 12.5}
     again = house / "again" / "composer.safetensors"
     again.parent.mkdir()
     loaded = mitlgan.load(path)
-    artifact.save_network(again, loaded.network, loaded.card)
+    save_network(again, loaded.network, loaded.card)
     assert read_tensors(again)[0].keys() == read_tensors(whole(composed))[0].keys(), "what is saved anew holds everything"
 
 
@@ -86,7 +87,7 @@ def test_generators_may_lie_in_its_own_folder(house: Path, composed: Run) -> Non
 
 
 def test_without_its_generators_it_says_which_is_missing(house: Path) -> None:
-    path, digest = house / "scene" / "composer.safetensors", artifact.read_weights_hash(house / "bg" / "generator.safetensors")
+    path, digest = house / "scene" / "composer.safetensors", read_weights_hash(house / "bg" / "generator.safetensors")
     (house / "bg" / "generator.safetensors").unlink()
     message = refused(path)
     assert "does not hold its generator 'bg'" in message
@@ -102,7 +103,7 @@ def test_a_generator_that_only_says_it_is_the_one_is_not_taken(house: Path) -> N
     tensors, header = read_tensors(there)
     there.write_bytes(there.read_bytes()[:-4] + b"\0\0\0\1")
     with pytest.raises(ArtifactError, match="do not match their SHA-256"):
-        artifact.load_network(path)
+        load_network(path)
     write_tensors(there, {name: tensor + 1 for name, tensor in tensors.items()}, header)
     assert "generator 'fg'" in refused(path)
 

@@ -9,7 +9,7 @@ import pytest
 from helpers.commands import Command
 from PIL import Image
 
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import read_card
 
 
 def test_the_score_tells_how_near_held_out_pictures_are(command: Command, folder: Path, packs: dict[str, Path], artifacts: dict[str, Path]) -> None:
@@ -23,5 +23,5 @@ def test_the_score_tells_how_near_held_out_pictures_are(command: Command, folder
     assert len(rows) == 2
     assert done.json["psnr_db_worst"] == min(row["psnr_db"] for row in rows)
     assert done.json["distance_median"] == pytest.approx(sum(row["distance"] for row in rows) / 2)
-    assert artifact.read_card(folder / "bg" / "generator.safetensors").metrics["embedding"] == done.json
+    assert read_card(folder / "bg" / "generator.safetensors").metrics["embedding"] == done.json
     assert Image.open("sheet.png").height > 2 * 8

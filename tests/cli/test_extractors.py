@@ -7,7 +7,7 @@ from pathlib import Path
 
 from helpers.commands import Command
 
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.training.run_directory import Run
@@ -36,7 +36,7 @@ def test_several_extractors_measure_one_after_the_other(command: Command, folder
     for name in NAMES:
         assert text.count(f"FD ({name})") == text.count(f"KID ({name})") == 1
     assert text.count("Burnt-out pixels, dark end") == 1  # of pixels, whoever measures
-    assert list(artifact.read_card(path).metrics["by_extractor"]) == list(NAMES)
+    assert list(read_card(path).metrics["by_extractor"]) == list(NAMES)
     card = markdown_card(load_artifact(path))
     for name in NAMES:
         assert card.count(f"| FD ({name}) |") == 1

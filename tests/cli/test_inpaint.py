@@ -12,7 +12,7 @@ from helpers import tiny_runs
 from helpers.commands import Command
 from PIL import Image
 
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import read_card
 from mitlgan.inpainting import parse_hole
 from mitlgan.stages import stages
 
@@ -104,7 +104,7 @@ def test_the_score_prints_every_method_and_its_protocol(command: Command, folder
     assert list(done.json["methods"]) == ["context", "opencv", "opencv-ns", "mean", "embed"]
     protocol = done.json["protocol"]
     assert (protocol["count"], protocol["split"], protocol["hole"], protocol["extractor"]) == (4, "train", "center", "efficientnet-lite0@32")
-    assert artifact.read_card(inpainter / "inpainter.safetensors").metrics["inpainting"] == done.json
+    assert read_card(inpainter / "inpainter.safetensors").metrics["inpainting"] == done.json
     assert json.loads((inpainter / "card.json").read_text())["metrics"]["inpainting"] == done.json
     assert Image.open(io.BytesIO(Path("sheet.png").read_bytes())).width > 7 * 8
     table = command("inpaint-score", *options[:2], "-n", 4, "--extractor", "efficientnet-lite0@32", "--method", "mean", "--method", "context")

@@ -13,8 +13,8 @@ from helpers import tiny_runs
 from helpers.commands import Command
 from PIL import Image
 
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import Card
+from mitlgan.artifacts.card import Card, read_card, read_weights_hash
+from mitlgan.artifacts.load_save import load_layer
 from mitlgan.artifacts.loaded_artifact import GAP_PX, load_artifact
 from mitlgan.artifacts.safetensors_io import load_checkpoint, read_header, read_tensors, write_tensors
 from mitlgan.compare.arms import extract_layers
@@ -81,11 +81,11 @@ def test_rows_11_and_33_three_layers_of_three_sizes(command: Command, folder: Pa
     assert {"layer board", "layer far", "layer near"} <= dry.json["networks"].keys()
     done = command(*ours, *settings(TRAINED, COMPOSED), "--json")
     assert done.code == 0, done.err
-    card = artifact.read_card(Path(done.json["artifact"]))
+    card = read_card(Path(done.json["artifact"]))
     assert {name: layer.size_px for name, layer in card.layers.items()} == {"board": 32, "far": 20, "near": 16}
     assert all(layer.sha256_before == layer.sha256_after for layer in card.layers.values())  # row 11
     for name, text in made.items():
-        assert card.layers[name].sha256_before == artifact.read_weights_hash(Path(text.partition("=")[2]))
+        assert card.layers[name].sha256_before == read_weights_hash(Path(text.partition("=")[2]))
     assert card.back_to_front() == ("board", "far", "near")
     _is_known_everywhere(command, Run(Path(done.json["run"])), card)
     _is_sampled(command, done.json["run"])
@@ -131,10 +131,10 @@ def _is_known_everywhere(command: Command, run: Run, card: Card) -> None:
     assert (done.code, done.json["kimg"]) == (0, 0.024), done.err
     assert run.artifact is not None
     for name, file in extract_layers(run.artifact).items():
-        own = artifact.read_card(file)
+        own = read_card(file)
         assert (own.size_px, own.role) == (card.layers[name].size_px, FORMS[name][0])
-        assert artifact.read_weights_hash(file) == card.layers[name].sha256_before
-        assert artifact.load_layer(file, name, SIZE_PX, "area")[0].size_px == own.size_px
+        assert read_weights_hash(file) == card.layers[name].sha256_before
+        assert load_layer(file, name, SIZE_PX, "area")[0].size_px == own.size_px
 
 
 def _is_sampled(command: Command, run: str) -> None:
@@ -241,7 +241,7 @@ def test_one_artifact_as_two_layers_and_any_role_under_a_name_of_ones_own(
     small = settings(TRAINED, {"size_px": 8, "composer.translator.widths": [4, 4, 4], "composer.translator.blocks": 1})
     done = command("compose", "--layer", f"one={bg}", "--layer", f"two={bg}", "--data", packs["scene"], *small, "--json")
     assert done.code == 0, done.err
-    card = artifact.read_card(Path(done.json["artifact"]))
+    card = read_card(Path(done.json["artifact"]))
     assert card.latent_dims == {"one": 2, "two": 2}
     assert [layer.role for layer in card.layers.values()] == ["bg", "bg"]
 

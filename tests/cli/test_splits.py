@@ -67,7 +67,7 @@ def test_what_stands_in_for_a_recipes_split_is_said(
 def test_a_recipe_that_measures_on_training_pictures_says_so(command: Command, divided: Path, artifact: Path) -> None:
     """A layer's recipe says `train`; where there are held-out pictures, the way to them is named."""
     options = ["--data", divided, "-n", 12, *EXTRACTOR, "--json"]
-    from mitlgan.artifacts.artifact import load_network, save_network
+    from mitlgan.artifacts.load_save import load_network, save_network
 
     network, card = load_network(artifact)
     evaluation = {**card.recipe.get("evaluation", {}), "split": "train"}
@@ -82,7 +82,7 @@ def test_a_recipe_that_measures_on_training_pictures_says_so(command: Command, d
 def test_pictures_that_it_was_trained_on_count_as_training_whatever_their_folder_is_called(command: Command, tmp_path: Path, artifact: Path) -> None:
     images.fill(tmp_path / "set" / "train", 6)
     images.fill(tmp_path / "set" / "test", 5, first=40)
-    from mitlgan.artifacts.artifact import load_network, save_network
+    from mitlgan.artifacts.load_save import load_network, save_network
     from mitlgan.data.open import open_data
 
     network, card = load_network(artifact)
@@ -113,7 +113,7 @@ def test_data_pack_and_a_dry_run_say_which_part_is_taken(command: Command, divid
 
 def test_a_network_that_an_earlier_version_trained_on_held_out_pictures_too_is_told(command: Command, divided: Path, artifact: Path) -> None:
     """Of `Train/` and `val/` it made one set of eleven."""
-    from mitlgan.artifacts.artifact import load_network, save_network
+    from mitlgan.artifacts.load_save import load_network, save_network
 
     network, card = load_network(artifact)
     save_network(artifact, network, card.model_copy(update={"data": {"source": str(divided), "count": 11, "content_sha256": "0" * 64}}))

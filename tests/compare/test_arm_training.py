@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from helpers import tiny_runs
 
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import read_card, read_weights_hash
+from mitlgan.artifacts.load_save import load_network, save_network
 from mitlgan.compare import ComparisonPlan, run_comparison, tolerate_divergence
 from mitlgan.compare.arm_training import ArmTraining, run_trainings
 from mitlgan.compare.arms import extract_layers
@@ -132,14 +133,14 @@ def test_warnings_of_a_process_are_passed_on(packs: dict[str, Path], tmp_path: P
 
 def test_a_layer_with_another_account_is_another_file(composed: Run, tmp_path: Path) -> None:
     assert composed.artifact is not None
-    network, card = artifact.load_network(composed.artifact)
+    network, card = load_network(composed.artifact)
     layer = card.layers["fg"]
     other = card.model_copy(update={"layers": {**card.layers, "fg": layer.model_copy(update={"card": {**layer.card, "seconds": 4321.0}})}})
     path = tmp_path / "composer.safetensors"
-    artifact.save_network(path, network, other)
+    save_network(path, network, other)
     before, after = extract_layers(composed.artifact)["fg"], extract_layers(path)["fg"]
-    assert artifact.read_weights_hash(before) == artifact.read_weights_hash(after)
-    assert (artifact.read_card(before).seconds, artifact.read_card(after).seconds) == (layer.card["seconds"], 4321.0)
+    assert read_weights_hash(before) == read_weights_hash(after)
+    assert (read_card(before).seconds, read_card(after).seconds) == (layer.card["seconds"], 4321.0)
     assert extract_layers(composed.artifact)["fg"] == before  # and equal ones are one file
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mitlgan.artifacts.artifact import GeneratorSpec
+from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.compare.arm_results import TrainedArm
 from mitlgan.compare.arms import ArmSpec, composed_arm, resolve_baseline
 from mitlgan.compare.report_builder import report_title

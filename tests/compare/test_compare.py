@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from helpers import tiny_runs
 
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import Card
+from mitlgan.artifacts.card import Card, read_card
+from mitlgan.artifacts.load_save import load_network, save_network
 from mitlgan.compare import ComparisonPlan, ComparisonResult, baseline_recipe, evaluator, run_comparison
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.networks import Composer
@@ -28,7 +28,7 @@ from mitlgan.training.run_directory import Run
 
 def card_of(run: Run) -> Card:
     assert run.artifact is not None
-    return artifact.read_card(run.artifact)
+    return read_card(run.artifact)
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -98,7 +98,7 @@ def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, 
     assert arms["baseline"]["cost"]["kimg_total"] == 0.024
     composer = card_of(composed)
     assert composed.artifact is not None
-    network, _ = artifact.load_network(composed.artifact)
+    network, _ = load_network(composed.artifact)
     assert isinstance(network, Composer)
     assert arms["composed"]["cost"]["trained_parameters"] == sum(parameter.numel() for parameter in network.trainable_parameters())
     (baseline,) = run_directory.list_runs(environment.root, "pretrain")
@@ -146,9 +146,9 @@ def test_what_pretrainings_took_is_counted_where_it_is_known(
     shutil.copytree(composed.path, tmp_path / "silent")
     silent = Run(tmp_path / "silent")
     assert silent.artifact is not None
-    network, card = artifact.load_network(silent.artifact)
+    network, card = load_network(silent.artifact)
     layers = {name: layer.model_copy(update={"card": {**layer.card, "kimg": 0.0}}) for name, layer in card.layers.items()}
-    artifact.save_network(silent.artifact, network, card.model_copy(update={"layers": layers}))
+    save_network(silent.artifact, network, card.model_copy(update={"layers": layers}))
     monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path / "cache"))  # where the layers' own cards are not known yet
     comparison = run_comparison(plan_of(silent, equal="kimg"), environment).comparison
     assert "the pretrainings are not counted" in tiny_runs.said(environment)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from helpers import tiny_runs
 
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.cli import main
 from mitlgan.compare import demo
 from mitlgan.errors import MitlganError, ResourceError, Stopped
@@ -81,7 +81,7 @@ def test_the_demo_ends_with_a_report_and_does_nothing_twice(recipes: dict[str, R
     assert result.comparison.resource == "cpu-seconds"
     html = result.html.read_text()
     assert html.index("Composition (tiny-composed)") < html.index("Composition (tiny-thesis)")
-    cards = [artifact.read_card(run.artifact) for run in run_directory.list_runs(tmp_path / "demo" / "runs", "compose") if run.artifact]
+    cards = [read_card(run.artifact) for run in run_directory.list_runs(tmp_path / "demo" / "runs", "compose") if run.artifact]
     assert len(cards) == 2
     assert len({layer.sha256_after for card in cards for layer in card.layers.values()}) == 2  # of the same frozen layers
     assert [picture.caption for domain in result.comparison.domains for picture in domain.pictures] == [
@@ -109,9 +109,9 @@ def test_from_pretrained_takes_the_shipped_generators_and_no_composition_of_othe
     assert [arm.length for arm in result.comparison.arms] == ["", "stage", "stage"]  # shipped layers took longer than a demo may
     composition = Run(Path(str(result.comparison.arms[0].run_dir)))
     assert composition.artifact is not None
-    card = artifact.read_card(composition.artifact)
+    card = read_card(composition.artifact)
     assert {name: layer.sha256_before for name, layer in card.layers.items()} == {
-        name: artifact.read_weights_hash(path) for name, path in tiny_runs.layers(pretrained).items()
+        name: read_weights_hash(path) for name, path in tiny_runs.layers(pretrained).items()
     }
 
 
@@ -124,7 +124,7 @@ def test_a_layer_of_which_none_ships_is_pretrained(
     made = demo._layers(tmp_path, recipes, True, lambda _: None)
     assert in_process == ["pretrain fg"]
     assert made["bg"] == tmp_path / "pretrained" / "bg-8" / "generator.safetensors"
-    assert artifact.read_card(made["fg"]).role == "fg"
+    assert read_card(made["fg"]).role == "fg"
 
 
 def test_a_second_demo_in_the_same_folder_is_refused_while_the_first_works(recipes: dict[str, Recipe], tmp_path: Path) -> None:

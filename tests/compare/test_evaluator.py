@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from helpers import tiny_runs
 
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import read_card, read_weights_hash
+from mitlgan.artifacts.load_save import load_network, save_network
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.compare import ComparisonPlan, ComparisonResult, DomainSpec, run_comparison
 from mitlgan.compare.arms import extract_layers
@@ -65,7 +66,7 @@ def test_arms_seeds_and_budgets(plan: ComparisonPlan, environment: RunContext, m
     assert arms["paste"].cost.kimg(total=False) == 0
     assert arms["wgan-finetuned"].cost.kimg(total=True) > arms["wgan-finetuned"].cost.kimg(total=False)
     assert {"composed", "paste"} == {arm.name for arm in arms.values() if arm.separation}
-    trained = [artifact.read_card(run.artifact) for run in run_directory.list_runs(environment.root / "arms") if run.artifact]
+    trained = [read_card(run.artifact) for run in run_directory.list_runs(environment.root / "arms") if run.artifact]
     assert sorted((card.kind, card.recipe["name"], card.recipe["seed"]) for card in trained) == sorted(
         [("composer", "tiny-composed", seed) for seed in (5, 6)] + [("generator", name, seed) for name in ALL[:2] for seed in (5, 6)]
     )
@@ -158,7 +159,7 @@ def test_domains_by_arms(plan: ComparisonPlan, pretrained: dict[str, Run], packs
 def test_pretraining_counted_in(plan: ComparisonPlan, environment: RunContext) -> None:
     result = run_comparison(replace(plan, baselines=("wgan",), seeds=1, budgets=(PER_UPDATE,), count_pretraining=True), environment)
     assert [arm.name for arm in result.comparison.arms] == ["composed", "wgan+pretraining", "wgan"]
-    wgan = artifact.read_card(next(run.artifact for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact))
+    wgan = read_card(next(run.artifact for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact))
     assert wgan.kimg == pytest.approx(PER_UPDATE + 2 * 3 * PER_UPDATE)  # both layers had three updates
     assert max(standings(result, "wgan")[0]["chosen_kimg"]) <= 2 * PER_UPDATE  # type: ignore[type-var]
 
@@ -184,15 +185,15 @@ def test_other_budgets(plan: ComparisonPlan, environment: RunContext, equal: str
 def test_pretraining_counted_in_cpu_seconds(plan: ComparisonPlan, environment: RunContext, tmp_path: Path) -> None:
     by_cpu = replace(plan, baselines=("wgan",), seeds=1, budgets=(0.2,), equal="cpu-seconds", count_pretraining=True)
     run_comparison(by_cpu, environment)
-    wgan = artifact.read_card(next(run.artifact for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact))
-    before = sum(artifact.read_card(path).cpu_seconds for path in plan.layers.values())
+    wgan = read_card(next(run.artifact for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact))
+    before = sum(read_card(path).cpu_seconds for path in plan.layers.values())
     assert before > 0
     assert wgan.recipe["training"]["limit_s"] == pytest.approx(0.2 + before, abs=1e-3)
     assert wgan.recipe["training"]["clock"] == "cpu"
-    network, card = artifact.load_network(plan.layers["fg"])
+    network, card = load_network(plan.layers["fg"])
     silent = tmp_path / "silent" / "generator.safetensors"
     silent.parent.mkdir()
-    artifact.save_network(silent, network, card.model_copy(update={"cpu_seconds": 0.0}))
+    save_network(silent, network, card.model_copy(update={"cpu_seconds": 0.0}))
     with pytest.raises(UsageError, match=r"^--count-pretraining: the card of fg does not say what it took in CPU seconds"):
         run_comparison(replace(by_cpu, layers={**plan.layers, "fg": silent}), environment)
 
@@ -202,16 +203,16 @@ def test_layers_of_a_composition_are_the_artifacts_they_came_from(composed: Run,
     files = extract_layers(composed.artifact)
     for name, run in pretrained.items():
         assert run.artifact is not None
-        assert artifact.read_weights_hash(files[name]) == artifact.read_weights_hash(run.artifact)
+        assert read_weights_hash(files[name]) == read_weights_hash(run.artifact)
         assert (load_artifact(files[name]).sample([3]) == load_artifact(run.artifact).sample([3])).all()
-        assert artifact.read_card(files[name]).kimg == artifact.read_card(run.artifact).kimg
+        assert read_card(files[name]).kimg == read_card(run.artifact).kimg
 
 
 def test_each_seed_can_have_its_own_layers(plan: ComparisonPlan, environment: RunContext) -> None:
     result = run_comparison(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True), environment)
-    made = [artifact.read_card(run.artifact) for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact]
+    made = [read_card(run.artifact) for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact]
     assert sorted((card.role, card.recipe["seed"]) for card in made) == [("bg", 5), ("bg", 6), ("fg", 5), ("fg", 6)]
-    composers = [artifact.read_card(run.artifact) for run in run_directory.list_runs(environment.root / "arms", "compose") if run.artifact]
+    composers = [read_card(run.artifact) for run in run_directory.list_runs(environment.root / "arms", "compose") if run.artifact]
     assert len({card.layers["fg"].sha256_before for card in composers}) == 2
     composed, pasted = result.comparison.arms
     assert pasted.seeds == (5, 6)

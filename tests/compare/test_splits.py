@@ -68,7 +68,7 @@ def test_pictures_of_training_count_as_such_whatever_their_folder_is_called(tmp_
 
 
 def test_what_is_chosen_by_training_pictures_is_not_called_validation(composed: Run) -> None:
-    from mitlgan.artifacts.artifact import read_card
+    from mitlgan.artifacts.card import read_card
     from mitlgan.compare.domains import load_recipe
 
     assert composed.artifact is not None

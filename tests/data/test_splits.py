@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from helpers import images
 
-from mitlgan.artifacts.artifact import read_card, record_metrics
+from mitlgan.artifacts.card import read_card
+from mitlgan.artifacts.load_save import record_metrics
 from mitlgan.data.build.offline_augment import AugmentSettings, augment_pictures
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings

@@ -9,7 +9,7 @@ import torch
 
 import mitlgan
 from mitlgan import networks
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import make_card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.recipe import ComposerRecipe, Recipe, ThesisGeneratorRecipe
 
@@ -33,4 +33,4 @@ def placed(compose_recipe: Recipe) -> LoadedArtifact:
         layers[name](torch.randn(64, dim))  # running statistics, without which all pictures are alike
     recipe = ComposerRecipe.model_validate({"fusion": {"kind": "alpha"}, "translator": {"kind": "none"}, "placement": {}})
     composer = networks.build_composer(recipe, layers, 8).eval().requires_grad_(False)
-    return LoadedArtifact(composer, artifact.make_card(composer, compose_recipe.model_copy(update={"composer": recipe})))
+    return LoadedArtifact(composer, make_card(composer, compose_recipe.model_copy(update={"composer": recipe})))

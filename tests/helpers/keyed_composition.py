@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from mitlgan import networks
-from mitlgan.artifacts import artifact, loaded_artifact
+from mitlgan.artifacts import loaded_artifact
+from mitlgan.artifacts.card import LayerCard, make_card
+from mitlgan.artifacts.load_save import save_network
 from mitlgan.networks import Generator
 from mitlgan.networks.fusion.fusions import MatteFusion
 from mitlgan.networks.fusion.matte_networks import ImageMatteNet
@@ -38,9 +40,9 @@ def write(path: Path) -> Path:
     for role, layer in layers.items():
         generator, tensors = layer.card.generator, layer.tensors_sha256
         assert generator is not None
-        cards[role] = artifact.LayerCard(role=layer.card.role, generator=generator, sha256_before=tensors, sha256_after=tensors)
+        cards[role] = LayerCard(role=layer.card.role, generator=generator, sha256_before=tensors, sha256_after=tensors)
     path.parent.mkdir(parents=True)
-    artifact.save_network(path, composer, artifact.make_card(composer, recipe, layers=cards))
+    save_network(path, composer, make_card(composer, recipe, layers=cards))
     return path
 
 

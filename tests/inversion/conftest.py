@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from mitlgan import networks
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import Card, LayerCard
+from mitlgan.artifacts.card import Card, LayerCard, make_card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.recipe import ComposerRecipe, Recipe, Role, ThesisGeneratorRecipe
 
@@ -45,14 +44,14 @@ def composed(recipe: Recipe, dim: int, *, flip: bool) -> LoadedArtifact:
     layers = {
         name: LayerCard(role=role, generator=form(channels, dim), size_px=8, sha256_before="", sha256_after="") for name, role, channels in LAYERS
     }
-    return LoadedArtifact(composer, artifact.make_card(composer, recipe.model_copy(update={"composer": own}), layers=layers))
+    return LoadedArtifact(composer, make_card(composer, recipe.model_copy(update={"composer": own}), layers=layers))
 
 
 @pytest.fixture(scope="session")
 def fg(fg_recipe: Recipe) -> LoadedArtifact:
     torch.manual_seed(0)
     network = generator(3, 6)
-    return LoadedArtifact(network, artifact.make_card(network, fg_recipe))
+    return LoadedArtifact(network, make_card(network, fg_recipe))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mitlgan.artifacts.artifact import save_network
+from mitlgan.artifacts.load_save import save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact, write_sample_files
 from mitlgan.cli import main
 from mitlgan.data.pack.image_pack import to_uint8

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mitlgan.artifacts.artifact import save_network
+from mitlgan.artifacts.load_save import save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.cli import main
 from mitlgan.inversion import Settings

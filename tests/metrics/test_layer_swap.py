@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan import networks
-from mitlgan.artifacts.artifact import Card, LayerCard
+from mitlgan.artifacts.card import Card, LayerCard
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import UsageError

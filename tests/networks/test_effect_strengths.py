@@ -99,17 +99,17 @@ def test_a_translator_that_paints_anew_is_applied_whole(z: torch.Tensor) -> None
 
 
 def test_an_artifact_refuses_strengths_that_it_cannot_take(compose_recipe: Recipe, composer: Composer, z: torch.Tensor) -> None:
-    from mitlgan.artifacts import artifact
+    from mitlgan.artifacts.card import make_card
     from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 
     ones = torch.ones(COUNT)
-    loaded = LoadedArtifact(composer, artifact.make_card(composer, compose_recipe))
+    loaded = LoadedArtifact(composer, make_card(composer, compose_recipe))
     with pytest.raises(UsageError, match="strengths: those of matte must lie between 0 and 1"):
         loaded.layers_from_latents(z, None, EffectStrengths(ones * 1.5, ones))
     with pytest.raises(UsageError, match="strengths: those of harmonise must lie between 0 and 1, one per image"):
         loaded.layers_from_latents(z, None, EffectStrengths(ones, ones[:2]))
     bare = composer_of(fusion={"kind": "conv1x1"}, translator={"kind": "none"})
-    plain = LoadedArtifact(bare, artifact.make_card(bare, compose_recipe))
+    plain = LoadedArtifact(bare, make_card(bare, compose_recipe))
     assert torch.equal(plain.layers_from_latents(z, None, EffectStrengths(ones, ones)).output, plain.layers_from_latents(z).output)
     with pytest.raises(UsageError, match="strengths: this artifact has nothing to weaken by matte"):
         plain.layers_from_latents(z, None, EffectStrengths(ones * 0.5, ones))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mitlgan import networks
-from mitlgan.artifacts.artifact import GeneratorSpec
+from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.artifacts.summary import default_generator_specs, describe, describe_recipe, thesis_generator
 from mitlgan.recipe import Recipe, as_dict, find_recipe, load_recipe, parse_recipe, shipped_folder, shipped_recipe_names, to_toml
 

@@ -12,7 +12,7 @@ import torch
 from helpers import tiny_runs
 from torch import Tensor
 
-from mitlgan.artifacts.artifact import read_card
+from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.safetensors_io import checkpoints, read_tensors, tensors_sha256
 from mitlgan.compare import fairness
 from mitlgan.compare.arm_results import TrainedArm

@@ -11,8 +11,8 @@ import pytest
 import torch
 from helpers import tiny_runs
 
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import Card, read_card
+from mitlgan.artifacts.card import Card, read_card, read_weights_hash
+from mitlgan.artifacts.load_save import load_layer, load_network, save_network
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.safetensors_io import checkpoints, read_tensors
 from mitlgan.compare import lengths
@@ -79,7 +79,7 @@ def test_its_artifact_holds_the_parent_and_says_which(child: Run, pretrained: di
     assert card.generator.kind == "grown"
     assert card.generator.parent == parent.generator
     assert card.latent_dims == parent.latent_dims
-    assert card.parent["tensors_sha256"] == artifact.read_weights_hash(parent_of(pretrained)) == child.inputs()["start"]
+    assert card.parent["tensors_sha256"] == read_weights_hash(parent_of(pretrained)) == child.inputs()["start"]
     assert (card.parent["kimg"], card.parent["cpu_seconds"], card.parent["size_px"]) == (parent.kimg, parent.cpu_seconds, 8)
     assert card.parent["made_by"] == parent.recipe
     assert read_card(parent_of(pretrained)).parent == {}
@@ -104,7 +104,7 @@ def test_a_killed_one_goes_on_to_the_same_bytes(
     tiny_runs.assert_same_trace(straight, resumed)
     assert straight.artifact is not None
     assert resumed.artifact is not None
-    assert artifact.read_weights_hash(straight.artifact) == artifact.read_weights_hash(resumed.artifact)
+    assert read_weights_hash(straight.artifact) == read_weights_hash(resumed.artifact)
     assert read_card(resumed.artifact).parent == read_card(straight.artifact).parent != {}
 
 
@@ -126,13 +126,13 @@ def test_the_critic_learns_alone_first(shared: bool | None, larger: dict[str, Pa
 
 
 def test_a_frozen_parent_stays_to_the_bit_and_a_slow_one_moves_less(larger: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path) -> None:
-    parent, _ = artifact.load_network(parent_of(pretrained))
+    parent, _ = load_network(parent_of(pretrained))
     moved = {}
     for rate in (0.0, 0.01, 1.0):
         form = recipe("bg", larger, generator={"parent_rate": rate}, training__ema_halflife_kimg=0.0)
         run = stages.pretrain(form, tiny_runs.environment(tmp_path / str(rate)), start=parent_of(pretrained))
         assert run.artifact is not None
-        network, _ = artifact.load_network(run.artifact)
+        network, _ = load_network(run.artifact)
         weight = network.get_parameter("stages.base.dense.weight")
         moved[rate] = float((weight - parent.get_parameter("stages.base.dense.weight")).abs().max())
     assert moved[0.0] == 0
@@ -147,7 +147,7 @@ def test_a_grown_one_can_be_trained_on(child: Run, larger: dict[str, Path], tmp_
     assert again.inputs().keys() == {"start", "critic"}
     assert again.artifact is not None
     card, own = read_card(again.artifact), read_card(child.artifact)
-    assert card.parent["tensors_sha256"] == artifact.read_weights_hash(child.artifact)
+    assert card.parent["tensors_sha256"] == read_weights_hash(child.artifact)
     assert [training["kimg"] for training in card.training_records()] == [card.kimg, own.kimg, own.parent["kimg"]]
 
 
@@ -156,7 +156,7 @@ def test_the_critic_is_kept_and_can_be_begun_with(child: Run, larger: dict[str, 
     card = read_card(file)
     assert (card.kind, card.role, card.size_px, card.latent_dims, card.generator) == ("critic", "bg", SIZE_PX, {}, None)
     last = {name: tensor for name, tensor in read_tensors(checkpoints(child.path)[-1])[0].items() if name.startswith("critic.")}
-    network, _ = artifact.load_network(file)
+    network, _ = load_network(file)
     assert network.state_dict().keys() == {name.removeprefix("critic.") for name in last}
     assert all(torch.equal(network.state_dict()[name.removeprefix("critic.")], tensor) for name, tensor in last.items())
     shipped = tmp_path / "shipped"
@@ -179,7 +179,7 @@ def test_another_critic_or_no_critic_is_refused(child: Run, larger: dict[str, Pa
     with pytest.raises(ArtifactError, match="is a critic, which makes no pictures"):
         load_artifact(file)
     with pytest.raises(ArtifactError, match="is a critic; give a generator"):
-        artifact.load_layer(file, "bg", SIZE_PX)
+        load_layer(file, "bg", SIZE_PX)
     with pytest.raises(ArtifactError, match="is a critic; a generator grows from a generator"):
         with_parent(form, file)
 
@@ -191,7 +191,7 @@ def saved(path: Path, card: Card, **change: Any) -> Path:
     card = card.model_copy(update=change)
     path.parent.mkdir(parents=True)
     assert card.generator is not None
-    artifact.save_network(path, build_generator(card.generator, card.size_px), card)
+    save_network(path, build_generator(card.generator, card.size_px), card)
     return path
 
 
@@ -255,7 +255,7 @@ def test_a_run_can_be_ended_early(larger: dict[str, Path], pretrained: dict[str,
     assert run.status()["kimg"] == 3 * tiny_runs.PER_UPDATE / 1000
     short = stages.pretrain(recipe("bg", larger, updates=3), tiny_runs.environment(tmp_path / "short"), start=parent_of(pretrained))
     assert short.artifact is not None
-    assert artifact.read_weights_hash(run.artifact) == artifact.read_weights_hash(short.artifact)
+    assert read_weights_hash(run.artifact) == read_weights_hash(short.artifact)
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +291,7 @@ def test_grown_layers_are_composed_and_stay_as_they_are(composer: dict[str, Any]
         path = family[name].artifact
         assert path is not None
         own = read_card(path)
-        assert layer.sha256_before == layer.sha256_after == artifact.read_weights_hash(path)
+        assert layer.sha256_before == layer.sha256_after == read_weights_hash(path)
         assert layer.generator == own.generator
         assert layer.total_spent("kimg") == own.kimg + own.parent["kimg"] == sum(training["kimg"] for training in own.training_records())
         assert layer.total_spent("cpu_seconds") > own.cpu_seconds

@@ -11,7 +11,8 @@ import pytest
 import torch
 from helpers import tiny_runs
 
-from mitlgan.artifacts import artifact, loaded_artifact
+from mitlgan.artifacts import loaded_artifact
+from mitlgan.artifacts.load_save import load_layer, load_network
 from mitlgan.artifacts.safetensors_io import read_tensors
 from mitlgan.artifacts.summary import describe
 from mitlgan.data.pack.image_pack import ImagePack, to_float
@@ -78,7 +79,7 @@ def test_both_losses_are_logged_and_reconstruction_gets_better(packs: dict[str, 
 
 def test_the_artifact_fills_holes(trained: Run, packs: dict[str, Path]) -> None:
     assert trained.artifact == trained.path / "inpainter.safetensors"
-    network, card = artifact.load_network(trained.artifact)
+    network, card = load_network(trained.artifact)
     assert isinstance(network, ContextEncoder)
     assert (card.kind, card.role, card.size_px, card.latent_dims, card.iterations) == ("inpainter", "bg", 8, {}, UPDATES)
     assert card.inpainter == tiny_runs.inpaint_recipe(packs["bg"]).inpainter
@@ -103,7 +104,7 @@ def test_an_average_follows_the_weights(trained: Run) -> None:
 def test_it_is_described_and_reported(trained: Run) -> None:
     described = describe(str(trained.path))
     assert described["kind"] == "inpainter"
-    network, _ = artifact.load_network(trained.path / "inpainter.safetensors")
+    network, _ = load_network(trained.path / "inpainter.safetensors")
     assert described["total"]["trainable"] == sum(parameter.numel() for parameter in network.parameters())
     assert described["total"]["multiply_accumulates"] > 0
     paths, _ = run_report.write_run_report(trained.path)
@@ -114,7 +115,7 @@ def test_what_makes_pictures_of_latents_refuses_it(trained: Run) -> None:
     with pytest.raises(ArtifactError, match=r"is an inpainter, which makes no pictures of its own; `mitlgan inpaint IMAGE --artifact .*` uses it"):
         loaded_artifact.load_artifact(trained.path)
     with pytest.raises(ArtifactError, match="is an inpainter; give a generator"):
-        artifact.load_layer(trained.path / "inpainter.safetensors", "bg", 8)
+        load_layer(trained.path / "inpainter.safetensors", "bg", 8)
 
 
 def test_recipes_that_contradict_themselves(packs: dict[str, Path], environment: RunContext) -> None:

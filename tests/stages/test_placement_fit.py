@@ -13,7 +13,7 @@ from helpers import tiny_runs
 from PIL import Image
 
 from mitlgan import load_artifact
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.load_save import load_layer
 from mitlgan.compare import fairness
 from mitlgan.compare.paste_baseline import PastedLayers
 from mitlgan.data.open import open_data
@@ -38,7 +38,7 @@ def recipe(**placement: Any) -> Recipe:
 def composer(asked: Recipe, **layers: str) -> Composer:
     """Over shipped generators, by layer name."""
     generators = {
-        name: artifact.load_layer(shipped_folder("pretrained") / folder / "generator.safetensors", name, 32, None)[0] for name, folder in layers.items()
+        name: load_layer(shipped_folder("pretrained") / folder / "generator.safetensors", name, 32, None)[0] for name, folder in layers.items()
     }
     assert asked.composer is not None
     return build_composer(asked.composer, generators, 32)

@@ -14,8 +14,8 @@ from helpers import tiny_runs
 from torch import Tensor, nn
 
 import mitlgan
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import layer_hashes, network_tensors, read_card
+from mitlgan.artifacts.card import read_card
+from mitlgan.artifacts.load_save import layer_hashes, load_network, network_tensors
 from mitlgan.artifacts.safetensors_io import checkpoints, read_tensors, tensors_sha256
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Composer
@@ -52,7 +52,7 @@ def rows(tensor: Tensor) -> Tensor:
 
 
 def test_pretraining_ends_with_a_frozen_generator_and_its_account(pretrained: dict[str, Run], packs: dict[str, Path]) -> None:
-    network, card = artifact.load_network(artifact_of(pretrained["fg"]))
+    network, card = load_network(artifact_of(pretrained["fg"]))
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert (card.kind, card.role, card.size_px, card.latent_dims, card.kimg, card.iterations) == ("generator", "fg", 8, {"fg": 3}, 0.024, 3)
@@ -70,7 +70,7 @@ def test_the_artifact_is_the_moving_average_with_statistics_of_its_own(
     states = captured(monkeypatch)
     run = stages.pretrain(tiny_runs.recipe("fg", packs["fg"]), environment)
     (state,) = states
-    network, _ = artifact.load_network(artifact_of(run))
+    network, _ = load_network(artifact_of(run))
     average, trained = network_tensors(state.ema), network_tensors(state.generator)
     assert all(torch.equal(tensor, average[name]) for name, tensor in network_tensors(network).items())
     assert not torch.equal(average["stages.base.dense.weight"], trained["stages.base.dense.weight"])
@@ -125,7 +125,7 @@ def test_stages_refuse_each_others_recipes(scene: Recipe, packs: dict[str, Path]
 
 
 def test_frozen_layers_did_not_move_and_the_card_proves_it(composed: Run, pretrained: dict[str, Run]) -> None:
-    network, card = artifact.load_network(artifact_of(composed))
+    network, card = load_network(artifact_of(composed))
     assert isinstance(network, Composer)
     for name, run in pretrained.items():
         source, _ = read_tensors(artifact_of(run))

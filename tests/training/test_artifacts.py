@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helpers import tiny_runs
 
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.errors import Stopped
 from mitlgan.recipe import with_overrides
@@ -24,7 +24,7 @@ POINTS = [0.0, tiny_runs.PER_UPDATE / 1000, 2.5 * tiny_runs.PER_UPDATE / 1000, 5
 
 def kept(run: Run) -> dict[int, str]:
     """Iterations and hashes of what a run kept."""
-    return {artifact.read_card(path).iterations: artifact.read_weights_hash(path) for path in run.kept_artifacts()}
+    return {read_card(path).iterations: read_weights_hash(path) for path in run.kept_artifacts()}
 
 
 def test_artifacts_are_kept_at_the_points_and_training_is_not_touched(packs: dict[str, Path], environment: RunContext) -> None:
@@ -32,7 +32,7 @@ def test_artifacts_are_kept_at_the_points_and_training_is_not_touched(packs: dic
     run = stages.pretrain(tiny_runs.recipe("scene", packs["scene"], updates=5, keep_kimg=POINTS), environment)
     assert list(kept(run)) == [0, 1, 3, 5]
     assert run.artifact is not None
-    assert kept(run)[5] == artifact.read_weights_hash(run.artifact)
+    assert kept(run)[5] == read_weights_hash(run.artifact)
     assert len(set(kept(run).values())) == 4
     tiny_runs.assert_same_trace(plain, run)
     assert load_artifact(run.kept_artifacts()[0]).sample([1]).shape == (1, 3, tiny_runs.SIZE_PX, tiny_runs.SIZE_PX)
@@ -106,7 +106,7 @@ def test_runs_know_what_they_were_made_from(packs: dict[str, Path], pretrained: 
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=1, compose=True)
     layers = tiny_runs.layers(pretrained)
     run = stages.compose(recipe, layers, environment)
-    hashes = {name: artifact.read_weights_hash(path) for name, path in layers.items()}
+    hashes = {name: read_weights_hash(path) for name, path in layers.items()}
     assert run.inputs() == hashes
     assert stages.find_matching_run(environment.root, recipe, hashes) == run
     assert stages.find_matching_run(environment.root, recipe, {**hashes, "bg": "other"}) is None

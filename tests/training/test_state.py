@@ -12,8 +12,7 @@ from helpers import tiny_runs
 from torch import Tensor, nn
 
 from mitlgan import networks
-from mitlgan.artifacts import artifact
-from mitlgan.artifacts.artifact import layer_hashes
+from mitlgan.artifacts.load_save import layer_hashes, load_network
 from mitlgan.errors import ArtifactError
 from mitlgan.recipe import Recipe
 from mitlgan.training.run_directory import Run
@@ -135,7 +134,7 @@ def test_early_averages_and_those_switched_off_follow_the_generator(recipe: Reci
 def test_a_composers_average_and_optimiser_leave_frozen_layers_alone(composed: Run, packs: dict[str, Path]) -> None:
     recipe = tiny_runs.recipe("scene", packs["scene"], compose=True)
     assert composed.artifact is not None
-    network, _ = artifact.load_network(composed.artifact)
+    network, _ = load_network(composed.artifact)
     assert isinstance(network, networks.Composer)
     network.requires_grad_(True)
     state = TrainingState(network, networks.build_critic(recipe.critic, recipe.size_px), recipe)
@@ -192,7 +191,7 @@ def test_recalibration_measures_the_statistics_of_the_present_weights() -> None:
 
 def test_recalibration_leaves_frozen_layers_alone(composed: Run) -> None:
     assert composed.artifact is not None
-    network, _ = artifact.load_network(composed.artifact)
+    network, _ = load_network(composed.artifact)
     assert isinstance(network, networks.Composer)
     before = layer_hashes(network)
     assert isinstance(recalibrate_batchnorm(network, seed=9), networks.Composer)

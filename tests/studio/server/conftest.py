@@ -11,7 +11,8 @@ import torch
 from fastapi.testclient import TestClient
 
 from mitlgan import networks
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import LayerCard, make_card
+from mitlgan.artifacts.load_save import save_network
 from mitlgan.recipe import ComposerRecipe, Recipe, ThesisGeneratorRecipe
 from mitlgan.studio import StudioSettings, create_app
 
@@ -27,7 +28,7 @@ def matted(tmp_path_factory: pytest.TempPathFactory, compose_recipe: Recipe) -> 
         form = ThesisGeneratorRecipe(latent_dim=dim, widths=(6,), image_channels=channels, last_norm=False)
         layers[name] = networks.build_generator(form, 8)
         layers[name](torch.randn(64, dim))
-        cards[name] = artifact.LayerCard(role=name, generator=form, sha256_before="0", sha256_after="0")
+        cards[name] = LayerCard(role=name, generator=form, sha256_before="0", sha256_after="0")
     recipe = ComposerRecipe.model_validate(
         {
             "fusion": {"kind": "alpha", "harmonise": True},
@@ -40,7 +41,7 @@ def matted(tmp_path_factory: pytest.TempPathFactory, compose_recipe: Recipe) -> 
         torch.nn.init.normal_(parameter, std=0.5)
     path = tmp_path_factory.mktemp("matted") / "matted" / "composer.safetensors"
     path.parent.mkdir()
-    artifact.save_network(path, composer.eval(), artifact.make_card(composer, compose_recipe.model_copy(update={"composer": recipe}), layers=cards))
+    save_network(path, composer.eval(), make_card(composer, compose_recipe.model_copy(update={"composer": recipe}), layers=cards))
     return path
 
 

@@ -15,7 +15,7 @@ from helpers.studio_requests import read
 from PIL import Image
 
 import mitlgan
-from mitlgan.artifacts.artifact import Card
+from mitlgan.artifacts.card import Card
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack

@@ -26,8 +26,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+import mitlgan
 from mitlgan import networks
-from mitlgan.artifacts import artifact
+from mitlgan.artifacts.card import Card, read_card
+from mitlgan.artifacts.load_save import load_layer, load_network, network_tensors, record_metrics, save_network
 from mitlgan.artifacts.safetensors_io import HEADER_LIMIT_BYTES, TENSOR_LIMIT, read_header, read_tensors, tensors_sha256, write_tensors
 from mitlgan.errors import ArtifactError
 from mitlgan.recipe import Recipe, as_dict
@@ -35,7 +37,7 @@ from mitlgan.recipe import Recipe, as_dict
 GOOD_HEADER = {"__metadata__": {"mitlgan": json.dumps({"schema_version": 1})}}
 
 
-def refusal(path: Path, read: Callable[[Path], object] = artifact.load_network) -> str:
+def refusal(path: Path, read: Callable[[Path], object] = load_network) -> str:
     """The one line with which a file is refused, within a second of this process' time."""
     before = time.process_time()
     with pytest.raises(ArtifactError) as caught:
@@ -71,8 +73,8 @@ def with_tensors(path: Path, change: Callable[[dict[str, Tensor]], None], target
     return target
 
 
-def same(first: tuple[nn.Module, artifact.Card], second: tuple[nn.Module, artifact.Card]) -> bool:
-    return first[1] == second[1] and tensors_sha256(artifact.network_tensors(first[0])) == tensors_sha256(artifact.network_tensors(second[0]))
+def same(first: tuple[nn.Module, Card], second: tuple[nn.Module, Card]) -> bool:
+    return first[1] == second[1] and tensors_sha256(network_tensors(first[0])) == tensors_sha256(network_tensors(second[0]))
 
 
 # What is saved is what is loaded
@@ -80,25 +82,25 @@ def same(first: tuple[nn.Module, artifact.Card], second: tuple[nn.Module, artifa
 
 @pytest.mark.parametrize("role", ["fg", "scene"])
 def test_a_saved_network_comes_back_bit_for_bit(artifacts: dict[str, Path], role: str, tmp_path: Path) -> None:
-    network, card = artifact.load_network(artifacts[role])
+    network, card = load_network(artifacts[role])
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
     again = tmp_path / artifacts[role].name
-    artifact.save_network(again, network, card)
-    assert same(artifact.load_network(again), (network, card))
+    save_network(again, network, card)
+    assert same(load_network(again), (network, card))
     z = torch.randn(5, int(network.latent_dim))  # type: ignore[arg-type]
-    assert torch.equal(artifact.load_network(again)[0](z), network(z))
+    assert torch.equal(load_network(again)[0](z), network(z))
 
 
 def test_the_same_network_gives_the_same_bytes(artifacts: dict[str, Path], tmp_path: Path) -> None:
-    network, card = artifact.load_network(artifacts["scene"])
+    network, card = load_network(artifacts["scene"])
     for name in ("a", "b"):
-        artifact.save_network(tmp_path / name, network, card)
+        save_network(tmp_path / name, network, card)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_layers_keep_their_order(artifacts: dict[str, Path]) -> None:
-    network, card = artifact.load_network(artifacts["scene"])
+    network, card = load_network(artifacts["scene"])
     assert list(card.layers) == ["fg", "bg"]
     assert list(card.latent_dims.items()) == [("fg", 3), ("bg", 2)]
     assert isinstance(network, networks.Composer)
@@ -106,9 +108,9 @@ def test_layers_keep_their_order(artifacts: dict[str, Path]) -> None:
 
 
 def test_the_card_beside_says_the_same_and_the_hash(artifacts: dict[str, Path]) -> None:
-    network, card = artifact.load_network(artifacts["fg"])
+    network, card = load_network(artifacts["fg"])
     beside = json.loads((artifacts["fg"].parent / "card.json").read_text())
-    assert beside.pop("tensors_sha256") == tensors_sha256(artifact.network_tensors(network))
+    assert beside.pop("tensors_sha256") == tensors_sha256(network_tensors(network))
     assert beside == json.loads(json.dumps(as_dict(card)))
     assert (beside["licence"], beside["kimg"], beside["recipe"]["name"]) == ("CC0", 1.5, "tiny-fg")
     assert beside["made_by"].startswith("mitlgan ")
@@ -118,7 +120,7 @@ def test_metrics_are_recorded_without_touching_a_tensor(artifacts: dict[str, Pat
     path = tmp_path / "generator.safetensors"
     shutil.copy(artifacts["fg"], path)
     before, _ = read_tensors(path)
-    artifact.record_metrics(path, {"fd": 12.5})
+    record_metrics(path, {"fd": 12.5})
     after, header = read_tensors(path)
     assert tensors_sha256(before) == tensors_sha256(after)
     assert header["metrics"] == {"fd": 12.5}
@@ -126,10 +128,10 @@ def test_metrics_are_recorded_without_touching_a_tensor(artifacts: dict[str, Pat
 
 
 def test_weights_that_are_not_finite_are_not_written(artifacts: dict[str, Path], tmp_path: Path) -> None:
-    network, card = artifact.load_network(artifacts["fg"])
+    network, card = load_network(artifacts["fg"])
     next(network.parameters()).data[0, 0] = float("nan")
     with pytest.raises(ArtifactError, match=r"stages\.base\.dense\.weight.*not finite; nothing was written"):
-        artifact.save_network(tmp_path / "generator.safetensors", network, card)
+        save_network(tmp_path / "generator.safetensors", network, card)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -215,7 +217,7 @@ def test_row_30_pickle_is_refused_and_nothing_executed(kind: str, name: str, tmp
     trace = tmp_path / "executed"
     path = tmp_path / name
     path.write_bytes(PICKLES[kind](Bomb(trace)))
-    for read in (artifact.load_network, artifact.read_card, read_tensors, lambda file: artifact.load_layer(file, "fg", 8)):
+    for read in (load_network, read_card, read_tensors, lambda file: load_layer(file, "fg", 8)):
         message = refusal(path, read)
     assert not trace.exists()
     if kind in ("torch.save", "torch.save, legacy", "zip", "gzip") or int(kind.removeprefix("protocol ")[0].replace("h", "0")) >= 2:
@@ -226,7 +228,7 @@ def test_row_30_pickle_is_refused_and_nothing_executed(kind: str, name: str, tmp
 
 def test_row_30_one_module_alone_may_unpickle() -> None:
     """`metrics/extractors/features.py` checks a hash and reads weights only; no other module names an unpickler."""
-    package = Path(artifact.__file__).parents[1]
+    package = Path(mitlgan.__file__).parent
     unpickler = re.compile(r"(?<!safetensors\.)torch\.load\(|jit\.load\(|pickle\.load|import pickle|joblib|shelve|allow_pickle=True")
     guilty = [path.relative_to(package).as_posix() for path in package.rglob("*.py") if unpickler.search(path.read_text())]
     assert guilty == ["metrics/extractors/features.py"]
@@ -284,7 +286,7 @@ LIES: dict[str, bytes] = {
 def test_row_31_lying_header_is_refused_at_once(lie: str, tmp_path: Path) -> None:
     path = tmp_path / "generator.safetensors"
     path.write_bytes(LIES[lie])
-    for read in (read_tensors, artifact.load_network):
+    for read in (read_tensors, load_network):
         refusal(path, read)
 
 
@@ -298,7 +300,7 @@ def test_row_31_a_card_of_many_layers_is_refused_at_once(artifacts: dict[str, Pa
     def many(header: dict[str, Any]) -> None:
         header["layers"] = {f"l{i}": header["layers"]["fg"] | {"card": {}, "generator": {}} for i in range(layers)}
 
-    assert "layers" in refusal(resigned(artifacts["scene"], many, tmp_path / "x.safetensors"), artifact.load_network) or layers > 17
+    assert "layers" in refusal(resigned(artifacts["scene"], many, tmp_path / "x.safetensors"), load_network) or layers > 17
 
 
 def test_row_31_a_card_of_a_giant_network_allocates_nothing(artifacts: dict[str, Path], tmp_path: Path) -> None:
@@ -324,14 +326,14 @@ def test_row_32_any_flipped_bit_is_noticed_or_changes_nothing(artifacts: dict[st
     """Bits of all parts of the file: "fg" and "bg" differ by one bit, and so do two values of a leak."""
     whole = artifacts["fg"].read_bytes()
     path = tmp_path / "generator.safetensors"
-    original = artifact.load_network(artifacts["fg"])
+    original = load_network(artifacts["fg"])
     refused = 0
     for at in range(0, len(whole), 7):
         damaged = bytearray(whole)
         damaged[at] ^= 1 << at % 8
         path.write_bytes(damaged)
         try:
-            assert same(artifact.load_network(path), original), f"bit {at % 8} of byte {at} changed what was loaded"
+            assert same(load_network(path), original), f"bit {at % 8} of byte {at} changed what was loaded"
         except ArtifactError:
             refused += 1
     assert refused > 0.9 * len(whole) / 7
@@ -414,7 +416,7 @@ def test_row_32_other_tensors_than_the_network_has(
         ({"value_range": [0]}, "value_range"),
         ({"kimg": 1e999}, "kimg"),
         ({"schema_version": 0}, "schema_version"),
-        ({"kind": "checkpoint"}, "a checkpoint, not an artifact; `mitlgan resume` goes on from it"),
+        ({"kind": "checkpoint"}, "a checkpoint, not an artifact; continue its run with `mitlgan resume`"),
     ],
 )
 def test_row_32_a_card_that_contradicts_itself(artifacts: dict[str, Path], change: dict[str, Any], expected: str, tmp_path: Path) -> None:
@@ -437,33 +439,33 @@ def test_row_32_latents_in_another_order_than_the_layers(artifacts: dict[str, Pa
 
 def test_row_33_a_layer_that_fits(artifacts: dict[str, Path]) -> None:
     for role in ("fg", "bg"):
-        generator, card = artifact.load_layer(artifacts[role], role, 8)
+        generator, card = load_layer(artifacts[role], role, 8)
         assert (card.role, generator.size_px) == (role, 8)
-    assert artifact.load_layer(artifacts["fg"], "middle", 8)[1].role == "fg"
+    assert load_layer(artifacts["fg"], "middle", 8)[1].role == "fg"
 
 
 @pytest.mark.parametrize(("role", "given"), [("bg", "fg"), ("fg", "bg")])
 def test_row_33_other_role(artifacts: dict[str, Path], role: str, given: str) -> None:
-    message = refusal(artifacts[given], lambda path: artifact.load_layer(path, role, 8))
+    message = refusal(artifacts[given], lambda path: load_layer(path, role, 8))
     assert message == f"--{role} {artifacts[given]}: was trained as {given}; give one that `mitlgan pretrain {role}` made, or another name by --layer"
 
 
 def test_row_33_other_resolution(artifacts: dict[str, Path]) -> None:
     for name, option in (("fg", f"--fg {artifacts['fg']}"), ("tree", f"--layer tree={artifacts['fg']}")):
-        message = refusal(artifacts["fg"], lambda path, name=name: artifact.load_layer(path, name, 32))  # type: ignore[misc]
+        message = refusal(artifacts["fg"], lambda path, name=name: load_layer(path, name, 32))  # type: ignore[misc]
         assert message == (
             f"{option}: makes 8 px, the composition 32 px; give one of 32 px, --set size_px=8, "
             "or say how it is resampled: --set composer.resample=bilinear"
         )
-        assert artifact.load_layer(artifacts["fg"], name, 32, "bilinear")[0].size_px == 8
+        assert load_layer(artifacts["fg"], name, 32, "bilinear")[0].size_px == 8
 
 
 def test_row_33_other_value_range(artifacts: dict[str, Path], tmp_path: Path) -> None:
     path = resigned(artifacts["fg"], lambda header: header.update(value_range=[0.0, 1.0]), tmp_path / "generator.safetensors")
-    assert refusal(path, lambda file: artifact.load_layer(file, "fg", 8)) == f"--fg {path}: its values lie in [0.0, 1.0]; a layer must be in [-1, 1]"
+    assert refusal(path, lambda file: load_layer(file, "fg", 8)) == f"--fg {path}: its values range over [0.0, 1.0]; a layer's values must be in [-1, 1]"
 
 
-@pytest.mark.parametrize("read", [artifact.load_network, artifact.read_card, lambda path: artifact.load_layer(path, "fg", 8)])
+@pytest.mark.parametrize("read", [load_network, read_card, lambda path: load_layer(path, "fg", 8)])
 def test_row_33_newer_schema(artifacts: dict[str, Path], read: Callable[[Path], object], tmp_path: Path) -> None:
     """Whatever a newer schema holds is not looked at."""
     path = resigned(artifacts["fg"], lambda _: {"schema_version": 2, "kind": "something", "size_px": "large"}, tmp_path / "generator.safetensors")
@@ -471,7 +473,7 @@ def test_row_33_newer_schema(artifacts: dict[str, Path], read: Callable[[Path], 
 
 
 def test_row_33_a_composer_as_layer(artifacts: dict[str, Path]) -> None:
-    message = refusal(artifacts["scene"], lambda path: artifact.load_layer(path, "fg", 8))
+    message = refusal(artifacts["scene"], lambda path: load_layer(path, "fg", 8))
     assert message.endswith("is a composer; give a generator, such as `mitlgan pretrain fg` makes")
 
 
@@ -481,7 +483,7 @@ def test_row_33_a_composer_as_layer(artifacts: dict[str, Path]) -> None:
 def test_row_34_git_lfs_pointer(tmp_path: Path) -> None:
     path = tmp_path / "generator.safetensors"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 123456\n")
-    for read in (artifact.load_network, artifact.read_card, read_tensors, lambda file: artifact.load_layer(file, "fg", 8)):
+    for read in (load_network, read_card, read_tensors, lambda file: load_layer(file, "fg", 8)):
         assert refusal(path, read) == f"{path}: a Git-LFS pointer instead of weights; run `git lfs pull`"
 
 
@@ -528,10 +530,10 @@ def test_a_refused_artifact_is_one_line_and_exit_code_4(
 # Fuzz
 
 
-def loads_equal_or_refused(damaged: bytes, path: Path, original: tuple[nn.Module, artifact.Card]) -> bool:
+def loads_equal_or_refused(damaged: bytes, path: Path, original: tuple[nn.Module, Card]) -> bool:
     path.write_bytes(damaged)
     try:
-        loaded = artifact.load_network(path)
+        loaded = load_network(path)
     except ArtifactError as error:
         refused = str(error)
     else:
@@ -545,7 +547,7 @@ def loads_equal_or_refused(damaged: bytes, path: Path, original: tuple[nn.Module
 def fuzz(artifacts: dict[str, Path], path: Path, count: int) -> None:
     for role in ("fg", "scene"):
         whole = artifacts[role].read_bytes()
-        original = artifact.load_network(artifacts[role])
+        original = load_network(artifacts[role])
         accepted = sum(loads_equal_or_refused(mutated(whole, random.Random(seed)), path, original) for seed in range(count // 2))
         assert accepted < count / 10
 
@@ -567,7 +569,7 @@ def fuzz_cards(artifacts: dict[str, Path], path: Path, count: int) -> None:
             card = json.dumps(mutated_tree(header, random.Random(seed)))
             path.write_bytes(safetensors.torch.save(tensors, {"mitlgan": card}))
             try:
-                network, loaded = artifact.load_network(path)
+                network, loaded = load_network(path)
             except ArtifactError:
                 continue
             assert network(torch.zeros(1, sum(loaded.latent_dims.values()))).shape == (1, 3, 8, 8)
@@ -589,7 +591,7 @@ def test_property_any_edit_loads_equal_or_is_refused(artifacts: dict[str, Path],
     begin = data.draw(st.integers(0, len(whole)))
     end = data.draw(st.integers(begin, min(len(whole), begin + 16)))
     piece = data.draw(st.binary(max_size=16))
-    loads_equal_or_refused(whole[:begin] + piece + whole[end:], tmp_path / "x.safetensors", artifact.load_network(artifacts["fg"]))
+    loads_equal_or_refused(whole[:begin] + piece + whole[end:], tmp_path / "x.safetensors", load_network(artifacts["fg"]))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -603,5 +605,5 @@ def test_property_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_recipe_survives_in_the_card(artifacts: dict[str, Path], fg_recipe: Recipe) -> None:
-    card = artifact.read_card(artifacts["fg"])
+    card = read_card(artifacts["fg"])
     assert Recipe.model_validate_json(json.dumps(card.recipe)) == fg_recipe.model_copy(update={"name": "tiny-fg"})

@@ -1,0 +1,259 @@
+"""Cards: the JSON description that every artifact carries, and the network that a card describes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
+
+from mitlgan import networks
+from mitlgan.artifacts.safetensors_io import read_header
+from mitlgan.data.sources.split_folders import with_correct_splits
+from mitlgan.errors import ArtifactError, MitlganError
+from mitlgan.networks import Composer, ContextEncoder, Critic, Generator
+from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe, InpainterRecipe, Recipe, Role, as_dict
+
+SCHEMA_VERSION = 1
+LAYER_ROLES = {"fg": "fg", "bg": "bg"}
+"""Layer name -> the role its generator must have been trained for. Layers of other names take any role."""
+Kind = Literal["generator", "composer", "inpainter", "critic"]
+KIND_WITH_ARTICLE: dict[Kind, str] = {"generator": "a generator", "composer": "a composer", "inpainter": "an inpainter", "critic": "a critic"}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class GeneratorSpec(NamedTuple):
+    """Architecture and image size of a layer's generator.
+
+    Attributes:
+        generator: Architecture.
+        size_px: Height and width of its own images; a composition may resample them.
+    """
+
+    generator: AnyGenerator
+    size_px: int
+
+    def build(self) -> Generator:
+        """Build the generator with new weights.
+
+        Raises:
+            UsageError: The architecture cannot make images of this size.
+        """
+        return networks.build_generator(self.generator, self.size_px)
+
+
+class LayerCard(_Model):
+    """One frozen layer of a composer.
+
+    Attributes:
+        role: Images its generator was trained on.
+        generator: Its architecture.
+        size_px: Height and width of its own images; None: those of the composition.
+        sha256_before: Hash of its tensors in the artifact it was taken from.
+        sha256_after: Hash of its tensors after the composition was trained; equal if it was frozen.
+        card: Training record of the source artifact (data, kimg, seconds).
+    """
+
+    role: Role
+    generator: AnyGenerator
+    size_px: Annotated[int, Field(ge=4, le=4096)] | None = None
+    sha256_before: str
+    sha256_after: str
+    card: dict[str, Any] = {}
+
+    def training_records(self) -> list[dict[str, Any]]:
+        """Return the training record of this layer, then those of the generators it was initialized from."""
+        return _record_with_parents(self.card)
+
+    def total_spent(self, key: str) -> float:
+        """Return the sum of `kimg`, `seconds` or `cpu_seconds` over all training records."""
+        return sum(float(record.get(key) or 0.0) for record in self.training_records())
+
+    def generator_spec(self, composed_px: int) -> GeneratorSpec:
+        """Return architecture and size of the generator, in a composition of `composed_px`."""
+        return GeneratorSpec(self.generator, self.size_px or composed_px)
+
+
+class Card(_Model):
+    """Description of an artifact and of its origin.
+
+    Attributes:
+        kind: `generator` and `composer` make images from latents; `inpainter` fills holes; `critic` scores images. A critic is stored next to the
+            generator that it was trained with, so that both can be trained further.
+        role: Images that it makes.
+        size_px: Height and width of the images.
+        latent_dims: Latent length by layer. A generator has one entry, under its role; inpainters and critics have none.
+        latent_distribution: Distribution of each latent number.
+        value_range: Range of image values.
+        generator: Architecture of a generator.
+        composer: Fusion and translator of a composer.
+        inpainter: Architecture of an inpainter.
+        critic: Architecture of a critic.
+        parent: Training record of the generator whose weights initialized this one.
+        layers: Frozen layers of a composer, in the order of their latents.
+        whole_sha256: Set if a composer's file leaves out its frozen generators and names them by hash: the hash of all tensors, generators included.
+        recipe: Resolved recipe of the run.
+        data: Name, count, content hash and licence of the training images.
+        kimg: Thousand real images shown to the critic.
+        iterations: Generator updates.
+        seconds: Wall-clock time of this stage; `cpu_seconds` is summed over threads.
+        metrics: Measured metrics with their protocol.
+        licence: Licence of the weights.
+        credit: Authors of the training images.
+        notes: Remarks for users.
+    """
+
+    schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    kind: Kind
+    role: Role
+    size_px: Annotated[int, Field(ge=4, le=4096)]
+    image_channels: Literal[1, 3, 4] = 3
+    latent_dims: Annotated[dict[str, Annotated[int, Field(ge=1, le=65536)]], Field(max_length=16)]
+    latent_distribution: Literal["normal"] = "normal"
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    generator: AnyGenerator | None = None
+    composer: ComposerRecipe | None = None
+    inpainter: InpainterRecipe | None = None
+    critic: AnyCritic | None = None
+    parent: dict[str, Any] = {}
+    layers: Annotated[dict[str, LayerCard], Field(max_length=16)] = {}
+    whole_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    recipe: dict[str, Any] = {}
+    data: dict[str, Any] = {}
+    kimg: float = 0.0
+    iterations: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    metrics: dict[str, Any] = {}
+    licence: str = ""
+    credit: str = ""
+    notes: str = ""
+    made_by: str = ""
+
+    def training_records(self) -> list[dict[str, Any]]:
+        """Return the training record of this artifact, then those of the generators it was initialized from."""
+        own = {key: getattr(self, key) for key in ("kimg", "seconds", "cpu_seconds", "parent")}
+        return _record_with_parents({**own, "made_by": self.recipe})
+
+    def generator_specs(self) -> dict[str, GeneratorSpec]:
+        """Return architecture and size of a composer's frozen generators, by layer."""
+        return {name: layer.generator_spec(self.size_px) for name, layer in self.layers.items()}
+
+    def back_to_front(self) -> tuple[str, ...]:
+        """Return a composer's layers from back to front: the order of its fusion, else the usual order of their names."""
+        return networks.back_to_front(None if self.composer is None else self.composer.order, self.layers)
+
+
+def _record_with_parents(record: Any) -> list[dict[str, Any]]:
+    records = []
+    while isinstance(record, dict) and record:
+        records.append(record)
+        record = record.get("parent")
+    return records
+
+
+def make_card(network: nn.Module, recipe: Recipe, **fields: Any) -> Card:
+    """Make the card of a network trained by a recipe; `fields` are further fields of `Card`."""
+    return Card(
+        kind=artifact_kind(network),
+        role=recipe.role,
+        size_px=recipe.size_px,
+        image_channels=int(network.image_channels),  # type: ignore[arg-type]
+        latent_dims=latent_dims(network, recipe.role),
+        **(
+            {"critic": recipe.critic}
+            if isinstance(network, Critic)
+            else {"generator": recipe.generator, "composer": recipe.composer, "inpainter": recipe.inpainter}
+        ),
+        recipe=as_dict(recipe),
+        **fields,
+    )
+
+
+def artifact_kind(network: nn.Module) -> Kind:
+    """Return the kind of a network's artifact, which is also the name of its file."""
+    if isinstance(network, ContextEncoder):
+        return "inpainter"
+    if isinstance(network, Critic):
+        return "critic"
+    return "composer" if isinstance(network, Composer) else "generator"
+
+
+def latent_dims(network: nn.Module, role: str) -> dict[str, int]:
+    """Return the latent length by layer, as cards hold it."""
+    if isinstance(network, ContextEncoder | Critic):
+        return {}
+    return dict(network.latent_dims) if isinstance(network, Composer) else {role: int(network.latent_dim)}  # type: ignore[arg-type]
+
+
+def build_network(card: Card, source: str) -> nn.Module:
+    """Build the network that a card describes, with new weights.
+
+    Args:
+        card: A card with an architecture.
+        source: File of the card; it begins error messages.
+
+    Raises:
+        ArtifactError: The card has no architecture, one that cannot be built, or other latents or channels than its network.
+    """
+    try:
+        network = _build(card)
+    except MitlganError as error:
+        raise ArtifactError(f"{source}: its card describes a network that cannot be built ({error})") from None
+    if network is None:
+        raise ArtifactError(f"{source}: its card is that of a {card.kind} without its architecture")
+    same_latents = list(latent_dims(network, card.role).items()) == list(card.latent_dims.items())  # in the same order
+    if not same_latents or network.image_channels != card.image_channels:
+        raise ArtifactError(f"{source}: its card says latent_dims {card.latent_dims} and {card.image_channels} image channels; its network has others")
+    return network
+
+
+def _build(card: Card) -> nn.Module | None:
+    if card.kind == "generator" and card.generator is not None:
+        return networks.build_generator(card.generator, card.size_px)
+    if card.kind == "composer" and card.composer is not None and card.layers:
+        return networks.build_composer(card.composer, {name: spec.build() for name, spec in card.generator_specs().items()}, card.size_px)
+    if card.kind == "inpainter" and card.inpainter is not None:
+        return networks.build_inpainter(card.inpainter, card.size_px)
+    if card.kind == "critic" and card.critic is not None:
+        return networks.build_critic(card.critic, card.size_px)
+    return None
+
+
+def read_card(path: Path) -> Card:
+    """Read the card of an artifact, without its weights.
+
+    Raises:
+        ArtifactError: The file is not an artifact, or its schema is newer than this version's.
+    """
+    return _parse_card(path, read_header(path))
+
+
+def read_weights_hash(path: Path) -> str:
+    """Read the hash of an artifact's tensors from its header: equal for equal weights, whatever the file's name or form.
+
+    Raises:
+        ArtifactError: The file is not an artifact.
+    """
+    header = read_header(path)
+    return str(header.get("whole_sha256") or header.get("tensors_sha256"))
+
+
+def _parse_card(path: Path, header: dict[str, Any]) -> Card:
+    if header.get("kind") == "checkpoint":
+        raise ArtifactError(f"{path}: a checkpoint, not an artifact; continue its run with `mitlgan resume`")
+    if header["schema_version"] > SCHEMA_VERSION:
+        raise ArtifactError(f"{path}: its schema_version {header['schema_version']} is newer than {SCHEMA_VERSION}; upgrade mitlgan")
+    try:
+        card = Card.model_validate_json(json.dumps(header))
+        training = str(card.data.get("content_sha256", ""))
+        return card.model_copy(update={"metrics": with_correct_splits(card.metrics, training)}) if card.metrics else card
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ArtifactError(f"{path}: its card is not valid: {field}: {first['msg']}".replace("\n", " ")) from None

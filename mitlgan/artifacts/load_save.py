@@ -1,0 +1,177 @@
+"""Reading and writing artifacts: a frozen network as safetensors, with its card in the file and next to it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mitlgan.artifacts.card import KIND_WITH_ARTICLE, LAYER_ROLES, Card, LayerCard, build_network, read_card
+from mitlgan.artifacts.safetensors_io import read_header, read_tensors, tensors_sha256, write_tensors
+from mitlgan.errors import ArtifactError
+from mitlgan.networks import Composer, Generator
+from mitlgan.recipe import as_dict, shipped_folder
+from mitlgan.runtime.files import write_json
+from mitlgan.version import __version__
+
+CRITIC_FOLDER = "critic"
+"""Folder next to a generator for the critic it was trained with: each artifact has a card of its own in its folder."""
+CRITIC_FILE = "critic.safetensors"
+
+
+def save_network(path: Path, network: nn.Module, card: Card, *, without_generators: bool = False) -> None:
+    """Write an artifact, and its card next to it as `card.json`.
+
+    Args:
+        path: File to write.
+        network: Network whose tensors are saved.
+        card: Description of the network.
+        without_generators: Leave out a composer's frozen generators; reading finds them by their hashes, see `load_network`.
+
+    Raises:
+        ArtifactError: A weight is not finite, or the generators could not be found again; nothing is written.
+        ResourceError: The file cannot be written.
+    """
+    tensors = network_tensors(network)
+    whole_hash = tensors_sha256(tensors)
+    made_by = f"mitlgan {__version__}, torch {torch.__version__}, {platform.machine()}"
+    header = as_dict(card.model_copy(update={"made_by": made_by, "whole_sha256": whole_hash if without_generators else None}))
+    if without_generators:
+        frozen = _read_frozen_tensors(path, card)
+        if tensors_sha256(tensors | frozen) != whole_hash:
+            raise ArtifactError(f"{path}: the card names other generators than the network has; nothing was written")
+        tensors = {name: tensor for name, tensor in tensors.items() if name not in frozen}
+    write_tensors(path, tensors, header)
+    write_json(path.with_name("card.json"), {**header, "tensors_sha256": whole_hash})
+
+
+def load_network(path: Path) -> tuple[nn.Module, Card]:
+    """Read an artifact on the CPU, in eval mode and without gradients.
+
+    Generators that a composer's file names by hash are read from artifacts in its folder, in the folders next to that one, or from the shipped
+    artifacts. No path in the file is followed.
+
+    Returns:
+        The network, and its card as that of a file that holds all tensors.
+
+    Raises:
+        ArtifactError: The file is damaged, does not fit its card, or a generator that it names cannot be found.
+    """
+    card = read_card(path)
+    with torch.device("meta"):
+        expected = build_network(card, str(path))
+    tensors, _ = read_tensors(path)
+    if card.whole_sha256 is not None:
+        tensors |= _read_frozen_tensors(path, card)
+        if tensors_sha256(tensors) != card.whole_sha256:
+            raise ArtifactError(f"{path}: with its generators, its tensors do not match their SHA-256; take it from its source again")
+    _check_same_tensors(path, network_tensors(expected), tensors)
+    network = build_network(card, str(path))
+    network.load_state_dict(tensors, strict=False)  # every tensor was compared above; only BatchNorm's unused batch counters are absent
+    return network.eval().requires_grad_(False), card.model_copy(update={"whole_sha256": None})
+
+
+def load_layer(path: Path, name: str, size_px: int, resample: str | None = None) -> tuple[Generator, Card]:
+    """Read a generator as a layer of a composition.
+
+    Args:
+        path: Artifact of the generator.
+        name: Layer name; `fg` and `bg` take generators of that role, other names take any role.
+        size_px: Size of the composition.
+        resample: How the composition resamples layers of other sizes; None refuses them.
+
+    Raises:
+        ArtifactError: The artifact does not fit; the message says what would.
+    """
+    option = f"--{name} {path}" if name in LAYER_ROLES else f"--layer {name}={path}"
+    card = read_card(path)
+    if card.kind != "generator":
+        kind = KIND_WITH_ARTICLE[card.kind]
+        raise ArtifactError(f"{option}: is {kind}; give a generator, such as `mitlgan pretrain {LAYER_ROLES.get(name, 'fg')}` makes")
+    if name in LAYER_ROLES and card.role != LAYER_ROLES[name]:
+        raise ArtifactError(f"{option}: was trained as {card.role}; give one that `mitlgan pretrain {name}` made, or another name by --layer")
+    if card.size_px != size_px and resample is None:
+        raise ArtifactError(
+            f"{option}: makes {card.size_px} px, the composition {size_px} px; give one of {size_px} px, --set size_px={card.size_px}, "
+            "or say how it is resampled: --set composer.resample=bilinear"
+        )
+    if tuple(card.value_range) != (-1.0, 1.0):
+        raise ArtifactError(f"{option}: its values range over {list(card.value_range)}; a layer's values must be in [-1, 1]")
+    network, card = load_network(path)
+    assert isinstance(network, Generator)
+    return network, card
+
+
+def check_generators_found(path: Path, card: Card) -> None:
+    """Check that a composer's generators can be found from the folder of its file; reads only headers.
+
+    Raises:
+        ArtifactError: A generator cannot be found.
+    """
+    for name, layer in card.layers.items():
+        _find_generator(path, name, layer)
+
+
+def record_metrics(path: Path, metrics: dict[str, Any]) -> None:
+    """Write metrics into an artifact's card; its tensors do not change.
+
+    Raises:
+        ArtifactError: The file is not an artifact.
+    """
+    network, card = load_network(path)
+    save_network(path, network, card.model_copy(update={"metrics": metrics}), without_generators=read_card(path).whole_sha256 is not None)
+
+
+def network_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Return weights and running statistics as artifacts store and hash them: without BatchNorm's unused batch counters."""
+    return {name: tensor for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+
+
+def layer_hashes(composer: Composer) -> dict[str, str]:
+    """Return the hash of each frozen generator, BatchNorm statistics included."""
+    return {name: tensors_sha256(network_tensors(generator)) for name, generator in composer.generators.items()}
+
+
+def _check_same_tensors(path: Path, expected: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> None:
+    for name in expected:
+        if name not in stored:
+            raise ArtifactError(f"{path}: tensor {name} is missing")
+    for name, tensor in stored.items():
+        if name not in expected:
+            raise ArtifactError(f"{path}: tensor {name} is none of the network's")
+        if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
+            expectation = f"{expected[name].dtype} {tuple(expected[name].shape)}"
+            raise ArtifactError(f"{path}: tensor {name} is {tensor.dtype} {tuple(tensor.shape)}, the card's network has {expectation}")
+
+
+def _read_frozen_tensors(path: Path, card: Card) -> dict[str, Tensor]:
+    """Read a composer's frozen generators from their own artifacts; tensors are named as in the composer."""
+    frozen: dict[str, Tensor] = {}
+    for name, layer in card.layers.items():
+        tensors, _ = read_tensors(_find_generator(path, name, layer))
+        frozen |= {f"layers.{name}.{key}": tensor for key, tensor in tensors.items()}
+    return frozen
+
+
+def _find_generator(path: Path, name: str, layer: LayerCard) -> Path:
+    for file in _search_paths(path):
+        with suppress(ArtifactError):
+            header = read_header(file)
+            if header.get("kind") == "generator" and header.get("tensors_sha256") == layer.sha256_after:
+                return file
+    raise ArtifactError(
+        f"{path}: does not hold its generator {name!r}, whose tensors have the SHA-256 {layer.sha256_after[:64]!r}; no artifact near it and no "
+        "shipped one has them either; put that generator into a folder next to its own"
+    )
+
+
+def _search_paths(path: Path) -> Iterator[Path]:
+    folder = path.absolute().parent
+    yield from sorted(folder.glob("*.safetensors"))
+    yield from sorted(folder.parent.glob("*/generator.safetensors"))
+    yield from sorted(shipped_folder("pretrained").glob("*/generator.safetensors"))

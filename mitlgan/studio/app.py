@@ -38,18 +38,18 @@ def create_app(settings: StudioSettings) -> FastAPI:
         ArtifactError: One of the named artifacts cannot be used.
     """
     worker = Worker(settings.max_waiting, settings.work_timeout_s)
-    desk = StudioContext(settings, Catalogue(settings), worker, JobRegistry(worker, settings.orphan_timeout_s))
+    context = StudioContext(settings, Catalogue(settings), worker, JobRegistry(worker, settings.orphan_timeout_s))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        desk.worker.start()
+        context.worker.start()
         try:
             yield
         finally:
-            desk.close()
+            context.close()
 
     app = FastAPI(title="mitlgan studio", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.desk = desk
+    app.state.context = context
     for router in ROUTERS:
         app.include_router(router)
     app.add_middleware(guard.RequestGuard, settings=settings)

@@ -55,8 +55,8 @@ class StudioContext:
 
 
 def _get_context(request: Request) -> StudioContext:
-    desk: StudioContext = request.app.state.desk
-    return desk
+    context: StudioContext = request.app.state.context
+    return context
 
 
 def _parse_state(s: Annotated[str, Query(max_length=MAX_QUERY_CHARS)]) -> State:

@@ -72,7 +72,7 @@ def serve(settings: StudioSettings, port: int, *, on_ready: Callable[[str], None
             proxy_headers=False,
         )
         with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has ended in good order
-            _StudioServer(config, ready, app.state.desk.close).run(sockets=[listening])
+            _StudioServer(config, ready, app.state.context.close).run(sockets=[listening])
 
 
 def _open_socket(host: str, port: int) -> socket.socket:

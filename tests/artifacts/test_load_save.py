@@ -462,7 +462,8 @@ def test_row_33_other_resolution(artifacts: dict[str, Path]) -> None:
 
 def test_row_33_other_value_range(artifacts: dict[str, Path], tmp_path: Path) -> None:
     path = resigned(artifacts["fg"], lambda header: header.update(value_range=[0.0, 1.0]), tmp_path / "generator.safetensors")
-    assert refusal(path, lambda file: load_layer(file, "fg", 8)) == f"--fg {path}: its values range over [0.0, 1.0]; a layer's values must be in [-1, 1]"
+    message = refusal(path, lambda file: load_layer(file, "fg", 8))
+    assert message == f"--fg {path}: its values range over [0.0, 1.0]; a layer's values must be in [-1, 1]"
 
 
 @pytest.mark.parametrize("read", [load_network, read_card, lambda path: load_layer(path, "fg", 8)])

@@ -17,13 +17,13 @@ router = APIRouter(prefix="/api")
 
 
 @router.get("/artifacts")
-def artifacts(desk: ContextDep) -> list[ArtifactAnswer]:
+def artifacts(context: ContextDep) -> list[ArtifactAnswer]:
     """What is on offer, compositions first."""
-    return desk.catalogue.refresh()
+    return context.catalogue.refresh()
 
 
 @router.post("/picture")
-async def picture(request: Request, asked: PictureRequest, desk: ContextDep) -> PictureAnswer:
+async def picture(request: Request, asked: PictureRequest, context: ContextDep) -> PictureAnswer:
     """One picture, stage by stage."""
 
     def work(loaded: ActiveArtifact, _ticket: CancelToken) -> PictureAnswer:
@@ -39,11 +39,11 @@ async def picture(request: Request, asked: PictureRequest, desk: ContextDep) -> 
         )
 
     wanted = {"layer" if what == "layers" else what for what in asked.want}
-    return await desk.run_with_artifact(request, asked.state.artifact, work, quick=True)
+    return await context.run_with_artifact(request, asked.state.artifact, work, quick=True)
 
 
 @router.post("/grid")
-async def grid(request: Request, asked: GridRequest, desk: ContextDep) -> GridAnswer:
+async def grid(request: Request, asked: GridRequest, context: ContextDep) -> GridAnswer:
     """Pictures that differ in seeds."""
 
     def work(loaded: ActiveArtifact, ticket: CancelToken) -> GridAnswer:
@@ -53,27 +53,27 @@ async def grid(request: Request, asked: GridRequest, desk: ContextDep) -> GridAn
         found = [encoding.state_json(render.fill_in_latents(loaded, state)) for state in states]
         return GridAnswer(pictures=[GridPicture(state=state, output=output) for state, output in zip(found, shown, strict=True)])
 
-    return await desk.run_with_artifact(request, asked.state.artifact, work)
+    return await context.run_with_artifact(request, asked.state.artifact, work)
 
 
 @router.get("/picture.png")
-async def picture_png(request: Request, state: StateQuery, desk: ContextDep, what: Annotated[str, Query(max_length=100)] = "output") -> Response:
+async def picture_png(request: Request, state: StateQuery, context: ContextDep, what: Annotated[str, Query(max_length=100)] = "output") -> Response:
     """One stage of a picture as a file."""
 
     def work(loaded: ActiveArtifact, _ticket: CancelToken) -> bytes:
         return encoding.stage_png(render.render_state(loaded, state), what)
 
-    return _download(await desk.run_with_artifact(request, state.artifact, work, quick=True), encoding.PNG, f"{what.replace(':', '-')}.png")
+    return _download(await context.run_with_artifact(request, state.artifact, work, quick=True), encoding.PNG, f"{what.replace(':', '-')}.png")
 
 
 @router.get("/layers.zip")
-async def layers_zip(request: Request, state: StateQuery, desk: ContextDep) -> Response:
+async def layers_zip(request: Request, state: StateQuery, context: ContextDep) -> Response:
     """Every stage of a picture, and its state, in one file."""
 
     def work(loaded: ActiveArtifact, _ticket: CancelToken) -> bytes:
         return encoding.stages_zip(render.render_state(loaded, state), render.fill_in_latents(loaded, state))
 
-    return _download(await desk.run_with_artifact(request, state.artifact, work, quick=True), "application/zip", "layers.zip")
+    return _download(await context.run_with_artifact(request, state.artifact, work, quick=True), "application/zip", "layers.zip")
 
 
 def _download(content: bytes, media_type: str, name: str) -> Response:

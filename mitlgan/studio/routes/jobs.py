@@ -20,26 +20,26 @@ router = APIRouter(prefix="/api")
 @router.post("/embed", status_code=202)
 async def embed(
     request: Request,
-    desk: ContextDep,
+    context: ContextDep,
     artifact: Annotated[str, Query(min_length=1, max_length=200)],
     seconds: Annotated[float, Query(ge=0.5, le=MAX_JOB_S, allow_inf_nan=False)] = 20.0,
 ) -> JobAnswer:
     """Begin to look for the latent of a picture, whose bytes are the body."""
-    card = desk.catalogue.entry(artifact).card
+    card = context.catalogue.entry(artifact).card
     if not request.headers.get("content-type", "").startswith("image/"):
         raise RequestRefused(415, "Content-Type: is no picture's; send the picture's bytes as image/png, image/jpeg or the like")
     content = await request.body()
-    target = await desk.worker.run(request, lambda _: uploads.decode_picture(content, card, "picture"))
-    job = desk.jobs.start(lambda job: inversion_jobs.run_embedding(desk.catalogue.load(artifact), target, seconds, job, desk.worker))
+    target = await context.worker.run(request, lambda _: uploads.decode_picture(content, card, "picture"))
+    job = context.jobs.start(lambda job: inversion_jobs.run_embedding(context.catalogue.load(artifact), target, seconds, job, context.worker))
     return JobAnswer(job=job.id)
 
 
 @router.post("/inpaint", status_code=202)
-async def inpaint(request: Request, asked: InpaintRequest, desk: ContextDep) -> JobAnswer:
+async def inpaint(request: Request, asked: InpaintRequest, context: ContextDep) -> JobAnswer:
     """Begin to fill a hole in a picture."""
-    card = desk.catalogue.entry(asked.artifact).card
+    card = context.catalogue.entry(asked.artifact).card
     image, mask = uploads.decode_data_uri(asked.image, "image"), uploads.decode_data_uri(asked.hole, "hole")
-    target, given, hole = await desk.worker.run(
+    target, given, hole = await context.worker.run(
         request,
         lambda _: (
             uploads.decode_picture(image, card, "image"),
@@ -51,13 +51,13 @@ async def inpaint(request: Request, asked: InpaintRequest, desk: ContextDep) -> 
     def work(job: StudioJob) -> dict[str, Any]:
         if asked.method == "context":
             return inversion_jobs.fill_with_encoder(target, hole, inversion_jobs.load_context_encoder(), given)
-        return inversion_jobs.run_inpainting(desk.catalogue.load(asked.artifact), target, hole, asked.seconds, job, desk.worker, given)
+        return inversion_jobs.run_inpainting(context.catalogue.load(asked.artifact), target, hole, asked.seconds, job, context.worker, given)
 
-    return JobAnswer(job=desk.jobs.start(work).id)
+    return JobAnswer(job=context.jobs.start(work).id)
 
 
-def _job(desk: ContextDep, job_id: str) -> StudioJob:
-    return desk.jobs.get(job_id)
+def _job(context: ContextDep, job_id: str) -> StudioJob:
+    return context.jobs.get(job_id)
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)

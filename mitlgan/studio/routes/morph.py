@@ -22,29 +22,29 @@ router = APIRouter(prefix="/api")
 
 
 @router.post("/morph")
-async def morph(request: Request, asked: MorphRequest, desk: ContextDep) -> MorphAnswer:
+async def morph(request: Request, asked: MorphRequest, context: ContextDep) -> MorphAnswer:
     """The frames of a way; the first and the last are the two pictures to the bit."""
 
     def work(loaded: ActiveArtifact, ticket: CancelToken) -> MorphAnswer:
         stages = render.render_stages(loaded, render.morph_inputs(loaded, asked), ticket.check)
         return MorphAnswer(frames=[encoding.data_uri(encoding.image_png(frame.output)) for frame in stages])
 
-    return await desk.run_with_artifact(request, asked.start.artifact, work)
+    return await context.run_with_artifact(request, asked.start.artifact, work)
 
 
 @router.post("/morph.gif")
-async def morph_gif(request: Request, asked: MorphFileRequest, desk: ContextDep) -> Response:
+async def morph_gif(request: Request, asked: MorphFileRequest, context: ContextDep) -> Response:
     """The same as a GIF, of 256 colours."""
-    return await _file(request, asked, desk, "gif")
+    return await _file(request, asked, context, "gif")
 
 
 @router.post("/morph.webp")
-async def morph_webp(request: Request, asked: MorphFileRequest, desk: ContextDep) -> Response:
+async def morph_webp(request: Request, asked: MorphFileRequest, context: ContextDep) -> Response:
     """The same as a WebP that keeps every pixel."""
-    return await _file(request, asked, desk, "webp")
+    return await _file(request, asked, context, "webp")
 
 
-async def _file(request: Request, asked: MorphFileRequest, desk: ContextDep, form: Literal["gif", "webp"]) -> Response:
+async def _file(request: Request, asked: MorphFileRequest, context: ContextDep, form: Literal["gif", "webp"]) -> Response:
     def work(loaded: ActiveArtifact, ticket: CancelToken) -> bytes:
         size_px = loaded.artifact.card.size_px
         scale = asked.scale or display_scale(size_px)
@@ -56,5 +56,5 @@ async def _file(request: Request, asked: MorphFileRequest, desk: ContextDep, for
         ticket.check()
         return encode_animation(shown.permute(0, 2, 3, 1).contiguous().numpy(), form, asked.fps)
 
-    content = await desk.run_with_artifact(request, asked.start.artifact, work)
+    content = await context.run_with_artifact(request, asked.start.artifact, work)
     return Response(content, media_type=f"image/{form}", headers={"Content-Disposition": f'attachment; filename="morph.{form}"'})

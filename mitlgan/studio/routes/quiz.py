@@ -12,14 +12,14 @@ router = APIRouter(prefix="/api/quiz")
 
 
 @router.post("")
-async def begin(request: Request, asked: QuizRequest, desk: ContextDep) -> Question:
+async def begin(request: Request, asked: QuizRequest, context: ContextDep) -> Question:
     """A new quiz and its first picture."""
     client = client_key(request.scope.get("client"))
-    return await desk.run_with_artifact(request, asked.artifact, lambda loaded, _: desk.quizzes.start(loaded, client))
+    return await context.run_with_artifact(request, asked.artifact, lambda loaded, _: context.quizzes.start(loaded, client))
 
 
 @router.post("/{quiz_id}")
-async def answer(request: Request, quiz_id: str, asked: AnswerRequest, desk: ContextDep) -> AnswerResult:
+async def answer(request: Request, quiz_id: str, asked: AnswerRequest, context: ContextDep) -> AnswerResult:
     """The truth about the picture, the score, and the next picture."""
-    artifact_id = desk.quizzes.artifact_id(quiz_id)
-    return await desk.run_with_artifact(request, artifact_id, lambda loaded, _: desk.quizzes.submit_answer(loaded, quiz_id, asked.answer))
+    artifact_id = context.quizzes.artifact_id(quiz_id)
+    return await context.run_with_artifact(request, artifact_id, lambda loaded, _: context.quizzes.submit_answer(loaded, quiz_id, asked.answer))

@@ -17,26 +17,26 @@ router = APIRouter(prefix="/api/runs")
 
 
 @router.get("")
-def listed(desk: ContextDep) -> list[RunAnswer]:
+def listed(context: ContextDep) -> list[RunAnswer]:
     """All runs, the most recently written first."""
-    return RunBrowser(desk.settings.runs).list_runs()
+    return RunBrowser(context.settings.runs).list_runs()
 
 
 @router.get("/{run_id}/stats")
-def stats(desk: ContextDep, run_id: str, after: Annotated[int, Query(ge=-1, le=2**53)] = -1) -> list[dict[str, Any]]:
+def stats(context: ContextDep, run_id: str, after: Annotated[int, Query(ge=-1, le=2**53)] = -1) -> list[dict[str, Any]]:
     """Rows of statistics after an iteration."""
-    return RunBrowser(desk.settings.runs).stats(run_id, after)
+    return RunBrowser(context.settings.runs).stats(run_id, after)
 
 
 @router.get("/{run_id}/snapshot/{number}.png")
-def snapshot(desk: ContextDep, run_id: str, number: int) -> Response:
+def snapshot(context: ContextDep, run_id: str, number: int) -> Response:
     """A grid of fixed latents, as it was at some time."""
-    return Response(RunBrowser(desk.settings.runs).snapshot(run_id, number), media_type=PNG)
+    return Response(RunBrowser(context.settings.runs).snapshot(run_id, number), media_type=PNG)
 
 
 @router.get("/{run_id}/report")
-def report(desk: ContextDep, run_id: str) -> Response:
+def report(context: ContextDep, run_id: str) -> Response:
     """The report of a run."""
-    page = RunBrowser(desk.settings.runs).report(run_id)
+    page = RunBrowser(context.settings.runs).report(run_id)
     headers = {"Content-Security-Policy": REPORT_POLICY, "X-Frame-Options": "SAMEORIGIN"}
     return Response(page, media_type="text/html; charset=utf-8", headers=headers)

@@ -197,11 +197,11 @@ def test_a_job_to_which_nobody_listens_ends(settings: StudioSettings, endless: t
     with TestClient(app, base_url=ADDRESS) as client:
         artifact = client.get("/api/artifacts").json()[-1]["id"]
         job = begun(client, artifact, png())
-        found = app.state.desk.jobs.get(job)
+        found = app.state.context.jobs.get(job)
         began = time.monotonic()
-        while not found.ended and time.monotonic() - began < 5:
+        while not found.is_finished and time.monotonic() - began < 5:
             time.sleep(0.02)
-        assert found.ended
+        assert found.is_finished
         assert time.monotonic() - began > 0.1
 
 
@@ -254,5 +254,5 @@ def test_a_hole_of_another_size_is_not_decoded(client: TestClient, ids: dict[str
     Image.new("L", (7000, 7000), 255).save(buffer, "PNG")
     monkeypatch.setattr(uploads, "decode_bytes", lambda *_, **__: pytest.fail("decoded"))
     with pytest.raises(RequestRefused, match="hole: is 7000 x 7000 px") as refused:
-        uploads.decode_hole(buffer.getvalue(), client.app.state.desk.catalogue.entry(ids["bg"]).card, "hole")  # type: ignore[attr-defined]
+        uploads.decode_hole(buffer.getvalue(), client.app.state.context.catalogue.entry(ids["bg"]).card, "hole")  # type: ignore[attr-defined]
     assert refused.value.status == 422

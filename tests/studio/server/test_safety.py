@@ -332,7 +332,7 @@ def test_fifty_at_once_are_served_or_told_to_come_again(settings: StudioSettings
             holding.set()
             gate.wait(20)
 
-        studio.app.state.desk.worker.begin(hold)
+        studio.app.state.context.worker.submit(hold)
         assert holding.wait(5)
 
         def ask(index: int) -> httpx.Response:

@@ -190,12 +190,8 @@ def write_pack_page(out: Path, packed: ImagePack) -> Path:
 
 def packed_picture(packed: ImagePack, position: int) -> Image.Image:
     """A packed picture as a person sees it: RGBA for objects with alpha."""
-    planes = np.asarray(packed.pixels[position])
-    if packed.fourth_channel == "alpha":
-        return Image.frombytes("RGBa", (packed.size_px, packed.size_px), planes.transpose(1, 2, 0).tobytes()).convert("RGBA")
-    if len(planes) == 1:
-        return Image.fromarray(planes[0])
-    return Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0)))
+    picture = packed.picture(position)
+    return picture.convert("RGBA") if picture.mode == "RGBa" else picture
 
 
 def _aside_cell(out: Path, line: Mapping[str, Any]) -> SheetCell:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mitlgan.runtime.progress import format_duration
+
 DASH = "—"
 
 
@@ -97,12 +99,7 @@ def duration(seconds: Any) -> str:
         return DASH
     if known < 9.95:
         return f"{known:.1f} s"
-    whole = round(known)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return format_duration(round(known))
 
 
 def distance_name(extractor: Any) -> str:

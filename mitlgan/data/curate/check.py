@@ -204,14 +204,10 @@ def _seen_or_reason(entry: ImageEntry) -> PictureStats | UnreadableImageError:
 def _look_at_pack(one: NamedSet, pack: ImagePack, progress: Progress | None) -> SetReport:
     report = SetReport(one.name, one.split, content=pack)
     for index, source in enumerate(pack.sources()):
-        planes = np.asarray(pack.pixels[index])
-        if len(planes) == 1:
-            planes = np.repeat(planes, 3, axis=0)
-        picture = Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0)))
-        matte = Image.fromarray(planes[3]) if pack.fourth_channel else None
+        picture = pack.picture(index)
+        picture = picture.convert("RGBA" if picture.mode == "RGBa" else "RGB")
+        matte = Image.fromarray(pack.pixels[index, 3]) if pack.fourth_channel else None
         size = int(source.get("width") or pack.size_px), int(source.get("height") or pack.size_px)
-        if pack.fourth_channel == "alpha":
-            picture = Image.frombytes("RGBa", picture.size, planes.transpose(1, 2, 0).tobytes()).convert("RGBA")
         report.pictures.append(measure_picture(str(source["name"]), picture, hash_packed_picture(pack, index, source), size, matte))
         if progress is not None:
             progress(index + 1, len(pack))

@@ -8,9 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.curate.perceptual_hash import PictureHash, hash_from_json, hash_picture
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
@@ -143,10 +140,5 @@ def hash_packed_picture(pack: ImagePack, index: int, source: dict[str, Any]) -> 
     recorded = hash_from_json(source)
     if recorded is not None:
         return recorded
-    planes = np.asarray(pack.pixels[index])
-    digest = str(source.get("sha256") or hashlib.sha256(planes.tobytes()).hexdigest())
-    if len(planes) == 1:
-        return hash_picture(Image.fromarray(planes[0]), digest)
-    if pack.fourth_channel == "alpha":  # laid on what files are
-        return hash_picture(Image.frombytes("RGBa", (pack.size_px, pack.size_px), planes.transpose(1, 2, 0).tobytes()), digest)
-    return hash_picture(Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0))), digest)
+    digest = str(source.get("sha256") or hashlib.sha256(pack.pixels[index].tobytes()).hexdigest())
+    return hash_picture(pack.picture(index), digest)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mitlgan.errors import DataError, resource_fault
 
@@ -115,6 +116,15 @@ class ImagePack:
         """The same of some pictures only, by position, in order; the others' are passed over unread."""
         lines = enumerate(_source_lines(self.path.with_suffix(".json")))
         return {position: json.loads(line) for position, line in lines if position in positions}
+
+    def picture(self, index: int) -> Image.Image:
+        """One picture: grey, RGB, or RGBa (premultiplied) with alpha; a matte is left out."""
+        planes = self.pixels[index]  # (C, H, W)
+        if len(planes) == 1:
+            return Image.fromarray(planes[0])
+        if self.fourth_channel == "alpha":
+            return Image.frombytes("RGBa", (self.size_px, self.size_px), planes.transpose(1, 2, 0).tobytes())
+        return Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0)))
 
     def batch(self, indices: Sequence[int] | NDArray[np.int64], channels: int = 3, backdrop: tuple[int, int, int] = (255, 255, 255)) -> torch.Tensor:
         """Copy pictures out of the pack.

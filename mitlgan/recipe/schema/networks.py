@@ -243,18 +243,7 @@ class GrownGeneratorRecipe(RecipeTable):
 
     def require_size(self, size_px: int) -> None:
         """Refuse, by a ValueError, a size that the parent cannot grow to, or a parent that cannot be grown."""
-        if size_px not in (2 * self.parent_px, 4 * self.parent_px):
-            raise ValueError(
-                f"generator.parent_px is {self.parent_px}, which does not grow to size_px = {size_px}; "
-                f"give a parent of {size_px // 2} or {size_px // 4} px"
-            )
-        if self.parent.kind == "mlp":
-            raise ValueError('generator.parent.kind = "mlp" has no features that are images, which growing starts from; give a convolutional parent')
-        if self.parent.image_channels != self.image_channels:
-            raise ValueError(
-                f"generator.parent.image_channels is {self.parent.image_channels}, generator.image_channels {self.image_channels}; make them equal"
-            )
-        self.parent.require_size(self.parent_px)
+        _require_growable("generator", self, size_px, "features that are images, which growing starts from")
 
 
 class MlpCriticRecipe(_Initialised):
@@ -369,18 +358,7 @@ class GrownCriticRecipe(RecipeTable):
 
     def require_size(self, size_px: int) -> None:
         """Refuse, by a ValueError, images that the parent cannot grow to."""
-        if size_px not in (2 * self.parent_px, 4 * self.parent_px):
-            raise ValueError(
-                f"critic.parent_px is {self.parent_px}, which does not grow to size_px = {size_px}; "
-                f"give a parent of {size_px // 2} or {size_px // 4} px"
-            )
-        if self.parent.kind == "mlp":
-            raise ValueError('critic.parent.kind = "mlp" has no convolutions that a new block could stand beside; give a convolutional parent')
-        if self.parent.image_channels != self.image_channels:
-            raise ValueError(
-                f"critic.parent.image_channels is {self.parent.image_channels}, critic.image_channels {self.image_channels}; make them equal"
-            )
-        self.parent.require_size(self.parent_px)
+        _require_growable("critic", self, size_px, "convolutions that a new block could stand beside")
 
 
 AnyGenerator = Annotated[
@@ -437,6 +415,18 @@ def depth_advice(size_px: int, extra: int = 0) -> str:
     if size_px in REACHABLE_PX:
         return f" give {REACHABLE_PX.index(size_px) + 1 + extra} widths"
     return " size_px must be 4 * 2^n, such as 32, 64 or 128"
+
+
+def _require_growable(part: str, grown: GrownGeneratorRecipe | GrownCriticRecipe, size_px: int, lacks: str) -> None:
+    parent, parent_px = grown.parent, grown.parent_px
+    if size_px not in (2 * parent_px, 4 * parent_px):
+        parents = f"give a parent of {size_px // 2} or {size_px // 4} px"
+        raise ValueError(f"{part}.parent_px is {parent_px}, which does not grow to size_px = {size_px}; {parents}")
+    if parent.kind == "mlp":
+        raise ValueError(f'{part}.parent.kind = "mlp" has no {lacks}; give a convolutional parent')
+    if parent.image_channels != grown.image_channels:
+        raise ValueError(f"{part}.parent.image_channels is {parent.image_channels}, {part}.image_channels {grown.image_channels}; make them equal")
+    parent.require_size(parent_px)
 
 
 def _require_doublings(widths: tuple[int, ...], made_px: int, size_px: int, extra: int) -> None:

@@ -74,7 +74,7 @@ def loading(rounds: int, *, pictures: int) -> dict[str, float]:
 
 def critic_update(rounds: int) -> dict[str, float]:
     """One WGAN-GP critic update: this project's objective and optimiser against a plain loop with the same networks."""
-    recipe = load_recipe("demo/pretrain_bg")
+    recipe = load_recipe("thesis-32/pretrain_bg")
     real = torch.rand(BATCH, 3, SIZE_PX, SIZE_PX) * 2 - 1
     ours, plain = _in_turns(_ours(recipe, real), _plain(recipe, real), rounds)
     return {"ours_ms": ours * 1e3, "plain_ms": plain * 1e3, "ratio": ours / plain}
@@ -82,7 +82,7 @@ def critic_update(rounds: int) -> dict[str, float]:
 
 def loop_overhead(steps: int) -> dict[str, float]:
     """Share of a training step that is neither forward, backward nor optimiser, statistics and noise included."""
-    recipe = load_recipe("demo/pretrain_bg")
+    recipe = load_recipe("thesis-32/pretrain_bg")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         _write_jpegs(root / "pictures", BATCH * 4)

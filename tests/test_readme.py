@@ -38,24 +38,24 @@ ELSEWHERE = {
     "mitlgan bench",
     "mitlgan evaluate pretrained/modern-32 --separation -n 1500",
     "mitlgan evaluate pretrained/thesis-narrow-32 -n 512",
-    "mitlgan compare --recipe modern/compose-32 --fg FG --bg BG --baseline modern/wgan-32 --baseline modern/scene-32 "
+    "mitlgan compare --recipe recommended/compose-32 --fg FG --bg BG --baseline recommended/wgan-32 --baseline recommended/scene-32 "
     "--baseline paste --equal cpu-seconds --count-pretraining --budgets 20,40,80 --seeds 3 --pretrain-seeds --jobs 2 -n 5000",
     "mitlgan sweep 'classic/akel-*' --data DIR --scale 0.1",
-    "mitlgan compare --recipe demo/compose --baseline wgan --baseline wgan-finetuned --baseline paste --budgets 5,10,20 --seeds 3 --jobs 2 "
+    "mitlgan compare --recipe thesis-32/compose --baseline wgan --baseline wgan-finetuned --baseline paste --budgets 5,10,20 --seeds 3 --jobs 2 "
     "--stage-only",
 }
 
 
 # Run in a test of its own: commands after it take the newest composition, and ask for its layer fg.
 THREE = (
-    "mitlgan compose --recipe modern/three-32 --layer bg=pretrained/modern-bg-32 "
+    "mitlgan compose --recipe recommended/three-32 --layer bg=pretrained/modern-bg-32 "
     "--layer far=pretrained/modern-fg-32 --layer near=pretrained/modern-fg-32"
 )
 # Likewise: of 64 px.
 GROWN = (
-    "mitlgan pretrain fg --recipe modern/fg-64-grown --from pretrained/modern-fg-32",
-    "mitlgan pretrain bg --recipe modern/bg-64-grown --from pretrained/modern-bg-32",
-    "mitlgan compose --recipe modern/compose-64-grown",
+    "mitlgan pretrain fg --recipe recommended/fg-64-grown --from pretrained/modern-fg-32",
+    "mitlgan pretrain bg --recipe recommended/bg-64-grown --from pretrained/modern-bg-32",
+    "mitlgan compose --recipe recommended/compose-64-grown",
 )
 # With trainings of their own: run in a test of their own.
 LAYERS = README[README.index("## Layers from your own pictures") : README.index("## How far to trust the numbers")]

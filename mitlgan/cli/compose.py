@@ -43,7 +43,7 @@ def compose(
     from mitlgan.stages import initial_weights, stages
     from mitlgan.stages.default_layers import resolve_layers
 
-    chosen = options.recipe_from(recipe, "demo/compose", data=data, seed=seed, settings=settings)
+    chosen = options.recipe_from(recipe, "thesis-32/compose", data=data, seed=seed, settings=settings)
     if chosen.composer is None:
         raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `compose`")
     layers = resolve_layers(options.layers_from(layer, fg, bg), out, chosen)

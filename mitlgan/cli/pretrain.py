@@ -41,7 +41,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
         from mitlgan.errors import UsageError
         from mitlgan.stages import initial_weights, stages
 
-        default = "demo/wgan" if role == "scene" else f"demo/pretrain_{role}"
+        default = "thesis-32/wgan" if role == "scene" else f"thesis-32/pretrain_{role}"
         chosen = options.recipe_from(recipe, default, data=data, seed=seed, settings=settings)
         if chosen.command != "pretrain" or chosen.role != role:
             raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `pretrain {role}`")

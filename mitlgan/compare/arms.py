@@ -41,7 +41,7 @@ LABELS = {
     "plain": "Plain generator, by the composition's objective",
     "paste": "Frozen layers, pasted",
 }
-TUNED_RECIPE, TUNED_PX = "modern/wgan-{size_px}", 32
+TUNED_RECIPE, TUNED_PX = "recommended/wgan-{size_px}", 32
 """The WGAN beside a recommended composition, and the size at which it was tuned, by as many trials as the composition."""
 THESIS_FUSIONS = ("conv1x1", "norm-conv1x1", "add", "add-norm")
 """Compositions that mix channels, as the thesis does; all others lay mattes over each other, as is recommended."""

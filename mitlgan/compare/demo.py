@@ -26,7 +26,7 @@ from mitlgan.stages.parallel import TrainingProcess, run_parallel
 from mitlgan.stages.stages import RunContext
 from mitlgan.training.run_directory import Run
 
-RECIPES = {"fg": "modern/fg-32", "bg": "modern/bg-32", "compose": "modern/compose-32", "thesis": "demo/compose"}
+RECIPES = {"fg": "recommended/fg-32", "bg": "recommended/bg-32", "compose": "recommended/compose-32", "thesis": "thesis-32/compose"}
 """What each stage is trained by."""
 LENGTHS_KIMG = {"fg": 40.0, "bg": 40.0, "compose": 16.0}
 """Lengths for some ten minutes on two cores; the WGAN takes as long as all three together."""

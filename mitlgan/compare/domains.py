@@ -17,7 +17,7 @@ from mitlgan.stages.default_layers import resolve_layers
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
-DEFAULT_RECIPE = "demo/compose"
+DEFAULT_RECIPE = "thesis-32/compose"
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _of_triple(plan: ComparisonPlan, triple: DomainSpec) -> DomainSetup:
         if path.suffix == ".safetensors" or (path / "recipe.toml").is_file() or (path / "generator.safetensors").is_file():
             layers[name] = artifact_path(path)
         else:
-            wanted = with_overrides(load_recipe(f"demo/pretrain_{name}"), data__source=_source(given))
+            wanted = with_overrides(load_recipe(f"thesis-32/pretrain_{name}"), data__source=_source(given))
             if wanted.size_px != recipe.size_px and resample is None:
                 raise UsageError(
                     f"--triple {triple.name}: {given} would be trained at {wanted.size_px} px, the scenes at {recipe.size_px}; give artifacts"

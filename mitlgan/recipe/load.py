@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +21,8 @@ from mitlgan.recipe.schema.recipe import SCHEMA_VERSION, Recipe
 from mitlgan.runtime.text_files import read_text
 
 MAX_BYTES = 1_000_000
+RENAMED_FOLDERS = {"modern": "recommended", "demo": "thesis-32"}
+"""Earlier names of the shipped recipes' folders, which keep working."""
 UNREADABLE = (ValueError, RecursionError, OverflowError)  # what tomllib raises; a number of 5,000 digits is a plain ValueError
 
 
@@ -33,7 +37,7 @@ def shipped_folder(folder: Literal["recipes", "pretrained"]) -> Path:
 
 
 def shipped_recipe_names() -> list[str]:
-    """Names of the shipped recipes, such as `demo/pretrain_fg`."""
+    """Names of the shipped recipes, such as `thesis-32/pretrain_fg`."""
     root = shipped_folder("recipes")
     return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml"))
 
@@ -52,13 +56,28 @@ def find_recipe(name: str, given: str = "--recipe") -> Path:
     with suppress(OSError):  # such as a name too long for a file
         if path.is_file():
             return path
-    stem = name.removeprefix("recipes/").removesuffix(".toml")
+    stem = _current_name(name.removeprefix("recipes/").removesuffix(".toml"))
     inside = shipped_folder("recipes") / f"{stem}.toml"
     if stem in shipped_recipe_names() and inside.is_file():
         return inside
     close = difflib.get_close_matches(stem, shipped_recipe_names(), n=1, cutoff=0.3)
     hint = f"; the closest shipped one is {close[0]}" if close else ""
     raise UsageError(f"{given} {name}: no such file or shipped recipe{hint} (see `mitlgan recipes ls`)")
+
+
+def _current_name(stem: str) -> str:
+    """Return today's name of a shipped recipe that had another name earlier; say so on stderr, once."""
+    folder, slash, rest = stem.partition("/")
+    current = f"{RENAMED_FOLDERS.get(folder, folder)}{slash}{rest}"
+    if slash and current != stem and current in shipped_recipe_names():
+        _note_new_name(stem, current)
+        return current
+    return stem
+
+
+@cache
+def _note_new_name(old: str, new: str) -> None:
+    print(f"note: the recipe {old} is now called {new}", file=sys.stderr)
 
 
 def read_recipe_text(name: str | Path, given: str = "--recipe") -> str:

@@ -79,7 +79,7 @@ def test_the_module_is_the_command(folder: Path) -> None:
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0
     assert err == ""
-    assert "demo/compose" in json.loads(out)["recipes"]
+    assert "thesis-32/compose" in json.loads(out)["recipes"]
 
 
 WRONG = {
@@ -93,8 +93,8 @@ WRONG = {
     ("pretrain", "fg", "--seed", "-1"): (2, "fg: seed"),
     ("pretrain", "fg", "--device", "tpu"): (2, "--device tpu: not one of auto, cpu, cuda, mps"),
     ("pretrain", "fg", "--recipe", "nope"): (2, "--recipe nope: no such file or shipped recipe"),
-    ("pretrain", "fg", "--recipe", "demo/compose"): (2, "--recipe demo/compose: is for `compose` of scene; give one for `pretrain fg`"),
-    ("pretrain", "bg", "--recipe", "demo/pretrain_fg"): (2, "--recipe demo/pretrain_fg: is for `pretrain` of fg"),
+    ("pretrain", "fg", "--recipe", "thesis-32/compose"): (2, "--recipe thesis-32/compose: is for `compose` of scene; give one for `pretrain fg`"),
+    ("pretrain", "bg", "--recipe", "thesis-32/pretrain_fg"): (2, "--recipe thesis-32/pretrain_fg: is for `pretrain` of fg"),
     ("pretrain", "fg", "--set", "training.kimgs=3"): (
         2,
         "--set training.kimgs: unknown key 'training.kimgs'; the closest known one is 'training.kimg'",
@@ -181,7 +181,7 @@ def test_debug_shows_where(command: Command, folder: Path, monkeypatch: pytest.M
 
 
 def test_a_reader_that_goes_away_is_no_error_with_a_traceback(folder: Path) -> None:
-    done = subprocess.run(f"{sys.executable} -m mitlgan recipes cat demo/compose | true", shell=True, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(f"{sys.executable} -m mitlgan recipes cat thesis-32/compose | true", shell=True, capture_output=True, text=True, timeout=120)
     assert "Traceback" not in done.stderr
     assert "bug" not in done.stderr
 

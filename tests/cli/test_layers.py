@@ -98,7 +98,7 @@ def test_one_foreground_twice_over_a_background(command: Command, folder: Path, 
     front = made["near"].partition("=")[2]
     layers = ["--layer", made["board"].replace("board=", "bg="), "--layer", f"far={front}", "--layer", f"near={front}"]
     shrunk = {**TRAINED, "size_px": SIZE_PX, "composer.resample": "bilinear"}
-    done = command("compose", "--recipe", "modern/three-32", *layers, "--data", chess / "scene", *settings(shrunk), "--json")
+    done = command("compose", "--recipe", "recommended/three-32", *layers, "--data", chess / "scene", *settings(shrunk), "--json")
     assert done.code == 0, done.err
     made_of = load_artifact(done.json["artifact"])
     assert made_of.card.back_to_front() == ("bg", "far", "near")

@@ -20,14 +20,14 @@ def test_recipes_are_listed_read_copied_and_checked(command: Command, folder: Pa
     listed = command("recipes", "ls", "--json").json["recipes"]
     assert set(listed) == set(recipe.shipped_recipe_names())
     assert all(listed.values())  # each says in its first line what it is
-    text = command("recipes", "cat", "demo/compose").out
-    assert text.rstrip("\n") == recipe.find_recipe("demo/compose").read_text().rstrip("\n")
-    done = command("recipes", "cp", "demo/compose", "mine.toml", "--json")
+    text = command("recipes", "cat", "thesis-32/compose").out
+    assert text.rstrip("\n") == recipe.find_recipe("thesis-32/compose").read_text().rstrip("\n")
+    done = command("recipes", "cp", "thesis-32/compose", "mine.toml", "--json")
     assert done.json == {"file": "mine.toml"}
-    assert load_recipe("mine.toml") == load_recipe("demo/compose")
-    refused = command("recipes", "cp", "demo/compose", "mine.toml")
+    assert load_recipe("mine.toml") == load_recipe("thesis-32/compose")
+    refused = command("recipes", "cp", "thesis-32/compose", "mine.toml")
     assert (refused.code, refused.err) == (2, "mine.toml: exists already; choose another name\n")
-    command("recipes", "cp", "demo/compose", ".")
+    command("recipes", "cp", "thesis-32/compose", ".")
     assert Path("compose.toml").is_file()
     done = command("recipes", "validate", "mine.toml", "--set", "training.kimg=3", "--json")
     assert done.json["valid"] is True
@@ -40,7 +40,7 @@ def test_recipes_are_listed_read_copied_and_checked(command: Command, folder: Pa
 
 def test_a_recipe_cannot_be_copied_where_nothing_can_be_written(command: Command, folder: Path) -> None:
     Path("file").write_text("")
-    done = command("recipes", "cp", "demo/compose", "file/mine.toml")
+    done = command("recipes", "cp", "thesis-32/compose", "file/mine.toml")
     assert (done.code, done.err.count("\n")) == (5, 1)
 
 
@@ -77,7 +77,7 @@ def test_comparisons_are_listed_and_removed_too(command: Command, folder: Path) 
 
 
 def test_describe_takes_a_recipe_an_artifact_and_a_run(command: Command, folder: Path, composed: Run) -> None:
-    by_recipe = command("describe", "demo/compose", "--json").json
+    by_recipe = command("describe", "thesis-32/compose", "--json").json
     assert {"fusion", "translator"} <= set(by_recipe["networks"])
     by_run, by_file = (command("describe", path, "--json").json for path in (composed.path, composed.artifact))
     assert by_run["total"] == by_file["total"]
@@ -126,7 +126,7 @@ def test_a_recipe_that_a_run_wrote_is_one_that_it_takes(command: Command, folder
 
 
 def test_runs_ls_names_a_changed_recipe_and_what_went_wrong(command: Command, tmp_path: Path) -> None:
-    recipe = with_overrides(load_recipe("demo/compose"), composer__translator__kind="resnet")
+    recipe = with_overrides(load_recipe("thesis-32/compose"), composer__translator__kind="resnet")
     path = tmp_path / "runs" / "compose" / "thesis-narrow-001"
     path.mkdir(parents=True)
     (path / "recipe.toml").write_text(to_toml(recipe))
@@ -135,5 +135,5 @@ def test_runs_ls_names_a_changed_recipe_and_what_went_wrong(command: Command, tm
     assert (row["recipe"], row["diagnosis"]) == ("thesis-narrow, changed: composer.translator.kind=resnet", "the critic won")
     text = command("runs", "ls", "--out", str(tmp_path / "runs")).out
     assert text.rstrip().endswith("2.0 kimg  thesis-narrow, changed: composer.translator.kind=resnet  the critic won")
-    (path / "recipe.toml").write_text(to_toml(load_recipe("demo/compose")))
+    (path / "recipe.toml").write_text(to_toml(load_recipe("thesis-32/compose")))
     assert ", changed:" not in command("runs", "ls", "--out", str(tmp_path / "runs")).out

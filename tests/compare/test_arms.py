@@ -13,14 +13,14 @@ from mitlgan.recipe import Recipe, ThesisGeneratorRecipe, load_recipe, with_over
 
 @pytest.fixture
 def composition() -> Recipe:
-    return load_recipe("modern/compose-32")
+    return load_recipe("recommended/compose-32")
 
 
 @pytest.fixture
 def layers() -> dict[str, GeneratorSpec]:
     found = {}
     for name in ("fg", "bg"):
-        generator = load_recipe(f"modern/{name}-32").generator
+        generator = load_recipe(f"recommended/{name}-32").generator
         assert generator is not None
         found[name] = GeneratorSpec(generator, 32)
     return found
@@ -28,19 +28,19 @@ def layers() -> dict[str, GeneratorSpec]:
 
 @pytest.mark.parametrize("size_px", [32, 64, 128])
 def test_beside_a_recommended_composition_the_wgan_is_the_tuned_one_of_its_size(size_px: int) -> None:
-    composition = with_overrides(load_recipe(f"modern/compose-{size_px}"), seed=7, data__source="elsewhere")
-    layers = {name: GeneratorSpec(load_recipe(f"modern/{name}-{size_px}").generator, size_px) for name in ("fg", "bg")}  # type: ignore[arg-type]
-    arm, tuned = resolve_baseline("wgan", composition, layers), load_recipe(f"modern/wgan-{size_px}")
+    composition = with_overrides(load_recipe(f"recommended/compose-{size_px}"), seed=7, data__source="elsewhere")
+    layers = {name: GeneratorSpec(load_recipe(f"recommended/{name}-{size_px}").generator, size_px) for name in ("fg", "bg")}  # type: ignore[arg-type]
+    arm, tuned = resolve_baseline("wgan", composition, layers), load_recipe(f"recommended/wgan-{size_px}")
     assert arm.recipe == with_overrides(tuned, data__source="elsewhere")
-    assert arm.label == {32: "WGAN, tuned (modern/wgan-32)"}.get(size_px, f"WGAN, tuned at 32 px (modern/wgan-{size_px})")
+    assert arm.label == {32: "WGAN, tuned (recommended/wgan-32)"}.get(size_px, f"WGAN, tuned at 32 px (recommended/wgan-{size_px})")
     assert arm.name == "wgan"
 
 
 def test_at_other_sizes_it_has_the_tuned_ones_settings(composition: Recipe) -> None:
     small = with_overrides(composition, size_px=16, critic__widths=[32, 64], critic__dropout=[0.0, 0.0])
     generator = ThesisGeneratorRecipe(latent_dim=8, widths=(16, 8))
-    arm, tuned = resolve_baseline("wgan", small, {name: GeneratorSpec(generator, 16) for name in ("fg", "bg")}), load_recipe("modern/wgan-32")
-    assert arm.label == "WGAN, tuned at 32 px (settings of modern/wgan-32)"
+    arm, tuned = resolve_baseline("wgan", small, {name: GeneratorSpec(generator, 16) for name in ("fg", "bg")}), load_recipe("recommended/wgan-32")
+    assert arm.label == "WGAN, tuned at 32 px (settings of recommended/wgan-32)"
     assert arm.recipe is not None
     for part in ("objective", "generator_optimiser", "critic_optimiser"):
         assert getattr(arm.recipe, part) == getattr(tuned, part)
@@ -49,7 +49,7 @@ def test_at_other_sizes_it_has_the_tuned_ones_settings(composition: Recipe) -> N
     assert (arm.recipe.critic.widths, arm.recipe.generator, arm.recipe.size_px) == ((32, 64), generator, 16)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("name", ["demo/compose", "thesis/compose"])
+@pytest.mark.parametrize("name", ["thesis-32/compose", "thesis/compose"])
 def test_the_thesis_composition_keeps_the_plain_wgan_of_its_own_settings(name: str) -> None:
     composition = load_recipe(name)
     layers = {role: GeneratorSpec(load_recipe(name.replace("compose", f"pretrain_{role}")).generator, composition.size_px) for role in ("fg", "bg")}  # type: ignore[arg-type]
@@ -60,7 +60,7 @@ def test_the_thesis_composition_keeps_the_plain_wgan_of_its_own_settings(name: s
 
 
 def test_the_plain_wgan_stays_one_beside_a_composition_by_another_objective(composition: Recipe, layers: dict[str, GeneratorSpec]) -> None:
-    arm, demo = resolve_baseline("plain-wgan", composition, layers), load_recipe("demo/wgan")
+    arm, demo = resolve_baseline("plain-wgan", composition, layers), load_recipe("thesis-32/wgan")
     ours = arm.recipe
     assert ours is not None
     assert arm.label == "WGAN, plain (the demo's settings)"
@@ -94,7 +94,7 @@ def test_plain_is_the_compositions_own_training_without_layers(composition: Reci
 
 
 def test_beside_a_wasserstein_composition_both_are_the_same(layers: dict[str, GeneratorSpec]) -> None:
-    composition = load_recipe("demo/compose")
+    composition = load_recipe("thesis-32/compose")
     wgan, plain = (resolve_baseline(name, composition, layers).recipe for name in ("wgan", "plain"))
     assert wgan is not None
     assert plain is not None

@@ -57,7 +57,7 @@ def counted(recipe: Recipe) -> float:
     return flops / 2 / batch * 1000 / 1e12
 
 
-@pytest.mark.parametrize("name", ["demo/wgan", "demo/compose"])
+@pytest.mark.parametrize("name", ["thesis-32/wgan", "thesis-32/compose"])
 def test_training_is_counted_as_torch_counts_it(name: str) -> None:
     recipe = load_recipe(name)
     layers = LAYERS if recipe.composer is not None else {}
@@ -74,7 +74,7 @@ def test_training_is_counted_as_torch_counts_it(name: str) -> None:
     ],
 )
 def test_penalties_are_counted_where_they_fall(objective: dict[str, Any]) -> None:
-    recipe = with_overrides(load_recipe("demo/wgan"), objective=objective)
+    recipe = with_overrides(load_recipe("thesis-32/wgan"), objective=objective)
     assert training_macs(recipe, {}) == pytest.approx(counted(recipe), rel=0.07)
 
 
@@ -84,7 +84,7 @@ def test_points_are_the_budgets_and_early_ones() -> None:
 
 @pytest.mark.parametrize("equal", ["kimg", "macs"])
 def test_lengths_in_images(equal: str) -> None:
-    recipe = with_schedule(load_recipe("demo/wgan"), [4, 8], equal, per_kimg=0.5)
+    recipe = with_schedule(load_recipe("thesis-32/wgan"), [4, 8], equal, per_kimg=0.5)
     factor = 2 if equal == "macs" else 1
     assert recipe.training.keep_kimg == tuple(factor * place for place in (1, 2, 4, 8))
     assert recipe.training.kimg == 8 * factor
@@ -93,19 +93,19 @@ def test_lengths_in_images(equal: str) -> None:
 
 @pytest.mark.parametrize(("equal", "clock"), [("seconds", None), ("cpu-seconds", "cpu")])
 def test_lengths_in_seconds(equal: str, clock: str | None) -> None:
-    recipe = with_schedule(load_recipe("demo/wgan"), [40], equal, per_kimg=0.5)
+    recipe = with_schedule(load_recipe("thesis-32/wgan"), [40], equal, per_kimg=0.5)
     assert recipe.training.keep_s == (10, 20, 40)
     assert (recipe.training.limit_s, recipe.training.kimg, recipe.training.clock) == (40, UNBOUNDED_KIMG, clock)
     assert with_schedule(recipe, [4], "kimg", per_kimg=0.5).training.clock is None
 
 
 def test_pretraining_that_is_counted_makes_an_arm_longer_and_keeps_both_places() -> None:
-    recipe = with_schedule(load_recipe("demo/wgan"), [4, 8], "kimg", per_kimg=0.5, extra=80)
+    recipe = with_schedule(load_recipe("thesis-32/wgan"), [4, 8], "kimg", per_kimg=0.5, extra=80)
     assert recipe.training.keep_kimg == (1, 2, 4, 8, 84, 88)
 
 
 def test_equal_work_gives_the_cheaper_arm_more_images() -> None:
-    recipe = load_recipe("demo/compose")
+    recipe = load_recipe("thesis-32/compose")
     layers = {name: LayerCard(role=name, generator=layer.generator, sha256_before="", sha256_after="") for name, layer in LAYERS.items()}  # type: ignore[arg-type]
     card = Card(kind="composer", role="scene", size_px=32, latent_dims={"all": 1}, layers=layers, kimg=24)
     wgan = baseline_recipe(recipe, card, equal="macs")

@@ -56,7 +56,7 @@ def test_variations_are_every_combination() -> None:
     ("plan", "start"),
     [
         (SweepPlan([]), "RECIPES"),
-        (SweepPlan(["demo/compose"]), "demo/compose: is for `compose`"),
+        (SweepPlan(["thesis-32/compose"]), "thesis-32/compose: is for `compose`"),
         (SweepPlan(["classic/akel-01", "classic/akel-01"]), "RECIPES: two are named akel-01"),
         (SweepPlan(["classic/akel-01"], data=["akel-2*=x"]), "--data: none of"),
         (SweepPlan(["classic/akel-01"], scale=["-1"]), "--scale -1"),

@@ -31,25 +31,25 @@ def test_a_shipped_recipe_has_its_name_alone(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "shown"),
     [
-        ("demo/compose", ["composer.translator.kind=resnet"], RESNET),
+        ("thesis-32/compose", ["composer.translator.kind=resnet"], RESNET),
         ("thesis/thesis-narrow", ["composer.translator.kind=resnet"], RESNET),
         (
-            "demo/compose",
+            "thesis-32/compose",
             ["composer.translator.kind=resnet", "composer.translator.blocks=2", "critic.kernel=3"],
             "thesis-narrow, changed: composer.translator.kind=resnet, composer.translator.blocks=2, critic.kernel=3",
         ),
-        ("modern/bg-64", ["generator_optimiser.learning_rate=0.5"], "modern-bg, changed: generator_optimiser.learning_rate=0.5"),
-        ("modern/fg-32", ["training.shared_fakes=false"], "modern-fg, changed: training.shared_fakes=false"),
-        ("modern/bg-32", ["objective.kind=lsgan"], "modern-bg, changed: objective.kind=lsgan"),
-        ("demo/wgan", ["critic.widths=[8, 8, 8]"], "wgan, changed: critic.widths=[8, 8, 8]"),
+        ("recommended/bg-64", ["generator_optimiser.learning_rate=0.5"], "modern-bg, changed: generator_optimiser.learning_rate=0.5"),
+        ("recommended/fg-32", ["training.shared_fakes=false"], "modern-fg, changed: training.shared_fakes=false"),
+        ("recommended/bg-32", ["objective.kind=lsgan"], "modern-bg, changed: objective.kind=lsgan"),
+        ("thesis-32/wgan", ["critic.widths=[8, 8, 8]"], "wgan, changed: critic.widths=[8, 8, 8]"),
         (
-            "demo/wgan",
+            "thesis-32/wgan",
             [f"{key}_optimiser.{name}=0.25" for key in ("critic", "generator") for name in ("beta1", "beta2", "eps")],
             "wgan, changed: "
             + "".join(f"critic_optimiser.{name}=0.25, " for name in ("beta1", "beta2", "eps"))
             + "generator_optimiser.beta1=0.25 and 2 more",
         ),
-        ("modern/fg-32", ["name=mine", "critic.kernel=5"], "mine"),  # whoever gives a name of their own knows what it stands for
+        ("recommended/fg-32", ["name=mine", "critic.kernel=5"], "mine"),  # whoever gives a name of their own knows what it stands for
     ],
 )
 def test_a_changed_setting_shows(name: str, settings: list[str], shown: str) -> None:
@@ -64,7 +64,7 @@ def test_a_card_of_another_version_keeps_its_name() -> None:
 
 
 def test_arms_pages_and_tables_show_it() -> None:
-    recipe = load_recipe("demo/compose", ["composer.translator.kind=resnet"])
+    recipe = load_recipe("thesis-32/compose", ["composer.translator.kind=resnet"])
     assert composed_arm(recipe).label == f"Composition ({RESNET})"
     assert describe_recipe(recipe)["name"] == RESNET
     assert hyperparameters(recipe, {}).startswith(f"# {RESNET}: settings")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mitlgan import recipe as recipes
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe, as_dict, find_recipe, load_recipe, parse_recipe, to_toml, with_overrides
+from mitlgan.recipe import Recipe, as_dict, find_recipe, load, load_recipe, parse_recipe, to_toml, with_overrides
 from mitlgan.recipe.messages import all_keys
 
 VALID = """\
@@ -411,11 +411,11 @@ def test_row_35_absent_and_unreadable(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"^--recipe .*: no such file or shipped recipe"):
             load_recipe(name)
     with pytest.raises(
-        UsageError, match=r"^--recipe demo/pretrain_f: .*; the closest shipped one is demo/pretrain_[fb]g \(see `mitlgan recipes ls`\)$"
+        UsageError, match=r"^--recipe thesis-32/pretrain_f: .*; the closest shipped one is thesis-32/pretrain_[fb]g \(see `mitlgan recipes ls`\)$"
     ):
-        load_recipe("demo/pretrain_f")
+        load_recipe("thesis-32/pretrain_f")
     with pytest.raises(UsageError, match="no such file or shipped recipe"):
-        find_recipe("../recipes/demo/compose")
+        find_recipe("../recipes/thesis-32/compose")
 
 
 def test_row_35_is_one_line_and_exit_code_2(file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -547,8 +547,8 @@ def test_set_reads_values_as_toml_else_as_text(file: Path) -> None:
 
 
 def test_set_switches_off_what_a_recipe_switches_on() -> None:
-    assert load_recipe("modern/fg-32").training.shared_fakes
-    assert load_recipe("modern/fg-32", ["training.shared_fakes=false"]).training.shared_fakes is False
+    assert load_recipe("recommended/fg-32").training.shared_fakes
+    assert load_recipe("recommended/fg-32", ["training.shared_fakes=false"]).training.shared_fakes is False
 
 
 def test_set_makes_tables_and_the_last_one_wins(file: Path) -> None:
@@ -667,3 +667,23 @@ def test_property_any_value_of_any_key_is_checked(key: str, value: Any) -> None:
         assert parse_recipe(as_dict(made)) == made
         return
     assert message.startswith("here: ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("recommended/fg-32", "recommended/fg-32"),
+        ("recipes/recommended/compose-64.toml", "recommended/compose-64"),
+        ("thesis-32/wgan", "thesis-32/wgan"),
+    ],
+)
+def test_a_recipe_is_found_by_its_earlier_name_and_the_new_name_is_said_once(
+    old: str, new: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # in a checkout's root the path would have to exist
+    load._note_new_name.cache_clear()
+    assert find_recipe(old) == find_recipe(old) == find_recipe(new)
+    stem = old.removeprefix("recipes/").removesuffix(".toml")
+    assert capsys.readouterr().err == f"note: the recipe {stem} is now called {new}\n"
+    with pytest.raises(UsageError, match="the closest shipped one is"):
+        find_recipe(f"{old.removesuffix('.toml')}-absent")

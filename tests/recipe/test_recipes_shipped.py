@@ -13,8 +13,8 @@ from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.artifacts.summary import default_generator_specs, describe, describe_recipe, thesis_generator
 from mitlgan.recipe import Recipe, as_dict, find_recipe, load_recipe, parse_recipe, shipped_folder, shipped_recipe_names, to_toml
 
-DEMO = ("compose", "pretrain_bg", "pretrain_fg", "wgan")
-MODERN = (
+THESIS_32 = ("compose", "pretrain_bg", "pretrain_fg", "wgan")
+RECOMMENDED = (
     *(f"{part}-{size}" for part in ("bg", "compose", "fg", "wgan") for size in (32, 64, 128)),
     "bg-64-grown",
     "fg-64-grown",
@@ -25,8 +25,8 @@ THESIS = ("compose", "pretrain_bg", "pretrain_fg", "thesis-narrow", "wgan")
 
 
 def test_what_is_shipped() -> None:
-    wanted = {f"modern/{name}" for name in MODERN}
-    assert wanted | {f"demo/{name}" for name in DEMO} | {f"thesis/{name}" for name in THESIS} <= set(shipped_recipe_names())
+    wanted = {f"recommended/{name}" for name in RECOMMENDED}
+    assert wanted | {f"thesis-32/{name}" for name in THESIS_32} | {f"thesis/{name}" for name in THESIS} <= set(shipped_recipe_names())
     assert shipped_recipe_names() == sorted(set(shipped_recipe_names()))
     found = list(shipped_folder("recipes").rglob("*.*"))
     assert {path.suffix for path in found if path.parent.name != "results"} - {".gitkeep", ""} == {".toml", ".ipynb"}
@@ -80,7 +80,7 @@ def test_it_says_what_it_is(name: str) -> None:
     assert written["name"] == load_recipe(name).name
 
 
-@pytest.mark.parametrize("folder", ["demo", "thesis"])
+@pytest.mark.parametrize("folder", ["thesis-32", "thesis"])
 def test_a_family_shares_its_size_data_and_evaluation(folder: str) -> None:
     family = {name: load_recipe(f"{folder}/{name}") for name in ("compose", "pretrain_bg", "pretrain_fg", "wgan")}
     assert {role: family[name].role for name, role in (("pretrain_fg", "fg"), ("pretrain_bg", "bg"))} == {"fg": "fg", "bg": "bg"}
@@ -132,7 +132,7 @@ def test_thesis_narrow_is_the_thesis_divided_by_four_and_says_so() -> None:
     assert narrow.generator_optimiser == whole.generator_optimiser
     assert "narrow" in narrow.name
     assert narrow.size_px < 128
-    demo = load_recipe("demo/compose")
+    demo = load_recipe("thesis-32/compose")
     assert demo.composer == narrow.composer
     assert "narrow" in demo.name
 
@@ -140,16 +140,16 @@ def test_thesis_narrow_is_the_thesis_divided_by_four_and_says_so() -> None:
 @pytest.mark.parametrize("size_px", [32, 64, 128])
 def test_the_recommended_composer_is_small(size_px: int) -> None:
     """At most 0.5 M trained parameters, and at most a tenth of the thesis composer's multiply-accumulates per image beside the layers' own."""
-    described = describe(f"modern/compose-{size_px}")["networks"]
+    described = describe(f"recommended/compose-{size_px}")["networks"]
     assert sum(described[part]["trainable"] for part in ("fusion", "translator")) <= 500_000
     if size_px == 128:
         thesis = describe("thesis/compose")["total"]["multiply_accumulates"]
-        assert describe("modern/compose-128")["total"]["multiply_accumulates"] * 10 <= thesis
+        assert describe("recommended/compose-128")["total"]["multiply_accumulates"] * 10 <= thesis
 
 
 @pytest.mark.parametrize("size_px", [32, 64, 128])
 def test_the_recommended_foregrounds_suit_the_recommended_composition(size_px: int) -> None:
-    fg, bg, compose = (load_recipe(f"modern/{part}-{size_px}") for part in ("fg", "bg", "compose"))
+    fg, bg, compose = (load_recipe(f"recommended/{part}-{size_px}") for part in ("fg", "bg", "compose"))
     assert fg.generator is not None
     assert bg.generator is not None
     assert compose.composer is not None

@@ -11,7 +11,7 @@ from mitlgan.report import Anchor, ArmResult, Cost, StageCost, decide_verdict
 FIRST, SECOND = "efficientnet-lite0@96", "mobilenet-v2@96"
 BOTH = {"extractor": FIRST, "extractors": [FIRST, SECOND], "samples": 2000, "real": 1500, "split": "test"}
 ONE = {key: value for key, value in BOTH.items() if key != "extractors"}
-WGAN, STAGE = "WGAN, tuned (modern/wgan-32), as long as all stages", "WGAN, tuned (modern/wgan-32), this stage alone"
+WGAN, STAGE = "WGAN, tuned (recommended/wgan-32), as long as all stages", "WGAN, tuned (recommended/wgan-32), this stage alone"
 ASSUMED = "one seed per arm, noise assumed to be about"
 
 

@@ -39,7 +39,7 @@ REFUSED: dict[str, Callable[[str], bytes]] = {
     "UTF-16, torn": lambda text: codecs.BOM_UTF16_LE + text.encode("utf-16-le") + b"\x00\xd8",
 }
 LINE_ENDS = {"Unix": "\n", "Windows": "\r\n", "old Macintosh": "\r"}
-RECIPE = "# é\n" + recipe.read_recipe_text("demo/pretrain_fg")
+RECIPE = "# é\n" + recipe.read_recipe_text("thesis-32/pretrain_fg")
 JSON_LINES = '{"image": "é1.png", "stars": 5}\n{"image": "é2.png", "stars": 2}\n'
 
 
@@ -82,7 +82,7 @@ READERS: dict[str, tuple[str, str, Callable[[Path], object], object, type[Mitlga
     "latent": (
         "a.json", '{"note": "é",\n"latents": {"bg": [1, 2]}}\n', lambda path: read_latent(path, {"bg": 2}).tolist(), [1.0, 2.0], ArtifactError,
     ),
-    "recipe": ("a.toml", RECIPE, recipe.load_recipe, recipe.load_recipe("demo/pretrain_fg"), UsageError),
+    "recipe": ("a.toml", RECIPE, recipe.load_recipe, recipe.load_recipe("thesis-32/pretrain_fg"), UsageError),
     "recipe, printed": ("a.toml", RECIPE, lambda path: recipe.read_recipe_text(path), RECIPE, UsageError),
     "study key": ("key.json", '{"schema_version": 1, "study": "é",\n"items": [{"arm": "a", "source": "é"}]}', of_study, "é", DataError),
     "study answers": ("a.json", '{"schema_version": 1, "study": "é",\n"answers": [{"item": 0, "real": true}]}', of_answers, 1, DataError),

@@ -30,7 +30,7 @@ from mitlgan.stages.stages import RunContext
 
 def recipe(**placement: Any) -> Recipe:
     return with_overrides(
-        load_recipe(shipped_folder("recipes") / "modern" / "compose-32.toml"),
+        load_recipe(shipped_folder("recipes") / "recommended" / "compose-32.toml"),
         **{f"composer__placement__{key}": value for key, value in placement.items()},
     )
 

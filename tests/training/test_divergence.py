@@ -280,7 +280,7 @@ def test_a_run_that_stays_out_of_scale_ends_with_its_state(
 @pytest.mark.parametrize("rate", ["10", "1e3"])
 def test_a_recipe_cannot_ask_for_more_than_1(rate: str) -> None:
     with pytest.raises(UsageError, match="learning_rate"):
-        load_recipe("demo/wgan", [f"generator_optimiser.learning_rate={rate}"])
+        load_recipe("thesis-32/wgan", [f"generator_optimiser.learning_rate={rate}"])
 
 
 @pytest.mark.parametrize("sides", BAD.values(), ids=BAD)

@@ -145,7 +145,7 @@ class GrownGenerator(Generator):
         for own, given in zip(self.parent_stages(), parent.stages, strict=True):
             own.load_state_dict(given.state_dict())
 
-    def rate_factors(self) -> dict[nn.Parameter, float]:
+    def lr_factors(self) -> dict[nn.Parameter, float]:
         """What the learning rate of a parameter is multiplied by, where that is not 1."""
         return {parameter: self.parent_rate for stage in self.parent_stages() for parameter in stage.parameters()}
 

@@ -152,8 +152,8 @@ def test_how_the_parent_trains_on(rate: float, norm: str) -> None:
     assert {name in changed for name in statistics} == {rate > 0 and norm == "batch"}
     assert "stages.features_8px.features.norm_1.running_mean" in changed
     assert "stages.to_image.finer.conv.weight" in changed
-    assert set(child.rate_factors().values()) == {rate}
-    assert len(child.rate_factors()) == sum(len(list(stage.parameters())) for stage in child.parent_stages())
+    assert set(child.lr_factors().values()) == {rate}
+    assert len(child.lr_factors()) == sum(len(list(stage.parameters())) for stage in child.parent_stages())
 
 
 def test_what_cannot_be_grown() -> None:

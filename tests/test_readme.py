@@ -30,10 +30,10 @@ BY_CI = {"mitlgan demo", "mitlgan demo --quick", "mitlgan demo --from pretrained
 # Minutes of measuring, hours of training, a server; they have tests of their own.
 ELSEWHERE = {
     "mitlgan studio",  # until it is told to stop
-    "mitlgan embed-score pretrained/bg-32 --own -n 8 --seed 2000 --attempts 3 --record",
-    "mitlgan embed-score pretrained/modern-32 --own -n 16 --seed 18000 --attempts 3 --record",
-    "mitlgan embed-score pretrained/bg-32 -n 8 --record",
-    "mitlgan embed-score pretrained/modern-32 -n 4 --record",
+    "mitlgan embed-score pretrained/bg-32 --self -n 8 --seed 2000 --max-attempts 3 --write-card",
+    "mitlgan embed-score pretrained/modern-32 --self -n 16 --seed 18000 --max-attempts 3 --write-card",
+    "mitlgan embed-score pretrained/bg-32 -n 8 --write-card",
+    "mitlgan embed-score pretrained/modern-32 -n 4 --write-card",
     "mitlgan embed-score pretrained/bg-32 -n 6 --perceptual 0.01",
     "mitlgan bench",
     "mitlgan evaluate pretrained/modern-32 --separation -n 1500",

@@ -1,4 +1,4 @@
-"""The command line: parse, call one function, print. Heavy imports stay inside the commands, so that help is instant."""
+"""The command line: each command parses, calls one function and prints. Heavy imports stay inside the commands: help is instant."""
 
 from mitlgan.cli.main import main
 

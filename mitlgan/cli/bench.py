@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
-
-if TYPE_CHECKING:
-    pass
 
 
 def bench(
@@ -18,7 +15,10 @@ def bench(
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure loading, critic update and loop overhead against plain hand-written code, side by side."""
+    """Measure speed against plain hand-written code.
+
+    Times data loading, the critic update and the loop's overhead, in turns with the plain code.
+    """
     from mitlgan.bench import format_results, run_benchmarks
 
     options.use_threads(threads)

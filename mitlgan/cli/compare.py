@@ -1,4 +1,4 @@
-"""compare: arms on the same scenes, and the report."""
+"""`mitlgan compare`: compositions and baselines on the same scenes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RUNS = Path("runs")
 
 
 class Equal(StrEnum):
-    """What all arms of a comparison get alike."""
+    """What all arms get the same amount of."""
 
     time = "time"
     kimg = "kimg"
@@ -24,66 +24,82 @@ class Equal(StrEnum):
     macs = "macs"
 
 
+Baseline = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--baseline",
+        metavar="NAME|RECIPE|ARTIFACT",
+        help="wgan: the tuned WGAN for a composition with mattes, the thesis' plain one for the thesis' composition. plain-wgan: always the "
+        "plain one. wgan-finetuned: starts from the foreground's weights. plain: the same generator without layers, by the composition's "
+        "objective. paste: the frozen layers, untrained. Or a recipe, an artifact, a run. Repeatable. Default: wgan.",
+    ),
+]
+
+EqualOption = Annotated[
+    Equal | None,
+    typer.Option(
+        "--equal",
+        help="What all arms get the same amount of. With cpu-seconds, trainings may run in parallel (--jobs). Default: time (CPU time if all "
+        "stages recorded it), or kimg with --budgets.",
+    ),
+]
+
+CountPretraining = Annotated[
+    bool | None,
+    typer.Option(
+        "--count-pretraining/--stage-only",
+        help="Give baselines the time of all stages (default if the layers' cards record it), or of the composition's stage alone.",
+    ),
+]
+
+Budgets = Annotated[
+    str | None,
+    typer.Option("--budgets", metavar="A,B,C", help="Train new arms for the longest budget (kimg, seconds or tera-MACs); compare at each."),
+]
+
+Triple = Annotated[
+    list[str] | None,
+    typer.Option("--domain", metavar="NAME=FG,BG,SCENE", help="One domain: data or artifacts of two layers, data of scenes; repeatable."),
+]
+
+Trials = Annotated[
+    list[str] | None,
+    typer.Option("--trials", metavar="ARM=N", help="Number of recipes tried for an arm before this one; the report prints it. Repeatable."),
+]
+
+
 def compare(
-    baseline: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--baseline",
-            metavar="NAME|RECIPE|ARTIFACT",
-            help="wgan (tuned, beside a composition by mattes; beside the thesis' the plain one), plain-wgan (by the composition's settings or "
-            "the demo's), wgan-finetuned (from the foreground's weights), plain (the same without layers, by the composition's own objective), "
-            "paste (the frozen layers, nothing trained), a recipe, an artifact or a run; "
-            "repeatable. Default: wgan.",
-        ),
-    ] = None,
-    composed: Annotated[Path | None, typer.Option("--composed", metavar="RUN", help="A composition's run. Default: the newest.")] = None,
-    baseline_run: Annotated[Path | None, typer.Option("--baseline-run", metavar="RUN", help="Take this trained baseline.")] = None,
-    equal: Annotated[
-        Equal | None,
-        typer.Option(
-            "--equal",
-            help="What all arms get alike; by CPU seconds, trainings may share the cores (--jobs). Default: time (of the CPU, where all stages "
-            "know theirs), or kimg with --budgets.",
-        ),
-    ] = None,
-    count_pretraining: Annotated[
-        bool | None,
-        typer.Option(
-            "--count-pretraining/--stage-only",
-            help="Baselines get what all stages took together, and stand beside as long as the composition's stage (default, where the layers' cards "
-            "say what they took); or as long as that stage alone.",
-        ),
-    ] = None,
-    budgets: Annotated[
-        str | None,
-        typer.Option("--budgets", metavar="A,B,C", help="Train every arm anew for the longest (kimg, seconds or tera-MACs), and compare at each."),
-    ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Train every arm anew N times.", min=1, max=100)] = 1,
-    pretrain_seeds: Annotated[bool, typer.Option("--pretrain-seeds", help="Train the layers anew for each seed, too.")] = False,
-    triple: Annotated[
-        list[str] | None,
-        typer.Option("--triple", metavar="NAME=FG,BG,SCENE", help="A domain: pictures or artifacts of layers, pictures of scenes; repeatable."),
-    ] = None,
-    recipe: Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help="Of the composition that is trained here.")] = None,
-    fg: Annotated[Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Its foreground generator.")] = None,
-    bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Its background generator.")] = None,
+    baseline: Baseline = None,
+    composed: Annotated[Path | None, typer.Option("--composed", metavar="RUN", help="The composition's run. Default: the newest.")] = None,
+    baseline_run: Annotated[Path | None, typer.Option("--baseline-run", metavar="RUN", help="Use this trained baseline.")] = None,
+    equal: EqualOption = None,
+    count_pretraining: CountPretraining = None,
+    budgets: Budgets = None,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Train every arm with N seeds.", min=1, max=100)] = 1,
+    pretrain_seeds: Annotated[bool, typer.Option("--pretrain-seeds", help="Also train new layers for each seed.")] = False,
+    triple: Triple = None,
+    recipe: Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help="Recipe of a composition to train here.")] = None,
+    fg: Annotated[Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Foreground generator of that composition.")] = None,
+    bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Background generator of that composition.")] = None,
     layer: options.LayerNames = None,
     data: options.Data = None,
     settings: options.Settings = None,
-    trials: Annotated[
-        list[str] | None, typer.Option("--trials", metavar="ARM=N", help="Recipes tried for an arm before this one, for the report; repeatable.")
-    ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Trainings at a time, which share the cores.", min=1, max=64)] = 1,
+    trials: Trials = None,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Trainings that run in parallel and share the cores.", min=1, max=64)] = 1,
     extractor: options.Extractors = None,
     weights: options.Weights = None,
     samples: options.Samples = None,
-    form: Annotated[options.Form, typer.Option("--format", help="What is printed: the report's place, or its numbers.")] = options.Form.html,
+    form: Annotated[options.Form, typer.Option("--format", help="Print the report's path (html), or its numbers.")] = options.Form.html,
     out: options.Out = RUNS,
     device: options.Device = "auto",
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """Train or take baselines on the same scenes, measure all alike, write the report. A second call goes on where the first was stopped."""
+    """Compare compositions with baselines, and write the report.
+
+    Trains the baselines on the same scenes, or takes trained ones, and measures all of them alike. An interrupted comparison continues when the
+    same command runs again.
+    """
     from mitlgan import compare as comparing
     from mitlgan.compare.plan import parse_budgets, parse_trials
 
@@ -109,7 +125,6 @@ def compare(
     )
     with options.environment(device, "compare", out, threads) as environment:
         result = comparing.run_comparison(plan, environment)
-    text = (
-        f"{result.verdict}\n{result.html}" if form is options.Form.html else getattr(result.paths, form.value).read_text(encoding="utf-8").rstrip("\n")
-    )
+    is_html = form is options.Form.html
+    text = f"{result.verdict}\n{result.html}" if is_html else getattr(result.paths, form.value).read_text(encoding="utf-8").rstrip("\n")
     print_result(as_json, result.summary(), text)

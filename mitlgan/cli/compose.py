@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,17 +11,14 @@ from mitlgan.cli import options
 from mitlgan.cli.output import log
 from mitlgan.cli.run_output import print_dry_run, print_run
 
-if TYPE_CHECKING:
-    pass
-
 RUNS = Path("runs")
 
 
 def compose(
     fg: Annotated[
-        Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Foreground generator. Default: the newest run's, else the shipped one.")
+        Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Foreground generator. Default: of the newest run, else the shipped one.")
     ] = None,
-    bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Background generator, likewise.")] = None,
+    bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Background generator. Default: as for --fg.")] = None,
     layer: options.LayerNames = None,
     data: options.Data = None,
     recipe: options.RecipeName = None,
@@ -35,7 +32,10 @@ def compose(
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
-    """Join frozen generators into scenes by fusion and translator: two, or as many as --layer names."""
+    """Join frozen generators into scenes.
+
+    Trains fusion and translator over two layers, or over as many as --layer names.
+    """
     from mitlgan import networks
     from mitlgan.artifacts.card import GeneratorSpec, read_card
     from mitlgan.artifacts.load_save import load_layer

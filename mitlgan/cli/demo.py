@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
-
-if TYPE_CHECKING:
-    pass
 
 
 class Start(StrEnum):
@@ -23,16 +20,18 @@ class Start(StrEnum):
 
 
 def demo(
-    quick: Annotated[bool, typer.Option("--quick", help="A look at the machinery in about a minute; the pictures will be poor.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Everything in about a minute, with poor pictures.")] = False,
     start: Annotated[
-        Start, typer.Option("--from", help="pretrained: take the shipped generators, train compositions and baseline only.")
+        Start, typer.Option("--from", help="pretrained: use the shipped generators; train compositions and baseline only.")
     ] = Start.scratch,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the demo's runs and report go; a second call goes on there.")] = Path(
-        "mitlgan-demo"
-    ),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the demo's runs and report.")] = Path("mitlgan-demo"),
     as_json: options.Json = False,
 ) -> None:
-    """Pretrain both layers, compose, compare, at 32 px on the demo pictures; ends with the report's path."""
+    """Run all stages on the demo pictures, at 32 px.
+
+    Pretrains both layers, composes, compares, and prints the path of the report. An interrupted demo continues when the same command runs
+    again.
+    """
     from mitlgan.compare import demo as demonstration
 
     result = demonstration.run_demo(out, quick=quick, pretrained=start is Start.pretrained)

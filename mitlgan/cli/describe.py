@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
 
-if TYPE_CHECKING:
-    pass
-
 
 def describe(
     target: Annotated[str, typer.Argument(metavar="RECIPE|ARTIFACT", help="A recipe's name or file, an artifact or a run.")],
     as_json: options.Json = False,
 ) -> None:
-    """Count parameters and multiply-accumulates of a recipe's or an artifact's networks."""
+    """Count parameters and multiply-accumulates.
+
+    Of the networks of a recipe, an artifact or a run.
+    """
     from mitlgan.artifacts.summary import describe as described
     from mitlgan.errors import to_one_line
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,39 +12,43 @@ from mitlgan.cli import options
 from mitlgan.cli.edit_options import POINT, ArtifactPath, Scale, load_artifact
 from mitlgan.cli.output import print_result
 
-if TYPE_CHECKING:
-    pass
-
 
 class By(StrEnum):
-    """What directions are directions of."""
+    """What the directions are computed from."""
 
     weights = "weights"
     features = "features"
 
 
-At = Annotated[str, typer.Option("--at", metavar=POINT, help="The picture from which the directions go.")]
+At = Annotated[str, typer.Option("--at", metavar=POINT, help="The picture to start from.")]
 
 
 def directions(
     artifact: ArtifactPath,
-    layer: Annotated[str | None, typer.Option("--layer", metavar="NAME", help="Whose latent. Default: the first layer's.")] = None,
-    by: Annotated[By, typer.Option("--by", help="weights: the first ones (SeFa); features: their principal components (GANSpace).")] = By.weights,
-    count: Annotated[int | None, typer.Option("-k", "--count", metavar="N", help="Directions. Default: 8, or all of a shorter latent.", min=1)] = None,
-    stage: Annotated[str | None, typer.Option("--stage", metavar="K|NAME", help="Of the features. Default: the last before the image.")] = None,
-    samples: Annotated[int, typer.Option("--samples", metavar="N", help="Latents whose features count.", min=2, max=4096)] = 1024,
+    layer: Annotated[str | None, typer.Option("--layer", metavar="NAME", help="Layer to analyse. Default: the first.")] = None,
+    by: Annotated[By, typer.Option("--by", help="weights: SeFa; features: principal components (GANSpace).")] = By.weights,
+    count: Annotated[
+        int | None, typer.Option("-k", "--count", metavar="N", help="Number of directions. Default: 8, or the latent's length.", min=1)
+    ] = None,
+    stage: Annotated[str | None, typer.Option("--stage", metavar="K|NAME", help="Stage of the features. Default: the last before the image.")] = None,
+    samples: Annotated[int, typer.Option("--samples", metavar="N", help="Number of latents to take features of.", min=2, max=4096)] = 1024,
     at: At = "0",
-    alone: Annotated[bool, typer.Option("--alone", help="Show the layer's own pictures, not the composition's.")] = False,
-    sigmas: Annotated[float, typer.Option("--sigmas", metavar="S", help="How far the sheet goes to both sides.", min=0.1, max=20)] = 3.0,
+    alone: Annotated[bool, typer.Option("--alone", help="Show the layer alone, not the composition.")] = False,
+    sigmas: Annotated[
+        float, typer.Option("--sigmas", metavar="S", help="Range of the sheet in standard deviations, to both sides.", min=0.1, max=20)
+    ] = 3.0,
     truncation: options.Truncation = 1.0,
     scale: Scale = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The sheet, a PNG; the directions go beside it, as .safetensors.")] = Path(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The sheet, a PNG; directions are written next to it, as .safetensors.")] = Path(
         "directions.png"
     ),
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Find the directions that change a layer most, and show each as a row of pictures."""
+    """Find the directions that change a layer most.
+
+    Shows each direction as a row of pictures.
+    """
     from mitlgan import editing
     from mitlgan.artifacts.titled_grid import labeled_grid_png, layer_title
     from mitlgan.runtime.files import write_atomically

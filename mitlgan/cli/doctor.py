@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
 
-if TYPE_CHECKING:
-    pass
-
 
 def doctor(as_json: options.Json = False) -> None:
-    """Name device, threads, torch, measured speed, and what is missing."""
+    """Check this machine: device, speed, what is missing."""
     from mitlgan.doctor import examine
 
     found = examine()

@@ -19,10 +19,12 @@ POINT = "SEED|LAYER=SEED,...|FILE"
 ArtifactPath = Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")]
 
 
-Layer = Annotated[list[str] | None, typer.Option("--layer", metavar="NAME|all", help="Which latent: fg, bg, ...; repeatable. The others stay.")]
+Layer = Annotated[
+    list[str] | None, typer.Option("--layer", metavar="NAME|all", help="Layer whose latent changes: fg, bg, ...; repeatable. The others stay.")
+]
 
 
-Scale = Annotated[int | None, typer.Option("--scale", metavar="N", help="Whole factor by which each pixel is enlarged.", min=1, max=64)]
+Scale = Annotated[int | None, typer.Option("--scale", metavar="N", help="Whole factor to enlarge each pixel by.", min=1, max=64)]
 
 
 def load_artifact(artifact: Path, device: str) -> LoadedArtifact:

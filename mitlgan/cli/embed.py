@@ -12,82 +12,89 @@ from mitlgan.cli.output import log, print_result
 from mitlgan.cli.search_progress import search_progress
 
 if TYPE_CHECKING:
+    from mitlgan.artifacts.loaded_artifact import LoadedArtifact
     from mitlgan.inversion import InversionResult, Settings
 
 LATENT = ".json"
+
+SheetOption = Annotated[
+    Path | None, typer.Option("--sheet", metavar="FILE", help="Sheet of target, result, layers, matte, difference. Default: OUT-sheet.png.")
+]
+
+Attempts = Annotated[
+    int, typer.Option("--max-attempts", metavar="N", help="Maximum number of searches from new random latents, until the goal is reached.", min=1)
+]
+
+Perceptual = Annotated[
+    float, typer.Option("--perceptual", metavar="W", help="Weight of the perceptual distance; the squared error has weight 1.", min=0)
+]
+
+Extractor = Annotated[str | None, typer.Option("--extractor", metavar="NAME", help="Network of the perceptual distance. Default: efficientnet-lite0.")]
 
 
 def embed(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders of pictures.")],
     artifact: Annotated[Path, typer.Option("--artifact", metavar="A", help="A .safetensors artifact, or a run.")],
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FILE|DIR", help="The latent file, a .json; of several pictures, the folder where each has one.")
-    ] = Path("latent.json"),
-    sheet: Annotated[
-        Path | None, typer.Option("--sheet", metavar="FILE", help="Target, result, layers, matte, difference. Default: OUT-sheet.png, beside it.")
-    ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Time for each picture, if it does not settle earlier.")] = 60.0,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides every random number.", min=0)] = 0,
-    starts: Annotated[int, typer.Option("--starts", metavar="N", help="Random latents that are looked at first.", min=1)] = 1024,
-    restarts: Annotated[int, typer.Option("--restarts", metavar="N", help="The best of them, improved together.", min=1)] = 8,
-    attempts: Annotated[int, typer.Option("--attempts", metavar="N", help="At most, with other starts each, until the goal is reached.", min=1)] = 3,
-    steps: Annotated[int, typer.Option("--steps", metavar="N", help="Of Adam.", min=0)] = 100,
-    polish_steps: Annotated[int, typer.Option("--polish-steps", metavar="N", help="Of Levenberg-Marquardt, at the end.", min=0)] = 120,
-    perceptual: Annotated[
-        float, typer.Option("--perceptual", metavar="W", help="Weight of the perceptual distance; that of the squared error is 1.", min=0)
-    ] = 0.0,
-    prior: Annotated[float, typer.Option("--prior", metavar="W", help="Weight of the latent's own improbability.", min=0)] = 1.0,
-    noise: Annotated[float, typer.Option("--noise", metavar="SD", help="Added to the latents at first.", min=0)] = 0.05,
-    goal: Annotated[float, typer.Option("--goal", metavar="DB", help="PSNR from which on a picture counts as found.", min=1, max=120)] = 55.0,
-    extractor: Annotated[
-        str | None, typer.Option("--extractor", metavar="NAME", help="Of the perceptual distance. Default: efficientnet-lite0.")
-    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE|DIR", help="Latent file, a .json; for several pictures a folder with one each.")] = Path(
+        "latent.json"
+    ),
+    sheet: SheetOption = None,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Maximum time per picture.")] = 60.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed.", min=0)] = 0,
+    starts: Annotated[int, typer.Option("--starts", metavar="N", help="Random latents to evaluate first.", min=1)] = 1024,
+    restarts: Annotated[int, typer.Option("--restarts", metavar="N", help="Best of these latents to optimise together.", min=1)] = 8,
+    attempts: Attempts = 3,
+    steps: Annotated[int, typer.Option("--steps", metavar="N", help="Adam steps.", min=0)] = 100,
+    polish_steps: Annotated[int, typer.Option("--polish-steps", metavar="N", help="Levenberg-Marquardt steps.", min=0)] = 120,
+    perceptual: Perceptual = 0.0,
+    prior: Annotated[float, typer.Option("--prior", metavar="W", help="Weight of the latent's negative log-density.", min=0)] = 1.0,
+    noise: Annotated[float, typer.Option("--noise", metavar="SD", help="Initial noise on the latents.", min=0)] = 0.05,
+    goal: Annotated[float, typer.Option("--goal", metavar="DB", help="PSNR at which a picture counts as found.", min=1, max=120)] = 55.0,
+    extractor: Extractor = None,
     weights: options.Weights = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """Find the latent of a picture; of a composition, the layers that the picture is made of."""
+    """Find the latent of a picture.
+
+    Of a composition: the latent of each layer that the picture is made of.
+    """
     import torch
 
     from mitlgan.artifacts.loaded_artifact import load_artifact
     from mitlgan.inversion import Settings, read_target
     from mitlgan.inversion import embed as embedded
     from mitlgan.inversion.sheet import sheet_png
-    from mitlgan.latents import write_latent
     from mitlgan.metrics.extractors.features import OFFLINE_EXTRACTOR
     from mitlgan.runtime.distributed import resolve_device
-    from mitlgan.runtime.files import ensure_folder, sibling_path, write_atomically
+    from mitlgan.runtime.files import sibling_path, write_atomically
 
     options.use_threads(threads)
     settings = Settings(
-        seed=seed,
-        starts=starts,
-        restarts=restarts,
-        attempts=attempts,
-        steps=steps,
-        polish_steps=polish_steps,
-        noise=noise,
-        prior=prior,
-        perceptual=perceptual,
-        goal_db=goal,
-        seconds=seconds,
-        extractor=extractor or OFFLINE_EXTRACTOR,
-        weights=weights,
-    )
+        seed=seed, starts=starts, restarts=restarts, attempts=attempts, steps=steps, polish_steps=polish_steps, noise=noise, prior=prior,
+        perceptual=perceptual, goal_db=goal, seconds=seconds, extractor=extractor or OFFLINE_EXTRACTOR, weights=weights,
+    )  # fmt: skip
     files = _files(images)
-    places = _places(files, out)
+    latent_paths = _latent_paths(files, out)
     loaded = load_artifact(artifact, device=str(resolve_device(device)))
     targets = torch.stack([read_target(file, loaded.card) for file in files])
     with search_progress(len(files)) as watch:
-        found = embedded(loaded, targets, settings, progress=watch)
-    ensure_folder(places[0].parent)
-    for index, place in enumerate(places):
-        said = f"embedded {files[index].name}: {found.psnr_db[index]:.2f} dB over [0, 1]"
-        write_latent(place, found.z[index], loaded.card.latent_dims, loaded.tensors_sha256, said)
-    shown = sheet or (sibling_path(out.with_suffix("") if out.suffix == LATENT else out, "-sheet.png"))
-    write_atomically(shown, sheet_png(targets, found, [file.stem for file in files]))
-    print_result(as_json, _values(files, places, shown, found), _text(files, places, shown, found, settings))
+        result = embedded(loaded, targets, settings, progress=watch)
+    _write_latents(files, latent_paths, result, loaded)
+    sheet_path = sheet or (sibling_path(out.with_suffix("") if out.suffix == LATENT else out, "-sheet.png"))
+    write_atomically(sheet_path, sheet_png(targets, result, [file.stem for file in files]))
+    print_result(as_json, _values(files, latent_paths, sheet_path, result), _text(files, latent_paths, sheet_path, result, settings))
+
+
+def _write_latents(files: list[Path], paths: list[Path], result: InversionResult, loaded: LoadedArtifact) -> None:
+    from mitlgan.latents import write_latent
+    from mitlgan.runtime.files import ensure_folder
+
+    ensure_folder(paths[0].parent)
+    for index, path in enumerate(paths):
+        origin = f"embedded {files[index].name}: {result.psnr_db[index]:.2f} dB over [0, 1]"
+        write_latent(path, result.z[index], loaded.card.latent_dims, loaded.tensors_sha256, origin)
 
 
 def _files(images: list[Path]) -> list[Path]:
@@ -105,8 +112,8 @@ def _files(images: list[Path]) -> list[Path]:
     return files
 
 
-def _places(files: list[Path], out: Path) -> list[Path]:
-    """Where each picture's latent goes."""
+def _latent_paths(files: list[Path], out: Path) -> list[Path]:
+    """Path of each picture's latent file."""
     from mitlgan.errors import UsageError
 
     if len(files) == 1 and out.suffix == LATENT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,26 +17,27 @@ if TYPE_CHECKING:
 
 
 def embed_score(
-    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run, whose recipe says which pictures.")],
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact or a run; its recipe names the pictures.")],
     data: options.Data = None,
     split: options.Split = None,
-    own: Annotated[
-        bool, typer.Option("--own", help="Pictures that the artifact makes itself, of the seeds from --seed on: what comes back, layer by layer.")
-    ] = False,
-    samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Pictures, at most.", min=1)] = 8,
-    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Time for each picture, if it does not settle earlier.")] = 60.0,
-    attempts: Annotated[int, typer.Option("--attempts", metavar="N", help="As for `mitlgan embed`.", min=1)] = 1,
+    own: Annotated[bool, typer.Option("--self", help="Use pictures that the artifact makes from --seed on, and compare layer by layer.")] = False,
+    samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Maximum number of pictures.", min=1)] = 8,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="Maximum time per picture.")] = 60.0,
+    attempts: Annotated[int, typer.Option("--max-attempts", metavar="N", help="As for `mitlgan embed`.", min=1)] = 1,
     perceptual: Annotated[float, typer.Option("--perceptual", metavar="W", help="As for `mitlgan embed`.", min=0)] = 0.0,
     extractor: score_options.Extractor = "efficientnet-lite0",
     weights: options.Weights = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Chooses the pictures, and decides the search.", min=0)] = 0,
-    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also the first pictures beside what was found.")] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed of pictures and search.", min=0)] = 0,
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write a sheet of the first pictures and results.")] = None,
     record: score_options.Record = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure how near an artifact comes to held-out pictures, or to its own: PSNR, distance in an extractor's features."""
+    """Measure how well pictures can be embedded.
+
+    Uses held-out pictures, or with --self pictures that the artifact makes itself. Reports PSNR and a distance in features.
+    """
     from dataclasses import replace
 
     from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
@@ -70,11 +71,16 @@ def embed_score(
         write_atomically(sheet, sheet_png(near.targets[:rows], first, [""] * rows))
     if record:
         score_options.write_into_card(path, "embedding", measured)
-    lines = [f"{len(near.targets)} of {len(pictures):,} {found} pictures; PSNR (dB), distance in features ({network.name})"]
-    lines.append(f"median {measured['psnr_db_median']:.2f} dB, worst {measured['psnr_db_worst']:.2f} dB")
-    lines.append(f"median {measured['distance_median']:.2f}, worst {measured['distance_worst']:.2f}")
-    lines.append(f"{measured['seconds_median']:.0f} s for each (median)")
-    print_result(as_json, measured, "\n".join(lines))
+    title = f"{len(near.targets)} of {len(pictures):,} {found} pictures; PSNR (dB), distance in features ({network.name})"
+    print_result(as_json, measured, "\n".join([title, *_summary_lines(measured)]))
+
+
+def _summary_lines(measured: dict[str, Any]) -> list[str]:
+    return [
+        f"median {measured['psnr_db_median']:.2f} dB, worst {measured['psnr_db_worst']:.2f} dB",
+        f"median {measured['distance_median']:.2f}, worst {measured['distance_worst']:.2f}",
+        f"{measured['seconds_median']:.0f} s for each (median)",
+    ]
 
 
 def _refuse_beside_own(given: dict[str, object]) -> None:
@@ -82,7 +88,7 @@ def _refuse_beside_own(given: dict[str, object]) -> None:
 
     for option, value in given.items():
         if value is not None:
-            raise UsageError(f"{option}: is of other pictures, --own of those that the artifact makes; give one of them")
+            raise UsageError(f"{option}: is of other pictures, --self of those that the artifact makes; give one of them")
 
 
 def _own_score(path: Path, loaded: LoadedArtifact, settings: Settings, count: int, seed: int, record: bool, as_json: bool) -> None:

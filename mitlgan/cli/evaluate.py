@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from mitlgan.artifacts.loaded_artifact import LoadedArtifact
     from mitlgan.data.pack.image_pack import ImagePack
 
+ResizeOption = Annotated[
+    str | None,
+    typer.Option("--resize", metavar="FILTER", help="Resize to the extractor's size by: bilinear, bilinear-antialias, bicubic-antialias."),
+]
+
+Grid = Annotated[Path, typer.Option("--grid", metavar="FILE", help="Picture of --separation: rows share a foreground, columns a background.")]
+
+Swaps = Annotated[int, typer.Option("--swaps", metavar="K", help="Number of foregrounds and backgrounds that --separation swaps.", min=2, max=64)]
+
 
 def evaluate(
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
@@ -23,22 +32,21 @@ def evaluate(
     weights: options.Weights = None,
     samples: options.Samples = None,
     split: options.Split = None,
-    resize: Annotated[
-        str | None, typer.Option("--resize", metavar="FILTER", help="Towards the extractor's size: bilinear, bilinear-antialias, bicubic-antialias.")
-    ] = None,
-    extrapolate: Annotated[bool, typer.Option("--extrapolate", help="Also the distance at infinitely many samples.")] = False,
-    separation: Annotated[bool, typer.Option("--separation", help="Also whether a composition keeps its layers apart, with a picture.")] = False,
-    grid: Annotated[
-        Path, typer.Option("--grid", metavar="FILE", help="Where --separation draws: rows share a foreground, columns a background.")
-    ] = Path("separation.png"),
-    swaps: Annotated[int, typer.Option("--swaps", metavar="K", help="Foregrounds and backgrounds that --separation swaps.", min=2, max=64)] = 16,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the measurement.", min=0)] = 0,
+    resize: ResizeOption = None,
+    extrapolate: Annotated[bool, typer.Option("--extrapolate", help="Also extrapolate the distance to infinitely many samples.")] = False,
+    separation: Annotated[bool, typer.Option("--separation", help="Also measure how well a composition keeps its layers apart.")] = False,
+    grid: Grid = Path("separation.png"),
+    swaps: Swaps = 16,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed of the measurement.", min=0)] = 0,
     device: options.Device = "auto",
     threads: options.Threads = None,
-    record: Annotated[bool, typer.Option("--record", help="Write the figures into the artifact's card.")] = False,
+    record: Annotated[bool, typer.Option("--write-card", help="Write the results into the artifact's card.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Measure an artifact's images against real ones: Fréchet distance, KID, precision, recall, density, coverage; its layers' separation."""
+    """Measure generated images against real ones.
+
+    Fréchet distance, KID, precision, recall, density and coverage; with --separation also how well layers stay apart.
+    """
     from mitlgan.artifacts.load_save import record_metrics
     from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
     from mitlgan.errors import UsageError

@@ -1,4 +1,4 @@
-"""export: an artifact for other programs and for people."""
+"""`mitlgan export`: write an artifact for other programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mitlgan.cli.output import print_result
 
 
 class Target(StrEnum):
-    """What an artifact is exported to."""
+    """Export formats."""
 
     onnx = "onnx"
     torch_export = "torch-export"
@@ -28,14 +28,18 @@ def export(
         Target,
         typer.Option(
             "--to",
-            help="onnx (extra `export`) and torch-export, both checked; a sheet of every stage; a card in Markdown; a composition without its "
-            "generators, which must lie beside it (slim).",
+            help="onnx (extra `export`), torch-export, png-sheet (all stages), card (Markdown), slim (a composition without its generators).",
         ),
     ],
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Default: the artifact's name with the target's ending, here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Default: the artifact's kind with the format's suffix, in this folder.")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write an artifact as ONNX, torch.export program, sheet, card or without its generators, after checking that it gives the same pictures."""
+    """Write an artifact as ONNX, torch.export, sheet or card.
+
+    `slim` writes a composition without its generators. Exported programs are checked to give the same pictures.
+    """
     from mitlgan.artifacts.export import EXPORT_SUFFIXES
     from mitlgan.artifacts.export import export_artifact as exported
     from mitlgan.artifacts.loaded_artifact import load_artifact

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,27 +12,24 @@ from mitlgan.cli import options
 from mitlgan.cli.edit_options import POINT, ArtifactPath, Scale, load_artifact
 from mitlgan.cli.output import print_result
 
-if TYPE_CHECKING:
-    pass
-
 
 def grid(
     artifact: ArtifactPath,
-    rows: Annotated[str | None, typer.Option("--rows", metavar="LAYER", help="Whose latent each row shares. Default: the first.")] = None,
-    columns: Annotated[str | None, typer.Option("--columns", metavar="LAYER", help="Whose latent each column shares. Default: the second.")] = None,
-    seeds: Annotated[str, typer.Option("--seeds", metavar="LIST", help="Of rows and columns, such as 0-7 or 1,5,9.")] = "0-5",
-    row_seeds: Annotated[str | None, typer.Option("--row-seeds", metavar="LIST", help="Of the rows, where they differ.")] = None,
-    column_seeds: Annotated[str | None, typer.Option("--column-seeds", metavar="LIST", help="Of the columns, where they differ.")] = None,
+    rows: Annotated[str | None, typer.Option("--rows", metavar="LAYER", help="Layer that each row shares. Default: the first.")] = None,
+    columns: Annotated[str | None, typer.Option("--columns", metavar="LAYER", help="Layer that each column shares. Default: the second.")] = None,
+    seeds: Annotated[str, typer.Option("--seeds", metavar="LIST", help="Seeds of rows and columns, such as 0-7 or 1,5,9.")] = "0-5",
+    row_seeds: Annotated[str | None, typer.Option("--row-seeds", metavar="LIST", help="Seeds of the rows. Default: --seeds.")] = None,
+    column_seeds: Annotated[str | None, typer.Option("--column-seeds", metavar="LIST", help="Seeds of the columns. Default: --seeds.")] = None,
     at: Annotated[
-        str | None, typer.Option("--at", metavar=POINT, help="Where the other latents stay. Default: seed 0, and each object at its own place.")
+        str | None, typer.Option("--at", metavar=POINT, help="Latents of all other layers. Default: seed 0, with a placement per object.")
     ] = None,
     truncation: options.Truncation = 1.0,
     scale: Scale = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The PNG.")] = Path("grid.png"),
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Output PNG.")] = Path("grid.png"),
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Cross two layers in one picture: each row one foreground, each column one background."""
+    """Cross two layers: rows share one, columns the other."""
     from mitlgan.artifacts.titled_grid import labeled_grid_png, layer_title
     from mitlgan.editing import cross, parse_latent
     from mitlgan.errors import UsageError

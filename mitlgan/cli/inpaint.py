@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
 
-if TYPE_CHECKING:
-    pass
-
 
 class Method(StrEnum):
-    """How a hole is filled."""
+    """Ways to fill a hole."""
 
     context = "context"
     embed = "embed"
@@ -29,15 +26,17 @@ def inpaint(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture of any size.")],
     hole: Annotated[
         str,
-        typer.Option("--hole", metavar="MASK|x,y,w,h|center", help="A picture of its size, white where to fill; a rectangle; the centre."),
+        typer.Option("--hole", metavar="MASK|x,y,w,h|center", help="Mask picture of the same size, white inside the hole; a rectangle; or center."),
     ] = "center",
     artifact: Annotated[
         Path | None,
-        typer.Option("--artifact", metavar="ARTIFACT", help="For context an inpainter, for embed a generator or composition. Default: shipped."),
+        typer.Option("--artifact", metavar="ARTIFACT", help="Inpainter (context), or generator or composition (embed). Default: the shipped one."),
     ] = None,
-    method: Annotated[Method, typer.Option("--method", help="Context encoder; nearest picture of a generator; OpenCV; mean colour.")] = Method.context,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The PNG; what is outside of the hole stays.")] = Path("inpainted.png"),
-    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also what is left, filled and blended, side by side.")] = None,
+    method: Annotated[
+        Method, typer.Option("--method", help="context: context encoder; embed: nearest picture of a generator; OpenCV; mean colour.")
+    ] = Method.context,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Output PNG. Pixels outside the hole stay the same.")] = Path("inpainted.png"),
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write input, filled and blended picture side by side.")] = None,
     as_json: options.Json = False,
 ) -> None:
     """Fill a hole in a picture, without a seam."""

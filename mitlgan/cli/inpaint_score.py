@@ -16,28 +16,35 @@ if TYPE_CHECKING:
 
 MEASURED = (Method.context, Method.opencv, Method.opencv_ns, Method.mean)
 
+Artifact = Annotated[
+    Path | None, typer.Option("--artifact", metavar="ARTIFACT", help="The inpainter; its recipe names the pictures. Default: the shipped one.")
+]
+
 
 def inpaint_score(
-    artifact: Annotated[
-        Path | None, typer.Option("--artifact", metavar="ARTIFACT", help="The inpainter, whose recipe says which pictures. Default: the shipped one.")
-    ] = None,
+    artifact: Artifact = None,
     embed: Annotated[
-        Path | None, typer.Option("--embed", metavar="ARTIFACT", help="Measure embedding in this one, too: some seconds a picture.")
+        Path | None, typer.Option("--embed", metavar="ARTIFACT", help="Also measure embedding in this artifact; seconds per picture.")
     ] = None,
-    method: Annotated[list[Method] | None, typer.Option("--method", help="What is measured; repeatable. Default: all but embed.")] = None,
+    method: Annotated[list[Method] | None, typer.Option("--method", help="Method to measure; repeatable. Default: all but embed.")] = None,
     data: options.Data = None,
     split: options.Split = None,
     hole: Annotated[str, typer.Option("--hole", metavar="MASK|x,y,w,h|center", help="As for `mitlgan inpaint`.")] = "center",
-    samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Pictures, at most.", min=2)] = 300,
+    samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Maximum number of pictures.", min=2)] = 300,
     extractor: score_options.Extractor = "efficientnet-lite0",
     weights: options.Weights = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Chooses the pictures.", min=0)] = 0,
-    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also the first pictures, filled by each method.")] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed of the pictures.", min=0)] = 0,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="FILE", help="Also write a sheet of the first pictures, filled by each method.")
+    ] = None,
     record: score_options.Record = False,
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure on held-out pictures how well each method fills: PSNR in the hole, distance in an extractor's features."""
+    """Measure how well each method fills holes.
+
+    Uses held-out pictures. Reports PSNR in the hole and a distance in features.
+    """
     from mitlgan import inpainting
     from mitlgan.artifacts.card import read_card
     from mitlgan.artifacts.loaded_artifact import artifact_path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,43 +13,48 @@ from mitlgan.cli import options
 from mitlgan.cli.edit_options import POINT, ArtifactPath, Layer, Scale, layer_names, load_artifact
 from mitlgan.cli.output import print_result
 
-if TYPE_CHECKING:
-    pass
-
 MOST_BYTES = 2_000_000_000
 
 
 class Easing(StrEnum):
-    """How an interpolation goes."""
+    """Pace and shape of the path."""
 
     sine = "sine"
     linear = "linear"
     slerp = "slerp"
 
 
+EasingOption = Annotated[
+    Easing, typer.Option("--easing", help="sine: along the arc, slow at each point; slerp: along the arc, even pace; linear: straight line.")
+]
+
+Size = Annotated[int | None, typer.Option("--size", metavar="PX", help="Height and width of the frames, smoothly enlarged; replaces --scale.", min=1)]
+
+
 def interpolate(
     artifact: ArtifactPath,
-    start: Annotated[str, typer.Option("--from", metavar=POINT, help="Where it begins: 7, fg=7,bg=3 or latent.json.")],
-    end: Annotated[str, typer.Option("--to", metavar=POINT, help="Where it ends.")],
-    via: Annotated[list[str] | None, typer.Option("--via", metavar=POINT, help="A point on the way; repeatable.")] = None,
+    start: Annotated[str, typer.Option("--from", metavar=POINT, help="First picture: 7, fg=7,bg=3 or latent.json.")],
+    end: Annotated[str, typer.Option("--to", metavar=POINT, help="Last picture.")],
+    via: Annotated[list[str] | None, typer.Option("--via", metavar=POINT, help="Picture in between; repeatable.")] = None,
     layer: Layer = None,
-    easing: Annotated[
-        Easing, typer.Option("--easing", help="sine: along the arc, slow at each point; slerp: the arc at an even pace; linear: the straight line.")
-    ] = Easing.sine,
-    straight: Annotated[bool, typer.Option("--straight", help="The straight line for sine, too.")] = False,
-    frames: Annotated[int, typer.Option("--frames", metavar="N", help="From each point to the next, both included.", min=2, max=10_000)] = 48,
+    easing: EasingOption = Easing.sine,
+    straight: Annotated[bool, typer.Option("--lerp", help="Take the straight line with the pace of sine.")] = False,
+    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames from each point to the next, both included.", min=2, max=10_000)] = 48,
     fps: Annotated[float, typer.Option("--fps", metavar="N", help="Frames per second.", min=1, max=120)] = 25,
-    loop: Annotated[bool, typer.Option("--loop", help="Go on from the end to the beginning.")] = False,
-    there_and_back: Annotated[bool, typer.Option("--there-and-back", help="Come back the way it went.")] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Return from the last picture to the first.")] = False,
+    there_and_back: Annotated[bool, typer.Option("--ping-pong", help="Play forwards, then backwards.")] = False,
     scale: Scale = None,
-    size: Annotated[int | None, typer.Option("--size", metavar="PX", help="Height and width in place of --scale, smoothly enlarged.", min=1)] = None,
+    size: Size = None,
     truncation: options.Truncation = 1.0,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A .gif, .webp, .png (animated) or .mp4 (extra `video`).")] = Path("morph.webp"),
-    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also the frames side by side in one PNG.")] = None,
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write all frames in one PNG.")] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Go from one picture to another, all layers or one, as a moving picture."""
+    """Animate the path from one picture to another.
+
+    All layers change, or only those that --layer names.
+    """
     from mitlgan.artifacts.loaded_artifact import grid_png
     from mitlgan.artifacts.titled_grid import display_scale, enlarge
     from mitlgan.editing import parse_latent, plan_path, render_path
@@ -86,5 +91,5 @@ def interpolate(
 
 
 def _columns(count: int) -> int:
-    """Of a sheet of frames: about twice as wide as high."""
+    """Columns of a sheet of frames that is about twice as wide as high."""
     return max(1, round(math.sqrt(2 * count)))

@@ -1,4 +1,4 @@
-"""The entry point: all commands, and errors in one line with their exit codes."""
+"""The entry point: registers every command, and prints each error in one line with its exit code."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ from mitlgan.cli import (
     sweep,
     train,
 )
+from mitlgan.cli.output import log
 from mitlgan.errors import MitlganError, to_one_line
 from mitlgan.runtime.child_processes import end_with_parent
 
@@ -56,7 +57,39 @@ OPTION_FIRST = (
     (r"\s+", " "),
 )
 
-app = options.group("Compose generators: pretrain layers, freeze them, fuse and translate them into scenes, compare honestly with a plain WGAN.")
+# Options that had another name in the last release. The old names go with the next one.
+OLD_OPTIONS = {
+    "--stand": "--transform",
+    "--there-and-back": "--ping-pong",
+    "--straight": "--lerp",
+    "--own": "--self",
+    "--attempts": "--max-attempts",
+    "--record": "--write-card",
+    "--triple": "--domain",
+}
+
+
+class RootGroup(options.Group):
+    """The root command: lists commands in the order of work, and takes options by their old names."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands in the order of `HELP_SECTIONS`."""
+        return [name for commands in HELP_SECTIONS.values() for name in commands]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Replace old option names, with a note for each."""
+        return super().parse_args(ctx, [_current_option(argument) for argument in args])
+
+
+def _current_option(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    if name not in OLD_OPTIONS:
+        return argument
+    log(f"{name}: is now called {OLD_OPTIONS[name]}; the old name goes with the next release")
+    return OLD_OPTIONS[name] + equals + value
+
+
+app = options.group("Train layers, join them into scenes, and compare with a WGAN.", RootGroup)
 
 
 def _version(asked: bool) -> None:

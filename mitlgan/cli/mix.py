@@ -17,24 +17,27 @@ if TYPE_CHECKING:
 
 def mix(
     artifact: ArtifactPath,
-    first: Annotated[str, typer.Argument(metavar="A", help="One parent: a seed, fg=7,bg=3 or latent.json.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="The other.")],
+    first: Annotated[str, typer.Argument(metavar="A", help="First parent: a seed, fg=7,bg=3 or latent.json.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Second parent.")],
     weight: Annotated[
         list[str] | None, typer.Option("--weight", metavar="[LAYER=]W", help="Share of B, from 0 to 1; repeatable by layer. Default: 0.5.")
     ] = None,
     layer: Layer = None,
-    features: Annotated[
-        str | None, typer.Option("--features", metavar="K|NAME", help="Mix the generators' activations after this stage in place of latents.")
-    ] = None,
-    straight: Annotated[bool, typer.Option("--straight", help="The straight line between latents: shorter, so a more average child.")] = False,
+    features: Annotated[str | None, typer.Option("--features", metavar="K|NAME", help="Mix activations after this stage instead of latents.")] = None,
+    straight: Annotated[bool, typer.Option("--lerp", help="Take the straight line between latents: a more average child.")] = False,
     truncation: options.Truncation = 1.0,
     scale: Scale = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The child's picture; its latent goes beside it, as .json.")] = Path("child.png"),
-    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also both parents and the child in one PNG.")] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The child's picture; its latent is written next to it, as .json.")] = Path(
+        "child.png"
+    ),
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write parents and child in one PNG.")] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Make the child of two pictures: the midpoint on the arc between their latents, layer by layer."""
+    """Make the child of two pictures.
+
+    Takes the midpoint on the arc between their latents, layer by layer.
+    """
     import torch
 
     from mitlgan.artifacts.titled_grid import labeled_grid_png

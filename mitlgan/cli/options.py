@@ -1,4 +1,4 @@
-"""Options that several commands share, and how results are printed."""
+"""Options that several commands share, and what they mean: recipe, layers, threads, run context."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ if TYPE_CHECKING:
     from mitlgan.runtime.progress import Reporter
     from mitlgan.stages.stages import RunContext
 
-Data = Annotated[str | None, typer.Option("--data", metavar="DIR|demo", help="Folder of pictures, a pack (.npy), or `demo`. Default: the recipe's.")]
-RecipeName = Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help="A shipped recipe's name or a file. Default: the demo's.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", help="Change one setting of the recipe; repeatable.")]
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Runs are made under it.")]
-Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")]
-Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Decides every random number. Default: the recipe's.")]
-Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU threads; results are equal to the bit for equal N.", min=1)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be done, write nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; all else on stderr.")]
+Data = Annotated[str | None, typer.Option("--data", metavar="DIR|demo", help="Folder of pictures, a pack (.npy), or `demo`. Default: from the recipe.")]
+RecipeName = Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help="Name of a shipped recipe, or a file.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", help="Change a setting of the recipe; repeatable.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent folder of runs.")]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Device to compute on.")]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Random seed. Default: from the recipe.")]
+Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU threads. Equal N gives equal bits.", min=1)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and print the plan; write nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
 Extractor = Annotated[
-    str | None, typer.Option("--extractor", metavar="NAME", help="inception, efficientnet-lite0 or timm:NAME. Default: the recipe's.")
+    str | None, typer.Option("--extractor", metavar="NAME", help="inception, efficientnet-lite0 or timm:NAME. Default: from the recipe.")
 ]
 Extractors = Annotated[
     list[str] | None,
     typer.Option(
         "--extractor",
         metavar="NAME",
-        help="inception, efficientnet-lite0, mobilenet-v2 or timm:NAME; repeatable, the first one decides. Default: the recipe's.",
+        help="inception, efficientnet-lite0, mobilenet-v2 or timm:NAME; repeatable, the first is the main one. Default: from the recipe.",
     ),
 ]
-Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Weights of the (first) extractor, if they are not where it looks.")]
+Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Weights file of the (first) extractor.")]
 Split = Annotated[
     str | None,
-    typer.Option("--split", metavar="NAME", help="Of the real pictures: train, validation, test; it must be there. Default: the recipe's or held-out."),
+    typer.Option("--split", metavar="NAME", help="Split of the real pictures: train, validation or test. Default: from the recipe, else held-out."),
 ]
-Samples = Annotated[int | None, typer.Option("-n", "--samples", metavar="N", help="Images evaluated. Default: the recipe's.", min=2)]
+Samples = Annotated[int | None, typer.Option("-n", "--samples", metavar="N", help="Number of generated images. Default: from the recipe.", min=2)]
 Truncation = Annotated[
     float,
-    typer.Option("--truncation", metavar="PSI", help="Draw latents towards their mean: 1 not at all, 0.7 more typical, 0 one picture.", min=0, max=2),
+    typer.Option("--truncation", metavar="PSI", help="Pull latents to their mean: 1 not at all, 0.7 more typical, 0 a single picture.", min=0, max=2),
 ]
 
 
 class Logged(StrEnum):
-    """Where else statistics go."""
+    """Other places for statistics."""
 
     tensorboard = "tensorboard"
 
 
 class Form(StrEnum):
-    """What a report's command prints."""
+    """What a report command prints."""
 
     html = "html"
     md = "md"
@@ -64,16 +64,12 @@ class Form(StrEnum):
     tex = "tex"
 
 
-CriticRun = Annotated[
-    Path | None, typer.Option("--critic", metavar="RUN", help="Begin with the critic of this run, or one kept beside a generator. Default: a new one.")
-]
+CriticRun = Annotated[Path | None, typer.Option("--critic", metavar="RUN", help="Start from the critic of this run or artifact. Default: a new one.")]
 LayerNames = Annotated[
     list[str] | None,
-    typer.Option(
-        "--layer", metavar="NAME=ARTIFACT", help="A generator under a name of your own; repeatable, from the back to the front (bg is the backmost)."
-    ),
+    typer.Option("--layer", metavar="NAME=ARTIFACT", help="A named generator; repeatable, from back to front (bg is the backmost)."),
 ]
-Log = Annotated[Logged | None, typer.Option("--log", help="Statistics also for TensorBoard, in the run.")]
+Log = Annotated[Logged | None, typer.Option("--log", help="Also write statistics for TensorBoard.")]
 
 
 class Group(TyperGroup):
@@ -97,17 +93,17 @@ class Group(TyperGroup):
                 formatter.write_dl(rows)
 
     def get_help_option(self, ctx: Any) -> Any:
-        """The parser's own help option, with a default that needs no check."""
+        """Return the parser's help option, with a default that needs no check."""
         option = super().get_help_option(ctx)
         if option is not None:
             option.default = False
         return option
 
 
-def group(explained: str) -> typer.Typer:
-    """A group of commands with this project's manners."""
+def group(explained: str, cls: type[TyperGroup] = Group) -> typer.Typer:
+    """Return a group of commands that prints help without arguments, and plain errors."""
     return typer.Typer(
-        cls=Group,
+        cls=cls,
         help=explained,
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -154,7 +150,7 @@ def layers_from(layers: list[str] | None, fg: Path | None, bg: Path | None) -> d
 
 
 def use_threads(threads: int | None) -> None:
-    """Set the number of CPU threads."""
+    """Set the number of CPU threads; None leaves it."""
     if threads is not None:
         import torch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,14 +12,11 @@ from mitlgan.cli import options
 from mitlgan.cli.output import log
 from mitlgan.cli.run_output import print_dry_run, print_run
 
-if TYPE_CHECKING:
-    pass
-
 RUNS = Path("runs")
 
 
 def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
-    """The command of one role: a command each, so that its help needs no argument to be checked."""
+    """Return the command of one role."""
 
     def pretrain(
         data: options.Data = None,
@@ -29,7 +26,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
         device: options.Device = "auto",
         seed: options.Seed = None,
         start: Annotated[
-            Path | None, typer.Option("--from", metavar="ARTIFACT", help="Begin with these weights, or grow from a smaller generator.")
+            Path | None, typer.Option("--from", metavar="ARTIFACT", help="Start from these weights, or grow from a smaller generator.")
         ] = None,
         critic: options.CriticRun = None,
         threads: options.Threads = None,
@@ -59,10 +56,10 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
     return pretrain
 
 
-app = options.group("Train a generator on one kind of pictures and freeze it.")
+app = options.group("Train a generator on one kind of picture, and freeze it.")
 for _role, _explained in (
-    ("fg", "Train a generator on foregrounds, objects before a plain backdrop, and freeze it."),
-    ("bg", "Train a generator on backgrounds, places without an object, and freeze it."),
-    ("scene", "Train a plain GAN on whole scenes, as the baseline of a comparison is."),
+    ("fg", "Train on foregrounds: objects on a plain backdrop."),
+    ("bg", "Train on backgrounds: places without an object."),
+    ("scene", "Train a plain GAN on whole scenes, as a baseline."),
 ):
     app.command(_role)(_pretrain_command(_role, _explained))

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
 
-if TYPE_CHECKING:
-    pass
-
-app = options.group("The shipped recipes: list, read, copy, check.")
+app = options.group("List, read, copy and check the shipped recipes.")
 
 
 @app.command("ls")
@@ -41,7 +38,7 @@ def recipes_cp(
     target: Annotated[Path, typer.Argument(metavar="FILE", help="Must not exist.")],
     as_json: options.Json = False,
 ) -> None:
-    """Copy a recipe, to change it."""
+    """Copy a recipe, to edit it."""
     from mitlgan import recipe
     from mitlgan.errors import UsageError
     from mitlgan.runtime.files import disk_errors

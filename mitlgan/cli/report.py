@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
 
-if TYPE_CHECKING:
-    pass
-
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, finished or not, or a comparison's.")],
-    form: Annotated[options.Form, typer.Option("--format", help="What is printed: the report's place, or its numbers.")] = options.Form.html,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run or a comparison, finished or not.")],
+    form: Annotated[options.Form, typer.Option("--format", help="Print the report's path (html), or its numbers.")] = options.Form.html,
     as_json: options.Json = False,
 ) -> None:
-    """Write the report of one run into its directory: curves, pictures, what its own numbers say (collapse, best step)."""
+    """Write the report of one run.
+
+    Curves, pictures, and what the numbers say: collapse, divergence, the best step.
+    """
     from mitlgan.errors import UsageError
     from mitlgan.report.html import report_paths
     from mitlgan.runtime.files import read_bytes

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.run_output import print_run
 
-if TYPE_CHECKING:
-    pass
-
 
 def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     kimg: Annotated[str | None, typer.Option("--kimg", metavar="+N", help="Make the run longer by N kimg.")] = None,
-    end: Annotated[bool, typer.Option("--end", help="Train no further: freeze what the newest checkpoint holds.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="Stop training: freeze the newest checkpoint.")] = False,
     device: options.Device = "auto",
     log_to: options.Log = None,
     as_json: options.Json = False,
 ) -> None:
-    """Go on with an interrupted or finished run, or end it early."""
+    """Continue a run, or end it early."""
     from mitlgan.errors import UsageError
     from mitlgan.stages import stages
 

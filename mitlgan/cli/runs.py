@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 
 
-app = options.group("Runs: list, remove.")
+app = options.group("List and remove runs.")
 
 
 @app.command("ls")
 def runs_ls(out: options.Out = RUNS, as_json: options.Json = False) -> None:
-    """List the runs and comparisons of this folder, the newest last."""
+    """List runs and comparisons, the newest last."""
     from mitlgan.errors import to_one_line
     from mitlgan.training import run_directory
 
@@ -32,7 +32,7 @@ def runs_ls(out: options.Out = RUNS, as_json: options.Json = False) -> None:
 
 @app.command("rm")
 def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")], as_json: options.Json = False) -> None:
-    """Delete a run or a comparison that no process works on."""
+    """Delete a run or a comparison that no process uses."""
     from mitlgan.runtime.files import folder_lock
     from mitlgan.training import run_directory
 
@@ -60,7 +60,7 @@ def _length(row: dict[str, Any]) -> str:
 
 
 def _recipe_name(run: Run) -> str:
-    """The recipe's name with what was changed of it; empty where the file cannot be read any more."""
+    """Return the recipe's display name; empty if the file cannot be read."""
     from mitlgan.errors import UsageError
     from mitlgan.recipe import display_name
 
@@ -71,6 +71,6 @@ def _recipe_name(run: Run) -> str:
 
 
 def _remarks(row: dict[str, Any]) -> str:
-    """What a reader of the list must not miss: a recipe that is no longer what its name says, and what went wrong."""
+    """Return changed settings and the diagnosis, for the end of a row."""
     changed = row["recipe"] if row["recipe"] and ", changed: " in row["recipe"] else ""
     return "".join(f"  {remark}" for remark in (changed, row["diagnosis"]) if remark)

@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 def sample(
     artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
-    count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Images.", min=1, max=1_000_000)] = 16,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the first image; the others follow.", min=0)] = 0,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the PNGs go; a grid of them is DIR-grid.png.")] = Path("samples"),
-    latent: Annotated[list[Path] | None, typer.Option("--latent", metavar="FILE", help="A latent file in place of seeds; repeatable.")] = None,
+    count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Number of images.", min=1, max=1_000_000)] = 16,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the first image; later images use the next seeds.", min=0)] = 0,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the PNGs; their grid is DIR-grid.png.")] = Path("samples"),
+    latent: Annotated[list[Path] | None, typer.Option("--latent", metavar="FILE", help="Latent file instead of seeds; repeatable.")] = None,
     truncation: options.Truncation = 1.0,
-    layers: Annotated[bool, typer.Option("--layers", help="Also every layer, matte and fused image of a composition, in DIR-layers/.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Also write every layer, matte and fused image, in DIR-layers/.")] = False,
     lock: Annotated[
-        list[str] | None, typer.Option("--lock", metavar="LAYER=SEED", help="Hold a layer of a composition while the others change; repeatable.")
+        list[str] | None, typer.Option("--lock", metavar="LAYER=SEED", help="Keep a layer at one seed while the others change; repeatable.")
     ] = None,
     stand: Annotated[
         list[str] | None,
         typer.Option(
-            "--stand",
+            "--transform",
             metavar="LAYER=SCALE,ACROSS,DOWN[,flip]",
-            help="Where a layer stands: 1 is its own size, its centre from -1 (left, top) to 1, mirrored with `flip`; repeatable.",
+            help="Size and position of a layer: scale 1 is its own size, x and y of its centre run from -1 (left, top) to 1; repeatable.",
         ),
     ] = None,
-    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Only one picture: every stage side by side, in titled grids.")] = None,
+    sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Write only one picture: all stages in titled grids.")] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -50,7 +50,7 @@ def sample(
     locks, stands = _locks(lock or []), _stands(stand or [])
     loaded = load_artifact(artifact, device=str(resolve_device(device)))
     for name in stands:
-        loaded.check_movable(name, f"--stand {name}")
+        loaded.check_movable(name, f"--transform {name}")
     if latent:
         if locks:
             raise UsageError("--lock: holds a layer's seed, but --latent gives latents in place of seeds; leave one out")
@@ -101,8 +101,8 @@ def _stands(texts: list[str]) -> dict[str, TransformSpec]:
         except ValueError:
             scale = math.nan
         if not name or not math.isfinite(scale) or parts[3:] not in ([], ["flip"]) or name in found or not math.isfinite(across + down):
-            raise UsageError(f"--stand {text}: write it as LAYER=SCALE,ACROSS,DOWN or with ,flip, once for each layer, such as fg=0.5,-0.2,0.3")
+            raise UsageError(f"--transform {text}: write it as LAYER=SCALE,ACROSS,DOWN or with ,flip, once for each layer, such as fg=0.5,-0.2,0.3")
         if not MIN_SCALE <= scale <= MAX_SCALE:
-            raise UsageError(f"--stand {text}: the scale must lie between {MIN_SCALE:g} and {MAX_SCALE:g}")
+            raise UsageError(f"--transform {text}: the scale must lie between {MIN_SCALE:g} and {MAX_SCALE:g}")
         found[name] = (scale, across, down, len(parts) == 4)
     return found

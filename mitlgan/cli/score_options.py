@@ -1,4 +1,4 @@
-"""What commands have in common that measure something on held-out pictures, and may write it into a card."""
+"""Held-out pictures, options and card writing of the commands that measure."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from mitlgan.data.pack.image_pack import ImagePack
     from mitlgan.recipe import Recipe
 
-Extractor = Annotated[str, typer.Option("--extractor", metavar="NAME", help="Of the features: inception, efficientnet-lite0 or timm:NAME.")]
-Record = Annotated[bool, typer.Option("--record", help="Write the figures into the artifact's card.")]
+Extractor = Annotated[str, typer.Option("--extractor", metavar="NAME", help="Feature extractor: inception, efficientnet-lite0 or timm:NAME.")]
+Record = Annotated[bool, typer.Option("--write-card", help="Write the results into the artifact's card.")]
 SHEET_ROWS = 8
 """Of a sheet of what was measured."""
 

@@ -1,4 +1,4 @@
-"""studio: the web page on this machine."""
+"""`mitlgan studio`: the web page."""
 
 from __future__ import annotations
 
@@ -14,25 +14,29 @@ from mitlgan.cli.output import log
 def studio(
     artifacts: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[ARTIFACT|RUN|DIR]...", help="What is offered. Default: the shipped artifacts and the finished runs."),
+        typer.Argument(metavar="[ARTIFACT|RUN|DIR]...", help="Artifacts to offer. Default: the shipped ones and the finished runs."),
     ] = None,
     runs: Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of runs.")] = Path("runs"),
-    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; beyond this machine only with --token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", metavar="N", help="0 takes a free one.", min=0, max=65535)] = 8765,
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; other machines need --token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="N", help="Port; 0 picks a free one.", min=0, max=65535)] = 8765,
     token: Annotated[
-        str | None, typer.Option("--token", metavar="SECRET", envvar="MITLGAN_STUDIO_TOKEN", help="What a browser must know to be let in.")
+        str | None,
+        typer.Option("--token", metavar="SECRET", envvar="MITLGAN_STUDIO_TOKEN", help="Secret that a browser must give; at least 16 characters."),
     ] = None,
     name: Annotated[
-        list[str] | None, typer.Option("--name", metavar="HOST", help="Also answer under this host name, as behind a proxy; repeatable.")
+        list[str] | None, typer.Option("--name", metavar="HOST", help="Also answer under this host name, for use behind a proxy; repeatable.")
     ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     device: options.Device = "auto",
     threads: Annotated[
         int | None,
-        typer.Option("--threads", metavar="N", help="CPU threads; one is enough for pictures of 32 px, and leaves the rest to a training.", min=1),
+        typer.Option("--threads", metavar="N", help="CPU threads. One is enough at 32 px.", min=1),
     ] = None,
 ) -> None:
-    """Look, mix, embed and inpaint in the browser, on this machine (extra `studio`)."""
+    """Open the studio: sample, mix, embed, inpaint in a browser.
+
+    Runs on this machine; needs the extra `studio`.
+    """
     from importlib.util import find_spec
 
     from mitlgan.errors import UsageError

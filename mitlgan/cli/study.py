@@ -1,4 +1,4 @@
-"""study: what people take for real."""
+"""`mitlgan study make|score`: ask people which pictures are real."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ import typer
 from mitlgan.cli import options, score_options
 from mitlgan.cli.output import print_result
 
-app = options.group("Ask people which pictures they take for real: make a page, score their answers.")
+app = options.group("Ask people which pictures are real.")
 
 
 @app.command()
 def make(
-    arms: Annotated[list[str], typer.Argument(metavar="NAME=ARTIFACT...", help="What is judged, by a name that participants never see.")],
+    arms: Annotated[list[str], typer.Argument(metavar="NAME=ARTIFACT...", help="Artifacts to judge, by names that participants never see.")],
     data: options.Data = None,
     split: options.Split = None,
-    each: Annotated[int, typer.Option("--each", metavar="N", help="Pictures of each arm, and real ones.", min=1, max=1000)] = 20,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides pictures, latents and order.", min=0)] = 0,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where study.html and key.json go.")] = Path("study"),
+    each: Annotated[int, typer.Option("--each", metavar="N", help="Pictures per arm, and real pictures.", min=1, max=1000)] = 20,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed.", min=0)] = 0,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of study.html and key.json.")] = Path("study"),
     as_json: options.Json = False,
 ) -> None:
-    """Write a page that shows real and generated pictures in random order, and the key that says which is which."""
+    """Write a page of real and generated pictures.
+
+    The order is random; the key says which is which.
+    """
     from mitlgan.artifacts.loaded_artifact import load_artifact
     from mitlgan.data.pack.origin import describe_origin
     from mitlgan.data.splits import DEMO
@@ -53,7 +56,10 @@ def score(
     answers: Annotated[list[Path], typer.Argument(metavar="ANSWERS...", help="Files that participants saved.")],
     as_json: options.Json = False,
 ) -> None:
-    """Say how real each picture and each arm seems, with 95 % Wilson intervals."""
+    """Score the answers: how real each picture and arm looks.
+
+    With 95 % Wilson intervals.
+    """
     from mitlgan.study import score_answers as scored
 
     found = scored(key, answers)

@@ -12,23 +12,33 @@ from mitlgan.cli.output import log, print_result
 
 
 def sweep(
-    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Shipped names or files, each with a [generator].")],
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Shipped recipes or files, each with a [generator].")],
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", metavar="[PATTERN=]SOURCE", help="Pictures of all recipes, or of those whose name matches; repeatable."),
+        typer.Option("--data", metavar="[PATTERN=]SOURCE", help="Data of all recipes, or of those whose name matches; repeatable."),
     ] = None,
-    scale: Annotated[list[str] | None, typer.Option("--scale", metavar="[PATTERN=]FACTOR", help="Of the recipes' length, likewise.")] = None,
-    vary: Annotated[list[str] | None, typer.Option("--vary", metavar="A.B=V,V", help="Each recipe with each of these values; repeatable.")] = None,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option("--scale", metavar="[PATTERN=]FACTOR", help="Factor on the length of all recipes, or of those whose name matches; repeatable."),
+    ] = None,
+    vary: Annotated[
+        list[str] | None, typer.Option("--vary", metavar="A.B=V,V", help="Train each recipe with each of these values; repeatable.")
+    ] = None,
     settings: options.Settings = None,
-    jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Trainings at a time, one CPU thread each.", min=1, max=256)] = 1,
-    samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Images evaluated.", min=20)] = 1000,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Trainings that run in parallel, one CPU thread each.", min=1, max=256)] = 1,
+    samples: Annotated[int, typer.Option("-n", "--samples", metavar="N", help="Number of generated images.", min=20)] = 1000,
     extractor: Annotated[str, typer.Option("--extractor", metavar="NAME", help="inception, efficientnet-lite0 or timm:NAME.")] = "efficientnet-lite0",
     weights: options.Weights = None,
     rank_only: Annotated[bool, typer.Option("--rank-only", help="Train nothing; measure and rank what is finished.")] = False,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where all of it goes; a second call goes on there.")] = Path("sweep"),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of all runs and the ranking; an unfinished sweep in it continues.")] = Path(
+        "sweep"
+    ),
     as_json: options.Json = False,
 ) -> None:
-    """Train many recipes, or one varied, measure all alike, and rank them in one table."""
+    """Train many recipes, or one varied, and rank them.
+
+    All are measured alike, in one table.
+    """
     from mitlgan.compare import sweep as sweeping
     from mitlgan.report.ranking import ranking_markdown, ranking_summary
     from mitlgan.runtime.progress import PlainReporter

@@ -14,7 +14,7 @@ RUNS = Path("runs")
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name or a file, with a [generator] or an [inpainter].")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe or a file, with a [generator] or an [inpainter].")],
     data: options.Data = None,
     settings: options.Settings = None,
     out: options.Out = RUNS,
@@ -23,7 +23,10 @@ def train(
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """Train any recipe with a generator, such as the classic GANs, or with an inpainter, and leave summaries, a diagram and plots in its run."""
+    """Train any recipe with a generator or an inpainter.
+
+    Leaves summaries, a diagram and plots in the run.
+    """
     from mitlgan.errors import UsageError
     from mitlgan.report.run_files import write_run_files
     from mitlgan.stages import stages

@@ -68,7 +68,7 @@ def resolve_domains(plan: ComparisonPlan, root: Path) -> list[DomainSetup]:
     """
     if plan.domains:
         if plan.composed is not None or plan.baseline_run is not None or plan.data is not None:
-            raise UsageError("--triple: trains its own compositions and baselines; leave out --composed, --baseline-run and --data")
+            raise UsageError("--domain: trains its own compositions and baselines; leave out --composed, --baseline-run and --data")
         return [_of_triple(plan, triple) for triple in plan.domains]
     run = _composition(plan, root)
     if not plan.trains_compositions:
@@ -144,7 +144,7 @@ def _of_triple(plan: ComparisonPlan, triple: DomainSpec) -> DomainSetup:
             wanted = with_overrides(load_recipe(f"thesis-32/pretrain_{name}"), data__source=_source(given))
             if wanted.size_px != recipe.size_px and resample is None:
                 raise UsageError(
-                    f"--triple {triple.name}: {given} would be trained at {wanted.size_px} px, the scenes at {recipe.size_px}; give artifacts"
+                    f"--domain {triple.name}: {given} would be trained at {wanted.size_px} px, the scenes at {recipe.size_px}; give artifacts"
                 )
             pretrainings[name] = ArmTraining(f"{triple.name} pretrain {name}", wanted)
     return DomainSetup(triple.name, recipe, layers, pretrainings)

@@ -92,7 +92,7 @@ class ComparisonPlan:
         if self.jobs > 1 and self.equal == "seconds":
             raise UsageError("--jobs: arms that share a machine slow each other down; with --equal seconds use --jobs 1, or --equal cpu-seconds")
         if len({triple.name for triple in self.domains}) < len(self.domains):
-            raise UsageError("--triple: two domains have one name; give each its own")
+            raise UsageError("--domain: two domains have one name; give each its own")
 
     @property
     def trains_compositions(self) -> bool:
@@ -117,7 +117,7 @@ def parse_domain(text: str) -> DomainSpec:
     name, equals, rest = text.partition("=")
     parts = [part.strip() for part in rest.split(",")]
     if not equals or not name.strip() or len(parts) != 3 or not all(parts):
-        raise UsageError(f"--triple {text}: write it as NAME=FG,BG,SCENE, such as pets=cats/,rooms/,cats-in-rooms/")
+        raise UsageError(f"--domain {text}: write it as NAME=FG,BG,SCENE, such as pets=cats/,rooms/,cats-in-rooms/")
     return DomainSpec(name.strip(), *parts)
 
 

@@ -188,7 +188,7 @@ def _command(plan: ComparisonPlan, domain: DomainRun) -> str:
         ("--jobs", plan.jobs if plan.jobs > 1 else None),
     )  # fmt: skip
     parts += [f"{name} {value}" for name, value in options if value]
-    parts += [f"--triple {triple.name}={triple.fg},{triple.bg},{triple.scene}" for triple in plan.domains]
+    parts += [f"--domain {triple.name}={triple.fg},{triple.bg},{triple.scene}" for triple in plan.domains]
     parts += [f"--set {setting}" for setting in plan.settings]
     parts += [f"--extractor {name}" for name in plan.extractors]
     flags = {"--count-pretraining": plan.count_pretraining, "--stage-only": plan.count_pretraining is False, "--pretrain-seeds": plan.pretrain_seeds}

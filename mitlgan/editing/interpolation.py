@@ -49,7 +49,7 @@ def plan_path(
         ArtifactError: A latent file that cannot be read or does not fit.
     """
     if closed and there_and_back:
-        raise UsageError("there-and-back: cannot go with --loop; choose one of the two ways home")
+        raise UsageError("--ping-pong: cannot be combined with --loop; choose one of them")
     if frames * len(points) > MAX_FRAMES:
         raise UsageError(f"frames: {frames} between {len(points)} points are more than {MAX_FRAMES}; give fewer")
     stops = [truncate(to_latent(artifact, point), truncation) for point in points]

@@ -15,7 +15,7 @@ from mitlgan.artifacts.card import read_card
 def test_the_score_tells_how_near_held_out_pictures_are(command: Command, folder: Path, packs: dict[str, Path], artifacts: dict[str, Path]) -> None:
     shutil.copytree(artifacts["bg"].parent, folder / "bg")
     options = ["--data", packs["bg"], "-n", 2, "--extractor", "efficientnet-lite0@32", "--threads", 1]
-    done = command("embed-score", "bg/generator.safetensors", *options, "--sheet", "sheet.png", "--record", "--json")
+    done = command("embed-score", "bg/generator.safetensors", *options, "--sheet", "sheet.png", "--write-card", "--json")
     assert done.code == 0, done.err
     assert "has no validation pictures: its train pictures stand in" in done.err
     protocol, rows = done.json["protocol"], done.json["pictures"]

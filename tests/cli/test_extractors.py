@@ -32,7 +32,7 @@ def test_several_extractors_measure_one_after_the_other(command: Command, folder
         assert alone["frechet"]["value"] == found["frechet"]["value"]
     swapped = command(*same, *other, "--json").json
     assert swapped["frechet"] == both["by_extractor"][NAMES[1]]["frechet"]
-    text = command(*same, *one, "--record").out
+    text = command(*same, *one, "--write-card").out
     for name in NAMES:
         assert text.count(f"FD ({name})") == text.count(f"KID ({name})") == 1
     assert text.count("Burnt-out pixels, dark end") == 1  # of pixels, whoever measures

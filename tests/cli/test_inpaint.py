@@ -98,7 +98,7 @@ def test_other_artifacts_and_pictures_are_refused_by_name(command: Command, phot
 
 def test_the_score_prints_every_method_and_its_protocol(command: Command, folder: Path, inpainter: Path, artifacts: dict[str, Path]) -> None:
     options = ["--artifact", inpainter, "--embed", artifacts["bg"], "-n", 4, "--extractor", "efficientnet-lite0@32", "--threads", 1]
-    done = command("inpaint-score", *options, "--sheet", "sheet.png", "--record", "--json")
+    done = command("inpaint-score", *options, "--sheet", "sheet.png", "--write-card", "--json")
     assert done.code == 0, done.err
     assert "has no validation pictures: its train pictures stand in" in done.err
     assert list(done.json["methods"]) == ["context", "opencv", "opencv-ns", "mean", "embed"]

@@ -52,7 +52,7 @@ def test_a_morph_ends_on_the_pictures_it_was_given(
 def test_a_morph_of_one_layer_by_default_is_large_and_goes_home(
     command: Command, folder: Path, artifacts: dict[str, Path], scene: LoadedArtifact
 ) -> None:
-    done = command("interpolate", artifacts["scene"], "--from", 1, "--to", 2, "--layer", "bg", "--frames", 4, "--there-and-back", "--out", "x.webp")
+    done = command("interpolate", artifacts["scene"], "--from", 1, "--to", 2, "--layer", "bg", "--frames", 4, "--ping-pong", "--out", "x.webp")
     assert (done.code, done.out) == (0, "x.webp: 6 frames\n")
     found = frames(Path("x.webp"))
     assert found[0].shape == (256, 256, 3)
@@ -125,7 +125,7 @@ REFUSED = [
     (2, ["interpolate", "SCENE", "--from", "1", "--to", "2", "--out", "x.avi"], "--out: there is no 'avi'"),
     (2, ["interpolate", "SCENE", "--from", "1", "--to", "2", "--out", "x"], "--out: there is no 'ending'"),
     (2, ["interpolate", "SCENE", "--from", "1", "--to", "2", "--layer", "sky"], "layer: there is no layer 'sky'; choose from fg, bg"),
-    (2, ["interpolate", "SCENE", "--from", "1", "--to", "2", "--loop", "--there-and-back"], "there-and-back: cannot go with --loop"),
+    (2, ["interpolate", "SCENE", "--from", "1", "--to", "2", "--loop", "--ping-pong"], "--ping-pong: cannot be combined with --loop"),
     (2, ["interpolate", "SCENE", "--from", "1", "--to", "2", "--scale", "2", "--size", "9"], "size: cannot go with --scale"),
     (2, ["interpolate", "SCENE", "--from", "1", "--to", "2", "--size", "4097", "--frames", "2"], "size: 4097 px is not"),
     (2, ["interpolate", "SCENE", "--from", "1", "--to", "2", "--frames", "3000", "--size", "2000"], "frames: 3000 of 2000 px are more than fit"),

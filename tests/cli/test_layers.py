@@ -138,7 +138,7 @@ def _is_known_everywhere(command: Command, run: Run, card: Card) -> None:
 
 
 def _is_sampled(command: Command, run: str) -> None:
-    done = command("sample", run, "-n", "2", "--layers", "--lock", "near=7", "--stand", "near=0.6,0.2,0,flip", "--out", "pictures", "--json")
+    done = command("sample", run, "-n", "2", "--layers", "--lock", "near=7", "--transform", "near=0.6,0.2,0,flip", "--out", "pictures", "--json")
     assert done.code == 0, done.err
     assert {"board", "far", "near", "matte", "far-matte", "near-placed", "fused"} <= done.json["stages"].keys()
     first, second = (np.asarray(Image.open(f"pictures-layers/near-placed/00000{seed}.png")) for seed in (0, 1))
@@ -146,10 +146,10 @@ def _is_sampled(command: Command, run: str) -> None:
     assert Image.open("pictures-layers/near/000000.png").mode == "RGBA"
     assert Image.open("pictures-layers/board/000000.png").size == (SIZE_PX, SIZE_PX)
     for wrong, begins in (
-        (("--stand", "near=1,0"), "--stand near=1,0: write it as"),
-        (("--stand", "near=1,0,0,flop"), "--stand near=1,0,0,flop: write it as"),
-        (("--stand", "near=99,0,0"), "--stand near=99,0,0: the scale must lie"),
-        (("--stand", "board=1,0,0"), "--stand board: board cannot be moved; give one of far, near"),
+        (("--transform", "near=1,0"), "--transform near=1,0: write it as"),
+        (("--transform", "near=1,0,0,flop"), "--transform near=1,0,0,flop: write it as"),
+        (("--transform", "near=99,0,0"), "--transform near=99,0,0: the scale must lie"),
+        (("--transform", "board=1,0,0"), "--transform board: board cannot be moved; give one of far, near"),
         (("--lock", "near=x"), "--lock near=x: write it as"),
         (("--lock", "moon=1"), "--lock moon=1: no such layer"),
     ):

@@ -28,7 +28,7 @@ def artifact(tmp_path: Path, artifacts: dict[str, Path]) -> Path:
 
 
 def test_evaluate_says_split_and_counts_in_text_json_and_card(command: Command, divided: Path, artifact: Path) -> None:
-    done = command("evaluate", artifact, "--data", divided, "--split", "val", "-n", 12, *EXTRACTOR, "--record")
+    done = command("evaluate", artifact, "--data", divided, "--split", "val", "-n", 12, *EXTRACTOR, "--write-card")
     assert done.code == 0, done.err
     assert done.out.splitlines()[0] == "12 generated and 5 real pictures, split validation; features: efficientnet-lite0@32"
     assert "-n 12: there are 5 real validation pictures; all of them are compared with 12 generated ones" in done.err

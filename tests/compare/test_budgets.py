@@ -137,14 +137,14 @@ def test_arms_that_are_compared_by_the_clock_do_not_share_it() -> None:
 
 @pytest.mark.parametrize("text", ["pets", "pets=a,b", "pets=a,b,", "=a,b,c", "pets=a,b,c,d"])
 def test_triples_of_another_form_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--triple"):
+    with pytest.raises(UsageError, match="--domain"):
         parse_domain(text)
 
 
 def test_triples_and_trials() -> None:
     triple = parse_domain("pets=cats/, rooms/,both/")
     assert (triple.name, triple.fg, triple.bg, triple.scene) == ("pets", "cats/", "rooms/", "both/")
-    with pytest.raises(UsageError, match="--triple"):
+    with pytest.raises(UsageError, match="--domain"):
         ComparisonPlan(domains=(triple, triple))
     assert parse_trials(("wgan=3", "composed=1")) == {"wgan": 3, "composed": 1}
     with pytest.raises(UsageError, match="--trials"):

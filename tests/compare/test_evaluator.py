@@ -232,7 +232,7 @@ def test_contradictions_are_told_before_any_training(plan: ComparisonPlan, envir
         (replace(plan, baselines=("dcgan",)), "--baseline: 'dcgan' is not one of"),
         (replace(plan, baselines=("wgan", "paste", "wgan")), "--baseline: two arms are called wgan"),
         (replace(plan, baseline_run=Path("x")), "--baseline-run: here every arm is trained anew"),
-        (replace(plan, domains=(triple,), data="demo"), "--triple: trains its own"),
+        (replace(plan, domains=(triple,), data="demo"), "--domain: trains its own"),
         (replace(plan, baselines=("thesis-32/wgan",)), "--baseline thesis-32/wgan: trains scene images of 32 px"),
     ):
         with pytest.raises(UsageError, match=message):

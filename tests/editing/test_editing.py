@@ -80,7 +80,7 @@ def test_ways_home(fg: LoadedArtifact) -> None:
     assert len(loop) == 6
     assert torch.equal(loop[0], way[0])
     assert torch.equal(loop[3], way[3])
-    with pytest.raises(UsageError, match=r"^there-and-back: cannot go with --loop"):
+    with pytest.raises(UsageError, match=r"^--ping-pong: cannot be combined with --loop"):
         interpolate(fg, [1, 2], closed=True, there_and_back=True)
     with pytest.raises(UsageError, match=r"^frames: 9000 between 2 points are more than 10000"):
         interpolate(fg, [1, 2], frames=9000)

@@ -19,7 +19,7 @@ from mitlgan.editing import parse_latent
 from mitlgan.inversion import read_target
 from mitlgan.runtime.files import sibling_path
 
-QUICK = ["--starts", "64", "--restarts", "4", "--attempts", "1", "--steps", "20", "--polish-steps", "40"]
+QUICK = ["--starts", "64", "--restarts", "4", "--max-attempts", "1", "--steps", "20", "--polish-steps", "40"]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:

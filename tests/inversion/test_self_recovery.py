@@ -45,7 +45,7 @@ def test_the_command_says_all_parts(
     save_network(tmp_path / "a.safetensors", placed.network, placed.card)
 
     def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["mitlgan", "embed-score", str(tmp_path / "a.safetensors"), "--own", "-n", "1", *arguments])
+        monkeypatch.setattr(sys, "argv", ["mitlgan", "embed-score", str(tmp_path / "a.safetensors"), "--self", "-n", "1", *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
         return int(ended.value.code or 0)
@@ -55,4 +55,4 @@ def test_the_command_says_all_parts(
     assert said[0] == "1 pictures of its own, seeds 3 to 3; PSNR (dB), median and worst"
     assert [line.split(":")[0] for line in said[1:4]] == ["whole", "fg", "bg"]
     assert run("--data", "demo") == 2
-    assert capsys.readouterr().err == "--data: is of other pictures, --own of those that the artifact makes; give one of them\n"
+    assert capsys.readouterr().err == "--data: is of other pictures, --self of those that the artifact makes; give one of them\n"

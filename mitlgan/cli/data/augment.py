@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -10,23 +10,23 @@ from mitlgan.cli import options
 from mitlgan.cli.data.data_options import OutFolder, Source, leftover_text
 from mitlgan.cli.output import log, print_result, progress_bar
 
-if TYPE_CHECKING:
-    pass
-
 
 def augment(
     source: Source,
     out: OutFolder,
-    factor: Annotated[int, typer.Option("--factor", metavar="K", help="Pictures made of each, itself among them.", min=1, max=1000)] = 4,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides every change.", min=0)] = 0,
-    mirror: Annotated[bool, typer.Option("--mirror/--no-mirror", help="Left to right.")] = True,
-    flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Top to bottom.")] = True,
-    degrees: Annotated[float, typer.Option("--degrees", metavar="X", help="Largest turn.", min=0.0, max=180.0)] = 10.0,
-    shear: Annotated[float, typer.Option("--shear", metavar="X", help="Largest shear, degrees.", min=0.0, max=60.0)] = 6.0,
-    distortion: Annotated[float, typer.Option("--distortion", metavar="X", help="Largest elastic shift / side.", min=0.0, max=0.2)] = 0.03,
+    factor: Annotated[int, typer.Option("--factor", metavar="K", help="Pictures per original, including the original.", min=1, max=1000)] = 4,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Random seed.", min=0)] = 0,
+    mirror: Annotated[bool, typer.Option("--mirror/--no-mirror", help="Mirror left to right.")] = True,
+    flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Flip top to bottom.")] = True,
+    degrees: Annotated[float, typer.Option("--degrees", metavar="X", help="Maximum rotation, degrees.", min=0.0, max=180.0)] = 10.0,
+    shear: Annotated[float, typer.Option("--shear", metavar="X", help="Maximum shear, degrees.", min=0.0, max=60.0)] = 6.0,
+    distortion: Annotated[float, typer.Option("--distortion", metavar="X", help="Maximum elastic shift, share of the side.", min=0.0, max=0.2)] = 0.03,
     as_json: options.Json = False,
 ) -> None:
-    """Enlarge a set as the thesis did: mirrored, turned, sheared, distorted; transparency and mattes go along."""
+    """Enlarge a set with changed copies, as the thesis did.
+
+    Copies are mirrored, rotated, sheared and distorted. Transparency and mattes change with them.
+    """
     from mitlgan.data.build.offline_augment import AugmentSettings
     from mitlgan.data.build.offline_augment import augment_pictures as run
 

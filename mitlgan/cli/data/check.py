@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result, progress_bar
 
-if TYPE_CHECKING:
-    pass
-
 
 def check(
     sets: Annotated[list[str], typer.Argument(metavar="DIR...", help="Folders (with train/, validation/, test/, if any), packs, archives.")],
-    page: Annotated[Path | None, typer.Option("--page", metavar="FILE", help="Also a page with histograms and pictures.")] = None,
+    page: Annotated[Path | None, typer.Option("--page", metavar="FILE", help="Also write a page with histograms and pictures.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Say what in these sets will hurt training: duplicates, leaks into held-out pictures, objects cut off, and more."""
+    """Find what in these sets will hurt training.
+
+    Duplicates, training pictures among the held-out ones, objects cut off by the frame, and more.
+    """
     from mitlgan.data.curate.check import check_datasets as run
     from mitlgan.data.curate.check import to_json
     from mitlgan.report.data_check_page import write_check_page

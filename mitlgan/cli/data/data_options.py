@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    pass
 
 Matting = Annotated[
     str,
     typer.Option(
         "--matting",
         metavar="METHOD|FILE.onnx",
-        help="auto, alpha, backdrop, grabcut, or the file of a U2-Net or IS-Net model; auto needs no weights.",
+        help="auto, alpha, backdrop, grabcut, or a U2-Net or IS-Net model file. auto needs no weights.",
     ),
 ]
 
 
 Exclude = Annotated[
-    list[Path] | None, typer.Option("--exclude", metavar="FILE", help="Names to leave out, one a line, as contact sheets write them; repeatable.")
+    list[Path] | None,
+    typer.Option("--exclude", metavar="FILE", help="File of names to leave out, one per line, as contact sheets write it; repeatable."),
 ]
 
 
@@ -30,11 +28,11 @@ Source = Annotated[str, typer.Argument(metavar="SRC", help="Folder, zip or tar a
 
 HoldOut = Annotated[
     str,
-    typer.Option("--holdout", metavar="N|N%", help="Photographs held out of training, look-alikes together; 0: none. Splits of SRC are kept."),
+    typer.Option("--holdout", metavar="N|N%", help="Photographs to hold out of training, look-alikes together; 0 for none. Keeps splits that SRC has."),
 ]
 
 
-OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Made where absent; interrupted work in it goes on.")]
+OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Output folder. Interrupted work in it continues.")]
 
 
 def leftover_text(leftovers: dict[str, Any]) -> str:

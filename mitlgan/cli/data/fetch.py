@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,22 +11,22 @@ from mitlgan.cli import options
 from mitlgan.cli.data.data_options import OutFolder
 from mitlgan.cli.output import log, print_result, progress_bar
 
-if TYPE_CHECKING:
-    pass
-
 
 def fetch(
-    addresses: Annotated[Path, typer.Argument(metavar="LIST", help="Text file of addresses, or a table with --url-column.")],
+    addresses: Annotated[Path, typer.Argument(metavar="LIST", help="Text file of URLs, or a table with --url-column.")],
     out: OutFolder,
-    url_column: Annotated[str, typer.Option("--url-column", metavar="COLUMN", help="Of a .csv, .tsv or .jsonl table.")] = "",
-    max_mb: Annotated[float, typer.Option("--max-mb", metavar="X", help="Largest file.", min=0.001)] = 20.0,
-    max_total_gb: Annotated[float, typer.Option("--max-total-gb", metavar="X", help="Of all files together.", min=0.001)] = 50.0,
-    timeout_s: Annotated[float, typer.Option("--timeout", metavar="S", help="Longest wait for an answer.", min=0.1)] = 15.0,
-    deadline_s: Annotated[float, typer.Option("--deadline", metavar="S", help="Longest time for one file.", min=0.1)] = 120.0,
-    tries: Annotated[int, typer.Option("--tries", metavar="N", help="Attempts at each.", min=1, max=20)] = 3,
+    url_column: Annotated[str, typer.Option("--url-column", metavar="COLUMN", help="Column of URLs in a .csv, .tsv or .jsonl table.")] = "",
+    max_mb: Annotated[float, typer.Option("--max-mb", metavar="X", help="Maximum size of one file, MB.", min=0.001)] = 20.0,
+    max_total_gb: Annotated[float, typer.Option("--max-total-gb", metavar="X", help="Maximum size of all files, GB.", min=0.001)] = 50.0,
+    timeout_s: Annotated[float, typer.Option("--timeout", metavar="S", help="Maximum wait for an answer, seconds.", min=0.1)] = 15.0,
+    deadline_s: Annotated[float, typer.Option("--deadline", metavar="S", help="Maximum time for one file, seconds.", min=0.1)] = 120.0,
+    tries: Annotated[int, typer.Option("--tries", metavar="N", help="Attempts per file.", min=1, max=20)] = 3,
     as_json: options.Json = False,
 ) -> None:
-    """Download pictures from an explicit list; interrupted or repeated, only what is missing is asked for."""
+    """Download pictures from a list of addresses.
+
+    When it runs again, it asks only for the files that are missing.
+    """
     from mitlgan.data.curate.fetch import FetchSettings, read_urls
     from mitlgan.data.curate.fetch import fetch_pictures as run
 

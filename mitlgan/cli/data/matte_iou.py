@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result, progress_bar
 
-if TYPE_CHECKING:
-    pass
-
 
 def matte_iou(
     scenes: Annotated[str, typer.Argument(metavar="SCENES|demo", help="Folder of pictures, or the demo's scenes.")] = "demo",
-    truth: Annotated[Path | None, typer.Option("--truth", metavar="DIR", help="True mattes by file stem. Default: NAME.matte.png beside.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option("--truth", metavar="DIR", help="Folder of true mattes, matched by file stem. Default: NAME.matte.png next to NAME.")
+    ] = None,
     matting: Annotated[
         list[str] | None, typer.Option("--matting", metavar="METHOD|FILE.onnx", help="Methods to measure; repeatable. Default: grabcut.")
     ] = None,
-    count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Pictures, drawn by the seed.", min=1)] = 200,
+    count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Number of pictures, drawn by the seed.", min=1)] = 200,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0)] = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Measure matting against true mattes: intersection over union, per method; `rectangle`, the simplest, is the floor."""
+    """Measure matting methods against true mattes.
+
+    Prints the intersection over union of each method. `rectangle` is the simplest method: the floor.
+    """
     from mitlgan.data.layers.matte_iou import measure_matte_iou
 
     with progress_bar("matte-iou") as callback:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 def pack(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder, zip or tar archive, or a .txt list of paths.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a .npy file; its manifest lies beside it.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a .npy file; the manifest is written next to it.")],
     size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
     resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",
     keep_alpha: Annotated[bool, typer.Option("--keep-alpha", help="Keep transparency as a fourth channel.")] = False,
-    allow_bad: Annotated[bool, typer.Option("--allow-bad", help="Go on even if more than 5 % of the files cannot be read.")] = False,
+    allow_bad: Annotated[bool, typer.Option("--allow-bad", help="Continue even if more than 5 % of the files cannot be read.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Decode pictures once into a memory-mapped pack."""

@@ -13,7 +13,18 @@ from mitlgan.cli.data.data_options import Exclude, HoldOut, OutFolder, Source, l
 from mitlgan.cli.output import log, print_result, progress_bar
 
 if TYPE_CHECKING:
-    pass
+    from mitlgan.data.pack.image_pack import ImagePack
+
+PlaceholderCopies = Annotated[
+    int,
+    typer.Option("--placeholder-copies", metavar="N", help="Treat a file that occurs N times as a placeholder and leave it out; 0: off.", min=0),
+]
+
+MaxAspect = Annotated[
+    float, typer.Option("--max-aspect", metavar="X", help="Leave out pictures whose longer / shorter side is above this; 0: off.", min=0.0)
+]
+
+Against = Annotated[list[str] | None, typer.Option("--against", metavar="SET", help="Leave out pictures that this folder or pack has; repeatable.")]
 
 
 def prepare(
@@ -21,33 +32,34 @@ def prepare(
     out: OutFolder,
     size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
     resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",
-    crop: Annotated[str, typer.Option("--crop", metavar="KIND", help="center, entropy (most to see), or face (needs OpenCV).")] = "center",
+    crop: Annotated[str, typer.Option("--crop", metavar="KIND", help="center, entropy (the busiest part), or face (needs OpenCV).")] = "center",
     keep_alpha: Annotated[bool, typer.Option("--keep-alpha", help="Keep transparency as a fourth channel.")] = False,
-    backdrop: Annotated[str, typer.Option("--backdrop", metavar="COLOUR", help="What transparency is laid on, a name or #rrggbb.")] = "white",
-    blur: Annotated[float, typer.Option("--blur", metavar="PX", help="Blur, for backgrounds.", min=0.0, max=100.0)] = 0.0,
-    min_size: Annotated[int, typer.Option("--min-size", metavar="PX", help="Leave out smaller pictures.", min=0)] = 0,
-    max_aspect: Annotated[float, typer.Option("--max-aspect", metavar="X", help="Leave out longer ones (longer / shorter side).", min=0.0)] = 0.0,
-    dedupe: Annotated[str, typer.Option("--dedupe", metavar="KIND", help="exact, near (also look-alikes) or none.")] = "exact",
-    against: Annotated[list[str] | None, typer.Option("--against", metavar="SET", help="Leave out what this folder or pack has; repeatable.")] = None,
-    placeholder_copies: Annotated[int, typer.Option("--placeholder-copies", metavar="N", help="A file that comes N times is none; 0: off.", min=0)] = 5,
-    keep_blank: Annotated[bool, typer.Option("--keep-blank", help="Keep pictures of one colour.")] = False,
-    metadata: Annotated[Path | None, typer.Option("--metadata", metavar="FILE", help="Choose by a table: .csv, .tsv or .jsonl.")] = None,
-    join: Annotated[Path | None, typer.Option("--join", metavar="FILE", help="A second table.")] = None,
-    on: Annotated[str, typer.Option("--on", metavar="COLUMN", help="The column that both tables have.")] = "",
+    backdrop: Annotated[str, typer.Option("--backdrop", metavar="COLOUR", help="Colour behind transparent pixels: a name or #rrggbb.")] = "white",
+    blur: Annotated[float, typer.Option("--blur", metavar="PX", help="Gaussian blur in px, for backgrounds.", min=0.0, max=100.0)] = 0.0,
+    min_size: Annotated[int, typer.Option("--min-size", metavar="PX", help="Leave out pictures with a shorter side below this.", min=0)] = 0,
+    max_aspect: MaxAspect = 0.0,
+    dedupe: Annotated[str, typer.Option("--dedupe", metavar="KIND", help="Remove duplicates: exact, near (also look-alikes) or none.")] = "exact",
+    against: Against = None,
+    placeholder_copies: PlaceholderCopies = 5,
+    keep_blank: Annotated[bool, typer.Option("--keep-blank", help="Keep pictures of a single colour.")] = False,
+    metadata: Annotated[Path | None, typer.Option("--metadata", metavar="FILE", help="Table that chooses pictures: .csv, .tsv or .jsonl.")] = None,
+    join: Annotated[Path | None, typer.Option("--join", metavar="FILE", help="Second table, joined to the first.")] = None,
+    on: Annotated[str, typer.Option("--on", metavar="COLUMN", help="Column that both tables share.")] = "",
     aggregates: Annotated[str, typer.Option("--agg", metavar="TEXT", help="New columns: rating=mean(overall), reviews=count()")] = "",
     where: Annotated[str, typer.Option("--where", metavar="TEXT", help="Which rows: rating >= 4.0 and reviews >= 12")] = "",
-    image_column: Annotated[str, typer.Option("--image-column", metavar="COLUMN", help="Path of the picture, relative to SRC.")] = "image",
+    image_column: Annotated[str, typer.Option("--image-column", metavar="COLUMN", help="Column with the picture's path, relative to SRC.")] = "image",
     exclude: Exclude = None,
     holdout: HoldOut = "10%",
-    allow_bad: Annotated[bool, typer.Option("--allow-bad", help="Go on even if more than 5 % of the files cannot be read.")] = False,
+    allow_bad: Annotated[bool, typer.Option("--allow-bad", help="Continue even if more than 5 % of the files cannot be read.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Read, check, choose, crop, resize and pack any pictures; interrupted, the same command goes on."""
-    from mitlgan.data.build.notes import summarize_notes
+    """Build a pack: read, check, choose, crop, resize.
+
+    Takes any pictures. An interrupted build continues when the same command runs again.
+    """
     from mitlgan.data.build.prepare import prepare_pack as run
     from mitlgan.data.build.prepare_image import PrepareSettings
     from mitlgan.data.curate.exclude_list import read_names
-    from mitlgan.data.curate.reference_sets import find_held_out_packs
     from mitlgan.data.curate.table_selection import Selection
     from mitlgan.errors import UsageError
     from mitlgan.images.colors import parse_color
@@ -65,6 +77,13 @@ def prepare(
     with progress_bar("prepare") as callback:
         packed = run(source, out, settings, selection=selection, allow_bad=allow_bad, progress=callback)
     page = write_pack_page(out, packed)
+    _print_prepared(packed, page, as_json)
+
+
+def _print_prepared(packed: ImagePack, page: Path, as_json: bool) -> None:
+    from mitlgan.data.build.notes import summarize_notes
+    from mitlgan.data.curate.reference_sets import find_held_out_packs
+
     skipped = packed.manifest["skipped"]
     for entry in skipped[:20]:
         log(f"left out {entry['name']!r}: {entry['reason']}")
@@ -78,5 +97,5 @@ def prepare(
     values = {"pack": str(packed.path), "page": str(page), "count": len(packed), "held_out": held_out, "skipped": skipped}
     left = packed.manifest.get("leftovers", {})
     values |= {"note": remark, "leftovers": left, "content_sha256": packed.content_sha256}
-    text = f"{packed.path}: {len(packed)} pictures of {size} px, {apart or 'none held out'}, {len(skipped)} left out"
+    text = f"{packed.path}: {len(packed)} pictures of {packed.size_px} px, {apart or 'none held out'}, {len(skipped)} left out"
     print_result(as_json, values, f"{text}{leftover_text(left)}\n{page}")

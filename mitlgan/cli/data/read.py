@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,12 +12,9 @@ from mitlgan.cli import options
 from mitlgan.cli.data.pack import print_pack
 from mitlgan.cli.output import log, progress_bar
 
-if TYPE_CHECKING:
-    pass
-
 
 class Format(StrEnum):
-    """A format that `data read` knows."""
+    """A format that `data read` can read."""
 
     mnist = "mnist"
     cifar10 = "cifar10"
@@ -36,25 +33,28 @@ FORMATS_OF = {
 def read(
     context: typer.Context,
     form: Annotated[Format, typer.Argument(metavar="FORMAT", help="mnist (IDX, gzip or not), cifar10 (binary), celeba, products, folder.")],
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="IDX file; folder; for products the metadata, JSON lines.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a .npy file; its manifest lies beside it.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="IDX file; folder; for products: metadata as JSON lines.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pack, a .npy file; the manifest is written next to it.")],
     size: Annotated[int, typer.Option("--size", metavar="N", help="Height and width in px.", min=4, max=1024)],
     resize: Annotated[str, typer.Option("--resize", metavar="FILTER", help="lanczos, bicubic, bilinear, box or nearest.")] = "lanczos",
-    limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="At most so many pictures.", min=1)] = None,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="Maximum number of pictures.", min=1)] = None,
     labels: Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="mnist: the IDX file of labels.")] = None,
-    classes: Annotated[str | None, typer.Option("--classes", metavar="N,N", help="mnist, cifar10: these labels only.")] = None,
+    classes: Annotated[str | None, typer.Option("--classes", metavar="N,N", help="mnist, cifar10: labels to keep, such as 3,8.")] = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="cifar10: train or test.")] = "train",
     attribute: Annotated[
-        list[str] | None, typer.Option("--attribute", metavar="NAME[=-1]", help="celeba: pictures that have it (or not); repeatable.")
+        list[str] | None, typer.Option("--attribute", metavar="NAME[=-1]", help="celeba: keep pictures that have (or lack) this attribute; repeatable.")
     ] = None,
-    faces: Annotated[bool, typer.Option("--faces", help="celeba, folder: cut the largest face; needs OpenCV.")] = False,
+    faces: Annotated[bool, typer.Option("--faces", help="celeba, folder: crop the largest face; needs OpenCV.")] = False,
     reviews: Annotated[Path | None, typer.Option("--reviews", metavar="FILE", help="products: reviews, JSON lines.")] = None,
-    images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="products: their pictures.")] = None,
-    min_rating: Annotated[float, typer.Option("--min-rating", metavar="X", help="products: least mean of stars.")] = 4.0,
-    min_reviews: Annotated[int, typer.Option("--min-reviews", metavar="N", help="products: fewest reviews.")] = 12,
+    images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="products: folder of their pictures.")] = None,
+    min_rating: Annotated[float, typer.Option("--min-rating", metavar="X", help="products: minimum mean rating.")] = 4.0,
+    min_reviews: Annotated[int, typer.Option("--min-reviews", metavar="N", help="products: minimum number of reviews.")] = 12,
     as_json: options.Json = False,
 ) -> None:
-    """Read a known set, check it, choose from it, and pack it; nothing is downloaded."""
+    """Read a classic dataset, and pack it.
+
+    Checks the files and chooses from them. Downloads nothing.
+    """
     from mitlgan.data import readers
     from mitlgan.data.open import pack_folder
     from mitlgan.data.readers.products import ReviewLimits

@@ -15,40 +15,58 @@ from mitlgan.cli.output import log, print_result, progress_bar
 if TYPE_CHECKING:
     from mitlgan.data.layers.split import SplitSettings
 
+MinFillConfidence = Annotated[
+    float | None,
+    typer.Option(
+        "--min-fill-confidence", metavar="X", help="Leave out filled backgrounds whose confidence (0 to 1) is lower. Default: 0.75.", min=0, max=1
+    ),
+]
+
+MinConfidence = Annotated[
+    float | None,
+    typer.Option("--min-confidence", metavar="X", help="Set aside cuts whose confidence (0 to 1) is lower. Default: 0.8.", min=0, max=1),
+]
+
+Background = Annotated[
+    str, typer.Option("--background", metavar="KIND", help="fill (the hole that the object leaves), patch (a crop next to it), or both.")
+]
+
 
 def split(
     source: Source,
     out: OutFolder,
     matting: Matting = "auto",
-    size: Annotated[int, typer.Option("--size", metavar="N", help="Larger pictures are reduced to this (px).", min=16, max=1024)] = 256,
-    background: Annotated[str, typer.Option("--background", metavar="KIND", help="fill (the object's hole), patch (beside it), or both.")] = "both",
+    size: Annotated[int, typer.Option("--size", metavar="N", help="Shrink larger pictures to this, px.", min=16, max=1024)] = 256,
+    background: Background = "both",
     max_hole: Annotated[
-        float, typer.Option("--max-hole", metavar="X", help="Larger holes are not filled (share of the picture).", min=0.0, max=1.0)
+        float, typer.Option("--max-hole", metavar="X", help="Do not fill holes larger than this share of the picture.", min=0.0, max=1.0)
     ] = 0.65,
-    blur: Annotated[float, typer.Option("--blur", metavar="PX", help="Blur backgrounds by this much.", min=0.0, max=100.0)] = 0.0,
-    backdrop: Annotated[str | None, typer.Option("--backdrop", metavar="COLOUR", help="Lay foregrounds on this colour, a name or #rrggbb.")] = None,
-    centre: Annotated[bool, typer.Option("--centre", help="Centre foregrounds, longest side 86 %.")] = False,
-    min_object_area: Annotated[float, typer.Option("--min-object-area", metavar="X", help="Share of the picture.", min=0.0, max=1.0)] = 0.02,
-    max_object_area: Annotated[float, typer.Option("--max-object-area", metavar="X", help="Share of the picture.", min=0.0, max=1.0)] = 0.85,
-    max_border: Annotated[float, typer.Option("--max-border", metavar="X", help="Share of the edge it may touch.", min=0.0, max=1.0)] = 0.25,
+    blur: Annotated[float, typer.Option("--blur", metavar="PX", help="Blur backgrounds by this, px.", min=0.0, max=100.0)] = 0.0,
+    backdrop: Annotated[
+        str | None, typer.Option("--backdrop", metavar="COLOUR", help="Put foregrounds on this colour: a name or #rrggbb. Default: transparent.")
+    ] = None,
+    centre: Annotated[bool, typer.Option("--centre", help="Centre foregrounds, longest side 86 % of the frame.")] = False,
+    min_object_area: Annotated[
+        float, typer.Option("--min-object-area", metavar="X", help="Minimum share of the picture that the object covers.", min=0.0, max=1.0)
+    ] = 0.02,
+    max_object_area: Annotated[
+        float, typer.Option("--max-object-area", metavar="X", help="Maximum share of the picture that the object covers.", min=0.0, max=1.0)
+    ] = 0.85,
+    max_border: Annotated[
+        float, typer.Option("--max-border", metavar="X", help="Maximum share of the frame's edge that the object touches.", min=0.0, max=1.0)
+    ] = 0.25,
     exclude: Exclude = None,
     keep: Annotated[
-        list[Path] | None, typer.Option("--keep", metavar="FILE", help="Names to use all the same, or again, one a line; repeatable.")
+        list[Path] | None, typer.Option("--keep", metavar="FILE", help="File of names to use in spite of doubts, one per line; repeatable.")
     ] = None,
     holdout: HoldOut = "10%",
-    min_confidence: Annotated[
-        float | None,
-        typer.Option("--min-confidence", metavar="X", help="Set aside cuts trusted less, 0 to 1. Default: 0.8.", min=0, max=1),
-    ] = None,
-    min_fill_confidence: Annotated[
-        float | None,
-        typer.Option("--min-fill-confidence", metavar="X", help="Leave out filled backgrounds trusted less, 0 to 1. Default: 0.75.", min=0, max=1),
-    ] = None,
+    min_confidence: MinConfidence = None,
+    min_fill_confidence: MinFillConfidence = None,
     as_json: options.Json = False,
 ) -> None:
-    """Cut ordinary pictures into fg/ (objects), bg/ (places without them) and scene/ (pictures with mattes), ready for --data.
+    """Cut photographs into objects, backgrounds and scenes.
 
-    Run again on the same --out, with --exclude, --keep, --holdout or --min-confidence, it moves files and cuts nothing again.
+    Writes fg/, bg/ and scene/, and sets aside what cannot be cut well. An interrupted split continues when the same command runs again.
     """
     from mitlgan.data.curate.exclude_list import read_names
     from mitlgan.data.layers.cut_confidence import MIN_CONFIDENCE, MIN_FILL_CONFIDENCE

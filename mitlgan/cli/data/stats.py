@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result, progress_bar
 
-if TYPE_CHECKING:
-    pass
-
 
 def stats(
     sets: Annotated[list[str], typer.Argument(metavar="DIR...", help="Folders, packs, archives.")],
     as_json: options.Json = False,
 ) -> None:
-    """Count and measure sets: pictures, sizes, channels, colours, mattes."""
+    """Count and measure the pictures of sets.
+
+    Sizes, channels, colours, mattes.
+    """
     from mitlgan.data.curate.check import check_datasets as run
     from mitlgan.data.curate.check import summarize_set
     from mitlgan.data.sources.leftovers import describe_leftovers

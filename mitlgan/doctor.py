@@ -18,6 +18,7 @@ from mitlgan.runtime.distributed import resolve_device
 from mitlgan.version import __version__
 
 SGEMM_SIDE = 1024
+SGEMM_REPEATS = 9
 
 
 def examine() -> dict[str, Any]:
@@ -40,17 +41,17 @@ def examine() -> dict[str, Any]:
     }
 
 
-def measure_sgemm_gflops(device: torch.device, repeats: int = 9) -> float:
+def measure_sgemm_gflops(device: torch.device) -> float:
     """Billions of float32 operations per second of a square matrix product; the median of several."""
     a = torch.rand(SGEMM_SIDE, SGEMM_SIDE, device=device)
     b = torch.rand(SGEMM_SIDE, SGEMM_SIDE, device=device)
     times = []
-    for _ in range(repeats + 2):
+    for _ in range(SGEMM_REPEATS + 2):
         started = time.perf_counter()
         product = a @ b
         product[0, 0].item()  # waits for a GPU
         times.append(time.perf_counter() - started)
-    return 2 * SGEMM_SIDE**3 / sorted(times[2:])[repeats // 2] / 1e9
+    return 2 * SGEMM_SIDE**3 / sorted(times[2:])[SGEMM_REPEATS // 2] / 1e9
 
 
 def _device_name(device: torch.device) -> str:

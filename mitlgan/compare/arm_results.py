@@ -103,7 +103,7 @@ def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, 
         return _pasted(contender, domain, plan, ruler)
     if contender.failure:
         return _failed(contender, domain, plan)
-    standings = _standings(contender, domain, plan, ruler)
+    standings = _standings(contender, domain, ruler)
     last = standings[-1]
     loaded = load_artifact(last.chosen[0].path, device=ruler.device)
     run = contender.runs[0] if contender.runs else None
@@ -121,7 +121,7 @@ def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, 
         role="composed" if contender.arm.name == arms.COMPOSED else "baseline", run_dir=str(run.path) if run else str(last.chosen[0].path),
         stats=list(runs.read_jsonl(run.stats)) if run else (), timing=list(runs.read_jsonl(run.timing)) if run else (),
         evaluations=mean_curve(contender.snapshots) if domain.budgets else (), cost=_cost(contender, domain, loaded, last.chosen[0].path),
-        metrics=last.metrics, layers=made, samples=to_uint8(stage.output), seeds=seeds, notes=_notes(loaded, last, domain, plan, ruler),
+        metrics=last.metrics, layers=made, samples=to_uint8(stage.output), seeds=seeds, notes=_notes(loaded, last, domain, ruler),
         budget_results=_rows(standings) if domain.budgets else (), recipes_tried=plan.trials.get(contender.arm.name, 1),
         snapshots_tried=max((len(points) for points in contender.snapshots), default=1), length=contender.length,
         values=_values(ruler, last.values, others), by_extractor={name: mean_over_seeds(rows) for name, rows in others.items()},
@@ -154,7 +154,7 @@ def _values(ruler: CachedEvaluator, values: Sequence[float], others: Mapping[str
     return {ruler.extractor.name: list(values), **{name: [row["fd"] for row in rows] for name, rows in others.items()}}
 
 
-def _standings(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ruler: CachedEvaluator) -> list[BudgetResult]:
+def _standings(contender: TrainedArm, domain: DomainRun, ruler: CachedEvaluator) -> list[BudgetResult]:
     found = []
     for budget in domain.budgets or (float("inf"),):
         allowed = budget + (contender.extra_budget if contender.arm.counts_pretraining else 0.0)
@@ -337,7 +337,7 @@ def _rows(standings: Sequence[BudgetResult]) -> list[dict[str, Any]]:
     ]
 
 
-def _notes(loaded: LoadedArtifact, last: BudgetResult, domain: DomainRun, plan: ComparisonPlan, ruler: CachedEvaluator) -> list[str]:
+def _notes(loaded: LoadedArtifact, last: BudgetResult, domain: DomainRun, ruler: CachedEvaluator) -> list[str]:
     found = [loaded.card.notes] if loaded.card.notes else []
     if domain.budgets:
         chosen = ", ".join(f"{point.kimg:g}" for point in last.chosen)

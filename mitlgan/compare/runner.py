@@ -198,7 +198,7 @@ def _use_finished_composition(plan: ComparisonPlan, setting: DomainSetup, ruler:
     contenders = [TrainedArm(ours, [taken.run], [[_end(taken.run, training_macs(recipe, forms_of))]])]
     for arm in others:
         if arm.recipe is None:
-            contenders.append(_untrained(arm, ruler))
+            contenders.append(_untrained(arm))
             continue
         given = plan.baseline_run if arm.name in WGAN_ARMS else None
         training = taken.training(arm, recipe)
@@ -268,7 +268,7 @@ def _train_arms(plan: ComparisonPlan, setting: DomainSetup, ruler: CachedEvaluat
     contenders = []
     for arm in arms:
         if arm.recipe is None:
-            contenders.append(_untrained(arm, ruler))
+            contenders.append(_untrained(arm))
             continue
         extra = extra_budget(arm, setting.recipe, before)
         if failed := _failed(arm, [known[arm.name, seed] for seed in seeds], inside):
@@ -324,7 +324,7 @@ def _artifacts(trainings: Mapping[str, ArmTraining], environment: RunContext) ->
     return {name: path for name, path in found.items() if path is not None}
 
 
-def _untrained(arm: ArmSpec, ruler: CachedEvaluator) -> TrainedArm:
+def _untrained(arm: ArmSpec) -> TrainedArm:
     if arm.artifact is None:
         return TrainedArm(arm, [], [])
     card = read_card(arm.artifact)

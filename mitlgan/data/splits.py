@@ -43,19 +43,19 @@ def split_source(source: ImageSource, option: str = "SRC") -> tuple[dict[str, Im
     return {split: source.subset((source.entries[place] for place in places), left) for split, places in found.parts.items()}, found
 
 
-def training_source(source: ImageSource, option: str = "SRC") -> tuple[ImageSource, str]:
+def training_source(source: ImageSource) -> tuple[ImageSource, str]:
     """The training pictures of a source, and in one line which part they are; of an archive that holds one split only, that one.
 
     Raises:
         DataError: Two folders mean one split, or a folder holds held-out pictures alone.
     """
-    sources, found = split_source(source, option)
+    sources, found = split_source(source)
     if TRAIN in sources:
         said = found.describe(TRAIN, [entry.name for entry in source.entries])
         return sources[TRAIN], f"{source.spec}: {said}" if said else ""
     if found.folders and Path(source.spec).is_dir():
         there = ", ".join(folder for folders in found.folders.values() for folder in folders)
-        raise DataError(f"{option} {source.spec}: holds {there} and no pictures for training; name the folder inside itself")
+        raise DataError(f"SRC {source.spec}: holds {there} and no pictures for training; name the folder inside itself")
     return source, ""
 
 

@@ -194,9 +194,9 @@ def transform_mattes(mattes: NDArray[Any], stand: LayerTransform) -> NDArray[Any
     return found
 
 
-def real_contrast(real: ImagePack, count: int = REAL_SCENES) -> float | None:
+def real_contrast(real: ImagePack) -> float | None:
     """`boundary_contrast` of a pack's pictures with their mattes; None where the pack has none."""
     if real.fourth_channel != "matte":
         return None
-    pixels = real.batch(np.arange(min(count, len(real))), channels=4).numpy()
+    pixels = real.batch(np.arange(min(REAL_SCENES, len(real))), channels=4).numpy()
     return boundary_contrast(pixels[:, :3], pixels[:, 3] / 255)

@@ -30,9 +30,9 @@ def image_png(image: Tensor) -> bytes:
     return encode_png(unpremultiply(to_uint8(image))[0])
 
 
-def data_uri(content: bytes, media_type: str = PNG) -> str:
-    """Bytes as a data URI."""
-    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+def data_uri(content: bytes) -> str:
+    """A PNG as a data URI."""
+    return f"data:{PNG};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def stage_images(stages: CompositionStages) -> dict[str, Tensor]:

@@ -57,17 +57,17 @@ class StudyScore:
         return asdict(self)
 
 
-def wilson_interval(hits: int, count: int, z: float = Z_95) -> tuple[float, float]:
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     """Interval of a share (Wilson 1927, p. 212): right for few answers, and at 0 and 1, where the usual one has no width.
 
     Args:
         hits: Of `count`.
         count: 0 gives (0, 1).
-        z: Quantile of the normal distribution.
     """
     if count == 0:
         return 0.0, 1.0
     share = hits / count
+    z = Z_95
     denominator = 1 + z**2 / count
     middle = (share + z**2 / (2 * count)) / denominator
     half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / denominator

@@ -53,7 +53,7 @@ def processes_for(pictures: int) -> int:
     return cores if cores > 1 and pictures >= MIN_FOR_PROCESSES else 0
 
 
-def in_order(items: Iterable[Item], work: Callable[[Item], Result], threads: int | None = None) -> Iterator[tuple[Item, Result]]:
+def in_order(items: Iterable[Item], work: Callable[[Item], Result]) -> Iterator[tuple[Item, Result]]:
     """Apply `work` on all cores, in threads: Pillow, OpenCV and onnxruntime let go of the interpreter's lock.
 
     Items are drawn in this thread, so what can only be read one after the other may be read by the iterable itself.
@@ -61,9 +61,8 @@ def in_order(items: Iterable[Item], work: Callable[[Item], Result], threads: int
     Args:
         items: What to work on.
         work: Done to each.
-        threads: How many; as many as there are cores where not said.
     """
-    workers = threads or os.cpu_count() or 1
+    workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
         queue = _Queue(items, AHEAD_PER_WORKER * workers)
         try:

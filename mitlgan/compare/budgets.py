@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from mitlgan import networks
+from mitlgan import networks, objectives
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.networks import Composer, count_macs
-from mitlgan.recipe import AnyObjective, Recipe, RelativisticRecipe, WganGpRecipe, with_overrides
+from mitlgan.recipe import Recipe, with_overrides
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
 from mitlgan.training import augmentation
 
@@ -51,20 +51,12 @@ def training_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
     frozen = 0
     if isinstance(network, Composer):
         frozen = sum(count_macs(generator, (generator.latent_dim,)) for generator in network.generators.values())
-    critic_update = image + 2 * 3 * score + _penalty_scores(recipe.objective) * score  # per real image
+    objective = objectives.build(recipe.objective)
+    critic_update = image + 2 * 3 * score + objective.penalty_scores * score  # per real image
     if recipe.augment is not None and recipe.augment.probability == "auto":
         critic_update += 2 * score / augmentation.ADAPTATION_INTERVAL  # a look at overfitting
-    generator_update = frozen + 3 * (image - frozen) + (3 if recipe.objective.kind == "relativistic" else 2) * score  # real images are scored, too
+    generator_update = frozen + 3 * (image - frozen) + objective.generator_update_scores * score
     return 1000 * (critic_update + generator_update / recipe.objective.critic_steps) / TERA
-
-
-def _penalty_scores(objective: AnyObjective) -> float:
-    """What a penalty takes more per real image, in forward passes of the critic."""
-    if isinstance(objective, WganGpRecipe):
-        return 6 / objective.penalty_every  # forward, slope, and both again for the weights, twice
-    if isinstance(objective, RelativisticRecipe) and (objective.r1_weight or objective.r2_weight):
-        return 6 / objective.penalty_every  # of two images the slope, and again for the weights, twice; their forward passes are the loss's own
-    return 0
 
 
 def with_equal_length(recipe: Recipe, equal: str, per_kimg: float, stage: float, extra: float = 0.0) -> Recipe:

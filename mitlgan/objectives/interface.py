@@ -1,10 +1,11 @@
-"""What the training loop asks of an objective."""
+"""What the training loop, the comparison and the report ask of an objective."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,20 @@ from torch import Tensor, nn
 Stats = dict[str, Tensor]
 
 
+class Statistic(NamedTuple):
+    """How a report shows a logged statistic: its title, and one sentence on how to read it."""
+
+    title: str
+    hint: str
+
+
 @dataclass(frozen=True)
 class TrainingFailure:
-    """What the numbers of one iteration say is wrong.
+    """A failure that the statistics of one iteration point to.
 
     Attributes:
-        text: In words.
-        collapsed: Whether it is the generator's collapse.
+        text: The failure in words.
+        collapsed: Whether the generator collapsed.
     """
 
     text: str
@@ -27,11 +35,11 @@ class TrainingFailure:
 
 @dataclass(frozen=True)
 class Divergence:
-    """How far the numbers of one iteration lie beyond what they reach in a training that is in order.
+    """How far the statistics of one iteration exceed the range of a healthy training.
 
     Attributes:
-        times: As a multiple: below 1 all is well, and single iterations of a sound training may pass it; infinite where a number is.
-        text: In words.
+        ratio: Largest value over its limit. Single iterations of a healthy training may exceed 1; infinite where a statistic is.
+        text: The worst statistic in words.
     """
 
     ratio: float
@@ -42,64 +50,75 @@ CRITIC_DOMINATES = TrainingFailure("the critic tells real from generated without
 GENERATOR_DOMINATES = TrainingFailure("the critic takes every generated image for real while its own loss explodes", collapsed=True)
 
 
-class Objective(Protocol):
-    """Both losses and their constraint.
+class Objective(ABC):
+    """Losses of critic and generator, and the constraint on the critic.
+
+    The training loop calls `critic_loss`, steps the critic's optimiser and calls `after_critic_step`, `critic_steps` times; then it calls
+    `generator_loss` once. All that an objective may need is in the arguments.
 
     Attributes:
+        statistics: How reports show the statistics that the losses log, by key.
+        generator_update_scores: Critic passes of one generator update per image: one forward and one backward to the image, and more if the loss
+            scores real images too.
         critic_steps: Critic updates for one generator update.
-        refuses_batchnorm: Whether the critic may not have BatchNorm.
     """
 
-    critic_steps: int
-    refuses_batchnorm: bool
+    statistics: ClassVar[Mapping[str, Statistic]]
+    generator_update_scores: ClassVar[int] = 2
 
+    def __init__(self, recipe: Any) -> None:
+        self.critic_steps: int = recipe.critic_steps
+
+    @property
+    def penalty_scores(self) -> float:
+        """Cost of the critic's penalty per real image, in forward passes of the critic; 0 without a penalty."""
+        return 0
+
+    @abstractmethod
     def critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator, update: int = 0) -> tuple[Tensor, Stats]:
-        """Give the critic's loss.
+        """Return the critic's loss and statistics.
 
         Args:
-            critic: Images (N, C, H, W) to scores (N,).
+            critic: Maps images (N, C, H, W) to scores (N,).
             real: (N, C, H, W) in [-1, 1].
-            fake: The same shape; no gradient flows into it.
-            rng: Source of every random number that the loss itself draws.
-            update: Number of this critic update in the run, from 0; a lazy penalty falls due by it alone, so that a resume needs no more.
+            fake: Same shape; no gradient flows into it.
+            rng: Source of every random number that the loss draws.
+            update: Index of this critic update in the run, from 0. It alone decides whether a lazy penalty is due, so a resume needs no other state.
 
         Returns:
-            A scalar to descend, and detached scalars to log: `score_real`, `score_fake`, `wasserstein` (their difference) and
-            `penalty` (unweighted), as far as the objective has them, and whatever else it wants to be seen. A lazy penalty's are
-            absent where it was not due.
+            A scalar to minimise, and detached scalars to log: `score_real`, `score_fake`, `wasserstein` (their difference), `penalty` (unweighted)
+            where the objective has them, and others. Statistics of a lazy penalty are absent where it was not due.
         """
-        ...
 
+    @abstractmethod
     def generator_loss(self, critic: nn.Module, fake: Tensor, real: Tensor) -> tuple[Tensor, Stats]:
-        """Give the generator's loss.
+        """Return the generator's loss and statistics.
 
         Args:
             critic: Its parameters get no gradient.
             fake: (N, C, H, W) with gradient.
-            real: (N, C, H, W) in [-1, 1]; only relativistic losses look at it.
+            real: (N, C, H, W) in [-1, 1]; only relativistic losses use it.
 
         Returns:
-            A scalar to descend, and detached scalars to log.
+            A scalar to minimise, and detached scalars to log.
         """
-        ...
 
-    def after_critic_step(self, critic: nn.Module) -> None:
-        """Restore the constraint on the critic, after each step of its optimiser."""
-        ...
+    def after_critic_step(self, critic: nn.Module) -> None:  # noqa: B027
+        """Restore the constraint on the critic after each step of its optimiser; by default there is nothing to do."""
 
     def diagnose(self, numbers: Mapping[str, float]) -> TrainingFailure | None:
-        """Say what one iteration's statistics show to be wrong; only what stays for many is believed.
+        """Return the failure that one iteration's statistics point to; the monitor acts only if it persists.
 
         Args:
-            numbers: All statistics of the iteration, both losses among them.
+            numbers: All statistics of the iteration, both losses included.
         """
-        ...
+        return None
 
+    @abstractmethod
     def divergence(self, numbers: Mapping[str, float], diameter: float) -> Divergence:
-        """Say how far losses and scores have left the scale that the objective has by itself; only what stays is believed.
+        """Return how far losses and scores exceed the objective's own scale; the monitor acts only if it persists.
 
         Args:
-            numbers: All statistics of the iteration, both losses among them.
-            diameter: The largest distance of two images, 2 sqrt(C H W): what a critic of slope 1 can tell them apart by.
+            numbers: All statistics of the iteration, both losses included.
+            diameter: Largest distance of two images, 2 sqrt(C H W): the largest score difference of a critic of slope 1.
         """
-        ...

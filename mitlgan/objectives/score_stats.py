@@ -1,4 +1,4 @@
-"""What all objectives do with scores."""
+"""Scores of real and generated images, their statistics, and how reports show them."""
 
 from __future__ import annotations
 
@@ -7,36 +7,44 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from mitlgan.objectives.interface import Stats
+from mitlgan.objectives.interface import Statistic, Stats
+
+SCORE_STATISTICS = {
+    "wasserstein": Statistic("Wasserstein estimate", "Mean score of real minus mean score of generated pictures; it falls as they become alike."),
+    "score_real": Statistic("Scores of real pictures", "Their level is arbitrary."),
+    "score_fake": Statistic("Scores of generated pictures", "Against those of real ones they tell how far apart the two are."),
+    "fakes_passed": Statistic("Fakes that pass as real", "Share per batch; 0.5 is the best there is."),
+}
+"""Statistics that every objective logs."""
 
 
 def score_separately(critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores (N,) of both, each batch by itself, so that BatchNorm never sees them mixed."""
+    """Return scores (N,) of both batches, each in its own pass so that BatchNorm never mixes them."""
     return critic(real).float(), critic(fake.detach()).float()
 
 
 def score_stats(score_real: Tensor, score_fake: Tensor) -> Stats:
-    """Mean scores and their difference, detached."""
+    """Return the mean scores and their difference, detached."""
     mean_real, mean_fake = score_real.detach().mean(), score_fake.detach().mean()
     return {"score_real": mean_real, "score_fake": mean_fake, "wasserstein": mean_real - mean_fake}
 
 
 def fooling_rate(score_real: Tensor, score_fake: Tensor) -> Stats:
-    """Share of fakes that score above the median real image: Wasserstein scores have no level of their own."""
+    """Return the share of fakes that score above the median real image, since Wasserstein scores have no fixed level."""
     return {"fakes_passed": (score_fake.detach() > score_real.detach().median()).float().mean()}
 
 
 @contextmanager
 def without_parameter_gradients(module: nn.Module) -> Iterator[None]:
-    """Let gradients pass through a network without being computed for its parameters: a third of the work of its backward.
+    """Let gradients flow through a network without computing those of its parameters, a third of the backward pass's work.
 
-    What counts is the moment of the forward, so the backward may come after this context.
+    It acts on the forward pass, so the backward pass may come after this context.
     """
-    wanted = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    for parameter in wanted:
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in trainable:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in wanted:
+        for parameter in trainable:
             parameter.requires_grad_(True)

@@ -3,38 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from mitlgan.objectives.build import OBJECTIVES
 from mitlgan.objectives.divergence_limits import score_divergence, slope_divergence
-from mitlgan.objectives.interface import Divergence, Stats, TrainingFailure
+from mitlgan.objectives.interface import Divergence, Objective, Statistic, Stats
 from mitlgan.objectives.penalties import gradient_penalty, penalty_is_due
-from mitlgan.objectives.score_stats import fooling_rate, score_separately, score_stats, without_parameter_gradients
-
-if TYPE_CHECKING:
-    from mitlgan.recipe import WganClipRecipe, WganGpRecipe
+from mitlgan.objectives.score_stats import SCORE_STATISTICS, fooling_rate, score_separately, score_stats, without_parameter_gradients
+from mitlgan.recipe.schema.objectives import WganClipRecipe, WganGpRecipe
 
 
-class WganGp:
+@OBJECTIVES.register(WganGpRecipe)
+class WganGp(Objective):
     """Wasserstein loss with gradient penalty (Gulrajani et al. 2017, equation 3), the objective of the thesis.
 
     Args:
         recipe: `penalty_weight` (lambda), `penalty_every` and `critic_steps`.
     """
 
-    refuses_batchnorm = True  # the penalty is per sample
+    statistics: ClassVar[Mapping[str, Statistic]] = {
+        **SCORE_STATISTICS,
+        "penalty": Statistic("Gradient penalty", "Unweighted; near 0 where the critic keeps its constraint."),
+    }
 
     def __init__(self, recipe: WganGpRecipe) -> None:
+        super().__init__(recipe)
         self.penalty_weight = recipe.penalty_weight
         self.penalty_every = recipe.penalty_every
-        self.critic_steps = recipe.critic_steps
+
+    @property
+    def penalty_scores(self) -> float:
+        """Forward pass and its gradient, and both again for the weights' gradient at twice the cost."""
+        return 6 / self.penalty_every
 
     def critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator, update: int = 0) -> tuple[Tensor, Stats]:
-        """E[D(fake)] - E[D(real)] + lambda E[(|grad D(mix)| - 1)^2]; see `Objective`."""
+        """Return E[D(fake)] - E[D(real)] + lambda E[(|grad D(mix)| - 1)^2]."""
         fake = fake.detach()
-        # One forward for both: without BatchNorm the scores are those of two, and the second launch is saved.
+        # One forward pass for both: without BatchNorm the scores are the same as those of two passes.
         score_real, score_fake = critic(torch.cat([real, fake])).float().chunk(2)
         wasserstein = score_real.mean() - score_fake.mean()
         stats = {**score_stats(score_real, score_fake), **fooling_rate(score_real, score_fake)}
@@ -44,23 +52,17 @@ class WganGp:
         return self.penalty_every * self.penalty_weight * penalty - wasserstein, {**stats, "penalty": penalty.detach()}
 
     def generator_loss(self, critic: nn.Module, fake: Tensor, real: Tensor) -> tuple[Tensor, Stats]:
-        """-E[D(fake)]; see `Objective`."""
+        """Return -E[D(fake)]."""
         with without_parameter_gradients(critic):
             return -critic(fake).float().mean(), {}
 
-    def after_critic_step(self, critic: nn.Module) -> None:
-        """Nothing: the penalty is the constraint."""
-
-    def diagnose(self, numbers: Mapping[str, float]) -> TrainingFailure | None:
-        """None is known of a Wasserstein estimate's level."""
-        return None
-
     def divergence(self, numbers: Mapping[str, float], diameter: float) -> Divergence:
-        """See `strains.slope_strain`."""
+        """See `slope_divergence`."""
         return slope_divergence(numbers, diameter, self.penalty_weight)
 
 
-class WganClip:
+@OBJECTIVES.register(WganClipRecipe)
+class WganClip(Objective):
     """Wasserstein loss with weight clipping (Arjovsky et al. 2017, algorithm 1).
 
     The labels are signs: a score is descended times +1 for generated, -1 for real images.
@@ -69,34 +71,30 @@ class WganClip:
         recipe: `clip` and `critic_steps`.
     """
 
-    refuses_batchnorm = False
+    statistics = SCORE_STATISTICS
 
     def __init__(self, recipe: WganClipRecipe) -> None:
+        super().__init__(recipe)
         self.clip = recipe.clip
-        self.critic_steps = recipe.critic_steps
 
     def critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator, update: int = 0) -> tuple[Tensor, Stats]:
-        """E[D(fake)] - E[D(real)], real and fake in batches of their own; see `Objective`."""
+        """Return E[D(fake)] - E[D(real)] over separate batches."""
         score_real, score_fake = score_separately(critic, real, fake)
         wasserstein = score_real.mean() - score_fake.mean()
         return -wasserstein, {**score_stats(score_real, score_fake), **fooling_rate(score_real, score_fake)}
 
     def generator_loss(self, critic: nn.Module, fake: Tensor, real: Tensor) -> tuple[Tensor, Stats]:
-        """-E[D(fake)]; see `Objective`."""
+        """Return -E[D(fake)]."""
         with without_parameter_gradients(critic):
             return -critic(fake).float().mean(), {}
 
     @torch.no_grad()
     def after_critic_step(self, critic: nn.Module) -> None:
-        """Clip every weight that trains, those of BatchNorm too, as the authors' code does."""
+        """Clip every trainable weight, those of BatchNorm too, as the authors' code does."""
         for parameter in critic.parameters():
             if parameter.requires_grad:
                 parameter.clamp_(-self.clip, self.clip)
 
-    def diagnose(self, numbers: Mapping[str, float]) -> TrainingFailure | None:
-        """None is known of a Wasserstein estimate's level."""
-        return None
-
     def divergence(self, numbers: Mapping[str, float], diameter: float) -> Divergence:
-        """See `strains.score_strain`."""
+        """See `score_divergence`."""
         return score_divergence(numbers)

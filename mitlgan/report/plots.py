@@ -13,6 +13,8 @@ import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from mitlgan.objectives import all_statistics
+from mitlgan.objectives.score_stats import SCORE_STATISTICS
 from mitlgan.report.formatting import finite
 from mitlgan.report.schema import ArmResult, Row
 
@@ -43,7 +45,7 @@ class Curve:
 
 
 CURVES = (
-    ("wasserstein", "Wasserstein estimate", "Mean score of real minus mean score of generated pictures; it falls as they become alike."),
+    ("wasserstein", *SCORE_STATISTICS["wasserstein"]),
     ("critic_loss", "Critic loss", "Negative Wasserstein estimate plus penalty, which rises towards zero; a relativistic one has its draw at 0.69."),
     (
         "generator_loss",
@@ -54,21 +56,13 @@ CURVES = (
 
 
 INDICATORS = (
-    ("probability_real", "D(x)", "Mean probability that the critic gives real pictures; 0.5 is a draw."),
-    ("probability_fake", "D(G(z))", "The same of generated pictures."),
-    ("score_real", "Scores of real pictures", "Their level is arbitrary."),
-    ("score_fake", "Scores of generated pictures", "Against those of real ones they tell how far apart the two are."),
-    ("fakes_passed", "Fakes that pass as real", "Share per batch; 0.5 is the best there is."),
-    ("penalty", "Gradient penalty", "Unweighted; near 0 where the critic keeps its constraint."),
-    ("r1", "Squared slope at real pictures (R1)", "Unweighted; where the game ends it is 0."),
-    ("r2", "Squared slope at generated pictures (R2)", "Likewise."),
     ("critic_grad_norm", "Critic's gradient norm", "Spikes are steps too large."),
     ("generator_grad_norm", "Generator's gradient norm", "Near 0 it learns nothing."),
     ("augment_sign", "Overfitting", "Mean sign of real pictures' scores; above the recipe's target the augmentation grows stronger."),
     ("augment_probability", "Augmentation's probability", "Of each transform."),
     ("diversity", "Spread of a batch", "Of generated pixels over real ones; near 0 all samples are alike."),
 )
-"""More of a training, for a report on one run: key, title, how to read it."""
+"""Statistics of a training besides the objective's, for a report on one run: key, title, how to read it."""
 
 AXES = (("kimg", "kimg"), ("seconds", "seconds"), ("cpu_seconds", "CPU seconds"), ("macs", "tera-MACs"))
 """Key of a row and its unit: what arms may be compared along."""
@@ -92,9 +86,15 @@ def curves(arms: Sequence[ArmResult], distance: str, prefix: str = "") -> list[C
         shifted = [[{**row, "kimg": row["kimg"] + start} for row in rows] for rows, start in zip(evaluations, before, strict=True)]
         title = f"{distance}, pretraining counted in"
         drawn.append(_draw(f"{prefix}d-in", arms, shifted, "fd", title, "The same, with what the layers' own training took.", ("kimg", "kimg")))
-    for index, (key, title, hint) in enumerate(CURVES if len(arms) > 1 else CURVES + INDICATORS):
+    for index, (key, title, hint) in enumerate(CURVES if len(arms) > 1 else _indicators()):
         drawn.append(_draw(f"{prefix}c{index}", arms, [arm.stats for arm in arms], key, title, hint))
     return [curve for curve in drawn if curve is not None]
+
+
+def _indicators() -> list[tuple[str, str, str]]:
+    """Return all statistics of a training, those of the objectives before the others."""
+    own = ((key, *statistic) for key, statistic in all_statistics().items() if key not in {curve[0] for curve in CURVES})
+    return [*CURVES, *own, *INDICATORS]
 
 
 def _draw(

@@ -7,7 +7,8 @@ from torch import nn
 
 from mitlgan import objectives
 from mitlgan.errors import UsageError
-from mitlgan.objectives import WganGp, gradient_penalty
+from mitlgan.objectives.penalties import gradient_penalty
+from mitlgan.objectives.wasserstein import WganGp
 from mitlgan.recipe import WganGpRecipe
 
 
@@ -183,6 +184,20 @@ def test_critic_with_batchnorm_is_refused_under_wgan_gp() -> None:
 def test_build_reads_the_recipe() -> None:
     objective = objectives.build(WganGpRecipe(penalty_weight=3.0, critic_steps=2))
     assert isinstance(objective, WganGp)
-    assert (objective.penalty_weight, objective.critic_steps, objective.refuses_batchnorm) == (3.0, 2, True)
-    with pytest.raises(UsageError, match=r"^objective\.kind: .*choose one of wgan_gp"):
-        objectives.build(WganGpRecipe().model_copy(update={"kind": "nothing"}))
+    assert (objective.penalty_weight, objective.critic_steps, WganGpRecipe.has_per_sample_penalty) == (3.0, 2, True)
+
+
+class ToyRecipe(WganGpRecipe):
+    """A schema that nothing implements, until a test registers something."""
+
+
+def test_a_new_objective_is_its_schema_and_what_is_registered_for_it() -> None:
+    with pytest.raises(UsageError, match=r"^objective\.kind: nothing implements ToyRecipe"):
+        objectives.build(ToyRecipe())
+
+    @objectives.OBJECTIVES.register(ToyRecipe)
+    class Toy(WganGp):
+        statistics = {"toy": objectives.Statistic("Toy", "As large as it is.")}  # noqa: RUF012
+
+    assert isinstance(objectives.build(ToyRecipe()), Toy)
+    assert {"toy", "penalty", "r1", "probability_real", "fakes_passed"} <= set(objectives.all_statistics())

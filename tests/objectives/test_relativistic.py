@@ -10,7 +10,9 @@ from helpers.toy_critics import Linear, Quadratic, images, rng, small_critic
 from torch import Tensor, nn
 
 from mitlgan import objectives
-from mitlgan.objectives import CRITIC_DOMINATES, GENERATOR_DOMINATES, Relativistic
+from mitlgan.objectives import CRITIC_DOMINATES, GENERATOR_DOMINATES
+from mitlgan.objectives.penalties import squared_gradient_norms
+from mitlgan.objectives.relativistic import Relativistic
 from mitlgan.recipe import RelativisticRecipe
 
 
@@ -64,7 +66,7 @@ def test_the_derivative_is_that_of_differences() -> None:
     def loss() -> Tensor:
         images = torch.cat([real, fake]).requires_grad_()
         scores = critic(images)
-        slopes = objectives.penalties.squared_slopes(scores, images)
+        slopes = squared_gradient_norms(scores, images)
         return nn.functional.softplus(scores[3:] - scores[:3]).mean() + slopes.mean()
 
     (slope,) = torch.autograd.grad(loss(), weight)

@@ -237,7 +237,7 @@ def test_a_run_adapts_and_says_so(packs: dict[str, Path], environment: RunContex
 
 
 def test_the_critic_is_shown_changed_images_in_both_updates(packs: dict[str, Path], environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mitlgan.objectives import WganGp
+    from mitlgan.objectives.wasserstein import WganGp
 
     shown: list[Tensor] = []
     for name in ("critic_loss", "generator_loss"):

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from mitlgan import networks
 from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint, read_header, read_tensors, write_tensors
 from mitlgan.errors import ArtifactError, NanError, ResourceError, Stopped, UsageError
-from mitlgan.objectives import WganGp
+from mitlgan.objectives.wasserstein import WganGp
 from mitlgan.recipe import Recipe, as_dict, load_recipe, to_toml, with_overrides
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.files import folder_lock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +19,12 @@ class RecipeTable(BaseModel):
     """What all parts of a recipe have in common: nothing is changed, unknown or converted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def kinds_of(union: Any) -> dict[str, type[RecipeTable]]:
+    """Return the schema class of each kind of a discriminated union, in its order; the first is that of a table without `kind`."""
+    members, *_ = get_args(union)
+    return {tag.tag: schema for schema, tag in map(get_args, get_args(members))}
 
 
 def kind_discriminator(default: str) -> Callable[[Any], Any]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from mitlgan.recipe.schema.base import RecipeTable, Width, kind_discriminator
+from mitlgan.recipe.schema.base import RecipeTable, Width, kind_discriminator, kinds_of
 from mitlgan.recipe.schema.translators import AnyTranslator, DenseTranslatorRecipe
 
 LayerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -114,16 +114,6 @@ class OverFusionRecipe(_LearnedMatteBase):
     kind: Literal["over"] = "over"
 
 
-FUSION_KINDS: dict[str, type[RecipeTable]] = {
-    "conv1x1": Conv1x1FusionRecipe,
-    "norm-conv1x1": NormConv1x1FusionRecipe,
-    "add": AddFusionRecipe,
-    "add-norm": AddNormFusionRecipe,
-    "alpha": AlphaFusionRecipe,
-    "matte": MatteFusionRecipe,
-    "matte-features": MatteFeaturesFusionRecipe,
-    "over": OverFusionRecipe,
-}
 AnyMatteFusion = AlphaFusionRecipe | MatteFusionRecipe | MatteFeaturesFusionRecipe | OverFusionRecipe
 AnyChannelFusion = Conv1x1FusionRecipe | NormConv1x1FusionRecipe | AddFusionRecipe | AddNormFusionRecipe
 AnyFusion = Annotated[
@@ -137,6 +127,7 @@ AnyFusion = Annotated[
     | Annotated[OverFusionRecipe, Tag("over")],
     Discriminator(kind_discriminator("conv1x1")),
 ]
+FUSION_KINDS = kinds_of(AnyFusion)
 
 
 class PlacementRecipe(RecipeTable):

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from mitlgan.recipe.schema.base import RecipeTable, kind_discriminator
+from mitlgan.recipe.schema.base import RecipeTable, kind_discriminator, kinds_of
 
 Every = Annotated[int, Field(ge=1, le=1000)]
 
@@ -25,8 +25,8 @@ class WganGpRecipe(RecipeTable):
     penalty_weight: Annotated[float, Field(ge=0.0, le=1e6)] = 10.0
     penalty_every: Every = 1
     critic_steps: Annotated[int, Field(ge=1, le=100)] = 5
-    takes_sigmoid: ClassVar[bool] = False
-    per_sample: ClassVar[bool] = True
+    accepts_sigmoid: ClassVar[bool] = False
+    has_per_sample_penalty: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def _something_to_space_out(self) -> Self:
@@ -45,8 +45,8 @@ class WganClipRecipe(RecipeTable):
     kind: Literal["wgan_clip"] = "wgan_clip"
     clip: Annotated[float, Field(gt=0.0, le=10.0)] = 0.01
     critic_steps: Annotated[int, Field(ge=1, le=100)] = 5
-    takes_sigmoid: ClassVar[bool] = False
-    per_sample: ClassVar[bool] = False
+    accepts_sigmoid: ClassVar[bool] = False
+    has_per_sample_penalty: ClassVar[bool] = False
 
 
 class _Labelled(RecipeTable):
@@ -63,21 +63,21 @@ class _Labelled(RecipeTable):
     label_noise: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
     label_flips: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
     critic_steps: Annotated[int, Field(ge=1, le=100)] = 1
-    per_sample: ClassVar[bool] = False
+    has_per_sample_penalty: ClassVar[bool] = False
 
 
 class MinimaxRecipe(_Labelled):
     """The first GAN's loss, non-saturating (Goodfellow et al. 2014), on logits."""
 
     kind: Literal["minimax"] = "minimax"
-    takes_sigmoid: ClassVar[bool] = False
+    accepts_sigmoid: ClassVar[bool] = False
 
 
 class LsganRecipe(_Labelled):
     """Least squares (Mao et al. 2017)."""
 
     kind: Literal["lsgan"] = "lsgan"
-    takes_sigmoid: ClassVar[bool] = True
+    accepts_sigmoid: ClassVar[bool] = True
 
 
 class RelativisticRecipe(RecipeTable):
@@ -96,8 +96,8 @@ class RelativisticRecipe(RecipeTable):
     r2_weight: Annotated[float, Field(ge=0.0, le=1e6)] = 1.0
     penalty_every: Every = 1
     critic_steps: Annotated[int, Field(ge=1, le=100)] = 1
-    takes_sigmoid: ClassVar[bool] = False
-    per_sample: ClassVar[bool] = True
+    accepts_sigmoid: ClassVar[bool] = False
+    has_per_sample_penalty: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def _something_to_space_out(self) -> Self:
@@ -118,10 +118,4 @@ AnyObjective = Annotated[
     | Annotated[RelativisticRecipe, Tag("relativistic")],
     Discriminator(kind_discriminator("wgan_gp")),
 ]
-OBJECTIVE_KINDS: dict[str, type[RecipeTable]] = {
-    "wgan_gp": WganGpRecipe,
-    "wgan_clip": WganClipRecipe,
-    "minimax": MinimaxRecipe,
-    "lsgan": LsganRecipe,
-    "relativistic": RelativisticRecipe,
-}
+OBJECTIVE_KINDS = kinds_of(AnyObjective)

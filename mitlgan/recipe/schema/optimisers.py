@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from mitlgan.recipe.schema.base import RecipeTable, kind_discriminator
+from mitlgan.recipe.schema.base import RecipeTable, kind_discriminator, kinds_of
 
 
 class _Scheduled(RecipeTable):
@@ -73,4 +73,4 @@ class RmspropRecipe(_Scheduled):
 
 
 AnyOptimiser = Annotated[Annotated[AdamRecipe, Tag("adam")] | Annotated[RmspropRecipe, Tag("rmsprop")], Discriminator(kind_discriminator("adam"))]
-OPTIMISER_KINDS: dict[str, type[RecipeTable]] = {"adam": AdamRecipe, "rmsprop": RmspropRecipe}
+OPTIMISER_KINDS = kinds_of(AnyOptimiser)

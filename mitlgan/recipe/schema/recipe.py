@@ -81,12 +81,12 @@ class Recipe(RecipeTable):
         return self
 
     def _critic(self) -> None:
-        if self.critic.normalisation == "batch" and self.objective.per_sample:
+        if self.critic.normalisation == "batch" and self.objective.has_per_sample_penalty:
             raise ValueError(
                 f'critic.normalisation = "batch" contradicts objective.kind = "{self.objective.kind}": '
                 'the penalty is per sample; use normalisation = "none"'
             )
-        if self.critic.output == "sigmoid" and not self.objective.takes_sigmoid:
+        if self.critic.output == "sigmoid" and not self.objective.accepts_sigmoid:
             raise ValueError(
                 f'critic.output = "sigmoid" contradicts objective.kind = "{self.objective.kind}", which takes the score itself; use output = "linear"'
             )

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from mitlgan.recipe.schema.base import RecipeTable, Width, kind_discriminator
+from mitlgan.recipe.schema.base import RecipeTable, Width, kind_discriminator, kinds_of
 
 Blocks = Annotated[int, Field(ge=1, le=64)]
 GrowthRate = Annotated[int, Field(ge=1, le=1024)]
@@ -171,10 +171,4 @@ AnyTranslator = Annotated[
     | Annotated[NoTranslatorRecipe, Tag("none")],
     Discriminator(kind_discriminator("dense")),
 ]
-TRANSLATOR_KINDS: dict[str, type[RecipeTable]] = {
-    "dense": DenseTranslatorRecipe,
-    "resnet": ResnetTranslatorRecipe,
-    "densenet": DensenetTranslatorRecipe,
-    "light": GuidedTranslatorRecipe,
-    "none": NoTranslatorRecipe,
-}
+TRANSLATOR_KINDS = kinds_of(AnyTranslator)

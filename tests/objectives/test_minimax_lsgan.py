@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan import objectives
-from mitlgan.objectives import CRITIC_DOMINATES, GENERATOR_DOMINATES, noisy_labels
+from mitlgan.objectives import CRITIC_DOMINATES, GENERATOR_DOMINATES
+from mitlgan.objectives.noisy_labels import noisy_labels
 from mitlgan.recipe import LsganRecipe, MinimaxRecipe, RelativisticRecipe, WganClipRecipe
 
 REAL, FAKE = torch.full((4, 1, 2, 2), 0.5), torch.full((4, 1, 2, 2), -0.25)

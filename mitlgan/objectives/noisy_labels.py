@@ -1,0 +1,32 @@
+"""Labels of real and generated images, with optional smoothing, noise and flips."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from mitlgan.recipe import LsganRecipe, MinimaxRecipe
+
+
+def noisy_labels(recipe: MinimaxRecipe | LsganRecipe, like: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return labels for a batch of real images and for one of generated images.
+
+    Args:
+        recipe: `label_smoothing` (one-sided: 1 becomes 1 minus it), `label_noise` (uniform, +-), `label_flips` (share swapped at random).
+        like: (N,); the labels get its length, type and device.
+        rng: Draws noise and flips; unused if the recipe has neither.
+
+    Returns:
+        Two tensors (N,), in [0, 1].
+    """
+    real, fake = torch.full_like(like, 1.0 - recipe.label_smoothing), torch.zeros_like(like)
+    if recipe.label_noise:
+        noise = (torch.rand(2, len(like), generator=rng, device=rng.device).to(like.device) * 2 - 1) * recipe.label_noise
+        real, fake = (real + noise[0]).clamp(0, 1), (fake + noise[1]).clamp(0, 1)
+    if recipe.label_flips:
+        flips = (torch.rand(2, len(like), generator=rng, device=rng.device) < recipe.label_flips).to(like.device)
+        real, fake = torch.where(flips[0], fake, real), torch.where(flips[1], real, fake)
+    return real, fake

@@ -21,8 +21,10 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from mitlgan import networks, objectives
-from mitlgan.data.open import pack_folder
-from mitlgan.data.pack.image_pack import ImagePack, IndexSampler, to_float
+from mitlgan.data.build.pack_folder import pack_folder
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.pack.index_sampler import IndexSampler
+from mitlgan.images.pixels import to_float
 from mitlgan.recipe import Recipe, load_recipe
 from mitlgan.runtime.allocator import keep_freed_memory
 from mitlgan.runtime.distributed import World

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.load_save import load_network, network_tensors
 from mitlgan.artifacts.safetensors_io import tensors_sha256
-from mitlgan.data.pack.image_pack import to_uint8
+from mitlgan.images.pixels import to_uint8
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.images.alpha import on_checkerboard, to_opaque_rgb, unpremultiply
 from mitlgan.images.encode import encode_image, encode_png

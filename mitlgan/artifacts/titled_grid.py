@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from mitlgan.artifacts.loaded_artifact import TITLES, grid_png
-from mitlgan.data.pack.image_pack import to_uint8
+from mitlgan.images.pixels import to_uint8
 from mitlgan.errors import UsageError
 from mitlgan.images.alpha import to_opaque_rgb
 from mitlgan.images.encode import encode_image

@@ -106,7 +106,7 @@ def _files(images: list[Path]) -> list[Path]:
             files.append(path)
             continue
         source = open_source(path, "IMAGE")
-        for line in source.leftovers.describe(quiet=False):
+        for line in source.leftovers.describe(include_counts=False):
             log(f"{path}: {line}")
         files += [entry.path for entry in source.entries if entry.path is not None]
     return files

@@ -67,7 +67,7 @@ def mix(
 
 
 def _single_png(image: Tensor, scale: int) -> bytes:
-    from mitlgan.data.pack.image_pack import to_uint8
+    from mitlgan.images.pixels import to_uint8
     from mitlgan.images.alpha import unpremultiply
     from mitlgan.images.encode import encode_png
 

@@ -22,8 +22,9 @@ from mitlgan.compare.paste_baseline import KEY_THRESHOLDS, PastedLayers
 from mitlgan.compare.plan import RESOURCE_UNITS, ComparisonPlan
 from mitlgan.compare.selection import BudgetResult, Snapshot, best_within_budget, mean_curve, mean_over_seeds
 from mitlgan.data.open import open_data
-from mitlgan.data.pack.image_pack import ImagePack, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import DataError, UsageError
+from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.layer_swap import measure_separation, swap_for
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.networks import Composer, CompositionStages

@@ -18,10 +18,11 @@ from mitlgan.artifacts.card import read_weights_hash
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.data.pack.cache import cache_dir
-from mitlgan.data.pack.image_pack import ImagePack, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.split_folders import correct_split
 from mitlgan.data.splits import choose_evaluation_split, resolve_split
 from mitlgan.errors import DataError, ResourceError
+from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.extractors.features import Extractor, extract_features
 from mitlgan.metrics.extractors.networks import OFFLINE_EXTRACTOR, SECOND_EXTRACTOR, second_weights
 from mitlgan.metrics.feature_cache import cached_pack_features, select_pictures

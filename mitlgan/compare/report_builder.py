@@ -20,7 +20,8 @@ from mitlgan.compare.fairness import describe_fairness
 from mitlgan.compare.plan import KIMG, RESOURCE_UNITS, TIME, ComparisonPlan
 from mitlgan.compare.selection import AXES, describe_intervals, lead_intervals
 from mitlgan.data.demo.real_composite_anchor import composite_anchor_pack
-from mitlgan.data.pack.image_pack import ImagePack, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe
 from mitlgan.report import Anchor, ArmResult, Comparison, Picture, decide_verdict

@@ -1,9 +1,9 @@
-"""The splits of what `--data` names: which are there, where they lie, and which of them a number is measured on."""
+"""Finds the splits of a `--data` value, and chooses the one to train or measure on."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,17 +14,19 @@ from mitlgan.data.demo.scenes import SCENE_COUNTS
 from mitlgan.data.pack.image_pack import PREPARED_PACK, read_manifest
 from mitlgan.data.readers.cifar import TEST, is_cifar
 from mitlgan.data.readers.idx import is_idx
-from mitlgan.data.sources.image_source import LISTS, ImageSource, open_source
-from mitlgan.data.sources.leftovers import BESIDE, LeftoverFile
-from mitlgan.data.sources.listing import is_picture_name
+from mitlgan.data.sources.file_classifier import is_hidden_name, is_picture_name
+from mitlgan.data.sources.image_source import ImageSource, open_source
+from mitlgan.data.sources.leftovers import UNASSIGNED, LeftoverFile
+from mitlgan.data.sources.path_list import LIST_SUFFIXES
 from mitlgan.data.sources.split_folders import SPLITS, TRAIN, SplitLayout, find_split_folders, split_of_name
 from mitlgan.errors import DataError, UsageError, to_one_line
 
 DEMO = "demo"
+UNASSIGNED_REASON = "beside the split folders, in none of them"
 
 
 def split_source(source: ImageSource, option: str = "SRC") -> tuple[dict[str, ImageSource], SplitLayout]:
-    """A source's splits, each a source with the names that its pictures have in the whole; a list of paths is taken as it is.
+    """Divide a source into its splits; pictures keep their names. A list of paths is one set.
 
     Args:
         source: A folder, an archive or a list.
@@ -33,137 +35,138 @@ def split_source(source: ImageSource, option: str = "SRC") -> tuple[dict[str, Im
     Raises:
         DataError: Two folders mean one split.
     """
-    whole = Path(source.spec)
-    if whole.is_file() and whole.suffix.lower() in LISTS:
-        return {TRAIN: source}, SplitLayout({TRAIN: range(len(source.entries))})
-    found = find_split_folders([entry.name for entry in source.entries], f"{option} {source.spec}")
-    if not found.folders and whole.is_dir() and (own := _own_split(whole)):
-        found = replace(found, parts={own: found.parts[TRAIN]})
-    left = [LeftoverFile(source.entries[place].name, "beside the split folders, in none of them", BESIDE) for place in found.unassigned]
-    return {split: source.subset((source.entries[place] for place in places), left) for split, places in found.parts.items()}, found
+    path, entries = Path(source.spec), source.entries
+    if path.is_file() and path.suffix.lower() in LIST_SUFFIXES:
+        return {TRAIN: source}, SplitLayout({TRAIN: range(len(entries))})
+    layout = find_split_folders([entry.name for entry in entries], f"{option} {source.spec}")
+    if not layout.folders and path.is_dir() and (own := _split_of_folder(path)):
+        layout = replace(layout, parts={own: layout.parts[TRAIN]})
+    leftovers = [LeftoverFile(entries[position].name, UNASSIGNED_REASON, UNASSIGNED) for position in layout.unassigned]
+    return {split: source.subset((entries[position] for position in positions), leftovers) for split, positions in layout.parts.items()}, layout
 
 
 def training_source(source: ImageSource) -> tuple[ImageSource, str]:
-    """The training pictures of a source, and in one line which part they are; of an archive that holds one split only, that one.
+    """Return the training pictures of a source, and in one line which part they are; an archive of one held-out split is taken as a whole.
 
     Raises:
         DataError: Two folders mean one split, or a folder holds held-out pictures alone.
     """
-    sources, found = split_source(source)
+    sources, layout = split_source(source)
     if TRAIN in sources:
-        said = found.describe(TRAIN, [entry.name for entry in source.entries])
-        return sources[TRAIN], f"{source.spec}: {said}" if said else ""
-    if found.folders and Path(source.spec).is_dir():
-        there = ", ".join(folder for folders in found.folders.values() for folder in folders)
-        raise DataError(f"SRC {source.spec}: holds {there} and no pictures for training; name the folder inside itself")
+        text = layout.describe(TRAIN, [entry.name for entry in source.entries])
+        return sources[TRAIN], f"{source.spec}: {text}" if text else ""
+    if layout.folders and Path(source.spec).is_dir():
+        raise DataError(f"SRC {source.spec}: holds {layout.describe_folders()} and no pictures for training; name the folder inside itself")
     return source, ""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One split of a set, where it lies.
+class SplitPart:
+    """One split of a `--data` value.
 
     Attributes:
         path: The folder of the set, or the file: a pack, or a format of its own.
-        source: Its pictures; None where `path` is no folder of pictures.
-        count: How many pictures, where that is known without reading them.
+        source: Its pictures; None unless `path` is a folder of pictures.
+        count: Number of pictures, if that is known without reading them.
     """
 
     path: Path
     source: ImageSource | None = None
     count: int | None = None
 
-    @property
-    def names(self) -> tuple[str, ...] | None:
-        """Its pictures, relative to the folder."""
-        return None if self.source is None else tuple(entry.name for entry in self.source.entries)
-
 
 @dataclass(frozen=True)
 class DataSplits:
-    """What a `--data` value has.
+    """The splits of a `--data` value.
 
     Attributes:
         spec: The value.
-        parts: The splits that are there.
-        layout: Of a folder of pictures.
-        names: Of all its pictures.
+        parts: The splits that exist.
+        layout: Split folders of a folder of pictures.
+        names: Names of all its pictures.
     """
 
     spec: str
-    parts: Mapping[str, Part]
+    parts: Mapping[str, SplitPart]
     layout: SplitLayout | None = None
     names: Sequence[str] = ()
 
-    def resolve(self, wanted: str) -> str:
-        """The split that is opened where one is wanted: itself, else `train`, else the only one."""
-        return next((split for split in (wanted, TRAIN) if split in self.parts), next(iter(self.parts)))
+    def resolve(self, requested: str) -> str:
+        """Return the split to use: the requested one if it exists, else `train`, else the only one."""
+        return self.first(requested, TRAIN)
 
-    def require(self, wanted: str) -> str:
-        """The same, where pictures are opened; held-out folders alone are no pictures for training.
+    def require(self, requested: str) -> str:
+        """Return the split to open, see `resolve`; held-out folders alone hold no pictures for training.
 
         Raises:
-            DataError: They are wanted, and there are none.
+            DataError: Training pictures are requested, and there are only held-out ones.
         """
-        split = self.resolve(wanted)
-        if wanted == TRAIN != split and self.layout is not None and self.layout.folders:
-            there = ", ".join(folder for folders in self.layout.folders.values() for folder in folders)
-            raise DataError(f"--data {self.spec}: holds {there} and no pictures for training; put these into train/, or name the folder inside itself")
+        split = self.resolve(requested)
+        if requested == TRAIN != split and self.layout is not None and self.layout.folders:
+            folders = self.layout.describe_folders()
+            raise DataError(
+                f"--data {self.spec}: holds {folders} and no pictures for training; put these into train/, or name the folder inside itself"
+            )
         return split
 
     def source(self, split: str) -> ImageSource:
-        """Of a folder's split, in the order of names.
+        """Return the pictures of a folder's split, in the order of their names.
 
         Raises:
-            DataError: It is no folder of pictures.
+            DataError: The split is no folder of pictures.
         """
-        found = self.parts[split].source
-        if found is None:
+        source = self.parts[split].source
+        if source is None:
             raise DataError(f"--data {self.spec}: its {split} pictures are no folder of pictures")
-        return found
+        return source
 
     def manifest_record(self, split: str) -> dict[str, Any] | None:
-        """What a pack of a split is of, for its manifest; None where nothing says so, as of a folder without splits."""
-        known = self.layout is not None and (self.layout.folders or self.layout.remark or split != TRAIN)
-        return self.layout.to_manifest(split) if known and self.layout is not None else None
+        """Return which part of the set a pack of a split holds, for its manifest; None if the set has no splits."""
+        if self.layout is None or not (self.layout.folders or self.layout.remark or split != TRAIN):
+            return None
+        return self.layout.to_manifest(split)
 
     def describe(self, split: str) -> str:
-        """What is taken and what is left; empty where there is nothing to say."""
-        said = "" if self.layout is None else self.layout.describe(split, self.names)
-        return to_one_line(f"{self.spec}: {said}") if said else ""
+        """Return in one line which pictures a split takes and which it leaves out; empty if there is nothing unexpected."""
+        text = "" if self.layout is None else self.layout.describe(split, self.names)
+        return to_one_line(f"{self.spec}: {text}") if text else ""
 
     def describe_available(self) -> str:
-        """The splits for a message: `train (24 pictures), test (12 pictures)`."""
+        """Return the splits for a message: `train (24 pictures), test (12 pictures)`."""
         return ", ".join(split if part.count is None else f"{split} ({part.count:,} pictures)" for split, part in self.parts.items())
+
+    def first(self, *splits: str) -> str:
+        """Return the first of some splits that exists; any split if none does."""
+        return next((split for split in splits if split in self.parts), next(iter(self.parts)))
 
 
 def find_splits(spec: str, role: str) -> DataSplits:
-    """The splits of a `--data` value: `demo`, a folder, a pack, or a format of its own.
+    """Return the splits of a `--data` value: `demo`, a folder, a pack, or a format of its own.
 
     Raises:
-        DataError: Nothing there, or two folders that mean one split.
+        DataError: There is no such data, or two folders mean one split.
     """
     path = Path(spec)
     if spec == DEMO:
-        here = SPLITS if role == "scene" else LAYER_SPLITS.get(role, [TRAIN])
-        return DataSplits(spec, {split: Part(path, count=SCENE_COUNTS[split] if role == "scene" else None) for split in here})
+        splits = SPLITS if role == "scene" else LAYER_SPLITS.get(role, [TRAIN])
+        return DataSplits(spec, {split: SplitPart(path, count=SCENE_COUNTS[split] if role == "scene" else None) for split in splits})
     if path.is_file():
-        return DataSplits(spec, {_split_of_file(path): Part(path, count=_pack_count(path))})
+        return DataSplits(spec, {_split_of_file(path): SplitPart(path, count=_pack_count(path))})
     if is_cifar(path):
-        return DataSplits(spec, {split: Part(path) for split in (TRAIN, "test") if split == TRAIN or (path / TEST[0]).is_file()})
-    return _picture_set_of_folder(path)
+        return DataSplits(spec, {split: SplitPart(path) for split in (TRAIN, "test") if split == TRAIN or (path / TEST[0]).is_file()})
+    return _find_splits_of_folder(path)
 
 
 def find_folder_splits(source: str | Path) -> DataSplits:
-    """The splits of a folder of pictures, whatever else it holds; of an archive or a list likewise.
+    """Return the splits of a folder of pictures, an archive or a list; packs in a folder are ignored.
 
     Raises:
-        DataError: As `picture_set`.
+        DataError: There are no pictures, or two folders mean one split.
     """
-    return _divided(open_source(source, "--data"), {})
+    return _combine(open_source(source, "--data"), {})
 
 
-def _picture_set_of_folder(path: Path) -> DataSplits:
+def _find_splits_of_folder(path: Path) -> DataSplits:
     packs = find_prepared_packs(path)
     try:
         source = open_source(path, "--data")
@@ -171,52 +174,52 @@ def _picture_set_of_folder(path: Path) -> DataSplits:
         if not packs:
             raise
         source = ImageSource(str(path), ())
-    if TRAIN in packs:  # pictures of training that lie in the same folder are what the pack was made of
+    if TRAIN in packs:  # the pack was made of the training pictures in the same folder
         source = source.subset(one for one in source.entries if "/" in one.name and split_of_name(one.name.partition("/")[0]) not in (None, TRAIN))
     if not source.entries:
-        own = {} if packs.keys() - {TRAIN} else {_own_split(path) or TRAIN: part for part in packs.values()}
+        own = {} if packs.keys() - {TRAIN} else {_split_of_folder(path) or TRAIN: part for part in packs.values()}
         return DataSplits(str(path), _ordered(own or packs))
-    return _divided(source, packs)
+    return _combine(source, packs)
 
 
-def _divided(source: ImageSource, packs: Mapping[str, Part]) -> DataSplits:
-    sources, found = split_source(source, "--data")
-    parts = {split: Part(Path(source.spec), one, len(one.entries)) for split, one in sources.items()}
-    return DataSplits(source.spec, _ordered({**parts, **packs}), found, [entry.name for entry in source.entries])
+def _combine(source: ImageSource, packs: Mapping[str, SplitPart]) -> DataSplits:
+    """Return the splits of a source; a pack takes the place of a split's pictures."""
+    sources, layout = split_source(source, "--data")
+    parts = {split: SplitPart(Path(source.spec), part, len(part.entries)) for split, part in sources.items()}
+    return DataSplits(source.spec, _ordered({**parts, **packs}), layout, [entry.name for entry in source.entries])
 
 
-def resolve_split(spec: str, role: str, wanted: str) -> str:
-    """The split of a `--data` value that is opened where one is wanted; see `PictureSet.resolved`.
+def resolve_split(spec: str, role: str, requested: str) -> str:
+    """Return the split of a `--data` value to use if one is requested; see `DataSplits.resolve`.
 
     Raises:
-        UsageError: No split is called so.
-        DataError: As `picture_set`.
+        UsageError: There is no split of that name.
+        DataError: There is no such data.
     """
-    return find_splits(spec, role).resolve(parse_split(wanted))
+    return find_splits(spec, role).resolve(parse_split(requested))
 
 
-def choose_evaluation_split(spec: str, role: str, wanted: str | None, default: str, say: Callable[[str], None]) -> str:
-    """The split that a number is measured on.
+def choose_evaluation_split(spec: str, role: str, requested: str | None, default: str, say: Callable[[str], None]) -> str:
+    """Choose the split to measure on.
 
     Args:
         spec: Value of `--data`, or of `data.source` in the recipe.
-        role: Of the pictures.
-        wanted: The split that the user asked for; it must be there.
-        default: Taken where the user asked for none; where that is not there, the other held-out one stands in, or else the training pictures.
-        say: Told in one line what stands in.
+        role: Role of the pictures.
+        requested: The split that the user asked for, which must exist.
+        default: Used if the user asked for none; if it does not exist, the other held-out split is used, or else the training pictures.
+        say: Receives one line if another split is used.
 
     Raises:
-        UsageError: No split is called so.
-        DataError: The split that was asked for is not there; says which are.
+        UsageError: There is no split of that name.
+        DataError: The requested split does not exist; the message lists those that do.
     """
-    found = find_splits(spec, role)
-    if wanted is not None:
-        wanted = parse_split(wanted)
-        if wanted not in found.parts:
-            raise DataError(f"--split {wanted}: {spec} has no {wanted} pictures; it has {found.describe_available()}")
-        return wanted
-    held_out = [split for split in ("test", "validation") if split in found.parts]
-    split = next((split for split in (default, *held_out, TRAIN) if split in found.parts), next(iter(found.parts)))
+    available = find_splits(spec, role)
+    if requested is not None:
+        split = parse_split(requested)
+        if split not in available.parts:
+            raise DataError(f"--split {split}: {spec} has no {split} pictures; it has {available.describe_available()}")
+        return split
+    split = available.first(default, "test", "validation", TRAIN)
     if split != default:
         flattered = "; a network that was trained on them is flattered" if split == TRAIN else ""
         say(f"warning: {spec} has no {default} pictures: its {split} pictures stand in{flattered}")
@@ -224,45 +227,45 @@ def choose_evaluation_split(spec: str, role: str, wanted: str | None, default: s
 
 
 def held_out_training_warning(spec: str, role: str, data: Mapping[str, Any]) -> str:
-    """In a sentence, that a network was trained on more pictures than a set has for training: earlier versions took some split folders for training.
+    """Return a warning if a network was trained on more pictures than a set has for training: earlier versions took some held-out folders, too.
 
     Args:
         spec: Value of `--data`, or of `data.source` in the recipe.
-        role: Of the pictures.
+        role: Role of the pictures.
         data: What the network's card says of its pictures.
     """
     parts = find_splits(spec, role).parts
-    there, count = None if TRAIN not in parts else parts[TRAIN].count, data.get("count")
-    if data.get("source") != spec or there is None or not isinstance(count, int) or count <= there or len(parts) < 2:
+    available, count = None if TRAIN not in parts else parts[TRAIN].count, data.get("count")
+    if data.get("source") != spec or available is None or not isinstance(count, int) or count <= available or len(parts) < 2:
         return ""
-    return f"warning: it was trained on {count:,} pictures, where {spec} has {there:,} for training: on held-out ones, too, which then flatter it"
+    return f"warning: it was trained on {count:,} pictures, where {spec} has {available:,} for training: on held-out ones, too, which then flatter it"
 
 
 def parse_split(name: str) -> str:
-    """The split that a name on the command line means; those of folders are taken, too.
+    """Return the split that a name on the command line means; names of split folders work, too.
 
     Raises:
-        UsageError: It means none.
+        UsageError: The name means no split.
     """
-    found = split_of_name(name)
-    if found is None:
+    split = split_of_name(name)
+    if split is None:
         raise UsageError(f"--split {name}: not one of {', '.join(SPLITS)}")
-    return found
+    return split
 
 
-def _ordered(parts: Mapping[str, Part]) -> dict[str, Part]:
-    return {split: parts[split] for split in SPLITS if split in parts}
-
-
-def find_prepared_packs(folder: Path) -> dict[str, Part]:
-    """What `data prepare` left: a pack at the top for training, those of held-out pictures in the folders of their splits."""
-    found: dict[str, Part] = {}
+def find_prepared_packs(folder: Path) -> dict[str, SplitPart]:
+    """Return the packs that `data prepare` wrote: one for training at the top, those of held-out pictures in the folders of their splits."""
+    packs: dict[str, SplitPart] = {}
     for inner in [folder, *_visible_folders(folder)] if folder.is_dir() else ():
         split = TRAIN if inner is folder else split_of_name(inner.name)
         pack = inner / PREPARED_PACK
-        if split and split not in found and pack.is_file():
-            found[split] = Part(pack, count=_pack_count(pack))
-    return found
+        if split and split not in packs and pack.is_file():
+            packs[split] = SplitPart(pack, count=_pack_count(pack))
+    return packs
+
+
+def _ordered(parts: Mapping[str, SplitPart]) -> dict[str, SplitPart]:
+    return {split: parts[split] for split in SPLITS if split in parts}
 
 
 def _visible_folders(folder: Path) -> list[Path]:
@@ -271,35 +274,33 @@ def _visible_folders(folder: Path) -> list[Path]:
     return []
 
 
-def _own_split(folder: Path) -> str | None:
-    """The split that a folder is by its own name: only where its siblings are splits, too, and one of them is for training."""
+def _split_of_folder(folder: Path) -> str | None:
+    """Return the split that a folder is by its own name: only if its siblings are splits, too, and one of them is for training."""
     folder = folder.absolute()
     own = split_of_name(folder.name)
     if own is None:
         return None
     siblings = [inner.name for inner in _visible_folders(folder.parent) if inner.name != folder.name and _holds_pictures(inner)]
     splits = [split_of_name(name) for name in siblings]
-    for_training = own == TRAIN or TRAIN in splits or (folder.parent / PREPARED_PACK).is_file()
-    return own if None not in splits and for_training else None
+    has_training = own == TRAIN or TRAIN in splits or (folder.parent / PREPARED_PACK).is_file()
+    return own if None not in splits and has_training else None
 
 
 def _holds_pictures(folder: Path) -> bool:
-    return any(is_picture_name(name) or name == PREPARED_PACK for name in _names_under(folder))
-
-
-def _names_under(folder: Path) -> Iterator[str]:
     for _, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
-        yield from names
+        folders[:] = [name for name in folders if not is_hidden_name(name)]
+        if any(is_picture_name(name) or name == PREPARED_PACK for name in names):
+            return True
+    return False
 
 
 def _split_of_file(path: Path) -> str:
-    """The split of a pack or a file of a known format: as it records it, else by its name beside others of such names, else `train`."""
+    """Return the split of a pack or a file of a known format: as recorded in it, else by its name if other packs next to it have such names."""
     if is_cifar(path):
         return "test" if path.name in TEST else TRAIN
     if is_idx(path):
         return "test" if path.name.startswith("t10k-") else TRAIN
-    if path.name == PREPARED_PACK and (own := _own_split(path.parent)):
+    if path.name == PREPARED_PACK and (own := _split_of_folder(path.parent)):
         return own
     with suppress(DataError):
         manifest = read_manifest(path.with_suffix(".json"))
@@ -308,7 +309,7 @@ def _split_of_file(path: Path) -> str:
             if isinstance(name, str) and name in SPLITS:
                 return name
     own = split_of_name(path.stem)
-    others: Iterable[str | None] = (split_of_name(other.stem) for other in path.absolute().parent.glob("*.npy"))
+    others = [split_of_name(other.stem) for other in path.absolute().parent.glob("*.npy")]
     return own if own is not None and TRAIN in others else TRAIN
 
 

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import ImagePack, to_float, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ArtifactError, DataError
+from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.inpainting.fillers import Filler
 from mitlgan.inpainting.poisson import poisson_blend
 from mitlgan.metrics.extractors.features import Extractor

@@ -14,7 +14,7 @@ from mitlgan.artifacts.card import KIND_WITH_ARTICLE
 from mitlgan.artifacts.load_save import load_network
 from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
 from mitlgan.data.layers.matting import import_opencv
-from mitlgan.data.pack.image_pack import to_float, to_uint8
+from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.inversion import Settings, StatusCallback, embed
 from mitlgan.networks import ContextEncoder

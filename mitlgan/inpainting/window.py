@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from mitlgan.data.pack.image_pack import to_float
 from mitlgan.errors import DataError
+from mitlgan.images.pixels import to_float
 from mitlgan.inpainting.fillers import Filler
 from mitlgan.inpainting.poisson import poisson_blend
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.data.pack.image_pack import ImagePack, to_float, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.errors import ArtifactError
 from mitlgan.images.alpha import to_opaque_rgb
 from mitlgan.inversion.embed import InversionResult, embed

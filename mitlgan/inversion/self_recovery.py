@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.data.pack.image_pack import to_float, to_uint8
+from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.inversion.embed import InversionResult, embed
 from mitlgan.inversion.progress import StatusCallback
 from mitlgan.inversion.settings import Settings

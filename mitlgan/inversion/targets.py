@@ -10,8 +10,8 @@ from torch import Tensor
 from mitlgan.artifacts.card import Card
 from mitlgan.data.build.resize import crop_and_resize, to_planes
 from mitlgan.data.decode.image_file import UnreadableImageError, decode
-from mitlgan.data.pack.image_pack import to_float, to_grayscale
 from mitlgan.errors import DataError
+from mitlgan.images.pixels import to_float, to_grayscale
 
 RESIZE = "lanczos"
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.data.pack.image_pack import ImagePack, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.images.pixels import to_uint8
 from mitlgan.errors import UsageError
 from mitlgan.images.alpha import PremultipliedLayer, to_opaque_rgb
 from mitlgan.metrics.feature_cache import BACKDROP

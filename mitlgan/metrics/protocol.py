@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import ImagePack, composite_on, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.images.pixels import composite_on, to_uint8
 from mitlgan.errors import ArtifactError, DataError, NanError, UsageError
 from mitlgan.images.alpha import clip_to_alpha
 from mitlgan.metrics.clipping import ClippingCounter

@@ -10,9 +10,9 @@ import numpy as np
 from mitlgan.artifacts.card import Card, read_card
 from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
 from mitlgan.artifacts.summary import describe_recipe
-from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.data.sources.split_folders import with_correct_splits
 from mitlgan.errors import MitlganError
+from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, display_name

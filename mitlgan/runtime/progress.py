@@ -12,7 +12,19 @@ from mitlgan.errors import to_one_line, to_terminal_text
 
 PLAIN_INTERVAL_S = 15.0
 LARGE = 1e5  # a loss beyond it is written with its exponent
+ProgressCallback = Callable[[int, int], None]
+"""Receives the number of finished items and of all items."""
+Say = Callable[[str], None]
+"""Receives a line for the user."""
 UNBOUNDED_KIMG = 1e6  # the length of a training that a clock ends
+
+
+def ignore_progress(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def ignore_message(text: str) -> None:
+    """Report nothing."""
 
 
 def progress_logger(label: str, say: Callable[[str], None], interval_s: float = PLAIN_INTERVAL_S) -> Callable[[int, int], None]:

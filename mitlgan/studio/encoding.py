@@ -13,7 +13,7 @@ from urllib.parse import quote
 import torch
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import to_uint8
+from mitlgan.images.pixels import to_uint8
 from mitlgan.images.alpha import unpremultiply
 from mitlgan.images.encode import encode_png
 from mitlgan.networks import CompositionStages

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import to_float, to_uint8
+from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.images.alpha import clip_to_alpha, to_opaque_rgb, unpremultiply
 from mitlgan.images.encode import encode_png
 from mitlgan.inpainting import Filler, Original, make_filler, poisson_blend

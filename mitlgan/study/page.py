@@ -17,7 +17,8 @@ import jinja2
 import numpy as np
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import ImagePack, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.images.pixels import to_uint8
 from mitlgan.errors import UsageError
 from mitlgan.images.encode import encode_png
 from mitlgan.metrics.protocol import ImageSource, to_rgb

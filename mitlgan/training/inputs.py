@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.artifacts.card import latent_dims
-from mitlgan.data.pack.image_pack import ImagePack, to_float
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.images.pixels import to_float
 from mitlgan.data.random_masks import draw_holes
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import ContextEncoder

@@ -18,8 +18,10 @@ from torch import Tensor, nn
 
 from mitlgan.artifacts.loaded_artifact import grid_png, run_network
 from mitlgan.artifacts.safetensors_io import CHECKPOINTS_KEPT, first_nonfinite, save_checkpoint, tensors_sha256
-from mitlgan.data.pack.image_pack import ImagePack, IndexSampler, to_float
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.pack.index_sampler import IndexSampler
 from mitlgan.errors import DivergedError, NanError, ResourceError, Stopped, UsageError
+from mitlgan.images.pixels import to_float
 from mitlgan.networks import forward_with_aux_loss
 from mitlgan.objectives import Objective
 from mitlgan.recipe import Recipe

@@ -25,7 +25,7 @@ from mitlgan.artifacts.loaded_artifact import (
     stages_sheet_png,
     write_sample_files,
 )
-from mitlgan.data.pack.image_pack import to_uint8
+from mitlgan.images.pixels import to_uint8
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.images.alpha import on_checkerboard, split_premultiplied, unpremultiply

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from mitlgan.artifacts.titled_grid import display_scale, enlarge, labeled_grid_png
-from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.errors import UsageError
+from mitlgan.images.pixels import to_uint8
 
 
 def pictures(count: int = 6, channels: int = 3) -> torch.Tensor:

@@ -13,8 +13,8 @@ from PIL import Image, ImageSequence
 
 import mitlgan
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.editing import directions, read_directions
+from mitlgan.images.pixels import to_uint8
 
 
 @pytest.fixture

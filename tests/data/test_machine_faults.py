@@ -17,13 +17,13 @@ from PIL import ImageFile
 from mitlgan.data.build import parallel
 from mitlgan.data.build import prepare as prepare_module
 from mitlgan.data.build.offline_augment import AugmentSettings, augment_pictures
+from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.check import check_datasets
 from mitlgan.data.decode import image_file
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, read_file, read_head
 from mitlgan.data.layers.split import SplitSettings, split_pictures
-from mitlgan.data.open import pack_folder
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.image_source import open_source
 from mitlgan.errors import MitlganError, ResourceError, resource_fault

@@ -20,7 +20,8 @@ from PIL import Image
 
 from mitlgan.cli.main import main
 from mitlgan.data import open
-from mitlgan.data.open import open_data, pack_folder
+from mitlgan.data.build.pack_folder import pack_folder
+from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.data.splits import resolve_split
@@ -199,7 +200,7 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
     for index in range(1, 2500):
         os.link(place / "0000.png", place / f"{index:04d}.png")
     program = (
-        "import resource, sys; from pathlib import Path; from mitlgan.data.open import pack_folder\n"
+        "import resource, sys; from pathlib import Path; from mitlgan.data.build.pack_folder import pack_folder\n"
         "source, out, first = Path(sys.argv[1]), Path(sys.argv[2]), []\n"
         "def told(done, total):\n    if done == 200: first.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
         "pack_folder(source, out, size_px=64, progress=told)\n"
@@ -275,7 +276,7 @@ class TestOpenData:
 
     def test_a_start_from_the_cache_reads_no_picture(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         made = open_data(str(folder), "fg", 8)
-        for reader in ("decode_bytes", "is_cutout_file"):
+        for reader in ("pack_split", "is_cutout_file"):
             monkeypatch.setattr(open, reader, lambda *_, **__: pytest.fail("read"))
         assert open_data(str(folder), "fg", 8).path == made.path
 

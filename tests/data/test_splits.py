@@ -18,10 +18,11 @@ from helpers import images
 from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.load_save import record_metrics
 from mitlgan.data.build.offline_augment import AugmentSettings, augment_pictures
+from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.check import check_datasets, summarize_set
-from mitlgan.data.open import open_data, pack_folder
+from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.image_source import open_source
 from mitlgan.data.sources.split_folders import correct_split, find_split_folders, split_of_name, with_correct_splits

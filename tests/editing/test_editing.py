@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.editing import cross, interpolate, mix, parse_latent, to_latent
 from mitlgan.editing.latent_mix import generators_of, stage_index
 from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.images.pixels import to_uint8
 from mitlgan.latents import latents_from_seeds, split_by_layer, write_latent
 
 

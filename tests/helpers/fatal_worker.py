@@ -6,19 +6,20 @@ import os
 import signal
 from typing import Any
 
-from mitlgan.data.build.prepare_image import ImagePreparer, PreparedImage, Task
+from mitlgan.data.build.prepare_image import ImagePreparer, PreparedImage
 from mitlgan.data.decode.image_file import DecodedImage
+from mitlgan.data.sources.entry import ImageEntry
 
 
 class Fatal(ImagePreparer):
-    def drawn(self, task: Task) -> PreparedImage | dict[str, Any]:
-        if task.name == "0003.png":
+    def prepare(self, entry: ImageEntry) -> PreparedImage | dict[str, Any]:
+        if entry.name == "0003.png":
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().drawn(task)
+        return super().prepare(entry)
 
 
 class OutOfMemory(ImagePreparer):
-    def _prepared(self, task: Task, decoded: DecodedImage) -> PreparedImage:
-        if task.name == "0003.png":
+    def _crop_and_resize(self, entry: ImageEntry, decoded: DecodedImage) -> PreparedImage:
+        if entry.name == "0003.png":
             raise MemoryError
-        return super()._prepared(task, decoded)
+        return super()._crop_and_resize(entry, decoded)

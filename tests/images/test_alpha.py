@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import composite_on
+from mitlgan.images.pixels import composite_on
 from mitlgan.images.alpha import on_checkerboard, unpremultiply
 
 SIDE = 24

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import ImagePack, to_float
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ArtifactError, DataError
+from mitlgan.images.pixels import to_float
 from mitlgan.inpainting import Filler, make_filler, parse_hole, score_fillers
 from mitlgan.inpainting.evaluate import InpaintScore, describe_scores
 from mitlgan.metrics.extractors.features import Extractor, extractor

@@ -14,8 +14,8 @@ from PIL import Image
 from mitlgan.artifacts.load_save import save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact, write_sample_files
 from mitlgan.cli import main
-from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.editing import parse_latent
+from mitlgan.images.pixels import to_uint8
 from mitlgan.inversion import read_target
 from mitlgan.runtime.files import sibling_path
 

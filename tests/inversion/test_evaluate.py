@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.data.pack.image_pack import ImagePack, to_float, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import ArtifactError
+from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.inversion import Settings
 from mitlgan.inversion.evaluate import as_json, fit_held_out
 from mitlgan.metrics.extractors.features import extractor

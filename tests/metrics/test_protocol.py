@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mitlgan.data.pack.image_pack import FourthChannel, ImagePack, to_float
+from mitlgan.data.pack.image_pack import FourthChannel, ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import ArtifactError, DataError, NanError, UsageError
+from mitlgan.images.pixels import to_float
 from mitlgan.metrics import protocol as evaluation
 from mitlgan.metrics.distances import frechet_from_features
 from mitlgan.metrics.extractors.features import Extractor, extractor

@@ -15,8 +15,9 @@ from mitlgan.artifacts import loaded_artifact
 from mitlgan.artifacts.load_save import load_layer, load_network
 from mitlgan.artifacts.safetensors_io import read_tensors
 from mitlgan.artifacts.summary import describe
-from mitlgan.data.pack.image_pack import ImagePack, to_float
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ArtifactError, Stopped, UsageError
+from mitlgan.images.pixels import to_float
 from mitlgan.inpainting import context_filler
 from mitlgan.networks import ContextEncoder
 from mitlgan.recipe import with_overrides

@@ -10,7 +10,8 @@ from helpers import tiny_runs
 from torch import Tensor, nn
 
 from mitlgan import networks
-from mitlgan.data.pack.image_pack import ImagePack, to_float
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.images.pixels import to_float
 from mitlgan.latents import latents_from_seeds
 from mitlgan.recipe import Recipe, with_overrides
 from mitlgan.runtime.distributed import World

@@ -24,7 +24,7 @@ def pack(
     as_json: options.Json = False,
 ) -> None:
     """Decode pictures once into a memory-mapped pack."""
-    from mitlgan.data.open import pack_folder
+    from mitlgan.data.build.pack_folder import pack_folder
 
     with progress_bar("pack") as callback:
         packed = pack_folder(source, out, size_px=size, resize=resize, keep_alpha=keep_alpha, allow_bad=allow_bad, progress=callback, say=log)

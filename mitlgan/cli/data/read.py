@@ -56,7 +56,7 @@ def read(
     Checks the files and chooses from them. Downloads nothing.
     """
     from mitlgan.data import readers
-    from mitlgan.data.open import pack_folder
+    from mitlgan.data.build.pack_folder import pack_folder
     from mitlgan.data.readers.products import ReviewLimits
     from mitlgan.errors import UsageError
 

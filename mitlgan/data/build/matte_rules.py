@@ -1,4 +1,4 @@
-"""Mattes beside pictures: one rule for which of a set are used, and one for which fit."""
+"""Decides whether the mattes next to pictures are used, and decodes them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from dataclasses import replace
 from PIL import Image
 
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes
+from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.data.sources.leftovers import LeftoverFile
 
 
 def use_mattes(source: ImageSource, unwanted: str = "") -> tuple[ImageSource, bool]:
-    """A source as it is packed: with its mattes, where at least half of the pictures have one, and without the pictures that have none.
+    """Return a source as it is packed: with mattes and without the pictures that have none, if at least half of the pictures have a matte.
 
-    Where fewer have one, the mattes are not used, and all pictures are taken. Either is told.
+    If fewer have one, all pictures are used and no matte. The leftovers of the source say so.
 
     Args:
-        source: Any.
-        unwanted: Why mattes are not used in any case; empty, they are.
+        source: Any source.
+        unwanted: Why mattes are not used in any case; empty if they may be.
 
     Returns:
-        The source, its leftovers told, and whether its mattes are used.
+        The source, and whether its mattes are used.
     """
     total = len(source.entries)
     have = sum(entry.matte is not None for entry in source.entries)
@@ -38,27 +39,26 @@ def use_mattes(source: ImageSource, unwanted: str = "") -> tuple[ImageSource, bo
     return source.subset((entry for entry in source.entries if entry.matte is not None), left), True
 
 
-def fitting_matte(content: bytes, picture: DecodedImage) -> Image.Image:
-    """A matte, for the picture that it lies beside: its transparency where it has some, else its brightness.
+def decode_matte(matte: ImageEntry, picture: DecodedImage) -> Image.Image:
+    """Decode a matte: the transparency of its file if it has any, else its brightness.
 
     Args:
-        content: Of the matte's file.
-        picture: Decoded; only its size before any reduction counts.
+        matte: The matte.
+        picture: The picture that it belongs to; only its size before any reduction counts.
 
     Returns:
-        Grey, of the picture's full size, upright.
+        Grey, in the picture's full size, upright.
 
     Raises:
-        UnreadableImageError: It is no picture, or of another size than the picture as it is shown.
+        UnreadableImageError: The matte cannot be read, or has another size than the upright picture.
     """
     try:
-        found = decode_bytes(content, keep_alpha=True, as_numbers=True)
+        decoded = decode_bytes(matte.read(), keep_alpha=True, as_numbers=True)
     except UnreadableImageError as error:
         raise UnreadableImageError(f"its matte: {error}") from None
-    if (found.width, found.height) != (picture.width, picture.height):
-        sideways = (found.height, found.width) == (picture.width, picture.height)
-        turned = "; pictures are turned upright by their EXIF, so its matte must be upright, too" if sideways else ""
-        raise UnreadableImageError(f"its matte is {found.width} x {found.height} px, itself {picture.width} x {picture.height}{turned}")
-    alpha = found.picture.getchannel("A")
-    extremes = alpha.getextrema()
-    return alpha if extremes != (255, 255) else found.picture.convert("L")
+    if (decoded.width, decoded.height) != (picture.width, picture.height):
+        is_sideways = (decoded.height, decoded.width) == (picture.width, picture.height)
+        hint = "; pictures are turned upright by their EXIF, so its matte must be upright, too" if is_sideways else ""
+        raise UnreadableImageError(f"its matte is {decoded.width} x {decoded.height} px, itself {picture.width} x {picture.height}{hint}")
+    alpha = decoded.picture.getchannel("A")
+    return alpha if alpha.getextrema() != (255, 255) else decoded.picture.convert("L")

@@ -16,16 +16,17 @@ from PIL import Image
 from torch import Tensor
 
 from mitlgan.data.build.journal import Journal
-from mitlgan.data.build.matte_rules import fitting_matte
+from mitlgan.data.build.matte_rules import decode_matte
 from mitlgan.data.build.notes import summarize_notes
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, is_cutout
-from mitlgan.data.pack.image_pack import to_uint8
-from mitlgan.data.sources.image_source import Contents, ImageSource, contents, open_source, output_stem, refuse_output_inside
-from mitlgan.data.sources.listing import MATTE_SUFFIX
+from mitlgan.data.sources.entry import ImageEntry
+from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
+from mitlgan.data.sources.image_source import ImageSource, open_source, output_stem, refuse_output_inside
 from mitlgan.data.splits import training_source
 from mitlgan.errors import DataError, naming_faults
 from mitlgan.images.encode import encode_dataset_png
+from mitlgan.images.pixels import to_uint8
 from mitlgan.runtime.files import ensure_folder, folder_lock, write_atomically
 
 VERSION = 3  # raise it when the same pictures and settings make other files
@@ -96,7 +97,7 @@ def augment_pictures(
     header = {"work": "augment", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": asdict(settings)}
     with folder_lock(out), Journal(out / ".journal.jsonl", header) as journal:
         done = len(journal.lines)
-        made = in_order(contents(source, source.entries[done:]), partial(_made, settings))
+        made = in_order(source.iterate(source.entries[done:]), partial(_made, settings))
         for number, (_, (record, files)) in enumerate(made, start=done + 1):
             for name, content in files.items():
                 write_atomically(out / name, content)
@@ -169,17 +170,16 @@ def _origins(change: Warp, height: int, width: int) -> Tensor:
     return origins
 
 
-def _made(settings: AugmentSettings, content: Contents) -> tuple[dict[str, Any], dict[str, bytes]]:
-    with naming_faults(f"picture {content.entry.name!r}"):
-        return _augmented(settings, content)
+def _made(settings: AugmentSettings, entry: ImageEntry) -> tuple[dict[str, Any], dict[str, bytes]]:
+    with naming_faults(f"picture {entry.name!r}"):
+        return _augmented(settings, entry)
 
 
-def _augmented(settings: AugmentSettings, content: Contents) -> tuple[dict[str, Any], dict[str, bytes]]:
-    name = content.entry.name
+def _augmented(settings: AugmentSettings, entry: ImageEntry) -> tuple[dict[str, Any], dict[str, bytes]]:
+    name = entry.name
     try:
-        decoded = decode_bytes(content.read(), keep_alpha=True)
-        beside = content.read_matte()
-        matte = None if beside is None else fitting_matte(beside, decoded)
+        decoded = decode_bytes(entry.read(), keep_alpha=True)
+        matte = None if entry.matte is None else decode_matte(entry.matte, decoded)
     except UnreadableImageError as error:
         return {"name": name, "made": 0, "mattes": 0, "reason": str(error)}, {}
     picture = decoded.picture

@@ -1,4 +1,4 @@
-"""The pixels of `data prepare` as they come: already the pack, if nothing more is left out."""
+"""The file to which `data prepare` writes pixels while it reads: already the pack, unless more is left out later."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ BLOCK_BYTES = 1 << 20  # stays in a processor's cache from the reading to the ha
 
 
 class PixelFile:
-    """A file of one row for each picture that may stay: all usable ones, or of equal files the first; hashed while it grows.
+    """A file with one row for each picture that may be used, hashed while it grows.
 
-    Used as a context manager, which opens the file; what it tells afterwards stays.
+    As a context manager it opens the file; its attributes stay valid afterwards.
 
     Args:
-        path: The file; made where absent.
-        room: Bytes before the first row, for a header to come.
-        row_bytes: Of one picture.
-        first_only: Of equal files only the first has a row.
+        path: The file; created if absent.
+        header_bytes: Bytes before the first row, for a header that is written later.
+        row_bytes: Size of a picture's pixels.
+        is_unique: Whether only the first of equal files has a row.
 
     Attributes:
-        positions: Of the pictures that have a row, among the journal's lines.
-        digest: Of the rows.
+        positions: Positions in the journal of the pictures that have a row.
+        digest: Hash of the rows.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
 
-    def __init__(self, path: Path, room: int, row_bytes: int, *, first_only: bool) -> None:
-        self.path, self.room, self.row_bytes = path, room, row_bytes
+    def __init__(self, path: Path, header_bytes: int, row_bytes: int, *, is_unique: bool) -> None:
+        self.path, self.header_bytes, self.row_bytes = path, header_bytes, row_bytes
         self.positions: list[int] = []
         self.digest = hashlib.sha256()
-        self._first_only = first_only
-        self._seen: set[str] = set()
-        self._aside = ThreadPoolExecutor(1)  # starts a thread when it is first needed
-        self._syncing: Future[None] | None = None
+        self._is_unique = is_unique
+        self._hashes: set[str] = set()
+        self._sync_thread = ThreadPoolExecutor(1)  # starts when it is first needed
+        self._sync_result: Future[None] | None = None
 
     def __enter__(self) -> Self:
         self.path.touch()
@@ -47,54 +47,54 @@ class PixelFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._aside.shutdown()
+        self._sync_thread.shutdown()
         self._file.close()
 
-    def keep(self, lines: Iterable[dict[str, Any]]) -> int:
-        """Take up the rows that are there; gives how many of the lines they go with: after a power cut the journal may be ahead of them."""
-        whole = max(0, self.path.stat().st_size - self.room) // self.row_bytes
+    def resume(self, lines: Iterable[dict[str, Any]]) -> int:
+        """Read the rows of an earlier call; return the number of journal lines that they cover: after a power cut the journal may be ahead."""
+        row_count = max(0, self.path.stat().st_size - self.header_bytes) // self.row_bytes
         count = 0
         for position, line in enumerate(lines):
-            if self._wanted(line):
-                if len(self.positions) == whole:
+            if self._needs_row(line):
+                if len(self.positions) == row_count:
                     break
                 self._take(position, line)
             count += 1
-        end = self.room + len(self.positions) * self.row_bytes
+        end = self.header_bytes + len(self.positions) * self.row_bytes
         self._file.truncate(end)
-        self._file.seek(self.room)
+        self._file.seek(self.header_bytes)
         while self._file.tell() < end:
             self.digest.update(self._file.read(min(BLOCK_BYTES, end - self._file.tell())))
         self._file.seek(end)
         return count
 
     def add(self, position: int, line: dict[str, Any], planes: bytes) -> None:
-        """Add a picture, if it may stay."""
-        if self._wanted(line):
+        """Add a picture, if it may be used."""
+        if self._needs_row(line):
             self._take(position, line)
             self.digest.update(planes)
             self._file.write(planes)
 
     def flush(self) -> None:
-        """Give all to the system."""
+        """Pass all rows to the operating system."""
         self._file.flush()
 
     def sync(self, then: Callable[[], None]) -> None:
-        """Begin to bring all to the disk, and then what `then` does, unless that is still going on."""
-        if self._syncing is not None:
-            if not self._syncing.done():
+        """Start to write all rows to the disk in the background, and call `then` afterwards; does nothing while an earlier call is running."""
+        if self._sync_result is not None:
+            if not self._sync_result.done():
                 return
-            self._syncing.result()
+            self._sync_result.result()
 
         def sync() -> None:
             os.fsync(self._file.fileno())
             then()
 
-        self._syncing = self._aside.submit(sync)
+        self._sync_result = self._sync_thread.submit(sync)
 
-    def _wanted(self, line: dict[str, Any]) -> bool:
-        return "outline" in line and not (self._first_only and line["sha256"] in self._seen)
+    def _needs_row(self, line: dict[str, Any]) -> bool:
+        return "outline" in line and not (self._is_unique and line["sha256"] in self._hashes)
 
     def _take(self, position: int, line: dict[str, Any]) -> None:
         self.positions.append(position)
-        self._seen.add(line["sha256"])
+        self._hashes.add(line["sha256"])

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.build.matte_rules import fitting_matte
+from mitlgan.data.build.matte_rules import decode_matte
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.curate.check_advice import advise_on_pairs, advise_on_set
 from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files, hash_picture
 from mitlgan.data.curate.reference_sets import NamedSet, hash_packed_picture, open_named_sets
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, flatten_on
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.data.sources.image_source import ImageEntry, ImageSource
+from mitlgan.data.sources.entry import ImageEntry
+from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.errors import naming_faults
 
@@ -194,7 +195,7 @@ def _seen_or_reason(entry: ImageEntry) -> PictureStats | UnreadableImageError:
     try:
         with naming_faults(f"picture {entry.name!r}"):
             decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=LOOK_PX)
-            matte = None if entry.matte is None else fitting_matte(entry.matte.read(), decoded)
+            matte = None if entry.matte is None else decode_matte(entry.matte, decoded)
     except UnreadableImageError as error:
         return error
     one = measure_picture(entry.name, decoded.picture, hash_picture(decoded.picture, decoded.sha256), (decoded.width, decoded.height), matte)

@@ -34,7 +34,7 @@ def advise_on_set(report: SetReport) -> Iterator[Sentence]:
         bad = len(report.unreadable)
         words = f"{bad:,} of {total + bad:,} files are no usable pictures and will be skipped"
         yield f"{name}: {words}; to pack the others: {_prepare(report, '--allow-bad')}", True
-    for line in report.leftovers.describe(quiet=False):
+    for line in report.leftovers.describe(include_counts=False):
         yield f"{name}: {line}; the names of all: mitlgan data stats {_quoted(report.spec)} --json", True
     yield from _judge_numbers(report)
     blank = sum(one.hash.is_blank for one in report.pictures)

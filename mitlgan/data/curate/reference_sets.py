@@ -1,10 +1,10 @@
-"""The looks of a set that is there already: a folder, a pack, or what `data prepare` made."""
+"""Reads sets of pictures that exist already: folders, archives, packs, and what `data prepare` made."""
 
 from __future__ import annotations
 
 import hashlib
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,47 +13,60 @@ from mitlgan.data.curate.perceptual_hash import PictureHash, hash_from_json, has
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.layers.holdout import HELD_OUT
 from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
-from mitlgan.data.sources.image_source import ImageEntry, ImageSource, open_source
+from mitlgan.data.sources.entry import ImageEntry
+from mitlgan.data.sources.image_source import ImageSource, open_source
 from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.data.sources.split_folders import TRAIN, SplitLayout, list_names, split_of_name
 from mitlgan.data.splits import find_prepared_packs, find_splits, split_source
 
 
-def read_reference_set(spec: str | Path) -> tuple[str, list[tuple[str, PictureHash]], list[str]]:
-    """Name and look of every readable picture of a set.
+@dataclass(frozen=True)
+class ReferenceSet:
+    """A set whose pictures must not be used again.
 
-    Returns:
-        A hash that tells whether the set is still the same; the names with their looks; and in sentences what of the set is not known. What
-        `data prepare` held out is part of its folder's set.
+    Attributes:
+        spec: The set as the user named it.
+        sha256: Tells whether the set is still the same.
+        pictures: Name and hash of every readable picture.
+        remarks: What of the set is not compared, in sentences.
+    """
+
+    spec: str
+    sha256: str
+    pictures: list[tuple[str, PictureHash]]
+    remarks: list[str] = field(default_factory=list)
+
+
+def read_reference_set(spec: str | Path) -> ReferenceSet:
+    """Hash every picture of a set; the set of a folder that `data prepare` made includes what was held out.
 
     Raises:
         DataError: There is no such set.
     """
-    pack = find_pack(Path(spec))
+    path, spec = Path(spec), str(spec)
+    pack = find_pack(path)
     if pack is not None:
-        packs = [pack] if Path(spec).is_file() else [pack, *find_held_out_packs(pack.path).values()]
+        packs = [pack] if path.is_file() else [pack, *find_held_out_packs(pack.path).values()]
         digest = pack.content_sha256 if len(packs) == 1 else hashlib.sha256("".join(one.content_sha256 for one in packs).encode()).hexdigest()
-        return (
-            digest,
-            [(str(source["name"]), hash_packed_picture(one, index, source)) for one in packs for index, source in enumerate(one.sources())],
-            [],
+        return ReferenceSet(
+            spec, digest, [(str(line["name"]), hash_packed_picture(one, index, line)) for one in packs for index, line in enumerate(one.sources())]
         )
     source = open_source(spec, "--against")
+    hashes = list(in_order(source.entries, _hash_or_error))
+    unreadable = [f"{entry.name!r}: {error}" for entry, error in hashes if isinstance(error, UnreadableImageError)]
+    remarks = source.leftovers.describe(include_counts=False)
+    if unreadable:
+        remarks.append(f"{len(unreadable):,} of {len(hashes):,} files cannot be read, and are not recognised among others; the first, {unreadable[0]}")
+    pictures = [(entry.name, value) for entry, value in hashes if isinstance(value, PictureHash)]
+    return ReferenceSet(spec, source.listing_sha256(), pictures, [f"--against {spec}: {remark}" for remark in remarks])
 
-    def work(entry: ImageEntry) -> PictureHash | UnreadableImageError:
-        try:
-            decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=64)
-        except UnreadableImageError as error:
-            return error
-        return hash_picture(decoded.picture, decoded.sha256)
 
-    seen = list(in_order(source.entries, work))
-    unknown = [f"{entry.name!r}: {error}" for entry, error in seen if isinstance(error, UnreadableImageError)]
-    remarks = source.leftovers.describe(quiet=False)
-    if unknown:
-        remarks.append(f"{len(unknown):,} of {len(seen):,} files cannot be read, and are not recognised among others; the first, {unknown[0]}")
-    found = [(entry.name, known) for entry, known in seen if isinstance(known, PictureHash)]
-    return source.listing_sha256(), found, [f"--against {spec}: {remark}" for remark in remarks]
+def _hash_or_error(entry: ImageEntry) -> PictureHash | UnreadableImageError:
+    try:
+        decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=64)
+    except UnreadableImageError as error:
+        return error
+    return hash_picture(decoded.picture, decoded.sha256)
 
 
 @dataclass(frozen=True)
@@ -61,8 +74,8 @@ class NamedSet:
     """A set, or one split of it.
 
     Attributes:
-        name: As a user knows it: the path of its folder, or its folder in an archive.
-        split: What it is of; empty where the set has no splits.
+        name: The path of its folder, or its folder in an archive.
+        split: Its split; empty if the set has no splits.
         content: Its pictures; their names are relative to the split's folder.
     """
 
@@ -72,45 +85,44 @@ class NamedSet:
 
 
 def open_named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[str, bool]]]:
-    """The splits of a folder, archive, list or pack, each a set; and what is to be said of the whole, with whether it will hurt.
+    """Return the splits of a folder, archive, list or pack, each as a set, and sentences about the whole, each with whether it will hurt training.
 
     Raises:
         DataError: There is no such set, or two folders mean one split.
     """
     path = Path(spec)
-    packs = {} if path.is_file() and path.suffix != ".npy" else _packs(path)
+    packs = {} if path.is_file() and path.suffix != ".npy" else _open_packs(path)
     sets = [NamedSet(str(pack.path.parent) if len(packs) > 1 else spec, split, pack) for split, pack in packs.items()]
     if packs:
         return sets, []
     source = open_source(spec, option)
-    sources, found = split_source(source, option)
-    if not found.folders:
+    sources, layout = split_source(source, option)
+    if not layout.folders:
         only = next(iter(sources))
         one = NamedSet(spec, only if only != TRAIN or split_of_name(path.name) == TRAIN else "", source)
-        return [one], [(f"{found.remark}.", False)] if found.remark else []
-    names = [source.entries[place].name for place in found.unassigned]
-    words = f"{len(names):,} pictures lie beside the split folders, in no split: {list_names(names)}"
-    said = [(f"{words}; {_way_in(path, found)}", True)] if names else []
+        return [one], [(f"{layout.remark}.", False)] if layout.remark else []
     for split, part in sources.items():
-        folders = found.folders.get(split, ())
+        folders = layout.folders.get(split, ())
         prefix = folders[0] if len(folders) == 1 else ""
         entries = tuple(replace(entry, name=entry.name.removeprefix(prefix)) for entry in part.entries)
-        own = replace(part, entries=entries, leftovers=part.leftovers if not sets else Leftovers())  # those of the whole are told once
-        sets.append(NamedSet(f"{spec.rstrip('/')}/{prefix[:-1]}" if prefix else f"{spec} ({split})", split, own))
-    return sets, said
+        content = replace(part, entries=entries, leftovers=part.leftovers if not sets else Leftovers())  # those of the whole set are reported once
+        sets.append(NamedSet(f"{spec.rstrip('/')}/{prefix[:-1]}" if prefix else f"{spec} ({split})", split, content))
+    names = [source.entries[position].name for position in layout.unassigned]
+    sentence = f"{len(names):,} pictures lie beside the split folders, in no split: {list_names(names)}; {_unassigned_advice(path, layout)}"
+    return sets, [(sentence, True)] if names else []
 
 
-def _way_in(path: Path, found: SplitLayout) -> str:
-    """The command that takes pictures beside split folders for training, or else the one that names them all."""
-    folders = found.folders.get(TRAIN, ())
+def _unassigned_advice(path: Path, layout: SplitLayout) -> str:
+    """Return the command that moves pictures next to split folders into training, or else the one that lists them."""
+    folders = layout.folders.get(TRAIN, ())
     if not path.is_dir() or len(folders) != 1:
         return f"to see the names of all: mitlgan data stats {shlex.quote(str(path))} --json"
     train = path / folders[0]
     return f"to train on them, too: find {shlex.quote(str(train.parent))} -maxdepth 1 -type f -exec mv -n {{}} {shlex.quote(str(train))} \\;"
 
 
-def _packs(path: Path) -> dict[str, ImagePack]:
-    """Packs that a path names, by split; a single one that is of no known split is of none."""
+def _open_packs(path: Path) -> dict[str, ImagePack]:
+    """Open the packs of a path, by split; a single pack of no known split has the empty one."""
     if path.is_dir():
         parts = find_prepared_packs(path)
         if len(parts) > 1 or not parts:
@@ -123,7 +135,7 @@ def _packs(path: Path) -> dict[str, ImagePack]:
 
 
 def find_pack(path: Path) -> ImagePack | None:
-    """The pack that a path names: a `.npy` file, or a folder that `data prepare` made."""
+    """Open the pack of a path: a `.npy` file, or a folder that `data prepare` made; None if there is none."""
     if path.suffix == ".npy" and path.is_file():
         return ImagePack.open(path)
     inside = path / PREPARED_PACK
@@ -131,14 +143,14 @@ def find_pack(path: Path) -> ImagePack | None:
 
 
 def find_held_out_packs(training: Path) -> dict[str, ImagePack]:
-    """The held-out packs of what `data prepare` made, by split."""
+    """Open the held-out packs that `data prepare` made with a training pack, by split."""
     return {split: ImagePack.open(path) for split in HELD_OUT if (path := training.parent / split / PREPARED_PACK).is_file()}
 
 
-def hash_packed_picture(pack: ImagePack, index: int, source: dict[str, Any]) -> PictureHash:
-    """The look of a packed picture, as its manifest has it or from its pixels."""
-    recorded = hash_from_json(source)
+def hash_packed_picture(pack: ImagePack, index: int, line: dict[str, Any]) -> PictureHash:
+    """Return the hash of a packed picture, from its line in the manifest or from its pixels."""
+    recorded = hash_from_json(line)
     if recorded is not None:
         return recorded
-    digest = str(source.get("sha256") or hashlib.sha256(pack.pixels[index].tobytes()).hexdigest())
+    digest = str(line.get("sha256") or hashlib.sha256(pack.pixels[index].tobytes()).hexdigest())
     return hash_picture(pack.picture(index), digest)

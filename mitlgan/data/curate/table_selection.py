@@ -15,7 +15,8 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from mitlgan.data.curate.row_filter import Condition
-from mitlgan.data.sources.image_source import ImageSource, of_files
+from mitlgan.data.sources.entry import file_entries
+from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.errors import DataError, UsageError, resource_fault
 from mitlgan.runtime.text_files import TextError, iter_lines
 
@@ -43,7 +44,7 @@ class Selection:
     where: str = ""
     image: str = "image"
 
-    def plain(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, str]:
         """As a manifest has it."""
         return {"metadata": self.metadata.name, "join": self.join.name if self.join else "", "on": self.on, "aggregates": self.aggregates,
                 "where": self.where, "image": self.image}  # fmt: skip
@@ -101,7 +102,7 @@ def select_pictures(selection: Selection, folder: Path) -> ImageSource:
             names[_inside(value, selection.metadata)] = None
     if not names:
         raise DataError(f"--where {selection.where!r}: chooses no picture of {selection.metadata}; loosen it")
-    return ImageSource(str(folder), of_files(folder, names))
+    return ImageSource(str(folder), file_entries(folder, names))
 
 
 def parse_aggregates(text: str) -> list[Aggregate]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.sources.listing import MATTE_SUFFIX
+from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.images.encode import encode_dataset_png
 from mitlgan.runtime.files import ensure_folder, write_atomically, write_json
 

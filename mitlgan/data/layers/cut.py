@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.build.matte_rules import fitting_matte
+from mitlgan.data.build.matte_rules import decode_matte
 from mitlgan.data.build.resize import center_square
 from mitlgan.data.curate.perceptual_hash import hash_picture
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes, flatten_on, is_cutout
@@ -18,8 +18,9 @@ from mitlgan.data.layers import background_fill
 from mitlgan.data.layers.cut_confidence import PERFECT_CUT, CutMeasures, estimate_cut_confidence, estimate_fill_confidence, measure_cut
 from mitlgan.data.layers.matte_filter import MatteFilter
 from mitlgan.data.layers.matting import AlphaMatting, MatteFile, MattingMethod, find_matte, import_opencv
-from mitlgan.data.sources.image_source import Contents, output_stem
-from mitlgan.data.sources.listing import MATTE_SUFFIX
+from mitlgan.data.sources.entry import ImageEntry
+from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
+from mitlgan.data.sources.image_source import output_stem
 from mitlgan.images.encode import encode_dataset_png
 
 MIN_PATCH_FRACTION = 0.4  # side of a background patch / side of the picture
@@ -68,14 +69,13 @@ class CutResult:
     pieces: dict[str, bytes]
 
 
-def cut_picture(content: Contents, methods: list[MattingMethod], settings: CutSettings) -> CutResult:
+def cut_picture(entry: ImageEntry, methods: list[MattingMethod], settings: CutSettings) -> CutResult:
     """Cut one picture in three, with what speaks against it; by the matte beside it, where it has one, else by the first method that applies."""
-    name = content.entry.name
+    name = entry.name
     record: dict[str, Any] = {"name": name}
     try:
-        decoded = decode_bytes(content.read(), keep_alpha=True, size_px=settings.size_px)
-        beside = content.read_matte()
-        own = None if beside is None else fitting_matte(beside, decoded)
+        decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=settings.size_px)
+        own = None if entry.matte is None else decode_matte(entry.matte, decoded)
     except UnreadableImageError as error:
         return CutResult(record | {"unreadable": str(error)}, {})
     whole = _reduced(_picture(decoded, own is None, methods), settings.size_px)

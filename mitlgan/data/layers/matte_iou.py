@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.build.matte_rules import fitting_matte
+from mitlgan.data.build.matte_rules import decode_matte
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.demo import demo_pack
@@ -108,7 +108,7 @@ def _pairs(scenes: str, truth: Path | None, count: int, seed: int, say: Callable
         entry, matte = with_truth[index]
         try:
             decoded = decode_bytes(entry.read(), keep_alpha=True)
-            true = np.asarray(fitting_matte(matte.read(), decoded))
+            true = np.asarray(decode_matte(matte, decoded))
         except UnreadableImageError as error:
             say(f"SCENES {scenes}: left out {entry.name!r}: {error}")
             continue

@@ -17,8 +17,9 @@ from mitlgan.data.layers.cut_confidence import MAX_DOUBTFUL_CONFIDENCE, MIN_CONF
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT, HoldoutSize
 from mitlgan.data.layers.matting import MattingMethod, import_opencv, matting_methods
 from mitlgan.data.layers.siblings import SPLIT_MANIFEST
-from mitlgan.data.sources.image_source import Contents, ImageSource, contents, open_source, refuse_output_inside
-from mitlgan.data.sources.listing import MATTE_SUFFIX
+from mitlgan.data.sources.entry import ImageEntry
+from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
+from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside
 from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.errors import DataError, UsageError, naming_faults
 from mitlgan.runtime.files import disk_errors, ensure_folder, folder_lock, write_atomically, write_json
@@ -110,11 +111,11 @@ def _cut_all(
     left = [entry for entry in source.entries if entry.name not in done]
     total = len(source.entries)
 
-    def work(content: Contents) -> CutResult:
-        with naming_faults(f"picture {content.entry.name!r}", ", or leave it out with --exclude"):
-            return cut_picture(content, methods, settings)
+    def work(entry: ImageEntry) -> CutResult:
+        with naming_faults(f"picture {entry.name!r}", ", or leave it out with --exclude"):
+            return cut_picture(entry, methods, settings)
 
-    cuts = in_order(contents(source, left), work)
+    cuts = in_order(source.iterate(left), work)
     for number, (_, made) in enumerate(cuts, start=total - len(left) + 1):
         for name, content in made.pieces.items():
             piece = out / UNUSED_FOLDER / name

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.build.resize import RESIZE_FILTERS, crop_and_resize, to_planes
+from mitlgan.data.build.resize import check_filter, crop_and_resize, to_planes
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, read_file
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
-from mitlgan.errors import DataError, UsageError, resource_fault
+from mitlgan.errors import DataError, resource_fault
 
 VERSION = 3  # raise it when the same files and arguments make other pixels
 MAX_BYTES = 2_000_000_000
@@ -59,22 +59,17 @@ def write_pack(
     Raises:
         DataError: No picture is left.
     """
-    if resize not in RESIZE_FILTERS:
-        raise UsageError(f"--resize {resize}: no such filter; choose {', '.join(RESIZE_FILTERS)}")
+    check_filter(resize)
     with PackWriter(out, size_px, None, grey=grey) as writer:
         for picture in pictures:
             image = picture.pixels if isinstance(picture.pixels, Image.Image) else Image.fromarray(picture.pixels)
-            planes = to_planes(crop_and_resize(image.convert("L" if grey else "RGB"), size_px, resize)) if not grey else _grey(image, size_px, resize)
+            planes = to_planes(crop_and_resize(image.convert("L" if grey else "RGB"), size_px, resize))
             about = {"label": picture.label} if picture.label else {}
             writer.append(planes, {"name": picture.name, "sha256": picture.sha256, "width": image.width, "height": image.height, **about})
         if writer.count == 0:
             raise DataError(f"--data {account.get('source', out)}: no picture is left to pack ({len(skipped)} skipped); choose less strictly")
         made_by = {"command": "read", "version": VERSION, "size_px": size_px, "resize": resize, **account}
         return writer.publish(resize=resize, crop="centred square", licence=str(account.get("licence", "")), made_by=made_by, skipped=skipped)
-
-
-def _grey(image: Image.Image, size_px: int, resize: str) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(np.array(crop_and_resize(image.convert("L"), size_px, resize), dtype=np.uint8)[None])  # (1, H, W)
 
 
 def read_whole_file(path: Path, where: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The members of zip and tar archives. Nothing is unpacked to disk, and an archive that tries anything is refused whole."""
+"""Reads the members of zip and tar archives. Nothing is unpacked to disk, and an unsafe archive is refused as a whole."""
 
 from __future__ import annotations
 
@@ -14,137 +14,148 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from mitlgan.data.decode.image_file import MAX_FILE_BYTES, UnreadableImageError
+from mitlgan.data.sources.file_classifier import is_matte_name
 from mitlgan.data.sources.formats import HEAD_BYTES
-from mitlgan.data.sources.listing import is_matte_name
 from mitlgan.errors import DataError, resource_fault
 
 MAX_COMPRESSION_RATIO = 200  # unpacked to packed; picture formats are compressed already
 MIN_BOMB_BYTES = 64_000_000  # below this any ratio is harmless
 MAX_MEMBERS = 5_000_000
 MAX_CACHED_BYTES = 256_000_000
-"""Of the mattes of a compressed tar, which can only be read forwards: so many are kept in memory, since each belongs to a picture elsewhere in it."""
-DAMAGE = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, KeyError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
+"""Mattes of a compressed tar kept in memory: it can only be read forwards, and each matte belongs to a picture elsewhere in it."""
+ARCHIVE_ERRORS = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, KeyError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """A file in an archive.
 
     Attributes:
         name: With slashes, without `./`.
-        stamp: Changes when the file does, as far as a listing can tell.
-        read: Gives its content; raises `UnreadableImageError`.
-        head: Gives its first bytes, likewise.
+        stamp: Changes when the file changes, as far as a listing can tell.
+        read: Returns the bytes; raises `UnreadableImageError`.
+        read_head: Returns the first bytes; raises `UnreadableImageError`.
     """
 
     name: str
     stamp: str
     read: Callable[[], bytes]
-    head: Callable[[], bytes]
+    read_head: Callable[[], bytes]
 
 
-def check_member(name: str, size: int, link_or_device: bool, named: str) -> None:
+def check_member(name: str, size: int, link_or_device: bool, label: str) -> None:
     """Refuse an archive for what a member's header says.
 
+    Args:
+        name: Name of the member.
+        size: Unpacked size in bytes.
+        link_or_device: Whether the member is a link or a device.
+        label: The archive with its option, which begins the message.
+
     Raises:
-        DataError: A path out of the archive, a link or device, or a size beyond any picture's.
+        DataError: The path leaves the archive, the member is a link or device, or larger than any picture.
     """
-    shown = repr(name[:200])
+    member = f"{label}: member {name[:200]!r}"
     if PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute() or PureWindowsPath(name).drive or "\\" in name or "\0" in name:
-        raise DataError(f"{named}: member {shown} has an absolute or foreign path; refused whole: pack it again with plain names")
+        raise DataError(f"{member} has an absolute or foreign path; refused whole: pack it again with plain names")
     if ".." in PurePosixPath(name).parts:
-        raise DataError(f"{named}: member {shown} points out of the archive; refused whole: pack it again with plain names")
+        raise DataError(f"{member} points out of the archive; refused whole: pack it again with plain names")
     if link_or_device:
-        raise DataError(f"{named}: member {shown} is a link or a device; refused whole: pack it again with plain files")
+        raise DataError(f"{member} is a link or a device; refused whole: pack it again with plain files")
     if size > MAX_FILE_BYTES:
-        raise DataError(f"{named}: member {shown} unpacks to {size} bytes, more than {MAX_FILE_BYTES}; refused whole as a decompression bomb")
+        raise DataError(f"{member} unpacks to {size} bytes, more than {MAX_FILE_BYTES}; refused whole as a decompression bomb")
 
 
-def check_ratio(unpacked: int, packed: int, count: int, named: str) -> None:
-    """Refuse an archive that unpacks to far more than pictures can."""
-    if unpacked > MIN_BOMB_BYTES and unpacked > MAX_COMPRESSION_RATIO * max(packed, 1):
-        raise DataError(f"{named}: {packed} bytes unpack to {unpacked} or more; refused whole as a decompression bomb")
-    if count > MAX_MEMBERS:
-        raise DataError(f"{named}: more than {MAX_MEMBERS} members; refused whole")
-
-
-def zip_members(path: Path, option: str) -> list[Member]:
-    """The files of a zip archive, by name.
+def check_ratio(unpacked: int, packed: int, count: int, label: str) -> None:
+    """Refuse an archive that unpacks to far more than pictures can, or has too many members.
 
     Raises:
-        DataError: It is encrypted, or tries anything.
+        DataError: The archive may be a decompression bomb.
     """
-    named, unpacked = f"{option} {path}", 0
+    if unpacked > MIN_BOMB_BYTES and unpacked > MAX_COMPRESSION_RATIO * max(packed, 1):
+        raise DataError(f"{label}: {packed} bytes unpack to {unpacked} or more; refused whole as a decompression bomb")
+    if count > MAX_MEMBERS:
+        raise DataError(f"{label}: more than {MAX_MEMBERS} members; refused whole")
+
+
+def read_zip_members(path: Path, option: str) -> list[ArchiveMember]:
+    """Return the files of a zip archive, sorted by name.
+
+    Raises:
+        DataError: The archive is encrypted or unsafe.
+    """
+    label, unpacked = f"{option} {path}", 0
     archive = zipfile.ZipFile(path)
     members = archive.infolist()
     for info in members:
         mode = info.external_attr >> 16
         unpacked += info.file_size
-        check_member(info.filename, info.file_size, stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR), named)
+        check_member(info.filename, info.file_size, stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR), label)
         if info.flag_bits & 1:
-            raise DataError(f"{named}: is encrypted; unpack it yourself and give the folder")
-    check_ratio(unpacked, path.stat().st_size, len(members), named)
+            raise DataError(f"{label}: is encrypted; unpack it yourself and give the folder")
+    check_ratio(unpacked, path.stat().st_size, len(members), label)
 
-    def member(info: zipfile.ZipInfo) -> Member:
+    def member(info: zipfile.ZipInfo) -> ArchiveMember:
         def read(count: int = MAX_FILE_BYTES + 1) -> bytes:
-            with _damage_told(), archive.open(info) as file:
+            with _unreadable_errors(), archive.open(info) as file:
                 return file.read(count)
 
-        return Member(_plain(info.filename), f"{info.file_size} {info.CRC}", read, lambda: read(HEAD_BYTES))
+        return ArchiveMember(_plain_name(info.filename), f"{info.file_size} {info.CRC}", read, lambda: read(HEAD_BYTES))
 
     return sorted((member(info) for info in members if not info.is_dir()), key=lambda one: one.name)
 
 
-def tar_members(path: Path, option: str, stamp: str) -> list[Member]:
-    """The files of a tar archive, in its order, compressed or not.
+def read_tar_members(path: Path, option: str, stamp: str) -> list[ArchiveMember]:
+    """Return the files of a tar archive, compressed or not, in its order.
 
     Args:
         path: The archive.
         option: How an error names it.
-        stamp: Of the archive: a tar has no checksums of its members, and archives that anybody can make again have one date for all.
+        stamp: Stamp of the archive: a tar has no checksums of its members, and reproducible archives give all of them one date.
 
     Raises:
-        DataError: It tries anything.
+        DataError: The archive is unsafe.
     """
-    named, unpacked, packed = f"{option} {path}", 0, path.stat().st_size
+    label, unpacked, packed = f"{option} {path}", 0, path.stat().st_size
     archive = tarfile.open(path)  # noqa: SIM115  (members are read from it later)
-    forwards = not isinstance(archive.fileobj, io.BufferedReader)
+    forwards_only = not isinstance(archive.fileobj, io.BufferedReader)
     lock = threading.Lock()
-    kept: dict[int, bytes] = {}  # by the position in the archive
-    room = MAX_CACHED_BYTES
-    members: list[Member] = []
+    cache: dict[int, bytes] = {}  # by the position in the archive
+    free_bytes = MAX_CACHED_BYTES
+    members: list[ArchiveMember] = []
 
-    def member(info: tarfile.TarInfo) -> Member:
+    def member(info: tarfile.TarInfo) -> ArchiveMember:
         def read(count: int = -1) -> bytes:
-            if info.offset in kept:
-                return kept[info.offset]
-            with _damage_told(), lock:
+            if info.offset in cache:
+                return cache[info.offset]
+            with _unreadable_errors(), lock:
                 file = archive.extractfile(info)
                 return b"" if file is None else file.read(count)
 
-        return Member(_plain(info.name), f"{info.size} {info.mtime} of {stamp}", read, lambda: read(HEAD_BYTES))
+        return ArchiveMember(_plain_name(info.name), f"{info.size} {info.mtime} of {stamp}", read, lambda: read(HEAD_BYTES))
 
-    for count, info in enumerate(archive, start=1):  # each member is judged before the next is sought, so a bomb is not unpacked to find out
+    for count, info in enumerate(archive, start=1):  # each member is checked before the next is sought, so that a bomb is never unpacked
         unpacked += info.size
-        check_member(info.name, info.size, not (info.isfile() or info.isdir()), named)
-        check_ratio(unpacked, packed, count, named)
+        check_member(info.name, info.size, not (info.isfile() or info.isdir()), label)
+        check_ratio(unpacked, packed, count, label)
         if not info.isfile():
             continue
         members.append(member(info))
-        if forwards and is_matte_name(info.name) and info.size <= room:
-            room -= info.size
+        if forwards_only and is_matte_name(info.name) and info.size <= free_bytes:
+            free_bytes -= info.size
             with suppress(UnreadableImageError):
-                kept[info.offset] = members[-1].read()
+                cache[info.offset] = members[-1].read()
     return members
 
 
 @contextmanager
-def _damage_told() -> Iterator[None]:
+def _unreadable_errors() -> Iterator[None]:
+    """Turn what a damaged member raises into an `UnreadableImageError`."""
     try:
         yield
-    except DAMAGE as error:
+    except ARCHIVE_ERRORS as error:
         raise resource_fault(error) or UnreadableImageError(f"damaged in the archive: {' '.join(str(error).split())[:120]}") from None
 
 
-def _plain(name: str) -> str:
+def _plain_name(name: str) -> str:
     return PurePosixPath(name).as_posix()

@@ -13,9 +13,9 @@ from helpers import images
 from PIL import Image, ImageDraw
 
 from mitlgan.data.build.offline_augment import AugmentSettings, Warp, augment_pictures, draw_warp, warp
-from mitlgan.data.pack.image_pack import to_uint8
-from mitlgan.data.sources.listing import MATTE_SUFFIX
+from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.errors import DataError, UsageError
+from mitlgan.images.pixels import to_uint8
 
 
 def matte_beside(picture: Path) -> Path:

@@ -22,10 +22,11 @@ from PIL import Image
 
 from mitlgan.data.build import parallel, prepare_image
 from mitlgan.data.build import prepare as gather
+from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.table_selection import Selection
-from mitlgan.data.open import open_data, pack_folder
+from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import DataError, ResourceError, UsageError

@@ -13,11 +13,11 @@ from helpers import images
 from PIL import Image, ImageDraw
 
 from mitlgan.cli.main import app
+from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.check import DuplicatePair, check_datasets, summarize_set, to_json
 from mitlgan.data.layers.split import SplitSettings, split_pictures
-from mitlgan.data.open import pack_folder
 from mitlgan.data.pack.image_pack import PREPARED_PACK, ImagePack
 from mitlgan.errors import DataError
 from mitlgan.report.data_check_page import write_check_page

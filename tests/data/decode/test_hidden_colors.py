@@ -11,6 +11,7 @@ from helpers import images
 from PIL import Image, ImageDraw
 
 from mitlgan.data.build.crops import SquareCrop, highest_entropy_square
+from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.build.resize import crop_and_resize, to_planes
@@ -18,7 +19,6 @@ from mitlgan.data.curate.check import measure_picture
 from mitlgan.data.curate.perceptual_hash import hash_picture
 from mitlgan.data.curate.reference_sets import hash_packed_picture
 from mitlgan.data.decode.image_file import decode_bytes
-from mitlgan.data.open import pack_folder
 from mitlgan.data.pack.image_pack import ImagePack
 
 Fill = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]

@@ -13,10 +13,10 @@ from helpers import images
 from PIL import Image, ImageCms
 
 from mitlgan.data.build.offline_augment import AugmentSettings, augment_pictures
+from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.decode import color_profile as profiles
 from mitlgan.data.decode.color_profile import ADOBE_GAMMA, ADOBE_RGB, DISPLAY_P3, SRGB, SRGB_CURVE, build_matrix_profile
 from mitlgan.data.decode.image_file import decode_bytes
-from mitlgan.data.open import pack_folder
 from mitlgan.data.sources.formats import unsupported_reason
 
 SHOWN = np.array([[(200, 100, 50), (60, 170, 90), (30, 90, 160), (128, 128, 128)], [(255, 255, 255), (0, 0, 0), (90, 60, 140), (240, 230, 210)]])

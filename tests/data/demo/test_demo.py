@@ -16,8 +16,9 @@ from mitlgan.data.build.resize import crop_and_resize, to_planes
 from mitlgan.data.demo import archive, demo_pack
 from mitlgan.data.demo.build import _refuse_overlap, choose_foregrounds
 from mitlgan.data.demo.scenes import SCENE_COUNTS, SPLIT_PAIRS, SceneCompositor, composite
-from mitlgan.data.pack.image_pack import ImagePack, composite_on
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import DataError, UsageError
+from mitlgan.images.pixels import composite_on
 
 COUNT = 60
 

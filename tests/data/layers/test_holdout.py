@@ -121,7 +121,7 @@ def test_prepare_holds_out(tmp_path: Path) -> None:
     for pack in (packed, test):
         assert all((pack.pixels[index] == rows[source["name"]]).all() for index, source in enumerate(pack.sources()))
     assert not (tmp_path / "all" / "test").exists()
-    assert len(read_reference_set(tmp_path / "out")[1]) == 41
+    assert len(read_reference_set(tmp_path / "out").pictures) == 41
     again = prepare_pack(place, tmp_path / "out", PrepareSettings(size_px=8, holdout="30%"))
     assert again.content_sha256 == packed.content_sha256
 

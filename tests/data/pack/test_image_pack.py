@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mitlgan.data.pack.cache import open_temporary, remove_abandoned_temporaries
-from mitlgan.data.pack.image_pack import ImagePack, composite_on, to_float, to_uint8
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import DataError, ResourceError
+from mitlgan.images.pixels import composite_on, to_float, to_uint8
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mitlgan.data.pack.image_pack import IndexSampler
+from mitlgan.data.pack.index_sampler import IndexSampler
 from mitlgan.errors import DataError
 
 counts, batches, worlds, seeds = st.integers(1, 60), st.integers(1, 12), st.integers(1, 4), st.integers(0, 2**31)

@@ -12,11 +12,12 @@ from PIL import Image
 
 from mitlgan.data import readers
 from mitlgan.data.open import open_data
-from mitlgan.data.pack.image_pack import ImagePack, to_grayscale
+from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.readers import faces
 from mitlgan.data.readers.common import Picture
 from mitlgan.data.readers.products import ReviewLimits
 from mitlgan.errors import DataError, UsageError
+from mitlgan.images.pixels import to_grayscale
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 DIGITS = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)

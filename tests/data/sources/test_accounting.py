@@ -16,11 +16,12 @@ from PIL import Image
 
 from mitlgan.data.build.matte_rules import use_mattes
 from mitlgan.data.build.offline_augment import AugmentSettings, augment_pictures
+from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.curate.check import check_datasets, summarize_set
 from mitlgan.data.curate.reference_sets import find_held_out_packs
-from mitlgan.data.open import open_data, pack_folder
+from mitlgan.data.open import open_data
 from mitlgan.data.sources import formats
 from mitlgan.data.sources.folders import LINK
 from mitlgan.data.sources.image_source import ImageSource, open_source

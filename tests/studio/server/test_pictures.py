@@ -17,8 +17,8 @@ from helpers.studio_requests import asked, read
 from PIL import Image
 
 import mitlgan
-from mitlgan.data.pack.image_pack import to_uint8
 from mitlgan.editing import directions
+from mitlgan.images.pixels import to_uint8
 
 State = dict[str, Any]
 

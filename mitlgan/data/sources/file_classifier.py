@@ -1,0 +1,138 @@
+"""Sorts the files of a source by their names: pictures, mattes next to them, and leftovers."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from mitlgan.data.decode.image_file import UnreadableImageError
+from mitlgan.data.sources.formats import IMAGE_SUFFIXES, detect_suffix, is_known_suffix, suffix_of, unsupported_reason
+from mitlgan.data.sources.leftovers import LeftoverFile, Leftovers
+from mitlgan.data.sources.mask_files import match_masks
+
+MATTE_SUFFIX = ".matte.png"
+"""NAME.matte.png is the matte of NAME.png (or .jpg, ...) in the same folder; other endings of pictures work for mattes, too."""
+MASK_REASON = f"no picture to train on; as NAME{MATTE_SUFFIX} beside its picture it is read as the picture's matte"
+NO_SUFFIX = "without an ending"
+_MATTE = ".matte"
+ReadHead = Callable[[], bytes]
+"""Returns the first bytes of a file, or raises `UnreadableImageError`."""
+
+
+class FileClassifier:
+    """Sorts files by their names, and by their first bytes where the name does not tell what a file is.
+
+    Args:
+        files: Name, relative to the source and with slashes, and reader of the first bytes of each file.
+    """
+
+    def __init__(self, files: Iterable[tuple[str, ReadHead]]) -> None:
+        self._pictures: list[str] = []
+        self._mattes: dict[str, str] = {}  # by the picture's name without its suffix
+        self._leftovers: list[LeftoverFile] = []
+        self._others: Counter[str] = Counter()
+        self._hidden_count = 0
+        for name, read_head in files:
+            self._add(name, read_head)
+
+    def _add(self, name: str, read_head: ReadHead) -> None:
+        parts = PurePosixPath(name).parts
+        if any(is_hidden_name(part) for part in parts):
+            self._hidden_count += 1
+            return
+        suffix = suffix_of(parts[-1])
+        if reason := unsupported_reason(suffix):
+            self._leave(name, reason, suffix)
+        elif stem := _stem_of_matte(name):
+            self._add_matte(name, stem)
+        elif suffix in IMAGE_SUFFIXES:
+            self._pictures.append(name)
+        elif is_known_suffix(suffix):
+            self._others[suffix] += 1
+        else:
+            self._add_by_content(name, suffix or NO_SUFFIX, read_head)
+
+    def _add_by_content(self, name: str, kind: str, read_head: ReadHead) -> None:
+        try:
+            suffix = detect_suffix(read_head())
+        except UnreadableImageError as error:
+            self._leave(name, str(error), kind)
+            return
+        if not suffix:
+            self._others[kind] += 1
+        elif reason := unsupported_reason(suffix):
+            self._leave(name, reason, suffix)
+        else:
+            self._pictures.append(name)
+
+    def _add_matte(self, name: str, stem: str) -> None:
+        other = self._mattes.get(stem)
+        best = name if other is None or name.endswith(MATTE_SUFFIX) else other
+        self._mattes[stem] = best
+        if other is not None and other != name:
+            self._leave(other if best == name else name, f"{printable_name(best)!r} is taken, of the same picture", "matte")
+
+    def _leave(self, name: str, reason: str, kind: str) -> None:
+        self._leftovers.append(LeftoverFile(printable_name(name), reason, kind))
+
+    def picture_names(self) -> list[str]:
+        """Return the names of the pictures, in the order of the files."""
+        masks = match_masks(self._pictures)
+        return [name for name in self._pictures if name not in masks] if masks else self._pictures
+
+    def matte_of(self, name: str) -> str | None:
+        """Return the name of the matte next to a picture."""
+        return self._mattes.get(_stem(name))
+
+    def leftovers(self, more: Sequence[LeftoverFile] = (), hidden_count: int = 0) -> Leftovers:
+        """Return the files that are neither pictures nor their mattes.
+
+        Args:
+            more: Left out by the source itself.
+            hidden_count: Hidden files that the source did not list.
+        """
+        stems = {_stem(name) for name in self._pictures}
+        orphans = [LeftoverFile(printable_name(matte), "no picture beside it", "matte") for stem, matte in self._mattes.items() if stem not in stems]
+        masks = [LeftoverFile(printable_name(mask), MASK_REASON, "mask of another picture") for mask in match_masks(self._pictures)]
+        named = sorted([*more, *self._leftovers, *orphans, *masks], key=lambda one: one.name)
+        return Leftovers(tuple(named), dict(self._others), self._hidden_count + hidden_count)
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file's name is that of a readable picture, neither a matte nor hidden."""
+    suffix = suffix_of(name)
+    return suffix in IMAGE_SUFFIXES and not unsupported_reason(suffix) and not is_matte_name(name) and not is_hidden_name(name)
+
+
+def is_matte_name(name: str) -> bool:
+    """Whether a file's name is that of a matte."""
+    return bool(_stem_of_matte(name))
+
+
+def is_hidden_name(name: str) -> bool:
+    """Whether a file or folder is hidden, as thumbnail caches and what other systems add (`.thumbnails/`, `._picture.jpg`, `__MACOSX/`)."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def index_mattes(names: Sequence[str]) -> dict[str, str]:
+    """Return the mattes among some names, by the picture's name without its suffix."""
+    mattes = {stem: name for name in names if (stem := _stem_of_matte(name))}
+    return mattes | {stem: name for name in names if name.endswith(MATTE_SUFFIX) and (stem := _stem_of_matte(name))}
+
+
+def printable_name(path: str | Path) -> str:
+    """Return a file's name as text for any file or terminal: bytes that are not UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]  # noqa: PTH122  (of many files)
+
+
+def _stem_of_matte(name: str) -> str:
+    """Return the picture's name without suffix for a matte's name; empty for any other name."""
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122
+    picture_stem = stem[: -len(_MATTE)] if suffix.lower() in IMAGE_SUFFIXES and stem.lower().endswith(_MATTE) else ""
+    return "" if picture_stem.endswith("/") else picture_stem

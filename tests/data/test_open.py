@@ -20,6 +20,7 @@ from PIL import Image
 
 from mitlgan.cli.main import main
 from mitlgan.data import open
+from mitlgan.data.build import pack_folder as packing
 from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
@@ -215,14 +216,14 @@ def test_full_pictures_are_not_kept_while_they_wait(tmp_path: Path, monkeypatch:
     place = images.fill(tmp_path / "in", 30)
     alive: list[weakref.ref[Image.Image]] = []
     most = [0]
-    real = open.decode_bytes
+    real = packing.decode_bytes
 
     def watched(*arguments: object, **options: object) -> object:
         decoded = real(*arguments, **options)  # type: ignore[arg-type]
         alive.append(weakref.ref(decoded.picture))
         return decoded
 
-    monkeypatch.setattr(open, "decode_bytes", watched)
+    monkeypatch.setattr(packing, "decode_bytes", watched)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
     def slow_writer(done: int, total: int) -> None:
@@ -236,14 +237,14 @@ def test_full_pictures_are_not_kept_while_they_wait(tmp_path: Path, monkeypatch:
 def test_no_more_than_a_few_are_decoded_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = images.fill(tmp_path / "in", 60)
     decoded, ahead, lock = [0], [], threading.Lock()
-    real = open.decode_bytes
+    real = packing.decode_bytes
 
     def counting(*arguments: object, **options: object) -> object:
         with lock:
             decoded[0] += 1
         return real(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(open, "decode_bytes", counting)
+    monkeypatch.setattr(packing, "decode_bytes", counting)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     pack_folder(place, tmp_path / "out.npy", size_px=8, progress=lambda done, _: ahead.append(decoded[0] - done))
     assert max(ahead) <= 10

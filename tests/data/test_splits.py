@@ -96,7 +96,9 @@ def test_folders_and_archives_are_divided_alike(tmp_path: Path, names: list[str]
         for name in names:
             archive.write(place / name, name)
     known = find_splits(str(place), "scene")
-    assert {split: sorted(part.names or ()) for split, part in known.parts.items()} == {split: sorted(names) for split, names in parts.items()}
+    assert {split: sorted(entry.name for entry in part.source.entries) for split, part in known.parts.items()} == {
+        split: sorted(names) for split, names in parts.items()
+    }
     for source in (place, tmp_path / "set.zip"):
         sources, found = split_source(open_source(source))
         assert {split: sorted(entry.name for entry in one.entries) for split, one in sources.items()} == {s: sorted(n) for s, n in parts.items()}

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.load_save import load_network, network_tensors
 from mitlgan.artifacts.safetensors_io import tensors_sha256
-from mitlgan.images.pixels import to_uint8
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.images.alpha import on_checkerboard, to_opaque_rgb, unpremultiply
 from mitlgan.images.encode import encode_image, encode_png
+from mitlgan.images.pixels import to_uint8
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, EffectStrengths, LayerTransform
 from mitlgan.networks.placement import MIN_SCALE

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from mitlgan.artifacts.loaded_artifact import TITLES, grid_png
-from mitlgan.images.pixels import to_uint8
 from mitlgan.errors import UsageError
 from mitlgan.images.alpha import to_opaque_rgb
 from mitlgan.images.encode import encode_image
+from mitlgan.images.pixels import to_uint8
 
 INK = (40, 40, 40)
 TEXT_PX = 15

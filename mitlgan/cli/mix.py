@@ -67,9 +67,9 @@ def mix(
 
 
 def _single_png(image: Tensor, scale: int) -> bytes:
-    from mitlgan.images.pixels import to_uint8
     from mitlgan.images.alpha import unpremultiply
     from mitlgan.images.encode import encode_png
+    from mitlgan.images.pixels import to_uint8
 
     return encode_png(unpremultiply(to_uint8(image))[0].repeat_interleave(scale, 1).repeat_interleave(scale, 2))
 

@@ -14,8 +14,8 @@ from mitlgan.artifacts.card import KIND_WITH_ARTICLE
 from mitlgan.artifacts.load_save import load_network
 from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
 from mitlgan.data.layers.matting import import_opencv
-from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.inversion import Settings, StatusCallback, embed
 from mitlgan.networks import ContextEncoder
 from mitlgan.networks.context_encoder import IMAGE_CHANNELS

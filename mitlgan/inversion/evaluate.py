@@ -11,9 +11,9 @@ from torch import Tensor
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.errors import ArtifactError
 from mitlgan.images.alpha import to_opaque_rgb
+from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.inversion.embed import InversionResult, embed
 from mitlgan.inversion.progress import StatusCallback
 from mitlgan.inversion.settings import Settings

@@ -15,9 +15,9 @@ from torch import Tensor
 from mitlgan.artifacts.card import Card
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.images.pixels import to_uint8
 from mitlgan.errors import UsageError
 from mitlgan.images.alpha import PremultipliedLayer, to_opaque_rgb
+from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.feature_cache import BACKDROP
 from mitlgan.metrics.layer_separation import boundary_contrast, change_outside_mattes, chroma_key_matte, separation_scores, swap_grid
 from mitlgan.metrics.protocol import EvalProtocol, to_rgb

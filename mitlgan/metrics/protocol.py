@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.images.pixels import composite_on, to_uint8
 from mitlgan.errors import ArtifactError, DataError, NanError, UsageError
 from mitlgan.images.alpha import clip_to_alpha
+from mitlgan.images.pixels import composite_on, to_uint8
 from mitlgan.metrics.clipping import ClippingCounter
 from mitlgan.metrics.distances import frechet_from_features, kernel_distance, manifold_metrics, mean_pairwise_distance
 from mitlgan.metrics.extractors.features import OFFLINE_EXTRACTOR, Extractor, extract_features, extractor

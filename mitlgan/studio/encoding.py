@@ -13,9 +13,9 @@ from urllib.parse import quote
 import torch
 from torch import Tensor
 
-from mitlgan.images.pixels import to_uint8
 from mitlgan.images.alpha import unpremultiply
 from mitlgan.images.encode import encode_png
+from mitlgan.images.pixels import to_uint8
 from mitlgan.networks import CompositionStages
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.studio.schemas import State

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.images.alpha import clip_to_alpha, to_opaque_rgb, unpremultiply
 from mitlgan.images.encode import encode_png
+from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.inpainting import Filler, Original, make_filler, poisson_blend
 from mitlgan.inpainting import inpaint as filled_by
 from mitlgan.inpainting.fillers import EMBEDDING_SETTINGS

@@ -17,12 +17,12 @@ from mitlgan.artifacts.card import Card
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.images.pixels import to_uint8
 from mitlgan.data.pack.origin import describe_origin
 from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.data.splits import DEMO, find_splits
 from mitlgan.errors import MitlganError
 from mitlgan.images.encode import encode_png
+from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.protocol import to_rgb
 from mitlgan.studio.catalogue import ActiveArtifact
 from mitlgan.studio.encoding import data_uri

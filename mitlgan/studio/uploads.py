@@ -14,8 +14,8 @@ from torch import Tensor
 from mitlgan.artifacts.card import Card
 from mitlgan.data.build.resize import crop_and_resize, to_planes
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
-from mitlgan.images.pixels import to_float, to_grayscale
 from mitlgan.data.sources.formats import allowed_formats
+from mitlgan.images.pixels import to_float, to_grayscale
 from mitlgan.studio.errors import RequestRefused
 
 RESIZE = "lanczos"

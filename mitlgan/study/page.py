@@ -18,9 +18,9 @@ import numpy as np
 from torch import Tensor
 
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.images.pixels import to_uint8
 from mitlgan.errors import UsageError
 from mitlgan.images.encode import encode_png
+from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.protocol import ImageSource, to_rgb
 from mitlgan.runtime.files import ensure_folder, write_atomically, write_json
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from mitlgan.artifacts.card import latent_dims
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.images.pixels import to_float
 from mitlgan.data.random_masks import draw_holes
+from mitlgan.images.pixels import to_float
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import ContextEncoder
 from mitlgan.recipe import Recipe

@@ -25,11 +25,11 @@ from mitlgan.artifacts.loaded_artifact import (
     stages_sheet_png,
     write_sample_files,
 )
-from mitlgan.images.pixels import to_uint8
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.images.alpha import on_checkerboard, split_premultiplied, unpremultiply
 from mitlgan.images.encode import encode_png
+from mitlgan.images.pixels import to_uint8
 from mitlgan.networks import CompositionStages, LayerTransform
 from mitlgan.networks.placement import transform_layer
 from mitlgan.recipe import ComposerRecipe, PlacementRecipe, ThesisGeneratorRecipe

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mitlgan.images.pixels import composite_on
 from mitlgan.images.alpha import on_checkerboard, unpremultiply
+from mitlgan.images.pixels import composite_on
 
 SIDE = 24
 

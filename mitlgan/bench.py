@@ -28,10 +28,12 @@ from mitlgan.images.pixels import to_float
 from mitlgan.recipe import Recipe, load_recipe
 from mitlgan.runtime.allocator import keep_freed_memory
 from mitlgan.runtime.distributed import World
+from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.runtime.progress import SilentReporter
 from mitlgan.runtime.randomness import random_generator
 from mitlgan.training import run_directory
-from mitlgan.training.loop import TrainingLoop, TrainingSetup
+from mitlgan.training.loop import TrainingLoop
+from mitlgan.training.setup import TrainingSetup
 
 SIZE_PX = 32
 JPEG_PX = 256
@@ -96,7 +98,7 @@ def loop_overhead(steps: int) -> dict[str, float]:
         run = run_directory.create(root, "bench", "loop")
         shortened = recipe.model_copy(update={"training": recipe.training.model_copy(update={"kimg": per_step * steps})})
         TrainingLoop(run, shortened, problem, World(0, 1, torch.device("cpu")), SilentReporter()).run()
-        shares = [row["overhead_fraction"] for row in run_directory.read_jsonl(run.timing)]
+        shares = [row["overhead_fraction"] for row in read_jsonl(run.timing)]
     return {"overhead_fraction": statistics.median(shares), "steps": float(steps)}
 
 

@@ -24,7 +24,7 @@ from mitlgan.recipe import ComposerRecipe, DenseTranslatorRecipe, Recipe, Thesis
 
 if TYPE_CHECKING:  # the fixtures import the loop themselves: most tests do without it
     from mitlgan.data.pack.image_pack import FourthChannel
-    from mitlgan.stages.stages import RunContext
+    from mitlgan.stages.context import RunContext
     from mitlgan.training.run_directory import Run
 
 
@@ -148,10 +148,10 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path])
     """Finished pretrainings of `fg` and `bg` by a few updates of the real loop. Read them; copy them to change them."""
     from helpers import tiny_runs
 
-    from mitlgan.stages import stages
+    from mitlgan.stages.pretrain import pretrain
 
     environment = tiny_runs.environment(tmp_path_factory.mktemp("pretrained"))
-    return {role: stages.pretrain(tiny_runs.recipe(role, packs[role], updates=3), environment) for role in ("fg", "bg")}
+    return {role: pretrain(tiny_runs.recipe(role, packs[role], updates=3), environment) for role in ("fg", "bg")}
 
 
 @pytest.fixture(scope="session")
@@ -159,7 +159,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path], p
     """A finished composition of the two, likewise."""
     from helpers import tiny_runs
 
-    from mitlgan.stages import stages
+    from mitlgan.stages.compose import compose
 
     environment = tiny_runs.environment(tmp_path_factory.mktemp("composed"))
-    return stages.compose(tiny_runs.recipe("scene", packs["scene"], updates=3, compose=True), tiny_runs.layers(pretrained), environment)
+    return compose(tiny_runs.recipe("scene", packs["scene"], updates=3, compose=True), tiny_runs.layers(pretrained), environment)

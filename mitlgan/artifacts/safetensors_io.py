@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,11 @@ import torch
 from torch import Tensor
 
 from mitlgan.errors import ArtifactError
-from mitlgan.runtime.files import ForeignFileError, list_files, open_regular, remove_temporary_files, write_atomically
+from mitlgan.runtime.files import ForeignFileError, open_regular, write_atomically
 
 SCHEMA_VERSION = 1
 HEADER_LIMIT_BYTES = 2_000_000
 TENSOR_LIMIT = 10_000
-CHECKPOINTS_KEPT = 2
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
@@ -114,59 +113,6 @@ def read_header(path: Path, *, root: Path | None = None) -> dict[str, Any]:
 def first_nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
     """Name of the first floating tensor that holds NaN or infinity."""
     return next((name for name, tensor in tensors.items() if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())), None)
-
-
-def save_checkpoint(run: Path, iteration: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, kept: int = CHECKPOINTS_KEPT) -> Path:
-    """Write a checkpoint, then remove all but the newest `kept`.
-
-    Raises:
-        ArtifactError: A value is not finite.
-        ResourceError: The disk refuses; earlier checkpoints are intact.
-    """
-    path = run / "checkpoints" / f"{iteration:09d}.safetensors"
-    write_tensors(path, tensors, {**header, "schema_version": SCHEMA_VERSION, "kind": "checkpoint", "iteration": iteration}, root=run)
-    for old in checkpoints(run)[:-kept]:
-        old.unlink(missing_ok=True)
-    return path
-
-
-def checkpoints(run: Path) -> list[Path]:
-    """The run's checkpoints, oldest first.
-
-    Raises:
-        ResourceError: Their folder is not the run's own; see `mitlgan.runtime.files.open_regular`.
-    """
-    return list_files(run / "checkpoints", "[0-9]*.safetensors", root=run)
-
-
-def load_checkpoint(run: Path, say: Callable[[str], None] | None = None) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """The newest checkpoint that is whole, or None if the run has none.
-
-    Args:
-        run: The run directory.
-        say: Told in one line where an older one takes the place of one that cannot be read.
-
-    Raises:
-        ArtifactError: There are checkpoints, but none can be read, or it is of a newer schema.
-    """
-    remove_temporary_files(run / "checkpoints", root=run)
-    problem: ArtifactError | None = None
-    for path in reversed(checkpoints(run)):
-        try:
-            tensors, header = read_tensors(path, root=run)
-        except ArtifactError as error:
-            problem = problem or error
-            continue
-        if header.get("kind") != "checkpoint":
-            raise ArtifactError(f"{path}: is a {header.get('kind')}, not a checkpoint")
-        if header["schema_version"] > SCHEMA_VERSION:
-            raise ArtifactError(f"{path}: schema_version {header['schema_version']} is newer than {SCHEMA_VERSION}; upgrade mitlgan")
-        if problem is not None and say is not None:
-            say(f"warning: the checkpoint of iteration {header['iteration']} takes the place of the newest, which cannot be read: {problem}")
-        return tensors, header
-    if problem is not None:
-        raise problem
-    return None
 
 
 def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:

@@ -40,7 +40,8 @@ def compose(
     from mitlgan.artifacts.card import GeneratorSpec, read_card
     from mitlgan.artifacts.load_save import load_layer
     from mitlgan.errors import UsageError
-    from mitlgan.stages import initial_weights, stages
+    from mitlgan.stages import initial_weights
+    from mitlgan.stages.compose import compose as run_composition
     from mitlgan.stages.default_layers import resolve_layers
 
     chosen = options.recipe_from(recipe, "thesis-32/compose", data=data, seed=seed, settings=settings)
@@ -57,5 +58,5 @@ def compose(
         initial_weights.load_initial_critic(critic, chosen, log)
         return print_dry_run(chosen, device, as_json, forms)
     with options.environment(device, "compose", out, threads, log_to) as environment:
-        run = stages.compose(chosen, layers, environment, critic=critic)
+        run = run_composition(chosen, layers, environment, critic=critic)
     return print_run(run, environment, as_json)

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 if TYPE_CHECKING:
     from mitlgan.recipe import Recipe
     from mitlgan.runtime.progress import Reporter
-    from mitlgan.stages.stages import RunContext
+    from mitlgan.stages.context import RunContext
 
 Data = Annotated[str | None, typer.Option("--data", metavar="DIR|demo", help="Folder of pictures, a pack (.npy), or `demo`. Default: from the recipe.")]
 RecipeName = Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help="Name of a shipped recipe, or a file.")]
@@ -162,7 +162,7 @@ def environment(device: str, label: str, out: Path, threads: int | None, log: Lo
     """The environment in which a stage works, alone or under torchrun."""
     from mitlgan.runtime.distributed import join_world
     from mitlgan.runtime.progress import SilentReporter, make_reporter
-    from mitlgan.stages.stages import RunContext
+    from mitlgan.stages.context import RunContext
     from mitlgan.training.tensorboard import TensorBoardLogger
 
     use_threads(threads)

@@ -36,7 +36,8 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
     ) -> None:
         from mitlgan.artifacts.loaded_artifact import artifact_path
         from mitlgan.errors import UsageError
-        from mitlgan.stages import initial_weights, stages
+        from mitlgan.stages import initial_weights
+        from mitlgan.stages.pretrain import pretrain as run_pretraining
 
         default = "thesis-32/wgan" if role == "scene" else f"thesis-32/pretrain_{role}"
         chosen = options.recipe_from(recipe, default, data=data, seed=seed, settings=settings)
@@ -49,7 +50,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
             initial_weights.load_initial_critic(critic, chosen, log)
             return print_dry_run(chosen, device, as_json)
         with options.environment(device, f"pretrain {role}", out, threads, log_to) as environment:
-            run = stages.pretrain(chosen, environment, start=first, critic=critic)
+            run = run_pretraining(chosen, environment, start=first, critic=critic)
         return print_run(run, environment, as_json)
 
     pretrain.__doc__ = explained

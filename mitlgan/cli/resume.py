@@ -22,13 +22,14 @@ def resume(
 ) -> None:
     """Continue a run, or end it early."""
     from mitlgan.errors import UsageError
-    from mitlgan.stages import stages
+    from mitlgan.stages.resume import finish_at_checkpoint
+    from mitlgan.stages.resume import resume as resume_run
 
     more = _more_kimg(kimg)
     if end and more:
         raise UsageError("--end: contradicts --kimg, which makes the run longer; give one of them")
     with options.environment(device, f"resume {run.name}", run.parent, None, log_to) as environment:
-        finished = stages.finish_at_checkpoint(run, environment) if end else stages.resume(run, environment, more_kimg=more)
+        finished = finish_at_checkpoint(run, environment) if end else resume_run(run, environment, more_kimg=more)
     return print_run(finished, environment, as_json)
 
 

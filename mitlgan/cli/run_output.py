@@ -10,7 +10,7 @@ from mitlgan.cli.output import log, print_result
 if TYPE_CHECKING:
     from mitlgan.artifacts.card import GeneratorSpec
     from mitlgan.recipe import Recipe
-    from mitlgan.stages.stages import RunContext
+    from mitlgan.stages.context import RunContext
     from mitlgan.training.run_directory import Run
 
 
@@ -26,13 +26,13 @@ def print_run(run: Run, environment: RunContext, as_json: bool) -> None:
 def print_dry_run(recipe: Recipe, device: str, as_json: bool, layers: Mapping[str, GeneratorSpec] | None = None) -> None:
     """Check everything that training needs and print what it would do; writes nothing."""
     from mitlgan.artifacts.summary import describe_recipe
+    from mitlgan.data.recipe_data import open_recipe_data
     from mitlgan.recipe import as_dict
     from mitlgan.runtime.distributed import resolve_device
-    from mitlgan.stages import stages
-    from mitlgan.training.loop import count_generator_updates
+    from mitlgan.training.schedule import count_generator_updates
 
     resolve_device(device)
-    pixels = stages.open_recipe_data(recipe, say=log)
+    pixels = open_recipe_data(recipe, say=log)
     updates = count_generator_updates(recipe)
     described = describe_recipe(recipe, layers)
     values = {"recipe": as_dict(recipe), "pictures": len(pixels), "data_sha256": pixels.content_sha256, "generator_updates": updates, **described}

@@ -39,15 +39,15 @@ def real_pictures(recipe: Recipe, card: Card | None, split: str | None, default:
     Raises:
         DataError: The split that was asked for is not there.
     """
+    from mitlgan.data.recipe_data import open_recipe_data
     from mitlgan.data.sources.split_folders import TRAIN, correct_split
     from mitlgan.data.splits import choose_evaluation_split, find_splits, held_out_training_warning
-    from mitlgan.stages import stages
 
     source = recipe.data.source
     found = choose_evaluation_split(source, recipe.role, split, default, log)
     if split is None and found == default == TRAIN and (held_out := [other for other in find_splits(source, recipe.role).parts if other != TRAIN]):
         log(f"{source}: measured on train pictures, as the recipe says; they flatter a network that learned from them: --split {held_out[0]}")
-    pictures = stages.open_recipe_data(recipe, found, say=log)
+    pictures = open_recipe_data(recipe, found, say=log)
     true = correct_split(found, pictures.content_sha256, "" if card is None else str(card.data.get("content_sha256", "")))
     if true != found:
         log(f"warning: {source}: the network was trained on these very pictures, so they count as {true}, not as {found}")

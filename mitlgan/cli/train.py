@@ -29,13 +29,13 @@ def train(
     """
     from mitlgan.errors import UsageError
     from mitlgan.report.run_files import write_run_files
-    from mitlgan.stages import stages
+    from mitlgan.stages.existing_runs import get_or_train
 
     chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings, given="RECIPE")
     if chosen.composer is not None:
         raise UsageError(f"RECIPE {recipe}: is for `mitlgan {chosen.command}`; give one with a [generator] or an [inpainter]")
     with options.environment(device, chosen.name, out, threads) as environment:
-        run = stages.get_or_train(chosen, environment)
+        run = get_or_train(chosen, environment)
     if environment.world.is_leader:
         left = write_run_files(run)
         status = run.status()

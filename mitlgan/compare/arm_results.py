@@ -23,6 +23,7 @@ from mitlgan.compare.plan import RESOURCE_UNITS, ComparisonPlan
 from mitlgan.compare.selection import BudgetResult, Snapshot, best_within_budget, mean_curve, mean_over_seeds
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import DataError, UsageError
 from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.layer_swap import measure_separation, swap_for
@@ -31,8 +32,7 @@ from mitlgan.networks import Composer, CompositionStages
 from mitlgan.recipe import Recipe, parse_recipe
 from mitlgan.report import ArmResult, Cost, Picture, StageCost
 from mitlgan.runtime.files import write_json
-from mitlgan.stages import stages
-from mitlgan.training import run_directory as runs
+from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.training.run_directory import Run
 
 PICTURES = 25
@@ -120,7 +120,7 @@ def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, 
     arm = ArmResult(
         name=_name(contender, domain), label=f"{contender.arm.label} (diverged)" if diverged else contender.arm.label, diverged=diverged,
         role="composed" if contender.arm.name == arms.COMPOSED else "baseline", run_dir=str(run.path) if run else str(last.chosen[0].path),
-        stats=list(runs.read_jsonl(run.stats)) if run else (), timing=list(runs.read_jsonl(run.timing)) if run else (),
+        stats=list(read_jsonl(run.stats)) if run else (), timing=list(read_jsonl(run.timing)) if run else (),
         evaluations=mean_curve(contender.snapshots) if domain.budgets else (), cost=_cost(contender, domain, loaded, last.chosen[0].path),
         metrics=last.metrics, layers=made, samples=to_uint8(stage.output), seeds=seeds, notes=_notes(loaded, last, domain, ruler),
         budget_results=_rows(standings) if domain.budgets else (), recipes_tried=plan.trials.get(contender.arm.name, 1),
@@ -130,7 +130,7 @@ def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, 
     if composes:
         numbers, grid = _separated(loaded, ruler, read_weights_hash(last.chosen[0].path))
         arm = dataclasses.replace(arm, separation=numbers, separation_grid=grid)
-    pictures, sentence = ruler.nearest_training_images(last.chosen[0].path, stages.open_recipe_data(domain.setup.recipe), NEIGHBOURS)
+    pictures, sentence = ruler.nearest_training_images(last.chosen[0].path, open_recipe_data(domain.setup.recipe), NEIGHBOURS)
     return dataclasses.replace(arm, neighbours=[Picture(*named) for named in pictures], memorised=sentence)
 
 
@@ -139,7 +139,7 @@ def _failed(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan) -> A
     run = contender.runs[0]
     return ArmResult(
         name=_name(contender, domain), label=f"{contender.arm.label} (diverged)", role="baseline", run_dir=str(run.path), diverged=True,
-        stats=list(runs.read_jsonl(run.stats)), timing=list(runs.read_jsonl(run.timing)), notes=[contender.failure],
+        stats=list(read_jsonl(run.stats)), timing=list(read_jsonl(run.timing)), notes=[contender.failure],
         seeds=[one.load_recipe().seed for one in contender.runs], recipes_tried=plan.trials.get(contender.arm.name, 1), length=contender.length,
     )  # fmt: skip
 

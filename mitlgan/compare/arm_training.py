@@ -10,9 +10,12 @@ from mitlgan.artifacts.card import LAYER_ROLES, read_weights_hash
 from mitlgan.errors import DivergedError, MitlganError, NanError
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import folder_lock
-from mitlgan.stages import stages
+from mitlgan.stages.compose import compose
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.existing_runs import find_matching_run, warn_if_data_changed
 from mitlgan.stages.parallel import TrainingProcess, run_parallel
-from mitlgan.stages.stages import RunContext
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import resume
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -47,17 +50,17 @@ class ArmTraining:
         """The finished run: found, continued, or made in this process."""
         found = self.find_run(environment.root)
         if found is not None and found.artifact is not None:
-            stages.warn_if_data_changed(found, self.recipe, environment.reporter.say)
+            warn_if_data_changed(found, self.recipe, environment.reporter.say)
             return found
         if found is not None:
-            return stages.resume(found.path, environment)
+            return resume(found.path, environment)
         if self.recipe.command == "compose":
-            return stages.compose(self.recipe, self.layers, environment)
-        return stages.pretrain(self.recipe, environment, start=self.initial_artifact)
+            return compose(self.recipe, self.layers, environment)
+        return pretrain(self.recipe, environment, start=self.initial_artifact)
 
     def find_run(self, root: Path) -> Run | None:
         """Its run, if it has begun."""
-        return stages.find_matching_run(root, self.recipe, self.input_hashes())
+        return find_matching_run(root, self.recipe, self.input_hashes())
 
     def find_diverged_run(self, root: Path) -> Run | None:
         """Its newest run that ended as diverged, without an artifact."""

@@ -20,10 +20,10 @@ from mitlgan.recipe import Recipe, load_recipe, to_toml, with_overrides
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.files import ensure_folder, folder_lock, write_atomically
 from mitlgan.runtime.progress import PlainReporter, format_duration, make_reporter
-from mitlgan.stages import stages
+from mitlgan.stages.context import RunContext
 from mitlgan.stages.default_layers import shipped_layer
+from mitlgan.stages.existing_runs import find_matching_run
 from mitlgan.stages.parallel import TrainingProcess, run_parallel
-from mitlgan.stages.stages import RunContext
 from mitlgan.training.run_directory import Run
 
 RECIPES = {"fg": "recommended/fg-32", "bg": "recommended/bg-32", "compose": "recommended/compose-32", "thesis": "thesis-32/compose"}
@@ -95,12 +95,12 @@ def _recipe(name: str, quick: bool) -> Recipe:
 
 def _run_file(out: Path, recipe: Recipe) -> Path | None:
     """The artifact of a layer that was trained here; shipped layers were trained for longer than a demo may take."""
-    run = stages.find_matching_run(out / "runs", recipe)
+    run = find_matching_run(out / "runs", recipe)
     return None if run is None else run.artifact
 
 
 def _finished(out: Path, recipe: Recipe, made_from: dict[str, str] | None = None) -> Run:
-    run = stages.find_matching_run(out / "runs", recipe, made_from)
+    run = find_matching_run(out / "runs", recipe, made_from)
     if run is None or run.artifact is None:
         raise ArtifactError(f"{out}: the run of {recipe.name} is not finished; call `mitlgan demo` again")
     return run

@@ -19,6 +19,7 @@ from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.data.sources.split_folders import correct_split
 from mitlgan.data.splits import choose_evaluation_split, resolve_split
 from mitlgan.errors import DataError, ResourceError
@@ -30,10 +31,9 @@ from mitlgan.metrics.memorization import measure_memorization, nearest_neighbors
 from mitlgan.metrics.protocol import EvalProtocol, ImageSource, evaluate, measure_anchors, open_extractors, to_rgb
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import ensure_folder, write_json
+from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.progress import Reporter
-from mitlgan.stages import stages
-from mitlgan.stages.stages import RunContext
-from mitlgan.training import run_directory
+from mitlgan.stages.context import RunContext
 
 CACHE_VERSION = 2
 """Raised when the way to a number changes, so that older ones are not taken."""
@@ -184,7 +184,7 @@ class CachedEvaluator:
                 "torch": torch.__version__,
             }
         )
-        if path is not None and (known := run_directory.read_json(path)):
+        if path is not None and (known := read_json(path)):
             return known
         found = measure()
         if path is not None:
@@ -204,7 +204,7 @@ def open_evaluator(plan: ComparisonPlan, recipe: Recipe, environment: RunContext
     named = recipe.evaluation.split if any(text.partition("=")[0].strip() == "evaluation.split" for text in plan.settings) else None
     standing_in: list[str] = []
     split = choose_evaluation_split(source, recipe.role, named, recipe.evaluation.split, standing_in.append)
-    real, training = stages.open_recipe_data(recipe, split, say=say), stages.open_recipe_data(recipe)
+    real, training = open_recipe_data(recipe, split, say=say), open_recipe_data(recipe)
     split = correct_split(split, real.content_sha256, training.content_sha256)
     if len(real) < 2:
         raise DataError(f"{source}: a single {split} picture is too few to measure by; hold out more (`--holdout N` of `mitlgan data split`)")
@@ -212,7 +212,7 @@ def open_evaluator(plan: ComparisonPlan, recipe: Recipe, environment: RunContext
         for sentence in standing_in:
             say(sentence)
     validation = resolve_split(source, recipe.role, "validation")
-    chosen_by = stages.open_recipe_data(recipe, validation)
+    chosen_by = open_recipe_data(recipe, validation)
     validation = correct_split(validation, chosen_by.content_sha256, training.content_sha256)
     names = plan.extractors or extractor_names(recipe)
     protocol = EvalProtocol(extractor=names[0], samples=plan.samples or recipe.evaluation.samples, split=split)

@@ -11,9 +11,9 @@ from mitlgan.compare.arm_results import DomainRun, TrainedArm
 from mitlgan.compare.arms import WGAN_ARMS, composition_length
 from mitlgan.compare.budgets import CLOCKS
 from mitlgan.compare.plan import RESOURCE_UNITS, ComparisonPlan
+from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe, diff_recipes, parse_recipe
-from mitlgan.stages import stages
 
 COMPARED_SETTINGS = (
     "critic.",
@@ -50,7 +50,7 @@ def describe_fairness(plan: ComparisonPlan, domain: DomainRun, chosen_on: str) -
     settings, scenes, lengths = ([clause for one in others for clause in found(one, domain, plan)] for found in (_settings, _scenes, _length))
     objective = f"objective ({recipe.objective.kind}, {recipe.objective.critic_steps} critic steps)"
     shared = f"critic, {objective}, optimisers, batch {recipe.training.batch}, averaging"
-    equal = [] if scenes else [f"the {len(stages.open_recipe_data(recipe)):,} scenes that all trained on"]
+    equal = [] if scenes else [f"the {len(open_recipe_data(recipe)):,} scenes that all trained on"]
     if not lengths:
         totals = any(one.length == "total" for one in others)
         equal += [f"{unit} of all stages, pretrainings counted in: what the headline compares"] if totals else []

@@ -12,7 +12,7 @@ from mitlgan.compare.domains import read_cards
 from mitlgan.compare.plan import RESOURCE_UNITS, TIME, ComparisonPlan
 from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe, parse_recipe
-from mitlgan.stages.stages import RunContext
+from mitlgan.stages.context import RunContext
 
 
 def resolve_resource(plan: ComparisonPlan, layers: Iterable[Card], environment: RunContext, *, composition: Card | None = None) -> str:

@@ -21,13 +21,13 @@ from mitlgan.compare.plan import KIMG, RESOURCE_UNITS, TIME, ComparisonPlan
 from mitlgan.compare.selection import AXES, describe_intervals, lead_intervals
 from mitlgan.data.demo.real_composite_anchor import composite_anchor_pack
 from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe
 from mitlgan.report import Anchor, ArmResult, Comparison, Picture, decide_verdict
 from mitlgan.report import DomainPictures as Pictures
 from mitlgan.report.formatting import number
-from mitlgan.stages import stages
 from mitlgan.stages.default_layers import shipped_layer
 from mitlgan.version import __version__
 
@@ -136,7 +136,7 @@ def _pictures(domain: DomainRun, recipe: Recipe) -> Pictures:
             chosen = np.linspace(0, len(pictures) - 1, PICTURES).astype(np.int64)
             title = f"Real {LAYER_LABELS[name]}s" if name in LAYER_LABELS else f"Real pictures of {name}"
             found.append(Picture(title, pictures.batch(chosen)))
-    scenes = stages.open_recipe_data(recipe)
+    scenes = open_recipe_data(recipe)
     found.append(Picture("Real scenes", scenes.batch(np.linspace(0, len(scenes) - 1, PICTURES).astype(np.int64))))
     return Pictures(domain.setup.name or Path(recipe.data.source).name, found)
 

@@ -38,9 +38,10 @@ from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe, with_overrides
 from mitlgan.report import Comparison, ReportPaths, report_summary, write_reports
 from mitlgan.runtime.files import folder_lock, write_json
+from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.progress import format_duration
+from mitlgan.stages.context import RunContext
 from mitlgan.stages.parallel import TrainingProcess
-from mitlgan.stages.stages import RunContext
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -135,7 +136,7 @@ def _open_plan(plan: ComparisonPlan, setting: DomainSetup, environment: RunConte
     text = json.loads(json.dumps(plan.to_json()))
     for path in sorted((environment.root / "compare").glob("*/plan.json")):
         try:
-            if run_directory.read_json(path) == text and run_directory.read_json(path.with_name("status.json")).get("state") != "done":
+            if read_json(path) == text and read_json(path.with_name("status.json")).get("state") != "done":
                 return Run(path.parent)
         except ResourceError as error:
             environment.reporter.say(f"warning: {error}; this comparison is not continued")

@@ -20,6 +20,7 @@ from mitlgan import networks
 from mitlgan.artifacts.card import make_card, read_weights_hash
 from mitlgan.artifacts.load_save import load_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import UsageError
 from mitlgan.metrics.extractors.features import Extractor
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors, open_extractor
@@ -27,14 +28,14 @@ from mitlgan.recipe import Recipe, changes_from_shipped, load_recipe, shipped_re
 from mitlgan.report.ranking import RankedRun, Ranking, RankingPaths, write_ranking
 from mitlgan.report.run_files import write_run_files
 from mitlgan.runtime.files import ensure_folder, is_locked, read_bytes, write_json
+from mitlgan.runtime.json_files import read_json
 from mitlgan.runtime.progress import Reporter
 from mitlgan.runtime.randomness import derived_seed
-from mitlgan.stages import stages
+from mitlgan.stages.existing_runs import find_matching_run
 from mitlgan.stages.parallel import TrainingProcess, locked_message, run_parallel
-from mitlgan.training import run_directory
-from mitlgan.training.loop import count_generator_updates
+from mitlgan.training.batchnorm import recalibrate_batchnorm
 from mitlgan.training.run_directory import Run
-from mitlgan.training.state import recalibrate_batchnorm
+from mitlgan.training.schedule import count_generator_updates
 from mitlgan.version import __version__
 
 PUBLISHED_FIGURES: dict[str, str] = {
@@ -90,7 +91,7 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
     protocol = EvalProtocol(extractor=plan.extractor, samples=plan.samples, split="train")
     extractor = open_extractor(protocol, weights=plan.weights)
     for recipe in recipes:
-        stages.open_recipe_data(recipe, say=reporter.say)  # a wrong --data is told now, not after hours
+        open_recipe_data(recipe, say=reporter.say)  # a wrong --data is told now, not after hours
     root = out / "runs"
     ensure_folder(out / "results")
     failed: dict[str, str] = {}
@@ -99,7 +100,7 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
         run_parallel(out, root, jobs, max_parallel=plan.jobs, threads=1, on_failure=lambda job, error: failed.update({job.label: str(error)}))
     ranked = []
     for recipe in recipes:
-        run = stages.find_matching_run(root, recipe)
+        run = find_matching_run(root, recipe)
         if run is None or run.artifact is None:
             ranked.append(_row(recipe, run, {}, failed.get(recipe.name) or _unfinished(run)))
             continue
@@ -162,18 +163,18 @@ def untrained_artifact(recipe: Recipe) -> LoadedArtifact:
 def _measured(recipe: Recipe, run: Run, out: Path, protocol: EvalProtocol, extractor: Extractor) -> dict[str, Any]:
     """Figures of the trained and the untrained network and of real halves; from the folder where they are known."""
     assert run.artifact is not None
-    real = stages.open_recipe_data(recipe)
+    real = open_recipe_data(recipe)
     data = {
         "name": Path(recipe.data.source).name, "count": len(real), "size_px": real.size_px, "channels": real.channels,
         "split": protocol.split, "real": min(protocol.samples, len(real)),
     }  # fmt: skip
     key = {"artifact": read_weights_hash(run.artifact), "data": real.content_sha256, "extractor": extractor.name, **asdict(protocol)}
     path = out / "results" / f"{recipe.name}.json"
-    known = run_directory.read_json(path)
+    known = read_json(path)
     if known.get("key") == key:
         return {**known, "data": data}
     halves_path = out / "results" / f"halves-{real.content_sha256[:16]}-{protocol.samples}-{extractor.name.replace('/', '_')}.json"
-    halves = run_directory.read_json(halves_path)
+    halves = read_json(halves_path)
     if not halves:
         halves = {name: flat_metrics(result) for name, result in measure_anchors(real, protocol, network=extractor).items()}.get("real_halves", {})
         write_json(halves_path, halves)

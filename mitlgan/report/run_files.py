@@ -22,7 +22,7 @@ from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.errors import to_one_line
 from mitlgan.recipe import Recipe, as_dict, display_name
 from mitlgan.runtime.files import write_atomically
-from mitlgan.training import run_directory
+from mitlgan.runtime.json_files import read_json, read_jsonl
 from mitlgan.training.run_directory import Run
 
 LOSSES = (("critic_loss", "critic"), ("generator_loss", "generator"))
@@ -43,9 +43,9 @@ def write_run_files(run: Run) -> list[Path]:
     """
     recipe = run.load_recipe()
     described = describe_recipe(recipe)
-    card = run_directory.read_json(run.path / "card.json")
+    card = read_json(run.path / "card.json")
     texts = {"summary.txt": summary(described), "structure.svg": structure(described), "hyperparameters.md": hyperparameters(recipe, card)}
-    rows = list(run_directory.read_jsonl(run.stats))
+    rows = list(read_jsonl(run.stats))
     if rows:
         count = card.get("data", {}).get("count") if isinstance(card.get("data"), dict) else None
         kind = SCORES[0] if any("probability_real" in row for row in rows[:1]) else SCORES[1]

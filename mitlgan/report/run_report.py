@@ -10,6 +10,7 @@ import numpy as np
 from mitlgan.artifacts.card import Card, read_card
 from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
 from mitlgan.artifacts.summary import describe_recipe
+from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.data.sources.split_folders import with_correct_splits
 from mitlgan.errors import MitlganError
 from mitlgan.images.pixels import to_uint8
@@ -18,7 +19,7 @@ from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, display_name
 from mitlgan.report import ArmResult, Comparison, Cost, ReportPaths, StageCost, diagnose, write_report
 from mitlgan.report.schema import Pixels
-from mitlgan.stages import stages
+from mitlgan.runtime.json_files import read_json, read_jsonl
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 from mitlgan.version import __version__
@@ -40,7 +41,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
     """
     run = run_directory.open_run(path)
     recipe = run.load_recipe()
-    stats, evaluations = list(run_directory.read_jsonl(run.stats)), list(run_directory.read_jsonl(run.evaluations))
+    stats, evaluations = list(read_jsonl(run.stats)), list(read_jsonl(run.evaluations))
     findings = diagnose(stats, evaluations).sentences()
     card = read_card(run.artifact) if run.artifact is not None else None
     measured = _figures(run, card)
@@ -48,7 +49,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
     arm = ArmResult(
         name=recipe.name, label=display_name(recipe),
         role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
-        timing=list(run_directory.read_jsonl(run.timing)), evaluations=evaluations,
+        timing=list(read_jsonl(run.timing)), evaluations=evaluations,
         cost=_cost(run.status(), recipe, card), layers=layers, samples=samples,
         metrics=flat_metrics(measured) if "frechet" in measured else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
     )  # fmt: skip
@@ -65,7 +66,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
 
 def _figures(run: Run, card: Card | None) -> dict[str, Any]:
     """What was measured of the run, each figure with the split that it was measured on, whatever an earlier version called that."""
-    known = run_directory.read_json(run.path / "metrics.json")
+    known = read_json(run.path / "metrics.json")
     if not known:
         return {} if card is None else card.metrics
     found: dict[str, Any] = with_correct_splits(known, "" if card is None else str(card.data.get("content_sha256", "")))
@@ -105,7 +106,7 @@ def _drawn(file: Path | None, card: Card | None) -> tuple[dict[str, Pixels], Pix
 
 def _real(recipe: Recipe) -> Pixels | None:
     try:
-        pictures = stages.open_recipe_data(recipe)
+        pictures = open_recipe_data(recipe)
     except MitlganError:  # a run can be read where its pictures are not
         return None
     return pictures.batch(np.linspace(0, len(pictures) - 1, PICTURES).astype(np.int64))

@@ -1,1 +1,1 @@
-"""Stages: recipe, data, networks, objective and training, joined to a run with an artifact."""
+"""The stages of work: each takes a recipe, reads its data, builds its networks, trains, and leaves a run with an artifact."""

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from mitlgan import networks
 from mitlgan.artifacts.card import KIND_WITH_ARTICLE, Card, read_card, read_weights_hash
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, load_network
-from mitlgan.artifacts.safetensors_io import load_checkpoint
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Generator, GrownCritic, GrownGenerator
 from mitlgan.recipe import AnyCritic, GrownCriticRecipe, GrownGeneratorRecipe, Recipe, as_dict, parse_recipe, with_overrides
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.training import run_directory
+from mitlgan.training.checkpoint import load_checkpoint
 
 GROWTH_FACTORS = (2, 4)
 

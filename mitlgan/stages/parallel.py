@@ -23,7 +23,7 @@ from mitlgan.runtime.child_processes import Lifeline
 from mitlgan.runtime.files import create_file, disk_errors, ensure_folder, folder_lock, is_locked, read_bytes, write_atomically
 from mitlgan.runtime.progress import PlainReporter, make_reporter
 from mitlgan.runtime.signals import StopSignals
-from mitlgan.stages import stages
+from mitlgan.stages.existing_runs import find_matching_run, warn_if_data_changed
 from mitlgan.training.run_directory import Run
 
 POLL_S = 0.25
@@ -52,7 +52,7 @@ class TrainingProcess:
 
     def run(self, root: Path) -> Run | None:
         """The job's run, if it has begun."""
-        return stages.find_matching_run(root, self.recipe, self.inputs)
+        return find_matching_run(root, self.recipe, self.inputs)
 
     def is_done(self, root: Path) -> bool:
         """Whether its artifact is there."""
@@ -89,7 +89,7 @@ def run_parallel(
         if not job.is_done(root):
             waiting.append(job)
         elif (run := job.run(root)) is not None:
-            stages.warn_if_data_changed(run, job.recipe, PlainReporter(job.label).say)
+            warn_if_data_changed(run, job.recipe, PlainReporter(job.label).say)
     most = len(waiting) if max_parallel is None else max_parallel
     threads = threads or max(1, (os.cpu_count() or 1) // max(1, most))
     bars = {job.label: make_reporter(job.label) if most == 1 else PlainReporter(job.label) for job in waiting}

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from mitlgan.errors import ResourceError
 from mitlgan.runtime.files import ForeignFileError, is_regular, read_bytes
+from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
@@ -73,7 +74,7 @@ class RunBrowser:
         """
         run = self._run(run_id)
         try:
-            rows = [_finite(row) for row in run_directory.read_jsonl(run.stats) if _iteration(row) > after]
+            rows = [_finite(row) for row in read_jsonl(run.stats) if _iteration(row) > after]
         except ForeignFileError as error:
             log.warning("%s", error)  # which begins with a path, and is nothing for a client
             raise RequestRefused(404, "stats: a link or a pipe stands in their place; the terminal in which the studio runs says where") from None

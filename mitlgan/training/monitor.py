@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.objectives import Divergence, Objective
-from mitlgan.training.state import Counters
+from mitlgan.training.counters import Counters
 
 MIN_DIVERSITY = 0.05  # samples whose spread is below this share of the real pictures' spread are nearly alike
 MIN_MIDTONES = 0.15  # samples of which so small a share of the real pictures' share lies between black and white are at the ends

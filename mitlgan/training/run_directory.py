@@ -1,25 +1,24 @@
-"""Run directories: where they lie, their state, and their statistics line by line."""
+"""Run directories: their files, their state, and lists of them."""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from mitlgan.errors import ResourceError, UsageError
-from mitlgan.runtime.files import ForeignFileError, disk_errors, ensure_folder, is_locked, is_regular, list_files, open_regular, read_bytes, write_json
+from mitlgan.runtime.files import disk_errors, ensure_folder, is_locked, is_regular, list_files, write_json
+from mitlgan.runtime.json_files import read_json
 
 if TYPE_CHECKING:
     from mitlgan.recipe import Recipe
 
 STATES = ("running", "done", "stopped", "nan", "diverged", "failed")
 KILLED = "stopped (killed)"
-MAX_LINE_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -202,91 +201,6 @@ def remove(run: Run) -> None:
     """
     with disk_errors(run.path):
         shutil.rmtree(run.path)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object, or an empty one when the file is absent or broken.
-
-    Raises:
-        ResourceError: It is not its folder's own; see `mitlgan.runtime.files.open_regular`.
-    """
-    try:
-        value = json.loads(read_bytes(path, root=path.parent))
-    except ForeignFileError:
-        raise
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a `.jsonl` file; a torn last line is left out.
-
-    Raises:
-        ResourceError: It is not its folder's own; see `mitlgan.runtime.files.open_regular`.
-    """
-    try:
-        with open_regular(path, root=path.parent) as file:
-            while line := file.readline(MAX_LINE_BYTES):
-                try:
-                    value = json.loads(line.decode(errors="replace"))  # after a power cut a line may hold anything
-                except (ValueError, RecursionError):
-                    return
-                if not isinstance(value, dict):
-                    return
-                yield value
-    except ForeignFileError:
-        raise
-    except OSError:
-        return
-
-
-def truncate_jsonl(path: Path, iteration: int) -> None:
-    """Cut a `.jsonl` file to the lines of a checkpoint's iteration and before: a torn or later one goes (FAULTS 15).
-
-    Raises:
-        ResourceError: The disk refuses, or the file is not its folder's own.
-    """
-    with disk_errors(path):
-        try:
-            file = open_regular(path, "r+b", root=path.parent)
-        except FileNotFoundError:
-            return
-        end = 0
-        with file:
-            while line := file.readline(MAX_LINE_BYTES):
-                try:
-                    whole = line.endswith(b"\n") and json.loads(line)["iteration"] <= iteration
-                except (ValueError, KeyError, TypeError, RecursionError):
-                    whole = False
-                if not whole:
-                    break
-                end += len(line)
-            file.truncate(end)
-
-
-class JsonlWriter:
-    """Appends JSON lines; what the disk refuses is a `ResourceError`."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with disk_errors(path):
-            self._file: IO[bytes] = open_regular(path, "ab", root=path.parent)
-
-    def write(self, values: Mapping[str, Any]) -> None:
-        """Append one object."""
-        with disk_errors(self._path):
-            self._file.write(json.dumps(values).encode() + b"\n")
-
-    def flush(self) -> None:
-        """Hand what was written to the system."""
-        with disk_errors(self._path):
-            self._file.flush()
-
-    def close(self) -> None:
-        """Flush and close."""
-        with disk_errors(self._path):
-            self._file.close()
 
 
 def _modified(path: Path) -> int:

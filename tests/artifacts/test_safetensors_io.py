@@ -20,9 +20,9 @@ from helpers.crashes import state
 from helpers.mutations import mutated
 
 from mitlgan.artifacts import safetensors_io
-from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint, save_checkpoint
 from mitlgan.errors import ArtifactError, ResourceError
 from mitlgan.runtime import files
+from mitlgan.training.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 
 HEADER: dict[str, Any] = {"recipe": {"name": "x"}, "counters": {"iteration": 3}}
 

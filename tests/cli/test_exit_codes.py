@@ -16,7 +16,7 @@ from helpers.commands import Command, start
 import mitlgan
 from mitlgan.cli.main import app, main
 from mitlgan.errors import DataError, NanError, ResourceError, Stopped, UsageError
-from mitlgan.stages import stages
+from mitlgan.stages.context import RunContext
 from mitlgan.training.run_directory import Run
 
 HEAVY = ("torch", "numpy", "pydantic", "rich", "PIL", "matplotlib", "timm")
@@ -165,7 +165,7 @@ def test_errors_become_one_line_and_an_exit_code(
     def fails(*_: Any, **__: Any) -> Run:
         raise error
 
-    monkeypatch.setattr(stages, "pretrain", fails)
+    monkeypatch.setattr("mitlgan.stages.pretrain.pretrain", fails)
     done = command("pretrain", "fg")
     assert done.code == code
     assert done.out == ""
@@ -193,14 +193,14 @@ def test_names_with_control_characters_are_escaped(command: Command, folder: Pat
 
 
 def test_torchruns_other_ranks_say_nothing(command: Command, folder: Path, packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "pretrain", lambda recipe, environment, start, critic: Run(folder))
+    monkeypatch.setattr("mitlgan.stages.pretrain.pretrain", lambda recipe, environment, start, critic: Run(folder))
     monkeypatch.setattr("mitlgan.runtime.distributed.join_world", lambda device: _world(tiny_runs.environment(folder, rank=1, size=2)))
     done = command("pretrain", "fg", "--json")
     assert (done.code, done.out) == (0, "")
 
 
 class _world:  # noqa: N801  (a context manager, as `joined` is)
-    def __init__(self, environment: stages.RunContext) -> None:
+    def __init__(self, environment: RunContext) -> None:
         self.world = environment.world
 
     def __enter__(self) -> Any:

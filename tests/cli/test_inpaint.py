@@ -14,13 +14,13 @@ from PIL import Image
 
 from mitlgan.artifacts.card import read_card
 from mitlgan.inpainting import parse_hole
-from mitlgan.stages import stages
+from mitlgan.stages.inpainter import train_inpainter
 
 
 @pytest.fixture(scope="module")
 def inpainter(packs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a few updates."""
-    return stages.train_inpainter(tiny_runs.inpaint_recipe(packs["bg"]), tiny_runs.environment(tmp_path_factory.mktemp("inpainter"))).path
+    return train_inpainter(tiny_runs.inpaint_recipe(packs["bg"]), tiny_runs.environment(tmp_path_factory.mktemp("inpainter"))).path
 
 
 @pytest.fixture

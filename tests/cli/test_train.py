@@ -15,9 +15,10 @@ import pytest
 from helpers import tiny_runs
 from helpers.commands import Command, start
 
-from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint
 from mitlgan.recipe import as_dict, load_recipe, parse_recipe, to_toml, with_overrides
+from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.training import run_directory
+from mitlgan.training.checkpoint import checkpoints, load_checkpoint
 from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
 
@@ -204,9 +205,9 @@ def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(
     assert process.returncode == code
     assert out == ""
     assert err.splitlines()[-1].startswith(f"{run.path}: stopped at ")
-    assert err.splitlines()[-1].endswith(f"go on with `mitlgan resume {run.path}`")
+    assert err.splitlines()[-1].endswith(f"continue with `mitlgan resume {run.path}`")
     assert run.status()["state"] == "stopped"
-    lines = list(run_directory.read_jsonl(run.stats))
+    lines = list(read_jsonl(run.stats))
     found = load_checkpoint(run.path)
     assert found is not None
     assert found[1]["counters"]["iteration"] == lines[-1]["iteration"] == len(lines)
@@ -216,7 +217,7 @@ def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(
     done = command("resume", run.path, "--json")
     assert done.code == 0, done.err
     assert done.json["iteration"] == len(lines) + 2
-    assert [row["iteration"] for row in run_directory.read_jsonl(run.stats)] == list(range(1, len(lines) + 3))
+    assert [row["iteration"] for row in read_jsonl(run.stats)] == list(range(1, len(lines) + 3))
 
 
 @pytest.mark.slow

@@ -18,9 +18,9 @@ from mitlgan.compare.arms import extract_layers
 from mitlgan.errors import ArtifactError, DivergedError, MitlganError, NanError, ResourceError
 from mitlgan.recipe import Recipe, to_toml, with_overrides
 from mitlgan.report import report_summary
+from mitlgan.runtime.json_files import read_json
+from mitlgan.stages.context import RunContext
 from mitlgan.stages.parallel import TrainingProcess
-from mitlgan.stages.stages import RunContext
-from mitlgan.training import run_directory
 from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
 
@@ -30,13 +30,13 @@ def wild(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Recipes of these names diverge with their last update; seeds of `seeds` alone, where it is there. Counts their trainings."""
     diverging: dict[str, Any] = {"names": {"mad"}, "count": 0, "error": DivergedError}
 
-    def refuse(self: TrainingLoop, *, last: bool) -> None:
-        if last and self.recipe.name in diverging["names"] and self.recipe.seed in diverging.get("seeds", {self.recipe.seed}):
+    def refuse(self: TrainingLoop, is_last: bool) -> None:
+        if is_last and self.recipe.name in diverging["names"] and self.recipe.seed in diverging.get("seeds", {self.recipe.seed}):
             diverging["count"] += 1
             self.state.counters.divergence, self.state.counters.diverged_at_kimg = "diverged at iteration 2 (0.0 kimg): much", 0.016
             raise diverging["error"](f"{self.run_directory.path}: diverged at iteration 2 (0.0 kimg): much")
 
-    monkeypatch.setattr(TrainingLoop, "_refuse_divergence", refuse)
+    monkeypatch.setattr(TrainingLoop, "_stop_if_diverged", refuse)
     return diverging
 
 
@@ -157,4 +157,4 @@ def test_a_plan_that_is_not_its_folders_own_is_told_and_left_alone(composed: Run
     assert result.run.name != "foreign-001"
     assert str(folder / "plan.json") in tiny_runs.said(environment)
     assert "this comparison is not continued" in tiny_runs.said(environment)
-    assert run_directory.read_json(result.run / "plan.json")["baselines"] == ["paste"]
+    assert read_json(result.run / "plan.json")["baselines"] == ["paste"]

@@ -19,8 +19,9 @@ from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, as_dict, load_recipe, with_overrides
 from mitlgan.report.formatting import markdown_text
-from mitlgan.stages import stages
-from mitlgan.stages.stages import RunContext
+from mitlgan.stages.compose import compose
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.pretrain import pretrain
 from mitlgan.training import run_directory
 from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
@@ -212,7 +213,7 @@ def test_an_unfinished_baseline_is_gone_on_with(composed: Run, environment: RunC
     assert begun.artifact is None
     run_comparison(plan_of(composed, equal="kimg"), environment)
     (finished,) = run_directory.list_runs(environment.root, "pretrain")
-    straight = stages.pretrain(load_recipe(begun.recipe), tiny_runs.environment(tmp_path / "straight"))
+    straight = pretrain(load_recipe(begun.recipe), tiny_runs.environment(tmp_path / "straight"))
     tiny_runs.assert_same_trace(finished, straight)
 
 
@@ -228,7 +229,7 @@ def test_equal_seconds(composed: Run, environment: RunContext) -> None:
 def test_a_baseline_that_differs_is_not_called_equal(composed: Run, packs: dict[str, Path], environment: RunContext) -> None:
     """The report says of a baseline that was given what is equal and what is not."""
     other = with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=5), critic__widths=[8, 6], training__batch=6)
-    given = stages.pretrain(other, environment)
+    given = pretrain(other, environment)
     comparison = run_comparison(plan_of(composed, equal="kimg", baseline_run=given.path), environment).comparison
     unequal = " ".join(comparison.unequal)
     for key in ("critic.widths", "training.batch", "kimg"):
@@ -281,7 +282,7 @@ def test_absent_weights_end_it_before_any_training(composed: Run, environment: R
 
 def test_the_newest_finished_composition_is_taken(composed: Run, pretrained: dict[str, Run], packs: dict[str, Path], environment: RunContext) -> None:
     recipe: Recipe = tiny_runs.recipe("scene", packs["scene"], compose=True, updates=1)
-    stages.compose(recipe, tiny_runs.layers(pretrained), environment)
-    second = stages.compose(recipe, tiny_runs.layers(pretrained), environment)
+    compose(recipe, tiny_runs.layers(pretrained), environment)
+    second = compose(recipe, tiny_runs.layers(pretrained), environment)
     run_comparison(ComparisonPlan(samples=8), environment)
     assert f"composition: {second.path}" in tiny_runs.said(environment)

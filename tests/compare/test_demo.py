@@ -20,8 +20,10 @@ from mitlgan.compare import demo
 from mitlgan.errors import MitlganError, ResourceError, Stopped
 from mitlgan.recipe import Recipe, to_toml, with_overrides
 from mitlgan.runtime.files import folder_lock
-from mitlgan.stages import default_layers, parallel, stages
+from mitlgan.stages import default_layers, parallel
+from mitlgan.stages.existing_runs import find_matching_run
 from mitlgan.stages.parallel import TrainingProcess, run_parallel
+from mitlgan.stages.pretrain import pretrain
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -182,10 +184,10 @@ def test_an_interrupted_demo_goes_on_and_finishes(
     assert len(run_directory.list_runs(out / "runs", "compose")) == 2
     try:
         torch.set_num_threads(1)
-        straight = stages.pretrain(recipes["fg"], tiny_runs.environment(tmp_path / "straight"))
+        straight = pretrain(recipes["fg"], tiny_runs.environment(tmp_path / "straight"))
     finally:
         torch.set_num_threads(threads)
-    resumed = stages.find_matching_run(out / "runs", recipes["fg"])
+    resumed = find_matching_run(out / "runs", recipes["fg"])
     assert resumed is not None
     tiny_runs.assert_same_trace(resumed, straight)
 
@@ -202,7 +204,7 @@ def test_a_job_that_fails_is_told_with_its_last_line_and_exit_code(packs: dict[s
 
 def test_a_job_whose_run_is_held_says_so_and_no_process_is_begun(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny_runs.recipe("fg", packs["fg"])
-    run = stages.pretrain(recipe, tiny_runs.environment(tmp_path / "runs"))
+    run = pretrain(recipe, tiny_runs.environment(tmp_path / "runs"))
     (run.path / "generator.safetensors").unlink()
     job = TrainingProcess("pretrain fg", recipe, ["pretrain", "fg"])
     said = f"pretrain fg: {run.path} is held by another process, which works on it; wait for that, then call this again"

@@ -20,7 +20,7 @@ from mitlgan.compare.arms import extract_layers
 from mitlgan.errors import ResourceError, Stopped, UsageError
 from mitlgan.recipe import to_toml
 from mitlgan.runtime.files import folder_lock
-from mitlgan.stages.stages import RunContext
+from mitlgan.stages.context import RunContext
 from mitlgan.training import run_directory
 from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run

@@ -15,7 +15,7 @@ from mitlgan.compare.report_builder import DomainRun, _protocol
 from mitlgan.errors import DataError
 from mitlgan.report import Comparison
 from mitlgan.report.caveats import caveats
-from mitlgan.stages.stages import RunContext
+from mitlgan.stages.context import RunContext
 from mitlgan.training.run_directory import Run
 
 

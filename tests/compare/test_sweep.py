@@ -9,7 +9,6 @@ import pytest
 import torch
 from helpers import tiny_runs
 
-from mitlgan.artifacts.safetensors_io import load_checkpoint
 from mitlgan.compare import sweep
 from mitlgan.compare.sweep import SweepPlan, plan_recipes, scale_length, untrained_artifact
 from mitlgan.errors import NanError, UsageError
@@ -17,9 +16,11 @@ from mitlgan.recipe import load_recipe, to_toml, with_overrides
 from mitlgan.report.formatting import DASH
 from mitlgan.report.ranking import CAVEAT, RankedRun, Ranking, ranking_markdown, ranking_summary
 from mitlgan.runtime.files import folder_lock
-from mitlgan.stages import stages
+from mitlgan.stages.existing_runs import get_or_train
 from mitlgan.stages.parallel import TrainingProcess
-from mitlgan.training.loop import count_generator_updates
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.training.checkpoint import load_checkpoint
+from mitlgan.training.schedule import count_generator_updates
 
 
 def test_data_and_scale_by_pattern(tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_what_cannot_be_swept_is_refused(plan: SweepPlan, start: str) -> None:
 
 def test_untrained_is_the_network_before_its_first_update(tmp_path: Path) -> None:
     recipe = with_overrides(tiny_runs.recipe("scene", tiny_runs.pack(tmp_path / "p.npy"), updates=1), generator_optimiser__learning_rate=1e-30)
-    run = stages.pretrain(recipe, tiny_runs.environment(tmp_path / "runs"))
+    run = pretrain(recipe, tiny_runs.environment(tmp_path / "runs"))
     found = load_checkpoint(run.path)
     assert found is not None
     first = untrained_artifact(recipe).network.state_dict()
@@ -95,7 +96,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             if "bad" in job.label:
                 on_failure(job, NanError("training: not finite; lower the learning rate"))
             else:
-                stages.get_or_train(job.recipe, tiny_runs.environment(root))
+                get_or_train(job.recipe, tiny_runs.environment(root))
 
     monkeypatch.setattr(sweep, "run_parallel", run)
     return begun
@@ -141,7 +142,7 @@ def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str]) -> None:
 def test_a_row_whose_run_is_held_says_so(tmp_path: Path, at_once: list[str]) -> None:
     source = tiny_runs.pack(tmp_path / "p.npy", count=40)
     recipe = with_overrides(tiny_runs.recipe("scene", source, updates=1), name="one")
-    run = stages.pretrain(recipe, tiny_runs.environment(tmp_path / "out" / "runs"))
+    run = pretrain(recipe, tiny_runs.environment(tmp_path / "out" / "runs"))
     (run.path / "generator.safetensors").unlink()
     plan = SweepPlan([recipe_file(tmp_path, "one", source)], samples=20, extractor="efficientnet-lite0@32")
     with folder_lock(run.path):

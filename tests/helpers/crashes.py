@@ -11,9 +11,9 @@ from typing import IO, Any
 
 import torch
 
-from mitlgan.artifacts.safetensors_io import save_checkpoint
 from mitlgan.runtime import files
 from mitlgan.runtime.files import folder_lock
+from mitlgan.training.checkpoint import save_checkpoint
 
 
 def _die(*_: Any, **__: Any) -> Any:

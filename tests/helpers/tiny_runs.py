@@ -15,15 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mitlgan.artifacts.safetensors_io import load_checkpoint
 from mitlgan.data.pack.image_pack import FourthChannel
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.recipe import Recipe, as_dict, parse_recipe
 from mitlgan.runtime.distributed import World
-from mitlgan.stages.stages import RunContext
+from mitlgan.stages.context import RunContext
+from mitlgan.training.checkpoint import load_checkpoint
+from mitlgan.training.counters import Counters
 from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
-from mitlgan.training.state import Counters
 
 SIZE_PX = 8
 BATCH = 4

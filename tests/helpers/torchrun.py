@@ -107,8 +107,10 @@ def training(world: World, folder: Path) -> dict[str, Any]:
     """Pretrain in one go and with a stop and a resume, compose on top, and refuse what must be refused; `folder` holds the packs."""
     from helpers import tiny_runs
     from mitlgan.artifacts.safetensors_io import tensors_sha256
-    from mitlgan.stages import stages
-    from mitlgan.stages.stages import RunContext
+    from mitlgan.stages.compose import compose
+    from mitlgan.stages.context import RunContext
+    from mitlgan.stages.pretrain import pretrain
+    from mitlgan.stages.resume import resume
     from mitlgan.training.loop import TrainingLoop
 
     states: list[str] = []
@@ -124,15 +126,15 @@ def training(world: World, folder: Path) -> dict[str, Any]:
     listener = tiny_runs.Listener()
     environment = RunContext(world, listener, root)
     recipe = tiny_runs.recipe("fg", folder / "fg.npy", updates=4)
-    straight = stages.pretrain(recipe, environment)
+    straight = pretrain(recipe, environment)
     wait_for_all_ranks(world)
-    short = stages.pretrain(tiny_runs.recipe("fg", folder / "fg.npy", updates=2), environment)
+    short = pretrain(tiny_runs.recipe("fg", folder / "fg.npy", updates=2), environment)
     wait_for_all_ranks(world)
     path = root / "pretrain" / "tiny-fg-002"
-    resumed = stages.resume(path, environment, more_kimg=2 * tiny_runs.PER_UPDATE / 1000)
-    limited = stages.pretrain(tiny_runs.recipe("bg", folder / "bg.npy", updates=10**6, limit_s=0.3), environment)
+    resumed = resume(path, environment, more_kimg=2 * tiny_runs.PER_UPDATE / 1000)
+    limited = pretrain(tiny_runs.recipe("bg", folder / "bg.npy", updates=10**6, limit_s=0.3), environment)
     wait_for_all_ranks(world)
     layers = {"fg": path / "generator.safetensors", "bg": root / "pretrain" / "tiny-bg-001" / "generator.safetensors"}
-    composed = stages.compose(tiny_runs.recipe("scene", folder / "scene.npy", compose=True), layers, environment)
+    composed = compose(tiny_runs.recipe("scene", folder / "scene.npy", compose=True), layers, environment)
     runs = [straight, short, resumed, limited, composed]
     return {"states": states, "runs": [str(run.path) for run in runs], "said": listener.said if world.is_leader else []}

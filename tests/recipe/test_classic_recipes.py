@@ -14,11 +14,12 @@ from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.recipe import Recipe, as_dict, load_recipe, parse_recipe, shipped_recipe_names, with_overrides
 from mitlgan.report.run_files import write_run_files
-from mitlgan.stages import stages
-from mitlgan.stages.stages import RunContext
-from mitlgan.training import artifacts
-from mitlgan.training.loop import count_generator_updates
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import resume
+from mitlgan.training import export
 from mitlgan.training.run_directory import Run
+from mitlgan.training.schedule import count_generator_updates
 
 CLASSIC = [name for name in shipped_recipe_names() if name.startswith("classic/")]
 
@@ -136,13 +137,13 @@ def test_a_classic_recipe_trains_and_resumes_to_the_bit(
     name: str, sources: dict[tuple[int, int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FAULTS 1, for every objective, network and optimiser."""
-    monkeypatch.setattr(artifacts, "recalibrate_batchnorm", lambda network, _seed: network.eval())  # 2,048 images each; the artifacts are not looked at
+    monkeypatch.setattr(export, "recalibrate_batchnorm", lambda network, _seed: network.eval())  # 2,048 images each; the artifacts are not looked at
     full = load_recipe(name)
     assert full.generator is not None
     source = sources[full.size_px, full.generator.image_channels]
-    straight = stages.pretrain(narrowed(name, source, 2), tiny_runs.environment(tmp_path / "straight"))
-    halved = stages.pretrain(narrowed(name, source, 1), tiny_runs.environment(tmp_path / "halved"))
-    resumed = stages.resume(halved.path, tiny_runs.environment(tmp_path), more_kimg=4 * full.objective.critic_steps / 1000)
+    straight = pretrain(narrowed(name, source, 2), tiny_runs.environment(tmp_path / "straight"))
+    halved = pretrain(narrowed(name, source, 1), tiny_runs.environment(tmp_path / "halved"))
+    resumed = resume(halved.path, tiny_runs.environment(tmp_path), more_kimg=4 * full.objective.critic_steps / 1000)
     tiny_runs.assert_same_trace(straight, resumed)
     assert all(math.isfinite(row["critic_loss"]) for row in map(json.loads, straight.stats.read_text().splitlines()))
 
@@ -168,7 +169,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> ImagePack:
 def test_a_too_strong_critic_is_diagnosed_and_dated(pictures: ImagePack, tmp_path: Path) -> None:
     """FAULTS 10: the game that the generator cannot learn from, provoked."""
     environment = tiny_runs.environment(tmp_path)
-    run = stages.pretrain(classic(pictures.path, critic_optimiser__learning_rate=1e-2), environment)
+    run = pretrain(classic(pictures.path, critic_optimiser__learning_rate=1e-2), environment)
     diagnosis = run.status()["diagnosis"]
     assert diagnosis.startswith("the critic tells real from generated without an error")
     iteration = int(diagnosis.split("since iteration ")[1].split()[0])
@@ -183,7 +184,7 @@ def test_a_too_strong_critic_is_diagnosed_and_dated(pictures: ImagePack, tmp_pat
 
 
 def test_a_fair_game_is_not(pictures: ImagePack, environment: RunContext) -> None:
-    run = stages.pretrain(classic(pictures.path), environment)
+    run = pretrain(classic(pictures.path), environment)
     assert run.status()["diagnosis"] == ""
     assert "warning" not in tiny_runs.said(environment)
 
@@ -191,7 +192,7 @@ def test_a_fair_game_is_not(pictures: ImagePack, environment: RunContext) -> Non
 @pytest.fixture(scope="module")
 def finished(pictures: ImagePack, tmp_path_factory: pytest.TempPathFactory) -> Run:
     recipe = classic(pictures.path, training__checkpoints_kept=3)
-    return stages.pretrain(recipe, tiny_runs.environment(tmp_path_factory.mktemp("finished")))
+    return pretrain(recipe, tiny_runs.environment(tmp_path_factory.mktemp("finished")))
 
 
 def test_grids_and_checkpoints_come_every_k_iterations(finished: Run) -> None:

@@ -13,8 +13,8 @@ from mitlgan.artifacts.summary import describe, describe_recipe
 from mitlgan.compare.arms import composed_arm
 from mitlgan.recipe import as_dict, display_name, display_name_of, load_recipe, shipped_recipe_names, with_overrides
 from mitlgan.report.run_files import hyperparameters
-from mitlgan.stages import stages
-from mitlgan.stages.stages import RunContext
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.pretrain import pretrain
 from mitlgan.training.run_directory import Run
 
 RESNET = "thesis-narrow, changed: composer.translator.kind=resnet"
@@ -72,7 +72,7 @@ def test_arms_pages_and_tables_show_it() -> None:
 
 def test_a_run_and_its_artifact_show_it(packs: dict[str, Path], environment: RunContext) -> None:
     recipe = with_overrides(tiny_runs.recipe("fg", packs["fg"], updates=1), name="fg")
-    run: Run = stages.pretrain(recipe, environment)
+    run: Run = pretrain(recipe, environment)
     shown = display_name(recipe)
     assert shown.startswith("fg, changed: ")
     assert f"pretrain fg: {run.path} ({shown})" in tiny_runs.said(environment)

@@ -10,7 +10,7 @@ import pytest
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.compare.sweep import PUBLISHED_FIGURES
 from mitlgan.recipe import Recipe, find_recipe, load_recipe, shipped_recipe_names
-from mitlgan.training.loop import count_generator_updates, kimg_to_images
+from mitlgan.training.schedule import count_generator_updates, kimg_to_images
 
 NUMBER = {"twice": 2, "three times": 3, "four times": 4, "eight times": 8, "once": 1}
 GULRAJANI = 1e-4

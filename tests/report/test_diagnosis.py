@@ -12,9 +12,9 @@ from helpers import tiny_runs
 from mitlgan.errors import UsageError
 from mitlgan.recipe import with_overrides
 from mitlgan.report import diagnose, run_report
-from mitlgan.stages import stages
-from mitlgan.stages.stages import RunContext
-from mitlgan.training import run_directory
+from mitlgan.runtime.json_files import read_json
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.pretrain import pretrain
 
 
 def stats(gaps: list[float], **more: Any) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ def test_passing_fakes_are_those_of_the_end() -> None:
 def test_the_report_of_one_run(packs: dict[str, Path], environment: RunContext) -> None:
     points = [0.0, tiny_runs.PER_UPDATE / 1000, 3 * tiny_runs.PER_UPDATE / 1000]
     recipe = with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=points), evaluation__best_by="fd")
-    run = stages.pretrain(recipe, environment)
+    run = pretrain(recipe, environment)
     before = {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
     paths, findings = run_report.write_run_report(run.path)
     html = paths.html.read_text()
@@ -96,17 +96,17 @@ def test_the_report_of_a_relativistic_run_shows_both_slopes(packs: dict[str, Pat
         objective={"kind": "relativistic", "critic_steps": 1, "penalty_every": 2},
         augment={"probability": "auto", "speed_kimg": 1.0},
     )
-    html = run_report.write_run_report(stages.pretrain(recipe, environment).path)[0].html.read_text()
+    html = run_report.write_run_report(pretrain(recipe, environment).path)[0].html.read_text()
     for title in ("(R1)", "(R2)", "Critic loss", "Fakes that pass as real", "Overfitting", "Augmentation&#39;s probability"):
         assert title in html
     assert "Gradient penalty" not in html
 
 
 def test_the_report_of_a_run_that_has_only_begun(packs: dict[str, Path], environment: RunContext) -> None:
-    run = stages.pretrain(tiny_runs.recipe("fg", packs["fg"], updates=1), environment)
+    run = pretrain(tiny_runs.recipe("fg", packs["fg"], updates=1), environment)
     assert run.artifact is not None
     run.artifact.unlink()
     assert run_report.write_run_report(run.path)[0].html.is_file()
     with pytest.raises(UsageError):
         run_report.write_run_report(environment.root)
-    assert run_directory.read_json(run.path / "status.json")
+    assert read_json(run.path / "status.json")

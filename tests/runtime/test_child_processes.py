@@ -14,7 +14,7 @@ from helpers import tiny_runs
 
 from mitlgan.recipe import to_toml, with_overrides
 from mitlgan.runtime.files import is_locked
-from mitlgan.stages import stages
+from mitlgan.stages.existing_runs import find_matching_run
 from mitlgan.training import run_directory
 
 CHILD = (
@@ -94,13 +94,14 @@ def test_a_process_without_a_parent_to_follow_goes_on(value: str) -> None:
     assert (done.stdout.splitlines()[1], done.stderr) == ("whole", "")
 
 
-SIDE_BY_SIDE = """
+RUN_PARALLEL = """
 import sys
 from pathlib import Path
-from mitlgan.stages.parallel import Job, run_side_by_side
-from mitlgan.recipe import load
+from mitlgan.stages.parallel import TrainingProcess, run_parallel
+from mitlgan.recipe import load_recipe
 out = Path(sys.argv[1])
-run_side_by_side(out, out / "runs", [Job(name, load(str(out / f"{name}.toml")), ["pretrain", "scene"]) for name in ("one", "two")])
+trainings = [TrainingProcess(name, load_recipe(str(out / f"{name}.toml")), ["pretrain", "scene"]) for name in ("one", "two")]
+run_parallel(out, out / "runs", trainings)
 """
 """What sweep, demo and compare do."""
 
@@ -110,7 +111,7 @@ def test_trainings_side_by_side_end_with_the_process_that_began_them(tmp_path: P
     recipes = {name: with_overrides(tiny_runs.recipe("scene", source, updates=1e6, checkpoint_iterations=20), name=name) for name in ("one", "two")}
     for name, recipe in recipes.items():
         (tmp_path / f"{name}.toml").write_text(to_toml(recipe))
-    parent = subprocess.Popen([sys.executable, "-c", SIDE_BY_SIDE, tmp_path])
+    parent = subprocess.Popen([sys.executable, "-c", RUN_PARALLEL, tmp_path])
     until = time.monotonic() + 200
     while len({path.parent for path in tmp_path.glob("runs/pretrain/*/checkpoints/*[2-9]0.safetensors")}) < 2:
         assert time.monotonic() < until
@@ -122,7 +123,7 @@ def test_trainings_side_by_side_end_with_the_process_that_began_them(tmp_path: P
     parent.wait()
     assert [ended(child.pid) for child in children] == [True, True]
     for recipe in recipes.values():  # nothing holds its run, so that the same call goes on with it
-        run = stages.find_matching_run(tmp_path / "runs", recipe)
+        run = find_matching_run(tmp_path / "runs", recipe)
         assert run is not None
         assert run.state() == run_directory.KILLED
         assert not is_locked(run.path)

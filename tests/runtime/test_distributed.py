@@ -18,11 +18,11 @@ import torch
 from helpers import tiny_runs
 from helpers import torchrun as ranks
 
-from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint
 from mitlgan.errors import UsageError
 from mitlgan.recipe import to_toml
 from mitlgan.runtime.distributed import World, any_rank, average_gradients, average_tensors, join_world, require_same_on_all_ranks, resolve_device
 from mitlgan.training import run_directory
+from mitlgan.training.checkpoint import checkpoints, load_checkpoint
 from mitlgan.training.run_directory import Run
 
 

@@ -13,13 +13,17 @@ from helpers import tiny_runs
 from torch import Tensor
 
 from mitlgan.artifacts.card import read_card
-from mitlgan.artifacts.safetensors_io import checkpoints, read_tensors, tensors_sha256
+from mitlgan.artifacts.safetensors_io import read_tensors, tensors_sha256
 from mitlgan.compare import fairness
 from mitlgan.compare.arm_results import TrainedArm
 from mitlgan.compare.arms import ArmSpec, baseline_recipe
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.recipe import Recipe, with_overrides
-from mitlgan.stages import stages
+from mitlgan.stages.compose import compose
+from mitlgan.stages.existing_runs import find_matching_run
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import resume
+from mitlgan.training.checkpoint import checkpoints
 from mitlgan.training.run_directory import Run
 
 SHIFT = "critic.stages.score.dense.bias"
@@ -29,7 +33,7 @@ SHIFT = "critic.stages.score.dense.bias"
 @pytest.fixture(scope="module")
 def wgan(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path]) -> Run:
     """A finished pretraining on scenes, whose critic the others begin with."""
-    return stages.pretrain(tiny_runs.recipe("scene", packs["scene"], updates=2), tiny_runs.environment(tmp_path_factory.mktemp("wgan")))
+    return pretrain(tiny_runs.recipe("scene", packs["scene"], updates=2), tiny_runs.environment(tmp_path_factory.mktemp("wgan")))
 
 
 def recipe(packs: dict[str, Path], **change: Any) -> Recipe:
@@ -45,7 +49,7 @@ def test_a_composition_begins_with_the_runs_critic_and_says_which(
 ) -> None:
     given = critic_of(checkpoints(wgan.path)[-1])
     kept = recipe(packs, training__checkpoints_kept=9)
-    run = stages.compose(kept, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "warm"), critic=wgan.path)
+    run = compose(kept, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "warm"), critic=wgan.path)
     first, last = critic_of(checkpoints(run.path)[0]), critic_of(checkpoints(run.path)[-1])
     assert first.keys() == given.keys()
     assert all(torch.equal(first[name], given[name]) for name in given)
@@ -53,25 +57,25 @@ def test_a_composition_begins_with_the_runs_critic_and_says_which(
     bare = {name.removeprefix("critic."): tensor for name, tensor in given.items()}
     assert run.inputs()["critic"] == tensors_sha256(bare)
     assert {"fg", "bg"} < run.inputs().keys()
-    fresh = stages.compose(kept, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "fresh"))
+    fresh = compose(kept, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "fresh"))
     assert "critic" not in fresh.inputs()
     assert not any(torch.equal(tensor, given[name]) for name, tensor in critic_of(checkpoints(fresh.path)[0]).items())
-    assert stages.find_matching_run(tmp_path / "warm", kept, fresh.inputs()) is None  # a comparison does not take it for the thesis' own
+    assert find_matching_run(tmp_path / "warm", kept, fresh.inputs()) is None  # a comparison does not take it for the thesis' own
 
 
 @pytest.mark.parametrize("critic", [{}, {"critic__spectral": True}])
 def test_frozen_blocks_stay_to_the_bit_and_a_resume_keeps_them(
     critic: dict[str, Any], packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = stages.pretrain(with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=1), **critic), tiny_runs.environment(tmp_path / "source"))
+    source = pretrain(with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=1), **critic), tiny_runs.environment(tmp_path / "source"))
     frozen = recipe(packs, critic_start={"freeze": 1}, **critic)
-    straight = stages.compose(frozen, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "straight"), critic=source.path)
+    straight = compose(frozen, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "straight"), critic=source.path)
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=1)
         with pytest.raises(Stopped):
-            stages.compose(frozen, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "stopped"), critic=source.path)
+            compose(frozen, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "stopped"), critic=source.path)
     (stopped,) = (tmp_path / "stopped").glob("*/*")
-    tiny_runs.assert_same_trace(straight, stages.resume(stopped, tiny_runs.environment(tmp_path)))
+    tiny_runs.assert_same_trace(straight, resume(stopped, tiny_runs.environment(tmp_path)))
     given, last = critic_of(checkpoints(source.path)[-1]), critic_of(checkpoints(straight.path)[-1])
     # The power iteration only refines the same weight's norm.
     weights = [name for name in given if name.rsplit(".", 1)[-1] not in ("_u", "_v") and name != SHIFT]
@@ -83,33 +87,33 @@ def test_a_comparison_gives_the_baseline_a_new_critic_and_says_so(wgan: Run, pac
     assert composed.artifact is not None
     baseline = baseline_recipe(recipe(packs, critic_start={"freeze": 1}), read_card(composed.artifact))
     assert baseline.critic_start is None
-    warm = stages.pretrain(tiny_runs.recipe("scene", packs["scene"], updates=1), tiny_runs.environment(tmp_path), critic=wgan.path)
+    warm = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=1), tiny_runs.environment(tmp_path), critic=wgan.path)
     arms = [TrainedArm(arm=ArmSpec(name, name, None), runs=[run], snapshots=[]) for name, run in (("warm", warm), ("new", wgan))]
-    domain = SimpleNamespace(contenders=arms, setting=SimpleNamespace(recipe=recipe(packs)), before={})
+    domain = SimpleNamespace(arms=arms, setting=SimpleNamespace(recipe=recipe(packs)), before={})
     clauses = fairness._inherent_differences(domain, "validation")  # type: ignore[arg-type]
     assert [clause for clause in clauses if "critic" in clause] == ["warm: its critic began with another run's, not anew"]
 
 
 def test_a_baseline_can_begin_with_it_too(wgan: Run, packs: dict[str, Path], tmp_path: Path) -> None:
-    run = stages.pretrain(tiny_runs.recipe("scene", packs["scene"], updates=1), tiny_runs.environment(tmp_path), critic=wgan.path)
+    run = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=1), tiny_runs.environment(tmp_path), critic=wgan.path)
     assert run.inputs().keys() == {"critic"}
 
 
 def test_another_critic_is_refused(
     wgan: Run, packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stages, "_run", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr("mitlgan.stages.compose.start_run", lambda *_: pytest.fail("it began"))
     layers, environment = tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path)
     with pytest.raises(ArtifactError, match=r"^--critic .*another architecture than the recipe's \[critic\] at 8 px"):
-        stages.compose(recipe(packs, critic__kernel=3), layers, environment, critic=wgan.path)
+        compose(recipe(packs, critic__kernel=3), layers, environment, critic=wgan.path)
     with pytest.raises(UsageError, match="not a run directory"):
-        stages.compose(recipe(packs), layers, environment, critic=tmp_path)
+        compose(recipe(packs), layers, environment, critic=tmp_path)
     with pytest.raises(UsageError, match=r"^critic_start\.freeze: .*--critic"):
-        stages.compose(recipe(packs, critic_start={"freeze": 1}), layers, environment)
+        compose(recipe(packs, critic_start={"freeze": 1}), layers, environment)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "recipe.toml").write_text(wgan.recipe.read_text())
     with pytest.raises(ArtifactError, match=r"^--critic .*has no checkpoint"):
-        stages.compose(recipe(packs), layers, environment, critic=tmp_path / "empty")
+        compose(recipe(packs), layers, environment, critic=tmp_path / "empty")
 
 
 def test_more_convolutions_than_there_are_cannot_be_frozen(packs: dict[str, Path]) -> None:

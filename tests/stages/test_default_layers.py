@@ -9,7 +9,9 @@ import pytest
 from helpers import tiny_runs
 
 from mitlgan.errors import ArtifactError
-from mitlgan.stages import default_layers, stages
+from mitlgan.stages import default_layers
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import resume
 
 
 def test_the_newest_artifact_of_a_role_and_size_is_taken_else_the_shipped_one(
@@ -20,12 +22,12 @@ def test_the_newest_artifact_of_a_role_and_size_is_taken_else_the_shipped_one(
     monkeypatch.setattr(default_layers, "shipped_folder", lambda folder: tmp_path / folder)
     with pytest.raises(ArtifactError, match=r"--fg: no generator of 8 px under .* or shipped; run `mitlgan pretrain fg` first, or name an artifact"):
         default_layers.default_layer(root, "fg", 8)
-    first = stages.pretrain(tiny_runs.recipe("fg", packs["fg"]), environment)
+    first = pretrain(tiny_runs.recipe("fg", packs["fg"]), environment)
     assert first.artifact is not None
-    second = stages.pretrain(tiny_runs.recipe("fg", packs["fg"], seed=6), environment)
-    stages.pretrain(tiny_runs.recipe("bg", packs["bg"]), environment)
+    second = pretrain(tiny_runs.recipe("fg", packs["fg"], seed=6), environment)
+    pretrain(tiny_runs.recipe("bg", packs["bg"]), environment)
     assert default_layers.default_layer(root, "fg", 8) == second.artifact
-    stages.resume(first.path, environment)  # the newest is that which was written last
+    resume(first.path, environment)  # the newest is that which was written last
     assert default_layers.default_layer(root, "fg", 8) == first.artifact
     (root / "pretrain" / "broken-001").mkdir()
     shutil.copyfile(first.recipe, root / "pretrain" / "broken-001" / "recipe.toml")

@@ -14,16 +14,20 @@ from helpers import tiny_runs
 from mitlgan.artifacts.card import Card, read_card, read_weights_hash
 from mitlgan.artifacts.load_save import load_layer, load_network, save_network
 from mitlgan.artifacts.loaded_artifact import load_artifact
-from mitlgan.artifacts.safetensors_io import checkpoints, read_tensors
+from mitlgan.artifacts.safetensors_io import read_tensors
 from mitlgan.compare import lengths
 from mitlgan.compare.arms import baseline_recipe
 from mitlgan.errors import ArtifactError, MitlganError, Stopped, UsageError
 from mitlgan.networks import build_generator
 from mitlgan.networks.resample import resize_image
 from mitlgan.recipe import MlpGeneratorRecipe, Recipe, as_dict, parse_recipe, with_overrides
-from mitlgan.stages import stages
+from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.stages.compose import compose
 from mitlgan.stages.initial_weights import load_initial_critic, with_critic_parent, with_parent
-from mitlgan.training.run_directory import Run, read_jsonl
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import finish_at_checkpoint, resume
+from mitlgan.training.checkpoint import checkpoints
+from mitlgan.training.run_directory import Run
 
 SIZE_PX = 2 * tiny_runs.SIZE_PX
 GROWN_PARENT = {"latent_dim": 9, "widths": [5]}
@@ -57,7 +61,7 @@ def parent_of(pretrained: dict[str, Run], role: str = "bg") -> Path:
 @pytest.fixture(scope="module")
 def child(tmp_path_factory: pytest.TempPathFactory, larger: dict[str, Path], pretrained: dict[str, Run]) -> Run:
     """A finished one, of backgrounds."""
-    return stages.pretrain(recipe("bg", larger), tiny_runs.environment(tmp_path_factory.mktemp("child")), start=parent_of(pretrained))
+    return pretrain(recipe("bg", larger), tiny_runs.environment(tmp_path_factory.mktemp("child")), start=parent_of(pretrained))
 
 
 def test_step_0_is_the_enlarged_parent_to_the_bit(child: Run, pretrained: dict[str, Run]) -> None:
@@ -94,13 +98,13 @@ def test_a_killed_one_goes_on_to_the_same_bytes(
     form = recipe(
         "bg", larger, updates=5, generator=generator, training__critic_first_kimg=2 * tiny_runs.PER_UPDATE / 1000, training__shared_fakes=True
     )
-    straight = stages.pretrain(form, tiny_runs.environment(tmp_path / "straight"), start=parent_of(pretrained))
+    straight = pretrain(form, tiny_runs.environment(tmp_path / "straight"), start=parent_of(pretrained))
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=at)
         with pytest.raises(Stopped):
-            stages.pretrain(form, tiny_runs.environment(tmp_path / "stopped"), start=parent_of(pretrained))
+            pretrain(form, tiny_runs.environment(tmp_path / "stopped"), start=parent_of(pretrained))
     (stopped,) = (tmp_path / "stopped").glob("*/*")
-    resumed = stages.resume(stopped, tiny_runs.environment(tmp_path))
+    resumed = resume(stopped, tiny_runs.environment(tmp_path))
     tiny_runs.assert_same_trace(straight, resumed)
     assert straight.artifact is not None
     assert resumed.artifact is not None
@@ -113,7 +117,7 @@ def test_the_critic_learns_alone_first(shared: bool | None, larger: dict[str, Pa
     form = recipe(
         "bg", larger, training__critic_first_kimg=2 * tiny_runs.PER_UPDATE / 1000, training__shared_fakes=shared, training__checkpoint_iterations=1
     )
-    run = stages.pretrain(form, tiny_runs.environment(tmp_path), start=parent_of(pretrained))
+    run = pretrain(form, tiny_runs.environment(tmp_path), start=parent_of(pretrained))
     first, _, second, third = (read_tensors(path)[0] for path in checkpoints(run.path))
     weights = [name for name in first if name.startswith("generator.") and name.endswith("weight")]
     assert all(torch.equal(first[name], second[name]) for name in weights)
@@ -130,7 +134,7 @@ def test_a_frozen_parent_stays_to_the_bit_and_a_slow_one_moves_less(larger: dict
     moved = {}
     for rate in (0.0, 0.01, 1.0):
         form = recipe("bg", larger, generator={"parent_rate": rate}, training__ema_halflife_kimg=0.0)
-        run = stages.pretrain(form, tiny_runs.environment(tmp_path / str(rate)), start=parent_of(pretrained))
+        run = pretrain(form, tiny_runs.environment(tmp_path / str(rate)), start=parent_of(pretrained))
         assert run.artifact is not None
         network, _ = load_network(run.artifact)
         weight = network.get_parameter("stages.base.dense.weight")
@@ -141,7 +145,7 @@ def test_a_frozen_parent_stays_to_the_bit_and_a_slow_one_moves_less(larger: dict
 
 def test_a_grown_one_can_be_trained_on(child: Run, larger: dict[str, Path], tmp_path: Path) -> None:
     assert child.artifact is not None
-    again = stages.pretrain(recipe("bg", larger), tiny_runs.environment(tmp_path), start=child.artifact, critic=child.path)
+    again = pretrain(recipe("bg", larger), tiny_runs.environment(tmp_path), start=child.artifact, critic=child.path)
     first, before = load_artifact(again.kept_artifacts()[0]), load_artifact(child.artifact)
     assert torch.equal(first.sample([0, 1]), before.sample([0, 1]))
     assert again.inputs().keys() == {"start", "critic"}
@@ -164,7 +168,7 @@ def test_the_critic_is_kept_and_can_be_begun_with(child: Run, larger: dict[str, 
     form = recipe("bg", larger)
     for path in (file, file.parent, shipped):
         assert load_initial_critic(path, form, print).keys() == network.state_dict().keys()
-    run = stages.pretrain(form, tiny_runs.environment(tmp_path), start=parent_of(pretrained), critic=shipped)
+    run = pretrain(form, tiny_runs.environment(tmp_path), start=parent_of(pretrained), critic=shipped)
     begun = read_tensors(checkpoints(run.path)[0])[0]
     assert all(torch.equal(begun[name], tensor) for name, tensor in last.items())
 
@@ -199,7 +203,7 @@ def test_what_cannot_be_grown_from(
     larger: dict[str, Path], pretrained: dict[str, Run], composed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FAULTS 33: each in one line that begins with the option, before pictures are read or a run directory is made."""
-    monkeypatch.setattr(stages, "open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
+    monkeypatch.setattr("mitlgan.stages.pretrain.open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
     environment, form, card = tiny_runs.environment(tmp_path / "runs"), recipe("bg", larger), read_card(parent_of(pretrained))
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(parent_of(pretrained).read_bytes()[:-7])
@@ -219,7 +223,7 @@ def test_what_cannot_be_grown_from(
     ]  # fmt: skip
     for path, message in cases:
         with pytest.raises(MitlganError) as refused:
-            stages.pretrain(form, environment, start=path)
+            pretrain(form, environment, start=path)
         text = str(refused.value)
         assert message in text
         assert text.startswith(f"--from {path}: " if message else str(path))
@@ -230,9 +234,9 @@ def test_what_cannot_be_grown_from(
         critic = {"widths": [4], "dropout": [0.0]}
         other = parse_recipe({**as_dict(form), "size_px": size_px, "critic": critic, "generator": generator}, "tiny")
         with pytest.raises(ArtifactError, match=rf"^--from .*makes 8 px, which does not grow to size_px = {size_px}"):
-            stages.pretrain(other, environment, start=parent_of(pretrained))
+            pretrain(other, environment, start=parent_of(pretrained))
     with pytest.raises(UsageError, match=r'^--from: generator.kind = "grown" needs the smaller generator'):
-        stages.pretrain(form, environment)
+        pretrain(form, environment)
     assert not (tmp_path / "runs").exists()
 
 
@@ -244,16 +248,16 @@ def test_a_run_can_be_ended_early(larger: dict[str, Path], pretrained: dict[str,
     form = recipe("bg", larger, updates=5)
     tiny_runs.before_step(monkeypatch, tiny_runs.send(signal.SIGTERM), at=2)
     with pytest.raises(Stopped):
-        stages.pretrain(form, tiny_runs.environment(tmp_path), start=parent_of(pretrained))
+        pretrain(form, tiny_runs.environment(tmp_path), start=parent_of(pretrained))
     (stopped,) = tmp_path.glob("*/*")
     assert Run(stopped).artifact is None
-    run = stages.finish_at_checkpoint(stopped, tiny_runs.environment(tmp_path))
+    run = finish_at_checkpoint(stopped, tiny_runs.environment(tmp_path))
     assert run.artifact is not None
     assert read_card(run.artifact).iterations == 3
     assert read_card(run.path / "critic" / "critic.safetensors").iterations == 3
     assert run.state() == "done"
     assert run.status()["kimg"] == 3 * tiny_runs.PER_UPDATE / 1000
-    short = stages.pretrain(recipe("bg", larger, updates=3), tiny_runs.environment(tmp_path / "short"), start=parent_of(pretrained))
+    short = pretrain(recipe("bg", larger, updates=3), tiny_runs.environment(tmp_path / "short"), start=parent_of(pretrained))
     assert short.artifact is not None
     assert read_weights_hash(run.artifact) == read_weights_hash(short.artifact)
 
@@ -265,9 +269,9 @@ def family(tmp_path_factory: pytest.TempPathFactory, larger: dict[str, Path], pr
     small = with_overrides(
         tiny_runs.recipe("fg", tiny_runs.pack(root / "fg.npy", fourth="alpha")), generator__image_channels=4, critic__image_channels=4
     )
-    parent = stages.pretrain(small, tiny_runs.environment(root / "parent"))
+    parent = pretrain(small, tiny_runs.environment(root / "parent"))
     form = recipe("fg", larger, generator={"image_channels": 4, "parent": {**GROWN_PARENT, "image_channels": 4}})
-    return {"fg": stages.pretrain(form, tiny_runs.environment(root), start=parent.artifact), "bg": child}
+    return {"fg": pretrain(form, tiny_runs.environment(root), start=parent.artifact), "bg": child}
 
 
 @pytest.mark.parametrize(
@@ -282,7 +286,7 @@ def test_grown_layers_are_composed_and_stay_as_they_are(composer: dict[str, Any]
     scenes = tiny_runs.pack(tmp_path / "scene.npy", fourth="matte", size_px=SIZE_PX)
     tree = as_dict(tiny_runs.recipe("scene", scenes, compose=True))
     light = {"translator": {"kind": "light", "unshuffle": 2, "width": 4, "blocks": 1}}
-    run = stages.compose(
+    run = compose(
         parse_recipe({**tree, "size_px": SIZE_PX, "composer": {**light, **composer}}, "tiny"), tiny_runs.layers(family), tiny_runs.environment(tmp_path)
     )
     assert run.artifact is not None
@@ -310,7 +314,7 @@ def test_a_baseline_of_grown_layers_begins_at_its_own_size(family: dict[str, Run
     composition = parse_recipe(
         {**tree, "size_px": SIZE_PX, "composer": {"fusion": {"kind": "alpha"}, "translator": {"kind": "light", "width": 4, "blocks": 1}}}, "tiny"
     )
-    run = stages.compose(composition, tiny_runs.layers(family), tiny_runs.environment(tmp_path))
+    run = compose(composition, tiny_runs.layers(family), tiny_runs.environment(tmp_path))
     assert run.artifact is not None
     card = read_card(run.artifact)
     before = lengths.pretraining_costs(tiny_runs.layers(family), "cpu-seconds", True, print)
@@ -332,7 +336,7 @@ def test_a_critic_grows_from_its_smaller_self(
     """From a run or from what was kept of it; resumed to the same bytes; kept, and begun with again."""
     form = recipe("bg", larger, updates=4, critic=CRITIC)
     small, start = pretrained["bg"], parent_of(pretrained)
-    straight = stages.pretrain(form, tiny_runs.environment(tmp_path / "straight"), start=start, critic=small.path / "critic")
+    straight = pretrain(form, tiny_runs.environment(tmp_path / "straight"), start=start, critic=small.path / "critic")
     known = {name: tensor for name, tensor in read_tensors(checkpoints(small.path)[-1])[0].items() if name.startswith("critic.stages.")}
     begun = read_tensors(checkpoints(straight.path)[0])[0]
     grown = {name.replace("stages.to_4px.", "stages.from_16px.parent."): tensor for name, tensor in known.items()}
@@ -342,26 +346,26 @@ def test_a_critic_grows_from_its_smaller_self(
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=2)
         with pytest.raises(Stopped):
-            stages.pretrain(form, tiny_runs.environment(tmp_path / "stopped"), start=start, critic=small.path)
+            pretrain(form, tiny_runs.environment(tmp_path / "stopped"), start=start, critic=small.path)
     (stopped,) = (tmp_path / "stopped").glob("*/*")
-    tiny_runs.assert_same_trace(straight, stages.resume(stopped, tiny_runs.environment(tmp_path)))
+    tiny_runs.assert_same_trace(straight, resume(stopped, tiny_runs.environment(tmp_path)))
     card = read_card(straight.path / "critic" / "critic.safetensors")
     assert card.critic is not None
     assert card.critic.kind == "grown"
     assert card.critic.parent == tiny_runs.recipe("bg", larger["bg"]).critic
-    again = stages.pretrain(form, tiny_runs.environment(tmp_path / "again"), start=straight.artifact, critic=straight.path / "critic")
+    again = pretrain(form, tiny_runs.environment(tmp_path / "again"), start=straight.artifact, critic=straight.path / "critic")
     last = read_tensors(checkpoints(straight.path)[-1])[0]
     first = read_tensors(checkpoints(again.path)[0])[0]
     assert all(torch.equal(first[name], tensor) for name, tensor in last.items() if name.startswith("critic.stages."))
 
 
 def test_what_a_critic_cannot_grow_from(larger: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
+    monkeypatch.setattr("mitlgan.stages.pretrain.open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
     form, environment, start = recipe("bg", larger, critic=CRITIC), tiny_runs.environment(tmp_path / "runs"), parent_of(pretrained)
     with pytest.raises(UsageError, match=r'^--critic: critic.kind = "grown" needs the smaller critic'):
-        stages.pretrain(form, environment, start=start)
+        pretrain(form, environment, start=start)
     with pytest.raises(ArtifactError, match=r"^--critic .*is a generator; give a critic"):
-        stages.pretrain(form, environment, start=start, critic=start)
+        pretrain(form, environment, start=start, critic=start)
     wide = with_overrides(form, size_px=64, generator__parent_px=32, generator__parent={"kind": "upsampled", "widths": [4]}, critic__parent_px=32)
     with pytest.raises(ArtifactError, match=r"^--critic .*scores 8 px, which does not grow to size_px = 64; give a critic of 32 or 16 px"):
         with_critic_parent(wide, pretrained["bg"].path, print)

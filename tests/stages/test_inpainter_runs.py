@@ -22,8 +22,12 @@ from mitlgan.inpainting import context_filler
 from mitlgan.networks import ContextEncoder
 from mitlgan.recipe import with_overrides
 from mitlgan.report import run_report
-from mitlgan.stages import stages
-from mitlgan.stages.stages import RunContext
+from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.existing_runs import get_or_train
+from mitlgan.stages.inpainter import train_inpainter
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import resume
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -33,13 +37,13 @@ Start = Callable[..., Run]
 
 @pytest.fixture
 def start(packs: dict[str, Path], tmp_path: Path) -> Start:
-    return lambda root, **settings: stages.train_inpainter(tiny_runs.inpaint_recipe(packs["bg"], **settings), tiny_runs.environment(tmp_path / root))
+    return lambda root, **settings: train_inpainter(tiny_runs.inpaint_recipe(packs["bg"], **settings), tiny_runs.environment(tmp_path / root))
 
 
 @pytest.fixture(scope="module")
 def trained(packs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Read it."""
-    return stages.train_inpainter(tiny_runs.inpaint_recipe(packs["bg"], updates=UPDATES), tiny_runs.environment(tmp_path_factory.mktemp("inpainter")))
+    return train_inpainter(tiny_runs.inpaint_recipe(packs["bg"], updates=UPDATES), tiny_runs.environment(tmp_path_factory.mktemp("inpainter")))
 
 
 @pytest.mark.parametrize("at", [0, 3])
@@ -51,9 +55,9 @@ def test_a_stopped_and_resumed_run_equals_one_in_one_go_to_the_bit(start: Start,
             start("stopped", updates=UPDATES)
     (stopped,) = run_directory.list_runs(tmp_path / "stopped")
     torch.manual_seed(1234)  # no generator state is needed
-    resumed = stages.resume(stopped.path, tiny_runs.environment(tmp_path))
+    resumed = resume(stopped.path, tiny_runs.environment(tmp_path))
     tiny_runs.assert_same_trace(straight, resumed)
-    assert len(list(run_directory.read_jsonl(resumed.stats))) == UPDATES
+    assert len(list(read_jsonl(resumed.stats))) == UPDATES
     assert straight.artifact is not None
     assert resumed.artifact is not None
     (first, _), (second, _) = read_tensors(straight.artifact), read_tensors(resumed.artifact)
@@ -72,7 +76,7 @@ def test_both_losses_are_logged_and_reconstruction_gets_better(packs: dict[str, 
         generator_optimiser__learning_rate=1e-2,
         inpainter__holes={"centre": 1.0, "box": 0.0, "strokes": 0.0},
     )
-    rows: list[dict[str, Any]] = list(run_directory.read_jsonl(stages.train_inpainter(recipe, environment).stats))
+    rows: list[dict[str, Any]] = list(read_jsonl(train_inpainter(recipe, environment).stats))
     assert {"own_loss", "generator_loss", "critic_loss", "wasserstein", "diversity"} <= rows[-1].keys()
     early, late = (sum(row["own_loss"] for row in part) / 15 for part in (rows[:15], rows[-15:]))
     assert late < 0.9 * early
@@ -133,11 +137,11 @@ def test_recipes_that_contradict_themselves(packs: dict[str, Path], environment:
         with pytest.raises(UsageError, match=said):
             with_overrides(recipe, **values)
     with pytest.raises(UsageError, match=r"has no \[inpainter\]"):
-        stages.train_inpainter(tiny_runs.recipe("bg", packs["bg"]), environment)
+        train_inpainter(tiny_runs.recipe("bg", packs["bg"]), environment)
     with pytest.raises(UsageError, match=r"has no \[generator\]"):
-        stages.pretrain(recipe, environment)
+        pretrain(recipe, environment)
 
 
 def test_a_finished_run_of_the_same_recipe_is_found(trained: Run, packs: dict[str, Path]) -> None:
     environment = tiny_runs.environment(trained.path.parent.parent)
-    assert stages.get_or_train(tiny_runs.inpaint_recipe(packs["bg"], updates=UPDATES), environment).path == trained.path
+    assert get_or_train(tiny_runs.inpaint_recipe(packs["bg"], updates=UPDATES), environment).path == trained.path

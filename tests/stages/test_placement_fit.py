@@ -12,8 +12,8 @@ import torch
 from helpers import tiny_runs
 from PIL import Image
 
-from mitlgan import load_artifact
 from mitlgan.artifacts.load_save import load_layer
+from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.compare import fairness
 from mitlgan.compare.paste_baseline import PastedLayers
 from mitlgan.data.open import open_data
@@ -23,9 +23,11 @@ from mitlgan.networks import Composer, build_composer
 from mitlgan.networks.placement import PlacementPrior
 from mitlgan.recipe import Recipe, as_dict, parse_recipe, shipped_folder, with_overrides
 from mitlgan.recipe import load_recipe as load_recipe
-from mitlgan.stages import placement_fit, stages
+from mitlgan.stages import placement_fit
+from mitlgan.stages.compose import compose
+from mitlgan.stages.context import RunContext
 from mitlgan.stages.placement_fit import fit_placement_to_mattes
-from mitlgan.stages.stages import RunContext
+from mitlgan.stages.pretrain import pretrain
 
 
 def recipe(**placement: Any) -> Recipe:
@@ -141,7 +143,7 @@ def test_a_composition_keeps_what_was_measured_and_pasting_its_layers_does_not(p
         tiny_runs.recipe("scene", packs["scene"], compose=True),
         composer={"fusion": {"kind": "alpha", "harmonise": True}, "placement": {"mattes": "scenes", "learn": False}, "translator": {"kind": "none"}},
     )
-    run = stages.compose(asked, layers, environment)
+    run = compose(asked, layers, environment)
     assert run.artifact is not None
     again = load_artifact(run.artifact)
     assert isinstance(again.network, Composer)
@@ -161,6 +163,6 @@ def _trained(role: str, pack: Path, environment: RunContext) -> Path:
         tree = as_dict(asked)
         tree["generator"]["image_channels"] = tree["critic"]["image_channels"] = 4
         asked = parse_recipe(tree, "tiny")
-    run = stages.pretrain(asked, environment)
+    run = pretrain(asked, environment)
     assert run.artifact is not None
     return run.artifact

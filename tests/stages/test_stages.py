@@ -16,13 +16,17 @@ from torch import Tensor, nn
 import mitlgan
 from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.load_save import layer_hashes, load_network, network_tensors
-from mitlgan.artifacts.safetensors_io import checkpoints, read_tensors, tensors_sha256
+from mitlgan.artifacts.safetensors_io import read_tensors, tensors_sha256
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, as_dict, diff_recipes, parse_recipe, with_overrides
-from mitlgan.stages import stages
-from mitlgan.stages.stages import RunContext
+from mitlgan.stages.compose import compose
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.existing_runs import find_matching_run, get_or_train
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import resume
 from mitlgan.training import loop as train
+from mitlgan.training.checkpoint import checkpoints
 from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
 from mitlgan.training.state import TrainingState
@@ -68,7 +72,7 @@ def test_the_artifact_is_the_moving_average_with_statistics_of_its_own(
     packs: dict[str, Path], environment: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states = captured(monkeypatch)
-    run = stages.pretrain(tiny_runs.recipe("fg", packs["fg"]), environment)
+    run = pretrain(tiny_runs.recipe("fg", packs["fg"]), environment)
     (state,) = states
     network, _ = load_network(artifact_of(run))
     average, trained = network_tensors(state.ema), network_tensors(state.generator)
@@ -91,13 +95,13 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[TrainingState]:
         states.append(real(*args, **options))
         return states[-1]
 
-    monkeypatch.setattr("mitlgan.stages.stages.train", kept)
+    monkeypatch.setattr("mitlgan.stages.training_run.train", kept)
     return states
 
 
 def test_a_start_gives_the_first_weights(pretrained: dict[str, Run], packs: dict[str, Path], environment: RunContext) -> None:
     given = artifact_of(pretrained["fg"])
-    run = stages.pretrain(tiny_runs.recipe("fg", packs["fg"], seed=6), environment, start=given)
+    run = pretrain(tiny_runs.recipe("fg", packs["fg"], seed=6), environment, start=given)
     first, _ = read_tensors(checkpoints(run.path)[0])
     for name, tensor in read_tensors(given)[0].items():
         assert torch.equal(first[f"generator.{name}"], tensor)
@@ -109,15 +113,15 @@ def test_a_start_gives_the_first_weights(pretrained: dict[str, Run], packs: dict
 def test_a_start_of_another_architecture_is_refused(pretrained: dict[str, Run], composed: Run, packs: dict[str, Path], environment: RunContext) -> None:
     for path in (artifact_of(pretrained["bg"]), artifact_of(composed)):
         with pytest.raises(ArtifactError, match=r"--from .*another architecture than the recipe's \[generator\] at 8 px"):
-            stages.pretrain(tiny_runs.recipe("fg", packs["fg"]), environment, start=path)
+            pretrain(tiny_runs.recipe("fg", packs["fg"]), environment, start=path)
     assert not environment.root.exists()
 
 
 def test_stages_refuse_each_others_recipes(scene: Recipe, packs: dict[str, Path], pretrained: dict[str, Run], environment: RunContext) -> None:
     with pytest.raises(UsageError, match=r"has no \[generator\]"):
-        stages.pretrain(scene, environment)
+        pretrain(scene, environment)
     with pytest.raises(UsageError, match=r"has no \[composer\]"):
-        stages.compose(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.layers(pretrained), environment)
+        compose(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.layers(pretrained), environment)
     assert not environment.root.exists()
 
 
@@ -155,8 +159,8 @@ def test_a_frozen_layer_that_moves_fails_the_run_without_an_artifact(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tiny_runs.before_step(monkeypatch, lambda loop: push(getattr(loop.state, part)), at=1)
-    with pytest.raises(ArtifactError, match=f"frozen layer {layer} moved during training.*no artifact was written") as failed:
-        stages.compose(scene, tiny_runs.layers(pretrained), environment)
+    with pytest.raises(ArtifactError, match=f"frozen layer {layer} changed during training.*no artifact was written") as failed:
+        compose(scene, tiny_runs.layers(pretrained), environment)
     assert failed.value.exit_code == 4
     (path,) = (environment.root / "compose").iterdir()
     assert not list(path.glob("*.safetensors"))
@@ -191,7 +195,7 @@ def test_the_artifact_is_the_network_that_was_trained(
     scene: Recipe, pretrained: dict[str, Run], environment: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states = captured(monkeypatch)
-    run = stages.compose(scene, tiny_runs.layers(pretrained), environment)
+    run = compose(scene, tiny_runs.layers(pretrained), environment)
     average = states[0].ema
     assert isinstance(average, Composer)
     loaded = mitlgan.load(artifact_of(run))
@@ -212,10 +216,10 @@ def test_the_order_of_layers_is_kept_through_artifact_and_resume(
     order: tuple[str, ...], scene: Recipe, pretrained: dict[str, Run], environment: RunContext
 ) -> None:
     layers = {name: tiny_runs.layers(pretrained)[name] for name in order}
-    run = stages.compose(scene, layers, environment)
+    run = compose(scene, layers, environment)
     first = mitlgan.load(artifact_of(run)).sample(range(5))
     assert tuple(read_card(artifact_of(run)).layers) == order
-    stages.resume(run.path, environment)
+    resume(run.path, environment)
     again = mitlgan.load(artifact_of(run))
     assert tuple(again.card.layers) == tuple(again.card.latent_dims) == order
     assert torch.equal(again.sample(range(5)), first)
@@ -234,11 +238,11 @@ def test_a_layer_that_does_not_fit_is_refused(composed: Run, scene: Recipe, pret
     layers = tiny_runs.layers(pretrained)
     swapped = {"fg": layers["bg"], "bg": layers["fg"]}
     with pytest.raises(ArtifactError, match=r"--fg .*was trained as bg; give one that `mitlgan pretrain fg` made"):
-        stages.compose(scene, swapped, environment)
+        compose(scene, swapped, environment)
     with pytest.raises(ArtifactError, match=r"--bg .*is a composer"):
-        stages.compose(scene, {**layers, "bg": artifact_of(composed)}, environment)
+        compose(scene, {**layers, "bg": artifact_of(composed)}, environment)
     with pytest.raises(ArtifactError, match=r"--fg .*makes 8 px, the composition 16 px"):
-        stages.compose(with_overrides(scene, size_px=16), layers, environment)
+        compose(with_overrides(scene, size_px=16), layers, environment)
     assert not environment.root.exists()
 
 
@@ -254,7 +258,7 @@ def test_frozen_layers_are_never_in_the_graph(
             generator.register_forward_hook(lambda module, args, image: seen.append(module.training or image.requires_grad or torch.is_grad_enabled()))
 
     tiny_runs.before_step(monkeypatch, watch, at=0)
-    stages.compose(scene, tiny_runs.layers(pretrained), environment)
+    compose(scene, tiny_runs.layers(pretrained), environment)
     assert seen
     assert not any(seen)
 
@@ -267,17 +271,17 @@ def test_a_matching_run_is_taken_finished_or_begun(packs: dict[str, Path], envir
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, lambda _: (_ for _ in ()).throw(KeyboardInterrupt), at=2)
         with pytest.raises(KeyboardInterrupt):
-            stages.pretrain(recipe, environment)
-    begun = stages.find_matching_run(environment.root, recipe)
+            pretrain(recipe, environment)
+    begun = find_matching_run(environment.root, recipe)
     assert begun is not None
     assert begun.artifact is None
-    assert stages.find_matching_run(environment.root, with_overrides(recipe, seed=6)) is None
-    finished = stages.get_or_train(recipe, environment)
+    assert find_matching_run(environment.root, with_overrides(recipe, seed=6)) is None
+    finished = get_or_train(recipe, environment)
     assert finished.path == begun.path
     written = artifact_of(finished).stat().st_mtime_ns
-    assert stages.get_or_train(recipe, environment).path == begun.path
+    assert get_or_train(recipe, environment).path == begun.path
     assert artifact_of(finished).stat().st_mtime_ns == written  # taken as it is
-    assert stages.get_or_train(with_overrides(recipe, seed=6), environment).path != begun.path
+    assert get_or_train(with_overrides(recipe, seed=6), environment).path != begun.path
     assert len(list((environment.root / "pretrain").iterdir())) == 2
 
 
@@ -290,10 +294,10 @@ def test_recipes_that_differ_are_told_by_their_dotted_keys(packs: dict[str, Path
 
 def test_the_initial_networks_of_stages_share_no_weights(packs: dict[str, Path], environment: RunContext) -> None:
     """Two pretrainings of one seed and one shape: their generators and critics begin differently, and so do they go on."""
-    first = stages.pretrain(tiny_runs.recipe("bg", packs["bg"]), environment)
+    first = pretrain(tiny_runs.recipe("bg", packs["bg"]), environment)
     tree = as_dict(tiny_runs.recipe("scene", packs["scene"]))
     tree["generator"]["latent_dim"] = 2
-    second = stages.pretrain(parse_recipe(tree), environment)
+    second = pretrain(parse_recipe(tree), environment)
     (a, *_), (b, *_) = critics(first), critics(second)
     assert not any(torch.equal(a[name], b[name]) for name in a)
 

@@ -10,12 +10,12 @@ from helpers import tiny_runs
 from torch import Tensor, nn
 
 from mitlgan.recipe import AugmentRecipe, with_overrides
+from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.runtime.randomness import random_generator
-from mitlgan.stages import stages
-from mitlgan.stages.stages import RunContext
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.pretrain import pretrain
 from mitlgan.training import augmentation
 from mitlgan.training.augmentation import MAX_PROBABILITY, TRANSFORMS, DiffAugment, mean_score_sign, overfitting_sign
-from mitlgan.training.run_directory import read_jsonl
 
 SIDE = 16
 
@@ -226,7 +226,7 @@ def test_a_control_loop_finds_the_target() -> None:
 
 def test_a_run_adapts_and_says_so(packs: dict[str, Path], environment: RunContext) -> None:
     recipe = with_overrides(tiny_runs.recipe("fg", packs["fg"], updates=8), augment={"probability": "auto", "speed_kimg": 0.1, "target": 0.01})
-    run = stages.pretrain(recipe, environment)
+    run = pretrain(recipe, environment)
     rows = [row for row in read_jsonl(run.stats) if "augment_sign" in row]
     assert [row["iteration"] for row in rows] == [2, 4, 6, 8]  # two critic updates an iteration, a look at every fourth
     before = 0.0
@@ -248,7 +248,7 @@ def test_the_critic_is_shown_changed_images_in_both_updates(packs: dict[str, Pat
             return of(self, critic, first, second, *rest)  # type: ignore[operator]
 
         monkeypatch.setattr(WganGp, name, noted)
-    stages.pretrain(with_overrides(tiny_runs.recipe("fg", packs["fg"], updates=1), augment={"policy": ["cutout"]}), environment)
+    pretrain(with_overrides(tiny_runs.recipe("fg", packs["fg"], updates=1), augment={"policy": ["cutout"]}), environment)
     assert len(shown) == 6  # two critic updates and one of the generator, real and fake
     for images in shown:
         holes = (images == 0).all(1).flatten(1).float().mean(1)

@@ -18,13 +18,16 @@ from mitlgan import objectives
 from mitlgan.errors import DivergedError, NanError, UsageError
 from mitlgan.recipe import LsganRecipe, MinimaxRecipe, Recipe, RelativisticRecipe, WganClipRecipe, WganGpRecipe, load_recipe, with_overrides
 from mitlgan.report.run_report import write_run_report as run_report
+from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.runtime.progress import format_status
-from mitlgan.stages import stages
-from mitlgan.stages.stages import RunContext
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import resume
 from mitlgan.training import monitor, run_directory
+from mitlgan.training.counters import Counters
 from mitlgan.training.monitor import DIVERGED, DIVERGING, FLAG_ITERATIONS, PATIENCE, TrainingMonitor, midtone_ratio, root_mean_square
 from mitlgan.training.run_directory import Run
-from mitlgan.training.state import Counters, TrainingState
+from mitlgan.training.state import TrainingState
 
 OBJECTIVES: dict[str, Any] = {
     "wgan_gp": WganGpRecipe(),
@@ -215,7 +218,7 @@ def recipe(packs: dict[str, Path], kind: str = "wgan_gp", *, updates: int = 60, 
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
-    return list(run_directory.read_jsonl(run.stats))
+    return list(read_jsonl(run.stats))
 
 
 def only_run(environment: RunContext) -> Run:
@@ -225,7 +228,7 @@ def only_run(environment: RunContext) -> Run:
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_a_sound_run_of_each_objective_is_not_flagged(packs: dict[str, Path], environment: RunContext, kind: str) -> None:
-    run = stages.pretrain(recipe(packs, kind), environment)
+    run = pretrain(recipe(packs, kind), environment)
     status = run.status()
     assert (status["state"], status["diverged_at_kimg"]) == ("done", None)
     assert not any("diverged" in row.get("diagnosis", "") for row in rows(run))
@@ -253,7 +256,7 @@ def test_a_wild_learning_rate_is_told_early(
 ) -> None:
     critic_rate(rate)
     with contextlib.suppress(DivergedError, NanError):
-        stages.pretrain(recipe(packs, kind, updates=30, divergence="continue"), environment)
+        pretrain(recipe(packs, kind, updates=30, divergence="continue"), environment)
     status = only_run(environment).status()
     assert status["diagnosis"].startswith("diverged at iteration ")
     assert status["diverged_at_kimg"] <= 20 * tiny_runs.BATCH / 1000
@@ -265,9 +268,9 @@ def test_a_run_that_stays_out_of_scale_ends_with_its_state(
     packs: dict[str, Path], environment: RunContext, critic_rate: Callable[[float], None], kind: str, rate: float
 ) -> None:
     critic_rate(rate)
-    told = r"diverged at iteration \d .*; ended without an artifact at iteration \d+; lower the learning rate, or go on in spite of it by --set"
+    told = r"diverged at iteration \d .*; ended without an artifact at iteration \d+; lower the learning rate, or continue in spite of it by --set"
     with pytest.raises(DivergedError, match=told) as error:
-        stages.pretrain(recipe(packs, kind, updates=200), environment)
+        pretrain(recipe(packs, kind, updates=200), environment)
     assert error.value.exit_code == 6
     run = only_run(environment)
     status = run.status()
@@ -289,7 +292,7 @@ def test_no_explosion_is_silent(packs: dict[str, Path], environment: RunContext,
     """Constraints that bring a critic back from time to time keep the run alive, but not without a word."""
     if kind == "wgan_clip" and "generator" not in sides:
         return  # clipped weights cannot explode
-    run = stages.pretrain(recipe(packs, kind, updates=140, sides=sides, divergence="continue"), environment)
+    run = pretrain(recipe(packs, kind, updates=140, sides=sides, divergence="continue"), environment)
     assert run.status()["diagnosis"]
     assert run.status()["diagnosis"] in json.loads((run.path / "card.json").read_text())["notes"]
 
@@ -297,7 +300,7 @@ def test_no_explosion_is_silent(packs: dict[str, Path], environment: RunContext,
 def test_a_short_run_that_ends_diverged_is_not_done(packs: dict[str, Path], environment: RunContext, critic_rate: Callable[[float], None]) -> None:
     critic_rate(1e3)
     with pytest.raises(DivergedError):
-        stages.pretrain(recipe(packs, "minimax", updates=8), environment)
+        pretrain(recipe(packs, "minimax", updates=8), environment)
     assert only_run(environment).status()["state"] == "diverged"
     flagged = [bool(row.get("diagnosis")) for row in rows(only_run(environment))]
     assert flagged == sorted(flagged)
@@ -308,7 +311,7 @@ def test_on_request_it_goes_on_and_everything_says_so(
     packs: dict[str, Path], environment: RunContext, tmp_path: Path, critic_rate: Callable[[float], None]
 ) -> None:
     critic_rate(1e3)
-    run = stages.pretrain(recipe(packs, "minimax", updates=12, divergence="continue"), environment)
+    run = pretrain(recipe(packs, "minimax", updates=12, divergence="continue"), environment)
     status = run.status()
     assert status["state"] == "done"
     assert status["diagnosis"].startswith("diverged at iteration ")
@@ -317,7 +320,7 @@ def test_on_request_it_goes_on_and_everything_says_so(
     assert any("iverged at iteration" in sentence for sentence in findings)
     assert "diverged at iteration" in page.html.read_text()
     later = tiny_runs.environment(tmp_path)
-    stages.resume(run.path, later, more_kimg=0.016)
+    resume(run.path, later, more_kimg=0.016)
     assert run.status()["diagnosis"] == status["diagnosis"], "a resumed run keeps the flag"
     assert rows(run)[-1]["diagnosis"] == status["diagnosis"]
     assert "warning: diverged" not in tiny_runs.said(later)
@@ -330,11 +333,11 @@ def test_a_diverged_run_is_resumed_to_the_bit_and_ends_at_the_same_place(
     made = recipe(packs, "minimax", updates=200, checkpoint_iterations=7)
     whole, parts = tiny_runs.environment(tmp_path / "whole"), tiny_runs.environment(tmp_path / "parts")
     with pytest.raises(DivergedError) as first:
-        stages.pretrain(made, whole)
+        pretrain(made, whole)
     with pytest.raises(DivergedError):
-        stages.pretrain(made, parts)
+        pretrain(made, parts)
     with pytest.raises(DivergedError) as second:
-        stages.resume(only_run(parts).path, parts)
+        resume(only_run(parts).path, parts)
     assert str(second.value).split(": ", 1)[1] == str(first.value).split(": ", 1)[1]
     tiny_runs.assert_same_trace(only_run(whole), only_run(parts))
 

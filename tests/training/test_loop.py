@@ -21,18 +21,25 @@ from helpers import tiny_runs
 from torch import Tensor, nn
 
 from mitlgan import networks
-from mitlgan.artifacts.safetensors_io import checkpoints, load_checkpoint, read_header, read_tensors, write_tensors
+from mitlgan.artifacts.safetensors_io import read_header, read_tensors, write_tensors
+from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ArtifactError, NanError, ResourceError, Stopped, UsageError
 from mitlgan.objectives.wasserstein import WganGp
 from mitlgan.recipe import Recipe, as_dict, load_recipe, to_toml, with_overrides
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.files import folder_lock
-from mitlgan.stages import stages
-from mitlgan.stages.stages import RunContext
+from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.stages.compose import compose
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import resume
+from mitlgan.stages.setup import make_setup
 from mitlgan.training import loop as train
-from mitlgan.training import run_directory
-from mitlgan.training.loop import TrainingLoop, count_generator_updates, kimg_to_images
+from mitlgan.training import run_directory, updates
+from mitlgan.training.checkpoint import checkpoints, load_checkpoint
+from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
+from mitlgan.training.schedule import count_generator_updates, kimg_to_images
 
 UPDATES = 6
 Start = Callable[..., Run]
@@ -47,8 +54,8 @@ def start(request: pytest.FixtureRequest, packs: dict[str, Path], tmp_path: Path
     def run(root: str, **settings: Any) -> Run:
         environment = tiny_runs.environment(tmp_path / root)
         if composing:
-            return stages.compose(tiny_runs.recipe("scene", packs["scene"], compose=True, **settings), tiny_runs.layers(pretrained), environment)
-        return stages.pretrain(tiny_runs.recipe("fg", packs["fg"], **settings), environment)
+            return compose(tiny_runs.recipe("scene", packs["scene"], compose=True, **settings), tiny_runs.layers(pretrained), environment)
+        return pretrain(tiny_runs.recipe("fg", packs["fg"], **settings), environment)
 
     return run
 
@@ -56,7 +63,7 @@ def start(request: pytest.FixtureRequest, packs: dict[str, Path], tmp_path: Path
 @pytest.fixture
 def fg(packs: dict[str, Path], environment: RunContext) -> Start:
     """Begins a pretraining in the test's environment."""
-    return lambda **settings: stages.pretrain(tiny_runs.recipe("fg", packs["fg"], **settings), environment)
+    return lambda **settings: pretrain(tiny_runs.recipe("fg", packs["fg"], **settings), environment)
 
 
 def only_run(root: Path) -> Run:
@@ -65,7 +72,7 @@ def only_run(root: Path) -> Run:
 
 
 def stats(run: Run) -> list[dict[str, Any]]:
-    return list(run_directory.read_jsonl(run.stats))
+    return list(read_jsonl(run.stats))
 
 
 # FAULTS 1
@@ -81,7 +88,7 @@ def test_a_stopped_and_resumed_run_equals_one_in_one_go_to_the_bit(start: Start,
     stopped = only_run(tmp_path / "stopped")
     assert len(stats(stopped)) == at + 1  # the step in which the signal came is finished
     torch.manual_seed(1234)  # no generator state is needed
-    resumed = stages.resume(stopped.path, tiny_runs.environment(tmp_path))
+    resumed = resume(stopped.path, tiny_runs.environment(tmp_path))
     tiny_runs.assert_same_trace(straight, resumed)
     assert len(stats(resumed)) == UPDATES
     assert read_tensors(_artifact(straight))[0].keys() == read_tensors(_artifact(resumed))[0].keys()
@@ -93,7 +100,7 @@ def test_a_finished_run_made_longer_equals_the_longer_one_to_the_bit(start: Star
     straight = start("straight", updates=UPDATES)
     short = start("short", updates=2)
     assert len(stats(short)) == 2
-    resumed = stages.resume(short.path, tiny_runs.environment(tmp_path), more_kimg=4 * tiny_runs.PER_UPDATE / 1000)
+    resumed = resume(short.path, tiny_runs.environment(tmp_path), more_kimg=4 * tiny_runs.PER_UPDATE / 1000)
     tiny_runs.assert_same_trace(straight, resumed)
     assert load_recipe(resumed.recipe).training.kimg == pytest.approx(UPDATES * tiny_runs.PER_UPDATE / 1000)
 
@@ -101,7 +108,7 @@ def test_a_finished_run_made_longer_equals_the_longer_one_to_the_bit(start: Star
 def test_resuming_a_finished_run_changes_nothing(fg: Start, tmp_path: Path) -> None:
     run = fg(updates=2)
     before, artifact = tiny_runs.trace(run), _artifact(run).read_bytes()
-    stages.resume(run.path, tiny_runs.environment(tmp_path))
+    resume(run.path, tiny_runs.environment(tmp_path))
     tensors, counters, lines = tiny_runs.trace(run)
     assert (counters, lines) == before[1:]
     assert all(torch.equal(tensors[name], before[0][name]) for name in tensors)
@@ -121,14 +128,14 @@ def test_snapshots_and_checkpoints_come_when_their_kimg_have_passed_and_two_chec
     assert [path.stem for path in checkpoints(run.path)] == ["000000010", "000000012"]  # 80 and 96 images; those of 24, 40, 64 went
     assert sorted(path.name for path in (run.path / "snapshots").iterdir()) == ["000000.png"]
     assert [row["iteration"] for row in stats(run)] == [5, 10]
-    assert [row["iteration"] for row in run_directory.read_jsonl(run.timing)] == [5, 10]
+    assert [row["iteration"] for row in read_jsonl(run.timing)] == [5, 10]
 
 
 def test_timing_goes_on_over_a_resume_and_keeps_out_of_the_statistics(fg: Start, tmp_path: Path) -> None:
     run = fg(updates=2)
-    first = list(run_directory.read_jsonl(run.timing))
-    stages.resume(run.path, tiny_runs.environment(tmp_path), more_kimg=2 * tiny_runs.PER_UPDATE / 1000)
-    rows = list(run_directory.read_jsonl(run.timing))
+    first = list(read_jsonl(run.timing))
+    resume(run.path, tiny_runs.environment(tmp_path), more_kimg=2 * tiny_runs.PER_UPDATE / 1000)
+    rows = list(read_jsonl(run.timing))
     assert rows[:2] == first
     assert [row["iteration"] for row in rows] == [1, 2, 3, 4]
     assert all(later["seconds"] > earlier["seconds"] for earlier, later in pairwise(rows))
@@ -161,7 +168,7 @@ def test_the_clock_may_be_the_processors(fg: Start, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(TrainingLoop, "train_iteration", slow)
     run = fg(updates=100_000, limit_s=0.2, keep_s=[0.1], clock="cpu", log_iterations=1)
-    *_, before, last = run_directory.read_jsonl(run.timing)
+    *_, before, last = read_jsonl(run.timing)
     assert before["cpu_seconds"] < 0.2 <= last["cpu_seconds"]
     assert last["seconds"] > 0.2 + 0.04 * run.status()["iteration"]  # sleeping counts by the wall alone
     assert len(list(run.kept_artifacts())) == 1
@@ -176,7 +183,7 @@ def test_a_recipe_that_names_no_clock_is_written_as_before(packs: dict[str, Path
 def test_fakes_may_be_shared(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """The critic's last update and the generator's then see the same images, made once."""
     drawn: list[str] = []
-    inner = train.make_inputs
+    inner = updates.make_inputs
 
     def counted(*given: Any) -> Any:
         inputs = inner(*given)
@@ -184,7 +191,7 @@ def test_fakes_may_be_shared(start: Start, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(inputs, "sample", lambda purpose, *rest: drawn.append(purpose) or draw(purpose, *rest))
         return inputs
 
-    monkeypatch.setattr(train, "make_inputs", counted)
+    monkeypatch.setattr(updates, "make_inputs", counted)
     run = start("shared", updates=2, shared_fakes=True)
     steps = load_recipe(str(run.path / "recipe.toml")).objective.critic_steps
     assert drawn == (["critic"] * (steps - 1) + ["generator"]) * 2
@@ -196,13 +203,13 @@ def test_fakes_may_be_shared(start: Start, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_critic_is_shown_every_other_picture_mirrored(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Tensor] = []
-    inner = train.TrainingLoop._real
-    monkeypatch.setattr(train.TrainingLoop, "_real", lambda loop, update: shown.append(inner(loop, update)) or shown[-1])
+    inner = updates.NetworkUpdates.real_batch
+    monkeypatch.setattr(updates.NetworkUpdates, "real_batch", lambda self, update: shown.append(inner(self, update)) or shown[-1])
     recipe = tiny_runs.recipe("fg", packs["fg"], updates=40)
-    stages.pretrain(recipe, tiny_runs.environment(tmp_path / "plain"))
+    pretrain(recipe, tiny_runs.environment(tmp_path / "plain"))
     straight = torch.cat(shown)
     shown.clear()
-    stages.pretrain(with_overrides(recipe, data__mirror=True), tiny_runs.environment(tmp_path / "mirrored"))
+    pretrain(with_overrides(recipe, data__mirror=True), tiny_runs.environment(tmp_path / "mirrored"))
     mirrored = torch.cat(shown)
     as_they_are = (mirrored == straight).flatten(1).all(dim=1)
     reflected = (mirrored == straight.flip(3)).flatten(1).all(dim=1)
@@ -230,7 +237,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
 ) -> None:
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     tiny_runs.before_step(monkeypatch, tiny_runs.send(number), at=1)
-    with pytest.raises(Stopped, match=r"stopped at 0\.0 kimg and saved; go on with `mitlgan resume ") as stopped:
+    with pytest.raises(Stopped, match=r"stopped at 0\.0 kimg and saved; continue with `mitlgan resume ") as stopped:
         fg(updates=UPDATES)
     assert stopped.value.exit_code == code
     run = only_run(environment.root)
@@ -248,7 +255,7 @@ def test_a_second_interrupt_stops_at_once_with_the_old_checkpoint_intact(start: 
             start("stopped", updates=UPDATES, checkpoint_kimg=2 * tiny_runs.PER_UPDATE / 1000)
     run = only_run(tmp_path / "stopped")
     assert [path.stem for path in checkpoints(run.path)] == ["000000000", "000000002"]
-    resumed = stages.resume(run.path, tiny_runs.environment(tmp_path))
+    resumed = resume(run.path, tiny_runs.environment(tmp_path))
     tiny_runs.assert_same_trace(straight, resumed)
 
 
@@ -270,9 +277,7 @@ def test_a_second_interrupt_while_a_checkpoint_is_written_leaves_the_old_one(
     run = only_run(environment.root)
     assert [path.stem for path in checkpoints(run.path)] == ["000000000"]
     assert not list(run.path.rglob("*.tmp"))
-    tiny_runs.assert_same_trace(
-        stages.resume(run.path, environment), stages.pretrain(load_recipe(run.recipe), tiny_runs.environment(tmp_path / "straight"))
-    )
+    tiny_runs.assert_same_trace(resume(run.path, environment), pretrain(load_recipe(run.recipe), tiny_runs.environment(tmp_path / "straight")))
 
 
 # FAULTS 5
@@ -301,11 +306,11 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(
     what: str, small_disk: Path, packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = tiny_runs.recipe("fg", packs["fg"], updates=UPDATES, **WRITES[what])
-    straight = stages.pretrain(recipe, tiny_runs.environment(tmp_path / "straight"))
+    straight = pretrain(recipe, tiny_runs.environment(tmp_path / "straight"))
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, fill(small_disk), at=0)
         with pytest.raises(ResourceError, match="no space left on the disk") as full:
-            stages.pretrain(recipe, tiny_runs.environment(small_disk / "runs"))
+            pretrain(recipe, tiny_runs.environment(small_disk / "runs"))
     assert what in str(full.value)
     assert full.value.exit_code == 5
     run = only_run(small_disk / "runs")
@@ -314,7 +319,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(
     assert not list(run.path.rglob("*.tmp"))
     assert run.artifact is None
     (small_disk / "filler").unlink()
-    tiny_runs.assert_same_trace(stages.resume(run.path, tiny_runs.environment(tmp_path)), straight)
+    tiny_runs.assert_same_trace(resume(run.path, tiny_runs.environment(tmp_path)), straight)
 
 
 @pytest.mark.parametrize("what", ["checkpoints", "snapshots"])
@@ -349,18 +354,18 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_first_step(
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "runs"):
         with pytest.raises(ResourceError, match=r"file.*choose another place with --out") as refused:
-            stages.pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(place))
+            pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(place))
         assert refused.value.exit_code == 5
 
 
 def test_a_read_only_run_is_refused(small_disk: Path, packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = stages.pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(small_disk / "runs"))
+    run = pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(small_disk / "runs"))
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     monkeypatch.setattr(TrainingLoop, "train_iteration", lambda self: pytest.fail("a step was made"))
     with pytest.raises(ResourceError, match="cannot be written"):
-        stages.resume(run.path, tiny_runs.environment(tmp_path), more_kimg=1.0)
+        resume(run.path, tiny_runs.environment(tmp_path), more_kimg=1.0)
     with pytest.raises(ResourceError, match="cannot be written"):
-        stages.pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(small_disk / "runs"))
+        pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(small_disk / "runs"))
 
 
 # FAULTS 7
@@ -369,14 +374,14 @@ def test_a_read_only_run_is_refused(small_disk: Path, packs: dict[str, Path], tm
 def test_a_run_takes_one_process_at_a_time(fg: Start, environment: RunContext) -> None:
     run = fg()
     with folder_lock(run.path), pytest.raises(ResourceError, match="another process is working on it"):
-        stages.resume(run.path, environment)
-    stages.resume(run.path, environment)
+        resume(run.path, environment)
+    resume(run.path, environment)
 
 
 def test_a_run_is_held_while_it_trains(fg: Start, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     def second(loop: TrainingLoop) -> None:
         with pytest.raises(ResourceError, match="another process is working on it"):
-            stages.resume(loop.run_directory.path, environment)
+            resume(loop.run_directory.path, environment)
 
     tiny_runs.before_step(monkeypatch, second, at=1)
     assert fg().status()["state"] == "done"
@@ -516,20 +521,20 @@ def test_other_errors_of_torch_stay_bugs(fg: Start, monkeypatch: pytest.MonkeyPa
 def test_another_world_size_is_refused_with_both_numbers(fg: Start, tmp_path: Path) -> None:
     run = fg()
     with pytest.raises(ArtifactError, match="was trained by 1 processes, now 2"):
-        stages.resume(run.path, tiny_runs.environment(tmp_path, size=2))
+        resume(run.path, tiny_runs.environment(tmp_path, size=2))
 
 
 def test_a_batch_must_divide_among_the_processes(packs: dict[str, Path], tmp_path: Path) -> None:
     for size, message in ((3, "4 is not a multiple of the 3 processes"), (4, "less than the two")):
         with pytest.raises(UsageError, match=rf"training\.batch: .*{message}"):
-            stages.pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(tmp_path, rank=1, size=size))
+            pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(tmp_path, rank=1, size=size))
 
 
 def test_an_edited_recipe_is_refused_with_the_difference(fg: Start, environment: RunContext) -> None:
     run = fg()
     run.recipe.write_text(run.recipe.read_text().replace("batch = 4", "batch = 6"))
     with pytest.raises(ArtifactError, match=r"training\.batch was 4, now 6") as refused:
-        stages.resume(run.path, environment)
+        resume(run.path, environment)
     assert refused.value.exit_code == 4
 
 
@@ -539,17 +544,17 @@ def test_a_checkpoint_of_a_newer_schema_is_refused(fg: Start, environment: RunCo
     tensors, header = read_tensors(newest)
     write_tensors(newest, tensors, {**header, "schema_version": 99})
     with pytest.raises(ArtifactError, match="schema_version 99 is newer than 1; upgrade mitlgan"):
-        stages.resume(run.path, environment)
+        resume(run.path, environment)
 
 
 def test_a_run_without_a_checkpoint_and_a_folder_that_is_no_run_are_refused(fg: Start, environment: RunContext, tmp_path: Path) -> None:
     run = fg()
     for path in checkpoints(run.path):
         path.unlink()
-    with pytest.raises(ArtifactError, match="no checkpoint to go on from"):
-        stages.resume(run.path, environment)
+    with pytest.raises(ArtifactError, match="no checkpoint to resume from"):
+        resume(run.path, environment)
     with pytest.raises(UsageError, match="not a run directory"):
-        stages.resume(tmp_path, environment)
+        resume(tmp_path, environment)
 
 
 def test_a_resume_restores_the_thread_count(fg: Start, environment: RunContext) -> None:
@@ -558,7 +563,7 @@ def test_a_resume_restores_the_thread_count(fg: Start, environment: RunContext) 
     assert read_header(checkpoints(run.path)[-1])["threads"] == before
     try:
         torch.set_num_threads(before + 1)
-        stages.resume(run.path, environment)
+        resume(run.path, environment)
         assert torch.get_num_threads() == before
         assert f"{before} threads, as the run began with" in tiny_runs.said(environment)
     finally:
@@ -570,18 +575,18 @@ def test_a_resume_restores_the_thread_count(fg: Start, environment: RunContext) 
 
 def test_changed_pictures_are_warned_of(environment: RunContext, tmp_path: Path) -> None:
     source = tiny_runs.pack(tmp_path / "bg.npy", count=12, seed=1)
-    run = stages.pretrain(tiny_runs.recipe("bg", source), environment)
-    stages.resume(run.path, environment, more_kimg=0.001)
+    run = pretrain(tiny_runs.recipe("bg", source), environment)
+    resume(run.path, environment, more_kimg=0.001)
     assert "pictures changed" not in tiny_runs.said(environment)
     tiny_runs.pack(source, count=10, seed=2)
-    stages.resume(run.path, environment, more_kimg=tiny_runs.PER_UPDATE / 1000)
+    resume(run.path, environment, more_kimg=tiny_runs.PER_UPDATE / 1000)
     sums = [json.loads(source.with_suffix(".json").read_text())["content_sha256"], read_header(checkpoints(run.path)[0])["data_sha256"]]
     assert f"the pictures changed since this run began: 12 ({sums[1][:12]}) then, 10 ({sums[0][:12]}) now" in tiny_runs.said(environment)
     assert run.status()["state"] == "done"
 
 
 def test_fewer_pictures_than_a_batch_are_warned_of(environment: RunContext, tmp_path: Path) -> None:
-    run = stages.pretrain(tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy", count=3)), environment)
+    run = pretrain(tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy", count=3)), environment)
     assert "warning: 3 pictures for batches of 4: each batch repeats some" in tiny_runs.said(environment)
     assert run.status()["state"] == "done"
 
@@ -595,7 +600,7 @@ def test_a_broken_newest_checkpoint_is_told_and_the_end_is_the_same(fg: Start, t
     newest = checkpoints(run.path)[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
     later = tiny_runs.environment(tmp_path)
-    tiny_runs.assert_same_trace(stages.resume(run.path, later), whole)
+    tiny_runs.assert_same_trace(resume(run.path, later), whole)
     assert f"warning: the checkpoint of iteration 2 takes the place of the newest, which cannot be read: {newest}: damaged" in tiny_runs.said(later)
 
 
@@ -603,7 +608,7 @@ def test_a_broken_newest_checkpoint_is_told_and_the_end_is_the_same(fg: Start, t
 def test_statistics_torn_or_ahead_are_cut_to_the_checkpoint(
     damage: str, fg: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packs: dict[str, Path]
 ) -> None:
-    straight = stages.pretrain(tiny_runs.recipe("fg", packs["fg"], updates=4), tiny_runs.environment(tmp_path / "straight"))
+    straight = pretrain(tiny_runs.recipe("fg", packs["fg"], updates=4), tiny_runs.environment(tmp_path / "straight"))
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=1)
         with pytest.raises(Stopped):
@@ -613,8 +618,8 @@ def test_statistics_torn_or_ahead_are_cut_to_the_checkpoint(
     for path in (run.stats, run.timing):
         added = {"torn": line[:40], "ahead": line, "both": line + line[:40], "garbage": "\0" * 4096}[damage]
         path.write_text(path.read_text() + added)
-    tiny_runs.assert_same_trace(straight, stages.resume(run.path, tiny_runs.environment(tmp_path)))
-    assert [row["iteration"] for row in run_directory.read_jsonl(run.timing)] == [1, 2, 3, 4]
+    tiny_runs.assert_same_trace(straight, resume(run.path, tiny_runs.environment(tmp_path)))
+    assert [row["iteration"] for row in read_jsonl(run.timing)] == [1, 2, 3, 4]
 
 
 def test_what_an_interrupted_write_left_is_gone_after_a_resume(fg: Start, environment: RunContext) -> None:
@@ -626,7 +631,7 @@ def test_what_an_interrupted_write_left_is_gone_after_a_resume(fg: Start, enviro
     ]
     for path in left:
         path.write_bytes(b"half")
-    stages.resume(run.path, environment)
+    resume(run.path, environment)
     assert not any(path.exists() for path in left)
 
 
@@ -635,9 +640,9 @@ def test_ranks_other_than_0_write_nothing(packs: dict[str, Path], tmp_path: Path
     recipe = tiny_runs.recipe("fg", packs["fg"])
     assert recipe.generator is not None
     torch.manual_seed(0)
-    problem = stages.make_setup(recipe, networks.build_generator(recipe.generator, recipe.size_px), stages.open_recipe_data(recipe), {})
+    problem = make_setup(recipe, networks.build_generator(recipe.generator, recipe.size_px), open_recipe_data(recipe), {})
     loop = TrainingLoop(Run(tmp_path / "nowhere"), recipe, problem, World(0, 1, torch.device("cpu")), tiny_runs.Listener())
-    loop.world = World(1, 1, torch.device("cpu"))
+    loop.world = loop.writer.world = loop.updates.world = World(1, 1, torch.device("cpu"))
     state = loop.run()
     assert state.counters.iteration == 3
     assert not (tmp_path / "nowhere").exists()

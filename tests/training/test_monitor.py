@@ -14,12 +14,14 @@ from torch import nn
 from mitlgan import networks, objectives
 from mitlgan.objectives.interface import CRITIC_DOMINATES, GENERATOR_DOMINATES
 from mitlgan.recipe import MinimaxRecipe, with_overrides
-from mitlgan.stages import stages
-from mitlgan.stages.stages import RunContext
-from mitlgan.training import loop, monitor, run_directory
+from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import resume
+from mitlgan.training import loop, monitor
+from mitlgan.training.counters import Counters
 from mitlgan.training.monitor import TrainingMonitor, batch_diversity
 from mitlgan.training.run_directory import Run
-from mitlgan.training.state import Counters
 
 FAIR = {"diversity": 1.0, "midtones": 1.0, "probability_real": 0.6, "probability_fake": 0.4, "critic_loss": 1.2, "generator_loss": 0.9}
 LOST = {**FAIR, "probability_real": 0.999, "probability_fake": 0.001, "critic_loss": 0.002, "generator_loss": 7.0}
@@ -87,7 +89,7 @@ def test_sameness_must_last_and_is_told_once(watch: TrainingMonitor, told: list[
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
-    return list(run_directory.read_jsonl(run.stats))
+    return list(read_jsonl(run.stats))
 
 
 def test_a_collapsed_generator_is_flagged_with_its_kimg(
@@ -106,7 +108,7 @@ def test_a_collapsed_generator_is_flagged_with_its_kimg(
     monkeypatch.setattr(monitor, "PATIENCE", 3)
     monkeypatch.setattr(loop, "STATUS_INTERVAL_S", 0.0)
     recipe = with_overrides(tiny_runs.recipe("fg", packs["fg"], updates=5), generator_optimiser__learning_rate=1e-12)
-    run = stages.pretrain(recipe, environment)
+    run = pretrain(recipe, environment)
     assert [row["collapsed"] for row in rows(run)] == [False, False, True, True, True]
     assert rows(run)[2]["kimg"] == 0.024
     assert run.status()["collapsed_at_kimg"] == 0.024
@@ -115,7 +117,7 @@ def test_a_collapsed_generator_is_flagged_with_its_kimg(
     assert [values["collapsed_at_kimg"] for values in environment.reporter.updates][-3:] == [0.024] * 3
     assert "collapsed at 0.0 kimg" in json.loads((run.path / "card.json").read_text())["notes"]
     later = tiny_runs.environment(tmp_path)
-    stages.resume(run.path, later, more_kimg=0.008)  # it stays flagged, and is told once
+    resume(run.path, later, more_kimg=0.008)  # it stays flagged, and is told once
     assert rows(run)[-1]["collapsed"] is True
     assert run.status()["collapsed_at_kimg"] == 0.024
     assert "nearly alike" not in tiny_runs.said(later)
@@ -123,6 +125,6 @@ def test_a_collapsed_generator_is_flagged_with_its_kimg(
 
 def test_a_sound_generator_is_not_flagged(packs: dict[str, Path], environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor, "PATIENCE", 2)
-    run = stages.pretrain(tiny_runs.recipe("fg", packs["fg"], updates=6), environment)
+    run = pretrain(tiny_runs.recipe("fg", packs["fg"], updates=6), environment)
     assert not any(row["collapsed"] for row in rows(run))
     assert run.status()["collapsed_at_kimg"] is None

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mitlgan.errors import ResourceError, UsageError
+from mitlgan.runtime.json_files import JsonlWriter, read_json, read_jsonl, truncate_jsonl
 from mitlgan.training import run_directory
-from mitlgan.training.run_directory import JsonlWriter, Run, create, read_json, read_jsonl, truncate_jsonl
+from mitlgan.training.run_directory import Run, create
 
 
 def begun(root: Path, name: str = "tiny", command: str = "pretrain") -> Run:
@@ -277,7 +278,8 @@ def test_row_7_a_run_that_another_process_works_on_is_not_resumed(tmp_path: Path
 
     from mitlgan.runtime.distributed import World
     from mitlgan.runtime.progress import SilentReporter
-    from mitlgan.stages.stages import RunContext, resume
+    from mitlgan.stages.context import RunContext
+    from mitlgan.stages.resume import resume
 
     run = begun(tmp_path)
     heard, told = children.Pipe(duplex=False)

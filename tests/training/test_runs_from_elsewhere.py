@@ -16,7 +16,10 @@ from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.recipe import with_overrides
 from mitlgan.report.run_files import write_run_files
 from mitlgan.report.run_report import write_run_report
-from mitlgan.stages import stages
+from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.stages.existing_runs import find_matching_run
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import resume
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 from mitlgan.training.tensorboard import FOLDER, TensorBoardLogger
@@ -29,7 +32,7 @@ FOLDERS = ("checkpoints", "snapshots", "kept", "best")
 def whole(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path]) -> Run:
     """A finished run that has every file that a run can have."""
     recipe = with_overrides(tiny_runs.recipe("bg", packs["bg"], updates=2, keep_kimg=[0.008]), evaluation__best_by="fd", evaluation__split="train")
-    run = stages.pretrain(recipe, tiny_runs.environment(tmp_path_factory.mktemp("whole")))
+    run = pretrain(recipe, tiny_runs.environment(tmp_path_factory.mktemp("whole")))
     write_run_report(run.path)
     write_run_files(run)
     return run
@@ -88,9 +91,9 @@ def test_training_does_not_go_on_through_a_link_or_a_pipe(whole: Run, tmp_path: 
     replaced(run.path / name, kind, precious)
     (listed,) = run_directory.list_all(tmp_path / "runs")
     assert runs._run_row(listed)["state"] == "done"
-    assert stages.find_matching_run(tmp_path / "runs", tiny_runs.recipe("bg", Path("x"))) is None
+    assert find_matching_run(tmp_path / "runs", tiny_runs.recipe("bg", Path("x"))) is None
     with pytest.raises((UsageError, ResourceError)) as caught:
-        stages.resume(run.path, tiny_runs.environment(tmp_path / "runs"), more_kimg=0.008)
+        resume(run.path, tiny_runs.environment(tmp_path / "runs"), more_kimg=0.008)
     if (name, kind) == ("recipe.toml", "pipe"):
         assert str(caught.value).startswith(f"{run.path}: not a run directory")
     else:
@@ -108,7 +111,7 @@ def test_what_is_only_written_is_replaced(whole: Run, tmp_path: Path, precious: 
         replaced(run.path / name, kind, precious)
     row = runs._run_row(run)
     assert (row["state"], row["artifact"], row["report"]) == ("empty", None, None)
-    stages.resume(run.path, tiny_runs.environment(tmp_path), more_kimg=0.008)
+    resume(run.path, tiny_runs.environment(tmp_path), more_kimg=0.008)
     assert run.state() == "done"
     for name in ("status.json", "generator.safetensors", "card.json"):
         assert name in written
@@ -133,7 +136,7 @@ def test_a_checkpoint_that_is_a_link_gives_way_to_the_one_before(whole: Run, tmp
     newest.rename(tmp_path / "elsewhere.safetensors")
     newest.symlink_to(tmp_path / "elsewhere.safetensors")  # whole, but not the run's own
     environment = tiny_runs.environment(tmp_path)
-    stages.resume(run.path, environment)
+    resume(run.path, environment)
     assert "iteration" in tiny_runs.said(environment)
     assert f"{newest}: is a symbolic link" in tiny_runs.said(environment)
     tiny_runs.assert_same_trace(run, whole)
@@ -141,7 +144,7 @@ def test_a_checkpoint_that_is_a_link_gives_way_to_the_one_before(whole: Run, tmp
         path.unlink()
         path.symlink_to(tmp_path / "elsewhere.safetensors")
     with pytest.raises(ArtifactError, match="is a symbolic link"):
-        stages.resume(run.path, tiny_runs.environment(tmp_path))
+        resume(run.path, tiny_runs.environment(tmp_path))
 
 
 def test_lines_for_tensorboard_stay_in_the_run(tmp_path: Path, precious: Path) -> None:
@@ -157,9 +160,9 @@ def test_a_folder_of_runs_may_lie_on_another_disk(whole: Run, tmp_path: Path) ->
     (tmp_path / "runs").symlink_to(tmp_path / "disk")
     run = Run(tmp_path / "runs" / "pretrain" / "bg-001")
     assert run_directory.list_runs(tmp_path / "runs") == [run]
-    stages.resume(run.path, tiny_runs.environment(tmp_path / "runs"), more_kimg=0.008)
-    assert (run.state(), len(list(run_directory.read_jsonl(run.stats)))) == ("done", 3)
+    resume(run.path, tiny_runs.environment(tmp_path / "runs"), more_kimg=0.008)
+    assert (run.state(), len(list(read_jsonl(run.stats)))) == ("done", 3)
     (tmp_path / "linked").symlink_to(run.path)  # as may the run itself, where its user names it so
-    assert len(list(run_directory.read_jsonl(run_directory.open_run(tmp_path / "linked").stats))) == 3
+    assert len(list(read_jsonl(run_directory.open_run(tmp_path / "linked").stats))) == 3
     write_run_report(tmp_path / "linked")
     assert json.loads((run.path / "report.json").read_text())

@@ -10,9 +10,10 @@ import pytest
 from helpers import tiny_runs
 
 from mitlgan.errors import UsageError
-from mitlgan.stages import stages
-from mitlgan.stages.stages import RunContext
-from mitlgan.training import run_directory, tensorboard
+from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.training import tensorboard
 
 
 def test_the_same_numbers_go_to_tensorboard(packs: dict[str, Path], environment: RunContext, tmp_path: Path) -> None:
@@ -20,14 +21,14 @@ def test_the_same_numbers_go_to_tensorboard(packs: dict[str, Path], environment:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=3)
-    plain = stages.pretrain(recipe, environment)
+    plain = pretrain(recipe, environment)
     told = tensorboard.TensorBoardLogger()
-    run = stages.pretrain(recipe, RunContext(environment.world, environment.reporter, tmp_path / "logged", told.log))
+    run = pretrain(recipe, RunContext(environment.world, environment.reporter, tmp_path / "logged", told.log))
     told.close()
     tiny_runs.assert_same_trace(plain, run)
     events = EventAccumulator(str(run.path / "tensorboard"))
     events.Reload()
-    rows = list(run_directory.read_jsonl(run.stats))
+    rows = list(read_jsonl(run.stats))
     for name in ("critic_loss", "generator_loss", "wasserstein", "penalty", "fakes_passed"):
         assert [(event.step, event.value) for event in events.Scalars(name)] == [(row["iteration"], pytest.approx(row[name])) for row in rows]
 

@@ -21,7 +21,9 @@ from mitlgan.data.layers.split import SplitSettings
 from mitlgan.data.open import open_data
 from mitlgan.errors import DataError, UsageError
 from mitlgan.report.contact_sheets import write_split_page
-from mitlgan.stages import stages
+from mitlgan.stages.compose import compose
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.pretrain import pretrain
 
 pytest.importorskip("cv2")
 
@@ -96,10 +98,10 @@ def test_sets_become_packs_of_the_right_kind(made: tuple[Path, dict[str, Any]]) 
     assert len(scene) == 6
 
 
-def test_pretrain_and_compose_run_on_the_sets(made: tuple[Path, dict[str, Any]], environment: stages.RunContext) -> None:
+def test_pretrain_and_compose_run_on_the_sets(made: tuple[Path, dict[str, Any]], environment: RunContext) -> None:
     out, _ = made
-    runs = {role: stages.pretrain(tiny_runs.recipe(role, out / role, updates=1), environment) for role in ("fg", "bg")}
-    run = stages.compose(tiny_runs.recipe("scene", out / "scene", updates=1, compose=True), tiny_runs.layers(runs), environment)
+    runs = {role: pretrain(tiny_runs.recipe(role, out / role, updates=1), environment) for role in ("fg", "bg")}
+    run = compose(tiny_runs.recipe("scene", out / "scene", updates=1, compose=True), tiny_runs.layers(runs), environment)
     assert run.artifact is not None
     assert run.status()["state"] == "done"
 

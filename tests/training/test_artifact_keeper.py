@@ -14,8 +14,12 @@ from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.errors import Stopped
 from mitlgan.recipe import with_overrides
-from mitlgan.stages import stages
-from mitlgan.stages.stages import RunContext
+from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.stages.compose import compose
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.existing_runs import find_matching_run
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import resume
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -28,8 +32,8 @@ def kept(run: Run) -> dict[int, str]:
 
 
 def test_artifacts_are_kept_at_the_points_and_training_is_not_touched(packs: dict[str, Path], environment: RunContext) -> None:
-    plain = stages.pretrain(tiny_runs.recipe("scene", packs["scene"], updates=5), environment)
-    run = stages.pretrain(tiny_runs.recipe("scene", packs["scene"], updates=5, keep_kimg=POINTS), environment)
+    plain = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=5), environment)
+    run = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=5, keep_kimg=POINTS), environment)
     assert list(kept(run)) == [0, 1, 3, 5]
     assert run.artifact is not None
     assert kept(run)[5] == read_weights_hash(run.artifact)
@@ -38,12 +42,12 @@ def test_artifacts_are_kept_at_the_points_and_training_is_not_touched(packs: dic
     assert load_artifact(run.kept_artifacts()[0]).sample([1]).shape == (1, 3, tiny_runs.SIZE_PX, tiny_runs.SIZE_PX)
 
 
-@pytest.mark.parametrize("compose", [False, True])
+@pytest.mark.parametrize("is_composition", [False, True])
 def test_a_resumed_run_keeps_the_same(
-    packs: dict[str, Path], pretrained: dict[str, Run], environment: RunContext, monkeypatch: pytest.MonkeyPatch, compose: bool
+    packs: dict[str, Path], pretrained: dict[str, Run], environment: RunContext, monkeypatch: pytest.MonkeyPatch, is_composition: bool
 ) -> None:
-    recipe = tiny_runs.recipe("scene", packs["scene"], updates=5, compose=compose, keep_kimg=POINTS)
-    start = (lambda: stages.compose(recipe, tiny_runs.layers(pretrained), environment)) if compose else (lambda: stages.pretrain(recipe, environment))
+    recipe = tiny_runs.recipe("scene", packs["scene"], updates=5, compose=is_composition, keep_kimg=POINTS)
+    start = (lambda: compose(recipe, tiny_runs.layers(pretrained), environment)) if is_composition else (lambda: pretrain(recipe, environment))
     whole = start()
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=3)
@@ -51,41 +55,41 @@ def test_a_resumed_run_keeps_the_same(
             start()
     stopped = run_directory.list_runs(environment.root, recipe.command)[-1]
     assert stopped.artifact is None
-    assert stages.resume(stopped.path, environment).path == stopped.path
+    assert resume(stopped.path, environment).path == stopped.path
     assert kept(stopped) == kept(whole)
 
 
 def test_seconds_are_points_too(packs: dict[str, Path], environment: RunContext) -> None:
-    run = stages.pretrain(tiny_runs.recipe("scene", packs["scene"], updates=3, keep_s=[1e-4, 1e6]), environment)
+    run = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=3, keep_s=[1e-4, 1e6]), environment)
     assert list(kept(run)) == [1]
 
 
 def test_what_a_checkpoint_does_not_know_is_forgotten(packs: dict[str, Path], environment: RunContext) -> None:
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS, checkpoint_kimg=2 * tiny_runs.PER_UPDATE / 1000, checkpoints_kept=9)
-    run = stages.pretrain(with_overrides(recipe, evaluation__best_by="fd"), environment)
-    assert [row["iteration"] for row in run_directory.read_jsonl(run.evaluations)] == [0, 1, 3]
+    run = pretrain(with_overrides(recipe, evaluation__best_by="fd"), environment)
+    assert [row["iteration"] for row in read_jsonl(run.evaluations)] == [0, 1, 3]
     sorted((run.path / "checkpoints").glob("*.safetensors"))[-1].unlink()  # 4
     assert run.artifact is not None
     run.artifact.unlink()
     before = kept(run)
-    stages.resume(run.path, environment)
+    resume(run.path, environment)
     assert kept(run) == before
-    assert [row["iteration"] for row in run_directory.read_jsonl(run.evaluations)] == [0, 1, 3]
+    assert [row["iteration"] for row in read_jsonl(run.evaluations)] == [0, 1, 3]
 
 
 def test_what_was_measured_on_another_split_is_measured_anew(packs: dict[str, Path], environment: RunContext) -> None:
     """Distances to two sets of pictures cannot be compared, so the best would be chosen by which set is easier."""
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS, checkpoint_kimg=2 * tiny_runs.PER_UPDATE / 1000, checkpoints_kept=9)
-    run = stages.pretrain(with_overrides(recipe, evaluation__best_by="fd"), environment)
-    rows = list(run_directory.read_jsonl(run.evaluations))
+    run = pretrain(with_overrides(recipe, evaluation__best_by="fd"), environment)
+    rows = list(read_jsonl(run.evaluations))
     now = rows[0]["split"]
     other = [{**row, "split": "elsewhere", "fd": -1.0} for row in rows]
     run.evaluations.write_text("".join(f"{json.dumps(row)}\n" for row in other))
     assert run.artifact is not None
     run.artifact.unlink()
-    stages.resume(run.path, environment)
-    assert list(run_directory.read_jsonl(run.evaluations)) == rows
-    assert f"measured on elsewhere pictures before; all that was kept is measured anew on {now}" in tiny_runs.said(environment)
+    resume(run.path, environment)
+    assert list(read_jsonl(run.evaluations)) == rows
+    assert f"measured on elsewhere pictures before; kept artifacts are measured again on {now}" in tiny_runs.said(environment)
     best = min(rows, key=lambda row: float(row["fd"]))
     assert load_artifact(run.path / "best").card.iterations == best["iteration"]
 
@@ -93,8 +97,8 @@ def test_what_was_measured_on_another_split_is_measured_anew(packs: dict[str, Pa
 @pytest.mark.parametrize("measure", ["fd", "kid"])
 def test_the_best_by_a_measure_is_kept_beside_the_last(packs: dict[str, Path], environment: RunContext, measure: str) -> None:
     recipe = with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS), evaluation__best_by=measure)
-    run = stages.pretrain(recipe, environment)
-    rows = list(run_directory.read_jsonl(run.evaluations))
+    run = pretrain(recipe, environment)
+    rows = list(read_jsonl(run.evaluations))
     best: dict[str, Any] = min(rows, key=lambda row: float(row[measure]))
     found = load_artifact(run.path / "best")
     assert found.card.iterations == best["iteration"]
@@ -105,9 +109,9 @@ def test_the_best_by_a_measure_is_kept_beside_the_last(packs: dict[str, Path], e
 def test_runs_know_what_they_were_made_from(packs: dict[str, Path], pretrained: dict[str, Run], environment: RunContext) -> None:
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=1, compose=True)
     layers = tiny_runs.layers(pretrained)
-    run = stages.compose(recipe, layers, environment)
+    run = compose(recipe, layers, environment)
     hashes = {name: read_weights_hash(path) for name, path in layers.items()}
     assert run.inputs() == hashes
-    assert stages.find_matching_run(environment.root, recipe, hashes) == run
-    assert stages.find_matching_run(environment.root, recipe, {**hashes, "bg": "other"}) is None
-    assert stages.find_matching_run(environment.root, recipe) == run
+    assert find_matching_run(environment.root, recipe, hashes) == run
+    assert find_matching_run(environment.root, recipe, {**hashes, "bg": "other"}) is None
+    assert find_matching_run(environment.root, recipe) == run

@@ -1,0 +1,101 @@
+"""JSON objects in files, and statistics as JSON lines that survive an interrupted write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from mitlgan.runtime.files import ForeignFileError, disk_errors, open_regular, read_bytes
+
+MAX_LINE_BYTES = 10_000_000
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a file's JSON object; an empty one if the file is absent or broken.
+
+    Raises:
+        ResourceError: The file is a link or not a regular file; see `mitlgan.runtime.files.open_regular`.
+    """
+    try:
+        value = json.loads(read_bytes(path, root=path.parent))
+    except ForeignFileError:
+        raise
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a `.jsonl` file up to the first line that is torn or not an object.
+
+    Raises:
+        ResourceError: The file is a link or not a regular file; see `mitlgan.runtime.files.open_regular`.
+    """
+    try:
+        with open_regular(path, root=path.parent) as file:
+            while line := file.readline(MAX_LINE_BYTES):
+                try:
+                    value = json.loads(line.decode(errors="replace"))  # after a power cut a line may hold any bytes
+                except (ValueError, RecursionError):
+                    return
+                if not isinstance(value, dict):
+                    return
+                yield value
+    except ForeignFileError:
+        raise
+    except OSError:
+        return
+
+
+def truncate_jsonl(path: Path, iteration: int) -> None:
+    """Remove the lines of a `.jsonl` file from the first one that is torn or later than an iteration.
+
+    Raises:
+        ResourceError: The disk refuses to write, or the file is a link or not a regular file.
+    """
+    with disk_errors(path):
+        try:
+            file = open_regular(path, "r+b", root=path.parent)
+        except FileNotFoundError:
+            return
+        end = 0
+        with file:
+            while line := file.readline(MAX_LINE_BYTES):
+                try:
+                    is_whole = line.endswith(b"\n") and json.loads(line)["iteration"] <= iteration
+                except (ValueError, KeyError, TypeError, RecursionError):
+                    is_whole = False
+                if not is_whole:
+                    break
+                end += len(line)
+            file.truncate(end)
+
+
+class JsonlWriter:
+    """Appends JSON objects to a file, one a line.
+
+    Raises:
+        ResourceError: The disk is full or refuses to write, at any call.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with disk_errors(path):
+            self._file: IO[bytes] = open_regular(path, "ab", root=path.parent)
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Append one object."""
+        with disk_errors(self._path):
+            self._file.write(json.dumps(values).encode() + b"\n")
+
+    def flush(self) -> None:
+        """Hand what was written to the system."""
+        with disk_errors(self._path):
+            self._file.flush()
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        with disk_errors(self._path):
+            self._file.close()

@@ -1,0 +1,30 @@
+"""Where and how a stage works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mitlgan.runtime.distributed import World
+from mitlgan.runtime.progress import Reporter
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Where and how a stage works.
+
+    Attributes:
+        world: This process's rank and device.
+        reporter: Shows progress and messages.
+        root: Runs are created under it.
+        on_stats: Called with the run's directory and each line of its statistics.
+    """
+
+    world: World
+    reporter: Reporter
+    root: Path = RUNS
+    on_stats: Callable[[Path, Mapping[str, Any]], None] | None = None

@@ -1,0 +1,58 @@
+"""Finding the run of a recipe that was trained before, in place of training it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mitlgan.artifacts.card import read_card
+from mitlgan.data.recipe_data import open_recipe_data
+from mitlgan.errors import ResourceError
+from mitlgan.recipe import Recipe
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.inpainter import train_inpainter
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import resume, warn_if_data_differs
+from mitlgan.training import run_directory
+from mitlgan.training.checkpoint import checkpoints
+from mitlgan.training.run_directory import Run
+
+
+def get_or_train(recipe: Recipe, context: RunContext) -> Run:
+    """Return the finished run of exactly this recipe of a generator or inpainter; resume or start it where needed.
+
+    Raises:
+        MitlganError: As `pretrain` and `resume`.
+    """
+    run = find_matching_run(context.root, recipe)
+    if run is None:
+        return pretrain(recipe, context) if recipe.inpainter is None else train_inpainter(recipe, context)
+    if run.artifact is None:
+        return resume(run.path, context)
+    warn_if_data_changed(run, recipe, context.reporter.say)
+    return run
+
+
+def find_matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | None = None) -> Run | None:
+    """Return the newest run of exactly this recipe that is finished or has a checkpoint.
+
+    Args:
+        root: Folder of the runs.
+        recipe: All settings.
+        inputs: Hashes of the artifacts that the run must be made from, as `Run.inputs` gives them; None accepts any.
+    """
+    for run in reversed(run_directory.list_runs(root, recipe.command)):
+        try:
+            if run_directory.matches(run, recipe, inputs) and (run.artifact is not None or checkpoints(run.path)):
+                return run
+        except ResourceError:  # a run that cannot be resumed
+            continue
+    return None
+
+
+def warn_if_data_changed(run: Run, recipe: Recipe, say: Callable[[str], None]) -> None:
+    """Warn if a finished run that is reused was trained on other pictures than its recipe names now."""
+    data = {} if run.artifact is None else read_card(run.artifact).data
+    if "content_sha256" in data:
+        header = {"data_sha256": data["content_sha256"], "data_count": data.get("count", "?")}
+        warn_if_data_differs(recipe, open_recipe_data(recipe), header, say)

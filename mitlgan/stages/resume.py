@@ -1,0 +1,123 @@
+"""Resuming a run from its newest checkpoint, or finishing it there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.recipe_data import open_recipe_data
+from mitlgan.errors import ArtifactError
+from mitlgan.recipe import Recipe, diff_recipes, parse_recipe, to_toml, with_overrides
+from mitlgan.runtime.distributed import wait_for_all_ranks
+from mitlgan.runtime.files import write_atomically
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.setup import setup_from_checkpoint
+from mitlgan.stages.training_run import lock_run, train_and_export
+from mitlgan.training import run_directory
+from mitlgan.training.checkpoint import Checkpoint, load_checkpoint
+from mitlgan.training.export import export_run
+from mitlgan.training.run_directory import Run
+from mitlgan.training.state import TrainingState
+
+MAX_DIFFERENCES = 3
+"""Differing recipe keys that a message names."""
+
+
+def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
+    """Continue a run from its newest checkpoint, with the thread count that it began with.
+
+    Args:
+        path: The run directory.
+        context: Where and how; its root is not used.
+        more_kimg: Added to the run's length.
+
+    Raises:
+        UsageError: The path is not a run directory.
+        ArtifactError: There is no checkpoint, or it does not belong to the run's recipe.
+        ResourceError: Another process works on the run.
+    """
+    run = run_directory.open_run(path)
+    with lock_run(run, context.world):
+        recipe, checkpoint = _load_recipe_and_checkpoint(run, context)
+        world_size = checkpoint.header.get("world_size", 1)
+        if world_size != context.world.size:
+            raise ArtifactError(f"{path}: was trained by {world_size} processes, now {context.world.size}; start as many")
+        if more_kimg:
+            recipe = with_overrides(recipe, training__kimg=recipe.training.kimg + more_kimg)
+            wait_for_all_ranks(context.world)  # every rank has read the shorter length before it is overwritten
+            if context.world.is_leader:
+                write_atomically(run.recipe, to_toml(recipe))
+        _restore_threads(int(checkpoint.header.get("threads", 0)), context.reporter.say)
+        pack = open_recipe_data(recipe, say=context.reporter.say)
+        warn_if_data_differs(recipe, pack, checkpoint.header, context.reporter.say)
+        return train_and_export(run, recipe, setup_from_checkpoint(recipe, pack, checkpoint.header), context, checkpoint)
+
+
+def finish_at_checkpoint(path: Path, context: RunContext) -> Run:
+    """Export a run's newest checkpoint and mark the run as done, however much of its length is left.
+
+    Args:
+        path: The run directory.
+        context: Where and how; its root is not used.
+
+    Raises:
+        UsageError: The path is not a run directory.
+        ArtifactError: There is no checkpoint, or it does not belong to the run's recipe.
+        ResourceError: Another process works on the run.
+    """
+    run = run_directory.open_run(path)
+    with lock_run(run, context.world):
+        recipe, checkpoint = _load_recipe_and_checkpoint(run, context)
+        pack = open_recipe_data(recipe, say=context.reporter.say)
+        setup = setup_from_checkpoint(recipe, pack, checkpoint.header)
+        state = TrainingState(setup.generator, setup.critic, recipe)
+        state.restore(*checkpoint)
+        if context.world.is_leader:
+            export_run(run, recipe, setup, state)
+    return run
+
+
+def warn_if_data_differs(recipe: Recipe, pack: ImagePack, header: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    """Warn if a run was trained on other pictures than its recipe names now.
+
+    Args:
+        recipe: Names the source.
+        pack: The pictures that are there now.
+        header: Holds "data_sha256" and "data_count" of the pictures that were trained on, as a checkpoint's header does.
+        say: Shows the warning.
+    """
+    before, now = str(header.get("data_sha256")), pack.content_sha256
+    if before != now:
+        say(
+            f"warning: {recipe.data.source}: the pictures changed since this run began: "
+            f"{header.get('data_count', '?')} ({before[:12]}) then, {len(pack)} ({now[:12]}) now"
+        )
+
+
+def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, Checkpoint]:
+    """Return a run's recipe and its newest checkpoint.
+
+    Raises:
+        ArtifactError: There is no checkpoint, or it was trained with another recipe.
+    """
+    checkpoint = load_checkpoint(run.path, context.reporter.say)
+    if checkpoint is None:
+        raise ArtifactError(f"{run.path}: no checkpoint to resume from; start the run again")
+    recipe = run.load_recipe()
+    trained = parse_recipe(checkpoint.header["recipe"], str(run.path))
+    differing = {key: values for key, values in diff_recipes(trained, recipe).items() if key != "training.kimg"}
+    if differing:
+        examples = "; ".join(f"{key} was {then}, now {now}" for key, (then, now) in list(differing.items())[:MAX_DIFFERENCES])
+        raise ArtifactError(f"{run.path}: recipe.toml is not the one its checkpoint was trained with ({examples}); undo the change or start a new run")
+    return recipe, checkpoint
+
+
+def _restore_threads(threads: int, say: Callable[[str], None]) -> None:
+    """Use as many threads as the run began with: other numbers of threads sum in another order, and results differ."""
+    if threads and threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
+        say(f"{threads} threads, as the run began with")

@@ -1,0 +1,54 @@
+"""Networks and objective of a training, new or as a checkpoint describes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from mitlgan import networks, objectives
+from mitlgan.artifacts.card import LayerCard
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.recipe import Recipe, as_dict
+from mitlgan.runtime.randomness import derived_seed
+from mitlgan.training.setup import TrainingSetup
+
+
+def make_setup(
+    recipe: Recipe, network: nn.Module, pack: ImagePack, layers: Mapping[str, LayerCard], parent: Mapping[str, Any] | None = None
+) -> TrainingSetup:  # fmt: skip
+    """Return the setup of a network's training, with a new critic and the recipe's objective.
+
+    Args:
+        recipe: All settings.
+        network: Generator, composer or inpainter.
+        pack: The real pictures.
+        layers: Cards of the frozen layers by name; empty unless the network is a composer.
+        parent: Account of the generator that the network begins with or grows from; see `describe_parent`.
+    """
+    # The purpose names the stage, so that critics of a composition and of a pretraining differ even for equal seeds.
+    torch.manual_seed(derived_seed(recipe.seed, f"initial critic {recipe.command} {recipe.role}"))
+    critic = networks.build_critic(recipe.critic, recipe.size_px)
+    objective = objectives.build(recipe.objective)
+    objectives.check_critic(recipe.objective, critic)
+    if recipe.critic_start is not None:
+        critic.freeze_first_blocks(recipe.critic_start.freeze)
+    header = {"layers": {name: as_dict(card) for name, card in layers.items()}, **({"parent": dict(parent)} if parent else {})}
+    return TrainingSetup(network, critic, objective, pack, header)
+
+
+def setup_from_checkpoint(recipe: Recipe, pack: ImagePack, header: Mapping[str, Any]) -> TrainingSetup:
+    """Return the setup that a checkpoint's header describes, with new networks; the checkpoint's tensors are not loaded."""
+    layers = {name: LayerCard.model_validate_json(json.dumps(card)) for name, card in header["layers"].items()}
+    if recipe.generator is not None:
+        network: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
+    elif recipe.inpainter is not None:
+        network = networks.build_inpainter(recipe.inpainter, recipe.size_px)
+    else:
+        assert recipe.composer is not None
+        generators = {name: layer.generator_spec(recipe.size_px).build() for name, layer in layers.items()}
+        network = networks.build_composer(recipe.composer, generators, recipe.size_px)
+    return make_setup(recipe, network, pack, layers, header.get("parent"))

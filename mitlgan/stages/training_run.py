@@ -1,0 +1,79 @@
+"""What all stages share: creating and locking a run, training in it, exporting its artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+
+from torch import Tensor
+
+from mitlgan.artifacts.safetensors_io import tensors_sha256
+from mitlgan.recipe import Recipe, display_name, to_toml
+from mitlgan.runtime.distributed import World
+from mitlgan.runtime.files import folder_lock, remove_temporary_files, write_atomically, write_json
+from mitlgan.stages.context import RunContext
+from mitlgan.training import run_directory
+from mitlgan.training.artifact_keeper import ArtifactKeeper
+from mitlgan.training.checkpoint import Checkpoint
+from mitlgan.training.export import export_run
+from mitlgan.training.loop import train
+from mitlgan.training.run_directory import Run
+from mitlgan.training.setup import Callbacks, TrainingSetup
+
+
+def start_run(recipe: Recipe, setup: TrainingSetup, context: RunContext, inputs: Mapping[str, str], critic_weights: Mapping[str, Tensor]) -> Run:
+    """Create a run, train in it and export its artifact.
+
+    Args:
+        recipe: All settings.
+        setup: Networks, objective and pictures.
+        context: Where and how.
+        inputs: Hashes of the artifacts that the run is made from; see `Run.inputs`.
+        critic_weights: Tensors that the critic begins with, by name; may be empty or a part of all.
+
+    Returns:
+        The finished run.
+    """
+    if len(setup.pack) < recipe.training.batch:
+        context.reporter.say(f"warning: {len(setup.pack)} pictures for batches of {recipe.training.batch}: each batch repeats some")
+    if critic_weights:
+        setup.critic.load_state_dict({**setup.critic.state_dict(), **critic_weights})
+        inputs = {**inputs, "critic": tensors_sha256(critic_weights)}
+    is_leader = context.world.is_leader
+    run = run_directory.create(context.root, recipe.command, recipe.name) if is_leader else Run(context.root)  # other ranks write nothing
+    with lock_run(run, context.world):
+        if is_leader:
+            write_atomically(run.recipe, to_toml(recipe))
+            write_json(run.inputs_file, inputs)
+            context.reporter.say(f"{recipe.command} {recipe.role}: {run.path} ({display_name(recipe)})")
+        return train_and_export(run, recipe, setup, context)
+
+
+def train_and_export(run: Run, recipe: Recipe, setup: TrainingSetup, context: RunContext, checkpoint: Checkpoint | None = None) -> Run:
+    """Train in a locked run, from the start or from a checkpoint, and export the artifact."""
+    keeper = ArtifactKeeper(run, recipe, setup, context.reporter)
+    if checkpoint is not None and context.world.is_leader:
+        keeper.discard_after(checkpoint.iteration)
+    on_stats = None if context.on_stats is None else partial(context.on_stats, run.path)
+    callbacks = Callbacks(save_artifact=keeper.keep, on_stats=on_stats)
+    state = train(run, recipe, setup, context.world, context.reporter, checkpoint=checkpoint, callbacks=callbacks)
+    if context.world.is_leader:
+        export_run(run, recipe, setup, state)
+    return run
+
+
+@contextmanager
+def lock_run(run: Run, world: World) -> Iterator[None]:
+    """Hold a run's directory for this process and remove what an interrupted write left there; only rank 0 does so.
+
+    Raises:
+        ResourceError: Another process holds the directory.
+    """
+    if not world.is_leader:
+        yield
+        return
+    with folder_lock(run.path):
+        remove_temporary_files(run.path)
+        remove_temporary_files(run.path / "snapshots", root=run.path)
+        yield

@@ -1,0 +1,125 @@
+"""Artifacts that are kept during a training, their evaluation, and the best of them."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from pathlib import Path
+
+from torch import nn
+
+from mitlgan.artifacts.card import Card, artifact_kind, read_card
+from mitlgan.artifacts.load_save import load_network, save_network
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.recipe_data import open_recipe_data
+from mitlgan.data.sources.split_folders import correct_split
+from mitlgan.data.splits import resolve_split
+from mitlgan.metrics.extractors.features import Extractor
+from mitlgan.metrics.protocol import COLLAPSE_DIVERSITY, EvalProtocol, evaluate, flat_metrics, open_extractor
+from mitlgan.recipe import Recipe
+from mitlgan.runtime.files import ensure_folder, read_bytes, write_atomically
+from mitlgan.runtime.json_files import JsonlWriter, read_jsonl, truncate_jsonl
+from mitlgan.runtime.progress import Reporter
+from mitlgan.training.batchnorm import recalibrate_batchnorm
+from mitlgan.training.export import make_training_card
+from mitlgan.training.run_directory import Run
+from mitlgan.training.setup import TrainingSetup
+from mitlgan.training.state import TrainingState
+
+
+class ArtifactKeeper:
+    """Saves the moving average during a training; where the recipe asks for it, evaluates what it saved and keeps the best.
+
+    Args:
+        run: Artifacts are written to its `kept/KIMG/` and `best/`, metrics to `evaluations.jsonl`.
+        recipe: Says whether and how artifacts are evaluated.
+        setup: Pictures and the cards of frozen layers.
+        reporter: Shows the metrics.
+
+    Raises:
+        UsageError: The extractor's weights are absent.
+    """
+
+    def __init__(self, run: Run, recipe: Recipe, setup: TrainingSetup, reporter: Reporter) -> None:
+        self.run, self.recipe, self.setup, self.reporter = run, recipe, setup, reporter
+        self._extractor: Extractor | None = None
+        if recipe.evaluation.best_by is not None:
+            self._extractor = open_extractor(self._protocol())
+
+    def keep(self, state: TrainingState) -> None:
+        """Write the moving average as an artifact, and evaluate it if the recipe asks for that."""
+        network = recalibrate_batchnorm(copy.deepcopy(state.ema), self.recipe.seed).cpu()
+        path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{artifact_kind(network)}.safetensors"
+        ensure_folder(path.parent, root=self.run.path)
+        card = make_training_card(self.run, self.recipe, self.setup, state, network)
+        save_network(path, network, card)
+        if self._extractor is not None:
+            self._evaluate(network, card, self._extractor)
+
+    def discard_after(self, iteration: int) -> None:
+        """Remove what was kept after the checkpoint that a training resumes from."""
+        for path in self.run.kept_artifacts():
+            if read_card(path).iterations > iteration:
+                shutil.rmtree(path.parent)
+        truncate_jsonl(self.run.evaluations, iteration)
+        if not self._reevaluate_if_split_changed():
+            self._update_best()
+
+    def _reevaluate_if_split_changed(self) -> bool:
+        """Evaluate all artifacts again if an earlier version used another split: distances to two sets cannot be compared."""
+        rows = list(read_jsonl(self.run.evaluations))
+        if self._extractor is None or not rows:
+            return False
+        source, split = self.recipe.data.source, self._split_of(self._real_images())
+        # Lines of versions that named no split are of the split that those versions used.
+        unnamed = "validation" if source == "demo" or (Path(source) / "validation").is_dir() else "train"
+        others = {str(row.get("split", unnamed)) for row in rows} - {split}
+        if not others:
+            return False
+        self.reporter.say(f"evaluations.jsonl: measured on {', '.join(sorted(others))} pictures before; kept artifacts are measured again on {split}")
+        truncate_jsonl(self.run.evaluations, -1)
+        for path in self.run.kept_artifacts():
+            self._evaluate(*load_network(path), self._extractor)
+        return True
+
+    def _real_images(self) -> ImagePack:
+        return open_recipe_data(self.recipe, self._protocol().split)
+
+    def _split_of(self, real: ImagePack) -> str:
+        """Return the split that real pictures count as: "train" if the network was trained on them, whatever their folder is called."""
+        return correct_split(self._protocol().split, real.content_sha256, self.setup.pack.content_sha256)
+
+    def _evaluate(self, network: nn.Module, card: Card, extractor: Extractor) -> None:
+        """Evaluate an artifact, append its metrics to `evaluations.jsonl`, and update the best one."""
+        protocol, real = self._protocol(), self._real_images()
+        metrics = flat_metrics(evaluate(LoadedArtifact(network, card), real, protocol, network=extractor))
+        split, count = self._split_of(real), min(protocol.samples, len(real))
+        writer = JsonlWriter(self.run.evaluations)
+        writer.write({
+            "iteration": card.iterations, "kimg": card.kimg, "seconds": card.seconds, **metrics, "split": split, "real": count
+        })  # fmt: skip
+        writer.close()
+        summary = f"FD {metrics['fd']:.1f}, KID {metrics['kid']:.3f}, diversity {metrics['diversity']:.2f} of the real"
+        self.reporter.say(f"{card.kimg:.1f} kimg: {summary} ({count:,} {split} pictures)")
+        if metrics["diversity"] < COLLAPSE_DIVERSITY and card.iterations:
+            self.reporter.say(f"warning: at {card.kimg:.1f} kimg the samples are nearly alike to the extractor")
+        self._update_best()
+
+    def _update_best(self) -> None:
+        """Copy the best of the kept artifacts to `best/`."""
+        metric = self.recipe.evaluation.best_by
+        rows = list(read_jsonl(self.run.evaluations)) if metric else []
+        if not metric or not rows:
+            return
+        best = min(rows, key=lambda row: float(row[metric]))
+        source = next((path for path in self.run.kept_artifacts() if read_card(path).iterations == best["iteration"]), None)
+        if source is not None:
+            ensure_folder(self.run.path / "best", root=self.run.path)
+            for file in (source, source.with_name("card.json")):
+                write_atomically(self.run.path / "best" / file.name, read_bytes(file, root=self.run.path), root=self.run.path)
+
+    def _protocol(self) -> EvalProtocol:
+        recipe = self.recipe
+        split = resolve_split(recipe.data.source, recipe.role, "validation")
+        return EvalProtocol(extractor=recipe.evaluation.extractors[0], samples=recipe.evaluation.samples, split=split)

@@ -1,0 +1,61 @@
+"""Numbers and findings of a training that a checkpoint holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Counters:
+    """Numbers and findings of a training; checkpoints hold them by these names.
+
+    Attributes:
+        iteration: Generator updates so far.
+        images_shown: Real images shown to the critic, over all ranks.
+        nan_skipped: Updates skipped because a value was not finite.
+        nan_in_a_row: Skipped updates since the last iteration without any, so that a critic that fails in every iteration ends the run
+            although the generator's updates succeed.
+        low_diversity_in_a_row: Logged iterations in a row whose samples were nearly alike.
+        collapsed_at_kimg: When that was first reported.
+        symptom: The objective's current failure; `symptom_in_a_row` counts its logged iterations.
+        diagnosis: The first failure that lasted, with its date.
+        at_ends_in_a_row: Logged iterations in a row whose samples held almost only black and white; `saturation` dates it in words.
+        generator_start: Root mean square of the generator's trained weights before the first update; `critic_start` of the critic's. None in
+            a run of an earlier version, until its next iteration.
+        strained_in_a_row: Iterations in a row whose numbers were out of scale; `severe_in_a_row` counts those that were far out of it.
+        diverged_at_kimg: When that was first reported; `divergence` says it in words.
+        augment_probability: Probability of each transform of an adaptive augmentation.
+        seconds: Training time, over all resumes.
+        cpu_seconds: CPU time of the training, summed over threads.
+    """
+
+    iteration: int = 0
+    images_shown: int = 0
+    nan_skipped: int = 0
+    nan_in_a_row: int = 0
+    low_diversity_in_a_row: int = 0
+    collapsed_at_kimg: float | None = None
+    symptom: str = ""
+    symptom_in_a_row: int = 0
+    diagnosis: str = ""
+    at_ends_in_a_row: int = 0
+    saturation: str = ""
+    generator_start: float | None = None
+    critic_start: float | None = None
+    strained_in_a_row: int = 0
+    severe_in_a_row: int = 0
+    diverged_at_kimg: float | None = None
+    divergence: str = ""
+    augment_probability: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
+    cpu_seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def kimg(self) -> float:
+        """Thousand real images shown to the critic."""
+        return self.images_shown / 1000
+
+    @property
+    def trouble(self) -> str:
+        """All failures so far, each with its date; empty if there are none."""
+        return "; ".join(text for text in (self.divergence, self.saturation, self.diagnosis) if text)

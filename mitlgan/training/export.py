@@ -1,0 +1,71 @@
+"""Export of a training's state as artifacts with their cards."""
+
+from __future__ import annotations
+
+import json
+
+from torch import nn
+
+from mitlgan.artifacts.card import Card, LayerCard, artifact_kind, make_card
+from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, save_network
+from mitlgan.networks import Composer
+from mitlgan.recipe import Recipe
+from mitlgan.runtime.files import ensure_folder
+from mitlgan.training.batchnorm import recalibrate_batchnorm
+from mitlgan.training.counters import Counters
+from mitlgan.training.frozen_layers import verify_frozen_layers
+from mitlgan.training.run_directory import Run
+from mitlgan.training.setup import TrainingSetup
+from mitlgan.training.state import TrainingState
+
+
+def export_run(run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingState) -> None:
+    """Write the run's artifact, the moving average, and mark the run as done; a pretraining's critic goes into a folder of its own.
+
+    Raises:
+        ArtifactError: A frozen layer changed; nothing is written.
+    """
+    if recipe.command == "pretrain":
+        file = run.path / CRITIC_FOLDER / CRITIC_FILE
+        ensure_folder(file.parent)
+        save_network(file, state.critic, make_training_card(run, recipe, setup, state, state.critic))
+    network = recalibrate_batchnorm(state.ema, recipe.seed).cpu()
+    file = run.path / f"{artifact_kind(network)}.safetensors"
+    save_network(file, network, make_training_card(run, recipe, setup, state, network))
+    counters = state.counters
+    final = {"state": "done", "target_kimg": recipe.training.kimg, "eta_s": 0.0, "diagnosis": counters.trouble}
+    account = {key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg", "diverged_at_kimg")}
+    run.write_status({**run.status(), **final, **account})
+
+
+def make_training_card(run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingState, network: nn.Module) -> Card:
+    """Return the card of a network of a training.
+
+    Args:
+        run: Named in the error.
+        recipe: All settings.
+        setup: Pictures and the cards of frozen layers.
+        state: Length so far.
+        network: The critic or the moving average.
+
+    Raises:
+        ArtifactError: A frozen layer changed.
+    """
+    layers = {name: LayerCard.model_validate_json(json.dumps(card)) for name, card in setup.header["layers"].items()}
+    if isinstance(network, Composer):
+        assert isinstance(state.generator, Composer)
+        layers = verify_frozen_layers(run.path, layers, state.generator, network)
+    counters, pack = state.counters, setup.pack
+    return make_card(
+        network, recipe, layers=layers, parent=dict(setup.header.get("parent", {})), kimg=counters.kimg, iterations=counters.iteration,
+        data={"source": recipe.data.source, "count": len(pack), "content_sha256": pack.content_sha256},
+        seconds=round(counters.seconds, 3), cpu_seconds=round(counters.cpu_seconds, 3),
+        licence="MIT" if recipe.data.source == "demo" else "", credit=str(pack.manifest.get("licence") or ""),
+        notes="; ".join(_notes(counters)),
+    )  # fmt: skip
+
+
+def _notes(counters: Counters) -> list[str]:
+    """Return the failures of the training, each with its date."""
+    collapse = [f"collapsed at {counters.collapsed_at_kimg:.1f} kimg"] if counters.collapsed_at_kimg is not None else []
+    return collapse + ([counters.trouble] if counters.trouble else [])

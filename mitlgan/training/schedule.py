@@ -1,0 +1,87 @@
+"""When a training writes something and when it ends: lengths in kimg, seconds or iterations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mitlgan.recipe import Recipe
+from mitlgan.runtime.distributed import World, any_rank
+from mitlgan.training.counters import Counters
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a training is, in thousand images and in seconds by the recipe's clock."""
+
+    kimg: float
+    elapsed_s: float
+
+
+class Schedule:
+    """Says when the events of a recipe's [training] are due.
+
+    Args:
+        recipe: The training's.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.training = recipe.training
+        self.limit_s = recipe.training.limit_s or math.inf
+
+    def position(self, counters: Counters) -> Position:
+        """Return how far the training is."""
+        return Position(counters.kimg, counters.cpu_seconds if self.training.clock == "cpu" else counters.seconds)
+
+    def remaining_s(self, counters: Counters) -> float | None:
+        """Return the estimated time to the end in seconds; None before the first iteration."""
+        if not counters.seconds or not counters.images_shown:
+            return None
+        images_per_s = counters.images_shown / counters.seconds
+        to_length_s = (self.training.kimg - counters.kimg) * 1000 / images_per_s
+        return max(0.0, min(to_length_s, self.limit_s - self.position(counters).elapsed_s))
+
+    def is_over(self, counters: Counters, world: World) -> bool:
+        """Whether the training has its full length or has used up its time, on any rank: each has a clock of its own."""
+        if self.limit_s < math.inf and any_rank(self.position(counters).elapsed_s >= self.limit_s, world):
+            return True
+        return counters.images_shown >= kimg_to_images(self.training.kimg)
+
+    def trains_critic_alone(self, counters: Counters) -> bool:
+        """Whether the generator does not learn in the next iteration."""
+        return counters.images_shown < kimg_to_images(self.training.critic_first_kimg or 0.0)
+
+    def is_snapshot_due(self, before: Position, counters: Counters) -> bool:
+        """Whether a snapshot is due after an iteration that began at a position."""
+        return self._is_due(before, counters, self.training.snapshot_kimg, self.training.snapshot_iterations)
+
+    def is_checkpoint_due(self, before: Position, counters: Counters) -> bool:
+        """Whether a checkpoint is due after an iteration that began at a position."""
+        return self._is_due(before, counters, self.training.checkpoint_kimg, self.training.checkpoint_iterations)
+
+    def is_artifact_due(self, before: Position, counters: Counters) -> bool:
+        """Whether an artifact is due after an iteration that began at a position."""
+        now = self.position(counters)
+        in_kimg = crosses_any(self.training.keep_kimg, before.kimg, now.kimg)
+        return in_kimg or crosses_any(self.training.keep_s, before.elapsed_s, now.elapsed_s)
+
+    def _is_due(self, before: Position, counters: Counters, interval_kimg: float, interval_iterations: int | None) -> bool:
+        if interval_iterations is not None:
+            return counters.iteration % interval_iterations == 0
+        return math.floor(counters.kimg / interval_kimg) > math.floor(before.kimg / interval_kimg)
+
+
+def crosses_any(points: Sequence[float], before: float, now: float) -> bool:
+    """Whether any of the points is in (before, now], up to rounding errors."""
+    return any(before < point - 1e-6 <= now for point in points)
+
+
+def kimg_to_images(kimg: float) -> int:
+    """Return a length in images; rounded first, because 2.007 * 1000 is slightly more than 2007 and must not cost another update."""
+    return math.ceil(round(kimg * 1000, 6))
+
+
+def count_generator_updates(recipe: Recipe) -> int:
+    """Return the number of generator updates in a recipe's length."""
+    return -(-kimg_to_images(recipe.training.kimg) // (recipe.training.batch * recipe.objective.critic_steps))

@@ -1,0 +1,45 @@
+"""What a training gets besides its recipe: networks, objective, pictures, and the caller's callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.objectives import Objective
+from mitlgan.training.state import TrainingState
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """Networks, objective and pictures of a training.
+
+    Attributes:
+        generator: Maps inputs to images (N, C, H, W) in [-1, 1]: latents for a generator or composer, pictures with holes for an inpainter.
+        critic: Maps images to scores (N,).
+        objective: Losses of both networks.
+        pack: The real pictures.
+        header: What else a checkpoint must hold so that a resume can build the networks again.
+    """
+
+    generator: nn.Module
+    critic: nn.Module
+    objective: Objective
+    pack: ImagePack
+    header: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """What the caller does during a training. Only rank 0 calls them; they must not use the global random generator.
+
+    Attributes:
+        save_artifact: Called with the state at each of the recipe's `keep_kimg` and `keep_s`; its time does not count as training.
+        on_stats: Called with each line of statistics.
+    """
+
+    save_artifact: Callable[[TrainingState], None] | None = None
+    on_stats: Callable[[Mapping[str, Any]], None] | None = None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from mitlgan.errors import to_terminal_text
-from mitlgan.runtime.progress import progress_logger
+from mitlgan.runtime.progress import ProgressCallback, progress_logger
 
 PLAIN_INTERVAL_S = 10.0
 
@@ -25,7 +25,7 @@ def log(text: str) -> None:
 
 
 @contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(label: str) -> Iterator[ProgressCallback]:
     """Yield a callback (done, total) that shows a bar on a terminal, and a line every ten seconds elsewhere."""
     if sys.stderr.isatty():
         with _rich_bar(label) as callback:
@@ -35,7 +35,7 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def _rich_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+def _rich_bar(label: str) -> Iterator[ProgressCallback]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

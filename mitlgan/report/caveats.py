@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mitlgan.report.diagnosis import diagnose
-from mitlgan.report.formatting import DASH, distance_name, finite, number
+from mitlgan.report.formatting import DASH, distance_name, number
 from mitlgan.report.schema import Comparison
+from mitlgan.runtime.progress import finite
 
 
 def warnings(comparison: Comparison) -> list[str]:

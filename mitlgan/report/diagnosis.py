@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from mitlgan.metrics.protocol import COLLAPSE_DIVERSITY
-from mitlgan.report.formatting import finite, number
+from mitlgan.report.formatting import number
+from mitlgan.runtime.progress import finite
 
 Row = Mapping[str, Any]
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mitlgan.runtime.progress import format_duration
+from mitlgan.runtime.progress import finite, format_duration
 
 DASH = "—"
 
@@ -45,13 +44,6 @@ METRICS = (
     Metric("burnt_bright", "Burnt out, bright", "burnt_bright_std", "lower", 3),
 )
 """Printed in this order; FD and KID always, the others where any arm has them."""
-
-
-def finite(value: Any) -> float | None:
-    """A finite float, or None for anything else: None, NaN, infinities, text."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        return None
-    return float(value) if math.isfinite(value) else None
 
 
 def number(value: Any, decimals: int | None = None) -> str:

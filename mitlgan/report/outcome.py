@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mitlgan.report.formatting import distance_name, finite, number, one_digit
+from mitlgan.report.formatting import distance_name, number, one_digit
 from mitlgan.report.noise import ASSUMED_NOISE, noise_margin
 from mitlgan.report.schema import Anchor, ArmResult
+from mitlgan.runtime.progress import finite
 
 KidSide = Literal["with", "against", "silent", "missing"]
 """KID's side: with or against the distance, silent (apart by less than both spreads), or missing."""

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from mitlgan.objectives import all_statistics
 from mitlgan.objectives.score_stats import SCORE_STATISTICS
-from mitlgan.report.formatting import finite
 from mitlgan.report.schema import ArmResult, Row
+from mitlgan.runtime.progress import finite
 
 INK, RULE = "#010203", "#040506"
 ARM_COLORS = tuple(f"#0708{index:02x}" for index in range(1, 11))

@@ -15,8 +15,9 @@ from markupsafe import Markup
 from PIL import Image
 
 from mitlgan.images.encode import encode_image
-from mitlgan.report.formatting import DASH, duration, finite, number, printable
+from mitlgan.report.formatting import DASH, duration, number, printable
 from mitlgan.runtime.files import ensure_folder, write_atomically
+from mitlgan.runtime.progress import finite
 
 CAVEAT = (
     "The printed figures are the sources' own. They cannot be compared with ours, nor across sets: another network of features (FID is measured on "

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mitlgan.report.formatting import finite
 from mitlgan.report.schema import ArmResult, Comparison
+from mitlgan.runtime.progress import finite
 
 FLOOR = "real_pasted"
 """The anchor that is the floor: real objects on real backgrounds, which no composition of generated layers can be expected to pass."""

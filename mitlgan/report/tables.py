@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mitlgan.report.formatting import DASH, METRICS, Metric, count, distance_name, duration, finite, number, with_std
+from mitlgan.report.formatting import DASH, METRICS, Metric, count, distance_name, duration, number, with_std
 from mitlgan.report.ratios import kid_ratios
 from mitlgan.report.schema import Anchor, ArmResult, Comparison, Row, StageCost
+from mitlgan.runtime.progress import finite
 
 SEPARATION = (
     ("matte_iou", "Matte overlap", "of what the swap reveals with the reference; 1 is right"),

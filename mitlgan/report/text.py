@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mitlgan.report.caveats import caveats, warnings
-from mitlgan.report.formatting import DASH, METRICS, finite, markdown_text, printable
+from mitlgan.report.formatting import DASH, METRICS, markdown_text, printable
 from mitlgan.report.ratios import KidRatio, kid_ratios
 from mitlgan.report.schema import ArmResult, Comparison
 from mitlgan.report.tables import COST_HEADINGS, Table, TableRow, budget_table, kid_ratio_table, measured_by, separation_table, summary_table
+from mitlgan.runtime.progress import finite
 
 SCHEMA_VERSION = 1
 RATIOS = ("kid_ratio", "kid_ratio_above_floor")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mitlgan.report.formatting import distance_name, duration, finite, number, one_digit
+from mitlgan.report.formatting import distance_name, duration, number, one_digit
 from mitlgan.report.outcome import BaselineOutcome, ExtractorOutcome, compare_by_extractor
 from mitlgan.report.schema import Anchor, ArmResult, Verdict, extractors_of
+from mitlgan.runtime.progress import finite
 
 MIN_PICTURES = 500
 """Fewer generated or real pictures decide nothing: the distance of two samples of one kind is then as large as that of different kinds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -27,7 +28,7 @@ def ignore_message(text: str) -> None:
     """Report nothing."""
 
 
-def progress_logger(label: str, say: Callable[[str], None], interval_s: float = PLAIN_INTERVAL_S) -> Callable[[int, int], None]:
+def progress_logger(label: str, say: Callable[[str], None], interval_s: float = PLAIN_INTERVAL_S) -> ProgressCallback:
     """A function to tell how many of how many are done, which says a line now and then, the first after an interval.
 
     Args:
@@ -122,7 +123,7 @@ class BarReporter:
     def update(self, values: Mapping[str, Any]) -> None:
         """Move the bar."""
         self._progress.update(
-            self._task, total=_number(values.get("target_kimg")), completed=_number(values.get("kimg")) or 0.0, line=format_status(values)
+            self._task, total=finite(values.get("target_kimg")), completed=finite(values.get("kimg")) or 0.0, line=format_status(values)
         )
 
     def say(self, text: str) -> None:
@@ -141,7 +142,7 @@ def make_reporter(label: str) -> Reporter:
 
 def format_status(values: Mapping[str, Any]) -> str:
     """The state in one line: kimg, speed, losses, time left. A status may come from anywhere: what is no finite number is left out."""
-    known = {key: number for key, value in values.items() if (number := _number(value)) is not None}
+    known = {key: number for key, value in values.items() if (number := finite(value)) is not None}
     target = known.get("target_kimg", 0.0)
     parts = [f"{known.get('kimg', 0.0):.1f}" + (f"/{target:g} kimg" if target < UNBOUNDED_KIMG else " kimg")]
     if known.get("images_per_s"):
@@ -166,9 +167,9 @@ def _at(known: Mapping[str, float], key: str) -> str:
     return f"{known[key]:.1f} kimg" if key in known else "an unknown time"
 
 
-def _number(value: Any) -> float | None:
-    """A finite float, or None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+def finite(value: Any) -> float | None:
+    """A finite float, or None for anything else: None, NaN, infinities, text."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return None
     try:
         return float(value) if math.isfinite(value) else None

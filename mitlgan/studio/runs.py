@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from mitlgan.errors import ResourceError
 from mitlgan.runtime.files import ForeignFileError, is_regular, read_bytes
 from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.runtime.progress import finite
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
@@ -124,13 +125,13 @@ def _answer(run_id: str, run: Run) -> RunAnswer:
         command=run.path.parent.name,
         name=run.path.name.encode("utf-8", "replace").decode(),
         status=run.state(),
-        kimg=_number(status.get("kimg")),
-        of=_number(status.get("target_kimg")),
+        kimg=finite(status.get("kimg")),
+        of=finite(status.get("target_kimg")),
         started=begun.stat().st_mtime,
         has_report=run.report is not None,
         snapshots=list(_snapshots(run)),
-        images_per_s=_number(status.get("images_per_s")),
-        eta_s=_number(status.get("eta_s")),
+        images_per_s=finite(status.get("images_per_s")),
+        eta_s=finite(status.get("eta_s")),
         diagnosis=str(status.get("diagnosis") or ""),
     )
 
@@ -146,10 +147,6 @@ def _snapshots(run: Run) -> dict[int, Path]:
 def _iteration(row: Mapping[str, Any]) -> int:
     value = row.get("iteration")
     return value if isinstance(value, int) else -1
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _finite(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,10 +28,10 @@ from mitlgan.errors import DataError, naming_faults
 from mitlgan.images.encode import encode_dataset_png
 from mitlgan.images.pixels import to_uint8
 from mitlgan.runtime.files import ensure_folder, folder_lock, write_atomically
+from mitlgan.runtime.progress import ProgressCallback
 
 VERSION = 3  # raise it when the same pictures and settings make other files
 PURPOSE = 0xA06
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Warp:
 
 
 def augment_pictures(
-    spec: str | Path, out: Path, settings: AugmentSettings, progress: Progress | None = None, say: Callable[[str], None] | None = None
+    spec: str | Path, out: Path, settings: AugmentSettings, progress: ProgressCallback | None = None, say: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
     """Write `factor` pictures for each of a set, as PNG, with their mattes (`NAME.matte.png`) changed alike; goes on where it was stopped.
 

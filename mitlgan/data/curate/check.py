@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,11 +21,11 @@ from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.errors import naming_faults
+from mitlgan.runtime.progress import ProgressCallback
 
 LOOK_PX = 64  # pictures are looked at in this size
 BINS = 32
 PAIRS_LISTED = 200
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class CheckResult:
     verdict: list[tuple[str, bool]]
 
 
-def check_datasets(specs: list[str], progress: Progress | None = None) -> CheckResult:
+def check_datasets(specs: list[str], progress: ProgressCallback | None = None) -> CheckResult:
     """Look at every picture of the sets.
 
     Args:
@@ -174,12 +173,12 @@ def find_duplicate_pairs(sets: list[SetReport]) -> list[DuplicatePair]:
     return pairs
 
 
-def _look_at(one: NamedSet, progress: Progress | None) -> SetReport:
+def _look_at(one: NamedSet, progress: ProgressCallback | None) -> SetReport:
     content = one.content
     return _look_at_pack(one, content, progress) if isinstance(content, ImagePack) else _look_at_source(one, content, progress)
 
 
-def _look_at_source(one: NamedSet, source: ImageSource, progress: Progress | None) -> SetReport:
+def _look_at_source(one: NamedSet, source: ImageSource, progress: ProgressCallback | None) -> SetReport:
     report = SetReport(one.name, one.split, content=source, leftovers=source.leftovers)
     for number, (entry, found) in enumerate(in_order(source.entries, _seen_or_reason), start=1):
         if isinstance(found, UnreadableImageError):
@@ -202,7 +201,7 @@ def _seen_or_reason(entry: ImageEntry) -> PictureStats | UnreadableImageError:
     return replace(one, note=decoded.note)
 
 
-def _look_at_pack(one: NamedSet, pack: ImagePack, progress: Progress | None) -> SetReport:
+def _look_at_pack(one: NamedSet, pack: ImagePack, progress: ProgressCallback | None) -> SetReport:
     report = SetReport(one.name, one.split, content=pack)
     for index, source in enumerate(pack.sources()):
         picture = pack.picture(index)

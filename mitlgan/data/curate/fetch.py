@@ -9,7 +9,6 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,6 +21,7 @@ from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, r
 from mitlgan.data.sources.formats import HEAD_BYTES, detect_suffix
 from mitlgan.errors import DataError, resource_fault
 from mitlgan.runtime.files import ensure_folder, folder_lock, write_atomically, write_json
+from mitlgan.runtime.progress import ProgressCallback
 from mitlgan.runtime.text_files import read_text
 from mitlgan.version import __version__
 
@@ -29,7 +29,6 @@ SCHEMES = ("http", "https")
 MAX_REDIRECTS = 5
 MAX_LIST_BYTES = 1_000_000_000
 _BLOCK = 1 << 16
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def read_urls(path: Path, column: str = "") -> list[str]:
     return addresses
 
 
-def fetch_pictures(addresses: list[str], out: Path, settings: FetchSettings, progress: Progress | None = None) -> dict[str, Any]:
+def fetch_pictures(addresses: list[str], out: Path, settings: FetchSettings, progress: ProgressCallback | None = None) -> dict[str, Any]:
     """Download pictures; what is there already is not asked for again, what failed before is tried again.
 
     Args:

@@ -6,7 +6,7 @@ of (seed, index).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from mitlgan.data.build.parallel import in_order
 from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.images.encode import encode_dataset_png
 from mitlgan.runtime.files import ensure_folder, write_atomically, write_json
+from mitlgan.runtime.progress import ProgressCallback
 
 VERSION = 1
 FOLDERS = ("fg", "far", "bg", "scene")
 _FINE = 3  # drawn so many times larger, then reduced
 Floats = NDArray[np.float64]
-Progress = Callable[[int, int], None]
 # Half widths at heights, both in units of the piece's height, from the foot up.
 PROFILES: dict[str, tuple[tuple[float, float], ...]] = {
     "pawn": ((0, 0.34), (0.06, 0.34), (0.12, 0.24), (0.2, 0.2), (0.5, 0.11), (0.56, 0.2), (0.6, 0.2), (0.63, 0.12), (0.72, 0.19), (0.8, 0.21),
@@ -163,7 +163,7 @@ def _relief(aside: Floats, light: float, foot: tuple[float, float], height: floa
     return inside, np.clip(np.sqrt(1 - np.clip(0.85 * place - light, -1, 1) ** 2), 0, 1.05)
 
 
-def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: Progress | None = None) -> dict[str, int]:
+def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: ProgressCallback | None = None) -> dict[str, int]:
     """Write the sets: `fg/` and `far/` (RGBA pieces), `bg/` (boards), `scene/` (all of it, with mattes).
 
     The layers of scene i are of other positions than picture i of `fg`, `far` and `bg`, so that no composition can win by memorising.

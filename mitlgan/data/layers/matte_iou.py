@@ -18,6 +18,7 @@ from mitlgan.data.demo import demo_pack
 from mitlgan.data.layers.matting import find_matte, intersection_over_union, matting_methods
 from mitlgan.data.sources.image_source import open_source
 from mitlgan.errors import DataError
+from mitlgan.runtime.progress import ProgressCallback
 
 DEMO_PX = 64
 SMALL_SHARE = 0.15  # of the picture; objects below it are counted as small
@@ -31,7 +32,7 @@ def measure_matte_iou(
     *,
     count: int,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ProgressCallback | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Intersection over union of each method's mattes with the true ones, both cut at one half.

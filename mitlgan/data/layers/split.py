@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,12 @@ from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_o
 from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.errors import DataError, UsageError, naming_faults
 from mitlgan.runtime.files import disk_errors, ensure_folder, folder_lock, write_atomically, write_json
+from mitlgan.runtime.progress import ProgressCallback
 
 VERSION = 6  # raise it when the same pictures and settings make other files
 OWN_MATTES = ("auto",)  # methods that begin with what the user has: mattes beside the pictures, transparency
 BACKGROUNDS = ("both", "fill", "patch")
 DECISIONS = ("used", "set aside", "duplicate", "unreadable", "excluded")
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class SplitSettings(CutSettings):
         return values
 
 
-def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progress: Progress | None = None) -> dict[str, Any]:
+def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progress: ProgressCallback | None = None) -> dict[str, Any]:
     """Cut every picture of a source; goes on where it was stopped.
 
     A later call on the same folder with other choices (`exclude`, `keep`, `holdout`, confidences) moves files, and cuts nothing again.
@@ -105,7 +104,7 @@ def _source(spec: str | Path, settings: SplitSettings) -> ImageSource:
 
 
 def _cut_all(
-    source: ImageSource, out: Path, methods: list[MattingMethod], settings: SplitSettings, journal: Journal, progress: Progress | None
+    source: ImageSource, out: Path, methods: list[MattingMethod], settings: SplitSettings, journal: Journal, progress: ProgressCallback | None
 ) -> None:
     done = {line["name"] for line in journal.lines}
     left = [entry for entry in source.entries if entry.name not in done]

@@ -12,8 +12,9 @@ import torch
 from mitlgan import recipe
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.errors import MitlganError
-from mitlgan.metrics.extractors.features import extractor
-from mitlgan.metrics.extractors.networks import OFFLINE_EXTRACTOR, SECOND_EXTRACTOR, cached_inception_weights
+from mitlgan.metrics.extractors.inception import cached_inception_weights
+from mitlgan.metrics.extractors.mobilenet_v2 import SECOND_EXTRACTOR
+from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR, open_extractor
 from mitlgan.runtime.distributed import resolve_device
 from mitlgan.version import __version__
 
@@ -62,7 +63,7 @@ def _device_name(device: torch.device) -> str:
 
 def _weights(name: str) -> str:
     try:
-        extractor(name)
+        open_extractor(name)
     except MitlganError as error:
         return str(error)
     return "found"

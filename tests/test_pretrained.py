@@ -20,7 +20,7 @@ from mitlgan.artifacts.safetensors_io import read_tensors, tensors_sha256
 from mitlgan.data.demo import demo_pack
 from mitlgan.inpainting import make_filler, parse_hole, score_fillers
 from mitlgan.inpainting.evaluate import describe_scores
-from mitlgan.metrics.extractors.features import extractor
+from mitlgan.metrics.extractors.registry import open_extractor
 from mitlgan.networks import Composer
 from mitlgan.recipe import load_recipe, parse_recipe
 
@@ -260,7 +260,9 @@ def test_the_shipped_context_encoder_beats_mean_fill_and_opencv_on_held_out_plac
     """On fewer pictures than its card says, but anew."""
     pytest.importorskip("cv2")
     fillers = [make_filler(method) for method in ("context", "opencv", "opencv-ns", "mean")]
-    scores, _ = score_fillers(demo_pack("bg", 32, split="validation"), fillers, parse_hole("center", 32, 32), extractor("efficientnet-lite0"), count=24)
+    scores, _ = score_fillers(
+        demo_pack("bg", 32, split="validation"), fillers, parse_hole("center", 32, 32), open_extractor("efficientnet-lite0"), count=24
+    )
     assert describe_scores(scores) == ["context beats opencv, opencv-ns, mean in both PSNR and distance"]
 
 

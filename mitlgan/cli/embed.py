@@ -66,7 +66,7 @@ def embed(
     from mitlgan.inversion import Settings, read_target
     from mitlgan.inversion import embed as embedded
     from mitlgan.inversion.sheet import sheet_png
-    from mitlgan.metrics.extractors.features import OFFLINE_EXTRACTOR
+    from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR
     from mitlgan.runtime.distributed import resolve_device
     from mitlgan.runtime.files import sibling_path, write_atomically
 

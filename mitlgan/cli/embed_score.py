@@ -45,7 +45,7 @@ def embed_score(
     from mitlgan.inversion.evaluate import as_json as told
     from mitlgan.inversion.evaluate import fit_held_out
     from mitlgan.inversion.sheet import sheet_png
-    from mitlgan.metrics.extractors.features import extractor as opened
+    from mitlgan.metrics.extractors.registry import open_extractor
     from mitlgan.recipe import parse_recipe
     from mitlgan.runtime.distributed import resolve_device
     from mitlgan.runtime.files import write_atomically
@@ -61,7 +61,7 @@ def embed_score(
         return
     recipe = score_options.with_data(parse_recipe(loaded.card.recipe, str(path)), data)
     pictures, found = score_options.real_pictures(recipe, loaded.card, split, "validation")
-    network = opened(extractor, weights, device=where)
+    network = open_extractor(extractor, weights, device=where)
     with search_progress(min(samples, len(pictures))) as watch:
         near = fit_held_out(loaded, pictures, network, settings, count=samples, seed=seed, progress=watch)
     measured = told(near, network, pictures, settings, count=len(near.targets), split=found, seed=seed, attempts=attempts)

@@ -52,7 +52,7 @@ def inpaint_score(
     from mitlgan.inpainting.evaluate import describe_scores
     from mitlgan.inpainting.evaluate import scores_json as told
     from mitlgan.inpainting.fillers import shipped_artifact
-    from mitlgan.metrics.extractors.features import extractor as opened
+    from mitlgan.metrics.extractors.registry import open_extractor
     from mitlgan.recipe import parse_recipe
     from mitlgan.runtime.files import write_atomically
 
@@ -64,7 +64,7 @@ def inpaint_score(
     card = read_card(path)
     recipe = score_options.with_data(parse_recipe(card.recipe, str(path)), data)
     pictures, found = score_options.real_pictures(recipe, card, split, "validation")
-    network = opened(extractor, weights)
+    network = open_extractor(extractor, weights)
     where = inpainting.parse_hole(hole, recipe.size_px, recipe.size_px)
     scores, shown = inpainting.score_fillers(pictures, fillers, where, network, count=samples, seed=seed)
     measured = told(scores, network, pictures, count=shown.shape[1], split=found, hole=hole, seed=seed)

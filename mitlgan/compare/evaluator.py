@@ -24,8 +24,9 @@ from mitlgan.data.sources.split_folders import correct_split
 from mitlgan.data.splits import choose_evaluation_split, resolve_split
 from mitlgan.errors import DataError, ResourceError
 from mitlgan.images.pixels import to_uint8
-from mitlgan.metrics.extractors.features import Extractor, extract_features
-from mitlgan.metrics.extractors.networks import OFFLINE_EXTRACTOR, SECOND_EXTRACTOR, second_weights
+from mitlgan.metrics.extractors.extractor import Extractor, extract_features
+from mitlgan.metrics.extractors.mobilenet_v2 import SECOND_EXTRACTOR, second_weights
+from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR
 from mitlgan.metrics.feature_cache import cached_pack_features, select_pictures
 from mitlgan.metrics.memorization import measure_memorization, nearest_neighbors
 from mitlgan.metrics.protocol import EvalProtocol, ImageSource, evaluate, measure_anchors, open_extractors, to_rgb
@@ -121,12 +122,12 @@ class CachedEvaluator:
         """Measures of the anchors; see `evaluate.anchors`."""
         known: Mapping[str, ImagePack | Iterable[Tensor]] = others
         key = {"anchors": {name: pack.content_sha256 for name, pack in others.items()}}
-        return self._kept(key, self.protocol, self.real, lambda: measure_anchors(self.real, self.protocol, known, network=self.extractor))
+        return self._kept(key, self.protocol, self.real, lambda: measure_anchors(self.real, self.protocol, known, extractor=self.extractor))
 
     def _evaluated(self, make: Callable[[], ImageSource], what: str, real: ImagePack, protocol: EvalProtocol) -> dict[str, Any]:
         against = f"{min(protocol.samples, len(real)):,} real ones of {protocol.split}"
         self.reporter.say(f"measuring {what}: {protocol.samples:,} images against {against}")
-        return evaluate(make(), real, protocol, network=self.extractor)
+        return evaluate(make(), real, protocol, extractor=self.extractor)
 
     def cached(self, key: Mapping[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Whatever else is measured of an arm: known from before, or measured now."""

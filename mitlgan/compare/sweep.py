@@ -22,8 +22,8 @@ from mitlgan.artifacts.load_save import load_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import UsageError
-from mitlgan.metrics.extractors.features import Extractor
-from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors, open_extractor
+from mitlgan.metrics.extractors.extractor import Extractor
+from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors
 from mitlgan.recipe import Recipe, changes_from_shipped, load_recipe, shipped_recipe_names, with_overrides
 from mitlgan.report.ranking import RankedRun, Ranking, RankingPaths, write_ranking
 from mitlgan.report.run_files import write_run_files
@@ -89,7 +89,7 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
     """
     recipes = plan_recipes(plan)
     protocol = EvalProtocol(extractor=plan.extractor, samples=plan.samples, split="train")
-    extractor = open_extractor(protocol, weights=plan.weights)
+    extractor = protocol.open_extractor(weights=plan.weights)
     for recipe in recipes:
         open_recipe_data(recipe, say=reporter.say)  # a wrong --data is told now, not after hours
     root = out / "runs"
@@ -176,13 +176,13 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: EvalProtocol, extra
     halves_path = out / "results" / f"halves-{real.content_sha256[:16]}-{protocol.samples}-{extractor.name.replace('/', '_')}.json"
     halves = read_json(halves_path)
     if not halves:
-        halves = {name: flat_metrics(result) for name, result in measure_anchors(real, protocol, network=extractor).items()}.get("real_halves", {})
+        halves = {name: flat_metrics(result) for name, result in measure_anchors(real, protocol, extractor=extractor).items()}.get("real_halves", {})
         write_json(halves_path, halves)
     network, card = load_network(run.artifact)
     found = {
         "key": key,
-        "trained": flat_metrics(evaluate(LoadedArtifact(network, card), real, protocol, network=extractor)),
-        "untrained": flat_metrics(evaluate(untrained_artifact(recipe), real, protocol, network=extractor)),
+        "trained": flat_metrics(evaluate(LoadedArtifact(network, card), real, protocol, extractor=extractor)),
+        "untrained": flat_metrics(evaluate(untrained_artifact(recipe), real, protocol, extractor=extractor)),
         "real_halves": halves,
         "data": data,
     }

@@ -16,7 +16,7 @@ from mitlgan.errors import ArtifactError, DataError
 from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.inpainting.fillers import Filler
 from mitlgan.inpainting.poisson import poisson_blend
-from mitlgan.metrics.extractors.features import Extractor
+from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.feature_cache import select_pictures
 from mitlgan.metrics.psnr import psnrs_db
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.images.alpha import to_opaque_rgb
 from mitlgan.inversion.settings import Settings
-from mitlgan.metrics.extractors.features import Extractor
+from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.networks import Composer
 
 BATCH = 64

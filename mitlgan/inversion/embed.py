@@ -22,7 +22,7 @@ from mitlgan.inversion.multistart import best_random_starts, optimise
 from mitlgan.inversion.placement_search import placement_slice
 from mitlgan.inversion.progress import SearchProgress, StatusCallback, StopReason
 from mitlgan.inversion.settings import Settings
-from mitlgan.metrics.extractors.features import extractor
+from mitlgan.metrics.extractors.registry import open_extractor
 from mitlgan.metrics.psnr import psnr_db, psnrs_db
 from mitlgan.networks import CompositionStages
 from mitlgan.networks.placement import PLACEMENT_DIM, LayerTransform
@@ -168,7 +168,7 @@ class _Search:
 
 
 def _costs(artifact: LoadedArtifact, targets: Tensor, weight_mask: Tensor | None, settings: Settings) -> list[InversionCost]:
-    network = extractor(settings.extractor, settings.weights, device=artifact.device) if settings.perceptual > 0 else None
+    network = open_extractor(settings.extractor, settings.weights, device=artifact.device) if settings.perceptual > 0 else None
     placement = placement_slice(artifact.card)
     jumps = () if placement is None else range(placement.start + PLACEMENT_DIM - 1, placement.stop, PLACEMENT_DIM)
     weights = [None] * len(targets) if weight_mask is None else [weight.float().to(artifact.device) for weight in weight_mask]

@@ -17,7 +17,7 @@ from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.inversion.embed import InversionResult, embed
 from mitlgan.inversion.progress import StatusCallback
 from mitlgan.inversion.settings import Settings
-from mitlgan.metrics.extractors.features import Extractor
+from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.feature_cache import BACKDROP, select_pictures
 from mitlgan.metrics.psnr import psnrs_db
 

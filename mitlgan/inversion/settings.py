@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mitlgan.errors import UsageError
-from mitlgan.metrics.extractors.features import OFFLINE_EXTRACTOR
+from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR
 
 LIMIT_S = 60.0
 MAX_RESTARTS = 256
@@ -29,7 +29,7 @@ class Settings:
         perceptual: Weight of the perceptual distance; that of the mean squared error over [0, 1] is 1. With 0, no extractor is loaded.
         goal_db: PSNR at which a picture counts as found and the search stops.
         seconds: Time limit of each picture, after which the best result so far is returned; None for no limit.
-        extractor: Network of the perceptual distance; see `mitlgan.metrics.extractors.features.extractor`.
+        extractor: Network of the perceptual distance; see `mitlgan.metrics.extractors.registry.open_extractor`.
         weights: Path of its weights; None for the usual places.
     """
 

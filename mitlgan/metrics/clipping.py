@@ -1,33 +1,35 @@
-"""Burnt-out pixels: patches that are clipped at an end of what the images reach, dark and bright ends apart.
+"""Clipped pixels: patches at the dark or bright end of the range that a set of images reaches.
 
 The source thesis names black, white and "burnt-out" patches on every image of its composition (Élő 2021). Its last ReLU cannot reach below the
-middle of the range, so the dark end is what a set of images reaches, not 0: flat grey is as burnt out there as flat black is elsewhere.
+middle of the range, so the dark end is the lowest value of the set of images, not 0: flat gray is as clipped there as flat black is elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mitlgan.metrics.feature_arrays import FeatureSets
+
 LEVELS = 256
 TOLERANCE = 2
-"""A value that is so near to an end, of 255, counts as clipped."""
+"""A value this close to an end, of 255, counts as clipped."""
 PATCH_PX = 3
-"""Side of the square whose pixels must all be clipped: a single dark or bright pixel is drawing, not a fault."""
+"""Side of the square whose pixels must all be clipped: a single dark or bright pixel is detail, not a fault."""
 
 
 class ClippedShares(NamedTuple):
-    """Shares of burnt-out pixels in a set of images.
+    """Shares of clipped pixels in a set of images.
 
     Attributes:
-        dark: Share of pixels that lie in the middle of a patch whose every value is clipped at the lowest end, in [0, 1].
-        bright: Likewise at the highest.
+        dark: Share of pixels in [0, 1] that are the center of a patch whose every value is clipped at the lowest end.
+        bright: The same for the highest end.
         lowest: The smallest value in the set, 0 to 255.
-        highest: The largest.
+        highest: The largest value in the set.
     """
 
     dark: float
@@ -37,10 +39,10 @@ class ClippedShares(NamedTuple):
 
 
 class ClippingCounter:
-    """Counts over a stream of images, in memory that does not grow with it.
+    """Counts over a stream of images, in constant memory.
 
-    For each pixel it counts the largest and the smallest value of the patch around it, over all channels; where the ends are is known only when the
-    stream has passed.
+    For each pixel it counts the largest and the smallest value of the patch around it, over all channels: the ends of the range are known only after
+    the last image.
     """
 
     def __init__(self) -> None:
@@ -49,7 +51,7 @@ class ClippingCounter:
         self._lowest, self._highest = LEVELS - 1, 0
 
     def count_through(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-        """The same batches, counted on their way."""
+        """Count batches and yield them unchanged."""
         for batch in batches:
             self.add(batch)
             yield batch
@@ -67,10 +69,10 @@ class ClippingCounter:
         self._highest = max(self._highest, int(values.max()))
 
     def result(self) -> ClippedShares:
-        """The shares of all that was counted.
+        """Return the shares over all counted images.
 
         Raises:
-            ValueError: Nothing was.
+            ValueError: No image was counted.
         """
         total = int(self._largest.sum())
         if not total:
@@ -78,3 +80,9 @@ class ClippingCounter:
         dark = int(self._largest[: self._lowest + TOLERANCE + 1].sum())
         bright = int(self._smallest[max(0, self._highest - TOLERANCE) :].sum())
         return ClippedShares(dark / total, bright / total, self._lowest, self._highest)
+
+
+def measure_clipping(sets: FeatureSets) -> dict[str, dict[str, Any]]:
+    """Return the metrics `burnt_dark` and `burnt_bright`."""
+    shares = sets.clipping.result()
+    return {"burnt_dark": {"value": shares.dark, "lowest": shares.lowest}, "burnt_bright": {"value": shares.bright, "highest": shares.highest}}

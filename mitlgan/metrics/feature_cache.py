@@ -1,4 +1,4 @@
-"""Features of real pictures, computed once: kept in the cache by everything that decides them."""
+"""Features of real images, cached on disk under everything that decides them."""
 
 from __future__ import annotations
 
@@ -16,63 +16,63 @@ from numpy.typing import NDArray
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import ResourceError
-from mitlgan.metrics.extractors.features import Extractor, extract_features
+from mitlgan.metrics.extractors.extractor import Extractor, extract_features
 from mitlgan.runtime.files import write_atomically
 
 BACKDROP = (255, 255, 255)
-"""Colour behind objects with alpha, real and generated alike."""
+"""Color behind objects with alpha, for real and generated images."""
 
-_FORM = 1
-"""Raised when the way from pack to features changes, so that older files are not taken."""
+_CACHE_VERSION = 1
+"""Increase it when the computation from pack to features changes, so that older files are not used."""
 
 _CHUNK = 256
 
 
 def cached_pack_features(
-    pack: ImagePack, network: Extractor, *, count: int, seed: int = 0, progress: Callable[[int], None] | None = None
+    pack: ImagePack, extractor: Extractor, *, count: int, seed: int = 0, progress: Callable[[int], None] | None = None
 ) -> NDArray[np.float32]:
-    """Features of a pack's pictures; objects with alpha are laid on `BACKDROP`, mattes dropped.
+    """Return features of a pack's images; objects with alpha are composited on `BACKDROP`, mattes are dropped.
 
     Args:
-        pack: The pictures.
-        network: The extractor.
-        count: How many; at most all are taken.
-        seed: Chooses which.
-        progress: Called with the number of pictures done, unless they were known.
+        pack: The images.
+        extractor: The network.
+        count: Number of images; at most all are taken.
+        seed: Seed of the choice of images.
+        progress: Called with the number of images done, unless the features are cached.
 
     Returns:
         float32 (N, dim), in the order of the pack.
     """
     count = min(count, len(pack))
-    path = _cache_file(pack, network, count, seed)
-    if path is not None and (known := _read(path, (count, network.dim))) is not None:
-        return known
-    chosen = select_pictures(len(pack), count, seed)
-    batches = (pack.batch(chosen[start : start + _CHUNK], channels=3, backdrop=BACKDROP) for start in range(0, count, _CHUNK))
-    found = extract_features(network, batches, progress)
+    path = _cache_file(pack, extractor, count, seed)
+    if path is not None and (cached := _read(path, (count, extractor.dim))) is not None:
+        return cached
+    indices = select_pictures(len(pack), count, seed)
+    batches = (pack.batch(indices[start : start + _CHUNK], channels=3, backdrop=BACKDROP) for start in range(0, count, _CHUNK))
+    features = extract_features(extractor, batches, progress)
     if path is not None:
-        _write(path, found)
-    return found
+        _write(path, features)
+    return features
 
 
 def select_pictures(available: int, count: int, seed: int = 0) -> NDArray[np.int64]:
-    """Which pictures of a pack are measured, in its order, so that a memory-mapped file is read once from front to back."""
+    """Choose images of a pack at random; indices are sorted, so that a memory-mapped file is read once from front to back."""
     return np.sort(np.random.default_rng(seed).permutation(available)[:count])
 
 
-def _cache_file(pack: ImagePack, network: Extractor, count: int, seed: int) -> Path | None:
-    """Where the features lie; None where no cache can be had, which costs time and nothing else."""
+def _cache_file(pack: ImagePack, extractor: Extractor, count: int, seed: int) -> Path | None:
+    """Return the cache file of these features; None if there is no cache folder, which costs time only."""
     key = {
-        "form": _FORM,
+        "form": _CACHE_VERSION,
         "data": pack.content_sha256,
-        "extractor": network.name,
-        "weights": network.weights_sha256,
+        "extractor": extractor.name,
+        "weights": extractor.weights_sha256,
         "count": count,
         "of": len(pack),
         "seed": seed,
         "backdrop": BACKDROP,
         # These change the last digits; without them a result would depend on who filled the cache.
-        "device": network.device.type,
+        "device": extractor.device.type,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
@@ -86,15 +86,15 @@ def _cache_file(pack: ImagePack, network: Extractor, count: int, seed: int) -> P
 
 def _read(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
     try:
-        found = np.load(path, allow_pickle=False)
+        features = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    whole = isinstance(found, np.ndarray) and found.dtype == np.float32 and found.shape == shape and bool(np.isfinite(found).all())
-    return found if whole else None
+    is_valid = isinstance(features, np.ndarray) and features.dtype == np.float32 and features.shape == shape and bool(np.isfinite(features).all())
+    return features if is_valid else None
 
 
-def _write(path: Path, found: NDArray[np.float32]) -> None:
+def _write(path: Path, features: NDArray[np.float32]) -> None:
     buffer = io.BytesIO()
-    np.save(buffer, found, allow_pickle=False)
+    np.save(buffer, features, allow_pickle=False)
     with suppress(ResourceError):
         write_atomically(path, buffer.getvalue())

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mitlgan.metrics.protocol import COLLAPSE_DIVERSITY
+from mitlgan.metrics.diversity import COLLAPSE_DIVERSITY
 from mitlgan.report.formatting import number
 from mitlgan.runtime.progress import finite
 

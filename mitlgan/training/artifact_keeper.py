@@ -15,8 +15,9 @@ from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.data.sources.split_folders import correct_split
 from mitlgan.data.splits import resolve_split
-from mitlgan.metrics.extractors.features import Extractor
-from mitlgan.metrics.protocol import COLLAPSE_DIVERSITY, EvalProtocol, evaluate, flat_metrics, open_extractor
+from mitlgan.metrics.diversity import COLLAPSE_DIVERSITY
+from mitlgan.metrics.extractors.extractor import Extractor
+from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import ensure_folder, read_bytes, write_atomically
 from mitlgan.runtime.json_files import JsonlWriter, read_jsonl, truncate_jsonl
@@ -45,7 +46,7 @@ class ArtifactKeeper:
         self.run, self.recipe, self.setup, self.reporter = run, recipe, setup, reporter
         self._extractor: Extractor | None = None
         if recipe.evaluation.best_by is not None:
-            self._extractor = open_extractor(self._protocol())
+            self._extractor = self._protocol().open_extractor()
 
     def keep(self, state: TrainingState) -> None:
         """Write the moving average as an artifact, and evaluate it if the recipe asks for that."""
@@ -93,7 +94,7 @@ class ArtifactKeeper:
     def _evaluate(self, network: nn.Module, card: Card, extractor: Extractor) -> None:
         """Evaluate an artifact, append its metrics to `evaluations.jsonl`, and update the best one."""
         protocol, real = self._protocol(), self._real_images()
-        metrics = flat_metrics(evaluate(LoadedArtifact(network, card), real, protocol, network=extractor))
+        metrics = flat_metrics(evaluate(LoadedArtifact(network, card), real, protocol, extractor=extractor))
         split, count = self._split_of(real), min(protocol.samples, len(real))
         writer = JsonlWriter(self.run.evaluations)
         writer.write({

@@ -14,7 +14,8 @@ from mitlgan.errors import ArtifactError, DataError
 from mitlgan.images.pixels import to_float
 from mitlgan.inpainting import Filler, make_filler, parse_hole, score_fillers
 from mitlgan.inpainting.evaluate import InpaintScore, describe_scores
-from mitlgan.metrics.extractors.features import Extractor, extractor
+from mitlgan.metrics.extractors.extractor import Extractor
+from mitlgan.metrics.extractors.registry import open_extractor
 from mitlgan.metrics.psnr import MAX_DB
 
 HOLE = parse_hole("center", 8, 8)
@@ -22,7 +23,7 @@ HOLE = parse_hole("center", 8, 8)
 
 @pytest.fixture(scope="module")
 def network() -> Extractor:
-    return extractor("efficientnet-lite0@32")
+    return open_extractor("efficientnet-lite0@32")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from mitlgan.errors import UsageError
 from mitlgan.inversion import InversionStatus, Settings, embed
 from mitlgan.inversion.cost import InversionCost, make_renderer
 from mitlgan.inversion.placement_search import best_placements, placement_slice
-from mitlgan.metrics.extractors.features import extractor
+from mitlgan.metrics.extractors.registry import open_extractor
 
 QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
 
@@ -165,7 +165,7 @@ def test_the_perceptual_distance_counts_where_it_is_asked_for(fg: LoadedArtifact
     few = Settings(starts=16, restarts=1, attempts=1, steps=2, polish_steps=1, perceptual=0.05)
     found = embed(fg, target, few)
     assert found.perceptual is not None
-    network = extractor(few.extractor)
+    network = open_extractor(few.extractor)
     features = [network.differentiable(image) for image in (found.images, target)]
     assert float(found.perceptual[0]) == pytest.approx(float((features[0] - features[1]).square().sum() / features[1].square().sum()), rel=1e-3)
     assert embed(fg, target, Settings(**{**vars(few), "perceptual": 0.0})).perceptual is None

@@ -16,7 +16,7 @@ from mitlgan.errors import ArtifactError
 from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.inversion import Settings
 from mitlgan.inversion.evaluate import as_json, fit_held_out
-from mitlgan.metrics.extractors.features import extractor
+from mitlgan.metrics.extractors.registry import open_extractor
 
 QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=20)
 
@@ -32,7 +32,7 @@ def pictures(tmp_path: Path, fg: LoadedArtifact) -> ImagePack:
 
 
 def test_the_figures_are_those_of_the_pictures_that_were_found(pictures: ImagePack, fg: LoadedArtifact) -> None:
-    network = extractor("efficientnet-lite0@32")
+    network = open_extractor("efficientnet-lite0@32")
     near = fit_held_out(fg, pictures, network, QUICK, count=3)
     truth = pictures.batch(range(3))
     assert torch.equal(near.targets, to_float(truth))
@@ -50,4 +50,4 @@ def test_the_figures_are_those_of_the_pictures_that_were_found(pictures: ImagePa
 def test_pictures_of_another_size_are_refused(packs: dict[str, Path], linear: LoadedArtifact) -> None:
     bigger = LoadedArtifact(linear.network, linear.card.model_copy(update={"size_px": 16}))
     with pytest.raises(ArtifactError, match=r"ARTIFACT: makes pictures of 16 px, those of .* have 8 px"):
-        fit_held_out(bigger, ImagePack.open(packs["bg"]), extractor("efficientnet-lite0@32"), QUICK, count=2)
+        fit_held_out(bigger, ImagePack.open(packs["bg"]), open_extractor("efficientnet-lite0@32"), QUICK, count=2)

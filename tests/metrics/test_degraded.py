@@ -13,8 +13,12 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from mitlgan.data.demo import demo_pack
-from mitlgan.metrics.distances import frechet_from_features, kernel_distance, manifold_metrics, mean_pairwise_distance
-from mitlgan.metrics.extractors.features import extract_features, extractor
+from mitlgan.metrics.diversity import mean_pairwise_distance
+from mitlgan.metrics.extractors.extractor import extract_features
+from mitlgan.metrics.extractors.registry import open_extractor
+from mitlgan.metrics.frechet import frechet_from_features
+from mitlgan.metrics.kid import kernel_distance
+from mitlgan.metrics.manifold import manifold_metrics
 
 COUNT, POOL = 200, 2000
 BETTER = {"fd": -1, "kid": -1, "precision": 1, "recall": 1, "density": 1, "coverage": 1, "diversity": 1}
@@ -56,7 +60,7 @@ def measures(real: Features, other: Features) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def measured(shared_cache: Path) -> dict[str, list[dict[str, float]]]:
     """By kind: the measures of an unspoilt set, then of the three severities, all of `COUNT` pictures."""
-    network = extractor("efficientnet-lite0@64")
+    network = open_extractor("efficientnet-lite0@64")
     scenes = demo_pack("scene", 32, split="test", count=COUNT + POOL)
     images = scenes.batch(np.arange(COUNT + POOL))
     known = extract_features(network, [images])

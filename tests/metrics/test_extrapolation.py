@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from mitlgan.errors import DataError
-from mitlgan.metrics.distances import frechet_from_features
 from mitlgan.metrics.extrapolation import MIN_SAMPLES, frechet_infinity
+from mitlgan.metrics.frechet import frechet_from_features
 
 
 def gaussian(count: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> NDArray[np.float64]:
@@ -29,7 +29,7 @@ def test_gaussians_with_known_distance(shift: float, scale: float) -> None:
 
 
 def test_the_line_is_drawn_between_half_and_all_samples() -> None:
-    found = frechet_infinity(gaussian(400, 1), gaussian(300, 2), sizes=5)
+    found = frechet_infinity(gaussian(400, 1), gaussian(300, 2), points=5)
     assert (min(found.sizes), max(found.sizes), len(found.distances)) == (150, 300, 5)
     assert list(found.sizes) == sorted(found.sizes)
     slope, value = np.polyfit(1 / np.array(found.sizes), found.distances, 1)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.metrics.extractors.features import Extractor, extractor
+from mitlgan.metrics.extractors.extractor import Extractor
+from mitlgan.metrics.extractors.registry import open_extractor
 from mitlgan.metrics.protocol import EvalProtocol, evaluate_stream
 
 torch_fidelity = pytest.importorskip("torch_fidelity")
@@ -44,7 +45,7 @@ class First(nn.Module):
 
 @pytest.fixture(scope="module")
 def network() -> Extractor:
-    found = extractor("efficientnet-lite0@32")
+    found = open_extractor("efficientnet-lite0@32")
     found._network, found.dim = nn.Sequential(found._network, First(48)), 48
     return found
 
@@ -86,7 +87,7 @@ def spoilt(images: Tensor) -> Iterator[Tensor]:
 def test_the_whole_path_agrees_with_torch_fidelity(network: Extractor, registered: str, shared_cache: Path) -> None:
     scenes: ImagePack = demo_pack("scene", 32, split="test", count=COUNT)
     other = demo_pack("scene", 32, split="validation", count=COUNT).batch(np.arange(COUNT))
-    ours = evaluate_stream(spoilt(other), scenes, EvalProtocol(samples=COUNT, seed=5), network=network)
+    ours = evaluate_stream(spoilt(other), scenes, EvalProtocol(samples=COUNT, seed=5), extractor=network)
     theirs = torch_fidelity.calculate_metrics(
         input1=Pictures(scenes.batch(np.arange(COUNT))),
         input2=Pictures(torch.cat(list(spoilt(other)))),

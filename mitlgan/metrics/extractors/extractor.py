@@ -1,0 +1,133 @@
+"""Feature extractors in use: uint8 images in, one feature vector per image out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mitlgan.metrics.extractors.spec import RESIZES, ExtractorSpec
+
+
+class Extractor:
+    """A frozen network that turns images into features.
+
+    Attributes:
+        name: Name that each number carries, e.g. "efficientnet-lite0@96"; a resize filter other than the network's default is part of it.
+        dim: Length of a feature vector.
+        weights_sha256: Hash of the weights file.
+        resize: Name of the resize filter, a key of `RESIZES`.
+        size_px: Input size of the network.
+    """
+
+    def __init__(self, network: nn.Module, spec: ExtractorSpec, *, size_px: int, resize: str, weights_sha256: str, device: torch.device) -> None:
+        self.name = f"{spec.name}@{size_px}" if resize == spec.resize else f"{spec.name}@{size_px}-{resize}"
+        self.is_inception = spec.name == "inception"
+        self.dim = spec.dim
+        self.resize = resize
+        self.size_px = size_px
+        self.weights_sha256 = weights_sha256
+        self.device = device
+        # Fixed batches, so that features depend only on the images and their order. Channels last and 32 were fastest on two cores.
+        self.batch_size = 32 if device.type == "cpu" else 256
+        self._network = network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
+        self._scale = torch.tensor([1 / (255 * std) for std in spec.std], device=device).view(1, 3, 1, 1)
+        self._shift = torch.tensor([-mean / std for mean, std in zip(spec.mean, spec.std, strict=True)], device=device).view(1, 3, 1, 1)
+
+    @property
+    def distance_name(self) -> str:
+        """FID for the FID Inception network, else FD (name)."""
+        return "FID" if self.is_inception else f"FD ({self.name})"
+
+    @property
+    def class_weights(self) -> npt.NDArray[np.float32] | None:
+        """Weights (classes, dim) of the classifier, which an Inception Score needs; None for all but the FID Inception network."""
+        weights = getattr(self._network, "class_weights", None)
+        return weights.cpu().numpy() if self.is_inception and isinstance(weights, Tensor) else None
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Compute features of images.
+
+        Args:
+            images: uint8 (N, 3, H, W), on any device.
+
+        Returns:
+            float32 (N, dim) on the CPU.
+        """
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"images must be uint8 (N, 3, H, W), not {images.dtype} {tuple(images.shape)}")
+        with _full_precision(self.device):
+            parts = [self._features(part.to(self.device).float()).float().cpu() for part in torch.split(images, self.batch_size)]
+        return torch.cat(parts) if parts else torch.empty(0, self.dim)
+
+    def differentiable(self, images: Tensor) -> Tensor:
+        """Compute features of images that are not rounded to 8 bits, with gradients.
+
+        Args:
+            images: float32 (N, 3, H, W) in [-1, 1], on the extractor's device.
+
+        Returns:
+            float32 (N, dim) on that device.
+        """
+        with _full_precision(self.device):
+            return self._features((images + 1) * 127.5)
+
+    def _features(self, pixels: Tensor) -> Tensor:
+        resize = RESIZES[self.resize]
+        if pixels.shape[-2:] != (self.size_px, self.size_px):
+            size = (self.size_px, self.size_px)
+            pixels = functional.interpolate(pixels, size, mode=resize.mode, align_corners=False, antialias=resize.antialias)
+        pixels = (pixels * self._scale + self._shift).contiguous(memory_format=torch.channels_last)
+        return self._network(pixels).flatten(1)  # type: ignore[no-any-return]
+
+
+def extract_features(extractor: Extractor, batches: Iterable[Tensor], progress: Callable[[int], None] | None = None) -> npt.NDArray[np.float32]:
+    """Compute features of a stream of images; memory holds one batch and the features.
+
+    Args:
+        extractor: The network.
+        batches: uint8 (n, 3, H, W) each, of any length; they are regrouped, so that features do not depend on how the stream was cut.
+        progress: Called with the number of images after each batch.
+
+    Returns:
+        float32 (N, dim).
+    """
+    parts: list[npt.NDArray[np.float32]] = []
+    done = 0
+    for batch in _rebatch(batches, extractor.batch_size):
+        parts.append(extractor(batch).numpy())
+        done += len(batch)
+        if progress is not None:
+            progress(done)
+    return np.concatenate(parts) if parts else np.empty((0, extractor.dim), np.float32)
+
+
+def _rebatch(batches: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+    waiting: list[Tensor] = []
+    count = 0
+    for batch in batches:
+        for part in torch.split(batch, size):
+            waiting.append(part)
+            count += len(part)
+            if count >= size:
+                joined = torch.cat(waiting)
+                yield joined[:size]
+                waiting, count = [joined[size:]], count - size
+    if count:
+        yield torch.cat(waiting)
+
+
+@contextmanager
+def _full_precision(device: torch.device) -> Iterator[None]:
+    """Disable TF32 convolutions on CUDA: they would change the third digit of a distance."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield

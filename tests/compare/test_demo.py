@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -20,9 +19,10 @@ from mitlgan.compare import demo
 from mitlgan.errors import MitlganError, ResourceError, Stopped
 from mitlgan.recipe import Recipe, to_toml, with_overrides
 from mitlgan.runtime.files import folder_lock
+from mitlgan.runtime.progress import Reporter
 from mitlgan.stages import default_layers, parallel
 from mitlgan.stages.existing_runs import find_matching_run
-from mitlgan.stages.parallel import TrainingProcess, run_parallel
+from mitlgan.stages.parallel import TrainingProcess
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
@@ -50,10 +50,10 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         root: Path,
         waiting: Sequence[TrainingProcess],
         *,
-        at_once: int,
+        max_parallel: int,
         on_failure: Callable[[TrainingProcess, MitlganError], None] | None = None,
     ) -> None:
-        assert at_once == 2
+        assert max_parallel == 2
         assert (on_failure is not None) == any(job.label.startswith("baseline") for job in waiting)  # of baselines alone one may fail
         for job in waiting:
             if job.is_done(root):
@@ -157,21 +157,21 @@ def test_an_interrupted_demo_goes_on_and_finishes(
     monkeypatch.setattr(os, "cpu_count", lambda: 2)  # each of two has one thread
     for role in ("fg", "bg"):
         recipes[role] = tiny_runs.recipe(role, packs[role], updates=400)
-    show, seen = parallel._show, set[str]()
+    show, seen = TrainingProcess.show_status, set[str]()
 
-    def interrupting(root: Path, job: TrainingProcess, bar: Any) -> None:
-        show(root, job, bar)
-        run = job.run(root)
+    def interrupting(training: TrainingProcess, root: Path, reporter: Reporter) -> None:
+        show(training, root, reporter)
+        run = training.find_run(root)
         if run is not None and run.status().get("iteration"):
-            seen.add(job.label)
+            seen.add(training.label)
         if len(seen) == 2:
-            patch.setattr(parallel, "_show", show)  # once
+            patch.setattr(TrainingProcess, "show_status", show)  # once
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(parallel, "_show", interrupting)
-        patch.setattr(parallel, "SHOW_S", 0.0)
-        with pytest.raises(Stopped, match="stopped and saved; the same command goes on from here") as stopped:
+        patch.setattr(TrainingProcess, "show_status", interrupting)
+        patch.setattr(parallel, "STATUS_INTERVAL_S", 0.0)
+        with pytest.raises(Stopped, match="stopped and saved; the same command continues from here") as stopped:
             demo.run_demo(out)
     assert stopped.value.exit_code == 130
     begun = run_directory.list_runs(out / "runs", "pretrain")
@@ -190,66 +190,3 @@ def test_an_interrupted_demo_goes_on_and_finishes(
     resumed = find_matching_run(out / "runs", recipes["fg"])
     assert resumed is not None
     tiny_runs.assert_same_trace(resumed, straight)
-
-
-def test_a_job_that_fails_is_told_with_its_last_line_and_exit_code(packs: dict[str, Path], tmp_path: Path) -> None:
-    job = TrainingProcess("pretrain fg", tiny_runs.recipe("fg", packs["fg"]), ["pretrain", "fg", "--nope"])
-    with pytest.raises(MitlganError, match=r"pretrain fg: --nope: no such option .*\(log: .*pretrain-fg\.log\)") as failed:
-        run_parallel(tmp_path, tmp_path / "runs", [job])
-    assert failed.value.exit_code == 2
-    told: list[str] = []
-    run_parallel(tmp_path, tmp_path / "runs", [job], on_failure=lambda failing, error: told.append(f"{failing.label} {error.exit_code}"))
-    assert told == ["pretrain fg 2"]
-
-
-def test_a_job_whose_run_is_held_says_so_and_no_process_is_begun(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = tiny_runs.recipe("fg", packs["fg"])
-    run = pretrain(recipe, tiny_runs.environment(tmp_path / "runs"))
-    (run.path / "generator.safetensors").unlink()
-    job = TrainingProcess("pretrain fg", recipe, ["pretrain", "fg"])
-    said = f"pretrain fg: {run.path} is held by another process, which works on it; wait for that, then call this again"
-    monkeypatch.setattr(parallel.subprocess, "Popen", lambda *_, **__: pytest.fail("began"))
-    with folder_lock(run.path):
-        with pytest.raises(ResourceError) as refused:
-            run_parallel(tmp_path, tmp_path / "runs", [job])
-        assert str(refused.value) == said
-        told: list[str] = []
-        run_parallel(tmp_path, tmp_path / "runs", [job], on_failure=lambda _, error: told.append(str(error)))
-        assert told == [said]
-
-
-@pytest.mark.timeout(60)
-def test_logs_have_one_writer_and_lead_nowhere(packs: dict[str, Path], tmp_path: Path) -> None:
-    job = TrainingProcess("pretrain fg", tiny_runs.recipe("fg", packs["fg"]), ["pretrain", "fg", "--nope"])
-    precious = tmp_path / "precious"
-    precious.write_text("precious")
-    (tmp_path / "out" / "logs").mkdir(parents=True)
-    log = tmp_path / "out" / "logs" / "pretrain-fg.log"
-    log.symlink_to(precious)
-    with pytest.raises(MitlganError, match="no such option"):
-        run_parallel(tmp_path / "out", tmp_path / "runs", [job])
-    assert precious.read_text() == "precious"
-    with log.open("a") as before:  # of a process that still writes
-        with pytest.raises(MitlganError, match="no such option"):
-            run_parallel(tmp_path / "out", tmp_path / "runs", [job])
-        before.write("late")
-        before.flush()
-        assert "late" not in log.read_text()
-    with folder_lock(tmp_path / "out" / "logs"), pytest.raises(ResourceError, match=r"logs: another process is working on it"):
-        run_parallel(tmp_path / "out", tmp_path / "runs", [job])
-    log.unlink()
-    os.mkfifo(log)
-    with pytest.raises(MitlganError, match="no such option"):
-        run_parallel(tmp_path / "out", tmp_path / "runs", [job])
-    shutil.rmtree(tmp_path / "out" / "logs")
-    (tmp_path / "out" / "logs").symlink_to(tmp_path)
-    with pytest.raises(ResourceError, match="logs: is a symbolic link"):
-        run_parallel(tmp_path / "out", tmp_path / "runs", [job])
-
-
-def test_bars_are_closed_whatever_happens(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = tiny_runs.Listener()
-    monkeypatch.setattr(parallel, "make_reporter", lambda label: shown)
-    with pytest.raises(MitlganError):
-        run_parallel(tmp_path, tmp_path / "runs", [TrainingProcess("x", tiny_runs.recipe("fg", packs["fg"]), ["--nope"])])
-    assert shown.closed

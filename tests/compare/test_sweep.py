@@ -87,8 +87,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Trainings in this process; notes which began."""
     begun: list[str] = []
 
-    def run(place: Path, root: Path, jobs: Sequence[TrainingProcess], *, at_once: int, threads: int, on_failure: Any) -> None:
-        assert (at_once, threads) == (2, 1)
+    def run(place: Path, root: Path, jobs: Sequence[TrainingProcess], *, max_parallel: int, threads: int, on_failure: Any) -> None:
+        assert (max_parallel, threads) == (2, 1)
         for job in jobs:
             if job.is_done(root):
                 continue

@@ -18,9 +18,10 @@ from PIL import Image
 
 import mitlgan
 from mitlgan.artifacts.card import read_weights_hash
-from mitlgan.artifacts.loaded_artifact import LoadedArtifact, grid_png, stages_sheet_png
-from mitlgan.artifacts.titled_grid import enlarge
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.images.animation import encode_animation
+from mitlgan.images.grid import enlarge, grid_png
 from mitlgan.recipe import load_recipe, shipped_folder
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run

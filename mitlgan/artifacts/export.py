@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from mitlgan.artifacts.card import KIND_WITH_ARTICLE
 from mitlgan.artifacts.load_save import check_generators_found, save_network
-from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network, stages_sheet_png
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network
 from mitlgan.artifacts.markdown_card import markdown_card
+from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import CompositionStages

@@ -50,7 +50,7 @@ def directions(
     Shows each direction as a row of pictures.
     """
     from mitlgan import editing
-    from mitlgan.artifacts.titled_grid import labeled_grid_png, layer_title
+    from mitlgan.images.grid import labeled_grid_png, layer_title
     from mitlgan.runtime.files import write_atomically
 
     loaded = load_artifact(artifact, device)

@@ -85,7 +85,7 @@ def evaluate(
 
 
 def _separated(loaded: LoadedArtifact, real: ImagePack, split: str, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
-    from mitlgan.artifacts.loaded_artifact import grid_png
+    from mitlgan.images.grid import grid_png
     from mitlgan.metrics.layer_swap import REAL_SCENES, change_when_moved, measure_separation, swap_for
     from mitlgan.runtime.files import disk_errors, write_atomically
 

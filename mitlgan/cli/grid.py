@@ -30,9 +30,9 @@ def grid(
     as_json: options.Json = False,
 ) -> None:
     """Cross two layers: rows share one, columns the other."""
-    from mitlgan.artifacts.titled_grid import labeled_grid_png, layer_title
     from mitlgan.editing import cross, parse_latent
     from mitlgan.errors import UsageError
+    from mitlgan.images.grid import labeled_grid_png, layer_title
     from mitlgan.runtime.files import write_atomically
 
     loaded = load_artifact(artifact, device)

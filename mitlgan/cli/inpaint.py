@@ -42,8 +42,8 @@ def inpaint(
     """Fill a hole in a picture, without a seam."""
     import torch
 
-    from mitlgan.artifacts.titled_grid import labeled_grid_png
     from mitlgan.errors import UsageError
+    from mitlgan.images.grid import labeled_grid_png
     from mitlgan.inpainting import inpaint as filled
     from mitlgan.inpainting import make_filler, parse_hole, read_original
     from mitlgan.runtime.files import write_atomically

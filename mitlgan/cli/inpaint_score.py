@@ -48,7 +48,7 @@ def inpaint_score(
     from mitlgan import inpainting
     from mitlgan.artifacts.card import read_card
     from mitlgan.artifacts.loaded_artifact import artifact_path
-    from mitlgan.artifacts.titled_grid import labeled_grid_png
+    from mitlgan.images.grid import labeled_grid_png
     from mitlgan.inpainting.evaluate import describe_scores
     from mitlgan.inpainting.evaluate import scores_json as told
     from mitlgan.inpainting.fillers import shipped_artifact

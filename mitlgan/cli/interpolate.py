@@ -55,12 +55,11 @@ def interpolate(
 
     All layers change, or only those that --layer names.
     """
-    from mitlgan.artifacts.loaded_artifact import grid_png
-    from mitlgan.artifacts.titled_grid import display_scale, enlarge
     from mitlgan.editing import parse_latent, plan_path, render_path
     from mitlgan.errors import UsageError
     from mitlgan.images.alpha import to_opaque_rgb
     from mitlgan.images.animation import encode_animation, validate_format
+    from mitlgan.images.grid import display_scale, enlarge, grid_png
     from mitlgan.runtime.files import write_atomically
 
     form = validate_format(out.suffix.removeprefix(".").lower(), fps)

@@ -40,9 +40,9 @@ def mix(
     """
     import torch
 
-    from mitlgan.artifacts.titled_grid import labeled_grid_png
     from mitlgan.editing import mix as mixed
     from mitlgan.editing import parse_latent
+    from mitlgan.images.grid import labeled_grid_png
     from mitlgan.latents import truncate, write_latent
     from mitlgan.runtime.files import write_atomically
 
@@ -69,9 +69,10 @@ def mix(
 def _single_png(image: Tensor, scale: int) -> bytes:
     from mitlgan.images.alpha import unpremultiply
     from mitlgan.images.encode import encode_png
+    from mitlgan.images.grid import repeat_pixels
     from mitlgan.images.pixels import to_uint8
 
-    return encode_png(unpremultiply(to_uint8(image))[0].repeat_interleave(scale, 1).repeat_interleave(scale, 2))
+    return encode_png(repeat_pixels(unpremultiply(to_uint8(image))[0], scale))
 
 
 def _weights(given: list[str] | None) -> float | dict[str, float]:

@@ -41,7 +41,8 @@ def sample(
     """Write images of an artifact as PNG."""
     import torch
 
-    from mitlgan.artifacts.loaded_artifact import load_artifact, stages_sheet_png, write_sample_files
+    from mitlgan.artifacts.loaded_artifact import load_artifact
+    from mitlgan.artifacts.sample_files import stages_sheet_png, write_sample_files
     from mitlgan.errors import UsageError
     from mitlgan.latents import read_latent, truncate
     from mitlgan.runtime.distributed import resolve_device

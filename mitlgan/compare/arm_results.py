@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mitlgan.artifacts.card import Card, LayerCard, read_card, read_weights_hash
-from mitlgan.artifacts.loaded_artifact import LoadedArtifact, grid_png
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
 from mitlgan.artifacts.summary import describe
 from mitlgan.compare import arms
@@ -25,6 +25,7 @@ from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import DataError, UsageError
+from mitlgan.images.grid import grid_png
 from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.layer_swap import measure_separation, swap_for
 from mitlgan.metrics.protocol import flat_metrics

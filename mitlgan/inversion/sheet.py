@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mitlgan.artifacts.titled_grid import labeled_grid_png, layer_title
 from mitlgan.images.alpha import to_opaque_rgb
+from mitlgan.images.grid import labeled_grid_png, layer_title
 from mitlgan.inversion.embed import InversionResult
 
 ERROR_GAIN = 4

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mitlgan.artifacts.loaded_artifact import grid_png, run_network
+from mitlgan.artifacts.loaded_artifact import run_network
 from mitlgan.artifacts.safetensors_io import first_nonfinite, tensors_sha256
 from mitlgan.errors import NanError
+from mitlgan.images.grid import grid_png
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.distributed import World, require_same_on_all_ranks
 from mitlgan.runtime.files import write_atomically

@@ -17,8 +17,9 @@ from torch import Tensor
 import mitlgan
 from mitlgan.artifacts import export as exports
 from mitlgan.artifacts.export import ExportableNetwork, export_artifact
-from mitlgan.artifacts.loaded_artifact import LoadedArtifact, stages_sheet_png
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.artifacts.markdown_card import escape_markdown, markdown_card
+from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import split_by_layer
 

@@ -14,21 +14,13 @@ from PIL import Image
 import mitlgan
 from mitlgan import networks
 from mitlgan.artifacts.card import Card, GeneratorSpec, LayerCard
-from mitlgan.artifacts.loaded_artifact import (
-    BATCH,
-    TITLE_PX,
-    LoadedArtifact,
-    artifact_path,
-    grid_png,
-    load_artifact,
-    run_network,
-    stages_sheet_png,
-    write_sample_files,
-)
+from mitlgan.artifacts.loaded_artifact import BATCH, LoadedArtifact, artifact_path, load_artifact, run_network
+from mitlgan.artifacts.sample_files import stages_sheet_png, write_sample_files
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.images.alpha import on_checkerboard, split_premultiplied, unpremultiply
 from mitlgan.images.encode import encode_png
+from mitlgan.images.grid import HEADING_PX, grid_png
 from mitlgan.images.pixels import to_uint8
 from mitlgan.networks import CompositionStages, LayerTransform
 from mitlgan.networks.placement import transform_layer
@@ -236,15 +228,15 @@ def three() -> LoadedArtifact:
 
 def test_a_layer_stands_where_it_is_put(three: LoadedArtifact) -> None:
     place = (0.5, -0.25, 0.5, True)
-    stages = three.layers([0, 1], stands={"tree": place})
+    stages = three.layers([0, 1], transforms={"tree": place})
     drawn = three.layers([0, 1])
     assert not torch.equal(stages.output, drawn.output)
     assert torch.equal(stages.placed["hills"], drawn.placed["hills"])  # the placement's own numbers stand where none are given
     stand = LayerTransform(*(torch.full((2,), number) for number in (0.5, -0.25, 0.5, -1.0)))
     moved = transform_layer(split_premultiplied(stages.layers["tree"]), stand)
     torch.testing.assert_close(stages.placed["tree"], torch.cat(moved, 1) * 2 - 1)
-    assert torch.equal(three.layers([0, 1], stands={"tree": stand}).output, stages.output)
-    assert torch.equal(three.sample([0, 1], stands={"tree": place}), stages.output)
+    assert torch.equal(three.layers([0, 1], transforms={"tree": stand}).output, stages.output)
+    assert torch.equal(three.sample([0, 1], transforms={"tree": place}), stages.output)
 
 
 def test_stands_of_one_number_per_image_go_along_with_their_chunks(three: LoadedArtifact) -> None:
@@ -258,12 +250,12 @@ def test_stands_of_one_number_per_image_go_along_with_their_chunks(three: Loaded
 
 def test_stands_that_cannot_be(three: LoadedArtifact, scene: LoadedArtifact, fg: LoadedArtifact) -> None:
     for loaded in (scene, fg):
-        with pytest.raises(UsageError, match=r"^stands: nothing can be moved in this artifact; only compositions by mattes can"):
+        with pytest.raises(UsageError, match=r"^transforms: nothing can be moved in this artifact; only compositions by mattes can"):
             loaded.sample([0], {"fg": (1, 0, 0)})
-    with pytest.raises(UsageError, match=r"^stands: sky cannot be moved; give one of hills, tree$"):
+    with pytest.raises(UsageError, match=r"^transforms: sky cannot be moved; give one of hills, tree$"):
         three.sample([0], {"sky": (1, 0, 0)})
     for numbers, told in (((0, 0, 0), "scale"), ((5, 0, 0), "scale"), ((float("nan"), 0, 0), "finite"), ((1, float("inf"), 0), "finite")):
-        with pytest.raises(UsageError, match=f"^stands: .*{told}"):
+        with pytest.raises(UsageError, match=f"^transforms: .*{told}"):
             three.sample([0], {"tree": numbers})
     with pytest.raises(UsageError, match=r"one per image \(3\) each"):
         three.sample([0, 1, 2], {"tree": LayerTransform(*(torch.ones(2) for _ in range(4)))})
@@ -328,4 +320,4 @@ def test_a_generator_with_alpha_is_written_transparent_and_shown_on_squares(tmp_
 def test_the_sheet_lays_what_is_transparent_on_white() -> None:
     clear = torch.full((1, 4, 8, 8), -1.0)
     sheet = opened(stages_sheet_png(CompositionStages(layers={"fg": clear}, fused=clear, matte=None, output=clear), scale=1))
-    assert (sheet[TITLE_PX:] == 255).all()
+    assert (sheet[HEADING_PX:] == 255).all()

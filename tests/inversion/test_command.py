@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from mitlgan.artifacts.load_save import save_network
-from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact, write_sample_files
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, load_artifact
+from mitlgan.artifacts.sample_files import write_sample_files
 from mitlgan.cli import main
 from mitlgan.editing import parse_latent
 from mitlgan.images.pixels import to_uint8

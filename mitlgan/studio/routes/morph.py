@@ -8,8 +8,8 @@ import torch
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from mitlgan.artifacts.titled_grid import MAX_SIZE_PX, display_scale, enlarge
 from mitlgan.images.animation import encode_animation
+from mitlgan.images.grid import MAX_SIZE_PX, display_scale, enlarge
 from mitlgan.studio import encoding, render
 from mitlgan.studio.catalogue import ActiveArtifact
 from mitlgan.studio.context import ContextDep

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mitlgan.artifacts.titled_grid import display_scale, enlarge, labeled_grid_png
 from mitlgan.errors import UsageError
+from mitlgan.images.grid import display_scale, enlarge, labeled_grid_png
 from mitlgan.images.pixels import to_uint8
 
 

@@ -62,7 +62,7 @@ def _mask(spec: str, height: int, width: int) -> NDArray[np.bool_]:
     if not path.exists():
         raise DataError(f"--hole {spec}: no such file; name a mask, or write x,y,w,h or center")
     try:
-        found = decode(path, keep_alpha=False, backdrop=(0, 0, 0), as_numbers=True)
+        found = decode(path, keep_alpha=False, backdrop=(0, 0, 0), ignore_profile=True)
     except UnreadableImageError as error:
         raise DataError(f"--hole {spec}: {error}") from None
     if (found.height, found.width) != (height, width):

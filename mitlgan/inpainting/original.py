@@ -93,7 +93,7 @@ def _read(content: bytes) -> Original:
         grey = mode.split(";")[0] in _GREY
         coloured = mode in _CONVERTED or (grey and profile is not None and "icc_profile" not in header.info)  # a grey PNG can say no gamma of its own
         transparent = mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in header.info
-    picture = decoded.picture if coloured else decode_bytes(content, keep_alpha=True, as_numbers=True).picture
+    picture = decoded.picture if coloured else decode_bytes(content, keep_alpha=True, ignore_profile=True).picture
     written = ("L" if grey else "RGB") + ("A" if transparent else "")
     notes = [decoded.note] if decoded.note else []
     if bits > 8:

@@ -60,7 +60,7 @@ def decode_hole(content: bytes, card: Card, option: str) -> Tensor:
     size = _image_size(content, option)
     if size != (card.size_px, card.size_px):
         raise RequestRefused(422, f"{option}: is {size[0]} x {size[1]} px; paint on the picture's {card.size_px} x {card.size_px} px")
-    mask = _decode(content, option, keep_alpha=True, size_px=0, as_numbers=True)
+    mask = _decode(content, option, keep_alpha=True, size_px=0, ignore_profile=True)
     laid = Image.new("RGBA", mask.size, (0, 0, 0, 255))
     laid.alpha_composite(mask)
     marked = (torch.frombuffer(bytearray(laid.convert("L").tobytes()), dtype=torch.uint8) >= MIN_HOLE_BRIGHTNESS).float().view(1, 1, *mask.size)
@@ -84,10 +84,10 @@ def decode_data_uri(uri: str, option: str) -> bytes:
         raise RequestRefused(422, f"{option}: its base64 is damaged; send it again") from None
 
 
-def _decode(content: bytes, option: str, *, keep_alpha: bool, size_px: int, as_numbers: bool = False) -> Image.Image:
+def _decode(content: bytes, option: str, *, keep_alpha: bool, size_px: int, ignore_profile: bool = False) -> Image.Image:
     _image_size(content, option)
     try:
-        return decode_bytes(content, keep_alpha=keep_alpha, size_px=size_px, as_numbers=as_numbers).picture
+        return decode_bytes(content, keep_alpha=keep_alpha, size_px=size_px, ignore_profile=ignore_profile).picture
     except UnreadableImageError as error:
         raise RequestRefused(422, f"{option}: {error}") from None
 

@@ -217,7 +217,7 @@ def test_pictures_are_not_written_among_those_that_they_are_made_of(command: Com
     for out in ("in/out", "in"):
         done = command("data", make, "in", "--out", out)
         assert done.code == 2
-        assert done.err.startswith(f"--out {out}: lies in SRC, in, ")
+        assert done.err.startswith(f"--out {out}: is inside SRC, in, ")
         assert len(list(place.iterdir())) == 3
 
 

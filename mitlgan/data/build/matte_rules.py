@@ -53,7 +53,7 @@ def decode_matte(matte: ImageEntry, picture: DecodedImage) -> Image.Image:
         UnreadableImageError: The matte cannot be read, or has another size than the upright picture.
     """
     try:
-        decoded = decode_bytes(matte.read(), keep_alpha=True, as_numbers=True)
+        decoded = decode_bytes(matte.read(), keep_alpha=True, ignore_profile=True)
     except UnreadableImageError as error:
         raise UnreadableImageError(f"its matte: {error}") from None
     if (decoded.width, decoded.height) != (picture.width, picture.height):

@@ -1,4 +1,4 @@
-"""One file to one upright RGB or RGBA picture in sRGB, or a reason why not; nothing hostile gets further than its header."""
+"""Decodes a file to an upright RGB or RGBA picture in sRGB, or says why not; oversized files are refused by their header."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from mitlgan.data.decode.srgb import to_srgb
 from mitlgan.data.sources.formats import HEAD_BYTES, MissingCodecError, allowed_formats
 from mitlgan.errors import resource_fault
 
-MAX_PIXELS = 64_000_000  # more than a camera's picture; a 10,000 x 10,000 bomb is refused by its header alone
+MAX_PIXELS = 64_000_000  # more than a camera's picture; refuses a 10,000 x 10,000 bomb by its header
 MAX_FILE_BYTES = 256_000_000
-MIN_TRANSPARENT_FRACTION = 0.01  # of the pixels; less may be a rounded corner or a stray edge
-_TOO_THIN = 100  # width to height, or the other way: the centred square would show nothing
+MIN_TRANSPARENT_FRACTION = 0.01  # of the pixels; fewer may be a rounded corner or a stray edge
+_MAX_ASPECT = 100  # longer side / shorter side; the centered square of a thinner picture shows nothing
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
-_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
-_UPRIGHT = (None, 1)
-_WITH_MORE = ("MPO", "HEIF")  # a photograph with previews, or the best of a burst, and no film
-_TURNS = {
+_SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+_UPRIGHT_ORIENTATIONS = (None, 1)
+_STILL_MULTIFRAME_FORMATS = ("MPO", "HEIF")  # further frames are previews or a burst, not an animation
+_TRANSPOSE_BY_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -40,14 +40,14 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 MIN_DRAFT_SCALE = 1.9
-"""A JPEG may be decoded at a half, a quarter or an eighth of its size that is still so many times what is wanted: the resize after it then gives
-nearly the same as from the whole picture. Pillow's own thumbnails have 2.0, which 500 px to 128 px would just miss."""
+"""A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size that is still at least so many times the requested one: resizing that gives nearly the same
+result as resizing the whole picture. Pillow's own thumbnails use 2.0, which 500 px to 128 px just misses."""
 _EXIF_ORIENTATION = 0x0112
-# What Pillow warns of is either refused here by its size or of no consequence. Said once: `warnings.catch_warnings` is not safe across threads.
+# What Pillow warns about is refused here by its size, or harmless. Set once, since `warnings.catch_warnings` is not thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-# What Pillow raises on damaged or hostile files.
-_DAMAGE = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, KeyError, TypeError,
+# What Pillow raises for damaged or hostile files.
+_DECODE_ERRORS = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, KeyError, TypeError,
            OverflowError, MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning, AttributeError, RuntimeError)  # fmt: skip
 
 
@@ -57,14 +57,14 @@ class UnreadableImageError(Exception):
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """A picture, ready to be cropped.
+    """A decoded picture.
 
     Attributes:
-        picture: RGB, or RGBA where the file has transparency and it was asked for.
-        sha256: Of the file.
-        width: Upright, before the crop (px).
-        height: Likewise.
-        note: What a user should know, such as that only the first frame was taken, or that a damaged profile was passed over.
+        picture: RGB, or RGBA if transparency is kept; a large JPEG may be smaller than `width` and `height`.
+        sha256: Hash of the file.
+        width: Width of the upright picture (px).
+        height: Height of the upright picture (px).
+        note: What a user should know, such as that only the first frame was used, or that a damaged profile was ignored.
     """
 
     picture: Image.Image
@@ -75,67 +75,65 @@ class DecodedImage:
 
 
 def decode(
-    path: Path, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255), as_numbers: bool = False
+    path: Path, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255), ignore_profile: bool = False
 ) -> DecodedImage:
-    """Read a file, decode all of it, set it upright, and convert its colours to sRGB.
+    """Read and decode a file, turn it upright, and convert its colors to sRGB.
 
     Args:
         path: A regular file.
-        keep_alpha: Give RGBA for every picture; otherwise transparency is laid on `backdrop`.
-        size_px: Size that the picture will be reduced to; large JPEGs are then decoded at a fraction of theirs, never below twice this.
+        keep_alpha: Return RGBA for every picture; otherwise transparency is composited on `backdrop`.
+        size_px: Size that the picture will be reduced to: large JPEGs are decoded at a fraction of their size; 0 for the full size.
         backdrop: Red, green, blue, each 0 to 255.
-        as_numbers: Leave the numbers as they stand, whatever a profile says: of a matte or a hole, which have no colours.
+        ignore_profile: Keep the numbers in the file, whatever a color profile says; for mattes and masks, which have no colors.
 
     Raises:
-        UnreadableImageError: Not a picture of an allowed format, damaged, too large, too thin.
+        UnreadableImageError: The file is no picture of an allowed format, damaged, too large, or too thin.
     """
-    return decode_bytes(read_file(path), keep_alpha=keep_alpha, size_px=size_px, backdrop=backdrop, as_numbers=as_numbers)
+    return decode_bytes(read_file(path), keep_alpha=keep_alpha, size_px=size_px, backdrop=backdrop, ignore_profile=ignore_profile)
 
 
 def decode_bytes(
-    content: bytes, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255), as_numbers: bool = False
+    content: bytes, *, keep_alpha: bool, size_px: int = 0, backdrop: tuple[int, int, int] = (255, 255, 255), ignore_profile: bool = False
 ) -> DecodedImage:
-    """As `decode`, of a file's content."""
+    """Decode the content of a file; see `decode`."""
     if not content:
         raise UnreadableImageError("empty file")
     try:
-        return _decoded(content, keep_alpha, size_px, backdrop, as_numbers)
+        return _decode(content, keep_alpha, size_px, backdrop, ignore_profile)
     except UnreadableImageError:
         raise
     except UnknownScaleError as error:
         raise UnreadableImageError(str(error)) from None
-    except _DAMAGE as error:
-        raise resource_fault(error) or UnreadableImageError(_reason(content, error)) from None
+    except _DECODE_ERRORS as error:
+        raise resource_fault(error) or UnreadableImageError(_failure_reason(content, error)) from None
 
 
 def is_cutout_file(content: bytes) -> bool:
-    """Whether a file's content is a cut-out: transparent in `SEEN_THROUGH` of its pixels; many files carry an alpha that is opaque all over.
+    """Whether the content of a file is a cut-out, see `is_cutout`; many files have an alpha channel that is opaque everywhere.
 
     Raises:
-        UnreadableImageError: As `decode`.
+        UnreadableImageError: See `decode`.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=_formats(content)) as picture:
-            promised = picture.mode in _ALPHA_MODES or "transparency" in picture.info
-    except _DAMAGE as error:
-        raise resource_fault(error) or UnreadableImageError(_reason(content, error)) from None
-    if not promised:
-        return False
-    return is_cutout(decode_bytes(content, keep_alpha=True).picture)
+        with Image.open(io.BytesIO(content), formats=_check_formats(content)) as picture:
+            may_be_transparent = picture.mode in _ALPHA_MODES or "transparency" in picture.info
+    except _DECODE_ERRORS as error:
+        raise resource_fault(error) or UnreadableImageError(_failure_reason(content, error)) from None
+    return may_be_transparent and is_cutout(decode_bytes(content, keep_alpha=True).picture)
 
 
 def is_cutout(picture: Image.Image) -> bool:
-    """Whether `SEEN_THROUGH` of an RGBA picture's pixels or more are rather transparent than opaque."""
+    """Whether at least `MIN_TRANSPARENT_FRACTION` of an RGBA picture's pixels are more transparent than opaque."""
     return sum(picture.getchannel("A").histogram()[:128]) >= MIN_TRANSPARENT_FRACTION * picture.width * picture.height
 
 
 def read_head(path: str | Path) -> bytes:
-    """The first bytes of a regular file, as `read_file` opens it.
+    """Return the first `HEAD_BYTES` of a regular file.
 
     Raises:
-        UnreadableImageError: It is none.
+        UnreadableImageError: The file cannot be read, or is not a regular file.
     """
-    with os.fdopen(_opened(path), "rb") as file:
+    with os.fdopen(_open_regular_file(path), "rb") as file:
         try:
             return file.read(HEAD_BYTES)
         except OSError as error:
@@ -143,12 +141,12 @@ def read_head(path: str | Path) -> bytes:
 
 
 def read_file(path: str | Path) -> bytes:
-    """The content of a regular file, no link followed; a pipe or device that takes its place meanwhile cannot hang it.
+    """Return the content of a regular file; links are not followed, and a pipe or device in its place cannot block.
 
     Raises:
-        UnreadableImageError: It is none, is too large, or changes while it is read.
+        UnreadableImageError: The file cannot be read, is not a regular file, too large, or changes while it is read.
     """
-    descriptor = _opened(path)
+    descriptor = _open_regular_file(path)
     with os.fdopen(descriptor, "rb") as file:
         try:
             before = os.fstat(descriptor)
@@ -163,8 +161,8 @@ def read_file(path: str | Path) -> bytes:
     return content
 
 
-def _opened(path: str | Path) -> int:
-    """The descriptor of a regular file, no link followed, none of a pipe or device waited for."""
+def _open_regular_file(path: str | Path) -> int:
+    """Return the descriptor of a regular file, without following links or waiting for a pipe or device."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
@@ -181,58 +179,58 @@ def _opened(path: str | Path) -> int:
     return descriptor
 
 
-def _decoded(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int, int, int], as_numbers: bool) -> DecodedImage:
-    with Image.open(io.BytesIO(content), formats=_formats(content)) as opened:
+def _decode(content: bytes, keep_alpha: bool, size_px: int, backdrop: tuple[int, int, int], ignore_profile: bool) -> DecodedImage:
+    with Image.open(io.BytesIO(content), formats=_check_formats(content)) as opened:
         width, height = opened.size
         if width * height > MAX_PIXELS:
             raise UnreadableImageError(f"{width} x {height} px, more than {MAX_PIXELS // 1_000_000} million: refused as a decompression bomb")
-        if max(width, height) > _TOO_THIN * min(width, height) or min(width, height) < 2:
+        if max(width, height) > _MAX_ASPECT * min(width, height) or min(width, height) < 2:
             raise UnreadableImageError(f"{width} x {height} px: nothing to see in its centred square")
-        animated = opened.format not in _WITH_MORE and bool(getattr(opened, "is_animated", False))
+        animated = opened.format not in _STILL_MULTIFRAME_FORMATS and bool(getattr(opened, "is_animated", False))
         if animated:
             opened.seek(0)
         if size_px and opened.format in ("JPEG", "MPO"):
-            shrunk = [math.ceil(MIN_DRAFT_SCALE * size_px * side / min(width, height)) for side in (width, height)]
-            opened.draft(None, (shrunk[0], shrunk[1]))
+            draft = [math.ceil(MIN_DRAFT_SCALE * size_px * side / min(width, height)) for side in (width, height)]
+            opened.draft(None, (draft[0], draft[1]))
         depth = read_bit_depth(opened, content)
-        opened.load()  # all of it: verify() passes truncated files
-        profile, note = (None, "") if as_numbers else find_profile(opened, content)
+        opened.load()  # the whole file: verify() accepts truncated ones
+        profile, note = (None, "") if ignore_profile else find_profile(opened, content)
         orientation = opened.getexif().get(_EXIF_ORIENTATION)
-        if orientation in _SIDEWAYS:
+        if orientation in _SIDEWAYS_ORIENTATIONS:
             width, height = height, width
         picture: Image.Image = to_eight_bits(opened, depth, content)
-        if picture is opened and orientation not in _UPRIGHT:
-            ImageOps.exif_transpose(opened, in_place=True)  # a copy of 24 megapixels is 72 MB
-        elif orientation in _TURNS:
-            picture = picture.transpose(_TURNS[orientation])
-    picture, misfit = to_srgb(picture, profile)
-    picture.info = {}  # what it says of colours is no longer so, and would be written into files made of it
-    notes = ["several frames: the first was taken"] * animated + [said for said in (note, misfit) if said]
-    return DecodedImage(_laid(picture, keep_alpha, backdrop), hashlib.sha256(content).hexdigest(), width, height, "; ".join(notes))
+        if picture is opened and orientation not in _UPRIGHT_ORIENTATIONS:
+            ImageOps.exif_transpose(opened, in_place=True)  # a copy of 24 megapixels takes 72 MB
+        elif orientation in _TRANSPOSE_BY_ORIENTATION:
+            picture = picture.transpose(_TRANSPOSE_BY_ORIENTATION[orientation])
+    picture, profile_note = to_srgb(picture, profile)
+    picture.info = {}  # its profile no longer applies, and would be saved with the picture
+    notes = ["several frames: the first was taken"] * animated + [text for text in (note, profile_note) if text]
+    return DecodedImage(_to_requested_mode(picture, keep_alpha, backdrop), hashlib.sha256(content).hexdigest(), width, height, "; ".join(notes))
 
 
-def _laid(picture: Image.Image, keep_alpha: bool, backdrop: tuple[int, int, int]) -> Image.Image:
-    """RGBA for every picture, or RGB with transparency laid on a backdrop."""
+def _to_requested_mode(picture: Image.Image, keep_alpha: bool, backdrop: tuple[int, int, int]) -> Image.Image:
+    """Return RGBA, or RGB with transparency composited on a backdrop."""
     if keep_alpha:
         return picture if picture.mode == "RGBA" else picture.convert("RGBA")
     return flatten_on(picture, backdrop) if picture.mode == "RGBA" else picture
 
 
 def flatten_on(picture: Image.Image, backdrop: tuple[int, int, int]) -> Image.Image:
-    """What is seen of an RGBA picture before a backdrop, as RGB: colours under full transparency are not."""
-    laid = Image.new("RGBA", picture.size, (*backdrop, 255))
-    laid.alpha_composite(picture)
-    return laid.convert("RGB")
+    """Composite an RGBA picture on a backdrop color and return RGB."""
+    canvas = Image.new("RGBA", picture.size, (*backdrop, 255))
+    canvas.alpha_composite(picture)
+    return canvas.convert("RGB")
 
 
-def _formats(content: bytes) -> tuple[str, ...]:
+def _check_formats(content: bytes) -> tuple[str, ...]:
     try:
         return allowed_formats(content)
     except MissingCodecError as error:
         raise UnreadableImageError(str(error)) from None
 
 
-def _reason(content: bytes, error: BaseException) -> str:
+def _failure_reason(content: bytes, error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "HTML, not a picture" if content.lstrip()[:15].lower().startswith((b"<!doctype", b"<html")) else "not a picture of an allowed format"
     if isinstance(error, Image.DecompressionBombError):

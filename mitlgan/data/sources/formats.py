@@ -1,4 +1,4 @@
-"""Which files are pictures: by the endings of their names, or by their first bytes where a name says nothing; and how others can be had."""
+"""Which files are pictures, by their suffix or their first bytes, and what to do about others."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from importlib import util
 from pathlib import PurePosixPath
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "DIB")
-"""Of Pillow's formats those that are recognised by their first bytes and decoded by well-kept code without outside programs; TGA is neither."""
+"""Formats of Pillow that are recognised by their first bytes and decoded by maintained code without other programs; TGA is neither."""
 HEIC_INSTALL_COMMAND = "pip install 'mitlgan[heic]'"
-HEAD_BYTES = 64  # enough to know every format by
-_ENDINGS = {
+HEAD_BYTES = 64  # enough to recognise every format
+_SUFFIXES_BY_FORMAT = {
     "JPEG": ".jpg .jpeg .jpe .jfif .jfi .jif .pjpeg .pjp .mpo",
     "PNG": ".png .apng",
     "WEBP": ".webp",
@@ -23,25 +23,29 @@ _ENDINGS = {
     "PPM": ".ppm .pgm .pbm .pnm",
     "HEIF": ".heic .heif .hif .heics .heifs",
 }
-IMAGE_SUFFIXES = frozenset(suffix for endings in _ENDINGS.values() for suffix in endings.split())
-"""Endings of pictures' names; `missing_way` says what some of them need."""
-_FORMAT_OF = {suffix: form for form, endings in _ENDINGS.items() for suffix in endings.split()}
-_CONVERT = (
+IMAGE_SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES_BY_FORMAT.values() for suffix in suffixes.split())
+"""Suffixes of pictures; `unsupported_reason` says what some of them need."""
+_FORMAT_OF = {suffix: format_name for format_name, suffixes in _SUFFIXES_BY_FORMAT.items() for suffix in suffixes.split()}
+_SUFFIXES_TO_CONVERT = (
     ".tga .icb .vda .vst .psd .psb .ico .icns .cur .pcx .dcx .sgi .rgb .rgba .dds .exr .hdr .pfm .qoi .xbm .xpm .svg .svgz .eps .ai .wmf .emf .pdf "
     ".jxl .jxr .wdp .hdp .jpm .flif .bpg .xcf .kra .ora .dcm .fits .dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .srw .x3f .3fr "
     ".erf .kdc .mrw .rwl .iiq .raw"
 )
-_ARCHIVES = ".zip .tar .tgz .tbz .tbz2 .txz .7z .rar"
-_OTHERS = (
+_ARCHIVE_SUFFIXES = ".zip .tar .tgz .tbz .tbz2 .txz .7z .rar"
+_OTHER_SUFFIXES = (
     ".txt .csv .tsv .json .jsonl .ndjson .xml .html .htm .md .rst .yaml .yml .toml .ini .cfg .conf .log .lst .db .sqlite .py .ipynb .sh .bat .m .js "
     ".css .npy .npz .pt .pth .pkl .pickle .h5 .hdf5 .mat .parquet .arrow .safetensors .onnx .doc .docx .xls .xlsx .ppt .pptx .odt .url .lnk .mov .mp4 "
     ".m4v .avi .mkv .webm .mpg .mpeg .3gp .mp3 .wav .m4a .flac .ogg .aae .xmp .thm .gz .bz2 .xz .zst .md5 .sha1 .sha256 .license .bak .old .orig "
     ".tmp .part .crdownload .download .swp .lock"
 )
-_KINDS = {suffix: kind for kind, endings in (("convert", _CONVERT), ("archive", _ARCHIVES), ("other", _OTHERS)) for suffix in endings.split()}
+_KIND_OF_SUFFIX = {
+    suffix: kind
+    for kind, suffixes in (("convert", _SUFFIXES_TO_CONVERT), ("archive", _ARCHIVE_SUFFIXES), ("other", _OTHER_SUFFIXES))
+    for suffix in suffixes.split()
+}
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"))
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
-_STARTS = (
+_MAGIC_NUMBERS = (
     (re.compile(rb"\xff\xd8\xff"), ".jpg"),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), ".png"),
     (re.compile(rb"RIFF....WEBP", re.DOTALL), ".webp"),
@@ -54,53 +58,53 @@ _STARTS = (
 
 
 class MissingCodecError(Exception):
-    """A picture of a format that needs what is not installed; the message says how to get it."""
+    """A picture needs a codec that is not installed; the message says how to get it."""
 
 
 def suffix_of(name: str) -> str:
-    """The ending of a file's name, in small letters, with its dot; empty where it has none."""
+    """Return the suffix of a file's name, in lower case, with its dot; empty if it has none."""
     return PurePosixPath(name).suffix.lower()
 
 
 def detect_suffix(head: bytes) -> str:
-    """The ending that a picture's name would have by its first `HEAD_BYTES`; empty where they begin no picture that is read."""
+    """Return the suffix of a picture by its first `HEAD_BYTES`; empty unless they are those of a known format."""
     brands = _brands(head)
     if brands & _AVIF_BRANDS:
         return ".avif"
     if brands & _HEIF_BRANDS:
         return ".heic"
-    return next((suffix for start, suffix in _STARTS if start.match(head)), "")
+    return next((suffix for start, suffix in _MAGIC_NUMBERS if start.match(head)), "")
 
 
 def is_known_suffix(suffix: str) -> bool:
-    """Whether an ending says what a file is; of another one its first bytes must."""
-    return suffix in IMAGE_SUFFIXES or suffix in _KINDS
+    """Whether a suffix tells what a file is; otherwise its first bytes must."""
+    return suffix in IMAGE_SUFFIXES or suffix in _KIND_OF_SUFFIX
 
 
 def unsupported_reason(suffix: str) -> str:
-    """Why pictures of an ending are not read, and how to get them in; empty where they are read, or where they are none."""
-    if _KINDS.get(suffix) == "convert":
+    """Return why pictures with a suffix are not read, and what to do; empty if they are read, or if they are no pictures."""
+    if _KIND_OF_SUFFIX.get(suffix) == "convert":
         return "not a format that is read; convert to PNG or JPEG"
-    if _KINDS.get(suffix) == "archive":
+    if _KIND_OF_SUFFIX.get(suffix) == "archive":
         return "an archive inside of the source is not opened; unpack it, or give it as a source of its own"
-    return _missing_codec(_FORMAT_OF[suffix]) if suffix in _FORMAT_OF else ""
+    return _missing_codec_hint(_FORMAT_OF[suffix]) if suffix in _FORMAT_OF else ""
 
 
 def allowed_formats(content: bytes) -> tuple[str, ...]:
-    """The formats that a file's content may be opened as, by Pillow's names; the one of `heic` is loaded when the first such picture comes.
+    """Return the formats that a file's content may be opened as, by Pillow's names; the codec of HEIC is loaded when it is first needed.
 
     Raises:
-        MissingCodecError: It is a HEIC picture and the extra `heic` is not installed.
+        MissingCodecError: The file is a HEIC picture and the extra `heic` is not installed.
     """
     if detect_suffix(content[:HEAD_BYTES]) != ".heic":
         return FORMATS
-    if missing := _missing_codec("HEIF"):
+    if missing := _missing_codec_hint("HEIF"):
         raise MissingCodecError(f"HEIC: {missing}")
-    return _heif()
+    return _load_heif()
 
 
 @cache
-def _heif() -> tuple[str, ...]:
+def _load_heif() -> tuple[str, ...]:
     import pillow_heif
 
     pillow_heif.register_heif_opener(thumbnails=False)
@@ -108,19 +112,19 @@ def _heif() -> tuple[str, ...]:
 
 
 @cache
-def _missing_codec(form: str) -> str:
-    if form == "HEIF":
+def _missing_codec_hint(format_name: str) -> str:
+    if format_name == "HEIF":
         return "" if util.find_spec("pillow_heif") else HEIC_INSTALL_COMMAND
-    if form not in ("AVIF", "JPEG2000"):
+    if format_name not in ("AVIF", "JPEG2000"):
         return ""
     from PIL import features
 
-    codec = {"AVIF": "avif", "JPEG2000": "jpg_2000"}[form]
+    codec = {"AVIF": "avif", "JPEG2000": "jpg_2000"}[format_name]
     return "" if features.check(codec) else "this Pillow cannot read it; pip install --upgrade --force-reinstall pillow"
 
 
 def _brands(head: bytes) -> set[bytes]:
-    """What an ISO media file says that it is, by its own and its compatible brands."""
+    """Return the own and the compatible brands of an ISO media file."""
     if head[4:8] != b"ftyp":
         return set()
     brands = head[8 : min(len(head), int.from_bytes(head[:4], "big"))]

@@ -106,7 +106,7 @@ def test_a_palette_is_converted() -> None:
 def grey_profile(gamma: float) -> bytes:
     """As `matrix_profile` writes them, of one curve."""
     xyz = b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in (0.9642, 1.0, 0.8249)))
-    tags = [(b"desc", profiles._description()), (b"cprt", b"text\0\0\0\0none\0"), (b"wtpt", xyz), (b"kTRC", profiles._curve(gamma))]
+    tags = [(b"desc", profiles._description_tag()), (b"cprt", b"text\0\0\0\0none\0"), (b"wtpt", xyz), (b"kTRC", profiles._curve_tag(gamma))]
     table, body, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
     for name, value in tags:
         table += name + struct.pack(">II", start + len(body), len(value))
@@ -146,7 +146,7 @@ def cmyk_profile() -> bytes:
     table = struct.pack(">BBBx9i", 4, 3, 2, 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
     mft1 = b"mft1\0\0\0\0" + table + bytes(range(256)) * 4 + values.tobytes() + bytes(range(256)) * 3
     xyz = b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in (0.9642, 1.0, 0.8249)))
-    tags = [(b"desc", profiles._description()), (b"cprt", b"text\0\0\0\0none\0"), (b"wtpt", xyz), (b"A2B0", mft1)]
+    tags = [(b"desc", profiles._description_tag()), (b"cprt", b"text\0\0\0\0none\0"), (b"wtpt", xyz), (b"A2B0", mft1)]
     index, body, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
     for name, value in tags:
         index += name + struct.pack(">II", start + len(body), len(value))

@@ -307,7 +307,7 @@ def test_what_is_left_out_says_how_to_get_it_in(tmp_path: Path, monkeypatch: pyt
         (place / name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     (place / "notes").write_bytes(b"words")
     monkeypatch.setattr(formats.util, "find_spec", lambda name: None)
-    formats._missing_codec.cache_clear()
+    formats._missing_codec_hint.cache_clear()
     try:
         packed = pack_folder(place, tmp_path / "a.npy", size_px=8)
         said: list[str] = []
@@ -317,7 +317,7 @@ def test_what_is_left_out_says_how_to_get_it_in(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(DataError, match=r"no pictures in it; 2 \.heic left out: pip install 'mitlgan\[heic\]'"):
             pack_folder(place, tmp_path / "b.npy", size_px=8)
     finally:
-        formats._missing_codec.cache_clear()
+        formats._missing_codec_hint.cache_clear()
     assert packed.manifest["leftovers"] == {
         "left_out": [
             {"kind": ".heic", "reason": "pip install 'mitlgan[heic]'", "count": 2, "names": ["a.heic", "b.HEIC"]},

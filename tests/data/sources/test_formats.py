@@ -111,14 +111,14 @@ def test_of_several_heic_pictures_the_one_that_it_shows_is_taken() -> None:
 
 def test_heic_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     content = heic(UPRIGHT)
-    formats._missing_codec.cache_clear()
+    formats._missing_codec_hint.cache_clear()
     monkeypatch.setattr(formats.util, "find_spec", lambda name: None)
     try:
         with pytest.raises(UnreadableImageError, match=r"^HEIC: pip install 'mitlgan\[heic\]'$"):
             decode_bytes(content, keep_alpha=False)
         assert unsupported_reason(".heic") == "pip install 'mitlgan[heic]'"
     finally:
-        formats._missing_codec.cache_clear()
+        formats._missing_codec_hint.cache_clear()
 
 
 def test_the_package_of_heic_is_loaded_for_the_first_such_picture_only(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_bombs_are_refused_by_their_headers(form: str, size: tuple[int, int]) ->
 
 
 def test_no_ending_is_of_two_kinds_and_every_one_is_told() -> None:
-    endings = [*IMAGE_SUFFIXES, *" ".join((formats._CONVERT, formats._ARCHIVES, formats._OTHERS)).split()]
+    endings = [*IMAGE_SUFFIXES, *" ".join((formats._SUFFIXES_TO_CONVERT, formats._ARCHIVE_SUFFIXES, formats._OTHER_SUFFIXES)).split()]
     assert len(endings) == len(set(endings))
     for suffix in IMAGE_SUFFIXES:
         assert is_known_suffix(suffix)

@@ -18,14 +18,14 @@ from mitlgan.stages.existing_runs import find_matching_run
 from mitlgan.training import run_directory
 
 CHILD = (
-    "import os, time; from mitlgan.runtime.child_processes import follow_parent; follow_parent(); "
+    "import os, time; from mitlgan.runtime.child_processes import end_with_parent; end_with_parent(); "
     "print(os.getpid(), 'MITLGAN_LIFELINE' in os.environ, flush=True); "
 )
 PARENT = """
 import subprocess, sys, time
 from mitlgan.runtime.child_processes import Lifeline
 with Lifeline() as lifeline:
-    child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=sys.stdout, **lifeline.options())
+    child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=sys.stdout, **lifeline.popen_options())
     child.wait()
 """
 END_S = 60
@@ -68,7 +68,7 @@ def test_a_child_ends_when_its_parent_is_killed(work: str) -> None:
 
 def test_the_pipe_alone_ends_it_too() -> None:
     """As where there is no prctl."""
-    child = "import os, time; from mitlgan.runtime import child_processes as c; c._ask_system = lambda: None; c.follow_parent()\n"
+    child = "import os, time; from mitlgan.runtime import child_processes as c; c._ask_system = lambda: None; c.end_with_parent()\n"
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, child + "print(os.getpid(), flush=True); time.sleep(600)"], stdout=subprocess.PIPE, text=True
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,17 +92,26 @@ def _make_scenes(path: Path, made_by: dict[str, Any]) -> ImagePack:
     objects = archive.read_pool(archive.OBJECTS)
     places = archive.read_pool(archive.SCENE_BACKGROUNDS)
     maker = SceneCompositor(made_by["split"], [picture for _, _, picture in objects], [picture for _, _, picture in places])
+    licence = f"{archive.LICENCES[archive.OBJECTS]}; {archive.LICENCES[archive.SCENE_BACKGROUNDS]}"
+    return write_scenes(path, made_by, maker, lambda _, plan: f"{objects[int(plan['object'])][0]} on {places[int(plan['place'])][0]}", licence)
+
+
+def write_scenes(
+    path: Path, made_by: dict[str, Any], maker: SceneCompositor, name: Callable[[int, dict[str, int | float | bool]], str], licence: str
+) -> ImagePack:
+    """A pack of scenes with their mattes.
+
+    Args:
+        path: Of the pack.
+        made_by: What decides its content: `count`, `size_px` and `resize` are read here.
+        maker: Composites them.
+        name: Of a scene, from its index and what it is made of.
+        licence: Of the pictures that they are made of.
+    """
     with PackWriter(path, made_by["size_px"], "matte") as writer:
         for index in range(made_by["count"]):
-            pixels, drawn = maker.make(index, made_by["size_px"], made_by["resize"])
-            # The digest names the drawing, since no file holds the scene.
-            source = {
-                "name": f"{objects[int(drawn['object'])][0]} on {places[int(drawn['place'])][0]}",
-                "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
-                "width": archive.ARCHIVE_PX,
-                "height": archive.ARCHIVE_PX,
-                **drawn,
-            }
-            writer.append(pixels, source)
-        licence = f"{archive.LICENCES[archive.OBJECTS]}; {archive.LICENCES[archive.SCENE_BACKGROUNDS]}"
+            pixels, plan = maker.make(index, made_by["size_px"], made_by["resize"])
+            digest = hashlib.sha256(pixels.tobytes()).hexdigest()  # of the drawing, since no file holds the scene
+            source = {"name": name(index, plan), "sha256": digest, "width": archive.ARCHIVE_PX, "height": archive.ARCHIVE_PX}
+            writer.append(pixels, source | plan)
         return writer.publish(resize=made_by["resize"], crop="none", licence=licence, made_by=made_by, skipped=[])

@@ -10,11 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mitlgan.data.demo import RECIPE_VERSION, archive
+from mitlgan.data.demo import RECIPE_VERSION, archive, write_scenes
 from mitlgan.data.demo.scenes import SceneCompositor
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.data.pack.writer import PackWriter
 
 _SPLIT = "test"  # of the law by which scenes are drawn; the pools are disjoint from the scenes' in any case
 
@@ -38,18 +37,12 @@ def composite_anchor_pack(size_px: int, *, count: int = 2000, resize: str = "lan
     }
     key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
     path = cache_dir() / f"demo-pasted-{size_px}px-{count}-{key}.npy"
-    return ImagePack.open_cached(path, made_by) or _make(path, made_by, size_px, count, resize)
+    return ImagePack.open_cached(path, made_by) or _make(path, made_by)
 
 
-def _make(path: Path, made_by: dict[str, Any], size_px: int, count: int, resize: str) -> ImagePack:
+def _make(path: Path, made_by: dict[str, Any]) -> ImagePack:
     # A scene's object fills its own frame; the foregrounds stand in a square with a margin.
     objects = [picture.crop(picture.getchannel("A").getbbox()) for _, _, picture in archive.read_pool(archive.FOREGROUNDS)]
     maker = SceneCompositor(_SPLIT, objects, [picture for _, _, picture in archive.read_pool(archive.BACKGROUNDS)])
-    with PackWriter(path, size_px, "matte") as writer:
-        for index in range(count):
-            pixels, drawn = maker.make(index, size_px, resize)
-            digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-            source = {"name": f"pasted-{index}", "sha256": digest, "width": archive.ARCHIVE_PX, "height": archive.ARCHIVE_PX}
-            writer.append(pixels, source | drawn)
-        licence = f"{archive.LICENCES[archive.FOREGROUNDS]}; {archive.LICENCES[archive.BACKGROUNDS]}"
-        return writer.publish(resize=resize, crop="none", licence=licence, made_by=made_by, skipped=[])
+    licence = f"{archive.LICENCES[archive.FOREGROUNDS]}; {archive.LICENCES[archive.BACKGROUNDS]}"
+    return write_scenes(path, made_by, maker, lambda index, _: f"pasted-{index}", licence)

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,13 @@ def write_pack(
         return writer.publish(resize=resize, crop="centred square", licence=str(account.get("licence", "")), made_by=made_by, skipped=skipped)
 
 
+def open_unzipped(path: Path) -> BinaryIO:
+    """Open a file to be read, unpacked when it is gzip."""
+    with path.open("rb") as raw:
+        zipped = raw.read(2) == GZIP
+    return cast(BinaryIO, gzip.open(path, "rb") if zipped else path.open("rb"))
+
+
 def read_whole_file(path: Path, where: str) -> bytes:
     """A file's content, unpacked when it is gzip.
 
@@ -85,10 +92,8 @@ def read_whole_file(path: Path, where: str) -> bytes:
     try:
         if not path.is_file():
             raise DataError(f"--data {path}: no such file; {where}")
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == GZIP
-        with gzip.open(path, "rb") if zipped else path.open("rb") as file:
-            content: bytes = file.read(MAX_BYTES + 1)
+        with open_unzipped(path) as file:
+            content = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise resource_fault(error) or DataError(f"--data {path}: damaged or unreadable ({error}); {where}") from None
     if len(content) > MAX_BYTES:

@@ -7,19 +7,18 @@ and never evaluated.
 from __future__ import annotations
 
 import ast
-import gzip
 import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from mitlgan.data.decode.image_file import UnreadableImageError, read_file
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.data.readers.common import GZIP, decode_files, sha256, write_pack
+from mitlgan.data.readers.common import decode_files, open_unzipped, sha256, write_pack
 from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import DataError, resource_fault
 from mitlgan.runtime.text_files import TextError, iter_lines
@@ -118,9 +117,7 @@ def _rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     if not path.is_file():
         raise DataError(f"--data {path}: no such file; {WHERE}")
     try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == GZIP
-        with cast(BinaryIO, gzip.open(path, "rb") if zipped else path.open("rb")) as file:
+        with open_unzipped(path) as file:
             for number, line in enumerate(iter_lines(file), start=1):
                 if line.strip():
                     yield _row(path, number, line, keys)

@@ -13,7 +13,7 @@ from mitlgan.cli.search_progress import search_progress
 
 if TYPE_CHECKING:
     from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-    from mitlgan.inversion import InversionResult, Settings
+    from mitlgan.inversion import InversionResult, InversionSettings
 
 LATENT = ".json"
 
@@ -63,7 +63,7 @@ def embed(
     import torch
 
     from mitlgan.artifacts.loaded_artifact import load_artifact
-    from mitlgan.inversion import Settings, read_target
+    from mitlgan.inversion import InversionSettings, read_target
     from mitlgan.inversion import embed as embedded
     from mitlgan.inversion.sheet import sheet_png
     from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR
@@ -71,7 +71,7 @@ def embed(
     from mitlgan.runtime.files import sibling_path, write_atomically
 
     options.use_threads(threads)
-    settings = Settings(
+    settings = InversionSettings(
         seed=seed, starts=starts, restarts=restarts, attempts=attempts, steps=steps, polish_steps=polish_steps, noise=noise, prior=prior,
         perceptual=perceptual, goal_db=goal, seconds=seconds, extractor=extractor or OFFLINE_EXTRACTOR, weights=weights,
     )  # fmt: skip
@@ -136,7 +136,7 @@ def _values(files: list[Path], places: list[Path], sheet: Path, found: Inversion
     return {"pictures": pictures, "mean_psnr_db": float(found.psnr_db.mean()), "sheet": str(sheet)}
 
 
-def _text(files: list[Path], places: list[Path], sheet: Path, found: InversionResult, settings: Settings) -> str:
+def _text(files: list[Path], places: list[Path], sheet: Path, found: InversionResult, settings: InversionSettings) -> str:
     lines = []
     for index, (file, place) in enumerate(zip(files, places, strict=True)):
         seen = "" if found.perceptual is None else f", perceptual distance {float(found.perceptual[index]):.4f}"

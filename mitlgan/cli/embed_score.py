@@ -13,7 +13,7 @@ from mitlgan.cli.search_progress import search_progress
 
 if TYPE_CHECKING:
     from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-    from mitlgan.inversion import Settings
+    from mitlgan.inversion import InversionSettings
 
 
 def embed_score(
@@ -41,7 +41,7 @@ def embed_score(
     from dataclasses import replace
 
     from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
-    from mitlgan.inversion import Settings
+    from mitlgan.inversion import InversionSettings
     from mitlgan.inversion.evaluate import as_json as told
     from mitlgan.inversion.evaluate import fit_held_out
     from mitlgan.inversion.sheet import sheet_png
@@ -51,7 +51,7 @@ def embed_score(
     from mitlgan.runtime.files import write_atomically
 
     options.use_threads(threads)
-    settings = Settings(seed=seed, attempts=attempts, seconds=seconds, perceptual=perceptual, extractor=extractor, weights=weights)
+    settings = InversionSettings(seed=seed, attempts=attempts, seconds=seconds, perceptual=perceptual, extractor=extractor, weights=weights)
     where = str(resolve_device(device))
     path = artifact_path(artifact)
     loaded = load_artifact(path, device=where)
@@ -91,7 +91,7 @@ def _refuse_beside_own(given: dict[str, object]) -> None:
             raise UsageError(f"{option}: is of other pictures, --self of those that the artifact makes; give one of them")
 
 
-def _own_score(path: Path, loaded: LoadedArtifact, settings: Settings, count: int, seed: int, record: bool, as_json: bool) -> None:
+def _own_score(path: Path, loaded: LoadedArtifact, settings: InversionSettings, count: int, seed: int, record: bool, as_json: bool) -> None:
     from mitlgan.inversion.self_recovery import WHOLE, measure_self_recovery
 
     with search_progress(count) as watch:

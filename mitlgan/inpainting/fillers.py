@@ -16,7 +16,7 @@ from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
 from mitlgan.data.layers.matting import import_opencv
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.images.pixels import to_float, to_uint8
-from mitlgan.inversion import Settings, StatusCallback, embed
+from mitlgan.inversion import InversionSettings, StatusCallback, embed
 from mitlgan.networks import ContextEncoder
 from mitlgan.networks.context_encoder import IMAGE_CHANNELS
 from mitlgan.recipe import shipped_folder
@@ -24,7 +24,7 @@ from mitlgan.recipe import shipped_folder
 RADIUS_PX = 3.0  # of OpenCV's methods, as in its own examples
 CHUNK = 64
 DEFAULTS = {"context": "context-32", "embed": "bg-32"}
-EMBEDDING_SETTINGS = Settings(prior=100.0, attempts=1, polish_steps=0)
+EMBEDDING_SETTINGS = InversionSettings(prior=100.0, attempts=1, polish_steps=0)
 """What is left must not be explained at any price: a stronger prior than for a whole picture (chosen on training pictures), no search to the bottom."""
 
 
@@ -89,7 +89,7 @@ def context_filler(path: Path | None = None) -> Filler:
     return Filler("context", card.size_px, fill)
 
 
-def embedding_filler(path: Path | None = None, settings: Settings = EMBEDDING_SETTINGS, progress: StatusCallback | None = None) -> Filler:
+def embedding_filler(path: Path | None = None, settings: InversionSettings = EMBEDDING_SETTINGS, progress: StatusCallback | None = None) -> Filler:
     """Filling by a generator's or composition's own picture that is most like what is left (Yeh et al. 2017, by another search).
 
     Args:

@@ -2,7 +2,7 @@
 
 from mitlgan.inversion.embed import InversionResult, embed
 from mitlgan.inversion.progress import InversionStatus, StatusCallback, StopReason
-from mitlgan.inversion.settings import Settings
+from mitlgan.inversion.settings import InversionSettings
 from mitlgan.inversion.targets import read_target
 
-__all__ = ["InversionResult", "InversionStatus", "Settings", "StatusCallback", "StopReason", "embed", "read_target"]
+__all__ = ["InversionResult", "InversionSettings", "InversionStatus", "StatusCallback", "StopReason", "embed", "read_target"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.images.alpha import to_opaque_rgb
-from mitlgan.inversion.settings import Settings
+from mitlgan.inversion.settings import InversionSettings
 from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.networks import Composer
 
@@ -81,7 +81,7 @@ class InversionCost:
     """
 
     def __init__(
-        self, render: Renderer, target: Tensor, weight: Tensor | None, settings: Settings, *, extractor: Extractor | None = None,
+        self, render: Renderer, target: Tensor, weight: Tensor | None, settings: InversionSettings, *, extractor: Extractor | None = None,
         jumps: Sequence[int] = (), clip_reference: Tensor | None = None,
     ) -> None:  # fmt: skip
         self.render = render

@@ -21,7 +21,7 @@ from mitlgan.inversion.levenberg_marquardt import refine
 from mitlgan.inversion.multistart import best_random_starts, optimise
 from mitlgan.inversion.placement_search import placement_slice
 from mitlgan.inversion.progress import SearchProgress, StatusCallback, StopReason
-from mitlgan.inversion.settings import Settings
+from mitlgan.inversion.settings import InversionSettings
 from mitlgan.metrics.extractors.registry import open_extractor
 from mitlgan.metrics.psnr import psnr_db, psnrs_db
 from mitlgan.networks import CompositionStages
@@ -63,7 +63,7 @@ class InversionResult:
         return self.stages.output
 
     @property
-    def stands(self) -> Mapping[str, LayerTransform]:
+    def transforms(self) -> Mapping[str, LayerTransform]:
         """Where the movable layers are placed."""
         return self.stages.transforms
 
@@ -71,7 +71,7 @@ class InversionResult:
 def embed(
     artifact: LoadedArtifact,
     targets: Tensor,
-    settings: Settings | None = None,
+    settings: InversionSettings | None = None,
     weight_mask: Tensor | None = None,
     progress: StatusCallback | None = None,
 ) -> InversionResult:
@@ -91,7 +91,7 @@ def embed(
     Raises:
         UsageError: The pictures or weights do not fit the artifact.
     """
-    settings = settings or Settings()
+    settings = settings or InversionSettings()
     _validate_input(artifact, targets, weight_mask)
     reports = SearchProgress(progress, settings.seconds, len(targets))
     model = _channels_last(artifact)
@@ -124,7 +124,7 @@ class _Candidate(NamedTuple):
 class _Search:
     """What the searches for all pictures share."""
 
-    settings: Settings
+    settings: InversionSettings
     progress: SearchProgress
     placement: slice | None
     decomposer: LayerDecomposer | None
@@ -167,7 +167,7 @@ class _Search:
         return _Candidate(z, float(cost.value(z[None], images)[0]), psnr_db(float(cost.mse(images)[0])), stop_reason)
 
 
-def _costs(artifact: LoadedArtifact, targets: Tensor, weight_mask: Tensor | None, settings: Settings) -> list[InversionCost]:
+def _costs(artifact: LoadedArtifact, targets: Tensor, weight_mask: Tensor | None, settings: InversionSettings) -> list[InversionCost]:
     network = open_extractor(settings.extractor, settings.weights, device=artifact.device) if settings.perceptual > 0 else None
     placement = placement_slice(artifact.card)
     jumps = () if placement is None else range(placement.start + PLACEMENT_DIM - 1, placement.stop, PLACEMENT_DIM)

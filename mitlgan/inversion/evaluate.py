@@ -16,7 +16,7 @@ from mitlgan.images.alpha import to_opaque_rgb
 from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.inversion.embed import InversionResult, embed
 from mitlgan.inversion.progress import StatusCallback
-from mitlgan.inversion.settings import Settings
+from mitlgan.inversion.settings import InversionSettings
 from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.feature_cache import BACKDROP, select_pictures
 from mitlgan.metrics.psnr import psnrs_db
@@ -53,7 +53,7 @@ def fit_held_out(
     artifact: LoadedArtifact,
     pictures: ImagePack,
     network: Extractor,
-    settings: Settings,
+    settings: InversionSettings,
     *,
     count: int,
     seed: int = 0,
@@ -85,7 +85,7 @@ def fit_held_out(
     return HeldOutFit(targets, result, psnr, differences.norm(dim=1).cpu().numpy())
 
 
-def as_json(fit: HeldOutFit, network: Extractor, pictures: ImagePack, settings: Settings, **protocol: Any) -> dict[str, Any]:
+def as_json(fit: HeldOutFit, network: Extractor, pictures: ImagePack, settings: InversionSettings, **protocol: Any) -> dict[str, Any]:
     """Return all figures, with the protocol that makes them comparable."""
     full_protocol = {
         "extractor": network.name,

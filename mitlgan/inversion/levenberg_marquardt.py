@@ -16,11 +16,11 @@ from mitlgan.inversion.cost import MIN_ERROR, InversionCost, Jacobian
 from mitlgan.inversion.multistart import progress_values
 from mitlgan.inversion.placement_search import best_placements
 from mitlgan.inversion.progress import SearchProgress, StopReason
-from mitlgan.inversion.settings import Settings
+from mitlgan.inversion.settings import InversionSettings
 
-MAX_TRIALS, MAX_BROYDEN_TRIALS = 8, 2
+MAX_TRIALS, MAX_BROYDEN_TRIALS = 10, 2
 """Dampings that a step tries with a measured Jacobian, and with an updated one."""
-INITIAL_DAMPING = 0.1
+INITIAL_DAMPING = 1e-4
 MIN_DAMPING = 1e-7
 DAMPING_FACTOR = 3.0
 MIN_GAIN_RATIO = 0.1
@@ -77,7 +77,7 @@ def initial_state(cost: InversionCost, z: Tensor) -> LMState:
 
 
 def refine(
-    cost: InversionCost, starts: Tensor, settings: Settings, progress: SearchProgress, placement: slice | None = None
+    cost: InversionCost, starts: Tensor, settings: InversionSettings, progress: SearchProgress, placement: slice | None = None
 ) -> tuple[Tensor, StopReason]:  # fmt: skip
     """Refine latents, all for some steps, then the better half for twice as many, and so on.
 

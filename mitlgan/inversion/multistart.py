@@ -11,7 +11,7 @@ from torch import Tensor
 from mitlgan.inversion.cost import BATCH, InversionCost
 from mitlgan.inversion.placement_search import best_placements
 from mitlgan.inversion.progress import SearchProgress
-from mitlgan.inversion.settings import Settings
+from mitlgan.inversion.settings import InversionSettings
 from mitlgan.metrics.psnr import psnr_db
 from mitlgan.runtime.randomness import random_generator, sample_normal
 
@@ -25,7 +25,7 @@ BETAS = (0.9, 0.99)
 
 @torch.no_grad()
 def best_random_starts(
-    costs: Sequence[InversionCost], dim: int, settings: Settings, progress: SearchProgress, attempt: int = 0,
+    costs: Sequence[InversionCost], dim: int, settings: InversionSettings, progress: SearchProgress, attempt: int = 0,
     extend: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Tensor]:  # fmt: skip
     """Draw random latents and return the best of them for each picture; all pictures share the same ones.
@@ -61,7 +61,7 @@ def best_random_starts(
 
 
 def optimise(
-    cost: InversionCost, z: Tensor, settings: Settings, progress: SearchProgress, placement: slice | None = None, attempt: int = 0
+    cost: InversionCost, z: Tensor, settings: InversionSettings, progress: SearchProgress, placement: slice | None = None, attempt: int = 0
 ) -> Tensor:  # fmt: skip
     """Optimise latents together by Adam, dropping the worse half at a quarter, a half and three quarters of the steps.
 

@@ -13,7 +13,7 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.images.pixels import to_float, to_uint8
 from mitlgan.inversion.embed import InversionResult, embed
 from mitlgan.inversion.progress import StatusCallback
-from mitlgan.inversion.settings import Settings
+from mitlgan.inversion.settings import InversionSettings
 from mitlgan.metrics.psnr import psnrs_db
 from mitlgan.networks import CompositionStages
 
@@ -35,7 +35,7 @@ class SelfRecovery:
     result: InversionResult
     psnr_db: dict[str, NDArray[np.float64]]
 
-    def as_json(self, settings: Settings) -> dict[str, Any]:
+    def as_json(self, settings: InversionSettings) -> dict[str, Any]:
         """Return all figures, with the protocol that reproduces them."""
         seconds = self.result.seconds
         rows = [
@@ -58,7 +58,7 @@ class SelfRecovery:
 
 
 def measure_self_recovery(
-    artifact: LoadedArtifact, settings: Settings, *, count: int, seed: int, progress: StatusCallback | None = None
+    artifact: LoadedArtifact, settings: InversionSettings, *, count: int, seed: int, progress: StatusCallback | None = None
 ) -> SelfRecovery:  # fmt: skip
     """Invert images of an artifact, rounded to 8 bits as in files, and compare every part with the truth.
 

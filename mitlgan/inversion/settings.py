@@ -8,12 +8,12 @@ from pathlib import Path
 from mitlgan.errors import UsageError
 from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR
 
-LIMIT_S = 60.0
+DEFAULT_TIME_LIMIT_S = 60.0
 MAX_RESTARTS = 256
 
 
 @dataclass(frozen=True)
-class Settings:
+class InversionSettings:
     """Effort of an inversion, and what counts as a good fit.
 
     Attributes:
@@ -44,7 +44,7 @@ class Settings:
     prior: float = 1.0
     perceptual: float = 0.0
     goal_db: float = 55.0
-    seconds: float | None = LIMIT_S
+    seconds: float | None = DEFAULT_TIME_LIMIT_S
     extractor: str = OFFLINE_EXTRACTOR
     weights: Path | None = None
 
@@ -57,11 +57,11 @@ class Settings:
             restarts = f"{self.restarts} in each of {self.attempts} attempts"
             raise UsageError(f"restarts: {restarts} are more than the {self.starts} starts that they are chosen from")
 
-    def with_more_restarts(self, factor: float) -> Settings:
+    def with_more_restarts(self, factor: float) -> InversionSettings:
         """Return a copy with one attempt, of this many times as many restarts as far as there are starts."""
         return replace(self, attempts=1, restarts=min(round(factor * self.restarts), self.starts, MAX_RESTARTS))
 
-    def scaled(self, **factors: float) -> Settings:
+    def scaled(self, **factors: float) -> InversionSettings:
         """Return a copy with some numbers multiplied, each limited to its range."""
         changes = {}
         for name, factor in factors.items():

@@ -1,4 +1,4 @@
-"""Embedding and inpainting as jobs: what is found is told on the way, and what is shown meanwhile comes first."""
+"""Inversion and inpainting as jobs, which report their progress and give way to other requests."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from torch import Tensor
 from mitlgan.images.alpha import clip_to_alpha, to_opaque_rgb, unpremultiply
 from mitlgan.images.encode import encode_png
 from mitlgan.images.pixels import to_float, to_uint8
-from mitlgan.inpainting import Filler, Original, make_filler, poisson_blend
-from mitlgan.inpainting import inpaint as filled_by
+from mitlgan.inpainting import Filler, Original, inpaint, make_filler, poisson_blend
 from mitlgan.inpainting.fillers import EMBEDDING_SETTINGS
-from mitlgan.inversion import InversionResult, InversionStatus, Settings, embed
+from mitlgan.inversion import InversionResult, InversionSettings, InversionStatus, embed
 from mitlgan.inversion.cost import BATCH
 from mitlgan.latents import split_by_layer
 from mitlgan.studio import encoding, render
@@ -30,74 +29,76 @@ from mitlgan.studio.schemas import State, ValuesLatent
 from mitlgan.studio.worker import Worker
 
 ImageEncoder = Callable[[Tensor], bytes]
-"""The PNG of an image (1, C, H, W) in [-1, 1], as the page is to see it."""
+"""Image (1, C, H, W) in [-1, 1] to the PNG for the page."""
 
 
 def run_embedding(loaded: ActiveArtifact, target: Tensor, seconds: float, job: StudioJob, worker: Worker) -> dict[str, Any]:
-    """What the page is told of a picture's embedding: the state that makes it, and how near it is.
+    """Embed a picture; return its state and how well it fits.
 
     Args:
-        loaded: In which its latent is looked for.
+        loaded: The artifact.
         target: (1, C, H, W) in [-1, 1].
-        seconds: Time for it.
-        job: Told of progress; decides whether it goes on.
-        worker: Whose other, short work is done between the steps.
+        seconds: Time limit.
+        job: Receives the progress, and may be cancelled.
+        worker: Runs pending short requests between the steps.
 
     Raises:
-        Cancelled: The job is not wanted any more.
+        Cancelled: The job was cancelled.
     """
-    return _job_result(loaded, _search_latent(loaded, target, Settings(seconds=seconds), job, worker), encoding.image_png)
+    result = _search_latent(loaded, target, InversionSettings(seconds=seconds), job, worker)
+    return _job_result(loaded, result, encoding.image_png)
 
 
 def run_inpainting(
-    loaded: ActiveArtifact, target: Tensor, hole: Tensor, seconds: float, job: StudioJob, worker: Worker, given: Image.Image | None = None
+    loaded: ActiveArtifact, target: Tensor, hole: Tensor, seconds: float, job: StudioJob, worker: Worker, original: Image.Image | None = None
 ) -> dict[str, Any]:
-    """What the page is told of a hole that is filled by embedding what is left: the whole picture, which outside of the hole is what was given.
+    """Fill a hole by embedding the rest of the picture; the result equals the original outside of the hole.
 
     Args:
-        loaded: As in `embedding`, and so on.
+        loaded: The artifact.
         target: (1, C, H, W) in [-1, 1].
-        hole: (1, 1, H, W), 1 where it is.
-        seconds: Time for it.
-        job: Likewise.
-        worker: Likewise.
-        given: The picture as RGBA, where it is transparent.
+        hole: (1, 1, H, W), 1 inside.
+        seconds: Time limit.
+        job: Receives the progress, and may be cancelled.
+        worker: Runs pending short requests between the steps.
+        original: The picture as RGBA, if it is transparent.
 
     Raises:
-        Cancelled: The job is not wanted any more.
+        Cancelled: The job was cancelled.
     """
 
-    def pasted(image: Tensor) -> bytes:
-        return _png(torch.where(hole > 0, image, target), hole, given)
+    def encode_pasted(image: Tensor) -> bytes:
+        return _png(torch.where(hole > 0, image, target), hole, original)
 
-    def evened(image: Tensor) -> bytes:
+    def encode_blended(image: Tensor) -> bytes:
         planes = to_uint8(target)[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, C)
-        drawn = image.add(1).mul(127.5)[0].permute(1, 2, 0).double().numpy()
-        found = to_float(torch.from_numpy(poisson_blend(planes, drawn, hole[0, 0].bool().numpy())).permute(2, 0, 1)[None])
-        return _png(clip_to_alpha(found), hole, given)
+        fill = image.add(1).mul(127.5)[0].permute(1, 2, 0).double().numpy()
+        blended = poisson_blend(planes, fill, hole[0, 0].bool().numpy())
+        return _png(clip_to_alpha(to_float(torch.from_numpy(blended).permute(2, 0, 1)[None])), hole, original)
 
-    return _job_result(loaded, _search_latent(loaded, target, replace(EMBEDDING_SETTINGS, seconds=seconds), job, worker, 1 - hole, pasted), evened)
+    result = _search_latent(loaded, target, replace(EMBEDDING_SETTINGS, seconds=seconds), job, worker, 1 - hole, encode_pasted)
+    return _job_result(loaded, result, encode_blended)
 
 
-def fill_with_encoder(target: Tensor, hole: Tensor, by: Filler, given: Image.Image | None = None) -> dict[str, Any]:
-    """What the page is told of a hole that a trained context encoder fills.
+def fill_with_encoder(target: Tensor, hole: Tensor, encoder: Filler, original: Image.Image | None = None) -> dict[str, Any]:
+    """Fill a hole by a trained context encoder.
 
     Args:
-        target: (1, C, H, W) in [-1, 1]; what has a matte is laid on white.
-        hole: (1, 1, H, W), 1 where it is.
-        by: The encoder.
-        given: See `inpainting`.
+        target: (1, C, H, W) in [-1, 1]; a matte is composed on white.
+        hole: (1, 1, H, W), 1 inside.
+        encoder: The encoder.
+        original: The picture as RGBA, if it is transparent.
     """
     planes = to_uint8(to_opaque_rgb(target))[0].permute(1, 2, 0).contiguous().numpy()
-    found = filled_by(planes, hole[0, 0].bool().numpy(), by).blended
-    return {"picture": encoding.data_uri(_png(to_float(torch.from_numpy(found).permute(2, 0, 1)[None]), hole, given))}
+    blended = inpaint(planes, hole[0, 0].bool().numpy(), encoder).blended
+    return {"picture": encoding.data_uri(_png(to_float(torch.from_numpy(blended).permute(2, 0, 1)[None]), hole, original))}
 
 
 def load_context_encoder() -> Filler:
-    """The shipped context encoder.
+    """Return the shipped context encoder.
 
     Raises:
-        ArtifactError: None is shipped.
+        ArtifactError: No context encoder is shipped.
     """
     return make_filler("context")
 
@@ -105,48 +106,48 @@ def load_context_encoder() -> Filler:
 def _search_latent(
     loaded: ActiveArtifact,
     target: Tensor,
-    settings: Settings,
+    settings: InversionSettings,
     job: StudioJob,
     worker: Worker,
-    known: Tensor | None = None,
-    seen: ImageEncoder = encoding.image_png,
+    weight_mask: Tensor | None = None,
+    encode: ImageEncoder = encoding.image_png,
 ) -> InversionResult:
-    most = math.ceil(settings.starts / BATCH) + settings.attempts * (settings.steps + settings.polish_steps)
-    taken = count(1)
+    max_steps = math.ceil(settings.starts / BATCH) + settings.attempts * (settings.steps + settings.polish_steps)
+    steps = count(1)  # of all phases and attempts; a status counts those of its phase only
 
-    def watch(progress: InversionStatus) -> bool:
+    def report(status: InversionStatus) -> bool:
         worker.run_pending()
-        step = next(taken)  # of all phases and attempts; those of a phase alone would begin anew
+        step = next(steps)
         if job.is_event_due:
-            psnr_db, image = progress.psnr_db, progress.image  # there are none while starts are looked through
-            seen_now = None if image is None else encoding.data_uri(seen(image.detach().cpu()[None]))
-            near = {"error": None if psnr_db is None else _error(psnr_db), "psnr": psnr_db, "preview": seen_now}
-            job.emit("progress", {"step": min(step, most), "of": most, "phase": progress.phase, **near})
+            psnr_db, image = status.psnr_db, status.image  # None during the random starts
+            preview = None if image is None else encoding.data_uri(encode(image.detach().cpu()[None]))
+            fit = {"error": None if psnr_db is None else _error(psnr_db), "psnr": psnr_db, "preview": preview}
+            job.emit("progress", {"step": min(step, max_steps), "of": max_steps, "phase": status.phase, **fit})
         return job.is_wanted
 
-    embedded = embed(loaded.artifact, target, settings, known, progress=watch)
-    if "cancelled" in embedded.stop_reasons:
+    result = embed(loaded.artifact, target, settings, weight_mask, progress=report)
+    if "cancelled" in result.stop_reasons:
         raise Cancelled
-    return embedded
+    return result
 
 
-def _job_result(loaded: ActiveArtifact, embedded: InversionResult, seen: ImageEncoder) -> dict[str, Any]:
-    values = encoding.shortest_floats(split_by_layer(embedded.z[0], loaded.artifact.card.latent_dims))
-    state = State(artifact=loaded.id, latents={name: ValuesLatent(values=numbers) for name, numbers in values.items()})
-    picture = encoding.data_uri(seen(render.render_state(loaded, state).output))
-    figures = {"psnr": float(embedded.psnr_db[0]), "error": float(embedded.mse[0]), "ended": embedded.stop_reasons[0], "seconds": embedded.seconds[0]}
+def _job_result(loaded: ActiveArtifact, result: InversionResult, encode: ImageEncoder) -> dict[str, Any]:
+    latents = encoding.shortest_floats(split_by_layer(result.z[0], loaded.artifact.card.latent_dims))
+    state = State(artifact=loaded.id, latents={name: ValuesLatent(values=values) for name, values in latents.items()})
+    picture = encoding.data_uri(encode(render.render_state(loaded, state).output))
+    figures = {"psnr": float(result.psnr_db[0]), "error": float(result.mse[0]), "ended": result.stop_reasons[0], "seconds": result.seconds[0]}
     return {"state": encoding.state_json(state), "link": encoding.state_link(state), "picture": picture, **figures}
 
 
-def _png(image: Tensor, hole: Tensor, given: Image.Image | None) -> bytes:
-    """A filled picture; outside of the hole a transparent one is what was given, to the number."""
-    if given is None:
+def _png(image: Tensor, hole: Tensor, original: Image.Image | None) -> bytes:
+    """Return a filled picture; a transparent original keeps its exact pixels outside of the hole."""
+    if original is None:
         return encoding.image_png(image)
     inside = hole[0, 0].bool().numpy()
     pixels = unpremultiply(to_uint8(image))[0].permute(1, 2, 0).contiguous().numpy()
-    if pixels.shape[2] < 4:  # filled as it is seen on white
-        return Original(given, "RGBA", None, "").png(np.broadcast_to(pixels, (*inside.shape, 3)), inside)
-    return encode_png(torch.from_numpy(np.where(inside[..., None], pixels, np.asarray(given))).permute(2, 0, 1))
+    if pixels.shape[2] < 4:  # the fill belongs to the picture on white
+        return Original(original, "RGBA", None, "").png(np.broadcast_to(pixels, (*inside.shape, 3)), inside)
+    return encode_png(torch.from_numpy(np.where(inside[..., None], pixels, np.asarray(original))).permute(2, 0, 1))
 
 
 def _error(psnr_db: float) -> float:

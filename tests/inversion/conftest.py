@@ -26,23 +26,24 @@ def linear() -> LoadedArtifact:
 LAYERS: tuple[tuple[str, Role, Literal[3, 4]], ...] = (("fg", "fg", 4), ("bg", "bg", 3))
 
 
-def form(channels: Literal[3, 4], dim: int) -> ThesisGeneratorRecipe:
+def generator_recipe(channels: Literal[3, 4], dim: int) -> ThesisGeneratorRecipe:
     return ThesisGeneratorRecipe(latent_dim=dim, widths=(6,), image_channels=channels, activation="tanh", last_norm=False)
 
 
-def generator(channels: Literal[3, 4], dim: int) -> networks.Generator:
+def make_generator(channels: Literal[3, 4], dim: int) -> networks.Generator:
     """Its running statistics have moved, without which all pictures are alike."""
-    made = networks.build_generator(form(channels, dim), 8)
-    made(torch.randn(64, dim))
-    return made.eval().requires_grad_(False)
+    network = networks.build_generator(generator_recipe(channels, dim), 8)
+    network(torch.randn(64, dim))
+    return network.eval().requires_grad_(False)
 
 
-def composed(recipe: Recipe, dim: int, *, flip: bool) -> LoadedArtifact:
+def make_composition(recipe: Recipe, dim: int, *, flip: bool) -> LoadedArtifact:
     """An object with its matte, placed over a background; each latent has `dim` numbers, the placement's four."""
     own = ComposerRecipe.model_validate({"fusion": {"kind": "alpha"}, "translator": {"kind": "none"}, "placement": {"flip": flip}})
-    composer = networks.build_composer(own, {name: generator(channels, dim) for name, _, channels in LAYERS}, 8).eval().requires_grad_(False)
+    composer = networks.build_composer(own, {name: make_generator(channels, dim) for name, _, channels in LAYERS}, 8).eval().requires_grad_(False)
     layers = {
-        name: LayerCard(role=role, generator=form(channels, dim), size_px=8, sha256_before="", sha256_after="") for name, role, channels in LAYERS
+        name: LayerCard(role=role, generator=generator_recipe(channels, dim), size_px=8, sha256_before="", sha256_after="")
+        for name, role, channels in LAYERS
     }
     return LoadedArtifact(composer, make_card(composer, recipe.model_copy(update={"composer": own}), layers=layers))
 
@@ -50,17 +51,17 @@ def composed(recipe: Recipe, dim: int, *, flip: bool) -> LoadedArtifact:
 @pytest.fixture(scope="session")
 def fg(fg_recipe: Recipe) -> LoadedArtifact:
     torch.manual_seed(0)
-    network = generator(3, 6)
+    network = make_generator(3, 6)
     return LoadedArtifact(network, make_card(network, fg_recipe))
 
 
 @pytest.fixture(scope="session")
 def placed(compose_recipe: Recipe) -> LoadedArtifact:
     torch.manual_seed(1)
-    return composed(compose_recipe, 4, flip=False)
+    return make_composition(compose_recipe, 4, flip=False)
 
 
 @pytest.fixture(scope="session")
 def mirrored(compose_recipe: Recipe) -> LoadedArtifact:
     torch.manual_seed(3)
-    return composed(compose_recipe, 3, flip=True)
+    return make_composition(compose_recipe, 3, flip=True)

@@ -40,14 +40,14 @@ def folder(tmp_path: Path, placed: LoadedArtifact) -> Path:
 def test_a_picture_becomes_a_latent_that_every_command_takes(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     picture, out = folder / "pictures" / "one.png", folder / "new" / "latent.json"
     assert run(monkeypatch, picture, "--artifact", folder / "a.safetensors", "--out", out, "--json", *QUICK) == 0
-    (said,) = json.loads(capsys.readouterr().out)["pictures"]
-    made = load_artifact(folder / "a.safetensors")
-    z = parse_latent(made, str(out), "--at")
-    target = read_target(picture, made.card)
-    error = float((made.images_from_latents(z[None])[0] - target).square().mean()) / 4
-    assert said["mse"] == pytest.approx(error, rel=1e-3)
-    assert said["psnr_db"] == pytest.approx(-10 * np.log10(error), abs=0.01)
-    assert said["psnr_db"] > 40
+    (entry,) = json.loads(capsys.readouterr().out)["pictures"]
+    artifact = load_artifact(folder / "a.safetensors")
+    z = parse_latent(artifact, str(out), "--at")
+    target = read_target(picture, artifact.card)
+    error = float((artifact.images_from_latents(z[None])[0] - target).square().mean()) / 4
+    assert entry["mse"] == pytest.approx(error, rel=1e-3)
+    assert entry["psnr_db"] == pytest.approx(-10 * np.log10(error), abs=0.01)
+    assert entry["psnr_db"] > 40
     with Image.open(sibling_path(out.with_suffix(""), "-sheet.png")) as sheet:
         assert sheet.width > 6 * 90, "target, found, two layers, matte, error"
     first = out.read_bytes()

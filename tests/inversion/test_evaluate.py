@@ -1,4 +1,4 @@
-"""How near an artifact comes to pictures that it did not make."""
+"""Inversion of held-out pictures."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import ArtifactError
 from mitlgan.images.pixels import to_float, to_uint8
-from mitlgan.inversion import Settings
+from mitlgan.inversion import InversionSettings
 from mitlgan.inversion.evaluate import as_json, fit_held_out
 from mitlgan.metrics.extractors.registry import open_extractor
 
-QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=20)
+QUICK = InversionSettings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=20)
 
 
 @pytest.fixture
@@ -33,18 +33,18 @@ def pictures(tmp_path: Path, fg: LoadedArtifact) -> ImagePack:
 
 def test_the_figures_are_those_of_the_pictures_that_were_found(pictures: ImagePack, fg: LoadedArtifact) -> None:
     network = open_extractor("efficientnet-lite0@32")
-    near = fit_held_out(fg, pictures, network, QUICK, count=3)
+    fit = fit_held_out(fg, pictures, network, QUICK, count=3)
     truth = pictures.batch(range(3))
-    assert torch.equal(near.targets, to_float(truth))
-    made = to_uint8(near.result.images)
-    errors = ((made.numpy().astype(float) - truth.numpy()) ** 2).mean((1, 2, 3)) / 255**2
-    assert np.allclose(near.psnr_db, -10 * np.log10(np.maximum(errors, 1e-12)))
-    assert near.psnr_db[0] > 45 > 30 > near.psnr_db[1:].max(), "noise is nothing that it makes"
-    assert np.allclose(near.distance, (network(made) - network(truth)).norm(dim=1).numpy(), atol=1e-4)
-    told = as_json(near, network, pictures, QUICK, split="test")
-    assert (told["psnr_db_median"], told["psnr_db_worst"]) == (np.median(near.psnr_db), near.psnr_db.min())
-    assert told["distance_worst"] == near.distance.max()
-    assert json.loads(json.dumps(told))["protocol"]["data_sha256"] == pictures.content_sha256
+    assert torch.equal(fit.targets, to_float(truth))
+    rounded = to_uint8(fit.result.images)
+    errors = ((rounded.numpy().astype(float) - truth.numpy()) ** 2).mean((1, 2, 3)) / 255**2
+    assert np.allclose(fit.psnr_db, -10 * np.log10(np.maximum(errors, 1e-12)))
+    assert fit.psnr_db[0] > 45 > 30 > fit.psnr_db[1:].max(), "no latent gives noise"
+    assert np.allclose(fit.distance, (network(rounded) - network(truth)).norm(dim=1).numpy(), atol=1e-4)
+    figures = as_json(fit, network, pictures, QUICK, split="test")
+    assert (figures["psnr_db_median"], figures["psnr_db_worst"]) == (np.median(fit.psnr_db), fit.psnr_db.min())
+    assert figures["distance_worst"] == fit.distance.max()
+    assert json.loads(json.dumps(figures))["protocol"]["data_sha256"] == pictures.content_sha256
 
 
 def test_pictures_of_another_size_are_refused(packs: dict[str, Path], linear: LoadedArtifact) -> None:

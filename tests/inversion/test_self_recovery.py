@@ -1,4 +1,4 @@
-"""What comes back of an artifact's own pictures."""
+"""Self-recovery of an artifact's own images."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ import pytest
 from mitlgan.artifacts.load_save import save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.cli import main
-from mitlgan.inversion import Settings
+from mitlgan.inversion import InversionSettings
 from mitlgan.inversion.self_recovery import measure_self_recovery
 
-QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
+QUICK = InversionSettings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
 
 
 def test_each_part_is_compared_where_it_stands(placed: LoadedArtifact) -> None:
-    back = measure_self_recovery(placed, QUICK, count=3, seed=5)
-    true, found = placed.layers([5, 6, 7]), back.result.stages
-    assert list(back.psnr_db) == ["output", "fg", "bg"]
+    recovery = measure_self_recovery(placed, QUICK, count=3, seed=5)
+    truth, stages = placed.layers([5, 6, 7]), recovery.result.stages
+    assert list(recovery.psnr_db) == ["output", "fg", "bg"]
     for name, one, other in (
-        ("output", true.output, found.output), ("fg", true.placed["fg"], found.placed["fg"]), ("bg", true.layers["bg"], found.layers["bg"]),
+        ("output", truth.output, stages.output), ("fg", truth.placed["fg"], stages.placed["fg"]), ("bg", truth.layers["bg"], stages.layers["bg"]),
     ):  # fmt: skip
         errors = ((one.numpy().astype(float) - other.numpy()) ** 2).mean((1, 2, 3)) / 4
-        assert np.allclose(back.psnr_db[name], -10 * np.log10(np.maximum(errors, 1e-12)), atol=1e-3)
-    told = json.loads(json.dumps(back.as_json(QUICK)))
-    assert told["parts"]["bg"]["worst"] == back.psnr_db["bg"].min()
-    assert [row["seed"] for row in told["pictures"]] == [5, 6, 7]
-    assert told["seconds_longest"] >= told["seconds_median"] > 0
+        assert np.allclose(recovery.psnr_db[name], -10 * np.log10(np.maximum(errors, 1e-12)), atol=1e-3)
+    figures = json.loads(json.dumps(recovery.as_json(QUICK)))
+    assert figures["parts"]["bg"]["worst"] == recovery.psnr_db["bg"].min()
+    assert [row["seed"] for row in figures["pictures"]] == [5, 6, 7]
+    assert figures["seconds_longest"] >= figures["seconds_median"] > 0
 
 
 def test_a_generator_has_one_part(fg: LoadedArtifact) -> None:
-    back = measure_self_recovery(fg, QUICK, count=2, seed=0)
-    assert list(back.psnr_db) == ["output"]
-    assert back.psnr_db["output"].min() > 45
+    recovery = measure_self_recovery(fg, QUICK, count=2, seed=0)
+    assert list(recovery.psnr_db) == ["output"]
+    assert recovery.psnr_db["output"].min() > 45
 
 
 def test_the_command_says_all_parts(
@@ -51,8 +51,8 @@ def test_the_command_says_all_parts(
         return int(ended.value.code or 0)
 
     assert run("--seed", "3") == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "1 pictures of its own, seeds 3 to 3; PSNR (dB), median and worst"
-    assert [line.split(":")[0] for line in said[1:4]] == ["whole", "fg", "bg"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "1 pictures of its own, seeds 3 to 3; PSNR (dB), median and worst"
+    assert [line.split(":")[0] for line in lines[1:4]] == ["whole", "fg", "bg"]
     assert run("--data", "demo") == 2
     assert capsys.readouterr().err == "--data: is of other pictures, --self of those that the artifact makes; give one of them\n"

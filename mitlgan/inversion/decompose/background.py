@@ -15,7 +15,7 @@ from mitlgan.inversion.cost import InversionCost
 from mitlgan.inversion.levenberg_marquardt import initial_state, lm_step
 from mitlgan.inversion.multistart import best_random_starts, optimise, progress_values
 from mitlgan.inversion.progress import SearchProgress
-from mitlgan.inversion.settings import Settings
+from mitlgan.inversion.settings import InversionSettings
 
 SEARCH_SCALE = 0.1
 """Deviation over [0, 1] at which a pixel counts half during the search."""
@@ -24,6 +24,8 @@ MIN_SCALE = 3 / 255
 SCALE_QUANTILE, SCALE_FACTOR = 0.4, 2.0
 """During the refinement it is this multiple of this quantile of the deviations."""
 RESTARTS_FACTOR = 2
+DAMPING = 0.1
+"""Initial damping: weights that change call for careful first steps."""
 
 
 class BackgroundFit(NamedTuple):
@@ -49,7 +51,7 @@ class RobustCost(InversionCost):
         return (errors / (errors + SEARCH_SCALE**2) * self.weight).sum((1, 2, 3)) / self.weight.sum()
 
 
-def fit_background(cost: InversionCost, dim: int, settings: Settings, progress: SearchProgress, attempt: int = 0) -> BackgroundFit:
+def fit_background(cost: InversionCost, dim: int, settings: InversionSettings, progress: SearchProgress, attempt: int = 0) -> BackgroundFit:
     """Fit a layer behind an object.
 
     Args:
@@ -68,8 +70,9 @@ def fit_background(cost: InversionCost, dim: int, settings: Settings, progress: 
     return BackgroundFit(z, image, _outliers(cost, image))
 
 
-def _reweighted_refine(cost: InversionCost, z: Tensor, settings: Settings, progress: SearchProgress) -> Tensor:
+def _reweighted_refine(cost: InversionCost, z: Tensor, settings: InversionSettings, progress: SearchProgress) -> Tensor:
     state, measured = initial_state(cost, z), 0
+    state.damping = DAMPING
     while measured < settings.polish_steps and not state.settled:
         weight = (1 - _outliers(cost, cost.render(state.z[None]))).square() * cost.weight[0]
         weighted = cost.with_renderer(cost.render, weight)

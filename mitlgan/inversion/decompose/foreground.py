@@ -17,13 +17,13 @@ from mitlgan.inversion.cost import InversionCost
 from mitlgan.inversion.levenberg_marquardt import refine
 from mitlgan.inversion.multistart import best_random_starts, optimise
 from mitlgan.inversion.progress import SearchProgress
-from mitlgan.inversion.settings import Settings
+from mitlgan.inversion.settings import InversionSettings
 from mitlgan.networks import Composer
 from mitlgan.networks.fusion.fusions import MatteFusion
 from mitlgan.networks.placement import PLACEMENT_DIM, LayerTransform, PlacementPrior
 
 RESTARTS_FACTOR = 2.5
-EFFORT_FACTORS = {"steps": 2, "learning_rate": 0.5, "prior": 4, "polish_steps": 2}
+EFFORT_FACTORS = {"steps": 4, "learning_rate": 0.25, "prior": 4, "polish_steps": 2}
 """Multiples of the settings: objects of different sizes look alike, and small ones leave few pixels to go by."""
 MATTE_WEIGHT = 10.0
 """Weight of the matte's cross-entropy at the first step; it falls to zero until the last one."""
@@ -94,7 +94,7 @@ class MatteGuidedCost(InversionCost):
         settings: Gives the prior.
     """
 
-    def __init__(self, renderer: ForegroundRenderer, cost: InversionCost, hidden: Tensor, settings: Settings) -> None:
+    def __init__(self, renderer: ForegroundRenderer, cost: InversionCost, hidden: Tensor, settings: InversionSettings) -> None:
         jumps = () if renderer.placement is None else (renderer.dim + PLACEMENT_DIM - 1,)
         super().__init__(renderer, cost.target[0], cost.weight[0], settings, jumps=jumps, clip_reference=cost.clip_reference)
         self._hidden = hidden[None]
@@ -111,7 +111,7 @@ class MatteGuidedCost(InversionCost):
 
 
 def fit_foreground(
-    renderer: ForegroundRenderer, cost: InversionCost, hidden: Tensor, settings: Settings, progress: SearchProgress, attempt: int = 0
+    renderer: ForegroundRenderer, cost: InversionCost, hidden: Tensor, settings: InversionSettings, progress: SearchProgress, attempt: int = 0
 ) -> Tensor:  # fmt: skip
     """Fit the object in front of a background.
 

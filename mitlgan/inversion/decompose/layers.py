@@ -15,7 +15,7 @@ from mitlgan.inversion.cost import InversionCost
 from mitlgan.inversion.decompose.background import fit_background
 from mitlgan.inversion.decompose.foreground import ForegroundRenderer, fit_foreground
 from mitlgan.inversion.progress import SearchProgress
-from mitlgan.inversion.settings import Settings
+from mitlgan.inversion.settings import InversionSettings
 from mitlgan.networks import PLACEMENT_LATENT, Composer
 from mitlgan.networks.fusion.fusions import MatteFusion
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
@@ -50,7 +50,7 @@ class LayerDecomposer:
             return None
         return cls(network, *fusion.order)
 
-    def decompose(self, cost: InversionCost, settings: Settings, progress: SearchProgress, attempt: int = 0) -> Tensor:
+    def decompose(self, cost: InversionCost, settings: InversionSettings, progress: SearchProgress, attempt: int = 0) -> Tensor:
         """Fit the layers one by one.
 
         Args:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.images.alpha import PremultipliedLayer
-from mitlgan.inversion import Settings
+from mitlgan.inversion import InversionSettings
 from mitlgan.inversion.cost import InversionCost
 from mitlgan.inversion.decompose.foreground import MATTE_WEIGHT, ForegroundRenderer, MatteGuidedCost, _moments
 from mitlgan.networks import Composer
@@ -34,7 +34,7 @@ class BlackOverWhite(ForegroundRenderer):
 
 
 def guided_cost(weight: Tensor | None = None) -> MatteGuidedCost:
-    target, settings = (1 - 2 * HIDDEN).expand(3, -1, -1), Settings(prior=0)
+    target, settings = (1 - 2 * HIDDEN).expand(3, -1, -1), InversionSettings(prior=0)
     return MatteGuidedCost(BlackOverWhite(), InversionCost(BlackOverWhite(), target, weight, settings), HIDDEN, settings)
 
 
@@ -99,8 +99,8 @@ def test_random_objects_are_laid_over_the_hidden_part(mirrored: LoadedArtifact) 
 
 
 def test_scaled_settings_stay_within_their_ranges() -> None:
-    settings = Settings(steps=60_000, restarts=8, prior=1.0, learning_rate=2e-6)
+    settings = InversionSettings(steps=60_000, restarts=8, prior=1.0, learning_rate=2e-6)
     more = settings.with_more_restarts(2.5).scaled(steps=2, prior=4, learning_rate=0.25)
     assert (more.steps, more.restarts, more.prior, more.learning_rate) == (100_000, 20, 4.0, 1e-6)
     assert (more.starts, more.seconds, more.attempts) == (settings.starts, settings.seconds, 1)
-    assert Settings(starts=30, restarts=10).with_more_restarts(4).restarts == 30
+    assert InversionSettings(starts=30, restarts=10).with_more_restarts(4).restarts == 30

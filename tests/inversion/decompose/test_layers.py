@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.inversion import Settings, embed
+from mitlgan.inversion import InversionSettings, embed
 from mitlgan.inversion.cost import InversionCost, Jacobian, make_renderer
 from mitlgan.inversion.decompose.background import SEARCH_SCALE, RobustCost, fit_background
 from mitlgan.inversion.decompose.layers import LayerDecomposer
@@ -17,7 +17,7 @@ from mitlgan.inversion.progress import SearchProgress
 from mitlgan.networks import Composer
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
 
-QUICK = Settings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
+QUICK = InversionSettings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
 
 
 def psnr(image: Tensor, other: Tensor) -> float:
@@ -40,7 +40,7 @@ def test_a_pixel_counts_at_most_one_in_the_robust_cost(linear: LoadedArtifact) -
     target, images = linear.sample([1])[0], linear.sample([2, 3])
     weight = torch.ones(1, 8, 8)
     weight[:, :2] = 0
-    cost = RobustCost(make_renderer(linear), target, weight, Settings())
+    cost = RobustCost(make_renderer(linear), target, weight, InversionSettings())
     errors = ((images - target) / 2).square().mean(1)[:, 2:].flatten(1)  # (2, 48)
     expected = (errors / (errors + SEARCH_SCALE**2)).mean(1)
     assert torch.allclose(cost.mse(images), expected)
@@ -99,5 +99,5 @@ def test_the_broyden_update_explains_the_step_and_changes_nothing_else() -> None
 
 @pytest.mark.parametrize(("starts", "restarts", "attempts"), [(8, 8, 1), (24, 8, 3)])
 def test_restarts_are_limited_to_the_starts(placed: LoadedArtifact, starts: int, restarts: int, attempts: int) -> None:
-    few = Settings(starts=starts, restarts=restarts, attempts=attempts, steps=2, polish_steps=1, seconds=2)
+    few = InversionSettings(starts=starts, restarts=restarts, attempts=attempts, steps=2, polish_steps=1, seconds=2)
     assert embed(placed, placed.layers([0]).output, few).z.shape == (1, sum(placed.card.latent_dims.values()))

@@ -1,4 +1,4 @@
-"""Whether a composer keeps its layers apart: swaps foregrounds and backgrounds, and measures what moves with which."""
+"""Layer swap: composes foregrounds with other backgrounds, and measures how well the layers stay apart."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ from mitlgan.networks import Composer, LayerTransform
 from mitlgan.networks.placement import transform_layer
 
 PROBE_POSITIONS = ((-0.4, -0.4), (0.4, -0.4), (-0.4, 0.4), (0.4, 0.4))
-"""Centres, across and down from -1 to 1, between which a layer is moved."""
+"""Centers (x, y), from -1 to 1, to which a layer is moved."""
 REAL_SCENES = 1000
-"""Real scenes, at most, whose boundaries are measured."""
+"""Maximum number of real scenes whose boundaries are measured."""
 KEY_TOLERANCE = 0.1
-"""Difference from the backdrop, on the scale of [-1, 1], up to which a pixel of a foreground without alpha is backdrop: 13 of 255."""
+"""Largest difference from the backdrop, on the scale of [-1, 1], at which a pixel of a foreground without alpha counts as backdrop: 13 of 255."""
 
 
 class LayeredSource(typing.Protocol):
-    """A composer in use: its stages at seeds given by layer."""
+    """A composer in use: makes all stages from seeds by layer."""
 
     def layers(self, seeds: Mapping[str, Sequence[int]]) -> Any:
-        """An object with `layers` (name -> (N, C, H, W)) and `output` (N, 3, H, W), all in [-1, 1]."""
+        """Return an object with `layers` (name -> (N, C, H, W)) and `output` (N, 3, H, W), all in [-1, 1]."""
         ...
 
 
 @dataclass(frozen=True)
 class SwapSpec:
-    """Which layers are swapped, and what becomes of the others.
+    """Which layers are swapped.
 
     Attributes:
-        front: The layer that stands before all others.
-        back: The backmost one.
-        others: Those between, which stay as they are.
-        covering: Those of them whose opacity is known: what they cover shows no background either, so they are part of the reference matte.
+        front: The frontmost layer.
+        back: The backmost layer.
+        others: Layers between them, which do not change.
+        covering: Those of `others` whose opacity is known: no background shows behind them either, so they are part of the reference matte.
     """
 
     front: str = "fg"
@@ -58,12 +58,12 @@ class SwapSpec:
 
 
 def swap_for(card: Card) -> SwapSpec:
-    """The frontmost and the backmost layer of a composer.
+    """Return which layers of a composer are swapped: the frontmost and the backmost.
 
-    A layer between is known to cover where it brings a matte, or was trained on objects before a plain backdrop.
+    The opacity of a layer between is known if it has its own matte or was trained on objects in front of a plain backdrop.
 
     Raises:
-        UsageError: It has one layer only.
+        UsageError: The composer has only one layer.
     """
     back, *between = card.back_to_front()
     if not between:
@@ -78,9 +78,9 @@ class SeparationResult:
     """How well a composer keeps its layers apart.
 
     Attributes:
-        numbers: The measures of `metrics.separation.Separation`, and "reference_matte": what they were held against.
-        grid: The swap as pictures in [-1, 1], (N, 3, H, W), row by row: rows share a foreground, columns a background.
-        columns: Pictures in a row of the grid.
+        numbers: Fields of `layer_separation.SeparationScores`, and "reference_matte": a description of the reference.
+        grid: The swap as images in [-1, 1], (N, 3, H, W), row by row: rows share a foreground, columns a background.
+        columns: Images per row of the grid.
     """
 
     numbers: dict[str, Any]
@@ -98,85 +98,78 @@ def measure_separation(
     swap: SwapSpec = SwapSpec(),
     tolerance: float = KEY_TOLERANCE,
 ) -> SeparationResult:
-    """Swaps a composer's layers and measures what moves with which.
+    """Swap a composer's layers and measure what changes with which.
 
     Args:
-        composer: Any composer, with or without a matte of its own.
-        real: Scenes with reference mattes, which the boundaries are held against.
+        composer: Any composer, with or without its own matte.
+        real: Scenes with reference mattes, for comparing boundaries.
         foregrounds: K.
         backgrounds: J.
-        seed: As of a protocol: decides the latents.
+        seed: Protocol seed; decides the latents.
         swap: Which layers are swapped.
-        tolerance: For foregrounds without alpha, whose matte is keyed against `BACKDROP`: largest difference that still is backdrop, on the
-            scale of [-1, 1].
+        tolerance: See `KEY_TOLERANCE`; has no effect on foregrounds with alpha.
     """
     first = EvalProtocol(seed=seed).seeds().start
     fg_seeds, bg_seeds = range(first, first + foregrounds), range(first, first + backgrounds)
     fixed = {name: [first] * (foregrounds * backgrounds) for name in swap.others}
     stages = composer.layers({swap.front: [k for k in fg_seeds for _ in bg_seeds], swap.back: list(bg_seeds) * foregrounds, **fixed})
-    size = stages.output.shape[-2:]
-    outputs = stages.output.reshape(foregrounds, backgrounds, 3, *size).numpy()
+    outputs = stages.output.reshape(foregrounds, backgrounds, 3, *stages.output.shape[-2:]).numpy()
     objects = stages.layers[swap.front][::backgrounds].numpy()  # (K, 1, 3 or 4, H, W)
-    places = to_opaque_rgb(stages.layers[swap.back][:backgrounds]).numpy()
-    held_against = "the foreground's own alpha"
-    if objects.shape[1] != 4:
-        held_against = f"the foreground keyed against its backdrop {BACKDROP}, tolerance {tolerance * 127.5:.0f} of 255"
-    clear = np.ones_like(objects[:, 0])
+    background_images = to_opaque_rgb(stages.layers[swap.back][:backgrounds]).numpy()
+    transparency = np.ones_like(objects[:, 0])
     for name in (swap.front, *swap.covering):
-        clear *= 1 - _standing(stages, name, backgrounds, tolerance)
-    mattes = 1 - clear
-    if swap.others:
-        held_against += "".join(f", with {name}" for name in swap.covering)
-        held_against += "".join(f"; what {name} covers is not known" for name in swap.others if name not in swap.covering)
-    numbers = asdict(separation_scores(outputs, places, mattes, real_contrast=None if real is None else real_contrast(real)))
-    shown = to_rgb(to_uint8(torch.from_numpy(objects))).float().numpy() / 127.5 - 1
-    grid = torch.from_numpy(swap_grid(outputs, shown, places))
-    return SeparationResult(numbers | {"reference_matte": held_against}, grid, backgrounds + 1)
+        transparency *= 1 - _placed_matte(stages, name, backgrounds, tolerance)
+    contrast = None if real is None else real_contrast(real)
+    scores = separation_scores(outputs, background_images, 1 - transparency, real_contrast=contrast)
+    margin = to_rgb(to_uint8(torch.from_numpy(objects))).float().numpy() / 127.5 - 1
+    grid = torch.from_numpy(swap_grid(outputs, margin, background_images))
+    reference = _describe_reference(swap, has_alpha=objects.shape[1] == 4, tolerance=tolerance)
+    return SeparationResult(asdict(scores) | {"reference_matte": reference}, grid, backgrounds + 1)
+
+
+def _describe_reference(swap: SwapSpec, *, has_alpha: bool, tolerance: float) -> str:
+    text = "the foreground's own alpha"
+    if not has_alpha:
+        text = f"the foreground keyed against its backdrop {BACKDROP}, tolerance {tolerance * 127.5:.0f} of 255"
+    text += "".join(f", with {name}" for name in swap.covering)
+    return text + "".join(f"; what {name} covers is not known" for name in swap.others if name not in swap.covering)
 
 
 def change_when_moved(composer: LoadedArtifact, *, scenes: int = 16, seed: int = 0) -> float | None:
-    """How much changes far from a layer that is moved while all else is held; see `metrics.separation.moved_change`.
+    """Measure how much changes away from a layer when only that layer moves; see `layer_separation.change_outside_mattes`.
 
-    The frontmost movable layer of each scene stands, as large as it is there, at each of `CORNERS`.
+    The frontmost movable layer of each scene is moved to each of `PROBE_POSITIONS` at its own scale.
 
     Args:
         composer: A composition.
-        scenes: How many.
-        seed: As of a protocol: decides the latents.
+        scenes: Number of scenes.
+        seed: Protocol seed; decides the latents.
 
     Returns:
-        In 1/255; None where no layer can be moved, or all of every picture is covered.
+        In 1/255; None if no layer can be moved or every picture is fully covered.
     """
     network = composer.network
     if not isinstance(network, Composer) or not network.movable_layers:
         return None
-    seeds = [one for one in list(EvalProtocol(seed=seed).seeds())[:scenes] for _ in PROBE_POSITIONS]
+    seeds = [scene_seed for scene_seed in list(EvalProtocol(seed=seed).seeds())[:scenes] for _ in PROBE_POSITIONS]
     z, count = composer.latents(seeds), len(PROBE_POSITIONS)
-    still, front = composer.layers_from_latents(z), network.movable_layers[-1]
-    across, down = (torch.tensor(numbers).repeat(scenes) for numbers in zip(*PROBE_POSITIONS, strict=True))
+    original, front = composer.layers_from_latents(z), network.movable_layers[-1]
+    x, y = (torch.tensor(centers).repeat(scenes) for centers in zip(*PROBE_POSITIONS, strict=True))
     ones = torch.ones(len(z))
-    own = still.transforms.get(front, LayerTransform(ones, across, down, ones))
-    there = composer.layers_from_latents(z, {front: LayerTransform(own.scale, across, down, own.flip)})
-    mattes = (there.placed[front][:, 3] + 1) / 2
-    size = there.output.shape[-2:]
-    changed = change_outside_mattes(there.output.view(scenes, count, 3, *size).numpy(), mattes.view(scenes, count, *size).numpy())
-    return None if changed is None else changed * 127.5
-
-
-def _standing(stages: Any, name: str, backgrounds: int, tolerance: float) -> NDArray[Any]:
-    """Reference mattes (K, H, W) of a layer where it stands."""
-    mattes = reference_matte(stages.layers[name][::backgrounds].numpy(), tolerance)
-    if name in stages.transforms:
-        mattes = transform_mattes(mattes, LayerTransform(*(number[::backgrounds] for number in stages.transforms[name])))
-    return mattes
+    own = original.transforms.get(front, LayerTransform(ones, x, y, ones))
+    moved = composer.layers_from_latents(z, {front: LayerTransform(own.scale, x, y, own.flip)})
+    mattes = (moved.placed[front][:, 3] + 1) / 2
+    size = moved.output.shape[-2:]
+    change = change_outside_mattes(moved.output.view(scenes, count, 3, *size).numpy(), mattes.view(scenes, count, *size).numpy())
+    return None if change is None else change * 127.5
 
 
 def reference_matte(objects: NDArray[Any], tolerance: float = KEY_TOLERANCE) -> NDArray[Any]:
-    """Opacity of foreground layers: their own alpha, else what differs from `BACKDROP`.
+    """Return the opacity of foreground layers: their own alpha, else what differs from `BACKDROP`.
 
     Args:
         objects: (K, 1, 3 or 4, H, W) in [-1, 1].
-        tolerance: See `TOLERANCE`; of no effect on foregrounds with alpha.
+        tolerance: See `KEY_TOLERANCE`; has no effect on foregrounds with alpha.
 
     Returns:
         (K, H, W) in [0, 1].
@@ -188,15 +181,19 @@ def reference_matte(objects: NDArray[Any], tolerance: float = KEY_TOLERANCE) -> 
     return chroma_key_matte(objects, (red, green, blue), tolerance)
 
 
-def transform_mattes(mattes: NDArray[Any], stand: LayerTransform) -> NDArray[Any]:
-    """Mattes (K, H, W) in [0, 1] where the layer stands."""
-    matte = torch.from_numpy(mattes).float()[:, None]  # (K, 1, H, W)
-    found: NDArray[Any] = transform_layer(PremultipliedLayer(matte.expand(-1, 3, -1, -1), matte), stand).alpha[:, 0].numpy()
-    return found
+def _placed_matte(stages: Any, name: str, backgrounds: int, tolerance: float) -> NDArray[Any]:
+    """Return the reference mattes (K, H, W) of a layer as placed in the composition."""
+    mattes = reference_matte(stages.layers[name][::backgrounds].numpy(), tolerance)
+    if name not in stages.transforms:
+        return mattes
+    alpha = torch.from_numpy(mattes).float()[:, None]  # (K, 1, H, W)
+    transform = LayerTransform(*(values[::backgrounds] for values in stages.transforms[name]))
+    placed: NDArray[Any] = transform_layer(PremultipliedLayer(alpha.expand(-1, 3, -1, -1), alpha), transform).alpha[:, 0].numpy()
+    return placed
 
 
 def real_contrast(real: ImagePack) -> float | None:
-    """`boundary_contrast` of a pack's pictures with their mattes; None where the pack has none."""
+    """Return the `boundary_contrast` of a pack's images with their mattes; None if the pack has none."""
     if real.fourth_channel != "matte":
         return None
     pixels = real.batch(np.arange(min(REAL_SCENES, len(real))), channels=4).numpy()

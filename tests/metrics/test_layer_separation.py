@@ -84,7 +84,7 @@ def test_soft_mattes_are_found_exactly() -> None:
     soft = np.random.default_rng(0).uniform(0, 1, M.shape)
     found = swap_matte(composed(soft), B)
     np.testing.assert_allclose(found.matte, soft, atol=1e-12)
-    assert found.seen.all()
+    assert found.is_defined.all()
     assert separation_scores(composed(soft), B, soft).matte_iou == 1
 
 
@@ -152,8 +152,8 @@ def test_where_backgrounds_do_not_differ_nothing_is_claimed() -> None:
     plain = B.copy()
     plain[:, :, :12] = 0.3
     swap = swap_matte(composed(M, b=plain), plain)
-    assert not swap.seen[:12].any()
-    assert swap.seen[12:].all()
+    assert not swap.is_defined[:12].any()
+    assert swap.is_defined[12:].all()
     assert matte_iou(swap, M) == 1
     same = np.repeat(B[:1], J, axis=0)
     found = separation_scores(composed(M, b=same), same, M)

@@ -1,4 +1,4 @@
-"""What a network in training is given: latents, or pictures with holes. All of it comes from (seed, purpose, step, rank)."""
+"""Inputs of a network in training: latents, or pictures with holes. All of them are derived from (seed, purpose, update, rank)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from mitlgan.runtime.randomness import derived_seed, random_generator, sample_no
 
 
 class GeneratorInputs(Protocol):
-    """What the training loop asks of them."""
+    """Inputs of a network in training."""
 
     def sample(self, purpose: str, update: int, real: Tensor) -> Tensor:
-        """The inputs of one update.
+        """Return the inputs of one update.
 
         Args:
-            purpose: Whose update, `critic` or `generator`: no two purposes share a random number.
+            purpose: Which network is updated, `critic` or `generator`; different purposes have independent random numbers.
             update: Its number in the run.
-            real: The update's real pictures, (N, C, H, W) in [-1, 1].
+            real: The update's real images, (N, C, H, W) in [-1, 1].
 
         Returns:
             N inputs of the network, on its device.
@@ -36,14 +36,14 @@ class GeneratorInputs(Protocol):
         ...
 
     def fixed_samples(self, count: int) -> Tensor:
-        """At most so many inputs that are the same in every run, for snapshots."""
+        """Return at most `count` inputs that are the same in every run, for snapshots."""
         ...
 
 
-def make_inputs(network: nn.Module, recipe: Recipe, pictures: ImagePack, world: World) -> GeneratorInputs:
-    """The inputs that a network takes."""
+def make_inputs(network: nn.Module, recipe: Recipe, pack: ImagePack, world: World) -> GeneratorInputs:
+    """Return the inputs that a network takes."""
     if isinstance(network, ContextEncoder):
-        return HoledImageInputs(recipe, pictures, world)
+        return HoledImageInputs(recipe, pack, world)
     return LatentInputs(latent_dims(network, recipe.role), recipe.seed, world)
 
 
@@ -51,51 +51,51 @@ class LatentInputs:
     """Standard normal latents.
 
     Args:
-        dims: Length by layer.
-        seed: Of the run.
-        world: This process among its like.
+        dims: Latent length of each layer.
+        seed: The run's seed.
+        world: This process's rank and device.
     """
 
     def __init__(self, dims: dict[str, int], seed: int, world: World) -> None:
         self.dims, self.seed, self.world = dims, seed, world
 
     def sample(self, purpose: str, update: int, real: Tensor) -> Tensor:
-        """(N, sum of the dims); see `Inputs`."""
+        """Return latents (N, sum of the dims); see `GeneratorInputs`."""
         shape = (len(real), sum(self.dims.values()))
         return sample_normal(shape, random_generator(self.seed, f"{purpose} latents", update, self.world.rank), self.world.device)
 
     def fixed_samples(self, count: int) -> Tensor:
-        """Those of the first seeds."""
+        """Return the latents of the seeds 0, 1, 2, ..."""
         return latents_from_seeds(range(count), self.dims).to(self.world.device)
 
 
 class HoledImageInputs:
-    """The real pictures themselves, each with a hole drawn for it, and with the truth still in it: the network looks at it in its own loss alone.
+    """The real images, each with a random hole as another channel. The pixels in the hole are still there; only the network's own loss uses them.
 
     Args:
         recipe: Of an inpainter.
-        pictures: The real pictures.
-        world: This process among its like.
+        pack: The real pictures.
+        world: This process's rank and device.
     """
 
-    def __init__(self, recipe: Recipe, pictures: ImagePack, world: World) -> None:
+    def __init__(self, recipe: Recipe, pack: ImagePack, world: World) -> None:
         assert recipe.inpainter is not None
-        self.recipe, self.inpainter, self.pictures, self.world = recipe, recipe.inpainter, pictures, world
+        self.recipe, self.inpainter, self.pack, self.world = recipe, recipe.inpainter, pack, world
 
     def sample(self, purpose: str, update: int, real: Tensor) -> Tensor:
-        """(N, 4, H, W), the hole last; see `Inputs`."""
+        """Return images and holes, (N, 4, H, W), the hole last; see `GeneratorInputs`."""
         rng = np.random.default_rng(derived_seed(self.recipe.seed, f"{purpose} holes", update, self.world.rank))
         holes = self._holes(len(real), rng).to(real.device)
         if self.inpainter.mirror:
-            mirrored = torch.from_numpy(rng.random(len(real)) < 0.5).to(real.device)
-            real = torch.where(mirrored.view(-1, 1, 1, 1), real.flip(3), real)
+            is_mirrored = torch.from_numpy(rng.random(len(real)) < 0.5).to(real.device)
+            real = torch.where(is_mirrored.view(-1, 1, 1, 1), real.flip(3), real)
         return torch.cat([real, holes], dim=1)
 
     def fixed_samples(self, count: int) -> Tensor:
-        """Pictures from all over the pack."""
-        count = min(count, len(self.pictures))
-        chosen = np.linspace(0, len(self.pictures) - 1, count).astype(np.int64)
-        real = to_float(self.pictures.batch(chosen, backdrop=self.recipe.data.backdrop))
+        """Return pictures that are evenly spaced over the pack, with holes."""
+        count = min(count, len(self.pack))
+        indices = np.linspace(0, len(self.pack) - 1, count).astype(np.int64)
+        real = to_float(self.pack.batch(indices, backdrop=self.recipe.data.backdrop))
         holes = self._holes(count, np.random.default_rng(derived_seed(0, "snapshot holes")))
         return torch.cat([real, holes], dim=1).to(self.world.device)
 

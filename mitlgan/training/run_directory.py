@@ -23,10 +23,9 @@ KILLED = "stopped (killed)"
 
 @dataclass(frozen=True)
 class Run:
-    """One run directory, `runs/<command>/<name>-NNN/`, never overwritten.
+    """A run directory, `runs/<command>/<name>-NNN/`, which is never overwritten.
 
-    It may come from anywhere: every file of it is opened as a regular file inside it
-    (`mitlgan.runtime.files.open_regular`), and no link in it is followed.
+    It may come from anywhere, so every file is opened as a regular file inside it (`mitlgan.runtime.files.open_regular`); links are not followed.
 
     Attributes:
         path: The directory.
@@ -36,12 +35,12 @@ class Run:
 
     @property
     def stats(self) -> Path:
-        """One JSON line per logged iteration; equal bytes for equal recipes, machine and threads."""
+        """One JSON line per logged iteration; equal bytes for equal recipe, machine and threads."""
         return self.path / "stats.jsonl"
 
     @property
     def timing(self) -> Path:
-        """Seconds, apart from the statistics, which must be equal to the bit."""
+        """One JSON line of times per logged iteration, apart from the statistics, which must be bit-equal."""
         return self.path / "timing.jsonl"
 
     @property
@@ -50,19 +49,19 @@ class Run:
         return self.path / "recipe.toml"
 
     def load_recipe(self) -> Recipe:
-        """The resolved recipe, read.
+        """Read the resolved recipe.
 
         Raises:
-            UsageError: It is not valid, or not the run's own file.
+            UsageError: It is not valid, or is a link.
         """
-        from mitlgan.recipe import load_recipe  # which a list of runs can do without
+        from mitlgan.recipe import load_recipe  # slow to import, and a list of runs does not need it
 
         return load_recipe(self.recipe, root=self.path)
 
     @property
     def artifact(self) -> Path | None:
-        """The frozen generator, composer or inpainter that the run ended with."""
-        return self._own(self.path / f"{name}.safetensors" for name in ("composer", "generator", "inpainter"))
+        """The finished generator, composer or inpainter."""
+        return self._first_regular(self.path / f"{name}.safetensors" for name in ("composer", "generator", "inpainter"))
 
     @property
     def inputs_file(self) -> Path:
@@ -70,67 +69,67 @@ class Run:
         return self.path / "inputs.json"
 
     def inputs(self) -> dict[str, Any]:
-        """Hashes of the artifacts that the run was made from, by layer, or of what it began with, as "start" and "critic"."""
+        """Read the hashes of the artifacts that the run was made from: of layers by name, of initial weights as "start" and "critic"."""
         return read_json(self.inputs_file)
 
     @property
     def is_comparison(self) -> bool:
-        """Whether it is a comparison's: a report on other runs, without a recipe of its own."""
+        """Whether the directory is a comparison's, which reports on other runs and has no recipe of its own."""
         return self.status().get("command") == "compare"
 
     @property
     def report(self) -> Path | None:
-        """The page about the run, if there is one."""
-        return self._own([self.path / "report.html"])
+        """The HTML report, if there is one."""
+        return self._first_regular([self.path / "report.html"])
 
     @property
     def evaluations(self) -> Path:
-        """One JSON line per artifact that was measured during training."""
+        """One JSON line per artifact that was evaluated during training."""
         return self.path / "evaluations.jsonl"
 
     def kept_artifacts(self) -> list[Path]:
-        """Artifacts of the moving average that were kept on the way, the earliest first."""
+        """Return the artifacts that were kept during training, the earliest first."""
         return [path for path in list_files(self.path / "kept", "*/*.safetensors", root=self.path) if is_regular(path, root=self.path)]
 
     def snapshots(self) -> list[Path]:
-        """Grids of the fixed latents, by name."""
+        """Return the snapshots, sorted by name."""
         return [path for path in list_files(self.path / "snapshots", "*.png", root=self.path) if is_regular(path, root=self.path)]
 
     def status(self) -> dict[str, Any]:
-        """The last state that the run wrote; empty when it wrote none."""
+        """Read the last status that the run wrote; empty if there is none or it cannot be read."""
         try:
             return read_json(self.path / "status.json")
-        except ResourceError:  # a list of runs shows the others, too; who goes on with this one writes another
+        except ResourceError:  # one bad run must not hide the others in a list; a resume writes another status
             return {}
 
     def state(self) -> str:
-        """One of `STATES`, "empty" before the first was written, or `KILLED`: it says "running", but no process holds its directory any more."""
+        """Return one of `STATES`, "empty" before the first status, or `KILLED` if the status is "running" but no process holds the directory."""
         if self._written_state() == "running" and not is_locked(self.path):
-            state = self._written_state()  # again: a process that ends well writes its last state before it lets go
+            state = self._written_state()  # read again: a process writes its last status before it releases the lock
             return KILLED if state == "running" else state
         return self._written_state()
 
-    def _own(self, paths: Iterable[Path]) -> Path | None:
+    def _first_regular(self, paths: Iterable[Path]) -> Path | None:
         return next((path for path in paths if is_regular(path, root=self.path)), None)
 
     def _written_state(self) -> str:
         return str(self.status().get("state", "empty"))
 
     def write_status(self, values: Mapping[str, Any]) -> None:
-        """Replace the state."""
+        """Replace the status."""
         write_json(self.path / "status.json", dict(values))
 
 
 def create(root: Path, command: str, name: str) -> Run:
-    """Make the next free run directory under `root/command`.
+    """Create the next free run directory under `root/command`.
 
     Raises:
-        ResourceError: The place cannot be written.
+        ResourceError: The folder cannot be written.
     """
     parent = root / command
     ensure_folder(parent)
-    taken = [int(found.group(1)) for path in parent.iterdir() if (found := re.fullmatch(re.escape(name) + r"-(\d+)", path.name))]
-    number = max(taken, default=0)
+    numbers = [int(match.group(1)) for path in parent.iterdir() if (match := re.fullmatch(re.escape(name) + r"-(\d+)", path.name))]
+    number = max(numbers, default=0)
     while True:
         number += 1
         path = parent / f"{name}-{number:03d}"
@@ -147,29 +146,29 @@ def create(root: Path, command: str, name: str) -> Run:
 
 
 def open_run(path: Path) -> Run:
-    """The run in a directory.
+    """Return the run in a directory.
 
     Raises:
-        UsageError: It holds none.
+        UsageError: The directory is not a run's.
     """
-    if not (path / "recipe.toml").is_file():  # a link to one is refused where it is read, by its name
+    if not (path / "recipe.toml").is_file():  # a link is refused later, when it is read
         raise UsageError(f"{path}: not a run directory (it has no recipe.toml); see `mitlgan runs ls`")
     return Run(path)
 
 
 def list_runs(root: Path, command: str = "*") -> list[Run]:
-    """All runs under a root, the most recently written last."""
+    """Return all runs of a command under a root, the most recently written last."""
     paths = [path.parent for path in root.glob(f"{command}/*/recipe.toml")]
     return [Run(path) for path in sorted(paths, key=lambda path: (_modified(path), path.name))]
 
 
 def matches(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> bool:
-    """Whether a run is of exactly this recipe, and made from these artifacts; one that cannot be read is not.
+    """Return whether a run has exactly this recipe and was made from these artifacts; a run that cannot be read has not.
 
     Args:
-        run: Any.
+        run: Any run.
         recipe: All settings.
-        inputs: As `Run.inputs` gives them; None takes any.
+        inputs: As `Run.inputs` returns them; None accepts any.
     """
     try:
         return run.load_recipe() == recipe and inputs in (None, run.inputs())
@@ -178,23 +177,23 @@ def matches(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> bool:
 
 
 def open_any(path: Path) -> Run:
-    """The run or the comparison in a directory.
+    """Return the run or comparison in a directory.
 
     Raises:
-        UsageError: It holds neither.
+        UsageError: It is neither.
     """
     run = Run(path)
     return run if run.is_comparison else open_run(path)
 
 
 def list_all(root: Path) -> list[Run]:
-    """All runs and comparisons under a root, the most recently written last."""
-    compared = [run for path in root.glob("compare/*/status.json") if (run := Run(path.parent)).is_comparison]
-    return sorted({*list_runs(root), *compared}, key=lambda run: (_modified(run.path), run.path.name))
+    """Return all runs and comparisons under a root, the most recently written last."""
+    comparisons = [run for path in root.glob("compare/*/status.json") if (run := Run(path.parent)).is_comparison]
+    return sorted({*list_runs(root), *comparisons}, key=lambda run: (_modified(run.path), run.path.name))
 
 
 def remove(run: Run) -> None:
-    """Delete a run directory with all that is in it.
+    """Delete a run directory with all its files.
 
     Raises:
         ResourceError: It cannot be deleted.
@@ -204,7 +203,7 @@ def remove(run: Run) -> None:
 
 
 def _modified(path: Path) -> int:
-    for place in (path / "status.json", path):
+    for candidate in (path / "status.json", path):
         with suppress(OSError):
-            return place.lstat().st_mtime_ns
+            return candidate.lstat().st_mtime_ns
     return 0

@@ -1,4 +1,4 @@
-"""Statistics for TensorBoard, from the same lines as `stats.jsonl`; an extra, installed by `pip install 'mitlgan[tensorboard]'`."""
+"""Statistics for TensorBoard, the same as in `stats.jsonl`; needs `pip install 'mitlgan[tensorboard]'`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AXES = ("iteration", "kimg")
 
 
 class TensorBoardLogger:
-    """Writes each line of a run's statistics as scalars into `RUN/tensorboard`, by iteration.
+    """Writes a run's statistics as scalars into `RUN/tensorboard`, by iteration.
 
     Raises:
         UsageError: TensorBoard is not installed.
@@ -30,28 +30,28 @@ class TensorBoardLogger:
         self._writer: SummaryWriter | None = None
 
     def log(self, run: Path, values: Mapping[str, Any]) -> None:
-        """Take one line of statistics.
+        """Write one line of statistics.
 
         Args:
-            run: Whose it is.
-            values: As in `stats.jsonl`; what is no number is left out.
+            run: The run directory.
+            values: As in `stats.jsonl`; values that are not numbers are skipped.
 
         Raises:
-            ResourceError: The folder cannot be written, or is not the run's own.
+            ResourceError: The folder cannot be written, or is a link.
         """
         step = int(values["iteration"])
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
             ensure_folder(run / FOLDER, root=run)
-            # A run that goes on from a checkpoint writes some iterations again: what was written of them before is dropped.
+            # A resumed run repeats the iterations after its checkpoint: `purge_step` drops what was written of them before.
             self._writer = SummaryWriter(str(run / FOLDER), purge_step=step)
         for name, value in values.items():
             if name not in AXES and isinstance(value, (int, float)):
                 self._writer.add_scalar(name, float(value), step)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is still buffered and close the files."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None

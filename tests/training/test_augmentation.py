@@ -40,7 +40,7 @@ def all_of(count: int, value: bool = True) -> Tensor:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_colour_is_diffaugments(channels: int) -> None:
     given = images(channels)
-    found = augmentation.colour(given, all_of(8), rng(3))
+    found = augmentation.color(given, all_of(8), rng(3))
     drawn = torch.rand(3, 8, 1, 1, 1, generator=rng(3))
     for index, picture in enumerate(given):
         x = picture + (drawn[0, index].item() - 0.5)
@@ -53,7 +53,7 @@ def test_colour_is_diffaugments(channels: int) -> None:
 def test_colour_of_a_premultiplied_image_is_that_of_its_object() -> None:
     """The straight colours are changed as a plain image's are, their mean weighed by alpha; alpha and all that is empty stay."""
     given = images(4)
-    found = augmentation.colour(given, all_of(8), rng(3))
+    found = augmentation.color(given, all_of(8), rng(3))
     drawn = torch.rand(3, 8, 1, 1, 1, generator=rng(3))
     assert torch.equal(found[:, 3], given[:, 3])
     assert torch.equal(found[..., : SIDE // 4], torch.full((8, 4, SIDE, SIDE // 4), -1.0))
@@ -71,12 +71,12 @@ def test_colour_of_a_premultiplied_image_is_that_of_its_object() -> None:
 def test_laid_on_black_a_premultiplied_image_changes_as_an_opaque_one_does() -> None:
     plain = images(3)
     opaque = torch.cat([plain, torch.ones(8, 1, SIDE, SIDE)], 1)
-    torch.testing.assert_close(augmentation.colour(opaque, all_of(8), rng(1))[:, :3], augmentation.colour(plain, all_of(8), rng(1)))
+    torch.testing.assert_close(augmentation.color(opaque, all_of(8), rng(1))[:, :3], augmentation.color(plain, all_of(8), rng(1)))
 
 
 def test_an_empty_image_keeps_a_finite_gradient() -> None:
     empty = torch.full((2, 4, SIDE, SIDE), -1.0).requires_grad_()
-    found = augmentation.colour(empty, all_of(2), rng())
+    found = augmentation.color(empty, all_of(2), rng())
     found.square().sum().backward()  # type: ignore[no-untyped-call]
     assert torch.equal(found, empty)
     assert empty.grad is not None

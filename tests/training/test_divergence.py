@@ -191,7 +191,7 @@ def test_an_output_that_stays_saturated_is_dated_and_told_once() -> None:
         counters.iteration += 1
         counters.images_shown += 100
         watched.check({**fair, "midtones": share}, counters)
-    assert counters.saturation == f"{monitor.AT_ENDS}, since iteration 3 (0.3 kimg)"
+    assert counters.saturation == f"{monitor.SATURATED}, since iteration 3 (0.3 kimg)"
     assert told == [f"warning: {counters.saturation}"]
 
 

@@ -1,7 +1,6 @@
 """compare: compositions and baselines on the same scenes, at equal budgets, measured alike, into one report."""
 
 from mitlgan.compare.arm_training import tolerate_divergence
-from mitlgan.compare.arms import baseline_recipe
 from mitlgan.compare.plan import ComparisonPlan, DomainSpec, parse_domain
 from mitlgan.compare.report_builder import environment_facts, shipped_samples
 from mitlgan.compare.runner import ComparisonResult, baseline_jobs, run_comparison
@@ -11,7 +10,6 @@ __all__ = [
     "ComparisonResult",
     "DomainSpec",
     "baseline_jobs",
-    "baseline_recipe",
     "environment_facts",
     "parse_domain",
     "run_comparison",

@@ -76,30 +76,15 @@ class ArmSpec:
     counts_pretraining: bool = False
 
 
-def baseline_recipe(recipe: Recipe, card: Card, *, baseline: str = "wgan", equal: str = "kimg", extra: float = 0.0) -> Recipe:
-    """What a baseline trains beside a composition.
-
-    Args:
-        recipe: The composition's.
-        card: The composition's, or one that has its layers and what its stage took.
-        baseline: A value of `--baseline` that trains something.
-        equal: A key of `budgets.EQUAL` but time: what both get alike.
-        extra: What the pretrainings took, in its unit.
-    """
-    arm = resolve_baseline(baseline, recipe, card.generator_specs())
-    assert arm.recipe is not None
-    return match_length(arm, recipe, card, equal=equal, extra=extra)
-
-
 def match_length(arm: ArmSpec, composition: Recipe, card: Card, *, equal: str = "kimg", extra: float = 0.0) -> Recipe:
     """An arm's recipe, with the seed of the composition that it is compared with, as long as that.
 
     Args:
         arm: Trains something.
         composition: Its recipe.
-        card: See `baseline_recipe`.
-        equal: See `baseline_recipe`.
-        extra: See `baseline_recipe`.
+        card: The composition's, or one that has its layers and what its stage took.
+        equal: A key of `budgets.EQUAL` but time: what both get alike.
+        extra: What the pretrainings took, in its unit.
     """
     assert arm.recipe is not None
     layers = card.generator_specs()

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.baselines import baseline_recipe
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from mitlgan import networks, objectives
 from mitlgan.artifacts.card import Card, GeneratorSpec, LayerCard
-from mitlgan.compare.arms import baseline_recipe
 from mitlgan.compare.budgets import measurement_points, training_macs, with_schedule
 from mitlgan.compare.plan import ComparisonPlan, parse_budgets, parse_domain, parse_trials
 from mitlgan.errors import UsageError

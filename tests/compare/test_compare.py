@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from helpers import tiny_runs
+from helpers.baselines import baseline_recipe
 
 from mitlgan.artifacts.card import Card, read_card
 from mitlgan.artifacts.load_save import load_network, save_network
-from mitlgan.compare import ComparisonPlan, ComparisonResult, baseline_recipe, evaluator, run_comparison
+from mitlgan.compare import ComparisonPlan, ComparisonResult, evaluator, run_comparison
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, as_dict, load_recipe, with_overrides

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import torch
 from helpers import tiny_runs
+from helpers.baselines import baseline_recipe
 from torch import Tensor
 
 from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.safetensors_io import read_tensors, tensors_sha256
 from mitlgan.compare import fairness
 from mitlgan.compare.arm_results import TrainedArm
-from mitlgan.compare.arms import ArmSpec, baseline_recipe
+from mitlgan.compare.arms import ArmSpec
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.recipe import Recipe, with_overrides
 from mitlgan.stages.compose import compose

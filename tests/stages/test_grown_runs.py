@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 from helpers import tiny_runs
+from helpers.baselines import baseline_recipe
 
 from mitlgan.artifacts.card import Card, read_card, read_weights_hash
 from mitlgan.artifacts.load_save import load_layer, load_network, save_network
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.safetensors_io import read_tensors
 from mitlgan.compare import lengths
-from mitlgan.compare.arms import baseline_recipe
 from mitlgan.errors import ArtifactError, MitlganError, Stopped, UsageError
 from mitlgan.networks import build_generator
 from mitlgan.networks.resample import resize_image

@@ -1,1 +1,1 @@
-"""Takes a composition apart: the background first, then each object in front of it."""
+"""Decomposition of a composition into its layers: first the background, then the object in front of it."""

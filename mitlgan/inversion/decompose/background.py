@@ -1,12 +1,10 @@
 """The background of a composition: a layer fitted to the pixels that no object hides.
 
-Which pixels these are is unknown, so wrong pixels count less (Geman & McClure 1985): first in the cost of a search, then by weights that are computed
-anew before each step of a refinement (iteratively reweighted least squares).
+Which pixels these are is unknown, so wrong pixels count less (Geman & McClure 1985): first in the cost of a search, then by weights that are renewed
+before each step of a refinement (iteratively reweighted least squares).
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,20 +26,6 @@ DAMPING = 0.1
 """Initial damping: weights that change call for careful first steps."""
 
 
-class BackgroundFit(NamedTuple):
-    """A fitted background.
-
-    Attributes:
-        z: Its latent (D,).
-        image: (1, C, H, W).
-        hidden: How far each pixel is hidden by something else, (1, H, W) in [0, 1].
-    """
-
-    z: Tensor
-    image: Tensor
-    hidden: Tensor
-
-
 class RobustCost(InversionCost):
     """The cost with squared errors e replaced by e / (e + scale^2)."""
 
@@ -51,7 +35,7 @@ class RobustCost(InversionCost):
         return (errors / (errors + SEARCH_SCALE**2) * self.weight).sum((1, 2, 3)) / self.weight.sum()
 
 
-def fit_background(cost: InversionCost, dim: int, settings: InversionSettings, progress: SearchProgress, attempt: int = 0) -> BackgroundFit:
+def fit_background(cost: InversionCost, dim: int, settings: InversionSettings, progress: SearchProgress, attempt: int = 0) -> tuple[Tensor, Tensor]:
     """Fit a layer behind an object.
 
     Args:
@@ -60,21 +44,22 @@ def fit_background(cost: InversionCost, dim: int, settings: InversionSettings, p
         settings: Gives the numbers of starts, restarts and steps.
         progress: Receives the reports.
         attempt: Decides the random starts, together with the seed.
+
+    Returns:
+        The layer's latent (D,), and how far each pixel is hidden by something else, (1, H, W) in [0, 1].
     """
     robust = RobustCost(cost.render, cost.target[0], cost.weight[0], settings, clip_reference=cost.clip_reference)
     more = settings.with_more_restarts(RESTARTS_FACTOR)
     (starts,) = best_random_starts([robust], dim, more, progress, attempt)
     z = _reweighted_refine(cost, optimise(robust, starts, more, progress, attempt=attempt)[0], settings, progress)
-    with torch.no_grad():
-        image = cost.render(z[None])
-    return BackgroundFit(z, image, _outliers(cost, image))
+    return z, _outliers(cost, z)
 
 
 def _reweighted_refine(cost: InversionCost, z: Tensor, settings: InversionSettings, progress: SearchProgress) -> Tensor:
     state, measured = initial_state(cost, z), 0
     state.damping = DAMPING
     while measured < settings.polish_steps and not state.settled:
-        weight = (1 - _outliers(cost, cost.render(state.z[None]))).square() * cost.weight[0]
+        weight = (1 - _outliers(cost, state.z)).square() * cost.weight[0]
         weighted = cost.with_renderer(cost.render, weight)
         state.move_to(weighted, state.z)
         measured += state.jacobian is None
@@ -85,8 +70,8 @@ def _reweighted_refine(cost: InversionCost, z: Tensor, settings: InversionSettin
 
 
 @torch.no_grad()
-def _outliers(cost: InversionCost, image: Tensor) -> Tensor:
-    """Return how far each pixel of an image (1, C, H, W) belongs to another layer, (1, H, W) in [0, 1]."""
-    errors, counts = cost.per_pixel_error(image)[0], cost.weight[0] > 0
+def _outliers(cost: InversionCost, z: Tensor) -> Tensor:
+    """Return how far each pixel belongs to another layer than the image of a latent (D,), (1, H, W) in [0, 1]."""
+    errors, counts = cost.per_pixel_error(cost.render(z[None]))[0], cost.weight[0] > 0
     squared_scale = max(MIN_SCALE**2, SCALE_FACTOR**2 * float(errors[counts].quantile(SCALE_QUANTILE)))
     return errors / (errors + squared_scale) * counts

@@ -39,14 +39,12 @@ class ForegroundRenderer:
     Attributes:
         composer: Renders and fuses the layers.
         name: The object's layer.
-        background_name: The other layer.
-        background: Its image (1, C, H, W).
+        background: Name of the other layer and its image (1, C, H, W).
     """
 
     composer: Composer
     name: str
-    background_name: str
-    background: Tensor
+    background: tuple[str, Tensor]
 
     @property
     def dim(self) -> int:
@@ -66,8 +64,8 @@ class ForegroundRenderer:
 
     def __call__(self, z: Tensor) -> Tensor:
         """Fused images and the object's matte, (N, 4, H, W), of latents of object and placement (N, dim or dim + `PLACEMENT_DIM`)."""
-        image = self.composer.render_layer(self.name, z[:, : self.dim])
-        images = {self.name: image, self.background_name: self.background.expand(len(z), -1, -1, -1)}
+        background_name, background = self.background
+        images = {self.name: self.composer.render_layer(self.name, z[:, : self.dim]), background_name: background.expand(len(z), -1, -1, -1)}
         fused = self.composer.fuse(images, None if self.placement is None else z[:, self.dim :])
         assert fused.matte is not None
         return torch.cat([fused.image, fused.matte], dim=1)
@@ -80,12 +78,12 @@ class ForegroundRenderer:
         size, x, y = _moments(split_premultiplied(self.composer.render_layer(self.name, z)).alpha)
         hidden_size, hidden_x, hidden_y = _moments(hidden[None])
         scale, flip = hidden_size / size, torch.where(z[:, 0] < 0, -1.0, 1.0)
-        stand = LayerTransform(scale, hidden_x - flip * scale * x, hidden_y - scale * y, flip)
-        return torch.cat([z, self.placement.to_latent(stand)], dim=1)
+        transform = LayerTransform(scale, hidden_x - flip * scale * x, hidden_y - scale * y, flip)
+        return torch.cat([z, self.placement.to_latent(transform)], dim=1)
 
 
 class MatteGuidedCost(InversionCost):
-    """The cost, plus the cross-entropy of the object's matte with the hidden part during a search.
+    """The cost plus the cross-entropy of the object's matte with the hidden part during a search.
 
     Args:
         renderer: Renders images with mattes.

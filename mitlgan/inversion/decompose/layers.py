@@ -66,10 +66,12 @@ class LayerDecomposer:
         settings = replace(settings, goal_db=min(settings.goal_db, LAYER_GOAL_DB))
         fused = self._invert_translator(cost.target)[0]
         layer_cost = InversionCost(self._render_background, fused, cost.weight[0], settings, clip_reference=cost.target[0])
-        fit = fit_background(layer_cost, composer.latent_dims[self.background], settings, progress, attempt)
-        renderer = ForegroundRenderer(composer, self.foreground, self.background, fit.image)
-        z = fit_foreground(renderer, layer_cost, fit.hidden, settings, progress, attempt)
-        parts = {self.background: fit.z, self.foreground: z[: renderer.dim], PLACEMENT_LATENT: z[renderer.dim :]}
+        background_z, hidden = fit_background(layer_cost, composer.latent_dims[self.background], settings, progress, attempt)
+        with torch.no_grad():
+            background = self._render_background(background_z[None])
+        renderer = ForegroundRenderer(composer, self.foreground, (self.background, background))
+        z = fit_foreground(renderer, layer_cost, hidden, settings, progress, attempt)
+        parts = {self.background: background_z, self.foreground: z[: renderer.dim], PLACEMENT_LATENT: z[renderer.dim :]}
         return torch.cat([parts[name] for name in composer.latent_dims])
 
     def _render_background(self, z: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ def test_moments_follow_scale_and_shift() -> None:
 def test_random_objects_are_laid_over_the_hidden_part(mirrored: LoadedArtifact) -> None:
     composer = mirrored.network
     assert isinstance(composer, Composer)
-    renderer = ForegroundRenderer(composer, "fg", "bg", torch.zeros(1, 3, 8, 8))
+    renderer = ForegroundRenderer(composer, "fg", ("bg", torch.zeros(1, 3, 8, 8)))
     z = mirrored.latents(range(8))
     hidden = renderer(torch.cat([z[:1, :3], z[:1, 6:]], dim=1))[0, 3:]
     placed = renderer.place_over(z[:, :3], hidden)

@@ -42,7 +42,7 @@ def embed_score(
 
     from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
     from mitlgan.inversion import InversionSettings
-    from mitlgan.inversion.evaluate import as_json as told
+    from mitlgan.inversion.evaluate import as_json as fit_json
     from mitlgan.inversion.evaluate import fit_held_out
     from mitlgan.inversion.sheet import sheet_png
     from mitlgan.metrics.extractors.registry import open_extractor
@@ -52,53 +52,53 @@ def embed_score(
 
     options.use_threads(threads)
     settings = InversionSettings(seed=seed, attempts=attempts, seconds=seconds, perceptual=perceptual, extractor=extractor, weights=weights)
-    where = str(resolve_device(device))
+    device_name = str(resolve_device(device))
     path = artifact_path(artifact)
-    loaded = load_artifact(path, device=where)
+    loaded = load_artifact(path, device=device_name)
     if own:
-        _refuse_beside_own({"--data": data, "--split": split, "--sheet": sheet})
-        _own_score(path, loaded, replace(settings, seed=0), samples, seed, record, as_json)
+        _refuse_with_self({"--data": data, "--split": split, "--sheet": sheet})
+        _self_score(path, loaded, replace(settings, seed=0), samples, seed, record, as_json)
         return
     recipe = score_options.with_data(parse_recipe(loaded.card.recipe, str(path)), data)
-    pictures, found = score_options.real_pictures(recipe, loaded.card, split, "validation")
-    network = open_extractor(extractor, weights, device=where)
-    with search_progress(min(samples, len(pictures))) as watch:
-        near = fit_held_out(loaded, pictures, network, settings, count=samples, seed=seed, progress=watch)
-    measured = told(near, network, pictures, settings, count=len(near.targets), split=found, seed=seed, attempts=attempts)
+    pictures, split_name = score_options.real_pictures(recipe, loaded.card, split, "validation")
+    network = open_extractor(extractor, weights, device=device_name)
+    with search_progress(min(samples, len(pictures))) as callback:
+        fit = fit_held_out(loaded, pictures, network, settings, count=samples, seed=seed, progress=callback)
+    figures = fit_json(fit, network, pictures, settings, count=len(fit.targets), split=split_name, seed=seed, attempts=attempts)
     if sheet is not None:
-        rows = min(score_options.SHEET_ROWS, len(near.targets))
-        first = replace(near.result, stages=near.result.stages.images(slice(rows)), psnr_db=near.result.psnr_db[:rows])
-        write_atomically(sheet, sheet_png(near.targets[:rows], first, [""] * rows))
+        rows = min(score_options.SHEET_ROWS, len(fit.targets))
+        first = replace(fit.result, stages=fit.result.stages.images(slice(rows)), psnr_db=fit.result.psnr_db[:rows])
+        write_atomically(sheet, sheet_png(fit.targets[:rows], first, [""] * rows))
     if record:
-        score_options.write_into_card(path, "embedding", measured)
-    title = f"{len(near.targets)} of {len(pictures):,} {found} pictures; PSNR (dB), distance in features ({network.name})"
-    print_result(as_json, measured, "\n".join([title, *_summary_lines(measured)]))
+        score_options.write_into_card(path, "embedding", figures)
+    title = f"{len(fit.targets)} of {len(pictures):,} {split_name} pictures; PSNR (dB), distance in features ({network.name})"
+    print_result(as_json, figures, "\n".join([title, *_summary_lines(figures)]))
 
 
-def _summary_lines(measured: dict[str, Any]) -> list[str]:
+def _summary_lines(figures: dict[str, Any]) -> list[str]:
     return [
-        f"median {measured['psnr_db_median']:.2f} dB, worst {measured['psnr_db_worst']:.2f} dB",
-        f"median {measured['distance_median']:.2f}, worst {measured['distance_worst']:.2f}",
-        f"{measured['seconds_median']:.0f} s for each (median)",
+        f"median {figures['psnr_db_median']:.2f} dB, worst {figures['psnr_db_worst']:.2f} dB",
+        f"median {figures['distance_median']:.2f}, worst {figures['distance_worst']:.2f}",
+        f"{figures['seconds_median']:.0f} s for each (median)",
     ]
 
 
-def _refuse_beside_own(given: dict[str, object]) -> None:
+def _refuse_with_self(values: dict[str, object]) -> None:
     from mitlgan.errors import UsageError
 
-    for option, value in given.items():
+    for option, value in values.items():
         if value is not None:
             raise UsageError(f"{option}: is of other pictures, --self of those that the artifact makes; give one of them")
 
 
-def _own_score(path: Path, loaded: LoadedArtifact, settings: InversionSettings, count: int, seed: int, record: bool, as_json: bool) -> None:
+def _self_score(path: Path, loaded: LoadedArtifact, settings: InversionSettings, count: int, seed: int, record: bool, as_json: bool) -> None:
     from mitlgan.inversion.self_recovery import WHOLE, measure_self_recovery
 
-    with search_progress(count) as watch:
-        measured = measure_self_recovery(loaded, settings, count=count, seed=seed, progress=watch).as_json(settings)
+    with search_progress(count) as callback:
+        figures = measure_self_recovery(loaded, settings, count=count, seed=seed, progress=callback).as_json(settings)
     if record:
-        score_options.write_into_card(path, "recovery", measured)
+        score_options.write_into_card(path, "recovery", figures)
     lines = [f"{count} pictures of its own, seeds {seed} to {seed + count - 1}; PSNR (dB), median and worst"]
-    lines += [f"{'whole' if name == WHOLE else name}: {part['median']:.1f}, {part['worst']:.1f}" for name, part in measured["parts"].items()]
-    lines.append(f"{measured['seconds_median']:.0f} s for each (median; longest {measured['seconds_longest']:.0f})")
-    print_result(as_json, measured, "\n".join(lines))
+    lines += [f"{'whole' if name == WHOLE else name}: {part['median']:.1f}, {part['worst']:.1f}" for name, part in figures["parts"].items()]
+    lines.append(f"{figures['seconds_median']:.0f} s for each (median; longest {figures['seconds_longest']:.0f})")
+    print_result(as_json, figures, "\n".join(lines))

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def search_progress(pictures: int) -> Iterator[StatusCallback]:
-    """A bar on a terminal; elsewhere nothing until the figures."""
+    """Show a progress bar on a terminal; elsewhere nothing."""
     if not sys.stderr.isatty():
-        yield lambda state: None
+        yield lambda _: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
@@ -25,12 +25,12 @@ def search_progress(pictures: int) -> Iterator[StatusCallback]:
     with Bar(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task("embed", line="")
 
-        def watch(state: InversionStatus) -> None:
-            label = state.phase if pictures == 1 or state.phase == "starts" else f"{state.phase} {state.picture + 1}/{pictures}"
-            bar.update(task, description=label, completed=state.done, total=state.total, line=_line(state))
+        def update(status: InversionStatus) -> None:
+            label = status.phase if pictures == 1 or status.phase == "starts" else f"{status.phase} {status.picture + 1}/{pictures}"
+            bar.update(task, description=label, completed=status.done, total=status.total, line=_line(status))
 
-        yield watch
+        yield update
 
 
-def _line(state: InversionStatus) -> str:
-    return "" if state.psnr_db is None else f"{state.psnr_db:.1f} dB"
+def _line(status: InversionStatus) -> str:
+    return "" if status.psnr_db is None else f"{status.psnr_db:.1f} dB"

@@ -93,10 +93,10 @@ def refine(
     """
     states = [initial_state(cost, z) for z in starts]
     measured, length = 0, FIRST_ROUND_JACOBIANS
-    goal = 10 ** (-settings.goal_db / 10)
+    goal = 10 ** (-settings.goal_db / 10)  # as a mean squared error
     while True:
         for state in states:
-            remaining = length
+            remaining = length  # Jacobians to measure; steps with an updated one are free
             while state.jacobian is not None or remaining > 0:
                 if state.mse <= goal:
                     return state.z, "goal"

@@ -58,7 +58,7 @@ class InversionSettings:
             raise UsageError(f"restarts: {restarts} are more than the {self.starts} starts that they are chosen from")
 
     def with_more_restarts(self, factor: float) -> InversionSettings:
-        """Return a copy with one attempt, of this many times as many restarts as far as there are starts."""
+        """Return a copy with one attempt and a multiple of the restarts, at most one for each start."""
         return replace(self, attempts=1, restarts=min(round(factor * self.restarts), self.starts, MAX_RESTARTS))
 
     def scaled(self, **factors: float) -> InversionSettings:

@@ -37,7 +37,7 @@ def folder(tmp_path: Path, placed: LoadedArtifact) -> Path:
     return tmp_path
 
 
-def test_a_picture_becomes_a_latent_that_every_command_takes(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_latent_file_suits_other_commands(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     picture, out = folder / "pictures" / "one.png", folder / "new" / "latent.json"
     assert run(monkeypatch, picture, "--artifact", folder / "a.safetensors", "--out", out, "--json", *QUICK) == 0
     (entry,) = json.loads(capsys.readouterr().out)["pictures"]
@@ -55,7 +55,7 @@ def test_a_picture_becomes_a_latent_that_every_command_takes(folder: Path, monke
     assert out.read_bytes() == first
 
 
-def test_it_says_when_the_time_did_not_do(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_a_time_limit(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--artifact", folder / "a.safetensors", "--out", folder / "late.json", *QUICK, "--steps", "100000", "--seconds", "0.1", "--goal", "120"]
     assert run(monkeypatch, folder / "pictures" / "one.png", *options) == 0
     assert "1 of 1 had not settled after 0.1 s, so that is the best until then; --seconds gives more" in capsys.readouterr().out
@@ -74,7 +74,7 @@ def test_a_folder_gives_one_latent_each_and_the_mean(folder: Path, monkeypatch: 
     (["pictures/one.png", "--restarts", "9", "--starts", "3"], 2, "restarts: 9 in each of 3 attempts are more than the 3 starts"),
     (["pictures/one.png", "--perceptual", "1", "--extractor", "nothing"], 2, "--extractor nothing: unknown"),
 ])  # fmt: skip
-def test_what_cannot_be(
+def test_invalid_arguments_are_refused(
     arguments: list[str], code: int, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)

@@ -51,7 +51,7 @@ def test_images_of_the_artifact_are_recovered(name: str, request: pytest.Fixture
         assert set(result.transforms) == {"fg"}
 
 
-def test_what_is_in_the_hole_does_not_count(fg: LoadedArtifact) -> None:
+def test_pixels_in_a_hole_do_not_count(fg: LoadedArtifact) -> None:
     target = fg.sample([1])
     damaged, mask = target.clone(), torch.ones(1, 1, 8, 8)
     damaged[:, :, 2:6, 2:6], mask[:, :, 2:6, 2:6] = 1, 0
@@ -61,7 +61,7 @@ def test_what_is_in_the_hole_does_not_count(fg: LoadedArtifact) -> None:
     assert float(embed(fg, damaged, QUICK).psnr_db[0]) < 30, "without the mask it counts"
 
 
-def test_the_same_seed_gives_the_same_bytes_whatever_else_is_asked_for(fg: LoadedArtifact) -> None:
+def test_the_same_seed_gives_the_same_bytes_for_each_picture(fg: LoadedArtifact) -> None:
     target = fg.sample([5, 6])
     both = embed(fg, target, QUICK).z
     assert torch.equal(both, embed(fg, target, QUICK).z)
@@ -70,7 +70,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_else_is_asked_for(fg: Loade
 
 
 @pytest.mark.parametrize(("phase", "done"), [("starts", 64), ("search", 5), ("polish", 1)])
-def test_the_watcher_sees_it_converge_and_can_end_it(phase: str, done: int, fg: LoadedArtifact) -> None:
+def test_the_callback_sees_the_convergence_and_can_stop_it(phase: str, done: int, fg: LoadedArtifact) -> None:
     statuses: list[InversionStatus] = []
 
     def callback(status: InversionStatus) -> bool:
@@ -89,20 +89,20 @@ def test_the_watcher_sees_it_converge_and_can_end_it(phase: str, done: int, fg: 
         assert torch.allclose(statuses[-1].image, result.images[0], atol=1e-5)
 
 
-def test_the_time_limit_ends_it(fg: LoadedArtifact) -> None:
+def test_the_time_limit_stops_the_search(fg: LoadedArtifact) -> None:
     result = embed(fg, fg.sample([1]), InversionSettings(**{**vars(QUICK), "steps": 100_000, "seconds": 0.2}))
     assert result.stop_reasons == ("time",)
     assert result.seconds[0] < 5
 
 
-def test_nothing_of_the_artifact_changes(placed: LoadedArtifact) -> None:
+def test_the_artifact_does_not_change(placed: LoadedArtifact) -> None:
     before = {name: tensor.clone() for name, tensor in placed.network.state_dict().items()}
     embed(placed, placed.sample([0]), QUICK)
     assert all(torch.equal(before[name], tensor) for name, tensor in placed.network.state_dict().items())
     assert not any(parameter.grad is not None for parameter in placed.network.parameters())
 
 
-def test_the_cost_is_that_of_the_formula(fg: LoadedArtifact) -> None:
+def test_the_cost_follows_its_formula(fg: LoadedArtifact) -> None:
     settings = InversionSettings(prior=3.0)
     target, z = fg.sample([1])[0], fg.latents([2])
     cost = InversionCost(make_renderer(fg), target, None, settings)
@@ -113,7 +113,7 @@ def test_the_cost_is_that_of_the_formula(fg: LoadedArtifact) -> None:
     assert float((cost.residuals(image) * cost.residual_weights).square().sum()) == pytest.approx(float(error), rel=1e-5)
 
 
-def test_beyond_what_is_burnt_out_is_no_error(linear: LoadedArtifact) -> None:
+def test_values_beyond_a_clipped_target_are_no_error(linear: LoadedArtifact) -> None:
     cost = InversionCost(make_renderer(linear), torch.ones(3, 8, 8), None, InversionSettings())
     assert float(cost.mse(torch.full((1, 3, 8, 8), 1.5))[0]) == 0
     assert float(cost.mse(torch.full((1, 3, 8, 8), -1.0))[0]) == pytest.approx(1)
@@ -129,7 +129,7 @@ def test_beyond_what_is_burnt_out_is_no_error(linear: LoadedArtifact) -> None:
     (torch.zeros(1, 3, 8, 8), torch.full((1, 1, 8, 8), 2.0), "weight_mask: holds weights"),
     (torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8), "weight_mask: nothing of a picture counts"),
 ])  # fmt: skip
-def test_pictures_that_do_not_fit(targets: torch.Tensor, mask: torch.Tensor | None, message: str, fg: LoadedArtifact) -> None:
+def test_invalid_pictures_are_refused(targets: torch.Tensor, mask: torch.Tensor | None, message: str, fg: LoadedArtifact) -> None:
     with pytest.raises(UsageError, match=message):
         embed(fg, targets, QUICK, weight_mask=mask)
 
@@ -139,7 +139,7 @@ def test_pictures_that_do_not_fit(targets: torch.Tensor, mask: torch.Tensor | No
     ({"learning_rate": -1.0}, "learning-rate: -1 is not from"), ({"seconds": 0.0}, "seconds: 0 is not from"),
     ({"prior": math.nan}, "prior: nan"), ({"restarts": 9, "starts": 8}, "restarts: 9 in each of 3 attempts are more than the 8 starts"),
 ])  # fmt: skip
-def test_settings_that_cannot_be(settings: dict[str, float], message: str) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         InversionSettings(**settings)  # type: ignore[arg-type]
 
@@ -159,7 +159,7 @@ def test_a_mirrored_object_is_found(mirrored: LoadedArtifact) -> None:
     assert float(cost.jacobian(close[0]).derivatives.abs().max()) < 5, "a jump has no derivative"
 
 
-def test_the_perceptual_distance_counts_where_it_is_asked_for(fg: LoadedArtifact) -> None:
+def test_the_perceptual_distance_is_optional(fg: LoadedArtifact) -> None:
     torch.manual_seed(0)
     target = (fg.sample([1]) + 0.2 * torch.randn(1, 3, 8, 8)).clamp(-1, 1)
     few = InversionSettings(starts=16, restarts=1, attempts=1, steps=2, polish_steps=1, perceptual=0.05)

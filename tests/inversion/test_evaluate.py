@@ -31,7 +31,7 @@ def pictures(tmp_path: Path, fg: LoadedArtifact) -> ImagePack:
         return writer.publish(resize="none", crop="none", licence="none", made_by={}, skipped=[])
 
 
-def test_the_figures_are_those_of_the_pictures_that_were_found(pictures: ImagePack, fg: LoadedArtifact) -> None:
+def test_the_figures_match_the_inversions(pictures: ImagePack, fg: LoadedArtifact) -> None:
     network = open_extractor("efficientnet-lite0@32")
     fit = fit_held_out(fg, pictures, network, QUICK, count=3)
     truth = pictures.batch(range(3))

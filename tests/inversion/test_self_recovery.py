@@ -18,7 +18,7 @@ from mitlgan.inversion.self_recovery import measure_self_recovery
 QUICK = InversionSettings(starts=64, restarts=4, attempts=1, steps=20, polish_steps=40)
 
 
-def test_each_part_is_compared_where_it_stands(placed: LoadedArtifact) -> None:
+def test_each_part_is_compared_as_placed(placed: LoadedArtifact) -> None:
     recovery = measure_self_recovery(placed, QUICK, count=3, seed=5)
     truth, stages = placed.layers([5, 6, 7]), recovery.result.stages
     assert list(recovery.psnr_db) == ["output", "fg", "bg"]
@@ -39,7 +39,7 @@ def test_a_generator_has_one_part(fg: LoadedArtifact) -> None:
     assert recovery.psnr_db["output"].min() > 45
 
 
-def test_the_command_says_all_parts(
+def test_the_command_prints_all_parts(
     tmp_path: Path, placed: LoadedArtifact, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_network(tmp_path / "a.safetensors", placed.network, placed.card)

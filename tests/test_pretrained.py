@@ -60,7 +60,7 @@ def test_an_artifact_ships_with_card_grid_licence_and_figures(path: Path) -> Non
 @pytest.mark.parametrize("path", ARTIFACTS, ids=lambda path: path.parent.name)
 def test_the_figures_beside_an_artifact_are_its_cards(path: Path) -> None:
     card = read_card(path)
-    (row,) = [line for line in (PRETRAINED / "README.md").read_text().splitlines() if line.startswith(f"| `{path.parent.name}`")]
+    (row,) = [line for line in (PRETRAINED / "README.md").read_text().splitlines() if line.startswith(f"| `{path.parent.name}` |")]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1] == f"{card.kimg:.0f}"
     assert cells[2] == f"{card.metrics['frechet']['value']:.0f}"
@@ -83,7 +83,11 @@ def test_the_composition_has_the_shipped_layers() -> None:
             assert torch.equal(tensor, network_tensors(alone)[key])
 
 
-@pytest.mark.parametrize("page", [PRETRAINED / "README.md", PRETRAINED.parent / "README.md"], ids=lambda path: path.parent.name)
+OWN = PRETRAINED / "README.md"
+RESULTS = PRETRAINED.parent / "recipes" / "recommended" / "results" / "README.md"
+
+
+@pytest.mark.parametrize("page", [OWN, RESULTS], ids=lambda path: path.parent.name)
 def test_the_comparisons_figures_on_a_page_are_those_of_its_table(page: Path) -> None:
     rows = comparison("comparison-32")
     on_page = table(page, "| arm | FD, 5 kimg |")
@@ -93,16 +97,13 @@ def test_the_comparisons_figures_on_a_page_are_those_of_its_table(page: Path) ->
         assert on_page[name] == [*[""] * (3 - len(distances)), *distances, shown(of_arm[-1], "kid", 3)]
 
 
-OWN, PROJECT = PRETRAINED / "README.md", PRETRAINED.parent / "README.md"
-
-
 @pytest.mark.parametrize(
     ("page", "folder", "header"),
     [
         (OWN, "comparison-modern-32", "| demo scenes |"),
-        (PROJECT, "comparison-modern-32", "| demo scenes |"),
+        (RESULTS, "comparison-modern-32", "| demo scenes |"),
         (OWN, "comparison-photos-32", "| photographs |"),
-        (PROJECT, "comparison-photos-32", "| photographs |"),
+        (RESULTS, "comparison-photos-32", "| photographs |"),
         (OWN, "comparison-modern-short-32", "| shorter layers |"),
         (OWN, "comparison-photos-short-32", "| photographs, shorter layers |"),
     ],
@@ -132,7 +133,7 @@ LENGTHS = {
 
 
 def test_who_is_ahead_after_how_many_seconds_of_all_stages() -> None:
-    on_page = table(PROJECT, "| CPU seconds of all stages |")
+    on_page = table(RESULTS, "| CPU seconds of all stages |")
     expected = {}
     for (folder, budget), layers in LENGTHS.items():
         arms = {row["arm"]: row for row in comparison(folder) if row["budget"] == f"{budget}.0"}
@@ -141,6 +142,13 @@ def test_who_is_ahead_after_how_many_seconds_of_all_stages() -> None:
         key = f"{domain}, {pretraining_s(folder) + budget}"
         expected[key] = [layers, shown(arms["Composition (modern)"], "kid", 2), shown(other, "kid", 2), ratio(other)]
     assert on_page == expected
+
+
+def test_the_readmes_ratios_are_those_of_the_tables() -> None:
+    readme = table(PRETRAINED.parent / "README.md", "| scenes |")
+    for row, folder in (("demo", "comparison-modern-32"), ("photographs of garments", "comparison-photos-32")):
+        arms = [one for one in comparison(folder) if one["arm"] == "wgan-tuned, as long as all stages"]
+        assert readme[row] == [f"{float(one['kid_ratio']):.2f}" for one in arms]
 
 
 def pretraining_s(folder: str) -> int:
@@ -162,7 +170,7 @@ def test_how_well_the_recommended_composition_keeps_its_layers_apart() -> None:
         f"pixels outside both mattes by {found['moved_change_255']:.2f} of 255; burnt-out pixels {measured['burnt_dark']['value']:.4f} dark, "
         f"{measured['burnt_bright']['value']:.4f} bright."
     )
-    assert sentence in " ".join((PRETRAINED.parent / "README.md").read_text(encoding="utf-8").split())
+    assert sentence in " ".join(RESULTS.read_text(encoding="utf-8").split())
     assert (found["matte_iou"] > 0.85, found["leak_b_to_f_recoloured"] < 0.05, found["leak_f_to_b"] < 0.05, found["degenerate"] < 0.08) == (True,) * 4
     assert found["moved_change_255"] < 2
 
@@ -172,8 +180,8 @@ def embedded(name: str) -> dict[str, Any]:
     return read_card(path).metrics
 
 
-def test_what_embedding_finds_stands_in_the_readme() -> None:
-    own = table(PROJECT, "| its own pictures |")
+def test_what_embedding_finds_is_on_the_page() -> None:
+    own = table(OWN, "| its own pictures |")
     for name, parts in (("bg-32", ["output"]), ("modern-32", ["output", "bg", "fg"])):
         found = embedded(name)["recovery"]
         figures = [
@@ -181,7 +189,7 @@ def test_what_embedding_finds_stands_in_the_readme() -> None:
         ]
         assert own[f"`{name}`, {len(found['pictures'])}"] == [*figures, f"{found['seconds_median']:.0f} ({found['seconds_longest']:.0f})"]
         assert found["protocol"]["limit_s"] == 60
-    held_out = table(PROJECT, "| held-out pictures |")
+    held_out = table(OWN, "| held-out pictures |")
     for name in ("bg-32", "modern-32"):
         found = embedded(name)["embedding"]
         figures = [f"{found[key]:.1f}" for key in ("psnr_db_median", "psnr_db_worst", "distance_median", "seconds_median")]
@@ -224,9 +232,9 @@ def test_the_comparisons_command_is_that_of_its_plan() -> None:
     words = command.split()
     assert [words[index + 1] for index, word in enumerate(words) if word == "--baseline"] == plan["baselines"]
     for option in ("recipe", "seeds", "jobs"):
-        assert words[words.index(f"--{option}") + 1] == str(plan[option])
+        assert words[words.index(f"--{option}") + 1] == str(plan[option]).replace("demo/", "thesis-32/")  # as it is called now
     assert [float(budget) for budget in words[words.index("--budgets") + 1].split(",")] == plan["budgets"]
-    assert command in (PRETRAINED.parent / "README.md").read_text()
+    assert command in RESULTS.read_text(encoding="utf-8")
     assert "http" not in (folder / "report.html").read_text().replace("http://www.w3.org", "")
 
 
@@ -243,12 +251,11 @@ def test_a_context_encoder_ships_with_card_and_sheet_below_3_mb() -> None:
         assert min(sheet.size) >= 100
 
 
-@pytest.mark.parametrize("page", [PRETRAINED / "README.md", PRETRAINED.parent / "README.md"], ids=lambda path: path.parent.name)
-def test_the_inpainting_figures_on_a_page_are_those_of_the_card(page: Path) -> None:
+def test_the_inpainting_figures_on_the_page_are_those_of_the_card() -> None:
     measured = read_card(INPAINTER).metrics["inpainting"]
     protocol = measured["protocol"]
     assert (protocol["split"], protocol["hole"], protocol["count"]) == ("validation", "center", 990)
-    lines = page.read_text(encoding="utf-8").splitlines()
+    lines = OWN.read_text(encoding="utf-8").splitlines()
     for label, method, form in INPAINTING_ROWS:
         (line,) = [line for line in lines if line.startswith(f"| {label} |")]
         cells = [cell.strip() for cell in line.strip("|").split("|")][1:]

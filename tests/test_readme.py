@@ -8,57 +8,35 @@ import shutil
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
 from mitlgan.cli import main
+from mitlgan.cli.main import app
 from mitlgan.data.demo.chess import draw_position
 
+ROOT_COMMAND = typer.main.get_command(app)
 ROOT = Path(__file__).resolve().parent.parent
+DOCS = ("docs/photographs.md", "recommended/results/README.md", "classic/results/README.md")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHORT = ["--set", "training.kimg=0.05", "--set", "training.batch=8", "--set", "evaluation.samples=48", "--threads", "1"]
-SHORTER = {
-    "--kimg +50": "--kimg +0.05",
-    "-n 2000": "-n 48",
-    "-n 990": "-n 8",
-    "-n 100": "-n 2",
-    "--extractor NAME": "--extractor efficientnet-lite0",
-}
-# Run by `.ci/run` as they stand; the demo's other forms have tests of their own.
-BY_CI = {"mitlgan demo", "mitlgan demo --quick", "mitlgan demo --from pretrained"}
-# Minutes of measuring, hours of training, a server; they have tests of their own.
-ELSEWHERE = {
-    "mitlgan studio",  # until it is told to stop
-    "mitlgan embed-score pretrained/bg-32 --self -n 8 --seed 2000 --max-attempts 3 --write-card",
-    "mitlgan embed-score pretrained/modern-32 --self -n 16 --seed 18000 --max-attempts 3 --write-card",
-    "mitlgan embed-score pretrained/bg-32 -n 8 --write-card",
-    "mitlgan embed-score pretrained/modern-32 -n 4 --write-card",
-    "mitlgan embed-score pretrained/bg-32 -n 6 --perceptual 0.01",
-    "mitlgan bench",
-    "mitlgan evaluate pretrained/modern-32 --separation -n 1500",
-    "mitlgan evaluate pretrained/thesis-narrow-32 -n 512",
-    "mitlgan compare --recipe recommended/compose-32 --fg FG --bg BG --baseline recommended/wgan-32 --baseline recommended/scene-32 "
-    "--baseline paste --equal cpu-seconds --count-pretraining --budgets 20,40,80 --seeds 3 --pretrain-seeds --jobs 2 -n 5000",
-    "mitlgan sweep 'classic/akel-*' --data DIR --scale 0.1",
-    "mitlgan compare --recipe thesis-32/compose --baseline wgan --baseline wgan-finetuned --baseline paste --budgets 5,10,20 --seeds 3 --jobs 2 "
-    "--stage-only",
-}
-
-
-# Run in a test of its own: commands after it take the newest composition, and ask for its layer fg.
+# Run by `.ci/run`; the demo's other forms have tests of their own.
+BY_CI = {"mitlgan demo", "mitlgan demo --quick"}
+# Run in tests of their own: servers, measurements of minutes, trainings at 64 px.
+ELSEWHERE = {"mitlgan studio"}
+GROWN = "mitlgan pretrain fg --recipe recommended/fg-64-grown --from pretrained/modern-fg-32"
+# From the page of the shipped artifacts.
 THREE = (
     "mitlgan compose --recipe recommended/three-32 --layer bg=pretrained/modern-bg-32 "
     "--layer far=pretrained/modern-fg-32 --layer near=pretrained/modern-fg-32"
 )
-# Likewise: of 64 px.
-GROWN = (
-    "mitlgan pretrain fg --recipe recommended/fg-64-grown --from pretrained/modern-fg-32",
-    "mitlgan pretrain bg --recipe recommended/bg-64-grown --from pretrained/modern-bg-32",
-    "mitlgan compose --recipe recommended/compose-64-grown",
-)
 # With trainings of their own: run in a test of their own.
-LAYERS = README[README.index("## Layers from your own pictures") : README.index("## How far to trust the numbers")]
+OWN_PICTURES = README[README.index("## Your own pictures") : README.index("## What to expect")]
+FEW = README[README.index("## Few pictures?") : README.index("## Use the result")]
+PAGES = ("README.md", "pretrained/README.md", *(f"recipes/{page}" for page in DOCS))
 
 
 def commands(text: str) -> list[str]:
@@ -107,39 +85,64 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_command_of_the_readme_works(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = [command for command in commands(README.replace(LAYERS, "")) if command not in BY_CI | ELSEWHERE | {THREE, *GROWN}]
-    assert {"mitlgan pretrain fg", "mitlgan pretrain bg", "mitlgan compose", "mitlgan compare --baseline wgan"} <= set(wanted)
-    execute(wanted, folder, monkeypatch, capsys)
+    lines = [command for command in commands(README.replace(OWN_PICTURES, "").replace(FEW, "")) if command not in BY_CI | ELSEWHERE | {GROWN}]
+    lines = [line for line in lines if line.split()[1] not in ("COMMAND", "resume")]
+    execute(["mitlgan compose --recipe recommended/compose-32", *lines], folder, monkeypatch, capsys)
+    assert (folder / "morph.webp").is_file()
+    assert (folder / "child.png").is_file()
+
+
+def test_the_fixed_commands_work(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    execute(["mitlgan pretrain fg", "mitlgan pretrain bg", "mitlgan compose", "mitlgan compare --baseline wgan"], folder, monkeypatch, capsys)
     assert list((folder / "runs" / "compare").glob("*/report.html")), "compare wrote its report"
+    execute(["mitlgan resume RUN --kimg +0.05"], folder, monkeypatch, capsys)
 
 
 def test_three_layers_are_composed(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert THREE in commands(README)
+    assert THREE in (ROOT / "pretrained" / "README.md").read_text(encoding="utf-8")
     execute([THREE], folder, monkeypatch, capsys)
     assert list((folder / "runs" / "compose").glob("*/composer.safetensors"))
 
 
-def test_layers_grow_and_are_composed(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert set(GROWN) <= set(commands(README))
-    execute(list(GROWN), folder, monkeypatch, capsys)
-    assert list((folder / "runs" / "compose").glob("*/composer.safetensors"))
+def test_layers_grow(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert GROWN in commands(README)
+    execute([GROWN], folder, monkeypatch, capsys)
+    assert list((folder / "runs" / "pretrain").glob("*/generator.safetensors"))
 
 
 def test_one_folder_of_pictures_becomes_a_composition(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("cv2")
-    wanted = [command for command in commands(LAYERS) if command not in ELSEWHERE]
-    assert [command.split()[1] for command in wanted[:5]] == ["data", "data", "pretrain", "pretrain", "compose"]
-    execute(wanted, folder, monkeypatch, capsys)
+    lines = [command for command in commands(OWN_PICTURES) if "resume" not in command]
+    assert [command.split()[1] for command in lines[:6]] == ["data", "data", "pretrain", "pretrain", "compose", "compare"]
+    execute([*lines, *commands(FEW)], folder, monkeypatch, capsys)
     assert (folder / "layers" / "sheet.html").is_file()
     assert (folder / "check.html").is_file()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_on_every_page_is_spelled_right(page: str) -> None:
+    lines = [line for line in commands((ROOT / page).read_text(encoding="utf-8")) if not {"COMMAND", "..."} & set(line.split())]
+    for line in lines:
+        command: click.Command = ROOT_COMMAND
+        words = shlex.split(line)[1:]
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]  # type: ignore[attr-defined]
+        assert not hasattr(command, "commands") or not words or words == ["--help"], line
+        if "--help" not in words:
+            command.make_context(line, words, resilient_parsing=True)
+
+
+def test_the_readme_is_short() -> None:
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    assert len(README.split()) <= 1400
+    sentences = re.split(r"(?<=[.?!:;|])\s+|\n\n", re.sub(r"`[^`]*`|\([^)]*\)|!?\[|\]|\*", "", prose))
+    assert not [sentence for sentence in sentences if len(sentence.split()) > 32 and "|" not in sentence]
 
 
 def execute(wanted: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Run commands in turn, placeholders replaced, trainings shortened."""
     for command in wanted:
         line = command
-        for whole, shorter in SHORTER.items():
-            line = line.replace(whole, shorter)
         if " RUN" in line:
             line = line.replace("RUN", str(max((folder / "runs" / "pretrain").iterdir())))
         if " ARTIFACT" in line:
@@ -166,7 +169,8 @@ def test_the_python_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not bool((bg[0] == bg[1]).all()), "in three places"
 
 
-def test_every_file_of_the_readme_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file(page: str) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
         if "://" not in target:
-            assert (ROOT / target).is_file(), target
+            assert ((ROOT / page).parent / target).is_file(), target

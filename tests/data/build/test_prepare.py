@@ -268,7 +268,7 @@ def test_after_a_power_cut(tmp_path: Path, damage: str) -> None:
 def test_pixels_are_written_once_where_only_equal_files_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
     place = images.fill(tmp_path / "in", 6)
     shutil.copy(place / "0001.png", place / "0003-again.png")
-    monkeypatch.setattr(gather, "_copy_chosen", lambda *_: pytest.fail("copied"))
+    monkeypatch.setattr(gather._Preparation, "_copy_pixels", lambda *_: pytest.fail("copied"))
 
     def stop(done: int, _: int) -> None:
         if done == moment:
@@ -305,7 +305,7 @@ def test_killed_for_real(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from mitlgan.data.build.prepare import *\n"
         "def told(done, total):\n    print(done, flush=True); time.sleep(0.02)\n"
-        "prepare(sys.argv[1], Path(sys.argv[2]), PrepareSettings(size_px=64), progress=told)"
+        "prepare_pack(sys.argv[1], Path(sys.argv[2]), PrepareSettings(size_px=64), progress=told)"
     )
     child = subprocess.Popen([sys.executable, "-c", program, str(place), str(tmp_path / "cut")], stdout=subprocess.PIPE)
     assert child.stdout is not None

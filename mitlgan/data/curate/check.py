@@ -1,4 +1,4 @@
-"""`data check`: what is in the sets, and in words what of it will hurt training."""
+"""`data check`: measures the pictures of sets, finds duplicates, and says what will hurt training."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.errors import naming_faults
-from mitlgan.runtime.progress import ProgressCallback
+from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 
-LOOK_PX = 64  # pictures are looked at in this size
+MEASURE_PX = 64  # pictures are measured at this size
 BINS = 32
-PAIRS_LISTED = 200
+MAX_LISTED_PAIRS = 200
 
 
 @dataclass(frozen=True)
 class PictureStats:
-    """One picture, looked at.
+    """Measurements of one picture.
 
     Attributes:
-        name: In its set.
-        hash: For duplicates.
-        width: Upright (px).
-        height: Likewise.
+        name: Name in its set.
+        hash: Finds duplicates.
+        width: Width of the upright picture (px).
+        height: Height of the upright picture (px).
         mode: `RGB` or `RGBA`.
-        mean: Of red, green, blue (0 to 255), over what is opaque.
+        mean: Mean red, green and blue (0 to 255) of its opaque pixels.
         histogram: (3, BINS) shares.
-        coverage: Of the object, 0 to 1; None where no matte is known.
+        coverage: Area of the object, 0 to 1; None if there is no matte.
         border: Share of the picture's edge that the object touches.
-        note: What is to be known of its file.
+        note: What a user should know of the file.
     """
 
     name: str
@@ -59,16 +59,16 @@ class PictureStats:
 
 @dataclass
 class SetReport:
-    """One set.
+    """Findings about one set.
 
     Attributes:
-        name: As the user named it, with the split's folder.
+        name: The set as the user named it, with the split's folder.
         split: `train`, `validation`, `test`, or empty.
         content: Where its pictures are read.
         pictures: Its readable pictures.
-        unreadable: Name and reason of the others.
-        leftovers: What else is there.
-        spec: The set that it is part of, as the user named it.
+        unreadable: Name and reason of each of the others.
+        leftovers: Other files.
+        spec: The whole set, as the user named it.
     """
 
     name: str
@@ -82,7 +82,7 @@ class SetReport:
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two pictures that are the same (`exact`) or look alike, in one set or in two."""
+    """Two pictures that are equal (`exact`) or look alike, in one set or in two."""
 
     first_set: str
     first: str
@@ -93,148 +93,142 @@ class DuplicatePair:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """All that was found; `verdict` in sentences, each with whether it will hurt."""
+    """All findings; `verdict` holds sentences, each with whether it will hurt training."""
 
     sets: list[SetReport]
     pairs: list[DuplicatePair]
     verdict: list[tuple[str, bool]]
 
 
-def check_datasets(specs: list[str], progress: ProgressCallback | None = None) -> CheckResult:
-    """Look at every picture of the sets.
+def check_datasets(specs: list[str], progress: ProgressCallback = ignore_progress) -> CheckResult:
+    """Measure every picture of the sets.
 
     Args:
-        specs: Folders and archives (with the folders of their splits where they have them, see `split_folders`), lists, packs.
-        progress: Told how many of how many are done in the current set.
+        specs: Folders, archives, lists or packs; split folders in them are sets of their own, see `split_folders`.
+        progress: Receives the number of finished and of all pictures of the current set.
 
     Raises:
         DataError: A set is missing or holds no pictures.
     """
-    known = [(spec, *open_named_sets(spec, "DIR")) for spec in specs]
-    sets = [replace(_look_at(one, progress), spec=spec) for spec, found, _ in known for one in found]
+    opened = [(spec, *open_named_sets(spec, "DIR")) for spec in specs]
+    sets = [_measure_set(one, spec, progress) for spec, named_sets, _ in opened for one in named_sets]
     pairs = find_duplicate_pairs(sets)
-    verdict = [(f"{spec}: {sentence}", bad) for spec, _, said in known for sentence, bad in said]
+    verdict = [(f"{spec}: {sentence}", hurts) for spec, _, sentences in opened for sentence, hurts in sentences]
     verdict += [sentence for report in sets for sentence in advise_on_set(report)] + advise_on_pairs(sets, pairs)
-    if not any(bad for _, bad in verdict):
+    if not any(hurts for _, hurts in verdict):
         verdict.insert(0, ("Nothing was found that will hurt training.", False))
     return CheckResult(sets, pairs, verdict)
 
 
 def to_json(result: CheckResult) -> dict[str, Any]:
-    """The findings as JSON."""
+    """Return the findings as JSON."""
     return {
         "schema_version": 1,
         "sets": [summarize_set(report) for report in result.sets],
-        "pairs": [vars(pair) for pair in result.pairs[:PAIRS_LISTED]],
+        "pairs": [vars(pair) for pair in result.pairs[:MAX_LISTED_PAIRS]],
         "pair_count": len(result.pairs),
-        "verdict": [{"text": text, "hurts": bad} for text, bad in result.verdict],
+        "verdict": [{"text": text, "hurts": hurts} for text, hurts in result.verdict],
     }
 
 
 def summarize_set(report: SetReport) -> dict[str, Any]:
-    """Counts, sizes, channels and colours of one set."""
-    seen = report.pictures
-    sizes = Counter(f"{one.width}x{one.height}" for one in seen)
-    coverage = [one.coverage for one in seen if one.coverage is not None]
-    shorter = sorted(min(one.width, one.height) for one in seen)
-    means = np.array([one.mean for one in seen]) if seen else np.zeros((1, 3))
+    """Return counts, sizes, channels and colors of one set as JSON."""
+    pictures = report.pictures
+    sizes = Counter(f"{one.width}x{one.height}" for one in pictures)
+    coverage = [one.coverage for one in pictures if one.coverage is not None]
+    shorter = sorted(min(one.width, one.height) for one in pictures)
+    means = np.array([one.mean for one in pictures]) if pictures else np.zeros((1, 3))
     return {
         "name": report.name,
         "split": report.split,
-        "count": len(seen),
+        "count": len(pictures),
         "unreadable": len(report.unreadable),
         "skipped": [{"name": name, "reason": reason} for name, reason in report.unreadable] + report.leftovers.skipped(),
         "leftovers": report.leftovers.to_json(),
         "sizes": dict(sizes.most_common(5)),
         "distinct_sizes": len(sizes),
         "shorter_side_px": {"least": shorter[0], "median": shorter[len(shorter) // 2], "most": shorter[-1]} if shorter else None,
-        "channels": dict(Counter(one.mode for one in seen)),
+        "channels": dict(Counter(one.mode for one in pictures)),
         "mean_rgb": [round(float(value), 1) for value in means.mean(0)],
         "spread_rgb": [round(float(value), 1) for value in means.std(0)],
-        "blank": sum(one.hash.is_blank for one in seen),
+        "blank": sum(one.hash.is_blank for one in pictures),
         "with_matte": len(coverage),
         "coverage": {"mean": round(float(np.mean(coverage)), 4), "least": round(min(coverage), 4), "most": round(max(coverage), 4)}
         if coverage
         else None,
-        "touching_border": sum(one.border > 0 for one in seen),
+        "touching_border": sum(one.border > 0 for one in pictures),
     }
 
 
 def find_duplicate_pairs(sets: list[SetReport]) -> list[DuplicatePair]:
-    """All pairs of equal files, and of pictures that look alike, within sets and across them."""
-    places = [(report.name, one.name) for report in sets for one in report.pictures]
-    looks = [one.hash for report in sets for one in report.pictures]
-    exact = {(group[0], other) for group in group_equal_files(looks) for other in group[1:]}
-    in_group = {position: group[0] for group in group_equal_files(looks) for position in group}
-    pairs = [DuplicatePair(*places[one], *places[other], exact=True) for one, other in sorted(exact)]
-    for one, other in find_near_pairs(looks):
-        if in_group.get(one, one) != in_group.get(other, other):
-            pairs.append(DuplicatePair(*places[one], *places[other], exact=False))
-    return pairs
+    """Return all pairs of equal files, and of pictures that look alike, within sets and across them."""
+    names = [(report.name, one.name) for report in sets for one in report.pictures]
+    hashes = [one.hash for report in sets for one in report.pictures]
+    first_of_group = {position: group[0] for group in group_equal_files(hashes) for position in group}
+    equal = sorted((first, position) for position, first in first_of_group.items() if position != first)
+    alike = [(one, other) for one, other in find_near_pairs(hashes) if first_of_group.get(one, one) != first_of_group.get(other, other)]
+    return [DuplicatePair(*names[one], *names[other], exact=exact) for pairs, exact in ((equal, True), (alike, False)) for one, other in pairs]
 
 
-def _look_at(one: NamedSet, progress: ProgressCallback | None) -> SetReport:
+def _measure_set(one: NamedSet, spec: str, progress: ProgressCallback) -> SetReport:
     content = one.content
-    return _look_at_pack(one, content, progress) if isinstance(content, ImagePack) else _look_at_source(one, content, progress)
-
-
-def _look_at_source(one: NamedSet, source: ImageSource, progress: ProgressCallback | None) -> SetReport:
-    report = SetReport(one.name, one.split, content=source, leftovers=source.leftovers)
-    for number, (entry, found) in enumerate(in_order(source.entries, _seen_or_reason), start=1):
-        if isinstance(found, UnreadableImageError):
-            report.unreadable.append((entry.name, str(found)))
+    report = SetReport(one.name, one.split, content, spec=spec)
+    if isinstance(content, ImagePack):
+        for index, line in enumerate(content.sources()):
+            report.pictures.append(_measure_packed(content, index, line))
+            progress(index + 1, len(content))
+        return report
+    report.leftovers = content.leftovers
+    for number, (entry, result) in enumerate(in_order(content.entries, _measure_entry), start=1):
+        if isinstance(result, UnreadableImageError):
+            report.unreadable.append((entry.name, str(result)))
         else:
-            report.pictures.append(found)
-        if progress is not None:
-            progress(number, len(source.entries))
+            report.pictures.append(result)
+        progress(number, len(content.entries))
     return report
 
 
-def _seen_or_reason(entry: ImageEntry) -> PictureStats | UnreadableImageError:
+def _measure_entry(entry: ImageEntry) -> PictureStats | UnreadableImageError:
     try:
         with naming_faults(f"picture {entry.name!r}"):
-            decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=LOOK_PX)
+            decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=MEASURE_PX)
             matte = None if entry.matte is None else decode_matte(entry.matte, decoded)
     except UnreadableImageError as error:
         return error
-    one = measure_picture(entry.name, decoded.picture, hash_picture(decoded.picture, decoded.sha256), (decoded.width, decoded.height), matte)
-    return replace(one, note=decoded.note)
+    picture_hash = hash_picture(decoded.picture, decoded.sha256)
+    stats = measure_picture(entry.name, decoded.picture, picture_hash, (decoded.width, decoded.height), matte)
+    return replace(stats, note=decoded.note)
 
 
-def _look_at_pack(one: NamedSet, pack: ImagePack, progress: ProgressCallback | None) -> SetReport:
-    report = SetReport(one.name, one.split, content=pack)
-    for index, source in enumerate(pack.sources()):
-        picture = pack.picture(index)
-        picture = picture.convert("RGBA" if picture.mode == "RGBa" else "RGB")
-        matte = Image.fromarray(pack.pixels[index, 3]) if pack.fourth_channel else None
-        size = int(source.get("width") or pack.size_px), int(source.get("height") or pack.size_px)
-        report.pictures.append(measure_picture(str(source["name"]), picture, hash_packed_picture(pack, index, source), size, matte))
-        if progress is not None:
-            progress(index + 1, len(pack))
-    return report
+def _measure_packed(pack: ImagePack, index: int, line: dict[str, Any]) -> PictureStats:
+    picture = pack.picture(index)
+    picture = picture.convert("RGBA" if picture.mode == "RGBa" else "RGB")
+    matte = Image.fromarray(pack.pixels[index, 3]) if pack.fourth_channel else None
+    size = int(line.get("width") or pack.size_px), int(line.get("height") or pack.size_px)
+    return measure_picture(str(line["name"]), picture, hash_packed_picture(pack, index, line), size, matte)
 
 
-def measure_picture(name: str, picture: Image.Image, known: PictureHash, size: tuple[int, int], matte: Image.Image | None) -> PictureStats:
+def measure_picture(name: str, picture: Image.Image, picture_hash: PictureHash, size: tuple[int, int], matte: Image.Image | None) -> PictureStats:
     """Measure one picture.
 
     Args:
-        name: In its set.
+        name: Name in its set.
         picture: RGB or RGBA.
-        known: Its look.
-        size: Upright width and height of the file (px).
-        matte: Of its object; None takes its transparency, where it has some.
+        picture_hash: Its hash.
+        size: Width and height of the upright file (px).
+        matte: Matte of its object; None for its transparency, if it has any.
     """
-    scale = LOOK_PX / max(picture.size)
+    scale = MEASURE_PX / max(picture.size)
     small = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Image.Resampling.BOX)
     alpha = np.asarray(small.getchannel("A")) if small.mode == "RGBA" else None
-    transparent = alpha is not None and bool((alpha < 250).any())
+    if alpha is not None and (alpha >= 250).all():
+        alpha = None
     pixels = np.asarray(small.convert("RGB"))
-    opaque = pixels[alpha > 127] if transparent and alpha is not None else pixels.reshape(-1, 3)
-    opaque = opaque if len(opaque) else np.asarray(flatten_on(small, (128, 128, 128))).reshape(-1, 3)  # not what is hidden
+    opaque = pixels.reshape(-1, 3) if alpha is None else pixels[alpha > 127]  # (N, 3)
+    opaque = opaque if len(opaque) else np.asarray(flatten_on(small, (128, 128, 128))).reshape(-1, 3)  # hidden colors do not count
     histogram = np.stack([np.bincount(opaque[:, channel].astype(np.int64) * BINS // 256, minlength=BINS) / len(opaque) for channel in range(3)])
-    plane = np.asarray(matte.resize(small.size, Image.Resampling.BOX)) if matte is not None else alpha if transparent else None
+    plane = alpha if matte is None else np.asarray(matte.resize(small.size, Image.Resampling.BOX))
     coverage = None if plane is None else float((plane > 127).mean())
     border = 0.0 if plane is None else float((np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]]) > 127).mean())
-    mean = opaque.mean(0)
-    mode = "RGBA" if transparent else "RGB"
-    return PictureStats(name, known, *size, mode, (float(mean[0]), float(mean[1]), float(mean[2])), histogram, coverage, border)
+    red, green, blue = (float(value) for value in opaque.mean(0))
+    return PictureStats(name, picture_hash, *size, "RGB" if alpha is None else "RGBA", (red, green, blue), histogram, coverage, border)

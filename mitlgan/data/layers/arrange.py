@@ -1,4 +1,4 @@
-"""Where the pieces of cut pictures lie: which are used, in which split, and which are kept apart; changed in place, by moving files only."""
+"""Decides which pieces of cut pictures are used and in which split, and moves their files there; nothing is cut again."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.runtime.files import disk_errors, write_json
 
 FOLDERS = ("fg", "bg", "scene", "set-aside")
-UNUSED_FOLDER = ".parked"  # pieces that are not used lie here, so that they can come back
+UNUSED_FOLDER = ".parked"  # keeps pieces that are not used, so that they can be used later
 CHOICES_FILE = ".choices.json"
-SURE_BITS, SURE_COLOUR, SURE_WORST = 3, 4.0, 20
-"""Pictures nearer than this are the same one, saved again; see `near_pairs`, whose own limits also take two shirts on one carpet for alike."""
+MAX_DUPLICATE_BITS, MAX_DUPLICATE_COLOR, MAX_DUPLICATE_PEAK = 3, 4.0, 20
+"""Nearer pictures are the same one, saved again; the wider limits of `find_near_pairs` also match two shirts on one carpet."""
 
 
 @dataclass(frozen=True)
 class ManualChoices:
-    """What a person decided, by names of pictures, or of single backgrounds (`bg/NAME.png`).
+    """What the user decided, by names of pictures, or of single backgrounds (`bg/NAME.png`).
 
     Attributes:
-        exclude: Left out.
-        keep: Used, whatever speaks against it.
+        exclude: Names to leave out.
+        keep: Names to use in any case.
     """
 
     exclude: frozenset[str] = frozenset()
@@ -35,29 +35,29 @@ class ManualChoices:
 
     @classmethod
     def read(cls, out: Path) -> ManualChoices:
-        """Those of an earlier call; none where there was none."""
+        """Read the choices of an earlier call; empty if there was none."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             values = json.loads((out / CHOICES_FILE).read_text(encoding="utf-8"))
             return cls(frozenset(values["exclude"]), frozenset(values["keep"]))
         return cls()
 
     def updated(self, exclude: Iterable[str], keep: Iterable[str]) -> ManualChoices:
-        """With later ones: the last word on a picture counts, and `exclude` where both are said at once."""
-        out, back = frozenset(exclude), frozenset(keep)
-        return ManualChoices((self.exclude - back) | out, (self.keep | back) - out)
+        """Return the choices after a later call, whose choices win; `exclude` wins over `keep` of the same call."""
+        new_exclude, new_keep = frozenset(exclude), frozenset(keep)
+        return ManualChoices((self.exclude - new_keep) | new_exclude, (self.keep | new_keep) - new_exclude)
 
     def write(self, out: Path) -> None:
-        """Keep them for the next call."""
+        """Save the choices for the next call."""
         write_json(out / CHOICES_FILE, {"exclude": sorted(self.exclude), "keep": sorted(self.keep)})
 
 
 @dataclass(frozen=True)
 class ConfidenceLimits:
-    """How far cuts must be trusted to be used.
+    """The confidence that cuts need to be used.
 
     Attributes:
-        cut: Least confidence of a cut; below it the picture is set aside.
-        fill: Least confidence of a filled background.
+        cut: Minimum confidence of a cut; below it the picture is set aside.
+        fill: Minimum confidence of a filled background.
         doubtful: Cuts below are used, and shown first.
     """
 
@@ -67,137 +67,145 @@ class ConfidenceLimits:
 
 
 def decide(lines: Sequence[Mapping[str, Any]], choices: ManualChoices, limits: ConfidenceLimits) -> list[dict[str, Any]]:
-    """Each picture's `decision` and `reason`, and the `used` ones of its pieces.
+    """Return a record of each picture with its `decision` and `reason`, and its `used` pieces.
 
     Args:
-        lines: What was found of each picture; see `cutting.Cut.record`.
-        choices: By hand.
-        limits: Of confidence.
+        lines: Journal line of each picture; see `cut.CutResult.record`.
+        choices: Decisions of the user.
+        limits: Minimum confidences.
     """
-    same = _duplicates(lines, choices)
+    duplicates = _find_duplicates(lines, choices)
     excluded = {line["sha256"] for line in lines if line["name"] in choices.exclude and "sha256" in line}
     records = []
     for position, line in enumerate(lines):
+        is_kept = line["name"] in choices.keep
         decision, reason = "used", ""
         if "unreadable" in line:
             decision, reason = "unreadable", line["unreadable"]
-        elif line["name"] in choices.exclude or (line["sha256"] in excluded and line["name"] not in choices.keep):
+        elif line["name"] in choices.exclude or (line["sha256"] in excluded and not is_kept):
             decision, reason = "excluded", "named in --exclude" if line["name"] in choices.exclude else "the same file as one named in --exclude"
-        elif position in same:
-            decision, reason = "duplicate", same[position]
+        elif position in duplicates:
+            decision, reason = "duplicate", duplicates[position]
         elif not any(piece.startswith("fg/") for piece in line["pieces"]):
             decision, reason = "set aside", line["fault"]
-        elif line["name"] not in choices.keep:
-            fault = line["fault"] or _below(line, limits.cut)
-            decision, reason = ("set aside", fault) if fault else (decision, reason)
-        doubtful = decision == "used" and line["name"] not in choices.keep and line.get("confidence", 1.0) < limits.doubtful
+        elif not is_kept and (fault := line["fault"] or _describe_doubt(line, limits.cut)):
+            decision, reason = "set aside", fault
         record = {key: value for key, value in line.items() if key not in ("outline", "colours", "unreadable")}
-        record |= {"decision": decision, "reason": reason, "doubtful": doubtful}
+        is_doubtful = decision == "used" and not is_kept and line.get("confidence", 1.0) < limits.doubtful
+        record |= {"decision": decision, "reason": reason, "doubtful": is_doubtful}
         if decision == "used":
-            record["used"] = [piece for piece in line["pieces"] if _wanted(piece, line, choices, limits)]
+            record["used"] = [piece for piece in line["pieces"] if _is_used(piece, line, choices, limits)]
         else:
             record["used"] = [piece for piece in line.get("pieces", ()) if decision == "set aside" and piece.startswith("set-aside/")]
         records.append(record)
     return records
 
 
-def _below(line: Mapping[str, Any], least: float) -> str:
+def _describe_doubt(line: Mapping[str, Any], min_confidence: float) -> str:
+    """Return why a cut is set aside; empty if its confidence is high enough."""
     confidence = line.get("confidence", 1.0)
-    return f"doubtful: {line['doubt']} (confidence {confidence:.2f}, less than {least:.2f})" if confidence < least else ""
+    if confidence >= min_confidence:
+        return ""
+    return f"doubtful: {line['doubt']} (confidence {confidence:.2f}, less than {min_confidence:.2f})"
 
 
-def _wanted(piece: str, line: Mapping[str, Any], choices: ManualChoices, limits: ConfidenceLimits) -> bool:
+def _is_used(piece: str, line: Mapping[str, Any], choices: ManualChoices, limits: ConfidenceLimits) -> bool:
     """Whether a piece of a used picture is used."""
     if piece in choices.exclude or piece.startswith("set-aside/"):
         return False
-    filled = piece.startswith("bg/") and not piece.endswith("-patch.png")
-    return not filled or piece in choices.keep or line.get("fill_confidence", 1.0) >= limits.fill
+    return not is_fill(piece) or piece in choices.keep or line.get("fill_confidence", 1.0) >= limits.fill
 
 
-def _duplicates(lines: Sequence[Mapping[str, Any]], choices: ManualChoices) -> dict[int, str]:
-    """Pictures that are there already, with the reason; of each group the one that a person keeps, or else that is cut best, stays."""
+def is_fill(piece: str) -> bool:
+    """Whether a piece is a background with a filled hole."""
+    return piece.startswith("bg/") and not piece.endswith("-patch.png")
+
+
+def _find_duplicates(lines: Sequence[Mapping[str, Any]], choices: ManualChoices) -> dict[int, str]:
+    """Return the positions of duplicates with the reason; of each group the picture that the user keeps, or else the best cut, is used."""
     readable = [position for position, line in enumerate(lines) if "unreadable" not in line]
-    looks = [_look(lines[position]) for position in readable]
-    found: dict[int, str] = {}
-    equal = [(group[0], other, "the same file as") for group in group_equal_files(looks) for other in group[1:]]
-    alike = [(one, other, "the same picture as") for one, other in find_near_pairs(looks, SURE_BITS, SURE_COLOUR, SURE_WORST)]
-    for one, other, words in equal + [pair for pair in alike if looks[pair[0]].sha256 != looks[pair[1]].sha256]:
+    hashes = [_hash_of(lines[position]) for position in readable]
+    equal = [(group[0], other, "the same file as") for group in group_equal_files(hashes) for other in group[1:]]
+    near = find_near_pairs(hashes, MAX_DUPLICATE_BITS, MAX_DUPLICATE_COLOR, MAX_DUPLICATE_PEAK)
+    alike = [(one, other, "the same picture as") for one, other in near if hashes[one].sha256 != hashes[other].sha256]
+    duplicates: dict[int, str] = {}
+    for one, other, words in equal + alike:
         first, second = readable[one], readable[other]
-        if first in found or second in found or lines[second]["name"] in choices.keep:
+        if first in duplicates or second in duplicates or lines[second]["name"] in choices.keep:
             continue
-        if words != "the same file as" and _rank(lines[second]) > _rank(lines[first]) and lines[first]["name"] not in choices.keep:
+        if words != "the same file as" and _quality(lines[second]) > _quality(lines[first]) and lines[first]["name"] not in choices.keep:
             first, second = second, first
-        found[second] = f"{words} {lines[first]['name']!r}"
-    return found
+        duplicates[second] = f"{words} {lines[first]['name']!r}"
+    return duplicates
 
 
-def _rank(line: Mapping[str, Any]) -> tuple[bool, float]:
+def _quality(line: Mapping[str, Any]) -> tuple[bool, float]:
     return not line["fault"], line.get("confidence", 0.0)
 
 
-def _look(line: Mapping[str, Any]) -> PictureHash:
-    look = hash_from_json(dict(line))
-    assert look is not None  # every readable picture's line has it
-    return look
+def _hash_of(line: Mapping[str, Any]) -> PictureHash:
+    value = hash_from_json(dict(line))
+    assert value is not None  # in the line of every readable picture
+    return value
 
 
 def assign_pictures(spec: str, records: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]], holdout: HoldoutSize) -> SplitAssignment:
-    """The split of each picture; those that are not used have the one that they would have."""
+    """Assign the used pictures to splits; all others have an empty split."""
     names = [record["name"] for record in records]
     parts = list(zip(records, lines, splits_by_folder(names), augmented_families(spec, names), strict=True))
-    used = [Photograph(_look(line), split, family) for record, line, split, family in parts if record["decision"] == "used"]
-    found = assign_splits(used, holdout)
-    splits = iter(found.splits)
-    return SplitAssignment(tuple(next(splits) if record["decision"] == "used" else "" for record in records), found.note)
+    used = [Photograph(_hash_of(line), split, family) for record, line, split, family in parts if record["decision"] == "used"]
+    assignment = assign_splits(used, holdout)
+    splits = iter(assignment.splits)
+    return SplitAssignment(tuple(next(splits) if record["decision"] == "used" else "" for record in records), assignment.note)
 
 
 def move_pieces(out: Path, records: Sequence[dict[str, Any]], splits: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Move every piece to where it belongs, and tell each record's `files` and `split`.
+    """Move every piece to its folder, and add `files` and `split` to each record.
 
-    Stopped at any moment, the same call ends with the same files: a piece lies in one place at a time, and is looked for in all of them.
+    If the call is interrupted, the next one ends with the same files: a piece is in one place at a time, and is searched in all of them.
 
     Returns:
-        Pieces that have gone since they were cut.
+        Pieces that no longer exist.
     """
-    gone: list[str] = []
+    missing: list[str] = []
     for folder in FOLDERS:
-        present = _present(out, folder)
+        existing = _find_pieces(out, folder)
         for record, line, split in zip(records, lines, splits, strict=True):
             for piece in line.get("pieces", ()):
                 if not piece.startswith(f"{folder}/"):
                     continue
-                used = piece in record["used"]
-                target = _target(folder, piece, split) if used else f"{UNUSED_FOLDER}/{piece}"
-                if piece not in present:
-                    gone.append(piece)
+                is_used = piece in record["used"]
+                target = _target(folder, piece, split) if is_used else f"{UNUSED_FOLDER}/{piece}"
+                if piece not in existing:
+                    missing.append(piece)
                     continue
                 with disk_errors(out / target):
                     (out / target).parent.mkdir(parents=True, exist_ok=True)
-                    for place in present[piece]:  # one, unless somebody made copies
-                        if place != target:
-                            (out / place).replace(out / target)
-                if used:
+                    for path in existing[piece]:  # one, unless somebody made copies
+                        if path != target:
+                            (out / path).replace(out / target)
+                if is_used:
                     record.setdefault("files", []).append(target)
         for split in SPLITS:
-            with suppress(OSError):  # not empty, or not there
+            with suppress(OSError):  # not empty, or absent
                 (out / folder / split).rmdir()
     for record, split in zip(records, splits, strict=True):
         record["files"] = sorted(record.get("files", []))
         record |= {"split": split} if split else {}
         del record["used"]
-    return gone
+    return missing
 
 
 def _target(folder: str, piece: str, split: str) -> str:
     return piece if folder == "set-aside" or not split else f"{folder}/{split}/{piece.removeprefix(f'{folder}/')}"
 
 
-def _present(out: Path, folder: str) -> dict[str, list[str]]:
-    """Where each piece of a folder lies now, relative to `out`."""
-    found: dict[str, list[str]] = {}
+def _find_pieces(out: Path, folder: str) -> dict[str, list[str]]:
+    """Return the current paths of each piece of a folder, relative to `out`."""
+    paths: dict[str, list[str]] = {}
     for place in (f"{UNUSED_FOLDER}/{folder}", folder, *(f"{folder}/{split}" for split in SPLITS)):
         with disk_errors(out / place):
             if (out / place).is_dir():
                 for path in (out / place).iterdir():
-                    found.setdefault(f"{folder}/{path.name}", []).append(f"{place}/{path.name}")
-    return found
+                    paths.setdefault(f"{folder}/{path.name}", []).append(f"{place}/{path.name}")
+    return paths

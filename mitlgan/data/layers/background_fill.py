@@ -1,4 +1,4 @@
-"""Backgrounds out of scenes: fill the hole that an object leaves, or take the part that it does not touch."""
+"""Makes backgrounds from scenes: fills the hole that an object leaves, or finds the largest part without it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from mitlgan.data.layers.matting import import_opencv
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
-_STEPS = 12  # shifts tried per axis and direction
-_ROUNDS = 3
-_SAMPLED = 4000  # pixels of the hole by which coverage is judged
-_SHADOW = 0.015  # of the picture: the nearest surroundings of a hole, in which shadows lie, are not copied
-_SMALLEST_GRAIN = 6  # px
-_COARSEST = 8  # px
-_SWEEPS = 16  # of Jacobi, at each size
+_SHIFT_STEPS = 12  # shifts tried per axis and direction
+_MAX_COPIES = 3
+_MAX_SAMPLES = 4000  # pixels of the hole by which coverage is estimated
+_SHADOW_MARGIN = 0.015  # share of the picture: pixels so close to a hole may be in shadow and are not copied
+_MIN_GRAIN_PX = 6
+_MIN_MEMBRANE_PX = 8
+_JACOBI_SWEEPS = 16  # at each size
 
 
 def object_hole(matte: Pixels, grow: float = 0.025) -> NDArray[np.bool_]:
-    """Where the object, its soft edge and its nearest shadow are: the matte, grown by a share of the picture's size."""
+    """Return a mask of the object, its soft edge and its shadow: the matte, grown by a share of the picture's size."""
     cv2 = import_opencv()
     radius = max(1, round(grow * min(matte.shape)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
@@ -32,9 +32,9 @@ def object_hole(matte: Pixels, grow: float = 0.025) -> NDArray[np.bool_]:
 def fill_hole(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
     """Fill a hole from the same picture.
 
-    The hole takes its texture from one or several shifted (and mirrored) copies of the known part, those that agree best with the hole's rim
-    (in the manner of He and Sun 2012). Each copy takes over the light of what it is joined to (Poisson cloning, Perez et al. 2003, in the form of
-    Farbman et al. 2009: a smooth correction), so that no seam shows, not even between two of them. What no copy reaches is OpenCV's inpainting.
+    The hole takes its texture from up to three shifted (and mirrored) copies of the known part, those that agree best with the hole's rim (similar to
+    He and Sun 2012). A smooth correction adapts the light of each copy to its neighbors, so that no seam shows (Poisson cloning, Perez et al. 2003, in
+    the form of Farbman et al. 2009). What no copy covers is filled by OpenCV's inpainting.
 
     Args:
         rgb: (H, W, 3).
@@ -47,47 +47,47 @@ def fill_hole(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
         return rgb.copy()
     filled = rgb.copy()
     missing = hole.copy()
-    free = ~_grown(hole, max(1, round(_SHADOW * min(hole.shape))))
-    for _ in range(_ROUNDS):
-        found = _best_shift(rgb, free, missing, hole)
-        if found is None:
+    free = ~_dilate(hole, max(1, round(_SHADOW_MARGIN * min(hole.shape))))
+    for _ in range(_MAX_COPIES):
+        best = _best_shift(rgb, free, missing, hole)
+        if best is None:
             break
-        copy, known = found
+        copy, known = best
         take = missing & known
-        joined = known & ~missing & _grown(take, 1)
+        joined = known & ~missing & _dilate(take, 1)
         filled[take] = np.clip(copy + _membrane(filled.astype(np.float32) - copy, joined, take), 0, 255)[take].astype(np.uint8)
         missing &= ~take
         if missing.sum() < 0.002 * missing.size:
             break
     if missing.any():
-        light = _smooth(filled, missing).astype(np.int16) + _grain(rgb, hole)
+        light = _inpaint_smooth(filled, missing).astype(np.int16) + _grain(rgb, hole)
         filled[missing] = np.clip(light, 0, 255)[missing].astype(np.uint8)
     return filled
 
 
-def _grown(hole: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+def _dilate(hole: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     cv2 = import_opencv()
     grown: NDArray[np.bool_] = cv2.dilate(hole.astype(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)) > 0
     return grown
 
 
-def _smooth(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
-    """The hole's light: inpainted at an eighth of the size, where it costs nothing and smears no lines, then enlarged."""
+def _inpaint_smooth(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
+    """Return the picture with its hole inpainted at an eighth of the size, which is fast and smears no lines, and enlarged."""
     cv2 = import_opencv()
     height, width = hole.shape
     small = (max(8, width // 8), max(8, height // 8))
     weights = cv2.resize((~hole).astype(np.float32), small, interpolation=cv2.INTER_AREA)
-    colours = cv2.resize(rgb.astype(np.float32) * (~hole)[..., None], small, interpolation=cv2.INTER_AREA) / np.maximum(weights, 1e-3)[..., None]
-    filled = cv2.inpaint(np.clip(colours, 0, 255).astype(np.uint8), (weights < 0.25).astype(np.uint8), 3, cv2.INPAINT_NS)
+    colors = cv2.resize(rgb.astype(np.float32) * (~hole)[..., None], small, interpolation=cv2.INTER_AREA) / np.maximum(weights, 1e-3)[..., None]
+    filled = cv2.inpaint(np.clip(colors, 0, 255).astype(np.uint8), (weights < 0.25).astype(np.uint8), 3, cv2.INPAINT_NS)
     light: Pixels = np.where(hole[..., None], cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC), rgb)
     return light
 
 
 def _grain(rgb: Pixels, hole: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """The fine detail of the largest square without hole, tiled in mirror images over the picture: for what no shift can reach."""
+    """Return the fine detail of the largest square without hole, tiled in mirror images over the picture, for pixels that no shift covers."""
     cv2 = import_opencv()
     top, left, side = find_free_square(hole)
-    if side < _SMALLEST_GRAIN:
+    if side < _MIN_GRAIN_PX:
         return np.zeros(rgb.shape, dtype=np.int16)
     patch = rgb[top : top + side, left : left + side].astype(np.int16)
     detail = patch - cv2.GaussianBlur(patch, (0, 0), max(1.0, side / 8))
@@ -97,49 +97,53 @@ def _grain(rgb: Pixels, hole: NDArray[np.bool_]) -> NDArray[np.int16]:
 
 
 def _best_shift(rgb: Pixels, free: NDArray[np.bool_], missing: NDArray[np.bool_], hole: NDArray[np.bool_]) -> tuple[Pixels, NDArray[np.bool_]] | None:
-    """The shifted copy that covers most of what is missing and differs least at its rim: pixels and where they are known."""
+    """Return the shifted copy that covers most of the missing pixels and differs least at their rim, and where it is known."""
     height, width = hole.shape
-    rim = np.argwhere(_grown(missing, 2) & ~hole)
+    rim = np.argwhere(_dilate(missing, 2) & ~hole)
     if not len(rim):
         return None
-    wanted = np.argwhere(missing)
-    wanted = wanted[:: max(1, len(wanted) // _SAMPLED)]
+    targets = np.argwhere(missing)
+    targets = targets[:: max(1, len(targets) // _MAX_SAMPLES)]
     sides = {False: (rgb, free), True: (rgb[:, ::-1], free[:, ::-1])}
-    grid = [(round(down * height), round(right * width)) for down in np.linspace(-0.6, 0.6, _STEPS + 1) for right in np.linspace(-0.9, 0.9, _STEPS + 1)]
-    cost, mirrored, shift = min((_cost(rgb, sides[side], rim, wanted, place), side, place) for side in sides for place in grid)
+    grid = [
+        (round(down * height), round(right * width))
+        for down in np.linspace(-0.6, 0.6, _SHIFT_STEPS + 1)
+        for right in np.linspace(-0.9, 0.9, _SHIFT_STEPS + 1)
+    ]
+    cost, mirrored, shift = min((_cost(rgb, sides[side], rim, targets, offset), side, offset) for side in sides for offset in grid)
     if np.isinf(cost):
         return None
-    step = round(0.9 * max(height, width) / _STEPS)
-    while step:  # the grid is coarse: lines must meet to the pixel
+    step = round(0.9 * max(height, width) / _SHIFT_STEPS)
+    while step:  # the grid is coarse, but lines must meet to the pixel
         near = [(shift[0] + down, shift[1] + right) for down in (-step, 0, step) for right in (-step, 0, step)]
-        cost, shift = min((_cost(rgb, sides[mirrored], rim, wanted, place), place) for place in near)
+        cost, shift = min((_cost(rgb, sides[mirrored], rim, targets, offset), offset) for offset in near)
         step //= 2
     source, known = sides[mirrored]
-    return _shifted(source, shift), _shifted(known, shift)
+    return _shift(source, shift), _shift(known, shift)
 
 
-def _cost(rgb: Pixels, side: tuple[Pixels, NDArray[np.bool_]], rim: NDArray[np.intp], wanted: NDArray[np.intp], shift: tuple[int, int]) -> float:
-    """How ill a shifted copy fits: its difference at the rim, and what it does not cover; infinite where it shares too little with the hole."""
+def _cost(rgb: Pixels, side: tuple[Pixels, NDArray[np.bool_]], rim: NDArray[np.intp], targets: NDArray[np.intp], shift: tuple[int, int]) -> float:
+    """Return the cost of a shifted copy: its difference at the rim, and what it does not cover; infinite if it covers too little."""
     source, known = side
-    covered = float(_known(known, wanted - shift).mean())
-    usable = _known(known, rim - shift)
+    covered = float(_are_known(known, targets - shift).mean())
+    usable = _are_known(known, rim - shift)
     if covered < 0.25 or usable.sum() < 0.25 * len(rim):
         return np.inf
     there, here = rim[usable] - shift, rim[usable]
     difference = np.abs(source[there[:, 0], there[:, 1]].astype(np.int16) - rgb[here[:, 0], here[:, 1]]).mean()
-    # Up and down, scenes differ more than sideways.
+    # Scenes differ more vertically than horizontally.
     return float(difference / 255 + 0.8 * (1 - covered) + 0.15 * abs(shift[0]) / len(rgb))
 
 
-def _known(known: NDArray[np.bool_], places: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which of the places (N, 2) lie inside the picture and are known there."""
-    inside: NDArray[np.bool_] = np.all((places >= 0) & (places < known.shape), axis=1)
-    inside[inside] = known[places[inside, 0], places[inside, 1]]
+def _are_known(known: NDArray[np.bool_], points: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return which of the points (N, 2) are inside the picture and known."""
+    inside: NDArray[np.bool_] = np.all((points >= 0) & (points < known.shape), axis=1)
+    inside[inside] = known[points[inside, 0], points[inside, 1]]
     return inside
 
 
-def _shifted(values: NDArray[Any], shift: tuple[int, int]) -> NDArray[Any]:
-    """Rows moved down and columns right, with zeros where nothing comes from."""
+def _shift(values: NDArray[Any], shift: tuple[int, int]) -> NDArray[Any]:
+    """Shift rows down and columns right, with zeros where no pixel moves to."""
     moved = np.zeros_like(values)
     height, width = values.shape[:2]
     down, right = shift
@@ -151,39 +155,39 @@ def _shifted(values: NDArray[Any], shift: tuple[int, int]) -> NDArray[Any]:
 
 
 def _membrane(values: Values, fixed: NDArray[np.bool_], region: NDArray[np.bool_]) -> Values:
-    """The smoothest continuation of the fixed values into a region: Laplace's equation, solved from coarse to fine.
+    """Continue fixed values smoothly into a region by solving Laplace's equation from coarse to fine.
 
     Args:
         values: (H, W, 3).
-        fixed: (H, W), where the values count.
-        region: (H, W), where they are wanted; where it ends otherwise, nothing flows across.
+        fixed: (H, W), where the values are fixed.
+        region: (H, W), where they are continued; there is no flow across its other borders.
 
     Returns:
-        (H, W, 3); of use inside the region only.
+        (H, W, 3), valid inside the region only.
     """
     cv2 = import_opencv()
     height, width = fixed.shape
     weights = fixed.astype(np.float32)
-    if min(height, width) <= _COARSEST or not fixed.any():
-        found = np.broadcast_to((values * weights[..., None]).sum((0, 1)) / max(1.0, float(weights.sum())), values.shape).copy()
+    if min(height, width) <= _MIN_MEMBRANE_PX or not fixed.any():
+        result = np.broadcast_to((values * weights[..., None]).sum((0, 1)) / max(1.0, float(weights.sum())), values.shape).copy()
     else:
         half = ((width + 1) // 2, (height + 1) // 2)
         share = cv2.resize(weights, half, interpolation=cv2.INTER_AREA)
         means = cv2.resize(values * weights[..., None], half, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)[..., None]
         inner = cv2.resize(region.astype(np.float32), half, interpolation=cv2.INTER_AREA) > 0
-        found = cv2.resize(_membrane(means, share > 0, inner & (share == 0)), (width, height), interpolation=cv2.INTER_LINEAR)
+        result = cv2.resize(_membrane(means, share > 0, inner & (share == 0)), (width, height), interpolation=cv2.INTER_LINEAR)
     inside = (fixed | region).astype(np.float32)
-    found = np.where(fixed[..., None], values, found) * inside[..., None]
+    result = np.where(fixed[..., None], values, result) * inside[..., None]
     cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
     neighbours = np.maximum(cv2.filter2D(inside, -1, cross, borderType=cv2.BORDER_CONSTANT), 1)[..., None]
     moved = (region & ~fixed)[..., None]
-    for _ in range(_SWEEPS):
-        found = np.where(moved, cv2.filter2D(found, -1, cross, borderType=cv2.BORDER_CONSTANT) / neighbours, found)
-    return found
+    for _ in range(_JACOBI_SWEEPS):
+        result = np.where(moved, cv2.filter2D(result, -1, cross, borderType=cv2.BORDER_CONSTANT) / neighbours, result)
+    return result
 
 
 def find_free_square(hole: NDArray[np.bool_]) -> tuple[int, int, int]:
-    """The largest square that misses a hole: top, left, side (px); side 0 where all is hole."""
+    """Return the largest square without hole: top, left, side (px); the side is 0 if all is hole."""
     side = np.zeros(hole.shape, dtype=np.int32)
     free = ~hole
     side[0], side[:, 0] = free[0], free[:, 0]

@@ -1,8 +1,8 @@
-"""How far a cut can be trusted: what a second matting says, what lies outside that looks like the object, and how clear its contour is.
+"""Estimates the confidence of a cut from a second matting, from similar pixels outside, and from the contrast along its contour.
 
-The shares below are those of a logistic regression on pictures that were looked at one by one (garments on floors, walls and hangers) and scenes whose
-true matte is known, one half of both; a cut counts as wrong where it and the truth share less than 80 % of their union, or where a person sees a part
-missing or a piece too many. `confidence` is the probability, by that regression, that a cut is right.
+The weights come from a logistic regression on pictures that were checked by eye (garments on floors, walls and hangers) and scenes whose true matte is
+known, half of each. A cut counts as wrong if its intersection over union with the truth is below 80 %, or if a person sees a missing or a surplus part.
+`confidence` is the probability, by that regression, that a cut is right.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Pixels = NDArray[np.uint8]
 MIN_CONFIDENCE = 0.8  # cuts below are set aside
 MAX_DOUBTFUL_CONFIDENCE = 0.92  # cuts below are used, and shown first
 MIN_FILL_CONFIDENCE = 0.75  # filled backgrounds below are not used
-_WORK_PX = 160  # longer side at which cuts are judged
-_ALIKE_LAB = 10.0  # colours nearer than this show no contour
-_FILL_PX = 96  # side at which fills are judged
-_SAMPLED = 400  # colours around a hole that those of its fill are compared with
-_FAINT = 1.5  # of lightness (0 to 255): fainter detail is not seen, mirrored or not
-_BAND = 0.06  # of the shorter side: the band along a contour in which GrabCut may move it
+_WORK_PX = 160  # longer side at which cuts are measures
+_MAX_WEAK_LAB = 10.0  # colors nearer than this show no contour
+_FILL_PX = 96  # side at which fills are measures
+_MAX_SAMPLES = 400  # colors around a hole that those of its fill are compared with
+_FAINT_DETAIL = 1.5  # of lightness (0 to 255); fainter detail is invisible, mirrored or not
+_BAND = 0.06  # width of the band in which GrabCut may move a contour, as a share of the shorter side
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """How far something can be trusted, 0 to 1, and what speaks most against it."""
+    """Probability that something is right, 0 to 1, and the main reason for doubt."""
 
     value: float
     doubt: str = ""
@@ -37,7 +37,7 @@ class Confidence:
 
 @dataclass(frozen=True)
 class _Weights:
-    """Of the logistic regression: what each share adds to the odds that a cut is wrong."""
+    """Weights of the logistic regression: how much each measure adds to the log odds that a cut is wrong."""
 
     missing: float
     surplus: float
@@ -47,20 +47,20 @@ class _Weights:
     constant: float
 
 
-_OF_NETWORK = _Weights(4.5, 0.0, 6.0, 0.0, 2.4, -3.9)
-_OF_GRABCUT = _Weights(3.0, 0.45, 3.2, 7.9, 0.0, -2.9)
+_NETWORK_WEIGHTS = _Weights(4.5, 0.0, 6.0, 0.0, 2.4, -3.9)
+_GRABCUT_WEIGHTS = _Weights(3.0, 0.45, 3.2, 7.9, 0.0, -2.9)
 
 
 @dataclass(frozen=True)
 class CutMeasures:
-    """What speaks against a cut, each as a share.
+    """Evidence against a cut, each as a share.
 
     Attributes:
-        missing: Pixels outside that GrabCut, begun from the cut itself, takes for the object / the object's.
-        surplus: Pixels inside that it takes for background / the object's.
-        disagreement: 1 - intersection over union with a second matting, which knows nothing of the first.
-        weak: Of the contour, where colours on both sides are alike.
-        undecided: Half-clear pixels, beyond those of an ordinary soft contour / the object's.
+        missing: Pixels outside that GrabCut, started from the cut, assigns to the object / pixels of the object.
+        surplus: Pixels inside that it assigns to the background / pixels of the object.
+        disagreement: 1 - intersection over union with a second, independent matting.
+        weak: Share of the contour along which the colors on both sides are alike.
+        undecided: Half-transparent pixels beyond those of an ordinary soft contour / pixels of the object.
     """
 
     missing: float
@@ -71,23 +71,23 @@ class CutMeasures:
 
 
 PERFECT_CUT = CutMeasures(0.0, 0.0, 0.0, 0.0, 0.0)
-"""Of a matte that is the user's own."""
+"""Measures of a matte that the user provides."""
 
 
-def estimate_cut_confidence(measured: CutMeasures, method: MattingMethod) -> Confidence:
-    """How far a matte can be trusted.
+def estimate_cut_confidence(measures: CutMeasures, method: MattingMethod) -> Confidence:
+    """Estimate the confidence of a matte.
 
     Args:
-        measured: What speaks against it.
-        method: What made it.
+        measures: The evidence against it.
+        method: The method that made it.
     """
-    weights = _OF_GRABCUT if isinstance(method, GrabCutMatting) else _OF_NETWORK
+    weights = _GRABCUT_WEIGHTS if isinstance(method, GrabCutMatting) else _NETWORK_WEIGHTS
     parts = {
-        "parts of the object may be missing": weights.missing * measured.missing,
-        "the cut may hold more than the object": weights.surplus * measured.surplus,
-        "a second matting finds another object": weights.disagreement * measured.disagreement,
-        "no edge is seen along much of the contour": weights.weak * measured.weak,
-        "much of the matte is half-clear": weights.undecided * measured.undecided,
+        "parts of the object may be missing": weights.missing * measures.missing,
+        "the cut may hold more than the object": weights.surplus * measures.surplus,
+        "a second matting finds another object": weights.disagreement * measures.disagreement,
+        "no edge is seen along much of the contour": weights.weak * measures.weak,
+        "much of the matte is half-clear": weights.undecided * measures.undecided,
     }
     odds = weights.constant + sum(parts.values())
     usual = dict(zip(parts, (0.0, 0.0, weights.disagreement * 0.08, weights.weak * 0.1, 0.0), strict=True))
@@ -95,12 +95,12 @@ def estimate_cut_confidence(measured: CutMeasures, method: MattingMethod) -> Con
 
 
 def measure_cut(picture: Image.Image, matte: Pixels, method: MattingMethod) -> CutMeasures:
-    """What speaks against a matte.
+    """Measure the evidence against a matte.
 
     Args:
         picture: RGBA.
-        matte: (H, W) of it.
-        method: What made it: the second opinion is another's, or the same one's in another colour space from another rectangle.
+        matte: (H, W) of the picture.
+        method: The method that made it; the second matting is by another, or by the same one in another color space from another rectangle.
     """
     cv2 = import_opencv()
     scale = min(1.0, _WORK_PX / max(picture.size))
@@ -113,20 +113,20 @@ def measure_cut(picture: Image.Image, matte: Pixels, method: MattingMethod) -> C
     if not inside.any() or inside.all():
         return CutMeasures(0.0, 0.0, 1.0, 1.0, 1.0)
     count = float(inside.sum())
-    again = _begun_from(rgb, inside)
+    refined = _refine_with_grabcut(rgb, inside)
     rim = inside & (cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) == 0)
     union = float((inside | (other > 127)).sum())
     return CutMeasures(
-        missing=float((again & ~inside).sum()) / count,
-        surplus=float((inside & ~again).sum()) / count,
+        missing=float((refined & ~inside).sum()) / count,
+        surplus=float((inside & ~refined).sum()) / count,
         disagreement=1 - float((inside & (other > 127)).sum()) / union,
-        weak=_weak_contour(rgb, inside),
+        weak=_weak_contour_fraction(rgb, inside),
         undecided=min(1.0, max(0.0, float(((mine > 25) & (mine < 230)).sum() - 2 * rim.sum())) / count),
     )
 
 
-def _begun_from(rgb: Pixels, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The object by GrabCut, begun from a cut: its core is fixed, all else may change sides."""
+def _refine_with_grabcut(rgb: Pixels, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the object by GrabCut, started from a cut: its core is fixed, all other pixels may change sides."""
     cv2 = import_opencv()
     radius = max(1, round(_BAND * min(inside.shape)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
@@ -134,14 +134,14 @@ def _begun_from(rgb: Pixels, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     marks = np.where(inside, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     marks[core] = cv2.GC_FGD
     marks[border_mask(marks.shape, 0.02) & ~inside] = cv2.GC_BGD
-    cv2.setRNGSeed(0)  # of this thread: the same picture gives the same answer
+    cv2.setRNGSeed(0)  # per thread; the same picture gives the same result
     cv2.grabCut(rgb, marks, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
-    found: NDArray[np.bool_] = marks % 2 == 1
-    return found
+    is_object: NDArray[np.bool_] = marks % 2 == 1
+    return is_object
 
 
-def _weak_contour(rgb: Pixels, inside: NDArray[np.bool_]) -> float:
-    """Share of a contour on whose two sides colours are alike; 1 where there is none to judge."""
+def _weak_contour_fraction(rgb: Pixels, inside: NDArray[np.bool_]) -> float:
+    """Return the share of a contour along which the colors on both sides are alike; 1 if there is no contour."""
     cv2 = import_opencv()
     height, width = inside.shape
     reach = max(2, round(0.02 * min(inside.shape)))
@@ -158,22 +158,22 @@ def _weak_contour(rgb: Pixels, inside: NDArray[np.bool_]) -> float:
     lab = cv2.GaussianBlur(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32), (0, 0), reach / 2)
     sides, usable = [], np.ones(len(points), dtype=bool)
     for direction in (1.2, -1.2):
-        places = np.rint(points + direction * reach * inwards).astype(int)
-        usable &= ((places >= 0) & (places < (width, height))).all(1)
-        sides.append(lab[places[:, 1].clip(0, height - 1), places[:, 0].clip(0, width - 1)])
+        samples = np.rint(points + direction * reach * inwards).astype(int)
+        usable &= ((samples >= 0) & (samples < (width, height))).all(1)
+        sides.append(lab[samples[:, 1].clip(0, height - 1), samples[:, 0].clip(0, width - 1)])
     if usable.sum() < 5:
         return 1.0
-    return float((np.linalg.norm(sides[0] - sides[1], axis=1)[usable] < _ALIKE_LAB).mean())
+    return float((np.linalg.norm(sides[0] - sides[1], axis=1)[usable] < _MAX_WEAK_LAB).mean())
 
 
-def estimate_fill_confidence(rgb: Pixels, filled: Pixels, hole: NDArray[np.bool_], measured: CutMeasures) -> Confidence:
-    """How far a filled background can be trusted: the probability, by a regression on fills that were looked at, that nothing is wrong with it.
+def estimate_fill_confidence(rgb: Pixels, filled: Pixels, hole: NDArray[np.bool_], measures: CutMeasures) -> Confidence:
+    """Estimate the confidence of a filled background, by a logistic regression on fills that were checked by eye.
 
     Args:
         rgb: (H, W, 3), the scene.
-        filled: (H, W, 3), with its hole filled.
+        filled: (H, W, 3), the scene with its hole filled.
         hole: (H, W).
-        measured: Of the cut: what it misses is still there.
+        measures: Measures of the cut: missed parts of the object are still in the background.
     """
     cv2 = import_opencv()
     size = (_FILL_PX, _FILL_PX)
@@ -185,35 +185,35 @@ def estimate_fill_confidence(rgb: Pixels, filled: Pixels, hole: NDArray[np.bool_
         return Confidence(0.0 if inside.any() else 1.0, "all of it is invented" if inside.any() else "")
     smooth = cv2.GaussianBlur(after, (0, 0), 6)
     parts = {
-        "its colours are not those around the hole": 0.33 * _strangeness(after[inside], before[~inside]),
+        "its colours are not those around the hole": 0.33 * _color_distance(after[inside], before[~inside]),
         "its light is not that around the hole": 0.07 * float(np.linalg.norm(smooth[inside].mean(0) - before[~inside].mean(0))),
-        "it repeats itself in a mirror": 2.5 * _mirrored(after[..., 0], inside),
-        "parts of the object may still be there": 1.3 * measured.missing + 2.8 * measured.disagreement,
+        "it repeats itself in a mirror": 2.5 * _mirror_correlation(after[..., 0], inside),
+        "parts of the object may still be there": 1.3 * measures.missing + 2.8 * measures.disagreement,
     }
     usual = dict(zip(parts, (0.15, 0.4, 0.8, 0.25), strict=True))
     return Confidence(float(1 / (1 + np.exp(sum(parts.values()) - 3.25))), max(parts, key=lambda words: parts[words] - usual[words]))
 
 
-def _strangeness(colours: NDArray[np.float32], known: NDArray[np.float32]) -> float:
-    """How much farther colours, (N, 3), are from the nearest of known ones, (M, 3), than these are from each other (CIE Lab, OpenCV's scale)."""
+def _color_distance(colors: NDArray[np.float32], known: NDArray[np.float32]) -> float:
+    """Return how much farther colors (N, 3) are from the nearest of known ones (M, 3) than these are from each other (CIE Lab, OpenCV's scale)."""
     shuffled = known[np.random.default_rng(0).permutation(len(known))]
-    some, others = shuffled[: len(known) // 2][:_SAMPLED], shuffled[len(known) // 2 :][:_SAMPLED]
+    some, others = shuffled[: len(known) // 2][:_MAX_SAMPLES], shuffled[len(known) // 2 :][:_MAX_SAMPLES]
     if not len(some):
         return 0.0
-    apart = [float(np.sqrt(((one[:, None] - some[None]) ** 2).sum(2).min(1)).mean()) for one in (colours, others)]
+    apart = [float(np.sqrt(((one[:, None] - some[None]) ** 2).sum(2).min(1)).mean()) for one in (colors, others)]
     return max(0.0, apart[0] - apart[1])
 
 
-def _mirrored(lightness: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
-    """The highest correlation of the fine detail left and right of any upright axis near the middle, where one side at least was filled."""
+def _mirror_correlation(lightness: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
+    """Return the highest correlation of the fine detail left and right of any vertical axis near the middle, where at least one side was filled."""
     detail = lightness - import_opencv().GaussianBlur(lightness, (0, 0), 4)
     side, best = detail.shape[1], 0.0
     for axis in range(round(0.31 * side), round(0.69 * side)):
         reach = min(axis, side - axis)
         left, right = detail[:, axis - reach : axis][:, ::-1], detail[:, axis : axis + reach]
-        wanted = inside[:, axis - reach : axis][:, ::-1] | inside[:, axis : axis + reach]
-        if wanted.sum() >= 200:
-            one, other = left[wanted], right[wanted]
-            seen = np.sqrt((one**2).sum() * (other**2).sum()) + wanted.sum() * _FAINT**2
-            best = max(best, float((one * other).sum() / seen))
+        is_filled = inside[:, axis - reach : axis][:, ::-1] | inside[:, axis : axis + reach]
+        if is_filled.sum() >= 200:
+            one, other = left[is_filled], right[is_filled]
+            norm = np.sqrt((one**2).sum() * (other**2).sum()) + is_filled.sum() * _FAINT_DETAIL**2
+            best = max(best, float((one * other).sum() / norm))
     return best

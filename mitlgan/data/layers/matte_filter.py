@@ -1,4 +1,4 @@
-"""Whether a matte can be used, in words; what cannot is set aside and shown, never silently used."""
+"""Decides whether a matte is usable; a picture with an unusable matte is set aside with the reason."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class MatteFilter:
     """Limits of a usable matte, as shares of the picture unless said otherwise.
 
     Attributes:
-        min_area: Smaller objects are too few pixels to learn from.
-        max_area: Larger ones leave no background.
-        max_border: Share of the picture's edge that the object may touch; one that is cut off on several sides is no whole object.
-        min_largest: Share of the object that its two largest connected pieces must hold; two, since things come in pairs.
-        max_undecided: Pixels between 10 and 90 % opacity, as a share of the object.
+        min_area: Minimum area of the object; smaller ones have too few pixels to learn from.
+        max_area: Maximum area of the object; larger ones leave no background.
+        max_border: Maximum share of the picture's edge that the object touches; one cut off on several sides is not whole.
+        min_largest: Minimum share of the object in its two largest connected pieces; two, since some things come in pairs.
+        max_undecided: Maximum number of pixels between 10 and 90 % opacity, as a share of the object.
     """
 
     min_area: float = 0.02
@@ -29,16 +29,16 @@ class MatteFilter:
     max_undecided: float = 0.5
 
     def reject_reason(self, matte: NDArray[np.uint8]) -> str:
-        """Why a matte (H, W) is set aside; empty when it is good."""
+        """Return why a matte (H, W) is set aside; empty if it is usable."""
         inside = matte > 127
         area = float(inside.mean())
         if area < self.min_area:
             return f"empty: the object covers {area:.1%}, less than {self.min_area:.0%}"
         if area > self.max_area:
             return f"full: the object covers {area:.0%}, more than {self.max_area:.0%}"
-        touched = float(inside[border_mask(inside.shape, 0.0)].mean())
-        if touched > self.max_border:
-            return f"cut off: the object touches {touched:.0%} of the border, more than {self.max_border:.0%}"
+        border = float(inside[border_mask(inside.shape, 0.0)].mean())
+        if border > self.max_border:
+            return f"cut off: the object touches {border:.0%} of the border, more than {self.max_border:.0%}"
         largest = largest_pieces_fraction(inside)
         if largest < self.min_largest:
             return f"fragmented: the two largest pieces are {largest:.0%} of the object, less than {self.min_largest:.0%}"
@@ -49,7 +49,7 @@ class MatteFilter:
 
 
 def largest_pieces_fraction(inside: NDArray[np.bool_]) -> float:
-    """Share of an object that its two largest connected pieces hold; 0 for none."""
+    """Return the share of an object in its two largest connected pieces; 0 if there is no object."""
     cv2 = import_opencv()
     _, _, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
     areas = np.sort(stats[1:, cv2.CC_STAT_AREA])

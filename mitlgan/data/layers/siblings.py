@@ -1,4 +1,4 @@
-"""Which photograph a file of `data split` is of: one may be in `fg/`, `bg/` and `scene/`, but not held out in one and trained on in another."""
+"""Finds the photograph of a file that `data split` wrote: it may be in `fg/`, `bg/` and `scene/`, but must be in the same split of each."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ SPLIT_MANIFEST = "split.json"
 
 
 class SplitOutput:
-    """The files that a `data split` wrote.
+    """The files that a call of `data split` wrote.
 
     Args:
         out: Its folder.
-        records: Of its manifest.
-
-    Attributes:
-        out: The folder.
-        source: What was split, as it was named; empty where the manifest does not say so.
+        source: What was split, as the user named it; empty if the manifest does not say so.
+        records: Records of its manifest.
     """
 
     def __init__(self, out: Path, source: str, records: list[dict[str, object]]) -> None:
@@ -28,11 +25,11 @@ class SplitOutput:
         self._photographs = {
             f"{str(file).split('/')[0]}/{str(file).split('/')[-1]}": str(record["name"])
             for record in records
-            for file in [*_listed(record.get("files")), *_listed(record.get("pieces"))]
+            for file in [*_as_list(record.get("files")), *_as_list(record.get("pieces"))]
         }
 
     def photograph(self, folder: Path, name: str) -> str | None:
-        """The photograph that a file of a set is of; None for a file that `data split` did not write."""
+        """Return the name of a file's photograph; None for a file that `data split` did not write."""
         with suppress(ValueError):
             parts = (folder / name).absolute().relative_to(self.out.absolute()).parts
             return self._photographs.get(f"{parts[0]}/{parts[-1]}")
@@ -40,7 +37,7 @@ class SplitOutput:
 
 
 def find_split_output(folder: Path) -> SplitOutput | None:
-    """What `data split` wrote that a folder is part of (`layers/fg`, `layers/fg/train`, `layers`); None for any other folder."""
+    """Return the output of `data split` that a folder is part of (`layers/fg`, `layers/fg/train`, `layers`); None for any other folder."""
     absolute = folder.absolute()
     for out in (absolute, *absolute.parents[:2]):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -50,7 +47,7 @@ def find_split_output(folder: Path) -> SplitOutput | None:
     return None
 
 
-def _listed(value: object) -> list[object]:
+def _as_list(value: object) -> list[object]:
     return list(value) if isinstance(value, list) else []
 
 

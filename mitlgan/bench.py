@@ -98,7 +98,7 @@ def loop_overhead(steps: int) -> dict[str, float]:
         run = run_directory.create(root, "bench", "loop")
         shortened = recipe.model_copy(update={"training": recipe.training.model_copy(update={"kimg": per_step * steps})})
         TrainingLoop(run, shortened, problem, World(0, 1, torch.device("cpu")), SilentReporter()).run()
-        shares = [row["overhead_fraction"] for row in read_jsonl(run.timing)]
+        shares = [row["overhead_fraction"] for row in read_jsonl(run.timing_file)]
     return {"overhead_fraction": statistics.median(shares), "steps": float(steps)}
 
 

@@ -102,15 +102,15 @@ def leaves(value: Any) -> Iterator[float]:
 
 def test_four_stages_were_trained_as_long_as_was_asked(walked: Walked, scene: LoadedArtifact) -> None:
     trained = {name: walked.run("pretrain", name) for name in ("modern-fg", "modern-bg", "wgan")} | {"modern": walked.run("compose", "modern")}
-    assert {run.state() for run in trained.values()} == {"done"}
-    assert {name: load_recipe(run.recipe).training.kimg for name, run in trained.items() if name != "wgan"} == {
+    assert {run.read_state() for run in trained.values()} == {"done"}
+    assert {name: load_recipe(run.recipe_file).training.kimg for name, run in trained.items() if name != "wgan"} == {
         "modern-fg": 40 * SCALE, "modern-bg": 40 * SCALE, "modern": 24 * SCALE,
     }  # fmt: skip
     last = {name: json.loads((run.path / "timing.jsonl").read_text(encoding="utf-8").splitlines()[-1]) for name, run in trained.items()}
     stages_s = sum(last[name]["cpu_seconds"] for name in ("modern-fg", "modern-bg", "modern"))
     assert last["wgan"]["cpu_seconds"] > 0.9 * stages_s  # the WGAN has the time of all stages
     for layer in ("fg", "bg"):
-        path = trained[f"modern-{layer}"].artifact
+        path = trained[f"modern-{layer}"].artifact_file
         assert path is not None
         made, used = read_weights_hash(path), scene.card.layers[layer]
         assert made == used.sha256_before == used.sha256_after  # frozen means frozen
@@ -118,8 +118,8 @@ def test_four_stages_were_trained_as_long_as_was_asked(walked: Walked, scene: Lo
 
 def test_the_report_holds_every_arm_with_finite_figures(walked: Walked) -> None:
     compared = walked.run("compare", "modern")
-    assert compared.report is not None
-    page = compared.report.read_text(encoding="utf-8")
+    assert compared.report_file is not None
+    page = compared.report_file.read_text(encoding="utf-8")
     found = json.loads((compared.path / "metrics.json").read_text(encoding="utf-8"))
     assert [arm["name"] for arm in found["arms"]] == ["composed", "baseline+pretraining", "baseline", "paste"]
     for arm in found["arms"]:
@@ -128,7 +128,7 @@ def test_the_report_holds_every_arm_with_finite_figures(walked: Walked) -> None:
         assert all(math.isfinite(number) for number in leaves(arm["metrics"]))
         assert 0 < arm["metrics"]["fd"] < 1e5
     assert found["protocol"]["samples"] == 64
-    assert walked.text("compare").splitlines() == [found["verdict"]["headline"], f"The whole report: {compared.report.relative_to(walked.folder)}"]
+    assert walked.text("compare").splitlines() == [found["verdict"]["headline"], f"The whole report: {compared.report_file.relative_to(walked.folder)}"]
 
 
 def test_layers_and_mattes_are_those_of_the_artifact(walked: Walked, scene: LoadedArtifact) -> None:

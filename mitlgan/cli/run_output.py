@@ -18,9 +18,9 @@ def print_run(run: Run, environment: RunContext, as_json: bool) -> None:
     """Print where the run's artifact is, and its status; the leading rank alone prints."""
     if not environment.world.is_leader:
         return
-    status = run.status()
-    values: dict[str, Any] = {"run": str(run.path), "artifact": str(run.artifact) if run.artifact else None, **status}
-    print_result(as_json, values, f"{run.artifact or run.path}")
+    status = run.read_status()
+    values: dict[str, Any] = {"run": str(run.path), "artifact": str(run.artifact_file) if run.artifact_file else None, **status}
+    print_result(as_json, values, f"{run.artifact_file or run.path}")
 
 
 def print_dry_run(recipe: Recipe, device: str, as_json: bool, layers: Mapping[str, GeneratorSpec] | None = None) -> None:

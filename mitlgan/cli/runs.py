@@ -43,15 +43,15 @@ def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")], as_json: option
 
 
 def _run_row(run: Run) -> dict[str, Any]:
-    status = run.status()
+    status = run.read_status()
     return {
         "run": str(run.path),
-        "state": run.state(),
+        "state": run.read_state(),
         "kimg": None if run.is_comparison else float(status.get("kimg") or 0.0),
         "recipe": None if run.is_comparison else _recipe_name(run),
         "diagnosis": str(status.get("diagnosis") or ""),
-        "artifact": str(run.artifact) if run.artifact else None,
-        "report": str(run.report) if run.report else None,
+        "artifact": str(run.artifact_file) if run.artifact_file else None,
+        "report": str(run.report_file) if run.report_file else None,
     }
 
 

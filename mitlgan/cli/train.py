@@ -38,6 +38,6 @@ def train(
         run = get_or_train(chosen, environment)
     if environment.world.is_leader:
         left = write_run_files(run)
-        status = run.status()
-        values = {"run": str(run.path), "artifact": str(run.artifact), **status, "left": [str(path) for path in left]}
-        print_result(as_json, values, f"{run.artifact}")
+        status = run.read_status()
+        values = {"run": str(run.path), "artifact": str(run.artifact_file), **status, "left": [str(path) for path in left]}
+        print_result(as_json, values, f"{run.artifact_file}")

@@ -109,7 +109,7 @@ def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, 
     last = standings[-1]
     loaded = load_artifact(last.chosen[0].path, device=ruler.device)
     run = contender.runs[0] if contender.runs else None
-    if run is not None and run.artifact == last.chosen[0].path and not domain.budgets:
+    if run is not None and run.artifact_file == last.chosen[0].path and not domain.budgets:
         write_json(run.path / "metrics.json", ruler.evaluate_artifact(last.chosen[0].path))
     others = {other.extractor.name: [flat_metrics(other.evaluate_artifact(point.path)) for point in last.chosen] for other in ruler.secondary}
     stage = loaded.layers(range(PICTURES))
@@ -121,7 +121,7 @@ def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, 
     arm = ArmResult(
         name=_name(contender, domain), label=f"{contender.arm.label} (diverged)" if diverged else contender.arm.label, diverged=diverged,
         role="composed" if contender.arm.name == arms.COMPOSED else "baseline", run_dir=str(run.path) if run else str(last.chosen[0].path),
-        stats=list(read_jsonl(run.stats)) if run else (), timing=list(read_jsonl(run.timing)) if run else (),
+        stats=list(read_jsonl(run.stats_file)) if run else (), timing=list(read_jsonl(run.timing_file)) if run else (),
         evaluations=mean_curve(contender.snapshots) if domain.budgets else (), cost=_cost(contender, domain, loaded, last.chosen[0].path),
         metrics=last.metrics, layers=made, samples=to_uint8(stage.output), seeds=seeds, notes=_notes(loaded, last, domain, ruler),
         budget_results=_rows(standings) if domain.budgets else (), recipes_tried=plan.trials.get(contender.arm.name, 1),
@@ -140,7 +140,7 @@ def _failed(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan) -> A
     run = contender.runs[0]
     return ArmResult(
         name=_name(contender, domain), label=f"{contender.arm.label} (diverged)", role="baseline", run_dir=str(run.path), diverged=True,
-        stats=list(read_jsonl(run.stats)), timing=list(read_jsonl(run.timing)), notes=[contender.failure],
+        stats=list(read_jsonl(run.stats_file)), timing=list(read_jsonl(run.timing_file)), notes=[contender.failure],
         seeds=[one.load_recipe().seed for one in contender.runs], recipes_tried=plan.trials.get(contender.arm.name, 1), length=contender.length,
     )  # fmt: skip
 
@@ -213,9 +213,9 @@ def _composers(domain: DomainRun) -> dict[int, Path]:
     """A composition with each set of frozen layers that there is, by the first seed that has it."""
     found: dict[str, tuple[int, Path]] = {}
     for run in domain.arms[0].runs:
-        assert run.artifact is not None
-        card = read_card(run.artifact)
-        found.setdefault(_pasted_from(card), (int(card.recipe.get("seed", 0)), run.artifact))
+        assert run.artifact_file is not None
+        card = read_card(run.artifact_file)
+        found.setdefault(_pasted_from(card), (int(card.recipe.get("seed", 0)), run.artifact_file))
     return dict(found.values())
 
 

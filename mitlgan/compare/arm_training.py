@@ -42,14 +42,14 @@ class ArmTraining:
     is_required: bool = True
 
     def input_hashes(self) -> dict[str, str]:
-        """Hashes of what it is made from; see `Run.inputs`."""
+        """Hashes of what it is made from; see `Run.read_inputs`."""
         made_from = {"start": self.initial_artifact} if self.initial_artifact is not None else self.layers
         return {name: read_weights_hash(path) for name, path in made_from.items()}
 
     def run(self, environment: RunContext) -> Run:
         """The finished run: found, continued, or made in this process."""
         found = self.find_run(environment.root)
-        if found is not None and found.artifact is not None:
+        if found is not None and found.artifact_file is not None:
             warn_if_data_changed(found, self.recipe, environment.reporter.say)
             return found
         if found is not None:
@@ -68,7 +68,7 @@ class ArmTraining:
         ended = (
             run
             for run in reversed(run_directory.list_runs(root, self.recipe.command))
-            if run.status().get("state") in DIVERGED_STATES and run.artifact is None
+            if run.read_status().get("state") in DIVERGED_STATES and run.artifact_file is None
         )
         return next((run for run in ended if run_directory.matches(run, self.recipe, inputs)), None)
 
@@ -131,7 +131,7 @@ def explain_divergence(ended: Sequence[Run], count: int) -> str:
         count: Of its trainings in all.
     """
     whose = "Its training" if count == 1 else f"{len(ended)} of its {count} trainings"
-    reason = str(ended[0].status().get("diagnosis") or "its numbers were not finite")
+    reason = str(ended[0].read_status().get("diagnosis") or "its numbers were not finite")
     return f"{whose} ended without an artifact, so nothing of it is measured ({ended[0].path}: {reason})."
 
 
@@ -139,7 +139,7 @@ def _has_diverged_before(training: ArmTraining, environment: RunContext) -> bool
     """Whether an earlier call saw it diverge, which it would again; this is said."""
     known = training.find_run(environment.root)
     before = training.find_diverged_run(environment.root)
-    if before is None or (known is not None and known.artifact is not None):
+    if before is None or (known is not None and known.artifact_file is not None):
         return False
     environment.reporter.say(f"{training.label}: diverged before ({before.path}), and is not trained again; delete that run to try it anew")
     return True

@@ -229,9 +229,9 @@ def read_finished_card(run: Run) -> Card:
     Raises:
         ArtifactError: It is not finished.
     """
-    if run.artifact is None:
+    if run.artifact_file is None:
         raise ArtifactError(f"{run.path}: not finished; go on with `mitlgan resume {run.path}`")
-    return read_card(run.artifact)
+    return read_card(run.artifact_file)
 
 
 def uses_mattes(recipe: Recipe) -> bool:

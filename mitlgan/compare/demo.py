@@ -83,7 +83,7 @@ def _layers(out: Path, recipes: Mapping[str, Recipe], pretrained: bool, show: Ca
         show(f"1/4 pretraining the {' and the '.join({'fg': 'foreground', 'bg': 'background'}[role] for role in wanted)} generator")
         trainings = [TrainingProcess(f"pretrain {role}", recipes[role], ["pretrain", role]) for role in wanted]
         run_parallel(out, out / "runs", trainings, max_parallel=AT_ONCE)
-    made = {role: shipped.get(role) or _finished(out, recipes[role]).artifact for role in LAYER_ROLES}
+    made = {role: shipped.get(role) or _finished(out, recipes[role]).artifact_file for role in LAYER_ROLES}
     return {role: path for role, path in made.items() if path is not None}
 
 
@@ -96,11 +96,11 @@ def _recipe(name: str, quick: bool) -> Recipe:
 def _run_file(out: Path, recipe: Recipe) -> Path | None:
     """The artifact of a layer that was trained here; shipped layers were trained for longer than a demo may take."""
     run = find_matching_run(out / "runs", recipe)
-    return None if run is None else run.artifact
+    return None if run is None else run.artifact_file
 
 
 def _finished(out: Path, recipe: Recipe, made_from: dict[str, str] | None = None) -> Run:
     run = find_matching_run(out / "runs", recipe, made_from)
-    if run is None or run.artifact is None:
+    if run is None or run.artifact_file is None:
         raise ArtifactError(f"{out}: the run of {recipe.name} is not finished; call `mitlgan demo` again")
     return run

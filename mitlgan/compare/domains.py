@@ -80,15 +80,15 @@ def resolve_domains(plan: ComparisonPlan, root: Path) -> list[DomainSetup]:
     recipe = (
         load_recipe(plan.recipe or DEFAULT_RECIPE, plan.settings)
         if plan.recipe or run is None
-        else load_recipe(run.recipe, plan.settings, root=run.path)
+        else load_recipe(run.recipe_file, plan.settings, root=run.path)
     )
     if recipe.composer is None:
         raise UsageError(f"--recipe {plan.recipe}: has no [composer]; give one for `compose`")
     if plan.data is not None:
         recipe = with_overrides(recipe, data__source=_source(plan.data))
     given = {name: artifact_path(path) for name, path in plan.layers.items()}
-    if run is not None and run.artifact is not None and _some_are_absent(plan.layers):
-        layers = {**extract_layers(run.artifact), **given}
+    if run is not None and run.artifact_file is not None and _some_are_absent(plan.layers):
+        layers = {**extract_layers(run.artifact_file), **given}
     else:
         layers = resolve_layers(given, root, recipe)
     return [DomainSetup("", recipe, layers, {})]
@@ -124,7 +124,7 @@ def _composition(plan: ComparisonPlan, root: Path) -> Run | None:
         return run
     if plan.recipe is not None or not _some_are_absent(plan.layers):
         return None
-    found = [run for run in run_directory.list_runs(root, "compose") if run.artifact is not None]
+    found = [run for run in run_directory.list_runs(root, "compose") if run.artifact_file is not None]
     return found[-1] if found else None
 
 

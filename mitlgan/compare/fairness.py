@@ -81,7 +81,7 @@ def _inherent_differences(domain: DomainRun, chosen_on: str) -> list[str]:
     if any(contender.arm.from_foreground for contender in domain.arms):
         found.append("the WGAN from the foreground's weights saw the foregrounds, too, by its start")
     for contender in domain.arms:
-        if any("critic" in run.inputs() for run in contender.runs):
+        if any("critic" in run.read_inputs() for run in contender.runs):
             found.append(f"{contender.arm.label}: its critic began with another run's, not anew")
     if any(contender.arm.name == "paste" for contender in domain.arms):
         found.append(f"the pasted layers are not trained on scenes at all: only the threshold of their matte is chosen, on {chosen_on}")

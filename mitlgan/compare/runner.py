@@ -169,8 +169,8 @@ class _FinishedComposition:
 def _composition(plan: ComparisonPlan, setting: DomainSetup, environment: RunContext) -> _FinishedComposition:
     run = setting.composed
     assert run is not None
-    assert run.artifact is not None
-    card, files = read_finished_card(run), extract_layers(run.artifact)
+    assert run.artifact_file is not None
+    card, files = read_finished_card(run), extract_layers(run.artifact_file)
     equal = resolve_resource(plan, read_cards(files).values(), environment, composition=card)
     before = pretraining_costs(files, equal, plan.count_pretraining, environment.reporter.say)
     return _FinishedComposition(run, card, files, equal, before, resolve_arms(plan.baselines, setting.recipe, card.generator_specs()))
@@ -226,7 +226,7 @@ def _beside(arm: ArmSpec, run: Run, per_kimg: float, extra: float, *, counted: b
         return
     whole = dataclasses.replace(arm, name=f"{arm.name}{PRETRAINING_SUFFIX}", label=f"{arm.label}, as long as all stages", counts_pretraining=True)
     yield TrainedArm(whole, [run], [[end]], extra_budget=extra, length="total")
-    kept = [_point(read_card(path), per_kimg, path) for path in run.kept_artifacts()]
+    kept = [_point(read_card(path), per_kimg, path) for path in run.list_kept_artifacts()]
     alone = dataclasses.replace(arm, label=f"{arm.label}, this stage alone")
     yield TrainedArm(alone, [run], [[kept[0] if kept else end]], length="stage")
 
@@ -311,7 +311,7 @@ def _failed(arm: ArmSpec, trainings: Sequence[ArmTraining], environment: RunCont
 
 def _is_finished(training: ArmTraining, environment: RunContext) -> bool:
     run = training.find_run(environment.root)
-    return run is not None and run.artifact is not None
+    return run is not None and run.artifact_file is not None
 
 
 def _found(training: ArmTraining, environment: RunContext) -> Run:
@@ -321,7 +321,7 @@ def _found(training: ArmTraining, environment: RunContext) -> Run:
 
 
 def _artifacts(trainings: Mapping[str, ArmTraining], environment: RunContext) -> dict[str, Path]:
-    found = {name: _found(training, environment).artifact for name, training in trainings.items()}
+    found = {name: _found(training, environment).artifact_file for name, training in trainings.items()}
     return {name: path for name, path in found.items() if path is not None}
 
 
@@ -334,8 +334,8 @@ def _untrained(arm: ArmSpec) -> TrainedArm:
 
 def _end(run: Run, per_kimg: float) -> Snapshot:
     card = read_finished_card(run)
-    assert run.artifact is not None
-    return _point(card, per_kimg, run.artifact)
+    assert run.artifact_file is not None
+    return _point(card, per_kimg, run.artifact_file)
 
 
 def _point(card: Card, per_kimg: float, path: Path) -> Snapshot:
@@ -345,7 +345,7 @@ def _point(card: Card, per_kimg: float, path: Path) -> Snapshot:
 def _measured(run: Run, per_kimg: float, ruler: CachedEvaluator) -> list[Snapshot]:
     """Every kept snapshot of a run and its end, measured on the validation pictures."""
     points = []
-    for path in run.kept_artifacts():
+    for path in run.list_kept_artifacts():
         points.append(_point(read_card(path), per_kimg, path))
     end = _end(run, per_kimg)
     if not points or points[-1].kimg < end.kimg:

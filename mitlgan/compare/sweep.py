@@ -101,7 +101,7 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
     ranked = []
     for recipe in recipes:
         run = find_matching_run(root, recipe)
-        if run is None or run.artifact is None:
+        if run is None or run.artifact_file is None:
             ranked.append(_row(recipe, run, {}, failed.get(recipe.name) or _unfinished(run)))
             continue
         write_run_files(run)
@@ -162,13 +162,13 @@ def untrained_artifact(recipe: Recipe) -> LoadedArtifact:
 
 def _measured(recipe: Recipe, run: Run, out: Path, protocol: EvalProtocol, extractor: Extractor) -> dict[str, Any]:
     """Figures of the trained and the untrained network and of real halves; from the folder where they are known."""
-    assert run.artifact is not None
+    assert run.artifact_file is not None
     real = open_recipe_data(recipe)
     data = {
         "name": Path(recipe.data.source).name, "count": len(real), "size_px": real.size_px, "channels": real.channels,
         "split": protocol.split, "real": min(protocol.samples, len(real)),
     }  # fmt: skip
-    key = {"artifact": read_weights_hash(run.artifact), "data": real.content_sha256, "extractor": extractor.name, **asdict(protocol)}
+    key = {"artifact": read_weights_hash(run.artifact_file), "data": real.content_sha256, "extractor": extractor.name, **asdict(protocol)}
     path = out / "results" / f"{recipe.name}.json"
     known = read_json(path)
     if known.get("key") == key:
@@ -178,7 +178,7 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: EvalProtocol, extra
     if not halves:
         halves = {name: flat_metrics(result) for name, result in measure_anchors(real, protocol, extractor=extractor).items()}.get("real_halves", {})
         write_json(halves_path, halves)
-    network, card = load_network(run.artifact)
+    network, card = load_network(run.artifact_file)
     found = {
         "key": key,
         "trained": flat_metrics(evaluate(LoadedArtifact(network, card), real, protocol, extractor=extractor)),
@@ -191,8 +191,8 @@ def _measured(recipe: Recipe, run: Run, out: Path, protocol: EvalProtocol, extra
 
 
 def _row(recipe: Recipe, run: Run | None, measured: Mapping[str, Any], problem: str) -> RankedRun:
-    status = run.status() if run is not None else {}
-    snapshots = run.snapshots() if run is not None else []
+    status = run.read_status() if run is not None else {}
+    snapshots = run.list_snapshots() if run is not None else []
     diagnosis = str(status.get("diagnosis") or "")
     settings = ", ".join(f"{key}={value}" for key, value in changes_from_shipped(recipe).items())
     told = (f"changed: {settings}" if settings else "", problem, _collapse(status), "" if diagnosis in problem else diagnosis)

@@ -45,7 +45,7 @@ def write_run_files(run: Run) -> list[Path]:
     described = describe_recipe(recipe)
     card = read_json(run.path / "card.json")
     texts = {"summary.txt": summary(described), "structure.svg": structure(described), "hyperparameters.md": hyperparameters(recipe, card)}
-    rows = list(read_jsonl(run.stats))
+    rows = list(read_jsonl(run.stats_file))
     if rows:
         count = card.get("data", {}).get("count") if isinstance(card.get("data"), dict) else None
         kind = SCORES[0] if any("probability_real" in row for row in rows[:1]) else SCORES[1]

@@ -41,16 +41,16 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
     """
     run = run_directory.open_run(path)
     recipe = run.load_recipe()
-    stats, evaluations = list(read_jsonl(run.stats)), list(read_jsonl(run.evaluations))
+    stats, evaluations = list(read_jsonl(run.stats_file)), list(read_jsonl(run.evaluations_file))
     findings = diagnose(stats, evaluations).sentences()
-    card = read_card(run.artifact) if run.artifact is not None else None
+    card = read_card(run.artifact_file) if run.artifact_file is not None else None
     measured = _figures(run, card)
-    layers, samples = _drawn(run.artifact, card)
+    layers, samples = _drawn(run.artifact_file, card)
     arm = ArmResult(
         name=recipe.name, label=display_name(recipe),
         role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
-        timing=list(read_jsonl(run.timing)), evaluations=evaluations,
-        cost=_cost(run.status(), recipe, card), layers=layers, samples=samples,
+        timing=list(read_jsonl(run.timing_file)), evaluations=evaluations,
+        cost=_cost(run.read_status(), recipe, card), layers=layers, samples=samples,
         metrics=flat_metrics(measured) if "frechet" in measured else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
     )  # fmt: skip
     findings += _splits(measured, evaluations)
@@ -58,7 +58,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
     whole = Comparison(
         title=f"{display_name(recipe)}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
         protocol={"extractor": recipe.evaluation.extractors[0], **protocol}, shipped=[], real=_real(recipe),
-        environment={"state": run.state(), "data": recipe.data.source, "seed": recipe.seed},
+        environment={"state": run.read_state(), "data": recipe.data.source, "seed": recipe.seed},
         commands=[f"mitlgan report {path}"], made_by=f"mitlgan {__version__}",
     )  # fmt: skip
     return write_report(run.path, whole, json_name="report.json"), findings  # metrics.json is the run's own

@@ -44,14 +44,14 @@ def default_layer(root: Path, role: str, size_px: int, *, with_alpha: bool = Fal
 def newest_run_artifact(root: Path, role: str, size_px: int, *, with_alpha: bool = False) -> Path | None:
     """The newest generator of a role and size among the runs under a root; of foregrounds, where they must be `matted`, one of four channels."""
     for run in reversed(run_directory.list_runs(root, "pretrain")):
-        if run.artifact is None:
+        if run.artifact_file is None:
             continue
         try:
-            card = read_card(run.artifact)
+            card = read_card(run.artifact_file)
         except MitlganError:
             continue
         if card.role == role and card.size_px == size_px and (not with_alpha or role != "fg" or card.image_channels == 4):
-            return run.artifact
+            return run.artifact_file
     return None
 
 

@@ -27,7 +27,7 @@ def get_or_train(recipe: Recipe, context: RunContext) -> Run:
     run = find_matching_run(context.root, recipe)
     if run is None:
         return pretrain(recipe, context) if recipe.inpainter is None else train_inpainter(recipe, context)
-    if run.artifact is None:
+    if run.artifact_file is None:
         return resume(run.path, context)
     warn_if_data_changed(run, recipe, context.reporter.say)
     return run
@@ -39,11 +39,11 @@ def find_matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | No
     Args:
         root: Folder of the runs.
         recipe: All settings.
-        inputs: Hashes of the artifacts that the run must be made from, as `Run.inputs` gives them; None accepts any.
+        inputs: Hashes of the artifacts that the run must be made from, as `Run.read_inputs` gives them; None accepts any.
     """
     for run in reversed(run_directory.list_runs(root, recipe.command)):
         try:
-            if run_directory.matches(run, recipe, inputs) and (run.artifact is not None or checkpoints(run.path)):
+            if run_directory.matches(run, recipe, inputs) and (run.artifact_file is not None or checkpoints(run.path)):
                 return run
         except ResourceError:  # a run that cannot be resumed
             continue
@@ -52,7 +52,7 @@ def find_matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | No
 
 def warn_if_data_changed(run: Run, recipe: Recipe, say: Callable[[str], None]) -> None:
     """Warn if a finished run that is reused was trained on other pictures than its recipe names now."""
-    data = {} if run.artifact is None else read_card(run.artifact).data
+    data = {} if run.artifact_file is None else read_card(run.artifact_file).data
     if "content_sha256" in data:
         header = {"data_sha256": data["content_sha256"], "data_count": data.get("count", "?")}
         warn_if_data_differs(recipe, open_recipe_data(recipe), header, say)

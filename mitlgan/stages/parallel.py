@@ -67,12 +67,12 @@ class TrainingProcess:
     def is_done(self, root: Path) -> bool:
         """Whether the training's artifact exists under a root."""
         run = self.find_run(root)
-        return run is not None and run.artifact is not None
+        return run is not None and run.artifact_file is not None
 
     def show_status(self, root: Path, reporter: Reporter) -> None:
         """Show the last status that the run wrote."""
         run = self.find_run(root)
-        if run is not None and (status := run.status()):
+        if run is not None and (status := run.read_status()):
             reporter.update(status)
 
 
@@ -103,7 +103,7 @@ def run_parallel(
     waiting = []
     for training in trainings:
         run = training.find_run(root)
-        if run is None or run.artifact is None:
+        if run is None or run.artifact_file is None:
             waiting.append(training)
         else:
             warn_if_data_changed(run, training.recipe, PlainReporter(training.label).say)

@@ -29,7 +29,7 @@ def start_run(recipe: Recipe, setup: TrainingSetup, context: RunContext, inputs:
         recipe: All settings.
         setup: Networks, objective and pictures.
         context: Where and how.
-        inputs: Hashes of the artifacts that the run is made from; see `Run.inputs`.
+        inputs: Hashes of the artifacts that the run is made from; see `Run.read_inputs`.
         critic_weights: Tensors that the critic begins with, by name; may be empty or a part of all.
 
     Returns:
@@ -44,7 +44,7 @@ def start_run(recipe: Recipe, setup: TrainingSetup, context: RunContext, inputs:
     run = run_directory.create(context.root, recipe.command, recipe.name) if is_leader else Run(context.root)  # other ranks write nothing
     with lock_run(run, context.world):
         if is_leader:
-            write_atomically(run.recipe, to_toml(recipe))
+            write_atomically(run.recipe_file, to_toml(recipe))
             write_json(run.inputs_file, inputs)
             context.reporter.say(f"{recipe.command} {recipe.role}: {run.path} ({display_name(recipe)})")
         return train_and_export(run, recipe, setup, context)

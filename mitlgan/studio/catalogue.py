@@ -144,7 +144,7 @@ class Catalogue:
         if not self._settings.artifacts:
             for name in FILES:
                 yield from sorted(shipped_folder("pretrained").glob(f"*/{name}"))
-            yield from (run.artifact for run in reversed(run_directory.list_runs(self._settings.runs)) if run.artifact is not None)
+            yield from (run.artifact_file for run in reversed(run_directory.list_runs(self._settings.runs)) if run.artifact_file is not None)
         for given in self._settings.artifacts:
             if given.is_file():
                 yield given

@@ -75,7 +75,7 @@ class RunBrowser:
         """
         run = self._run(run_id)
         try:
-            rows = [_finite(row) for row in read_jsonl(run.stats) if _iteration(row) > after]
+            rows = [_finite(row) for row in read_jsonl(run.stats_file) if _iteration(row) > after]
         except ForeignFileError as error:
             log.warning("%s", error)  # which begins with a path, and is nothing for a client
             raise RequestRefused(404, "stats: a link or a pipe stands in their place; the terminal in which the studio runs says where") from None
@@ -101,8 +101,8 @@ class RunBrowser:
         """
         run = self._run(run_id)
         with suppress(OSError):
-            if run.report is not None:
-                return read_bytes(run.report, root=run.path)
+            if run.report_file is not None:
+                return read_bytes(run.report_file, root=run.path)
         raise RequestRefused(404, "report: this run has none; make it with `mitlgan report RUN`")
 
     def _by_id(self) -> dict[str, Run]:
@@ -118,17 +118,17 @@ class RunBrowser:
 
 
 def _answer(run_id: str, run: Run) -> RunAnswer:
-    status = _finite(run.status())
-    begun = next((path for path in (run.recipe, run.path / "report.html") if is_regular(path, root=run.path)), run.path)
+    status = _finite(run.read_status())
+    begun = next((path for path in (run.recipe_file, run.path / "report.html") if is_regular(path, root=run.path)), run.path)
     return RunAnswer(
         id=run_id,
         command=run.path.parent.name,
         name=run.path.name.encode("utf-8", "replace").decode(),
-        status=run.state(),
+        status=run.read_state(),
         kimg=finite(status.get("kimg")),
         of=finite(status.get("target_kimg")),
         started=begun.stat().st_mtime,
-        has_report=run.report is not None,
+        has_report=run.report_file is not None,
         snapshots=list(_snapshots(run)),
         images_per_s=finite(status.get("images_per_s")),
         eta_s=finite(status.get("eta_s")),
@@ -139,7 +139,7 @@ def _answer(run_id: str, run: Run) -> RunAnswer:
 def _snapshots(run: Run) -> dict[int, Path]:
     """Files by the number in their names, in its order."""
     with suppress(ResourceError):
-        named = ((re.fullmatch(r"i?([0-9]{1,12})\.png", path.name), path) for path in run.snapshots())
+        named = ((re.fullmatch(r"i?([0-9]{1,12})\.png", path.name), path) for path in run.list_snapshots())
         return dict(sorted((int(found.group(1)), path) for found, path in named if found))
     return {}
 

@@ -60,16 +60,16 @@ class ArtifactKeeper:
 
     def discard_after(self, iteration: int) -> None:
         """Remove what was kept after the checkpoint that a training resumes from."""
-        for path in self.run.kept_artifacts():
+        for path in self.run.list_kept_artifacts():
             if read_card(path).iterations > iteration:
                 shutil.rmtree(path.parent)
-        truncate_jsonl(self.run.evaluations, iteration)
+        truncate_jsonl(self.run.evaluations_file, iteration)
         if not self._reevaluate_if_split_changed():
             self._update_best()
 
     def _reevaluate_if_split_changed(self) -> bool:
         """Evaluate all artifacts again if an earlier version used another split: distances to two sets cannot be compared."""
-        rows = list(read_jsonl(self.run.evaluations))
+        rows = list(read_jsonl(self.run.evaluations_file))
         if self._extractor is None or not rows:
             return False
         source, split = self.recipe.data.source, self._split_of(self._real_images())
@@ -79,8 +79,8 @@ class ArtifactKeeper:
         if not others:
             return False
         self.reporter.say(f"evaluations.jsonl: measured on {', '.join(sorted(others))} pictures before; kept artifacts are measured again on {split}")
-        truncate_jsonl(self.run.evaluations, -1)
-        for path in self.run.kept_artifacts():
+        truncate_jsonl(self.run.evaluations_file, -1)
+        for path in self.run.list_kept_artifacts():
             self._evaluate(*load_network(path), self._extractor)
         return True
 
@@ -96,7 +96,7 @@ class ArtifactKeeper:
         protocol, real = self._protocol(), self._real_images()
         metrics = flat_metrics(evaluate(LoadedArtifact(network, card), real, protocol, extractor=extractor))
         split, count = self._split_of(real), min(protocol.samples, len(real))
-        writer = JsonlWriter(self.run.evaluations)
+        writer = JsonlWriter(self.run.evaluations_file)
         writer.write({
             "iteration": card.iterations, "kimg": card.kimg, "seconds": card.seconds, **metrics, "split": split, "real": count
         })  # fmt: skip
@@ -110,11 +110,11 @@ class ArtifactKeeper:
     def _update_best(self) -> None:
         """Copy the best of the kept artifacts to `best/`."""
         metric = self.recipe.evaluation.best_by
-        rows = list(read_jsonl(self.run.evaluations)) if metric else []
+        rows = list(read_jsonl(self.run.evaluations_file)) if metric else []
         if not metric or not rows:
             return
         best = min(rows, key=lambda row: float(row[metric]))
-        source = next((path for path in self.run.kept_artifacts() if read_card(path).iterations == best["iteration"]), None)
+        source = next((path for path in self.run.list_kept_artifacts() if read_card(path).iterations == best["iteration"]), None)
         if source is not None:
             ensure_folder(self.run.path / "best", root=self.run.path)
             for file in (source, source.with_name("card.json")):

@@ -35,7 +35,7 @@ def export_run(run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingSt
     counters = state.counters
     final = {"state": "done", "target_kimg": recipe.training.kimg, "eta_s": 0.0, "diagnosis": counters.trouble}
     account = {key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg", "diverged_at_kimg")}
-    run.write_status({**run.status(), **final, **account})
+    run.write_status({**run.read_status(), **final, **account})
 
 
 def make_training_card(run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingState, network: nn.Module) -> Card:

@@ -70,7 +70,7 @@ def train(
         raise translate_memory_error(error, recipe) from None
     if checkpoint is not None:
         loop.state.restore(*checkpoint)
-        for path in (run.stats, run.timing):
+        for path in (run.stats_file, run.timing_file):
             truncate_jsonl(path, loop.state.counters.iteration)
     try:
         return loop.run()
@@ -224,7 +224,7 @@ class TrainingLoop:
 
     def _stop_if_diverged(self, is_last: bool) -> None:
         counters, path = self.state.counters, self.run_directory.path
-        if any_rank(self.monitor.has_diverged(counters, last=is_last), self.world):
+        if any_rank(self.monitor.has_diverged(counters, is_last=is_last), self.world):
             raise DivergedError(
                 f"{path}: {counters.divergence or 'diverged'}; ended without an artifact at iteration {counters.iteration}; "
                 "lower the learning rate, or continue in spite of it by --set training.divergence=continue"

@@ -88,9 +88,9 @@ class TrainingMonitor:
             counters.divergence = f"diverged at iteration {counters.iteration} ({counters.kimg:.1f} kimg): {worst.text}"
             self.say(f"warning: {counters.divergence}; lower the learning rate")
 
-    def has_diverged(self, counters: Counters, *, last: bool) -> bool:
+    def has_diverged(self, counters: Counters, *, is_last: bool) -> bool:
         """Whether the run must end as diverged: far out of scale for `PATIENCE` iterations in a row, or `FLAG_ITERATIONS` at the run's end."""
-        return self.stops and counters.severe_in_a_row >= (FLAG_ITERATIONS if last else PATIENCE)
+        return self.stops and counters.severe_in_a_row >= (FLAG_ITERATIONS if is_last else PATIENCE)
 
     def _divergences(self, stats: Mapping[str, float], growths: Mapping[str, float], trained: Sequence[str]) -> Iterable[Divergence]:
         if "generator" in trained:  # a critic that trains alone should win without bound

@@ -34,17 +34,17 @@ class Run:
     path: Path
 
     @property
-    def stats(self) -> Path:
+    def stats_file(self) -> Path:
         """One JSON line per logged iteration; equal bytes for equal recipe, machine and threads."""
         return self.path / "stats.jsonl"
 
     @property
-    def timing(self) -> Path:
+    def timing_file(self) -> Path:
         """One JSON line of times per logged iteration, apart from the statistics, which must be bit-equal."""
         return self.path / "timing.jsonl"
 
     @property
-    def recipe(self) -> Path:
+    def recipe_file(self) -> Path:
         """The resolved recipe."""
         return self.path / "recipe.toml"
 
@@ -56,10 +56,10 @@ class Run:
         """
         from mitlgan.recipe import load_recipe  # slow to import, and a list of runs does not need it
 
-        return load_recipe(self.recipe, root=self.path)
+        return load_recipe(self.recipe_file, root=self.path)
 
     @property
-    def artifact(self) -> Path | None:
+    def artifact_file(self) -> Path | None:
         """The finished generator, composer or inpainter."""
         return self._first_regular(self.path / f"{name}.safetensors" for name in ("composer", "generator", "inpainter"))
 
@@ -68,41 +68,41 @@ class Run:
         """Hashes of the artifacts that the run was made from."""
         return self.path / "inputs.json"
 
-    def inputs(self) -> dict[str, Any]:
+    def read_inputs(self) -> dict[str, Any]:
         """Read the hashes of the artifacts that the run was made from: of layers by name, of initial weights as "start" and "critic"."""
         return read_json(self.inputs_file)
 
     @property
     def is_comparison(self) -> bool:
         """Whether the directory is a comparison's, which reports on other runs and has no recipe of its own."""
-        return self.status().get("command") == "compare"
+        return self.read_status().get("command") == "compare"
 
     @property
-    def report(self) -> Path | None:
+    def report_file(self) -> Path | None:
         """The HTML report, if there is one."""
         return self._first_regular([self.path / "report.html"])
 
     @property
-    def evaluations(self) -> Path:
+    def evaluations_file(self) -> Path:
         """One JSON line per artifact that was evaluated during training."""
         return self.path / "evaluations.jsonl"
 
-    def kept_artifacts(self) -> list[Path]:
+    def list_kept_artifacts(self) -> list[Path]:
         """Return the artifacts that were kept during training, the earliest first."""
         return [path for path in list_files(self.path / "kept", "*/*.safetensors", root=self.path) if is_regular(path, root=self.path)]
 
-    def snapshots(self) -> list[Path]:
+    def list_snapshots(self) -> list[Path]:
         """Return the snapshots, sorted by name."""
         return [path for path in list_files(self.path / "snapshots", "*.png", root=self.path) if is_regular(path, root=self.path)]
 
-    def status(self) -> dict[str, Any]:
+    def read_status(self) -> dict[str, Any]:
         """Read the last status that the run wrote; empty if there is none or it cannot be read."""
         try:
             return read_json(self.path / "status.json")
         except ResourceError:  # one bad run must not hide the others in a list; a resume writes another status
             return {}
 
-    def state(self) -> str:
+    def read_state(self) -> str:
         """Return one of `STATES`, "empty" before the first status, or `KILLED` if the status is "running" but no process holds the directory."""
         if self._written_state() == "running" and not is_locked(self.path):
             state = self._written_state()  # read again: a process writes its last status before it releases the lock
@@ -113,7 +113,7 @@ class Run:
         return next((path for path in paths if is_regular(path, root=self.path)), None)
 
     def _written_state(self) -> str:
-        return str(self.status().get("state", "empty"))
+        return str(self.read_status().get("state", "empty"))
 
     def write_status(self, values: Mapping[str, Any]) -> None:
         """Replace the status."""
@@ -168,10 +168,10 @@ def matches(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> bool:
     Args:
         run: Any run.
         recipe: All settings.
-        inputs: As `Run.inputs` returns them; None accepts any.
+        inputs: As `Run.read_inputs` returns them; None accepts any.
     """
     try:
-        return run.load_recipe() == recipe and inputs in (None, run.inputs())
+        return run.load_recipe() == recipe and inputs in (None, run.read_inputs())
     except (UsageError, ResourceError):
         return False
 

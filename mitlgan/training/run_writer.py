@@ -51,7 +51,7 @@ class RunWriter:
         if not self.world.is_leader:
             yield
             return
-        self._stats, self._timing = JsonlWriter(self.run.stats), JsonlWriter(self.run.timing)
+        self._stats, self._timing = JsonlWriter(self.run.stats_file), JsonlWriter(self.run.timing_file)
         try:
             yield
         finally:

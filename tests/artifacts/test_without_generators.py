@@ -27,17 +27,17 @@ from mitlgan.training.run_directory import Run
 def house(tmp_path: Path, composed: Run, pretrained: dict[str, Run]) -> Path:
     """A folder of three: `scene`, without its generators, beside `fg` and `bg`."""
     for name, run in pretrained.items():
-        assert run.artifact is not None
+        assert run.artifact_file is not None
         (tmp_path / name).mkdir()
-        shutil.copy(run.artifact, tmp_path / name)
-    assert composed.artifact is not None
-    export_artifact(mitlgan.load(composed.artifact), "slim", tmp_path / "scene" / "composer.safetensors")
+        shutil.copy(run.artifact_file, tmp_path / name)
+    assert composed.artifact_file is not None
+    export_artifact(mitlgan.load(composed.artifact_file), "slim", tmp_path / "scene" / "composer.safetensors")
     return tmp_path
 
 
 def whole(composed: Run) -> Path:
-    assert composed.artifact is not None
-    return composed.artifact
+    assert composed.artifact_file is not None
+    return composed.artifact_file
 
 
 def refused(path: Path) -> str:

@@ -16,9 +16,9 @@ NAMES = ("efficientnet-lite0@32", "efficientnet-lite0@64")
 
 
 def test_several_extractors_measure_one_after_the_other(command: Command, folder: Path, composed: Run) -> None:
-    assert composed.artifact is not None
+    assert composed.artifact_file is not None
     path = folder / "composer.safetensors"
-    shutil.copyfile(composed.artifact, path)
+    shutil.copyfile(composed.artifact_file, path)
     one, other = ([part for name in names for part in ("--extractor", name)] for names in (NAMES, NAMES[::-1]))
     same = ("evaluate", path, "-n", "12", "--split", "train")
     both = command(*same, *one, "--json").json
@@ -43,6 +43,6 @@ def test_several_extractors_measure_one_after_the_other(command: Command, folder
 
 
 def test_an_extractor_is_named_once(command: Command, composed: Run) -> None:
-    done = command("evaluate", composed.artifact, "--extractor", "efficientnet-lite0", "--extractor", "efficientnet-lite0@96")
+    done = command("evaluate", composed.artifact_file, "--extractor", "efficientnet-lite0", "--extractor", "efficientnet-lite0@96")
     assert done.code == 2
     assert done.err.splitlines()[-1].endswith("--extractor efficientnet-lite0, efficientnet-lite0@96: one of them is named twice; give each once")

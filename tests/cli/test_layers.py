@@ -130,8 +130,8 @@ def _is_known_everywhere(command: Command, run: Run, card: Card) -> None:
     assert {name: layer["size_px"] for name, layer in found[1]["layers"].items()} == {"board": 32, "far": 20, "near": 16}
     done = command("resume", run.path, "--kimg", "+0.008", "--json")
     assert (done.code, done.json["kimg"]) == (0, 0.024), done.err
-    assert run.artifact is not None
-    for name, file in extract_layers(run.artifact).items():
+    assert run.artifact_file is not None
+    for name, file in extract_layers(run.artifact_file).items():
         own = read_card(file)
         assert (own.size_px, own.role) == (card.layers[name].size_px, FORMS[name][0])
         assert read_weights_hash(file) == card.layers[name].sha256_before
@@ -192,8 +192,8 @@ def _is_compared(command: Command, *arguments: object) -> None:
 
 def test_a_card_without_sizes_has_the_compositions(composed: Run, tmp_path: Path) -> None:
     """As those have that were made before layers could be of other sizes."""
-    assert composed.artifact is not None
-    tensors, header = read_tensors(composed.artifact)[0], read_header(composed.artifact)
+    assert composed.artifact_file is not None
+    tensors, header = read_tensors(composed.artifact_file)[0], read_header(composed.artifact_file)
     for layer in header["layers"].values():
         del layer["size_px"]
     write_tensors(tmp_path / "composer.safetensors", tensors, header)

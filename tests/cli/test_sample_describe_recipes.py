@@ -79,7 +79,7 @@ def test_comparisons_are_listed_and_removed_too(command: Command, folder: Path) 
 def test_describe_takes_a_recipe_an_artifact_and_a_run(command: Command, folder: Path, composed: Run) -> None:
     by_recipe = command("describe", "thesis-32/compose", "--json").json
     assert {"fusion", "translator"} <= set(by_recipe["networks"])
-    by_run, by_file = (command("describe", path, "--json").json for path in (composed.path, composed.artifact))
+    by_run, by_file = (command("describe", path, "--json").json for path in (composed.path, composed.artifact_file))
     assert by_run["total"] == by_file["total"]
     text = command("describe", composed.path).out
     assert f"{by_run['total']['trainable']:,}" in text
@@ -120,8 +120,8 @@ def test_the_quick_demo_ends_with_a_report(folder: Path) -> None:
 
 
 def test_a_recipe_that_a_run_wrote_is_one_that_it_takes(command: Command, folder: Path, pretrained: dict[str, Run]) -> None:
-    done = command("recipes", "validate", pretrained["fg"].recipe, "--json")
-    assert done.json["recipe"] == as_dict(load_recipe(pretrained["fg"].recipe))
+    done = command("recipes", "validate", pretrained["fg"].recipe_file, "--json")
+    assert done.json["recipe"] == as_dict(load_recipe(pretrained["fg"].recipe_file))
     assert done.json["recipe"]["size_px"] == tiny_runs.SIZE_PX
 
 

@@ -206,36 +206,38 @@ def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(
     assert out == ""
     assert err.splitlines()[-1].startswith(f"{run.path}: stopped at ")
     assert err.splitlines()[-1].endswith(f"continue with `mitlgan resume {run.path}`")
-    assert run.status()["state"] == "stopped"
-    lines = list(read_jsonl(run.stats))
+    assert run.read_status()["state"] == "stopped"
+    lines = list(read_jsonl(run.stats_file))
     found = load_checkpoint(run.path)
     assert found is not None
     assert found[1]["counters"]["iteration"] == lines[-1]["iteration"] == len(lines)
     kimg = lines[-1]["kimg"]
-    text = run.recipe.read_text()
-    run.recipe.write_text(text.replace(f"kimg = {load_recipe(run.recipe).training.kimg}", f"kimg = {kimg + 0.016}", 1))
+    text = run.recipe_file.read_text()
+    run.recipe_file.write_text(text.replace(f"kimg = {load_recipe(run.recipe_file).training.kimg}", f"kimg = {kimg + 0.016}", 1))
     done = command("resume", run.path, "--json")
     assert done.code == 0, done.err
     assert done.json["iteration"] == len(lines) + 2
-    assert [row["iteration"] for row in read_jsonl(run.stats)] == list(range(1, len(lines) + 3))
+    assert [row["iteration"] for row in read_jsonl(run.stats_file)] == list(range(1, len(lines) + 3))
 
 
 @pytest.mark.slow
 def test_sigkill_costs_at_most_what_came_after_the_last_checkpoint(endless: tuple[Popen[str], Run], command: Command) -> None:
     process, run = endless
-    assert run.state() == "running"
+    assert run.read_state() == "running"
     process.kill()
     process.communicate(timeout=60)
     assert command("runs", "ls", "--json").json["runs"][0]["state"] == "stopped (killed)"
     found = load_checkpoint(run.path)
     assert found is not None
     iteration = found[1]["counters"]["iteration"]
-    run.recipe.write_text(run.recipe.read_text().replace(f"kimg = {load_recipe(run.recipe).training.kimg}", f"kimg = {(iteration + 1) * 0.008}", 1))
+    run.recipe_file.write_text(
+        run.recipe_file.read_text().replace(f"kimg = {load_recipe(run.recipe_file).training.kimg}", f"kimg = {(iteration + 1) * 0.008}", 1)
+    )
     done = command("resume", run.path, "--json")
     assert done.code == 0, done.err
     assert done.json["iteration"] == iteration + 1
-    assert json.loads(run.stats.read_text().splitlines()[-1])["iteration"] == iteration + 1
-    assert len(run.stats.read_text().splitlines()) == iteration + 1
+    assert json.loads(run.stats_file.read_text().splitlines()[-1])["iteration"] == iteration + 1
+    assert len(run.stats_file.read_text().splitlines()) == iteration + 1
 
 
 def test_what_cannot_grow_is_refused_by_a_dry_run_as_by_a_run(

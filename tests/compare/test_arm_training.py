@@ -132,16 +132,16 @@ def test_warnings_of_a_process_are_passed_on(packs: dict[str, Path], tmp_path: P
 
 
 def test_a_layer_with_another_account_is_another_file(composed: Run, tmp_path: Path) -> None:
-    assert composed.artifact is not None
-    network, card = load_network(composed.artifact)
+    assert composed.artifact_file is not None
+    network, card = load_network(composed.artifact_file)
     layer = card.layers["fg"]
     other = card.model_copy(update={"layers": {**card.layers, "fg": layer.model_copy(update={"card": {**layer.card, "seconds": 4321.0}})}})
     path = tmp_path / "composer.safetensors"
     save_network(path, network, other)
-    before, after = extract_layers(composed.artifact)["fg"], extract_layers(path)["fg"]
+    before, after = extract_layers(composed.artifact_file)["fg"], extract_layers(path)["fg"]
     assert read_weights_hash(before) == read_weights_hash(after)
     assert (read_card(before).seconds, read_card(after).seconds) == (layer.card["seconds"], 4321.0)
-    assert extract_layers(composed.artifact)["fg"] == before  # and equal ones are one file
+    assert extract_layers(composed.artifact_file)["fg"] == before  # and equal ones are one file
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])

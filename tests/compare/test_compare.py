@@ -29,8 +29,8 @@ from mitlgan.training.run_directory import Run
 
 
 def card_of(run: Run) -> Card:
-    assert run.artifact is not None
-    return read_card(run.artifact)
+    assert run.artifact_file is not None
+    return read_card(run.artifact_file)
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -47,7 +47,7 @@ def no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_baseline_is_equal_in_everything_but_the_generator(composed: Run, pretrained: dict[str, Run]) -> None:
-    recipe, card = load_recipe(composed.recipe), card_of(composed)
+    recipe, card = load_recipe(composed.recipe_file), card_of(composed)
     baseline = baseline_recipe(recipe, card)
     ours, theirs = flat(as_dict(recipe)), flat(as_dict(baseline))
     differing = {key.split(".")[0] for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
@@ -58,7 +58,7 @@ def test_a_baseline_is_equal_in_everything_but_the_generator(composed: Run, pret
 
 
 def test_a_baseline_is_as_long_as_the_composition_was_in_the_end(composed: Run) -> None:
-    recipe, card = load_recipe(composed.recipe), card_of(composed).model_copy(update={"kimg": 7.008, "seconds": 33.333})
+    recipe, card = load_recipe(composed.recipe_file), card_of(composed).model_copy(update={"kimg": 7.008, "seconds": 33.333})
     limited = with_overrides(recipe, training__limit_s=5.0)
     assert baseline_recipe(limited, card).training.kimg == 7.008
     assert baseline_recipe(limited, card).training.limit_s is None
@@ -67,7 +67,7 @@ def test_a_baseline_is_as_long_as_the_composition_was_in_the_end(composed: Run) 
 
 
 def test_equal_seconds_limit_the_clock_and_not_the_pictures(composed: Run) -> None:
-    recipe, card = load_recipe(composed.recipe), card_of(composed).model_copy(update={"seconds": 33.333})
+    recipe, card = load_recipe(composed.recipe_file), card_of(composed).model_copy(update={"seconds": 33.333})
     baseline = baseline_recipe(recipe, card, equal="seconds")
     assert baseline.training.limit_s == pytest.approx(33.3)
     assert baseline.training.kimg > 1e5
@@ -99,12 +99,12 @@ def test_both_arms_get_the_same_and_a_finished_baseline_is_taken(composed: Run, 
     assert arms["composed"]["cost"]["kimg_total"] == pytest.approx(3 * 0.024)  # with both pretrainings
     assert arms["baseline"]["cost"]["kimg_total"] == 0.024
     composer = card_of(composed)
-    assert composed.artifact is not None
-    network, _ = load_network(composed.artifact)
+    assert composed.artifact_file is not None
+    network, _ = load_network(composed.artifact_file)
     assert isinstance(network, Composer)
     assert arms["composed"]["cost"]["trained_parameters"] == sum(parameter.numel() for parameter in network.trainable_parameters())
     (baseline,) = run_directory.list_runs(environment.root, "pretrain")
-    assert load_recipe(baseline.recipe) == baseline_recipe(load_recipe(composed.recipe), composer)
+    assert load_recipe(baseline.recipe_file) == baseline_recipe(load_recipe(composed.recipe_file), composer)
     no_steps(monkeypatch)
     again = run_comparison(plan_of(composed, **alone), environment)
     assert f"baseline: {baseline.path}" in tiny_runs.said(environment)
@@ -132,7 +132,7 @@ def test_the_headline_is_of_all_stages_and_the_stage_alone_stands_below(composed
 def test_time_is_equal_where_nothing_is_asked_for(composed: Run, environment: RunContext) -> None:
     result = run_comparison(plan_of(composed), environment)
     (baseline,) = run_directory.list_runs(environment.root, "pretrain")
-    training, card = load_recipe(baseline.recipe).training, card_of(composed)
+    training, card = load_recipe(baseline.recipe_file).training, card_of(composed)
     before = sum(layer.card["cpu_seconds"] for layer in card.layers.values())
     assert before > 0
     assert training.clock == "cpu"
@@ -147,10 +147,10 @@ def test_what_pretrainings_took_is_counted_where_it_is_known(
     """Cards of other programs, and of earlier versions, may be silent."""
     shutil.copytree(composed.path, tmp_path / "silent")
     silent = Run(tmp_path / "silent")
-    assert silent.artifact is not None
-    network, card = load_network(silent.artifact)
+    assert silent.artifact_file is not None
+    network, card = load_network(silent.artifact_file)
     layers = {name: layer.model_copy(update={"card": {**layer.card, "kimg": 0.0}}) for name, layer in card.layers.items()}
-    save_network(silent.artifact, network, card.model_copy(update={"layers": layers}))
+    save_network(silent.artifact_file, network, card.model_copy(update={"layers": layers}))
     monkeypatch.setenv("MITLGAN_CACHE", str(tmp_path / "cache"))  # where the layers' own cards are not known yet
     comparison = run_comparison(plan_of(silent, equal="kimg"), environment).comparison
     assert "the pretrainings are not counted" in tiny_runs.said(environment)
@@ -197,7 +197,7 @@ def test_several_extractors_stand_beside_each_other(composed: Run, environment: 
 
 
 def test_a_second_extractor_joins_where_it_is_at_hand(composed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = load_recipe(composed.recipe)
+    recipe = load_recipe(composed.recipe_file)
     for path, names in ((Path("w.pth"), ("efficientnet-lite0@32", "mobilenet-v2@32")), (None, ("efficientnet-lite0@32",))):
         monkeypatch.setattr(evaluator, "second_weights", lambda path=path: path)
         assert evaluator.extractor_names(recipe) == names
@@ -211,17 +211,17 @@ def test_an_unfinished_baseline_is_gone_on_with(composed: Run, environment: RunC
         with pytest.raises(Stopped):
             run_comparison(plan_of(composed, equal="kimg"), environment)
     (begun,) = run_directory.list_runs(environment.root, "pretrain")
-    assert begun.artifact is None
+    assert begun.artifact_file is None
     run_comparison(plan_of(composed, equal="kimg"), environment)
     (finished,) = run_directory.list_runs(environment.root, "pretrain")
-    straight = pretrain(load_recipe(begun.recipe), tiny_runs.environment(tmp_path / "straight"))
+    straight = pretrain(load_recipe(begun.recipe_file), tiny_runs.environment(tmp_path / "straight"))
     tiny_runs.assert_same_trace(finished, straight)
 
 
 def test_equal_seconds(composed: Run, environment: RunContext) -> None:
     arms = measured(run_comparison(plan_of(composed, equal="seconds", count_pretraining=False), environment))
     (baseline,) = run_directory.list_runs(environment.root, "pretrain")
-    limit = load_recipe(baseline.recipe).training.limit_s
+    limit = load_recipe(baseline.recipe_file).training.limit_s
     assert limit is not None
     assert limit <= arms["baseline"]["cost"]["seconds_stage"] < limit + 10
     assert arms["baseline"]["cost"]["kimg_stage"] != 0.024 or limit == 0.1

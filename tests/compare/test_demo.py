@@ -83,7 +83,7 @@ def test_the_demo_ends_with_a_report_and_does_nothing_twice(recipes: dict[str, R
     assert result.comparison.resource == "cpu-seconds"
     html = result.html.read_text()
     assert html.index("Composition (tiny-composed)") < html.index("Composition (tiny-thesis)")
-    cards = [read_card(run.artifact) for run in run_directory.list_runs(tmp_path / "demo" / "runs", "compose") if run.artifact]
+    cards = [read_card(run.artifact_file) for run in run_directory.list_runs(tmp_path / "demo" / "runs", "compose") if run.artifact_file]
     assert len(cards) == 2
     assert len({layer.sha256_after for card in cards for layer in card.layers.values()}) == 2  # of the same frozen layers
     assert [picture.caption for domain in result.comparison.domains for picture in domain.pictures] == [
@@ -110,8 +110,8 @@ def test_from_pretrained_takes_the_shipped_generators_and_no_composition_of_othe
     assert in_process == [*STAGES, *TOGETHER, "baseline wgan"]
     assert [arm.length for arm in result.comparison.arms] == ["", "stage", "stage"]  # shipped layers took longer than a demo may
     composition = Run(Path(str(result.comparison.arms[0].run_dir)))
-    assert composition.artifact is not None
-    card = read_card(composition.artifact)
+    assert composition.artifact_file is not None
+    card = read_card(composition.artifact_file)
     assert {name: layer.sha256_before for name, layer in card.layers.items()} == {
         name: read_weights_hash(path) for name, path in tiny_runs.layers(pretrained).items()
     }
@@ -162,7 +162,7 @@ def test_an_interrupted_demo_goes_on_and_finishes(
     def interrupting(training: TrainingProcess, root: Path, reporter: Reporter) -> None:
         show(training, root, reporter)
         run = training.find_run(root)
-        if run is not None and run.status().get("iteration"):
+        if run is not None and run.read_status().get("iteration"):
             seen.add(training.label)
         if len(seen) == 2:
             patch.setattr(TrainingProcess, "show_status", show)  # once
@@ -176,8 +176,8 @@ def test_an_interrupted_demo_goes_on_and_finishes(
     assert stopped.value.exit_code == 130
     begun = run_directory.list_runs(out / "runs", "pretrain")
     assert len(begun) == 2
-    assert {run.status()["state"] for run in begun} == {"stopped"}
-    assert not any(run.artifact for run in begun)
+    assert {run.read_status()["state"] for run in begun} == {"stopped"}
+    assert not any(run.artifact_file for run in begun)
     result = demo.run_demo(out)
     assert result.html.is_file()
     assert len(run_directory.list_runs(out / "runs", "pretrain")) == 3  # both went on; the third is the baseline

@@ -66,7 +66,7 @@ def test_arms_seeds_and_budgets(plan: ComparisonPlan, environment: RunContext, m
     assert arms["paste"].cost.kimg(total=False) == 0
     assert arms["wgan-finetuned"].cost.kimg(total=True) > arms["wgan-finetuned"].cost.kimg(total=False)
     assert {"composed", "paste"} == {arm.name for arm in arms.values() if arm.separation}
-    trained = [read_card(run.artifact) for run in run_directory.list_runs(environment.root / "arms") if run.artifact]
+    trained = [read_card(run.artifact_file) for run in run_directory.list_runs(environment.root / "arms") if run.artifact_file]
     assert sorted((card.kind, card.recipe["name"], card.recipe["seed"]) for card in trained) == sorted(
         [("composer", "tiny-composed", seed) for seed in (5, 6)] + [("generator", name, seed) for name in ALL[:2] for seed in (5, 6)]
     )
@@ -126,7 +126,7 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(plan: ComparisonPlan,
     stopped_at = len(trained)
     assert 0 < stopped_at < 24
     (begun,) = (run for run in run_directory.list_all(elsewhere.root) if run.is_comparison)
-    assert begun.state() == "stopped"
+    assert begun.read_state() == "stopped"
     with folder_lock(begun.path), pytest.raises(ResourceError, match=f"^{begun.path}: another process is working on it"):
         run_comparison(plan, elsewhere)
     result = run_comparison(plan, elsewhere)
@@ -159,7 +159,7 @@ def test_domains_by_arms(plan: ComparisonPlan, pretrained: dict[str, Run], packs
 def test_pretraining_counted_in(plan: ComparisonPlan, environment: RunContext) -> None:
     result = run_comparison(replace(plan, baselines=("wgan",), seeds=1, budgets=(PER_UPDATE,), count_pretraining=True), environment)
     assert [arm.name for arm in result.comparison.arms] == ["composed", "wgan+pretraining", "wgan"]
-    wgan = read_card(next(run.artifact for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact))
+    wgan = read_card(next(run.artifact_file for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact_file))
     assert wgan.kimg == pytest.approx(PER_UPDATE + 2 * 3 * PER_UPDATE)  # both layers had three updates
     assert max(standings(result, "wgan")[0]["chosen_kimg"]) <= 2 * PER_UPDATE  # type: ignore[type-var]
 
@@ -185,7 +185,7 @@ def test_other_budgets(plan: ComparisonPlan, environment: RunContext, equal: str
 def test_pretraining_counted_in_cpu_seconds(plan: ComparisonPlan, environment: RunContext, tmp_path: Path) -> None:
     by_cpu = replace(plan, baselines=("wgan",), seeds=1, budgets=(0.2,), equal="cpu-seconds", count_pretraining=True)
     run_comparison(by_cpu, environment)
-    wgan = read_card(next(run.artifact for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact))
+    wgan = read_card(next(run.artifact_file for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact_file))
     before = sum(read_card(path).cpu_seconds for path in plan.layers.values())
     assert before > 0
     assert wgan.recipe["training"]["limit_s"] == pytest.approx(0.2 + before, abs=1e-3)
@@ -199,20 +199,20 @@ def test_pretraining_counted_in_cpu_seconds(plan: ComparisonPlan, environment: R
 
 
 def test_layers_of_a_composition_are_the_artifacts_they_came_from(composed: Run, pretrained: dict[str, Run]) -> None:
-    assert composed.artifact is not None
-    files = extract_layers(composed.artifact)
+    assert composed.artifact_file is not None
+    files = extract_layers(composed.artifact_file)
     for name, run in pretrained.items():
-        assert run.artifact is not None
-        assert read_weights_hash(files[name]) == read_weights_hash(run.artifact)
-        assert (load_artifact(files[name]).sample([3]) == load_artifact(run.artifact).sample([3])).all()
-        assert read_card(files[name]).kimg == read_card(run.artifact).kimg
+        assert run.artifact_file is not None
+        assert read_weights_hash(files[name]) == read_weights_hash(run.artifact_file)
+        assert (load_artifact(files[name]).sample([3]) == load_artifact(run.artifact_file).sample([3])).all()
+        assert read_card(files[name]).kimg == read_card(run.artifact_file).kimg
 
 
 def test_each_seed_can_have_its_own_layers(plan: ComparisonPlan, environment: RunContext) -> None:
     result = run_comparison(replace(plan, baselines=("paste",), budgets=(PER_UPDATE,), pretrain_seeds=True), environment)
-    made = [read_card(run.artifact) for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact]
+    made = [read_card(run.artifact_file) for run in run_directory.list_runs(environment.root / "arms", "pretrain") if run.artifact_file]
     assert sorted((card.role, card.recipe["seed"]) for card in made) == [("bg", 5), ("bg", 6), ("fg", 5), ("fg", 6)]
-    composers = [read_card(run.artifact) for run in run_directory.list_runs(environment.root / "arms", "compose") if run.artifact]
+    composers = [read_card(run.artifact_file) for run in run_directory.list_runs(environment.root / "arms", "compose") if run.artifact_file]
     assert len({card.layers["fg"].sha256_before for card in composers}) == 2
     composed, pasted = result.comparison.arms
     assert pasted.seeds == (5, 6)

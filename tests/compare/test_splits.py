@@ -71,6 +71,6 @@ def test_what_is_chosen_by_training_pictures_is_not_called_validation(composed: 
     from mitlgan.artifacts.card import read_card
     from mitlgan.compare.domains import load_recipe
 
-    assert composed.artifact is not None
-    domain = DomainRun(DomainSetup("", load_recipe(composed.recipe), {}, {}, composed), read_card(composed.artifact), [], budgets=(1.0,))
+    assert composed.artifact_file is not None
+    domain = DomainRun(DomainSetup("", load_recipe(composed.recipe_file), {}, {}, composed), read_card(composed.artifact_file), [], budgets=(1.0,))
     assert "chosen on train" in " ".join(describe_fairness(ComparisonPlan(), domain, "train").equal)

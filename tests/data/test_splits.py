@@ -466,18 +466,18 @@ class TestRecords:
     def test_a_card_and_the_report_of_its_run_say_what_is_true(self, pretrained: dict[str, Run], tmp_path: Path) -> None:
         run = Run(tmp_path / "run")
         shutil.copytree(pretrained["bg"].path, run.path)
-        assert run.artifact is not None
-        training = read_card(run.artifact).data["content_sha256"]
+        assert run.artifact_file is not None
+        training = read_card(run.artifact_file).data["content_sha256"]
         about = {"generated": 12, "real": 12, "split": "test", "data_sha256": training}
         wrong = {"protocol": {"samples": 12, "split": "test"}, **{key: {"value": 1.0, "std": 0.0, **about} for key in ("frechet", "kid")}}
-        record_metrics(run.artifact, wrong)
-        assert read_card(run.artifact).metrics["frechet"]["split"] == "train"
+        record_metrics(run.artifact_file, wrong)
+        assert read_card(run.artifact_file).metrics["frechet"]["split"] == "train"
         paths, findings = write_run_report(run.path)
         assert "The figures were recorded as of test, but are of the pictures that the network was trained on." in findings
         protocol = json.loads(paths.json.read_text())["protocol"]
         assert (protocol["split"], protocol["generated"], protocol["real"]) == ("train", 12, 12)
         right = {key: value | {"split": "test", "data_sha256": "0"} if isinstance(value, dict) else value for key, value in wrong.items()}
-        record_metrics(run.artifact, right)
+        record_metrics(run.artifact_file, right)
         paths, findings = write_run_report(run.path)
         assert json.loads(paths.json.read_text())["protocol"]["split"] == "test"
         assert not any("recorded" in finding for finding in findings)

@@ -118,7 +118,7 @@ def said(environment: RunContext) -> str:
 
 def layers(runs: Mapping[str, Run]) -> dict[str, Path]:
     """The artifacts of finished runs."""
-    found = {name: run.artifact for name, run in runs.items()}
+    found = {name: run.artifact_file for name, run in runs.items()}
     return {name: path for name, path in found.items() if path is not None}
 
 
@@ -158,7 +158,7 @@ def trace(run: Run) -> tuple[dict[str, Tensor], dict[str, Any], bytes]:
     tensors, header = found
     counters = asdict(Counters(**header["counters"]))
     del counters["seconds"], counters["cpu_seconds"]
-    return tensors, counters, run.stats.read_bytes()
+    return tensors, counters, run.stats_file.read_bytes()
 
 
 def assert_same_trace(first: Run, second: Run) -> None:

@@ -145,7 +145,7 @@ def test_a_classic_recipe_trains_and_resumes_to_the_bit(
     halved = pretrain(narrowed(name, source, 1), tiny_runs.environment(tmp_path / "halved"))
     resumed = resume(halved.path, tiny_runs.environment(tmp_path), more_kimg=4 * full.objective.critic_steps / 1000)
     tiny_runs.assert_same_trace(straight, resumed)
-    assert all(math.isfinite(row["critic_loss"]) for row in map(json.loads, straight.stats.read_text().splitlines()))
+    assert all(math.isfinite(row["critic_loss"]) for row in map(json.loads, straight.stats_file.read_text().splitlines()))
 
 
 def classic(source: Path, **change: Any) -> Recipe:
@@ -170,10 +170,10 @@ def test_a_too_strong_critic_is_diagnosed_and_dated(pictures: ImagePack, tmp_pat
     """FAULTS 10: the game that the generator cannot learn from, provoked."""
     environment = tiny_runs.environment(tmp_path)
     run = pretrain(classic(pictures.path, critic_optimiser__learning_rate=1e-2), environment)
-    diagnosis = run.status()["diagnosis"]
+    diagnosis = run.read_status()["diagnosis"]
     assert diagnosis.startswith("the critic tells real from generated without an error")
     iteration = int(diagnosis.split("since iteration ")[1].split()[0])
-    rows = [json.loads(line) for line in run.stats.read_text().splitlines()]
+    rows = [json.loads(line) for line in run.stats_file.read_text().splitlines()]
     assert rows[iteration - 1]["probability_real"] > 0.99 > 0.01 > rows[iteration - 1]["probability_fake"]
     before = rows[iteration - 2]
     assert before["probability_real"] <= 0.99 or before["probability_fake"] >= 0.01
@@ -185,7 +185,7 @@ def test_a_too_strong_critic_is_diagnosed_and_dated(pictures: ImagePack, tmp_pat
 
 def test_a_fair_game_is_not(pictures: ImagePack, environment: RunContext) -> None:
     run = pretrain(classic(pictures.path), environment)
-    assert run.status()["diagnosis"] == ""
+    assert run.read_status()["diagnosis"] == ""
     assert "warning" not in tiny_runs.said(environment)
 
 

@@ -76,6 +76,6 @@ def test_a_run_and_its_artifact_show_it(packs: dict[str, Path], environment: Run
     shown = display_name(recipe)
     assert shown.startswith("fg, changed: ")
     assert f"pretrain fg: {run.path} ({shown})" in tiny_runs.said(environment)
-    assert run.artifact is not None
-    assert describe(str(run.artifact))["name"] == shown
-    assert markdown_card.markdown_card(load_artifact(run.artifact)).startswith(f"# {markdown_card.escape_markdown(shown)}\n")
+    assert run.artifact_file is not None
+    assert describe(str(run.artifact_file))["name"] == shown
+    assert markdown_card.markdown_card(load_artifact(run.artifact_file)).startswith(f"# {markdown_card.escape_markdown(shown)}\n")

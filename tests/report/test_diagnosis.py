@@ -104,8 +104,8 @@ def test_the_report_of_a_relativistic_run_shows_both_slopes(packs: dict[str, Pat
 
 def test_the_report_of_a_run_that_has_only_begun(packs: dict[str, Path], environment: RunContext) -> None:
     run = pretrain(tiny_runs.recipe("fg", packs["fg"], updates=1), environment)
-    assert run.artifact is not None
-    run.artifact.unlink()
+    assert run.artifact_file is not None
+    run.artifact_file.unlink()
     assert run_report.write_run_report(run.path)[0].html.is_file()
     with pytest.raises(UsageError):
         run_report.write_run_report(environment.root)

@@ -125,5 +125,5 @@ def test_trainings_side_by_side_end_with_the_process_that_began_them(tmp_path: P
     for recipe in recipes.values():  # nothing holds its run, so that the same call goes on with it
         run = find_matching_run(tmp_path / "runs", recipe)
         assert run is not None
-        assert run.state() == run_directory.KILLED
+        assert run.read_state() == run_directory.KILLED
         assert not is_locked(run.path)

@@ -108,7 +108,7 @@ def test_two_ranks_train_save_once_and_resume_to_the_bit(children: ForkServerCon
     straight, short, resumed, limited, composed = (Run(Path(path)) for path in first["runs"])
     assert short.path == resumed.path
     tiny_runs.assert_same_trace(straight, resumed)
-    assert all(run.status()["state"] == "done" and run.artifact for run in (straight, resumed, limited, composed))
+    assert all(run.read_status()["state"] == "done" and run.artifact_file for run in (straight, resumed, limited, composed))
     assert len(run_directory.list_runs(tmp_path / "runs")) == 4  # one directory a run
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"pretrain", "compose"}
     found = load_checkpoint(composed.path)

@@ -56,12 +56,12 @@ def test_a_composition_begins_with_the_runs_critic_and_says_which(
     assert all(torch.equal(first[name], given[name]) for name in given)
     assert all(not torch.equal(last[name], given[name]) for name in given if name != SHIFT)
     bare = {name.removeprefix("critic."): tensor for name, tensor in given.items()}
-    assert run.inputs()["critic"] == tensors_sha256(bare)
-    assert {"fg", "bg"} < run.inputs().keys()
+    assert run.read_inputs()["critic"] == tensors_sha256(bare)
+    assert {"fg", "bg"} < run.read_inputs().keys()
     fresh = compose(kept, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "fresh"))
-    assert "critic" not in fresh.inputs()
+    assert "critic" not in fresh.read_inputs()
     assert not any(torch.equal(tensor, given[name]) for name, tensor in critic_of(checkpoints(fresh.path)[0]).items())
-    assert find_matching_run(tmp_path / "warm", kept, fresh.inputs()) is None  # a comparison does not take it for the thesis' own
+    assert find_matching_run(tmp_path / "warm", kept, fresh.read_inputs()) is None  # a comparison does not take it for the thesis' own
 
 
 @pytest.mark.parametrize("critic", [{}, {"critic__spectral": True}])
@@ -85,8 +85,8 @@ def test_frozen_blocks_stay_to_the_bit_and_a_resume_keeps_them(
 
 
 def test_a_comparison_gives_the_baseline_a_new_critic_and_says_so(wgan: Run, packs: dict[str, Path], composed: Run, tmp_path: Path) -> None:
-    assert composed.artifact is not None
-    baseline = baseline_recipe(recipe(packs, critic_start={"freeze": 1}), read_card(composed.artifact))
+    assert composed.artifact_file is not None
+    baseline = baseline_recipe(recipe(packs, critic_start={"freeze": 1}), read_card(composed.artifact_file))
     assert baseline.critic_start is None
     warm = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=1), tiny_runs.environment(tmp_path), critic=wgan.path)
     arms = [TrainedArm(arm=ArmSpec(name, name, None), runs=[run], snapshots=[]) for name, run in (("warm", warm), ("new", wgan))]
@@ -97,7 +97,7 @@ def test_a_comparison_gives_the_baseline_a_new_critic_and_says_so(wgan: Run, pac
 
 def test_a_baseline_can_begin_with_it_too(wgan: Run, packs: dict[str, Path], tmp_path: Path) -> None:
     run = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=1), tiny_runs.environment(tmp_path), critic=wgan.path)
-    assert run.inputs().keys() == {"critic"}
+    assert run.read_inputs().keys() == {"critic"}
 
 
 def test_another_critic_is_refused(
@@ -112,7 +112,7 @@ def test_another_critic_is_refused(
     with pytest.raises(UsageError, match=r"^critic_start\.freeze: .*--critic"):
         compose(recipe(packs, critic_start={"freeze": 1}), layers, environment)
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "recipe.toml").write_text(wgan.recipe.read_text())
+    (tmp_path / "empty" / "recipe.toml").write_text(wgan.recipe_file.read_text())
     with pytest.raises(ArtifactError, match=r"^--critic .*has no checkpoint"):
         compose(recipe(packs), layers, environment, critic=tmp_path / "empty")
 

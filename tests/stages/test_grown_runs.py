@@ -53,7 +53,7 @@ def recipe(role: str, packs: dict[str, Path], *, updates: float = 3, generator: 
 
 
 def parent_of(pretrained: dict[str, Run], role: str = "bg") -> Path:
-    path = pretrained[role].artifact
+    path = pretrained[role].artifact_file
     assert path is not None
     return path
 
@@ -65,25 +65,25 @@ def child(tmp_path_factory: pytest.TempPathFactory, larger: dict[str, Path], pre
 
 
 def test_step_0_is_the_enlarged_parent_to_the_bit(child: Run, pretrained: dict[str, Run]) -> None:
-    parent, first = load_artifact(parent_of(pretrained)), load_artifact(child.kept_artifacts()[0])
+    parent, first = load_artifact(parent_of(pretrained)), load_artifact(child.list_kept_artifacts()[0])
     z = first.latents(range(8))
     with torch.no_grad():
         assert torch.equal(first.network(z), resize_image(parent.network(z), SIZE_PX, "bicubic"))
-    assert child.artifact is not None
-    assert not torch.equal(load_artifact(child.artifact).network(z), first.network(z))
+    assert child.artifact_file is not None
+    assert not torch.equal(load_artifact(child.artifact_file).network(z), first.network(z))
 
 
 def test_its_artifact_holds_the_parent_and_says_which(child: Run, pretrained: dict[str, Run], tmp_path: Path) -> None:
-    assert child.artifact is not None
+    assert child.artifact_file is not None
     alone = tmp_path / "generator.safetensors"
-    shutil.copy(child.artifact, alone)
+    shutil.copy(child.artifact_file, alone)
     assert load_artifact(alone).sample([0]).shape == (1, 3, SIZE_PX, SIZE_PX)
     card, parent = read_card(alone), read_card(parent_of(pretrained))
     assert card.generator is not None
     assert card.generator.kind == "grown"
     assert card.generator.parent == parent.generator
     assert card.latent_dims == parent.latent_dims
-    assert card.parent["tensors_sha256"] == read_weights_hash(parent_of(pretrained)) == child.inputs()["start"]
+    assert card.parent["tensors_sha256"] == read_weights_hash(parent_of(pretrained)) == child.read_inputs()["start"]
     assert (card.parent["kimg"], card.parent["cpu_seconds"], card.parent["size_px"]) == (parent.kimg, parent.cpu_seconds, 8)
     assert card.parent["made_by"] == parent.recipe
     assert read_card(parent_of(pretrained)).parent == {}
@@ -106,10 +106,10 @@ def test_a_killed_one_goes_on_to_the_same_bytes(
     (stopped,) = (tmp_path / "stopped").glob("*/*")
     resumed = resume(stopped, tiny_runs.environment(tmp_path))
     tiny_runs.assert_same_trace(straight, resumed)
-    assert straight.artifact is not None
-    assert resumed.artifact is not None
-    assert read_weights_hash(straight.artifact) == read_weights_hash(resumed.artifact)
-    assert read_card(resumed.artifact).parent == read_card(straight.artifact).parent != {}
+    assert straight.artifact_file is not None
+    assert resumed.artifact_file is not None
+    assert read_weights_hash(straight.artifact_file) == read_weights_hash(resumed.artifact_file)
+    assert read_card(resumed.artifact_file).parent == read_card(straight.artifact_file).parent != {}
 
 
 @pytest.mark.parametrize("shared", [None, True])
@@ -124,7 +124,7 @@ def test_the_critic_learns_alone_first(shared: bool | None, larger: dict[str, Pa
     assert not any(torch.equal(second[name], third[name]) for name in weights if "to_image.last" in name or "difference.last" in name)
     critics = [name for name in first if name.startswith("critic.") and name.endswith("weight")]
     assert not any(torch.equal(first[name], second[name]) for name in critics)
-    lines = list(read_jsonl(run.stats))
+    lines = list(read_jsonl(run.stats_file))
     assert [line["generator_grad_norm"] == 0 for line in lines] == [True, True, False]
     assert len({frozenset(line) for line in lines}) == 1
 
@@ -135,8 +135,8 @@ def test_a_frozen_parent_stays_to_the_bit_and_a_slow_one_moves_less(larger: dict
     for rate in (0.0, 0.01, 1.0):
         form = recipe("bg", larger, generator={"parent_rate": rate}, training__ema_halflife_kimg=0.0)
         run = pretrain(form, tiny_runs.environment(tmp_path / str(rate)), start=parent_of(pretrained))
-        assert run.artifact is not None
-        network, _ = load_network(run.artifact)
+        assert run.artifact_file is not None
+        network, _ = load_network(run.artifact_file)
         weight = network.get_parameter("stages.base.dense.weight")
         moved[rate] = float((weight - parent.get_parameter("stages.base.dense.weight")).abs().max())
     assert moved[0.0] == 0
@@ -144,14 +144,14 @@ def test_a_frozen_parent_stays_to_the_bit_and_a_slow_one_moves_less(larger: dict
 
 
 def test_a_grown_one_can_be_trained_on(child: Run, larger: dict[str, Path], tmp_path: Path) -> None:
-    assert child.artifact is not None
-    again = pretrain(recipe("bg", larger), tiny_runs.environment(tmp_path), start=child.artifact, critic=child.path)
-    first, before = load_artifact(again.kept_artifacts()[0]), load_artifact(child.artifact)
+    assert child.artifact_file is not None
+    again = pretrain(recipe("bg", larger), tiny_runs.environment(tmp_path), start=child.artifact_file, critic=child.path)
+    first, before = load_artifact(again.list_kept_artifacts()[0]), load_artifact(child.artifact_file)
     assert torch.equal(first.sample([0, 1]), before.sample([0, 1]))
-    assert again.inputs().keys() == {"start", "critic"}
-    assert again.artifact is not None
-    card, own = read_card(again.artifact), read_card(child.artifact)
-    assert card.parent["tensors_sha256"] == read_weights_hash(child.artifact)
+    assert again.read_inputs().keys() == {"start", "critic"}
+    assert again.artifact_file is not None
+    card, own = read_card(again.artifact_file), read_card(child.artifact_file)
+    assert card.parent["tensors_sha256"] == read_weights_hash(child.artifact_file)
     assert [training["kimg"] for training in card.training_records()] == [card.kimg, own.kimg, own.parent["kimg"]]
 
 
@@ -209,10 +209,10 @@ def test_what_cannot_be_grown_from(
     damaged.write_bytes(parent_of(pretrained).read_bytes()[:-7])
     mlp = MlpGeneratorRecipe(latent_dim=2, widths=(4,))
     wide = {"size_px": 16, "generator": parse_generator({"latent_dim": 2, "widths": [6, 6]})}
-    assert composed.artifact is not None
+    assert composed.artifact_file is not None
     cases: list[tuple[Path, str]] = [
         (parent_of(pretrained, "fg"), "was trained as fg; give a parent of role bg"),
-        (composed.artifact, "is a composer; a generator grows from a generator"),
+        (composed.artifact_file, "is a composer; a generator grows from a generator"),
         (saved(tmp_path / "grey" / "g.safetensors", card, generator=card.generator.model_copy(update={"image_channels": 4}), image_channels=4),
          "makes 4 channels, the recipe's [generator] 3"),
         (saved(tmp_path / "range" / "g.safetensors", card, value_range=(0.0, 1.0)), "its values lie in [0.0, 1.0]"),
@@ -250,16 +250,16 @@ def test_a_run_can_be_ended_early(larger: dict[str, Path], pretrained: dict[str,
     with pytest.raises(Stopped):
         pretrain(form, tiny_runs.environment(tmp_path), start=parent_of(pretrained))
     (stopped,) = tmp_path.glob("*/*")
-    assert Run(stopped).artifact is None
+    assert Run(stopped).artifact_file is None
     run = finish_at_checkpoint(stopped, tiny_runs.environment(tmp_path))
-    assert run.artifact is not None
-    assert read_card(run.artifact).iterations == 3
+    assert run.artifact_file is not None
+    assert read_card(run.artifact_file).iterations == 3
     assert read_card(run.path / "critic" / "critic.safetensors").iterations == 3
-    assert run.state() == "done"
-    assert run.status()["kimg"] == 3 * tiny_runs.PER_UPDATE / 1000
+    assert run.read_state() == "done"
+    assert run.read_status()["kimg"] == 3 * tiny_runs.PER_UPDATE / 1000
     short = pretrain(recipe("bg", larger, updates=3), tiny_runs.environment(tmp_path / "short"), start=parent_of(pretrained))
-    assert short.artifact is not None
-    assert read_weights_hash(run.artifact) == read_weights_hash(short.artifact)
+    assert short.artifact_file is not None
+    assert read_weights_hash(run.artifact_file) == read_weights_hash(short.artifact_file)
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +271,7 @@ def family(tmp_path_factory: pytest.TempPathFactory, larger: dict[str, Path], pr
     )
     parent = pretrain(small, tiny_runs.environment(root / "parent"))
     form = recipe("fg", larger, generator={"image_channels": 4, "parent": {**GROWN_PARENT, "image_channels": 4}})
-    return {"fg": pretrain(form, tiny_runs.environment(root), start=parent.artifact), "bg": child}
+    return {"fg": pretrain(form, tiny_runs.environment(root), start=parent.artifact_file), "bg": child}
 
 
 @pytest.mark.parametrize(
@@ -289,17 +289,17 @@ def test_grown_layers_are_composed_and_stay_as_they_are(composer: dict[str, Any]
     run = compose(
         parse_recipe({**tree, "size_px": SIZE_PX, "composer": {**light, **composer}}, "tiny"), tiny_runs.layers(family), tiny_runs.environment(tmp_path)
     )
-    assert run.artifact is not None
-    card = read_card(run.artifact)
+    assert run.artifact_file is not None
+    card = read_card(run.artifact_file)
     for name, layer in card.layers.items():
-        path = family[name].artifact
+        path = family[name].artifact_file
         assert path is not None
         own = read_card(path)
         assert layer.sha256_before == layer.sha256_after == read_weights_hash(path)
         assert layer.generator == own.generator
         assert layer.total_spent("kimg") == own.kimg + own.parent["kimg"] == sum(training["kimg"] for training in own.training_records())
         assert layer.total_spent("cpu_seconds") > own.cpu_seconds
-    stages_of_all = load_artifact(run.artifact).layers([0, 1])
+    stages_of_all = load_artifact(run.artifact_file).layers([0, 1])
     assert stages_of_all.output.shape == (2, 3, SIZE_PX, SIZE_PX)
     assert stages_of_all.matte is not None
     assert 0 < float(stages_of_all.matte.mean()) < 1
@@ -315,8 +315,8 @@ def test_a_baseline_of_grown_layers_begins_at_its_own_size(family: dict[str, Run
         {**tree, "size_px": SIZE_PX, "composer": {"fusion": {"kind": "alpha"}, "translator": {"kind": "light", "width": 4, "blocks": 1}}}, "tiny"
     )
     run = compose(composition, tiny_runs.layers(family), tiny_runs.environment(tmp_path))
-    assert run.artifact is not None
-    card = read_card(run.artifact)
+    assert run.artifact_file is not None
+    card = read_card(run.artifact_file)
     before = lengths.pretraining_costs(tiny_runs.layers(family), "cpu-seconds", True, print)
     assert before == {name: layer.total_spent("cpu_seconds") for name, layer in card.layers.items()}
     assert lengths.pretraining_costs(tiny_runs.layers(family), "macs", True, print).keys() == before.keys()
@@ -353,7 +353,7 @@ def test_a_critic_grows_from_its_smaller_self(
     assert card.critic is not None
     assert card.critic.kind == "grown"
     assert card.critic.parent == tiny_runs.recipe("bg", larger["bg"]).critic
-    again = pretrain(form, tiny_runs.environment(tmp_path / "again"), start=straight.artifact, critic=straight.path / "critic")
+    again = pretrain(form, tiny_runs.environment(tmp_path / "again"), start=straight.artifact_file, critic=straight.path / "critic")
     last = read_tensors(checkpoints(straight.path)[-1])[0]
     first = read_tensors(checkpoints(again.path)[0])[0]
     assert all(torch.equal(first[name], tensor) for name, tensor in last.items() if name.startswith("critic.stages."))

@@ -57,10 +57,10 @@ def test_a_stopped_and_resumed_run_equals_one_in_one_go_to_the_bit(start: Start,
     torch.manual_seed(1234)  # no generator state is needed
     resumed = resume(stopped.path, tiny_runs.environment(tmp_path))
     tiny_runs.assert_same_trace(straight, resumed)
-    assert len(list(read_jsonl(resumed.stats))) == UPDATES
-    assert straight.artifact is not None
-    assert resumed.artifact is not None
-    (first, _), (second, _) = read_tensors(straight.artifact), read_tensors(resumed.artifact)
+    assert len(list(read_jsonl(resumed.stats_file))) == UPDATES
+    assert straight.artifact_file is not None
+    assert resumed.artifact_file is not None
+    (first, _), (second, _) = read_tensors(straight.artifact_file), read_tensors(resumed.artifact_file)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -76,15 +76,15 @@ def test_both_losses_are_logged_and_reconstruction_gets_better(packs: dict[str, 
         generator_optimiser__learning_rate=1e-2,
         inpainter__holes={"centre": 1.0, "box": 0.0, "strokes": 0.0},
     )
-    rows: list[dict[str, Any]] = list(read_jsonl(train_inpainter(recipe, environment).stats))
+    rows: list[dict[str, Any]] = list(read_jsonl(train_inpainter(recipe, environment).stats_file))
     assert {"own_loss", "generator_loss", "critic_loss", "wasserstein", "diversity"} <= rows[-1].keys()
     early, late = (sum(row["own_loss"] for row in part) / 15 for part in (rows[:15], rows[-15:]))
     assert late < 0.9 * early
 
 
 def test_the_artifact_fills_holes(trained: Run, packs: dict[str, Path]) -> None:
-    assert trained.artifact == trained.path / "inpainter.safetensors"
-    network, card = load_network(trained.artifact)
+    assert trained.artifact_file == trained.path / "inpainter.safetensors"
+    network, card = load_network(trained.artifact_file)
     assert isinstance(network, ContextEncoder)
     assert (card.kind, card.role, card.size_px, card.latent_dims, card.iterations) == ("inpainter", "bg", 8, {}, UPDATES)
     assert card.inpainter == tiny_runs.inpaint_recipe(packs["bg"]).inpainter

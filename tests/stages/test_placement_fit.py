@@ -144,8 +144,8 @@ def test_a_composition_keeps_what_was_measured_and_pasting_its_layers_does_not(p
         composer={"fusion": {"kind": "alpha", "harmonise": True}, "placement": {"mattes": "scenes", "learn": False}, "translator": {"kind": "none"}},
     )
     run = compose(asked, layers, environment)
-    assert run.artifact is not None
-    again = load_artifact(run.artifact)
+    assert run.artifact_file is not None
+    again = load_artifact(run.artifact_file)
     assert isinstance(again.network, Composer)
     assert bounds(again.network) != (pytest.approx(0.5), pytest.approx(1.0), pytest.approx(0.2))
     assert "fg stands at " in tiny_runs.said(environment)
@@ -164,5 +164,5 @@ def _trained(role: str, pack: Path, environment: RunContext) -> Path:
         tree["generator"]["image_channels"] = tree["critic"]["image_channels"] = 4
         asked = parse_recipe(tree, "tiny")
     run = pretrain(asked, environment)
-    assert run.artifact is not None
-    return run.artifact
+    assert run.artifact_file is not None
+    return run.artifact_file

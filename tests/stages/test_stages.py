@@ -38,8 +38,8 @@ def scene(packs: dict[str, Path]) -> Recipe:
 
 
 def artifact_of(run: Run) -> Path:
-    assert run.artifact is not None
-    return run.artifact
+    assert run.artifact_file is not None
+    return run.artifact_file
 
 
 def critics(run: Run) -> list[dict[str, Tensor]]:
@@ -165,7 +165,7 @@ def test_a_frozen_layer_that_moves_fails_the_run_without_an_artifact(
     (path,) = (environment.root / "compose").iterdir()
     assert not list(path.glob("*.safetensors"))
     assert not (path / "card.json").exists()
-    assert Run(path).status()["state"] != "done"
+    assert Run(path).read_status()["state"] != "done"
 
 
 def test_training_reaches_all_of_fusion_and_translator_and_no_optimiser_state_of_layers(composed: Run) -> None:
@@ -274,7 +274,7 @@ def test_a_matching_run_is_taken_finished_or_begun(packs: dict[str, Path], envir
             pretrain(recipe, environment)
     begun = find_matching_run(environment.root, recipe)
     assert begun is not None
-    assert begun.artifact is None
+    assert begun.artifact_file is None
     assert find_matching_run(environment.root, with_overrides(recipe, seed=6)) is None
     finished = get_or_train(recipe, environment)
     assert finished.path == begun.path

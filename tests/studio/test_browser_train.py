@@ -15,7 +15,7 @@ from mitlgan.training import run_directory
 
 
 def write_lines(run: run_directory.Run, iterations: range) -> None:
-    with run.stats.open("a") as file:
+    with run.stats_file.open("a") as file:
         for iteration in iterations:
             row = {"iteration": iteration, "kimg": iteration / 10, "wasserstein": 9 / iteration, "critic_loss": -iteration, "collapsed": False}
             file.write(json.dumps(row) + "\n")
@@ -36,7 +36,7 @@ def test_a_run_is_watched_while_it_grows(studio: Studio, runs_folder: Path) -> N
     studio.tab("train")
     assert "No runs yet" in studio.at("no-runs").inner_text()
     run = run_directory.create(runs_folder, "pretrain", "watched")
-    run.recipe.write_text("")
+    run.recipe_file.write_text("")
     write_lines(run, range(1, 11))
     write_state(run, "running", 1.0)
     colours = {0: (200, 30, 30), 1: (30, 30, 200)}

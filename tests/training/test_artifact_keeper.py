@@ -28,18 +28,18 @@ POINTS = [0.0, tiny_runs.PER_UPDATE / 1000, 2.5 * tiny_runs.PER_UPDATE / 1000, 5
 
 def kept(run: Run) -> dict[int, str]:
     """Iterations and hashes of what a run kept."""
-    return {read_card(path).iterations: read_weights_hash(path) for path in run.kept_artifacts()}
+    return {read_card(path).iterations: read_weights_hash(path) for path in run.list_kept_artifacts()}
 
 
 def test_artifacts_are_kept_at_the_points_and_training_is_not_touched(packs: dict[str, Path], environment: RunContext) -> None:
     plain = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=5), environment)
     run = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=5, keep_kimg=POINTS), environment)
     assert list(kept(run)) == [0, 1, 3, 5]
-    assert run.artifact is not None
-    assert kept(run)[5] == read_weights_hash(run.artifact)
+    assert run.artifact_file is not None
+    assert kept(run)[5] == read_weights_hash(run.artifact_file)
     assert len(set(kept(run).values())) == 4
     tiny_runs.assert_same_trace(plain, run)
-    assert load_artifact(run.kept_artifacts()[0]).sample([1]).shape == (1, 3, tiny_runs.SIZE_PX, tiny_runs.SIZE_PX)
+    assert load_artifact(run.list_kept_artifacts()[0]).sample([1]).shape == (1, 3, tiny_runs.SIZE_PX, tiny_runs.SIZE_PX)
 
 
 @pytest.mark.parametrize("is_composition", [False, True])
@@ -54,7 +54,7 @@ def test_a_resumed_run_keeps_the_same(
         with pytest.raises(Stopped):
             start()
     stopped = run_directory.list_runs(environment.root, recipe.command)[-1]
-    assert stopped.artifact is None
+    assert stopped.artifact_file is None
     assert resume(stopped.path, environment).path == stopped.path
     assert kept(stopped) == kept(whole)
 
@@ -67,28 +67,28 @@ def test_seconds_are_points_too(packs: dict[str, Path], environment: RunContext)
 def test_what_a_checkpoint_does_not_know_is_forgotten(packs: dict[str, Path], environment: RunContext) -> None:
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS, checkpoint_kimg=2 * tiny_runs.PER_UPDATE / 1000, checkpoints_kept=9)
     run = pretrain(with_overrides(recipe, evaluation__best_by="fd"), environment)
-    assert [row["iteration"] for row in read_jsonl(run.evaluations)] == [0, 1, 3]
+    assert [row["iteration"] for row in read_jsonl(run.evaluations_file)] == [0, 1, 3]
     sorted((run.path / "checkpoints").glob("*.safetensors"))[-1].unlink()  # 4
-    assert run.artifact is not None
-    run.artifact.unlink()
+    assert run.artifact_file is not None
+    run.artifact_file.unlink()
     before = kept(run)
     resume(run.path, environment)
     assert kept(run) == before
-    assert [row["iteration"] for row in read_jsonl(run.evaluations)] == [0, 1, 3]
+    assert [row["iteration"] for row in read_jsonl(run.evaluations_file)] == [0, 1, 3]
 
 
 def test_what_was_measured_on_another_split_is_measured_anew(packs: dict[str, Path], environment: RunContext) -> None:
     """Distances to two sets of pictures cannot be compared, so the best would be chosen by which set is easier."""
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS, checkpoint_kimg=2 * tiny_runs.PER_UPDATE / 1000, checkpoints_kept=9)
     run = pretrain(with_overrides(recipe, evaluation__best_by="fd"), environment)
-    rows = list(read_jsonl(run.evaluations))
+    rows = list(read_jsonl(run.evaluations_file))
     now = rows[0]["split"]
     other = [{**row, "split": "elsewhere", "fd": -1.0} for row in rows]
-    run.evaluations.write_text("".join(f"{json.dumps(row)}\n" for row in other))
-    assert run.artifact is not None
-    run.artifact.unlink()
+    run.evaluations_file.write_text("".join(f"{json.dumps(row)}\n" for row in other))
+    assert run.artifact_file is not None
+    run.artifact_file.unlink()
     resume(run.path, environment)
-    assert list(read_jsonl(run.evaluations)) == rows
+    assert list(read_jsonl(run.evaluations_file)) == rows
     assert f"measured on elsewhere pictures before; kept artifacts are measured again on {now}" in tiny_runs.said(environment)
     best = min(rows, key=lambda row: float(row["fd"]))
     assert load_artifact(run.path / "best").card.iterations == best["iteration"]
@@ -98,7 +98,7 @@ def test_what_was_measured_on_another_split_is_measured_anew(packs: dict[str, Pa
 def test_the_best_by_a_measure_is_kept_beside_the_last(packs: dict[str, Path], environment: RunContext, measure: str) -> None:
     recipe = with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=POINTS), evaluation__best_by=measure)
     run = pretrain(recipe, environment)
-    rows = list(read_jsonl(run.evaluations))
+    rows = list(read_jsonl(run.evaluations_file))
     best: dict[str, Any] = min(rows, key=lambda row: float(row[measure]))
     found = load_artifact(run.path / "best")
     assert found.card.iterations == best["iteration"]
@@ -111,7 +111,7 @@ def test_runs_know_what_they_were_made_from(packs: dict[str, Path], pretrained: 
     layers = tiny_runs.layers(pretrained)
     run = compose(recipe, layers, environment)
     hashes = {name: read_weights_hash(path) for name, path in layers.items()}
-    assert run.inputs() == hashes
+    assert run.read_inputs() == hashes
     assert find_matching_run(environment.root, recipe, hashes) == run
     assert find_matching_run(environment.root, recipe, {**hashes, "bg": "other"}) is None
     assert find_matching_run(environment.root, recipe) == run

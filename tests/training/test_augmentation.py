@@ -227,7 +227,7 @@ def test_a_control_loop_finds_the_target() -> None:
 def test_a_run_adapts_and_says_so(packs: dict[str, Path], environment: RunContext) -> None:
     recipe = with_overrides(tiny_runs.recipe("fg", packs["fg"], updates=8), augment={"probability": "auto", "speed_kimg": 0.1, "target": 0.01})
     run = pretrain(recipe, environment)
-    rows = [row for row in read_jsonl(run.stats) if "augment_sign" in row]
+    rows = [row for row in read_jsonl(run.stats_file) if "augment_sign" in row]
     assert [row["iteration"] for row in rows] == [2, 4, 6, 8]  # two critic updates an iteration, a look at every fourth
     before = 0.0
     for row in rows:

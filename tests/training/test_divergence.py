@@ -63,7 +63,7 @@ def follow(
         counters.iteration += 1
         counters.images_shown += 100
         watched.check_divergence(numbers, WEIGHTS, WEIGHTS, counters)
-        if watched.has_diverged(counters, last=False):
+        if watched.has_diverged(counters, is_last=False):
             return counters, counters.iteration
     return counters, None
 
@@ -167,9 +167,9 @@ def test_it_can_be_told_to_go_on() -> None:
 def test_a_run_that_ends_far_beyond_scale_has_diverged_however_short() -> None:
     watched = watch()
     counters, _ = follow(watched, [scaled(1e13)] * FLAG_ITERATIONS)
-    assert watched.has_diverged(counters, last=True)
+    assert watched.has_diverged(counters, is_last=True)
     counters, _ = follow(watched, [SOUND], counters)
-    assert not watched.has_diverged(counters, last=True)
+    assert not watched.has_diverged(counters, is_last=True)
     assert counters.diverged_at_kimg is not None  # what was seen stays said
 
 
@@ -218,7 +218,7 @@ def recipe(packs: dict[str, Path], kind: str = "wgan_gp", *, updates: int = 60, 
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
-    return list(read_jsonl(run.stats))
+    return list(read_jsonl(run.stats_file))
 
 
 def only_run(environment: RunContext) -> Run:
@@ -229,7 +229,7 @@ def only_run(environment: RunContext) -> Run:
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_a_sound_run_of_each_objective_is_not_flagged(packs: dict[str, Path], environment: RunContext, kind: str) -> None:
     run = pretrain(recipe(packs, kind), environment)
-    status = run.status()
+    status = run.read_status()
     assert (status["state"], status["diverged_at_kimg"]) == ("done", None)
     assert not any("diverged" in row.get("diagnosis", "") for row in rows(run))
     assert "diverged" not in tiny_runs.said(environment)
@@ -257,7 +257,7 @@ def test_a_wild_learning_rate_is_told_early(
     critic_rate(rate)
     with contextlib.suppress(DivergedError, NanError):
         pretrain(recipe(packs, kind, updates=30, divergence="continue"), environment)
-    status = only_run(environment).status()
+    status = only_run(environment).read_status()
     assert status["diagnosis"].startswith("diverged at iteration ")
     assert status["diverged_at_kimg"] <= 20 * tiny_runs.BATCH / 1000
     assert f"warning: {status['diagnosis'].split('; ')[0]}; lower the learning rate" in tiny_runs.said(environment)
@@ -273,10 +273,10 @@ def test_a_run_that_stays_out_of_scale_ends_with_its_state(
         pretrain(recipe(packs, kind, updates=200), environment)
     assert error.value.exit_code == 6
     run = only_run(environment)
-    status = run.status()
-    assert status["state"] == run.state() == "diverged"
+    status = run.read_status()
+    assert status["state"] == run.read_state() == "diverged"
     assert status["iteration"] < 2 * PATIENCE
-    assert run.artifact is None
+    assert run.artifact_file is None
     assert rows(run)[-1]["diagnosis"].startswith("diverged at iteration ")
 
 
@@ -293,15 +293,15 @@ def test_no_explosion_is_silent(packs: dict[str, Path], environment: RunContext,
     if kind == "wgan_clip" and "generator" not in sides:
         return  # clipped weights cannot explode
     run = pretrain(recipe(packs, kind, updates=140, sides=sides, divergence="continue"), environment)
-    assert run.status()["diagnosis"]
-    assert run.status()["diagnosis"] in json.loads((run.path / "card.json").read_text())["notes"]
+    assert run.read_status()["diagnosis"]
+    assert run.read_status()["diagnosis"] in json.loads((run.path / "card.json").read_text())["notes"]
 
 
 def test_a_short_run_that_ends_diverged_is_not_done(packs: dict[str, Path], environment: RunContext, critic_rate: Callable[[float], None]) -> None:
     critic_rate(1e3)
     with pytest.raises(DivergedError):
         pretrain(recipe(packs, "minimax", updates=8), environment)
-    assert only_run(environment).status()["state"] == "diverged"
+    assert only_run(environment).read_status()["state"] == "diverged"
     flagged = [bool(row.get("diagnosis")) for row in rows(only_run(environment))]
     assert flagged == sorted(flagged)
     assert flagged[-1]
@@ -312,7 +312,7 @@ def test_on_request_it_goes_on_and_everything_says_so(
 ) -> None:
     critic_rate(1e3)
     run = pretrain(recipe(packs, "minimax", updates=12, divergence="continue"), environment)
-    status = run.status()
+    status = run.read_status()
     assert status["state"] == "done"
     assert status["diagnosis"].startswith("diverged at iteration ")
     assert json.loads((run.path / "card.json").read_text())["notes"].startswith("diverged at iteration ")
@@ -321,7 +321,7 @@ def test_on_request_it_goes_on_and_everything_says_so(
     assert "diverged at iteration" in page.html.read_text()
     later = tiny_runs.environment(tmp_path)
     resume(run.path, later, more_kimg=0.016)
-    assert run.status()["diagnosis"] == status["diagnosis"], "a resumed run keeps the flag"
+    assert run.read_status()["diagnosis"] == status["diagnosis"], "a resumed run keeps the flag"
     assert rows(run)[-1]["diagnosis"] == status["diagnosis"]
     assert "warning: diverged" not in tiny_runs.said(later)
 

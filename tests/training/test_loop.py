@@ -72,7 +72,7 @@ def only_run(root: Path) -> Run:
 
 
 def stats(run: Run) -> list[dict[str, Any]]:
-    return list(read_jsonl(run.stats))
+    return list(read_jsonl(run.stats_file))
 
 
 # FAULTS 1
@@ -102,7 +102,7 @@ def test_a_finished_run_made_longer_equals_the_longer_one_to_the_bit(start: Star
     assert len(stats(short)) == 2
     resumed = resume(short.path, tiny_runs.environment(tmp_path), more_kimg=4 * tiny_runs.PER_UPDATE / 1000)
     tiny_runs.assert_same_trace(straight, resumed)
-    assert load_recipe(resumed.recipe).training.kimg == pytest.approx(UPDATES * tiny_runs.PER_UPDATE / 1000)
+    assert load_recipe(resumed.recipe_file).training.kimg == pytest.approx(UPDATES * tiny_runs.PER_UPDATE / 1000)
 
 
 def test_resuming_a_finished_run_changes_nothing(fg: Start, tmp_path: Path) -> None:
@@ -128,14 +128,14 @@ def test_snapshots_and_checkpoints_come_when_their_kimg_have_passed_and_two_chec
     assert [path.stem for path in checkpoints(run.path)] == ["000000010", "000000012"]  # 80 and 96 images; those of 24, 40, 64 went
     assert sorted(path.name for path in (run.path / "snapshots").iterdir()) == ["000000.png"]
     assert [row["iteration"] for row in stats(run)] == [5, 10]
-    assert [row["iteration"] for row in read_jsonl(run.timing)] == [5, 10]
+    assert [row["iteration"] for row in read_jsonl(run.timing_file)] == [5, 10]
 
 
 def test_timing_goes_on_over_a_resume_and_keeps_out_of_the_statistics(fg: Start, tmp_path: Path) -> None:
     run = fg(updates=2)
-    first = list(read_jsonl(run.timing))
+    first = list(read_jsonl(run.timing_file))
     resume(run.path, tiny_runs.environment(tmp_path), more_kimg=2 * tiny_runs.PER_UPDATE / 1000)
-    rows = list(read_jsonl(run.timing))
+    rows = list(read_jsonl(run.timing_file))
     assert rows[:2] == first
     assert [row["iteration"] for row in rows] == [1, 2, 3, 4]
     assert all(later["seconds"] > earlier["seconds"] for earlier, later in pairwise(rows))
@@ -145,7 +145,7 @@ def test_timing_goes_on_over_a_resume_and_keeps_out_of_the_statistics(fg: Start,
 
 def test_the_status_says_how_a_run_ended(fg: Start) -> None:
     run = fg(updates=2)
-    status = run.status()
+    status = run.read_status()
     assert (status["state"], status["command"], status["role"], status["iteration"]) == ("done", "pretrain", "fg", 2)
     assert status["kimg"] == status["target_kimg"] == 0.016
     assert status["eta_s"] == 0
@@ -153,10 +153,10 @@ def test_the_status_says_how_a_run_ended(fg: Start) -> None:
 
 def test_a_limit_in_seconds_ends_a_run(fg: Start) -> None:
     run = fg(updates=100_000, limit_s=0.2, log_iterations=100)
-    assert run.status()["state"] == "done"
-    assert 0.2 <= run.status()["seconds"] < 20
-    assert run.status()["iteration"] < 100_000
-    assert run.status()["eta_s"] == 0
+    assert run.read_status()["state"] == "done"
+    assert 0.2 <= run.read_status()["seconds"] < 20
+    assert run.read_status()["iteration"] < 100_000
+    assert run.read_status()["eta_s"] == 0
 
 
 def test_the_clock_may_be_the_processors(fg: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,10 +168,10 @@ def test_the_clock_may_be_the_processors(fg: Start, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(TrainingLoop, "train_iteration", slow)
     run = fg(updates=100_000, limit_s=0.2, keep_s=[0.1], clock="cpu", log_iterations=1)
-    *_, before, last = read_jsonl(run.timing)
+    *_, before, last = read_jsonl(run.timing_file)
     assert before["cpu_seconds"] < 0.2 <= last["cpu_seconds"]
-    assert last["seconds"] > 0.2 + 0.04 * run.status()["iteration"]  # sleeping counts by the wall alone
-    assert len(list(run.kept_artifacts())) == 1
+    assert last["seconds"] > 0.2 + 0.04 * run.read_status()["iteration"]  # sleeping counts by the wall alone
+    assert len(list(run.list_kept_artifacts())) == 1
 
 
 def test_a_recipe_that_names_no_clock_is_written_as_before(packs: dict[str, Path]) -> None:
@@ -225,7 +225,7 @@ def test_a_length_in_kimg_is_exact_in_images() -> None:
 def test_updates_of_a_recipe_are_those_that_the_loop_does(fg: Start, packs: dict[str, Path]) -> None:
     recipe = tiny_runs.recipe("fg", packs["fg"], updates=2.3)
     assert count_generator_updates(recipe) == 3
-    assert fg(updates=2.3).status()["iteration"] == 3
+    assert fg(updates=2.3).read_status()["iteration"] == 3
 
 
 # FAULTS 3 and 4: the loop's part; the commands' exit codes are in cli/
@@ -242,8 +242,8 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert stopped.value.exit_code == code
     run = only_run(environment.root)
     assert [path.stem for path in checkpoints(run.path)] == ["000000000", "000000002"]
-    assert run.status()["state"] == "stopped"
-    assert run.artifact is None
+    assert run.read_status()["state"] == "stopped"
+    assert run.artifact_file is None
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
 
@@ -277,7 +277,7 @@ def test_a_second_interrupt_while_a_checkpoint_is_written_leaves_the_old_one(
     run = only_run(environment.root)
     assert [path.stem for path in checkpoints(run.path)] == ["000000000"]
     assert not list(run.path.rglob("*.tmp"))
-    tiny_runs.assert_same_trace(resume(run.path, environment), pretrain(load_recipe(run.recipe), tiny_runs.environment(tmp_path / "straight")))
+    tiny_runs.assert_same_trace(resume(run.path, environment), pretrain(load_recipe(run.recipe_file), tiny_runs.environment(tmp_path / "straight")))
 
 
 # FAULTS 5
@@ -317,7 +317,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(
     assert [path.stem for path in checkpoints(run.path)] == ["000000000"]
     assert load_checkpoint(run.path) is not None
     assert not list(run.path.rglob("*.tmp"))
-    assert run.artifact is None
+    assert run.artifact_file is None
     (small_disk / "filler").unlink()
     tiny_runs.assert_same_trace(resume(run.path, tiny_runs.environment(tmp_path)), straight)
 
@@ -339,7 +339,7 @@ def test_a_full_disk_without_a_disk(what: str, fg: Start, environment: RunContex
         with pytest.raises(ResourceError, match=f"{what}.*no space left"):
             fg(updates=2)
     run = only_run(environment.root)
-    assert run.status()["state"] == "failed"
+    assert run.read_status()["state"] == "failed"
     assert [path.stem for path in checkpoints(run.path)] == ["000000000"]
     assert not list(run.path.rglob("*.tmp"))
 
@@ -384,7 +384,7 @@ def test_a_run_is_held_while_it_trains(fg: Start, environment: RunContext, monke
             resume(loop.run_directory.path, environment)
 
     tiny_runs.before_step(monkeypatch, second, at=1)
-    assert fg().status()["state"] == "done"
+    assert fg().read_status()["state"] == "done"
 
 
 # FAULTS 8
@@ -418,7 +418,7 @@ def test_an_update_that_is_not_finite_is_counted_and_left_out(fg: Start, monkeyp
     poisoned(monkeypatch, lambda call: call == 2, poison)
     run = fg(updates=3)
     assert [row["nan_skipped"] for row in stats(run)] == [0, 1, 1]
-    assert run.status()["state"] == "done"
+    assert run.read_status()["state"] == "done"
     tensors, counters, lines = tiny_runs.trace(run)
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
     assert (counters["nan_skipped"], counters["nan_in_a_row"]) == (1, 0)
@@ -436,9 +436,9 @@ def test_training_ends_when_values_stay_not_finite(fg: Start, environment: RunCo
         fg(updates=100, nan_patience=5, checkpoint_kimg=tiny_runs.PER_UPDATE / 1000)
     assert ended.value.exit_code == 6
     run = only_run(environment.root)
-    assert run.status()["state"] == "nan"
-    assert run.status()["nan_skipped"] == 5
-    assert run.artifact is None
+    assert run.read_status()["state"] == "nan"
+    assert run.read_status()["nan_skipped"] == 5
+    assert run.artifact_file is None
     assert len(stats(run)) < 10
     for path in checkpoints(run.path):
         assert all(torch.isfinite(tensor).all() for tensor in read_tensors(path)[0].values())
@@ -448,7 +448,7 @@ def test_training_ends_when_values_stay_not_finite(fg: Start, environment: RunCo
 
 def test_values_that_fail_now_and_then_do_not_end_training(fg: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     poisoned(monkeypatch, lambda call: call % 4 == 0, nan_loss)  # one of the critic's two updates in every second iteration
-    assert fg(updates=10, nan_patience=2).status()["nan_skipped"] == 5
+    assert fg(updates=10, nan_patience=2).read_status()["nan_skipped"] == 5
 
 
 @pytest.mark.parametrize("what", ["weight", "statistic"])
@@ -463,8 +463,8 @@ def test_a_checkpoint_never_holds_nan(fg: Start, environment: RunContext, monkey
         fg(updates=100, checkpoint_kimg=tiny_runs.PER_UPDATE / 1000)
     run = only_run(environment.root)
     assert [path.stem for path in checkpoints(run.path)] == ["000000001", "000000002"]
-    assert run.status()["state"] == "nan"
-    assert run.artifact is None
+    assert run.read_status()["state"] == "nan"
+    assert run.artifact_file is None
     for path in checkpoints(run.path):
         assert all(torch.isfinite(tensor).all() for tensor in read_tensors(path)[0].values())
 
@@ -505,7 +505,7 @@ def test_out_of_memory_names_batch_and_size(where: str, fg: Start, environment: 
     assert refused.value.exit_code == 5
     if where == "step":
         run = only_run(environment.root)
-        assert run.status()["state"] == "failed"
+        assert run.read_status()["state"] == "failed"
         assert load_checkpoint(run.path) is not None
 
 
@@ -532,7 +532,7 @@ def test_a_batch_must_divide_among_the_processes(packs: dict[str, Path], tmp_pat
 
 def test_an_edited_recipe_is_refused_with_the_difference(fg: Start, environment: RunContext) -> None:
     run = fg()
-    run.recipe.write_text(run.recipe.read_text().replace("batch = 4", "batch = 6"))
+    run.recipe_file.write_text(run.recipe_file.read_text().replace("batch = 4", "batch = 6"))
     with pytest.raises(ArtifactError, match=r"training\.batch was 4, now 6") as refused:
         resume(run.path, environment)
     assert refused.value.exit_code == 4
@@ -582,13 +582,13 @@ def test_changed_pictures_are_warned_of(environment: RunContext, tmp_path: Path)
     resume(run.path, environment, more_kimg=tiny_runs.PER_UPDATE / 1000)
     sums = [json.loads(source.with_suffix(".json").read_text())["content_sha256"], read_header(checkpoints(run.path)[0])["data_sha256"]]
     assert f"the pictures changed since this run began: 12 ({sums[1][:12]}) then, 10 ({sums[0][:12]}) now" in tiny_runs.said(environment)
-    assert run.status()["state"] == "done"
+    assert run.read_status()["state"] == "done"
 
 
 def test_fewer_pictures_than_a_batch_are_warned_of(environment: RunContext, tmp_path: Path) -> None:
     run = pretrain(tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy", count=3)), environment)
     assert "warning: 3 pictures for batches of 4: each batch repeats some" in tiny_runs.said(environment)
-    assert run.status()["state"] == "done"
+    assert run.read_status()["state"] == "done"
 
 
 # FAULTS 15
@@ -614,12 +614,12 @@ def test_statistics_torn_or_ahead_are_cut_to_the_checkpoint(
         with pytest.raises(Stopped):
             fg(updates=4)
     run = only_run(tmp_path / "runs")
-    line = straight.stats.read_text().splitlines(keepends=True)[2]  # of iteration 3; the checkpoint is of 2
-    for path in (run.stats, run.timing):
+    line = straight.stats_file.read_text().splitlines(keepends=True)[2]  # of iteration 3; the checkpoint is of 2
+    for path in (run.stats_file, run.timing_file):
         added = {"torn": line[:40], "ahead": line, "both": line + line[:40], "garbage": "\0" * 4096}[damage]
         path.write_text(path.read_text() + added)
     tiny_runs.assert_same_trace(straight, resume(run.path, tiny_runs.environment(tmp_path)))
-    assert [row["iteration"] for row in read_jsonl(run.timing)] == [1, 2, 3, 4]
+    assert [row["iteration"] for row in read_jsonl(run.timing_file)] == [1, 2, 3, 4]
 
 
 def test_what_an_interrupted_write_left_is_gone_after_a_resume(fg: Start, environment: RunContext) -> None:
@@ -649,10 +649,10 @@ def test_ranks_other_than_0_write_nothing(packs: dict[str, Path], tmp_path: Path
 
 
 def _artifact(run: Run) -> Path:
-    assert run.artifact is not None
-    return run.artifact
+    assert run.artifact_file is not None
+    return run.artifact_file
 
 
 def test_recipes_are_kept_whole(fg: Start, packs: dict[str, Path]) -> None:
     recipe: Recipe = tiny_runs.recipe("fg", packs["fg"])
-    assert load_recipe(fg().recipe) == recipe
+    assert load_recipe(fg().recipe_file) == recipe

@@ -89,7 +89,7 @@ def test_sameness_must_last_and_is_told_once(watch: TrainingMonitor, told: list[
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
-    return list(read_jsonl(run.stats))
+    return list(read_jsonl(run.stats_file))
 
 
 def test_a_collapsed_generator_is_flagged_with_its_kimg(
@@ -111,7 +111,7 @@ def test_a_collapsed_generator_is_flagged_with_its_kimg(
     run = pretrain(recipe, environment)
     assert [row["collapsed"] for row in rows(run)] == [False, False, True, True, True]
     assert rows(run)[2]["kimg"] == 0.024
-    assert run.status()["collapsed_at_kimg"] == 0.024
+    assert run.read_status()["collapsed_at_kimg"] == 0.024
     assert "warning: the samples have been nearly alike for 3 logged iterations, at 0.0 kimg" in tiny_runs.said(environment)
     assert isinstance(environment.reporter, tiny_runs.Listener)
     assert [values["collapsed_at_kimg"] for values in environment.reporter.updates][-3:] == [0.024] * 3
@@ -119,7 +119,7 @@ def test_a_collapsed_generator_is_flagged_with_its_kimg(
     later = tiny_runs.environment(tmp_path)
     resume(run.path, later, more_kimg=0.008)  # it stays flagged, and is told once
     assert rows(run)[-1]["collapsed"] is True
-    assert run.status()["collapsed_at_kimg"] == 0.024
+    assert run.read_status()["collapsed_at_kimg"] == 0.024
     assert "nearly alike" not in tiny_runs.said(later)
 
 
@@ -127,4 +127,4 @@ def test_a_sound_generator_is_not_flagged(packs: dict[str, Path], environment: R
     monkeypatch.setattr(monitor, "PATIENCE", 2)
     run = pretrain(tiny_runs.recipe("fg", packs["fg"], updates=6), environment)
     assert not any(row["collapsed"] for row in rows(run))
-    assert run.status()["collapsed_at_kimg"] is None
+    assert run.read_status()["collapsed_at_kimg"] is None

@@ -22,7 +22,7 @@ from mitlgan.training.run_directory import Run, create
 def begun(root: Path, name: str = "tiny", command: str = "pretrain") -> Run:
     """A run with a recipe."""
     run = create(root, command, name)
-    run.recipe.write_text("")
+    run.recipe_file.write_text("")
     return run
 
 
@@ -93,31 +93,31 @@ def test_comparisons_are_known_beside_runs(tmp_path: Path) -> None:
             run_directory.open_any(place)
     with pytest.raises(UsageError, match="not a run directory"):
         run_directory.open_run(comparison.path)  # nothing can resume it, or take it for a composition
-    assert comparison.report is None
+    assert comparison.report_file is None
     (comparison.path / "report.html").touch()
-    assert comparison.report == comparison.path / "report.html"
+    assert comparison.report_file == comparison.path / "report.html"
 
 
 def test_a_run_that_says_running_while_nobody_holds_it_was_killed(tmp_path: Path, children: ForkServerContext) -> None:
     run = begun(tmp_path)
-    assert run.state() == "empty"
+    assert run.read_state() == "empty"
     for state in run_directory.STATES[1:]:
         run.write_status({"state": state})
-        assert run.state() == state
+        assert run.read_state() == state
     heard, told = children.Pipe(duplex=False)
     child = children.Process(target=crashes.hold, args=(run.path, told))
     child.start()
     try:
         assert heard.poll(60)
         run.write_status({"state": "running"})
-        assert run.state() == "running"
+        assert run.read_state() == "running"
     finally:
         child.kill()
         child.join(60)
-    assert run.state() == run_directory.KILLED == "stopped (killed)"
-    assert run.status() == {"state": "running"}  # looking changes nothing
+    assert run.read_state() == run_directory.KILLED == "stopped (killed)"
+    assert run.read_status() == {"state": "running"}  # looking changes nothing
     (run.path / ".lock").unlink()
-    assert run.state() == run_directory.KILLED
+    assert run.read_state() == run_directory.KILLED
 
 
 def test_a_run_that_ends_while_it_is_looked_at_was_not_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ def test_a_run_that_ends_while_it_is_looked_at_was_not_killed(tmp_path: Path, mo
         return False
 
     monkeypatch.setattr(run_directory, "is_locked", ended)
-    assert run.state() == "done"
+    assert run.read_state() == "done"
 
 
 def test_removed_whole(tmp_path: Path) -> None:
@@ -143,21 +143,21 @@ def test_removed_whole(tmp_path: Path) -> None:
 
 def test_the_artifact_of_a_run(tmp_path: Path) -> None:
     run = begun(tmp_path)
-    assert run.artifact is None
+    assert run.artifact_file is None
     (run.path / "generator.safetensors").touch()
-    assert run.artifact == run.path / "generator.safetensors"
+    assert run.artifact_file == run.path / "generator.safetensors"
     (run.path / "composer.safetensors").touch()
-    assert run.artifact == run.path / "composer.safetensors"
+    assert run.artifact_file == run.path / "composer.safetensors"
 
 
 def test_status(tmp_path: Path) -> None:
     run = begun(tmp_path)
-    assert run.status() == {}
+    assert run.read_status() == {}
     run.write_status({"state": "running", "kimg": 1.5})
-    assert run.status() == {"state": "running", "kimg": 1.5}
+    assert run.read_status() == {"state": "running", "kimg": 1.5}
     for broken in ("", "{", "[1]", "null", "\udcff"):
         (run.path / "status.json").write_text(broken, errors="surrogateescape")
-        assert run.status() == {}
+        assert run.read_status() == {}
         assert read_json(run.path / "status.json") == {}
 
 
@@ -268,7 +268,7 @@ def test_row_6_a_run_that_cannot_be_written_is_refused() -> None:
     with unprivileged() as folder:
         run = begun(folder)
         run.path.chmod(0o555)
-        for attempt in (lambda: JsonlWriter(run.stats), lambda: run.write_status({})):
+        for attempt in (lambda: JsonlWriter(run.stats_file), lambda: run.write_status({})):
             with pytest.raises(ResourceError, match="Permission denied"):
                 attempt()
 

@@ -112,7 +112,7 @@ def test_what_is_only_written_is_replaced(whole: Run, tmp_path: Path, precious: 
     row = runs._run_row(run)
     assert (row["state"], row["artifact"], row["report"]) == ("empty", None, None)
     resume(run.path, tiny_runs.environment(tmp_path), more_kimg=0.008)
-    assert run.state() == "done"
+    assert run.read_state() == "done"
     for name in ("status.json", "generator.safetensors", "card.json"):
         assert name in written
         assert (run.path / name).is_file()
@@ -161,8 +161,8 @@ def test_a_folder_of_runs_may_lie_on_another_disk(whole: Run, tmp_path: Path) ->
     run = Run(tmp_path / "runs" / "pretrain" / "bg-001")
     assert run_directory.list_runs(tmp_path / "runs") == [run]
     resume(run.path, tiny_runs.environment(tmp_path / "runs"), more_kimg=0.008)
-    assert (run.state(), len(list(read_jsonl(run.stats)))) == ("done", 3)
+    assert (run.read_state(), len(list(read_jsonl(run.stats_file)))) == ("done", 3)
     (tmp_path / "linked").symlink_to(run.path)  # as may the run itself, where its user names it so
-    assert len(list(read_jsonl(run_directory.open_run(tmp_path / "linked").stats))) == 3
+    assert len(list(read_jsonl(run_directory.open_run(tmp_path / "linked").stats_file))) == 3
     write_run_report(tmp_path / "linked")
     assert json.loads((run.path / "report.json").read_text())

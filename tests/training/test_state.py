@@ -135,8 +135,8 @@ def test_early_averages_and_those_switched_off_follow_the_generator(recipe: Reci
 
 def test_a_composers_average_and_optimiser_leave_frozen_layers_alone(composed: Run, packs: dict[str, Path]) -> None:
     recipe = tiny_runs.recipe("scene", packs["scene"], compose=True)
-    assert composed.artifact is not None
-    network, _ = load_network(composed.artifact)
+    assert composed.artifact_file is not None
+    network, _ = load_network(composed.artifact_file)
     assert isinstance(network, networks.Composer)
     network.requires_grad_(True)
     state = TrainingState(network, networks.build_critic(recipe.critic, recipe.size_px), recipe)
@@ -192,8 +192,8 @@ def test_recalibration_measures_the_statistics_of_the_present_weights() -> None:
 
 
 def test_recalibration_leaves_frozen_layers_alone(composed: Run) -> None:
-    assert composed.artifact is not None
-    network, _ = load_network(composed.artifact)
+    assert composed.artifact_file is not None
+    network, _ = load_network(composed.artifact_file)
     assert isinstance(network, networks.Composer)
     before = layer_hashes(network)
     assert isinstance(recalibrate_batchnorm(network, seed=9), networks.Composer)

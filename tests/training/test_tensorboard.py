@@ -28,7 +28,7 @@ def test_the_same_numbers_go_to_tensorboard(packs: dict[str, Path], environment:
     tiny_runs.assert_same_trace(plain, run)
     events = EventAccumulator(str(run.path / "tensorboard"))
     events.Reload()
-    rows = list(read_jsonl(run.stats))
+    rows = list(read_jsonl(run.stats_file))
     for name in ("critic_loss", "generator_loss", "wasserstein", "penalty", "fakes_passed"):
         assert [(event.step, event.value) for event in events.Scalars(name)] == [(row["iteration"], pytest.approx(row[name])) for row in rows]
 

@@ -96,10 +96,10 @@ def test_a_recipe_with_an_option_is_written_and_read_again(option: str, packs: d
 def test_lines_have_a_lazy_penalty_where_one_was_due(packs: dict[str, Path], tmp_path: Path) -> None:
     """Two critic updates an iteration, a penalty at each fifth: updates 4 and 9 of 14, in iterations 3 and 5."""
     run = train(recipe_of(packs, objective__penalty_every=5), tmp_path)
-    rows = list(read_jsonl(run.stats))
+    rows = list(read_jsonl(run.stats_file))
     assert [row["iteration"] for row in rows if "penalty" in row] == [3, 5]
     every = train(recipe_of(packs, objective__penalty_every=2), tmp_path)
-    assert all("penalty" in row for row in read_jsonl(every.stats))
+    assert all("penalty" in row for row in read_jsonl(every.stats_file))
 
 
 def rates(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:

@@ -102,8 +102,8 @@ def test_pretrain_and_compose_run_on_the_sets(made: tuple[Path, dict[str, Any]],
     out, _ = made
     runs = {role: pretrain(tiny_runs.recipe(role, out / role, updates=1), environment) for role in ("fg", "bg")}
     run = compose(tiny_runs.recipe("scene", out / "scene", updates=1, compose=True), tiny_runs.layers(runs), environment)
-    assert run.artifact is not None
-    assert run.status()["state"] == "done"
+    assert run.artifact_file is not None
+    assert run.read_status()["state"] == "done"
 
 
 def test_plain_colour_and_matte_instead_of_transparency(tmp_path: Path) -> None:

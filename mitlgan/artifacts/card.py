@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import nn
 
 from mitlgan import networks
 from mitlgan.artifacts.safetensors_io import read_header
 from mitlgan.data.sources.split_folders import with_correct_splits
 from mitlgan.errors import ArtifactError, MitlganError
-from mitlgan.networks import Composer, ContextEncoder, Critic, Generator
+from mitlgan.networks import Generator, Kind, Network
 from mitlgan.recipe import AnyCritic, AnyGenerator, ComposerRecipe, InpainterRecipe, Recipe, Role, as_dict
 
 SCHEMA_VERSION = 1
 LAYER_ROLES = {"fg": "fg", "bg": "bg"}
 """Layer name -> the role its generator must have been trained for. Layers of other names take any role."""
-Kind = Literal["generator", "composer", "inpainter", "critic"]
 KIND_WITH_ARTICLE: dict[Kind, str] = {"generator": "a generator", "composer": "a composer", "inpainter": "an inpainter", "critic": "a critic"}
 
 
@@ -157,41 +155,21 @@ def _record_with_parents(record: Any) -> list[dict[str, Any]]:
     return records
 
 
-def make_card(network: nn.Module, recipe: Recipe, **fields: Any) -> Card:
+def make_card(network: Network, recipe: Recipe, **fields: Any) -> Card:
     """Make the card of a network trained by a recipe; `fields` are further fields of `Card`."""
     return Card(
-        kind=artifact_kind(network),
+        kind=network.kind,
         role=recipe.role,
         size_px=recipe.size_px,
-        image_channels=int(network.image_channels),  # type: ignore[arg-type]
-        latent_dims=latent_dims(network, recipe.role),
-        **(
-            {"critic": recipe.critic}
-            if isinstance(network, Critic)
-            else {"generator": recipe.generator, "composer": recipe.composer, "inpainter": recipe.inpainter}
-        ),
+        image_channels=network.image_channels,
+        latent_dims=network.latent_dims_for(recipe.role),
+        **({"critic": recipe.critic} if network.kind == "critic" else {key: getattr(recipe, key) for key in ("generator", "composer", "inpainter")}),
         recipe=as_dict(recipe),
         **fields,
     )
 
 
-def artifact_kind(network: nn.Module) -> Kind:
-    """Return the kind of a network's artifact, which is also the name of its file."""
-    if isinstance(network, ContextEncoder):
-        return "inpainter"
-    if isinstance(network, Critic):
-        return "critic"
-    return "composer" if isinstance(network, Composer) else "generator"
-
-
-def latent_dims(network: nn.Module, role: str) -> dict[str, int]:
-    """Return the latent length by layer, as cards hold it."""
-    if isinstance(network, ContextEncoder | Critic):
-        return {}
-    return dict(network.latent_dims) if isinstance(network, Composer) else {role: int(network.latent_dim)}  # type: ignore[arg-type]
-
-
-def build_network(card: Card, source: str) -> nn.Module:
+def build_network(card: Card, source: str) -> Network:
     """Build the network that a card describes, with new weights.
 
     Args:
@@ -207,13 +185,13 @@ def build_network(card: Card, source: str) -> nn.Module:
         raise ArtifactError(f"{source}: its card describes a network that cannot be built ({error})") from None
     if network is None:
         raise ArtifactError(f"{source}: its card is that of a {card.kind} without its architecture")
-    same_latents = list(latent_dims(network, card.role).items()) == list(card.latent_dims.items())  # in the same order
+    same_latents = list(network.latent_dims_for(card.role).items()) == list(card.latent_dims.items())  # in the same order
     if not same_latents or network.image_channels != card.image_channels:
         raise ArtifactError(f"{source}: its card says latent_dims {card.latent_dims} and {card.image_channels} image channels; its network has others")
     return network
 
 
-def _build(card: Card) -> nn.Module | None:
+def _build(card: Card) -> Network | None:
     if card.kind == "generator" and card.generator is not None:
         return networks.build_generator(card.generator, card.size_px)
     if card.kind == "composer" and card.composer is not None and card.layers:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mitlgan.artifacts.card import KIND_WITH_ARTICLE, LAYER_ROLES, Card, LayerCard, build_network, read_card
 from mitlgan.artifacts.safetensors_io import read_header, read_tensors, tensors_sha256, write_tensors
 from mitlgan.errors import ArtifactError
-from mitlgan.networks import Composer, Generator
+from mitlgan.networks import Composer, Generator, Network
 from mitlgan.recipe import as_dict, shipped_folder
 from mitlgan.runtime.files import write_json
 from mitlgan.version import __version__
@@ -50,7 +50,7 @@ def save_network(path: Path, network: nn.Module, card: Card, *, without_generato
     write_json(path.with_name("card.json"), {**header, "tensors_sha256": whole_hash})
 
 
-def load_network(path: Path) -> tuple[nn.Module, Card]:
+def load_network(path: Path) -> tuple[Network, Card]:
     """Read an artifact on the CPU, in eval mode and without gradients.
 
     Generators that a composer's file names by hash are read from artifacts in its folder, in the folders next to that one, or from the shipped

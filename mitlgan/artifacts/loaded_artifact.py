@@ -14,7 +14,7 @@ from mitlgan.artifacts.load_save import load_network, network_tensors
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import latents_from_seeds
-from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, EffectStrengths, LayerTransform
+from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, EffectStrengths, LayerTransform, Network
 from mitlgan.networks.placement import MIN_SCALE
 
 BATCH = 64
@@ -34,7 +34,7 @@ class LoadedArtifact:
         device: Device that it computes on.
     """
 
-    def __init__(self, network: nn.Module, card: Card, device: str = "cpu") -> None:
+    def __init__(self, network: Network, card: Card, device: str = "cpu") -> None:
         self.device = torch.device(device)
         self.network = network.to(self.device)
         self.card = card
@@ -44,14 +44,18 @@ class LoadedArtifact:
         """Hash of the network's tensors, as in the artifact's file; latent files name it."""
         return tensors_sha256(network_tensors(self.network))
 
+    @property
+    def composer(self) -> Composer | None:
+        """The network, if it is a composer."""
+        return self.network if isinstance(self.network, Composer) else None
+
     def latents(self, seeds: Seeds) -> Tensor:
         """Return latents (N, sum of the layers' lengths) of seeds; see `mitlgan.latents.latents_from_seeds`.
 
         If seeds are given by layer without one for the placement, the frontmost layer's seeds are used for it, so that an object keeps its place.
         """
-        network = self.network
-        if isinstance(seeds, Mapping) and isinstance(network, Composer) and PLACEMENT_LATENT in self.card.latent_dims and PLACEMENT_LATENT not in seeds:
-            seeds = {**seeds, PLACEMENT_LATENT: seeds.get(network.frontmost_layer, ())}
+        if isinstance(seeds, Mapping) and self.composer and PLACEMENT_LATENT in self.card.latent_dims and PLACEMENT_LATENT not in seeds:
+            seeds = {**seeds, PLACEMENT_LATENT: seeds.get(self.composer.frontmost_layer, ())}
         return latents_from_seeds(seeds, self.card.latent_dims)
 
     def sample(self, seeds: Seeds, transforms: LayerTransforms | None = None) -> Tensor:
@@ -139,7 +143,7 @@ class LoadedArtifact:
         Raises:
             UsageError: The layer does not exist or has no matte.
         """
-        movable = self.network.movable_layers if isinstance(self.network, Composer) else ()
+        movable = self.network.movable_layers
         if not movable:
             raise UsageError(f"{option}: nothing can be moved in this artifact; only compositions by mattes can (alpha, matte, matte-features, over)")
         if name not in movable:
@@ -160,11 +164,7 @@ class LoadedArtifact:
     def _check_strengths(self, strengths: EffectStrengths | None, count: int) -> None:
         if strengths is None:
             return
-        network = self.network if isinstance(self.network, Composer) else None
-        has_effect = {
-            "matte": network is not None and bool(network.movable_layers),
-            "harmonise": network is not None and network.can_scale_harmonization,
-        }
+        has_effect = {"matte": bool(self.network.movable_layers), "harmonise": self.network.can_scale_harmonization}
         for name, values in strengths._asdict().items():
             if values.shape != (count,) or not bool(((values >= 0) & (values <= 1)).all()):
                 raise UsageError(f"strengths: those of {name} must lie between 0 and 1, one per image ({count})")

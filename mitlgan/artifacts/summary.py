@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mitlgan import networks
-from mitlgan.artifacts.card import Card, GeneratorSpec, artifact_kind, build_network, read_card
+from mitlgan.artifacts.card import Card, GeneratorSpec, build_network, read_card
 from mitlgan.recipe import (
     REACHABLE_PX,
     AnyGenerator,
@@ -60,7 +60,7 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None =
     with torch.device("meta"):
         critic = networks.build_critic(recipe.critic, recipe.size_px)
         if recipe.generator is not None:
-            whole: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
+            whole: networks.Network = networks.build_generator(recipe.generator, recipe.size_px)
         elif recipe.inpainter is not None:
             whole = networks.build_inpainter(recipe.inpainter, recipe.size_px)
         else:
@@ -68,7 +68,7 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None =
             generators = {name: form.build() for name, form in (layers or default_generator_specs(recipe.composer, recipe.size_px)).items()}
             whole = networks.build_composer(recipe.composer, generators, recipe.size_px)
     parts = _parts(whole)
-    parts["critic"] = _numbers(critic, (critic.image_channels, recipe.size_px, recipe.size_px))
+    parts["critic"] = _numbers(critic)
     return {"name": display_name(recipe), "kind": recipe.command, "size_px": recipe.size_px, "networks": parts, "total": _total(whole)}
 
 
@@ -107,23 +107,23 @@ def _described_card(card: Card, source: str) -> dict[str, Any]:
     return {"name": name, "kind": card.kind, "size_px": card.size_px, "networks": _parts(network), "total": _total(network)}
 
 
-def _parts(whole: nn.Module) -> dict[str, Any]:
+def _parts(whole: networks.Network) -> dict[str, Any]:
     if not isinstance(whole, networks.Composer):
-        return {artifact_kind(whole): _numbers(whole, networks.input_shape(whole))}
-    modules: dict[str, tuple[str, nn.Module]] = {f"layer {name}": (f"layers.{name}.", generator) for name, generator in whole.generators.items()}
+        return {whole.kind: _numbers(whole)}
+    modules: dict[str, tuple[str, nn.Module]] = {f"layer {name}": (f"generators.{name}.", generator) for name, generator in whole.generators.items()}
     modules |= {"adapters": ("adapters.", whole.adapters)} if whole.adapters else {}
     modules |= {"fusion": ("fusion.", whole.fusion), "translator": ("translator.", whole.translator)}
-    table = networks.summarize_blocks(whole, (whole.latent_dim,))
+    table = networks.summarize_blocks(whole, whole.input_shape)
     return {name: _account(module, [row for row in table if f"{row.name}.".startswith(prefix)]) for name, (prefix, module) in modules.items()}
 
 
-def _total(whole: nn.Module) -> dict[str, int]:
-    numbers = _numbers(whole, networks.input_shape(whole))
+def _total(whole: networks.Network) -> dict[str, int]:
+    numbers = _numbers(whole)
     return {key: numbers[key] for key in ("parameters", "trainable", "multiply_accumulates")}
 
 
-def _numbers(network: nn.Module, shape: tuple[int, ...]) -> dict[str, Any]:
-    return _account(network, networks.summarize_blocks(network, shape))
+def _numbers(network: networks.Network) -> dict[str, Any]:
+    return _account(network, networks.summarize_blocks(network, network.input_shape))
 
 
 def _account(network: nn.Module, table: list[networks.BlockSummary]) -> dict[str, Any]:

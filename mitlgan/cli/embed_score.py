@@ -67,7 +67,7 @@ def embed_score(
     figures = fit_json(fit, network, pictures, settings, count=len(fit.targets), split=split_name, seed=seed, attempts=attempts)
     if sheet is not None:
         rows = min(score_options.SHEET_ROWS, len(fit.targets))
-        first = replace(fit.result, stages=fit.result.stages.images(slice(rows)), psnr_db=fit.result.psnr_db[:rows])
+        first = replace(fit.result, stages=fit.result.stages[:rows], psnr_db=fit.result.psnr_db[:rows])
         write_atomically(sheet, sheet_png(fit.targets[:rows], first, [""] * rows))
     if record:
         score_options.write_into_card(path, "embedding", figures)

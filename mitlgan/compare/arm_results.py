@@ -29,7 +29,7 @@ from mitlgan.images.grid import grid_png
 from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.layer_swap import measure_separation, swap_for
 from mitlgan.metrics.protocol import flat_metrics
-from mitlgan.networks import Composer, CompositionStages
+from mitlgan.networks import CompositionStages
 from mitlgan.recipe import Recipe, parse_recipe
 from mitlgan.report import ArmResult, Cost, Picture, StageCost
 from mitlgan.runtime.files import write_json
@@ -113,7 +113,7 @@ def measure_arm(contender: TrainedArm, domain: DomainRun, plan: ComparisonPlan, 
         write_json(run.path / "metrics.json", ruler.evaluate_artifact(last.chosen[0].path))
     others = {other.extractor.name: [flat_metrics(other.evaluate_artifact(point.path)) for point in last.chosen] for other in ruler.secondary}
     stage = loaded.layers(range(PICTURES))
-    composes = isinstance(loaded.network, Composer)
+    composes = loaded.composer is not None
     made = _drawn_layers(stage) if composes else {}
     cards = [read_card(point.path) for point in last.chosen]
     seeds = [int(card.recipe.get("seed", 0)) for card in cards]
@@ -289,8 +289,7 @@ def _cost(contender: TrainedArm, domain: DomainRun, loaded: LoadedArtifact, path
     name = "composition" if card.kind == "composer" else "baseline"
     total = describe(str(path))["total"]
     trained = sum(parameter.numel() for parameter in loaded.network.parameters())
-    if isinstance(loaded.network, Composer):
-        trained -= sum(p.numel() for generator in loaded.network.generators.values() for p in generator.parameters())
+    trained -= sum(p.numel() for generator in loaded.network.frozen_generators().values() for p in generator.parameters())
     end = ends[0]
     seconds, cpu_seconds = (float(np.mean([getattr(point, key) for point in ends])) for key in ("seconds", "cpu_seconds"))
     return Cost(
@@ -345,7 +344,7 @@ def _notes(loaded: LoadedArtifact, last: BudgetResult, domain: DomainRun, ruler:
         chosen = ", ".join(f"{point.kimg:g}" for point in last.chosen)
         within = f"the best on {ruler.validation_split} up to {last.budget:g} {RESOURCE_UNITS[domain.equal]}"
         found.append(f"Stands with its snapshots of {chosen} kimg, {within}; the samples are of the first.")
-    if isinstance(loaded.network, Composer) and not _frozen(loaded.card):
+    if loaded.composer is not None and not _frozen(loaded.card):
         found.append("Its frozen layers moved.")
     return found
 

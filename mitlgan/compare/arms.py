@@ -14,7 +14,7 @@ from mitlgan.compare.budgets import training_macs, with_equal_length
 from mitlgan.compare.plan import BUILT_IN_BASELINES
 from mitlgan.data.pack.cache import cache_dir
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.networks import Composer, Generator, back_to_front
+from mitlgan.networks import Generator, back_to_front
 from mitlgan.recipe import (
     AnyGenerator,
     Recipe,
@@ -179,9 +179,10 @@ def extract_layers(composer: Path) -> dict[str, Path]:
         ArtifactError: Not a composer, or damaged.
     """
     network, card = load_network(composer)
-    if not isinstance(network, Composer):
+    if network.kind != "composer":
         raise ArtifactError(f"{composer}: not a composer")
-    return {name: _extract_layer(network.generators[name], card, name) for name in card.layers}
+    generators = network.frozen_generators()
+    return {name: _extract_layer(generators[name], card, name) for name in card.layers}
 
 
 def _extract_layer(generator: Generator, card: Card, name: str) -> Path:

@@ -12,7 +12,7 @@ import torch
 
 from mitlgan import networks, objectives
 from mitlgan.artifacts.card import GeneratorSpec
-from mitlgan.networks import Composer, count_macs
+from mitlgan.networks import count_macs
 from mitlgan.recipe import Recipe, with_overrides
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
 from mitlgan.training import augmentation
@@ -42,15 +42,13 @@ def training_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
     with torch.device("meta"):
         critic = networks.build_critic(recipe.critic, recipe.size_px)
         if recipe.generator is not None:
-            network: torch.nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
+            network: networks.Network = networks.build_generator(recipe.generator, recipe.size_px)
         else:
             assert recipe.composer is not None
             network = networks.build_composer(recipe.composer, {name: form.build() for name, form in layers.items()}, recipe.size_px)
-    score = count_macs(critic, (recipe.critic.image_channels, recipe.size_px, recipe.size_px))
-    image = count_macs(network, (int(network.latent_dim),))  # type: ignore[arg-type]
-    frozen = 0
-    if isinstance(network, Composer):
-        frozen = sum(count_macs(generator, (generator.latent_dim,)) for generator in network.generators.values())
+    score = count_macs(critic, critic.input_shape)
+    image = count_macs(network, network.input_shape)
+    frozen = sum(count_macs(generator, generator.input_shape) for generator in network.frozen_generators().values())
     objective = objectives.build(recipe.objective)
     critic_update = image + 2 * 3 * score + objective.penalty_scores * score  # per real image
     if recipe.augment is not None and recipe.augment.probability == "auto":

@@ -10,7 +10,7 @@ from torch import Tensor
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.images.alpha import PremultipliedLayer, join_premultiplied, over, split_premultiplied, to_opaque_rgb
 from mitlgan.metrics.layer_swap import reference_matte
-from mitlgan.networks import PLACEMENT_LATENT, Composer, CompositionStages, LayerTransform
+from mitlgan.networks import PLACEMENT_LATENT, CompositionStages, LayerTransform
 from mitlgan.networks.placement import PLACEMENT_DIM, PlacementPrior, transform_layer
 
 KEY_THRESHOLDS = (0.05, 0.1, 0.2, 0.4)
@@ -28,7 +28,6 @@ class PastedLayers:
     """
 
     def __init__(self, composed: LoadedArtifact, tolerance: float) -> None:
-        assert isinstance(composed.network, Composer)
         assert composed.card.composer is not None
         self.composed, self.tolerance = composed, tolerance
         recipe = composed.card.composer
@@ -65,7 +64,6 @@ class PastedLayers:
         return PremultipliedLayer(matte * (to_opaque_rgb(image) + 1) / 2, matte)
 
     def _place(self, seeds: Sequence[int] | Mapping[str, Sequence[int]]) -> Tensor:
-        network = self.composed.network
-        assert isinstance(network, Composer)
-        latents = network.split(self.composed.latents(seeds))
+        assert self.composed.composer is not None
+        latents = self.composed.composer.split(self.composed.latents(seeds))
         return latents.get(PLACEMENT_LATENT, torch.empty(0, 0))

@@ -14,7 +14,7 @@ from mitlgan.editing.points import Point, to_latent
 from mitlgan.errors import UsageError
 from mitlgan.latents import concat_layers, interpolate_latents, split_by_layer, truncate
 from mitlgan.latents.paths import require_layer
-from mitlgan.networks import Composer, CompositionStages, Generator
+from mitlgan.networks import CompositionStages, Generator
 
 DEFAULT_WEIGHT = 0.5
 
@@ -80,7 +80,7 @@ def mix(
     both = torch.stack([concat_layers({name: parent[name] if name in stages else child[name] for name in dims}, dims) for parent in own])
     with _mixed_after(generators, stages, weights), torch.inference_mode():
         rows = run_network(artifact.network, both.to(artifact.device), artifact.card.role)
-    return MixResult(rows.image(0), None)
+    return MixResult(rows[0], None)
 
 
 def weights_of(weight: float | Mapping[str, float], layers: Collection[str] | None, dims: Mapping[str, int]) -> dict[str, float]:
@@ -102,11 +102,7 @@ def weights_of(weight: float | Mapping[str, float], layers: Collection[str] | No
 
 def generators_of(artifact: LoadedArtifact) -> dict[str, Generator]:
     """The generators behind an artifact's latents, by the latent's name; a latent such as a place has none."""
-    network = artifact.network
-    if isinstance(network, Composer):
-        return network.generators
-    assert isinstance(network, Generator)
-    return {next(iter(artifact.card.latent_dims)): network}
+    return artifact.network.generators_for(artifact.card.role)
 
 
 def stage_index(generator: Generator, wanted: int | str, option: str) -> int:

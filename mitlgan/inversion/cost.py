@@ -12,7 +12,6 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.images.alpha import to_opaque_rgb
 from mitlgan.inversion.settings import InversionSettings
 from mitlgan.metrics.extractors.extractor import Extractor
-from mitlgan.networks import Composer
 
 BATCH = 64
 """Images that are rendered together."""
@@ -27,10 +26,8 @@ Renderer = Callable[[Tensor], Tensor]
 
 def make_renderer(artifact: LoadedArtifact) -> Renderer:
     """Return the artifact as a function of latents through which gradients flow."""
-    network = artifact.network
-    if isinstance(network, Composer):
-        return lambda z: network.layers_with_grad(z).output
-    return network
+    composer = artifact.composer
+    return artifact.network if composer is None else lambda z: composer.layers(z, grad=True).output
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.feature_cache import BACKDROP
 from mitlgan.metrics.layer_separation import boundary_contrast, change_outside_mattes, chroma_key_matte, separation_scores, swap_grid
 from mitlgan.metrics.protocol import EvalProtocol, to_rgb
-from mitlgan.networks import Composer, LayerTransform
+from mitlgan.networks import LayerTransform
 from mitlgan.networks.placement import transform_layer
 
 PROBE_POSITIONS = ((-0.4, -0.4), (0.4, -0.4), (-0.4, 0.4), (0.4, 0.4))
@@ -149,7 +149,7 @@ def change_when_moved(composer: LoadedArtifact, *, scenes: int = 16, seed: int =
         In 1/255; None if no layer can be moved or every picture is fully covered.
     """
     network = composer.network
-    if not isinstance(network, Composer) or not network.movable_layers:
+    if not network.movable_layers:
         return None
     seeds = [scene_seed for scene_seed in list(EvalProtocol(seed=seed).seeds())[:scenes] for _ in PROBE_POSITIONS]
     z, count = composer.latents(seeds), len(PROBE_POSITIONS)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from torch import Tensor, nn
 
 from mitlgan.errors import UsageError
+from mitlgan.networks.interface import Kind, Network
+
+if TYPE_CHECKING:
+    from mitlgan.recipe import DcganGeneratorRecipe, StridedCriticRecipe, UpsampledGeneratorRecipe
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "none": nn.Identity}
 
 
-class Generator(nn.Module):
+class Generator(Network):
     """Latent to one image layer.
 
     Every family of generators is this shell around its own stages, so that nothing above `networks` knows the families apart.
@@ -23,6 +27,8 @@ class Generator(nn.Module):
         size_px: Height and width of the image.
         image_channels: 3 for RGB, 4 for premultiplied RGB and its matte.
     """
+
+    kind: ClassVar[Kind] = "generator"
 
     def __init__(self, stages: nn.Sequential, *, latent_dim: int, size_px: int, image_channels: int) -> None:
         super().__init__()
@@ -42,9 +48,18 @@ class Generator(nn.Module):
         """
         return cast(Tensor, self.stages(z))
 
-    def lr_factors(self) -> dict[nn.Parameter, float]:
-        """What the learning rate of a parameter is multiplied by in training, where that is not 1."""
-        return {}
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one latent."""
+        return (self.latent_dim,)
+
+    def latent_dims_for(self, role: str) -> dict[str, int]:
+        """Return the latent length under the name of the only layer."""
+        return {role: self.latent_dim}
+
+    def generators_for(self, role: str) -> dict[str, Generator]:
+        """Return this generator under the name of the only layer."""
+        return {role: self}
 
     def forward_with_features(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Give images, and the activations on the way to them that are images themselves, (N, C, h, w) each, from the smallest on."""
@@ -56,7 +71,7 @@ class Generator(nn.Module):
         return features.pop() if features else value, features
 
 
-class Critic(nn.Module):
+class Critic(Network):
     """Image to score, unbounded.
 
     Args:
@@ -65,11 +80,18 @@ class Critic(nn.Module):
         image_channels: Their channels.
     """
 
+    kind: ClassVar[Kind] = "critic"
+
     def __init__(self, stages: nn.Sequential, *, size_px: int, image_channels: int) -> None:
         super().__init__()
         self.stages = stages
         self.size_px = size_px
         self.image_channels = image_channels
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return (self.image_channels, self.size_px, self.size_px)
 
     def freeze_first_blocks(self, count: int) -> None:
         """Take its first blocks, a convolution and its normalisation each, out of training."""
@@ -103,49 +125,6 @@ def activation(name: str, option: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-def batchnorm_upsample(
-    in_channels: int, out_channels: int, last: nn.Module, *, upsample: str = "nearest", blocks: int = 1, leak: float = 0.2, last_norm: bool = True
-) -> nn.Sequential:
-    """Twice the size: upsampling, conv 3x3 without bias, BatchNorm, activation (the row of Table 7.1, which has one block).
-
-    The convolution needs no bias, for the normalisation would take it away again.
-
-    Args:
-        in_channels: Before.
-        out_channels: After.
-        last: Activation of the last block.
-        upsample: `nearest` or `bilinear`.
-        blocks: Convolutions at the new size; those before the last have LeakyReLU.
-        leak: Negative slope of that.
-        last_norm: Without it, the last block has a bias in place of BatchNorm.
-    """
-    stages = OrderedDict[str, nn.Module](upsample=nn.Upsample(scale_factor=2, mode=upsample))
-    for index in range(1, blocks):
-        stages[f"conv_{index}"] = nn.Conv2d(in_channels, max(in_channels // 2, out_channels), 3, padding=1, bias=False)
-        in_channels = max(in_channels // 2, out_channels)
-        stages[f"norm_{index}"] = nn.BatchNorm2d(in_channels)
-        stages[f"activation_{index}"] = nn.LeakyReLU(leak)
-    stages["conv"] = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=not last_norm)
-    if last_norm:
-        stages["norm"] = nn.BatchNorm2d(out_channels)
-    stages["activation"] = last
-    return nn.Sequential(stages)
-
-
-def instancenorm_conv(in_channels: int, out_channels: int, kernel: int, last: nn.Module | None, stride: int = 1) -> nn.Sequential:
-    """Conv with bias and 'same' padding, affine InstanceNorm, activation if any (the row of Table 7.3).
-
-    The bias has no effect under the normalisation, yet the thesis counts it.
-    """
-    block = OrderedDict[str, nn.Module](
-        conv=nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2),
-        norm=nn.InstanceNorm2d(out_channels, affine=True),
-    )
-    if last is not None:
-        block["activation"] = last
-    return nn.Sequential(block)
-
-
 def score_head(last: nn.Module, output: str, *, flatten_last: bool = False) -> nn.Sequential:
     """The end of a critic: its last layer, and a sigmoid where the recipe wants the score as a probability.
 
@@ -162,14 +141,18 @@ def score_head(last: nn.Module, output: str, *, flatten_last: bool = False) -> n
     return nn.Sequential(block)
 
 
-def check_kernel(kernel: int, size_px: int, option: str) -> None:
-    """Refuse a kernel that cannot keep the size by symmetric padding, or that is larger than the image.
+def norm_act(
+    recipe: UpsampledGeneratorRecipe | DcganGeneratorRecipe | StridedCriticRecipe, width: int, *, has_norm: bool = True
+) -> OrderedDict[str, nn.Module]:
+    """Return activation and BatchNorm, in the recipe's order."""
+    block = OrderedDict[str, nn.Module](activation=hidden_activation(recipe))
+    if has_norm and recipe.normalisation == "batch":
+        block["norm"] = nn.BatchNorm2d(width, eps=recipe.norm_eps, momentum=recipe.norm_momentum)
+        if recipe.norm_order == "before":
+            block.move_to_end("activation")
+    return block
 
-    Raises:
-        UsageError: It is even, not positive, or larger than `size_px`.
-    """
-    if kernel < 1 or kernel % 2 == 0:
-        raise UsageError(f"{option}: a kernel of {kernel} px has no centre pixel; choose an odd one")
-    if kernel > size_px:
-        largest = size_px - 1 + size_px % 2
-        raise UsageError(f"{option}: a kernel of {kernel} px is larger than the image of size_px = {size_px}; choose at most {largest}")
+
+def hidden_activation(recipe: UpsampledGeneratorRecipe | DcganGeneratorRecipe | StridedCriticRecipe) -> nn.Module:
+    """Return the activation of all blocks but the last."""
+    return nn.ReLU() if getattr(recipe, "activation", "leaky_relu") == "relu" else nn.LeakyReLU(recipe.leak)

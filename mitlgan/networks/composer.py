@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from mitlgan.networks.adapters import FeatureAffineAdapter
 from mitlgan.networks.blocks import Generator
-from mitlgan.networks.fusion.fusions import Fusion, FusionInput, FusionOutput
+from mitlgan.networks.fusion.interface import Fusion, FusionInput, FusionOutput
+from mitlgan.networks.interface import Kind, Network
 from mitlgan.networks.placement import EffectStrengths, LayerTransform
 from mitlgan.networks.resample import resize_image
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
 
 Latents = Tensor | Mapping[str, Tensor]
 PLACEMENT_LATENT = "place"
-"""The latent that places layers, beside those of the generators."""
+"""Name of the latent that places the layers, next to those of the generators."""
+STATE_PREFIX, FILE_PREFIX = "generators.", "layers."
+"""Key prefix of the frozen generators in the module, and in state dicts, whose keys artifacts and checkpoints hold."""
 
 
 @dataclass(frozen=True, eq=False)
 class CompositionStages:
-    """Every stage of one composition.
+    """Every stage of a batch of compositions; an index or slice picks images of all stages.
 
     Attributes:
         layers: Image of each frozen generator, by layer name, (N, C, H, W) in [-1, 1].
-        fused: What the fusion made of them, (N, 3, H, W).
-        matte: Per-pixel opacity (N, 1, H, W) in [0, 1], if the fusion makes one.
+        fused: The fusion's image, (N, 3, H, W).
+        matte: Opacity per pixel, (N, 1, H, W) in [0, 1], if the fusion makes one.
         output: The composed image, (N, 3, H, W).
-        placed: Each layer before the backmost where it stands, premultiplied RGB and opacity, (N, 4, H, W) in [-1, 1], if the fusion makes mattes.
-        stands: Where each of them stands, of those that were moved.
+        placed: Each layer in front of the background after its transform, premultiplied RGB and alpha, (N, 4, H, W) in [-1, 1]; only by matte fusions.
+        transforms: Transform of each layer that was moved.
     """
 
     layers: dict[str, Tensor]
@@ -43,170 +46,144 @@ class CompositionStages:
     placed: Mapping[str, Tensor] = field(default_factory=dict)
     transforms: Mapping[str, LayerTransform] = field(default_factory=dict)
 
-    def image(self, index: int) -> CompositionStages:
-        """Every stage of one image, (1, C, H, W)."""
-        return self.images(slice(index, index + 1))
+    def __getitem__(self, images: int | slice) -> CompositionStages:
+        """Return every stage of one image, still with a batch dimension, or of a slice of images."""
+        if isinstance(images, int):
+            images = slice(images, images + 1)
+        return self.apply(lambda tensor: tensor[images])
 
-    def images(self, chosen: slice) -> CompositionStages:
-        """Every stage of some of the images."""
+    def apply(self, function: Callable[[Tensor], Tensor]) -> CompositionStages:
+        """Return the stages after a function of each tensor."""
         return CompositionStages(
-            layers={name: image[chosen] for name, image in self.layers.items()},
-            fused=self.fused[chosen],
-            matte=None if self.matte is None else self.matte[chosen],
-            output=self.output[chosen],
-            placed={name: image[chosen] for name, image in self.placed.items()},
-            transforms={name: LayerTransform(*(number[chosen] for number in stand)) for name, stand in self.transforms.items()},
+            layers={name: function(image) for name, image in self.layers.items()},
+            fused=function(self.fused),
+            matte=None if self.matte is None else function(self.matte),
+            output=function(self.output),
+            placed={name: function(image) for name, image in self.placed.items()},
+            transforms={name: LayerTransform(*map(function, transform)) for name, transform in self.transforms.items()},
         )
 
 
 class FrozenGenerators(nn.ModuleDict):
-    """Generators that nothing can train: no gradient, no graph, and eval mode, so that BatchNorm's statistics do not move.
-
-    Called with latents it gives every stage of the composer that it belongs to. So `composer.layers` is both this table, under whose name
-    the state's keys and `get_submodule` find the generators, and the method that everything reads.
+    """Generators by layer name that nothing can train: no gradients, and eval mode, so BatchNorm's statistics do not move.
 
     Args:
         generators: By layer name, in the order of their latents.
-        compose: The composer's own way from latents to stages.
-        adapters: The composer's table of what it learned about them, by layer name; a layer may have none.
-        size_px: Height and width of the composition.
-        resample: How images of another size get it; see `resample.resampled`.
     """
 
-    def __init__(
-        self,
-        generators: Mapping[str, Generator],
-        compose: Callable[..., CompositionStages],
-        adapters: nn.ModuleDict,
-        size_px: int,
-        resample: str | None,
-    ) -> None:
+    def __init__(self, generators: Mapping[str, Generator]) -> None:
         super().__init__(dict(generators))
-        self._compose = compose
-        self._adapters = [adapters]  # in a list: they are the composer's, and their names in its state are there
-        self._size_px = size_px
-        self._resample = resample
         self.requires_grad_()
         self.eval()
 
-    def images(self, latents: Mapping[str, Tensor], *, through: bool = False) -> dict[str, Tensor]:
-        """Image of each generator at the composition's size, by layer name, outside of the graph unless gradients go `through` to the latents."""
-        with _grad_context(through):
-            return {name: self.image(name, latents[name]) for name in self}
+    def __getitem__(self, name: str) -> Generator:
+        """Return the generator of a layer."""
+        return cast(Generator, super().__getitem__(name))
 
-    def image(self, name: str, z: Tensor) -> Tensor:
-        """Image of one generator at the composition's size, with gradients to its latents (N, d)."""
-        adapters, generator = self._adapters[0], cast(Generator, self[name])
-        return self._sized(cast(FeatureAffineAdapter, adapters[name]).render(generator, z) if name in adapters else generator(z))
+    def items(self) -> ItemsView[str, Generator]:
+        """Return layer names and generators."""
+        return cast(ItemsView[str, Generator], super().items())
 
-    def with_features(self, latents: Mapping[str, Tensor], *, through: bool = False) -> tuple[dict[str, Tensor], dict[str, Sequence[Tensor]]]:
-        """The same, and the activations of each, at their own sizes."""
-        with _grad_context(through):
-            both = {name: self._with_features(name, latents[name]) for name in self}
-            images = {name: self._sized(image) for name, (image, _) in both.items()}
-        return images, {name: features for name, (_, features) in both.items()}
-
-    def _with_features(self, name: str, z: Tensor) -> tuple[Tensor, list[Tensor]]:
-        adapters, generator = self._adapters[0], cast(Generator, self[name])
-        return (
-            cast(FeatureAffineAdapter, adapters[name]).forward_with_features(generator, z) if name in adapters else generator.forward_with_features(z)
-        )
-
-    def _sized(self, image: Tensor) -> Tensor:
-        return image if self._resample is None else resize_image(image, self._size_px, self._resample)
-
-    def forward(self, z: Latents, stands: Mapping[str, LayerTransform] | None = None, strengths: EffectStrengths | None = None) -> CompositionStages:
-        """Return every stage; see `Composer.split`, `Composer.movable_layers` and `Composer.can_scale_harmonization`."""
-        return self._compose(z, stands, strengths)
-
-    if TYPE_CHECKING:
-
-        def __call__(
-            self, z: Latents, stands: Mapping[str, LayerTransform] | None = None, strengths: EffectStrengths | None = None
-        ) -> CompositionStages:
-            """Typed, where `nn.Module` has Any."""
-            ...
+    def values(self) -> ValuesView[Generator]:
+        """Return the generators."""
+        return cast(ValuesView[Generator], super().values())
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in eval mode, whatever is asked."""
+        """Stay in eval mode."""
         return super().train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Stay without gradients, whatever is asked."""
+        """Stay without gradients."""
         return super().requires_grad_(False)
 
 
-class Composer(nn.Module):
+class Composer(Network):
     """Latents to a composed image, through frozen layers.
 
-    `composer.layers(z)` gives every stage as `Layers`. `train()` and `requires_grad_()` leave the frozen generators as they are.
+    `train()` and `requires_grad_()` leave the frozen generators as they are.
 
     Args:
-        generators: By layer name, in the order of their latents; this composer freezes them for good.
-        fusion: Mapping of layers to `Fused`.
+        generators: By layer name, in the order of their latents; the composer freezes these very modules.
+        fusion: Layers to `FusionOutput`.
         translator: Image to image.
         size_px: Height and width of the composed image.
         image_channels: Channels of the composed image.
-        resample: How layers of another size get it.
-        adapters: What it may learn about its frozen generators, by layer name.
+        resample: Filter that resizes layers of another size; None: all have this size.
+        adapters: Learned scales and shifts of the frozen generators, by layer name.
     """
+
+    kind: ClassVar[Kind] = "composer"
 
     def __init__(
         self, generators: Mapping[str, Generator], fusion: nn.Module, translator: nn.Module, size_px: int, image_channels: int = 3,
         resample: str | None = None, adapters: Mapping[str, FeatureAffineAdapter] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        table = nn.ModuleDict(dict(adapters or {}))
-        self.layers = FrozenGenerators(generators, self._stages, table, size_px, resample)
-        self.adapters = table
+        self.generators = FrozenGenerators(generators)
+        self.adapters = nn.ModuleDict(dict(adapters or {}))
         self.fusion = fusion
         self.translator = translator
         self.image_channels = image_channels
         self.size_px = size_px
+        self._resample = resample
         self.latent_dims = {name: generator.latent_dim for name, generator in generators.items()}
         if self._fusion.placement_dim:
             self.latent_dims[PLACEMENT_LATENT] = self._fusion.placement_dim
         self.latent_dim = sum(self.latent_dims.values())
+        self.register_state_dict_post_hook(_to_file_keys)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_from_file_keys)  # type: ignore[no-untyped-call]
 
     @property
     def _fusion(self) -> Fusion:
         return cast(Fusion, self.fusion)
 
     @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one latent."""
+        return (self.latent_dim,)
+
+    @property
     def movable_layers(self) -> tuple[str, ...]:
-        """Layers that can be given a stand, which then takes the place of what the placement's latent says."""
+        """Layers that accept a transform, which then replaces the one drawn by the placement."""
         return self._fusion.movable_layers
 
     @property
     def can_scale_harmonization(self) -> bool:
-        """Whether there is something that can be applied in part: harmonising, or a translator that corrects its image rather than paint it anew."""
+        """Whether the fusion harmonizes colors, or the translator adds a bounded correction: both can be applied in part."""
         return self._fusion.has_harmonizer or isinstance(self.translator, BoundedResidual)
 
     @property
     def frontmost_layer(self) -> str:
-        """The layer that stands before all others: whose seed places it where none is given for the placement."""
+        """The frontmost layer, whose seed also places it where no seed is given for the placement."""
         return self.movable_layers[-1] if self.movable_layers else next(iter(self.latent_dims))
 
-    @property
-    def generators(self) -> dict[str, Generator]:
-        """The frozen generators by layer name."""
-        return {name: cast(Generator, generator) for name, generator in self.layers.items()}
+    def latent_dims_for(self, role: str) -> dict[str, int]:
+        """Return the latent length by layer, in order, the placement's last."""
+        return dict(self.latent_dims)
+
+    def generators_for(self, role: str) -> dict[str, Generator]:
+        """Return the frozen generators by layer."""
+        return dict(self.generators.items())
+
+    def frozen_generators(self) -> dict[str, Generator]:
+        """Return the frozen generators by layer."""
+        return dict(self.generators.items())
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Ask for gradients of adapters, fusion and translator, or for none; the frozen generators never have any."""
+        """Switch gradients of adapters, fusion and translator; the frozen generators never have any."""
         for parameter in self.trainable_parameters():
             parameter.requires_grad_(requires_grad)
         return self
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters of adapters, fusion and translator: all that an optimiser may touch."""
+        """Return the parameters of adapters, fusion and translator."""
         return chain(self.adapters.parameters(), self.fusion.parameters(), self.translator.parameters())
 
     def split(self, z: Latents) -> dict[str, Tensor]:
-        """Give the latent of each layer.
+        """Return the latent of each layer.
 
         Args:
-            z: (N, latent_dim), concatenated in the order of the layers (and of the placement, where there is one), or each (N, d) by name.
+            z: (N, latent_dim), concatenated in the order of `latent_dims`, or each (N, d) by name.
 
         Raises:
             ValueError: Names or sizes are not those of the layers.
@@ -223,63 +200,93 @@ class Composer(nn.Module):
         return {name: z[name] for name in self.latent_dims}
 
     def forward(self, z: Latents) -> Tensor:
-        """Give the composed image.
+        """Return the composed image.
 
         Args:
             z: Standard normal; see `split`.
 
         Returns:
-            (N, 3, H, W); in [-1, 1] when the translator ends in tanh or a residual, not negative when in ReLU, the fusion's own without one.
+            (N, 3, H, W); in [-1, 1] after tanh or a bounded residual, non-negative after ReLU, the fused image without a translator.
         """
-        return self._stages(z).output
+        return self.layers(z).output
 
-    def forward_with_aux_loss(self, z: Latents, kimg: float) -> tuple[Tensor, Tensor | None]:
-        """Give the composed image, and what the fusion's own mattes cost in training, if they are learned.
-
-        Args:
-            z: As `forward` takes it.
-            kimg: The clock.
-        """
-        _, fused = self._run_fusion(z, {}, kimg, through=bool(self.adapters))
-        return self.translator(fused.image), fused.loss
-
-    def layers_with_grad(self, z: Latents) -> CompositionStages:
-        """Every stage, as `layers` gives it, with gradients to the latents: the generators stay frozen, but pictures can be looked for in them."""
-        return self._stages(z, through=True)
-
-    def render_layer(self, name: str, z: Tensor) -> Tensor:
-        """Image (N, C, H, W) of one layer at the composition's size, of its latents (N, d), with gradients to them."""
-        return self.layers.image(name, z)
-
-    def fuse(self, images: Mapping[str, Tensor], place: Tensor | None = None) -> FusionOutput:
-        """What a fusion that looks at no activations makes of the layers' images, before the translator.
-
-        Args:
-            images: By layer, (N, C, H, W) at the composition's size.
-            place: Latent of the placement (N, d), if there is one.
-        """
-        return self._fusion(FusionInput(images, placement_latent=place))
-
-    def _run_fusion(
-        self, z: Latents, stands: Mapping[str, LayerTransform], kimg: float, strengths: EffectStrengths | None = None, *, through: bool = False
-    ) -> tuple[dict[str, Tensor], FusionOutput]:  # fmt: skip
-        latents = self.split(z)
-        place = latents.get(PLACEMENT_LATENT)
-        features: Mapping[str, Sequence[Tensor]] = {}
-        if self._fusion.needs_features:
-            images, features = self.layers.with_features(latents, through=through)
-        else:
-            images = self.layers.images(latents, through=through)
-        return images, self._fusion(FusionInput(images, features, place, stands, kimg, strengths))
-
-    def _stages(
-        self, z: Latents, stands: Mapping[str, LayerTransform] | None = None, strengths: EffectStrengths | None = None, *, through: bool = False
+    def layers(
+        self, z: Latents, transforms: Mapping[str, LayerTransform] | None = None, strengths: EffectStrengths | None = None, *, grad: bool = False
     ) -> CompositionStages:
-        images, fused = self._run_fusion(z, stands or {}, 0.0, strengths, through=through)
+        """Return every stage of the composition.
+
+        Args:
+            z: See `split`.
+            transforms: Transforms of `movable_layers`, which replace those drawn from the latent.
+            strengths: Opacity of the frontmost layer, and share of harmonization.
+            grad: Let gradients flow through the frozen generators to the latents, to search for images in them.
+        """
+        images, fused = self._run_fusion(z, transforms or {}, 0.0, strengths, grad=grad)
         share = () if strengths is None or not isinstance(self.translator, BoundedResidual) else (strengths.harmonise,)
         output = self.translator(fused.image, *share)
         return CompositionStages(layers=images, fused=fused.image, matte=fused.matte, output=output, placed=fused.placed, transforms=fused.transforms)
 
+    def forward_with_aux_loss(self, inputs: Latents, kimg: float) -> tuple[Tensor, Tensor | None]:
+        """Return the composed image, and the regularization of learned mattes, if any.
 
-def _grad_context(wanted: bool) -> torch.autograd.grad_mode.no_grad | nullcontext[None]:
-    return nullcontext() if wanted else torch.no_grad()
+        Args:
+            inputs: As `forward` takes them.
+            kimg: Training so far.
+        """
+        _, fused = self._run_fusion(inputs, {}, kimg, grad=bool(self.adapters))
+        return self.translator(fused.image), fused.loss
+
+    def render_layer(self, name: str, z: Tensor) -> Tensor:
+        """Return images (N, C, H, W) of one layer at the composition's size, with gradients to its latents (N, d)."""
+        generator = self.generators[name]
+        return self._resize(self._adapter(name).render(generator, z) if name in self.adapters else generator(z))
+
+    def fuse(self, images: Mapping[str, Tensor], placement_latent: Tensor | None = None) -> FusionOutput:
+        """Fuse images of the layers, by a fusion that needs no features.
+
+        Args:
+            images: By layer, (N, C, H, W) at the composition's size.
+            placement_latent: (N, d), if layers are placed.
+        """
+        return self._fusion(FusionInput(images, placement_latent=placement_latent))
+
+    def _run_fusion(
+        self, z: Latents, transforms: Mapping[str, LayerTransform], kimg: float, strengths: EffectStrengths | None = None, *, grad: bool = False
+    ) -> tuple[dict[str, Tensor], FusionOutput]:  # fmt: skip
+        latents = self.split(z)
+        images: dict[str, Tensor] = {}
+        features: dict[str, Sequence[Tensor]] = {}
+        with nullcontext() if grad else torch.no_grad():
+            for name in self.generators:
+                if self._fusion.needs_features:
+                    images[name], features[name] = self._render_with_features(name, latents[name])
+                else:
+                    images[name] = self.render_layer(name, latents[name])
+        return images, self._fusion(FusionInput(images, features, latents.get(PLACEMENT_LATENT), transforms, kimg, strengths))
+
+    def _render_with_features(self, name: str, z: Tensor) -> tuple[Tensor, list[Tensor]]:
+        generator = self.generators[name]
+        adapted = name in self.adapters
+        image, features = self._adapter(name).forward_with_features(generator, z) if adapted else generator.forward_with_features(z)
+        return self._resize(image), features
+
+    def _adapter(self, name: str) -> FeatureAffineAdapter:
+        return cast(FeatureAffineAdapter, self.adapters[name])
+
+    def _resize(self, image: Tensor) -> Tensor:
+        return image if self._resample is None else resize_image(image, self.size_px, self._resample)
+
+
+def _to_file_keys(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+    _rename_keys(state, prefix + STATE_PREFIX, prefix + FILE_PREFIX)
+
+
+def _from_file_keys(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    _rename_keys(state, prefix + FILE_PREFIX, prefix + STATE_PREFIX)
+
+
+def _rename_keys(state: dict[str, Any], old: str, new: str) -> None:
+    """Replace a prefix of keys in place, in the same order."""
+    items = list(state.items())
+    state.clear()
+    state.update((new + key.removeprefix(old) if key.startswith(old) else key, value) for key, value in items)

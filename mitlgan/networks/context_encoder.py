@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mitlgan.errors import UsageError
+from mitlgan.networks.interface import Kind, Network
 
 if TYPE_CHECKING:
     from mitlgan.recipe import InpainterRecipe
@@ -18,7 +18,7 @@ IMAGE_CHANNELS = 3
 JACOBI_ITERATIONS = 2
 
 
-class ContextEncoder(nn.Module):
+class ContextEncoder(Network):
     """A picture with a hole to a whole picture.
 
     What is left of the picture is first continued smoothly into the hole; the encoder sees that and where the hole is, and the decoder says what is to
@@ -28,6 +28,8 @@ class ContextEncoder(nn.Module):
         recipe: Widths, code, skips and the weights of its own loss.
         size_px: Height and width of the pictures.
     """
+
+    kind: ClassVar[Kind] = "inpainter"
 
     def __init__(self, recipe: InpainterRecipe, size_px: int) -> None:
         super().__init__()
@@ -52,6 +54,11 @@ class ContextEncoder(nn.Module):
         nn.init.zeros_(self.to_image.weight)
         assert self.to_image.bias is not None
         nn.init.zeros_(self.to_image.bias)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one image and its hole."""
+        return (self.image_channels + 1, self.size_px, self.size_px)
 
     def predict(self, given: Tensor) -> Tensor:
         """Draw the whole picture, known parts too.
@@ -89,18 +96,18 @@ class ContextEncoder(nn.Module):
         """
         return _pasted(self.predict(given), given)
 
-    def forward_with_aux_loss(self, given: Tensor) -> tuple[Tensor, Tensor]:
+    def forward_with_aux_loss(self, inputs: Tensor, kimg: float = 0.0) -> tuple[Tensor, Tensor]:
         """Give filled pictures, and the reconstruction's cost, for training: here the hole must still hold the truth.
 
         The cost is reconstruction_weight * (E[(x - y)^2] in the hole + known_weight * E[(x - y)^2] elsewhere); the latter is Pathak et al.'s overlap
         (2016, section 3.2), over all that is known.
         """
-        drawn = self.predict(given)
-        truth, holes = given[:, :IMAGE_CHANNELS], given[:, IMAGE_CHANNELS:]
+        drawn = self.predict(inputs)
+        truth, holes = inputs[:, :IMAGE_CHANNELS], inputs[:, IMAGE_CHANNELS:]
         errors = (drawn.float() - truth).square().mean(1, keepdim=True)  # (N, 1, H, W)
         within = (errors * holes).sum() / holes.sum().clamp_min(1)
         elsewhere = (errors * (1 - holes)).sum() / (1 - holes).sum().clamp_min(1)
-        return _pasted(drawn, given), self.reconstruction_weight * (within + self.known_weight * elsewhere)
+        return _pasted(drawn, inputs), self.reconstruction_weight * (within + self.known_weight * elsewhere)
 
 
 def pull_push_fill(pictures: Tensor, holes: Tensor) -> Tensor:
@@ -131,19 +138,6 @@ def pull_push_fill(pictures: Tensor, holes: Tensor) -> Tensor:
             found = functional.conv2d(found, cross, padding=1, groups=found.shape[1]) / neighbours
         found = torch.where(known > 0, colours, found)
     return found
-
-
-def build(recipe: InpainterRecipe, size_px: int) -> ContextEncoder:
-    """Build a context encoder.
-
-    Raises:
-        UsageError: `widths` do not fit `size_px`.
-    """
-    try:
-        recipe.require_size(size_px)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    return ContextEncoder(recipe, size_px)
 
 
 def _pasted(drawn: Tensor, given: Tensor) -> Tensor:

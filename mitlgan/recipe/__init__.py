@@ -20,22 +20,18 @@ from mitlgan.recipe.load import (
 )
 from mitlgan.recipe.schema.augment import AugmentRecipe
 from mitlgan.recipe.schema.composer import ComposerRecipe, Conv1x1FusionRecipe, PlacementRecipe
-from mitlgan.recipe.schema.inpainter import HolesRecipe, InpainterRecipe
-from mitlgan.recipe.schema.networks import (
+from mitlgan.recipe.schema.critics import AnyCritic, GrownCriticRecipe, MlpCriticRecipe, StridedCriticRecipe, ThesisCriticRecipe
+from mitlgan.recipe.schema.generators import (
     REACHABLE_PX,
-    AnyCritic,
     AnyGenerator,
     DcganGeneratorRecipe,
-    GrownCriticRecipe,
     GrownGeneratorRecipe,
-    MlpCriticRecipe,
     MlpGeneratorRecipe,
-    StridedCriticRecipe,
-    ThesisCriticRecipe,
     ThesisGeneratorRecipe,
     UpsampledGeneratorRecipe,
     without_growth,
 )
+from mitlgan.recipe.schema.inpainter import HolesRecipe, InpainterRecipe
 from mitlgan.recipe.schema.objectives import AnyObjective, LsganRecipe, MinimaxRecipe, RelativisticRecipe, WganClipRecipe, WganGpRecipe
 from mitlgan.recipe.schema.optimisers import AdamRecipe, AnyOptimiser, RmspropRecipe
 from mitlgan.recipe.schema.recipe import SCHEMA_VERSION, Recipe

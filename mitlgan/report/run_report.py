@@ -15,7 +15,6 @@ from mitlgan.data.sources.split_folders import with_correct_splits
 from mitlgan.errors import MitlganError
 from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.protocol import flat_metrics
-from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, display_name
 from mitlgan.report import ArmResult, Comparison, Cost, ReportPaths, StageCost, diagnose, write_report
 from mitlgan.report.schema import Pixels
@@ -97,7 +96,7 @@ def _drawn(file: Path | None, card: Card | None) -> tuple[dict[str, Pixels], Pix
     loaded = load_artifact(file)
     stage = loaded.layers(range(PICTURES))
     pictures: dict[str, Pixels] = {}
-    if isinstance(loaded.network, Composer):
+    if loaded.composer is not None:
         pictures = {name: to_uint8(image) for name, image in stage.layers.items()}
         pictures |= {} if stage.matte is None else {"matte": to_uint8(stage.matte * 2 - 1)}
         pictures |= {"fused": to_uint8(stage.fused), "output": to_uint8(stage.output)}

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mitlgan import networks
 from mitlgan.artifacts.card import KIND_WITH_ARTICLE, Card, read_card, read_weights_hash
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, load_network
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.networks import Generator, GrownCritic, GrownGenerator
+from mitlgan.networks import Generator, GrownCritic, GrownGenerator, Network
 from mitlgan.recipe import AnyCritic, GrownCriticRecipe, GrownGeneratorRecipe, Recipe, as_dict, parse_recipe, with_overrides
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.training import run_directory
@@ -83,7 +83,7 @@ def with_critic_parent(recipe: Recipe, critic: Path | None, say: Callable[[str],
     return with_overrides(recipe, critic__parent=as_dict(trained), critic__parent_px=size_px)
 
 
-def load_initial_generator(recipe: Recipe, start: Path | None) -> nn.Module:
+def load_initial_generator(recipe: Recipe, start: Path | None) -> Network:
     """The generator of a pretraining, as it begins.
 
     Args:

@@ -79,4 +79,4 @@ def _own_mattes(composer: Composer, name: str, recipe: Recipe) -> Tensor:
     generator = torch.Generator().manual_seed(derived_seed(recipe.seed, "mattes for a placement"))
     z = torch.randn(MATTE_SAMPLES, composer.latent_dims[name], generator=generator)
     with torch.no_grad():
-        return torch.cat([split_premultiplied(composer.layers.image(name, part)).alpha for part in z.chunk(8)])
+        return torch.cat([split_premultiplied(composer.render_layer(name, part)).alpha for part in z.chunk(8)])

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 
 from mitlgan import networks, objectives
 from mitlgan.artifacts.card import LayerCard
@@ -18,7 +17,7 @@ from mitlgan.training.setup import TrainingSetup
 
 
 def make_setup(
-    recipe: Recipe, network: nn.Module, pack: ImagePack, layers: Mapping[str, LayerCard], parent: Mapping[str, Any] | None = None
+    recipe: Recipe, network: networks.Network, pack: ImagePack, layers: Mapping[str, LayerCard], parent: Mapping[str, Any] | None = None
 ) -> TrainingSetup:  # fmt: skip
     """Return the setup of a network's training, with a new critic and the recipe's objective.
 
@@ -44,7 +43,7 @@ def setup_from_checkpoint(recipe: Recipe, pack: ImagePack, header: Mapping[str, 
     """Return the setup that a checkpoint's header describes, with new networks; the checkpoint's tensors are not loaded."""
     layers = {name: LayerCard.model_validate_json(json.dumps(card)) for name, card in header["layers"].items()}
     if recipe.generator is not None:
-        network: nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
+        network: networks.Network = networks.build_generator(recipe.generator, recipe.size_px)
     elif recipe.inpainter is not None:
         network = networks.build_inpainter(recipe.inpainter, recipe.size_px)
     else:

@@ -22,7 +22,7 @@ from mitlgan.editing.principal_directions import DEFAULT_COUNT, has_affine_input
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.inpainting.fillers import shipped_artifact
 from mitlgan.networks import PLACEMENT_LATENT, Composer
-from mitlgan.networks.fusion.fusions import MatteFusion
+from mitlgan.networks.fusion.matte_fusion import MatteFusion
 from mitlgan.recipe import display_name_of, shipped_folder
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.studio.schemas import ArtifactAnswer
@@ -68,7 +68,7 @@ class ActiveArtifact:
     @cached_property
     def composer(self) -> Composer | None:
         """The network, if it is a composition."""
-        return self.artifact.network if isinstance(self.artifact.network, Composer) else None
+        return self.artifact.composer
 
     def directions(self, name: str) -> Directions:
         """Principal directions of a latent that has some."""
@@ -181,7 +181,7 @@ def _describe(path: Path) -> tuple[str, CatalogueEntry]:
         network = build_network(card, str(path))
     composer = network if isinstance(network, Composer) else None
     matted = composer is not None and isinstance(composer.fusion, MatteFusion)
-    bringing = [card.role] if card.image_channels == 4 else [] if composer is None else list(composer.movable_layers)
+    bringing = [card.role] if card.image_channels == 4 else list(network.movable_layers)
     counts = {
         latent: min(DEFAULT_COUNT, generator.latent_dim)
         for latent, generator in generators_of(LoadedArtifact(network, card, "meta")).items()
@@ -196,12 +196,12 @@ def _describe(path: Path) -> tuple[str, CatalogueEntry]:
         channels=card.image_channels,
         latents=card.latent_dims,
         layers=[card.role] if composer is None else list(card.back_to_front()),
-        movable=[] if composer is None else list(composer.movable_layers),
+        movable=list(network.movable_layers),
         transparent=bringing,
         front=None if composer is None else composer.frontmost_layer,
         has_matte=matted,
         has_place=PLACEMENT_LATENT in card.latent_dims,
-        harmonises=composer is not None and composer.can_scale_harmonization,
+        harmonises=network.can_scale_harmonization,
         fills=["embed", *(["context"] if shipped_artifact("context").is_dir() else [])],
         directions=counts or None,
         card=_card_summary(card),

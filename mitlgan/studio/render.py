@@ -65,7 +65,7 @@ def render_stages(loaded: ActiveArtifact, shots: Sequence[RenderInput], check: C
             few = group[start : start + RENDER_BATCH]
             filled = [*few, *few[-1:] * (RENDER_BATCH - len(few))]
             stages = _stages(loaded, filled, standing)
-            yield from (stages.image(index) for index in range(len(few)))
+            yield from (stages[index] for index in range(len(few)))
 
 
 def _stages(loaded: ActiveArtifact, shots: Sequence[RenderInput], standing: bool) -> CompositionStages:

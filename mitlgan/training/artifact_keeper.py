@@ -6,9 +6,7 @@ import copy
 import shutil
 from pathlib import Path
 
-from torch import nn
-
-from mitlgan.artifacts.card import Card, artifact_kind, read_card
+from mitlgan.artifacts.card import Card, read_card
 from mitlgan.artifacts.load_save import load_network, save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.image_pack import ImagePack
@@ -18,6 +16,7 @@ from mitlgan.data.splits import resolve_split
 from mitlgan.metrics.diversity import COLLAPSE_DIVERSITY
 from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics
+from mitlgan.networks import Network
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import ensure_folder, read_bytes, write_atomically
 from mitlgan.runtime.json_files import JsonlWriter, read_jsonl, truncate_jsonl
@@ -51,7 +50,7 @@ class ArtifactKeeper:
     def keep(self, state: TrainingState) -> None:
         """Write the moving average as an artifact, and evaluate it if the recipe asks for that."""
         network = recalibrate_batchnorm(copy.deepcopy(state.ema), self.recipe.seed).cpu()
-        path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{artifact_kind(network)}.safetensors"
+        path = self.run.path / "kept" / f"{state.counters.kimg:010.3f}" / f"{network.kind}.safetensors"
         ensure_folder(path.parent, root=self.run.path)
         card = make_training_card(self.run, self.recipe, self.setup, state, network)
         save_network(path, network, card)
@@ -91,7 +90,7 @@ class ArtifactKeeper:
         """Return the split that real pictures count as: "train" if the network was trained on them, whatever their folder is called."""
         return correct_split(self._protocol().split, real.content_sha256, self.setup.pack.content_sha256)
 
-    def _evaluate(self, network: nn.Module, card: Card, extractor: Extractor) -> None:
+    def _evaluate(self, network: Network, card: Card, extractor: Extractor) -> None:
         """Evaluate an artifact, append its metrics to `evaluations.jsonl`, and update the best one."""
         protocol, real = self._protocol(), self._real_images()
         metrics = flat_metrics(evaluate(LoadedArtifact(network, card), real, protocol, extractor=extractor))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mitlgan.networks import Network
 from mitlgan.runtime.randomness import random_generator, sample_normal
 
 
@@ -19,7 +20,7 @@ def trained_statistics(network: nn.Module) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def recalibrate_batchnorm(network: nn.Module, seed: int, *, batches: int = 32, batch: int = 64) -> nn.Module:
+def recalibrate_batchnorm(network: Network, seed: int, *, batches: int = 32, batch: int = 64) -> Network:
     """Measure the running BatchNorm statistics of a network's present weights.
 
     An average of weights does not have the average of the statistics. Frozen layers, whose modules stay in eval mode, keep theirs.
@@ -42,7 +43,7 @@ def recalibrate_batchnorm(network: nn.Module, seed: int, *, batches: int = 32, b
             norm.momentum = None  # torch then averages over all batches with equal weight
         device = next(network.parameters()).device
         for index in range(batches):
-            network(sample_normal((batch, int(network.latent_dim)), random_generator(seed, "recalibration", index), device))  # type: ignore[arg-type]
+            network(sample_normal((batch, *network.input_shape), random_generator(seed, "recalibration", index), device))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
     return network.eval()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 
-from torch import nn
-
-from mitlgan.artifacts.card import Card, LayerCard, artifact_kind, make_card
+from mitlgan.artifacts.card import Card, LayerCard, make_card
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, save_network
-from mitlgan.networks import Composer
+from mitlgan.networks import Composer, Network
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import ensure_folder
 from mitlgan.training.batchnorm import recalibrate_batchnorm
@@ -30,7 +28,7 @@ def export_run(run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingSt
         ensure_folder(file.parent)
         save_network(file, state.critic, make_training_card(run, recipe, setup, state, state.critic))
     network = recalibrate_batchnorm(state.ema, recipe.seed).cpu()
-    file = run.path / f"{artifact_kind(network)}.safetensors"
+    file = run.path / f"{network.kind}.safetensors"
     save_network(file, network, make_training_card(run, recipe, setup, state, network))
     counters = state.counters
     final = {"state": "done", "target_kimg": recipe.training.kimg, "eta_s": 0.0, "diagnosis": counters.trouble}
@@ -38,7 +36,7 @@ def export_run(run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingSt
     run.write_status({**run.read_status(), **final, **account})
 
 
-def make_training_card(run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingState, network: nn.Module) -> Card:
+def make_training_card(run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingState, network: Network) -> Card:
     """Return the card of a network of a training.
 
     Args:

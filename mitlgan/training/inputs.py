@@ -6,14 +6,13 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mitlgan.artifacts.card import latent_dims
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.random_masks import draw_holes
 from mitlgan.images.pixels import to_float
 from mitlgan.latents import latents_from_seeds
-from mitlgan.networks import ContextEncoder
+from mitlgan.networks import Network
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.randomness import derived_seed, random_generator, sample_normal
@@ -40,11 +39,11 @@ class GeneratorInputs(Protocol):
         ...
 
 
-def make_inputs(network: nn.Module, recipe: Recipe, pack: ImagePack, world: World) -> GeneratorInputs:
+def make_inputs(network: Network, recipe: Recipe, pack: ImagePack, world: World) -> GeneratorInputs:
     """Return the inputs that a network takes."""
-    if isinstance(network, ContextEncoder):
+    if network.kind == "inpainter":
         return HoledImageInputs(recipe, pack, world)
-    return LatentInputs(latent_dims(network, recipe.role), recipe.seed, world)
+    return LatentInputs(network.latent_dims_for(recipe.role), recipe.seed, world)
 
 
 class LatentInputs:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
-
 from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.networks import Network
 from mitlgan.objectives import Objective
 from mitlgan.training.state import TrainingState
 
@@ -25,8 +24,8 @@ class TrainingSetup:
         header: What else a checkpoint must hold so that a resume can build the networks again.
     """
 
-    generator: nn.Module
-    critic: nn.Module
+    generator: Network
+    critic: Network
     objective: Objective
     pack: ImagePack
     header: Mapping[str, Any] = field(default_factory=dict)

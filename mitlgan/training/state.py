@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.errors import ArtifactError
-from mitlgan.networks import Generator
+from mitlgan.networks import Network
 from mitlgan.recipe import Recipe
 from mitlgan.training.batchnorm import trained_statistics
 from mitlgan.training.counters import Counters
@@ -33,14 +33,14 @@ class TrainingState:
         running_statistics: BatchNorm statistics that training changes; ranks differ until they are averaged.
     """
 
-    def __init__(self, generator: nn.Module, critic: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, generator: Network, critic: Network, recipe: Recipe) -> None:
         # Measured on a CPU, usual on a GPU: channels last speeds up the generator's small convolutions; the critic gains only on a GPU.
         self.generator = generator.train().to(memory_format=torch.channels_last)
         on_gpu = next(critic.parameters()).device.type == "cuda"
         self.critic = critic.train().to(memory_format=torch.channels_last if on_gpu else torch.preserve_format)
         self.generator_parameters = [p for p in generator.parameters() if p.requires_grad]
         self.critic_parameters = [p for p in critic.parameters() if p.requires_grad]
-        factors = generator.lr_factors() if isinstance(generator, Generator) else {}
+        factors = generator.lr_factors()
         self.generator_optimiser = build_optimiser(recipe.generator_optimiser, self.generator_parameters, factors)
         self.critic_optimiser = build_optimiser(recipe.critic_optimiser, self.critic_parameters)
         self._optimiser_recipes = (recipe.generator_optimiser, recipe.critic_optimiser)

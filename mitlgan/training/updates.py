@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from mitlgan.data.pack.index_sampler import IndexSampler
 from mitlgan.errors import NanError
 from mitlgan.images.pixels import to_float
-from mitlgan.networks import forward_with_aux_loss
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.distributed import World, any_rank, average_gradients, average_tensors
 from mitlgan.runtime.randomness import random_generator
@@ -44,7 +43,7 @@ class NetworkUpdates:
 
     def __init__(self, run: Run, state: TrainingState, recipe: Recipe, setup: TrainingSetup, world: World, stopwatch: Stopwatch) -> None:
         self.run, self.state, self.recipe, self.setup, self.world, self.stopwatch = run.path, state, recipe, setup, world, stopwatch
-        self.channels = int(setup.generator.image_channels)  # type: ignore[arg-type]
+        self.channels = setup.generator.image_channels
         self.sampler = IndexSampler(len(setup.pack), recipe.training.batch // world.size, recipe.seed, world.rank, world.size)
         self.augmentation = DiffAugment(recipe.augment, recipe.seed, world.rank)
         self.inputs = make_inputs(setup.generator, recipe, setup.pack, world)
@@ -115,7 +114,7 @@ class NetworkUpdates:
         """Return images that the generator learns from."""
         inputs = self.inputs.sample("generator", update, real)
         with self.stopwatch.computing(), torch.set_grad_enabled(with_grad), self._autocast():
-            return Generated(*forward_with_aux_loss(self.state.generator, inputs, self.state.counters.kimg))
+            return Generated(*self.state.generator.forward_with_aux_loss(inputs, self.state.counters.kimg))
 
     def _augment(self, images: Tensor, purpose: str, update: int) -> Tensor:
         return self.augmentation(images, purpose, update, self.state.counters.augment_probability)

@@ -13,7 +13,7 @@ from mitlgan.artifacts import loaded_artifact
 from mitlgan.artifacts.card import LayerCard, make_card
 from mitlgan.artifacts.load_save import save_network
 from mitlgan.networks import Generator
-from mitlgan.networks.fusion.fusions import MatteFusion
+from mitlgan.networks.fusion.matte_fusion import MatteFusion
 from mitlgan.networks.fusion.matte_networks import ImageMatteNet
 from mitlgan.recipe import ComposerRecipe, PlacementRecipe, Recipe, shipped_folder
 from mitlgan.recipe.schema.composer import MatteFusionRecipe

@@ -14,8 +14,7 @@ from torch import Tensor
 from mitlgan.errors import ArtifactError, DataError, UsageError
 from mitlgan.inpainting import Filler, inpaint, make_filler, parse_hole
 from mitlgan.inpainting.window import GREY, window
-from mitlgan.networks import ContextEncoder
-from mitlgan.networks.context_encoder import build
+from mitlgan.networks import ContextEncoder, build_inpainter
 from mitlgan.recipe import InpainterRecipe
 
 SIZES = [(16, 16, "center"), (16, 16, "0,0,5,16"), (40, 24, "4,6,9,3"), (64, 64, "40,40,24,24"), (7, 9, "2,2,3,3"), (30, 90, "60,0,20,30")]
@@ -28,7 +27,7 @@ def noise(height: int, width: int) -> NDArray[np.uint8]:
 def network_filler(size_px: int = 16) -> Filler:
     """A context encoder whose last convolution is not zero."""
     torch.manual_seed(0)
-    network = build(InpainterRecipe(widths=(4, 6)), size_px).eval()
+    network = build_inpainter(InpainterRecipe(widths=(4, 6)), size_px).eval()
     torch.nn.init.normal_(network.to_image.weight, std=0.3)
 
     @torch.inference_mode()
@@ -78,7 +77,7 @@ def test_the_mean_is_the_mean_of_what_is_known_and_blended_it_is_the_membrane() 
 
 def test_one_colour_is_filled_with_itself_by_a_new_context_encoder() -> None:
     """Training begins at the smooth continuation."""
-    network = build(InpainterRecipe(widths=(4, 6)), 16).eval()
+    network = build_inpainter(InpainterRecipe(widths=(4, 6)), 16).eval()
     assert isinstance(network, ContextEncoder)
     whole = Filler("context", 16, lambda pictures, holes: network.predict(torch.cat([pictures, holes], 1)).detach())
     for side in (16, 50):

@@ -84,7 +84,7 @@ def test_copies_have_adapters_of_their_own_and_states_go_into_another(adapted: C
     fresh = networks.build_composer(ComposerRecipe(adapters="channels"), generators, 32)
     fresh.load_state_dict(other.state_dict())
     assert torch.equal(fresh(z), other(z))
-    assert not any("adapters" in name for name in other.layers.state_dict())
+    assert not any("adapters" in name for name in other.generators.state_dict())
 
 
 def test_a_generator_without_batches_is_refused() -> None:

@@ -9,8 +9,8 @@ from torch import nn
 from mitlgan import networks
 from mitlgan.errors import UsageError
 from mitlgan.networks import Composer, Generator
-from mitlgan.networks.fusion.fusions import FusionInput
-from mitlgan.recipe import ComposerRecipe, Conv1x1FusionRecipe, DenseTranslatorRecipe, ThesisGeneratorRecipe
+from mitlgan.networks.fusion.interface import FusionInput
+from mitlgan.recipe import ComposerRecipe, Conv1x1FusionRecipe, NoTranslatorRecipe, ThesisGeneratorRecipe
 
 
 def digest(module: nn.Module) -> str:
@@ -86,8 +86,8 @@ def test_frozen_means_frozen(composer: Composer) -> None:
 
 def test_frozen_layers_stay_in_eval_mode_and_without_gradients(composer: Composer) -> None:
     composer.train()
-    composer.layers.train()
-    composer.layers.requires_grad_(True)
+    composer.generators.train()
+    composer.generators.requires_grad_(True)
     assert composer.training
     assert composer.translator.training
     assert not any(module.training for generator in composer.generators.values() for module in generator.modules())
@@ -127,7 +127,7 @@ def test_same_generator_can_be_two_layers(generators: dict[str, Generator], comp
 def test_state_keys_name_the_layers(composer: Composer) -> None:
     heads = {".".join(key.split(".")[:2]) if key.startswith("layers") else key.split(".")[0] for key in composer.state_dict()}
     assert heads == {"layers.fg", "layers.bg", "fusion", "translator"}
-    assert composer.get_submodule("layers.fg") is composer.generators["fg"]
+    assert composer.get_submodule("generators.fg") is composer.generators["fg"]
 
 
 def test_copy_composes_with_its_own_weights(composer: Composer) -> None:
@@ -145,7 +145,8 @@ def test_copy_composes_with_its_own_weights(composer: Composer) -> None:
 
 def test_functional_call_reaches_frozen_layers(composer: Composer) -> None:
     z = torch.randn(2, 13)
-    state = {name: torch.zeros_like(tensor) if name.startswith("layers.bg") else tensor for name, tensor in composer.state_dict().items()}
+    tensors = {**dict(composer.named_parameters()), **dict(composer.named_buffers())}
+    state = {name: torch.zeros_like(tensor) if name.startswith("generators.bg") else tensor for name, tensor in tensors.items()}
     changed = torch.func.functional_call(composer, state, (z,))
     assert not torch.equal(changed, composer(z))
 
@@ -178,22 +179,28 @@ def test_contradictions_are_refused_before_anything_is_built(
     generators: dict[str, Generator], composer_recipe: ComposerRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nn, "Conv2d", None)
-    unknown = Conv1x1FusionRecipe().model_copy(update={"kind": "x"})
+
+    class UnknownFusionRecipe(Conv1x1FusionRecipe):
+        """A schema that nothing implements."""
+
+    class UnknownTranslatorRecipe(NoTranslatorRecipe):
+        """A schema that nothing implements."""
+
     cases: list[tuple[ComposerRecipe, dict[str, Generator], int, str]] = [
         (composer_recipe, {}, 32, "^layers: "),
         (composer_recipe, generators, 64, "^layer fg: its generator makes 32 px, not size_px = 64"),
         (composer_recipe, generators, 30, r"^composer\.translator\.widths: "),
         (
-            composer_recipe.model_copy(update={"fusion": unknown}),
+            composer_recipe.model_copy(update={"fusion": UnknownFusionRecipe()}),
             generators,
             32,
-            r"^composer\.fusion\.kind: .*conv1x1",
+            r"^composer\.fusion\.kind: nothing implements UnknownFusionRecipe",
         ),
         (
-            ComposerRecipe().model_copy(update={"translator": DenseTranslatorRecipe().model_copy(update={"kind": "x"})}),
+            composer_recipe.model_copy(update={"translator": UnknownTranslatorRecipe()}),
             generators,
             32,
-            r"^composer\.translator\.kind: .*dense",
+            r"^composer\.translator\.kind: nothing implements UnknownTranslatorRecipe",
         ),
     ]
     for recipe, layers, size_px, message in cases:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.errors import UsageError
-from mitlgan.networks import build_inpainter, input_shape, summarize_blocks
+from mitlgan.networks import build_inpainter, summarize_blocks
 from mitlgan.networks.context_encoder import pull_push_fill
 from mitlgan.recipe import InpainterRecipe
 
@@ -92,8 +92,8 @@ def test_smoothly_keeps_what_is_known_and_stays_within_it(size_px: int) -> None:
 
 def test_its_blocks_are_counted_at_their_sizes() -> None:
     made = network()
-    assert input_shape(made) == (4, 16, 16)
-    table = {row.name: row.output_shape for row in summarize_blocks(made, input_shape(made))}
+    assert made.input_shape == (4, 16, 16)
+    table = {row.name: row.output_shape for row in summarize_blocks(made, made.input_shape)}
     assert table["encoder.0.0"] == (4, 8, 8)
     assert table["encoder.1.0"] == (6, 4, 4)
     assert table["to_image"] == (3, 16, 16)

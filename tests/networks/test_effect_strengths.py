@@ -117,7 +117,7 @@ def test_an_artifact_refuses_strengths_that_it_cannot_take(compose_recipe: Recip
 
 def test_one_image_of_many_has_all_its_stages(composer: Composer, z: torch.Tensor) -> None:
     stages = composer.layers(z)
-    one = stages.image(1)
+    one = stages[1]
     assert stages.matte is not None
     assert one.matte is not None
     pairs = [(one.output, stages.output), (one.fused, stages.fused), (one.matte, stages.matte)]

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from mitlgan import networks
@@ -146,9 +147,9 @@ def test_a_spectral_critics_penalty_has_the_derivative_of_differences() -> None:
 @pytest.mark.parametrize(
     ("widths", "size_px", "message"),
     [
-        ((8, 6), 32, r"^generator\.widths: .*give 3, the channels at 4, 8, 16 px"),
-        ((8, 6, 4), 48, r"^size_px: .*cannot reach 48.*32"),
-        ((8,), 4, r"^size_px: .*such as 8"),
+        ((8, 6), 32, r"^generator\.widths has 2 entries.*size_px = 32; give 3 widths"),
+        ((8, 6, 4), 48, r"^generator\.widths has 3 entries.*not size_px = 48; size_px must be .*such as 32"),
+        ((8,), 4, r"^generator\.widths .*not size_px = 4; size_px must be"),
     ],
 )
 def test_generator_of_another_size_is_refused(widths: tuple[int, ...], size_px: int, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,12 +161,22 @@ def test_generator_of_another_size_is_refused(widths: tuple[int, ...], size_px: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"widths": ()}, r"^critic\.widths: "),
-        ({"widths": (4,) * 4, "dropout": (0,) * 4}, r"^critic\.widths: .*give at most 3"),
-        ({"dropout": (0.0,)}, r"^critic\.dropout: 1 values for 3 widths"),
-        ({"kernel": 25}, r"^critic\.kernel: .*larger than the image of size_px = 24; choose at most 23"),
-        ({"kernel": 4}, r"^critic\.kernel: .*odd"),
-        ({"kind": "nothing"}, r"^critic\.kind: .*choose one of thesis"),
+        ({"widths": ()}, r"widths\n.*at least 1 item"),
+        ({"dropout": (0.0,)}, r"dropout has 1 values for 3 widths"),
+        ({"kernel": 4}, r"kernel is 4; an odd one"),
+        ({"kind": "nothing"}, r"kind\n.*should be 'thesis'"),
+    ],
+)
+def test_a_critic_that_no_size_suits_has_no_recipe(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ThesisCriticRecipe(**{"widths": (4, 6, 8), "dropout": (0.0, 0.0, 0.0), **change})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"widths": (4,) * 4, "dropout": (0,) * 4}, r"^critic\.widths halves 24 px 4 times.*give fewer"),
+        ({"kernel": 25}, r"^critic\.kernel = 25 is larger than the image, 24 px; at most 23"),
     ],
 )
 def test_contradictory_critic_is_refused(change: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch) -> None:

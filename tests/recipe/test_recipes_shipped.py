@@ -63,7 +63,7 @@ def test_its_networks_fit_together(name: str) -> None:
             layers = {name: form.build() for name, form in default_generator_specs(recipe.composer, recipe.size_px).items()}
             composer = networks.build_composer(recipe.composer, layers, recipe.size_px)
             generator = composer
-        images = generator.eval()(torch.empty(2, *networks.input_shape(generator)))
+        images = generator.eval()(torch.empty(2, *generator.input_shape))
         assert images.shape == (2, recipe.critic.image_channels, recipe.size_px, recipe.size_px)
         assert networks.build_critic(recipe.critic, recipe.size_px)(images).shape == (2,)
     described = describe_recipe(recipe)

@@ -162,7 +162,7 @@ def test_statistics_are_those_of_what_trains(recipe: Recipe) -> None:
 class Shifted(nn.Module):
     """BatchNorm over latents times two, plus three, so that its statistics are known: mean 3, variance 4."""
 
-    latent_dim = 6
+    input_shape = (6,)
 
     def __init__(self) -> None:
         super().__init__()

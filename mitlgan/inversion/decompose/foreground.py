@@ -19,7 +19,7 @@ from mitlgan.inversion.multistart import best_random_starts, optimise
 from mitlgan.inversion.progress import SearchProgress
 from mitlgan.inversion.settings import InversionSettings
 from mitlgan.networks import Composer
-from mitlgan.networks.fusion.fusions import MatteFusion
+from mitlgan.networks.fusion.matte_fusion import MatteFusion
 from mitlgan.networks.placement import PLACEMENT_DIM, LayerTransform, PlacementPrior
 
 RESTARTS_FACTOR = 2.5

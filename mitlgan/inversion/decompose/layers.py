@@ -17,7 +17,7 @@ from mitlgan.inversion.decompose.foreground import ForegroundRenderer, fit_foreg
 from mitlgan.inversion.progress import SearchProgress
 from mitlgan.inversion.settings import InversionSettings
 from mitlgan.networks import PLACEMENT_LATENT, Composer
-from mitlgan.networks.fusion.fusions import MatteFusion
+from mitlgan.networks.fusion.matte_fusion import MatteFusion
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
 
 LAYER_GOAL_DB = 50.0

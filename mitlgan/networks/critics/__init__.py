@@ -1,1 +1,1 @@
-"""Critics: image to score."""
+"""Critics: image to score, one family a file."""

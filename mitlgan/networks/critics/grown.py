@@ -6,18 +6,16 @@ So its first score is the parent's, to the bit: what the smaller critic knows is
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mitlgan.networks.blocks import Critic
-from mitlgan.networks.dcgan import check
 from mitlgan.networks.initialization import apply_spectral_norm
-
-if TYPE_CHECKING:
-    from mitlgan.recipe import GrownCriticRecipe
+from mitlgan.networks.registry import CRITICS
+from mitlgan.recipe.schema.critics import GrownCriticRecipe
 
 
 class FinerStage(nn.Module):
@@ -82,16 +80,13 @@ class GrownCritic(Critic):
         return {new + name.removeprefix(old) if name.startswith(old) else name: tensor for name, tensor in tensors.items()}
 
 
-def build(recipe: GrownCriticRecipe, size_px: int, parent: Critic) -> GrownCritic:
-    """Build a critic around a parent, whose modules it takes.
+@CRITICS.register(GrownCriticRecipe)
+def build_critic(recipe: GrownCriticRecipe, size_px: int) -> GrownCritic:
+    """Build a critic and, inside it, its parent.
 
     Args:
-        recipe: Its measures.
+        recipe: Settings, those of the parent included.
         size_px: Two or four times the parent's.
-        parent: As `recipe.parent` builds it.
-
-    Raises:
-        UsageError: The parent does not grow to this size.
     """
-    check(recipe, size_px)
+    parent = CRITICS[type(recipe.parent)](recipe.parent, recipe.parent_px)
     return GrownCritic(parent, size_px, recipe)

@@ -1,1 +1,1 @@
-"""Generators: latent to image."""
+"""Generators: latent to one image layer, one family a file."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mitlgan.errors import UsageError
 from mitlgan.images.alpha import clip_to_alpha
 from mitlgan.networks.blocks import Generator
+from mitlgan.networks.registry import GENERATORS
 from mitlgan.networks.resample import resize_image
-
-if TYPE_CHECKING:
-    from mitlgan.recipe import GrownGeneratorRecipe
+from mitlgan.recipe.schema.generators import GrownGeneratorRecipe
 
 FLAT_RANGE = 2 / 127.5
 """Up to here, two steps of 8 bits, a parent counts as transparent, or as flat, and nothing is changed."""
@@ -167,30 +166,15 @@ class GrownGenerator(Generator):
         return self
 
 
-def check(recipe: GrownGeneratorRecipe, size_px: int) -> None:
-    """Refuse a parent that does not grow to a size, before anything is built.
-
-    Raises:
-        UsageError: One line that begins with the recipe's key.
-    """
-    try:
-        recipe.require_size(size_px)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def build(recipe: GrownGeneratorRecipe, size_px: int, parent: Generator) -> GrownGenerator:
-    """Build a generator around a parent, whose modules it takes.
+@GENERATORS.register(GrownGeneratorRecipe)
+def build_generator(recipe: GrownGeneratorRecipe, size_px: int) -> GrownGenerator:
+    """Build a generator and, inside it, its parent.
 
     Args:
-        recipe: Its measures.
+        recipe: Settings, those of the parent included.
         size_px: Two or four times the parent's.
-        parent: As `recipe.parent` builds it.
-
-    Raises:
-        UsageError: See `check`.
     """
-    check(recipe, size_px)
+    parent = GENERATORS[type(recipe.parent)](recipe.parent, recipe.parent_px)
     return GrownGenerator(parent, size_px, recipe)
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from torch import Tensor, nn
 
-from mitlgan.networks.blocks import instancenorm_conv
-from mitlgan.networks.translators.encoder_decoder import OUTPUT_ACTIVATIONS, check_translator, output_head, wrap_output
+from mitlgan.networks.registry import TRANSLATORS
+from mitlgan.networks.translators.encoder_decoder import OUTPUT_ACTIVATIONS, output_head, wrap_output
 from mitlgan.networks.translators.recomputed_concat import apply_to_concat, concat_features
-from mitlgan.recipe.schema.translators import OUTER_KERNEL
-
-if TYPE_CHECKING:
-    from mitlgan.recipe import DenseTranslatorRecipe
+from mitlgan.recipe.schema.translators import OUTER_KERNEL, DenseTranslatorRecipe
 
 
 class DenseBlock(nn.Module):
@@ -78,7 +76,8 @@ class DenseTranslator(nn.Module):
         return cast(Tensor, self.leave(found))
 
 
-def build_dense(recipe: DenseTranslatorRecipe, size_px: int, image_channels: int) -> nn.Module:
+@TRANSLATORS.register(DenseTranslatorRecipe)
+def build_dense(recipe: DenseTranslatorRecipe, image_channels: int) -> nn.Module:
     """Build the thesis' translator (Table 7.3).
 
     Affine InstanceNorm follows every conv, and ReLU all but the first of the first block and the last, whose activation the recipe names; for
@@ -86,11 +85,20 @@ def build_dense(recipe: DenseTranslatorRecipe, size_px: int, image_channels: int
 
     Args:
         recipe: See `DenseTranslator`.
-        size_px: Height and width.
         image_channels: Channels in and out.
-
-    Raises:
-        UsageError: See `check_translator`.
     """
-    check_translator(recipe, size_px)
     return wrap_output(DenseTranslator(recipe, image_channels), recipe)
+
+
+def instancenorm_conv(in_channels: int, out_channels: int, kernel: int, last: nn.Module | None, stride: int = 1) -> nn.Sequential:
+    """Conv with bias and 'same' padding, affine InstanceNorm, activation if any (the row of Table 7.3).
+
+    The bias has no effect under the normalisation, yet the thesis counts it.
+    """
+    block = OrderedDict[str, nn.Module](
+        conv=nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2),
+        norm=nn.InstanceNorm2d(out_channels, affine=True),
+    )
+    if last is not None:
+        block["activation"] = last
+    return nn.Sequential(block)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from mitlgan.networks.translators.encoder_decoder import check_translator, downsample_stages, upsample_stages, wrap_output
+from mitlgan.networks.registry import TRANSLATORS
+from mitlgan.networks.translators.encoder_decoder import downsample_stages, upsample_stages, wrap_output
 from mitlgan.networks.translators.recomputed_concat import apply_to_concat, concat_features
-
-if TYPE_CHECKING:
-    from mitlgan.recipe import DensenetTranslatorRecipe
+from mitlgan.recipe.schema.translators import DensenetTranslatorRecipe
 
 BOTTLENECK = 4
 """Channels of the 1x1 convs, in growth rates (Huang et al. 2017, section 3)."""
@@ -41,7 +39,8 @@ class DenselyConnected(nn.Module):
         return concat_features(found)
 
 
-def build_densenet(recipe: DensenetTranslatorRecipe, size_px: int, image_channels: int) -> nn.Module:
+@TRANSLATORS.register(DensenetTranslatorRecipe)
+def build_densenet(recipe: DensenetTranslatorRecipe, image_channels: int) -> nn.Module:
     """Build conv 7x7, stride-2 convs, dense blocks (Huang et al. 2017) with transitions, as many upsamplings with conv, conv 7x7.
 
     Normalisation and ReLU stand before each conv of the blocks, and transitions halve the channels but not the size, which is already a quarter;
@@ -49,13 +48,8 @@ def build_densenet(recipe: DensenetTranslatorRecipe, size_px: int, image_channel
 
     Args:
         recipe: `widths`, `growth_rate`, `blocks`, `bottleneck`, last activation.
-        size_px: Height and width.
         image_channels: Channels in and out.
-
-    Raises:
-        UsageError: See `check_translator`.
     """
-    check_translator(recipe, size_px)
     channels = recipe.widths[-1]
     stages = downsample_stages(recipe.widths, image_channels)
     for i, steps in enumerate(recipe.blocks, start=1):

@@ -8,28 +8,15 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from mitlgan.errors import UsageError
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
 from mitlgan.recipe.schema.translators import OUTER_KERNEL, RESIDUAL_SCALE
 
 if TYPE_CHECKING:
-    from mitlgan.recipe import AnyTranslator, DensenetTranslatorRecipe, DenseTranslatorRecipe, GuidedTranslatorRecipe, ResnetTranslatorRecipe
+    from mitlgan.recipe import DensenetTranslatorRecipe, DenseTranslatorRecipe, GuidedTranslatorRecipe, ResnetTranslatorRecipe
 
     EndedRecipe = DenseTranslatorRecipe | ResnetTranslatorRecipe | DensenetTranslatorRecipe | GuidedTranslatorRecipe
 
 OUTPUT_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "residual": nn.Tanh}
-
-
-def check_translator(recipe: AnyTranslator, size_px: int) -> None:
-    """Refuse a size that the translator cannot take, before anything is built.
-
-    Raises:
-        UsageError: One line that begins with the recipe's key.
-    """
-    try:
-        recipe.require_size(size_px)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
 
 
 def conv_norm_act(in_channels: int, out_channels: int, kernel: int, last: nn.Module | None, stride: int = 1) -> nn.Sequential:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from mitlgan.networks.translators.encoder_decoder import check_translator, output_head, wrap_output
+from mitlgan.networks.registry import TRANSLATORS
+from mitlgan.networks.translators.encoder_decoder import output_head, wrap_output
 from mitlgan.networks.translators.resnet import ResidualBlock
-
-if TYPE_CHECKING:
-    from mitlgan.recipe import GuidedTranslatorRecipe
+from mitlgan.recipe.schema.translators import GuidedTranslatorRecipe
 
 
 class GuidedTranslator(nn.Module):
@@ -35,7 +34,8 @@ class GuidedTranslator(nn.Module):
         return cast(Tensor, self.leave(self.detail(torch.cat([image, self.context(image)], dim=1))))
 
 
-def build_guided(recipe: GuidedTranslatorRecipe, size_px: int, image_channels: int) -> nn.Module:
+@TRANSLATORS.register(GuidedTranslatorRecipe)
+def build_guided(recipe: GuidedTranslatorRecipe, image_channels: int) -> nn.Module:
     """Build pixel-unshuffle, conv 3x3, residual blocks, conv 1x1, bilinear upsampling; then, with the image beside it, two convs 3x3 at full size.
 
     Unshuffling (Shi et al. 2016, the other way round) loses nothing and leaves 1 / unshuffle^2 of the places to compute at. The way back is no
@@ -45,13 +45,8 @@ def build_guided(recipe: GuidedTranslatorRecipe, size_px: int, image_channels: i
 
     Args:
         recipe: `unshuffle`, `width`, `blocks`, `detail`, last activation.
-        size_px: Height and width.
         image_channels: Channels in and out.
-
-    Raises:
-        UsageError: See `check_translator`.
     """
-    check_translator(recipe, size_px)
     width, side, detail = recipe.width, recipe.unshuffle, recipe.detail
     context = OrderedDict[str, nn.Module](unshuffle=nn.PixelUnshuffle(side))
     context["enter"] = nn.Sequential(OrderedDict[str, nn.Module](conv=nn.Conv2d(image_channels * side**2, width, 3, padding=1), activation=nn.ReLU()))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from torch import Tensor, nn
 
-from mitlgan.networks.translators.encoder_decoder import check_translator, conv_norm_act, downsample_stages, upsample_stages, wrap_output
-
-if TYPE_CHECKING:
-    from mitlgan.recipe import ResnetTranslatorRecipe
+from mitlgan.networks.registry import TRANSLATORS
+from mitlgan.networks.translators.encoder_decoder import conv_norm_act, downsample_stages, upsample_stages, wrap_output
+from mitlgan.recipe.schema.translators import ResnetTranslatorRecipe
 
 
 class ResidualBlock(nn.Module):
@@ -29,7 +28,8 @@ class ResidualBlock(nn.Module):
         return features + cast(Tensor, self.change(features))
 
 
-def build_resnet(recipe: ResnetTranslatorRecipe, size_px: int, image_channels: int) -> nn.Module:
+@TRANSLATORS.register(ResnetTranslatorRecipe)
+def build_resnet(recipe: ResnetTranslatorRecipe, image_channels: int) -> nn.Module:
     """Build conv 7x7, stride-2 convs, residual blocks, as many upsamplings with conv, conv 7x7 (Johnson et al. 2016, table 1).
 
     Affine InstanceNorm stands where they have BatchNorm, as in the thesis' own translator; upsampling with a conv leaves no checkerboard, as their
@@ -37,13 +37,8 @@ def build_resnet(recipe: ResnetTranslatorRecipe, size_px: int, image_channels: i
 
     Args:
         recipe: `widths`, `blocks`, last activation.
-        size_px: Height and width.
         image_channels: Channels in and out.
-
-    Raises:
-        UsageError: See `check_translator`.
     """
-    check_translator(recipe, size_px)
     width = recipe.widths[-1]
     stages = downsample_stages(recipe.widths, image_channels)
     for i in range(1, recipe.blocks + 1):

@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 from mitlgan.recipe.schema.augment import AugmentRecipe
 from mitlgan.recipe.schema.base import RecipeTable
 from mitlgan.recipe.schema.composer import FUSION_KINDS, ComposerRecipe
+from mitlgan.recipe.schema.critics import CRITIC_KINDS, AnyCritic, ThesisCriticRecipe
+from mitlgan.recipe.schema.generators import GENERATOR_KINDS, AnyGenerator
 from mitlgan.recipe.schema.inpainter import InpainterRecipe
-from mitlgan.recipe.schema.networks import CRITIC_KINDS, GENERATOR_KINDS, AnyCritic, AnyGenerator, ThesisCriticRecipe
 from mitlgan.recipe.schema.objectives import OBJECTIVE_KINDS, AnyObjective, WganGpRecipe
 from mitlgan.recipe.schema.optimisers import OPTIMISER_KINDS, AdamRecipe, AnyOptimiser
 from mitlgan.recipe.schema.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Role, TrainingRecipe

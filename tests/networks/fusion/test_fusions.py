@@ -6,8 +6,11 @@ from torch import Tensor
 
 from mitlgan import networks
 from mitlgan.errors import UsageError
-from mitlgan.networks.fusion.fusions import FUSIONS, ChannelFusion, FusionInput, FusionOutput, LayerSpec, MatteFusion, back_to_front
+from mitlgan.networks.fusion.channel_fusion import ChannelFusion
+from mitlgan.networks.fusion.interface import FusionInput, FusionOutput, LayerSpec, back_to_front
+from mitlgan.networks.fusion.matte_fusion import MatteFusion
 from mitlgan.networks.placement import LayerTransform
+from mitlgan.networks.registry import FUSIONS
 from mitlgan.recipe import Conv1x1FusionRecipe, PlacementRecipe
 from mitlgan.recipe.schema.composer import (
     FUSION_KINDS,
@@ -51,13 +54,13 @@ def composite(front: Tensor, back: Tensor) -> Tensor:
 
 
 def test_thesis_fusion_has_21_parameters() -> None:
-    assert networks.count_parameters(ChannelFusion(Conv1x1FusionRecipe(), {"fg": RGB, "bg": RGB})) == (21, 21)
+    assert networks.count_parameters(ChannelFusion(Conv1x1FusionRecipe(), {"fg": RGB, "bg": RGB}, SIZE, None)) == (21, 21)
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh", "none"])
 def test_every_pixel_is_the_same_mixture_of_all_layers_in_order(name: str) -> None:
     torch.manual_seed(0)
-    fusion = ChannelFusion(Conv1x1FusionRecipe(activation=name), {"fg": RGBA, "bg": RGB, "sky": RGB})  # type: ignore[arg-type]
+    fusion = ChannelFusion(Conv1x1FusionRecipe(activation=name), {"fg": RGBA, "bg": RGB, "sky": RGB}, SIZE, None)  # type: ignore[arg-type]
     given = material({"sky": 3, "bg": 3, "fg": 4})
     joined = torch.cat([given.images["fg"], given.images["bg"], given.images["sky"]], dim=1)
     assert fusion.conv is not None
@@ -71,7 +74,7 @@ def test_every_pixel_is_the_same_mixture_of_all_layers_in_order(name: str) -> No
 
 def test_norm_conv1x1_normalises_the_joined_layers_first() -> None:
     torch.manual_seed(0)
-    plain = ChannelFusion(NormConv1x1FusionRecipe(activation="none"), {"fg": RGB, "bg": RGB})
+    plain = ChannelFusion(NormConv1x1FusionRecipe(activation="none"), {"fg": RGB, "bg": RGB}, SIZE, None)
     given = material({"fg": 3, "bg": 3})
     changed = FusionInput({"fg": given.images["fg"] * 0.1 + 0.5, "bg": given.images["bg"] * 3 - 1})
     # Contrast and brightness of a layer are what InstanceNorm takes away.
@@ -80,14 +83,14 @@ def test_norm_conv1x1_normalises_the_joined_layers_first() -> None:
 
 
 def test_addition_is_the_sum_and_has_no_parameters() -> None:
-    fusion = ChannelFusion(AddFusionRecipe(activation="none"), {"fg": RGB, "bg": RGB})
+    fusion = ChannelFusion(AddFusionRecipe(activation="none"), {"fg": RGB, "bg": RGB}, SIZE, None)
     given = material({"fg": 3, "bg": 3})
     torch.testing.assert_close(fused(fusion, given).image, given.images["fg"] + given.images["bg"])
     assert networks.count_parameters(fusion) == (0, 0)
 
 
 def test_normalised_addition_has_mean_0_and_deviation_1() -> None:
-    fusion = ChannelFusion(AddNormFusionRecipe(activation="none"), {"fg": RGB, "bg": RGB})
+    fusion = ChannelFusion(AddNormFusionRecipe(activation="none"), {"fg": RGB, "bg": RGB}, SIZE, None)
     image = fused(fusion, material({"fg": 3, "bg": 3})).image
     torch.testing.assert_close(image.mean((2, 3)), torch.zeros(2, 3), atol=1e-5, rtol=0)
     torch.testing.assert_close(image.std((2, 3), correction=0), torch.ones(2, 3), atol=1e-3, rtol=0)
@@ -95,7 +98,7 @@ def test_normalised_addition_has_mean_0_and_deviation_1() -> None:
 
 def test_unknown_activation_is_refused() -> None:
     with pytest.raises(UsageError, match=r"^composer\.fusion\.activation: .*choose one of relu, tanh"):
-        ChannelFusion(Conv1x1FusionRecipe().model_copy(update={"activation": "sine"}), {"fg": RGB})
+        ChannelFusion(Conv1x1FusionRecipe().model_copy(update={"activation": "sine"}), {"fg": RGB}, SIZE, None)
 
 
 def test_alpha_is_a_true_composite_before_any_training() -> None:
@@ -193,7 +196,7 @@ def test_layers_that_do_not_suit_are_refused(recipe: Any, layers: dict[str, Laye
 
 
 def test_every_kind_is_built() -> None:
-    assert list(FUSIONS) == list(FUSION_KINDS)
-    for kind, recipe in FUSION_KINDS.items():
-        fusion = FUSIONS[kind](recipe(), {"fg": RGBA, "bg": RGB}, SIZE, None)
+    for schema in FUSION_KINDS.values():
+        recipe: Any = schema()
+        fusion = FUSIONS[schema](recipe, {"fg": RGBA, "bg": RGB}, SIZE, None)
         assert fused(fusion, material({"fg": 4, "bg": 3})).image.shape == (2, 3, SIZE, SIZE)

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mitlgan import networks
 from mitlgan.errors import UsageError
-from mitlgan.networks.translators import check_translator
+from mitlgan.networks import check_size
 from mitlgan.networks.translators.dense import DenseBlock, build_dense
 from mitlgan.recipe import DenseTranslatorRecipe
 
@@ -75,7 +75,7 @@ def kept_bytes(forward: Callable[[Tensor], Tensor], image: Tensor) -> int:
 
 def test_dense_translator_is_table_7_3() -> None:
     with torch.device("meta"):
-        translator = build_dense(DenseTranslatorRecipe(), 128, 3)
+        translator = build_dense(DenseTranslatorRecipe(), 3)
     counts = {name: networks.count_parameters(stage).parameters for name, stage in translator.named_children()}
     assert {name: count for name, count in counts.items() if count} == {name: count for name, (count, _) in TABLE_7_3.items()}
     assert sum(counts.values()) == 18_461_982 - 21
@@ -86,7 +86,7 @@ def test_dense_translator_is_table_7_3() -> None:
 
 
 def test_every_conv_has_a_bias_and_an_affine_instancenorm() -> None:
-    translator = build_dense(DenseTranslatorRecipe(widths=(4, 6, 8), blocks=2), 32, 3)
+    translator = build_dense(DenseTranslatorRecipe(widths=(4, 6, 8), blocks=2), 3)
     blocks = [block for block in translator.modules() if isinstance(block, nn.Conv2d | nn.InstanceNorm2d)]
     for conv, norm in zip(blocks[::2], blocks[1::2], strict=True):
         assert isinstance(conv, nn.Conv2d)
@@ -98,7 +98,7 @@ def test_every_conv_has_a_bias_and_an_affine_instancenorm() -> None:
 
 
 def test_only_the_first_block_has_no_relu_inside() -> None:
-    translator = build_dense(DenseTranslatorRecipe(widths=(4, 6, 8), blocks=3), 32, 3)
+    translator = build_dense(DenseTranslatorRecipe(widths=(4, 6, 8), blocks=3), 3)
     blocks = [block for block in translator.children() if isinstance(block, DenseBlock)]
     assert [any(isinstance(part, nn.ReLU) for part in block.first) for block in blocks] == [False, True, True]
     assert all(any(isinstance(part, nn.ReLU) for part in block.second) for block in blocks)
@@ -107,7 +107,7 @@ def test_only_the_first_block_has_no_relu_inside() -> None:
 def test_dense_translator_is_its_naive_form() -> None:
     """Outputs and all gradients, also of a gradient, at every order that is asked for."""
     torch.manual_seed(0)
-    translator = build_dense(DenseTranslatorRecipe(widths=(4, 6, 8), blocks=4), 16, 3).double()
+    translator = build_dense(DenseTranslatorRecipe(widths=(4, 6, 8), blocks=4), 3).double()
     image = torch.randn(3, 3, 16, 16, dtype=torch.float64, requires_grad=True)
     weights = torch.randn(3, 3, 16, 16, dtype=torch.float64)
     given = [image, *translator.parameters()]
@@ -126,14 +126,14 @@ def test_dense_blocks_keep_no_copies_of_earlier_features() -> None:
     """The naive form keeps blocks 2 to 6's inputs, 2 + 3 + ... + 6 features' worth, which are nothing but copies."""
     torch.manual_seed(0)
     width, px, images = 8, 8, 2
-    translator = build_dense(DenseTranslatorRecipe(widths=(4, 6, width), blocks=6), 4 * px, 3)
+    translator = build_dense(DenseTranslatorRecipe(widths=(4, 6, width), blocks=6), 3)
     image = torch.randn(images, 3, 4 * px, 4 * px)
     kept, naively = kept_bytes(translator, image), kept_bytes(lambda given: naive(translator, given), image)
     assert naively - kept == 4 * images * width * px**2 * (2 + 3 + 4 + 5 + 6)
 
 
 def test_nothing_is_kept_where_no_gradient_is_wanted() -> None:
-    translator = build_dense(DenseTranslatorRecipe(widths=(4, 6, 8), blocks=3), 16, 3)
+    translator = build_dense(DenseTranslatorRecipe(widths=(4, 6, 8), blocks=3), 3)
     image = torch.randn(1, 3, 16, 16)
     with torch.no_grad():
         assert torch.equal(translator(image), naive(translator, image))
@@ -142,7 +142,7 @@ def test_nothing_is_kept_where_no_gradient_is_wanted() -> None:
 @pytest.mark.parametrize(("name", "lowest"), [("relu", 0.0), ("tanh", -1.0)])
 def test_last_activation_is_the_recipes(name: str, lowest: float) -> None:
     torch.manual_seed(0)
-    translator = build_dense(DenseTranslatorRecipe(widths=(4, 6, 8), blocks=1, activation=name), 16, 3)  # type: ignore[arg-type]
+    translator = build_dense(DenseTranslatorRecipe(widths=(4, 6, 8), blocks=1, activation=name), 3)  # type: ignore[arg-type]
     images = translator(torch.randn(4, 3, 16, 16))
     assert images.shape == (4, 3, 16, 16)
     assert images.min() >= lowest
@@ -159,9 +159,7 @@ def test_last_activation_is_the_recipes(name: str, lowest: float) -> None:
 )
 def test_contradictory_translator_is_refused(size_px: int, change: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        check_translator(DenseTranslatorRecipe().model_copy(update=change), size_px)
-    with pytest.raises(UsageError, match=message):
-        build_dense(DenseTranslatorRecipe().model_copy(update=change), size_px, 3)
+        check_size(DenseTranslatorRecipe().model_copy(update=change), size_px)
 
 
 @pytest.mark.parametrize("change", [{"widths": ()}, {"widths": (4, 4)}, {"blocks": 0}, {"blocks": 65}])
@@ -171,4 +169,4 @@ def test_measures_that_no_translator_has_are_refused(change: dict[str, object]) 
 
 
 def test_smallest_size_trains() -> None:
-    build_dense(DenseTranslatorRecipe(widths=(4, 6, 8), blocks=1), 8, 3)(torch.randn(1, 3, 8, 8)).sum().backward()
+    build_dense(DenseTranslatorRecipe(widths=(4, 6, 8), blocks=1), 3)(torch.randn(1, 3, 8, 8)).sum().backward()

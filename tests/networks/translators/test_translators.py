@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from mitlgan import networks
 from mitlgan.artifacts.summary import thesis_generator
 from mitlgan.errors import UsageError
-from mitlgan.networks.translators import TRANSLATORS, check_translator
+from mitlgan.networks import check_size
+from mitlgan.networks.registry import TRANSLATORS
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
 from mitlgan.recipe import (
     AnyTranslator,
@@ -47,7 +48,8 @@ ENDINGS = ("relu", "tanh", "residual")
 
 
 def build(recipe: AnyTranslator, size_px: int) -> nn.Module:
-    return TRANSLATORS[recipe.kind](recipe, size_px, 3)
+    check_size(recipe, size_px)
+    return TRANSLATORS[type(recipe)](recipe, 3)
 
 
 def ending(recipe: AnyTranslator, name: str) -> AnyTranslator:
@@ -329,12 +331,12 @@ def test_a_residual_pushed_out_finds_back() -> None:
 )
 def test_a_size_that_cannot_be_halved_is_refused(recipe: AnyTranslator, size_px: int, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        check_translator(recipe, size_px)
+        check_size(recipe, size_px)
     with pytest.raises(UsageError, match=message):
         build(recipe, size_px)
 
 
 def test_every_kind_of_the_recipes_can_be_built() -> None:
-    assert list(TRANSLATORS) == list(TRANSLATOR_KINDS)
-    assert [recipe.kind for recipe in DEFAULTS] == list(TRANSLATORS)
+    assert [recipe.kind for recipe in DEFAULTS] == list(TRANSLATOR_KINDS)
+    assert all(isinstance(build(recipe, 32), nn.Module) for recipe in DEFAULTS)
     assert [getattr(recipe, "activation", None) for recipe in DEFAULTS] == ["relu", "tanh", "tanh", "residual", None]

@@ -1,19 +1,18 @@
-"""Generator and critic of dense layers only (Goodfellow et al. 2014; as Akel 2022 prints them in figures 4.4 and 4.5)."""
+"""A generator of dense layers only (Goodfellow et al. 2014; Akel 2022, figure 4.5)."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
 
 from torch import nn
 
-from mitlgan.networks.blocks import Critic, Generator, score_head
+from mitlgan.networks.blocks import Generator
 from mitlgan.networks.initialization import initialize_weights
+from mitlgan.networks.registry import GENERATORS
+from mitlgan.recipe.schema.generators import MlpGeneratorRecipe
 
-if TYPE_CHECKING:
-    from mitlgan.recipe import MlpCriticRecipe, MlpGeneratorRecipe
 
-
+@GENERATORS.register(MlpGeneratorRecipe)
 def build_generator(recipe: MlpGeneratorRecipe, size_px: int) -> Generator:
     """Build the generator: dense, LeakyReLU, BatchNorm for each width, then dense to the pixels and tanh.
 
@@ -42,23 +41,3 @@ def build_generator(recipe: MlpGeneratorRecipe, size_px: int) -> Generator:
     network = nn.Sequential(stages)
     initialize_weights(network, recipe.init, recipe.init_std)
     return Generator(network, latent_dim=recipe.latent_dim, size_px=size_px, image_channels=recipe.image_channels)
-
-
-def build_critic(recipe: MlpCriticRecipe, size_px: int) -> Critic:
-    """Build the critic: flatten, dense and LeakyReLU for each width, then one dense score.
-
-    At 28 x 28 x 1 by its defaults 533,505 parameters (Akel 2022, figure 4.4).
-
-    Args:
-        recipe: Its measures.
-        size_px: Any.
-    """
-    stages = OrderedDict[str, nn.Module](flatten=nn.Flatten())
-    features = recipe.image_channels * size_px**2
-    for index, width in enumerate(recipe.widths, start=1):
-        stages[f"dense_{index}"] = nn.Sequential(OrderedDict[str, nn.Module](dense=nn.Linear(features, width), activation=nn.LeakyReLU(recipe.leak)))
-        features = width
-    stages["score"] = score_head(nn.Linear(features, 1), recipe.output)
-    network = nn.Sequential(stages)
-    initialize_weights(network, recipe.init, recipe.init_std)
-    return Critic(network, size_px=size_px, image_channels=recipe.image_channels)

@@ -1,0 +1,45 @@
+"""A critic of strided convolutions, at any size."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+from mitlgan.networks.blocks import Critic, norm_act, score_head
+from mitlgan.networks.initialization import apply_spectral_norm, initialize_weights
+from mitlgan.networks.registry import CRITICS
+from mitlgan.recipe.schema.critics import StridedCriticRecipe
+
+
+@CRITICS.register(StridedCriticRecipe)
+def build_critic(recipe: StridedCriticRecipe, size_px: int) -> Critic:
+    """Build the strided critic: for each width conv, LeakyReLU, BatchNorm (or in the other order), Dropout; then the score.
+
+    Args:
+        recipe: Its measures.
+        size_px: Any that leaves at least one pixel.
+    """
+    stages = OrderedDict[str, nn.Module]()
+    channels: int = recipe.image_channels
+    strides = recipe.strides or (2,) * len(recipe.widths)
+    dropouts = recipe.dropout or (0.0,) * len(recipe.widths)
+    for index, (width, stride, dropout) in enumerate(zip(recipe.widths, strides, dropouts, strict=True), start=1):
+        conv = nn.Conv2d(channels, width, recipe.kernel, stride=stride, padding=(recipe.kernel - 1) // 2, bias=recipe.bias)
+        block = OrderedDict[str, nn.Module](conv=conv)
+        block |= norm_act(recipe, width, has_norm=index > 1 or recipe.norm_first)
+        if dropout:
+            block["dropout"] = nn.Dropout(dropout)
+        stages[f"conv_{index}"] = nn.Sequential(block)
+        channels = width
+    px = recipe.sides_px(size_px)[-1]
+    if recipe.head == "conv":
+        stages["score"] = score_head(nn.Conv2d(channels, 1, px, bias=recipe.bias), recipe.output, flatten_last=True)
+    else:
+        stages["flatten"] = nn.Flatten()
+        stages["score"] = score_head(nn.Linear(channels * px**2, 1), recipe.output)
+    network = nn.Sequential(stages)
+    if recipe.spectral:
+        apply_spectral_norm(network)
+    initialize_weights(network, recipe.init, recipe.init_std)
+    return Critic(network, size_px=size_px, image_channels=recipe.image_channels)

@@ -1,0 +1,47 @@
+"""The critic of the thesis (Élő 2021, Table 7.2), at any size of its family."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+from mitlgan.networks.blocks import Critic
+from mitlgan.networks.initialization import apply_spectral_norm
+from mitlgan.networks.registry import CRITICS
+from mitlgan.recipe.schema.critics import ThesisCriticRecipe
+
+
+@CRITICS.register(ThesisCriticRecipe)
+def build_critic(recipe: ThesisCriticRecipe, size_px: int) -> Critic:
+    """Build the critic of Table 7.2: stride-2 convs with bias and LeakyReLU, then one dense score.
+
+    The thesis has no BatchNorm here, because the gradient penalty is per sample. Dropout draws from torch's global random numbers.
+
+    Args:
+        recipe: `widths` and `dropout` of the convs, `flatten_dropout`, `kernel`, `leak`,
+            `normalisation`, `spectral`, image channels.
+        size_px: Any multiple of 2 ** len(widths).
+    """
+    stages = OrderedDict[str, nn.Module]()
+    channels: int = recipe.image_channels
+    px = size_px
+    for width, dropout in zip(recipe.widths, recipe.dropout, strict=True):
+        px //= 2
+        block = OrderedDict[str, nn.Module](conv=nn.Conv2d(channels, width, recipe.kernel, stride=2, padding=recipe.kernel // 2))
+        if recipe.normalisation == "batch":
+            block["norm"] = nn.BatchNorm2d(width)
+        block["activation"] = nn.LeakyReLU(recipe.leak)
+        if dropout:
+            block["dropout"] = nn.Dropout(dropout)
+        stages[f"to_{px}px"] = nn.Sequential(block)
+        channels = width
+    head = OrderedDict[str, nn.Module](flatten=nn.Flatten())
+    if recipe.flatten_dropout:
+        head["dropout"] = nn.Dropout(recipe.flatten_dropout)
+    head["dense"] = nn.Linear(channels * px**2, 1)
+    stages["score"] = nn.Sequential(head)
+    network = nn.Sequential(stages)
+    if recipe.spectral:
+        apply_spectral_norm(network)
+    return Critic(network, size_px=size_px, image_channels=recipe.image_channels)

@@ -1,0 +1,83 @@
+"""The generator of the thesis (Élő 2021, Table 7.1), at any size of its family."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from itertools import pairwise
+
+from torch import nn
+
+from mitlgan.networks.blocks import Generator, activation
+from mitlgan.networks.registry import GENERATORS
+from mitlgan.recipe.schema.generators import ThesisGeneratorRecipe
+
+BASE_PX = 4
+
+
+@GENERATORS.register(ThesisGeneratorRecipe)
+def build_generator(recipe: ThesisGeneratorRecipe, size_px: int) -> Generator:
+    """Build the generator of Table 7.1: dense, then upsampling by two with conv 3x3 until `size_px`.
+
+    Each stage but the last is followed by BatchNorm and LeakyReLU, the last by BatchNorm and the recipe's activation. BatchNorm has
+    torch's defaults (momentum 0.1, eps 1e-5), for the thesis does not print its own.
+
+    Args:
+        recipe: Latent size, `widths` (channels at 4, 8, 16, ... px), `leak`, last activation, image channels.
+        size_px: 4 * 2 ** len(widths).
+    """
+    base = recipe.widths[0]
+    features = base * BASE_PX**2
+    stages = OrderedDict[str, nn.Module]()
+    stages["base"] = nn.Sequential(
+        OrderedDict[str, nn.Module](
+            dense=nn.Linear(recipe.latent_dim, features, bias=False),
+            norm=nn.BatchNorm1d(features),
+            activation=nn.LeakyReLU(recipe.leak),
+            reshape=nn.Unflatten(1, (base, BASE_PX, BASE_PX)),
+        )
+    )
+    px = BASE_PX
+    for before, after in pairwise(recipe.widths):
+        px *= 2
+        stages[f"to_{px}px"] = batchnorm_upsample(
+            before, after, nn.LeakyReLU(recipe.leak), upsample=recipe.upsample, blocks=recipe.blocks, leak=recipe.leak
+        )
+    stages["to_image"] = batchnorm_upsample(
+        recipe.widths[-1],
+        recipe.image_channels,
+        activation(recipe.activation, "generator.activation"),
+        upsample=recipe.upsample,
+        blocks=recipe.blocks,
+        leak=recipe.leak,
+        last_norm=recipe.last_norm,
+    )
+    return Generator(nn.Sequential(stages), latent_dim=recipe.latent_dim, size_px=size_px, image_channels=recipe.image_channels)
+
+
+def batchnorm_upsample(
+    in_channels: int, out_channels: int, last: nn.Module, *, upsample: str = "nearest", blocks: int = 1, leak: float = 0.2, last_norm: bool = True
+) -> nn.Sequential:
+    """Twice the size: upsampling, conv 3x3 without bias, BatchNorm, activation (the row of Table 7.1, which has one block).
+
+    The convolution needs no bias, for the normalisation would take it away again.
+
+    Args:
+        in_channels: Before.
+        out_channels: After.
+        last: Activation of the last block.
+        upsample: `nearest` or `bilinear`.
+        blocks: Convolutions at the new size; those before the last have LeakyReLU.
+        leak: Negative slope of that.
+        last_norm: Without it, the last block has a bias in place of BatchNorm.
+    """
+    stages = OrderedDict[str, nn.Module](upsample=nn.Upsample(scale_factor=2, mode=upsample))
+    for index in range(1, blocks):
+        stages[f"conv_{index}"] = nn.Conv2d(in_channels, max(in_channels // 2, out_channels), 3, padding=1, bias=False)
+        in_channels = max(in_channels // 2, out_channels)
+        stages[f"norm_{index}"] = nn.BatchNorm2d(in_channels)
+        stages[f"activation_{index}"] = nn.LeakyReLU(leak)
+    stages["conv"] = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=not last_norm)
+    if last_norm:
+        stages["norm"] = nn.BatchNorm2d(out_channels)
+    stages["activation"] = last
+    return nn.Sequential(stages)

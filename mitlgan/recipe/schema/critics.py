@@ -1,0 +1,182 @@
+"""Critics, which a recipe chooses by `kind`; a table without a `kind` is the thesis' critic."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from mitlgan.recipe.schema.base import Kernel, Leak, Probability, RecipeTable, Width, Widths, kind_discriminator, kinds_of
+from mitlgan.recipe.schema.growth import require_growable
+from mitlgan.recipe.schema.weights import InitializedTable, Normalisation, NormalizedTable
+
+
+class ThesisCriticRecipe(RecipeTable):
+    """The critic of Table 7.2 and its family.
+
+    Attributes:
+        widths: Channels of each stride-2 convolution.
+        dropout: Probability after each of them.
+        flatten_dropout: Probability before the last, dense layer.
+        kernel: Side of each convolution's kernel.
+        leak: Negative slope of LeakyReLU.
+        normalisation: `none`, as a gradient penalty, which is per sample, requires.
+        spectral: Spectral normalisation of every weight (Miyato et al. 2018); the thesis has none.
+        image_channels: 3 for RGB.
+    """
+
+    kind: Literal["thesis"] = "thesis"
+    widths: Widths = (48, 96, 192, 384)
+    dropout: tuple[Probability, ...] = (0.0, 0.0, 0.3, 0.0)
+    flatten_dropout: Probability = 0.3
+    kernel: Kernel = 5
+    leak: Leak = 0.2
+    normalisation: Normalisation = "none"
+    spectral: bool = False
+    image_channels: Literal[3, 4] = 3
+    output: ClassVar[str] = "linear"
+
+    @model_validator(mode="after")
+    def _one_dropout_per_convolution(self) -> Self:
+        if len(self.dropout) != len(self.widths):
+            raise ValueError(f"dropout has {len(self.dropout)} values for {len(self.widths)} widths; give one for each")
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel is {self.kernel}; an odd one keeps the halving of sizes exact, such as {self.kernel + 1}")
+        return self
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, images that the network cannot take."""
+        _require_kernel(self.kernel, size_px)
+        if size_px % 2 ** len(self.widths):
+            raise ValueError(f"critic.widths halves {size_px} px {len(self.widths)} times, which is not whole; give fewer widths")
+
+
+class MlpCriticRecipe(InitializedTable):
+    """Dense layers only, at any size (Akel 2022, figure 4.4).
+
+    Attributes:
+        widths: Of the dense layers; the score's is implied.
+        leak: Negative slope of LeakyReLU.
+        output: What the score passes through; a minimax objective has its sigmoid in the loss and takes `linear`.
+        image_channels: As the generator's.
+    """
+
+    kind: Literal["mlp"] = "mlp"
+    widths: Widths = (512, 256)
+    leak: Leak = 0.2
+    output: Literal["linear", "sigmoid"] = "linear"
+    image_channels: Literal[1, 3, 4] = 3
+    normalisation: ClassVar[str] = "none"
+    spectral: ClassVar[bool] = False
+
+    def require_size(self, size_px: int) -> None:
+        """Any size will do."""
+
+
+class StridedCriticRecipe(NormalizedTable):
+    """Strided convolutions, at any size; odd sizes are halved upwards.
+
+    Attributes:
+        widths: Channels of each convolution.
+        strides: Of each; absent: 2 each.
+        kernel: Side of each kernel.
+        dropout: Probability after each; absent: none.
+        leak: Negative slope of LeakyReLU.
+        norm_first: Whether the first convolution has BatchNorm, too.
+        spectral: Spectral normalisation of every weight (Miyato et al. 2018).
+        head: The score comes from a `dense` layer, or from a `conv` as large as what is left of the image.
+        bias: Of the convolutions.
+        output: What the score passes through; a minimax objective has its sigmoid in the loss and takes `linear`.
+        image_channels: As the generator's.
+    """
+
+    kind: Literal["strided"] = "strided"
+    widths: Widths = (32, 64, 128, 256)
+    strides: tuple[Literal[1, 2], ...] | None = None
+    kernel: Kernel = 3
+    dropout: tuple[Probability, ...] | None = None
+    leak: Leak = 0.2
+    norm_first: bool = False
+    spectral: bool = False
+    head: Literal["dense", "conv"] = "dense"
+    bias: bool = True
+    output: Literal["linear", "sigmoid"] = "linear"
+    image_channels: Literal[1, 3, 4] = 3
+
+    @model_validator(mode="after")
+    def _one_for_each_convolution(self) -> Self:
+        for key in ("strides", "dropout"):
+            given = getattr(self, key)
+            if given is not None and len(given) != len(self.widths):
+                raise ValueError(f"{key} has {len(given)} values for {len(self.widths)} widths; give one for each")
+        return self
+
+    def sides_px(self, size_px: int) -> list[int]:
+        """Height and width after each convolution."""
+        sides = []
+        for stride in self.strides or (2,) * len(self.widths):
+            size_px = (size_px + 2 * ((self.kernel - 1) // 2) - self.kernel) // stride + 1
+            sides.append(size_px)
+        return sides
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, images that the network cannot take."""
+        _require_kernel(self.kernel, size_px)
+        if min(self.sides_px(size_px)) < 1:
+            raise ValueError(f"critic.widths leaves nothing of {size_px} px after {len(self.widths)} convolutions; give fewer widths")
+
+
+class GrownCriticRecipe(RecipeTable):
+    """A smaller critic, the parent, that sees the image reduced, and a new block for what it cannot see, which begins at nothing.
+
+    Attributes:
+        parent: Architecture of the smaller critic; that of the one that `--critic` names takes its place.
+        parent_px: Height and width of its images, half or a quarter of this one's; likewise.
+        width: Channels of the new block.
+        leak: Negative slope of LeakyReLU.
+        spectral: Spectral normalisation of the new block's weights.
+        image_channels: The parent's.
+    """
+
+    kind: Literal["grown"] = "grown"
+    parent: AnyCritic
+    parent_px: Annotated[int, Field(ge=4, le=512)]
+    width: Width = 32
+    leak: Leak = 0.2
+    spectral: bool = True
+    image_channels: Literal[1, 3, 4] = 3
+
+    @property
+    def output(self) -> str:
+        """What the score passes through, which is the parent's."""
+        return self.parent.output
+
+    @property
+    def normalisation(self) -> str:
+        """The parent's; the new block has none."""
+        return self.parent.normalisation
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the parent's convolutions."""
+        return self.parent.widths
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, images that the parent cannot grow to."""
+        require_growable("critic", self, size_px, "convolutions that a new block could stand beside")
+
+
+AnyCritic = Annotated[
+    Annotated[ThesisCriticRecipe, Tag("thesis")]
+    | Annotated[MlpCriticRecipe, Tag("mlp")]
+    | Annotated[StridedCriticRecipe, Tag("strided")]
+    | Annotated[GrownCriticRecipe, Tag("grown")],
+    Discriminator(kind_discriminator("thesis")),
+]
+GrownCriticRecipe.model_rebuild()  # its parent is any critic, itself included
+CRITIC_KINDS = kinds_of(AnyCritic)
+
+
+def _require_kernel(kernel: int, size_px: int) -> None:
+    if kernel > size_px:
+        raise ValueError(f"critic.kernel = {kernel} is larger than the image, {size_px} px; at most {size_px - 1}")

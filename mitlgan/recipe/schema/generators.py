@@ -1,0 +1,217 @@
+"""Generators, which a recipe chooses by `kind`; a table without a `kind` is the thesis' generator."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from mitlgan.recipe.schema.base import Kernel, LatentDim, Leak, RecipeTable, Width, Widths, kind_discriminator, kinds_of
+from mitlgan.recipe.schema.growth import require_growable
+from mitlgan.recipe.schema.weights import NormalizedTable
+
+REACHABLE_PX = tuple(4 * 2**doublings for doublings in range(1, 9))
+BASE_PX = 4
+
+
+class ThesisGeneratorRecipe(RecipeTable):
+    """The generator of Table 7.1 and its family.
+
+    Attributes:
+        latent_dim: Length of the latent vector.
+        widths: Channels at 4, 8, 16, ... px; the last convolution, to the image, is implied, so the image has 4 * 2^len(widths) px.
+        blocks: Convolutions at each size; the thesis has 1.
+        upsample: The thesis has `nearest`; `bilinear` leaves no grid.
+        activation: Of the last layer.
+        last_norm: Whether BatchNorm stands before it, as in the thesis; it hinders images with large plain areas.
+        leak: Negative slope of LeakyReLU.
+        image_channels: 3 for RGB, 4 for premultiplied RGB and alpha, which the pictures must have.
+    """
+
+    kind: Literal["thesis"] = "thesis"
+    latent_dim: LatentDim = 1536
+    widths: Widths = (96, 48, 24, 12, 6)
+    blocks: Annotated[int, Field(ge=1, le=4)] = 1
+    upsample: Literal["nearest", "bilinear"] = "nearest"
+    activation: Literal["tanh", "relu"] = "tanh"
+    last_norm: bool = True
+    leak: Leak = 0.2
+    image_channels: Literal[3, 4] = 3
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, a size that the network cannot make."""
+        _require_doublings(self.widths, 4 * 2 ** len(self.widths), size_px, 0)
+
+
+class MlpGeneratorRecipe(NormalizedTable):
+    """Dense layers only, at any size (Goodfellow et al. 2014; Akel 2022, figure 4.5).
+
+    Attributes:
+        latent_dim: Length of the latent vector.
+        widths: Of the dense layers; the last, to the pixels, is implied.
+        leak: Negative slope of LeakyReLU.
+        image_channels: 1 grey, 3 RGB, 4 premultiplied RGB and alpha.
+    """
+
+    kind: Literal["mlp"] = "mlp"
+    latent_dim: LatentDim = 100
+    widths: Widths = (256, 512, 1024)
+    leak: Leak = 0.2
+    image_channels: Literal[1, 3, 4] = 3
+
+    def require_size(self, size_px: int) -> None:
+        """Any size will do."""
+
+
+class UpsampledGeneratorRecipe(NormalizedTable):
+    """A dense layer, then upsampling with convolutions from whatever small size doubles to the image's: 7 to 28 px, 10 to 40 px.
+
+    Attributes:
+        latent_dim: Length of the latent vector.
+        widths: Channels of the small image, then of the convolution after each doubling; one more convolution gives the image.
+        kernel: Side of each convolution's kernel.
+        activation: Of all but the last layer, which has tanh.
+        leak: Negative slope of `leaky_relu`.
+        image_channels: 1 grey, 3 RGB, 4 premultiplied RGB and alpha.
+    """
+
+    kind: Literal["upsampled"] = "upsampled"
+    latent_dim: LatentDim = 100
+    widths: Widths = (128, 128, 64)
+    kernel: Kernel = 3
+    activation: Literal["relu", "leaky_relu"] = "relu"
+    leak: Leak = 0.2
+    image_channels: Literal[1, 3, 4] = 3
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, a size that the network cannot make."""
+        doublings = len(self.widths) - 1
+        if size_px % 2**doublings or size_px // 2**doublings < 2:
+            raise ValueError(f"generator.widths doubles {doublings} times, which cannot make size_px = {size_px}; give fewer widths")
+        if self.kernel > size_px:
+            raise ValueError(f"generator.kernel = {self.kernel} is larger than the image, {size_px} px; give at most {size_px}")
+
+
+class DcganGeneratorRecipe(NormalizedTable):
+    """Transposed 4x4 convolutions from 4 px on (Radford et al. 2016), as deep as the size needs.
+
+    Attributes:
+        latent_dim: Length of the latent vector.
+        widths: Channels at 4, 8, 16, ... px; absent: from `base_width`, halved at each doubling, not below `narrowest`.
+        base_width: Channels at 4 px where `widths` is absent.
+        narrowest: See `widths`.
+        stem: The latent becomes 4 px by a `transposed` convolution or by a `dense` layer.
+        head: The image comes from the last doubling itself (`transposed`), or from a 3x3 `conv` after it.
+        bias: Of all convolutions and dense layers.
+        activation: Of all but the last layer, which has tanh.
+        leak: Negative slope of `leaky_relu`.
+        image_channels: 1 grey, 3 RGB, 4 premultiplied RGB and alpha.
+    """
+
+    kind: Literal["dcgan"] = "dcgan"
+    latent_dim: LatentDim = 100
+    widths: Widths | None = None
+    base_width: Width = 256
+    narrowest: Width = 32
+    stem: Literal["transposed", "dense"] = "transposed"
+    head: Literal["transposed", "conv"] = "transposed"
+    bias: bool = False
+    activation: Literal["relu", "leaky_relu"] = "relu"
+    leak: Leak = 0.2
+    image_channels: Literal[1, 3, 4] = 3
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, a size that the network cannot make."""
+        if size_px not in REACHABLE_PX:
+            raise ValueError(f"size_px = {size_px} is none that doubling from 4 px can reach;" + depth_advice(size_px))
+        if self.widths is not None:
+            extra = 1 if self.head == "conv" else 0
+            _require_doublings(self.widths, BASE_PX * 2 ** (len(self.widths) - extra), size_px, extra)
+
+    def widths_at(self, size_px: int) -> tuple[int, ...]:
+        """Channels at 4, 8, 16, ... px for a size that can be reached."""
+        if self.widths is not None:
+            return self.widths
+        count = (size_px // BASE_PX).bit_length() - (0 if self.head == "conv" else 1)
+        return tuple(max(self.base_width // 2**index, min(self.base_width, self.narrowest)) for index in range(count))
+
+
+class GrownGeneratorRecipe(RecipeTable):
+    """A smaller generator, the parent, whose image is enlarged and changed: it begins as the parent's enlarged image and learns what that lacks.
+
+    Attributes:
+        parent: Architecture of the smaller generator; that of the artifact that `--from` names takes its place.
+        parent_px: Height and width of its images, half or a quarter of this one's; likewise.
+        resample: Filter that enlarges the parent's image.
+        coarse_widths: Channels of the new convolutions at the parent's size.
+        fine_width: Channels of those at the new size.
+        change: The most that a channel's value may differ from the enlarged parent's; values lie in [-1, 1].
+        parent_rate: Factor of the generator's learning rate for the parent's weights; 0: the parent stays as it is.
+        parent_norm: Whether the parent's BatchNorm goes on with its running statistics as they are (`frozen`), or with those of each batch (`batch`).
+        leak: Negative slope of LeakyReLU.
+        image_channels: The parent's.
+    """
+
+    kind: Literal["grown"] = "grown"
+    parent: AnyGenerator
+    parent_px: Annotated[int, Field(ge=4, le=512)]
+    resample: Literal["bicubic", "bilinear", "nearest"] = "bicubic"
+    coarse_widths: Widths = (48, 32)
+    fine_width: Width = 16
+    change: Annotated[float, Field(gt=0.0, le=2.0)] = 0.5
+    parent_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    parent_norm: Literal["frozen", "batch"] = "frozen"
+    leak: Leak = 0.2
+    image_channels: Literal[1, 3, 4] = 3
+
+    @property
+    def latent_dim(self) -> int:
+        """Length of the latent vector, which is the parent's."""
+        return self.parent.latent_dim
+
+    def require_size(self, size_px: int) -> None:
+        """Refuse, by a ValueError, a size that the parent cannot grow to, or a parent that cannot be grown."""
+        require_growable("generator", self, size_px, "features that are images, which growing starts from")
+
+
+AnyGenerator = Annotated[
+    Annotated[ThesisGeneratorRecipe, Tag("thesis")]
+    | Annotated[MlpGeneratorRecipe, Tag("mlp")]
+    | Annotated[UpsampledGeneratorRecipe, Tag("upsampled")]
+    | Annotated[DcganGeneratorRecipe, Tag("dcgan")]
+    | Annotated[GrownGeneratorRecipe, Tag("grown")],
+    Discriminator(kind_discriminator("thesis")),
+]
+GrownGeneratorRecipe.model_rebuild()  # its parent is any generator, itself included
+GENERATOR_KINDS = kinds_of(AnyGenerator)
+
+
+def without_growth(recipe: AnyGenerator, size_px: int) -> AnyGenerator:
+    """What a grown generator would be if it began at its own size: of its parent's family, with more doublings; any other as it is.
+
+    Args:
+        recipe: Any generator.
+        size_px: Height and width of its images.
+    """
+    if not isinstance(recipe, GrownGeneratorRecipe):
+        return recipe
+    parent = without_growth(recipe.parent, recipe.parent_px)
+    widths = getattr(parent, "widths", None)
+    if widths is None:
+        return parent
+    doublings = (size_px // recipe.parent_px).bit_length() - 1
+    return parent.model_copy(update={"widths": (*(widths[0] * 2**doubling for doubling in range(doublings, 0, -1)), *widths)})
+
+
+def depth_advice(size_px: int, extra: int = 0) -> str:
+    """How many widths make a size, or which sizes there are."""
+    if size_px in REACHABLE_PX:
+        return f" give {REACHABLE_PX.index(size_px) + 1 + extra} widths"
+    return " size_px must be 4 * 2^n, such as 32, 64 or 128"
+
+
+def _require_doublings(widths: tuple[int, ...], made_px: int, size_px: int, extra: int) -> None:
+    if made_px != size_px:
+        raise ValueError(
+            f"generator.widths has {len(widths)} entries, which makes {made_px} px, not size_px = {size_px};" + depth_advice(size_px, extra)
+        )

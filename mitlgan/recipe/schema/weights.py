@@ -1,0 +1,41 @@
+"""Initialization and normalization of a network, which several recipes share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mitlgan.recipe.schema.base import RecipeTable
+
+Normalisation = Literal["none", "batch"]
+Initialization = Literal["torch", "glorot", "normal"]
+
+
+class InitializedTable(RecipeTable):
+    """How weights are initialized.
+
+    Attributes:
+        init: `torch`: its defaults. `glorot`: uniform, biases 0 (Keras' default; Glorot & Bengio 2010). `normal`: N(0, init_std), and N(1, init_std)
+            for BatchNorm's scales (Radford et al. 2016).
+        init_std: For `normal`.
+    """
+
+    init: Initialization = "torch"
+    init_std: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
+
+
+class NormalizedTable(InitializedTable):
+    """Whether, where and how BatchNorm stands after convolutions and dense layers.
+
+    Attributes:
+        normalisation: `batch` or `none`.
+        norm_order: `after` the activation, or `before` it.
+        norm_momentum: torch's sense: weight of the new batch; Keras' momentum 0.8 is 0.2 here.
+        norm_eps: Keras has 1e-3, torch 1e-5.
+    """
+
+    normalisation: Normalisation = "batch"
+    norm_order: Literal["after", "before"] = "after"
+    norm_momentum: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+    norm_eps: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-5

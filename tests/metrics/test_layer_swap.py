@@ -18,7 +18,7 @@ from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.errors import UsageError
 from mitlgan.metrics.layer_swap import PROBE_POSITIONS, SwapSpec, change_when_moved, measure_separation, swap_for
-from mitlgan.networks import Composer, LayerTransform
+from mitlgan.networks import Composer, LayerTransform, Network
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
 from mitlgan.recipe import ComposerRecipe, ThesisGeneratorRecipe
 from mitlgan.recipe.schema.composer import OverFusionRecipe
@@ -165,4 +165,4 @@ def test_a_pasted_layer_that_moves_changes_nothing_else_and_an_end_may() -> None
 
 def test_what_cannot_be_moved_has_no_figure() -> None:
     card = Card(kind="generator", role="fg", size_px=8, latent_dims={"fg": 1})
-    assert change_when_moved(LoadedArtifact(nn.Identity(), card)) is None
+    assert change_when_moved(LoadedArtifact(Network(), card)) is None

@@ -97,13 +97,16 @@ def _separated(loaded: LoadedArtifact, real: ImagePack, split: str, swaps: int, 
 
 
 def _lines(measured: Mapping[str, Any]) -> list[str]:
+    from mitlgan.metrics.metric_table import METRICS
+
+    decimals_by_key = {metric.key: metric.decimals for metric in METRICS}
     first = measured["frechet"]
     lines = [f"{first['generated']:,} generated and {first['real']:,} real pictures, split {first['split']}; features: {first['extractor']}"]
     others = [*measured.get("by_extractor", {}).values()][1:]
     for key, found in [pair for part in (measured, *others) for pair in part.items()]:
         if isinstance(found, dict) and "value" in found:
             spread = found.get("std", found.get("std_error"))
-            decimals = 2 if key.startswith(("frechet", "inception")) else 4
+            decimals = decimals_by_key.get(key, 4)
             lines.append(f"{found['name']:<44} {found['value']:.{decimals}f}" + (f" +- {spread:.{decimals}f}" if spread is not None else ""))
     lines = list(dict.fromkeys(lines))  # burnt-out shares are of pixels, whoever measures
     for key, value in measured.get("separation", {}).items():

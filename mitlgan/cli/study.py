@@ -32,7 +32,7 @@ def make(
     from mitlgan.data.splits import DEMO
     from mitlgan.errors import UsageError
     from mitlgan.recipe import parse_recipe
-    from mitlgan.study import write_study as made
+    from mitlgan.study import write_study
 
     named = dict(text.split("=", 1) for text in arms if "=" in text)
     if len(named) < len(arms):
@@ -44,7 +44,7 @@ def make(
     real, found = score_options.real_pictures(recipe, card, split, "test")
     # A folder's name may be the answer ("real-shoes"), so participants are told of the demo's pictures only.
     said = describe_origin(DEMO, recipe.role) if recipe.data.source == DEMO else ""
-    study = made(out, loaded, real, each=each, seed=seed, origin=said, split=found)
+    study = write_study(out, loaded, real, each=each, seed=seed, origin=said, split=found)
     values = {"page": str(study.page), "key": str(study.key), "pictures": study.pictures, "real": each, "split": found}
     text = f"{study.page}: {study.pictures} pictures, {each} real ones of {found} among them; keep {study.key} from participants"
     print_result(as_json, values, text)
@@ -60,9 +60,9 @@ def score(
 
     With 95 % Wilson intervals.
     """
-    from mitlgan.study import score_answers as scored
+    from mitlgan.study import score_answers
 
-    found = scored(key, answers)
+    found = score_answers(key, answers)
     lines = [f"{'arm':<24}{'realness':>10}{'95 % interval':>18}{'answers':>10}"]
     for name, share in found.arms.items():
         shown = "-" if share.realness is None else f"{share.realness:.1%}"

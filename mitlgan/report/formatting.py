@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mitlgan.metrics import metric_table
 from mitlgan.runtime.progress import finite, format_duration
 
 DASH = "—"
@@ -33,15 +34,10 @@ class Metric:
     decimals: int | None = None
 
 
-METRICS = (
-    Metric("fd", "{distance}", "fd_std", "lower"),
-    Metric("kid", "KID", "kid_std", "lower", 3),
-    Metric("precision", "Precision", "precision_std", "higher", 3),
-    Metric("recall", "Recall", "recall_std", "higher", 3),
-    Metric("density", "Density", "density_std", "higher", 3),
-    Metric("coverage", "Coverage", "coverage_std", "higher", 3),
-    Metric("burnt_dark", "Burnt out, dark", "burnt_dark_std", "lower", 3),
-    Metric("burnt_bright", "Burnt out, bright", "burnt_bright_std", "lower", 3),
+METRICS = tuple(
+    Metric(metric.column, metric.heading, f"{metric.column}_std", metric.better, metric.report_decimals)
+    for metric in metric_table.METRICS
+    if metric.heading is not None
 )
 """Printed in this order; FD and KID always, the others where any arm has them."""
 

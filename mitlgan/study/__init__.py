@@ -1,6 +1,7 @@
-"""People's judgement: which pictures they take for real."""
+"""Human evaluation: which images people take for real."""
 
-from mitlgan.study.answers import RealnessShare, StudyScore, score_answers, wilson_interval
+from mitlgan.study.answers import StudyScore, score_answers
 from mitlgan.study.page import StudyFiles, write_study
+from mitlgan.study.real_or_fake import RealnessShare, wilson_interval
 
 __all__ = ["RealnessShare", "StudyFiles", "StudyScore", "score_answers", "wilson_interval", "write_study"]

@@ -1,9 +1,8 @@
-"""Answers of a study -> how real each picture and each arm seems, with intervals."""
+"""Scoring a study: participants' answers -> how real each picture and each arm looks, with intervals."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,39 +11,20 @@ from typing import Any
 from mitlgan.errors import DataError
 from mitlgan.runtime.text_files import read_text
 from mitlgan.study.page import SCHEMA_VERSION
+from mitlgan.study.real_or_fake import RealnessShare, realness_share
 
-Z_95 = 1.959963984540054
-LIMIT_BYTES = 10_000_000
-
-
-@dataclass(frozen=True)
-class RealnessShare:
-    """How often something was taken for real.
-
-    Attributes:
-        real: Answers "real".
-        answers: All answers.
-        realness: Their share; None without answers.
-        low: Lower end of its 95 % Wilson interval.
-        high: Upper end.
-    """
-
-    real: int
-    answers: int
-    realness: float | None
-    low: float
-    high: float
+MAX_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
 class StudyScore:
-    """What participants said.
+    """Result of a study.
 
     Attributes:
         arms: Realness by arm, "real" among them.
         pictures: Realness of each picture, with its arm and source, in the study's order.
-        participants: Files of answers.
-        split: What the real pictures are of; empty where the key does not say.
+        participants: Number of answer files.
+        split: Split of the real pictures; empty if the key does not name it.
     """
 
     arms: dict[str, RealnessShare]
@@ -53,74 +33,54 @@ class StudyScore:
     split: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """For printing."""
+        """Return the result as JSON values."""
         return asdict(self)
 
 
-def wilson_interval(hits: int, count: int) -> tuple[float, float]:
-    """Interval of a share (Wilson 1927, p. 212): right for few answers, and at 0 and 1, where the usual one has no width.
-
-    Args:
-        hits: Of `count`.
-        count: 0 gives (0, 1).
-    """
-    if count == 0:
-        return 0.0, 1.0
-    share = hits / count
-    z = Z_95
-    denominator = 1 + z**2 / count
-    middle = (share + z**2 / (2 * count)) / denominator
-    half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / denominator
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
 def score_answers(key: Path, answers: Sequence[Path]) -> StudyScore:
-    """Read a study's key and its participants' files.
+    """Score a study from its key and its participants' files.
 
     Args:
         key: `key.json` of the study.
-        answers: One file per participant; a second answer of one file to a picture replaces the first.
+        answers: One file per participant; if a file answers a picture twice, the last answer counts.
 
     Raises:
         DataError: A file is not what it should be, or belongs to another study.
     """
-    study = _read(key)
+    study = _read_json(key)
     items = study.get("items")
     if not isinstance(items, list) or not all(isinstance(item, dict) and {"arm", "source"} <= item.keys() for item in items):
         raise DataError(f"{key}: not a study's key; `mitlgan study make` writes key.json")
-    given = [_answers(path, str(study.get("study")), len(items)) for path in answers]
-    per_item = [[chosen[place] for chosen in given if place in chosen] for place in range(len(items))]
-    arms: dict[str, list[bool]] = {}
-    for item, said in zip(items, per_item, strict=True):
-        arms.setdefault(str(item["arm"]), []).extend(said)
-    pictures = [{**item, **asdict(_share(said))} for item, said in zip(items, per_item, strict=True)]
-    return StudyScore({name: _share(said) for name, said in sorted(arms.items())}, pictures, len(given), str(study.get("split", "")))
+    by_participant = [_read_answers(path, str(study.get("study")), len(items)) for path in answers]
+    by_item = [[choices[index] for choices in by_participant if index in choices] for index in range(len(items))]
+    by_arm: dict[str, list[bool]] = {}
+    for item, choices in zip(items, by_item, strict=True):
+        by_arm.setdefault(str(item["arm"]), []).extend(choices)
+    pictures = [{**item, **asdict(realness_share(choices))} for item, choices in zip(items, by_item, strict=True)]
+    arms = {name: realness_share(choices) for name, choices in sorted(by_arm.items())}
+    return StudyScore(arms, pictures, len(by_participant), str(study.get("split", "")))
 
 
-def _share(said: Sequence[bool]) -> RealnessShare:
-    low, high = wilson_interval(sum(said), len(said))
-    return RealnessShare(sum(said), len(said), sum(said) / len(said) if said else None, low, high)
-
-
-def _answers(path: Path, study: str, count: int) -> Mapping[int, bool]:
-    found = _read(path)
-    if found.get("study") != study:
-        raise DataError(f"{path}: answers of another study ({str(found.get('study'))[:40]!r}, not {study!r})")
-    chosen: dict[int, bool] = {}
-    rows = found.get("answers")
+def _read_answers(path: Path, study: str, count: int) -> Mapping[int, bool]:
+    """Return a participant's answers by item: True means "real"."""
+    content = _read_json(path)
+    if content.get("study") != study:
+        raise DataError(f"{path}: answers of another study ({str(content.get('study'))[:40]!r}, not {study!r})")
+    choices: dict[int, bool] = {}
+    rows = content.get("answers")
     for row in rows if isinstance(rows, list) else [None]:
-        place, real = (row.get("item"), row.get("real")) if isinstance(row, dict) else (None, None)
-        if type(place) is not int or not isinstance(real, bool) or not 0 <= place < count:
+        index, real = (row.get("item"), row.get("real")) if isinstance(row, dict) else (None, None)
+        if type(index) is not int or not isinstance(real, bool) or not 0 <= index < count:
             raise DataError(f"{path}: not a study's answers; the study's page saves them")
-        chosen[place] = real
-    return chosen
+        choices[index] = real
+    return choices
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(read_text(path, str(path), DataError, LIMIT_BYTES))
+        content = json.loads(read_text(path, str(path), DataError, MAX_BYTES))
     except (ValueError, RecursionError):
         raise DataError(f"{path}: not a JSON file of a study") from None
-    if not isinstance(found, dict) or found.get("schema_version") != SCHEMA_VERSION:
+    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
         raise DataError(f"{path}: not a file of a study of schema_version {SCHEMA_VERSION}")
-    return found
+    return content

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from mitlgan.artifacts.card import Card
 from mitlgan.data.demo import demo_pack
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.errors import UsageError
 from mitlgan.studio import StudioSettings, quiz
 from mitlgan.studio.catalogue import ActiveArtifact
 from mitlgan.studio.errors import RequestRefused
-from mitlgan.study import wilson_interval
+from mitlgan.study import real_or_fake, wilson_interval
 
 
 @pytest.fixture
@@ -110,13 +112,13 @@ def test_very_many_rows_are_thinned_and_the_newest_kept(client: TestClient, run:
 def real(monkeypatch: pytest.MonkeyPatch, packs: dict[str, Path]) -> ImagePack:
     """What quizzes take for real here."""
     found = ImagePack.open(packs["scene"])
-    monkeypatch.setattr(quiz, "real_pictures", lambda _: (found, "a dozen scenes"))
+    monkeypatch.setattr(quiz, "real_images_for", lambda _: (found, "a dozen scenes"))
     return found
 
 
 def test_a_quiz_keeps_the_score_and_its_interval(client: TestClient, ids: dict[str, str], real: ImagePack, monkeypatch: pytest.MonkeyPatch) -> None:
     truths = iter([1, 0, 0, 1])
-    monkeypatch.setattr(quiz.secrets, "randbelow", lambda limit: next(truths, 0) if limit == 2 else 3)
+    monkeypatch.setattr(secrets, "randbelow", lambda limit: next(truths, 0) if limit == 2 else 3)
     question = client.post("/api/quiz", json={"artifact": ids["scene"]}).json()
     assert set(question) == {"quiz", "picture", "asked", "right", "real_pictures"}  # and nothing that tells
     assert (question["asked"], question["right"], question["real_pictures"]) == (0, 0, "a dozen scenes")
@@ -136,6 +138,16 @@ def test_a_quiz_refuses_what_is_no_answer(client: TestClient, ids: dict[str, str
     assert client.post("/api/quiz", json={"artifact": "none"}).status_code == 404
 
 
+def test_a_quiz_without_real_pictures_is_refused_in_a_line(client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_card: Card) -> tuple[ImagePack, str]:
+        raise UsageError("quiz: no real pictures")
+
+    monkeypatch.setattr(quiz, "real_images_for", missing)
+    refused = client.post("/api/quiz", json={"artifact": ids["bg"]})
+    assert refused.status_code == 422
+    assert refused.json() == {"error": "quiz: no real pictures"}
+
+
 def folder_of_pictures(folder: Path, seed: int, count: int = 12) -> Path:
     folder.mkdir(parents=True)
     for index, picture in enumerate(tiny_runs.pixels(count, seed)):
@@ -151,11 +163,11 @@ def trained_on(card: Card, source: Path, split: str = "train") -> Card:
 def test_a_quiz_asks_about_the_pictures_that_the_artifact_was_trained_on(artifacts: dict[str, Path], packs: dict[str, Path], tmp_path: Path) -> None:
     card = mitlgan.load(artifacts["scene"]).card
     own = ImagePack.open(packs["scene"])
-    real, words = quiz.real_pictures(trained_on(card, packs["scene"]))
+    real, words = real_or_fake.real_images_for(trained_on(card, packs["scene"]))
     assert real.content_sha256 == own.content_sha256
     assert words == f"the pictures of {packs['scene'].stem}; it was trained on them"
     shoes = folder_of_pictures(tmp_path / "shoes", seed=3)
-    real, words = quiz.real_pictures(trained_on(card, shoes))
+    real, words = real_or_fake.real_images_for(trained_on(card, shoes))
     assert len(real) == 12
     assert words == "the pictures of shoes; it was trained on them"
 
@@ -165,7 +177,7 @@ def test_held_out_pictures_of_the_set_come_first(artifacts: dict[str, Path], tmp
     card = mitlgan.load(artifacts["scene"]).card
     for seed, split in enumerate(("train", *held_out)):
         folder_of_pictures(tmp_path / "shoes" / split, seed, count=4 + seed)
-    real, words = quiz.real_pictures(trained_on(card, tmp_path / "shoes"))
+    real, words = real_or_fake.real_images_for(trained_on(card, tmp_path / "shoes"))
     assert real.content_sha256 == open_data(str(tmp_path / "shoes"), "scene", card.size_px, split=taken).content_sha256
     assert words == f"the pictures of shoes; held out, {taken}"
 
@@ -176,18 +188,17 @@ def test_without_those_pictures_there_is_no_quiz_but_a_sentence(artifacts: dict[
     gone = card.model_copy(update={"data": {"source": str(tmp_path / "shoes"), "content_sha256": "0"}})
     unnamed = card.model_copy(update={"data": {}})
     for without, reason in ((changed, "no longer those that"), (gone, r"\(shoes\) are not at hand"), (unnamed, "does not say which")):
-        with pytest.raises(RequestRefused, match=f"^quiz: .*{reason}") as refused:
-            quiz.real_pictures(without)
-        assert refused.value.status == 422
-        assert str(tmp_path) not in refused.value.message
-    with pytest.raises(RequestRefused, match="so there are no real ones to ask about; choose another"):
+        with pytest.raises(UsageError, match=f"^quiz: .*{reason}") as refused:
+            real_or_fake.real_images_for(without)
+        assert str(tmp_path) not in str(refused.value)
+    with pytest.raises(UsageError, match="so there are no real ones to ask about; choose another"):
         quiz.QuizStore().start(ActiveArtifact("scene", mitlgan.load(artifacts["scene"]), {}))
 
 
 def test_the_demos_artifacts_are_asked_about_the_demo(artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quiz, "DEMO_SCENES", 3)
+    monkeypatch.setattr(real_or_fake, "DEMO_SCENES", 3)
     card = mitlgan.load(artifacts["scene"]).card.model_copy(update={"data": {"source": "demo"}})
-    real, words = quiz.real_pictures(card)
+    real, words = real_or_fake.real_images_for(card)
     assert real.content_sha256 == demo_pack("scene", card.size_px, split="test", count=3).content_sha256
     assert words == "the demo's scenes, put together from drawn objects and photographed places; held out, test"
 

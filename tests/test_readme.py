@@ -36,7 +36,7 @@ THREE = (
 # With trainings of their own: run in a test of their own.
 OWN_PICTURES = README[README.index("## Your own pictures") : README.index("## What to expect")]
 FEW = README[README.index("## Few pictures?") : README.index("## Use the result")]
-PAGES = ("README.md", "pretrained/README.md", *(f"recipes/{page}" for page in DOCS))
+PAGES = ("README.md", "CONTRIBUTING.md", "pretrained/README.md", *(f"recipes/{page}" for page in DOCS))
 
 
 def commands(text: str) -> list[str]:

@@ -22,5 +22,5 @@ def bench(
     from mitlgan.bench import format_results, run_benchmarks
 
     options.use_threads(threads)
-    found = run_benchmarks(quick=quick)
-    print_result(as_json, found, "\n".join(format_results(found)))
+    results = run_benchmarks(quick=quick)
+    print_result(as_json, results, "\n".join(format_results(results)))

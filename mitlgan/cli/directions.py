@@ -55,12 +55,12 @@ def directions(
 
     loaded = load_artifact(artifact, device)
     point = editing.parse_latent(loaded, at, "--at")
-    found = editing.directions(loaded, layer=layer, by=by.value, k=count, stage=stage, samples=samples)
-    walk = editing.traverse(loaded, found, at=point, sigmas=[sigmas * step / 3 for step in range(-3, 4)], truncation=truncation, alone=alone)
-    kept = out.with_suffix(".safetensors")
-    editing.write_directions(kept, found, loaded.tensors_sha256)
-    rows = [f"{index}: {share:.1%}" for index, share in enumerate(found.shares.tolist(), start=1)]
+    axes = editing.directions(loaded, layer=layer, by=by.value, k=count, stage=stage, samples=samples)
+    walk = editing.traverse(loaded, axes, at=point, sigmas=[sigmas * step / 3 for step in range(-3, 4)], truncation=truncation, alone=alone)
+    axes_path = out.with_suffix(".safetensors")
+    editing.write_directions(axes_path, axes, loaded.tensors_sha256)
+    rows = [f"{index}: {share:.1%}" for index, share in enumerate(axes.shares.tolist(), start=1)]
     steps = [f"{step:+.3g} SD" if step else "0" for step in walk.sigmas]
-    write_atomically(out, labeled_grid_png(walk.images, rows, steps, corner=[layer_title(found.layer)], scale=scale))
-    values = {"sheet": str(out), "directions": str(kept), "layer": found.layer, "by": found.by, "stage": found.stage, "shares": found.shares.tolist()}
-    print_result(as_json, values, f"{out}, {kept}")
+    write_atomically(out, labeled_grid_png(walk.images, rows, steps, corner=[layer_title(axes.layer)], scale=scale))
+    values = {"sheet": str(out), "directions": str(axes_path), "layer": axes.layer, "by": axes.by, "stage": axes.stage, "shares": axes.shares.tolist()}
+    print_result(as_json, values, f"{out}, {axes_path}")

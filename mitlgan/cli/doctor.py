@@ -10,5 +10,5 @@ def doctor(as_json: options.Json = False) -> None:
     """Check this machine: device, speed, what is missing."""
     from mitlgan.doctor import examine
 
-    found = examine()
-    print_result(as_json, found, "\n".join(f"{key:<24} {value}" for key, value in found.items()))
+    facts = examine()
+    print_result(as_json, facts, "\n".join(f"{key:<24} {value}" for key, value in facts.items()))

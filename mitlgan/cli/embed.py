@@ -126,28 +126,28 @@ def _latent_paths(files: list[Path], out: Path) -> list[Path]:
     return places
 
 
-def _values(files: list[Path], places: list[Path], sheet: Path, found: InversionResult) -> dict[str, Any]:
+def _values(files: list[Path], latent_paths: list[Path], sheet: Path, result: InversionResult) -> dict[str, Any]:
     pictures = []
-    for index, (file, place) in enumerate(zip(files, places, strict=True)):
-        about = {"picture": str(file), "latent": str(place), "psnr_db": float(found.psnr_db[index]), "mse": float(found.mse[index])}
-        if found.perceptual is not None:
-            about["perceptual"] = float(found.perceptual[index])
-        pictures.append(about | {"ended": found.stop_reasons[index], "seconds": found.seconds[index]})
-    return {"pictures": pictures, "mean_psnr_db": float(found.psnr_db.mean()), "sheet": str(sheet)}
+    for index, (file, latent_path) in enumerate(zip(files, latent_paths, strict=True)):
+        entry = {"picture": str(file), "latent": str(latent_path), "psnr_db": float(result.psnr_db[index]), "mse": float(result.mse[index])}
+        if result.perceptual is not None:
+            entry["perceptual"] = float(result.perceptual[index])
+        pictures.append(entry | {"ended": result.stop_reasons[index], "seconds": result.seconds[index]})
+    return {"pictures": pictures, "mean_psnr_db": float(result.psnr_db.mean()), "sheet": str(sheet)}
 
 
-def _text(files: list[Path], places: list[Path], sheet: Path, found: InversionResult, settings: InversionSettings) -> str:
+def _text(files: list[Path], latent_paths: list[Path], sheet: Path, result: InversionResult, settings: InversionSettings) -> str:
     lines = []
-    for index, (file, place) in enumerate(zip(files, places, strict=True)):
-        seen = "" if found.perceptual is None else f", perceptual distance {float(found.perceptual[index]):.4f}"
-        figures = f"{float(found.psnr_db[index]):.1f} dB, MSE {float(found.mse[index]):.2e} over [0, 1]{seen}"
-        lines.append(f"{file}: {figures}, {found.seconds[index]:.0f} s, {_ENDED[found.stop_reasons[index]]} -> {place}")
-    late = found.stop_reasons.count("time")
+    for index, (file, latent_path) in enumerate(zip(files, latent_paths, strict=True)):
+        perceptual = "" if result.perceptual is None else f", perceptual distance {float(result.perceptual[index]):.4f}"
+        figures = f"{float(result.psnr_db[index]):.1f} dB, MSE {float(result.mse[index]):.2e} over [0, 1]{perceptual}"
+        lines.append(f"{file}: {figures}, {result.seconds[index]:.0f} s, {_ENDED[result.stop_reasons[index]]} -> {latent_path}")
+    late = result.stop_reasons.count("time")
     if late:
         over = f"had not settled after {settings.seconds:g} s, so that is the best until then; --seconds gives more"
         lines.append(f"{late} of {len(files)} {over}")
     if len(files) > 1:
-        lines.append(f"mean of {len(files)}: {float(found.psnr_db.mean()):.1f} dB, worst {float(found.psnr_db.min()):.1f} dB")
+        lines.append(f"mean of {len(files)}: {float(result.psnr_db.mean()):.1f} dB, worst {float(result.psnr_db.min()):.1f} dB")
     return "\n".join([*lines, str(sheet)])
 
 

@@ -62,25 +62,25 @@ def evaluate(
         raise UsageError(f"--separation: {path} has one layer; give a composition")
     recipe = score_options.with_data(parse_recipe(loaded.card.recipe, str(path)), data)
     names = extractor or recipe.evaluation.extractors
-    real, found = score_options.real_pictures(recipe, loaded.card, split, recipe.evaluation.split)
+    real, split_name = score_options.real_pictures(recipe, loaded.card, split, recipe.evaluation.split)
     protocol = evaluation.EvalProtocol(
         extractor=names[0],
         samples=samples or recipe.evaluation.samples,
-        split=found,
+        split=split_name,
         resize=resize,
         seed=seed,
         extrapolate=extrapolate,
     )
     if len(real) < protocol.samples:
-        log(f"-n {protocol.samples}: there are {len(real):,} real {found} pictures; all of them are compared with {protocol.samples:,} generated ones")
+        log(f"-n {protocol.samples}: only {len(real):,} real {split_name} pictures exist; all are compared with the {protocol.samples:,} generated ones")
     networks = evaluation.open_extractors(protocol, names, weights=weights, device=where)
     measured = evaluation.evaluate_each(loaded, real, protocol, networks)
     if separation:
-        measured["separation"] = _separated(loaded, real, found, swaps, seed, grid)
+        measured["separation"] = _separated(loaded, real, split_name, swaps, seed, grid)
         log(f"{grid}: rows share a foreground, columns a background")
     if record:
         record_metrics(path, measured)
-        log(f"{path}: the figures are in its card now")
+        log(f"{path}: the results are in its card now")
     print_result(as_json, measured, "\n".join(_lines(measured)))
 
 
@@ -89,11 +89,11 @@ def _separated(loaded: LoadedArtifact, real: ImagePack, split: str, swaps: int, 
     from mitlgan.metrics.layer_swap import REAL_SCENES, change_when_moved, measure_separation, swap_for
     from mitlgan.runtime.files import disk_errors, write_atomically
 
-    found = measure_separation(loaded, real, foregrounds=swaps, backgrounds=swaps, seed=seed, swap=swap_for(loaded.card))
+    result = measure_separation(loaded, real, foregrounds=swaps, backgrounds=swaps, seed=seed, swap=swap_for(loaded.card))
     with disk_errors(grid):
-        write_atomically(grid, grid_png(found.grid, columns=found.columns))
-    held_against = {"split": split, "real": min(REAL_SCENES, len(real)), "generated": swaps**2, "data_sha256": real.content_sha256}
-    return {**found.numbers, "moved_change_255": change_when_moved(loaded, scenes=swaps, seed=seed), **held_against, "grid": str(grid)}
+        write_atomically(grid, grid_png(result.grid, columns=result.columns))
+    reference = {"split": split, "real": min(REAL_SCENES, len(real)), "generated": swaps**2, "data_sha256": real.content_sha256}
+    return {**result.numbers, "moved_change_255": change_when_moved(loaded, scenes=swaps, seed=seed), **reference, "grid": str(grid)}
 
 
 def _lines(measured: Mapping[str, Any]) -> list[str]:
@@ -103,13 +103,13 @@ def _lines(measured: Mapping[str, Any]) -> list[str]:
     first = measured["frechet"]
     lines = [f"{first['generated']:,} generated and {first['real']:,} real pictures, split {first['split']}; features: {first['extractor']}"]
     others = [*measured.get("by_extractor", {}).values()][1:]
-    for key, found in [pair for part in (measured, *others) for pair in part.items()]:
-        if isinstance(found, dict) and "value" in found:
-            spread = found.get("std", found.get("std_error"))
+    for key, metric in [pair for part in (measured, *others) for pair in part.items()]:
+        if isinstance(metric, dict) and "value" in metric:
+            spread = metric.get("std", metric.get("std_error"))
             decimals = decimals_by_key.get(key, 4)
-            lines.append(f"{found['name']:<44} {found['value']:.{decimals}f}" + (f" +- {spread:.{decimals}f}" if spread is not None else ""))
+            lines.append(f"{metric['name']:<44} {metric['value']:.{decimals}f}" + (f" +- {spread:.{decimals}f}" if spread is not None else ""))
     lines = list(dict.fromkeys(lines))  # burnt-out shares are of pixels, whoever measures
     for key, value in measured.get("separation", {}).items():
-        shown = f"{value:.3f}" if isinstance(value, float) else "undefined" if value is None else value
-        lines.append(f"{'separation: ' + key.replace('_', ' '):<44} {shown}")
+        text = f"{value:.3f}" if isinstance(value, float) else "undefined" if value is None else value
+        lines.append(f"{'separation: ' + key.replace('_', ' '):<44} {text}")
     return lines

@@ -41,7 +41,7 @@ def grid(
         raise UsageError(f"{artifact}: has one latent ({names[0]}), so there is nothing to cross; use `mitlgan sample` or `mitlgan directions`")
     row = rows or next(name for name in names if name != columns)
     column = columns or next(name for name in names if name != row)
-    chosen = [_seeds(given or seeds, option) for given, option in ((row_seeds, "--row-seeds"), (column_seeds, "--column-seeds"))]
+    chosen = [_seeds(text or seeds, option) for text, option in ((row_seeds, "--row-seeds"), (column_seeds, "--column-seeds"))]
     z = cross(loaded, (row, chosen[0]), (column, chosen[1]), at=None if at is None else parse_latent(loaded, at, "--at"), truncation=truncation)
     titles = [[str(seed) for seed in axis] for axis in chosen]
     corner = [f"rows: {layer_title(row)}", f"columns: {layer_title(column)}"]
@@ -54,10 +54,10 @@ def _seeds(text: str, option: str) -> list[int]:
 
     if not re.fullmatch(r"\d{1,19}(-\d{1,19})?(,\d{1,19}(-\d{1,19})?)*", text):
         raise UsageError(f"{option} {text}: write seeds as 0-7 or 1,5,9")
-    found: list[int] = []
+    seeds: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
         if int(last or first) - int(first) not in range(1000):
             raise UsageError(f"{option} {text}: {part} is not at most 1,000 seeds, the smallest first")
-        found += range(int(first), int(last or first) + 1)
-    return found
+        seeds += range(int(first), int(last or first) + 1)
+    return seeds

@@ -49,8 +49,7 @@ def inpaint_score(
     from mitlgan.artifacts.card import read_card
     from mitlgan.artifacts.loaded_artifact import artifact_path
     from mitlgan.images.grid import labeled_grid_png
-    from mitlgan.inpainting.evaluate import describe_scores
-    from mitlgan.inpainting.evaluate import scores_json as told
+    from mitlgan.inpainting.evaluate import describe_scores, scores_json
     from mitlgan.inpainting.fillers import shipped_artifact
     from mitlgan.metrics.extractors.registry import open_extractor
     from mitlgan.recipe import parse_recipe
@@ -58,33 +57,33 @@ def inpaint_score(
 
     options.use_threads(threads)
     path = artifact_path(artifact or shipped_artifact("context"))
-    given = {Method.context: path, Method.embed: embed}
+    artifacts = {Method.context: path, Method.embed: embed}
     chosen = dict.fromkeys([*(method or MEASURED), *([Method.embed] if embed is not None else [])])
-    fillers = [inpainting.make_filler(name.value, given.get(name)) for name in chosen]
+    fillers = [inpainting.make_filler(name.value, artifacts.get(name)) for name in chosen]
     card = read_card(path)
     recipe = score_options.with_data(parse_recipe(card.recipe, str(path)), data)
-    pictures, found = score_options.real_pictures(recipe, card, split, "validation")
+    pictures, split_name = score_options.real_pictures(recipe, card, split, "validation")
     network = open_extractor(extractor, weights)
     where = inpainting.parse_hole(hole, recipe.size_px, recipe.size_px)
-    scores, shown = inpainting.score_fillers(pictures, fillers, where, network, count=samples, seed=seed)
-    measured = told(scores, network, pictures, count=shown.shape[1], split=found, hole=hole, seed=seed)
+    scores, rows_of_images = inpainting.score_fillers(pictures, fillers, where, network, count=samples, seed=seed)
+    measured = scores_json(scores, network, pictures, count=rows_of_images.shape[1], split=split_name, hole=hole, seed=seed)
     if sheet is not None:
         columns = ["what is left", "truth", *(one.method for one in scores)]
-        rows = min(score_options.SHEET_ROWS, shown.shape[1])
-        write_atomically(sheet, labeled_grid_png(shown[:, :rows].transpose(0, 1).flatten(0, 1), [""] * rows, columns))
+        rows = min(score_options.SHEET_ROWS, rows_of_images.shape[1])
+        write_atomically(sheet, labeled_grid_png(rows_of_images[:, :rows].transpose(0, 1).flatten(0, 1), [""] * rows, columns))
     if record:
         score_options.write_into_card(path, "inpainting", measured)
     print_result(
         as_json,
         measured,
-        "\n".join([*_table(scores, network.name, f"{shown.shape[1]} of {len(pictures):,} {found} pictures"), *describe_scores(scores)]),
+        "\n".join([*_table(scores, network.name, f"{rows_of_images.shape[1]} of {len(pictures):,} {split_name} pictures"), *describe_scores(scores)]),
     )
 
 
 def _table(scores: list[InpaintScore], extractor: str, pictures: str) -> list[str]:
     lines = [f"{pictures}; PSNR in the hole (dB), distance in features ({extractor}); ± standard error"]
     lines.append(f"{'method':<12}{'PSNR':>16}{'distance':>16}{'PSNR, blended':>18}{'distance, blended':>20}")
-    for found in scores:
-        shown = [f"{one.value:.2f} ± {one.std_error:.2f}" for one in (found.psnr_db, found.distance, found.blended_psnr_db, found.blended_distance)]
-        lines.append(f"{found.method:<12}{shown[0]:>16}{shown[1]:>16}{shown[2]:>18}{shown[3]:>20}")
+    for score in scores:
+        cells = [f"{one.value:.2f} ± {one.std_error:.2f}" for one in (score.psnr_db, score.distance, score.blended_psnr_db, score.blended_distance)]
+        lines.append(f"{score.method:<12}{cells[0]:>16}{cells[1]:>16}{cells[2]:>18}{cells[3]:>20}")
     return lines

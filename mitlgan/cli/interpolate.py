@@ -64,8 +64,8 @@ def interpolate(
 
     form = validate_format(out.suffix.removeprefix(".").lower(), fps)
     loaded = load_artifact(artifact, device)
-    given = [("--from", start), *(("--via", point) for point in via or []), ("--to", end)]
-    points = [parse_latent(loaded, text, option) for option, text in given]
+    texts = [("--from", start), *(("--via", point) for point in via or []), ("--to", end)]
+    points = [parse_latent(loaded, text, option) for option, text in texts]
     way = plan_path(
         loaded,
         points,

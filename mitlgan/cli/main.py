@@ -92,8 +92,8 @@ def _current_option(argument: str) -> str:
 app = options.group("Train layers, join them into scenes, and compare with a WGAN.", RootGroup)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(is_set: bool) -> None:
+    if is_set:
         print(f"mitlgan {__version__}")
         raise typer.Exit
 
@@ -166,7 +166,7 @@ def main() -> None:
 
 
 def _report(error: BaseException) -> int:
-    """Print one line for an error, and give its exit code."""
+    """Print one line for an error, and return its exit code."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, MitlganError):
@@ -186,7 +186,7 @@ def _report(error: BaseException) -> int:
 
 
 def _report_usage(error: Any) -> int:
-    """The parser's complaint with the option first, as all others; or the help, for a command that was given nothing."""
+    """Print the parser's error with the option first, or the help for a command without arguments."""
     text = str(error.format_message())
     if type(error).__name__ == "NoArgsIsHelpError":
         print(text, file=sys.stderr)

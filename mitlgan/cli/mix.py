@@ -50,20 +50,20 @@ def mix(
     parents = [parse_latent(loaded, text, name) for name, text in (("A", first), ("B", second))]
     child = mixed(loaded, *parents, weight=_weights(weight), layers=layer_names(layer), features=features, straight=straight, truncation=truncation)
     write_atomically(out, _single_png(child.stages.output, scale or 1))
-    found = None
+    latent_path = None
     if child.z is not None:
-        found = out.with_suffix(".json")
-        write_latent(found, child.z, loaded.card.latent_dims, loaded.tensors_sha256, f"child of {first} and {second}")
+        latent_path = out.with_suffix(".json")
+        write_latent(latent_path, child.z, loaded.card.latent_dims, loaded.tensors_sha256, f"child of {first} and {second}")
     if sheet is not None:
-        shown = torch.cat(
+        family = torch.cat(
             [
                 loaded.images_from_latents(truncate(parents[0], truncation)[None]),
                 child.stages.output,
                 loaded.images_from_latents(truncate(parents[1], truncation)[None]),
             ]
         )
-        write_atomically(sheet, labeled_grid_png(shown, [""], ["A", "child", "B"], scale=scale))
-    print_result(as_json, {"picture": str(out), "latent": str(found) if found else None, "sheet": str(sheet) if sheet else None}, str(out))
+        write_atomically(sheet, labeled_grid_png(family, [""], ["A", "child", "B"], scale=scale))
+    print_result(as_json, {"picture": str(out), "latent": str(latent_path) if latent_path else None, "sheet": str(sheet) if sheet else None}, str(out))
 
 
 def _single_png(image: Tensor, scale: int) -> bytes:
@@ -75,11 +75,11 @@ def _single_png(image: Tensor, scale: int) -> bytes:
     return encode_png(repeat_pixels(unpremultiply(to_uint8(image))[0], scale))
 
 
-def _weights(given: list[str] | None) -> float | dict[str, float]:
+def _weights(texts: list[str] | None) -> float | dict[str, float]:
     from mitlgan.errors import UsageError
 
     shares: dict[str, float] = {}
-    for text in given or []:
+    for text in texts or []:
         name, _, number = text.rpartition("=")
         try:
             shares[name] = float(number)

@@ -76,15 +76,15 @@ class Group(TyperGroup):
     """Typer's group, with two changes.
 
     Its help lists commands under the headings that they were registered with (`rich_help_panel`), which typer does by rich alone. And its help option
-    is False when it is not given, not None: to check a None, typer would load pydantic for every help page.
+    defaults to False, not None: to check a None, typer would load pydantic for every help page.
     """
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List the commands, a heading's together, in the order in which headings were first used."""
+        """List the commands under their headings."""
         headed: dict[str, list[tuple[str, str]]] = {}
-        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
-        width = formatter.width - 6 - max(map(len, found), default=0)
-        for name, command in found.items():
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        width = formatter.width - 6 - max(map(len, commands), default=0)
+        for name, command in commands.items():
             if command is not None and not command.hidden:
                 heading = getattr(command, "rich_help_panel", None)
                 headed.setdefault(heading if isinstance(heading, str) else "Commands", []).append((name, command.get_short_help_str(width)))
@@ -114,27 +114,27 @@ def group(explained: str, cls: type[TyperGroup] = Group) -> typer.Typer:
 
 
 def recipe_from(
-    name: str | None, default: str, *, data: str | None, seed: int | None, settings: list[str] | None, given: str = "--recipe"
+    name: str | None, default: str, *, data: str | None, seed: int | None, settings: list[str] | None, option: str = "--recipe"
 ) -> Recipe:  # fmt: skip
-    """The recipe that a command's options describe; `given` is the option or argument that names it."""
+    """Return the recipe that a command's options describe; `option` names its option or argument in messages."""
     from mitlgan.recipe import load_recipe, with_overrides
 
-    recipe = load_recipe(name or default, settings or [], given)
+    recipe = load_recipe(name or default, settings or [], option)
     if data is not None:
         recipe = with_overrides(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
     return recipe if seed is None else with_overrides(recipe, seed=seed)
 
 
 def layers_from(layers: list[str] | None, fg: Path | None, bg: Path | None) -> dict[str, Path]:
-    """Artifact files by layer: of `--layer NAME=ARTIFACT`, or of its short form, `--fg` and `--bg`."""
+    """Return artifact files by layer, from `--layer NAME=ARTIFACT` or its short form, `--fg` and `--bg`."""
     from mitlgan.artifacts.loaded_artifact import artifact_path
     from mitlgan.errors import UsageError
     from mitlgan.networks import check_layer_name
 
     if layers and (fg is not None or bg is not None):
         raise UsageError("--layer: names every layer, --fg and --bg are its short form; write --layer fg=ARTIFACT in place of --fg")
-    found: dict[str, Path] = {} if fg is None else {"fg": fg}
-    found |= {} if bg is None else {"bg": bg}
+    paths: dict[str, Path] = {} if fg is None else {"fg": fg}
+    paths |= {} if bg is None else {"bg": bg}
     for text in layers or ():
         name, equals, path = text.partition("=")
         if not equals or not path:
@@ -143,10 +143,10 @@ def layers_from(layers: list[str] | None, fg: Path | None, bg: Path | None) -> d
             check_layer_name(name)
         except UsageError as error:
             raise UsageError(f"--layer {text}: {error}") from None
-        if name in found:
+        if name in paths:
             raise UsageError(f"--layer {text}: {name} is given twice; give each layer a name of its own")
-        found[name] = Path(path)
-    return {name: artifact_path(path) for name, path in found.items()}
+        paths[name] = Path(path)
+    return {name: artifact_path(path) for name, path in paths.items()}
 
 
 def use_threads(threads: int | None) -> None:
@@ -159,7 +159,7 @@ def use_threads(threads: int | None) -> None:
 
 @contextmanager
 def environment(device: str, label: str, out: Path, threads: int | None, log: Logged | None = None) -> Iterator[RunContext]:
-    """The environment in which a stage works, alone or under torchrun."""
+    """Yield the context in which a stage runs, alone or under torchrun."""
     from mitlgan.runtime.distributed import join_world
     from mitlgan.runtime.progress import SilentReporter, make_reporter
     from mitlgan.stages.context import RunContext
@@ -168,10 +168,10 @@ def environment(device: str, label: str, out: Path, threads: int | None, log: Lo
     use_threads(threads)
     board = TensorBoardLogger() if log is Logged.tensorboard else None
     with join_world(device) as world:
-        shown: Reporter = make_reporter(label) if world.is_leader else SilentReporter()
+        progress: Reporter = make_reporter(label) if world.is_leader else SilentReporter()
         try:
-            yield RunContext(world, shown, out, board.log if board is not None else None)
+            yield RunContext(world, progress, out, board.log if board is not None else None)
         finally:
-            shown.close()
+            progress.close()
             if board is not None:
                 board.close()

@@ -19,8 +19,8 @@ def recipes_ls(as_json: options.Json = False) -> None:
     """List the shipped recipes."""
     from mitlgan import recipe
 
-    found = {name: _first_comment(recipe.find_recipe(name)) for name in recipe.shipped_recipe_names()}
-    print_result(as_json, {"recipes": found}, "\n".join(f"{name:<24} {comment}" for name, comment in found.items()))
+    comments = {name: _first_comment(recipe.find_recipe(name)) for name in recipe.shipped_recipe_names()}
+    print_result(as_json, {"recipes": comments}, "\n".join(f"{name:<24} {comment}" for name, comment in comments.items()))
 
 
 @app.command("cat")

@@ -25,9 +25,9 @@ def runs_ls(out: options.Out = RUNS, as_json: options.Json = False) -> None:
     from mitlgan.errors import to_one_line
     from mitlgan.training import run_directory
 
-    found = [_run_row(run) for run in run_directory.list_all(out)]
-    lines = [to_one_line(f"{row['run']:<44} {row['state']:<16} {_length(row)}{_remarks(row)}") for row in found]
-    print_result(as_json, {"runs": found}, "\n".join(lines) if lines else f"no runs under {out}")
+    rows = [_run_row(run) for run in run_directory.list_all(out)]
+    lines = [to_one_line(f"{row['run']:<44} {row['state']:<16} {_length(row)}{_remarks(row)}") for row in rows]
+    print_result(as_json, {"runs": rows}, "\n".join(lines) if lines else f"no runs under {out}")
 
 
 @app.command("rm")
@@ -36,9 +36,9 @@ def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")], as_json: option
     from mitlgan.runtime.files import folder_lock
     from mitlgan.training import run_directory
 
-    found = run_directory.open_any(run)
-    with folder_lock(found.path):
-        run_directory.remove(found)
+    target = run_directory.open_any(run)
+    with folder_lock(target.path):
+        run_directory.remove(target)
     print_result(as_json, {"removed": str(run)}, f"{run}: removed")
 
 

@@ -79,13 +79,13 @@ def _locks(texts: list[str]) -> dict[str, int]:
     from mitlgan.errors import UsageError
     from mitlgan.latents import SEED_LIMIT
 
-    found: dict[str, int] = {}
+    seeds: dict[str, int] = {}
     for text in texts:
         name, _, seed = text.partition("=")
-        if not name or not (seed.isascii() and seed.isdecimal()) or len(seed) > 19 or int(seed) >= SEED_LIMIT or name in found:
+        if not name or not (seed.isascii() and seed.isdecimal()) or len(seed) > 19 or int(seed) >= SEED_LIMIT or name in seeds:
             raise UsageError(f"--lock {text}: write it as LAYER=SEED, once for each layer, such as fg=7")
-        found[name] = int(seed)
-    return found
+        seeds[name] = int(seed)
+    return seeds
 
 
 def _stands(texts: list[str]) -> dict[str, TransformSpec]:
@@ -93,7 +93,7 @@ def _stands(texts: list[str]) -> dict[str, TransformSpec]:
     from mitlgan.errors import UsageError
     from mitlgan.networks.placement import MIN_SCALE
 
-    found: dict[str, TransformSpec] = {}
+    transforms: dict[str, TransformSpec] = {}
     for text in texts:
         name, _, rest = text.partition("=")
         parts = rest.split(",")
@@ -101,9 +101,9 @@ def _stands(texts: list[str]) -> dict[str, TransformSpec]:
             scale, across, down = (float(part) for part in parts[:3])
         except ValueError:
             scale = math.nan
-        if not name or not math.isfinite(scale) or parts[3:] not in ([], ["flip"]) or name in found or not math.isfinite(across + down):
+        if not name or not math.isfinite(scale) or parts[3:] not in ([], ["flip"]) or name in transforms or not math.isfinite(across + down):
             raise UsageError(f"--transform {text}: write it as LAYER=SCALE,ACROSS,DOWN or with ,flip, once for each layer, such as fg=0.5,-0.2,0.3")
         if not MIN_SCALE <= scale <= MAX_SCALE:
             raise UsageError(f"--transform {text}: the scale must lie between {MIN_SCALE:g} and {MAX_SCALE:g}")
-        found[name] = (scale, across, down, len(parts) == 4)
-    return found
+        transforms[name] = (scale, across, down, len(parts) == 4)
+    return transforms

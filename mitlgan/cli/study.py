@@ -34,19 +34,19 @@ def make(
     from mitlgan.recipe import parse_recipe
     from mitlgan.study import write_study
 
-    named = dict(text.split("=", 1) for text in arms if "=" in text)
-    if len(named) < len(arms):
+    paths = dict(text.split("=", 1) for text in arms if "=" in text)
+    if len(paths) < len(arms):
         raise UsageError("study make: write each arm as NAME=ARTIFACT, each with its own name")
-    loaded = {name: load_artifact(path) for name, path in named.items()}
+    loaded = {name: load_artifact(path) for name, path in paths.items()}
     recipe = parse_recipe(next(iter(loaded.values())).card.recipe, arms[0])
     recipe = score_options.with_data(recipe, data)
     card = next(iter(loaded.values())).card if len(loaded) == 1 else None
-    real, found = score_options.real_pictures(recipe, card, split, "test")
+    real, split_name = score_options.real_pictures(recipe, card, split, "test")
     # A folder's name may be the answer ("real-shoes"), so participants are told of the demo's pictures only.
-    said = describe_origin(DEMO, recipe.role) if recipe.data.source == DEMO else ""
-    study = write_study(out, loaded, real, each=each, seed=seed, origin=said, split=found)
-    values = {"page": str(study.page), "key": str(study.key), "pictures": study.pictures, "real": each, "split": found}
-    text = f"{study.page}: {study.pictures} pictures, {each} real ones of {found} among them; keep {study.key} from participants"
+    origin_text = describe_origin(DEMO, recipe.role) if recipe.data.source == DEMO else ""
+    study = write_study(out, loaded, real, each=each, seed=seed, origin=origin_text, split=split_name)
+    values = {"page": str(study.page), "key": str(study.key), "pictures": study.pictures, "real": each, "split": split_name}
+    text = f"{study.page}: {study.pictures} pictures, {each} real ones of {split_name} among them; keep {study.key} from participants"
     print_result(as_json, values, text)
 
 
@@ -62,10 +62,10 @@ def score(
     """
     from mitlgan.study import score_answers
 
-    found = score_answers(key, answers)
+    scores = score_answers(key, answers)
     lines = [f"{'arm':<24}{'realness':>10}{'95 % interval':>18}{'answers':>10}"]
-    for name, share in found.arms.items():
-        shown = "-" if share.realness is None else f"{share.realness:.1%}"
-        lines.append(f"{name:<24}{shown:>10}{f'{share.low:.1%} to {share.high:.1%}':>18}{share.answers:>10}")
-    lines.append(f"{found.participants} participants; the intervals take answers for independent, which those of one person are not quite")
-    print_result(as_json, found.as_json(), "\n".join(lines))
+    for name, share in scores.arms.items():
+        percent = "-" if share.realness is None else f"{share.realness:.1%}"
+        lines.append(f"{name:<24}{percent:>10}{f'{share.low:.1%} to {share.high:.1%}':>18}{share.answers:>10}")
+    lines.append(f"{scores.participants} participants; the intervals take answers for independent, which those of one person are not quite")
+    print_result(as_json, scores.as_json(), "\n".join(lines))

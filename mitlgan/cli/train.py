@@ -31,7 +31,7 @@ def train(
     from mitlgan.report.run_files import write_run_files
     from mitlgan.stages.existing_runs import get_or_train
 
-    chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings, given="RECIPE")
+    chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings, option="RECIPE")
     if chosen.composer is not None:
         raise UsageError(f"RECIPE {recipe}: is for `mitlgan {chosen.command}`; give one with a [generator] or an [inpainter]")
     with options.environment(device, chosen.name, out, threads) as environment:

@@ -36,7 +36,7 @@ OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Output fo
 
 
 def leftover_text(leftovers: dict[str, Any]) -> str:
-    """What of a source was not taken, in lines of their own."""
+    """Return what was left of a source, one line each."""
     from mitlgan.data.sources.leftovers import describe_leftovers
 
     return "".join(f"\n  {line}" for line in describe_leftovers(leftovers))

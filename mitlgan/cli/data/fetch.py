@@ -32,11 +32,11 @@ def fetch(
 
     settings = FetchSettings(int(max_mb * 1e6), int(max_total_gb * 1e9), timeout_s, deadline_s, tries)
     with progress_bar("fetch") as callback:
-        found = run(read_urls(addresses, url_column), out, settings, callback)
-    for reason, number in found["reasons"].items():
+        result = run(read_urls(addresses, url_column), out, settings, callback)
+    for reason, number in result["reasons"].items():
         log(f"{number} failed: {reason}")
-    counts = found["counts"]
+    counts = result["counts"]
     if counts["changed"]:
         log(f"{counts['changed']} files are not as they were fetched; they are kept as they are, and fetch.json says what they hold now")
     text = f"{out}: {counts['fetched']} fetched, {counts['had']} there already, {counts['failed']} of {counts['asked']} unreachable (unreachable.txt)"
-    print_result(as_json, {"out": str(out), **found}, text)
+    print_result(as_json, {"out": str(out), **result}, text)

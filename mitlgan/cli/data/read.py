@@ -61,8 +61,8 @@ def read(
     from mitlgan.errors import UsageError
 
     for name, formats in FORMATS_OF.items():
-        given = context.get_parameter_source(name)
-        if given is not None and given.name == "COMMANDLINE" and form not in formats:
+        parameter_source = context.get_parameter_source(name)
+        if parameter_source is not None and parameter_source.name == "COMMANDLINE" and form not in formats:
             raise UsageError(f"--{name.replace('_', '-')}: of {' and '.join(formats)}, and does nothing for {form}; leave it away")
     chosen = _numbers(classes)
     if form is Format.mnist:

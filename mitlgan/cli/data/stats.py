@@ -23,9 +23,9 @@ def stats(
     from mitlgan.data.sources.leftovers import describe_leftovers
 
     with progress_bar("stats") as callback:
-        found = [summarize_set(report) for report in run(sets, callback).sets]
+        summaries = [summarize_set(report) for report in run(sets, callback).sets]
     lines = []
-    for values in found:
+    for values in summaries:
         side, cover = values["shorter_side_px"], values["coverage"]
         lines.append(values["name"])
         lines.append(f"  pictures      {values['count']:,} ({values['unreadable']:,} unreadable, {values['blank']:,} of one colour)")
@@ -34,4 +34,4 @@ def stats(
         lines.append(f"  channels      {', '.join(f'{number:,} {mode}' for mode, number in values['channels'].items())}")
         lines.append(f"  mean colour   {values['mean_rgb']}, spread {values['spread_rgb']}")
         lines.append(f"  mattes        {values['with_matte']:,}" + (f", covering {cover['mean']:.1%} on average" if cover else ""))
-    print_result(as_json, {"sets": found}, "\n".join(lines))
+    print_result(as_json, {"sets": summaries}, "\n".join(lines))

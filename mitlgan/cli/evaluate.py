@@ -72,7 +72,7 @@ def evaluate(
         extrapolate=extrapolate,
     )
     if len(real) < protocol.samples:
-        log(f"-n {protocol.samples}: only {len(real):,} real {split_name} pictures exist; all are compared with the {protocol.samples:,} generated ones")
+        log(f"-n {protocol.samples}: there are {len(real):,} real {split_name} pictures, compared with {protocol.samples:,} generated ones")
     networks = evaluation.open_extractors(protocol, names, weights=weights, device=where)
     measured = evaluation.evaluate_each(loaded, real, protocol, networks)
     if separation:

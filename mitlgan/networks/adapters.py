@@ -1,4 +1,4 @@
-"""Adapters: what a composition may learn about its frozen generators, kept apart from them."""
+"""Adapters: learned changes of frozen generators, stored apart from them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mitlgan.networks.blocks import Generator
 
 
 class FeatureAffineAdapter(nn.Module):
-    """A change of scale and shift for each channel that a frozen generator normalises (Noguchi & Harada 2019, section 3).
+    """Scale and shift changes of each channel that a frozen generator normalizes (Noguchi & Harada 2019, section 3).
 
-    It leaves the generator's own numbers alone and changes nothing at the beginning. What an image of it depends on stays the same, its own latent.
+    They start at zero and leave the generator's weights alone; an image still depends on its own latent only.
 
     Args:
-        generator: Whose channels.
+        generator: The frozen generator.
 
     Raises:
-        UsageError: It normalises nothing by batches.
+        UsageError: The generator has no BatchNorm.
     """
 
     def __init__(self, generator: Generator) -> None:
@@ -35,24 +35,24 @@ class FeatureAffineAdapter(nn.Module):
         self.shifts = nn.ParameterList(torch.zeros_like(norm.bias) for norm in norms.values())
 
     def render(self, generator: Generator, z: Tensor) -> Tensor:
-        """Images (N, C, H, W) of latents (N, D) by the generator as it is adapted."""
+        """Return images (N, C, H, W) of latents (N, D) by the adapted generator."""
         return cast(Tensor, functional_call(generator, self._adapted_tensors(generator, ""), (z,)))
 
     def forward_with_features(self, generator: Generator, z: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The same, and the activations, as `Generator.with_features` gives them."""
+        """Return images and activations as `Generator.forward_with_features` does."""
         return cast(tuple[Tensor, list[Tensor]], functional_call(_WithFeatures(generator), self._adapted_tensors(generator, "generator."), (z,)))
 
     def _adapted_tensors(self, generator: Generator, prefix: str) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         for name, scale, shift in zip(self._names, self.scales, self.shifts, strict=True):
             norm = generator.get_submodule(name)
-            found[f"{prefix}{name}.weight"] = cast(Tensor, norm.weight) + scale
-            found[f"{prefix}{name}.bias"] = cast(Tensor, norm.bias) + shift
-        return found
+            tensors[f"{prefix}{name}.weight"] = cast(Tensor, norm.weight) + scale
+            tensors[f"{prefix}{name}.bias"] = cast(Tensor, norm.bias) + shift
+        return tensors
 
 
 class _WithFeatures(nn.Module):
-    """A generator whose call gives its activations, too."""
+    """A generator whose forward pass also returns its activations."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How weights begin, where a recipe wants other than torch's defaults, and how they are normalised."""
+"""Initial weights other than torch's defaults, and spectral normalization."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ WEIGHTED_BLOCKS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 @torch.no_grad()
 def initialize_weights(network: nn.Module, init: str, std: float) -> None:
-    """Draw the weights of dense layers and convolutions anew, from torch's global random numbers.
+    """Initialize the weights of dense layers and convolutions, from torch's global random numbers.
 
     Args:
         network: Built by torch's defaults.
-        init: `torch` leaves it as it is; `glorot` is uniform with biases 0 (Glorot & Bengio 2010, equation 16); `normal` is N(0, std), biases 0, and
+        init: `torch` keeps torch's; `glorot` is uniform with biases 0 (Glorot & Bengio 2010, equation 16); `normal` is N(0, std), biases 0, and
             N(1, std) for BatchNorm's scales (Radford et al. 2016, section 4).
-        std: For `normal`.
+        std: Standard deviation for `normal`.
     """
     if init == "torch":
         return
@@ -38,7 +38,7 @@ def initialize_weights(network: nn.Module, init: str, std: float) -> None:
 def apply_spectral_norm(network: nn.Module) -> None:
     """Divide every weight of dense layers and convolutions by its largest singular value (Miyato et al. 2018, algorithm 1).
 
-    The power iteration's vectors are buffers, which each forward pass in training moves: they belong to a network's state, and a checkpoint has them.
+    The vectors of the power iteration are buffers that each forward pass in training updates, so checkpoints hold them.
     """
     for module in network.modules():
         if isinstance(module, WEIGHTED_BLOCKS):
@@ -46,8 +46,8 @@ def apply_spectral_norm(network: nn.Module) -> None:
 
 
 def _raw_weight(module: nn.Module) -> Tensor:
-    """The weight itself, also under a spectral normalisation."""
-    parametrised = getattr(module, "parametrizations", None)
-    weight = parametrised.weight.original if parametrised is not None else module.weight
+    """Return the weight before spectral normalization."""
+    parametrizations = getattr(module, "parametrizations", None)
+    weight = parametrizations.weight.original if parametrizations is not None else module.weight
     assert isinstance(weight, Tensor)
     return weight

@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from mitlgan.recipe import PlacementRecipe
 
 PLACEMENT_DIM = 4
-"""Length of the latent that places one layer: scale, across, down, mirror."""
+"""Length of the latent that places one layer: scale, x, y, flip."""
 BOUNDS_LR_GAIN = 10.0
-"""Adam moves every parameter by about its learning rate; the few that place a layer are worth larger steps."""
+"""Factor of the bounds' learning rate: Adam moves every parameter by about its rate, and these few need larger steps."""
 MIN_SCALE = 0.05
 _MIN_SPREAD = 1e-4
 _MAX_UNIFORM = 0.99
-"""Of what a latent says of a stand: beyond, its numbers go towards infinity."""
+"""Largest uniform number that `to_latent` maps back; beyond it latents grow without bound."""
 
 
 class LayerTransform(NamedTuple):
-    """Where a layer stands, one number per image each (N,).
+    """Scale, position and flip of a layer, one number per image each (N,).
 
     Attributes:
         scale: 1 is the layer's own size.
-        across: Of its centre, -1 (left edge of the image) to 1.
-        down: Likewise, -1 (upper edge) to 1.
-        mirror: -1 where it is mirrored, else 1.
+        x: Its center, from -1 (left edge of the image) to 1.
+        y: Its center, from -1 (upper edge) to 1.
+        flip: -1 if it is flipped left to right, else 1.
     """
 
     scale: Tensor
@@ -41,12 +41,12 @@ class LayerTransform(NamedTuple):
 
 
 class PlacementBounds(NamedTuple):
-    """Between what a placement draws.
+    """Bounds between which a placement draws.
 
     Attributes:
-        low: Logarithm of the smallest scale.
-        high: Of the largest.
-        margin: Share of a layer's own frame that may lie outside of the image.
+        log_min_scale: Logarithm of the smallest scale.
+        log_max_scale: Logarithm of the largest scale.
+        margin: Share of a layer's frame that may lie outside the image.
     """
 
     log_min_scale: float
@@ -55,11 +55,11 @@ class PlacementBounds(NamedTuple):
 
 
 class EffectStrengths(NamedTuple):
-    """How much of a composition's own means is used, one number per image each (N,); 1 is as it was trained.
+    """Strengths of a composition's effects, one number per image each (N,); 1 is as trained.
 
     Attributes:
-        matte: Factor of the frontmost layer's opacity, and so of its light, in [0, 1].
-        harmonise: Share of what harmonising changes of the layers' colours, and of what a translator that corrects would correct, in [0, 1].
+        matte: Factor of the frontmost layer's opacity, in [0, 1].
+        harmonise: Share of the harmonizer's color change and of a bounded translator's correction, in [0, 1].
     """
 
     matte: Tensor
@@ -67,28 +67,28 @@ class EffectStrengths(NamedTuple):
 
 
 def transform_layer(layer: PremultipliedLayer, transform: LayerTransform) -> PremultipliedLayer:
-    """Scale, mirror and shift a layer; what comes from outside of its frame is transparent.
+    """Scale, flip and shift a layer; outside its frame it is transparent.
 
-    Bilinear, so a layer should not be made smaller than half its size. Gradients reach the stand.
+    The filter is bilinear, so a scale below 0.5 aliases. Gradients reach the transform.
     """
     zero = torch.zeros_like(transform.scale)
     inverse = 1 / transform.scale
-    across = torch.stack([transform.flip * inverse, zero, -transform.flip * transform.x * inverse], dim=1)
-    down = torch.stack([zero, inverse, -transform.y * inverse], dim=1)
-    joined = torch.cat([layer.color, layer.alpha], dim=1)
-    grid = functional.affine_grid(torch.stack([across, down], dim=1), list(joined.shape), align_corners=False)
-    moved = functional.grid_sample(joined, grid.to(joined.dtype), mode="bilinear", padding_mode="zeros", align_corners=False)
-    return PremultipliedLayer(moved[:, :3], moved[:, 3:])
+    x_row = torch.stack([transform.flip * inverse, zero, -transform.flip * transform.x * inverse], dim=1)
+    y_row = torch.stack([zero, inverse, -transform.y * inverse], dim=1)
+    rgba = torch.cat([layer.color, layer.alpha], dim=1)  # (N, 4, H, W)
+    grid = functional.affine_grid(torch.stack([x_row, y_row], dim=1), list(rgba.shape), align_corners=False)
+    rgba = functional.grid_sample(rgba, grid.to(rgba.dtype), mode="bilinear", padding_mode="zeros", align_corners=False)
+    return PremultipliedLayer(rgba[:, :3], rgba[:, 3:])
 
 
 class PlacementPrior(nn.Module):
-    """Where a layer stands, from a standard normal latent.
+    """Maps a standard normal latent to a layer's transform.
 
-    Scale is uniform in its logarithm between two bounds; the centre is uniform over all places at which at most a margin of the layer's frame lies
-    outside of the image. Bounds and margin can be learned, from the gradient of the critic through the moved layer, or measured.
+    The scale is log-uniform between two bounds; the center is uniform over all positions at which at most a margin of the layer's frame lies outside
+    the image. Bounds and margin are learned, from the critic's gradient through the transformed layer, or measured.
 
     Args:
-        recipe: First bounds and margin, and whether they are learned.
+        recipe: Initial bounds and margin, and whether they are learned.
     """
 
     def __init__(self, recipe: PlacementRecipe) -> None:
@@ -96,7 +96,7 @@ class PlacementPrior(nn.Module):
         low, high = (math.log(scale) for scale in recipe.scale)
         self.initial_bounds = PlacementBounds(low, high, recipe.margin)
         self.flip = recipe.flip
-        change = torch.zeros(3)  # of the two logarithms and the margin, divided by GAIN
+        change = torch.zeros(3)  # of the two logarithms and the margin, divided by BOUNDS_LR_GAIN
         self.change: Tensor
         if recipe.learn:
             self.change = nn.Parameter(change)
@@ -104,30 +104,30 @@ class PlacementPrior(nn.Module):
             self.register_buffer("change", change)
 
     def set_bounds(self, bounds: PlacementBounds) -> None:
-        """Draw between other bounds than the recipe's first; they are kept as what is learned is."""
+        """Replace the bounds; a checkpoint holds them like learned ones."""
         changes = [(bound - first) / BOUNDS_LR_GAIN for bound, first in zip(bounds, self.initial_bounds, strict=True)]
         with torch.no_grad():
             self.change.copy_(torch.tensor(changes))
 
     def bounds(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Logarithms of the smallest and the largest scale, and the margin, as they are now."""
+        """Return the current logarithms of the smallest and largest scale, and the margin."""
         low, high, margin = (first + BOUNDS_LR_GAIN * change for first, change in zip(self.initial_bounds, self.change, strict=True))
         return low.clamp_min(math.log(MIN_SCALE)), high, margin.clamp(0, 1)
 
     def forward(self, latent: Tensor) -> LayerTransform:
-        """Stands for latents (N, `NUMBERS`)."""
-        even = torch.erf(latent / math.sqrt(2))  # uniform in (-1, 1)
+        """Return the transforms of latents (N, `PLACEMENT_DIM`)."""
+        uniform = torch.erf(latent / math.sqrt(2))  # uniform in (-1, 1)
         low, high, margin = self.bounds()
-        scale = torch.exp((low + high) / 2 + (high - low) / 2 * even[:, 0])
+        scale = torch.exp((low + high) / 2 + (high - low) / 2 * uniform[:, 0])
         room = (1 - (1 - 2 * margin) * scale).clamp_min(0)
-        mirror = torch.where(latent[:, 3] < 0, -1.0, 1.0) if self.flip else torch.ones_like(scale)
-        return LayerTransform(scale, room * even[:, 1], room * even[:, 2], mirror)
+        flip = torch.where(latent[:, 3] < 0, -1.0, 1.0) if self.flip else torch.ones_like(scale)
+        return LayerTransform(scale, room * uniform[:, 1], room * uniform[:, 2], flip)
 
-    def to_latent(self, stand: LayerTransform) -> Tensor:
-        """Latents (N, `NUMBERS`) of stands, each number of which is taken to where the placement can put it."""
+    def to_latent(self, transform: LayerTransform) -> Tensor:
+        """Return the latents (N, `PLACEMENT_DIM`) of transforms, each clamped to what the placement can draw."""
         low, high, margin = self.bounds()
-        room = (1 - (1 - 2 * margin) * stand.scale).clamp_min(_MIN_SPREAD)
+        room = (1 - (1 - 2 * margin) * transform.scale).clamp_min(_MIN_SPREAD)
         spread = (high - low).abs().clamp_min(_MIN_SPREAD)
-        even = torch.stack([(2 * stand.scale.log() - low - high) / spread, stand.x / room, stand.y / room], dim=1)
-        numbers = math.sqrt(2) * torch.erfinv(even.clamp(-_MAX_UNIFORM, _MAX_UNIFORM))
-        return torch.cat([numbers, stand.flip[:, None]], dim=1)
+        uniform = torch.stack([(2 * transform.scale.log() - low - high) / spread, transform.x / room, transform.y / room], dim=1)
+        normal = math.sqrt(2) * torch.erfinv(uniform.clamp(-_MAX_UNIFORM, _MAX_UNIFORM))
+        return torch.cat([normal, transform.flip[:, None]], dim=1)

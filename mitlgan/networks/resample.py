@@ -1,4 +1,4 @@
-"""Layers of other sizes than the composition's."""
+"""Layers resized to the composition's size."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ TORCH_MODES = {"bilinear": "bilinear", "bicubic": "bicubic", "area": "area", "ne
 
 
 def resize_image(image: Tensor, size_px: int, method: str) -> Tensor:
-    """A layer at another size.
+    """Resize images, with antialiasing except for `nearest`.
 
-    Reducing is antialiased, but for `nearest`, which takes pixels as they are. RGBA is premultiplied, so its channels are resampled alike and no
-    colour comes out of what is transparent.
+    All channels of RGBA are resampled the same way: it is premultiplied, so transparent pixels add no color.
 
     Args:
-        image: (N, C, H, W) in [-1, 1]; four channels are premultiplied RGB and alpha, where a generator's colour above its alpha is cut to it.
-        size_px: Height and width wanted; a layer that has them stays as it is.
-        method: Key of `MODES`.
+        image: (N, C, H, W) in [-1, 1]; four channels are premultiplied RGB and alpha; color above alpha is cut to it.
+        size_px: New height and width; images of that size stay as they are.
+        method: Key of `TORCH_MODES`.
 
     Returns:
-        (N, C, size_px, size_px) in [-1, 1], no colour above its alpha.
+        (N, C, size_px, size_px) in [-1, 1], no color above alpha.
     """
     if image.shape[-1] == size_px:
         return image
     options = {"align_corners": False, "antialias": True} if method in ANTIALIASED_METHODS else {}
-    made = functional.interpolate(_within(image.float()), size=(size_px, size_px), mode=TORCH_MODES[method], **options)
-    return _within(made).to(image.dtype)  # bicubic overshoots
+    resized = functional.interpolate(_within(image.float()), size=(size_px, size_px), mode=TORCH_MODES[method], **options)
+    return _within(resized).to(image.dtype)  # bicubic overshoots
 
 
 def _within(image: Tensor) -> Tensor:

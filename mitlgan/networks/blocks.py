@@ -1,4 +1,4 @@
-"""What all networks share: the shells that the rest of the package sees, and the small blocks that they are made of."""
+"""Generator and critic, which every family is an instance of, and the small blocks that families share."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "no
 
 
 class Generator(Network):
-    """Latent to one image layer.
-
-    Every family of generators is this shell around its own stages, so that nothing above `networks` knows the families apart.
+    """Latent to one image layer: the same class for every family, around the family's own stages.
 
     Args:
         stages: Run in order; the first takes the latent, the last gives the image.
@@ -38,13 +36,13 @@ class Generator(Network):
         self.image_channels = image_channels
 
     def forward(self, z: Tensor) -> Tensor:
-        """Give images for latents.
+        """Return the images of latents.
 
         Args:
             z: (N, latent_dim), standard normal.
 
         Returns:
-            (N, image_channels, size_px, size_px); in [-1, 1] when the last activation is tanh, not negative when it is ReLU.
+            (N, image_channels, size_px, size_px); in [-1, 1] when the last activation is tanh, non-negative when it is ReLU.
         """
         return cast(Tensor, self.stages(z))
 
@@ -62,7 +60,7 @@ class Generator(Network):
         return {role: self}
 
     def forward_with_features(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Give images, and the activations on the way to them that are images themselves, (N, C, h, w) each, from the smallest on."""
+        """Return images, and the feature maps on the way to them, (N, C, h, w) each, from the smallest to the largest."""
         features, value = [], z
         for stage in self.stages:
             value = stage(value)
@@ -72,12 +70,12 @@ class Generator(Network):
 
 
 class Critic(Network):
-    """Image to score, unbounded.
+    """Image to an unbounded score.
 
     Args:
         stages: Run in order; the last gives (N, 1).
-        size_px: Height and width of the images that it takes.
-        image_channels: Their channels.
+        size_px: Height and width of its images.
+        image_channels: Channels of its images.
     """
 
     kind: ClassVar[Kind] = "critic"
@@ -94,7 +92,7 @@ class Critic(Network):
         return (self.image_channels, self.size_px, self.size_px)
 
     def freeze_first_blocks(self, count: int) -> None:
-        """Take its first blocks, a convolution and its normalisation each, out of training."""
+        """Take the first blocks, each a convolution and its normalization, out of training."""
         for block in list(self.stages)[:count]:
             block.requires_grad_(False)
 
@@ -111,14 +109,14 @@ class Critic(Network):
 
 
 def activation(name: str, option: str) -> nn.Module:
-    """Build the activation of that name.
+    """Build an activation by name.
 
     Args:
         name: A key of `ACTIVATIONS`.
         option: The recipe's key, for the message.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: The name is unknown.
     """
     if name not in ACTIVATIONS:
         raise UsageError(f"{option}: there is no activation {name!r}; choose one of {', '.join(ACTIVATIONS)}")
@@ -126,12 +124,12 @@ def activation(name: str, option: str) -> nn.Module:
 
 
 def score_head(last: nn.Module, output: str, *, flatten_last: bool = False) -> nn.Sequential:
-    """The end of a critic: its last layer, and a sigmoid where the recipe wants the score as a probability.
+    """Return the end of a critic: its last block, and a sigmoid if the recipe asks for a probability.
 
     Args:
         last: Gives (N, 1), or (N, 1, 1, 1) with `flatten_last`.
         output: `linear` or `sigmoid`.
-        flatten_last: Drop the sides of one pixel.
+        flatten_last: Drop the spatial dimensions, of one pixel.
     """
     block = OrderedDict[str, nn.Module](last=last)
     if flatten_last:

@@ -25,34 +25,36 @@ CHANNELS = 3
 
 @FUSIONS.register(Conv1x1FusionRecipe, NormConv1x1FusionRecipe, AddFusionRecipe, AddNormFusionRecipe)
 class ChannelFusion(Fusion):
-    """Concatenation and conv 1x1, or addition, and an activation, with InstanceNorm where the recipe wants it (Table 7.3, first row).
+    """Concatenation and a 1x1 convolution, or addition; then an activation, with InstanceNorm if the recipe has it (Table 7.3, first row).
 
-    The same weights at every pixel: it makes no matte, and leaves the choice of who is in front to the translator.
+    The weights are the same at every pixel, so it makes no matte: the translator decides which layer is in front.
 
     Args:
         recipe: Kind and activation.
         layers: By name, in the order of concatenation.
+        size_px: Not used.
+        placement: Not used; the schema refuses one.
     """
 
     def __init__(self, recipe: AnyChannelFusion, layers: Mapping[str, LayerSpec], size_px: int, placement: PlacementRecipe | None) -> None:
         super().__init__(recipe, layers, size_px, placement)
         self.order = tuple(layers)
-        joined = sum(layer.channels for layer in layers.values())
+        channels = sum(layer.channels for layer in layers.values())
         self.conv: nn.Module | None = None
         self.norm: nn.Module | None = None
         if recipe.kind in ("conv1x1", "norm-conv1x1"):
-            self.conv = nn.Conv2d(joined, CHANNELS, 1)
+            self.conv = nn.Conv2d(channels, CHANNELS, 1)
         if recipe.kind == "norm-conv1x1":
-            self.norm = nn.InstanceNorm2d(joined, affine=True)
+            self.norm = nn.InstanceNorm2d(channels, affine=True)
         elif recipe.kind == "add-norm":
             self.norm = nn.InstanceNorm2d(CHANNELS, affine=True)
         self.activation = activation(recipe.activation, "composer.fusion.activation")
 
-    def forward(self, material: FusionInput) -> FusionOutput:
-        """Fuse layers, each (N, C, H, W) in [-1, 1]; with ReLU the result is not negative, and a sum is not bounded by 1."""
-        images = [material.images[name] for name in self.order]
+    def forward(self, inputs: FusionInput) -> FusionOutput:
+        """Fuse the layers; with ReLU the image is non-negative, and a sum is not bounded by 1."""
+        images = [inputs.images[name] for name in self.order]
         if self.conv is None:
-            joined = torch.stack([to_opaque_rgb(image) for image in images]).sum(0)  # (N, 3, H, W)
-            return FusionOutput(self.activation(joined if self.norm is None else self.norm(joined)))
-        joined = torch.cat(images, dim=1)  # (N, sum of C, H, W)
-        return FusionOutput(self.activation(self.conv(joined if self.norm is None else self.norm(joined))))
+            value = torch.stack([to_opaque_rgb(image) for image in images]).sum(0)  # (N, 3, H, W)
+            return FusionOutput(self.activation(value if self.norm is None else self.norm(value)))
+        value = torch.cat(images, dim=1)  # (N, sum of C, H, W)
+        return FusionOutput(self.activation(self.conv(value if self.norm is None else self.norm(value))))

@@ -1,4 +1,4 @@
-"""Harmonising: a layer's colours follow those of what is behind it, and nothing else does."""
+"""Harmonization: a layer's colors follow those behind it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from mitlgan.images.alpha import PremultipliedLayer
 
 WIDTH = 32
 MAX_CHANGE = 0.5
-"""Of the change of contrast and of brightness: a light may change, an object may not vanish in it."""
+"""Largest change of contrast and of brightness, so that no object vanishes."""
 _TINY = 1e-6
 
 
 class Harmonizer(nn.Module):
-    """One affine colour change per image, from statistics of the background (FiLM, Perez et al. 2018, equation 1).
+    """One affine color change per image, from statistics of the background (FiLM, Perez et al. 2018, equation 1).
 
-    It sees means and deviations alone, so light can match while no structure can leak. Untrained, it changes nothing.
+    It reads only means and deviations, so lighting can match but no structure can leak. Untrained, it changes nothing.
     """
 
     def __init__(self) -> None:
@@ -27,36 +27,36 @@ class Harmonizer(nn.Module):
         self.stages = nn.Sequential(nn.Linear(15, WIDTH), nn.LeakyReLU(0.2), last)
 
     def forward(self, front: PremultipliedLayer, back: Tensor) -> PremultipliedLayer:
-        """Change the colours of a layer.
+        """Change the colors of a layer.
 
         Args:
-            front: Where it stands.
-            back: What is behind it, (N, 3, H, W) in [-1, 1].
+            front: The layer after its transform.
+            back: The image behind it, (N, 3, H, W) in [-1, 1].
 
         Returns:
-            The layer with (1 + contrast) * colour + brightness, premultiplied, cut to [0, matte].
+            The layer with (1 + contrast) * color + brightness, premultiplied, cut to [0, alpha].
         """
         shares = (back + 1) / 2
         statistics = torch.cat([*_statistics(shares), _mean_under(shares, front.alpha), *_own_statistics(front)], dim=1)  # (N, 15)
         contrast, brightness = (MAX_CHANGE * torch.tanh(self.stages(statistics)))[:, :, None, None].chunk(2, dim=1)  # (N, 3, 1, 1) each
-        light = front.color * (1 + contrast) + front.alpha * brightness
-        return PremultipliedLayer(torch.minimum(light.clamp_min(0), front.alpha), front.alpha)
+        color = front.color * (1 + contrast) + front.alpha * brightness
+        return PremultipliedLayer(torch.minimum(color.clamp_min(0), front.alpha), front.alpha)
 
 
 def _statistics(shares: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of each channel, (N, 3) each."""
+    """Return mean and standard deviation of each channel, (N, 3) each."""
     return shares.mean(dim=(2, 3)), shares.var(dim=(2, 3), correction=0).add(_TINY).sqrt()
 
 
 def _mean_under(shares: Tensor, matte: Tensor) -> Tensor:
-    """Mean of each channel where the layer will stand, (N, 3)."""
+    """Return the mean of each channel behind the layer, (N, 3)."""
     return (shares * matte).sum(dim=(2, 3)) / matte.sum(dim=(2, 3)).add(_TINY)
 
 
 def _own_statistics(front: PremultipliedLayer) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of the layer's own colours, weighted by its matte, (N, 3) each."""
+    """Return mean and standard deviation of the layer's colors, weighted by alpha, (N, 3) each."""
     weight = front.alpha.sum(dim=(2, 3)).add(_TINY)
     mean = front.color.sum(dim=(2, 3)) / weight
-    # The sum of m (c - mean)^2 with c = light / m, without the division.
+    # The sum of a (c - mean)^2 with c = color / a, without the division.
     spread = front.color.square() / front.alpha.add(_TINY) - front.alpha * mean[:, :, None, None].square()
     return mean, (spread.sum(dim=(2, 3)).clamp_min(0) / weight).add(_TINY).sqrt()

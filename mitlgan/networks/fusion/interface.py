@@ -79,7 +79,6 @@ class Fusion(nn.Module):
         order: Layers, from back to front if the fusion has such an order.
         movable_layers: Layers that accept a transform.
         has_harmonizer: Whether layers' colors follow what is behind them.
-        matted_layers: Layers whose mattes it learns.
     """
 
     needs_features: bool = False

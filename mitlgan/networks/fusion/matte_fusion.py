@@ -20,7 +20,7 @@ from mitlgan.images.alpha import (
 from mitlgan.networks.fusion.harmonise import Harmonizer
 from mitlgan.networks.fusion.interface import Fusion, FusionInput, FusionOutput, LayerSpec, back_to_front
 from mitlgan.networks.fusion.matte_networks import FeatureMatteNet, ImageMatteNet, matte_regularization
-from mitlgan.networks.placement import PLACEMENT_DIM, LayerTransform, PlacementPrior, transform_layer
+from mitlgan.networks.placement import PLACEMENT_DIM, EffectStrengths, LayerTransform, PlacementPrior, transform_layer
 from mitlgan.networks.registry import FUSIONS
 from mitlgan.recipe.schema.composer import (
     AlphaFusionRecipe,
@@ -34,12 +34,12 @@ from mitlgan.recipe.schema.composer import (
 
 @FUSIONS.register(AlphaFusionRecipe, MatteFusionRecipe, MatteFeaturesFusionRecipe, OverFusionRecipe)
 class MatteFusion(Fusion):
-    """Each layer over what is behind it, x_t = m_t f_t + (1 - m_t) x_(t-1), by its own matte or by a learned one.
+    """Each layer over those behind it, x_t = m_t f_t + (1 - m_t) x_(t-1), by its own matte or a learned one.
 
-    So the composition is a true composite before any training, wherever the layers bring their mattes.
+    If all layers have their own mattes, the composition is a true composite before any training.
 
     Args:
-        recipe: Kind, order, harmonising, and what keeps learned mattes from the trivial ones.
+        recipe: Kind, order, harmonization, and the regularization of learned mattes.
         layers: By name.
         size_px: Height and width.
         placement: How layers are placed; None leaves them where they are.
@@ -70,7 +70,7 @@ class MatteFusion(Fusion):
 
     @staticmethod
     def check(recipe: AnyMatteFusion, layers: Mapping[str, LayerSpec]) -> None:
-        """Refuse layers that a fusion by mattes cannot take, before anything is built.
+        """Refuse layers that the fusion cannot composite.
 
         Raises:
             UsageError: One line that begins with the recipe's key.
@@ -91,68 +91,74 @@ class MatteFusion(Fusion):
                     f"composer.fusion.kind: {recipe.kind} needs activations that are images, which the generator of {name} has not; use matte"
                 )
 
-    def forward(self, material: FusionInput) -> FusionOutput:
-        """Lay the layers over each other, from the back to the front; the image is in [-1, 1]."""
-        image = to_opaque_rgb(material.images[self.order[0]])
-        clear, loss = torch.ones_like(image[:, :1]), None
+    def forward(self, inputs: FusionInput) -> FusionOutput:
+        """Composite the layers from back to front; the image is in [-1, 1]."""
+        image = to_opaque_rgb(inputs.images[self.order[0]])
+        transparency, loss = torch.ones_like(image[:, :1]), None
         placed: dict[str, Tensor] = {}
-        stands: dict[str, LayerTransform] = {}
+        transforms: dict[str, LayerTransform] = {}
         for index, name in enumerate(self.movable_layers):
-            front = self._matted(name, material, image)
+            layer = self._with_matte(name, inputs, image)
             if name in self.mattes and self.training:
                 assert self.recipe.kind != "alpha"
-                cost = matte_regularization(self.recipe, front.alpha, material.kimg)
+                cost = matte_regularization(self.recipe, layer.alpha, inputs.kimg)
                 loss = cost if loss is None else loss + cost
-            stand = self._stand(index, name, material)
-            if stand is not None:
-                stands[name] = stand
-                front = transform_layer(front, stand)
-            if material.strengths is not None and name == self.movable_layers[-1]:
-                front = scale_opacity(front, material.strengths.matte)
-            if name in self.harmonised:
-                changed: PremultipliedLayer = self.harmonised[name](front, image)
-                front = changed if material.strengths is None else _lerp_color(front, changed, material.strengths.harmonise)
-            image = over(front, image)
-            clear = clear * (1 - front.alpha)
-            placed[name] = join_premultiplied(front)
-        return FusionOutput(image, 1 - clear, placed, stands, loss)
+            transform = self._transform(index, name, inputs)
+            if transform is not None:
+                transforms[name] = transform
+                layer = transform_layer(layer, transform)
+            layer = self._apply_effects(name, layer, image, inputs.strengths)
+            image = over(layer, image)
+            transparency = transparency * (1 - layer.alpha)
+            placed[name] = join_premultiplied(layer)
+        return FusionOutput(image, 1 - transparency, placed, transforms, loss)
 
-    def _matted(self, name: str, material: FusionInput, back: Tensor) -> PremultipliedLayer:
-        image = material.images[name]
+    def _with_matte(self, name: str, inputs: FusionInput, back: Tensor) -> PremultipliedLayer:
+        """Return a layer with its own matte or the learned one."""
+        image = inputs.images[name]
         if name not in self.mattes:
             return split_premultiplied(image)
         front = to_opaque_rgb(image)
-        given = (front, back) if self.recipe.kind == "matte" else (material.features[name],)
-        matte: Tensor = self.mattes[name](*given)
+        matte_inputs = (front, back) if self.recipe.kind == "matte" else (inputs.features[name],)
+        matte: Tensor = self.mattes[name](*matte_inputs)
         return PremultipliedLayer((front + 1) / 2 * matte, matte)
 
-    def _stand(self, index: int, name: str, material: FusionInput) -> LayerTransform | None:
-        if name in material.transforms:
-            return material.transforms[name]
-        stand: LayerTransform | None = None
+    def _transform(self, index: int, name: str, inputs: FusionInput) -> LayerTransform | None:
+        """Return the transform of a layer: the one given, else one drawn from the latent, shifted at random in training."""
+        if name in inputs.transforms:
+            return inputs.transforms[name]
+        transform: LayerTransform | None = None
         if name in self.placements:
-            assert material.placement_latent is not None
-            stand = self.placements[name](material.placement_latent[:, index * PLACEMENT_DIM : (index + 1) * PLACEMENT_DIM])
-        shift = 0.0 if self.recipe.kind == "alpha" else self.recipe.training_shift
-        if not (self.training and shift and name in self.mattes):
-            return stand
-        count = len(material.images[name])
-        device = material.images[name].device
-        if stand is None:
-            stand = LayerTransform(torch.ones(count, device=device), torch.zeros(count, device=device), torch.zeros(count, device=device),
-                          torch.ones(count, device=device))  # fmt: skip
-        # torch's global random numbers, which the loop seeds for each iteration. A share of the frame is twice that between -1 and 1.
-        moved = (torch.rand(2, count).to(device) * 2 - 1) * 2 * shift
-        return LayerTransform(stand.scale, stand.x + moved[0], stand.y + moved[1], stand.flip)
+            assert inputs.placement_latent is not None
+            transform = self.placements[name](inputs.placement_latent[:, index * PLACEMENT_DIM : (index + 1) * PLACEMENT_DIM])
+        max_shift = 0.0 if self.recipe.kind == "alpha" else self.recipe.training_shift
+        if not (self.training and max_shift and name in self.mattes):
+            return transform
+        image = inputs.images[name]
+        if transform is None:
+            one = torch.ones(len(image), device=image.device)
+            transform = LayerTransform(one, torch.zeros_like(one), torch.zeros_like(one), one)
+        # From torch's global random numbers, which the loop seeds for each iteration. The frame's width is 2 in these coordinates.
+        shift = (torch.rand(2, len(image)).to(image.device) * 2 - 1) * 2 * max_shift
+        return LayerTransform(transform.scale, transform.x + shift[0], transform.y + shift[1], transform.flip)
+
+    def _apply_effects(self, name: str, layer: PremultipliedLayer, back: Tensor, strengths: EffectStrengths | None) -> PremultipliedLayer:
+        """Return a layer with scaled opacity, if it is the frontmost, and harmonized colors."""
+        if strengths is not None and name == self.movable_layers[-1]:
+            layer = scale_opacity(layer, strengths.matte)
+        if name not in self.harmonised:
+            return layer
+        harmonized: PremultipliedLayer = self.harmonised[name](layer, back)
+        return harmonized if strengths is None else _lerp_color(layer, harmonized, strengths.harmonise)
 
 
 def _lerp_color(before: PremultipliedLayer, after: PremultipliedLayer, share: Tensor) -> PremultipliedLayer:
-    """A layer of which a share (N,) of a change of its light is made."""
+    """Apply a share (N,) in [0, 1] of a change of color."""
     return PremultipliedLayer(torch.lerp(before.color, after.color, expand_per_image(share)), after.alpha)
 
 
 def has_own_matte(recipe: AnyMatteFusion, layer: LayerSpec) -> bool:
-    """Whether a layer's own fourth channel is its matte in a fusion of this kind."""
+    """Whether a fusion of this kind uses a layer's fourth channel as its matte."""
     return recipe.kind in ("alpha", "over") and layer.channels == 4
 
 

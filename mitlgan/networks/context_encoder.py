@@ -1,4 +1,4 @@
-"""The context encoder, which draws what a hole hides (Pathak et al. 2016; Bielko 2022, section 5.2.4)."""
+"""The context encoder, which fills holes in images (Pathak et al. 2016; Bielko 2022, section 5.2.4)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ JACOBI_ITERATIONS = 2
 
 
 class ContextEncoder(Network):
-    """A picture with a hole to a whole picture.
+    """An image with a hole to a whole image.
 
-    What is left of the picture is first continued smoothly into the hole; the encoder sees that and where the hole is, and the decoder says what is to
-    be changed. Its last convolution begins at zero, so that training begins at the smooth continuation.
+    A smooth fill of the hole and the hole's mask enter the encoder; the decoder returns a change of that fill. The last convolution starts at zero, so
+    training starts from the smooth fill.
 
     Args:
         recipe: Widths, code, skips and the weights of its own loss.
-        size_px: Height and width of the pictures.
+        size_px: Height and width of the images.
     """
 
     kind: ClassVar[Kind] = "inpainter"
@@ -38,19 +38,19 @@ class ContextEncoder(Network):
         self.skips = recipe.skips
         self.reconstruction_weight, self.known_weight = recipe.reconstruction_weight, recipe.known_weight
         widths = recipe.widths
-        seen = IMAGE_CHANNELS + 1  # and the hole
-        befores, afters = (seen, *widths[:-1]), (*reversed(widths[:-1]), widths[0])
+        input_channels = IMAGE_CHANNELS + 1  # and the hole
+        encoder_inputs, decoder_widths = (input_channels, *widths[:-1]), (*reversed(widths[:-1]), widths[0])
         self.encoder = nn.ModuleList(
             nn.Sequential(nn.Conv2d(before, width, 4, stride=2, padding=1), nn.LeakyReLU(recipe.leak))
-            for before, width in zip(befores, widths, strict=True)
+            for before, width in zip(encoder_inputs, widths, strict=True)
         )
         self.code = _bottleneck(widths[-1], size_px >> len(widths), recipe)
-        given = [width * (1 + self.skips) for width in (widths[-1], *afters[:-1])]
+        decoder_inputs = [width * (1 + self.skips) for width in (widths[-1], *decoder_widths[:-1])]
         self.decoder = nn.ModuleList(
             nn.Sequential(nn.Conv2d(before, width, 3, padding=1), nn.LeakyReLU(recipe.leak), nn.Upsample(scale_factor=2, mode="bilinear"))
-            for before, width in zip(given, afters, strict=True)
+            for before, width in zip(decoder_inputs, decoder_widths, strict=True)
         )
-        self.to_image = nn.Conv2d(afters[-1] + seen * self.skips, IMAGE_CHANNELS, 3, padding=1)
+        self.to_image = nn.Conv2d(decoder_widths[-1] + input_channels * self.skips, IMAGE_CHANNELS, 3, padding=1)
         nn.init.zeros_(self.to_image.weight)
         assert self.to_image.bias is not None
         nn.init.zeros_(self.to_image.bias)
@@ -60,92 +60,85 @@ class ContextEncoder(Network):
         """Shape of one image and its hole."""
         return (self.image_channels + 1, self.size_px, self.size_px)
 
-    def predict(self, given: Tensor) -> Tensor:
-        """Draw the whole picture, known parts too.
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Predict the whole image, known parts too.
 
         Args:
-            given: (N, 4, H, W): RGB in [-1, 1], and the hole, 1 where it is and 0 elsewhere. What stands in the hole is not looked at.
+            inputs: (N, 4, H, W): RGB in [-1, 1], and the hole, 1 inside and 0 elsewhere. Pixels inside the hole are ignored.
 
         Returns:
             (N, 3, H, W), unbounded, near [-1, 1].
         """
-        pictures, holes = given[:, :IMAGE_CHANNELS], given[:, IMAGE_CHANNELS:]
-        continued = pull_push_fill(pictures, holes)
-        value = torch.cat([continued, holes], dim=1)  # (N, 4, H, W)
-        seen = [value]
+        images, holes = inputs[:, :IMAGE_CHANNELS], inputs[:, IMAGE_CHANNELS:]
+        filled = pull_push_fill(images, holes)
+        value = torch.cat([filled, holes], dim=1)  # (N, 4, H, W)
+        skips = [value]
         for block in self.encoder:
             value = block(value)
-            seen.append(value)
+            skips.append(value)
         value = self.code(value)
         for block in self.decoder:
-            known = seen.pop()
-            value = block(torch.cat([value, known], dim=1) if self.skips else value)
+            skip = skips.pop()
+            value = block(torch.cat([value, skip], dim=1) if self.skips else value)
         if self.skips:
-            value = torch.cat([value, seen.pop()], dim=1)
+            value = torch.cat([value, skips.pop()], dim=1)
         change: Tensor = self.to_image(value)
-        return continued + change
+        return filled + change
 
-    def forward(self, given: Tensor) -> Tensor:
-        """Give pictures whose holes are filled; what is known is passed through.
-
-        Args:
-            given: As `drawn` takes it.
-
-        Returns:
-            (N, 3, H, W).
-        """
-        return _pasted(self.predict(given), given)
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Fill the holes of images (N, 3, H, W); known pixels pass through. `inputs` are as of `predict`."""
+        return _paste(self.predict(inputs), inputs)
 
     def forward_with_aux_loss(self, inputs: Tensor, kimg: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Give filled pictures, and the reconstruction's cost, for training: here the hole must still hold the truth.
+        """Return filled images and the reconstruction loss, for training; inside the hole the inputs hold the true pixels.
 
-        The cost is reconstruction_weight * (E[(x - y)^2] in the hole + known_weight * E[(x - y)^2] elsewhere); the latter is Pathak et al.'s overlap
-        (2016, section 3.2), over all that is known.
+        The loss is reconstruction_weight * (E[(x - y)^2] in the hole + known_weight * E[(x - y)^2] elsewhere); the latter is Pathak et al.'s overlap
+        (2016, section 3.2), over all known pixels.
         """
-        drawn = self.predict(inputs)
+        prediction = self.predict(inputs)
         truth, holes = inputs[:, :IMAGE_CHANNELS], inputs[:, IMAGE_CHANNELS:]
-        errors = (drawn.float() - truth).square().mean(1, keepdim=True)  # (N, 1, H, W)
+        errors = (prediction.float() - truth).square().mean(1, keepdim=True)  # (N, 1, H, W)
         within = (errors * holes).sum() / holes.sum().clamp_min(1)
         elsewhere = (errors * (1 - holes)).sum() / (1 - holes).sum().clamp_min(1)
-        return _pasted(drawn, inputs), self.reconstruction_weight * (within + self.known_weight * elsewhere)
+        return _paste(prediction, inputs), self.reconstruction_weight * (within + self.known_weight * elsewhere)
 
 
-def pull_push_fill(pictures: Tensor, holes: Tensor) -> Tensor:
-    """Continue what is known into holes, without an edge: pyramids of means (Gortler et al. 1996, "pull-push"), evened out by Jacobi's sweeps.
+def pull_push_fill(images: Tensor, holes: Tensor) -> Tensor:
+    """Fill holes smoothly from their surroundings, by pyramids of means (Gortler et al. 1996, "pull-push") and Jacobi iterations.
 
     Args:
-        pictures: (N, C, H, W); what stands in the holes is not looked at.
-        holes: (N, 1, H, W), 1 where a hole is.
+        images: (N, C, H, W); pixels inside the holes are ignored.
+        holes: (N, 1, H, W), 1 inside a hole.
 
     Returns:
-        (N, C, H, W); the picture itself outside the holes.
+        (N, C, H, W); the image itself outside the holes.
     """
     known = 1 - holes
     levels = []
-    colours = pictures * known
-    while min(colours.shape[-2:]) > 1:
-        levels.append((colours, known))
+    colors = images * known
+    while min(colors.shape[-2:]) > 1:
+        levels.append((colors, known))
         share = functional.avg_pool2d(known, 2, ceil_mode=True)
-        colours = functional.avg_pool2d(colours, 2, ceil_mode=True) / share.clamp_min(1e-6)
+        colors = functional.avg_pool2d(colors, 2, ceil_mode=True) / share.clamp_min(1e-6)
         known = (share > 0).to(share.dtype)
-    found = colours
-    cross = holes.new_tensor([[0, 1, 0], [1, 0, 1], [0, 1, 0]]).expand(pictures.shape[1], 1, 3, 3)
-    for colours, known in reversed(levels):
-        found = functional.interpolate(found, size=colours.shape[-2:], mode="bilinear", align_corners=False)
+    result = colors
+    cross = holes.new_tensor([[0, 1, 0], [1, 0, 1], [0, 1, 0]]).expand(images.shape[1], 1, 3, 3)
+    for colors, known in reversed(levels):
+        result = functional.interpolate(result, size=colors.shape[-2:], mode="bilinear", align_corners=False)
         neighbours = functional.conv2d(torch.ones_like(known[:1]), cross[:1], padding=1)
         for _ in range(JACOBI_ITERATIONS):
-            found = torch.where(known > 0, colours, found)
-            found = functional.conv2d(found, cross, padding=1, groups=found.shape[1]) / neighbours
-        found = torch.where(known > 0, colours, found)
-    return found
+            result = torch.where(known > 0, colors, result)
+            result = functional.conv2d(result, cross, padding=1, groups=result.shape[1]) / neighbours
+        result = torch.where(known > 0, colors, result)
+    return result
 
 
-def _pasted(drawn: Tensor, given: Tensor) -> Tensor:
-    return torch.where(given[:, IMAGE_CHANNELS:] > 0, drawn, given[:, :IMAGE_CHANNELS])
+def _paste(prediction: Tensor, inputs: Tensor) -> Tensor:
+    return torch.where(inputs[:, IMAGE_CHANNELS:] > 0, prediction, inputs[:, :IMAGE_CHANNELS])
 
 
 def _bottleneck(width: int, side_px: int, recipe: InpainterRecipe) -> nn.Module:
-    """What stands between encoder and decoder."""
+    """Return the blocks between encoder and decoder."""
     if not recipe.code_dim:
         return nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1), nn.LeakyReLU(recipe.leak), nn.Conv2d(width, width, 3, padding=1), nn.LeakyReLU(recipe.leak)

@@ -1,6 +1,6 @@
-"""A critic grown from a smaller one, its parent, which sees the image reduced; what it cannot see, a new block adds, from nothing on.
+"""A critic grown from a smaller one, its parent, which sees the reduced image; a new block adds the finer detail, starting from zero.
 
-So its first score is the parent's, to the bit: what the smaller critic knows is not lost, and no critic that knows nothing faces a generator that does.
+Its first scores are therefore the parent's, to the bit: a trained generator never faces an untrained critic.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class FinerStage(nn.Module):
     """The parent's first stage on the reduced image, and a new block on the image itself, added to it.
 
     Args:
-        parent: From the smaller image to its first features.
+        parent: The smaller image to its first features.
         recipe: Widths.
-        factor: How many times larger the image is than the parent's.
+        factor: Size of the image over the parent's.
     """
 
     def __init__(self, parent: nn.Module, recipe: GrownCriticRecipe, factor: int) -> None:
@@ -45,12 +45,12 @@ class FinerStage(nn.Module):
         self.share = nn.Parameter(torch.zeros(self.channels, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """First features (N, W, h, w) of images (N, C, H, W)."""
+        """Return the first features (N, W, h, w) of images (N, C, H, W)."""
         return cast(Tensor, self.parent(functional.avg_pool2d(images, self.factor)) + self.share * self.features(images))
 
 
 def _first_convolution(stage: nn.Module, channels: int) -> tuple[int, int, nn.Conv2d]:
-    """What a critic's first stage makes of its images: channels, how many times smaller, and a convolution from other channels that does the same."""
+    """Return output channels and stride of a critic's first stage, and a convolution from other channels of the same shape."""
     if isinstance(stage, FinerStage):
         kernel, stride, padding = 2 * stage.stride - 1, stage.stride, stage.stride - 1
         return stage.channels, stride, nn.Conv2d(channels, stage.channels, kernel, stride=stride, padding=padding)
@@ -60,11 +60,11 @@ def _first_convolution(stage: nn.Module, channels: int) -> tuple[int, int, nn.Co
 
 
 class GrownCritic(Critic):
-    """A critic whose stages are its parent's, but for the first, beside which a new block stands.
+    """A critic of its parent's stages, the first of which has a new block next to it.
 
     Args:
         parent: The smaller critic; its modules become this one's.
-        size_px: Height and width of the images that it takes.
+        size_px: Height and width of its images.
         recipe: Widths.
     """
 
@@ -75,7 +75,7 @@ class GrownCritic(Critic):
         super().__init__(nn.Sequential(stages | OrderedDict(after)), size_px=size_px, image_channels=parent.image_channels)
 
     def rename_parent_tensors(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A smaller critic's tensors under the names that they have in this one."""
+        """Return a smaller critic's tensors under their names in this one."""
         old, new = self._prefixes
         return {new + name.removeprefix(old) if name.startswith(old) else name: tensor for name, tensor in tensors.items()}
 

@@ -16,11 +16,11 @@ from mitlgan.recipe.schema.critics import MlpCriticRecipe
 def build_critic(recipe: MlpCriticRecipe, size_px: int) -> Critic:
     """Build the critic: flatten, dense and LeakyReLU for each width, then one dense score.
 
-    At 28 x 28 x 1 by its defaults 533,505 parameters (Akel 2022, figure 4.4).
+    At 28 x 28 x 1 with default settings: 533,505 parameters (Akel 2022, figure 4.4).
 
     Args:
-        recipe: Its measures.
-        size_px: Any.
+        recipe: Its settings.
+        size_px: Height and width of its images; any size.
     """
     stages = OrderedDict[str, nn.Module](flatten=nn.Flatten())
     features = recipe.image_channels * size_px**2

@@ -17,8 +17,8 @@ def build_critic(recipe: StridedCriticRecipe, size_px: int) -> Critic:
     """Build the strided critic: for each width conv, LeakyReLU, BatchNorm (or in the other order), Dropout; then the score.
 
     Args:
-        recipe: Its measures.
-        size_px: Any that leaves at least one pixel.
+        recipe: Its settings.
+        size_px: Height and width of its images; at least one pixel must be left after the convolutions.
     """
     stages = OrderedDict[str, nn.Module]()
     channels: int = recipe.image_channels

@@ -16,7 +16,7 @@ from mitlgan.recipe.schema.critics import ThesisCriticRecipe
 def build_critic(recipe: ThesisCriticRecipe, size_px: int) -> Critic:
     """Build the critic of Table 7.2: stride-2 convs with bias and LeakyReLU, then one dense score.
 
-    The thesis has no BatchNorm here, because the gradient penalty is per sample. Dropout draws from torch's global random numbers.
+    There is no BatchNorm by default, because the gradient penalty is per sample. Dropout uses torch's global random numbers.
 
     Args:
         recipe: `widths` and `dropout` of the convs, `flatten_dropout`, `kernel`, `leak`,

@@ -22,7 +22,7 @@ def build_transposed(recipe: DcganGeneratorRecipe, size_px: int) -> Generator:
     """Build the generator of transposed 4x4 convolutions, as deep as `size_px` needs.
 
     Args:
-        recipe: Its measures.
+        recipe: Its settings.
         size_px: 4 * 2^n.
     """
     widths = recipe.widths_at(size_px)
@@ -42,7 +42,7 @@ def build_transposed(recipe: DcganGeneratorRecipe, size_px: int) -> Generator:
 
 
 def _stem(recipe: DcganGeneratorRecipe, width: int) -> nn.Module:
-    """The latent as an image of 4 px."""
+    """Return the stage from the latent to 4 px."""
     block = OrderedDict[str, nn.Module]()
     if recipe.stem == "dense":
         block["dense"] = nn.Linear(recipe.latent_dim, width * BASE_PX**2, bias=recipe.bias)
@@ -53,5 +53,6 @@ def _stem(recipe: DcganGeneratorRecipe, width: int) -> nn.Module:
     return nn.Sequential(block | norm_act(recipe, width))
 
 
-def _upsample_conv(before: int, after: int, bias: bool) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(before, after, KERNEL, stride=2, padding=1, bias=bias)
+def _upsample_conv(in_channels: int, out_channels: int, bias: bool) -> nn.ConvTranspose2d:
+    """Return a transposed convolution that doubles the size."""
+    return nn.ConvTranspose2d(in_channels, out_channels, KERNEL, stride=2, padding=1, bias=bias)

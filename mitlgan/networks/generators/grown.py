@@ -1,7 +1,7 @@
-"""A generator grown from a smaller one, its parent: the parent's image, enlarged, and a bounded change that begins at zero.
+"""A generator grown from a smaller one, its parent: the parent's enlarged image plus a bounded change that starts at zero.
 
-Progressive growing (Karras et al. 2018) fades an untrained block in and trains everything on; here the enlarged parent is there from the first step on,
-and only what it lacks is learned: the stage-wise idea of a composition, frozen or slow below, new and bounded above, applied to size.
+Progressive growing (Karras et al. 2018) fades in an untrained block and trains everything; here the enlarged parent is present from the first step,
+frozen or learning slowly, and only the bounded change is new.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from mitlgan.networks.resample import resize_image
 from mitlgan.recipe.schema.generators import GrownGeneratorRecipe
 
 FLAT_RANGE = 2 / 127.5
-"""Up to here, two steps of 8 bits, a parent counts as transparent, or as flat, and nothing is changed."""
+"""A parent whose range is at most this, two steps of 8 bits, counts as transparent or flat and is not changed."""
 DETAILED_RANGE = 16 / 127.5
-"""From here on the change is allowed in full."""
-NEIGHBOURHOOD_PX = 5
+"""From this range on, the full change is allowed."""
+NEIGHBORHOOD_PX = 5
 
 
 class CoarseStage(nn.Module):
-    """The parent's last stage, and new features beside its image, both at the parent's size.
+    """The parent's last stage, and new features at the same size.
 
     Args:
-        parent: From the parent's last features to its image.
+        parent: The parent's last features to its image.
         features: Channels of the parent's last features.
         recipe: Widths.
     """
@@ -51,10 +51,10 @@ class CoarseStage(nn.Module):
         self.features = nn.Sequential(blocks)
 
     def forward(self, before: Tensor) -> Tensor:
-        """The new features and, last, the parent's image: (N, W + C, h, w) of the parent's last features."""
+        """Return new features and, last, the parent's image, (N, W + C, h, w), from the parent's last features."""
         image = self.parent(before)
         if before.shape[-1] != image.shape[-1]:
-            before = functional.interpolate(before, size=image.shape[-2:], mode="bilinear")  # nearest pixels leave a weave
+            before = functional.interpolate(before, size=image.shape[-2:], mode="bilinear")  # nearest pixels leave a pattern
         return torch.cat([self.features(torch.cat([before, image], dim=1)), image], dim=1)
 
 
@@ -62,7 +62,7 @@ class FineStage(nn.Module):
     """The parent's image, enlarged and changed.
 
     Args:
-        size_px: Height and width that it gets.
+        size_px: Height and width of the result.
         recipe: Filter, widths, bound.
     """
 
@@ -75,7 +75,7 @@ class FineStage(nn.Module):
             OrderedDict[str, nn.Module](
                 conv=nn.Conv2d(recipe.coarse_widths[-1] + self.image_channels, width, 3, padding=1),
                 activation=nn.LeakyReLU(recipe.leak),
-                upsample=nn.Upsample(scale_factor=size_px // recipe.parent_px, mode="bilinear"),  # a shuffle of pixels leaves a grid
+                upsample=nn.Upsample(scale_factor=size_px // recipe.parent_px, mode="bilinear"),  # pixel shuffle leaves a grid
             )
         )
         last = nn.Conv2d(width, self.image_channels, 3, padding=1)
@@ -88,14 +88,14 @@ class FineStage(nn.Module):
         )
 
     def forward(self, coarse: Tensor) -> Tensor:
-        """Images (N, C, size_px, size_px) of what `CoarseStage` gives."""
+        """Return images (N, C, size_px, size_px) from the output of `CoarseStage`."""
         enlarged = resize_image(coarse[:, -self.image_channels :], self.size_px, self.resample)
         difference = self.difference(torch.cat([self.finer(coarse), enlarged], dim=1))
         return clip_to_alpha((enlarged + self.change * change_allowance(enlarged) * difference).clamp(-1, 1))
 
 
 def change_allowance(image: Tensor) -> Tensor:
-    """How much of a change an image has room for: nothing where it is transparent, or without a matte where it is flat, so that no fringe can grow.
+    """Return how much change each pixel allows: none where the image is transparent or, without a matte, flat, so that no fringe can grow.
 
     Args:
         image: (N, C, H, W) in [-1, 1]; four channels are premultiplied RGB and alpha.
@@ -106,20 +106,20 @@ def change_allowance(image: Tensor) -> Tensor:
     if image.shape[1] == 4:
         extent = image[:, 3:] + 1
     else:
-        middle = NEIGHBOURHOOD_PX // 2
-        highest = functional.max_pool2d(image, NEIGHBOURHOOD_PX, stride=1, padding=middle)
-        lowest = -functional.max_pool2d(-image, NEIGHBOURHOOD_PX, stride=1, padding=middle)
+        padding = NEIGHBORHOOD_PX // 2
+        highest = functional.max_pool2d(image, NEIGHBORHOOD_PX, stride=1, padding=padding)
+        lowest = -functional.max_pool2d(-image, NEIGHBORHOOD_PX, stride=1, padding=padding)
         extent = (highest - lowest).amax(dim=1, keepdim=True)
     return ((extent - FLAT_RANGE) / (DETAILED_RANGE - FLAT_RANGE)).clamp(0, 1)
 
 
 class GrownGenerator(Generator):
-    """A generator whose stages are its parent's, but for the last, which new ones take in and go on from.
+    """A generator of its parent's stages, the last of which is wrapped in new ones.
 
     Args:
         parent: The smaller generator; its modules become this one's.
         size_px: Height and width of the images.
-        recipe: Widths, filter, bound, and how the parent trains on.
+        recipe: Widths, filter, bound, and how the parent keeps training.
     """
 
     def __init__(self, parent: Generator, size_px: int, recipe: GrownGeneratorRecipe) -> None:
@@ -133,7 +133,7 @@ class GrownGenerator(Generator):
         self.requires_grad_()
 
     def parent_stages(self) -> Iterator[nn.Module]:
-        """The stages of the parent, in order."""
+        """Yield the stages of the parent, in order."""
         *before, coarse, _ = self.stages
         yield from before
         assert isinstance(coarse, CoarseStage)
@@ -141,15 +141,15 @@ class GrownGenerator(Generator):
 
     def load_parent(self, parent: Generator) -> None:
         """Copy a parent's weights and statistics."""
-        for own, given in zip(self.parent_stages(), parent.stages, strict=True):
-            own.load_state_dict(given.state_dict())
+        for own, source in zip(self.parent_stages(), parent.stages, strict=True):
+            own.load_state_dict(source.state_dict())
 
     def lr_factors(self) -> dict[nn.Parameter, float]:
-        """What the learning rate of a parameter is multiplied by, where that is not 1."""
+        """Return the factor of the parent's learning rate, for each of its parameters."""
         return {parameter: self.parent_rate for stage in self.parent_stages() for parameter in stage.parameters()}
 
     def train(self, mode: bool = True) -> Self:
-        """Leave the parent, or its BatchNorm, in eval mode where the recipe says so."""
+        """Switch the mode, but leave the parent or its BatchNorm in eval mode if the recipe says so."""
         super().train(mode)
         for stage in self.parent_stages():
             for module in stage.modules():
@@ -158,7 +158,7 @@ class GrownGenerator(Generator):
         return self
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Leave a frozen parent without gradients, whatever is asked."""
+        """Switch gradients, but leave a frozen parent without."""
         super().requires_grad_(requires_grad)
         if not self.parent_rate:
             for stage in self.parent_stages():
@@ -179,10 +179,10 @@ def build_generator(recipe: GrownGeneratorRecipe, size_px: int) -> GrownGenerato
 
 
 def feature_channels(parent: Generator) -> int:
-    """Channels of the last features that a generator has before its image.
+    """Return the channels of a generator's last features before its image.
 
     Raises:
-        UsageError: It has none.
+        UsageError: It has no such features.
     """
     convolutions = [module for module in parent.stages[-1].modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
     if not convolutions or len(parent.stages) < 2:

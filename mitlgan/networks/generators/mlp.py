@@ -16,11 +16,11 @@ from mitlgan.recipe.schema.generators import MlpGeneratorRecipe
 def build_generator(recipe: MlpGeneratorRecipe, size_px: int) -> Generator:
     """Build the generator: dense, LeakyReLU, BatchNorm for each width, then dense to the pixels and tanh.
 
-    At 28 x 28 x 1 by its defaults 1,493,520 parameters with BatchNorm statistics, 1,489,936 of them trainable (Akel 2022, figure 4.5).
+    At 28 x 28 x 1 with default settings: 1,493,520 parameters with BatchNorm statistics, 1,489,936 of them trainable (Akel 2022, figure 4.5).
 
     Args:
-        recipe: Its measures.
-        size_px: Any.
+        recipe: Its settings.
+        size_px: Height and width of its images; any size.
     """
     stages = OrderedDict[str, nn.Module]()
     features = recipe.latent_dim

@@ -18,8 +18,8 @@ BASE_PX = 4
 def build_generator(recipe: ThesisGeneratorRecipe, size_px: int) -> Generator:
     """Build the generator of Table 7.1: dense, then upsampling by two with conv 3x3 until `size_px`.
 
-    Each stage but the last is followed by BatchNorm and LeakyReLU, the last by BatchNorm and the recipe's activation. BatchNorm has
-    torch's defaults (momentum 0.1, eps 1e-5), for the thesis does not print its own.
+    BatchNorm and LeakyReLU follow each stage but the last, BatchNorm and the recipe's activation the last. BatchNorm has torch's defaults (momentum
+    0.1, eps 1e-5), since the thesis does not give its own.
 
     Args:
         recipe: Latent size, `widths` (channels at 4, 8, 16, ... px), `leak`, last activation, image channels.
@@ -57,18 +57,16 @@ def build_generator(recipe: ThesisGeneratorRecipe, size_px: int) -> Generator:
 def batchnorm_upsample(
     in_channels: int, out_channels: int, last: nn.Module, *, upsample: str = "nearest", blocks: int = 1, leak: float = 0.2, last_norm: bool = True
 ) -> nn.Sequential:
-    """Twice the size: upsampling, conv 3x3 without bias, BatchNorm, activation (the row of Table 7.1, which has one block).
-
-    The convolution needs no bias, for the normalisation would take it away again.
+    """Return a stage that doubles the size: upsampling, conv 3x3 without bias, BatchNorm, activation (the row of Table 7.1, with one block).
 
     Args:
-        in_channels: Before.
-        out_channels: After.
+        in_channels: Input channels.
+        out_channels: Output channels.
         last: Activation of the last block.
         upsample: `nearest` or `bilinear`.
-        blocks: Convolutions at the new size; those before the last have LeakyReLU.
-        leak: Negative slope of that.
-        last_norm: Without it, the last block has a bias in place of BatchNorm.
+        blocks: Convolutions at the new size; LeakyReLU follows all but the last.
+        leak: Negative slope of LeakyReLU.
+        last_norm: Whether the last block has BatchNorm; else it has a bias.
     """
     stages = OrderedDict[str, nn.Module](upsample=nn.Upsample(scale_factor=2, mode=upsample))
     for index in range(1, blocks):

@@ -18,7 +18,7 @@ def build_upsampled(recipe: UpsampledGeneratorRecipe, size_px: int) -> Generator
     """Build the upsampling generator: dense to a small image, then for each doubling upsample, conv, and a last conv with tanh.
 
     Args:
-        recipe: Its measures; `widths` are the channels of the small image and after each doubling.
+        recipe: Its settings; `widths` are the channels of the small image and after each doubling.
         size_px: A multiple of 2 ** (len(widths) - 1).
     """
     base, px = recipe.widths[0], size_px // 2 ** (len(recipe.widths) - 1)
@@ -39,9 +39,9 @@ def build_upsampled(recipe: UpsampledGeneratorRecipe, size_px: int) -> Generator
     return Generator(network, latent_dim=recipe.latent_dim, size_px=size_px, image_channels=recipe.image_channels)
 
 
-def _same_conv(before: int, after: int, kernel: int) -> OrderedDict[str, nn.Module]:
-    """A convolution that keeps the size; an even kernel needs one pixel more at the right and the bottom, where Keras puts it."""
+def _same_conv(in_channels: int, out_channels: int, kernel: int) -> OrderedDict[str, nn.Module]:
+    """Return a convolution that keeps the size; an even kernel gets one more pixel of padding at the right and bottom, as in Keras."""
     if kernel % 2:
-        return OrderedDict(conv=nn.Conv2d(before, after, kernel, padding=kernel // 2))
-    less, more = (kernel - 1) // 2, kernel // 2
-    return OrderedDict(pad=nn.ZeroPad2d((less, more, less, more)), conv=nn.Conv2d(before, after, kernel))
+        return OrderedDict(conv=nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2))
+    before_px, after_px = (kernel - 1) // 2, kernel // 2
+    return OrderedDict(pad=nn.ZeroPad2d((before_px, after_px, before_px, after_px)), conv=nn.Conv2d(in_channels, out_channels, kernel))

@@ -1,4 +1,4 @@
-"""The end that corrects the fused image rather than painting it anew."""
+"""The bounded correction of the fused image."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class BoundedResidual(nn.Module):
     """The image and a bounded change of it: clamp(image + scale * change) to [-1, 1].
 
     Args:
-        stages: Image to change, both (N, C, H, W), the change in [-1, 1]; where it begins at zero, the output begins at the image itself.
-        scale: How far a value may be moved.
+        stages: Image to change, both (N, C, H, W), the change in [-1, 1]; if it starts at zero, so does the correction.
+        scale: Largest change of a value.
     """
 
     def __init__(self, stages: nn.Module, scale: float) -> None:
@@ -24,20 +24,20 @@ class BoundedResidual(nn.Module):
         self.scale = scale
 
     def forward(self, image: Tensor, share: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) to (N, C, H, W) in [-1, 1]; shares (N,) in [0, 1] make that part of the change only."""
-        change = self.residual(image)
-        return cast(Tensor, _Clamp.apply(image + (change if share is None else expand_per_image(share) * change)))
+        """Return corrected images (N, C, H, W) in [-1, 1]; shares (N,) in [0, 1] apply only part of the correction."""
+        correction = self.residual(image)
+        return cast(Tensor, _Clamp.apply(image + (correction if share is None else expand_per_image(share) * correction)))
 
     def residual(self, image: Tensor) -> Tensor:
-        """What is added to images (N, C, H, W) before they are cut, of the same shape."""
+        """Return the correction of images (N, C, H, W) before clamping, of the same shape."""
         return cast(Tensor, self.scale * self.stages(image))
 
 
 class _Clamp(torch.autograd.Function):
-    """Clamp to [-1, 1] that lets those gradients through which lead back inside.
+    """Clamp to [-1, 1] that passes the gradients that lead back inside.
 
-    That of `torch.clamp` is zero beyond the border, so a value that a step has pushed out, such as black made blacker, would never be told to come
-    back. Zero is right only where descent would push it farther out: there it changes no pixel, and lets weights grow for nothing.
+    The gradient of `torch.clamp` is zero outside, so a value pushed out by one step would never come back. It is zero here only where descent would
+    push the value farther out.
     """
 
     @staticmethod

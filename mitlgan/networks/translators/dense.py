@@ -16,11 +16,11 @@ from mitlgan.recipe.schema.translators import OUTER_KERNEL, DenseTranslatorRecip
 
 
 class DenseBlock(nn.Module):
-    """Two convs over all earlier features, which add their own.
+    """Two convolutions over all earlier features.
 
     Args:
         in_channels: Channels of all earlier features together.
-        growth: Channels that this block adds.
+        growth: Channels of its output.
         inner_activation: Whether ReLU follows the first conv; the thesis prints none in its first block.
     """
 
@@ -30,7 +30,7 @@ class DenseBlock(nn.Module):
         self.second = instancenorm_conv(growth, growth, 3, nn.ReLU())
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Earlier features, (N, C_i, H, W) each and in_channels together, to (N, growth, H, W)."""
+        """Return (N, growth, H, W) of earlier features, (N, C_i, H, W) each, in_channels in total."""
         return cast(Tensor, self.second(apply_to_concat(self.first, features)))
 
 
@@ -63,25 +63,25 @@ class DenseTranslator(nn.Module):
             self.leave = instancenorm_conv(channels, image_channels, OUTER_KERNEL, OUTPUT_ACTIVATIONS[recipe.activation]())
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, H, W)."""
-        found: Tensor = self.enter(image)
+        """Translate images (N, C, H, W)."""
+        value: Tensor = self.enter(image)
         for i in self.halvings:
-            found = self.get_submodule(f"down_{i}")(found)
-        features = [found]
+            value = self.get_submodule(f"down_{i}")(value)
+        features = [value]
         for i in self.blocks:
             features.append(self.get_submodule(f"block_{i}")(features))
-        found = concat_features(features)
+        value = concat_features(features)
         for i in self.halvings:
-            found = self.get_submodule(f"up_{i}")(self.get_submodule(f"upsample_{i}")(found))
-        return cast(Tensor, self.leave(found))
+            value = self.get_submodule(f"up_{i}")(self.get_submodule(f"upsample_{i}")(value))
+        return cast(Tensor, self.leave(value))
 
 
 @TRANSLATORS.register(DenseTranslatorRecipe)
 def build_dense(recipe: DenseTranslatorRecipe, image_channels: int) -> nn.Module:
     """Build the thesis' translator (Table 7.3).
 
-    Affine InstanceNorm follows every conv, and ReLU all but the first of the first block and the last, whose activation the recipe names; for
-    `residual` the last has no InstanceNorm, which would undo its zero.
+    Affine InstanceNorm follows every convolution, and ReLU all but the first of the first block and the last, whose activation the recipe sets. For
+    `residual` the last has no InstanceNorm, so that it can start at zero.
 
     Args:
         recipe: See `DenseTranslator`.
@@ -91,9 +91,9 @@ def build_dense(recipe: DenseTranslatorRecipe, image_channels: int) -> nn.Module
 
 
 def instancenorm_conv(in_channels: int, out_channels: int, kernel: int, last: nn.Module | None, stride: int = 1) -> nn.Sequential:
-    """Conv with bias and 'same' padding, affine InstanceNorm, activation if any (the row of Table 7.3).
+    """Return a convolution with bias, affine InstanceNorm, and an activation if any (the row of Table 7.3).
 
-    The bias has no effect under the normalisation, yet the thesis counts it.
+    The bias has no effect before the normalization, but the thesis counts it.
     """
     block = OrderedDict[str, nn.Module](
         conv=nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2),

@@ -16,10 +16,10 @@ BOTTLENECK = 4
 
 
 class DenselyConnected(nn.Module):
-    """A dense block: each step takes what it was given and all that the steps before it have added.
+    """A dense block: each step gets the input and the outputs of all earlier steps.
 
     Args:
-        in_channels: Channels that it is given.
+        in_channels: Input channels.
         growth_rate: Channels that each step adds.
         steps: Number of them.
         bottleneck: Whether each begins with a 1x1 conv.
@@ -32,19 +32,19 @@ class DenselyConnected(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, in_channels + steps * growth_rate, H, W)."""
-        found = [features]
+        """Return (N, in_channels + steps * growth_rate, H, W) of features (N, in_channels, H, W)."""
+        outputs = [features]
         for step in self.steps:
-            found.append(apply_to_concat(step, found))
-        return concat_features(found)
+            outputs.append(apply_to_concat(step, outputs))
+        return concat_features(outputs)
 
 
 @TRANSLATORS.register(DensenetTranslatorRecipe)
 def build_densenet(recipe: DensenetTranslatorRecipe, image_channels: int) -> nn.Module:
     """Build conv 7x7, stride-2 convs, dense blocks (Huang et al. 2017) with transitions, as many upsamplings with conv, conv 7x7.
 
-    Normalisation and ReLU stand before each conv of the blocks, and transitions halve the channels but not the size, which is already a quarter;
-    affine InstanceNorm stands where they have BatchNorm, as in the thesis' own translator.
+    In the blocks, normalization and ReLU come before each convolution. Transitions halve the channels but not the size, which is already a quarter.
+    Affine InstanceNorm replaces their BatchNorm, as in the thesis' translator.
 
     Args:
         recipe: `widths`, `growth_rate`, `blocks`, `bottleneck`, last activation.
@@ -55,7 +55,7 @@ def build_densenet(recipe: DensenetTranslatorRecipe, image_channels: int) -> nn.
     for i, steps in enumerate(recipe.blocks, start=1):
         stages[f"block_{i}"] = DenselyConnected(channels, recipe.growth_rate, steps, bottleneck=recipe.bottleneck)
         channels += steps * recipe.growth_rate
-        stages[f"transition_{i}"] = nn.Sequential(_before(channels, channels // 2, 1))
+        stages[f"transition_{i}"] = nn.Sequential(_norm_act_conv(channels, channels // 2, 1))
         channels //= 2
     stages |= upsample_stages(channels, recipe.widths, image_channels, recipe)
     return wrap_output(nn.Sequential(stages), recipe)
@@ -63,14 +63,16 @@ def build_densenet(recipe: DensenetTranslatorRecipe, image_channels: int) -> nn.
 
 def _step(in_channels: int, growth_rate: int, *, bottleneck: bool) -> nn.Sequential:
     if not bottleneck:
-        return nn.Sequential(_before(in_channels, growth_rate, 3))
-    narrow = BOTTLENECK * growth_rate
-    stages = OrderedDict[str, nn.Module](narrow=nn.Sequential(_before(in_channels, narrow, 1)), wide=nn.Sequential(_before(narrow, growth_rate, 3)))
+        return nn.Sequential(_norm_act_conv(in_channels, growth_rate, 3))
+    width = BOTTLENECK * growth_rate
+    stages = OrderedDict[str, nn.Module](
+        narrow=nn.Sequential(_norm_act_conv(in_channels, width, 1)), wide=nn.Sequential(_norm_act_conv(width, growth_rate, 3))
+    )
     return nn.Sequential(stages)
 
 
-def _before(in_channels: int, out_channels: int, kernel: int) -> OrderedDict[str, nn.Module]:
-    """Affine InstanceNorm, ReLU, conv without bias, whose place the next normalisation takes."""
+def _norm_act_conv(in_channels: int, out_channels: int, kernel: int) -> OrderedDict[str, nn.Module]:
+    """Return affine InstanceNorm, ReLU and a convolution without bias."""
     return OrderedDict(
         norm=nn.InstanceNorm2d(in_channels, affine=True),
         activation=nn.ReLU(),

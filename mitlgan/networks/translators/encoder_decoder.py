@@ -1,4 +1,4 @@
-"""What translators have in common: the way to a quarter of the size and back, and the ends that a recipe can choose."""
+"""Stages that translators share: down to a quarter of the size, up again, and the output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OUTPUT_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Ta
 
 
 def conv_norm_act(in_channels: int, out_channels: int, kernel: int, last: nn.Module | None, stride: int = 1) -> nn.Sequential:
-    """Conv with 'same' padding and no bias, which the affine InstanceNorm after it would take away again; activation if any."""
+    """Return a convolution without bias, affine InstanceNorm, and an activation if any."""
     block = OrderedDict[str, nn.Module](
         conv=nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False),
         norm=nn.InstanceNorm2d(out_channels, affine=True),
@@ -31,7 +31,7 @@ def conv_norm_act(in_channels: int, out_channels: int, kernel: int, last: nn.Mod
 
 
 def downsample_stages(widths: tuple[int, ...], image_channels: int) -> OrderedDict[str, nn.Module]:
-    """Stages from the image to the last width: conv 7x7, then a stride-2 conv 3x3 for each halving."""
+    """Return the stages from the image to the last width: conv 7x7, then a stride-2 conv 3x3 for each halving."""
     stages = OrderedDict[str, nn.Module](enter=conv_norm_act(image_channels, widths[0], OUTER_KERNEL, nn.ReLU()))
     for i, (before, after) in enumerate(pairwise(widths), start=1):
         stages[f"down_{i}"] = conv_norm_act(before, after, 3, nn.ReLU(), stride=2)
@@ -39,13 +39,13 @@ def downsample_stages(widths: tuple[int, ...], image_channels: int) -> OrderedDi
 
 
 def upsample_stages(channels: int, widths: tuple[int, ...], image_channels: int, recipe: EndedRecipe) -> OrderedDict[str, nn.Module]:
-    """Stages from the reduced size to the image: for each doubling nearest upsampling and conv 3x3, then conv 7x7 and the recipe's end.
+    """Return the stages from the reduced size to the image: nearest upsampling and conv 3x3 for each doubling, then conv 7x7.
 
     Args:
-        channels: At the reduced size.
-        widths: At full size, half, a quarter, ...; the last is where the way back begins.
-        image_channels: Of the image.
-        recipe: How it ends.
+        channels: Channels at the reduced size.
+        widths: Channels at full size, half, a quarter, ...
+        image_channels: Channels of the image.
+        recipe: Its output activation.
     """
     stages = OrderedDict[str, nn.Module]()
     for i, width in enumerate(reversed(widths[:-1]), start=1):
@@ -57,15 +57,15 @@ def upsample_stages(channels: int, widths: tuple[int, ...], image_channels: int,
 
 
 def output_head(channels: int, image_channels: int, kernel: int, recipe: EndedRecipe) -> nn.Sequential:
-    """The last conv, with bias, and the activation that the recipe names; no normalisation, so that it can give any contrast, and zero.
+    """Return the last convolution, with bias but no normalization, and the recipe's activation.
 
-    For `residual` the conv is zero and the activation tanh: what `ended` adds to the image.
+    For `residual` the convolution starts at zero and the activation is tanh: the correction that `wrap_output` adds to the image.
 
     Args:
-        channels: Before.
-        image_channels: Of the image.
-        kernel: Side of the conv's kernel.
-        recipe: How it ends.
+        channels: Input channels.
+        image_channels: Channels of the image.
+        kernel: Side of the kernel.
+        recipe: Its output activation.
     """
     conv = nn.Conv2d(channels, image_channels, kernel, padding=kernel // 2)
     block = OrderedDict[str, nn.Module](conv=conv, activation=OUTPUT_ACTIVATIONS[recipe.activation]())
@@ -77,7 +77,7 @@ def output_head(channels: int, image_channels: int, kernel: int, recipe: EndedRe
 
 
 def wrap_output(stages: nn.Module, recipe: EndedRecipe) -> nn.Module:
-    """The stages themselves, or, for `residual`, the image and what they would change of it."""
+    """Return the stages, for `residual` as a bounded correction of the image."""
     if recipe.activation != "residual":
         return stages
     return BoundedResidual(stages, RESIDUAL_SCALE if recipe.residual_scale is None else recipe.residual_scale)

@@ -1,4 +1,4 @@
-"""A translator for few parameters and little time."""
+"""A small, fast translator: it computes at a fraction of the size and applies the result at full size."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mitlgan.recipe.schema.translators import GuidedTranslatorRecipe
 
 
 class GuidedTranslator(nn.Module):
-    """What is decided at a fraction of the size is carried out at full size, beside the image itself.
+    """Context features, computed at a fraction of the size, guide a correction at full size.
 
     Args:
-        context: Image (N, C, H, W) to what it says of each place, (N, D, H, W).
-        detail: Both, (N, C + D, H, W), to what is to change, (N, D, H, W).
-        leave: That to an image.
+        context: Image (N, C, H, W) to context features (N, D, H, W).
+        detail: Image and context features, (N, C + D, H, W), to features (N, D, H, W).
+        leave: Features to an image.
     """
 
     def __init__(self, context: nn.Sequential, detail: nn.Sequential, leave: nn.Sequential) -> None:
@@ -30,18 +30,17 @@ class GuidedTranslator(nn.Module):
         self.leave = leave
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, H, W)."""
+        """Translate images (N, C, H, W)."""
         return cast(Tensor, self.leave(self.detail(torch.cat([image, self.context(image)], dim=1))))
 
 
 @TRANSLATORS.register(GuidedTranslatorRecipe)
 def build_guided(recipe: GuidedTranslatorRecipe, image_channels: int) -> nn.Module:
-    """Build pixel-unshuffle, conv 3x3, residual blocks, conv 1x1, bilinear upsampling; then, with the image beside it, two convs 3x3 at full size.
+    """Build pixel-unshuffle, conv 3x3, residual blocks, conv 1x1, bilinear upsampling; then two convs 3x3 at full size, which also get the image.
 
-    Unshuffling (Shi et al. 2016, the other way round) loses nothing and leaves 1 / unshuffle^2 of the places to compute at. The way back is no
-    shuffling: its places of one square learn apart, and early in training, when an adversarial gradient is mostly noise, that is a checkerboard all
-    over the image (Odena et al. 2016). There is no normalisation: InstanceNorm would take away each image's own light and contrast (Lim et al.
-    2017 leave BatchNorm out for the same reason).
+    Pixel-unshuffle (the inverse of Shi et al. 2016) loses nothing and leaves 1 / unshuffle^2 of the positions. Upsampling is not a pixel-shuffle,
+    whose subpixels learn independently: early in training the noisy adversarial gradient would draw a checkerboard (Odena et al. 2016). There is no
+    normalization, since InstanceNorm would remove each image's brightness and contrast (Lim et al. 2017 drop BatchNorm for the same reason).
 
     Args:
         recipe: `unshuffle`, `width`, `blocks`, `detail`, last activation.

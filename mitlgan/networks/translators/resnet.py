@@ -13,7 +13,7 @@ from mitlgan.recipe.schema.translators import ResnetTranslatorRecipe
 
 
 class ResidualBlock(nn.Module):
-    """Two convs that change what they are given (He et al. 2016); nothing after the sum (Johnson et al. 2016, supplementary material).
+    """Two convolutions whose output is added to their input (He et al. 2016), without activation (Johnson et al. 2016, supplement).
 
     Args:
         change: (N, C, H, W) to (N, C, H, W).
@@ -24,7 +24,7 @@ class ResidualBlock(nn.Module):
         self.change = change
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, H, W)."""
+        """Return features (N, C, H, W) of the same shape."""
         return features + cast(Tensor, self.change(features))
 
 
@@ -32,8 +32,8 @@ class ResidualBlock(nn.Module):
 def build_resnet(recipe: ResnetTranslatorRecipe, image_channels: int) -> nn.Module:
     """Build conv 7x7, stride-2 convs, residual blocks, as many upsamplings with conv, conv 7x7 (Johnson et al. 2016, table 1).
 
-    Affine InstanceNorm stands where they have BatchNorm, as in the thesis' own translator; upsampling with a conv leaves no checkerboard, as their
-    strided ones do; the outer kernels are 7x7 for their 9x9, so that 8 px are enough.
+    Affine InstanceNorm replaces their BatchNorm, as in the thesis' translator; upsampling and a convolution replace their strided ones, which leave a
+    checkerboard; the outer kernels are 7x7 instead of 9x9, so that 8 px are enough.
 
     Args:
         recipe: `widths`, `blocks`, last activation.

@@ -40,9 +40,9 @@ def compose(
     from mitlgan.artifacts.card import GeneratorSpec, read_card
     from mitlgan.artifacts.load_save import load_layer
     from mitlgan.errors import UsageError
-    from mitlgan.stages import initial_weights
     from mitlgan.stages.compose import compose as run_composition
     from mitlgan.stages.default_layers import resolve_layers
+    from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
 
     chosen = options.recipe_from(recipe, "thesis-32/compose", data=data, seed=seed, settings=settings)
     if chosen.composer is None:
@@ -54,8 +54,8 @@ def compose(
         loaded = {name: load_layer(path, name, chosen.size_px, chosen.composer.resample) for name, path in layers.items()}
         networks.check_composer(chosen.composer, {name: generator for name, (generator, _) in loaded.items()}, chosen.size_px)
         forms = {name: GeneratorSpec(card.generator, card.size_px) for name, (_, card) in loaded.items() if card.generator is not None}
-        chosen = initial_weights.with_critic_parent(chosen, critic, log)
-        initial_weights.load_initial_critic(critic, chosen, log)
+        chosen = with_critic_parent(chosen, critic, log)
+        load_initial_critic(critic, chosen, log)
         return print_dry_run(chosen, device, as_json, forms)
     with options.environment(device, "compose", out, threads, log_to) as environment:
         run = run_composition(chosen, layers, environment, critic=critic)

@@ -36,7 +36,8 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
     ) -> None:
         from mitlgan.artifacts.loaded_artifact import artifact_path
         from mitlgan.errors import UsageError
-        from mitlgan.stages import initial_weights
+        from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
+        from mitlgan.stages.initial_generator import load_initial_generator, with_parent
         from mitlgan.stages.pretrain import pretrain as run_pretraining
 
         default = "thesis-32/wgan" if role == "scene" else f"thesis-32/pretrain_{role}"
@@ -45,9 +46,9 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
             raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `pretrain {role}`")
         first = None if start is None else artifact_path(start)
         if dry_run:
-            chosen = initial_weights.with_critic_parent(initial_weights.with_parent(chosen, first), critic, log)
-            initial_weights.load_initial_generator(chosen, first)
-            initial_weights.load_initial_critic(critic, chosen, log)
+            chosen = with_critic_parent(with_parent(chosen, first), critic, log)
+            load_initial_generator(chosen, first)
+            load_initial_critic(critic, chosen, log)
             return print_dry_run(chosen, device, as_json)
         with options.environment(device, f"pretrain {role}", out, threads, log_to) as environment:
             run = run_pretraining(chosen, environment, start=first, critic=critic)

@@ -16,7 +16,7 @@ from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.stages.context import RunContext
-from mitlgan.stages.initial_weights import load_initial_critic, with_critic_parent
+from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
 from mitlgan.stages.placement_fit import fit_placement_to_mattes
 from mitlgan.stages.setup import make_setup
 from mitlgan.stages.training_run import start_run

@@ -1,4 +1,4 @@
-"""Which artifact is each layer of a composition: the one that was named, else the newest of the runs, else the shipped one."""
+"""Default artifacts for the layers of a composition: the newest run's, else the shipped one."""
 
 from __future__ import annotations
 
@@ -11,29 +11,34 @@ from mitlgan.recipe import Recipe, shipped_folder
 from mitlgan.training import run_directory
 
 
-def resolve_layers(given: Mapping[str, Path], root: Path, recipe: Recipe) -> dict[str, Path]:
-    """The artifact of each layer of a composition: those given; where these are `fg` and `bg` alone, one that is absent as `layer_artifact` finds it.
+def resolve_layers(requested: Mapping[str, Path], root: Path, recipe: Recipe) -> dict[str, Path]:
+    """Return the artifact of each layer of a composition; `fg` or `bg` gets its default if no other layers are requested.
+
+    Args:
+        requested: Artifacts by layer.
+        root: Folder of the runs.
+        recipe: Of the composition.
 
     Raises:
-        ArtifactError: There is none for a layer that was not given.
+        ArtifactError: There is no default for a layer.
     """
-    if not set(given) <= set(LAYER_ROLES):
-        return dict(given)
-    matted = recipe.composer is not None and recipe.composer.fusion.kind == "alpha"
-    return {name: given.get(name) or default_layer(root, name, recipe.size_px, with_alpha=matted) for name in LAYER_ROLES}
+    if not set(requested) <= set(LAYER_ROLES):
+        return dict(requested)
+    with_alpha = recipe.composer is not None and recipe.composer.fusion.kind == "alpha"
+    return {name: requested.get(name) or default_layer(root, name, recipe.size_px, with_alpha=with_alpha) for name in LAYER_ROLES}
 
 
 def default_layer(root: Path, role: str, size_px: int, *, with_alpha: bool = False) -> Path:
-    """The generator that a composition takes when none is named: the newest of the runs, else the shipped one.
+    """Return the newest generator of a role and size among the runs, else the shipped one.
 
     Args:
-        root: Where runs are.
+        root: Folder of the runs.
         role: `fg` or `bg`.
-        size_px: Of its images.
-        with_alpha: Whether the composition wants foregrounds that bring their own matte, and what is recommended to go with them.
+        size_px: Size of its images.
+        with_alpha: Whether a foreground must have a matte of its own, and a background is the one recommended with such foregrounds.
 
     Raises:
-        ArtifactError: There is neither.
+        ArtifactError: There is none.
     """
     path = newest_run_artifact(root, role, size_px, with_alpha=with_alpha) or shipped_layer(role, size_px, with_alpha=with_alpha)
     if path is None:
@@ -42,7 +47,7 @@ def default_layer(root: Path, role: str, size_px: int, *, with_alpha: bool = Fal
 
 
 def newest_run_artifact(root: Path, role: str, size_px: int, *, with_alpha: bool = False) -> Path | None:
-    """The newest generator of a role and size among the runs under a root; of foregrounds, where they must be `matted`, one of four channels."""
+    """Return the newest generator of a role and size among the runs; a foreground with alpha must have four channels."""
     for run in reversed(run_directory.list_runs(root, "pretrain")):
         if run.artifact_file is None:
             continue
@@ -56,6 +61,6 @@ def newest_run_artifact(root: Path, role: str, size_px: int, *, with_alpha: bool
 
 
 def shipped_layer(role: str, size_px: int, *, with_alpha: bool = False) -> Path | None:
-    """The generator of a role and size that ships with the package: of the thesis' family, or the recommended ones, whose foregrounds are `matted`."""
+    """Return the shipped generator of a role and size: of the recommended recipes if with alpha, else of the thesis' recipes."""
     path = shipped_folder("pretrained") / f"{'modern-' if with_alpha else ''}{role}-{size_px}" / "generator.safetensors"
     return path if path.is_file() else None

@@ -9,7 +9,8 @@ from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe
 from mitlgan.stages.context import RunContext
-from mitlgan.stages.initial_weights import describe_parent, load_initial_critic, load_initial_generator, with_critic_parent, with_parent
+from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
+from mitlgan.stages.initial_generator import describe_parent, load_initial_generator, with_parent
 from mitlgan.stages.setup import make_setup
 from mitlgan.stages.training_run import start_run
 from mitlgan.training.run_directory import Run

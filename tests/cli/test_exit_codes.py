@@ -105,7 +105,7 @@ WRONG = {
     ("pretrain", "fg", "--data", "nowhere"): (3, "--data "),
     ("compose", "--fg", "nowhere"): (4, "nowhere: no such artifact"),
     ("pretrain", "scene", "--critic", "nowhere"): (2, "nowhere: not a run directory"),
-    ("pretrain", "scene", "--set", "critic_start.freeze=1"): (2, "critic_start.freeze: a critic that begins anew must train"),
+    ("pretrain", "scene", "--set", "critic_start.freeze=1"): (2, "critic_start.freeze: a new critic must train"),
     ("compare",): (2, "--composed: no finished composition under runs; run `mitlgan compose` first"),
     ("compare", "--composed", "nowhere"): (2, "nowhere: not a run directory"),
     ("resume", "nowhere"): (2, "nowhere: not a run directory (it has no recipe.toml)"),

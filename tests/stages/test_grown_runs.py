@@ -23,7 +23,8 @@ from mitlgan.networks.resample import resize_image
 from mitlgan.recipe import MlpGeneratorRecipe, Recipe, as_dict, parse_recipe, with_overrides
 from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.stages.compose import compose
-from mitlgan.stages.initial_weights import load_initial_critic, with_critic_parent, with_parent
+from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
+from mitlgan.stages.initial_generator import with_parent
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import finish_at_checkpoint, resume
 from mitlgan.training.checkpoint import checkpoints
@@ -217,7 +218,7 @@ def test_what_cannot_be_grown_from(
          "makes 4 channels, the recipe's [generator] 3"),
         (saved(tmp_path / "range" / "g.safetensors", card, value_range=(0.0, 1.0)), "its values lie in [0.0, 1.0]"),
         (saved(tmp_path / "same" / "g.safetensors", card, **wide), "makes 16 px, which does not grow to size_px = 16; give a parent of 8 or 4 px"),
-        (saved(tmp_path / "mlp" / "g.safetensors", card, generator=mlp), "has no features that are images"),
+        (saved(tmp_path / "mlp" / "g.safetensors", card, generator=mlp), "has no convolutional features, which growing needs"),
         (damaged, ""),
         (tmp_path / "none.safetensors", ""),
     ]  # fmt: skip

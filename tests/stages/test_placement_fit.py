@@ -67,7 +67,7 @@ def test_the_law_of_the_demo_scenes_is_found(scenes: ImagePack) -> None:
     fit_placement_to_mattes(asked, network, scenes, said.append)
     # Objects fill about 0.9 of their frames at most; in scenes their longest sides are 0.45 to 0.85, and a tenth of one may lie outside.
     assert bounds(network) == (pytest.approx(0.5, abs=0.05), pytest.approx(0.96, abs=0.06), pytest.approx(0.15, abs=0.04))
-    assert [line.partition(" stands at ")[0] for line in said] == ["fg"]
+    assert [line.partition(" is placed at ")[0] for line in said] == ["fg"]
     assert said[0].endswith("by 3,000 mattes")
 
 
@@ -77,7 +77,7 @@ def test_scenes_without_mattes_leave_the_bounds_which_is_said(scenes: ImagePack)
     said: list[str] = []
     fit_placement_to_mattes(asked, network, open_data("demo", "bg", 32), said.append)
     assert bounds(network) == (pytest.approx(0.5), pytest.approx(1.0), pytest.approx(0.2))
-    assert said == ["composer.placement.mattes: the scenes have no mattes, so foregrounds stand as the recipe has it"]
+    assert said == ["composer.placement.mattes: the scenes have no mattes, so placement stays as in the recipe"]
 
 
 def test_nothing_is_measured_unless_it_is_asked_for(scenes: ImagePack) -> None:
@@ -89,7 +89,7 @@ def test_nothing_is_measured_unless_it_is_asked_for(scenes: ImagePack) -> None:
 def test_what_cannot_be_measured_is_refused(scenes: ImagePack, tmp_path: Path) -> None:
     asked = recipe(mattes="scenes")
     three = composer(asked, bg="modern-bg-32", far="modern-fg-32", near="modern-fg-32")
-    with pytest.raises(UsageError, match=r"^composer\.placement\.mattes: mattes tell where one layer stands, but far and near move"):
+    with pytest.raises(UsageError, match=r"^composer\.placement\.mattes: mattes show the placement of one layer, but far and near are movable"):
         fit_placement_to_mattes(asked, three, scenes, pytest.fail)
     for index in range(3):
         Image.new("RGB", (40, 40), (index, 0, 0)).save(tmp_path / f"{index}.png")
@@ -133,7 +133,7 @@ def test_pictures_that_are_not_there_are_named_by_the_key_that_asked_for_them(sc
 
 def test_a_matte_that_has_to_be_learned_is_nothing_to_compare_with(scenes: ImagePack) -> None:
     asked = with_overrides(recipe(mattes="scenes"), composer__fusion={"kind": "matte"})
-    with pytest.raises(UsageError, match="fg brings no matte"):
+    with pytest.raises(UsageError, match="fg has no matte"):
         fit_placement_to_mattes(asked, composer(asked, fg="fg-32", bg="bg-32"), scenes, pytest.fail)
 
 
@@ -148,7 +148,7 @@ def test_a_composition_keeps_what_was_measured_and_pasting_its_layers_does_not(p
     again = load_artifact(run.artifact_file)
     assert isinstance(again.network, Composer)
     assert bounds(again.network) != (pytest.approx(0.5), pytest.approx(1.0), pytest.approx(0.2))
-    assert "fg stands at " in tiny_runs.said(environment)
+    assert "fg is placed at " in tiny_runs.said(environment)
     pasted = PastedLayers(again, 0.1).placement
     assert pasted is not None
     assert [float(bound) for bound in pasted.bounds()] == [pytest.approx(math.log(0.5)), pytest.approx(0), pytest.approx(0.2)]

@@ -1,0 +1,103 @@
+"""The weights that a critic begins with: new, those of a run or an artifact, or those of a smaller critic that it grows from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mitlgan import networks
+from mitlgan.artifacts.card import KIND_WITH_ARTICLE
+from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, load_network
+from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.networks import GrownCritic
+from mitlgan.recipe import AnyCritic, GrownCriticRecipe, Recipe, as_dict, parse_recipe, with_overrides
+from mitlgan.stages.initial_generator import GROWTH_FACTORS
+from mitlgan.training import run_directory
+from mitlgan.training.checkpoint import load_checkpoint
+
+
+def with_critic_parent(recipe: Recipe, critic: Path | None, say: Callable[[str], None]) -> Recipe:
+    """Return a recipe whose grown critic has the parent that `--critic` names; any other recipe unchanged.
+
+    Args:
+        recipe: Of any training.
+        critic: As `load_initial_critic` takes it: the smaller critic, or one that this recipe grew before and that is trained further.
+        say: Shows a warning if the newest checkpoint cannot be read.
+
+    Raises:
+        UsageError: The recipe grows a critic, and no parent is given.
+        ArtifactError: The critic cannot grow to the recipe's images.
+    """
+    grown = recipe.critic
+    if not isinstance(grown, GrownCriticRecipe):
+        return recipe
+    if critic is None:
+        raise UsageError('--critic: critic.kind = "grown" needs the smaller critic that it grows from; name its run, or the folder where it is kept')
+    trained, size_px, _ = _load_trained_critic(critic, say)
+    if size_px == recipe.size_px and isinstance(trained, GrownCriticRecipe):
+        return with_overrides(recipe, critic__parent=as_dict(trained.parent), critic__parent_px=trained.parent_px)
+    sizes = [recipe.size_px // factor for factor in GROWTH_FACTORS]
+    if recipe.size_px not in (size_px * factor for factor in GROWTH_FACTORS):
+        raise ArtifactError(
+            f"--critic {critic}: scores {size_px} px, which does not grow to size_px = {recipe.size_px}; give a critic of {sizes[0]} or {sizes[1]} px"
+        )
+    if trained.kind == "mlp":
+        raise ArtifactError(f"--critic {critic}: has no convolutions, which growing needs; give a convolutional critic")
+    if trained.image_channels != grown.image_channels:
+        raise ArtifactError(
+            f"--critic {critic}: scores {trained.image_channels} channels, the recipe's [critic] {grown.image_channels}; give one that scores as many"
+        )
+    return with_overrides(recipe, critic__parent=as_dict(trained), critic__parent_px=size_px)
+
+
+def load_initial_critic(path: Path | None, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Tensor]:
+    """Return the tensors that a critic begins with, by name; none for a new critic, those of its parent for a grown one.
+
+    Args:
+        path: A critic's artifact, the folder of a generator that has a critic, or a run, whose newest checkpoint is used.
+        recipe: Has the [critic] that the tensors must fit.
+        say: Shows a warning if the newest checkpoint cannot be read.
+
+    Raises:
+        UsageError: The path is neither a critic nor a run, or the recipe freezes a new critic.
+        ArtifactError: The run has no checkpoint, or its critic has another architecture.
+    """
+    if path is None:
+        if recipe.critic_start is not None:
+            raise UsageError("critic_start.freeze: a new critic must train; name the run that it begins with by --critic, or remove it")
+        return {}
+    trained, size_px, tensors = _load_trained_critic(path, say)
+    if isinstance(recipe.critic, GrownCriticRecipe) and (trained, size_px) == (recipe.critic.parent, recipe.critic.parent_px):
+        with torch.device("meta"):
+            grown = networks.build_critic(recipe.critic, recipe.size_px)
+        assert isinstance(grown, GrownCritic)
+        return grown.rename_parent_tensors(tensors)
+    if trained != recipe.critic or size_px != recipe.size_px:
+        raise ArtifactError(f"--critic {path}: another architecture than the recipe's [critic] at {recipe.size_px} px; name a run that has the same")
+    return tensors
+
+
+def _load_trained_critic(path: Path, say: Callable[[str], None]) -> tuple[AnyCritic, int, dict[str, Tensor]]:
+    """Return architecture, image size and tensors of a trained critic."""
+    files = [path] if path.is_file() else [path / CRITIC_FILE, path / CRITIC_FOLDER / CRITIC_FILE]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None or (path / "recipe.toml").is_file():
+        return _critic_of_run(path, say)
+    network, card = load_network(file)
+    if card.kind != "critic":
+        kind = KIND_WITH_ARTICLE[card.kind]
+        raise ArtifactError(f"--critic {file}: is {kind}; give a critic, which a pretraining leaves in {CRITIC_FOLDER}/{CRITIC_FILE}")
+    assert card.critic is not None
+    return card.critic, card.size_px, network.state_dict()
+
+
+def _critic_of_run(path: Path, say: Callable[[str], None]) -> tuple[AnyCritic, int, dict[str, Tensor]]:
+    checkpoint = load_checkpoint(run_directory.open_run(path).path, say)
+    if checkpoint is None:
+        raise ArtifactError(f"--critic {path}: has no checkpoint with a critic; name another run")
+    tensors, header = checkpoint
+    trained = parse_recipe(header["recipe"], f"--critic {path}")
+    return trained.critic, trained.size_px, {name.removeprefix("critic."): tensor for name, tensor in tensors.items() if name.startswith("critic.")}

@@ -90,7 +90,7 @@ def test_a_comparison_gives_the_baseline_a_new_critic_and_says_so(wgan: Run, pac
     assert baseline.critic_start is None
     warm = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=1), tiny_runs.environment(tmp_path), critic=wgan.path)
     arms = [TrainedArm(arm=ArmSpec(name, name, None), runs=[run], snapshots=[]) for name, run in (("warm", warm), ("new", wgan))]
-    domain = SimpleNamespace(arms=arms, setting=SimpleNamespace(recipe=recipe(packs)), before={})
+    domain = SimpleNamespace(arms=arms, setup=SimpleNamespace(recipe=recipe(packs)), pretraining_costs={})
     clauses = fairness._inherent_differences(domain, "validation")  # type: ignore[arg-type]
     assert [clause for clause in clauses if "critic" in clause] == ["warm: its critic began with another run's, not anew"]
 

@@ -68,7 +68,7 @@ def test_the_law_of_the_demo_scenes_is_found(scenes: ImagePack) -> None:
     # Objects fill about 0.9 of their frames at most; in scenes their longest sides are 0.45 to 0.85, and a tenth of one may lie outside.
     assert bounds(network) == (pytest.approx(0.5, abs=0.05), pytest.approx(0.96, abs=0.06), pytest.approx(0.15, abs=0.04))
     assert [line.partition(" is placed at ")[0] for line in said] == ["fg"]
-    assert said[0].endswith("by 3,000 mattes")
+    assert said[0].endswith("fitted to 3,000 mattes")
 
 
 def test_scenes_without_mattes_leave_the_bounds_which_is_said(scenes: ImagePack) -> None:
@@ -108,7 +108,7 @@ def test_mattes_that_show_nothing_are_refused_by_the_key(tmp_path: Path) -> None
 
 def test_a_pack_of_many_mattes_is_seen_in_all_its_parts(scenes: ImagePack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placement_fit, "MAX_MATTES", 700)
-    found = placement_fit._mattes_of(scenes)
+    found = placement_fit._scene_mattes(scenes)
     every = scenes.mattes(range(len(scenes)))
     assert found is not None
     assert every is not None
@@ -117,7 +117,7 @@ def test_a_pack_of_many_mattes_is_seen_in_all_its_parts(scenes: ImagePack, monke
 
 def test_a_report_says_what_the_composition_was_told() -> None:
     said = [
-        fairness._inherent_differences(SimpleNamespace(contenders=[], before=None, setting=SimpleNamespace(recipe=asked)), "validation")
+        fairness._inherent_differences(SimpleNamespace(arms=[], pretraining_costs=None, setup=SimpleNamespace(recipe=asked)), "validation")
         for asked in (recipe(mattes="scenes"), recipe())
     ]  # type: ignore[arg-type]
     assert ["mattes" in " ".join(clauses) for clauses in said] == [True, False]
@@ -152,9 +152,9 @@ def test_a_composition_keeps_what_was_measured_and_pasting_its_layers_does_not(p
     pasted = PastedLayers(again, 0.1).placement
     assert pasted is not None
     assert [float(bound) for bound in pasted.bounds()] == [pytest.approx(math.log(0.5)), pytest.approx(0), pytest.approx(0.2)]
-    stand = again.layers(range(40)).stands["fg"]
+    transform = again.layers(range(40)).transforms["fg"]
     low, high, _ = bounds(again.network)
-    assert torch.all((stand.scale >= low - 1e-5) & (stand.scale <= high + 1e-5))
+    assert torch.all((transform.scale >= low - 1e-5) & (transform.scale <= high + 1e-5))
 
 
 def _trained(role: str, pack: Path, environment: RunContext) -> Path:

@@ -39,15 +39,14 @@ def sweep(
 
     All are measured alike, in one table.
     """
-    from mitlgan.compare import sweep as sweeping
+    from mitlgan.compare.sweep import run_sweep
+    from mitlgan.compare.sweep_plan import SweepPlan
     from mitlgan.report.ranking import ranking_markdown, ranking_summary
     from mitlgan.runtime.progress import PlainReporter
 
-    plan = sweeping.SweepPlan(
-        recipes, data or [], scale or [], vary or [], settings or [], jobs=jobs, samples=samples, extractor=extractor, weights=weights
-    )
+    plan = SweepPlan(recipes, data or [], scale or [], vary or [], settings or [], jobs=jobs, samples=samples, extractor=extractor, weights=weights)
     options.use_threads(1)
     reporter = PlainReporter("sweep")
-    ranking, paths = sweeping.run_sweep(plan, out, reporter, train=not rank_only)
+    ranking, paths = run_sweep(plan, out, reporter, train=not rank_only)
     log(str(paths.html))
     print_result(as_json, {"html": str(paths.html), "md": str(paths.md), **ranking_summary(ranking)}, ranking_markdown(ranking))

@@ -1,4 +1,4 @@
-"""The trainings of a comparison: each taken where it is finished, continued where it was stopped, or begun; where one diverges, others go on."""
+"""The trainings of a comparison: finished ones are taken, stopped ones continued. Where a baseline diverges, the others go on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
 DIVERGED_STATES = ("diverged", "nan")
-"""Of runs that ended without an artifact, for their numbers were beyond all scale or not finite."""
+"""States of runs that ended without an artifact because their numbers were out of range or not finite."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class ArmTraining:
     """One training of an arm.
 
     Attributes:
-        label: What the user sees; names its log.
+        label: Name for users and for its log.
         recipe: With its seed and length.
         layers: Artifact of each frozen layer, for a composition.
-        start: Artifact that it begins with.
-        needed: Whether nothing can be compared where it diverges; without others the comparison goes on.
+        initial_artifact: Artifact that it starts from.
+        is_required: Whether the comparison ends if it diverges; otherwise the comparison goes on without it.
     """
 
     label: str
@@ -42,109 +42,125 @@ class ArmTraining:
     is_required: bool = True
 
     def input_hashes(self) -> dict[str, str]:
-        """Hashes of what it is made from; see `Run.read_inputs`."""
-        made_from = {"start": self.initial_artifact} if self.initial_artifact is not None else self.layers
-        return {name: read_weights_hash(path) for name, path in made_from.items()}
+        """Return the hashes of the artifacts that it is made from; see `Run.read_inputs`."""
+        inputs = {"start": self.initial_artifact} if self.initial_artifact is not None else self.layers
+        return {name: read_weights_hash(path) for name, path in inputs.items()}
 
-    def run(self, environment: RunContext) -> Run:
-        """The finished run: found, continued, or made in this process."""
-        found = self.find_run(environment.root)
-        if found is not None and found.artifact_file is not None:
-            warn_if_data_changed(found, self.recipe, environment.reporter.say)
-            return found
-        if found is not None:
-            return resume(found.path, environment)
+    def run(self, context: RunContext) -> Run:
+        """Return the finished run: taken, continued, or trained in this process."""
+        run = self.find_run(context.root)
+        if run is not None and run.artifact_file is not None:
+            warn_if_data_changed(run, self.recipe, context.reporter.say)
+            return run
+        if run is not None:
+            return resume(run.path, context)
         if self.recipe.command == "compose":
-            return compose(self.recipe, self.layers, environment)
-        return pretrain(self.recipe, environment, start=self.initial_artifact)
+            return compose(self.recipe, self.layers, context)
+        return pretrain(self.recipe, context, start=self.initial_artifact)
 
     def find_run(self, root: Path) -> Run | None:
-        """Its run, if it has begun."""
+        """Return its run, if it has been started."""
         return find_matching_run(root, self.recipe, self.input_hashes())
 
-    def find_diverged_run(self, root: Path) -> Run | None:
-        """Its newest run that ended as diverged, without an artifact."""
-        inputs = self.input_hashes()
-        ended = (
-            run
-            for run in reversed(run_directory.list_runs(root, self.recipe.command))
-            if run.read_status().get("state") in DIVERGED_STATES and run.artifact_file is None
-        )
-        return next((run for run in ended if run_directory.matches(run, self.recipe, inputs)), None)
+    def find_artifact(self, root: Path) -> Path | None:
+        """Return its artifact, if it is finished."""
+        run = self.find_run(root)
+        return None if run is None else run.artifact_file
 
-    def to_job(self) -> TrainingProcess:
-        """The same for a process of its own."""
+    def finished_run(self, root: Path) -> Run:
+        """Return its run, which must exist."""
+        run = self.find_run(root)
+        assert run is not None
+        return run
+
+    def find_diverged_run(self, root: Path) -> Run | None:
+        """Return its newest run that diverged and left no artifact."""
+        hashes = self.input_hashes()
+        for run in reversed(run_directory.list_runs(root, self.recipe.command)):
+            if run.read_status().get("state") in DIVERGED_STATES and run.artifact_file is None and run_directory.matches(run, self.recipe, hashes):
+                return run
+        return None
+
+    def as_process(self) -> TrainingProcess:
+        """Return the same training for a process of its own."""
         if self.recipe.command == "compose":
-            short = set(self.layers) <= set(LAYER_ROLES)
-            named = [[f"--{name}", str(path)] if short else ["--layer", f"{name}={path}"] for name, path in self.layers.items()]
-            arguments = ["compose", *(text for pair in named for text in pair)]
+            is_short = set(self.layers) <= set(LAYER_ROLES)
+            options = [[f"--{name}", str(path)] if is_short else ["--layer", f"{name}={path}"] for name, path in self.layers.items()]
+            arguments = ["compose", *(word for option in options for word in option)]
         else:
             arguments = ["pretrain", self.recipe.role, *(("--from", str(self.initial_artifact)) if self.initial_artifact is not None else ())]
         return TrainingProcess(self.label, self.recipe, arguments, self.input_hashes())
 
 
-def run_trainings(trainings: Sequence[ArmTraining], environment: RunContext, *, jobs: int = 1) -> None:
-    """Train what is not finished. Where one that is not `needed` diverges, this is said and the others go on; it is not tried twice.
+def run_trainings(trainings: Sequence[ArmTraining], context: RunContext, *, jobs: int = 1) -> None:
+    """Run what is not finished. If a training that is not required diverges, this is logged, the others go on, and it is not tried again.
 
     Args:
-        trainings: In the order in which they begin.
-        environment: Runs lie under its root.
-        jobs: Trainings at a time.
+        trainings: In the order in which they start.
+        context: Runs are written under its root.
+        jobs: Number of trainings at a time; more than one run in processes of their own.
 
     Raises:
-        MitlganError: As training.
+        MitlganError: As raised by training.
     """
-    trainings = [training for training in trainings if training.is_required or not _has_diverged_before(training, environment)]
-    if jobs == 1:
-        for training in trainings:
-            try:
-                training.run(environment)
-            except (DivergedError, NanError) as error:
-                if training.is_required:
-                    raise
-                environment.reporter.say(_continuing_message(training.label, error))
+    trainings = [training for training in trainings if training.is_required or not _has_diverged_before(training, context)]
+    if jobs > 1:
+        _run_in_processes(trainings, context, jobs)
         return
-    place = environment.root
-    place.mkdir(parents=True, exist_ok=True)
-    needed = [training.label for training in trainings if training.is_required]
-    with folder_lock(place):
-        on_failure = tolerate_divergence(environment.reporter.say, needed)
-        run_parallel(place, environment.root, [training.to_job() for training in trainings], max_parallel=jobs, on_failure=on_failure)
+    for training in trainings:
+        try:
+            training.run(context)
+        except (DivergedError, NanError) as error:
+            if training.is_required:
+                raise
+            context.reporter.say(_divergence_warning(training.label, error))
 
 
-def tolerate_divergence(say: Callable[[str], None], needed: Sequence[str] = ()) -> Callable[[TrainingProcess, MitlganError], None]:
-    """For `run_side_by_side`: a job that diverges is told of, and the others go on; any other failure ends them, and that of a job that is needed."""
-
-    def failed(job: TrainingProcess, error: MitlganError) -> None:
-        if error.exit_code != DivergedError.exit_code or job.label in needed:
-            raise error
-        say(_continuing_message(job.label, error))
-
-    return failed
+def _run_in_processes(trainings: Sequence[ArmTraining], context: RunContext, jobs: int) -> None:
+    on_failure = tolerate_divergence(context.reporter.say, [training.label for training in trainings if training.is_required])
+    context.root.mkdir(parents=True, exist_ok=True)
+    with folder_lock(context.root):
+        processes = [training.as_process() for training in trainings]
+        run_parallel(context.root, context.root, processes, max_parallel=jobs, on_failure=on_failure)
 
 
-def explain_divergence(ended: Sequence[Run], count: int) -> str:
-    """A sentence for the report.
+def tolerate_divergence(say: Callable[[str], None], required: Sequence[str]) -> Callable[[TrainingProcess, MitlganError], None]:
+    """Return a failure handler for `run_parallel` that logs divergence; any other failure, and any of a required training, is raised.
 
     Args:
-        ended: Runs of an arm that ended as diverged, at least one.
-        count: Of its trainings in all.
+        say: Logs a line.
+        required: Labels of required trainings.
     """
-    whose = "Its training" if count == 1 else f"{len(ended)} of its {count} trainings"
-    reason = str(ended[0].read_status().get("diagnosis") or "its numbers were not finite")
-    return f"{whose} ended without an artifact, so nothing of it is measured ({ended[0].path}: {reason})."
+
+    def on_failure(process: TrainingProcess, error: MitlganError) -> None:
+        if error.exit_code != DivergedError.exit_code or process.label in required:
+            raise error
+        say(_divergence_warning(process.label, error))
+
+    return on_failure
 
 
-def _has_diverged_before(training: ArmTraining, environment: RunContext) -> bool:
-    """Whether an earlier call saw it diverge, which it would again; this is said."""
-    known = training.find_run(environment.root)
-    before = training.find_diverged_run(environment.root)
-    if before is None or (known is not None and known.artifact_file is not None):
+def explain_divergence(runs: Sequence[Run], trainings: int) -> str:
+    """Return a sentence for the report.
+
+    Args:
+        runs: Diverged runs of an arm, at least one.
+        trainings: Number of all its trainings.
+    """
+    subject = "Its training" if trainings == 1 else f"{len(runs)} of its {trainings} trainings"
+    reason = str(runs[0].read_status().get("diagnosis") or "its numbers were not finite")
+    return f"{subject} diverged without leaving an artifact, so this arm is not measured ({runs[0].path}: {reason})."
+
+
+def _has_diverged_before(training: ArmTraining, context: RunContext) -> bool:
+    """Return whether the training diverged in an earlier call, as it would again; this is logged."""
+    diverged = training.find_diverged_run(context.root)
+    if diverged is None or training.find_artifact(context.root) is not None:
         return False
-    environment.reporter.say(f"{training.label}: diverged before ({before.path}), and is not trained again; delete that run to try it anew")
+    context.reporter.say(f"{training.label}: diverged before ({diverged.path}) and is not trained again; delete that run to retry it")
     return True
 
 
-def _continuing_message(label: str, error: MitlganError) -> str:
+def _divergence_warning(label: str, error: MitlganError) -> str:
     text = str(error)
-    return f"warning: {text if text.startswith(label) else f'{label}: {text}'}; the comparison goes on, and shows it as diverged"
+    return f"warning: {text if text.startswith(label) else f'{label}: {text}'}; the comparison continues, and shows this arm as diverged"

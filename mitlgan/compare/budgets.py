@@ -1,4 +1,4 @@
-"""Equal budgets: real images, measured seconds of the wall or of the CPU, or multiply-accumulates, and the lengths of training that follow from them.
+"""Lengths of training for equal budgets: of real images, of measured seconds (wall or CPU), or of multiply-accumulates.
 
 Multiply-accumulates of training are counted, not measured: a backward pass to weights and inputs as twice the forward pass, one to the inputs
 alone as once, and the backward pass of a gradient penalty's own gradient as twice what it differentiates.
@@ -18,26 +18,26 @@ from mitlgan.runtime.progress import UNBOUNDED_KIMG
 from mitlgan.training import augmentation
 
 CLOCKS = {"seconds": None, "cpu-seconds": "cpu"}
-"""What arms can get alike in seconds -> `training.clock`."""
+"""Resource in seconds -> `training.clock`."""
 
 MIN_LENGTH_S = 0.1
-EARLY = (0.25, 0.5)
-"""Shares of the first budget that are measured, too: the thesis' question is about early training."""
+EARLY_FRACTIONS = (0.25, 0.5)
+"""Fractions of the first budget at which arms are measured, too: the thesis asks about early training."""
 
 TERA = 1e12
 
 
 def measurement_points(budgets: Sequence[float]) -> tuple[float, ...]:
-    """Where arms are measured: early on, and at each budget."""
-    return tuple(sorted({*(share * budgets[0] for share in EARLY), *budgets}))
+    """Return where arms are measured: early on, and at each budget."""
+    return tuple(sorted({*(share * budgets[0] for share in EARLY_FRACTIONS), *budgets}))
 
 
 def training_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
-    """Tera multiply-accumulates that training takes per thousand real images shown to the critic.
+    """Return the cost of training, in tera multiply-accumulates per thousand real images shown to the critic.
 
     Args:
         recipe: Of any stage.
-        layers: The frozen generators of a composition; empty for a generator.
+        layers: How the frozen generators of a composition are built; empty for a generator.
     """
     with torch.device("meta"):
         critic = networks.build_critic(recipe.critic, recipe.size_px)
@@ -57,42 +57,47 @@ def training_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
     return 1000 * (critic_update + generator_update / recipe.objective.critic_steps) / TERA
 
 
-def with_equal_length(recipe: Recipe, equal: str, per_kimg: float, stage: float, extra: float = 0.0) -> Recipe:
-    """The recipe that trains as long as the composition's stage and, where its pretrainings are counted, as long as these, too.
+def with_equal_length(recipe: Recipe, resource: str, macs_per_kimg: float, stage: float, extra: float = 0.0) -> Recipe:
+    """Return a recipe that trains for as long as the composition's stage, and as its pretrainings if they are counted.
 
     Args:
         recipe: Of an arm.
-        equal: A key of `plan.EQUAL`.
-        per_kimg: See `training_macs`.
-        stage: What the composition's stage took, in the unit of `equal`.
-        extra: What the pretrainings took; an artifact is kept where the stage alone would end.
+        resource: A key of `plan.RESOURCE_UNITS` other than time.
+        macs_per_kimg: Its `training_macs`.
+        stage: What the composition's stage took, in the unit of the resource.
+        extra: What the pretrainings took; an artifact is kept at the length of the stage alone.
     """
-    if equal in CLOCKS:
-        kept, end = (max(MIN_LENGTH_S, round(length, 1)) for length in (stage, stage + extra))
-        timed = with_overrides(recipe, training__kimg=UNBOUNDED_KIMG, training__limit_s=end, training__clock=CLOCKS[equal])
-        return with_overrides(timed, training__keep_s=[kept], training__keep_kimg=[]) if extra else timed
-    kept, end = (round(length / per_kimg, 3) if equal == "macs" else length for length in (stage, stage + extra))
-    longer = with_overrides(recipe, training__kimg=end, training__limit_s=None, training__clock=None)
-    return with_overrides(longer, training__keep_kimg=[kept], training__keep_s=[]) if extra else longer
+    if resource in CLOCKS:
+        stage_end, end = (max(MIN_LENGTH_S, round(length, 1)) for length in (stage, stage + extra))
+        return _with_length(recipe, resource, end, [stage_end] if extra else None)
+    stage_end, end = (round(length / macs_per_kimg, 3) if resource == "macs" else length for length in (stage, stage + extra))
+    return _with_length(recipe, resource, end, [stage_end] if extra else None)
 
 
-def with_schedule(recipe: Recipe, budgets: Sequence[float], equal: str, per_kimg: float, *, extra: float = 0.0) -> Recipe:
-    """The recipe that trains for the longest budget and keeps what is to be measured on the way.
+def with_schedule(recipe: Recipe, budgets: Sequence[float], resource: str, macs_per_kimg: float, *, extra: float = 0.0) -> Recipe:
+    """Return a recipe that trains for the longest budget and keeps artifacts where it is measured.
 
     Args:
         recipe: Of an arm.
-        budgets: In the unit of `equal`, growing.
-        equal: A key of `plan.EQUAL`.
-        per_kimg: See `training_macs`.
-        extra: What is added to each budget, for pretraining that is counted.
+        budgets: In the unit of the resource, increasing.
+        resource: A key of `plan.RESOURCE_UNITS` other than time.
+        macs_per_kimg: Its `training_macs`.
+        extra: Added to each budget, for pretraining that is counted.
     """
     points = measurement_points(budgets)
     if extra:
         points = tuple(sorted({*points, *(budget + extra for budget in budgets)}))
-    if equal in CLOCKS:
-        rounded = [max(MIN_LENGTH_S, round(point, 3)) for point in points]
-        timed = with_overrides(recipe, training__kimg=UNBOUNDED_KIMG, training__limit_s=rounded[-1], training__clock=CLOCKS[equal])
-        return with_overrides(timed, training__keep_s=rounded, training__keep_kimg=[])
-    kimg = [round(point / per_kimg if equal == "macs" else point, 6) for point in points]
-    shown = with_overrides(recipe, training__kimg=kimg[-1], training__limit_s=None, training__clock=None)
-    return with_overrides(shown, training__keep_kimg=kimg, training__keep_s=[])
+    if resource in CLOCKS:
+        lengths = [max(MIN_LENGTH_S, round(point, 3)) for point in points]
+    else:
+        lengths = [round(point / macs_per_kimg if resource == "macs" else point, 6) for point in points]
+    return _with_length(recipe, resource, lengths[-1], lengths)
+
+
+def _with_length(recipe: Recipe, resource: str, end: float, kept: Sequence[float] | None) -> Recipe:
+    """Return a recipe that ends at a length and keeps artifacts on the way, in seconds or kimg; None leaves the recipe's own."""
+    if resource in CLOCKS:
+        recipe = with_overrides(recipe, training__kimg=UNBOUNDED_KIMG, training__limit_s=end, training__clock=CLOCKS[resource])
+        return recipe if kept is None else with_overrides(recipe, training__keep_s=list(kept), training__keep_kimg=[])
+    recipe = with_overrides(recipe, training__kimg=end, training__limit_s=None, training__clock=None)
+    return recipe if kept is None else with_overrides(recipe, training__keep_kimg=list(kept), training__keep_s=[])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,11 @@ def encode_image(picture: Image.Image, form: str = "PNG", **options: Any) -> byt
     buffer = io.BytesIO()
     picture.save(buffer, form, **options)
     return buffer.getvalue()
+
+
+def data_uri(data: bytes, form: str = "png") -> str:
+    """The bytes of a picture's file as a data: URI; `form` is png, jpeg or webp."""
+    return f"data:image/{form};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def encode_png(image: Tensor, **options: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""The page of `data check`: the verdict, numbers, histograms, and a look at every set."""
+"""The page of `data check`: verdict, numbers, histograms, duplicates, and some pictures of every set."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from mitlgan.report.contact_sheets import (
     draw_histogram,
     evenly_spaced,
     packed_picture,
+    side_by_side,
     thumbnail,
     write_sheet,
 )
@@ -32,16 +33,16 @@ MAX_PAIRS = 48
 
 
 def write_check_page(path: Path, result: CheckResult) -> Path:
-    """The page of `data check`: the verdict, numbers, histograms, pairs, and a look at every set."""
+    """Write the page of a check."""
     sections = []
     for report in result.sets:
         charts = _charts(report)
         cells = _cells(report)
-        lead = f"{len(report.pictures):,} pictures; {len(cells)} are shown, evenly drawn." if cells else f"{len(report.pictures):,} pictures."
+        lead = f"{len(report.pictures):,} pictures; {len(cells)} are shown, sampled evenly." if cells else f"{len(report.pictures):,} pictures."
         sections.append(SheetSection(report.name, lead, cells, charts))
     if result.pairs:
         lead = f"{len(result.pairs):,} pairs within and across the sets; {min(len(result.pairs), MAX_PAIRS)} are shown."
-        sections.insert(0, SheetSection("Pictures that are in twice", lead, _pair_cells(result.pairs[:MAX_PAIRS], result.sets), explained=True))
+        sections.insert(0, SheetSection("Pictures that occur twice", lead, _pair_cells(result.pairs[:MAX_PAIRS], result.sets), explained=True))
     hurting = [text for text, bad in result.verdict if bad]
     headline = f"{len(hurting)} {'thing' if len(hurting) == 1 else 'things'} will hurt training" if hurting else "Nothing here will hurt training"
     facts = [Fact(text, bad) for text, bad in sorted(result.verdict, key=lambda entry: not entry[1])]
@@ -53,15 +54,15 @@ def _check_table(result: CheckResult) -> Table:
     headings = ("pictures", "unreadable", "shorter side", "channels", "mean red, green, blue", "with matte", "object covers")
     rows = []
     for report in result.sets:
-        found = summarize_set(report)
-        side, cover = found["shorter_side_px"], found["coverage"]
+        summary = summarize_set(report)
+        side, cover = summary["shorter_side_px"], summary["coverage"]
         cells = (
-            f"{found['count']:,}",
-            f"{found['unreadable']:,}",
+            f"{summary['count']:,}",
+            f"{summary['unreadable']:,}",
             f"{side['least']} to {side['most']} px" if side else "—",
-            ", ".join(f"{number:,} {mode}" for mode, number in found["channels"].items()) or "—",
-            ", ".join(f"{value:.0f}" for value in found["mean_rgb"]),
-            f"{found['with_matte']:,}",
+            ", ".join(f"{number:,} {mode}" for mode, number in summary["channels"].items()) or "—",
+            ", ".join(f"{value:.0f}" for value in summary["mean_rgb"]),
+            f"{summary['with_matte']:,}",
             f"{cover['mean']:.0%} ({cover['least']:.0%} to {cover['most']:.0%})" if cover else "—",
         )
         rows.append(TableRow(report.name, report.split, cells, None))
@@ -73,8 +74,8 @@ def _charts(report: SetReport) -> list[Histogram]:
         return []
     histograms = np.mean([one.histogram for one in report.pictures], axis=0)
     charts = [
-        draw_histogram(name, "share of pixels by value", histograms[channel], "0", "255", colour)
-        for channel, (name, colour) in enumerate((("Red", 5), ("Green", 4), ("Blue", 0)))
+        draw_histogram(name, "share of pixels by value", histograms[channel], "0", "255", color)
+        for channel, (name, color) in enumerate((("Red", 5), ("Green", 4), ("Blue", 0)))
     ]
     sides = [min(one.width, one.height) for one in report.pictures]
     if min(sides) < max(sides):
@@ -88,34 +89,34 @@ def _charts(report: SetReport) -> list[Histogram]:
 
 
 def _cells(report: SetReport) -> list[SheetCell]:
-    """Thumbnails of some of a set, read again."""
+    """Return thumbnails of some pictures of a set."""
     read = _reader(report.content)
-    found = [(one.name, read(one.name)) for one in evenly_spaced(report.pictures, MAX_PICTURES)]
-    return [SheetCell(thumbnail(picture), name) for name, picture in found if picture is not None]
+    names = [picture.name for picture in evenly_spaced(report.pictures, MAX_PICTURES)]
+    return [SheetCell(thumbnail(picture), name) for name in names if (picture := read(name)) is not None]
 
 
 def _pair_cells(pairs: Sequence[DuplicatePair], sets: Sequence[SetReport]) -> list[SheetCell]:
-    """Both pictures of a pair, side by side; the second can be left out."""
-    named = {name for pair in pairs for name in (pair.first_set, pair.second_set)}
-    readers = {report.name: _reader(report.content) for report in sets if report.name in named}
+    """Return both pictures of each pair, side by side; the second can be left out."""
+    names = {name for pair in pairs for name in (pair.first_set, pair.second_set)}
+    readers = {report.name: _reader(report.content) for report in sets if report.name in names}
     cells = []
     for pair in pairs:
-        both = Image.new("RGBA", (2 * THUMBNAIL_PX + 4, THUMBNAIL_PX))
-        for place, (spec, name) in enumerate(((pair.first_set, pair.first), (pair.second_set, pair.second))):
-            picture = readers[spec](name)
-            if picture is not None:
-                both.paste(picture.convert("RGBA").resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX), (place * (THUMBNAIL_PX + 4), 0))
+        pictures = [readers[name](picture) for name, picture in ((pair.first_set, pair.first), (pair.second_set, pair.second))]
         where = "" if pair.first_set == pair.second_set else f" of {pair.second_set}"
         note = f"{where} {'equals' if pair.exact else 'looks like'} {pair.first} of {pair.first_set}"
-        cells.append(SheetCell(thumbnail(both, both.width), pair.second, note))
+        cells.append(SheetCell(side_by_side([None if picture is None else _squared(picture) for picture in pictures]), pair.second, note))
     return cells
 
 
+def _squared(picture: Image.Image) -> Image.Image:
+    return picture.convert("RGBA").resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX)
+
+
 def _reader(content: ImageSource | ImagePack) -> Callable[[str], Image.Image | None]:
-    """A function from a picture's name to the picture; None for one that has gone since it was looked at."""
+    """Return a function from a picture's name to the picture, or to None if the picture is gone."""
     if isinstance(content, ImagePack):
-        places = {str(source["name"]): position for position, source in enumerate(content.sources())}
-        return lambda name: packed_picture(content, places[name])
+        positions = {str(source["name"]): position for position, source in enumerate(content.sources())}
+        return lambda name: packed_picture(content, positions[name])
     entries = {entry.name: entry for entry in content.entries}
 
     def read(name: str) -> Image.Image | None:

@@ -1,4 +1,4 @@
-"""Comparisons -> report.html, metrics.json, report.md, table.csv and table.tex."""
+"""Writes the files of a report: report.html, metrics.json, report.md, table.csv and table.tex."""
 
 from __future__ import annotations
 
@@ -8,35 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 from markupsafe import Markup
 
 from mitlgan.report.caveats import caveats, warnings
-from mitlgan.report.formatting import count, distance_name, duration, number, printable
+from mitlgan.report.charts import DistanceMark, TimeBar, distance_line, time_bars
+from mitlgan.report.formatting import count, distance_name, duration, number
 from mitlgan.report.inline_images import InlineImage, inline_png
+from mitlgan.report.markdown import report_markdown
 from mitlgan.report.plots import Curve, curves
 from mitlgan.report.schema import ArmResult, Comparison, Picture, Pixels
-from mitlgan.report.tables import (
-    DistanceMark,
-    Table,
-    TimeBar,
-    budget_table,
-    cost_table,
-    distance_line,
-    domain_table,
-    kid_ratio_table,
-    numbers_table,
-    separation_table,
-    time_bars,
-)
-from mitlgan.report.text import csv_table, latex_table, report_markdown, report_summary
+from mitlgan.report.summary import SCHEMA_VERSION, report_summary
+from mitlgan.report.table_files import csv_table, latex_table
+from mitlgan.report.tables import Table, budget_table, cost_table, domain_table, kid_ratio_table, numbers_table, separation_table
+from mitlgan.report.templates import render
 from mitlgan.runtime.files import ensure_folder, write_atomically
 
-LAYER_WORDS = {"fg": "Foreground", "bg": "Background", "output": "Composed"}
+LAYER_LABELS = {"fg": "Foreground", "bg": "Background", "output": "Composed"}
 
 
 class ReportPaths(NamedTuple):
-    """Where a report lies."""
+    """Files of a report."""
 
     html: Path
     json: Path
@@ -47,7 +38,7 @@ class ReportPaths(NamedTuple):
 
 @dataclass(frozen=True)
 class Figure:
-    """A grid with its caption; `arm` gives the colour of its dot, `step` its number in a strip of layers."""
+    """A grid with its caption; `arm` gives the color of its dot, `step` its number in a strip of layers."""
 
     caption: str
     picture: InlineImage
@@ -58,11 +49,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class View:
-    """One comparison, all of it in words and pictures, as the template shows it; `prefix` keeps its identifiers apart from other domains'."""
+    """One comparison as the template shows it; `prefix` keeps its identifiers apart from those of other domains."""
 
     c: Comparison
     prefix: str
-    alone: bool
+    is_single: bool
     distance: str
     numbers: Table
     marks: list[DistanceMark]
@@ -70,7 +61,7 @@ class View:
     shares: Table | None
     separation: Table | None
     swaps: list[Figure]
-    heroes: list[Figure]
+    samples: list[Figure]
     strips: list[tuple[str, list[Figure]]]
     curves: list[tuple[Curve, Markup]]
     bars: list[TimeBar]
@@ -84,44 +75,38 @@ class View:
 
 @dataclass(frozen=True)
 class Overview:
-    """Several domains at a glance."""
+    """A summary of several domains."""
 
     verdicts: list[tuple[str, str]]
     table: Table
 
 
 def write_report(out: Path, comparison: Comparison, *, json_name: str = "metrics.json") -> ReportPaths:
-    """Render a comparison. No file but the package's own templates is read, and no network used.
+    """Write the report of one comparison; see `write_reports`."""
+    return write_reports(out, [comparison], json_name=json_name)
+
+
+def write_reports(out: Path, comparisons: Sequence[Comparison], *, json_name: str = "metrics.json") -> ReportPaths:
+    """Write the report of one or several domains. It reads no file but the package's own templates, and uses no network.
 
     Args:
-        out: Directory, made where absent; each of the files is replaced whole.
-        comparison: What to show. Names in it may be hostile: they are escaped.
-        json_name: Name of the file with the numbers.
+        out: Directory, created if it does not exist; each file is replaced as a whole.
+        comparisons: At least one. Names in them may be hostile: they are escaped.
+        json_name: Name of the JSON file.
 
     Returns:
         The paths.
 
     Raises:
         ResourceError: The directory cannot be written.
-        ValueError: Pixels of a wrong type or shape.
+        ValueError: Pixels have the wrong type or shape.
     """
-    return write_reports(out, [comparison], json_name=json_name)
-
-
-def write_reports(out: Path, comparisons: Sequence[Comparison], *, json_name: str = "metrics.json") -> ReportPaths:
-    """Render the comparisons of one or several domains into one page, and likewise the other forms; see `write_report`.
-
-    Args:
-        out: Directory.
-        comparisons: At least one.
-        json_name: See `write_report`.
-    """
-    first = report_summary(comparisons[0])
-    data = first if len(comparisons) == 1 else {"schema_version": first["schema_version"], "domains": [report_summary(c) for c in comparisons]}
+    summaries = [report_summary(comparison) for comparison in comparisons]
+    values: dict[str, Any] = summaries[0] if len(summaries) == 1 else {"schema_version": SCHEMA_VERSION, "domains": summaries}
     paths = report_paths(out, json_name)
     texts = (
         _html(comparisons),
-        json.dumps(data, indent=2, allow_nan=False) + "\n",
+        json.dumps(values, indent=2, allow_nan=False) + "\n",
         "\n\n".join(report_markdown(comparison) for comparison in comparisons),
         csv_table(comparisons),
         latex_table(comparisons),
@@ -132,39 +117,30 @@ def write_reports(out: Path, comparisons: Sequence[Comparison], *, json_name: st
     return paths
 
 
-def report_paths(out: Path, numbers: str = "metrics.json") -> ReportPaths:
-    """Where a report's files lie in a directory.
-
-    Args:
-        out: The directory.
-        numbers: Name of the JSON file.
-    """
-    return ReportPaths(*(out / name for name in ("report.html", numbers, "report.md", "table.csv", "table.tex")))
+def report_paths(out: Path, json_name: str = "metrics.json") -> ReportPaths:
+    """Return the files of a report in a directory."""
+    return ReportPaths(*(out / name for name in ("report.html", json_name, "report.md", "table.csv", "table.tex")))
 
 
 def _html(comparisons: Sequence[Comparison]) -> str:
-    loader = jinja2.PackageLoader("mitlgan", "report")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, finalize=_finalize, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"number": number, "duration": duration, "count": count}
-    alone = len(comparisons) == 1
-    verdicts = [(c.title, c.verdict.headline) for c in comparisons if c.verdict]
-    return environment.get_template("page.html.j2").render(
-        title=comparisons[0].title if alone else f"Compositions and baselines in {len(comparisons)} domains",
+    is_single = len(comparisons) == 1
+    verdicts = [(comparison.title, comparison.verdict.headline) for comparison in comparisons if comparison.verdict]
+    return render(
+        "page.html.j2",
+        filters={"number": number, "duration": duration, "count": count},
+        title=comparisons[0].title if is_single else f"Compositions and baselines in {len(comparisons)} domains",
         made_by=comparisons[0].made_by,
-        style=Markup(loader.get_source(environment, "page.css")[0]),
-        overview=None if alone else Overview(verdicts, domain_table(comparisons)),
-        views=[_view(comparison, "" if alone else f"d{index}-", alone) for index, comparison in enumerate(comparisons)],
+        overview=None if is_single else Overview(verdicts, domain_table(comparisons)),
+        views=[_view(comparison, "" if is_single else f"d{index}-", is_single) for index, comparison in enumerate(comparisons)],
     )
 
 
-def _view(comparison: Comparison, prefix: str, alone: bool) -> View:
+def _view(comparison: Comparison, prefix: str, is_single: bool) -> View:
     distance = distance_name(comparison.protocol.get("extractor"))
     return View(
-        c=comparison, prefix=prefix, alone=alone, distance=distance, numbers=numbers_table(comparison), marks=distance_line(comparison),
+        c=comparison, prefix=prefix, is_single=is_single, distance=distance, numbers=numbers_table(comparison), marks=distance_line(comparison),
         standings=budget_table(comparison), shares=kid_ratio_table(comparison), separation=separation_table(comparison), swaps=_swaps(comparison),
-        heroes=_heroes(comparison),
+        samples=_sample_figures(comparison),
         strips=[(arm.label, _strip(arm)) for arm in comparison.arms if arm.layers],
         curves=[(curve, Markup(curve.svg)) for curve in curves(comparison.arms, distance, prefix)],
         bars=time_bars(comparison), costs=cost_table(comparison),
@@ -175,48 +151,42 @@ def _view(comparison: Comparison, prefix: str, alone: bool) -> View:
 
 
 def _swaps(comparison: Comparison) -> list[Figure]:
-    """The swap grids: rows share a foreground, columns a background."""
-    found = []
-    for index, arm in enumerate(comparison.arms):
-        if arm.separation_grid is not None:
-            shown = inline_png(arm.separation_grid)
-            caption = f"{arm.label}: rows share a foreground, columns a background"
-            found.append(Figure(caption, shown, f"Grid of swapped layers of {arm.label}: the margins show the layers.", arm=index))
-    return found
+    """Return the swap grids: rows share a foreground, columns a background."""
+    return [
+        Figure(
+            f"{arm.label}: rows share a foreground, columns a background", inline_png(arm.separation_grid),
+            f"Grid of swapped layers of {arm.label}: the margins show the layers.", arm=index,
+        )
+        for index, arm in enumerate(comparison.arms)
+        if arm.separation_grid is not None
+    ]  # fmt: skip
 
 
-def _finalize(value: Any) -> Any:
-    """Every string that a template prints, but not what is HTML already."""
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _heroes(comparison: Comparison) -> list[Figure]:
-    """The arms' pictures at the same seeds, and real ones beside them."""
-    found = [_samples(arm.label, arm.samples, index) for index, arm in enumerate(comparison.arms) if arm.samples is not None]
-    if comparison.real is not None:
-        found.append(_figure(Picture("Real pictures", comparison.real)))
-    return found
+def _sample_figures(comparison: Comparison) -> list[Figure]:
+    """Return samples of every arm from the same seeds, and real pictures."""
+    figures = [_samples(arm.label, arm.samples, index) for index, arm in enumerate(comparison.arms) if arm.samples is not None]
+    return figures if comparison.real is None else [*figures, _figure(Picture("Real pictures", comparison.real))]
 
 
 def _samples(label: str, pixels: Pixels, arm: int) -> Figure:
-    shown = inline_png(pixels)
-    return Figure(label, shown, f"{label}: {_how_many(shown)} generated from the shared seeds.", arm=arm)
+    image = inline_png(pixels)
+    return Figure(label, image, f"{label}: {_how_many(image)} generated from the shared seeds.", arm=arm)
 
 
 def _figure(picture: Picture) -> Figure:
-    shown = inline_png(picture.pixels)
-    return Figure(picture.caption, shown, picture.alt or f"{picture.caption}: {_how_many(shown)}.")
+    image = inline_png(picture.pixels)
+    return Figure(picture.caption, image, picture.alt or f"{picture.caption}: {_how_many(image)}.")
 
 
 def _strip(arm: ArmResult) -> list[Figure]:
-    """Every stage of one arm's pictures, in the order in which the composer makes them."""
+    """Return every stage of an arm's pictures, in the order in which the composer makes them."""
     figures = []
     for step, (name, pixels) in enumerate(arm.layers.items(), start=1):
-        word = LAYER_WORDS.get(name, name[:1].upper() + name[1:])
-        shown = inline_png(pixels, columns=2, rows=4, wide_px=200, narrow_px=164)
-        figures.append(Figure(word, shown, f"{word}: {_how_many(shown)}, in the same order as the other steps.", step=step))
+        label = LAYER_LABELS.get(name, name[:1].upper() + name[1:])
+        image = inline_png(pixels, columns=2, rows=4, wide_px=200, narrow_px=164)
+        figures.append(Figure(label, image, f"{label}: {_how_many(image)}, in the same order as the other steps.", step=step))
     return figures
 
 
-def _how_many(shown: InlineImage) -> str:
-    return f"{shown.count} pictures" if shown.count > 1 else "one picture" if shown.count else "a grid of pictures"
+def _how_many(image: InlineImage) -> str:
+    return f"{image.count} pictures" if image.count > 1 else "one picture" if image.count else "a grid of pictures"

@@ -1,8 +1,7 @@
-"""Pixels -> one PNG grid as a data URI, with the whole-number enlargements that keep its pixels crisp."""
+"""Grids of pictures inside a page, enlarged by whole numbers so that their pixels stay crisp."""
 
 from __future__ import annotations
 
-import base64
 import io
 from dataclasses import dataclass
 
@@ -11,12 +10,12 @@ from PIL import Image
 from torch import Tensor
 
 from mitlgan.images.alpha import on_checkerboard
-from mitlgan.images.encode import encode_png
+from mitlgan.images.encode import data_uri, encode_png
 from mitlgan.report.schema import Pixels
 
 GUTTER_PX = 2
 WIDE_PX, NARROW_PX = 336, 340
-"""Width that a grid may take on a desktop (three in a row) and on a phone 390 px wide."""
+"""Maximum width of a grid on a desktop (three in a row) and on a phone 390 px wide."""
 
 LARGE_PX = 64
 
@@ -31,8 +30,8 @@ class InlineImage:
         height: Pixels of the PNG.
         wide_px: Shown width on a desktop.
         narrow_px: Shown width on a phone.
-        crisp: True when both enlargements are whole numbers, so that nearest-neighbour scaling is right.
-        count: Pictures in the grid; 0 when not known.
+        crisp: Whether both enlargements are whole numbers, so that nearest-neighbor scaling is right.
+        count: Pictures in the grid; 0 if unknown.
     """
 
     uri: str
@@ -45,12 +44,12 @@ class InlineImage:
 
 
 def inline_png(pixels: Pixels, *, columns: int = 0, rows: int = 0, wide_px: int = WIDE_PX, narrow_px: int = NARROW_PX) -> InlineImage:
-    """Lay pictures out in a grid and embed it.
+    """Return pictures as one grid inside the page.
 
     Args:
-        pixels: uint8 (N, C, H, W) as in `model.Pixels`, or a finished PNG, which is shown as it is.
-        columns: Pictures in a row; 0 takes 5, or 3 of large ones.
-        rows: Most rows; 0 takes as many as columns.
+        pixels: uint8 (N, C, H, W) as in `schema.Pixels`, or a finished PNG, which is used as it is.
+        columns: Pictures in a row; 0 gives 5, or 3 large ones.
+        rows: Maximum number of rows; 0 gives as many as columns.
         wide_px: Width available on a desktop.
         narrow_px: Width available on a phone.
 
@@ -58,28 +57,28 @@ def inline_png(pixels: Pixels, *, columns: int = 0, rows: int = 0, wide_px: int 
         ValueError: The tensor is not uint8 (N, 1 | 3 | 4, H, W).
     """
     if isinstance(pixels, bytes):
-        png, shown = pixels, 0
+        png, image_count = pixels, 0
         with Image.open(io.BytesIO(png)) as image:
             width, height = image.size
     else:
         columns = columns or (5 if pixels.shape[-1] <= LARGE_PX else 3)
         pixels = pixels[: columns * (rows or columns)]
         grid = _grid(pixels, columns)
-        shown, (height, width) = len(pixels), grid.shape[1:]
+        image_count, (height, width) = len(pixels), grid.shape[1:]
         png = encode_png(grid)
     wide, narrow = _shown_width(width, wide_px), _shown_width(width, narrow_px)
     crisp = wide % width == 0 and narrow % width == 0
-    return InlineImage("data:image/png;base64," + base64.b64encode(png).decode("ascii"), width, height, wide, narrow, crisp, shown)
+    return InlineImage(data_uri(png), width, height, wide, narrow, crisp, image_count)
 
 
 def _grid(pixels: Tensor, columns: int) -> Tensor:
-    """uint8 (4, H', W'): opaque pictures with transparent gutters, so that the grid sits on a light and on a dark page."""
+    """Return uint8 (4, H', W'): opaque pictures with transparent gutters, for light and dark pages."""
     if pixels.ndim != 4 or pixels.dtype != torch.uint8 or pixels.shape[1] not in (1, 3, 4):
         raise ValueError(f"pixels: uint8 (N, 1 | 3 | 4, H, W) expected, got {pixels.dtype} {tuple(pixels.shape)}")
     pixels = pixels.detach().cpu()
     rgb = on_checkerboard(pixels) if pixels.shape[1] == 4 else pixels.expand(-1, 3, -1, -1)
     opaque = torch.cat([rgb, torch.full_like(rgb[:, :1], 255)], dim=1)  # (N, 4, H, W)
-    from torchvision.utils import make_grid  # whose package brings every model of torchvision along: two seconds
+    from torchvision.utils import make_grid  # imports every model of torchvision: two seconds
 
     grid: Tensor = make_grid(opaque, nrow=columns, padding=GUTTER_PX, pad_value=0)
     if len(opaque) == 1:  # make_grid returns a single picture without its border

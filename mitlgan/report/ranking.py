@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -10,24 +9,39 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
-from markupsafe import Markup
 from PIL import Image
 
-from mitlgan.images.encode import encode_image
-from mitlgan.report.formatting import DASH, duration, number, printable
+from mitlgan.images.encode import data_uri, encode_image
+from mitlgan.report.formatting import DASH, METRICS, duration, number, with_std
+from mitlgan.report.markdown import table_lines
+from mitlgan.report.tables import Table, TableRow
+from mitlgan.report.templates import render
 from mitlgan.runtime.files import ensure_folder, write_atomically
 from mitlgan.runtime.progress import finite
 
 CAVEAT = (
-    "The printed figures are the sources' own. They cannot be compared with ours, nor across sets: another network of features (FID is measured on "
-    "Inception), other and more pictures, another number of samples, the full length of training, and, for Akel's two sets, two scales. They are "
-    "here to compare their order with ours, no more."
+    "The published figures are the sources' own. They cannot be compared with ours, or across sets: they use another feature network (FID is measured "
+    "with Inception), other and more pictures, another number of samples, the full length of training, and, for Akel's two sets, two scales. They are "
+    "here only to compare their order with ours."
 )
 READING = (
-    "KID is the kernel distance: 0 for two sets of one kind, and its spread is over subsets. Each row's stands between that of its own untrained "
-    "network and that of two halves of the real pictures; 'closed' is how much of that gap its training closed. One seed: rows whose spreads touch "
-    "are not told apart."
+    "KID is the kernel distance: it is 0 for two equal distributions, and its spread is over subsets. The KID of each row should be read between that "
+    "of its own untrained network and that of two halves of the real pictures; 'closed' is the share of this gap that training closed. There is one "
+    "seed: rows whose spreads overlap cannot be told apart."
+)
+HEADINGS = (
+    "recipe",
+    "objective",
+    "generator / critic",
+    "iterations x batch",
+    "time",
+    "FD",
+    "KID",
+    "KID untrained",
+    "KID real halves",
+    "closed",
+    "published",
+    "notes",
 )
 
 
@@ -37,24 +51,24 @@ class RankedRun:
 
     Args:
         name: Of its recipe.
-        size_px: Of its pictures.
-        channels: Likewise.
-        data: Their name.
+        size_px: Size of its pictures.
+        channels: Channels of its pictures.
+        data: Name of its pictures.
         objective: Its kind.
         networks: Kinds of generator and critic.
         batch: Pictures of one update.
-        iterations: Generator updates done.
+        iterations: Generator updates.
         seconds: Time of training.
-        trained: fd, kid, kid_std; empty where it was not measured.
-        untrained: The same of the network before its first update.
-        real_halves: The same of two halves of the real pictures.
-        printed: What the recipe's source prints of its own run.
-        notes: What went wrong, dated.
+        trained: fd, kid, kid_std; empty if it was not measured.
+        untrained: The same for the network before its first update.
+        real_halves: The same for two halves of the real pictures.
+        printed: What the recipe's source published for its own run.
+        notes: What went wrong, with dates.
         run_dir: Its run.
-        grid: A PNG of its last samples.
-        split: Of the real pictures that it was measured on; empty where it was not.
-        real: How many those were.
-        diverged: Whether its training had; it is measured, and has no place.
+        grid: PNG of its last samples.
+        diverged: Whether its training diverged; it is measured, but has no rank.
+        split: Split of the real pictures that it was measured against; empty if it was not measured.
+        real: Number of those pictures.
     """
 
     name: str
@@ -84,26 +98,29 @@ class RankedRun:
 
     @property
     def ranks(self) -> bool:
-        """Whether it has a place: it was measured, and its training had not diverged."""
+        """Whether it has a rank: it was measured, and its training did not diverge."""
         return self.kid is not None and not self.diverged
 
     @property
     def closed(self) -> float | None:
-        """How much of the gap between its untrained network and real pictures its training closed; 1 is all."""
-        ends = finite(self.untrained.get("kid")), finite(self.real_halves.get("kid"))
-        if self.kid is None or ends[0] is None or ends[1] is None or ends[0] <= ends[1]:
-            return None
-        return (ends[0] - self.kid) / (ends[0] - ends[1])
+        """Share of the gap between its untrained network and real pictures that its training closed; 1 is all of it."""
+        start, end = finite(self.untrained.get("kid")), finite(self.real_halves.get("kid"))
+        return None if self.kid is None or start is None or end is None or start <= end else (start - self.kid) / (start - end)
+
+    @property
+    def group(self) -> str:
+        """Name of the set of pictures in whose table it is."""
+        return f"{self.data}, {self.size_px} px, {'grey' if self.channels == 1 else 'colour'}"
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """All that one ranking shows.
+    """The content of one ranking.
 
     Args:
         rows: In any order.
         protocol: How all were measured.
-        command: That made it.
+        command: The command that made it.
         made_by: Program and version.
     """
 
@@ -113,49 +130,19 @@ class Ranking:
     made_by: str
 
     def groups(self) -> list[tuple[str, list[RankedRun]]]:
-        """Rows by set of pictures, the best first, then those that had diverged, and last those that were not measured."""
-        names = dict.fromkeys((f"{row.data}, {row.size_px} px, {'grey' if row.channels == 1 else 'colour'}") for row in self.rows)
-        groups: dict[str, list[RankedRun]] = {name: [] for name in names}
-        for row in self.rows:
-            groups[f"{row.data}, {row.size_px} px, {'grey' if row.channels == 1 else 'colour'}"].append(row)
-        return [(name, sorted(rows, key=lambda row: (row.kid is None, row.diverged, row.kid or 0.0, row.name))) for name, rows in groups.items()]
+        """Return rows by set of pictures: the best first, then those that diverged, then those that were not measured."""
+        groups: dict[str, list[RankedRun]] = {}
+        for row in sorted(self.rows, key=lambda row: (row.kid is None, row.diverged, row.kid or 0.0, row.name)):
+            groups.setdefault(row.group, []).append(row)
+        return [(name, groups[name]) for name in dict.fromkeys(row.group for row in self.rows)]
 
 
 class RankingPaths(NamedTuple):
-    """Where a ranking lies."""
+    """Files of a ranking."""
 
     html: Path
     md: Path
     json: Path
-
-
-HEADINGS = (
-    "",
-    "recipe",
-    "objective",
-    "generator / critic",
-    "iterations x batch",
-    "time",
-    "FD",
-    "KID",
-    "KID untrained",
-    "KID real halves",
-    "closed",
-    "printed",
-    "notes",
-)
-
-
-def cells(place: int, row: RankedRun) -> list[str]:
-    """A row in words, under `HEADINGS`."""
-    spread = finite(row.trained.get("kid_std"))
-    kid = DASH if row.kid is None else f"{row.kid:.3f}" + (f" +- {spread:.3f}" if spread is not None else "")
-    ends = [finite(part.get("kid")) for part in (row.untrained, row.real_halves)]
-    return [
-        str(place) if row.ranks else DASH, row.name, row.objective, row.networks, f"{row.iterations:,} x {row.batch}", duration(row.seconds),
-        number(finite(row.trained.get("fd"))), kid, *(DASH if end is None else f"{end:.3f}" for end in ends),
-        DASH if row.closed is None else f"{row.closed:.0%}", row.printed or DASH, "; ".join(row.notes),
-    ]  # fmt: skip
 
 
 def write_ranking(out: Path, ranking: Ranking) -> RankingPaths:
@@ -166,67 +153,66 @@ def write_ranking(out: Path, ranking: Ranking) -> RankingPaths:
     """
     ensure_folder(out)
     paths = RankingPaths(out / "ranking.html", out / "ranking.md", out / "ranking.json")
-    for path, text in zip(paths, (_html(ranking), ranking_markdown(ranking), _json(ranking)), strict=True):
+    texts = (_html(ranking), ranking_markdown(ranking), json.dumps(ranking_summary(ranking), indent=2, allow_nan=False) + "\n")
+    for path, text in zip(paths, texts, strict=True):
         write_atomically(path, text)
     return paths
 
 
-def ranking_summary(ranking: Ranking) -> dict[str, Any]:
-    """The ranking's numbers."""
-    groups = {name: [_placed(row, place) for place, row in enumerate(rows, start=1)] for name, rows in ranking.groups()}
-    return {"groups": groups, "protocol": dict(ranking.protocol), "command": ranking.command, "made_by": ranking.made_by, "caveat": CAVEAT}
-
-
-def ranking_markdown(ranking: Ranking) -> str:
-    """The tables in Markdown."""
-    lines = ["# Ranking", "", READING, "", CAVEAT, ""]
-    for name, rows in ranking.groups():
-        lines += [f"## {name}", "", "| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
-        lines += ["| " + " | ".join(printable(cell).replace("|", "/") for cell in cells(place, row)) + " |" for place, row in enumerate(rows, start=1)]
-        lines.append("")
-    return "\n".join([*lines, _measured_by(ranking), "", f"`{ranking.command}`", "", ranking.made_by, ""])
-
-
-def _measured_by(ranking: Ranking) -> str:
-    protocol = ranking.protocol
-    against = dict.fromkeys(f"{row.real:,} real {row.split} pictures of {row.data}" for row in ranking.rows if row.split)
-    real = " against " + ", ".join(against) if against else f", split {protocol['split']}"
-    return f"Measured by {protocol['extractor']}, {protocol['samples']} samples{real}, seed {protocol['seed']}."
-
-
-def _json(ranking: Ranking) -> str:
-    return json.dumps(ranking_summary(ranking), indent=2, allow_nan=False) + "\n"
-
-
-def _placed(row: RankedRun, place: int) -> dict[str, Any]:
-    return {**_plain(row), "closed": row.closed, "place": place if row.ranks else None}
-
-
-def _plain(row: RankedRun) -> dict[str, Any]:
-    values = asdict(row)
-    del values["grid"]
-    return values
-
-
-def _html(ranking: Ranking) -> str:
-    loader = jinja2.PackageLoader("mitlgan", "report")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    groups = [
-        (name, [[printable(cell) for cell in cells(place, row)] for place, row in enumerate(rows, start=1)], [_figure(row) for row in rows])
-        for name, rows in ranking.groups()
-    ]
-    return environment.get_template("ranking.html.j2").render(
-        style=Markup(loader.get_source(environment, "page.css")[0]), groups=groups, headings=HEADINGS, reading=READING, caveat=CAVEAT,
-        measured=_measured_by(ranking), command=ranking.command, made_by=ranking.made_by,
+def ranking_table(rows: Sequence[RankedRun]) -> Table:
+    """Return the table of one set of pictures, with ranks as row headings."""
+    return Table(
+        "", HEADINGS, [TableRow(str(rank) if row.ranks else DASH, "", _cells(row), None) for rank, row in enumerate(rows, start=1)]
     )  # fmt: skip
 
 
-def _figure(row: RankedRun) -> tuple[str, str]:
-    uri = "" if row.grid is None else "data:image/webp;base64," + base64.b64encode(_smaller(row.grid)).decode("ascii")
-    return row.name, uri
+def _cells(row: RankedRun) -> list[str]:
+    kid = METRICS[1]
+    return [
+        row.name, row.objective, row.networks, f"{row.iterations:,} x {row.batch}", duration(row.seconds), number(row.trained.get("fd")),
+        with_std(row.trained, kid), *(number(metrics.get("kid"), kid.decimals) for metrics in (row.untrained, row.real_halves)),
+        DASH if row.closed is None else f"{row.closed:.0%}", row.printed or DASH, "; ".join(row.notes),
+    ]  # fmt: skip
 
 
-def _smaller(grid: bytes) -> bytes:
-    """The same picture as WebP: a page of many shows what each is like; the run keeps the PNG."""
-    with Image.open(io.BytesIO(grid)) as picture:
-        return encode_image(picture.convert("RGB"), "WEBP", quality=80, method=6)
+def ranking_summary(ranking: Ranking) -> dict[str, Any]:
+    """Return the ranking's numbers as JSON values."""
+    groups = {name: [_row_summary(row, rank) for rank, row in enumerate(rows, start=1)] for name, rows in ranking.groups()}
+    return {"groups": groups, "protocol": dict(ranking.protocol), "command": ranking.command, "made_by": ranking.made_by, "caveat": CAVEAT}
+
+
+def _row_summary(row: RankedRun, rank: int) -> dict[str, Any]:
+    values = asdict(row)
+    del values["grid"]
+    return {**values, "closed": row.closed, "place": rank if row.ranks else None}
+
+
+def ranking_markdown(ranking: Ranking) -> str:
+    """Return the tables as Markdown."""
+    lines = ["# Ranking", "", READING, "", CAVEAT, ""]
+    for name, rows in ranking.groups():
+        lines += [f"## {name}", "", *table_lines(ranking_table(rows)), ""]
+    return "\n".join([*lines, _protocol_sentence(ranking), "", f"`{ranking.command}`", "", ranking.made_by, ""])
+
+
+def _protocol_sentence(ranking: Ranking) -> str:
+    protocol = ranking.protocol
+    sets = dict.fromkeys(f"{row.real:,} real {row.split} pictures of {row.data}" for row in ranking.rows if row.split)
+    real = " against " + ", ".join(sets) if sets else f", split {protocol['split']}"
+    return f"Measured by {protocol['extractor']}, {protocol['samples']} samples{real}, seed {protocol['seed']}."
+
+
+def _html(ranking: Ranking) -> str:
+    groups = [(name, ranking_table(rows), [(row.name, _grid_uri(row)) for row in rows]) for name, rows in ranking.groups()]
+    return render(
+        "ranking.html.j2", groups=groups, reading=READING, caveat=CAVEAT, measured=_protocol_sentence(ranking), command=ranking.command,
+        made_by=ranking.made_by,
+    )  # fmt: skip
+
+
+def _grid_uri(row: RankedRun) -> str:
+    """Return the grid as a small WebP: a page of many shows what each is like, and the run keeps the PNG."""
+    if row.grid is None:
+        return ""
+    with Image.open(io.BytesIO(row.grid)) as picture:
+        return data_uri(encode_image(picture.convert("RGB"), "WEBP", quality=80, method=6), "webp")

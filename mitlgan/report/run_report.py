@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mitlgan.artifacts.card import Card, read_card
-from mitlgan.artifacts.loaded_artifact import load_artifact as load_artifact
+from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.data.sources.split_folders import with_correct_splits
@@ -16,14 +14,14 @@ from mitlgan.errors import MitlganError
 from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe, display_name
-from mitlgan.report import ArmResult, Comparison, Cost, ReportPaths, StageCost, diagnose, write_report
-from mitlgan.report.schema import Pixels
+from mitlgan.report.diagnosis import diagnose
+from mitlgan.report.html import ReportPaths, write_report
+from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictures
+from mitlgan.report.schema import ArmResult, Comparison, Cost, Pixels, StageCost
 from mitlgan.runtime.json_files import read_json, read_jsonl
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 from mitlgan.version import __version__
-
-PICTURES = 25
 
 
 def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
@@ -33,82 +31,73 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
         path: The run directory.
 
     Returns:
-        Where it lies, and what the run's own numbers say, in sentences.
+        The files, and sentences on what the run's own numbers show.
 
     Raises:
-        UsageError: Not a run directory.
+        UsageError: The path is not a run directory.
     """
     run = run_directory.open_run(path)
     recipe = run.load_recipe()
     stats, evaluations = list(read_jsonl(run.stats_file)), list(read_jsonl(run.evaluations_file))
-    findings = diagnose(stats, evaluations).sentences()
     card = read_card(run.artifact_file) if run.artifact_file is not None else None
-    measured = _figures(run, card)
-    layers, samples = _drawn(run.artifact_file, card)
+    figures = _figures(run, card)
+    layers, samples = _sample_pictures(run.artifact_file, card)
     arm = ArmResult(
         name=recipe.name, label=display_name(recipe),
         role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
         timing=list(read_jsonl(run.timing_file)), evaluations=evaluations,
         cost=_cost(run.read_status(), recipe, card), layers=layers, samples=samples,
-        metrics=flat_metrics(measured) if "frechet" in measured else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
+        metrics=flat_metrics(figures) if "frechet" in figures else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
     )  # fmt: skip
-    findings += _splits(measured, evaluations)
-    protocol = {**measured.get("protocol", {}), **_measured_on(measured)}
-    whole = Comparison(
+    findings = [*diagnose(stats, evaluations).sentences(), *_split_sentences(figures, evaluations)]
+    measured = figures.get("frechet", {})
+    protocol = {
+        "extractor": recipe.evaluation.extractors[0], **figures.get("protocol", {}),
+        **{key: measured[key] for key in ("split", "generated", "real", "data_sha256") if key in measured},
+    }  # fmt: skip
+    comparison = Comparison(
         title=f"{display_name(recipe)}: {recipe.command} {recipe.role}, {recipe.size_px} px", arms=[arm], findings=findings,
-        protocol={"extractor": recipe.evaluation.extractors[0], **protocol}, shipped=[], real=_real(recipe),
+        protocol=protocol, real=_real_pictures(recipe),
         environment={"state": run.read_state(), "data": recipe.data.source, "seed": recipe.seed},
         commands=[f"mitlgan report {path}"], made_by=f"mitlgan {__version__}",
     )  # fmt: skip
-    return write_report(run.path, whole, json_name="report.json"), findings  # metrics.json is the run's own
+    return write_report(run.path, comparison, json_name="report.json"), findings  # metrics.json is the run's own
 
 
 def _figures(run: Run, card: Card | None) -> dict[str, Any]:
-    """What was measured of the run, each figure with the split that it was measured on, whatever an earlier version called that."""
-    known = read_json(run.path / "metrics.json")
-    if not known:
+    """Return the figures of a run, each with the split that it was measured on; earlier versions may have recorded another."""
+    recorded = read_json(run.path / "metrics.json")
+    if not recorded:
         return {} if card is None else card.metrics
-    found: dict[str, Any] = with_correct_splits(known, "" if card is None else str(card.data.get("content_sha256", "")))
-    return found
+    figures: dict[str, Any] = with_correct_splits(recorded, "" if card is None else str(card.data.get("content_sha256", "")))
+    return figures
 
 
-def _measured_on(measured: dict[str, Any]) -> dict[str, Any]:
-    """Of the figures: the split, and how many generated and real pictures."""
-    first = measured.get("frechet", {})
-    return {key: first[key] for key in ("split", "generated", "real", "data_sha256") if key in first}
-
-
-def _splits(measured: dict[str, Any], evaluations: list[dict[str, Any]]) -> list[str]:
-    """What is to be said of the splits of figures and evaluations."""
-    said = []
-    first = measured.get("frechet", {})
-    if "split_recorded" in first:
-        said.append(f"The figures were recorded as of {first['split_recorded']}, but are of the pictures that the network was trained on.")
+def _split_sentences(figures: dict[str, Any], evaluations: list[dict[str, Any]]) -> list[str]:
+    """Return sentences on the splits of figures and evaluations."""
+    sentences = []
+    measured = figures.get("frechet", {})
+    if "split_recorded" in measured:
+        sentences.append(f"The figures were recorded as of {measured['split_recorded']}, but they are of the pictures that the network was trained on.")
     splits = dict.fromkeys((row.get("split"), row.get("real")) for row in evaluations if row.get("split"))
-    said += [f"Evaluations on the way are against {real:,} real {split} pictures." for split, real in splits]
-    return said
+    sentences += [f"Evaluations during training are against {real:,} real {split} pictures." for split, real in splits]
+    return sentences
 
 
-def _drawn(file: Path | None, card: Card | None) -> tuple[dict[str, Pixels], Pixels | None]:
-    """Every stage of a composition's pictures, and the pictures of any artifact that makes some of latents."""
+def _sample_pictures(file: Path | None, card: Card | None) -> tuple[dict[str, Pixels], Pixels | None]:
+    """Return every stage of a composition, and samples of any artifact that makes images from latents."""
     if file is None or card is None or card.kind == "inpainter":
         return {}, None
     loaded = load_artifact(file)
-    stage = loaded.layers(range(PICTURES))
-    pictures: dict[str, Pixels] = {}
-    if loaded.composer is not None:
-        pictures = {name: to_uint8(image) for name, image in stage.layers.items()}
-        pictures |= {} if stage.matte is None else {"matte": to_uint8(stage.matte * 2 - 1)}
-        pictures |= {"fused": to_uint8(stage.fused), "output": to_uint8(stage.output)}
-    return pictures, to_uint8(stage.output)
+    stages = loaded.layers(range(PICTURES))
+    return stage_pictures(stages) if loaded.composer is not None else {}, to_uint8(stages.output)
 
 
-def _real(recipe: Recipe) -> Pixels | None:
+def _real_pictures(recipe: Recipe) -> Pixels | None:
     try:
-        pictures = open_recipe_data(recipe)
-    except MitlganError:  # a run can be read where its pictures are not
+        return evenly_chosen(open_recipe_data(recipe))
+    except MitlganError:  # a run can be read where its pictures are not available
         return None
-    return pictures.batch(np.linspace(0, len(pictures) - 1, PICTURES).astype(np.int64))
 
 
 def _cost(status: dict[str, Any], recipe: Recipe, card: Card | None) -> Cost:

@@ -17,7 +17,7 @@ from mitlgan.artifacts.card import Card, read_card, read_weights_hash
 from mitlgan.artifacts.load_save import load_layer
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.safetensors_io import read_header, read_tensors, write_tensors
-from mitlgan.compare.arms import extract_layers
+from mitlgan.compare.finished_runs import extract_layers
 from mitlgan.compare.paste_baseline import PastedLayers
 from mitlgan.data.demo.chess import write_chess
 from mitlgan.images.grid import GAP_PX

@@ -12,12 +12,12 @@ from helpers import tiny_runs
 
 from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.artifacts.load_save import load_network, save_network
-from mitlgan.compare import ComparisonPlan, run_comparison, tolerate_divergence
-from mitlgan.compare.arm_training import ArmTraining, run_trainings
-from mitlgan.compare.arms import extract_layers
+from mitlgan.compare import ComparisonPlan, run_comparison
+from mitlgan.compare.arm_training import ArmTraining, run_trainings, tolerate_divergence
+from mitlgan.compare.finished_runs import extract_layers
 from mitlgan.errors import ArtifactError, DivergedError, MitlganError, NanError, ResourceError
 from mitlgan.recipe import Recipe, to_toml, with_overrides
-from mitlgan.report import report_summary
+from mitlgan.report.summary import report_summary
 from mitlgan.runtime.json_files import read_json
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.parallel import TrainingProcess
@@ -62,18 +62,18 @@ def test_a_baseline_that_diverges_is_shown_and_not_ranked(
     assert (diverged.name, diverged.label, diverged.diverged) == ("mad", "mad (diverged)", True)
     assert not diverged.metrics
     assert diverged.run_dir is not None
-    assert "Its training ended without an artifact, so nothing of it is measured" in diverged.notes[0]
+    assert "Its training diverged without leaving an artifact, so this arm is not measured" in diverged.notes[0]
     assert result.comparison.verdict is not None
     assert not result.verdict.startswith("No verdict")
     assert "mad (diverged): its training diverged, so its numbers are compared with nothing." in result.comparison.verdict.reasons
     assert [ours.diverged, wgan.diverged] == [False, False]
-    assert "; the comparison goes on, and shows it as diverged" in tiny_runs.said(environment)
+    assert "; the comparison continues, and shows this arm as diverged" in tiny_runs.said(environment)
     for path in (result.paths.html, result.paths.md, result.paths.csv, result.paths.tex):
         assert "mad (diverged)" in path.read_text()
     assert json.loads(result.paths.json.read_text())["arms"][1]["metrics"] == {}
     again = run_comparison(plan, environment)  # what is known is not tried twice, and the way out is named
     assert wild["count"] == 1
-    assert f"diverged before ({diverged.run_dir}), and is not trained again; delete that run to try it anew" in tiny_runs.said(environment)
+    assert f"diverged before ({diverged.run_dir}) and is not trained again; delete that run to retry it" in tiny_runs.said(environment)
     assert [arm["label"] for arm in report_summary(again.comparison)["arms"]] == [arm["label"] for arm in report_summary(result.comparison)["arms"]]
 
 
@@ -87,7 +87,7 @@ def test_one_seed_that_diverges_takes_its_arm_out(composed: Run, environment: Ru
     result = run_comparison(ComparisonPlan(composed=composed.path, baselines=(mad, "paste"), equal="kimg", seeds=2), environment)
     (diverged,) = (arm for arm in result.comparison.arms if arm.diverged)
     assert diverged.label == "mad (diverged)"
-    assert diverged.notes[0].startswith("1 of its 2 trainings ended without an artifact")
+    assert diverged.notes[0].startswith("1 of its 2 trainings diverged without leaving an artifact")
     assert not diverged.budget_results
 
 
@@ -102,7 +102,7 @@ def test_side_by_side_only_divergence_is_tolerated_and_not_of_what_is_needed(pac
     failed = tolerate_divergence(said.append, ["composed seed 0"])
     recipe = tiny_runs.recipe("scene", packs["scene"])
     failed(TrainingProcess("mad seed 0", recipe, []), DivergedError("mad seed 0: runs/x: diverged"))
-    assert said == ["warning: mad seed 0: runs/x: diverged; the comparison goes on, and shows it as diverged"]
+    assert said == ["warning: mad seed 0: runs/x: diverged; the comparison continues, and shows this arm as diverged"]
     for label, error in (("composed seed 0", DivergedError("no")), ("mad seed 0", ResourceError("disk full")), ("mad seed 0", ArtifactError("no"))):
         with pytest.raises(type(error)):
             failed(TrainingProcess(label, recipe, []), error)

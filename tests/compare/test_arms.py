@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mitlgan.artifacts.card import GeneratorSpec
-from mitlgan.compare.arm_results import TrainedArm
 from mitlgan.compare.arms import ArmSpec, composed_arm, resolve_baseline
 from mitlgan.compare.report_builder import report_title
+from mitlgan.compare.trained_arms import TrainedArm
 from mitlgan.recipe import Recipe, ThesisGeneratorRecipe, load_recipe, with_overrides
 
 

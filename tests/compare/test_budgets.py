@@ -84,7 +84,7 @@ def test_points_are_the_budgets_and_early_ones() -> None:
 
 @pytest.mark.parametrize("equal", ["kimg", "macs"])
 def test_lengths_in_images(equal: str) -> None:
-    recipe = with_schedule(load_recipe("thesis-32/wgan"), [4, 8], equal, per_kimg=0.5)
+    recipe = with_schedule(load_recipe("thesis-32/wgan"), [4, 8], equal, macs_per_kimg=0.5)
     factor = 2 if equal == "macs" else 1
     assert recipe.training.keep_kimg == tuple(factor * place for place in (1, 2, 4, 8))
     assert recipe.training.kimg == 8 * factor
@@ -93,14 +93,14 @@ def test_lengths_in_images(equal: str) -> None:
 
 @pytest.mark.parametrize(("equal", "clock"), [("seconds", None), ("cpu-seconds", "cpu")])
 def test_lengths_in_seconds(equal: str, clock: str | None) -> None:
-    recipe = with_schedule(load_recipe("thesis-32/wgan"), [40], equal, per_kimg=0.5)
+    recipe = with_schedule(load_recipe("thesis-32/wgan"), [40], equal, macs_per_kimg=0.5)
     assert recipe.training.keep_s == (10, 20, 40)
     assert (recipe.training.limit_s, recipe.training.kimg, recipe.training.clock) == (40, UNBOUNDED_KIMG, clock)
-    assert with_schedule(recipe, [4], "kimg", per_kimg=0.5).training.clock is None
+    assert with_schedule(recipe, [4], "kimg", macs_per_kimg=0.5).training.clock is None
 
 
 def test_pretraining_that_is_counted_makes_an_arm_longer_and_keeps_both_places() -> None:
-    recipe = with_schedule(load_recipe("thesis-32/wgan"), [4, 8], "kimg", per_kimg=0.5, extra=80)
+    recipe = with_schedule(load_recipe("thesis-32/wgan"), [4, 8], "kimg", macs_per_kimg=0.5, extra=80)
     assert recipe.training.keep_kimg == (1, 2, 4, 8, 84, 88)
 
 
@@ -108,7 +108,7 @@ def test_equal_work_gives_the_cheaper_arm_more_images() -> None:
     recipe = load_recipe("thesis-32/compose")
     layers = {name: LayerCard(role=name, generator=layer.generator, sha256_before="", sha256_after="") for name, layer in LAYERS.items()}  # type: ignore[arg-type]
     card = Card(kind="composer", role="scene", size_px=32, latent_dims={"all": 1}, layers=layers, kimg=24)
-    wgan = baseline_recipe(recipe, card, equal="macs")
+    wgan = baseline_recipe(recipe, card, resource="macs")
     assert wgan.training.kimg == pytest.approx(24 * training_macs(recipe, LAYERS) / training_macs(wgan, {}), rel=1e-3)
     assert wgan.training.kimg > 24
 

@@ -15,7 +15,7 @@ from helpers.baselines import baseline_recipe
 
 from mitlgan.artifacts.card import Card, read_card
 from mitlgan.artifacts.load_save import load_network, save_network
-from mitlgan.compare import ComparisonPlan, ComparisonResult, evaluator, run_comparison
+from mitlgan.compare import ComparisonPlan, ComparisonResult, open_evaluator, run_comparison
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.networks import Composer
 from mitlgan.recipe import Recipe, as_dict, load_recipe, with_overrides
@@ -68,16 +68,16 @@ def test_a_baseline_is_as_long_as_the_composition_was_in_the_end(composed: Run) 
 
 def test_equal_seconds_limit_the_clock_and_not_the_pictures(composed: Run) -> None:
     recipe, card = load_recipe(composed.recipe_file), card_of(composed).model_copy(update={"seconds": 33.333})
-    baseline = baseline_recipe(recipe, card, equal="seconds")
+    baseline = baseline_recipe(recipe, card, resource="seconds")
     assert baseline.training.limit_s == pytest.approx(33.3)
     assert baseline.training.kimg > 1e5
-    counted = baseline_recipe(recipe, card, equal="seconds", extra=11.0)
+    counted = baseline_recipe(recipe, card, resource="seconds", extra=11.0)
     assert (counted.training.limit_s, counted.training.keep_s) == (pytest.approx(44.3), (33.3,))
-    by_cpu = baseline_recipe(recipe, card.model_copy(update={"cpu_seconds": 22.2}), equal="cpu-seconds")
+    by_cpu = baseline_recipe(recipe, card.model_copy(update={"cpu_seconds": 22.2}), resource="cpu-seconds")
     assert (by_cpu.training.limit_s, by_cpu.training.clock) == (pytest.approx(22.2), "cpu")
     assert baseline_recipe(with_overrides(recipe, training__limit_s=5.0, training__clock="cpu"), card).training.clock is None
     short = card.model_copy(update={"seconds": 0.01})  # rounds to nothing, which is no length
-    assert baseline_recipe(recipe, short, equal="seconds").training.limit_s == 0.1
+    assert baseline_recipe(recipe, short, resource="seconds").training.limit_s == 0.1
 
 
 # The comparison
@@ -124,8 +124,8 @@ def test_the_headline_is_of_all_stages_and_the_stage_alone_stands_below(composed
     assert alone.cost.kimg(total=True) == ours.cost.kimg(total=False) == 0.024
     assert whole.metrics != alone.metrics
     assert len(run_directory.list_runs(environment.root, "pretrain")) == 1
-    assert "kimg of all stages, pretrainings counted in: what the headline compares" in result.comparison.equal
-    assert "kimg of this stage: what stands below the headline" in result.comparison.equal
+    assert "kimg of all stages, pretraining included: what the headline compares" in result.comparison.equal
+    assert "kimg of this stage: what is compared below the headline" in result.comparison.equal
     assert result.comparison.title == f"Composition (tiny-composed) against {label}, 8 px"
 
 
@@ -199,10 +199,10 @@ def test_several_extractors_stand_beside_each_other(composed: Run, environment: 
 def test_a_second_extractor_joins_where_it_is_at_hand(composed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = load_recipe(composed.recipe_file)
     for path, names in ((Path("w.pth"), ("efficientnet-lite0@32", "mobilenet-v2@32")), (None, ("efficientnet-lite0@32",))):
-        monkeypatch.setattr(evaluator, "second_weights", lambda path=path: path)
-        assert evaluator.extractor_names(recipe) == names
-    assert evaluator.extractor_names(with_overrides(recipe, evaluation__extractor="inception")) == ("inception", "efficientnet-lite0")
-    assert evaluator.extractor_names(with_overrides(recipe, evaluation__extractor=["inception", "mobilenet-v2"])) == ("inception", "mobilenet-v2")
+        monkeypatch.setattr(open_evaluator, "second_weights", lambda path=path: path)
+        assert open_evaluator.extractor_names(recipe) == names
+    assert open_evaluator.extractor_names(with_overrides(recipe, evaluation__extractor="inception")) == ("inception", "efficientnet-lite0")
+    assert open_evaluator.extractor_names(with_overrides(recipe, evaluation__extractor=["inception", "mobilenet-v2"])) == ("inception", "mobilenet-v2")
 
 
 def test_an_unfinished_baseline_is_gone_on_with(composed: Run, environment: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,9 +258,9 @@ def test_what_cannot_be_compared_is_refused_before_any_training(
     unfinished = tmp_path / "unfinished"
     shutil.copytree(composed.path, unfinished)
     (unfinished / "composer.safetensors").unlink()
-    with pytest.raises(ArtifactError, match=r"unfinished: not finished; go on with `mitlgan resume "):
+    with pytest.raises(ArtifactError, match=r"unfinished: not finished; continue it with `mitlgan resume "):
         run_comparison(plan_of(Run(unfinished)), environment)
-    with pytest.raises(ArtifactError, match=r"--baseline-run .*: makes fg images of 8 px; give one of scenes of 8 px"):
+    with pytest.raises(ArtifactError, match=r"--baseline-run .*: makes fg images of 8 px; give a run that makes scenes of 8 px"):
         run_comparison(plan_of(composed, baseline_run=pretrained["fg"].path), environment)
     with pytest.raises(UsageError, match="torchrun: compare works in one process"):
         run_comparison(plan_of(composed), tiny_runs.environment(environment.root, size=2))

@@ -16,7 +16,7 @@ from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.artifacts.load_save import load_network, save_network
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.compare import ComparisonPlan, ComparisonResult, DomainSpec, run_comparison
-from mitlgan.compare.arms import extract_layers
+from mitlgan.compare.finished_runs import extract_layers
 from mitlgan.errors import ResourceError, Stopped, UsageError
 from mitlgan.recipe import to_toml
 from mitlgan.runtime.files import folder_lock
@@ -104,8 +104,8 @@ def test_figures_that_will_flatter_are_told_before_the_first_step(
     with pytest.raises(AssertionError, match="trained again"):
         run_comparison(plan, environment)
     said = tiny_runs.said(environment)
-    assert "there are no held-out ones" in said
-    assert "train: there are no others" in said
+    assert "because no scenes were held out" in said
+    assert "train; there are no others" in said
 
 
 def test_a_second_call_goes_on_where_the_first_was_stopped(plan: ComparisonPlan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +194,7 @@ def test_pretraining_counted_in_cpu_seconds(plan: ComparisonPlan, environment: R
     silent = tmp_path / "silent" / "generator.safetensors"
     silent.parent.mkdir()
     save_network(silent, network, card.model_copy(update={"cpu_seconds": 0.0}))
-    with pytest.raises(UsageError, match=r"^--count-pretraining: the card of fg does not say what it took in CPU seconds"):
+    with pytest.raises(UsageError, match=r"^--count-pretraining: the card of fg does not say how many CPU seconds its training took"):
         run_comparison(replace(by_cpu, layers={**plan.layers, "fg": silent}), environment)
 
 
@@ -231,7 +231,7 @@ def test_contradictions_are_told_before_any_training(plan: ComparisonPlan, envir
     for wrong, message in (
         (replace(plan, baselines=("dcgan",)), "--baseline: 'dcgan' is not one of"),
         (replace(plan, baselines=("wgan", "paste", "wgan")), "--baseline: two arms are called wgan"),
-        (replace(plan, baseline_run=Path("x")), "--baseline-run: here every arm is trained anew"),
+        (replace(plan, baseline_run=Path("x")), "--baseline-run: here every arm is trained from scratch"),
         (replace(plan, domains=(triple,), data="demo"), "--domain: trains its own"),
         (replace(plan, baselines=("thesis-32/wgan",)), "--baseline thesis-32/wgan: trains scene images of 32 px"),
     ):

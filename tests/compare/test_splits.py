@@ -8,13 +8,15 @@ import pytest
 from helpers import images, tiny_runs
 
 from mitlgan.compare.domains import DomainSetup
-from mitlgan.compare.evaluator import CachedEvaluator, open_evaluator
+from mitlgan.compare.evaluator import CachedEvaluator
 from mitlgan.compare.fairness import describe_fairness
+from mitlgan.compare.open_evaluator import open_evaluator
 from mitlgan.compare.plan import ComparisonPlan
-from mitlgan.compare.report_builder import DomainRun, _protocol
+from mitlgan.compare.report_builder import protocol_facts
+from mitlgan.compare.trained_arms import DomainRun
 from mitlgan.errors import DataError
-from mitlgan.report import Comparison
 from mitlgan.report.caveats import caveats
+from mitlgan.report.schema import Comparison
 from mitlgan.stages.context import RunContext
 from mitlgan.training.run_directory import Run
 
@@ -46,12 +48,12 @@ def test_what_is_measured_on(
     found = ruler(divided(tmp_path / "set", **folders), environment)
     assert (found.protocol.split, len(found.real), found.validation_split) == (split, real, chosen_on)
     assert said in tiny_runs.said(environment)
-    protocol = _protocol(found)
+    protocol = protocol_facts(found)
     assert (protocol["split"], protocol["real"], protocol["samples"], protocol["snapshots chosen on"]) == (split, real, 12, chosen_on)
-    sentences = found.optimism_warnings(chosen=True)
+    sentences = found.optimism_warnings(chooses_snapshots=True)
     assert any("training scenes themselves" in text for text in sentences) == (split == "train")
-    assert any(f"({split}: there are no others)" in text for text in sentences) == (split == chosen_on)
-    assert any(f"There are {real} real {split} pictures, all of which are compared with 12 of each arm." in text for text in sentences)
+    assert any(f"({split}; there are no others)" in text for text in sentences) == (split == chosen_on)
+    assert any(f"There are only {real} real {split} pictures. All of them are compared with 12 samples of each arm." in text for text in sentences)
     assert any(f"12 generated pictures against {real} real ones" in text for text in caveats(Comparison("x", [], protocol=protocol)))
 
 

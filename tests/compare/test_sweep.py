@@ -10,7 +10,8 @@ import torch
 from helpers import tiny_runs
 
 from mitlgan.compare import sweep
-from mitlgan.compare.sweep import SweepPlan, plan_recipes, scale_length, untrained_artifact
+from mitlgan.compare.sweep import untrained_artifact
+from mitlgan.compare.sweep_plan import SweepPlan, plan_recipes, scale_length
 from mitlgan.errors import NanError, UsageError
 from mitlgan.recipe import load_recipe, to_toml, with_overrides
 from mitlgan.report.formatting import DASH
@@ -87,7 +88,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Trainings in this process; notes which began."""
     begun: list[str] = []
 
-    def run(place: Path, root: Path, jobs: Sequence[TrainingProcess], *, max_parallel: int, threads: int, on_failure: Any) -> None:
+    def run(workdir: Path, root: Path, jobs: Sequence[TrainingProcess], *, max_parallel: int, threads: int, on_failure: Any) -> None:
         assert (max_parallel, threads) == (2, 1)
         for job in jobs:
             if job.is_done(root):

@@ -473,7 +473,7 @@ class TestRecords:
         record_metrics(run.artifact_file, wrong)
         assert read_card(run.artifact_file).metrics["frechet"]["split"] == "train"
         paths, findings = write_run_report(run.path)
-        assert "The figures were recorded as of test, but are of the pictures that the network was trained on." in findings
+        assert "The figures were recorded as of test, but they are of the pictures that the network was trained on." in findings
         protocol = json.loads(paths.json.read_text())["protocol"]
         assert (protocol["split"], protocol["generated"], protocol["real"]) == ("train", 12, 12)
         right = {key: value | {"split": "test", "data_sha256": "0"} if isinstance(value, dict) else value for key, value in wrong.items()}

@@ -1,4 +1,4 @@
-"""What a baseline of a comparison trains."""
+"""Recipes of baselines, as a comparison makes them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from mitlgan.compare.arms import match_length, resolve_baseline
 from mitlgan.recipe import Recipe
 
 
-def baseline_recipe(recipe: Recipe, card: Card, *, equal: str = "kimg", extra: float = 0.0) -> Recipe:
-    """The recipe of `--baseline wgan` beside a composition."""
-    return match_length(resolve_baseline("wgan", recipe, card.generator_specs()), recipe, card, equal=equal, extra=extra)
+def baseline_recipe(recipe: Recipe, card: Card, *, baseline: str = "wgan", resource: str = "kimg", extra: float = 0.0) -> Recipe:
+    """What a baseline trains beside a composition of this recipe and card."""
+    return match_length(resolve_baseline(baseline, recipe, card.generator_specs()), recipe, card, resource=resource, extra=extra)

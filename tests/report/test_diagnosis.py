@@ -11,7 +11,8 @@ from helpers import tiny_runs
 
 from mitlgan.errors import UsageError
 from mitlgan.recipe import with_overrides
-from mitlgan.report import diagnose, run_report
+from mitlgan.report import run_report
+from mitlgan.report.diagnosis import diagnose
 from mitlgan.runtime.json_files import read_json
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import pretrain
@@ -83,7 +84,7 @@ def test_the_report_of_one_run(packs: dict[str, Path], environment: RunContext) 
     before = {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
     paths, findings = run_report.write_run_report(run.path)
     html = paths.html.read_text()
-    for title in ("Gradient penalty", "Critic&#39;s gradient norm", "Fakes that pass as real", "What its training says"):
+    for title in ("Gradient penalty", "Critic&#39;s gradient norm", "Fakes that pass as real", "What its training shows"):
         assert title in html
     assert "D(G(z))" not in html  # no probability was logged
     assert any("Best measured snapshot" in sentence for sentence in findings)

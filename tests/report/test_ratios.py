@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mitlgan.report import Anchor, ArmResult, Comparison, report_summary, write_report
+from mitlgan.report.html import write_report
 from mitlgan.report.ratios import kid_ratios
+from mitlgan.report.schema import Anchor, ArmResult, Comparison
+from mitlgan.report.summary import report_summary
 from mitlgan.report.tables import kid_ratio_table
 
 FLOOR = Anchor("real_pasted", "Real layers, pasted", {"fd": 300.0, "kid": 0.2})

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mitlgan.report import Anchor, ArmResult, Cost, StageCost, decide_verdict
+from mitlgan.report.schema import Anchor, ArmResult, Cost, StageCost
+from mitlgan.report.verdict import decide_verdict
 
 FIRST, SECOND = "efficientnet-lite0@96", "mobilenet-v2@96"
 BOTH = {"extractor": FIRST, "extractors": [FIRST, SECOND], "samples": 2000, "real": 1500, "split": "test"}

@@ -16,8 +16,8 @@ from torch import Tensor
 from mitlgan.artifacts.card import read_card
 from mitlgan.artifacts.safetensors_io import read_tensors, tensors_sha256
 from mitlgan.compare import fairness
-from mitlgan.compare.arm_results import TrainedArm
 from mitlgan.compare.arms import ArmSpec
+from mitlgan.compare.trained_arms import TrainedArm
 from mitlgan.errors import ArtifactError, Stopped, UsageError
 from mitlgan.recipe import Recipe, with_overrides
 from mitlgan.stages.compose import compose
@@ -92,7 +92,7 @@ def test_a_comparison_gives_the_baseline_a_new_critic_and_says_so(wgan: Run, pac
     arms = [TrainedArm(arm=ArmSpec(name, name, None), runs=[run], snapshots=[]) for name, run in (("warm", warm), ("new", wgan))]
     domain = SimpleNamespace(arms=arms, setup=SimpleNamespace(recipe=recipe(packs)), pretraining_costs={})
     clauses = fairness._inherent_differences(domain, "validation")  # type: ignore[arg-type]
-    assert [clause for clause in clauses if "critic" in clause] == ["warm: its critic began with another run's, not anew"]
+    assert [clause for clause in clauses if "critic" in clause] == ["warm: its critic started from another run's weights, not from scratch"]
 
 
 def test_a_baseline_can_begin_with_it_too(wgan: Run, packs: dict[str, Path], tmp_path: Path) -> None:

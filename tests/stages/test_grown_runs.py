@@ -16,7 +16,7 @@ from mitlgan.artifacts.card import Card, read_card, read_weights_hash
 from mitlgan.artifacts.load_save import load_layer, load_network, save_network
 from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.safetensors_io import read_tensors
-from mitlgan.compare import lengths
+from mitlgan.compare.pretraining import pretraining_costs
 from mitlgan.errors import ArtifactError, MitlganError, Stopped, UsageError
 from mitlgan.networks import build_generator
 from mitlgan.networks.resample import resize_image
@@ -318,10 +318,10 @@ def test_a_baseline_of_grown_layers_begins_at_its_own_size(family: dict[str, Run
     run = compose(composition, tiny_runs.layers(family), tiny_runs.environment(tmp_path))
     assert run.artifact_file is not None
     card = read_card(run.artifact_file)
-    before = lengths.pretraining_costs(tiny_runs.layers(family), "cpu-seconds", True, print)
+    before = pretraining_costs(tiny_runs.layers(family), "cpu-seconds", True, print)
     assert before == {name: layer.total_spent("cpu_seconds") for name, layer in card.layers.items()}
-    assert lengths.pretraining_costs(tiny_runs.layers(family), "macs", True, print).keys() == before.keys()
-    wanted = baseline_recipe(composition, card, equal="cpu-seconds", extra=sum(before.values()))
+    assert pretraining_costs(tiny_runs.layers(family), "macs", True, print).keys() == before.keys()
+    wanted = baseline_recipe(composition, card, resource="cpu-seconds", extra=sum(before.values()))
     parent = read_card(tiny_runs.layers(family)["bg"]).generator
     assert parent is not None
     assert wanted.generator == parent.parent.model_copy(update={"widths": (12, 6)})  # type: ignore[union-attr]

@@ -63,7 +63,7 @@ def prepare(
     from mitlgan.data.curate.table_selection import Selection
     from mitlgan.errors import UsageError
     from mitlgan.images.colors import parse_color
-    from mitlgan.report.contact_sheets import write_pack_page
+    from mitlgan.report.data_prepare_page import write_pack_page
 
     gc.freeze()  # what was loaded stays: it need not be looked through again and again
     if metadata is None and (join or on or aggregates or where):

@@ -95,7 +95,7 @@ def split(
 def _split(source: str, out: Path, settings: SplitSettings, as_json: bool) -> None:
     from mitlgan.data.build.notes import summarize_notes
     from mitlgan.data.layers.split import split_pictures as run
-    from mitlgan.report.contact_sheets import write_split_page
+    from mitlgan.report.data_split_page import write_split_page
 
     with progress_bar("split") as callback:
         manifest = run(source, out, settings, callback)

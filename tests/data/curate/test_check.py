@@ -123,7 +123,7 @@ def test_the_page_escapes_hostile_names(tmp_path: Path) -> None:
     assert page.count("<script>") == 1
     assert "&#34;&gt;&lt;img" in page
     assert "will hurt training" in page
-    assert "Pictures that are in twice" in page
+    assert "Pictures that occur twice" in page
     json.dumps(to_json(result))
 
 

@@ -20,7 +20,7 @@ from mitlgan.data.layers.matte_filter import MatteFilter
 from mitlgan.data.layers.split import SplitSettings
 from mitlgan.data.open import open_data
 from mitlgan.errors import DataError, UsageError
-from mitlgan.report.contact_sheets import write_split_page
+from mitlgan.report.data_split_page import write_split_page
 from mitlgan.stages.compose import compose
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import pretrain
@@ -83,7 +83,7 @@ def test_the_sheet_shows_all_and_writes_an_exclude_list(made: tuple[Path, dict[s
     page = write_split_page(*made).read_text()
     for words in ("Foregrounds", "Backgrounds", "Scenes", "Set aside", "exclude.txt", "nothing.png", "data:image/jpeg"):
         assert words in page
-    assert "and the same --out: nothing is cut again" in page
+    assert "and the same --out: nothing is cut a second time" in page
     assert 'data-list="keep"' in page
     assert "Save keep.txt" in page
     assert "http" not in page
@@ -266,7 +266,7 @@ def test_a_fill_that_is_trusted_too_little_is_not_used(tmp_path: Path) -> None:
     place = scenes(tmp_path / "in", 3)
     manifest = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", min_fill_confidence=1.0))
     assert (manifest["files"]["bg"], manifest["fills_left_out"], manifest["files"]["scene"]) == (0, 3, 3)
-    assert "3 have no filled background: what fills the hole is no good" in write_split_page(tmp_path / "out", manifest).read_text()
+    assert "3 have no filled background: the hole could not be filled well" in write_split_page(tmp_path / "out", manifest).read_text()
     kept = next(piece for piece in manifest["records"][1]["pieces"] if piece.startswith("bg/"))
     manifest = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=48, background="fill", min_fill_confidence=1.0, keep=(kept,)))
     assert manifest["files"]["bg"] == 1

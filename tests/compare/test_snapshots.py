@@ -1,4 +1,4 @@
-"""Where arms stand: budgets are kept, the validation pictures choose, means and noise are those of the seeds, leads are read off both curves."""
+"""Snapshots: budgets are kept, the validation pictures choose, means and noise are those of the seeds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mitlgan.compare.selection import Snapshot, best_within_budget, describe_intervals, lead_intervals, mean_curve, mean_over_seeds
+from mitlgan.compare.snapshots import Snapshot, best_within_budget, mean_curve, mean_over_seeds
 from mitlgan.report.noise import noise_margin
 
 
@@ -71,24 +71,3 @@ def test_curves_are_means_over_trainings() -> None:
     assert rows[0]["kid"] == pytest.approx(0.05)
     assert (rows[1]["seconds"], rows[1]["cpu_seconds"]) == (20, 14)
     assert mean_curve([[point(1, None)]]) == []
-
-
-def rows(*places: tuple[float, float]) -> list[dict[str, float]]:
-    return [{"kimg": x, "fd": y} for x, y in places]
-
-
-def test_who_is_ahead_when() -> None:
-    ours, theirs = rows((1, 10), (2, 4), (4, 3)), rows((1, 8), (2, 6), (5, 1))
-    found = lead_intervals(ours, theirs, "kimg")
-    assert [ahead for *_, ahead in found] == [False, True, False]
-    assert found[0][1] == pytest.approx(1.5)
-    assert found[1][1] == pytest.approx(2 + 2 / (5 / 3 - 1 / 2), abs=0.02)
-    assert (found[0][0], found[-1][1]) == (1, 4)
-    assert describe_intervals(found[:2], "kimg") == "behind from 1 to 1.5 kimg, ahead from 1.5 to 3.71 kimg"
-
-
-def test_pretraining_moves_us_along_the_axis() -> None:
-    ours, theirs = rows((1, 5), (2, 5)), rows((1, 9), (4, 3))
-    assert lead_intervals(ours, theirs, "kimg", shift=0) == [(1, 2, True)]
-    assert lead_intervals(ours, theirs, "kimg", shift=2) == [(3, 4, False)]
-    assert lead_intervals(ours, theirs, "kimg", shift=80) == []

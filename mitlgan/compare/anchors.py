@@ -1,0 +1,68 @@
+"""The anchors of a comparison and the real pictures of its layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mitlgan.artifacts.card import Card
+from mitlgan.compare.arm_costs import LAYER_LABELS
+from mitlgan.compare.evaluator import CachedEvaluator
+from mitlgan.compare.trained_arms import DomainRun
+from mitlgan.data.demo.real_composite_anchor import composite_anchor_pack
+from mitlgan.data.open import open_data
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.recipe_data import open_recipe_data
+from mitlgan.errors import DataError, UsageError
+from mitlgan.metrics.protocol import flat_metrics
+from mitlgan.recipe import Recipe
+from mitlgan.report.sample_pictures import evenly_chosen
+from mitlgan.report.schema import Anchor, DomainPictures, Picture
+
+ANCHORS = {
+    "real_halves": ("Real halves", "two halves of the real scenes: the best possible score"),
+    "real_pasted": ("Real layers, pasted", "real objects on real backgrounds, from the generators' training pictures: perfect layers, no composition"),
+    "bare_backgrounds": ("Bare real backgrounds", "no object at all: what a composition must beat"),
+}
+"""Name -> label and meaning."""
+
+
+def measure_anchors(domain: DomainRun, evaluator: CachedEvaluator) -> list[Anchor]:
+    """Return real halves and, if the layers' pictures are available, real objects pasted on real backgrounds, and bare backgrounds."""
+    recipe, card = domain.setup.recipe, domain.card
+    packs: dict[str, ImagePack] = {}
+    demo_roles = {layer.role for name, layer in card.layers.items() if _layer_data_source(card, name) == "demo"}
+    if recipe.data.source == "demo" and demo_roles >= {"fg", "bg"}:
+        packs["real_pasted"] = composite_anchor_pack(recipe.size_px, count=evaluator.protocol.samples, resize=recipe.data.resize)
+    backgrounds = _layer_training_data(card, card.back_to_front()[0], recipe)
+    if backgrounds is not None:
+        packs["bare_backgrounds"] = backgrounds
+    secondary = {one.extractor.name: one.evaluate_anchors(packs) for one in evaluator.secondary}
+    return [
+        Anchor(name, ANCHORS[name][0], flat_metrics(metrics), ANCHORS[name][1], {other: flat_metrics(rows[name]) for other, rows in secondary.items()})
+        for name, metrics in evaluator.evaluate_anchors(packs).items()
+    ]
+
+
+def domain_pictures(domain: DomainRun) -> DomainPictures:
+    """Return some of the pictures that each layer was trained on, if they are available, and some scenes."""
+    recipe = domain.setup.recipe
+    pictures = []
+    for name in domain.card.layers:
+        pack = _layer_training_data(domain.card, name, recipe)
+        if pack is not None:
+            title = f"Real {LAYER_LABELS[name]}s" if name in LAYER_LABELS else f"Real pictures of {name}"
+            pictures.append(Picture(title, evenly_chosen(pack)))
+    pictures.append(Picture("Real scenes", evenly_chosen(open_recipe_data(recipe))))
+    return DomainPictures(domain.setup.name or Path(recipe.data.source).name, pictures)
+
+
+def _layer_training_data(card: Card, layer: str, recipe: Recipe) -> ImagePack | None:
+    """Return the images that a layer's generator was trained on, if they are available."""
+    try:
+        return open_data(_layer_data_source(card, layer), card.layers[layer].role, recipe.size_px, resize=recipe.data.resize)
+    except (DataError, UsageError):
+        return None
+
+
+def _layer_data_source(card: Card, layer: str) -> str:
+    return str(card.layers[layer].card.get("data", {}).get("source", ""))

@@ -1,0 +1,68 @@
+"""What an arm's training cost, stage by stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mitlgan.artifacts.card import Card, LayerCard
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.artifacts.summary import describe
+from mitlgan.compare.arms import finetune_layer
+from mitlgan.compare.budgets import training_macs
+from mitlgan.compare.trained_arms import DomainRun, TrainedArm
+from mitlgan.errors import UsageError
+from mitlgan.recipe import parse_recipe
+from mitlgan.report.schema import Cost, StageCost
+
+LAYER_LABELS = {"fg": "foreground", "bg": "background"}
+
+
+def arm_cost(trained: TrainedArm, domain: DomainRun, loaded: LoadedArtifact, path: Path) -> Cost:
+    """Return the cost of an arm's training to its end, with the pretrainings that it builds on.
+
+    Args:
+        trained: The arm; seconds are means over its seeds.
+        domain: Its composition has the layers.
+        loaded: The arm's network.
+        path: File of the network.
+    """
+    ends = [snapshots[-1] for snapshots in trained.snapshots]
+    is_composer = loaded.card.kind == "composer"
+    pretrainings = pretraining_stages(domain.card)
+    used = set(pretrainings) if is_composer else set()
+    if trained.arm.from_foreground:
+        used = {finetune_layer(domain.setup.recipe, domain.card.layers)}
+    seconds, cpu_seconds = (float(np.mean([end.position(axis) for end in ends])) for axis in ("seconds", "cpu_seconds"))
+    own = StageCost("composition" if is_composer else "baseline", ends[0].kimg, seconds, macs=ends[0].macs, cpu_seconds=cpu_seconds or None)
+    trainable = sum(parameter.numel() for parameter in loaded.network.parameters())
+    trainable -= sum(parameter.numel() for generator in loaded.network.frozen_generators().values() for parameter in generator.parameters())
+    total = describe(str(path))["total"]
+    stages = [*(stage for name, stage in pretrainings.items() if name in used), own]
+    return Cost(stages, trainable, total["parameters"], total["multiply_accumulates"])
+
+
+def pretraining_stages(card: Card) -> dict[str, StageCost]:
+    """Return the cost of pretraining each layer of a composition."""
+    return {
+        name: StageCost(
+            LAYER_LABELS.get(name, name), layer.total_spent("kimg"), layer.total_spent("seconds"), pretraining=True,
+            macs=_pretraining_macs(layer), cpu_seconds=layer.total_spent("cpu_seconds") or None,
+        )
+        for name, layer in card.layers.items()
+    }  # fmt: skip
+
+
+def _pretraining_macs(layer: LayerCard) -> float | None:
+    """Return the tera multiply-accumulates of pretraining; None if a record lacks its recipe."""
+    total = 0.0
+    for record in layer.training_records():
+        tree = record.get("made_by")
+        if not isinstance(tree, dict):
+            return None
+        try:
+            total += float(record.get("kimg", 0.0)) * training_macs(parse_recipe(tree), {})
+        except UsageError:
+            return None
+    return total

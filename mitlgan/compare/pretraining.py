@@ -1,0 +1,93 @@
+"""How pretraining counts: the resource of which all arms get the same amount, what the pretrainings took of it, and what each arm gets for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from mitlgan.artifacts.card import Card
+from mitlgan.compare.arms import ArmSpec, finetune_layer
+from mitlgan.compare.budgets import training_macs
+from mitlgan.compare.domains import read_cards
+from mitlgan.compare.plan import RESOURCE_UNITS, TIME, ComparisonPlan
+from mitlgan.errors import UsageError
+from mitlgan.recipe import Recipe, parse_recipe
+from mitlgan.stages.context import RunContext
+
+
+def resolve_resource(plan: ComparisonPlan, layers: Iterable[Card], context: RunContext, *, composition: Card | None = None) -> str:
+    """Return a key of `plan.RESOURCE_UNITS` other than time, for a plan that may ask for time.
+
+    Time means CPU seconds, which other programs do not use up, if training is on the CPU and the CPU time of every stage is known. Otherwise it means
+    seconds; or kimg, if trainings share the machine.
+
+    Args:
+        plan: The request.
+        layers: Cards of the frozen layers.
+        context: Where the other arms are trained.
+        composition: Card of a composition that is taken as it is.
+    """
+    if plan.equal != TIME:
+        return plan.equal
+    cards = [*layers, *([composition] if composition is not None else [])]
+    if context.world.device.type == "cpu" and all(card.cpu_seconds for card in cards):
+        return "cpu-seconds"
+    if plan.jobs == 1:
+        return "seconds"
+    context.reporter.say("--jobs: trainings that share this machine cannot be compared by time; all get equal kimg (--jobs 1 compares by time)")
+    return "kimg"
+
+
+def pretraining_costs(layers: Mapping[str, Path], resource: str, is_required: bool | None, say: Callable[[str], None]) -> dict[str, float]:
+    """Return what the training of each layer took; empty if it is not counted, or is unknown and not required.
+
+    Args:
+        layers: Artifact of each layer.
+        resource: A key of `plan.RESOURCE_UNITS`.
+        is_required: True requires it, False leaves it out, None counts it if it is known.
+        say: Logs why it is not counted.
+
+    Raises:
+        UsageError: It is required and unknown.
+    """
+    if is_required is False:
+        return {}
+    costs = {}
+    for name, card in read_cards(layers).items():
+        cost, reason = _layer_cost(card, name, resource)
+        if not cost:
+            if is_required:
+                raise UsageError(f"--count-pretraining: {reason}")
+            say(f"warning: {reason}; the pretrainings are not counted, and the baselines are as long as the composition's stage alone")
+            return {}
+        costs[name] = cost
+    return costs
+
+
+def _layer_cost(card: Card, name: str, resource: str) -> tuple[float, str]:
+    """Return what the training of a layer and of the generators that it grew from took, or 0 and why that is unknown."""
+    records = card.training_records()
+    if resource == "macs":
+        try:
+            return sum(float(record["kimg"]) * training_macs(parse_recipe(dict(record["made_by"]), name), {}) for record in records), (
+                f"the cost of {name} is not known; use --equal seconds"
+            )
+        except UsageError:
+            return 0.0, f"the cost of {name} is not known in multiply-accumulates; use --equal kimg or seconds"
+    costs = [float(record.get(resource.replace("-", "_")) or 0.0) for record in records]
+    reason = f"the card of {name} does not say how many {RESOURCE_UNITS[resource]} its training took; give an artifact whose card does"
+    return sum(costs) if all(costs) else 0.0, reason
+
+
+def extra_budget(arm: ArmSpec, composition: Recipe, costs: Mapping[str, float]) -> float:
+    """Return what an arm gets beyond the composition's stage: the cost of all pretrainings, except those that it has had itself.
+
+    Args:
+        arm: A composition of the same layers has had all pretrainings; an arm that starts from a layer's weights has had that layer's.
+        composition: Recipe of the composition.
+        costs: See `pretraining_costs`.
+    """
+    if not costs or arm.uses_layers:
+        return 0.0
+    own = finetune_layer(composition, costs) if arm.from_foreground else None
+    return sum(cost for name, cost in costs.items() if name != own)

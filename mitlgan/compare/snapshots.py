@@ -1,0 +1,160 @@
+"""Snapshots of a training, and which of them counts at each budget."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mitlgan.artifacts.card import read_card
+from mitlgan.compare.evaluator import CachedEvaluator
+from mitlgan.compare.finished_runs import read_finished_card
+from mitlgan.metrics.protocol import flat_metrics
+from mitlgan.training.run_directory import Run
+
+AXES = {"kimg": "kimg", "seconds": "seconds", "cpu_seconds": "CPU seconds", "macs": "tera-MACs"}
+"""Axes along which arms can be compared -> unit."""
+
+MAX_OVERSHOOT_ITERATIONS = 10
+"""Iterations of mean length by which a snapshot may pass its budget: writing a checkpoint or a busy core makes one iteration longer."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A kept artifact of one training.
+
+    Attributes:
+        kimg: Thousand real images shown to the critic so far.
+        seconds: Seconds of training so far.
+        cpu_seconds: CPU seconds of training so far.
+        macs: Tera multiply-accumulates of training so far.
+        path: The artifact.
+        validation: Its distance on the validation images; None if it was not measured.
+        metrics: All its metrics on the validation images.
+    """
+
+    kimg: float
+    seconds: float
+    cpu_seconds: float
+    macs: float
+    path: Path
+    validation: float | None = None
+    metrics: Mapping[str, float] | None = None
+
+    def position(self, axis: str) -> float:
+        """Return its position on an axis, a key of `AXES` or of `plan.RESOURCE_UNITS`."""
+        return float(getattr(self, axis.replace("-", "_")))
+
+
+@dataclass(frozen=True)
+class BudgetResult:
+    """One arm at one budget, over its seeds.
+
+    Attributes:
+        budget: In the unit of the comparison.
+        metrics: Mean of each metric over seeds, and its standard deviation as `<name>_std`; with one seed `kid_std` is over KID's subsets.
+        snapshots: The best snapshot of each seed.
+        values: Distance of each seed.
+    """
+
+    budget: float
+    metrics: dict[str, float]
+    snapshots: tuple[Snapshot, ...]
+    values: tuple[float, ...]
+
+
+def snapshot_of(path: Path, macs_per_kimg: float) -> Snapshot:
+    """Return the snapshot of an artifact, from its card."""
+    card = read_card(path)
+    return Snapshot(card.kimg, card.seconds, card.cpu_seconds, card.kimg * macs_per_kimg, path)
+
+
+def final_snapshot(run: Run, macs_per_kimg: float) -> Snapshot:
+    """Return the end of a finished run.
+
+    Raises:
+        ArtifactError: The run is not finished.
+    """
+    read_finished_card(run)
+    assert run.artifact_file is not None
+    return snapshot_of(run.artifact_file, macs_per_kimg)
+
+
+def kept_snapshots(run: Run, macs_per_kimg: float) -> list[Snapshot]:
+    """Return the snapshots that were kept on the way, in time order."""
+    return [snapshot_of(path, macs_per_kimg) for path in run.list_kept_artifacts()]
+
+
+def measure_snapshots(run: Run, macs_per_kimg: float, evaluator: CachedEvaluator) -> list[Snapshot]:
+    """Return every kept snapshot of a run and its end, measured on the validation images."""
+    snapshots, end = kept_snapshots(run, macs_per_kimg), final_snapshot(run, macs_per_kimg)
+    if not snapshots or snapshots[-1].kimg < end.kimg:
+        snapshots.append(end)
+    measured = []
+    for snapshot in snapshots:
+        metrics = flat_metrics(evaluator.evaluate_artifact(snapshot.path, validation=True))
+        measured.append(dataclasses.replace(snapshot, validation=metrics["fd"], metrics=metrics))
+    return measured
+
+
+def best_within_budget(snapshots: Sequence[Snapshot], budget: float, axis: str, iteration: float) -> Snapshot:
+    """Return the snapshot with the lowest validation distance within a budget, or the only one where nothing was measured.
+
+    The snapshot kept for the budget is taken at the first iteration that reaches it. It counts as within the budget, unless it passes it by more than
+    `MAX_OVERSHOOT_ITERATIONS` iterations.
+
+    Args:
+        snapshots: Of one training, in time order.
+        budget: In the unit of the axis.
+        axis: A key of `AXES` or of `plan.RESOURCE_UNITS`.
+        iteration: Mean cost of one iteration, in the unit of the axis.
+    """
+    positions = [snapshot.position(axis) for snapshot in snapshots]
+    reached = next((position for position in positions if position >= budget - iteration / 2), budget)  # budgets are rounded by less than that
+    limit = max(budget, reached if reached <= budget + MAX_OVERSHOOT_ITERATIONS * iteration else budget)
+    within = [snapshot for snapshot, position in zip(snapshots, positions, strict=True) if position <= limit] or list(snapshots[:1])
+    return min(within, key=lambda snapshot: math.inf if snapshot.validation is None else snapshot.validation)
+
+
+def mean_over_seeds(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each metric over seeds, and its standard deviation as `<name>_std`; one row is returned as it is."""
+    if len(rows) == 1:
+        return dict(rows[0])
+    means: dict[str, float] = {}
+    for key in rows[0]:
+        if not key.endswith("_std") and all(key in row for row in rows):
+            values = [row[key] for row in rows]
+            means[key], means[f"{key}_std"] = float(np.mean(values)), float(np.std(values, ddof=1))
+    return means
+
+
+def extractor_fields(extractor: str, values: Sequence[float], secondary: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
+    """Return the fields of `ArmResult` that hold figures by extractor.
+
+    Args:
+        extractor: Name of the first extractor.
+        values: Its distance of each seed.
+        secondary: Metrics of each seed by the other extractors.
+    """
+    return {
+        "values": {extractor: list(values), **{name: [row["fd"] for row in rows] for name, rows in secondary.items()}},
+        "by_extractor": {name: mean_over_seeds(rows) for name, rows in secondary.items()},
+    }
+
+
+def mean_curve(trainings: Sequence[Sequence[Snapshot]]) -> list[dict[str, Any]]:
+    """Return the validation distance over training, mean over seeds: rows with each axis, `fd`, `fd_std` and `seeds`."""
+    rows = []
+    for snapshots in zip(*trainings, strict=False):
+        values = [snapshot.validation for snapshot in snapshots if snapshot.validation is not None]
+        if len(values) < len(snapshots):
+            continue
+        row: dict[str, Any] = {axis: float(np.mean([snapshot.position(axis) for snapshot in snapshots])) for axis in AXES}
+        row |= mean_over_seeds([snapshot.metrics or {"fd": snapshot.validation or 0.0} for snapshot in snapshots])
+        rows.append(row | {"seeds": len(values)})
+    return rows

@@ -1,0 +1,34 @@
+"""The page of `data prepare`: what was packed, and what was left out and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from mitlgan.data.build.parallel import in_order
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.report.contact_sheets import (
+    THUMBNAIL_PX,
+    Fact,
+    SheetCell,
+    SheetPage,
+    SheetSection,
+    evenly_spaced,
+    packed_picture,
+    shown_note,
+    thumbnail,
+    write_sheet,
+)
+
+
+def write_pack_page(out: Path, packed: ImagePack) -> Path:
+    """Write the contact sheet of a pack."""
+    positions = evenly_spaced(range(len(packed)))
+    names = {position: str(source["name"]) for position, source in packed.sources_at(set(positions)).items()}
+    thumbnails = in_order(positions, lambda position: thumbnail(packed_picture(packed, position)))
+    cells = [SheetCell(uri, names[position], crisp=packed.size_px < THUMBNAIL_PX) for position, uri in thumbnails]
+    reasons = Counter(entry["reason"].split(":")[0] for entry in packed.manifest["skipped"])
+    facts = [Fact(f"{number:,} left out: {reason}.", bad=True) for reason, number in reasons.most_common(12)]
+    sections = [SheetSection("Pictures", shown_note(len(packed)), cells)]
+    headline = f"{len(packed):,} pictures of {packed.size_px} px"
+    return write_sheet(out / "sheet.html", SheetPage(f"prepare: {out.name}", "mitlgan data prepare", headline, facts, None, sections))

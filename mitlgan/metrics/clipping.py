@@ -7,13 +7,14 @@ middle of the range, so the dark end is the lowest value of the set of images, n
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+import numpy as np
 
 from mitlgan.metrics.feature_arrays import FeatureSets
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LEVELS = 256
 TOLERANCE = 2
@@ -46,8 +47,8 @@ class ClippingCounter:
     """
 
     def __init__(self) -> None:
-        self._largest = torch.zeros(LEVELS, dtype=torch.int64)
-        self._smallest = torch.zeros(LEVELS, dtype=torch.int64)
+        self._largest = np.zeros(LEVELS, dtype=np.int64)
+        self._smallest = np.zeros(LEVELS, dtype=np.int64)
         self._lowest, self._highest = LEVELS - 1, 0
 
     def count_through(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -60,11 +61,14 @@ class ClippingCounter:
         """Count images, uint8 (N, C, H, W); pixels whose patch leaves the image are not counted."""
         if not len(images) or min(images.shape[2:]) < PATCH_PX:
             return
-        values = images.cpu().float()
-        largest = functional.max_pool2d(values.amax(1, keepdim=True), PATCH_PX, 1)  # (N, 1, H - 2, W - 2)
-        smallest = -functional.max_pool2d(-values.amin(1, keepdim=True), PATCH_PX, 1)
-        self._largest += torch.bincount(largest.long().flatten(), minlength=LEVELS)
-        self._smallest += torch.bincount(smallest.long().flatten(), minlength=LEVELS)
+        from scipy.ndimage import maximum_filter, minimum_filter
+
+        values = images.cpu().numpy()
+        inside = (slice(None), *[slice(PATCH_PX // 2, -(PATCH_PX // 2))] * 2)
+        largest = maximum_filter(values.max(1), (1, PATCH_PX, PATCH_PX))[inside]  # (N, H - 2, W - 2)
+        smallest = minimum_filter(values.min(1), (1, PATCH_PX, PATCH_PX))[inside]
+        self._largest += np.bincount(largest.ravel(), minlength=LEVELS)
+        self._smallest += np.bincount(smallest.ravel(), minlength=LEVELS)
         self._lowest = min(self._lowest, int(values.min()))
         self._highest = max(self._highest, int(values.max()))
 

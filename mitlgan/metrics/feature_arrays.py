@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mitlgan.errors import DataError, NanError
-from mitlgan.metrics.extractors.extractor import Extractor
 
 if TYPE_CHECKING:
     from mitlgan.metrics.clipping import ClippingCounter
+    from mitlgan.metrics.extractors.extractor import Extractor
 
 Array = npt.NDArray[Any]
 Float64 = npt.NDArray[np.float64]

@@ -85,8 +85,7 @@ def in_processes(
         count: Number of processes.
 
     Raises:
-        WorkerDiedError: A worker died of one item alone, or at its start.
-        OSError: No process can be started.
+        WorkerDiedError: A worker died of one item alone, or cannot be started.
     """
     queue = _Queue(batches, AHEAD_PER_WORKER * count)
     while not queue.is_done:
@@ -152,12 +151,15 @@ def _worker_pool(make_work: Callable[[], Any], count: int) -> Iterator[Executor]
     """Started worker processes, which inherit that SIGINT and SIGTERM are blocked. loky, since it does not run the caller's main module again."""
     from loky import ProcessPoolExecutor
 
-    pool = ProcessPoolExecutor(count, initializer=_begin_worker, initargs=(os.getpid(), make_work), env=_ENVIRONMENT)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     try:
-        pool.submit(int)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        pool = ProcessPoolExecutor(count, initializer=_begin_worker, initargs=(os.getpid(), make_work), env=_ENVIRONMENT)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        try:
+            pool.submit(int)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    except OSError:
+        raise WorkerDiedError(None) from None
     finished = False
     try:
         yield pool

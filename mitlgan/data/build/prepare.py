@@ -201,7 +201,9 @@ class _Preparation:
             with closing(in_processes(_batches(entries), partial(ImagePreparer, self.settings, self.with_matte), count)) as results:
                 yield from results
         except WorkerDiedError as error:
-            who = f"picture {error.item.name!r}: the process that read it" if error.item else "worker processes: the first"
+            if error.item is None:
+                raise ResourceError("prepare: a worker process cannot be started; free some memory or processes") from None
+            who = f"picture {error.item.name!r}: the process that read it"
             raise ResourceError(f"{who} was killed; free some memory, or leave such a picture out with --exclude (in another folder)") from None
 
     def publish(self, omissions: dict[int, dict[str, Any]]) -> ImagePack:

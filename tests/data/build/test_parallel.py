@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from helpers import worker_for_tests
+from loky.backend import fork_exec
 
 from mitlgan.data.build.parallel import WorkerDiedError, in_processes
 
@@ -86,6 +88,17 @@ def test_what_a_worker_dies_of_once_only_is_done_all_the_same(tmp_path: Path) ->
 def test_a_worker_that_never_begins_is_no_items_fault(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(WorkerDiedError) as died:
         list(run([1, 2], "no start", count=1))
+    assert died.value.item is None
+
+
+@pytest.mark.parametrize("fault", [errno.EAGAIN, errno.EMFILE, errno.ENOMEM])
+def test_a_worker_that_cannot_be_started_is_no_items_fault(monkeypatch: pytest.MonkeyPatch, fault: int) -> None:
+    def refuse(*_: Any, **__: Any) -> int:
+        raise OSError(fault, os.strerror(fault))
+
+    monkeypatch.setattr(fork_exec, "fork_exec", refuse)
+    with pytest.raises(WorkerDiedError) as died:
+        list(run([1, 2]))
     assert died.value.item is None
 
 

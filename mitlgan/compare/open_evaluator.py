@@ -10,7 +10,8 @@ from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.data.sources.split_folders import correct_split
 from mitlgan.data.splits import choose_evaluation_split, resolve_split
 from mitlgan.errors import DataError
-from mitlgan.metrics.extractors.networks import OFFLINE_EXTRACTOR, SECOND_EXTRACTOR, second_weights
+from mitlgan.metrics.extractors.mobilenet_v2 import SECOND_EXTRACTOR, second_weights
+from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR
 from mitlgan.metrics.protocol import EvalProtocol, open_extractors
 from mitlgan.recipe import Recipe
 from mitlgan.stages.context import RunContext

@@ -350,7 +350,7 @@ class TestCacheIdentity:
 
     def test_a_cifar_file_edited_in_its_folder_is_read_anew(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The folder's own time does not change when a file in it does."""
-        monkeypatch.setattr("mitlgan.data.readers.cifar.RECORDS", 3)
+        monkeypatch.setattr("mitlgan.data.readers.cifar.RECORDS_PER_FILE", 3)
         for index, name in enumerate([*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]):
             records = np.random.default_rng(index).integers(0, 256, (3, 3073), dtype=np.uint8)
             records[:, 0] = 1

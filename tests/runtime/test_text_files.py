@@ -17,7 +17,7 @@ from helpers import images
 from mitlgan import recipe
 from mitlgan.data.curate.exclude_list import read_names
 from mitlgan.data.curate.fetch import read_urls
-from mitlgan.data.curate.table_selection import rows
+from mitlgan.data.curate.table_selection import read_rows
 from mitlgan.data.readers.celeba import read_attributes
 from mitlgan.data.readers.products import ReviewLimits, choose_products
 from mitlgan.data.sources.image_source import open_source
@@ -75,10 +75,10 @@ READERS: dict[str, tuple[str, str, Callable[[Path], object], object, type[Mitlga
     "exclude list": ("names.txt", "é1.png\na\\nb.png\n", read_names, ("é1.png", "a\nb.png"), DataError),
     "URL list": ("urls.txt", "# é\nhttp://a/é.png\nhttp://b\n", read_urls, ["http://a/é.png", "http://b"], DataError),
     "URL column": ("urls.csv", "é,url\n1,http://a\n2,http://b\n", lambda path: read_urls(path, "url"), ["http://a", "http://b"], DataError),
-    "CSV": ("t.csv", 'é,b\n1,"x\ny"\n', lambda path: list(rows(path, "--metadata")), [{"é": "1", "b": "x\ny"}], DataError),
-    "TSV": ("t.tsv", "é\tb\n1\t2\n", lambda path: list(rows(path, "--metadata")), [{"é": "1", "b": "2"}], DataError),
-    "JSON lines": ("t.jsonl", JSON_LINES, lambda path: [row["image"] for row in rows(path, "--metadata")], ["é1.png", "é2.png"], DataError),
-    "gzipped": ("t.csv.gz", "é,b\n1,2\n", lambda path: list(rows(path, "--metadata")), [{"é": "1", "b": "2"}], DataError),
+    "CSV": ("t.csv", 'é,b\n1,"x\ny"\n', lambda path: list(read_rows(path, "--metadata")), [{"é": "1", "b": "x\ny"}], DataError),
+    "TSV": ("t.tsv", "é\tb\n1\t2\n", lambda path: list(read_rows(path, "--metadata")), [{"é": "1", "b": "2"}], DataError),
+    "JSON lines": ("t.jsonl", JSON_LINES, lambda path: [row["image"] for row in read_rows(path, "--metadata")], ["é1.png", "é2.png"], DataError),
+    "gzipped": ("t.csv.gz", "é,b\n1,2\n", lambda path: list(read_rows(path, "--metadata")), [{"é": "1", "b": "2"}], DataError),
     "latent": (
         "a.json", '{"note": "é",\n"latents": {"bg": [1, 2]}}\n', lambda path: read_latent(path, {"bg": 2}).tolist(), [1.0, 2.0], ArtifactError,
     ),

@@ -1,4 +1,4 @@
-"""A record, line by line, of what is done, so that killed work goes on where it stopped."""
+"""A journal of finished work, by which an interrupted call resumes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from mitlgan.runtime.files import disk_errors
 
 
 class Journal:
-    """JSON lines under a header that names the work; a torn last line is cut off.
+    """JSON lines under a header that describes the work; an incomplete last line is removed.
 
     Args:
-        path: The file; made with `header` where absent.
-        header: What the work is. Another one in the file means other work.
-        option: How an error names the place.
+        path: The file; created with `header` if absent.
+        header: Describes the work; a different one in the file means other work.
+        option: How an error names the folder.
 
     Raises:
         UsageError: The file belongs to other work.
-        ResourceError: It cannot be written.
+        ResourceError: The file cannot be written.
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any], option: str = "--out") -> None:
@@ -40,7 +40,7 @@ class Journal:
             self.lines = []
 
     def _read(self, header: dict[str, Any], option: str) -> int:
-        """Take what is there; gives where the last whole line ends."""
+        """Read the existing lines; return the position after the last complete one."""
         if not self.path.exists():
             return 0
         end, first = 0, True
@@ -61,7 +61,7 @@ class Journal:
         return end
 
     def append(self, value: Mapping[str, Any], *, flush: bool = True) -> None:
-        """Add one line; it is the system's before this returns, or, without `flush`, some lines later."""
+        """Add one line; with `flush` it is passed to the operating system before this returns."""
         with disk_errors(self.path):
             self._file.write(json.dumps(dict(value), ensure_ascii=True).encode() + b"\n")
             if flush:
@@ -69,18 +69,17 @@ class Journal:
         self.lines.append(dict(value))
 
     def truncate(self, count: int) -> None:
-        """Forget all but the first `count` lines."""
-        kept = self.lines[:count]
+        """Remove all but the first `count` lines."""
         with disk_errors(self.path):
             self._file.seek(0)
             self._file.readline()
             for _ in range(count):
                 self._file.readline()
             self._file.truncate()
-        self.lines = kept
+        self.lines = self.lines[:count]
 
     def sync(self) -> None:
-        """Bring it to the disk."""
+        """Write all lines to the disk."""
         with disk_errors(self.path):
             os.fsync(self._file.fileno())
 

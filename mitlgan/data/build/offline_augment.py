@@ -1,10 +1,9 @@
-"""The thesis' offline enlargement of a set: mirrored both ways, slightly turned, sheared and distorted; mattes go along."""
+"""`data augment`: enlarges a set as in the thesis, with mirrored, slightly rotated, sheared and distorted copies; mattes are changed alike."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from mitlgan.data.build.journal import Journal
 from mitlgan.data.build.matte_rules import decode_matte
 from mitlgan.data.build.notes import summarize_notes
 from mitlgan.data.build.parallel import in_order
-from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, is_cutout
+from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes, is_cutout
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.data.sources.image_source import ImageSource, open_source, output_stem, refuse_output_inside
@@ -28,10 +27,10 @@ from mitlgan.errors import DataError, naming_faults
 from mitlgan.images.encode import encode_dataset_png
 from mitlgan.images.pixels import to_uint8
 from mitlgan.runtime.files import ensure_folder, folder_lock, write_atomically
-from mitlgan.runtime.progress import ProgressCallback
+from mitlgan.runtime.progress import ProgressCallback, Say, ignore_message, ignore_progress
 
 VERSION = 3  # raise it when the same pictures and settings make other files
-PURPOSE = 0xA06
+STREAM_ID = 0xA06  # separates this stream of random numbers from others of the same seed
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,13 @@ class AugmentSettings:
     """How far pictures are changed.
 
     Attributes:
-        factor: Pictures made of each, the unchanged one among them.
+        factor: Pictures made of each, including the unchanged one.
         seed: Decides every change.
-        mirror: Left to right in half of the copies.
-        flip: Top to bottom in half of the copies.
-        degrees: Largest turn.
-        shear_degrees: Largest shear.
-        distortion: Largest shift of the elastic distortion / side of the picture.
+        mirror: Mirror half of the copies left to right.
+        flip: Mirror half of the copies top to bottom.
+        degrees: Maximum rotation.
+        shear_degrees: Maximum shear.
+        distortion: Maximum shift of the elastic distortion / side of the picture.
     """
 
     factor: int = 4
@@ -59,74 +58,72 @@ class AugmentSettings:
 
 @dataclass(frozen=True)
 class Warp:
-    """What is done to one copy."""
+    """The change of one copy."""
 
     mirror: bool
     flip: bool
     degrees: float
     shear: tuple[float, float]
-    shifts: Tensor  # (1, 2, 4, 4), across and down, in shares of the side
+    shifts: Tensor  # (1, 2, 4, 4), horizontal and vertical, in shares of the side
 
 
 def augment_pictures(
-    spec: str | Path, out: Path, settings: AugmentSettings, progress: ProgressCallback | None = None, say: Callable[[str], None] | None = None
+    spec: str | Path, out: Path, settings: AugmentSettings, progress: ProgressCallback = ignore_progress, say: Say = ignore_message
 ) -> dict[str, Any]:
-    """Write `factor` pictures for each of a set, as PNG, with their mattes (`NAME.matte.png`) changed alike; goes on where it was stopped.
+    """Write `factor` PNG pictures for each picture of a set, and the changed mattes (`NAME.matte.png`); after an interruption, the same call resumes.
 
     Args:
-        spec: See `open_source`; of one that has split folders the training pictures are taken.
-            Transparency is kept; a picture that has no matte beside it gets none.
+        spec: See `open_source`; if it has split folders, its training pictures are used. Transparency is kept.
         out: Folder.
-        settings: How far.
-        progress: Told how many of how many are done.
-        say: Told in one line which part of a source was taken, and for each kind what is to be known of pictures that were taken.
+        settings: How far pictures are changed.
+        progress: Receives the number of finished and of all pictures.
+        say: Receives which part of a source is used, and notes about the pictures.
 
     Returns:
-        Counts (pictures, made, mattes, unreadable), the name and reason of each picture that is skipped, and the source's other files.
+        Counts (pictures, made, mattes, unreadable), name and reason of each skipped picture, and the source's other files.
 
     Raises:
-        DataError: Nothing readable.
-        UsageError: A folder with other work.
+        DataError: There is no readable picture.
+        UsageError: The folder holds other work.
         ResourceError: The folder cannot be written.
     """
     source, part = training_source(open_source(spec))
     refuse_output_inside(source, out)
-    if part and say is not None:
+    if part:
         say(part)
     ensure_folder(out)
     header = {"work": "augment", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": asdict(settings)}
     with folder_lock(out), Journal(out / ".journal.jsonl", header) as journal:
         done = len(journal.lines)
-        made = in_order(source.iterate(source.entries[done:]), partial(_made, settings))
-        for number, (_, (record, files)) in enumerate(made, start=done + 1):
+        results = in_order(source.iterate(source.entries[done:]), partial(_augment, settings))
+        for number, (_, (record, files)) in enumerate(results, start=done + 1):
             for name, content in files.items():
                 write_atomically(out / name, content)
             journal.append(record)
-            if progress is not None:
-                progress(number, len(source.entries))
+            progress(number, len(source.entries))
         bad = [line for line in journal.lines if line["reason"]]
         if len(bad) == len(journal.lines):
             raise DataError(f"SRC {source.spec}: none of {len(bad)} files is a usable picture; the first, {bad[0]['name']!r}: {bad[0]['reason']}")
-        if say is not None:
-            for sentence in summarize_notes((line["name"], line.get("note", "")) for line in journal.lines):
-                say(sentence)
+        for sentence in summarize_notes((line["name"], line.get("note", "")) for line in journal.lines):
+            say(sentence)
         skipped = [{"name": line["name"], "reason": line["reason"]} for line in bad]
-        left = source.leftovers.extended(remarks=_unmatched(source))
+        left = source.leftovers.extended(remarks=_describe_bare(source))
         sums = {key: sum(line[key] for line in journal.lines) for key in ("made", "mattes")}
         counts = {"pictures": len(journal.lines) - len(bad), **sums, "unreadable": len(bad)}
         return {**counts, "skipped": skipped + left.skipped(), "leftovers": left.to_json()}
 
 
-def _unmatched(source: ImageSource) -> list[str]:
+def _describe_bare(source: ImageSource) -> list[str]:
+    """Return in a sentence how many pictures have no matte, if others do."""
     bare = [entry.name for entry in source.entries if entry.matte is None]
     total = len(source.entries)
     return [f"{len(bare):,} of {total:,} pictures have no matte, nor have their copies; the first, {bare[0]!r}"] if 0 < len(bare) < total else []
 
 
 def draw_warp(settings: AugmentSettings, name: str, copy: int) -> Warp:
-    """What is done to copy 1, 2, ... of a picture: a function of seed, name and copy alone."""
+    """Return the change of copy 1, 2, ... of a picture, which depends on seed, name and copy alone."""
     digest = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-    rng = np.random.default_rng([settings.seed, PURPOSE, digest, copy])
+    rng = np.random.default_rng([settings.seed, STREAM_ID, digest, copy])
     shifts = torch.from_numpy(rng.uniform(-1, 1, (1, 2, 4, 4)).astype(np.float32)) * settings.distortion
     return Warp(
         mirror=settings.mirror and bool(rng.random() < 0.5),
@@ -138,50 +135,51 @@ def draw_warp(settings: AugmentSettings, name: str, copy: int) -> Warp:
 
 
 def warp(planes: Tensor, change: Warp, *, edge: str) -> Tensor:
-    """Apply a change: each pixel is taken once, from where turn, shear and distortion together bring it from.
+    """Apply a change; rotation, shear and distortion are combined, so that each pixel is sampled once.
 
     Args:
-        planes: (C, H, W) in [-1, 1]; -1 is transparent where planes end.
-        change: What.
-        edge: `reflect` continues the picture beyond its edge, mirrored as often as it takes; `constant` with transparency.
+        planes: (C, H, W) in [-1, 1]; -1 is transparent.
+        change: The change.
+        edge: `reflect` continues the picture beyond its edges by mirroring, `constant` by transparency.
     """
     grid = _origins(change, planes.shape[1], planes.shape[2])
-    beyond = {"reflect": "reflection", "constant": "zeros"}[edge]
-    result: Tensor = torch.nn.functional.grid_sample(planes[None] + 1, grid, "bilinear", beyond, align_corners=False)[0] - 1  # 0 is transparent
+    padding = {"reflect": "reflection", "constant": "zeros"}[edge]
+    result: Tensor = torch.nn.functional.grid_sample(planes[None] + 1, grid, "bilinear", padding, align_corners=False)[0] - 1  # 0 is transparent
     if change.mirror:
         result = result.flip(2)
     return result.flip(1) if change.flip else result
 
 
 def _origins(change: Warp, height: int, width: int) -> Tensor:
-    """Where in a picture each pixel of the changed one comes from: (1, H, W, 2), across and down, -1 and 1 being the picture's edges."""
+    """Return where each pixel of the changed picture comes from: (1, H, W, 2), x and y, -1 and 1 at the picture's edges."""
     across, down = (torch.arange(side) + 0.5 - side / 2 for side in (width, height))  # px from the centre
     points = torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1)  # (H, W, 2)
-    turn = math.radians(change.degrees)
+    angle = math.radians(change.degrees)
     slant_x, slant_y = (math.tan(math.radians(degrees)) for degrees in change.shear)
-    turned = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-    sheared = torch.tensor([[1.0, slant_x], [0.0, 1.0]]) @ torch.tensor([[1.0, 0.0], [slant_y, 1.0]])  # areas stay
+    rotation = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    shear = torch.tensor([[1.0, slant_x], [0.0, 1.0]]) @ torch.tensor([[1.0, 0.0], [slant_y, 1.0]])  # keeps areas
     size = torch.tensor([width, height])
-    straight = points @ torch.linalg.inv(turned @ sheared).T / size * 2
+    undistorted = points @ torch.linalg.inv(rotation @ shear).T / size * 2
     limit = change.shifts.abs().max()
     field = torch.nn.functional.interpolate(change.shifts, (height, width), mode="bicubic", align_corners=True).clamp(-limit, limit)
-    shifts = torch.nn.functional.grid_sample(field, straight[None], "bilinear", "border", align_corners=False)  # (1, 2, H, W)
-    origins: Tensor = straight[None] + 2 * shifts.permute(0, 2, 3, 1)
+    shifts = torch.nn.functional.grid_sample(field, undistorted[None], "bilinear", "border", align_corners=False)  # (1, 2, H, W)
+    origins: Tensor = undistorted[None] + 2 * shifts.permute(0, 2, 3, 1)
     return origins
 
 
-def _made(settings: AugmentSettings, entry: ImageEntry) -> tuple[dict[str, Any], dict[str, bytes]]:
-    with naming_faults(f"picture {entry.name!r}"):
-        return _augmented(settings, entry)
-
-
-def _augmented(settings: AugmentSettings, entry: ImageEntry) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _augment(settings: AugmentSettings, entry: ImageEntry) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the journal line of a picture, and its files."""
     name = entry.name
     try:
-        decoded = decode_bytes(entry.read(), keep_alpha=True)
-        matte = None if entry.matte is None else decode_matte(entry.matte, decoded)
+        with naming_faults(f"picture {name!r}"):
+            decoded = decode_bytes(entry.read(), keep_alpha=True)
+            matte = None if entry.matte is None else decode_matte(entry.matte, decoded)
+            return _make_copies(settings, name, decoded, matte)
     except UnreadableImageError as error:
         return {"name": name, "made": 0, "mattes": 0, "reason": str(error)}, {}
+
+
+def _make_copies(settings: AugmentSettings, name: str, decoded: DecodedImage, matte: Image.Image | None) -> tuple[dict[str, Any], dict[str, bytes]]:
     picture = decoded.picture
     alpha = picture.getchannel("A").getextrema() != (255, 255)
     edge = "constant" if is_cutout(picture) else "reflect"
@@ -190,14 +188,14 @@ def _augmented(settings: AugmentSettings, entry: ImageEntry) -> tuple[dict[str, 
     layers = planes if matte is None else torch.cat([planes, torch.from_numpy(np.array(matte))[None]])
     files: dict[str, bytes] = {}
     for copy in range(settings.factor):
-        made = layers
+        planes = layers
         if copy:
             floats = layers.to(torch.float32) / 127.5 - 1
-            made = to_uint8(warp(floats, draw_warp(settings, name, copy), edge=edge))
+            planes = to_uint8(warp(floats, draw_warp(settings, name, copy), edge=edge))
         stem = f"{output_stem(name)}-{copy:02d}"
-        files[f"{stem}.png"] = _png(made[:4] if alpha else made[:3])
+        files[f"{stem}.png"] = _png(planes[:4] if alpha else planes[:3])
         if matte is not None:
-            files[f"{stem}{MATTE_SUFFIX}"] = _png(made[-1:])
+            files[f"{stem}{MATTE_SUFFIX}"] = _png(planes[-1:])
     note = {"note": decoded.note} if decoded.note else {}
     return {"name": name, "made": settings.factor, "mattes": 0 if matte is None else settings.factor, "reason": "", **note}, files
 

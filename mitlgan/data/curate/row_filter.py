@@ -1,4 +1,4 @@
-"""A small, safe language of conditions: `rating >= 4.0 and reviews >= 12`. Parsed by Python's own parser, evaluated by simpleeval."""
+"""Conditions on table rows, such as `rating >= 4.0 and reviews >= 12`, parsed by Python's own parser and evaluated by simpleeval."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _compared_by(operation: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    """A comparison that is false where values are absent or not comparable, and takes text as a number where it is compared with one."""
+def _make_comparison(operation: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    """Return a comparison that is false for absent or incomparable values, and converts text to a number if compared with one."""
 
     def compare(left: Any, right: Any) -> bool:
         among = isinstance(right, list | tuple)
@@ -43,8 +43,8 @@ def _compared_by(operation: Callable[[Any, Any], bool]) -> Callable[[Any, Any], 
     return compare
 
 
-def _computed_by(operation: Callable[..., float]) -> Callable[..., float | None]:
-    """Arithmetic on numbers, or text that is one; of anything else, or without a result, nothing."""
+def _make_operation(operation: Callable[..., float]) -> Callable[..., float | None]:
+    """Return an arithmetic operation on numbers, or text that is one; None for anything else, or without a result."""
 
     def compute(*values: Any) -> float | None:
         numbers = [_number(value) for value in values]
@@ -65,8 +65,8 @@ _ARITHMETIC: dict[type[ast.AST], Callable[..., float]] = {
 }  # fmt: skip
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Not: operator.not_,
-    **{kind: _compared_by(operation) for kind, operation in _COMPARISONS.items()},
-    **{kind: _computed_by(operation) for kind, operation in _ARITHMETIC.items()},
+    **{kind: _make_comparison(operation) for kind, operation in _COMPARISONS.items()},
+    **{kind: _make_operation(operation) for kind, operation in _ARITHMETIC.items()},
 }
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "lower": lambda value: str(value).lower(),
@@ -81,49 +81,49 @@ _PARTS = (ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Compare, ast.BinOp, ast.
 class Condition:
     """A condition on a row.
 
-    Names are columns. There are `and`, `or`, `not`, comparisons, `in`, `+ - * /`, numbers, quoted text, lists, and the functions lower, length, number
-    and text. A comparison with a value that is absent, or not comparable, is false; text is taken as a number where it is compared with one.
+    Names are columns. Allowed are `and`, `or`, `not`, comparisons, `in`, `+ - * /`, numbers, quoted text, lists, and the functions lower, length,
+    number and text. A comparison with an absent or incomparable value is false; text is converted to a number if it is compared with one.
 
     Args:
         text: The condition.
-        columns: The names there are; None for any.
+        columns: The allowed names; None for any.
         option: How an error names it.
 
     Raises:
-        UsageError: Not such a condition; an unknown column, with the closest one.
+        UsageError: The text is no such condition, or names an unknown column.
     """
 
     def __init__(self, text: str, columns: Collection[str] | None = None, option: str = "--where") -> None:
-        self._said = f"{option} {text[:200]!r}"
+        self._label = f"{option} {text[:200]!r}"
         if len(text) > MAX_LENGTH:
-            raise UsageError(f"{self._said}: longer than {MAX_LENGTH} characters; write a shorter condition")
+            raise UsageError(f"{self._label}: longer than {MAX_LENGTH} characters; write a shorter condition")
         try:
             self._tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
             reason = error.msg if isinstance(error, SyntaxError) else type(error).__name__
-            raise UsageError(f'{self._said}: no condition ({reason}); write for instance "rating >= 4.0 and reviews >= 12"') from None
+            raise UsageError(f'{self._label}: no condition ({reason}); write for instance "rating >= 4.0 and reviews >= 12"') from None
         for part in ast.walk(self._tree):
             self._check(part, columns)
         self._text, self._evaluator = text, EvalWithCompoundTypes(operators=_OPERATORS, functions=_FUNCTIONS)
 
     def _check(self, part: ast.AST, columns: Collection[str] | None) -> None:
         if not isinstance(part, _PARTS):
-            raise UsageError(f"{self._said}: {type(part).__name__} is not allowed; use comparisons, and, or, not, in, + - * /")
+            raise UsageError(f"{self._label}: {type(part).__name__} is not allowed; use comparisons, and, or, not, in, + - * /")
         if isinstance(part, ast.Call) and (
             not isinstance(part.func, ast.Name) or part.func.id not in _FUNCTIONS or len(part.args) != 1 or part.keywords
         ):
-            raise UsageError(f"{self._said}: only {', '.join(_FUNCTIONS)} can be called, with one value")
+            raise UsageError(f"{self._label}: only {', '.join(_FUNCTIONS)} can be called, with one value")
         if isinstance(part, ast.Constant) and not isinstance(part.value, (int, float, str, bool, type(None))):
-            raise UsageError(f"{self._said}: {part.value!r} is neither a number nor text")
+            raise UsageError(f"{self._label}: {part.value!r} is neither a number nor text")
         if isinstance(part, ast.Name) and columns is not None and part.id not in columns and part.id not in _FUNCTIONS:
             close = difflib.get_close_matches(part.id, columns, 1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(columns)[:12])}"
-            raise UsageError(f"{self._said}: no column {part.id}; {hint}")
+            raise UsageError(f"{self._label}: no column {part.id}; {hint}")
 
     def __call__(self, row: Mapping[str, Any]) -> bool:
-        """Whether it holds for a row."""
+        """Whether the condition holds for a row."""
         self._evaluator.names = lambda node: row.get(node.id)
         try:
             return bool(self._evaluator.eval(self._text, previously_parsed=self._tree))
         except RecursionError:
-            raise UsageError(f"{self._said}: too deeply nested") from None
+            raise UsageError(f"{self._label}: too deeply nested") from None

@@ -1,4 +1,4 @@
-"""Pictures chosen by what tables say of them: CSV or JSON lines, one or two joined, aggregated and filtered, in memory of one table's keys."""
+"""Chooses pictures by tables: CSV or JSON lines, one or two joined, aggregated and filtered; memory holds the keys of one table."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _AGGREGATE = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(\w+)\s*\(\s*(\w*)\s*\)\s*")
 
 @dataclass(frozen=True)
 class Selection:
-    """What is chosen, and from where.
+    """How pictures are chosen.
 
     Attributes:
         metadata: A table with one row per picture.
         join: Another table, with any number of rows per picture.
-        on: The column that both have.
-        aggregates: New columns from the joined rows, as `rating=mean(overall), reviews=count()`.
+        on: The column in both tables that identifies a picture.
+        aggregates: New columns computed from the joined rows, as `rating=mean(overall), reviews=count()`.
         where: A condition on the columns.
-        image: Column of the picture's path, relative to the pictures' folder; of a URL its last part is taken.
+        image: Column of the picture's path, relative to the pictures' folder; the last part of a URL is used.
     """
 
     metadata: Path
@@ -45,14 +45,14 @@ class Selection:
     image: str = "image"
 
     def to_json(self) -> dict[str, str]:
-        """As a manifest has it."""
+        """Return the selection for a manifest."""
         return {"metadata": self.metadata.name, "join": self.join.name if self.join else "", "on": self.on, "aggregates": self.aggregates,
                 "where": self.where, "image": self.image}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Aggregate:
-    """One new column."""
+    """A new column, computed from the joined rows."""
 
     name: str
     function: str
@@ -60,73 +60,73 @@ class Aggregate:
 
 
 def select_rows(selection: Selection) -> Iterator[dict[str, Any]]:
-    """The rows of the metadata that meet the condition, with the aggregated columns, in their order.
+    """Yield the rows of the metadata that meet the condition, with the aggregated columns, in their order.
 
     Raises:
         DataError: A table cannot be read.
-        UsageError: A column, function or condition that does not exist.
+        UsageError: A column, function or condition does not exist.
     """
     aggregates = parse_aggregates(selection.aggregates)
     if (selection.join is None) != (not selection.on) or (aggregates and selection.join is None):
         raise UsageError("--join: a second table needs --on COLUMN, and --agg needs a second table")
-    joined = _aggregated(selection.join, selection.on, aggregates) if selection.join else {}
+    joined = _aggregate_rows(selection.join, selection.on, aggregates) if selection.join else {}
     condition: Condition | None = None
-    for number, row in enumerate(rows(selection.metadata, "--metadata")):
+    for number, row in enumerate(read_rows(selection.metadata, "--metadata")):
         if number == 0:
-            _need(row, selection.image, "--image-column", selection.metadata)
+            _require_column(row, selection.image, "--image-column", selection.metadata)
             if selection.on:
-                _need(row, selection.on, "--on", selection.metadata)
+                _require_column(row, selection.on, "--on", selection.metadata)
             names = {*row, *(aggregate.name for aggregate in aggregates)}
             condition = (
                 Condition(selection.where, names if selection.metadata.suffix.lower() in (".csv", ".tsv") else None) if selection.where else None
             )
         if selection.join:
-            found = joined.get(str(row.get(selection.on)))
-            row |= {aggregate.name: _result(aggregate, found[index] if found else None) for index, aggregate in enumerate(aggregates)}
-            if found is None and not aggregates:
+            stats = joined.get(str(row.get(selection.on)))
+            row |= {aggregate.name: _result(aggregate, stats[index] if stats else None) for index, aggregate in enumerate(aggregates)}
+            if stats is None and not aggregates:
                 continue  # a join without aggregates keeps the rows that have a partner
         if condition is None or condition(row):
             yield row
 
 
 def select_pictures(selection: Selection, folder: Path) -> ImageSource:
-    """The chosen pictures of a folder.
+    """Return the chosen pictures of a folder.
 
     Raises:
-        DataError: Nothing is chosen, or a row names a picture outside the folder.
+        DataError: No picture is chosen, or a row names a picture outside the folder.
     """
     names: dict[str, None] = {}
     for row in select_rows(selection):
         value = str(row.get(selection.image) or "").strip()
         if value:
-            names[_inside(value, selection.metadata)] = None
+            names[_safe_path(value, selection.metadata)] = None
     if not names:
         raise DataError(f"--where {selection.where!r}: chooses no picture of {selection.metadata}; loosen it")
     return ImageSource(str(folder), file_entries(folder, names))
 
 
 def parse_aggregates(text: str) -> list[Aggregate]:
-    """`rating=mean(overall), reviews=count()` as new columns.
+    """Parse new columns such as `rating=mean(overall), reviews=count()`.
 
     Raises:
-        UsageError: Another form, or an unknown function.
+        UsageError: The text has another form, or names an unknown function.
     """
-    found = []
+    aggregates = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _AGGREGATE.fullmatch(part)
         if not match or match[2] not in FUNCTIONS or (match[2] != "count") == (not match[3]):
             raise UsageError(
                 f'--agg {part!r}: write NAME=FUNCTION(COLUMN) with {", ".join(FUNCTIONS)}, for instance "rating=mean(overall), reviews=count()"'
             )
-        found.append(Aggregate(match[1], match[2], match[3]))
-    return found
+        aggregates.append(Aggregate(match[1], match[2], match[3]))
+    return aggregates
 
 
-def rows(path: Path, option: str) -> Iterator[dict[str, Any]]:
-    """The rows of a CSV or TSV file with a heading, or of JSON lines; either may be gzipped.
+def read_rows(path: Path, option: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a CSV or TSV file with a header, or of JSON lines; either may be gzipped.
 
     Raises:
-        DataError: It cannot be read; says the line.
+        DataError: The file cannot be read; the message names the line.
     """
     suffixes = [suffix.lower() for suffix in path.suffixes]
     form = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else suffixes[-1] if suffixes else ""
@@ -147,9 +147,9 @@ def rows(path: Path, option: str) -> Iterator[dict[str, Any]]:
 
 
 def _csv_rows(lines: Iterator[str], delimiter: str | None) -> Iterator[dict[str, Any]]:
-    heading = next(lines, "")
-    delimiter = delimiter or max(",;\t", key=heading.count)
-    ended = (f"{line}\n" for line in itertools.chain([heading], lines))  # a quoted cell may hold the end of a line
+    header = next(lines, "")
+    delimiter = delimiter or max(",;\t", key=header.count)
+    ended = (f"{line}\n" for line in itertools.chain([header], lines))  # a quoted cell may contain line breaks
     rows = csv.reader(ended, delimiter=delimiter)
     names = next(rows, [])
     for values in rows:
@@ -170,19 +170,19 @@ def _json_rows(lines: Iterator[str], path: Path, option: str) -> Iterator[dict[s
         yield value
 
 
-def _aggregated(path: Path, on: str, aggregates: Sequence[Aggregate]) -> dict[str, list[list[float]]]:
-    """Per key and aggregate: count, sum, least, greatest."""
-    found: dict[str, list[list[float]]] = {}
-    for number, row in enumerate(rows(path, "--join")):
+def _aggregate_rows(path: Path, on: str, aggregates: Sequence[Aggregate]) -> dict[str, list[list[float]]]:
+    """Return count, sum, minimum and maximum for each key and aggregate."""
+    stats: dict[str, list[list[float]]] = {}
+    for number, row in enumerate(read_rows(path, "--join")):
         if number == 0:
-            _need(row, on, "--on", path)
+            _require_column(row, on, "--on", path)
             for aggregate in aggregates:
                 if aggregate.column:
-                    _need(row, aggregate.column, "--agg", path)
+                    _require_column(row, aggregate.column, "--agg", path)
         key = str(row.get(on))
-        if key not in found:
-            found[key] = [[0.0, 0.0, float("inf"), float("-inf")] for _ in aggregates]
-        for sums, aggregate in zip(found[key], aggregates, strict=True):
+        if key not in stats:
+            stats[key] = [[0.0, 0.0, float("inf"), float("-inf")] for _ in aggregates]
+        for sums, aggregate in zip(stats[key], aggregates, strict=True):
             try:
                 value = float(row[aggregate.column]) if aggregate.column else 0.0
             except (KeyError, TypeError, ValueError):
@@ -190,23 +190,23 @@ def _aggregated(path: Path, on: str, aggregates: Sequence[Aggregate]) -> dict[st
             sums[0] += 1
             sums[1] += value
             sums[2], sums[3] = min(sums[2], value), max(sums[3], value)
-    return found
+    return stats
 
 
 def _result(aggregate: Aggregate, sums: Sequence[float] | None) -> float | None:
     if sums is None or not sums[0]:
         return 0.0 if aggregate.function in ("count", "sum") else None
-    count, total, least, greatest = sums
-    return {"count": count, "sum": total, "mean": total / count, "min": least, "max": greatest}[aggregate.function]
+    count, total, lowest, highest = sums
+    return {"count": count, "sum": total, "mean": total / count, "min": lowest, "max": highest}[aggregate.function]
 
 
-def _need(row: dict[str, Any], column: str, option: str, path: Path) -> None:
+def _require_column(row: dict[str, Any], column: str, option: str, path: Path) -> None:
     if column not in row:
         raise UsageError(f"{option} {column}: {path} has no such column; it has {', '.join(map(str, list(row)[:12]))}")
 
 
-def _inside(value: str, metadata: Path) -> str:
-    """A path that stays in the pictures' folder."""
+def _safe_path(value: str, metadata: Path) -> str:
+    """Return a relative path that stays in the pictures' folder."""
     if "://" in value:
         return PurePosixPath(urlsplit(value).path).name
     name = PurePosixPath(value.replace("\\", "/"))

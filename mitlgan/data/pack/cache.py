@@ -1,4 +1,4 @@
-"""Where prepared data is kept, and files that appear whole or not at all."""
+"""The cache folder of prepared data, and temporary files of packs."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ try:
 except ImportError:  # Windows: abandoned temporary files are then left to the user
     fcntl = None  # type: ignore[assignment]
 
-PART_SUFFIX = ".part"
-# Only names that `open_part` gives to files of packs: a folder that a user chose may hold others' `.part` files.
-_OWN_PART = re.compile(rf"\..+\.(npy|json|sources)\.[0-9a-z]+{re.escape(PART_SUFFIX)}", re.DOTALL)
+TEMPORARY_SUFFIX = ".part"
+# Names of `open_temporary` for files of packs only: a folder of the user may hold other `.part` files.
+_PACK_TEMPORARY = re.compile(rf"\..+\.(npy|json|sources)\.[0-9a-z]+{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
 
 
 def cache_dir() -> Path:
-    """The folder of prepared data, created when absent.
+    """Return the folder of prepared data, created if absent.
 
     Returns:
         `$MITLGAN_CACHE`, else `$XDG_CACHE_HOME/mitlgan`, else `~/.cache/mitlgan`.
 
     Raises:
-        ResourceError: It cannot be created.
+        ResourceError: The folder cannot be created.
     """
-    own = os.environ.get("MITLGAN_CACHE")
-    folder = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mitlgan"
+    configured = os.environ.get("MITLGAN_CACHE")
+    folder = Path(configured) if configured else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mitlgan"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -40,28 +40,28 @@ def cache_dir() -> Path:
 
 
 def open_temporary(target: Path) -> tuple[Path, IO[bytes]]:
-    """Open a temporary file beside `target`, to be moved onto it when complete.
+    """Open a temporary file next to `target`, to replace it when complete.
 
-    The open file carries a lock for as long as its writer lives, whatever kills it: that is how `remove_abandoned_parts` tells a dead writer's file
-    from one that another process is writing now (a process number would not do across containers that share the folder).
+    The open file is locked for as long as its writer lives, so that `remove_abandoned_temporaries` can tell a dead writer's file from one that another
+    process is writing now (process numbers do not work across containers that share the folder).
 
     Returns:
-        Its path, and the file open for reading and writing. The name is hidden and ends in `.part`: nothing takes it for the real file.
+        Its path, and the file open for reading and writing. The name is hidden and ends in `.part`.
 
     Raises:
         ResourceError: The folder cannot be written.
     """
     while True:
-        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART_SUFFIX}")
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
         try:
-            handle = part.open("x+b")
+            handle = temporary.open("x+b")
         except OSError as error:
             raise ResourceError(f"{target}: cannot write ({error.strerror}); choose a writable folder") from None
         if fcntl is None:
-            return part, handle
+            return temporary, handle
         fcntl.flock(handle, fcntl.LOCK_EX)
-        if part.exists():  # else a cleaner came between open and lock
-            return part, handle
+        if temporary.exists():  # else another process removed it between open and lock
+            return temporary, handle
         handle.close()
 
 
@@ -69,15 +69,15 @@ def remove_abandoned_temporaries(folder: Path) -> None:
     """Delete the temporary files in `folder` whose writers are dead."""
     if fcntl is None:
         return
-    for part in folder.glob(f".*{PART_SUFFIX}"):
-        if not _OWN_PART.fullmatch(part.name) or not part.is_file():
+    for temporary in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+        if not _PACK_TEMPORARY.fullmatch(temporary.name) or not temporary.is_file():
             continue
-        with suppress(OSError), part.open("rb") as handle:
+        with suppress(OSError), temporary.open("rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            part.unlink()
+            temporary.unlink()
 
 
 def flush_to_disk(handle: IO[bytes]) -> None:
-    """Force what was written to the disk, so that a rename cannot be ahead of the content after a power cut."""
+    """Write a file to the disk, so that a later rename cannot precede its content after a power cut."""
     handle.flush()
     os.fsync(handle.fileno())

@@ -1,4 +1,4 @@
-"""What pictures are, in words: what is known of the demo's, and nothing that is not known of anybody else's."""
+"""Describes the pictures of a `--data` value in words that are true whatever they show."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ DEMO_PICTURES = {
 
 
 def describe_origin(spec: str, role: str) -> str:
-    """What the real pictures of a `--data` value are, in words that are true of them whatever they show.
+    """Return what the real pictures of a `--data` value are.
 
     Args:
         spec: `demo`, a folder, a pack, a file.
-        role: Of the pictures.
+        role: Role of the pictures.
     """
     if spec == DEMO:
         return DEMO_PICTURES.get(role, "the demo's pictures")

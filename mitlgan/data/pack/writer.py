@@ -1,4 +1,4 @@
-"""Writes packs: pictures stream to disk, and the pack appears whole or not at all."""
+"""Writes packs: pictures stream to disk, and a pack appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from mitlgan.errors import DataError, ResourceError
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
-HASHED_ASIDE_BYTES = 1 << 18
+MIN_THREADED_HASH_BYTES = 1 << 18
 
 
 class PackWriter:
-    """Makes one pack, in memory that does not grow with the number of pictures.
+    """Writes one pack, in memory that does not grow with the number of pictures.
 
-    Used as a context manager: leaving it without `publish` removes what was written. Pixels and sources go to temporary files; `publish` moves first
-    the manifest and then the pixels into place, so that a pack whose writer was killed has no pixels and is no pack.
+    As a context manager it removes what was written unless `publish` was called. Pixels and sources go to temporary files; `publish` moves first the
+    manifest and then the pixels into place, so that a killed writer leaves no pixels and thus no pack.
 
     Args:
-        path: The `.npy` file to make; its folder is created.
+        path: The `.npy` file to write; its folder is created.
         size_px: Height and width of the pictures.
-        fourth_channel: What a fourth channel is; None for three channels, or one.
+        fourth_channel: What the fourth channel is; None for three channels, or one.
         grey: Whether there is one channel.
 
     Raises:
@@ -49,61 +49,61 @@ class PackWriter:
         self.channels = 4 if fourth_channel else 1 if grey else 3
         self.count = 0
         self._digest = hashlib.sha256()
-        self._aside = ThreadPoolExecutor(1)  # starts a thread when it is first needed
+        self._hash_thread = ThreadPoolExecutor(1)  # starts when it is first needed
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ResourceError(f"{path.parent}: cannot be created ({error.strerror}); choose a writable folder") from None
         remove_abandoned_temporaries(path.parent)
-        self._pixels_part, self._pixels = open_temporary(path)
-        self._sources_part, self._sources = open_temporary(path.with_suffix(".sources"))
-        self._own = [self._pixels_part, self._sources_part]
+        self._pixels_path, self._pixels = open_temporary(path)
+        self._sources_path, self._sources = open_temporary(path.with_suffix(".sources"))
+        self._temporary_paths = [self._pixels_path, self._sources_path]
         self._pixels.write(pack_header(0, self.channels, size_px))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._aside.shutdown()
+        self._hash_thread.shutdown()
         for handle in (self._pixels, self._sources):
-            with suppress(OSError):  # closing flushes, which fails again on a full disk
+            with suppress(OSError):  # closing flushes, which fails on a full disk
                 handle.close()
-        for part in self._own:
-            part.unlink(missing_ok=True)
+        for path in self._temporary_paths:
+            path.unlink(missing_ok=True)
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             raise ResourceError(f"{self.path}: cannot write the pack ({error.strerror}); free some space or choose another folder") from None
 
     def append(self, pixels: NDArray[np.uint8], source: dict[str, Any]) -> None:
-        """Add one picture, (C, H, W) uint8, and where it came from."""
+        """Add one picture, (C, H, W) uint8, and its origin."""
         self.extend(pixels[None], [source])
 
     def extend(self, pixels: NDArray[np.uint8], sources: Sequence[dict[str, Any]]) -> None:
-        """Add pictures, (N, C, H, W) uint8, and where each came from."""
+        """Add pictures, (N, C, H, W) uint8, and the origin of each."""
         if pixels.shape != (len(sources), self.channels, self.size_px, self.size_px) or pixels.dtype != np.uint8:
             raise ValueError(f"expected uint8 {(self.channels, self.size_px, self.size_px)}, got {pixels.dtype} {pixels.shape[1:]}")
         content = np.ascontiguousarray(pixels).data
-        if content.nbytes < HASHED_ASIDE_BYTES:
+        if content.nbytes < MIN_THREADED_HASH_BYTES:
             self._digest.update(content)
             self._pixels.write(content)
-        else:  # neither holds the interpreter's lock
-            hashing = self._aside.submit(self._digest.update, content)
+        else:  # both release the interpreter's lock
+            hashing = self._hash_thread.submit(self._digest.update, content)
             self._pixels.write(content)
             hashing.result()
-        self._note(sources)
+        self._append_sources(sources)
 
     def adopt_file(self, pixels: Path, digest: Hash, sources: Sequence[dict[str, Any]]) -> None:
-        """Take over a file in the same folder that is the whole pack already, but for its header; until `publish` has moved it, it stays what it is.
+        """Use a file in the same folder that is the whole pack already, except for its header; it stays in place until `publish` moves it.
 
         Args:
-            pixels: The file: room for `pack_header`, and all pictures.
-            digest: Of the pictures.
-            sources: Where each came from.
+            pixels: The file: space for `pack_header`, and all pictures.
+            digest: Hash of the pictures.
+            sources: The origin of each picture.
         """
         self._pixels.close()
-        self._pixels_part, self._pixels, self._digest = pixels, pixels.open("r+b"), digest.copy()
-        self._note(sources)
+        self._pixels_path, self._pixels, self._digest = pixels, pixels.open("r+b"), digest.copy()
+        self._append_sources(sources)
 
-    def _note(self, sources: Sequence[dict[str, Any]]) -> None:
+    def _append_sources(self, sources: Sequence[dict[str, Any]]) -> None:
         for source in sources:
             self._sources.write((b",\n  " if self.count else b"\n  ") + json.dumps(source, ensure_ascii=True).encode())
             self.count += 1
@@ -123,12 +123,12 @@ class PackWriter:
 
         Args:
             resize: Name of the resize filter.
-            crop: What was cut.
-            licence: Of the pictures.
-            made_by: What made the pack, with its parameters.
-            skipped: Files not taken: name and reason.
-            leftovers: What else of the source was not taken.
-            split: Which part of a set it is and what was left, see `Layout.account`; None where that is not known.
+            crop: Which part of each picture was kept.
+            licence: Licence of the pictures.
+            made_by: The command that made the pack, and its parameters.
+            skipped: Name and reason of each file that was not used.
+            split: Which part of a set the pack holds, see `SplitLayout.to_manifest`; None if that is unknown.
+            leftovers: Other files of the source that were not used.
         """
         self._digest.update(f"{self.channels} {self.size_px} {self.fourth_channel}".encode())
         manifest = {
@@ -148,18 +148,18 @@ class PackWriter:
         }
         self._pixels.seek(0)
         self._pixels.write(pack_header(self.count, self.channels, self.size_px))
-        durable = self._aside.submit(flush_to_disk, self._pixels)
+        durable = self._hash_thread.submit(flush_to_disk, self._pixels)
         manifest_path = self.path.with_suffix(".json")
-        manifest_part = self._write_manifest(manifest_path, manifest)
+        temporary_manifest = self._write_manifest(manifest_path, manifest)
         durable.result()
-        if not _same_content(self.path, manifest["content_sha256"]):
-            self.path.unlink(missing_ok=True)  # never an old pack's pixels beside the new manifest
-        manifest_part.replace(manifest_path)
-        self._pixels_part.replace(self.path)
+        if not _has_same_content(self.path, manifest["content_sha256"]):
+            self.path.unlink(missing_ok=True)  # never an old pack's pixels with the new manifest
+        temporary_manifest.replace(manifest_path)
+        self._pixels_path.replace(self.path)
         return ImagePack.open(self.path)
 
     def _write_manifest(self, target: Path, manifest: dict[str, Any]) -> Path:
-        part, handle = open_temporary(target)
+        temporary, handle = open_temporary(target)
         with handle:
             head = json.dumps(manifest, ensure_ascii=True, indent=1).removesuffix("\n}")
             handle.write(f"{head},\n{SOURCES_LINE}".encode())
@@ -168,18 +168,18 @@ class PackWriter:
                 handle.write(block)
             handle.write(b"\n ]\n}\n")
             flush_to_disk(handle)
-        return part
+        return temporary
 
 
 def pack_header(count: int, channels: int, size_px: int) -> bytes:
-    """What a pack begins with; its length does not depend on the count, since numpy leaves the first axis room to grow."""
+    """Return the header of a pack; its length does not depend on the count, since numpy leaves the first axis space to grow."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (count, channels, size_px, size_px)})
     return header.getvalue()
 
 
-def _same_content(path: Path, content_sha256: object) -> bool:
-    """Whether a pack with this very content is there already (another process may have made it meanwhile)."""
+def _has_same_content(path: Path, content_sha256: object) -> bool:
+    """Whether a pack of the same content exists already, perhaps from another process."""
     try:
         return ImagePack.open(path).content_sha256 == content_sha256
     except DataError:

@@ -1,6 +1,6 @@
-"""The formats in which the classic sets come, each into a pack: MNIST's IDX, CIFAR-10's binary, CelebA with attributes, products with reviews.
+"""Readers of classic sets in their own formats: MNIST's IDX, CIFAR-10's binary files, CelebA with attributes, products with reviews.
 
-Nothing is downloaded: what is absent is refused with the place to get it. Nothing is unpickled or evaluated.
+Nothing is downloaded: an error names the source of an absent file. Nothing is unpickled or evaluated.
 """
 
 from mitlgan.data.readers.celeba import pack_celeba

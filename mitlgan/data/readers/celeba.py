@@ -18,10 +18,10 @@ LICENCE = "CelebA: non-commercial research only"
 
 
 def read_attributes(path: Path) -> tuple[list[str], dict[str, dict[str, int]]]:
-    """Names of the attributes, and +1 or -1 of each by file name.
+    """Return the names of the attributes, and the value of each, +1 or -1, by file name.
 
     Raises:
-        DataError: Not that file: the first line counts the others, the second names the attributes, and each other has one value for each name.
+        DataError: The file is not CelebA's: a line with the count, one with the names of the attributes, and one with their values for each picture.
     """
     try:
         lines = decode_text(read_whole_file(path, WHERE)).split("\n")
@@ -33,12 +33,12 @@ def read_attributes(path: Path) -> tuple[list[str], dict[str, dict[str, int]]]:
     rows = [line.split() for line in lines[2:] if line.strip()]
     if len(rows) != count:
         raise DataError(f"--data {path}: promises {count} pictures, {len(rows)} are there; get it again")
-    found: dict[str, dict[str, int]] = {}
+    attributes: dict[str, dict[str, int]] = {}
     for number, (name, *values) in enumerate(rows, start=3):
         if len(values) != len(names) or not set(values) <= {"1", "-1"}:
             raise DataError(f"--data {path}:{number}: needs {len(names)} values of 1 or -1; get it again")
-        found[name] = dict(zip(names, map(int, values), strict=True))
-    return names, found
+        attributes[name] = dict(zip(names, map(int, values), strict=True))
+    return names, attributes
 
 
 def pack_celeba(
@@ -58,13 +58,13 @@ def pack_celeba(
         out: The pack.
         size_px: Height and width; Akel 2022 has 40.
         resize: Name of the filter.
-        attributes: `Smiling` or `Smiling=1` takes pictures that have it, `Smiling=-1` those that have it not; all must hold.
-        faces: Cut the largest face found, as Akel 2022 does; pictures without are skipped.
-        limit: At most so many pictures are looked at; Akel 2022 has 50,000.
+        attributes: `Smiling` or `Smiling=1` chooses pictures with the attribute, `Smiling=-1` those without; all must hold.
+        faces: Keep the largest face only, as Akel 2022 does; pictures without a face are skipped.
+        limit: Maximum number of pictures that are read; Akel 2022 has 50,000.
 
     Raises:
         DataError: Files are absent or do not belong together.
-        UsageError: An unknown attribute, or OpenCV is not installed.
+        UsageError: An attribute is unknown, or OpenCV is not installed.
     """
     finder = face_finder() if faces else None
     folder = next((source / name for name in PICTURE_FOLDERS if any((source / name).glob("*.jpg"))), None)
@@ -73,14 +73,14 @@ def pack_celeba(
     names = sorted(path.name for path in folder.glob("*.jpg"))
     labels: dict[str, str] = {}
     if (source / ATTRIBUTES).is_file() or attributes:
-        known, values = read_attributes(source / ATTRIBUTES)
+        available, values = read_attributes(source / ATTRIBUTES)
         missing = [name for name in names if name not in values]
         if missing:
             raise DataError(
                 f"--data {source / ATTRIBUTES}: says nothing of {missing[0]} and {len(missing) - 1} others; give the file that belongs to them"
             )
-        wanted = dict(_condition(text, known) for text in attributes)
-        names = [name for name in names if all(values[name][key] == value for key, value in wanted.items())]
+        conditions = dict(_parse_condition(text, available) for text in attributes)
+        names = [name for name in names if all(values[name][key] == value for key, value in conditions.items())]
         labels = {name: " ".join(key for key, value in values[name].items() if value == 1) for name in names}
     skipped: list[dict[str, str]] = []
     pictures = decode_files(((name, folder / name) for name in names[:limit]), 4 * size_px, skipped, labels)
@@ -90,8 +90,10 @@ def pack_celeba(
     return write_pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
 
 
-def _condition(text: str, known: Sequence[str]) -> tuple[str, int]:
+def _parse_condition(text: str, available: Sequence[str]) -> tuple[str, int]:
     name, _, value = text.partition("=")
-    if name not in known or value not in ("", "1", "-1"):
-        raise UsageError(f"--attribute {text}: write NAME, NAME=1 or NAME=-1, with a name of {ATTRIBUTES}, such as {known[0] if known else 'Smiling'}")
+    if name not in available or value not in ("", "1", "-1"):
+        raise UsageError(
+            f"--attribute {text}: write NAME, NAME=1 or NAME=-1, with a name of {ATTRIBUTES}, such as {available[0] if available else 'Smiling'}"
+        )
     return name, -1 if value == "-1" else 1

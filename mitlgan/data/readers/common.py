@@ -1,4 +1,4 @@
-"""What the readers share: pictures into a pack, and files that are read once, whole and checked."""
+"""Shared by all readers: packing of pictures, and reading of whole files."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Picture:
 
     Attributes:
         name: Its name in the set.
-        pixels: (H, W) grey or (H, W, 3) uint8, or a picture already decoded.
-        sha256: Of its bytes.
-        label: What the set says of it, if anything.
+        pixels: (H, W) grey or (H, W, 3) uint8, or a decoded picture.
+        sha256: Hash of its bytes.
+        label: Its label in the set; empty if none.
     """
 
     name: str
@@ -45,16 +45,16 @@ class Picture:
 def write_pack(
     pictures: Iterable[Picture], out: Path, *, size_px: int, resize: str, grey: bool, account: dict[str, Any], skipped: list[dict[str, str]]
 ) -> ImagePack:
-    """Write pictures as a pack, each cut to its centred square and resized.
+    """Write pictures as a pack, each cut to its centered square and resized.
 
     Args:
         pictures: In the order of the pack.
         out: The pack, ending in `.npy`.
         size_px: Height and width.
         resize: Name of the filter.
-        grey: One channel.
-        account: What made it: format, source, what was chosen, `licence`.
-        skipped: What was left out and why; may grow while the pictures are read.
+        grey: Whether the pack has one channel.
+        account: What made it, for the manifest: format, source, selection, `licence`.
+        skipped: Name and reason of pictures that are left out; may grow while the pictures are read.
 
     Raises:
         DataError: No picture is left.
@@ -75,19 +75,19 @@ def write_pack(
 def open_unzipped(path: Path) -> BinaryIO:
     """Open a file to be read, unpacked when it is gzip."""
     with path.open("rb") as raw:
-        zipped = raw.read(2) == GZIP
-    return cast(BinaryIO, gzip.open(path, "rb") if zipped else path.open("rb"))
+        is_gzip = raw.read(2) == GZIP
+    return cast(BinaryIO, gzip.open(path, "rb") if is_gzip else path.open("rb"))
 
 
 def read_whole_file(path: Path, where: str) -> bytes:
-    """A file's content, unpacked when it is gzip.
+    """Return the content of a file, unpacked if it is gzip.
 
     Args:
         path: The file.
         where: Where to get it, for the message.
 
     Raises:
-        DataError: Absent, too large or damaged.
+        DataError: The file is absent, too large or damaged.
     """
     try:
         if not path.is_file():
@@ -104,16 +104,16 @@ def read_whole_file(path: Path, where: str) -> bytes:
 def decode_files(
     files: Iterable[tuple[str, Path]], size_px: int, skipped: list[dict[str, str]], labels: dict[str, str] | None = None
 ) -> Iterator[Picture]:
-    """Pictures of files; what cannot be read goes to `skipped` with its reason."""
+    """Yield the pictures of files; those that cannot be read are added to `skipped` with the reason."""
     for name, path in files:
         try:
-            picture = decode_bytes(read_file(path), keep_alpha=False, size_px=size_px)
+            image = decode_bytes(read_file(path), keep_alpha=False, size_px=size_px)
         except UnreadableImageError as error:
             skipped.append({"name": name, "reason": str(error)})
             continue
-        yield Picture(name, picture.picture, picture.sha256, (labels or {}).get(name, ""))
+        yield Picture(name, image.picture, image.sha256, (labels or {}).get(name, ""))
 
 
 def sha256(content: bytes) -> str:
-    """Hash of bytes."""
+    """Return the SHA-256 hash of bytes."""
     return hashlib.sha256(content).hexdigest()

@@ -1,4 +1,4 @@
-"""Faces cut out of pictures, by OpenCV's frontal face cascade (Viola & Jones 2001), which its package carries."""
+"""Finds faces with OpenCV's frontal face cascade (Viola & Jones 2001), which is in its package."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from PIL import Image
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.readers.common import Picture, decode_files, write_pack
 from mitlgan.errors import UsageError
+from mitlgan.runtime.progress import Say, ignore_message
 
-MIN_FACE_FRACTION = 0.15  # of the picture's short side; smaller finds are mostly none
+MIN_FACE_FRACTION = 0.15  # of the picture's shorter side; smaller detections are mostly wrong
 MARGIN = 0.1  # of the face's side, on each side
 FaceFinder = Callable[[Image.Image], tuple[int, int, int, int] | None]
 
 
 def face_finder() -> FaceFinder:
-    """A function from a picture to the box (left, top, right, bottom, px) of its largest face, or None.
+    """Return a function from a picture to the box (left, top, right, bottom, px) of its largest face, or None.
 
     Raises:
         UsageError: OpenCV is not installed, or has no cascades.
@@ -35,11 +36,11 @@ def face_finder() -> FaceFinder:
     cascade = version.CascadeClassifier(str(Path(version.data.haarcascades) / "haarcascade_frontalface_default.xml"))
 
     def find(picture: Image.Image) -> tuple[int, int, int, int] | None:
-        smallest = max(8, int(min(picture.size) * MIN_FACE_FRACTION))
-        found = cascade.detectMultiScale(np.asarray(picture.convert("L")), 1.1, 5, minSize=(smallest, smallest))
-        if len(found) == 0:
+        min_px = max(8, int(min(picture.size) * MIN_FACE_FRACTION))
+        boxes = cascade.detectMultiScale(np.asarray(picture.convert("L")), 1.1, 5, minSize=(min_px, min_px))
+        if len(boxes) == 0:
             return None
-        left, top, width, height = (int(side) for side in max(found, key=lambda box: int(box[2]) * int(box[3])))
+        left, top, width, height = (int(side) for side in max(boxes, key=lambda box: int(box[2]) * int(box[3])))
         margin = int(MARGIN * width)
         return max(0, left - margin), max(0, top - margin), min(picture.width, left + width + margin), min(picture.height, top + height + margin)
 
@@ -47,7 +48,7 @@ def face_finder() -> FaceFinder:
 
 
 def crop_faces(pictures: Iterable[Picture], finder: FaceFinder, skipped: list[dict[str, str]]) -> Iterator[Picture]:
-    """Each picture's largest face; pictures without one go to `skipped`."""
+    """Yield each picture's largest face; pictures without one are added to `skipped`."""
     for picture in pictures:
         image = picture.pixels if isinstance(picture.pixels, Image.Image) else Image.fromarray(picture.pixels)
         box = finder(image)
@@ -57,36 +58,34 @@ def crop_faces(pictures: Iterable[Picture], finder: FaceFinder, skipped: list[di
             yield replace(picture, pixels=image.crop(box))
 
 
-def pack_faces(
-    source: Path, out: Path, *, size_px: int, resize: str = "lanczos", limit: int | None = None, say: Callable[[str], None] | None = None
-) -> ImagePack:
-    """Pack the largest face of every picture under a folder; of one that has split folders, of the training pictures.
+def pack_faces(source: Path, out: Path, *, size_px: int, resize: str = "lanczos", limit: int | None = None, say: Say = ignore_message) -> ImagePack:
+    """Pack the largest face of every picture under a folder, or of its training pictures if it has split folders.
 
     Args:
         source: The folder.
         out: The pack.
         size_px: Height and width.
         resize: Name of the filter.
-        limit: Look at so many pictures at most.
-        say: Told in one line which part was taken and which was left, where the folder has parts.
+        limit: Maximum number of pictures that are read.
+        say: Receives which part of the folder is used.
 
     Raises:
         UsageError: OpenCV is not installed, or the source is an archive.
-        DataError: No pictures, or no faces.
+        DataError: There are no pictures, or no faces.
     """
     from mitlgan.data.sources.split_folders import TRAIN
     from mitlgan.data.splits import find_folder_splits
 
     finder = face_finder()
-    found = find_folder_splits(source)
-    split = found.require(TRAIN)
-    if say is not None and (sentence := found.describe(split)):
+    splits = find_folder_splits(source)
+    split = splits.require(TRAIN)
+    if sentence := splits.describe(split):
         say(sentence)
-    whole = found.source(split)
-    if whole.sequential:
+    pictures = splits.source(split)
+    if pictures.sequential:
         raise UsageError(f"--faces: {source} is an archive; unpack it, and name the folder")
-    files = [(entry.name, entry.path) for entry in whole.entries[:limit] if entry.path is not None]
-    skipped = whole.leftovers.skipped()
-    pictures = crop_faces(decode_files(files, 4 * size_px, skipped), finder, skipped)
+    files = [(entry.name, entry.path) for entry in pictures.entries[:limit] if entry.path is not None]
+    skipped = pictures.leftovers.skipped()
+    faces = crop_faces(decode_files(files, 4 * size_px, skipped), finder, skipped)
     account = {"format": "folder", "source": source.name, "faces": "largest, OpenCV haarcascade_frontalface_default"}
-    return write_pack(pictures, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
+    return write_pack(faces, out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)

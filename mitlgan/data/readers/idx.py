@@ -36,25 +36,27 @@ def is_idx(path: Path) -> bool:
 
 
 def read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
-    """The array of an IDX file of bytes.
+    """Return the array of an IDX file of bytes.
 
     Args:
-        path: Gzip or not.
+        path: The file, gzip or not.
         magic: `IMAGES` (N, H, W) or `LABELS` (N,).
 
     Raises:
-        DataError: Another magic number, or a length that its header does not promise.
+        DataError: The magic number or the length is wrong.
     """
     content = read_whole_file(path, WHERE)
-    count = magic & 0xFF
-    head = 4 * (count + 1)
-    if len(content) < head or struct.unpack(">I", content[:4])[0] != magic:
-        found = content[:4].hex() or "nothing"
-        raise DataError(f"--data {path}: begins with {found}, not {magic:08x}: no IDX file of {'images' if magic == IMAGES else 'labels'}; {WHERE}")
-    shape = struct.unpack(f">{count}I", content[4:head])
-    if int(np.prod(shape, dtype=object)) != len(content) - head or 0 in shape:
-        raise DataError(f"--data {path}: its header promises {' x '.join(map(str, shape))} bytes, {len(content) - head} are there; get it again")
-    return np.frombuffer(content, dtype=np.uint8, offset=head).reshape(shape)
+    dimensions = magic & 0xFF
+    header_bytes = 4 * (dimensions + 1)
+    if len(content) < header_bytes or struct.unpack(">I", content[:4])[0] != magic:
+        actual = content[:4].hex() or "nothing"
+        raise DataError(f"--data {path}: begins with {actual}, not {magic:08x}: no IDX file of {'images' if magic == IMAGES else 'labels'}; {WHERE}")
+    shape = struct.unpack(f">{dimensions}I", content[4:header_bytes])
+    if int(np.prod(shape, dtype=object)) != len(content) - header_bytes or 0 in shape:
+        raise DataError(
+            f"--data {path}: its header promises {' x '.join(map(str, shape))} bytes, {len(content) - header_bytes} are there; get it again"
+        )
+    return np.frombuffer(content, dtype=np.uint8, offset=header_bytes).reshape(shape)
 
 
 def pack_idx(
@@ -75,13 +77,13 @@ def pack_idx(
         out: The pack.
         size_px: Height and width; at the images' own size nothing is resized.
         resize: Name of the filter.
-        labels: Their file of labels; checked against the images' number, and written beside each picture.
-        classes: Only these labels.
-        limit: At most so many.
-        identity: Of a pack in the cache, see `prepare.open_data`.
+        labels: Their file of labels, recorded with each picture.
+        classes: Only these labels; empty for all.
+        limit: Maximum number of pictures.
+        identity: Recorded in the manifest of a pack in the cache.
 
     Raises:
-        DataError: Not such files, or they do not belong together.
+        DataError: The files are no IDX files, or do not belong together.
     """
     images = read_idx(source, IMAGES)
     names = read_idx(labels, LABELS) if labels is not None else None

@@ -1,7 +1,7 @@
 """Products chosen by their reviews (Benedetti 2019, chapter 3): metadata and reviews joined on `asin`, pictures from a folder.
 
-The files are Amazon's review data (McAuley et al. 2015): one JSON object a line, gzip or not; older dumps write Python literals, which are read as such
-and never evaluated.
+The files are Amazon's review data (McAuley et al. 2015): one JSON object a line, gzip or not. Older files hold Python literals, which are parsed, not
+evaluated.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from mitlgan.runtime.text_files import TextError, iter_lines
 
 WHERE = "metadata and reviews by category are at https://jmcauley.ucsd.edu/data/amazon/; fetch the pictures of `imUrl` yourself into a folder"
 PLACEHOLDER_PRODUCTS = 10
-"""A file that so many products share is no picture of a product ("no image available")."""
+"""A file that so many products share is a placeholder ("no image available")."""
 
 
 @dataclass(frozen=True)
 class ReviewLimits:
-    """Which products are taken; Benedetti's by default.
+    """Which products are used; Benedetti's by default.
 
     Attributes:
-        rating: Least mean of the reviews' stars.
-        reviews: Fewest reviews.
+        rating: Minimum mean of the reviews' stars.
+        reviews: Minimum number of reviews.
     """
 
     rating: float = 4.0
@@ -42,22 +42,22 @@ class ReviewLimits:
 
 
 def choose_products(metadata: Path, reviews: Path, choice: ReviewLimits) -> dict[str, str]:
-    """Name of the picture's file by `asin`, of products that are rated well and often enough, in the order of the metadata.
+    """Return the name of the picture's file by `asin`, for products that are rated well and often enough, in the order of the metadata.
 
     Raises:
-        DataError: A file is absent or not such data.
+        DataError: A file is absent or is not such data.
     """
     count: Counter[str] = Counter()
     stars: Counter[str] = Counter()
-    for row in _rows(reviews, ("asin", "overall")):
+    for row in _read_rows(reviews, ("asin", "overall")):
         count[str(row["asin"])] += 1
         stars[str(row["asin"])] += float(row["overall"])  # type: ignore[assignment]
-    found: dict[str, str] = {}
-    for row in _rows(metadata, ("asin",)):
+    files: dict[str, str] = {}
+    for row in _read_rows(metadata, ("asin",)):
         asin = str(row["asin"])
         if count[asin] >= choice.reviews and stars[asin] / count[asin] >= choice.rating:
-            found[asin] = Path(urlsplit(str(row.get("imUrl") or "")).path).name
-    return found
+            files[asin] = Path(urlsplit(str(row.get("imUrl") or "")).path).name
+    return files
 
 
 def pack_products(
@@ -74,20 +74,20 @@ def pack_products(
         size_px: Height and width.
         resize: Name of the filter.
         choice: Which products; by default at least 12 reviews of 4 stars on average.
-        limit: At most so many.
+        limit: Maximum number of pictures.
 
     Raises:
         DataError: Files are absent or are not such data, or no picture is left.
     """
     choice = choice or ReviewLimits()
-    wanted = choose_products(metadata, reviews, choice)
+    file_names = choose_products(metadata, reviews, choice)
     if not images.is_dir():
         raise DataError(f"--images {images}: no such folder; {WHERE}")
     by_name = {path.name: path for path in list_pictures(images, "--images")}
     by_stem = {path.stem: path for path in by_name.values()}
     skipped: list[dict[str, str]] = []
     files: list[tuple[str, Path, str]] = []
-    for asin, name in wanted.items():
+    for asin, name in file_names.items():
         path = by_stem.get(asin) or by_name.get(name)
         try:
             if path is None:
@@ -95,39 +95,39 @@ def pack_products(
             files.append((asin, path, sha256(read_file(path))))
         except UnreadableImageError as error:
             skipped.append({"name": asin, "reason": str(error)})
-    unique = list(_without_repeats(files, skipped))[:limit]
-    account = {"format": "products", "source": metadata.name, "rating": choice.rating, "reviews": choice.reviews, "chosen": len(wanted)}
+    unique = list(_drop_repeats(files, skipped))[:limit]
+    account = {"format": "products", "source": metadata.name, "rating": choice.rating, "reviews": choice.reviews, "chosen": len(file_names)}
     return write_pack(decode_files(unique, 2 * size_px, skipped), out, size_px=size_px, resize=resize, grey=False, account=account, skipped=skipped)
 
 
-def _without_repeats(files: list[tuple[str, Path, str]], skipped: list[dict[str, str]]) -> Iterator[tuple[str, Path]]:
+def _drop_repeats(files: list[tuple[str, Path, str]], skipped: list[dict[str, str]]) -> Iterator[tuple[str, Path]]:
     shared = Counter(digest for _, _, digest in files)
-    seen: set[str] = set()
+    packed: set[str] = set()
     for asin, path, digest in files:
         if shared[digest] >= PLACEHOLDER_PRODUCTS:
             skipped.append({"name": asin, "reason": f"placeholder: {shared[digest]} products share its file"})
-        elif digest in seen:
+        elif digest in packed:
             skipped.append({"name": asin, "reason": "the same file as an earlier product's"})
         else:
-            seen.add(digest)
+            packed.add(digest)
             yield asin, path
 
 
-def _rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _read_rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     if not path.is_file():
         raise DataError(f"--data {path}: no such file; {WHERE}")
     try:
         with open_unzipped(path) as file:
             for number, line in enumerate(iter_lines(file), start=1):
                 if line.strip():
-                    yield _row(path, number, line, keys)
+                    yield _parse_row(path, number, line, keys)
     except TextError as error:
         raise DataError(f"--data {path}:{error.line}: {error.reason}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise resource_fault(error) or DataError(f"--data {path}: damaged or unreadable ({error}); {WHERE}") from None
 
 
-def _row(path: Path, number: int, line: str, keys: tuple[str, ...]) -> dict[str, Any]:
+def _parse_row(path: Path, number: int, line: str, keys: tuple[str, ...]) -> dict[str, Any]:
     try:
         try:
             row = json.loads(line)

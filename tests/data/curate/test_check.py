@@ -76,7 +76,7 @@ def test_leaks_into_held_out_pictures(tmp_path: Path) -> None:
 
 
 def test_a_sound_set_is_called_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mitlgan.data.curate.check_advice.FEW", 3)
+    monkeypatch.setattr("mitlgan.data.curate.check_advice.MIN_PICTURES", 3)
     verdict = check_datasets([str(images.fill(tmp_path / "in", 5, size=(64, 64)))]).verdict
     assert bad(verdict) == []
     assert verdict[0] == ("Nothing was found that will hurt training.", False)
@@ -146,7 +146,7 @@ def test_every_warning_ends_with_a_command_that_runs(tmp_path: Path, monkeypatch
     verdict = check_datasets([str(place)]).verdict
     warned = [text for text, _ in verdict if "mitlgan data" in text]
     assert all("mitlgan data" in text for text in bad(verdict))
-    assert f"{place}: 44 pictures are few, 500 or more would do; a generator may learn them by heart. Add 456, or make 12 of each: " in warned[1]
+    assert f"{place}: 44 pictures are few, 500 or more would do; a generator may memorise them. Add 456, or make 12 of each: " in warned[1]
     for number, text in enumerate(warned):
         command = shlex.split(text[text.index("mitlgan data") :])
         command[command.index("--out") + 1] = str(tmp_path / f"out{number}")

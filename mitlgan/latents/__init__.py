@@ -1,4 +1,4 @@
-"""Latents: from seeds, along paths, in files; always layer by layer."""
+"""Latents from seeds, along paths and in files, layer by layer."""
 
 from mitlgan.latents.files import read_latent, write_latent
 from mitlgan.latents.paths import EASINGS, LayerWeights, concat_layers, interpolate_latents, interpolate_path, slerp, split_by_layer, truncate

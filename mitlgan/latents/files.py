@@ -1,4 +1,4 @@
-"""A latent in a JSON file: what an embedding found, or a picture worth keeping, layer by layer."""
+"""Latent files: one latent as JSON, layer by layer."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from mitlgan.runtime.text_files import read_text
 SCHEMA_VERSION = 1
 MAX_BYTES = 32_000_000
 MAX_LATENT_VALUE = 1000.0
-"""No number of a latent is farther from 0: of a normal distribution none is, and pictures of such have overflowed."""
+"""Largest absolute value of a latent; larger ones are never drawn, and their images overflow."""
 
 
 class LatentFile(BaseModel):
-    """What stands in the file.
+    """Content of the file.
 
     Attributes:
         latents: One list of numbers per layer.
-        tensors_sha256: Hash of the tensors of the artifact whose picture it is.
-        note: Whatever its maker wants to say.
+        tensors_sha256: Hash of the tensors of the artifact that it belongs to.
+        note: Free text.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,12 +46,12 @@ def write_latent(path: Path, z: Tensor, dims: Mapping[str, int], tensors_sha256:
         path: The JSON file.
         z: (sum of dims,), float32.
         dims: Latent length by layer, in order.
-        tensors_sha256: Of the artifact; see `mitlgan.artifacts.loaded_artifact.Artifact.tensors_sha256`.
-        note: Of at most 10,000 characters.
+        tensors_sha256: Hash of the artifact's tensors; see `mitlgan.artifacts.loaded_artifact.LoadedArtifact.tensors_sha256`.
+        note: At most 10,000 characters.
 
     Raises:
-        ArtifactError: A number is not finite or absurdly large; nothing is written.
-        ResourceError: The disk refuses.
+        ArtifactError: A number is not finite or too large; nothing is written.
+        ResourceError: The disk is full or not writable.
     """
     _require_in_range(path, z)
     values = {name: part.tolist() for name, part in split_by_layer(z.detach().cpu().float(), dims).items()}
@@ -64,26 +64,26 @@ def read_latent(path: Path, dims: Mapping[str, int], tensors_sha256: str | None 
     Args:
         path: The JSON file, of at most 32 MB.
         dims: The artifact's latent length by layer, in order.
-        tensors_sha256: The artifact's; a file that names another is refused. None: any is taken.
+        tensors_sha256: Hash of the artifact's tensors; a file with another hash is refused. None: any is accepted.
 
     Returns:
-        (sum of dims,), float32, as it was written to the bit.
+        (sum of dims,), float32, equal to what was written to the bit.
 
     Raises:
-        ArtifactError: It cannot be read, is no such file, or does not fit the artifact.
+        ArtifactError: The file cannot be read, is no latent file, or does not fit the artifact.
     """
     try:
-        found = LatentFile.model_validate_json(read_text(path, str(path), ArtifactError, MAX_BYTES))
+        content = LatentFile.model_validate_json(read_text(path, str(path), ArtifactError, MAX_BYTES))
     except ValueError as error:
-        raise ArtifactError(f"{path}: {_why(error)}") from None
-    if found.schema_version > SCHEMA_VERSION:
-        raise ArtifactError(f"{path}: its schema_version {found.schema_version} is newer than {SCHEMA_VERSION}; upgrade mitlgan")
-    lengths = {name: len(values) for name, values in found.latents.items()}
+        raise ArtifactError(f"{path}: {_reason(error)}") from None
+    if content.schema_version > SCHEMA_VERSION:
+        raise ArtifactError(f"{path}: its schema_version {content.schema_version} is newer than {SCHEMA_VERSION}; upgrade mitlgan")
+    lengths = {name: len(values) for name, values in content.latents.items()}
     if lengths != dict(dims):
-        raise ArtifactError(f"{path}: has latents of {_listed(lengths)}; the artifact takes {_listed(dims)}")
-    if None not in (tensors_sha256, found.tensors_sha256) and tensors_sha256 != found.tensors_sha256:
+        raise ArtifactError(f"{path}: has latents of {_dims_text(lengths)}; the artifact takes {_dims_text(dims)}")
+    if None not in (tensors_sha256, content.tensors_sha256) and tensors_sha256 != content.tensors_sha256:
         raise ArtifactError(f'{path}: was made for another artifact, so it is another picture here; remove its "tensors_sha256" to use it all the same')
-    z = torch.cat([torch.tensor(found.latents[name], dtype=torch.float64) for name in dims]).float()
+    z = torch.cat([torch.tensor(content.latents[name], dtype=torch.float64) for name in dims]).float()
     _require_in_range(path, z)
     return z
 
@@ -93,7 +93,7 @@ def _require_in_range(path: Path, z: Tensor) -> None:
         raise ArtifactError(f"{path}: holds a number that is not from -{MAX_LATENT_VALUE:g} to {MAX_LATENT_VALUE:g}; a latent's are near 0")
 
 
-def _why(error: ValueError) -> str:
+def _reason(error: ValueError) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -101,5 +101,5 @@ def _why(error: ValueError) -> str:
     return "not a latent file"
 
 
-def _listed(lengths: Mapping[str, int]) -> str:
+def _dims_text(lengths: Mapping[str, int]) -> str:
     return ", ".join(f"{name} ({length})" for name, length in lengths.items())

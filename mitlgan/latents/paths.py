@@ -1,8 +1,7 @@
-"""From one latent to another: lines, arcs, paces, truncation; each layer's latent by itself.
+"""Interpolation and truncation of latents, each layer on its own.
 
-A standard normal latent of many numbers lies near the sphere of radius sqrt(dim), and the straight line between two of them cuts through its inside:
-the midpoint is shorter by sqrt(2), which is a truncation by 0.71 that nobody asked for. The arc keeps the length (White 2016, "Sampling generative
-networks").
+A standard normal latent of high dimension lies near the sphere of radius sqrt(dim). The midpoint of a straight line between two of them is shorter by
+sqrt(2), an unwanted truncation by 0.71; spherical interpolation keeps the length (White 2016, "Sampling generative networks").
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from torch import Tensor
 from mitlgan.errors import UsageError
 
 MIN_SLERP_DIM = 8
-"""Below so many numbers a latent's length is not concentrated, so a place, say, is moved along the straight line whatever is asked."""
+"""Smallest dimension for spherical interpolation: shorter latents, such as a placement's, have no typical length and use straight lines."""
 MAX_TRUNCATION = 2.0
 LayerWeights = Mapping[str, Sequence[float]]
 
 
 class Easing(NamedTuple):
-    """How to go from one latent to the next: the pace takes and gives a share of the way in [0, 1], with 0 and 1 as fixed points."""
+    """Speed along a path: `pace` maps [0, 1] to [0, 1] with fixed ends; `straight` chooses the line over the arc."""
 
     pace: Callable[[float], float]
     straight: bool
@@ -42,24 +41,24 @@ EASINGS = {"sine": Easing(_sine, straight=False), "linear": Easing(_even, straig
 
 
 def split_by_layer(z: Tensor, dims: Mapping[str, int]) -> dict[str, Tensor]:
-    """Views of the columns of latents (..., sum of dims), by layer."""
+    """Split latents (..., sum of dims) into views by layer."""
     return dict(zip(dims, torch.split(z, list(dims.values()), dim=-1), strict=True))
 
 
 def concat_layers(parts: Mapping[str, Tensor], dims: Mapping[str, int]) -> Tensor:
-    """Latents (..., sum of dims) of the layers' own, in the order of `dims`."""
+    """Concatenate the layers' latents to (..., sum of dims), in the order of `dims`."""
     return torch.cat([parts[name] for name in dims], dim=-1)
 
 
 def interpolate_latents(first: Tensor, second: Tensor, weights: LayerWeights, dims: Mapping[str, int], *, straight: bool = False) -> Tensor:
-    """Latents between two, each layer by its own weights.
+    """Interpolate between two latents, each layer by its own weights.
 
     Args:
         first: (sum of dims,).
-        second: Likewise.
-        weights: Shares of the second in [0, 1], by layer, as many for each; a layer without any stays the first's, to the bit.
+        second: (sum of dims,).
+        weights: Shares of the second in [0, 1], by layer, as many for each; a layer without weights keeps the first latent, to the bit.
         dims: Latent length by layer, in order.
-        straight: Along the line in place of the arc; latents shorter than `SHORT` always are.
+        straight: Use the straight line; latents shorter than `MIN_SLERP_DIM` always do.
 
     Returns:
         (N, sum of dims); weight 0 gives the first and weight 1 the second to the bit.
@@ -81,15 +80,15 @@ def interpolate_latents(first: Tensor, second: Tensor, weights: LayerWeights, di
         if name not in weights:
             parts[name] = own.expand(count, -1)
         else:
-            way = lerp if straight or dims[name] < MIN_SLERP_DIM else slerp
-            parts[name] = way(own, others[name], weights[name])
+            interpolate = lerp if straight or dims[name] < MIN_SLERP_DIM else slerp
+            parts[name] = interpolate(own, others[name], weights[name])
     return concat_layers(parts, dims)
 
 
 def slerp(first: Tensor, second: Tensor, weights: Sequence[float]) -> Tensor:
-    """Points on the way that turns at an even rate from one vector (d,) to another, its length going evenly from the one's to the other's (slerp).
+    """Interpolate spherically between vectors (d,), at constant angular speed; the length changes linearly.
 
-    Where the vectors point the same way, opposite ways or nowhere there is no one arc, and it is the line.
+    Parallel, opposite and zero vectors have no unique arc and use the straight line.
     """
     a, b = first.double(), second.double()
     lengths = a.norm(), b.norm()
@@ -114,26 +113,26 @@ def _column(weights: Sequence[float]) -> Tensor:
     return torch.tensor(weights, dtype=torch.float64).unsqueeze(1)
 
 
-def _with_ends(way: Tensor, first: Tensor, second: Tensor, t: Tensor) -> Tensor:
-    """The way as float32, its ends as they were given: a picture that was asked for is that picture."""
-    return torch.where(t == 0, first, torch.where(t == 1, second, way.to(first.dtype)))
+def _with_ends(points: Tensor, first: Tensor, second: Tensor, t: Tensor) -> Tensor:
+    """Return the points in the ends' type, with the ends exactly as given, so that their images are the same."""
+    return torch.where(t == 0, first, torch.where(t == 1, second, points.to(first.dtype)))
 
 
 def interpolate_path(
     points: Tensor, frames: int, dims: Mapping[str, int], *, layers: Collection[str] | None = None, easing: str = "sine", straight: bool = False
 ) -> tuple[Tensor, list[int]]:
-    """Latents along way points.
+    """Interpolate along waypoints.
 
     Args:
-        points: (P, sum of dims), at least two.
+        points: (P, sum of dims), P at least 2.
         frames: Latents from each point to the next, both included.
         dims: Latent length by layer, in order.
-        layers: Which move; the others stay those of the first point, to the bit. None: all.
+        layers: Layers that change; the others keep the first point's latent, to the bit. None: all.
         easing: `sine` (the arc, slow at every point), `linear` (the straight line at an even pace) or `slerp` (the arc at an even pace).
-        straight: The line for `sine`, too.
+        straight: Use the straight line for `sine`, too.
 
     Returns:
-        (F, sum of dims) with F = (P - 1) (frames - 1) + 1, and where in them the points are.
+        (F, sum of dims) with F = (P - 1) (frames - 1) + 1, and the indices of the waypoints in them.
 
     Raises:
         UsageError: Fewer than two points or frames, or an unknown layer or easing.
@@ -156,15 +155,14 @@ def interpolate_path(
 
 
 def truncate(z: Tensor, psi: float) -> Tensor:
-    """Latents drawn towards the centre of their distribution: psi z.
+    """Scale latents towards the mean of their distribution: psi z (the truncation trick).
 
-    Nearer to it, pictures are more typical and less various (Marchesi 2017; Brock et al. 2019 call it the truncation trick). Brock et al. draw the
-    numbers beyond a threshold anew, which makes another picture of a seed; scaling, as Karras et al. 2019 do with w around its mean, keeps what the
-    seed shows, goes smoothly with psi, and works on latents that were found rather than drawn.
+    Images become more typical and less varied (Marchesi 2017). Brock et al. 2019 resample values beyond a threshold, which changes the image of a
+    seed; scaling, as Karras et al. 2019 do with w, keeps the image recognizable, is smooth in psi, and works for latents of any origin.
 
     Args:
-        z: Any shape; of a standard normal distribution, whose mean is 0.
-        psi: 1 changes nothing, to the bit; 0 is the one picture of the centre; above 1 it exaggerates.
+        z: Any shape; standard normal.
+        psi: 1 changes nothing, to the bit; 0 is the mean image; above 1 exaggerates.
 
     Raises:
         UsageError: psi is not from 0 to 2.
@@ -175,10 +173,10 @@ def truncate(z: Tensor, psi: float) -> Tensor:
 
 
 def require_layer(name: str, dims: Mapping[str, int], option: str) -> None:
-    """Refuse a name that no latent has.
+    """Check that a layer exists.
 
     Raises:
-        UsageError: It begins with the option.
+        UsageError: It does not; the message begins with the option.
     """
     if name not in dims:
         raise UsageError(f"{option}: there is no layer {name!r}; choose from {', '.join(dims)}")

@@ -15,13 +15,12 @@ SEED_LIMIT = 2**63
 
 
 def latents_from_seeds(seeds: Sequence[int] | Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Tensor:
-    """Standard normal latents, one per seed.
+    """Return standard normal latents, one per seed.
 
-    A layer's numbers depend on its seed and its name alone: foreground 7 of a composer is image 7 of the foreground artifact, whatever the
-    background.
+    A layer's latent depends only on its seed and its name: foreground 7 of a composer is image 7 of the foreground artifact, whatever the background.
 
     Args:
-        seeds: One seed per image, for all layers alike, or by layer.
+        seeds: One seed per image, the same for all layers or by layer.
         dims: Latent length by layer, in order.
 
     Returns:

@@ -1,54 +1,52 @@
-"""Penalties on the critic's slope, and when they are due."""
+"""Penalties on the critic's gradient, and when lazy ones are due."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-# Added under the root of the gradient's squared norm: without it, a gradient of zero has an infinite slope. A norm near 1 does not feel it.
+# Added to the squared norm under the root, whose derivative is infinite at 0; a norm near 1 does not change.
 _TINY = 1e-12
 
 
 def penalty_is_due(update: int, every: int) -> bool:
-    """Whether a penalty that is computed at every k-th critic update only, and weighted k times, falls on this one.
+    """Whether a lazy penalty, computed at every k-th critic update and weighted k times, is due at this one.
 
-    Karras et al. 2020 (StyleGAN2, section 3.1 and appendix B) make it an optimiser step of its own, and slow Adam by k / (k + 1) for the steps more.
-    Here it joins the loss of the k-th update, so there are no more steps than before, and nothing to correct.
-
-    It is the last of each k, so that statistics that are written every m-th iteration meet it where k divides m.
+    Karras et al. 2020 (StyleGAN2, section 3.1 and appendix B) make it an extra optimiser step and correct Adam for it. Here it joins the loss of the
+    k-th update, so there is nothing to correct. It is the last of each k, so that statistics written every m-th iteration include it if k divides m.
 
     Args:
-        update: The critic's update, from 0.
+        update: Index of the critic update, from 0.
         every: k, at least 1.
     """
     return (update + 1) % every == 0
 
 
 def squared_gradient_norms(scores: Tensor, images: Tensor) -> Tensor:
-    """|grad D(x)|^2 of each image (Mescheder et al. 2018, equation 9, at whichever images are given), differentiable once more.
+    """Return |grad D(x)|^2 of each image (Mescheder et al. 2018, equation 9, at any images), differentiable again.
 
     Args:
-        scores: (N,), computed from `images`, each from its own image only.
+        scores: (N,), each computed from its own image only.
         images: (N, C, H, W), with gradient.
 
     Returns:
-        (N,), of the images' type.
+        (N,).
     """
-    (slope,) = torch.autograd.grad(scores.sum(), images, create_graph=True)  # (N, C, H, W)
-    return slope.flatten(1).square().sum(1)
+    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)  # (N, C, H, W)
+    return gradient.flatten(1).square().sum(1)
 
 
 def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
-    """E[(|grad D(x)| - 1)^2] at random points x between real and fake (Gulrajani et al. 2017, equation 3), in float32 even under autocast.
+    """Return E[(|grad D(x)| - 1)^2] at random points x between real and fake (Gulrajani et al. 2017, equation 3), in float32 even under autocast.
 
     Args:
         critic: Images (N, C, H, W) to scores (N,), each score of its own image only.
         real: (N, C, H, W).
         fake: The same shape.
-        rng: Draws the place between the two, one per sample; on whatever device.
+        rng: Draws one interpolation weight per sample, on any device.
 
     Returns:
-        A scalar without weight. A gradient of zero gives 1, with finite derivatives of any order.
+        An unweighted scalar. A gradient of zero gives 1, with finite derivatives of any order.
 
     Raises:
         ValueError: The shapes differ.

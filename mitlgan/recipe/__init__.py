@@ -1,8 +1,8 @@
 """Recipes: typed settings read from TOML.
 
-A recipe says everything that decides a result: data, networks, objective, optimisers, length, seed. It is read from a file, changed by `--set a.b=v`,
-checked as a whole before anything is built, and written, resolved, into the run that it made. An unknown key is an error that names the closest known
-one; every error names the file and the line.
+A recipe holds everything that decides a result: data, networks, objective, optimisers, length, seed. It is read from a file, changed by `--set a.b=v`,
+checked as a whole before anything is built, and written in full into its run. Every error names the file and the line; an unknown key is an error that
+names the closest known one.
 """
 
 from mitlgan.recipe.display_name import changes_from_shipped, display_name, display_name_of

@@ -1,6 +1,6 @@
-"""What a recipe is called before readers: its name, and every setting in which it is no longer the shipped recipe of that name.
+"""Display names of recipes: the name, and every setting that differs from the shipped recipe of that name.
 
-A name is a claim. `thesis-narrow` with another translator is not what the name promises, so the difference goes wherever the name goes.
+`thesis-narrow` with another translator is not what the name promises, so the difference is shown wherever the name is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mitlgan.recipe.schema.base import RecipeTable
 from mitlgan.recipe.schema.recipe import KINDS, Recipe
 
 MAX_CHANGES = 4
-"""So many changed settings are named; the rest are counted."""
+"""Number of changed settings that are named; the rest are counted."""
 
 SHOWN_ELSEWHERE = (
     "seed",
@@ -35,28 +35,28 @@ SHOWN_ELSEWHERE = (
     "training.nan_patience",
     "training.divergence",
 )
-"""Settings that change how long, on what and how closely watched a network is trained, not what it is: pages and cards have a place for each."""
+"""Settings of length, data and logging, which pages and cards show elsewhere."""
 
 
 def display_name(recipe: Recipe) -> str:
-    """The recipe's name, and what was changed of the shipped recipe that has it: `thesis-narrow, changed: composer.translator.kind=resnet`.
+    """Return the name and the changes from the shipped recipe: `thesis-narrow, changed: composer.translator.kind=resnet`.
 
-    A recipe of a name that is not shipped is its author's: the name alone.
+    A recipe whose name is not shipped has only its name.
     """
-    found = changes_from_shipped(recipe)
-    if not found:
+    changes = changes_from_shipped(recipe)
+    if not changes:
         return recipe.name
-    listed = [f"{key}={value}" for key, value in list(found.items())[:MAX_CHANGES]]
-    more = len(found) - len(listed)
-    return f"{recipe.name}, changed: {', '.join(listed)}" + (f" and {more} more" if more else "")
+    named = [f"{key}={value}" for key, value in list(changes.items())[:MAX_CHANGES]]
+    more = len(changes) - len(named)
+    return f"{recipe.name}, changed: {', '.join(named)}" + (f" and {more} more" if more else "")
 
 
 def display_name_of(tree: Mapping[str, Any], otherwise: str = "") -> str:
-    """The same for a recipe as an artifact's card has it, which another version may have written.
+    """Return the display name of a card's recipe, which another version may have written.
 
     Args:
         tree: The card's recipe.
-        otherwise: Where it has no name.
+        otherwise: Name of a recipe without one.
     """
     try:
         return display_name(parse_recipe(dict(tree), "card"))
@@ -65,15 +65,15 @@ def display_name_of(tree: Mapping[str, Any], otherwise: str = "") -> str:
 
 
 def changes_from_shipped(recipe: Recipe) -> dict[str, str]:
-    """The settings in which a recipe differs from the shipped one of its name, as `--set` takes them; the nearest, where several have the name."""
+    """Return the settings that differ from the shipped recipe of the same name, as for `--set`; from the nearest, if several have the name."""
     candidates = [_differences(recipe, other) for other in shipped_of_name(recipe.name) if other.command == recipe.command]
     return min(candidates, key=len, default={})
 
 
 @lru_cache(maxsize=64)
 def shipped_of_name(name: str) -> tuple[Recipe, ...]:
-    """The shipped recipes of a name, which several sizes of one network share."""
-    return tuple(load_recipe(path) for path, known in _shipped_names().items() if known == name)
+    """Return the shipped recipes of a name, which several sizes of one network share."""
+    return tuple(load_recipe(path) for path, shipped in _shipped_names().items() if shipped == name)
 
 
 @lru_cache(maxsize=1)
@@ -83,20 +83,20 @@ def _shipped_names() -> dict[Path, str]:
 
 
 def _differences(recipe: Recipe, other: Recipe) -> dict[str, str]:
-    found = diff_recipes(recipe, other)
-    kinds = {key.removesuffix("kind"): str(mine) for key, (mine, _) in found.items() if key.endswith(".kind")}
-    shown: dict[str, str] = {}
-    for key in sorted(found, key=lambda name: (not name.endswith(".kind"), name)):
-        mine = found[key][0]
+    differences = diff_recipes(recipe, other)
+    kinds = {key.removesuffix("kind"): str(mine) for key, (mine, _) in differences.items() if key.endswith(".kind")}
+    changes: dict[str, str] = {}
+    for key in sorted(differences, key=lambda name: (not name.endswith(".kind"), name)):
+        mine = differences[key][0]
         table = next((table for table in kinds if key.startswith(table) and not key.endswith(".kind")), None)
-        follows = table is not None and _is_default(table, kinds[table], key.removeprefix(table), mine)  # what comes with another kind
-        if not key.startswith(SHOWN_ELSEWHERE) and not follows:
-            shown[key] = _text(mine)
-    return shown
+        is_implied = table is not None and _is_default(table, kinds[table], key.removeprefix(table), mine)  # the default of another kind
+        if not key.startswith(SHOWN_ELSEWHERE) and not is_implied:
+            changes[key] = _text(mine)
+    return changes
 
 
 def _is_default(table: str, kind: str, key: str, value: Any) -> bool:
-    """Whether a setting is what its table's kind brings by itself, or one that the kind does not have."""
+    """Whether a setting is the default of its table's kind, or one that the kind does not have."""
     model: type[RecipeTable] | None = KINDS.get(table.rstrip(".").split(".")[-1], {}).get(kind)
     field: FieldInfo | None = None if model is None else model.model_fields.get(key)
     if field is None:

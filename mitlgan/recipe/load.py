@@ -1,4 +1,4 @@
-"""Recipes from files and settings, and back."""
+"""Recipes from TOML files and `--set` values, and back to TOML."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from mitlgan.errors import UsageError
-from mitlgan.recipe.messages import place, short, toml_message, validation_message
+from mitlgan.recipe.messages import error_location, short, toml_message, validation_message
 from mitlgan.recipe.schema.recipe import SCHEMA_VERSION, Recipe
 from mitlgan.runtime.text_files import read_text
 
 MAX_BYTES = 1_000_000
 RENAMED_FOLDERS = {"modern": "recommended", "demo": "thesis-32"}
 """Earlier names of the shipped recipes' folders, which keep working."""
-UNREADABLE = (ValueError, RecursionError, OverflowError)  # what tomllib raises; a number of 5,000 digits is a plain ValueError
+UNREADABLE = (ValueError, RecursionError, OverflowError)  # raised by tomllib; a number of 5,000 digits gives a plain ValueError
 
 
 def shipped_folder(folder: Literal["recipes", "pretrained"]) -> Path:
-    """The shipped folder: inside an installed package, else at the root of a checkout.
+    """Return a shipped folder: inside the installed package, else at the root of the checkout.
 
-    An editable install has none inside the package, so that an edited recipe of a checkout takes effect.
+    An editable install has none inside the package, so an edited recipe of the checkout takes effect.
     """
     package = Path(__file__).resolve().parent.parent
     inside = package / folder
@@ -37,20 +37,20 @@ def shipped_folder(folder: Literal["recipes", "pretrained"]) -> Path:
 
 
 def shipped_recipe_names() -> list[str]:
-    """Names of the shipped recipes, such as `thesis-32/pretrain_fg`."""
+    """Return the names of the shipped recipes, such as `thesis-32/pretrain_fg`."""
     root = shipped_folder("recipes")
     return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml"))
 
 
 def find_recipe(name: str, given: str = "--recipe") -> Path:
-    """The file of a recipe.
+    """Return the file of a recipe.
 
     Args:
         name: A file's path, or a shipped recipe's name with or without `.toml`.
-        given: The option or argument that it was given by.
+        given: The option or argument that named it, for the message.
 
     Raises:
-        UsageError: There is none; names the closest shipped one.
+        UsageError: There is no such recipe; the message names the closest shipped one.
     """
     path = Path(name)
     with suppress(OSError):  # such as a name too long for a file
@@ -81,7 +81,7 @@ def _note_new_name(old: str, new: str) -> None:
 
 
 def read_recipe_text(name: str | Path, given: str = "--recipe") -> str:
-    """The text of a recipe, its comments included; arguments and errors as of `find`."""
+    """Return the text of a recipe with its comments; arguments and errors as of `find_recipe`."""
     path = find_recipe(str(name), given)
     return read_text(path, str(path), UsageError, MAX_BYTES)
 
@@ -90,13 +90,13 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), given: str = "-
     """Read and check a recipe.
 
     Args:
-        name: As `find` takes it.
+        name: As of `find_recipe`.
         overrides: `a.b=v` settings; v is read as TOML, else as a string.
-        given: Likewise.
-        root: Folder whose own the file must be; see `mitlgan.runtime.files.open_regular`.
+        given: As of `find_recipe`.
+        root: Folder that must contain the file; see `mitlgan.runtime.files.open_regular`.
 
     Raises:
-        UsageError: Anything wrong, with file and line.
+        UsageError: The recipe is invalid; the message names file and line.
     """
     path = find_recipe(str(name), given)
     text = read_text(path, str(path), UsageError, MAX_BYTES, root=root)
@@ -110,27 +110,27 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), given: str = "-
 
 
 def parse_recipe(values: dict[str, Any], source: str = "recipe") -> Recipe:
-    """Check a recipe given as nested dictionaries, such as a run's or an artifact's.
+    """Check a recipe in nested dictionaries, such as a run's or an artifact's.
 
     Raises:
-        UsageError: Anything wrong; `source` begins the message.
+        UsageError: The recipe is invalid; `source` begins the message.
     """
     return _checked(values, source, "", ())
 
 
 def to_toml(recipe: Recipe) -> str:
-    """The resolved recipe as TOML; `load` gives the same recipe back."""
+    """Return the complete recipe as TOML, which `load_recipe` reads back to an equal recipe."""
     return tomli_w.dumps(as_dict(recipe))
 
 
 def as_dict(recipe: BaseModel) -> dict[str, Any]:
-    """The recipe as JSON-ready dictionaries, without keys that are not set."""
+    """Return a recipe or table as JSON-ready dictionaries, without unset keys."""
     values: dict[str, Any] = json.loads(recipe.model_dump_json(exclude_none=True))
     return values
 
 
 def with_overrides(recipe: Recipe, **values: object) -> Recipe:
-    """A copy with other values for dotted keys (`training__kimg=3`), checked as a whole."""
+    """Return a checked copy with other values for dotted keys (`training__kimg=3`); None removes a key."""
     tree = as_dict(recipe)
     for key, value in values.items():
         *tables, last = key.split("__")
@@ -145,7 +145,7 @@ def with_overrides(recipe: Recipe, **values: object) -> Recipe:
 
 
 def diff_recipes(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:
-    """Dotted keys in which two recipes differ, with both values; None where a key is not set."""
+    """Return the dotted keys in which two recipes differ, with both values; None for an unset key."""
     left, right = _flat(as_dict(first)), _flat(as_dict(second))
     return {key: (left.get(key), right.get(key)) for key in sorted(left.keys() | right.keys()) if left.get(key) != right.get(key)}
 
@@ -182,11 +182,11 @@ def _checked(values: dict[str, Any], source: str, text: str, overrides: Sequence
         raise UsageError(f"{source}: a number too long or tables too deep for a recipe; see `mitlgan recipes cat`") from None
     version = values.get("schema_version", SCHEMA_VERSION)
     if isinstance(version, int) and version > SCHEMA_VERSION:
-        where = place(["schema_version"], source, text, overrides)
+        where = error_location(["schema_version"], source, text, overrides)
         raise UsageError(f"{where}: schema_version {short(version)} is newer than {SCHEMA_VERSION}, which this version reads; upgrade mitlgan")
     try:
         return Recipe.model_validate_json(encoded)
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        unknown = [one for one in found if one["type"] == "extra_forbidden"]  # before what is missing, which it may be the misspelling of
-        raise UsageError(validation_message((unknown or found)[0], source, text, overrides)) from None
+        errors = error.errors(include_url=False)
+        unknown = [entry for entry in errors if entry["type"] == "extra_forbidden"]  # first: it may be the misspelling of a missing key
+        raise UsageError(validation_message((unknown or errors)[0], source, text, overrides)) from None

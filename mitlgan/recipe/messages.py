@@ -1,4 +1,4 @@
-"""What a reader is told of a recipe that is wrong: file, line, and the closest known key."""
+"""Messages about invalid recipes: file, line, and the closest known key."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from mitlgan.recipe.schema.recipe import KINDS, Recipe
 
 
 def toml_message(path: Path, text: str, message: str) -> str:
-    """What a reader is told of text that is no TOML: file, line, reason."""
-    found = re.search(r"\(at (?:line (\d+), column \d+|end of document)\)$", message)
-    line = "" if found is None else f":{found.group(1) or text.rstrip().count(chr(10)) + 1}"
-    reason = message if found is None else message[: found.start()].rstrip()
+    """Return the message about text that is not TOML: file, line, reason."""
+    position = re.search(r"\(at (?:line (\d+), column \d+|end of document)\)$", message)
+    line = "" if position is None else f":{position.group(1) or text.rstrip().count(chr(10)) + 1}"
+    reason = message if position is None else message[: position.start()].rstrip()
     return f"{path}{line}: not valid TOML: {reason}"
 
 
 def validation_message(error: Any, source: str, text: str, overrides: Sequence[str]) -> str:
-    """What a reader is told of one of pydantic's errors: file and line or `--set`, key, reason, and the closest known key."""
-    located = [str(part) for part in error["loc"]]
-    location = _without_kinds(located)
-    reason, given = str(error["msg"]).removeprefix("Value error, "), error.get("input")
+    """Return the message about one of pydantic's errors: file and line or `--set`, key, reason, and the closest known key."""
+    full_location = [str(part) for part in error["loc"]]
+    location = _without_kinds(full_location)
+    reason, value = str(error["msg"]).removeprefix("Value error, "), error.get("input")
     if error["type"] == "union_tag_invalid":
-        location, given = [*location, "kind"], error["ctx"]["tag"]
+        location, value = [*location, "kind"], error["ctx"]["tag"]
         *most, last = [f"'{kind}'" for kind in KINDS[location[-2]]]
         reason = f"Input should be {', '.join(most)} or {last}"
     elif error["type"] == "union_tag_not_found":
         reason = "Input should be a table"
     dotted = ".".join(location)
-    contradiction = error["type"] == "value_error"
-    where = place(_subject(location, reason) if contradiction else location, source, text, overrides)
+    is_contradiction = error["type"] == "value_error"
+    where = error_location(_subject(location, reason) if is_contradiction else location, source, text, overrides)
     if error["type"] == "extra_forbidden":
-        return f"{where}: unknown key '{dotted}'{_closest(located)}"
+        return f"{where}: unknown key '{dotted}'{_closest(full_location)}"
     if error["type"] == "missing":
         return f"{where}: the key '{dotted}' is missing"
-    shown = "" if contradiction else f" (given: {short(given)})"
-    return f"{where}: {dotted + ': ' if dotted else ''}{reason}{shown}"
+    value_text = "" if is_contradiction else f" (given: {short(value)})"
+    return f"{where}: {dotted + ': ' if dotted else ''}{reason}{value_text}"
 
 
-def place(location: Sequence[str], source: str, text: str, overrides: Sequence[str]) -> str:
-    """What a message begins with: the `--set` that is to blame, else the file and its line."""
+def error_location(location: Sequence[str], source: str, text: str, overrides: Sequence[str]) -> str:
+    """Return the beginning of a message: the `--set` at fault, else file and line."""
     for setting in reversed(overrides):
         key = setting.partition("=")[0].strip()
         parts = key.split(".")
@@ -56,16 +56,16 @@ def place(location: Sequence[str], source: str, text: str, overrides: Sequence[s
 
 
 def _subject(location: Sequence[str], reason: str) -> Sequence[str]:
-    """The key that a contradiction's message is about, which is its first word."""
+    """Return the key that a contradiction is about: the first word of its message."""
     first = re.match(r"[a-z0-9_.]+", reason)
     keys = [*location, *first.group().split(".")] if first else [*location]
     return keys if keys and keys[-1] in _known_keys(keys[:-1]) else location
 
 
-def _closest(located: Sequence[str]) -> str:
-    """A hint: the same key in another table, else the closest one in this table."""
-    *table, key = located
-    location = _without_kinds(located)
+def _closest(full_location: Sequence[str]) -> str:
+    """Return a hint: the same key in another table, else the closest one in this table."""
+    *table, key = full_location
+    location = _without_kinds(full_location)
     kinds = [kind for kind, part in KINDS.get(location[-2] if len(location) > 1 else "", {}).items() if key in part.model_fields]
     owners = " or ".join(repr(kind) for kind in kinds)
     same = [known for known in all_keys() if known.split(".")[-1] == key and known != ".".join(location)]
@@ -78,13 +78,13 @@ def _closest(located: Sequence[str]) -> str:
 
 
 def short(value: object) -> str:
-    """A value as a message shows it: at most 60 characters."""
+    """Return a value's text, at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _known_keys(tables: Sequence[str]) -> list[str]:
-    """Keys of a table; of one that has kinds, those of the kind that stands behind it, else of the first."""
+    """Return the keys of a table; if it has kinds, those of the kind that follows it, else of the first."""
     model: Any = Recipe
     kinds: dict[str, type[RecipeTable]] = {}
     for table in tables:
@@ -102,7 +102,7 @@ def _known_keys(tables: Sequence[str]) -> list[str]:
 
 
 def all_keys() -> Iterator[str]:
-    """Every key of every table and kind, dotted, without kinds."""
+    """Yield every key of every table and kind, dotted, without kinds."""
     waiting: list[list[str]] = [[]]
     while waiting:
         table = waiting.pop(0)
@@ -111,13 +111,13 @@ def all_keys() -> Iterator[str]:
             waiting += [[*table, key, kind] for kind in KINDS[key]] if key in KINDS else [[*table, key]]
 
 
-def _without_kinds(located: Sequence[str]) -> list[str]:
-    """A location without the kinds that the checker puts behind the tables that have them."""
-    return [part for index, part in enumerate(located) if index == 0 or part not in KINDS.get(located[index - 1], {})]
+def _without_kinds(location: Sequence[str]) -> list[str]:
+    """Return a location without the kinds that pydantic adds after tables that have them."""
+    return [part for index, part in enumerate(location) if index == 0 or part not in KINDS.get(location[index - 1], {})]
 
 
 def _line_of(text: str, location: Sequence[str]) -> int:
-    """The line where a key stands, or its table's, or 1: tomllib keeps no positions."""
+    """Return the line of a key, or of its table, or 1: tomllib keeps no positions."""
     keys = [part for part in location if not part.isdigit()]
     if not keys:
         return 1

@@ -672,9 +672,9 @@ def test_property_any_value_of_any_key_is_checked(key: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("recommended/fg-32", "recommended/fg-32"),
-        ("recipes/recommended/compose-64.toml", "recommended/compose-64"),
-        ("thesis-32/wgan", "thesis-32/wgan"),
+        ("modern/fg-32", "recommended/fg-32"),
+        ("recipes/modern/compose-64.toml", "recommended/compose-64"),
+        ("demo/wgan", "thesis-32/wgan"),
     ],
 )
 def test_a_recipe_is_found_by_its_earlier_name_and_the_new_name_is_said_once(

@@ -12,14 +12,14 @@ Transform = Literal["colour", "translation", "cutout"]
 
 
 class AugmentRecipe(RecipeTable):
-    """What the critic sees of real and generated images alike (Zhao et al. 2020, DiffAugment), as a [augment] table.
+    """Augmentation of real and generated images before the critic (Zhao et al. 2020, DiffAugment).
 
     Attributes:
-        policy: Of `colour`, `translation`, `cutout`; always applied in this order.
-        probability: Of each transform on each image; 1.0 is DiffAugment. `auto`: begins with 0 and moves with the critic's overfitting (Karras et
+        policy: Transforms, of `colour`, `translation`, `cutout`, applied in this order.
+        probability: Of each transform on each image; 1.0 is DiffAugment. `auto`: starts at 0 and follows the critic's overfitting (Karras et
             al. 2020, "Training generative adversarial networks with limited data", section 3), for small sets.
-        target: For `auto`: the mean sign of real images' scores at which the probability stays; absent: 0.6, as in that section.
-        speed_kimg: For `auto`: kimg in which it can move from 0 to 1; absent: 500, as in that section. Shorter trainings need less.
+        target: For `auto`: mean sign of real images' scores at which the probability stays constant; absent: 0.6, as in that section.
+        speed_kimg: For `auto`: kimg in which it can rise from 0 to 1; absent: 500, as in that section. Shorter trainings need less.
     """
 
     policy: Annotated[tuple[Transform, ...], Field(min_length=1)] = ("colour", "translation", "cutout")

@@ -1,4 +1,4 @@
-"""What all parts of a recipe have in common."""
+"""The base class of all recipe tables, types of their keys, and their kinds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LatentDim = Annotated[int, Field(ge=1, le=65536)]
 
 
 class RecipeTable(BaseModel):
-    """What all parts of a recipe have in common: nothing is changed, unknown or converted."""
+    """A table of a recipe: immutable, without unknown keys, without conversion of types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -28,7 +28,7 @@ def kinds_of(union: Any) -> dict[str, type[RecipeTable]]:
 
 
 def kind_discriminator(default: str) -> Callable[[Any], Any]:
-    """The kind of a part, given as a table or as a model."""
+    """Return a function that reads the kind of a table, given as a dictionary or as a model."""
 
     def kind(value: Any) -> Any:
         return value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", default)

@@ -17,10 +17,10 @@ Resample = Literal["bilinear", "bicubic", "area", "nearest"]
 
 
 class _ChannelFusionBase(RecipeTable):
-    """A fusion that treats every pixel alike, whatever lies there.
+    """A fusion with the same weights at every pixel.
 
     Attributes:
-        activation: Of the fused image; the thesis has ReLU.
+        activation: Activation of the fused image; the thesis has ReLU.
     """
 
     activation: Literal["relu", "tanh", "none"] = "relu"
@@ -33,13 +33,13 @@ class Conv1x1FusionRecipe(_ChannelFusionBase):
 
 
 class NormConv1x1FusionRecipe(_ChannelFusionBase):
-    """The same with InstanceNorm over the joined layers, which the thesis names as future work."""
+    """Concatenation, InstanceNorm and a 1x1 convolution, which the thesis names as future work."""
 
     kind: Literal["norm-conv1x1"] = "norm-conv1x1"
 
 
 class AddFusionRecipe(_ChannelFusionBase):
-    """Element-wise addition, the thesis' other alternative; it has no parameters."""
+    """Element-wise addition, without parameters, the thesis' other alternative."""
 
     kind: Literal["add"] = "add"
 
@@ -51,11 +51,11 @@ class AddNormFusionRecipe(_ChannelFusionBase):
 
 
 class _MatteFusionBase(RecipeTable):
-    """A fusion that lays each layer over what is behind it, by a matte.
+    """A fusion that composites each layer over those behind it, by a matte.
 
     Attributes:
-        order: Layers from the back to the front; absent: `bg` first where there is one, then as they are given.
-        harmonise: Whether each layer's colours follow statistics of what is behind it (FiLM, Perez et al. 2018).
+        order: Layers from back to front; absent: `bg` first if there is one, then the given order.
+        harmonise: Whether each layer's colors follow statistics of the layers behind it (FiLM, Perez et al. 2018).
     """
 
     order: Annotated[tuple[LayerName, ...], Field(min_length=2, max_length=16)] | None = None
@@ -63,21 +63,21 @@ class _MatteFusionBase(RecipeTable):
 
 
 class AlphaFusionRecipe(_MatteFusionBase):
-    """Every layer but the backmost brings its own matte, as a fourth channel."""
+    """Every layer in front of the background has its own matte, as a fourth channel."""
 
     kind: Literal["alpha"] = "alpha"
 
 
 class _LearnedMatteBase(_MatteFusionBase):
-    """A fusion whose mattes are learned, and kept from the trivial ones.
+    """A fusion with learned mattes, regularized against all-foreground and all-background.
 
     Attributes:
-        matte_width: Channels of the network that makes a matte.
-        matte_range: Mean opacity that costs nothing; the two-sided hinge (Bielski & Favaro 2019, section 3.4; Labels4Free, Abdal et al. 2021).
-        range_weight: Of that hinge.
-        binary_weight: Of the mean of min(m, 1 - m), which a matte of 0 and 1 has not.
-        binary_kimg: It grows to its weight over so many kimg.
-        training_shift: Each layer is moved by up to this share of the frame during training, so that a foreground of all or nothing is caught
+        matte_width: Channels of the network that predicts a matte.
+        matte_range: Mean opacity without a penalty; the two-sided hinge (Bielski & Favaro 2019, section 3.4; Labels4Free, Abdal et al. 2021).
+        range_weight: Weight of that hinge.
+        binary_weight: Weight of the mean of min(m, 1 - m), which is 0 for a matte of 0 and 1.
+        binary_kimg: kimg over which `binary_weight` grows from 0 to its value.
+        training_shift: Largest random shift of each layer in training, as a share of the frame, which penalizes all-or-nothing foregrounds
             (PerturbGAN, Bielski & Favaro 2019).
     """
 
@@ -109,7 +109,7 @@ class MatteFeaturesFusionRecipe(_LearnedMatteBase):
 
 
 class OverFusionRecipe(_LearnedMatteBase):
-    """Any number of layers, one over the other: a layer that has a matte brings it, another learns one from its generator's activations."""
+    """Any number of layers: a layer with a fourth channel has its own matte, others learn one from their generator's activations."""
 
     kind: Literal["over"] = "over"
 
@@ -131,15 +131,15 @@ FUSION_KINDS = kinds_of(AnyFusion)
 
 
 class PlacementRecipe(RecipeTable):
-    """Where each layer but the backmost stands: drawn anew for each image, from a latent of its own.
+    """Random placement of each layer in front of the background, from a latent of its own.
 
     Attributes:
-        scale: Smallest and largest size, 1 being the layer's own.
-        margin: Share of a layer's own frame that may lie outside of the image.
-        flip: Whether every other one is mirrored.
-        learn: Whether scale and margin are trained, these being their first values.
-        mattes: Pictures by whose mattes scale and margin are measured before training: a folder with NAME.matte.png beside every picture, a pack, or
-            "scenes", those that the composition is trained on; absent: they begin as they stand here.
+        scale: Smallest and largest scale; 1 is the layer's own size.
+        margin: Share of a layer's frame that may lie outside the image.
+        flip: Whether half of the layers are flipped left to right.
+        learn: Whether scale and margin are trained, from these initial values.
+        mattes: Images whose mattes give scale and margin before training: a folder with NAME.matte.png next to every image, a pack, or "scenes", those
+            that the composition is trained on; absent: the values above.
     """
 
     scale: tuple[Scale, Scale] = (0.5, 1.0)
@@ -160,9 +160,9 @@ class ComposerRecipe(RecipeTable):
     """Fusion, placement and translator over frozen generators.
 
     Attributes:
-        resample: How layers of another size than the composition's get it; absent: such layers are refused.
-        adapters: What the composition may learn about its frozen generators, which stay as they are: `channels`, a scale and a shift of each channel
-            that they normalise (Noguchi & Harada 2019, section 3); absent: nothing.
+        resample: Filter that resizes layers of another size; absent: such layers are refused.
+        adapters: Learned changes of the frozen generators, whose weights stay: `channels`, a scale and a shift of each normalized channel (Noguchi &
+            Harada 2019, section 3); absent: none.
     """
 
     fusion: AnyFusion = Conv1x1FusionRecipe()
@@ -181,12 +181,12 @@ class ComposerRecipe(RecipeTable):
 
     @property
     def trains(self) -> bool:
-        """Whether anything has parameters, for what is added or pasted as it is has none."""
+        """Whether the composition has parameters to train."""
         fusion = not isinstance(self.fusion, AddFusionRecipe) and not (isinstance(self.fusion, AlphaFusionRecipe) and not self.fusion.harmonise)
         placement = self.placement is not None and self.placement.learn
         return fusion or placement or self.translator.kind != "none" or self.adapters is not None
 
     @property
     def order(self) -> tuple[str, ...] | None:
-        """Layers from the back to the front, where the recipe says so."""
+        """Layers from back to front, if the recipe names them."""
         return self.fusion.order if isinstance(self.fusion, AnyMatteFusion) else None

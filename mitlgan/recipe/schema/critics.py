@@ -16,11 +16,11 @@ class ThesisCriticRecipe(RecipeTable):
 
     Attributes:
         widths: Channels of each stride-2 convolution.
-        dropout: Probability after each of them.
-        flatten_dropout: Probability before the last, dense layer.
+        dropout: Dropout probability after each convolution.
+        flatten_dropout: Dropout probability before the last, dense layer.
         kernel: Side of each convolution's kernel.
         leak: Negative slope of LeakyReLU.
-        normalisation: `none`, as a gradient penalty, which is per sample, requires.
+        normalisation: A gradient penalty, which is per sample, requires `none`.
         spectral: Spectral normalisation of every weight (Miyato et al. 2018); the thesis has none.
         image_channels: 3 for RGB.
     """
@@ -45,7 +45,7 @@ class ThesisCriticRecipe(RecipeTable):
         return self
 
     def require_size(self, size_px: int) -> None:
-        """Refuse, by a ValueError, images that the network cannot take."""
+        """Raise a ValueError for a size that the network does not accept."""
         _require_kernel(self.kernel, size_px)
         if size_px % 2 ** len(self.widths):
             raise ValueError(f"critic.widths halves {size_px} px {len(self.widths)} times, which is not whole; give fewer widths")
@@ -55,9 +55,9 @@ class MlpCriticRecipe(InitializedTable):
     """Dense layers only, at any size (Akel 2022, figure 4.4).
 
     Attributes:
-        widths: Of the dense layers; the score's is implied.
+        widths: Features of the dense layers; the score's layer is implied.
         leak: Negative slope of LeakyReLU.
-        output: What the score passes through; a minimax objective has its sigmoid in the loss and takes `linear`.
+        output: Activation of the score; a minimax objective has its sigmoid in the loss and takes `linear`.
         image_channels: As the generator's.
     """
 
@@ -70,7 +70,7 @@ class MlpCriticRecipe(InitializedTable):
     spectral: ClassVar[bool] = False
 
     def require_size(self, size_px: int) -> None:
-        """Any size will do."""
+        """Accept any size."""
 
 
 class StridedCriticRecipe(NormalizedTable):
@@ -78,15 +78,15 @@ class StridedCriticRecipe(NormalizedTable):
 
     Attributes:
         widths: Channels of each convolution.
-        strides: Of each; absent: 2 each.
+        strides: Stride of each; absent: 2.
         kernel: Side of each kernel.
-        dropout: Probability after each; absent: none.
+        dropout: Dropout probability after each; absent: none.
         leak: Negative slope of LeakyReLU.
-        norm_first: Whether the first convolution has BatchNorm, too.
+        norm_first: Whether the first convolution also has BatchNorm.
         spectral: Spectral normalisation of every weight (Miyato et al. 2018).
-        head: The score comes from a `dense` layer, or from a `conv` as large as what is left of the image.
-        bias: Of the convolutions.
-        output: What the score passes through; a minimax objective has its sigmoid in the loss and takes `linear`.
+        head: The score comes from a `dense` layer, or from a `conv` as large as the remaining feature map.
+        bias: Whether convolutions have a bias.
+        output: Activation of the score; a minimax objective has its sigmoid in the loss and takes `linear`.
         image_channels: As the generator's.
     """
 
@@ -106,13 +106,13 @@ class StridedCriticRecipe(NormalizedTable):
     @model_validator(mode="after")
     def _one_for_each_convolution(self) -> Self:
         for key in ("strides", "dropout"):
-            given = getattr(self, key)
-            if given is not None and len(given) != len(self.widths):
-                raise ValueError(f"{key} has {len(given)} values for {len(self.widths)} widths; give one for each")
+            values = getattr(self, key)
+            if values is not None and len(values) != len(self.widths):
+                raise ValueError(f"{key} has {len(values)} values for {len(self.widths)} widths; give one for each")
         return self
 
     def sides_px(self, size_px: int) -> list[int]:
-        """Height and width after each convolution."""
+        """Return height and width after each convolution."""
         sides = []
         for stride in self.strides or (2,) * len(self.widths):
             size_px = (size_px + 2 * ((self.kernel - 1) // 2) - self.kernel) // stride + 1
@@ -120,21 +120,21 @@ class StridedCriticRecipe(NormalizedTable):
         return sides
 
     def require_size(self, size_px: int) -> None:
-        """Refuse, by a ValueError, images that the network cannot take."""
+        """Raise a ValueError for a size that the network does not accept."""
         _require_kernel(self.kernel, size_px)
         if min(self.sides_px(size_px)) < 1:
             raise ValueError(f"critic.widths leaves nothing of {size_px} px after {len(self.widths)} convolutions; give fewer widths")
 
 
 class GrownCriticRecipe(RecipeTable):
-    """A smaller critic, the parent, that sees the image reduced, and a new block for what it cannot see, which begins at nothing.
+    """A smaller critic, the parent, on the reduced image, and a new block for the finer detail, which starts at zero.
 
     Attributes:
-        parent: Architecture of the smaller critic; that of the one that `--critic` names takes its place.
-        parent_px: Height and width of its images, half or a quarter of this one's; likewise.
+        parent: Architecture of the parent; that of the critic given by `--critic` replaces it.
+        parent_px: Height and width of its images, half or a quarter of this one's; `--critic` replaces it, too.
         width: Channels of the new block.
         leak: Negative slope of LeakyReLU.
-        spectral: Spectral normalisation of the new block's weights.
+        spectral: Whether the new block has spectral normalization.
         image_channels: The parent's.
     """
 
@@ -148,12 +148,12 @@ class GrownCriticRecipe(RecipeTable):
 
     @property
     def output(self) -> str:
-        """What the score passes through, which is the parent's."""
+        """Activation of the score: the parent's."""
         return self.parent.output
 
     @property
     def normalisation(self) -> str:
-        """The parent's; the new block has none."""
+        """Normalization of the parent; the new block has none."""
         return self.parent.normalisation
 
     @property
@@ -162,7 +162,7 @@ class GrownCriticRecipe(RecipeTable):
         return self.parent.widths
 
     def require_size(self, size_px: int) -> None:
-        """Refuse, by a ValueError, images that the parent cannot grow to."""
+        """Raise a ValueError for a size or a parent that cannot be grown."""
         require_growable("critic", self, size_px, "convolutions that a new block could stand beside")
 
 

@@ -21,11 +21,11 @@ class ThesisGeneratorRecipe(RecipeTable):
         latent_dim: Length of the latent vector.
         widths: Channels at 4, 8, 16, ... px; the last convolution, to the image, is implied, so the image has 4 * 2^len(widths) px.
         blocks: Convolutions at each size; the thesis has 1.
-        upsample: The thesis has `nearest`; `bilinear` leaves no grid.
-        activation: Of the last layer.
-        last_norm: Whether BatchNorm stands before it, as in the thesis; it hinders images with large plain areas.
+        upsample: The thesis has `nearest`; `bilinear` leaves no grid pattern.
+        activation: Last activation.
+        last_norm: Whether BatchNorm comes before that activation, as in the thesis; it harms images with large plain areas.
         leak: Negative slope of LeakyReLU.
-        image_channels: 3 for RGB, 4 for premultiplied RGB and alpha, which the pictures must have.
+        image_channels: 3 for RGB, 4 for premultiplied RGB and alpha, which the images must then have.
     """
 
     kind: Literal["thesis"] = "thesis"
@@ -39,7 +39,7 @@ class ThesisGeneratorRecipe(RecipeTable):
     image_channels: Literal[3, 4] = 3
 
     def require_size(self, size_px: int) -> None:
-        """Refuse, by a ValueError, a size that the network cannot make."""
+        """Raise a ValueError for a size that the network cannot make."""
         _require_doublings(self.widths, 4 * 2 ** len(self.widths), size_px, 0)
 
 
@@ -48,7 +48,7 @@ class MlpGeneratorRecipe(NormalizedTable):
 
     Attributes:
         latent_dim: Length of the latent vector.
-        widths: Of the dense layers; the last, to the pixels, is implied.
+        widths: Features of the dense layers; the last layer, to the pixels, is implied.
         leak: Negative slope of LeakyReLU.
         image_channels: 1 grey, 3 RGB, 4 premultiplied RGB and alpha.
     """
@@ -60,17 +60,17 @@ class MlpGeneratorRecipe(NormalizedTable):
     image_channels: Literal[1, 3, 4] = 3
 
     def require_size(self, size_px: int) -> None:
-        """Any size will do."""
+        """Accept any size."""
 
 
 class UpsampledGeneratorRecipe(NormalizedTable):
-    """A dense layer, then upsampling with convolutions from whatever small size doubles to the image's: 7 to 28 px, 10 to 40 px.
+    """A dense layer, then upsampling with convolutions, from any small size that doubles to the image's: 7 to 28 px, 10 to 40 px.
 
     Attributes:
         latent_dim: Length of the latent vector.
         widths: Channels of the small image, then of the convolution after each doubling; one more convolution gives the image.
         kernel: Side of each convolution's kernel.
-        activation: Of all but the last layer, which has tanh.
+        activation: All activations but the last, which is tanh.
         leak: Negative slope of `leaky_relu`.
         image_channels: 1 grey, 3 RGB, 4 premultiplied RGB and alpha.
     """
@@ -84,7 +84,7 @@ class UpsampledGeneratorRecipe(NormalizedTable):
     image_channels: Literal[1, 3, 4] = 3
 
     def require_size(self, size_px: int) -> None:
-        """Refuse, by a ValueError, a size that the network cannot make."""
+        """Raise a ValueError for a size that the network cannot make."""
         doublings = len(self.widths) - 1
         if size_px % 2**doublings or size_px // 2**doublings < 2:
             raise ValueError(f"generator.widths doubles {doublings} times, which cannot make size_px = {size_px}; give fewer widths")
@@ -93,17 +93,17 @@ class UpsampledGeneratorRecipe(NormalizedTable):
 
 
 class DcganGeneratorRecipe(NormalizedTable):
-    """Transposed 4x4 convolutions from 4 px on (Radford et al. 2016), as deep as the size needs.
+    """Transposed 4x4 convolutions from 4 px up (Radford et al. 2016), as deep as the size needs.
 
     Attributes:
         latent_dim: Length of the latent vector.
-        widths: Channels at 4, 8, 16, ... px; absent: from `base_width`, halved at each doubling, not below `narrowest`.
-        base_width: Channels at 4 px where `widths` is absent.
-        narrowest: See `widths`.
+        widths: Channels at 4, 8, 16, ... px; absent: `base_width`, halved at each doubling, at least `narrowest`.
+        base_width: Channels at 4 px if `widths` is absent.
+        narrowest: Fewest channels if `widths` is absent.
         stem: The latent becomes 4 px by a `transposed` convolution or by a `dense` layer.
         head: The image comes from the last doubling itself (`transposed`), or from a 3x3 `conv` after it.
-        bias: Of all convolutions and dense layers.
-        activation: Of all but the last layer, which has tanh.
+        bias: Whether convolutions and dense layers have a bias.
+        activation: All activations but the last, which is tanh.
         leak: Negative slope of `leaky_relu`.
         image_channels: 1 grey, 3 RGB, 4 premultiplied RGB and alpha.
     """
@@ -121,15 +121,15 @@ class DcganGeneratorRecipe(NormalizedTable):
     image_channels: Literal[1, 3, 4] = 3
 
     def require_size(self, size_px: int) -> None:
-        """Refuse, by a ValueError, a size that the network cannot make."""
+        """Raise a ValueError for a size that the network cannot make."""
         if size_px not in REACHABLE_PX:
-            raise ValueError(f"size_px = {size_px} is none that doubling from 4 px can reach;" + depth_advice(size_px))
+            raise ValueError(f"size_px = {size_px} cannot be reached by doubling from 4 px;" + depth_advice(size_px))
         if self.widths is not None:
             extra = 1 if self.head == "conv" else 0
             _require_doublings(self.widths, BASE_PX * 2 ** (len(self.widths) - extra), size_px, extra)
 
     def widths_at(self, size_px: int) -> tuple[int, ...]:
-        """Channels at 4, 8, 16, ... px for a size that can be reached."""
+        """Return the channels at 4, 8, 16, ... px for a reachable size."""
         if self.widths is not None:
             return self.widths
         count = (size_px // BASE_PX).bit_length() - (0 if self.head == "conv" else 1)
@@ -137,17 +137,17 @@ class DcganGeneratorRecipe(NormalizedTable):
 
 
 class GrownGeneratorRecipe(RecipeTable):
-    """A smaller generator, the parent, whose image is enlarged and changed: it begins as the parent's enlarged image and learns what that lacks.
+    """A smaller generator, the parent, whose enlarged image gets a learned change that starts at zero.
 
     Attributes:
-        parent: Architecture of the smaller generator; that of the artifact that `--from` names takes its place.
-        parent_px: Height and width of its images, half or a quarter of this one's; likewise.
+        parent: Architecture of the parent; that of the artifact given by `--from` replaces it.
+        parent_px: Height and width of its images, half or a quarter of this one's; `--from` replaces it, too.
         resample: Filter that enlarges the parent's image.
         coarse_widths: Channels of the new convolutions at the parent's size.
         fine_width: Channels of those at the new size.
-        change: The most that a channel's value may differ from the enlarged parent's; values lie in [-1, 1].
-        parent_rate: Factor of the generator's learning rate for the parent's weights; 0: the parent stays as it is.
-        parent_norm: Whether the parent's BatchNorm goes on with its running statistics as they are (`frozen`), or with those of each batch (`batch`).
+        change: Largest difference of a value in [-1, 1] from the enlarged parent's.
+        parent_rate: Factor of the generator's learning rate for the parent's weights; 0 freezes the parent.
+        parent_norm: Whether the parent's BatchNorm uses its running statistics (`frozen`) or those of each batch (`batch`).
         leak: Negative slope of LeakyReLU.
         image_channels: The parent's.
     """
@@ -170,7 +170,7 @@ class GrownGeneratorRecipe(RecipeTable):
         return self.parent.latent_dim
 
     def require_size(self, size_px: int) -> None:
-        """Refuse, by a ValueError, a size that the parent cannot grow to, or a parent that cannot be grown."""
+        """Raise a ValueError for a size or a parent that cannot be grown."""
         require_growable("generator", self, size_px, "features that are images, which growing starts from")
 
 
@@ -187,7 +187,7 @@ GENERATOR_KINDS = kinds_of(AnyGenerator)
 
 
 def without_growth(recipe: AnyGenerator, size_px: int) -> AnyGenerator:
-    """What a grown generator would be if it began at its own size: of its parent's family, with more doublings; any other as it is.
+    """Return the generator that a grown one would be without a parent: of the parent's family with more doublings; others are unchanged.
 
     Args:
         recipe: Any generator.
@@ -204,14 +204,14 @@ def without_growth(recipe: AnyGenerator, size_px: int) -> AnyGenerator:
 
 
 def depth_advice(size_px: int, extra: int = 0) -> str:
-    """How many widths make a size, or which sizes there are."""
+    """Return advice on the number of widths for a size, or on sizes."""
     if size_px in REACHABLE_PX:
         return f" give {REACHABLE_PX.index(size_px) + 1 + extra} widths"
     return " size_px must be 4 * 2^n, such as 32, 64 or 128"
 
 
-def _require_doublings(widths: tuple[int, ...], made_px: int, size_px: int, extra: int) -> None:
-    if made_px != size_px:
+def _require_doublings(widths: tuple[int, ...], reached_px: int, size_px: int, extra: int) -> None:
+    if reached_px != size_px:
         raise ValueError(
-            f"generator.widths has {len(widths)} entries, which makes {made_px} px, not size_px = {size_px};" + depth_advice(size_px, extra)
+            f"generator.widths has {len(widths)} entries, which makes {reached_px} px, not size_px = {size_px};" + depth_advice(size_px, extra)
         )

@@ -8,12 +8,12 @@ from pydantic import Field, model_validator
 
 from mitlgan.recipe.schema.base import Leak, RecipeTable, Widths
 
-SMALLEST_CODE_PX = 2
+MIN_CODE_PX = 2
 Share = Annotated[float, Field(ge=0.0, le=1e3)]
 
 
 class HolesRecipe(RecipeTable):
-    """How often each kind of hole is drawn; the numbers count in proportion to each other.
+    """Relative frequency of each kind of hole.
 
     Attributes:
         centre: A centred square of half the side.
@@ -33,17 +33,17 @@ class HolesRecipe(RecipeTable):
 
 
 class InpainterRecipe(RecipeTable):
-    """A context encoder (Pathak et al. 2016; Bielko 2022, section 5.2.4): an encoder of what is left of a picture, and a decoder that draws it whole.
+    """A context encoder (Pathak et al. 2016; Bielko 2022, section 5.2.4): an encoder of an image with a hole, and a decoder to the whole image.
 
     Attributes:
         widths: Channels at a half, a quarter, an eighth, ... of the side.
-        code_dim: Numbers of the code, between encoder and decoder, that all pixels share; 0 leaves convolutions alone.
-        skips: Whether the decoder also sees the encoder's features of the same size, so that lines go on into the hole.
-        reconstruction_weight: Of the mean squared error in the hole, beside the critic's score.
-        known_weight: Of the same error in the rest of the picture, relative to it: what is drawn there shows how a seam must be evened out.
-        mirror: Whether half of the pictures are given mirrored left to right.
+        code_dim: Length of a global code between encoder and decoder; 0: convolutions only.
+        skips: Whether the decoder also gets the encoder's features of the same size, so that lines continue into the hole.
+        reconstruction_weight: Weight of the mean squared error in the hole, besides the critic's loss.
+        known_weight: Weight of the same error outside the hole, relative to it; it smooths the seam.
+        mirror: Whether half of the images are flipped left to right.
         leak: Negative slope of LeakyReLU.
-        holes: Those that are drawn in training.
+        holes: Holes in training.
     """
 
     widths: Widths = (32, 64, 128)
@@ -56,9 +56,9 @@ class InpainterRecipe(RecipeTable):
     holes: HolesRecipe = HolesRecipe()
 
     def require_size(self, size_px: int) -> None:
-        """Refuse, by a ValueError, a size that the network cannot take."""
+        """Raise a ValueError for a size that the network does not accept."""
         halvings = len(self.widths)
-        if size_px % 2**halvings or size_px >> halvings < SMALLEST_CODE_PX:
+        if size_px % 2**halvings or size_px >> halvings < MIN_CODE_PX:
             raise ValueError(
                 f"inpainter.widths: {halvings} widths halve the picture {halvings} times, which size_px = {size_px} does not allow; give fewer"
             )

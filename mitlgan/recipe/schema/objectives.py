@@ -16,7 +16,7 @@ class WganGpRecipe(RecipeTable):
 
     Attributes:
         penalty_weight: Lambda of the gradient penalty (Gulrajani et al. 2017, equation 3).
-        penalty_every: The penalty is computed at every so many critic updates only, and weighted as many times (Karras et al. 2020, StyleGAN2,
+        penalty_every: Interval of critic updates at which the penalty is computed, and factor of its weight there (Karras et al. 2020, StyleGAN2,
             section 3.1).
         critic_steps: Critic updates for one generator update.
     """
@@ -38,7 +38,7 @@ class WganClipRecipe(RecipeTable):
     """Wasserstein loss with weight clipping.
 
     Attributes:
-        clip: Every weight of the critic is kept within +- this (Arjovsky et al. 2017, algorithm 1).
+        clip: Largest absolute value of the critic's weights (Arjovsky et al. 2017, algorithm 1).
         critic_steps: Critic updates for one generator update.
     """
 
@@ -50,12 +50,12 @@ class WganClipRecipe(RecipeTable):
 
 
 class _Labelled(RecipeTable):
-    """How real and fake are labelled for the critic.
+    """Labels of real and fake images.
 
     Attributes:
-        label_smoothing: Real pictures get 1 minus this (Salimans et al. 2016, section 3.4).
-        label_noise: Every label is moved by a uniform number within +- this.
-        label_flips: Share of labels that are swapped by chance.
+        label_smoothing: Real images get the label 1 minus this (Salimans et al. 2016, section 3.4).
+        label_noise: Largest uniform noise that is added to each label.
+        label_flips: Share of labels that are swapped at random.
         critic_steps: Critic updates for one generator update.
     """
 
@@ -84,10 +84,11 @@ class RelativisticRecipe(RecipeTable):
     """Relativistic pairing loss with zero-centred penalties on both sides (Huang et al. 2024, equations 1 to 3).
 
     Attributes:
-        r1_weight: Gamma of the penalty at real pictures; half of it weights the mean squared slope. It grows with the number of pixels: the
+        r1_weight: Gamma of the penalty at real images; half of it weights the mean squared gradient norm. It grows with the number of pixels: the
             authors' code begins with 0.05 to 0.5 at 32 px, 1 to 2 at 64 px, 150 at 256 px, and ends at a tenth of it.
-        r2_weight: Likewise at generated pictures; without either penalty the game need not converge (section 2).
-        penalty_every: Both are computed at every so many critic updates only, and weighted as many times (Karras et al. 2020, StyleGAN2, section 3.1).
+        r2_weight: Gamma of the penalty at generated images; without either penalty training need not converge (section 2).
+        penalty_every: Interval of critic updates at which both are computed, and factor of their weights there (Karras et al. 2020, StyleGAN2,
+            section 3.1).
         critic_steps: Critic updates for one generator update.
     """
 

@@ -10,15 +10,14 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from mitlgan.recipe.schema.base import RecipeTable, kind_discriminator, kinds_of
 
 
-class _Scheduled(RecipeTable):
-    """How the learning rate falls over a run.
+class _ScheduledTable(RecipeTable):
+    """Learning-rate schedule over a run.
 
-    It follows the share of the run's length in kimg, `training.kimg`, and nothing else. A run that is made longer follows its new length from there
-    on: its rate rises to what a run of that length has at that point.
+    It depends only on the share of the run's length, `training.kimg`. If a run is extended, its rate continues as in a run of the new length.
 
     Attributes:
-        schedule: `none`: it stays. `linear`, or `cosine`: half a wave (Loshchilov & Hutter 2017, equation 5, without restarts).
-        schedule_from: Share of the length at which it begins to fall; absent: 0.
+        schedule: `none`: constant. `linear`, or `cosine`: half a wave (Loshchilov & Hutter 2017, equation 5, without restarts).
+        schedule_from: Share of the length at which the decay starts; absent: 0.
         schedule_to: Share of the learning rate at the end; absent: 0.
     """
 
@@ -34,20 +33,20 @@ class _Scheduled(RecipeTable):
         return self
 
     def factor(self, share: float) -> float:
-        """What the learning rate is multiplied by.
+        """Return the factor of the learning rate.
 
         Args:
-            share: Of the run's length that has passed.
+            share: Share of the run's length so far.
         """
         if self.schedule == "none":
             return 1.0
         start, end = self.schedule_from or 0.0, self.schedule_to or 0.0
-        passed = min(max((share - start) / (1 - start), 0.0), 1.0)
-        left = 1 - passed if self.schedule == "linear" else (1 + math.cos(math.pi * passed)) / 2
-        return end + (1 - end) * left
+        progress = min(max((share - start) / (1 - start), 0.0), 1.0)
+        remaining = 1 - progress if self.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
+        return end + (1 - end) * remaining
 
 
-class AdamRecipe(_Scheduled):
+class AdamRecipe(_ScheduledTable):
     """Adam (Kingma & Ba 2015)."""
 
     kind: Literal["adam"] = "adam"
@@ -57,13 +56,13 @@ class AdamRecipe(_Scheduled):
     eps: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-8
 
 
-class RmspropRecipe(_Scheduled):
+class RmspropRecipe(_ScheduledTable):
     """RMSprop (Tieleman & Hinton 2012).
 
     Attributes:
-        learning_rate: Of every step.
-        decay: Of the mean square; Keras has 0.9 and calls it rho, torch 0.99 and calls it alpha.
-        eps: Added to the root.
+        learning_rate: Step size.
+        decay: Decay of the mean square; Keras has 0.9 and calls it rho, torch 0.99 and calls it alpha.
+        eps: Added to the denominator.
     """
 
     kind: Literal["rmsprop"] = "rmsprop"

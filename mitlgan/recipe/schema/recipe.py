@@ -1,4 +1,4 @@
-"""A recipe as a whole: everything that decides a run."""
+"""The whole recipe: everything that decides a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mitlgan.recipe.schema.translators import TRANSLATOR_KINDS
 
 SCHEMA_VERSION = 1
 TRAINED = {"pretrain": "generator", "compose": "composer", "inpaint": "inpainter"}
-"""The table of what each command trains."""
+"""Table of the network that each command trains."""
 KINDS: dict[str, dict[str, type[RecipeTable]]] = {
     "generator": GENERATOR_KINDS,
     "critic": CRITIC_KINDS,
@@ -29,7 +29,7 @@ KINDS: dict[str, dict[str, type[RecipeTable]]] = {
     "generator_optimiser": OPTIMISER_KINDS,
     "critic_optimiser": OPTIMISER_KINDS,
 }
-"""The kinds of each table that has several, the first being what a table without `kind` is."""
+"""Kinds of each table that has several; the first is that of a table without `kind`."""
 
 
 class Recipe(RecipeTable):
@@ -56,12 +56,12 @@ class Recipe(RecipeTable):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        """Refuse what contradicts itself, before anything is built (FAULTS 36)."""
-        wants = TRAINED[self.command]
-        if getattr(self, wants) is None:
-            raise ValueError(f'command = "{self.command}" needs a [{wants}] table')
+        """Refuse contradictions before anything is built."""
+        trained = TRAINED[self.command]
+        if getattr(self, trained) is None:
+            raise ValueError(f'command = "{self.command}" needs a [{trained}] table')
         for other in TRAINED.values():
-            if other != wants and getattr(self, other) is not None:
+            if other != trained and getattr(self, other) is not None:
                 raise ValueError(f'command = "{self.command}" takes no [{other}] table; remove it')
         if self.inpainter is not None and self.evaluation.best_by is not None:
             raise ValueError("evaluation.best_by measures generated pictures, of which an inpainter makes none; remove it, see `mitlgan inpaint-score`")

@@ -14,11 +14,11 @@ Role = Literal["fg", "bg", "scene"]
 Filter = Literal["lanczos", "bicubic", "bilinear", "box", "nearest"]
 Byte = Annotated[int, Field(ge=0, le=255)]
 EXTRACTORS = ("efficientnet-lite0", "mobilenet-v2", "inception")
-"""Networks that a recipe can be measured by, beside any of timm's by `timm:NAME`."""
+"""Feature extractors of evaluations, besides any of timm by `timm:NAME`."""
 
 
 def _known_extractor(name: str) -> str:
-    """Refuse what no measuring would take: hours of training may lie between the reading and that."""
+    """Refuse an unknown extractor now, not after hours of training."""
     base, _, size = name.partition("@")
     if not re.fullmatch(r"timm:[^@]+", base) and base not in EXTRACTORS:
         (closest,) = difflib.get_close_matches(base, [*EXTRACTORS, "timm:NAME"], n=1, cutoff=0.0)
@@ -28,29 +28,28 @@ def _known_extractor(name: str) -> str:
     return name
 
 
-def _known_extractors(given: object) -> object:
-    names = [given] if isinstance(given, str) else list(given) if isinstance(given, list | tuple) else []
+def _known_extractors(value: object) -> object:
+    names = [value] if isinstance(value, str) else list(value) if isinstance(value, list | tuple) else []
     if not names or not all(isinstance(name, str) for name in names):
         raise ValueError(f"give the name of an extractor, or a list of names, such as {list(EXTRACTORS[:2])}")
     for name in names:
         _known_extractor(name)
     if len(set(names)) < len(names):
         raise ValueError("names one extractor twice; give each once")
-    return given if isinstance(given, str) else tuple(names)
+    return value if isinstance(value, str) else tuple(names)
 
 
 ExtractorNames = Annotated[str | tuple[str, ...], BeforeValidator(_known_extractors)]
 
 
 class DataRecipe(RecipeTable):
-    """Which pictures, and how they become pixels.
+    """Images of a run, and how they become pixels.
 
     Attributes:
-        source: `demo`, a folder of pictures, or a pack (`.npy`).
+        source: `demo`, a folder of images, or a pack (`.npy`).
         resize: Filter that reduces the square crop to `size_px`.
-        backdrop: Colour (0-255) on which pictures with alpha are laid.
-        mirror: Training shows every other picture mirrored left to right, drawn anew each time: twice as many pictures, where left and right are
-            alike. What measures a result is never mirrored.
+        backdrop: Color (0-255) behind images with alpha.
+        mirror: Whether training flips images left to right at random, which doubles the data if left and right are alike. Evaluation never flips.
     """
 
     source: str = "demo"
@@ -60,28 +59,27 @@ class DataRecipe(RecipeTable):
 
 
 class TrainingRecipe(RecipeTable):
-    """Length, batch, averaging, and how often what is written.
+    """Length, batch, averaging, and intervals of what is written.
 
     Attributes:
         kimg: Length: thousand real images shown to the critic.
-        limit_s: Training ends after so many measured seconds, if `kimg` does not end it before; where it ends then depends on the machine.
-        clock: Which seconds `limit_s` and `keep_s` are: those of the wall (absent: these), or of the CPU, summed over threads, which a
-            training beside this one does not use up.
-        batch: Images of one update, over all ranks; at least two, which BatchNorm needs.
+        limit_s: Training ends after this many seconds if `kimg` does not end it before; the end then depends on the machine.
+        clock: Kind of seconds of `limit_s` and `keep_s`: `wall` (default) or `cpu`, summed over threads, which other processes do not use up.
+        batch: Images of one update, over all ranks; BatchNorm needs at least two.
         ema_halflife_kimg: Half-life of the generator's moving average; 0 switches it off.
-        snapshot_kimg: A picture of fixed latents is written each time this many kimg have passed.
-        checkpoint_kimg: Likewise a checkpoint.
-        log_iterations: A line of statistics every so many generator updates.
+        snapshot_kimg: Interval in kimg of snapshots, images of fixed latents.
+        checkpoint_kimg: Interval in kimg of checkpoints.
+        log_iterations: Interval in generator updates of lines of statistics.
         nan_patience: Updates skipped for a value that is not finite before training stops.
-        snapshot_iterations: A picture every so many generator updates, in place of `snapshot_kimg`.
-        checkpoint_iterations: Likewise a checkpoint, in place of `checkpoint_kimg`.
-        checkpoints_kept: How many of the newest stay; absent: 2.
-        keep_kimg: Where an artifact of the moving average is kept on the way, in `kept/`; 0 is before the first update.
-        keep_s: Likewise, in measured seconds.
-        critic_first_kimg: For so many kimg at the beginning the critic learns alone: one that is new knows less than a generator that is not.
-        divergence: What is done where losses, scores or weights stay far beyond all scale, or no gradient is left: `stop` (absent: this) ends the run
-            with exit code 6, `continue` goes on; either way the run says so.
-        shared_fakes: The generator learns from the images that the critic has just been shown, which are made once; absent: from new ones.
+        snapshot_iterations: Interval in generator updates of snapshots, instead of `snapshot_kimg`.
+        checkpoint_iterations: Interval in generator updates of checkpoints, instead of `checkpoint_kimg`.
+        checkpoints_kept: Number of the newest checkpoints that are kept; absent: 2.
+        keep_kimg: Points in kimg at which an artifact of the moving average is kept in `kept/`; 0 is before the first update.
+        keep_s: Points in seconds at which one is kept.
+        critic_first_kimg: kimg at the start in which only the critic learns, to catch up with a trained generator.
+        divergence: Action if losses, scores or weights stay far beyond their scale, or no gradient is left: `stop` (default) ends the run with exit
+            code 6, `continue` only reports it.
+        shared_fakes: Whether the generator learns from the images that the critic has just been shown; absent: from new ones.
     """
 
     kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 1000.0
@@ -104,24 +102,24 @@ class TrainingRecipe(RecipeTable):
 
 
 class CriticStartRecipe(RecipeTable):
-    """What becomes of a critic that begins with another run's weights (`--critic RUN`).
+    """A critic that starts with another run's weights (`--critic RUN`).
 
     Attributes:
-        freeze: So many of its first convolutions stay as they are (Mo et al. 2020, "Freeze the discriminator").
+        freeze: Number of its first convolutions that are frozen (Mo et al. 2020, "Freeze the discriminator").
     """
 
     freeze: Annotated[int, Field(ge=1, le=64)]
 
 
 class EvaluationRecipe(RecipeTable):
-    """How a result is measured.
+    """Evaluation of a result.
 
     Attributes:
-        extractor: One of `EXTRACTORS` or `timm:NAME`, with `@SIZE` where its input has another size than is usual, never replaced silently; or a list
-            of them, the first of which decides wherever one number has to.
-        samples: Generated images, and at most as many real ones.
-        split: Which real pictures.
-        best_by: Measure each kept artifact on the validation pictures during training, and keep the best by this measure in `best/`.
+        extractor: One of `EXTRACTORS` or `timm:NAME`, with `@SIZE` for an unusual input size, never replaced silently; or a list of them, the first of
+            which decides where one number is needed.
+        samples: Number of generated images, and largest number of real ones.
+        split: Split of the real images.
+        best_by: Metric by which artifacts kept in training are compared on the validation split; the best is copied to `best/`.
     """
 
     extractor: ExtractorNames = "efficientnet-lite0"
@@ -131,5 +129,5 @@ class EvaluationRecipe(RecipeTable):
 
     @property
     def extractors(self) -> tuple[str, ...]:
-        """The extractors' names, the deciding one first."""
+        """Names of the extractors, the deciding one first."""
         return (self.extractor,) if isinstance(self.extractor, str) else self.extractor

@@ -18,17 +18,17 @@ Ending = Literal["relu", "tanh", "residual"]
 RESIDUAL_SCALE = 0.5
 OUTER_KERNEL = 7
 """Side of the first and the last kernel of every kind that works at full size (Table 7.3)."""
-LIGHT_LIMIT = 500_000
-"""Parameters that a `light` translator may have, whatever its measures."""
+MAX_LIGHT_PARAMETERS = 500_000
+"""Largest number of parameters of a `light` translator."""
 
 
 class _Ended(RecipeTable):
-    """How a translator ends.
+    """Output of a translator.
 
     Attributes:
-        activation: Of the last convolution. `residual`: the translator says what is to change, image + residual_scale * tanh(...), kept in [-1, 1]; its
-            last convolution begins at zero, so that training begins at the fused image itself.
-        residual_scale: For `residual`, how far a value may be moved; absent: 0.5, half of the way from grey to black or white.
+        activation: Last activation. `residual`: a correction of the image, image + residual_scale * tanh(...), clamped to [-1, 1]; its last convolution
+            starts at zero, so training starts from the fused image.
+        residual_scale: For `residual`, the largest change of a value; absent: 0.5.
     """
 
     activation: Ending = "tanh"
@@ -44,7 +44,7 @@ class _Ended(RecipeTable):
 
 
 class _Halved(_Ended):
-    """Works at a quarter of the size, between two halvings and two doublings.
+    """A translator that works at a quarter of the size, after two halvings and before two doublings.
 
     Attributes:
         widths: Channels at full, half and quarter size.
@@ -53,14 +53,14 @@ class _Halved(_Ended):
     widths: tuple[Width, Width, Width]
 
     def require_size(self, size_px: int) -> None:
-        """Refuse, by a ValueError, a size that the network cannot take."""
+        """Raise a ValueError for a size that the network does not accept."""
         if size_px < OUTER_KERNEL:
             raise ValueError(
                 f"composer.translator.kind: a kernel of {OUTER_KERNEL} px is larger than the image of size_px = {size_px}; "
                 f"choose a size of at least {OUTER_KERNEL}"
             )
         halvings = len(self.widths) - 1
-        # One pixel is too few: its InstanceNorm would divide by no variance.
+        # One pixel has no variance for InstanceNorm.
         if size_px % 2**halvings or size_px >> halvings < 2:
             raise ValueError(
                 f"composer.translator.widths: {len(self.widths)} widths halve the image {halvings} times, "
@@ -74,7 +74,7 @@ class DenseTranslatorRecipe(_Halved):
     Attributes:
         widths: Channels at full, half and quarter size.
         blocks: Number of dense blocks at quarter size.
-        activation: Of the last layer; the thesis has ReLU.
+        activation: Last activation; the thesis has ReLU.
     """
 
     kind: Literal["dense"] = "dense"
@@ -89,7 +89,7 @@ class ResnetTranslatorRecipe(_Halved):
     Attributes:
         widths: Channels at full, half and quarter size.
         blocks: Number of residual blocks at quarter size.
-        activation: Of the last layer; that network has tanh.
+        activation: Last activation; that network has tanh.
     """
 
     kind: Literal["resnet"] = "resnet"
@@ -101,11 +101,11 @@ class DensenetTranslatorRecipe(_Halved):
     """A plain DenseNet (Huang et al. 2017) at quarter size.
 
     Attributes:
-        widths: Channels at full, half and quarter size, where the first dense block begins.
+        widths: Channels at full, half and quarter size.
         growth_rate: Channels that each convolution adds to all earlier ones (k of the paper).
         blocks: Number of such convolutions in each dense block; a transition after each halves the channels.
-        bottleneck: Whether a 1x1 convolution to 4 * growth_rate channels stands before each of them (DenseNet-B).
-        activation: Of the last layer.
+        bottleneck: Whether a 1x1 convolution to 4 * growth_rate channels comes before each of them (DenseNet-B).
+        activation: Last activation.
     """
 
     kind: Literal["densenet"] = "densenet"
@@ -119,11 +119,11 @@ class GuidedTranslatorRecipe(_Ended):
     """Residual blocks without normalisation at a fraction of the size, where a convolution is cheap: at most 0.5 M parameters, at any size.
 
     Attributes:
-        unshuffle: Each square of so many pixels a side becomes the channels of one place (Shi et al. 2016).
+        unshuffle: Side in pixels of the squares whose pixels become channels (Shi et al. 2016).
         width: Channels of the blocks.
         blocks: Number of residual blocks.
         detail: Channels at full size.
-        activation: Of the last layer; a light translator corrects the fused image rather than painting it anew.
+        activation: Last activation; by default the translator corrects the fused image instead of repainting it.
     """
 
     kind: Literal["light"] = "light"
@@ -139,15 +139,15 @@ class GuidedTranslatorRecipe(_Ended):
         outer = (9 * channels + 1) * self.width + (self.width + 1) * self.detail
         fine = (9 * (3 + self.detail) + 1) * self.detail + (9 * self.detail + 1) * 3
         parameters = outer + fine + 2 * self.blocks * (9 * self.width + 1) * self.width
-        if parameters > LIGHT_LIMIT:
+        if parameters > MAX_LIGHT_PARAMETERS:
             raise ValueError(
                 f"width = {self.width}, blocks = {self.blocks}, unshuffle = {self.unshuffle} and detail = {self.detail} make "
-                f'{parameters:,} parameters, where kind = "light" has at most {LIGHT_LIMIT:,}; give less of them, or use another kind'
+                f'{parameters:,} parameters, where kind = "light" has at most {MAX_LIGHT_PARAMETERS:,}; give less of them, or use another kind'
             )
         return self
 
     def require_size(self, size_px: int) -> None:
-        """Refuse, by a ValueError, a size that the network cannot take."""
+        """Raise a ValueError for a size that the network does not accept."""
         if size_px % self.unshuffle:
             raise ValueError(
                 f"composer.translator.unshuffle: size_px = {size_px} is no multiple of {self.unshuffle}; give 2, 4 or 8, whichever divides it"
@@ -160,7 +160,7 @@ class NoTranslatorRecipe(RecipeTable):
     kind: Literal["none"] = "none"
 
     def require_size(self, size_px: int) -> None:
-        """Any size will do."""
+        """Accept any size."""
 
 
 AnyTranslator = Annotated[

@@ -18,7 +18,7 @@ class InitializedTable(RecipeTable):
     Attributes:
         init: `torch`: its defaults. `glorot`: uniform, biases 0 (Keras' default; Glorot & Bengio 2010). `normal`: N(0, init_std), and N(1, init_std)
             for BatchNorm's scales (Radford et al. 2016).
-        init_std: For `normal`.
+        init_std: Standard deviation for `normal`.
     """
 
     init: Initialization = "torch"
@@ -26,12 +26,12 @@ class InitializedTable(RecipeTable):
 
 
 class NormalizedTable(InitializedTable):
-    """Whether, where and how BatchNorm stands after convolutions and dense layers.
+    """BatchNorm after convolutions and dense layers.
 
     Attributes:
         normalisation: `batch` or `none`.
         norm_order: `after` the activation, or `before` it.
-        norm_momentum: torch's sense: weight of the new batch; Keras' momentum 0.8 is 0.2 here.
+        norm_momentum: As in torch, the weight of the new batch; Keras' momentum 0.8 is 0.2 here.
         norm_eps: Keras has 1e-3, torch 1e-5.
     """
 

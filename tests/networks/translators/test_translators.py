@@ -26,7 +26,7 @@ from mitlgan.recipe import (
     NoTranslatorRecipe,
     ResnetTranslatorRecipe,
 )
-from mitlgan.recipe.schema.translators import LIGHT_LIMIT, TRANSLATOR_KINDS
+from mitlgan.recipe.schema.translators import MAX_LIGHT_PARAMETERS, TRANSLATOR_KINDS
 
 THESIS_COMPOSER_MACS = 26_914_947_072
 SIZES_PX = (8, 16, 32, 64, 128, 256, 512, 1024)
@@ -104,7 +104,7 @@ def test_light_counted_by_hand_at_every_size(size_px: int) -> None:
     with torch.device("meta"):
         light = build(GuidedTranslatorRecipe(), size_px)
     assert networks.count_parameters(light) == (expected, expected)
-    assert expected == 149_459 <= LIGHT_LIMIT
+    assert expected == 149_459 <= MAX_LIGHT_PARAMETERS
     assert networks.count_macs(light, (3, size_px, size_px)) == light_macs(size_px)
 
 
@@ -117,7 +117,7 @@ def test_no_light_translator_has_more_than_half_a_million_parameters(unshuffle: 
     """The widest of three blocks that the recipe lets through; one channel more is refused."""
     recipe = GuidedTranslatorRecipe(unshuffle=unshuffle, width=widest)  # type: ignore[arg-type]
     light = build(recipe, 16)
-    assert 0.95 * LIGHT_LIMIT < networks.count_parameters(light).parameters <= LIGHT_LIMIT
+    assert 0.95 * MAX_LIGHT_PARAMETERS < networks.count_parameters(light).parameters <= MAX_LIGHT_PARAMETERS
     with pytest.raises(ValueError, match=r"width = .* make 50\d,\d{3} parameters.* at most 500,000"):
         GuidedTranslatorRecipe(unshuffle=unshuffle, width=widest + 1)  # type: ignore[arg-type]
 

@@ -1,6 +1,6 @@
-"""bench: this project's fast paths beside plain hand-written code, in turns, in one process.
+"""bench: speed of loading, of a critic update and of the loop, compared with plain hand-written code.
 
-Absolute times are noisy; the ratios of runs side by side are what counts. Each figure is the median of its rounds.
+Both sides run alternately in one process, because absolute times are noisy and only ratios count. Each figure is the median of its rounds.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ BATCH = 32
 
 
 def run_benchmarks(*, quick: bool = False) -> dict[str, Any]:
-    """Measure everything; takes about a minute, a quarter of it when quick."""
-    keep_freed_memory()  # for both sides alike
+    """Measure everything, in about a minute; a quick run takes a quarter of that."""
+    keep_freed_memory()  # for both sides
     rounds = 3 if quick else 9
     return {
         "threads": torch.get_num_threads(),
-        "loading": loading(rounds, pictures=128 if quick else 512),
-        "critic_update": critic_update(rounds * 3),
-        "loop": loop_overhead(4 if quick else 20),
+        "loading": measure_loading(rounds, pictures=128 if quick else 512),
+        "critic_update": measure_critic_update(rounds * 3),
+        "loop": measure_loop_overhead(4 if quick else 20),
     }
 
 
-def format_results(found: Mapping[str, Any]) -> list[str]:
-    """The figures for people."""
-    loading, critic, loop = found["loading"], found["critic_update"], found["loop"]
+def format_results(results: Mapping[str, Any]) -> list[str]:
+    """Return the results as lines of text."""
+    loading, critic, loop = results["loading"], results["critic_update"], results["loop"]
     return [
-        f"threads                   {found['threads']}",
+        f"threads                   {results['threads']}",
         f"loading                   {loading['packed_images_per_s']:,.0f} images/s packed, "
         f"{loading['folder_images_per_s']:,.0f} ImageFolder: {loading['ratio']:.0f}x",
         f"critic update             {critic['ours_ms']:.1f} ms, hand-written {critic['plain_ms']:.1f} ms: ratio {critic['ratio']:.2f}",
@@ -64,28 +64,28 @@ def format_results(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def loading(rounds: int, *, pictures: int) -> dict[str, float]:
-    """Batches from a pack against torchvision's ImageFolder + Resize + ToTensor, on the same JPEGs."""
+def measure_loading(rounds: int, *, pictures: int) -> dict[str, float]:
+    """Compare batches from a pack with torchvision's ImageFolder + Resize + ToTensor, on the same JPEGs."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         _write_jpegs(root / "pictures" / "all", pictures)
         packed = pack_folder(root / "pictures", root / "pack.npy", size_px=SIZE_PX, keep_alpha=False)
-        prepared = transforms.Compose([transforms.Resize((SIZE_PX, SIZE_PX)), transforms.ToTensor()])
-        loader = DataLoader(ImageFolder(str(root / "pictures"), prepared), batch_size=BATCH, shuffle=True)
-        ours, theirs = _in_turns(lambda: _walk_pack(packed, pictures), lambda: sum(len(images) for images, _ in loader), rounds)
-    return {"packed_images_per_s": pictures / ours, "folder_images_per_s": pictures / theirs, "ratio": theirs / ours}
+        transform = transforms.Compose([transforms.Resize((SIZE_PX, SIZE_PX)), transforms.ToTensor()])
+        loader = DataLoader(ImageFolder(str(root / "pictures"), transform), batch_size=BATCH, shuffle=True)
+        ours_s, theirs_s = _time_alternately(lambda: _read_pack(packed, pictures), lambda: sum(len(images) for images, _ in loader), rounds)
+    return {"packed_images_per_s": pictures / ours_s, "folder_images_per_s": pictures / theirs_s, "ratio": theirs_s / ours_s}
 
 
-def critic_update(rounds: int) -> dict[str, float]:
-    """One WGAN-GP critic update: this project's objective and optimiser against a plain loop with the same networks."""
+def measure_critic_update(rounds: int) -> dict[str, float]:
+    """Compare a WGAN-GP critic update by this project's objective and optimiser with a plain loop, on the same networks."""
     recipe = load_recipe("thesis-32/pretrain_bg")
     real = torch.rand(BATCH, 3, SIZE_PX, SIZE_PX) * 2 - 1
-    ours, plain = _in_turns(_ours(recipe, real), _plain(recipe, real), rounds)
-    return {"ours_ms": ours * 1e3, "plain_ms": plain * 1e3, "ratio": ours / plain}
+    ours_s, plain_s = _time_alternately(_project_update(recipe, real), _plain_update(recipe, real), rounds)
+    return {"ours_ms": ours_s * 1e3, "plain_ms": plain_s * 1e3, "ratio": ours_s / plain_s}
 
 
-def loop_overhead(steps: int) -> dict[str, float]:
-    """Share of a training step that is neither forward, backward nor optimiser, statistics and noise included."""
+def measure_loop_overhead(steps: int) -> dict[str, float]:
+    """Measure the share of a training step that is not forward, backward or optimiser, but statistics, random numbers and so on."""
     recipe = load_recipe("thesis-32/pretrain_bg")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -93,17 +93,17 @@ def loop_overhead(steps: int) -> dict[str, float]:
         packed = pack_folder(root / "pictures", root / "pack.npy", size_px=SIZE_PX, keep_alpha=False)
         assert recipe.generator is not None
         generator, critic = networks.build_generator(recipe.generator, SIZE_PX), networks.build_critic(recipe.critic, SIZE_PX)
-        problem = TrainingSetup(generator, critic, objectives.build(recipe.objective), packed)
+        setup = TrainingSetup(generator, critic, objectives.build(recipe.objective), packed)
         per_step = recipe.training.batch * recipe.objective.critic_steps / 1000
         run = run_directory.create(root, "bench", "loop")
         shortened = recipe.model_copy(update={"training": recipe.training.model_copy(update={"kimg": per_step * steps})})
-        TrainingLoop(run, shortened, problem, World(0, 1, torch.device("cpu")), SilentReporter()).run()
+        TrainingLoop(run, shortened, setup, World(0, 1, torch.device("cpu")), SilentReporter()).run()
         shares = [row["overhead_fraction"] for row in read_jsonl(run.timing_file)]
     return {"overhead_fraction": statistics.median(shares), "steps": float(steps)}
 
 
-def _ours(recipe: Recipe, real: Tensor) -> Callable[[], None]:
-    generator, critic, latent_dim = _pair(recipe)
+def _project_update(recipe: Recipe, real: Tensor) -> Callable[[], None]:
+    generator, critic, latent_dim = _build_networks(recipe)
     objective = objectives.build(recipe.objective)
     optimiser = torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.0, 0.9), fused=True)
     step = iter(range(10**9))
@@ -119,9 +119,9 @@ def _ours(recipe: Recipe, real: Tensor) -> Callable[[], None]:
     return update
 
 
-def _plain(recipe: Recipe, real: Tensor) -> Callable[[], None]:
-    """The loop that everyone writes first (Gulrajani et al. 2017, algorithm 1)."""
-    generator, critic, latent_dim = _pair(recipe)
+def _plain_update(recipe: Recipe, real: Tensor) -> Callable[[], None]:
+    """Return the update that everyone writes first (Gulrajani et al. 2017, algorithm 1)."""
+    generator, critic, latent_dim = _build_networks(recipe)
     optimiser = torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.0, 0.9))
 
     def update() -> None:
@@ -139,30 +139,30 @@ def _plain(recipe: Recipe, real: Tensor) -> Callable[[], None]:
     return update
 
 
-def _pair(recipe: Recipe) -> tuple[nn.Module, nn.Module, int]:
+def _build_networks(recipe: Recipe) -> tuple[nn.Module, nn.Module, int]:
     torch.manual_seed(0)
     assert recipe.generator is not None
-    # Both sides in the layout in which the loop trains them.
+    # Both sides use the memory format that the loop trains in.
     generator = networks.build_generator(recipe.generator, SIZE_PX).to(memory_format=torch.channels_last)
     return generator, networks.build_critic(recipe.critic, SIZE_PX), recipe.generator.latent_dim
 
 
-def _walk_pack(packed: ImagePack, pictures: int) -> None:
+def _read_pack(packed: ImagePack, pictures: int) -> None:
     sampler = IndexSampler(len(packed), BATCH, 0)
     for step in range(pictures // BATCH):
         to_float(packed.batch(sampler.indices(step)))
 
 
-def _in_turns(first: Callable[[], Any], second: Callable[[], Any], rounds: int) -> tuple[float, float]:
-    """Median seconds of two things done in turns, after a warm-up of each."""
-    times: tuple[list[float], list[float]] = ([], [])
+def _time_alternately(first: Callable[[], Any], second: Callable[[], Any], rounds: int) -> tuple[float, float]:
+    """Return the median seconds of two functions that run alternately, after a warm-up of each."""
+    times_s: tuple[list[float], list[float]] = ([], [])
     for round_ in range(rounds + 1):
         for index, work in enumerate((first, second)):
-            started = time.perf_counter()
+            start_s = time.perf_counter()
             work()
             if round_:
-                times[index].append(time.perf_counter() - started)
-    return statistics.median(times[0]), statistics.median(times[1])
+                times_s[index].append(time.perf_counter() - start_s)
+    return statistics.median(times_s[0]), statistics.median(times_s[1])
 
 
 def _write_jpegs(folder: Path, count: int) -> None:

@@ -1,4 +1,4 @@
-"""doctor: what this machine offers, measured where it matters."""
+"""doctor: versions, device, speed and installed weights of this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SGEMM_REPEATS = 9
 
 
 def examine() -> dict[str, Any]:
-    """Facts by name; every figure is measured now."""
+    """Return facts about this machine by name; the speed is measured now."""
     device = resolve_device("auto")
     return {
         "mitlgan": __version__,
@@ -36,23 +36,23 @@ def examine() -> dict[str, Any]:
         "cache": str(cache_dir()),
         "recipes": f"{len(recipe.shipped_recipe_names())} in {recipe.shipped_folder('recipes')}",
         "pretrained": f"{len(list(recipe.shipped_folder('pretrained').rglob('*.safetensors')))} in {recipe.shipped_folder('pretrained')}",
-        "efficientnet-lite0": _weights(OFFLINE_EXTRACTOR),
-        "mobilenet-v2": _weights(SECOND_EXTRACTOR),
-        "inception": _inception_weights(),
+        "efficientnet-lite0": _weights_status(OFFLINE_EXTRACTOR),
+        "mobilenet-v2": _weights_status(SECOND_EXTRACTOR),
+        "inception": _inception_status(),
     }
 
 
 def measure_sgemm_gflops(device: torch.device) -> float:
-    """Billions of float32 operations per second of a square matrix product; the median of several."""
+    """Return the speed of a square matrix product in billions of float32 operations per second; the median of several."""
     a = torch.rand(SGEMM_SIDE, SGEMM_SIDE, device=device)
     b = torch.rand(SGEMM_SIDE, SGEMM_SIDE, device=device)
-    times = []
+    times_s = []
     for _ in range(SGEMM_REPEATS + 2):
-        started = time.perf_counter()
+        start_s = time.perf_counter()
         product = a @ b
-        product[0, 0].item()  # waits for a GPU
-        times.append(time.perf_counter() - started)
-    return 2 * SGEMM_SIDE**3 / sorted(times[2:])[SGEMM_REPEATS // 2] / 1e9
+        product[0, 0].item()  # a GPU computes asynchronously; this waits for it
+        times_s.append(time.perf_counter() - start_s)
+    return 2 * SGEMM_SIDE**3 / sorted(times_s[2:])[SGEMM_REPEATS // 2] / 1e9
 
 
 def _device_name(device: torch.device) -> str:
@@ -61,7 +61,7 @@ def _device_name(device: torch.device) -> str:
     return f"{device.type} ({platform.machine()})"
 
 
-def _weights(name: str) -> str:
+def _weights_status(name: str) -> str:
     try:
         open_extractor(name)
     except MitlganError as error:
@@ -69,6 +69,6 @@ def _weights(name: str) -> str:
     return "found"
 
 
-def _inception_weights() -> str:
-    found = cached_inception_weights()
-    return str(found) if found else "absent; downloaded when first named, or give --weights FILE"
+def _inception_status() -> str:
+    path = cached_inception_weights()
+    return str(path) if path else "absent; downloaded when first named, or give --weights FILE"

@@ -1,7 +1,6 @@
-"""The product's own errors and their exit codes.
+"""Errors that a user can cause or meet, and their exit codes.
 
-Every error that a user can cause or meet is one of these. The command line prints its message as one line and ends with its exit code; anything else
-is a bug and ends with 1.
+The command line prints the message as one line and ends with the exit code. Any other exception is a bug and ends with 1.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ class MitlganError(Exception):
     """Base of all errors that are reported in one line.
 
     Args:
-        message: One line that starts with the option or file concerned and says what to do. Names that come from files may hold anything: whatever
-            is not printable is escaped, and the middle of a very long message is left out, so that a terminal shows one line as it is meant.
+        message: One line that starts with the option or file concerned and says what to do. Characters that are not printable, which file names may
+            contain, are escaped, and the middle of a very long message is omitted.
     """
 
     exit_code = 1
@@ -34,13 +33,13 @@ class MitlganError(Exception):
 
 
 def to_one_line(text: str) -> str:
-    """Text as a terminal can show it in one line: whatever is not printable is escaped."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode() for sign in text)
+    """Return text as one line for a terminal: characters that are not printable are escaped."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text)
 
 
 def to_terminal_text(text: str) -> str:
-    """Text of several lines that cannot steer a terminal or a reader's eye: control and bidirectional signs are escaped, line ends and tabs stay."""
-    return "".join(sign if sign.isprintable() or sign in "\n\t" or unicodedata.category(sign) == "Zs" else to_one_line(sign) for sign in text)
+    """Return text of several lines with control and bidirectional characters escaped; line ends and tabs stay."""
+    return "".join(char if char.isprintable() or char in "\n\t" or unicodedata.category(char) == "Zs" else to_one_line(char) for char in text)
 
 
 class UsageError(MitlganError):
@@ -68,9 +67,9 @@ class ResourceError(MitlganError):
 
 
 def resource_fault(error: BaseException) -> ResourceError | None:
-    """What the machine fails at, not the file that is read: memory, open files, the disk. None for any other error.
+    """Return a `ResourceError` if the machine failed, not the file: memory, open files, disk. Return None for any other error.
 
-    Ask it before a file is called damaged: what is short now may be there later.
+    Call it before reporting a file as damaged, because such a failure may be temporary.
     """
     if isinstance(error, ResourceError):
         return error
@@ -83,8 +82,8 @@ def resource_fault(error: BaseException) -> ResourceError | None:
 
 
 @contextmanager
-def naming_faults(subject: str, way_out: str = "") -> Iterator[None]:
-    """Name what was worked on when the machine failed, and perhaps another way out; see `resource_fault`."""
+def translate_resource_faults(subject: str, way_out: str = "") -> Iterator[None]:
+    """Raise a `ResourceError` that names the subject if the machine fails during the context; see `resource_fault`."""
     try:
         yield
     except Exception as error:
@@ -107,10 +106,10 @@ class DivergedError(MitlganError):
 
 
 class Stopped(MitlganError):  # noqa: N818  (no error: what was asked for)
-    """Stopped by a signal, after saving.
+    """A signal stopped the work, which was saved.
 
     Args:
-        message: One line that says where the run can be resumed.
+        message: One line that says how to continue.
         signal_number: The signal; the exit code is 128 + this number.
     """
 

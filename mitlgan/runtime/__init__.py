@@ -1,1 +1,1 @@
-"""The machine below everything else: files, devices and ranks, signals, progress, randomness, child processes."""
+"""What all other packages use: files, devices and ranks, signals, progress, random numbers, child processes."""

@@ -1,7 +1,7 @@
-"""Child processes that do not outlive their parent, however that ends: a pipe whose other end the parent alone holds.
+"""Child processes that do not outlive their parent, however it ends.
 
-The system closes it with the parent, even by SIGKILL, wherever there are pipes; the child reads it, and ends at once when there is nothing more to
-read. Linux is asked for the same, besides, for a child that is too busy to read. Its last checkpoint is whole, as after any SIGKILL.
+The child reads a pipe whose other end only the parent holds. When the parent ends, even by SIGKILL, the system closes that end, and the child kills
+itself. On Linux the system also kills a child that is too busy to read. Its last checkpoint is whole, as after any SIGKILL.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-VARIABLE = "MITLGAN_LIFELINE"
-"""The child's end, by its number."""
+ENVIRONMENT_VARIABLE = "MITLGAN_LIFELINE"
+"""Holds the file descriptor of the child's end."""
 PR_SET_PDEATHSIG = 1
 
 
 class Lifeline:
-    """The parent's end, held while the context lasts, in the thread that begins the children."""
+    """The parent's end of the pipe, open during the context, in the thread that starts the children."""
 
     def __enter__(self) -> Self:
-        self._child, self._parent = os.pipe()  # neither is inherited by chance
+        self._child, self._parent = os.pipe()  # children inherit neither unless told to
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -31,22 +31,22 @@ class Lifeline:
         os.close(self._parent)
 
     def popen_options(self) -> dict[str, Any]:
-        """What `subprocess.Popen` takes for a child that holds on to it."""
-        return {"pass_fds": (self._child,), "env": {**os.environ, VARIABLE: str(self._child)}}
+        """Return the options of `subprocess.Popen` for a child that ends with this process."""
+        return {"pass_fds": (self._child,), "env": {**os.environ, ENVIRONMENT_VARIABLE: str(self._child)}}
 
 
 def end_with_parent() -> None:
-    """End this process with its parent, if that holds a lifeline to it."""
-    number = os.environ.pop(VARIABLE, "")  # it is not for this process's own children
+    """Make this process end with its parent, if the parent started it with a lifeline."""
+    number = os.environ.pop(ENVIRONMENT_VARIABLE, "")  # this process's own children must not inherit it
     if not number.isdecimal():
         return
-    with suppress(OSError):  # no such descriptor: it is none of a parent
+    with suppress(OSError):  # no such descriptor: the variable is not from a parent
         os.set_inheritable(int(number), False)
-        threading.Thread(target=_wait, args=(int(number),), name="lifeline", daemon=True).start()
-        _ask_system()
+        threading.Thread(target=_kill_on_close, args=(int(number),), name="lifeline", daemon=True).start()
+        _set_parent_death_signal()
 
 
-def _ask_system() -> None:
+def _set_parent_death_signal() -> None:
     if sys.platform == "linux":
         import ctypes
 
@@ -54,7 +54,7 @@ def _ask_system() -> None:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _wait(descriptor: int) -> None:
+def _kill_on_close(descriptor: int) -> None:
     with suppress(OSError):
         if not os.read(descriptor, 1):
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,6 @@
-"""Devices, and several processes under torchrun.
+"""Devices, and training in several processes under torchrun.
 
-Gradients are averaged by one flat all-reduce after the backward pass: DDP's wrapper fails on a backward that only the penalty asks for.
+Gradients are averaged by one flat all-reduce after the backward pass, because DDP's wrapper fails on the second backward of a gradient penalty.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ TIMEOUT_S = 120
 
 @dataclass(frozen=True)
 class World:
-    """This process among its like.
+    """This process's rank and device.
 
     Attributes:
-        rank: Its number, from 0; rank 0 writes files.
-        size: How many there are.
-        device: Where it computes.
+        rank: Number of this process, from 0; rank 0 writes files.
+        size: Number of processes.
+        device: Device of this process.
     """
 
     rank: int
@@ -42,10 +42,10 @@ class World:
 
 
 def resolve_device(name: str) -> torch.device:
-    """The torch device of a `--device` value.
+    """Return the torch device of a `--device` value.
 
     Raises:
-        UsageError: Unknown, or not on this machine.
+        UsageError: The device is unknown, or not available on this machine.
     """
     kind = name.partition(":")[0]
     if kind not in DEVICES:
@@ -61,10 +61,10 @@ def resolve_device(name: str) -> torch.device:
 
 @contextmanager
 def join_world(device: str) -> Iterator[World]:
-    """The world this process belongs to: alone, or one of torchrun's ranks while the context lasts.
+    """Join torchrun's other ranks during the context, or stay alone.
 
     Raises:
-        UsageError: The device is not here, or the environment is half that of torchrun.
+        UsageError: The device is not available, or torchrun's environment variables are incomplete.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -72,14 +72,14 @@ def join_world(device: str) -> Iterator[World]:
         return
     if "RANK" not in os.environ:  # some schedulers set WORLD_SIZE for every job
         raise UsageError(f"WORLD_SIZE={size}: set without RANK; start by `torchrun -m mitlgan ...`, or unset it")
-    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
-    chosen = resolve_device(device)
-    if chosen.type == "cuda":
-        chosen = torch.device("cuda", local)
-        torch.cuda.set_device(chosen)
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=datetime.timedelta(seconds=TIMEOUT_S))
+    rank, local_rank = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    torch_device = resolve_device(device)
+    if torch_device.type == "cuda":
+        torch_device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(torch_device)
+    dist.init_process_group("nccl" if torch_device.type == "cuda" else "gloo", timeout=datetime.timedelta(seconds=TIMEOUT_S))
     try:
-        yield World(rank, size, chosen)
+        yield World(rank, size, torch_device)
     finally:
         dist.destroy_process_group()
 
@@ -106,7 +106,7 @@ def average_tensors(tensors: Sequence[Tensor], world: World) -> None:
 
 
 def broadcast(tensors: Iterable[Tensor], world: World) -> None:
-    """Give every rank rank 0's values."""
+    """Copy rank 0's values to all ranks."""
     if world.size > 1:
         for tensor in tensors:
             with _translate_backend_errors():
@@ -114,12 +114,12 @@ def broadcast(tensors: Iterable[Tensor], world: World) -> None:
 
 
 def wait_for_all_ranks(world: World) -> None:
-    """Go on when every rank has come here."""
+    """Wait until every rank has come here."""
     any_rank(False, world)
 
 
 def any_rank(flag: bool, world: World) -> bool:
-    """Whether the flag is set on any rank; every rank must ask."""
+    """Return whether the flag is set on any rank; every rank must call this."""
     if world.size == 1:
         return flag
     shared = torch.tensor([int(flag)], device=world.device)
@@ -129,10 +129,10 @@ def any_rank(flag: bool, world: World) -> bool:
 
 
 def require_same_on_all_ranks(digest: str, what: str, world: World) -> None:
-    """Refuse to go on when ranks disagree on a hash.
+    """Check that all ranks have the same hash.
 
     Raises:
-        ArtifactError: They do.
+        ArtifactError: They have not.
     """
     if world.size == 1:
         return
@@ -145,9 +145,9 @@ def require_same_on_all_ranks(digest: str, what: str, world: World) -> None:
 
 @contextmanager
 def _translate_backend_errors() -> Iterator[None]:
-    """Say in one line that a rank is gone or hangs (FAULTS 16); the backends raise plain `RuntimeError`s."""
+    """Translate the backends' plain `RuntimeError` into one line that says that another rank has ended or hangs."""
     try:
         yield
     except RuntimeError as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ResourceError(f"torchrun: lost another process ({reason}); the last checkpoint is whole: go on with `mitlgan resume RUN`") from None
+        raise ResourceError(f"torchrun: lost another process ({reason}); the last checkpoint is whole: continue with `mitlgan resume RUN`") from None

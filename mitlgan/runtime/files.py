@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and a folder's own: atomic replacement, locks, no links or pipes, and disk errors in one line."""
+"""Safe files: atomic replacement, locks, regular files inside a folder only, and disk errors in one line."""
 
 from __future__ import annotations
 
@@ -17,38 +17,39 @@ from mitlgan.errors import ResourceError
 
 TEMPORARY_SUFFIX = ".tmp"
 LOCK_FILE = ".lock"
-LOCK_POLL_S = 0.05  # longer than `is_locked` holds what it looks at
+LOCK_POLL_S = 0.05
+"""Longer than `is_locked` holds the lock that it tests."""
 Mode = Literal["rb", "r+b", "ab", "xb", "a+b"]
 _FLAGS: dict[Mode, int] = {
     "rb": os.O_RDONLY, "r+b": os.O_RDWR, "ab": os.O_WRONLY | os.O_CREAT | os.O_APPEND, "xb": os.O_WRONLY | os.O_CREAT | os.O_EXCL,
     "a+b": os.O_RDWR | os.O_CREAT | os.O_APPEND,
 }  # fmt: skip
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class ForeignFileError(ResourceError, OSError):
-    """A symbolic link, pipe, device or folder where a folder's own file should be, or a link in place of a folder."""
+    """A symbolic link, pipe, device or folder in place of a regular file, or a link in place of a folder."""
 
     def __init__(self, path: Path, expected: str = "regular file") -> None:
-        what = "is a symbolic link" if path.is_symlink() else f"is no {expected}"
-        reason = f"{what}, and what lies in a run must be the run's own; put a copy in its place, or remove it"
+        kind = "is a symbolic link" if path.is_symlink() else f"is not a {expected}"
+        reason = f"{kind}, but a run's files must be its own; replace it by a copy, or remove it"
         super().__init__(f"{path}: {reason}")
-        self.strerror = reason  # as every other OSError has it
+        self.strerror = reason  # an attribute of every OSError
 
 
 def open_regular(path: Path, mode: Mode = "rb", *, root: Path | None) -> IO[bytes]:
-    """Open a file, if it is a regular one: a pipe or a device in its place is never waited for.
+    """Open a file if it is a regular one, without waiting for a pipe or device in its place.
 
-    A file that is changed in place gets its own content first where it shares that with other names (hard links).
+    A file that is changed in place and has hard links is first replaced by a copy of its own.
 
     Args:
         path: The file.
-        mode: As `open` has it.
-        root: Folder whose own the file must be, such as a run: nothing below it may be a symbolic link. None follows links.
+        mode: As for `open`.
+        root: Folder, such as a run, that the file must be in: nothing below it may be a symbolic link. None follows links.
 
     Raises:
-        ForeignFileError: It is something else.
-        OSError: As `open`.
+        ForeignFileError: It is not a regular file, or a link leads to it.
+        OSError: As for `open`.
     """
     flags = _FLAGS[mode] | os.O_NONBLOCK | os.O_CLOEXEC
     try:
@@ -74,13 +75,13 @@ def open_regular(path: Path, mode: Mode = "rb", *, root: Path | None) -> IO[byte
 
 
 def read_bytes(path: Path, *, root: Path | None) -> bytes:
-    """The content of a file; see `open_regular`."""
+    """Return the content of a file; see `open_regular`."""
     with open_regular(path, root=root) as file:
         return file.read()
 
 
 def is_regular(path: Path, *, root: Path) -> bool:
-    """Whether a file is there, and the folder's own; see `open_regular`."""
+    """Return whether a regular file exists inside the root; see `open_regular`."""
     try:
         with open_regular(path, root=root):
             return True
@@ -89,10 +90,10 @@ def is_regular(path: Path, *, root: Path) -> bool:
 
 
 def create_file(path: Path, *, root: Path) -> IO[bytes]:
-    """Open an empty file for writing. What had its name before goes on under none: whoever still writes into that does not write into this.
+    """Create an empty file and open it for writing; a process that still writes to an older file of that name does not write to this one.
 
     Raises:
-        OSError: As `open`.
+        OSError: As for `open`.
     """
     with _own_folder(path.parent, root) as folder, suppress(FileNotFoundError):
         os.unlink(path.name, dir_fd=folder)
@@ -101,7 +102,7 @@ def create_file(path: Path, *, root: Path) -> IO[bytes]:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what a disk can refuse into a `ResourceError` that names the file (exit code 5)."""
+    """Translate an `OSError` into a `ResourceError` that names the file."""
     try:
         yield
     except ForeignFileError:
@@ -109,19 +110,19 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ResourceError(f"{path}: no space left on the disk; free some and run `mitlgan resume`") from None
-        raise ResourceError(f"{path}: cannot be written ({error.strerror or error}); choose another place with --out") from None
+        raise ResourceError(f"{path}: cannot be written ({error.strerror or error}); choose another folder with --out") from None
 
 
 def write_atomically(path: Path, content: bytes | str, *, root: Path | None = None) -> None:
-    """Replace a file as a whole: at any moment the old or the new one is there. A link or pipe of its name is replaced, too, not followed.
+    """Replace a file atomically, so that either the old or the new one exists at any moment; a link or pipe is replaced, not followed.
 
     Args:
         path: The file.
         content: Text is written as UTF-8.
-        root: Folder whose own the file must be; see `open_regular`. None: that which it lies in.
+        root: Folder that the file must be in; see `open_regular`. Its own folder by default.
 
     Raises:
-        ResourceError: The disk is full or the folder not writable; the old file is intact and no temporary one stays.
+        ResourceError: The disk is full or the folder cannot be written; the old file is intact and no temporary file stays.
     """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
@@ -138,25 +139,25 @@ def write_atomically(path: Path, content: bytes | str, *, root: Path | None = No
 
 
 def write_json(path: Path, value: Any, *, root: Path | None = None) -> None:
-    """Atomically write indented JSON (NaN is refused); see `write_atomically`."""
+    """Write indented JSON atomically; NaN raises `ValueError`. See `write_atomically`."""
     write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n", root=root)
 
 
 def remove_temporary_files(folder: Path, *, root: Path | None = None) -> None:
-    """Remove what an interrupted `write_atomically` may have left in a folder.
+    """Remove the temporary files that an interrupted `write_atomically` left in a folder.
 
     Raises:
-        ResourceError: The folder is not the root's own; see `open_regular`.
+        ResourceError: A link leads to the folder; see `open_regular`.
     """
     for path in list_files(folder, f".*{TEMPORARY_SUFFIX}", root=root or folder):
         path.unlink(missing_ok=True)
 
 
 def list_files(folder: Path, pattern: str, *, root: Path) -> list[Path]:
-    """What lies in a folder, if that is there, under names of a pattern; sorted.
+    """Return the files in a folder whose names match a pattern, sorted; none if there is no such folder.
 
     Raises:
-        ResourceError: The folder is not the root's own; see `open_regular`.
+        ResourceError: A link leads to the folder; see `open_regular`.
     """
     with disk_errors(folder):
         try:
@@ -166,21 +167,21 @@ def list_files(folder: Path, pattern: str, *, root: Path) -> list[Path]:
             return []
 
 
-def sibling_path(path: Path, ending: str) -> Path:
-    """What is called as a file or folder is, with an ending, and lies where it lies: an overview of pictures is not one of them."""
-    named = path if path.name not in ("", "..") else path.resolve()
-    return named.parent / f"{named.name}{ending}"
+def sibling_path(path: Path, suffix: str) -> Path:
+    """Return a path next to a file or folder, with its name and a suffix."""
+    path = path if path.name not in ("", "..") else path.resolve()
+    return path.parent / f"{path.name}{suffix}"
 
 
 def ensure_folder(path: Path, *, root: Path | None = None) -> None:
-    """Create a folder and its parents, and see that it can be written.
+    """Create a folder and its parents, and check that it can be written.
 
     Args:
         path: The folder.
-        root: Folder, which is there already, whose own it must be; see `open_regular`. None follows links.
+        root: Existing folder that it must be in; see `open_regular`. None follows links.
 
     Raises:
-        ResourceError: It cannot, or is not the root's own.
+        ResourceError: It cannot be created or written, or a link leads to it.
     """
     with disk_errors(path):
         if root is None:
@@ -195,10 +196,10 @@ def ensure_folder(path: Path, *, root: Path | None = None) -> None:
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process; the system lets go of it however the process ends.
+    """Lock a folder for this process during the context; the system releases the lock however the process ends.
 
     Raises:
-        ResourceError: Another process holds it.
+        ResourceError: Another process holds the lock.
     """
     with disk_errors(folder):
         file = open_regular(folder / LOCK_FILE, "a+b", root=folder)
@@ -206,18 +207,18 @@ def folder_lock(folder: Path) -> Iterator[None]:
         if not _acquire_lock(file.fileno(), fcntl.LOCK_EX):
             time.sleep(LOCK_POLL_S)
             if not _acquire_lock(file.fileno(), fcntl.LOCK_EX):
-                raise ResourceError(f"{folder}: another process is working on it; wait for it or choose another run")
+                raise ResourceError(f"{folder}: another process is working on it; wait for it, or choose another run")
         yield
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process holds the folder now. What nobody has held yet, or may not be looked at, is not locked."""
+    """Return whether a process holds a folder's lock now; a folder that was never locked, or cannot be read, is not locked."""
     try:
         file = open_regular(folder / LOCK_FILE, root=folder)
     except OSError:
         return False
     with file:
-        return not _acquire_lock(file.fileno(), fcntl.LOCK_SH)  # there is no other way to see it, and closing lets go at once
+        return not _acquire_lock(file.fileno(), fcntl.LOCK_SH)  # the only test there is; closing the file releases the lock at once
 
 
 def _acquire_lock(descriptor: int, kind: int) -> bool:
@@ -230,24 +231,27 @@ def _acquire_lock(descriptor: int, kind: int) -> bool:
 
 @contextmanager
 def _own_folder(folder: Path, root: Path, *, create: bool = False) -> Iterator[int]:
-    """A descriptor of the root or of a folder below it, to which no symbolic link leads from there.
+    """Open the root or a folder below it, following no symbolic link below the root.
+
+    Yields:
+        The folder's file descriptor.
 
     Raises:
-        ForeignFileError: One does.
-        OSError: As `open`.
+        ForeignFileError: A symbolic link leads to the folder.
+        OSError: As for `os.open`.
     """
-    descriptor, reached = os.open(root, _FOLDER & ~os.O_NOFOLLOW), root
+    descriptor, current = os.open(root, _FOLDER_FLAGS & ~os.O_NOFOLLOW), root
     try:
         for part in folder.relative_to(root).parts:
-            reached /= part
+            current /= part
             if create:
                 with suppress(FileExistsError):
                     os.mkdir(part, dir_fd=descriptor)
             try:
-                inner = os.open(part, _FOLDER, dir_fd=descriptor)
+                inner = os.open(part, _FOLDER_FLAGS, dir_fd=descriptor)
             except OSError as error:
                 if error.errno in (errno.ELOOP, errno.ENOTDIR):
-                    raise ForeignFileError(reached, "folder") from None
+                    raise ForeignFileError(current, "folder") from None
                 raise
             os.close(descriptor)
             descriptor = inner

@@ -1,4 +1,4 @@
-"""Packages whose names are imported when they are first asked for: `import mitlgan` and every `--help` would wait seconds for torch."""
+"""Packages that import their names at first use, so that `import mitlgan` and `--help` do not wait seconds for torch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 
 def lazy_attributes(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A package's `__getattr__` (PEP 562), which imports a name from its home and keeps it.
+    """Return a package's `__getattr__` (PEP 562), which imports names at first use.
 
     Args:
-        package: Its `__name__`.
-        homes: The module where each name is defined, with `:NAME` after it where it has another name there.
+        package: The package's `__name__`.
+        homes: Module that defines each name, followed by `:NAME` if the name is another one there.
     """
 
-    def found(name: str) -> Any:
+    def import_attribute(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, _, attribute = homes[name].partition(":")
@@ -24,4 +24,4 @@ def lazy_attributes(package: str, homes: Mapping[str, str]) -> Callable[[str], A
         setattr(sys.modules[package], name, value)
         return value
 
-    return found
+    return import_attribute

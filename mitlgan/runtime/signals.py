@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: finish the step, save, end; a second SIGINT ends at once."""
+"""SIGINT and SIGTERM end a command after its current step; a second SIGINT ends it at once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Self
 
 
 class StopSignals:
-    """Remembers a request to stop while the context lasts.
+    """Remembers a request to stop during the context.
 
     Attributes:
-        received: The signal's number, or None. A second SIGINT raises `KeyboardInterrupt` where the program stands.
+        received: The signal's number, or None. A second SIGINT raises `KeyboardInterrupt`.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-r"""Text files that a user hands in: one reader for all of them, whatever system or editor wrote them.
+r"""Reading of text files from users, whatever system or editor wrote them.
 
-UTF-8, and UTF-16 or UTF-32 that begin with a byte order mark; lines end as on any system (`\n`, `\r\n`, or a lone `\r`).
+UTF-8, and UTF-16 or UTF-32 with a byte order mark; lines may end with `\n`, `\r\n`, or `\r`.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from mitlgan.runtime.files import ForeignFileError, open_regular
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
           (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
-_MARK_BYTES = 4  # of the longest mark
+_MARK_BYTES = 4  # length of the longest mark
 ENCODINGS = "UTF-8, or UTF-16 with a byte order mark"
 
 
 class ErrorFactory(Protocol):
-    """Makes the error that a refused file ends in."""
+    """Makes the error for a refused file."""
 
     def __call__(self, message: str) -> MitlganError:
-        """The error of one line."""
+        """Return the error with a message of one line."""
 
 
 class TextError(Exception):
-    """What was read is no text.
+    """A file or its bytes are not text.
 
     Attributes:
-        line: Where, from 1.
-        reason: Why, and what to do.
+        line: Number of the line, from 1.
+        reason: What is wrong, and what to do.
     """
 
     def __init__(self, line: int, reason: str) -> None:
@@ -42,18 +42,18 @@ class TextError(Exception):
 
 
 def read_text(path: Path, label: str, make_error: ErrorFactory, max_bytes: int, *, has_file_names: bool = False, root: Path | None = None) -> str:
-    r"""The text of a file, its lines ended by `\n`.
+    r"""Read a text file; lines end with `\n`.
 
     Args:
         path: The file.
-        label: What an error begins with: the option and the file.
+        label: Option and file, which an error begins with.
         make_error: Makes the error.
-        max_bytes: Larger files are refused.
-        has_file_names: Its lines are names of files, which need not be UTF-8: other bytes are kept as `os.fsdecode` keeps them.
-        root: Folder whose own the file must be; see `mitlgan.runtime.files.open_regular`. None follows links.
+        max_bytes: Largest accepted size.
+        has_file_names: Whether the lines are file names, which need not be UTF-8: other bytes are decoded as by `os.fsdecode`.
+        root: Folder that the file must be in; see `mitlgan.runtime.files.open_regular`. None follows links.
 
     Raises:
-        MitlganError: Made by `make_error`: it cannot be read, is too large, or is no text.
+        MitlganError: The file cannot be read, is too large, or is not text; made by `make_error`.
     """
     try:
         with open_regular(path, root=root) as file:
@@ -66,53 +66,53 @@ def read_text(path: Path, label: str, make_error: ErrorFactory, max_bytes: int, 
     except OSError as error:
         raise make_error(f"{label}: cannot be read ({error.strerror}); name a text file that is there") from None
     if len(raw) > max_bytes:
-        raise make_error(f"{label}: grows while it is read")
+        raise make_error(f"{label}: is growing while it is read")
     try:
-        return decode_text(raw, names=has_file_names)
+        return decode_text(raw, has_file_names=has_file_names)
     except TextError as error:
         raise make_error(f"{label}:{error.line}: {error.reason}") from None
 
 
-def decode_text(raw: bytes, *, names: bool = False) -> str:
-    r"""Text of bytes, its lines ended by `\n`; see `read_text`.
+def decode_text(raw: bytes, *, has_file_names: bool = False) -> str:
+    r"""Decode text; lines end with `\n`. See `read_text`.
 
     Raises:
-        TextError: They are no text.
+        TextError: The bytes are not text.
     """
-    return "\n".join(iter_lines(io.BytesIO(raw), names=names))
+    return "\n".join(iter_lines(io.BytesIO(raw), has_file_names=has_file_names))
 
 
-def iter_lines(file: BinaryIO, *, names: bool = False) -> Iterator[str]:
-    """The lines of an open file, without their ends, in memory of one line; a last empty one means that the text ends with a line end.
+def iter_lines(file: BinaryIO, *, has_file_names: bool = False) -> Iterator[str]:
+    """Yield the lines of an open file without their ends, one at a time; a last empty line means that the text ends with a line end.
 
     Raises:
-        TextError: At the first line that is no text.
+        TextError: A line is not text.
     """
     head = file.read(_MARK_BYTES)
     encoding = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), "utf-8")
-    marked = encoding.startswith(("utf-16", "utf-32"))
-    errors = "strict" if marked else "surrogateescape"  # what is not UTF-8 is judged line by line, so that a message can name the line
+    is_wide = encoding.startswith(("utf-16", "utf-32"))
+    errors = "strict" if is_wide else "surrogateescape"  # lines are checked one by one, so that a message can name the line
     text = io.TextIOWrapper(io.BufferedReader(_PrefixedFile(head, file)), encoding, errors, newline=None)
     line, number = "\n", 0
     while True:
         number += 1
         try:
-            following = text.readline()
+            next_line = text.readline()
         except UnicodeDecodeError:
-            raise TextError(number, f"is not {encoding.upper()}, as which the file begins; save it as UTF-8") from None
-        if not following:
+            raise TextError(number, f"is not {encoding.upper()}, although the file has its byte order mark; save it as UTF-8") from None
+        if not next_line:
             break
-        line = following
-        _check_line(line, number, names)
+        line = next_line
+        _check_line(line, number, has_file_names)
         yield line.removesuffix("\n")
     if line.endswith("\n"):
         yield ""
 
 
-def _check_line(line: str, number: int, names: bool) -> None:
+def _check_line(line: str, number: int, has_file_names: bool) -> None:
     if "\0" in line:
         raise TextError(number, f"holds a zero byte, so it is not {ENCODINGS}; save it as UTF-8")
-    if names or line.isascii():
+    if has_file_names or line.isascii():
         return
     try:
         line.encode()
@@ -121,7 +121,7 @@ def _check_line(line: str, number: int, names: bool) -> None:
 
 
 class _PrefixedFile(io.RawIOBase):
-    """A file of which the first bytes were read already."""
+    """A file whose first bytes have already been read."""
 
     def __init__(self, head: bytes, file: BinaryIO) -> None:
         self._head, self._file = head, file

@@ -68,7 +68,7 @@ def test_a_child_ends_when_its_parent_is_killed(work: str) -> None:
 
 def test_the_pipe_alone_ends_it_too() -> None:
     """As where there is no prctl."""
-    child = "import os, time; from mitlgan.runtime import child_processes as c; c._ask_system = lambda: None; c.end_with_parent()\n"
+    child = "import os, time; from mitlgan.runtime import child_processes as c; c._set_parent_death_signal = lambda: None; c.end_with_parent()\n"
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, child + "print(os.getpid(), flush=True); time.sleep(600)"], stdout=subprocess.PIPE, text=True
     )

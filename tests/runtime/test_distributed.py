@@ -88,7 +88,7 @@ def test_a_rank_that_dies_ends_the_others_in_one_line(children: ForkServerContex
     assert second == {}
     assert first["code"] == 5
     assert first["error"].startswith("torchrun: lost another process (")
-    assert first["error"].endswith("the last checkpoint is whole: go on with `mitlgan resume RUN`")
+    assert first["error"].endswith("the last checkpoint is whole: continue with `mitlgan resume RUN`")
     assert time.monotonic() - started < 60
 
 

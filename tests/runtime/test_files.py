@@ -126,8 +126,8 @@ def test_nothing_but_a_file_of_the_folder_is_opened(tmp_path: Path, kind: str, m
     place = foreign(tmp_path / "run" / "stats.jsonl", kind, target)
     with pytest.raises(files.ForeignFileError) as caught:
         open_regular(place, mode, root=tmp_path / "run")
-    what = "is a symbolic link" if "link" in kind else "is no regular file"
-    assert caught.value.strerror == f"{what}, and what lies in a run must be the run's own; put a copy in its place, or remove it"
+    what = "is a symbolic link" if "link" in kind else "is not a regular file"
+    assert caught.value.strerror == f"{what}, but a run's files must be its own; replace it by a copy, or remove it"
     assert str(caught.value) == f"{place}: {caught.value.strerror}"
     assert caught.value.exit_code == 5
     assert not is_regular(place, root=tmp_path / "run")
@@ -159,7 +159,7 @@ def test_no_folder_below_the_root_may_be_a_link_and_those_above_may(tmp_path: Pa
         lambda: remove_temporary_files(root / deep, root=root),
         lambda: list_files(root / deep, "*", root=root),
     ):
-        with pytest.raises(ResourceError, match=f"^{root / first}: is a symbolic link, and what lies in a run must be the run's own; "):
+        with pytest.raises(ResourceError, match=f"^{root / first}: is a symbolic link, but a run's files must be its own; "):
             attempt()
     assert sorted(elsewhere.rglob("*")) == before
     assert (elsewhere / deep.removeprefix(first).lstrip("/") / "y").read_text() == "new"
@@ -197,7 +197,7 @@ def test_a_file_that_a_user_names_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to("a")
     assert read_bytes(tmp_path / "b", root=None) == b"text"
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(files.ForeignFileError, match="is no regular file"):
+    with pytest.raises(files.ForeignFileError, match="is not a regular file"):
         read_bytes(tmp_path / "pipe", root=None)
 
 
@@ -218,7 +218,7 @@ def test_a_lock_is_no_link_and_a_pipe_is_no_lock(tmp_path: Path) -> None:
 def test_whatever_the_disk_says_is_one_line(tmp_path: Path, number: int) -> None:
     with pytest.raises(ResourceError) as caught, disk_errors(tmp_path / "a\nb"):
         raise OSError(number, os.strerror(number))
-    assert str(caught.value) == rf"{tmp_path}/a\nb: cannot be written ({os.strerror(number)}); choose another place with --out"
+    assert str(caught.value) == rf"{tmp_path}/a\nb: cannot be written ({os.strerror(number)}); choose another folder with --out"
     assert caught.value.exit_code == 5
 
 
@@ -253,7 +253,7 @@ def test_row_6_folder_that_cannot_be_written() -> None:
             lambda: write_atomically(readonly / "a", "x"),
             lambda: folder_lock(readonly).__enter__(),
         ):
-            with pytest.raises(ResourceError, match=r"cannot be written \(Permission denied\); choose another place with --out") as caught:
+            with pytest.raises(ResourceError, match=r"cannot be written \(Permission denied\); choose another folder with --out") as caught:
                 attempt()
             assert str(caught.value).startswith(str(readonly))
         assert list(readonly.iterdir()) == []
@@ -286,7 +286,10 @@ def test_row_7_the_second_process_is_refused_until_the_first_is_gone(tmp_path: P
     child.start()
     try:
         assert heard.poll(60)
-        with pytest.raises(ResourceError, match="another process is working on it; wait for it or choose another run") as caught, folder_lock(tmp_path):
+        with (
+            pytest.raises(ResourceError, match="working on it; wait for it, or choose another run") as caught,
+            folder_lock(tmp_path),
+        ):
             pytest.fail("the lock was given twice")
         assert str(caught.value).startswith(str(tmp_path))
         assert caught.value.exit_code == 5

@@ -353,7 +353,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_first_step(
     monkeypatch.setattr(TrainingLoop, "train_iteration", lambda self: pytest.fail("a step was made"))
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "runs"):
-        with pytest.raises(ResourceError, match=r"file.*choose another place with --out") as refused:
+        with pytest.raises(ResourceError, match=r"file.*choose another folder with --out") as refused:
             pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(place))
         assert refused.value.exit_code == 5
 
@@ -640,8 +640,8 @@ def test_ranks_other_than_0_write_nothing(packs: dict[str, Path], tmp_path: Path
     recipe = tiny_runs.recipe("fg", packs["fg"])
     assert recipe.generator is not None
     torch.manual_seed(0)
-    problem = make_setup(recipe, networks.build_generator(recipe.generator, recipe.size_px), open_recipe_data(recipe), {})
-    loop = TrainingLoop(Run(tmp_path / "nowhere"), recipe, problem, World(0, 1, torch.device("cpu")), tiny_runs.Listener())
+    setup = make_setup(recipe, networks.build_generator(recipe.generator, recipe.size_px), open_recipe_data(recipe), {})
+    loop = TrainingLoop(Run(tmp_path / "nowhere"), recipe, setup, World(0, 1, torch.device("cpu")), tiny_runs.Listener())
     loop.world = loop.writer.world = loop.updates.world = World(1, 1, torch.device("cpu"))
     state = loop.run()
     assert state.counters.iteration == 3

@@ -258,7 +258,7 @@ def _write_until_refused(writer: JsonlWriter) -> None:
 def test_row_6_a_place_that_cannot_be_written_is_refused() -> None:
     with unprivileged() as folder:
         (folder / "runs").mkdir(mode=0o555)
-        with pytest.raises(ResourceError, match=r"cannot be written \(Permission denied\); choose another place with --out") as caught:
+        with pytest.raises(ResourceError, match=r"cannot be written \(Permission denied\); choose another folder with --out") as caught:
             create(folder / "runs", "pretrain", "tiny")
         assert str(caught.value).startswith(str(folder / "runs"))
         assert list((folder / "runs").iterdir()) == []
@@ -288,7 +288,7 @@ def test_row_7_a_run_that_another_process_works_on_is_not_resumed(tmp_path: Path
     try:
         assert heard.poll(60)
         before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
-        with pytest.raises(ResourceError, match=f"^{run.path}: another process is working on it; wait for it or choose another run$"):
+        with pytest.raises(ResourceError, match=f"^{run.path}: another process is working on it; wait for it, or choose another run$"):
             resume(run.path, RunContext(World(0, 1, torch.device("cpu")), SilentReporter(), tmp_path))
         assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
     finally:

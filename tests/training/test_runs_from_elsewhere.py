@@ -99,7 +99,7 @@ def test_training_does_not_go_on_through_a_link_or_a_pipe(whole: Run, tmp_path: 
     else:
         assert str(caught.value).startswith(f"{run.path / name}: ")
         what = "is a symbolic link" if kind == "link" else f"is no {'folder' if name in FOLDERS else 'regular file'}"
-        assert f"{what}, and what lies in a run must be the run's own; put a copy in its place, or remove it" in str(caught.value)
+        assert f"{what}, but a run's files must be its own; replace it by a copy, or remove it" in str(caught.value)
 
 
 @pytest.mark.timeout(60)
@@ -126,7 +126,7 @@ def test_a_report_says_what_it_cannot_take(whole: Run, tmp_path: Path, precious:
     run = copy(whole, tmp_path / "run")
     (run.path / name).touch()
     replaced(run.path / name, kind, precious)
-    with pytest.raises(ResourceError, match=rf"^{run.path / name}: is .*, and what lies in a run must be the run's own; "):
+    with pytest.raises(ResourceError, match=rf"^{run.path / name}: is .*, but a run's files must be its own; "):
         write_run_report(run.path)
 
 

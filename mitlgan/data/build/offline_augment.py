@@ -23,7 +23,7 @@ from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.data.sources.image_source import ImageSource, open_source, output_stem, refuse_output_inside
 from mitlgan.data.splits import training_source
-from mitlgan.errors import DataError, naming_faults
+from mitlgan.errors import DataError, translate_resource_faults
 from mitlgan.images.encode import encode_dataset_png
 from mitlgan.images.pixels import to_uint8
 from mitlgan.runtime.files import ensure_folder, folder_lock, write_atomically
@@ -171,7 +171,7 @@ def _augment(settings: AugmentSettings, entry: ImageEntry) -> tuple[dict[str, An
     """Return the journal line of a picture, and its files."""
     name = entry.name
     try:
-        with naming_faults(f"picture {name!r}"):
+        with translate_resource_faults(f"picture {name!r}"):
             decoded = decode_bytes(entry.read(), keep_alpha=True)
             matte = None if entry.matte is None else decode_matte(entry.matte, decoded)
             return _make_copies(settings, name, decoded, matte)

@@ -20,7 +20,7 @@ from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import refuse_unreadable
 from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.data.splits import DataSplits, find_folder_splits
-from mitlgan.errors import DataError, naming_faults
+from mitlgan.errors import DataError, translate_resource_faults
 from mitlgan.runtime.progress import ProgressCallback, Say, ignore_message, ignore_progress
 
 PACK_VERSION = 4  # raise it when the same folder and arguments make other pixels
@@ -121,7 +121,7 @@ def _picture_packer(size_px: int, resize: str, keep_alpha: bool) -> Callable[[Im
     """Return the function that decodes and reduces one picture, in any thread."""
 
     def pack(entry: ImageEntry) -> Result:
-        with naming_faults(f"picture {entry.name!r}"):
+        with translate_resource_faults(f"picture {entry.name!r}"):
             try:
                 decoded = decode_bytes(entry.read(), keep_alpha=keep_alpha, size_px=size_px)
                 record: dict[str, Any] = {"sha256": decoded.sha256, "width": decoded.width, "height": decoded.height}

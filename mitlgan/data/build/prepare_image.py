@@ -17,7 +17,7 @@ from mitlgan.data.curate.perceptual_hash import hash_thumbnails, thumbnail
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT
 from mitlgan.data.sources.entry import ImageEntry
-from mitlgan.errors import naming_faults
+from mitlgan.errors import translate_resource_faults
 
 MIN_HASH_PX = 64  # look-alikes are not found by smaller pictures
 JournalEntry = tuple[dict[str, Any], bytes | None]
@@ -112,7 +112,7 @@ class ImagePreparer:
         record: dict[str, Any] = {"name": entry.name}
         if entry.name in self._excluded:
             return record | {"reason": "excluded: named in --exclude"}
-        with naming_faults(f"picture {entry.name!r}", ", or leave it out with --exclude (in another folder)"):
+        with translate_resource_faults(f"picture {entry.name!r}", ", or leave it out with --exclude (in another folder)"):
             try:
                 size_px = settings.size_px * (4 if settings.crop == "face" else 1)
                 decoded = decode_bytes(entry.read(), keep_alpha=settings.keep_alpha, size_px=size_px, backdrop=settings.backdrop)

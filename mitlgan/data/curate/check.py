@@ -20,7 +20,7 @@ from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import ImageSource
 from mitlgan.data.sources.leftovers import Leftovers
-from mitlgan.errors import naming_faults
+from mitlgan.errors import translate_resource_faults
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 
 MEASURE_PX = 64  # pictures are measured at this size
@@ -190,7 +190,7 @@ def _measure_set(one: NamedSet, spec: str, progress: ProgressCallback) -> SetRep
 
 def _measure_entry(entry: ImageEntry) -> PictureStats | UnreadableImageError:
     try:
-        with naming_faults(f"picture {entry.name!r}"):
+        with translate_resource_faults(f"picture {entry.name!r}"):
             decoded = decode_bytes(entry.read(), keep_alpha=True, size_px=MEASURE_PX)
             matte = None if entry.matte is None else decode_matte(entry.matte, decoded)
     except UnreadableImageError as error:

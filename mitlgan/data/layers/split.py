@@ -20,7 +20,7 @@ from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside
 from mitlgan.data.sources.split_folders import SPLITS
-from mitlgan.errors import DataError, UsageError, naming_faults
+from mitlgan.errors import DataError, UsageError, translate_resource_faults
 from mitlgan.runtime.files import disk_errors, ensure_folder, folder_lock, write_atomically, write_json
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 
@@ -106,7 +106,7 @@ def _cut_all(
     total = len(source.entries)
 
     def cut(entry: ImageEntry) -> CutResult:
-        with naming_faults(f"picture {entry.name!r}", ", or leave it out with --exclude"):
+        with translate_resource_faults(f"picture {entry.name!r}", ", or leave it out with --exclude"):
             return cut_picture(entry, methods, settings)
 
     for number, (_, result) in enumerate(in_order(source.iterate(entries), cut), start=total - len(entries) + 1):

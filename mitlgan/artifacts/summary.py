@@ -43,7 +43,7 @@ def describe(target: str) -> dict[str, Any]:
         file = artifact_path(path)
         card = read_card(file)
         return {**_described_card(card, str(file)), "card": card.model_dump(mode="json", exclude_none=True)}
-    return describe_recipe(load_recipe(target, given="RECIPE"))
+    return describe_recipe(load_recipe(target, option="RECIPE"))
 
 
 def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None = None) -> dict[str, Any]:

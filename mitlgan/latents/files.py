@@ -82,7 +82,7 @@ def read_latent(path: Path, dims: Mapping[str, int], tensors_sha256: str | None 
     if lengths != dict(dims):
         raise ArtifactError(f"{path}: has latents of {_dims_text(lengths)}; the artifact takes {_dims_text(dims)}")
     if None not in (tensors_sha256, content.tensors_sha256) and tensors_sha256 != content.tensors_sha256:
-        raise ArtifactError(f'{path}: was made for another artifact, so it is another picture here; remove its "tensors_sha256" to use it all the same')
+        raise ArtifactError(f'{path}: belongs to another artifact, where it shows another picture; remove its "tensors_sha256" to use it anyway')
     z = torch.cat([torch.tensor(content.latents[name], dtype=torch.float64) for name in dims]).float()
     _require_in_range(path, z)
     return z

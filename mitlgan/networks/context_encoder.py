@@ -113,23 +113,23 @@ def pull_push_fill(images: Tensor, holes: Tensor) -> Tensor:
     Returns:
         (N, C, H, W); the image itself outside the holes.
     """
-    known = 1 - holes
+    weights = 1 - holes
     levels = []
-    colors = images * known
+    colors = images * weights
     while min(colors.shape[-2:]) > 1:
-        levels.append((colors, known))
-        share = functional.avg_pool2d(known, 2, ceil_mode=True)
+        levels.append((colors, weights))
+        share = functional.avg_pool2d(weights, 2, ceil_mode=True)
         colors = functional.avg_pool2d(colors, 2, ceil_mode=True) / share.clamp_min(1e-6)
-        known = (share > 0).to(share.dtype)
+        weights = (share > 0).to(share.dtype)
     result = colors
     cross = holes.new_tensor([[0, 1, 0], [1, 0, 1], [0, 1, 0]]).expand(images.shape[1], 1, 3, 3)
-    for colors, known in reversed(levels):
+    for colors, weights in reversed(levels):
         result = functional.interpolate(result, size=colors.shape[-2:], mode="bilinear", align_corners=False)
-        neighbours = functional.conv2d(torch.ones_like(known[:1]), cross[:1], padding=1)
+        neighbors = functional.conv2d(torch.ones_like(weights[:1]), cross[:1], padding=1)
         for _ in range(JACOBI_ITERATIONS):
-            result = torch.where(known > 0, colors, result)
-            result = functional.conv2d(result, cross, padding=1, groups=result.shape[1]) / neighbours
-        result = torch.where(known > 0, colors, result)
+            result = torch.where(weights > 0, colors, result)
+            result = functional.conv2d(result, cross, padding=1, groups=result.shape[1]) / neighbors
+        result = torch.where(weights > 0, colors, result)
     return result
 
 

@@ -46,9 +46,9 @@ def display_name(recipe: Recipe) -> str:
     changes = changes_from_shipped(recipe)
     if not changes:
         return recipe.name
-    named = [f"{key}={value}" for key, value in list(changes.items())[:MAX_CHANGES]]
-    more = len(changes) - len(named)
-    return f"{recipe.name}, changed: {', '.join(named)}" + (f" and {more} more" if more else "")
+    parts = [f"{key}={value}" for key, value in list(changes.items())[:MAX_CHANGES]]
+    more = len(changes) - len(parts)
+    return f"{recipe.name}, changed: {', '.join(parts)}" + (f" and {more} more" if more else "")
 
 
 def display_name_of(tree: Mapping[str, Any], otherwise: str = "") -> str:

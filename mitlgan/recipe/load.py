@@ -42,12 +42,12 @@ def shipped_recipe_names() -> list[str]:
     return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml"))
 
 
-def find_recipe(name: str, given: str = "--recipe") -> Path:
+def find_recipe(name: str, option: str = "--recipe") -> Path:
     """Return the file of a recipe.
 
     Args:
         name: A file's path, or a shipped recipe's name with or without `.toml`.
-        given: The option or argument that named it, for the message.
+        option: The option or argument that named it, for the message.
 
     Raises:
         UsageError: There is no such recipe; the message names the closest shipped one.
@@ -62,7 +62,7 @@ def find_recipe(name: str, given: str = "--recipe") -> Path:
         return inside
     close = difflib.get_close_matches(stem, shipped_recipe_names(), n=1, cutoff=0.3)
     hint = f"; the closest shipped one is {close[0]}" if close else ""
-    raise UsageError(f"{given} {name}: no such file or shipped recipe{hint} (see `mitlgan recipes ls`)")
+    raise UsageError(f"{option} {name}: no such file or shipped recipe{hint} (see `mitlgan recipes ls`)")
 
 
 def _current_name(stem: str) -> str:
@@ -80,25 +80,25 @@ def _note_new_name(old: str, new: str) -> None:
     print(f"note: the recipe {old} is now called {new}", file=sys.stderr)
 
 
-def read_recipe_text(name: str | Path, given: str = "--recipe") -> str:
+def read_recipe_text(name: str | Path, option: str = "--recipe") -> str:
     """Return the text of a recipe with its comments; arguments and errors as of `find_recipe`."""
-    path = find_recipe(str(name), given)
+    path = find_recipe(str(name), option)
     return read_text(path, str(path), UsageError, MAX_BYTES)
 
 
-def load_recipe(name: str | Path, overrides: Sequence[str] = (), given: str = "--recipe", *, root: Path | None = None) -> Recipe:
+def load_recipe(name: str | Path, overrides: Sequence[str] = (), option: str = "--recipe", *, root: Path | None = None) -> Recipe:
     """Read and check a recipe.
 
     Args:
         name: As of `find_recipe`.
         overrides: `a.b=v` settings; v is read as TOML, else as a string.
-        given: As of `find_recipe`.
+        option: As of `find_recipe`.
         root: Folder that must contain the file; see `mitlgan.runtime.files.open_regular`.
 
     Raises:
         UsageError: The recipe is invalid; the message names file and line.
     """
-    path = find_recipe(str(name), given)
+    path = find_recipe(str(name), option)
     text = read_text(path, str(path), UsageError, MAX_BYTES, root=root)
     try:
         values = tomllib.loads(text)

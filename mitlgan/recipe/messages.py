@@ -68,7 +68,7 @@ def _closest(full_location: Sequence[str]) -> str:
     location = _without_kinds(full_location)
     kinds = [kind for kind, part in KINDS.get(location[-2] if len(location) > 1 else "", {}).items() if key in part.model_fields]
     owners = " or ".join(repr(kind) for kind in kinds)
-    same = [known for known in all_keys() if known.split(".")[-1] == key and known != ".".join(location)]
+    same = [other for other in all_keys() if other.split(".")[-1] == key and other != ".".join(location)]
     if kinds and not same:
         return f"; only kind = {owners} has it"
     close = difflib.get_close_matches(key, _known_keys(table), n=1, cutoff=0.0)

@@ -67,7 +67,7 @@ def test_latents_that_do_not_fit_are_refused(composer: Composer, z: torch.Tensor
 
 
 def test_frozen_means_frozen(composer: Composer) -> None:
-    """FAULTS 11, at the level of one network: training moves fusion and translator, and no tensor of a layer."""
+    """Training moves fusion and translator, and no tensor of a layer."""
     composer.train()
     composer.requires_grad_(False)
     composer.requires_grad_(True)

@@ -8,7 +8,7 @@ import torch
 from mitlgan.errors import UsageError
 from mitlgan.images.alpha import split_premultiplied
 from mitlgan.networks import Composer, CompositionStages, EffectStrengths, build_composer, build_generator
-from mitlgan.networks.fusion.harmonise import Harmonizer
+from mitlgan.networks.fusion.harmonizer import Harmonizer
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
 from mitlgan.recipe import ComposerRecipe, Recipe, ThesisGeneratorRecipe
 

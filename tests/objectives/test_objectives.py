@@ -45,7 +45,7 @@ def test_penalty_trains_the_critic_towards_slope_one() -> None:
 
 
 def test_zero_gradient_is_finite_in_every_derivative() -> None:
-    """FAULTS 9: the slope of a plain root is infinite here, and infinity times zero is NaN."""
+    """The slope of a plain root is infinite here, and infinity times zero is NaN."""
     critic = Linear(torch.zeros(48))
     penalty = gradient_penalty(critic, images(1), images(2), rng())
     assert penalty.item() == pytest.approx(1.0, abs=1e-5)
@@ -173,7 +173,7 @@ def test_pairs_of_different_shape_are_refused() -> None:
 
 
 def test_critic_with_batchnorm_is_refused_under_wgan_gp() -> None:
-    """FAULTS 36; the critic may be on the meta device, so nothing need be built for the answer."""
+    """The critic may be on the meta device, so nothing need be allocated for the answer."""
     with torch.device("meta"):
         bad, good = small_critic(normalisation="batch"), small_critic()
     with pytest.raises(UsageError, match=r"^critic\.kind: BatchNorm .*wgan_gp"):

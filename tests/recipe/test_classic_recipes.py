@@ -136,7 +136,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], P
 def test_a_classic_recipe_trains_and_resumes_to_the_bit(
     name: str, sources: dict[tuple[int, int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FAULTS 1, for every objective, network and optimiser."""
+    """A resumed run equals an uninterrupted one, for every objective, network and optimiser."""
     monkeypatch.setattr(export, "recalibrate_batchnorm", lambda network, _seed: network.eval())  # 2,048 images each; the artifacts are not looked at
     full = load_recipe(name)
     assert full.generator is not None
@@ -167,7 +167,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> ImagePack:
 
 
 def test_a_too_strong_critic_is_diagnosed_and_dated(pictures: ImagePack, tmp_path: Path) -> None:
-    """FAULTS 10: the game that the generator cannot learn from, provoked."""
+    """A training in which the generator cannot learn, provoked."""
     environment = tiny_runs.environment(tmp_path)
     run = pretrain(classic(pictures.path, critic_optimiser__learning_rate=1e-2), environment)
     diagnosis = run.read_status()["diagnosis"]

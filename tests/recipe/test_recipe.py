@@ -1,4 +1,4 @@
-"""FAULTS rows 35 and 36: every recipe is one that can be run, or one line that says where it is wrong and what would do."""
+"""Every recipe can be run, or is refused by one line that says where it is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -200,35 +200,35 @@ def test_a_composition_without_a_parameter_is_refused(file: Path, fusion: str) -
 # Row 35: the text
 
 
-def test_row_35_unknown_key_in_a_table(file: Path) -> None:
+def test_unknown_key_in_a_table(file: Path) -> None:
     assert refusal(file, VALID.replace("kernel", "kernell")) == (
         f"tiny.toml:{line_of(VALID, 'kernel')}: unknown key 'critic.kernell'; the closest known one is 'critic.kernel'"
     )
 
 
-def test_row_35_unknown_key_at_the_top(file: Path) -> None:
+def test_unknown_key_at_the_top(file: Path) -> None:
     assert refusal(file, VALID.replace("size_px", "size_pix")) == "tiny.toml:6: unknown key 'size_pix'; the closest known one is 'size_px'"
 
 
-def test_row_35_unknown_table(file: Path) -> None:
+def test_unknown_table(file: Path) -> None:
     text = VALID.replace("[training]", "[trainig]")
     assert refusal(file, text) == f"tiny.toml:{line_of(VALID, '[training]')}: unknown key 'trainig'; the closest known one is 'training'"
 
 
-def test_row_35_a_key_in_the_wrong_table_is_shown_its_own(file: Path) -> None:
+def test_a_key_in_the_wrong_table_is_shown_its_own(file: Path) -> None:
     assert refusal(file, VALID.replace("seed", "").replace("size_px = 32", "size_px = 32\nkimg = 3")) == (
         "tiny.toml:7: unknown key 'kimg'; the closest known one is 'training.kimg'"
     )
     assert "'critic.flatten_dropout'" in refusal(file, VALID.replace("latent_dim = 8", "flatten_dropout = 0"))
 
 
-def test_row_35_unknown_key_in_a_nested_table(file: Path) -> None:
+def test_unknown_key_in_a_nested_table(file: Path) -> None:
     assert refusal(file, COMPOSE.replace("blocks", "block")) == (
         "tiny.toml:8: unknown key 'composer.translator.block'; the closest known one is 'composer.translator.blocks'"
     )
 
 
-def test_row_35_unknown_key_that_is_dotted_or_quoted(file: Path) -> None:
+def test_unknown_key_that_is_dotted_or_quoted(file: Path) -> None:
     text = VALID.replace("[objective]\nkind", "[objective]\n'penalty.weight' = 3\nkind")
     assert refusal(file, text).startswith(f"tiny.toml:{line_of(text, '[objective]')}: unknown key 'objective.penalty.weight'")
     text = VALID.replace("[objective]\nkind", "[objective]\nsteps.critic = 3\nkind")
@@ -245,7 +245,7 @@ def test_row_35_unknown_key_that_is_dotted_or_quoted(file: Path) -> None:
         ("timm:resnet18@big", "after @ goes one input size in pixels, for instance timm:resnet18@96"),
     ],
 )
-def test_row_35_unknown_extractor(file: Path, name: str, reason: str) -> None:
+def test_unknown_extractor(file: Path, name: str, reason: str) -> None:
     text = VALID + f'\n[evaluation]\nextractor = "{name}"\n'
     shown = f"evaluation.extractor: '{name}'" + (": " if reason.startswith("after") else " ") + reason
     assert refusal(file, text) == f"tiny.toml:{line_of(text, 'extractor')}: {shown}"
@@ -277,7 +277,7 @@ def test_a_recipe_names_one_extractor_or_several(file: Path) -> None:
     assert refusal(file, VALID, 'evaluation.extractor=["inception", "inception"]') == f"{given}names one extractor twice; give each once"
 
 
-def test_row_35_no_key_paints_the_terminal(file: Path) -> None:
+def test_no_key_paints_the_terminal(file: Path) -> None:
     assert r"unknown key 'training.\x1b[31m\nred'; the closest known one is" in refusal(file, VALID + '"\\u001b[31m\\nred" = 1\n')
 
 
@@ -310,7 +310,7 @@ def test_row_35_no_key_paints_the_terminal(file: Path) -> None:
         ("size_px = 32\n", "size_px = 32\nseed = 2147483648\n", "seed", "seed: Input should be less than 2147483648"),
     ],
 )
-def test_row_35_wrong_type_or_out_of_range(file: Path, old: str, new: str, where: str, expected: str) -> None:
+def test_wrong_type_or_out_of_range(file: Path, old: str, new: str, where: str, expected: str) -> None:
     assert old in VALID
     text = VALID.replace(old, new)
     message = refusal(file, text)
@@ -318,11 +318,11 @@ def test_row_35_wrong_type_or_out_of_range(file: Path, old: str, new: str, where
     assert expected in message
 
 
-def test_row_35_missing_key(file: Path) -> None:
+def test_missing_key(file: Path) -> None:
     assert refusal(file, VALID.replace('role = "fg"\n', "")) == "tiny.toml:1: the key 'role' is missing"
 
 
-def test_row_35_byte_order_marks(file: Path) -> None:
+def test_byte_order_marks(file: Path) -> None:
     file.write_text(VALID)
     plain = load_recipe(file)
     for content in (b"\xef\xbb\xbf" + VALID.encode(), VALID.encode("utf-16"), VALID.encode("utf-32")):
@@ -332,7 +332,7 @@ def test_row_35_byte_order_marks(file: Path) -> None:
     assert refusal(file, wrong.encode("utf-16")).startswith(f"tiny.toml:{line_of(VALID, 'kernel')}: unknown key")
 
 
-def test_row_35_what_is_no_text_is_refused_with_its_line(file: Path) -> None:
+def test_what_is_no_text_is_refused_with_its_line(file: Path) -> None:
     assert refusal(file, VALID.replace("[critic]", "# é\n[critic]").encode("latin-1")) == (
         f"tiny.toml:{line_of(VALID, '[critic]')}: is not UTF-8; save the file as UTF-8, or UTF-16 with a byte order mark"
     )
@@ -340,14 +340,14 @@ def test_row_35_what_is_no_text_is_refused_with_its_line(file: Path) -> None:
     assert refusal(file, VALID.encode("utf-16-le")).startswith("tiny.toml:1: holds a zero byte, so it is not UTF-8")
 
 
-def test_row_35_crlf_is_read(file: Path) -> None:
+def test_crlf_is_read(file: Path) -> None:
     file.write_bytes(VALID.replace("\n", "\r\n").encode())
     crlf = load_recipe(file)
     file.write_text(VALID)
     assert crlf == load_recipe(file)
 
 
-def test_row_35_crlf_keeps_the_lines_right(file: Path) -> None:
+def test_crlf_keeps_the_lines_right(file: Path) -> None:
     text = VALID.replace("kernel", "kernell").replace("\n", "\r\n")
     assert refusal(file, text).startswith(f"tiny.toml:{line_of(VALID, 'kernel')}: unknown key")
     assert refusal(file, VALID.replace("kernel = 5", "kernel = ").replace("\n", "\r\n")).startswith(
@@ -355,7 +355,7 @@ def test_row_35_crlf_keeps_the_lines_right(file: Path) -> None:
     )
 
 
-def test_row_35_signs_that_only_look_like_line_ends_keep_the_lines_right(file: Path) -> None:
+def test_signs_that_only_look_like_line_ends_keep_the_lines_right(file: Path) -> None:
     text = VALID.replace("small", "small\u2028\u0085 or \u2029 so").replace("kernel", "kernell")
     assert refusal(file, text).startswith(f"tiny.toml:{line_of(VALID, 'kernel')}: unknown key")
 
@@ -373,7 +373,7 @@ def test_row_35_signs_that_only_look_like_line_ends_keep_the_lines_right(file: P
         ("batch = 4\n", "batch = [4,\n\n\n", "batch"),
     ],
 )
-def test_row_35_bad_toml(file: Path, old: str, new: str, where: str) -> None:
+def test_bad_toml(file: Path, old: str, new: str, where: str) -> None:
     message = refusal(file, VALID.replace(old, new))
     assert ": not valid TOML: " in message
     at = int(message.split(":")[1])
@@ -398,7 +398,7 @@ def test_row_35_bad_toml(file: Path, old: str, new: str, where: str) -> None:
     ],
     ids=range(11),
 )
-def test_row_35_hostile_text_is_refused_at_once(file: Path, text: str) -> None:
+def test_hostile_text_is_refused_at_once(file: Path, text: str) -> None:
     before = time.process_time()
     message = refusal(file, text)
     assert time.process_time() - before < 2
@@ -406,7 +406,7 @@ def test_row_35_hostile_text_is_refused_at_once(file: Path, text: str) -> None:
     assert len(message) < 2500
 
 
-def test_row_35_absent_and_unreadable(tmp_path: Path) -> None:
+def test_absent_and_unreadable(tmp_path: Path) -> None:
     for name in (str(tmp_path / "absent.toml"), str(tmp_path), "x" * 300, "demo", ""):
         with pytest.raises(UsageError, match=r"^--recipe .*: no such file or shipped recipe"):
             load_recipe(name)
@@ -418,7 +418,9 @@ def test_row_35_absent_and_unreadable(tmp_path: Path) -> None:
         find_recipe("../recipes/thesis-32/compose")
 
 
-def test_row_35_is_one_line_and_exit_code_2(file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_wrong_recipe_is_one_line_and_exit_code_2(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from mitlgan.cli import main
 
     file.write_text(VALID.replace("kernel", "kernell"))
@@ -469,20 +471,20 @@ def test_row_35_is_one_line_and_exit_code_2(file: Path, capsys: pytest.CaptureFi
         ('"pretrain"', '"compose"', "command", 'command = "compose" needs a [composer] table'),
     ],
 )
-def test_row_36_contradictions_are_refused_at_their_line(file: Path, old: str, new: str, where: str, expected: str) -> None:
+def test_contradictions_are_refused_at_their_line(file: Path, old: str, new: str, where: str, expected: str) -> None:
     assert old in VALID
     text = VALID.replace(old, new)
     assert refusal(file, text) == f"tiny.toml:{line_of(text, where)}: {expected}"
 
 
-def test_row_36_kernel_larger_than_the_image(file: Path) -> None:
+def test_kernel_larger_than_the_image(file: Path) -> None:
     text = VALID.replace("size_px = 32", "size_px = 8").replace("[8, 6, 4]", "[8]").replace("kernel = 5", "kernel = 9")
     assert refusal(file, text) == f"tiny.toml:{line_of(text, 'kernel')}: critic.kernel = 9 is larger than the image, 8 px; at most 7"
     file.write_text(text.replace("kernel = 9", "kernel = 7"))
     load_recipe(file)
 
 
-def test_row_36_a_critic_that_halves_too_often(file: Path) -> None:
+def test_a_critic_that_halves_too_often(file: Path) -> None:
     text = VALID.replace("widths = [4, 6]", "widths = [4, 4, 4, 4, 4, 4]").replace("[0.0, 0.3]", "[0, 0, 0, 0, 0, 0]")
     assert refusal(file, text) == f"tiny.toml:{line_of(text, 'widths = [4')}: critic.widths halves 32 px 6 times, which is not whole; give fewer widths"
 
@@ -502,13 +504,13 @@ def test_row_36_a_critic_that_halves_too_often(file: Path) -> None:
         ("[critic]", '[critic]\nnormalisation = "batch"', "normalisation", 'critic.normalisation = "batch" contradicts'),
     ],
 )
-def test_row_36_contradictions_of_a_composition(file: Path, old: str, new: str, where: str, expected: str) -> None:
+def test_contradictions_of_a_composition(file: Path, old: str, new: str, where: str, expected: str) -> None:
     assert old in COMPOSE
     text = COMPOSE.replace(old, new)
     assert refusal(file, text).startswith(f"tiny.toml:{line_of(text, where)}: {expected}")
 
 
-def test_row_36_whatever_is_accepted_can_be_built(file: Path) -> None:
+def test_whatever_is_accepted_can_be_built(file: Path) -> None:
     """Sizes, depths and kernels in all combinations: accepted by the recipe means accepted by the networks."""
     import torch
 
@@ -579,11 +581,11 @@ def test_set_makes_tables_and_the_last_one_wins(file: Path) -> None:
         (".".join("a" * 3000) + "=1", "tiny.toml: a number too long or tables too deep for a recipe"),
     ],
 )
-def test_row_35_set_errors_name_the_option(file: Path, setting: str, expected: str) -> None:
+def test_set_errors_name_the_option(file: Path, setting: str, expected: str) -> None:
     assert refusal(file, VALID, setting).startswith(expected)
 
 
-def test_row_35_an_error_of_the_file_is_not_blamed_on_another_set(file: Path) -> None:
+def test_an_error_of_the_file_is_not_blamed_on_another_set(file: Path) -> None:
     assert refusal(file, VALID.replace("kernel", "kernell"), "critic.widths=[2,2]", "seed=3").startswith(f"tiny.toml:{line_of(VALID, 'kernel')}: ")
 
 

@@ -17,7 +17,7 @@ from mitlgan.images.alpha import (
     split_premultiplied,
     to_opaque_rgb,
 )
-from mitlgan.networks.fusion.harmonise import Harmonizer
+from mitlgan.networks.fusion.harmonizer import Harmonizer
 from mitlgan.networks.fusion.interface import Fusion, FusionInput, FusionOutput, LayerSpec, back_to_front
 from mitlgan.networks.fusion.matte_networks import FeatureMatteNet, ImageMatteNet, matte_regularization
 from mitlgan.networks.placement import PLACEMENT_DIM, EffectStrengths, LayerTransform, PlacementPrior, transform_layer

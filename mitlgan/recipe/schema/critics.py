@@ -163,7 +163,7 @@ class GrownCriticRecipe(RecipeTable):
 
     def require_size(self, size_px: int) -> None:
         """Raise a ValueError for a size or a parent that cannot be grown."""
-        require_growable("critic", self, size_px, "convolutions that a new block could stand beside")
+        require_growable("critic", self, size_px, "convolutions that a new block could be added to")
 
 
 AnyCritic = Annotated[

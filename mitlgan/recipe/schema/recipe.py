@@ -69,7 +69,7 @@ class Recipe(RecipeTable):
             raise ValueError(f'role is "{self.role}"; a composition makes scenes: role = "scene"')
         if self.composer is not None and not self.composer.trains:
             raise ValueError(
-                f'composer.translator.kind = "none" leaves nothing to train beside composer.fusion.kind = "{self.composer.fusion.kind}"; '
+                f'composer.translator.kind = "none" leaves nothing to train with composer.fusion.kind = "{self.composer.fusion.kind}"; '
                 "use another translator"
             )
         self._sizes()

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.images.alpha import PremultipliedLayer
-from mitlgan.networks.fusion.harmonise import MAX_CHANGE, Harmonizer, _own_statistics
+from mitlgan.networks.fusion.harmonizer import MAX_CHANGE, Harmonizer, _own_statistics
 
 
 def layer(count: int = 3) -> PremultipliedLayer:

@@ -143,7 +143,7 @@ def test_a_quiz_without_real_pictures_is_refused_in_a_line(client: TestClient, i
         raise UsageError("quiz: no real pictures")
 
     monkeypatch.setattr(quiz, "real_images_for", missing)
-    refused = client.post("/api/quiz", json={"artifact": ids["bg"]})
+    refused = client.post("/api/quiz", json={"artifact": ids["matted"]})
     assert refused.status_code == 422
     assert refused.json() == {"error": "quiz: no real pictures"}
 

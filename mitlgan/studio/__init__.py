@@ -1,4 +1,4 @@
-"""The studio: a local web page over the same functions as the commands. Needs the extra `studio`."""
+"""The studio: a local web page with the same functions as the commands. Needs the extra `studio`."""
 
 from mitlgan.studio.app import create_app
 from mitlgan.studio.serve import serve

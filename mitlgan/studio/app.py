@@ -25,17 +25,17 @@ from mitlgan.studio.worker import Worker
 
 log = logging.getLogger(__name__)
 CLIENT_CLOSED_REQUEST = 499
-"""What a server notes of a client that has gone; nobody reads it."""
+"""Status that servers log for a client that has disconnected; nobody reads it."""
 
 
 def create_app(settings: StudioSettings) -> FastAPI:
-    """Build the studio.
+    """Build the studio's ASGI application.
 
     Args:
-        settings: What it offers, and its limits.
+        settings: What the studio offers, and its limits.
 
     Raises:
-        ArtifactError: One of the named artifacts cannot be used.
+        ArtifactError: One of the given artifacts cannot be used.
     """
     worker = Worker(settings.max_waiting, settings.work_timeout_s)
     context = StudioContext(settings, Catalogue(settings), worker, JobRegistry(worker, settings.orphan_timeout_s))
@@ -67,7 +67,7 @@ async def _handle_cancelled(_request: Request, _error: Any) -> Response:
 
 
 async def _handle_project_error(_request: Request, error: Any) -> Response:
-    if isinstance(error, ArtifactError):  # its message begins with a path, which is nothing for a client
+    if isinstance(error, ArtifactError):  # its message begins with a path, which clients must not see
         log.warning("%s", error)
         return guard.refusal_response(RequestRefused(404, "artifact: it cannot be read any more; reload the page"))
     return guard.refusal_response(RequestRefused(422, str(error)))
@@ -78,20 +78,20 @@ async def _handle_validation_error(_request: Request, error: Any) -> Response:
 
 
 async def _handle_http_error(_request: Request, error: Any) -> Response:
-    # What cannot be parsed is as wrong as what has the wrong numbers.
+    # A body that cannot be parsed is answered like one with wrong values.
     status = 422 if error.status_code == 400 else error.status_code
     return JSONResponse({"error": str(error.detail).lower()}, status, error.headers)
 
 
 async def _handle_bug(_request: Request, error: Any) -> Response:
-    return JSONResponse({"error": f"bug: {type(error).__name__}; the terminal in which the studio runs says where"}, 500)
+    return JSONResponse({"error": f"bug: {type(error).__name__}; the terminal in which the studio runs says location"}, 500)
 
 
 def validation_message(errors: Sequence[Any]) -> str:
-    """The first complaint of a validation in one line, without what was given: that may be anything."""
+    """Return the first validation error in one line, without the input, which may be anything."""
     first = errors[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-    return f"{where or 'body'}: {first['msg']}".replace("\n", " ")[:500]
+    location = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    return f"{location or 'body'}: {first['msg']}".replace("\n", " ")[:500]
 
 
 _HANDLERS: dict[int | type[Exception], Any] = {

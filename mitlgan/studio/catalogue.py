@@ -1,4 +1,4 @@
-"""The artifacts that a studio offers: by ids that it gives out itself, never by paths."""
+"""The artifacts that a studio offers, by ids of its own, never by paths."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ FILES = ("composer.safetensors", "generator.safetensors")
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """An artifact on offer.
+    """An artifact that the studio offers.
 
     Attributes:
         path: Its file.
-        card: What it is.
-        answer: What the page is told.
+        card: Its description.
+        answer: Its description for the page.
     """
 
     path: Path
@@ -52,38 +52,38 @@ class CatalogueEntry:
 
 @dataclass(frozen=True)
 class ActiveArtifact:
-    """An artifact in use.
+    """A loaded artifact of the catalogue.
 
     Attributes:
-        id: Under which it is offered.
-        artifact: Itself.
-        counts: How many directions each latent has.
+        id: Its id in the catalogue.
+        artifact: The loaded artifact.
+        direction_counts: Number of principal directions of each latent.
     """
 
     id: str
     artifact: LoadedArtifact
     direction_counts: dict[str, int]
-    _found: dict[str, Directions] = field(default_factory=dict)
+    _directions: dict[str, Directions] = field(default_factory=dict)
 
     @cached_property
     def composer(self) -> Composer | None:
-        """The network, if it is a composition."""
+        """The network if it is a composition, else None."""
         return self.artifact.composer
 
     def directions(self, name: str) -> Directions:
-        """Principal directions of a latent that has some."""
-        if name not in self._found:
-            self._found[name] = directions(self.artifact, layer=name, k=self.direction_counts[name])
-        return self._found[name]
+        """Return the principal directions of a latent that has some."""
+        if name not in self._directions:
+            self._directions[name] = directions(self.artifact, layer=name, k=self.direction_counts[name])
+        return self._directions[name]
 
 
 class Catalogue:
     """Artifacts by id.
 
-    An id ends in the hash of the tensors: a link to a picture never shows another artifact's, whatever lies under the name later.
+    An id ends in the hash of the tensors, so that a link to a picture never shows another artifact's, even if a file is replaced.
 
     Args:
-        settings: Where they lie.
+        settings: Where to look for artifacts.
     """
 
     def __init__(self, settings: StudioSettings) -> None:
@@ -97,23 +97,23 @@ class Catalogue:
             raise ArtifactError(f"{settings.artifacts[0]}: holds no artifact; give a .safetensors file, a finished run, or a folder of such")
 
     def refresh(self) -> list[ArtifactAnswer]:
-        """Look again, for runs finish; what is on offer, compositions first."""
+        """Look for artifacts again, because runs finish, and return all, compositions first."""
         with self._lock:
-            found: dict[str, CatalogueEntry] = {}
+            entries: dict[str, CatalogueEntry] = {}
             for path in self._files():
-                if len(found) == MAX_ARTIFACTS:
+                if len(entries) == MAX_ARTIFACTS:
                     break
                 identified = self._identify(path)
                 if identified is not None:
-                    found.setdefault(*identified)
-            self._entries = dict(sorted(found.items(), key=lambda item: item[1].card.kind != "composer"))
+                    entries.setdefault(*identified)
+            self._entries = dict(sorted(entries.items(), key=lambda item: item[1].card.kind != "composer"))
             return [entry.answer for entry in self._entries.values()]
 
     def entry(self, artifact_id: str) -> CatalogueEntry:
-        """What is offered under an id.
+        """Return the entry of an id.
 
         Raises:
-            Refused: 404, nothing is.
+            RequestRefused: 404, there is none.
         """
         entry = self._entries.get(artifact_id)
         if entry is None:
@@ -121,13 +121,13 @@ class Catalogue:
         return entry
 
     def load(self, artifact_id: str) -> ActiveArtifact:
-        """The artifact of an id, ready for use. For the worker only.
+        """Load the artifact of an id. Call it in the worker only.
 
-        The last few stay in memory, for each thread its own: networks hold state while they work.
+        Each thread keeps its own last few in memory, because networks hold state while they work.
 
         Raises:
-            Refused: 404, there is none.
-            ArtifactError: It cannot be read any more.
+            RequestRefused: 404, there is none.
+            ArtifactError: Its file can no longer be read.
         """
         entry = self.entry(artifact_id)
         if not hasattr(self._own, "loaded"):
@@ -145,17 +145,17 @@ class Catalogue:
             for name in FILES:
                 yield from sorted(shipped_folder("pretrained").glob(f"*/{name}"))
             yield from (run.artifact_file for run in reversed(run_directory.list_runs(self._settings.runs)) if run.artifact_file is not None)
-        for given in self._settings.artifacts:
-            if given.is_file():
-                yield given
-            elif not given.is_dir():
-                raise ArtifactError(f"{given}: no such artifact; `mitlgan runs ls` lists those of this folder")
+        for path in self._settings.artifacts:
+            if path.is_file():
+                yield path
+            elif not path.is_dir():
+                raise ArtifactError(f"{path}: no such artifact; `mitlgan runs ls` lists those of this folder")
             else:
                 for name in FILES:
-                    yield from (path for path in sorted(given.rglob(name)) if "kept" not in path.parts)
+                    yield from (file for file in sorted(path.rglob(name)) if "kept" not in file.parts)
 
     def _identify(self, path: Path) -> tuple[str, CatalogueEntry] | None:
-        """The id of a file and what the page is told of it; None for one that cannot be used."""
+        """Return id and entry of a file; None if it cannot be used."""
         try:
             status = path.stat()
             stamp = status.st_mtime_ns, status.st_size
@@ -180,8 +180,8 @@ def _describe(path: Path) -> tuple[str, CatalogueEntry]:
     with torch.device("meta"):
         network = build_network(card, str(path))
     composer = network if isinstance(network, Composer) else None
-    matted = composer is not None and isinstance(composer.fusion, MatteFusion)
-    bringing = [card.role] if card.image_channels == 4 else list(network.movable_layers)
+    has_matte = composer is not None and isinstance(composer.fusion, MatteFusion)
+    transparent = [card.role] if card.image_channels == 4 else list(network.movable_layers)
     counts = {
         latent: min(DEFAULT_COUNT, generator.latent_dim)
         for latent, generator in generators_of(LoadedArtifact(network, card, "meta")).items()
@@ -197,9 +197,9 @@ def _describe(path: Path) -> tuple[str, CatalogueEntry]:
         latents=card.latent_dims,
         layers=[card.role] if composer is None else list(card.back_to_front()),
         movable=list(network.movable_layers),
-        transparent=bringing,
+        transparent=transparent,
         front=None if composer is None else composer.frontmost_layer,
-        has_matte=matted,
+        has_matte=has_matte,
         has_place=PLACEMENT_LATENT in card.latent_dims,
         harmonises=network.can_scale_harmonization,
         fills=["embed", *(["context"] if shipped_artifact("context").is_dir() else [])],
@@ -210,5 +210,5 @@ def _describe(path: Path) -> tuple[str, CatalogueEntry]:
 
 
 def _card_summary(card: Card) -> dict[str, Any]:
-    made = {"kimg": round(card.kimg, 3), "licence": card.licence, "credit": card.credit, "notes": card.notes, "made_by": card.made_by}
-    return {**made, "pictures": card.data.get("count"), "recipe": display_name_of(card.recipe)}
+    fields = {"kimg": round(card.kimg, 3), "licence": card.licence, "credit": card.credit, "notes": card.notes, "made_by": card.made_by}
+    return {**fields, "pictures": card.data.get("count"), "recipe": display_name_of(card.recipe)}

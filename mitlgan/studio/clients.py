@@ -1,4 +1,4 @@
-"""Who asks, by address, and how fast a client may guess the token."""
+"""Clients by address, and a limit on how fast a client may guess the token."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from mitlgan.studio.errors import RequestRefused
 
 MAX_CLIENTS = 4096
 MAX_WAITING_GUESSES = 4
-"""That wait at a time, of one client."""
+"""Of one client at a time."""
 IPV6_PREFIX_BITS = 64
-"""Bits of an address that a provider gives to one customer."""
+"""Providers usually give one customer all addresses with the same first 64 bits."""
 
 
 def client_key(address: Sequence[Any] | None) -> str:
-    """A client by its address, as a server has it; all of an IPv6 customer's addresses are one."""
+    """Return a key for a client's address; all addresses of an IPv6 customer share one."""
     host = str(address[0]) if address else ""
     try:
-        known = ipaddress.ip_address(host.split("%")[0])
+        ip = ipaddress.ip_address(host.split("%")[0])
     except ValueError:
         return host
-    if known.version == 4:
-        return str(known)
-    return str(known.ipv4_mapped or ipaddress.ip_network((known, IPV6_PREFIX_BITS), strict=False))
+    if ip.version == 4:
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, IPV6_PREFIX_BITS), strict=False))
 
 
 @dataclass(eq=False)
@@ -39,25 +39,25 @@ class _Guesser:
 
 
 class TokenGuessLimiter:
-    """Takes the guesses of each client one after another, with a pause after a wrong one, before the next is looked at, be it right or wrong.
+    """Checks the guesses of each client one after another; after a wrong guess the next one, right or wrong, waits.
 
     Args:
-        pause_s: After a wrong one.
+        pause_s: Pause after a wrong guess.
     """
 
     def __init__(self, pause_s: float) -> None:
         self._pause_s = pause_s
         self._guessers: OrderedDict[str, _Guesser] = OrderedDict()
 
-    async def check_guess(self, client: str, look: Callable[[], bool]) -> bool:
-        """Whether a guess is right, when its turn has come.
+    async def check_guess(self, client: str, compare: Callable[[], bool]) -> bool:
+        """Check a guess when its turn comes.
 
         Args:
-            client: Whose it is; see `client_of`.
-            look: Says it.
+            client: The client; see `client_key`.
+            compare: Returns whether the guess is right.
 
         Raises:
-            Refused: 429, too many of this client wait.
+            RequestRefused: 429, too many guesses of this client are waiting.
         """
         guesser = self._guessers.setdefault(client, _Guesser())
         self._guessers.move_to_end(client)
@@ -69,7 +69,7 @@ class TokenGuessLimiter:
         try:
             async with guesser.turn:
                 await asyncio.sleep(max(0.0, guesser.free_at - time.monotonic()))
-                right = look()
+                right = compare()
                 if not right:
                     guesser.free_at = time.monotonic() + self._pause_s
                 return right

@@ -1,4 +1,4 @@
-"""Connections that nobody holds for nothing: a time in which the head of a request must have come, and a number for each client."""
+"""Connection limits: a time within which a request must arrive, and a maximum number per client."""
 
 from __future__ import annotations
 
@@ -12,83 +12,84 @@ from mitlgan.studio.clients import client_key
 MAX_CONNECTIONS = 512
 MAX_CONNECTIONS_PER_CLIENT = 128
 REQUEST_TIMEOUT_S = 20.0
-"""In which the head of a request must have come, since the connection was made or the answer before was given."""
+"""Time for the head of a request to arrive, from the connection or from the previous response."""
 WRITE_TIMEOUT_S = 30.0
-"""In which a client must have taken something of what is sent to it."""
+"""Time within which a client must read some of what is sent to it."""
 CLOSE_TIMEOUT_S = 5.0
 
 
 class GuardedConnection(H11Protocol):
-    """A connection that ends when no request comes upon it in time, or what is sent is not taken.
+    """A connection that ends if no request arrives in time, or if the client does not read.
 
-    Where a client has too many, or all have, the one that has waited longest for a request gives way to the new one: who asks at once is always heard.
+    If a client has too many connections, or all clients together do, the one that has been idle longest is closed for the new one, so that a client
+    that sends its request at once is always served.
     """
 
-    _timer: asyncio.TimerHandle | None = None
-    _waiting_since: float | None = None
-    _stalled: asyncio.TimerHandle | None = None
-    _of = ""
+    _request_timer: asyncio.TimerHandle | None = None
+    _idle_since: float | None = None
+    _write_timer: asyncio.TimerHandle | None = None
+    _client = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, in place of another where there are too many."""
+        """Accept a connection, and close an idle one if there are too many."""
         super().connection_made(transport)
-        self._of = client_key(self.client)
+        self._client = client_key(self.client)
         others = [other for other in self.connections if isinstance(other, GuardedConnection) and other is not self]
-        own = [other for other in others if other._of == self._of]
+        own = [other for other in others if other._client == self._client]
         if len(own) >= MAX_CONNECTIONS_PER_CLIENT:
-            _longest_waiting(own, self).end()
+            _longest_idle(own, self).end()
         elif len(others) >= MAX_CONNECTIONS - MAX_CONNECTIONS_PER_CLIENT:
-            _longest_waiting(others, self).end()
+            _longest_idle(others, self).end()
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come."""
+        """Pass on received data."""
         super().data_received(data)
         self._watch()
 
     def on_response_complete(self) -> None:
-        """Wait for another request."""
+        """Wait for the next request."""
         super().on_response_complete()
         self._watch()
 
     def pause_writing(self) -> None:
-        """Wait for the client to take what was sent."""
+        """Start the timer for a client that does not read."""
         super().pause_writing()
-        self._stalled = self._stalled or self.loop.call_later(WRITE_TIMEOUT_S, self.transport.abort)
+        self._write_timer = self._write_timer or self.loop.call_later(WRITE_TIMEOUT_S, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Stop that timer."""
         super().resume_writing()
-        self._stalled = _cancelled(self._stalled)
+        self._write_timer = _cancelled(self._write_timer)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the clocks."""
-        self._rest()
+        """Stop all timers."""
+        self._stop_request_timer()
         super().connection_lost(exc)
-        self._stalled = _cancelled(self._stalled)
+        self._write_timer = _cancelled(self._write_timer)
 
     def end(self) -> None:
-        """Close it, in good order if the client lets it."""
-        self._rest()
+        """Close the connection, abruptly if the client does not cooperate."""
+        self._stop_request_timer()
         self.transport.close()
         self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
 
     def _watch(self) -> None:
         serving = self.cycle is not None and not self.cycle.response_complete
         if serving or self.transport.is_closing():
-            self._rest()
-        elif self._timer is None:
-            self._waiting_since = time.monotonic()
-            self._timer = self.loop.call_later(REQUEST_TIMEOUT_S, self.end)
+            self._stop_request_timer()
+        elif self._request_timer is None:
+            self._idle_since = time.monotonic()
+            self._request_timer = self.loop.call_later(REQUEST_TIMEOUT_S, self.end)
 
-    def _rest(self) -> None:
-        self._timer = _cancelled(self._timer)
-        self._waiting_since = None
+    def _stop_request_timer(self) -> None:
+        self._request_timer = _cancelled(self._request_timer)
+        self._idle_since = None
 
 
-def _longest_waiting(connections: list[GuardedConnection], new: GuardedConnection) -> GuardedConnection:
-    """Of those without a request, that which has waited longest; if all are served, the new one."""
-    waiting = [(connection._waiting_since, index) for index, connection in enumerate(connections) if connection._waiting_since is not None]
+def _longest_idle(connections: list[GuardedConnection], new: GuardedConnection) -> GuardedConnection:
+    """Return the connection that has been idle longest; the new one if none is idle."""
+    waiting = [(connection._idle_since, index) for index, connection in enumerate(connections) if connection._idle_since is not None]
     return connections[min(waiting)[1]] if waiting else new
 
 

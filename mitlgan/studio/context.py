@@ -1,4 +1,4 @@
-"""What all requests share, and how a route comes by it."""
+"""What all requests share, and how routes get it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MAX_QUERY_CHARS = 60_000
 
 @dataclass(frozen=True)
 class StudioContext:
-    """What all requests share.
+    """State that all requests share.
 
     Attributes:
-        settings: What the studio was started with.
-        catalogue: The artifacts.
-        worker: Does the work.
-        jobs: Long work that is watched.
-        quizzes: Those that are being taken.
+        settings: Settings of the studio.
+        catalogue: The artifacts on offer.
+        worker: Runs all work with models.
+        jobs: Long work that a page watches.
+        quizzes: Quizzes in progress.
     """
 
     settings: StudioSettings
@@ -38,20 +38,20 @@ class StudioContext:
     quizzes: QuizStore = field(default_factory=QuizStore)
 
     def close(self) -> None:
-        """End all work, so that nobody waits for it any more."""
+        """End all work."""
         self.jobs.close()
         self.worker.close()
 
     async def run_with_artifact(
         self, request: Request, artifact_id: str, work: Callable[[ActiveArtifact, CancelToken], T], *, quick: bool = False
     ) -> T:
-        """What a piece of work with an artifact gives; see `Worker.run`.
+        """Run a function with an artifact in the worker and return its result; see `Worker.run`.
 
         Raises:
-            Refused: 404, there is no such artifact; else as `Worker.run`.
+            RequestRefused: 404, there is no such artifact; or see `Worker.run`.
         """
         self.catalogue.entry(artifact_id)
-        return await self.worker.run(request, lambda ticket: work(self.catalogue.load(artifact_id), ticket), quick=quick)
+        return await self.worker.run(request, lambda token: work(self.catalogue.load(artifact_id), token), quick=quick)
 
 
 def _get_context(request: Request) -> StudioContext:
@@ -65,4 +65,4 @@ def _parse_state(s: Annotated[str, Query(max_length=MAX_QUERY_CHARS)]) -> State:
 
 ContextDep = Annotated[StudioContext, Depends(_get_context)]
 StateQuery = Annotated[State, Depends(_parse_state)]
-"""A state in the query, as a link holds it."""
+"""A state in the query string, as links hold it."""

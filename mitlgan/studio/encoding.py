@@ -1,4 +1,4 @@
-"""Pictures as files and data URIs: the same bytes wherever a picture is shown or downloaded."""
+"""Images as PNG files and data URIs: the same bytes wherever an image is displayed or downloaded."""
 
 from __future__ import annotations
 
@@ -22,44 +22,44 @@ from mitlgan.studio.schemas import State
 
 PNG = "image/png"
 NO_DATE = (1980, 1, 1, 0, 0, 0)
-"""Of all files in a zip, so that a state's zip always has the same bytes."""
+"""Date of all files in a zip, so that a state's zip always has the same bytes."""
 
 
 def image_png(image: Tensor) -> bytes:
-    """One image (1, C, H, W) in [-1, 1] as PNG; what has a matte has straight alpha."""
+    """Encode one image (1, C, H, W) in [-1, 1] as PNG; alpha is straight."""
     return encode_png(unpremultiply(to_uint8(image))[0])
 
 
 def data_uri(content: bytes) -> str:
-    """A PNG as a data URI."""
+    """Return a PNG as a data URI."""
     return f"data:{PNG};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def stage_images(stages: CompositionStages) -> dict[str, Tensor]:
-    """Every image that can be asked for of a picture, (1, C, H, W) in [-1, 1], by what it is asked by."""
-    found = {"output": stages.output, "fused": stages.fused}
+    """Return every stage that can be requested, (1, C, H, W) in [-1, 1], by its name in requests."""
+    images = {"output": stages.output, "fused": stages.fused}
     if stages.matte is not None:
-        found["matte"] = stages.matte * 2 - 1
-    found |= {f"layer:{name}": image for name, image in stages.layers.items()}
-    found |= {f"transparent:{name}": image for name, image in stages.placed.items()}
-    alone = len(stages.layers) == 1 and not stages.placed
-    return found | {f"transparent:{name}": image for name, image in stages.layers.items() if alone and image.shape[1] == 4}
+        images["matte"] = stages.matte * 2 - 1
+    images |= {f"layer:{name}": image for name, image in stages.layers.items()}
+    images |= {f"transparent:{name}": image for name, image in stages.placed.items()}
+    is_single = len(stages.layers) == 1 and not stages.placed
+    return images | {f"transparent:{name}": image for name, image in stages.layers.items() if is_single and image.shape[1] == 4}
 
 
 def stage_png(stages: CompositionStages, what: str) -> bytes:
-    """The PNG of one stage.
+    """Return one stage as PNG.
 
     Raises:
-        Refused: 422, the picture has no such stage.
+        RequestRefused: 422, the picture has no such stage.
     """
-    found = stage_images(stages)
-    if what not in found:
-        raise RequestRefused(422, f"what: this picture has none of that name; choose from {', '.join(found)}")
-    return image_png(found[what])
+    images = stage_images(stages)
+    if what not in images:
+        raise RequestRefused(422, f"what: this picture has none of that name; choose from {', '.join(images)}")
+    return image_png(images[what])
 
 
 def stages_zip(stages: CompositionStages, state: State) -> bytes:
-    """Every stage as PNG, and the state, in a zip."""
+    """Return a zip of every stage as PNG, and the state."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for what, image in stage_images(stages).items():
@@ -69,15 +69,15 @@ def stages_zip(stages: CompositionStages, state: State) -> bytes:
 
 
 def state_json(state: State) -> dict[str, Any]:
-    """A state as JSON, without what is as it would be anyway."""
+    """Return a state as JSON values without defaults."""
     return state.model_dump(mode="json", exclude_defaults=True)
 
 
 def state_link(state: State) -> str:
-    """Where the page shows a state's picture: compact JSON in the fragment, as the picture end points take it in their query."""
+    """Return the page's link to a state: compact JSON in the fragment, as the picture endpoints take it in their query."""
     return f"/#s={quote(json.dumps(state_json(state), separators=(',', ':')), safe='')}"
 
 
 def shortest_floats(z: Mapping[str, Tensor]) -> dict[str, list[float]]:
-    """Latents as numbers of as few digits as give the same float32 again."""
+    """Return latents as floats with the fewest digits that give the same float32."""
     return {name: [float(str(number)) for number in part.detach().to(torch.float32).cpu().numpy()] for name, part in z.items()}

@@ -1,15 +1,15 @@
-"""What a request can meet, beside the product's own errors: the status and one line."""
+"""Errors of requests, in addition to the project's own: an HTTP status and one line."""
 
 from __future__ import annotations
 
 
 class RequestRefused(Exception):  # noqa: N818  (an answer, not a fault of the server)
-    """A request that is answered with a status and one line.
+    """A request is answered with a status and one line.
 
     Args:
-        status: Of HTTP.
-        line: What is wrong, and what would do.
-        retry_s: Where trying again later may help, after how long.
+        status: HTTP status.
+        message: What is wrong, and what to do.
+        retry_s: Seconds after which trying again may help.
     """
 
     def __init__(self, status: int, message: str, retry_s: int | None = None) -> None:
@@ -24,5 +24,5 @@ class Cancelled(Exception):  # noqa: N818
 
 
 def refuse_busy(what: str) -> RequestRefused:
-    """The answer to one more than can be taken."""
+    """Return the refusal of a request that exceeds a limit."""
     return RequestRefused(503, f"{what}; try again in a second", retry_s=1)

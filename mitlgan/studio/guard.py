@@ -1,4 +1,4 @@
-"""What stands before every request: whose it is, how large and how slow it may be; and what every answer forbids the browser."""
+"""The request guard: checks host, origin, token, size and speed of every request, and adds security headers to every response."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COOKIE = "mitlgan_studio"
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
 UPLOADS = ("/api/embed", "/api/inpaint")
 LINGER_BYTES, LINGER_S = 64_000_000, 3.0
-"""How much of a body that is too large is read and thrown away, so that its sender reads why it was refused."""
+"""How much of a too large body is read and discarded, so that its sender reads why it was refused."""
 POLICY = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -40,10 +40,10 @@ HEADERS = {
 
 
 class RequestGuard:
-    """Lets through what may come in, with its body read, and adds headers to what goes out.
+    """ASGI middleware: lets permitted requests through with their body read, and adds headers to responses.
 
     Args:
-        app: What is guarded.
+        app: The application to guard.
         settings: Host, token and limits.
     """
 
@@ -53,7 +53,7 @@ class RequestGuard:
         self._names = LOCAL_NAMES | {settings.host.lower(), *(name.lower() for name in settings.names)}
         if not settings.is_local:
             self._names |= {socket.gethostname().lower()}
-        self._session = None if settings.token is None else secrets.token_urlsafe(32)  # nothing of the token: it would be as good to guess by
+        self._session = None if settings.token is None else secrets.token_urlsafe(32)  # not derived from the token: it could be used to guess it
         self._guesses = TokenGuessLimiter(settings.guess_pause_s)
         self._uploads = settings.max_uploads
 
@@ -66,18 +66,18 @@ class RequestGuard:
             await self._app(scope, receive, send)
             return
 
-        async def forbidding(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 _add_security_headers(message)
             await send(message)
 
-        guarded: Send = forbidding
+        guarded: Send = send_with_headers
         if scope["method"] == "HEAD":
-            scope, guarded = {**scope, "method": "GET"}, _drop_body(forbidding)
+            scope, guarded = {**scope, "method": "GET"}, _drop_body(send_with_headers)
         try:
-            entered = await self._authorize(scope)
-            if entered is not None:
-                await entered(scope, receive, guarded)
+            redirect = await self._authorize(scope)
+            if redirect is not None:
+                await redirect(scope, receive, guarded)
                 return
             await self._run_with_body(scope, receive, guarded)
         except RequestRefused as refused:
@@ -86,13 +86,13 @@ class RequestGuard:
             return
 
     async def _authorize(self, scope: Scope) -> Response | None:
-        """Check whose the request is.
+        """Check that the request may come in.
 
         Returns:
-            An answer in place of the app's, where the token has just been given in the address.
+            A redirect instead of the app's response if the token was in the address, else None.
 
         Raises:
-            Refused: 400 a foreign host, 403 a foreign page or a wrong token, 401 none, 429 too many guesses.
+            RequestRefused: 400 foreign host, 403 foreign page or wrong token, 401 no token, 429 too many guesses.
         """
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
@@ -104,30 +104,34 @@ class RequestGuard:
             raise RequestRefused(403, "Origin: another page asks; open the studio itself")
         if self._settings.token is None or self._session is None:
             return None
-        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [None])[0] if scope["path"] == "/" else None
+        query_token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [None])[0] if scope["path"] == "/" else None
         bearer = re.fullmatch(r"[Bb]earer (.+)", headers.get("authorization", ""))
-        sent = bearer.group(1) if bearer else headers.get("x-studio-token")
-        shown = [value for value in (given, None if sent is None else sent.encode("latin-1").decode("utf-8", "replace")) if value is not None]
+        header_token = bearer.group(1) if bearer else headers.get("x-studio-token")
+        attempts = [
+            value
+            for value in (query_token, None if header_token is None else header_token.encode("latin-1").decode("utf-8", "replace"))
+            if value is not None
+        ]
         token = self._settings.token
-        if shown and await self._guesses.check_guess(
-            client_key(scope.get("client")), lambda: any(_constant_time_equal(value, token) for value in shown)
+        if attempts and await self._guesses.check_guess(
+            client_key(scope.get("client")), lambda: any(_constant_time_equal(value, token) for value in attempts)
         ):
-            if given is None:
+            if query_token is None:
                 return None
-            entered = RedirectResponse("/", status_code=303)
-            entered.set_cookie(COOKIE, self._session, httponly=True, samesite="strict", secure=scope.get("scheme") == "https")
-            return entered
-        if shown:
+            redirect = RedirectResponse("/", status_code=303)
+            redirect.set_cookie(COOKIE, self._session, httponly=True, samesite="strict", secure=scope.get("scheme") == "https")
+            return redirect
+        if attempts:
             raise RequestRefused(403, "token: this is not the one that the studio was started with")
         if not _constant_time_equal(_session_cookie(headers), self._session):
             raise RequestRefused(401, "token: none was given; open the address that `mitlgan studio` printed, or send it as `Authorization: Bearer`")
         return None
 
     def _is_own_host(self, host: str) -> bool:
-        found = HOST.fullmatch(host)
-        if found is None:
+        match = HOST.fullmatch(host)
+        if match is None:
             return False
-        name = found.group(1).strip("[]").lower()
+        name = match.group(1).strip("[]").lower()
         if name in self._names:
             return True
         if self._settings.is_local:
@@ -139,7 +143,7 @@ class RequestGuard:
         return True
 
     async def _run_with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the body within its limits, and let the app have it."""
+        """Read the body within its limits, then call the app with it."""
         large = scope["path"].startswith(UPLOADS)
         if large and self._uploads <= 0:
             raise refuse_busy("too many pictures are being sent")
@@ -176,7 +180,7 @@ class RequestGuard:
 
 
 def refusal_response(refused: RequestRefused) -> JSONResponse:
-    """A refusal as the page gets it."""
+    """Return a refusal as a response."""
     headers = {} if refused.retry_s is None else {"Retry-After": str(refused.retry_s)}
     if refused.status in (408, 413, 429):
         headers["Connection"] = "close"
@@ -184,22 +188,22 @@ def refusal_response(refused: RequestRefused) -> JSONResponse:
 
 
 def _drop_body(send: Send) -> Send:
-    """Of an answer, its head alone; who has more to send is told that nobody takes it."""
-    ended = False
+    """Send only the head of a response; further messages raise OSError."""
+    has_ended = False
 
     async def headed(message: Message) -> None:
-        nonlocal ended
-        if ended:
+        nonlocal has_ended
+        if has_ended:
             raise OSError("a request for the head alone")
         if message["type"] == "http.response.body":
-            message, ended = {"type": "http.response.body", "body": b"", "more_body": False}, True
+            message, has_ended = {"type": "http.response.body", "body": b"", "more_body": False}, True
         await send(message)
 
     return headed
 
 
 def _replay_body(body: bytes, receive: Receive) -> Receive:
-    """The body in one message, then what the connection says."""
+    """Return a receive function that gives the body in one message, then the connection's messages."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> Message:
@@ -214,13 +218,13 @@ def _add_security_headers(message: MutableMapping[str, Any]) -> None:
         headers.setdefault(name, value)
 
 
-def _constant_time_equal(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode())
+def _constant_time_equal(attempt: str, secret: str) -> bool:
+    return hmac.compare_digest(attempt.encode("utf-8", "surrogatepass"), secret.encode())
 
 
 def _session_cookie(headers: Headers) -> str:
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
     except CookieError:
         return ""
-    return "" if found is None else found.value
+    return "" if cookie is None else cookie.value

@@ -1,4 +1,4 @@
-"""Long work that a page watches: embedding and inpainting, with events, and an end when nobody watches any more."""
+"""Jobs: long work (embedding, inpainting) that a page watches by events, and that ends when nobody watches."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ EventKind = Literal["progress", "done", "failed", "cancelled"]
 
 
 class JobEvent(NamedTuple):
-    """What is told of a job.
+    """An event of a job.
 
     Attributes:
-        kind: All but `progress` are the last.
-        data: As JSON.
+        kind: All kinds but `progress` are final.
+        data: JSON values.
     """
 
     kind: EventKind
@@ -38,7 +38,7 @@ class JobEvent(NamedTuple):
 class StudioJob:
     """One piece of long work.
 
-    Only its newest event is kept, so it takes no more memory the longer it runs: who comes late, or reads slowly, sees where it is now.
+    Only its newest event is stored, so memory does not grow; a late or slow listener sees the current state.
 
     Args:
         orphan_s: Time without a listener after which it is cancelled.
@@ -51,61 +51,61 @@ class StudioJob:
         self._event: JobEvent | None = None
         self._count = 0
         self._listeners = 0
-        self._left = time.monotonic()
-        self._told = 0.0
+        self._last_listener_s = time.monotonic()
+        self._last_event_s = 0.0
         self._cancelled = threading.Event()
 
     @property
     def is_finished(self) -> bool:
-        """Whether its last event has been told."""
+        """Whether its final event has been emitted."""
         return self._event is not None and self._event.kind != "progress"
 
     def cancel(self) -> None:
-        """End it at its next step, or before its first one."""
+        """End the job at its next step, or before its first one."""
         self._cancelled.set()
         if self.withdraw():
             self.emit("cancelled", CANCELLED)
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody still waits for it."""
-        listened = self._listeners > 0 or time.monotonic() - self._left < self._orphan_s
-        return listened and not self._cancelled.is_set()
+        """Whether somebody still waits for the job."""
+        has_listener = self._listeners > 0 or time.monotonic() - self._last_listener_s < self._orphan_s
+        return has_listener and not self._cancelled.is_set()
 
     @property
     def is_event_due(self) -> bool:
-        """Whether it is time to tell of progress again."""
-        return time.monotonic() - self._told >= MIN_EVENT_INTERVAL_S
+        """Whether it is time for another progress event."""
+        return time.monotonic() - self._last_event_s >= MIN_EVENT_INTERVAL_S
 
     def emit(self, kind: EventKind, data: dict[str, Any]) -> None:
-        """Tell what there is to tell."""
-        self._told = time.monotonic()
+        """Emit an event."""
+        self._last_event_s = time.monotonic()
         self._event = JobEvent(kind, data)
         self._count += 1
 
     async def events(self) -> AsyncIterator[JobEvent]:
-        """What is told from now on, beginning with the newest, up to the last."""
+        """Yield events from now on, starting with the newest, up to the final one."""
         self._listeners += 1
-        seen = 0
+        last_count = 0
         try:
             while True:
-                if self._count != seen and self._event is not None:
-                    seen, event = self._count, self._event
+                if self._count != last_count and self._event is not None:
+                    last_count, event = self._count, self._event
                     yield event
                     if event.kind != "progress":
                         return
                 await asyncio.sleep(POLL_INTERVAL_S)
         finally:
             self._listeners -= 1
-            self._left = time.monotonic()
+            self._last_listener_s = time.monotonic()
 
 
 class JobRegistry:
-    """The jobs of a studio; of those that have ended, the oldest are forgotten.
+    """The jobs of a studio; the oldest finished ones are removed.
 
     Args:
-        worker: Does them, one after another.
-        orphan_s: See `Job`.
+        worker: Runs them one after another.
+        orphan_s: See `StudioJob`.
     """
 
     def __init__(self, worker: Worker, orphan_s: float) -> None:
@@ -113,13 +113,13 @@ class JobRegistry:
         self._jobs: OrderedDict[str, StudioJob] = OrderedDict()
 
     def start(self, work: Callable[[StudioJob], dict[str, Any]]) -> StudioJob:
-        """Let a job be done when its turn comes.
+        """Queue a job.
 
         Args:
-            work: Called in the worker's thread; what it gives is told as done.
+            work: Called in the worker's thread; its result is the data of the event `done`.
 
         Raises:
-            Refused: 503, too many wait.
+            Refused: 503, too many jobs are waiting.
         """
         for job_id in [job_id for job_id, job in self._jobs.items() if job.is_finished][: max(0, len(self._jobs) - MAX_JOBS + 1)]:
             del self._jobs[job_id]
@@ -131,15 +131,15 @@ class JobRegistry:
         return job
 
     def close(self) -> None:
-        """Cancel all of them."""
+        """Cancel all jobs."""
         for job in self._jobs.values():
             job.cancel()
 
     def get(self, job_id: str) -> StudioJob:
-        """The job of an id.
+        """Return the job of an id.
 
         Raises:
-            Refused: 404, there is none.
+            RequestRefused: 404, there is none.
         """
         if job_id not in self._jobs:
             raise RequestRefused(404, "job: there is none of this id, or it ended too long ago")
@@ -147,7 +147,7 @@ class JobRegistry:
 
 
 def _run_job(job: StudioJob, work: Callable[[StudioJob], dict[str, Any]]) -> None:
-    """Do a job, and tell how it ended, whatever happens."""
+    """Run a job and emit how it ended, whatever happens."""
     try:
         if not job.is_wanted:
             raise Cancelled
@@ -156,7 +156,7 @@ def _run_job(job: StudioJob, work: Callable[[StudioJob], dict[str, Any]]) -> Non
         job.emit("cancelled", CANCELLED)
     except RequestRefused as refused:
         job.emit("failed", {"message": refused.message})
-    except ArtifactError as error:  # its message begins with a path, which is nothing for a client
+    except ArtifactError as error:  # its message begins with a path, which clients must not see
         log.warning("%s", error)
         job.emit("failed", {"message": "artifact: it is not there, or cannot be read; choose another way"})
     except MitlganError as error:

@@ -43,7 +43,7 @@ def render_input(loaded: ActiveArtifact, state: State) -> RenderInput:
     """What the picture of a state is made from.
 
     Raises:
-        Refused: 422, the artifact has not what the state asks for.
+        RequestRefused: 422, the artifact has not what the state asks for.
     """
     _require_possible(loaded, state)
     dims = loaded.artifact.card.latent_dims
@@ -83,7 +83,7 @@ def render_state(loaded: ActiveArtifact, state: State) -> CompositionStages:
     """Every stage of a state's picture, one image each.
 
     Raises:
-        Refused: See `shot_of`.
+        RequestRefused: See `shot_of`.
     """
     return _alone(loaded, render_input(loaded, state))
 
@@ -96,7 +96,7 @@ def grid_states(loaded: ActiveArtifact, request: GridRequest, most: int) -> list
     """The states of a grid, row by row.
 
     Raises:
-        Refused: 422, names that the artifact has not, seeds that do not go together, or more than `most` pictures.
+        RequestRefused: 422, names that the artifact has not, seeds that do not go together, or more than `most` pictures.
     """
     names = list(request.vary)
     if request.rows is not None or request.columns is not None:
@@ -123,7 +123,7 @@ def morph_inputs(loaded: ActiveArtifact, request: MorphRequest) -> list[RenderIn
     """What the frames of a morph are made from; the ends are those of the two states to the bit.
 
     Raises:
-        Refused: 422, two artifacts, a layer that is none, or what `shot_of` refuses.
+        RequestRefused: 422, two artifacts, a layer that is none, or what `shot_of` refuses.
     """
     if request.start.artifact != request.end.artifact:
         raise RequestRefused(422, "to: is another artifact's picture; morph two of the same artifact")

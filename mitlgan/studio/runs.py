@@ -71,7 +71,7 @@ class RunBrowser:
         """Rows of statistics of later iterations than one, thinned evenly where there are very many.
 
         Raises:
-            Refused: 404, there is no such run, or its statistics are not its own file.
+            RequestRefused: 404, there is no such run, or its statistics are not its own file.
         """
         run = self._run(run_id)
         try:
@@ -86,7 +86,7 @@ class RunBrowser:
         """A snapshot by its kimg or iterations.
 
         Raises:
-            Refused: 404, there is no such run or snapshot.
+            RequestRefused: 404, there is no such run or snapshot.
         """
         run = self._run(run_id)
         with suppress(KeyError, OSError):
@@ -97,7 +97,7 @@ class RunBrowser:
         """A run's report.
 
         Raises:
-            Refused: 404, there is no such run, or it has none.
+            RequestRefused: 404, there is no such run, or it has none.
         """
         run = self._run(run_id)
         with suppress(OSError):

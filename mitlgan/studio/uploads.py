@@ -32,7 +32,7 @@ def decode_picture(content: bytes, card: Card, option: str) -> Tensor:
         option: It begins the message.
 
     Raises:
-        Refused: 415, no picture of an allowed format; 422, damaged, too large or too thin.
+        RequestRefused: 415, no picture of an allowed format; 422, damaged, too large or too thin.
     """
     channels = card.image_channels
     planes = to_planes(crop_and_resize(_decode(content, option, keep_alpha=channels == 4, size_px=card.size_px), card.size_px, RESIZE))[None]
@@ -43,7 +43,7 @@ def decode_transparent(content: bytes, card: Card, option: str) -> Image.Image |
     """The same square as RGBA, its numbers untouched where it has the artifact's size; None where nothing of it is transparent.
 
     Raises:
-        Refused: As `picture`.
+        RequestRefused: As `picture`.
     """
     found = _decode(content, option, keep_alpha=True, size_px=card.size_px)
     if found.size != (card.size_px, card.size_px):
@@ -55,7 +55,7 @@ def decode_hole(content: bytes, card: Card, option: str) -> Tensor:
     """Where a mask of an artifact's size is bright and opaque, (1, 1, H, W), 1 there and 0 elsewhere.
 
     Raises:
-        Refused: 415 or 422, as `picture`; also where it has another size, or marks nothing or everything.
+        RequestRefused: 415 or 422, as `picture`; also where it has another size, or marks nothing or everything.
     """
     size = _image_size(content, option)
     if size != (card.size_px, card.size_px):
@@ -73,7 +73,7 @@ def decode_data_uri(uri: str, option: str) -> bytes:
     """The bytes of a data URI of a picture.
 
     Raises:
-        Refused: 422, it is none.
+        RequestRefused: 422, it is none.
     """
     found = re.match(r"data:image/[a-z0-9.+-]{1,40};base64,", uri[:80])
     if found is None:

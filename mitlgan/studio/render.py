@@ -1,4 +1,4 @@
-"""From a state to pictures, which are the same to the bit wherever they are shown; between a few and the next few the client can go."""
+"""Rendering of states: the same picture to the bit wherever it is displayed. Work is done in small batches, between which it can be cancelled."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from mitlgan.studio.schemas import GridRequest, MixLatent, MorphRequest, SeedLat
 ALL = "all"
 HALFWAY = 0.5
 RENDER_BATCH = 4
-"""Pictures that are computed at once, always as many: a convolution sums in another order in a batch of another size, and a picture that is shown among
-others would differ by a rounding from the same one downloaded alone. Filling up costs one picture 20 ms; sixteen take half as long as one by one."""
+"""Pictures per batch, always this many: convolutions sum in another order in batches of another size, and a picture in a grid would differ by rounding
+from the same one downloaded alone. Padding costs a single picture 20 ms; sixteen pictures take half as long as one by one."""
 Check = Callable[[], None]
 
 
 class RenderInput(NamedTuple):
-    """What a picture is made from.
+    """Everything that determines a picture.
 
     Attributes:
         z: (sum of the layers' lengths,).
-        stand: Where the frontmost layer stands; None: where its latent puts it.
+        stand: Transform of the frontmost layer; None: the one of its latent.
         matte: Factor of its opacity.
-        harmonise: Share of harmonising and correction.
+        harmonise: Share of harmonization and correction.
     """
 
     z: Tensor
@@ -40,14 +40,14 @@ class RenderInput(NamedTuple):
 
 
 def render_input(loaded: ActiveArtifact, state: State) -> RenderInput:
-    """What the picture of a state is made from.
+    """Return what determines the picture of a state.
 
     Raises:
-        RequestRefused: 422, the artifact has not what the state asks for.
+        RequestRefused: 422, the artifact does not support the state.
     """
-    _require_possible(loaded, state)
+    _check_supported(loaded, state)
     dims = loaded.artifact.card.latent_dims
-    parts = [_latent(_given(loaded, state, name), name, dim) for name, dim in dims.items()]
+    parts = [_latent(_layer_latent(loaded, state, name), name, dim) for name, dim in dims.items()]
     parts = list(torch.split(truncate(torch.cat(parts), state.truncation), list(dims.values())))
     for name, amounts in state.directions.items():
         index = list(dims).index(name)
@@ -56,128 +56,128 @@ def render_input(loaded: ActiveArtifact, state: State) -> RenderInput:
     return RenderInput(torch.cat(parts), state.stand, state.matte_strength, state.harmonise)
 
 
-def render_stages(loaded: ActiveArtifact, shots: Sequence[RenderInput], check: Check) -> Iterator[CompositionStages]:
-    """Every stage of each picture in turn, one image each; now and then `check` may end the work by raising."""
-    for standing, alike in groupby(shots, key=lambda shot: shot.stand is not None):
-        group = list(alike)
+def render_stages(loaded: ActiveArtifact, inputs: Sequence[RenderInput], check: Check) -> Iterator[CompositionStages]:
+    """Yield every stage of each picture, one image each; `check` is called between batches and may end the work by raising."""
+    for has_stand, members in groupby(inputs, key=lambda one: one.stand is not None):
+        group = list(members)
         for start in range(0, len(group), RENDER_BATCH):
             check()
-            few = group[start : start + RENDER_BATCH]
-            filled = [*few, *few[-1:] * (RENDER_BATCH - len(few))]
-            stages = _stages(loaded, filled, standing)
-            yield from (stages[index] for index in range(len(few)))
+            batch = group[start : start + RENDER_BATCH]
+            padded = [*batch, *batch[-1:] * (RENDER_BATCH - len(batch))]
+            stages = _stages(loaded, padded, has_stand)
+            yield from (stages[index] for index in range(len(batch)))
 
 
-def _stages(loaded: ActiveArtifact, shots: Sequence[RenderInput], standing: bool) -> CompositionStages:
-    stands: dict[str, LayerTransform] = {}
-    if standing and loaded.composer is not None:
-        places = [shot.stand or TransformState() for shot in shots]
-        rows = [(place.scale, place.across, place.down, -1.0 if place.flip else 1.0) for place in places]
-        stands[loaded.composer.frontmost_layer] = LayerTransform(*torch.tensor(rows).unbind(1))
-    trained = all(shot.matte == 1 and shot.harmonise == 1 for shot in shots)
-    strengths = None if trained else EffectStrengths(*torch.tensor([(shot.matte, shot.harmonise) for shot in shots], dtype=torch.float32).unbind(1))
-    return loaded.artifact.layers_from_latents(torch.stack([shot.z for shot in shots]), stands, strengths)
+def _stages(loaded: ActiveArtifact, inputs: Sequence[RenderInput], has_stand: bool) -> CompositionStages:
+    transforms: dict[str, LayerTransform] = {}
+    if has_stand and loaded.composer is not None:
+        stands = [one.stand or TransformState() for one in inputs]
+        rows = [(stand.scale, stand.across, stand.down, -1.0 if stand.flip else 1.0) for stand in stands]
+        transforms[loaded.composer.frontmost_layer] = LayerTransform(*torch.tensor(rows).unbind(1))
+    is_unchanged = all(one.matte == 1 and one.harmonise == 1 for one in inputs)
+    strengths = None if is_unchanged else EffectStrengths(*torch.tensor([(one.matte, one.harmonise) for one in inputs], dtype=torch.float32).unbind(1))
+    return loaded.artifact.layers_from_latents(torch.stack([one.z for one in inputs]), transforms, strengths)
 
 
 def render_state(loaded: ActiveArtifact, state: State) -> CompositionStages:
-    """Every stage of a state's picture, one image each.
+    """Return every stage of a state's picture, one image each.
 
     Raises:
-        RequestRefused: See `shot_of`.
+        RequestRefused: See `render_input`.
     """
-    return _alone(loaded, render_input(loaded, state))
+    return _render_one(loaded, render_input(loaded, state))
 
 
-def _alone(loaded: ActiveArtifact, shot: RenderInput) -> CompositionStages:
-    return next(render_stages(loaded, [shot], lambda: None))
+def _render_one(loaded: ActiveArtifact, one: RenderInput) -> CompositionStages:
+    return next(render_stages(loaded, [one], lambda: None))
 
 
-def grid_states(loaded: ActiveArtifact, request: GridRequest, most: int) -> list[State]:
-    """The states of a grid, row by row.
+def grid_states(loaded: ActiveArtifact, request: GridRequest, max_pictures: int) -> list[State]:
+    """Return the states of a grid, row by row.
 
     Raises:
-        RequestRefused: 422, names that the artifact has not, seeds that do not go together, or more than `most` pictures.
+        RequestRefused: 422, unknown latents, seeds that do not match, or more than `max_pictures` pictures.
     """
     names = list(request.vary)
     if request.rows is not None or request.columns is not None:
         if request.rows is None or request.columns is None or {request.rows, request.columns} != set(names) or len(names) != 2:
             raise RequestRefused(422, "rows, columns: name two different latents, both with seeds in vary and no others")
         pairs = [(row, column) for row in request.vary[request.rows] for column in request.vary[request.columns]]
-        chosen = [{request.rows: row, request.columns: column} for row, column in pairs]
+        grid = [{request.rows: row, request.columns: column} for row, column in pairs]
     else:
         counts = {len(seeds) for seeds in request.vary.values()}
         if len(counts) > 1:
             raise RequestRefused(422, "vary: every latent needs as many seeds as the others")
-        chosen = [{name: request.vary[name][index] for name in names} for index in range(counts.pop())]
-    if len(chosen) > most:
-        raise RequestRefused(422, f"vary: {len(chosen)} pictures are too many; ask for at most {most}")
+        grid = [{name: request.vary[name][index] for name in names} for index in range(counts.pop())]
+    if len(grid) > max_pictures:
+        raise RequestRefused(422, f"vary: {len(grid)} pictures are too many; ask for at most {max_pictures}")
     for name in names:
-        _require_latent(loaded, name, "vary")
+        _check_latent(loaded, name, "vary")
     latents = request.state.latents
     return [
-        request.state.model_copy(update={"latents": {**latents, **{name: SeedLatent(seed=seed) for name, seed in seeds.items()}}}) for seeds in chosen
+        request.state.model_copy(update={"latents": {**latents, **{name: SeedLatent(seed=seed) for name, seed in seeds.items()}}}) for seeds in grid
     ]
 
 
 def morph_inputs(loaded: ActiveArtifact, request: MorphRequest) -> list[RenderInput]:
-    """What the frames of a morph are made from; the ends are those of the two states to the bit.
+    """Return what determines the frames of a morph; first and last equal the two states to the bit.
 
     Raises:
-        RequestRefused: 422, two artifacts, a layer that is none, or what `shot_of` refuses.
+        RequestRefused: 422, two different artifacts, an unknown layer, or what `render_input` refuses.
     """
     if request.start.artifact != request.end.artifact:
         raise RequestRefused(422, "to: is another artifact's picture; morph two of the same artifact")
     if request.layer != ALL:
-        _require_latent(loaded, request.layer, "layer")
+        _check_latent(loaded, request.layer, "layer")
     start, end = render_input(loaded, request.start), render_input(loaded, request.end)
-    moving = None if request.layer == ALL else [request.layer]
-    z, _ = interpolate_path(torch.stack([start.z, end.z]), request.frames, loaded.artifact.card.latent_dims, layers=moving, easing=request.easing)
+    layers = None if request.layer == ALL else [request.layer]
+    z, _ = interpolate_path(torch.stack([start.z, end.z]), request.frames, loaded.artifact.card.latent_dims, layers=layers, easing=request.easing)
     pace = EASINGS[request.easing].pace
     shares = [pace(index / (request.frames - 1)) for index in range(request.frames)]
-    front = request.layer in (ALL, None if loaded.composer is None else loaded.composer.frontmost_layer)
-    standing = _stands(loaded, start, end, shares) if front and start.stand != end.stand else [start.stand] * request.frames
-    mattes = [_between(start.matte, end.matte, share) if front else start.matte for share in shares]
-    harmonised = [_between(start.harmonise, end.harmonise, share) if request.layer == ALL else start.harmonise for share in shares]
-    return [RenderInput(*numbers) for numbers in zip(z, standing, mattes, harmonised, strict=True)]
+    moves_front = request.layer in (ALL, None if loaded.composer is None else loaded.composer.frontmost_layer)
+    stands = _stands(loaded, start, end, shares) if moves_front and start.stand != end.stand else [start.stand] * request.frames
+    mattes = [_lerp(start.matte, end.matte, share) if moves_front else start.matte for share in shares]
+    harmonised = [_lerp(start.harmonise, end.harmonise, share) if request.layer == ALL else start.harmonise for share in shares]
+    return [RenderInput(*numbers) for numbers in zip(z, stands, mattes, harmonised, strict=True)]
 
 
 def fill_in_latents(loaded: ActiveArtifact, state: State) -> State:
-    """The state with every layer's latent in it; a place that goes with the frontmost layer stays out."""
+    """Return the state with every layer's latent filled in, but not a placement that follows the frontmost layer."""
     dims = loaded.artifact.card.latent_dims
-    given = {name: _given(loaded, state, name) for name in dims if name in state.latents or name != PLACEMENT_LATENT}
-    return state.model_copy(update={"latents": given})
+    latents = {name: _layer_latent(loaded, state, name) for name in dims if name in state.latents or name != PLACEMENT_LATENT}
+    return state.model_copy(update={"latents": latents})
 
 
-def _given(loaded: ActiveArtifact, state: State, name: str) -> SeedLatent | ValuesLatent | MixLatent:
+def _layer_latent(loaded: ActiveArtifact, state: State, name: str) -> SeedLatent | ValuesLatent | MixLatent:
     if name not in state.latents and name == PLACEMENT_LATENT and loaded.composer is not None:
-        return _seeds_alone(state.latents.get(loaded.composer.frontmost_layer, SeedLatent(seed=0)))
+        return _seeds_render_one(state.latents.get(loaded.composer.frontmost_layer, SeedLatent(seed=0)))
     return state.latents.get(name, SeedLatent(seed=0))
 
 
-def _seeds_alone(latent: SeedLatent | ValuesLatent | MixLatent) -> SeedLatent | ValuesLatent | MixLatent:
-    """What a place goes by: another latent's seeds; where that has numbers, seed 0."""
+def _seeds_render_one(latent: SeedLatent | ValuesLatent | MixLatent) -> SeedLatent | ValuesLatent | MixLatent:
+    """Return a latent's seeds, which the placement follows; numbers become seed 0."""
     if isinstance(latent, MixLatent):
-        return MixLatent(mix=(_seeds_alone(latent.mix[0]), _seeds_alone(latent.mix[1]), latent.mix[2]))
+        return MixLatent(mix=(_seeds_render_one(latent.mix[0]), _seeds_render_one(latent.mix[1]), latent.mix[2]))
     return latent if isinstance(latent, SeedLatent) else SeedLatent(seed=0)
 
 
-def _latent(given: SeedLatent | ValuesLatent | MixLatent, name: str, dim: int) -> Tensor:
-    """(dim,)."""
-    if isinstance(given, SeedLatent):
-        return latents_from_seeds({name: [given.seed]}, {name: dim})[0]
-    if isinstance(given, ValuesLatent):
-        if len(given.values) != dim:
-            raise RequestRefused(422, f"latents.{name}.values: has {len(given.values)} numbers; this artifact takes {dim}")
-        return torch.tensor(given.values, dtype=torch.float32)
-    first, second = (_latent(parent, name, dim) for parent in given.mix[:2])
-    return interpolate_latents(first, second, {name: [given.mix[2]]}, {name: dim})[0]
+def _latent(latent: SeedLatent | ValuesLatent | MixLatent, name: str, dim: int) -> Tensor:
+    """Return the latent (dim,) of one layer."""
+    if isinstance(latent, SeedLatent):
+        return latents_from_seeds({name: [latent.seed]}, {name: dim})[0]
+    if isinstance(latent, ValuesLatent):
+        if len(latent.values) != dim:
+            raise RequestRefused(422, f"latents.{name}.values: has {len(latent.values)} numbers; this artifact takes {dim}")
+        return torch.tensor(latent.values, dtype=torch.float32)
+    first, second = (_latent(parent, name, dim) for parent in latent.mix[:2])
+    return interpolate_latents(first, second, {name: [latent.mix[2]]}, {name: dim})[0]
 
 
-def _require_possible(loaded: ActiveArtifact, state: State) -> None:
+def _check_supported(loaded: ActiveArtifact, state: State) -> None:
     for name in state.latents:
-        _require_latent(loaded, name, "latents")
+        _check_latent(loaded, name, "latents")
     for name, amounts in state.directions.items():
-        _require_latent(loaded, name, "directions")
+        _check_latent(loaded, name, "directions")
         if len(amounts) > loaded.direction_counts.get(name, 0):
             raise RequestRefused(422, f"directions.{name}: this artifact has {loaded.direction_counts.get(name, 0)} of them; leave the others out")
     movable = () if loaded.composer is None else loaded.composer.movable_layers
@@ -189,34 +189,34 @@ def _require_possible(loaded: ActiveArtifact, state: State) -> None:
         raise RequestRefused(422, "harmonise: this artifact has nothing that harmonises in part; leave it at 1")
 
 
-def _require_latent(loaded: ActiveArtifact, name: str, option: str) -> None:
+def _check_latent(loaded: ActiveArtifact, name: str, option: str) -> None:
     dims = loaded.artifact.card.latent_dims
     if name not in dims:
         raise RequestRefused(422, f"{option}: this artifact has no latent of that name; choose from {', '.join(dims)}")
 
 
 def _stands(loaded: ActiveArtifact, start: RenderInput, end: RenderInput, shares: list[float]) -> list[TransformState | None]:
-    """Stands on the way; the mirror turns halfway, for there is nothing between."""
-    first, last = _standing(loaded, start), _standing(loaded, end)
-    between = [
+    """Interpolate the transform of the frontmost layer; it flips halfway."""
+    first, last = _stand_of(loaded, start), _stand_of(loaded, end)
+    middle = [
         TransformState(
-            scale=_between(first.scale, last.scale, share),
-            across=_between(first.across, last.across, share),
-            down=_between(first.down, last.down, share),
+            scale=_lerp(first.scale, last.scale, share),
+            across=_lerp(first.across, last.across, share),
+            down=_lerp(first.down, last.down, share),
             flip=(first if share < HALFWAY else last).flip,
         )
         for share in shares[1:-1]
     ]
-    return [start.stand, *between, end.stand]
+    return [start.stand, *middle, end.stand]
 
 
-def _standing(loaded: ActiveArtifact, shot: RenderInput) -> TransformState:
-    """Where the frontmost layer of a picture stands, given or not."""
-    return shot.stand or front_transform(loaded, _alone(loaded, shot)) or TransformState()
+def _stand_of(loaded: ActiveArtifact, one: RenderInput) -> TransformState:
+    """Return the transform of a picture's frontmost layer, from the state or from its latent."""
+    return one.stand or front_transform(loaded, _render_one(loaded, one)) or TransformState()
 
 
 def front_transform(loaded: ActiveArtifact, stages: CompositionStages) -> TransformState | None:
-    """Where the frontmost layer of a picture's stages stands; None where it cannot be moved."""
+    """Return the transform of the frontmost layer in a picture's stages; None if it cannot be moved."""
     composer = loaded.composer
     if composer is None or not composer.movable_layers:
         return None
@@ -226,5 +226,5 @@ def front_transform(loaded: ActiveArtifact, stages: CompositionStages) -> Transf
     return TransformState.model_construct(scale=scale, across=across, down=down, flip=mirror < 0)
 
 
-def _between(first: float, second: float, share: float) -> float:
+def _lerp(first: float, second: float, share: float) -> float:
     return first if share == 0 else second if share == 1 else (1 - share) * first + share * second

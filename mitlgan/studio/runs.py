@@ -1,4 +1,4 @@
-"""Runs in progress and past, for the page: by ids that are no paths, numbers that are finite, and no more of them than a curve shows."""
+"""Training runs for the page: ids that are not paths, finite numbers, and no more rows than a curve needs."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class RunAnswer(BaseModel):
     """One run.
 
     Attributes:
-        id: Of no meaning but here.
+        id: Id of the run in the studio.
         status: See `mitlgan.training.run_directory.Run.state`.
-        kimg: How far it is.
-        of: How far it goes.
+        kimg: Progress.
+        of: Length in kimg.
         started: Seconds since 1970.
-        snapshots: The kimg, or the iterations, of each that there is.
+        snapshots: The kimg or iterations of each snapshot.
     """
 
     id: str
@@ -55,35 +55,35 @@ class RunAnswer(BaseModel):
 
 @dataclass(frozen=True)
 class RunBrowser:
-    """A folder of runs.
+    """Reads the runs of a folder.
 
     Args:
-        root: Its place.
+        root: The folder.
     """
 
     root: Path
 
     def list_runs(self) -> list[RunAnswer]:
-        """All runs, the most recently written first."""
+        """Return all runs, the most recently written first."""
         return [_answer(run_id, run) for run_id, run in self._by_id().items()]
 
     def stats(self, run_id: str, after: int) -> list[dict[str, Any]]:
-        """Rows of statistics of later iterations than one, thinned evenly where there are very many.
+        """Return statistics of iterations after `after`, thinned evenly if there are very many.
 
         Raises:
-            RequestRefused: 404, there is no such run, or its statistics are not its own file.
+            RequestRefused: 404, there is no such run, or its statistics are not a file of its own.
         """
         run = self._run(run_id)
         try:
             rows = [_finite(row) for row in read_jsonl(run.stats_file) if _iteration(row) > after]
         except ForeignFileError as error:
-            log.warning("%s", error)  # which begins with a path, and is nothing for a client
+            log.warning("%s", error)  # it begins with a path, which clients must not see
             raise RequestRefused(404, "stats: a link or a pipe stands in their place; the terminal in which the studio runs says where") from None
         step = max(1, math.ceil(len(rows) / MAX_ROWS))
         return rows[::-step][::-1]  # from the end: the newest is always there
 
     def snapshot(self, run_id: str, number: int) -> bytes:
-        """A snapshot by its kimg or iterations.
+        """Return a snapshot by its kimg or iterations.
 
         Raises:
             RequestRefused: 404, there is no such run or snapshot.
@@ -94,7 +94,7 @@ class RunBrowser:
         raise RequestRefused(404, "snapshot: this run has none of this number; choose one of /api/runs")
 
     def report(self, run_id: str) -> bytes:
-        """A run's report.
+        """Return a run's report.
 
         Raises:
             RequestRefused: 404, there is no such run, or it has none.
@@ -106,20 +106,20 @@ class RunBrowser:
         raise RequestRefused(404, "report: this run has none; make it with `mitlgan report RUN`")
 
     def _by_id(self) -> dict[str, Run]:
-        """Runs by the hash of where they lie, the newest first."""
+        """Return runs by the hash of their path, the newest first."""
         newest = run_directory.list_all(self.root)[::-1][:MAX_RUNS]
         return {hashlib.sha256(run.path.relative_to(self.root).as_posix().encode("utf-8", "surrogateescape")).hexdigest()[:12]: run for run in newest}
 
     def _run(self, run_id: str) -> Run:
-        found = self._by_id().get(run_id)
-        if found is None:
+        run = self._by_id().get(run_id)
+        if run is None:
             raise RequestRefused(404, "run: there is none of this id; choose one of /api/runs")
-        return found
+        return run
 
 
 def _answer(run_id: str, run: Run) -> RunAnswer:
     status = _finite(run.read_status())
-    begun = next((path for path in (run.recipe_file, run.path / "report.html") if is_regular(path, root=run.path)), run.path)
+    first_file = next((path for path in (run.recipe_file, run.path / "report.html") if is_regular(path, root=run.path)), run.path)
     return RunAnswer(
         id=run_id,
         command=run.path.parent.name,
@@ -127,7 +127,7 @@ def _answer(run_id: str, run: Run) -> RunAnswer:
         status=run.read_state(),
         kimg=finite(status.get("kimg")),
         of=finite(status.get("target_kimg")),
-        started=begun.stat().st_mtime,
+        started=first_file.stat().st_mtime,
         has_report=run.report_file is not None,
         snapshots=list(_snapshots(run)),
         images_per_s=finite(status.get("images_per_s")),
@@ -137,10 +137,10 @@ def _answer(run_id: str, run: Run) -> RunAnswer:
 
 
 def _snapshots(run: Run) -> dict[int, Path]:
-    """Files by the number in their names, in its order."""
+    """Return snapshot files by the number in their names, sorted."""
     with suppress(ResourceError):
-        named = ((re.fullmatch(r"i?([0-9]{1,12})\.png", path.name), path) for path in run.list_snapshots())
-        return dict(sorted((int(found.group(1)), path) for found, path in named if found))
+        matches = ((re.fullmatch(r"i?([0-9]{1,12})\.png", path.name), path) for path in run.list_snapshots())
+        return dict(sorted((int(match.group(1)), path) for match, path in matches if match))
     return {}
 
 
@@ -150,5 +150,5 @@ def _iteration(row: Mapping[str, Any]) -> int:
 
 
 def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with null for what is not finite, as JSON wants it."""
+    """Return a row with None for values that are not finite, as JSON requires."""
     return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}

@@ -1,4 +1,4 @@
-"""What the page and its server say to each other: requests and answers."""
+"""Requests and responses of the studio's API."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MAX_FRAMES = 64
 MAX_MIX_DEPTH = 4
 MAX_JOB_S = 60.0
 MAX_OFFSET = 2.0
-"""How far out, in halves of the image's side, the centre of a layer may stand: beyond, nothing of it would be seen."""
+"""Largest offset of a layer's center in halves of the image's side; beyond, the layer would be invisible."""
 
 
 class StrictModel(BaseModel):
-    """Unknown keys and numbers that are not finite are refused."""
+    """A model that refuses unknown keys and numbers that are not finite."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -33,19 +33,19 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class SeedLatent(StrictModel):
-    """A latent by its seed."""
+    """A latent given by its seed."""
 
     seed: SeedNumber
 
 
 class ValuesLatent(StrictModel):
-    """A latent by its numbers."""
+    """A latent given by its numbers."""
 
     values: Annotated[list[Annotated[float, Field(ge=-MAX_LATENT_VALUE, le=MAX_LATENT_VALUE)]], Field(min_length=1, max_length=65536)]
 
 
 class MixLatent(StrictModel):
-    """A latent between two, by the share of the second."""
+    """A latent between two others, given by the share of the second."""
 
     mix: tuple[Latent, Latent, Share]
 
@@ -65,7 +65,7 @@ def _depth(latent: SeedLatent | ValuesLatent | MixLatent) -> int:
 
 
 class TransformState(StrictModel):
-    """Where the frontmost layer stands."""
+    """Transform of the frontmost layer."""
 
     scale: Annotated[float, Field(ge=MIN_SCALE, le=MAX_SCALE)] = 1.0
     across: Annotated[float, Field(ge=-MAX_OFFSET, le=MAX_OFFSET)] = 0.0
@@ -78,16 +78,16 @@ def _bool_to_float(given: Any) -> Any:
 
 
 class State(StrictModel):
-    """The whole truth of a picture.
+    """Everything that determines a picture.
 
     Attributes:
-        artifact: Its id.
-        latents: By name; those of layers that are absent are drawn by seed 0, an absent place goes with the frontmost layer.
+        artifact: Id of the artifact.
+        latents: By name; missing layers have seed 0, a missing placement follows the frontmost layer.
         truncation: See `mitlgan.latents.truncated`.
-        stand: Where the frontmost layer stands; absent: where its latent puts it.
+        stand: Transform of the frontmost layer; None: the one of its latent.
         directions: Amounts along each latent's principal directions, in standard deviations.
         matte_strength: Factor of the frontmost layer's opacity.
-        harmonise: Share of harmonising and of the translator's correction; true is 1, false is 0.
+        harmonise: Share of harmonization and of the translator's correction; true is 1, false is 0.
     """
 
     artifact: Id
@@ -110,14 +110,14 @@ StageName = Literal["output", "layers", "matte", "fused"]
 
 
 class PictureRequest(StrictModel):
-    """One picture, and which stages of it."""
+    """One picture, and the stages to return."""
 
     state: State
     want: Annotated[list[StageName], Field(min_length=1, max_length=4)] = ["output"]
 
 
 class PictureAnswer(BaseModel):
-    """Stages as data URIs of PNGs; `state` and `link` make the picture again, `stand` is where the frontmost layer stands, if it can be moved."""
+    """Stages as data URIs; `state` and `link` reproduce the picture, `stand` is the transform of the frontmost layer if it can be moved."""
 
     output: str | None = None
     layers: dict[str, str] | None = None
@@ -129,7 +129,7 @@ class PictureAnswer(BaseModel):
 
 
 class GridRequest(StrictModel):
-    """Pictures that differ from one state in seeds: side by side where no rows and columns are named, else crossed."""
+    """Pictures that differ from a state in seeds: in order, or crossed if rows and columns are named."""
 
     state: State
     vary: Annotated[dict[Name, Annotated[list[SeedNumber], Field(min_length=1, max_length=MAX_PICTURES)]], Field(min_length=1, max_length=17)]
@@ -138,7 +138,7 @@ class GridRequest(StrictModel):
 
 
 class GridPicture(BaseModel):
-    """One of a grid."""
+    """One picture of a grid."""
 
     state: dict[str, Any]
     output: str
@@ -151,7 +151,7 @@ class GridAnswer(BaseModel):
 
 
 class MorphRequest(StrictModel):
-    """The way from one picture to another of the same artifact; with a layer, only that moves."""
+    """A morph from one picture to another of the same artifact; with a layer, only that one changes."""
 
     start: Annotated[State, Field(alias="from")]
     end: Annotated[State, Field(alias="to")]
@@ -161,7 +161,7 @@ class MorphRequest(StrictModel):
 
 
 class MorphFileRequest(MorphRequest):
-    """The same as a moving picture."""
+    """A morph as an animation."""
 
     fps: Annotated[float, Field(ge=1, le=50)] = 25.0
     scale: Annotated[StrictInt, Field(ge=1, le=16)] | None = None
@@ -169,19 +169,19 @@ class MorphFileRequest(MorphRequest):
 
 
 class MorphAnswer(BaseModel):
-    """Data URIs of the frames."""
+    """Frames of a morph as data URIs."""
 
     frames: list[str]
 
 
 class InpaintRequest(StrictModel):
-    """A hole in a picture, and how it is to be filled: by embedding what is left, or by the shipped context encoder.
+    """A hole in a picture, and how to fill it: by embedding the rest, or by the shipped context encoder.
 
     Attributes:
-        artifact: In which the picture is looked for; it also says how large the picture is.
+        artifact: Artifact to search; it also decides the size of the picture.
         image: Data URI of the picture.
-        hole: Data URI of a mask of the artifact's size, bright and opaque where the hole is.
-        seconds: Time for embedding.
+        hole: Data URI of a mask of the artifact's size, bright and opaque inside the hole.
+        seconds: Time limit of the embedding.
     """
 
     artifact: Id
@@ -192,13 +192,13 @@ class InpaintRequest(StrictModel):
 
 
 class JobAnswer(BaseModel):
-    """A job that has been begun."""
+    """A job that was started."""
 
     job: str
 
 
 class ArtifactAnswer(BaseModel):
-    """What can be done with an artifact."""
+    """An artifact and what can be done with it."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""The studio as a process: its socket, and uvicorn upon it."""
+"""The studio's server: its socket, and uvicorn on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHUTDOWN_TIMEOUT_S = 3
 
 
 class _StudioServer(uvicorn.Server):
-    """Says when it listens, which is when a browser can come, and ends the work first when it ends, for browsers wait for that."""
+    """Reports when it is ready, and ends the work before it shuts down, because browsers wait for that."""
 
     def __init__(self, config: uvicorn.Config, listening: Callable[[], None], closing: Callable[[], None]) -> None:
         super().__init__(config)
@@ -41,14 +41,14 @@ def serve(settings: StudioSettings, port: int, *, on_ready: Callable[[str], None
     """Serve until interrupted.
 
     Args:
-        settings: What is offered, and to whom.
-        port: 0 takes a free one.
-        on_ready: Told the address, with the token in it, once connections are taken.
-        open_browser: Open it there, too.
+        settings: Settings of the studio.
+        port: Port; 0 takes a free one.
+        on_ready: Called with the address, token included, once connections are accepted.
+        open_browser: Also open the address in a browser.
 
     Raises:
-        ResourceError: The port is in use, or may not be used.
-        UsageError: There is no such address here.
+        ResourceError: The port is in use or not permitted.
+        UsageError: This machine has no such address.
     """
     app = create_app(settings)
     with _open_socket(settings.host, port) as listening:
@@ -71,32 +71,32 @@ def serve(settings: StudioSettings, port: int, *, on_ready: Callable[[str], None
             limit_concurrency=MAX_CONNECTIONS,
             proxy_headers=False,
         )
-        with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has ended in good order
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean shutdown
             _StudioServer(config, ready, app.state.context.close).run(sockets=[listening])
 
 
 def _open_socket(host: str, port: int) -> socket.socket:
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError:
         raise UsageError(f"--host {host}: there is no such address; choose 127.0.0.1, or 0.0.0.0 with --token") from None
-    found = socket.socket(family, kind, protocol)
+    listener = socket.socket(family, kind, protocol)
     try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(place)
-        found.listen(128)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
     except OSError as error:
-        found.close()
+        listener.close()
         if error.errno == errno.EADDRNOTAVAIL:
             raise UsageError(f"--host {host}: is no address of this machine; choose 127.0.0.1, or 0.0.0.0 with --token") from None
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         raise ResourceError(f"--port {port}: {why}; {_free_port(host)} is free, or choose another") from None
-    return found
+    return listener
 
 
 def _free_port(host: str) -> int:
-    with _open_socket(host, 0) as found:
-        return int(found.getsockname()[1])
+    with _open_socket(host, 0) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _url(settings: StudioSettings, port: int) -> str:

@@ -1,4 +1,4 @@
-"""What a studio is started with, and its limits."""
+"""Settings and limits of the studio."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 @dataclass(frozen=True)
 class StudioSettings:
-    """What a studio is started with.
+    """Settings and limits of a studio.
 
     Attributes:
-        artifacts: Artifacts, runs, or folders in which to look for them; none: the shipped ones and the finished runs.
+        artifacts: Artifacts, runs, or folders of them; empty: the shipped artifacts and the finished runs.
         runs: Folder of runs.
-        host: Address that is listened at.
-        token: What a client must know; needed unless only this machine can connect.
-        names: Host names, beside addresses and this machine's own, under which the studio may be asked for.
-        device: Where to compute.
-        max_body_bytes: Largest body of JSON.
+        host: Address to listen on.
+        token: Secret that clients must send; required unless only this machine can connect.
+        names: Accepted host names, in addition to addresses and this machine's own name.
+        device: Device to compute on.
+        max_body_bytes: Largest JSON body.
         max_upload_bytes: Largest body with a picture.
-        max_uploads: Bodies with a picture that are read at once; they are what takes memory.
-        body_timeout_s: Time in which a body must have come.
+        max_uploads: Bodies with a picture that are read at the same time; they take most memory.
+        body_timeout_s: Time for a body to arrive.
         guess_pause_s: Pause of a client after a wrong token.
         max_waiting: Pictures that may wait for the worker, and as many other tasks.
-        work_timeout_s: Time in which a picture must be there.
-        orphan_timeout_s: Time after which a job to which nobody listens is cancelled.
+        work_timeout_s: Time limit of a picture.
+        orphan_timeout_s: Time after which a job without listeners is cancelled.
     """
 
     artifacts: tuple[Path, ...] = ()

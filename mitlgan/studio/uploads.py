@@ -1,4 +1,4 @@
-"""Pictures that a client sends: by their bytes alone, decoded with limits, at an artifact's size."""
+"""Uploaded pictures: identified by their bytes alone, decoded with limits, and brought to an artifact's size."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from mitlgan.studio.errors import RequestRefused
 
 RESIZE = "lanczos"
 MIN_HOLE_BRIGHTNESS = 128
-"""From this brightness on, a mask's pixel is hole."""
+"""Mask pixels at least this bright are inside the hole."""
 
 
 def decode_picture(content: bytes, card: Card, option: str) -> Tensor:
-    """The centred square of a picture as an artifact would make it, (1, C, H, W) in [-1, 1].
+    """Decode the central square of a picture in the artifact's format, (1, C, H, W) in [-1, 1].
 
     Args:
-        content: Of a file; its kind is told by its bytes.
-        card: Size and channels; four are premultiplied.
-        option: It begins the message.
+        content: Bytes of the file.
+        card: Decides size and channels; four channels are premultiplied.
+        option: Field name that begins error messages.
 
     Raises:
-        RequestRefused: 415, no picture of an allowed format; 422, damaged, too large or too thin.
+        RequestRefused: 415, not a picture of an allowed format; 422, damaged, too large or too thin.
     """
     channels = card.image_channels
     planes = to_planes(crop_and_resize(_decode(content, option, keep_alpha=channels == 4, size_px=card.size_px), card.size_px, RESIZE))[None]
@@ -40,46 +40,46 @@ def decode_picture(content: bytes, card: Card, option: str) -> Tensor:
 
 
 def decode_transparent(content: bytes, card: Card, option: str) -> Image.Image | None:
-    """The same square as RGBA, its numbers untouched where it has the artifact's size; None where nothing of it is transparent.
+    """Decode the same square as RGBA, unchanged if it has the artifact's size; None if nothing in it is transparent.
 
     Raises:
-        RequestRefused: As `picture`.
+        RequestRefused: As `decode_picture`.
     """
-    found = _decode(content, option, keep_alpha=True, size_px=card.size_px)
-    if found.size != (card.size_px, card.size_px):
-        found = crop_and_resize(found, card.size_px, RESIZE).convert("RGBA")
-    return None if found.getchannel("A").getextrema() == (255, 255) else found
+    picture = _decode(content, option, keep_alpha=True, size_px=card.size_px)
+    if picture.size != (card.size_px, card.size_px):
+        picture = crop_and_resize(picture, card.size_px, RESIZE).convert("RGBA")
+    return None if picture.getchannel("A").getextrema() == (255, 255) else picture
 
 
 def decode_hole(content: bytes, card: Card, option: str) -> Tensor:
-    """Where a mask of an artifact's size is bright and opaque, (1, 1, H, W), 1 there and 0 elsewhere.
+    """Decode a mask of the artifact's size, (1, 1, H, W): 1 where it is bright and opaque, else 0.
 
     Raises:
-        RequestRefused: 415 or 422, as `picture`; also where it has another size, or marks nothing or everything.
+        RequestRefused: 415 or 422 as `decode_picture`; also 422 if it has another size, or marks nothing or everything.
     """
     size = _image_size(content, option)
     if size != (card.size_px, card.size_px):
         raise RequestRefused(422, f"{option}: is {size[0]} x {size[1]} px; paint on the picture's {card.size_px} x {card.size_px} px")
     mask = _decode(content, option, keep_alpha=True, size_px=0, ignore_profile=True)
-    laid = Image.new("RGBA", mask.size, (0, 0, 0, 255))
-    laid.alpha_composite(mask)
-    marked = (torch.frombuffer(bytearray(laid.convert("L").tobytes()), dtype=torch.uint8) >= MIN_HOLE_BRIGHTNESS).float().view(1, 1, *mask.size)
+    on_black = Image.new("RGBA", mask.size, (0, 0, 0, 255))
+    on_black.alpha_composite(mask)
+    marked = (torch.frombuffer(bytearray(on_black.convert("L").tobytes()), dtype=torch.uint8) >= MIN_HOLE_BRIGHTNESS).float().view(1, 1, *mask.size)
     if not bool(marked.any()) or bool(marked.all()):
         raise RequestRefused(422, f"{option}: marks {'everything' if bool(marked.any()) else 'nothing'}; paint what is to be filled, and leave some")
     return marked
 
 
 def decode_data_uri(uri: str, option: str) -> bytes:
-    """The bytes of a data URI of a picture.
+    """Return the bytes of a picture's data URI.
 
     Raises:
-        RequestRefused: 422, it is none.
+        RequestRefused: 422, it is not such a URI.
     """
-    found = re.match(r"data:image/[a-z0-9.+-]{1,40};base64,", uri[:80])
-    if found is None:
+    match = re.match(r"data:image/[a-z0-9.+-]{1,40};base64,", uri[:80])
+    if match is None:
         raise RequestRefused(422, f"{option}: is no data URI of a picture; send data:image/png;base64,...")
     try:
-        return base64.b64decode(uri[found.end() :], validate=True)
+        return base64.b64decode(uri[match.end() :], validate=True)
     except (binascii.Error, ValueError):
         raise RequestRefused(422, f"{option}: its base64 is damaged; send it again") from None
 
@@ -93,7 +93,7 @@ def _decode(content: bytes, option: str, *, keep_alpha: bool, size_px: int, igno
 
 
 def _image_size(content: bytes, option: str) -> tuple[int, int]:
-    """Width and height as the picture's header has them; nothing is decoded."""
+    """Return width and height from the picture's header; nothing is decoded."""
     try:
         with Image.open(io.BytesIO(content), formats=allowed_formats(content)) as picture:
             return picture.size

@@ -1,4 +1,4 @@
-"""Two threads that do all work with models, one of them for single pictures alone, and the one bounded queue before them."""
+"""The worker: two threads that do all work with models, one of them only single pictures, and a bounded queue."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ JOIN_TIMEOUT_S = 10.0
 
 
 class CancelToken:
-    """Whether somebody still waits for a piece of work."""
+    """Tells a task whether somebody still waits for it."""
 
     def __init__(self) -> None:
         self._gone = threading.Event()
 
     def cancel(self) -> None:
-        """Nobody does."""
+        """Mark the task as abandoned."""
         self._gone.set()
 
     def check(self) -> None:
-        """End the work if nobody waits for it; to be called between its chunks.
+        """End the task if it was abandoned; call it between chunks of work.
 
         Raises:
-            Cancelled: Nobody does.
+            Cancelled: The task was abandoned.
         """
         if self._gone.is_set():
             raise Cancelled
@@ -41,7 +41,7 @@ class CancelToken:
 @dataclass(eq=False)
 class _Task:
     work: Callable[[CancelToken], Any]
-    ticket: CancelToken
+    token: CancelToken
     long: bool
     quick: bool
     future: Future[Any] = field(default_factory=Future)
@@ -50,25 +50,25 @@ class _Task:
         if not self.future.set_running_or_notify_cancel():
             return
         try:
-            self.ticket.check()
-            self.future.set_result(self.work(self.ticket))
+            self.token.check()
+            self.future.set_result(self.work(self.token))
         except BaseException as error:
             self.future.set_exception(error)
 
 
 TaskFilter = Callable[[_Task], bool]
-"""Which pieces a thread takes."""
+"""Selects the tasks that a thread takes."""
 
 
 class Worker:
-    """Does pieces of work, the quick ones in a thread that does nothing else: no animation, sheet or job, however long, holds a picture up.
+    """Runs tasks in two threads. One takes only quick tasks, so that no animation, sheet or job delays a single picture.
 
-    The other thread does everything, one piece at a time. A long job gives way there to all that is shorter between its steps (`give_way`).
-    Each thread has networks of its own (`Catalogue.loaded`).
+    The other thread runs all tasks, one at a time. A long job lets shorter tasks run between its steps (`run_pending`).
+    Each thread has its own networks (`Catalogue.load`).
 
     Args:
-        waiting: Quick pieces that may wait, and as many others; of these a quarter, and at least one, may be long.
-        work_s: Time in which a piece that a request waits for must be done.
+        waiting: Maximum number of waiting quick tasks, and of others; a quarter of the latter, at least one, may be long.
+        work_s: Time limit of a task that a request waits for.
     """
 
     def __init__(self, waiting: int, work_s: float) -> None:
@@ -77,39 +77,39 @@ class Worker:
         self._changed = threading.Condition()
         self._closed = False
         self._current: set[_Task] = set()
-        lanes: dict[str, TaskFilter] = {"studio-worker": lambda _: True, "studio-pictures": lambda task: task.quick}
-        self._threads = [threading.Thread(target=self._work, args=(lane,), name=name, daemon=True) for name, lane in lanes.items()]
+        filters: dict[str, TaskFilter] = {"studio-worker": lambda _: True, "studio-pictures": lambda task: task.quick}
+        self._threads = [threading.Thread(target=self._work, args=(accepts,), name=name, daemon=True) for name, accepts in filters.items()]
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
-        """Take nothing any more, drop what waits, and wait for what is being done to end at its next check."""
+        """Refuse new tasks, drop waiting ones, and wait for running ones to end at their next check."""
         with self._changed:
             self._closed = True
             for task in self._queue:
                 task.future.cancel()
             self._queue.clear()
             for task in self._current:
-                task.ticket.cancel()
+                task.token.cancel()
             self._changed.notify_all()
         for thread in self._threads:
             if thread.is_alive():  # one that is still in torch when the interpreter ends would abort the process
                 thread.join(JOIN_TIMEOUT_S)
 
     async def run(self, request: Request, work: Callable[[CancelToken], T], *, quick: bool = False) -> T:
-        """What a piece of work gives, for a request that waits for it.
+        """Run a task for a request and return its result.
 
         Args:
-            request: Whose body has been read; when its client goes, the work ends.
-            work: Called in a worker's thread.
-            quick: It is a single picture.
+            request: The request, with its body read; if its client disconnects, the task ends.
+            work: Called in a worker thread.
+            quick: The task is a single picture.
 
         Raises:
-            Refused: 503, too many wait; 504, it took too long.
-            Cancelled: The client has gone.
+            Refused: 503, too many tasks are waiting; 504, the task took too long.
+            Cancelled: The client disconnected.
         """
         task = self._put(work, quick=quick)
         result = asyncio.wrap_future(task.future)
@@ -123,7 +123,7 @@ class Worker:
                 raise Cancelled
             raise RequestRefused(504, "this took too long; ask for less at once")
         finally:
-            task.ticket.cancel()
+            task.token.cancel()
             self._drop(task)
             result.cancel()
             gone.cancel()
@@ -158,14 +158,14 @@ class Worker:
             self._changed.notify_all()
             return task
 
-    def _take(self, lane: TaskFilter, *, wait: bool) -> _Task | None:
+    def _take(self, accepts: TaskFilter, *, wait: bool) -> _Task | None:
         with self._changed:
             while not self._closed:
-                found = next(filter(lane, self._queue), None)
-                if found is not None:
-                    self._queue.remove(found)
-                    self._current.add(found)
-                    return found
+                task = next(filter(accepts, self._queue), None)
+                if task is not None:
+                    self._queue.remove(task)
+                    self._current.add(task)
+                    return task
                 if not wait:
                     return None
                 self._changed.wait()
@@ -183,13 +183,13 @@ class Worker:
         with self._changed:
             self._current.discard(task)
 
-    def _work(self, lane: TaskFilter) -> None:
-        while (task := self._take(lane, wait=True)) is not None:
+    def _work(self, accepts: TaskFilter) -> None:
+        while (task := self._take(accepts, wait=True)) is not None:
             self._do(task)
             del task  # it may hold pictures
 
 
 async def _wait_for_disconnect(request: Request) -> None:
-    """Return when the client has gone."""
+    """Return when the client has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

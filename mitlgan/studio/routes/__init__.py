@@ -1,4 +1,4 @@
-"""The end points, tab by tab."""
+"""The API's endpoints, one module per tab of the page."""
 
 from mitlgan.studio.routes import generate, jobs, morph, page, quiz, train
 

@@ -1,4 +1,4 @@
-"""Embed and Inpaint: long work, watched by server-sent events."""
+"""Endpoints of the Embed and Inpaint tabs: jobs, watched by server-sent events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def embed(
     artifact: Annotated[str, Query(min_length=1, max_length=200)],
     seconds: Annotated[float, Query(ge=0.5, le=MAX_JOB_S, allow_inf_nan=False)] = 20.0,
 ) -> JobAnswer:
-    """Begin to look for the latent of a picture, whose bytes are the body."""
+    """Start to embed a picture, whose bytes are the body."""
     card = context.catalogue.entry(artifact).card
     if not request.headers.get("content-type", "").startswith("image/"):
         raise RequestRefused(415, "Content-Type: is no picture's; send the picture's bytes as image/png, image/jpeg or the like")
@@ -35,11 +35,11 @@ async def embed(
 
 
 @router.post("/inpaint", status_code=202)
-async def inpaint(request: Request, asked: InpaintRequest, context: ContextDep) -> JobAnswer:
-    """Begin to fill a hole in a picture."""
-    card = context.catalogue.entry(asked.artifact).card
-    image, mask = uploads.decode_data_uri(asked.image, "image"), uploads.decode_data_uri(asked.hole, "hole")
-    target, given, hole = await context.worker.run(
+async def inpaint(request: Request, query: InpaintRequest, context: ContextDep) -> JobAnswer:
+    """Start to fill a hole in a picture."""
+    card = context.catalogue.entry(query.artifact).card
+    image, mask = uploads.decode_data_uri(query.image, "image"), uploads.decode_data_uri(query.hole, "hole")
+    target, original, hole = await context.worker.run(
         request,
         lambda _: (
             uploads.decode_picture(image, card, "image"),
@@ -49,9 +49,9 @@ async def inpaint(request: Request, asked: InpaintRequest, context: ContextDep) 
     )
 
     def work(job: StudioJob) -> dict[str, Any]:
-        if asked.method == "context":
-            return inversion_jobs.fill_with_encoder(target, hole, inversion_jobs.load_context_encoder(), given)
-        return inversion_jobs.run_inpainting(context.catalogue.load(asked.artifact), target, hole, asked.seconds, job, context.worker, given)
+        if query.method == "context":
+            return inversion_jobs.fill_with_encoder(target, hole, inversion_jobs.load_context_encoder(), original)
+        return inversion_jobs.run_inpainting(context.catalogue.load(query.artifact), target, hole, query.seconds, job, context.worker, original)
 
     return JobAnswer(job=context.jobs.start(work).id)
 
@@ -62,7 +62,7 @@ def _job(context: ContextDep, job_id: str) -> StudioJob:
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
 async def events(job: Annotated[StudioJob, Depends(_job)]) -> AsyncIterator[ServerSentEvent]:
-    """How a job goes: progress, and at last done, failed or cancelled."""
+    """Stream a job's events: progress, and finally done, failed or cancelled."""
     async for event in job.events():
         yield ServerSentEvent(event=event.kind, data=event.data)
 

@@ -1,4 +1,4 @@
-"""Morph: the way from one picture to another, as frames or as a file."""
+"""Endpoints of the Morph tab: frames from one picture to another, or an animation."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ router = APIRouter(prefix="/api")
 
 
 @router.post("/morph")
-async def morph(request: Request, asked: MorphRequest, context: ContextDep) -> MorphAnswer:
-    """The frames of a way; the first and the last are the two pictures to the bit."""
+async def morph(request: Request, query: MorphRequest, context: ContextDep) -> MorphAnswer:
+    """Render the frames of a morph; first and last are the two pictures to the bit."""
 
-    def work(loaded: ActiveArtifact, ticket: CancelToken) -> MorphAnswer:
-        stages = render.render_stages(loaded, render.morph_inputs(loaded, asked), ticket.check)
+    def work(loaded: ActiveArtifact, token: CancelToken) -> MorphAnswer:
+        stages = render.render_stages(loaded, render.morph_inputs(loaded, query), token.check)
         return MorphAnswer(frames=[encoding.data_uri(encoding.image_png(frame.output)) for frame in stages])
 
-    return await context.run_with_artifact(request, asked.start.artifact, work)
+    return await context.run_with_artifact(request, query.start.artifact, work)
 
 
 @router.post("/morph.gif")
-async def morph_gif(request: Request, asked: MorphFileRequest, context: ContextDep) -> Response:
-    """The same as a GIF, of 256 colours."""
-    return await _file(request, asked, context, "gif")
+async def morph_gif(request: Request, query: MorphFileRequest, context: ContextDep) -> Response:
+    """Render a morph as a GIF of 256 colors."""
+    return await _file(request, query, context, "gif")
 
 
 @router.post("/morph.webp")
-async def morph_webp(request: Request, asked: MorphFileRequest, context: ContextDep) -> Response:
-    """The same as a WebP that keeps every pixel."""
-    return await _file(request, asked, context, "webp")
+async def morph_webp(request: Request, query: MorphFileRequest, context: ContextDep) -> Response:
+    """Render a morph as a lossless WebP."""
+    return await _file(request, query, context, "webp")
 
 
-async def _file(request: Request, asked: MorphFileRequest, context: ContextDep, form: Literal["gif", "webp"]) -> Response:
-    def work(loaded: ActiveArtifact, ticket: CancelToken) -> bytes:
+async def _file(request: Request, query: MorphFileRequest, context: ContextDep, extension: Literal["gif", "webp"]) -> Response:
+    def work(loaded: ActiveArtifact, token: CancelToken) -> bytes:
         size_px = loaded.artifact.card.size_px
-        scale = asked.scale or display_scale(size_px)
-        if scale * size_px > MAX_SIZE_PX or 3 * (scale * size_px) ** 2 * 2 * asked.frames > MAX_BYTES:
-            raise RequestRefused(422, f"scale: {asked.frames} frames of {scale * size_px} px are too large; ask for fewer, or a smaller scale")
-        stages = render.render_stages(loaded, render.morph_inputs(loaded, asked), ticket.check)
+        scale = query.scale or display_scale(size_px)
+        if scale * size_px > MAX_SIZE_PX or 3 * (scale * size_px) ** 2 * 2 * query.frames > MAX_BYTES:
+            raise RequestRefused(422, f"scale: {query.frames} frames of {scale * size_px} px are too large; ask for fewer, or a smaller scale")
+        stages = render.render_stages(loaded, render.morph_inputs(loaded, query), token.check)
         pixels = enlarge(torch.cat([frame.output for frame in stages]), scale=scale)
-        shown = torch.cat([pixels, pixels[1:-1].flip(0)]) if asked.there_and_back else pixels
-        ticket.check()
-        return encode_animation(shown.permute(0, 2, 3, 1).contiguous().numpy(), form, asked.fps)
+        frames = torch.cat([pixels, pixels[1:-1].flip(0)]) if query.there_and_back else pixels
+        token.check()
+        return encode_animation(frames.permute(0, 2, 3, 1).contiguous().numpy(), extension, query.fps)
 
-    content = await context.run_with_artifact(request, asked.start.artifact, work)
-    return Response(content, media_type=f"image/{form}", headers={"Content-Disposition": f'attachment; filename="morph.{form}"'})
+    content = await context.run_with_artifact(request, query.start.artifact, work)
+    return Response(content, media_type=f"image/{extension}", headers={"Content-Disposition": f'attachment; filename="morph.{extension}"'})

@@ -11,20 +11,20 @@ from mitlgan.studio.errors import RequestRefused
 
 FOLDER = Path(__file__).resolve().parent.parent / "static"
 FILES = {path.relative_to(FOLDER).as_posix(): path for path in sorted(FOLDER.rglob("*")) if path.is_file()}
-"""All that is served, by name: what a client asks for is looked up here, and is never a path."""
+"""All served files by name; a requested name is looked up here and never used as a path."""
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 router = APIRouter()
 
 
 @router.get("/")
 async def index() -> FileResponse:
-    """The page."""
+    """Serve the page."""
     return _file("index.html")
 
 
 @router.get("/static/{name:path}")
 async def static(name: str) -> FileResponse:
-    """One of its files."""
+    """Serve a file of the page."""
     return _file(name)
 
 

@@ -1,4 +1,4 @@
-"""Quiz: real or fake?"""
+"""Endpoints of the Quiz tab: real or fake?"""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ router = APIRouter(prefix="/api/quiz")
 
 
 @router.post("")
-async def begin(request: Request, asked: QuizRequest, context: ContextDep) -> Question:
-    """A new quiz and its first picture."""
+async def begin(request: Request, query: QuizRequest, context: ContextDep) -> Question:
+    """Start a quiz and return its first picture."""
     client = client_key(request.scope.get("client"))
-    return await context.run_with_artifact(request, asked.artifact, lambda loaded, _: context.quizzes.start(loaded, client))
+    return await context.run_with_artifact(request, query.artifact, lambda loaded, _: context.quizzes.start(loaded, client))
 
 
 @router.post("/{quiz_id}")
-async def answer(request: Request, quiz_id: str, asked: AnswerRequest, context: ContextDep) -> AnswerResult:
-    """The truth about the picture, the score, and the next picture."""
+async def answer(request: Request, quiz_id: str, query: AnswerRequest, context: ContextDep) -> AnswerResult:
+    """Answer a question; returns the truth, the score and the next picture."""
     artifact_id = context.quizzes.artifact_id(quiz_id)
-    return await context.run_with_artifact(request, artifact_id, lambda loaded, _: context.quizzes.submit_answer(loaded, quiz_id, asked.answer))
+    return await context.run_with_artifact(request, artifact_id, lambda loaded, _: context.quizzes.submit_answer(loaded, quiz_id, query.answer))

@@ -1,4 +1,4 @@
-"""Train: runs in progress and past."""
+"""Endpoints of the Train tab: training runs."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from mitlgan.studio.encoding import PNG
 from mitlgan.studio.runs import RunAnswer, RunBrowser
 
 REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
-"""A report is one file with its styles and pictures in it; it needs nothing else, and whoever wrote it gets nothing else."""
+"""A report is one file with its styles and pictures in it: it needs nothing else, and may load nothing else."""
 router = APIRouter(prefix="/api/runs")
 
 
 @router.get("")
-def listed(context: ContextDep) -> list[RunAnswer]:
-    """All runs, the most recently written first."""
+def list_runs(context: ContextDep) -> list[RunAnswer]:
+    """List all runs, the most recently written first."""
     return RunBrowser(context.settings.runs).list_runs()
 
 
 @router.get("/{run_id}/stats")
 def stats(context: ContextDep, run_id: str, after: Annotated[int, Query(ge=-1, le=2**53)] = -1) -> list[dict[str, Any]]:
-    """Rows of statistics after an iteration."""
+    """Return statistics after an iteration."""
     return RunBrowser(context.settings.runs).stats(run_id, after)
 
 
 @router.get("/{run_id}/snapshot/{number}.png")
 def snapshot(context: ContextDep, run_id: str, number: int) -> Response:
-    """A grid of fixed latents, as it was at some time."""
+    """Return a snapshot: a grid of fixed latents at some time of the training."""
     return Response(RunBrowser(context.settings.runs).snapshot(run_id, number), media_type=PNG)
 
 
 @router.get("/{run_id}/report")
 def report(context: ContextDep, run_id: str) -> Response:
-    """The report of a run."""
+    """Return the report of a run."""
     page = RunBrowser(context.settings.runs).report(run_id)
     headers = {"Content-Security-Policy": REPORT_POLICY, "X-Frame-Options": "SAMEORIGIN"}
     return Response(page, media_type="text/html; charset=utf-8", headers=headers)

@@ -1,4 +1,4 @@
-"""What can be done with an artifact's latents, layer by layer: go from one to another, mix two, cross layers, find directions."""
+"""Editing in latent space, layer by layer: interpolation, mixing, crossing and principal directions."""
 
 from mitlgan.editing.cross_grid import cross
 from mitlgan.editing.interpolation import LatentPath, interpolate, plan_path, render_path

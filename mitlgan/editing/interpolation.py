@@ -1,4 +1,4 @@
-"""From one picture to another through pictures: interpolation of latents, rendered."""
+"""Interpolation: images on the path from one latent to the next."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MAX_FRAMES = 10_000
 
 
 class LatentPath(NamedTuple):
-    """Latents along a way.
+    """Latents along a path.
 
     Attributes:
         z: (F, sum of the layers' lengths).
-        stops: Which of them were asked for, and are rendered alone, so that they are those pictures to the bit.
-        order: Indices into `z` in the order in which they are shown.
+        stops: Indices of the requested points, which are rendered alone, so that they equal those images to the bit.
+        order: Indices into `z` in display order.
     """
 
     z: Tensor
@@ -42,11 +42,11 @@ def plan_path(
     there_and_back: bool = False,
     truncation: float = 1.0,
 ) -> LatentPath:
-    """The latents of `interpolate`, which has the arguments.
+    """Return the latents of `interpolate`; see there for the arguments.
 
     Raises:
         UsageError: The arguments contradict each other, or one is out of range.
-        ArtifactError: A latent file that cannot be read or does not fit.
+        ArtifactError: A latent file cannot be read or does not fit.
     """
     if closed and there_and_back:
         raise UsageError("--ping-pong: cannot be combined with --loop; choose one of them")
@@ -57,7 +57,7 @@ def plan_path(
     z, at = interpolate_path(stacked, frames, artifact.card.latent_dims, layers=layers, easing=easing, straight=straight)
     order = list(range(len(z)))
     if closed:
-        order.pop()  # it is the first again
+        order.pop()  # it equals the first
     elif there_and_back:
         order += order[-2:0:-1]
     return LatentPath(z, at, order)
@@ -75,30 +75,30 @@ def interpolate(
     there_and_back: bool = False,
     truncation: float = 1.0,
 ) -> Tensor:
-    """Images on the way from one point to the next.
+    """Return images on the path from one point to the next.
 
-    Each layer's latent goes by itself, along the arc that keeps its length (see `mitlgan.latents.paths`). The points' own images are those that
-    `artifact.images_at` gives of each alone, to the bit.
+    Each layer's latent moves by itself, along the arc that keeps its length (see `mitlgan.latents.paths`). The images of the points themselves equal
+    those that `artifact.images_from_latents` returns for each alone, to the bit.
 
     Args:
         artifact: Generator or composer.
-        points: At least two, each as `mitlgan.editing.point_of` takes it.
+        points: At least two points; see `mitlgan.editing.to_latent`.
         frames: Images from each point to the next, both included.
         layers: Names of latents that move; the others stay those of the first point. None: all.
         easing: `sine`, slow at every point (Bielko 2022), `linear`, along the straight line at an even pace, or `slerp`, along the arc at an even pace.
-        straight: The straight line for `sine`, too.
-        closed: Go on from the last point to the first, whose image is not given twice.
-        there_and_back: Come back the way it went; the last image is the one after the first.
-        truncation: See `mitlgan.latents.truncated`.
+        straight: Use the straight line for `sine` as well.
+        closed: Continue from the last point to the first, whose image is not repeated.
+        there_and_back: Return along the same path; the last image is the one after the first.
+        truncation: See `mitlgan.latents.truncate`.
 
     Returns:
         (F, C, H, W), float32 in [-1, 1], on the CPU.
 
     Raises:
         UsageError: An argument is out of range, unknown, or contradicts another.
-        ArtifactError: A latent file that cannot be read or does not fit.
+        ArtifactError: A latent file cannot be read or does not fit.
     """
-    way = plan_path(
+    path = plan_path(
         artifact,
         points,
         frames=frames,
@@ -109,12 +109,12 @@ def interpolate(
         there_and_back=there_and_back,
         truncation=truncation,
     )
-    return render_path(artifact, way)
+    return render_path(artifact, path)
 
 
-def render_path(artifact: LoadedArtifact, way: LatentPath) -> Tensor:
-    """The images (F, C, H, W) in [-1, 1] of a way, in the order in which they are shown."""
-    images = artifact.images_from_latents(way.z)
-    for stop in way.stops:
-        images[stop] = artifact.images_from_latents(way.z[stop : stop + 1])[0]  # in a batch it could differ in the last bit
-    return images[way.order]
+def render_path(artifact: LoadedArtifact, path: LatentPath) -> Tensor:
+    """Return the images (F, C, H, W) in [-1, 1] of a path in display order."""
+    images = artifact.images_from_latents(path.z)
+    for stop in path.stops:
+        images[stop] = artifact.images_from_latents(path.z[stop : stop + 1])[0]  # in a batch it could differ in the last bit
+    return images[path.order]

@@ -1,4 +1,4 @@
-"""The child of two parents: their latents mixed layer by layer, or what a generator has made of them halfway."""
+"""Mixing two images: their latents layer by layer, or their features after a stage of the generator."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class MixResult(NamedTuple):
     """A mixed picture.
 
     Attributes:
-        stages: Every stage of it, one image each; see `Artifact.layers`.
-        z: Its latent (sum of the layers' lengths,), or None where features were mixed: no latent need lead there.
+        stages: Every stage, one image each; see `LoadedArtifact.layers`.
+        z: Its latent (sum of the layers' lengths,); None if features were mixed, because no latent need give the same image.
     """
 
     stages: CompositionStages
@@ -42,29 +42,29 @@ def mix(
     straight: bool = False,
     truncation: float = 1.0,
 ) -> MixResult:
-    """The child of two points.
+    """Mix two points.
 
-    Latents are mixed along the arc between them, so that the child's is as long as theirs: the mean of two normal latents is shorter by sqrt(2), and
-    its picture more average than either parent.
+    Latents are mixed along the arc between them, so that the result is as long as they are: the mean of two normal latents is shorter by sqrt(2), and
+    its image more average than either parent.
 
-    These generators take their latent at the first stage alone, so there is no style to take from one parent early and from the other late (Karras et
-    al. 2019). What they allow instead is `features`: both parents run up to a stage, their activations there are mixed, weight by weight along the
-    straight line (activations have no sphere to stay on), and the later stages go on from the mixture. Early stages lay out, late ones paint: after
-    an early stage the child is a shape between both, after a late one the two pictures laid over each other.
+    These generators take their latent at the first stage alone, so styles of early and late stages cannot be combined (Karras et
+    al. 2019). Instead there is `features`: both parents run up to a stage, their activations there are mixed along the straight line (activations do
+    not lie near a sphere), and the later stages continue from the mixture. Early stages decide layout, late ones
+    appearance: after an early stage the result is a shape between both, after a late one the two images superimposed.
 
     Args:
         artifact: Generator or composer.
-        first: As `mitlgan.editing.point_of` takes it.
-        second: Likewise.
-        weight: Share of the second, from 0 to 1, for all layers or by layer; a layer that is not named gets the half.
-        layers: Which are mixed; the others stay the first's. None: all.
+        first: A point; see `mitlgan.editing.to_latent`.
+        second: Another point.
+        weight: Share of the second, from 0 to 1, for all layers or by layer; layers without a weight get one half.
+        layers: Layers to mix; the others stay those of the first. None: all.
         features: Mix after this stage, by its number from 1 or its name, in every mixed layer that has a generator; None: latents.
         straight: Mix latents along the straight line.
-        truncation: Of both parents; see `mitlgan.latents.truncated`.
+        truncation: Truncation of both parents; see `mitlgan.latents.truncate`.
 
     Raises:
-        UsageError: An unknown layer or stage, or a weight out of range.
-        ArtifactError: A latent file that cannot be read or does not fit.
+        UsageError: A layer or stage is unknown, or a weight out of range.
+        ArtifactError: A latent file cannot be read or does not fit.
     """
     dims = artifact.card.latent_dims
     weights = weights_of(weight, layers, dims)
@@ -84,48 +84,48 @@ def mix(
 
 
 def weights_of(weight: float | Mapping[str, float], layers: Collection[str] | None, dims: Mapping[str, int]) -> dict[str, float]:
-    """Share of the second parent by mixed layer.
+    """Return the share of the second parent by mixed layer.
 
     Raises:
         UsageError: A layer is unknown, or has a weight but is not mixed.
     """
     chosen = list(dims) if layers is None else list(layers)
-    given = dict(weight) if isinstance(weight, Mapping) else dict.fromkeys(chosen, weight)
+    shares = dict(weight) if isinstance(weight, Mapping) else dict.fromkeys(chosen, weight)
     for name in chosen:
         require_layer(name, dims, "layer")
-    for name in given:
+    for name in shares:
         require_layer(name, dims, "weight")
         if name not in chosen:
             raise UsageError(f"weight: {name} is not among the mixed layers ({', '.join(chosen)})")
-    return {name: given.get(name, DEFAULT_WEIGHT) for name in chosen}
+    return {name: shares.get(name, DEFAULT_WEIGHT) for name in chosen}
 
 
 def generators_of(artifact: LoadedArtifact) -> dict[str, Generator]:
-    """The generators behind an artifact's latents, by the latent's name; a latent such as a place has none."""
+    """Return the generators of an artifact by the name of their latent; the placement latent has none."""
     return artifact.network.generators_for(artifact.card.role)
 
 
-def stage_index(generator: Generator, wanted: int | str, option: str) -> int:
-    """Which stage of a generator is meant: its number from 1 to the last but one, or its name, such as `to_8px`.
+def stage_index(generator: Generator, requested: int | str, option: str) -> int:
+    """Return the number of a generator's stage, shares by its number from 1 to the last but one, or its name, such as `to_8px`.
 
     Raises:
-        UsageError: There is none, or it is the last, whose output is the image.
+        UsageError: There is no such stage, or it is the last, whose output is the image.
     """
     names = [name for name, _ in generator.stages.named_children()][:-1]
-    if str(wanted) in names:
-        return names.index(str(wanted)) + 1
-    number = int(wanted) if str(wanted).isdecimal() and len(str(wanted)) < 9 else 0
+    if str(requested) in names:
+        return names.index(str(requested)) + 1
+    number = int(requested) if str(requested).isdecimal() and len(str(requested)) < 9 else 0
     if not 1 <= number <= len(names):
         known = ", ".join(f"{index} ({name})" for index, name in enumerate(names, start=1))
-        raise UsageError(f"{option} {wanted}: choose a stage before the image: {known}" if names else f"{option}: the generator has but one stage")
+        raise UsageError(f"{option} {requested}: choose a stage before the image: {known}" if names else f"{option}: the generator has but one stage")
     return number
 
 
 @contextmanager
 def _mixed_after(generators: Mapping[str, Generator], stages: Mapping[str, int], weights: Mapping[str, float]) -> Iterator[None]:
-    """While it lasts, both rows of a batch go on from the mixture of their activations after the stages.
+    """Within the context, both rows of a batch continue from the mixture of their activations after the shares stages.
 
-    By hooks, because whatever stands around the generators, a fusion that reads their features included, then sees the child as well.
+    Hooks are used so that everything else, including a fusion that reads features, sees the mixture as well.
     """
 
     def hook(share: float) -> Any:

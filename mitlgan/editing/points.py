@@ -1,4 +1,4 @@
-"""A point in an artifact's latent space, however it is given: a seed, seeds by layer, a latent file, a tensor."""
+"""Points in an artifact's latent space, point by a seed, seeds by layer, a latent file or a tensor."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from mitlgan.latents import read_latent
 Point = int | Mapping[str, int] | str | Path | Tensor
 
 
-def to_latent(artifact: LoadedArtifact, given: Point) -> Tensor:
-    """The latent (sum of the layers' lengths,) of a point.
+def to_latent(artifact: LoadedArtifact, point: Point) -> Tensor:
+    """Return the latent (sum of the layers' lengths,) of a point.
 
     Args:
-        artifact: Whose layers' names and lengths count.
-        given: A seed, a seed for each layer, the latent itself, or what `read_point` takes.
+        artifact: Decides the names and lengths of layers.
+        point: A seed, a seed for each layer, the latent itself, or a text as in `parse_latent`.
 
     Raises:
-        UsageError: It is none of these, or does not fit the artifact.
-        ArtifactError: A latent file that cannot be read or does not fit.
+        UsageError: The point is none of these, or does not fit the artifact.
+        ArtifactError: A latent file cannot be read or does not fit.
     """
     dims = artifact.card.latent_dims
-    if isinstance(given, Tensor):
-        if given.numel() != sum(dims.values()):
-            raise UsageError(f"latent: has {given.numel()} numbers, the artifact takes {sum(dims.values())}")
-        return given.detach().cpu().float().reshape(-1)
-    if isinstance(given, Mapping):
-        return artifact.latents({name: [seed] for name, seed in given.items()})[0]
-    if isinstance(given, str | Path):
-        return parse_latent(artifact, str(given), "latent")
-    return artifact.latents([given])[0]
+    if isinstance(point, Tensor):
+        if point.numel() != sum(dims.values()):
+            raise UsageError(f"latent: has {point.numel()} numbers, the artifact takes {sum(dims.values())}")
+        return point.detach().cpu().float().reshape(-1)
+    if isinstance(point, Mapping):
+        return artifact.latents({name: [seed] for name, seed in point.items()})[0]
+    if isinstance(point, str | Path):
+        return parse_latent(artifact, str(point), "latent")
+    return artifact.latents([point])[0]
 
 
 def parse_latent(artifact: LoadedArtifact, text: str, option: str) -> Tensor:
-    """The latent of a point as a command line has it: `7`, `fg=7,bg=3` or `latent.json`.
+    """Return the latent of a point on the command line: `7`, `fg=7,bg=3` or `latent.json`.
 
     Args:
-        artifact: As `point_of`.
-        text: The option's value.
-        option: It begins the message.
+        artifact: See `to_latent`.
+        text: Value of the option.
+        option: Option that begins error messages.
 
     Raises:
-        UsageError: It is none of these.
-        ArtifactError: A latent file that cannot be read or does not fit.
+        UsageError: The text is none of these.
+        ArtifactError: A latent file cannot be read or does not fit.
     """
     dims = artifact.card.latent_dims
     try:

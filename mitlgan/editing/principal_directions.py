@@ -1,8 +1,8 @@
-"""Directions in which a layer's picture changes most: of its generator's first weights, or of its features.
+"""Principal directions: latent directions in which a layer's image changes most, from its generator's first weights or from its features.
 
 *weights*: SeFa (Shen & Zhou 2021, "Closed-form factorization of latent semantics in GANs"). The generator begins with an affine map A z + b; the unit
-vectors that A lengthens most are the eigenvectors of A^T A with the largest eigenvalues. BatchNorm behind the dense layer belongs to the map here,
-because it undoes whatever length a row of the raw weights has.
+vectors that A lengthens most are the eigenvectors of A^T A with the largest eigenvalues. BatchNorm after the dense layer belongs to the map here,
+because it cancels the length of each row of the raw weights.
 
 *features*: GANSpace (Härkönen et al. 2020). Principal components of the activations at a stage over many latents, and for each the latent direction
 that raises it, by linear regression.
@@ -30,20 +30,22 @@ from mitlgan.runtime.randomness import random_generator
 SCHEMA_VERSION = 1
 SAMPLES, MAX_SAMPLES = 1024, 4096
 DEFAULT_COUNT = 8
+MIN_REST = 0.3
+"""Length that a unit row must keep after its projection on earlier rows is removed."""
 MAX_SIGMAS = 20.0
 AFFINE = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.Flatten, nn.Unflatten, nn.Upsample, nn.Identity)
 By = Literal["weights", "features"]
 
 
 class Directions(NamedTuple):
-    """Principal directions of one layer's latent, the most telling first.
+    """Principal directions of one layer's latent, the strongest first.
 
     Attributes:
         layer: Name of the latent.
-        by: Of which they are: `weights` or `features`.
-        stage: The stage of the features, or None.
+        by: Method: `weights` or `features`.
+        stage: Stage of the features, or None.
         vectors: (k, dim), float32, orthonormal; the largest entry of each is positive. A latent is standard normal, so 1 is one standard deviation.
-        shares: (k,), what each explains of the squared length of the first map, or of the features' variance; all of them together make at most 1.
+        shares: (k,), share of the first map's squared length, or of the features' variance, that each explains; they sum to at most 1.
     """
 
     layer: str
@@ -54,11 +56,11 @@ class Directions(NamedTuple):
 
 
 class DirectionSweep(NamedTuple):
-    """Pictures along directions.
+    """Images along directions.
 
     Attributes:
         images: (k * steps, C, H, W) in [-1, 1], direction by direction.
-        sigmas: The steps, in standard deviations.
+        sigmas: Steps, in standard deviations.
     """
 
     images: Tensor
@@ -74,19 +76,19 @@ def directions(
     stage: int | str | None = None,
     samples: int = SAMPLES,
 ) -> Directions:
-    """Principal directions of a layer's latent.
+    """Compute principal directions of a layer's latent.
 
     Args:
         artifact: Generator or composer.
         layer: Name of a latent that has a generator; None: the first.
-        by: `weights` or `features`; see above.
-        k: How many; None: 8, or all of a shorter latent.
-        stage: Of the features: the stage's number from 1, or its name. None: the last before the image.
-        samples: Latents whose features count, always the same.
+        by: `weights` (SeFa) or `features` (GANSpace); see the module.
+        k: Number of directions; None: 8, or all of a shorter latent.
+        stage: Stage of the features, by its number from 1 or its name; None: the last before the image.
+        samples: Number of latents whose features are analyzed, always the same ones.
 
     Raises:
         UsageError: The layer or stage is unknown, or k out of range.
-        ArtifactError: The generator's first stage is not affine, so that its weights say nothing.
+        ArtifactError: The generator's first stage is not affine.
     """
     dims = artifact.card.latent_dims
     generators = generators_of(artifact)
@@ -113,18 +115,18 @@ def directions(
 
 @torch.inference_mode()
 def sefa(generator: Generator, k: int) -> tuple[Tensor, Tensor]:
-    """Right singular vectors of the affine map with which a generator begins, and their shares of its squared length.
+    """Return the right singular vectors of a generator's affine first layers, and their shares of the squared length.
 
     Raises:
-        ArtifactError: It begins with something else.
+        ArtifactError: The generator does not begin with an affine map.
     """
     if not has_affine_input(generator):
         raise ArtifactError("by weights: this generator does not begin with weights that take the latent; use --by features")
     leading = nn.Sequential(*_affine_beginning(generator))
     device = next(generator.parameters()).device
     points = torch.cat([torch.zeros(1, generator.latent_dim), torch.eye(generator.latent_dim)]).to(device)
-    at = leading(points).flatten(1).double().cpu()
-    columns = at[1:] - at[:1]  # (dim, features): the map's transpose, whatever layers it is made of
+    outputs = leading(points).flatten(1).double().cpu()
+    columns = outputs[1:] - outputs[:1]  # (dim, features): transpose of the map
     values, vectors = torch.linalg.eigh(columns @ columns.T)
     order = values.argsort(descending=True)[:k]
     return _signed(vectors.T[order]), (values[order].clamp_min(0) / values.clamp_min(0).sum()).float()
@@ -132,15 +134,15 @@ def sefa(generator: Generator, k: int) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def ganspace(generator: Generator, stage: int, k: int, samples: int) -> tuple[Tensor, Tensor]:
-    """Latent directions of the principal components of the activations after a stage, and the components' shares of the variance.
+    """Return the latent directions of the principal components of a stage's activations, and the components' shares of the variance.
 
     The components come from the covariance or from the samples' Gram matrix, whichever is smaller. Each component's coordinate is regressed on the
     latent; the slopes, made orthonormal in the components' order, are the directions.
     """
     z = torch.randn(samples, generator.latent_dim, generator=random_generator(0, "directions"))
     device = next(generator.parameters()).device
-    begin = generator.stages[:stage]
-    features = torch.cat([begin(part.to(device)).flatten(1).cpu() for part in torch.split(z, BATCH)])  # (samples, features)
+    first_stages = generator.stages[:stage]
+    features = torch.cat([first_stages(part.to(device)).flatten(1).cpu() for part in torch.split(z, BATCH)])  # (samples, features)
     features -= features.mean(0)
     wide = features.shape[1] > samples
     values, vectors = torch.linalg.eigh((features @ features.T if wide else features.T @ features).double())
@@ -149,17 +151,17 @@ def ganspace(generator: Generator, stage: int, k: int, samples: int) -> tuple[Te
     centred = (z - z.mean(0)).double()
     slopes = torch.linalg.lstsq(centred, coordinates).solution.T  # (components, dim)
     chosen = _orthonormal(slopes, k)
-    found = torch.stack([vector for _, vector in chosen])
-    return _signed(found), torch.stack([values[index] for index, _ in chosen]).div(values.sum()).float()
+    directions = torch.stack([vector for _, vector in chosen])
+    return _signed(directions), torch.stack([values[index] for index, _ in chosen]).div(values.sum()).float()
 
 
 def has_affine_input(generator: Generator) -> bool:
-    """Whether a generator begins with weights that take the latent, so that they have directions."""
+    """Return whether a generator begins with an affine map of the latent."""
     return any(isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d) for module in _affine_beginning(generator))
 
 
 def _affine_beginning(generator: Generator) -> Iterator[nn.Module]:
-    """The blocks of a generator in order, up to the first that is not affine."""
+    """Yield the modules of a generator in order, up to the first that is not affine."""
     for module in _unpacked(generator.stages):
         if not isinstance(module, AFFINE):
             return
@@ -175,20 +177,20 @@ def _unpacked(sequence: nn.Sequential) -> Iterator[nn.Module]:
 
 
 def _orthonormal(rows: Tensor, k: int) -> list[tuple[int, Tensor]]:
-    """Gram-Schmidt in order, with each row's index; rows that earlier ones nearly span are passed over, for what is left of them is noise."""
-    kept: list[tuple[int, Tensor]] = []
+    """Orthonormalize rows in order (Gram-Schmidt) with their indices; rows nearly spanned by earlier ones are skipped, because their rest is noise."""
+    basis: list[tuple[int, Tensor]] = []
     for index, row in enumerate(rows):
-        left = row / row.norm().clamp_min(1e-30)
-        for _ in range(2):  # the second time for rounding
-            for _, other in kept:
-                left = left - (left @ other) * other
-        if float(left.norm()) > 0.3:
-            kept.append((index, left / left.norm()))
-        if len(kept) == k:
+        rest = row / row.norm().clamp_min(1e-30)
+        for _ in range(2):  # the second time removes rounding errors
+            for _, other in basis:
+                rest = rest - (rest @ other) * other
+        if float(rest.norm()) > MIN_REST:
+            basis.append((index, rest / rest.norm()))
+        if len(basis) == k:
             break
-    if len(kept) < k:
-        raise UsageError(f"k: the features have only {len(kept)} directions that differ; choose at most as many, or --by weights")
-    return kept
+    if len(basis) < k:
+        raise UsageError(f"k: the features have only {len(basis)} directions that differ; choose at most as many, or --by weights")
+    return basis
 
 
 def _signed(vectors: Tensor) -> Tensor:
@@ -198,55 +200,55 @@ def _signed(vectors: Tensor) -> Tensor:
 
 def traverse(
     artifact: LoadedArtifact,
-    found: Directions,
+    axes: Directions,
     *,
     at: Point = 0,
     sigmas: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3),
     truncation: float = 1.0,
     alone: bool = False,
 ) -> DirectionSweep:
-    """Pictures along directions, from one point.
+    """Render images along directions, from one point.
 
     Args:
-        artifact: Whose directions they are.
-        found: As `directions` gives them.
-        at: Where the walk begins; the other layers stay there.
+        artifact: Artifact that the directions belong to.
+        axes: Directions, as `directions` returns them.
+        at: Starting point; the other layers stay there.
         sigmas: Steps, in standard deviations of the latent; 0 is the point itself.
-        truncation: Of the point; see `mitlgan.latents.truncated`.
-        alone: The layer's own pictures, not those of the whole.
+        truncation: Truncation of the point; see `mitlgan.latents.truncate`.
+        alone: Return the layer's own images instead of the composition's.
 
     Raises:
-        UsageError: A step is out of range, or a direction does not fit.
-        ArtifactError: A latent file that cannot be read or does not fit.
+        UsageError: A step is out of range, or the directions do not fit.
+        ArtifactError: A latent file cannot be read or does not fit.
     """
     if not sigmas or not all(abs(step) <= MAX_SIGMAS for step in sigmas):
         raise UsageError(f"sigmas: give steps from -{MAX_SIGMAS:g} to {MAX_SIGMAS:g}")
     dims = artifact.card.latent_dims
-    require_layer(found.layer, dims, "layer")
-    if found.vectors.shape[1] != dims[found.layer]:
-        raise UsageError(f"directions: have {found.vectors.shape[1]} numbers, the artifact's {found.layer} has {dims[found.layer]}")
+    require_layer(axes.layer, dims, "layer")
+    if axes.vectors.shape[1] != dims[axes.layer]:
+        raise UsageError(f"directions: have {axes.vectors.shape[1]} numbers, the artifact's {axes.layer} has {dims[axes.layer]}")
     point = truncate(to_latent(artifact, at), truncation)
-    z = point.repeat(len(found.vectors), len(sigmas), 1)  # (k, steps, D)
-    split_by_layer(z, dims)[found.layer].add_(torch.tensor(sigmas, dtype=torch.float32)[None, :, None] * found.vectors[:, None])
+    z = point.repeat(len(axes.vectors), len(sigmas), 1)  # (k, steps, D)
+    split_by_layer(z, dims)[axes.layer].add_(torch.tensor(sigmas, dtype=torch.float32)[None, :, None] * axes.vectors[:, None])
     stages = artifact.layers_from_latents(z.flatten(0, 1))
-    return DirectionSweep(stages.layers[found.layer] if alone else stages.output, [float(step) for step in sigmas])
+    return DirectionSweep(stages.layers[axes.layer] if alone else stages.output, [float(step) for step in sigmas])
 
 
-def write_directions(path: Path, found: Directions, tensors_sha256: str) -> None:
+def write_directions(path: Path, axes: Directions, tensors_sha256: str) -> None:
     """Write directions as safetensors: `vectors` (k, dim), `shares` (k,), and a header with layer, by, stage and the artifact's hash.
 
     Raises:
         ResourceError: The disk refuses.
     """
-    header = {"schema_version": SCHEMA_VERSION, "kind": "directions", "layer": found.layer, "by": found.by, "stage": found.stage}
-    write_tensors(path, {"vectors": found.vectors, "shares": found.shares}, {**header, "artifact_sha256": tensors_sha256})
+    header = {"schema_version": SCHEMA_VERSION, "kind": "directions", "layer": axes.layer, "by": axes.by, "stage": axes.stage}
+    write_tensors(path, {"vectors": axes.vectors, "shares": axes.shares}, {**header, "artifact_sha256": tensors_sha256})
 
 
 def read_directions(path: Path, artifact: LoadedArtifact) -> Directions:
-    """Read what `write_directions` wrote.
+    """Read a file that `write_directions` wrote.
 
     Raises:
-        ArtifactError: Not such a file, damaged, or another artifact's.
+        ArtifactError: The file is damaged, holds no directions, or those of another artifact.
     """
     tensors, header = read_tensors(path)
     if header.get("kind") != "directions" or set(tensors) != {"vectors", "shares"}:

@@ -6,10 +6,10 @@ import multiprocessing
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread a worker: several workers of several threads each slow each other down tenfold
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -163,3 +163,33 @@ def composed(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path], p
 
     environment = tiny_runs.environment(tmp_path_factory.mktemp("composed"))
     return compose(tiny_runs.recipe("scene", packs["scene"], updates=3, compose=True), tiny_runs.layers(pretrained), environment)
+
+
+@pytest.fixture(params=["pretrain", "compose"])
+def start_run(request: pytest.FixtureRequest, packs: dict[str, Path], tmp_path: Path) -> Callable[..., Run]:
+    """A function that starts a run of either kind under a root of its own: `start_run("straight", updates=6)`."""
+    from helpers import tiny_runs
+
+    from mitlgan.stages.compose import compose
+    from mitlgan.stages.pretrain import pretrain
+
+    is_composition = request.param == "compose"
+    pretrained = request.getfixturevalue("pretrained") if is_composition else {}
+
+    def run(root: str, **settings: Any) -> Run:
+        environment = tiny_runs.environment(tmp_path / root)
+        if is_composition:
+            return compose(tiny_runs.recipe("scene", packs["scene"], compose=True, **settings), tiny_runs.layers(pretrained), environment)
+        return pretrain(tiny_runs.recipe("fg", packs["fg"], **settings), environment)
+
+    return run
+
+
+@pytest.fixture
+def pretrain_fg(packs: dict[str, Path], environment: RunContext) -> Callable[..., Run]:
+    """A function that starts a pretraining in the test's environment."""
+    from helpers import tiny_runs
+
+    from mitlgan.stages.pretrain import pretrain
+
+    return lambda **settings: pretrain(tiny_runs.recipe("fg", packs["fg"], **settings), environment)

@@ -19,12 +19,14 @@ from mitlgan.data.pack.image_pack import FourthChannel
 from mitlgan.data.pack.writer import PackWriter
 from mitlgan.recipe import Recipe, as_dict, parse_recipe
 from mitlgan.runtime.distributed import World
+from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.stages.context import RunContext
 from mitlgan.training.checkpoint import load_checkpoint
 from mitlgan.training.counters import Counters
 from mitlgan.training.loop import TrainingLoop
-from mitlgan.training.run_directory import Run
+from mitlgan.training.run_directory import Run, list_runs
 
+StartRun = Callable[..., Run]
 SIZE_PX = 8
 BATCH = 4
 CRITIC_STEPS = 2
@@ -169,3 +171,14 @@ def assert_same_trace(first: Run, second: Run) -> None:
     assert tensors.keys() == others.keys()
     different = [name for name in tensors if not torch.equal(tensors[name], others[name])]
     assert not different
+
+
+def only_run(root: Path) -> Run:
+    """Return the only run under a root."""
+    (run,) = list_runs(root)
+    return run
+
+
+def read_stats(run: Run) -> list[dict[str, Any]]:
+    """Return a run's statistics, one dictionary per line."""
+    return list(read_jsonl(run.stats_file))

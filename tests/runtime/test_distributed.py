@@ -1,4 +1,4 @@
-"""Several processes: what they share, and what happens when one is lost. FAULTS 16 on two ranks over gloo."""
+"""Training in several processes, and the loss of one of them, on two ranks over gloo."""
 
 from __future__ import annotations
 

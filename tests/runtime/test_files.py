@@ -1,4 +1,4 @@
-"""Files that are whole or absent; FAULTS rows 5, 6 and 7."""
+"""Atomic files, full disks, folders without permission, locks."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ def saved(path: Path, card: Card, **change: Any) -> Path:
 def test_what_cannot_be_grown_from(
     larger: dict[str, Path], pretrained: dict[str, Run], composed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FAULTS 33: each in one line that begins with the option, before pictures are read or a run directory is made."""
+    """Each in one line that begins with the option, before pictures are read or a run directory is created."""
     monkeypatch.setattr("mitlgan.stages.pretrain.open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
     environment, form, card = tiny_runs.environment(tmp_path / "runs"), recipe("bg", larger), read_card(parent_of(pretrained))
     damaged = tmp_path / "damaged.safetensors"

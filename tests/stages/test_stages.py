@@ -125,7 +125,7 @@ def test_stages_refuse_each_others_recipes(scene: Recipe, packs: dict[str, Path]
     assert not environment.root.exists()
 
 
-# Composing: FAULTS 11
+# Composing: frozen layers stay as they are
 
 
 def test_frozen_layers_did_not_move_and_the_card_proves_it(composed: Run, pretrained: dict[str, Run]) -> None:

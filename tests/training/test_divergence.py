@@ -1,4 +1,4 @@
-"""A run that diverges says so from its first iterations on, and ends by a rule; one in order is left alone (FAULTS rows 8 and 10)."""
+"""A run that diverges reports it from its first iterations on and ends by a rule; a healthy run is left alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the loop watches its own numbers for: collapse, lost games; FAULTS row 10."""
+"""The monitor reports collapse and games that one network has won."""
 
 from __future__ import annotations
 

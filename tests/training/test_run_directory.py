@@ -1,4 +1,4 @@
-"""Run directories; FAULTS rows 5, 6, 7 and 15."""
+"""Run directories: names, state, full disks, locks."""
 
 from __future__ import annotations
 

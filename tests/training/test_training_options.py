@@ -70,7 +70,7 @@ def test_an_option_resumes_to_the_bit_and_changes_training(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """FAULTS 1."""
+    """With every option that changes what a training draws or writes."""
     monkeypatch.setattr(augmentation, "ADAPTATION_INTERVAL", 1)  # so few updates must do for a look above the target
     recipe = recipe_of(packs, role, **OPTIONS[option])
     straight = train(recipe, tmp_path / "straight", pretrained)

@@ -1,0 +1,134 @@
+"""Resuming a run: refused changes, changed pictures, damaged files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import tiny_runs
+
+from mitlgan.artifacts.safetensors_io import read_header, read_tensors, write_tensors
+from mitlgan.errors import ArtifactError, Stopped, UsageError
+from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.pretrain import pretrain
+from mitlgan.stages.resume import resume
+from mitlgan.training.checkpoint import checkpoints
+from mitlgan.training.run_directory import Run
+
+
+def test_another_world_size_is_refused_with_both_numbers(pretrain_fg: tiny_runs.StartRun, tmp_path: Path) -> None:
+    run = pretrain_fg()
+    with pytest.raises(ArtifactError, match="was trained by 1 processes, now 2"):
+        resume(run.path, tiny_runs.environment(tmp_path, size=2))
+
+
+def test_a_batch_must_divide_among_the_processes(packs: dict[str, Path], tmp_path: Path) -> None:
+    for size, message in ((3, "4 is not a multiple of the 3 processes"), (4, "less than the two")):
+        with pytest.raises(UsageError, match=rf"training\.batch: .*{message}"):
+            pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(tmp_path, rank=1, size=size))
+
+
+def test_an_edited_recipe_is_refused_with_the_difference(pretrain_fg: tiny_runs.StartRun, environment: RunContext) -> None:
+    run = pretrain_fg()
+    run.recipe_file.write_text(run.recipe_file.read_text().replace("batch = 4", "batch = 6"))
+    with pytest.raises(ArtifactError, match=r"training\.batch was 4, now 6") as refused:
+        resume(run.path, environment)
+    assert refused.value.exit_code == 4
+
+
+def test_a_checkpoint_of_a_newer_schema_is_refused(pretrain_fg: tiny_runs.StartRun, environment: RunContext) -> None:
+    run = pretrain_fg()
+    newest = checkpoints(run.path)[-1]
+    tensors, header = read_tensors(newest)
+    write_tensors(newest, tensors, {**header, "schema_version": 99})
+    with pytest.raises(ArtifactError, match="schema_version 99 is newer than 1; upgrade mitlgan"):
+        resume(run.path, environment)
+
+
+def test_a_run_without_a_checkpoint_and_a_folder_that_is_no_run_are_refused(
+    pretrain_fg: tiny_runs.StartRun, environment: RunContext, tmp_path: Path
+) -> None:
+    run = pretrain_fg()
+    for path in checkpoints(run.path):
+        path.unlink()
+    with pytest.raises(ArtifactError, match="no checkpoint to resume from"):
+        resume(run.path, environment)
+    with pytest.raises(UsageError, match="not a run directory"):
+        resume(tmp_path, environment)
+
+
+def test_a_resume_restores_the_thread_count(pretrain_fg: tiny_runs.StartRun, environment: RunContext) -> None:
+    run = pretrain_fg()
+    before = torch.get_num_threads()
+    assert read_header(checkpoints(run.path)[-1])["threads"] == before
+    try:
+        torch.set_num_threads(before + 1)
+        resume(run.path, environment)
+        assert torch.get_num_threads() == before
+        assert f"{before} threads, as the run began with" in tiny_runs.said(environment)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_changed_pictures_are_warned_of(environment: RunContext, tmp_path: Path) -> None:
+    source = tiny_runs.pack(tmp_path / "bg.npy", count=12, seed=1)
+    run = pretrain(tiny_runs.recipe("bg", source), environment)
+    resume(run.path, environment, more_kimg=0.001)
+    assert "pictures changed" not in tiny_runs.said(environment)
+    tiny_runs.pack(source, count=10, seed=2)
+    resume(run.path, environment, more_kimg=tiny_runs.PER_UPDATE / 1000)
+    sums = [json.loads(source.with_suffix(".json").read_text())["content_sha256"], read_header(checkpoints(run.path)[0])["data_sha256"]]
+    assert f"the pictures changed since this run began: 12 ({sums[1][:12]}) then, 10 ({sums[0][:12]}) now" in tiny_runs.said(environment)
+    assert run.read_status()["state"] == "done"
+
+
+def test_fewer_pictures_than_a_batch_are_warned_of(environment: RunContext, tmp_path: Path) -> None:
+    run = pretrain(tiny_runs.recipe("bg", tiny_runs.pack(tmp_path / "bg.npy", count=3)), environment)
+    assert "warning: 3 pictures for batches of 4: each batch repeats some" in tiny_runs.said(environment)
+    assert run.read_status()["state"] == "done"
+
+
+def test_a_broken_newest_checkpoint_is_told_and_the_end_is_the_same(pretrain_fg: tiny_runs.StartRun, tmp_path: Path) -> None:
+    run = pretrain_fg(updates=4, checkpoint_iterations=2)
+    whole = Run(shutil.copytree(run.path, tmp_path / "whole"))
+    newest = checkpoints(run.path)[-1]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    later = tiny_runs.environment(tmp_path)
+    tiny_runs.assert_same_trace(resume(run.path, later), whole)
+    assert f"warning: the checkpoint of iteration 2 takes the place of the newest, which cannot be read: {newest}: damaged" in tiny_runs.said(later)
+
+
+@pytest.mark.parametrize("damage", ["torn", "ahead", "both", "garbage"])
+def test_statistics_torn_or_ahead_are_cut_to_the_checkpoint(
+    damage: str, pretrain_fg: tiny_runs.StartRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packs: dict[str, Path]
+) -> None:
+    straight = pretrain(tiny_runs.recipe("fg", packs["fg"], updates=4), tiny_runs.environment(tmp_path / "straight"))
+    with monkeypatch.context() as patch:
+        tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=1)
+        with pytest.raises(Stopped):
+            pretrain_fg(updates=4)
+    run = tiny_runs.only_run(tmp_path / "runs")
+    line = straight.stats_file.read_text().splitlines(keepends=True)[2]  # of iteration 3; the checkpoint is of 2
+    for path in (run.stats_file, run.timing_file):
+        added = {"torn": line[:40], "ahead": line, "both": line + line[:40], "garbage": "\0" * 4096}[damage]
+        path.write_text(path.read_text() + added)
+    tiny_runs.assert_same_trace(straight, resume(run.path, tiny_runs.environment(tmp_path)))
+    assert [row["iteration"] for row in read_jsonl(run.timing_file)] == [1, 2, 3, 4]
+
+
+def test_what_an_interrupted_write_left_is_gone_after_a_resume(pretrain_fg: tiny_runs.StartRun, environment: RunContext) -> None:
+    run = pretrain_fg()
+    left = [
+        run.path / ".status.json.77.tmp",
+        run.path / "checkpoints" / ".000000009.safetensors.77.tmp",
+        run.path / "snapshots" / ".000000.png.77.tmp",
+    ]
+    for path in left:
+        path.write_bytes(b"half")
+    resume(run.path, environment)
+    assert not any(path.exists() for path in left)

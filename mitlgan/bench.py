@@ -95,7 +95,7 @@ def measure_loop_overhead(steps: int) -> dict[str, float]:
         generator, critic = networks.build_generator(recipe.generator, SIZE_PX), networks.build_critic(recipe.critic, SIZE_PX)
         setup = TrainingSetup(generator, critic, objectives.build(recipe.objective), packed)
         per_step = recipe.training.batch * recipe.objective.critic_steps / 1000
-        run = run_directory.create(root, "bench", "loop")
+        run = run_directory.create_run(root, "bench", "loop")
         shortened = recipe.model_copy(update={"training": recipe.training.model_copy(update={"kimg": per_step * steps})})
         TrainingLoop(run, shortened, setup, World(0, 1, torch.device("cpu")), SilentReporter()).run()
         shares = [row["overhead_fraction"] for row in read_jsonl(run.timing_file)]

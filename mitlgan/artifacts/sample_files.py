@@ -14,7 +14,7 @@ from mitlgan.images.encode import encode_png
 from mitlgan.images.grid import grid_png, layer_title, titled_grids_png
 from mitlgan.images.pixels import to_uint8
 from mitlgan.networks import CompositionStages
-from mitlgan.runtime.files import disk_errors, ensure_folder, sibling_path, write_atomically
+from mitlgan.runtime.files import ensure_folder, sibling_path, translate_disk_errors, write_atomically
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def write_sample_files(stages: CompositionStages, names: Sequence[str], out: Pat
     """
     files = SampleFiles([out / f"{name}.png" for name in names], sibling_path(out, "-grid.png"), {})
     ensure_folder(out)
-    with disk_errors(out):
+    with translate_disk_errors(out):
         write_atomically(files.overview, grid_png(stages.output, columns=max(1, round(len(names) ** 0.5))))
         _write_each(stages.output, files.pictures)
         if every_layer and len(stages.layers) > 1:

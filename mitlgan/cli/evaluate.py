@@ -87,10 +87,10 @@ def evaluate(
 def _separated(loaded: LoadedArtifact, real: ImagePack, split: str, swaps: int, seed: int, grid: Path) -> dict[str, Any]:
     from mitlgan.images.grid import grid_png
     from mitlgan.metrics.layer_swap import REAL_SCENES, change_when_moved, measure_separation, swap_for
-    from mitlgan.runtime.files import disk_errors, write_atomically
+    from mitlgan.runtime.files import translate_disk_errors, write_atomically
 
     result = measure_separation(loaded, real, foregrounds=swaps, backgrounds=swaps, seed=seed, swap=swap_for(loaded.card))
-    with disk_errors(grid):
+    with translate_disk_errors(grid):
         write_atomically(grid, grid_png(result.grid, columns=result.columns))
     reference = {"split": split, "real": min(REAL_SCENES, len(real)), "generated": swaps**2, "data_sha256": real.content_sha256}
     return {**result.numbers, "moved_change_255": change_when_moved(loaded, scenes=swaps, seed=seed), **reference, "grid": str(grid)}

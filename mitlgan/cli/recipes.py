@@ -41,13 +41,13 @@ def recipes_cp(
     """Copy a recipe, to edit it."""
     from mitlgan import recipe
     from mitlgan.errors import UsageError
-    from mitlgan.runtime.files import disk_errors
+    from mitlgan.runtime.files import translate_disk_errors
 
     source = recipe.find_recipe(name, "NAME")
     place = target / source.name if target.is_dir() else target
     if place.exists():
         raise UsageError(f"{place}: exists already; choose another name")
-    with disk_errors(place):
+    with translate_disk_errors(place):
         shutil.copyfile(source, place)
     print_result(as_json, {"file": str(place)}, str(place))
 

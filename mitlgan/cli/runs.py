@@ -33,12 +33,12 @@ def runs_ls(out: options.Out = RUNS, as_json: options.Json = False) -> None:
 @app.command("rm")
 def runs_rm(run: Annotated[Path, typer.Argument(metavar="RUN")], as_json: options.Json = False) -> None:
     """Delete a run or a comparison that no process uses."""
-    from mitlgan.runtime.files import folder_lock
+    from mitlgan.runtime.files import lock_folder
     from mitlgan.training import run_directory
 
     target = run_directory.open_any(run)
-    with folder_lock(target.path):
-        run_directory.remove(target)
+    with lock_folder(target.path):
+        run_directory.remove_run(target)
     print_result(as_json, {"removed": str(run)}, f"{run}: removed")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from mitlgan.artifacts.card import LAYER_ROLES, read_weights_hash
 from mitlgan.errors import DivergedError, MitlganError, NanError
 from mitlgan.recipe import Recipe
-from mitlgan.runtime.files import folder_lock
+from mitlgan.runtime.files import lock_folder
 from mitlgan.stages.compose import compose
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.existing_runs import find_matching_run, warn_if_data_changed
@@ -77,7 +77,7 @@ class ArmTraining:
         """Return its newest run that diverged and left no artifact."""
         hashes = self.input_hashes()
         for run in reversed(run_directory.list_runs(root, self.recipe.command)):
-            if run.read_status().get("state") in DIVERGED_STATES and run.artifact_file is None and run_directory.matches(run, self.recipe, hashes):
+            if run.read_status().get("state") in DIVERGED_STATES and run.artifact_file is None and run_directory.is_run_of(run, self.recipe, hashes):
                 return run
         return None
 
@@ -119,7 +119,7 @@ def run_trainings(trainings: Sequence[ArmTraining], context: RunContext, *, jobs
 def _run_in_processes(trainings: Sequence[ArmTraining], context: RunContext, jobs: int) -> None:
     on_failure = tolerate_divergence(context.reporter.say, [training.label for training in trainings if training.is_required])
     context.root.mkdir(parents=True, exist_ok=True)
-    with folder_lock(context.root):
+    with lock_folder(context.root):
         processes = [training.as_process() for training in trainings]
         run_parallel(context.root, context.root, processes, max_parallel=jobs, on_failure=on_failure)
 

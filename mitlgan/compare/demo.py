@@ -20,7 +20,7 @@ from mitlgan.compare.runner import ComparisonResult, run_comparison
 from mitlgan.errors import ArtifactError
 from mitlgan.recipe import Recipe, load_recipe, to_toml, with_overrides
 from mitlgan.runtime.distributed import World
-from mitlgan.runtime.files import ensure_folder, folder_lock, write_atomically
+from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically
 from mitlgan.runtime.progress import PlainReporter, format_duration, make_reporter
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.default_layers import shipped_layer
@@ -48,7 +48,7 @@ def run_demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Com
     """
     ensure_folder(out)
     started = time.monotonic()
-    with folder_lock(out):
+    with lock_folder(out):
         log = make_reporter("demo").say
         recipes = {name: _stage_recipe(name, quick) for name in RECIPES}
         context = RunContext(World(0, 1, torch.device("cpu")), PlainReporter("compare"), out / "runs")

@@ -22,7 +22,7 @@ from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.report.html import ReportPaths, write_reports
 from mitlgan.report.schema import Comparison
 from mitlgan.report.summary import report_summary
-from mitlgan.runtime.files import folder_lock, write_json
+from mitlgan.runtime.files import lock_folder, write_json
 from mitlgan.runtime.json_files import read_json
 from mitlgan.stages.context import RunContext
 from mitlgan.training import run_directory
@@ -84,7 +84,7 @@ def run_comparison(plan: ComparisonPlan, context: RunContext) -> ComparisonResul
             trained = [train_for_budgets(plan, setup, evaluator, context) for setup, evaluator in zip(setups, evaluators, strict=True)]
             return _write_report(plan, trained, evaluators, out)
     domains = [compare_with_finished(plan, setup, context) for setup in setups]
-    out = run_directory.create(context.root, "compare", setups[0].recipe.name)
+    out = run_directory.create_run(context.root, "compare", setups[0].recipe.name)
     with _locked(out):
         return _write_report(plan, domains, evaluators, out)
 
@@ -100,7 +100,7 @@ def _write_report(plan: ComparisonPlan, domains: Sequence[DomainRun], evaluators
 @contextmanager
 def _locked(out: Run) -> Iterator[None]:
     """Lock the report's directory for this process, and record in its status how the comparison ended."""
-    with folder_lock(out.path):
+    with lock_folder(out.path):
         out.write_status({"state": "running", "command": "compare"})
         try:
             yield
@@ -122,6 +122,6 @@ def _open_plan(plan: ComparisonPlan, setup: DomainSetup, context: RunContext) ->
                 return Run(path.parent)
         except ResourceError as error:
             context.reporter.say(f"warning: {error}; this comparison is not continued")
-    run = run_directory.create(context.root, "compare", setup.recipe.name)
+    run = run_directory.create_run(context.root, "compare", setup.recipe.name)
     write_json(run.path / "plan.json", values)
     return run

@@ -101,7 +101,7 @@ def create_file(path: Path, *, root: Path) -> IO[bytes]:
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
+def translate_disk_errors(path: Path) -> Iterator[None]:
     """Translate an `OSError` into a `ResourceError` that names the file."""
     try:
         yield
@@ -126,7 +126,7 @@ def write_atomically(path: Path, content: bytes | str, *, root: Path | None = No
     """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
-    with disk_errors(path):
+    with translate_disk_errors(path):
         try:
             with create_file(temporary, root=root or path.parent) as file:
                 file.write(data)
@@ -159,7 +159,7 @@ def list_files(folder: Path, pattern: str, *, root: Path) -> list[Path]:
     Raises:
         ResourceError: A link leads to the folder; see `open_regular`.
     """
-    with disk_errors(folder):
+    with translate_disk_errors(folder):
         try:
             with _own_folder(folder, root):
                 return sorted(folder.glob(pattern))
@@ -183,7 +183,7 @@ def ensure_folder(path: Path, *, root: Path | None = None) -> None:
     Raises:
         ResourceError: It cannot be created or written, or a link leads to it.
     """
-    with disk_errors(path):
+    with translate_disk_errors(path):
         if root is None:
             path.mkdir(parents=True, exist_ok=True)
         else:
@@ -195,13 +195,13 @@ def ensure_folder(path: Path, *, root: Path | None = None) -> None:
 
 
 @contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Lock a folder for this process during the context; the system releases the lock however the process ends.
 
     Raises:
         ResourceError: Another process holds the lock.
     """
-    with disk_errors(folder):
+    with translate_disk_errors(folder):
         file = open_regular(folder / LOCK_FILE, "a+b", root=folder)
     with file:
         if not _acquire_lock(file.fileno(), fcntl.LOCK_EX):

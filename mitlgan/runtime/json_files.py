@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from mitlgan.runtime.files import ForeignFileError, disk_errors, open_regular, read_bytes
+from mitlgan.runtime.files import ForeignFileError, open_regular, read_bytes, translate_disk_errors
 
 MAX_LINE_BYTES = 10_000_000
 
@@ -55,7 +55,7 @@ def truncate_jsonl(path: Path, iteration: int) -> None:
     Raises:
         ResourceError: The disk refuses to write, or the file is a link or not a regular file.
     """
-    with disk_errors(path):
+    with translate_disk_errors(path):
         try:
             file = open_regular(path, "r+b", root=path.parent)
         except FileNotFoundError:
@@ -82,20 +82,20 @@ class JsonlWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with disk_errors(path):
+        with translate_disk_errors(path):
             self._file: IO[bytes] = open_regular(path, "ab", root=path.parent)
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Append one object."""
-        with disk_errors(self._path):
+        with translate_disk_errors(self._path):
             self._file.write(json.dumps(values).encode() + b"\n")
 
     def flush(self) -> None:
         """Hand what was written to the system."""
-        with disk_errors(self._path):
+        with translate_disk_errors(self._path):
             self._file.flush()
 
     def close(self) -> None:
         """Flush and close the file."""
-        with disk_errors(self._path):
+        with translate_disk_errors(self._path):
             self._file.close()

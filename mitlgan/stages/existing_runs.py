@@ -14,7 +14,7 @@ from mitlgan.stages.inpainter import train_inpainter
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume, warn_if_data_differs
 from mitlgan.training import run_directory
-from mitlgan.training.checkpoint import checkpoints
+from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run
 
 
@@ -43,7 +43,7 @@ def find_matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | No
     """
     for run in reversed(run_directory.list_runs(root, recipe.command)):
         try:
-            if run_directory.matches(run, recipe, inputs) and (run.artifact_file is not None or checkpoints(run.path)):
+            if run_directory.is_run_of(run, recipe, inputs) and (run.artifact_file is not None or list_checkpoints(run.path)):
                 return run
         except ResourceError:  # a run that cannot be resumed
             continue

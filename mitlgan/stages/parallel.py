@@ -19,7 +19,7 @@ from pathlib import Path
 from mitlgan.errors import MitlganError, ResourceError, Stopped
 from mitlgan.recipe import Recipe, to_toml
 from mitlgan.runtime.child_processes import Lifeline
-from mitlgan.runtime.files import create_file, disk_errors, ensure_folder, folder_lock, is_locked, read_bytes, write_atomically
+from mitlgan.runtime.files import create_file, ensure_folder, is_locked, lock_folder, read_bytes, translate_disk_errors, write_atomically
 from mitlgan.runtime.progress import PlainReporter, Reporter, make_reporter
 from mitlgan.runtime.signals import StopSignals
 from mitlgan.stages.existing_runs import find_matching_run, warn_if_data_changed
@@ -112,7 +112,7 @@ def run_parallel(
     threads = threads or max(1, (os.cpu_count() or 1) // max(1, max_parallel))
     ensure_folder(workdir)
     ensure_folder(workdir / "logs", root=workdir)
-    with folder_lock(workdir / "logs"), Lifeline() as lifeline, StopSignals() as signals:
+    with lock_folder(workdir / "logs"), Lifeline() as lifeline, StopSignals() as signals:
         supervisor = _Supervisor(workdir, root, waiting, threads, lifeline, with_bar=max_parallel == 1)
         try:
             supervisor.run(max_parallel, signals, on_failure)
@@ -198,7 +198,7 @@ class _Supervisor:
         options = self.lifeline.popen_options()
         options["env"] |= {"OMP_NUM_THREADS": str(self.threads)}
         log_path = self._log_path(training)
-        with disk_errors(log_path), create_file(log_path, root=self.workdir) as log:
+        with translate_disk_errors(log_path), create_file(log_path, root=self.workdir) as log:
             # In a session of its own: the terminal's Ctrl-C reaches this process alone, which passes it on once.
             return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True, **options)
 

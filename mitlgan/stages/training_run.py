@@ -11,7 +11,7 @@ from torch import Tensor
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.recipe import Recipe, display_name, to_toml
 from mitlgan.runtime.distributed import World
-from mitlgan.runtime.files import folder_lock, remove_temporary_files, write_atomically, write_json
+from mitlgan.runtime.files import lock_folder, remove_temporary_files, write_atomically, write_json
 from mitlgan.stages.context import RunContext
 from mitlgan.training import run_directory
 from mitlgan.training.artifact_keeper import ArtifactKeeper
@@ -41,7 +41,7 @@ def start_run(recipe: Recipe, setup: TrainingSetup, context: RunContext, inputs:
         setup.critic.load_state_dict({**setup.critic.state_dict(), **critic_weights})
         inputs = {**inputs, "critic": tensors_sha256(critic_weights)}
     is_leader = context.world.is_leader
-    run = run_directory.create(context.root, recipe.command, recipe.name) if is_leader else Run(context.root)  # other ranks write nothing
+    run = run_directory.create_run(context.root, recipe.command, recipe.name) if is_leader else Run(context.root)  # other ranks write nothing
     with lock_run(run, context.world):
         if is_leader:
             write_atomically(run.recipe_file, to_toml(recipe))
@@ -73,7 +73,7 @@ def lock_run(run: Run, world: World) -> Iterator[None]:
     if not world.is_leader:
         yield
         return
-    with folder_lock(run.path):
+    with lock_folder(run.path):
         remove_temporary_files(run.path)
         remove_temporary_files(run.path / "snapshots", root=run.path)
         yield

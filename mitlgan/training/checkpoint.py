@@ -32,8 +32,8 @@ class Checkpoint(NamedTuple):
         return int(self.header["counters"]["iteration"])
 
 
-def save_checkpoint(run: Path, iteration: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, kept: int = CHECKPOINTS_KEPT) -> Path:
-    """Write a checkpoint, then remove all but the newest `kept`.
+def save_checkpoint(run: Path, iteration: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, max_count: int = CHECKPOINTS_KEPT) -> Path:
+    """Write a checkpoint, then remove all but the newest `max_count`.
 
     Raises:
         ArtifactError: A value is not finite.
@@ -41,12 +41,12 @@ def save_checkpoint(run: Path, iteration: int, tensors: Mapping[str, Tensor], he
     """
     path = run / "checkpoints" / f"{iteration:09d}.safetensors"
     write_tensors(path, tensors, {**header, "schema_version": SCHEMA_VERSION, "kind": "checkpoint", "iteration": iteration}, root=run)
-    for old in checkpoints(run)[:-kept]:
+    for old in list_checkpoints(run)[:-max_count]:
         old.unlink(missing_ok=True)
     return path
 
 
-def checkpoints(run: Path) -> list[Path]:
+def list_checkpoints(run: Path) -> list[Path]:
     """Return the files of a run's checkpoints, oldest first.
 
     Raises:
@@ -67,7 +67,7 @@ def load_checkpoint(run: Path, say: Callable[[str], None] | None = None) -> Chec
     """
     remove_temporary_files(run / "checkpoints", root=run)
     first_error: ArtifactError | None = None
-    for path in reversed(checkpoints(run)):
+    for path in reversed(list_checkpoints(run)):
         try:
             tensors, header = read_tensors(path, root=run)
         except ArtifactError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mitlgan.errors import ResourceError, UsageError
-from mitlgan.runtime.files import disk_errors, ensure_folder, is_locked, is_regular, list_files, write_json
+from mitlgan.runtime.files import ensure_folder, is_locked, is_regular, list_files, translate_disk_errors, write_json
 from mitlgan.runtime.json_files import read_json
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Run:
         write_json(self.path / "status.json", dict(values))
 
 
-def create(root: Path, command: str, name: str) -> Run:
+def create_run(root: Path, command: str, name: str) -> Run:
     """Create the next free run directory under `root/command`.
 
     Raises:
@@ -134,7 +134,7 @@ def create(root: Path, command: str, name: str) -> Run:
         number += 1
         path = parent / f"{name}-{number:03d}"
         try:
-            with disk_errors(path.parent):
+            with translate_disk_errors(path.parent):
                 path.mkdir()
         except ResourceError:
             if path.exists():  # another process took the number first
@@ -162,7 +162,7 @@ def list_runs(root: Path, command: str = "*") -> list[Run]:
     return [Run(path) for path in sorted(paths, key=lambda path: (_modified(path), path.name))]
 
 
-def matches(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> bool:
+def is_run_of(run: Run, recipe: Recipe, inputs: Mapping[str, str] | None) -> bool:
     """Return whether a run has exactly this recipe and was made from these artifacts; a run that cannot be read has not.
 
     Args:
@@ -192,13 +192,13 @@ def list_all(root: Path) -> list[Run]:
     return sorted({*list_runs(root), *comparisons}, key=lambda run: (_modified(run.path), run.path.name))
 
 
-def remove(run: Run) -> None:
+def remove_run(run: Run) -> None:
     """Delete a run directory with all its files.
 
     Raises:
         ResourceError: It cannot be deleted.
     """
-    with disk_errors(run.path):
+    with translate_disk_errors(run.path):
         shutil.rmtree(run.path)
 
 

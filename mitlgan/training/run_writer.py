@@ -151,4 +151,4 @@ class RunWriter:
                 "data_sha256": self.setup.pack.content_sha256, "data_count": len(self.setup.pack),
             }  # fmt: skip
             kept = self.recipe.training.checkpoints_kept or CHECKPOINTS_KEPT
-            save_checkpoint(self.run.path, state.counters.iteration, tensors, header, kept=kept)
+            save_checkpoint(self.run.path, state.counters.iteration, tensors, header, max_count=kept)

@@ -22,7 +22,7 @@ from helpers.mutations import mutated
 from mitlgan.artifacts import safetensors_io
 from mitlgan.errors import ArtifactError, ResourceError
 from mitlgan.runtime import files
-from mitlgan.training.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from mitlgan.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 
 HEADER: dict[str, Any] = {"recipe": {"name": "x"}, "counters": {"iteration": 3}}
 
@@ -80,14 +80,14 @@ def test_none_is_none(run: Path) -> None:
 def test_the_newest_two_are_kept(run: Path) -> None:
     for iteration in (9, 10, 100, 1000):
         save_checkpoint(run, iteration, state(iteration), HEADER)
-    assert [path.name for path in checkpoints(run)] == ["000000100.safetensors", "000001000.safetensors"]
+    assert [path.name for path in list_checkpoints(run)] == ["000000100.safetensors", "000001000.safetensors"]
     assert loaded_iteration(run) == 1000
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(run: Path) -> None:
     for iteration in (1, 2):
         save_checkpoint(run, iteration, state(iteration), HEADER)
-    newest = checkpoints(run)[-1]
+    newest = list_checkpoints(run)[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
     assert loaded_iteration(run) == 1
     said: list[str] = []
@@ -149,7 +149,7 @@ def test_row_2_killed_while_saving(run: Path, phase: str, children: ForkServerCo
     assert not [name for name in everything_in(run / "checkpoints") if not name.startswith("0000")]
     save_checkpoint(run, 4, state(4), HEADER)
     assert loaded_iteration(run) == 4
-    assert len(checkpoints(run)) == 2
+    assert len(list_checkpoints(run)) == 2
 
 
 # Row 5: no room
@@ -223,7 +223,7 @@ def fuzz(run: Path, count: int) -> None:
     """However the newest is damaged: it loads equal, or the one before does."""
     for iteration in (1, 2):
         save_checkpoint(run, iteration, {name: tensor[:3] for name, tensor in state(iteration).items()}, HEADER)
-    newest = checkpoints(run)[-1]
+    newest = list_checkpoints(run)[-1]
     whole = newest.read_bytes()
     older = 0
     for seed in range(count):

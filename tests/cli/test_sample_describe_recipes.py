@@ -11,7 +11,7 @@ from helpers.commands import Command, start
 
 from mitlgan import recipe
 from mitlgan.recipe import as_dict, load_recipe, to_toml, with_overrides
-from mitlgan.runtime.files import folder_lock
+from mitlgan.runtime.files import lock_folder
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 
@@ -47,7 +47,7 @@ def test_a_recipe_cannot_be_copied_where_nothing_can_be_written(command: Command
 def test_runs_are_listed_newest_last_and_removed(command: Command, folder: Path, packs: dict[str, Path]) -> None:
     assert command("runs", "ls").out == "no runs under runs\n"
     assert command("runs", "ls", "--json").json == {"runs": []}
-    run = run_directory.create(Path("runs"), "pretrain", "begun")
+    run = run_directory.create_run(Path("runs"), "pretrain", "begun")
     (run.path / "recipe.toml").write_text("")
     (row,) = command("runs", "ls", "--json").json["runs"]
     assert row == {"run": str(run.path), "state": "empty", "kimg": 0.0, "recipe": "", "diagnosis": "", "artifact": None, "report": None}
@@ -58,7 +58,7 @@ def test_runs_are_listed_newest_last_and_removed(command: Command, folder: Path,
 
 
 def test_comparisons_are_listed_and_removed_too(command: Command, folder: Path) -> None:
-    comparison = run_directory.create(Path("runs"), "compare", "scene")
+    comparison = run_directory.create_run(Path("runs"), "compare", "scene")
     comparison.write_status({"state": "running", "command": "compare"})
     (comparison.path / "report.html").write_text("")
     assert command("runs", "ls").out.split() == [str(comparison.path), "stopped", "(killed)", "comparison"]
@@ -66,7 +66,7 @@ def test_comparisons_are_listed_and_removed_too(command: Command, folder: Path) 
     page = str(comparison.path / "report.html")
     assert row.pop("report") == page
     assert row == {"run": str(comparison.path), "state": "stopped (killed)", "kimg": None, "recipe": None, "diagnosis": "", "artifact": None}
-    with folder_lock(comparison.path):
+    with lock_folder(comparison.path):
         assert command("runs", "ls", "--json").json["runs"][0]["state"] == "running"
         assert command("runs", "rm", comparison.path).code == 5
     assert command("runs", "rm", comparison.path).out == f"{comparison.path}: removed\n"

@@ -18,7 +18,7 @@ from helpers.commands import Command, start
 from mitlgan.recipe import as_dict, load_recipe, parse_recipe, to_toml, with_overrides
 from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.training import run_directory
-from mitlgan.training.checkpoint import checkpoints, load_checkpoint
+from mitlgan.training.checkpoint import list_checkpoints, load_checkpoint
 from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
 
@@ -178,7 +178,7 @@ def endless(folder: Path, packs: dict[str, Path]) -> Iterator[tuple[Popen[str], 
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         found = run_directory.list_runs(Path("runs"))
-        if found and any(path.stem != "000000000" for path in checkpoints(found[0].path)):
+        if found and any(path.stem != "000000000" for path in list_checkpoints(found[0].path)):
             yield process, found[0]
             break
         time.sleep(0.05)

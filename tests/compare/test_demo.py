@@ -19,7 +19,7 @@ from mitlgan.cli import main
 from mitlgan.compare import arm_training, demo
 from mitlgan.errors import DivergedError, MitlganError, ResourceError, Stopped
 from mitlgan.recipe import Recipe, to_toml, with_overrides
-from mitlgan.runtime.files import folder_lock
+from mitlgan.runtime.files import lock_folder
 from mitlgan.runtime.progress import Reporter
 from mitlgan.stages import default_layers, parallel
 from mitlgan.stages.existing_runs import find_matching_run
@@ -133,7 +133,7 @@ def test_a_layer_of_which_none_ships_is_pretrained(
 
 def test_a_second_demo_in_the_same_folder_is_refused_while_the_first_works(recipes: dict[str, Recipe], tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
-    with folder_lock(tmp_path / "demo"), pytest.raises(ResourceError, match="another process is working on it"):
+    with lock_folder(tmp_path / "demo"), pytest.raises(ResourceError, match="another process is working on it"):
         demo.run_demo(tmp_path / "demo")
 
 

@@ -19,7 +19,7 @@ from mitlgan.compare import ComparisonPlan, ComparisonResult, DomainSpec, run_co
 from mitlgan.compare.finished_runs import extract_layers
 from mitlgan.errors import ResourceError, Stopped, UsageError
 from mitlgan.recipe import to_toml
-from mitlgan.runtime.files import folder_lock
+from mitlgan.runtime.files import lock_folder
 from mitlgan.stages.context import RunContext
 from mitlgan.training import run_directory
 from mitlgan.training.loop import TrainingLoop
@@ -127,7 +127,7 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(plan: ComparisonPlan,
     assert 0 < stopped_at < 24
     (begun,) = (run for run in run_directory.list_all(elsewhere.root) if run.is_comparison)
     assert begun.read_state() == "stopped"
-    with folder_lock(begun.path), pytest.raises(ResourceError, match=f"^{begun.path}: another process is working on it"):
+    with lock_folder(begun.path), pytest.raises(ResourceError, match=f"^{begun.path}: another process is working on it"):
         run_comparison(plan, elsewhere)
     result = run_comparison(plan, elsewhere)
     assert len(trained) == 6 * 4  # six trainings of four updates, none of them twice

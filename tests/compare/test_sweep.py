@@ -16,7 +16,7 @@ from mitlgan.errors import NanError, UsageError
 from mitlgan.recipe import load_recipe, to_toml, with_overrides
 from mitlgan.report.formatting import DASH
 from mitlgan.report.ranking import CAVEAT, RankedRun, Ranking, ranking_markdown, ranking_summary
-from mitlgan.runtime.files import folder_lock
+from mitlgan.runtime.files import lock_folder
 from mitlgan.stages.existing_runs import get_or_train
 from mitlgan.stages.parallel import TrainingProcess
 from mitlgan.stages.pretrain import pretrain
@@ -146,7 +146,7 @@ def test_a_row_whose_run_is_held_says_so(tmp_path: Path, at_once: list[str]) -> 
     run = pretrain(recipe, tiny_runs.environment(tmp_path / "out" / "runs"))
     (run.path / "generator.safetensors").unlink()
     plan = SweepPlan([recipe_file(tmp_path, "one", source)], samples=20, extractor="efficientnet-lite0@32")
-    with folder_lock(run.path):
+    with lock_folder(run.path):
         ranking, paths = sweep.run_sweep(plan, tmp_path / "out", tiny_runs.Listener(), train=False)
     assert ranking.rows[0].notes == [f"{run.path} is held by another process, which works on it; wait for that, then call this again"]
     assert "is held by another process" in paths.md.read_text()

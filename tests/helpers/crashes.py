@@ -12,7 +12,7 @@ from typing import IO, Any
 import torch
 
 from mitlgan.runtime import files
-from mitlgan.runtime.files import folder_lock
+from mitlgan.runtime.files import lock_folder
 from mitlgan.training.checkpoint import save_checkpoint
 
 
@@ -89,6 +89,6 @@ def die_while_saving(run: Path, iteration: int, phase: str) -> None:
 
 def hold(folder: Path, told: Connection) -> None:
     """Lock a folder, say so, and hold it until killed."""
-    with folder_lock(folder):
+    with lock_folder(folder):
         told.send("locked")
         signal.pause()

@@ -22,7 +22,7 @@ from mitlgan.errors import UsageError
 from mitlgan.recipe import to_toml
 from mitlgan.runtime.distributed import World, any_rank, average_gradients, average_tensors, join_world, require_same_on_all_ranks, resolve_device
 from mitlgan.training import run_directory
-from mitlgan.training.checkpoint import checkpoints, load_checkpoint
+from mitlgan.training.checkpoint import list_checkpoints, load_checkpoint
 from mitlgan.training.run_directory import Run
 
 
@@ -146,7 +146,7 @@ def test_a_rank_killed_under_torchrun_leaves_a_checkpoint_that_loads(tmp_path: P
     (tmp_path / "mine.toml").write_text(to_toml(tiny_runs.recipe("fg", packs["fg"], updates=10**6, checkpoint_kimg=0.1)))
     process = torchrun("pretrain", "fg", "--recipe", tmp_path / "mine.toml", "--out", tmp_path / "runs")
     deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and not any(len(checkpoints(run.path)) > 1 for run in run_directory.list_runs(tmp_path / "runs")):
+    while time.monotonic() < deadline and not any(len(list_checkpoints(run.path)) > 1 for run in run_directory.list_runs(tmp_path / "runs")):
         time.sleep(0.2)
     (run,) = run_directory.list_runs(tmp_path / "runs")
     victims = [pid for pid in children_of(process.pid) if environment_of(pid).get("RANK") == "1"]

@@ -19,15 +19,15 @@ from mitlgan.errors import ResourceError
 from mitlgan.runtime import files
 from mitlgan.runtime.files import (
     create_file,
-    disk_errors,
     ensure_folder,
-    folder_lock,
     is_locked,
     is_regular,
     list_files,
+    lock_folder,
     open_regular,
     read_bytes,
     remove_temporary_files,
+    translate_disk_errors,
     write_atomically,
     write_json,
 )
@@ -209,21 +209,21 @@ def test_a_lock_is_no_link_and_a_pipe_is_no_lock(tmp_path: Path) -> None:
         (tmp_path / "precious").write_text("precious")
         foreign(folder / ".lock", kind, tmp_path / "precious")
         assert not is_locked(folder)
-        with pytest.raises(ResourceError, match=f"^{folder}/.lock: is "), folder_lock(folder):
+        with pytest.raises(ResourceError, match=f"^{folder}/.lock: is "), lock_folder(folder):
             pass
     assert not (tmp_path / "absent").exists()
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG, errno.EBUSY, errno.ESTALE])
 def test_whatever_the_disk_says_is_one_line(tmp_path: Path, number: int) -> None:
-    with pytest.raises(ResourceError) as caught, disk_errors(tmp_path / "a\nb"):
+    with pytest.raises(ResourceError) as caught, translate_disk_errors(tmp_path / "a\nb"):
         raise OSError(number, os.strerror(number))
     assert str(caught.value) == rf"{tmp_path}/a\nb: cannot be written ({os.strerror(number)}); choose another folder with --out"
     assert caught.value.exit_code == 5
 
 
 def test_other_errors_pass(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), disk_errors(tmp_path):
+    with pytest.raises(ZeroDivisionError), translate_disk_errors(tmp_path):
         raise ZeroDivisionError
 
 
@@ -251,7 +251,7 @@ def test_row_6_folder_that_cannot_be_written() -> None:
             lambda: ensure_folder(readonly),
             lambda: ensure_folder(readonly / "new"),
             lambda: write_atomically(readonly / "a", "x"),
-            lambda: folder_lock(readonly).__enter__(),
+            lambda: lock_folder(readonly).__enter__(),
         ):
             with pytest.raises(ResourceError, match=r"cannot be written \(Permission denied\); choose another folder with --out") as caught:
                 attempt()
@@ -288,7 +288,7 @@ def test_row_7_the_second_process_is_refused_until_the_first_is_gone(tmp_path: P
         assert heard.poll(60)
         with (
             pytest.raises(ResourceError, match="working on it; wait for it, or choose another run") as caught,
-            folder_lock(tmp_path),
+            lock_folder(tmp_path),
         ):
             pytest.fail("the lock was given twice")
         assert str(caught.value).startswith(str(tmp_path))
@@ -297,39 +297,39 @@ def test_row_7_the_second_process_is_refused_until_the_first_is_gone(tmp_path: P
         child.kill()
         child.join(60)
     assert child.exitcode == -signal.SIGKILL
-    with folder_lock(tmp_path):  # the system let go of it, though the file is still there
+    with lock_folder(tmp_path):  # the system let go of it, though the file is still there
         assert (tmp_path / ".lock").exists()
 
 
 def test_a_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), folder_lock(tmp_path):
+    with pytest.raises(ZeroDivisionError), lock_folder(tmp_path):
         raise ZeroDivisionError
-    with folder_lock(tmp_path), pytest.raises(ResourceError, match="another process"), folder_lock(tmp_path):
+    with lock_folder(tmp_path), pytest.raises(ResourceError, match="another process"), lock_folder(tmp_path):
         pytest.fail("the lock was given twice")
 
 
 def test_a_held_folder_is_seen_and_looking_holds_nothing(tmp_path: Path) -> None:
     assert not is_locked(tmp_path)
     assert list(tmp_path.iterdir()) == []
-    with folder_lock(tmp_path):
+    with lock_folder(tmp_path):
         assert is_locked(tmp_path)
         assert is_locked(tmp_path)
     assert not is_locked(tmp_path)
     assert not is_locked(tmp_path / "absent")
-    with folder_lock(tmp_path):
+    with lock_folder(tmp_path):
         pass
 
 
 def test_a_lock_waits_for_one_who_only_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with folder_lock(tmp_path):
+    with lock_folder(tmp_path):
         pass
     looking = (tmp_path / ".lock").open()
     fcntl.flock(looking, fcntl.LOCK_SH)
     monkeypatch.setattr(files.time, "sleep", lambda _: looking.close())
-    with folder_lock(tmp_path):
+    with lock_folder(tmp_path):
         assert looking.closed
 
 
 def test_a_lock_on_an_absent_folder(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="No such file or directory"), folder_lock(tmp_path / "absent"):
+    with pytest.raises(ResourceError, match="No such file or directory"), lock_folder(tmp_path / "absent"):
         pytest.fail("there is nothing to lock")

@@ -24,7 +24,7 @@ from mitlgan.stages.compose import compose
 from mitlgan.stages.existing_runs import find_matching_run
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
-from mitlgan.training.checkpoint import checkpoints
+from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run
 
 SHIFT = "critic.stages.score.dense.bias"
@@ -48,10 +48,10 @@ def critic_of(path: Path) -> dict[str, Tensor]:
 def test_a_composition_begins_with_the_runs_critic_and_says_which(
     wgan: Run, packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path
 ) -> None:
-    given = critic_of(checkpoints(wgan.path)[-1])
+    given = critic_of(list_checkpoints(wgan.path)[-1])
     kept = recipe(packs, training__checkpoints_kept=9)
     run = compose(kept, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "warm"), critic=wgan.path)
-    first, last = critic_of(checkpoints(run.path)[0]), critic_of(checkpoints(run.path)[-1])
+    first, last = critic_of(list_checkpoints(run.path)[0]), critic_of(list_checkpoints(run.path)[-1])
     assert first.keys() == given.keys()
     assert all(torch.equal(first[name], given[name]) for name in given)
     assert all(not torch.equal(last[name], given[name]) for name in given if name != SHIFT)
@@ -60,7 +60,7 @@ def test_a_composition_begins_with_the_runs_critic_and_says_which(
     assert {"fg", "bg"} < run.read_inputs().keys()
     fresh = compose(kept, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "fresh"))
     assert "critic" not in fresh.read_inputs()
-    assert not any(torch.equal(tensor, given[name]) for name, tensor in critic_of(checkpoints(fresh.path)[0]).items())
+    assert not any(torch.equal(tensor, given[name]) for name, tensor in critic_of(list_checkpoints(fresh.path)[0]).items())
     assert find_matching_run(tmp_path / "warm", kept, fresh.read_inputs()) is None  # a comparison does not take it for the thesis' own
 
 
@@ -77,7 +77,7 @@ def test_frozen_blocks_stay_to_the_bit_and_a_resume_keeps_them(
             compose(frozen, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "stopped"), critic=source.path)
     (stopped,) = (tmp_path / "stopped").glob("*/*")
     tiny_runs.assert_same_trace(straight, resume(stopped, tiny_runs.environment(tmp_path)))
-    given, last = critic_of(checkpoints(source.path)[-1]), critic_of(checkpoints(straight.path)[-1])
+    given, last = critic_of(list_checkpoints(source.path)[-1]), critic_of(list_checkpoints(straight.path)[-1])
     # The power iteration only refines the same weight's norm.
     weights = [name for name in given if name.rsplit(".", 1)[-1] not in ("_u", "_v") and name != SHIFT]
     assert {name for name in weights if torch.equal(given[name], last[name])} == {name for name in weights if ".to_4px." in name}

@@ -27,7 +27,7 @@ from mitlgan.stages.initial_critic import load_initial_critic, with_critic_paren
 from mitlgan.stages.initial_generator import with_parent
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import finish_at_checkpoint, resume
-from mitlgan.training.checkpoint import checkpoints
+from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run
 
 SIZE_PX = 2 * tiny_runs.SIZE_PX
@@ -119,7 +119,7 @@ def test_the_critic_learns_alone_first(shared: bool | None, larger: dict[str, Pa
         "bg", larger, training__critic_first_kimg=2 * tiny_runs.PER_UPDATE / 1000, training__shared_fakes=shared, training__checkpoint_iterations=1
     )
     run = pretrain(form, tiny_runs.environment(tmp_path), start=parent_of(pretrained))
-    first, _, second, third = (read_tensors(path)[0] for path in checkpoints(run.path))
+    first, _, second, third = (read_tensors(path)[0] for path in list_checkpoints(run.path))
     weights = [name for name in first if name.startswith("generator.") and name.endswith("weight")]
     assert all(torch.equal(first[name], second[name]) for name in weights)
     assert not any(torch.equal(second[name], third[name]) for name in weights if "to_image.last" in name or "difference.last" in name)
@@ -160,7 +160,7 @@ def test_the_critic_is_kept_and_can_be_begun_with(child: Run, larger: dict[str, 
     file = child.path / "critic" / "critic.safetensors"
     card = read_card(file)
     assert (card.kind, card.role, card.size_px, card.latent_dims, card.generator) == ("critic", "bg", SIZE_PX, {}, None)
-    last = {name: tensor for name, tensor in read_tensors(checkpoints(child.path)[-1])[0].items() if name.startswith("critic.")}
+    last = {name: tensor for name, tensor in read_tensors(list_checkpoints(child.path)[-1])[0].items() if name.startswith("critic.")}
     network, _ = load_network(file)
     assert network.state_dict().keys() == {name.removeprefix("critic.") for name in last}
     assert all(torch.equal(network.state_dict()[name.removeprefix("critic.")], tensor) for name, tensor in last.items())
@@ -170,7 +170,7 @@ def test_the_critic_is_kept_and_can_be_begun_with(child: Run, larger: dict[str, 
     for path in (file, file.parent, shipped):
         assert load_initial_critic(path, form, print).keys() == network.state_dict().keys()
     run = pretrain(form, tiny_runs.environment(tmp_path), start=parent_of(pretrained), critic=shipped)
-    begun = read_tensors(checkpoints(run.path)[0])[0]
+    begun = read_tensors(list_checkpoints(run.path)[0])[0]
     assert all(torch.equal(begun[name], tensor) for name, tensor in last.items())
 
 
@@ -338,12 +338,12 @@ def test_a_critic_grows_from_its_smaller_self(
     form = recipe("bg", larger, updates=4, critic=CRITIC)
     small, start = pretrained["bg"], parent_of(pretrained)
     straight = pretrain(form, tiny_runs.environment(tmp_path / "straight"), start=start, critic=small.path / "critic")
-    known = {name: tensor for name, tensor in read_tensors(checkpoints(small.path)[-1])[0].items() if name.startswith("critic.stages.")}
-    begun = read_tensors(checkpoints(straight.path)[0])[0]
+    known = {name: tensor for name, tensor in read_tensors(list_checkpoints(small.path)[-1])[0].items() if name.startswith("critic.stages.")}
+    begun = read_tensors(list_checkpoints(straight.path)[0])[0]
     grown = {name.replace("stages.to_4px.", "stages.from_16px.parent."): tensor for name, tensor in known.items()}
     assert all(torch.equal(begun[name], tensor) for name, tensor in grown.items())
     assert not begun["critic.stages.from_16px.share"].any()
-    assert read_tensors(checkpoints(straight.path)[-1])[0]["critic.stages.from_16px.share"].any()
+    assert read_tensors(list_checkpoints(straight.path)[-1])[0]["critic.stages.from_16px.share"].any()
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=2)
         with pytest.raises(Stopped):
@@ -355,8 +355,8 @@ def test_a_critic_grows_from_its_smaller_self(
     assert card.critic.kind == "grown"
     assert card.critic.parent == tiny_runs.recipe("bg", larger["bg"]).critic
     again = pretrain(form, tiny_runs.environment(tmp_path / "again"), start=straight.artifact_file, critic=straight.path / "critic")
-    last = read_tensors(checkpoints(straight.path)[-1])[0]
-    first = read_tensors(checkpoints(again.path)[0])[0]
+    last = read_tensors(list_checkpoints(straight.path)[-1])[0]
+    first = read_tensors(list_checkpoints(again.path)[0])[0]
     assert all(torch.equal(first[name], tensor) for name, tensor in last.items() if name.startswith("critic.stages."))
 
 

@@ -10,7 +10,7 @@ import pytest
 from helpers import tiny_runs
 
 from mitlgan.errors import MitlganError, ResourceError
-from mitlgan.runtime.files import folder_lock
+from mitlgan.runtime.files import lock_folder
 from mitlgan.stages import parallel
 from mitlgan.stages.parallel import TrainingProcess, run_parallel
 from mitlgan.stages.pretrain import pretrain
@@ -35,7 +35,7 @@ def test_a_locked_run_is_reported_and_no_process_starts(packs: dict[str, Path], 
     training = TrainingProcess("pretrain fg", recipe, ["pretrain", "fg"])
     message = f"pretrain fg: {run.path} is held by another process, which works on it; wait for that, then call this again"
     monkeypatch.setattr(parallel.subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
-    with folder_lock(run.path):
+    with lock_folder(run.path):
         with pytest.raises(ResourceError) as refused:
             run_parallel(tmp_path, tmp_path / "runs", [training])
         assert str(refused.value) == message
@@ -61,7 +61,7 @@ def test_logs_have_one_writer_and_lead_nowhere(packs: dict[str, Path], tmp_path:
         before.write("late")
         before.flush()
         assert "late" not in log.read_text()
-    with folder_lock(tmp_path / "out" / "logs"), pytest.raises(ResourceError, match=r"logs: another process is working on it"):
+    with lock_folder(tmp_path / "out" / "logs"), pytest.raises(ResourceError, match=r"logs: another process is working on it"):
         run_parallel(tmp_path / "out", tmp_path / "runs", [training])
     log.unlink()
     os.mkfifo(log)

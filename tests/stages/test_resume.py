@@ -17,7 +17,7 @@ from mitlgan.runtime.json_files import read_jsonl
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
-from mitlgan.training.checkpoint import checkpoints
+from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run
 
 
@@ -43,7 +43,7 @@ def test_an_edited_recipe_is_refused_with_the_difference(pretrain_fg: tiny_runs.
 
 def test_a_checkpoint_of_a_newer_schema_is_refused(pretrain_fg: tiny_runs.StartRun, environment: RunContext) -> None:
     run = pretrain_fg()
-    newest = checkpoints(run.path)[-1]
+    newest = list_checkpoints(run.path)[-1]
     tensors, header = read_tensors(newest)
     write_tensors(newest, tensors, {**header, "schema_version": 99})
     with pytest.raises(ArtifactError, match="schema_version 99 is newer than 1; upgrade mitlgan"):
@@ -54,7 +54,7 @@ def test_a_run_without_a_checkpoint_and_a_folder_that_is_no_run_are_refused(
     pretrain_fg: tiny_runs.StartRun, environment: RunContext, tmp_path: Path
 ) -> None:
     run = pretrain_fg()
-    for path in checkpoints(run.path):
+    for path in list_checkpoints(run.path):
         path.unlink()
     with pytest.raises(ArtifactError, match="no checkpoint to resume from"):
         resume(run.path, environment)
@@ -65,7 +65,7 @@ def test_a_run_without_a_checkpoint_and_a_folder_that_is_no_run_are_refused(
 def test_a_resume_restores_the_thread_count(pretrain_fg: tiny_runs.StartRun, environment: RunContext) -> None:
     run = pretrain_fg()
     before = torch.get_num_threads()
-    assert read_header(checkpoints(run.path)[-1])["threads"] == before
+    assert read_header(list_checkpoints(run.path)[-1])["threads"] == before
     try:
         torch.set_num_threads(before + 1)
         resume(run.path, environment)
@@ -82,7 +82,7 @@ def test_changed_pictures_are_warned_of(environment: RunContext, tmp_path: Path)
     assert "pictures changed" not in tiny_runs.said(environment)
     tiny_runs.pack(source, count=10, seed=2)
     resume(run.path, environment, more_kimg=tiny_runs.PER_UPDATE / 1000)
-    sums = [json.loads(source.with_suffix(".json").read_text())["content_sha256"], read_header(checkpoints(run.path)[0])["data_sha256"]]
+    sums = [json.loads(source.with_suffix(".json").read_text())["content_sha256"], read_header(list_checkpoints(run.path)[0])["data_sha256"]]
     assert f"the pictures changed since this run began: 12 ({sums[1][:12]}) then, 10 ({sums[0][:12]}) now" in tiny_runs.said(environment)
     assert run.read_status()["state"] == "done"
 
@@ -96,7 +96,7 @@ def test_fewer_pictures_than_a_batch_are_warned_of(environment: RunContext, tmp_
 def test_a_broken_newest_checkpoint_is_told_and_the_end_is_the_same(pretrain_fg: tiny_runs.StartRun, tmp_path: Path) -> None:
     run = pretrain_fg(updates=4, checkpoint_iterations=2)
     whole = Run(shutil.copytree(run.path, tmp_path / "whole"))
-    newest = checkpoints(run.path)[-1]
+    newest = list_checkpoints(run.path)[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
     later = tiny_runs.environment(tmp_path)
     tiny_runs.assert_same_trace(resume(run.path, later), whole)

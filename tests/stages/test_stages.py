@@ -26,7 +26,7 @@ from mitlgan.stages.existing_runs import find_matching_run, get_or_train
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
 from mitlgan.training import loop as train
-from mitlgan.training.checkpoint import checkpoints
+from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.loop import TrainingLoop
 from mitlgan.training.run_directory import Run
 from mitlgan.training.state import TrainingState
@@ -44,7 +44,7 @@ def artifact_of(run: Run) -> Path:
 
 def critics(run: Run) -> list[dict[str, Tensor]]:
     """The critic's tensors in each checkpoint of a run: newly initialised, and trained."""
-    return [{name: t for name, t in read_tensors(path)[0].items() if name.startswith("critic.")} for path in checkpoints(run.path)]
+    return [{name: t for name, t in read_tensors(path)[0].items() if name.startswith("critic.")} for path in list_checkpoints(run.path)]
 
 
 def rows(tensor: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[TrainingState]:
 def test_a_start_gives_the_first_weights(pretrained: dict[str, Run], packs: dict[str, Path], environment: RunContext) -> None:
     given = artifact_of(pretrained["fg"])
     run = pretrain(tiny_runs.recipe("fg", packs["fg"], seed=6), environment, start=given)
-    first, _ = read_tensors(checkpoints(run.path)[0])
+    first, _ = read_tensors(list_checkpoints(run.path)[0])
     for name, tensor in read_tensors(given)[0].items():
         assert torch.equal(first[f"generator.{name}"], tensor)
         assert torch.equal(first[f"ema.{name}"], tensor)
@@ -169,7 +169,7 @@ def test_a_frozen_layer_that_moves_fails_the_run_without_an_artifact(
 
 
 def test_training_reaches_all_of_fusion_and_translator_and_no_optimiser_state_of_layers(composed: Run) -> None:
-    first, last = (read_tensors(path)[0] for path in checkpoints(composed.path))
+    first, last = (read_tensors(path)[0] for path in list_checkpoints(composed.path))
     moved = {name for name in first if name.startswith("generator.") and not torch.equal(first[name], last[name])}
     trained = {name for name in first if name.startswith(("generator.fusion.", "generator.translator."))}
     # A bias before an InstanceNorm has no slope, so Adam leaves it where it is.

@@ -10,7 +10,7 @@ import numpy as np
 from helpers.studio_browser import Studio, decoded, eventually
 from PIL import Image
 
-from mitlgan.runtime.files import folder_lock
+from mitlgan.runtime.files import lock_folder
 from mitlgan.training import run_directory
 
 
@@ -35,13 +35,13 @@ def test_a_run_is_watched_while_it_grows(studio: Studio, runs_folder: Path) -> N
     studio.open("bg-32")
     studio.tab("train")
     assert "No runs yet" in studio.at("no-runs").inner_text()
-    run = run_directory.create(runs_folder, "pretrain", "watched")
+    run = run_directory.create_run(runs_folder, "pretrain", "watched")
     run.recipe_file.write_text("")
     write_lines(run, range(1, 11))
     write_state(run, "running", 1.0)
     colours = {0: (200, 30, 30), 1: (30, 30, 200)}
     Image.new("RGB", (8, 8), colours[0]).save(run.path / "snapshots" / "000000.png")
-    with folder_lock(run.path):
+    with lock_folder(run.path):
         eventually(lambda: points(studio) == 10)
         assert studio.at("run-item").locator(".state").inner_text() == "running"
         assert "1 of 4 kimg" in studio.at("run-facts").inner_text()

@@ -16,7 +16,7 @@ from mitlgan.artifacts.safetensors_io import read_tensors
 from mitlgan.errors import NanError
 from mitlgan.objectives.wasserstein import WganGp
 from mitlgan.stages.context import RunContext
-from mitlgan.training.checkpoint import checkpoints
+from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.loop import TrainingLoop
 
 
@@ -72,7 +72,7 @@ def test_training_ends_when_values_stay_not_finite(
     assert run.read_status()["nan_skipped"] == 5
     assert run.artifact_file is None
     assert len(tiny_runs.read_stats(run)) < 10
-    for path in checkpoints(run.path):
+    for path in list_checkpoints(run.path):
         assert all(torch.isfinite(tensor).all() for tensor in read_tensors(path)[0].values())
     assert [row["nan_skipped"] for row in tiny_runs.read_stats(run)][:2] == [0, 0]
     json.loads((run.path / "stats.jsonl").read_text().splitlines()[-1], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
@@ -94,10 +94,10 @@ def test_a_checkpoint_never_holds_nan(pretrain_fg: tiny_runs.StartRun, environme
     with pytest.raises(NanError, match="not finite"):
         pretrain_fg(updates=100, checkpoint_kimg=tiny_runs.PER_UPDATE / 1000)
     run = tiny_runs.only_run(environment.root)
-    assert [path.stem for path in checkpoints(run.path)] == ["000000001", "000000002"]
+    assert [path.stem for path in list_checkpoints(run.path)] == ["000000001", "000000002"]
     assert run.read_status()["state"] == "nan"
     assert run.artifact_file is None
-    for path in checkpoints(run.path):
+    for path in list_checkpoints(run.path):
         assert all(torch.isfinite(tensor).all() for tensor in read_tensors(path)[0].values())
 
 

@@ -15,12 +15,12 @@ import torch
 from helpers import tiny_runs
 
 from mitlgan.errors import ResourceError
-from mitlgan.runtime.files import folder_lock
+from mitlgan.runtime.files import lock_folder
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
 from mitlgan.training import loop as train
-from mitlgan.training.checkpoint import checkpoints, load_checkpoint
+from mitlgan.training.checkpoint import list_checkpoints, load_checkpoint
 from mitlgan.training.loop import TrainingLoop
 
 UPDATES = 6
@@ -57,7 +57,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(
     assert what in str(full.value)
     assert full.value.exit_code == 5
     run = tiny_runs.only_run(small_disk / "runs")
-    assert [path.stem for path in checkpoints(run.path)] == ["000000000"]
+    assert [path.stem for path in list_checkpoints(run.path)] == ["000000000"]
     assert load_checkpoint(run.path) is not None
     assert not list(run.path.rglob("*.tmp"))
     assert run.artifact_file is None
@@ -83,7 +83,7 @@ def test_a_full_disk_without_a_disk(what: str, pretrain_fg: tiny_runs.StartRun, 
             pretrain_fg(updates=2)
     run = tiny_runs.only_run(environment.root)
     assert run.read_status()["state"] == "failed"
-    assert [path.stem for path in checkpoints(run.path)] == ["000000000"]
+    assert [path.stem for path in list_checkpoints(run.path)] == ["000000000"]
     assert not list(run.path.rglob("*.tmp"))
 
 
@@ -110,7 +110,7 @@ def test_a_read_only_run_is_refused(small_disk: Path, packs: dict[str, Path], tm
 
 def test_a_run_takes_one_process_at_a_time(pretrain_fg: tiny_runs.StartRun, environment: RunContext) -> None:
     run = pretrain_fg()
-    with folder_lock(run.path), pytest.raises(ResourceError, match="another process is working on it"):
+    with lock_folder(run.path), pytest.raises(ResourceError, match="another process is working on it"):
         resume(run.path, environment)
     resume(run.path, environment)
 

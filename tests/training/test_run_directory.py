@@ -16,22 +16,22 @@ from hypothesis import strategies as st
 from mitlgan.errors import ResourceError, UsageError
 from mitlgan.runtime.json_files import JsonlWriter, read_json, read_jsonl, truncate_jsonl
 from mitlgan.training import run_directory
-from mitlgan.training.run_directory import Run, create
+from mitlgan.training.run_directory import Run, create_run
 
 
 def begun(root: Path, name: str = "tiny", command: str = "pretrain") -> Run:
     """A run with a recipe."""
-    run = create(root, command, name)
+    run = create_run(root, command, name)
     run.recipe_file.write_text("")
     return run
 
 
 def test_each_run_has_its_own_directory(tmp_path: Path) -> None:
-    made = [create(tmp_path, "pretrain", "tiny").path for _ in range(3)]
+    made = [create_run(tmp_path, "pretrain", "tiny").path for _ in range(3)]
     assert [path.relative_to(tmp_path).as_posix() for path in made] == [f"pretrain/tiny-00{number}" for number in (1, 2, 3)]
     assert sorted(path.name for path in made[0].iterdir()) == ["checkpoints", "snapshots"]
-    assert create(tmp_path, "compose", "tiny").path.name == "tiny-001"
-    assert create(tmp_path, "pretrain", "tiny-x").path.name == "tiny-x-001"
+    assert create_run(tmp_path, "compose", "tiny").path.name == "tiny-001"
+    assert create_run(tmp_path, "pretrain", "tiny-x").path.name == "tiny-x-001"
 
 
 def test_a_number_is_never_used_twice(tmp_path: Path) -> None:
@@ -39,35 +39,35 @@ def test_a_number_is_never_used_twice(tmp_path: Path) -> None:
     parent = tmp_path / "pretrain"
     for name in ("tiny-002", "tiny-1041", "tiny-x", "tinyx-2000", "tiny-3000-copy"):
         (parent / name).mkdir(parents=True)
-    assert create(tmp_path, "pretrain", "tiny").path.name == "tiny-1042"
+    assert create_run(tmp_path, "pretrain", "tiny").path.name == "tiny-1042"
     (parent / "file-007").touch()
-    assert create(tmp_path, "pretrain", "file").path.name == "file-008"
+    assert create_run(tmp_path, "pretrain", "file").path.name == "file-008"
 
 
 def test_names_with_signs_of_patterns(tmp_path: Path) -> None:
-    assert [create(tmp_path, "pretrain", "a.b").path.name for _ in range(2)] == ["a.b-001", "a.b-002"]
+    assert [create_run(tmp_path, "pretrain", "a.b").path.name for _ in range(2)] == ["a.b-001", "a.b-002"]
     (tmp_path / "pretrain" / "axb-009").mkdir()
-    assert create(tmp_path, "pretrain", "a.b").path.name == "a.b-003"
+    assert create_run(tmp_path, "pretrain", "a.b").path.name == "a.b-003"
 
 
 def test_a_number_that_another_process_took_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
-        create(tmp_path, "pretrain", "tiny")
+        create_run(tmp_path, "pretrain", "tiny")
     monkeypatch.setattr(Path, "iterdir", lambda _: iter(()))  # what the folder held when it was looked at
-    assert create(tmp_path, "pretrain", "tiny").path.name == "tiny-003"
+    assert create_run(tmp_path, "pretrain", "tiny").path.name == "tiny-003"
 
 
 def test_a_run_is_known_by_its_recipe(tmp_path: Path) -> None:
     run = begun(tmp_path)
     assert run_directory.open_run(run.path) == run
-    for place in (tmp_path, tmp_path / "absent", create(tmp_path, "pretrain", "tiny").path):
+    for place in (tmp_path, tmp_path / "absent", create_run(tmp_path, "pretrain", "tiny").path):
         with pytest.raises(UsageError, match=rf"^{place}: not a run directory \(it has no recipe\.toml\); see `mitlgan runs ls`$"):
             run_directory.open_run(place)
 
 
 def test_the_last_written_run_is_found_last(tmp_path: Path) -> None:
     first, second, third = (begun(tmp_path, name, command) for name, command in (("a", "pretrain"), ("b", "compose"), ("c", "pretrain")))
-    create(tmp_path, "pretrain", "no-recipe")
+    create_run(tmp_path, "pretrain", "no-recipe")
     for run, at in ((third, 100), (first, 200), (second, 300)):
         run.write_status({"state": "done"})
         os.utime(run.path / "status.json", (at, at))
@@ -77,7 +77,7 @@ def test_the_last_written_run_is_found_last(tmp_path: Path) -> None:
 
 
 def test_comparisons_are_known_beside_runs(tmp_path: Path) -> None:
-    run, comparison = begun(tmp_path), create(tmp_path, "compare", "tiny")
+    run, comparison = begun(tmp_path), create_run(tmp_path, "compare", "tiny")
     for place, at in ((comparison, 100), (run, 200)):
         place.write_status({"state": "done", "command": place.path.parent.name})
         os.utime(place.path / "status.json", (at, at))
@@ -135,10 +135,10 @@ def test_a_run_that_ends_while_it_is_looked_at_was_not_killed(tmp_path: Path, mo
 def test_removed_whole(tmp_path: Path) -> None:
     run = begun(tmp_path)
     (run.path / "checkpoints" / "000000001.safetensors").touch()
-    run_directory.remove(run)
+    run_directory.remove_run(run)
     assert not run.path.exists()
     with pytest.raises(ResourceError, match="No such file or directory"):
-        run_directory.remove(run)
+        run_directory.remove_run(run)
 
 
 def test_the_artifact_of_a_run(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_row_6_a_place_that_cannot_be_written_is_refused() -> None:
     with unprivileged() as folder:
         (folder / "runs").mkdir(mode=0o555)
         with pytest.raises(ResourceError, match=r"cannot be written \(Permission denied\); choose another folder with --out") as caught:
-            create(folder / "runs", "pretrain", "tiny")
+            create_run(folder / "runs", "pretrain", "tiny")
         assert str(caught.value).startswith(str(folder / "runs"))
         assert list((folder / "runs").iterdir()) == []
 

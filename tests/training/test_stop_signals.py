@@ -14,7 +14,7 @@ from mitlgan.recipe import load_recipe
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
-from mitlgan.training.checkpoint import checkpoints
+from mitlgan.training.checkpoint import list_checkpoints
 
 UPDATES = 6
 
@@ -29,7 +29,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
         pretrain_fg(updates=UPDATES)
     assert stopped.value.exit_code == code
     run = tiny_runs.only_run(environment.root)
-    assert [path.stem for path in checkpoints(run.path)] == ["000000000", "000000002"]
+    assert [path.stem for path in list_checkpoints(run.path)] == ["000000000", "000000002"]
     assert run.read_status()["state"] == "stopped"
     assert run.artifact_file is None
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
@@ -44,7 +44,7 @@ def test_a_second_interrupt_stops_at_once_with_the_old_checkpoint_intact(
         with pytest.raises(KeyboardInterrupt):
             start_run("stopped", updates=UPDATES, checkpoint_kimg=2 * tiny_runs.PER_UPDATE / 1000)
     run = tiny_runs.only_run(tmp_path / "stopped")
-    assert [path.stem for path in checkpoints(run.path)] == ["000000000", "000000002"]
+    assert [path.stem for path in list_checkpoints(run.path)] == ["000000000", "000000002"]
     resumed = resume(run.path, tiny_runs.environment(tmp_path))
     tiny_runs.assert_same_trace(straight, resumed)
 
@@ -65,6 +65,6 @@ def test_a_second_interrupt_while_a_checkpoint_is_written_leaves_the_old_one(
         with pytest.raises(KeyboardInterrupt):
             pretrain_fg(updates=2)
     run = tiny_runs.only_run(environment.root)
-    assert [path.stem for path in checkpoints(run.path)] == ["000000000"]
+    assert [path.stem for path in list_checkpoints(run.path)] == ["000000000"]
     assert not list(run.path.rglob("*.tmp"))
     tiny_runs.assert_same_trace(resume(run.path, environment), pretrain(load_recipe(run.recipe_file), tiny_runs.environment(tmp_path / "straight")))

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from mitlgan.errors import UsageError
-from mitlgan.runtime.files import disk_errors
+from mitlgan.runtime.files import translate_disk_errors
 
 
 class Journal:
@@ -29,7 +29,7 @@ class Journal:
     def __init__(self, path: Path, header: Mapping[str, Any], option: str = "--out") -> None:
         self.path = path
         self.lines: list[dict[str, Any]] = []
-        with disk_errors(path):
+        with translate_disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             end = self._read(dict(header), option)
             self._file: IO[bytes] = path.open("r+b" if end else "w+b")
@@ -62,7 +62,7 @@ class Journal:
 
     def append(self, value: Mapping[str, Any], *, flush: bool = True) -> None:
         """Add one line; with `flush` it is passed to the operating system before this returns."""
-        with disk_errors(self.path):
+        with translate_disk_errors(self.path):
             self._file.write(json.dumps(dict(value), ensure_ascii=True).encode() + b"\n")
             if flush:
                 self._file.flush()
@@ -70,7 +70,7 @@ class Journal:
 
     def truncate(self, count: int) -> None:
         """Remove all but the first `count` lines."""
-        with disk_errors(self.path):
+        with translate_disk_errors(self.path):
             self._file.seek(0)
             self._file.readline()
             for _ in range(count):
@@ -80,7 +80,7 @@ class Journal:
 
     def sync(self) -> None:
         """Write all lines to the disk."""
-        with disk_errors(self.path):
+        with translate_disk_errors(self.path):
             os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:

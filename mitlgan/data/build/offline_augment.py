@@ -26,7 +26,7 @@ from mitlgan.data.splits import training_source
 from mitlgan.errors import DataError, translate_resource_faults
 from mitlgan.images.encode import encode_dataset_png
 from mitlgan.images.pixels import to_uint8
-from mitlgan.runtime.files import ensure_folder, folder_lock, write_atomically
+from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically
 from mitlgan.runtime.progress import ProgressCallback, Say, ignore_message, ignore_progress
 
 VERSION = 3  # raise it when the same pictures and settings make other files
@@ -93,7 +93,7 @@ def augment_pictures(
         say(part)
     ensure_folder(out)
     header = {"work": "augment", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": asdict(settings)}
-    with folder_lock(out), Journal(out / ".journal.jsonl", header) as journal:
+    with lock_folder(out), Journal(out / ".journal.jsonl", header) as journal:
         done = len(journal.lines)
         results = in_order(source.iterate(source.entries[done:]), partial(_augment, settings))
         for number, (_, (record, files)) in enumerate(results, start=done + 1):

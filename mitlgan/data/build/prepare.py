@@ -39,7 +39,7 @@ from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_unreadable
 from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.errors import DataError, ResourceError, Stopped, UsageError
-from mitlgan.runtime.files import disk_errors, ensure_folder, folder_lock
+from mitlgan.runtime.files import ensure_folder, lock_folder, translate_disk_errors
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 from mitlgan.runtime.signals import StopSignals
 
@@ -102,7 +102,7 @@ def prepare_pack(
         "selection": selection.to_json() if selection else None,
         "against_sha256": [reference.sha256 for reference in references],
     }
-    with folder_lock(out), Journal(out / ".journal.jsonl", header) as journal:
+    with lock_folder(out), Journal(out / ".journal.jsonl", header) as journal:
         finished = _open_finished(out, header)
         if finished is not None:
             return finished
@@ -169,7 +169,7 @@ class _Preparation:
     def read_pictures(self, progress: ProgressCallback) -> None:
         """Decode the pictures that the journal does not have yet; their pixels are written before their journal lines."""
         pixels, journal, total = self._pixels, self.journal, len(self.source.entries)
-        with disk_errors(pixels.path), pixels:
+        with translate_disk_errors(pixels.path), pixels:
             count = pixels.resume(journal.lines)
             if count < len(journal.lines):
                 journal.truncate(count)

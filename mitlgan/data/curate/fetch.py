@@ -21,7 +21,7 @@ from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, r
 from mitlgan.data.sources.formats import HEAD_BYTES, detect_suffix
 from mitlgan.data.sources.image_source import safe_name
 from mitlgan.errors import DataError, resource_fault
-from mitlgan.runtime.files import ensure_folder, folder_lock, write_atomically, write_json
+from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically, write_json
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 from mitlgan.runtime.text_files import read_text
 from mitlgan.version import __version__
@@ -105,7 +105,7 @@ def fetch_pictures(addresses: list[str], out: Path, settings: FetchSettings, pro
         ResourceError: The folder cannot be written.
     """
     ensure_folder(out)
-    with folder_lock(out), Journal(out / ".journal.jsonl", {"work": "fetch", "version": 1}) as journal:
+    with lock_folder(out), Journal(out / ".journal.jsonl", {"work": "fetch", "version": 1}) as journal:
         had = {line["url"]: record for line in journal.lines if line["file"] and (record := _record_of_file(out, line)) is not None}
         pending = [address for address in addresses if address not in had]
         budget = _Budget(settings.max_total_bytes)

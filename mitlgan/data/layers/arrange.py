@@ -12,7 +12,7 @@ from typing import Any
 from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files, hash_from_json
 from mitlgan.data.layers.holdout import HoldoutSize, Photograph, SplitAssignment, assign_splits, augmented_families, splits_by_folder
 from mitlgan.data.sources.split_folders import SPLITS
-from mitlgan.runtime.files import disk_errors, write_json
+from mitlgan.runtime.files import translate_disk_errors, write_json
 
 FOLDERS = ("fg", "bg", "scene", "set-aside")
 UNUSED_FOLDER = ".parked"  # keeps pieces that are not used, so that they can be used later
@@ -179,7 +179,7 @@ def move_pieces(out: Path, records: Sequence[dict[str, Any]], splits: Sequence[s
                 if piece not in existing:
                     missing.append(piece)
                     continue
-                with disk_errors(out / target):
+                with translate_disk_errors(out / target):
                     (out / target).parent.mkdir(parents=True, exist_ok=True)
                     for path in existing[piece]:  # one, unless somebody made copies
                         if path != target:
@@ -204,7 +204,7 @@ def _find_pieces(out: Path, folder: str) -> dict[str, list[str]]:
     """Return the current paths of each piece of a folder, relative to `out`."""
     paths: dict[str, list[str]] = {}
     for place in (f"{UNUSED_FOLDER}/{folder}", folder, *(f"{folder}/{split}" for split in SPLITS)):
-        with disk_errors(out / place):
+        with translate_disk_errors(out / place):
             if (out / place).is_dir():
                 for path in (out / place).iterdir():
                     paths.setdefault(f"{folder}/{path.name}", []).append(f"{place}/{path.name}")

@@ -21,7 +21,7 @@ from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside
 from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.errors import DataError, UsageError, translate_resource_faults
-from mitlgan.runtime.files import disk_errors, ensure_folder, folder_lock, write_atomically, write_json
+from mitlgan.runtime.files import ensure_folder, lock_folder, translate_disk_errors, write_atomically, write_json
 from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 
 VERSION = 6  # raise it when the same pictures and settings make other files
@@ -90,7 +90,7 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
     for folder in FOLDERS:
         ensure_folder(out / folder)
     header = {"work": "split", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": settings.cut_settings_to_json()}
-    with folder_lock(out), Journal(out / ".journal.jsonl", header) as journal:
+    with lock_folder(out), Journal(out / ".journal.jsonl", header) as journal:
         _cut_all(source, out, methods, settings, journal, progress)
         choices = ManualChoices.read(out).updated(settings.exclude, settings.keep)
         choices.write(out)
@@ -112,7 +112,7 @@ def _cut_all(
     for number, (_, result) in enumerate(in_order(source.iterate(entries), cut), start=total - len(entries) + 1):
         for name, content in result.pieces.items():
             path = out / UNUSED_FOLDER / name
-            with disk_errors(path):
+            with translate_disk_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, content)
         journal.append(result.record)
@@ -166,6 +166,6 @@ def _arrange(
 
 def list_layer(folder: Path) -> list[Path]:
     """Return the pictures of one of the sets, of all splits, without mattes."""
-    with disk_errors(folder):
+    with translate_disk_errors(folder):
         paths = [path for place in (folder, *(folder / split for split in SPLITS)) if place.is_dir() for path in place.iterdir()]
         return sorted(path for path in paths if path.suffix == ".png" and not path.name.endswith(MATTE_SUFFIX))

@@ -321,10 +321,10 @@ def test_killed_for_real(tmp_path: Path) -> None:
 
 
 def test_two_at_once_are_refused(folder: Path, tmp_path: Path) -> None:
-    from mitlgan.runtime.files import folder_lock
+    from mitlgan.runtime.files import lock_folder
 
     (tmp_path / "out").mkdir()
-    with folder_lock(tmp_path / "out"), pytest.raises(ResourceError, match="another process"):
+    with lock_folder(tmp_path / "out"), pytest.raises(ResourceError, match="another process"):
         prepare_pack(folder, tmp_path / "out", PrepareSettings(size_px=8))
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from mitlgan.data.curate.exclude_list import escape_name
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.images.encode import data_uri, encode_image
-from mitlgan.report.tables import Table
+from mitlgan.report.table import Table
 from mitlgan.report.templates import render
 from mitlgan.runtime.files import ensure_folder, write_atomically
 from mitlgan.version import __version__

@@ -26,7 +26,7 @@ from mitlgan.report.contact_sheets import (
     thumbnail,
     write_sheet,
 )
-from mitlgan.report.tables import Table, TableRow
+from mitlgan.report.table import Table, TableRow
 
 MAX_PICTURES = 60  # pictures of each set
 MAX_PAIRS = 48

@@ -1,49 +1,19 @@
-"""How numbers and foreign names are printed, the same in HTML, Markdown and the verdict."""
+"""How reports print numbers and names."""
 
 from __future__ import annotations
 
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from mitlgan.metrics import metric_table
 from mitlgan.runtime.progress import finite, format_duration
 
 DASH = "—"
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A column of the summary table.
-
-    Args:
-        key: Key in an arm's metrics.
-        label: Heading; "{distance}" becomes FID or FD (extractor).
-        std_key: Key of its spread, printed after it.
-        better: Which way is good.
-        decimals: Digits after the point; None lets the size decide.
-    """
-
-    key: str
-    label: str
-    std_key: str
-    better: str
-    decimals: int | None = None
-
-
-METRICS = tuple(
-    Metric(metric.column, metric.heading, f"{metric.column}_std", metric.better, metric.report_decimals)
-    for metric in metric_table.METRICS
-    if metric.heading is not None
-)
-"""Printed in this order; FD and KID always, the others where any arm has them."""
-
-
 def number(value: Any, decimals: int | None = None) -> str:
-    """Three significant digits, or the decimals asked for, thousands grouped: 1,244 / 31.5 / 1.35 / 0.213; a dash when not finite."""
+    """Return a number with three significant digits or the given decimals: 1,244 / 31.5 / 1.35 / 0.213; a dash if it is not finite."""
     known = finite(value)
     if known is None:
         return DASH
@@ -58,19 +28,13 @@ def number(value: Any, decimals: int | None = None) -> str:
 
 
 def one_digit(value: float) -> str:
-    """One significant digit above ten, as befits an estimate: 62.2 is about 60."""
+    """Return an estimate with one significant digit if it is above ten: 62.2 is about 60."""
     step = 10 ** math.floor(math.log10(value)) if value >= 10 else 0
     return f"{round(value / step) * step:,.0f}" if step else number(value)
 
 
-def with_std(metrics: Mapping[str, Any], metric: Metric) -> str:
-    """The metric and, where known, its spread: "1.352 ± 0.080"."""
-    value, spread = (number(metrics.get(key), metric.decimals) for key in (metric.key, metric.std_key))
-    return value if DASH in (value, spread) else f"{value} ± {spread}"
-
-
 def count(value: Any) -> str:
-    """A large count with its unit: 947, 18.5 M, 1.24 G."""
+    """Return a large count with its unit: 947, 18.5 M, 1.24 G."""
     known = finite(value)
     if known is None:
         return DASH
@@ -81,7 +45,7 @@ def count(value: Any) -> str:
 
 
 def duration(seconds: Any) -> str:
-    """Seconds as people say them: 48 s, 4 min 12 s, 2 h 05 min."""
+    """Return seconds for people: 4.8 s, 48 s, 4 min 12 s, 2 h 05 min."""
     known = finite(seconds)
     if known is None or known < 0:
         return DASH
@@ -91,7 +55,7 @@ def duration(seconds: Any) -> str:
 
 
 def distance_name(extractor: Any) -> str:
-    """FID on the FID Inception network and FD (name) on any other."""
+    """Return FID for the FID Inception network, and FD (name) for any other."""
     name = str(extractor or "")
     if not name:
         return "FD"
@@ -99,7 +63,7 @@ def distance_name(extractor: Any) -> str:
 
 
 def printable(text: Any) -> str:
-    """Text that cannot steer a terminal or a reader's eye.
+    """Return text that cannot control a terminal or mislead a reader.
 
     Control, format (bidirectional overrides), surrogate and private characters become visible escapes: a hostile file name stays one line.
     """
@@ -108,7 +72,7 @@ def printable(text: Any) -> str:
 
 
 def markdown_text(text: Any) -> str:
-    """Printable text in which nothing is taken as Markdown or HTML."""
+    """Return printable text in which nothing counts as Markdown or HTML."""
     html_safe = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_{}\[\]#|~!])", r"\\\1", html_safe)
 

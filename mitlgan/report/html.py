@@ -18,8 +18,9 @@ from mitlgan.report.markdown import report_markdown
 from mitlgan.report.plots import Curve, curves
 from mitlgan.report.schema import ArmResult, Comparison, Picture, Pixels
 from mitlgan.report.summary import SCHEMA_VERSION, report_summary
+from mitlgan.report.table import Table
 from mitlgan.report.table_files import csv_table, latex_table
-from mitlgan.report.tables import Table, budget_table, cost_table, domain_table, kid_ratio_table, numbers_table, separation_table
+from mitlgan.report.tables import budget_table, cost_table, domain_table, kid_ratio_table, numbers_table, separation_table
 from mitlgan.report.templates import render
 from mitlgan.runtime.files import ensure_folder, write_atomically
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from mitlgan.report.caveats import caveats, warnings
 from mitlgan.report.formatting import markdown_text, printable
 from mitlgan.report.schema import Comparison
-from mitlgan.report.tables import Table, budget_table, kid_ratio_table, separation_table, summary_table
+from mitlgan.report.table import Table
+from mitlgan.report.tables import budget_table, kid_ratio_table, separation_table, summary_table
 
 
 def report_markdown(comparison: Comparison) -> str:

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from mitlgan.images.encode import data_uri, encode_image
-from mitlgan.report.formatting import DASH, METRICS, duration, number, with_std
+from mitlgan.report.formatting import DASH, duration, number
 from mitlgan.report.markdown import table_lines
-from mitlgan.report.tables import Table, TableRow
+from mitlgan.report.table import Table, TableRow
+from mitlgan.report.tables import METRICS, with_std
 from mitlgan.report.templates import render
 from mitlgan.runtime.files import ensure_folder, write_atomically
 from mitlgan.runtime.progress import finite
@@ -170,7 +171,7 @@ def _cells(row: RankedRun) -> list[str]:
     kid = METRICS[1]
     return [
         row.name, row.objective, row.networks, f"{row.iterations:,} x {row.batch}", duration(row.seconds), number(row.trained.get("fd")),
-        with_std(row.trained, kid), *(number(metrics.get("kid"), kid.decimals) for metrics in (row.untrained, row.real_halves)),
+        with_std(row.trained, kid), *(number(metrics.get("kid"), kid.report_decimals) for metrics in (row.untrained, row.real_halves)),
         DASH if row.closed is None else f"{row.closed:.0%}", row.printed or DASH, "; ".join(row.notes),
     ]  # fmt: skip
 

@@ -108,7 +108,7 @@ class ArmResult:
         recipes_tried: Recipes that were tried for this arm, this one included, as its user declares.
         snapshots_tried: Snapshots (or settings) among which validation chose, per seed.
         cost: What it took.
-        metrics: "fd", "kid", "kid_std" and any of `wording.METRICS`, by the first extractor; missing or not finite prints as a dash.
+        metrics: "fd", "kid", "kid_std" and any of `tables.METRICS`, by the first extractor; missing or not finite prints as a dash.
         by_extractor: The same by further extractors, by name.
         values: Distance of each seed, by extractor.
         length: What a baseline had alike with the composition: "total", as much as all its stages; "stage", as much as its last; empty where

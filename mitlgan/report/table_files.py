@@ -7,10 +7,10 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mitlgan.report.formatting import DASH, METRICS, printable
+from mitlgan.report.formatting import DASH, printable
 from mitlgan.report.ratios import kid_ratios
 from mitlgan.report.schema import Comparison
-from mitlgan.report.tables import budget_table, metric_table
+from mitlgan.report.tables import METRICS, budget_table, metrics_table
 from mitlgan.runtime.progress import finite
 
 RATIO_COLUMNS = ("kid_ratio", "kid_ratio_above_floor")
@@ -27,7 +27,7 @@ def csv_table(comparisons: Sequence[Comparison]) -> str:
         "unit",
         "seeds",
         "extractor",
-        *(key for metric in METRICS for key in (metric.key, metric.std_key)),
+        *(key for metric in METRICS for key in (metric.column, f"{metric.column}_std")),
         *RATIO_COLUMNS,
     )
     out = io.StringIO()
@@ -73,7 +73,7 @@ def latex_table(comparisons: Sequence[Comparison]) -> str:
 
 
 def _latex_tabular(comparison: Comparison) -> str:
-    table = budget_table(comparison) or metric_table(comparison)
+    table = budget_table(comparison) or metrics_table(comparison)
     rows = {is_anchor: [_latex_row([row.label, *row.cells]) for row in table.rows if row.anchor is is_anchor] for is_anchor in (False, True)}
     lines = [rf"\begin{{tabular}}{{l{'r' * len(table.headings)}}}", r"\hline", _latex_row([table.corner, *table.headings]), r"\hline", *rows[False]]
     lines += [r"\hline", *rows[True]] if rows[True] else []

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from mitlgan.report.formatting import DASH, METRICS, Metric, count, distance_name, duration, number, with_std
+from mitlgan.metrics import metric_table
+from mitlgan.metrics.metric_table import Metric
+from mitlgan.report.formatting import DASH, count, distance_name, duration, number
 from mitlgan.report.ratios import kid_ratios
 from mitlgan.report.schema import Anchor, ArmResult, Comparison, Row
+from mitlgan.report.table import Table, TableRow
 from mitlgan.runtime.progress import finite
+
+METRICS = tuple(metric for metric in metric_table.METRICS if metric.heading is not None)
+"""In the order of their columns; FD and KID are always shown, the others if any row has them."""
 
 SEPARATION = (
     ("matte_iou", "Matte overlap", "IoU of the matte found by swapping and the reference matte; 1 is perfect"),
@@ -39,51 +45,10 @@ COST_HEADINGS = (
 )
 
 
-@dataclass(frozen=True)
-class TableRow:
-    """One row of a table, in words.
-
-    Args:
-        label: Row heading.
-        meaning: What the row stands for; may be empty.
-        cells: One per column.
-        arm: Position of the arm, which gives its color; None for other rows.
-        anchor: Whether the row is an anchor.
-    """
-
-    label: str
-    meaning: str
-    cells: Sequence[str]
-    arm: int | None
-    anchor: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table in words.
-
-    Args:
-        corner: Heading of the first column.
-        headings: Of the other columns.
-        rows: In order.
-        caption: Above it; may be empty.
-    """
-
-    corner: str
-    headings: Sequence[str]
-    rows: Sequence[TableRow]
-    caption: str = ""
-
-    def joined(self, other: Table) -> Table:
-        """Return this table with the columns of another with the same rows."""
-        rows = [dataclasses.replace(row, cells=[*row.cells, *further.cells]) for row, further in zip(self.rows, other.rows, strict=True)]
-        return dataclasses.replace(self, headings=[*self.headings, *other.headings], rows=rows)
-
-
-def metric_table(comparison: Comparison) -> Table:
+def metrics_table(comparison: Comparison) -> Table:
     """Return the metrics of all arms, then of all anchors; metrics that no row has are left out."""
     rows: Sequence[ArmResult | Anchor] = [*comparison.arms, *comparison.anchors]
-    metrics = [m for m in METRICS if m.key in ("fd", "kid") or any(finite(row.metrics.get(m.key)) is not None for row in rows)]
+    metrics = [m for m in METRICS if m.column in ("fd", "kid") or any(finite(row.metrics.get(m.column)) is not None for row in rows)]
     secondary = comparison.extractors[1:]
     arms = [TableRow(arm.label, "", _metric_cells(arm, metrics, secondary), index) for index, arm in enumerate(comparison.arms)]
     anchors = [TableRow(anchor.label, anchor.meaning, _metric_cells(anchor, metrics, secondary), None, True) for anchor in comparison.anchors]
@@ -104,12 +69,12 @@ def cost_columns(comparison: Comparison) -> Table:
 
 def summary_table(comparison: Comparison) -> Table:
     """Return metrics and costs of all rows."""
-    return metric_table(comparison).joined(cost_columns(comparison))
+    return metrics_table(comparison).joined(cost_columns(comparison))
 
 
 def numbers_table(comparison: Comparison) -> Table:
     """Return the main table of a page, without costs if these have a table of their own."""
-    table = metric_table(comparison) if _has_cost_table(comparison) else summary_table(comparison)
+    table = metrics_table(comparison) if _has_cost_table(comparison) else summary_table(comparison)
     distance = distance_name(comparison.protocol.get("extractor"))
     caption = (
         "All rows are measured in the same way; anchors show what a number means." if comparison.anchors else f"{distance} and KID: lower is better."
@@ -134,7 +99,7 @@ def _metric_headings(metrics: Sequence[Metric], extractors: Sequence[str]) -> li
     """Return headings that name the extractor of every distance; the other metrics are of the first, as the caption says."""
     first, *secondary = extractors or ("",)
     kid = f"KID ({first})" if secondary else "KID"
-    headings = [kid if metric.key == "kid" else metric.label.format(distance=distance_name(first)) for metric in metrics]
+    headings = [kid if metric.column == "kid" else str(metric.heading).format(distance=distance_name(first)) for metric in metrics]
     return headings + [heading for name in secondary for heading in (distance_name(name), f"KID ({name})")]
 
 
@@ -150,6 +115,12 @@ def _cost_cells(arm: ArmResult, headings: Sequence[str]) -> list[str]:
     cpu_seconds = [duration(cost.cpu_seconds(total=total)) for total in (False, True)]
     cells = [*kimg, *seconds, *cpu_seconds, number(cost.macs(total=False)), count(cost.trained_parameters), count(cost.macs_per_image)]
     return [cell for heading, cell in zip(COST_HEADINGS, cells, strict=True) if heading in headings]
+
+
+def with_std(metrics: Mapping[str, Any], metric: Metric) -> str:
+    """Return a metric and, if it is known, its standard deviation: "1.352 ± 0.080"."""
+    value, std = (number(metrics.get(key), metric.report_decimals) for key in (metric.column, f"{metric.column}_std"))
+    return value if DASH in (value, std) else f"{value} ± {std}"
 
 
 def budget_table(comparison: Comparison) -> Table | None:

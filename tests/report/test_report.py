@@ -22,12 +22,13 @@ from PIL import Image
 
 from mitlgan.errors import ResourceError
 from mitlgan.report import tables
-from mitlgan.report.formatting import DASH, METRICS, count, distance_name, duration, markdown_text, number, printable
+from mitlgan.report.formatting import DASH, count, distance_name, duration, markdown_text, number, printable
 from mitlgan.report.html import write_report
 from mitlgan.report.inline_images import inline_png
 from mitlgan.report.plots import ARM_COLORS
 from mitlgan.report.schema import Anchor, ArmResult, Comparison, Cost, DomainPictures, Picture, StageCost
 from mitlgan.report.summary import report_summary
+from mitlgan.report.tables import METRICS
 from mitlgan.report.verdict import decide_verdict
 
 HOSTILE = "<script>alert(1)</script>\n[red]x[/red]|`\u202e\x1b[31m\udcff\"'><img src=x onerror=alert(2)>"
@@ -465,7 +466,7 @@ def test_ten_arms_have_ten_colours(tmp_path: Path) -> None:
 
 def test_costs_leave_the_table_of_numbers_where_both_would_not_fit() -> None:
     plain = comparison()
-    every = {metric.key: 0.5 for metric in METRICS}
+    every = {metric.column: 0.5 for metric in METRICS}
     full = comparison(arms=[dataclasses.replace(arm, metrics={**arm.metrics, **every}) for arm in plain.arms])
     assert tables.cost_table(plain) is None
     apart = tables.cost_table(full)

@@ -1,4 +1,4 @@
-"""What holds the numbers of a report back: what went wrong in training, and how far its protocol can be trusted."""
+"""What limits the numbers of a report: what went wrong in training, and how far the protocol can be trusted."""
 
 from __future__ import annotations
 
@@ -7,45 +7,47 @@ from mitlgan.report.formatting import DASH, distance_name, number
 from mitlgan.report.schema import Comparison
 from mitlgan.runtime.progress import finite
 
+MIN_UNBIASED_SAMPLES = 10_000
+"""With fewer samples a Fréchet distance is visibly too high."""
+
 
 def warnings(comparison: Comparison) -> list[str]:
-    """What went wrong during training, with the place where it set in."""
-    found = []
+    """Return what went wrong in training, and since when."""
+    sentences = []
     for arm in comparison.arms:
         collapsed = next((row for row in arm.stats if row.get("collapsed")), None)
         if collapsed is not None:
-            place = f"iteration {collapsed.get('iteration', DASH)}, {number(collapsed.get('kimg'))} kimg"
-            found.append(f"{arm.label} looks collapsed from {place}: its samples are nearly alike, so its distance says little.")
-        known = diagnose(arm.stats, arm.evaluations)
-        if known.collapsed is not None and known.collapsed_by == "features":
-            found.append(f"{arm.label} collapsed at {known.collapsed}: its samples are nearly alike to the extractor.")
-        if known.lost:
-            found.append(f"{arm.label}: {known.lost}.")
+            position = f"iteration {collapsed.get('iteration', DASH)}, {number(collapsed.get('kimg'))} kimg"
+            sentences.append(f"{arm.label} appears to have collapsed at {position}: its samples are nearly identical, so its distance says little.")
+        diagnosis = diagnose(arm.stats, arm.evaluations)
+        if diagnosis.collapsed is not None and diagnosis.collapsed_by == "features":
+            sentences.append(f"{arm.label} collapsed at {diagnosis.collapsed}: its samples are nearly identical to the extractor.")
+        if diagnosis.lost:
+            sentences.append(f"{arm.label}: {diagnosis.lost}.")
         skipped = finite(arm.stats[-1].get("nan_skipped")) if arm.stats else None
         if skipped:
-            found.append(f"{arm.label} skipped {skipped:,.0f} training steps whose losses or gradients were not finite.")
-    return found
+            sentences.append(f"{arm.label} skipped {skipped:,.0f} training steps whose losses or gradients were not finite.")
+    return sentences
 
 
 def caveats(comparison: Comparison) -> list[str]:
-    """How far the numbers can be trusted, from the protocol and the anchors; then what the caller adds."""
-    samples = finite(comparison.protocol.get("samples"))
+    """Return how far the numbers can be trusted, given the protocol and the anchors; then what the caller adds."""
+    sentences = []
     names = [name for extractor in comparison.extractors if (name := distance_name(extractor)) != "FID"]
-    found = []
     if names:
-        are = "is not FID: compare it" if len(names) == 1 else "are not FID: compare each"
-        found.append(f"{' and '.join(names)} {are} only with numbers of the same extractor, sample count, resize and split.")
-    if samples is not None and samples < 10_000:
+        start = "is not FID: compare it" if len(names) == 1 else "are not FID: compare each"
+        sentences.append(f"{' and '.join(names)} {start} only with numbers of the same extractor, sample count, resizing and split.")
+    samples, real = finite(comparison.protocol.get("samples")), finite(comparison.protocol.get("real"))
+    if samples is not None and samples < MIN_UNBIASED_SAMPLES:
         halves = next((finite(anchor.metrics.get("fd")) for anchor in comparison.anchors if anchor.name == "real_halves"), None)
-        known = f"; two halves of the real set, which are equally good, score {number(halves)}" if halves is not None else ""
-        real = finite(comparison.protocol.get("real"))
-        counted = f"{samples:,.0f} pictures per set" if real in (None, samples) else f"{samples:,.0f} generated pictures against {real:,.0f} real ones"
-        found.append(f"{counted}: at this size a Fréchet distance comes out too high{known}. KID has no such bias.")
-    trained = [len(arm.seeds) for arm in comparison.arms if arm.seeds]
-    if trained and min(trained) > 1:
-        found.append("The ± of an arm is the standard deviation over its seeds; that of what is not trained is KID's spread over subsets.")
+        example = f"; two halves of the real pictures, which are equally good, score {number(halves)}" if halves is not None else ""
+        counts = f"{samples:,.0f} pictures per set" if real in (None, samples) else f"{samples:,.0f} generated pictures against {real:,.0f} real ones"
+        sentences.append(f"{counts}: with so few, a Fréchet distance is too high{example}. KID has no such bias.")
+    seeds = [len(arm.seeds) for arm in comparison.arms if arm.seeds]
+    if seeds and min(seeds) > 1:
+        sentences.append("The ± of an arm is the standard deviation over its seeds; for rows without training it is KID's spread over subsets.")
     elif any(finite(arm.metrics.get("kid_std")) is not None for arm in comparison.arms):
-        found.append("The ± after KID is its spread over subsets of one set of samples; it says nothing about another training run.")
-    if trained and min(trained) < 2:
-        found.append("Each arm was trained once. Read small differences as ties until more seeds say otherwise.")
-    return [*found, *comparison.trust]
+        sentences.append("The ± after KID is its spread over subsets of one set of samples; it says nothing about another training run.")
+    if seeds and min(seeds) < 2:
+        sentences.append("Each arm was trained once. Treat small differences as ties until more seeds are trained.")
+    return [*sentences, *comparison.trust]

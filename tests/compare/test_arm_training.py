@@ -65,7 +65,7 @@ def test_a_baseline_that_diverges_is_shown_and_not_ranked(
     assert "Its training diverged without leaving an artifact, so this arm is not measured" in diverged.notes[0]
     assert result.comparison.verdict is not None
     assert not result.verdict.startswith("No verdict")
-    assert "mad (diverged): its training diverged, so its numbers are compared with nothing." in result.comparison.verdict.reasons
+    assert "mad (diverged): its training diverged, so its numbers are not compared." in result.comparison.verdict.reasons
     assert [ours.diverged, wgan.diverged] == [False, False]
     assert "; the comparison continues, and shows this arm as diverged" in tiny_runs.said(environment)
     for path in (result.paths.html, result.paths.md, result.paths.csv, result.paths.tex):

@@ -166,8 +166,8 @@ def test_every_form_has_one_verdict(composed: Run, environment: RunContext) -> N
     assert verdict.outcome == "not comparable"
     for part in (
         "no pictures were held out",
-        "only 12 samples are measured",
-        "only 12 real pictures are measured",
+        "only 12 samples were measured",
+        "only 12 real pictures were measured",
         "12 samples against 12 train pictures",
     ):
         assert part in verdict.headline
@@ -191,7 +191,7 @@ def test_several_extractors_stand_beside_each_other(composed: Run, environment: 
     for heading in ("FD (efficientnet-lite0@32)", "KID (efficientnet-lite0@32)", "FD (efficientnet-lite0@64)", "KID (efficientnet-lite0@64)"):
         assert f"| {heading} |" in text
     assert whole.verdict is not None
-    assert any(reason.startswith("2 extractors judged") for reason in whole.verdict.reasons)
+    assert any(reason.startswith("2 extractors were used") for reason in whole.verdict.reasons)
     swapped = run_comparison(plan_of(composed, equal="kimg", extractors=names[::-1], baselines=("wgan", "paste")), environment).comparison
     assert [arm.metrics for arm in swapped.arms] == [arm.by_extractor[names[1]] for arm in whole.arms]
 

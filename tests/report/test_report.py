@@ -297,7 +297,9 @@ def test_what_this_stage_took_is_told_beside_layers_that_had_none(own: list[Stag
     layers = [StageCost("foreground", 40.0, 131.0, True), StageCost("background", 40.0, 129.0, True)]
     pasted = baseline_arm(1200.0, cost=Cost([*layers, *own]), name="paste", label="Frozen layers, pasted")
     reasons = decide_verdict([composed_arm(900.0), pasted], ANCHORS, PROTOCOL).reasons
-    assert any("trained for 7 min 22 s, 3 min 02 s of it in this stage, which Frozen layers, pasted did without." in reason for reason in reasons)
+    assert any(
+        "trained for 7 min 22 s, 3 min 02 s of it in this stage. Frozen layers, pasted: no training in this stage." in reason for reason in reasons
+    )
 
 
 @pytest.mark.parametrize("fd", [math.nan, None, math.inf])
@@ -360,7 +362,7 @@ def test_collapse_is_told_with_its_place(tmp_path: Path) -> None:
     ]
     page, markdown, _ = render(tmp_path, comparison(arms=[composed_arm(stats=rows), baseline_arm()]))
     for text in (page.visible(), markdown):
-        assert "looks collapsed from iteration 50, 5.00 kimg" in text
+        assert "appears to have collapsed at iteration 50, 5.00 kimg" in text
         assert "skipped 2 training steps" in text
 
 
@@ -479,7 +481,7 @@ def test_an_arm_that_diverged_is_compared_with_nothing() -> None:
     sound, wild = baseline_arm(1600.0, 2.5), baseline_arm(fd=900.0, name="wild", label="Wild (diverged)", diverged=True)
     found = decide_verdict([composed_arm(fd=1244.0), sound, wild])
     assert found.outcome == "won", "against the sound one"
-    assert "Wild (diverged): its training diverged, so its numbers are compared with nothing." in found.reasons
+    assert "Wild (diverged): its training diverged, so its numbers are not compared." in found.reasons
     alone = decide_verdict([composed_arm(), wild])
     assert (alone.outcome, alone.headline) == ("unmeasured", "No verdict: the training of every baseline diverged.")
     ours = composed_arm(diverged=True)

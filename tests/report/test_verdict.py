@@ -78,16 +78,16 @@ BASIS = f"2,000 samples against 1,500 test pictures, {ASSUMED} 30"
         # Nothing can be decided yet.
         (
             AHEAD, bare(900, 900), {**BOTH, "split": "train"}, "not comparable",
-            "Not comparable yet: no pictures were held out, the train pictures themselves are measured "
+            "Not comparable yet: no pictures were held out, so the train pictures themselves are the reference "
             f"(2,000 samples against 1,500 train pictures, {ASSUMED} 30).",
         ),
         (
             AHEAD, bare(900, 900), {**BOTH, "real": 499}, "not comparable",
-            f"Not comparable yet: only 499 real pictures are measured, 500 are needed (2,000 samples against 499 test pictures, {ASSUMED} 30).",
+            f"Not comparable yet: only 499 real pictures were measured, and 500 are needed (2,000 samples against 499 test pictures, {ASSUMED} 30).",
         ),
         (
             AHEAD, bare(900, 900), {**BOTH, "samples": 256}, "not comparable",
-            f"Not comparable yet: only 256 samples are measured, 500 are needed (256 samples against 1,500 test pictures, {ASSUMED} 30).",
+            f"Not comparable yet: only 256 samples were measured, and 500 are needed (256 samples against 1,500 test pictures, {ASSUMED} 30).",
         ),
         (AHEAD, bare(900, 900), {**BOTH, "samples": 500, "real": 500, "split": "validation"}, "won", "500 samples against 500 validation pictures"),
         (AHEAD, bare(400, 900), BOTH, "not comparable",
@@ -103,7 +103,8 @@ BASIS = f"2,000 samples against 1,500 test pictures, {ASSUMED} 30"
         ),
         (
             [composed(500.0, 700.0), baseline(600.0, 500.0)], bare(300, 900), {**BOTH, "split": "train", "real": 20}, "not comparable",
-            "no pictures were held out, the train pictures themselves are measured; only 20 real pictures are measured, 500 are needed; no arm beats",
+            "no pictures were held out, so the train pictures themselves are the reference; "
+            "only 20 real pictures were measured, and 500 are needed; no arm beats",
         ),
     ],
 )  # fmt: skip
@@ -118,9 +119,9 @@ def test_verdicts(arms: list[ArmResult], anchors: list[Anchor], protocol: dict[s
 def test_how_many_extractors_judged_is_said(extractors: list[str]) -> None:
     reasons = decide_verdict(AHEAD, bare(900, 900), {**BOTH, "extractors": extractors}).reasons
     if len(extractors) == 1:
-        assert f"Only one extractor judged, {FIRST}: another might say otherwise (`--extractor` names several)." in reasons
+        assert f"Only one extractor was used, {FIRST}; another might disagree (name several with `--extractor`)." in reasons
     else:
-        assert f"2 extractors judged, and agree ({FIRST}: won by 17%; {SECOND}: won by 23%)." in reasons
+        assert f"2 extractors were used, and they agree ({FIRST}: won by 17%; {SECOND}: won by 23%)." in reasons
         for name, pair in ((FIRST, "500 for Composition (modern), 600"), (SECOND, "400 for Composition (modern), 520")):
             assert any(reason.startswith(f"FD ({name}) {pair} for {WGAN}") for reason in reasons)
 
@@ -136,14 +137,14 @@ def test_seeds_give_the_spread_and_the_noise() -> None:
     apart = decide_verdict([composed(560.0, values=[540.0, 560.0, 580.0]), baseline(600.0, values=theirs)], bare(900), ONE)
     assert apart.outcome == "close"
     one = decide_verdict(AHEAD, bare(900), ONE)
-    assert "One seed per arm: another seed could move either number by about 30 (an assumption, not a measurement)." in one.reasons
+    assert "One seed per arm: another seed could change either number by about 30 (an assumption, not a measurement)." in one.reasons
 
 
 def test_the_stage_alone_stands_below_the_headline() -> None:
     arms = [composed(500.0), baseline(600.0), baseline(1000.0, name="wgan", label=STAGE, length="stage")]
     verdict = decide_verdict(arms, bare(1200), ONE, resource="cpu-seconds")
     assert verdict.headline.startswith(f"Composition won by 100 FD (17%) against {WGAN}, at equal total time")
-    (alone,) = [reason for reason in verdict.reasons if reason.startswith("Of this stage alone, the pretrainings left out, by CPU seconds: ")]
+    (alone,) = [reason for reason in verdict.reasons if reason.startswith("This stage alone, without the pretrainings, by CPU seconds: ")]
     assert alone.endswith(f"against {STAGE}: won by 500 FD ({FIRST}) (1,000; noise is about 50), KID ratio 0.500.")
     assert any("KID agrees: 1.00 against 1.20, ratio 0.833." in reason for reason in verdict.reasons)
 
@@ -152,7 +153,7 @@ def test_the_headline_is_of_all_stages_even_where_less_training_did_better() -> 
     arms = [composed(500.0), baseline(600.0), baseline(550.0, name="wgan", label=STAGE, length="stage")]
     verdict = decide_verdict(arms, bare(900), ONE, resource="cpu-seconds")
     assert verdict.headline.startswith(f"Composition won by 100 FD (17%) against {WGAN}, at equal total time")
-    assert any(reason.startswith("Of this stage alone") and f"against {STAGE}: won by 50 FD" in reason for reason in verdict.reasons)
+    assert any(reason.startswith("This stage alone") and f"against {STAGE}: won by 50 FD" in reason for reason in verdict.reasons)
 
 
 @pytest.mark.parametrize(
@@ -165,14 +166,14 @@ def test_the_unit_is_named(equal: str, words: str) -> None:
 
 def test_what_would_help_is_said() -> None:
     few = decide_verdict(AHEAD, bare(900), {**ONE, "split": "train", "samples": 100, "real": 60}).reasons
-    assert "To hold pictures out: `mitlgan data split` or `data prepare`, or a folder `test` beside `train`." in few
-    assert "To measure more: `-n 500`, or better 2000." in few
-    assert "To measure against more: 500 held-out scenes in all." in decide_verdict(AHEAD, bare(900), {**ONE, "real": 60}).reasons
-    assert "To beat bare backgrounds: train longer." in decide_verdict(AHEAD, bare(10), ONE).reasons
+    assert "To hold out pictures, use `mitlgan data split` or `data prepare`, or put a folder `test` next to `train`." in few
+    assert "To measure more samples, use `-n 500`, or better 2000." in few
+    assert "To measure against more pictures, hold out 500 scenes in all." in decide_verdict(AHEAD, bare(900), {**ONE, "real": 60}).reasons
+    assert "To beat bare backgrounds, train longer." in decide_verdict(AHEAD, bare(10), ONE).reasons
 
 
 def test_bare_backgrounds_that_are_not_at_hand_are_told() -> None:
-    sentence = "Bare backgrounds were not at hand: nothing says whether any arm is better than no object at all."
+    sentence = "Bare backgrounds were not available, so it is unknown whether any arm is better than no object at all."
     assert sentence in decide_verdict(AHEAD, [Anchor("real_halves", "Halves", numbers(90.0))], ONE).reasons
     assert sentence not in decide_verdict(AHEAD, bare(900), ONE).reasons
 

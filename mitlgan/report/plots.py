@@ -1,4 +1,4 @@
-"""Training curves as inline SVG whose colours come from the page, so that one drawing serves light and dark."""
+"""Training curves as inline SVG. Their colors come from the page, so that one drawing works in light and dark."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mitlgan.runtime.progress import finite
 INK, RULE = "#010203", "#040506"
 ARM_COLORS = tuple(f"#0708{index:02x}" for index in range(1, 11))
 STYLES = ("-", (0, (5, 2)), (0, (2, 1.5)), (0, (7, 2, 2, 2)))
-"""Drawn in colours that nothing else has, and exchanged for the page's own afterwards; dashes tell the arms apart without colour."""
+"""Drawn in colors that nothing else has, which are then replaced by the page's own; dashes tell the arms apart without color."""
 
 MAX_POINTS = 360
 RC: Any = {"svg.fonttype": "none", "svg.hashsalt": "mitlgan", "font.family": "sans-serif", "font.size": 10, "axes.unicode_minus": True}
@@ -32,10 +32,10 @@ class Curve:
     """One drawing.
 
     Args:
-        title: Heading above it.
+        title: Its heading.
         hint: How to read it, in one sentence.
         svg: Inline SVG.
-        alt: What it shows, with first and last values.
+        alt: Alternative text, with first and last values.
     """
 
     title: str
@@ -46,46 +46,46 @@ class Curve:
 
 CURVES = (
     ("wasserstein", *SCORE_STATISTICS["wasserstein"]),
-    ("critic_loss", "Critic loss", "Negative Wasserstein estimate plus penalty, which rises towards zero; a relativistic one has its draw at 0.69."),
+    ("critic_loss", "Critic loss", "Negative Wasserstein estimate plus penalty, which rises towards zero; a relativistic loss of 0.69 is a draw."),
     (
         "generator_loss",
         "Generator loss",
-        "Negative score of generated pictures: its jumps count, not its level; a relativistic one has its draw at 0.69.",
+        "Negative score of generated pictures: jumps matter, the level does not; a relativistic loss of 0.69 is a draw.",
     ),
 )
 
 
 INDICATORS = (
-    ("critic_grad_norm", "Critic's gradient norm", "Spikes are steps too large."),
-    ("generator_grad_norm", "Generator's gradient norm", "Near 0 it learns nothing."),
-    ("augment_sign", "Overfitting", "Mean sign of real pictures' scores; above the recipe's target the augmentation grows stronger."),
-    ("augment_probability", "Augmentation's probability", "Of each transform."),
-    ("diversity", "Spread of a batch", "Of generated pixels over real ones; near 0 all samples are alike."),
+    ("critic_grad_norm", "Critic's gradient norm", "Spikes are steps that are too large."),
+    ("generator_grad_norm", "Generator's gradient norm", "Near 0, it learns nothing."),
+    ("augment_sign", "Overfitting", "Mean sign of real pictures' scores; above the recipe's target, augmentation becomes stronger."),
+    ("augment_probability", "Augmentation's probability", "Probability of each transform."),
+    ("diversity", "Spread of a batch", "Standard deviation of generated pixels relative to real ones; near 0, all samples are identical."),
 )
 """Statistics of a training besides the objective's, for a report on one run: key, title, how to read it."""
 
 AXES = (("kimg", "kimg"), ("seconds", "seconds"), ("cpu_seconds", "CPU seconds"), ("macs", "tera-MACs"))
-"""Key of a row and its unit: what arms may be compared along."""
+"""Axes along which arms are compared: key of a row, and unit."""
 
 
 def curves(arms: Sequence[ArmResult], distance: str, prefix: str = "") -> list[Curve]:
-    """Draw loss curves over kimg, and the distance during training where it was measured; empty drawings are left out.
+    """Draw loss curves over kimg, and the distance during training if it was measured; empty drawings are left out.
 
     Args:
-        arms: In the page's order, which gives their colours.
+        arms: In the page's order, which gives their colors.
         distance: Name of the distance.
-        prefix: Keeps identifiers apart from those of other domains on the page.
+        prefix: Distinguishes identifiers from those of other domains on the page.
     """
     evaluations = [arm.evaluations for arm in arms]
     drawn = []
     for axis, unit in AXES if any(len(rows) and "macs" in rows[0] for rows in evaluations) else AXES[:1]:
         title = f"{distance} during training" + ("" if axis == "kimg" else f", by {unit}")
         drawn.append(_draw(f"{prefix}d-{axis}", arms, evaluations, "fd", title, "Who is ahead when; lower is better.", (axis, unit)))
-    before = [sum(stage.kimg or 0.0 for stage in arm.cost.stages if stage.pretraining) for arm in arms]
-    if any(before) and sum(1 for rows in evaluations if rows) > 1:
-        shifted = [[{**row, "kimg": row["kimg"] + start} for row in rows] for rows, start in zip(evaluations, before, strict=True)]
-        title = f"{distance}, pretraining counted in"
-        drawn.append(_draw(f"{prefix}d-in", arms, shifted, "fd", title, "The same, with what the layers' own training took.", ("kimg", "kimg")))
+    pretraining_kimg = [sum(stage.kimg or 0.0 for stage in arm.cost.stages if stage.pretraining) for arm in arms]
+    if any(pretraining_kimg) and sum(1 for rows in evaluations if rows) > 1:
+        shifted = [[{**row, "kimg": row["kimg"] + start} for row in rows] for rows, start in zip(evaluations, pretraining_kimg, strict=True)]
+        title = f"{distance}, pretraining included"
+        drawn.append(_draw(f"{prefix}d-in", arms, shifted, "fd", title, "The same, with the training of the layers included.", ("kimg", "kimg")))
     for index, (key, title, hint) in enumerate(CURVES if len(arms) > 1 else _indicators()):
         drawn.append(_draw(f"{prefix}c{index}", arms, [arm.stats for arm in arms], key, title, hint))
     return [curve for curve in drawn if curve is not None]
@@ -109,14 +109,14 @@ def _draw(
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         for index, (kimg, values) in enumerate(lines):
-            colour, style = ARM_COLORS[index % len(ARM_COLORS)], STYLES[index % len(STYLES)]
+            color, style = ARM_COLORS[index % len(ARM_COLORS)], STYLES[index % len(STYLES)]
             smooth = _smooth(values)
             if len(values) > 8:
-                axes.plot(kimg, values, color=colour, alpha=0.22, linewidth=0.8)
-            axes.plot(kimg, smooth, color=colour, linestyle=style, linewidth=1.8, marker="o" if len(kimg) <= 12 else None, markersize=3)
+                axes.plot(kimg, values, color=color, alpha=0.22, linewidth=0.8)
+            axes.plot(kimg, smooth, color=color, linestyle=style, linewidth=1.8, marker="o" if len(kimg) <= 12 else None, markersize=3)
             spread = _spread(rows[index], key, along)
             if spread is not None:
-                axes.fill_between(*spread, color=colour, alpha=0.12, linewidth=0)
+                axes.fill_between(*spread, color=color, alpha=0.12, linewidth=0)
         low, high = _limits([values for _, values in lines if len(values)])
         axes.set_ylim(low, high)
         axes.set_xlabel(unit, color=INK)
@@ -128,31 +128,31 @@ def _draw(
             spine.set_color(RULE)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    told = [f"{arm.label} from {values[0]:.3g} to {values[-1]:.3g}" for arm, (_, values) in zip(arms, lines, strict=True) if len(values)]
-    return Curve(title, hint, _inline(buffer.getvalue(), prefix), f"{title} over {unit}: {'; '.join(told)}.")
+    ranges = [f"{arm.label} from {values[0]:.3g} to {values[-1]:.3g}" for arm, (_, values) in zip(arms, lines, strict=True) if len(values)]
+    return Curve(title, hint, _inline(buffer.getvalue(), prefix), f"{title} over {unit}: {'; '.join(ranges)}.")
 
 
 def _points(rows: Sequence[Row], key: str, along: str) -> tuple[np.ndarray, np.ndarray]:
-    """The finite points of one line, thinned by averaging neighbours to at most `MOST_POINTS`."""
+    """Return the finite points of one line, thinned to at most `MAX_POINTS` by averaging neighbors."""
     pairs = [(finite(row.get(along)), finite(row.get(key))) for row in rows]
-    known = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
-    if len(known) > MAX_POINTS:
-        width = -(-len(known) // MAX_POINTS)
-        known = np.array([known[start : start + width].mean(axis=0) for start in range(0, len(known), width)])
-    return known[:, 0], known[:, 1]
+    points = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
+    if len(points) > MAX_POINTS:
+        width = -(-len(points) // MAX_POINTS)
+        points = np.array([points[start : start + width].mean(axis=0) for start in range(0, len(points), width)])
+    return points[:, 0], points[:, 1]
 
 
 def _spread(rows: Sequence[Row], key: str, along: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Places and the band of one standard deviation over seeds, where it is known."""
-    known = [row for row in rows if finite(row.get(f"{key}_std")) is not None and finite(row.get(key)) is not None]
-    if len(known) < 2 or key != "fd":
+    """Return positions and the band of one standard deviation over seeds, if it is known."""
+    spread_rows = [row for row in rows if finite(row.get(f"{key}_std")) is not None and finite(row.get(key)) is not None]
+    if len(spread_rows) < 2 or key != "fd":
         return None
-    x, y, spread = (np.array([float(row[name]) for row in known]) for name in (along, key, f"{key}_std"))
+    x, y, spread = (np.array([float(row[name]) for row in spread_rows]) for name in (along, key, f"{key}_std"))
     return x, y - spread, y + spread
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """Centred moving average over a twentieth of the line, shortened at its ends."""
+    """Return the centered moving average over a twentieth of the line, shortened at its ends."""
     half = len(values) // 40
     if half < 1:
         return values
@@ -163,7 +163,7 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 
 def _limits(lines: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Limits that a few wild values at the start cannot stretch."""
+    """Return limits that a few extreme values at the start do not stretch."""
     low = min(float(np.percentile(values, 1)) for values in lines)
     high = max(float(np.percentile(values, 99)) for values in lines)
     margin = 0.08 * (high - low) or max(abs(high), 1.0) * 0.1
@@ -171,7 +171,7 @@ def _limits(lines: Sequence[np.ndarray]) -> tuple[float, float]:
 
 
 def _inline(svg: str, prefix: str) -> str:
-    """Drop the XML prolog, make identifiers unique in the page, exchange the colours and let CSS size it."""
+    """Remove the XML prolog, make identifiers unique in the page, replace the colors, and leave the size to CSS."""
     box = re.search(r'viewBox="([^"]*)"', svg)
     body = svg[svg.index(">", svg.index("<svg")) + 1 :]
     body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
@@ -179,6 +179,6 @@ def _inline(svg: str, prefix: str) -> str:
     body = re.sub(r'(url\(|href=")#', rf"\1#{prefix}-", body)
     body = re.sub(r"font-family: [^;\"]*;? ?", "", body)
     svg = f'<svg viewBox="{box[1] if box else "0 0 331.2 194.4"}" aria-hidden="true" focusable="false">{body}'
-    for index, colour in enumerate(ARM_COLORS):
-        svg = svg.replace(colour, f"var(--arm-{index})")
+    for index, color in enumerate(ARM_COLORS):
+        svg = svg.replace(color, f"var(--arm-{index})")
     return svg.replace(INK, "var(--muted)").replace(RULE, "var(--rule)")

@@ -1,4 +1,4 @@
-"""The composition's KID over that of each other arm, at each budget: as it is, and above what perfect layers score by the same protocol."""
+"""The composition's KID divided by that of each other arm, at each budget: as it is, and after subtracting the KID of perfect layers."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from mitlgan.report.schema import ArmResult, Comparison
 from mitlgan.runtime.progress import finite
 
 FLOOR = "real_pasted"
-"""The anchor that is the floor: real objects on real backgrounds, which no composition of generated layers can be expected to pass."""
+"""The anchor that is the floor: real objects on real backgrounds, which no composition of generated layers can be expected to beat."""
 
 
 @dataclass(frozen=True)
 class KidRatio:
-    """The composition against one arm at one budget; KIDs are means over seeds, and below 1 the composition is nearer to the real scenes.
+    """The composition against one arm at one budget; KIDs are means over seeds. Below 1 the composition is closer to real scenes.
 
     Attributes:
         arm: Name of the other arm.
         label: Its name for readers.
-        budget: In the comparison's unit; None where arms stand at one length only.
+        budget: In the comparison's unit; None if arms are compared at one length only.
         ours: KID of the composition.
         theirs: KID of the other arm.
         plain: ours / theirs.
-        floor: KID of perfect layers; None where it was not measured.
-        above: (ours - floor) / (theirs - floor), not positive where the composition is as good as perfect layers; None where the floor is not
-            known, or the other arm does not lie above it.
+        floor: KID of perfect layers; None if it was not measured.
+        above: (ours - floor) / (theirs - floor), not positive if the composition is as good as perfect layers; None if the floor is unknown, or
+            the other arm is not above it.
     """
 
     arm: str
@@ -40,22 +40,22 @@ class KidRatio:
 
 
 def kid_ratios(comparison: Comparison) -> list[KidRatio]:
-    """Arm by arm, budget by budget; empty where there is no composition, or no KID."""
+    """Return the ratios by arm and budget; empty if there is no composition or no KID."""
     composed = next((arm for arm in comparison.arms if arm.role == "composed"), None)
     if composed is None:
         return []
-    known = _by_budget(composed)
+    ours = _kid_by_budget(composed)
     floor = next((finite(anchor.metrics.get("kid")) for anchor in comparison.anchors if anchor.name == FLOOR), None)
     return [
-        _ratio(arm, budget, known[budget], theirs, floor)
+        _ratio(arm, budget, ours[budget], theirs, floor)
         for arm in comparison.arms
         if arm is not composed
-        for budget, theirs in _by_budget(arm).items()
-        if budget in known and theirs > 0
+        for budget, theirs in _kid_by_budget(arm).items()
+        if budget in ours and theirs > 0
     ]
 
 
-def _by_budget(arm: ArmResult) -> dict[float | None, float]:
+def _kid_by_budget(arm: ArmResult) -> dict[float | None, float]:
     rows: Sequence[tuple[float | None, Mapping[str, Any]]] = [(float(row["budget"]), row) for row in arm.budget_results] or [(None, arm.metrics)]
     return {budget: kid for budget, row in rows if (kid := finite(row.get("kid"))) is not None}
 

@@ -1,7 +1,4 @@
-"""What a report is made of: plain data, filled in by whoever ran the stages.
-
-Nothing here reads a run directory or draws: `page.write_report` turns one `Comparison` into a page.
-"""
+"""The content of a report as plain data; `html.write_report` turns a `Comparison` into files."""
 
 from __future__ import annotations
 
@@ -21,10 +18,10 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class StageCost:
-    """What one training stage took.
+    """The cost of one training stage.
 
     Args:
-        label: Name of the stage as readers see it, e.g. "foreground".
+        label: Name of the stage for readers, e.g. "foreground".
         kimg: Thousand real images shown to the critic.
         seconds: Wall-clock seconds of training, over all resumes; None if not recorded.
         pretraining: True for a stage that came before the compared one.
@@ -42,10 +39,10 @@ class StageCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an arm cost, stage by stage, and how heavy its generator is.
+    """The cost of an arm, stage by stage, and the size of its generator.
 
     Args:
-        stages: In training order; those with `pretraining` are left out of "this stage" and counted in "total".
+        stages: In training order; those with `pretraining` count in "total", but not in "this stage".
         trained_parameters: Parameters that received gradient in the compared stage.
         parameters: All parameters of the generator or composer, as `networks.count_parameters` counts.
         macs_per_image: Multiply-accumulates of one forward image.
@@ -57,30 +54,30 @@ class Cost:
     macs_per_image: int | None = None
 
     def kimg(self, *, total: bool) -> float | None:
-        """Thousand real images of the compared stage, or with pretraining counted in."""
+        """Return thousand real images of the compared stage, or with pretraining included."""
         return _sum_known([stage.kimg for stage in self.stages if total or not stage.pretraining])
 
     def seconds(self, *, total: bool) -> float | None:
-        """Seconds of the compared stage, or with pretraining counted in."""
+        """Return seconds of the compared stage, or with pretraining included."""
         return _sum_known([stage.seconds for stage in self.stages if total or not stage.pretraining])
 
     def cpu_seconds(self, *, total: bool) -> float | None:
-        """CPU seconds of the compared stage, or with pretraining counted in."""
+        """Return CPU seconds of the compared stage, or with pretraining included."""
         return _sum_known([stage.cpu_seconds for stage in self.stages if total or not stage.pretraining])
 
     def macs(self, *, total: bool) -> float | None:
-        """Tera multiply-accumulates of the compared stage's training, or with pretraining counted in."""
+        """Return tera multiply-accumulates of training the compared stage, or with pretraining included."""
         return _sum_known([stage.macs for stage in self.stages if total or not stage.pretraining])
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Pictures with a caption, outside the arms: what the networks learned from, what shipped artifacts give.
+    """Pictures with a caption that belong to no arm, such as training pictures or samples of shipped artifacts.
 
     Args:
         caption: Shown under the pictures.
         pixels: See `Pixels`.
-        alt: Alternative text; the caption and the number of pictures when empty.
+        alt: Alternative text; empty gives the caption and the number of pictures.
     """
 
     caption: str
@@ -90,34 +87,34 @@ class Picture:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """One side of the comparison.
+    """One arm of the comparison, measured.
 
     Args:
         name: Short identifier, unique in the report.
-        label: Name that readers see.
+        label: Name for readers.
         role: "composed" or "baseline"; the verdict compares the first composed arm with the best baseline.
-        run_dir: Run directory as readers should see it.
+        run_dir: Run directory for readers.
         stats: Rows of `stats.jsonl`.
         timing: Rows of `timing.jsonl`.
         evaluations: Rows {"kimg", "seconds", "cpu_seconds", "macs", "fd", "fd_std", ...} measured during training, if any; means over the seeds.
         budget_results: Rows {"budget", "fd", "fd_std", "kid", ...} at each budget, the best snapshot up to it, on the reported pictures.
         separation: Numbers of `metrics.separation.Separation`, for arms that are made of layers.
         separation_grid: The swap as a finished PNG: rows share a foreground, columns a background.
-        neighbours: Samples and their nearest training pictures, in turn, as pictures with captions.
-        memorised: One sentence on how near samples lie to the training pictures.
-        recipes_tried: Recipes that were tried for this arm, this one included, as its user declares.
-        snapshots_tried: Snapshots (or settings) among which validation chose, per seed.
-        cost: What it took.
+        neighbours: Samples and their nearest training pictures, as pictures with captions.
+        memorised: One sentence on how close samples are to the training pictures.
+        recipes_tried: Number of recipes tried for this arm, including this one, as declared by the user.
+        snapshots_tried: Number of snapshots or settings that validation chose from, per seed.
+        cost: What it cost.
         metrics: "fd", "kid", "kid_std" and any of `tables.METRICS`, by the first extractor; missing or not finite prints as a dash.
-        by_extractor: The same by further extractors, by name.
+        by_extractor: The same for the other extractors, by name.
         values: Distance of each seed, by extractor.
-        length: What a baseline had alike with the composition: "total", as much as all its stages; "stage", as much as its last; empty where
-            nothing was trained, or as it was given.
+        length: Length of a baseline: "total", as long as all stages of the composition; "stage", as long as its last stage; empty if nothing was
+            trained, or if it was trained elsewhere.
         layers: Stages of the picture in order, name -> pixels, all at the same latents ("fg", "bg", "matte", "fused", "output").
         samples: Final pictures at the shared seeds.
-        seeds: Training seeds behind `metrics`; none where nothing is trained.
-        notes: Sentences that belong beside this arm's numbers.
-        diverged: Whether what stands here is of a training that had diverged: its numbers are shown, and compared with nothing.
+        seeds: Training seeds behind `metrics`; empty if nothing is trained.
+        notes: Sentences on this arm's numbers.
+        diverged: Whether its training diverged: its numbers are shown, but not compared.
     """
 
     name: str
@@ -148,13 +145,13 @@ class ArmResult:
 
 @dataclass(frozen=True)
 class Anchor:
-    """A row that tells what a number means, scored by the same protocol as the arms.
+    """A row that shows what a number means, measured by the same protocol as the arms.
 
     Args:
         name: Identifier; "real_halves", "real_pasted" and "bare_backgrounds" are known to the verdict.
-        label: Name that readers see.
+        label: Name for readers.
         metrics: As in `Arm`.
-        meaning: One clause that says what this anchor stands for.
+        meaning: One clause on what this anchor stands for.
         by_extractor: As in `Arm`.
     """
 
@@ -183,9 +180,9 @@ class Verdict:
     """The outcome in words.
 
     Args:
-        outcome: How the composed arm did; "not comparable" where the measurement cannot carry any of these.
+        outcome: How the composed arm did; "not comparable" if the measurement allows no verdict.
         headline: One sentence.
-        reasons: Sentences that back it up or hold it back.
+        reasons: Sentences with the reasons and the limits.
     """
 
     outcome: Literal["won", "lost", "close", "not comparable", "unmeasured"]
@@ -195,27 +192,27 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that one report shows.
+    """The content of one report.
 
     Args:
         title: Heading of the page.
         arms: The composed arm first.
-        anchors: Rows that give the distances a meaning.
-        verdict: See `verdict.judge`; None for a report on one run.
-        equal: What both arms shared, one clause each.
+        anchors: Rows that show what the distances mean.
+        verdict: See `verdict.decide_verdict`; None for a report on one run.
+        equal: What all arms share, one clause each.
         unequal: What differed, one clause each.
         protocol: How it was measured: "extractor", which decides, "extractors", all of them, "samples", "real", the number of real pictures, "split",
             "resize", "seed", hashes.
         environment: Versions, threads, device.
         real: Real pictures of the split that the arms are measured against.
-        domains: What the networks learned from.
+        domains: What the networks were trained on.
         shipped: Samples of the shipped artifacts ("what longer training gives").
         commands: Shell lines that reproduce the report.
         trust: Further sentences on how far to trust the numbers.
-        resource: What arms of one length had alike, a key of `verdict.UNITS`; empty where that is not known.
-        budget_unit: Unit of the standings' budgets, e.g. "kimg"; empty where arms stand at one length only.
+        resource: What arms of equal length got the same amount of, a key of `verdict.UNITS`; empty if unknown.
+        budget_unit: Unit of the budgets, e.g. "kimg"; empty if arms are compared at one length only.
         lead_sentences: Who is ahead when, one sentence each.
-        findings: What a training's own numbers say, for a report on one run.
+        findings: What the training's own statistics show, for a report on one run.
         made_by: Program and version.
     """
 
@@ -240,12 +237,12 @@ class Comparison:
 
     @property
     def extractors(self) -> tuple[str, ...]:
-        """Who measured, the deciding one first; empty where nothing was."""
+        """Names of the extractors, the deciding one first; empty if nothing was measured."""
         return extractors_of(self.protocol)
 
 
 def extractors_of(protocol: Mapping[str, Any]) -> tuple[str, ...]:
-    """The extractors of a protocol; those of earlier versions have one."""
+    """Return the extractors of a protocol; those of earlier versions have one."""
     several = protocol.get("extractors")
     if isinstance(several, Sequence) and not isinstance(several, str) and several:
         return tuple(str(name) for name in several)

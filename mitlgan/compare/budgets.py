@@ -94,10 +94,10 @@ def with_schedule(recipe: Recipe, budgets: Sequence[float], resource: str, macs_
     return _with_length(recipe, resource, lengths[-1], lengths)
 
 
-def _with_length(recipe: Recipe, resource: str, end: float, kept: Sequence[float] | None) -> Recipe:
+def _with_length(recipe: Recipe, resource: str, end: float, artifact_points: Sequence[float] | None) -> Recipe:
     """Return a recipe that ends at a length and keeps artifacts on the way, in seconds or kimg; None leaves the recipe's own."""
     if resource in CLOCKS:
         recipe = with_overrides(recipe, training__kimg=UNBOUNDED_KIMG, training__limit_s=end, training__clock=CLOCKS[resource])
-        return recipe if kept is None else with_overrides(recipe, training__keep_s=list(kept), training__keep_kimg=[])
+        return recipe if artifact_points is None else with_overrides(recipe, training__keep_s=list(artifact_points), training__keep_kimg=[])
     recipe = with_overrides(recipe, training__kimg=end, training__limit_s=None, training__clock=None)
-    return recipe if kept is None else with_overrides(recipe, training__keep_kimg=list(kept), training__keep_s=[])
+    return recipe if artifact_points is None else with_overrides(recipe, training__keep_kimg=list(artifact_points), training__keep_s=[])

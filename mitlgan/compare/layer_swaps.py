@@ -29,5 +29,5 @@ def measure_layer_swap(composer: LoadedArtifact | PastedLayers, card: Card, eval
         {"separation": key, "swaps": MEASURED_LAYERS},
         lambda: measure_separation(composer, evaluator.real, foregrounds=MEASURED_LAYERS, backgrounds=MEASURED_LAYERS, swap=swap).numbers,
     )
-    shown = measure_separation(composer, None, foregrounds=SHOWN_LAYERS, backgrounds=SHOWN_LAYERS, swap=swap)
-    return numbers, grid_png(shown.grid, columns=shown.columns)
+    small_swap = measure_separation(composer, None, foregrounds=SHOWN_LAYERS, backgrounds=SHOWN_LAYERS, swap=swap)
+    return numbers, grid_png(small_swap.grid, columns=small_swap.columns)

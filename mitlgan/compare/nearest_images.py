@@ -49,12 +49,12 @@ def nearest_training_images(evaluator: CachedEvaluator, path: Path, training: Im
 def _measure(evaluator: CachedEvaluator, path: Path, training: ImagePack, seeds: Sequence[int], count: int) -> dict[str, Any]:
     images = to_rgb(to_uint8(load_artifact(path, device=evaluator.device).sample(seeds)))
     samples = extract_features(evaluator.extractor, [images])
-    known = cached_pack_features(training, evaluator.extractor, count=MAX_TRAINING_IMAGES)
+    training_features = cached_pack_features(training, evaluator.extractor, count=MAX_TRAINING_IMAGES)
     positions = select_pictures(len(training), MAX_TRAINING_IMAGES)
     unseen = cached_pack_features(evaluator.real, evaluator.extractor, count=evaluator.protocol.samples, seed=evaluator.protocol.seed)
-    index, distance = nearest_neighbors(samples, known)
+    index, distance = nearest_neighbors(samples, training_features)
     order = np.argsort(distance)[:count]
-    memorization = measure_memorization(samples, known, unseen)
+    memorization = measure_memorization(samples, training_features, unseen)
     return {
         "samples": order.tolist(), "pictures": positions[index[order]].tolist(),
         "share": memorization.share, "ratio": memorization.ratio, "of": memorization.samples,

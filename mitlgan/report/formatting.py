@@ -14,17 +14,17 @@ DASH = "—"
 
 def number(value: Any, decimals: int | None = None) -> str:
     """Return a number with three significant digits or the given decimals: 1,244 / 31.5 / 1.35 / 0.213; a dash if it is not finite."""
-    known = finite(value)
-    if known is None:
+    finite_value = finite(value)
+    if finite_value is None:
         return DASH
     if decimals is not None:
-        return f"{known:,.{decimals}f}"
-    size = abs(known)
+        return f"{finite_value:,.{decimals}f}"
+    size = abs(finite_value)
     if size >= 99.95:
-        return f"{known:,.0f}"
+        return f"{finite_value:,.0f}"
     if 0 < size < 0.0005:
-        return f"{known:.1e}"
-    return f"{known:.{1 if size >= 9.995 else 2 if size >= 0.9995 else 3}f}"
+        return f"{finite_value:.1e}"
+    return f"{finite_value:.{1 if size >= 9.995 else 2 if size >= 0.9995 else 3}f}"
 
 
 def one_digit(value: float) -> str:
@@ -35,23 +35,23 @@ def one_digit(value: float) -> str:
 
 def count(value: Any) -> str:
     """Return a large count with its unit: 947, 18.5 M, 1.24 G."""
-    known = finite(value)
-    if known is None:
+    finite_value = finite(value)
+    if finite_value is None:
         return DASH
     for unit, letter in ((1, ""), (1e3, " k"), (1e6, " M")):
-        if abs(known) / unit < 999.5:
-            return f"{known / unit:.3g}{letter}"
-    return f"{known / 1e9:.3g} G" if abs(known) < 999.5e9 else f"{known / 1e9:,.0f} G"
+        if abs(finite_value) / unit < 999.5:
+            return f"{finite_value / unit:.3g}{letter}"
+    return f"{finite_value / 1e9:.3g} G" if abs(finite_value) < 999.5e9 else f"{finite_value / 1e9:,.0f} G"
 
 
 def duration(seconds: Any) -> str:
     """Return seconds for people: 4.8 s, 48 s, 4 min 12 s, 2 h 05 min."""
-    known = finite(seconds)
-    if known is None or known < 0:
+    finite_value = finite(seconds)
+    if finite_value is None or finite_value < 0:
         return DASH
-    if known < 9.95:
-        return f"{known:.1f} s"
-    return format_duration(round(known))
+    if finite_value < 9.95:
+        return f"{finite_value:.1f} s"
+    return format_duration(round(finite_value))
 
 
 def distance_name(extractor: Any) -> str:

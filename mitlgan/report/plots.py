@@ -77,18 +77,18 @@ def curves(arms: Sequence[ArmResult], distance: str, prefix: str = "") -> list[C
         prefix: Distinguishes identifiers from those of other domains on the page.
     """
     evaluations = [arm.evaluations for arm in arms]
-    drawn = []
+    drawings = []
     for axis, unit in AXES if any(len(rows) and "macs" in rows[0] for rows in evaluations) else AXES[:1]:
         title = f"{distance} during training" + ("" if axis == "kimg" else f", by {unit}")
-        drawn.append(_draw(f"{prefix}d-{axis}", arms, evaluations, "fd", title, "Who is ahead when; lower is better.", (axis, unit)))
+        drawings.append(_draw(f"{prefix}d-{axis}", arms, evaluations, "fd", title, "Who is ahead when; lower is better.", (axis, unit)))
     pretraining_kimg = [sum(stage.kimg or 0.0 for stage in arm.cost.stages if stage.pretraining) for arm in arms]
     if any(pretraining_kimg) and sum(1 for rows in evaluations if rows) > 1:
         shifted = [[{**row, "kimg": row["kimg"] + start} for row in rows] for rows, start in zip(evaluations, pretraining_kimg, strict=True)]
         title = f"{distance}, pretraining included"
-        drawn.append(_draw(f"{prefix}d-in", arms, shifted, "fd", title, "The same, with the training of the layers included.", ("kimg", "kimg")))
+        drawings.append(_draw(f"{prefix}d-in", arms, shifted, "fd", title, "The same, with the training of the layers included.", ("kimg", "kimg")))
     for index, (key, title, hint) in enumerate(CURVES if len(arms) > 1 else _indicators()):
-        drawn.append(_draw(f"{prefix}c{index}", arms, [arm.stats for arm in arms], key, title, hint))
-    return [curve for curve in drawn if curve is not None]
+        drawings.append(_draw(f"{prefix}c{index}", arms, [arm.stats for arm in arms], key, title, hint))
+    return [curve for curve in drawings if curve is not None]
 
 
 def _indicators() -> list[tuple[str, str, str]]:

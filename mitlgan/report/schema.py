@@ -250,5 +250,5 @@ def extractors_of(protocol: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _sum_known(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) if numbers and len(numbers) == len(values) else None

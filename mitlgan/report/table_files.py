@@ -63,8 +63,8 @@ def _csv_cell(value: Any) -> str:
     if isinstance(value, str):
         text = printable(value)
         return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
-    known = finite(value)
-    return "" if known is None else repr(known)
+    number = finite(value)
+    return "" if number is None else repr(number)
 
 
 def latex_table(comparisons: Sequence[Comparison]) -> str:

@@ -83,7 +83,7 @@ def forms_are_whole(result: ComparisonResult) -> None:
     for heading in ("At each budget", "Do the layers stay apart?"):
         assert heading in html
         assert heading in markdown
-    assert "Own pictures, or learned by heart?" in html
+    assert "New pictures, or memorized ones?" in html
     assert "3 recipes tried" in html
     assert r"\begin{tabular}{lrr}" in tex
     table = list(csv.DictReader(io.StringIO(result.paths.csv.read_text())))

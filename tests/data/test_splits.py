@@ -118,7 +118,7 @@ class TestWhatIsSaid:
         said: list[str] = []
         packed = open_data(str(place), "scene", 8, say=said.append)
         assert said == [
-            f"{place}: train pictures are Train/ (2); left out: val/ (1, validation), 1 pictures beside the split folders (stray\\n.png)",
+            f"{place}: train pictures are Train/ (2); left out: val/ (1, validation), 1 pictures next to the split folders (stray\\n.png)",
         ]
         assert packed.manifest["split"] == {"name": "train", "folders": ["Train/"], "left": {"val/": 1}, "beside": 1, "remark": ""}
         assert [entry["name"] for entry in packed.manifest["skipped"]] == ["stray\n.png"]
@@ -129,7 +129,7 @@ class TestWhatIsSaid:
         said: list[str] = []
         packed = open_data(str(tree(tmp_path, "airplane/a.png", "bus/b.png", "train/c.png")), "scene", 8, say=said.append)
         assert len(packed) == 3
-        assert said == [f"{tmp_path}: train/ is taken for a class, as airplane/, bus/ beside it: all are one set"]
+        assert said == [f"{tmp_path}: train/ is taken for a class, as airplane/, bus/ next to it: all are one set"]
 
     @pytest.mark.parametrize("names", [("a.png",), ("cat/a.png", "dog/b.png"), ("train/a.png",)])
     def test_nothing_is_said_of_what_anybody_would_expect(self, tmp_path: Path, names: tuple[str, ...]) -> None:
@@ -412,7 +412,7 @@ class TestCommandsThatTakeAFolder:
         ]
         sentences = [text for text, bad in result.verdict if bad]
         helps = f"find {spec} -maxdepth 1 -type f -exec mv -n {{}} {spec}/Train \\;" if form == "folder" else f"mitlgan data stats {spec} --json"
-        beside = next(text for text in sentences if text.startswith(f"{spec}: 1 pictures lie beside the split folders, in no split: stray.png; "))
+        beside = next(text for text in sentences if text.startswith(f"{spec}: 1 pictures are next to the split folders, in no split: stray.png; "))
         assert beside.endswith(helps)
         assert [left["name"] for left in summarize_set(result.sets[0])["skipped"]] == ["stray.png"]
         assert any(f"{spec}/Train and {spec}/val: 1 equal pairs leak from training" in text for text in sentences)
@@ -429,7 +429,7 @@ class TestCommandsThatTakeAFolder:
 
     def test_check_says_what_is_taken_for_a_class(self, tmp_path: Path) -> None:
         result = check_datasets([str(tree(tmp_path, "bus/a.png", "train/b.png"))])
-        assert (f"{tmp_path}: train/ is taken for a class, as bus/ beside it: all are one set.", False) in result.verdict
+        assert (f"{tmp_path}: train/ is taken for a class, as bus/ next to it: all are one set.", False) in result.verdict
         assert [(report.split, len(report.pictures)) for report in result.sets] == [("", 2)]
 
     @pytest.mark.parametrize("form", ["folder", "zip"])

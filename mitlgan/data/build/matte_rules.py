@@ -32,9 +32,9 @@ def use_mattes(source: ImageSource, unwanted: str = "") -> tuple[ImageSource, bo
     if unwanted:
         return source.subset(bare, remarks=[f"{have:,} mattes are not used: {unwanted}"]), False
     if 2 * have < total:
-        why = f"{have:,} mattes are not used: {total - have:,} of {total:,} pictures have none beside them (NAME.matte.png)"
+        why = f"{have:,} mattes are not used: {total - have:,} of {total:,} pictures have none next to them (NAME.matte.png)"
         return source.subset(bare, remarks=[why]), False
-    reason = f"no matte beside it (NAME.matte.png), as {have:,} of {total:,} pictures have one"
+    reason = f"no matte next to it (NAME.matte.png), as {have:,} of {total:,} pictures have one"
     left = [LeftoverFile(entry.name, reason, "without a matte") for entry in source.entries if entry.matte is None]
     return source.subset((entry for entry in source.entries if entry.matte is not None), left), True
 

@@ -136,7 +136,7 @@ def _refuse_bad(source: ImageSource, omissions: dict[int, dict[str, Any]], allow
         first = next(iter(omissions.values()))
         raise DataError(f"{label}: none of its {total} files can be taken; the first, {first['name']!r}: {first['reason']}")
     unreadable = [record for record in omissions.values() if record.get("bad")]
-    refuse_unreadable(label, total, unreadable, "" if allow_bad else "remove them, or go on with --allow-bad")
+    refuse_unreadable(label, total, unreadable, "" if allow_bad else "remove them, or continue with --allow-bad")
 
 
 @dataclass
@@ -187,7 +187,7 @@ class _Preparation:
                         pixels.sync(then=journal.sync)
                     progress(number, total)
                     if stop.received is not None and number < total:
-                        raise Stopped(f"prepare: stopped at {number} of {total}; the same command goes on", stop.received)
+                        raise Stopped(f"prepare: stopped at {number} of {total}; the same command resumes", stop.received)
 
     def _prepare_images(self, start: int) -> Generator[JournalEntry, None, None]:
         """Yield the results for the pictures from `start`, in order; computed by threads, or by processes if there are many."""

@@ -51,7 +51,7 @@ def advise_on_set(report: SetReport) -> Iterator[Sentence]:
     mixed = Counter(one.mode for one in report.pictures)
     if len(mixed) > 1:
         words = f"{mixed['RGBA']:,} pictures have transparency and {mixed['RGB']:,} have none; a generator needs all of one kind"
-        yield f"{name}: {words}; to cut the objects out of those without: {_split(_pictures(report), beside=report.spec)}", True
+        yield f"{name}: {words}; to cut the objects out of those without: {_split(_pictures(report), neighbor=report.spec)}", True
     yield from _advise_on_objects(report)
     sides = [one.width / one.height for one in report.pictures]
     long = sum(side > MAX_ASPECT or side < 1 / MAX_ASPECT for side in sides)
@@ -65,7 +65,9 @@ def _advise_on_count(report: SetReport) -> Iterator[Sentence]:
     if report.split in ("", TRAIN) and 0 < total < MIN_PICTURES:
         factor = math.ceil(MIN_PICTURES / total)
         words = f"{name}: {total:,} pictures are few, {MIN_PICTURES:,} or more would do; a generator may memorise them"
-        command = f"mitlgan data augment {shlex.quote(_pictures(report, name))} --out {shlex.quote(_beside(report.spec, 'more'))} --factor {factor}"
+        command = (
+            f"mitlgan data augment {shlex.quote(_pictures(report, name))} --out {shlex.quote(_sibling_path(report.spec, 'more'))} --factor {factor}"
+        )
         yield f"{words}. Add {MIN_PICTURES - total:,}, or make {factor} of each: {command}", True
     elif report.split not in ("", TRAIN) and 0 < total < MIN_HELD_OUT:
         words = f"{total:,} held-out pictures; a distance to fewer than {MIN_HELD_OUT:,} is uncertain"
@@ -79,14 +81,14 @@ def _advise_on_objects(report: SetReport) -> Iterator[Sentence]:
     total = len(coverages)
     output = find_split_output(Path(report.spec))
     spec = output.source if output and output.source else _pictures(report)
-    beside = report.spec if spec == PICTURES else spec
+    neighbor = report.spec if spec == PICTURES else spec
     for count, words, option in (
         (sum(border > 0.02 for border in borders), "touch the border, as if cut off", "--max-border 0.02"),
         (sum(coverage < low for coverage in coverages), f"cover less than {low:.0%} of their picture", f"--min-object-area {low:g}"),
         (sum(coverage > high for coverage in coverages), f"cover more than {high:.0%} of their picture", f"--max-object-area {high:g}"),
     ):
         if count:
-            command = _split(spec, option, beside=beside)
+            command = _split(spec, option, neighbor=neighbor)
             yield f"{report.name}: {count:,} of {total:,} foregrounds {words}; to set them aside: {command}", count > 0.03 * total
 
 
@@ -159,7 +161,7 @@ def _prepare(report: SetReport, options: str = "") -> str:
     shorter = sorted(min(one.width, one.height) for one in report.pictures) or [MIN_PX]
     size_px = 2 ** max(3, min(7, int(math.log2(shorter[len(shorter) // 2]))))
     alpha = " --keep-alpha" if any(one.mode == "RGBA" for one in report.pictures) else ""
-    out = shlex.quote(_beside(report.spec, "clean"))
+    out = shlex.quote(_sibling_path(report.spec, "clean"))
     return f"mitlgan data prepare {shlex.quote(_pictures(report))} --out {out} --size {size_px}{alpha}{f' {options}' if options else ''}"
 
 
@@ -168,10 +170,10 @@ def _pictures(report: SetReport, name: str = "") -> str:
     return PICTURES if isinstance(report.content, ImagePack) else name or report.spec
 
 
-def _split(spec: str, options: str = "", *, beside: str) -> str:
-    return f"mitlgan data split {shlex.quote(spec)} --out {shlex.quote(_beside(beside, 'layers'))}{f' {options}' if options else ''}"
+def _split(spec: str, options: str = "", *, neighbor: str) -> str:
+    return f"mitlgan data split {shlex.quote(spec)} --out {shlex.quote(_sibling_path(neighbor, 'layers'))}{f' {options}' if options else ''}"
 
 
-def _beside(spec: str, word: str) -> str:
+def _sibling_path(spec: str, word: str) -> str:
     path = Path(spec)
     return str(path.with_name(f"{path.stem if path.is_file() else path.name}-{word}"))

@@ -21,9 +21,9 @@ def read_names(*paths: Path, option: str = "--exclude") -> tuple[str, ...]:
     return tuple(_unescape_name(line) for text in texts for line in text.split("\n") if line.strip())
 
 
-def describe_unknown_names(names: Iterable[str], known: Iterable[str], option: str) -> list[str]:
+def describe_unknown_names(names: Iterable[str], existing: Iterable[str], option: str) -> list[str]:
     """Return in a sentence, or none, which names in a list are no picture's: the list may belong to another folder."""
-    unknown = sorted(set(names) - set(known))
+    unknown = sorted(set(names) - set(existing))
     more = " and more" if len(unknown) > 3 else ""
     return [f"{len(unknown):,} named in {option}, and not in SRC: {', '.join(map(repr, unknown[:3]))}{more}"] if unknown else []
 

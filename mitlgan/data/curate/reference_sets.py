@@ -108,7 +108,7 @@ def open_named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[
         content = replace(part, entries=entries, leftovers=part.leftovers if not sets else Leftovers())  # those of the whole set are reported once
         sets.append(NamedSet(f"{spec.rstrip('/')}/{prefix[:-1]}" if prefix else f"{spec} ({split})", split, content))
     names = [source.entries[position].name for position in layout.unassigned]
-    sentence = f"{len(names):,} pictures lie beside the split folders, in no split: {list_names(names)}; {_unassigned_advice(path, layout)}"
+    sentence = f"{len(names):,} pictures are next to the split folders, in no split: {list_names(names)}; {_unassigned_advice(path, layout)}"
     return sets, [(sentence, True)] if names else []
 
 

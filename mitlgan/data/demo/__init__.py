@@ -22,25 +22,25 @@ POOLS = {
     ("bg", "train"): archive.BACKGROUNDS,
     ("bg", "validation"): archive.SCENE_BACKGROUNDS,
 }
-"""The pool of each role and split that is no scene's. Held-out places are those that scenes stand on: of panoramas that no training place is of."""
+"""The pool of each role and split other than scenes. Held-out backgrounds are those of the scenes, from panoramas that training does not use."""
 LAYER_SPLITS = {role: [split for of, split in POOLS if of == role] for role, _ in POOLS}
 MIN_PX, MAX_PX = 4, 1024
 
 
 def demo_pack(role: str, size_px: int, *, split: str = "train", count: int | None = None, resize: str = "lanczos") -> ImagePack:
-    """A pack of demo pictures, made once and then taken from the cache.
+    """Return a pack of demo pictures, made once and then taken from the cache.
 
     Args:
-        role: "fg": objects with premultiplied alpha; "bg": places; "scene": objects on places with the matte, no object or panorama of which is in
-            the other two.
+        role: "fg": objects with premultiplied alpha; "bg": backgrounds; "scene": objects on backgrounds with the matte, no object or panorama of which
+            is in the other two.
         size_px: Height and width; above 64 the pictures are enlarged, and the manifest says so.
-        split: "train", "validation" or "test" for scenes (no pair of object and place is in two of them). Foregrounds have "train" alone, backgrounds
-            "train" and "validation", whose places are those of the scenes.
-        count: The first so many pictures; by default all (fg, bg), or 3000, 2000, 5000 (scenes).
+        split: "train", "validation" or "test" for scenes (no pair of object and background is in two of them). Foregrounds have "train" alone,
+            backgrounds "train" and "validation", which are those of the scenes.
+        count: Number of pictures, the first ones; by default all (fg, bg), or 3000, 2000, 5000 (scenes).
         resize: Name of the filter that makes `size_px` of the archive's 64 px.
 
     Raises:
-        UsageError: A role, split, size, count or filter that does not exist.
+        UsageError: There is no such role, split, size, count or filter.
     """
     _check(role, size_px, split, resize)
     available = SCENE_COUNTS[split] if role == "scene" else len(archive.list_pool(POOLS[role, split]))
@@ -58,12 +58,7 @@ def demo_pack(role: str, size_px: int, *, split: str = "train", count: int | Non
         "resize": resize,
         "note": f"enlarged from {archive.ARCHIVE_PX} px" if size_px > archive.ARCHIVE_PX else "",
     }
-    key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
-    path = cache_dir() / f"demo-{role}-{split}-{size_px}px-{count}-{key}.npy"
-    cached = ImagePack.open_cached(path, made_by)
-    if cached is not None:
-        return cached
-    return _make_scenes(path, made_by) if role == "scene" else _make_layer(path, made_by)
+    return open_or_make(f"demo-{role}-{split}", made_by, _make_scenes if role == "scene" else _make_layer)
 
 
 def _check(role: str, size_px: int, split: str, resize: str) -> None:
@@ -79,6 +74,19 @@ def _check(role: str, size_px: int, split: str, resize: str) -> None:
         raise UsageError(f"resize: {resize!r} is no filter; choose {', '.join(RESIZE_FILTERS)}")
 
 
+def open_or_make(prefix: str, made_by: dict[str, Any], make: Callable[[Path, dict[str, Any]], ImagePack]) -> ImagePack:
+    """Return a pack of the cache; if it is absent, make it.
+
+    Args:
+        prefix: Begins the name of the pack.
+        made_by: All that decides the pack's content, among it `size_px` and `count`.
+        make: Writes the pack to a path.
+    """
+    key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
+    path = cache_dir() / f"{prefix}-{made_by['size_px']}px-{made_by['count']}-{key}.npy"
+    return ImagePack.open_cached(path, made_by) or make(path, made_by)
+
+
 def _make_layer(path: Path, made_by: dict[str, Any]) -> ImagePack:
     role, pool = made_by["role"], POOLS[made_by["role"], made_by["split"]]
     with PackWriter(path, made_by["size_px"], "alpha" if role == "fg" else None) as writer:
@@ -90,28 +98,36 @@ def _make_layer(path: Path, made_by: dict[str, Any]) -> ImagePack:
 
 def _make_scenes(path: Path, made_by: dict[str, Any]) -> ImagePack:
     objects = archive.read_pool(archive.OBJECTS)
-    places = archive.read_pool(archive.SCENE_BACKGROUNDS)
-    maker = SceneCompositor(made_by["split"], [picture for _, _, picture in objects], [picture for _, _, picture in places])
-    licence = f"{archive.LICENCES[archive.OBJECTS]}; {archive.LICENCES[archive.SCENE_BACKGROUNDS]}"
-    return write_scenes(path, made_by, maker, lambda _, plan: f"{objects[int(plan['object'])][0]} on {places[int(plan['place'])][0]}", licence)
+    backgrounds = archive.read_pool(archive.SCENE_BACKGROUNDS)
+    compositor = SceneCompositor(made_by["split"], [picture for _, _, picture in objects], [picture for _, _, picture in backgrounds])
+
+    def name(index: int, record: dict[str, Any]) -> str:
+        return f"{objects[record['object']][0]} on {backgrounds[record['place']][0]}"
+
+    return write_scenes(path, made_by, compositor, name, (archive.OBJECTS, archive.SCENE_BACKGROUNDS))
 
 
 def write_scenes(
-    path: Path, made_by: dict[str, Any], maker: SceneCompositor, name: Callable[[int, dict[str, int | float | bool]], str], licence: str
+    path: Path, made_by: dict[str, Any], compositor: SceneCompositor, name: Callable[[int, dict[str, Any]], str], pools: tuple[str, str]
 ) -> ImagePack:
-    """A pack of scenes with their mattes.
+    """Write a pack of composited scenes.
 
     Args:
-        path: Of the pack.
-        made_by: What decides its content: `count`, `size_px` and `resize` are read here.
-        maker: Composites them.
-        name: Of a scene, from its index and what it is made of.
-        licence: Of the pictures that they are made of.
+        path: The pack.
+        made_by: Its record in the manifest, with `count`, `size_px` and `resize`.
+        compositor: Makes the scenes.
+        name: Returns the name of a scene, from its index and its record.
+        pools: Pools of its objects and backgrounds.
     """
     with PackWriter(path, made_by["size_px"], "matte") as writer:
         for index in range(made_by["count"]):
-            pixels, plan = maker.make(index, made_by["size_px"], made_by["resize"])
-            digest = hashlib.sha256(pixels.tobytes()).hexdigest()  # of the drawing, since no file holds the scene
-            source = {"name": name(index, plan), "sha256": digest, "width": archive.ARCHIVE_PX, "height": archive.ARCHIVE_PX}
-            writer.append(pixels, source | plan)
+            pixels, record = compositor.make(index, made_by["size_px"], made_by["resize"])
+            source = {
+                "name": name(index, record),
+                "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),  # of the pixels, since there is no file of the scene
+                "width": archive.ARCHIVE_PX,
+                "height": archive.ARCHIVE_PX,
+            }
+            writer.append(pixels, source | record)
+        licence = "; ".join(archive.LICENCES[pool] for pool in pools)
         return writer.publish(resize=made_by["resize"], crop="none", licence=licence, made_by=made_by, skipped=[])

@@ -1,11 +1,11 @@
-"""The demo pictures that ship in the package: one zip of WebP pictures at 64 px, and its readers.
+"""Reads the demo pictures that ship in the package: one zip of WebP pictures at 64 px.
 
-Four pools, each a folder in the zip, in an order that is already shuffled:
+It has four pools, each a shuffled folder:
 
 - `fg/`: objects with alpha, for foreground generators;
-- `bg/`: views of places, for background generators;
-- `object/` and `scene_bg/`: other objects and other places, from which scenes are composited. No object of `object/` is in `fg/` in any skin tone,
-  and no panorama of `scene_bg/` is in `bg/`, so a composition cannot win by memorising what its generators saw.
+- `bg/`: views of panoramas, for background generators;
+- `object/` and `scene_bg/`: other objects and other panoramas, from which scenes are composited. No object of `object/` is in `fg/` in any skin tone,
+  and no panorama of `scene_bg/` is in `bg/`, so a composition cannot win by memorising its generators' pictures.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SKIN_TONES = re.compile(r"-?\b1f3f[b-f]\b|-?\bfe0f\b")
 
 
 def family(code_points: str) -> str:
-    """What is left of an object's name without skin tone and variation selector: equal for siblings.
+    """Return an object's name without skin tone and variation selector, equal for all variants.
 
     >>> family("1f468-1f3fc-200d-1f9b1"), family("2712-fe0f")
     ('1f468-200d-1f9b1', '2712')
@@ -44,10 +44,10 @@ def family(code_points: str) -> str:
 
 @lru_cache(maxsize=1)
 def archive_sha256() -> str:
-    """Hash of the archive: part of the key of everything made from it.
+    """Return the hash of the archive, part of the key of everything made from it.
 
     Raises:
-        DataError: The archive is missing from the installation.
+        DataError: The archive is missing in the installation.
     """
     try:
         return hashlib.sha256(ARCHIVE.read_bytes()).hexdigest()
@@ -56,7 +56,7 @@ def archive_sha256() -> str:
 
 
 def list_pool(pool: str) -> list[str]:
-    """Entries of a pool, in the archive's order."""
+    """Return the entries of a pool, in the archive's order."""
     archive_sha256()
     with zipfile.ZipFile(ARCHIVE) as archive:
         return [name for name in archive.namelist() if name.startswith(f"{pool}/")]
@@ -66,7 +66,7 @@ def read_pool(pool: str, count: int | None = None) -> list[tuple[str, bytes, Ima
     """Decode a pool, or its first `count` pictures.
 
     Returns:
-        For each its name, its file content, and the picture: RGBA for objects (not premultiplied), RGB for places.
+        Name, file content, and picture of each: RGBA for objects (not premultiplied), RGB for backgrounds.
     """
     pictures = []
     with zipfile.ZipFile(ARCHIVE) as archive:

@@ -1,7 +1,7 @@
-"""Makes the demo archive from the source sets: `python -m mitlgan.data.demo.build SOURCE_DIR`.
+"""Builds the demo archive from the source sets: `python -m mitlgan.data.demo.build SOURCE_DIR`.
 
 SOURCE_DIR holds `foregrounds-128.zip` with `foregrounds.csv`, `scene-objects-256.zip`, and `backgrounds-cc0-128.zip` with `backgrounds-cc0.csv`. The
-same sources and the same Pillow make the same bytes. Beside the archive it writes CREDITS.json and CREDITS.md.
+same sources and the same Pillow make the same bytes. It also writes CREDITS.json and CREDITS.md.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from PIL import Image
 from mitlgan.data.demo.archive import ARCHIVE, ARCHIVE_PX, BACKGROUNDS, FOREGROUNDS, OBJECTS, SCENE_BACKGROUNDS, family
 from mitlgan.errors import DataError, MitlganError
 
-VARIANTS_PER_FIGURE = 4  # of up to six: the figure without tone and three of its five skin tones
-OBJECT_QUALITY = 95  # lossy colours, lossless alpha
-PLACE_QUALITY = 90
+VARIANTS_PER_FIGURE = 4  # of up to six: the figure without skin tone and three of its five tones
+OBJECT_QUALITY = 95  # lossy colors, lossless alpha
+BACKGROUND_QUALITY = 90
 SHUFFLE_SEED = 20
 EPOCH_1980 = (1980, 1, 1, 0, 0, 0)
 
@@ -33,48 +33,48 @@ Entry = tuple[str, bytes]
 
 
 def choose_foregrounds(table: list[dict[str, str]]) -> list[dict[str, str]]:
-    """All that is no person, and of each person's skin tones `VARIANTS_PER_FIGURE`, which three rotating from figure to figure.
+    """Choose all objects, but of each figure with skin tones only `VARIANTS_PER_FIGURE`, with tones that rotate from figure to figure.
 
-    The source is 62 % people, most of them six times the same figure; this leaves every figure and every tone, and 53 % people.
+    The source is 62 % people, most of them six times the same figure; this keeps every figure and every tone, and 53 % people.
     """
     figures: dict[str, list[dict[str, str]]] = defaultdict(list)
     for row in sorted(table, key=lambda row: row["original"]):
         figures[row["base"]].append(row)
-    chosen = []
+    selection = []
     for number, rows in enumerate(figures.values()):
         plain = [row for row in rows if "skin tone" not in row["name"]]
         toned = [row for row in rows if "skin tone" in row["name"]]
         if len(rows) <= VARIANTS_PER_FIGURE:
-            chosen += rows
+            selection += rows
             continue
-        wanted = VARIANTS_PER_FIGURE - len(plain)
+        count = VARIANTS_PER_FIGURE - len(plain)
         first = number % len(toned)
-        chosen += plain + (toned + toned)[first : first + wanted]
-    return chosen
+        selection += plain + (toned + toned)[first : first + count]
+    return selection
 
 
 def foregrounds(source: Path) -> Iterator[Entry]:
-    """Objects for foreground generators: centred, longest side 86 % of the picture."""
+    """Yield objects for foreground generators: centered, longest side 86 % of the picture."""
     table = _table(source / "foregrounds.csv")
     with zipfile.ZipFile(source / "foregrounds-128.zip") as archive:
         for row in choose_foregrounds(table):
             picture = _open(archive.read(f"fg/{row['file']}"), "RGBA")
-            yield f"{FOREGROUNDS}/{row['original']}", _encode(_reduce(picture, (ARCHIVE_PX, ARCHIVE_PX)), OBJECT_QUALITY)
+            yield f"{FOREGROUNDS}/{row['original']}", _encode(_resize(picture, (ARCHIVE_PX, ARCHIVE_PX)), OBJECT_QUALITY)
 
 
 def scene_objects(source: Path) -> Iterator[Entry]:
-    """Objects for scenes, cut to their outline and centred, longest side 64 px, so that placing them loses no sharpness."""
+    """Yield objects for scenes, cropped to their outline, longest side 64 px, so that scaling loses no sharpness."""
     with zipfile.ZipFile(source / "scene-objects-256.zip") as archive:
         for name in sorted(archive.namelist()):
             picture = _open(archive.read(name), "RGBA")
             picture = picture.crop(picture.getchannel("A").getbbox())
             scale = ARCHIVE_PX / max(picture.size)
             width, height = (max(1, round(side * scale)) for side in picture.size)
-            yield f"{OBJECTS}/{PurePosixPath(name).name}", _encode(_reduce(picture, (width, height)), OBJECT_QUALITY)
+            yield f"{OBJECTS}/{PurePosixPath(name).name}", _encode(_resize(picture, (width, height)), OBJECT_QUALITY)
 
 
-def places(source: Path, folder: str, pool: str) -> Iterator[Entry]:
-    """Views of panoramas; their names begin with the panorama."""
+def backgrounds(source: Path, folder: str, pool: str) -> Iterator[Entry]:
+    """Yield views of panoramas; their names begin with the panorama."""
     table = _table(source / "backgrounds-cc0.csv")
     with zipfile.ZipFile(source / "backgrounds-cc0-128.zip") as archive:
         for row in table:
@@ -84,20 +84,20 @@ def places(source: Path, folder: str, pool: str) -> Iterator[Entry]:
             if row["licence"] != "CC0":
                 raise DataError(f"{name}: licence {row['licence']} may not be shipped; only CC0 may")
             picture = _open(archive.read(str(name)), "RGB").resize((ARCHIVE_PX, ARCHIVE_PX), Image.Resampling.LANCZOS)
-            yield f"{pool}/{PurePosixPath(row['panorama']).stem}-{name.name}", _encode(picture, PLACE_QUALITY)
+            yield f"{pool}/{PurePosixPath(row['panorama']).stem}-{name.name}", _encode(picture, BACKGROUND_QUALITY)
 
 
 def build(source: Path, target: Path = ARCHIVE) -> dict[str, object]:
-    """Write the archive and its credits; returns the credits.
+    """Write the archive and its credits, and return the credits.
 
     Raises:
         DataError: A source is missing, its licence forbids shipping, or the pools of scenes and generators overlap.
     """
     pools: dict[str, list[Entry]] = {
         FOREGROUNDS: list(foregrounds(source)),
-        BACKGROUNDS: list(places(source, "generator", BACKGROUNDS)),
+        BACKGROUNDS: list(backgrounds(source, "generator", BACKGROUNDS)),
         OBJECTS: list(scene_objects(source)),
-        SCENE_BACKGROUNDS: list(places(source, "scene", SCENE_BACKGROUNDS)),
+        SCENE_BACKGROUNDS: list(backgrounds(source, "scene", SCENE_BACKGROUNDS)),
     }
     _refuse_overlap(pools)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
@@ -107,12 +107,12 @@ def build(source: Path, target: Path = ARCHIVE) -> dict[str, object]:
                 archive.writestr(_entry_info(name), content)
     credits = credits_of(target, {pool: len(entries) for pool, entries in pools.items()})
     target.with_name("CREDITS.json").write_text(json.dumps(credits, indent=1) + "\n")
-    target.with_name("CREDITS.md").write_text(_readable(credits))
+    target.with_name("CREDITS.md").write_text(_credits_text(credits))
     return credits
 
 
 def credits_of(archive: Path, counts: dict[str, int]) -> dict[str, object]:
-    """Where every pool comes from and under which licence."""
+    """Return the origin and licence of every pool."""
     emoji = {
         "licence": "MIT",
         "copyright": "Copyright (c) Microsoft Corporation",
@@ -133,13 +133,13 @@ def credits_of(archive: Path, counts: dict[str, int]) -> dict[str, object]:
         "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
         "bytes": archive.stat().st_size,
         "picture_px": ARCHIVE_PX,
-        "encoding": f"WebP (Pillow {PIL.__version__}), quality {OBJECT_QUALITY} for objects (alpha lossless) and {PLACE_QUALITY} for places",
+        "encoding": f"WebP (Pillow {PIL.__version__}), quality {OBJECT_QUALITY} for objects (alpha lossless) and {BACKGROUND_QUALITY} for places",
         "built_by": "python -m mitlgan.data.demo.build SOURCE_DIR",
         "pools": {pool: {"count": counts[pool], "for": purpose, **origin} for pool, (purpose, origin) in used_for.items()},
     }
 
 
-def _readable(credits: dict[str, object]) -> str:
+def _credits_text(credits: dict[str, object]) -> str:
     lines = [
         "# Demo pictures: credits and licences",
         "",
@@ -182,7 +182,7 @@ def _open(content: bytes, mode: str) -> Image.Image:
     return Image.open(io.BytesIO(content)).convert(mode)
 
 
-def _reduce(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _resize(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     return picture.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
 
 
@@ -195,7 +195,7 @@ def _encode(picture: Image.Image, quality: int) -> bytes:
 def _entry_info(name: str) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name, EPOCH_1980)
     info.external_attr = 0o644 << 16
-    info.create_system = 3  # else the bytes would depend on the system that builds
+    info.create_system = 3  # otherwise the bytes would depend on the system
     return info
 
 

@@ -1,4 +1,4 @@
-"""A domain of its own making: chess boards and pieces, free of any licence, with exact mattes; the thesis' first idea, in three layers.
+"""Draws chess boards and pieces with exact mattes, free of any licence: three layers, the thesis' first idea.
 
 Boards are views of a plane in perspective; pieces are bodies of revolution (the knight a flat relief), shaded by one light. Every picture is a function
 of (seed, index).
@@ -18,11 +18,11 @@ from mitlgan.data.build.parallel import in_order
 from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.images.encode import encode_dataset_png
 from mitlgan.runtime.files import ensure_folder, write_atomically, write_json
-from mitlgan.runtime.progress import ProgressCallback
+from mitlgan.runtime.progress import ProgressCallback, ignore_progress
 
 VERSION = 1
 FOLDERS = ("fg", "far", "bg", "scene")
-_FINE = 3  # drawn so many times larger, then reduced
+_OVERSAMPLING = 3  # drawn so many times larger, then reduced
 Floats = NDArray[np.float64]
 # Half widths at heights, both in units of the piece's height, from the foot up.
 PROFILES: dict[str, tuple[tuple[float, float], ...]] = {
@@ -46,14 +46,14 @@ PAINTS = ((242, 232, 208), (246, 246, 240), (222, 190, 140), (60, 42, 34), (38, 
 
 @dataclass(frozen=True)
 class ChessScene:
-    """One position.
+    """The layers of one position.
 
     Attributes:
         board: RGB.
         far: RGBA, the piece behind.
         near: RGBA, the piece in front.
         scene: RGB, near over far over board.
-        matte: L, of both pieces together.
+        matte: L, both pieces scene.
     """
 
     board: Image.Image
@@ -64,7 +64,7 @@ class ChessScene:
 
 
 def draw_position(index: int, size_px: int, seed: int = 0) -> ChessScene:
-    """Position `index`: a board, a piece further away and one nearer.
+    """Draw position `index`: a board, a far piece and a near one.
 
     Args:
         index: 0, 1, ...
@@ -90,8 +90,8 @@ def draw_position(index: int, size_px: int, seed: int = 0) -> ChessScene:
 
 
 def draw_board(rng: np.random.Generator, size_px: int) -> Image.Image:
-    """A board in perspective before a plain wall, with a soft light."""
-    side = size_px * _FINE
+    """Draw a board in perspective before a plain wall, with a soft light."""
+    side = size_px * _OVERSAMPLING
     light, dark = (np.array(colour, dtype=np.float64) for colour in WOODS[int(rng.integers(len(WOODS)))])
     horizon = rng.uniform(0.12, 0.3)
     turn, near, cell = rng.uniform(-0.5, 0.5), rng.uniform(1.6, 2.6), rng.uniform(0.8, 1.2)
@@ -102,81 +102,81 @@ def draw_board(rng: np.random.Generator, size_px: int) -> Image.Image:
     x = (across * np.cos(turn) - depth * np.sin(turn)) / cell + rng.uniform(0, 2)
     y = (across * np.sin(turn) + depth * np.cos(turn)) / cell + rng.uniform(0, 2)
     squares = ((np.floor(x) + np.floor(y)) % 2)[..., None]
-    far = np.clip((depth - 4) / 8, 0, 1)[..., None]  # squares too small to see are mixed
-    colours = light * (1 - squares) + dark * squares
-    colours = colours * (1 - far) + (light + dark) / 2 * far
+    far = np.clip((depth - 4) / 8, 0, 1)[..., None]  # squares that are too small to see are mixed
+    colors = light * (1 - squares) + dark * squares
+    colors = colors * (1 - far) + (light + dark) / 2 * far
     grain = 1 + 0.05 * np.sin(x * rng.uniform(14, 30) + 2 * np.sin(y * 3))
     wall = np.array(rng.uniform(60, 210, 3)) * (0.75 + 0.35 * rows)[..., None]
     centre = rng.uniform(0.2, 0.8, 2)
     shine = 0.72 + 0.4 * np.exp(-((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / 0.35)
-    pixels = np.where((rows > horizon)[..., None], colours * grain[..., None], wall) * shine[..., None]
+    pixels = np.where((rows > horizon)[..., None], colors * grain[..., None], wall) * shine[..., None]
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).resize((size_px, size_px), Image.Resampling.BOX)
 
 
 def draw_piece(rng: np.random.Generator, name: str, size_px: int, height: float, foot: tuple[float, float]) -> Image.Image:
-    """One piece on transparency.
+    """Draw one piece on transparency.
 
     Args:
-        rng: Draws paint and light.
+        rng: Chooses paint and light.
         name: A key of `HEIGHTS`.
         size_px: Height and width of the picture.
-        height: Of the piece / height of the picture.
-        foot: Middle of its foot, across and down, in shares of the picture.
+        height: Height of the piece / height of the picture.
+        foot: Middle of its foot, x and y, in shares of the picture.
     """
-    side = size_px * _FINE
+    side = size_px * _OVERSAMPLING
     rows, columns = np.mgrid[0:side, 0:side].astype(np.float64) + 0.5
     up = (foot[1] * side - rows) / (height * side)  # 0 at the foot, 1 at the top
-    aside = (columns - foot[0] * side) / (height * side)
+    offset_x = (columns - foot[0] * side) / (height * side)
     paint = np.array(PAINTS[int(rng.integers(len(PAINTS)))], dtype=np.float64) * rng.uniform(0.9, 1.1)
     light = rng.uniform(-0.6, 0.6)
     if name == "knight":
-        inside, tone = _relief(aside, light, (foot[0] * side, foot[1] * side), height * side, mirrored=bool(rng.random() < 0.5))
+        inside, tone = _relief(offset_x, light, (foot[0] * side, foot[1] * side), height * side, mirrored=bool(rng.random() < 0.5))
     else:
-        inside, tone = _revolved(PROFILES[name], up, aside, light)
+        inside, tone = _revolved(PROFILES[name], up, offset_x, light)
     gloss = 70 * np.clip((tone - 0.93) / 0.12, 0, 1)
-    colours = np.clip(paint * (0.35 + 0.7 * tone)[..., None] + gloss[..., None], 0, 255)
-    pixels = np.dstack([colours, np.where(inside, 255, 0)]).astype(np.uint8)
+    colors = np.clip(paint * (0.35 + 0.7 * tone)[..., None] + gloss[..., None], 0, 255)
+    pixels = np.dstack([colors, np.where(inside, 255, 0)]).astype(np.uint8)
     return Image.fromarray(pixels).convert("RGBa").resize((size_px, size_px), Image.Resampling.BOX).convert("RGBA")
 
 
-def _revolved(profile: Sequence[tuple[float, float]], up: Floats, aside: Floats, light: float) -> tuple[NDArray[np.bool_], Floats]:
-    """Where a body of revolution is, and how bright: by the angle of its surface to the light."""
+def _revolved(profile: Sequence[tuple[float, float]], up: Floats, offset_x: Floats, light: float) -> tuple[NDArray[np.bool_], Floats]:
+    """Return the mask and the brightness of a body of revolution, by the angle of its surface to the light."""
     heights, widths = np.array(profile).T
     width = np.interp(up, heights, widths, left=0.0, right=0.0)
-    below = (up < 0) & (up > -0.04)  # the round foot, seen slightly from above
+    below = (up < 0) & (up > -0.04)  # the round foot, slightly from above
     width = np.where(below, widths[0] * np.sqrt(np.clip(1 - (up / 0.04) ** 2, 0, 1)), width)
-    inside = np.abs(aside) < width
-    place = np.clip(aside / np.maximum(width, 1e-6), -1, 1)
-    return inside, np.clip(np.sqrt(1 - np.clip(place - light, -1, 1) ** 2) * (0.85 + 0.15 * np.clip(up, 0, 1)), 0, 1.05)
+    inside = np.abs(offset_x) < width
+    relative_x = np.clip(offset_x / np.maximum(width, 1e-6), -1, 1)
+    return inside, np.clip(np.sqrt(1 - np.clip(relative_x - light, -1, 1) ** 2) * (0.85 + 0.15 * np.clip(up, 0, 1)), 0, 1.05)
 
 
-def _relief(aside: Floats, light: float, foot: tuple[float, float], height: float, *, mirrored: bool) -> tuple[NDArray[np.bool_], Floats]:
-    """Where the knight is, and how bright: rounded towards its outline. Foot and height in px."""
-    canvas = Image.new("L", (aside.shape[1], aside.shape[0]))
+def _relief(offset_x: Floats, light: float, foot: tuple[float, float], height: float, *, mirrored: bool) -> tuple[NDArray[np.bool_], Floats]:
+    """Return the mask and the brightness of the knight, rounded towards its outline. Foot and height are in px."""
+    canvas = Image.new("L", (offset_x.shape[1], offset_x.shape[0]))
     sign = -1 if mirrored else 1
     ImageDraw.Draw(canvas).polygon([(foot[0] + sign * x * height, foot[1] - y * height) for x, y in KNIGHT], fill=255)
     inside = np.asarray(canvas) > 0
-    left = np.where(inside, aside, np.inf).min(1, keepdims=True)
-    right = np.where(inside, aside, -np.inf).max(1, keepdims=True)
+    left = np.where(inside, offset_x, np.inf).min(1, keepdims=True)
+    right = np.where(inside, offset_x, -np.inf).max(1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        place = np.nan_to_num(np.clip((2 * aside - left - right) / (right - left), -1, 1))
-    return inside, np.clip(np.sqrt(1 - np.clip(0.85 * place - light, -1, 1) ** 2), 0, 1.05)
+        relative_x = np.nan_to_num(np.clip((2 * offset_x - left - right) / (right - left), -1, 1))
+    return inside, np.clip(np.sqrt(1 - np.clip(0.85 * relative_x - light, -1, 1) ** 2), 0, 1.05)
 
 
-def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: ProgressCallback | None = None) -> dict[str, int]:
-    """Write the sets: `fg/` and `far/` (RGBA pieces), `bg/` (boards), `scene/` (all of it, with mattes).
+def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: ProgressCallback = ignore_progress) -> dict[str, int]:
+    """Write the sets `fg/` and `far/` (RGBA pieces), `bg/` (boards) and `scene/` (complete scenes with mattes).
 
-    The layers of scene i are of other positions than picture i of `fg`, `far` and `bg`, so that no composition can win by memorising.
+    Scenes have other positions than the pictures of `fg`, `far` and `bg`, so that no composition can win by memorising.
 
     Args:
         out: Folder.
-        count: Pictures of each set.
+        count: Number of pictures in each set.
         size_px: Height and width.
         seed: Decides every picture.
-        progress: Told how many of how many are done.
+        progress: Receives the number of finished and of all pictures.
 
     Returns:
-        Pictures per folder.
+        Number of pictures in each folder.
 
     Raises:
         ResourceError: The folder cannot be written.
@@ -189,16 +189,15 @@ def write_chess(out: Path, count: int, size_px: int, seed: int = 0, progress: Pr
             write_atomically(out / name, content)
 
     for number, _ in enumerate(in_order(range(count), work), start=1):
-        if progress is not None:
-            progress(number, count)
+        progress(number, count)
     made_by = {"command": "chess", "version": VERSION, "count": count, "size_px": size_px, "seed": seed}
     write_json(out / "chess.json", {"schema_version": 1, "made_by": made_by, "licence": "CC0-1.0 (drawn by this program)"})
     return dict.fromkeys(FOLDERS, count)
 
 
-def _files(index: int, apart: ChessScene, together: ChessScene) -> Iterator[tuple[str, bytes]]:
-    yield f"fg/{index:05d}.png", encode_dataset_png(apart.near)
-    yield f"far/{index:05d}.png", encode_dataset_png(apart.far)
-    yield f"bg/{index:05d}.png", encode_dataset_png(apart.board)
-    yield f"scene/{index:05d}.png", encode_dataset_png(together.scene)
-    yield f"scene/{index:05d}{MATTE_SUFFIX}", encode_dataset_png(together.matte)
+def _files(index: int, layers: ChessScene, scene: ChessScene) -> Iterator[tuple[str, bytes]]:
+    yield f"fg/{index:05d}.png", encode_dataset_png(layers.near)
+    yield f"far/{index:05d}.png", encode_dataset_png(layers.far)
+    yield f"bg/{index:05d}.png", encode_dataset_png(layers.board)
+    yield f"scene/{index:05d}.png", encode_dataset_png(scene.scene)
+    yield f"scene/{index:05d}{MATTE_SUFFIX}", encode_dataset_png(scene.matte)

@@ -1,4 +1,4 @@
-"""Demo scenes: an object of the scenes' own pool on a place of the scenes' own pool, with its true matte.
+"""Composites demo scenes: an object on a background, both from the scenes' own pools, with the true matte.
 
 Scene `index` of a split is a pure function of (split, index): a longer set begins with the shorter one.
 """
@@ -17,25 +17,25 @@ from mitlgan.data.demo.archive import ARCHIVE_PX
 
 SCENE_COUNTS = {"train": 3000, "validation": 2000, "test": 5000}
 SPLIT_SEEDS = {"train": 1001, "validation": 1002, "test": 1003}
-# A pair of object i and place j belongs to the split that lists (i + j) mod 10: no pair is ever in two splits.
+# A pair of object i and background j belongs to the split that lists (i + j) mod 10: no pair is ever in two splits.
 SPLIT_PAIRS = {"train": range(0, 3), "validation": range(3, 5), "test": range(5, 10)}
 SCALE_RANGE = (0.45, 0.85)  # longest side of the object / side of the scene
-OUTSIDE = 0.1  # of the object's width and height may lie outside the scene
+MAX_OUTSIDE = 0.1  # of the object's width and height
 
 
 class ScenePlan(NamedTuple):
-    """What was drawn for one scene.
+    """The random choices for one scene.
 
     Attributes:
         object: Index in the pool of objects.
-        place: Index in the pool of places.
+        background: Index in the pool of backgrounds.
         scale: Longest side of the object / side of the scene.
-        shift: Across and down, 0 to 1, see `compose`.
-        mirror: Whether the object, and the place, is mirrored.
+        shift: Horizontal and vertical, 0 to 1, see `composite`.
+        mirror: Whether the object, and whether the background, is mirrored.
     """
 
     object: int
-    place: int
+    background: int
     scale: float
     shift: tuple[float, float]
     mirror: tuple[bool, bool]
@@ -47,73 +47,73 @@ class SceneCompositor:
     Args:
         split: "train", "validation" or "test".
         objects: RGBA, cut to their outlines.
-        places: RGB, 64 px square.
+        backgrounds: RGB, 64 px square.
     """
 
-    def __init__(self, split: str, objects: list[Image.Image], places: list[Image.Image]) -> None:
+    def __init__(self, split: str, objects: list[Image.Image], backgrounds: list[Image.Image]) -> None:
         self.split = split
         self.objects = [picture.convert("RGBa") for picture in objects]
-        self.places = places
-        self._permutation = lru_cache(maxsize=2)(self._draw)
+        self.backgrounds = backgrounds
+        self._permutation = lru_cache(maxsize=2)(self._permute)
 
-    def _draw(self, cycle: int) -> NDArray[np.int64]:
+    def _permute(self, cycle: int) -> NDArray[np.int64]:
         return np.random.default_rng([SPLIT_SEEDS[self.split], cycle]).permutation(len(self.objects))
 
-    def draw(self, index: int) -> ScenePlan:
-        """What scene `index` is made of: every object comes once before any comes twice, all else is drawn at random."""
+    def plan(self, index: int) -> ScenePlan:
+        """Return the choices for scene `index`: every object is used once before any is used twice, all else is random."""
         cycle, position = divmod(index, len(self.objects))
-        chosen = int(self._permutation(cycle)[position])
+        object_index = int(self._permutation(cycle)[position])
         rng = np.random.default_rng([SPLIT_SEEDS[self.split], cycle, position])
-        place = int(rng.integers(len(self.places)))
-        while (chosen + place) % 10 not in SPLIT_PAIRS[self.split]:
-            place = int(rng.integers(len(self.places)))
+        background = int(rng.integers(len(self.backgrounds)))
+        while (object_index + background) % 10 not in SPLIT_PAIRS[self.split]:
+            background = int(rng.integers(len(self.backgrounds)))
         scale = float(rng.uniform(*SCALE_RANGE))
         across, down = (float(share) for share in rng.random(2))
-        mirror, mirror_place = (bool(coin) for coin in rng.random(2) < 0.5)
-        return ScenePlan(chosen, place, scale, (across, down), (mirror, mirror_place))
+        mirror, mirror_background = (bool(coin) for coin in rng.random(2) < 0.5)
+        return ScenePlan(object_index, background, scale, (across, down), (mirror, mirror_background))
 
     def make(self, index: int, size_px: int, resize: str) -> tuple[NDArray[np.uint8], dict[str, int | float | bool]]:
-        """Scene `index`: (4, H, W) uint8, RGB and matte, and what was drawn for it."""
-        drawn = self.draw(index)
-        picture, matte = composite(self.objects[drawn.object], self.places[drawn.place], drawn.scale, drawn.shift, drawn.mirror)
-        said = {"object": drawn.object, "place": drawn.place, "scale": round(drawn.scale, 4)}
-        return _to_size(picture, matte, size_px, resize), {**said, "mirrored": drawn.mirror[0], "place_mirrored": drawn.mirror[1]}
+        """Return scene `index`, (4, H, W) uint8, RGB and matte, and its record for the manifest."""
+        plan = self.plan(index)
+        picture, matte = composite(self.objects[plan.object], self.backgrounds[plan.background], plan.scale, plan.shift, plan.mirror)
+        record = {"object": plan.object, "place": plan.background, "scale": round(plan.scale, 4)}
+        return _to_size(picture, matte, size_px, resize), {**record, "mirrored": plan.mirror[0], "place_mirrored": plan.mirror[1]}
 
 
 def composite(
-    picture: Image.Image, place: Image.Image, scale: float, shift: tuple[float, float], mirror: tuple[bool, bool]
+    picture: Image.Image, background: Image.Image, scale: float, shift: tuple[float, float], mirror: tuple[bool, bool]
 ) -> tuple[Image.Image, Image.Image]:
-    """Lay one object on one place at 64 px.
+    """Composite one object on one background at 64 px.
 
     Args:
         picture: RGBa, premultiplied.
-        place: RGB, 64 px square.
+        background: RGB, 64 px square.
         scale: Longest side of the object / 64 px.
-        shift: Across and down, 0 to 1, over all positions that leave at most `OUTSIDE` of the object outside.
-        mirror: Whether to mirror the object, and the place.
+        shift: Horizontal and vertical, 0 to 1, over all positions that leave at most `MAX_OUTSIDE` of the object outside.
+        mirror: Whether to mirror the object, and whether to mirror the background.
 
     Returns:
         The scene (RGB) and its matte (L), 64 px.
     """
     ratio = scale * ARCHIVE_PX / max(picture.size)
     width, height = (max(1, round(side * ratio)) for side in picture.size)
-    placed = picture.resize((width, height), Image.Resampling.LANCZOS)
+    scaled = picture.resize((width, height), Image.Resampling.LANCZOS)
     if mirror[0]:
-        placed = placed.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        scaled = scaled.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if mirror[1]:
-        place = place.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        background = background.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     left, top = (_position(side, share) for side, share in zip((width, height), shift, strict=True))
-    layer = Image.new("RGBa", place.size)
-    layer.paste(placed, (left, top))
+    layer = Image.new("RGBa", background.size)
+    layer.paste(scaled, (left, top))
     front = np.array(layer).astype(np.uint16)  # (H, W, 4)
     matte = front[..., 3:]
-    # Premultiplied colour + (255 - matte) * place / 255, rounded; the minimum undoes the filter's overshoot above the matte.
-    pixels = np.minimum(front[..., :3], matte) + ((255 - matte) * np.array(place) + 127) // 255
+    # Premultiplied color + (255 - matte) * background / 255, rounded; the minimum removes the filter's overshoot above the matte.
+    pixels = np.minimum(front[..., :3], matte) + ((255 - matte) * np.array(background) + 127) // 255
     return Image.fromarray(pixels.astype(np.uint8)), Image.fromarray(matte[..., 0].astype(np.uint8))
 
 
 def _position(side: int, share: float) -> int:
-    lowest, highest = -OUTSIDE * side, ARCHIVE_PX - (1 - OUTSIDE) * side
+    lowest, highest = -MAX_OUTSIDE * side, ARCHIVE_PX - (1 - MAX_OUTSIDE) * side
     return round(lowest + share * (highest - lowest))
 
 

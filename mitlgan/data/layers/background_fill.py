@@ -52,11 +52,11 @@ def fill_hole(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
         best = _best_shift(rgb, free, missing, hole)
         if best is None:
             break
-        copy, known = best
-        take = missing & known
-        joined = known & ~missing & _dilate(take, 1)
-        filled[take] = np.clip(copy + _membrane(filled.astype(np.float32) - copy, joined, take), 0, 255)[take].astype(np.uint8)
-        missing &= ~take
+        copy, is_source = best
+        region = missing & is_source
+        border = is_source & ~missing & _dilate(region, 1)
+        filled[region] = np.clip(copy + _membrane(filled.astype(np.float32) - copy, border, region), 0, 255)[region].astype(np.uint8)
+        missing &= ~region
         if missing.sum() < 0.002 * missing.size:
             break
     if missing.any():
@@ -118,15 +118,15 @@ def _best_shift(rgb: Pixels, free: NDArray[np.bool_], missing: NDArray[np.bool_]
         near = [(shift[0] + down, shift[1] + right) for down in (-step, 0, step) for right in (-step, 0, step)]
         cost, shift = min((_cost(rgb, sides[mirrored], rim, targets, offset), offset) for offset in near)
         step //= 2
-    source, known = sides[mirrored]
-    return _shift(source, shift), _shift(known, shift)
+    source, is_source = sides[mirrored]
+    return _shift(source, shift), _shift(is_source, shift)
 
 
 def _cost(rgb: Pixels, side: tuple[Pixels, NDArray[np.bool_]], rim: NDArray[np.intp], targets: NDArray[np.intp], shift: tuple[int, int]) -> float:
     """Return the cost of a shifted copy: its difference at the rim, and what it does not cover; infinite if it covers too little."""
-    source, known = side
-    covered = float(_are_known(known, targets - shift).mean())
-    usable = _are_known(known, rim - shift)
+    source, is_source = side
+    covered = float(_look_up(is_source, targets - shift).mean())
+    usable = _look_up(is_source, rim - shift)
     if covered < 0.25 or usable.sum() < 0.25 * len(rim):
         return np.inf
     there, here = rim[usable] - shift, rim[usable]
@@ -135,10 +135,10 @@ def _cost(rgb: Pixels, side: tuple[Pixels, NDArray[np.bool_]], rim: NDArray[np.i
     return float(difference / 255 + 0.8 * (1 - covered) + 0.15 * abs(shift[0]) / len(rgb))
 
 
-def _are_known(known: NDArray[np.bool_], points: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Return which of the points (N, 2) are inside the picture and known."""
-    inside: NDArray[np.bool_] = np.all((points >= 0) & (points < known.shape), axis=1)
-    inside[inside] = known[points[inside, 0], points[inside, 1]]
+def _look_up(mask: NDArray[np.bool_], points: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return the values of a mask at points (N, 2); False outside the picture."""
+    inside: NDArray[np.bool_] = np.all((points >= 0) & (points < mask.shape), axis=1)
+    inside[inside] = mask[points[inside, 0], points[inside, 1]]
     return inside
 
 

@@ -194,10 +194,10 @@ def estimate_fill_confidence(rgb: Pixels, filled: Pixels, hole: NDArray[np.bool_
     return Confidence(float(1 / (1 + np.exp(sum(parts.values()) - 3.25))), max(parts, key=lambda words: parts[words] - usual[words]))
 
 
-def _color_distance(colors: NDArray[np.float32], known: NDArray[np.float32]) -> float:
-    """Return how much farther colors (N, 3) are from the nearest of known ones (M, 3) than these are from each other (CIE Lab, OpenCV's scale)."""
-    shuffled = known[np.random.default_rng(0).permutation(len(known))]
-    some, others = shuffled[: len(known) // 2][:_MAX_SAMPLES], shuffled[len(known) // 2 :][:_MAX_SAMPLES]
+def _color_distance(colors: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    """Return how much farther colors (N, 3) are from the nearest of reference colors (M, 3) than these are from each other (CIE Lab, OpenCV's scale)."""
+    shuffled = reference[np.random.default_rng(0).permutation(len(reference))]
+    some, others = shuffled[: len(reference) // 2][:_MAX_SAMPLES], shuffled[len(reference) // 2 :][:_MAX_SAMPLES]
     if not len(some):
         return 0.0
     apart = [float(np.sqrt(((one[:, None] - some[None]) ** 2).sum(2).min(1)).mean()) for one in (colors, others)]

@@ -55,7 +55,7 @@ def measure_matte_iou(
     """
     pairs = list(_demo_pairs(count, seed) if scenes == "demo" else _read_pairs(scenes, truth, count, seed, say))
     if not pairs:
-        raise DataError(f"SCENES {scenes}: no picture there has a true matte; put NAME.matte.png beside each, or name their folder with --truth")
+        raise DataError(f"SCENES {scenes}: no picture there has a true matte; put NAME.matte.png next to each, or name their folder with --truth")
     rows = []
     for number, spec in enumerate(methods):
         method = matting_methods(spec)[-1]  # without those that use transparency or a plain backdrop

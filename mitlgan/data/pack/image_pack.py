@@ -185,7 +185,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         if version <= SCHEMA_VERSION:
             _check_manifest(manifest)
     except FileNotFoundError:
-        raise DataError(f"{path}: absent; a pack is a .npy file with its .json manifest beside it: make one with `mitlgan data pack`") from None
+        raise DataError(f"{path}: absent; a pack is a .npy file with its .json manifest next to it: make one with `mitlgan data pack`") from None
     except DAMAGE_ERRORS as error:
         raise resource_fault(error) or DataError(f"{path}: not a pack's manifest; make the pack again with `mitlgan data pack`") from None
     if version > SCHEMA_VERSION:

@@ -63,7 +63,7 @@ class SplitLayout:
         """
         omitted = [f"{self._where(other)} ({len(self.parts[other]):,}, {other})" for other in self.parts if other != split]
         if self.unassigned:
-            omitted.append(f"{len(self.unassigned):,} pictures beside the split folders ({list_names([names[index] for index in self.unassigned])})")
+            omitted.append(f"{len(self.unassigned):,} pictures next to the split folders ({list_names([names[index] for index in self.unassigned])})")
         if not self.folders or not omitted:
             return to_one_line(self.remark)
         text = f"{split} pictures are {self._where(split)} ({len(self.parts[split]):,}); left out: {', '.join(omitted)}"
@@ -108,7 +108,7 @@ def _find_layout(names: Sequence[str], positions: Sequence[int], prefix: str, la
     if splits and len(splits) < len(folders):
         classes = list_names([f"{folder}/" for folder in splits])
         others = list_names([f"{folder}/" for folder in folders if folder not in splits])
-        return SplitLayout({TRAIN: positions}, remark=f"{classes} is taken for a class, as {others} beside it: all are one set")
+        return SplitLayout({TRAIN: positions}, remark=f"{classes} is taken for a class, as {others} next to it: all are one set")
     if not splits:
         return SplitLayout({TRAIN: positions}) if loose or not folders else _find_in_classes(names, positions, prefix, folders, label)
     parts: dict[str, Sequence[int]] = {}
@@ -132,7 +132,7 @@ def _find_in_classes(names: Sequence[str], positions: Sequence[int], prefix: str
     divided = [folder for folder, layout in layouts.items() if layout.folders]
     if len(divided) < len(classes):
         some = list_names([f"{folder}/" for folder in divided])
-        remark = f"{some} holds splits of its own, the folders beside it do not: all are one set" if divided else ""
+        remark = f"{some} holds splits of its own, the folders next to it do not: all are one set" if divided else ""
         return SplitLayout({TRAIN: positions}, remark=remark)
     present = [split for split in SPLITS if any(split in layout.parts for layout in layouts.values())]
     return SplitLayout(

@@ -144,7 +144,7 @@ def test_mattes_beside_the_pictures_are_packed(tmp_path: Path) -> None:
     (place / "0001.matte.png").unlink()
     packed = open_data(str(place), "scene", 30)
     assert packed.fourth_channel == "matte"
-    assert packed.manifest["skipped"] == [{"name": "0001.png", "reason": "no matte beside it (NAME.matte.png), as 2 of 3 pictures have one"}]
+    assert packed.manifest["skipped"] == [{"name": "0001.png", "reason": "no matte next to it (NAME.matte.png), as 2 of 3 pictures have one"}]
 
 
 def test_a_matte_of_another_size_is_a_reason(tmp_path: Path) -> None:
@@ -400,7 +400,7 @@ class TestProcesses:
         said = child.communicate()[1]  # ends when the last worker has closed it
         assert child.returncode == code
         assert said.count("\n") == (number != signal.SIGKILL)
-        assert number == signal.SIGKILL or re.fullmatch(r"prepare: stopped at \d+ of 60; the same command goes on\n", said)
+        assert number == signal.SIGKILL or re.fullmatch(r"prepare: stopped at \d+ of 60; the same command resumes\n", said)
         assert not (tmp_path / "cut" / "prepared.npy").exists()
         told: list[int] = []
         prepare_pack(place, tmp_path / "cut", PrepareSettings(size_px=32), progress=lambda done, _: told.append(done))

@@ -154,12 +154,12 @@ def test_splits_share_no_pair_of_object_and_place() -> None:
     blank = [Image.new("RGBA", (1, 1))] * 761, [Image.new("RGB", (1, 1))] * 990
     for split, count in SCENE_COUNTS.items():
         maker = SceneCompositor(split, *blank)
-        drawings = [maker.draw(index) for index in range(count)]
-        pairs[split] = {(drawn.object, drawn.place) for drawn in drawings}
+        drawings = [maker.plan(index) for index in range(count)]
+        pairs[split] = {(drawn.object, drawn.background) for drawn in drawings}
         assert all((one + other) % 10 in SPLIT_PAIRS[split] for one, other in pairs[split])
         times = np.bincount([drawn.object for drawn in drawings], minlength=761)
         assert times.max() - times.min() <= 1, "every object comes once before any comes twice"
-        assert 800 < len({drawn.place for drawn in drawings}) <= 990
+        assert 800 < len({drawn.background for drawn in drawings}) <= 990
         assert np.mean([drawn.mirror for drawn in drawings], axis=0) == pytest.approx((0.5, 0.5), abs=0.05)
         assert np.mean([drawn.shift for drawn in drawings], axis=0) == pytest.approx((0.5, 0.5), abs=0.05)
     assert not pairs["train"] & pairs["validation"]

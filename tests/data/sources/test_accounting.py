@@ -244,9 +244,9 @@ def test_mattes_are_used_where_half_of_the_pictures_have_one(tmp_path: Path, for
     for pack in (packed, prepared):
         assert (pack.fourth_channel, len(pack)) == (fourth, taken)
         assert len(pack.manifest["skipped"]) == 6 - taken
-        assert all("no matte beside it" in line["reason"] for line in pack.manifest["skipped"])
+        assert all("no matte next to it" in line["reason"] for line in pack.manifest["skipped"])
         remarks = pack.manifest["leftovers"]["remarks"]
-        assert remarks == (["2 mattes are not used: 4 of 6 pictures have none beside them (NAME.matte.png)"] if matted == 2 else [])
+        assert remarks == (["2 mattes are not used: 4 of 6 pictures have none next to them (NAME.matte.png)"] if matted == 2 else [])
     made = augment_pictures(path, tmp_path / "augmented", AugmentSettings(factor=2))
     assert (made["made"], made["mattes"]) == (12, 2 * matted)
     assert bool(made["leftovers"]["remarks"]) == (0 < matted < 6)

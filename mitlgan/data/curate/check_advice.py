@@ -65,9 +65,7 @@ def _advise_on_count(report: SetReport) -> Iterator[Sentence]:
     if report.split in ("", TRAIN) and 0 < total < MIN_PICTURES:
         factor = math.ceil(MIN_PICTURES / total)
         words = f"{name}: {total:,} pictures are few, {MIN_PICTURES:,} or more would do; a generator may memorise them"
-        command = (
-            f"mitlgan data augment {shlex.quote(_pictures(report, name))} --out {shlex.quote(_sibling_path(report.spec, 'more'))} --factor {factor}"
-        )
+        command = f"mitlgan data augment {shlex.quote(_pictures(report, name))} --out {shlex.quote(_sibling(report.spec, 'more'))} --factor {factor}"
         yield f"{words}. Add {MIN_PICTURES - total:,}, or make {factor} of each: {command}", True
     elif report.split not in ("", TRAIN) and 0 < total < MIN_HELD_OUT:
         words = f"{total:,} held-out pictures; a distance to fewer than {MIN_HELD_OUT:,} is uncertain"
@@ -161,7 +159,7 @@ def _prepare(report: SetReport, options: str = "") -> str:
     shorter = sorted(min(one.width, one.height) for one in report.pictures) or [MIN_PX]
     size_px = 2 ** max(3, min(7, int(math.log2(shorter[len(shorter) // 2]))))
     alpha = " --keep-alpha" if any(one.mode == "RGBA" for one in report.pictures) else ""
-    out = shlex.quote(_sibling_path(report.spec, "clean"))
+    out = shlex.quote(_sibling(report.spec, "clean"))
     return f"mitlgan data prepare {shlex.quote(_pictures(report))} --out {out} --size {size_px}{alpha}{f' {options}' if options else ''}"
 
 
@@ -171,9 +169,9 @@ def _pictures(report: SetReport, name: str = "") -> str:
 
 
 def _split(spec: str, options: str = "", *, neighbor: str) -> str:
-    return f"mitlgan data split {shlex.quote(spec)} --out {shlex.quote(_sibling_path(neighbor, 'layers'))}{f' {options}' if options else ''}"
+    return f"mitlgan data split {shlex.quote(spec)} --out {shlex.quote(_sibling(neighbor, 'layers'))}{f' {options}' if options else ''}"
 
 
-def _sibling_path(spec: str, word: str) -> str:
+def _sibling(spec: str, word: str) -> str:
     path = Path(spec)
     return str(path.with_name(f"{path.stem if path.is_file() else path.name}-{word}"))

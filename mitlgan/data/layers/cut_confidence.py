@@ -195,7 +195,7 @@ def estimate_fill_confidence(rgb: Pixels, filled: Pixels, hole: NDArray[np.bool_
 
 
 def _color_distance(colors: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
-    """Return how much farther colors (N, 3) are from the nearest of reference colors (M, 3) than these are from each other (CIE Lab, OpenCV's scale)."""
+    """Return how much farther colors (N, 3) are from the nearest reference color (M, 3) than these are from each other (CIE Lab, OpenCV's scale)."""
     shuffled = reference[np.random.default_rng(0).permutation(len(reference))]
     some, others = shuffled[: len(reference) // 2][:_MAX_SAMPLES], shuffled[len(reference) // 2 :][:_MAX_SAMPLES]
     if not len(some):

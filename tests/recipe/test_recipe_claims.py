@@ -95,7 +95,7 @@ CLAIMS: dict[str, Callable[..., None]] = {
     r"^# .*?, (\d+) px(?=[,.:])": _size,
     r"(\d+) px (grey|colour)": _colours,
     r"(\d+) px, doubled (twice|three times)": _doubled,
-    r"The author printed FID ([\d.]*\d)": _printed,
+    r"The author reports FID ([\d.]*\d)": _printed,
     r"^# ([\d,]+) parameters of the generator and ([\d,]+) of the critic": _parameters,
     r"counts ([\d,]+) parameters in the generator and ([\d,]+) in the critic": _parameters,
     r"counts ([\d,]+) parameters, ([\d,]+) of them trainable": _composed,

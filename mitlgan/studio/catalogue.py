@@ -22,7 +22,6 @@ from mitlgan.editing.principal_directions import DEFAULT_COUNT, has_affine_input
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.inpainting.fillers import shipped_artifact
 from mitlgan.networks import PLACEMENT_LATENT, Composer
-from mitlgan.networks.fusion.matte_fusion import MatteFusion
 from mitlgan.recipe import display_name_of, shipped_folder
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.studio.schemas import ArtifactAnswer
@@ -180,7 +179,7 @@ def _describe(path: Path) -> tuple[str, CatalogueEntry]:
     with torch.device("meta"):
         network = build_network(card, str(path))
     composer = network if isinstance(network, Composer) else None
-    has_matte = composer is not None and isinstance(composer.fusion, MatteFusion)
+    has_matte = bool(network.movable_layers)
     transparent = [card.role] if card.image_channels == 4 else list(network.movable_layers)
     counts = {
         latent: min(DEFAULT_COUNT, generator.latent_dim)

@@ -30,7 +30,7 @@ def ignore_message(text: str) -> None:
     """Report nothing."""
 
 
-def progress_logger(label: str, say: Callable[[str], None], interval_s: float = PLAIN_INTERVAL_S) -> ProgressCallback:
+def progress_logger(label: str, say: Say, interval_s: float = PLAIN_INTERVAL_S) -> ProgressCallback:
     """Return a callback that shows a line of progress at most once per interval, the first after one interval.
 
     Args:

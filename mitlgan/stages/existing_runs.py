@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from mitlgan.artifacts.card import read_card
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ResourceError
 from mitlgan.recipe import Recipe
+from mitlgan.runtime.progress import Say
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.inpainter import train_inpainter
 from mitlgan.stages.pretrain import pretrain
@@ -50,7 +51,7 @@ def find_matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | No
     return None
 
 
-def warn_if_data_changed(run: Run, recipe: Recipe, say: Callable[[str], None]) -> None:
+def warn_if_data_changed(run: Run, recipe: Recipe, say: Say) -> None:
     """Warn if a finished run that is reused was trained on other pictures than its recipe names now."""
     data = {} if run.artifact_file is None else read_card(run.artifact_file).data
     if "content_sha256" in data:

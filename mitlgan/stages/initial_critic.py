@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,12 +13,13 @@ from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, load_network
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import GrownCritic
 from mitlgan.recipe import AnyCritic, GrownCriticRecipe, Recipe, as_dict, parse_recipe, with_overrides
+from mitlgan.runtime.progress import Say
 from mitlgan.stages.initial_generator import GROWTH_FACTORS
 from mitlgan.training import run_directory
 from mitlgan.training.checkpoint import load_checkpoint
 
 
-def with_critic_parent(recipe: Recipe, critic: Path | None, say: Callable[[str], None]) -> Recipe:
+def with_critic_parent(recipe: Recipe, critic: Path | None, say: Say) -> Recipe:
     """Return a recipe whose grown critic has the parent that `--critic` names; any other recipe unchanged.
 
     Args:
@@ -53,7 +53,7 @@ def with_critic_parent(recipe: Recipe, critic: Path | None, say: Callable[[str],
     return with_overrides(recipe, critic__parent=as_dict(trained), critic__parent_px=size_px)
 
 
-def load_initial_critic(path: Path | None, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Tensor]:
+def load_initial_critic(path: Path | None, recipe: Recipe, say: Say) -> dict[str, Tensor]:
     """Return the tensors that a critic begins with, by name; none for a new critic, those of its parent for a grown one.
 
     Args:
@@ -80,7 +80,7 @@ def load_initial_critic(path: Path | None, recipe: Recipe, say: Callable[[str], 
     return tensors
 
 
-def _load_trained_critic(path: Path, say: Callable[[str], None]) -> tuple[AnyCritic, int, dict[str, Tensor]]:
+def _load_trained_critic(path: Path, say: Say) -> tuple[AnyCritic, int, dict[str, Tensor]]:
     """Return architecture, image size and tensors of a trained critic."""
     files = [path] if path.is_file() else [path / CRITIC_FILE, path / CRITIC_FOLDER / CRITIC_FILE]
     file = next((file for file in files if file.is_file()), None)
@@ -94,7 +94,7 @@ def _load_trained_critic(path: Path, say: Callable[[str], None]) -> tuple[AnyCri
     return card.critic, card.size_px, network.state_dict()
 
 
-def _critic_of_run(path: Path, say: Callable[[str], None]) -> tuple[AnyCritic, int, dict[str, Tensor]]:
+def _critic_of_run(path: Path, say: Say) -> tuple[AnyCritic, int, dict[str, Tensor]]:
     checkpoint = load_checkpoint(run_directory.open_run(path).path, say)
     if checkpoint is None:
         raise ArtifactError(f"--critic {path}: has no checkpoint with a critic; name another run")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -17,6 +16,7 @@ from mitlgan.networks import Composer
 from mitlgan.networks.placement import PlacementPrior
 from mitlgan.networks.placement_fit import fit_bounds
 from mitlgan.recipe import Recipe
+from mitlgan.runtime.progress import Say
 from mitlgan.runtime.randomness import derived_seed
 
 USE_SCENES = "scenes"
@@ -28,7 +28,7 @@ MAX_MATTES = 4096
 _OPTION = "composer.placement.mattes"
 
 
-def fit_placement_to_mattes(recipe: Recipe, composer: Composer, scenes: ImagePack, say: Callable[[str], None]) -> None:
+def fit_placement_to_mattes(recipe: Recipe, composer: Composer, scenes: ImagePack, say: Say) -> None:
     """Fit the bounds of a composition's placement to mattes of scenes, if its recipe asks for that.
 
     Scenes without mattes leave the bounds as they are, with a note; a folder that the recipe names for its mattes must have them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mitlgan.errors import ArtifactError
 from mitlgan.recipe import Recipe, diff_recipes, parse_recipe, to_toml, with_overrides
 from mitlgan.runtime.distributed import wait_for_all_ranks
 from mitlgan.runtime.files import write_atomically
+from mitlgan.runtime.progress import Say
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.setup import setup_from_checkpoint
 from mitlgan.stages.training_run import lock_run, train_and_export
@@ -81,7 +82,7 @@ def finish_at_checkpoint(path: Path, context: RunContext) -> Run:
     return run
 
 
-def warn_if_data_differs(recipe: Recipe, pack: ImagePack, header: Mapping[str, Any], say: Callable[[str], None]) -> None:
+def warn_if_data_differs(recipe: Recipe, pack: ImagePack, header: Mapping[str, Any], say: Say) -> None:
     """Warn if a run was trained on other pictures than its recipe names now.
 
     Args:
@@ -116,7 +117,7 @@ def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, 
     return recipe, checkpoint
 
 
-def _restore_threads(threads: int, say: Callable[[str], None]) -> None:
+def _restore_threads(threads: int, say: Say) -> None:
     """Use as many threads as the run began with: other numbers of threads sum in another order, and results differ."""
     if threads and threads != torch.get_num_threads():
         torch.set_num_threads(threads)

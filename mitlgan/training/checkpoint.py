@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from mitlgan.artifacts.safetensors_io import SCHEMA_VERSION, read_tensors, write_tensors
 from mitlgan.errors import ArtifactError
 from mitlgan.runtime.files import list_files, remove_temporary_files
+from mitlgan.runtime.progress import Say
 
 CHECKPOINTS_KEPT = 2
 
@@ -55,7 +56,7 @@ def list_checkpoints(run: Path) -> list[Path]:
     return list_files(run / "checkpoints", "[0-9]*.safetensors", root=run)
 
 
-def load_checkpoint(run: Path, say: Callable[[str], None] | None = None) -> Checkpoint | None:
+def load_checkpoint(run: Path, say: Say | None = None) -> Checkpoint | None:
     """Return the newest readable checkpoint, or None if the run has none.
 
     Args:

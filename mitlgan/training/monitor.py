@@ -7,13 +7,14 @@ continues counting. Divergence is checked in every iteration and reported after 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from mitlgan.objectives import Divergence, Objective
+from mitlgan.runtime.progress import Say
 from mitlgan.training.counters import Counters
 
 PATIENCE = 50
@@ -50,7 +51,7 @@ class TrainingMonitor:
 
     objective: Objective
     log_iterations: int
-    say: Callable[[str], None]
+    say: Say
     diameter: float = math.inf
     stops: bool = True
 

@@ -1,4 +1,4 @@
-"""FAULTS rows 2 and 5 for checkpoints, 8 (none holds NaN), and which one is loaded."""
+"""Checkpoints: which one is loaded, and what a crash, a full disk or damage leaves."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_another_kind_or_a_newer_schema_is_refused_though_an_older_one_would_loa
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_row_8_a_checkpoint_never_holds_nan(run: Path, value: float) -> None:
+def test_a_checkpoint_never_holds_nan(run: Path, value: float) -> None:
     save_checkpoint(run, 1, state(1), HEADER)
     bad = state(2)
     bad["generator.weight"][50, 50] = value
@@ -132,11 +132,11 @@ def test_row_8_a_checkpoint_never_holds_nan(run: Path, value: float) -> None:
     assert loaded_iteration(run) == 1
 
 
-# Row 2: killed at any moment
+# Killed at any moment
 
 
 @pytest.mark.parametrize("phase", crashes.PHASES)
-def test_row_2_killed_while_saving(run: Path, phase: str, children: ForkServerContext) -> None:
+def test_a_process_killed_while_saving_leaves_whole_checkpoints(run: Path, phase: str, children: ForkServerContext) -> None:
     for iteration in (1, 2):
         save_checkpoint(run, iteration, state(iteration), HEADER)
     child = children.Process(target=crashes.die_while_saving, args=(run, 3, phase))
@@ -152,7 +152,7 @@ def test_row_2_killed_while_saving(run: Path, phase: str, children: ForkServerCo
     assert len(list_checkpoints(run)) == 2
 
 
-# Row 5: no room
+# No room
 
 
 def assert_refused_and_intact(run: Path, reason: str) -> None:
@@ -167,7 +167,7 @@ def assert_refused_and_intact(run: Path, reason: str) -> None:
     assert loaded_iteration(run) == 2
 
 
-def test_row_5_disk_full_on_a_small_disk(small_disk: Path) -> None:
+def test_a_full_disk_leaves_the_older_checkpoint(small_disk: Path) -> None:
     (small_disk / "checkpoints").mkdir()
     for iteration in (1, 2):
         save_checkpoint(small_disk, iteration, state(iteration), HEADER)
@@ -183,7 +183,7 @@ def _free(folder: Path) -> int:
     return system.f_bavail * system.f_frsize
 
 
-def test_row_5_file_size_limit(run: Path) -> None:
+def test_a_file_size_limit_leaves_the_older_checkpoint(run: Path) -> None:
     for iteration in (1, 2):
         save_checkpoint(run, iteration, state(iteration), HEADER)
     with _file_size_limit(20_000):
@@ -202,7 +202,7 @@ def _file_size_limit(limit: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 @pytest.mark.parametrize("call", ["fsync", "write"])
-def test_row_5_the_disk_refuses(run: Path, number: int, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_error_leaves_the_older_checkpoint(run: Path, number: int, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for iteration in (1, 2):
         save_checkpoint(run, iteration, state(iteration), HEADER)
 

@@ -1,4 +1,4 @@
-"""Opens the pictures of a `--data` value as a pack; folders and known formats are packed once and then taken from the cache."""
+"""Opens the pictures of a `--data` value as a pack, from the cache if it was packed before."""
 
 from __future__ import annotations
 

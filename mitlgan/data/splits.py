@@ -46,7 +46,9 @@ def split_source(source: ImageSource, option: str = "SRC") -> tuple[dict[str, Im
 
 
 def training_source(source: ImageSource) -> tuple[ImageSource, str]:
-    """Return the training pictures of a source, and in one line which part they are; an archive of one held-out split is taken as a whole.
+    """Return the training pictures of a source, and in one line which part they are.
+
+    An archive without training pictures is used as a whole.
 
     Raises:
         DataError: Two folders mean one split, or a folder holds held-out pictures alone.
@@ -227,7 +229,9 @@ def choose_evaluation_split(spec: str, role: str, requested: str | None, default
 
 
 def held_out_training_warning(spec: str, role: str, data: Mapping[str, Any]) -> str:
-    """Return a warning if a network was trained on more pictures than a set has for training: earlier versions took some held-out folders, too.
+    """Return a warning if a network was trained on more pictures than a set has for training.
+
+    Earlier versions trained on some held-out folders, too.
 
     Args:
         spec: Value of `--data`, or of `data.source` in the recipe.
@@ -254,7 +258,7 @@ def parse_split(name: str) -> str:
 
 
 def find_prepared_packs(folder: Path) -> dict[str, SplitPart]:
-    """Return the packs that `data prepare` wrote: one for training at the top, those of held-out pictures in the folders of their splits."""
+    """Return the packs that `data prepare` wrote: for training at the top, for other splits in their folders."""
     packs: dict[str, SplitPart] = {}
     for inner in [folder, *_visible_folders(folder)] if folder.is_dir() else ():
         split = TRAIN if inner is folder else split_of_name(inner.name)
@@ -275,7 +279,7 @@ def _visible_folders(folder: Path) -> list[Path]:
 
 
 def _split_of_folder(folder: Path) -> str | None:
-    """Return the split that a folder is by its own name: only if its siblings are splits, too, and one of them is for training."""
+    """Return the split that a folder's name means, if the folders next to it are splits, one for training."""
     folder = folder.absolute()
     own = split_of_name(folder.name)
     if own is None:
@@ -295,7 +299,7 @@ def _holds_pictures(folder: Path) -> bool:
 
 
 def _split_of_file(path: Path) -> str:
-    """Return the split of a pack or a file of a known format: as recorded in it, else by its name if other packs next to it have such names."""
+    """Return the split of a file: as recorded in it, else by its name if packs next to it have such names."""
     if is_cifar(path):
         return "test" if path.name in TEST else TRAIN
     if is_idx(path):

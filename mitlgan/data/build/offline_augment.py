@@ -1,4 +1,4 @@
-"""`data augment`: enlarges a set as in the thesis, with mirrored, slightly rotated, sheared and distorted copies; mattes are changed alike."""
+"""`data augment`: adds mirrored, slightly rotated, sheared and distorted copies to a set, as in the thesis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from mitlgan.data.build.journal import Journal
-from mitlgan.data.build.matte_rules import decode_matte
+from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.notes import summarize_notes
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes, is_cutout
@@ -70,7 +70,7 @@ class Warp:
 def augment_pictures(
     spec: str | Path, out: Path, settings: AugmentSettings, progress: ProgressCallback = ignore_progress, say: Say = ignore_message
 ) -> dict[str, Any]:
-    """Write `factor` PNG pictures for each picture of a set, and the changed mattes (`NAME.matte.png`); after an interruption, the same call resumes.
+    """Write `factor` PNG copies of each picture of a set and its matte; an interrupted call can be resumed.
 
     Args:
         spec: See `open_source`; if it has split folders, its training pictures are used. Transparency is kept.

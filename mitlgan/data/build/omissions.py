@@ -1,4 +1,4 @@
-"""Decides which pictures `data prepare` leaves out: unusable ones, placeholders, blank ones, duplicates, and those of other sets."""
+"""Decides which pictures `data prepare` leaves out, such as blank ones and duplicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packs the pictures of a folder, archive or list: each is decoded once, cropped and resized, in order and in bounded memory."""
+"""Packs the pictures of a folder, archive or list: decoded, cropped and resized, in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mitlgan.data.build.matte_rules import decode_matte, use_mattes
+from mitlgan.data.build.mattes import decode_matte, use_mattes
 from mitlgan.data.build.notes import summarize_notes
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.build.resize import check_filter, crop_and_resize, to_planes

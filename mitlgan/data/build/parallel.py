@@ -48,7 +48,7 @@ class WorkerDiedError(Exception):
 
 
 def processes_for(pictures: int) -> int:
-    """How many processes so many pictures are worth; none where threads do."""
+    """Return the number of processes for so many pictures; 0 if threads are better."""
     cores = os.cpu_count() or 1
     return cores if cores > 1 and pictures >= MIN_FOR_PROCESSES else 0
 

@@ -51,7 +51,7 @@ class PixelFile:
         self._file.close()
 
     def resume(self, lines: Iterable[dict[str, Any]]) -> int:
-        """Read the rows of an earlier call; return the number of journal lines that they cover: after a power cut the journal may be ahead."""
+        """Read the rows of an earlier call; return how many journal lines they cover (fewer after a power cut)."""
         row_count = max(0, self.path.stat().st_size - self.header_bytes) // self.row_bytes
         count = 0
         for position, line in enumerate(lines):
@@ -80,7 +80,7 @@ class PixelFile:
         self._file.flush()
 
     def sync(self, then: Callable[[], None]) -> None:
-        """Start to write all rows to the disk in the background, and call `then` afterwards; does nothing while an earlier call is running."""
+        """Write all rows to the disk in the background, then call `then`; does nothing while an earlier call is running."""
         if self._sync_result is not None:
             if not self._sync_result.done():
                 return

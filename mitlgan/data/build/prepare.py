@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mitlgan.data.build.journal import Journal
-from mitlgan.data.build.matte_rules import use_mattes
+from mitlgan.data.build.mattes import use_mattes
 from mitlgan.data.build.omissions import Omissions
 from mitlgan.data.build.parallel import WorkerDiedError, in_order, in_processes, processes_for
 from mitlgan.data.build.pixel_file import BLOCK_BYTES, PixelFile
@@ -64,7 +64,7 @@ def prepare_pack(
     allow_bad: bool = False,
     progress: ProgressCallback = ignore_progress,
 ) -> ImagePack:
-    """Read, check, choose, crop, resize and pack pictures; after a kill, the same call resumes and ends with the same bytes.
+    """Prepare and pack pictures; after an interruption, the same call resumes and ends with the same bytes.
 
     Args:
         spec: See `open_source`; with a selection, the folder of its pictures.

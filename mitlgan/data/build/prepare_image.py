@@ -1,4 +1,4 @@
-"""Prepares one picture for a pack: decodes, checks, crops, resizes and describes it. Imports little, since every worker process imports it."""
+"""Prepares one picture for a pack. Imports little, since every worker process imports it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from mitlgan.data.build.crops import SquareCrop
-from mitlgan.data.build.matte_rules import decode_matte
+from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.resize import RESIZE_FILTERS, to_planes
 from mitlgan.data.curate.perceptual_hash import hash_thumbnails, thumbnail
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes

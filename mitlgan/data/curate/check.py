@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.build.matte_rules import decode_matte
+from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.curate.check_advice import advise_on_pairs, advise_on_set
 from mitlgan.data.curate.perceptual_hash import PictureHash, find_near_pairs, group_equal_files, hash_picture

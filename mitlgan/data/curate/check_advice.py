@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mitlgan.data.build.notes import summarize_notes
-from mitlgan.data.layers.siblings import SplitOutput, find_split_output, is_leak
+from mitlgan.data.layers.split_output import SplitOutput, find_split_output, is_leak
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.sources.split_folders import TRAIN
 

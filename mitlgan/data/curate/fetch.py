@@ -1,4 +1,4 @@
-"""`data fetch`: downloads pictures from a list of addresses, with limits of size, type and time; can be resumed."""
+"""`data fetch`: downloads pictures from a list of addresses, with limits of size, type and time."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _write_report(
 
 
 def _record_of_file(out: Path, line: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the record of a file that was fetched before, updated if the file was changed since; None if it is no picture any more."""
+    """Return the record of an earlier file, updated if it was changed since; None if it is no picture any more."""
     try:
         content = read_file(out / line["file"])
         digest = hashlib.sha256(content).hexdigest()

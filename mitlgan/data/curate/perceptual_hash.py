@@ -144,7 +144,7 @@ def group_equal_files(hashes: Sequence[PictureHash]) -> list[list[int]]:
 def find_near_pairs(
     hashes: Sequence[PictureHash], max_bits: int = MAX_NEAR_BITS, max_color: float = MAX_NEAR_COLOR, max_peak: int = MAX_NEAR_PEAK
 ) -> list[tuple[int, int]]:
-    """Return pairs of positions (first < second) of pictures that look nearly the same: resized, recompressed, slightly brighter.
+    """Return pairs of positions (first < second) of pictures that look nearly the same, such as resized ones.
 
     Blank pictures are in no pair. Only pictures of about the same mean color are compared, in blocks: 10,000 pictures take a fraction of a second.
     """

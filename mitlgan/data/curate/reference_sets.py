@@ -85,7 +85,7 @@ class NamedSet:
 
 
 def open_named_sets(spec: str, option: str) -> tuple[list[NamedSet], list[tuple[str, bool]]]:
-    """Return the splits of a folder, archive, list or pack, each as a set, and sentences about the whole, each with whether it will hurt training.
+    """Return the splits of a source or pack, each as a set, and sentences about the whole, with whether it hurts training.
 
     Raises:
         DataError: There is no such set, or two folders mean one split.

@@ -1,4 +1,4 @@
-"""Conditions on table rows, such as `rating >= 4.0 and reviews >= 12`, parsed by Python's own parser and evaluated by simpleeval."""
+"""Conditions on table rows, such as `rating >= 4.0 and reviews >= 12`, evaluated by simpleeval."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _number(value: Any) -> float | None:
 
 
 def _make_comparison(operation: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    """Return a comparison that is false for absent or incomparable values, and converts text to a number if compared with one."""
+    """Return a comparison that is false for absent or incomparable values; text is compared with numbers as one."""
 
     def compare(left: Any, right: Any) -> bool:
         among = isinstance(right, list | tuple)

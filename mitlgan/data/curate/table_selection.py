@@ -1,4 +1,4 @@
-"""Chooses pictures by tables: CSV or JSON lines, one or two joined, aggregated and filtered; memory holds the keys of one table."""
+"""Chooses pictures by tables: CSV or JSON lines, one or two joined, aggregated and filtered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the color profile of a file: an ICC profile, or one built from other color information; none if its numbers are sRGB."""
+"""Finds the color profile of a file: an ICC profile, or one built from other color information."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decodes a file to an upright RGB or RGBA picture in sRGB, or says why not; oversized files are refused by their header."""
+"""Decodes a file to an upright RGB or RGBA picture in sRGB, or says why not."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def decode_bytes(
 
 
 def is_cutout_file(content: bytes) -> bool:
-    """Whether the content of a file is a cut-out, see `is_cutout`; many files have an alpha channel that is opaque everywhere.
+    """Whether the content of a file is a cut-out, see `is_cutout`; an alpha channel may be opaque everywhere.
 
     Raises:
         UnreadableImageError: See `decode`.

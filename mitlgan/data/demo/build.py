@@ -33,7 +33,7 @@ Entry = tuple[str, bytes]
 
 
 def choose_foregrounds(table: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Choose all objects, but of each figure with skin tones only `VARIANTS_PER_FIGURE`, with tones that rotate from figure to figure.
+    """Choose all objects, but only `VARIANTS_PER_FIGURE` of each figure with skin tones, with rotating tones.
 
     The source is 62 % people, most of them six times the same figure; this keeps every figure and every tone, and 53 % people.
     """

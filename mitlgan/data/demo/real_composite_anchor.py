@@ -1,4 +1,4 @@
-"""The demo's upper anchor: real foregrounds on real backgrounds, both from the generators' own pools, composited as the scenes are.
+"""The demo's upper anchor: real foregrounds on real backgrounds of the generators' own pools.
 
 No composition of two generators trained on these pools can be expected to come closer to the scenes, whose objects and backgrounds are different ones.
 """

@@ -122,7 +122,7 @@ def is_fill(piece: str) -> bool:
 
 
 def _find_duplicates(lines: Sequence[Mapping[str, Any]], choices: ManualChoices) -> dict[int, str]:
-    """Return the positions of duplicates with the reason; of each group the picture that the user keeps, or else the best cut, is used."""
+    """Return the positions of duplicates with the reason; the picture that the user keeps, or the best cut, is used."""
     readable = [position for position, line in enumerate(lines) if "unreadable" not in line]
     hashes = [_hash_of(lines[position]) for position in readable]
     equal = [(group[0], other, "the same file as") for group in group_equal_files(hashes) for other in group[1:]]

@@ -84,7 +84,7 @@ def _inpaint_smooth(rgb: Pixels, hole: NDArray[np.bool_]) -> Pixels:
 
 
 def _grain(rgb: Pixels, hole: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """Return the fine detail of the largest square without hole, tiled in mirror images over the picture, for pixels that no shift covers."""
+    """Return the fine detail of the largest square without hole, mirrored and tiled over the picture."""
     cv2 = import_opencv()
     top, left, side = find_free_square(hole)
     if side < _MIN_GRAIN_PX:
@@ -123,7 +123,7 @@ def _best_shift(rgb: Pixels, free: NDArray[np.bool_], missing: NDArray[np.bool_]
 
 
 def _cost(rgb: Pixels, side: tuple[Pixels, NDArray[np.bool_]], rim: NDArray[np.intp], targets: NDArray[np.intp], shift: tuple[int, int]) -> float:
-    """Return the cost of a shifted copy: its difference at the rim, and what it does not cover; infinite if it covers too little."""
+    """Return the cost of a shifted copy: difference at the rim, and missing cover; infinite if it covers too little."""
     source, is_source = side
     covered = float(_look_up(is_source, targets - shift).mean())
     usable = _look_up(is_source, rim - shift)

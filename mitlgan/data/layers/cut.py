@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.build.matte_rules import decode_matte
+from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.resize import center_square
 from mitlgan.data.curate.perceptual_hash import hash_picture
 from mitlgan.data.decode.image_file import DecodedImage, UnreadableImageError, decode_bytes, flatten_on, is_cutout
@@ -114,7 +114,7 @@ def cut_picture(entry: ImageEntry, methods: list[MattingMethod], settings: CutSe
 
 
 def _to_rgba(decoded: DecodedImage, unmatted: bool, methods: list[MattingMethod]) -> Image.Image:
-    """Return RGBA: a cut-out that is cut by its own transparency as it is, any other on white, or stray transparent pixels would become black."""
+    """Return RGBA on white, or stray transparent pixels would become black; a cut-out keeps its transparency."""
     if unmatted and is_cutout(decoded.picture) and any(isinstance(method, AlphaMatting) for method in methods):
         return decoded.picture
     return flatten_on(decoded.picture, WHITE).convert("RGBA")
@@ -153,7 +153,7 @@ def _foreground_pieces(cutout: Image.Image, stem: str, settings: CutSettings) ->
 
 
 def estimate_object_colors(rgb: Pixels, matte: Pixels) -> Pixels:
-    """Estimate the object's colors without its background: a pixel at a soft edge takes the color of the opaque ones near it."""
+    """Estimate the object's colors without its background: soft edges take the color of opaque pixels near them."""
     cv2 = import_opencv()
     sigma = max(1.0, min(matte.shape) / 80)
     opaque = (matte > 242).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Estimates the confidence of a cut from a second matting, from similar pixels outside, and from the contrast along its contour.
+"""Estimates the confidence of a cut from a second matting, similar pixels outside, and its contour.
 
 The weights come from a logistic regression on pictures that were checked by eye (garments on floors, walls and hangers) and scenes whose true matte is
 known, half of each. A cut counts as wrong if its intersection over union with the truth is below 80 %, or if a person sees a missing or a surplus part.
@@ -195,7 +195,7 @@ def estimate_fill_confidence(rgb: Pixels, filled: Pixels, hole: NDArray[np.bool_
 
 
 def _color_distance(colors: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
-    """Return how much farther colors (N, 3) are from the nearest reference color (M, 3) than these are from each other (CIE Lab, OpenCV's scale)."""
+    """Return how far colors (N, 3) are from reference colors (M, 3), beyond the distances within these (CIE Lab)."""
     shuffled = reference[np.random.default_rng(0).permutation(len(reference))]
     some, others = shuffled[: len(reference) // 2][:_MAX_SAMPLES], shuffled[len(reference) // 2 :][:_MAX_SAMPLES]
     if not len(some):
@@ -205,7 +205,7 @@ def _color_distance(colors: NDArray[np.float32], reference: NDArray[np.float32])
 
 
 def _mirror_correlation(lightness: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
-    """Return the highest correlation of the fine detail left and right of any vertical axis near the middle, where at least one side was filled."""
+    """Return the highest correlation of filled detail with its mirror image, over vertical axes near the middle."""
     detail = lightness - import_opencv().GaussianBlur(lightness, (0, 0), 4)
     side, best = detail.shape[1], 0.0
     for axis in range(round(0.31 * side), round(0.69 * side)):

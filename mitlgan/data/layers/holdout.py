@@ -1,4 +1,4 @@
-"""Chooses held-out photographs by a hash of their content, look-alikes together, so that pictures added later move no others."""
+"""Chooses held-out photographs by a hash of their content, so that pictures added later move no others."""
 
 from __future__ import annotations
 
@@ -178,6 +178,6 @@ def _pairs_of(groups: Iterable[list[int]]) -> list[tuple[int, int]]:
 
 
 def _hash_position(photographs: Sequence[Photograph], group: Sequence[int]) -> float:
-    """Return a group's position in [0, 1) by its content; one for the whole group, or large groups would be held out more often."""
+    """Return one position in [0, 1) for a whole group, or large groups would be held out more often."""
     digest = hashlib.sha256(b"holdout " + min(photographs[position].hash.sha256 for position in group).encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

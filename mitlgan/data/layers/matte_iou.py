@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mitlgan.data.build.matte_rules import decode_matte
+from mitlgan.data.build.mattes import decode_matte
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.demo import demo_pack

@@ -128,7 +128,7 @@ class BackdropMatting:
 
 @dataclass
 class GrabCutMatting:
-    """GrabCut (Rother et al. 2004), without weights: from a rectangle that leaves a narrow rim, then from a rectangle around the object.
+    """GrabCut (Rother et al. 2004), from a rectangle with a narrow rim, then from one around the object.
 
     The second rectangle matters for small objects: most pixels of the first one are background, and its colors enter the object's model.
 

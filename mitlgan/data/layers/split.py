@@ -1,4 +1,4 @@
-"""`data split`: cuts pictures into the three sets that composition needs, `fg/`, `bg/` and `scene/`; unusable ones go to `set-aside/`."""
+"""`data split`: cuts pictures into `fg/`, `bg/` and `scene/`; unusable ones go to `set-aside/`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from mitlgan.data.build.journal import Journal
-from mitlgan.data.build.matte_rules import use_mattes
+from mitlgan.data.build.mattes import use_mattes
 from mitlgan.data.build.parallel import in_order
 from mitlgan.data.layers.arrange import FOLDERS, UNUSED_FOLDER, ConfidenceLimits, ManualChoices, assign_pictures, decide, is_fill, move_pieces
 from mitlgan.data.layers.cut import CutResult, CutSettings, cut_picture
 from mitlgan.data.layers.cut_confidence import MAX_DOUBTFUL_CONFIDENCE, MIN_CONFIDENCE, MIN_FILL_CONFIDENCE
 from mitlgan.data.layers.holdout import DEFAULT_HOLDOUT, HoldoutSize
 from mitlgan.data.layers.matting import MattingMethod, import_opencv, matting_methods
-from mitlgan.data.layers.siblings import SPLIT_MANIFEST
+from mitlgan.data.layers.split_output import SPLIT_MANIFEST
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
 from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside

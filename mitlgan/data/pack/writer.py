@@ -92,7 +92,7 @@ class PackWriter:
         self._append_sources(sources)
 
     def adopt_file(self, pixels: Path, digest: Hash, sources: Sequence[dict[str, Any]]) -> None:
-        """Use a file in the same folder that is the whole pack already, except for its header; it stays in place until `publish` moves it.
+        """Use a file in the same folder that is the whole pack except for its header; `publish` moves it.
 
         Args:
             pixels: The file: space for `pack_header`, and all pictures.

@@ -1,4 +1,4 @@
-"""Readers of classic sets in their own formats: MNIST's IDX, CIFAR-10's binary files, CelebA with attributes, products with reviews.
+"""Readers of classic sets in their own formats: MNIST, CIFAR-10, CelebA, products with reviews.
 
 Nothing is downloaded: an error names the source of an absent file. Nothing is unpickled or evaluated.
 """

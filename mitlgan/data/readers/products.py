@@ -1,4 +1,4 @@
-"""Products chosen by their reviews (Benedetti 2019, chapter 3): metadata and reviews joined on `asin`, pictures from a folder.
+"""Reads pictures of products chosen by their reviews (Benedetti 2019, chapter 3).
 
 The files are Amazon's review data (McAuley et al. 2015): one JSON object a line, gzip or not. Older files hold Python literals, which are parsed, not
 evaluated.
@@ -42,7 +42,7 @@ class ReviewLimits:
 
 
 def choose_products(metadata: Path, reviews: Path, choice: ReviewLimits) -> dict[str, str]:
-    """Return the name of the picture's file by `asin`, for products that are rated well and often enough, in the order of the metadata.
+    """Return the picture's file name by `asin` for products with good and enough ratings, in the metadata's order.
 
     Raises:
         DataError: A file is absent or is not such data.

@@ -78,7 +78,12 @@ def file_entry(file: str, name: str, matte: str | None = None) -> ImageEntry:
 
 
 def file_entries(folder: Path, names: Iterable[str]) -> tuple[ImageEntry, ...]:
-    """Return the entries of named files, which need not exist, with the mattes next to them; names are relative to the folder, or absolute."""
+    """Return the entries of named files, which need not exist, with the mattes next to them.
+
+    Args:
+        folder: Folder of relative names.
+        names: Paths, relative or absolute.
+    """
     mattes: dict[str, dict[str, str]] = {}  # by folder and stem
 
     def matte_of(file: str) -> str | None:
@@ -95,7 +100,7 @@ def file_entries(folder: Path, names: Iterable[str]) -> tuple[ImageEntry, ...]:
 
 
 def file_stamp(file: str | Path) -> str:
-    """Return what tells whether a file changed: its size, inode and times, among them the time of the last change, which no program can set.
+    """Return size, inode and times of a file, which tell whether it changed; no program can set its ctime.
 
     Waits until the file system's clock has moved on from that time: another change within the same step would leave no trace.
     """

@@ -112,7 +112,7 @@ def is_matte_name(name: str) -> bool:
 
 
 def is_hidden_name(name: str) -> bool:
-    """Whether a file or folder is hidden, as thumbnail caches and what other systems add (`.thumbnails/`, `._picture.jpg`, `__MACOSX/`)."""
+    """Whether a file or folder is hidden, or added by another system (`.thumbnails/`, `._picture.jpg`, `__MACOSX/`)."""
     return name.startswith(".") or name == "__MACOSX"
 
 

@@ -1,4 +1,4 @@
-"""Lists the files under a folder. Linked folders are followed inside it, each once; loops and links to the outside are not."""
+"""Lists the files under a folder; linked folders are followed inside it, each once."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class FolderTree:
             folders[:] = [name for name in own if not is_hidden_name(name)]
 
     def _follow(self, link: str) -> None:
-        """Add the files of a linked folder, or leave it out. The folder of a split, at the top, may be elsewhere: some sets are divided by links."""
+        """Add the files of a linked folder, or leave it out; a split's folder, at the top, may be elsewhere."""
         target = os.path.realpath(os.path.join(self._top, link))  # noqa: PTH118
         root = self._roots[0]
         if os.sep not in link and split_of_name(link) and not _is_within(root, target) and not _is_within(target, root):

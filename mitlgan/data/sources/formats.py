@@ -91,7 +91,7 @@ def unsupported_reason(suffix: str) -> str:
 
 
 def allowed_formats(content: bytes) -> tuple[str, ...]:
-    """Return the formats that a file's content may be opened as, by Pillow's names; the codec of HEIC is loaded when it is first needed.
+    """Return Pillow's names of the formats that a file may be opened as; loads the codec of HEIC if needed.
 
     Raises:
         MissingCodecError: The file is a HEIC picture and the extra `heic` is not installed.

@@ -14,7 +14,7 @@ import pytest
 from helpers import images
 from PIL import Image
 
-from mitlgan.data.build.matte_rules import use_mattes
+from mitlgan.data.build.mattes import use_mattes
 from mitlgan.data.build.offline_augment import AugmentSettings, augment_pictures
 from mitlgan.data.build.pack_folder import pack_folder
 from mitlgan.data.build.prepare import prepare_pack

@@ -13,9 +13,9 @@ from mitlgan.data.sources.leftovers import LeftoverFile
 
 
 def use_mattes(source: ImageSource, unwanted: str = "") -> tuple[ImageSource, bool]:
-    """Return a source as it is packed: with mattes and without the pictures that have none, if at least half of the pictures have a matte.
+    """Return a source as it is packed: with mattes, if at least half of the pictures have one.
 
-    If fewer have one, all pictures are used and no matte. The leftovers of the source say so.
+    Pictures without a matte are then left out. If fewer have one, all pictures are used and no matte. The leftovers of the source say so.
 
     Args:
         source: Any source.

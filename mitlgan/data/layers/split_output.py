@@ -1,4 +1,4 @@
-"""Finds the photograph of a file that `data split` wrote: it may be in `fg/`, `bg/` and `scene/`, but must be in the same split of each."""
+"""Finds the photograph of a file that `data split` wrote; all its files must be in the same split."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SplitOutput:
 
 
 def find_split_output(folder: Path) -> SplitOutput | None:
-    """Return the output of `data split` that a folder is part of (`layers/fg`, `layers/fg/train`, `layers`); None for any other folder."""
+    """Return the output of `data split` that contains a folder (`layers/fg/train`, `layers`); None if there is none."""
     absolute = folder.absolute()
     for out in (absolute, *absolute.parents[:2]):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -52,8 +52,8 @@ def inpaint(
         raise UsageError(f"--out {out}: only a PNG keeps every pixel outside of the hole; let its name end in .png")
     original = read_original(image)
     where = parse_hole(hole, original.picture.height, original.picture.width)
-    result = filled(original.seen, where, make_filler(method.value, artifact))
-    planes = torch.stack([torch.from_numpy(part).permute(2, 0, 1) for part in (result.left, result.filled, result.blended)])
+    result = filled(original.on_white, where, make_filler(method.value, artifact))
+    planes = torch.stack([torch.from_numpy(part).permute(2, 0, 1) for part in (result.masked, result.filled, result.blended)])
     write_atomically(out, original.png(result.blended, where))
     if sheet is not None:
         write_atomically(sheet, labeled_grid_png(planes, [""], ["what is left", f"filled: {method.value}", "blended"]))

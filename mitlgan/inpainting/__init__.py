@@ -1,4 +1,4 @@
-"""Inpainting: fill a hole in a picture by a trained context encoder, by an embedding, or by what both are measured against, and even out the seam."""
+"""Inpainting: fills a hole in a picture by a context encoder, an embedding or a baseline, and blends the seam."""
 
 from mitlgan.inpainting.evaluate import InpaintScore, score_fillers
 from mitlgan.inpainting.fillers import METHODS, Filler, context_filler, embedding_filler, make_filler

@@ -1,4 +1,4 @@
-"""How well holes are filled, on pictures whose truth is known: error inside the hole, and distance of the whole picture in an extractor's features."""
+"""Evaluation of inpainting on known pictures: error inside the hole, and distance of the whole picture in features."""
 
 from __future__ import annotations
 
@@ -20,34 +20,33 @@ from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.feature_cache import select_pictures
 from mitlgan.metrics.psnr import psnrs_db
 
-"""Of a hole that is filled without any error."""
 BASELINES = ("mean", "opencv", "opencv-ns")
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class MeanWithError:
-    """A mean over pictures, and its standard error."""
+    """A mean over pictures and its standard error."""
 
     value: float
     std_error: float
 
     @classmethod
     def of(cls, values: NDArray[np.float64]) -> MeanWithError:
-        """Of one number per picture."""
+        """Compute both from one number per picture."""
         return cls(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
 
 
 @dataclass(frozen=True)
 class InpaintScore:
-    """How well one method fills.
+    """Scores of one filling method.
 
     Attributes:
         method: Its name.
         psnr_db: Peak signal-to-noise ratio inside the hole, mean over pictures.
-        distance: Euclidean distance of the filled picture's features from the true picture's, mean over pictures.
-        blended_psnr_db: The same with the seam evened out, as `mitlgan inpaint` writes pictures.
-        blended_distance: Likewise.
+        distance: Euclidean distance of the filled and the true picture's features, mean over pictures.
+        blended_psnr_db: PSNR with the seam blended, as `mitlgan inpaint` writes pictures.
+        blended_distance: Distance with the seam blended.
     """
 
     method: str
@@ -57,7 +56,7 @@ class InpaintScore:
     blended_distance: MeanWithError
 
     def beats(self, other: InpaintScore) -> bool:
-        """Whether it, blended, has both a higher PSNR and a smaller distance than another method that is not."""
+        """Return whether this method, blended, has a higher PSNR and a smaller distance than another, unblended."""
         return self.blended_psnr_db.value > other.psnr_db.value and self.blended_distance.value < other.distance.value
 
 
@@ -71,24 +70,24 @@ def score_fillers(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> tuple[list[InpaintScore], Tensor]:
-    """Measure methods on the same pictures with the same hole.
+    """Score methods on the same pictures with the same hole.
 
     Args:
-        pictures: Held out from whatever was trained.
+        pictures: Pictures that no method was trained on.
         fillers: The methods.
-        hole: (H, W), as large as the pictures.
+        hole: (H, W), of the pictures' size.
         network: The extractor.
-        count: How many pictures; at most all are taken.
-        seed: Chooses which.
-        progress: Told the method, how many are done, how many there are.
+        count: Number of pictures; at most all are taken.
+        seed: Seed of the choice of pictures.
+        progress: Called with the method, how many methods are done, and how many there are.
 
     Returns:
-        A score of each method, in order, and pictures for a sheet: of each method the blended ones, after what is left and the truth,
+        The score of each method, and pictures for a sheet: masked pictures, true pictures, then each method's blended pictures,
         (methods + 2, N, 3, H, W) uint8.
 
     Raises:
         ArtifactError: A method takes another size than the pictures'.
-        DataError: Fewer than two pictures.
+        DataError: There are fewer than two pictures.
     """
     if min(count, len(pictures)) < 2:
         raise DataError(f"{pictures.path}: {min(count, len(pictures))} pictures; a mean with its error takes at least 2")
@@ -96,38 +95,42 @@ def score_fillers(
         if filler.size_px not in (None, pictures.size_px):
             raise ArtifactError(f"--artifact: {filler.name} takes {filler.size_px} px, the pictures have {pictures.size_px} px; give one of that size")
     truth = pictures.batch(select_pictures(len(pictures), count, seed))  # (N, 3, H, W) uint8
-    wanted = network(truth).double().numpy()
+    true_features = network(truth).double().numpy()
     holes = torch.from_numpy(hole).float().expand(len(truth), 1, -1, -1)
-    left = torch.where(holes > 0, 128, truth)
-    shown, scores = [left, truth], []
+    masked = torch.where(holes > 0, 128, truth)
+    sheet, scores = [masked, truth], []
     for index, filler in enumerate(fillers):
         if progress is not None:
             progress(filler.name, index, len(fillers))
-        drawn = filler.fill(to_float(left), holes)  # what is hidden is not even handed over
-        filled = torch.where(holes > 0, to_uint8(drawn), truth)
-        smooth = _blended(truth, drawn, hole)
-        numbers = [measured for made in (filled, smooth) for measured in (_psnr(made, truth, hole), _distance(network, made, wanted))]
+        generated = filler.fill(to_float(masked), holes)  # hidden pixels are not passed on
+        filled = torch.where(holes > 0, to_uint8(generated), truth)
+        blended = _blended(truth, generated, hole)
+        numbers = [
+            measured
+            for filled_pixels in (filled, blended)
+            for measured in (_psnr(filled_pixels, truth, hole), _distance(network, filled_pixels, true_features))
+        ]
         scores.append(InpaintScore(filler.name, *(MeanWithError.of(values) for values in numbers)))
-        shown.append(smooth)
-    return scores, torch.stack(shown)
+        sheet.append(blended)
+    return scores, torch.stack(sheet)
 
 
 def describe_scores(scores: Sequence[InpaintScore]) -> list[str]:
-    """In a sentence for each trained method, whether it beats the baselines that were measured beside it."""
-    baselines = [found for found in scores if found.method in BASELINES]
+    """Return a sentence for each trained method that says whether it beats the measured baselines."""
+    baselines = [score for score in scores if score.method in BASELINES]
     lines = []
-    for found in scores:
-        if found.method in BASELINES or not baselines:
+    for score in scores:
+        if score.method in BASELINES or not baselines:
             continue
-        lost = [other.method for other in baselines if not found.beats(other)]
-        said = f"does not beat {', '.join(lost)}" if lost else f"beats {', '.join(other.method for other in baselines)}"
-        lines.append(f"{found.method} {said} in both PSNR and distance")
+        lost = [other.method for other in baselines if not score.beats(other)]
+        outcome = f"does not beat {', '.join(lost)}" if lost else f"beats {', '.join(other.method for other in baselines)}"
+        lines.append(f"{score.method} {outcome} in both PSNR and distance")
     return lines
 
 
 def scores_json(scores: Sequence[InpaintScore], network: Extractor, pictures: ImagePack, **protocol: Any) -> dict[str, Any]:
-    """All figures with what it takes to compare them."""
-    carried = {
+    """Return all scores with what is needed to compare them."""
+    provenance = {
         "extractor": network.name,
         "weights_sha256": network.weights_sha256,
         "data_sha256": pictures.content_sha256,
@@ -135,27 +138,27 @@ def scores_json(scores: Sequence[InpaintScore], network: Extractor, pictures: Im
         **protocol,
     }
     rows = {
-        found.method: {
-            key: {"value": getattr(found, key).value, "std_error": getattr(found, key).std_error}
+        score.method: {
+            key: {"value": getattr(score, key).value, "std_error": getattr(score, key).std_error}
             for key in ("psnr_db", "distance", "blended_psnr_db", "blended_distance")
         }
-        for found in scores
+        for score in scores
     }
-    return {"schema_version": 1, "protocol": carried, "methods": rows}
+    return {"schema_version": 1, "protocol": provenance, "methods": rows}
 
 
-def _blended(truth: Tensor, drawn: Tensor, hole: NDArray[np.bool_]) -> Tensor:
-    values = drawn.add(1).mul(127.5).permute(0, 2, 3, 1).double().numpy()
+def _blended(truth: Tensor, generated: Tensor, hole: NDArray[np.bool_]) -> Tensor:
+    values = generated.add(1).mul(127.5).permute(0, 2, 3, 1).double().numpy()
     pixels = truth.permute(0, 2, 3, 1).numpy()
-    made = np.stack([poisson_blend(picture, source, hole) for picture, source in zip(pixels, values, strict=True)])
-    return torch.from_numpy(made).permute(0, 3, 1, 2).contiguous()
+    filled_pixels = np.stack([poisson_blend(picture, source, hole) for picture, source in zip(pixels, values, strict=True)])
+    return torch.from_numpy(filled_pixels).permute(0, 3, 1, 2).contiguous()
 
 
-def _psnr(made: Tensor, truth: Tensor, hole: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Of each picture, inside the hole (dB)."""
-    return psnrs_db((made.double() - truth.double())[:, :, torch.from_numpy(hole)].square().mean((1, 2)) / 255**2)
+def _psnr(filled_pixels: Tensor, truth: Tensor, hole: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the PSNR of each picture inside the hole (dB)."""
+    return psnrs_db((filled_pixels.double() - truth.double())[:, :, torch.from_numpy(hole)].square().mean((1, 2)) / 255**2)
 
 
-def _distance(network: Extractor, made: Tensor, wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    distances: NDArray[np.float64] = np.linalg.norm(network(made).double().numpy() - wanted, axis=1)
+def _distance(network: Extractor, filled_pixels: Tensor, true_features: NDArray[np.float64]) -> NDArray[np.float64]:
+    distances: NDArray[np.float64] = np.linalg.norm(network(filled_pixels).double().numpy() - true_features, axis=1)
     return distances

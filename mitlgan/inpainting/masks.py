@@ -1,4 +1,4 @@
-"""Where a picture is to be filled, from what a user writes or paints."""
+"""Holes: where a picture is to be filled, from the option `--hole`."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from mitlgan.data.decode.image_file import UnreadableImageError, decode
 from mitlgan.data.random_masks import center_hole
 from mitlgan.errors import DataError, UsageError
 
-CENTRE = ("center", "centre")
-PAINTED = 128  # brighter than this is hole
+CENTER = ("center", "centre")
+MIN_HOLE_BRIGHTNESS = 128
 
 
 def parse_hole(spec: str, height: int, width: int) -> NDArray[np.bool_]:
-    """The hole that `--hole` names.
+    """Return the hole that `--hole` names.
 
     Args:
-        spec: `center`, half the sides; `x,y,w,h`, left, top, width and height in px; or a picture of the same size, bright where the hole is
-            (transparent is dark).
-        height: Of the picture (px).
-        width: Likewise.
+        spec: `center` (half the sides); `x,y,w,h` (left, top, width and height in px); or a mask of the picture's size, bright inside the hole
+            (transparent counts as dark).
+        height: Height of the picture (px).
+        width: Width of the picture (px).
 
     Returns:
-        (H, W), True where the hole is.
+        (H, W), True inside the hole.
 
     Raises:
-        UsageError: A rectangle that is none, or leaves the picture.
-        DataError: A mask that cannot be read, has another size, marks nothing or everything.
+        UsageError: The rectangle is malformed or leaves the picture.
+        DataError: The mask cannot be read, has another size, or marks nothing or everything.
     """
-    if spec in CENTRE:
+    if spec in CENTER:
         hole = center_hole(height, width)
     elif re.fullmatch(r"-?\d+(,-?\d+)*", spec):
         hole = _rectangle(spec, height, width)
@@ -62,10 +62,10 @@ def _mask(spec: str, height: int, width: int) -> NDArray[np.bool_]:
     if not path.exists():
         raise DataError(f"--hole {spec}: no such file; name a mask, or write x,y,w,h or center")
     try:
-        found = decode(path, keep_alpha=False, backdrop=(0, 0, 0), ignore_profile=True)
+        mask = decode(path, keep_alpha=False, backdrop=(0, 0, 0), ignore_profile=True)
     except UnreadableImageError as error:
         raise DataError(f"--hole {spec}: {error}") from None
-    if (found.height, found.width) != (height, width):
-        raise DataError(f"--hole {spec}: is {found.width} x {found.height} px, the picture {width} x {height} px; give a mask of its size")
-    hole: NDArray[np.bool_] = np.asarray(found.picture.convert("L")) >= PAINTED
+    if (mask.height, mask.width) != (height, width):
+        raise DataError(f"--hole {spec}: is {mask.width} x {mask.height} px, the picture {width} x {height} px; give a mask of its size")
+    hole: NDArray[np.bool_] = np.asarray(mask.picture.convert("L")) >= MIN_HOLE_BRIGHTNESS
     return hole

@@ -1,4 +1,4 @@
-"""A picture as its file has it, so that filling a hole leaves the rest as it was: numbers, transparency, grey or colours, and colour profile."""
+"""The original of a picture to fill: outside the hole its values, transparency, gray or color, and color profile are preserved."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from mitlgan.inpainting.poisson import poisson_blend
 Pixels = NDArray[np.uint8]
 Hole = NDArray[np.bool_]
 WHITE = (255, 255, 255)
-_GREY = ("1", "L", "LA", "La", "I", "F")
+_GRAY = ("1", "L", "LA", "La", "I", "F")
 _CONVERTED = ("CMYK", "LAB", "YCbCr")
-"""PNG has no pixels of these."""
+"""Color spaces that PNG does not have."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Original:
     """A picture, upright.
 
     Attributes:
-        picture: RGBA, in the file's own numbers.
-        mode: Of the PNG that is written: L, LA, RGB or RGBA.
-        profile: The colour profile that goes with the numbers.
-        note: What of the file a PNG does not keep; empty where all is kept.
+        picture: RGBA, with the values of the file.
+        mode: Mode of the PNG to write: L, LA, RGB or RGBA.
+        profile: Color profile of the values.
+        note: What a PNG cannot preserve of the file; empty if everything is preserved.
     """
 
     picture: Image.Image
@@ -43,39 +43,39 @@ class Original:
     note: str
 
     @property
-    def seen(self) -> Pixels:
-        """What a filler sees, (H, W, 3): transparency is laid on white."""
+    def on_white(self) -> Pixels:
+        """The picture as a filler gets it, (H, W, 3): composited on white."""
         return np.asarray(flatten_on(self.picture, WHITE))
 
-    def filled(self, found: Pixels, hole: Hole) -> Image.Image:
-        """The picture with its hole filled, in `mode`; outside of the hole exactly as it was.
+    def filled(self, fill: Pixels, hole: Hole) -> Image.Image:
+        """Return the picture with its hole filled, in `mode`; outside the hole it is unchanged.
 
         Args:
-            found: (H, W, 3), filled as it is `seen`.
-            hole: (H, W), True where it is.
+            fill: (H, W, 3), the filled picture on white.
+            hole: (H, W), True inside.
         """
         pixels = np.array(self.picture)
-        opacity = poisson_blend(pixels[..., 3:], np.zeros((*hole.shape, 1)), hole)  # goes on smoothly from the hole's rim
+        opacity = poisson_blend(pixels[..., 3:], np.zeros((*hole.shape, 1)), hole)  # continues smoothly from the rim of the hole
         share = opacity[hole] / 255  # (N, 1)
-        colours = (found[hole] - 255 * (1 - share)) / np.maximum(share, 1 / 255)
-        pixels[hole] = np.concatenate([np.rint(colours).clip(0, 255).astype(np.uint8), opacity[hole]], axis=1)
+        colors = (fill[hole] - 255 * (1 - share)) / np.maximum(share, 1 / 255)
+        pixels[hole] = np.concatenate([np.rint(colors).clip(0, 255).astype(np.uint8), opacity[hole]], axis=1)
         bands = Image.fromarray(pixels).split()
         if self.mode.startswith("RGB"):
             return Image.merge(self.mode, bands[: len(self.mode)])
-        grey = bands[0].copy()
-        grey.paste(Image.fromarray(pixels[..., :3]).convert("L"), mask=Image.fromarray(hole.astype(np.uint8) * 255))
-        return grey if self.mode == "L" else Image.merge("LA", (grey, bands[3]))
+        gray = bands[0].copy()
+        gray.paste(Image.fromarray(pixels[..., :3]).convert("L"), mask=Image.fromarray(hole.astype(np.uint8) * 255))
+        return gray if self.mode == "L" else Image.merge("LA", (gray, bands[3]))
 
-    def png(self, found: Pixels, hole: Hole) -> bytes:
-        """The file of `filled`."""
-        return encode_image(self.filled(found, hole), icc_profile=self.profile)
+    def png(self, fill: Pixels, hole: Hole) -> bytes:
+        """Return `filled` as a PNG file."""
+        return encode_image(self.filled(fill, hole), icc_profile=self.profile)
 
 
 def read_original(path: Path) -> Original:
-    """Read a picture whose hole is to be filled.
+    """Read a picture to fill.
 
     Raises:
-        DataError: The file is no picture that can be used.
+        DataError: The file does not exist or cannot be used.
     """
     if not path.exists():
         raise DataError(f"{path}: no such picture")
@@ -86,20 +86,21 @@ def read_original(path: Path) -> Original:
 
 
 def _read(content: bytes) -> Original:
-    decoded = decode_bytes(content, keep_alpha=True)  # says what is wrong with it, if anything is
+    decoded = decode_bytes(content, keep_alpha=True)  # raises if something is wrong with it
     with Image.open(io.BytesIO(content), formats=allowed_formats(content)) as header:
         mode, bits = header.mode, read_bit_depth(header, content).bits
         profile, _ = find_profile(header, content)
-        grey = mode.split(";")[0] in _GREY
-        coloured = mode in _CONVERTED or (grey and profile is not None and "icc_profile" not in header.info)  # a grey PNG can say no gamma of its own
-        transparent = mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in header.info
-    picture = decoded.picture if coloured else decode_bytes(content, keep_alpha=True, ignore_profile=True).picture
-    written = ("L" if grey else "RGB") + ("A" if transparent else "")
+        is_gray = mode.split(";")[0] in _GRAY
+        # A gray PNG cannot carry a gamma of its own.
+        is_converted = mode in _CONVERTED or (is_gray and profile is not None and "icc_profile" not in header.info)
+        is_transparent = mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in header.info
+    picture = decoded.picture if is_converted else decode_bytes(content, keep_alpha=True, ignore_profile=True).picture
+    png_mode = ("L" if is_gray else "RGB") + ("A" if is_transparent else "")
     notes = [decoded.note] if decoded.note else []
     if bits > 8:
         notes.append(f"{bits} bits a number: written with 8")
-    if coloured:
-        notes.append(f"{mode} by its profile or gamma: written as {written} in sRGB")
-    elif mode != written and bits <= 8:
-        notes.append(f"{mode}{' with a transparent colour' if transparent else ''}: written as {written}, in which every colour can stand")
-    return Original(picture, written, None if coloured else profile, "; ".join(notes))
+    if is_converted:
+        notes.append(f"{mode} by its profile or gamma: written as {png_mode} in sRGB")
+    elif mode != png_mode and bits <= 8:
+        notes.append(f"{mode}{' with a transparent color' if is_transparent else ''}: written as {png_mode}, which can hold every color")
+    return Original(picture, png_mode, None if is_converted else profile, "; ".join(notes))

@@ -1,4 +1,4 @@
-"""A fill without a seam: the gradients of what was drawn, the colours of what is known (Perez et al. 2003, equations 3 and 4)."""
+"""Poisson blending: the gradients of the fill with the colors of the surroundings, so that no seam shows (Perez et al. 2003, eq. 3 and 4)."""
 
 from __future__ import annotations
 
@@ -7,74 +7,74 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 TOLERANCE = 1e-6
-"""Largest residual of the equations, in levels of colour: far below what rounding to whole levels takes."""
+"""Largest residual of the equations, in levels of color: far below the rounding to whole levels."""
 
 
-def poisson_blend(picture: NDArray[np.uint8], drawn: Values, hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Fill a hole with what was drawn, so that no seam shows.
+def poisson_blend(picture: NDArray[np.uint8], fill: Values, hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Fill a hole without a visible seam.
 
-    Inside the hole the result has the drawing's gradients, and at its rim the picture's colours: the drawing, and on it the smoothest correction that
-    at the rim is what picture and drawing differ by there. Where the hole ends at the picture's own border, nothing is given and nothing flows.
+    Inside the hole the result has the fill's gradients, and at its rim the picture's colors: it is the fill plus the smoothest correction that equals
+    the difference of picture and fill at the rim. At the picture's own border there is no boundary condition.
 
     Args:
         picture: (H, W, C), 0 to 255.
-        drawn: (H, W, C), likewise, of the whole picture: around the hole, too, at least one pixel wide.
-        hole: (H, W), True where it is to be filled; not everywhere.
+        fill: (H, W, C), 0 to 255, defined at least one pixel beyond the hole.
+        hole: (H, W), True where to fill; not everywhere.
 
     Returns:
-        (H, W, C); outside of the hole exactly `picture`.
+        (H, W, C), equal to `picture` outside the hole.
     """
     filled = picture.copy()
-    corrected = drawn + fill_membrane(picture - drawn, hole)
+    corrected = fill + fill_membrane(picture - fill, hole)
     filled[hole] = np.rint(corrected[hole]).clip(0, 255).astype(np.uint8)
     return filled
 
 
 def fill_membrane(values: Values, hole: NDArray[np.bool_]) -> Values:
-    """The smoothest continuation of values into a hole: Laplace's equation, by conjugate gradients (Hestenes & Stiefel 1952).
+    """Continue values smoothly into a hole: Laplace's equation, by conjugate gradients (Hestenes & Stiefel 1952).
 
     Args:
-        values: (H, W, C); only those beside the hole are looked at.
-        hole: (H, W); each of its parts must have something beside it.
+        values: (H, W, C); only those next to the hole are used.
+        hole: (H, W); each of its parts must have a neighbor outside.
 
     Returns:
-        (H, W, C), 0 outside of the hole.
+        (H, W, C), 0 outside the hole.
 
     Raises:
-        ValueError: The hole is everywhere, so that nothing decides the result.
+        ValueError: The hole covers everything, so that the result is undetermined.
     """
     if hole.all():
         raise ValueError("the hole is everywhere: nothing is known to go on from")
-    found = np.zeros(values.shape, dtype=np.float64)
+    solution = np.zeros(values.shape, dtype=np.float64)
     if not hole.any():
-        return found
+        return solution
     rows, columns = (np.flatnonzero(hole.any(axis=axis)) for axis in (1, 0))
-    part = (slice(max(0, rows[0] - 1), rows[-1] + 2), slice(max(0, columns[0] - 1), columns[-1] + 2))
-    found[part] = _solved(np.asarray(values[part], dtype=np.float64), hole[part][..., None])
-    return found
+    window = (slice(max(0, rows[0] - 1), rows[-1] + 2), slice(max(0, columns[0] - 1), columns[-1] + 2))
+    solution[window] = _solve(np.asarray(values[window], dtype=np.float64), hole[window][..., None])
+    return solution
 
 
-def _solved(values: Values, hole: NDArray[np.bool_]) -> Values:
-    """Solve, at each pixel of the hole, (number of neighbours) * c - (sum of the neighbours in the hole) = sum of the known neighbours."""
-    degree = _neighbours(np.ones_like(values[..., :1]))
-    found = np.zeros_like(values)
-    residual = np.where(hole, _neighbours(np.where(hole, 0.0, values)), 0.0)  # (H, W, C), of each channel apart
+def _solve(values: Values, hole: NDArray[np.bool_]) -> Values:
+    """Solve, at each pixel of the hole, (number of neighbors) * c - (sum of neighbors in the hole) = sum of neighbors outside."""
+    degree = _neighbor_sum(np.ones_like(values[..., :1]))
+    solution = np.zeros_like(values)
+    residual = np.where(hole, _neighbor_sum(np.where(hole, 0.0, values)), 0.0)  # (H, W, C), each channel separately
     direction = residual.copy()
     power = (residual**2).sum((0, 1))
     for _ in range(int(hole.sum()) + 1):
         if np.abs(residual).max() <= TOLERANCE:
             break
-        applied = np.where(hole, degree * direction - _neighbours(direction), 0.0)
+        applied = np.where(hole, degree * direction - _neighbor_sum(direction), 0.0)
         step = power / np.maximum((direction * applied).sum((0, 1)), np.finfo(np.float64).tiny)
-        found += step * direction
+        solution += step * direction
         residual -= step * applied
         before, power = power, (residual**2).sum((0, 1))
         direction = residual + power / np.maximum(before, np.finfo(np.float64).tiny) * direction
-    return found
+    return solution
 
 
-def _neighbours(values: Values) -> Values:
-    """Sum of the four neighbours, those beyond the border being 0."""
+def _neighbor_sum(values: Values) -> Values:
+    """Return the sum of the four neighbors; those beyond the border count as 0."""
     wide = np.pad(values, ((1, 1), (1, 1), (0, 0)))
     total: Values = wide[:-2, 1:-1] + wide[2:, 1:-1] + wide[1:-1, :-2] + wide[1:-1, 2:]
     return total

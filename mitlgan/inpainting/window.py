@@ -1,4 +1,4 @@
-"""One picture of any size: the part of it around the hole goes through a filler, and comes back without a seam."""
+"""Inpainting a picture of any size: a window around the hole goes through a filler and is blended back."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from mitlgan.inpainting.poisson import poisson_blend
 
 Pixels = NDArray[np.uint8]
 Hole = NDArray[np.bool_]
-SEEN = 2
-"""A filler sees so many times the hole's longer side, which is what it was trained on: a centred hole of half the side."""
-GREY = 128
+WINDOW_FACTOR = 2
+"""Side of the window over the hole's longer side: fillers are trained on centered holes of half the side."""
+GRAY = 128
 
 
 @dataclass(frozen=True)
 class InpaintResult:
-    """What became of a picture, (H, W, 3) each.
+    """Results of inpainting, (H, W, 3) each.
 
     Attributes:
-        left: The picture, grey where the hole is.
-        filled: The hole filled as the method draws it.
-        blended: Likewise, and the seam evened out; outside of the hole both are exactly the picture.
+        masked: The picture, gray inside the hole.
+        filled: The hole filled as the method fills it.
+        blended: The same with the seam blended; outside the hole both equal the picture.
     """
 
-    left: Pixels
+    masked: Pixels
     filled: Pixels
     blended: Pixels
 
@@ -42,35 +42,35 @@ def inpaint(picture: Pixels, hole: Hole, filler: Filler) -> InpaintResult:
 
     Args:
         picture: (H, W, 3).
-        hole: (H, W), True where it is; neither nowhere nor everywhere.
-        filler: How. One with a size of its own sees a square around the hole, reduced to that size; what it draws is enlarged again.
+        hole: (H, W), True inside; not empty and not everything.
+        filler: The method. If it has a size of its own, it gets a square around the hole at that size, and its result is enlarged again.
 
     Raises:
-        DataError: The hole is too large for a square of the picture that shows something else, too.
+        DataError: No square of the picture contains the hole and some of its surroundings.
     """
-    part = window(hole, filler.size_px)
-    rows, columns = part
-    beyond = [(seen.start, full - seen.stop) for seen, full in ((rows, hole.shape[0]), (columns, hole.shape[1]))]
-    # A hole may end where the window ends and the picture goes on: the seam is there, too.
-    drawn = np.pad(_drawn(picture[part], hole[part], filler), (*beyond, (0, 0)), mode="edge")
-    left, filled = picture.copy(), picture.copy()
-    left[hole] = GREY
-    filled[hole] = np.rint(drawn[hole]).clip(0, 255).astype(np.uint8)
-    return InpaintResult(left, filled, poisson_blend(picture, drawn, hole))
+    area = window(hole, filler.size_px)
+    rows, columns = area
+    beyond = [(side.start, length - side.stop) for side, length in ((rows, hole.shape[0]), (columns, hole.shape[1]))]
+    # A hole may end at the border of the window while the picture continues: there is a seam there as well.
+    fill = np.pad(_run_filler(picture[area], hole[area], filler), (*beyond, (0, 0)), mode="edge")
+    masked, filled = picture.copy(), picture.copy()
+    masked[hole] = GRAY
+    filled[hole] = np.rint(fill[hole]).clip(0, 255).astype(np.uint8)
+    return InpaintResult(masked, filled, poisson_blend(picture, fill, hole))
 
 
 def window(hole: Hole, size_px: int | None) -> tuple[slice, slice]:
-    """The square around a hole that a filler sees: `SEEN` times the hole's longer side and at least its own size, as far as the picture goes.
+    """Return the square around a hole for a filler: `WINDOW_FACTOR` times the hole's longer side and at least its own size, within the picture.
 
     Args:
         hole: (H, W).
-        size_px: The filler's own size; None sees the whole picture.
+        size_px: The filler's own size; None gets the whole picture.
 
     Returns:
-        Rows and columns.
+        Slices of rows and columns.
 
     Raises:
-        DataError: No square of the picture shows the hole and something around it.
+        DataError: No square of the picture contains the hole and some of its surroundings.
     """
     height, width = hole.shape
     if size_px is None:
@@ -78,34 +78,34 @@ def window(hole: Hole, size_px: int | None) -> tuple[slice, slice]:
     rows, columns = (np.flatnonzero(hole.any(axis=axis)) for axis in (1, 0))
     high, wide = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
     longest, largest = max(high, wide), min(height, width)
-    side = min(max(SEEN * longest, size_px), largest)
+    side = min(max(WINDOW_FACTOR * longest, size_px), largest)
     top, left = (
-        min(max(0, int(found[0] + found[-1] + 1 - side) // 2), full - side) for found, full in ((rows, height), (columns, width))
+        min(max(0, int(indices[0] + indices[-1] + 1 - side) // 2), length - side) for indices, length in ((rows, height), (columns, width))
     )  # fmt: skip
-    part = slice(top, top + side), slice(left, left + side)
-    if longest > side or hole[part].all():
+    area = slice(top, top + side), slice(left, left + side)
+    if longest > side or hole[area].all():
         raise DataError(f"--hole: {wide} x {high} px leave too little of a picture of {width} x {height} px; fill it in parts, or take --method opencv")
-    return part
+    return area
 
 
-def _drawn(picture: Pixels, hole: Hole, filler: Filler) -> NDArray[np.float64]:
-    """The whole window as a filler draws it, (H, W, 3), 0 to 255."""
+def _run_filler(picture: Pixels, hole: Hole, filler: Filler) -> NDArray[np.float64]:
+    """Run a filler on the window; returns the whole window, (H, W, 3), 0 to 255."""
     pictures = to_float(torch.from_numpy(picture.copy()).permute(2, 0, 1)[None])
     holes = torch.from_numpy(hole).float()[None, None]
     resizes = filler.size_px not in (None, hole.shape[0])
-    found = filler.fill(*(_reduced(pictures, holes, filler.size_px or 0) if resizes else (pictures, holes)))
+    images = filler.fill(*(_resize_inputs(pictures, holes, filler.size_px or 0) if resizes else (pictures, holes)))
     if resizes:
-        found = _enlarged(found, hole.shape[0])
-    values: NDArray[np.float64] = found.add(1).mul(127.5)[0].permute(1, 2, 0).double().numpy()
+        images = _enlarge(images, hole.shape[0])
+    values: NDArray[np.float64] = images.add(1).mul(127.5)[0].permute(1, 2, 0).double().numpy()
     return values
 
 
-def _reduced(pictures: Tensor, holes: Tensor, size_px: int) -> tuple[Tensor, Tensor]:
-    """Picture and hole at another size; what the hole hides flows into nothing, and a pixel that is partly hole is hole."""
-    known = interpolate(1 - holes, size=(size_px, size_px), mode="area")
-    colours = interpolate(pictures * (1 - holes), size=(size_px, size_px), mode="area") / known.clamp_min(1e-6)
-    return colours, (known < 1 - 1e-4).float()
+def _resize_inputs(pictures: Tensor, holes: Tensor, size_px: int) -> tuple[Tensor, Tensor]:
+    """Resize picture and hole; hidden pixels do not contribute, and a pixel that is partly hole counts as hole."""
+    visible = interpolate(1 - holes, size=(size_px, size_px), mode="area")
+    colors = interpolate(pictures * (1 - holes), size=(size_px, size_px), mode="area") / visible.clamp_min(1e-6)
+    return colors, (visible < 1 - 1e-4).float()
 
 
-def _enlarged(images: Tensor, side_px: int) -> Tensor:
+def _enlarge(images: Tensor, side_px: int) -> Tensor:
     return interpolate(images, size=(side_px, side_px), mode="bicubic", align_corners=False, antialias=images.shape[-1] > side_px).clamp(-1, 1)

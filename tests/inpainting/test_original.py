@@ -23,7 +23,7 @@ ADOBE = build_matrix_profile(ADOBE_RGB, ADOBE_GAMMA)
 
 def filled(path: Path) -> tuple[Image.Image, str]:
     original = read_original(path)
-    found = inpaint(original.seen, HOLE, make_filler("mean"))
+    found = inpaint(original.on_white, HOLE, make_filler("mean"))
     made = Image.open(io.BytesIO(original.png(found.blended, HOLE)))
     made.load()
     return made, original.note
@@ -100,11 +100,11 @@ def palette(transparency: object) -> bytes:
     ("content", "mode", "said"),
     [
         (palette(None), "RGB", "P: written as RGB, "),
-        (palette(3), "RGBA", "P with a transparent colour: written as RGBA"),
-        (palette(bytes(range(0, 256, 16))), "RGBA", "P with a transparent colour: written as RGBA"),
+        (palette(3), "RGBA", "P with a transparent color: written as RGBA"),
+        (palette(bytes(range(0, 256, 16))), "RGBA", "P with a transparent color: written as RGBA"),
         (images.encoded(noise("L").convert("1"), "PNG"), "L", "1: written as L"),
-        (images.encoded(noise("L"), "PNG", transparency=7), "LA", "L with a transparent colour: written as LA"),
-        (images.encoded(noise("RGB"), "PNG", transparency=(1, 2, 3)), "RGBA", "RGB with a transparent colour"),
+        (images.encoded(noise("L"), "PNG", transparency=7), "LA", "L with a transparent color: written as LA"),
+        (images.encoded(noise("RGB"), "PNG", transparency=(1, 2, 3)), "RGBA", "RGB with a transparent color"),
         (images.encoded(noise("RGB").convert("CMYK"), "TIFF"), "RGB", "CMYK by its profile or gamma: written as RGB in sRGB"),
         (images.png_of(np.asarray(noise("RGBA")).astype(int) * 257, 16, 6), "RGBA", "16 bits a number: written with 8"),
         (images.png_of(np.asarray(noise("L")).astype(int)[..., None] * 257, 16, 0), "L", "16 bits a number: written with 8"),
@@ -125,14 +125,14 @@ def test_what_png_says_of_its_gamma_is_written_as_a_profile(tmp_path: Path) -> N
     content = images.png_of(np.asarray(noise("RGB")).astype(int), 8, 2, ((b"gAMA", struct.pack(">I", 60_000)),))
     (tmp_path / "a.png").write_bytes(content)
     original = read_original(tmp_path / "a.png")
-    made = original.png(original.seen, HOLE)
+    made = original.png(original.on_white, HOLE)
     shown, same = (np.asarray(decode_bytes(one, keep_alpha=False).picture) for one in (content, made))
     assert (shown == same).all()
 
 
 def test_what_is_clear_is_seen_as_white(tmp_path: Path) -> None:
     Image.new("LA", (5, 4), (0, 0)).save(tmp_path / "clear.png")
-    assert (read_original(tmp_path / "clear.png").seen == 255).all()
+    assert (read_original(tmp_path / "clear.png").on_white == 255).all()
 
 
 def test_pictures_that_cannot_be_read(tmp_path: Path) -> None:

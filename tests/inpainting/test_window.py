@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mitlgan.errors import ArtifactError, DataError, UsageError
 from mitlgan.inpainting import Filler, inpaint, make_filler, parse_hole
-from mitlgan.inpainting.window import GREY, window
+from mitlgan.inpainting.window import GRAY, window
 from mitlgan.networks import ContextEncoder, build_inpainter
 from mitlgan.recipe import InpainterRecipe
 
@@ -45,10 +45,10 @@ def test_every_pixel_outside_of_the_hole_stays(height: int, width: int, spec: st
         pytest.importorskip("cv2")
     picture, hole = noise(height, width), parse_hole(spec, height, width)
     found = inpaint(picture, hole, network_filler() if method == "context" else make_filler(method))
-    for made in (found.left, found.filled, found.blended):
+    for made in (found.masked, found.filled, found.blended):
         assert made.shape == picture.shape
         assert (made[~hole] == picture[~hole]).all()
-    assert (found.left[hole] == GREY).all()
+    assert (found.masked[hole] == GRAY).all()
     assert not (found.filled[hole] == picture[hole]).all()
 
 

@@ -140,7 +140,7 @@ def environment(tmp_path: Path) -> RunContext:
     """One process on the CPU, with a folder of its own, that keeps what it is told to show."""
     from helpers import tiny_runs
 
-    return tiny_runs.environment(tmp_path / "runs")
+    return tiny_runs.run_context(tmp_path / "runs")
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +150,7 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path])
 
     from mitlgan.stages.pretrain import pretrain
 
-    environment = tiny_runs.environment(tmp_path_factory.mktemp("pretrained"))
+    environment = tiny_runs.run_context(tmp_path_factory.mktemp("pretrained"))
     return {role: pretrain(tiny_runs.recipe(role, packs[role], updates=3), environment) for role in ("fg", "bg")}
 
 
@@ -161,7 +161,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path], p
 
     from mitlgan.stages.compose import compose
 
-    environment = tiny_runs.environment(tmp_path_factory.mktemp("composed"))
+    environment = tiny_runs.run_context(tmp_path_factory.mktemp("composed"))
     return compose(tiny_runs.recipe("scene", packs["scene"], updates=3, compose=True), tiny_runs.layers(pretrained), environment)
 
 
@@ -177,7 +177,7 @@ def start_run(request: pytest.FixtureRequest, packs: dict[str, Path], tmp_path: 
     pretrained = request.getfixturevalue("pretrained") if is_composition else {}
 
     def run(root: str, **settings: Any) -> Run:
-        environment = tiny_runs.environment(tmp_path / root)
+        environment = tiny_runs.run_context(tmp_path / root)
         if is_composition:
             return compose(tiny_runs.recipe("scene", packs["scene"], compose=True, **settings), tiny_runs.layers(pretrained), environment)
         return pretrain(tiny_runs.recipe("fg", packs["fg"], **settings), environment)

@@ -123,8 +123,8 @@ def compare(
         samples=samples,
         jobs=jobs,
     )
-    with options.environment(device, "compare", out, threads) as environment:
-        result = comparing.run_comparison(plan, environment)
+    with options.open_run_context(device, "compare", out, threads) as context:
+        result = comparing.run_comparison(plan, context)
     is_html = form is options.Form.html
     text = f"{result.verdict}\n{result.html}" if is_html else getattr(result.paths, form.value).read_text(encoding="utf-8").rstrip("\n")
     print_result(as_json, result.summary(), text)

@@ -57,6 +57,6 @@ def compose(
         chosen = with_critic_parent(chosen, critic, log)
         load_initial_critic(critic, chosen, log)
         return print_dry_run(chosen, device, as_json, forms)
-    with options.environment(device, "compose", out, threads, log_to) as environment:
-        run = run_composition(chosen, layers, environment, critic=critic)
-    return print_run(run, environment, as_json)
+    with options.open_run_context(device, "compose", out, threads, log_to) as context:
+        run = run_composition(chosen, layers, context, critic=critic)
+    return print_run(run, context, as_json)

@@ -158,7 +158,7 @@ def use_threads(threads: int | None) -> None:
 
 
 @contextmanager
-def environment(device: str, label: str, out: Path, threads: int | None, log: Logged | None = None) -> Iterator[RunContext]:
+def open_run_context(device: str, label: str, out: Path, threads: int | None, log: Logged | None = None) -> Iterator[RunContext]:
     """Yield the context in which a stage runs, alone or under torchrun."""
     from mitlgan.runtime.distributed import join_world
     from mitlgan.runtime.progress import SilentReporter, make_reporter

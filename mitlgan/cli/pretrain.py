@@ -50,9 +50,9 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
             load_initial_generator(chosen, first)
             load_initial_critic(critic, chosen, log)
             return print_dry_run(chosen, device, as_json)
-        with options.environment(device, f"pretrain {role}", out, threads, log_to) as environment:
-            run = run_pretraining(chosen, environment, start=first, critic=critic)
-        return print_run(run, environment, as_json)
+        with options.open_run_context(device, f"pretrain {role}", out, threads, log_to) as context:
+            run = run_pretraining(chosen, context, start=first, critic=critic)
+        return print_run(run, context, as_json)
 
     pretrain.__doc__ = explained
     return pretrain

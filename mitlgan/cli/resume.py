@@ -28,9 +28,9 @@ def resume(
     more = _more_kimg(kimg)
     if end and more:
         raise UsageError("--end: contradicts --kimg, which makes the run longer; give one of them")
-    with options.environment(device, f"resume {run.name}", run.parent, None, log_to) as environment:
-        finished = finish_at_checkpoint(run, environment) if end else resume_run(run, environment, more_kimg=more)
-    return print_run(finished, environment, as_json)
+    with options.open_run_context(device, f"resume {run.name}", run.parent, None, log_to) as context:
+        finished = finish_at_checkpoint(run, context) if end else resume_run(run, context, more_kimg=more)
+    return print_run(finished, context, as_json)
 
 
 def _more_kimg(text: str | None) -> float:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from mitlgan.training.run_directory import Run
 
 
-def print_run(run: Run, environment: RunContext, as_json: bool) -> None:
+def print_run(run: Run, context: RunContext, as_json: bool) -> None:
     """Print where the run's artifact is, and its status; the leading rank alone prints."""
-    if not environment.world.is_leader:
+    if not context.world.is_leader:
         return
     status = run.read_status()
     values: dict[str, Any] = {"run": str(run.path), "artifact": str(run.artifact_file) if run.artifact_file else None, **status}

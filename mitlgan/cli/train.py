@@ -34,9 +34,9 @@ def train(
     chosen = options.recipe_from(recipe, recipe, data=data, seed=seed, settings=settings, option="RECIPE")
     if chosen.composer is not None:
         raise UsageError(f"RECIPE {recipe}: is for `mitlgan {chosen.command}`; give one with a [generator] or an [inpainter]")
-    with options.environment(device, chosen.name, out, threads) as environment:
-        run = get_or_train(chosen, environment)
-    if environment.world.is_leader:
+    with options.open_run_context(device, chosen.name, out, threads) as context:
+        run = get_or_train(chosen, context)
+    if context.world.is_leader:
         left = write_run_files(run)
         status = run.read_status()
         values = {"run": str(run.path), "artifact": str(run.artifact_file), **status, "left": [str(path) for path in left]}

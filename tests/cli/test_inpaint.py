@@ -20,7 +20,7 @@ from mitlgan.stages.inpainter import train_inpainter
 @pytest.fixture(scope="module")
 def inpainter(packs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a few updates."""
-    return train_inpainter(tiny_runs.inpaint_recipe(packs["bg"]), tiny_runs.environment(tmp_path_factory.mktemp("inpainter"))).path
+    return train_inpainter(tiny_runs.inpaint_recipe(packs["bg"]), tiny_runs.run_context(tmp_path_factory.mktemp("inpainter"))).path
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ def test_a_finished_run_of_other_pictures_is_told_of_also_side_by_side(
 def test_warnings_of_a_process_are_passed_on(packs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = tiny_runs.pack(tmp_path / "few.npy", count=3)
     training = ArmTraining("baseline", tiny_runs.recipe("scene", few, updates=1))
-    run_trainings([training], tiny_runs.environment(tmp_path / "runs"), jobs=2)
+    run_trainings([training], tiny_runs.run_context(tmp_path / "runs"), jobs=2)
     assert "baseline: warning: 3 pictures for batches of 4: each batch repeats some" in capsys.readouterr().err
 
 

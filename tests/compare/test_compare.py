@@ -214,7 +214,7 @@ def test_an_unfinished_baseline_is_gone_on_with(composed: Run, environment: RunC
     assert begun.artifact_file is None
     run_comparison(plan_of(composed, equal="kimg"), environment)
     (finished,) = run_directory.list_runs(environment.root, "pretrain")
-    straight = pretrain(load_recipe(begun.recipe_file), tiny_runs.environment(tmp_path / "straight"))
+    straight = pretrain(load_recipe(begun.recipe_file), tiny_runs.run_context(tmp_path / "straight"))
     tiny_runs.assert_same_trace(finished, straight)
 
 
@@ -263,7 +263,7 @@ def test_what_cannot_be_compared_is_refused_before_any_training(
     with pytest.raises(ArtifactError, match=r"--baseline-run .*: makes fg images of 8 px; give a run that makes scenes of 8 px"):
         run_comparison(plan_of(composed, baseline_run=pretrained["fg"].path), environment)
     with pytest.raises(UsageError, match="torchrun: compare works in one process"):
-        run_comparison(plan_of(composed), tiny_runs.environment(environment.root, size=2))
+        run_comparison(plan_of(composed), tiny_runs.run_context(environment.root, size=2))
     assert not environment.root.exists()
 
 

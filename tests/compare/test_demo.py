@@ -125,7 +125,7 @@ def test_a_layer_of_which_none_ships_is_pretrained(
     monkeypatch.setattr(default_layers, "shipped_folder", lambda folder: tmp_path / folder)
     (tmp_path / "pretrained" / "bg-8").mkdir(parents=True)
     shutil.copyfile(tiny_runs.layers(pretrained)["bg"], tmp_path / "pretrained" / "bg-8" / "generator.safetensors")
-    made = demo._train_layers(recipes, tiny_runs.environment(tmp_path / "runs"), True, lambda _: None)
+    made = demo._train_layers(recipes, tiny_runs.run_context(tmp_path / "runs"), True, lambda _: None)
     assert in_process == ["pretrain fg"]
     assert made["bg"] == tmp_path / "pretrained" / "bg-8" / "generator.safetensors"
     assert read_card(made["fg"]).role == "fg"
@@ -186,7 +186,7 @@ def test_an_interrupted_demo_goes_on_and_finishes(
     assert len(run_directory.list_runs(out / "runs", "compose")) == 2
     try:
         torch.set_num_threads(1)
-        straight = pretrain(recipes["fg"], tiny_runs.environment(tmp_path / "straight"))
+        straight = pretrain(recipes["fg"], tiny_runs.run_context(tmp_path / "straight"))
     finally:
         torch.set_num_threads(threads)
     resumed = find_matching_run(out / "runs", recipes["fg"])

@@ -110,7 +110,7 @@ def test_figures_that_will_flatter_are_told_before_the_first_step(
 
 def test_a_second_call_goes_on_where_the_first_was_stopped(plan: ComparisonPlan, environment: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run_comparison(plan, environment)
-    elsewhere = tiny_runs.environment(environment.root.parent / "again")
+    elsewhere = tiny_runs.run_context(environment.root.parent / "again")
     trained: list[str] = []
     step = TrainingLoop.train_iteration
 
@@ -137,7 +137,7 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(plan: ComparisonPlan,
 
 @pytest.mark.slow
 def test_arms_side_by_side_are_the_same_runs(plan: ComparisonPlan, environment: RunContext) -> None:
-    beside = tiny_runs.environment(environment.root.parent / "beside")
+    beside = tiny_runs.run_context(environment.root.parent / "beside")
     one, two = run_comparison(plan, environment), run_comparison(replace(plan, jobs=2), beside)
     assert [arm.metrics for arm in one.comparison.arms] == [arm.metrics for arm in two.comparison.arms]
 

@@ -74,7 +74,7 @@ def test_what_cannot_be_swept_is_refused(plan: SweepPlan, start: str) -> None:
 
 def test_untrained_is_the_network_before_its_first_update(tmp_path: Path) -> None:
     recipe = with_overrides(tiny_runs.recipe("scene", tiny_runs.pack(tmp_path / "p.npy"), updates=1), generator_optimiser__learning_rate=1e-30)
-    run = pretrain(recipe, tiny_runs.environment(tmp_path / "runs"))
+    run = pretrain(recipe, tiny_runs.run_context(tmp_path / "runs"))
     found = load_checkpoint(run.path)
     assert found is not None
     first = untrained_artifact(recipe).network.state_dict()
@@ -97,7 +97,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             if "bad" in job.label:
                 on_failure(job, NanError("training: not finite; lower the learning rate"))
             else:
-                get_or_train(job.recipe, tiny_runs.environment(root))
+                get_or_train(job.recipe, tiny_runs.run_context(root))
 
     monkeypatch.setattr(sweep, "run_parallel", run)
     return begun
@@ -143,7 +143,7 @@ def test_a_sweep_ranks_and_goes_on(tmp_path: Path, at_once: list[str]) -> None:
 def test_a_row_whose_run_is_held_says_so(tmp_path: Path, at_once: list[str]) -> None:
     source = tiny_runs.pack(tmp_path / "p.npy", count=40)
     recipe = with_overrides(tiny_runs.recipe("scene", source, updates=1), name="one")
-    run = pretrain(recipe, tiny_runs.environment(tmp_path / "out" / "runs"))
+    run = pretrain(recipe, tiny_runs.run_context(tmp_path / "out" / "runs"))
     (run.path / "generator.safetensors").unlink()
     plan = SweepPlan([recipe_file(tmp_path, "one", source)], samples=20, extractor="efficientnet-lite0@32")
     with lock_folder(run.path):

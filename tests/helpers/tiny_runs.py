@@ -107,7 +107,7 @@ class Listener:
         self.closed = True
 
 
-def environment(root: Path, *, rank: int = 0, size: int = 1) -> RunContext:
+def run_context(root: Path, *, rank: int = 0, size: int = 1) -> RunContext:
     """An environment on the CPU whose reporter is a `Listener`."""
     return RunContext(World(rank, size, torch.device("cpu")), Listener(), root)
 

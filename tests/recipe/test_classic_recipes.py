@@ -141,9 +141,9 @@ def test_a_classic_recipe_trains_and_resumes_to_the_bit(
     full = load_recipe(name)
     assert full.generator is not None
     source = sources[full.size_px, full.generator.image_channels]
-    straight = pretrain(narrowed(name, source, 2), tiny_runs.environment(tmp_path / "straight"))
-    halved = pretrain(narrowed(name, source, 1), tiny_runs.environment(tmp_path / "halved"))
-    resumed = resume(halved.path, tiny_runs.environment(tmp_path), more_kimg=4 * full.objective.critic_steps / 1000)
+    straight = pretrain(narrowed(name, source, 2), tiny_runs.run_context(tmp_path / "straight"))
+    halved = pretrain(narrowed(name, source, 1), tiny_runs.run_context(tmp_path / "halved"))
+    resumed = resume(halved.path, tiny_runs.run_context(tmp_path), more_kimg=4 * full.objective.critic_steps / 1000)
     tiny_runs.assert_same_trace(straight, resumed)
     assert all(math.isfinite(row["critic_loss"]) for row in map(json.loads, straight.stats_file.read_text().splitlines()))
 
@@ -168,7 +168,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> ImagePack:
 
 def test_a_too_strong_critic_is_diagnosed_and_dated(pictures: ImagePack, tmp_path: Path) -> None:
     """A training in which the generator cannot learn, provoked."""
-    environment = tiny_runs.environment(tmp_path)
+    environment = tiny_runs.run_context(tmp_path)
     run = pretrain(classic(pictures.path, critic_optimiser__learning_rate=1e-2), environment)
     diagnosis = run.read_status()["diagnosis"]
     assert diagnosis.startswith("the critic tells real from generated without an error")
@@ -192,7 +192,7 @@ def test_a_fair_game_is_not(pictures: ImagePack, environment: RunContext) -> Non
 @pytest.fixture(scope="module")
 def finished(pictures: ImagePack, tmp_path_factory: pytest.TempPathFactory) -> Run:
     recipe = classic(pictures.path, training__checkpoints_kept=3)
-    return pretrain(recipe, tiny_runs.environment(tmp_path_factory.mktemp("finished")))
+    return pretrain(recipe, tiny_runs.run_context(tmp_path_factory.mktemp("finished")))
 
 
 def test_grids_and_checkpoints_come_every_k_iterations(finished: Run) -> None:

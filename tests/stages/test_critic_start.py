@@ -34,7 +34,7 @@ SHIFT = "critic.stages.score.dense.bias"
 @pytest.fixture(scope="module")
 def wgan(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path]) -> Run:
     """A finished pretraining on scenes, whose critic the others begin with."""
-    return pretrain(tiny_runs.recipe("scene", packs["scene"], updates=2), tiny_runs.environment(tmp_path_factory.mktemp("wgan")))
+    return pretrain(tiny_runs.recipe("scene", packs["scene"], updates=2), tiny_runs.run_context(tmp_path_factory.mktemp("wgan")))
 
 
 def recipe(packs: dict[str, Path], **change: Any) -> Recipe:
@@ -50,7 +50,7 @@ def test_a_composition_begins_with_the_runs_critic_and_says_which(
 ) -> None:
     given = critic_of(list_checkpoints(wgan.path)[-1])
     kept = recipe(packs, training__checkpoints_kept=9)
-    run = compose(kept, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "warm"), critic=wgan.path)
+    run = compose(kept, tiny_runs.layers(pretrained), tiny_runs.run_context(tmp_path / "warm"), critic=wgan.path)
     first, last = critic_of(list_checkpoints(run.path)[0]), critic_of(list_checkpoints(run.path)[-1])
     assert first.keys() == given.keys()
     assert all(torch.equal(first[name], given[name]) for name in given)
@@ -58,7 +58,7 @@ def test_a_composition_begins_with_the_runs_critic_and_says_which(
     bare = {name.removeprefix("critic."): tensor for name, tensor in given.items()}
     assert run.read_inputs()["critic"] == tensors_sha256(bare)
     assert {"fg", "bg"} < run.read_inputs().keys()
-    fresh = compose(kept, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "fresh"))
+    fresh = compose(kept, tiny_runs.layers(pretrained), tiny_runs.run_context(tmp_path / "fresh"))
     assert "critic" not in fresh.read_inputs()
     assert not any(torch.equal(tensor, given[name]) for name, tensor in critic_of(list_checkpoints(fresh.path)[0]).items())
     assert find_matching_run(tmp_path / "warm", kept, fresh.read_inputs()) is None  # a comparison does not take it for the thesis' own
@@ -68,15 +68,15 @@ def test_a_composition_begins_with_the_runs_critic_and_says_which(
 def test_frozen_blocks_stay_to_the_bit_and_a_resume_keeps_them(
     critic: dict[str, Any], packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = pretrain(with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=1), **critic), tiny_runs.environment(tmp_path / "source"))
+    source = pretrain(with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=1), **critic), tiny_runs.run_context(tmp_path / "source"))
     frozen = recipe(packs, critic_start={"freeze": 1}, **critic)
-    straight = compose(frozen, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "straight"), critic=source.path)
+    straight = compose(frozen, tiny_runs.layers(pretrained), tiny_runs.run_context(tmp_path / "straight"), critic=source.path)
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=1)
         with pytest.raises(Stopped):
-            compose(frozen, tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path / "stopped"), critic=source.path)
+            compose(frozen, tiny_runs.layers(pretrained), tiny_runs.run_context(tmp_path / "stopped"), critic=source.path)
     (stopped,) = (tmp_path / "stopped").glob("*/*")
-    tiny_runs.assert_same_trace(straight, resume(stopped, tiny_runs.environment(tmp_path)))
+    tiny_runs.assert_same_trace(straight, resume(stopped, tiny_runs.run_context(tmp_path)))
     given, last = critic_of(list_checkpoints(source.path)[-1]), critic_of(list_checkpoints(straight.path)[-1])
     # The power iteration only refines the same weight's norm.
     weights = [name for name in given if name.rsplit(".", 1)[-1] not in ("_u", "_v") and name != SHIFT]
@@ -88,7 +88,7 @@ def test_a_comparison_gives_the_baseline_a_new_critic_and_says_so(wgan: Run, pac
     assert composed.artifact_file is not None
     baseline = baseline_recipe(recipe(packs, critic_start={"freeze": 1}), read_card(composed.artifact_file))
     assert baseline.critic_start is None
-    warm = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=1), tiny_runs.environment(tmp_path), critic=wgan.path)
+    warm = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=1), tiny_runs.run_context(tmp_path), critic=wgan.path)
     arms = [TrainedArm(arm=ArmSpec(name, name, None), runs=[run], snapshots=[]) for name, run in (("warm", warm), ("new", wgan))]
     domain = SimpleNamespace(arms=arms, setup=SimpleNamespace(recipe=recipe(packs)), pretraining_costs={})
     clauses = fairness._inherent_differences(domain, "validation")  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ def test_a_comparison_gives_the_baseline_a_new_critic_and_says_so(wgan: Run, pac
 
 
 def test_a_baseline_can_begin_with_it_too(wgan: Run, packs: dict[str, Path], tmp_path: Path) -> None:
-    run = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=1), tiny_runs.environment(tmp_path), critic=wgan.path)
+    run = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=1), tiny_runs.run_context(tmp_path), critic=wgan.path)
     assert run.read_inputs().keys() == {"critic"}
 
 
@@ -104,7 +104,7 @@ def test_another_critic_is_refused(
     wgan: Run, packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mitlgan.stages.compose.start_run", lambda *_: pytest.fail("it began"))
-    layers, environment = tiny_runs.layers(pretrained), tiny_runs.environment(tmp_path)
+    layers, environment = tiny_runs.layers(pretrained), tiny_runs.run_context(tmp_path)
     with pytest.raises(ArtifactError, match=r"^--critic .*another architecture than the recipe's \[critic\] at 8 px"):
         compose(recipe(packs, critic__kernel=3), layers, environment, critic=wgan.path)
     with pytest.raises(UsageError, match="not a run directory"):

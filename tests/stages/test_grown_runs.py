@@ -62,7 +62,7 @@ def parent_of(pretrained: dict[str, Run], role: str = "bg") -> Path:
 @pytest.fixture(scope="module")
 def child(tmp_path_factory: pytest.TempPathFactory, larger: dict[str, Path], pretrained: dict[str, Run]) -> Run:
     """A finished one, of backgrounds."""
-    return pretrain(recipe("bg", larger), tiny_runs.environment(tmp_path_factory.mktemp("child")), start=parent_of(pretrained))
+    return pretrain(recipe("bg", larger), tiny_runs.run_context(tmp_path_factory.mktemp("child")), start=parent_of(pretrained))
 
 
 def test_step_0_is_the_enlarged_parent_to_the_bit(child: Run, pretrained: dict[str, Run]) -> None:
@@ -99,13 +99,13 @@ def test_a_killed_one_goes_on_to_the_same_bytes(
     form = recipe(
         "bg", larger, updates=5, generator=generator, training__critic_first_kimg=2 * tiny_runs.PER_UPDATE / 1000, training__shared_fakes=True
     )
-    straight = pretrain(form, tiny_runs.environment(tmp_path / "straight"), start=parent_of(pretrained))
+    straight = pretrain(form, tiny_runs.run_context(tmp_path / "straight"), start=parent_of(pretrained))
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=at)
         with pytest.raises(Stopped):
-            pretrain(form, tiny_runs.environment(tmp_path / "stopped"), start=parent_of(pretrained))
+            pretrain(form, tiny_runs.run_context(tmp_path / "stopped"), start=parent_of(pretrained))
     (stopped,) = (tmp_path / "stopped").glob("*/*")
-    resumed = resume(stopped, tiny_runs.environment(tmp_path))
+    resumed = resume(stopped, tiny_runs.run_context(tmp_path))
     tiny_runs.assert_same_trace(straight, resumed)
     assert straight.artifact_file is not None
     assert resumed.artifact_file is not None
@@ -118,7 +118,7 @@ def test_the_critic_learns_alone_first(shared: bool | None, larger: dict[str, Pa
     form = recipe(
         "bg", larger, training__critic_first_kimg=2 * tiny_runs.PER_UPDATE / 1000, training__shared_fakes=shared, training__checkpoint_iterations=1
     )
-    run = pretrain(form, tiny_runs.environment(tmp_path), start=parent_of(pretrained))
+    run = pretrain(form, tiny_runs.run_context(tmp_path), start=parent_of(pretrained))
     first, _, second, third = (read_tensors(path)[0] for path in list_checkpoints(run.path))
     weights = [name for name in first if name.startswith("generator.") and name.endswith("weight")]
     assert all(torch.equal(first[name], second[name]) for name in weights)
@@ -135,7 +135,7 @@ def test_a_frozen_parent_stays_to_the_bit_and_a_slow_one_moves_less(larger: dict
     moved = {}
     for rate in (0.0, 0.01, 1.0):
         form = recipe("bg", larger, generator={"parent_rate": rate}, training__ema_halflife_kimg=0.0)
-        run = pretrain(form, tiny_runs.environment(tmp_path / str(rate)), start=parent_of(pretrained))
+        run = pretrain(form, tiny_runs.run_context(tmp_path / str(rate)), start=parent_of(pretrained))
         assert run.artifact_file is not None
         network, _ = load_network(run.artifact_file)
         weight = network.get_parameter("stages.base.dense.weight")
@@ -146,7 +146,7 @@ def test_a_frozen_parent_stays_to_the_bit_and_a_slow_one_moves_less(larger: dict
 
 def test_a_grown_one_can_be_trained_on(child: Run, larger: dict[str, Path], tmp_path: Path) -> None:
     assert child.artifact_file is not None
-    again = pretrain(recipe("bg", larger), tiny_runs.environment(tmp_path), start=child.artifact_file, critic=child.path)
+    again = pretrain(recipe("bg", larger), tiny_runs.run_context(tmp_path), start=child.artifact_file, critic=child.path)
     first, before = load_artifact(again.list_kept_artifacts()[0]), load_artifact(child.artifact_file)
     assert torch.equal(first.sample([0, 1]), before.sample([0, 1]))
     assert again.read_inputs().keys() == {"start", "critic"}
@@ -169,7 +169,7 @@ def test_the_critic_is_kept_and_can_be_begun_with(child: Run, larger: dict[str, 
     form = recipe("bg", larger)
     for path in (file, file.parent, shipped):
         assert load_initial_critic(path, form, print).keys() == network.state_dict().keys()
-    run = pretrain(form, tiny_runs.environment(tmp_path), start=parent_of(pretrained), critic=shipped)
+    run = pretrain(form, tiny_runs.run_context(tmp_path), start=parent_of(pretrained), critic=shipped)
     begun = read_tensors(list_checkpoints(run.path)[0])[0]
     assert all(torch.equal(begun[name], tensor) for name, tensor in last.items())
 
@@ -205,7 +205,7 @@ def test_what_cannot_be_grown_from(
 ) -> None:
     """Each in one line that begins with the option, before pictures are read or a run directory is created."""
     monkeypatch.setattr("mitlgan.stages.pretrain.open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
-    environment, form, card = tiny_runs.environment(tmp_path / "runs"), recipe("bg", larger), read_card(parent_of(pretrained))
+    environment, form, card = tiny_runs.run_context(tmp_path / "runs"), recipe("bg", larger), read_card(parent_of(pretrained))
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(parent_of(pretrained).read_bytes()[:-7])
     mlp = MlpGeneratorRecipe(latent_dim=2, widths=(4,))
@@ -249,16 +249,16 @@ def test_a_run_can_be_ended_early(larger: dict[str, Path], pretrained: dict[str,
     form = recipe("bg", larger, updates=5)
     tiny_runs.before_step(monkeypatch, tiny_runs.send(signal.SIGTERM), at=2)
     with pytest.raises(Stopped):
-        pretrain(form, tiny_runs.environment(tmp_path), start=parent_of(pretrained))
+        pretrain(form, tiny_runs.run_context(tmp_path), start=parent_of(pretrained))
     (stopped,) = tmp_path.glob("*/*")
     assert Run(stopped).artifact_file is None
-    run = finish_at_checkpoint(stopped, tiny_runs.environment(tmp_path))
+    run = finish_at_checkpoint(stopped, tiny_runs.run_context(tmp_path))
     assert run.artifact_file is not None
     assert read_card(run.artifact_file).iterations == 3
     assert read_card(run.path / "critic" / "critic.safetensors").iterations == 3
     assert run.read_state() == "done"
     assert run.read_status()["kimg"] == 3 * tiny_runs.PER_UPDATE / 1000
-    short = pretrain(recipe("bg", larger, updates=3), tiny_runs.environment(tmp_path / "short"), start=parent_of(pretrained))
+    short = pretrain(recipe("bg", larger, updates=3), tiny_runs.run_context(tmp_path / "short"), start=parent_of(pretrained))
     assert short.artifact_file is not None
     assert read_weights_hash(run.artifact_file) == read_weights_hash(short.artifact_file)
 
@@ -270,9 +270,9 @@ def family(tmp_path_factory: pytest.TempPathFactory, larger: dict[str, Path], pr
     small = with_overrides(
         tiny_runs.recipe("fg", tiny_runs.pack(root / "fg.npy", fourth="alpha")), generator__image_channels=4, critic__image_channels=4
     )
-    parent = pretrain(small, tiny_runs.environment(root / "parent"))
+    parent = pretrain(small, tiny_runs.run_context(root / "parent"))
     form = recipe("fg", larger, generator={"image_channels": 4, "parent": {**GROWN_PARENT, "image_channels": 4}})
-    return {"fg": pretrain(form, tiny_runs.environment(root), start=parent.artifact_file), "bg": child}
+    return {"fg": pretrain(form, tiny_runs.run_context(root), start=parent.artifact_file), "bg": child}
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_grown_layers_are_composed_and_stay_as_they_are(composer: dict[str, Any]
     tree = as_dict(tiny_runs.recipe("scene", scenes, compose=True))
     light = {"translator": {"kind": "light", "unshuffle": 2, "width": 4, "blocks": 1}}
     run = compose(
-        parse_recipe({**tree, "size_px": SIZE_PX, "composer": {**light, **composer}}, "tiny"), tiny_runs.layers(family), tiny_runs.environment(tmp_path)
+        parse_recipe({**tree, "size_px": SIZE_PX, "composer": {**light, **composer}}, "tiny"), tiny_runs.layers(family), tiny_runs.run_context(tmp_path)
     )
     assert run.artifact_file is not None
     card = read_card(run.artifact_file)
@@ -315,7 +315,7 @@ def test_a_baseline_of_grown_layers_begins_at_its_own_size(family: dict[str, Run
     composition = parse_recipe(
         {**tree, "size_px": SIZE_PX, "composer": {"fusion": {"kind": "alpha"}, "translator": {"kind": "light", "width": 4, "blocks": 1}}}, "tiny"
     )
-    run = compose(composition, tiny_runs.layers(family), tiny_runs.environment(tmp_path))
+    run = compose(composition, tiny_runs.layers(family), tiny_runs.run_context(tmp_path))
     assert run.artifact_file is not None
     card = read_card(run.artifact_file)
     before = pretraining_costs(tiny_runs.layers(family), "cpu-seconds", True, print)
@@ -337,7 +337,7 @@ def test_a_critic_grows_from_its_smaller_self(
     """From a run or from what was kept of it; resumed to the same bytes; kept, and begun with again."""
     form = recipe("bg", larger, updates=4, critic=CRITIC)
     small, start = pretrained["bg"], parent_of(pretrained)
-    straight = pretrain(form, tiny_runs.environment(tmp_path / "straight"), start=start, critic=small.path / "critic")
+    straight = pretrain(form, tiny_runs.run_context(tmp_path / "straight"), start=start, critic=small.path / "critic")
     known = {name: tensor for name, tensor in read_tensors(list_checkpoints(small.path)[-1])[0].items() if name.startswith("critic.stages.")}
     begun = read_tensors(list_checkpoints(straight.path)[0])[0]
     grown = {name.replace("stages.to_4px.", "stages.from_16px.parent."): tensor for name, tensor in known.items()}
@@ -347,14 +347,14 @@ def test_a_critic_grows_from_its_smaller_self(
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=2)
         with pytest.raises(Stopped):
-            pretrain(form, tiny_runs.environment(tmp_path / "stopped"), start=start, critic=small.path)
+            pretrain(form, tiny_runs.run_context(tmp_path / "stopped"), start=start, critic=small.path)
     (stopped,) = (tmp_path / "stopped").glob("*/*")
-    tiny_runs.assert_same_trace(straight, resume(stopped, tiny_runs.environment(tmp_path)))
+    tiny_runs.assert_same_trace(straight, resume(stopped, tiny_runs.run_context(tmp_path)))
     card = read_card(straight.path / "critic" / "critic.safetensors")
     assert card.critic is not None
     assert card.critic.kind == "grown"
     assert card.critic.parent == tiny_runs.recipe("bg", larger["bg"]).critic
-    again = pretrain(form, tiny_runs.environment(tmp_path / "again"), start=straight.artifact_file, critic=straight.path / "critic")
+    again = pretrain(form, tiny_runs.run_context(tmp_path / "again"), start=straight.artifact_file, critic=straight.path / "critic")
     last = read_tensors(list_checkpoints(straight.path)[-1])[0]
     first = read_tensors(list_checkpoints(again.path)[0])[0]
     assert all(torch.equal(first[name], tensor) for name, tensor in last.items() if name.startswith("critic.stages."))
@@ -362,7 +362,7 @@ def test_a_critic_grows_from_its_smaller_self(
 
 def test_what_a_critic_cannot_grow_from(larger: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mitlgan.stages.pretrain.open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
-    form, environment, start = recipe("bg", larger, critic=CRITIC), tiny_runs.environment(tmp_path / "runs"), parent_of(pretrained)
+    form, environment, start = recipe("bg", larger, critic=CRITIC), tiny_runs.run_context(tmp_path / "runs"), parent_of(pretrained)
     with pytest.raises(UsageError, match=r'^--critic: critic.kind = "grown" needs the smaller critic'):
         pretrain(form, environment, start=start)
     with pytest.raises(ArtifactError, match=r"^--critic .*is a generator; give a critic"):

@@ -37,13 +37,13 @@ Start = Callable[..., Run]
 
 @pytest.fixture
 def start(packs: dict[str, Path], tmp_path: Path) -> Start:
-    return lambda root, **settings: train_inpainter(tiny_runs.inpaint_recipe(packs["bg"], **settings), tiny_runs.environment(tmp_path / root))
+    return lambda root, **settings: train_inpainter(tiny_runs.inpaint_recipe(packs["bg"], **settings), tiny_runs.run_context(tmp_path / root))
 
 
 @pytest.fixture(scope="module")
 def trained(packs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Read it."""
-    return train_inpainter(tiny_runs.inpaint_recipe(packs["bg"], updates=UPDATES), tiny_runs.environment(tmp_path_factory.mktemp("inpainter")))
+    return train_inpainter(tiny_runs.inpaint_recipe(packs["bg"], updates=UPDATES), tiny_runs.run_context(tmp_path_factory.mktemp("inpainter")))
 
 
 @pytest.mark.parametrize("at", [0, 3])
@@ -55,7 +55,7 @@ def test_a_stopped_and_resumed_run_equals_one_in_one_go_to_the_bit(start: Start,
             start("stopped", updates=UPDATES)
     (stopped,) = run_directory.list_runs(tmp_path / "stopped")
     torch.manual_seed(1234)  # no generator state is needed
-    resumed = resume(stopped.path, tiny_runs.environment(tmp_path))
+    resumed = resume(stopped.path, tiny_runs.run_context(tmp_path))
     tiny_runs.assert_same_trace(straight, resumed)
     assert len(list(read_jsonl(resumed.stats_file))) == UPDATES
     assert straight.artifact_file is not None
@@ -143,5 +143,5 @@ def test_recipes_that_contradict_themselves(packs: dict[str, Path], environment:
 
 
 def test_a_finished_run_of_the_same_recipe_is_found(trained: Run, packs: dict[str, Path]) -> None:
-    environment = tiny_runs.environment(trained.path.parent.parent)
+    environment = tiny_runs.run_context(trained.path.parent.parent)
     assert get_or_train(tiny_runs.inpaint_recipe(packs["bg"], updates=UPDATES), environment).path == trained.path

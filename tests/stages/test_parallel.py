@@ -30,7 +30,7 @@ def test_a_failure_is_reported_with_its_last_line_and_exit_code(packs: dict[str,
 
 def test_a_locked_run_is_reported_and_no_process_starts(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny_runs.recipe("fg", packs["fg"])
-    run = pretrain(recipe, tiny_runs.environment(tmp_path / "runs"))
+    run = pretrain(recipe, tiny_runs.run_context(tmp_path / "runs"))
     (run.path / "generator.safetensors").unlink()
     training = TrainingProcess("pretrain fg", recipe, ["pretrain", "fg"])
     message = f"pretrain fg: {run.path} is held by another process, which works on it; wait for that, then call this again"

@@ -24,13 +24,13 @@ from mitlgan.training.run_directory import Run
 def test_another_world_size_is_refused_with_both_numbers(pretrain_fg: tiny_runs.StartRun, tmp_path: Path) -> None:
     run = pretrain_fg()
     with pytest.raises(ArtifactError, match="was trained by 1 processes, now 2"):
-        resume(run.path, tiny_runs.environment(tmp_path, size=2))
+        resume(run.path, tiny_runs.run_context(tmp_path, size=2))
 
 
 def test_a_batch_must_divide_among_the_processes(packs: dict[str, Path], tmp_path: Path) -> None:
     for size, message in ((3, "4 is not a multiple of the 3 processes"), (4, "less than the two")):
         with pytest.raises(UsageError, match=rf"training\.batch: .*{message}"):
-            pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(tmp_path, rank=1, size=size))
+            pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.run_context(tmp_path, rank=1, size=size))
 
 
 def test_an_edited_recipe_is_refused_with_the_difference(pretrain_fg: tiny_runs.StartRun, environment: RunContext) -> None:
@@ -98,7 +98,7 @@ def test_a_broken_newest_checkpoint_is_told_and_the_end_is_the_same(pretrain_fg:
     whole = Run(shutil.copytree(run.path, tmp_path / "whole"))
     newest = list_checkpoints(run.path)[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
-    later = tiny_runs.environment(tmp_path)
+    later = tiny_runs.run_context(tmp_path)
     tiny_runs.assert_same_trace(resume(run.path, later), whole)
     assert f"warning: the checkpoint of iteration 2 takes the place of the newest, which cannot be read: {newest}: damaged" in tiny_runs.said(later)
 
@@ -107,7 +107,7 @@ def test_a_broken_newest_checkpoint_is_told_and_the_end_is_the_same(pretrain_fg:
 def test_statistics_torn_or_ahead_are_cut_to_the_checkpoint(
     damage: str, pretrain_fg: tiny_runs.StartRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packs: dict[str, Path]
 ) -> None:
-    straight = pretrain(tiny_runs.recipe("fg", packs["fg"], updates=4), tiny_runs.environment(tmp_path / "straight"))
+    straight = pretrain(tiny_runs.recipe("fg", packs["fg"], updates=4), tiny_runs.run_context(tmp_path / "straight"))
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, tiny_runs.send(signal.SIGTERM), at=1)
         with pytest.raises(Stopped):
@@ -117,7 +117,7 @@ def test_statistics_torn_or_ahead_are_cut_to_the_checkpoint(
     for path in (run.stats_file, run.timing_file):
         added = {"torn": line[:40], "ahead": line, "both": line + line[:40], "garbage": "\0" * 4096}[damage]
         path.write_text(path.read_text() + added)
-    tiny_runs.assert_same_trace(straight, resume(run.path, tiny_runs.environment(tmp_path)))
+    tiny_runs.assert_same_trace(straight, resume(run.path, tiny_runs.run_context(tmp_path)))
     assert [row["iteration"] for row in read_jsonl(run.timing_file)] == [1, 2, 3, 4]
 
 

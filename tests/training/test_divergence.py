@@ -319,7 +319,7 @@ def test_on_request_it_goes_on_and_everything_says_so(
     page, findings = run_report(run.path)
     assert any("iverged at iteration" in sentence for sentence in findings)
     assert "diverged at iteration" in page.html.read_text()
-    later = tiny_runs.environment(tmp_path)
+    later = tiny_runs.run_context(tmp_path)
     resume(run.path, later, more_kimg=0.016)
     assert run.read_status()["diagnosis"] == status["diagnosis"], "a resumed run keeps the flag"
     assert rows(run)[-1]["diagnosis"] == status["diagnosis"]
@@ -331,7 +331,7 @@ def test_a_diverged_run_is_resumed_to_the_bit_and_ends_at_the_same_place(
 ) -> None:
     critic_rate(1e3)
     made = recipe(packs, "minimax", updates=200, checkpoint_iterations=7)
-    whole, parts = tiny_runs.environment(tmp_path / "whole"), tiny_runs.environment(tmp_path / "parts")
+    whole, parts = tiny_runs.run_context(tmp_path / "whole"), tiny_runs.run_context(tmp_path / "parts")
     with pytest.raises(DivergedError) as first:
         pretrain(made, whole)
     with pytest.raises(DivergedError):

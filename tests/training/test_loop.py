@@ -49,7 +49,7 @@ def test_a_stopped_and_resumed_run_equals_one_in_one_go_to_the_bit(
     stopped = tiny_runs.only_run(tmp_path / "stopped")
     assert len(tiny_runs.read_stats(stopped)) == at + 1  # the step in which the signal came is finished
     torch.manual_seed(1234)  # no generator state is needed
-    resumed = resume(stopped.path, tiny_runs.environment(tmp_path))
+    resumed = resume(stopped.path, tiny_runs.run_context(tmp_path))
     tiny_runs.assert_same_trace(straight, resumed)
     assert len(tiny_runs.read_stats(resumed)) == UPDATES
     assert read_tensors(artifact_of(straight))[0].keys() == read_tensors(artifact_of(resumed))[0].keys()
@@ -61,7 +61,7 @@ def test_a_finished_run_made_longer_equals_the_longer_one_to_the_bit(start_run: 
     straight = start_run("straight", updates=UPDATES)
     short = start_run("short", updates=2)
     assert len(tiny_runs.read_stats(short)) == 2
-    resumed = resume(short.path, tiny_runs.environment(tmp_path), more_kimg=4 * tiny_runs.PER_UPDATE / 1000)
+    resumed = resume(short.path, tiny_runs.run_context(tmp_path), more_kimg=4 * tiny_runs.PER_UPDATE / 1000)
     tiny_runs.assert_same_trace(straight, resumed)
     assert load_recipe(resumed.recipe_file).training.kimg == pytest.approx(UPDATES * tiny_runs.PER_UPDATE / 1000)
 
@@ -69,7 +69,7 @@ def test_a_finished_run_made_longer_equals_the_longer_one_to_the_bit(start_run: 
 def test_resuming_a_finished_run_changes_nothing(pretrain_fg: tiny_runs.StartRun, tmp_path: Path) -> None:
     run = pretrain_fg(updates=2)
     before, artifact = tiny_runs.trace(run), artifact_of(run).read_bytes()
-    resume(run.path, tiny_runs.environment(tmp_path))
+    resume(run.path, tiny_runs.run_context(tmp_path))
     tensors, counters, lines = tiny_runs.trace(run)
     assert (counters, lines) == before[1:]
     assert all(torch.equal(tensors[name], before[0][name]) for name in tensors)
@@ -95,7 +95,7 @@ def test_snapshots_and_checkpoints_come_when_their_kimg_have_passed_and_two_chec
 def test_timing_goes_on_over_a_resume_and_keeps_out_of_the_statistics(pretrain_fg: tiny_runs.StartRun, tmp_path: Path) -> None:
     run = pretrain_fg(updates=2)
     first = list(read_jsonl(run.timing_file))
-    resume(run.path, tiny_runs.environment(tmp_path), more_kimg=2 * tiny_runs.PER_UPDATE / 1000)
+    resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=2 * tiny_runs.PER_UPDATE / 1000)
     rows = list(read_jsonl(run.timing_file))
     assert rows[:2] == first
     assert [row["iteration"] for row in rows] == [1, 2, 3, 4]
@@ -167,10 +167,10 @@ def test_the_critic_is_shown_every_other_picture_mirrored(packs: dict[str, Path]
     inner = updates.NetworkUpdates.real_batch
     monkeypatch.setattr(updates.NetworkUpdates, "real_batch", lambda self, update: shown.append(inner(self, update)) or shown[-1])
     recipe = tiny_runs.recipe("fg", packs["fg"], updates=40)
-    pretrain(recipe, tiny_runs.environment(tmp_path / "plain"))
+    pretrain(recipe, tiny_runs.run_context(tmp_path / "plain"))
     straight = torch.cat(shown)
     shown.clear()
-    pretrain(with_overrides(recipe, data__mirror=True), tiny_runs.environment(tmp_path / "mirrored"))
+    pretrain(with_overrides(recipe, data__mirror=True), tiny_runs.run_context(tmp_path / "mirrored"))
     mirrored = torch.cat(shown)
     as_they_are = (mirrored == straight).flatten(1).all(dim=1)
     reflected = (mirrored == straight.flip(3)).flatten(1).all(dim=1)

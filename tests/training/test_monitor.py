@@ -116,7 +116,7 @@ def test_a_collapsed_generator_is_flagged_with_its_kimg(
     assert isinstance(environment.reporter, tiny_runs.Listener)
     assert [values["collapsed_at_kimg"] for values in environment.reporter.updates][-3:] == [0.024] * 3
     assert "collapsed at 0.0 kimg" in json.loads((run.path / "card.json").read_text())["notes"]
-    later = tiny_runs.environment(tmp_path)
+    later = tiny_runs.run_context(tmp_path)
     resume(run.path, later, more_kimg=0.008)  # it stays flagged, and is told once
     assert rows(run)[-1]["collapsed"] is True
     assert run.read_status()["collapsed_at_kimg"] == 0.024

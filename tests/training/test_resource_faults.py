@@ -49,11 +49,11 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(
     what: str, small_disk: Path, packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = tiny_runs.recipe("fg", packs["fg"], updates=UPDATES, **WRITES[what])
-    straight = pretrain(recipe, tiny_runs.environment(tmp_path / "straight"))
+    straight = pretrain(recipe, tiny_runs.run_context(tmp_path / "straight"))
     with monkeypatch.context() as patch:
         tiny_runs.before_step(patch, fill(small_disk), at=0)
         with pytest.raises(ResourceError, match="no space left on the disk") as full:
-            pretrain(recipe, tiny_runs.environment(small_disk / "runs"))
+            pretrain(recipe, tiny_runs.run_context(small_disk / "runs"))
     assert what in str(full.value)
     assert full.value.exit_code == 5
     run = tiny_runs.only_run(small_disk / "runs")
@@ -62,7 +62,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(
     assert not list(run.path.rglob("*.tmp"))
     assert run.artifact_file is None
     (small_disk / "filler").unlink()
-    tiny_runs.assert_same_trace(resume(run.path, tiny_runs.environment(tmp_path)), straight)
+    tiny_runs.assert_same_trace(resume(run.path, tiny_runs.run_context(tmp_path)), straight)
 
 
 @pytest.mark.parametrize("what", ["checkpoints", "snapshots"])
@@ -94,18 +94,18 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_first_step(
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "runs"):
         with pytest.raises(ResourceError, match=r"file.*choose another folder with --out") as refused:
-            pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(place))
+            pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.run_context(place))
         assert refused.value.exit_code == 5
 
 
 def test_a_read_only_run_is_refused(small_disk: Path, packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(small_disk / "runs"))
+    run = pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.run_context(small_disk / "runs"))
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     monkeypatch.setattr(TrainingLoop, "train_iteration", lambda self: pytest.fail("a step was made"))
     with pytest.raises(ResourceError, match="cannot be written"):
-        resume(run.path, tiny_runs.environment(tmp_path), more_kimg=1.0)
+        resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=1.0)
     with pytest.raises(ResourceError, match="cannot be written"):
-        pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.environment(small_disk / "runs"))
+        pretrain(tiny_runs.recipe("fg", packs["fg"]), tiny_runs.run_context(small_disk / "runs"))
 
 
 def test_a_run_takes_one_process_at_a_time(pretrain_fg: tiny_runs.StartRun, environment: RunContext) -> None:

@@ -32,7 +32,7 @@ FOLDERS = ("checkpoints", "snapshots", "kept", "best")
 def whole(tmp_path_factory: pytest.TempPathFactory, packs: dict[str, Path]) -> Run:
     """A finished run that has every file that a run can have."""
     recipe = with_overrides(tiny_runs.recipe("bg", packs["bg"], updates=2, keep_kimg=[0.008]), evaluation__best_by="fd", evaluation__split="train")
-    run = pretrain(recipe, tiny_runs.environment(tmp_path_factory.mktemp("whole")))
+    run = pretrain(recipe, tiny_runs.run_context(tmp_path_factory.mktemp("whole")))
     write_run_report(run.path)
     write_run_files(run)
     return run
@@ -93,7 +93,7 @@ def test_training_does_not_go_on_through_a_link_or_a_pipe(whole: Run, tmp_path: 
     assert runs._run_row(listed)["state"] == "done"
     assert find_matching_run(tmp_path / "runs", tiny_runs.recipe("bg", Path("x"))) is None
     with pytest.raises((UsageError, ResourceError)) as caught:
-        resume(run.path, tiny_runs.environment(tmp_path / "runs"), more_kimg=0.008)
+        resume(run.path, tiny_runs.run_context(tmp_path / "runs"), more_kimg=0.008)
     if (name, kind) == ("recipe.toml", "pipe"):
         assert str(caught.value).startswith(f"{run.path}: not a run directory")
     else:
@@ -111,7 +111,7 @@ def test_what_is_only_written_is_replaced(whole: Run, tmp_path: Path, precious: 
         replaced(run.path / name, kind, precious)
     row = runs._run_row(run)
     assert (row["state"], row["artifact"], row["report"]) == ("empty", None, None)
-    resume(run.path, tiny_runs.environment(tmp_path), more_kimg=0.008)
+    resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=0.008)
     assert run.read_state() == "done"
     for name in ("status.json", "generator.safetensors", "card.json"):
         assert name in written
@@ -135,7 +135,7 @@ def test_a_checkpoint_that_is_a_link_gives_way_to_the_one_before(whole: Run, tmp
     newest = run.path / "checkpoints" / "000000002.safetensors"
     newest.rename(tmp_path / "elsewhere.safetensors")
     newest.symlink_to(tmp_path / "elsewhere.safetensors")  # whole, but not the run's own
-    environment = tiny_runs.environment(tmp_path)
+    environment = tiny_runs.run_context(tmp_path)
     resume(run.path, environment)
     assert "iteration" in tiny_runs.said(environment)
     assert f"{newest}: is a symbolic link" in tiny_runs.said(environment)
@@ -144,7 +144,7 @@ def test_a_checkpoint_that_is_a_link_gives_way_to_the_one_before(whole: Run, tmp
         path.unlink()
         path.symlink_to(tmp_path / "elsewhere.safetensors")
     with pytest.raises(ArtifactError, match="is a symbolic link"):
-        resume(run.path, tiny_runs.environment(tmp_path))
+        resume(run.path, tiny_runs.run_context(tmp_path))
 
 
 def test_lines_for_tensorboard_stay_in_the_run(tmp_path: Path, precious: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_folder_of_runs_may_lie_on_another_disk(whole: Run, tmp_path: Path) ->
     (tmp_path / "runs").symlink_to(tmp_path / "disk")
     run = Run(tmp_path / "runs" / "pretrain" / "bg-001")
     assert run_directory.list_runs(tmp_path / "runs") == [run]
-    resume(run.path, tiny_runs.environment(tmp_path / "runs"), more_kimg=0.008)
+    resume(run.path, tiny_runs.run_context(tmp_path / "runs"), more_kimg=0.008)
     assert (run.read_state(), len(list(read_jsonl(run.stats_file)))) == ("done", 3)
     (tmp_path / "linked").symlink_to(run.path)  # as may the run itself, where its user names it so
     assert len(list(read_jsonl(run_directory.open_run(tmp_path / "linked").stats_file))) == 3

@@ -45,7 +45,7 @@ def test_a_second_interrupt_stops_at_once_with_the_old_checkpoint_intact(
             start_run("stopped", updates=UPDATES, checkpoint_kimg=2 * tiny_runs.PER_UPDATE / 1000)
     run = tiny_runs.only_run(tmp_path / "stopped")
     assert [path.stem for path in list_checkpoints(run.path)] == ["000000000", "000000002"]
-    resumed = resume(run.path, tiny_runs.environment(tmp_path))
+    resumed = resume(run.path, tiny_runs.run_context(tmp_path))
     tiny_runs.assert_same_trace(straight, resumed)
 
 
@@ -67,4 +67,4 @@ def test_a_second_interrupt_while_a_checkpoint_is_written_leaves_the_old_one(
     run = tiny_runs.only_run(environment.root)
     assert [path.stem for path in list_checkpoints(run.path)] == ["000000000"]
     assert not list(run.path.rglob("*.tmp"))
-    tiny_runs.assert_same_trace(resume(run.path, environment), pretrain(load_recipe(run.recipe_file), tiny_runs.environment(tmp_path / "straight")))
+    tiny_runs.assert_same_trace(resume(run.path, environment), pretrain(load_recipe(run.recipe_file), tiny_runs.run_context(tmp_path / "straight")))

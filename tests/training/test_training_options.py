@@ -49,8 +49,8 @@ def recipe_of(packs: dict[str, Path], role: str = "fg", updates: float = UPDATES
 def train(recipe: Recipe, root: Path, pretrained: dict[str, Run] | None = None) -> Run:
     if recipe.command == "compose":
         assert pretrained is not None
-        return compose(recipe, tiny_runs.layers(pretrained), tiny_runs.environment(root))
-    return pretrain(recipe, tiny_runs.environment(root))
+        return compose(recipe, tiny_runs.layers(pretrained), tiny_runs.run_context(root))
+    return pretrain(recipe, tiny_runs.run_context(root))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_an_option_resumes_to_the_bit_and_changes_training(
             train(recipe, tmp_path / "stopped", pretrained)
     (stopped,) = (tmp_path / "stopped").glob("*/*")
     torch.manual_seed(99)
-    tiny_runs.assert_same_trace(straight, resume(stopped, tiny_runs.environment(tmp_path)))
+    tiny_runs.assert_same_trace(straight, resume(stopped, tiny_runs.run_context(tmp_path)))
     tensors, without = tiny_runs.trace(straight)[0], tiny_runs.trace(plain[role])[0]
     moved = [name for name in without if name.startswith("generator.") and name in tensors and not torch.equal(tensors[name], without[name])]
     assert moved
@@ -125,7 +125,7 @@ def test_rates_follow_the_share_of_the_length_and_a_longer_run_its_new_one(
     assert [generator for generator, _ in found] == pytest.approx([1e-3, 1e-3, 1e-3, 0.6e-3])
     assert {critic for _, critic in found} == {0.02}
     found.clear()
-    resume(run.path, tiny_runs.environment(tmp_path), more_kimg=4 * tiny_runs.PER_UPDATE / 1000)
+    resume(run.path, tiny_runs.run_context(tmp_path), more_kimg=4 * tiny_runs.PER_UPDATE / 1000)
     assert [generator for generator, _ in found] == pytest.approx([1e-3, 0.8e-3, 0.6e-3, 0.4e-3])  # of eight updates, the half has passed
 
 

@@ -1,4 +1,4 @@
-"""FAULTS 17 to 20, 25 to 27: folders into packs."""
+"""Opening and packing of folders."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_progress_is_told(folder: Path, tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
-    """FAULTS 19: thousands of hard links stand for a hundred thousand files; no more than a few are decoded ahead of the writer."""
+    """Thousands of hard links stand for a hundred thousand files; no more than a few are decoded ahead of the writer."""
     place = images.fill(tmp_path / "in", 1, size=(64, 64))
     for index in range(1, 2500):
         os.link(place / "0000.png", place / f"{index:04d}.png")

@@ -278,7 +278,7 @@ class TestCacheIdentity:
         ],
         ids=["edited in place", "renamed", "removed", "added", "replaced", "mattes added", "a split folder added"],
     )
-    def test_a_changed_folder_is_packed_anew(self, tmp_path: Path, change: Callable[[Path], object]) -> None:
+    def test_a_changed_folder_is_packed_again(self, tmp_path: Path, change: Callable[[Path], object]) -> None:
         place = _bmps(tmp_path / "in")
         first = open_data(str(place), "scene", 8)
         change(place)
@@ -322,7 +322,7 @@ class TestCacheIdentity:
         assert open_data(str(tmp_path / "b"), "scene", 8).content_sha256 == first.content_sha256
         assert open_data(str(tmp_path / "a"), "scene", 8).content_sha256 != first.content_sha256
 
-    def test_another_version_of_the_code_packs_anew(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_another_version_of_the_code_packs_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         place = _bmps(tmp_path / "in")
         first = open_data(str(place), "scene", 8)
         monkeypatch.setattr("mitlgan.data.open.PACK_VERSION", 999)
@@ -340,7 +340,7 @@ class TestCacheIdentity:
             train.path.with_suffix(suffix).write_bytes(held_out.path.with_suffix(suffix).read_bytes())
         assert open_data("demo", "bg", 12).content_sha256 == train.content_sha256 != held_out.content_sha256
 
-    def test_an_idx_file_edited_in_place_is_read_anew(self, tmp_path: Path) -> None:
+    def test_an_idx_file_edited_in_place_is_read_again(self, tmp_path: Path) -> None:
         file = tmp_path / "train-images-idx3-ubyte"
         pixels = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
         file.write_bytes(bytes.fromhex("00000803") + b"".join(side.to_bytes(4, "big") for side in pixels.shape) + pixels.tobytes())
@@ -348,7 +348,7 @@ class TestCacheIdentity:
         _retimed(file)
         assert open_data(str(file), "scene", 28).content_sha256 != first.content_sha256
 
-    def test_a_cifar_file_edited_in_its_folder_is_read_anew(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_cifar_file_edited_in_its_folder_is_read_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The folder's own time does not change when a file in it does."""
         monkeypatch.setattr("mitlgan.data.readers.cifar.RECORDS_PER_FILE", 3)
         for index, name in enumerate([*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]):

@@ -1,4 +1,4 @@
-"""`data prepare`: what is taken, what is left out and why; killed and resumed; FAULTS 18 to 20 and 28."""
+"""`data prepare`: which pictures are used or left out, and why; killed and resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`data check` and `data stats`: what is found, in words and on a page; FAULTS 25 and 28."""
+"""`data check` and `data stats`: findings in words and on a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FAULTS 28: the same and nearly the same pictures."""
+"""Equal and nearly equal pictures."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_modes_of_other_formats(mode: str, form: str) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_deep_pictures_are_set_upright_too(orientation: int) -> None:
-    """Those that are made anew on the way, which Pillow no longer knows to be turned."""
+    """Pictures that are converted on the way, whose orientation Pillow forgets."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     values = np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000

@@ -1,4 +1,4 @@
-"""FAULTS 20 to 24, 26 and 27: every file becomes an upright picture, or a reason."""
+"""Every file becomes an upright picture, or gives a reason."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def test_any_bytes_give_a_picture_or_a_reason(content: bytes) -> None:
 
 
 def test_warnings_of_pillow_reach_nobody() -> None:
-    """In a program of its own, since pytest sets the filters anew."""
+    """In a program of its own, since pytest resets the filters."""
     program = """
 import sys
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes

@@ -1,4 +1,4 @@
-"""FAULTS 17, 25, 26 and 29: folders, archives and lists of pictures."""
+"""Folders, archives and lists of pictures."""
 
 from __future__ import annotations
 

@@ -20,13 +20,13 @@ def composer_recipe() -> ComposerRecipe:
 def generators(generator_recipe: ThesisGeneratorRecipe) -> dict[str, networks.Generator]:
     """A foreground and a background whose running statistics have moved, so that train and eval mode differ."""
     torch.manual_seed(0)
-    made = {
+    built = {
         "fg": networks.build_generator(generator_recipe, 32),
         "bg": networks.build_generator(generator_recipe.model_copy(update={"latent_dim": 5}), 32),
     }
-    for generator in made.values():
+    for generator in built.values():
         generator(torch.randn(16, generator.latent_dim))
-    return made
+    return built
 
 
 @pytest.fixture

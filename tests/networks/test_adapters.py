@@ -61,9 +61,9 @@ def test_scale_and_shift_are_those_of_the_normalised_channels(generators: dict[s
     z = torch.randn(2, generator.latent_dim)
     assert torch.equal(adapter.render(generator, z), changed(z))
     image, features = adapter.forward_with_features(generator, z)
-    wanted_image, wanted = changed.forward_with_features(z)
-    assert torch.equal(image, wanted_image)
-    assert all(torch.equal(one, other) for one, other in zip(features, wanted, strict=True))
+    expected_image, expected = changed.forward_with_features(z)
+    assert torch.equal(image, expected_image)
+    assert all(torch.equal(one, other) for one, other in zip(features, expected, strict=True))
     assert not torch.equal(generator(z), changed(z))
 
 

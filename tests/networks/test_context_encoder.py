@@ -17,26 +17,26 @@ FORMS = [{}, {"skips": False}, {"code_dim": 5}, {"code_dim": 5, "skips": False}]
 def given(size_px: int = 16, count: int = 3) -> Tensor:
     """Pictures with a hole each."""
     rng = torch.Generator().manual_seed(1)
-    found = torch.rand(count, 4, size_px, size_px, generator=rng) * 2 - 1
-    found[:, 3] = 0
+    result = torch.rand(count, 4, size_px, size_px, generator=rng) * 2 - 1
+    result[:, 3] = 0
     for index in range(count):
-        found[index, 3, 2 + index : 9, 4 : 10 + index] = 1
-    return found
+        result[index, 3, 2 + index : 9, 4 : 10 + index] = 1
+    return result
 
 
 def network(**changes: object) -> nn.Module:
     torch.manual_seed(0)
-    made = build_inpainter(InpainterRecipe(widths=(4, 6), **changes), 16)  # type: ignore[arg-type]
-    nn.init.normal_(made.to_image.weight, std=0.2)
-    return made
+    built = build_inpainter(InpainterRecipe(widths=(4, 6), **changes), 16)  # type: ignore[arg-type]
+    nn.init.normal_(built.to_image.weight, std=0.2)
+    return built
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_it_does_not_see_what_the_hole_hides_and_passes_the_rest_through(form: dict[str, object]) -> None:
-    made, first = network(**form), given()
+    built, first = network(**form), given()
     second = torch.where(first[:, 3:] > 0, torch.cat([-first[:, :3], first[:, 3:]], 1), first)
-    filled = made(first)
-    assert torch.equal(filled, made(second))
+    filled = built(first)
+    assert torch.equal(filled, built(second))
     hole = (first[:, 3:] > 0).expand(-1, 3, -1, -1)
     assert torch.equal(filled[~hole], first[:, :3][~hole])
     assert not torch.isclose(filled[hole], first[:, :3][hole]).all()
@@ -44,11 +44,11 @@ def test_it_does_not_see_what_the_hole_hides_and_passes_the_rest_through(form: d
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_is_known_decides_what_is_drawn(form: dict[str, object]) -> None:
-    made, first = network(**form), given()
+    built, first = network(**form), given()
     second = first.clone()
     second[:, :3, 12:] *= -1
     hole = (first[:, 3:] > 0).expand(-1, 3, -1, -1)
-    assert not torch.allclose(made(first)[hole], made(second)[hole])
+    assert not torch.allclose(built(first)[hole], built(second)[hole])
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -59,19 +59,19 @@ def test_it_begins_at_the_smooth_continuation(form: dict[str, object]) -> None:
 
 
 def test_the_loss_is_the_formula_by_hand() -> None:
-    made, first = network(reconstruction_weight=7.0, known_weight=0.3), given()
-    filled, loss = made.forward_with_aux_loss(first)  # type: ignore[operator]
-    assert torch.equal(filled, made(first))
-    drawn, hole = made.predict(first), (first[:, 3:] > 0).expand(-1, 3, -1, -1)  # type: ignore[operator]
-    squares = (drawn - first[:, :3]).square()
+    built, first = network(reconstruction_weight=7.0, known_weight=0.3), given()
+    filled, loss = built.forward_with_aux_loss(first)  # type: ignore[operator]
+    assert torch.equal(filled, built(first))
+    samples, hole = built.predict(first), (first[:, 3:] > 0).expand(-1, 3, -1, -1)  # type: ignore[operator]
+    squares = (samples - first[:, :3]).square()
     assert loss.item() == pytest.approx(7.0 * (squares[hole].mean() + 0.3 * squares[~hole].mean()).item(), rel=1e-5)
 
 
 def test_every_weight_learns_by_its_own_loss() -> None:
     for form in FORMS:
-        made = network(**form)
-        made.forward_with_aux_loss(given())[1].backward()  # type: ignore[operator]
-        assert all(parameter.grad is not None and bool(parameter.grad.abs().sum() > 0) for parameter in made.parameters())
+        built = network(**form)
+        built.forward_with_aux_loss(given())[1].backward()  # type: ignore[operator]
+        assert all(parameter.grad is not None and bool(parameter.grad.abs().sum() > 0) for parameter in built.parameters())
 
 
 @pytest.mark.parametrize("size_px", [8, 13, 32])
@@ -81,19 +81,19 @@ def test_smoothly_keeps_what_is_known_and_stays_within_it(size_px: int) -> None:
     holes[0, :, 1:5, 2:7] = 1
     holes[1] = 1
     holes[1, :, 0, 0] = 0
-    found = pull_push_fill(pictures, holes)
-    assert torch.equal(found[0][:, holes[0, 0] == 0], pictures[0][:, holes[0, 0] == 0])
+    result = pull_push_fill(pictures, holes)
+    assert torch.equal(result[0][:, holes[0, 0] == 0], pictures[0][:, holes[0, 0] == 0])
     known = pictures[0][:, holes[0, 0] == 0]
-    inside = found[0][:, holes[0, 0] > 0]
+    inside = result[0][:, holes[0, 0] > 0]
     assert bool((inside >= known.amin(1, keepdim=True) - 1e-5).all())
     assert bool((inside <= known.amax(1, keepdim=True) + 1e-5).all())
-    torch.testing.assert_close(found[1], pictures[1][:, :1, :1].expand_as(found[1]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(result[1], pictures[1][:, :1, :1].expand_as(result[1]), atol=1e-5, rtol=0)
 
 
 def test_its_blocks_are_counted_at_their_sizes() -> None:
-    made = network()
-    assert made.input_shape == (4, 16, 16)
-    table = {row.name: row.output_shape for row in summarize_blocks(made, made.input_shape)}
+    built = network()
+    assert built.input_shape == (4, 16, 16)
+    table = {row.name: row.output_shape for row in summarize_blocks(built, built.input_shape)}
     assert table["encoder.0.0"] == (4, 8, 8)
     assert table["encoder.1.0"] == (6, 4, 4)
     assert table["to_image"] == (3, 16, 16)

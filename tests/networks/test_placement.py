@@ -21,9 +21,9 @@ def layer(size: int = 8) -> PremultipliedLayer:
 
 def test_premultiplied_splits_an_image_that_is_consistent() -> None:
     given = layer()
-    found = split_premultiplied(torch.cat(given, dim=1) * 2 - 1)
-    torch.testing.assert_close(found.color, given.color, atol=1e-6, rtol=0)
-    torch.testing.assert_close(found.alpha, given.alpha, atol=1e-6, rtol=0)
+    result = split_premultiplied(torch.cat(given, dim=1) * 2 - 1)
+    torch.testing.assert_close(result.color, given.color, atol=1e-6, rtol=0)
+    torch.testing.assert_close(result.alpha, given.alpha, atol=1e-6, rtol=0)
 
 
 def test_over_white_is_opaque() -> None:
@@ -39,28 +39,28 @@ def test_grey_becomes_three_channels_and_colour_stays() -> None:
 
 
 def test_a_layer_that_stays_is_unchanged() -> None:
-    found = transform_layer(layer(), stand())
-    torch.testing.assert_close(found.color, layer().color, atol=1e-6, rtol=0)
-    torch.testing.assert_close(found.alpha, layer().alpha, atol=1e-6, rtol=0)
+    result = transform_layer(layer(), stand())
+    torch.testing.assert_close(result.color, layer().color, atol=1e-6, rtol=0)
+    torch.testing.assert_close(result.alpha, layer().alpha, atol=1e-6, rtol=0)
 
 
 def test_a_shift_by_whole_pixels_is_exact_and_what_enters_is_transparent() -> None:
-    found = transform_layer(layer(), stand(across=2 * 3 / 8, down=-2 * 1 / 8))  # 3 px to the right, 1 px up: the frame is 2 wide
-    torch.testing.assert_close(found.alpha[..., :7, 3:], layer().alpha[..., 1:, :5], atol=1e-6, rtol=0)
-    assert float(found.alpha[..., :, :3].max()) == 0
-    assert float(found.color[..., 7:, :].max()) == 0
+    result = transform_layer(layer(), stand(across=2 * 3 / 8, down=-2 * 1 / 8))  # 3 px to the right, 1 px up: the frame is 2 wide
+    torch.testing.assert_close(result.alpha[..., :7, 3:], layer().alpha[..., 1:, :5], atol=1e-6, rtol=0)
+    assert float(result.alpha[..., :, :3].max()) == 0
+    assert float(result.color[..., 7:, :].max()) == 0
 
 
 def test_a_mirrored_layer_is_mirrored_about_its_own_centre() -> None:
-    found = transform_layer(layer(), stand(mirror=-1.0, across=2 * 1 / 8))
-    torch.testing.assert_close(found.color[..., 1:], layer().color.flip(3)[..., :7], atol=1e-6, rtol=0)
+    result = transform_layer(layer(), stand(mirror=-1.0, across=2 * 1 / 8))
+    torch.testing.assert_close(result.color[..., 1:], layer().color.flip(3)[..., :7], atol=1e-6, rtol=0)
 
 
 def test_half_the_size_is_the_mean_of_four_pixels() -> None:
     given = layer(16)
-    found = transform_layer(given, stand(scale=0.5))
-    torch.testing.assert_close(found.alpha[0, 0, 4:12, 4:12], mean_of_four(given.alpha[0, 0]))
-    assert float(found.alpha[0, 0, :4].max()) == 0
+    result = transform_layer(given, stand(scale=0.5))
+    torch.testing.assert_close(result.alpha[0, 0, 4:12, 4:12], mean_of_four(given.alpha[0, 0]))
+    assert float(result.alpha[0, 0, :4].max()) == 0
 
 
 def mean_of_four(plane: Tensor) -> Tensor:
@@ -76,30 +76,30 @@ def test_gradients_reach_scale_and_place() -> None:
 
 
 @pytest.fixture(scope="module")
-def drawn() -> LayerTransform:
+def samples() -> LayerTransform:
     latents = torch.randn(20_000, PLACEMENT_DIM, generator=torch.Generator().manual_seed(3))
     return PlacementPrior(PlacementRecipe(scale=(0.5, 1.0), margin=0.2))(latents)  # type: ignore[no-any-return]
 
 
-def test_scales_are_even_in_their_logarithm_between_the_bounds(drawn: LayerTransform) -> None:
-    logarithm = drawn.scale.detach().log()
+def test_scales_are_even_in_their_logarithm_between_the_bounds(samples: LayerTransform) -> None:
+    logarithm = samples.scale.detach().log()
     assert math.log(0.5) <= float(logarithm.min()) < math.log(0.505)
     assert math.log(0.99) < float(logarithm.max()) <= 1e-6
     torch.testing.assert_close(logarithm.mean(), torch.tensor(math.log(0.5) / 2), atol=0.01, rtol=0)
     torch.testing.assert_close(logarithm.var(), torch.tensor(math.log(2.0) ** 2 / 12), atol=0.002, rtol=0)
 
 
-def test_at_most_the_margin_lies_outside_and_all_places_within_are_used(drawn: LayerTransform) -> None:
-    for centre in (drawn.x.detach(), drawn.y.detach()):
-        outside = (centre.abs() + drawn.scale.detach() - 1).clamp_min(0) / (2 * drawn.scale.detach())  # share of the layer's own frame
+def test_at_most_the_margin_lies_outside_and_all_places_within_are_used(samples: LayerTransform) -> None:
+    for centre in (samples.x.detach(), samples.y.detach()):
+        outside = (centre.abs() + samples.scale.detach() - 1).clamp_min(0) / (2 * samples.scale.detach())  # share of the layer's own frame
         assert float(outside.max()) <= 0.2 + 1e-6
         assert float(outside.max()) > 0.19
         assert abs(float(centre.mean())) < 0.01
 
 
-def test_every_other_one_is_mirrored_unless_the_recipe_forbids(drawn: LayerTransform) -> None:
-    assert abs(float(drawn.flip.mean())) < 0.03
-    assert set(drawn.flip.tolist()) == {-1.0, 1.0}
+def test_every_other_one_is_mirrored_unless_the_recipe_forbids(samples: LayerTransform) -> None:
+    assert abs(float(samples.flip.mean())) < 0.03
+    assert set(samples.flip.tolist()) == {-1.0, 1.0}
     still = PlacementPrior(PlacementRecipe(flip=False))(torch.randn(50, PLACEMENT_DIM))
     assert set(still.flip.tolist()) == {1.0}
 

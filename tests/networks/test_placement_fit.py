@@ -29,23 +29,23 @@ def placed(recipe: PlacementRecipe, count: int = 3000) -> Tensor:
 def test_size_and_centre_of_a_box() -> None:
     matte = torch.zeros(2, 1, 8, 8)
     matte[0, :, 0:4, 4:8] = 1  # a quarter, above and to the right
-    found = object_extents(matte)
-    torch.testing.assert_close(found.log_size, torch.tensor([math.log(0.5)], dtype=torch.float64))
-    torch.testing.assert_close(found.center, torch.tensor([[0.5, -0.5]], dtype=torch.float64))
+    result = object_extents(matte)
+    torch.testing.assert_close(result.log_size, torch.tensor([math.log(0.5)], dtype=torch.float64))
+    torch.testing.assert_close(result.center, torch.tensor([[0.5, -0.5]], dtype=torch.float64))
 
 
 @pytest.mark.parametrize(("scale", "margin"), [((0.6, 0.9), 0.0), ((0.5, 1.0), 0.1), ((0.7, 0.7), 0.05)])
 def test_the_bounds_that_placed_objects_are_found_again(scale: tuple[float, float], margin: float) -> None:
-    found = fit_bounds(objects(600), placed(PlacementRecipe(scale=scale, margin=margin)))
-    assert math.exp(found.log_min_scale) == pytest.approx(scale[0], rel=0.06)
-    assert math.exp(found.log_max_scale) == pytest.approx(scale[1], rel=0.06)
-    assert found.margin == pytest.approx(margin, abs=0.03)
+    result = fit_bounds(objects(600), placed(PlacementRecipe(scale=scale, margin=margin)))
+    assert math.exp(result.log_min_scale) == pytest.approx(scale[0], rel=0.06)
+    assert math.exp(result.log_max_scale) == pytest.approx(scale[1], rel=0.06)
+    assert result.margin == pytest.approx(margin, abs=0.03)
 
 
 def test_objects_that_fill_every_picture_get_one_scale_and_no_shift() -> None:
-    found = fit_bounds(objects(600), objects(600))
-    assert found.log_min_scale == pytest.approx(found.log_max_scale, abs=1e-6) == pytest.approx(0, abs=1e-6)
-    assert found.margin == pytest.approx(0, abs=1e-6)
+    result = fit_bounds(objects(600), objects(600))
+    assert result.log_min_scale == pytest.approx(result.log_max_scale, abs=1e-6) == pytest.approx(0, abs=1e-6)
+    assert result.margin == pytest.approx(0, abs=1e-6)
 
 
 def test_mattes_of_nothing_do_not_count() -> None:

@@ -33,24 +33,24 @@ def cut(image: Tensor) -> Tensor:
 def test_the_result_is_a_layer_of_that_size(method: str, before: int, after: int) -> None:
     for channels in (1, 3, 4):
         image = cut(noise(channels, before))
-        made = resize_image(image, after, method)
-        assert made.shape == (2, channels, after, after)
-        assert -1 <= made.min() <= made.max() <= 1
+        built = resize_image(image, after, method)
+        assert built.shape == (2, channels, after, after)
+        assert -1 <= built.min() <= built.max() <= 1
         if channels == 4:
-            assert (made[:, :3] <= made[:, 3:]).all()  # premultiplied still
+            assert (built[:, :3] <= built[:, 3:]).all()  # premultiplied still
         plain = torch.full((1, channels, before, before), 0.25)
         torch.testing.assert_close(resize_image(plain, after, method), torch.full((1, channels, after, after), 0.25))
         if before == after:
-            assert torch.equal(made, image)
+            assert torch.equal(built, image)
 
 
 @pytest.mark.parametrize("method", list(PILLOW))
 @pytest.mark.parametrize(("before", "after"), [(40, 20), (64, 32)])
 def test_reducing_is_antialiased_as_pillow_does_it(method: str, before: int, after: int) -> None:
     image = noise(1, before) * 0.5  # within the range even where bicubic overshoots
-    wanted = Image.fromarray(image[0, 0].numpy()).resize((after, after), PILLOW[method])
+    expected = Image.fromarray(image[0, 0].numpy()).resize((after, after), PILLOW[method])
     # Pillow's bicubic has a = -0.5, as torch's has where it is antialiased.
-    torch.testing.assert_close(resize_image(image, after, method)[0, 0], torch.from_numpy(np.array(wanted)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(resize_image(image, after, method)[0, 0], torch.from_numpy(np.array(expected)), atol=1e-5, rtol=0)
 
 
 def test_nearest_takes_pixels_as_they_are() -> None:
@@ -87,18 +87,18 @@ def composer(*names: str) -> Composer:
 
 def test_layers_of_any_family_and_size_compose() -> None:
     """Activations of a 64 px generator make a matte of 32 px, too."""
-    made = composer("grey", "between", "back", "front")
-    stages = made.layers(torch.randn(3, 12))
+    built = composer("grey", "between", "back", "front")
+    stages = built.layers(torch.randn(3, 12))
     assert {name: image.shape[1:] for name, image in stages.layers.items()} == {
         "grey": (1, 32, 32), "between": (4, 32, 32), "back": (3, 32, 32), "front": (3, 32, 32),
     }  # fmt: skip
     assert stages.output.shape == (3, 3, 32, 32)
-    assert made.size_px == 32
+    assert built.size_px == 32
     assert [*stages.placed] == ["between", "back", "front"]
-    own = made.generators["between"](torch.zeros(1, 4))
+    own = built.generators["between"](torch.zeros(1, 4))
     assert own.shape[-1] == 40  # the frozen generator is as it was
     z = {"grey": torch.zeros(1, 2), "between": torch.zeros(1, 4), "back": torch.zeros(1, 3), "front": torch.zeros(1, 3)}
-    assert torch.equal(made.layers(z).layers["between"], resize_image(own, 32, "bilinear"))
+    assert torch.equal(built.layers(z).layers["between"], resize_image(own, 32, "bilinear"))
 
 
 def test_another_size_is_refused_where_nothing_says_how_to_resample() -> None:

@@ -133,7 +133,7 @@ def test_a_spectral_critics_penalty_has_the_derivative_of_differences() -> None:
         (slope,) = torch.autograd.grad(critic(at).sum(), at, create_graph=True)
         return slope.square().sum()
 
-    (found,) = torch.autograd.grad(penalty(), weight)
+    (result,) = torch.autograd.grad(penalty(), weight)
     difference, step = [], 1e-6
     for sign in (1, -1):
         with torch.no_grad():
@@ -141,7 +141,7 @@ def test_a_spectral_critics_penalty_has_the_derivative_of_differences() -> None:
         difference.append(penalty().item())
         with torch.no_grad():
             weight[1, 2, 0, 3] -= sign * step
-    assert found[1, 2, 0, 3].item() == pytest.approx((difference[0] - difference[1]) / (2 * step), rel=1e-4)
+    assert result[1, 2, 0, 3].item() == pytest.approx((difference[0] - difference[1]) / (2 * step), rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ AKEL |= {number + 10: AKEL[number] for number in range(1, 7)}
 
 
 def test_there_are_all() -> None:
-    wanted = [f"classic/akel-{number:02d}" for number in range(1, 21)]
-    wanted += [
+    expected = [f"classic/akel-{number:02d}" for number in range(1, 21)]
+    expected += [
         "classic/benedetti-cifar10",
         "classic/benedetti-products",
         "classic/bielko-128",
@@ -55,7 +55,7 @@ def test_there_are_all() -> None:
         "classic/bielko-64",
         "classic/dogs",
     ]
-    assert wanted == CLASSIC
+    assert expected == CLASSIC
 
 
 @pytest.mark.parametrize("number", range(1, 21))
@@ -122,14 +122,14 @@ def narrowed(name: str, source: Path, updates: int) -> Recipe:
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], Path]:
     """Packs by size and channels."""
-    found = {}
+    result = {}
     for size_px, channels in ((28, 1), (40, 3), (32, 3), (64, 3), (128, 3)):
         path = tmp_path_factory.mktemp("classic") / f"{size_px}.npy"
         with PackWriter(path, size_px, None, grey=channels == 1) as writer:
             for picture in tiny_runs.pixels(10, seed=1, size_px=size_px):
                 writer.append(picture[:channels].copy(), {"name": "x", "sha256": "", "width": 1, "height": 1})
-            found[size_px, channels] = writer.publish(resize="lanczos", crop="", licence="CC0", made_by={}, skipped=[]).path
-    return found
+            result[size_px, channels] = writer.publish(resize="lanczos", crop="", licence="CC0", made_by={}, skipped=[]).path
+    return result
 
 
 @pytest.mark.parametrize("name", CLASSIC)

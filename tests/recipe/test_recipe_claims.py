@@ -109,8 +109,8 @@ CLAIMS: dict[str, Callable[..., None]] = {
 
 def claims(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     for pattern in CLAIMS:
-        for found in re.finditer(pattern, text, re.MULTILINE):
-            yield pattern, tuple(part for part in found.groups() if part is not None)
+        for result in re.finditer(pattern, text, re.MULTILINE):
+            yield pattern, tuple(part for part in result.groups() if part is not None)
 
 
 @pytest.mark.parametrize("name", shipped_recipe_names())

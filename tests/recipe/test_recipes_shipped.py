@@ -25,12 +25,12 @@ THESIS = ("compose", "pretrain_bg", "pretrain_fg", "thesis-narrow", "wgan")
 
 
 def test_what_is_shipped() -> None:
-    wanted = {f"recommended/{name}" for name in RECOMMENDED}
-    assert wanted | {f"thesis-32/{name}" for name in THESIS_32} | {f"thesis/{name}" for name in THESIS} <= set(shipped_recipe_names())
+    expected = {f"recommended/{name}" for name in RECOMMENDED}
+    assert expected | {f"thesis-32/{name}" for name in THESIS_32} | {f"thesis/{name}" for name in THESIS} <= set(shipped_recipe_names())
     assert shipped_recipe_names() == sorted(set(shipped_recipe_names()))
-    found = list(shipped_folder("recipes").rglob("*.*"))
-    assert {path.suffix for path in found if path.parent.name not in ("results", "docs")} - {".gitkeep", ""} == {".toml", ".ipynb"}
-    assert {path.suffix for path in found if path.parent.name == "results"} == {".md", ".html"}, "rankings"
+    result = list(shipped_folder("recipes").rglob("*.*"))
+    assert {path.suffix for path in result if path.parent.name not in ("results", "docs")} - {".gitkeep", ""} == {".toml", ".ipynb"}
+    assert {path.suffix for path in result if path.parent.name == "results"} == {".md", ".html"}, "rankings"
 
 
 @pytest.mark.parametrize("name", shipped_recipe_names())

@@ -38,9 +38,9 @@ def material(channels: dict[str, int], count: int = 2, *, place: int = 0, **more
 
 
 def fused(fusion: torch.nn.Module, given: FusionInput) -> FusionOutput:
-    found = fusion(given)
-    assert isinstance(found, FusionOutput)
-    return found
+    result = fusion(given)
+    assert isinstance(result, FusionOutput)
+    return result
 
 
 def composite(front: Tensor, back: Tensor) -> Tensor:
@@ -66,10 +66,10 @@ def test_every_pixel_is_the_same_mixture_of_all_layers_in_order(name: str) -> No
     assert fusion.conv is not None
     linear = torch.einsum("oi,nihw->nohw", fusion.conv.weight[:, :, 0, 0], joined) + fusion.conv.bias.view(1, 3, 1, 1)  # type: ignore[union-attr,operator,index]
     expected = {"relu": linear.relu(), "tanh": linear.tanh(), "none": linear}[name]
-    found = fused(fusion, given)
-    torch.testing.assert_close(found.image, expected)
-    assert found.matte is None
-    assert found.placed == {}
+    result = fused(fusion, given)
+    torch.testing.assert_close(result.image, expected)
+    assert result.matte is None
+    assert result.placed == {}
 
 
 def test_norm_conv1x1_normalises_the_joined_layers_first() -> None:
@@ -104,21 +104,21 @@ def test_unknown_activation_is_refused() -> None:
 def test_alpha_is_a_true_composite_before_any_training() -> None:
     fusion = MatteFusion(AlphaFusionRecipe(), {"fg": RGBA, "bg": RGB}, SIZE, None)
     given = material({"fg": 4, "bg": 3})
-    found = fused(fusion, given)
-    torch.testing.assert_close(found.image, composite(given.images["fg"], given.images["bg"]), atol=1e-5, rtol=0)
-    torch.testing.assert_close(found.matte, (given.images["fg"][:, 3:] + 1) / 2)
-    torch.testing.assert_close(found.placed["fg"], given.images["fg"], atol=1e-6, rtol=0)
-    assert found.loss is None
+    result = fused(fusion, given)
+    torch.testing.assert_close(result.image, composite(given.images["fg"], given.images["bg"]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(result.matte, (given.images["fg"][:, 3:] + 1) / 2)
+    torch.testing.assert_close(result.placed["fg"], given.images["fg"], atol=1e-6, rtol=0)
+    assert result.loss is None
 
 
 def test_three_layers_lie_over_each_other_in_the_order_given() -> None:
     given = material({"sky": 3, "hills": 4, "tree": 4})
     layers = {"sky": RGB, "hills": RGBA, "tree": RGBA}
-    found = fused(MatteFusion(OverFusionRecipe(), layers, SIZE, None).eval(), given)
+    result = fused(MatteFusion(OverFusionRecipe(), layers, SIZE, None).eval(), given)
     between = composite(given.images["hills"], given.images["sky"])
-    torch.testing.assert_close(found.image, composite(given.images["tree"], between), atol=1e-5, rtol=0)
+    torch.testing.assert_close(result.image, composite(given.images["tree"], between), atol=1e-5, rtol=0)
     through = (1 - (given.images["hills"][:, 3:] + 1) / 2) * (1 - (given.images["tree"][:, 3:] + 1) / 2)
-    torch.testing.assert_close(found.matte, 1 - through)
+    torch.testing.assert_close(result.matte, 1 - through)
     swapped = MatteFusion(OverFusionRecipe(order=("sky", "tree", "hills")), layers, SIZE, None).eval()
     expected = composite(given.images["hills"], composite(given.images["tree"], given.images["sky"]))
     torch.testing.assert_close(fused(swapped, given).image, expected, atol=1e-5, rtol=0)
@@ -144,12 +144,12 @@ def test_learned_mattes_cost_in_training_alone_and_reach_every_parameter(recipe:
     torch.manual_seed(0)
     fusion = MatteFusion(recipe, {"fg": RGB, "bg": RGB}, SIZE, None)
     given = material({"fg": 3, "bg": 3}, kimg=20.0)
-    found = fused(fusion, given)
-    assert found.matte is not None
-    assert found.matte.shape == (2, 1, SIZE, SIZE)
-    assert 0 <= float(found.matte.detach().min()) <= float(found.matte.detach().max()) <= 1
-    assert found.loss is not None
-    (found.loss + found.image.square().mean()).backward()  # type: ignore[no-untyped-call]
+    result = fused(fusion, given)
+    assert result.matte is not None
+    assert result.matte.shape == (2, 1, SIZE, SIZE)
+    assert 0 <= float(result.matte.detach().min()) <= float(result.matte.detach().max()) <= 1
+    assert result.loss is not None
+    (result.loss + result.image.square().mean()).backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is not None for name, parameter in fusion.named_parameters() if not name.endswith(("0.weight", "0.bias")))
     assert fused(fusion.eval(), given).loss is None
 
@@ -171,14 +171,14 @@ def test_placement_has_a_latent_of_its_own_and_a_stand_replaces_it() -> None:
     assert fusion.placement_dim == 4
     assert fusion.movable_layers == ("fg",)
     given = material({"fg": 4, "bg": 3}, place=4)
-    found = fused(fusion, given)
-    assert set(found.transforms) == {"fg"}
+    result = fused(fusion, given)
+    assert set(result.transforms) == {"fg"}
     ones, zeros = torch.ones(2), torch.zeros(2)
     still = fused(
         fusion, FusionInput(given.images, placement_latent=given.placement_latent, transforms={"fg": LayerTransform(ones, zeros, zeros, ones)})
     )
     torch.testing.assert_close(still.image, composite(given.images["fg"], given.images["bg"]), atol=1e-5, rtol=0)
-    assert not torch.allclose(found.image, still.image)
+    assert not torch.allclose(result.image, still.image)
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ def layer(count: int = 3) -> PremultipliedLayer:
 
 def trained() -> Harmonizer:
     torch.manual_seed(0)
-    found = Harmonizer()
-    for parameter in found.parameters():
+    result = Harmonizer()
+    for parameter in result.parameters():
         nn.init.normal_(parameter, std=0.5)
-    return found
+    return result
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def back() -> Tensor:
 
 
 def test_untrained_it_changes_nothing(back: Tensor) -> None:
-    found = Harmonizer()(layer(), back)
-    torch.testing.assert_close(found.color, layer().color, atol=1e-7, rtol=0)
-    assert torch.equal(found.alpha, layer().alpha)
+    result = Harmonizer()(layer(), back)
+    torch.testing.assert_close(result.color, layer().color, atol=1e-7, rtol=0)
+    assert torch.equal(result.alpha, layer().alpha)
 
 
 def test_it_is_one_affine_change_of_colour_per_image_where_nothing_is_cut(back: Tensor) -> None:
@@ -38,11 +38,11 @@ def test_it_is_one_affine_change_of_colour_per_image_where_nothing_is_cut(back: 
         harmonise.stages[2].weight.mul_(0.05)
         harmonise.stages[2].bias.mul_(0.05)
     with torch.no_grad():
-        found = harmonise(given, back)
+        result = harmonise(given, back)
     for image in range(3):
         for channel in range(3):
             before = (given.color / given.alpha)[image, channel].flatten()
-            after = (found.color / found.alpha)[image, channel].flatten()
+            after = (result.color / result.alpha)[image, channel].flatten()
             slope, offset = torch.linalg.lstsq(torch.stack([before, torch.ones_like(before)], 1), after).solution.tolist()
             torch.testing.assert_close(after, slope * before + offset, atol=1e-4, rtol=0)
             assert abs(slope - 1) <= MAX_CHANGE
@@ -59,9 +59,9 @@ def test_no_structure_of_the_background_can_leak(back: Tensor) -> None:
 
 
 def test_light_stays_between_0_and_the_matte(back: Tensor) -> None:
-    found = trained()(layer(), back)
-    assert float(found.color.detach().min()) >= 0
-    assert bool((found.color <= found.alpha + 1e-6).all())
+    result = trained()(layer(), back)
+    assert float(result.color.detach().min()) >= 0
+    assert bool((result.color <= result.alpha + 1e-6).all())
 
 
 def test_an_empty_layer_gives_finite_gradients(back: Tensor) -> None:

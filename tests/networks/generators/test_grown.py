@@ -94,13 +94,13 @@ def test_what_is_transparent_stays_so_and_colours_stay_below_their_alpha() -> No
     image[:, :, 3:5, 3:5] = torch.tensor([0.5, -0.2, 0.0, 0.9]).view(1, 4, 1, 1)
     coarse = torch.cat([torch.randn(1, 4, 8, 8), image], dim=1)
     with torch.no_grad():
-        made, enlarged = fine(coarse), resize_image(image, 16, "bicubic")
+        built, enlarged = fine(coarse), resize_image(image, 16, "bicubic")
     transparent = enlarged[:, 3:] <= -1 + 1 / 127.5
     assert transparent.any()
-    assert torch.equal(made[transparent.expand_as(made)], enlarged[transparent.expand_as(made)])
-    assert not torch.equal(made, enlarged)
-    assert (made[:, :3] <= made[:, 3:]).all()
-    assert made.abs().max() <= 1
+    assert torch.equal(built[transparent.expand_as(built)], enlarged[transparent.expand_as(built)])
+    assert not torch.equal(built, enlarged)
+    assert (built[:, :3] <= built[:, 3:]).all()
+    assert built.abs().max() <= 1
 
 
 def test_what_is_flat_stays_flat() -> None:
@@ -109,9 +109,9 @@ def test_what_is_flat_stays_flat() -> None:
     image = torch.full((1, 3, 8, 8), 0.7)
     image[:, :, :, 5:] = torch.rand(1, 3, 8, 3)
     with torch.no_grad():
-        made, enlarged = fine(torch.cat([torch.randn(1, 4, 8, 8), image], dim=1)), resize_image(image, 16, "bicubic")
-    assert torch.equal(made[:, :, :, :5], enlarged[:, :, :, :5])
-    assert not torch.equal(made[:, :, :, 12:], enlarged[:, :, :, 12:])
+        built, enlarged = fine(torch.cat([torch.randn(1, 4, 8, 8), image], dim=1)), resize_image(image, 16, "bicubic")
+    assert torch.equal(built[:, :, :, :5], enlarged[:, :, :, :5])
+    assert not torch.equal(built[:, :, :, 12:], enlarged[:, :, :, 12:])
 
 
 def test_room_rises_from_nothing_to_all() -> None:

@@ -38,8 +38,8 @@ def naive(translator: nn.Module, image: Tensor, shapes: dict[str, tuple[int, ...
     """Table 7.3 as it is printed: each block's output is concatenated to all earlier features."""
     features = image
     for name, stage in translator.named_children():
-        found = stage.second(stage.first(features)) if isinstance(stage, DenseBlock) else stage(features)
-        features = torch.cat([features, found], dim=1) if isinstance(stage, DenseBlock) else found
+        result = stage.second(stage.first(features)) if isinstance(stage, DenseBlock) else stage(features)
+        features = torch.cat([features, result], dim=1) if isinstance(stage, DenseBlock) else result
         if shapes is not None:
             shapes[name] = tuple(features.shape[1:])
     return features
@@ -111,9 +111,9 @@ def test_dense_translator_is_its_naive_form() -> None:
     image = torch.randn(3, 3, 16, 16, dtype=torch.float64, requires_grad=True)
     weights = torch.randn(3, 3, 16, 16, dtype=torch.float64)
     given = [image, *translator.parameters()]
-    found, expected = translator(image), naive(translator, image)
-    assert torch.equal(found, expected)
-    first, second = (torch.autograd.grad((output * weights).sum(), given, create_graph=True) for output in (found, expected))
+    result, expected = translator(image), naive(translator, image)
+    assert torch.equal(result, expected)
+    first, second = (torch.autograd.grad((output * weights).sum(), given, create_graph=True) for output in (result, expected))
     for one, other in zip(first, second, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
     assert first[0].abs().max() > 1e-3

@@ -1,6 +1,6 @@
-"""Artifacts for other programs and for people: ONNX, torch.export, a sheet of every stage, a card in Markdown; and without their generators.
+"""Export of artifacts: ONNX, torch.export, a sheet of every stage, a card in Markdown, and compositions without their generators.
 
-What is to be computed elsewhere is checked here first: it must give what torch gives, to 1e-4, or nothing is written.
+Exported networks are checked before anything is written: their outputs must equal those of torch to 1e-4.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from mitlgan.networks import CompositionStages
 from mitlgan.recipe import as_dict
 from mitlgan.runtime.files import ensure_folder, write_atomically
 
-TOLERANCE = 1e-4
-CHECKED_BATCHES = (1, 2, 5)
+MAX_DIFFERENCE = 1e-4
+CHECKED_BATCH_SIZES = (1, 2, 5)
 OPSET = 20
 SHEET_SEEDS = 16
-Call = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+RunBatch = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 
 
 class ExportableNetwork(nn.Module):
-    """An artifact's network with a latent by layer in, and every stage out, as `Artifact.layers` gives them.
+    """An artifact's network with one latent per layer as inputs and every stage as outputs, as in `LoadedArtifact.layers`.
 
     Args:
         artifact: Generator or composer.
 
     Attributes:
-        inputs: `latent_<layer>` for each, (N, dim) standard normal. outputs: `output`, and of a composer `layer_<name>`, `placed_<name>`,
-        `stand_<name>` (scale, across, down, mirror), `fused` and `matte`, as far as it
-            has them; see `mitlgan.networks.Layers`. Images are (N, C, H, W) in [-1, 1].
+        inputs: `latent_<layer>` for each layer, (N, dim), standard normal.
+        outputs: `output`, and for a composer `layer_<name>`, `placed_<name>`, `stand_<name>` (scale, x, y, flip), `fused` and `matte` if it has them;
+            see `mitlgan.networks.CompositionStages`. Images are (N, C, H, W) in [-1, 1].
     """
 
     def __init__(self, artifact: LoadedArtifact) -> None:
@@ -53,19 +53,19 @@ class ExportableNetwork(nn.Module):
         self.role = artifact.card.role
         self.inputs = [f"latent_{name}" for name in artifact.card.latent_dims]
         with torch.inference_mode():
-            probe = _named(run_network(artifact.network, artifact.latents([0, 1]), self.role))
-        # Where no translator follows, the fused image is the output; under two names torch's optimiser for ONNX takes it apart.
+            probe = _stages_by_name(run_network(artifact.network, artifact.latents([0, 1]), self.role))
+        # Without a translator the fused image is the output. Under two names, torch's ONNX optimizer would split it.
         self.outputs = [name for name, image in probe.items() if name != "fused" or not torch.equal(image, probe["output"])]
 
     def forward(self, *z: Tensor) -> tuple[Tensor, ...]:
-        """Give the stages in the order of `outputs`."""
-        named = _named(run_network(self.network, torch.cat(z, dim=1), self.role))
+        """Return the stages in the order of `outputs`."""
+        named = _stages_by_name(run_network(self.network, torch.cat(z, dim=1), self.role))
         return tuple(named[name] for name in self.outputs)
 
 
-def _named(stages: CompositionStages) -> dict[str, Tensor]:
+def _stages_by_name(stages: CompositionStages) -> dict[str, Tensor]:
     named = {"output": stages.output}
-    if stages.output is stages.fused:  # a generator: it has no other stage
+    if stages.output is stages.fused:  # a generator has no other stage
         return named
     named |= {f"layer_{name}": image for name, image in stages.layers.items()}
     named |= {f"placed_{name}": image for name, image in stages.placed.items()}
@@ -75,32 +75,32 @@ def _named(stages: CompositionStages) -> dict[str, Tensor]:
 
 
 def export_artifact(artifact: LoadedArtifact, to: str, out: str | Path) -> Path:
-    """Write an artifact for elsewhere, whole or not at all.
+    """Write an artifact in another format.
 
     Args:
-        artifact: On the CPU.
-        to: `onnx`, `torch-export`, `png-sheet`, `card`, or `slim`, a composer that names its frozen generators by hash in place of holding them:
-            they must lie beside it, see `mitlgan.artifacts.artifact.load`.
-        out: The file.
+        artifact: An artifact on the CPU.
+        to: `onnx`, `torch-export`, `png-sheet`, `card`, or `slim`: a composer that names its frozen generators by hash instead of holding them;
+            where they are looked for, see `mitlgan.artifacts.load_save.load_network`.
+        out: File to write.
 
     Returns:
-        The file.
+        The written file.
 
     Raises:
-        UsageError: There is no such target, or a package that it needs is absent.
-        ArtifactError: What was exported does not give what torch gives, or generators that are left out are not beside it.
-        ResourceError: The disk refuses.
+        UsageError: There is no such format, or a required package is missing.
+        ArtifactError: The exported network gives other outputs than torch, or generators that are left out cannot be found.
+        ResourceError: The file cannot be written.
     """
     if to not in EXPORT_SUFFIXES:
         raise UsageError(f"to: there is no {to!r}; choose one of {', '.join(EXPORT_SUFFIXES)}")
     if artifact.device.type != "cpu":
         raise UsageError(f"device {artifact.device}: load the artifact on the CPU to export it")
-    place = Path(out)
+    path = Path(out)
     if to == "slim":
-        return _slim(artifact, place)
-    ensure_folder(place.parent)
-    write_atomically(place, TARGETS[to](artifact))
-    return place
+        return _slim(artifact, path)
+    ensure_folder(path.parent)
+    write_atomically(path, TARGETS[to](artifact))
+    return path
 
 
 def _onnx(artifact: LoadedArtifact) -> bytes:
@@ -124,8 +124,8 @@ def _onnx(artifact: LoadedArtifact) -> bytes:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
     def call(z: Sequence[Tensor]) -> list[Tensor]:
-        given = {name: part.numpy() for name, part in zip(network.inputs, z, strict=True)}
-        return [torch.from_numpy(part) for part in session.run(network.outputs, given)]
+        inputs = {name: part.numpy() for name, part in zip(network.inputs, z, strict=True)}
+        return [torch.from_numpy(part) for part in session.run(network.outputs, inputs)]
 
     _check(network, artifact, call, "onnx")
     return content
@@ -134,11 +134,11 @@ def _onnx(artifact: LoadedArtifact) -> bytes:
 def _torch_export(artifact: LoadedArtifact) -> bytes:
     network = ExportableNetwork(artifact).eval()
     buffer = io.BytesIO()
-    account = {"card.json": json.dumps(as_dict(artifact.card)), "outputs.json": json.dumps(network.outputs)}
+    extra_files = {"card.json": json.dumps(as_dict(artifact.card)), "outputs.json": json.dumps(network.outputs)}
     with _exporting("torch-export"):
-        torch.export.save(_program(network, artifact), buffer, extra_files=account)
+        torch.export.save(_program(network, artifact), buffer, extra_files=extra_files)
         buffer.seek(0)
-        loaded = torch.export.load(buffer).module()  # what was just written, so that the file itself is what is checked
+        loaded = torch.export.load(buffer).module()  # load the file again, so that it is the file that is checked
     _check(network, artifact, lambda z: loaded(*z), "torch-export")
     return buffer.getvalue()
 
@@ -154,26 +154,28 @@ def _latents(artifact: LoadedArtifact, count: int) -> list[Tensor]:
 
 
 @torch.inference_mode()
-def _check(network: ExportableNetwork, artifact: LoadedArtifact, call: Call, to: str) -> None:
-    """Compare every output at several batch sizes.
+def _check(network: ExportableNetwork, artifact: LoadedArtifact, call: RunBatch, to: str) -> None:
+    """Compare every output with torch's at several batch sizes.
 
     Raises:
-        ArtifactError: One is farther off than `TOLERANCE`.
+        ArtifactError: An output differs by more than `MAX_DIFFERENCE`.
     """
-    for count in CHECKED_BATCHES:
+    for count in CHECKED_BATCH_SIZES:
         z = _latents(artifact, count)
-        for name, found, wanted in zip(network.outputs, call(z), network(*z), strict=True):
-            gap = float((found - wanted).abs().max()) if found.shape == wanted.shape else float("inf")
-            if not gap <= TOLERANCE:
-                raise ArtifactError(f"to {to}: its {name} for {count} latents is {gap:.2g} from torch's, more than {TOLERANCE:g}; nothing was written")
+        for name, exported, expected in zip(network.outputs, call(z), network(*z), strict=True):
+            gap = float((exported - expected).abs().max()) if exported.shape == expected.shape else float("inf")
+            if not gap <= MAX_DIFFERENCE:
+                raise ArtifactError(
+                    f"to {to}: its {name} for {count} latents is {gap:.2g} from torch's, more than {MAX_DIFFERENCE:g}; nothing was written"
+                )
 
 
 @contextmanager
 def _exporting(to: str) -> Iterator[None]:
-    """Without gradients and what the exporters say about themselves; whatever they raise, in one line.
+    """Run an exporter without gradients and without its log messages; turn any error into one line.
 
     Raises:
-        ArtifactError: The network is beyond them.
+        ArtifactError: The exporter failed.
     """
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
     levels = [logger.level for logger in loggers]
@@ -183,21 +185,21 @@ def _exporting(to: str) -> Iterator[None]:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             yield
-    except Exception as error:  # they raise what they like
-        first = (str(error).splitlines() or [""])[0][:300]
-        raise ArtifactError(f"to {to}: the exporter cannot take this network ({type(error).__name__}: {first}); nothing was written") from error
+    except Exception as error:  # exporters raise all kinds of errors
+        reason = (str(error).splitlines() or [""])[0][:300]
+        raise ArtifactError(f"to {to}: the exporter cannot take this network ({type(error).__name__}: {reason}); nothing was written") from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 
 
-def _slim(artifact: LoadedArtifact, place: Path) -> Path:
+def _slim(artifact: LoadedArtifact, path: Path) -> Path:
     if artifact.card.kind != "composer":
         raise UsageError(f"to: slim is for compositions; {KIND_WITH_ARTICLE[artifact.card.kind]} has no frozen generators to leave out")
-    check_generators_found(place, artifact.card)
-    ensure_folder(place.parent)
-    save_network(place, artifact.network, artifact.card, without_generators=True)
-    return place
+    check_generators_found(path, artifact.card)
+    ensure_folder(path.parent)
+    save_network(path, artifact.network, artifact.card, without_generators=True)
+    return path
 
 
 def _png_sheet(artifact: LoadedArtifact) -> bytes:

@@ -1,4 +1,4 @@
-"""An artifact's card for people, in Markdown: what it makes, of what, how good, how to use it, whose work is in it."""
+"""An artifact's card in Markdown: what it makes, its training, its metrics, how to use it, and credits."""
 
 from __future__ import annotations
 
@@ -12,45 +12,49 @@ from mitlgan.errors import to_one_line
 from mitlgan.networks import count_parameters
 from mitlgan.recipe import display_name_of
 
-KINDS = {"generator": "A generator", "composer": "A composition of frozen generators"}
-MAKES = {"fg": "foregrounds, the front layer of a composition", "bg": "backgrounds, the back layer of a composition", "scene": "whole pictures"}
+KIND_DESCRIPTIONS = {"generator": "A generator", "composer": "A composition of frozen generators"}
+ROLE_DESCRIPTIONS = {
+    "fg": "foregrounds, the front layer of a composition",
+    "bg": "backgrounds, the back layer of a composition",
+    "scene": "whole pictures",
+}
 MAX_CHARS = 300
 
 
 def markdown_card(artifact: LoadedArtifact) -> str:
-    """The card as Markdown.
+    """Return the card as Markdown.
 
-    Whatever stands in the artifact's own fields may come from anywhere, so it is shown as text: no markup, no line breaks, no HTML.
+    Text from the artifact may come from anywhere, so it is escaped: no markup, no line breaks, no HTML.
 
     Args:
         artifact: Generator or composer.
     """
     card = artifact.card
     name = display_name_of(card.recipe, card.role)
-    of = f"{KINDS[card.kind]}, which makes {MAKES.get(card.role, card.role)}"
-    parts = [f"# {escape_markdown(name)}", f"{of}: {card.size_px} x {card.size_px} px, {_colours(card)}.", _facts(artifact)]
+    summary = f"{KIND_DESCRIPTIONS[card.kind]}, which makes {ROLE_DESCRIPTIONS.get(card.role, card.role)}"
+    parts = [f"# {escape_markdown(name)}", f"{summary}: {card.size_px} x {card.size_px} px, {_describe_channels(card)}.", _facts_table(artifact)]
     if card.layers:
-        parts += ["## Layers", _layers(card)]
-    if metrics := _metrics(card.metrics):
+        parts += ["## Layers", _layers_table(card)]
+    if metrics := _metrics_table(card.metrics):
         parts += ["## Figures", metrics]
-    parts += ["## Use", _use(card)]
+    parts += ["## Use", _usage(card)]
     if card.notes:
         parts += ["## Notes", escape_markdown(card.notes)]
     return "\n\n".join(parts) + "\n"
 
 
 def escape_markdown(value: Any) -> str:
-    """Text that no Markdown reader takes for more: one line, its signs escaped, cut where it is very long."""
+    """Escape text for Markdown: one line without markup, cut if it is very long."""
     text = to_one_line(" ".join(str(value).split()))
     text = text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…"
     return re.sub(r"([\\`*_{}\[\]<>#|~&!])", r"\\\1", text)
 
 
-def _colours(card: Card) -> str:
+def _describe_channels(card: Card) -> str:
     return {1: "grey", 3: "RGB", 4: "RGB premultiplied by the alpha that is its fourth channel"}[card.image_channels]
 
 
-def _facts(artifact: LoadedArtifact) -> str:
+def _facts_table(artifact: LoadedArtifact) -> str:
     card = artifact.card
     latents = ", ".join(f"{name} ({dim})" for name, dim in card.latent_dims.items())
     data = ", ".join(f"{key} {value}" for key, value in card.data.items() if key in ("source", "count", "content_sha256"))
@@ -67,7 +71,7 @@ def _facts(artifact: LoadedArtifact) -> str:
     return _table(("", ""), list(rows.items()))
 
 
-def _layers(card: Card) -> str:
+def _layers_table(card: Card) -> str:
     rows = []
     for name, layer in card.layers.items():
         frozen = "yes, by hash" if layer.sha256_before == layer.sha256_after else "no: its hash changed"
@@ -75,24 +79,24 @@ def _layers(card: Card) -> str:
     return _table(("layer", "trained as", "latent", "kimg", "frozen"), rows)
 
 
-def _metrics(metrics: Mapping[str, Any]) -> str:
+def _metrics_table(metrics: Mapping[str, Any]) -> str:
     rows = []
     others = [*metrics.get("by_extractor", {}).values()][1:]
-    for found in [value for part in (metrics, *others) for value in part.values()]:
-        if isinstance(found, Mapping) and isinstance(found.get("value"), int | float):
-            spread = f" ± {found['std']:.3g}" if isinstance(found.get("std"), int | float) else ""
+    for metric in [value for part in (metrics, *others) for value in part.values()]:
+        if isinstance(metric, Mapping) and isinstance(metric.get("value"), int | float):
+            std = f" ± {metric['std']:.3g}" if isinstance(metric.get("std"), int | float) else ""
             rows.append(
                 (
-                    found.get("name", ""),
-                    f"{found['value']:.4g}{spread}",
-                    found.get("generated", ""),
-                    f"{found.get('real', '')}, {found.get('split', '')}",
+                    metric.get("name", ""),
+                    f"{metric['value']:.4g}{std}",
+                    metric.get("generated", ""),
+                    f"{metric.get('real', '')}, {metric.get('split', '')}",
                 )
             )
     return _table(("figure", "value", "generated", "real, split"), list(dict.fromkeys(rows))) if rows else ""
 
 
-def _use(card: Card) -> str:
+def _usage(card: Card) -> str:
     seeds = ", ".join(f'"{name}": [7, 7]' if index == 0 else f'"{name}": [1, 2]' for index, name in enumerate(card.latent_dims))
     return (
         f"```python\nimport mitlgan\n\nartifact = mitlgan.load(PATH)\nimages = artifact.sample([0, 1, 2])\nstages = artifact.layers({{{seeds}}})\n```"

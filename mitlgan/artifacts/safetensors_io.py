@@ -24,7 +24,7 @@ TENSOR_LIMIT = 10_000
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over the sorted names, types, shapes and bytes of tensors."""
+    """Return the SHA-256 over the sorted names, types, shapes and bytes of tensors."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
@@ -37,14 +37,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     """Write tensors and a JSON header as one safetensors file, atomically.
 
     Args:
-        path: The file.
-        tensors: By name.
-        header: As JSON.
-        root: Folder whose own the file must be; see `mitlgan.runtime.files.open_regular`.
+        path: File to write.
+        tensors: Tensors by name.
+        header: JSON values.
+        root: Folder that the file must belong to; see `mitlgan.runtime.files.open_regular`.
 
     Raises:
-        ArtifactError: A tensor holds NaN or infinity: nothing is written.
-        ResourceError: The disk refuses.
+        ArtifactError: A tensor holds NaN or infinity; nothing is written.
+        ResourceError: The file cannot be written.
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     bad = first_nonfinite(plain)
@@ -61,13 +61,13 @@ def read_tensors(path: Path, *, root: Path | None = None) -> tuple[dict[str, Ten
 
     Args:
         path: The file.
-        root: Folder whose own it must be; see `mitlgan.runtime.files.open_regular`. None follows links.
+        root: Folder that the file must belong to; see `mitlgan.runtime.files.open_regular`. None follows links.
 
     Returns:
         The tensors, on the CPU, and the header.
 
     Raises:
-        ArtifactError: Not such a file, or damaged, in one line that says how (FAULTS 30-32, 34).
+        ArtifactError: The file is damaged or of another format; the message says how.
     """
     header = read_header(path, root=root)
     try:
@@ -84,14 +84,14 @@ def read_tensors(path: Path, *, root: Path | None = None) -> tuple[dict[str, Ten
 
 
 def read_header(path: Path, *, root: Path | None = None) -> dict[str, Any]:
-    """The JSON header alone, checked for size and form before anything is allocated.
+    """Read the JSON header alone; its size is checked before anything is allocated.
 
     Args:
         path: The file.
-        root: As `read_tensors`.
+        root: See `read_tensors`.
 
     Raises:
-        ArtifactError: As `read_tensors`.
+        ArtifactError: See `read_tensors`.
     """
     try:
         with open_regular(path, root=root) as file:
@@ -111,7 +111,7 @@ def read_header(path: Path, *, root: Path | None = None) -> dict[str, Any]:
 
 
 def first_nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
-    """Name of the first floating tensor that holds NaN or infinity."""
+    """Return the name of the first floating-point tensor that holds NaN or infinity."""
     return next((name for name, tensor in tensors.items() if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())), None)
 
 
@@ -133,13 +133,13 @@ def _parse_header(path: Path, raw: bytes) -> dict[str, Any]:
 
 
 def _header_sha256(header: Mapping[str, Any]) -> str:
-    """Of all else in a header: a flipped bit there can make "bg" of "fg", or another leak for every LeakyReLU, and no tensor shows it."""
-    as_read = json.loads(json.dumps(header))  # keys are text then, and sort as such
+    """Return the hash of the rest of a header: a flipped bit there could turn "fg" into "bg", or change a LeakyReLU, without a trace in the tensors."""
+    as_read = json.loads(json.dumps(header))  # keys become text and sort as text
     return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
 
 
 def _reject_foreign_format(path: Path, start: bytes) -> None:
-    if start[8:9] == b"{":  # safetensors; the length before it may look like the first bytes of a pickle: 640 is 80 02
+    if start[8:9] == b"{":  # safetensors; its length may look like the first bytes of a pickle: 640 is 80 02
         return
     if start.startswith(b"version https://git-lfs"):
         raise ArtifactError(f"{path}: a Git-LFS pointer instead of weights; run `git lfs pull`")

@@ -1,4 +1,4 @@
-"""What a recipe or an artifact amounts to: parameters, multiply-accumulates and layers of its networks, without allocating a weight."""
+"""Summary of a recipe or an artifact: parameters, multiply-accumulates and blocks of its networks, without allocating weights."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def describe(target: str) -> dict[str, Any]:
         `name`, `kind`, `size_px`, `networks` by name and `total`; see `describe_recipe`.
 
     Raises:
-        UsageError: Neither a recipe nor an artifact.
-        ArtifactError: A damaged artifact.
+        UsageError: The target is neither a recipe nor an artifact.
+        ArtifactError: The artifact is damaged.
     """
     from mitlgan.artifacts.loaded_artifact import artifact_path
 
@@ -42,7 +42,7 @@ def describe(target: str) -> dict[str, Any]:
     if path.suffix == ".safetensors" or (path.is_dir() and not (path / "recipes").is_dir()):
         file = artifact_path(path)
         card = read_card(file)
-        return {**_described_card(card, str(file)), "card": card.model_dump(mode="json", exclude_none=True)}
+        return {**_describe_card(card, str(file)), "card": card.model_dump(mode="json", exclude_none=True)}
     return describe_recipe(load_recipe(target, option="RECIPE"))
 
 
@@ -50,12 +50,12 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None =
     """Describe the networks of a recipe.
 
     Args:
-        recipe: Any.
-        layers: What a composition's layers are built by; by default see `assumed_layers`.
+        recipe: Any recipe.
+        layers: Generators of a composition's layers; by default `default_generator_specs`.
 
     Returns:
-        `networks`: for each, `parameters` (BatchNorm statistics counted, as the thesis does), `trainable`, `multiply_accumulates` of one forward
-        image and `rows` (name, type, output shape, parameters); `total`: the generator or composer as a whole, without the critic.
+        `networks`: for each network `parameters` (with BatchNorm statistics, as in the thesis), `trainable`, `multiply_accumulates` of one image
+        and `rows` (name, type, output shape, parameters); `total`: the whole generator or composer, without the critic.
     """
     with torch.device("meta"):
         critic = networks.build_critic(recipe.critic, recipe.size_px)
@@ -65,7 +65,7 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None =
             whole = networks.build_inpainter(recipe.inpainter, recipe.size_px)
         else:
             assert recipe.composer is not None
-            generators = {name: form.build() for name, form in (layers or default_generator_specs(recipe.composer, recipe.size_px)).items()}
+            generators = {name: spec.build() for name, spec in (layers or default_generator_specs(recipe.composer, recipe.size_px)).items()}
             whole = networks.build_composer(recipe.composer, generators, recipe.size_px)
     parts = _parts(whole)
     parts["critic"] = _numbers(critic)
@@ -73,25 +73,25 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None =
 
 
 def default_generator_specs(recipe: ComposerRecipe, size_px: int) -> dict[str, GeneratorSpec]:
-    """What a composition is described with where its layers are not known: the layers that its fusion names, else two as the thesis has.
+    """Return generators for describing a composition whose layers are unknown: the layers that its fusion names, else two as in the thesis.
 
-    Their generators are of the thesis' family where it makes the size, and bring mattes where the fusion needs them.
+    The generators are of the thesis' family if it can make the size, and have mattes if the fusion needs them.
     """
     names = recipe.order or THESIS_LAYERS
-    generator: AnyGenerator = thesis_generator(size_px) if size_px in REACHABLE_PX else _doubled(size_px)
+    generator: AnyGenerator = thesis_generator(size_px) if size_px in REACHABLE_PX else _any_size_generator(size_px)
     with_matte = generator.model_copy(update={"image_channels": 4})
     front = networks.back_to_front(recipe.order, dict.fromkeys(names))[1:]
     return {name: GeneratorSpec(with_matte if name in front and recipe.fusion.kind == "alpha" else generator, size_px) for name in names}
 
 
-def _doubled(size_px: int) -> UpsampledGeneratorRecipe:
-    """A generator of a size that is no power of two, with as many doublings as there are up to three."""
+def _any_size_generator(size_px: int) -> UpsampledGeneratorRecipe:
+    """Return a generator for sizes that are not a power of two, with up to three doublings."""
     doublings = next(count for count in (3, 2, 1, 0) if size_px % 2**count == 0)
     return UpsampledGeneratorRecipe(widths=(128,) * (doublings + 1))
 
 
 def thesis_generator(size_px: int) -> ThesisGeneratorRecipe:
-    """The thesis' generator at a size: Table 7.1 with as many halvings of its 96 channels as the size has doublings."""
+    """Return the thesis' generator at a size: Table 7.1, halving its 96 channels at each doubling of the size."""
     widths = []
     width, size = 96, 4
     while size < size_px:
@@ -100,7 +100,7 @@ def thesis_generator(size_px: int) -> ThesisGeneratorRecipe:
     return ThesisGeneratorRecipe(latent_dim=1536, widths=tuple(widths))
 
 
-def _described_card(card: Card, source: str) -> dict[str, Any]:
+def _describe_card(card: Card, source: str) -> dict[str, Any]:
     with torch.device("meta"):
         network = build_network(card, source)
     name = display_name_of(card.recipe, card.role)

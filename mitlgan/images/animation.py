@@ -1,4 +1,4 @@
-"""Frames to moving pictures, in memory: GIF, WebP and APNG by Pillow, MP4 by PyAV."""
+"""Animations from frames, in memory: GIF, WebP and APNG by Pillow, MP4 by PyAV."""
 
 from __future__ import annotations
 
@@ -15,87 +15,91 @@ from PIL import Image
 from mitlgan.errors import UsageError
 
 Frames = NDArray[np.uint8]
-PALETTE, PALETTE_PIXELS = 256, 4_000_000
+PALETTE_SIZE, MAX_PALETTE_PIXELS = 256, 4_000_000
 GIF_TICKS_PER_S = 100
 MAX_GIF_FPS = 50
-"""Browsers play a GIF whose frames last less than two ticks at a tenth of its speed."""
+"""Browsers play GIFs with frames shorter than two ticks at a tenth of their speed."""
 MP4_QUALITY = 12
-"""Constant rate factor of x264: 0 is lossless, 23 its default; small pictures are enlarged, so every artefact would show."""
+"""Constant rate factor of x264: 0 is lossless, 23 its default. Small pictures are enlarged, which would show every artifact."""
 
 
-def encode_animation(frames: Frames, form: str, fps: float) -> bytes:
-    """Encode frames; all but MP4 are played over and over.
+def encode_animation(frames: Frames, extension: str, fps: float) -> bytes:
+    """Encode frames as an animation; all but MP4 loop.
 
     Args:
         frames: (F, H, W, 3) RGB.
-        form: `gif` (256 colours for all frames together), `webp`, `png` (an APNG) or `mp4`. WebP and APNG keep every pixel.
-        fps: Frames per second, from 1 to 120; in a GIF rounded to whole hundredths of a second per frame.
+        extension: `gif` (256 colors for all frames together), `webp`, `png` (APNG) or `mp4`. WebP and APNG are lossless.
+        fps: Frames per second, from 1 to 120; GIFs round the frame time to hundredths of a second.
 
     Raises:
-        UsageError: The form is unknown or fps out of range, or it is mp4 without the extra `video`.
+        UsageError: The extension is unknown, fps is out of range, or mp4 lacks the extra `video`.
     """
-    return ENCODERS[validate_format(form, fps)](frames, fps)
+    return ENCODERS[validate_format(extension, fps)](frames, fps)
 
 
-def validate_format(form: str, fps: float) -> str:
-    """The form, once it is known that it can be made here: before anything is rendered.
+def validate_format(extension: str, fps: float) -> str:
+    """Check that an animation can be encoded, before anything is rendered, and return its extension.
 
     Raises:
-        UsageError: See `animation`.
+        UsageError: See `encode_animation`.
     """
-    if form not in ENCODERS:
-        raise UsageError(f"--out: there is no {form or 'ending'!r} for moving pictures; choose one of {', '.join(f'.{name}' for name in ENCODERS)}")
+    if extension not in ENCODERS:
+        raise UsageError(
+            f"--out: there is no {extension or 'ending'!r} for moving pictures; choose one of {', '.join(f'.{name}' for name in ENCODERS)}"
+        )
     if not 1 <= fps <= 120:
         raise UsageError(f"--fps: {fps:g} is not from 1 to 120")
-    if form == "gif" and fps > MAX_GIF_FPS:
+    if extension == "gif" and fps > MAX_GIF_FPS:
         raise UsageError(f"--fps: {fps:g} is more than browsers play of a GIF; choose at most {MAX_GIF_FPS}, or a .webp")
-    if form == "mp4" and find_spec("av") is None:
+    if extension == "mp4" and find_spec("av") is None:
         raise UsageError("--out: .mp4 needs PyAV; `pip install 'mitlgan[video]'`, or choose .webp, .gif or .png")
-    return form
+    return extension
 
 
 def _gif(frames: Frames, fps: float) -> bytes:
-    # One palette for all, and no dithering: what stands still in the frames stands still in the GIF.
-    colours, indices = _indexed(frames)
+    # One palette for all frames and no dithering: still areas stay still in the GIF.
+    colors, indices = _quantize(frames)
     pictures = [Image.fromarray(picture, "P") for picture in indices]
     for picture in pictures:
-        picture.putpalette(colours.tobytes())
-    return _saved(pictures, "GIF", fps, duration=round(GIF_TICKS_PER_S / fps) * 1000 // GIF_TICKS_PER_S, optimize=False, disposal=1)
+        picture.putpalette(colors.tobytes())
+    return _save(pictures, "GIF", fps, duration=round(GIF_TICKS_PER_S / fps) * 1000 // GIF_TICKS_PER_S, optimize=False, disposal=1)
 
 
-def _indexed(frames: Frames) -> tuple[Frames, Frames]:
-    """Frames in at most 256 colours.
+def _quantize(frames: Frames) -> tuple[Frames, Frames]:
+    """Quantize frames to at most 256 colors.
 
-    Where they have no more, they keep their own; else the colours are those of a median cut, improved by k-means, and each pixel gets the nearest,
-    which Pillow's own mapping, of 6 bits a channel, only comes near.
+    Frames with no more colors keep them. Else the palette is a median cut, improved by k-means, and each pixel gets the nearest color; Pillow's
+    own mapping, with 6 bits per channel, is less exact.
 
     Returns:
-        The colours (at most 256, 3), and the index (F, H, W) of each pixel's.
+        The colors (at most 256, 3), and the color index (F, H, W) of each pixel.
     """
     codes, inverse = np.unique(frames.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32), return_inverse=True)
-    found = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.uint8)  # (K, 3)
-    if len(found) <= PALETTE:
-        return found, inverse.reshape(frames.shape[:3]).astype(np.uint8)
+    palette = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.uint8)  # (K, 3)
+    if len(palette) <= PALETTE_SIZE:
+        return palette, inverse.reshape(frames.shape[:3]).astype(np.uint8)
     pixels = frames.reshape(-1, 3)
-    pixels = np.ascontiguousarray(pixels[:: max(1, len(pixels) // PALETTE_PIXELS)])
-    cut = Image.fromarray(pixels[None]).quantize(PALETTE, method=Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE).getpalette()
-    colours = np.array(cut, dtype=np.uint8).reshape(-1, 3)[:PALETTE]
-    light = colours.astype(np.float32)
-    parts = [((light**2).sum(1) - 2 * part.astype(np.float32) @ light.T).argmin(1) for part in np.array_split(found, 1 + len(found) // 65536)]
-    return colours, np.concatenate(parts).astype(np.uint8)[inverse].reshape(frames.shape[:3])
+    pixels = np.ascontiguousarray(pixels[:: max(1, len(pixels) // MAX_PALETTE_PIXELS)])
+    palette_values = (
+        Image.fromarray(pixels[None]).quantize(PALETTE_SIZE, method=Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE).getpalette()
+    )
+    colors = np.array(palette_values, dtype=np.uint8).reshape(-1, 3)[:PALETTE_SIZE]
+    values = colors.astype(np.float32)
+    parts = [((values**2).sum(1) - 2 * part.astype(np.float32) @ values.T).argmin(1) for part in np.array_split(palette, 1 + len(palette) // 65536)]
+    return colors, np.concatenate(parts).astype(np.uint8)[inverse].reshape(frames.shape[:3])
 
 
 def _webp(frames: Frames, fps: float) -> bytes:
-    return _saved([Image.fromarray(frame) for frame in frames], "WEBP", fps, lossless=True, quality=80, method=4)
+    return _save([Image.fromarray(frame) for frame in frames], "WEBP", fps, lossless=True, quality=80, method=4)
 
 
 def _apng(frames: Frames, fps: float) -> bytes:
-    return _saved([Image.fromarray(frame) for frame in frames], "PNG", fps)
+    return _save([Image.fromarray(frame) for frame in frames], "PNG", fps)
 
 
-def _saved(pictures: list[Image.Image], form: str, fps: float, **options: Any) -> bytes:
+def _save(pictures: list[Image.Image], extension: str, fps: float, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    pictures[0].save(buffer, form, **{"save_all": True, "append_images": pictures[1:], "duration": round(1000 / fps), "loop": 0, **options})
+    pictures[0].save(buffer, extension, **{"save_all": True, "append_images": pictures[1:], "duration": round(1000 / fps), "loop": 0, **options})
     return buffer.getvalue()
 
 
@@ -103,7 +107,7 @@ def _mp4(frames: Frames, fps: float) -> bytes:
     import av
 
     height, width = frames.shape[1:3]
-    even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")  # chroma of half the size needs even sides
+    even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")  # chroma has half the size, so sides must be even
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": str(MP4_QUALITY), "preset": "slow"})

@@ -1,4 +1,4 @@
-"""Colours as users write them."""
+"""Colors on the command line."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from mitlgan.errors import UsageError
 
 
 def parse_color(option: str, text: str) -> tuple[int, int, int]:
-    """Red, green, blue, each 0 to 255, of a name (`white`) or `#rrggbb`.
+    """Return red, green and blue, each 0 to 255, of a name (`white`) or `#rrggbb`.
 
     Raises:
-        UsageError: No colour.
+        UsageError: The text names no color.
     """
     try:
         red, green, blue = ImageColor.getrgb(text)[:3]

@@ -13,7 +13,7 @@ from mitlgan.cli import options
 from mitlgan.cli.edit_options import POINT, ArtifactPath, Layer, Scale, layer_names, load_artifact
 from mitlgan.cli.output import print_result
 
-MOST_BYTES = 2_000_000_000
+MAX_BYTES = 2_000_000_000
 
 
 class Easing(StrEnum):
@@ -78,7 +78,7 @@ def interpolate(
         truncation=truncation,
     )
     px = size or loaded.card.size_px * (scale or display_scale(loaded.card.size_px))
-    if 3 * px**2 * len(way.order) > MOST_BYTES:
+    if 3 * px**2 * len(way.order) > MAX_BYTES:
         raise UsageError(f"frames: {len(way.order)} of {px} px are more than fit in memory; give fewer, or a smaller --scale or --size")
     images = render_path(loaded, way)
     pixels = enlarge(images, scale=scale or (None if size else display_scale(loaded.card.size_px)), size_px=size)

@@ -120,8 +120,7 @@ def said(environment: RunContext) -> str:
 
 def layers(runs: Mapping[str, Run]) -> dict[str, Path]:
     """The artifacts of finished runs."""
-    found = {name: run.artifact_file for name, run in runs.items()}
-    return {name: path for name, path in found.items() if path is not None}
+    return {name: run.artifact_file for name, run in runs.items() if run.artifact_file is not None}
 
 
 def before_step(monkeypatch: pytest.MonkeyPatch, action: Callable[[TrainingLoop], None], *, at: int) -> None:
@@ -155,9 +154,9 @@ def path_of(descriptor: int) -> Path:
 
 def trace(run: Run) -> tuple[dict[str, Tensor], dict[str, Any], bytes]:
     """All that must be equal to the bit, however often a run was interrupted: its state's tensors, its counters less the clock, its statistics."""
-    found = load_checkpoint(run.path)
-    assert found is not None
-    tensors, header = found
+    checkpoint = load_checkpoint(run.path)
+    assert checkpoint is not None
+    tensors, header = checkpoint
     counters = asdict(Counters(**header["counters"]))
     del counters["seconds"], counters["cpu_seconds"]
     return tensors, counters, run.stats_file.read_bytes()

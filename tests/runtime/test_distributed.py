@@ -111,10 +111,10 @@ def test_two_ranks_train_save_once_and_resume_to_the_bit(children: ForkServerCon
     assert all(run.read_status()["state"] == "done" and run.artifact_file for run in (straight, resumed, limited, composed))
     assert len(run_directory.list_runs(tmp_path / "runs")) == 4  # one directory a run
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"pretrain", "compose"}
-    found = load_checkpoint(composed.path)
-    assert found is not None
-    assert found[1]["world_size"] == 2
-    assert found[1]["counters"]["images_shown"] == 3 * tiny_runs.PER_UPDATE  # of all ranks together
+    checkpoint = load_checkpoint(composed.path)
+    assert checkpoint is not None
+    assert checkpoint[1]["world_size"] == 2
+    assert checkpoint[1]["counters"]["images_shown"] == 3 * tiny_runs.PER_UPDATE  # of all ranks together
 
 
 # Under torchrun itself
@@ -154,9 +154,9 @@ def test_a_rank_killed_under_torchrun_leaves_a_checkpoint_that_loads(tmp_path: P
     os.kill(victims[0], signal.SIGKILL)
     process.communicate(timeout=100)
     assert process.returncode != 0
-    found = load_checkpoint(run.path)
-    assert found is not None
-    assert found[1]["counters"]["iteration"] > 0
+    checkpoint = load_checkpoint(run.path)
+    assert checkpoint is not None
+    assert checkpoint[1]["counters"]["iteration"] > 0
 
 
 def children_of(pid: int) -> list[int]:

@@ -44,16 +44,16 @@ def test_writes_text_and_bytes(tmp_path: Path) -> None:
 def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a"
     write_atomically(path, "old")
-    seen: list[str] = []
+    contents: list[str] = []
     fsync = os.fsync
 
     def look(descriptor: int) -> None:
-        seen.append(path.read_text())
+        contents.append(path.read_text())
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", look)
     write_atomically(path, "new")
-    assert seen == ["old", "new"]  # before the rename, and when the folder is made to last
+    assert contents == ["old", "new"]  # before the rename, and when the folder is made to last
 
 
 def test_an_exception_leaves_the_old_file_and_no_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def test_an_exception_leaves_the_old_file_and_no_temporary(tmp_path: Path, monke
     with pytest.raises(KeyboardInterrupt):
         write_atomically(path, "new")
     assert path.read_text() == "old"
-    assert [found.name for found in tmp_path.iterdir()] == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_json_refuses_nan_and_keeps_the_old_file(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_row_5_disk_full(small_disk: Path) -> None:
     with pytest.raises(ResourceError, match=f"{path}: no space left on the disk; free some and run `mitlgan resume`"):
         write_atomically(path, bytes(3_000_000))
     assert path.read_bytes() == b"old"
-    assert [found.name for found in small_disk.iterdir()] == ["a"]
+    assert [path.name for path in small_disk.iterdir()] == ["a"]
 
 
 # Row 6
@@ -281,11 +281,11 @@ def test_a_name_too_long(tmp_path: Path) -> None:
 
 
 def test_row_7_the_second_process_is_refused_until_the_first_is_gone(tmp_path: Path, children: ForkServerContext) -> None:
-    heard, told = children.Pipe(duplex=False)
-    child = children.Process(target=crashes.hold, args=(tmp_path, told))
+    receiver, sender = children.Pipe(duplex=False)
+    child = children.Process(target=crashes.hold, args=(tmp_path, sender))
     child.start()
     try:
-        assert heard.poll(60)
+        assert receiver.poll(60)
         with (
             pytest.raises(ResourceError, match="working on it; wait for it, or choose another run") as caught,
             lock_folder(tmp_path),

@@ -14,8 +14,8 @@ import mitlgan
 
 def test_every_public_name_is_found() -> None:
     for name in mitlgan.__all__:
-        found = getattr(mitlgan, name)
-        assert vars(mitlgan)[name] is found  # and kept: the second time is a plain look-up
+        value = getattr(mitlgan, name)
+        assert vars(mitlgan)[name] is value  # and kept: the second time is a plain look-up
     with pytest.raises(AttributeError, match=r"^module 'mitlgan' has no attribute 'nonsense'$"):
         mitlgan.nonsense  # type: ignore[attr-defined]  # noqa: B018
 

@@ -51,13 +51,13 @@ def test_durations(seconds: float, text: str) -> None:
 def test_plain_lines_come_now_and_then_and_once_at_the_end(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr("mitlgan.runtime.progress.time.monotonic", lambda: clock[0])
-    shown = PlainReporter("pretrain fg", interval_s=10.0)
+    reporter = PlainReporter("pretrain fg", interval_s=10.0)
     for seconds in (0, 9, 10, 19, 20):
         clock[0] = 100.0 + seconds
-        shown.update({**STATUS, "kimg": seconds})
-    shown.update({**STATUS, "kimg": 40.0, "state": "done"})
-    shown.update({**STATUS, "kimg": 40.0, "state": "done"})
-    shown.close()
+        reporter.update({**STATUS, "kimg": seconds})
+    reporter.update({**STATUS, "kimg": 40.0, "state": "done"})
+    reporter.update({**STATUS, "kimg": 40.0, "state": "done"})
+    reporter.close()
     captured = capsys.readouterr()
     assert captured.out == ""
     assert [line.split("/")[0] for line in captured.err.splitlines()] == [f"pretrain fg: {kimg}" for kimg in ("0.0", "10.0", "20.0", "40.0")]
@@ -65,27 +65,27 @@ def test_plain_lines_come_now_and_then_and_once_at_the_end(capsys: pytest.Captur
 
 
 def test_silent_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
-    shown = SilentReporter()
-    shown.say("x")
-    shown.update(STATUS)
-    shown.close()
+    reporter = SilentReporter()
+    reporter.say("x")
+    reporter.update(STATUS)
+    reporter.close()
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(make_reporter("x"), PlainReporter)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    shown = make_reporter("x")
-    assert isinstance(shown, BarReporter)
-    shown.close()
+    reporter = make_reporter("x")
+    assert isinstance(reporter, BarReporter)
+    reporter.close()
 
 
 def test_a_bar_shows_all_and_markup_as_it_is_on_stderr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")  # too narrow for one line
-    shown = BarReporter("resume [red]")
-    shown.say("warning: /data/[bold]x[/bold]")
-    shown.update({**STATUS, "collapsed_at_kimg": 3.04})
-    shown.close()
+    reporter = BarReporter("resume [red]")
+    reporter.say("warning: /data/[bold]x[/bold]")
+    reporter.update({**STATUS, "collapsed_at_kimg": 3.04})
+    reporter.close()
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "warning: /data/[bold]x[/bold]" in captured.err
@@ -97,11 +97,11 @@ def test_a_bar_shows_all_and_markup_as_it_is_on_stderr(capsys: pytest.CaptureFix
 def test_counted_lines_come_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 4.0, 10.5, 11.0, 21.0])
     monkeypatch.setattr("mitlgan.runtime.progress.time.monotonic", lambda: next(clock))
-    said: list[str] = []
-    told = progress_logger("reading", said.append, 10.0)
+    messages: list[str] = []
+    log = progress_logger("reading", messages.append, 10.0)
     for done in (1, 2, 3, 4):
-        told(done, 9)
-    assert said == ["reading: 2 of 9", "reading: 4 of 9"]
+        log(done, 9)
+    assert messages == ["reading: 2 of 9", "reading: 4 of 9"]
 
 
 @pytest.mark.parametrize("value", ["much", [1], {"a": 1}, float("nan"), float("inf"), 10**400, True, None])

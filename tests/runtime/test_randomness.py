@@ -33,5 +33,5 @@ def test_a_stream_is_its_own() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_on_the_device_asked_for(device: str) -> None:
-    drawn = sample_normal((2, 3), random_generator(0, "x"), device)
-    assert (drawn.shape, drawn.device.type, drawn.dtype) == ((2, 3), device, torch.float32)
+    sample = sample_normal((2, 3), random_generator(0, "x"), device)
+    assert (sample.shape, sample.device.type, sample.dtype) == ((2, 3), device, torch.float32)

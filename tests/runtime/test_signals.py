@@ -49,13 +49,13 @@ def test_an_interrupt_by_hand_ends_what_a_termination_asked_for() -> None:
 
 def test_outside_of_the_main_thread_signals_are_left_alone() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    seen = []
+    states = []
 
     def work() -> None:
         with StopSignals() as signals:
-            seen.append((signals.received, signal.getsignal(signal.SIGTERM)))
+            states.append((signals.received, signal.getsignal(signal.SIGTERM)))
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert seen == [(None, before)]
+    assert states == [(None, before)]

@@ -46,9 +46,9 @@ JSON_LINES = '{"image": "é1.png", "stars": 5}\n{"image": "é2.png", "stars": 2}
 def of_path_list(path: Path) -> object:
     for number in (1, 2):
         (path.parent / f"é{number}.png").write_bytes(images.encoded(images.smooth(number), "PNG"))
-    found = open_source(path)
-    assert all(entry.read() for entry in found.entries)
-    return [entry.name for entry in found.entries]
+    source = open_source(path)
+    assert all(entry.read() for entry in source.entries)
+    return [entry.name for entry in source.entries]
 
 
 def of_study(path: Path) -> object:
@@ -132,9 +132,9 @@ def test_a_list_of_paths_may_hold_names_that_are_not_utf_8(tmp_path: Path) -> No
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "new.png").write_bytes(content)
     (tmp_path / "list.txt").write_bytes(b"\xe9.png\r\nin\\new.png\r\nin\\back.png\r\n")  # a part of the third is a name with a backslash
-    found = open_source(tmp_path / "list.txt").entries
-    assert [entry.name for entry in found] == [r"\xe9.png", "in/new.png", r"in\back.png"]
-    assert all(entry.read() == content for entry in found)
+    source = open_source(tmp_path / "list.txt").entries
+    assert [entry.name for entry in source] == [r"\xe9.png", "in/new.png", r"in\back.png"]
+    assert all(entry.read() == content for entry in source)
 
 
 def test_a_line_that_is_no_text_is_named() -> None:

@@ -49,8 +49,8 @@ def test_a_composition_begins_with_the_runs_critic_and_says_which(
     wgan: Run, packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path
 ) -> None:
     given = critic_of(list_checkpoints(wgan.path)[-1])
-    kept = recipe(packs, training__checkpoints_kept=9)
-    run = compose(kept, tiny_runs.layers(pretrained), tiny_runs.run_context(tmp_path / "warm"), critic=wgan.path)
+    scene_recipe = recipe(packs, training__checkpoints_kept=9)
+    run = compose(scene_recipe, tiny_runs.layers(pretrained), tiny_runs.run_context(tmp_path / "warm"), critic=wgan.path)
     first, last = critic_of(list_checkpoints(run.path)[0]), critic_of(list_checkpoints(run.path)[-1])
     assert first.keys() == given.keys()
     assert all(torch.equal(first[name], given[name]) for name in given)
@@ -58,10 +58,10 @@ def test_a_composition_begins_with_the_runs_critic_and_says_which(
     bare = {name.removeprefix("critic."): tensor for name, tensor in given.items()}
     assert run.read_inputs()["critic"] == tensors_sha256(bare)
     assert {"fg", "bg"} < run.read_inputs().keys()
-    fresh = compose(kept, tiny_runs.layers(pretrained), tiny_runs.run_context(tmp_path / "fresh"))
+    fresh = compose(scene_recipe, tiny_runs.layers(pretrained), tiny_runs.run_context(tmp_path / "fresh"))
     assert "critic" not in fresh.read_inputs()
     assert not any(torch.equal(tensor, given[name]) for name, tensor in critic_of(list_checkpoints(fresh.path)[0]).items())
-    assert find_matching_run(tmp_path / "warm", kept, fresh.read_inputs()) is None  # a comparison does not take it for the thesis' own
+    assert find_matching_run(tmp_path / "warm", scene_recipe, fresh.read_inputs()) is None  # a comparison does not take it for the thesis' own
 
 
 @pytest.mark.parametrize("critic", [{}, {"critic__spectral": True}])

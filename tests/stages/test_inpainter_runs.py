@@ -93,9 +93,9 @@ def test_the_artifact_fills_holes(trained: Run, packs: dict[str, Path]) -> None:
     holes[:, :, 2:6, 2:6] = 1
     filler = context_filler(trained.path)
     assert filler.size_px == 8
-    drawn = filler.fill(pictures, holes)
-    assert torch.equal(drawn, network.predict(torch.cat([pictures, holes], 1)).clamp(-1, 1))
-    assert torch.equal(drawn, filler.fill(torch.where(holes > 0, 0.5, pictures), holes))
+    filled = filler.fill(pictures, holes)
+    assert torch.equal(filled, network.predict(torch.cat([pictures, holes], 1)).clamp(-1, 1))
+    assert torch.equal(filled, filler.fill(torch.where(holes > 0, 0.5, pictures), holes))
     assert (trained.path / "snapshots" / "000000.png").is_file()
 
 
@@ -125,7 +125,7 @@ def test_what_makes_pictures_of_latents_refuses_it(trained: Run) -> None:
 
 def test_recipes_that_contradict_themselves(packs: dict[str, Path], environment: RunContext) -> None:
     recipe = tiny_runs.inpaint_recipe(packs["bg"])
-    for values, said in (
+    for values, message in (
         ({"command": "pretrain"}, r'command = "pretrain" needs a \[generator\]'),
         ({"generator": {"widths": [6]}}, r"takes no \[generator\] table; remove it"),
         ({"inpainter": None}, r'command = "inpaint" needs a \[inpainter\] table'),
@@ -134,7 +134,7 @@ def test_recipes_that_contradict_themselves(packs: dict[str, Path], environment:
         ({"inpainter__skip": True}, "the closest known one is 'inpainter.skips'"),
         ({"evaluation__best_by": "fd"}, "see `mitlgan inpaint-score`"),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             with_overrides(recipe, **values)
     with pytest.raises(UsageError, match=r"has no \[inpainter\]"):
         train_inpainter(tiny_runs.recipe("bg", packs["bg"]), environment)

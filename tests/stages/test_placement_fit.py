@@ -37,13 +37,13 @@ def recipe(**placement: Any) -> Recipe:
     )
 
 
-def composer(asked: Recipe, **layers: str) -> Composer:
+def composer(requested: Recipe, **layers: str) -> Composer:
     """Over shipped generators, by layer name."""
     generators = {
         name: load_layer(shipped_folder("pretrained") / folder / "generator.safetensors", name, 32, None)[0] for name, folder in layers.items()
     }
-    assert asked.composer is not None
-    return build_composer(asked.composer, generators, 32)
+    assert requested.composer is not None
+    return build_composer(requested.composer, generators, 32)
 
 
 MODERN = {"fg": "modern-fg-32", "bg": "modern-bg-32"}
@@ -61,23 +61,23 @@ def scenes() -> ImagePack:
 
 
 def test_the_law_of_the_demo_scenes_is_found(scenes: ImagePack) -> None:
-    asked = recipe(mattes="scenes", scale=[0.2, 3.0], margin=0.9)
-    network = composer(asked, **MODERN)
-    said: list[str] = []
-    fit_placement_to_mattes(asked, network, scenes, said.append)
+    requested = recipe(mattes="scenes", scale=[0.2, 3.0], margin=0.9)
+    network = composer(requested, **MODERN)
+    messages: list[str] = []
+    fit_placement_to_mattes(requested, network, scenes, messages.append)
     # Objects fill about 0.9 of their frames at most; in scenes their longest sides are 0.45 to 0.85, and a tenth of one may lie outside.
     assert bounds(network) == (pytest.approx(0.5, abs=0.05), pytest.approx(0.96, abs=0.06), pytest.approx(0.15, abs=0.04))
-    assert [line.partition(" is placed at ")[0] for line in said] == ["fg"]
-    assert said[0].endswith("fitted to 3,000 mattes")
+    assert [line.partition(" is placed at ")[0] for line in messages] == ["fg"]
+    assert messages[0].endswith("fitted to 3,000 mattes")
 
 
 def test_scenes_without_mattes_leave_the_bounds_which_is_said(scenes: ImagePack) -> None:
-    asked = recipe(mattes="scenes")
-    network = composer(asked, **MODERN)
-    said: list[str] = []
-    fit_placement_to_mattes(asked, network, open_data("demo", "bg", 32), said.append)
+    requested = recipe(mattes="scenes")
+    network = composer(requested, **MODERN)
+    messages: list[str] = []
+    fit_placement_to_mattes(requested, network, open_data("demo", "bg", 32), messages.append)
     assert bounds(network) == (pytest.approx(0.5), pytest.approx(1.0), pytest.approx(0.2))
-    assert said == ["composer.placement.mattes: the scenes have no mattes, so placement stays as in the recipe"]
+    assert messages == ["composer.placement.mattes: the scenes have no mattes, so placement stays as in the recipe"]
 
 
 def test_nothing_is_measured_unless_it_is_asked_for(scenes: ImagePack) -> None:
@@ -87,40 +87,40 @@ def test_nothing_is_measured_unless_it_is_asked_for(scenes: ImagePack) -> None:
 
 
 def test_what_cannot_be_measured_is_refused(scenes: ImagePack, tmp_path: Path) -> None:
-    asked = recipe(mattes="scenes")
-    three = composer(asked, bg="modern-bg-32", far="modern-fg-32", near="modern-fg-32")
+    requested = recipe(mattes="scenes")
+    three = composer(requested, bg="modern-bg-32", far="modern-fg-32", near="modern-fg-32")
     with pytest.raises(UsageError, match=r"^composer\.placement\.mattes: mattes show the placement of one layer, but far and near are movable"):
-        fit_placement_to_mattes(asked, three, scenes, pytest.fail)
+        fit_placement_to_mattes(requested, three, scenes, pytest.fail)
     for index in range(3):
         Image.new("RGB", (40, 40), (index, 0, 0)).save(tmp_path / f"{index}.png")
     with pytest.raises(DataError, match="fewer than half of the pictures have a matte"):
-        fit_placement_to_mattes(recipe(mattes=str(tmp_path)), composer(asked, **MODERN), scenes, pytest.fail)
+        fit_placement_to_mattes(recipe(mattes=str(tmp_path)), composer(requested, **MODERN), scenes, pytest.fail)
 
 
 def test_mattes_that_show_nothing_are_refused_by_the_key(tmp_path: Path) -> None:
     for index in range(3):
         Image.new("RGB", (40, 40), (index, 0, 0)).save(tmp_path / f"{index}.png")
         Image.new("L", (40, 40)).save(tmp_path / f"{index}.matte.png")
-    asked = recipe(mattes=str(tmp_path))
+    requested = recipe(mattes=str(tmp_path))
     with pytest.raises(DataError, match=r"^composer\.placement\.mattes: the mattes: fewer than 2 objects"):
-        fit_placement_to_mattes(asked, composer(asked, **MODERN), open_data("demo", "scene", 32), pytest.fail)
+        fit_placement_to_mattes(requested, composer(requested, **MODERN), open_data("demo", "scene", 32), pytest.fail)
 
 
 def test_a_pack_of_many_mattes_is_seen_in_all_its_parts(scenes: ImagePack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placement_fit, "MAX_MATTES", 700)
-    found = placement_fit._scene_mattes(scenes)
+    mattes = placement_fit._scene_mattes(scenes)
     every = scenes.mattes(range(len(scenes)))
-    assert found is not None
+    assert mattes is not None
     assert every is not None
-    assert torch.equal(found, every[::5].float() / 255)
+    assert torch.equal(mattes, every[::5].float() / 255)
 
 
 def test_a_report_says_what_the_composition_was_told() -> None:
-    said = [
-        fairness._inherent_differences(SimpleNamespace(arms=[], pretraining_costs=None, setup=SimpleNamespace(recipe=asked)), "validation")
-        for asked in (recipe(mattes="scenes"), recipe())
+    messages = [
+        fairness._inherent_differences(SimpleNamespace(arms=[], pretraining_costs=None, setup=SimpleNamespace(recipe=requested)), "validation")
+        for requested in (recipe(mattes="scenes"), recipe())
     ]  # type: ignore[arg-type]
-    assert ["mattes" in " ".join(clauses) for clauses in said] == [True, False]
+    assert ["mattes" in " ".join(clauses) for clauses in messages] == [True, False]
 
 
 def test_pictures_that_are_not_there_are_named_by_the_key_that_asked_for_them(scenes: ImagePack, tmp_path: Path) -> None:
@@ -132,18 +132,18 @@ def test_pictures_that_are_not_there_are_named_by_the_key_that_asked_for_them(sc
 
 
 def test_a_matte_that_has_to_be_learned_is_nothing_to_compare_with(scenes: ImagePack) -> None:
-    asked = with_overrides(recipe(mattes="scenes"), composer__fusion={"kind": "matte"})
+    requested = with_overrides(recipe(mattes="scenes"), composer__fusion={"kind": "matte"})
     with pytest.raises(UsageError, match="fg has no matte"):
-        fit_placement_to_mattes(asked, composer(asked, fg="fg-32", bg="bg-32"), scenes, pytest.fail)
+        fit_placement_to_mattes(requested, composer(requested, fg="fg-32", bg="bg-32"), scenes, pytest.fail)
 
 
 def test_a_composition_keeps_what_was_measured_and_pasting_its_layers_does_not(packs: dict[str, Path], environment: RunContext) -> None:
     layers = {role: _trained(role, packs[role], environment) for role in ("fg", "bg")}
-    asked = with_overrides(
+    requested = with_overrides(
         tiny_runs.recipe("scene", packs["scene"], compose=True),
         composer={"fusion": {"kind": "alpha", "harmonise": True}, "placement": {"mattes": "scenes", "learn": False}, "translator": {"kind": "none"}},
     )
-    run = compose(asked, layers, environment)
+    run = compose(requested, layers, environment)
     assert run.artifact_file is not None
     again = load_artifact(run.artifact_file)
     assert isinstance(again.network, Composer)
@@ -158,11 +158,11 @@ def test_a_composition_keeps_what_was_measured_and_pasting_its_layers_does_not(p
 
 
 def _trained(role: str, pack: Path, environment: RunContext) -> Path:
-    asked = tiny_runs.recipe(role, pack)
+    requested = tiny_runs.recipe(role, pack)
     if role == "fg":
-        tree = as_dict(asked)
+        tree = as_dict(requested)
         tree["generator"]["image_channels"] = tree["critic"]["image_channels"] = 4
-        asked = parse_recipe(tree, "tiny")
-    run = pretrain(asked, environment)
+        requested = parse_recipe(tree, "tiny")
+    run = pretrain(requested, environment)
     assert run.artifact_file is not None
     return run.artifact_file

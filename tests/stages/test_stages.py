@@ -91,11 +91,11 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[TrainingState]:
     states: list[TrainingState] = []
     real = train.train
 
-    def kept(*args: Any, **options: Any) -> TrainingState:
+    def train_and_keep(*args: Any, **options: Any) -> TrainingState:
         states.append(real(*args, **options))
         return states[-1]
 
-    monkeypatch.setattr("mitlgan.stages.training_run.train", kept)
+    monkeypatch.setattr("mitlgan.stages.training_run.train", train_and_keep)
     return states
 
 
@@ -204,11 +204,11 @@ def test_the_artifact_is_the_network_that_was_trained(
     assert loaded.card.latent_dims == {"fg": 3, "bg": 2}
     z = loaded.latents(range(9))
     with torch.no_grad():
-        expected, found = average.to(memory_format=torch.contiguous_format).layers(z), loaded.network.layers(z)
-    assert torch.equal(found.output, expected.output)
-    assert torch.equal(found.fused, expected.fused)
-    assert all(torch.equal(found.layers[name], image) for name, image in expected.layers.items())
-    assert found.output.std() > 0
+        expected, stages = average.to(memory_format=torch.contiguous_format).layers(z), loaded.network.layers(z)
+    assert torch.equal(stages.output, expected.output)
+    assert torch.equal(stages.fused, expected.fused)
+    assert all(torch.equal(stages.layers[name], image) for name, image in expected.layers.items())
+    assert stages.output.std() > 0
 
 
 @pytest.mark.parametrize("order", [("fg", "bg"), ("bg", "fg")])
@@ -249,18 +249,20 @@ def test_a_layer_that_does_not_fit_is_refused(composed: Run, scene: Recipe, pret
 def test_frozen_layers_are_never_in_the_graph(
     scene: Recipe, pretrained: dict[str, Run], environment: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[bool] = []
+    is_training: list[bool] = []
 
     def watch(loop: TrainingLoop) -> None:
         composer = loop.state.generator
         assert isinstance(composer, Composer)
         for generator in composer.generators.values():
-            generator.register_forward_hook(lambda module, args, image: seen.append(module.training or image.requires_grad or torch.is_grad_enabled()))
+            generator.register_forward_hook(
+                lambda module, args, image: is_training.append(module.training or image.requires_grad or torch.is_grad_enabled())
+            )
 
     tiny_runs.before_step(monkeypatch, watch, at=0)
     compose(scene, tiny_runs.layers(pretrained), environment)
-    assert seen
-    assert not any(seen)
+    assert is_training
+    assert not any(is_training)
 
 
 # Which run is gone on with

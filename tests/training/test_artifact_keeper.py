@@ -26,7 +26,7 @@ from mitlgan.training.run_directory import Run
 POINTS = [0.0, tiny_runs.PER_UPDATE / 1000, 2.5 * tiny_runs.PER_UPDATE / 1000, 5 * tiny_runs.PER_UPDATE / 1000]
 
 
-def kept(run: Run) -> dict[int, str]:
+def kept_hashes(run: Run) -> dict[int, str]:
     """Iterations and hashes of what a run kept."""
     return {read_card(path).iterations: read_weights_hash(path) for path in run.list_kept_artifacts()}
 
@@ -34,10 +34,10 @@ def kept(run: Run) -> dict[int, str]:
 def test_artifacts_are_kept_at_the_points_and_training_is_not_touched(packs: dict[str, Path], environment: RunContext) -> None:
     plain = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=5), environment)
     run = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=5, keep_kimg=POINTS), environment)
-    assert list(kept(run)) == [0, 1, 3, 5]
+    assert list(kept_hashes(run)) == [0, 1, 3, 5]
     assert run.artifact_file is not None
-    assert kept(run)[5] == read_weights_hash(run.artifact_file)
-    assert len(set(kept(run).values())) == 4
+    assert kept_hashes(run)[5] == read_weights_hash(run.artifact_file)
+    assert len(set(kept_hashes(run).values())) == 4
     tiny_runs.assert_same_trace(plain, run)
     assert load_artifact(run.list_kept_artifacts()[0]).sample([1]).shape == (1, 3, tiny_runs.SIZE_PX, tiny_runs.SIZE_PX)
 
@@ -56,12 +56,12 @@ def test_a_resumed_run_keeps_the_same(
     stopped = run_directory.list_runs(environment.root, recipe.command)[-1]
     assert stopped.artifact_file is None
     assert resume(stopped.path, environment).path == stopped.path
-    assert kept(stopped) == kept(whole)
+    assert kept_hashes(stopped) == kept_hashes(whole)
 
 
 def test_seconds_are_points_too(packs: dict[str, Path], environment: RunContext) -> None:
     run = pretrain(tiny_runs.recipe("scene", packs["scene"], updates=3, keep_s=[1e-4, 1e6]), environment)
-    assert list(kept(run)) == [1]
+    assert list(kept_hashes(run)) == [1]
 
 
 def test_what_a_checkpoint_does_not_know_is_forgotten(packs: dict[str, Path], environment: RunContext) -> None:
@@ -71,9 +71,9 @@ def test_what_a_checkpoint_does_not_know_is_forgotten(packs: dict[str, Path], en
     sorted((run.path / "checkpoints").glob("*.safetensors"))[-1].unlink()  # 4
     assert run.artifact_file is not None
     run.artifact_file.unlink()
-    before = kept(run)
+    before = kept_hashes(run)
     resume(run.path, environment)
-    assert kept(run) == before
+    assert kept_hashes(run) == before
     assert [row["iteration"] for row in read_jsonl(run.evaluations_file)] == [0, 1, 3]
 
 
@@ -100,8 +100,8 @@ def test_the_best_by_a_measure_is_kept_beside_the_last(packs: dict[str, Path], e
     run = pretrain(recipe, environment)
     rows = list(read_jsonl(run.evaluations_file))
     best: dict[str, Any] = min(rows, key=lambda row: float(row[measure]))
-    found = load_artifact(run.path / "best")
-    assert found.card.iterations == best["iteration"]
+    best_artifact = load_artifact(run.path / "best")
+    assert best_artifact.card.iterations == best["iteration"]
     assert json.loads((run.path / "best" / "card.json").read_text())["iterations"] == best["iteration"]
     assert {"kimg", "seconds", "fd", "kid", "diversity"} <= rows[0].keys()
 

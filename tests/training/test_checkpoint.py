@@ -36,9 +36,9 @@ def run(tmp_path: Path) -> Path:
 
 def loaded_iteration(run: Path) -> int:
     """The iteration of the checkpoint that loads, whose tensors must be that iteration's."""
-    found = load_checkpoint(run)
-    assert found is not None
-    tensors, header = found
+    checkpoint = load_checkpoint(run)
+    assert checkpoint is not None
+    tensors, header = checkpoint
     iteration = int(header["iteration"])
     assert tensors.keys() == state(iteration).keys()
     assert all(torch.equal(tensors[name], tensor) for name, tensor in state(iteration).items())
@@ -51,9 +51,9 @@ def everything_in(folder: Path) -> list[str]:
 
 def test_what_is_saved_is_loaded(run: Path) -> None:
     path = save_checkpoint(run, 7, state(7), HEADER)
-    found = load_checkpoint(run)
-    assert found is not None
-    tensors, header = found
+    checkpoint = load_checkpoint(run)
+    assert checkpoint is not None
+    tensors, header = checkpoint
     assert path.name == "000000007.safetensors"
     assert {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()} == {
         name: (tensor.dtype, tensor.shape) for name, tensor in state(7).items()
@@ -67,9 +67,9 @@ def test_memory_formats_and_slices_are_saved_by_value(run: Path) -> None:
     image = torch.randn(2, 3, 4, 5)
     odd = {"last": image.to(memory_format=torch.channels_last), "slice": image[:, 1], "scalar": torch.tensor(3.0), "same": image, "again": image}
     save_checkpoint(run, 1, odd, HEADER)
-    found = load_checkpoint(run)
-    assert found is not None
-    assert all(torch.equal(found[0][name], tensor) for name, tensor in odd.items())
+    checkpoint = load_checkpoint(run)
+    assert checkpoint is not None
+    assert all(torch.equal(checkpoint[0][name], tensor) for name, tensor in odd.items())
 
 
 def test_none_is_none(run: Path) -> None:
@@ -90,13 +90,13 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(run: Path) -> None:
     newest = list_checkpoints(run)[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
     assert loaded_iteration(run) == 1
-    said: list[str] = []
-    load_checkpoint(run, said.append)
-    (line,) = said
+    messages: list[str] = []
+    load_checkpoint(run, messages.append)
+    (line,) = messages
     assert line.startswith(f"warning: the checkpoint of iteration 1 takes the place of the newest, which cannot be read: {newest}: damaged (")
     newest.unlink()
-    load_checkpoint(run, said.append)
-    assert len(said) == 1  # the newest that is there is whole
+    load_checkpoint(run, messages.append)
+    assert len(messages) == 1  # the newest that is there is whole
 
 
 def test_only_damaged_ones_are_refused_with_the_newest_ones_fault(run: Path) -> None:
@@ -228,9 +228,9 @@ def fuzz(run: Path, count: int) -> None:
     older = 0
     for seed in range(count):
         newest.write_bytes(mutated(whole, random.Random(seed)))
-        found = load_checkpoint(run)
-        assert found is not None
-        tensors, header = found
+        checkpoint = load_checkpoint(run)
+        assert checkpoint is not None
+        tensors, header = checkpoint
         older += header["iteration"] == 1
         assert torch.equal(tensors["generator.weight"], state(header["iteration"])["generator.weight"][:3])
         assert header["recipe"] == HEADER["recipe"]

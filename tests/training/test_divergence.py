@@ -44,8 +44,8 @@ SOUND = {
 WEIGHTS = [nn.Parameter(torch.full((4, 4), 0.1))]
 
 
-def watch(kind: str = "minimax", told: list[str] | None = None, *, stops: bool = True) -> TrainingMonitor:
-    return TrainingMonitor(objectives.build(OBJECTIVES[kind]), 1, (told if told is not None else []).append, DIAMETER, stops)
+def watch(kind: str = "minimax", messages: list[str] | None = None, *, stops: bool = True) -> TrainingMonitor:
+    return TrainingMonitor(objectives.build(OBJECTIVES[kind]), 1, (messages if messages is not None else []).append, DIAMETER, stops)
 
 
 def scaled(times: float) -> dict[str, float]:
@@ -54,27 +54,27 @@ def scaled(times: float) -> dict[str, float]:
 
 
 def follow(
-    watched: TrainingMonitor, rows: Iterator[dict[str, float]] | list[dict[str, float]], counters: Counters | None = None
+    watcher: TrainingMonitor, rows: Iterator[dict[str, float]] | list[dict[str, float]], counters: Counters | None = None
 ) -> tuple[Counters, int | None]:
     """The counters after a course of iterations, and the iteration that would have ended the run."""
     counters = counters or Counters()
-    watched.record_initial_weights(WEIGHTS, WEIGHTS, counters)
+    watcher.record_initial_weights(WEIGHTS, WEIGHTS, counters)
     for numbers in rows:
         counters.iteration += 1
         counters.images_shown += 100
-        watched.check_divergence(numbers, WEIGHTS, WEIGHTS, counters)
-        if watched.has_diverged(counters, is_last=False):
+        watcher.check_divergence(numbers, WEIGHTS, WEIGHTS, counters)
+        if watcher.has_diverged(counters, is_last=False):
             return counters, counters.iteration
     return counters, None
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_what_explodes_is_flagged_after_a_few_iterations_and_ends_the_run(kind: str) -> None:
-    told: list[str] = []
-    counters, ended = follow(watch(kind, told), [scaled(1e13)] * 200)
+    messages: list[str] = []
+    counters, ended = follow(watch(kind, messages), [scaled(1e13)] * 200)
     assert counters.diverged_at_kimg == FLAG_ITERATIONS / 10
     assert counters.divergence.startswith(f"diverged at iteration {FLAG_ITERATIONS} (0.5 kimg): ")
-    assert told == [f"warning: {counters.divergence}; lower the learning rate"]
+    assert messages == [f"warning: {counters.divergence}; lower the learning rate"]
     assert ended == PATIENCE
 
 
@@ -88,21 +88,21 @@ def test_what_is_not_finite_is_beyond_all_scale(kind: str, value: float) -> None
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_sound_numbers_and_lone_spikes_are_not_flagged(kind: str) -> None:
-    told: list[str] = []
+    messages: list[str] = []
     course = [scaled(1e9 if index % FLAG_ITERATIONS == 0 else 1.0) for index in range(1, 1000)]
-    counters, ended = follow(watch(kind, told), course)
-    assert (counters.diverged_at_kimg, counters.divergence, ended, told) == (None, "", None, [])
+    counters, ended = follow(watch(kind, messages), course)
+    assert (counters.diverged_at_kimg, counters.divergence, ended, messages) == (None, "", None, [])
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_a_slow_drift_is_flagged_when_it_has_left_the_scale_and_ends_later(kind: str) -> None:
-    watched = watch(kind)
+    watcher = watch(kind)
     course = [scaled(1.1**index) for index in range(400)]
-    strains = [watched.objective.divergence(numbers, DIAMETER).ratio for numbers in course]
+    strains = [watcher.objective.divergence(numbers, DIAMETER).ratio for numbers in course]
     flagged = next(index for index, times in enumerate(strains, start=1) if times >= DIVERGING)
     severe = next(index for index, times in enumerate(strains, start=1) if times >= DIVERGED)
     assert flagged < severe
-    counters, ended = follow(watched, course)
+    counters, ended = follow(watcher, course)
     assert counters.diverged_at_kimg == (flagged + FLAG_ITERATIONS - 1) / 10
     assert ended == severe + PATIENCE - 1
 
@@ -148,11 +148,11 @@ def test_a_gradient_that_is_gone_is_an_end(name: str) -> None:
 
 def test_weights_that_grow_out_of_scale_are_flagged_whatever_they_began_with() -> None:
     for start, times, flagged in ((0.1, 50.0, False), (0.1, 150.0, True), (0.0, 50.0, False), (0.0, 150.0, True)):
-        counters, watched = Counters(), watch("wgan_clip")
-        watched.record_initial_weights([nn.Parameter(torch.full((9,), start))], WEIGHTS, counters)
+        counters, watcher = Counters(), watch("wgan_clip")
+        watcher.record_initial_weights([nn.Parameter(torch.full((9,), start))], WEIGHTS, counters)
         grown = [nn.Parameter(torch.full((9,), times * max(start, monitor.MIN_INITIAL_RMS)))]
         for counters.iteration in range(1, FLAG_ITERATIONS + 1):
-            watched.check_divergence(SOUND, grown, WEIGHTS, counters)
+            watcher.check_divergence(SOUND, grown, WEIGHTS, counters)
         assert bool(counters.divergence) is flagged
     assert root_mean_square([nn.Parameter(torch.tensor([3.0, -3.0])), nn.Parameter(torch.full((2,), 3.0))]) == pytest.approx(3.0)
     assert root_mean_square([nn.Parameter(torch.tensor([1.0, math.nan]))]) == math.inf
@@ -165,11 +165,11 @@ def test_it_can_be_told_to_go_on() -> None:
 
 
 def test_a_run_that_ends_far_beyond_scale_has_diverged_however_short() -> None:
-    watched = watch()
-    counters, _ = follow(watched, [scaled(1e13)] * FLAG_ITERATIONS)
-    assert watched.has_diverged(counters, is_last=True)
-    counters, _ = follow(watched, [SOUND], counters)
-    assert not watched.has_diverged(counters, is_last=True)
+    watcher = watch()
+    counters, _ = follow(watcher, [scaled(1e13)] * FLAG_ITERATIONS)
+    assert watcher.has_diverged(counters, is_last=True)
+    counters, _ = follow(watcher, [SOUND], counters)
+    assert not watcher.has_diverged(counters, is_last=True)
     assert counters.diverged_at_kimg is not None  # what was seen stays said
 
 
@@ -184,15 +184,15 @@ def test_midtones_are_those_of_the_real_pictures() -> None:
 
 
 def test_an_output_that_stays_saturated_is_dated_and_told_once() -> None:
-    told: list[str] = []
-    watched, counters = watch(told=told), Counters()
+    messages: list[str] = []
+    watcher, counters = watch(messages=messages), Counters()
     fair = {**SOUND, "diversity": 1.0, "probability_real": 0.6, "probability_fake": 0.4}
     for share in (0.04, 0.16, *[0.04] * (PATIENCE + 20)):
         counters.iteration += 1
         counters.images_shown += 100
-        watched.check({**fair, "midtones": share}, counters)
+        watcher.check({**fair, "midtones": share}, counters)
     assert counters.saturation == f"{monitor.SATURATED}, since iteration 3 (0.3 kimg)"
-    assert told == [f"warning: {counters.saturation}"]
+    assert messages == [f"warning: {counters.saturation}"]
 
 
 def test_the_progress_line_says_it() -> None:
@@ -268,8 +268,8 @@ def test_a_run_that_stays_out_of_scale_ends_with_its_state(
     packs: dict[str, Path], environment: RunContext, critic_rate: Callable[[float], None], kind: str, rate: float
 ) -> None:
     critic_rate(rate)
-    told = r"diverged at iteration \d .*; ended without an artifact at iteration \d+; lower the learning rate, or continue in spite of it by --set"
-    with pytest.raises(DivergedError, match=told) as error:
+    messages = r"diverged at iteration \d .*; ended without an artifact at iteration \d+; lower the learning rate, or continue in spite of it by --set"
+    with pytest.raises(DivergedError, match=messages) as error:
         pretrain(recipe(packs, kind, updates=200), environment)
     assert error.value.exit_code == 6
     run = only_run(environment)
@@ -330,12 +330,12 @@ def test_a_diverged_run_is_resumed_to_the_bit_and_ends_at_the_same_place(
     packs: dict[str, Path], tmp_path: Path, critic_rate: Callable[[float], None]
 ) -> None:
     critic_rate(1e3)
-    made = recipe(packs, "minimax", updates=200, checkpoint_iterations=7)
+    diverging = recipe(packs, "minimax", updates=200, checkpoint_iterations=7)
     whole, parts = tiny_runs.run_context(tmp_path / "whole"), tiny_runs.run_context(tmp_path / "parts")
     with pytest.raises(DivergedError) as first:
-        pretrain(made, whole)
+        pretrain(diverging, whole)
     with pytest.raises(DivergedError):
-        pretrain(made, parts)
+        pretrain(diverging, parts)
     with pytest.raises(DivergedError) as second:
         resume(only_run(parts).path, parts)
     assert str(second.value).split(": ", 1)[1] == str(first.value).split(": ", 1)[1]
@@ -350,11 +350,11 @@ def test_a_checkpoint_of_an_earlier_version_begins_to_be_watched(packs: dict[str
 
 
 def test_a_critic_that_learns_alone_may_win_as_far_as_it_will() -> None:
-    watched, counters = watch(), Counters()
-    watched.record_initial_weights(WEIGHTS, WEIGHTS, counters)
+    watcher, counters = watch(), Counters()
+    watcher.record_initial_weights(WEIGHTS, WEIGHTS, counters)
     alone = {**scaled(1e4), "generator_grad_norm": 0.0}
     for counters.iteration in range(1, 100):
-        watched.check_divergence(alone, WEIGHTS, WEIGHTS, counters, ("critic",))
+        watcher.check_divergence(alone, WEIGHTS, WEIGHTS, counters, ("critic",))
     assert counters.divergence == ""
-    watched.check_divergence({**alone, "critic_grad_norm": 0.0}, WEIGHTS, WEIGHTS, counters, ("critic",))
+    watcher.check_divergence({**alone, "critic_grad_norm": 0.0}, WEIGHTS, WEIGHTS, counters, ("critic",))
     assert counters.severe_in_a_row == 1

@@ -68,8 +68,8 @@ def test_half_of_the_pictures_are_mirrored(recipe: Recipe, real: Tensor) -> None
     inputs = holed(recipe)
     mirrored = []
     for update in range(40):
-        shown = inputs.sample("critic", update, real)[:, :3]
-        for picture, truth in zip(shown, real, strict=True):
+        samples = inputs.sample("critic", update, real)[:, :3]
+        for picture, truth in zip(samples, real, strict=True):
             mirrored.append(torch.equal(picture, truth.flip(2)))
             assert mirrored[-1] or torch.equal(picture, truth)
     assert 0.4 < sum(mirrored) / len(mirrored) < 0.6

@@ -143,35 +143,35 @@ def test_a_recipe_that_names_no_clock_is_written_as_before(packs: dict[str, Path
 
 def test_fakes_may_be_shared(start_run: tiny_runs.StartRun, monkeypatch: pytest.MonkeyPatch) -> None:
     """The critic's last update and the generator's then see the same images, made once."""
-    drawn: list[str] = []
+    purposes: list[str] = []
     inner = updates.make_inputs
 
     def counted(*given: Any) -> Any:
         inputs = inner(*given)
         draw = inputs.sample
-        monkeypatch.setattr(inputs, "sample", lambda purpose, *rest: drawn.append(purpose) or draw(purpose, *rest))
+        monkeypatch.setattr(inputs, "sample", lambda purpose, *rest: purposes.append(purpose) or draw(purpose, *rest))
         return inputs
 
     monkeypatch.setattr(updates, "make_inputs", counted)
     run = start_run("shared", updates=2, shared_fakes=True)
     steps = load_recipe(str(run.path / "recipe.toml")).objective.critic_steps
-    assert drawn == (["critic"] * (steps - 1) + ["generator"]) * 2
+    assert purposes == (["critic"] * (steps - 1) + ["generator"]) * 2
     assert len(tiny_runs.read_stats(run)) == 2
-    drawn.clear()
+    purposes.clear()
     start_run("apart", updates=2)
-    assert drawn == (["critic"] * steps + ["generator"]) * 2
+    assert purposes == (["critic"] * steps + ["generator"]) * 2
 
 
 def test_the_critic_is_shown_every_other_picture_mirrored(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[Tensor] = []
+    batches: list[Tensor] = []
     inner = updates.NetworkUpdates.real_batch
-    monkeypatch.setattr(updates.NetworkUpdates, "real_batch", lambda self, update: shown.append(inner(self, update)) or shown[-1])
+    monkeypatch.setattr(updates.NetworkUpdates, "real_batch", lambda self, update: batches.append(inner(self, update)) or batches[-1])
     recipe = tiny_runs.recipe("fg", packs["fg"], updates=40)
     pretrain(recipe, tiny_runs.run_context(tmp_path / "plain"))
-    straight = torch.cat(shown)
-    shown.clear()
+    straight = torch.cat(batches)
+    batches.clear()
     pretrain(with_overrides(recipe, data__mirror=True), tiny_runs.run_context(tmp_path / "mirrored"))
-    mirrored = torch.cat(shown)
+    mirrored = torch.cat(batches)
     as_they_are = (mirrored == straight).flatten(1).all(dim=1)
     reflected = (mirrored == straight.flip(3)).flatten(1).all(dim=1)
     assert (as_they_are | reflected).all()

@@ -29,15 +29,15 @@ BLOWN = {**FAIR, "probability_real": 1.0, "probability_fake": 1.0, "critic_loss"
 
 
 @pytest.fixture
-def told() -> list[str]:
+def messages() -> list[str]:
     return []
 
 
 @pytest.fixture
-def watch(told: list[str], monkeypatch: pytest.MonkeyPatch) -> TrainingMonitor:
+def watch(messages: list[str], monkeypatch: pytest.MonkeyPatch) -> TrainingMonitor:
     """Of a minimax game that is looked at every second iteration; three bad looks are believed."""
     monkeypatch.setattr(monitor, "PATIENCE", 3)
-    return TrainingMonitor(objectives.build(MinimaxRecipe()), 2, told.append)
+    return TrainingMonitor(objectives.build(MinimaxRecipe()), 2, messages.append)
 
 
 def look(watch: TrainingMonitor, counters: Counters, *rows: dict[str, float]) -> None:
@@ -57,13 +57,13 @@ def test_diversity_is_the_ratio_of_spreads() -> None:
     assert batch_diversity(real, torch.zeros_like(real)).item() == pytest.approx(1e6)  # real pictures that are all alike divide nothing by zero
 
 
-def test_a_game_that_stays_lost_is_dated_back_to_its_first_look(watch: TrainingMonitor, told: list[str]) -> None:
+def test_a_game_that_stays_lost_is_dated_back_to_its_first_look(watch: TrainingMonitor, messages: list[str]) -> None:
     counters = Counters()
     look(watch, counters, FAIR, LOST, LOST, FAIR, LOST, LOST)
-    assert (counters.symptom_in_a_row, counters.diagnosis, told) == (2, "", [])
+    assert (counters.symptom_in_a_row, counters.diagnosis, messages) == (2, "", [])
     look(watch, counters, LOST, LOST, FAIR)
     assert counters.diagnosis == f"{CRITIC_DOMINATES.text}, since iteration 10 (1.0 kimg)"
-    assert told == [f"warning: {counters.diagnosis}"]
+    assert messages == [f"warning: {counters.diagnosis}"]
     assert counters.collapsed_at_kimg is None
     look(watch, counters, *[BLOWN] * 5)  # the first that stayed is the one that is kept
     assert counters.diagnosis.startswith(CRITIC_DOMINATES.text)
@@ -78,13 +78,13 @@ def test_another_symptom_is_counted_anew(watch: TrainingMonitor) -> None:
     assert counters.collapsed_at_kimg == 1.0
 
 
-def test_sameness_must_last_and_is_told_once(watch: TrainingMonitor, told: list[str]) -> None:
+def test_sameness_must_last_and_is_told_once(watch: TrainingMonitor, messages: list[str]) -> None:
     counters, alike = Counters(), {**FAIR, "diversity": 0.049}
     look(watch, counters, alike, alike, {**FAIR, "diversity": 0.05}, alike, alike)
-    assert (counters.low_diversity_in_a_row, counters.collapsed_at_kimg, told) == (2, None, [])
+    assert (counters.low_diversity_in_a_row, counters.collapsed_at_kimg, messages) == (2, None, [])
     look(watch, counters, alike, alike)
     assert counters.collapsed_at_kimg == 1.2
-    assert told == ["warning: the samples have been nearly alike for 3 logged iterations, at 1.2 kimg"]
+    assert messages == ["warning: the samples have been nearly alike for 3 logged iterations, at 1.2 kimg"]
     assert counters.diagnosis == ""
 
 

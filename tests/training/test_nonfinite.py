@@ -27,9 +27,9 @@ def poisoned(
     real, calls = getattr(WganGp, loss), []
 
     def changed_loss(self: WganGp, critic: nn.Module, *args: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        value, seen = real(self, critic, *args)
+        value, stats = real(self, critic, *args)
         calls.append(1)
-        return (poison(value, critic) if which(len(calls) - 1) else value), seen
+        return (poison(value, critic) if which(len(calls) - 1) else value), stats
 
     monkeypatch.setattr(WganGp, loss, changed_loss)
 

@@ -27,9 +27,9 @@ def begun(root: Path, name: str = "tiny", command: str = "pretrain") -> Run:
 
 
 def test_each_run_has_its_own_directory(tmp_path: Path) -> None:
-    made = [create_run(tmp_path, "pretrain", "tiny").path for _ in range(3)]
-    assert [path.relative_to(tmp_path).as_posix() for path in made] == [f"pretrain/tiny-00{number}" for number in (1, 2, 3)]
-    assert sorted(path.name for path in made[0].iterdir()) == ["checkpoints", "snapshots"]
+    paths = [create_run(tmp_path, "pretrain", "tiny").path for _ in range(3)]
+    assert [path.relative_to(tmp_path).as_posix() for path in paths] == [f"pretrain/tiny-00{number}" for number in (1, 2, 3)]
+    assert sorted(path.name for path in paths[0].iterdir()) == ["checkpoints", "snapshots"]
     assert create_run(tmp_path, "compose", "tiny").path.name == "tiny-001"
     assert create_run(tmp_path, "pretrain", "tiny-x").path.name == "tiny-x-001"
 
@@ -104,11 +104,11 @@ def test_a_run_that_says_running_while_nobody_holds_it_was_killed(tmp_path: Path
     for state in run_directory.STATES[1:]:
         run.write_status({"state": state})
         assert run.read_state() == state
-    heard, told = children.Pipe(duplex=False)
-    child = children.Process(target=crashes.hold, args=(run.path, told))
+    receiver, sender = children.Pipe(duplex=False)
+    child = children.Process(target=crashes.hold, args=(run.path, sender))
     child.start()
     try:
-        assert heard.poll(60)
+        assert receiver.poll(60)
         run.write_status({"state": "running"})
         assert run.read_state() == "running"
     finally:
@@ -282,11 +282,11 @@ def test_row_7_a_run_that_another_process_works_on_is_not_resumed(tmp_path: Path
     from mitlgan.stages.resume import resume
 
     run = begun(tmp_path)
-    heard, told = children.Pipe(duplex=False)
-    child = children.Process(target=crashes.hold, args=(run.path, told))
+    receiver, sender = children.Pipe(duplex=False)
+    child = children.Process(target=crashes.hold, args=(run.path, sender))
     child.start()
     try:
-        assert heard.poll(60)
+        assert receiver.poll(60)
         before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
         with pytest.raises(ResourceError, match=f"^{run.path}: another process is working on it; wait for it, or choose another run$"):
             resume(run.path, RunContext(World(0, 1, torch.device("cpu")), SilentReporter(), tmp_path))

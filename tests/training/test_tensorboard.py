@@ -22,9 +22,9 @@ def test_the_same_numbers_go_to_tensorboard(packs: dict[str, Path], environment:
 
     recipe = tiny_runs.recipe("scene", packs["scene"], updates=3)
     plain = pretrain(recipe, environment)
-    told = tensorboard.TensorBoardLogger()
-    run = pretrain(recipe, RunContext(environment.world, environment.reporter, tmp_path / "logged", told.log))
-    told.close()
+    logger = tensorboard.TensorBoardLogger()
+    run = pretrain(recipe, RunContext(environment.world, environment.reporter, tmp_path / "logged", logger.log))
+    logger.close()
     tiny_runs.assert_same_trace(plain, run)
     events = EventAccumulator(str(run.path / "tensorboard"))
     events.Reload()

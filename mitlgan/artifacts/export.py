@@ -59,19 +59,19 @@ class ExportableNetwork(nn.Module):
 
     def forward(self, *z: Tensor) -> tuple[Tensor, ...]:
         """Return the stages in the order of `outputs`."""
-        named = _stages_by_name(run_network(self.network, torch.cat(z, dim=1), self.role))
-        return tuple(named[name] for name in self.outputs)
+        images = _stages_by_name(run_network(self.network, torch.cat(z, dim=1), self.role))
+        return tuple(images[name] for name in self.outputs)
 
 
 def _stages_by_name(stages: CompositionStages) -> dict[str, Tensor]:
-    named = {"output": stages.output}
+    images = {"output": stages.output}
     if stages.output is stages.fused:  # a generator has no other stage
-        return named
-    named |= {f"layer_{name}": image for name, image in stages.layers.items()}
-    named |= {f"placed_{name}": image for name, image in stages.placed.items()}
-    named |= {f"stand_{name}": torch.stack(stand, dim=1) for name, stand in stages.transforms.items()}
-    named["fused"] = stages.fused
-    return named if stages.matte is None else {**named, "matte": stages.matte}
+        return images
+    images |= {f"layer_{name}": image for name, image in stages.layers.items()}
+    images |= {f"placed_{name}": image for name, image in stages.placed.items()}
+    images |= {f"stand_{name}": torch.stack(stand, dim=1) for name, stand in stages.transforms.items()}
+    images["fused"] = stages.fused
+    return images if stages.matte is None else {**images, "matte": stages.matte}
 
 
 def export_artifact(artifact: LoadedArtifact, to: str, out: str | Path) -> Path:

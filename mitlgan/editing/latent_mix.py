@@ -116,8 +116,8 @@ def stage_index(generator: Generator, requested: int | str, option: str) -> int:
         return names.index(str(requested)) + 1
     number = int(requested) if str(requested).isdecimal() and len(str(requested)) < 9 else 0
     if not 1 <= number <= len(names):
-        known = ", ".join(f"{index} ({name})" for index, name in enumerate(names, start=1))
-        raise UsageError(f"{option} {requested}: choose a stage before the image: {known}" if names else f"{option}: the generator has but one stage")
+        choices = ", ".join(f"{index} ({name})" for index, name in enumerate(names, start=1))
+        raise UsageError(f"{option} {requested}: choose a stage before the image: {choices}" if names else f"{option}: the generator has but one stage")
     return number
 
 

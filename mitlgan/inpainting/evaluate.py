@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,9 @@ from mitlgan.inpainting.poisson import poisson_blend
 from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.feature_cache import select_pictures
 from mitlgan.metrics.psnr import psnrs_db
+from mitlgan.runtime.progress import LabeledProgressCallback
 
 BASELINES = ("mean", "opencv", "opencv-ns")
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def score_fillers(
     *,
     count: int,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: LabeledProgressCallback | None = None,
 ) -> tuple[list[InpaintScore], Tensor]:
     """Score methods on the same pictures with the same hole.
 

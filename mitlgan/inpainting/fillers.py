@@ -78,8 +78,8 @@ def context_filler(path: Path | None = None) -> Filler:
     path = path or shipped_artifact("context")
     network, card = load_network(artifact_path(path))
     if not isinstance(network, ContextEncoder):
-        made = f"{KIND_WITH_ARTICLE[card.kind]}, which fills no holes"
-        raise ArtifactError(f"--artifact {path}: is {made}; give what `mitlgan train inpaint/context-32` made, or take --method embed")
+        kind = f"{KIND_WITH_ARTICLE[card.kind]}, which fills no holes"
+        raise ArtifactError(f"--artifact {path}: is {kind}; give what `mitlgan train inpaint/context-32` made, or take --method embed")
 
     @torch.inference_mode()
     def fill(pictures: Tensor, holes: Tensor) -> Tensor:

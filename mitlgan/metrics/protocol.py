@@ -23,9 +23,7 @@ from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR, open_extracto
 from mitlgan.metrics.feature_arrays import FeatureSets
 from mitlgan.metrics.feature_cache import BACKDROP, cached_pack_features, select_pictures
 from mitlgan.metrics.metric_table import METRICS, measure_all
-
-Progress = Callable[[str, int, int], None]
-"""Called with the images being processed ("real" or "generated"), how many are done, and how many there are."""
+from mitlgan.runtime.progress import LabeledProgressCallback
 
 SCHEMA_VERSION = 1
 _SEEDS_PER_PROTOCOL = 1_000_000
@@ -106,7 +104,7 @@ def evaluate_each(source: ImageSource, real: ImagePack, protocol: EvalProtocol, 
 
 
 def evaluate(
-    source: ImageSource, real: ImagePack, protocol: EvalProtocol, *, extractor: Extractor | None = None, progress: Progress | None = None
+    source: ImageSource, real: ImagePack, protocol: EvalProtocol, *, extractor: Extractor | None = None, progress: LabeledProgressCallback | None = None
 ) -> dict[str, Any]:
     """Compare an artifact's samples with real images.
 
@@ -149,7 +147,12 @@ def to_rgb(images: Tensor) -> Tensor:
 
 
 def evaluate_stream(
-    fake: Iterable[Tensor], real: ImagePack, protocol: EvalProtocol, *, extractor: Extractor | None = None, progress: Progress | None = None
+    fake: Iterable[Tensor],
+    real: ImagePack,
+    protocol: EvalProtocol,
+    *,
+    extractor: Extractor | None = None,
+    progress: LabeledProgressCallback | None = None,
 ) -> dict[str, Any]:
     """Compare a stream of images with real images.
 
@@ -173,7 +176,7 @@ def evaluate_stream(
 
 
 def evaluate_pack(
-    other: ImagePack, real: ImagePack, protocol: EvalProtocol, *, extractor: Extractor | None = None, progress: Progress | None = None
+    other: ImagePack, real: ImagePack, protocol: EvalProtocol, *, extractor: Extractor | None = None, progress: LabeledProgressCallback | None = None
 ) -> dict[str, Any]:
     """Compare real images (bare backgrounds, another split) with real images as if they were generated; returns as `evaluate_stream`.
 
@@ -194,7 +197,7 @@ def measure_anchors(
     others: Mapping[str, ImagePack | Iterable[Tensor]] | None = None,
     *,
     extractor: Extractor | None = None,
-    progress: Progress | None = None,
+    progress: LabeledProgressCallback | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure reference points for other distances: what no difference, and what known differences, score by the same protocol.
 
@@ -240,7 +243,7 @@ def _check_size(batches: Iterable[Tensor], real: ImagePack) -> Iterator[Tensor]:
 
 
 def _pack_features(
-    pack: ImagePack, side: str, count: int, protocol: EvalProtocol, extractor: Extractor, progress: Progress | None
+    pack: ImagePack, side: str, count: int, protocol: EvalProtocol, extractor: Extractor, progress: LabeledProgressCallback | None
 ) -> NDArray[np.float32]:
     callback = _bind_progress(progress, side, min(count, len(pack)))
     return cached_pack_features(pack, extractor, count=count, seed=protocol.seed, progress=callback)
@@ -254,7 +257,7 @@ def _count_clipping(pack: ImagePack, protocol: EvalProtocol) -> ClippingCounter:
     return counter
 
 
-def _bind_progress(progress: Progress | None, side: str, total: int) -> Callable[[int], None] | None:
+def _bind_progress(progress: LabeledProgressCallback | None, side: str, total: int) -> Callable[[int], None] | None:
     if progress is None:
         return None
     return lambda done: progress(side, done, total)

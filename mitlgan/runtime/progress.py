@@ -16,6 +16,8 @@ LARGE_LOSS = 1e5
 """Larger losses are shown with an exponent."""
 ProgressCallback = Callable[[int, int], None]
 """Receives the number of finished items and of all items."""
+LabeledProgressCallback = Callable[[str, int, int], None]
+"""Receives what is being processed, the number of finished items and of all items."""
 Say = Callable[[str], None]
 """Receives a line for the user."""
 UNBOUNDED_KIMG = 1e6

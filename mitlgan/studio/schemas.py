@@ -50,8 +50,8 @@ class MixLatent(StrictModel):
     mix: tuple[Latent, Latent, Share]
 
 
-def _latent_tag(given: Any) -> str:
-    keys = given.keys() if isinstance(given, dict) else type(given).model_fields if isinstance(given, BaseModel) else ()
+def _latent_tag(value: Any) -> str:
+    keys = value.keys() if isinstance(value, dict) else type(value).model_fields if isinstance(value, BaseModel) else ()
     return next((key for key in ("seed", "values", "mix") if key in keys), "seed")
 
 
@@ -73,8 +73,8 @@ class TransformState(StrictModel):
     flip: bool = False
 
 
-def _bool_to_float(given: Any) -> Any:
-    return float(given) if isinstance(given, bool) else given
+def _bool_to_float(value: Any) -> Any:
+    return float(value) if isinstance(value, bool) else value
 
 
 class State(StrictModel):

@@ -117,8 +117,8 @@ class Worker:
         try:
             done, _ = await asyncio.wait({result, gone}, timeout=self._work_s, return_when=asyncio.FIRST_COMPLETED)
             if result in done:
-                given: T = result.result()
-                return given
+                value: T = result.result()
+                return value
             if done:
                 raise Cancelled
             raise RequestRefused(504, "this took too long; ask for less at once")

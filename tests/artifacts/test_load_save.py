@@ -1,4 +1,4 @@
-"""FAULTS rows 30 to 34, and that what is saved is what is loaded."""
+"""Files that are damaged, hostile or do not fit are refused in one line, and loading gives what was saved."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_a_header_whose_length_looks_like_a_pickle_is_read(length: int, tmp_path
     assert read_tensors(path)[0]["a"].tolist() == [0.0]
 
 
-# Row 30: nothing is ever unpickled
+# Nothing is ever unpickled
 
 
 class Bomb:
@@ -213,7 +213,7 @@ PICKLES: dict[str, Callable[[Bomb], bytes]] = {
 
 @pytest.mark.parametrize("kind", PICKLES)
 @pytest.mark.parametrize("name", ["generator.safetensors", "generator.pt"])
-def test_row_30_pickle_is_refused_and_nothing_executed(kind: str, name: str, tmp_path: Path) -> None:
+def test_pickle_is_refused_and_nothing_executed(kind: str, name: str, tmp_path: Path) -> None:
     trace = tmp_path / "executed"
     path = tmp_path / name
     path.write_bytes(PICKLES[kind](Bomb(trace)))
@@ -226,7 +226,7 @@ def test_row_30_pickle_is_refused_and_nothing_executed(kind: str, name: str, tmp
         pickle.loads(pickle.dumps(Bomb(trace))) or pickle.loads(pickle.dumps(Bomb(trace)))
 
 
-def test_row_30_one_module_alone_may_unpickle() -> None:
+def test_one_module_alone_may_unpickle() -> None:
     """`metrics/extractors/weights.py` checks a hash and reads weights only; no other module names an unpickler."""
     package = Path(mitlgan.__file__).parent
     unpickler = re.compile(r"(?<!safetensors\.)torch\.load\(|jit\.load\(|pickle\.load|import pickle|joblib|shelve|allow_pickle=True")
@@ -237,7 +237,7 @@ def test_row_30_one_module_alone_may_unpickle() -> None:
     assert all("weights_only=True" in call for call in calls)
 
 
-# Row 31: headers that lie
+# Headers that lie
 
 
 def entry(begin: int, end: int, shape: list[int] | None = None) -> dict[str, Any]:
@@ -283,27 +283,27 @@ LIES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_row_31_lying_header_is_refused_at_once(lie: str, tmp_path: Path) -> None:
+def test_lying_header_is_refused_at_once(lie: str, tmp_path: Path) -> None:
     path = tmp_path / "generator.safetensors"
     path.write_bytes(LIES[lie])
     for read in (read_tensors, load_network):
         refusal(path, read)
 
 
-def test_row_31_the_limits_are_of_the_size_meant() -> None:
+def test_the_limits_are_of_the_size_meant() -> None:
     assert len(LIES["30,000 tensors under the limit"]) < HEADER_LIMIT_BYTES
     assert len(json.loads(LIES["30,000 tensors under the limit"][8:])) > TENSOR_LIMIT
 
 
 @pytest.mark.parametrize("layers", [17, 20_000])
-def test_row_31_a_card_of_many_layers_is_refused_at_once(artifacts: dict[str, Path], layers: int, tmp_path: Path) -> None:
+def test_a_card_of_many_layers_is_refused_at_once(artifacts: dict[str, Path], layers: int, tmp_path: Path) -> None:
     def many(header: dict[str, Any]) -> None:
         header["layers"] = {f"l{i}": header["layers"]["fg"] | {"card": {}, "generator": {}} for i in range(layers)}
 
     assert "layers" in refusal(resigned(artifacts["scene"], many, tmp_path / "x.safetensors"), load_network) or layers > 17
 
 
-def test_row_31_a_card_of_a_giant_network_allocates_nothing(artifacts: dict[str, Path], tmp_path: Path) -> None:
+def test_a_card_of_a_giant_network_allocates_nothing(artifacts: dict[str, Path], tmp_path: Path) -> None:
     def giant(header: dict[str, Any]) -> None:
         header["composer"]["translator"] |= {"widths": [8192, 8192, 8192], "blocks": 64}
 
@@ -311,10 +311,10 @@ def test_row_31_a_card_of_a_giant_network_allocates_nothing(artifacts: dict[str,
     assert "tensor translator." in refusal(path)
 
 
-# Row 32: damage
+# Damage
 
 
-def test_row_32_truncated_anywhere(artifacts: dict[str, Path], tmp_path: Path) -> None:
+def test_truncated_anywhere(artifacts: dict[str, Path], tmp_path: Path) -> None:
     whole = artifacts["fg"].read_bytes()
     path = tmp_path / "generator.safetensors"
     for end in [0, 1, 7, 8, 9, 100, *range(200, len(whole), 97), len(whole) - 1]:
@@ -322,7 +322,7 @@ def test_row_32_truncated_anywhere(artifacts: dict[str, Path], tmp_path: Path) -
         refusal(path)
 
 
-def test_row_32_any_flipped_bit_is_noticed_or_changes_nothing(artifacts: dict[str, Path], tmp_path: Path) -> None:
+def test_any_flipped_bit_is_noticed_or_changes_nothing(artifacts: dict[str, Path], tmp_path: Path) -> None:
     """Bits of all parts of the file: "fg" and "bg" differ by one bit, and so do two values of a leak."""
     whole = artifacts["fg"].read_bytes()
     path = tmp_path / "generator.safetensors"
@@ -339,7 +339,7 @@ def test_row_32_any_flipped_bit_is_noticed_or_changes_nothing(artifacts: dict[st
     assert refused > 0.9 * len(whole) / 7
 
 
-def test_row_32_a_flipped_bit_in_the_weights_names_the_hash(artifacts: dict[str, Path], tmp_path: Path) -> None:
+def test_a_flipped_bit_in_the_weights_names_the_hash(artifacts: dict[str, Path], tmp_path: Path) -> None:
     damaged = bytearray(artifacts["fg"].read_bytes())
     damaged[-2] ^= 1  # of a mantissa
     path = tmp_path / "generator.safetensors"
@@ -348,7 +348,7 @@ def test_row_32_a_flipped_bit_in_the_weights_names_the_hash(artifacts: dict[str,
 
 
 @pytest.mark.parametrize(("old", "new"), [(b'\\"role\\": \\"fg\\"', b'\\"role\\": \\"bg\\"'), (b'\\"leak\\": 0.2', b'\\"leak\\": 0.3')])
-def test_row_32_an_edited_card_names_the_hash(artifacts: dict[str, Path], old: bytes, new: bytes, tmp_path: Path) -> None:
+def test_an_edited_card_names_the_hash(artifacts: dict[str, Path], old: bytes, new: bytes, tmp_path: Path) -> None:
     whole = artifacts["fg"].read_bytes()
     assert old in whole
     path = tmp_path / "generator.safetensors"
@@ -357,7 +357,7 @@ def test_row_32_an_edited_card_names_the_hash(artifacts: dict[str, Path], old: b
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_row_32_weights_that_are_not_finite(artifacts: dict[str, Path], value: float, tmp_path: Path) -> None:
+def test_weights_that_are_not_finite(artifacts: dict[str, Path], value: float, tmp_path: Path) -> None:
     tensors, header = read_tensors(artifacts["fg"])
     name = "stages.to_image.conv.weight"
     tensors[name].view(-1)[3] = value
@@ -395,7 +395,7 @@ def _halve(tensors: dict[str, Tensor]) -> None:
         (_halve, f"tensor {NAME} is torch.float16 (3, 4, 3, 3), the card's network has torch.float32 (3, 4, 3, 3)"),
     ],
 )
-def test_row_32_other_tensors_than_the_network_has(
+def test_other_tensors_than_the_network_has(
     artifacts: dict[str, Path], change: Callable[[dict[str, Tensor]], None], expected: str, tmp_path: Path
 ) -> None:
     assert expected in refusal(with_tensors(artifacts["fg"], change, tmp_path / "generator.safetensors"))
@@ -419,7 +419,7 @@ def test_row_32_other_tensors_than_the_network_has(
         ({"kind": "checkpoint"}, "a checkpoint, not an artifact; continue its run with `mitlgan resume`"),
     ],
 )
-def test_row_32_a_card_that_contradicts_itself(artifacts: dict[str, Path], change: dict[str, Any], expected: str, tmp_path: Path) -> None:
+def test_a_card_that_contradicts_itself(artifacts: dict[str, Path], change: dict[str, Any], expected: str, tmp_path: Path) -> None:
     tensors, header = read_tensors(artifacts["fg"])
     path = tmp_path / "generator.safetensors"
     card = {**header, **change}
@@ -427,17 +427,17 @@ def test_row_32_a_card_that_contradicts_itself(artifacts: dict[str, Path], chang
     assert expected in refusal(path)
 
 
-def test_row_32_latents_in_another_order_than_the_layers(artifacts: dict[str, Path], tmp_path: Path) -> None:
+def test_latents_in_another_order_than_the_layers(artifacts: dict[str, Path], tmp_path: Path) -> None:
     def reorder(header: dict[str, Any]) -> None:
         header["latent_dims"] = {"bg": 2, "fg": 3}
 
     assert "its card says latent_dims {'bg': 2, 'fg': 3}" in refusal(resigned(artifacts["scene"], reorder, tmp_path / "composer.safetensors"))
 
 
-# Row 33: it does not fit
+# Artifacts that do not fit
 
 
-def test_row_33_a_layer_that_fits(artifacts: dict[str, Path]) -> None:
+def test_a_layer_that_fits(artifacts: dict[str, Path]) -> None:
     for role in ("fg", "bg"):
         generator, card = load_layer(artifacts[role], role, 8)
         assert (card.role, generator.size_px) == (role, 8)
@@ -445,12 +445,12 @@ def test_row_33_a_layer_that_fits(artifacts: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize(("role", "given"), [("bg", "fg"), ("fg", "bg")])
-def test_row_33_other_role(artifacts: dict[str, Path], role: str, given: str) -> None:
+def test_other_role(artifacts: dict[str, Path], role: str, given: str) -> None:
     message = refusal(artifacts[given], lambda path: load_layer(path, role, 8))
     assert message == f"--{role} {artifacts[given]}: was trained as {given}; give one that `mitlgan pretrain {role}` made, or another name by --layer"
 
 
-def test_row_33_other_resolution(artifacts: dict[str, Path]) -> None:
+def test_other_resolution(artifacts: dict[str, Path]) -> None:
     for name, option in (("fg", f"--fg {artifacts['fg']}"), ("tree", f"--layer tree={artifacts['fg']}")):
         message = refusal(artifacts["fg"], lambda path, name=name: load_layer(path, name, 32))  # type: ignore[misc]
         assert message == (
@@ -460,28 +460,28 @@ def test_row_33_other_resolution(artifacts: dict[str, Path]) -> None:
         assert load_layer(artifacts["fg"], name, 32, "bilinear")[0].size_px == 8
 
 
-def test_row_33_other_value_range(artifacts: dict[str, Path], tmp_path: Path) -> None:
+def test_other_value_range(artifacts: dict[str, Path], tmp_path: Path) -> None:
     path = resigned(artifacts["fg"], lambda header: header.update(value_range=[0.0, 1.0]), tmp_path / "generator.safetensors")
     message = refusal(path, lambda file: load_layer(file, "fg", 8))
     assert message == f"--fg {path}: its values range over [0.0, 1.0]; a layer's values must be in [-1, 1]"
 
 
 @pytest.mark.parametrize("read", [load_network, read_card, lambda path: load_layer(path, "fg", 8)])
-def test_row_33_newer_schema(artifacts: dict[str, Path], read: Callable[[Path], object], tmp_path: Path) -> None:
+def test_newer_schema(artifacts: dict[str, Path], read: Callable[[Path], object], tmp_path: Path) -> None:
     """Whatever a newer schema holds is not looked at."""
     path = resigned(artifacts["fg"], lambda _: {"schema_version": 2, "kind": "something", "size_px": "large"}, tmp_path / "generator.safetensors")
     assert refusal(path, read) == f"{path}: its schema_version 2 is newer than 1; upgrade mitlgan"
 
 
-def test_row_33_a_composer_as_layer(artifacts: dict[str, Path]) -> None:
+def test_a_composer_as_layer(artifacts: dict[str, Path]) -> None:
     message = refusal(artifacts["scene"], lambda path: load_layer(path, "fg", 8))
     assert message.endswith("is a composer; give a generator, such as `mitlgan pretrain fg` makes")
 
 
-# Row 34, and what else is no artifact
+# Other files
 
 
-def test_row_34_git_lfs_pointer(tmp_path: Path) -> None:
+def test_git_lfs_pointer(tmp_path: Path) -> None:
     path = tmp_path / "generator.safetensors"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 123456\n")
     for read in (load_network, read_card, read_tensors, lambda file: load_layer(file, "fg", 8)):

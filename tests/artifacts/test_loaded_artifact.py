@@ -197,7 +197,7 @@ def test_as_a_set_the_folder_of_samples_is_the_samples(scene: LoadedArtifact, tm
     assert {path.name for path in tmp_path.iterdir()} == {name + end for name in ("here", "other") for end in ("", "-grid.png", "-layers")}
 
 
-def test_row_5_no_room_for_samples(fg: LoadedArtifact, small_disk: Path) -> None:
+def test_no_room_for_samples(fg: LoadedArtifact, small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(2 * 2**20 - 4096))
     with pytest.raises(ResourceError, match="no space left on the disk") as caught:
         write_sample_files(fg.layers(range(100)), [f"{seed:06d}" for seed in range(100)], small_disk / "out")

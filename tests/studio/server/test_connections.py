@@ -1,4 +1,4 @@
-"""FAULTS row 41: connections upon which no request comes, or whose client takes nothing, lock nobody out."""
+"""Connections without a request, or with a client that does not read, lock nobody out."""
 
 from __future__ import annotations
 

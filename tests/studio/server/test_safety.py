@@ -1,4 +1,4 @@
-"""FAULTS rows 38 to 42: ports, bodies, hosts and origins, slow and vanished clients, absurd numbers."""
+"""Ports, bodies, hosts and origins, slow and vanished clients, absurd numbers."""
 
 from __future__ import annotations
 

@@ -57,9 +57,9 @@ class View:
     is_single: bool
     distance: str
     numbers: Table
-    marks: list[DistanceMark]
-    standings: Table | None
-    shares: Table | None
+    distances: list[DistanceMark]
+    budgets: Table | None
+    kid_ratios: Table | None
     separation: Table | None
     swaps: list[Figure]
     samples: list[Figure]
@@ -139,8 +139,8 @@ def _html(comparisons: Sequence[Comparison]) -> str:
 def _view(comparison: Comparison, prefix: str, is_single: bool) -> View:
     distance = distance_name(comparison.protocol.get("extractor"))
     return View(
-        c=comparison, prefix=prefix, is_single=is_single, distance=distance, numbers=numbers_table(comparison), marks=distance_line(comparison),
-        standings=budget_table(comparison), shares=kid_ratio_table(comparison), separation=separation_table(comparison), swaps=_swaps(comparison),
+        c=comparison, prefix=prefix, is_single=is_single, distance=distance, numbers=numbers_table(comparison), distances=distance_line(comparison),
+        budgets=budget_table(comparison), kid_ratios=kid_ratio_table(comparison), separation=separation_table(comparison), swaps=_swaps(comparison),
         samples=_sample_figures(comparison),
         strips=[(arm.label, _strip(arm)) for arm in comparison.arms if arm.layers],
         curves=[(curve, Markup(curve.svg)) for curve in curves(comparison.arms, distance, prefix)],

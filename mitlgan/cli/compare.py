@@ -15,7 +15,7 @@ RUNS = Path("runs")
 
 
 class Equal(StrEnum):
-    """What all arms get the same amount of."""
+    """The resource of which every arm gets the same amount."""
 
     time = "time"
     kimg = "kimg"
@@ -31,7 +31,7 @@ Baseline = Annotated[
         metavar="NAME|RECIPE|ARTIFACT",
         help="wgan: the tuned WGAN for a composition with mattes, the thesis' plain one for the thesis' composition. plain-wgan: always the "
         "plain one. wgan-finetuned: starts from the foreground's weights. plain: the same generator without layers, by the composition's "
-        "objective. paste: the frozen layers, untrained. Or a recipe, an artifact, a run. Repeatable. Default: wgan.",
+        "objective. paste: the frozen layers, untrained. Or a recipe, artifact or run. Repeatable. Default: wgan.",
     ),
 ]
 
@@ -39,7 +39,7 @@ EqualOption = Annotated[
     Equal | None,
     typer.Option(
         "--equal",
-        help="What all arms get the same amount of. With cpu-seconds, trainings may run in parallel (--jobs). Default: time (CPU time if all "
+        help="Resource of which every arm gets the same amount. With cpu-seconds, runs may run in parallel (--jobs). Default: time (CPU time if all "
         "stages recorded it), or kimg with --budgets.",
     ),
 ]

@@ -16,7 +16,7 @@ RUNS = Path("runs")
 
 def compose(
     fg: Annotated[
-        Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Foreground generator. Default: of the newest run, else the shipped one.")
+        Path | None, typer.Option("--fg", metavar="ARTIFACT", help="Foreground generator. Default: from the newest run, or else the shipped one.")
     ] = None,
     bg: Annotated[Path | None, typer.Option("--bg", metavar="ARTIFACT", help="Background generator. Default: as for --fg.")] = None,
     layer: options.LayerNames = None,

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 ResizeOption = Annotated[
     str | None,
-    typer.Option("--resize", metavar="FILTER", help="Resize to the extractor's size by: bilinear, bilinear-antialias, bicubic-antialias."),
+    typer.Option("--resize", metavar="FILTER", help="Filter for resizing to the extractor's input: bilinear, bilinear-antialias or bicubic-antialias."),
 ]
 
-Grid = Annotated[Path, typer.Option("--grid", metavar="FILE", help="Picture of --separation: rows share a foreground, columns a background.")]
+Grid = Annotated[Path, typer.Option("--grid", metavar="FILE", help="Picture that --separation writes: rows share a foreground, columns a background.")]
 
 Swaps = Annotated[int, typer.Option("--swaps", metavar="K", help="Number of foregrounds and backgrounds that --separation swaps.", min=2, max=64)]
 

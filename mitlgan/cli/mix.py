@@ -1,4 +1,4 @@
-"""`mitlgan mix`: make the child of two pictures."""
+"""`mitlgan mix`: mix two pictures into one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def mix(
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Make the child of two pictures.
+    """Mix two pictures into one.
 
     Takes the midpoint on the arc between their latents, layer by layer.
     """

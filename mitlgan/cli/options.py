@@ -22,7 +22,7 @@ Settings = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", he
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent folder of runs.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Device to compute on.")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Random seed. Default: from the recipe.")]
-Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU threads. Equal N gives equal bits.", min=1)]
+Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU threads. The same N gives the same result, bit for bit.", min=1)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and print the plan; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
 Extractor = Annotated[
@@ -44,7 +44,13 @@ Split = Annotated[
 Samples = Annotated[int | None, typer.Option("-n", "--samples", metavar="N", help="Number of generated images. Default: from the recipe.", min=2)]
 Truncation = Annotated[
     float,
-    typer.Option("--truncation", metavar="PSI", help="Pull latents to their mean: 1 not at all, 0.7 more typical, 0 a single picture.", min=0, max=2),
+    typer.Option(
+        "--truncation",
+        metavar="PSI",
+        help="Pull latents toward their mean: 1 not at all, 0.7 for more typical pictures, 0 for a single one.",
+        min=0,
+        max=2,
+    ),
 ]
 
 
@@ -67,7 +73,7 @@ class Form(StrEnum):
 CriticRun = Annotated[Path | None, typer.Option("--critic", metavar="RUN", help="Start from the critic of this run or artifact. Default: a new one.")]
 LayerNames = Annotated[
     list[str] | None,
-    typer.Option("--layer", metavar="NAME=ARTIFACT", help="A named generator; repeatable, from back to front (bg is the backmost)."),
+    typer.Option("--layer", metavar="NAME=ARTIFACT", help="Generator of one layer; repeatable, from back to front (bg is the backmost)."),
 ]
 Log = Annotated[Logged | None, typer.Option("--log", help="Also write statistics for TensorBoard.")]
 

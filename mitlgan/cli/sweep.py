@@ -35,7 +35,7 @@ def sweep(
     ),
     as_json: options.Json = False,
 ) -> None:
-    """Train many recipes, or one varied, and rank them.
+    """Train many recipes, or variants of one, and rank them.
 
     All are measured alike, in one table.
     """

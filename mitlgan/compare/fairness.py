@@ -103,7 +103,7 @@ def _different_settings(trained: TrainedArm, domain: DomainRun) -> Iterator[str]
         return
     recipe = _recipe(trained)
     if recipe is None:
-        yield f"{trained.arm.label}: its recipe is not known"
+        yield f"{trained.arm.label}: its recipe is unknown"
         return
     for key, (theirs, ours) in diff_recipes(recipe, domain.setup.recipe).items():
         if key.startswith(COMPARED_SETTINGS):
@@ -112,7 +112,7 @@ def _different_settings(trained: TrainedArm, domain: DomainRun) -> Iterator[str]
 
 def _different_scenes(trained: TrainedArm, domain: DomainRun) -> Iterator[str]:
     if trained.snapshots and _card(trained).data.get("content_sha256") != _card(domain.arms[0]).data.get("content_sha256"):
-        yield f"{trained.arm.label}: trained on other pictures than the composition"
+        yield f"{trained.arm.label}: trained on different pictures than the composition"
 
 
 def _different_length(trained: TrainedArm, domain: DomainRun, plan: ComparisonPlan) -> Iterator[str]:

@@ -63,7 +63,7 @@ def _measure(evaluator: CachedEvaluator, path: Path, training: ImagePack, seeds:
 
 def _sentence(pairs: dict[str, Any], split: str) -> str:
     if split == "train":
-        return f"The nearest of {pairs['of']} samples. Without unseen real pictures there is nothing to say how near is usual."
+        return f"The nearest of {pairs['of']} samples. Without unseen real pictures it is unknown how near is usual."
     return (
         f"{pairs['share']:.0%} of {pairs['of']} samples are nearer to a training picture than 95 % of unseen real pictures are (5 % would be usual). "
         f"Their median distance is {pairs['ratio']:.2f} times that of unseen real pictures (copies: 0)."

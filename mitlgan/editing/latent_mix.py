@@ -106,7 +106,7 @@ def generators_of(artifact: LoadedArtifact) -> dict[str, Generator]:
 
 
 def stage_index(generator: Generator, requested: int | str, option: str) -> int:
-    """Return the number of a generator's stage, shares by its number from 1 to the last but one, or its name, such as `to_8px`.
+    """Return the number of a stage that precedes the image, from its number (the first is 1) or its name, such as `to_8px`.
 
     Raises:
         UsageError: There is no such stage, or it is the last, whose output is the image.
@@ -123,7 +123,7 @@ def stage_index(generator: Generator, requested: int | str, option: str) -> int:
 
 @contextmanager
 def _mixed_after(generators: Mapping[str, Generator], stages: Mapping[str, int], weights: Mapping[str, float]) -> Iterator[None]:
-    """Within the context, both rows of a batch continue from the mixture of their activations after the shares stages.
+    """Within the context, both rows of a batch continue from the mixture of their activations after the chosen stages.
 
     Hooks are used so that everything else, including a fusion that reads features, sees the mixture as well.
     """

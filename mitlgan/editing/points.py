@@ -1,4 +1,4 @@
-"""Points in an artifact's latent space, point by a seed, seeds by layer, a latent file or a tensor."""
+"""Points in an artifact's latent space, each given by a seed, a seed per layer, a latent file or a tensor."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def directions(
     generator = generators[name]
     if by == "weights":
         if stage is not None:
-            raise UsageError("stage: the weights are those of the first; it goes with --by features")
+            raise UsageError("stage: weights are always those of the first stage; leave it out, or use --by features")
         return Directions(name, by, None, *sefa(generator, k))
     if by != "features":
         raise UsageError(f"by: there is no {by!r}; choose weights or features")

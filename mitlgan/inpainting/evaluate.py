@@ -90,7 +90,7 @@ def score_fillers(
         DataError: There are fewer than two pictures.
     """
     if min(count, len(pictures)) < 2:
-        raise DataError(f"{pictures.path}: {min(count, len(pictures))} pictures; a mean with its error takes at least 2")
+        raise DataError(f"{pictures.path}: {min(count, len(pictures))} pictures; a mean with its error needs at least 2")
     for filler in fillers:
         if filler.size_px not in (None, pictures.size_px):
             raise ArtifactError(f"--artifact: {filler.name} takes {filler.size_px} px, the pictures have {pictures.size_px} px; give one of that size")

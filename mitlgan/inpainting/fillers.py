@@ -79,7 +79,7 @@ def context_filler(path: Path | None = None) -> Filler:
     network, card = load_network(artifact_path(path))
     if not isinstance(network, ContextEncoder):
         kind = f"{KIND_WITH_ARTICLE[card.kind]}, which fills no holes"
-        raise ArtifactError(f"--artifact {path}: is {kind}; give what `mitlgan train inpaint/context-32` made, or take --method embed")
+        raise ArtifactError(f"--artifact {path}: is {kind}; give a run of `mitlgan train inpaint/context-32`, or use --method embed")
 
     @torch.inference_mode()
     def fill(pictures: Tensor, holes: Tensor) -> Tensor:
@@ -103,9 +103,7 @@ def embedding_filler(path: Path | None = None, settings: InversionSettings = EMB
     path = path or shipped_artifact("embed")
     artifact = load_artifact(path)
     if artifact.card.image_channels != IMAGE_CHANNELS:
-        raise ArtifactError(
-            f"--artifact {path}: its pictures have {artifact.card.image_channels} channels, those with holes 3; give one of RGB pictures"
-        )
+        raise ArtifactError(f"--artifact {path}: its pictures have {artifact.card.image_channels} channels; give one that makes RGB pictures")
 
     def fill(pictures: Tensor, holes: Tensor) -> Tensor:
         masked = torch.where(holes > 0, 0.0, pictures)
@@ -122,11 +120,11 @@ def make_filler(method: str, artifact: Path | None = None) -> Filler:
         ArtifactError: The artifact does not fit the method.
     """
     if method not in METHODS:
-        raise UsageError(f"--method {method}: there is none of that name; choose one of {', '.join(METHODS)}")
+        raise UsageError(f"--method {method}: is unknown; choose from {', '.join(METHODS)}")
     if method in WITH_ARTIFACT:
         return WITH_ARTIFACT[method](artifact)
     if artifact is not None:
-        raise UsageError(f"--artifact {artifact}: --method {method} takes none; leave it out, or take --method {' or '.join(WITH_ARTIFACT)}")
+        raise UsageError(f"--artifact {artifact}: --method {method} takes no artifact; leave it out, or use --method {' or '.join(WITH_ARTIFACT)}")
     if method.startswith("opencv"):
         import_opencv()  # so that a missing package is reported before anything is read
     return Filler(method, None, WITHOUT_ARTIFACT[method])

@@ -39,16 +39,16 @@ def parse_hole(spec: str, height: int, width: int) -> NDArray[np.bool_]:
     else:
         hole = _mask(spec, height, width)
     if not hole.any():
-        raise DataError(f"--hole {spec}: marks no pixel; paint white what is to be filled, black what stays")
+        raise DataError(f"--hole {spec}: marks no pixel; paint the hole white and the rest black")
     if hole.all():
-        raise DataError(f"--hole {spec}: covers the whole picture; leave something of it to go on from")
+        raise DataError(f"--hole {spec}: covers the whole picture; leave a part of it visible")
     return hole
 
 
 def _rectangle(spec: str, height: int, width: int) -> NDArray[np.bool_]:
     numbers = [int(part) for part in spec.split(",") if len(part) < 10]
     if len(numbers) != 4 or spec.count(",") != 3 or min(numbers[2:]) < 1:
-        raise UsageError(f"--hole {spec}: write it as x,y,w,h in px, such as 8,8,16,16, or center, or name a mask's file")
+        raise UsageError(f"--hole {spec}: give x,y,w,h in px, such as 8,8,16,16, or center, or a mask file")
     left, top, wide, high = numbers
     if left < 0 or top < 0 or left + wide > width or top + high > height:
         raise UsageError(f"--hole {spec}: leaves the picture, which is {width} x {height} px")
@@ -60,7 +60,7 @@ def _rectangle(spec: str, height: int, width: int) -> NDArray[np.bool_]:
 def _mask(spec: str, height: int, width: int) -> NDArray[np.bool_]:
     path = Path(spec)
     if not path.exists():
-        raise DataError(f"--hole {spec}: no such file; name a mask, or write x,y,w,h or center")
+        raise DataError(f"--hole {spec}: no such file; give a mask file, x,y,w,h or center")
     try:
         mask = decode(path, keep_alpha=False, backdrop=(0, 0, 0), ignore_profile=True)
     except UnreadableImageError as error:

@@ -98,7 +98,7 @@ def _read(content: bytes) -> Original:
     png_mode = ("L" if is_gray else "RGB") + ("A" if is_transparent else "")
     notes = [decoded.note] if decoded.note else []
     if bits > 8:
-        notes.append(f"{bits} bits a number: written with 8")
+        notes.append(f"{bits} bits per channel: written with 8")
     if is_converted:
         notes.append(f"{mode} by its profile or gamma: written as {png_mode} in sRGB")
     elif mode != png_mode and bits <= 8:

@@ -44,7 +44,7 @@ def fill_membrane(values: Values, hole: NDArray[np.bool_]) -> Values:
         ValueError: The hole covers everything, so that the result is undetermined.
     """
     if hole.all():
-        raise ValueError("the hole is everywhere: nothing is known to go on from")
+        raise ValueError("the hole covers everything, so nothing decides the fill")
     solution = np.zeros(values.shape, dtype=np.float64)
     if not hole.any():
         return solution

@@ -84,7 +84,7 @@ def window(hole: Hole, size_px: int | None) -> tuple[slice, slice]:
     )  # fmt: skip
     area = slice(top, top + side), slice(left, left + side)
     if longest > side or hole[area].all():
-        raise DataError(f"--hole: {wide} x {high} px leave too little of a picture of {width} x {height} px; fill it in parts, or take --method opencv")
+        raise DataError(f"--hole: {wide} x {high} px leave too little of a picture of {width} x {height} px; fill it in parts, or use --method opencv")
     return area
 
 

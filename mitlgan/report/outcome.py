@@ -20,7 +20,7 @@ class ExtractorScores:
     """The scores of one arm by one extractor.
 
     Attributes:
-        metrics: As in `Arm`.
+        metrics: As in `ArmResult`.
         values: Distance of each seed.
     """
 
@@ -60,7 +60,7 @@ class BaselineOutcome:
 
     @property
     def measured_noise(self) -> float | None:
-        """See `noise.noise`; None with one seed."""
+        """See `noise.noise_margin`; None with one seed."""
         return noise_margin(self.ours.values, self.theirs.values)
 
     @property

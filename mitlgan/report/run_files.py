@@ -107,7 +107,8 @@ def plot_statistics(rows: Sequence[Mapping[str, Any]], keys: Sequence[tuple[str,
             axis.set_xlabel(unit)
             axis.set_ylabel(label)
             axis.grid(alpha=0.3)
-            axis.legend(frameon=False)
+            if axis.lines:
+                axis.legend(frameon=False)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()

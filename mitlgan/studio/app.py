@@ -69,7 +69,7 @@ async def _handle_cancelled(_request: Request, _error: Any) -> Response:
 async def _handle_project_error(_request: Request, error: Any) -> Response:
     if isinstance(error, ArtifactError):  # its message begins with a path, which clients must not see
         log.warning("%s", error)
-        return guard.refusal_response(RequestRefused(404, "artifact: it cannot be read any more; reload the page"))
+        return guard.refusal_response(RequestRefused(404, "artifact: can no longer be read; reload the page"))
     return guard.refusal_response(RequestRefused(422, str(error)))
 
 
@@ -84,7 +84,7 @@ async def _handle_http_error(_request: Request, error: Any) -> Response:
 
 
 async def _handle_bug(_request: Request, error: Any) -> Response:
-    return JSONResponse({"error": f"bug: {type(error).__name__}; the terminal in which the studio runs says location"}, 500)
+    return JSONResponse({"error": f"bug: {type(error).__name__}; the terminal in which the studio runs says where"}, 500)
 
 
 def validation_message(errors: Sequence[Any]) -> str:

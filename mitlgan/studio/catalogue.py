@@ -93,7 +93,7 @@ class Catalogue:
         self._lock = threading.Lock()
         self.refresh()
         if settings.artifacts and not self._entries:
-            raise ArtifactError(f"{settings.artifacts[0]}: holds no artifact; give a .safetensors file, a finished run, or a folder of such")
+            raise ArtifactError(f"{settings.artifacts[0]}: holds no artifact; give a .safetensors file, a finished run, or a folder that holds some")
 
     def refresh(self) -> list[ArtifactAnswer]:
         """Look for artifacts again, because runs finish, and return all, compositions first."""
@@ -116,7 +116,7 @@ class Catalogue:
         """
         entry = self._entries.get(artifact_id)
         if entry is None:
-            raise RequestRefused(404, "artifact: there is none of this id; choose one of /api/artifacts")
+            raise RequestRefused(404, "artifact: none has this id; choose one from /api/artifacts")
         return entry
 
     def load(self, artifact_id: str) -> ActiveArtifact:

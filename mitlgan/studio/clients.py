@@ -14,7 +14,7 @@ from mitlgan.studio.errors import RequestRefused
 
 MAX_CLIENTS = 4096
 MAX_WAITING_GUESSES = 4
-"""Of one client at a time."""
+"""Maximum number of guesses of one client that wait at a time."""
 IPV6_PREFIX_BITS = 64
 """Providers usually give one customer all addresses with the same first 64 bits."""
 

@@ -54,7 +54,7 @@ def stage_png(stages: CompositionStages, what: str) -> bytes:
     """
     images = stage_images(stages)
     if what not in images:
-        raise RequestRefused(422, f"what: this picture has none of that name; choose from {', '.join(images)}")
+        raise RequestRefused(422, f"what: this picture has no such stage; choose from {', '.join(images)}")
     return image_png(images[what])
 
 

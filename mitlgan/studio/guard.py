@@ -25,7 +25,7 @@ COOKIE = "mitlgan_studio"
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
 UPLOADS = ("/api/embed", "/api/inpaint")
 LINGER_BYTES, LINGER_S = 64_000_000, 3.0
-"""How much of a too large body is read and discarded, so that its sender reads why it was refused."""
+"""How much of an oversized body is read and discarded, so that its sender can read the refusal."""
 POLICY = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -53,7 +53,7 @@ class RequestGuard:
         self._names = LOCAL_NAMES | {settings.host.lower(), *(name.lower() for name in settings.names)}
         if not settings.is_local:
             self._names |= {socket.gethostname().lower()}
-        self._session = None if settings.token is None else secrets.token_urlsafe(32)  # not derived from the token: it could be used to guess it
+        self._session = None if settings.token is None else secrets.token_urlsafe(32)  # not derived from the token, which it could help to guess
         self._guesses = TokenGuessLimiter(settings.guess_pause_s)
         self._uploads = settings.max_uploads
 
@@ -86,7 +86,7 @@ class RequestGuard:
             return
 
     async def _authorize(self, scope: Scope) -> Response | None:
-        """Check that the request may come in.
+        """Check that the request is permitted.
 
         Returns:
             A redirect instead of the app's response if the token was in the address, else None.
@@ -97,11 +97,11 @@ class RequestGuard:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._is_own_host(hosts[0]):
-            raise RequestRefused(400, "Host: the studio is not asked for under this name; use the address that `mitlgan studio` printed")
+            raise RequestRefused(400, "Host: the studio has another name; use the address that `mitlgan studio` printed")
         origins = headers.getlist("origin")
         foreign = any(urlsplit(origin).netloc.lower() != hosts[0].lower() or not origin.startswith(("http://", "https://")) for origin in origins)
         if foreign or (scope["path"] != "/" and headers.get("sec-fetch-site", "none") in ("cross-site", "same-site")):
-            raise RequestRefused(403, "Origin: another page asks; open the studio itself")
+            raise RequestRefused(403, "Origin: the request comes from another page; open the studio itself")
         if self._settings.token is None or self._session is None:
             return None
         query_token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [None])[0] if scope["path"] == "/" else None
@@ -122,9 +122,9 @@ class RequestGuard:
             redirect.set_cookie(COOKIE, self._session, httponly=True, samesite="strict", secure=scope.get("scheme") == "https")
             return redirect
         if attempts:
-            raise RequestRefused(403, "token: this is not the one that the studio was started with")
+            raise RequestRefused(403, "token: is wrong; open the address that `mitlgan studio` printed")
         if not _constant_time_equal(_session_cookie(headers), self._session):
-            raise RequestRefused(401, "token: none was given; open the address that `mitlgan studio` printed, or send it as `Authorization: Bearer`")
+            raise RequestRefused(401, "token: is missing; open the address that `mitlgan studio` printed, or send it as `Authorization: Bearer`")
         return None
 
     def _is_own_host(self, host: str) -> bool:
@@ -191,25 +191,25 @@ def _drop_body(send: Send) -> Send:
     """Send only the head of a response; further messages raise OSError."""
     has_ended = False
 
-    async def headed(message: Message) -> None:
+    async def send_head(message: Message) -> None:
         nonlocal has_ended
         if has_ended:
-            raise OSError("a request for the head alone")
+            raise OSError("the response to a HEAD request has no body")
         if message["type"] == "http.response.body":
             message, has_ended = {"type": "http.response.body", "body": b"", "more_body": False}, True
         await send(message)
 
-    return headed
+    return send_head
 
 
 def _replay_body(body: bytes, receive: Receive) -> Receive:
     """Return a receive function that gives the body in one message, then the connection's messages."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def replayed() -> Message:
+    async def receive_again() -> Message:
         return waiting.pop() if waiting else await receive()
 
-    return replayed
+    return receive_again
 
 
 def _add_security_headers(message: MutableMapping[str, Any]) -> None:

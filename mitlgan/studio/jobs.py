@@ -119,7 +119,7 @@ class JobRegistry:
             work: Called in the worker's thread; its result is the data of the event `done`.
 
         Raises:
-            Refused: 503, too many jobs are waiting.
+            RequestRefused: 503, too many jobs are waiting.
         """
         for job_id in [job_id for job_id, job in self._jobs.items() if job.is_finished][: max(0, len(self._jobs) - MAX_JOBS + 1)]:
             del self._jobs[job_id]
@@ -142,7 +142,7 @@ class JobRegistry:
             RequestRefused: 404, there is none.
         """
         if job_id not in self._jobs:
-            raise RequestRefused(404, "job: there is none of this id, or it ended too long ago")
+            raise RequestRefused(404, "job: no job has this id, or it ended too long ago")
         return self._jobs[job_id]
 
 
@@ -158,7 +158,7 @@ def _run_job(job: StudioJob, work: Callable[[StudioJob], dict[str, Any]]) -> Non
         job.emit("failed", {"message": refused.message})
     except ArtifactError as error:  # its message begins with a path, which clients must not see
         log.warning("%s", error)
-        job.emit("failed", {"message": "artifact: it is not there, or cannot be read; choose another way"})
+        job.emit("failed", {"message": "artifact: is missing or cannot be read; choose another one"})
     except MitlganError as error:
         job.emit("failed", {"message": str(error)})
     except Exception as error:

@@ -142,7 +142,7 @@ class QuizStore:
     def _quiz(self, quiz_id: str) -> _Quiz:
         quiz = self._quizzes.get(quiz_id)
         if quiz is None:
-            raise RequestRefused(404, "quiz: there is none of this id, or it was left too long ago; begin another")
+            raise RequestRefused(404, "quiz: none has this id, or it was abandoned too long ago; begin another")
         return quiz
 
     def _next_picture(self, active: ActiveArtifact) -> tuple[Truth, str, str]:

@@ -186,7 +186,7 @@ def _check_supported(loaded: ActiveArtifact, state: State) -> None:
     if state.matte_strength != 1 and not movable:
         raise RequestRefused(422, "matte_strength: this artifact has no matte; choose a composition by mattes, or leave it at 1")
     if state.harmonise != 1 and not (loaded.composer is not None and loaded.composer.can_scale_harmonization):
-        raise RequestRefused(422, "harmonise: this artifact has nothing that harmonises in part; leave it at 1")
+        raise RequestRefused(422, "harmonise: this artifact cannot harmonise in part; leave it at 1")
 
 
 def _check_latent(loaded: ActiveArtifact, name: str, option: str) -> None:

@@ -78,7 +78,7 @@ class RunBrowser:
             rows = [_finite(row) for row in read_jsonl(run.stats_file) if _iteration(row) > after]
         except ForeignFileError as error:
             log.warning("%s", error)  # it begins with a path, which clients must not see
-            raise RequestRefused(404, "stats: a link or a pipe stands in their place; the terminal in which the studio runs says where") from None
+            raise RequestRefused(404, "stats: their file is a link or a pipe; the terminal in which the studio runs says where") from None
         step = max(1, math.ceil(len(rows) / MAX_ROWS))
         return rows[::-step][::-1]  # from the end: the newest is always there
 
@@ -91,7 +91,7 @@ class RunBrowser:
         run = self._run(run_id)
         with suppress(KeyError, OSError):
             return read_bytes(_snapshots(run)[number], root=run.path)
-        raise RequestRefused(404, "snapshot: this run has none of this number; choose one of /api/runs")
+        raise RequestRefused(404, "snapshot: this run has no snapshot of this number; choose one from /api/runs")
 
     def report(self, run_id: str) -> bytes:
         """Return a run's report.
@@ -103,7 +103,7 @@ class RunBrowser:
         with suppress(OSError):
             if run.report_file is not None:
                 return read_bytes(run.report_file, root=run.path)
-        raise RequestRefused(404, "report: this run has none; make it with `mitlgan report RUN`")
+        raise RequestRefused(404, "report: this run has no report; write it with `mitlgan report RUN`")
 
     def _by_id(self) -> dict[str, Run]:
         """Return runs by the hash of their path, the newest first."""
@@ -113,7 +113,7 @@ class RunBrowser:
     def _run(self, run_id: str) -> Run:
         run = self._by_id().get(run_id)
         if run is None:
-            raise RequestRefused(404, "run: there is none of this id; choose one of /api/runs")
+            raise RequestRefused(404, "run: none has this id; choose one from /api/runs")
         return run
 
 

@@ -102,7 +102,7 @@ class State(StrictModel):
     @model_validator(mode="after")
     def _not_too_deep(self) -> State:
         if any(_depth(latent) > MAX_MIX_DEPTH for latent in self.latents.values()):
-            raise ValueError(f"latents are mixed of mixtures more than {MAX_MIX_DEPTH} deep; mix pictures that are less mixed")
+            raise ValueError(f"latents are mixtures nested more than {MAX_MIX_DEPTH} deep; mix simpler pictures")
         return self
 
 

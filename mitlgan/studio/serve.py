@@ -88,7 +88,7 @@ def _open_socket(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRNOTAVAIL:
-            raise UsageError(f"--host {host}: is no address of this machine; choose 127.0.0.1, or 0.0.0.0 with --token") from None
+            raise UsageError(f"--host {host}: is not an address of this machine; choose 127.0.0.1, or 0.0.0.0 with --token") from None
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         raise ResourceError(f"--port {port}: {why}; {_free_port(host)} is free, or choose another") from None
     return listener

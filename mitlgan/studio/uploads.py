@@ -65,7 +65,7 @@ def decode_hole(content: bytes, card: Card, option: str) -> Tensor:
     on_black.alpha_composite(mask)
     marked = (torch.frombuffer(bytearray(on_black.convert("L").tobytes()), dtype=torch.uint8) >= MIN_HOLE_BRIGHTNESS).float().view(1, 1, *mask.size)
     if not bool(marked.any()) or bool(marked.all()):
-        raise RequestRefused(422, f"{option}: marks {'everything' if bool(marked.any()) else 'nothing'}; paint what is to be filled, and leave some")
+        raise RequestRefused(422, f"{option}: marks {'everything' if bool(marked.any()) else 'nothing'}; paint the part to fill, and leave the rest")
     return marked
 
 
@@ -77,7 +77,7 @@ def decode_data_uri(uri: str, option: str) -> bytes:
     """
     match = re.match(r"data:image/[a-z0-9.+-]{1,40};base64,", uri[:80])
     if match is None:
-        raise RequestRefused(422, f"{option}: is no data URI of a picture; send data:image/png;base64,...")
+        raise RequestRefused(422, f"{option}: is not the data URI of a picture; send data:image/png;base64,...")
     try:
         return base64.b64decode(uri[match.end() :], validate=True)
     except (binascii.Error, ValueError):
@@ -98,7 +98,7 @@ def _image_size(content: bytes, option: str) -> tuple[int, int]:
         with Image.open(io.BytesIO(content), formats=allowed_formats(content)) as picture:
             return picture.size
     except UnidentifiedImageError:
-        raise RequestRefused(415, f"{option}: is no picture of a known format; send PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF") from None
+        raise RequestRefused(415, f"{option}: is not a picture of a known format; send PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF") from None
     except Image.DecompressionBombError:
         raise RequestRefused(422, f"{option}: refused as a decompression bomb") from None
     except Exception:

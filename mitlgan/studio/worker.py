@@ -108,7 +108,7 @@ class Worker:
             quick: The task is a single picture.
 
         Raises:
-            Refused: 503, too many tasks are waiting; 504, the task took too long.
+            RequestRefused: 503, too many tasks are waiting; 504, the task took too long.
             Cancelled: The client disconnected.
         """
         task = self._put(work, quick=quick)
@@ -129,19 +129,19 @@ class Worker:
             gone.cancel()
 
     def submit(self, work: Callable[[], None]) -> Callable[[], bool]:
-        """Let a long piece of work be done when its turn comes.
+        """Queue a long task.
 
         Returns:
-            A function that takes it back, and says whether it could: whether it had not begun.
+            A function that withdraws the task, and returns whether it could: whether the task had not begun.
 
         Raises:
-            Refused: 503, too many wait.
+            RequestRefused: 503, too many tasks are waiting.
         """
-        task = self._put(lambda _ticket: work(), long=True)
+        task = self._put(lambda _token: work(), long=True)
         return lambda: self._drop(task)
 
     def run_pending(self) -> None:
-        """Do the short pieces that wait, in the middle of a long one. For the worker's thread only."""
+        """Run the short tasks that are waiting, in the middle of a long one. For the worker's thread only."""
         while (task := self._take(lambda task: not task.long, wait=False)) is not None:
             self._do(task)
 
@@ -152,7 +152,7 @@ class Worker:
             if sum(task.quick == quick for task in self._queue) >= self._waiting or (
                 long and sum(task.long for task in self._queue) >= max(1, self._waiting // 4)
             ):
-                raise refuse_busy("too many are waiting")
+                raise refuse_busy("too many requests are waiting")
             task = _Task(work, CancelToken(), long, quick)
             self._queue.append(task)
             self._changed.notify_all()
@@ -173,10 +173,10 @@ class Worker:
 
     def _drop(self, task: _Task) -> bool:
         with self._changed:
-            waited = task in self._queue
-            if waited:
+            is_waiting = task in self._queue
+            if is_waiting:
                 self._queue.remove(task)
-            return waited
+            return is_waiting
 
     def _do(self, task: _Task) -> None:
         task.run()

@@ -65,7 +65,7 @@ def test_a_mask_and_the_shipped_artifact(command: Command, photo: Path) -> None:
         (["--out", "done.jpg"], 2, "--out done.jpg: only a PNG keeps every pixel"),
         (["--out", "absent/done.png"], 5, "absent/done.png: cannot be written"),
         (["--artifact", "absent"], 4, "absent: no such artifact"),
-        (["--method", "mean", "--artifact", "absent"], 2, "--artifact absent: --method mean takes none"),
+        (["--method", "mean", "--artifact", "absent"], 2, "--artifact absent: --method mean takes no artifact"),
         (["--method", "magic"], 2, "--method: 'magic' is not one of"),
     ],
 )
@@ -82,7 +82,7 @@ def test_bad_input_is_refused_in_one_line(command: Command, photo: Path, options
 
 def test_other_artifacts_and_pictures_are_refused_by_name(command: Command, photo: Path, artifacts: dict[str, Path], inpainter: Path) -> None:
     for options, said in (
-        (["--artifact", artifacts["bg"]], "is a generator, which fills no holes; give what `mitlgan train inpaint/context-32` made"),
+        (["--artifact", artifacts["bg"]], "is a generator, which fills no holes; give a run of `mitlgan train inpaint/context-32`"),
         (["--method", "embed", "--artifact", inpainter], "is an inpainter, which makes no pictures of its own"),
         (["--method", "embed", "--artifact", artifacts["fg"]], ""),
     ):

@@ -143,7 +143,7 @@ REFUSED = [
     (2, ["grid", "SCENE", "--seeds", "7-3"], "--row-seeds 7-3: 7-3 is not at most 1,000 seeds"),
     (2, ["grid", "SCENE", "--seeds", "a"], "--row-seeds a: write seeds as 0-7 or 1,5,9"),
     (2, ["grid", "FG"], "FG: has one latent (fg), so there is nothing to cross"),
-    (2, ["directions", "SCENE", "--stage", "1"], "stage: the weights are those of the first"),
+    (2, ["directions", "SCENE", "--stage", "1"], "stage: weights are always those of the first"),
     (2, ["directions", "SCENE", "-k", "9"], "k: 9 directions of a latent of 3 numbers"),
     (2, ["export", "SCENE"], "--to: is missing; give onnx, torch-export, png-sheet, card, slim (see"),
     (5, ["export", "SCENE", "--to", "card", "--out", "good.json/x.md"], "good.json"),

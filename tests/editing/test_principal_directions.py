@@ -142,7 +142,7 @@ def test_an_artifact_is_no_directions(artifacts: dict[str, Path], fg: LoadedArti
     ({"layer": "sky"}, "^layer: there is no layer 'sky'"),
     ({"layer": "place"}, "^layer place: no generator is behind this latent; choose from fg, bg$"),
     ({"k": 0}, "^k: 0 directions"), ({"k": 17}, "^k: 17 directions of a latent of 16 numbers"), ({"by": "luck"}, "^by: there is no 'luck'"),
-    ({"stage": 1}, "^stage: the weights are those of the first"), ({"by": "features", "stage": 9}, "^stage 9: choose a stage"),
+    ({"stage": 1}, "^stage: weights are always those of the first"), ({"by": "features", "stage": 9}, "^stage 9: choose a stage"),
     ({"by": "features", "samples": 8}, "^samples: 8 are too few for 8 directions"),
 ])  # fmt: skip
 def test_directions_that_cannot_be(arguments: dict[str, object], message: str, placed: LoadedArtifact) -> None:

@@ -97,5 +97,5 @@ def test_the_verdict_names_what_is_not_beaten(pictures: ImagePack, network: Extr
 def test_what_cannot_be_measured_is_refused(pictures: ImagePack, network: Extractor) -> None:
     with pytest.raises(ArtifactError, match="other takes 16 px, the pictures have 8 px"):
         measured(pictures, [Filler("other", 16, lambda given, _: given)], network)
-    with pytest.raises(DataError, match="takes at least 2"):
+    with pytest.raises(DataError, match="needs at least 2"):
         score_fillers(pictures, [make_filler("mean")], HOLE, network, count=1)

@@ -42,15 +42,15 @@ def test_a_mask_is_bright_where_the_hole_is(mode: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "kind", "said"),
     [
-        ("1,2,3", UsageError, "write it as x,y,w,h"),
-        ("1,2,3,4,5", UsageError, "write it as x,y,w,h"),
-        ("1,2,0,4", UsageError, "write it as x,y,w,h"),
-        ("1,2,3,99999999999999", UsageError, "write it as x,y,w,h"),
+        ("1,2,3", UsageError, "give x,y,w,h"),
+        ("1,2,3,4,5", UsageError, "give x,y,w,h"),
+        ("1,2,0,4", UsageError, "give x,y,w,h"),
+        ("1,2,3,99999999999999", UsageError, "give x,y,w,h"),
         ("-1,2,3,4", UsageError, "leaves the picture, which is 10 x 8 px"),
         ("8,0,3,4", UsageError, "leaves the picture"),
         ("0,0,10,8", DataError, "covers the whole picture"),
         ("absent.png", DataError, "no such file"),
-        ("middle", DataError, "no such file; name a mask, or write x,y,w,h or center"),
+        ("middle", DataError, "no such file; give a mask file, x,y,w,h or center"),
     ],
 )
 def test_what_is_no_hole_is_refused_in_one_line(spec: str, kind: type[MitlganError], said: str) -> None:

@@ -106,9 +106,9 @@ def palette(transparency: object) -> bytes:
         (images.encoded(noise("L"), "PNG", transparency=7), "LA", "L with a transparent color: written as LA"),
         (images.encoded(noise("RGB"), "PNG", transparency=(1, 2, 3)), "RGBA", "RGB with a transparent color"),
         (images.encoded(noise("RGB").convert("CMYK"), "TIFF"), "RGB", "CMYK by its profile or gamma: written as RGB in sRGB"),
-        (images.png_of(np.asarray(noise("RGBA")).astype(int) * 257, 16, 6), "RGBA", "16 bits a number: written with 8"),
-        (images.png_of(np.asarray(noise("L")).astype(int)[..., None] * 257, 16, 0), "L", "16 bits a number: written with 8"),
-        (images.tiff_of(np.asarray(noise("RGB")).astype(int) * 257, 16, 2), "RGB", "16 bits a number: written with 8"),
+        (images.png_of(np.asarray(noise("RGBA")).astype(int) * 257, 16, 6), "RGBA", "16 bits per channel: written with 8"),
+        (images.png_of(np.asarray(noise("L")).astype(int)[..., None] * 257, 16, 0), "L", "16 bits per channel: written with 8"),
+        (images.tiff_of(np.asarray(noise("RGB")).astype(int) * 257, 16, 2), "RGB", "16 bits per channel: written with 8"),
         (images.png_of(np.asarray(noise("L")).astype(int)[..., None], 8, 0, ((b"gAMA", struct.pack(">I", 100_000)),)), "L", "written as L in sRGB"),
     ],
 )

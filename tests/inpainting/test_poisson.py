@@ -87,5 +87,5 @@ def test_outside_of_the_hole_nothing_changes_and_inside_values_stay_in_range() -
 def test_no_hole_and_nothing_but_hole() -> None:
     picture = np.full((4, 4, 3), 9, dtype=np.uint8)
     assert (poisson_blend(picture, np.zeros((4, 4, 3)), np.zeros((4, 4), dtype=np.bool_)) == picture).all()
-    with pytest.raises(ValueError, match="everywhere"):
+    with pytest.raises(ValueError, match="covers everything"):
         fill_membrane(np.zeros((4, 4, 1)), np.ones((4, 4), dtype=np.bool_))

@@ -106,16 +106,16 @@ def test_the_window(height: int, width: int, spec: str, rows: tuple[int, int], c
 
 @pytest.mark.parametrize("spec", ["0,0,50,10", "10,0,20,20"])
 def test_a_hole_that_no_square_shows_is_refused(spec: str) -> None:
-    with pytest.raises(DataError, match="fill it in parts, or take --method opencv"):
+    with pytest.raises(DataError, match="fill it in parts, or use --method opencv"):
         inpaint(noise(20, 60), parse_hole(spec, 20, 60), network_filler())
 
 
 def test_fillers_that_do_not_fit(artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ArtifactError, match="is a composer, which fills no holes"):
         make_filler("context", artifacts["scene"])
-    with pytest.raises(UsageError, match="--method mean takes none"):
+    with pytest.raises(UsageError, match="--method mean takes no artifact"):
         make_filler("mean", artifacts["bg"])
-    with pytest.raises(UsageError, match="choose one of context"):
+    with pytest.raises(UsageError, match="choose from context"):
         make_filler("magic")
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(UsageError, match="pip install 'mitlgan"):

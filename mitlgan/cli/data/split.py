@@ -36,12 +36,12 @@ def split(
     source: Source,
     out: OutFolder,
     matting: Matting = "auto",
-    size: Annotated[int, typer.Option("--size", metavar="N", help="Shrink larger pictures to this, px.", min=16, max=1024)] = 256,
+    size: Annotated[int, typer.Option("--size", metavar="N", help="Shrink larger pictures to this size, px.", min=16, max=1024)] = 256,
     background: Background = "both",
     max_hole: Annotated[
         float, typer.Option("--max-hole", metavar="X", help="Do not fill holes larger than this share of the picture.", min=0.0, max=1.0)
     ] = 0.65,
-    blur: Annotated[float, typer.Option("--blur", metavar="PX", help="Blur backgrounds by this, px.", min=0.0, max=100.0)] = 0.0,
+    blur: Annotated[float, typer.Option("--blur", metavar="PX", help="Standard deviation of a blur of backgrounds, px.", min=0.0, max=100.0)] = 0.0,
     backdrop: Annotated[
         str | None, typer.Option("--backdrop", metavar="COLOUR", help="Put foregrounds on this colour: a name or #rrggbb. Default: transparent.")
     ] = None,
@@ -57,7 +57,7 @@ def split(
     ] = 0.25,
     exclude: Exclude = None,
     keep: Annotated[
-        list[Path] | None, typer.Option("--keep", metavar="FILE", help="File of names to use in spite of doubts, one per line; repeatable.")
+        list[Path] | None, typer.Option("--keep", metavar="FILE", help="File of names to use despite doubts, one per line; repeatable.")
     ] = None,
     holdout: HoldOut = "10%",
     min_confidence: MinConfidence = None,

@@ -87,7 +87,7 @@ def decode(
         ignore_profile: Keep the numbers in the file, whatever a color profile says; for mattes and masks, which have no colors.
 
     Raises:
-        UnreadableImageError: The file is no picture of an allowed format, damaged, too large, or too thin.
+        UnreadableImageError: The file is not a picture of an allowed format, is damaged, too large, or too thin.
     """
     return decode_bytes(read_file(path), keep_alpha=keep_alpha, size_px=size_px, backdrop=backdrop, ignore_profile=ignore_profile)
 

@@ -135,10 +135,10 @@ def test_a_transparent_picture_stays_so_outside_of_the_hole(
     [
         ({"hole": uri(mask(9))}, 422, "hole: is 9 x 9 px"),
         ({"hole": uri(mask(left=6))}, 422, "hole: marks nothing"),
-        ({"hole": "data:text/html;base64,AAAA"}, 422, "hole: is no data URI"),
-        ({"image": "/etc/passwd"}, 422, "image: is no data URI"),
+        ({"hole": "data:text/html;base64,AAAA"}, 422, "hole: is not the data URI of a picture"),
+        ({"image": "/etc/passwd"}, 422, "image: is not the data URI of a picture"),
         ({"image": "data:image/png;base64,####"}, 422, "image: its base64 is damaged"),
-        ({"image": "data:image/png;base64,AAAA"}, 415, "image: is no picture"),
+        ({"image": "data:image/png;base64,AAAA"}, 415, "image: is not a picture"),
         ({"seconds": 1e9}, 422, "seconds:"),
         ({"method": "magic"}, 422, "method:"),
         ({"artifact": "none"}, 404, "artifact:"),

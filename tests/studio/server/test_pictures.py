@@ -185,7 +185,7 @@ def test_a_morphs_files_have_its_frames(client: TestClient, ids: dict[str, str])
 REFUSED = [
     ("/api/picture", {"state": {"artifact": "scene", "stand": {"scale": 1}}}, "stand: nothing can be moved"),
     ("/api/picture", {"state": {"artifact": "scene", "matte_strength": 0.5}}, "matte_strength: this artifact has no matte"),
-    ("/api/picture", {"state": {"artifact": "fg", "harmonise": False}}, "harmonise: this artifact has nothing"),
+    ("/api/picture", {"state": {"artifact": "fg", "harmonise": False}}, "harmonise: this artifact cannot"),
     (
         "/api/picture",
         {"state": {"artifact": "fg", "latents": {"bg": {"seed": 1}}}},

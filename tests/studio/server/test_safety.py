@@ -80,7 +80,7 @@ def test_a_port_in_use_is_told_with_a_free_one(settings: StudioSettings) -> None
 
 def test_an_address_that_is_none_of_this_machine_is_told(settings: StudioSettings) -> None:
     elsewhere = dataclasses.replace(settings, host="192.0.2.1", token="a secret of 24 letters")
-    with pytest.raises(UsageError, match=r"^--host 192\.0\.2\.1: is no address of this machine"):
+    with pytest.raises(UsageError, match=r"^--host 192\.0\.2\.1: is not an address of this machine"):
         serve(elsewhere, 0, on_ready=lambda _: None)
 
 

@@ -98,7 +98,7 @@ class ArmResult:
         timing: Rows of `timing.jsonl`.
         evaluations: Rows {"kimg", "seconds", "cpu_seconds", "macs", "fd", "fd_std", ...} measured during training, if any; means over the seeds.
         budget_results: Rows {"budget", "fd", "fd_std", "kid", ...} at each budget, the best snapshot up to it, on the reported pictures.
-        separation: Numbers of `metrics.separation.Separation`, for arms that are made of layers.
+        separation: Numbers of `metrics.layer_separation.SeparationScores`, for arms that are made of layers.
         separation_grid: The swap as a finished PNG: rows share a foreground, columns a background.
         neighbours: Samples and their nearest training pictures, as pictures with captions.
         memorised: One sentence on how close samples are to the training pictures.

@@ -51,7 +51,7 @@ def pack_folder(
         size_px: Height and width.
         resize: Name of the filter.
         keep_alpha: Keep transparency, premultiplied, as a fourth channel.
-        allow_bad: Continue if more than 5 % of the files are no usable pictures.
+        allow_bad: Continue if more than 5 % of the files are not usable pictures.
         limit: Maximum number of pictures; the first ones are used.
         progress: Receives the number of finished and of all files.
         say: Receives which split is used, and notes about the pictures.

@@ -71,7 +71,7 @@ def prepare_pack(
         out: Folder for the pack.
         settings: How.
         selection: Chooses pictures by tables.
-        allow_bad: Continue if more than 5 % of the files are no usable pictures.
+        allow_bad: Continue if more than 5 % of the files are not usable pictures.
         progress: Receives the number of finished and of all pictures.
 
     Returns:

@@ -33,7 +33,7 @@ def advise_on_set(report: SetReport) -> Iterator[Sentence]:
     name, total = report.name, len(report.pictures)
     if report.unreadable:
         bad = len(report.unreadable)
-        words = f"{bad:,} of {total + bad:,} files are no usable pictures and will be skipped"
+        words = f"{bad:,} of {total + bad:,} files are not usable pictures and will be skipped"
         yield f"{name}: {words}; to pack the others: {_prepare(report, '--allow-bad')}", True
     for line in report.leftovers.describe(include_counts=False):
         yield f"{name}: {line}; the names of all: mitlgan data stats {shlex.quote(report.spec)} --json", True
@@ -64,7 +64,7 @@ def _advise_on_count(report: SetReport) -> Iterator[Sentence]:
     name, total = report.name, len(report.pictures)
     if report.split in ("", TRAIN) and 0 < total < MIN_PICTURES:
         factor = math.ceil(MIN_PICTURES / total)
-        words = f"{name}: {total:,} pictures are few, {MIN_PICTURES:,} or more would do; a generator may memorise them"
+        words = f"{name}: {total:,} pictures are few; a generator may memorise fewer than {MIN_PICTURES:,}"
         command = f"mitlgan data augment {shlex.quote(_pictures(report, name))} --out {shlex.quote(_sibling(report.spec, 'more'))} --factor {factor}"
         yield f"{words}. Add {MIN_PICTURES - total:,}, or make {factor} of each: {command}", True
     elif report.split not in ("", TRAIN) and 0 < total < MIN_HELD_OUT:

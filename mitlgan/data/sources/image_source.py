@@ -160,7 +160,7 @@ def refuse_unreadable(label: str, total: int, unreadable: Sequence[dict[str, str
     if len(unreadable) > MAX_UNREADABLE_FRACTION * total and way_out:
         first = unreadable[0]
         raise DataError(
-            f"{label}: {len(unreadable)} of {total} files are no usable pictures, the first {first['name']!r}: {first['reason']}; {way_out}"
+            f"{label}: {len(unreadable)} of {total} files are not usable pictures, the first {first['name']!r}: {first['reason']}; {way_out}"
         )
 
 

@@ -167,7 +167,7 @@ def test_metric_weights_that_are_absent_end_compare_before_any_training(
     assert (done.code, done.err.startswith("--weights nowhere.pth: ")) == (2, True)
 
 
-# Signals and locks, between processes: FAULTS 3, 4, 7
+# Signals and locks, between processes
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_training_does_not_go_on_through_a_link_or_a_pipe(whole: Run, tmp_path: 
         assert str(caught.value).startswith(f"{run.path}: not a run directory")
     else:
         assert str(caught.value).startswith(f"{run.path / name}: ")
-        what = "is a symbolic link" if kind == "link" else f"is no {'folder' if name in FOLDERS else 'regular file'}"
+        what = "is a symbolic link" if kind == "link" else f"is not a {'folder' if name in FOLDERS else 'regular file'}"
         assert f"{what}, but a run's files must be its own; replace it by a copy, or remove it" in str(caught.value)
 
 

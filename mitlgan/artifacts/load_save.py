@@ -143,7 +143,7 @@ def _check_same_tensors(path: Path, expected: Mapping[str, Tensor], stored: Mapp
             raise ArtifactError(f"{path}: tensor {name} is missing")
     for name, tensor in stored.items():
         if name not in expected:
-            raise ArtifactError(f"{path}: tensor {name} is none of the network's")
+            raise ArtifactError(f"{path}: tensor {name} does not belong to the network")
         if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
             expectation = f"{expected[name].dtype} {tuple(expected[name].shape)}"
             raise ArtifactError(f"{path}: tensor {name} is {tensor.dtype} {tuple(tensor.shape)}, the card's network has {expectation}")

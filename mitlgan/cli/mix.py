@@ -86,7 +86,7 @@ def _weights(texts: list[str] | None) -> float | dict[str, float]:
         except ValueError:
             raise UsageError(f"--weight {text}: write it as W or LAYER=W, such as 0.3 or fg=0.3") from None
         if not 0 <= shares[name] <= 1:
-            raise UsageError(f"--weight {text}: is no share; choose from 0 (A) to 1 (B)")
+            raise UsageError(f"--weight {text}: is not a share; choose from 0 (A) to 1 (B)")
     if "" in shares and len(shares) > 1:
         raise UsageError("--weight: one for all and some by layer; name the layer of each")
     return shares.get("", 0.5) if "" in shares or not shares else shares

@@ -73,7 +73,7 @@ def interpolate_latents(first: Tensor, second: Tensor, weights: LayerWeights, di
         require_layer(name, dims, "weights")
         for value in values:
             if not 0 <= value <= 1:
-                raise UsageError(f"weights: {value} for {name} is no share; choose from 0 (the first) to 1 (the second)")
+                raise UsageError(f"weights: {value} for {name} is not a share; choose from 0 (the first) to 1 (the second)")
     count = counts.pop() if counts else 1
     others, parts = split_by_layer(second, dims), {}
     for name, own in split_by_layer(first, dims).items():
@@ -138,7 +138,7 @@ def interpolate_path(
         UsageError: Fewer than two points or frames, or an unknown layer or easing.
     """
     if easing not in EASINGS:
-        raise UsageError(f"easing {easing}: there is none of that name; choose one of {', '.join(EASINGS)}")
+        raise UsageError(f"easing {easing}: is unknown; choose from {', '.join(EASINGS)}")
     if len(points) < 2 or frames < 2:
         raise UsageError("frames: a way has at least two, its ends" if frames < 2 else "points: a way has at least two, its ends")
     moving = list(dims) if layers is None else list(layers)

@@ -390,7 +390,7 @@ def _halve(tensors: dict[str, Tensor]) -> None:
     ("change", "expected"),
     [
         (_drop, f"tensor {NAME} is missing"),
-        (_add, r"tensor stages.extra\nline\x1b[31m is none of the network's"),
+        (_add, r"tensor stages.extra\nline\x1b[31m does not belong to the network"),
         (_reshape, f"tensor {NAME} is torch.float32 (108,), the card's network has torch.float32 (3, 4, 3, 3)"),
         (_halve, f"tensor {NAME} is torch.float16 (3, 4, 3, 3), the card's network has torch.float32 (3, 4, 3, 3)"),
     ],

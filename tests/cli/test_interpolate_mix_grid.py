@@ -135,7 +135,7 @@ REFUSED = [
     (4, ["sample", "SCENE", "--latent", "broken.json"], "broken.json: not a latent file"),
     (4, ["sample", "SCENE", "--latent", "other.json"], "other.json: has latents of fg (3); the artifact takes fg (3), bg (2)"),
     (2, ["sample", "SCENE", "--latent", "good.json", "--latent", "./good.json"], "--latent: two files have one name"),
-    (2, ["mix", "SCENE", "1", "2", "--weight", "2"], "--weight 2: is no share"),
+    (2, ["mix", "SCENE", "1", "2", "--weight", "2"], "--weight 2: is not a share"),
     (2, ["mix", "SCENE", "1", "2", "--weight", "fg=x"], "--weight fg=x: write it as W or LAYER=W"),
     (2, ["mix", "SCENE", "1", "2", "--weight", "0.1", "--weight", "fg=1"], "--weight: one for all and some by layer"),
     (2, ["mix", "SCENE", "1", "2", "--features", "9"], "features 9: choose a stage before the image: 1 (base)"),

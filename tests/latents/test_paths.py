@@ -81,8 +81,8 @@ def test_a_short_latent_goes_straight() -> None:
 @pytest.mark.parametrize(("weights", "message"), [
     ({"sky": [0.5]}, "weights: there is no layer 'sky'; choose from fg, bg, place"),
     ({"fg": [0.5], "bg": [0.1, 0.2]}, "weights: every layer needs as many as the others"),
-    ({"fg": [1.5]}, "weights: 1.5 for fg is no share"),
-    ({"fg": [math.nan]}, "weights: nan for fg is no share"),
+    ({"fg": [1.5]}, "weights: 1.5 for fg is not a share"),
+    ({"fg": [math.nan]}, "weights: nan for fg is not a share"),
 ])  # fmt: skip
 def test_weights_that_cannot_be(weights: dict[str, list[float]], message: str) -> None:
     with pytest.raises(UsageError, match=message):
@@ -129,7 +129,7 @@ def test_lines_and_arcs_by_name() -> None:
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"easing": "bounce"}, "easing bounce: there is none of that name; choose one of sine, linear, slerp"),
+    ({"easing": "bounce"}, "easing bounce: is unknown; choose from sine, linear, slerp"),
     ({"frames": 1}, "frames: a way has at least two"), ({"layers": ["sky"]}, "layer: there is no layer 'sky'"),
     ({"points": torch.zeros(1, 52)}, "points: a way has at least two"),
 ])  # fmt: skip

@@ -50,7 +50,7 @@ def test_recipes_and_artifacts_come_from_the_installed_package(installed: Path, 
     recipes, pretrained, names = json.loads(_run(installed, tmp_path, "-c", code))
     assert Path(recipes) == installed / "mitlgan" / "recipes"
     assert Path(pretrained) == installed / "mitlgan" / "pretrained"
-    assert names == recipe.shipped_recipe.shipped_recipe_names(), "the same recipes as in the checkout"
+    assert names == recipe.shipped_recipe_names(), "the same recipes as in the checkout"
     shipped, here = ({card.parent.name for card in folder.glob("*/card.json")} for folder in (Path(pretrained), ROOT / "pretrained"))
     assert shipped == here, "and the same artifacts"
 

@@ -132,3 +132,18 @@ def test_what_an_interrupted_write_left_is_gone_after_a_resume(pretrain_fg: tiny
         path.write_bytes(b"half")
     resume(run.path, environment)
     assert not any(path.exists() for path in left)
+
+
+def test_a_run_of_an_earlier_version_is_made_longer_as_that_version_made_it(environment: RunContext, tmp_path: Path) -> None:
+    """The run and the reference are of version 0.1.0 before its modules moved; the reference is that run, made longer by the same code."""
+    folder = Path(__file__).parent
+    run = Run(tmp_path / "pretrain" / "old-bg-001")
+    shutil.copytree(folder / "earlier_run", run.path)
+    resume(run.path, environment, more_kimg=0.16)
+    tensors, _ = read_tensors(run.path / "generator.safetensors")
+    reference, _ = read_tensors(folder / "earlier_run_made_longer.safetensors")
+    before, _ = read_tensors(folder / "earlier_run" / "generator.safetensors")
+    assert tensors.keys() == reference.keys()
+    for name, tensor in reference.items():  # to the bit on one machine; another's kernels may sum in another order
+        torch.testing.assert_close(tensors[name], tensor, rtol=1e-4, atol=1e-6)
+    assert any(not torch.equal(before[name], tensor) for name, tensor in reference.items()), "the generator trained on"

@@ -139,6 +139,7 @@ def test_a_run_of_an_earlier_version_is_made_longer_as_that_version_made_it(envi
     folder = Path(__file__).parent
     run = Run(tmp_path / "pretrain" / "old-bg-001")
     shutil.copytree(folder / "earlier_run", run.path)
+    (run.path / "snapshots").mkdir()
     resume(run.path, environment, more_kimg=0.16)
     tensors, _ = read_tensors(run.path / "generator.safetensors")
     reference, _ = read_tensors(folder / "earlier_run_made_longer.safetensors")

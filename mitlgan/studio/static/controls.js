@@ -1,4 +1,4 @@
-// Everything beside the picture that changes it, and what can be taken away of it.
+// The controls next to the picture, and what can be downloaded.
 
 import { app, changed } from "./app.js";
 import { byId, el, fixed, showSlider, slider, title } from "./dom.js";

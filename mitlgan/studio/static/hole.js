@@ -140,7 +140,7 @@ export function painter(changed) {
   showSlider(byId("brush-size"), `${byId("brush-size").value} px`);
 
   return {
-    /** Begin anew on a picture of so many pixels. */
+    /** Start again on a picture of this size in pixels. */
     begin(pixels) {
       size = canvas.width = canvas.height = pixels;
       hole = new Uint8Array(size * size);

@@ -51,7 +51,7 @@ function list() {
   if (focused) box.querySelector('[tabindex="0"]')?.focus();
   if (runs.length) return;
   byId("run").replaceChildren(el("div", { class: "empty", "data-test": "no-runs" }, el("b", { text: "No runs yet" }),
-    "Start one beside the studio, ", el("code", { text: "mitlgan pretrain fg" }), " say, and its curves appear here while it trains."));
+    "Start one in a terminal, for example ", el("code", { text: "mitlgan pretrain fg" }), ", and its curves appear here while it trains."));
 }
 
 function far(run) {

@@ -16,7 +16,7 @@ def studio(
         list[Path] | None,
         typer.Argument(metavar="[ARTIFACT|RUN|DIR]...", help="Artifacts to offer. Default: the shipped ones and the finished runs."),
     ] = None,
-    runs: Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of runs.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option("--runs", "--out", metavar="DIR", help="Folder of runs; its newest composition opens.")] = Path("runs"),
     host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; other machines need --token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", metavar="N", help="Port; 0 picks a free one.", min=0, max=65535)] = 8765,
     token: Annotated[
@@ -24,7 +24,8 @@ def studio(
         typer.Option("--token", metavar="SECRET", envvar="MITLGAN_STUDIO_TOKEN", help="Secret that a browser must give; at least 16 characters."),
     ] = None,
     name: Annotated[
-        list[str] | None, typer.Option("--name", metavar="HOST", help="Also answer under this host name, for use behind a proxy; repeatable.")
+        list[str] | None,
+        typer.Option("--name", metavar="HOST", help="Host name by which browsers reach it behind a proxy, which must pass on Host; repeatable."),
     ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     device: options.Device = "auto",

@@ -96,7 +96,7 @@ class Catalogue:
             raise ArtifactError(f"{settings.artifacts[0]}: holds no artifact; give a .safetensors file, a finished run, or a folder that holds some")
 
     def refresh(self) -> list[ArtifactAnswer]:
-        """Look for artifacts again, because runs finish, and return all, compositions first."""
+        """Look for artifacts again, because runs finish, and return all: compositions first, then those of runs, the newest first."""
         with self._lock:
             entries: dict[str, CatalogueEntry] = {}
             for path in self._files():
@@ -141,9 +141,9 @@ class Catalogue:
 
     def _files(self) -> Iterator[Path]:
         if not self._settings.artifacts:
+            yield from (run.artifact_file for run in reversed(run_directory.list_runs(self._settings.runs)) if run.artifact_file is not None)
             for name in FILES:
                 yield from sorted(shipped_folder("pretrained").glob(f"*/{name}"))
-            yield from (run.artifact_file for run in reversed(run_directory.list_runs(self._settings.runs)) if run.artifact_file is not None)
         for path in self._settings.artifacts:
             if path.is_file():
                 yield path
@@ -189,6 +189,7 @@ def _describe(path: Path) -> tuple[str, CatalogueEntry]:
     answer = ArtifactAnswer(
         id=artifact_id,
         name=name,
+        own=not path.resolve().is_relative_to(shipped_folder("pretrained").resolve()),
         kind=card.kind,
         role=card.role,
         size_px=card.size_px,

@@ -75,7 +75,7 @@ def state_json(state: State) -> dict[str, Any]:
 
 def state_link(state: State) -> str:
     """Return the page's link to a state: compact JSON in the fragment, as the picture endpoints take it in their query."""
-    return f"/#s={quote(json.dumps(state_json(state), separators=(',', ':')), safe='')}"
+    return f"#s={quote(json.dumps(state_json(state), separators=(',', ':')), safe='')}"
 
 
 def shortest_floats(z: Mapping[str, Tensor]) -> dict[str, list[float]]:

@@ -23,6 +23,9 @@ from mitlgan.studio.settings import LOCAL_NAMES, StudioSettings
 
 COOKIE = "mitlgan_studio"
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
+MAX_HOST_CHARS = 80
+"""Characters of a foreign host name that a refusal repeats."""
+PROXY_ADVICE = "A proxy must pass on the browser's Host (nginx: `proxy_set_header Host $http_host`)"
 UPLOADS = ("/api/embed", "/api/inpaint")
 LINGER_BYTES, LINGER_S = 64_000_000, 3.0
 """How much of an oversized body is read and discarded, so that its sender can read the refusal."""
@@ -97,11 +100,11 @@ class RequestGuard:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._is_own_host(hosts[0]):
-            raise RequestRefused(400, "Host: the studio has another name; use the address that `mitlgan studio` printed")
+            raise RequestRefused(400, self._foreign_host_message(hosts[0] if len(hosts) == 1 else ""))
         origins = headers.getlist("origin")
         foreign = any(urlsplit(origin).netloc.lower() != hosts[0].lower() or not origin.startswith(("http://", "https://")) for origin in origins)
         if foreign or (scope["path"] != "/" and headers.get("sec-fetch-site", "none") in ("cross-site", "same-site")):
-            raise RequestRefused(403, "Origin: the request comes from another page; open the studio itself")
+            raise RequestRefused(403, f"Origin: the request comes from another page; open the studio itself. {PROXY_ADVICE}")
         if self._settings.token is None or self._session is None:
             return None
         query_token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [None])[0] if scope["path"] == "/" else None
@@ -118,14 +121,21 @@ class RequestGuard:
         ):
             if query_token is None:
                 return None
-            redirect = RedirectResponse("/", status_code=303)
-            redirect.set_cookie(COOKIE, self._session, httponly=True, samesite="strict", secure=scope.get("scheme") == "https")
+            redirect = RedirectResponse("./", status_code=303)  # relative, and a cookie for the page's own folder: a proxy may serve it under a prefix
+            redirect.set_cookie(COOKIE, self._session, path=None, httponly=True, samesite="strict", secure=scope.get("scheme") == "https")
             return redirect
         if attempts:
             raise RequestRefused(403, "token: is wrong; open the address that `mitlgan studio` printed")
         if not _constant_time_equal(_session_cookie(headers), self._session):
             raise RequestRefused(401, "token: is missing; open the address that `mitlgan studio` printed, or send it as `Authorization: Bearer`")
         return None
+
+    def _foreign_host_message(self, host: str) -> str:
+        match = HOST.fullmatch(host)
+        name = "" if match is None else match.group(1)[:MAX_HOST_CHARS]
+        names = f"{name} is not" if name else "its name is not"
+        option = f"start the studio with `--name {name}`" if name and not name.startswith("[") else "start the studio with `--name HOST`"
+        return f"Host: {names} one of the studio's; use the address that `mitlgan studio` printed, or behind a proxy {option}. {PROXY_ADVICE}"
 
     def _is_own_host(self, host: str) -> bool:
         match = HOST.fullmatch(host)

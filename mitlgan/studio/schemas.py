@@ -198,10 +198,11 @@ class JobAnswer(BaseModel):
 
 
 class ArtifactAnswer(BaseModel):
-    """An artifact and what can be done with it."""
+    """An artifact and what can be done with it; `own` is false for those that are shipped."""
 
     id: str
     name: str
+    own: bool
     kind: str
     role: str
     size_px: int

@@ -72,6 +72,22 @@ def serving(app: Any) -> Iterator[str]:
             thread.join(10)
 
 
+def under_prefix(app: Any, prefix: str) -> Any:
+    """The app as a proxy serves it that strips a prefix; nothing else of the host is the studio's."""
+
+    async def stripped(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+        elif scope["path"].startswith(f"{prefix}/"):
+            path = scope["path"].removeprefix(prefix)
+            await app({**scope, "path": path, "raw_path": path.encode()}, receive, send)
+        else:
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b"another site"})
+
+    return stripped
+
+
 def eventually(look: Callable[[], T], what: str = "it") -> T:
     """What looking gives, once it is true."""
     end = time.monotonic() + PATIENCE_S

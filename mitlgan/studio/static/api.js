@@ -53,23 +53,23 @@ async function ask(path, options) {
 const sent = (body, signal, method = "POST") => ({ method, signal, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 const json = (path, options = {}) => busy(ask(path, options).then((response) => response.json()));
 
-export const artifacts = () => json("/api/artifacts");
-export const picture = (state, want, signal) => json("/api/picture", sent({ state, want }, signal));
-export const grid = (state, vary, signal) => json("/api/grid", sent({ state, vary }, signal));
-export const morph = (body, signal) => json("/api/morph", sent(body, signal));
-export const morphFile = (body, form) => busy(ask(`/api/morph.${form}`, sent(body)).then((response) => response.blob()));
+export const artifacts = () => json("api/artifacts");
+export const picture = (state, want, signal) => json("api/picture", sent({ state, want }, signal));
+export const grid = (state, vary, signal) => json("api/grid", sent({ state, vary }, signal));
+export const morph = (body, signal) => json("api/morph", sent(body, signal));
+export const morphFile = (body, form) => busy(ask(`api/morph.${form}`, sent(body)).then((response) => response.blob()));
 export const blob = (path) => busy(ask(path, {}).then((response) => response.blob()));
-export const inpaint = (body) => json("/api/inpaint", sent(body));
-export const runs = () => ask("/api/runs", {}).then((response) => response.json());
-export const stats = (id, after) => ask(`/api/runs/${encodeURIComponent(id)}/stats?after=${after}`, {}).then((response) => response.json());
-export const quiz = (artifact) => json("/api/quiz", sent({ artifact }));
-export const answer = (id, given) => json(`/api/quiz/${encodeURIComponent(id)}`, sent({ answer: given }));
-export const cancel = (job) => ask(`/api/jobs/${encodeURIComponent(job)}`, { method: "DELETE" });
+export const inpaint = (body) => json("api/inpaint", sent(body));
+export const runs = () => ask("api/runs", {}).then((response) => response.json());
+export const stats = (id, after) => ask(`api/runs/${encodeURIComponent(id)}/stats?after=${after}`, {}).then((response) => response.json());
+export const quiz = (artifact) => json("api/quiz", sent({ artifact }));
+export const answer = (id, given) => json(`api/quiz/${encodeURIComponent(id)}`, sent({ answer: given }));
+export const cancel = (job) => ask(`api/jobs/${encodeURIComponent(job)}`, { method: "DELETE" });
 
 /** Begin an embedding of a picture's bytes as they are. */
 export function embed(bytes, artifact, seconds) {
   const query = new URLSearchParams({ artifact, seconds });
-  return json(`/api/embed?${query}`, { method: "POST", headers: { "Content-Type": bytes.type || "application/octet-stream" }, body: bytes });
+  return json(`api/embed?${query}`, { method: "POST", headers: { "Content-Type": bytes.type || "application/octet-stream" }, body: bytes });
 }
 
 /**
@@ -80,7 +80,7 @@ export function embed(bytes, artifact, seconds) {
  * @returns {{done: Promise<object>, close: () => void}} `done` fails with the server's line, or with an AbortError once closed.
  */
 export function follow(job, progress) {
-  const source = new EventSource(`/api/jobs/${encodeURIComponent(job)}/events`);
+  const source = new EventSource(`api/jobs/${encodeURIComponent(job)}/events`);
   let close;
   const done = new Promise((resolve, reject) => {
     const end = (act) => (event) => { source.close(); act(event); };

@@ -29,7 +29,7 @@ export function svg(tag, attributes = {}, ...children) {
   return made;
 }
 
-export const icon = (name) => svg("svg", { "aria-hidden": "true" }, svg("use", { href: `/static/icons.svg#${name}` }));
+export const icon = (name) => svg("svg", { "aria-hidden": "true" }, svg("use", { href: `static/icons.svg#${name}` }));
 
 /** A number with so many decimals, and a true minus. */
 export const fixed = (value, decimals) => Number(value).toFixed(decimals).replace("-", "−");

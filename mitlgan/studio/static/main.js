@@ -15,11 +15,13 @@ import * as train from "./train.js";
 
 const pages = { morph, embed, inpaint, train, quiz };
 
+/** Offer the artifacts: one's own first, compositions before generators. */
 function listArtifacts() {
-  const groups = [["Compositions", "composer"], ["Generators", "generator"]].map(([label, kind]) => {
-    const own = app.artifacts.filter((artifact) => artifact.kind === kind);
-    return own.length ? el("optgroup", { label }, ...own.map((artifact) => el("option", { value: artifact.id, text: nameOf(artifact) }))) : null;
-  });
+  const kinds = [["composer", "compositions"], ["generator", "generators"]];
+  const groups = [[true, "Your"], [false, "Shipped"]].flatMap(([own, owner]) => kinds.map(([kind, plural]) => {
+    const members = app.artifacts.filter((artifact) => artifact.own === own && artifact.kind === kind);
+    return members.length ? el("optgroup", { label: `${owner} ${plural}` }, ...members.map((artifact) => el("option", { value: artifact.id, text: nameOf(artifact) }))) : null;
+  }));
   byId("artifact").replaceChildren(...groups.filter(Boolean));
   byId("artifact").disabled = false;
 }

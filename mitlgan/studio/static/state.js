@@ -39,8 +39,8 @@ export function fragment(tab, state) {
 }
 
 /** Where one picture or all of its layers are downloaded. */
-export const pictureAddress = (state, what) => `/api/picture.png?${new URLSearchParams({ s: JSON.stringify(state), what })}`;
-export const layersAddress = (state) => `/api/layers.zip?${new URLSearchParams({ s: JSON.stringify(state) })}`;
+export const pictureAddress = (state, what) => `api/picture.png?${new URLSearchParams({ s: JSON.stringify(state), what })}`;
+export const layersAddress = (state) => `api/layers.zip?${new URLSearchParams({ s: JSON.stringify(state) })}`;
 
 /** One line about a picture: which seeds made its layers. */
 export function described(state) {

@@ -11,7 +11,7 @@
     document.documentElement.dataset.theme = theme;
     const button = document.getElementById("theme");
     if (!button) return;
-    button.innerHTML = `<svg aria-hidden="true"><use href="/static/icons.svg#${theme}"/></svg>`;
+    button.innerHTML = `<svg aria-hidden="true"><use href="static/icons.svg#${theme}"/></svg>`;
     button.title = titles[theme];
     button.setAttribute("aria-label", titles[theme]);
   }

@@ -97,7 +97,7 @@ async function follow(run) {
 }
 
 function report(run, box) {
-  const address = `/api/runs/${encodeURIComponent(run.id)}/report`;
+  const address = `api/runs/${encodeURIComponent(run.id)}/report`;
   box.querySelector(".bar").append(el("a", { class: "button", href: address, target: "_blank", rel: "noopener", "data-test": "report", text: "Open the report" }));
   box.append(el("iframe", { class: "report", src: address, title: `Report of ${run.name}`, loading: "lazy" }));
 }
@@ -124,7 +124,7 @@ function snapshots(run, box) {
   const image = el("img", { class: "crisp", "data-test": "snapshot" });
   const show = () => {
     const number = kept[made.querySelector("input").valueAsNumber];
-    image.src = `/api/runs/${encodeURIComponent(run.id)}/snapshot/${number}.png`;
+    image.src = `api/runs/${encodeURIComponent(run.id)}/snapshot/${number}.png`;
     image.alt = `Snapshot at ${number} kimg`;
     showSlider(made.querySelector("input"), `${number} kimg`);
   };

@@ -59,7 +59,7 @@ def test_a_locked_layer_stays_while_the_other_is_rerolled(shown: Any, ids: dict[
 def test_a_link_makes_the_picture_again(client: TestClient, shown: Any, ids: dict[str, str]) -> None:
     state = {"artifact": ids["matted"], "latents": {"fg": {"seed": 2**63 - 1}}, "truncation": 0.7, "directions": {"bg": [1.5, -2]}, "harmonise": False}
     first = shown({**state, "stand": {"scale": 0.5, "across": 0.25, "down": -0.5, "flip": True}, "matte_strength": 0.75})
-    again = shown(json.loads(unquote(first["link"].removeprefix("/#s="))))
+    again = shown(json.loads(unquote(first["link"].removeprefix("#s="))))
     assert again == first
     assert first["state"]["latents"] == {"fg": {"seed": 2**63 - 1}, "bg": {"seed": 0}}
     assert first["state"]["harmonise"] == 0

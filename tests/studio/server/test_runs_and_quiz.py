@@ -21,10 +21,11 @@ from mitlgan.data.demo import demo_pack
 from mitlgan.data.open import open_data
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.errors import UsageError
-from mitlgan.studio import StudioSettings, quiz
+from mitlgan.studio import StudioSettings, create_app, quiz
 from mitlgan.studio.catalogue import ActiveArtifact
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.study import real_or_fake, wilson_interval
+from mitlgan.training import run_directory
 
 
 @pytest.fixture
@@ -106,6 +107,27 @@ def test_very_many_rows_are_thinned_and_the_newest_kept(client: TestClient, run:
     assert len(rows) == 834
     assert rows[-1] == 2501
     assert set(np.diff(rows)) == {3}
+
+
+def test_the_newest_composition_of_the_runs_comes_first_then_the_shipped(matted: Path, artifacts: dict[str, Path], tmp_path: Path) -> None:
+    def offered() -> list[tuple[str, str, bool]]:
+        with TestClient(create_app(StudioSettings(runs=tmp_path)), base_url="http://127.0.0.1:8765") as client:
+            return [(one["name"], one["kind"], one["own"]) for one in client.get("/api/artifacts").json()]
+
+    shipped = offered()
+    assert shipped[0][1:] == ("composer", False)
+    for number, (path, command) in enumerate(((artifacts["fg"], "pretrain"), (artifacts["scene"], "compose"), (matted, "compose")), start=1):
+        run = run_directory.create_run(tmp_path, command, "mine")
+        run.recipe_file.write_text("")
+        run.write_status({"state": "done"})
+        os.utime(run.path / "status.json", (number, number))
+        shutil.copy(path, run.path / path.name)
+    found = offered()
+    compositions = [one for one in found if one[1] == "composer"]
+    assert compositions[:2] == [("mine-002", "composer", True), ("mine-001", "composer", True)]
+    assert found[: len(compositions)] == compositions
+    assert found[len(compositions)] == ("mine-001", "generator", True)
+    assert [one for one in found if not one[2]] == shipped
 
 
 @pytest.fixture

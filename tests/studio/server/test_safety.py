@@ -206,7 +206,7 @@ def test_a_token_is_asked_for_and_becomes_a_cookie_that_scripts_do_not_see(setti
         assert client.get("/", params={"token": "wrong"}, follow_redirects=False).status_code == 403
         assert client.get("/api/artifacts", params={"token": token}).status_code == 401  # in the address of the page only
         entered = client.get("/", params={"token": token}, follow_redirects=False)
-        assert (entered.status_code, entered.headers["location"]) == (303, "/")
+        assert (entered.status_code, entered.headers["location"]) == (303, "./")
         cookie = entered.headers["set-cookie"]
         assert cookie.startswith(f"{COOKIE}=")
         assert "HttpOnly" in cookie

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mitlgan import networks
 from mitlgan.artifacts.safetensors_io import read_header
+from mitlgan.artifacts.times import add_times
 from mitlgan.data.sources.split_folders import with_correct_splits
 from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.networks import Generator, Kind, Network
@@ -99,7 +101,7 @@ class Card(_Model):
         data: Name, count, content hash and licence of the training images.
         kimg: Thousand real images shown to the critic.
         iterations: Generator updates.
-        seconds: Wall-clock time of this stage; `cpu_seconds` is summed over threads.
+        seconds: Wall-clock time of this stage; `cpu_seconds` is summed over threads. All times are stored next to the artifact, in `times.json`.
         metrics: Measured metrics with their protocol.
         licence: Licence of the weights.
         credit: Authors of the training images.
@@ -204,12 +206,13 @@ def _build(card: Card) -> Network | None:
 
 
 def read_card(path: Path) -> Card:
-    """Read the card of an artifact, without its weights.
+    """Read the card of an artifact, without its weights, and the times next to it.
 
     Raises:
         ArtifactError: The file is not an artifact, or its schema is newer than this version's.
     """
-    return _parse_card(path, read_header(path))
+    header = read_header(path)
+    return _parse_card(path, add_times(header, path, _weights_hash(header)))
 
 
 def read_weights_hash(path: Path) -> str:
@@ -218,7 +221,10 @@ def read_weights_hash(path: Path) -> str:
     Raises:
         ArtifactError: The file is not an artifact.
     """
-    header = read_header(path)
+    return _weights_hash(read_header(path))
+
+
+def _weights_hash(header: Mapping[str, Any]) -> str:
     return str(header.get("whole_sha256") or header.get("tensors_sha256"))
 
 

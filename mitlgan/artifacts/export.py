@@ -22,6 +22,7 @@ from mitlgan.artifacts.load_save import check_generators_found, save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network
 from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.artifacts.sample_files import stages_sheet_png
+from mitlgan.artifacts.times import split_times
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import CompositionStages
@@ -117,7 +118,7 @@ def _onnx(artifact: LoadedArtifact) -> bytes:
         )
     model = exported.model_proto
     model.producer_name = "mitlgan"
-    for key, value in {"card": json.dumps(as_dict(artifact.card)), "tensors_sha256": artifact.tensors_sha256}.items():
+    for key, value in {"card": _card_json(artifact), "tensors_sha256": artifact.tensors_sha256}.items():
         model.metadata_props.add(key=key, value=value)
     content = cast(bytes, model.SerializeToString())
     with _exporting("onnx"):
@@ -134,7 +135,7 @@ def _onnx(artifact: LoadedArtifact) -> bytes:
 def _torch_export(artifact: LoadedArtifact) -> bytes:
     network = ExportableNetwork(artifact).eval()
     buffer = io.BytesIO()
-    extra_files = {"card.json": json.dumps(as_dict(artifact.card)), "outputs.json": json.dumps(network.outputs)}
+    extra_files = {"card.json": _card_json(artifact), "outputs.json": json.dumps(network.outputs)}
     with _exporting("torch-export"):
         torch.export.save(_program(network, artifact), buffer, extra_files=extra_files)
         buffer.seek(0)
@@ -204,6 +205,11 @@ def _slim(artifact: LoadedArtifact, path: Path) -> Path:
 
 def _png_sheet(artifact: LoadedArtifact) -> bytes:
     return stages_sheet_png(artifact.layers(range(SHEET_SEEDS)))
+
+
+def _card_json(artifact: LoadedArtifact) -> str:
+    """Return the card without times, so that equal networks make equal files."""
+    return json.dumps(split_times(as_dict(artifact.card))[0])
 
 
 def _card(artifact: LoadedArtifact) -> bytes:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mitlgan.artifacts.card import KIND_WITH_ARTICLE, LAYER_ROLES, Card, LayerCard, build_network, read_card
 from mitlgan.artifacts.safetensors_io import read_header, read_tensors, tensors_sha256, write_tensors
+from mitlgan.artifacts.times import split_times, write_times
 from mitlgan.errors import ArtifactError
 from mitlgan.networks import Composer, Generator, Network
 from mitlgan.recipe import as_dict, shipped_folder
@@ -25,7 +26,7 @@ CRITIC_FILE = "critic.safetensors"
 
 
 def save_network(path: Path, network: nn.Module, card: Card, *, without_generators: bool = False) -> None:
-    """Write an artifact, and its card next to it as `card.json`.
+    """Write an artifact, and next to it its card as `card.json`, and its times as `times.json`, so that equal trainings make equal artifacts.
 
     Args:
         path: File to write.
@@ -40,12 +41,14 @@ def save_network(path: Path, network: nn.Module, card: Card, *, without_generato
     tensors = network_tensors(network)
     whole_hash = tensors_sha256(tensors)
     made_by = f"mitlgan {__version__}, torch {torch.__version__}, {platform.machine()}"
-    header = as_dict(card.model_copy(update={"made_by": made_by, "whole_sha256": whole_hash if without_generators else None}))
+    whole_card = card.model_copy(update={"made_by": made_by, "whole_sha256": whole_hash if without_generators else None})
+    header, times = split_times(as_dict(whole_card))
     if without_generators:
         frozen = _read_frozen_tensors(path, card)
         if tensors_sha256(tensors | frozen) != whole_hash:
             raise ArtifactError(f"{path}: the card names other generators than the network has; nothing was written")
         tensors = {name: tensor for name, tensor in tensors.items() if name not in frozen}
+    write_times(path, times, whole_hash)
     write_tensors(path, tensors, header)
     write_json(path.with_name("card.json"), {**header, "tensors_sha256": whole_hash})
 

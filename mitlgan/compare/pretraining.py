@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from mitlgan.artifacts.card import Card
+from mitlgan.artifacts.times import TIMES_FILE
 from mitlgan.compare.arms import ArmSpec, finetune_layer
 from mitlgan.compare.budgets import training_macs
 from mitlgan.compare.domains import read_cards
@@ -75,7 +76,7 @@ def _layer_cost(card: Card, name: str, resource: str) -> tuple[float, str]:
         except UsageError:
             return 0.0, f"the cost of {name} is not known in multiply-accumulates; use --equal kimg or seconds"
     costs = [float(record.get(resource.replace("-", "_")) or 0.0) for record in records]
-    reason = f"the card of {name} does not say how many {RESOURCE_UNITS[resource]} its training took; give an artifact whose card does"
+    reason = f"no card or {TIMES_FILE} of {name} says how many {RESOURCE_UNITS[resource]} its training took; give an artifact with its {TIMES_FILE}"
     return sum(costs) if all(costs) else 0.0, reason
 
 

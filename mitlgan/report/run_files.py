@@ -13,6 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from mitlgan.artifacts.summary import describe_recipe
+from mitlgan.artifacts.times import add_times
 from mitlgan.errors import to_one_line
 from mitlgan.recipe import Recipe, as_dict, display_name
 from mitlgan.report.structure_diagram import structure_diagram
@@ -38,6 +39,7 @@ def write_run_files(run: Run) -> list[Path]:
     recipe = run.load_recipe()
     description = describe_recipe(recipe)
     card = read_json(run.path / "card.json")
+    card = add_times(card, run.path / "card.json", str(card.get("tensors_sha256")))
     texts = {
         "summary.txt": network_summary(description),
         "structure.svg": structure_diagram(description),

@@ -9,6 +9,7 @@ from pathlib import Path
 from mitlgan.artifacts.card import Card, read_card
 from mitlgan.artifacts.load_save import load_network, save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+from mitlgan.artifacts.times import TIMES_FILE
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.data.sources.split_folders import correct_split
@@ -18,7 +19,7 @@ from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics
 from mitlgan.networks import Network
 from mitlgan.recipe import Recipe
-from mitlgan.runtime.files import ensure_folder, read_bytes, write_atomically
+from mitlgan.runtime.files import ensure_folder, is_regular, read_bytes, write_atomically
 from mitlgan.runtime.json_files import JsonlWriter, read_jsonl, truncate_jsonl
 from mitlgan.runtime.progress import Reporter
 from mitlgan.training.batchnorm import recalibrate_batchnorm
@@ -116,7 +117,8 @@ class ArtifactKeeper:
         source = next((path for path in self.run.list_kept_artifacts() if read_card(path).iterations == best["iteration"]), None)
         if source is not None:
             ensure_folder(self.run.path / "best", root=self.run.path)
-            for file in (source, source.with_name("card.json")):
+            times = source.with_name(TIMES_FILE)  # absent if an earlier version kept the artifact
+            for file in (*([times] if is_regular(times, root=self.run.path) else []), source, source.with_name("card.json")):
                 write_atomically(self.run.path / "best" / file.name, read_bytes(file, root=self.run.path), root=self.run.path)
 
     def _protocol(self) -> EvalProtocol:

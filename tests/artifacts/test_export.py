@@ -20,6 +20,7 @@ from mitlgan.artifacts.export import ExportableNetwork, export_artifact
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.artifacts.markdown_card import escape_markdown, markdown_card
 from mitlgan.artifacts.sample_files import stages_sheet_png
+from mitlgan.artifacts.times import TIME_KEYS
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.latents import split_by_layer
 
@@ -59,6 +60,7 @@ def test_a_torch_export_program_gives_the_pictures(scene: LoadedArtifact, tmp_pa
         assert torch.allclose(program(*inputs(scene, seeds))[0], scene.sample(seeds), atol=1e-4)
     assert json.loads(extra["outputs.json"])[0] == "output"
     assert json.loads(extra["card.json"])["latent_dims"] == {"fg": 3, "bg": 2}
+    assert not TIME_KEYS & json.loads(extra["card.json"]).keys()
 
 
 @pytest.mark.slow

@@ -194,7 +194,7 @@ def test_pretraining_counted_in_cpu_seconds(plan: ComparisonPlan, environment: R
     silent = tmp_path / "silent" / "generator.safetensors"
     silent.parent.mkdir()
     save_network(silent, network, card.model_copy(update={"cpu_seconds": 0.0}))
-    with pytest.raises(UsageError, match=r"^--count-pretraining: the card of fg does not say how many CPU seconds its training took"):
+    with pytest.raises(UsageError, match=r"^--count-pretraining: no card or times.json of fg says how many CPU seconds its training took"):
         run_comparison(replace(by_cpu, layers={**plan.layers, "fg": silent}), environment)
 
 

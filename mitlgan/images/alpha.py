@@ -105,6 +105,14 @@ def unpremultiply(pixels: Tensor) -> Tensor:
     return torch.cat([colours, alpha], dim=1).to(torch.uint8)
 
 
+def lay_on_white(pixels: Tensor) -> Tensor:
+    """Composite uint8 (C, H, W) with straight alpha on white, (3, H, W); pixels without alpha stay as they are."""
+    if len(pixels) != 4:
+        return pixels
+    alpha = pixels[3:].float() / 255
+    return (pixels[:3].float() * alpha + 255 * (1 - alpha)).round().to(torch.uint8)
+
+
 def on_checkerboard(pixels: Tensor) -> Tensor:
     """Premultiplied uint8 (N, 4, H, W) over grey squares, (N, 3, H, W)."""
     height, width = pixels.shape[2:]

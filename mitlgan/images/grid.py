@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from mitlgan.errors import UsageError
 from mitlgan.images.alpha import on_checkerboard, to_opaque_rgb
 from mitlgan.images.encode import encode_image, encode_png
 from mitlgan.images.pixels import to_uint8
+from mitlgan.images.resize import PictureSize, resize_images
 
 TITLES = {"fg": "Foreground", "bg": "Background", "scene": "Scene"}
 INK = (40, 40, 40)
@@ -23,7 +22,6 @@ HEADING_PX, GAP_PX = 30, 18
 CELL_PX = 96
 """Size to which images of labeled grids are enlarged by default."""
 DISPLAY_PX = 256
-MAX_SIZE_PX = 4096
 
 
 def layer_title(name: str) -> str:
@@ -36,28 +34,22 @@ def display_scale(size_px: int) -> int:
     return max(1, DISPLAY_PX // size_px)
 
 
-def enlarge(images: Tensor, *, scale: int | None = None, size_px: int | None = None) -> Tensor:
+def enlarge(images: Tensor, *, scale: int | None = None, size_px: int | None = None, filter_name: str | None = None) -> Tensor:
     """Enlarge images for display; alpha is composited on white.
 
     Args:
         images: (N, C, H, W) in [-1, 1].
         scale: Whole factor; each pixel keeps its value.
-        size_px: Height and width instead of a factor, by bicubic interpolation.
+        size_px: Longer side instead of a factor, by bicubic interpolation.
+        filter_name: Another filter; see `mitlgan.images.resize.FILTERS`.
 
     Returns:
         (N, 3, H', W') uint8.
 
     Raises:
-        UsageError: Both are given, or the result would exceed 4096 px.
+        UsageError: See `mitlgan.images.resize.PictureSize.target`.
     """
-    if scale is not None and size_px is not None:
-        raise UsageError("size: cannot go with --scale; give one of them")
-    target_px = size_px if size_px is not None else (scale or 1) * images.shape[2]
-    if not 1 <= target_px <= MAX_SIZE_PX:
-        raise UsageError(f"{'size' if size_px is not None else 'scale'}: {target_px} px is not from 1 to {MAX_SIZE_PX} px")
-    if size_px is not None and size_px != images.shape[2]:
-        return to_uint8(interpolate(to_opaque_rgb(images), (size_px, size_px), mode="bicubic", antialias=True))
-    return repeat_pixels(to_uint8(to_opaque_rgb(images)), scale or 1)
+    return resize_images(to_opaque_rgb(images), PictureSize(scale, size_px, filter_name))
 
 
 def repeat_pixels(pixels: Tensor, scale: int) -> Tensor:

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from mitlgan.images.animation import encode_animation
-from mitlgan.images.grid import MAX_SIZE_PX, display_scale, enlarge
+from mitlgan.images.grid import display_scale, enlarge
+from mitlgan.images.resize import MAX_SIZE_PX
 from mitlgan.studio import encoding, render
 from mitlgan.studio.catalogue import ActiveArtifact
 from mitlgan.studio.context import ContextDep

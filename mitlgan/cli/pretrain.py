@@ -36,17 +36,19 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
     ) -> None:
         from mitlgan.artifacts.loaded_artifact import artifact_path
         from mitlgan.errors import UsageError
-        from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
-        from mitlgan.stages.initial_generator import load_initial_generator, with_parent
+        from mitlgan.stages.initial_critic import load_initial_critic
+        from mitlgan.stages.initial_generator import load_initial_generator
         from mitlgan.stages.pretrain import pretrain as run_pretraining
+        from mitlgan.stages.pretrain import with_start
+        from mitlgan.stages.transfer import default_transfer_recipe
 
-        default = "thesis-32/wgan" if role == "scene" else f"thesis-32/pretrain_{role}"
+        first = None if start is None else artifact_path(start)
+        default = (first and default_transfer_recipe(role, first)) or ("thesis-32/wgan" if role == "scene" else f"thesis-32/pretrain_{role}")
         chosen = options.recipe_from(recipe, default, data=data, seed=seed, settings=settings)
         if chosen.command != "pretrain" or chosen.role != role:
             raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `pretrain {role}`")
-        first = None if start is None else artifact_path(start)
         if dry_run:
-            chosen = with_critic_parent(with_parent(chosen, first), critic, log)
+            chosen, critic = with_start(chosen, first, critic, log)
             load_initial_generator(chosen, first)
             load_initial_critic(critic, chosen, log)
             return print_dry_run(chosen, device, as_json)

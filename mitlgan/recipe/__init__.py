@@ -35,7 +35,7 @@ from mitlgan.recipe.schema.inpainter import HolesRecipe, InpainterRecipe
 from mitlgan.recipe.schema.objectives import AnyObjective, LsganRecipe, MinimaxRecipe, RelativisticRecipe, WganClipRecipe, WganGpRecipe
 from mitlgan.recipe.schema.optimisers import AdamRecipe, AnyOptimiser, RmspropRecipe
 from mitlgan.recipe.schema.recipe import SCHEMA_VERSION, Recipe
-from mitlgan.recipe.schema.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Filter, Role, TrainingRecipe
+from mitlgan.recipe.schema.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Filter, Role, TrainingRecipe, TransferRecipe
 from mitlgan.recipe.schema.translators import (
     AnyTranslator,
     DensenetTranslatorRecipe,
@@ -84,6 +84,7 @@ __all__ = [
     "ThesisCriticRecipe",
     "ThesisGeneratorRecipe",
     "TrainingRecipe",
+    "TransferRecipe",
     "UpsampledGeneratorRecipe",
     "WganClipRecipe",
     "WganGpRecipe",

@@ -36,7 +36,7 @@ def with_critic_parent(recipe: Recipe, critic: Path | None, say: Say) -> Recipe:
         return recipe
     if critic is None:
         raise UsageError('--critic: critic.kind = "grown" needs the smaller critic that it grows from; name its run, or the folder where it is kept')
-    trained, size_px, _ = _load_trained_critic(critic, say)
+    trained, size_px, _ = load_trained_critic(critic, say)
     if size_px == recipe.size_px and isinstance(trained, GrownCriticRecipe):
         return with_overrides(recipe, critic__parent=as_dict(trained.parent), critic__parent_px=trained.parent_px)
     sizes = [recipe.size_px // factor for factor in GROWTH_FACTORS]
@@ -69,7 +69,7 @@ def load_initial_critic(path: Path | None, recipe: Recipe, say: Say) -> dict[str
         if recipe.critic_start is not None:
             raise UsageError("critic_start.freeze: a new critic must train; name the run that it begins with by --critic, or remove it")
         return {}
-    trained, size_px, tensors = _load_trained_critic(path, say)
+    trained, size_px, tensors = load_trained_critic(path, say)
     if isinstance(recipe.critic, GrownCriticRecipe) and (trained, size_px) == (recipe.critic.parent, recipe.critic.parent_px):
         with torch.device("meta"):
             grown = networks.build_critic(recipe.critic, recipe.size_px)
@@ -80,7 +80,7 @@ def load_initial_critic(path: Path | None, recipe: Recipe, say: Say) -> dict[str
     return tensors
 
 
-def _load_trained_critic(path: Path, say: Say) -> tuple[AnyCritic, int, dict[str, Tensor]]:
+def load_trained_critic(path: Path, say: Say) -> tuple[AnyCritic, int, dict[str, Tensor]]:
     """Return architecture, image size and tensors of a trained critic."""
     files = [path] if path.is_file() else [path / CRITIC_FILE, path / CRITIC_FOLDER / CRITIC_FILE]
     file = next((file for file in files if file.is_file()), None)

@@ -8,12 +8,30 @@ from mitlgan.artifacts.card import read_weights_hash
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import UsageError
 from mitlgan.recipe import Recipe
+from mitlgan.runtime.progress import Say
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
 from mitlgan.stages.initial_generator import describe_parent, load_initial_generator, with_parent
 from mitlgan.stages.setup import make_setup
 from mitlgan.stages.training_run import start_run
+from mitlgan.stages.transfer import with_transfer
 from mitlgan.training.run_directory import Run
+
+
+def with_start(recipe: Recipe, start: Path | None, critic: Path | None, say: Say) -> tuple[Recipe, Path | None]:
+    """Return the recipe of a pretraining with the networks that it begins with, and the critic that it begins with.
+
+    Args:
+        recipe: A recipe with a [generator].
+        start: Artifact whose weights the generator begins with, or that it grows from.
+        critic: Run or artifact whose weights the critic begins with.
+        say: Shows what was chosen.
+
+    Raises:
+        MitlganError: An artifact is missing or does not fit; nothing was written.
+    """
+    recipe, critic = with_transfer(recipe, start, critic, say)
+    return with_critic_parent(with_parent(recipe, start), critic, say), critic
 
 
 def pretrain(recipe: Recipe, context: RunContext, *, start: Path | None = None, critic: Path | None = None) -> Run:
@@ -34,7 +52,7 @@ def pretrain(recipe: Recipe, context: RunContext, *, start: Path | None = None, 
     if recipe.generator is None:
         raise UsageError(f"--recipe {recipe.name}: has no [generator]; give one for `pretrain`")
     say = context.reporter.say
-    recipe = with_critic_parent(with_parent(recipe, start), critic, say)
+    recipe, critic = with_start(recipe, start, critic, say)
     critic_weights = load_initial_critic(critic, recipe, say)
     generator = load_initial_generator(recipe, start)
     parent = describe_parent(start)

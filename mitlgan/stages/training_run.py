@@ -37,6 +37,8 @@ def start_run(recipe: Recipe, setup: TrainingSetup, context: RunContext, inputs:
     """
     if len(setup.pack) < recipe.training.batch:
         context.reporter.say(f"warning: {len(setup.pack)} pictures for batches of {recipe.training.batch}: each batch repeats some")
+    if recipe.augment is not None and not recipe.augment.applies_to(len(setup.pack)):
+        context.reporter.say(f"no augmentation: {len(setup.pack)} pictures, and augment.below_pictures is {recipe.augment.below_pictures}")
     if critic_weights:
         setup.critic.load_state_dict({**setup.critic.state_dict(), **critic_weights})
         inputs = {**inputs, "critic": tensors_sha256(critic_weights)}

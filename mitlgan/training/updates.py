@@ -45,7 +45,8 @@ class NetworkUpdates:
         self.run, self.state, self.recipe, self.setup, self.world, self.stopwatch = run.path, state, recipe, setup, world, stopwatch
         self.channels = setup.generator.image_channels
         self.sampler = IndexSampler(len(setup.pack), recipe.training.batch // world.size, recipe.seed, world.rank, world.size)
-        self.augmentation = DiffAugment(recipe.augment, recipe.seed, world.rank)
+        augment = recipe.augment if recipe.augment is not None and recipe.augment.applies_to(len(setup.pack)) else None
+        self.augmentation = DiffAugment(augment, recipe.seed, world.rank)
         self.inputs = make_inputs(setup.generator, recipe, setup.pack, world)
 
     def update_critic(self, real: Tensor, update: int, shared: Generated | None) -> tuple[Tensor, dict[str, Tensor]]:

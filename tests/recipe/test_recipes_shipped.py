@@ -21,11 +21,12 @@ RECOMMENDED = (
     "scene-32",
     "three-32",
 )
+FEW = tuple(f"{part}-{size}" for part in ("bg", "compose", "fg") for size in (32, 64))
 THESIS = ("compose", "pretrain_bg", "pretrain_fg", "thesis-narrow", "wgan")
 
 
 def test_what_is_shipped() -> None:
-    expected = {f"recommended/{name}" for name in RECOMMENDED}
+    expected = {f"recommended/{name}" for name in RECOMMENDED} | {f"few/{name}" for name in FEW}
     assert expected | {f"thesis-32/{name}" for name in THESIS_32} | {f"thesis/{name}" for name in THESIS} <= set(shipped_recipe_names())
     assert shipped_recipe_names() == sorted(set(shipped_recipe_names()))
     result = list(shipped_folder("recipes").rglob("*.*"))
@@ -156,3 +157,14 @@ def test_the_recommended_foregrounds_suit_the_recommended_composition(size_px: i
     assert (fg.role, bg.role, fg.generator.image_channels, bg.generator.image_channels) == ("fg", "bg", 4, 3)
     described = describe_recipe(compose, {"fg": GeneratorSpec(fg.generator, size_px), "bg": GeneratorSpec(bg.generator, size_px)})
     assert described["total"]["trainable"] > 0
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_recipes_for_few_pictures_say_when_to_use_them_and_adapt_their_augmentation(name: str) -> None:
+    recipe, head = load_recipe(f"few/{name}"), find_recipe(f"few/{name}").read_text().split("schema_version")[0]
+    assert recipe.augment is not None
+    assert (recipe.augment.probability, recipe.augment.below_pictures) == ("auto", 1000)
+    assert (recipe.transfer is None) == (recipe.command == "compose")
+    assert "100 to 800" in head
+    assert f"mitlgan {recipe.command}" in head
+    assert set(recipe.evaluation.extractors) == {"efficientnet-lite0", "mobilenet-v2"}

@@ -20,12 +20,18 @@ class AugmentRecipe(RecipeTable):
             al. 2020, "Training generative adversarial networks with limited data", section 3), for small sets.
         target: For `auto`: mean sign of real images' scores at which the probability stays constant; absent: 0.6, as in that section.
         speed_kimg: For `auto`: kimg in which it can rise from 0 to 1; absent: 500, as in that section. Shorter trainings need less.
+        below_pictures: Only sets of fewer pictures are augmented; absent: every set.
     """
 
     policy: Annotated[tuple[Transform, ...], Field(min_length=1)] = ("colour", "translation", "cutout")
     probability: Annotated[float, Field(gt=0.0, le=1.0)] | Literal["auto"] = 1.0
     target: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     speed_kimg: Annotated[float, Field(gt=0.0, le=1e6)] | None = None
+    below_pictures: Annotated[int, Field(ge=2, le=100_000_000)] | None = None
+
+    def applies_to(self, pictures: int) -> bool:
+        """Whether a set of so many pictures is augmented."""
+        return self.below_pictures is None or pictures < self.below_pictures
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -14,7 +14,7 @@ from mitlgan.recipe.schema.generators import GENERATOR_KINDS, AnyGenerator
 from mitlgan.recipe.schema.inpainter import InpainterRecipe
 from mitlgan.recipe.schema.objectives import OBJECTIVE_KINDS, AnyObjective, WganGpRecipe
 from mitlgan.recipe.schema.optimisers import OPTIMISER_KINDS, AdamRecipe, AnyOptimiser
-from mitlgan.recipe.schema.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Role, TrainingRecipe
+from mitlgan.recipe.schema.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Role, TrainingRecipe, TransferRecipe
 from mitlgan.recipe.schema.translators import TRANSLATOR_KINDS
 
 SCHEMA_VERSION = 1
@@ -47,6 +47,7 @@ class Recipe(RecipeTable):
     inpainter: InpainterRecipe | None = None
     critic: AnyCritic = ThesisCriticRecipe()
     critic_start: CriticStartRecipe | None = None
+    transfer: TransferRecipe | None = None
     objective: AnyObjective = WganGpRecipe()
     augment: AugmentRecipe | None = None
     generator_optimiser: AnyOptimiser = AdamRecipe()
@@ -67,6 +68,10 @@ class Recipe(RecipeTable):
             raise ValueError("evaluation.best_by measures generated pictures, of which an inpainter makes none; remove it, see `mitlgan inpaint-score`")
         if self.command == "compose" and self.role != "scene":
             raise ValueError(f'role is "{self.role}"; a composition makes scenes: role = "scene"')
+        if self.transfer is not None and (self.generator is None or self.critic_start is not None):
+            raise ValueError(
+                "[transfer] goes on with a trained generator and its critic; remove it, or [critic_start] and tables other than [generator]"
+            )
         if self.composer is not None and not self.composer.trains:
             raise ValueError(
                 f'composer.translator.kind = "none" leaves nothing to train with composer.fusion.kind = "{self.composer.fusion.kind}"; '

@@ -111,6 +111,21 @@ class CriticStartRecipe(RecipeTable):
     freeze: Annotated[int, Field(ge=1, le=64)]
 
 
+class TransferRecipe(RecipeTable):
+    """A training that goes on from a trained generator (`--from ARTIFACT`), whose architecture takes the place of [generator].
+
+    The critic that is kept with the generator goes on, too, if it was trained by the recipe's kind of objective; its architecture takes the place of
+    [critic]. Otherwise a new critic begins.
+
+    Attributes:
+        freeze: Number of the kept critic's first convolutions that are frozen (Mo et al. 2020, "Freeze the discriminator"); 0 freezes none.
+        new_critic_first_kimg: kimg at the start in which only a new critic learns.
+    """
+
+    freeze: Annotated[int, Field(ge=0, le=64)] = 0
+    new_critic_first_kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 2.0
+
+
 class EvaluationRecipe(RecipeTable):
     """Evaluation of a result.
 

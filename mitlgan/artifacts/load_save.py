@@ -20,6 +20,7 @@ from mitlgan.recipe import as_dict, shipped_folder
 from mitlgan.runtime.files import write_json
 from mitlgan.version import __version__
 
+CARD_FILE = "card.json"
 CRITIC_FOLDER = "critic"
 """Folder next to a generator for the critic it was trained with: each artifact has a card of its own in its folder."""
 CRITIC_FILE = "critic.safetensors"
@@ -50,7 +51,7 @@ def save_network(path: Path, network: nn.Module, card: Card, *, without_generato
         tensors = {name: tensor for name, tensor in tensors.items() if name not in frozen}
     write_times(path, times, whole_hash)
     write_tensors(path, tensors, header)
-    write_json(path.with_name("card.json"), {**header, "tensors_sha256": whole_hash})
+    write_json(path.with_name(CARD_FILE), {**header, "tensors_sha256": whole_hash})
 
 
 def load_network(path: Path) -> tuple[Network, Card]:

@@ -56,7 +56,7 @@ def train_and_export(run: Run, recipe: Recipe, setup: TrainingSetup, context: Ru
     """Train in a locked run, from the start or from a checkpoint, and export the artifact."""
     keeper = ArtifactKeeper(run, recipe, setup, context.reporter)
     if checkpoint is not None and context.world.is_leader:
-        keeper.discard_after(checkpoint.iteration)
+        keeper.restore(checkpoint.iteration)
     on_stats = None if context.on_stats is None else partial(context.on_stats, run.path)
     callbacks = Callbacks(save_artifact=keeper.keep, on_stats=on_stats)
     state = train(run, recipe, setup, context.world, context.reporter, checkpoint=checkpoint, callbacks=callbacks)

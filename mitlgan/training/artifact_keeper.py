@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from mitlgan.artifacts.card import Card, read_card
-from mitlgan.artifacts.load_save import load_network, save_network
+from mitlgan.artifacts.load_save import CARD_FILE, load_network, save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.artifacts.times import TIMES_FILE
 from mitlgan.data.pack.image_pack import ImagePack
@@ -19,7 +19,7 @@ from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics
 from mitlgan.networks import Network
 from mitlgan.recipe import Recipe
-from mitlgan.runtime.files import ensure_folder, is_regular, read_bytes, write_atomically
+from mitlgan.runtime.files import ensure_folder, is_regular, list_files, read_bytes, write_atomically
 from mitlgan.runtime.json_files import JsonlWriter, read_jsonl, truncate_jsonl
 from mitlgan.runtime.progress import Reporter
 from mitlgan.training.batchnorm import recalibrate_batchnorm
@@ -58,31 +58,42 @@ class ArtifactKeeper:
         if self._extractor is not None:
             self._evaluate(network, card, self._extractor)
 
-    def discard_after(self, iteration: int) -> None:
-        """Remove what was kept after the checkpoint that a training resumes from."""
+    def restore(self, iteration: int) -> None:
+        """Bring what was kept to the state of the checkpoint that a training resumes from, wherever an earlier process was killed."""
         for path in self.run.list_kept_artifacts():
             if read_card(path).iterations > iteration:
-                shutil.rmtree(path.parent)
+                path.unlink()
+        kept = {path.parent for path in self.run.list_kept_artifacts()}
+        for folder in list_files(self.run.path / "kept", "*", root=self.run.path):
+            if folder not in kept and folder.is_dir() and not folder.is_symlink():
+                for name in (CARD_FILE, TIMES_FILE):
+                    (folder / name).unlink(missing_ok=True)
+                with suppress(OSError):  # not empty: somebody else's files
+                    folder.rmdir()
         truncate_jsonl(self.run.evaluations_file, iteration)
-        if not self._reevaluate_if_split_changed():
-            self._update_best()
+        if self._extractor is not None:
+            self._evaluate_missing(self._extractor)
+        self._update_best()
 
-    def _reevaluate_if_split_changed(self) -> bool:
-        """Evaluate all artifacts again if an earlier version used another split: distances to two sets cannot be compared."""
+    def _evaluate_missing(self, extractor: Extractor) -> None:
+        """Evaluate the artifacts without a row, and all of them if an earlier version used another split: distances to two sets cannot be compared."""
         rows = list(read_jsonl(self.run.evaluations_file))
-        if self._extractor is None or not rows:
-            return False
+        artifacts = self.run.list_kept_artifacts()
+        if not artifacts:
+            return
         source, split = self.recipe.data.source, self._split_of(self._real_images())
         # Lines of versions that named no split are of the split that those versions used.
         unnamed = "validation" if source == "demo" or (Path(source) / "validation").is_dir() else "train"
         others = {str(row.get("split", unnamed)) for row in rows} - {split}
-        if not others:
-            return False
-        self.reporter.say(f"evaluations.jsonl: measured on {', '.join(sorted(others))} pictures before; kept artifacts are measured again on {split}")
-        truncate_jsonl(self.run.evaluations_file, -1)
-        for path in self.run.list_kept_artifacts():
-            self._evaluate(*load_network(path), self._extractor)
-        return True
+        if others:
+            before = ", ".join(sorted(others))
+            self.reporter.say(f"evaluations.jsonl: measured on {before} pictures before; kept artifacts are measured again on {split}")
+            truncate_jsonl(self.run.evaluations_file, -1)
+            rows = []
+        evaluated = {row["iteration"] for row in rows}
+        first = next((number for number, path in enumerate(artifacts) if read_card(path).iterations not in evaluated), len(artifacts))
+        for path in artifacts[first:]:
+            self._evaluate(*load_network(path), extractor)
 
     def _real_images(self) -> ImagePack:
         return open_recipe_data(self.recipe, self._protocol().split)
@@ -96,6 +107,7 @@ class ArtifactKeeper:
         protocol, real = self._protocol(), self._real_images()
         metrics = flat_metrics(evaluate(LoadedArtifact(network, card), real, protocol, extractor=extractor))
         split, count = self._split_of(real), min(protocol.samples, len(real))
+        truncate_jsonl(self.run.evaluations_file, card.iterations - 1)  # a row of this artifact from a process that was killed
         writer = JsonlWriter(self.run.evaluations_file)
         writer.write({
             "iteration": card.iterations, "kimg": card.kimg, "seconds": card.seconds, **metrics, "split": split, "real": count
@@ -110,15 +122,19 @@ class ArtifactKeeper:
     def _update_best(self) -> None:
         """Copy the best of the kept artifacts to `best/`."""
         metric = self.recipe.evaluation.best_by
-        rows = list(read_jsonl(self.run.evaluations_file)) if metric else []
-        if not metric or not rows:
+        if not metric:
+            return
+        rows = list(read_jsonl(self.run.evaluations_file))
+        if not rows:  # all were later than the checkpoint
+            for path in list_files(self.run.path / "best", "*", root=self.run.path):
+                path.unlink()
             return
         best = min(rows, key=lambda row: float(row[metric]))
         source = next((path for path in self.run.list_kept_artifacts() if read_card(path).iterations == best["iteration"]), None)
         if source is not None:
             ensure_folder(self.run.path / "best", root=self.run.path)
             times = source.with_name(TIMES_FILE)  # absent if an earlier version kept the artifact
-            for file in (*([times] if is_regular(times, root=self.run.path) else []), source, source.with_name("card.json")):
+            for file in (*([times] if is_regular(times, root=self.run.path) else []), source, source.with_name(CARD_FILE)):
                 write_atomically(self.run.path / "best" / file.name, read_bytes(file, root=self.run.path), root=self.run.path)
 
     def _protocol(self) -> EvalProtocol:

@@ -140,13 +140,15 @@ class TrainingLoop:
         state, counters, schedule, writer = self.state, self.state.counters, self.schedule, self.writer
         if counters.iteration == 0:
             writer.write_snapshot(state, self.snapshot_inputs)
-            writer.write_checkpoint(state)
             if 0 in self.recipe.training.keep_kimg:
                 self._save_artifact()
-        status_time_s, logged = -math.inf, None
+            writer.write_checkpoint(state)
+        status_time_s, logged = -math.inf, writer.read_last_stats()
+        writer.write_status("running", counters, logged)
         self.monitor.record_initial_weights(state.generator_parameters, state.critic_parameters, counters)
-        self.stopwatch.reset()
         is_last = schedule.is_over(counters, self.world)
+        self._stop_if_diverged(is_last)  # a run that was killed between its last checkpoint and this check
+        self.stopwatch.reset()
         while not is_last:
             before = schedule.position(counters)
             trained = ("critic",) if schedule.trains_critic_alone(counters) else ("generator", "critic")
@@ -161,11 +163,11 @@ class TrainingLoop:
             is_last = schedule.is_over(counters, self.world)
             if is_last or schedule.is_snapshot_due(before, counters):
                 writer.write_snapshot(state, self.snapshot_inputs)
-            if is_last or schedule.is_checkpoint_due(before, counters):
-                writer.flush_logs()
-                writer.write_checkpoint(state)
             if schedule.is_artifact_due(before, counters):
                 self._save_artifact()
+            if is_last or schedule.is_checkpoint_due(before, counters):
+                writer.flush_logs()
+                writer.write_checkpoint(state)  # after all else that the iteration owes: a resume does not come back to it
             if is_last or (logged is not None and time.monotonic() - status_time_s > STATUS_INTERVAL_S):
                 status_time_s = time.monotonic()
                 writer.flush_logs()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,7 @@ from mitlgan.images.grid import grid_png
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.distributed import World, require_same_on_all_ranks
 from mitlgan.runtime.files import write_atomically
-from mitlgan.runtime.json_files import JsonlWriter
+from mitlgan.runtime.json_files import JsonlWriter, read_jsonl
 from mitlgan.runtime.progress import Reporter
 from mitlgan.training.checkpoint import CHECKPOINTS_KEPT, save_checkpoint
 from mitlgan.training.counters import Counters
@@ -63,6 +64,10 @@ class RunWriter:
         for log in (self._stats, self._timing):
             if log is not None:
                 log.flush()
+
+    def read_last_stats(self) -> dict[str, Any] | None:
+        """Return the last line of statistics of an earlier process; None if there is none."""
+        return next(iter(deque(read_jsonl(self.run.stats_file), maxlen=1)), None) if self.world.is_leader else None
 
     def write_stats(self, stats: Mapping[str, float], counters: Counters) -> dict[str, Any]:
         """Append a line of statistics; values that are not finite become null.

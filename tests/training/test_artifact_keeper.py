@@ -12,6 +12,7 @@ from helpers import tiny_runs
 
 from mitlgan.artifacts.card import read_card, read_weights_hash
 from mitlgan.artifacts.loaded_artifact import load_artifact
+from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import Stopped
 from mitlgan.recipe import with_overrides
 from mitlgan.runtime.json_files import read_jsonl
@@ -20,7 +21,10 @@ from mitlgan.stages.context import RunContext
 from mitlgan.stages.existing_runs import find_matching_run
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
-from mitlgan.training import run_directory
+from mitlgan.stages.setup import setup_from_checkpoint
+from mitlgan.training import run_directory, run_writer
+from mitlgan.training.artifact_keeper import ArtifactKeeper
+from mitlgan.training.checkpoint import list_checkpoints, load_checkpoint
 from mitlgan.training.run_directory import Run
 
 POINTS = [0.0, tiny_runs.PER_UPDATE / 1000, 2.5 * tiny_runs.PER_UPDATE / 1000, 5 * tiny_runs.PER_UPDATE / 1000]
@@ -57,6 +61,50 @@ def test_a_resumed_run_keeps_the_same(
     assert stopped.artifact_file is None
     assert resume(stopped.path, environment).path == stopped.path
     assert kept_hashes(stopped) == kept_hashes(whole)
+
+
+@pytest.mark.parametrize("iteration", [0, 1, 3])
+def test_what_an_iteration_owes_is_written_before_its_checkpoint(
+    packs: dict[str, Path], environment: RunContext, monkeypatch: pytest.MonkeyPatch, iteration: int
+) -> None:
+    """A run that is killed directly after a checkpoint does not come back to that iteration."""
+    training = {"keep_kimg": POINTS, "checkpoint_iterations": 1}
+    recipe = with_overrides(tiny_runs.recipe("scene", packs["scene"], updates=5, **training), evaluation__best_by="fd")
+    whole = pretrain(recipe, environment)
+    save = run_writer.save_checkpoint
+
+    def die_after(run: Path, number: int, *arguments: Any, **settings: Any) -> None:
+        save(run, number, *arguments, **settings)
+        if number == iteration:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_writer, "save_checkpoint", die_after)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(recipe, environment)
+    killed = run_directory.list_runs(environment.root, recipe.command)[-1]
+    resume(killed.path, environment)
+    assert kept_hashes(killed) == kept_hashes(whole)
+    rows, others = ([{**row, "seconds": 0} for row in read_jsonl(run.evaluations_file)] for run in (killed, whole))
+    assert rows == others
+    assert read_weights_hash(killed.path / "best" / "generator.safetensors") == read_weights_hash(whole.path / "best" / "generator.safetensors")
+
+
+def test_the_best_goes_with_the_checkpoint(packs: dict[str, Path], environment: RunContext) -> None:
+    """Everything that was kept is later than the checkpoint that is left."""
+    first = 2 * tiny_runs.PER_UPDATE / 1000
+    recipe = tiny_runs.recipe("scene", packs["scene"], updates=4, keep_kimg=[first], checkpoint_iterations=1, checkpoints_kept=9)
+    run = pretrain(with_overrides(recipe, evaluation__best_by="fd"), environment)
+    (run.path / "kept" / "000000.032").mkdir()  # left by a process that was killed
+    for path in list_checkpoints(run.path)[2:]:
+        path.unlink()
+    checkpoint = load_checkpoint(run.path)
+    assert checkpoint is not None
+    recipe = run.load_recipe()
+    setup = setup_from_checkpoint(recipe, open_recipe_data(recipe), checkpoint.header)
+    ArtifactKeeper(run, recipe, setup, environment.reporter).restore(checkpoint.iteration)
+    assert not [path for folder in ("kept", "best") for path in (run.path / folder).iterdir()]
+    assert not list(read_jsonl(run.evaluations_file))
 
 
 def test_seconds_are_points_too(packs: dict[str, Path], environment: RunContext) -> None:

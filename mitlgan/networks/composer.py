@@ -226,12 +226,16 @@ class Composer(Network):
         output = self.translator(fused.image, *share)
         return CompositionStages(layers=images, fused=fused.image, matte=fused.matte, output=output, placed=fused.placed, transforms=fused.transforms)
 
-    def forward_with_aux_loss(self, inputs: Latents, kimg: float) -> tuple[Tensor, Tensor | None]:
+    def forward_with_aux_loss(
+        self, inputs: Latents, kimg: float, real: Tensor | None = None, rng: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Return the composed image, and the regularization of learned mattes, if any.
 
         Args:
             inputs: As `forward` takes them.
             kimg: Training so far.
+            real: Not used.
+            rng: Not used.
         """
         _, fused = self._run_fusion(inputs, {}, kimg, grad=bool(self.adapters))
         return self.translator(fused.image), fused.loss

@@ -89,7 +89,9 @@ class ContextEncoder(Network):
         """Fill the holes of images (N, 3, H, W); known pixels pass through. `inputs` are as of `predict`."""
         return _paste(self.predict(inputs), inputs)
 
-    def forward_with_aux_loss(self, inputs: Tensor, kimg: float = 0.0) -> tuple[Tensor, Tensor]:
+    def forward_with_aux_loss(
+        self, inputs: Tensor, kimg: float = 0.0, real: Tensor | None = None, rng: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return filled images and the reconstruction loss, for training; inside the hole the inputs hold the true pixels.
 
         The loss is reconstruction_weight * (E[(x - y)^2] in the hole + known_weight * E[(x - y)^2] elsewhere); the latter is Pathak et al.'s overlap

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -56,12 +57,14 @@ class Network(nn.Module):
         """Return the generators that training leaves as they are, by layer."""
         return {}
 
-    def forward_with_aux_loss(self, inputs: Tensor, kimg: float) -> tuple[Tensor, Tensor | None]:
+    def forward_with_aux_loss(self, inputs: Tensor, kimg: float, real: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Return images in training, and the network's own loss besides the critic's, if it has one.
 
         Args:
             inputs: Latents (N, D), standard normal; for an inpainter images and their holes, (N, C + 1, H, W).
             kimg: Training so far.
+            real: Real pictures of the update (N, C, H, W) in [-1, 1], for a network that also learns from them.
+            rng: For random numbers of the network's own loss, on the CPU.
         """
         return self(inputs), None
 

@@ -12,7 +12,7 @@ from mitlgan.artifacts.card import KIND_WITH_ARTICLE, Card, read_card, read_weig
 from mitlgan.artifacts.load_save import load_network
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Generator, GrownGenerator, Network
-from mitlgan.recipe import GrownGeneratorRecipe, Recipe, as_dict, with_overrides
+from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, with_overrides
 from mitlgan.runtime.randomness import derived_seed
 
 GROWTH_FACTORS = (2, 4)
@@ -30,16 +30,16 @@ def with_parent(recipe: Recipe, start: Path | None) -> Recipe:
         UsageError: The recipe grows a generator, and no parent is given.
         ArtifactError: The artifact is damaged, or cannot grow to the recipe's images.
     """
-    if not isinstance(recipe.generator, GrownGeneratorRecipe):
+    if not isinstance(recipe.generator, ParentedGeneratorRecipe):
         return recipe
     if start is None:
         raise UsageError(
-            '--from: generator.kind = "grown" needs the smaller generator that it grows from; name its artifact, such as '
+            f'--from: generator.kind = "{recipe.generator.kind}" needs the smaller generator that it grows from; name its artifact, such as '
             f"--from pretrained/modern-{recipe.role}-{recipe.generator.parent_px}"
         )
     _, card = load_network(start)  # all of it, so that a damaged one is refused now
     if _was_grown_by(recipe, card):
-        assert isinstance(card.generator, GrownGeneratorRecipe)
+        assert isinstance(card.generator, ParentedGeneratorRecipe)
         return with_overrides(recipe, generator__parent=as_dict(card.generator.parent), generator__parent_px=card.generator.parent_px)
     _check_parent(f"--from {start}", card, recipe)
     assert card.generator is not None
@@ -114,6 +114,6 @@ def _was_grown_by(recipe: Recipe, card: Card) -> bool:
 def _has_same_architecture(card: Card, recipe: Recipe) -> bool:
     """Whether a card's generator has a recipe's architecture, whichever parent a grown one has and however the parent trains."""
     first, second = card.generator, recipe.generator
-    if isinstance(first, GrownGeneratorRecipe) and isinstance(second, GrownGeneratorRecipe):
-        first = first.model_copy(update={key: getattr(second, key) for key in ("parent", "parent_px", "parent_rate", "parent_norm")})
+    if isinstance(first, ParentedGeneratorRecipe) and isinstance(second, type(first)):
+        first = first.model_copy(update={key: getattr(second, key) for key in first.training_keys})
     return first == second and card.size_px == recipe.size_px

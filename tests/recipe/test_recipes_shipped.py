@@ -18,6 +18,7 @@ RECOMMENDED = (
     *(f"{part}-{size}" for part in ("bg", "compose", "fg", "wgan") for size in (32, 64, 128)),
     "bg-64-grown",
     "fg-64-grown",
+    "fg-64-sharp",
     "scene-32",
     "three-32",
 )

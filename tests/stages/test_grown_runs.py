@@ -33,6 +33,7 @@ from mitlgan.training.run_directory import Run
 SIZE_PX = 2 * tiny_runs.SIZE_PX
 GROWN_PARENT = {"latent_dim": 9, "widths": [5]}
 GROWN = {"kind": "grown", "parent": GROWN_PARENT, "parent_px": 8, "coarse_widths": [5], "fine_width": 3}
+SHARPENED = {"kind": "sharpened", "parent": GROWN_PARENT, "parent_px": 8, "width": 5, "blocks": 1}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def recipe(role: str, packs: dict[str, Path], *, updates: float = 3, generator: dict[str, Any] | None = None, **change: Any) -> Recipe:
     """One that grows from 8 px; it names another parent than it will get."""
     tree = as_dict(tiny_runs.recipe(role, packs[role], updates=updates, keep_kimg=[0], checkpoints_kept=9))
-    form = {**GROWN, **(generator or {})}
+    form = generator if generator and "kind" in generator else {**GROWN, **(generator or {})}
     tree["critic"]["image_channels"] = form.get("image_channels", 3)
     return with_overrides(parse_recipe({**tree, "size_px": SIZE_PX, "generator": form}, "tiny"), **change)
 
@@ -90,7 +91,7 @@ def test_its_artifact_holds_the_parent_and_says_which(child: Run, pretrained: di
     assert read_card(parent_of(pretrained)).parent == {}
 
 
-@pytest.mark.parametrize("generator", [{}, {"parent_rate": 0.0}, {"parent_norm": "batch"}])
+@pytest.mark.parametrize("generator", [{}, {"parent_rate": 0.0}, {"parent_norm": "batch"}, SHARPENED])
 @pytest.mark.parametrize("at", [1, 3])
 def test_a_killed_one_goes_on_to_the_same_bytes(
     generator: dict[str, Any], at: int, larger: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -142,6 +143,25 @@ def test_a_frozen_parent_stays_to_the_bit_and_a_slow_one_moves_less(larger: dict
         moved[rate] = float((weight - parent.get_parameter("stages.base.dense.weight")).abs().max())
     assert moved[0.0] == 0
     assert 0 < moved[0.01] < 0.1 * moved[1.0]
+
+
+def test_a_sharpened_one_learns_from_pairs_and_keeps_its_parent(larger: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path) -> None:
+    run = pretrain(recipe("bg", larger, generator=SHARPENED), tiny_runs.run_context(tmp_path), start=parent_of(pretrained))
+    assert run.artifact_file is not None
+    last, parent, first = load_artifact(run.artifact_file), load_artifact(parent_of(pretrained)), load_artifact(run.list_kept_artifacts()[0])
+    z = first.latents(range(8))
+    with torch.no_grad():
+        assert torch.equal(first.network(z), resize_image(parent.network(z), SIZE_PX, "bicubic"))
+    below = parent.network.state_dict()
+    assert all(torch.equal(last.network.state_dict()[name], tensor) for name, tensor in below.items())
+    assert last.card.generator is not None
+    assert last.card.generator.kind == "sharpened"
+    assert all(line["own_loss"] > 0 for line in read_jsonl(run.stats_file))
+    longer = recipe("bg", larger, generator={**SHARPENED, "roughness": 0.0, "pairs_weight": 1.0})
+    again = pretrain(longer, tiny_runs.run_context(tmp_path / "again"), start=run.artifact_file)
+    assert torch.equal(load_artifact(again.list_kept_artifacts()[0]).sample([0, 1]), last.sample([0, 1]))
+    with pytest.raises(UsageError, match=r'^--from: generator\.kind = "sharpened" needs the smaller generator'):
+        with_parent(recipe("bg", larger, generator=SHARPENED), None)
 
 
 def test_a_grown_one_can_be_trained_on(child: Run, larger: dict[str, Path], tmp_path: Path) -> None:

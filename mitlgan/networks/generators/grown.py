@@ -20,7 +20,7 @@ from mitlgan.images.alpha import clip_to_alpha
 from mitlgan.networks.blocks import Generator
 from mitlgan.networks.registry import GENERATORS
 from mitlgan.networks.resample import resize_image
-from mitlgan.recipe.schema.generators import GrownGeneratorRecipe
+from mitlgan.recipe.schema.generators import GrownGeneratorRecipe, ParentedGeneratorRecipe
 
 FLAT_RANGE = 2 / 127.5
 """A parent whose range is at most this, two steps of 8 bits, counts as transparent or flat and is not changed."""
@@ -128,6 +128,10 @@ class GrownGenerator(Generator):
         stages[f"features_{recipe.parent_px}px"] = CoarseStage(last, feature_channels(parent), recipe)
         stages["to_image"] = FineStage(size_px, recipe)
         super().__init__(nn.Sequential(stages), latent_dim=parent.latent_dim, size_px=size_px, image_channels=parent.image_channels)
+        self.set_parent_training(recipe)
+
+    def set_parent_training(self, recipe: ParentedGeneratorRecipe) -> None:
+        """Let the parent train, or freeze it, as a recipe says."""
         self.parent_rate = recipe.parent_rate
         self.parent_norm_frozen = recipe.parent_norm == "frozen"
         self.requires_grad_()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -136,28 +136,26 @@ class DcganGeneratorRecipe(NormalizedTable):
         return tuple(max(self.base_width // 2**index, min(self.base_width, self.narrowest)) for index in range(count))
 
 
-class GrownGeneratorRecipe(RecipeTable):
-    """A smaller generator, the parent, whose enlarged image gets a learned change that starts at zero.
+class ParentedGeneratorRecipe(RecipeTable):
+    """A generator that starts as the enlarged image of a smaller one, its parent.
 
     Attributes:
         parent: Architecture of the parent; that of the artifact given by `--from` replaces it.
         parent_px: Height and width of its images, half or a quarter of this one's; `--from` replaces it, too.
         resample: Filter that enlarges the parent's image.
-        coarse_widths: Channels of the new convolutions at the parent's size.
-        fine_width: Channels of those at the new size.
         change: Largest difference of a value in [-1, 1] from the enlarged parent's.
         parent_rate: Factor of the generator's learning rate for the parent's weights; 0 freezes the parent.
         parent_norm: Whether the parent's BatchNorm uses its running statistics (`frozen`) or those of each batch (`batch`).
         leak: Negative slope of LeakyReLU.
         image_channels: The parent's.
+        training_keys: Keys that are not about the architecture: which parent it has, and how it is trained.
     """
 
-    kind: Literal["grown"] = "grown"
+    training_keys: ClassVar[tuple[str, ...]] = ("parent", "parent_px", "parent_rate", "parent_norm")
+
     parent: AnyGenerator
     parent_px: Annotated[int, Field(ge=4, le=512)]
     resample: Literal["bicubic", "bilinear", "nearest"] = "bicubic"
-    coarse_widths: Widths = (48, 32)
-    fine_width: Width = 16
     change: Annotated[float, Field(gt=0.0, le=2.0)] = 0.5
     parent_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
     parent_norm: Literal["frozen", "batch"] = "frozen"
@@ -174,15 +172,55 @@ class GrownGeneratorRecipe(RecipeTable):
         require_growable("generator", self, size_px, "features that are images, which growing starts from")
 
 
+class GrownGeneratorRecipe(ParentedGeneratorRecipe):
+    """A smaller generator, the parent, whose enlarged image gets a learned change that starts at zero.
+
+    Attributes:
+        coarse_widths: Channels of the new convolutions at the parent's size.
+        fine_width: Channels of those at the new size.
+    """
+
+    kind: Literal["grown"] = "grown"
+    coarse_widths: Widths = (48, 32)
+    fine_width: Width = 16
+
+
+class SharpenedGeneratorRecipe(ParentedGeneratorRecipe):
+    """A smaller generator, whose enlarged image gets a change that is learned from real pictures: reduced to the parent's size, they are drawn again.
+
+    Attributes:
+        width: Channels of the new convolutions, all at the parent's size.
+        blocks: Number of them before the last.
+        change: As in a grown generator.
+        parent_rate: As in a grown generator; by default the parent is frozen.
+        adversarial: Whether the critic teaches it, too; by default real pictures alone do, and the critic trains without effect on it.
+        pairs_weight: Factor of the mean absolute error on real pictures; the critic's score is about 1.
+        roughness: Strength of the noise that the reduced pictures get at most, so that the parent's roughness is smoothed, too; 0 is none.
+    """
+
+    training_keys: ClassVar[tuple[str, ...]] = (*ParentedGeneratorRecipe.training_keys, "adversarial", "pairs_weight", "roughness")
+
+    kind: Literal["sharpened"] = "sharpened"
+    width: Width = 32
+    blocks: Annotated[int, Field(ge=1, le=16)] = 3
+    change: Annotated[float, Field(gt=0.0, le=2.0)] = 1.0
+    parent_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    adversarial: bool = False
+    pairs_weight: Annotated[float, Field(gt=0.0, le=1e6)] = 100.0
+    roughness: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
+
+
 AnyGenerator = Annotated[
     Annotated[ThesisGeneratorRecipe, Tag("thesis")]
     | Annotated[MlpGeneratorRecipe, Tag("mlp")]
     | Annotated[UpsampledGeneratorRecipe, Tag("upsampled")]
     | Annotated[DcganGeneratorRecipe, Tag("dcgan")]
-    | Annotated[GrownGeneratorRecipe, Tag("grown")],
+    | Annotated[GrownGeneratorRecipe, Tag("grown")]
+    | Annotated[SharpenedGeneratorRecipe, Tag("sharpened")],
     Discriminator(kind_discriminator("thesis")),
 ]
-GrownGeneratorRecipe.model_rebuild()  # its parent is any generator, itself included
+for _recipe in (ParentedGeneratorRecipe, GrownGeneratorRecipe, SharpenedGeneratorRecipe):
+    _recipe.model_rebuild()  # the parent is any generator, these included
 GENERATOR_KINDS = kinds_of(AnyGenerator)
 
 
@@ -193,7 +231,7 @@ def without_growth(recipe: AnyGenerator, size_px: int) -> AnyGenerator:
         recipe: Any generator.
         size_px: Height and width of its images.
     """
-    if not isinstance(recipe, GrownGeneratorRecipe):
+    if not isinstance(recipe, ParentedGeneratorRecipe):
         return recipe
     parent = without_growth(recipe.parent, recipe.parent_px)
     widths = getattr(parent, "widths", None)

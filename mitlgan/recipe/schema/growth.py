@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mitlgan.recipe.schema.critics import GrownCriticRecipe
-    from mitlgan.recipe.schema.generators import GrownGeneratorRecipe
+    from mitlgan.recipe.schema.generators import ParentedGeneratorRecipe
 
 
-def require_growable(part: str, grown: GrownGeneratorRecipe | GrownCriticRecipe, size_px: int, lacks: str) -> None:
+def require_growable(part: str, grown: ParentedGeneratorRecipe | GrownCriticRecipe, size_px: int, lacks: str) -> None:
     """Refuse, by a ValueError, a size that the parent cannot grow to, or a parent that cannot be grown.
 
     Args:

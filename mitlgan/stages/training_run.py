@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.recipe import Recipe, display_name, to_toml
+from mitlgan.recipe.advice import training_advice
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.files import lock_folder, remove_temporary_files, write_atomically, write_json
 from mitlgan.stages.context import RunContext
@@ -39,6 +40,8 @@ def start_run(recipe: Recipe, setup: TrainingSetup, context: RunContext, inputs:
         context.reporter.say(f"warning: {len(setup.pack)} pictures for batches of {recipe.training.batch}: each batch repeats some")
     if recipe.augment is not None and not recipe.augment.applies_to(len(setup.pack)):
         context.reporter.say(f"no augmentation: {len(setup.pack)} pictures, and augment.below_pictures is {recipe.augment.below_pictures}")
+    for line in training_advice(recipe, len(setup.pack)):
+        context.reporter.say(line)
     if critic_weights:
         setup.critic.load_state_dict({**setup.critic.state_dict(), **critic_weights})
         inputs = {**inputs, "critic": tensors_sha256(critic_weights)}

@@ -1,0 +1,70 @@
+"""Advice before a training, from what the sources of the classic recipes found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mitlgan.recipe.schema.critics import AnyCritic
+    from mitlgan.recipe.schema.generators import AnyGenerator
+    from mitlgan.recipe.schema.recipe import Recipe
+
+FEW_PICTURES = 1000
+WIDE_CHANNELS = 256
+MAX_EXTRA_LAYERS = 1
+"""A critic may have this many layers more than its generator."""
+
+
+def training_advice(recipe: Recipe, picture_count: int) -> list[str]:
+    """Return one line for each choice that the sources advise against, with the key that changes it; empty if there is none.
+
+    Args:
+        recipe: Of a training; advice is about generators and critics, so a composition gets advice on its critic only.
+        picture_count: Number of training pictures.
+    """
+    lines = []
+    if recipe.generator is not None:
+        lines += [line for line in (_family_advice(recipe.generator, recipe.critic), _depth_advice(recipe.generator, recipe)) if line]
+    return lines + _few_pictures_advice(recipe, picture_count)
+
+
+def layer_count(network: AnyGenerator | AnyCritic, size_px: int) -> int:
+    """Return the number of layers with weights of a generator or critic; a grown one's parent counts, its new layers do not."""
+    if network.kind == "grown" or network.kind == "sharpened":
+        return layer_count(network.parent, network.parent_px)
+    if network.kind == "dcgan":
+        return len(network.widths_at(size_px)) + 1
+    return len(network.widths) * getattr(network, "blocks", 1) + 1
+
+
+def _family_advice(generator: AnyGenerator, critic: AnyCritic) -> str | None:
+    is_dense = {"generator": generator.kind == "mlp", "critic": critic.kind == "mlp"}
+    if len(set(is_dense.values())) == 1:
+        return None
+    dense, other = ("generator", "critic") if is_dense["generator"] else ("critic", "generator")
+    return (
+        f"advice: the {dense} is dense and the {other} convolutional; where one has convolutions the other should, too (Akel 2022, section 4.7): "
+        f'change {dense}.kind, or take {other}.kind = "mlp"'
+    )
+
+
+def _depth_advice(generator: AnyGenerator, recipe: Recipe) -> str | None:
+    own, other = layer_count(generator, recipe.size_px), layer_count(recipe.critic, recipe.size_px)
+    if other <= own + MAX_EXTRA_LAYERS:
+        return None
+    return (
+        f"advice: the critic has {other} layers, the generator {own}; a critic that is too deep leaves the generator without gradients "
+        f"(Bordák, Pelle and Németh): give critic.widths at most {own} values"
+    )
+
+
+def _few_pictures_advice(recipe: Recipe, picture_count: int) -> list[str]:
+    widest = max(getattr(recipe.critic, "widths", (0,)))
+    is_augmented = recipe.augment is not None and recipe.augment.applies_to(picture_count)
+    has_dropout = any(getattr(recipe.critic, "dropout", None) or ())
+    if picture_count >= FEW_PICTURES or widest < WIDE_CHANNELS or is_augmented or has_dropout:
+        return []
+    return [
+        f"advice: {picture_count} pictures are few for a critic of {widest} channels, which can learn them by heart (Bordák, Pelle and Németh augment "
+        f'about 1,000): augment.probability = "auto", or narrower critic.widths'
+    ]

@@ -49,7 +49,7 @@ class ArmTraining:
     def run(self, context: RunContext) -> Run:
         """Return the finished run: taken, continued, or trained in this process."""
         run = self.find_run(context.root)
-        if run is not None and run.artifact_file is not None:
+        if run is not None and run.is_finished:
             warn_if_data_changed(run, self.recipe, context.reporter.say)
             return run
         if run is not None:
@@ -65,7 +65,7 @@ class ArmTraining:
     def find_artifact(self, root: Path) -> Path | None:
         """Return its artifact, if it is finished."""
         run = self.find_run(root)
-        return None if run is None else run.artifact_file
+        return run.artifact_file if run is not None and run.is_finished else None
 
     def finished_run(self, root: Path) -> Run:
         """Return its run, which must exist."""

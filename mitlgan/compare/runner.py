@@ -22,7 +22,7 @@ from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.report.html import ReportPaths, write_reports
 from mitlgan.report.schema import Comparison
 from mitlgan.report.summary import report_summary
-from mitlgan.runtime.files import lock_folder, write_json
+from mitlgan.runtime.files import lock_folder
 from mitlgan.runtime.json_files import read_json
 from mitlgan.stages.context import RunContext
 from mitlgan.training import run_directory
@@ -84,7 +84,7 @@ def run_comparison(plan: ComparisonPlan, context: RunContext) -> ComparisonResul
             trained = [train_for_budgets(plan, setup, evaluator, context) for setup, evaluator in zip(setups, evaluators, strict=True)]
             return _write_report(plan, trained, evaluators, out)
     domains = [compare_with_finished(plan, setup, context) for setup in setups]
-    out = run_directory.create_run(context.root, "compare", setups[0].recipe.name)
+    out = run_directory.create_run(context.root, "compare", setups[0].recipe.name, {"status.json": _status_text("running")})
     with _locked(out):
         return _write_report(plan, domains, evaluators, out)
 
@@ -116,12 +116,15 @@ def _open_plan(plan: ComparisonPlan, setup: DomainSetup, context: RunContext) ->
     A plan.json that is not a file of its own folder, such as a link, is skipped with a warning.
     """
     values = json.loads(json.dumps(plan.to_json()))
-    for path in sorted((context.root / "compare").glob("*/plan.json")):
+    for path in sorted((context.root / "compare").glob("[!.]*/plan.json")):
         try:
             if read_json(path) == values and read_json(path.with_name("status.json")).get("state") != "done":
                 return Run(path.parent)
         except ResourceError as error:
             context.reporter.say(f"warning: {error}; this comparison is not continued")
-    run = run_directory.create_run(context.root, "compare", setup.recipe.name)
-    write_json(run.path / "plan.json", values)
-    return run
+    files = {"plan.json": json.dumps(values, indent=2) + "\n", "status.json": _status_text("running")}
+    return run_directory.create_run(context.root, "compare", setup.recipe.name, files)
+
+
+def _status_text(state: str) -> str:
+    return json.dumps({"state": state, "command": "compare"}, indent=2) + "\n"

@@ -72,7 +72,7 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
     rows = []
     for recipe in recipes:
         run = find_matching_run(root, recipe)
-        if run is None or run.artifact_file is None:
+        if run is None or not run.is_finished:
             rows.append(_ranked_run(recipe, run, {}, failures.get(recipe.name) or _unfinished_note(run)))
             continue
         write_run_files(run)

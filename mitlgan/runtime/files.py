@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
+import itertools
 import json
 import os
 import stat
@@ -16,6 +18,7 @@ from typing import IO, Any, Literal
 from mitlgan.errors import ResourceError
 
 TEMPORARY_SUFFIX = ".tmp"
+MAX_NAME_BYTES = 255
 LOCK_FILE = ".lock"
 LOCK_POLL_S = 0.05
 """Longer than `is_locked` holds the lock that it tests."""
@@ -125,17 +128,57 @@ def write_atomically(path: Path, content: bytes | str, *, root: Path | None = No
         ResourceError: The disk is full or the folder cannot be written; the old file is intact and no temporary file stays.
     """
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     with translate_disk_errors(path):
+        temporary, file = open_temporary(path, root=root or path.parent)
         try:
-            with create_file(temporary, root=root or path.parent) as file:
+            with file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
+                temporary.replace(path)  # while the file is locked
+        except BaseException:
             temporary.unlink(missing_ok=True)
+            raise
         _sync_folder(path.parent)
+
+
+def open_temporary(path: Path, *, root: Path) -> tuple[Path, IO[bytes]]:
+    """Open an empty hidden file next to a path, whose place it may take.
+
+    The file is locked while it is open, so that other processes choose another name. One that a killed process left is used again: no temporary file
+    outlives the next write of the same file.
+
+    Args:
+        path: The file that is going to be written.
+        root: Folder that it must be in; see `open_regular`.
+
+    Returns:
+        Its path, and the file open for writing.
+
+    Raises:
+        OSError: As for `open`.
+    """
+    for number in itertools.count():
+        temporary = path.with_name(hidden_name(path.name, f".{number}{TEMPORARY_SUFFIX}" if number else TEMPORARY_SUFFIX))
+        try:
+            file = open_regular(temporary, "ab", root=root)
+        except ForeignFileError:
+            file = create_file(temporary, root=root)
+        if _acquire_lock(file.fileno(), fcntl.LOCK_EX):
+            with suppress(FileNotFoundError):
+                if temporary.lstat().st_ino == os.fstat(file.fileno()).st_ino:  # else its writer has just moved it into place
+                    file.truncate(0)
+                    return temporary, file
+        file.close()
+    raise AssertionError
+
+
+def hidden_name(name: str, suffix: str) -> str:
+    """Return the name of a hidden file next to one with a name; the middle of a name that would be too long becomes its hash."""
+    hidden = f".{name}{suffix}"
+    if len(os.fsencode(hidden)) <= MAX_NAME_BYTES:
+        return hidden
+    return f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}{suffix}"
 
 
 def write_json(path: Path, value: Any, *, root: Path | None = None) -> None:
@@ -189,9 +232,9 @@ def ensure_folder(path: Path, *, root: Path | None = None) -> None:
         else:
             with _own_folder(path, root, create=True):
                 pass
-        probe = path / f".probe.{os.getpid()}{TEMPORARY_SUFFIX}"
-        probe.touch()
-        probe.unlink()
+        probe, file = open_temporary(path / "probe", root=root or path)
+        with file:
+            probe.unlink(missing_ok=True)
 
 
 @contextmanager

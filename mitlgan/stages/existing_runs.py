@@ -28,7 +28,7 @@ def get_or_train(recipe: Recipe, context: RunContext) -> Run:
     run = find_matching_run(context.root, recipe)
     if run is None:
         return pretrain(recipe, context) if recipe.inpainter is None else train_inpainter(recipe, context)
-    if run.artifact_file is None:
+    if not run.is_finished:
         return resume(run.path, context)
     warn_if_data_changed(run, recipe, context.reporter.say)
     return run
@@ -44,7 +44,7 @@ def find_matching_run(root: Path, recipe: Recipe, inputs: Mapping[str, str] | No
     """
     for run in reversed(run_directory.list_runs(root, recipe.command)):
         try:
-            if run_directory.is_run_of(run, recipe, inputs) and (run.artifact_file is not None or list_checkpoints(run.path)):
+            if run_directory.is_run_of(run, recipe, inputs) and (run.is_finished or list_checkpoints(run.path)):
                 return run
         except ResourceError:  # a run that cannot be resumed
             continue

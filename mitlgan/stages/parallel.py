@@ -67,7 +67,7 @@ class TrainingProcess:
     def is_done(self, root: Path) -> bool:
         """Whether the training's artifact exists under a root."""
         run = self.find_run(root)
-        return run is not None and run.artifact_file is not None
+        return run is not None and run.is_finished
 
     def show_status(self, root: Path, reporter: Reporter) -> None:
         """Show the last status that the run wrote."""
@@ -103,7 +103,7 @@ def run_parallel(
     waiting = []
     for training in trainings:
         run = training.find_run(root)
-        if run is None or run.artifact_file is None:
+        if run is None or not run.is_finished:
             waiting.append(training)
         else:
             warn_if_data_changed(run, training.recipe, PlainReporter(training.label).say)

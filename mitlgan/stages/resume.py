@@ -51,6 +51,7 @@ def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
             recipe = with_overrides(recipe, training__kimg=recipe.training.kimg + more_kimg)
             wait_for_all_ranks(context.world)  # every rank has read the shorter length before it is overwritten
             if context.world.is_leader:
+                run.write_status({**run.read_status(), "state": "stopped"})  # first: its artifact is not that of the longer recipe
                 write_atomically(run.recipe_file, to_toml(recipe))
         _restore_threads(int(checkpoint.header.get("threads", 0)), context.reporter.say)
         pack = open_recipe_data(recipe, say=context.reporter.say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +13,7 @@ from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.recipe import Recipe, display_name, to_toml
 from mitlgan.recipe.advice import training_advice
 from mitlgan.runtime.distributed import World
-from mitlgan.runtime.files import lock_folder, remove_temporary_files, write_atomically, write_json
+from mitlgan.runtime.files import list_files, lock_folder, remove_temporary_files
 from mitlgan.stages.context import RunContext
 from mitlgan.training import run_directory
 from mitlgan.training.artifact_keeper import ArtifactKeeper
@@ -46,11 +47,10 @@ def start_run(recipe: Recipe, setup: TrainingSetup, context: RunContext, inputs:
         setup.critic.load_state_dict({**setup.critic.state_dict(), **critic_weights})
         inputs = {**inputs, "critic": tensors_sha256(critic_weights)}
     is_leader = context.world.is_leader
-    run = run_directory.create_run(context.root, recipe.command, recipe.name) if is_leader else Run(context.root)  # other ranks write nothing
+    files = {"recipe.toml": to_toml(recipe), "inputs.json": json.dumps(dict(inputs), indent=2) + "\n"}
+    run = run_directory.create_run(context.root, recipe.command, recipe.name, files) if is_leader else Run(context.root)  # other ranks write nothing
     with lock_run(run, context.world):
         if is_leader:
-            write_atomically(run.recipe_file, to_toml(recipe))
-            write_json(run.inputs_file, inputs)
             context.reporter.say(f"{recipe.command} {recipe.role}: {run.path} ({display_name(recipe)})")
         return train_and_export(run, recipe, setup, context)
 
@@ -79,6 +79,7 @@ def lock_run(run: Run, world: World) -> Iterator[None]:
         yield
         return
     with lock_folder(run.path):
-        remove_temporary_files(run.path)
-        remove_temporary_files(run.path / "snapshots", root=run.path)
+        for folder in ("", "snapshots", "kept/*", "best", "critic"):
+            for path in list_files(run.path, folder, root=run.path) if folder else [run.path]:
+                remove_temporary_files(path, root=run.path)
         yield

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shutil
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mitlgan.errors import ResourceError, UsageError
-from mitlgan.runtime.files import ensure_folder, is_locked, is_regular, list_files, translate_disk_errors, write_json
+from mitlgan.runtime.files import (
+    TEMPORARY_SUFFIX,
+    ensure_folder,
+    is_locked,
+    is_regular,
+    list_files,
+    lock_folder,
+    translate_disk_errors,
+    write_atomically,
+    write_json,
+)
 from mitlgan.runtime.json_files import read_json
 
 if TYPE_CHECKING:
@@ -19,6 +31,9 @@ if TYPE_CHECKING:
 
 STATES = ("running", "done", "stopped", "nan", "diverged", "failed")
 KILLED = "stopped (killed)"
+MIN_ABANDONED_S = 1.0
+"""Longer than `create_run` needs from making a folder to locking it."""
+_STAGING_NAME = re.compile(rf"\..+\.[0-9a-f]{{8}}{re.escape(TEMPORARY_SUFFIX)}")
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,11 @@ class Run:
     def artifact_file(self) -> Path | None:
         """The finished generator, composer or inpainter."""
         return self._first_regular(self.path / f"{name}.safetensors" for name in ("composer", "generator", "inpainter"))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the artifact is that of the whole recipe: not one that a longer training will replace, or whose writing was interrupted."""
+        return self.artifact_file is not None and self._written_state() in ("done", "empty")
 
     @property
     def inputs_file(self) -> Path:
@@ -120,29 +140,61 @@ class Run:
         write_json(self.path / "status.json", dict(values))
 
 
-def create_run(root: Path, command: str, name: str) -> Run:
+def create_run(root: Path, command: str, name: str, files: Mapping[str, str] | None = None) -> Run:
     """Create the next free run directory under `root/command`.
+
+    It appears with its first files or not at all: a killed process leaves a hidden folder, which the next call removes.
+
+    Args:
+        root: Folder of all runs.
+        command: What the run does.
+        name: Name of its recipe.
+        files: Its first files: text by name.
 
     Raises:
         ResourceError: The folder cannot be written.
     """
     parent = root / command
     ensure_folder(parent)
+    _remove_abandoned(parent)
+    staging = parent / f".{name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
+    try:
+        ensure_folder(staging)
+        with lock_folder(staging):
+            for folder in ("checkpoints", "snapshots"):
+                ensure_folder(staging / folder)
+            for file, text in (files or {}).items():
+                write_atomically(staging / file, text)
+            return Run(_move_to_next_number(staging, parent, name))
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def _move_to_next_number(staging: Path, parent: Path, name: str) -> Path:
     numbers = [int(match.group(1)) for path in parent.iterdir() if (match := re.fullmatch(re.escape(name) + r"-(\d+)", path.name))]
     number = max(numbers, default=0)
     while True:
         number += 1
         path = parent / f"{name}-{number:03d}"
         try:
-            with translate_disk_errors(path.parent):
-                path.mkdir()
+            with translate_disk_errors(path):
+                return staging.rename(path)
         except ResourceError:
             if path.exists():  # another process took the number first
                 continue
             raise
-        for folder in ("checkpoints", "snapshots"):
-            ensure_folder(path / folder)
-        return Run(path)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the folders that `create_run` of a killed process left."""
+    for folder in parent.iterdir():
+        if not _STAGING_NAME.fullmatch(folder.name):
+            continue
+        with suppress(ResourceError, OSError):  # held: another process creates a run now
+            if time.time() - folder.lstat().st_mtime > MIN_ABANDONED_S:
+                with lock_folder(folder):
+                    shutil.rmtree(folder)
 
 
 def open_run(path: Path) -> Run:
@@ -158,7 +210,7 @@ def open_run(path: Path) -> Run:
 
 def list_runs(root: Path, command: str = "*") -> list[Run]:
     """Return all runs of a command under a root, the most recently written last."""
-    paths = [path.parent for path in root.glob(f"{command}/*/recipe.toml")]
+    paths = [path.parent for path in root.glob(f"{command}/*/recipe.toml") if not _STAGING_NAME.fullmatch(path.parent.name)]
     return [Run(path) for path in sorted(paths, key=lambda path: (_modified(path), path.name))]
 
 
@@ -188,7 +240,9 @@ def open_any(path: Path) -> Run:
 
 def list_all(root: Path) -> list[Run]:
     """Return all runs and comparisons under a root, the most recently written last."""
-    comparisons = [run for path in root.glob("compare/*/status.json") if (run := Run(path.parent)).is_comparison]
+    comparisons = [
+        run for path in root.glob("compare/*/status.json") if not _STAGING_NAME.fullmatch(path.parent.name) and (run := Run(path.parent)).is_comparison
+    ]
     return sorted({*list_runs(root), *comparisons}, key=lambda run: (_modified(run.path), run.path.name))
 
 

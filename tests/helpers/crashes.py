@@ -39,12 +39,17 @@ class _DiesHalfway:
 
 
 def _before_write() -> None:
-    files.create_file = _die
+    files.open_temporary = _die
 
 
 def _in_the_middle_of_the_write() -> None:
-    opened = files.create_file
-    files.create_file = lambda path, *, root: _DiesHalfway(opened(path, root=root))  # type: ignore[assignment,return-value]
+    opened = files.open_temporary
+
+    def open_temporary(path: Path, *, root: Path) -> Any:
+        temporary, file = opened(path, root=root)
+        return temporary, _DiesHalfway(file)
+
+    files.open_temporary = open_temporary
 
 
 def _before_fsync() -> None:

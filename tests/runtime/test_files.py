@@ -25,6 +25,7 @@ from mitlgan.runtime.files import (
     list_files,
     lock_folder,
     open_regular,
+    open_temporary,
     read_bytes,
     remove_temporary_files,
     translate_disk_errors,
@@ -85,6 +86,58 @@ def test_temporaries_are_removed_and_nothing_else(tmp_path: Path) -> None:
     remove_temporary_files(tmp_path)
     remove_temporary_files(tmp_path / "absent")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "a.json", "keep.tmp"]
+
+
+@pytest.mark.parametrize("leftover", [".a.tmp", ".a.tmp .a.1.tmp"])
+def test_what_a_killed_writer_left_is_used_again(tmp_path: Path, leftover: str) -> None:
+    for name in leftover.split():
+        (tmp_path / name).write_bytes(bytes(100))
+    write_atomically(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+    assert not (tmp_path / ".a.tmp").exists()
+
+
+def test_writers_of_one_file_do_not_share_a_temporary(tmp_path: Path) -> None:
+    first, file = open_temporary(tmp_path / "a", root=tmp_path)
+    second, other = open_temporary(tmp_path / "a", root=tmp_path)
+    with file, other:
+        assert (first.name, second.name) == (".a.tmp", ".a.1.tmp")
+        file.write(b"first")
+        file.flush()
+        write_atomically(tmp_path / "a", "third")
+        assert first.read_bytes() == b"first"
+        assert {path.name for path in tmp_path.iterdir()} == {"a", ".a.tmp", ".a.1.tmp"}
+
+
+def test_a_temporary_that_was_moved_into_place_meanwhile_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another writer opens the file, and then gets its lock because the first one has finished."""
+    temporary, file = open_temporary(tmp_path / "a", root=tmp_path)
+    file.write(b"whole")
+    acquire = files._acquire_lock
+
+    def finish_first(descriptor: int, kind: int) -> bool:
+        if not file.closed:
+            file.flush()
+            temporary.replace(tmp_path / "a")
+            file.close()
+        return acquire(descriptor, kind)
+
+    monkeypatch.setattr(files, "_acquire_lock", finish_first)
+    other, second = open_temporary(tmp_path / "a", root=tmp_path)
+    with second:
+        assert (tmp_path / "a").read_bytes() == b"whole"
+        assert other.exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "x" * 251 + ".png"])
+def test_names_of_255_bytes(tmp_path: Path, name: str) -> None:
+    write_atomically(tmp_path / name, "old")
+    write_atomically(tmp_path / name, "new")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "new"
+    (tmp_path / name).unlink()
+    ensure_folder(tmp_path / name)
+    assert list((tmp_path / name).iterdir()) == []
 
 
 # What is not the folder's own
@@ -170,7 +223,8 @@ def test_a_link_or_a_pipe_is_replaced_not_followed(tmp_path: Path) -> None:
     precious.write_text("precious")
     (tmp_path / "a").symlink_to(precious)
     os.mkfifo(tmp_path / "b")
-    (tmp_path / f".c.{os.getpid()}.tmp").symlink_to(precious)
+    (tmp_path / ".c.tmp").symlink_to(precious)
+    os.mkfifo(tmp_path / ".a.tmp")
     for name in "abc":
         write_atomically(tmp_path / name, "new")
     assert [(tmp_path / name).read_text() for name in "abc"] == ["new"] * 3

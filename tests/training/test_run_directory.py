@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mitlgan.errors import ResourceError, UsageError
+from mitlgan.runtime.files import lock_folder
 from mitlgan.runtime.json_files import JsonlWriter, read_json, read_jsonl, truncate_jsonl
 from mitlgan.training import run_directory
-from mitlgan.training.run_directory import Run, create_run
+from mitlgan.training.run_directory import Run, create_run, list_runs
 
 
 def begun(root: Path, name: str = "tiny", command: str = "pretrain") -> Run:
@@ -26,10 +28,33 @@ def begun(root: Path, name: str = "tiny", command: str = "pretrain") -> Run:
     return run
 
 
+def test_a_run_appears_with_its_first_files_and_a_killed_one_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(run_directory, "_move_to_next_number", lambda staging, parent, name: os.kill(os.getpid(), signal.SIGKILL))
+        process = os.fork()
+        if process == 0:
+            create_run(tmp_path, "pretrain", "tiny", {"recipe.toml": "x"})
+        assert os.waitpid(process, 0)[1] == signal.SIGKILL
+    (left,) = (tmp_path / "pretrain").iterdir()
+    assert left.name.startswith(".tiny.")
+    assert list_runs(tmp_path) == []
+    other = create_run(tmp_path, "pretrain", "other", {"recipe.toml": "y"})
+    assert left.exists()  # its process may be alive
+    os.utime(left, (0, 0))
+    with lock_folder(left):
+        create_run(tmp_path, "pretrain", "other")
+        assert left.exists()
+    os.utime(left, (0, 0))
+    run = create_run(tmp_path, "pretrain", "tiny", {"recipe.toml": "x"})
+    assert run.recipe_file.read_text() == "x"
+    assert sorted(path.name for path in (tmp_path / "pretrain").iterdir()) == ["other-001", "other-002", "tiny-001"]
+    assert other.recipe_file.read_text() == "y"
+
+
 def test_each_run_has_its_own_directory(tmp_path: Path) -> None:
     paths = [create_run(tmp_path, "pretrain", "tiny").path for _ in range(3)]
     assert [path.relative_to(tmp_path).as_posix() for path in paths] == [f"pretrain/tiny-00{number}" for number in (1, 2, 3)]
-    assert sorted(path.name for path in paths[0].iterdir()) == ["checkpoints", "snapshots"]
+    assert sorted(path.name for path in paths[0].iterdir()) == [".lock", "checkpoints", "snapshots"]
     assert create_run(tmp_path, "compose", "tiny").path.name == "tiny-001"
     assert create_run(tmp_path, "pretrain", "tiny-x").path.name == "tiny-x-001"
 

@@ -13,7 +13,7 @@ from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.recipe import Recipe, display_name, to_toml
 from mitlgan.recipe.advice import training_advice
 from mitlgan.runtime.distributed import World
-from mitlgan.runtime.files import list_files, lock_folder, remove_temporary_files
+from mitlgan.runtime.files import lock_folder
 from mitlgan.stages.context import RunContext
 from mitlgan.training import run_directory
 from mitlgan.training.artifact_keeper import ArtifactKeeper
@@ -79,7 +79,5 @@ def lock_run(run: Run, world: World) -> Iterator[None]:
         yield
         return
     with lock_folder(run.path):
-        for folder in ("", "snapshots", "kept/*", "best", "critic"):
-            for path in list_files(run.path, folder, root=run.path) if folder else [run.path]:
-                remove_temporary_files(path, root=run.path)
+        run_directory.remove_temporaries(run)
         yield

@@ -20,6 +20,7 @@ from mitlgan.runtime.files import (
     is_regular,
     list_files,
     lock_folder,
+    remove_temporary_files,
     translate_disk_errors,
     write_atomically,
     write_json,
@@ -187,7 +188,11 @@ def _move_to_next_number(staging: Path, parent: Path, name: str) -> Path:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove the folders that `create_run` of a killed process left."""
+    """Remove what killed processes left: folders of `create_run`, and temporary files of runs that nobody continues, as they have no checkpoint."""
+    for run in map(Run, parent.glob("[!.]*-[0-9]*")):
+        if run.recipe_file.is_file() and not any((run.path / "checkpoints").glob("[0-9]*")):
+            with suppress(ResourceError), lock_folder(run.path):
+                remove_temporaries(run)
     for folder in parent.iterdir():
         if not _STAGING_NAME.fullmatch(folder.name):
             continue
@@ -195,6 +200,14 @@ def _remove_abandoned(parent: Path) -> None:
             if time.time() - folder.lstat().st_mtime > MIN_ABANDONED_S:
                 with lock_folder(folder):
                     shutil.rmtree(folder)
+
+
+def remove_temporaries(run: Run) -> None:
+    """Remove the temporary files of a killed process from a run that this process holds."""
+    folders = [run.path, *(folder for pattern in ("*", "kept/*") for folder in list_files(run.path, pattern, root=run.path))]
+    for folder in folders:
+        if folder.is_dir() and not folder.is_symlink():
+            remove_temporary_files(folder, root=run.path)
 
 
 def open_run(path: Path) -> Run:

@@ -17,6 +17,9 @@ def studio(
         typer.Argument(metavar="[ARTIFACT|RUN|DIR]...", help="Artifacts to offer. Default: the shipped ones and the finished runs."),
     ] = None,
     runs: Annotated[Path, typer.Option("--runs", "--out", metavar="DIR", help="Folder of runs; its newest composition opens.")] = Path("runs"),
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", metavar="DIR", help="Pictures, or what `data split` wrote, to train on from the page; repeatable.")
+    ] = None,
     host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; other machines need --token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", metavar="N", help="Port; 0 picks a free one.", min=0, max=65535)] = 8765,
     token: Annotated[
@@ -26,6 +29,9 @@ def studio(
     name: Annotated[
         list[str] | None,
         typer.Option("--name", metavar="HOST", help="Host name by which browsers reach it behind a proxy, which must pass on Host; repeatable."),
+    ] = None,
+    docs: Annotated[
+        bool | None, typer.Option("--docs/--no-docs", help="Page of the REST API, at /docs. Default: only if no other machine can connect.")
     ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     device: options.Device = "auto",
@@ -49,6 +55,7 @@ def studio(
 
     options.use_threads(threads or 1)
     settings = StudioSettings(
-        artifacts=tuple(artifacts or ()), runs=runs, host=host, token=token, names=tuple(name or ()), device=str(resolve_device(device))
+        artifacts=tuple(artifacts or ()), runs=runs, data=tuple(data or ()), host=host, token=token, names=tuple(name or ()), docs=docs,
+        device=str(resolve_device(device)),
     )  # fmt: skip
     serve(settings, port, on_ready=log, open_browser=open_browser)

@@ -21,6 +21,7 @@ from mitlgan.inpainting.poisson import poisson_blend
 Pixels = NDArray[np.uint8]
 Hole = NDArray[np.bool_]
 WHITE = (255, 255, 255)
+OPAQUE = 255
 _GRAY = ("1", "L", "LA", "La", "I", "F")
 _CONVERTED = ("CMYK", "LAB", "YCbCr")
 """Color spaces that PNG does not have."""
@@ -55,7 +56,9 @@ class Original:
             hole: (H, W), True inside.
         """
         pixels = np.array(self.picture)
-        opacity = poisson_blend(pixels[..., 3:], np.zeros((*hole.shape, 1)), hole)  # continues smoothly from the rim of the hole
+        opacity = pixels[..., 3:]
+        if opacity.min() < OPAQUE:
+            opacity = poisson_blend(opacity, np.zeros((*hole.shape, 1)), hole)  # continues smoothly from the rim of the hole
         share = opacity[hole] / 255  # (N, 1)
         colors = (fill[hole] - 255 * (1 - share)) / np.maximum(share, 1 / 255)
         pixels[hole] = np.concatenate([np.rint(colors).clip(0, 255).astype(np.uint8), opacity[hole]], axis=1)
@@ -80,12 +83,17 @@ def read_original(path: Path) -> Original:
     if not path.exists():
         raise DataError(f"{path}: no such picture")
     try:
-        return _read(read_file(path))
+        return decode_original(read_file(path))
     except UnreadableImageError as error:
         raise DataError(f"{path}: {error}") from None
 
 
-def _read(content: bytes) -> Original:
+def decode_original(content: bytes) -> Original:
+    """Decode a picture to fill from the bytes of its file.
+
+    Raises:
+        UnreadableImageError: It cannot be used.
+    """
     decoded = decode_bytes(content, keep_alpha=True)  # raises if something is wrong with it
     with Image.open(io.BytesIO(content), formats=allowed_formats(content)) as header:
         mode, bits = header.mode, read_bit_depth(header, content).bits

@@ -17,10 +17,13 @@ from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.studio import guard
 from mitlgan.studio.catalogue import Catalogue
 from mitlgan.studio.context import StudioContext
+from mitlgan.studio.direction_names import DirectionNames
 from mitlgan.studio.errors import Cancelled, RequestRefused
 from mitlgan.studio.jobs import JobRegistry
 from mitlgan.studio.routes import ROUTERS
 from mitlgan.studio.settings import StudioSettings
+from mitlgan.studio.trainer import Trainer
+from mitlgan.studio.training_sets import offer_sets
 from mitlgan.studio.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -36,9 +39,12 @@ def create_app(settings: StudioSettings) -> FastAPI:
 
     Raises:
         ArtifactError: One of the given artifacts cannot be used.
+        DataError: Pictures to train on do not exist.
     """
     worker = Worker(settings.max_waiting, settings.work_timeout_s)
-    context = StudioContext(settings, Catalogue(settings), worker, JobRegistry(worker, settings.orphan_timeout_s))
+    trainer = Trainer(settings.runs, offer_sets(settings.data, with_demo=settings.is_local or bool(settings.data)), settings.device)
+    jobs = JobRegistry(worker, settings.orphan_timeout_s)
+    context = StudioContext(settings, Catalogue(settings), worker, jobs, trainer, DirectionNames(settings.runs))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -42,11 +42,13 @@ class CatalogueEntry:
         path: Its file.
         card: Its description.
         answer: Its description for the page.
+        tensors_sha256: Hash of its tensors, by which pictures name it.
     """
 
     path: Path
     card: Card
     answer: ArtifactAnswer
+    tensors_sha256: str
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,21 @@ class Catalogue:
             raise RequestRefused(404, "artifact: none has this id; choose one from /api/artifacts")
         return entry
 
+    def id_of(self, path: Path | None) -> str | None:
+        """Return the id of a file that was on offer when the artifacts were last listed."""
+        return next((artifact_id for artifact_id, entry in self._entries.items() if entry.path == path), None)
+
+    def id_of_tensors(self, tensors_sha256: str) -> str:
+        """Return the id of the artifact with these tensors.
+
+        Raises:
+            RequestRefused: 422, none on offer has them.
+        """
+        for artifact_id, entry in self._entries.items():
+            if entry.tensors_sha256 == tensors_sha256:
+                return artifact_id
+        raise RequestRefused(422, "picture: was made by an artifact that is not on offer here; start the studio with it, and drop the picture again")
+
     def load(self, artifact_id: str) -> ActiveArtifact:
         """Load the artifact of an id. Call it in the worker only.
 
@@ -175,7 +192,8 @@ def _describe(path: Path) -> tuple[str, CatalogueEntry]:
         check_generators_found(path, card)
     name = path.parent.name if path.name in FILES else path.stem
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or card.role
-    artifact_id = f"{slug}-{read_weights_hash(path)[:8]}"
+    weights_hash = read_weights_hash(path)
+    artifact_id = f"{slug}-{weights_hash[:8]}"
     with torch.device("meta"):
         network = build_network(card, str(path))
     composer = network if isinstance(network, Composer) else None
@@ -206,7 +224,7 @@ def _describe(path: Path) -> tuple[str, CatalogueEntry]:
         directions=counts or None,
         card=_card_summary(card),
     )
-    return artifact_id, CatalogueEntry(path, card, answer)
+    return artifact_id, CatalogueEntry(path, card, answer, weights_hash)
 
 
 def _card_summary(card: Card) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Query, Request
 
 from mitlgan.studio.catalogue import ActiveArtifact, Catalogue
+from mitlgan.studio.direction_names import DirectionNames
 from mitlgan.studio.jobs import JobRegistry
 from mitlgan.studio.quiz import QuizStore
 from mitlgan.studio.schemas import State
 from mitlgan.studio.settings import StudioSettings
+from mitlgan.studio.trainer import Trainer
 from mitlgan.studio.worker import CancelToken, Worker
 
 T = TypeVar("T")
@@ -28,6 +30,8 @@ class StudioContext:
         catalogue: The artifacts on offer.
         worker: Runs all work with models.
         jobs: Long work that a page watches.
+        trainer: Starts and stops trainings.
+        direction_names: Names that people have given to directions.
         quizzes: Quizzes in progress.
     """
 
@@ -35,12 +39,16 @@ class StudioContext:
     catalogue: Catalogue
     worker: Worker
     jobs: JobRegistry
+    trainer: Trainer
+    direction_names: DirectionNames
     quizzes: QuizStore = field(default_factory=QuizStore)
 
     def close(self) -> None:
         """End all work."""
+        self.trainer.stop_if_active()
         self.jobs.close()
         self.worker.close()
+        self.trainer.close()
 
     async def run_with_artifact(
         self, request: Request, artifact_id: str, work: Callable[[ActiveArtifact, CancelToken], T], *, quick: bool = False

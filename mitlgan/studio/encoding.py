@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from mitlgan.images.alpha import unpremultiply
-from mitlgan.images.encode import encode_png
+from mitlgan.images.encode import encode_png, encode_with_text
 from mitlgan.images.pixels import to_uint8
+from mitlgan.images.resize import OWN_SIZE, PictureSize, resize_images
 from mitlgan.networks import CompositionStages
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.studio.schemas import State
@@ -46,8 +47,14 @@ def stage_images(stages: CompositionStages) -> dict[str, Tensor]:
     return images | {f"transparent:{name}": image for name, image in stages.layers.items() if is_single and image.shape[1] == 4}
 
 
-def stage_png(stages: CompositionStages, what: str) -> bytes:
+def stage_png(stages: CompositionStages, what: str, size: PictureSize = OWN_SIZE, text: str | None = None) -> bytes:
     """Return one stage as PNG.
+
+    Args:
+        stages: Stages of the picture.
+        what: Name of the stage.
+        size: Size to write.
+        text: How the picture was made; see `mitlgan.artifacts.picture_record`.
 
     Raises:
         RequestRefused: 422, the picture has no such stage.
@@ -55,15 +62,16 @@ def stage_png(stages: CompositionStages, what: str) -> bytes:
     images = stage_images(stages)
     if what not in images:
         raise RequestRefused(422, f"what: this picture has no such stage; choose from {', '.join(images)}")
-    return image_png(images[what])
+    return encode_with_text(unpremultiply(resize_images(images[what], size))[0], "PNG", text)
 
 
-def stages_zip(stages: CompositionStages, state: State) -> bytes:
-    """Return a zip of every stage as PNG, and the state."""
+def stages_zip(stages: CompositionStages, state: State, size: PictureSize = OWN_SIZE, text: str | None = None) -> bytes:
+    """Return a zip of every stage as PNG, and the state; the composed picture has the text."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for what, image in stage_images(stages).items():
-            archive.writestr(zipfile.ZipInfo(f"{what.replace(':', '-')}.png", NO_DATE), image_png(image))
+        for what in stage_images(stages):
+            content = stage_png(stages, what, size, text if what == "output" else None)
+            archive.writestr(zipfile.ZipInfo(f"{what.replace(':', '-')}.png", NO_DATE), content)
         archive.writestr(zipfile.ZipInfo("state.json", NO_DATE), json.dumps(state_json(state), indent=2) + "\n")
     return buffer.getvalue()
 

@@ -26,7 +26,7 @@ HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5
 MAX_HOST_CHARS = 80
 """Characters of a foreign host name that a refusal repeats."""
 PROXY_ADVICE = "A proxy must pass on the browser's Host (nginx: `proxy_set_header Host $http_host`)"
-UPLOADS = ("/api/embed", "/api/inpaint")
+UPLOADS = ("/api/embed", "/api/inpaint", "/api/record")
 LINGER_BYTES, LINGER_S = 64_000_000, 3.0
 """How much of an oversized body is read and discarded, so that its sender can read the refusal."""
 POLICY = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

@@ -17,6 +17,8 @@ from mitlgan.studio.worker import Worker
 
 log = logging.getLogger(__name__)
 MAX_JOBS = 32
+MAX_FILES = 4
+"""Results of finished jobs that are kept for download; they are large."""
 MIN_EVENT_INTERVAL_S = 0.1
 POLL_INTERVAL_S = 0.05
 CANCELLED = {"message": "cancelled"}
@@ -38,7 +40,8 @@ class JobEvent(NamedTuple):
 class StudioJob:
     """One piece of long work.
 
-    Only its newest event is stored, so memory does not grow; a late or slow listener sees the current state.
+    Only its newest event is stored, so memory does not grow; a late or slow listener sees the current state. Its `file` is its result, if that is too
+    large for an event: the PNG of a filled picture.
 
     Args:
         orphan_s: Time without a listener after which it is cancelled.
@@ -47,6 +50,7 @@ class StudioJob:
     def __init__(self, orphan_s: float) -> None:
         self.id = secrets.token_urlsafe(12)
         self.withdraw: Callable[[], bool] = lambda: False
+        self.file: bytes | None = None
         self._orphan_s = orphan_s
         self._event: JobEvent | None = None
         self._count = 0
@@ -128,6 +132,9 @@ class JobRegistry:
         job = StudioJob(self._orphan_s)
         job.withdraw = self._worker.submit(lambda: _run_job(job, work))
         self._jobs[job.id] = job
+        with_file = [each for each in self._jobs.values() if each.file is not None]
+        for each in with_file[: max(0, len(with_file) - MAX_FILES)]:
+            each.file = None
         return job
 
     def close(self) -> None:

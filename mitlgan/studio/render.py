@@ -71,12 +71,16 @@ def render_stages(loaded: ActiveArtifact, inputs: Sequence[RenderInput], check: 
 def _stages(loaded: ActiveArtifact, inputs: Sequence[RenderInput], has_stand: bool) -> CompositionStages:
     transforms: dict[str, LayerTransform] = {}
     if has_stand and loaded.composer is not None:
-        stands = [one.stand or TransformState() for one in inputs]
-        rows = [(stand.scale, stand.across, stand.down, -1.0 if stand.flip else 1.0) for stand in stands]
-        transforms[loaded.composer.frontmost_layer] = LayerTransform(*torch.tensor(rows).unbind(1))
+        transforms[loaded.composer.frontmost_layer] = transform_tensor([one.stand or TransformState() for one in inputs])
     is_unchanged = all(one.matte == 1 and one.harmonise == 1 for one in inputs)
     strengths = None if is_unchanged else EffectStrengths(*torch.tensor([(one.matte, one.harmonise) for one in inputs], dtype=torch.float32).unbind(1))
     return loaded.artifact.layers_from_latents(torch.stack([one.z for one in inputs]), transforms, strengths)
+
+
+def transform_tensor(transforms: Sequence[TransformState]) -> LayerTransform:
+    """Return transforms as networks take them, one per picture."""
+    rows = [(transform.scale, transform.across, transform.down, -1.0 if transform.flip else 1.0) for transform in transforms]
+    return LayerTransform(*torch.tensor(rows).unbind(1))
 
 
 def render_state(loaded: ActiveArtifact, state: State) -> CompositionStages:
@@ -136,8 +140,8 @@ def morph_inputs(loaded: ActiveArtifact, request: MorphRequest) -> list[RenderIn
     shares = [pace(index / (request.frames - 1)) for index in range(request.frames)]
     moves_front = request.layer in (ALL, None if loaded.composer is None else loaded.composer.frontmost_layer)
     stands = _stands(loaded, start, end, shares) if moves_front and start.stand != end.stand else [start.stand] * request.frames
-    mattes = [_lerp(start.matte, end.matte, share) if moves_front else start.matte for share in shares]
-    harmonised = [_lerp(start.harmonise, end.harmonise, share) if request.layer == ALL else start.harmonise for share in shares]
+    mattes = [lerp(start.matte, end.matte, share) if moves_front else start.matte for share in shares]
+    harmonised = [lerp(start.harmonise, end.harmonise, share) if request.layer == ALL else start.harmonise for share in shares]
     return [RenderInput(*numbers) for numbers in zip(z, stands, mattes, harmonised, strict=True)]
 
 
@@ -197,12 +201,12 @@ def _check_latent(loaded: ActiveArtifact, name: str, option: str) -> None:
 
 def _stands(loaded: ActiveArtifact, start: RenderInput, end: RenderInput, shares: list[float]) -> list[TransformState | None]:
     """Interpolate the transform of the frontmost layer; it flips halfway."""
-    first, last = _stand_of(loaded, start), _stand_of(loaded, end)
+    first, last = transform_of(loaded, start), transform_of(loaded, end)
     middle = [
         TransformState(
-            scale=_lerp(first.scale, last.scale, share),
-            across=_lerp(first.across, last.across, share),
-            down=_lerp(first.down, last.down, share),
+            scale=lerp(first.scale, last.scale, share),
+            across=lerp(first.across, last.across, share),
+            down=lerp(first.down, last.down, share),
             flip=(first if share < HALFWAY else last).flip,
         )
         for share in shares[1:-1]
@@ -210,7 +214,7 @@ def _stands(loaded: ActiveArtifact, start: RenderInput, end: RenderInput, shares
     return [start.stand, *middle, end.stand]
 
 
-def _stand_of(loaded: ActiveArtifact, one: RenderInput) -> TransformState:
+def transform_of(loaded: ActiveArtifact, one: RenderInput) -> TransformState:
     """Return the transform of a picture's frontmost layer, from the state or from its latent."""
     return one.stand or front_transform(loaded, _render_one(loaded, one)) or TransformState()
 
@@ -226,5 +230,6 @@ def front_transform(loaded: ActiveArtifact, stages: CompositionStages) -> Transf
     return TransformState.model_construct(scale=scale, across=across, down=down, flip=mirror < 0)
 
 
-def _lerp(first: float, second: float, share: float) -> float:
+def lerp(first: float, second: float, share: float) -> float:
+    """Return a number between two; exactly these at shares of 0 and 1."""
     return first if share == 0 else second if share == 1 else (1 - share) * first + share * second

@@ -37,6 +37,8 @@ class RunAnswer(BaseModel):
         of: Length in kimg.
         started: Seconds since 1970.
         snapshots: The kimg or iterations of each snapshot.
+        artifact: Id of what it has trained, if that is on offer.
+        can_resume: Whether the studio can continue it.
     """
 
     id: str
@@ -51,6 +53,8 @@ class RunAnswer(BaseModel):
     images_per_s: float | None
     eta_s: float | None
     diagnosis: str
+    artifact: str | None = None
+    can_resume: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,17 +67,13 @@ class RunBrowser:
 
     root: Path
 
-    def list_runs(self) -> list[RunAnswer]:
-        """Return all runs, the most recently written first."""
-        return [_answer(run_id, run) for run_id, run in self._by_id().items()]
-
     def stats(self, run_id: str, after: int) -> list[dict[str, Any]]:
         """Return statistics of iterations after `after`, thinned evenly if there are very many.
 
         Raises:
             RequestRefused: 404, there is no such run, or its statistics are not a file of its own.
         """
-        run = self._run(run_id)
+        run = self.find(run_id)
         try:
             rows = [_finite(row) for row in read_jsonl(run.stats_file) if _iteration(row) > after]
         except ForeignFileError as error:
@@ -88,7 +88,7 @@ class RunBrowser:
         Raises:
             RequestRefused: 404, there is no such run or snapshot.
         """
-        run = self._run(run_id)
+        run = self.find(run_id)
         with suppress(KeyError, OSError):
             return read_bytes(_snapshots(run)[number], root=run.path)
         raise RequestRefused(404, "snapshot: this run has no snapshot of this number; choose one from /api/runs")
@@ -99,25 +99,31 @@ class RunBrowser:
         Raises:
             RequestRefused: 404, there is no such run, or it has none.
         """
-        run = self._run(run_id)
+        run = self.find(run_id)
         with suppress(OSError):
             if run.report_file is not None:
                 return read_bytes(run.report_file, root=run.path)
         raise RequestRefused(404, "report: this run has no report; write it with `mitlgan report RUN`")
 
-    def _by_id(self) -> dict[str, Run]:
+    def by_id(self) -> dict[str, Run]:
         """Return runs by the hash of their path, the newest first."""
         newest = run_directory.list_all(self.root)[::-1][:MAX_RUNS]
         return {hashlib.sha256(run.path.relative_to(self.root).as_posix().encode("utf-8", "surrogateescape")).hexdigest()[:12]: run for run in newest}
 
-    def _run(self, run_id: str) -> Run:
-        run = self._by_id().get(run_id)
+    def find(self, run_id: str) -> Run:
+        """Return the run of an id.
+
+        Raises:
+            RequestRefused: 404, there is none.
+        """
+        run = self.by_id().get(run_id)
         if run is None:
             raise RequestRefused(404, "run: none has this id; choose one from /api/runs")
         return run
 
 
-def _answer(run_id: str, run: Run) -> RunAnswer:
+def describe_run(run_id: str, run: Run) -> RunAnswer:
+    """Return what the page shows of a run, without its links."""
     status = _finite(run.read_status())
     first_file = next((path for path in (run.recipe_file, run.path / "report.html") if is_regular(path, root=run.path)), run.path)
     return RunAnswer(

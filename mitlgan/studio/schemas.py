@@ -60,8 +60,9 @@ Latent = Annotated[
 ]
 
 
-def _depth(latent: SeedLatent | ValuesLatent | MixLatent) -> int:
-    return 1 + max(_depth(latent.mix[0]), _depth(latent.mix[1])) if isinstance(latent, MixLatent) else 0
+def mix_depth(latent: SeedLatent | ValuesLatent | MixLatent) -> int:
+    """Return how deep mixtures are nested in a latent; 0 for none."""
+    return 1 + max(mix_depth(latent.mix[0]), mix_depth(latent.mix[1])) if isinstance(latent, MixLatent) else 0
 
 
 class TransformState(StrictModel):
@@ -101,7 +102,7 @@ class State(StrictModel):
 
     @model_validator(mode="after")
     def _not_too_deep(self) -> State:
-        if any(_depth(latent) > MAX_MIX_DEPTH for latent in self.latents.values()):
+        if any(mix_depth(latent) > MAX_MIX_DEPTH for latent in self.latents.values()):
             raise ValueError(f"latents are mixtures nested more than {MAX_MIX_DEPTH} deep; mix simpler pictures")
         return self
 
@@ -137,6 +138,38 @@ class GridRequest(StrictModel):
     columns: Name | None = None
 
 
+class ChildrenRequest(StrictModel):
+    """Children of two pictures, one per seed."""
+
+    parents: tuple[State, State]
+    seeds: Annotated[list[SeedNumber], Field(min_length=1, max_length=MAX_PICTURES)]
+
+
+class DirectionNameRequest(StrictModel):
+    """A name for a direction of an artifact's latent, by its number from 0."""
+
+    artifact: Id
+    latent: Name
+    index: Annotated[StrictInt, Field(ge=0, lt=64)]
+    name: Annotated[str, Field(max_length=200)]
+
+
+class DirectionAnswer(BaseModel):
+    """A direction: its name, empty if it has none, and what it changes: pictures at both of its ends as data URIs."""
+
+    name: str
+    low: str
+    high: str
+
+
+class StudioAnswer(BaseModel):
+    """What this studio can do: its version, whether it writes MP4, and whether its API is documented at `docs`."""
+
+    version: str
+    video: bool
+    docs: bool
+
+
 class GridPicture(BaseModel):
     """One picture of a grid."""
 
@@ -168,6 +201,18 @@ class MorphFileRequest(MorphRequest):
     there_and_back: bool = False
 
 
+class MorphFrameRequest(MorphRequest):
+    """A frame of a morph, by its number from 0."""
+
+    index: Annotated[StrictInt, Field(ge=0, lt=MAX_FRAMES)]
+
+
+class StateAnswer(BaseModel):
+    """The state of a picture."""
+
+    state: dict[str, Any]
+
+
 class MorphAnswer(BaseModel):
     """Frames of a morph as data URIs."""
 
@@ -178,9 +223,9 @@ class InpaintRequest(StrictModel):
     """A hole in a picture, and how to fill it: by embedding the rest, or by the shipped context encoder.
 
     Attributes:
-        artifact: Artifact to search; it also decides the size of the picture.
-        image: Data URI of the picture.
-        hole: Data URI of a mask of the artifact's size, bright and opaque inside the hole.
+        artifact: Artifact to search; a square around the hole goes through it at its size.
+        image: Data URI of the picture, of any size.
+        hole: Data URI of a mask of the picture's shape, of its size or smaller, bright and opaque inside the hole.
         seconds: Time limit of the embedding.
     """
 

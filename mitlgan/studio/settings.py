@@ -20,9 +20,11 @@ class StudioSettings:
     Attributes:
         artifacts: Artifacts, runs, or folders of them; empty: the shipped artifacts and the finished runs.
         runs: Folder of runs.
+        data: Folders, archives and packs that the page may train on, besides the demo. Beyond this machine nothing can be trained without them.
         host: Address to listen on.
         token: Secret that clients must send; required unless only this machine can connect.
         names: Accepted host names, in addition to addresses and this machine's own name.
+        docs: Whether the REST API is documented at `docs`; None: only on this machine.
         device: Device to compute on.
         max_body_bytes: Largest JSON body.
         max_upload_bytes: Largest body with a picture.
@@ -36,9 +38,11 @@ class StudioSettings:
 
     artifacts: tuple[Path, ...] = ()
     runs: Path = Path("runs")
+    data: tuple[Path, ...] = ()
     host: str = LOOPBACK
     token: str | None = None
     names: tuple[str, ...] = ()
+    docs: bool | None = None
     device: str = "cpu"
     max_body_bytes: int = 1_000_000
     max_upload_bytes: int = 16_000_000
@@ -63,3 +67,8 @@ class StudioSettings:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
+
+    @property
+    def has_docs(self) -> bool:
+        """Whether the REST API is documented."""
+        return self.is_local if self.docs is None else self.docs

@@ -7,7 +7,9 @@ import binascii
 import io
 import re
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
@@ -16,9 +18,13 @@ from mitlgan.data.build.resize import crop_and_resize, to_planes
 from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes
 from mitlgan.data.sources.formats import allowed_formats
 from mitlgan.images.pixels import to_float, to_grayscale
+from mitlgan.inpainting.original import decode_original
 from mitlgan.studio.errors import RequestRefused
+from mitlgan.studio.inpainting_jobs import InpaintingTask
 
 RESIZE = "lanczos"
+MAX_INPAINT_PIXELS = 25_000_000
+"""Pixels of a picture to inpaint: a camera's. It takes about 20 bytes a pixel."""
 MIN_HOLE_BRIGHTNESS = 128
 """Mask pixels at least this bright are inside the hole."""
 
@@ -39,34 +45,51 @@ def decode_picture(content: bytes, card: Card, option: str) -> Tensor:
     return to_float(torch.from_numpy(to_grayscale(planes) if channels == 1 else planes))
 
 
-def decode_transparent(content: bytes, card: Card, option: str) -> Image.Image | None:
-    """Decode the same square as RGBA, unchanged if it has the artifact's size; None if nothing in it is transparent.
+def decode_task(content: bytes, mask: bytes) -> InpaintingTask:
+    """Decode a picture and the hole in it.
+
+    Args:
+        content: Bytes of the picture's file.
+        mask: Bytes of a mask of the picture's shape and at most its size: bright and opaque inside the hole.
 
     Raises:
-        RequestRefused: As `decode_picture`.
+        RequestRefused: 415, one is not a picture of an allowed format; 422, damaged or too large, or the hole marks nothing or everything.
     """
-    picture = _decode(content, option, keep_alpha=True, size_px=card.size_px)
-    if picture.size != (card.size_px, card.size_px):
-        picture = crop_and_resize(picture, card.size_px, RESIZE).convert("RGBA")
-    return None if picture.getchannel("A").getextrema() == (255, 255) else picture
+    width, height = _image_size(content, "image")
+    if width * height > MAX_INPAINT_PIXELS:
+        raise RequestRefused(422, f"image: {width} x {height} px are more than {MAX_INPAINT_PIXELS // 1_000_000} million; reduce it first")
+    try:
+        original = decode_original(content)
+    except UnreadableImageError as error:
+        raise RequestRefused(422, f"image: {error}") from None
+    return InpaintingTask(original, decode_hole(mask, original.picture.size, "hole"))
 
 
-def decode_hole(content: bytes, card: Card, option: str) -> Tensor:
-    """Decode a mask of the artifact's size, (1, 1, H, W): 1 where it is bright and opaque, else 0.
+def decode_hole(content: bytes, picture_size: tuple[int, int], option: str) -> NDArray[np.bool_]:
+    """Decode a mask, enlarged to the picture's size, (H, W): True where it is bright and opaque.
 
     Raises:
-        RequestRefused: 415 or 422 as `decode_picture`; also 422 if it has another size, or marks nothing or everything.
+        RequestRefused: 415 or 422 as `decode_picture`; also 422 if it has another shape, is larger, or marks nothing or everything.
     """
     size = _image_size(content, option)
-    if size != (card.size_px, card.size_px):
-        raise RequestRefused(422, f"{option}: is {size[0]} x {size[1]} px; paint on the picture's {card.size_px} x {card.size_px} px")
+    if not _has_shape(size, picture_size):
+        raise RequestRefused(
+            422, f"{option}: is {size[0]} x {size[1]} px; paint on the picture's {picture_size[0]} x {picture_size[1]} px, or on a smaller copy of it"
+        )
     mask = _decode(content, option, keep_alpha=True, size_px=0, ignore_profile=True)
     on_black = Image.new("RGBA", mask.size, (0, 0, 0, 255))
     on_black.alpha_composite(mask)
-    marked = (torch.frombuffer(bytearray(on_black.convert("L").tobytes()), dtype=torch.uint8) >= MIN_HOLE_BRIGHTNESS).float().view(1, 1, *mask.size)
-    if not bool(marked.any()) or bool(marked.all()):
-        raise RequestRefused(422, f"{option}: marks {'everything' if bool(marked.any()) else 'nothing'}; paint the part to fill, and leave the rest")
-    return marked
+    marked = on_black.convert("L").resize(picture_size, Image.Resampling.NEAREST)
+    hole: NDArray[np.bool_] = np.asarray(marked) >= MIN_HOLE_BRIGHTNESS
+    if not hole.any() or hole.all():
+        raise RequestRefused(422, f"{option}: marks {'everything' if hole.any() else 'nothing'}; paint the part to fill, and leave the rest")
+    return hole
+
+
+def _has_shape(size: tuple[int, int], picture_size: tuple[int, int]) -> bool:
+    """Return whether a size is a picture's, or smaller by the same factor for both sides, rounded to pixels."""
+    factor = max(picture_size) / max(size)
+    return factor >= 1 and all(abs(length * factor - whole) <= factor for length, whole in zip(size, picture_size, strict=True))
 
 
 def decode_data_uri(uri: str, option: str) -> bytes:

@@ -88,11 +88,11 @@ def under_prefix(app: Any, prefix: str) -> Any:
     return stripped
 
 
-def eventually(look: Callable[[], T], what: str = "it") -> T:
+def eventually(look: Callable[[], T], what: str = "it", patience_s: float = PATIENCE_S) -> T:
     """What looking gives, once it is true."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + patience_s
     while not (found := look()):
-        assert time.monotonic() < end, f"{what} did not happen in {PATIENCE_S:g} s"
+        assert time.monotonic() < end, f"{what} did not happen in {patience_s:g} s"
         time.sleep(0.02)
     return found
 

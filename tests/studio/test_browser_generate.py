@@ -274,5 +274,5 @@ def test_what_the_server_refuses_is_told_in_its_own_line(studio: Studio) -> None
 def test_pictures_are_the_servers_to_the_byte(studio: Studio) -> None:
     studio.open(artifact="thesis-narrow-32")
     address = studio.at("download-png").get_attribute("href")
-    answer = studio.page.request.get(f"{studio.address}{address}")
+    answer = studio.page.request.get(f"{studio.address}/{address}")
     assert np.array_equal(decoded(answer.body()), from_uri(studio.at("stage-image").get_attribute("src")))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers.studio_browser import Studio, decoded, drawn, eventually, shown
+from PIL import Image
 
 
 def hole_of(studio: Studio) -> np.ndarray:
@@ -98,12 +101,21 @@ def test_fingers_paint(browser, address: str) -> None:
     context.close()
 
 
-def test_a_picture_of_ones_own_is_cut_to_its_middle_square(studio: Studio, tmp_path) -> None:
-    from PIL import Image
-
-    pixels = np.zeros((64, 128, 3), dtype=np.uint8)
-    pixels[:, 32:96] = (200, 100, 50)
+def test_a_picture_of_ones_own_comes_back_whole_and_at_its_size(studio: Studio, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (600, 1200, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "wide.png")
     studio.open("bg-32", tab="inpaint")
     studio.at("inpaint-file").set_input_files(tmp_path / "wide.png")
-    eventually(lambda: (drawn(studio.at("easel-picture"))[..., :3] == (200, 100, 50)).all())
+    eventually(lambda: drawn(studio.at("easel-picture")).shape == (384, 768, 4))  # it is painted on a smaller copy
+    box = studio.at("easel").bounding_box()
+    assert box is not None
+    assert abs(box["width"] / box["height"] - 2) < 0.01
+    studio.drag("easel", (0.4, 0.5), (0.5, 0.5))
+    studio.slide("inpaint-seconds", 2)
+    filled(studio)
+    result = decoded(studio.download("inpaint-download"))
+    assert result.shape == pixels.shape
+    changed = (result != pixels).any(axis=2)
+    assert 0.01 < changed.mean() < 0.2
+    rows, columns = np.nonzero(changed)
+    assert (columns.min() / 1200 > 0.3, columns.max() / 1200 < 0.6, abs(rows.mean() - 300) < 20) == (True, True, True)

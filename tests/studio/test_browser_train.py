@@ -52,7 +52,7 @@ def test_a_run_is_watched_while_it_grows(studio: Studio, runs_folder: Path) -> N
     for number, colour in colours.items():
         studio.slide("snapshot-slider", number)
         address = studio.at("snapshot").get_attribute("src")
-        assert np.array_equal(decoded(studio.page.request.get(f"{studio.address}{address}").body())[0, 0], colour)
+        assert np.array_equal(decoded(studio.page.request.get(f"{studio.address}/{address}").body())[0, 0], colour)
     write_state(run, "done", 4.0)
     (run.path / "report.html").write_text("<!doctype html><title>Report</title><h1>What came of it</h1>")
     eventually(lambda: studio.at("run-item").locator(".state").inner_text() == "done")

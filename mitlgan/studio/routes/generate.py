@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
 
-from mitlgan.studio import encoding, render
+from mitlgan.studio import encoding, family, render
 from mitlgan.studio.catalogue import ActiveArtifact
-from mitlgan.studio.context import ContextDep, StateQuery
-from mitlgan.studio.schemas import MAX_PICTURES, ArtifactAnswer, GridAnswer, GridPicture, GridRequest, PictureAnswer, PictureRequest
+from mitlgan.studio.context import ContextDep
+from mitlgan.studio.errors import RequestRefused
+from mitlgan.studio.schemas import (
+    MAX_PICTURES,
+    ArtifactAnswer,
+    ChildrenRequest,
+    DirectionAnswer,
+    DirectionNameRequest,
+    GridAnswer,
+    GridPicture,
+    GridRequest,
+    PictureAnswer,
+    PictureRequest,
+    State,
+)
 from mitlgan.studio.worker import CancelToken
 
+SHOWN_SIGMAS = 3.0
+"""Distance of a direction's two pictures from the middle, in standard deviations."""
+ArtifactQuery = Annotated[str, Query(min_length=1, max_length=200)]
 router = APIRouter(prefix="/api")
 
 
@@ -48,33 +64,49 @@ async def grid(request: Request, query: GridRequest, context: ContextDep) -> Gri
 
     def work(loaded: ActiveArtifact, token: CancelToken) -> GridAnswer:
         states = render.grid_states(loaded, query, MAX_PICTURES)
-        inputs = [render.render_input(loaded, state) for state in states]
-        uris = [encoding.data_uri(encoding.image_png(stages.output)) for stages in render.render_stages(loaded, inputs, token.check)]
-        states_json = [encoding.state_json(render.fill_in_latents(loaded, state)) for state in states]
-        return GridAnswer(pictures=[GridPicture(state=state, output=output) for state, output in zip(states_json, uris, strict=True)])
+        return _grid(loaded, states, token)
 
     return await context.run_with_artifact(request, query.state.artifact, work)
 
 
-@router.get("/picture.png")
-async def picture_png(request: Request, state: StateQuery, context: ContextDep, what: Annotated[str, Query(max_length=100)] = "output") -> Response:
-    """Download one stage of a picture."""
+@router.post("/children")
+async def children(request: Request, query: ChildrenRequest, context: ContextDep) -> GridAnswer:
+    """Render children of two pictures."""
 
-    def work(loaded: ActiveArtifact, _token: CancelToken) -> bytes:
-        return encoding.stage_png(render.render_state(loaded, state), what)
+    def work(loaded: ActiveArtifact, token: CancelToken) -> GridAnswer:
+        return _grid(loaded, family.children(loaded, query), token)
 
-    return _download(await context.run_with_artifact(request, state.artifact, work, quick=True), encoding.PNG, f"{what.replace(':', '-')}.png")
-
-
-@router.get("/layers.zip")
-async def layers_zip(request: Request, state: StateQuery, context: ContextDep) -> Response:
-    """Download every stage of a picture and its state as a zip."""
-
-    def work(loaded: ActiveArtifact, _token: CancelToken) -> bytes:
-        return encoding.stages_zip(render.render_state(loaded, state), render.fill_in_latents(loaded, state))
-
-    return _download(await context.run_with_artifact(request, state.artifact, work, quick=True), "application/zip", "layers.zip")
+    return await context.run_with_artifact(request, query.parents[0].artifact, work)
 
 
-def _download(content: bytes, media_type: str, name: str) -> Response:
-    return Response(content, media_type=media_type, headers={"Content-Disposition": f'inline; filename="{name}"'})
+@router.get("/directions")
+async def directions(request: Request, context: ContextDep, artifact: ArtifactQuery) -> dict[str, list[DirectionAnswer]]:
+    """Return each latent's principal directions, with pictures of what they change."""
+
+    def work(loaded: ActiveArtifact, token: CancelToken) -> dict[str, list[DirectionAnswer]]:
+        answers = {}
+        for latent, count in loaded.direction_counts.items():
+            names = context.direction_names.of(artifact, latent, count)
+            inputs = [render.render_input(loaded, state) for ends in family.direction_states(loaded, latent, SHOWN_SIGMAS) for state in ends]
+            images = [stages.layers.get(latent, stages.output) for stages in render.render_stages(loaded, inputs, token.check)]
+            uris = [encoding.data_uri(encoding.image_png(image)) for image in images]
+            answers[latent] = [DirectionAnswer(name=name, low=low, high=high) for name, low, high in zip(names, uris[::2], uris[1::2], strict=True)]
+        return answers
+
+    return await context.run_with_artifact(request, artifact, work)
+
+
+@router.post("/directions/name", status_code=204)
+def name_direction(query: DirectionNameRequest, context: ContextDep) -> None:
+    """Name a direction; an empty name removes its name."""
+    counts = context.catalogue.entry(query.artifact).answer.directions or {}
+    if query.index >= counts.get(query.latent, 0):
+        raise RequestRefused(422, f"index: this artifact has {counts.get(query.latent, 0)} directions of that latent")
+    context.direction_names.give(query.artifact, query.latent, query.index, counts[query.latent], query.name)
+
+
+def _grid(loaded: ActiveArtifact, states: Sequence[State], token: CancelToken) -> GridAnswer:
+    inputs = [render.render_input(loaded, state) for state in states]
+    uris = [encoding.data_uri(encoding.image_png(stages.output)) for stages in render.render_stages(loaded, inputs, token.check)]
+    states_json = [encoding.state_json(render.fill_in_latents(loaded, state)) for state in states]
+    return GridAnswer(pictures=[GridPicture(state=state, output=output) for state, output in zip(states_json, uris, strict=True)])

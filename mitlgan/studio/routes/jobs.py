@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.responses import Response
 
-from mitlgan.studio import inversion_jobs, uploads
+from mitlgan.studio import inpainting_jobs, inversion_jobs, uploads
 from mitlgan.studio.context import ContextDep
+from mitlgan.studio.encoding import PNG
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.studio.jobs import StudioJob
 from mitlgan.studio.schemas import MAX_JOB_S, InpaintRequest, JobAnswer
@@ -37,21 +39,14 @@ async def embed(
 @router.post("/inpaint", status_code=202)
 async def inpaint(request: Request, query: InpaintRequest, context: ContextDep) -> JobAnswer:
     """Start to fill a hole in a picture."""
-    card = context.catalogue.entry(query.artifact).card
+    context.catalogue.entry(query.artifact)
     image, mask = uploads.decode_data_uri(query.image, "image"), uploads.decode_data_uri(query.hole, "hole")
-    target, original, hole = await context.worker.run(
-        request,
-        lambda _: (
-            uploads.decode_picture(image, card, "image"),
-            uploads.decode_transparent(image, card, "image"),
-            uploads.decode_hole(mask, card, "hole"),
-        ),
-    )
+    task = await context.worker.run(request, lambda _: uploads.decode_task(image, mask))
 
     def work(job: StudioJob) -> dict[str, Any]:
-        if query.method == "context":
-            return inversion_jobs.fill_with_encoder(target, hole, inversion_jobs.load_context_encoder(), original)
-        return inversion_jobs.run_inpainting(context.catalogue.load(query.artifact), target, hole, query.seconds, job, context.worker, original)
+        encoder = inpainting_jobs.load_context_encoder() if query.method == "context" else None
+        loaded = context.catalogue.load(query.artifact) if encoder is None else None
+        return inpainting_jobs.run_inpainting(task, job, loaded=loaded, seconds=query.seconds, worker=context.worker, encoder=encoder)
 
     return JobAnswer(job=context.jobs.start(work).id)
 
@@ -65,6 +60,14 @@ async def events(job: Annotated[StudioJob, Depends(_job)]) -> AsyncIterator[Serv
     """Stream a job's events: progress, and finally done, failed or cancelled."""
     async for event in job.events():
         yield ServerSentEvent(event=event.kind, data=event.data)
+
+
+@router.get("/jobs/{job_id}/picture.png")
+async def picture(job: Annotated[StudioJob, Depends(_job)]) -> Response:
+    """Download the whole picture that a job has filled."""
+    if job.file is None:
+        raise RequestRefused(404, "job: has no picture, or it is no longer kept; start it again")
+    return Response(job.file, media_type=PNG, headers={"Content-Disposition": 'inline; filename="inpainted.png"'})
 
 
 @router.delete("/jobs/{job_id}", status_code=204)

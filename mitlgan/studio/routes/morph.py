@@ -8,14 +8,14 @@ import torch
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from mitlgan.images.animation import encode_animation
+from mitlgan.images.animation import encode_animation, validate_format
 from mitlgan.images.grid import display_scale, enlarge
 from mitlgan.images.resize import MAX_SIZE_PX
-from mitlgan.studio import encoding, render
+from mitlgan.studio import encoding, family, render
 from mitlgan.studio.catalogue import ActiveArtifact
 from mitlgan.studio.context import ContextDep
 from mitlgan.studio.errors import RequestRefused
-from mitlgan.studio.schemas import MorphAnswer, MorphFileRequest, MorphRequest
+from mitlgan.studio.schemas import MorphAnswer, MorphFileRequest, MorphFrameRequest, MorphRequest, StateAnswer
 from mitlgan.studio.worker import CancelToken
 
 MAX_BYTES = 200_000_000
@@ -45,7 +45,25 @@ async def morph_webp(request: Request, query: MorphFileRequest, context: Context
     return await _file(request, query, context, "webp")
 
 
-async def _file(request: Request, query: MorphFileRequest, context: ContextDep, extension: Literal["gif", "webp"]) -> Response:
+@router.post("/morph.mp4")
+async def morph_mp4(request: Request, query: MorphFileRequest, context: ContextDep) -> Response:
+    """Render a morph as a video; needs PyAV."""
+    return await _file(request, query, context, "mp4")
+
+
+@router.post("/morph/frame")
+async def morph_frame(request: Request, query: MorphFrameRequest, context: ContextDep) -> StateAnswer:
+    """Return the state of one frame, to edit it as any other picture."""
+
+    def work(loaded: ActiveArtifact, _token: CancelToken) -> StateAnswer:
+        return StateAnswer(state=encoding.state_json(family.frame_state(loaded, query)))
+
+    return await context.run_with_artifact(request, query.start.artifact, work, quick=True)
+
+
+async def _file(request: Request, query: MorphFileRequest, context: ContextDep, extension: Literal["gif", "webp", "mp4"]) -> Response:
+    validate_format(extension, query.fps)
+
     def work(loaded: ActiveArtifact, token: CancelToken) -> bytes:
         size_px = loaded.artifact.card.size_px
         scale = query.scale or display_scale(size_px)
@@ -58,4 +76,5 @@ async def _file(request: Request, query: MorphFileRequest, context: ContextDep, 
         return encode_animation(frames.permute(0, 2, 3, 1).contiguous().numpy(), extension, query.fps)
 
     content = await context.run_with_artifact(request, query.start.artifact, work)
-    return Response(content, media_type=f"image/{extension}", headers={"Content-Disposition": f'attachment; filename="morph.{extension}"'})
+    media_type = "video/mp4" if extension == "mp4" else f"image/{extension}"
+    return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="morph.{extension}"'})

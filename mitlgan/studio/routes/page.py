@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from fastapi import APIRouter
 from starlette.responses import FileResponse
 
+from mitlgan.studio.context import ContextDep
 from mitlgan.studio.errors import RequestRefused
+from mitlgan.studio.schemas import StudioAnswer
+from mitlgan.version import __version__
 
 FOLDER = Path(__file__).resolve().parent.parent / "static"
 FILES = {path.relative_to(FOLDER).as_posix(): path for path in sorted(FOLDER.rglob("*")) if path.is_file()}
@@ -19,16 +23,27 @@ router = APIRouter()
 @router.get("/")
 async def index() -> FileResponse:
     """Serve the page."""
-    return _file("index.html")
+    return serve_file("index.html")
 
 
 @router.get("/static/{name:path}")
 async def static(name: str) -> FileResponse:
     """Serve a file of the page."""
-    return _file(name)
+    return serve_file(name)
 
 
-def _file(name: str) -> FileResponse:
+@router.get("/api/studio")
+def studio(context: ContextDep) -> StudioAnswer:
+    """Return what this studio can do."""
+    return StudioAnswer(version=__version__, video=find_spec("av") is not None, docs=context.settings.has_docs)
+
+
+def serve_file(name: str) -> FileResponse:
+    """Return a file of the page.
+
+    Raises:
+        RequestRefused: 404, there is none of that name.
+    """
     if name not in FILES:
         raise RequestRefused(404, "static: there is no such file")
     path = FILES[name]

@@ -56,15 +56,30 @@ const json = (path, options = {}) => busy(ask(path, options).then((response) => 
 export const artifacts = () => json("api/artifacts");
 export const picture = (state, want, signal) => json("api/picture", sent({ state, want }, signal));
 export const grid = (state, vary, signal) => json("api/grid", sent({ state, vary }, signal));
+export const studio = () => json("api/studio");
+export const children = (parents, seeds, signal) => json("api/children", sent({ parents, seeds }, signal));
+export const directions = (artifact, signal) => json(`api/directions?${new URLSearchParams({ artifact })}`, { signal });
+export const nameDirection = (artifact, latent, index, name) => ask("api/directions/name", sent({ artifact, latent, index, name }));
+export const morphFrame = (body) => json("api/morph/frame", sent(body));
 export const morph = (body, signal) => json("api/morph", sent(body, signal));
 export const morphFile = (body, form) => busy(ask(`api/morph.${form}`, sent(body)).then((response) => response.blob()));
 export const blob = (path) => busy(ask(path, {}).then((response) => response.blob()));
 export const inpaint = (body) => json("api/inpaint", sent(body));
 export const runs = () => ask("api/runs", {}).then((response) => response.json());
 export const stats = (id, after) => ask(`api/runs/${encodeURIComponent(id)}/stats?after=${after}`, {}).then((response) => response.json());
+export const training = () => ask("api/training", {}).then((response) => response.json());
+export const startTraining = (wish) => json("api/training", sent(wish));
+export const stopTraining = () => json("api/training/stop", sent({}));
+export const resumeTraining = (run, end) => json("api/training/resume", sent({ run, end }));
 export const quiz = (artifact) => json("api/quiz", sent({ artifact }));
 export const answer = (id, given) => json(`api/quiz/${encodeURIComponent(id)}`, sent({ answer: given }));
 export const cancel = (job) => ask(`api/jobs/${encodeURIComponent(job)}`, { method: "DELETE" });
+
+/** Where the whole picture of a job is. */
+export const jobPicture = (job) => `api/jobs/${encodeURIComponent(job)}/picture.png`;
+
+/** The state of a saved picture, by what its file says. */
+export const record = (file) => json("api/record", { method: "POST", headers: { "Content-Type": file.type || "image/png" }, body: file });
 
 /** Begin an embedding of a picture's bytes as they are. */
 export function embed(bytes, artifact, seconds) {

@@ -56,7 +56,7 @@ export function slider({ label, min, max, step, value, name, oninput, onchange }
  * Arrow keys, Home and End among the options of a listbox, of which one can be reached by Tab.
  *
  * @param {HTMLElement} box The listbox.
- * @param {(option: HTMLElement) => void} choose Called when an option is reached by key, or clicked.
+ * @param {(option: HTMLElement, byArrow: boolean) => void} choose Called when an option is reached by key, or clicked.
  * @param {() => number} columns How many stand in a row.
  */
 export function listbox(box, choose, columns = () => 1) {
@@ -72,11 +72,11 @@ export function listbox(box, choose, columns = () => 1) {
     event.preventDefault();
     if (at < 0 || !options[next]) return;
     options[next].focus();
-    choose(options[next]);
+    choose(options[next], next !== at);
   });
   box.addEventListener("click", (event) => {
     const option = event.target.closest('[role="option"]');
-    if (option) choose(option);
+    if (option) choose(option, false);
   });
 }
 

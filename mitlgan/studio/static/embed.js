@@ -30,7 +30,13 @@ async function take(file) {
   }
 }
 
-function show({ step, of, error, psnr, preview }) {
+const PHASES = {
+  starts: "Looking through random latents for a beginning …", search: "Refining the latents …", polish: "Polishing the best ones …",
+
+};
+
+function show({ step, of, phase, error, psnr, preview }) {
+  byId("embed-phase").textContent = PHASES[phase] ?? "Searching …";
   byId("embed-progress").value = step / (of || 1);
   byId("embed-step").textContent = `${step} of ${of}`;
   byId("embed-error").textContent = short(error);
@@ -40,7 +46,7 @@ function show({ step, of, error, psnr, preview }) {
     byId("embed-found").alt = `What the artifact makes of it at step ${step}`;
   }
   errors.push([step, error]);
-  draw(byId("embed-curve"), "Error", [{ name: "error", points: errors }], { x: "step", log: true });
+  draw(byId("embed-curve"), "Error by step", [{ name: "error", points: errors }], { x: "step", log: true });
 }
 
 function ready() {
@@ -63,9 +69,11 @@ async function start() {
     byId("embed-error").textContent = short(answer.error);
     byId("embed-psnr").textContent = `${answer.psnr.toFixed(1)} dB`;
     byId("embed-found").src = answer.picture;
+    byId("embed-phase").textContent = answer.psnr >= 30 ? "Done: both look alike." : answer.psnr >= 20 ? "Done: similar, with other details." : "Done, but the artifact cannot make such a picture.";
     ready();
     say("Embedded; its layers can be edited.");
   } catch (error) {
+    byId("embed-phase").textContent = "";
     told(error);
   }
 }
@@ -84,9 +92,6 @@ const box = byId("embed-drop");
 box.addEventListener("dragover", (event) => { event.preventDefault(); box.classList.add("over"); });
 box.addEventListener("dragleave", () => box.classList.remove("over"));
 box.addEventListener("drop", drop);
-// A picture that misses the box would otherwise take the page's place.
-document.addEventListener("dragover", (event) => event.preventDefault());
-document.addEventListener("drop", (event) => event.preventDefault());
 document.addEventListener("paste", (event) => {
   const file = tab() === "embed" && picture(event.clipboardData.files);
   if (file) take(file);

@@ -30,7 +30,8 @@ export function begin(linked = null) {
     ? `Drag the ${front} to move it, wheel or pinch to scale it. With keys: arrows, + and −, F mirrors.`
     : app.artifact.layers.length > 1 ? "Nothing can be moved here: this composition mixes its layers without mattes." : "";
   byId("stage-hint").hidden = !byId("stage-hint").textContent;
-  return scenes.begin(linked);
+  const artifact = app.artifact;
+  return scenes.begin(linked).then(() => { if (artifact === app.artifact) controls.showDirections(artifact); });
 }
 
 function open({ state, output, linked }) {

@@ -14,7 +14,8 @@ export function painter(changed) {
   const easel = byId("easel");
   const canvas = byId("easel-hole");
   const ring = byId("brush");
-  let size = 0;
+  let width = 0;
+  let height = 0;
   let hole = new Uint8Array();
   let before = [];
   let last = null;
@@ -24,7 +25,7 @@ export function painter(changed) {
 
   function show() {
     const context = canvas.getContext("2d");
-    const image = context.createImageData(size, size);
+    const image = context.createImageData(width, height);
     hole.forEach((painted, index) => { if (painted) image.data.set(PAINT, 4 * index); });
     context.putImageData(image, 0, 0);
     byId("hole-undo").disabled = !before.length;
@@ -34,9 +35,9 @@ export function painter(changed) {
   /** Paint every pixel whose middle lies under the brush. */
   function dab({ x, y }) {
     const reach = radius();
-    for (let row = Math.max(0, Math.floor(y - reach)); row <= Math.min(size - 1, y + reach); row += 1) {
-      for (let column = Math.max(0, Math.floor(x - reach)); column <= Math.min(size - 1, x + reach); column += 1) {
-        if (Math.hypot(column + 0.5 - x, row + 0.5 - y) <= reach || (Math.floor(x) === column && Math.floor(y) === row)) hole[row * size + column] = 1;
+    for (let row = Math.max(0, Math.floor(y - reach)); row <= Math.min(height - 1, y + reach); row += 1) {
+      for (let column = Math.max(0, Math.floor(x - reach)); column <= Math.min(width - 1, x + reach); column += 1) {
+        if (Math.hypot(column + 0.5 - x, row + 0.5 - y) <= reach || (Math.floor(x) === column && Math.floor(y) === row)) hole[row * width + column] = 1;
       }
     }
   }
@@ -52,20 +53,20 @@ export function painter(changed) {
   }
 
   function moveRing(point) {
-    ring.hidden = !size;
-    ring.style.setProperty("left", `${(100 * point.x) / size}%`);
-    ring.style.setProperty("top", `${(100 * point.y) / size}%`);
-    ring.style.setProperty("width", `${(200 * radius()) / size}%`);
-    ring.style.setProperty("height", `${(200 * radius()) / size}%`);
+    ring.hidden = !width;
+    ring.style.setProperty("left", `${(100 * point.x) / width}%`);
+    ring.style.setProperty("top", `${(100 * point.y) / height}%`);
+    ring.style.setProperty("width", `${(200 * radius()) / width}%`);
+    ring.style.setProperty("height", `${(200 * radius()) / height}%`);
   }
 
   const at = (event) => {
     const box = easel.getBoundingClientRect();
-    return { x: ((event.clientX - box.left) / box.width) * size, y: ((event.clientY - box.top) / box.height) * size };
+    return { x: ((event.clientX - box.left) / box.width) * width, y: ((event.clientY - box.top) / box.height) * height };
   };
 
   easel.addEventListener("pointerdown", (event) => {
-    if (!size || event.button !== 0 || last) return;
+    if (!width || event.button !== 0 || last) return;
     easel.setPointerCapture(event.pointerId);
     keepForUndo();
     last = { ...at(event), id: event.pointerId };
@@ -74,7 +75,7 @@ export function painter(changed) {
     show();
   });
   easel.addEventListener("pointermove", (event) => {
-    if (!size) return;
+    if (!width) return;
     moveRing(at(event));
     if (!last || last.id !== event.pointerId) return;
     for (const each of event.getCoalescedEvents?.() ?? [event]) {
@@ -92,15 +93,16 @@ export function painter(changed) {
   easel.addEventListener("pointerup", lift);
   easel.addEventListener("pointercancel", lift);
   easel.addEventListener("pointerleave", () => { if (!last && document.activeElement !== easel) ring.hidden = true; });
-  easel.addEventListener("focus", () => moveRing((cursor ??= { x: size / 2, y: size / 2 })));
+  easel.addEventListener("focus", () => moveRing((cursor ??= { x: width / 2, y: height / 2 })));
   easel.addEventListener("blur", () => { ring.hidden = true; });
   easel.addEventListener("keydown", (event) => {
-    if (!size || typing(event)) return;
+    if (!width || typing(event)) return;
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    cursor ??= { x: size / 2, y: size / 2 };
+    cursor ??= { x: width / 2, y: height / 2 };
     if (step) {
-      const inside = (value) => Math.min(size - 0.5, Math.max(0.5, value));
-      cursor = { x: inside(cursor.x + step[0]), y: inside(cursor.y + step[1]) };
+      const inside = (value, length) => Math.min(length - 0.5, Math.max(0.5, value));
+      const far = Math.max(1, Math.round(Math.max(width, height) / 128));
+      cursor = { x: inside(cursor.x + far * step[0], width), y: inside(cursor.y + far * step[1], height) };
     } else if (event.key === " ") {
       keepForUndo();
       dab(cursor);
@@ -123,7 +125,7 @@ export function painter(changed) {
 
   function clear() {
     keepForUndo();
-    hole = new Uint8Array(size * size);
+    hole = new Uint8Array(width * height);
     show();
     changed();
   }
@@ -140,13 +142,17 @@ export function painter(changed) {
   showSlider(byId("brush-size"), `${byId("brush-size").value} px`);
 
   return {
-    /** Start again on a picture of this size in pixels. */
-    begin(pixels) {
-      size = canvas.width = canvas.height = pixels;
-      hole = new Uint8Array(size * size);
+    /** Start again on a picture of so many pixels. */
+    begin(across, down) {
+      width = canvas.width = across;
+      height = canvas.height = down;
+      hole = new Uint8Array(width * height);
       before = [];
       cursor = null;
-      byId("brush-size").max = Math.max(4, Math.round(size / 2));
+      const longest = Math.max(width, height);
+      byId("brush-size").max = Math.max(4, Math.round(longest / 2));
+      byId("brush-size").value = Math.max(5, Math.round(longest / 12));
+      showSlider(byId("brush-size"), `${byId("brush-size").value} px`);
       show();
       changed();
     },
@@ -154,9 +160,10 @@ export function painter(changed) {
     /** The hole as a PNG: white is to be filled, black stays. */
     png() {
       const made = document.createElement("canvas");
-      made.width = made.height = size;
+      made.width = width;
+      made.height = height;
       const context = made.getContext("2d");
-      const image = context.createImageData(size, size);
+      const image = context.createImageData(width, height);
       hole.forEach((painted, index) => image.data.set([255 * painted, 255 * painted, 255 * painted, 255], 4 * index));
       context.putImageData(image, 0, 0);
       return made.toDataURL("image/png");

@@ -6,11 +6,13 @@ import { byId, showSlider } from "./dom.js";
 import { painter } from "./hole.js";
 import { worker } from "./job.js";
 import { say, told } from "./notice.js";
-import { loaded, square } from "./pixels.js";
+import { dataUri, fitted } from "./pixels.js";
 import { pictureAddress } from "./state.js";
 
 const easel = byId("easel-picture");
-let filled = false;
+const MOST_PX = 768;
+const SMOOTH_PX = 256;
+let given = null;
 
 const work = worker(() => ready());
 const hole = painter(() => ready());
@@ -24,39 +26,52 @@ function showMethods() {
 }
 
 function ready() {
-  byId("inpaint-start").disabled = !filled || hole.empty() || work.running();
+  byId("inpaint-start").disabled = !given || hole.empty() || work.running();
   byId("inpaint-cancel").disabled = !work.running();
 }
 
-/** Put a picture on the easel. */
-function put(picture) {
-  easel.width = picture.width;
-  easel.height = picture.height;
-  easel.getContext("2d").drawImage(picture, 0, 0);
-  filled = true;
-  byId("compare").hidden = true;
-  hole.begin(picture.width);
+/** Put a picture on the easel; it is painted on at most so large, and filled at its own size. */
+async function take(file) {
+  try {
+    const { canvas, width, height } = await fitted(file, MOST_PX);
+    given = file;
+    easel.width = canvas.width;
+    easel.height = canvas.height;
+    easel.getContext("2d").drawImage(canvas, 0, 0);
+    for (const box of [byId("easel"), document.querySelector(".wipe")]) {
+      box.style.aspectRatio = `${canvas.width} / ${canvas.height}`;
+      box.classList.toggle("smooth", Math.max(width, height) > SMOOTH_PX);
+    }
+    byId("inpaint-size").textContent = `${width} × ${height} px`;
+    byId("compare").hidden = true;
+    byId("inpaint-steps").hidden = false;
+    hole.begin(canvas.width, canvas.height);
+  } catch (error) {
+    told(error);
+  }
 }
-
-const take = (file) => square(file, app.artifact.size_px).then(put).catch(told);
 
 const own = () => api.blob(pictureAddress(app.state, "output")).then(take, told);
 
 export function entered() {
-  if (!filled) own();
+  if (!given) own();
 }
 
 async function start() {
-  const image = easel.toDataURL("image/png");
-  const asked = { artifact: app.artifact.id, image, hole: hole.png(), method: method(), seconds: byId("inpaint-seconds").valueAsNumber };
+  const before = easel.toDataURL("image/png");
   byId("inpaint-progress").value = 0;
   try {
-    const { picture } = await work.run(() => api.inpaint(asked), ({ step, of, preview }) => {
+    const asked = { artifact: app.artifact.id, image: await dataUri(given), hole: hole.png(), method: method(), seconds: byId("inpaint-seconds").valueAsNumber };
+    let job = "";
+    const begin = () => api.inpaint(asked).then((answer) => { job = answer.job; return answer; });
+    const { picture, width, height } = await work.run(begin, ({ step, of, preview }) => {
       byId("inpaint-progress").value = step / (of || 1);
-      if (preview) compare(image, preview);
+      if (preview) compare(before, preview);
     });
     byId("inpaint-progress").value = 1;
-    compare(image, picture);
+    compare(before, picture);
+    byId("inpaint-download").href = api.jobPicture(job);
+    byId("inpaint-download").querySelector("span").textContent = `PNG, ${width} × ${height} px`;
     say("The hole is filled.");
   } catch (error) {
     told(error);
@@ -66,13 +81,13 @@ async function start() {
 function compare(before, after) {
   byId("wipe-before").src = before;
   byId("wipe-after").src = after;
-  byId("inpaint-download").href = after;
   byId("compare").hidden = false;
+  byId("inpaint-steps").hidden = true;
 }
 
 onChange("artifact", () => {
   work.cancel();
-  filled = false;
+  given = null;
   if (!app.artifact.fills.includes(method())) byId("inpaint-method").querySelector("input").checked = true;
   showMethods();
   ready();
@@ -82,10 +97,14 @@ byId("inpaint-file").addEventListener("change", () => {
   if (byId("inpaint-file").files.length) take(byId("inpaint-file").files[0]);
   byId("inpaint-file").value = "";
 });
+byId("easel").addEventListener("drop", (event) => {
+  event.preventDefault();
+  if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
+});
 byId("inpaint-own").addEventListener("click", own);
 byId("inpaint-method").addEventListener("change", showMethods);
 byId("inpaint-seconds").addEventListener("input", showMethods);
 byId("inpaint-start").addEventListener("click", start);
 byId("inpaint-cancel").addEventListener("click", work.cancel);
-byId("inpaint-again").addEventListener("click", () => loaded(byId("wipe-after").src).then(put).catch(told));
+byId("inpaint-again").addEventListener("click", () => api.blob(byId("inpaint-download").getAttribute("href")).then(take, told));
 byId("wipe").addEventListener("input", () => document.querySelector(".wipe").style.setProperty("--at", `${byId("wipe").value}%`));

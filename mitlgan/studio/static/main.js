@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { app, artifactOf, changed, onChange } from "./app.js";
+import { openSaved } from "./controls.js";
 import { byId, el } from "./dom.js";
 import * as embed from "./embed.js";
 import * as generate from "./generate.js";
@@ -23,6 +24,7 @@ function listArtifacts() {
     return members.length ? el("optgroup", { label: `${owner} ${plural}` }, ...members.map((artifact) => el("option", { value: artifact.id, text: nameOf(artifact) }))) : null;
   }));
   byId("artifact").replaceChildren(...groups.filter(Boolean));
+  if (app.artifact) byId("artifact").value = app.artifact.id;
   byId("artifact").disabled = false;
 }
 
@@ -49,13 +51,32 @@ function follow() {
   return true;
 }
 
+onChange("studio", ({ version, docs }) => {
+  byId("foot").replaceChildren(`mitlgan ${version}`, ...(docs ? [" · ", el("a", { href: "docs", "data-test": "docs", text: "REST API" })] : []));
+});
+
+// A picture that is dropped anywhere else opens as it was made; the browser would show it in the page's place.
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("dropping");
+});
+document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
+document.addEventListener("drop", (event) => {
+  document.body.classList.remove("dropping");
+  if (event.defaultPrevented) return;
+  event.preventDefault();
+  const file = [...event.dataTransfer.files].find((each) => each.type.startsWith("image/"));
+  if (file) openSaved(file);
+  else if (event.dataTransfer.files.length) told(new Error("No picture was dropped; take a PNG or WebP that was saved here."));
+});
+
 async function begin() {
   show(address().tab ?? "generate"); // before the artifacts are there
   onShow((name, before) => {
     window.history.replaceState(null, "", fragment(name, app.state));
     clearNotice();
     pages[before]?.left?.();
-    if (app.artifact) pages[name]?.entered?.();
+    if (app.artifact || name === "train") pages[name]?.entered?.();
   });
   byId("artifact").addEventListener("change", () => choose(artifactOf(byId("artifact").value)));
   onChange("edit", (state) => {
@@ -63,7 +84,16 @@ async function begin() {
     if (state.artifact === app.artifact.id) changed("open", { state, output: null });
     else choose(artifactOf(state.artifact), state);
   });
+  onChange("artifacts", () => {
+    if (!app.artifact && app.artifacts.length) choose(app.artifacts[0]);
+    listArtifacts();
+  });
+  onChange("use", (id) => {
+    show("generate");
+    choose(artifactOf(id));
+  });
   window.addEventListener("popstate", follow);
+  api.studio().then((answer) => changed("studio", answer), told);
   try {
     app.artifacts = await api.artifacts();
   } catch (error) {
@@ -72,7 +102,8 @@ async function begin() {
   }
   if (!app.artifacts.length) {
     byId("artifact").replaceChildren(el("option", { text: "No artifact" }));
-    notice("There is no artifact yet: train one with `mitlgan demo`, or start the studio with the path of one.");
+    notice("There is no artifact yet: train one, or start the studio with the path of one.");
+    pages[tab()]?.entered?.();
     return;
   }
   listArtifacts();

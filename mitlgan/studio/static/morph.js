@@ -1,7 +1,7 @@
 // Morph: from one picture to another, all layers or one, scrubbed live.
 
 import * as api from "./api.js";
-import { app, onChange } from "./app.js";
+import { app, changed, onChange } from "./app.js";
 import { byId, el, icon, save, showSlider, title } from "./dom.js";
 import { told } from "./notice.js";
 import { described, newSeeds, stateOf } from "./state.js";
@@ -50,6 +50,7 @@ function show(index) {
   showSlider(byId("morph-scrub"), `${index + 1} of ${frames.length}`);
   byId("morph-where").textContent = `${index + 1} / ${frames.length}`;
   byId("morph-frame").src = frames[index];
+  byId("morph-edit").disabled = false;
   byId("morph-frame").alt = `Frame ${index + 1} of ${frames.length}`;
 }
 
@@ -79,6 +80,16 @@ async function download(form) {
     told(error);
   } finally {
     button.disabled = false;
+  }
+}
+
+/** Open the frame that is shown in Generate, where its layers can be edited. */
+async function edit() {
+  try {
+    const { state } = await api.morphFrame({ ...JSON.parse(drawn), index: byId("morph-scrub").valueAsNumber });
+    changed("edit", state);
+  } catch (error) {
+    told(error);
   }
 }
 
@@ -121,10 +132,12 @@ for (const which of ["a", "b"]) {
     draw();
   });
 }
+onChange("studio", ({ video }) => { byId("morph-mp4").hidden = !video; });
+byId("morph-edit").addEventListener("click", edit);
 byId("morph-play").addEventListener("click", () => play(!timer));
 byId("morph-scrub").addEventListener("input", () => { play(false); show(byId("morph-scrub").valueAsNumber); });
 byId("morph-fps").addEventListener("input", () => { showSettings(); if (timer) play(true); });
 byId("morph-frames").addEventListener("input", showSettings);
 for (const id of ["morph-frames", "morph-layer", "morph-easing"]) byId(id).addEventListener("change", draw);
-for (const form of ["gif", "webp"]) byId(`morph-${form}`).addEventListener("click", () => download(form));
+for (const form of ["gif", "webp", "mp4"]) byId(`morph-${form}`).addEventListener("click", () => download(form));
 showSettings();

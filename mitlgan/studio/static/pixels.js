@@ -16,6 +16,38 @@ export function canvasOf(width, height = width) {
   return canvas;
 }
 
+async function bitmapOf(file) {
+  try {
+    return await createImageBitmap(file);
+  } catch {
+    throw new Error("This is no picture that the browser can read; take a PNG, JPEG, WebP or GIF.");
+  }
+}
+
+/**
+ * A whole picture as a canvas, its longer side at most so long.
+ *
+ * @param {Blob} file Any picture the browser knows.
+ * @param {number} longest Pixels of the longer side.
+ */
+export async function fitted(file, longest) {
+  const bitmap = await bitmapOf(file);
+  const factor = Math.min(1, longest / Math.max(bitmap.width, bitmap.height));
+  let from = canvasOf(bitmap.width, bitmap.height);
+  from.getContext("2d").drawImage(bitmap, 0, 0);
+  const [width, height] = [Math.max(1, Math.round(bitmap.width * factor)), Math.max(1, Math.round(bitmap.height * factor))];
+  while (from.width >= 2 * width && from.height >= 2 * height) from = shrunk(from, Math.max(width, from.width >> 1), Math.max(height, from.height >> 1));
+  return { canvas: from.width === width ? from : shrunk(from, width, height), width: bitmap.width, height: bitmap.height };
+}
+
+/** The bytes of a picture as a data URI. */
+export const dataUri = (file) => new Promise((resolve, reject) => {
+  const reader = new FileReader();
+  reader.onload = () => resolve(reader.result);
+  reader.onerror = () => reject(new Error("The file cannot be read; choose it again."));
+  reader.readAsDataURL(file);
+});
+
 /**
  * The middle square of a picture, at a size, as a canvas.
  *
@@ -25,12 +57,7 @@ export function canvasOf(width, height = width) {
  * @param {number} size Pixels of a side.
  */
 export async function square(file, size) {
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(file);
-  } catch {
-    throw new Error("This is no picture that the browser can read; take a PNG, JPEG, WebP or GIF.");
-  }
+  const bitmap = await bitmapOf(file);
   const side = Math.min(bitmap.width, bitmap.height);
   let from = canvasOf(side);
   from.getContext("2d").drawImage(bitmap, (side - bitmap.width) / 2, (side - bitmap.height) / 2);
@@ -38,10 +65,10 @@ export async function square(file, size) {
   return from.width === size ? from : shrunk(from, size);
 }
 
-function shrunk(from, size) {
-  const to = canvasOf(size);
+function shrunk(from, width, height = width) {
+  const to = canvasOf(width, height);
   const context = to.getContext("2d");
   context.imageSmoothingQuality = "high";
-  context.drawImage(from, 0, 0, size, size);
+  context.drawImage(from, 0, 0, width, height);
   return to;
 }

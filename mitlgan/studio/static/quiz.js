@@ -28,17 +28,23 @@ function enable(on) {
 
 async function begin() {
   enable(false);
+  byId("quiz-none").hidden = true;
+  byId("quiz").hidden = false;
   byId("quiz-truth").textContent = "";
   byId("quiz-truth").className = "truth";
   byId("quiz-past").replaceChildren();
   score({ asked: 0, right: 0, interval: null });
   try {
     ask(await api.quiz(app.artifact.id));
+    return undefined;
   } catch (error) {
     asked = null;
     byId("quiz-picture").removeAttribute("src");
-    byId("quiz-hint").textContent = error.name === "AbortError" ? "" : error.message; // why there is no quiz stays where it would be
-    told(error);
+    if (error.status !== 422) return told(error);
+    byId("quiz-why").textContent = error.message.replace(/^quiz: /, "").replace(/^./, (first) => first.toUpperCase());
+    byId("quiz-none").hidden = false;
+    byId("quiz").hidden = true;
+    return undefined;
   }
 }
 

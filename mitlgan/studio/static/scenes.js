@@ -12,6 +12,7 @@ const held = new Set();
 let cells = [];
 let asking = null;
 let chosen = 0;
+let pairing = false;
 
 /** Latents that are rerolled. */
 const free = () => Object.keys(app.artifact.latents).filter((name) => !held.has(name));
@@ -32,14 +33,20 @@ function reroll() {
   return fill(newSeeds(COLUMNS ** 2), { ...app.state, stand: kept ? app.state.stand : null, directions });
 }
 
-async function fill(seeds, base, first = null) {
+const fill = (seeds, base, first = null) => show((signal) => api.grid(base, Object.fromEntries(free().map((name) => [name, seeds])), signal), first);
+
+/** Sixteen children of the open picture and another one. */
+const breed = (other) => show((signal) => api.children([app.state, other], newSeeds(COLUMNS ** 2), signal));
+
+/** Show the pictures that are asked for. */
+async function show(ask, first = null) {
   asking?.abort();
   asking = new AbortController();
   const { signal } = asking;
+  pair(false);
   byId("grid").setAttribute("aria-busy", "true");
   try {
-    const vary = Object.fromEntries(free().map((name) => [name, seeds]));
-    const { pictures } = await api.grid(base, vary, signal);
+    const { pictures } = await ask(signal);
     cells = first ? [{ state: first, output: null }, ...pictures.slice(0, -1)] : pictures;
     showCells();
     choose(0, Boolean(first));
@@ -54,6 +61,21 @@ function showCells() {
   byId("grid").replaceChildren(...cells.map((cell, index) =>
     el("div", { role: "option", "aria-label": `Picture ${index + 1}: ${described(cell.state)}`, "data-test": `scene-${index}` },
       el("img", { class: "crisp", alt: "", src: cell.output, draggable: "false" }))));
+}
+
+/** Begin or end to choose the other parent. */
+function pair(on) {
+  pairing = on;
+  byId("child").setAttribute("aria-pressed", String(on));
+  byId("child-hint").hidden = !on;
+  byId("grid").classList.toggle("pairing", on);
+  if (on) byId("grid").querySelector('[tabindex="0"]')?.focus();
+}
+
+function reach(option, byArrow) {
+  const index = [...byId("grid").children].indexOf(option);
+  if (!pairing) choose(index);
+  else if (!byArrow && index !== chosen) breed(cells[index].state);
 }
 
 function choose(index, linked = false) {
@@ -92,8 +114,12 @@ function toggle(name) {
   say(`${title(name)} ${holding ? "held" : "free"}`);
 }
 
-listbox(byId("grid"), (option) => choose([...byId("grid").children].indexOf(option)), () => COLUMNS);
+listbox(byId("grid"), reach, () => COLUMNS);
+byId("child").addEventListener("click", () => pair(!pairing));
 byId("reroll").addEventListener("click", reroll);
 document.addEventListener("keydown", (event) => {
-  if (tab() === "generate" && event.key.toLowerCase() === "r" && !typing(event) && !byId("reroll").disabled) reroll();
+  if (tab() !== "generate" || typing(event)) return;
+  if (event.key === "Escape" && pairing) pair(false);
+  if (event.key.toLowerCase() === "c" && cells.length) pair(!pairing);
+  if (event.key.toLowerCase() === "r" && !byId("reroll").disabled) reroll();
 });

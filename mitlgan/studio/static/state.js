@@ -38,13 +38,13 @@ export function fragment(tab, state) {
   return `#${said}`;
 }
 
-/** Where one picture or all of its layers are downloaded. */
-export const pictureAddress = (state, what) => `api/picture.png?${new URLSearchParams({ s: JSON.stringify(state), what })}`;
-export const layersAddress = (state) => `api/layers.zip?${new URLSearchParams({ s: JSON.stringify(state) })}`;
+/** Where a file of a picture is downloaded: `picture.png`, `layers.zip` or `layers.ora`; what more it is asked for, such as its size. */
+export const fileAddress = (state, file, more = {}) => `api/${file}?${new URLSearchParams({ s: JSON.stringify(state), ...more })}`;
+export const pictureAddress = (state, what) => fileAddress(state, "picture.png", { what, metadata: false });
 
 /** One line about a picture: which seeds made its layers. */
 export function described(state) {
   return Object.entries(state.latents ?? {})
-    .map(([name, given]) => `${name} ${"seed" in given ? given.seed : "found"}`)
+    .map(([name, given]) => `${name} ${given.seed ?? ("mix" in given ? "mixed" : "by numbers")}`)
     .join(" · ");
 }

@@ -1,9 +1,11 @@
 // Train: runs in progress and past, their curves and snapshots.
 
 import * as api from "./api.js";
+import { app, changed, onChange } from "./app.js";
 import { draw, short } from "./chart.js";
 import { byId, el, listbox, mark, showSlider, slider } from "./dom.js";
 import { told } from "./notice.js";
+import * as training from "./training.js";
 
 const EVERY_MS = 1000;
 const CURVES = [
@@ -15,30 +17,53 @@ const CURVES = [
   { name: "Gradient norms", keys: { critic_grad_norm: "critic", generator_grad_norm: "generator" } },
   { name: "Diversity", keys: { diversity: "diversity" } },
 ];
+const STEPS = [
+  ["Foreground", "Objects that are cut out, each with its matte.", "mitlgan pretrain fg"],
+  ["Background", "Places without an object.", "mitlgan pretrain bg"],
+  ["Composition", "Both, unchanged, joined into scenes.", "mitlgan compose"],
+];
 let runs = null;
 let chosen = null;
 let rows = [];
 let timer = null;
 let asking = false;
+let current = null;
+let watched = null;
+const asked = new Set();
 
 async function refresh() {
-  if (asking) return;
+  if (asking) return undefined;
   asking = true;
   try {
+    current = await training.refresh();
     const found = await api.runs();
+    if (found.some((run) => run.status === "done" && !run.artifact && run.command !== "compare" && !asked.has(run.id))) await offerNew(found);
     if (JSON.stringify(found) !== JSON.stringify(runs)) {
       runs = found;
       list();
     }
+    if (current?.run && current.run !== watched && runs.some((run) => run.id === current.run)) { // a training that has begun is shown at once
+      watched = current.run;
+      if (current.run !== chosen) return open(current.run);
+    }
     const run = runs.find((each) => each.id === chosen) ?? runs[0];
-    if (!run) return;
-    if (run.id !== chosen) open(run.id);
-    else await follow(run);
+    if (!run) return undefined;
+    if (run.id !== chosen) return open(run.id);
+    return await follow(run);
   } catch (error) {
     told(error); // and asked again: a server comes back
+    return undefined;
   } finally {
     asking = false;
   }
+}
+
+/** Runs have ended: what they made is offered from now on. */
+async function offerNew(found) {
+  for (const run of found) if (run.status === "done") asked.add(run.id);
+  app.artifacts = await api.artifacts();
+  changed("artifacts");
+  training.rebuild();
 }
 
 function list() {
@@ -50,8 +75,10 @@ function list() {
   mark(box, box.querySelector(`[data-id="${CSS.escape(chosen ?? "")}"]`));
   if (focused) box.querySelector('[tabindex="0"]')?.focus();
   if (runs.length) return;
-  byId("run").replaceChildren(el("div", { class: "empty", "data-test": "no-runs" }, el("b", { text: "No runs yet" }),
-    "Start one in a terminal, for example ", el("code", { text: "mitlgan pretrain fg" }), ", and its curves appear here while it trains."));
+  chosen = null;
+  byId("run").replaceChildren(el("div", { class: "empty", "data-test": "no-runs" }, el("h2", { text: "No runs yet" }),
+    el("p", { text: "A composition takes three trainings. Start them here, or in a terminal; curves and first pictures appear while they train." }),
+    el("ol", { class: "steps" }, ...STEPS.map(([name, text, command]) => el("li", {}, el("b", { text: name }), el("p", { text }), el("code", { text: command }))))));
 }
 
 function far(run) {
@@ -73,11 +100,12 @@ function open(id) {
   const run = runs.find((each) => each.id === id);
   mark(byId("runs"), byId("runs").querySelector(`[data-id="${CSS.escape(id)}"]`));
   byId("run").replaceChildren(
-    el("div", { class: "bar" }, el("h2", { text: `${run.command} ${run.name}` })),
+    el("div", { class: "bar" }, el("h2", { text: `${run.command} ${run.name}` }), el("div", { class: "acts" })),
     el("progress", { max: 1, value: 0, hidden: !run.of, "aria-label": "How far it is" }),
     el("p", { class: "hint", "data-test": "run-facts" }),
-    el("div", { class: "charts", "data-test": "charts" }, ...CURVES.map((curve) => el("figure", { class: "chart", "data-name": curve.name, hidden: true }))),
-    el("div", { class: "snapshots", "data-test": "snapshots" }));
+    el("div", { class: "looks" },
+      el("div", { class: "snapshots", "data-test": "snapshots" }),
+      el("div", { class: "charts", "data-test": "charts" }, ...CURVES.map((curve) => el("figure", { class: "chart", "data-name": curve.name, hidden: true })))));
   return follow(run);
 }
 
@@ -94,11 +122,28 @@ async function follow(run) {
   box.querySelector('[data-test="run-facts"]').textContent = facts(run).join(" · ");
   snapshots(run, box.querySelector(".snapshots"));
   if (run.has_report && !box.querySelector(".report")) report(run, box);
+  acts(run, box.querySelector(".acts"));
+}
+
+/** What can be done with a run now. */
+function acts(run, box) {
+  const trains = current?.run === run.id && ["starting", "running"].includes(current.state);
+  const buttons = [
+    trains && ["stop", "Stop", () => training.act(api.stopTraining)],
+    run.can_resume && ["resume", "Resume", () => training.act(() => api.resumeTraining(run.id, false))],
+    run.can_resume && ["finish", "Finish as it is", () => training.act(() => api.resumeTraining(run.id, true))],
+    run.artifact && ["use", "Open in Generate", () => changed("use", run.artifact)],
+  ].filter(Boolean);
+  const names = buttons.map(([name]) => name).join();
+  if (box.dataset.names === names) return;
+  box.dataset.names = names;
+  box.querySelectorAll("button").forEach((button) => button.remove());
+  box.prepend(...buttons.map(([name, text, act], index) => el("button", { type: "button", class: index ? null : "primary", "data-test": `run-${name}`, onclick: act, text })));
 }
 
 function report(run, box) {
   const address = `api/runs/${encodeURIComponent(run.id)}/report`;
-  box.querySelector(".bar").append(el("a", { class: "button", href: address, target: "_blank", rel: "noopener", "data-test": "report", text: "Open the report" }));
+  box.querySelector(".acts").append(el("a", { class: "button", href: address, target: "_blank", rel: "noopener", "data-test": "report", text: "Open the report" }));
   box.append(el("iframe", { class: "report", src: address, title: `Report of ${run.name}`, loading: "lazy" }));
 }
 
@@ -146,4 +191,5 @@ export function entered() {
 
 export const left = stop;
 
+onChange("training", () => { if (timer) refresh(); });
 listbox(byId("runs"), (option) => open(option.dataset.id));

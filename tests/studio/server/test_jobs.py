@@ -19,9 +19,10 @@ from helpers.studio_requests import asked, read
 from PIL import Image
 
 from mitlgan.errors import UsageError
-from mitlgan.inpainting import Filler
-from mitlgan.studio import StudioSettings, create_app, inversion_jobs, uploads
+from mitlgan.inpainting import Filler, Original
+from mitlgan.studio import StudioSettings, create_app, inpainting_jobs, inversion_jobs, uploads
 from mitlgan.studio.errors import RequestRefused
+from mitlgan.studio.inpainting_jobs import InpaintingTask
 from mitlgan.studio.jobs import MAX_JOBS, JobEvent, JobRegistry, StudioJob
 from mitlgan.studio.worker import Worker
 
@@ -101,13 +102,53 @@ def test_a_hole_is_filled_and_the_rest_stays(client: TestClient, ids: dict[str, 
 
 
 def test_a_trained_filler_fills_and_the_rest_stays() -> None:
-    target, hole = torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
-    hole[..., 2:6, 2:6] = 1
-    told = inversion_jobs.fill_with_encoder(target, hole, Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
-    filled = read(told["picture"])
-    outside = ~hole[0, 0].bool().numpy()
-    assert set(filled[outside].ravel()) == {128}
-    assert set(filled[~outside].ravel()) == {128}  # blended: the drawing has no gradient, so the rim's colour goes on
+    hole = np.zeros((8, 8), dtype=bool)
+    hole[2:6, 2:6] = True
+    task = InpaintingTask(Original(Image.new("RGBA", (8, 8), (128, 128, 128, 255)), "RGB", None, ""), hole)
+    filled = np.asarray(inpainting_jobs.fill(task, Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures))))
+    assert set(filled.ravel()) == {128}  # blended: the drawing has no gradient, so the rim's colour goes on
+
+
+@pytest.mark.parametrize("size", [(60, 40), (1500, 1100)])
+@pytest.mark.parametrize("method", ["embed", "context"])
+def test_a_filled_picture_comes_back_at_its_full_size(
+    client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], method: str
+) -> None:
+    """Its hole was painted on a smaller copy; every pixel outside of it is the picture's own."""
+    monkeypatch.setattr(inpainting_jobs, "load_context_encoder", lambda: Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
+    pixels = np.random.default_rng(4).integers(0, 200, (size[1], size[0], 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    small = Image.new("L", (size[0] // 2, size[1] // 2))
+    small.paste(255, (5, 5, size[0] // 4, size[1] // 4))
+    painted = io.BytesIO()
+    small.save(painted, "PNG")
+    body = {"artifact": ids["bg"], "image": uri(buffer.getvalue()), "hole": uri(painted.getvalue()), "seconds": 0.5, "method": method}
+    job = client.post("/api/inpaint", json=body).json()["job"]
+    end = followed(client, job)[-1]
+    assert end.kind == "done", end
+    whole = read(client.get(f"/api/jobs/{job}/picture.png").content)
+    assert (end.data["width"], end.data["height"]) == size == whole.shape[1::-1]
+    hole = np.zeros(size[::-1], dtype=bool)
+    hole[10 : size[1] // 4 * 2, 10 : size[0] // 4 * 2] = True
+    assert np.array_equal(whole[~hole], pixels[~hole])
+    assert (whole[hole] != pixels[hole]).any(axis=-1).mean() > 0.9
+    shown = read(end.data["picture"])
+    assert max(shown.shape) == min(max(size), 1024)
+    assert client.get(f"/api/jobs/{job}/picture.png").headers["content-type"] == "image/png"
+
+
+def test_a_job_without_a_picture_has_none_and_few_are_kept() -> None:
+    worker = Worker(waiting=32, work_s=5)
+    jobs = JobRegistry(worker, orphan_s=60)
+    worker.start()
+    made = []
+    for _ in range(8):
+        made.append(jobs.start(lambda job: setattr(job, "file", b"x") or {}))
+        while not made[-1].is_finished:
+            time.sleep(0.001)
+    assert [job.file is not None for job in made] == [False] * 3 + [True] * 5
+    worker.close()
 
 
 @pytest.mark.parametrize(("name", "method"), [("bg", "embed"), ("matted", "embed"), ("fg", "embed"), ("bg", "context")])
@@ -115,7 +156,7 @@ def test_a_transparent_picture_stays_so_outside_of_the_hole(
     client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch, name: str, method: str
 ) -> None:
     """Colours under full transparency too, in every picture on the way."""
-    monkeypatch.setattr(inversion_jobs, "load_context_encoder", lambda: Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
+    monkeypatch.setattr(inpainting_jobs, "load_context_encoder", lambda: Filler("ones", 8, lambda pictures, holes: torch.ones_like(pictures)))
     pixels = np.random.default_rng(3).integers(0, 256, (8, 8, 4), dtype=np.uint8)
     pixels[:2, :, 3] = 0
     buffer = io.BytesIO()
@@ -248,11 +289,11 @@ def test_how_a_job_ends_is_always_told() -> None:
         jobs.start(lambda _: {})
 
 
-def test_a_hole_of_another_size_is_not_decoded(client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hole_of_another_size_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is a few bytes may be a gigabyte of pixels."""
     buffer = io.BytesIO()
     Image.new("L", (7000, 7000), 255).save(buffer, "PNG")
     monkeypatch.setattr(uploads, "decode_bytes", lambda *_, **__: pytest.fail("decoded"))
     with pytest.raises(RequestRefused, match="hole: is 7000 x 7000 px") as refused:
-        uploads.decode_hole(buffer.getvalue(), client.app.state.context.catalogue.entry(ids["bg"]).card, "hole")  # type: ignore[attr-defined]
+        uploads.decode_hole(buffer.getvalue(), (8, 8), "hole")
     assert refused.value.status == 422

@@ -18,7 +18,10 @@ from PIL import Image
 
 import mitlgan
 from mitlgan.editing import directions
+from mitlgan.images import animation
 from mitlgan.images.pixels import to_uint8
+from mitlgan.studio import StudioSettings, create_app
+from mitlgan.studio.routes import page
 
 State = dict[str, Any]
 
@@ -235,3 +238,78 @@ def test_the_page_and_its_files_are_served(client: TestClient) -> None:
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'self'" in page.headers["content-security-policy"]
     assert "<script>" not in page.text  # which the policy would forbid
+
+
+def test_children_are_between_their_parents_in_every_layer(client: TestClient, shown: Any, ids: dict[str, str]) -> None:
+    parents = [{"artifact": ids["matted"], "latents": {name: {"seed": seed} for name in ("fg", "bg")}} for seed in (1, 2)]
+    done = client.post("/api/children", json={"parents": parents, "seeds": [5, 6, 5]}).json()["pictures"]
+    assert done[0] == done[2] != done[1]
+    for child in done[:2]:
+        for name in ("fg", "bg"):
+            first, second, share = child["state"]["latents"][name]["mix"]
+            assert (first, second) == ({"seed": 1}, {"seed": 2})
+            assert 0.15 <= share <= 0.85
+        assert shown(child["state"])["output"] == child["output"]
+    # Of parents that were edited, and after many generations, latents are numbers; what was done to both is mixed as well.
+    edited = [
+        {**parents[0], "directions": {"fg": [2.0]}, "stand": {"scale": 1.0}, "matte_strength": 1.0},
+        {**parents[1], "truncation": 0.5, "stand": {"scale": 0.5}, "matte_strength": 0.5},
+    ]
+    (child,) = client.post("/api/children", json={"parents": edited, "seeds": [5]}).json()["pictures"]
+    assert set(child["state"]["latents"]["fg"]) == {"values"}
+    assert "directions" not in child["state"]
+    assert 0.5 < child["state"]["stand"]["scale"] < 1
+    assert 0.5 < child["state"]["matte_strength"] < 1
+    state = parents[0]
+    for _ in range(6):
+        (grand,) = client.post("/api/children", json={"parents": [state, parents[1]], "seeds": [7]}).json()["pictures"]
+        state = grand["state"]
+    assert set(state["latents"]["fg"]) == {"values"} or "mix" in state["latents"]["fg"]
+    other = {"artifact": ids["scene"]}
+    assert client.post("/api/children", json={"parents": [parents[0], other], "seeds": [1]}).status_code == 422
+
+
+@pytest.mark.parametrize("layer", ["all", "bg"])
+def test_any_frame_of_a_morph_is_a_picture_that_can_be_edited(client: TestClient, shown: Any, ids: dict[str, str], layer: str) -> None:
+    start = {"artifact": ids["matted"], "latents": {"fg": {"seed": 1}, "bg": {"seed": 1}}, "truncation": 0.8, "directions": {"bg": [1.0]}}
+    end = {"artifact": ids["matted"], "latents": {"fg": {"seed": 2}, "bg": {"seed": 3}}, "stand": {"scale": 0.5, "across": 0.5}, "matte_strength": 0.5}
+    asked = {"from": start, "to": end, "frames": 5, "layer": layer}
+    frames = client.post("/api/morph", json=asked).json()["frames"]
+    for index in range(5):
+        state = client.post("/api/morph/frame", json={**asked, "index": index}).json()["state"]
+        assert shown(state)["output"] == frames[index]
+    assert client.post("/api/morph/frame", json={**asked, "index": 5}).status_code == 422
+
+
+def test_a_morph_becomes_a_video_where_pyav_is_installed(client: TestClient, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    state = {"artifact": ids["bg"]}
+    asked = {"from": state, "to": {**state, "latents": {"bg": {"seed": 1}}}, "frames": 3, "fps": 10}
+    found = client.post("/api/morph.mp4", json=asked)
+    assert (found.status_code, found.headers["content-type"], found.content[4:8]) == (200, "video/mp4", b"ftyp")
+    assert client.get("/api/studio").json()["video"] is True
+    for module in (animation, page):
+        monkeypatch.setattr(module, "find_spec", lambda _: None)
+    assert client.get("/api/studio").json()["video"] is False
+    refused = client.post("/api/morph.mp4", json=asked)
+    assert (refused.status_code, "mitlgan[video]" in refused.json()["error"]) == (422, True)
+
+
+def test_directions_show_what_they_change_and_can_be_named(client: TestClient, shown: Any, ids: dict[str, str], settings: StudioSettings) -> None:
+    found = client.get("/api/directions", params={"artifact": ids["matted"]}).json()
+    assert {latent: len(rows) for latent, rows in found.items()} == {"fg": 8, "bg": 8}
+    far = shown({"artifact": ids["matted"], "directions": {"bg": [0, 3]}})["layers"]["bg"]
+    assert found["bg"][1]["high"] == far
+    assert found["bg"][1]["low"] != far
+    assert {row["name"] for rows in found.values() for row in rows} == {""}
+    for name, status in (("Sky ☀", 204), ("x" * 41, 422), ("two\nlines", 422), ("‮", 422)):
+        asked = {"artifact": ids["matted"], "latent": "bg", "index": 1, "name": name}
+        assert client.post("/api/directions/name", json=asked).status_code == status
+    for change, status in (({"index": 8}, 422), ({"latent": "place"}, 422), ({"artifact": "../x"}, 404)):
+        asked = {"artifact": ids["matted"], "latent": "bg", "index": 1, "name": "x", **change}
+        assert client.post("/api/directions/name", json=asked).status_code == status
+    with TestClient(create_app(settings), base_url="http://127.0.0.1:8765") as again:  # after the studio has been started again
+        names = [row["name"] for row in again.get("/api/directions", params={"artifact": ids["matted"]}).json()["bg"]]
+    assert names == ["", "Sky ☀", "", "", "", "", "", ""]
+    (settings.runs / "direction-names.json").write_text('{"' + ids["matted"] + '": {"bg": [1, {}, "ok"], "fg": 3}}')
+    assert [row["name"] for row in client.get("/api/directions", params={"artifact": ids["matted"]}).json()["bg"]][:3] == ["", "", "ok"]
+    (settings.runs / "direction-names.json").unlink()

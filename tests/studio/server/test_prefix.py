@@ -21,9 +21,10 @@ ADDRESSES = {
     "text/css": re.compile(r'url\("(?!data:)([^")]+)'),
     "text/javascript": re.compile(r'\b(?:from|import) "(\./[^"]+)'),
     "image/svg+xml": re.compile("(?!)"),
+    "application/json": re.compile("(?!)"),
 }
 """Addresses in a file of the page, by its type."""
-ABSOLUTE = re.compile(r"""["'`(]/(?:static|api)?[/"'`?#]|["'`(]/(?:static|api)\b""")
+ABSOLUTE = re.compile(r"""["'`(]/(?:static|api|docs)\b|(?:href|src|action)=["']/""")
 
 
 @pytest.mark.parametrize("token", [None, TOKEN])
@@ -35,7 +36,7 @@ def test_every_file_that_the_page_names_is_found_under_a_prefix(settings: Studio
             assert (entered.status_code, urljoin(PAGE, entered.headers["location"])) == (303, PAGE)
             assert "path" not in entered.headers["set-cookie"].lower()  # so it is for the page's folder only
             assert [(cookie.name, cookie.path) for cookie in client.cookies.jar] == [(COOKIE, "/gan")]
-        waiting, answers = [PAGE], dict[str, int]()
+        waiting, answers = [PAGE, f"{PAGE}docs"], dict[str, int]()
         while waiting:
             address = waiting.pop()
             answer = client.get(address)

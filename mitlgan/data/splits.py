@@ -11,7 +11,8 @@ from typing import Any
 
 from mitlgan.data.demo import LAYER_SPLITS
 from mitlgan.data.demo.scenes import SCENE_COUNTS
-from mitlgan.data.pack.image_pack import PREPARED_PACK, read_manifest
+from mitlgan.data.pack.image_pack import PREPARED_PACK
+from mitlgan.data.pack.manifest import read_manifest
 from mitlgan.data.readers.cifar import TEST, is_cifar
 from mitlgan.data.readers.idx import is_idx
 from mitlgan.data.sources.file_classifier import is_hidden_name, is_picture_name

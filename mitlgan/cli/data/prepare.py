@@ -89,7 +89,7 @@ def _print_prepared(packed: ImagePack, page: Path, as_json: bool) -> None:
         log(f"left out {entry['name']!r}: {entry['reason']}")
     held_out = {split: len(pack) for split, pack in find_held_out_packs(packed.path).items()}
     apart = ", ".join(f"{number} more held out in {packed.path.parent / split}" for split, number in held_out.items())
-    remark = packed.manifest["made_by"]["note"]
+    remark = packed.manifest["made_by"].get("note", "")
     if remark:
         log(remark)
     for line in summarize_notes((str(source["name"]), str(source.get("note", ""))) for source in packed.sources()):

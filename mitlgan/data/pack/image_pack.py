@@ -7,7 +7,6 @@ reads memory only. Channels: 1 (grey), 3 (RGB), or 4, where the fourth is the *a
 
 from __future__ import annotations
 
-import json
 import tokenize
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,17 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mitlgan.data.pack.manifest import parse_source, read_manifest, read_source_lines, read_sources
+from mitlgan.data.pack.verification import verify_pixels
 from mitlgan.errors import DataError, resource_fault
 from mitlgan.images.pixels import composite_on, to_grayscale
 
 if TYPE_CHECKING:
     import torch
 
-SCHEMA_VERSION = 1
 PREPARED_PACK = "prepared.npy"  # what `data prepare` leaves in its folder
 FourthChannel = Literal["alpha", "matte"]
-SOURCES_LINE = ' "sources": ['  # the manifest's last key, one source per line: everything before it can be read alone
-# What numpy.load and the JSON reader raise for damaged files.
+# What numpy.load raises for damaged files.
 DAMAGE_ERRORS = (OSError, EOFError, ValueError, SyntaxError, tokenize.TokenError, TypeError, KeyError, OverflowError, MemoryError, RecursionError,
           AttributeError)  # fmt: skip
 
@@ -47,16 +46,22 @@ class ImagePack:
         self.pixels = pixels
 
     @classmethod
-    def open(cls, path: str | Path) -> ImagePack:
+    def open(cls, path: str | Path, *, verify: bool = True) -> ImagePack:
         """Open a pack by its `.npy` file.
 
+        Args:
+            path: The file.
+            verify: Check the pixels against the manifest's hash, unless that was done for this very file; see `verify_pixels`.
+
         Raises:
-            DataError: There is no pack, it is damaged, or a newer version made it.
+            DataError: There is no pack, it is damaged or was changed, or a newer version made it.
         """
         path = Path(path)
         manifest = read_manifest(path.with_suffix(".json"))
         try:
-            pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+            if path.exists() and not path.is_file():
+                raise ValueError("a pipe or device, which would be waited for")
+            pixels: np.memmap[Any, np.dtype[np.uint8]] = np.load(path, mmap_mode="r", allow_pickle=False)
             shape, dtype, ordered = pixels.shape, pixels.dtype, pixels.flags.c_contiguous
         except DAMAGE_ERRORS as error:
             raise resource_fault(error) or DataError(
@@ -65,6 +70,8 @@ class ImagePack:
         declared = tuple(manifest[key] for key in ("count", "channels", "size_px", "size_px"))
         if dtype != np.uint8 or shape != declared or not ordered:
             raise DataError(f"{path}: holds {dtype} {shape}, but its manifest declares uint8 {declared}; make it again with `mitlgan data pack`")
+        if verify:
+            verify_pixels(path, pixels.offset, manifest)
         return cls(path, manifest, pixels)
 
     @classmethod
@@ -108,14 +115,17 @@ class ImagePack:
         return str(self.manifest["content_sha256"])
 
     def sources(self) -> Iterator[dict[str, Any]]:
-        """Yield the origin of each picture, in order: name, sha256 of the file, width and height before the crop (px)."""
-        for line in _source_lines(self.path.with_suffix(".json")):
-            yield json.loads(line)
+        """Yield the origin of each picture, in order; see `mitlgan.data.pack.manifest.parse_source`.
+
+        Raises:
+            DataError: The manifest's list of sources is damaged.
+        """
+        yield from read_sources(self.path.with_suffix(".json"), len(self))
 
     def sources_at(self, positions: Collection[int]) -> dict[int, dict[str, Any]]:
         """Return the origins of some pictures by position; the lines of the others are not parsed."""
-        lines = enumerate(_source_lines(self.path.with_suffix(".json")))
-        return {position: json.loads(line) for position, line in lines if position in positions}
+        path = self.path.with_suffix(".json")
+        return {position: parse_source(path, position + 1, line) for position, line in enumerate(read_source_lines(path)) if position in positions}
 
     def picture(self, index: int) -> Image.Image:
         """Return one picture: grey, RGB, or RGBa (premultiplied) with alpha; a matte is dropped."""
@@ -163,54 +173,3 @@ class ImagePack:
         if self.channels != 4:
             return None
         return torch.from_numpy(np.ascontiguousarray(self.pixels[np.asarray(indices, dtype=np.int64), 3:]))
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Read a manifest without its sources, so that memory does not grow with the number of pictures.
-
-    Raises:
-        DataError: The manifest is absent, damaged, or of a newer version.
-    """
-    head: list[str] = []
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                if line.startswith(SOURCES_LINE):
-                    head.append(' "sources": []}')
-                    break
-                head.append(line)
-        manifest = json.loads("".join(head))
-        del manifest["sources"]
-        version = int(manifest["schema_version"])
-        if version <= SCHEMA_VERSION:
-            _check_manifest(manifest)
-    except FileNotFoundError:
-        raise DataError(f"{path}: absent; a pack is a .npy file with its .json manifest next to it: make one with `mitlgan data pack`") from None
-    except DAMAGE_ERRORS as error:
-        raise resource_fault(error) or DataError(f"{path}: not a pack's manifest; make the pack again with `mitlgan data pack`") from None
-    if version > SCHEMA_VERSION:
-        raise DataError(f"{path}: schema version {version} is newer than this program reads ({SCHEMA_VERSION}); update mitlgan")
-    return dict(manifest)
-
-
-def _check_manifest(manifest: dict[str, Any]) -> None:
-    """Raise ValueError unless the fields that the reader relies on are valid."""
-    channels, fourth = manifest["channels"], manifest["fourth_channel"]
-    is_valid = (
-        all(type(manifest[key]) is int and manifest[key] > 0 for key in ("count", "size_px"))
-        and (channels, fourth) in ((1, None), (3, None), (4, "alpha"), (4, "matte"))
-        and isinstance(manifest["content_sha256"], str)
-    )
-    if not is_valid:
-        raise ValueError
-
-
-def _source_lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            if line.startswith(SOURCES_LINE):
-                break
-        for line in lines:
-            if line.startswith(" ]"):
-                return
-            yield line.strip().rstrip(",")

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitlgan.data.pack.cache import flush_to_disk, open_temporary, remove_abandoned_temporaries
-from mitlgan.data.pack.image_pack import SCHEMA_VERSION, SOURCES_LINE, FourthChannel, ImagePack
+from mitlgan.data.pack.image_pack import FourthChannel, ImagePack
+from mitlgan.data.pack.manifest import SCHEMA_VERSION, SOURCES_LINE
+from mitlgan.data.pack.verification import content_suffix
 from mitlgan.data.sources.leftovers import Leftovers
 from mitlgan.errors import DataError, ResourceError
 
@@ -130,7 +132,6 @@ class PackWriter:
             split: Which part of a set the pack holds, see `SplitLayout.to_manifest`; None if that is unknown.
             leftovers: Other files of the source that were not used.
         """
-        self._digest.update(f"{self.channels} {self.size_px} {self.fourth_channel}".encode())
         manifest = {
             "schema_version": SCHEMA_VERSION,
             "count": self.count,
@@ -139,24 +140,26 @@ class PackWriter:
             "fourth_channel": self.fourth_channel,
             "resize": resize,
             "crop": crop,
-            "content_sha256": self._digest.hexdigest(),
+            "content_sha256": "",
             "licence": licence,
             "made_by": made_by,
             **({} if split is None else {"split": split}),
             **({} if leftovers is None else {"leftovers": leftovers.to_json()}),
             "skipped": skipped,
         }
+        self._digest.update(content_suffix(manifest))
+        manifest["content_sha256"] = self._digest.hexdigest()
         self._pixels.seek(0)
         self._pixels.write(pack_header(self.count, self.channels, self.size_px))
         durable = self._hash_thread.submit(flush_to_disk, self._pixels)
         manifest_path = self.path.with_suffix(".json")
         temporary_manifest = self._write_manifest(manifest_path, manifest)
         durable.result()
-        if not _has_same_content(self.path, manifest["content_sha256"]):
+        if not _has_same_content(self.path, str(manifest["content_sha256"])):
             self.path.unlink(missing_ok=True)  # never an old pack's pixels with the new manifest
         temporary_manifest.replace(manifest_path)
         self._pixels_path.replace(self.path)
-        return ImagePack.open(self.path)
+        return ImagePack.open(self.path, verify=False)
 
     def _write_manifest(self, target: Path, manifest: dict[str, Any]) -> Path:
         temporary, handle = open_temporary(target)

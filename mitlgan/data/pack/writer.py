@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,25 +153,24 @@ class PackWriter:
         self._pixels.write(pack_header(self.count, self.channels, self.size_px))
         durable = self._hash_thread.submit(flush_to_disk, self._pixels)
         manifest_path = self.path.with_suffix(".json")
-        temporary_manifest = self._write_manifest(manifest_path, manifest)
-        durable.result()
-        if not _has_same_content(self.path, str(manifest["content_sha256"])):
-            self.path.unlink(missing_ok=True)  # never an old pack's pixels with the new manifest
-        temporary_manifest.replace(manifest_path)
+        temporary_manifest, handle = open_temporary(manifest_path)
+        with handle:  # until it has moved: another writer removes temporary files that nobody holds
+            self._write_manifest(handle, manifest)
+            durable.result()
+            if not _has_same_content(self.path, str(manifest["content_sha256"])):
+                self.path.unlink(missing_ok=True)  # never an old pack's pixels with the new manifest
+            temporary_manifest.replace(manifest_path)
         self._pixels_path.replace(self.path)
         return ImagePack.open(self.path, verify=False)
 
-    def _write_manifest(self, target: Path, manifest: dict[str, Any]) -> Path:
-        temporary, handle = open_temporary(target)
-        with handle:
-            head = json.dumps(manifest, ensure_ascii=True, indent=1).removesuffix("\n}")
-            handle.write(f"{head},\n{SOURCES_LINE}".encode())
-            self._sources.seek(0)
-            while block := self._sources.read(1 << 20):
-                handle.write(block)
-            handle.write(b"\n ]\n}\n")
-            flush_to_disk(handle)
-        return temporary
+    def _write_manifest(self, handle: IO[bytes], manifest: dict[str, Any]) -> None:
+        head = json.dumps(manifest, ensure_ascii=True, indent=1).removesuffix("\n}")
+        handle.write(f"{head},\n{SOURCES_LINE}".encode())
+        self._sources.seek(0)
+        while block := self._sources.read(1 << 20):
+            handle.write(block)
+        handle.write(b"\n ]\n}\n")
+        flush_to_disk(handle)
 
 
 def pack_header(count: int, channels: int, size_px: int) -> bytes:
@@ -184,6 +183,6 @@ def pack_header(count: int, channels: int, size_px: int) -> bytes:
 def _has_same_content(path: Path, content_sha256: object) -> bool:
     """Whether a pack of the same content exists already, perhaps from another process."""
     try:
-        return ImagePack.open(path).content_sha256 == content_sha256
+        return ImagePack.open(path, verify=False).content_sha256 == content_sha256
     except DataError:
         return False

@@ -1,4 +1,4 @@
-"""Export of artifacts: ONNX, torch.export, a sheet of every stage, a card in Markdown, and compositions without their generators.
+"""Export: ONNX, torch.export, a sheet, a card, a composition without its generators, a folder for the Hub, and a picture in layers.
 
 Exported networks are checked before anything is written: their outputs must equal those of torch to 1e-4.
 """
@@ -18,16 +18,20 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.artifacts.card import KIND_WITH_ARTICLE
+from mitlgan.artifacts.hub_folder import write_hub_folder
+from mitlgan.artifacts.layered_files import LAYERED_FORMATS, check_layered_format, encode_layered, layered_picture
 from mitlgan.artifacts.load_save import check_generators_found, save_network
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network
 from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.artifacts.sample_files import stages_sheet_png
+from mitlgan.artifacts.samples import sample_like, samples_of_seeds
 from mitlgan.artifacts.times import split_times
 from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.images.resize import OWN_SIZE, PictureSize
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import CompositionStages
 from mitlgan.recipe import as_dict
-from mitlgan.runtime.files import ensure_folder, write_atomically
+from mitlgan.runtime.files import ensure_folder, refuse_existing, write_atomically
 
 MAX_DIFFERENCE = 1e-4
 CHECKED_BATCH_SIZES = (1, 2, 5)
@@ -75,20 +79,34 @@ def _stages_by_name(stages: CompositionStages) -> dict[str, Tensor]:
     return images if stages.matte is None else {**images, "matte": stages.matte}
 
 
-def export_artifact(artifact: LoadedArtifact, to: str, out: str | Path) -> Path:
-    """Write an artifact in another format.
+def export_artifact(
+    artifact: LoadedArtifact,
+    to: str,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    like: Path | None = None,
+    size: PictureSize = OWN_SIZE,
+    has_metadata: bool = True,
+) -> Path:
+    """Write an artifact, or one of its pictures in layers, in another format.
 
     Args:
         artifact: An artifact on the CPU.
         to: `onnx`, `torch-export`, `png-sheet`, `card`, or `slim`: a composer that names its frozen generators by hash instead of holding them;
-            where they are looked for, see `mitlgan.artifacts.load_save.load_network`.
-        out: File to write.
+            where they are looked for, see `mitlgan.artifacts.load_save.load_network`. `hub-folder`: a folder that can be uploaded to the Hugging Face
+            Hub as it is. `ora`, `psd`: one picture in layers, see `mitlgan.artifacts.layered_files`.
+        out: File or folder to write; it must not exist.
+        seed: Seed of the picture in layers.
+        like: A picture of this artifact to write in layers instead; see `mitlgan.artifacts.samples.sample_like`.
+        size: Size of the picture in layers.
+        has_metadata: Whether the merged image of an OpenRaster says how it was made; see `mitlgan.artifacts.picture_record`.
 
     Returns:
-        The written file.
+        The written file or folder.
 
     Raises:
-        UsageError: There is no such format, or a required package is missing.
+        UsageError: There is no such format, the target exists, or a required package is missing.
         ArtifactError: The exported network gives other outputs than torch, or generators that are left out cannot be found.
         ResourceError: The file cannot be written.
     """
@@ -97,8 +115,19 @@ def export_artifact(artifact: LoadedArtifact, to: str, out: str | Path) -> Path:
     if artifact.device.type != "cpu":
         raise UsageError(f"device {artifact.device}: load the artifact on the CPU to export it")
     path = Path(out)
+    refuse_existing(path, "--out")
     if to == "slim":
         return _slim(artifact, path)
+    if to == "hub-folder":
+        return write_hub_folder(artifact, path)
+    if to in LAYERED_FORMATS:
+        check_layered_format(to, "--to")
+        samples = samples_of_seeds(artifact, [seed]) if like is None else sample_like(artifact, like)
+        text = samples.texts(size, artifact.card.size_px)[0] if has_metadata else None
+        content = encode_layered(layered_picture(artifact, samples.stages, size), to, text)
+        ensure_folder(path.parent)
+        write_atomically(path, content)
+        return path
     ensure_folder(path.parent)
     write_atomically(path, TARGETS[to](artifact))
     return path
@@ -217,4 +246,13 @@ def _card(artifact: LoadedArtifact) -> bytes:
 
 
 TARGETS: dict[str, Callable[[LoadedArtifact], bytes]] = {"onnx": _onnx, "torch-export": _torch_export, "png-sheet": _png_sheet, "card": _card}
-EXPORT_SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2", "png-sheet": ".png", "card": ".md", "slim": ".safetensors"}
+EXPORT_SUFFIXES = {
+    "onnx": ".onnx",
+    "torch-export": ".pt2",
+    "png-sheet": ".png",
+    "card": ".md",
+    "slim": ".safetensors",
+    "ora": ".ora",
+    "psd": ".psd",
+    "hub-folder": "-hub",
+}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.artifacts.card import Card
+from mitlgan.artifacts.hub import fetch_hub_artifact, is_hub_reference
 from mitlgan.artifacts.load_save import load_network, network_tensors
 from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.errors import ArtifactError, UsageError
@@ -240,12 +241,16 @@ def _clamped(images: Tensor) -> Tensor:
 
 
 def load_artifact(path: str | Path, device: str = "cpu") -> LoadedArtifact:
-    """Load an artifact from its file, or from a run directory that holds one.
+    """Load an artifact from its file, from a run directory that holds one, or from the Hugging Face Hub.
+
+    Args:
+        path: File, run, or `hf://OWNER/NAME[@REVISION][#sha256=HASH]`; see `mitlgan.artifacts.hub`.
+        device: Device to compute on, such as `cpu` or `cuda`.
 
     Raises:
         ArtifactError: There is no artifact, it is damaged, or it does not make images from latents.
     """
-    network, card = load_network(artifact_path(Path(path)))
+    network, card = load_network(artifact_path(path))
     if card.kind == "inpainter":
         raise ArtifactError(f"{path}: is an inpainter, which makes no pictures of its own; `mitlgan inpaint IMAGE --artifact {path}` uses it")
     if card.kind == "critic":
@@ -253,12 +258,16 @@ def load_artifact(path: str | Path, device: str = "cpu") -> LoadedArtifact:
     return LoadedArtifact(network, card, device=device)
 
 
-def artifact_path(path: Path) -> Path:
-    """Return the artifact's file: the path itself, or the artifact in a run directory.
+def artifact_path(path: str | Path) -> Path:
+    """Return the artifact's file: the path itself, the artifact in a run directory, or what was fetched from the Hub.
 
     Raises:
         ArtifactError: There is no artifact.
+        UsageError: A reference to the Hub is malformed.
     """
+    if is_hub_reference(path):
+        return fetch_hub_artifact(path)
+    path = Path(path)
     if path.is_dir():
         for name in ("composer", "generator", "inpainter"):
             if (path / f"{name}.safetensors").is_file():

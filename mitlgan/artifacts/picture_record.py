@@ -97,6 +97,10 @@ class PictureRecord(_Model):
         changes = {"size_px": None, "filter": None} if longer_px == own_px else {"size_px": longer_px, "filter": size.filter_name}
         return self.model_copy(update=changes)
 
+    def with_transforms(self, transforms: LayerTransforms) -> PictureRecord:
+        """Return the record with other transforms of these layers."""
+        return self.model_copy(update={"transforms": {**self.transforms, **_recorded_transforms(transforms)}})
+
 
 assert set(FILTERS) == {"nearest", "bilinear", "bicubic", "lanczos"}
 
@@ -128,7 +132,7 @@ def make_record(
         artifact=artifact.tensors_sha256,
         latents={name: _recorded_latent(latents[name]) for name in artifact.card.latent_dims},
         truncation=truncation,
-        transforms={name: _recorded_transform(transform) for name, transform in (transforms or {}).items()},
+        transforms=_recorded_transforms(transforms or {}),
         matte=matte,
         harmonise=harmonise,
     )
@@ -234,6 +238,10 @@ def _recorded_latent(latent: int | Tensor) -> RecordedSeed | RecordedValues:
     if isinstance(latent, Tensor):
         return RecordedValues(values=[float(str(number)) for number in latent.detach().to(torch.float32).cpu().numpy()])
     return RecordedSeed(seed=latent)
+
+
+def _recorded_transforms(transforms: LayerTransforms) -> dict[str, RecordedTransform]:
+    return {name: _recorded_transform(transform) for name, transform in transforms.items()}
 
 
 def _recorded_transform(transform: Sequence[float] | LayerTransform) -> RecordedTransform:

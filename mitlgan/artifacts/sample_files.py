@@ -1,20 +1,25 @@
-"""Samples as files: one PNG per image, a grid of all, every stage of a composition, and a sheet of the stages."""
+"""Samples as files: one picture each, or one file of layers each, a contact sheet of all, every stage of a composition, and a sheet of the stages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from mitlgan.artifacts.layered_files import LAYERED_FORMATS, encode_layered, layered_picture
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact
 from mitlgan.images.alpha import unpremultiply
-from mitlgan.images.encode import encode_png
-from mitlgan.images.grid import grid_png, layer_title, titled_grids_png
-from mitlgan.images.pixels import to_uint8
+from mitlgan.images.encode import encode_png, encode_with_text
+from mitlgan.images.grid import contact_sheet_png, layer_title, titled_grids_png
+from mitlgan.images.resize import OWN_SIZE, PictureSize, resize_images
 from mitlgan.networks import CompositionStages
 from mitlgan.runtime.files import ensure_folder, sibling_path, translate_disk_errors, write_atomically
+
+PICTURE_FORMATS = {"png": "PNG", "webp": "WEBP"}
+"""Formats of plain pictures by their suffix, with Pillow's name. WebP is lossless."""
 
 
 @dataclass(frozen=True)
@@ -32,37 +37,53 @@ class SampleFiles:
     stages: dict[str, Path]
 
 
-def write_sample_files(stages: CompositionStages, names: Sequence[str], out: Path, *, every_layer: bool = False) -> SampleFiles:
-    """Write one PNG per image, a grid of all images, and optionally every stage of a composition; alpha is written straight.
+def write_sample_files(
+    stages: CompositionStages,
+    names: Sequence[str],
+    out: Path,
+    *,
+    every_layer: bool = False,
+    form: str = "png",
+    size: PictureSize = OWN_SIZE,
+    texts: Sequence[str] = (),
+    artifact: LoadedArtifact | None = None,
+) -> SampleFiles:
+    """Write one file per image, a contact sheet of all images, and optionally every stage of a composition; alpha is written straight.
 
     Args:
         stages: As `LoadedArtifact.layers` returns them.
         names: File names without ending, one per image.
-        out: Folder `OUT`; the grid is `OUT-grid.png`, stages are in `OUT-layers/NAME/`.
+        out: Folder `OUT`; the sheet is `OUT-grid.png`, stages are in `OUT-layers/NAME/`.
         every_layer: Also write each layer, the fused image, the mattes, and each placed layer.
+        form: `png`, `webp`, or a layered format: `ora` or `psd`.
+        size: Size of pictures and stages.
+        texts: Text of each file, see `mitlgan.artifacts.picture_record`; none: no texts.
+        artifact: The artifact of the stages, for a layered format.
 
     Raises:
         ResourceError: A folder cannot be written.
     """
-    files = SampleFiles([out / f"{name}.png" for name in names], sibling_path(out, "-grid.png"), {})
+    files = SampleFiles([out / f"{name}.{form}" for name in names], sibling_path(out, "-grid.png"), {})
     ensure_folder(out)
     with translate_disk_errors(out):
-        write_atomically(files.overview, grid_png(stages.output, columns=max(1, round(len(names) ** 0.5))))
-        _write_each(stages.output, files.pictures)
+        write_atomically(files.overview, contact_sheet_png(stages.output, [_caption(name) for name in names]))
+        encode = _encoder(stages, form, size, artifact)
+        for index, file in enumerate(files.pictures):
+            write_atomically(file, encode(index, texts[index] if texts else None))
         if every_layer and len(stages.layers) > 1:
             for stage, images in _images_by_stage(stages).items():
                 files.stages[stage] = sibling_path(out, "-layers") / stage
                 ensure_folder(files.stages[stage])
-                _write_each(images, [files.stages[stage] / f"{name}.png" for name in names])
+                _write_each(images, [files.stages[stage] / f"{name}.png" for name in names], size)
     return files
 
 
-def stages_sheet_png(stages: CompositionStages, scale: int = 3, columns: int = 4) -> bytes:
+def stages_sheet_png(stages: CompositionStages, size: PictureSize = OWN_SIZE, columns: int = 4) -> bytes:
     """Return a PNG of every stage side by side, each a titled grid of the same images.
 
     Args:
         stages: As `LoadedArtifact.layers` returns them. Alpha is composited on white; without a translator the fused image is left out.
-        scale: Whole factor by which each pixel is enlarged.
+        size: Size of each image; by default see `mitlgan.images.grid.cell_size`.
         columns: Images per row of each grid.
     """
     grids = {layer_title(name): image for name, image in stages.layers.items()}
@@ -70,12 +91,34 @@ def stages_sheet_png(stages: CompositionStages, scale: int = 3, columns: int = 4
         mattes = {} if stages.matte is None else {"Matte": (stages.matte * 2 - 1).expand(-1, 3, -1, -1)}
         fused = {} if torch.equal(stages.fused, stages.output) else {"Fused": stages.fused}
         grids |= {**mattes, **fused, "Composed": stages.output}
-    return titled_grids_png(grids, columns, scale)
+    return titled_grids_png(grids, columns, size)
 
 
-def _write_each(images: Tensor, files: Sequence[Path]) -> None:
-    for file, pixels in zip(files, unpremultiply(to_uint8(images)), strict=True):
-        write_atomically(file, encode_png(pixels))
+def _caption(name: str) -> str:
+    """Return the name of a picture, and only the seed if that is its name."""
+    return str(int(name)) if name.isdecimal() and len(name) < 20 else name
+
+
+def _encoder(stages: CompositionStages, form: str, size: PictureSize, artifact: LoadedArtifact | None) -> Callable[[int, str | None], bytes]:
+    """Return a function of an image's index and text that gives its file."""
+    if form in LAYERED_FORMATS:
+        assert artifact is not None
+
+        def encode_layers(index: int, text: str | None) -> bytes:
+            return encode_layered(layered_picture(artifact, stages[index], size), form, text)
+
+        return encode_layers
+
+    def encode(index: int, text: str | None) -> bytes:
+        pixels = unpremultiply(resize_images(stages.output[index : index + 1], size))[0]
+        return encode_with_text(pixels, PICTURE_FORMATS[form], text)
+
+    return encode
+
+
+def _write_each(images: Tensor, files: Sequence[Path], size: PictureSize) -> None:
+    for index, file in enumerate(files):
+        write_atomically(file, encode_png(unpremultiply(resize_images(images[index : index + 1], size))[0]))
 
 
 def _images_by_stage(stages: CompositionStages) -> dict[str, Tensor]:

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.edit_options import POINT, ArtifactPath, Scale, load_artifact
+from mitlgan.cli.edit_options import POINT, ArtifactPath, load_artifact
 from mitlgan.cli.output import print_result
+from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 
 
 class By(StrEnum):
@@ -39,6 +40,8 @@ def directions(
     ] = 3.0,
     truncation: options.Truncation = 1.0,
     scale: Scale = None,
+    size: Size = None,
+    filter_name: FilterName = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The sheet, a PNG; directions are written next to it, as .safetensors.")] = Path(
         "directions.png"
     ),
@@ -54,6 +57,7 @@ def directions(
     from mitlgan.runtime.files import write_atomically
 
     loaded = load_artifact(artifact, device)
+    target = picture_size(scale, size, filter_name, loaded.card.size_px)
     point = editing.parse_latent(loaded, at, "--at")
     axes = editing.directions(loaded, layer=layer, by=by.value, k=count, stage=stage, samples=samples)
     walk = editing.traverse(loaded, axes, at=point, sigmas=[sigmas * step / 3 for step in range(-3, 4)], truncation=truncation, alone=alone)
@@ -61,6 +65,6 @@ def directions(
     editing.write_directions(axes_path, axes, loaded.tensors_sha256)
     rows = [f"{index}: {share:.1%}" for index, share in enumerate(axes.shares.tolist(), start=1)]
     steps = [f"{step:+.3g} SD" if step else "0" for step in walk.sigmas]
-    write_atomically(out, labeled_grid_png(walk.images, rows, steps, corner=[layer_title(axes.layer)], scale=scale))
+    write_atomically(out, labeled_grid_png(walk.images, rows, steps, corner=[layer_title(axes.layer)], size=target))
     values = {"sheet": str(out), "directions": str(axes_path), "layer": axes.layer, "by": axes.by, "stage": axes.stage, "shares": axes.shares.tolist()}
     print_result(as_json, values, f"{out}, {axes_path}")

@@ -24,9 +24,6 @@ Layer = Annotated[
 ]
 
 
-Scale = Annotated[int | None, typer.Option("--scale", metavar="N", help="Whole factor to enlarge each pixel by.", min=1, max=64)]
-
-
 def load_artifact(artifact: Path, device: str) -> LoadedArtifact:
     """Load an artifact or a run's artifact on a device, such as `auto`."""
     from mitlgan.artifacts.loaded_artifact import load_artifact

@@ -9,6 +9,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
+from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 from mitlgan.cli.search_progress import search_progress
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def embed(
     noise: Annotated[float, typer.Option("--noise", metavar="SD", help="Initial noise on the latents.", min=0)] = 0.05,
     goal: Annotated[float, typer.Option("--goal", metavar="DB", help="PSNR at which a picture counts as found.", min=1, max=120)] = 55.0,
     extractor: Extractor = None,
+    scale: Scale = None,
+    size: Size = None,
+    filter_name: FilterName = None,
     weights: options.Weights = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -78,12 +82,13 @@ def embed(
     files = _files(images)
     latent_paths = _latent_paths(files, out)
     loaded = load_artifact(artifact, device=str(resolve_device(device)))
+    target_size = picture_size(scale, size, filter_name, loaded.card.size_px)
     targets = torch.stack([read_target(file, loaded.card) for file in files])
     with search_progress(len(files)) as watch:
         result = embedded(loaded, targets, settings, progress=watch)
     _write_latents(files, latent_paths, result, loaded)
     sheet_path = sheet or (sibling_path(out.with_suffix("") if out.suffix == LATENT else out, "-sheet.png"))
-    write_atomically(sheet_path, sheet_png(targets, result, [file.stem for file in files]))
+    write_atomically(sheet_path, sheet_png(targets, result, [file.stem for file in files], target_size))
     print_result(as_json, _values(files, latent_paths, sheet_path, result), _text(files, latent_paths, sheet_path, result, settings))
 
 

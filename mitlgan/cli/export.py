@@ -10,6 +10,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
+from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, picture_size
 
 
 class Target(StrEnum):
@@ -20,30 +21,49 @@ class Target(StrEnum):
     png_sheet = "png-sheet"
     card = "card"
     slim = "slim"
+    ora = "ora"
+    psd = "psd"
+    hub_folder = "hub-folder"
 
 
 def export(
-    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
+    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
     to: Annotated[
         Target,
         typer.Option(
             "--to",
-            help="onnx (extra `export`), torch-export, png-sheet (all stages), card (Markdown), slim (a composition without its generators).",
+            help="onnx (extra `export`), torch-export, png-sheet (all stages), card (Markdown), slim (a composition without its generators), "
+            "ora or psd (one picture in layers for a picture editor; psd needs the extra `psd`), hub-folder (to upload to the Hugging Face Hub).",
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Default: the artifact's kind with the format's suffix, in this folder.")
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Must not exist. Default: the artifact's kind with the format's suffix, in this folder."),
     ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the picture in layers.", min=0)] = 0,
+    like: Annotated[Path | None, typer.Option("--like", metavar="FILE", help="A PNG or WebP of this artifact to write in layers.")] = None,
+    scale: Scale = None,
+    size: Size = None,
+    filter_name: FilterName = None,
+    no_metadata: NoMetadata = False,
     as_json: options.Json = False,
 ) -> None:
-    """Write an artifact as ONNX, torch.export, sheet or card.
+    """Write an artifact, or a picture in layers, for others.
 
-    `slim` writes a composition without its generators. Exported programs are checked to give the same pictures.
+    Exported programs are checked to give the same pictures. In ora and psd, the background and each object are layers, under a correction that makes
+    them the composed picture to the last bit.
     """
     from mitlgan.artifacts.export import EXPORT_SUFFIXES
     from mitlgan.artifacts.export import export_artifact as exported
     from mitlgan.artifacts.loaded_artifact import load_artifact
+    from mitlgan.runtime.files import refuse_existing
 
+    if out is not None:
+        refuse_existing(out, "--out")
     loaded = load_artifact(artifact)
-    place = exported(loaded, to.value, out or Path(f"{loaded.card.kind}{EXPORT_SUFFIXES[to.value]}"))
-    print_result(as_json, {"file": str(place), "to": to.value, "bytes": place.stat().st_size}, str(place))
+    target = picture_size(scale, size, filter_name, loaded.card.size_px)
+    path = out or Path(f"{loaded.card.kind}{EXPORT_SUFFIXES[to.value]}")
+    path = exported(loaded, to.value, path, seed=seed, like=like, size=target, has_metadata=not no_metadata)
+    files = sorted(file for file in path.iterdir()) if path.is_dir() else [path]
+    values = {"file": str(path), "to": to.value, "bytes": sum(file.stat().st_size for file in files)}
+    print_result(as_json, values, "\n".join(map(str, files)))

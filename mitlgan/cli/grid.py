@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.edit_options import POINT, ArtifactPath, Scale, load_artifact
+from mitlgan.cli.edit_options import POINT, ArtifactPath, load_artifact
 from mitlgan.cli.output import print_result
+from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 
 
 def grid(
@@ -25,6 +26,8 @@ def grid(
     ] = None,
     truncation: options.Truncation = 1.0,
     scale: Scale = None,
+    size: Size = None,
+    filter_name: FilterName = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Output PNG.")] = Path("grid.png"),
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -36,6 +39,7 @@ def grid(
     from mitlgan.runtime.files import write_atomically
 
     loaded = load_artifact(artifact, device)
+    target = picture_size(scale, size, filter_name, loaded.card.size_px)
     names = list(loaded.card.latent_dims)
     if len(names) < 2:
         raise UsageError(f"{artifact}: has one latent ({names[0]}), so there is nothing to cross; use `mitlgan sample` or `mitlgan directions`")
@@ -45,7 +49,7 @@ def grid(
     z = cross(loaded, (row, chosen[0]), (column, chosen[1]), at=None if at is None else parse_latent(loaded, at, "--at"), truncation=truncation)
     titles = [[str(seed) for seed in axis] for axis in chosen]
     corner = [f"rows: {layer_title(row)}", f"columns: {layer_title(column)}"]
-    write_atomically(out, labeled_grid_png(loaded.images_from_latents(z), *titles, corner=corner, scale=scale))
+    write_atomically(out, labeled_grid_png(loaded.images_from_latents(z), *titles, corner=corner, size=target))
     print_result(as_json, {"picture": str(out), "rows": {row: chosen[0]}, "columns": {column: chosen[1]}}, str(out))
 
 

@@ -10,6 +10,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
+from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
 
 
 class Method(StrEnum):
@@ -26,7 +27,11 @@ def inpaint(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture of any size.")],
     hole: Annotated[
         str,
-        typer.Option("--hole", metavar="MASK|x,y,w,h|center", help="Mask picture of the same size, white inside the hole; a rectangle; or center."),
+        typer.Option(
+            "--hole",
+            metavar="MASK|x,y,w,h|center",
+            help="Mask picture of the same size, white inside the hole; a rectangle in px or per cent, such as 25%,25%,50%,50%; or center.",
+        ),
     ] = "center",
     artifact: Annotated[
         Path | None,
@@ -37,6 +42,9 @@ def inpaint(
     ] = Method.context,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Output PNG. Pixels outside the hole stay the same.")] = Path("inpainted.png"),
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write input, filled and blended picture side by side.")] = None,
+    scale: Scale = None,
+    size: Size = None,
+    filter_name: FilterName = None,
     as_json: options.Json = False,
 ) -> None:
     """Fill a hole in a picture, without a seam."""
@@ -51,12 +59,13 @@ def inpaint(
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out {out}: only a PNG keeps every pixel outside of the hole; let its name end in .png")
     original = read_original(image)
+    target = picture_size(scale, size, filter_name, original.picture.width, original.picture.height)
     where = parse_hole(hole, original.picture.height, original.picture.width)
     result = filled(original.on_white, where, make_filler(method.value, artifact))
     planes = torch.stack([torch.from_numpy(part).permute(2, 0, 1) for part in (result.masked, result.filled, result.blended)])
-    write_atomically(out, original.png(result.blended, where))
+    write_atomically(out, original.png(result.blended, where, target))
     if sheet is not None:
-        write_atomically(sheet, labeled_grid_png(planes, [""], ["what is left", f"filled: {method.value}", "blended"]))
+        write_atomically(sheet, labeled_grid_png(planes, [""], ["what is left", f"filled: {method.value}", "blended"], size=target))
     if original.note:
         log(f"{image}: {original.note}")
     values = {"file": str(out), "sheet": str(sheet) if sheet else None, "method": method.value, "pixels": int(where.sum()), "note": original.note}

@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.edit_options import POINT, ArtifactPath, Layer, Scale, layer_names, load_artifact
+from mitlgan.cli.edit_options import POINT, ArtifactPath, Layer, layer_names, load_artifact
 from mitlgan.cli.output import print_result
+from mitlgan.cli.picture_options import FilterName, Scale, Size, picture_size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mitlgan.images.resize import PictureSize
 
 MAX_BYTES = 2_000_000_000
 
@@ -28,8 +34,6 @@ EasingOption = Annotated[
     Easing, typer.Option("--easing", help="sine: along the arc, slow at each point; slerp: along the arc, even pace; linear: straight line.")
 ]
 
-Size = Annotated[int | None, typer.Option("--size", metavar="PX", help="Height and width of the frames, smoothly enlarged; replaces --scale.", min=1)]
-
 
 def interpolate(
     artifact: ArtifactPath,
@@ -45,6 +49,7 @@ def interpolate(
     there_and_back: Annotated[bool, typer.Option("--ping-pong", help="Play forwards, then backwards.")] = False,
     scale: Scale = None,
     size: Size = None,
+    filter_name: FilterName = None,
     truncation: options.Truncation = 1.0,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A .gif, .webp, .png (animated) or .mp4 (extra `video`).")] = Path("morph.webp"),
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Also write all frames in one PNG.")] = None,
@@ -59,34 +64,38 @@ def interpolate(
     from mitlgan.errors import UsageError
     from mitlgan.images.alpha import to_opaque_rgb
     from mitlgan.images.animation import encode_animation, validate_format
-    from mitlgan.images.grid import display_scale, enlarge, grid_png
+    from mitlgan.images.grid import display_scale
+    from mitlgan.images.resize import OWN_SIZE, resize_images
     from mitlgan.runtime.files import write_atomically
 
     form = validate_format(out.suffix.removeprefix(".").lower(), fps)
     loaded = load_artifact(artifact, device)
+    target = picture_size(scale, size, filter_name, loaded.card.size_px)
     texts = [("--from", start), *(("--via", point) for point in via or []), ("--to", end)]
     points = [parse_latent(loaded, text, option) for option, text in texts]
     way = plan_path(
-        loaded,
-        points,
-        frames=frames,
-        layers=layer_names(layer),
-        easing=easing.value,
-        straight=straight,
-        closed=loop,
-        there_and_back=there_and_back,
-        truncation=truncation,
-    )
-    px = size or loaded.card.size_px * (scale or display_scale(loaded.card.size_px))
+        loaded, points, frames=frames, layers=layer_names(layer), easing=easing.value, straight=straight, closed=loop,
+        there_and_back=there_and_back, truncation=truncation,
+    )  # fmt: skip
+    if (scale, size) == (None, None):
+        target = target._replace(scale=display_scale(loaded.card.size_px))
+    px = target.target(loaded.card.size_px, loaded.card.size_px)[0]
     if 3 * px**2 * len(way.order) > MAX_BYTES:
         raise UsageError(f"frames: {len(way.order)} of {px} px are more than fit in memory; give fewer, or a smaller --scale or --size")
     images = render_path(loaded, way)
-    pixels = enlarge(images, scale=scale or (None if size else display_scale(loaded.card.size_px)), size_px=size)
+    pixels = resize_images(to_opaque_rgb(images), target)
     write_atomically(out, encode_animation(pixels.permute(0, 2, 3, 1).contiguous().numpy(), form, fps))
     if sheet is not None:
-        write_atomically(sheet, grid_png(to_opaque_rgb(images), columns=_columns(len(images)), scale=scale or 1))
+        write_atomically(sheet, _sheet(images, OWN_SIZE if (scale, size) == (None, None) else target))
     values = {"file": str(out), "sheet": str(sheet) if sheet else None, "frames": len(images), "fps": fps, "size_px": pixels.shape[2]}
     print_result(as_json, values, f"{out}: {len(images)} frames")
+
+
+def _sheet(images: Tensor, size: PictureSize) -> bytes:
+    from mitlgan.images.alpha import to_opaque_rgb
+    from mitlgan.images.grid import contact_sheet_png
+
+    return contact_sheet_png(to_opaque_rgb(images), [str(number) for number in range(1, len(images) + 1)], _columns(len(images)), size)
 
 
 def _columns(count: int) -> int:

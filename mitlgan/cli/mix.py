@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mitlgan.cli import options
-from mitlgan.cli.edit_options import ArtifactPath, Layer, Scale, layer_names, load_artifact
+from mitlgan.cli.edit_options import ArtifactPath, Layer, layer_names, load_artifact
 from mitlgan.cli.output import print_result
+from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, picture_size
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from mitlgan.artifacts.loaded_artifact import LoadedArtifact
+    from mitlgan.editing import MixResult
+    from mitlgan.images.resize import PictureSize
 
 
 def mix(
@@ -27,6 +30,9 @@ def mix(
     straight: Annotated[bool, typer.Option("--lerp", help="Take the straight line between latents: a more average child.")] = False,
     truncation: options.Truncation = 1.0,
     scale: Scale = None,
+    size: Size = None,
+    filter_name: FilterName = None,
+    no_metadata: NoMetadata = False,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The child's picture; its latent is written next to it, as .json.")] = Path(
         "child.png"
     ),
@@ -47,9 +53,10 @@ def mix(
     from mitlgan.runtime.files import write_atomically
 
     loaded = load_artifact(artifact, device)
+    target = picture_size(scale, size, filter_name, loaded.card.size_px)
     parents = [parse_latent(loaded, text, name) for name, text in (("A", first), ("B", second))]
     child = mixed(loaded, *parents, weight=_weights(weight), layers=layer_names(layer), features=features, straight=straight, truncation=truncation)
-    write_atomically(out, _single_png(child.stages.output, scale or 1))
+    write_atomically(out, _single_png(loaded, child, target, no_metadata))
     latent_path = None
     if child.z is not None:
         latent_path = out.with_suffix(".json")
@@ -62,17 +69,18 @@ def mix(
                 loaded.images_from_latents(truncate(parents[1], truncation)[None]),
             ]
         )
-        write_atomically(sheet, labeled_grid_png(family, [""], ["A", "child", "B"], scale=scale))
+        write_atomically(sheet, labeled_grid_png(family, [""], ["A", "child", "B"], size=target))
     print_result(as_json, {"picture": str(out), "latent": str(latent_path) if latent_path else None, "sheet": str(sheet) if sheet else None}, str(out))
 
 
-def _single_png(image: Tensor, scale: int) -> bytes:
+def _single_png(loaded: LoadedArtifact, child: MixResult, size: PictureSize, no_metadata: bool) -> bytes:
+    from mitlgan.artifacts.picture_record import latents_by_layer, make_record
     from mitlgan.images.alpha import unpremultiply
-    from mitlgan.images.encode import encode_png
-    from mitlgan.images.grid import repeat_pixels
-    from mitlgan.images.pixels import to_uint8
+    from mitlgan.images.encode import encode_with_text
+    from mitlgan.images.resize import resize_images
 
-    return encode_png(repeat_pixels(unpremultiply(to_uint8(image))[0], scale))
+    record = None if no_metadata or child.z is None else make_record(loaded, latents_by_layer(loaded, child.z), size=size)
+    return encode_with_text(unpremultiply(resize_images(child.stages.output, size))[0], "PNG", None if record is None else record.to_text())
 
 
 def _weights(texts: list[str] | None) -> float | dict[str, float]:

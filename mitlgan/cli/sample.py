@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,69 +11,118 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
+from mitlgan.cli.picture_options import FilterName, NoMetadata, Scale, Size, picture_size
 
 if TYPE_CHECKING:
-    from mitlgan.artifacts.loaded_artifact import TransformSpec
+    from mitlgan.artifacts.loaded_artifact import LoadedArtifact, TransformSpec
+
+
+class Format(StrEnum):
+    """Formats of the pictures' files."""
+
+    png = "png"
+    webp = "webp"
+    ora = "ora"
+    psd = "psd"
+
+
+Like = Annotated[
+    Path | None, typer.Option("--like", metavar="FILE", help="Make the picture of a PNG or WebP again, from what its file says; finds the artifact.")
+]
+FormatName = Annotated[Format, typer.Option("--format", help="Files: png, webp (lossless), or layers for a picture editor: ora, psd (extra `psd`).")]
+Lock = Annotated[list[str] | None, typer.Option("--lock", metavar="LAYER=SEED", help="Keep a layer at one seed while the others change; repeatable.")]
+Transform = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--transform",
+        metavar="LAYER=SCALE,ACROSS,DOWN[,flip]",
+        help="Size and position of a layer: scale 1 is its own size, x and y of its centre run from -1 (left, top) to 1; repeatable.",
+    ),
+]
 
 
 def sample(
-    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run.")],
+    context: typer.Context,
+    artifact: Annotated[str | None, typer.Argument(metavar="ARTIFACT", help="A .safetensors artifact, or a run; --like needs none.")] = None,
     count: Annotated[int, typer.Option("-n", "--count", metavar="N", help="Number of images.", min=1, max=1_000_000)] = 16,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the first image; later images use the next seeds.", min=0)] = 0,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the PNGs; their grid is DIR-grid.png.")] = Path("samples"),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the files; their contact sheet is DIR-grid.png.")] = Path("samples"),
     latent: Annotated[list[Path] | None, typer.Option("--latent", metavar="FILE", help="Latent file instead of seeds; repeatable.")] = None,
+    like: Like = None,
     truncation: options.Truncation = 1.0,
     layers: Annotated[bool, typer.Option("--layers", help="Also write every layer, matte and fused image, in DIR-layers/.")] = False,
-    lock: Annotated[
-        list[str] | None, typer.Option("--lock", metavar="LAYER=SEED", help="Keep a layer at one seed while the others change; repeatable.")
-    ] = None,
-    stand: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--transform",
-            metavar="LAYER=SCALE,ACROSS,DOWN[,flip]",
-            help="Size and position of a layer: scale 1 is its own size, x and y of its centre run from -1 (left, top) to 1; repeatable.",
-        ),
-    ] = None,
+    lock: Lock = None,
+    stand: Transform = None,
     sheet: Annotated[Path | None, typer.Option("--sheet", metavar="FILE", help="Write only one picture: all stages in titled grids.")] = None,
+    form: FormatName = Format.png,
+    scale: Scale = None,
+    size: Size = None,
+    filter_name: FilterName = None,
+    no_metadata: NoMetadata = False,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Write images of an artifact as PNG."""
-    import torch
-
-    from mitlgan.artifacts.loaded_artifact import load_artifact
+    """Write images of an artifact as PNG, WebP or layers."""
+    from mitlgan.artifacts.layered_files import LAYERED_FORMATS, check_layered_format
     from mitlgan.artifacts.sample_files import stages_sheet_png, write_sample_files
-    from mitlgan.errors import UsageError
-    from mitlgan.latents import read_latent, truncate
-    from mitlgan.runtime.distributed import resolve_device
+    from mitlgan.artifacts.samples import sample_like, samples_of_files, samples_of_seeds
     from mitlgan.runtime.files import write_atomically
 
+    _check_exclusive(context, like, latent, lock)
     locks, stands = _locks(lock or []), _stands(stand or [])
-    loaded = load_artifact(artifact, device=str(resolve_device(device)))
+    if form in LAYERED_FORMATS:
+        check_layered_format(form.value, "--format")
+    loaded = _load(artifact, like, device)
     for name in stands:
         loaded.check_movable(name, f"--transform {name}")
-    if latent:
-        if locks:
-            raise UsageError("--lock: holds a layer's seed, but --latent gives latents in place of seeds; leave one out")
-        names = [path.stem for path in latent]
-        if len(set(names)) < len(names):
-            raise UsageError("--latent: two files have one name, and so would their pictures; rename one")
-        z = torch.stack([read_latent(path, loaded.card.latent_dims, loaded.tensors_sha256) for path in latent])
+    target = picture_size(scale, size, filter_name, loaded.card.size_px)
+    if like is not None:
+        samples = sample_like(loaded, like, stands)
+        target = target if (scale, size) != (None, None) else samples.records[0].size
+    elif latent:
+        samples = samples_of_files(loaded, latent, stands, truncation)
     else:
-        names = [f"{number:06d}" for number in range(seed, seed + count)]
-        z = loaded.latents(loaded.lock_seeds(range(seed, seed + count), locks))
-    stages = loaded.layers_from_latents(truncate(z, truncation), stands)
+        samples = samples_of_seeds(loaded, range(seed, seed + count), locks, stands, truncation)
     if sheet is not None:
-        write_atomically(sheet, stages_sheet_png(stages))
+        write_atomically(sheet, stages_sheet_png(samples.stages, picture_size(scale, size, filter_name, loaded.card.size_px)))
         return print_result(as_json, {"sheet": str(sheet)}, f"{sheet}")
-    files = write_sample_files(stages, names, out, every_layer=layers)
+    texts = [] if no_metadata else samples.texts(target, loaded.card.size_px)
+    files = write_sample_files(samples.stages, samples.names, out, every_layer=layers, form=form.value, size=target, texts=texts, artifact=loaded)
     values = {
         "grid": str(files.overview),
         "files": [str(file) for file in files.pictures],
         "stages": {name: str(folder) for name, folder in files.stages.items()},
     }
-    return print_result(as_json, values, "\n".join([f"{out}: {len(names)} pictures", *map(str, files.stages.values()), str(files.overview)]))
+    return print_result(as_json, values, "\n".join([f"{out}: {len(samples.names)} pictures", *map(str, files.stages.values()), str(files.overview)]))
+
+
+def _check_exclusive(context: typer.Context, like: Path | None, latent: list[Path] | None, lock: list[str] | None) -> None:
+    """Refuse options that exclude each other: seeds, latent files and a picture each say which pictures to make."""
+    from mitlgan.errors import UsageError
+
+    if latent and lock:
+        raise UsageError("--lock: holds a layer's seed, but --latent gives latents in place of seeds; leave one out")
+    if like is None:
+        return
+    excluded = {"latent": "--latent", "lock": "--lock", "seed": "--seed", "count": "--count", "truncation": "--truncation"}
+    for name, option in excluded.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"{option}: cannot go with --like, which makes one picture as it was made; leave one out")
+
+
+def _load(artifact: str | None, like: Path | None, device: str) -> LoadedArtifact:
+    from mitlgan.artifacts.loaded_artifact import load_artifact
+    from mitlgan.artifacts.picture_record import read_record
+    from mitlgan.artifacts.samples import artifact_of
+    from mitlgan.errors import UsageError
+    from mitlgan.runtime.distributed import resolve_device
+
+    if artifact is None and like is None:
+        raise UsageError("ARTIFACT: is missing; give one (see `mitlgan sample --help`), or --like with a picture that says how it was made")
+    path = artifact if artifact is not None or like is None else artifact_of(read_record(like, "--like"), f"--like {like}")
+    assert path is not None
+    return load_artifact(path, device=str(resolve_device(device)))
 
 
 def _locks(texts: list[str]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitlgan.artifacts.card import Card, GeneratorSpec, read_card
+from mitlgan.artifacts.hub import is_hub_reference
 from mitlgan.artifacts.loaded_artifact import artifact_path
 from mitlgan.compare.baseline_recipes import finetuned_recipe, plain_recipe, tuned_wgan_recipe, uses_mattes, wgan_recipe
 from mitlgan.compare.budgets import training_macs, with_equal_length
@@ -94,7 +95,8 @@ def resolve_baseline(baseline: str, recipe: Recipe, layers: Mapping[str, Generat
     if baseline in BUILT_IN_BASELINES:
         return _built_in_arm(baseline, recipe, layers)
     path = Path(baseline)
-    return _artifact_arm(path, recipe) if path.is_dir() or path.suffix == ".safetensors" else _recipe_arm(baseline, recipe)
+    is_artifact = path.is_dir() or path.suffix == ".safetensors" or is_hub_reference(path)
+    return _artifact_arm(path, recipe) if is_artifact else _recipe_arm(baseline, recipe)
 
 
 def _built_in_arm(name: str, recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> ArmSpec:

@@ -14,14 +14,16 @@ from mitlgan.errors import DataError, UsageError
 
 CENTER = ("center", "centre")
 MIN_HOLE_BRIGHTNESS = 128
+ROUNDING_PX = 1e-6
+_RECTANGLE = re.compile(r"-?\d+(\.\d+)?%?(,-?\d+(\.\d+)?%?)*")
 
 
 def parse_hole(spec: str, height: int, width: int) -> NDArray[np.bool_]:
     """Return the hole that `--hole` names.
 
     Args:
-        spec: `center` (half the sides); `x,y,w,h` (left, top, width and height in px); or a mask of the picture's size, bright inside the hole
-            (transparent counts as dark).
+        spec: `center` (half the sides); `x,y,w,h` (left, top, width and height in px, or in per cent of the picture's sides); or a mask of the
+            picture's size, bright inside the hole (transparent counts as dark).
         height: Height of the picture (px).
         width: Width of the picture (px).
 
@@ -34,7 +36,7 @@ def parse_hole(spec: str, height: int, width: int) -> NDArray[np.bool_]:
     """
     if spec in CENTER:
         hole = center_hole(height, width)
-    elif re.fullmatch(r"-?\d+(,-?\d+)*", spec):
+    elif _RECTANGLE.fullmatch(spec):
         hole = _rectangle(spec, height, width)
     else:
         hole = _mask(spec, height, width)
@@ -46,15 +48,21 @@ def parse_hole(spec: str, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def _rectangle(spec: str, height: int, width: int) -> NDArray[np.bool_]:
-    numbers = [int(part) for part in spec.split(",") if len(part) < 10]
-    if len(numbers) != 4 or spec.count(",") != 3 or min(numbers[2:]) < 1:
-        raise UsageError(f"--hole {spec}: give x,y,w,h in px, such as 8,8,16,16, or center, or a mask file")
-    left, top, wide, high = numbers
-    if left < 0 or top < 0 or left + wide > width or top + high > height:
+    parts = spec.split(",")
+    is_number = [len(part) <= 12 and ("." not in part or part.endswith("%")) for part in parts]  # no half px, but half a per cent
+    if len(parts) != 4 or not all(is_number) or min(float(part.removesuffix("%")) for part in parts[2:]) <= 0:
+        raise UsageError(f"--hole {spec}: give x,y,w,h in px, such as 8,8,16,16, or in per cent, such as 25%,25%,50%,50%, or center, or a mask file")
+    left, top, wide, high = (_length_px(part, side) for part, side in zip(parts, (width, height, width, height), strict=True))
+    if left < 0 or top < 0 or left + wide > width + ROUNDING_PX or top + high > height + ROUNDING_PX:
         raise UsageError(f"--hole {spec}: leaves the picture, which is {width} x {height} px")
     hole = np.zeros((height, width), dtype=np.bool_)
-    hole[top : top + high, left : left + wide] = True
+    hole[round(top) : round(top + high), round(left) : round(left + wide)] = True  # rounded edges: two halves meet in the middle
     return hole
+
+
+def _length_px(text: str, side_px: int) -> float:
+    """Return a length in px, from a number of px or per cent of a side."""
+    return float(text.removesuffix("%")) * side_px / 100 if text.endswith("%") else float(text)
 
 
 def _mask(spec: str, height: int, width: int) -> NDArray[np.bool_]:

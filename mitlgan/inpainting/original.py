@@ -16,6 +16,7 @@ from mitlgan.data.decode.image_file import UnreadableImageError, decode_bytes, f
 from mitlgan.data.sources.formats import allowed_formats
 from mitlgan.errors import DataError
 from mitlgan.images.encode import encode_image
+from mitlgan.images.resize import OWN_SIZE, PictureSize, resize_picture
 from mitlgan.inpainting.poisson import poisson_blend
 
 Pixels = NDArray[np.uint8]
@@ -69,9 +70,9 @@ class Original:
         gray.paste(Image.fromarray(pixels[..., :3]).convert("L"), mask=Image.fromarray(hole.astype(np.uint8) * 255))
         return gray if self.mode == "L" else Image.merge("LA", (gray, bands[3]))
 
-    def png(self, fill: Pixels, hole: Hole) -> bytes:
-        """Return `filled` as a PNG file."""
-        return encode_image(self.filled(fill, hole), icc_profile=self.profile)
+    def png(self, fill: Pixels, hole: Hole, size: PictureSize = OWN_SIZE) -> bytes:
+        """Return `filled` as a PNG file, of the picture's own size by default."""
+        return encode_image(resize_picture(self.filled(fill, hole), size), icc_profile=self.profile)
 
 
 def read_original(path: Path) -> Original:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from mitlgan.errors import ResourceError
+from mitlgan.errors import ResourceError, UsageError
 
 TEMPORARY_SUFFIX = ".tmp"
 MAX_NAME_BYTES = 255
@@ -179,6 +179,16 @@ def hidden_name(name: str, suffix: str) -> str:
     if len(os.fsencode(hidden)) <= MAX_NAME_BYTES:
         return hidden
     return f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}{suffix}"
+
+
+def refuse_existing(path: Path, option: str) -> None:
+    """Refuse a target that exists, even as a link to nothing.
+
+    Raises:
+        UsageError: It exists; the message begins with the option.
+    """
+    if os.path.lexists(path):
+        raise UsageError(f"{option} {path}: exists already; choose another name, or remove it")
 
 
 def write_json(path: Path, value: Any, *, root: Path | None = None) -> None:

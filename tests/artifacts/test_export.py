@@ -107,7 +107,7 @@ def test_what_differs_is_not_written(fg: LoadedArtifact, tmp_path: Path, monkeyp
 
 
 def test_exports_that_cannot_be(fg: LoadedArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"^to: there is no 'tflite'; choose one of onnx, torch-export, png-sheet, card, slim$"):
+    with pytest.raises(UsageError, match=r"^to: there is no 'tflite'; choose one of onnx, torch-export, png-sheet, card, slim, ora, psd, hub-folder$"):
         export_artifact(fg, "tflite", tmp_path / "x")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(UsageError, match=r"^to: onnx needs onnxscript; `pip install 'mitlgan\[export\]'`$"):

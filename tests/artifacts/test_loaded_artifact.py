@@ -20,7 +20,7 @@ from mitlgan.data.sources.image_source import list_pictures
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.images.alpha import on_checkerboard, split_premultiplied, unpremultiply
 from mitlgan.images.encode import encode_png
-from mitlgan.images.grid import HEADING_PX, grid_png
+from mitlgan.images.grid import HEADING_PX, MARGIN_PX, contact_sheet_png, grid_png, repeat_pixels
 from mitlgan.images.pixels import to_uint8
 from mitlgan.networks import CompositionStages, LayerTransform
 from mitlgan.networks.placement import transform_layer
@@ -165,7 +165,7 @@ def test_samples_are_written_one_by_one_and_as_a_grid(fg: LoadedArtifact, tmp_pa
     assert written.pictures == [out / "000003.png", out / "1234567.png"]
     assert sorted(out.iterdir()) == written.pictures
     assert written.overview == tmp_path / "new" / "folder-grid.png"
-    assert np.array_equal(opened(written.overview), opened(grid_png(fg.sample([3, 1_234_567]), columns=1)))
+    assert np.array_equal(opened(written.overview), opened(contact_sheet_png(fg.sample([3, 1_234_567]), ["3", "1234567"])))
     expected = to_uint8(fg.sample([3, 1_234_567]))
     for path, image in zip(written.pictures, expected, strict=True):
         assert np.array_equal(opened(path), image.permute(1, 2, 0).numpy())
@@ -311,13 +311,13 @@ def test_a_generator_with_alpha_is_written_transparent_and_shown_on_squares(tmp_
     overview = write_sample_files(loaded.layers([0]), ["000000"], tmp_path / "out").overview
     expected = unpremultiply(to_uint8(loaded.sample([0])))[0]
     assert np.array_equal(opened(tmp_path / "out" / "000000.png"), expected.permute(1, 2, 0).numpy())
-    board = on_checkerboard(to_uint8(loaded.sample([0])))[0].permute(1, 2, 0).numpy()
+    board = on_checkerboard(repeat_pixels(to_uint8(loaded.sample([0])), 16))[0].permute(1, 2, 0).numpy()
     grid = opened(overview)
     assert grid.shape[2] == 3
-    assert any(np.array_equal(grid[top : top + 8, top : top + 8], board) for top in (0, 2))
+    assert np.array_equal(grid[MARGIN_PX : MARGIN_PX + 128, MARGIN_PX : MARGIN_PX + 128], board), "enlarged to be seen"
 
 
 def test_the_sheet_lays_what_is_transparent_on_white() -> None:
     clear = torch.full((1, 4, 8, 8), -1.0)
-    sheet = opened(stages_sheet_png(CompositionStages(layers={"fg": clear}, fused=clear, matte=None, output=clear), scale=1))
+    sheet = opened(stages_sheet_png(CompositionStages(layers={"fg": clear}, fused=clear, matte=None, output=clear)))
     assert (sheet[HEADING_PX:] == 255).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import torch
 from PIL import Image
 
 from mitlgan.errors import UsageError
-from mitlgan.images.grid import display_scale, enlarge, labeled_grid_png
+from mitlgan.images.grid import MARGIN_PX, TEXT_PX, contact_sheet_png, display_scale, enlarge, labeled_grid_png
 from mitlgan.images.pixels import to_uint8
+from mitlgan.images.resize import PictureSize
 
 
 def pictures(count: int = 6, channels: int = 3) -> torch.Tensor:
@@ -56,7 +58,9 @@ def test_small_pictures_are_shown_large(size_px: int, scale: int) -> None:
 
 def test_a_titled_grid_holds_the_pictures_under_its_titles() -> None:
     images = pictures()
-    with Image.open(io.BytesIO(labeled_grid_png(images, ["first", "second"], ["0", "1", "2"], corner=["rows", "columns"], scale=10))) as sheet:
+    with Image.open(
+        io.BytesIO(labeled_grid_png(images, ["first", "second"], ["0", "1", "2"], corner=["rows", "columns"], size=PictureSize(scale=10)))
+    ) as sheet:
         pixels = np.asarray(sheet.convert("RGB"))
     height, width = 2 * 60 + 20, 3 * 60 + 20
     grid = pixels[-height:, -width:]
@@ -68,5 +72,26 @@ def test_a_titled_grid_holds_the_pictures_under_its_titles() -> None:
 
 
 def test_a_title_that_is_too_wide_is_shortened() -> None:
-    data = [labeled_grid_png(pictures(2), [""], [title, "x"], scale=10) for title in ("a very long title indeed", "x")]
+    data = [labeled_grid_png(pictures(2), [""], [title, "x"], size=PictureSize(scale=10)) for title in ("a very long title indeed", "x")]
     assert len({Image.open(io.BytesIO(sheet)).size for sheet in data}) == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "size_px", "scale"), [(16, 32, 4), (3, 128, 1), (1, 8, 16), (4, 512, 1), (400, 32, 4), (2500, 32, 2), (10_000, 64, 1)]
+)
+def test_a_contact_sheet_is_enlarged_to_be_read_but_never_beyond_4096_px(count: int, size_px: int, scale: int) -> None:
+    images = torch.zeros(1, 3, size_px, size_px).expand(count, -1, -1, -1)
+    with Image.open(io.BytesIO(contact_sheet_png(images, ["x"] * count))) as sheet:
+        columns = math.ceil(count**0.5)
+        assert sheet.width == columns * (size_px * scale + MARGIN_PX) + MARGIN_PX
+
+
+def test_a_contact_sheet_has_a_caption_under_each_picture() -> None:
+    images = pictures()
+    with Image.open(io.BytesIO(contact_sheet_png(images, [str(number) for number in range(6)], 3))) as sheet:
+        pixels = np.asarray(sheet.convert("RGB"))
+    pitch = 128 + MARGIN_PX, 128 + MARGIN_PX + TEXT_PX + MARGIN_PX
+    for index, image in enumerate(to_uint8(images)):
+        left, top = MARGIN_PX + index % 3 * pitch[0], MARGIN_PX + index // 3 * pitch[1]
+        assert np.array_equal(pixels[top : top + 128 : 32, left : left + 128 : 32], image.permute(1, 2, 0).numpy())
+        assert (pixels[top + 128 : top + 128 + TEXT_PX, left : left + 128] < 128).any(), "ink"

@@ -29,6 +29,22 @@ def test_a_rectangle_is_left_top_width_height() -> None:
     assert (hole == wanted).all()
 
 
+@pytest.mark.parametrize(
+    ("spec", "rows", "columns"),
+    [
+        ("25%,50%,50%,25%", (4, 6), (5, 15)),
+        ("0%,0%,50%,100%", (0, 8), (0, 10)),
+        ("50%,0%,50%,100%", (0, 8), (10, 20)),
+        ("2,25%,4,50%", (2, 6), (2, 6)),
+        ("33.3%,0,33.4%,1", (0, 1), (7, 13)),
+    ],
+)
+def test_a_rectangle_in_per_cent_is_of_the_pictures_own_sides(spec: str, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+    expected = np.zeros((8, 20), dtype=np.bool_)
+    expected[slice(*rows), slice(*columns)] = True
+    assert (parse_hole(spec, 8, 20) == expected).all()
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "1", "P"])
 def test_a_mask_is_bright_where_the_hole_is(mode: str, tmp_path: Path) -> None:
     plane = np.zeros((6, 9), dtype=np.uint8)
@@ -46,6 +62,12 @@ def test_a_mask_is_bright_where_the_hole_is(mode: str, tmp_path: Path) -> None:
         ("1,2,3,4,5", UsageError, "give x,y,w,h"),
         ("1,2,0,4", UsageError, "give x,y,w,h"),
         ("1,2,3,99999999999999", UsageError, "give x,y,w,h"),
+        ("1.5,2,3,4", UsageError, "give x,y,w,h in px, such as 8,8,16,16, or in per cent, such as 25%,25%,50%,50%"),
+        ("10%,10%,0%,10%", UsageError, "give x,y,w,h"),
+        ("10%,10%,95%,10%", UsageError, "leaves the picture"),
+        ("-5%,10%,10%,10%", UsageError, "leaves the picture"),
+        ("0%,0%,100%,100%", DataError, "covers the whole picture"),
+        ("1%,1%,1%,1%", DataError, "marks no pixel"),
         ("-1,2,3,4", UsageError, "leaves the picture, which is 10 x 8 px"),
         ("8,0,3,4", UsageError, "leaves the picture"),
         ("0,0,10,8", DataError, "covers the whole picture"),

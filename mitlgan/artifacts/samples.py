@@ -1,0 +1,134 @@
+"""Samples: named pictures of an artifact, from seeds, latent files or the record in a picture, each with its own record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mitlgan.artifacts.card import read_weights_hash
+from mitlgan.artifacts.loaded_artifact import LayerTransforms, LoadedArtifact, render_evenly
+from mitlgan.artifacts.picture_record import PictureRecord, latents_by_layer, make_record, read_record, render_record
+from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.images.resize import PictureSize
+from mitlgan.latents import read_latent, truncate
+from mitlgan.networks import CompositionStages
+from mitlgan.recipe import shipped_folder
+
+MAX_RUN_DEPTH = 4
+"""Folders below `runs` in which artifacts are looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Rendered pictures.
+
+    Attributes:
+        names: One per picture.
+        stages: Every stage of all of them.
+        records: How each was made; see `mitlgan.artifacts.picture_record`.
+    """
+
+    names: list[str]
+    stages: CompositionStages
+    records: list[PictureRecord]
+
+    def texts(self, size: PictureSize, own_px: int) -> list[str]:
+        """Return the records' texts for files of this size."""
+        return [record.with_size(size, own_px).to_text() for record in self.records]
+
+
+def samples_of_seeds(
+    artifact: LoadedArtifact,
+    seeds: Sequence[int],
+    locks: Mapping[str, int] | None = None,
+    transforms: LayerTransforms | None = None,
+    truncation: float = 1.0,
+) -> Samples:
+    """Render the pictures of seeds, named by six digits.
+
+    Args:
+        artifact: Generator or composer.
+        seeds: One per picture.
+        locks: See `LoadedArtifact.lock_seeds`.
+        transforms: See `LoadedArtifact.layers`; one for all pictures.
+        truncation: See `mitlgan.latents.truncate`.
+
+    Raises:
+        UsageError: The artifact cannot take these seeds or transforms.
+    """
+    chosen = artifact.lock_seeds(seeds, locks or {})
+    stages = render_evenly(artifact, truncate(artifact.latents(chosen), truncation), transforms)
+    records = [
+        make_record(artifact, latents, truncation=truncation, transforms=transforms) for latents in _seeds_by_layer(artifact, chosen, len(seeds))
+    ]
+    return Samples([f"{seed:06d}" for seed in seeds], stages, records)
+
+
+def samples_of_files(
+    artifact: LoadedArtifact, paths: Sequence[Path], transforms: LayerTransforms | None = None, truncation: float = 1.0
+) -> Samples:  # fmt: skip
+    """Render the pictures of latent files, named as these.
+
+    Raises:
+        ArtifactError: A file cannot be read or does not fit.
+        UsageError: Two files have one name, or the artifact cannot take these transforms.
+    """
+    names = [path.stem for path in paths]
+    if len(set(names)) < len(names):
+        raise UsageError("--latent: two files have one name, and so would their pictures; rename one")
+    z = torch.stack([read_latent(path, artifact.card.latent_dims, artifact.tensors_sha256) for path in paths])
+    records = [make_record(artifact, latents_by_layer(artifact, row), truncation=truncation, transforms=transforms) for row in z]
+    return Samples(names, render_evenly(artifact, truncate(z, truncation), transforms), records)
+
+
+def sample_like(artifact: LoadedArtifact, path: Path, transforms: LayerTransforms | None = None) -> Samples:
+    """Render the picture of a PNG or WebP again, from the record in its file.
+
+    Args:
+        artifact: The artifact that made it; see `artifact_of`.
+        path: The picture.
+        transforms: Transforms of layers to change; the others stay.
+
+    Raises:
+        DataError: The file holds no record.
+        ArtifactError: Another artifact made it.
+        UsageError: The artifact cannot take these transforms.
+    """
+    record = read_record(path, "--like").with_transforms(transforms or {})
+    return Samples([path.stem], render_record(artifact, record, f"--like {path}"), [record])
+
+
+def artifact_of(record: PictureRecord, source: str) -> Path:
+    """Return the file of the artifact that made a picture: one of this folder's runs, else a shipped one.
+
+    Raises:
+        ArtifactError: None of them did.
+    """
+    for path in _known_artifacts():
+        with suppress(ArtifactError, OSError):
+            if read_weights_hash(path) == record.artifact:
+                return path
+    raise ArtifactError(
+        f"{source}: no run of this folder and no shipped artifact made it; give the artifact whose tensors have the SHA-256 {record.artifact[:12]}..."
+    )
+
+
+def _known_artifacts() -> Iterator[Path]:
+    patterns = [f"{'*/' * depth}{name}.safetensors" for depth in range(1, MAX_RUN_DEPTH + 1) for name in ("composer", "generator")]
+    for pattern in patterns:
+        yield from sorted(Path("runs").glob(pattern))
+    for name in ("composer", "generator"):
+        yield from sorted(shipped_folder("pretrained").glob(f"*/{name}.safetensors"))
+
+
+def _seeds_by_layer(artifact: LoadedArtifact, seeds: Sequence[int] | Mapping[str, Sequence[int]], count: int) -> list[Mapping[str, int | Tensor]]:
+    names = list(artifact.card.latent_dims)
+    if not isinstance(seeds, Mapping):
+        return [dict.fromkeys(names, seeds[index]) for index in range(count)]
+    front = artifact.composer.frontmost_layer if artifact.composer is not None else names[0]  # places follow its seeds, see `LoadedArtifact.latents`
+    return [{name: seeds.get(name, seeds[front])[index] for name in names} for index in range(count)]

@@ -1,0 +1,43 @@
+"""Options of all commands that write pictures: their size, the filter, and what their files say of how they were made."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mitlgan.images.resize import PictureSize
+
+
+class Filter(StrEnum):
+    """Filters that resize pictures."""
+
+    nearest = "nearest"
+    bilinear = "bilinear"
+    bicubic = "bicubic"
+    lanczos = "lanczos"
+
+
+Scale = Annotated[int | None, typer.Option("--scale", metavar="N", help="Whole factor to enlarge pictures by.", min=1, max=64)]
+Size = Annotated[int | None, typer.Option("--size", metavar="PX", help="Longer side of pictures, in place of --scale.", min=1)]
+FilterName = Annotated[Filter | None, typer.Option("--filter", help="How pictures are resized. Default: nearest by --scale, bicubic by --size.")]
+NoMetadata = Annotated[bool, typer.Option("--no-metadata", help="Leave out of the files how their pictures were made.")]
+
+
+def picture_size(scale: int | None, size: int | None, filter_name: Filter | None, width: int, height: int | None = None) -> PictureSize:
+    """Return the size that options ask for, checked for pictures of `width` x `height` px.
+
+    Raises:
+        UsageError: They exclude each other, or the result would be too large.
+    """
+    from mitlgan.errors import UsageError
+    from mitlgan.images.resize import PictureSize
+
+    requested = PictureSize(scale, size, None if filter_name is None else filter_name.value)
+    try:
+        requested.target(width, height or width)
+    except UsageError as error:
+        raise UsageError(f"--{error}") from None
+    return requested

@@ -20,6 +20,7 @@ from mitlgan.recipe import (
     UpsampledGeneratorRecipe,
     display_name,
     display_name_of,
+    ladder_steps,
     load_recipe,
 )
 
@@ -61,6 +62,8 @@ def describe_recipe(recipe: Recipe, layers: Mapping[str, GeneratorSpec] | None =
     with torch.device("meta"):
         critic = networks.build_critic(recipe.critic, recipe.size_px)
         if recipe.generator is not None:
+            recipe = ladder_steps(recipe)[-1]
+            assert recipe.generator is not None
             whole: networks.Network = networks.build_generator(recipe.generator, recipe.size_px)
         elif recipe.inpainter is not None:
             whole = networks.build_inpainter(recipe.inpainter, recipe.size_px)

@@ -36,6 +36,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
     ) -> None:
         from mitlgan.artifacts.loaded_artifact import artifact_path
         from mitlgan.errors import UsageError
+        from mitlgan.recipe import ladder_steps
         from mitlgan.stages.initial_critic import load_initial_critic
         from mitlgan.stages.initial_generator import load_initial_generator
         from mitlgan.stages.pretrain import pretrain as run_pretraining
@@ -49,8 +50,9 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
             raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `pretrain {role}`")
         if dry_run:
             chosen, critic = with_start(chosen, first, critic, log)
-            load_initial_generator(chosen, first)
-            load_initial_critic(critic, chosen, log)
+            first_step = ladder_steps(chosen)[0]
+            load_initial_generator(first_step, first)
+            load_initial_critic(critic, first_step, log)
             return print_dry_run(chosen, device, as_json)
         with options.open_run_context(device, f"pretrain {role}", out, threads, log_to) as context:
             run = run_pretraining(chosen, context, start=first, critic=critic)

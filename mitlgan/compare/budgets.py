@@ -13,7 +13,7 @@ import torch
 from mitlgan import networks, objectives
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.networks import count_macs
-from mitlgan.recipe import Recipe, with_overrides
+from mitlgan.recipe import Recipe, ladder_steps, with_overrides
 from mitlgan.runtime.progress import UNBOUNDED_KIMG
 from mitlgan.training import augmentation
 
@@ -39,6 +39,7 @@ def training_macs(recipe: Recipe, layers: Mapping[str, GeneratorSpec]) -> float:
         recipe: Of any stage.
         layers: How the frozen generators of a composition are built; empty for a generator.
     """
+    recipe = ladder_steps(recipe)[-1]
     with torch.device("meta"):
         critic = networks.build_critic(recipe.critic, recipe.size_px)
         if recipe.generator is not None:

@@ -20,7 +20,7 @@ from mitlgan.compare.sweep_plan import SweepPlan, plan_recipes
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics, measure_anchors
-from mitlgan.recipe import Recipe, changes_from_shipped
+from mitlgan.recipe import Recipe, changes_from_shipped, ladder_steps
 from mitlgan.report.ranking import RankedRun, Ranking, RankingPaths, write_ranking
 from mitlgan.report.run_files import write_run_files
 from mitlgan.runtime.files import ensure_folder, is_locked, read_bytes, write_json
@@ -85,6 +85,7 @@ def run_sweep(plan: SweepPlan, out: Path, reporter: Reporter, *, train: bool = T
 
 def untrained_artifact(recipe: Recipe) -> LoadedArtifact:
     """Return the recipe's generator before its first update, with BatchNorm statistics measured as for a trained one."""
+    recipe = ladder_steps(recipe)[-1]
     assert recipe.generator is not None
     torch.manual_seed(derived_seed(recipe.seed, f"initial generator {recipe.role}"))
     network = recalibrate_batchnorm(networks.build_generator(recipe.generator, recipe.size_px), recipe.seed).requires_grad_(False)

@@ -6,6 +6,7 @@ names the closest known one.
 """
 
 from mitlgan.recipe.display_name import changes_from_shipped, display_name, display_name_of
+from mitlgan.recipe.ladder import ladder_steps, with_equal_length, with_first_step, with_more_kimg
 from mitlgan.recipe.load import (
     as_dict,
     diff_recipes,
@@ -98,12 +99,16 @@ __all__ = [
     "display_name",
     "display_name_of",
     "find_recipe",
+    "ladder_steps",
     "load_recipe",
     "parse_recipe",
     "read_recipe_text",
     "shipped_folder",
     "shipped_recipe_names",
     "to_toml",
+    "with_equal_length",
+    "with_first_step",
+    "with_more_kimg",
     "with_overrides",
     "without_growth",
 ]

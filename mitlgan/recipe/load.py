@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from mitlgan.errors import UsageError
 from mitlgan.recipe.messages import error_location, short, toml_message, validation_message
+from mitlgan.recipe.schema.ladder import with_total_length
 from mitlgan.recipe.schema.recipe import SCHEMA_VERSION, Recipe
 from mitlgan.runtime.text_files import read_text
 
@@ -177,7 +178,7 @@ def _override(values: dict[str, Any], setting: str) -> None:
 
 def _checked(values: dict[str, Any], source: str, text: str, overrides: Sequence[str]) -> Recipe:
     try:
-        encoded = json.dumps(values, default=lambda date: {"date": str(date)})  # no key takes a date
+        encoded = json.dumps(with_total_length(values), default=lambda date: {"date": str(date)})  # no key takes a date
     except (ValueError, RecursionError):
         raise UsageError(f"{source}: a number too long or tables too deep for a recipe; see `mitlgan recipes cat`") from None
     version = values.get("schema_version", SCHEMA_VERSION)

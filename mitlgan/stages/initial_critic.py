@@ -13,8 +13,8 @@ from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, load_network
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import GrownCritic
 from mitlgan.recipe import AnyCritic, GrownCriticRecipe, Recipe, as_dict, parse_recipe, with_overrides
+from mitlgan.recipe.schema.ladder import GROWTH_FACTORS
 from mitlgan.runtime.progress import Say
-from mitlgan.stages.initial_generator import GROWTH_FACTORS
 from mitlgan.training import run_directory
 from mitlgan.training.checkpoint import load_checkpoint
 

@@ -13,10 +13,8 @@ from mitlgan.artifacts.load_save import load_network
 from mitlgan.errors import ArtifactError, UsageError
 from mitlgan.networks import Generator, GrownGenerator, Network
 from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, with_overrides
+from mitlgan.recipe.schema.ladder import GROWTH_FACTORS
 from mitlgan.runtime.randomness import derived_seed
-
-GROWTH_FACTORS = (2, 4)
-"""Image size over that of the parent."""
 
 
 def with_parent(recipe: Recipe, start: Path | None) -> Recipe:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from mitlgan.artifacts.card import read_weights_hash
-from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import UsageError
-from mitlgan.recipe import Recipe
+from mitlgan.recipe import Recipe, ladder_steps, with_first_step
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
 from mitlgan.stages.initial_generator import describe_parent, load_initial_generator, with_parent
+from mitlgan.stages.ladder import open_step_data
 from mitlgan.stages.setup import make_setup
 from mitlgan.stages.training_run import start_run
 from mitlgan.stages.transfer import with_transfer
@@ -30,8 +30,8 @@ def with_start(recipe: Recipe, start: Path | None, critic: Path | None, say: Say
     Raises:
         MitlganError: An artifact is missing or does not fit; nothing was written.
     """
-    recipe, critic = with_transfer(recipe, start, critic, say)
-    return with_critic_parent(with_parent(recipe, start), critic, say), critic
+    first, critic = with_transfer(ladder_steps(recipe)[0], start, critic, say)
+    return with_first_step(recipe, with_critic_parent(with_parent(first, start), critic, say)), critic
 
 
 def pretrain(recipe: Recipe, context: RunContext, *, start: Path | None = None, critic: Path | None = None) -> Run:
@@ -53,9 +53,10 @@ def pretrain(recipe: Recipe, context: RunContext, *, start: Path | None = None, 
         raise UsageError(f"--recipe {recipe.name}: has no [generator]; give one for `pretrain`")
     say = context.reporter.say
     recipe, critic = with_start(recipe, start, critic, say)
-    critic_weights = load_initial_critic(critic, recipe, say)
-    generator = load_initial_generator(recipe, start)
+    first = ladder_steps(recipe)[0]
+    critic_weights = load_initial_critic(critic, first, say)
+    generator = load_initial_generator(first, start)
     parent = describe_parent(start)
-    pack = open_recipe_data(recipe, say=say)
+    pack = open_step_data(recipe, first.size_px, say)
     inputs = {} if start is None else {"start": read_weights_hash(start)}
-    return start_run(recipe, make_setup(recipe, generator, pack, {}, parent), context, inputs, critic_weights)
+    return start_run(recipe, make_setup(first, generator, pack, {}, parent), context, inputs, critic_weights)

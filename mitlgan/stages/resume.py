@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from mitlgan.data.pack.image_pack import ImagePack
-from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ArtifactError
-from mitlgan.recipe import Recipe, diff_recipes, parse_recipe, to_toml, with_overrides
+from mitlgan.recipe import Recipe, diff_recipes, ladder_steps, parse_recipe, to_toml, with_equal_length, with_more_kimg
 from mitlgan.runtime.distributed import wait_for_all_ranks
 from mitlgan.runtime.files import write_atomically
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.context import RunContext
+from mitlgan.stages.ladder import open_step_data, step_index
 from mitlgan.stages.setup import setup_from_checkpoint
 from mitlgan.stages.training_run import lock_run, train_and_export
 from mitlgan.training import run_directory
@@ -48,15 +48,16 @@ def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
         if world_size != context.world.size:
             raise ArtifactError(f"{path}: was trained by {world_size} processes, now {context.world.size}; start as many")
         if more_kimg:
-            recipe = with_overrides(recipe, training__kimg=recipe.training.kimg + more_kimg)
+            recipe = with_more_kimg(recipe, more_kimg)
             wait_for_all_ranks(context.world)  # every rank has read the shorter length before it is overwritten
             if context.world.is_leader:
                 run.write_status({**run.read_status(), "state": "stopped"})  # first: its artifact is not that of the longer recipe
                 write_atomically(run.recipe_file, to_toml(recipe))
         _restore_threads(int(checkpoint.header.get("threads", 0)), context.reporter.say)
-        pack = open_recipe_data(recipe, say=context.reporter.say)
+        step = ladder_steps(recipe)[step_index(checkpoint.header)]
+        pack = open_step_data(recipe, step.size_px, context.reporter.say)
         warn_if_data_differs(recipe, pack, checkpoint.header, context.reporter.say)
-        return train_and_export(run, recipe, setup_from_checkpoint(recipe, pack, checkpoint.header), context, checkpoint)
+        return train_and_export(run, recipe, setup_from_checkpoint(step, pack, checkpoint.header), context, checkpoint)
 
 
 def finish_at_checkpoint(path: Path, context: RunContext) -> Run:
@@ -74,12 +75,12 @@ def finish_at_checkpoint(path: Path, context: RunContext) -> Run:
     run = run_directory.open_run(path)
     with lock_run(run, context.world):
         recipe, checkpoint = _load_recipe_and_checkpoint(run, context)
-        pack = open_recipe_data(recipe, say=context.reporter.say)
-        setup = setup_from_checkpoint(recipe, pack, checkpoint.header)
-        state = TrainingState(setup.generator, setup.critic, recipe)
+        step = ladder_steps(recipe)[step_index(checkpoint.header)]
+        setup = setup_from_checkpoint(step, open_step_data(recipe, step.size_px, context.reporter.say), checkpoint.header)
+        state = TrainingState(setup.generator, setup.critic, step)
         state.restore(*checkpoint)
         if context.world.is_leader:
-            export_run(run, recipe, setup, state)
+            export_run(run, step, setup, state)
     return run
 
 
@@ -111,7 +112,7 @@ def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, 
         raise ArtifactError(f"{run.path}: no checkpoint to resume from; start the run again")
     recipe = run.load_recipe()
     trained = parse_recipe(checkpoint.header["recipe"], str(run.path))
-    differing = {key: values for key, values in diff_recipes(trained, recipe).items() if key != "training.kimg"}
+    differing = {key: values for key, values in diff_recipes(with_equal_length(trained, recipe), recipe).items() if key != "training.kimg"}
     if differing:
         examples = "; ".join(f"{key} was {then}, now {now}" for key, (then, now) in list(differing.items())[:MAX_DIFFERENCES])
         raise ArtifactError(f"{run.path}: recipe.toml is not the one its checkpoint was trained with ({examples}); undo the change or start a new run")

@@ -10,18 +10,22 @@ from functools import partial
 from torch import Tensor
 
 from mitlgan.artifacts.safetensors_io import tensors_sha256
-from mitlgan.recipe import Recipe, display_name, to_toml
+from mitlgan.recipe import Recipe, display_name, ladder_steps, to_toml
 from mitlgan.recipe.advice import training_advice
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.files import lock_folder
 from mitlgan.stages.context import RunContext
+from mitlgan.stages.ladder import next_step, step_folder, step_index, with_ladder
 from mitlgan.training import run_directory
 from mitlgan.training.artifact_keeper import ArtifactKeeper
+from mitlgan.training.batchnorm import recalibrate_batchnorm
 from mitlgan.training.checkpoint import Checkpoint
-from mitlgan.training.export import export_run
+from mitlgan.training.counters import Counters
+from mitlgan.training.export import export_networks, export_run
 from mitlgan.training.loop import train
 from mitlgan.training.run_directory import Run
 from mitlgan.training.setup import Callbacks, TrainingSetup
+from mitlgan.training.state import TrainingState
 
 
 def start_run(recipe: Recipe, setup: TrainingSetup, context: RunContext, inputs: Mapping[str, str], critic_weights: Mapping[str, Tensor]) -> Run:
@@ -41,7 +45,7 @@ def start_run(recipe: Recipe, setup: TrainingSetup, context: RunContext, inputs:
         context.reporter.say(f"warning: {len(setup.pack)} pictures for batches of {recipe.training.batch}: each batch repeats some")
     if recipe.augment is not None and not recipe.augment.applies_to(len(setup.pack)):
         context.reporter.say(f"no augmentation: {len(setup.pack)} pictures, and augment.below_pictures is {recipe.augment.below_pictures}")
-    for line in training_advice(recipe, len(setup.pack)):
+    for line in training_advice(ladder_steps(recipe)[0], len(setup.pack)):
         context.reporter.say(line)
     if critic_weights:
         setup.critic.load_state_dict({**setup.critic.state_dict(), **critic_weights})
@@ -57,15 +61,31 @@ def start_run(recipe: Recipe, setup: TrainingSetup, context: RunContext, inputs:
 
 def train_and_export(run: Run, recipe: Recipe, setup: TrainingSetup, context: RunContext, checkpoint: Checkpoint | None = None) -> Run:
     """Train in a locked run, from the start or from a checkpoint, and export the artifact."""
+    steps = ladder_steps(recipe)
+    index = 0 if checkpoint is None else step_index(checkpoint.header)
+    setup = with_ladder(setup, recipe, index)
+    state = _train_step(run, steps[index], setup, context, checkpoint=checkpoint)
+    for following in range(index + 1, len(steps)):
+        recalibrate_batchnorm(state.ema, recipe.seed)  # as the export does it, on every rank
+        if context.world.is_leader:
+            export_networks(step_folder(run.path, steps[following - 1].size_px), run, steps[following - 1], setup, state)
+        setup = next_step(run, recipe, following, state, context)
+        state = _train_step(run, steps[following], setup, context, counters=state.counters.next_step())
+    if context.world.is_leader:
+        export_run(run, steps[-1], setup, state)
+    return run
+
+
+def _train_step(
+    run: Run, recipe: Recipe, setup: TrainingSetup, context: RunContext, *, checkpoint: Checkpoint | None = None, counters: Counters | None = None
+) -> TrainingState:
+    """Train one step of a ladder of sizes, or all of a run without one."""
     keeper = ArtifactKeeper(run, recipe, setup, context.reporter)
     if checkpoint is not None and context.world.is_leader:
         keeper.restore(checkpoint.iteration)
     on_stats = None if context.on_stats is None else partial(context.on_stats, run.path)
     callbacks = Callbacks(save_artifact=keeper.keep, on_stats=on_stats)
-    state = train(run, recipe, setup, context.world, context.reporter, checkpoint=checkpoint, callbacks=callbacks)
-    if context.world.is_leader:
-        export_run(run, recipe, setup, state)
-    return run
+    return train(run, recipe, setup, context.world, context.reporter, checkpoint=checkpoint, counters=counters, callbacks=callbacks)
 
 
 @contextmanager

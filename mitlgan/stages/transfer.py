@@ -7,7 +7,7 @@ from pathlib import Path
 from mitlgan.artifacts.card import KIND_WITH_ARTICLE, Card, read_card
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, load_network
 from mitlgan.errors import ArtifactError, UsageError
-from mitlgan.recipe import GrownGeneratorRecipe, Recipe, as_dict, shipped_recipe_names, with_overrides
+from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, shipped_recipe_names, with_overrides
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.initial_critic import load_trained_critic
 
@@ -83,7 +83,7 @@ def _check_start(option: str, start: Path, recipe: Recipe) -> Card:
         raise ArtifactError(f"{option}: was trained as {card.role}; give a generator of role {recipe.role}")
     if tuple(card.value_range) != (-1.0, 1.0):
         raise ArtifactError(f"{option}: its values lie in {list(card.value_range)}; those of a transfer must lie in [-1, 1]")
-    if card.size_px != recipe.size_px and not isinstance(recipe.generator, GrownGeneratorRecipe):
+    if card.size_px != recipe.size_px and not isinstance(recipe.generator, ParentedGeneratorRecipe):
         raise ArtifactError(
             f"{option}: makes {card.size_px} px, the recipe {recipe.size_px}; give a generator of {recipe.size_px} px, or one of "
             f"{recipe.size_px // 2} px to a recipe that grows, such as few/{recipe.role}-64"

@@ -145,7 +145,7 @@ def describe_run(run_id: str, run: Run) -> RunAnswer:
 def _snapshots(run: Run) -> dict[int, Path]:
     """Return snapshot files by the number in their names, sorted."""
     with suppress(ResourceError):
-        matches = ((re.fullmatch(r"i?([0-9]{1,12})\.png", path.name), path) for path in run.list_snapshots())
+        matches = ((re.fullmatch(r"i?([0-9]{1,12})(?:-[0-9]{4}px)?\.png", path.name), path) for path in run.list_snapshots())
         return dict(sorted((int(match.group(1)), path) for match, path in matches if match))
     return {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass
@@ -25,6 +25,7 @@ class Counters:
         strained_in_a_row: Iterations in a row whose numbers were out of scale; `severe_in_a_row` counts those that were far out of it.
         diverged_at_kimg: When that was first reported; `divergence` says it in words.
         augment_probability: Probability of each transform of an adaptive augmentation.
+        step: Step of a ladder of sizes, from 0; `step_iteration`, `step_images`, `step_seconds` and `step_cpu_seconds` are what was before it.
         seconds: Training time, over all resumes.
         cpu_seconds: CPU time of the training, summed over threads.
     """
@@ -47,6 +48,11 @@ class Counters:
     diverged_at_kimg: float | None = None
     divergence: str = ""
     augment_probability: float = 0.0
+    step: int = 0
+    step_iteration: int = 0
+    step_images: int = 0
+    step_seconds: float = field(default=0.0, compare=False)
+    step_cpu_seconds: float = field(default=0.0, compare=False)
     seconds: float = field(default=0.0, compare=False)
     cpu_seconds: float = field(default=0.0, compare=False)
 
@@ -54,6 +60,18 @@ class Counters:
     def kimg(self) -> float:
         """Thousand real images shown to the critic."""
         return self.images_shown / 1000
+
+    def next_step(self) -> Counters:
+        """Return the counters with which the next step of a ladder begins: it has networks of its own, of which nothing is known yet."""
+        of_networks = (
+            "nan_in_a_row", "low_diversity_in_a_row", "symptom", "symptom_in_a_row", "at_ends_in_a_row", "generator_start", "critic_start",
+            "strained_in_a_row", "severe_in_a_row", "augment_probability",
+        )  # fmt: skip
+        fresh = Counters()
+        return replace(
+            self, **{name: getattr(fresh, name) for name in of_networks}, step=self.step + 1, step_iteration=self.iteration,
+            step_images=self.images_shown, step_seconds=self.seconds, step_cpu_seconds=self.cpu_seconds,
+        )  # fmt: skip
 
     @property
     def trouble(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from mitlgan.artifacts.card import Card, LayerCard, make_card
 from mitlgan.artifacts.load_save import CRITIC_FILE, CRITIC_FOLDER, save_network
@@ -16,6 +17,9 @@ from mitlgan.training.run_directory import Run
 from mitlgan.training.setup import TrainingSetup
 from mitlgan.training.state import TrainingState
 
+STEPS_FOLDER = "steps"
+"""Folder of the artifacts that the steps of a ladder end with, in a run."""
+
 
 def export_run(run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingState) -> None:
     """Write the run's artifact, the moving average, and mark the run as done; a pretraining's critic goes into a folder of its own.
@@ -23,17 +27,22 @@ def export_run(run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingSt
     Raises:
         ArtifactError: A frozen layer changed; nothing is written.
     """
+    export_networks(run.path, run, recipe, setup, state)
+    counters = state.counters
+    whole = recipe if setup.ladder is None else setup.ladder.recipe
+    final = {"state": "done", "target_kimg": whole.training.kimg, "eta_s": 0.0, "diagnosis": counters.trouble}
+    account = {key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg", "diverged_at_kimg")}
+    run.write_status({**run.read_status(), **final, **account})
+
+
+def export_networks(folder: Path, run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingState) -> None:
+    """Write the moving average and, of a pretraining, the critic into a folder of the run; errors as of `export_run`."""
     if recipe.command == "pretrain":
-        file = run.path / CRITIC_FOLDER / CRITIC_FILE
+        file = folder / CRITIC_FOLDER / CRITIC_FILE
         ensure_folder(file.parent)
         save_network(file, state.critic, make_training_card(run, recipe, setup, state, state.critic))
     network = recalibrate_batchnorm(state.ema, recipe.seed).cpu()
-    file = run.path / f"{network.kind}.safetensors"
-    save_network(file, network, make_training_card(run, recipe, setup, state, network))
-    counters = state.counters
-    final = {"state": "done", "target_kimg": recipe.training.kimg, "eta_s": 0.0, "diagnosis": counters.trouble}
-    account = {key: getattr(counters, key) for key in ("iteration", "kimg", "seconds", "cpu_seconds", "collapsed_at_kimg", "diverged_at_kimg")}
-    run.write_status({**run.read_status(), **final, **account})
+    save_network(folder / f"{network.kind}.safetensors", network, make_training_card(run, recipe, setup, state, network))
 
 
 def make_training_card(run: Run, recipe: Recipe, setup: TrainingSetup, state: TrainingState, network: Network) -> Card:
@@ -55,9 +64,10 @@ def make_training_card(run: Run, recipe: Recipe, setup: TrainingSetup, state: Tr
         layers = verify_frozen_layers(run.path, layers, state.generator, network)
     counters, pack = state.counters, setup.pack
     return make_card(
-        network, recipe, layers=layers, parent=dict(setup.header.get("parent", {})), kimg=counters.kimg, iterations=counters.iteration,
+        network, recipe, layers=layers, parent=dict(setup.header.get("parent", {})), iterations=counters.iteration,
+        kimg=(counters.images_shown - counters.step_images) / 1000,
         data={"source": recipe.data.source, "count": len(pack), "content_sha256": pack.content_sha256},
-        seconds=round(counters.seconds, 3), cpu_seconds=round(counters.cpu_seconds, 3),
+        seconds=round(counters.seconds - counters.step_seconds, 3), cpu_seconds=round(counters.cpu_seconds - counters.step_cpu_seconds, 3),
         licence="MIT" if recipe.data.source == "demo" else "", credit=str(pack.manifest.get("licence") or ""),
         notes="; ".join(_notes(counters)),
     )  # fmt: skip

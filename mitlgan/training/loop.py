@@ -23,10 +23,11 @@ from mitlgan.runtime.progress import Reporter
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.runtime.signals import StopSignals
 from mitlgan.training.checkpoint import Checkpoint
+from mitlgan.training.counters import Counters
 from mitlgan.training.monitor import TrainingMonitor, batch_diversity, midtone_ratio
 from mitlgan.training.run_directory import Run
 from mitlgan.training.run_writer import RunWriter
-from mitlgan.training.schedule import Schedule, kimg_to_images
+from mitlgan.training.schedule import Schedule
 from mitlgan.training.setup import Callbacks, TrainingSetup
 from mitlgan.training.state import TrainingState
 from mitlgan.training.stopwatch import Stopwatch
@@ -44,6 +45,7 @@ def train(
     reporter: Reporter,
     *,
     checkpoint: Checkpoint | None = None,
+    counters: Counters | None = None,
     callbacks: Callbacks | None = None,
 ) -> TrainingState:
     """Train in a run directory, from the start or from a checkpoint.
@@ -55,6 +57,7 @@ def train(
         world: This process's rank and device.
         reporter: Shows progress and messages.
         checkpoint: Where to resume.
+        counters: Numbers to begin with, where this training is a further step of a ladder.
         callbacks: What the caller does during the training.
 
     Returns:
@@ -68,6 +71,7 @@ def train(
         loop = TrainingLoop(run, recipe, setup, world, reporter, callbacks)
     except (MemoryError, RuntimeError) as error:
         raise translate_memory_error(error, recipe) from None
+    loop.state.counters = counters or loop.state.counters
     if checkpoint is not None:
         loop.state.restore(*checkpoint)
         for path in (run.stats_file, run.timing_file):
@@ -138,9 +142,9 @@ class TrainingLoop:
     def _iterate(self, signals: StopSignals) -> None:
         """Train iteration by iteration; write, check and stop when that is due."""
         state, counters, schedule, writer = self.state, self.state.counters, self.schedule, self.writer
-        if counters.iteration == 0:
+        if counters.iteration == counters.step_iteration:
             writer.write_snapshot(state, self.snapshot_inputs)
-            if 0 in self.recipe.training.keep_kimg:
+            if counters.iteration == 0 and 0 in self.recipe.training.keep_kimg:
                 self._save_artifact()
             writer.write_checkpoint(state)
         status_time_s, logged = -math.inf, writer.read_last_stats()
@@ -173,7 +177,7 @@ class TrainingLoop:
                 writer.flush_logs()
                 writer.write_status("running", counters, logged)
             self._stop_if_diverged(is_last)
-            if any_rank(signals.received is not None, self.world) and not is_last:
+            if any_rank(signals.received is not None, self.world) and not (is_last and self.setup.is_last_step):
                 self._stop(signals)
         writer.flush_logs()
 
@@ -186,7 +190,7 @@ class TrainingLoop:
         state, training, critic_steps = self.state, self.recipe.training, self.setup.objective.critic_steps
         counters = state.counters
         torch.manual_seed(derived_seed(self.recipe.seed, "dropout", counters.iteration, self.world.rank))
-        state.apply_lr_schedules(counters.images_shown / kimg_to_images(training.kimg))
+        state.apply_lr_schedules(self.schedule.progress(counters))
         stats: dict[str, Tensor] = {}
         skipped = counters.nan_skipped
         real = fake = shared = None

@@ -75,7 +75,7 @@ class RunWriter:
         Returns:
             The line's values, on every rank.
         """
-        line: dict[str, Any] = {"iteration": counters.iteration, "kimg": counters.kimg}
+        line: dict[str, Any] = {"iteration": counters.iteration, "kimg": counters.kimg, **self._size()}
         line |= {name: value if math.isfinite(value) else None for name, value in stats.items()}
         line |= {"nan_skipped": counters.nan_skipped, "collapsed": counters.collapsed_at_kimg is not None}
         if counters.trouble:
@@ -99,6 +99,7 @@ class RunWriter:
             self._timing.write({
                 "iteration": counters.iteration,
                 "kimg": counters.kimg,
+                **self._size(),
                 "seconds": round(counters.seconds, 4),
                 "cpu_seconds": round(counters.cpu_seconds, 4),
                 "images_per_s": round(images / seconds, 2),
@@ -118,10 +119,10 @@ class RunWriter:
         stats = stats or {}
         status = {
             "state": state, "command": self.recipe.command, "role": self.recipe.role, "iteration": counters.iteration, "kimg": counters.kimg,
-            "target_kimg": self.recipe.training.kimg, "images_per_s": counters.images_shown / counters.seconds if counters.seconds else 0.0,
+            "target_kimg": self._whole_recipe().training.kimg, "images_per_s": counters.images_shown / counters.seconds if counters.seconds else 0.0,
             "eta_s": self._schedule.remaining_s(counters), "seconds": counters.seconds, "collapsed_at_kimg": counters.collapsed_at_kimg,
             "diverged_at_kimg": counters.diverged_at_kimg, "diagnosis": counters.trouble, "nan_skipped": counters.nan_skipped,
-            "critic_loss": stats.get("critic_loss"), "generator_loss": stats.get("generator_loss"),
+            "critic_loss": stats.get("critic_loss"), "generator_loss": stats.get("generator_loss"), **self._size(),
         }  # fmt: skip
         self.run.write_status(status)
         self.reporter.update(status)
@@ -133,8 +134,16 @@ class RunWriter:
         with torch.no_grad():
             images = run_network(state.ema, inputs, self.recipe.role).output
         by_iteration = self.recipe.training.snapshot_iterations is not None
-        name = f"i{state.counters.iteration:08d}.png" if by_iteration else f"{int(state.counters.kimg):06d}.png"
+        number = f"i{state.counters.iteration:08d}" if by_iteration else f"{int(state.counters.kimg):06d}"
+        name = f"{number}.png" if self.setup.ladder is None else f"{number}-{self.recipe.size_px:04d}px.png"
         write_atomically(self.run.path / "snapshots" / name, grid_png(images), root=self.run.path)
+
+    def _whole_recipe(self) -> Recipe:
+        return self.recipe if self.setup.ladder is None else self.setup.ladder.recipe
+
+    def _size(self) -> dict[str, int]:
+        """Return the size of the images where it changes during the run."""
+        return {} if self.setup.ladder is None else {"size_px": self.recipe.size_px}
 
     def write_checkpoint(self, state: TrainingState) -> None:
         """Write a checkpoint.
@@ -152,7 +161,7 @@ class RunWriter:
         if self.world.is_leader:
             header = {
                 **self.setup.header, **state.header(), "threads": torch.get_num_threads(), "world_size": self.world.size,
-                "recipe": self.recipe.model_dump(mode="json", exclude_none=True),
+                "recipe": self._whole_recipe().model_dump(mode="json", exclude_none=True),
                 "data_sha256": self.setup.pack.content_sha256, "data_count": len(self.setup.pack),
             }  # fmt: skip
             kept = self.recipe.training.checkpoints_kept or CHECKPOINTS_KEPT

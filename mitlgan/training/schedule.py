@@ -50,7 +50,11 @@ class Schedule:
 
     def trains_critic_alone(self, counters: Counters) -> bool:
         """Whether the generator does not learn in the next iteration."""
-        return counters.images_shown < kimg_to_images(self.training.critic_first_kimg or 0.0)
+        return counters.images_shown - counters.step_images < kimg_to_images(self.training.critic_first_kimg or 0.0)
+
+    def progress(self, counters: Counters) -> float:
+        """Return the share of the step's length so far, which is that of the run unless there is a ladder of sizes; in [0, 1]."""
+        return (counters.images_shown - counters.step_images) / (kimg_to_images(self.training.kimg) - counters.step_images)
 
     def is_snapshot_due(self, before: Position, counters: Counters) -> bool:
         """Whether a snapshot is due after an iteration that began at a position."""

@@ -9,7 +9,21 @@ from typing import Any
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.networks import Network
 from mitlgan.objectives import Objective
+from mitlgan.recipe import Recipe
 from mitlgan.training.state import TrainingState
+
+
+@dataclass(frozen=True)
+class LadderStep:
+    """Which step of a ladder of sizes a training is.
+
+    Attributes:
+        recipe: The whole ladder.
+        index: Number of the step, from 0.
+    """
+
+    recipe: Recipe
+    index: int
 
 
 @dataclass(frozen=True)
@@ -22,6 +36,7 @@ class TrainingSetup:
         objective: Losses of both networks.
         pack: The real pictures.
         header: What else a checkpoint must hold so that a resume can build the networks again.
+        ladder: Which step of a ladder of sizes this is; None without a ladder.
     """
 
     generator: Network
@@ -29,6 +44,12 @@ class TrainingSetup:
     objective: Objective
     pack: ImagePack
     header: Mapping[str, Any] = field(default_factory=dict)
+    ladder: LadderStep | None = None
+
+    @property
+    def is_last_step(self) -> bool:
+        """Whether the run ends with this training."""
+        return self.ladder is None or self.ladder.index + 1 == len(self.ladder.recipe.grow or ())
 
 
 @dataclass(frozen=True)

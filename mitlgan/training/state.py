@@ -67,7 +67,7 @@ class TrainingState:
         Args:
             images: Real images shown since the last call; the half-life is counted in them (Karras et al. 2018, section 3 / appendix).
         """
-        halflife = min(self._ema_halflife_kimg * 1000, self.counters.images_shown * EMA_RAMPUP)
+        halflife = min(self._ema_halflife_kimg * 1000, (self.counters.images_shown - self.counters.step_images) * EMA_RAMPUP)
         weight = 1.0 - 0.5 ** (images / halflife) if halflife > 0 else 1.0
         averages, values = self._ema_pairs
         torch._foreach_lerp_(averages, values, weight)

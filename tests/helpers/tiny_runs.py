@@ -158,7 +158,8 @@ def trace(run: Run) -> tuple[dict[str, Tensor], dict[str, Any], bytes]:
     assert checkpoint is not None
     tensors, header = checkpoint
     counters = asdict(Counters(**header["counters"]))
-    del counters["seconds"], counters["cpu_seconds"]
+    for clock in ("seconds", "cpu_seconds", "step_seconds", "step_cpu_seconds"):
+        del counters[clock]
     return tensors, counters, run.stats_file.read_bytes()
 
 

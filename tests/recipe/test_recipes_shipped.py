@@ -11,16 +11,19 @@ import torch
 from mitlgan import networks
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.artifacts.summary import default_generator_specs, describe, describe_recipe, thesis_generator
-from mitlgan.recipe import Recipe, as_dict, find_recipe, load_recipe, parse_recipe, shipped_folder, shipped_recipe_names, to_toml
+from mitlgan.recipe import Recipe, as_dict, find_recipe, ladder_steps, load_recipe, parse_recipe, shipped_folder, shipped_recipe_names, to_toml
 
 THESIS_32 = ("compose", "pretrain_bg", "pretrain_fg", "wgan")
 RECOMMENDED = (
     *(f"{part}-{size}" for part in ("bg", "compose", "fg", "wgan") for size in (32, 64, 128)),
+    "bg-128-grown",
     "bg-64-grown",
+    "fg-128-grown",
     "fg-64-grown",
     "fg-64-sharp",
     "scene-32",
     "three-32",
+    "wgan-64-grown",
 )
 FEW = tuple(f"{part}-{size}" for part in ("bg", "compose", "fg") for size in (32, 64))
 THESIS = ("compose", "pretrain_bg", "pretrain_fg", "thesis-narrow", "wgan")
@@ -54,7 +57,7 @@ def test_plain_dump_and_parse_round_trip(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", shipped_recipe_names())
 def test_its_networks_fit_together(name: str) -> None:
-    recipe = load_recipe(name)
+    recipe = ladder_steps(load_recipe(name))[-1]
     with torch.device("meta"):
         if recipe.generator is not None:
             generator: torch.nn.Module = networks.build_generator(recipe.generator, recipe.size_px)
@@ -169,3 +172,16 @@ def test_recipes_for_few_pictures_say_when_to_use_them_and_adapt_their_augmentat
     assert "100 to 800" in head
     assert f"mitlgan {recipe.command}" in head
     assert set(recipe.evaluation.extractors) == {"efficientnet-lite0", "mobilenet-v2"}
+
+
+@pytest.mark.parametrize("role", ["fg", "bg"])
+def test_a_ladder_goes_through_the_sizes_of_the_recipes_that_it_names(role: str) -> None:
+    steps = ladder_steps(load_recipe(f"recommended/{role}-128-grown"))
+    small, grown = load_recipe(f"recommended/{role}-32"), load_recipe(f"recommended/{role}-64-grown")
+    assert [step.size_px for step in steps] == [32, 64, 128]
+    assert (steps[0].generator, steps[0].critic, steps[0].training.kimg) == (small.generator, small.critic, small.training.kimg)
+    assert (steps[1].generator, steps[1].critic) == (grown.generator, grown.critic)
+    assert steps[1].training.kimg - steps[0].training.kimg == grown.training.kimg
+    assert steps[1].training.critic_first_kimg == steps[2].training.critic_first_kimg == grown.training.critic_first_kimg
+    rates = {(step.generator_optimiser.learning_rate, step.critic_optimiser.learning_rate) for step in (*steps[1:], grown)}
+    assert rates == {(2e-4, 2e-4)}

@@ -155,7 +155,10 @@ class ImagePack:
 
         pixels = self.pixels[np.asarray(indices, dtype=np.int64)]  # (N, C, H, W), a copy
         if channels == 4 and self.channels != 4:
-            raise DataError(f"{self.path}: has no alpha or matte, but 4 channels are needed; use pictures with transparency, or 3 image channels")
+            raise DataError(
+                f"{self.path}: has no alpha or matte, but 4 channels are needed; use pictures with transparency, which `mitlgan data split` makes of "
+                "photographs, or 3 image channels"
+            )
         if channels == self.channels:
             return torch.from_numpy(pixels)
         if self.channels == 1:

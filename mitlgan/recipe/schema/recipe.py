@@ -12,6 +12,7 @@ from mitlgan.recipe.schema.composer import FUSION_KINDS, ComposerRecipe
 from mitlgan.recipe.schema.critics import CRITIC_KINDS, AnyCritic, ThesisCriticRecipe
 from mitlgan.recipe.schema.generators import GENERATOR_KINDS, AnyGenerator
 from mitlgan.recipe.schema.inpainter import InpainterRecipe
+from mitlgan.recipe.schema.ladder import GrowRecipe, require_ladder, total_kimg
 from mitlgan.recipe.schema.objectives import OBJECTIVE_KINDS, AnyObjective, WganGpRecipe
 from mitlgan.recipe.schema.optimisers import OPTIMISER_KINDS, AdamRecipe, AnyOptimiser
 from mitlgan.recipe.schema.training import CriticStartRecipe, DataRecipe, EvaluationRecipe, Role, TrainingRecipe, TransferRecipe
@@ -42,6 +43,7 @@ class Recipe(RecipeTable):
     size_px: Annotated[int, Field(ge=8, le=1024)]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataRecipe = DataRecipe()
+    grow: Annotated[tuple[GrowRecipe, ...], Field(min_length=2, max_length=6)] | None = None
     generator: AnyGenerator | None = None
     composer: ComposerRecipe | None = None
     inpainter: InpainterRecipe | None = None
@@ -77,6 +79,7 @@ class Recipe(RecipeTable):
                 f'composer.translator.kind = "none" leaves nothing to train with composer.fusion.kind = "{self.composer.fusion.kind}"; '
                 "use another translator"
             )
+        self._ladder()
         self._sizes()
         self._critic()
         for key in ("generator_optimiser", "critic_optimiser"):
@@ -104,14 +107,33 @@ class Recipe(RecipeTable):
         if self.critic_start is not None and self.critic_start.freeze > convolutions:
             raise ValueError(f"critic_start.freeze is {self.critic_start.freeze}, but the critic has {convolutions} convolutions; give at most as many")
 
+    def _ladder(self) -> None:
+        if self.grow is None:
+            return
+        if self.generator is None:
+            raise ValueError(f'grow: only generators grow, and command = "{self.command}" trains none; compose over layers of {self.size_px} px')
+        require_ladder(self.grow, self.size_px)
+        if self.training.kimg != total_kimg(self.grow):
+            raise ValueError(
+                f"training.kimg is {self.training.kimg:g}, but the steps of [[grow]] have {total_kimg(self.grow):g} in all; remove it, or change grow"
+            )
+        for key, value in (("training.limit_s", self.training.limit_s), ("evaluation.best_by", self.evaluation.best_by)):
+            if value is not None:
+                raise ValueError(f"{key} cannot go with [[grow]], whose steps have lengths in kimg and sizes of their own; remove one of them")
+        if self.generator.kind == "mlp":
+            raise ValueError('generator.kind = "mlp" has no features that are images, which growing starts from; give a convolutional generator')
+        if self.critic.kind == "mlp" and any(step.critic == "grown" for step in self.grow):
+            raise ValueError('critic.kind = "mlp" has no convolutions that a new block could be added to; use grow.critic = "new"')
+
     def _sizes(self) -> None:
+        first_px = self.size_px if self.grow is None else self.grow[0].size_px
         if self.generator is not None:
-            self.generator.require_size(self.size_px)
+            self.generator.require_size(first_px)
         if self.inpainter is not None:
             self.inpainter.require_size(self.size_px)
         channels = 3 if self.generator is None else self.generator.image_channels
         if self.critic.image_channels != channels:
             raise ValueError(f"critic.image_channels is {self.critic.image_channels}, but the images have {channels}; make them equal")
-        self.critic.require_size(self.size_px)
+        self.critic.require_size(first_px)
         if self.composer is not None:
             self.composer.translator.require_size(self.size_px)

@@ -13,7 +13,14 @@ from contextlib import contextmanager
 
 MAX_MESSAGE_CHARS = 2000
 _MACHINE_ERRNOS = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EINTR)
-_OUT_OF_MEMORY = ("out of memory error", "insufficient memory", "can't allocate memory")  # of Pillow, OpenCV and torch
+_OUT_OF_MEMORY = (
+    "out of memory", "insufficient memory", "not enough memory", "allocate memory", "bad_alloc", "bad allocation", "alloc_failed",
+    "could not create a memory", "could not execute a primitive", "could not initialize a memory", "failed to map segment", "failed to allocate",
+    "null without setting an exception", "can't start new thread", "unable to mmap",
+)  # fmt: skip
+"""Of Pillow, OpenCV, torch, oneDNN, CUDA, onnxruntime, the dynamic linker, and of C extensions that report nothing."""
+_NO_PRIMITIVE = "could not create a primitive"
+"""Of oneDNN: alone it means too little memory; with "descriptor" it means a shape that has no implementation, a bug."""
 
 
 class MitlganError(Exception):
@@ -66,6 +73,35 @@ class ResourceError(MitlganError):
     exit_code = 5
 
 
+class ShortageError(ResourceError):
+    """Memory or disk gave out.
+
+    Args:
+        fault: What gave out, and for what.
+        advice: What to do; the command line replaces it by what fits the command that was run.
+
+    Attributes:
+        is_memory: Whether it was memory.
+    """
+
+    def __init__(self, fault: str, advice: str, *, is_memory: bool) -> None:
+        super().__init__(f"{fault}; {advice}")
+        self.fault, self.advice, self.is_memory = fault, advice, is_memory
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory gave out, whichever library says so, and in whatever words."""
+    if isinstance(error, MemoryError) or (isinstance(error, ShortageError) and error.is_memory):
+        return True
+    if isinstance(error, MitlganError):
+        return False
+    if isinstance(error, OSError) and error.errno is not None:  # its text holds a file name
+        return error.errno == errno.ENOMEM
+    text = str(error).lower()
+    is_primitive = _NO_PRIMITIVE in text and "descriptor" not in text
+    return is_primitive or any(words in text for words in _OUT_OF_MEMORY)
+
+
 def resource_fault(error: BaseException) -> ResourceError | None:
     """Return a `ResourceError` if the machine failed, not the file: memory, open files, disk. Return None for any other error.
 
@@ -73,12 +109,22 @@ def resource_fault(error: BaseException) -> ResourceError | None:
     """
     if isinstance(error, ResourceError):
         return error
-    number = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY):
-        number = errno.ENOMEM
-    if number in _MACHINE_ERRNOS:
-        return ResourceError(f"{os.strerror(number).lower()}; free some memory, files or disk, and run the same command again")
-    return None
+    number = errno.ENOMEM if is_out_of_memory(error) else error.errno if isinstance(error, OSError) else None
+    if number not in _MACHINE_ERRNOS:
+        return None
+    fault, advice = os.strerror(number).lower(), "free some memory, files or disk, and run the same command again"
+    if number in (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT):
+        return ShortageError(fault, advice, is_memory=number == errno.ENOMEM)
+    return ResourceError(f"{fault}; {advice}")
+
+
+def raise_resource_fault(error: BaseException, subject: str, way_out: str = "") -> None:
+    """Raise a `ResourceError` that names the subject if the machine failed; see `resource_fault`. Return for any other error."""
+    fault = resource_fault(error)
+    if isinstance(fault, ShortageError):
+        raise ShortageError(f"{subject}: {fault.fault}", fault.advice + way_out, is_memory=fault.is_memory) from None
+    if fault is not None:
+        raise ResourceError(f"{subject}: {fault}{way_out}") from None
 
 
 @contextmanager
@@ -87,10 +133,8 @@ def translate_resource_faults(subject: str, way_out: str = "") -> Iterator[None]
     try:
         yield
     except Exception as error:
-        fault = resource_fault(error)
-        if fault is None:
-            raise
-        raise ResourceError(f"{subject}: {fault}{way_out}") from None
+        raise_resource_fault(error, subject, way_out)
+        raise
 
 
 class NanError(MitlganError):

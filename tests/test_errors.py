@@ -14,7 +14,7 @@ from mitlgan.runtime.progress import PlainReporter, format_status
 def test_exit_codes() -> None:
     codes = {name: value.exit_code for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, MitlganError)}
     assert codes == {
-        "MitlganError": 1, "UsageError": 2, "DataError": 3, "ArtifactError": 4, "ResourceError": 5, "NanError": 6,
+        "MitlganError": 1, "UsageError": 2, "DataError": 3, "ArtifactError": 4, "ResourceError": 5, "ShortageError": 5, "NanError": 6,
         "DivergedError": 6, "Stopped": 1,
     }  # fmt: skip
     assert [Stopped("saved", number).exit_code for number in (2, 15)] == [130, 143]

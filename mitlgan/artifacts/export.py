@@ -26,7 +26,7 @@ from mitlgan.artifacts.markdown_card import markdown_card
 from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.artifacts.samples import sample_like, samples_of_seeds
 from mitlgan.artifacts.times import split_times
-from mitlgan.errors import ArtifactError, UsageError
+from mitlgan.errors import ArtifactError, UsageError, raise_resource_fault
 from mitlgan.images.resize import OWN_SIZE, PictureSize
 from mitlgan.latents import latents_from_seeds
 from mitlgan.networks import CompositionStages
@@ -216,6 +216,7 @@ def _exporting(to: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except Exception as error:  # exporters raise all kinds of errors
+        raise_resource_fault(error, f"to {to}")
         reason = (str(error).splitlines() or [""])[0][:300]
         raise ArtifactError(f"to {to}: the exporter cannot take this network ({type(error).__name__}: {reason}); nothing was written") from error
     finally:

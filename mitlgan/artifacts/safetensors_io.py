@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from mitlgan.errors import ArtifactError
+from mitlgan.errors import ArtifactError, raise_resource_fault
 from mitlgan.runtime.files import ForeignFileError, open_regular, write_atomically
 
 SCHEMA_VERSION = 1
@@ -75,6 +75,7 @@ def read_tensors(path: Path, *, root: Path | None = None) -> tuple[dict[str, Ten
         bad = first_nonfinite(tensors)
         digest = tensors_sha256(tensors)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OSError, RuntimeError, OverflowError) as error:
+        raise_resource_fault(error, str(path))
         raise ArtifactError(f"{path}: damaged ({_first_line(error)}); take it from its source again") from None
     if bad is not None:
         raise ArtifactError(f"{path}: tensor {bad} holds a value that is not finite")
@@ -106,6 +107,7 @@ def read_header(path: Path, *, root: Path | None = None) -> dict[str, Any]:
     except ForeignFileError as error:
         raise ArtifactError(str(error) if root else f"{path}: not a file; give a .safetensors artifact") from None
     except OSError as error:
+        raise_resource_fault(error, str(path))
         raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from None
     return _parse_header(path, raw)
 

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -41,8 +42,9 @@ from mitlgan.cli import (
     sweep,
     train,
 )
+from mitlgan.cli.memory_advice import DEFAULT_ADVICE, describe_shortage, remember_command
 from mitlgan.cli.output import log
-from mitlgan.errors import MitlganError, to_one_line
+from mitlgan.errors import MitlganError, ResourceError, ShortageError, resource_fault, to_one_line
 from mitlgan.runtime.child_processes import end_with_parent
 
 INTERRUPTED = 130
@@ -153,36 +155,54 @@ for heading, commands in HELP_SECTIONS.items():
 def main() -> None:
     """Run a command; end with its exit code (see `mitlgan.errors`)."""
     end_with_parent()
-    try:
-        code = app(standalone_mode=False)
-        if code == INTERRUPTED:  # the parser has caught the interrupt already, and says nothing
-            raise KeyboardInterrupt
-    except BaseException as error:
-        if os.environ.get("MITLGAN_DEBUG") == "1":
-            raise
-        code = _report(error)
-    sys.stdout.flush()
+    with remember_command(sys.argv[1:]) as name:
+        try:
+            code = app(standalone_mode=False)
+            if code == INTERRUPTED:  # the parser has caught the interrupt already, and says nothing
+                raise KeyboardInterrupt
+            sys.stdout.flush()
+        except BaseException as error:
+            if os.environ.get("MITLGAN_DEBUG") == "1":
+                raise
+            code = _report(error, name)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _report(error: BaseException) -> int:
-    """Print one line for an error, and return its exit code."""
+def _report(error: BaseException, name: str) -> int:
+    """Print one line for an error of a command, and return its exit code."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, ShortageError) and error.is_memory:
+        return _say(describe_shortage(error, name), error.exit_code)
     if isinstance(error, MitlganError):
         return _say(str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):
         return _say("stopped at once; the last checkpoint is intact", INTERRUPTED)
-    if isinstance(error, MemoryError):
-        return _say("memory: not enough; use a smaller batch or size", 5)
     if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         return 1
     if hasattr(error, "format_message"):  # the command line parser's own errors
         return _report_usage(error)
     if type(error).__name__ == "Abort":
         return _say("stopped", INTERRUPTED)
+    if (fault := resource_fault(error)) is not None:
+        return _report_fault(error, fault, name)
     return _say(f"bug: {type(error).__name__}: {error}; MITLGAN_DEBUG=1 shows where", 1)
+
+
+def _report_fault(error: BaseException, fault: ResourceError, name: str) -> int:
+    """Print one line for memory, disk or files that gave out where no part of the program expected it."""
+    if isinstance(fault, ShortageError) and fault.is_memory:
+        advice = DEFAULT_ADVICE if isinstance(error, ImportError) else describe_shortage(fault, name).partition("; ")[2]
+        return _say(f"memory: not enough for `mitlgan {name}`; {advice}", fault.exit_code)
+    _discard_stdout()  # it may be what cannot be written
+    return _say(f"{getattr(error, 'filename', None) or f'mitlgan {name}'}: {fault}", fault.exit_code)
+
+
+def _discard_stdout() -> None:
+    """Let the interpreter's last flush of stdout succeed."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report_usage(error: Any) -> int:

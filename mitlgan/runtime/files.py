@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from mitlgan.errors import ResourceError, UsageError
+from mitlgan.errors import ResourceError, ShortageError, UsageError, raise_resource_fault
 
 TEMPORARY_SUFFIX = ".tmp"
 MAX_NAME_BYTES = 255
@@ -88,7 +88,10 @@ def is_regular(path: Path, *, root: Path) -> bool:
     try:
         with open_regular(path, root=root):
             return True
-    except OSError:
+    except ForeignFileError:
+        return False
+    except OSError as error:
+        raise_resource_fault(error, str(path))  # a run is not unfinished because too many files are open
         return False
 
 
@@ -112,7 +115,10 @@ def translate_disk_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ResourceError(f"{path}: no space left on the disk; free some and run `mitlgan resume`") from None
+            raise ShortageError(f"{path}: no space left on the disk", "free some, and run the same command again", is_memory=False) from None
+        if error.errno == errno.ENAMETOOLONG:
+            raise ResourceError(f"{path}: the name is too long for the disk; give a shorter one") from None
+        raise_resource_fault(error, str(path))
         raise ResourceError(f"{path}: cannot be written ({error.strerror or error}); choose another folder with --out") from None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from mitlgan.errors import raise_resource_fault
 from mitlgan.runtime.files import ForeignFileError, open_regular, read_bytes, translate_disk_errors
 
 MAX_LINE_BYTES = 10_000_000
@@ -22,7 +23,8 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(read_bytes(path, root=path.parent))
     except ForeignFileError:
         raise
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError) as error:
+        raise_resource_fault(error, str(path))  # memory or open files that gave out do not mean that it is absent
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -45,8 +47,8 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
                 yield value
     except ForeignFileError:
         raise
-    except OSError:
-        return
+    except OSError as error:
+        raise_resource_fault(error, str(path))
 
 
 def truncate_jsonl(path: Path, iteration: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from mitlgan.errors import MitlganError
+from mitlgan.errors import MitlganError, raise_resource_fault
 from mitlgan.runtime.files import ForeignFileError, open_regular
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
@@ -64,6 +64,7 @@ def read_text(path: Path, label: str, make_error: ErrorFactory, max_bytes: int, 
     except ForeignFileError as error:
         raise make_error(f"{label}: {'not a file; name a text file' if root is None else error.strerror}") from None
     except OSError as error:
+        raise_resource_fault(error, label)
         raise make_error(f"{label}: cannot be read ({error.strerror}); name a text file that is there") from None
     if len(raw) > max_bytes:
         raise make_error(f"{label}: is growing while it is read")

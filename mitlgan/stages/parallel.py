@@ -218,6 +218,8 @@ class _Supervisor:
         if code == 0:
             return
         lines = self._log_lines(training)
+        if code == -signal.SIGKILL:
+            raise ResourceError(f"{training.label}: was killed, as the system does when memory gives out; free some, and run the same command again")
         error = MitlganError(f"{training.label}: {lines[-1] if lines else 'ended without a message'} (log: {self._log_path(training)})")
         error.exit_code = code if code > 0 else 1
         raise error

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mitlgan.errors import DivergedError, NanError, ResourceError, Stopped, UsageError
+from mitlgan.errors import DivergedError, MitlganError, NanError, ResourceError, ShortageError, Stopped, UsageError, is_out_of_memory
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.allocator import keep_freed_memory
 from mitlgan.runtime.distributed import World, any_rank, average_tensors, broadcast
@@ -69,24 +69,27 @@ def train(
     keep_freed_memory()
     try:
         loop = TrainingLoop(run, recipe, setup, world, reporter, callbacks)
-    except (MemoryError, RuntimeError) as error:
-        raise translate_memory_error(error, recipe) from None
-    loop.state.counters = counters or loop.state.counters
+        loop.state.counters = counters or loop.state.counters
+        if checkpoint is not None:
+            loop.state.restore(*checkpoint)
+    except Exception as error:
+        raise translate_memory_error(error, run, recipe, is_resumed=checkpoint is not None) from None
     if checkpoint is not None:
-        loop.state.restore(*checkpoint)
         for path in (run.stats_file, run.timing_file):
             truncate_jsonl(path, loop.state.counters.iteration)
     try:
-        return loop.run()
+        return loop.run(is_resumed=checkpoint is not None)
     except NanError:
         loop.writer.write_status("nan", loop.state.counters)
         raise
     except DivergedError:
         loop.writer.write_status("diverged", loop.state.counters)
         raise
-    except ResourceError:
+    except ResourceError as error:
         with contextlib.suppress(ResourceError):
             loop.writer.write_status("failed", loop.state.counters)
+        if isinstance(error, ShortageError) and not error.is_memory:
+            raise ShortageError(error.fault, f"free some, and continue with `mitlgan resume {run.path}`", is_memory=False) from None
         raise
 
 
@@ -123,8 +126,11 @@ class TrainingLoop:
         stops = recipe.training.divergence != "continue"
         self.monitor = TrainingMonitor(setup.objective, recipe.training.log_iterations, reporter.say, diameter, stops)
 
-    def run(self) -> TrainingState:
+    def run(self, *, is_resumed: bool = False) -> TrainingState:
         """Train to the end.
+
+        Args:
+            is_resumed: Whether the run began in another process; advice differs.
 
         Raises:
             Stopped: A signal came; the state was saved.
@@ -135,8 +141,8 @@ class TrainingLoop:
         try:
             with self.writer.open_logs(), StopSignals() as signals:
                 self._iterate(signals)
-        except (MemoryError, RuntimeError) as error:
-            raise translate_memory_error(error, self.recipe) from None
+        except Exception as error:
+            raise translate_memory_error(error, self.run_directory, self.recipe, is_resumed=is_resumed) from None
         return self.state
 
     def _iterate(self, signals: StopSignals) -> None:
@@ -244,14 +250,17 @@ class TrainingLoop:
         raise Stopped(f"{path}: stopped at {counters.kimg:.1f} kimg and saved; continue with `mitlgan resume {path}`", signals.received or 15)
 
 
-def translate_memory_error(error: MemoryError | RuntimeError, recipe: Recipe) -> Exception:
-    """Return an error that names batch and image size if memory is full; return any other error, a bug, as it is."""
-    text = str(error).lower()
-    if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "out of memory" in text or "can't allocate memory" in text):
+def translate_memory_error(error: Exception, run: Run, recipe: Recipe, *, is_resumed: bool) -> Exception:
+    """Return an error that names batch and image size if memory is full; return any other error as it is."""
+    if isinstance(error, MitlganError) or not is_out_of_memory(error):
         return error
     batch, size_px = recipe.training.batch, recipe.size_px
-    advice = f"try half: --set training.batch={batch // 2}" if batch >= 4 else "try a smaller size_px or narrower networks"
-    return ResourceError(f"training.batch: out of memory with {batch} images of {size_px} px; {advice}")
+    smaller = f"--set training.batch={batch // 2}" if batch >= 4 else "a smaller size_px or narrower networks"
+    if is_resumed:
+        advice = f"free some and run `mitlgan resume {run.path}` again, or start a new run with {smaller}"
+    else:
+        advice = f"try half: {smaller}" if batch >= 4 else f"try {smaller}"
+    return ShortageError(f"training.batch: out of memory with {batch} images of {size_px} px", advice, is_memory=True)
 
 
 def _to_floats(stats: Mapping[str, Tensor]) -> dict[str, float]:

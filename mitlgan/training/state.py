@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mitlgan.errors import ArtifactError
+from mitlgan.errors import ArtifactError, raise_resource_fault
 from mitlgan.networks import Network
 from mitlgan.recipe import Recipe
 from mitlgan.training.batchnorm import trained_statistics
@@ -100,6 +100,7 @@ class TrainingState:
                 restore_optimiser(optimiser, _with_prefix(tensors, part))
             self.counters = Counters(**header["counters"])
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise_resource_fault(error, "checkpoint")
             raise ArtifactError(f"checkpoint: does not fit the recipe's networks ({str(error).splitlines()[0]})") from None
 
     def _networks(self) -> dict[str, nn.Module]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mitlgan.errors import UsageError
+from mitlgan.errors import UsageError, raise_resource_fault
 from mitlgan.metrics.extractors import efficientnet_lite0, inception, mobilenet_v2
 from mitlgan.metrics.extractors.extractor import Extractor
 from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR, RESIZES, ExtractorSpec
@@ -72,5 +72,6 @@ def _build(spec: ExtractorSpec, state: dict[str, Tensor], path: Path) -> nn.Modu
     try:
         return spec.build(state)
     except (RuntimeError, ValueError) as error:
+        raise_resource_fault(error, f"--extractor {spec.name}")
         lines = str(error).strip().splitlines()
         raise UsageError(f"--weights {path}: do not fit {spec.name}: {' '.join(lines[-1].split())[:200]}") from error

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from mitlgan.errors import UsageError
+from mitlgan.errors import UsageError, raise_resource_fault
 from mitlgan.metrics.extractors.inception import INCEPTION_URL
 from mitlgan.metrics.extractors.spec import OFFLINE_EXTRACTOR, ExtractorSpec
 
@@ -28,6 +28,7 @@ def read_weights(path: Path, spec: ExtractorSpec, *, is_user_file: bool) -> tupl
     try:
         content = path.read_bytes()
     except OSError as error:
+        raise_resource_fault(error, label)
         raise UsageError(f"{label}: cannot be read ({error.strerror}); {advice}") from error
     if content.startswith(b"version https://git-lfs"):
         raise UsageError(f"{label}: is a Git-LFS pointer, not the weights; {advice}")
@@ -40,6 +41,7 @@ def read_weights(path: Path, spec: ExtractorSpec, *, is_user_file: bool) -> tupl
         else:
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # the very bytes that were hashed
     except (pickle.UnpicklingError, safetensors.SafetensorError, RuntimeError, ValueError, EOFError, KeyError, OSError) as error:
+        raise_resource_fault(error, label)
         raise UsageError(f"{label}: neither safetensors nor a plain weights file; {advice}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UsageError(f"{label}: holds something else than named tensors; {advice}")

@@ -40,7 +40,7 @@ def studio(
         typer.Option("--threads", metavar="N", help="CPU threads. One is enough at 32 px.", min=1),
     ] = None,
 ) -> None:
-    """Open the studio: sample, mix, embed, inpaint in a browser.
+    """Open the studio: sample, edit, train in a browser.
 
     Runs on this machine; needs the extra `studio`.
     """

@@ -36,7 +36,7 @@ class RunAnswer(BaseModel):
         kimg: Progress.
         of: Length in kimg.
         started: Seconds since 1970.
-        snapshots: The kimg or iterations of each snapshot.
+        snapshots: The kimg or iterations of each snapshot; see `snapshot_unit`.
         artifact: Id of what it has trained, if that is on offer.
         can_resume: Whether the studio can continue it.
     """
@@ -50,6 +50,7 @@ class RunAnswer(BaseModel):
     started: float
     has_report: bool
     snapshots: list[int]
+    snapshot_unit: str
     images_per_s: float | None
     eta_s: float | None
     diagnosis: str
@@ -136,6 +137,7 @@ def describe_run(run_id: str, run: Run) -> RunAnswer:
         started=first_file.stat().st_mtime,
         has_report=run.report_file is not None,
         snapshots=list(_snapshots(run)),
+        snapshot_unit="updates" if any(path.name.startswith("i") for path in _snapshots(run).values()) else "kimg",
         images_per_s=finite(status.get("images_per_s")),
         eta_s=finite(status.get("eta_s")),
         diagnosis=str(status.get("diagnosis") or ""),

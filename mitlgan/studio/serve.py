@@ -43,7 +43,7 @@ def serve(settings: StudioSettings, port: int, *, on_ready: Callable[[str], None
     Args:
         settings: Settings of the studio.
         port: Port; 0 takes a free one.
-        on_ready: Called with the address, token included, once connections are accepted.
+        on_ready: Called with a line: the address, token included, once connections are accepted, and why the end takes long, if it does.
         open_browser: Also open the address in a browser.
 
     Raises:
@@ -59,6 +59,11 @@ def serve(settings: StudioSettings, port: int, *, on_ready: Callable[[str], None
             if open_browser:
                 webbrowser.open(address)
 
+        def close() -> None:
+            if app.state.context.trainer.is_training:
+                on_ready("studio: the training saves, then the studio ends")
+            app.state.context.close()
+
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -72,7 +77,7 @@ def serve(settings: StudioSettings, port: int, *, on_ready: Callable[[str], None
             proxy_headers=False,
         )
         with suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean shutdown
-            _StudioServer(config, ready, app.state.context.close).run(sockets=[listening])
+            _StudioServer(config, ready, close).run(sockets=[listening])
 
 
 def _open_socket(host: str, port: int) -> socket.socket:

@@ -28,8 +28,8 @@ from mitlgan.training.run_directory import Run
 
 COMMAND = (sys.executable, "-m", "mitlgan")
 POLL_S = 0.2
-GRACE_S = 30.0
-"""Time for a training to save when the studio ends."""
+GRACE_S, END_S = 60.0, 10.0
+"""Time for a training to save and end; and for which the next one waits for that."""
 TAIL_BYTES, MAX_MESSAGE_CHARS = 8192, 500
 STOPPED_CODES = (128 + signal.SIGTERM, 128 + signal.SIGINT)
 PATH = re.compile(r"(?<![\w.])(?:/[^/\s:;,'\"()]+)+/([^/\s:;,'\"()]+)")
@@ -130,6 +130,11 @@ class Trainer:
         self._sources: dict[Path, tuple[int, str | None]] = {}
         self._lock = threading.Lock()
 
+    @property
+    def is_training(self) -> bool:
+        """Whether a training has not ended."""
+        return self._current is not None and self._current.is_active
+
     def begin(self, plan: TrainingPlan) -> None:
         """Start a training.
 
@@ -137,7 +142,9 @@ class Trainer:
             RequestRefused: 409, one is running, or another process holds the run.
         """
         with self._lock:
-            if self._current is not None and self._current.is_active:
+            if self._current is not None and self._current.state == "stopping":
+                self._current.join(END_S)  # it has saved, and is about to end
+            if self.is_training:
                 raise RequestRefused(409, "training: one is running already; stop it first, or wait for its end")
             if plan.run is not None and is_locked(plan.run):
                 raise RequestRefused(409, "run: another process works on it; wait for that")

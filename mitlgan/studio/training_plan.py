@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from mitlgan.artifacts.card import LAYER_ROLES
-from mitlgan.recipe import Recipe, load_recipe, shipped_recipe_names, with_overrides
+from mitlgan.recipe import ParentedGeneratorRecipe, Recipe, as_dict, load_recipe, shipped_recipe_names, with_overrides
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.studio.schemas import Id, Name, StrictModel
 from mitlgan.studio.training_sets import TrainingSet, require_set
@@ -58,14 +58,22 @@ class SetAnswer(BaseModel):
 
 
 class RecipeAnswer(BaseModel):
-    """A recipe that may be trained; `grows` tells whether it needs a smaller generator to start from, `layered` whether its foreground has a matte."""
+    """A recipe that may be trained.
+
+    Attributes:
+        kimg: Its length, which a request may change.
+        start_px: Size of the generators that it can start from.
+        needs_start: Whether it starts from a trained generator only: it grows one, or goes on with one.
+        layered: Whether its foreground must have a matte.
+    """
 
     name: str
     command: str
     role: str
     size_px: int
     kimg: float
-    grows: bool
+    start_px: int
+    needs_start: bool
     layered: bool
 
 
@@ -123,11 +131,17 @@ def describe_recipes() -> list[RecipeAnswer]:
     return [
         RecipeAnswer(
             name=name, command=recipe.command, role=recipe.role, size_px=recipe.size_px, kimg=recipe.training.kimg,
-            grows=recipe.generator is not None and recipe.generator.kind == "grown",
+            start_px=_start_px(recipe), needs_start=recipe.transfer is not None or isinstance(recipe.generator, ParentedGeneratorRecipe),
             layered=recipe.composer is not None and recipe.composer.fusion.kind == "alpha",
         )
         for name, recipe in offered_recipes().items()
     ]  # fmt: skip
+
+
+def _start_px(recipe: Recipe) -> int:
+    if isinstance(recipe.generator, ParentedGeneratorRecipe):
+        return recipe.generator.parent_px
+    return recipe.size_px if recipe.grow is None else recipe.grow[0].size_px
 
 
 def plan_start(request: StartRequest, sets: Mapping[str, TrainingSet], artifact_path: Callable[[str], Path]) -> TrainingPlan:
@@ -165,7 +179,15 @@ def _with_data(recipe: Recipe, request: StartRequest, sets: Mapping[str, Trainin
     training = recipe.training
     kimg = request.kimg or training.kimg
     values: dict[str, object] = {"data__source": source, "training__kimg": kimg}
-    if training.snapshot_iterations is None:
+    if recipe.grow is not None:  # its steps are as long as the whole
+        steps = [{**step, "kimg": step["kimg"] * kimg / training.kimg} for step in as_dict(recipe)["grow"]]
+        values |= {"grow": steps, "training__kimg": sum(step["kimg"] for step in steps)}
+    if (
+        training.snapshot_iterations is None and kimg < LOOKS and recipe.grow is None
+    ):  # snapshots are named by whole kimg, so these would replace each other
+        per_update = training.batch * recipe.objective.critic_steps / 1000
+        values["training__snapshot_iterations"] = max(1, round(kimg / per_update / LOOKS))
+    elif training.snapshot_iterations is None:
         values["training__snapshot_kimg"] = min(training.snapshot_kimg, kimg / LOOKS)
     if training.checkpoint_iterations is None:
         values["training__checkpoint_kimg"] = min(training.checkpoint_kimg, kimg / LOOKS)

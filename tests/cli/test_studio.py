@@ -21,6 +21,7 @@ def test_what_cannot_be_served_is_refused_in_one_line(command: Command, artifact
         ((tmp_path / "none",), 4, f"{tmp_path / 'none'}: no such artifact"),
         ((tmp_path,), 4, f"{tmp_path}: holds no artifact"),
         (("--port", 70000), 2, "--port:"),
+        (("--data", tmp_path / "none"), 3, f"--data {tmp_path / 'none'}: no such folder or file"),
     ):
         done = command("studio", *arguments)
         assert (done.code, done.out, len(done.err.splitlines())) == (code, "", 1)

@@ -59,7 +59,8 @@ def own(browser: Browser, project: str) -> Iterator[Studio]:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     yield Studio(page, project)
-    assert [each for each in complaints if "frame is sandboxed" not in each] == []
+    expected = ("frame is sandboxed", "Failed to load resource")  # what a report may not do, and what a test has the server refuse
+    assert [each for each in complaints if not any(part in each for part in expected)] == []
     context.close()
 
 
@@ -85,7 +86,8 @@ def test_from_a_folder_of_pictures_to_a_composition_that_is_edited_saved_and_ope
     assert "three trainings" in own.at("no-runs").inner_text()
     train(own, "fg", 0.064)
     eventually(lambda: own.at("run-item").count() == 1 and newest(own) == "done", "the foreground's end", TRAINING_S)
-    assert own.at("snapshot").get_attribute("src")  # an early look
+    assert own.at("snapshot").get_attribute("src")  # early looks
+    assert int(own.at("snapshot-slider").get_attribute("max") or 0) >= 3
     # The background is stopped, and ended as it is.
     train(own, "bg", 400)
     eventually(own.at("run-stop").is_visible, "the background's beginning", TRAINING_S)

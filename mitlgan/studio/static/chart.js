@@ -3,7 +3,7 @@
 import { el, svg } from "./dom.js";
 
 const WIDTH = 320;
-const HEIGHT = 170;
+const SHAPE = 0.53;
 const LEFT = 44;
 const BOTTOM = 22;
 const TOP = 8;
@@ -55,25 +55,27 @@ export function draw(figure, name, curves, { x, log = false }) {
   const keys = last.map((text, index) => el("small", { class: shown.length < 2 ? null : index ? "key second" : "key", text }));
   figure.replaceChildren(el("figcaption", { text: name }, ...keys));
   if (!shown.length) return;
+  const wide = Math.max(WIDTH / 2, Math.round(figure.clientWidth) || WIDTH); // a unit is a pixel, so that labels have one size everywhere
+  const tall = Math.round(wide * SHAPE);
   const all = shown.flatMap((curve) => curve.points);
   const [left, right] = extent(all.map((point) => point[0]));
   const scaled = log ? Math.log10 : (value) => value;
   const [low, high] = extent(all.map((point) => scaled(point[1])));
-  const across = (value) => LEFT + ((value - left) / (right - left)) * (WIDTH - LEFT - 6);
-  const up = (value) => HEIGHT - BOTTOM - ((scaled(value) - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
+  const across = (value) => LEFT + ((value - left) / (right - left)) * (wide - LEFT - 6);
+  const up = (value) => tall - BOTTOM - ((scaled(value) - low) / (high - low)) * (tall - BOTTOM - TOP);
   const marks = log ? powers(low, high) : ticks(low, high, 4);
   const lines = marks.map((value) => [
-    svg("line", { class: "grid-line", x1: LEFT, x2: WIDTH, y1: up(value), y2: up(value) }),
+    svg("line", { class: "grid-line", x1: LEFT, x2: wide, y1: up(value), y2: up(value) }),
     svg("text", { x: LEFT - 6, y: up(value) + 4, "text-anchor": "end" }, short(value)),
   ]);
   const whole = all.every((point) => Number.isInteger(point[0]));
-  const feet = ticks(left, right, 4, whole ? 1 : 0).map((value) => svg("text", { x: across(value), y: HEIGHT - 6, "text-anchor": "middle" }, short(value)));
+  const feet = ticks(left, right, 4, whole ? 1 : 0).map((value) => svg("text", { x: across(value), y: tall - 6, "text-anchor": "middle" }, short(value)));
   const drawn = shown.map((curve, index) => {
     const points = thinned(curve.points).map(([a, b]) => `${across(a).toFixed(1)},${up(b).toFixed(1)}`).join(" ");
     return svg("polyline", { class: index ? "curve second" : "curve", points });
   });
   const words = `${name} over ${x}: ${shown[0].points.length} points, now ${last.join(", ")}`;
-  figure.append(svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": words }, ...lines.flat(), ...feet, ...drawn));
+  figure.append(svg("svg", { viewBox: `0 0 ${wide} ${tall}`, role: "img", "aria-label": words }, ...lines.flat(), ...feet, ...drawn));
   figure.append(el("span", { class: "unseen", text: x }));
 }
 

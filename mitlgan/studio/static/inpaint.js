@@ -71,7 +71,7 @@ async function start() {
     byId("inpaint-progress").value = 1;
     compare(before, picture);
     byId("inpaint-download").href = api.jobPicture(job);
-    byId("inpaint-download").querySelector("span").textContent = `PNG, ${width} × ${height} px`;
+    byId("inpaint-download").querySelector("span").textContent = `${width} × ${height} px`;
     say("The hole is filled.");
   } catch (error) {
     told(error);

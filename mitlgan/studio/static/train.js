@@ -128,10 +128,11 @@ async function follow(run) {
 /** What can be done with a run now. */
 function acts(run, box) {
   const trains = current?.run === run.id && ["starting", "running"].includes(current.state);
+  const resumable = run.can_resume && !["starting", "running", "stopping"].includes(current?.state);
   const buttons = [
     trains && ["stop", "Stop", () => training.act(api.stopTraining)],
-    run.can_resume && ["resume", "Resume", () => training.act(() => api.resumeTraining(run.id, false))],
-    run.can_resume && ["finish", "Finish as it is", () => training.act(() => api.resumeTraining(run.id, true))],
+    resumable && ["resume", "Resume", () => training.act(() => api.resumeTraining(run.id, false))],
+    resumable && ["finish", "Finish as it is", () => training.act(() => api.resumeTraining(run.id, true))],
     run.artifact && ["use", "Open in Generate", () => changed("use", run.artifact)],
   ].filter(Boolean);
   const names = buttons.map(([name]) => name).join();
@@ -170,8 +171,8 @@ function snapshots(run, box) {
   const show = () => {
     const number = kept[made.querySelector("input").valueAsNumber];
     image.src = `api/runs/${encodeURIComponent(run.id)}/snapshot/${number}.png`;
-    image.alt = `Snapshot at ${number} kimg`;
-    showSlider(made.querySelector("input"), `${number} kimg`);
+    image.alt = `Snapshot at ${number} ${run.snapshot_unit}`;
+    showSlider(made.querySelector("input"), `${number} ${run.snapshot_unit}`);
   };
   const made = slider({ label: "Snapshot", min: 0, max: kept.length - 1, step: 1, value: at, name: "snapshot-slider", oninput: show });
   box.replaceChildren(made, image);

@@ -44,7 +44,7 @@ function suit() {
   const step = STEPS.find((each) => each.role === chosen);
   byId("training-hint").textContent = step.hint + (own(chosen) ? " You have one already." : "");
   const needed = chosen === "compose" ? "scene" : chosen;
-  options(byId("training-set"), offer.sets.filter((set) => set.roles.includes(needed)).map((set) => [set.id, set.roles.length < 3 || set.id === "demo" ? set.name : `${set.name}`]));
+  options(byId("training-set"), offer.sets.filter((set) => set.roles.includes(needed)).map((set) => [set.id, set.name]));
   options(byId("training-recipe"), offer.recipes.filter((each) => roleOf(each) === chosen).map((each) => [each.name, `${each.name} (${each.size_px} px)`]));
   suitRecipe();
 }
@@ -56,13 +56,14 @@ function suitRecipe() {
   for (const layer of ["fg", "bg"]) {
     byId(`training-${layer}-row`).hidden = !composes;
     const fits = (artifact) => artifact.kind === "generator" && artifact.role === layer && artifact.size_px <= chosen.size_px && (layer !== "fg" || !chosen.layered || artifact.channels === 4);
-    options(byId(`training-${layer}`), composes ? app.artifacts.filter(fits).map(label) : []);
+    const own = composes ? app.artifacts.filter(fits).map(label) : [];
+    options(byId(`training-${layer}`), own.length ? own : [["", "The newest one"]]);
   }
-  const parents = app.artifacts.filter((artifact) => artifact.kind === "generator" && artifact.role === chosen.role && (chosen.grows ? artifact.size_px < chosen.size_px : artifact.size_px === chosen.size_px));
+  const parents = app.artifacts.filter((artifact) => artifact.kind === "generator" && artifact.role === chosen.role && artifact.size_px === chosen.start_px);
   byId("training-from-row").hidden = composes;
-  options(byId("training-from"), [...(chosen.grows ? [] : [["", "New weights"]]), ...parents.map(label)]);
+  options(byId("training-from"), [...(chosen.needs_start ? [] : [["", "New weights"]]), ...parents.map(label)]);
   byId("training-kimg").value = chosen.kimg;
-  byId("training-start").disabled = running || !byId("training-set").value || (composes && !(byId("training-fg").value && byId("training-bg").value));
+  byId("training-start").disabled = running || !byId("training-set").value || (chosen.needs_start && !parents.length);
 }
 
 const label = (artifact) => [artifact.id, `${artifact.own ? "" : "Shipped: "}${artifact.name} (${artifact.size_px} px)`];
@@ -71,7 +72,7 @@ async function start(event) {
   event.preventDefault();
   const chosen = recipe();
   const wish = { set: byId("training-set").value, recipe: chosen.name, kimg: byId("training-kimg").valueAsNumber };
-  if (chosen.command === "compose") wish.layers = { bg: byId("training-bg").value, fg: byId("training-fg").value };
+  if (chosen.command === "compose") wish.layers = Object.fromEntries(["bg", "fg"].map((layer) => [layer, byId(`training-${layer}`).value]).filter(([, artifact]) => artifact));
   else if (byId("training-from").value) wish.start = byId("training-from").value;
   byId("training-start").disabled = true;
   await act(() => api.startTraining(wish));
@@ -101,9 +102,9 @@ function show(current) {
   if (box.hidden) return;
   const stoppable = running && current.state !== "stopping";
   box.className = `current ${current.state}`;
-  box.replaceChildren(el("div", { class: "bar" }, el("b", { text: `${STATES[current.state]}: ${current.label}` }),
+  box.replaceChildren(...[el("div", { class: "bar" }, el("b", { text: `${STATES[current.state]}: ${current.label}` }),
     stoppable ? el("button", { type: "button", "data-test": "training-stop", onclick: () => act(api.stopTraining) }, icon("pause"), "Stop") : null),
-    current.message ? el("p", { class: "hint", "data-test": "training-message", text: current.message }) : null);
+    current.message ? el("p", { class: "hint", "data-test": "training-message", text: current.message }) : null].filter(Boolean));
 }
 
 /** Read what can be trained and what is being trained; gives the latter. */

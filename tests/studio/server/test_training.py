@@ -19,6 +19,7 @@ from mitlgan.errors import DataError
 from mitlgan.recipe import load_recipe
 from mitlgan.runtime.files import lock_folder
 from mitlgan.studio import StudioSettings, create_app, trainer
+from mitlgan.studio.training_plan import StartRequest, offered_recipes, plan_start
 from mitlgan.studio.training_sets import offer_sets
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -104,7 +105,9 @@ def test_what_is_offered_are_the_sets_by_name_and_recipes(studio: TestClient, ph
         "fg",
         60,
     )
-    assert recipes["recommended/fg-64-grown"]["grows"]
+    assert (recipes["recommended/fg-64-grown"]["start_px"], recipes["recommended/fg-64-grown"]["needs_start"]) == (32, True)
+    assert (recipes["few/fg-32"]["start_px"], recipes["few/fg-32"]["needs_start"]) == (32, True)
+    assert (recipes["recommended/fg-128-grown"]["start_px"], recipes["recommended/fg-128-grown"]["needs_start"]) == (32, False)
     assert recipes["recommended/compose-32"]["layered"]
     assert not [name for name in recipes if name.startswith(("classic/", "inpaint/"))]
     assert offer["current"] is None
@@ -120,7 +123,7 @@ def test_a_training_is_started_watched_stopped_and_continued(studio: TestClient,
     assert (listed["id"], listed["status"], listed["can_resume"]) == (running["run"], "running", False)
     path = tmp_path / "runs" / "pretrain" / listed["name"]
     recipe = load_recipe(str(path / "recipe.toml"))
-    assert (recipe.data.source, recipe.training.kimg, recipe.training.snapshot_kimg) == (str(photos / "bg"), 2, 0.25)
+    assert (recipe.data.source, recipe.training.kimg, recipe.training.snapshot_iterations) == (str(photos / "bg"), 2, 16)  # of 125
     refused = studio.post("/api/training", json={"set": set_id(studio), "recipe": "recommended/fg-32"})
     assert (refused.status_code, refused.json()["error"]) == (409, "training: one is running already; stop it first, or wait for its end")
     assert studio.post("/api/training/resume", json={"run": listed["id"]}).status_code == 409
@@ -156,6 +159,17 @@ def test_a_composition_is_started_over_artifacts_by_their_ids(studio: TestClient
     ):
         refused = studio.post("/api/training", json={**wish, **change})
         assert (refused.status_code, refused.json()["error"].startswith(line)) == (status, True)
+
+
+def test_every_recipe_on_offer_can_have_another_length(photos: Path) -> None:
+    sets = offer_sets([photos], with_demo=False)
+    (own,) = sets
+    for name, recipe in offered_recipes().items():
+        for kimg in (0.5, 3.0, recipe.training.kimg, 1000.0):
+            planned = plan_start(StartRequest(set=own, recipe=name, kimg=kimg), sets, lambda _: Path("x")).recipe
+            assert planned is not None
+            assert planned.training.kimg == pytest.approx(kimg)
+            assert planned.data.source == str(photos / recipe.role)
 
 
 def test_an_error_is_shown_without_where_things_are(studio: TestClient) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mitlgan.networks.interface import Kind, Network
+from mitlgan.runtime.distributed import mean_over_ranks
 
 if TYPE_CHECKING:
     from mitlgan.recipe import InpainterRecipe
@@ -100,8 +101,8 @@ class ContextEncoder(Network):
         prediction = self.predict(inputs)
         truth, holes = inputs[:, :IMAGE_CHANNELS], inputs[:, IMAGE_CHANNELS:]
         errors = (prediction.float() - truth).square().mean(1, keepdim=True)  # (N, 1, H, W)
-        within = (errors * holes).sum() / holes.sum().clamp_min(1)
-        elsewhere = (errors * (1 - holes)).sum() / (1 - holes).sum().clamp_min(1)
+        within = (errors * holes).sum() / mean_over_ranks(holes.sum()).clamp_min(1)
+        elsewhere = (errors * (1 - holes)).sum() / mean_over_ranks((1 - holes).sum()).clamp_min(1)
         return _paste(prediction, inputs), self.reconstruction_weight * (within + self.known_weight * elsewhere)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from mitlgan.runtime.randomness import draw_uniform
+
 if TYPE_CHECKING:
     from mitlgan.recipe import LsganRecipe, MinimaxRecipe
 
@@ -24,9 +26,9 @@ def noisy_labels(recipe: MinimaxRecipe | LsganRecipe, like: Tensor, rng: torch.G
     """
     real, fake = torch.full_like(like, 1.0 - recipe.label_smoothing), torch.zeros_like(like)
     if recipe.label_noise:
-        noise = (torch.rand(2, len(like), generator=rng, device=rng.device).to(like.device) * 2 - 1) * recipe.label_noise
+        noise = (draw_uniform((2, len(like)), rng, dim=1).to(like.device) * 2 - 1) * recipe.label_noise
         real, fake = (real + noise[0]).clamp(0, 1), (fake + noise[1]).clamp(0, 1)
     if recipe.label_flips:
-        flips = (torch.rand(2, len(like), generator=rng, device=rng.device) < recipe.label_flips).to(like.device)
+        flips = (draw_uniform((2, len(like)), rng, dim=1) < recipe.label_flips).to(like.device)
         real, fake = torch.where(flips[0], fake, real), torch.where(flips[1], real, fake)
     return real, fake

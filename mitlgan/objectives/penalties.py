@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mitlgan.runtime.randomness import draw_uniform
+
 # Added to the squared norm under the root, whose derivative is infinite at 0; a norm near 1 does not change.
 _TINY = 1e-12
 
@@ -54,7 +56,7 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.G
     if real.shape != fake.shape:
         raise ValueError(f"real images have shape {tuple(real.shape)}, fake {tuple(fake.shape)}; they must pair up")
     real, fake = real.detach().float(), fake.detach().float()
-    share = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng, device=rng.device).to(real.device)  # (N, 1, 1, 1)
+    share = draw_uniform((len(real), *[1] * (real.ndim - 1)), rng).to(real.device)  # (N, 1, 1, 1)
     mix = torch.lerp(fake, real, share).requires_grad_()  # (N, C, H, W)
     with torch.autocast(real.device.type, enabled=False):
         norm = (squared_gradient_norms(critic(mix), mix) + _TINY).sqrt()  # (N,)

@@ -10,12 +10,14 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
+from mitlgan.runtime.randomness import BatchShare
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 TIMEOUT_S = 120
@@ -34,6 +36,11 @@ class World:
     rank: int
     size: int
     device: torch.device
+
+    @property
+    def share(self) -> BatchShare:
+        """This process's rows of a batch."""
+        return BatchShare(self.rank, self.size)
 
     @property
     def is_leader(self) -> bool:
@@ -105,6 +112,44 @@ def average_tensors(tensors: Sequence[Tensor], world: World) -> None:
         offset += tensor.numel()
 
 
+class _SumOverRanks(torch.autograd.Function):
+    """The sum over all ranks; its gradient is the sum of their gradients, so it has derivatives of any order."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone()
+        with _translate_backend_errors():
+            dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return sum_over_ranks(gradients[0])
+
+
+def sum_over_ranks(tensor: Tensor) -> Tensor:
+    """Return the sum of all ranks' tensors, with gradients; every rank must call this. Outside torchrun it is the tensor itself."""
+    if not dist.is_initialized():
+        return tensor
+    total: Tensor = _SumOverRanks.apply(tensor)
+    return total
+
+
+def mean_over_ranks(tensor: Tensor) -> Tensor:
+    """Return the mean of all ranks' tensors, with gradients; see `sum_over_ranks`."""
+    return sum_over_ranks(tensor) / dist.get_world_size() if dist.is_initialized() else tensor
+
+
+def gather_rows(tensor: Tensor, world: World) -> Tensor:
+    """Return the rows of all ranks, in their order, without gradients; every rank must call this with equally many."""
+    if world.size == 1:
+        return tensor
+    parts = [torch.empty_like(tensor) for _ in range(world.size)]
+    with _translate_backend_errors():
+        dist.all_gather(parts, tensor.detach().contiguous())
+    return torch.cat(parts)
+
+
 def broadcast(tensors: Iterable[Tensor], world: World) -> None:
     """Copy rank 0's values to all ranks."""
     if world.size > 1:
@@ -126,6 +171,16 @@ def any_rank(flag: bool, world: World) -> bool:
     with _translate_backend_errors():
         dist.all_reduce(shared, dist.ReduceOp.MAX)
     return bool(shared.item())
+
+
+def text_from_leader(text: str, world: World) -> str:
+    """Return rank 0's text on every rank: what is decided by looking at files must be decided once."""
+    if world.size == 1:
+        return text
+    shared: list[str | None] = [text]
+    with _translate_backend_errors():
+        dist.broadcast_object_list(shared, 0)
+    return shared[0] or ""
 
 
 def require_same_on_all_ranks(digest: str, what: str, world: World) -> None:

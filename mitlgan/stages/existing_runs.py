@@ -9,6 +9,7 @@ from mitlgan.artifacts.card import read_card
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.errors import ResourceError
 from mitlgan.recipe import Recipe
+from mitlgan.runtime.distributed import text_from_leader
 from mitlgan.runtime.progress import Say
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.inpainter import train_inpainter
@@ -26,9 +27,12 @@ def get_or_train(recipe: Recipe, context: RunContext) -> Run:
         MitlganError: As `pretrain` and `resume`.
     """
     run = find_matching_run(context.root, recipe)
-    if run is None:
+    choice = "start" if run is None else f"resume {run.path}" if not run.is_finished else f"take {run.path}"
+    choice, _, path = text_from_leader(choice, context.world).partition(" ")
+    if choice == "start":
         return pretrain(recipe, context) if recipe.inpainter is None else train_inpainter(recipe, context)
-    if not run.is_finished:
+    run = Run(Path(path))
+    if choice == "resume":
         return resume(run.path, context)
     warn_if_data_changed(run, recipe, context.reporter.say)
     return run

@@ -46,7 +46,7 @@ def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
         recipe, checkpoint = _load_recipe_and_checkpoint(run, context)
         world_size = checkpoint.header.get("world_size", 1)
         if world_size != context.world.size:
-            raise ArtifactError(f"{path}: was trained by {world_size} processes, now {context.world.size}; start as many")
+            context.reporter.say(f"{context.world.size} processes instead of {world_size}: the same samples, but sums are rounded in another order")
         if more_kimg:
             recipe = with_more_kimg(recipe, more_kimg)
             wait_for_all_ranks(context.world)  # every rank has read the shorter length before it is overwritten

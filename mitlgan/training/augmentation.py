@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from mitlgan.runtime.randomness import random_generator
+from mitlgan.runtime.distributed import World, gather_rows
+from mitlgan.runtime.randomness import ALONE, BatchShare, draw_integers, draw_uniform, random_generator
 
 if TYPE_CHECKING:
     from mitlgan.recipe import AugmentRecipe
@@ -39,16 +40,16 @@ class DiffAugment:
     Args:
         recipe: The table, or None.
         seed: The run's seed.
-        rank: This process's rank; each rank draws its own random numbers.
+        share: This process's rows of the batch.
     """
 
-    def __init__(self, recipe: AugmentRecipe | None, seed: int, rank: int) -> None:
+    def __init__(self, recipe: AugmentRecipe | None, seed: int, share: BatchShare = ALONE) -> None:
         self.transforms = [] if recipe is None else [name for name in TRANSFORMS if name in recipe.policy]
         self.is_adaptive = recipe is not None and recipe.probability == "auto"
         self.fixed_probability = None if recipe is None or recipe.probability == "auto" else recipe.probability
         self.target = (recipe and recipe.target) or DEFAULT_TARGET
         self.speed_kimg = (recipe and recipe.speed_kimg) or DEFAULT_SPEED_KIMG
-        self.seed, self.rank = seed, rank
+        self.seed, self.share = seed, share
 
     def __call__(self, images: Tensor, purpose: str, update: int, probability: float) -> Tensor:
         """Apply each transform to each image with a probability.
@@ -65,8 +66,8 @@ class DiffAugment:
         probability = self.fixed_probability or probability
         for name in self.transforms:
             # One transform does not change the random numbers of another.
-            rng = random_generator(self.seed, f"augment {name} of {purpose}", update, self.rank)
-            is_applied = torch.rand(len(images), 1, 1, 1, generator=rng) < probability
+            rng = random_generator(self.seed, f"augment {name} of {purpose}", update, self.share)
+            is_applied = draw_uniform((len(images), 1, 1, 1), rng) < probability
             images = TRANSFORMS[name](images, is_applied.to(images.device), rng)
         return images
 
@@ -87,7 +88,7 @@ class DiffAugment:
 
 
 @torch.no_grad()
-def overfitting_sign(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+def overfitting_sign(critic: nn.Module, real: Tensor, fake: Tensor, world: World | None = None) -> Tensor:
     """Return E[sign(D(real))], the heuristic r_t of Karras et al. 2020 (equation 1), for scores that have no natural zero.
 
     Their score is a logit, which is zero where real and generated images are equally likely. Wasserstein and relativistic scores are known up to a
@@ -99,6 +100,7 @@ def overfitting_sign(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
         critic: Evaluated in eval mode, because dropout would add noise.
         real: (N, C, H, W), augmented.
         fake: The same shape, augmented.
+        world: Ranks whose batches count together.
 
     Returns:
         A scalar in [-1, 1].
@@ -106,6 +108,8 @@ def overfitting_sign(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     critic.eval()
     score_real, score_fake = critic(real).float(), critic(fake).float()  # two batches: critics with BatchNorm are trained so, too
     critic.train()
+    if world is not None:
+        score_real, score_fake = gather_rows(score_real, world), gather_rows(score_fake, world)
     return mean_score_sign(score_real, score_fake)
 
 
@@ -126,7 +130,7 @@ def color(images: Tensor, is_applied: Tensor, rng: torch.Generator) -> Tensor:
         is_applied: (N, 1, 1, 1), the images to change.
         rng: Draws all random numbers.
     """
-    random = torch.rand(3, len(images), 1, 1, 1, generator=rng).to(images)
+    random = draw_uniform((3, len(images), 1, 1, 1), rng, dim=1).to(images)
     brightness, saturation, contrast = random[0] - 0.5, random[1] * 2, random[2] + 0.5
     rgb = images[:, :3] + 1  # black is 0
     alpha = (images[:, 3:] + 1) / 2 if images.shape[1] == 4 else torch.ones_like(rgb[:, :1])  # (N, 1, H, W)
@@ -168,7 +172,7 @@ TRANSFORMS: dict[str, Callable[[Tensor, Tensor, torch.Generator], Tensor]] = {"c
 
 def _randint(count: int, low: int, high: int, rng: torch.Generator, like: Tensor) -> Tensor:
     """Return random integers (N, 1) in [low, high]."""
-    return torch.randint(low, high + 1, (count, 1), generator=rng).to(like.device)
+    return draw_integers(low, high, (count, 1), rng).to(like.device)
 
 
 def _positions(side: int, like: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Inputs of a network in training: latents, or pictures with holes. All of them are derived from (seed, purpose, update, rank)."""
+"""Inputs of a network in training: latents, or pictures with holes. All of them are derived from (seed, purpose, update)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class LatentInputs:
     def sample(self, purpose: str, update: int, real: Tensor) -> Tensor:
         """Return latents (N, sum of the dims); see `GeneratorInputs`."""
         shape = (len(real), sum(self.dims.values()))
-        return sample_normal(shape, random_generator(self.seed, f"{purpose} latents", update, self.world.rank), self.world.device)
+        return sample_normal(shape, random_generator(self.seed, f"{purpose} latents", update, self.world.share), self.world.device)
 
     def fixed_samples(self, count: int) -> Tensor:
         """Return the latents of the seeds 0, 1, 2, ..."""
@@ -83,10 +83,11 @@ class HoledImageInputs:
 
     def sample(self, purpose: str, update: int, real: Tensor) -> Tensor:
         """Return images and holes, (N, 4, H, W), the hole last; see `GeneratorInputs`."""
-        rng = np.random.default_rng(derived_seed(self.recipe.seed, f"{purpose} holes", update, self.world.rank))
-        holes = self._holes(len(real), rng).to(real.device)
+        rng, share = np.random.default_rng(derived_seed(self.recipe.seed, f"{purpose} holes", update)), self.world.share
+        count = len(real) * share.size
+        holes = share.rows(self._holes(count, rng)).to(real.device)
         if self.inpainter.mirror:
-            is_mirrored = torch.from_numpy(rng.random(len(real)) < 0.5).to(real.device)
+            is_mirrored = share.rows(torch.from_numpy(rng.random(count) < 0.5)).to(real.device)
             real = torch.where(is_mirrored.view(-1, 1, 1, 1), real.flip(3), real)
         return torch.cat([real, holes], dim=1)
 

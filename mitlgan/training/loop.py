@@ -25,6 +25,7 @@ from mitlgan.runtime.signals import StopSignals
 from mitlgan.training.checkpoint import Checkpoint
 from mitlgan.training.counters import Counters
 from mitlgan.training.monitor import TrainingMonitor, batch_diversity, midtone_ratio
+from mitlgan.training.ranks import share_batch
 from mitlgan.training.run_directory import Run
 from mitlgan.training.run_writer import RunWriter
 from mitlgan.training.schedule import Schedule
@@ -119,6 +120,8 @@ class TrainingLoop:
         self.writer = RunWriter(run, recipe, setup, world, reporter, self.callbacks)
         self.state = TrainingState(setup.generator.to(world.device), setup.critic.to(world.device), recipe)
         broadcast([*self.state.generator.state_dict().values(), *self.state.critic.state_dict().values()], world)
+        for network in (self.state.generator, self.state.critic):
+            share_batch(network, world, recipe.training.batch // world.size)
         self.stopwatch = Stopwatch()
         self.updates = NetworkUpdates(run, self.state, recipe, setup, world, self.stopwatch)
         self.snapshot_inputs = self.updates.inputs.fixed_samples(SNAPSHOT_IMAGES)
@@ -162,7 +165,7 @@ class TrainingLoop:
         while not is_last:
             before = schedule.position(counters)
             trained = ("critic",) if schedule.trains_critic_alone(counters) else ("generator", "critic")
-            stats = _to_floats(self.train_iteration())
+            stats = _to_floats(self.train_iteration(), self.world)
             self.monitor.check_divergence(stats, state.generator_parameters, state.critic_parameters, counters, trained)
             is_logged = counters.iteration % self.recipe.training.log_iterations == 0
             if is_logged:
@@ -195,7 +198,7 @@ class TrainingLoop:
         """
         state, training, critic_steps = self.state, self.recipe.training, self.setup.objective.critic_steps
         counters = state.counters
-        torch.manual_seed(derived_seed(self.recipe.seed, "dropout", counters.iteration, self.world.rank))
+        torch.manual_seed(derived_seed(self.recipe.seed, "dropout", counters.iteration))
         state.apply_lr_schedules(self.schedule.progress(counters))
         stats: dict[str, Tensor] = {}
         skipped = counters.nan_skipped
@@ -263,5 +266,8 @@ def translate_memory_error(error: Exception, run: Run, recipe: Recipe, *, is_res
     return ShortageError(f"training.batch: out of memory with {batch} images of {size_px} px", advice, is_memory=True)
 
 
-def _to_floats(stats: Mapping[str, Tensor]) -> dict[str, float]:
-    return dict(zip(stats, torch.stack([value.detach().float() for value in stats.values()]).tolist(), strict=True))
+def _to_floats(stats: Mapping[str, Tensor], world: World) -> dict[str, float]:
+    """Return statistics as numbers, each the mean over all ranks."""
+    values = torch.stack([value.detach().float() for value in stats.values()])
+    average_tensors([values], world)
+    return dict(zip(stats, values.tolist(), strict=True))

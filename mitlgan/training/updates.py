@@ -12,8 +12,8 @@ from mitlgan.data.pack.index_sampler import IndexSampler
 from mitlgan.errors import NanError
 from mitlgan.images.pixels import to_float
 from mitlgan.recipe import Recipe
-from mitlgan.runtime.distributed import World, any_rank, average_gradients, average_tensors
-from mitlgan.runtime.randomness import random_generator
+from mitlgan.runtime.distributed import World, any_rank, average_gradients
+from mitlgan.runtime.randomness import draw_uniform, random_generator
 from mitlgan.training.augmentation import DiffAugment, overfitting_sign
 from mitlgan.training.inputs import make_inputs
 from mitlgan.training.run_directory import Run
@@ -30,7 +30,7 @@ class Generated(NamedTuple):
 
 
 class NetworkUpdates:
-    """Updates of both networks; their random numbers depend on seed, update and rank alone.
+    """Updates of both networks; their random numbers depend on seed and update alone, and belong to the samples of the whole batch.
 
     Args:
         run: Named in errors.
@@ -46,7 +46,7 @@ class NetworkUpdates:
         self.channels = setup.generator.image_channels
         self.sampler = IndexSampler(len(setup.pack), recipe.training.batch // world.size, recipe.seed, world.rank, world.size)
         augment = recipe.augment if recipe.augment is not None and recipe.augment.applies_to(len(setup.pack)) else None
-        self.augmentation = DiffAugment(augment, recipe.seed, world.rank)
+        self.augmentation = DiffAugment(augment, recipe.seed, world.share)
         self.inputs = make_inputs(setup.generator, recipe, setup.pack, world)
 
     def update_critic(self, real: Tensor, update: int, shared: Generated | None) -> tuple[Tensor, dict[str, Tensor]]:
@@ -59,7 +59,7 @@ class NetworkUpdates:
                     fake = state.generator(inputs) if shared is None else shared.images.detach()
                 augmented = self._augment(real, "critic's real", update), self._augment(fake, "critic's fake", update)
                 augmentation_stats = self._adapt_augmentation(*augmented, update)
-                rng = random_generator(self.recipe.seed, "objective", update, self.world.rank)
+                rng = random_generator(self.recipe.seed, "objective", update, self.world.share)
                 loss, stats = self.setup.objective.critic_loss(state.critic, *augmented, rng, update)
             norm = self._optimizer_step(loss, state.critic_optimiser, state.critic_parameters)
             self.setup.objective.after_critic_step(state.critic)
@@ -105,7 +105,7 @@ class NetworkUpdates:
         """Return the real images of a critic update, (N, C, H, W) in [-1, 1]."""
         pixels = self.setup.pack.batch(self.sampler.indices(update), channels=self.channels, backdrop=self.recipe.data.backdrop)
         if self.recipe.data.mirror:
-            is_mirrored = torch.rand(len(pixels), generator=random_generator(self.recipe.seed, "mirrored", update, self.world.rank)) < 0.5
+            is_mirrored = draw_uniform((len(pixels),), random_generator(self.recipe.seed, "mirrored", update, self.world.share)) < 0.5
             pixels = torch.where(is_mirrored.view(-1, 1, 1, 1), pixels.flip(3), pixels)
         if self.world.device.type == "cuda":
             pixels = pixels.pin_memory().to(self.world.device, non_blocking=True)
@@ -126,8 +126,7 @@ class NetworkUpdates:
         counters = self.state.counters
         if not self.augmentation.is_adaptation_due(update):
             return {}
-        sign = overfitting_sign(self.state.critic, real, fake)
-        average_tensors([sign], self.world)
+        sign = overfitting_sign(self.state.critic, real, fake, self.world)
         counters.augment_probability = self.augmentation.next_probability(counters.augment_probability, sign.item(), self.recipe.training.batch)
         return {"augment_sign": sign, "augment_probability": sign.new_tensor(counters.augment_probability)}
 

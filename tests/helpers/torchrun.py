@@ -36,7 +36,7 @@ def run(context: ForkServerContext, work: Work, folder: Path, *, port: int, size
     for process in processes:
         process.start()
     for process in processes:
-        process.join(90)
+        process.join(timeout_s + 240)
     assert not [process for process in processes if process.exitcode is None], "a rank hangs"
     return [json.loads(path.read_text()) if (path := folder / f"{rank}.json").exists() else {} for rank in range(size)]
 
@@ -138,3 +138,81 @@ def training(world: World, folder: Path) -> dict[str, Any]:
     composed = compose(tiny_runs.recipe("scene", folder / "scene.npy", compose=True), layers, environment)
     runs = [straight, short, resumed, limited, composed]
     return {"states": states, "runs": [str(run.path) for run in runs], "said": listener.said if world.is_leader else []}
+
+
+def equality(world: World, folder: Path) -> dict[str, Any]:
+    """Train one of each kind; write the gradients of the first updates, the final weights and the statistics into `folder`."""
+    from safetensors.torch import save_file
+
+    from helpers import tiny_runs
+    from mitlgan.recipe import Recipe, as_dict, parse_recipe
+    from mitlgan.stages.compose import compose
+    from mitlgan.stages.context import RunContext
+    from mitlgan.stages.inpainter import train_inpainter
+    from mitlgan.stages.pretrain import pretrain
+    from mitlgan.training.updates import NetworkUpdates
+
+    plan = json.loads((folder / "plan.json").read_text())
+    gradients: dict[str, torch.Tensor] = {}
+    step = NetworkUpdates._optimizer_step
+
+    def watched(self: NetworkUpdates, loss: Any, optimiser: Any, parameters: list[nn.Parameter]) -> Any:
+        norm = step(self, loss, optimiser, parameters)
+        if self.state.counters.iteration == 0:
+            part = "critic" if parameters is self.state.critic_parameters else "generator"
+            gradients.update({f"{part} {i}": p.grad.clone() for i, p in enumerate(parameters) if p.grad is not None})
+        return norm
+
+    def changed(recipe: Recipe, **tables: Any) -> Recipe:
+        return parse_recipe({**as_dict(recipe), **tables}, "tiny")
+
+    NetworkUpdates._optimizer_step = watched  # type: ignore[method-assign]
+    context = RunContext(world, tiny_runs.Listener(), folder / f"runs-{world.size}")
+    settings: dict[str, Any] = {"updates": plan["updates"], "batch": 2 * tiny_runs.BATCH}
+    layers = {role: folder / "layers" / role / "generator.safetensors" for role in ("fg", "bg")}
+    fg, bg = (tiny_runs.recipe(role, folder / f"{role}.npy", **settings) for role in ("fg", "bg"))
+    scene = tiny_runs.recipe("scene", folder / "scene.npy", compose=True, **settings)
+    adaptive = {"policy": ["colour", "translation", "cutout"], "probability": "auto", "speed_kimg": 0.5}
+    noisy = {"kind": "lsgan", "label_noise": 0.1, "label_flips": 0.1, "critic_steps": 2}
+    light = {"translator": {"kind": "light", "width": 4, "blocks": 1}}
+    trainings: dict[str, Callable[[], Any]] = {
+        "wgan": lambda: pretrain(changed(fg, data={**as_dict(fg)["data"], "mirror": True}, augment=adaptive), context),
+        "lsgan": lambda: pretrain(changed(bg, objective=noisy, augment={"policy": adaptive["policy"], "probability": 0.5}), context),
+        "relativistic": lambda: pretrain(changed(bg, objective={"kind": "relativistic", "critic_steps": 1}), context),
+        "composition": lambda: compose(
+            changed(scene, composer={"fusion": {"kind": "matte", "training_shift": 0.1}, **light}), layers, context
+        ),
+        "inpainter": lambda: train_inpainter(tiny_runs.inpaint_recipe(folder / "bg.npy", **settings), context),
+    }  # fmt: skip
+    for name in plan["kinds"]:
+        gradients.clear()
+        run = trainings[name]()
+        if world.is_leader:
+            tensors = {f"gradient {key}": tensor.contiguous() for key, tensor in gradients.items()}
+            tensors |= {f"weight {key}": tensor for key, tensor in tiny_runs.trace(run)[0].items()}
+            save_file(tensors, folder / f"{name}-{world.size}.safetensors")
+            (folder / f"{name}-{world.size}.jsonl").write_bytes(run.stats_file.read_bytes())
+        wait_for_all_ranks(world)
+    return {}
+
+
+def first_half(world: World, folder: Path) -> dict[str, Any]:
+    """Train three updates."""
+    from helpers import tiny_runs
+    from mitlgan.stages.context import RunContext
+    from mitlgan.stages.pretrain import pretrain
+
+    context = RunContext(world, tiny_runs.Listener(), folder / "runs")
+    pretrain(tiny_runs.recipe("bg", folder / "bg.npy", updates=3, batch=2 * tiny_runs.BATCH), context)
+    return {}
+
+
+def second_half(world: World, folder: Path) -> dict[str, Any]:
+    """Continue the only run in `folder`, and say what the leading rank is told."""
+    from helpers import tiny_runs
+    from mitlgan.stages.context import RunContext
+    from mitlgan.stages.resume import resume
+
+    listener = tiny_runs.Listener()
+    resume(tiny_runs.only_run(folder / "runs").path, RunContext(world, listener, folder), more_kimg=3 * 2 * tiny_runs.PER_UPDATE / 1000)
+    return {"said": listener.said if world.is_leader else []}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -17,10 +18,13 @@ import pytest
 import torch
 from helpers import tiny_runs
 from helpers import torchrun as ranks
+from safetensors.torch import load_file
 
 from mitlgan.errors import UsageError
 from mitlgan.recipe import to_toml
 from mitlgan.runtime.distributed import World, any_rank, average_gradients, average_tensors, join_world, require_same_on_all_ranks, resolve_device
+from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.stages.pretrain import pretrain
 from mitlgan.training import run_directory
 from mitlgan.training.checkpoint import list_checkpoints, load_checkpoint
 from mitlgan.training.run_directory import Run
@@ -115,6 +119,64 @@ def test_two_ranks_train_save_once_and_resume_to_the_bit(children: ForkServerCon
     assert checkpoint is not None
     assert checkpoint[1]["world_size"] == 2
     assert checkpoint[1]["counters"]["images_shown"] == 3 * tiny_runs.PER_UPDATE  # of all ranks together
+
+
+def assert_near(actual: torch.Tensor, expected: torch.Tensor, tolerance: float, name: str) -> None:
+    torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance, msg=lambda text: f"{name}: {text}")
+
+
+KINDS = ["composition", "inpainter", "lsgan", "relativistic", "wgan"]
+
+
+@pytest.mark.parametrize(
+    ("updates", "kinds", "sizes"),
+    [(3, ["composition", "wgan"], (2,)), pytest.param(50, KINDS, (2, 4), marks=[pytest.mark.slow, pytest.mark.timeout(3000)])],
+)
+def test_ranks_train_as_one_process_with_the_whole_batch(
+    updates: int, kinds: list[str], sizes: tuple[int, ...], children: ForkServerContext, tmp_path: Path, port: int, pretrained: dict[str, Run],
+    packs: dict[str, Path],
+) -> None:  # fmt: skip
+    """The same pictures with the same noise, every kind of training: gradients, weights, running statistics and the lines of `stats.jsonl`."""
+    for path in (path for pack in packs.values() for path in (pack, pack.with_suffix(".json"))):
+        shutil.copyfile(path, tmp_path / path.name)
+    for role, run in pretrained.items():
+        shutil.copytree(run.path, tmp_path / "layers" / role)
+    (tmp_path / "plan.json").write_text(json.dumps({"updates": updates, "kinds": kinds}))
+    for size in (1, *sizes):
+        assert ranks.run(children, ranks.equality, tmp_path, port=port, size=size, timeout_s=600) == [{}] * size
+    for kind, size in itertools.product(kinds, sizes):
+        alone, shared = (load_file(tmp_path / f"{kind}-{number}.safetensors") for number in (1, size))
+        assert alone.keys() == shared.keys()
+        gradients = [name for name in alone if name.startswith("gradient ")]
+        weights = [name for name in alone if name.startswith(("weight generator.", "weight critic.", "weight ema."))]
+        assert any("generator" in name for name in gradients)
+        assert any("critic" in name for name in gradients)
+        for names, tolerance in ((gradients, 1e-5), (weights, 1e-4)):
+            for name in names:
+                torch.testing.assert_close(
+                    shared[name], alone[name], rtol=tolerance, atol=tolerance, msg=lambda text, at=(kind, size, name): f"{at} {text}"
+                )
+        lines, others = (list(read_jsonl(tmp_path / f"{kind}-{number}.jsonl")) for number in (1, size))
+        batchwise = ("diversity", "midtones", "fakes_passed", "augment_sign")  # of each rank's own batch
+        for line, other in zip(lines, others, strict=True):
+            assert {key: line[key] for key in line if key not in batchwise} == pytest.approx(
+                {key: other[key] for key in other if key not in batchwise}, rel=1e-3, abs=1e-4
+            )
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 1), pytest.param(1, 2, marks=pytest.mark.slow)])
+def test_a_run_goes_on_with_other_ranks_and_the_same_samples(
+    before: int, after: int, children: ForkServerContext, tmp_path: Path, port: int, packs: dict[str, Path]
+) -> None:
+    shutil.copyfile(packs["bg"], tmp_path / "bg.npy")
+    shutil.copyfile(packs["bg"].with_suffix(".json"), tmp_path / "bg.json")
+    straight = pretrain(tiny_runs.recipe("bg", tmp_path / "bg.npy", updates=6, batch=2 * tiny_runs.BATCH), tiny_runs.run_context(tmp_path / "straight"))
+    assert ranks.run(children, ranks.first_half, tmp_path, port=port, size=before) == [{}] * before
+    told = ranks.run(children, ranks.second_half, tmp_path, port=port, size=after)[0]["said"]
+    assert f"{after} processes instead of {before}: the same samples, but sums are rounded in another order" in told
+    tensors, resumed = (tiny_runs.trace(run)[0] for run in (straight, tiny_runs.only_run(tmp_path / "runs")))
+    for name in tensors:
+        assert_near(resumed[name], tensors[name], 1e-4, name)
 
 
 # Under torchrun itself

@@ -21,12 +21,6 @@ from mitlgan.training.checkpoint import list_checkpoints
 from mitlgan.training.run_directory import Run
 
 
-def test_another_world_size_is_refused_with_both_numbers(pretrain_fg: tiny_runs.StartRun, tmp_path: Path) -> None:
-    run = pretrain_fg()
-    with pytest.raises(ArtifactError, match="was trained by 1 processes, now 2"):
-        resume(run.path, tiny_runs.run_context(tmp_path, size=2))
-
-
 def test_a_batch_must_divide_among_the_processes(packs: dict[str, Path], tmp_path: Path) -> None:
     for size, message in ((3, "4 is not a multiple of the 3 processes"), (4, "less than the two")):
         with pytest.raises(UsageError, match=rf"training\.batch: .*{message}"):

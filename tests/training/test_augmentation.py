@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mitlgan.recipe import AugmentRecipe, with_overrides
 from mitlgan.runtime.json_files import read_jsonl
-from mitlgan.runtime.randomness import random_generator
+from mitlgan.runtime.randomness import BatchShare, random_generator
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.training import augmentation
@@ -140,36 +140,36 @@ def test_the_gradient_flows_through_as_differences_say(name: str, channels: int)
 
 def test_without_a_table_images_are_the_very_same() -> None:
     original = images(3)
-    assert DiffAugment(None, 0, 0)(original, "x", 0, 1.0) is original
-    assert not DiffAugment(None, 0, 0).is_adaptation_due(3)
+    assert DiffAugment(None, 0)(original, "x", 0, 1.0) is original
+    assert not DiffAugment(None, 0).is_adaptation_due(3)
 
 
 def test_numbers_come_from_seed_update_rank_and_purpose_alone() -> None:
     original, recipe = images(3), AugmentRecipe()
-    first = DiffAugment(recipe, 1, 0)(original, "real", 5, 0.0)
+    first = DiffAugment(recipe, 1)(original, "real", 5, 0.0)
     torch.manual_seed(77)
     state = torch.get_rng_state()
-    assert torch.equal(first, DiffAugment(recipe, 1, 0)(original, "real", 5, 0.0))
+    assert torch.equal(first, DiffAugment(recipe, 1)(original, "real", 5, 0.0))
     assert torch.equal(torch.get_rng_state(), state)
-    others = [DiffAugment(recipe, 2, 0)(original, "real", 5, 0.0), DiffAugment(recipe, 1, 1)(original, "real", 5, 0.0)]
-    others += [DiffAugment(recipe, 1, 0)(original, "fake", 5, 0.0), DiffAugment(recipe, 1, 0)(original, "real", 6, 0.0)]
+    others = [DiffAugment(recipe, 2)(original, "real", 5, 0.0), DiffAugment(recipe, 1, BatchShare(1, 2))(original, "real", 5, 0.0)]
+    others += [DiffAugment(recipe, 1)(original, "fake", 5, 0.0), DiffAugment(recipe, 1)(original, "real", 6, 0.0)]
     assert not any(torch.equal(first, other) for other in others)
 
 
 def test_a_policy_is_its_transforms_in_a_fixed_order_with_the_numbers_of_the_whole() -> None:
     original = images(3)
-    whole = DiffAugment(AugmentRecipe(policy=("cutout", "translation", "colour")), 1, 0)(original, "real", 2, 0.0)
+    whole = DiffAugment(AugmentRecipe(policy=("cutout", "translation", "colour")), 1)(original, "real", 2, 0.0)
     parts = original
     for name in ("colour", "translation", "cutout"):
-        parts = DiffAugment(AugmentRecipe(policy=(name,)), 1, 0)(parts, "real", 2, 0.0)  # type: ignore[arg-type]
+        parts = DiffAugment(AugmentRecipe(policy=(name,)), 1)(parts, "real", 2, 0.0)  # type: ignore[arg-type]
     assert torch.equal(whole, parts)
 
 
 def test_a_share_of_the_images_changes() -> None:
     original = images(3, 2000)
-    augmented = DiffAugment(AugmentRecipe(policy=("colour",), probability=0.3), 0, 0)(original, "real", 0, 1.0)
+    augmented = DiffAugment(AugmentRecipe(policy=("colour",), probability=0.3), 0)(original, "real", 0, 1.0)
     assert (augmented != original).flatten(1).any(1).float().mean().item() == pytest.approx(0.3, abs=0.03)
-    none = DiffAugment(AugmentRecipe(probability="auto"), 0, 0)(original, "real", 0, 0.0)
+    none = DiffAugment(AugmentRecipe(probability="auto"), 0)(original, "real", 0, 0.0)
     assert torch.equal(none, original)
 
 

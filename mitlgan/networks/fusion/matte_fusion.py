@@ -30,6 +30,7 @@ from mitlgan.recipe.schema.composer import (
     OverFusionRecipe,
     PlacementRecipe,
 )
+from mitlgan.runtime.randomness import ALONE
 
 
 @FUSIONS.register(AlphaFusionRecipe, MatteFusionRecipe, MatteFeaturesFusionRecipe, OverFusionRecipe)
@@ -51,6 +52,7 @@ class MatteFusion(Fusion):
     def __init__(self, recipe: AnyMatteFusion, layers: Mapping[str, LayerSpec], size_px: int, placement: PlacementRecipe | None) -> None:
         super().__init__(recipe, layers, size_px, placement)
         self.check(recipe, layers)
+        self.batch_share = ALONE  # `mitlgan.training.ranks` says otherwise
         self.recipe = recipe
         self.order = back_to_front(recipe.order, layers)
         self.movable_layers = self.order[1:]
@@ -139,7 +141,7 @@ class MatteFusion(Fusion):
             one = torch.ones(len(image), device=image.device)
             transform = LayerTransform(one, torch.zeros_like(one), torch.zeros_like(one), one)
         # From torch's global random numbers, which the loop seeds for each iteration. The frame's width is 2 in these coordinates.
-        shift = (torch.rand(2, len(image)).to(image.device) * 2 - 1) * 2 * max_shift
+        shift = (self.batch_share.rows(torch.rand(self.batch_share.whole((2, len(image)), 1)), 1).to(image.device) * 2 - 1) * 2 * max_shift
         return LayerTransform(transform.scale, transform.x + shift[0], transform.y + shift[1], transform.flip)
 
     def _apply_effects(self, name: str, layer: PremultipliedLayer, back: Tensor, strengths: EffectStrengths | None) -> PremultipliedLayer:

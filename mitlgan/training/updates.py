@@ -114,7 +114,7 @@ class NetworkUpdates:
     def generate(self, real: Tensor, update: int, *, with_grad: bool) -> Generated:
         """Return images that the generator learns from."""
         inputs = self.inputs.sample("generator", update, real)
-        rng = random_generator(self.recipe.seed, "own loss", update, self.world.rank)
+        rng = random_generator(self.recipe.seed, "own loss", update, self.world.share)
         with self.stopwatch.computing(), torch.set_grad_enabled(with_grad), self._autocast():
             return Generated(*self.state.generator.forward_with_aux_loss(inputs, self.state.counters.kimg, real, rng))
 

@@ -19,6 +19,7 @@ from mitlgan.networks.generators.grown import GrownGenerator, change_allowance
 from mitlgan.networks.registry import GENERATORS
 from mitlgan.networks.resample import resize_image
 from mitlgan.recipe.schema.generators import SharpenedGeneratorRecipe
+from mitlgan.runtime.randomness import draw_uniform, sample_normal
 
 SMOOTH_SHARE = 0.25
 """Share of the reduced pictures that stay without noise."""
@@ -108,17 +109,17 @@ def add_roughness(images: Tensor, roughness: float, rng: torch.Generator) -> Ten
     if not roughness:
         return images
     count, channels, height, width = images.shape
-    strength = roughness * torch.rand(count, 1, 1, 1, generator=rng) * (torch.rand(count, 1, 1, 1, generator=rng) >= SMOOTH_SHARE)
+    strength = roughness * draw_uniform((count, 1, 1, 1), rng) * (draw_uniform((count, 1, 1, 1), rng) >= SMOOTH_SHARE)
     colors = min(channels, 3)
-    blots = torch.randn(count, colors, -(-height // BLOT_PX), -(-width // BLOT_PX), generator=rng)
-    fine = torch.randn(count, colors, height, width, generator=rng)
+    blots = sample_normal((count, colors, -(-height // BLOT_PX), -(-width // BLOT_PX)), rng)
+    fine = sample_normal((count, colors, height, width), rng)
     noise = (strength * (BLOT_NOISE * functional.interpolate(blots, size=(height, width), mode="bilinear") + FINE_NOISE * fine)).to(images)
     light = (images + 1) / 2
     if channels != 4:
         return (light + noise).clamp(0, 1) * 2 - 1
     color, alpha = light[:, :3], light[:, 3:]
     edge = functional.max_pool2d(alpha, 3, stride=1, padding=1) + functional.max_pool2d(-alpha, 3, stride=1, padding=1)
-    edge_noise = (EDGE_NOISE * strength * torch.randn(count, 1, height, width, generator=rng)).to(images)
+    edge_noise = (EDGE_NOISE * strength * sample_normal((count, 1, height, width), rng)).to(images)
     ragged = (alpha + edge * edge_noise).clamp(0, 1)
     color = (color / alpha.clamp_min(1 / 255) + noise).clamp(0, 1)
     return torch.cat([color * ragged, ragged], dim=1) * 2 - 1

@@ -53,7 +53,10 @@ class SharedDropout(nn.Module):
         """Return the inputs, some of them zero, the others scaled by 1 / (1 - p)."""
         if not self.training or not self.p:
             return inputs
-        whole = torch.empty(self.share.whole(inputs.shape), dtype=inputs.dtype, device=inputs.device).bernoulli_(1 - self.p)
+        is_channels_last = inputs.ndim == 4 and not inputs.is_contiguous() and inputs.is_contiguous(memory_format=torch.channels_last)
+        order = torch.channels_last if is_channels_last else torch.contiguous_format  # numbers are drawn in the order of memory
+        shape = self.share.whole(inputs.shape)
+        whole = torch.empty(shape, dtype=inputs.dtype, device=inputs.device, memory_format=order).bernoulli_(1 - self.p)
         parts = whole.view(-1, self.share.size, self.batch, *inputs.shape[1:])  # one for each batch in the inputs
         return inputs * (parts[:, self.share.rank].reshape(inputs.shape) / (1 - self.p))
 

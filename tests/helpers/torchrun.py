@@ -168,7 +168,7 @@ def equality(world: World, folder: Path) -> dict[str, Any]:
 
     NetworkUpdates._optimizer_step = watched  # type: ignore[method-assign]
     context = RunContext(world, tiny_runs.Listener(), folder / f"runs-{world.size}")
-    settings: dict[str, Any] = {"updates": plan["updates"], "batch": 2 * tiny_runs.BATCH}
+    settings: dict[str, Any] = {"updates": 2 * plan["updates"], "batch": 2 * tiny_runs.BATCH}
     layers = {role: folder / "layers" / role / "generator.safetensors" for role in ("fg", "bg")}
     fg, bg = (tiny_runs.recipe(role, folder / f"{role}.npy", **settings) for role in ("fg", "bg"))
     scene = tiny_runs.recipe("scene", folder / "scene.npy", compose=True, **settings)
@@ -203,7 +203,7 @@ def first_half(world: World, folder: Path) -> dict[str, Any]:
     from mitlgan.stages.pretrain import pretrain
 
     context = RunContext(world, tiny_runs.Listener(), folder / "runs")
-    pretrain(tiny_runs.recipe("bg", folder / "bg.npy", updates=3, batch=2 * tiny_runs.BATCH), context)
+    pretrain(tiny_runs.recipe("bg", folder / "bg.npy", updates=2 * 3, batch=2 * tiny_runs.BATCH), context)
     return {}
 
 

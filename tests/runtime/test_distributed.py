@@ -170,7 +170,9 @@ def test_a_run_goes_on_with_other_ranks_and_the_same_samples(
 ) -> None:
     shutil.copyfile(packs["bg"], tmp_path / "bg.npy")
     shutil.copyfile(packs["bg"].with_suffix(".json"), tmp_path / "bg.json")
-    straight = pretrain(tiny_runs.recipe("bg", tmp_path / "bg.npy", updates=2 * 6, batch=2 * tiny_runs.BATCH), tiny_runs.run_context(tmp_path / "straight"))
+    straight = pretrain(
+        tiny_runs.recipe("bg", tmp_path / "bg.npy", updates=2 * 6, batch=2 * tiny_runs.BATCH), tiny_runs.run_context(tmp_path / "straight")
+    )
     assert ranks.run(children, ranks.first_half, tmp_path, port=port, size=before) == [{}] * before
     told = ranks.run(children, ranks.second_half, tmp_path, port=port, size=after)[0]["said"]
     assert f"{after} processes instead of {before}: the same samples, but sums are rounded in another order" in told

@@ -28,7 +28,7 @@ from mitlgan.images.pixels import to_float
 from mitlgan.recipe import Recipe, load_recipe
 from mitlgan.runtime.allocator import keep_freed_memory
 from mitlgan.runtime.distributed import World
-from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.runtime.json_files import read_log
 from mitlgan.runtime.progress import SilentReporter
 from mitlgan.runtime.randomness import random_generator
 from mitlgan.training import run_directory
@@ -98,7 +98,7 @@ def measure_loop_overhead(steps: int) -> dict[str, float]:
         run = run_directory.create_run(root, "bench", "loop")
         shortened = recipe.model_copy(update={"training": recipe.training.model_copy(update={"kimg": per_step * steps})})
         TrainingLoop(run, shortened, setup, World(0, 1, torch.device("cpu")), SilentReporter()).run()
-        shares = [row["overhead_fraction"] for row in read_jsonl(run.timing_file)]
+        shares = [row["overhead_fraction"] for row in read_log(run.timing_file)]
     return {"overhead_fraction": statistics.median(shares), "steps": float(steps)}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from mitlgan.runtime.json_files import read_json
 
 TIMES_FILE = "times.json"
 TIME_KEYS = frozenset({"seconds", "cpu_seconds", "seconds_median", "seconds_longest"})
+MAX_SECONDS = 1e12
 
 
 def split_times(card: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -82,4 +82,4 @@ def _merge(value: Any, times: Any) -> Any:
 
 
 def _is_time(key: str, value: Any) -> bool:
-    return key in TIME_KEYS and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return key in TIME_KEYS and isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_SECONDS

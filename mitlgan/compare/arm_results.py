@@ -25,7 +25,7 @@ from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.report.sample_pictures import PICTURES, stage_pictures
 from mitlgan.report.schema import ArmResult, Picture
 from mitlgan.runtime.files import write_json
-from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.runtime.json_files import read_log
 from mitlgan.training.run_directory import Run
 
 NEIGHBORS = 5
@@ -52,7 +52,7 @@ def measure_arm(trained: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ev
     result = ArmResult(
         name=_result_name(trained, domain), label=f"{trained.arm.label} (diverged)" if has_diverged else trained.arm.label, diverged=has_diverged,
         role="composed" if trained.arm.name == COMPOSED else "baseline", run_dir=str(run.path) if run else str(path),
-        stats=list(read_jsonl(run.stats_file)) if run else (), timing=list(read_jsonl(run.timing_file)) if run else (),
+        stats=list(read_log(run.stats_file)) if run else (), timing=list(read_log(run.timing_file)) if run else (),
         evaluations=mean_curve(trained.snapshots) if domain.budgets else (), cost=arm_cost(trained, domain, loaded, path),
         metrics=last.metrics, samples=to_uint8(images.output), seeds=[int(card.recipe.get("seed", 0)) for card in cards],
         notes=_notes(loaded, last, domain, evaluator), budget_results=[_budget_row(one) for one in results] if domain.budgets else (),
@@ -72,7 +72,7 @@ def _diverged_result(trained: TrainedArm, domain: DomainRun, plan: ComparisonPla
     run = trained.runs[0]
     return ArmResult(
         name=_result_name(trained, domain), label=f"{trained.arm.label} (diverged)", role="baseline", run_dir=str(run.path), diverged=True,
-        stats=list(read_jsonl(run.stats_file)), timing=list(read_jsonl(run.timing_file)), notes=[trained.failure],
+        stats=list(read_log(run.stats_file)), timing=list(read_log(run.timing_file)), notes=[trained.failure],
         seeds=[one.load_recipe().seed for one in trained.runs], recipes_tried=plan.trials.get(trained.arm.name, 1), length=trained.length,
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from mitlgan.errors import to_one_line
 from mitlgan.recipe import Recipe, as_dict, display_name
 from mitlgan.report.structure_diagram import structure_diagram
 from mitlgan.runtime.files import write_atomically
-from mitlgan.runtime.json_files import read_json, read_jsonl
+from mitlgan.runtime.json_files import read_json, read_log
 from mitlgan.training.run_directory import Run
 
 LOSSES = (("critic_loss", "critic"), ("generator_loss", "generator"))
@@ -45,7 +45,7 @@ def write_run_files(run: Run) -> list[Path]:
         "structure.svg": structure_diagram(description),
         "hyperparameters.md": hyperparameters(recipe, card),
     }
-    rows = list(read_jsonl(run.stats_file))
+    rows = list(read_log(run.stats_file))
     if rows:
         count = card.get("data", {}).get("count") if isinstance(card.get("data"), dict) else None
         kind = SCORES[0] if any("probability_real" in row for row in rows[:1]) else SCORES[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from mitlgan.artifacts.loaded_artifact import load_artifact
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.data.recipe_data import open_recipe_data
 from mitlgan.data.sources.split_folders import with_correct_splits
-from mitlgan.errors import MitlganError
+from mitlgan.errors import ArtifactError, MitlganError
 from mitlgan.images.pixels import to_uint8
 from mitlgan.metrics.protocol import flat_metrics
 from mitlgan.recipe import Recipe, display_name
@@ -18,7 +19,7 @@ from mitlgan.report.diagnosis import diagnose
 from mitlgan.report.html import ReportPaths, write_report
 from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictures
 from mitlgan.report.schema import ArmResult, Comparison, Cost, Pixels, StageCost
-from mitlgan.runtime.json_files import read_json, read_jsonl
+from mitlgan.runtime.json_files import read_json, read_log
 from mitlgan.training import run_directory
 from mitlgan.training.run_directory import Run
 from mitlgan.version import __version__
@@ -38,14 +39,14 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
     """
     run = run_directory.open_run(path)
     recipe = run.load_recipe()
-    stats, evaluations = list(read_jsonl(run.stats_file)), list(read_jsonl(run.evaluations_file))
+    stats, evaluations = list(read_log(run.stats_file)), list(read_log(run.evaluations_file))
     card = read_card(run.artifact_file) if run.artifact_file is not None else None
     figures = _figures(run, card)
     layers, samples = _sample_pictures(run.artifact_file, card)
     arm = ArmResult(
         name=recipe.name, label=display_name(recipe),
         role="composed" if recipe.composer is not None else "baseline", run_dir=str(run.path), stats=stats,
-        timing=list(read_jsonl(run.timing_file)), evaluations=evaluations,
+        timing=list(read_log(run.timing_file)), evaluations=evaluations,
         cost=_cost(run.read_status(), recipe, card), layers=layers, samples=samples,
         metrics=flat_metrics(figures) if "frechet" in figures else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
     )  # fmt: skip
@@ -69,8 +70,24 @@ def _figures(run: Run, card: Card | None) -> dict[str, Any]:
     recorded = read_json(run.path / "metrics.json")
     if not recorded:
         return {} if card is None else card.metrics
-    figures: dict[str, Any] = with_correct_splits(recorded, "" if card is None else str(card.data.get("content_sha256", "")))
+    try:
+        figures: dict[str, Any] = with_correct_splits(recorded, "" if card is None else str(card.data.get("content_sha256", "")))
+        _check_figures(figures)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        raise ArtifactError(f"{run.path / 'metrics.json'}: damaged; measure again with `mitlgan evaluate {run.path}`, or remove it") from None
     return figures
+
+
+def _check_figures(figures: dict[str, Any]) -> None:
+    """Raise an error unless recorded figures have the values that a report shows."""
+    if "frechet" in figures:
+        for value in flat_metrics(figures).values():
+            if value is not None and not math.isfinite(value):
+                raise ValueError
+    dict(figures.get("protocol", {}))
+    measured = figures.get("frechet", {})
+    if any(isinstance(measured.get(key), dict | list) for key in ("split", "split_recorded", "generated", "real", "data_sha256")):
+        raise TypeError
 
 
 def _split_sentences(figures: dict[str, Any], evaluations: list[dict[str, Any]]) -> list[str]:

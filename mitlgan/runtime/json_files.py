@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,6 +11,9 @@ from mitlgan.errors import raise_resource_fault
 from mitlgan.runtime.files import ForeignFileError, open_regular, read_bytes, translate_disk_errors
 
 MAX_LINE_BYTES = 10_000_000
+LOG_TEXTS = frozenset({"diagnosis", "split"})
+"""Keys of a training's logs that are text; all others are numbers."""
+MAX_NUMBER = 1e300
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -49,6 +52,32 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
         raise
     except OSError as error:
         raise_resource_fault(error, str(path))
+
+
+def read_log(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a training's log that say their iteration and kimg, without values of a wrong type; see `read_jsonl` and `plain_values`."""
+    for row in read_jsonl(path):
+        plain = plain_values(row, LOG_TEXTS)
+        if isinstance(plain.get("iteration"), int) and isinstance(plain.get("kimg"), int | float):
+            yield plain
+
+
+def plain_values(values: Mapping[str, Any], texts: Collection[str]) -> dict[str, Any]:
+    """Return the values that can be calculated with and shown, since a file of a run may come from anywhere.
+
+    Args:
+        values: A JSON object.
+        texts: Keys whose values are text; all others are finite numbers of usual size, truth values or null.
+    """
+    return {key: value for key, value in values.items() if value is None or (_is_text(value) if key in texts else _is_number(value))}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) <= MAX_NUMBER
 
 
 def truncate_jsonl(path: Path, iteration: int) -> None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from mitlgan.errors import ResourceError
 from mitlgan.runtime.files import ForeignFileError, is_regular, read_bytes
-from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.runtime.json_files import read_log
 from mitlgan.runtime.progress import finite
 from mitlgan.studio.errors import RequestRefused
 from mitlgan.training import run_directory
@@ -76,7 +76,7 @@ class RunBrowser:
         """
         run = self.find(run_id)
         try:
-            rows = [_finite(row) for row in read_jsonl(run.stats_file) if _iteration(row) > after]
+            rows = [_finite(row) for row in read_log(run.stats_file) if _iteration(row) > after]
         except ForeignFileError as error:
             log.warning("%s", error)  # it begins with a path, which clients must not see
             raise RequestRefused(404, "stats: their file is a link or a pipe; the terminal in which the studio runs says where") from None

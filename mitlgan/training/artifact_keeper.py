@@ -20,7 +20,7 @@ from mitlgan.metrics.protocol import EvalProtocol, evaluate, flat_metrics
 from mitlgan.networks import Network
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import ensure_folder, is_regular, list_files, read_bytes, write_atomically
-from mitlgan.runtime.json_files import JsonlWriter, read_jsonl, truncate_jsonl
+from mitlgan.runtime.json_files import JsonlWriter, read_log, truncate_jsonl
 from mitlgan.runtime.progress import Reporter
 from mitlgan.training.batchnorm import recalibrate_batchnorm
 from mitlgan.training.export import make_training_card
@@ -77,7 +77,7 @@ class ArtifactKeeper:
 
     def _evaluate_missing(self, extractor: Extractor) -> None:
         """Evaluate the artifacts without a row, and all of them if an earlier version used another split: distances to two sets cannot be compared."""
-        rows = list(read_jsonl(self.run.evaluations_file))
+        rows = list(read_log(self.run.evaluations_file))
         artifacts = self.run.list_kept_artifacts()
         if not artifacts:
             return
@@ -124,7 +124,7 @@ class ArtifactKeeper:
         metric = self.recipe.evaluation.best_by
         if not metric:
             return
-        rows = list(read_jsonl(self.run.evaluations_file))
+        rows = list(read_log(self.run.evaluations_file))
         if not rows:  # all were later than the checkpoint
             for path in list_files(self.run.path / "best", "*", root=self.run.path):
                 path.unlink()

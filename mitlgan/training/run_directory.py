@@ -25,13 +25,15 @@ from mitlgan.runtime.files import (
     write_atomically,
     write_json,
 )
-from mitlgan.runtime.json_files import read_json
+from mitlgan.runtime.json_files import plain_values, read_json
 
 if TYPE_CHECKING:
     from mitlgan.recipe import Recipe
 
 STATES = ("running", "done", "stopped", "nan", "diverged", "failed")
 KILLED = "stopped (killed)"
+STATUS_TEXTS = frozenset({"state", "command", "role", "diagnosis"})
+"""Keys of a status that are text; all others are numbers or null."""
 MIN_ABANDONED_S = 1.0
 """Longer than `create_run` needs from making a folder to locking it."""
 _STAGING_NAME = re.compile(rf"\..+\.[0-9a-f]{{8}}{re.escape(TEMPORARY_SUFFIX)}")
@@ -117,9 +119,9 @@ class Run:
         return [path for path in list_files(self.path / "snapshots", "*.png", root=self.path) if is_regular(path, root=self.path)]
 
     def read_status(self) -> dict[str, Any]:
-        """Read the last status that the run wrote; empty if there is none or it cannot be read."""
+        """Read the last status that the run wrote, without values of a wrong type; empty if there is none or it cannot be read."""
         try:
-            return read_json(self.path / "status.json")
+            return plain_values(read_json(self.path / "status.json"), STATUS_TEXTS)
         except ResourceError:  # one bad run must not hide the others in a list; a resume writes another status
             return {}
 

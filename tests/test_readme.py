@@ -27,7 +27,7 @@ SHORT = ["--set", "training.kimg=0.05", "--set", "training.batch=8", "--set", "e
 BY_CI = {"mitlgan demo", "mitlgan demo --quick"}
 # Run in tests of their own: servers, measurements of minutes, trainings at 64 px.
 ELSEWHERE = {"mitlgan studio"}
-GROWN = "mitlgan pretrain fg --recipe recommended/fg-64-grown --from pretrained/modern-fg-32"
+GROWN = "mitlgan pretrain fg --recipe recommended/fg-64-sharp --from pretrained/modern-fg-wide-32"
 # From the page of the shipped artifacts.
 THREE = (
     "mitlgan compose --recipe recommended/three-32 --layer bg=pretrained/modern-bg-32 "

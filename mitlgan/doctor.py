@@ -16,6 +16,7 @@ from mitlgan.metrics.extractors.inception import cached_inception_weights
 from mitlgan.metrics.extractors.mobilenet_v2 import SECOND_EXTRACTOR
 from mitlgan.metrics.extractors.registry import OFFLINE_EXTRACTOR, open_extractor
 from mitlgan.runtime.distributed import resolve_device
+from mitlgan.runtime.files import ensure_folder
 from mitlgan.version import __version__
 
 SGEMM_SIDE = 1024
@@ -33,7 +34,7 @@ def examine() -> dict[str, Any]:
         "cpu cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "sgemm GFLOP/s": round(measure_sgemm_gflops(device), 1),
-        "cache": str(cache_dir()),
+        "cache": _cache_status(),
         "recipes": f"{len(recipe.shipped_recipe_names())} in {recipe.shipped_folder('recipes')}",
         "pretrained": f"{len(list(recipe.shipped_folder('pretrained').rglob('*.safetensors')))} in {recipe.shipped_folder('pretrained')}",
         "efficientnet-lite0": _weights_status(OFFLINE_EXTRACTOR),
@@ -59,6 +60,18 @@ def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name()})"
     return f"{device.type} ({platform.machine()})"
+
+
+def _cache_status() -> str:
+    """Return the cache folder, or why there is none: nothing needs it to check a machine."""
+    try:
+        folder = cache_dir()
+        ensure_folder(folder)
+    except MitlganError as error:
+        return str(error)
+    except RuntimeError as error:  # a user without a home
+        return f"none ({error}); set MITLGAN_CACHE to a writable folder"
+    return str(folder)
 
 
 def _weights_status(name: str) -> str:

@@ -25,7 +25,7 @@ AGE_S = 10.0
 """Restored files are so much older, as they are when somebody calls again after a kill."""
 TIMES = ("seconds", "cpu_seconds", "images_per_s", "eta_s", "overhead_fraction", "header_sha256", "mtime", "duration")
 State = dict[str, bytes | None]
-"""Content by path below the folder; None is a folder."""
+"""Content by path below the folder; None is a folder, or a pipe."""
 
 
 @dataclass
@@ -113,7 +113,7 @@ def read_state(folder: Path) -> State:
     state: State = {}
     for path in sorted(folder.rglob("*")):
         try:
-            state[str(path.relative_to(folder))] = None if path.is_dir() else path.read_bytes()
+            state[str(path.relative_to(folder))] = path.read_bytes() if path.is_file() else None
         except FileNotFoundError:  # another thread removed it
             continue
     return state

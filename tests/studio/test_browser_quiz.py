@@ -53,3 +53,14 @@ def test_the_score_counts_and_the_truth_comes_after_the_answer(studio: Studio) -
     studio.at("quiz-again").click()
     eventually(lambda: studio.at("quiz-score").inner_text() == "0 of 0")
     assert json.dumps(questions).count("truth") == 0
+
+
+def test_where_an_artifacts_own_pictures_are_unknown_there_is_no_quiz_but_the_reason(studio: Studio) -> None:
+    studio.open("keyed", tab="quiz")
+    eventually(studio.at("quiz-none").is_visible)
+    assert "does not say which pictures it was trained on" in studio.at("quiz-none").inner_text()
+    assert not studio.at("quiz-real").is_visible()
+    studio.choose("bg-32")
+    eventually(studio.at("quiz-real").is_enabled)
+    assert studio.at("quiz-picture").is_visible()
+    assert not studio.at("quiz-none").is_visible()

@@ -26,6 +26,7 @@ from mitlgan.report.sample_pictures import PICTURES, stage_pictures
 from mitlgan.report.schema import ArmResult, Picture
 from mitlgan.runtime.files import write_json
 from mitlgan.runtime.json_files import read_log
+from mitlgan.training.progress_animation import encode_progress
 from mitlgan.training.run_directory import Run
 
 NEIGHBORS = 5
@@ -57,7 +58,7 @@ def measure_arm(trained: TrainedArm, domain: DomainRun, plan: ComparisonPlan, ev
         metrics=last.metrics, samples=to_uint8(images.output), seeds=[int(card.recipe.get("seed", 0)) for card in cards],
         notes=_notes(loaded, last, domain, evaluator), budget_results=[_budget_row(one) for one in results] if domain.budgets else (),
         recipes_tried=plan.trials.get(trained.arm.name, 1), snapshots_tried=max((len(one) for one in trained.snapshots), default=1),
-        length=trained.length,
+        length=trained.length, progress=encode_progress(run) if run else None,
     )  # fmt: skip
     result = dataclasses.replace(result, **_by_extractor(evaluator, last))
     if loaded.composer is not None:
@@ -74,6 +75,7 @@ def _diverged_result(trained: TrainedArm, domain: DomainRun, plan: ComparisonPla
         name=_result_name(trained, domain), label=f"{trained.arm.label} (diverged)", role="baseline", run_dir=str(run.path), diverged=True,
         stats=list(read_log(run.stats_file)), timing=list(read_log(run.timing_file)), notes=[trained.failure],
         seeds=[one.load_recipe().seed for one in trained.runs], recipes_tried=plan.trials.get(trained.arm.name, 1), length=trained.length,
+        progress=encode_progress(run),
     )  # fmt: skip
 
 

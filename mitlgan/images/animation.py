@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from importlib.util import find_spec
 from typing import Any
@@ -21,6 +21,10 @@ MAX_GIF_FPS = 50
 """Browsers play GIFs with frames shorter than two ticks at a tenth of their speed."""
 MP4_QUALITY = 12
 """Constant rate factor of x264: 0 is lossless, 23 its default. Small pictures are enlarged, which would show every artifact."""
+
+
+SMALL_QUALITY = 85
+"""Quality, of 100, of WebP that is not lossless."""
 
 
 def encode_animation(frames: Frames, extension: str, fps: float) -> bytes:
@@ -54,6 +58,18 @@ def validate_format(extension: str, fps: float) -> str:
     if extension == "mp4" and find_spec("av") is None:
         raise UsageError("--out: .mp4 needs PyAV; `pip install 'mitlgan[video]'`, or choose .webp, .gif or .png")
     return extension
+
+
+def encode_webp(pictures: Sequence[Image.Image], durations_ms: Sequence[int]) -> bytes:
+    """Encode pictures, each shown for a time of its own, as a small WebP that loops; it is not lossless, but nearly so to the eye.
+
+    Args:
+        pictures: At least one, all RGB and of one size.
+        durations_ms: Of each.
+    """
+    buffer = io.BytesIO()
+    pictures[0].save(buffer, "WEBP", save_all=True, append_images=pictures[1:], duration=list(durations_ms), loop=0, quality=SMALL_QUALITY, method=4)
+    return buffer.getvalue()
 
 
 def _gif(frames: Frames, fps: float) -> bytes:

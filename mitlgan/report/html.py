@@ -13,7 +13,7 @@ from markupsafe import Markup
 from mitlgan.report.caveats import caveats, warnings
 from mitlgan.report.charts import DistanceMark, TimeBar, distance_line, time_bars
 from mitlgan.report.formatting import count, distance_name, duration, number
-from mitlgan.report.inline_images import InlineImage, inline_png
+from mitlgan.report.inline_images import InlineImage, inline_png, inline_webp
 from mitlgan.report.markdown import report_markdown
 from mitlgan.report.plots import Curve, curves
 from mitlgan.report.schema import ArmResult, Comparison, Picture, Pixels
@@ -64,6 +64,7 @@ class View:
     swaps: list[Figure]
     samples: list[Figure]
     strips: list[tuple[str, list[Figure]]]
+    progress: list[Figure]
     curves: list[tuple[Curve, Markup]]
     bars: list[TimeBar]
     costs: Table | None
@@ -142,7 +143,7 @@ def _view(comparison: Comparison, prefix: str, is_single: bool) -> View:
         c=comparison, prefix=prefix, is_single=is_single, distance=distance, numbers=numbers_table(comparison), distances=distance_line(comparison),
         budgets=budget_table(comparison), kid_ratios=kid_ratio_table(comparison), separation=separation_table(comparison), swaps=_swaps(comparison),
         samples=_sample_figures(comparison),
-        strips=[(arm.label, _strip(arm)) for arm in comparison.arms if arm.layers],
+        strips=[(arm.label, _strip(arm)) for arm in comparison.arms if arm.layers], progress=_progress(comparison),
         curves=[(curve, Markup(curve.svg)) for curve in curves(comparison.arms, distance, prefix)],
         bars=time_bars(comparison), costs=cost_table(comparison),
         neighbours=[(arm.label, arm.memorised, [_figure(p) for p in arm.neighbours]) for arm in comparison.arms if arm.neighbours],
@@ -160,6 +161,15 @@ def _swaps(comparison: Comparison) -> list[Figure]:
         )
         for index, arm in enumerate(comparison.arms)
         if arm.separation_grid is not None
+    ]  # fmt: skip
+
+
+def _progress(comparison: Comparison) -> list[Figure]:
+    """Return the animations of the arms' trainings; arms of one run, which differ in length alone, share theirs."""
+    return [
+        Figure(arm.label, inline_webp(arm.progress), f"Animation: pictures of the same latents over the training of {arm.label}.", arm=index)
+        for index, arm in enumerate(comparison.arms)
+        if arm.progress is not None and arm.progress not in [other.progress for other in comparison.arms[:index]]
     ]  # fmt: skip
 
 

@@ -71,6 +71,13 @@ def inline_png(pixels: Pixels, *, columns: int = 0, rows: int = 0, wide_px: int 
     return InlineImage(data_uri(png), width, height, wide, narrow, crisp, image_count)
 
 
+def inline_webp(content: bytes, *, wide_px: int = WIDE_PX, narrow_px: int = NARROW_PX) -> InlineImage:
+    """Return a finished WebP, which may move, as it is; other arguments as of `inline_png`."""
+    with Image.open(io.BytesIO(content), formats=["WEBP"]) as image:
+        width, height = image.size
+    return InlineImage(data_uri(content, "webp"), width, height, _shown_width(width, wide_px), _shown_width(width, narrow_px), False, 0)
+
+
 def _grid(pixels: Tensor, columns: int) -> Tensor:
     """Return uint8 (4, H', W'): opaque pictures with transparent gutters, for light and dark pages."""
     if pixels.ndim != 4 or pixels.dtype != torch.uint8 or pixels.shape[1] not in (1, 3, 4):

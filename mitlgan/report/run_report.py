@@ -21,6 +21,7 @@ from mitlgan.report.sample_pictures import PICTURES, evenly_chosen, stage_pictur
 from mitlgan.report.schema import ArmResult, Comparison, Cost, Pixels, StageCost
 from mitlgan.runtime.json_files import read_json, read_log
 from mitlgan.training import run_directory
+from mitlgan.training.progress_animation import encode_progress
 from mitlgan.training.run_directory import Run
 from mitlgan.version import __version__
 
@@ -49,6 +50,7 @@ def write_run_report(path: Path) -> tuple[ReportPaths, list[str]]:
         timing=list(read_log(run.timing_file)), evaluations=evaluations,
         cost=_cost(run.read_status(), recipe, card), layers=layers, samples=samples,
         metrics=flat_metrics(figures) if "frechet" in figures else {}, seeds=(recipe.seed,), notes=[card.notes] if card and card.notes else [],
+        progress=encode_progress(run),
     )  # fmt: skip
     findings = [*diagnose(stats, evaluations).sentences(), *_split_sentences(figures, evaluations)]
     measured = figures.get("frechet", {})

@@ -115,6 +115,7 @@ class ArmResult:
         seeds: Training seeds behind `metrics`; empty if nothing is trained.
         notes: Sentences on this arm's numbers.
         diverged: Whether its training diverged: its numbers are shown, but not compared.
+        progress: Animation of its training's snapshots, WebP; of the first seed.
     """
 
     name: str
@@ -141,6 +142,7 @@ class ArmResult:
     values: Mapping[str, Sequence[float]] = field(default_factory=dict)
     length: Literal["total", "stage", ""] = ""
     diverged: bool = False
+    progress: bytes | None = None
 
 
 @dataclass(frozen=True)

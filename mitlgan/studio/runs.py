@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,8 +48,8 @@ class RunAnswer(BaseModel):
     of: float | None
     started: float
     has_report: bool
-    snapshots: list[int]
     snapshot_unit: str
+    snapshots: list[float]
     images_per_s: float | None
     eta_s: float | None
     diagnosis: str
@@ -83,7 +82,7 @@ class RunBrowser:
         step = max(1, math.ceil(len(rows) / MAX_ROWS))
         return rows[::-step][::-1]  # from the end: the newest is always there
 
-    def snapshot(self, run_id: str, number: int) -> bytes:
+    def snapshot(self, run_id: str, number: float) -> bytes:
         """Return a snapshot by its kimg or iterations.
 
         Raises:
@@ -144,11 +143,11 @@ def describe_run(run_id: str, run: Run) -> RunAnswer:
     )
 
 
-def _snapshots(run: Run) -> dict[int, Path]:
-    """Return snapshot files by the number in their names, sorted."""
+def _snapshots(run: Run) -> dict[float, Path]:
+    """Return snapshot files by the number in their names, in the order of the training."""
     with suppress(ResourceError):
-        matches = ((re.fullmatch(r"i?([0-9]{1,12})(?:-[0-9]{4}px)?\.png", path.name), path) for path in run.list_snapshots())
-        return dict(sorted((int(match.group(1)), path) for match, path in matches if match))
+        positions = ((run_directory.snapshot_position(path), path) for path in run.list_snapshots())
+        return {position: path for position, path in positions if position is not None}
     return {}
 
 

@@ -26,6 +26,7 @@ from mitlgan.training.checkpoint import Checkpoint
 from mitlgan.training.counters import Counters
 from mitlgan.training.monitor import TrainingMonitor, batch_diversity, midtone_ratio
 from mitlgan.training.ranks import share_batch
+from mitlgan.training.progress_animation import write_progress
 from mitlgan.training.run_directory import Run
 from mitlgan.training.run_writer import RunWriter
 from mitlgan.training.schedule import Schedule
@@ -79,7 +80,7 @@ def train(
         for path in (run.stats_file, run.timing_file):
             truncate_jsonl(path, loop.state.counters.iteration)
     try:
-        return loop.run(is_resumed=checkpoint is not None)
+        return _run_loop(loop, is_resumed=checkpoint is not None)
     except NanError:
         loop.writer.write_status("nan", loop.state.counters)
         raise
@@ -92,6 +93,16 @@ def train(
         if isinstance(error, ShortageError) and not error.is_memory:
             raise ShortageError(error.fault, f"free some, and continue with `mitlgan resume {run.path}`", is_memory=False) from None
         raise
+
+
+def _run_loop(loop: TrainingLoop, *, is_resumed: bool) -> TrainingState:
+    """Run the loop; however it ends, show its snapshots as an animation."""
+    try:
+        return loop.run(is_resumed=is_resumed)
+    finally:
+        if loop.world.is_leader:
+            with contextlib.suppress(ResourceError):  # the snapshots are there, and a report shows them
+                write_progress(loop.run_directory)
 
 
 class TrainingLoop:
@@ -176,6 +187,8 @@ class TrainingLoop:
             is_last = schedule.is_over(counters, self.world)
             if is_last or schedule.is_snapshot_due(before, counters):
                 writer.write_snapshot(state, self.snapshot_inputs)
+            elif schedule.is_early_snapshot_due(before, counters):
+                writer.write_snapshot(state, self.snapshot_inputs, is_extra=True)
             if schedule.is_artifact_due(before, counters):
                 self._save_artifact()
             if is_last or schedule.is_checkpoint_due(before, counters):
@@ -250,6 +263,7 @@ class TrainingLoop:
         self.writer.flush_logs()
         self.writer.write_checkpoint(self.state)
         self.writer.write_status("stopped", counters)
+        self.writer.write_snapshot(self.state, self.snapshot_inputs, is_extra=True)
         raise Stopped(f"{path}: stopped at {counters.kimg:.1f} kimg and saved; continue with `mitlgan resume {path}`", signals.received or 15)
 
 

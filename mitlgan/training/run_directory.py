@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 import shutil
@@ -115,8 +116,14 @@ class Run:
         return [path for path in list_files(self.path / "kept", "*/*.safetensors", root=self.path) if is_regular(path, root=self.path)]
 
     def list_snapshots(self) -> list[Path]:
-        """Return the snapshots, sorted by name."""
-        return [path for path in list_files(self.path / "snapshots", "*.png", root=self.path) if is_regular(path, root=self.path)]
+        """Return the snapshots in the order of the training; files of other names come last."""
+        paths = [path for path in list_files(self.path / "snapshots", "*.png", root=self.path) if is_regular(path, root=self.path)]
+        return sorted(paths, key=lambda path: (math.inf if (position := snapshot_position(path)) is None else position, path.name))
+
+    @property
+    def progress_file(self) -> Path:
+        """Animation of the snapshots."""
+        return self.path / "progress.webp"
 
     def read_status(self) -> dict[str, Any]:
         """Read the last status that the run wrote, without values of a wrong type; empty if there is none or it cannot be read."""
@@ -141,6 +148,12 @@ class Run:
     def write_status(self, values: Mapping[str, Any]) -> None:
         """Replace the status."""
         write_json(self.path / "status.json", dict(values))
+
+
+def snapshot_position(path: Path) -> float | None:
+    """Return the kimg, or after an `i` the iterations, in the name of a snapshot; None if the file is called otherwise."""
+    match = re.fullmatch(r"i?([0-9]{1,12}(?:\.[0-9]{3})?)", path.stem)
+    return float(match.group(1)) if match else None
 
 
 def create_run(root: Path, command: str, name: str, files: Mapping[str, str] | None = None) -> Run:

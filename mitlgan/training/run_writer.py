@@ -127,16 +127,27 @@ class RunWriter:
         self.run.write_status(status)
         self.reporter.update(status)
 
-    def write_snapshot(self, state: TrainingState, inputs: Tensor) -> None:
-        """Write the grid of the images that the moving average makes of inputs."""
+    def write_snapshot(self, state: TrainingState, inputs: Tensor, *, is_extra: bool = False) -> None:
+        """Write the grid of the images that the moving average makes of inputs.
+
+        Args:
+            state: Its moving average makes the images.
+            inputs: The same at each call.
+            is_extra: Whether it is not one of the recipe's interval: its name has the kimg with three decimals, so that it replaces none of those.
+        """
         if not self.world.is_leader:
             return
         with torch.no_grad():
             images = run_network(state.ema, inputs, self.recipe.role).output
-        by_iteration = self.recipe.training.snapshot_iterations is not None
-        number = f"i{state.counters.iteration:08d}" if by_iteration else f"{int(state.counters.kimg):06d}"
-        name = f"{number}.png" if self.setup.ladder is None else f"{number}-{self.recipe.size_px:04d}px.png"
-        write_atomically(self.run.path / "snapshots" / name, grid_png(images), root=self.run.path)
+        write_atomically(self.run.path / "snapshots" / self._snapshot_name(state.counters, is_extra), grid_png(images), root=self.run.path)
+
+    def _snapshot_name(self, counters: Counters, is_extra: bool) -> str:
+        training = self.recipe.training
+        size = "" if self.setup.ladder is None else f"-{self.recipe.size_px:04d}px"
+        if training.snapshot_iterations is not None:
+            return f"i{counters.iteration:08d}{size}.png"
+        is_exact = is_extra or (counters.iteration > 0 and (counters.kimg < 1 or training.snapshot_kimg % 1 > 0))
+        return f"{counters.kimg:010.3f}{size}.png" if is_exact else f"{int(counters.kimg):06d}{size}.png"
 
     def _whole_recipe(self) -> Recipe:
         return self.recipe if self.setup.ladder is None else self.setup.ladder.recipe

@@ -10,6 +10,9 @@ from mitlgan.recipe import Recipe
 from mitlgan.runtime.distributed import World, any_rank
 from mitlgan.training.counters import Counters
 
+EARLY_SHARES = (0.01, 0.02, 0.05)
+"""Shares of the length at which there are snapshots besides those of the recipe's interval: an early look at a long run."""
+
 
 @dataclass(frozen=True)
 class Position:
@@ -60,6 +63,10 @@ class Schedule:
         """Whether a snapshot is due after an iteration that began at a position."""
         return self._is_due(before, counters, self.training.snapshot_kimg, self.training.snapshot_iterations)
 
+    def is_early_snapshot_due(self, before: Position, counters: Counters) -> bool:
+        """Whether an iteration that began at a position has passed one of `EARLY_SHARES` of the length."""
+        return crosses_any(EARLY_SHARES, self._share(before), self._share(self.position(counters)))
+
     def is_checkpoint_due(self, before: Position, counters: Counters) -> bool:
         """Whether a checkpoint is due after an iteration that began at a position."""
         return self._is_due(before, counters, self.training.checkpoint_kimg, self.training.checkpoint_iterations)
@@ -69,6 +76,10 @@ class Schedule:
         now = self.position(counters)
         in_kimg = crosses_any(self.training.keep_kimg, before.kimg, now.kimg)
         return in_kimg or crosses_any(self.training.keep_s, before.elapsed_s, now.elapsed_s)
+
+    def _share(self, position: Position) -> float:
+        """Return how much of the length in kimg, or of the time if that is nearer to its end, is over at a position."""
+        return max(position.kimg / self.training.kimg, position.elapsed_s / self.limit_s)
 
     def _is_due(self, before: Position, counters: Counters, interval_kimg: float, interval_iterations: int | None) -> bool:
         if interval_iterations is not None:

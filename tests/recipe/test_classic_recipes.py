@@ -196,7 +196,7 @@ def finished(pictures: ImagePack, tmp_path_factory: pytest.TempPathFactory) -> R
 
 
 def test_grids_and_checkpoints_come_every_k_iterations(finished: Run) -> None:
-    assert [path.name for path in sorted((finished.path / "snapshots").iterdir())] == [f"i{number:08d}.png" for number in (0, 30, 60, 90)]
+    assert [path.name for path in sorted((finished.path / "snapshots").iterdir())] == [f"i{number:08d}.png" for number in (0, 1, 2, 5, 30, 60, 90)]
     assert [path.stem for path in sorted((finished.path / "checkpoints").glob("*.safetensors"))] == ["000000040", "000000080", "000000090"]
 
 

@@ -87,7 +87,7 @@ def test_the_same_recipe_gives_the_same_bytes_and_another_seed_others(start_run:
 def test_snapshots_and_checkpoints_come_when_their_kimg_have_passed_and_two_checkpoints_stay(pretrain_fg: tiny_runs.StartRun) -> None:
     run = pretrain_fg(updates=12, checkpoint_kimg=0.02, snapshot_kimg=1.0, log_iterations=5)
     assert [path.stem for path in list_checkpoints(run.path)] == ["000000010", "000000012"]  # 80 and 96 images; those of 24, 40, 64 went
-    assert sorted(path.name for path in (run.path / "snapshots").iterdir()) == ["000000.png"]
+    assert sorted(path.name for path in (run.path / "snapshots").iterdir()) == ["000000.008.png", "000000.096.png", "000000.png"]
     assert [row["iteration"] for row in tiny_runs.read_stats(run)] == [5, 10]
     assert [row["iteration"] for row in read_jsonl(run.timing_file)] == [5, 10]
 

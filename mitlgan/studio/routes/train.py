@@ -33,7 +33,7 @@ def stats(context: ContextDep, run_id: str, after: Annotated[int, Query(ge=-1, l
 
 
 @router.get("/runs/{run_id}/snapshot/{number}.png")
-def snapshot(context: ContextDep, run_id: str, number: int) -> Response:
+def snapshot(context: ContextDep, run_id: str, number: float) -> Response:
     """Return a snapshot: a grid of fixed latents at some time of the training."""
     return Response(RunBrowser(context.settings.runs).snapshot(run_id, number), media_type=PNG)
 

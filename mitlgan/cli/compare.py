@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
+from mitlgan.cli.run_output import print_comparison_estimate
+
+if TYPE_CHECKING:
+    from mitlgan import compare as comparing
 
 RUNS = Path("runs")
 
@@ -93,26 +97,21 @@ def compare(
     out: options.Out = RUNS,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
     """Compare compositions with baselines, and write the report.
 
-    Trains the baselines on the same scenes, or takes trained ones, and measures all of them alike. An interrupted comparison continues when the
-    same command runs again.
+    Trains the baselines on the same scenes, or takes trained ones, and measures all alike. The same command continues an interrupted comparison.
     """
     from mitlgan import compare as comparing
     from mitlgan.compare.plan import parse_budgets, parse_trials
 
     plan = comparing.ComparisonPlan(
         composed=composed,
-        baselines=tuple(baseline or ("wgan",)),
-        baseline_run=baseline_run,
-        equal=equal.value if equal is not None else "",
-        count_pretraining=count_pretraining,
-        budgets=parse_budgets(budgets),
-        seeds=seeds,
-        pretrain_seeds=pretrain_seeds,
-        recipe=recipe,
+        baselines=tuple(baseline or ("wgan",)), baseline_run=baseline_run,
+        equal=equal.value if equal is not None else "", count_pretraining=count_pretraining, budgets=parse_budgets(budgets),
+        seeds=seeds, pretrain_seeds=pretrain_seeds, recipe=recipe,
         layers=options.layers_from(layer, fg, bg),
         data=data,
         settings=tuple(settings or ()),
@@ -122,9 +121,17 @@ def compare(
         weights=weights,
         samples=samples,
         jobs=jobs,
-    )
+    )  # fmt: skip
+    if dry_run:
+        return print_comparison_estimate(plan, device, out, options.threads_of_each(jobs, threads), as_json)
     with options.open_run_context(device, "compare", out, threads) as context:
         result = comparing.run_comparison(plan, context)
-    is_html = form is options.Form.html
-    text = f"{result.verdict}\n{result.html}" if is_html else getattr(result.paths, form.value).read_text(encoding="utf-8").rstrip("\n")
-    print_result(as_json, result.summary(), text)
+    return print_result(as_json, result.summary(), _report_text(result, form))
+
+
+def _report_text(result: comparing.ComparisonResult, form: options.Form) -> str:
+    """Return the verdict and the path of the page, or the report in another form."""
+    if form is options.Form.html:
+        return f"{result.verdict}\n{result.html}"
+    path: Path = getattr(result.paths, form.value)
+    return path.read_text(encoding="utf-8").rstrip("\n")

@@ -56,7 +56,8 @@ def compose(
         forms = {name: GeneratorSpec(card.generator, card.size_px) for name, (_, card) in loaded.items() if card.generator is not None}
         chosen = with_critic_parent(chosen, critic, log)
         load_initial_critic(critic, chosen, log)
-        return print_dry_run(chosen, device, as_json, forms)
+        options.use_threads(threads)
+        return print_dry_run(chosen, device, as_json, out, forms)
     with options.open_run_context(device, "compose", out, threads, log_to) as context:
         run = run_composition(chosen, layers, context, critic=critic)
     return print_run(run, context, as_json)

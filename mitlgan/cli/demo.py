@@ -10,6 +10,7 @@ import typer
 
 from mitlgan.cli import options
 from mitlgan.cli.output import print_result
+from mitlgan.cli.run_output import print_work_estimate
 
 
 class Start(StrEnum):
@@ -25,6 +26,7 @@ def demo(
         Start, typer.Option("--from", help="pretrained: use the shipped generators; train compositions and baseline only.")
     ] = Start.scratch,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the demo's runs and report.")] = Path("mitlgan-demo"),
+    dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
     """Run all stages on the demo pictures, at 32 px.
@@ -34,5 +36,10 @@ def demo(
     """
     from mitlgan.compare import demo as demonstration
 
+    if dry_run:
+        from mitlgan.compare.dry_run import estimate_demo
+
+        options.use_threads(options.threads_of_each(demonstration.JOBS, None))
+        return print_work_estimate(estimate_demo(quick=quick, pretrained=start is Start.pretrained), out, as_json)
     result = demonstration.run_demo(out, quick=quick, pretrained=start is Start.pretrained)
-    print_result(as_json, result.summary(), f"{result.verdict}\n{result.html}")
+    return print_result(as_json, result.summary(), f"{result.verdict}\n{result.html}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from mitlgan.cli.output import log
 
 if TYPE_CHECKING:
     from mitlgan.recipe import Recipe
@@ -23,7 +26,7 @@ Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent folder o
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Device to compute on.")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Random seed. Default: from the recipe.")]
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU threads. The same N gives the same result, bit for bit.", min=1)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and print the plan; write nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, measure a few steps, print time, memory and disk; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
 Extractor = Annotated[
     str | None, typer.Option("--extractor", metavar="NAME", help="inception, efficientnet-lite0 or timm:NAME. Default: from the recipe.")
@@ -123,9 +126,11 @@ def recipe_from(
     name: str | None, default: str, *, data: str | None, seed: int | None, settings: list[str] | None, option: str = "--recipe"
 ) -> Recipe:  # fmt: skip
     """Return the recipe that a command's options describe; `option` names its option or argument in messages."""
+    from mitlgan.data.recipe_data import note_demo_data
     from mitlgan.recipe import load_recipe, with_overrides
 
     recipe = load_recipe(name or default, settings or [], option)
+    note_demo_data(recipe, data, log)
     if data is not None:
         recipe = with_overrides(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
     return recipe if seed is None else with_overrides(recipe, seed=seed)
@@ -161,6 +166,11 @@ def use_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def threads_of_each(jobs: int, threads: int | None) -> int | None:
+    """Return the CPU threads of each of several trainings that run at a time; of one alone, those that are asked for."""
+    return threads if jobs == 1 else max(1, (os.cpu_count() or 1) // jobs)
 
 
 @contextmanager

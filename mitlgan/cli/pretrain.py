@@ -53,7 +53,8 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
             first_step = ladder_steps(chosen)[0]
             load_initial_generator(first_step, first)
             load_initial_critic(critic, first_step, log)
-            return print_dry_run(chosen, device, as_json)
+            options.use_threads(threads)
+            return print_dry_run(chosen, device, as_json, out)
         with options.open_run_context(device, f"pretrain {role}", out, threads, log_to) as context:
             run = run_pretraining(chosen, context, start=first, critic=critic)
         return print_run(run, context, as_json)

@@ -22,8 +22,10 @@ SHEET_ROWS = 8
 
 def with_data(recipe: Recipe, data: str | None) -> Recipe:
     """Return the recipe with the data that `--data` names, if any."""
+    from mitlgan.data.recipe_data import note_demo_data
     from mitlgan.recipe import with_overrides
 
+    note_demo_data(recipe, data, log)
     return recipe if data is None else with_overrides(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
 
 

@@ -50,7 +50,7 @@ def run_demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Com
     started = time.monotonic()
     with lock_folder(out):
         log = make_reporter("demo").say
-        recipes = {name: _stage_recipe(name, quick) for name in RECIPES}
+        recipes = stage_recipes(quick)
         context = RunContext(World(0, 1, torch.device("cpu")), PlainReporter("compare"), out / "runs")
         layers = _train_layers(recipes, context, pretrained, log)
         log("2/3 training the composition")
@@ -69,11 +69,21 @@ def run_demo(out: Path, *, quick: bool = False, pretrained: bool = False) -> Com
     return result
 
 
-def _train_layers(recipes: Mapping[str, Recipe], context: RunContext, pretrained: bool, log: Callable[[str], None]) -> dict[str, Path]:
-    """Return the artifact of each layer: the shipped ones if they are asked for, the others trained here."""
+def stage_recipes(quick: bool) -> dict[str, Recipe]:
+    """Return the recipe of each stage, at the demo's length."""
+    return {name: _stage_recipe(name, quick) for name in RECIPES}
+
+
+def find_shipped_layers(recipes: Mapping[str, Recipe], pretrained: bool) -> dict[str, Path | None]:
+    """Return the shipped artifact of each layer if shipped ones are asked for; None for a layer that is trained."""
     composition = recipes["compose"]
     with_alpha = composition.composer is not None and composition.composer.fusion.kind == "alpha"
-    shipped = {role: shipped_layer(role, composition.size_px, with_alpha=with_alpha) if pretrained else None for role in LAYER_ROLES}
+    return {role: shipped_layer(role, composition.size_px, with_alpha=with_alpha) if pretrained else None for role in LAYER_ROLES}
+
+
+def _train_layers(recipes: Mapping[str, Recipe], context: RunContext, pretrained: bool, log: Callable[[str], None]) -> dict[str, Path]:
+    """Return the artifact of each layer: the shipped ones if they are asked for, the others trained here."""
+    shipped = find_shipped_layers(recipes, pretrained)
     trainings = {role: _pretraining(role, recipes) for role, path in shipped.items() if path is None}
     if trainings:
         names = " and the ".join({"fg": "foreground", "bg": "background"}[role] for role in trainings)

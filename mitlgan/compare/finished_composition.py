@@ -61,7 +61,7 @@ class FinishedComposition:
 
 def compare_with_finished(plan: ComparisonPlan, setup: DomainSetup, context: RunContext) -> DomainRun:
     """Take a trained composition as it is, and train or take its baselines."""
-    composition = _open_composition(plan, setup, context)
+    composition = open_composition(plan, setup, context)
     context.reporter.say(f"composition: {composition.run.path}")
     if warning := held_out_training_warning(composition.recipe.data.source, composition.recipe.role, composition.card.data):
         context.reporter.say(warning)
@@ -87,7 +87,8 @@ def compare_with_finished(plan: ComparisonPlan, setup: DomainSetup, context: Run
     return DomainRun(setup, composition.card, arms, resource=composition.resource, pretraining_costs=composition.pretraining_costs)
 
 
-def _open_composition(plan: ComparisonPlan, setup: DomainSetup, context: RunContext) -> FinishedComposition:
+def open_composition(plan: ComparisonPlan, setup: DomainSetup, context: RunContext) -> FinishedComposition:
+    """Return the finished composition of a setup, and what its baselines get."""
     run = setup.composed
     assert run is not None
     assert run.artifact_file is not None

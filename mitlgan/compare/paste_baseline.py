@@ -32,6 +32,7 @@ class PastedLayers:
         self.composed, self.threshold = composed, threshold
         recipe = composed.card.composer
         self.order = composed.card.back_to_front()
+        self.antialias = recipe.placement is not None and bool(recipe.placement.antialias)
         self.placement = None if recipe.placement is None else PlacementPrior(recipe.placement).requires_grad_(False)
 
     def sample(self, seeds: Sequence[int]) -> Tensor:
@@ -50,12 +51,12 @@ class PastedLayers:
             front = self._premultiplied(images[name])
             if self.placement is not None:
                 transforms[name] = self.placement(latent[:, index * PLACEMENT_DIM : (index + 1) * PLACEMENT_DIM])
-                front = transform_layer(front, transforms[name])
+                front = transform_layer(front, transforms[name], antialias=self.antialias)
             output = over(front, output)
             transparency = transparency * (1 - front.alpha)
             placed[name] = join_premultiplied(front)
         output = output.clamp(-1, 1)
-        return CompositionStages(layers=dict(images), fused=output, matte=1 - transparency, output=output, placed=placed, transforms=transforms)
+        return CompositionStages(dict(images), output, 1 - transparency, output, placed, transforms, self.antialias)
 
     def _premultiplied(self, image: Tensor) -> PremultipliedLayer:
         if image.shape[1] == 4:

@@ -18,6 +18,7 @@ from mitlgan.compare.open_evaluator import open_evaluator
 from mitlgan.compare.plan import ComparisonPlan
 from mitlgan.compare.report_builder import build_comparison
 from mitlgan.compare.trained_arms import DomainRun
+from mitlgan.data.recipe_data import note_demo_data
 from mitlgan.errors import MitlganError, ResourceError, Stopped, UsageError
 from mitlgan.report.html import ReportPaths, write_reports
 from mitlgan.report.schema import Comparison
@@ -74,6 +75,8 @@ def run_comparison(plan: ComparisonPlan, context: RunContext) -> ComparisonResul
     for baseline in plan.baselines:
         check_baseline_name(baseline)
     setups = resolve_domains(plan, context.root)
+    if plan.trains_compositions:
+        note_demo_data(setups[0].recipe, plan.data, context.reporter.say)
     evaluators = [open_evaluator(plan, setup.recipe, context) for setup in setups]
     for evaluator in evaluators:
         for warning in evaluator.optimism_warnings(chooses_snapshots=plan.trains_compositions):  # before hours of training, not only in the report

@@ -10,6 +10,20 @@ from mitlgan.data.sources.split_folders import TRAIN
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.progress import progress_logger
 
+DEMO_DATA_NOTE = "no --data: the demo's pictures"
+
+
+def note_demo_data(recipe: Recipe, data: str | None, say: Callable[[str], None]) -> None:
+    """Say that the demo's pictures are used, if the recipe names them and nobody else did.
+
+    Args:
+        recipe: Names the source.
+        data: The value of `--data`; None if it is absent.
+        say: Shows the note.
+    """
+    if data is None and recipe.data.source == "demo":
+        say(DEMO_DATA_NOTE)
+
 
 def open_recipe_data(recipe: Recipe, split: str = TRAIN, *, say: Callable[[str], None] | None = None) -> ImagePack:
     """Open the pack of a recipe's pictures; a folder is packed at its first use.

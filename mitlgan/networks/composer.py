@@ -37,6 +37,7 @@ class CompositionStages:
         output: The composed image, (N, 3, H, W).
         placed: Each layer in front of the background after its transform, premultiplied RGB and alpha, (N, 4, H, W) in [-1, 1]; only by matte fusions.
         transforms: Transform of each layer that was moved.
+        antialias: Whether they were filtered; see `transform_layer`.
     """
 
     layers: dict[str, Tensor]
@@ -45,6 +46,7 @@ class CompositionStages:
     output: Tensor
     placed: Mapping[str, Tensor] = field(default_factory=dict)
     transforms: Mapping[str, LayerTransform] = field(default_factory=dict)
+    antialias: bool = False
 
     def __getitem__(self, images: int | slice) -> CompositionStages:
         """Return every stage of one image, still with a batch dimension, or of a slice of images."""
@@ -61,6 +63,7 @@ class CompositionStages:
             output=function(self.output),
             placed={name: function(image) for name, image in self.placed.items()},
             transforms={name: LayerTransform(*map(function, transform)) for name, transform in self.transforms.items()},
+            antialias=self.antialias,
         )
 
 
@@ -224,7 +227,7 @@ class Composer(Network):
         images, fused = self._run_fusion(z, transforms or {}, 0.0, strengths, grad=grad)
         share = () if strengths is None or not isinstance(self.translator, BoundedResidual) else (strengths.harmonise,)
         output = self.translator(fused.image, *share)
-        return CompositionStages(layers=images, fused=fused.image, matte=fused.matte, output=output, placed=fused.placed, transforms=fused.transforms)
+        return CompositionStages(images, fused.image, fused.matte, output, fused.placed, fused.transforms, self._fusion.antialias)
 
     def forward_with_aux_loss(
         self, inputs: Latents, kimg: float, real: Tensor | None = None, rng: torch.Generator | None = None

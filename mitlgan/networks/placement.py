@@ -19,6 +19,8 @@ PLACEMENT_DIM = 4
 BOUNDS_LR_GAIN = 10.0
 """Factor of the bounds' learning rate: Adam moves every parameter by about its rate, and these few need larger steps."""
 MIN_SCALE = 0.05
+UNFILTERED_SCALE, MAX_HALVINGS = 0.5, 5
+"""Scale from which on no layer is filtered before it is sampled, and halvings for the smallest scale."""
 _MIN_SPREAD = 1e-4
 _MAX_UNIFORM = 0.99
 """Largest uniform number that `to_latent` maps back; beyond it latents grow without bound."""
@@ -46,12 +48,14 @@ class PlacementBounds(NamedTuple):
     Attributes:
         log_min_scale: Logarithm of the smallest scale.
         log_max_scale: Logarithm of the largest scale.
-        margin: Share of a layer's frame that may lie outside the image.
+        margin: Share of a layer's frame that may lie outside the image, about the mean center.
+        center: Mean center, x and y, as in `LayerTransform`.
     """
 
     log_min_scale: float
     log_max_scale: float
     margin: float
+    center: tuple[float, float] = (0.0, 0.0)
 
 
 class EffectStrengths(NamedTuple):
@@ -66,10 +70,14 @@ class EffectStrengths(NamedTuple):
     harmonise: Tensor
 
 
-def transform_layer(layer: PremultipliedLayer, transform: LayerTransform) -> PremultipliedLayer:
-    """Scale, flip and shift a layer; outside its frame it is transparent.
+def transform_layer(layer: PremultipliedLayer, transform: LayerTransform, *, antialias: bool = False) -> PremultipliedLayer:
+    """Scale, flip and shift a layer; outside its frame it is transparent. Gradients reach the transform.
 
-    The filter is bilinear, so a scale below 0.5 aliases. Gradients reach the transform.
+    Args:
+        layer: As it comes.
+        transform: One per image.
+        antialias: Whether a scale below 0.5 is filtered first, by reduced copies between which it is interpolated (Williams 1983). The bilinear filter
+            alone drops thin lines there. From 0.5 on the result is the same to the bit.
     """
     zero = torch.zeros_like(transform.scale)
     inverse = 1 / transform.scale
@@ -77,15 +85,34 @@ def transform_layer(layer: PremultipliedLayer, transform: LayerTransform) -> Pre
     y_row = torch.stack([zero, inverse, -transform.y * inverse], dim=1)
     rgba = torch.cat([layer.color, layer.alpha], dim=1)  # (N, 4, H, W)
     grid = functional.affine_grid(torch.stack([x_row, y_row], dim=1), list(rgba.shape), align_corners=False)
-    rgba = functional.grid_sample(rgba, grid.to(rgba.dtype), mode="bilinear", padding_mode="zeros", align_corners=False)
-    return PremultipliedLayer(rgba[:, :3], rgba[:, 3:])
+    grid = grid.to(rgba.dtype)
+    moved = _sample_reduced(rgba, grid, transform.scale) if antialias else _sample(rgba, grid)
+    return PremultipliedLayer(moved[:, :3], moved[:, 3:])
+
+
+def _sample(rgba: Tensor, grid: Tensor) -> Tensor:
+    return functional.grid_sample(rgba, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _sample_reduced(rgba: Tensor, grid: Tensor, scale: Tensor) -> Tensor:
+    """Sample between copies of the layer that are halved again and again; which of them, the scale (N,) of each image says."""
+    halvings = torch.minimum(4 * torch.log2(UNFILTERED_SCALE / scale), -torch.log2(scale)).clamp(0, MAX_HALVINGS)  # 0 from half the size on
+    height, width = rgba.shape[2:]
+    moved = torch.zeros_like(rgba)
+    for count in range(MAX_HALVINGS + 1):
+        weight = (1 - (halvings - count).abs()).clamp_min(0)[:, None, None, None].to(rgba.dtype)  # of the two copies next to it
+        size = (-(-height // 2**count), -(-width // 2**count))
+        copy = rgba if count == 0 else functional.interpolate(rgba, size=size, mode="area")
+        moved = moved + weight * _sample(copy, grid)
+    return moved
 
 
 class PlacementPrior(nn.Module):
     """Maps a standard normal latent to a layer's transform.
 
     The scale is log-uniform between two bounds; the center is uniform over all positions at which at most a margin of the layer's frame lies outside
-    the image. Bounds and margin are learned, from the critic's gradient through the transformed layer, or measured.
+    the image, or over as many about a mean center elsewhere. Bounds, margin and mean center are learned, from the critic's gradient through the
+    transformed layer, or measured.
 
     Args:
         recipe: Initial bounds and margin, and whether they are learned.
@@ -96,22 +123,29 @@ class PlacementPrior(nn.Module):
         low, high = (math.log(scale) for scale in recipe.scale)
         self.initial_bounds = PlacementBounds(low, high, recipe.margin)
         self.flip = recipe.flip
-        change = torch.zeros(3)  # of the two logarithms and the margin, divided by BOUNDS_LR_GAIN
         self.change: Tensor
-        if recipe.learn:
-            self.change = nn.Parameter(change)
-        else:
-            self.register_buffer("change", change)
+        self.center: Tensor | None
+        values = {
+            "change": torch.zeros(3),  # of the two logarithms and the margin, divided by BOUNDS_LR_GAIN
+            "center": None if recipe.center is None else torch.tensor(recipe.center) / BOUNDS_LR_GAIN,
+        }
+        for name, value in values.items():
+            if recipe.learn:
+                self.register_parameter(name, None if value is None else nn.Parameter(value))
+            else:
+                self.register_buffer(name, value)
 
     def set_bounds(self, bounds: PlacementBounds) -> None:
         """Replace the bounds; a checkpoint holds them like learned ones."""
-        changes = [(bound - first) / BOUNDS_LR_GAIN for bound, first in zip(bounds, self.initial_bounds, strict=True)]
+        changes = [(bound - first) / BOUNDS_LR_GAIN for bound, first in zip(bounds[:3], self.initial_bounds[:3], strict=True)]
         with torch.no_grad():
             self.change.copy_(torch.tensor(changes))
+            if self.center is not None:
+                self.center.copy_(torch.tensor(bounds.center) / BOUNDS_LR_GAIN)
 
     def bounds(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the current logarithms of the smallest and largest scale, and the margin."""
-        low, high, margin = (first + BOUNDS_LR_GAIN * change for first, change in zip(self.initial_bounds, self.change, strict=True))
+        low, high, margin = (first + BOUNDS_LR_GAIN * change for first, change in zip(self.initial_bounds[:3], self.change, strict=True))
         return low.clamp_min(math.log(MIN_SCALE)), high, margin.clamp(0, 1)
 
     def forward(self, latent: Tensor) -> LayerTransform:
@@ -121,13 +155,19 @@ class PlacementPrior(nn.Module):
         scale = torch.exp((low + high) / 2 + (high - low) / 2 * uniform[:, 0])
         room = (1 - (1 - 2 * margin) * scale).clamp_min(0)
         flip = torch.where(latent[:, 3] < 0, -1.0, 1.0) if self.flip else torch.ones_like(scale)
-        return LayerTransform(scale, room * uniform[:, 1], room * uniform[:, 2], flip)
+        x, y = room * uniform[:, 1], room * uniform[:, 2]
+        if self.center is not None:
+            x, y = x + BOUNDS_LR_GAIN * self.center[0], y + BOUNDS_LR_GAIN * self.center[1]
+        return LayerTransform(scale, x, y, flip)
 
     def to_latent(self, transform: LayerTransform) -> Tensor:
         """Return the latents (N, `PLACEMENT_DIM`) of transforms, each clamped to what the placement can draw."""
         low, high, margin = self.bounds()
         room = (1 - (1 - 2 * margin) * transform.scale).clamp_min(_MIN_SPREAD)
         spread = (high - low).abs().clamp_min(_MIN_SPREAD)
-        uniform = torch.stack([(2 * transform.scale.log() - low - high) / spread, transform.x / room, transform.y / room], dim=1)
+        x, y = transform.x, transform.y
+        if self.center is not None:
+            x, y = x - BOUNDS_LR_GAIN * self.center[0], y - BOUNDS_LR_GAIN * self.center[1]
+        uniform = torch.stack([(2 * transform.scale.log() - low - high) / spread, x / room, y / room], dim=1)
         normal = math.sqrt(2) * torch.erfinv(uniform.clamp(-_MAX_UNIFORM, _MAX_UNIFORM))
         return torch.cat([normal, transform.flip[:, None]], dim=1)

@@ -41,16 +41,18 @@ def object_extents(mattes: Tensor) -> ObjectExtents:
     return ObjectExtents((mass / (height * width)).sqrt().log(), center)
 
 
-def fit_bounds(layer_mattes: Tensor, image_mattes: Tensor) -> PlacementBounds:
+def fit_bounds(layer_mattes: Tensor, image_mattes: Tensor, *, flip: bool = False) -> PlacementBounds:
     """Return the bounds that give a layer's objects the sizes and positions of the objects in images.
 
     By moments: the log-uniform scale gets the mean and variance by which the logarithms of object sizes in the images exceed those of the layer; the
     margin is that at which uniform centers have the images' variance, less the part due to objects off the center of their own frames. Objects that
-    always fill the image therefore get one scale and almost no shift.
+    always fill the image therefore get one scale and almost no shift. The mean center is that of the images' objects, less that of the layer's in
+    their own frames.
 
     Args:
         layer_mattes: Mattes of the layer as it comes, (N, 1, H, W) in [0, 1].
         image_mattes: Mattes of images, (M, 1, H, W) in [0, 1], of any size.
+        flip: Whether half of the layers are flipped left to right, so that their own mean x is in the middle.
 
     Raises:
         DataError: Fewer than `MIN_OBJECTS` of either cover more than `MIN_AREA` of their image.
@@ -62,7 +64,9 @@ def fit_bounds(layer_mattes: Tensor, image_mattes: Tensor) -> PlacementBounds:
     middle = float(images.log_size.mean() - layer.log_size.mean())
     half = math.sqrt(3 * max(0.0, float(images.log_size.var() - layer.log_size.var())))
     low, high = (min(max(bound, math.log(MIN_SCALE)), math.log(MAX_SCALE)) for bound in (middle - half, middle + half))
-    return PlacementBounds(low, high, _margin(low, high, layer.center, images.center))
+    x, y = (images.center.mean(dim=0) - _power_mean(low, high, 1) * layer.center.mean(dim=0)).tolist()
+    center = (float(images.center[:, 0].mean()) if flip else x, y)
+    return PlacementBounds(low, high, _margin(low, high, layer.center, images.center), center)
 
 
 def _margin(low: float, high: float, own: Tensor, reference: Tensor) -> float:

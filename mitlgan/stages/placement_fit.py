@@ -61,12 +61,13 @@ def fit_placement_to_mattes(recipe: Recipe, composer: Composer, scenes: ImagePac
             raise DataError(
                 f"{source}: fewer than half of the pictures have a matte, NAME.matte.png, next to them; name the folder that `data split` calls `scene`"
             )
-        bounds = fit_bounds(_layer_mattes(composer, name, recipe), mattes)
+        bounds = fit_bounds(_layer_mattes(composer, name, recipe), mattes, flip=placement.flip)
     except DataError as error:
         raise DataError(f"{_OPTION}: {str(error).removeprefix('--data ')}") from None
     cast(PlacementPrior, composer.fusion.get_submodule(f"placements.{name}")).set_bounds(bounds)
     scales = " to ".join(f"{math.exp(bound):.2f}" for bound in bounds[:2])
-    say(f"{name} is placed at {scales} of its size, up to {bounds.margin:.0%} of its frame outside: fitted to {len(mattes):,} mattes")
+    where = "" if placement.center is None else ", about ({:.2f}, {:.2f})".format(*bounds.center)
+    say(f"{name} is placed at {scales} of its size, up to {bounds.margin:.0%} of its frame outside{where}: fitted to {len(mattes):,} mattes")
 
 
 def _scene_mattes(scenes: ImagePack) -> Tensor | None:

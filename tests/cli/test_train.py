@@ -111,7 +111,26 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     done = command("compose", *layers, "--data", packs["scene"], *settings(TINY, COMPOSER), "--dry-run", "--json")
     assert done.code == 0, done.err
     assert done.json["pictures"] == 12
+    assert done.json["estimate"]["updates"] == 3
+    assert 0 < done.json["estimate"]["seconds"] < 60
+    assert 1e7 < done.json["estimate"]["memory_bytes"] < 1e11
+    assert " of memory, " in text
+    assert text.rstrip().endswith(" of disk; nothing was written")
+    trained = command("train", "thesis-32/pretrain_fg", "--data", packs["fg"], *settings(TINY, GENERATOR), "--dry-run", "--json")
+    assert trained.json["estimate"]["updates"] == 3
+    composition = ["--recipe", "thesis-32/compose", "--data", packs["scene"], *layers, *settings(TINY, COMPOSER)]
+    compared = command("compare", *composition, "--baseline", "plain-wgan", "--equal", "kimg", "--dry-run", "--json")
+    assert compared.code == 0, compared.err
+    assert [one["updates"] for one in compared.json["estimate"]["trainings"]] == [3, 3]
     assert list(folder.iterdir()) == []
+
+
+def test_the_demos_pictures_are_named_where_no_data_are(command: Command, folder: Path, packs: dict[str, Path]) -> None:
+    ours = [*settings(TINY, GENERATOR), "--dry-run"]
+    assert "no --data: the demo's pictures" in command("pretrain", "fg", *ours).err.splitlines()
+    assert "no --data: the demo's pictures" in command("train", "thesis-32/pretrain_bg", *ours).err.splitlines()
+    for source in (packs["fg"], "demo"):
+        assert "no --data" not in command("pretrain", "fg", "--data", source, *ours).err
 
 
 def test_a_dry_run_checks_what_the_run_would(command: Command, folder: Path, packs: dict[str, Path], pretrained: dict[str, Run]) -> None:

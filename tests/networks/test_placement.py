@@ -75,6 +75,75 @@ def test_gradients_reach_scale_and_place() -> None:
     assert all(number.grad is not None for number in place)
 
 
+def line(size: int = 64) -> PremultipliedLayer:
+    """A line of one pixel from the upper edge to the lower."""
+    matte = torch.zeros(1, 1, size, size)
+    matte[..., size // 2] = 1
+    return PremultipliedLayer(matte.repeat(1, 3, 1, 1), matte)
+
+
+def masses(scale: float, *, antialias: bool) -> Tensor:
+    """The opacity of the line after a scale, over positions within one pixel, as a share of scale^2 times what it was."""
+    shifts = [2 * step / 16 / 64 for step in range(16)]
+    moved = [transform_layer(line(), stand(scale=scale, across=shift), antialias=antialias).alpha.sum() for shift in shifts]
+    return torch.stack(moved) / (line().alpha.sum() * scale**2)
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.17, 0.25, 0.3, 0.4])
+def test_a_thin_line_of_a_small_layer_stays_wherever_it_is(scale: float) -> None:
+    assert float(masses(scale, antialias=False).min()) == 0  # between two of its samples it vanishes
+    filtered = masses(scale, antialias=True)
+    assert 0.7 < float(filtered.min()) <= float(filtered.max()) < 1.4
+
+
+def test_from_half_the_size_on_the_filter_changes_no_bit() -> None:
+    given = layer(32)
+    for scale in (0.5, 0.7, 1.0, 1.9):
+        transform = stand(scale=scale, across=0.13, down=-0.2, mirror=-1.0)
+        for filtered, plain in zip(transform_layer(given, transform, antialias=True), transform_layer(given, transform), strict=True):
+            assert torch.equal(filtered, plain)
+
+
+def test_each_layer_of_a_batch_is_filtered_by_its_own_scale() -> None:
+    scales = torch.tensor([1.0, 0.4, 0.2, 0.06, 0.01])
+    given = PremultipliedLayer(*(part.expand(5, -1, -1, -1) for part in layer(32)))
+    zero = torch.zeros(5)
+    together = transform_layer(given, LayerTransform(scales, zero, zero, zero + 1), antialias=True)
+    for index, scale in enumerate(scales.tolist()):
+        alone = transform_layer(layer(32), stand(scale=scale), antialias=True)
+        torch.testing.assert_close(together.alpha[index], alone.alpha[0], atol=1e-6, rtol=0)
+    assert bool((together.color <= together.alpha + 1e-6).all())
+
+
+def test_a_plain_small_layer_keeps_its_opacity_inside() -> None:
+    full = PremultipliedLayer(torch.full((1, 3, 64, 64), 0.5), torch.ones(1, 1, 64, 64))
+    for scale in (0.45, 0.3, 0.2):
+        inside = round(64 * scale / 2) - 3
+        moved = transform_layer(full, stand(scale=scale), antialias=True)
+        middle = moved.alpha[0, 0, 32 - inside : 32 + inside, 32 - inside : 32 + inside]
+        torch.testing.assert_close(middle, torch.ones_like(middle), atol=1e-5, rtol=0)
+
+
+def test_a_placement_has_a_mean_centre_and_maps_it_back() -> None:
+    placement = PlacementPrior(PlacementRecipe(scale=(0.5, 0.8), margin=0.0, center=(0.1, 0.4), learn=False))
+    latents = torch.randn(4000, PLACEMENT_DIM, generator=torch.Generator().manual_seed(3))
+    drawn = placement(latents)
+    torch.testing.assert_close(drawn.x.mean(), torch.tensor(0.1), atol=0.02, rtol=0)
+    torch.testing.assert_close(drawn.y.mean(), torch.tensor(0.4), atol=0.02, rtol=0)
+    again = placement(placement.to_latent(drawn))
+    inner = (latents[:, :3].abs() < 2).all(dim=1)
+    torch.testing.assert_close(again.y[inner], drawn.y[inner], atol=1e-4, rtol=0)
+
+
+def test_a_placement_of_earlier_versions_has_no_centre_in_its_state() -> None:
+    assert list(PlacementPrior(PlacementRecipe()).state_dict()) == ["change"]
+    assert list(PlacementPrior(PlacementRecipe(center=(0.0, 0.0))).state_dict()) == ["change", "center"]
+    assert [name for name, _ in PlacementPrior(PlacementRecipe(center=(0.0, 0.0))).named_parameters()] == ["change", "center"]
+    latents = torch.randn(50, PLACEMENT_DIM)
+    for one, other in zip(PlacementPrior(PlacementRecipe())(latents), PlacementPrior(PlacementRecipe(center=(0.0, 0.0)))(latents), strict=True):
+        assert torch.equal(one, other)
+
+
 @pytest.fixture(scope="module")
 def samples() -> LayerTransform:
     latents = torch.randn(20_000, PLACEMENT_DIM, generator=torch.Generator().manual_seed(3))

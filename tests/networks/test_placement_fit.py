@@ -42,6 +42,25 @@ def test_the_bounds_that_placed_objects_are_found_again(scale: tuple[float, floa
     assert result.margin == pytest.approx(margin, abs=0.03)
 
 
+def test_objects_that_stand_low_are_placed_low() -> None:
+    recipe = PlacementRecipe(scale=(0.5, 0.7), margin=0.0, center=(-0.05, 0.25), flip=False)
+    result = fit_bounds(objects(600), placed(recipe))
+    assert result.center == pytest.approx((-0.05, 0.25), abs=0.02)
+    assert result.margin == pytest.approx(0, abs=0.03)
+    placement = PlacementPrior(PlacementRecipe(center=(0.0, 0.0), learn=False))
+    placement.set_bounds(result)
+    drawn = placement(torch.randn(3000, PLACEMENT_DIM, generator=torch.Generator().manual_seed(6)))
+    assert float(drawn.y.mean()) == pytest.approx(0.25, abs=0.03)
+
+
+def test_the_centre_of_the_layer_itself_is_not_counted_twice() -> None:
+    low = torch.roll(objects(600), 6, dims=2)  # a quarter of the frame below its middle
+    assert fit_bounds(low, low).center == pytest.approx((0, 0), abs=1e-6)
+    right = torch.roll(objects(600), 6, dims=3)
+    assert fit_bounds(right, right).center[0] == pytest.approx(0, abs=1e-6)
+    assert fit_bounds(right, right, flip=True).center[0] == pytest.approx(0.25, abs=0.03)  # flipped layers are in the middle on average
+
+
 def test_objects_that_fill_every_picture_get_one_scale_and_no_shift() -> None:
     result = fit_bounds(objects(600), objects(600))
     assert result.log_min_scale == pytest.approx(result.log_max_scale, abs=1e-6) == pytest.approx(0, abs=1e-6)

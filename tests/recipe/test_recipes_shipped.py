@@ -18,6 +18,7 @@ RECOMMENDED = (
     *(f"{part}-{size}" for part in ("bg", "compose", "fg", "wgan") for size in (32, 64, 128)),
     "bg-128-grown",
     "bg-64-grown",
+    "compose-dense-32",
     "fg-128-grown",
     "fg-32-wide",
     "fg-64-grown",

@@ -78,7 +78,8 @@ class Fusion(nn.Module):
         placement_dim: Length of the latent that places the layers; 0 without placement.
         order: Layers, from back to front if the fusion has such an order.
         movable_layers: Layers that accept a transform.
-        has_harmonizer: Whether layers' colors follow what is behind them.
+        has_harmonizer: Whether layers' colors follow what is behind them, or a learned mixture.
+        antialias: Whether layers at less than half their size are filtered.
     """
 
     needs_features: bool = False
@@ -86,6 +87,7 @@ class Fusion(nn.Module):
     order: tuple[str, ...]
     movable_layers: tuple[str, ...] = ()
     has_harmonizer: bool = False
+    antialias: bool = False
 
     @abstractmethod
     def __init__(self, recipe: Any, layers: Mapping[str, LayerSpec], size_px: int, placement: PlacementRecipe | None) -> None:

@@ -17,6 +17,7 @@ from mitlgan.images.alpha import (
     split_premultiplied,
     to_opaque_rgb,
 )
+from mitlgan.networks.fusion.composite_conv import CompositeConv
 from mitlgan.networks.fusion.harmonizer import Harmonizer
 from mitlgan.networks.fusion.interface import Fusion, FusionInput, FusionOutput, LayerSpec, back_to_front
 from mitlgan.networks.fusion.matte_networks import FeatureMatteNet, ImageMatteNet, matte_regularization
@@ -63,7 +64,9 @@ class MatteFusion(Fusion):
         self.harmonised = nn.ModuleDict({name: Harmonizer() for name in self.movable_layers if recipe.harmonise})
         self.placements = nn.ModuleDict({} if placement is None else {name: PlacementPrior(placement) for name in self.movable_layers})
         self.placement_dim = PLACEMENT_DIM * len(self.placements)
-        self.has_harmonizer = recipe.harmonise
+        self.antialias = placement is not None and bool(placement.antialias)
+        self.conv = CompositeConv(len(self.order)) if recipe.join == "conv1x1" else None
+        self.has_harmonizer = recipe.harmonise or self.conv is not None
 
     @staticmethod
     def may_need_features(recipe: AnyMatteFusion) -> bool:
@@ -96,6 +99,7 @@ class MatteFusion(Fusion):
     def forward(self, inputs: FusionInput) -> FusionOutput:
         """Composite the layers from back to front; the image is in [-1, 1]."""
         image = to_opaque_rgb(inputs.images[self.order[0]])
+        visible = [] if self.conv is None else [(image + 1) / 2]
         transparency, loss = torch.ones_like(image[:, :1]), None
         placed: dict[str, Tensor] = {}
         transforms: dict[str, LayerTransform] = {}
@@ -108,12 +112,22 @@ class MatteFusion(Fusion):
             transform = self._transform(index, name, inputs)
             if transform is not None:
                 transforms[name] = transform
-                layer = transform_layer(layer, transform)
+                layer = transform_layer(layer, transform, antialias=self.antialias)
             layer = self._apply_effects(name, layer, image, inputs.strengths)
             image = over(layer, image)
+            if self.conv is not None:
+                visible = [*(light * (1 - layer.alpha) for light in visible), layer.color]
             transparency = transparency * (1 - layer.alpha)
             placed[name] = join_premultiplied(layer)
+        if self.conv is not None:
+            image = self._mixed(image, visible, inputs.strengths)
         return FusionOutput(image, 1 - transparency, placed, transforms, loss)
+
+    def _mixed(self, composite: Tensor, visible: list[Tensor], strengths: EffectStrengths | None) -> Tensor:
+        """Return the image of the 1x1 convolution, or only a share of its change of the composite."""
+        assert self.conv is not None
+        image: Tensor = self.conv(visible)
+        return image if strengths is None else torch.lerp(composite, image, expand_per_image(strengths.harmonise))
 
     def _with_matte(self, name: str, inputs: FusionInput, back: Tensor) -> PremultipliedLayer:
         """Return a layer with its own matte or the learned one."""

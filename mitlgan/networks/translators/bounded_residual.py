@@ -26,11 +26,16 @@ class BoundedResidual(nn.Module):
     def forward(self, image: Tensor, share: Tensor | None = None) -> Tensor:
         """Return corrected images (N, C, H, W) in [-1, 1]; shares (N,) in [0, 1] apply only part of the correction."""
         correction = self.residual(image)
-        return cast(Tensor, _Clamp.apply(image + (correction if share is None else expand_per_image(share) * correction)))
+        return clamp_image(image + (correction if share is None else expand_per_image(share) * correction))
 
     def residual(self, image: Tensor) -> Tensor:
         """Return the correction of images (N, C, H, W) before clamping, of the same shape."""
         return cast(Tensor, self.scale * self.stages(image))
+
+
+def clamp_image(image: Tensor) -> Tensor:
+    """Clamp images to [-1, 1], with the gradients that lead back inside."""
+    return cast(Tensor, _Clamp.apply(image))
 
 
 class _Clamp(torch.autograd.Function):

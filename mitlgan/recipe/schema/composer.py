@@ -12,6 +12,7 @@ from mitlgan.recipe.schema.translators import AnyTranslator, DenseTranslatorReci
 LayerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Weight = Annotated[float, Field(ge=0.0, le=1e4)]
 Kimg = Annotated[float, Field(ge=0.0, le=1e7)]
+Coordinate = Annotated[float, Field(ge=-1.0, le=1.0)]
 Scale = Annotated[float, Field(gt=0.0, le=4.0)]
 Resample = Literal["bilinear", "bicubic", "area", "nearest"]
 
@@ -56,10 +57,13 @@ class _MatteFusionBase(RecipeTable):
     Attributes:
         order: Layers from back to front; absent: `bg` first if there is one, then the given order.
         harmonise: Whether each layer's colors follow statistics of the layers behind it (FiLM, Perez et al. 2018).
+        join: How what is seen of each layer becomes one image: `over`, their sum (absent: this); `conv1x1`, the thesis' 1x1 convolution of their
+            channels, which begins as their sum, the true composite.
     """
 
     order: Annotated[tuple[LayerName, ...], Field(min_length=2, max_length=16)] | None = None
     harmonise: bool = True
+    join: Literal["over", "conv1x1"] | None = None
 
 
 class AlphaFusionRecipe(_MatteFusionBase):
@@ -140,6 +144,9 @@ class PlacementRecipe(RecipeTable):
         learn: Whether scale and margin are trained, from these initial values.
         mattes: Images whose mattes give scale and margin before training: a folder with NAME.matte.png next to every image, a pack, or "scenes", those
             that the composition is trained on; absent: the values above.
+        center: Mean center of the layers, x and y from -1 (left, upper edge) to 1 (right, lower edge), for objects that stand low in every scene;
+            `mattes` fits it too, where it is given. Absent: the middle, which nothing moves.
+        antialias: Whether a layer at less than half its size is filtered, so that thin lines stay. Absent: it is not, as in earlier versions.
     """
 
     scale: tuple[Scale, Scale] = (0.5, 1.0)
@@ -147,6 +154,8 @@ class PlacementRecipe(RecipeTable):
     flip: bool = True
     learn: bool = True
     mattes: Annotated[str, Field(min_length=1)] | None = None
+    center: tuple[Coordinate, Coordinate] | None = None
+    antialias: bool | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -182,7 +191,8 @@ class ComposerRecipe(RecipeTable):
     @property
     def trains(self) -> bool:
         """Whether the composition has parameters to train."""
-        fusion = not isinstance(self.fusion, AddFusionRecipe) and not (isinstance(self.fusion, AlphaFusionRecipe) and not self.fusion.harmonise)
+        is_fixed_alpha = isinstance(self.fusion, AlphaFusionRecipe) and not self.fusion.harmonise and self.fusion.join != "conv1x1"
+        fusion = not isinstance(self.fusion, AddFusionRecipe) and not is_fixed_alpha
         placement = self.placement is not None and self.placement.learn
         return fusion or placement or self.translator.kind != "none" or self.adapters is not None
 

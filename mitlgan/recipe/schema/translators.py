@@ -121,7 +121,8 @@ class GuidedTranslatorRecipe(_Ended):
     Attributes:
         unshuffle: Side in pixels of the squares whose pixels become channels (Shi et al. 2016).
         width: Channels of the blocks.
-        blocks: Number of residual blocks.
+        blocks: Number of residual blocks, or of convolutions with dense connections.
+        growth_rate: Channels that each convolution adds to all earlier ones (DenseNet, Huang et al. 2017); absent: residual blocks instead.
         detail: Channels at full size.
         activation: Last activation; by default the translator corrects the fused image instead of repainting it.
     """
@@ -130,15 +131,18 @@ class GuidedTranslatorRecipe(_Ended):
     unshuffle: Literal[2, 4, 8] = 4
     width: Width = 48
     blocks: Blocks = 3
+    growth_rate: GrowthRate | None = None
     detail: Width = 16
     activation: Ending = "residual"
 
     @model_validator(mode="after")
     def _light(self) -> Self:
         channels = 3 * self.unshuffle**2
-        outer = (9 * channels + 1) * self.width + (self.width + 1) * self.detail
+        growth = self.growth_rate or 0
+        outer = (9 * channels + 1) * self.width + (self.width + self.blocks * growth + 1) * self.detail
         fine = (9 * (3 + self.detail) + 1) * self.detail + (9 * self.detail + 1) * 3
-        parameters = outer + fine + 2 * self.blocks * (9 * self.width + 1) * self.width
+        dense = sum((9 * (self.width + i * growth) + 1) * growth for i in range(self.blocks))
+        parameters = outer + fine + (dense if growth else 2 * self.blocks * (9 * self.width + 1) * self.width)
         if parameters > MAX_LIGHT_PARAMETERS:
             raise ValueError(
                 f"width = {self.width}, blocks = {self.blocks}, unshuffle = {self.unshuffle} and detail = {self.detail} make "

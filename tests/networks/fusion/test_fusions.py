@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,9 +10,9 @@ from mitlgan.errors import UsageError
 from mitlgan.networks.fusion.channel_fusion import ChannelFusion
 from mitlgan.networks.fusion.interface import FusionInput, FusionOutput, LayerSpec, back_to_front
 from mitlgan.networks.fusion.matte_fusion import MatteFusion
-from mitlgan.networks.placement import LayerTransform
+from mitlgan.networks.placement import EffectStrengths, LayerTransform
 from mitlgan.networks.registry import FUSIONS
-from mitlgan.recipe import Conv1x1FusionRecipe, PlacementRecipe
+from mitlgan.recipe import ComposerRecipe, Conv1x1FusionRecipe, NoTranslatorRecipe, PlacementRecipe
 from mitlgan.recipe.schema.composer import (
     FUSION_KINDS,
     AddFusionRecipe,
@@ -109,6 +110,35 @@ def test_alpha_is_a_true_composite_before_any_training() -> None:
     torch.testing.assert_close(result.matte, (given.images["fg"][:, 3:] + 1) / 2)
     torch.testing.assert_close(result.placed["fg"], given.images["fg"], atol=1e-6, rtol=0)
     assert result.loss is None
+
+
+@pytest.mark.parametrize("channels", [{"fg": 4, "bg": 3}, {"sky": 3, "hills": 4, "tree": 4}])
+def test_the_learnable_1x1_fusion_begins_as_the_true_composite(channels: dict[str, int]) -> None:
+    layers = {name: LayerSpec(depth) for name, depth in channels.items()}
+    given = material(channels)
+    conv = MatteFusion(AlphaFusionRecipe(harmonise=False, join="conv1x1"), layers, SIZE, None)
+    torch.testing.assert_close(fused(conv, given).image, fused(MatteFusion(AlphaFusionRecipe(harmonise=False), layers, SIZE, None), given).image)
+    assert [tuple(parameter.shape) for parameter in conv.parameters()] == [(3, 3 * len(layers), 1, 1), (3,)]
+    assert AlphaFusionRecipe().join is None
+
+
+def test_the_learnable_1x1_fusion_is_one_mixture_of_what_is_seen_of_each_layer() -> None:
+    given = material({"fg": 4, "bg": 3})
+    fusion = MatteFusion(AlphaFusionRecipe(harmonise=False, join="conv1x1"), {"fg": RGBA, "bg": RGB}, SIZE, None)
+    assert fusion.conv is not None
+    weight, bias = fusion.conv.conv.weight, fusion.conv.conv.bias
+    assert bias is not None
+    with torch.no_grad():
+        weight.copy_(torch.rand(weight.shape, generator=torch.Generator().manual_seed(4)) / 6)
+        bias.copy_(torch.tensor([0.1, -0.05, 0.0]))
+    front, back = (given.images["fg"] + 1) / 2, (given.images["bg"] + 1) / 2
+    seen = torch.cat([back * (1 - front[:, 3:]), front[:, :3]], dim=1)
+    expected = torch.einsum("oc,nchw->nohw", weight[:, :, 0, 0], seen) + bias.view(1, 3, 1, 1)
+    torch.testing.assert_close(fused(fusion, given).image, (2 * expected - 1).clamp(-1, 1))
+    none = EffectStrengths(torch.ones(2), torch.zeros(2))
+    composited = MatteFusion(AlphaFusionRecipe(harmonise=False), {"fg": RGBA, "bg": RGB}, SIZE, None)
+    torch.testing.assert_close(fused(fusion, dataclasses.replace(given, strengths=none)).image, fused(composited, given).image)
+    assert ComposerRecipe(fusion=fusion.recipe, translator=NoTranslatorRecipe()).trains
 
 
 def test_three_layers_lie_over_each_other_in_the_order_given() -> None:

@@ -16,6 +16,7 @@ from mitlgan.errors import UsageError
 from mitlgan.networks import check_size
 from mitlgan.networks.registry import TRANSLATORS
 from mitlgan.networks.translators.bounded_residual import BoundedResidual
+from mitlgan.networks.translators.guided import DenseConvs
 from mitlgan.recipe import (
     AnyTranslator,
     ComposerRecipe,
@@ -43,6 +44,7 @@ SMALL: list[AnyTranslator] = [
     DensenetTranslatorRecipe(widths=(4, 6, 8), growth_rate=3, blocks=(2, 3)),
     DensenetTranslatorRecipe(widths=(4, 6, 8), growth_rate=3, blocks=(2,), bottleneck=False),
     GuidedTranslatorRecipe(width=6, blocks=2),
+    GuidedTranslatorRecipe(width=6, blocks=2, growth_rate=3),
 ]
 ENDINGS = ("relu", "tanh", "residual")
 
@@ -106,6 +108,25 @@ def test_light_counted_by_hand_at_every_size(size_px: int) -> None:
     assert networks.count_parameters(light) == (expected, expected)
     assert expected == 149_459 <= MAX_LIGHT_PARAMETERS
     assert networks.count_macs(light, (3, size_px, size_px)) == light_macs(size_px)
+
+
+@pytest.mark.parametrize(("blocks", "growth"), [(6, 24), (1, 1), (3, 7)])
+def test_light_with_dense_connections_counted_by_hand(blocks: int, growth: int) -> None:
+    dense = sum((48 + i * growth) * growth * 9 + growth for i in range(blocks))
+    expected = 48 * 48 * 9 + 48 + dense + ((48 + blocks * growth) * 16 + 16) + (19 * 16 * 9 + 16) + (16 * 3 * 9 + 3)
+    light = build(GuidedTranslatorRecipe(blocks=blocks, growth_rate=growth), 16)
+    assert networks.count_parameters(light) == (expected, expected)
+    with pytest.raises(ValueError, match=r"make 2,857,907 parameters"):
+        GuidedTranslatorRecipe(blocks=16, growth_rate=48)
+
+
+def test_dense_connections_of_light_are_their_naive_form() -> None:
+    torch.manual_seed(0)
+    block = DenseConvs(5, 3, 2)
+    features = torch.randn(2, 5, 4, 4)
+    first = torch.relu(block.convs[0](features))
+    second = torch.relu(block.convs[1](torch.cat([features, first], dim=1)))
+    torch.testing.assert_close(block(features), torch.cat([features, first, second], dim=1))
 
 
 def light_macs(size_px: int) -> int:

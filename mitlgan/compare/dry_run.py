@@ -1,0 +1,165 @@
+"""What a comparison or the demo would take on this machine, from a few measured steps of each of its trainings."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from mitlgan.artifacts.card import GeneratorSpec
+from mitlgan.compare.arms import COMPOSED, ArmSpec, check_baseline_name, composed_arm, resolve_arms, resolve_baseline
+from mitlgan.compare.budgets import measurement_points, training_macs, with_equal_length, with_schedule
+from mitlgan.compare.demo import JOBS, find_shipped_layers, stage_recipes
+from mitlgan.compare.domains import DomainSetup, generator_specs, read_cards, resolve_domains
+from mitlgan.compare.equal_budgets import ARMS_FOLDER
+from mitlgan.compare.evaluator import CachedEvaluator
+from mitlgan.compare.finished_composition import open_composition
+from mitlgan.compare.open_evaluator import open_evaluator
+from mitlgan.compare.plan import KIMG, TIME, ComparisonPlan
+from mitlgan.compare.pretraining import extra_budget, pretraining_costs, resolve_resource
+from mitlgan.data.recipe_data import note_demo_data
+from mitlgan.recipe import Recipe, with_overrides
+from mitlgan.runtime.distributed import World
+from mitlgan.runtime.progress import SilentReporter
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.estimate import TrainingEstimate, WorkEstimate, estimate_training
+
+ANCHORS = 3
+"""Rows of a report besides its arms that are measured, too."""
+TIMED_IMAGES = 64
+Specs = Mapping[str, GeneratorSpec]
+
+
+@dataclasses.dataclass
+class Estimator:
+    """Measures trainings; those that differ in their seed alone are measured once.
+
+    Attributes:
+        world: Device to compute on.
+    """
+
+    world: World
+    _measured: dict[str, TrainingEstimate] = dataclasses.field(default_factory=dict)
+
+    def training(self, label: str, recipe: Recipe, layers: Specs | None = None) -> TrainingEstimate:
+        """Return what a training takes; see `estimate_training`."""
+        key = f"{with_overrides(recipe, seed=0)!r} {layers!r}"
+        if key not in self._measured:
+            self._measured[key] = estimate_training(recipe, self.world, layers=layers)
+        return dataclasses.replace(self._measured[key], label=label)
+
+
+def estimate_comparison(plan: ComparisonPlan, context: RunContext) -> WorkEstimate:
+    """Return what `run_comparison` would train and measure, without finished runs of its layers and of baselines of a finished composition.
+
+    Raises:
+        MitlganError: As `run_comparison` before its first training.
+    """
+    for baseline in plan.baselines:
+        check_baseline_name(baseline)
+    estimator, steps, measuring_s = Estimator(context.world), list[list[TrainingEstimate]](), 0.0
+    for setup in resolve_domains(plan, context.root):
+        if plan.trains_compositions:
+            note_demo_data(setup.recipe, plan.data, context.reporter.say)
+        evaluator = open_evaluator(plan, setup.recipe, context)
+        arms = _trained_here(plan, setup, context, estimator) if plan.trains_compositions else _baselines(plan, setup, context, estimator)
+        steps += arms
+        points = len(measurement_points(plan.budgets)) if plan.budgets else 0
+        measuring_s += _measuring_seconds(evaluator, setup.recipe.size_px, (1 + len(plan.baselines)) * plan.seeds, points)
+    return WorkEstimate([step for step in steps if step], plan.jobs, measuring_s)
+
+
+def estimate_demo(*, quick: bool = False, pretrained: bool = False) -> WorkEstimate:
+    """Return what `run_demo` would take; arguments as there."""
+    recipes = stage_recipes(quick)
+    shipped = find_shipped_layers(recipes, pretrained)
+    estimator = Estimator(World(0, 1, torch.device("cpu")))
+    layers = [estimator.training(f"pretrain {role}", recipes[role]) for role, path in shipped.items() if path is None]
+    specs = {role: _spec(recipes[role]) if path is None else generator_specs({role: path})[role] for role, path in shipped.items()}
+    composition = estimator.training("compose", recipes["compose"], specs)
+    extra_s = sum(layer.cpu_seconds for layer in layers) if len(layers) == len(shipped) else 0.0
+    wgan = resolve_baseline("wgan", recipes["compose"], specs).recipe
+    assert wgan is not None
+    baselines = [
+        estimator.training("thesis' composition", with_equal_length(recipes["thesis"], "cpu-seconds", 0.0, composition.cpu_seconds), specs),
+        estimator.training("WGAN", with_equal_length(wgan, "cpu-seconds", 0.0, composition.cpu_seconds, extra_s)),
+    ]
+    context = RunContext(estimator.world, SilentReporter(), Path())
+    evaluator = open_evaluator(ComparisonPlan(baselines=("wgan",)), recipes["compose"], context)
+    measuring_s = _measuring_seconds(evaluator, recipes["compose"].size_px, 1 + len(baselines), 0)
+    return WorkEstimate([step for step in (layers, [composition], baselines) if step], JOBS, measuring_s)
+
+
+def _baselines(plan: ComparisonPlan, setup: DomainSetup, context: RunContext, estimator: Estimator) -> list[list[TrainingEstimate]]:
+    """Return the trainings of a finished composition's baselines."""
+    composition = open_composition(plan, setup, context)
+    specs = composition.card.generator_specs()
+    arms = [arm for arm in resolve_arms(plan.baselines, composition.recipe, specs)[1:] if arm.recipe is not None and plan.baseline_run is None]
+    trainings = [(arm, composition.training(arm)) for arm in arms]
+    return [[
+        estimator.training(arm.label, training.recipe, specs if arm.uses_layers else None)
+        for arm, training in trainings
+        if training.find_artifact(context.root) is None
+    ]]  # fmt: skip
+
+
+def _trained_here(plan: ComparisonPlan, setup: DomainSetup, context: RunContext, estimator: Estimator) -> list[list[TrainingEstimate]]:
+    """Return the trainings of a domain: its layers, the composition, then the baselines that are as long."""
+    root, first = context.root / ARMS_FOLDER, setup.recipe.seed
+    needed = [training for seed in range(first, first + plan.seeds) for training in setup.pretrainings_for_seed(seed, plan.pretrain_seeds).values()]
+    layers = [estimator.training(one.label, one.recipe) for one in needed if one.find_artifact(root) is None]
+    specs = {**generator_specs(setup.layers), **{name: _spec(one.recipe) for name, one in setup.pretrainings.items()}}
+    arms = [arm for arm in resolve_arms(plan.baselines, setup.recipe, specs) if arm.recipe is not None]
+    resource = resolve_resource(plan, read_cards(setup.layers).values(), context) if plan.equal == TIME else plan.equal
+    costs = {} if resource == KIMG and plan.count_pretraining is None else _pretraining_costs(plan, setup, resource, context, estimator)
+
+    def estimates(own: Sequence[ArmSpec], budgets: Sequence[float], unit: str) -> list[TrainingEstimate]:
+        rows = []
+        for arm in own:
+            assert arm.recipe is not None
+            used = specs if arm.uses_layers else {}
+            recipe = with_schedule(arm.recipe, budgets, unit, training_macs(arm.recipe, used), extra=extra_budget(arm, setup.recipe, costs))
+            rows += [estimator.training(f"{arm.label}, seed {first + seed}", recipe, used) for seed in range(plan.seeds)]
+        return rows
+
+    if plan.budgets or resource == KIMG:
+        return [layers, estimates(arms, plan.budgets or (setup.recipe.training.kimg,), resource)]
+    composed = estimates([composed_arm(setup.recipe)], (setup.recipe.training.kimg,), KIMG)
+    length = {"seconds": composed[0].seconds, "cpu-seconds": composed[0].cpu_seconds}.get(resource)
+    if length is None:
+        length = setup.recipe.training.kimg * training_macs(setup.recipe, specs)
+    return [layers, composed, estimates([arm for arm in arms if arm.name != COMPOSED], (length,), resource)]
+
+
+def _pretraining_costs(plan: ComparisonPlan, setup: DomainSetup, resource: str, context: RunContext, estimator: Estimator) -> dict[str, float]:
+    """Return what the training of each layer took or will take; empty if it is not counted."""
+    if plan.count_pretraining is False:
+        return {}
+    costs = pretraining_costs(setup.layers, resource, plan.count_pretraining, context.reporter.say)
+    for name, training in setup.pretrainings.items():
+        row = estimator.training(training.label, training.recipe)
+        known = {"seconds": row.seconds, "cpu-seconds": row.cpu_seconds, KIMG: training.recipe.training.kimg}
+        costs[name] = known.get(resource, training.recipe.training.kimg * training_macs(training.recipe, {}) if resource == "macs" else 0.0)
+    return costs if len(costs) == len(setup.layers) + len(setup.pretrainings) else {}
+
+
+def _spec(recipe: Recipe) -> GeneratorSpec:
+    assert recipe.generator is not None
+    return GeneratorSpec(recipe.generator, recipe.size_px)
+
+
+def _measuring_seconds(evaluator: CachedEvaluator, size_px: int, arms: int, points: int) -> float:
+    """Return about how long measuring takes: of each arm, each anchor and the real pictures, at the end and at each point."""
+    samples, total_s = evaluator.protocol.samples, 0.0
+    images = torch.randint(0, 256, (TIMED_IMAGES, 3, size_px, size_px), dtype=torch.uint8)
+    for one in (evaluator, *evaluator.secondary):
+        one.extractor(images)  # the first call is slower
+        start_s = time.perf_counter()
+        one.extractor(images)
+        per_image_s = (time.perf_counter() - start_s) / TIMED_IMAGES
+        chosen = arms * points * min(samples, len(one.validation)) if one is evaluator else 0
+        total_s += per_image_s * ((arms + ANCHORS) * samples + one.real_count + chosen)
+    return total_s

@@ -1,0 +1,265 @@
+"""What a training takes on this machine: time, memory and disk, from a few real iterations that leave nothing behind."""
+
+from __future__ import annotations
+
+import math
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mitlgan import networks
+from mitlgan.artifacts.card import GeneratorSpec
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.recipe_data import open_recipe_data
+from mitlgan.recipe import Recipe
+from mitlgan.runtime.distributed import World
+from mitlgan.runtime.progress import SilentReporter, format_duration
+from mitlgan.stages.setup import make_setup
+from mitlgan.training import run_directory
+from mitlgan.training.checkpoint import CHECKPOINTS_KEPT
+from mitlgan.training.loop import SNAPSHOT_IMAGES, TrainingLoop, translate_memory_error
+from mitlgan.training.schedule import EARLY_SHARES, count_generator_updates
+from mitlgan.training.setup import TrainingSetup
+
+MIN_ITERATIONS, MAX_ITERATIONS = 3, 50
+MEASURED_S = 2.0
+"""Iterations are measured for about as long."""
+STATS_LINE_BYTES = 600
+"""Size of a line of statistics and one of timing, about."""
+MIN_BUSY_RATIO = 1.5
+"""From this ratio of wall time to CPU time on, the machine does much other work."""
+
+
+@dataclass(frozen=True)
+class TrainingEstimate:
+    """What a training takes on this machine.
+
+    Attributes:
+        label: Name for readers.
+        updates: Generator updates; 0 if time ends the training.
+        seconds: Wall time.
+        cpu_seconds: CPU time over all threads.
+        memory_bytes: Largest memory of the process so far, and on a GPU that of the tensors there.
+        disk_bytes: What the run directory holds at its end, at most about.
+    """
+
+    label: str
+    updates: int
+    seconds: float
+    cpu_seconds: float
+    memory_bytes: int
+    disk_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers."""
+        numbers = {"seconds": round(self.seconds, 1), "cpu_seconds": round(self.cpu_seconds, 1)}
+        return {"label": self.label, "updates": self.updates, **numbers, "memory_bytes": self.memory_bytes, "disk_bytes": self.disk_bytes}
+
+    def describe(self) -> str:
+        """Return the numbers in words, such as `about 5 min 20 s, 0.6 GB of memory, 12 MB of disk`."""
+        return f"about {format_duration(self.seconds)}, {_size(self.memory_bytes)} of memory, {_size(self.disk_bytes)} of disk"
+
+
+@dataclass(frozen=True)
+class WorkEstimate:
+    """What a chain of steps takes; the trainings of a step are independent.
+
+    Attributes:
+        steps: Trainings of each step.
+        jobs: Number of trainings at a time.
+        measuring_s: Seconds for measuring the results.
+        notes: Sentences on what is not counted.
+    """
+
+    steps: Sequence[Sequence[TrainingEstimate]]
+    jobs: int = 1
+    measuring_s: float = 0.0
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def trainings(self) -> list[TrainingEstimate]:
+        """All trainings in order."""
+        return [training for step in self.steps for training in step]
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all steps."""
+        return sum(_parallel_seconds([training.seconds for training in step], self.jobs) for step in self.steps) + self.measuring_s
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of the trainings that run at a time, at most."""
+        largest = sorted((training.memory_bytes for training in self.trainings), reverse=True)
+        return sum(largest[: max(1, min(self.jobs, max((len(step) for step in self.steps), default=1)))])
+
+    @property
+    def disk_bytes(self) -> int:
+        """Disk of all runs."""
+        return sum(training.disk_bytes for training in self.trainings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers of each training, and their sums."""
+        sums = {"seconds": round(self.seconds, 1), "memory_bytes": self.memory_bytes, "disk_bytes": self.disk_bytes}
+        trainings = [training.to_json() for training in self.trainings]
+        return {**sums, "jobs": self.jobs, "measuring_s": round(self.measuring_s, 1), "trainings": trainings, "notes": list(self.notes)}
+
+    def lines(self) -> list[str]:
+        """Return one line for each training, then the sums."""
+        rows = [f"{training.label}: {training.describe()}" for training in self.trainings]
+        rows += [f"measuring the results: about {format_duration(self.measuring_s)}"] if self.measuring_s else []
+        jobs = f", {self.jobs} trainings at a time" if self.jobs > 1 else ""
+        total = f"in all: about {format_duration(self.seconds)}{jobs}, {_size(self.memory_bytes)} of memory, {_size(self.disk_bytes)} of disk"
+        return [*rows, *self.notes, total]
+
+
+def estimate_training(
+    recipe: Recipe, world: World, *, layers: Mapping[str, GeneratorSpec] | None = None, pack: ImagePack | None = None, label: str = ""
+) -> TrainingEstimate:  # fmt: skip
+    """Measure a few iterations of a training and return what all of it takes.
+
+    Networks have new weights, which are as fast as trained ones; files go to a temporary folder that is removed.
+
+    Args:
+        recipe: Of any command.
+        world: Device to compute on.
+        layers: How the frozen generators of a composition are built.
+        pack: Its pictures; None opens the recipe's.
+        label: Name for readers.
+
+    Raises:
+        ResourceError: The memory does not suffice.
+        DataError: There are no usable pictures.
+    """
+    setup = _new_setup(recipe, open_recipe_data(recipe) if pack is None else pack, layers or {})
+    with tempfile.TemporaryDirectory() as folder:
+        run = run_directory.create_run(Path(folder), "estimate", recipe.name)
+        try:
+            loop = TrainingLoop(run, recipe, setup, world, SilentReporter())
+            iteration = _measure_iterations(loop)
+            snapshot = _measure(lambda: loop.writer.write_snapshot(loop.state, loop.snapshot_inputs))
+            checkpoint = _measure(lambda: loop.writer.write_checkpoint(loop.state))
+        except (MemoryError, RuntimeError) as error:
+            raise translate_memory_error(error, recipe) from None
+        checkpoint_bytes = sum(path.stat().st_size for path in (run.path / "checkpoints").iterdir())
+    training, updates = recipe.training, count_generator_updates(recipe)
+    snapshots, checkpoints = _count_writes(recipe, updates)
+    seconds, cpu_seconds = (
+        updates * once + snapshots * picture + checkpoints * saved for once, picture, saved in zip(iteration, snapshot, checkpoint, strict=True)
+    )
+    if training.limit_s is not None and (end_s := cpu_seconds if training.clock == "cpu" else seconds) > training.limit_s:
+        share = training.limit_s / end_s
+        seconds, cpu_seconds, updates = seconds * share, cpu_seconds * share, math.ceil(updates * share)
+        snapshots, checkpoints = _count_writes(recipe, updates)
+    disk_bytes = _disk_bytes(recipe, loop, updates, checkpoint_bytes, snapshots, checkpoints)
+    return TrainingEstimate(label or f"{recipe.command} {recipe.role}", updates, seconds, cpu_seconds, _peak_memory(world), disk_bytes)
+
+
+def disk_warning(disk_bytes: int, folder: Path) -> str | None:
+    """Return a warning if the disk of a folder, which need not exist yet, has less space than that."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free_bytes = shutil.disk_usage(existing).free
+    if free_bytes >= disk_bytes:
+        return None
+    return f"warning: {folder}: {_size(free_bytes)} are free on its disk, and about {_size(disk_bytes)} are needed; choose another folder with --out"
+
+
+def busy_note(estimates: Iterable[TrainingEstimate]) -> str | None:
+    """Return a note if the CPU did much other work while it was measured: the trainings may take less time than it says."""
+    rows = list(estimates)
+    seconds, cpu_seconds = sum(row.seconds for row in rows), sum(row.cpu_seconds for row in rows)
+    if seconds < MIN_BUSY_RATIO * cpu_seconds:
+        return None
+    return f"this machine is busy with other work; the training itself needs about {format_duration(cpu_seconds)} of CPU time"
+
+
+def _new_setup(recipe: Recipe, pack: ImagePack, layers: Mapping[str, GeneratorSpec]) -> TrainingSetup:
+    """Return a training's setup with new weights in all networks."""
+    if recipe.generator is not None:
+        network: networks.Network = networks.build_generator(recipe.generator, recipe.size_px)
+    elif recipe.inpainter is not None:
+        network = networks.build_inpainter(recipe.inpainter, recipe.size_px)
+    else:
+        assert recipe.composer is not None
+        network = networks.build_composer(recipe.composer, {name: spec.build() for name, spec in layers.items()}, recipe.size_px)
+    return make_setup(recipe, network, pack, {})
+
+
+def _measure_iterations(loop: TrainingLoop) -> tuple[float, float]:
+    """Return wall and CPU seconds of one iteration, the mean of several after a first one, which is slower."""
+    loop.train_iteration()
+    _wait(loop.world)
+    start, count = _clocks(), 0
+    while count < MAX_ITERATIONS and (count < MIN_ITERATIONS or time.perf_counter() - start[0] < MEASURED_S):
+        loop.train_iteration()
+        count += 1
+    _wait(loop.world)
+    end = _clocks()
+    return (end[0] - start[0]) / count, (end[1] - start[1]) / count
+
+
+def _measure(work: Callable[[], None]) -> tuple[float, float]:
+    """Return wall and CPU seconds of some work."""
+    start = _clocks()
+    work()
+    end = _clocks()
+    return end[0] - start[0], end[1] - start[1]
+
+
+def _clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _wait(world: World) -> None:
+    """Wait for a GPU, which computes asynchronously."""
+    if world.device.type == "cuda":
+        torch.cuda.synchronize(world.device)
+
+
+def _count_writes(recipe: Recipe, updates: int) -> tuple[int, int]:
+    """Return how many snapshots and checkpoints a training of so many generator updates writes."""
+    training = recipe.training
+    kimg = updates * training.batch * recipe.objective.critic_steps / 1000
+    snapshots = updates / training.snapshot_iterations if training.snapshot_iterations else kimg / training.snapshot_kimg
+    checkpoints = updates / training.checkpoint_iterations if training.checkpoint_iterations else kimg / training.checkpoint_kimg
+    return 2 + len(EARLY_SHARES) + int(snapshots), 2 + int(checkpoints)  # the first and the last besides those of the interval
+
+
+def _disk_bytes(recipe: Recipe, loop: TrainingLoop, updates: int, checkpoint_bytes: int, snapshots: int, checkpoints: int) -> int:
+    """Return what the run directory holds at its end, at most about: PNGs of noise, which are the largest."""
+    training, state = recipe.training, loop.state
+    kept = training.checkpoints_kept or CHECKPOINTS_KEPT
+    artifact, critic = (sum(int(tensor.nbytes) for tensor in network.state_dict().values()) for network in (state.ema, state.critic))
+    artifacts = artifact * (1 + len(training.keep_kimg) + len(training.keep_s)) + (critic if recipe.command == "pretrain" else 0)
+    picture_bytes = SNAPSHOT_IMAGES * 3 * recipe.size_px**2
+    logs = STATS_LINE_BYTES * updates // training.log_iterations
+    return min(checkpoints, kept) * checkpoint_bytes + artifacts + snapshots * picture_bytes + logs
+
+
+def _peak_memory(world: World) -> int:
+    """Return the largest resident memory of this process so far; on a GPU, with that of its tensors."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return peak + (int(torch.cuda.max_memory_allocated(world.device)) if world.device.type == "cuda" else 0)
+
+
+def _parallel_seconds(seconds: Sequence[float], jobs: int) -> float:
+    """Return how long trainings take of which each starts, in order, as soon as one of the `jobs` places is free."""
+    ends = [0.0] * max(1, jobs)
+    for duration in seconds:
+        ends[ends.index(min(ends))] += duration
+    return max(ends)
+
+
+def _size(count: float) -> str:
+    """Return a number of bytes for readers, such as `12 MB`."""
+    if count < 1e9:
+        return f"{max(1, round(count / 1e6)):,} MB"
+    return f"{count / 1e9:.1f} GB"

@@ -1,0 +1,135 @@
+"""What a training takes on this machine, measured before it begins."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import tiny_runs
+
+from mitlgan.compare import dry_run
+from mitlgan.compare.dry_run import estimate_comparison, estimate_demo
+from mitlgan.compare.plan import ComparisonPlan, DomainSpec
+from mitlgan.errors import ResourceError
+from mitlgan.recipe import Recipe, to_toml
+from mitlgan.runtime.distributed import World
+from mitlgan.stages import estimate as estimates
+from mitlgan.stages.estimate import TrainingEstimate, WorkEstimate, busy_note, disk_warning, estimate_training
+from mitlgan.training.loop import TrainingLoop
+from mitlgan.training.run_directory import Run
+
+CPU = World(0, 1, torch.device("cpu"))
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "MEASURED_S", 0.01)
+
+
+def row(seconds: float, cpu_seconds: float = 0.0, memory_bytes: int = 0, disk_bytes: int = 0) -> TrainingEstimate:
+    return TrainingEstimate("one", 1, seconds, cpu_seconds or seconds, memory_bytes, disk_bytes)
+
+
+def test_an_estimate_is_in_proportion_to_the_length_and_leaves_nothing(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    step = TrainingLoop.train_iteration
+
+    def counted(self: TrainingLoop) -> object:
+        clock[0] += 2.0
+        return step(self)
+
+    monkeypatch.setattr(TrainingLoop, "train_iteration", counted)
+    monkeypatch.setattr(estimates, "_clocks", lambda: (clock[0], clock[0] / 2))
+    (scratch := tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    short, long = (estimate_training(tiny_runs.recipe("fg", packs["fg"], updates=updates), CPU) for updates in (10, 1000))
+    assert (short.updates, short.seconds, short.cpu_seconds) == (10, pytest.approx(20), pytest.approx(10))
+    assert (long.updates, long.seconds, long.cpu_seconds) == (1000, pytest.approx(2000), pytest.approx(1000))
+    assert short.memory_bytes > 50e6
+    limited = estimate_training(tiny_runs.recipe("fg", packs["fg"], updates=1000, limit_s=60.0), CPU)
+    assert (limited.updates, limited.seconds) == (30, pytest.approx(60))
+    by_cpu = estimate_training(tiny_runs.recipe("fg", packs["fg"], updates=1000, limit_s=60.0, clock="cpu"), CPU)
+    assert (by_cpu.updates, by_cpu.seconds, by_cpu.cpu_seconds) == (60, pytest.approx(120), pytest.approx(60))
+    assert [path for path in scratch.iterdir() if not path.name.startswith("torchinductor")] == []
+
+
+def test_the_disk_of_an_estimate_is_about_that_of_the_run(pretrain_fg: tiny_runs.StartRun) -> None:
+    run = pretrain_fg(updates=40, checkpoint_kimg=0.1, snapshot_kimg=0.1)
+    used = sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file())
+    assert used / 2 < estimate_training(run.load_recipe(), CPU).disk_bytes < used * 3
+
+
+def test_too_little_memory_is_said_before_anything_begins(packs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: TrainingLoop) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(TrainingLoop, "train_iteration", full)
+    with pytest.raises(ResourceError, match=r"training\.batch: out of memory with 4 images of 8 px; try half"):
+        estimate_training(tiny_runs.recipe("fg", packs["fg"]), CPU)
+
+
+def test_steps_follow_each_other_and_their_trainings_share_the_places() -> None:
+    work = WorkEstimate([[row(3), row(5), row(4)], [row(1)]], jobs=2, measuring_s=2)
+    assert work.seconds == 7 + 1 + 2  # 3 + 4 in one place, 5 in the other
+    assert WorkEstimate([[row(3), row(5), row(4)], [row(1)]]).seconds == 13
+    memory = WorkEstimate([[row(1, memory_bytes=5), row(1, memory_bytes=7)], [row(1, memory_bytes=9)]], jobs=2)
+    assert memory.memory_bytes == 16
+    assert WorkEstimate([[row(1, memory_bytes=5)], [row(1, memory_bytes=9)]], jobs=2).memory_bytes == 9
+    assert WorkEstimate([[row(1, disk_bytes=2)], [row(1, disk_bytes=3)]]).disk_bytes == 5
+
+
+def test_a_full_disk_and_a_busy_machine_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 95, 5_000_000))
+    assert disk_warning(5_000_000, tmp_path / "not" / "there") is None
+    warning = disk_warning(2_000_000_000, tmp_path / "not" / "there")
+    assert warning is not None
+    assert "5 MB are free on its disk, and about 2.0 GB are needed; choose another folder with --out" in warning
+    assert busy_note([row(10, 9)]) is None
+    assert busy_note([row(10, 20)]) is None  # two threads
+    note = busy_note([row(100, 30), row(100, 30)])
+    assert note is not None
+    assert "1 min 00 s of CPU time" in note
+
+
+def test_an_estimated_comparison_trains_each_arm_for_as_long_as_the_composition(
+    packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path
+) -> None:
+    recipe = tmp_path / "composition.toml"
+    recipe.write_text(to_toml(tiny_runs.recipe("scene", packs["scene"], compose=True, updates=500)))
+    context = tiny_runs.run_context(tmp_path / "runs")
+    plan = ComparisonPlan(recipe=str(recipe), layers=tiny_runs.layers(pretrained), baselines=("plain-wgan", "paste"), equal="cpu-seconds", seeds=2,
+                          count_pretraining=False)  # fmt: skip
+    work = estimate_comparison(plan, context)
+    assert [len(step) for step in work.steps] == [2, 2]
+    (composed, _), (wgan, _) = work.steps
+    assert composed.updates == 500
+    assert wgan.cpu_seconds == pytest.approx(composed.cpu_seconds, rel=0.05, abs=0.1)
+    assert work.measuring_s > 0
+    assert work.lines()[-1].startswith("in all: about ")
+    assert not (tmp_path / "runs").exists()
+
+
+def fixed(recipe: Recipe, world: World, **_: object) -> TrainingEstimate:
+    return row(recipe.training.limit_s or 10.0)
+
+
+def test_an_estimated_comparison_of_untrained_layers_counts_their_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dry_run, "estimate_training", fixed)
+    context = tiny_runs.run_context(tmp_path / "runs")
+    plan = ComparisonPlan(domains=(DomainSpec("one", "demo", "demo", "demo"),), baselines=("plain-wgan",), equal="cpu-seconds", samples=12)
+    work = estimate_comparison(plan, context)
+    assert [one.label for one in work.steps[0]] == ["one pretrain fg", "one pretrain bg"]
+    assert [[one.seconds for one in step] for step in work.steps] == [[10, 10], [10], [30]]  # the WGAN as long as all stages
+
+
+def test_the_demo_is_estimated_stage_by_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dry_run, "estimate_training", fixed)
+    monkeypatch.setattr(dry_run, "_measuring_seconds", lambda *_: 5.0)
+    work = estimate_demo()
+    assert [[one.seconds for one in step] for step in work.steps] == [[10, 10], [10], [10, 30]]  # the WGAN as long as all stages
+    assert work.seconds == 10 + 10 + 30 + 5
+    shipped = estimate_demo(pretrained=True)
+    assert [[one.seconds for one in step] for step in shipped.steps] == [[10], [10, 10]]

@@ -93,8 +93,10 @@ class Critic(Network):
 
     def freeze_first_blocks(self, count: int) -> None:
         """Take the first blocks, each a convolution and its normalization, out of training."""
-        for block in list(self.stages)[:count]:
-            block.requires_grad_(False)
+        scales = getattr(self.stages[0], "critics", [self.stages])  # a critic of several sizes has one for each
+        for stages in scales:
+            for block in list(stages)[:count]:
+                block.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Score images.

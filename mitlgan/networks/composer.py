@@ -172,6 +172,10 @@ class Composer(Network):
         """Return the frozen generators by layer."""
         return dict(self.generators.items())
 
+    def compiled_parts(self) -> tuple[nn.Module, ...]:
+        """Return the frozen generators and the translator; a fusion of named layers stays as it is."""
+        return (*self.generators.values(), self.translator)
+
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Switch gradients of adapters, fusion and translator; the frozen generators never have any."""
         for parameter in self.trainable_parameters():

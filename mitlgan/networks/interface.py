@@ -68,6 +68,10 @@ class Network(nn.Module):
         """
         return self(inputs), None
 
+    def compiled_parts(self) -> tuple[nn.Module, ...]:
+        """Return what can be compiled as a whole: by default the network itself."""
+        return (self,)
+
     def lr_factors(self) -> dict[nn.Parameter, float]:
         """Return factors of the learning rate, for the parameters whose factor is not 1."""
         return {}

@@ -8,7 +8,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,17 +139,11 @@ def estimate_training(
         ResourceError: The memory does not suffice.
         DataError: There are no usable pictures.
     """
-    setup = _new_setup(recipe, open_recipe_data(recipe) if pack is None else pack, layers or {})
-    with tempfile.TemporaryDirectory() as folder:
-        run = run_directory.create_run(Path(folder), "estimate", recipe.name)
-        try:
-            loop = TrainingLoop(run, recipe, setup, world, SilentReporter())
-            iteration = _measure_iterations(loop)
-            snapshot = _measure(lambda: loop.writer.write_snapshot(loop.state, loop.snapshot_inputs))
-            checkpoint = _measure(lambda: loop.writer.write_checkpoint(loop.state))
-        except (MemoryError, RuntimeError) as error:
-            raise translate_memory_error(error, recipe) from None
-        checkpoint_bytes = sum(path.stat().st_size for path in (run.path / "checkpoints").iterdir())
+    with open_loop(recipe, world, layers=layers, pack=pack) as loop:
+        iteration = measure_iterations(loop)
+        snapshot = _measure(lambda: loop.writer.write_snapshot(loop.state, loop.snapshot_inputs))
+        checkpoint = _measure(lambda: loop.writer.write_checkpoint(loop.state))
+        checkpoint_bytes = sum(path.stat().st_size for path in (loop.run_directory.path / "checkpoints").iterdir())
     training, updates = recipe.training, count_generator_updates(recipe)
     snapshots, checkpoints = _count_writes(recipe, updates)
     seconds, cpu_seconds = (
@@ -160,6 +155,20 @@ def estimate_training(
         snapshots, checkpoints = _count_writes(recipe, updates)
     disk_bytes = _disk_bytes(recipe, loop, updates, checkpoint_bytes, snapshots, checkpoints)
     return TrainingEstimate(label or f"{recipe.command} {recipe.role}", updates, seconds, cpu_seconds, _peak_memory(world), disk_bytes)
+
+
+@contextmanager
+def open_loop(
+    recipe: Recipe, world: World, *, layers: Mapping[str, GeneratorSpec] | None = None, pack: ImagePack | None = None
+) -> Iterator[TrainingLoop]:
+    """Yield the loop of a training with new weights, in a temporary folder; arguments and errors as of `estimate_training`."""
+    setup = _new_setup(recipe, open_recipe_data(recipe) if pack is None else pack, layers or {})
+    with tempfile.TemporaryDirectory() as folder:
+        run = run_directory.create_run(Path(folder), "estimate", recipe.name)
+        try:
+            yield TrainingLoop(run, recipe, setup, world, SilentReporter())
+        except (MemoryError, RuntimeError) as error:
+            raise translate_memory_error(error, recipe) from None
 
 
 def disk_warning(disk_bytes: int, folder: Path) -> str | None:
@@ -192,7 +201,7 @@ def _new_setup(recipe: Recipe, pack: ImagePack, layers: Mapping[str, GeneratorSp
     return make_setup(recipe, network, pack, {})
 
 
-def _measure_iterations(loop: TrainingLoop) -> tuple[float, float]:
+def measure_iterations(loop: TrainingLoop) -> tuple[float, float]:
     """Return wall and CPU seconds of one iteration, the mean of several after a first one, which is slower."""
     loop.train_iteration()
     _wait(loop.world)

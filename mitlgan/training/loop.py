@@ -23,6 +23,7 @@ from mitlgan.runtime.progress import Reporter
 from mitlgan.runtime.randomness import derived_seed
 from mitlgan.runtime.signals import StopSignals
 from mitlgan.training.checkpoint import Checkpoint
+from mitlgan.training.compilation import compile_networks
 from mitlgan.training.counters import Counters
 from mitlgan.training.monitor import TrainingMonitor, batch_diversity, midtone_ratio
 from mitlgan.training.ranks import share_batch
@@ -133,6 +134,8 @@ class TrainingLoop:
         broadcast([*self.state.generator.state_dict().values(), *self.state.critic.state_dict().values()], world)
         for network in (self.state.generator, self.state.critic):
             share_batch(network, world, recipe.training.batch // world.size)
+        if recipe.training.compile is not None:
+            compile_networks(self.state, recipe.training.compile, with_critic=not recipe.objective.has_per_sample_penalty)
         self.stopwatch = Stopwatch()
         self.updates = NetworkUpdates(run, self.state, recipe, setup, world, self.stopwatch)
         self.snapshot_inputs = self.updates.inputs.fixed_samples(SNAPSHOT_IMAGES)

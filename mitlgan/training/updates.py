@@ -131,4 +131,6 @@ class NetworkUpdates:
         return {"augment_sign": sign, "augment_probability": sign.new_tensor(counters.augment_probability)}
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.world.device.type == "cuda")
+        precision, device = self.recipe.training.precision, self.world.device.type
+        is_bf16 = precision == "bf16" if precision is not None else device == "cuda"
+        return torch.autocast(device, torch.bfloat16, enabled=is_bf16)

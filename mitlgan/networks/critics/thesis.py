@@ -7,6 +7,7 @@ from collections import OrderedDict
 from torch import nn
 
 from mitlgan.networks.blocks import Critic
+from mitlgan.networks.critics.options import at_each_scale, batch_deviation
 from mitlgan.networks.initialization import apply_spectral_norm
 from mitlgan.networks.registry import CRITICS
 from mitlgan.recipe.schema.critics import ThesisCriticRecipe
@@ -20,9 +21,16 @@ def build_critic(recipe: ThesisCriticRecipe, size_px: int) -> Critic:
 
     Args:
         recipe: `widths` and `dropout` of the convs, `flatten_dropout`, `kernel`, `leak`,
-            `normalisation`, `spectral`, image channels.
+            `normalisation`, `spectral`, `batch_deviation`, `scales`, image channels.
         size_px: Any multiple of 2 ** len(widths).
     """
+    network = at_each_scale(lambda px: _stages(recipe, px), size_px, recipe.scales)
+    if recipe.spectral:
+        apply_spectral_norm(network)
+    return Critic(network, size_px=size_px, image_channels=recipe.image_channels)
+
+
+def _stages(recipe: ThesisCriticRecipe, size_px: int) -> nn.Sequential:
     stages = OrderedDict[str, nn.Module]()
     channels: int = recipe.image_channels
     px = size_px
@@ -36,12 +44,11 @@ def build_critic(recipe: ThesisCriticRecipe, size_px: int) -> Critic:
             block["dropout"] = nn.Dropout(dropout)
         stages[f"to_{px}px"] = nn.Sequential(block)
         channels = width
+    deviation, more = batch_deviation(recipe)
+    stages |= deviation
     head = OrderedDict[str, nn.Module](flatten=nn.Flatten())
     if recipe.flatten_dropout:
         head["dropout"] = nn.Dropout(recipe.flatten_dropout)
-    head["dense"] = nn.Linear(channels * px**2, 1)
+    head["dense"] = nn.Linear((channels + more) * px**2, 1)
     stages["score"] = nn.Sequential(head)
-    network = nn.Sequential(stages)
-    if recipe.spectral:
-        apply_spectral_norm(network)
-    return Critic(network, size_px=size_px, image_channels=recipe.image_channels)
+    return nn.Sequential(stages)

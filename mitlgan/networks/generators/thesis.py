@@ -8,6 +8,7 @@ from itertools import pairwise
 from torch import nn
 
 from mitlgan.networks.blocks import Generator, activation
+from mitlgan.networks.generators.skip_heads import LastSkipStage, SkipStage
 from mitlgan.networks.registry import GENERATORS
 from mitlgan.recipe.schema.generators import ThesisGeneratorRecipe
 
@@ -22,7 +23,7 @@ def build_generator(recipe: ThesisGeneratorRecipe, size_px: int) -> Generator:
     0.1, eps 1e-5), since the thesis does not give its own.
 
     Args:
-        recipe: Latent size, `widths` (channels at 4, 8, 16, ... px), `leak`, last activation, image channels.
+        recipe: Latent size, `widths` (channels at 4, 8, 16, ... px), `leak`, last activation, `heads`, image channels.
         size_px: 4 * 2 ** len(widths).
     """
     base = recipe.widths[0]
@@ -36,21 +37,28 @@ def build_generator(recipe: ThesisGeneratorRecipe, size_px: int) -> Generator:
             reshape=nn.Unflatten(1, (base, BASE_PX, BASE_PX)),
         )
     )
+    if recipe.heads == "skip":
+        stages["base"] = SkipStage(stages["base"], base, recipe.image_channels, is_first=True)
     px = BASE_PX
     for before, after in pairwise(recipe.widths):
         px *= 2
         stages[f"to_{px}px"] = batchnorm_upsample(
             before, after, nn.LeakyReLU(recipe.leak), upsample=recipe.upsample, blocks=recipe.blocks, leak=recipe.leak
         )
+        if recipe.heads == "skip":
+            stages[f"to_{px}px"] = SkipStage(stages[f"to_{px}px"], after, recipe.image_channels, is_first=False)
+    last = activation(recipe.activation, "generator.activation")
     stages["to_image"] = batchnorm_upsample(
         recipe.widths[-1],
         recipe.image_channels,
-        activation(recipe.activation, "generator.activation"),
+        nn.Identity() if recipe.heads == "skip" else last,
         upsample=recipe.upsample,
         blocks=recipe.blocks,
         leak=recipe.leak,
         last_norm=recipe.last_norm,
     )
+    if recipe.heads == "skip":
+        stages["to_image"] = LastSkipStage(stages["to_image"], recipe.image_channels, last)
     return Generator(nn.Sequential(stages), latent_dim=recipe.latent_dim, size_px=size_px, image_channels=recipe.image_channels)
 
 

@@ -10,6 +10,9 @@ from mitlgan.recipe.schema.base import Kernel, Leak, Probability, RecipeTable, W
 from mitlgan.recipe.schema.growth import require_growable
 from mitlgan.recipe.schema.weights import InitializedTable, Normalisation, NormalizedTable
 
+Group = Annotated[int, Field(ge=2, le=64)]
+Scales = Annotated[int, Field(ge=2, le=4)]
+
 
 class ThesisCriticRecipe(RecipeTable):
     """The critic of Table 7.2 and its family.
@@ -22,6 +25,9 @@ class ThesisCriticRecipe(RecipeTable):
         leak: Negative slope of LeakyReLU.
         normalisation: A gradient penalty, which is per sample, requires `none`.
         spectral: Spectral normalisation of every weight (Miyato et al. 2018); the thesis has none.
+        batch_deviation: Images of a group whose deviation the score also sees (minibatch standard deviation, Karras et al. 2018); absent: none.
+        scales: Number of critics of this design, which see the image at its size, at half, at a quarter, ...; their mean is the score (Wang et al.
+            2018). Absent: one, as in the thesis.
         image_channels: 3 for RGB.
     """
 
@@ -33,6 +39,8 @@ class ThesisCriticRecipe(RecipeTable):
     leak: Leak = 0.2
     normalisation: Normalisation = "none"
     spectral: bool = False
+    batch_deviation: Group | None = None
+    scales: Scales | None = None
     image_channels: Literal[3, 4] = 3
     output: ClassVar[str] = "linear"
 
@@ -46,6 +54,8 @@ class ThesisCriticRecipe(RecipeTable):
 
     def require_size(self, size_px: int) -> None:
         """Raise a ValueError for a size that the network does not accept."""
+        _require_scales(self.scales, size_px)
+        size_px //= 2 ** ((self.scales or 1) - 1)
         _require_kernel(self.kernel, size_px)
         if size_px % 2 ** len(self.widths):
             raise ValueError(f"critic.widths halves {size_px} px {len(self.widths)} times, which is not whole; give fewer widths")
@@ -87,6 +97,8 @@ class StridedCriticRecipe(NormalizedTable):
         head: The score comes from a `dense` layer, or from a `conv` as large as the remaining feature map.
         bias: Whether convolutions have a bias.
         output: Activation of the score; a minimax objective has its sigmoid in the loss and takes `linear`.
+        batch_deviation: Images of a group whose deviation the score also sees (minibatch standard deviation, Karras et al. 2018); absent: none.
+        scales: Number of critics of this design, which see the image at its size, at half, at a quarter, ...; their mean is the score. Absent: one.
         image_channels: As the generator's.
     """
 
@@ -101,6 +113,8 @@ class StridedCriticRecipe(NormalizedTable):
     head: Literal["dense", "conv"] = "dense"
     bias: bool = True
     output: Literal["linear", "sigmoid"] = "linear"
+    batch_deviation: Group | None = None
+    scales: Scales | None = None
     image_channels: Literal[1, 3, 4] = 3
 
     @model_validator(mode="after")
@@ -121,6 +135,8 @@ class StridedCriticRecipe(NormalizedTable):
 
     def require_size(self, size_px: int) -> None:
         """Raise a ValueError for a size that the network does not accept."""
+        _require_scales(self.scales, size_px)
+        size_px //= 2 ** ((self.scales or 1) - 1)
         _require_kernel(self.kernel, size_px)
         if min(self.sides_px(size_px)) < 1:
             raise ValueError(f"critic.widths leaves nothing of {size_px} px after {len(self.widths)} convolutions; give fewer widths")
@@ -175,6 +191,11 @@ AnyCritic = Annotated[
 ]
 GrownCriticRecipe.model_rebuild()  # its parent is any critic, itself included
 CRITIC_KINDS = kinds_of(AnyCritic)
+
+
+def _require_scales(scales: int | None, size_px: int) -> None:
+    if size_px % 2 ** ((scales or 1) - 1):
+        raise ValueError(f"critic.scales = {scales} halves {size_px} px {(scales or 1) - 1} times, which is not whole; give fewer scales")
 
 
 def _require_kernel(kernel: int, size_px: int) -> None:

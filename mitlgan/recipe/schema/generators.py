@@ -25,6 +25,8 @@ class ThesisGeneratorRecipe(RecipeTable):
         activation: Last activation.
         last_norm: Whether BatchNorm comes before that activation, as in the thesis; it harms images with large plain areas.
         leak: Negative slope of LeakyReLU.
+        heads: Where the image comes from: the `last` convolution (absent: this), or, by `skip`, a sum of images of all sizes, each enlarged and added
+            to the next (Karras et al. 2020, section 4.1).
         image_channels: 3 for RGB, 4 for premultiplied RGB and alpha, which the images must then have.
     """
 
@@ -36,10 +38,15 @@ class ThesisGeneratorRecipe(RecipeTable):
     activation: Literal["tanh", "relu"] = "tanh"
     last_norm: bool = True
     leak: Leak = 0.2
+    heads: Literal["last", "skip"] | None = None
     image_channels: Literal[3, 4] = 3
 
     def require_size(self, size_px: int) -> None:
         """Raise a ValueError for a size that the network cannot make."""
+        if self.heads == "skip" and self.last_norm:
+            raise ValueError(
+                'generator.heads = "skip" adds the image of the last size to those before, which last_norm = true would rescale; use false'
+            )
         _require_doublings(self.widths, 4 * 2 ** len(self.widths), size_px, 0)
 
 

@@ -24,6 +24,14 @@ def require_growable(part: str, grown: ParentedGeneratorRecipe | GrownCriticReci
         raise ValueError(f"{part}.parent_px is {parent_px}, which does not grow to size_px = {size_px}; {parents}")
     if parent.kind == "mlp":
         raise ValueError(f'{part}.parent.kind = "mlp" has no {lacks}; give a convolutional parent')
+    if getattr(parent, "scales", None) is not None:
+        raise ValueError(
+            f"{part}.parent.scales = {getattr(parent, 'scales', None)}: several critics have no one block to grow from; give a parent of one"
+        )
+    if getattr(parent, "heads", None) == "skip":
+        raise ValueError(
+            f'{part}.parent.heads = "skip" has no features apart from its image, which growing starts from; give a parent of heads = "last"'
+        )
     if parent.image_channels != grown.image_channels:
         raise ValueError(f"{part}.parent.image_channels is {parent.image_channels}, {part}.image_channels {grown.image_channels}; make them equal")
     parent.require_size(parent_px)

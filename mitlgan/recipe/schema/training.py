@@ -80,6 +80,9 @@ class TrainingRecipe(RecipeTable):
         divergence: Action if losses, scores or weights stay far beyond their scale, or no gradient is left: `stop` (default) ends the run with exit
             code 6, `continue` only reports it.
         shared_fakes: Whether the generator learns from the images that the critic has just been shown; absent: from new ones.
+        precision: Numbers of the forward pass: `float32`, or `bf16` where torch's autocast allows it. Absent: `bf16` on a GPU, `float32` elsewhere.
+        compile: Compiles the networks by `torch.compile`: `inductor` makes faster code, `eager` only traces them, which shows whether they can be
+            compiled. A critic under a gradient penalty, whose gradient is differentiated again, stays as it is. Absent: nothing is compiled.
     """
 
     kimg: Annotated[float, Field(gt=0.0, le=1e7)] = 1000.0
@@ -99,6 +102,8 @@ class TrainingRecipe(RecipeTable):
     critic_first_kimg: Annotated[float, Field(gt=0.0, le=1e7)] | None = None
     divergence: Literal["stop", "continue"] | None = None
     shared_fakes: bool | None = None
+    precision: Literal["float32", "bf16"] | None = None
+    compile: Literal["inductor", "eager"] | None = None
 
 
 class CriticStartRecipe(RecipeTable):

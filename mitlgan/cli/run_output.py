@@ -32,14 +32,14 @@ def print_dry_run(recipe: Recipe, device: str, as_json: bool, out: Path, layers:
     from mitlgan.data.recipe_data import open_recipe_data
     from mitlgan.recipe import as_dict
     from mitlgan.runtime.distributed import World, resolve_device
-    from mitlgan.stages.estimate import busy_note, disk_warning, estimate_training
+    from mitlgan.stages.estimate import busy_note, disk_warning, estimate_run
     from mitlgan.training.schedule import count_generator_updates
 
     world = World(0, 1, resolve_device(device))
     pixels = open_recipe_data(recipe, say=log)
     updates = count_generator_updates(recipe)
     described = describe_recipe(recipe, layers)
-    estimate = estimate_training(recipe, world, layers=layers, pack=pixels)
+    estimate = estimate_run(recipe, world, layers=layers, pack=pixels)
     for note in (disk_warning(estimate.disk_bytes, out), busy_note([estimate]) if world.device.type == "cpu" else None):
         if note is not None:
             log(note)

@@ -20,7 +20,7 @@ from mitlgan import networks
 from mitlgan.artifacts.card import GeneratorSpec
 from mitlgan.data.pack.image_pack import ImagePack
 from mitlgan.data.recipe_data import open_recipe_data
-from mitlgan.recipe import Recipe
+from mitlgan.recipe import Recipe, ladder_steps, with_overrides
 from mitlgan.runtime.distributed import World
 from mitlgan.runtime.progress import SilentReporter, format_duration
 from mitlgan.stages.setup import make_setup
@@ -155,6 +155,24 @@ def estimate_training(
         snapshots, checkpoints = _count_writes(recipe, updates)
     disk_bytes = _disk_bytes(recipe, loop, updates, checkpoint_bytes, snapshots, checkpoints)
     return TrainingEstimate(label or f"{recipe.command} {recipe.role}", updates, seconds, cpu_seconds, _peak_memory(world), disk_bytes)
+
+
+def estimate_run(
+    recipe: Recipe, world: World, *, layers: Mapping[str, GeneratorSpec] | None = None, pack: ImagePack | None = None
+) -> TrainingEstimate:  # fmt: skip
+    """Return what a run takes, over all steps of its ladder of sizes; arguments and errors as of `estimate_training`."""
+    steps = ladder_steps(recipe)
+    if len(steps) == 1:
+        return estimate_training(recipe, world, layers=layers, pack=pack)
+    begins_kimg = [0.0, *(step.training.kimg for step in steps)]
+    parts = [
+        estimate_training(with_overrides(step, training__kimg=round(step.training.kimg - begin_kimg, 6)), world)
+        for step, begin_kimg in zip(steps, begins_kimg, strict=False)
+    ]
+    return TrainingEstimate(
+        parts[0].label, sum(part.updates for part in parts), sum(part.seconds for part in parts), sum(part.cpu_seconds for part in parts),
+        max(part.memory_bytes for part in parts), sum(part.disk_bytes for part in parts),
+    )  # fmt: skip
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -47,30 +49,49 @@ def encode_progress(run: Run) -> bytes | None:
         size_px = run.load_recipe().size_px
     except MitlganError:
         return None
-    frames = list(_frames(run, size_px))
+    frames = list(_frames(run, {path: _size_px(path, size_px) for path in run.list_snapshots() if snapshot_position(path) is not None}))
     if not frames:
         return None
     return encode_webp(frames, [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS])
 
 
-def _frames(run: Run, size_px: int) -> Iterator[Image.Image]:
-    """Return a picture for each snapshot, all of one size."""
-    cells = max(1, (MAX_SIDE_PX - GUTTER_PX) // (size_px + GUTTER_PX))
-    side = cells * (size_px + GUTTER_PX) + GUTTER_PX
+def _frames(run: Run, sizes_px: Mapping[Path, int]) -> Iterator[Image.Image]:
+    """Return a picture for each snapshot, all of one size; those of smaller images, of a ladder of sizes, are enlarged.
+
+    Args:
+        run: Its root holds the snapshots.
+        sizes_px: Size of the images of each snapshot, in the order of the training.
+    """
+    largest_px = max(sizes_px.values(), default=1)
+    cells = max(1, (MAX_SIDE_PX - GUTTER_PX) // (largest_px + GUTTER_PX))
     size: tuple[int, int] | None = None
-    paths = [path for path in run.list_snapshots() if snapshot_position(path) is not None]
-    first = min(len(paths), MAX_FRAMES // 4)
-    rest = np.linspace(first, len(paths) - 1, MAX_FRAMES - first).astype(int) if len(paths) > MAX_FRAMES else range(first, len(paths))
-    for path in [*paths[:first], *(paths[index] for index in rest)]:
+    for path in _chosen(list(sizes_px)):
         try:
             picture = decode_bytes(read_bytes(path, root=run.path), keep_alpha=False, ignore_profile=True).picture
         except (UnreadableImageError, OSError):
             continue
-        size = size or (min(picture.width, side), min(picture.height, side))
-        if picture.width < size[0] or picture.height < size[1]:  # of another run
+        pitch, side = sizes_px[path] + GUTTER_PX, cells * (sizes_px[path] + GUTTER_PX) + GUTTER_PX
+        picture = picture.crop((0, 0, min(picture.width, side), min(picture.height, side)))
+        shape = tuple((length - GUTTER_PX) // pitch * (largest_px + GUTTER_PX) + GUTTER_PX for length in picture.size)
+        size = size or (shape[0], shape[1])
+        if shape != size or min(picture.size) < pitch:  # of another run
             continue
         unit = "iterations" if path.stem.startswith("i") else "kimg"
-        yield _captioned(picture.crop((0, 0, *size)), f"{snapshot_position(path):g} {unit}")
+        yield _captioned(picture if picture.size == size else picture.resize(size, Image.Resampling.NEAREST), f"{snapshot_position(path):g} {unit}")
+
+
+def _chosen(paths: Sequence[Path]) -> list[Path]:
+    """Return at most `MAX_FRAMES` paths: the first ones and an even selection of the others, with the last."""
+    if len(paths) <= MAX_FRAMES:
+        return list(paths)
+    first = MAX_FRAMES // 4
+    return [*paths[:first], *(paths[index] for index in np.linspace(first, len(paths) - 1, MAX_FRAMES - first).astype(int))]
+
+
+def _size_px(path: Path, default_px: int) -> int:
+    """Return the size of a snapshot's images from its name, which says it in a run with a ladder of sizes."""
+    match = re.search(r"-([0-9]{4})px$", path.stem)
+    return int(match.group(1)) if match else default_px
 
 
 def _captioned(picture: Image.Image, caption: str) -> Image.Image:

@@ -152,7 +152,7 @@ class Run:
 
 def snapshot_position(path: Path) -> float | None:
     """Return the kimg, or after an `i` the iterations, in the name of a snapshot; None if the file is called otherwise."""
-    match = re.fullmatch(r"i?([0-9]{1,12}(?:\.[0-9]{3})?)", path.stem)
+    match = re.fullmatch(r"i?([0-9]{1,12}(?:\.[0-9]{3})?)(?:-[0-9]{4}px)?", path.stem)
     return float(match.group(1)) if match else None
 
 

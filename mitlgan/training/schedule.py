@@ -65,7 +65,8 @@ class Schedule:
 
     def is_early_snapshot_due(self, before: Position, counters: Counters) -> bool:
         """Whether an iteration that began at a position has passed one of `EARLY_SHARES` of the length."""
-        return crosses_any(EARLY_SHARES, self._share(before), self._share(self.position(counters)))
+        begin_kimg = counters.step_images / 1000
+        return crosses_any(EARLY_SHARES, self._share(before, begin_kimg), self._share(self.position(counters), begin_kimg))
 
     def is_checkpoint_due(self, before: Position, counters: Counters) -> bool:
         """Whether a checkpoint is due after an iteration that began at a position."""
@@ -77,9 +78,9 @@ class Schedule:
         in_kimg = crosses_any(self.training.keep_kimg, before.kimg, now.kimg)
         return in_kimg or crosses_any(self.training.keep_s, before.elapsed_s, now.elapsed_s)
 
-    def _share(self, position: Position) -> float:
-        """Return how much of the length in kimg, or of the time if that is nearer to its end, is over at a position."""
-        return max(position.kimg / self.training.kimg, position.elapsed_s / self.limit_s)
+    def _share(self, position: Position, begin_kimg: float) -> float:
+        """Return how much of the step's length in kimg, or of the time if that is nearer to its end, is over at a position."""
+        return max((position.kimg - begin_kimg) / (self.training.kimg - begin_kimg), position.elapsed_s / self.limit_s)
 
     def _is_due(self, before: Position, counters: Counters, interval_kimg: float, interval_iterations: int | None) -> bool:
         if interval_iterations is not None:

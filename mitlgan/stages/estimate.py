@@ -185,8 +185,8 @@ def open_loop(
         run = run_directory.create_run(Path(folder), "estimate", recipe.name)
         try:
             yield TrainingLoop(run, recipe, setup, world, SilentReporter())
-        except (MemoryError, RuntimeError) as error:
-            raise translate_memory_error(error, recipe) from None
+        except Exception as error:
+            raise translate_memory_error(error, run, recipe, is_resumed=False) from None
 
 
 def disk_warning(disk_bytes: int, folder: Path) -> str | None:

@@ -26,8 +26,8 @@ from mitlgan.training.checkpoint import Checkpoint
 from mitlgan.training.compilation import compile_networks
 from mitlgan.training.counters import Counters
 from mitlgan.training.monitor import TrainingMonitor, batch_diversity, midtone_ratio
-from mitlgan.training.ranks import share_batch
 from mitlgan.training.progress_animation import write_progress
+from mitlgan.training.ranks import share_batch
 from mitlgan.training.run_directory import Run
 from mitlgan.training.run_writer import RunWriter
 from mitlgan.training.schedule import Schedule

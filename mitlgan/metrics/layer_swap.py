@@ -188,7 +188,7 @@ def _placed_matte(stages: Any, name: str, backgrounds: int, tolerance: float) ->
         return mattes
     alpha = torch.from_numpy(mattes).float()[:, None]  # (K, 1, H, W)
     transform = LayerTransform(*(values[::backgrounds] for values in stages.transforms[name]))
-    moved = transform_layer(PremultipliedLayer(alpha.expand(-1, 3, -1, -1), alpha), transform, antialias=stages.antialias)
+    moved = transform_layer(PremultipliedLayer(alpha.expand(-1, 3, -1, -1), alpha), transform, antialias=getattr(stages, "antialias", False))
     placed: NDArray[Any] = moved.alpha[:, 0].numpy()
     return placed
 

@@ -20,7 +20,7 @@ from mitlgan.data.demo.chess import draw_position
 
 ROOT_COMMAND = typer.main.get_command(app)
 ROOT = Path(__file__).resolve().parent.parent
-DOCS = ("docs/photographs.md", "recommended/results/README.md", "classic/results/README.md")
+DOCS = ("docs/photographs.md", "docs/files.md", "recommended/results/README.md", "classic/results/README.md")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHORT = ["--set", "training.kimg=0.05", "--set", "training.batch=8", "--set", "evaluation.samples=48", "--threads", "1"]
 # Run by `.ci/run`; the demo's other forms have tests of their own.

@@ -74,13 +74,16 @@ def mix(
 
 
 def _single_png(loaded: LoadedArtifact, child: MixResult, size: PictureSize, no_metadata: bool) -> bytes:
+    from mitlgan.artifacts.loaded_artifact import render_evenly
     from mitlgan.artifacts.picture_record import latents_by_layer, make_record
     from mitlgan.images.alpha import unpremultiply
     from mitlgan.images.encode import encode_with_text
     from mitlgan.images.resize import resize_images
 
+    # With the bits that `sample --like` gives again, if it has a latent.
+    output = child.stages.output if child.z is None else render_evenly(loaded, child.z[None]).output
     record = None if no_metadata or child.z is None else make_record(loaded, latents_by_layer(loaded, child.z), size=size)
-    return encode_with_text(unpremultiply(resize_images(child.stages.output, size))[0], "PNG", None if record is None else record.to_text())
+    return encode_with_text(unpremultiply(resize_images(output, size))[0], "PNG", None if record is None else record.to_text())
 
 
 def _weights(texts: list[str] | None) -> float | dict[str, float]:

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from mitlgan.runtime.progress import Reporter
     from mitlgan.stages.context import RunContext
 
-Data = Annotated[str | None, typer.Option("--data", metavar="DIR|demo", help="Folder of pictures, a pack (.npy), or `demo`. Default: from the recipe.")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data", metavar="DIR|FILE|demo", help="Folder, zip, tar or parquet of pictures, a pack (.npy), or `demo`. Default: from the recipe."
+    ),
+]
 RecipeName = Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help="Name of a shipped recipe, or a file.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", help="Change a setting of the recipe; repeatable.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent folder of runs.")]

@@ -40,7 +40,8 @@ def open_data(
     """Open the pictures of a `--data` value as a pack.
 
     Args:
-        spec: `demo`, a folder of pictures or one that `data prepare` made, a pack (`.npy`), an IDX file such as MNIST's, or CIFAR-10's binary folder.
+        spec: `demo`, a folder of pictures or one that `data prepare` made, an archive, a parquet file or a list of paths (see `open_source`), a pack
+            (`.npy`), an IDX file such as MNIST's, or CIFAR-10's binary folder.
         role: `fg`, `bg` or `scene`. A `fg` folder in which half of the pictures or more are cut-outs makes an alpha pack.
         size_px: Height and width.
         resize: Name of the filter.
@@ -51,9 +52,7 @@ def open_data(
     Raises:
         DataError: There are no usable pictures, or the pack has another size.
     """
-    say, requested, path = say or ignore_message, parse_split(split), Path(spec)
-    if path.is_file() and path.suffix != ".npy" and not is_idx(path) and not is_cifar(path):
-        raise DataError(f"--data {path}: a single file; name the folder of the pictures, or a pack (.npy)")
+    say, requested = say or ignore_message, parse_split(split)
     splits = find_splits(spec, role)
     split = splits.require(requested)
     if sentence := splits.describe(split):

@@ -23,6 +23,7 @@ from mitlgan.data.sources.split_folders import SPLITS, TRAIN, SplitLayout, find_
 from mitlgan.errors import DataError, UsageError, to_one_line
 
 DEMO = "demo"
+PACK_SUFFIX = ".npy"
 UNASSIGNED_REASON = "beside the split folders, in none of them"
 
 
@@ -144,7 +145,7 @@ class DataSplits:
 
 
 def find_splits(spec: str, role: str) -> DataSplits:
-    """Return the splits of a `--data` value: `demo`, a folder, a pack, or a format of its own.
+    """Return the splits of a `--data` value: `demo`, a folder, an archive, a list, a pack, or a format of its own.
 
     Raises:
         DataError: There is no such data, or two folders mean one split.
@@ -153,6 +154,8 @@ def find_splits(spec: str, role: str) -> DataSplits:
     if spec == DEMO:
         splits = SPLITS if role == "scene" else LAYER_SPLITS.get(role, [TRAIN])
         return DataSplits(spec, {split: SplitPart(path, count=SCENE_COUNTS[split] if role == "scene" else None) for split in splits})
+    if path.is_file() and path.suffix != PACK_SUFFIX and not is_idx(path) and not is_cifar(path):
+        return _combine(open_source(path, "--data"), {})
     if path.is_file():
         return DataSplits(spec, {_split_of_file(path): SplitPart(path, count=_pack_count(path))})
     if is_cifar(path):

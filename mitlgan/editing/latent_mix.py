@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mitlgan.artifacts.loaded_artifact import LoadedArtifact, render_evenly, run_network
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, run_network
 from mitlgan.editing.points import Point, to_latent
 from mitlgan.errors import UsageError
 from mitlgan.latents import concat_layers, interpolate_latents, split_by_layer, truncate
@@ -71,7 +71,7 @@ def mix(
     parents = [truncate(to_latent(artifact, point), truncation) for point in (first, second)]
     z = interpolate_latents(parents[0], parents[1], {name: [share] for name, share in weights.items()}, dims, straight=straight)[0]
     if features is None:
-        return MixResult(render_evenly(artifact, z[None]), z)
+        return MixResult(artifact.layers_from_latents(z[None]), z)
     generators = {name: generator for name, generator in generators_of(artifact).items() if name in weights}
     if not generators:
         raise UsageError(f"features: no generator is behind {', '.join(weights)}, so there are none to mix; leave it out")

@@ -109,7 +109,7 @@ def contact_sheet_png(images: Tensor, captions: Sequence[str], columns: int | No
         left, top = MARGIN_PX + index % columns * pitch[0], MARGIN_PX + index // columns * pitch[1]
         sheet.paste(to_picture(cell), (left, top))
         if caption_px:
-            draw.text((left + width // 2, top + height + 2), _shorten(caption, width, font), fill=INK, font=font, anchor="mt")
+            draw.text((left + width // 2, top + height + 2), _shorten(caption, width, font), fill=INK, font=font, anchor="ma")
     return encode_image(sheet)
 
 
@@ -155,7 +155,7 @@ def labeled_grid_png(
     pitch = (grid.width - gap) // len(columns), (grid.height - gap) // len(rows)
     for index, text in enumerate(columns):
         center = left + gap + index * pitch[0] + (pitch[0] - gap) // 2
-        draw.text((center, top - MARGIN_PX // 2), _shorten(text, pitch[0], font), fill=INK, font=font, anchor="mb")
+        draw.text((center, top - MARGIN_PX), _shorten(text, pitch[0], font), fill=INK, font=font, anchor="ms")
     for index, text in enumerate(rows):
         draw.text((left - MARGIN_PX, top + gap + index * pitch[1] + (pitch[1] - gap) // 2), text, fill=INK, font=font, anchor="rm")
     for index, text in enumerate(corner):

@@ -117,7 +117,8 @@ def test_one_foreground_twice_over_a_background(command: Command, folder: Path, 
     sheet = command("sample", done.json["run"], "-n", "4", "--sheet", "three.png")
     assert sheet.code == 0
     with Image.open("three.png") as drawn:
-        grid = 4 * (SIZE_PX * 3 + 6) + 6
+        scale = 96 // SIZE_PX
+        grid = 4 * (SIZE_PX * scale + 2 * scale) + 2 * scale
         assert drawn.width == 5 * grid + 4 * GAP_PX  # three layers, matte, composed: the fused image would be the composed one again
 
 

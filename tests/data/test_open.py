@@ -282,7 +282,7 @@ class TestOpenData:
         assert open_data(str(folder), "fg", 8).path == made.path
 
     def test_a_single_picture_is_refused_by_its_own_name(self, folder: Path) -> None:
-        with pytest.raises(DataError, match=r"--data .*0\.jpg: a single file"):
+        with pytest.raises(DataError, match=r"--data .*0\.jpg: neither a folder, a zip or tar archive"):
             open_data(str(folder / "0.jpg"), "fg", 8)
 
     def test_splits_are_subfolders(self, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from mitlgan.data.sources.file_classifier import FileClassifier, is_hidden_name,
 from mitlgan.data.sources.folders import FolderTree
 from mitlgan.data.sources.formats import IMAGE_SUFFIXES
 from mitlgan.data.sources.leftovers import LeftoverFile, Leftovers
+from mitlgan.data.sources.parquet import PARQUET_SUFFIX, read_parquet_entries
 from mitlgan.data.sources.path_list import LIST_SUFFIXES, read_path_list
 from mitlgan.errors import DataError, UsageError, resource_fault
 
@@ -65,7 +66,8 @@ def open_source(spec: str | Path, option: str = "SRC") -> ImageSource:
     """List what a folder, archive or list holds.
 
     Args:
-        spec: A folder; a `.zip`, `.tar`, `.tar.gz` or similar; a `.txt` or `.lst` of paths, one a line, relative to its own folder.
+        spec: A folder; a `.zip`, `.tar`, `.tar.gz` or similar; a `.parquet` of the Hugging Face image layout; a `.txt` or `.lst` of paths, one a line,
+            relative to its own folder.
         option: How error messages name it.
 
     Raises:
@@ -82,6 +84,8 @@ def open_source(spec: str | Path, option: str = "SRC") -> ImageSource:
 def _open_file(path: Path, option: str) -> ImageSource:
     if not path.is_file():
         raise DataError(f"{option} {path}: no such folder, archive or list; name one that holds pictures")
+    if path.suffix.lower() == PARQUET_SUFFIX:
+        return ImageSource(str(path), read_parquet_entries(path, option), sequential=True)
     if path.suffix.lower() in LIST_SUFFIXES:
         entries, leftovers = read_path_list(path, option)
         return ImageSource(str(path), entries, leftovers=Leftovers(tuple(leftovers)))
@@ -92,7 +96,7 @@ def _open_file(path: Path, option: str) -> ImageSource:
             return _open_archive(path, read_tar_members(path, option, file_stamp(path)))
     except ARCHIVE_ERRORS as error:
         raise resource_fault(error) or DataError(f"{option} {path}: a damaged archive ({error}); get it again") from None
-    raise DataError(f"{option} {path}: neither a folder, a zip or tar archive, nor a list of paths (.txt)")
+    raise DataError(f"{option} {path}: neither a folder, a zip or tar archive, a parquet file, nor a list of paths (.txt)")
 
 
 def _open_folder(folder: Path, option: str) -> ImageSource:

@@ -229,6 +229,7 @@ METADATA: dict[bytes, bytes] = {
 
 
 @counts
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Tag data larger than file")
 def test_metadata_of_a_png(count: int) -> None:
     """The check sums fit, so that the damaged values reach their readers."""
     buffer = io.BytesIO()

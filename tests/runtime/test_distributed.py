@@ -24,6 +24,7 @@ from mitlgan.errors import UsageError
 from mitlgan.recipe import to_toml
 from mitlgan.runtime.distributed import World, any_rank, average_gradients, average_tensors, join_world, require_same_on_all_ranks, resolve_device
 from mitlgan.runtime.json_files import read_jsonl
+from mitlgan.stages.existing_runs import get_or_train
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.training import run_directory
 from mitlgan.training.checkpoint import list_checkpoints, load_checkpoint
@@ -184,8 +185,9 @@ def test_a_run_goes_on_with_other_ranks_and_the_same_samples(
 # Under torchrun itself
 
 
-def torchrun(*arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mitlgan", *map(str, arguments)]
+def torchrun(*arguments: object, restarts: int = 0) -> subprocess.Popen[str]:
+    options = ["--standalone", "--nproc-per-node", "2", "--max-restarts", str(restarts)]
+    command = [sys.executable, "-m", "torch.distributed.run", *options, "-m", "mitlgan", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -221,6 +223,29 @@ def test_a_rank_killed_under_torchrun_leaves_a_checkpoint_that_loads(tmp_path: P
     checkpoint = load_checkpoint(run.path)
     assert checkpoint is not None
     assert checkpoint[1]["counters"]["iteration"] > 0
+
+
+@pytest.mark.slow
+def test_torchrun_restarts_a_training_whose_rank_was_killed(tmp_path: Path, packs: dict[str, Path]) -> None:
+    """Both ranks start again from the newest checkpoint, and the end is that of one process without any fault."""
+    recipe = tiny_runs.recipe("fg", packs["fg"], updates=60, batch=2 * tiny_runs.BATCH, checkpoint_iterations=2)
+    (tmp_path / "mine.toml").write_text(to_toml(recipe))
+    process = torchrun("train", tmp_path / "mine.toml", "--out", tmp_path / "runs", "--json", restarts=2)
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and not any(len(list_checkpoints(run.path)) > 1 for run in run_directory.list_runs(tmp_path / "runs")):
+        time.sleep(0.05)
+    (victim,) = [pid for pid in children_of(process.pid) if environment_of(pid).get("RANK") == "1"]
+    os.kill(victim, signal.SIGKILL)
+    out, err = process.communicate(timeout=280)
+    assert process.returncode == 0, err
+    assert "torchrun: lost another process" in err or "SIGKILL" in err
+    run = tiny_runs.only_run(tmp_path / "runs")
+    assert json.loads(out.splitlines()[-1])["run"] == str(run.path)
+    assert run.read_status()["state"] == "done"
+    alone = get_or_train(recipe, tiny_runs.run_context(tmp_path / "alone"))
+    tensors, restarted = (tiny_runs.trace(one)[0] for one in (alone, run))
+    for name in tensors:
+        assert_near(restarted[name], tensors[name], 1e-4, name)
 
 
 def children_of(pid: int) -> list[int]:

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from mitlgan.errors import ArtifactError, ResourceError, UsageError
 from mitlgan.runtime.randomness import BatchShare
@@ -84,11 +86,23 @@ def join_world(device: str) -> Iterator[World]:
     if torch_device.type == "cuda":
         torch_device = torch.device("cuda", local_rank)
         torch.cuda.set_device(torch_device)
-    dist.init_process_group("nccl" if torch_device.type == "cuda" else "gloo", timeout=datetime.timedelta(seconds=TIMEOUT_S))
+    backend, timeout = "nccl" if torch_device.type == "cuda" else "gloo", datetime.timedelta(seconds=TIMEOUT_S)
+    dist.init_process_group(backend, store=_open_store(timeout), rank=rank, world_size=size, timeout=timeout)
     try:
         yield World(rank, size, torch_device)
     finally:
         dist.destroy_process_group()
+
+
+def _open_store(timeout: datetime.timedelta) -> Store:
+    """Return the store by which ranks find each other.
+
+    On one machine, torchrun keeps its store when it restarts the ranks, with the addresses of those that died; so each start has keys of its own.
+    """
+    store, _, _ = next(rendezvous("env://", timeout=timeout))
+    start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    is_one_machine = os.environ.get("LOCAL_WORLD_SIZE") == os.environ.get("WORLD_SIZE")
+    return PrefixStore(f"start {start}", store) if is_one_machine else store
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:

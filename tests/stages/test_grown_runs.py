@@ -79,6 +79,7 @@ def test_its_artifact_holds_the_parent_and_says_which(child: Run, pretrained: di
     assert child.artifact_file is not None
     alone = tmp_path / "generator.safetensors"
     shutil.copy(child.artifact_file, alone)
+    shutil.copy(child.artifact_file.with_name("times.json"), tmp_path)
     assert load_artifact(alone).sample([0]).shape == (1, 3, SIZE_PX, SIZE_PX)
     card, parent = read_card(alone), read_card(parent_of(pretrained))
     assert card.generator is not None
@@ -224,7 +225,7 @@ def test_what_cannot_be_grown_from(
     larger: dict[str, Path], pretrained: dict[str, Run], composed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each in one line that begins with the option, before pictures are read or a run directory is created."""
-    monkeypatch.setattr("mitlgan.stages.pretrain.open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
+    monkeypatch.setattr("mitlgan.stages.ladder.open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
     environment, form, card = tiny_runs.run_context(tmp_path / "runs"), recipe("bg", larger), read_card(parent_of(pretrained))
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(parent_of(pretrained).read_bytes()[:-7])
@@ -381,7 +382,7 @@ def test_a_critic_grows_from_its_smaller_self(
 
 
 def test_what_a_critic_cannot_grow_from(larger: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mitlgan.stages.pretrain.open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
+    monkeypatch.setattr("mitlgan.stages.ladder.open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
     form, environment, start = recipe("bg", larger, critic=CRITIC), tiny_runs.run_context(tmp_path / "runs"), parent_of(pretrained)
     with pytest.raises(UsageError, match=r'^--critic: critic.kind = "grown" needs the smaller critic'):
         pretrain(form, environment, start=start)

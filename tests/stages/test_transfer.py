@@ -124,7 +124,7 @@ def test_only_small_sets_are_augmented(below: int | None, is_augmented: bool, pr
 
 def test_what_cannot_be_gone_on_from(pretrained: dict[str, Run], composed: Run, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each in one line that begins with the option, before pictures are read or a run directory is created."""
-    monkeypatch.setattr("mitlgan.stages.pretrain.open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
+    monkeypatch.setattr("mitlgan.stages.ladder.open_recipe_data", lambda *_, **__: pytest.fail("it read pictures"))
     start, card = artifact_of(pretrained["bg"]), read_card(artifact_of(pretrained["bg"]))
     damaged, shifted = tmp_path / "damaged.safetensors", tmp_path / "range" / "generator.safetensors"
     damaged.write_bytes(start.read_bytes()[:-7])
@@ -180,3 +180,12 @@ def test_the_shipped_layers_go_on_by_default(role: str) -> None:
     grown, _ = with_transfer(larger, Path(__file__).parents[2] / "pretrained" / f"modern-{role}-32" / "generator.safetensors", None, print)
     assert grown.generator == larger.generator
     assert default_transfer_recipe("scene", start) is None
+
+
+def test_the_shipped_critic_goes_on_with_its_generator() -> None:
+    start = Path(__file__).parents[2] / "pretrained" / "modern-fg-wide-32" / "generator.safetensors"
+    changed, critic = with_transfer(load_recipe("few/fg-32"), start, None, print)
+    assert critic == start.parent / "critic" / "critic.safetensors"
+    assert (changed.generator, changed.critic) == (read_card(start).generator, read_card(critic).critic)
+    assert changed.critic_start is not None
+    assert (changed.critic_start.freeze, changed.training.critic_first_kimg) == (1, None)

@@ -1,13 +1,15 @@
 """mitlgan: compose generators.
 
 Pretrain a foreground and a background image generator, freeze them, join them by a learnable fusion and a translator, and compare the result with a
-plain WGAN.
+plain WGAN. Each function is explained by its own docstring, with shapes, ranges, errors and an example.
 
     >>> import mitlgan
-    >>> generator = mitlgan.load("runs/pretrain/demo-fg-001/generator.safetensors")  # doctest: +SKIP
-    >>> images = generator.sample([0, 1, 2])  # doctest: +SKIP
-    >>> frames = mitlgan.interpolate(generator, [0, 1], frames=24)  # doctest: +SKIP
-    >>> child = mitlgan.mix(generator, 0, 1).stages.output  # doctest: +SKIP
+    >>> layers = mitlgan.split("photographs", "layers")  # doctest: +SKIP
+    >>> fg = mitlgan.pretrain("fg", layers.fg, recipe="recommended/fg-32")  # doctest: +SKIP
+    >>> bg = mitlgan.pretrain("bg", layers.bg, recipe="recommended/bg-32")  # doctest: +SKIP
+    >>> scenes = mitlgan.compose({"fg": fg.artifact, "bg": bg.artifact}, layers.scene)  # doctest: +SKIP
+    >>> mitlgan.evaluate(scenes.artifact).metrics["kid"]  # doctest: +SKIP
+    >>> images = scenes.load().sample([0, 1, 2])  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -18,11 +20,31 @@ from mitlgan.runtime.lazy import lazy_attributes
 from mitlgan.version import __version__
 
 if TYPE_CHECKING:
+    from mitlgan.api.measurements import compare, evaluate
+    from mitlgan.api.photographs import split
+    from mitlgan.api.pictures import animate, grid, sheet
+    from mitlgan.api.trainings import compose, make, pretrain
     from mitlgan.artifacts.export import export_artifact as export
     from mitlgan.artifacts.loaded_artifact import load_artifact as load
     from mitlgan.editing import directions, interpolate, mix
 
-__all__ = ["__version__", "directions", "export", "interpolate", "load", "mix"]
+__all__ = [
+    "__version__",
+    "animate",
+    "compare",
+    "compose",
+    "directions",
+    "evaluate",
+    "export",
+    "grid",
+    "interpolate",
+    "load",
+    "make",
+    "mix",
+    "pretrain",
+    "sheet",
+    "split",
+]
 
 __getattr__ = lazy_attributes(
     __name__,
@@ -30,6 +52,10 @@ __getattr__ = lazy_attributes(
         "load": "mitlgan.artifacts.loaded_artifact:load_artifact",
         **dict.fromkeys(("directions", "interpolate", "mix"), "mitlgan.editing"),
         "export": "mitlgan.artifacts.export:export_artifact",
+        **dict.fromkeys(("compare", "evaluate"), "mitlgan.api.measurements"),
+        **dict.fromkeys(("compose", "make", "pretrain"), "mitlgan.api.trainings"),
+        **dict.fromkeys(("animate", "grid", "sheet"), "mitlgan.api.pictures"),
+        "split": "mitlgan.api.photographs",
     },
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -19,6 +20,18 @@ from mitlgan.runtime.distributed import resolve_device
 from mitlgan.runtime.files import ensure_folder
 from mitlgan.version import __version__
 
+EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "data": ("cutting photographs: data split, make", ("cv2", "onnxruntime")),
+    "studio": ("the web page: studio", ("fastapi", "uvicorn")),
+    "faces": ("data prepare --crop face", ("cv2",)),
+    "heic": ("reading HEIC photographs", ("pillow_heif",)),
+    "video": ("writing MP4", ("av",)),
+    "export": ("export --to onnx", ("onnx", "onnxscript", "onnxruntime")),
+    "psd": ("layered files for Photoshop", ("psd_tools",)),
+    "tensorboard": ("--log tensorboard", ("tensorboard",)),
+    "notebook": ("the tour in JupyterLab", ("jupyterlab", "ipywidgets")),
+}
+"""Extras by name: what each brings, and the modules that it needs."""
 SGEMM_SIDE = 1024
 SGEMM_REPEATS = 9
 
@@ -40,6 +53,7 @@ def examine() -> dict[str, Any]:
         "efficientnet-lite0": _weights_status(OFFLINE_EXTRACTOR),
         "mobilenet-v2": _weights_status(SECOND_EXTRACTOR),
         "inception": _inception_status(),
+        **{f"extra {name}": _extra_status(name) for name in EXTRAS},
     }
 
 
@@ -80,6 +94,13 @@ def _weights_status(name: str) -> str:
     except MitlganError as error:
         return str(error)
     return "found"
+
+
+def _extra_status(name: str) -> str:
+    purpose, modules = EXTRAS[name]
+    missing = [module for module in modules if find_spec(module) is None]
+    way = "installed" if not missing else f"absent; pip install 'mitlgan[{name}]'"
+    return f"{purpose}: {way}"
 
 
 def _inception_status() -> str:

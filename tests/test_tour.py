@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from PIL import Image
 import mitlgan
 from mitlgan.artifacts.card import read_weights_hash
 from mitlgan.artifacts.loaded_artifact import LoadedArtifact
-from mitlgan.artifacts.sample_files import stages_sheet_png
 from mitlgan.images.animation import encode_animation
 from mitlgan.images.grid import enlarge, grid_png
 from mitlgan.recipe import load_recipe, shipped_folder
@@ -43,6 +43,13 @@ def test_it_is_kept_clean() -> None:
     assert all((cell.outputs, cell.execution_count) == ([], None) for cell in code)
     told = {ids[index + 1] for index, cell in enumerate(kept.cells[:-1]) if cell.cell_type == "markdown"}
     assert {cell.id for cell in code} <= told  # each is explained by the one before
+
+
+def test_it_uses_only_what_the_package_offers() -> None:
+    code = [line for cell in nbformat.read(TOUR, as_version=4).cells if cell.cell_type == "code" for line in cell.source.splitlines()]
+    assert [line for line in code if "mitlgan" in line and line.startswith(("import", "from"))] == ["import mitlgan"]
+    names = {name for line in code for name in re.findall(r"\bmitlgan\.(\w+)", line)}
+    assert names <= set(mitlgan.__all__)
 
 
 class Walked:
@@ -134,7 +141,7 @@ def test_the_report_holds_every_arm_with_finite_figures(walked: Walked) -> None:
 def test_layers_and_mattes_are_those_of_the_artifact(walked: Walked, scene: LoadedArtifact) -> None:
     seen = scene.layers(range(8))
     (sheet,) = walked.pictures("layers")
-    assert sheet == stages_sheet_png(seen, scale=2, columns=4)
+    assert sheet == mitlgan.sheet(seen, scale=2, columns=4)
     width, height = grid_size(4, 2, 2)
     assert size_of(sheet) == (5 * width + 4 * 18, height + 30)  # foreground, background, matte, fused, composed
     drawn, placed = walked.pictures("mattes")

@@ -13,7 +13,7 @@ from mitlgan.cli.output import print_result
 from mitlgan.cli.run_output import print_comparison_estimate
 
 if TYPE_CHECKING:
-    from mitlgan import compare as comparing
+    from mitlgan.compare.runner import ComparisonResult
 
 RUNS = Path("runs")
 
@@ -104,10 +104,10 @@ def compare(
 
     Trains the baselines on the same scenes, or takes trained ones, and measures all alike. The same command continues an interrupted comparison.
     """
-    from mitlgan import compare as comparing
-    from mitlgan.compare.plan import parse_budgets, parse_trials
+    from mitlgan.compare.plan import ComparisonPlan, parse_budgets, parse_domain, parse_trials
+    from mitlgan.compare.runner import run_comparison
 
-    plan = comparing.ComparisonPlan(
+    plan = ComparisonPlan(
         composed=composed,
         baselines=tuple(baseline or ("wgan",)), baseline_run=baseline_run,
         equal=equal.value if equal is not None else "", count_pretraining=count_pretraining, budgets=parse_budgets(budgets),
@@ -115,7 +115,7 @@ def compare(
         layers=options.layers_from(layer, fg, bg),
         data=data,
         settings=tuple(settings or ()),
-        domains=tuple(comparing.parse_domain(text) for text in triple or ()),
+        domains=tuple(parse_domain(text) for text in triple or ()),
         trials=parse_trials(tuple(trials or ())),
         extractors=tuple(extractor or ()),
         weights=weights,
@@ -125,11 +125,11 @@ def compare(
     if dry_run:
         return print_comparison_estimate(plan, device, out, options.threads_of_each(jobs, threads), as_json)
     with options.open_run_context(device, "compare", out, threads) as context:
-        result = comparing.run_comparison(plan, context)
+        result = run_comparison(plan, context)
     return print_result(as_json, result.summary(), _report_text(result, form))
 
 
-def _report_text(result: comparing.ComparisonResult, form: options.Form) -> str:
+def _report_text(result: ComparisonResult, form: options.Form) -> str:
     """Return the verdict and the path of the page, or the report in another form."""
     if form is options.Form.html:
         return f"{result.verdict}\n{result.html}"

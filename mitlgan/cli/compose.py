@@ -27,6 +27,7 @@ def compose(
     device: options.Device = "auto",
     seed: options.Seed = None,
     critic: options.CriticRun = None,
+    licence: options.Licence = None,
     threads: options.Threads = None,
     log_to: options.Log = None,
     dry_run: options.DryRun = False,
@@ -44,7 +45,7 @@ def compose(
     from mitlgan.stages.default_layers import resolve_layers
     from mitlgan.stages.initial_critic import load_initial_critic, with_critic_parent
 
-    chosen = options.recipe_from(recipe, "thesis-32/compose", data=data, seed=seed, settings=settings)
+    chosen = options.recipe_from(recipe, "thesis-32/compose", data=data, seed=seed, settings=settings, licence=licence)
     if chosen.composer is None:
         raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `compose`")
     layers = resolve_layers(options.layers_from(layer, fg, bg), out, chosen)

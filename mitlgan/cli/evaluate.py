@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mitlgan.cli import options, score_options
+from mitlgan.cli import options
 from mitlgan.cli.output import log, print_result
 
 if TYPE_CHECKING:
@@ -47,40 +47,20 @@ def evaluate(
 
     Fréchet distance, KID, precision, recall, density and coverage; with --separation also how well layers stay apart.
     """
-    from mitlgan.artifacts.load_save import record_metrics
-    from mitlgan.artifacts.loaded_artifact import artifact_path, load_artifact
-    from mitlgan.errors import UsageError
-    from mitlgan.metrics import protocol as evaluation
-    from mitlgan.recipe import parse_recipe
     from mitlgan.runtime.distributed import resolve_device
+    from mitlgan.stages.evaluate import evaluate_artifact, record_evaluation
 
     options.use_threads(threads)
-    where = str(resolve_device(device))
-    path = artifact_path(artifact)
-    loaded = load_artifact(path, device=where)
-    if separation and loaded.card.kind != "composer":
-        raise UsageError(f"--separation: {path} has one layer; give a composition")
-    recipe = score_options.with_data(parse_recipe(loaded.card.recipe, str(path)), data)
-    names = extractor or recipe.evaluation.extractors
-    real, split_name = score_options.real_pictures(recipe, loaded.card, split, recipe.evaluation.split)
-    protocol = evaluation.EvalProtocol(
-        extractor=names[0],
-        samples=samples or recipe.evaluation.samples,
-        split=split_name,
-        resize=resize,
-        seed=seed,
-        extrapolate=extrapolate,
-    )
-    if len(real) < protocol.samples:
-        log(f"-n {protocol.samples}: there are {len(real):,} real {split_name} pictures, compared with {protocol.samples:,} generated ones")
-    networks = evaluation.open_extractors(protocol, names, weights=weights, device=where)
-    measured = evaluation.evaluate_each(loaded, real, protocol, networks)
+    result = evaluate_artifact(
+        artifact, data=data, extractors=extractor or (), weights=weights, samples=samples, split=split, resize=resize, extrapolate=extrapolate,
+        seed=seed, device=str(resolve_device(device)), needs_layers=separation, say=log,
+    )  # fmt: skip
+    measured = dict(result.figures)
     if separation:
-        measured["separation"] = _separated(loaded, real, split_name, swaps, seed, grid)
+        measured["separation"] = _separated(result.loaded, result.real, result.split, swaps, seed, grid)
         log(f"{grid}: rows share a foreground, columns a background")
     if record:
-        record_metrics(path, measured)
-        log(f"{path}: the results are in its card now")
+        record_evaluation(result.artifact, measured, log)
     print_result(as_json, measured, "\n".join(_lines(measured)))
 
 

@@ -14,7 +14,9 @@ import typer
 from mitlgan import __version__
 from mitlgan.cli import (
     bench,
+    cache,
     compare,
+    completion,
     compose,
     data,
     demo,
@@ -29,6 +31,7 @@ from mitlgan.cli import (
     inpaint,
     inpaint_score,
     interpolate,
+    make,
     mix,
     options,
     pretrain,
@@ -107,11 +110,11 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
 
 # The commands in the order of work, under the headings of `mitlgan --help`.
 HELP_SECTIONS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
+    "Start here": {"make": make.make, "demo": demo.demo},
     "Train": {
         "pretrain": pretrain.app,
         "compose": compose.compose,
         "resume": resume.resume,
-        "demo": demo.demo,
         "train": train.train,
         "sweep": sweep.sweep,
     },
@@ -141,6 +144,8 @@ HELP_SECTIONS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "describe": describe.describe,
         "doctor": doctor.doctor,
         "bench": bench.bench,
+        "cache": cache.app,
+        "completion": completion.completion,
     },
 }
 

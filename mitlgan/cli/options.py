@@ -30,6 +30,7 @@ Settings = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", he
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent folder of runs.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Device to compute on.")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Random seed. Default: from the recipe.")]
+Licence = Annotated[str | None, typer.Option("--licence", metavar="TEXT", help="Licence of the artifact, for its card, such as CC-BY-4.0.")]
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU threads. The same N gives the same result, bit for bit.", min=1)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, measure a few steps, print time, memory and disk; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
@@ -128,16 +129,17 @@ def group(explained: str, cls: type[TyperGroup] = Group) -> typer.Typer:
 
 
 def recipe_from(
-    name: str | None, default: str, *, data: str | None, seed: int | None, settings: list[str] | None, option: str = "--recipe"
+    name: str | None, default: str, *, data: str | None, seed: int | None, settings: list[str] | None, option: str = "--recipe",
+    licence: str | None = None,
 ) -> Recipe:  # fmt: skip
     """Return the recipe that a command's options describe; `option` names its option or argument in messages."""
     from mitlgan.data.recipe_data import note_demo_data
-    from mitlgan.recipe import load_recipe, with_overrides
+    from mitlgan.recipe import load_recipe, with_data_source, with_overrides
 
     recipe = load_recipe(name or default, settings or [], option)
     note_demo_data(recipe, data, log)
-    if data is not None:
-        recipe = with_overrides(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
+    recipe = with_data_source(recipe, data)
+    recipe = recipe if licence is None else with_overrides(recipe, licence=licence)
     return recipe if seed is None else with_overrides(recipe, seed=seed)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from mitlgan.errors import to_terminal_text
-from mitlgan.runtime.progress import ProgressCallback, progress_logger
+from mitlgan.runtime.progress import LabeledProgressCallback, ProgressCallback, progress_logger
 
 PLAIN_INTERVAL_S = 10.0
 
@@ -32,6 +32,24 @@ def progress_bar(label: str) -> Iterator[ProgressCallback]:
             yield callback
     else:
         yield progress_logger(label, log, PLAIN_INTERVAL_S)
+
+
+@contextmanager
+def labeled_progress() -> Iterator[LabeledProgressCallback]:
+    """Yield a callback (label, done, total) that shows a bar for each kind of work, or lines; see `progress_bar`."""
+    with ExitStack() as stack:
+        bars: dict[str, ProgressCallback] = {}
+
+        def show(label: str, done: int, total: int) -> None:
+            if label not in bars:
+                stack.close()
+                bars[label] = stack.enter_context(progress_bar(label))
+            bars[label](done, total)
+            if done >= total:
+                stack.close()
+                del bars[label]
+
+        yield show
 
 
 @contextmanager

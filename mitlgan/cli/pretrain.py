@@ -29,6 +29,7 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
             Path | None, typer.Option("--from", metavar="ARTIFACT", help="Start from these weights, or grow from a smaller generator.")
         ] = None,
         critic: options.CriticRun = None,
+        licence: options.Licence = None,
         threads: options.Threads = None,
         log_to: options.Log = None,
         dry_run: options.DryRun = False,
@@ -39,13 +40,11 @@ def _pretrain_command(role: str, explained: str) -> Callable[..., None]:
         from mitlgan.recipe import ladder_steps
         from mitlgan.stages.initial_critic import load_initial_critic
         from mitlgan.stages.initial_generator import load_initial_generator
+        from mitlgan.stages.pretrain import default_pretraining_recipe, with_start
         from mitlgan.stages.pretrain import pretrain as run_pretraining
-        from mitlgan.stages.pretrain import with_start
-        from mitlgan.stages.transfer import default_transfer_recipe
 
         first = None if start is None else artifact_path(start)
-        default = (first and default_transfer_recipe(role, first)) or ("thesis-32/wgan" if role == "scene" else f"thesis-32/pretrain_{role}")
-        chosen = options.recipe_from(recipe, default, data=data, seed=seed, settings=settings)
+        chosen = options.recipe_from(recipe, default_pretraining_recipe(role, first), data=data, seed=seed, settings=settings, licence=licence)
         if chosen.command != "pretrain" or chosen.role != role:
             raise UsageError(f"--recipe {recipe}: is for `{chosen.command}` of {chosen.role}; give one for `pretrain {role}`")
         if dry_run:

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mitlgan.artifacts.card import LAYER_ROLES, read_weights_hash
+from mitlgan.artifacts.safetensors_io import tensors_sha256
 from mitlgan.errors import DivergedError, MitlganError, NanError
 from mitlgan.recipe import Recipe
 from mitlgan.runtime.files import lock_folder
+from mitlgan.runtime.progress import ignore_message
 from mitlgan.stages.compose import compose
 from mitlgan.stages.context import RunContext
 from mitlgan.stages.existing_runs import find_matching_run, warn_if_data_changed
+from mitlgan.stages.initial_critic import load_initial_critic
 from mitlgan.stages.parallel import TrainingProcess, run_parallel
 from mitlgan.stages.pretrain import pretrain
 from mitlgan.stages.resume import resume
@@ -32,6 +35,7 @@ class ArmTraining:
         recipe: With its seed and length.
         layers: Artifact of each frozen layer, for a composition.
         initial_artifact: Artifact that it starts from.
+        initial_critic: Artifact whose weights its critic starts with.
         is_required: Whether the comparison ends if it diverges; otherwise the comparison goes on without it.
     """
 
@@ -39,12 +43,15 @@ class ArmTraining:
     recipe: Recipe
     layers: Mapping[str, Path] = field(default_factory=dict)
     initial_artifact: Path | None = None
+    initial_critic: Path | None = None
     is_required: bool = True
 
     def input_hashes(self) -> dict[str, str]:
         """Return the hashes of the artifacts that it is made from; see `Run.read_inputs`."""
         inputs = {"start": self.initial_artifact} if self.initial_artifact is not None else self.layers
-        return {name: read_weights_hash(path) for name, path in inputs.items()}
+        hashes = {name: read_weights_hash(path) for name, path in inputs.items()}
+        critic_weights = {} if self.initial_critic is None else load_initial_critic(self.initial_critic, self.recipe, ignore_message)
+        return hashes | ({"critic": tensors_sha256(critic_weights)} if critic_weights else {})
 
     def run(self, context: RunContext) -> Run:
         """Return the finished run: taken, continued, or trained in this process."""
@@ -56,7 +63,7 @@ class ArmTraining:
             return resume(run.path, context)
         if self.recipe.command == "compose":
             return compose(self.recipe, self.layers, context)
-        return pretrain(self.recipe, context, start=self.initial_artifact)
+        return pretrain(self.recipe, context, start=self.initial_artifact, critic=self.initial_critic)
 
     def find_run(self, root: Path) -> Run | None:
         """Return its run, if it has been started."""
@@ -89,6 +96,7 @@ class ArmTraining:
             arguments = ["compose", *(word for option in options for word in option)]
         else:
             arguments = ["pretrain", self.recipe.role, *(("--from", str(self.initial_artifact)) if self.initial_artifact is not None else ())]
+            arguments += ["--critic", str(self.initial_critic)] if self.initial_critic is not None else []
         return TrainingProcess(self.label, self.recipe, arguments, self.input_hashes())
 
 

@@ -17,6 +17,7 @@ from mitlgan.recipe.load import (
     shipped_folder,
     shipped_recipe_names,
     to_toml,
+    with_data_source,
     with_overrides,
 )
 from mitlgan.recipe.schema.augment import AugmentRecipe
@@ -106,6 +107,7 @@ __all__ = [
     "shipped_folder",
     "shipped_recipe_names",
     "to_toml",
+    "with_data_source",
     "with_equal_length",
     "with_first_step",
     "with_more_kimg",

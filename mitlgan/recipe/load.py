@@ -145,6 +145,11 @@ def with_overrides(recipe: Recipe, **values: object) -> Recipe:
     return parse_recipe(tree, recipe.name)
 
 
+def with_data_source(recipe: Recipe, data: str | None) -> Recipe:
+    """Return a copy with the pictures that `--data` names; None keeps the recipe's."""
+    return recipe if data is None else with_overrides(recipe, data__source=data if data == "demo" else str(Path(data).resolve()))
+
+
 def diff_recipes(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:
     """Return the dotted keys in which two recipes differ, with both values; None for an unset key."""
     left, right = _flat(as_dict(first)), _flat(as_dict(second))

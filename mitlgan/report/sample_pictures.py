@@ -26,5 +26,5 @@ def stage_pictures(stages: CompositionStages) -> dict[str, Pixels]:
 
 
 def evenly_chosen(pack: ImagePack, count: int = PICTURES) -> Pixels:
-    """Return pictures of a pack at even distances: uint8 (count, C, H, W)."""
-    return pack.batch(np.linspace(0, len(pack) - 1, count).astype(np.int64))
+    """Return pictures of a pack at even distances, each once: uint8 (at most count, C, H, W)."""
+    return pack.batch(np.linspace(0, len(pack) - 1, min(count, len(pack))).astype(np.int64))

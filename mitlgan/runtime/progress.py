@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from mitlgan.errors import to_one_line, to_terminal_text
 
 PLAIN_INTERVAL_S = 15.0
+LINE_CHARS = 80
+"""Width of a line of progress."""
 LARGE_LOSS = 1e5
 """Larger losses are shown with an exponent."""
 ProgressCallback = Callable[[int, int], None]
@@ -40,13 +42,15 @@ def progress_logger(label: str, say: Say, interval_s: float = PLAIN_INTERVAL_S) 
         say: Shows a line.
         interval_s: Seconds between two lines.
     """
-    last_s = [time.monotonic()]
+    start_s = time.monotonic()
+    last_s = [start_s]
 
     def log(done: int, total: int) -> None:
         now_s = time.monotonic()
         if now_s - last_s[0] >= interval_s:
             last_s[0] = now_s
-            say(f"{label}: {done} of {total}")
+            left_s = (total - done) * (now_s - start_s) / max(done, 1)
+            say(f"{label}: {done} of {total}" + (f", {format_duration(left_s)} left" if 0 < done < total else ""))
 
     return log
 
@@ -94,7 +98,7 @@ class PlainReporter:
         now_s, has_ended = time.monotonic(), values.get("state") != "running"
         if (has_ended and not self._has_ended) or (not has_ended and now_s - self._last_s >= self._interval_s):
             self._last_s, self._has_ended = now_s, has_ended
-            self.say(f"{self._label}: {format_status(values)}")
+            self.say(f"{self._label}: {format_status(values, LINE_CHARS - len(self._label) - 2)}")
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -144,16 +148,25 @@ def make_reporter(label: str) -> Reporter:
     return BarReporter(label) if sys.stderr.isatty() else PlainReporter(label)
 
 
-def format_status(values: Mapping[str, Any]) -> str:
-    """Return a status in one line: kimg, speed, losses, remaining time. It may come from any file, so values that are not finite are skipped."""
+def format_status(values: Mapping[str, Any], max_chars: int = 0) -> str:
+    """Return a status in one line: kimg, speed, losses, remaining time. It may come from any file, so values that are not finite are skipped.
+
+    Args:
+        values: As in `status.json`.
+        max_chars: Width of the line; losses, then the speed, are left out where they do not fit. 0 leaves out nothing.
+    """
     numeric = {key: number for key, value in values.items() if (number := finite(value)) is not None}
     target = numeric.get("target_kimg", 0.0)
     parts = [f"{numeric.get('kimg', 0.0):.1f}" + (f"/{target:g} kimg" if target < UNBOUNDED_KIMG else " kimg")]
     if numeric.get("images_per_s"):
         parts.append(f"{numeric['images_per_s']:.0f} images/s")
-    for key, label in (("critic_loss", "critic"), ("generator_loss", "generator")):
-        if key in numeric:
-            parts.append(f"{label} {numeric[key]:+{'.3f' if abs(numeric[key]) < LARGE_LOSS else '.2e'}}")
+    losses = [
+        f"{label} {numeric[key]:+{'.3f' if abs(numeric[key]) < LARGE_LOSS else '.2e'}}"
+        for key, label in (("critic_loss", "critic"), ("generator_loss", "generator"))
+        if key in numeric
+    ]
+    optional = [*losses[::-1], *parts[1:]]  # in the order in which they are left out
+    parts += losses
     if "eta_s" in numeric and values.get("state") == "running":
         parts.append(f"{format_duration(numeric['eta_s'])} left")
     if values.get("diverged_at_kimg") is not None:
@@ -164,6 +177,8 @@ def format_status(values: Mapping[str, Any]) -> str:
         parts.append("WARNING, see its diagnosis")
     if values.get("state") not in (None, "running"):
         parts.append(str(values["state"]))
+    while max_chars and optional and len(", ".join(parts)) > max_chars:
+        parts.remove(optional.pop(0))
     return to_one_line(", ".join(parts))
 
 

@@ -14,7 +14,7 @@ from mitlgan.stages.initial_generator import describe_parent, load_initial_gener
 from mitlgan.stages.ladder import open_step_data
 from mitlgan.stages.setup import make_setup
 from mitlgan.stages.training_run import start_run
-from mitlgan.stages.transfer import with_transfer
+from mitlgan.stages.transfer import default_transfer_recipe, with_transfer
 from mitlgan.training.run_directory import Run
 
 
@@ -32,6 +32,12 @@ def with_start(recipe: Recipe, start: Path | None, critic: Path | None, say: Say
     """
     first, critic = with_transfer(ladder_steps(recipe)[0], start, critic, say)
     return with_first_step(recipe, with_critic_parent(with_parent(first, start), critic, say)), critic
+
+
+def default_pretraining_recipe(role: str, start: Path | None) -> str:
+    """Return the name of the recipe of a pretraining that names none: the one that goes on from its start, else the thesis'."""
+    transfer = None if start is None else default_transfer_recipe(role, start)
+    return transfer or ("thesis-32/wgan" if role == "scene" else f"thesis-32/pretrain_{role}")
 
 
 def pretrain(recipe: Recipe, context: RunContext, *, start: Path | None = None, critic: Path | None = None) -> Run:

@@ -48,7 +48,10 @@ def resume(path: Path, context: RunContext, *, more_kimg: float = 0.0) -> Run:
         if world_size != context.world.size:
             context.reporter.say(f"{context.world.size} processes instead of {world_size}: the same samples, but sums are rounded in another order")
         if more_kimg:
-            recipe = with_more_kimg(recipe, more_kimg)
+            longer = with_more_kimg(recipe, more_kimg)
+            for sentence in _describe_rates(recipe, longer, float(checkpoint.header["counters"]["images_shown"]) / 1000):
+                context.reporter.say(sentence)
+            recipe = longer
             wait_for_all_ranks(context.world)  # every rank has read the shorter length before it is overwritten
             if context.world.is_leader:
                 run.write_status({**run.read_status(), "state": "stopped"})  # first: its artifact is not that of the longer recipe
@@ -117,6 +120,22 @@ def _load_recipe_and_checkpoint(run: Run, context: RunContext) -> tuple[Recipe, 
         examples = "; ".join(f"{key} was {then}, now {now}" for key, (then, now) in list(differing.items())[:MAX_DIFFERENCES])
         raise ArtifactError(f"{run.path}: recipe.toml is not the one its checkpoint was trained with ({examples}); undo the change or start a new run")
     return recipe, checkpoint
+
+
+def _describe_rates(recipe: Recipe, longer: Recipe, begun_kimg: float) -> list[str]:
+    """Return what falling learning rates do in a run that becomes longer: they follow the longer run's schedule, so they rise at first."""
+    sentences: list[str] = []
+    if recipe.grow:  # each size of a ladder has a schedule of its own
+        return sentences
+    kimg = longer.training.kimg
+    for name, optimiser in (("generator", recipe.generator_optimiser), ("critic", recipe.critic_optimiser)):
+        if optimiser.schedule != "none":
+            before, now = (optimiser.factor(min(1.0, begun_kimg / length)) for length in (recipe.training.kimg, kimg))
+            sentences.append(
+                f"{name}_optimiser.schedule: the rate follows the longer run: at {begun_kimg:g} kimg it goes from {before:.0%} to {now:.0%} of "
+                f"{optimiser.learning_rate:g}, and falls to {optimiser.factor(1.0):.0%} at {kimg:g} kimg"
+            )
+    return sentences
 
 
 def _restore_threads(threads: int, say: Say) -> None:

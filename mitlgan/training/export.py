@@ -68,7 +68,7 @@ def make_training_card(run: Run, recipe: Recipe, setup: TrainingSetup, state: Tr
         kimg=(counters.images_shown - counters.step_images) / 1000,
         data={"source": recipe.data.source, "count": len(pack), "content_sha256": pack.content_sha256},
         seconds=round(counters.seconds - counters.step_seconds, 3), cpu_seconds=round(counters.cpu_seconds - counters.step_cpu_seconds, 3),
-        licence="MIT" if recipe.data.source == "demo" else "", credit=str(pack.manifest.get("licence") or ""),
+        licence=recipe.licence or ("MIT" if recipe.data.source == "demo" else ""), credit=str(pack.manifest.get("licence") or ""),
         notes="; ".join(_notes(counters)),
     )  # fmt: skip
 

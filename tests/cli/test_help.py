@@ -42,7 +42,7 @@ def test_no_help_list_cuts_a_sentence_at_80_columns(path: tuple[str, ...], monke
 
 def test_commands_stand_in_the_order_of_work() -> None:
     names = ROOT.list_commands(click.Context(ROOT))  # type: ignore[attr-defined]
-    assert names[0] == "pretrain"
+    assert names[:2] == ["make", "demo"]
     assert names.index("pretrain") < names.index("compose") < names.index("sample") < names.index("compare") < names.index("data")
     assert sorted(names) == sorted(name for section in HELP_SECTIONS.values() for name in section)
 

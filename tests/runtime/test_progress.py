@@ -101,7 +101,7 @@ def test_counted_lines_come_now_and_then(monkeypatch: pytest.MonkeyPatch) -> Non
     log = progress_logger("reading", messages.append, 10.0)
     for done in (1, 2, 3, 4):
         log(done, 9)
-    assert messages == ["reading: 2 of 9", "reading: 4 of 9"]
+    assert messages == ["reading: 2 of 9, 37 s left", "reading: 4 of 9, 26 s left"]
 
 
 @pytest.mark.parametrize("value", ["much", [1], {"a": 1}, float("nan"), float("inf"), 10**400, True, None])
@@ -111,3 +111,23 @@ def test_a_hostile_status_is_shown_without_its_numbers(value: object) -> None:
     if value is not None:
         line = format_status({"diverged_at_kimg": value, "collapsed_at_kimg": value})
         assert line == "0.0/0 kimg, DIVERGED at an unknown time, COLLAPSED at an unknown time"
+
+
+@pytest.mark.parametrize("label", ["fg", "pretrain fg", "baseline+pretraining wgan-tuned, seed 3"])
+def test_a_line_of_progress_fits_80_columns_and_keeps_the_time_left(label: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status = {**STATUS, "kimg": 1234.5, "target_kimg": 4000.0, "critic_loss": -123.456, "generator_loss": 9876.5, "eta_s": 80_000.0}
+    PlainReporter(label).update(status)
+    line = capsys.readouterr().err.rstrip("\n")
+    assert len(line) <= 80
+    assert line.endswith("22 h 13 min left")
+    assert "1234.5/4000 kimg" in line
+
+
+def test_progress_of_pictures_says_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    clock = iter([0.0, 30.0, 60.0])
+    monkeypatch.setattr("mitlgan.runtime.progress.time.monotonic", lambda: next(clock))
+    callback = progress_logger("cut", lines.append)
+    callback(50, 200)
+    callback(200, 200)
+    assert lines == ["cut: 50 of 200, 1 min 30 s left", "cut: 200 of 200"]

@@ -60,6 +60,7 @@ def split(
         list[Path] | None, typer.Option("--keep", metavar="FILE", help="File of names to use despite doubts, one per line; repeatable.")
     ] = None,
     holdout: HoldOut = "10%",
+    allow_bad: Annotated[bool, typer.Option("--allow-bad", help="Continue even if more than 5 % of the files cannot be read.")] = False,
     min_confidence: MinConfidence = None,
     min_fill_confidence: MinFillConfidence = None,
     as_json: options.Json = False,
@@ -87,6 +88,7 @@ def split(
         holdout=holdout,
         min_fill_confidence=MIN_FILL_CONFIDENCE if min_fill_confidence is None else min_fill_confidence,
         min_confidence=MIN_CONFIDENCE if min_confidence is None else min_confidence,
+        allow_bad=allow_bad,
         matte_filter=MatteFilter(min_area=min_object_area, max_area=max_object_area, max_border=max_border),
     )
     _split(source, out, settings, as_json)

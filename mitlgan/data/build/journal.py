@@ -13,6 +13,22 @@ from mitlgan.errors import UsageError
 from mitlgan.runtime.files import translate_disk_errors
 
 
+def _describe_other_work(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return how the work that a folder holds differs from the work that is to be done."""
+    if before.get("work") != now.get("work"):
+        return f"holds what `data {before.get('work', 'some command')}` wrote"
+    if before.get("version") != now.get("version"):
+        return "holds work of another version of mitlgan"
+    first, second = before.get("settings", {}), now.get("settings", {})
+    settings = [f"{key} = {first.get(key)}, now {second.get(key)}" for key in sorted(first.keys() | second.keys()) if first.get(key) != second.get(key)]
+    if settings:
+        return f"was made with other settings ({'; '.join(settings[:3])})"
+    if before.get("listing_sha256") != now.get("listing_sha256"):
+        return "was made from other pictures: some were added, removed or changed since"
+    changed = ", ".join(sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)))
+    return f"was made from other input ({changed})"
+
+
 class Journal:
     """JSON lines under a header that describes the work; an incomplete last line is removed.
 
@@ -53,8 +69,9 @@ class Journal:
                 if not isinstance(value, dict):
                     break
                 if first and value != json.loads(json.dumps(header)):
-                    changed = ", ".join(sorted(key for key in value.keys() | header.keys() if value.get(key) != header.get(key)))
-                    raise UsageError(f"{option} {self.path.parent}: holds unfinished or other work (different: {changed}); choose another folder")
+                    raise UsageError(
+                        f"{option} {self.path.parent}: {_describe_other_work(value, header)}; give another folder, or remove this one first"
+                    )
                 if not first:
                     self.lines.append(value)
                 first, end = False, end + len(line)

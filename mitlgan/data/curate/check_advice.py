@@ -22,7 +22,7 @@ Sentence = tuple[str, bool]
 MIN_PICTURES = 500  # fewer are memorised
 MIN_HELD_OUT = 500  # pictures; a distance to fewer is uncertain
 COVERAGE_RANGE = (0.03, 0.8)
-MIN_PX = 64
+MIN_PX, MIN_TRAINED_PX = 64, 32
 MAX_ASPECT = 2
 PICTURES = "PICTURES"
 """Placeholder in commands for the source of a pack, which is unknown: a pack itself can be neither prepared nor split."""
@@ -43,9 +43,12 @@ def advise_on_set(report: SetReport) -> Iterator[Sentence]:
         yield f"{name}: {blank:,} of {total:,} pictures are one colour; to leave them out: {_prepare(report)}", True
     small = sum(min(one.width, one.height) < MIN_PX for one in report.pictures)
     if small:
-        helps = _prepare(report, f"--min-size {MIN_PX}")
-        words = f"{small:,} of {total:,} pictures are smaller than {MIN_PX} px and would be enlarged above that"
-        yield f"{name}: {words}; to leave them out: {helps}", small > 0.05 * total
+        tiny = sum(min(one.width, one.height) < MIN_TRAINED_PX for one in report.pictures)
+        words = f"{small:,} of {total:,} pictures are smaller than {MIN_PX} px: enough for {MIN_TRAINED_PX} px, blurred in larger trainings"
+        if tiny:
+            words = f"{tiny:,} of {total:,} pictures are smaller than {MIN_TRAINED_PX} px and blurred in any training"
+        limit = MIN_TRAINED_PX if tiny else MIN_PX
+        yield f"{name}: {words}; to leave them out: {_prepare(report, f'--min-size {limit}', size_px=limit)}", tiny > 0.05 * total
     for line in summarize_notes((one.name, one.note) for one in report.pictures):
         yield f"{name}: {line}.", False
     mixed = Counter(one.mode for one in report.pictures)
@@ -154,10 +157,10 @@ def _count_by_sets(pairs: list[DuplicatePair]) -> dict[tuple[str, str], Counter[
     return counts
 
 
-def _prepare(report: SetReport, options: str = "") -> str:
-    """Return the `data prepare` command that makes a better pack of a set."""
+def _prepare(report: SetReport, options: str = "", *, size_px: int = 0) -> str:
+    """Return the `data prepare` command that makes a better pack of a set, of the size that suits the pictures by default."""
     shorter = sorted(min(one.width, one.height) for one in report.pictures) or [MIN_PX]
-    size_px = 2 ** max(3, min(7, int(math.log2(shorter[len(shorter) // 2]))))
+    size_px = size_px or 2 ** max(3, min(7, int(math.log2(shorter[len(shorter) // 2]))))
     alpha = " --keep-alpha" if any(one.mode == "RGBA" for one in report.pictures) else ""
     out = shlex.quote(_sibling(report.spec, "clean"))
     return f"mitlgan data prepare {shlex.quote(_pictures(report))} --out {out} --size {size_px}{alpha}{f' {options}' if options else ''}"

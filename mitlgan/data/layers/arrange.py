@@ -131,8 +131,11 @@ def _find_duplicates(lines: Sequence[Mapping[str, Any]], choices: ManualChoices)
     duplicates: dict[int, str] = {}
     for one, other, words in equal + alike:
         first, second = readable[one], readable[other]
-        if first in duplicates or second in duplicates or lines[second]["name"] in choices.keep:
+        kept = [lines[position]["name"] in choices.keep for position in (first, second)]
+        if first in duplicates or second in duplicates or (words != "the same file as" and kept[1]):
             continue
+        if words == "the same file as" and kept == [False, True]:  # one of equal files is used: the one that the user names
+            first, second = second, first
         if words != "the same file as" and _quality(lines[second]) > _quality(lines[first]) and lines[first]["name"] not in choices.keep:
             first, second = second, first
         duplicates[second] = f"{words} {lines[first]['name']!r}"

@@ -18,7 +18,7 @@ from mitlgan.data.layers.matting import MattingMethod, import_opencv, matting_me
 from mitlgan.data.layers.split_output import SPLIT_MANIFEST
 from mitlgan.data.sources.entry import ImageEntry
 from mitlgan.data.sources.file_classifier import MATTE_SUFFIX
-from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside
+from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside, refuse_unreadable
 from mitlgan.data.sources.split_folders import SPLITS
 from mitlgan.errors import DataError, UsageError, translate_resource_faults
 from mitlgan.runtime.files import ensure_folder, lock_folder, translate_disk_errors, write_atomically, write_json
@@ -40,6 +40,7 @@ class SplitSettings(CutSettings):
         holdout: What is held out of training: a share such as `10%`, a number of photographs, or `0`; see `holdout.assign_splits`.
         min_confidence: Cuts with less confidence are set aside; see `cut_confidence.estimate_cut_confidence`.
         min_fill_confidence: Filled backgrounds with less confidence are not used.
+        allow_bad: Continue if more than 5 % of the files are not usable pictures.
     """
 
     exclude: tuple[str, ...] = ()
@@ -47,12 +48,13 @@ class SplitSettings(CutSettings):
     holdout: str = DEFAULT_HOLDOUT
     min_confidence: float = MIN_CONFIDENCE
     min_fill_confidence: float = MIN_FILL_CONFIDENCE
+    allow_bad: bool = False
 
     def cut_settings_to_json(self) -> dict[str, Any]:
         """Return the settings that decide the cuts."""
         values = asdict(self)
         values["gate"] = values.pop("matte_filter")  # as it was called in earlier journals
-        for name in ("exclude", "keep", "holdout", "min_confidence", "min_fill_confidence"):
+        for name in ("exclude", "keep", "holdout", "min_confidence", "min_fill_confidence", "allow_bad"):
             del values[name]
         if self.backdrop is not None:
             values["backdrop"] = list(self.backdrop)
@@ -92,6 +94,10 @@ def split_pictures(spec: str | Path, out: Path, settings: SplitSettings, progres
     header = {"work": "split", "version": VERSION, "listing_sha256": source.listing_sha256(), "settings": settings.cut_settings_to_json()}
     with lock_folder(out), Journal(out / ".journal.jsonl", header) as journal:
         _cut_all(source, out, methods, settings, journal, progress)
+        unreadable = [{"name": line["name"], "reason": line["unreadable"]} for line in journal.lines if "unreadable" in line]
+        refuse_unreadable(
+            f"SRC {source.spec}", len(source.entries), unreadable, "" if settings.allow_bad else "remove them, or continue with --allow-bad"
+        )
         choices = ManualChoices.read(out).updated(settings.exclude, settings.keep)
         choices.write(out)
         return _arrange(source, out, header, journal.lines, choices, holdout, settings)

@@ -34,7 +34,7 @@ KINDS: dict[str, dict[str, type[RecipeTable]]] = {
 
 
 class Recipe(RecipeTable):
-    """Everything that decides a run. See the attributes' own classes."""
+    """Everything that decides a run. See the attributes' own classes; `licence` is what the artifact's card says of its weights."""
 
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -42,6 +42,7 @@ class Recipe(RecipeTable):
     role: Role
     size_px: Annotated[int, Field(ge=8, le=1024)]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    licence: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     data: DataRecipe = DataRecipe()
     grow: Annotated[tuple[GrowRecipe, ...], Field(min_length=2, max_length=6)] | None = None
     generator: AnyGenerator | None = None

@@ -153,9 +153,9 @@ def test_every_warning_ends_with_a_command_that_runs(tmp_path: Path, monkeypatch
         app([*command[1:], "--json"], standalone_mode=False)
     packs = {text: ImagePack.open(tmp_path / f"out{number}" / PREPARED_PACK) for number, text in enumerate(warned) if "data prepare" in text}
     names = {words: {source["name"] for pack in packs if words in pack for source in packs[pack].sources()}
-             for words in ("--min-size 64", "--max-aspect 2", "one colour", "--dedupe near")}  # fmt: skip
+             for words in ("--min-size 32", "--max-aspect 2", "one colour", "--dedupe near")}  # fmt: skip
     assert all(names.values())
-    assert "small.png" not in names["--min-size 64"]
+    assert "small.png" not in names["--min-size 32"]
     assert "long.png" not in names["--max-aspect 2"]
     assert "blank.png" not in names["one colour"]
     assert "again.png" not in names["--dedupe near"]

@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     place = scenes(folder / "in")
     Image.new("RGB", (64, 64), "grey").save(place / "nothing.png")
     (place / "bad.png").write_bytes(b"")
-    return folder / "out", split.split_pictures(place, folder / "out", SplitSettings(size_px=48, min_fill_confidence=0))
+    return folder / "out", split.split_pictures(place, folder / "out", SplitSettings(size_px=48, min_fill_confidence=0, allow_bad=True))
 
 
 def test_three_sets(made: tuple[Path, dict[str, Any]]) -> None:
@@ -139,7 +139,7 @@ def test_mattes_beside_pictures_are_the_cuts(tmp_path: Path) -> None:
         matte = Image.new("L", (size, size))
         ImageDraw.Draw(matte).rectangle((20, 20, 43, 43), fill=255)
         matte.save(place / f"{name}.matte.png")
-    found = split.split_pictures(place, tmp_path / "auto", SplitSettings(holdout="0"))
+    found = split.split_pictures(place, tmp_path / "auto", SplitSettings(holdout="0", allow_bad=True))
     by_name = {record["name"]: record for record in found["records"]}
     assert [by_name[f"{index}.png"].get("method") for index in range(4)] == ["matte", None, "grabcut", "grabcut"]
     assert by_name["0.png"]["coverage"] == round(24**2 / 64**2, 4)
@@ -283,7 +283,8 @@ def test_a_photograph_counts_once(tmp_path: Path) -> None:
     assert {name, reason.removeprefix("the same picture as ")} in ({"saved-again.jpg", "'2.png'"}, {"2.png", "'saved-again.jpg'"})
     assert manifest["files"]["fg"] == 4
     kept = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, keep=("copy.png",)))
-    assert kept["counts"]["duplicate"] == 1
+    assert kept["counts"]["duplicate"] == 2
+    assert {record["name"]: record["decision"] for record in kept["records"]}["1.png"] == "duplicate"
     out = split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, exclude=("1.png",)))
     assert next(record["decision"] for record in out["records"] if record["name"] == "copy.png") == "used", "it was asked for by name"
 
@@ -354,7 +355,7 @@ def test_senseless_settings(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--background x"):
         split.split_pictures(place, tmp_path / "out", SplitSettings(background="x"))
     split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32))
-    with pytest.raises(UsageError, match="other work"):
+    with pytest.raises(UsageError, match=r"was made with other settings \(gate"):
         split.split_pictures(place, tmp_path / "out", SplitSettings(size_px=32, matte_filter=MatteFilter(min_area=0.1)))
 
 
@@ -500,3 +501,33 @@ def test_centring() -> None:
     assert abs((bottom - top) - 86) <= 1
     assert abs(left + right - 100) <= 1
     assert abs(top + bottom - 100) <= 1
+
+
+def test_of_equal_files_the_kept_one_alone_is_used(tmp_path: Path) -> None:
+    source = scenes(tmp_path / "in", 6)
+    shutil.copyfile(source / "0.png", source / "copy.png")
+    for keep, used in ((("copy.png",), "copy.png"), (("0.png", "copy.png"), "0.png"), ((), "0.png")):
+        out = tmp_path / f"out{len(keep)}"
+        manifest = split.split_pictures(source, out, SplitSettings(size_px=64, holdout="0", keep=keep))
+        decisions = {record["name"]: record["decision"] for record in manifest["records"]}
+        assert {name for name in ("0.png", "copy.png") if decisions[name] == "used"} == {used}
+
+
+def test_more_than_a_twentieth_of_bad_files_is_refused_unless_allowed(tmp_path: Path) -> None:
+    source = scenes(tmp_path / "in", 6)
+    (source / "page.jpg").write_text("<html>")
+    with pytest.raises(DataError, match=r"1 of 7 files are not usable pictures, the first 'page.jpg': .*; remove them, or continue with --allow-bad"):
+        split.split_pictures(source, tmp_path / "out", SplitSettings(size_px=64))
+    manifest = split.split_pictures(source, tmp_path / "out", SplitSettings(size_px=64, allow_bad=True))
+    assert manifest["counts"]["unreadable"] == 1
+    assert manifest["counts"]["used"] > 0
+
+
+def test_other_pictures_or_settings_in_one_folder_are_named(tmp_path: Path) -> None:
+    source = scenes(tmp_path / "in", 6)
+    split.split_pictures(source, tmp_path / "out", SplitSettings(size_px=64))
+    with pytest.raises(UsageError, match=r"was made with other settings \(size_px = 64, now 48\); give another folder, or remove this one first"):
+        split.split_pictures(source, tmp_path / "out", SplitSettings(size_px=48))
+    (source / "0.png").unlink()
+    with pytest.raises(UsageError, match="was made from other pictures: some were added, removed or changed since; give another folder"):
+        split.split_pictures(source, tmp_path / "out", SplitSettings(size_px=64))

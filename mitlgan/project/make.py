@@ -1,0 +1,272 @@
+"""From photographs to a composition: cut, check, pretrain, compose, show, measure. Each step is an ordinary command; a second call goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mitlgan.artifacts.load_save import record_metrics
+from mitlgan.artifacts.loaded_artifact import load_artifact
+from mitlgan.artifacts.sample_files import stages_sheet_png
+from mitlgan.compare.arm_training import run_trainings
+from mitlgan.data.curate.check import check_datasets
+from mitlgan.data.layers.split import SplitSettings, split_pictures
+from mitlgan.data.layers.split_output import SPLIT_MANIFEST
+from mitlgan.data.sources.image_source import ImageSource, open_source, refuse_output_inside
+from mitlgan.errors import ArtifactError, DataError, Stopped, UsageError
+from mitlgan.metrics.protocol import flat_metrics
+from mitlgan.project.estimate import (
+    EVALUATED_SAMPLES,
+    ROLES,
+    describe_estimate,
+    fit_lengths,
+    measure_project,
+    median_shorter_side_px,
+    require_space,
+)
+from mitlgan.project.plan import (
+    CUT_FACTOR,
+    PLAN_FILE,
+    ProjectPlan,
+    ProjectRequest,
+    command_line,
+    read_plan,
+    require_same_request,
+    shown_path,
+)
+from mitlgan.project.recipe_families import MIN_PHOTOGRAPHS, choose_family, choose_size
+from mitlgan.project.steps import LAYERS, RUNS, TrainingStep, composition_step, layer_step
+from mitlgan.report.data_check_page import write_check_page
+from mitlgan.report.data_split_page import write_split_page
+from mitlgan.report.run_report import write_run_report
+from mitlgan.runtime.files import ensure_folder, lock_folder, write_atomically
+from mitlgan.runtime.json_files import read_json
+from mitlgan.runtime.progress import LabeledProgressCallback
+from mitlgan.stages.context import RunContext
+from mitlgan.stages.evaluate import evaluate_artifact
+from mitlgan.training.run_directory import Run
+
+CHECK_PAGE, SHEET = "check.html", "scenes.png"
+SHEET_SAMPLES = 16
+JOBS = min(2, os.cpu_count() or 1)
+"""Trainings that run at a time: both layers of a size."""
+
+
+@dataclass(frozen=True)
+class ProjectResult:
+    """A finished project.
+
+    Attributes:
+        out: Its folder.
+        plan: What was done.
+        run: Run of the composition.
+        artifact: The composition.
+        sheet: Picture of sixteen scenes and their layers.
+        report: Page of the composition, with what was measured.
+        layers: Folder of the cut photographs.
+        metrics: Numbers against held-out photographs by name, such as `kid`.
+        real: Number of held-out photographs; 0 if none were held out, and the training's own were measured.
+    """
+
+    out: Path
+    plan: ProjectPlan
+    run: Path
+    artifact: Path
+    sheet: Path
+    report: Path
+    layers: Path
+    metrics: Mapping[str, float]
+    real: int
+
+
+class Project:
+    """A project in its folder.
+
+    Args:
+        out: The folder.
+        plan: What is done.
+        context: Where and how; its reporter shows each step.
+        jobs: Trainings that run at a time.
+        progress: Receives what is being worked on, and the number of finished and of all pictures.
+    """
+
+    def __init__(self, out: Path, plan: ProjectPlan, context: RunContext, jobs: int, progress: LabeledProgressCallback) -> None:
+        self.out, self.plan, self.context, self.jobs, self.progress = out, plan, context, jobs, progress
+        self.layers, self.runs = out / LAYERS, out / RUNS
+        self.say = context.reporter.say
+
+    def run(self) -> ProjectResult:
+        """Do what is not done yet.
+
+        Raises:
+            MitlganError: As raised by the stages.
+        """
+        self._split()
+        self._check()
+        artifacts: dict[str, Path] = {}
+        for number, layer in enumerate(self.plan.recipe_family.steps_to(self.plan.size_px)):
+            steps = [layer_step(self.plan, self.out, layer, role, artifacts.get(role)) for role in ROLES]
+            verb = "train" if not number else "grow"
+            runs = self._train(f"{verb} both layers at {layer.size_px} px", steps)
+            artifacts = {role: _artifact(run) for role, run in zip(ROLES, runs, strict=True)}
+        (composition,) = self._train("compose", [composition_step(self.plan, self.out, artifacts)])
+        return self._show(composition)
+
+    def _split(self) -> None:
+        """Cut the photographs; finished cuts are not made again."""
+        request = self.plan.request
+        words = [
+            "data",
+            "split",
+            shown_path(request.photographs),
+            "--out",
+            str(self.layers),
+            "--size",
+            str(self.plan.cut_px),
+            "--holdout",
+            request.holdout,
+        ]
+        words += ["--allow-bad"] if request.allow_bad else []
+        self._announce("cut the photographs", [[*words, *(["--matting", request.matting] if request.matting != "auto" else [])]])
+        settings = SplitSettings(matting=request.matting, size_px=self.plan.cut_px, holdout=request.holdout, allow_bad=request.allow_bad)
+        before = read_json(self.layers / SPLIT_MANIFEST)
+        manifest = split_pictures(request.photographs, self.layers, settings, lambda done, total: self.progress("cut", done, total))
+        if json.loads(json.dumps(manifest)) != before:
+            (self.out / CHECK_PAGE).unlink(missing_ok=True)  # of other pictures
+        page, files = write_split_page(self.layers, manifest), manifest["files"]
+        self.say(f"{files['fg']:,} objects, {files['bg']:,} backgrounds, {files['scene']:,} scenes; look at the doubtful cuts in {page}")
+
+    def _check(self) -> None:
+        """Say what will hurt training."""
+        page = self.out / CHECK_PAGE
+        folders = [str(self.layers / name) for name in (*ROLES, "scene")]
+        self._announce("check them", [["data", "check", *folders, "--page", str(page)]])
+        if page.is_file():
+            return
+        result = check_datasets(folders, lambda done, total: self.progress("check", done, total))
+        write_check_page(page, result)
+        hurting = sum(hurts for _, hurts in result.verdict)
+        self.say(
+            f"{hurting} {'thing' if hurting == 1 else 'things'} may hurt training, see {page}" if hurting else f"nothing will hurt training: {page}"
+        )
+
+    def _train(self, title: str, steps: Sequence[TrainingStep]) -> list[Run]:
+        """Train what is not finished, and return the runs."""
+        self._announce(title, [step.command(self.runs) for step in steps])
+        trainings = [step.training(self.say) for step in steps]
+        run_trainings(trainings, self.context, jobs=min(self.jobs, len(trainings)))
+        return [training.finished_run(self.runs) for training in trainings]
+
+    def _show(self, run: Run) -> ProjectResult:
+        """Write sheet and report, with what is measured against held-out photographs."""
+        artifact, sheet = _artifact(run), self.out / SHEET
+        self._announce("show it", [["sample", str(artifact), "-n", str(SHEET_SAMPLES), "--sheet", str(sheet)]])
+        if not sheet.is_file():
+            write_atomically(sheet, stages_sheet_png(load_artifact(artifact).layers(range(SHEET_SAMPLES))))
+        measuring = ["evaluate", str(artifact), "-n", str(EVALUATED_SAMPLES), "--write-card"]
+        self._announce("measure it against held-out photographs, and report", [measuring, ["report", str(run.path)]])
+        figures = read_json(artifact.with_name("card.json")).get("metrics") or {}
+        if "frechet" not in figures:
+            figures = evaluate_artifact(artifact, samples=EVALUATED_SAMPLES, say=self.say).figures
+            record_metrics(artifact, figures)
+        paths, _ = write_run_report(run.path)
+        real = 0 if figures["frechet"]["split"] == "train" else int(figures["frechet"]["real"])
+        return ProjectResult(self.out, self.plan, run.path, artifact, sheet, paths.html, self.layers, flat_metrics(figures), real)
+
+    def _announce(self, title: str, commands: Sequence[Sequence[str]]) -> None:
+        self.say(f"\n== {title}")
+        for words in commands:
+            self.say(f"$ {command_line(words)}")
+
+
+def _artifact(run: Run) -> Path:
+    if run.artifact_file is None:
+        raise ArtifactError(f"{run.path}: is not finished; call the same command again")
+    return run.artifact_file
+
+
+def make_project(
+    request: ProjectRequest,
+    out: Path,
+    context: RunContext,
+    *,
+    jobs: int = JOBS,
+    dry_run: bool = False,
+    progress: LabeledProgressCallback | None = None,
+) -> ProjectResult | None:
+    """Make a composition from photographs; a stopped or killed call goes on where it was.
+
+    Args:
+        request: What the user asks for.
+        out: Folder for everything.
+        context: Where and how; its root is not used.
+        jobs: Trainings that run at a time, which share the cores.
+        dry_run: Only measure and say how long it takes; write nothing.
+        progress: Receives what is being worked on, and the number of finished and of all pictures.
+
+    Returns:
+        The finished project; None for a dry run.
+
+    Raises:
+        Stopped: By a signal; the same command continues.
+        DataError: The photographs are too few, or give no objects or backgrounds.
+        UsageError: The folder holds other things, or the time is too short.
+        ResourceError: The disk is too small, or another process works on the folder.
+        MitlganError: As raised by the stages.
+    """
+    source = open_source(request.photographs, "PHOTOS")
+    if len(source.entries) < MIN_PHOTOGRAPHS:
+        raise DataError(f"PHOTOS {request.photographs}: {len(source.entries)} pictures; give at least {MIN_PHOTOGRAPHS}, better 200 or more")
+    refuse_output_inside(source, out)
+    with _say_how_to_go_on(out):
+        plan = read_plan(out)
+        if plan is None:
+            _require_empty(out)
+            plan = _begin(request, source, out, jobs, context.reporter.say)
+        else:
+            require_same_request(plan, request, source.listing_sha256(), len(source.entries), out)
+            context.reporter.say(f"going on with {out}")
+        if dry_run:
+            return None
+        ensure_folder(out)
+        with lock_folder(out):
+            plan.write(out)
+            inside = RunContext(context.world, context.reporter, out / RUNS, context.on_stats)
+            return Project(out, plan, inside, jobs, progress or (lambda label, done, total: None)).run()
+
+
+def _begin(request: ProjectRequest, source: ImageSource, out: Path, jobs: int, say: Callable[[str], None]) -> ProjectPlan:
+    """Measure, say what it takes, and return the plan."""
+    count = len(source.entries)
+    family = choose_family(count)
+    side_px = median_shorter_side_px(source)
+    size_px = choose_size(family, side_px, request.size_px)
+    say(f"{count:,} photographs, shorter side {side_px} px (median): pictures of {size_px} px; {family.reason}")
+    say("measuring this machine ...")
+    cut = SplitSettings(matting=request.matting, size_px=CUT_FACTOR * size_px, holdout=request.holdout)
+    measured = measure_project(source, family, size_px, cut, jobs)
+    estimate = fit_lengths(measured, family, size_px, count, request.minutes, jobs)
+    for line in describe_estimate(estimate, measured, out):
+        say(line)
+    require_space(estimate, out)
+    return ProjectPlan(request, source.listing_sha256(), count, family.name, size_px, estimate.lengths_kimg)
+
+
+def _require_empty(out: Path) -> None:
+    if out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
+        raise UsageError(f"--out {out}: holds other files, and no {PLAN_FILE} of an earlier call; give a new folder")
+
+
+@contextmanager
+def _say_how_to_go_on(out: Path) -> Iterator[None]:
+    """Say of any stop that the same command goes on."""
+    try:
+        yield
+    except (KeyboardInterrupt, Stopped) as error:
+        number = error.exit_code - 128 if isinstance(error, Stopped) else signal.SIGINT
+        raise Stopped(f"{out}: stopped and saved; the same command goes on from here", number) from None

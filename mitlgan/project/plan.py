@@ -1,0 +1,150 @@
+"""The plan of a project: its photographs, recipes and lengths. It is written before the first step, so that a later call goes on with the same."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mitlgan.errors import UsageError
+from mitlgan.project.recipe_families import FAMILIES, RecipeFamily
+from mitlgan.runtime.files import write_json
+from mitlgan.runtime.json_files import read_json
+
+PLAN_FILE = "make.json"
+SCHEMA_VERSION = 1
+CUT_FACTOR = 2
+"""Size of the cut layers over that of the pictures to make: cut finer than trained, so that edges stay soft."""
+
+
+@dataclass(frozen=True)
+class ProjectRequest:
+    """What a user asks for.
+
+    Attributes:
+        photographs: Folder, archive or list of the photographs, with its absolute path.
+        size_px: Size of the pictures to make; None takes what the photographs have pixels for.
+        minutes: Time for all of it; None takes the recipes' own lengths.
+        holdout: Share or number of photographs that are held out of training.
+        matting: As of `data split --matting`.
+        licence: Licence of the artifacts; empty if it is not said.
+        seed: Of all trainings.
+        allow_bad: Continue if more than 5 % of the files are not usable pictures.
+    """
+
+    photographs: str
+    size_px: int | None = None
+    minutes: float | None = None
+    holdout: str = "10%"
+    matting: str = "auto"
+    licence: str = ""
+    seed: int = 0
+    allow_bad: bool = False
+
+    def __post_init__(self) -> None:
+        if self.minutes is not None and not 0 < self.minutes < 1e6:
+            raise UsageError(f"--minutes {self.minutes:g}: give a number above 0, such as 12")
+
+
+OPTIONS = {
+    "photographs": "PHOTOS", "size_px": "--size", "minutes": "--minutes", "holdout": "--holdout", "matting": "--matting", "licence": "--licence",
+    "seed": "--seed",
+}  # fmt: skip
+"""Where the user gives each value that cannot change between two calls."""
+
+
+@dataclass(frozen=True)
+class ProjectPlan:
+    """What a project does.
+
+    Attributes:
+        request: What the user asked for.
+        listing_sha256: Tells whether the photographs are still the same.
+        count: Number of photographs.
+        family: Name of the recipe family.
+        size_px: Size of the composition's pictures.
+        lengths_kimg: Length of each training by its label, such as `fg-32` and `scene-64`.
+    """
+
+    request: ProjectRequest
+    listing_sha256: str
+    count: int
+    family: str
+    size_px: int
+    lengths_kimg: Mapping[str, float]
+
+    @property
+    def recipe_family(self) -> RecipeFamily:
+        """The recipes."""
+        return FAMILIES[self.family]
+
+    @property
+    def cut_px(self) -> int:
+        """Size to which photographs are reduced before they are cut."""
+        return CUT_FACTOR * self.size_px
+
+    def write(self, out: Path) -> None:
+        """Write the plan into the project's folder."""
+        values = asdict(self)
+        write_json(out / PLAN_FILE, {"schema_version": SCHEMA_VERSION, **values, "lengths_kimg": dict(self.lengths_kimg)})
+
+
+def read_plan(out: Path) -> ProjectPlan | None:
+    """Return the plan of a project that was begun; None if there is none.
+
+    Raises:
+        UsageError: The plan was written by another version, or is damaged.
+    """
+    if not (out / PLAN_FILE).is_file():
+        return None
+    values = read_json(out / PLAN_FILE)
+    try:
+        if values.pop("schema_version") != SCHEMA_VERSION:
+            raise ValueError
+        plan = ProjectPlan(**{**values, "request": ProjectRequest(**values["request"])})
+        assert plan.recipe_family.compositions[plan.size_px]
+        assert all(float(length) > 0 for length in plan.lengths_kimg.values())
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError, UsageError):
+        raise UsageError(f"{out / PLAN_FILE}: not a plan that this version reads; give another --out, or remove the folder to begin again") from None
+    return plan
+
+
+def require_same_request(plan: ProjectPlan, request: ProjectRequest, listing_sha256: str, count: int, out: Path) -> None:
+    """Refuse to go on with a project that was begun with other photographs or options.
+
+    Options that are not given now are those of the first call.
+
+    Raises:
+        UsageError: Says what differs, and what to do.
+    """
+    default = ProjectRequest(request.photographs)
+    before, now = asdict(plan.request), asdict(request)
+    for key, option in OPTIONS.items():
+        if now[key] != before[key] and (key == "photographs" or now[key] != getattr(default, key)):
+            was = "its own length" if before[key] is None and key == "minutes" else before[key]
+            raise UsageError(
+                f"{option} {now[key]}: {out} was begun with {was}; call it with that to go on, give another --out, or remove the folder to begin again"
+            )
+    if listing_sha256 != plan.listing_sha256:
+        change = f"{plan.count:,} then, {count:,} now" if count != plan.count else f"{count:,}, some of them changed"
+        raise UsageError(f"PHOTOS {request.photographs}: other pictures than when {out} was begun ({change}); give another --out for them")
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Return a command as a user would type it."""
+    return shlex.join(["mitlgan", *words])
+
+
+def shown_path(path: str) -> str:
+    """Return an absolute path as a user would type it: relative where it is below the working folder."""
+    with suppress(ValueError):
+        return str(Path(path).relative_to(Path.cwd()))
+    return path
+
+
+def default_folder(photographs: str) -> Path:
+    """Return the folder of a project that is not named."""
+    path = Path(photographs).absolute()
+    return Path(f"mitlgan-{path.stem if path.is_file() else path.name}")

@@ -1,0 +1,123 @@
+"""Evaluation of a finished artifact against real pictures, held out of its training where there are some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mitlgan.artifacts.card import Card
+from mitlgan.artifacts.load_save import record_metrics
+from mitlgan.artifacts.loaded_artifact import LoadedArtifact, artifact_path, load_artifact
+from mitlgan.data.pack.image_pack import ImagePack
+from mitlgan.data.recipe_data import note_demo_data, open_recipe_data
+from mitlgan.data.sources.split_folders import TRAIN, correct_split
+from mitlgan.data.splits import choose_evaluation_split, find_splits, held_out_training_warning
+from mitlgan.errors import UsageError
+from mitlgan.metrics import protocol as evaluation
+from mitlgan.recipe import Recipe, parse_recipe, with_data_source
+from mitlgan.runtime.progress import Say, ignore_message
+
+
+@dataclass(frozen=True)
+class ArtifactEvaluation:
+    """What was measured of an artifact.
+
+    Attributes:
+        artifact: Its file.
+        loaded: The artifact.
+        real: The real pictures.
+        split: Their split: `train`, `validation` or `test`.
+        figures: As `metrics.protocol.evaluate_each` returns them.
+    """
+
+    artifact: Path
+    loaded: LoadedArtifact
+    real: ImagePack
+    split: str
+    figures: dict[str, Any]
+
+
+def evaluate_artifact(
+    artifact: Path,
+    *,
+    data: str | None = None,
+    extractors: Sequence[str] = (),
+    weights: Path | None = None,
+    samples: int | None = None,
+    split: str | None = None,
+    resize: str | None = None,
+    extrapolate: bool = False,
+    seed: int = 0,
+    device: str = "cpu",
+    needs_layers: bool = False,
+    say: Say = ignore_message,
+) -> ArtifactEvaluation:
+    """Measure an artifact's samples against real pictures.
+
+    Args:
+        artifact: An artifact, or a run.
+        data: As of `--data`; None takes the recipe's.
+        extractors: Names of feature extractors, the deciding one first; empty takes the recipe's.
+        weights: Weights file of the first extractor.
+        samples: Number of generated pictures, and maximum number of real ones; None takes the recipe's.
+        split: Split of the real pictures; None takes the recipe's, else a held-out one.
+        resize: Filter for resizing to the extractor's input; None takes the extractor's.
+        extrapolate: Whether to extrapolate the Frechet distance to infinitely many samples.
+        seed: Decides latents and the choice of real pictures.
+        device: Where it is computed.
+        needs_layers: Refuse an artifact of one layer.
+        say: Shows notes about the choice of pictures.
+
+    Raises:
+        MitlganError: The artifact, the pictures or an extractor's weights are missing or do not fit.
+    """
+    path = artifact_path(artifact)
+    loaded = load_artifact(path, device=device)
+    if needs_layers and loaded.card.kind != "composer":
+        raise UsageError(f"--separation: {path} has one layer; give a composition")
+    recipe = parse_recipe(loaded.card.recipe, str(path))
+    note_demo_data(recipe, data, say)
+    recipe = with_data_source(recipe, data)
+    names = extractors or recipe.evaluation.extractors
+    real, split_name = open_real_pictures(recipe, loaded.card, split, recipe.evaluation.split, say)
+    protocol = evaluation.EvalProtocol(
+        extractor=names[0], samples=samples or recipe.evaluation.samples, split=split_name, resize=resize, seed=seed, extrapolate=extrapolate
+    )
+    if len(real) < protocol.samples:
+        say(f"-n {protocol.samples}: there are {len(real):,} real {split_name} pictures, compared with {protocol.samples:,} generated ones")
+    networks = evaluation.open_extractors(protocol, names, weights=weights, device=device)
+    return ArtifactEvaluation(path, loaded, real, split_name, evaluation.evaluate_each(loaded, real, protocol, networks))
+
+
+def record_evaluation(path: Path, figures: dict[str, Any], say: Say = ignore_message) -> None:
+    """Write figures into an artifact's card."""
+    record_metrics(path, figures)
+    say(f"{path}: the results are in its card now")
+
+
+def open_real_pictures(recipe: Recipe, card: Card | None, split: str | None, default: str, say: Say) -> tuple[ImagePack, str]:
+    """Open the held-out pictures for evaluating an artifact, and name their split. Says so if they are not what was asked for.
+
+    Args:
+        recipe: Says which pictures.
+        card: Of the artifact; None where there are several.
+        split: The split that the user names; None if none.
+        default: The split to use otherwise.
+        say: Shows notes.
+
+    Raises:
+        DataError: The requested split does not exist.
+    """
+    source = recipe.data.source
+    name = choose_evaluation_split(source, recipe.role, split, default, say)
+    if split is None and name == default == TRAIN and (held_out := [other for other in find_splits(source, recipe.role).parts if other != TRAIN]):
+        say(f"{source}: measured on train pictures, as the recipe says; they flatter a network that learned from them: --split {held_out[0]}")
+    pictures = open_recipe_data(recipe, name, say=say)
+    true = correct_split(name, pictures.content_sha256, "" if card is None else str(card.data.get("content_sha256", "")))
+    if true != name:
+        say(f"warning: {source}: the network was trained on these very pictures, so they count as {true}, not as {name}")
+    if card is not None and true != TRAIN and (sentence := held_out_training_warning(source, recipe.role, card.data)):
+        say(sentence)
+    return pictures, true

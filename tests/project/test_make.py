@@ -1,0 +1,440 @@
+"""make: from photographs to a composition in one command that goes on where it was stopped; with small networks in place of the shipped recipes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from helpers import images, tiny_runs
+from PIL import Image, ImageDraw
+
+from mitlgan.artifacts.card import read_card, read_weights_hash
+from mitlgan.cli import main
+from mitlgan.errors import DataError, MitlganError, ResourceError, Stopped, UsageError
+from mitlgan.project import estimate, make, plan, recipe_families
+from mitlgan.project.make import ProjectResult, make_project
+from mitlgan.project.plan import PLAN_FILE, ProjectPlan, ProjectRequest
+from mitlgan.project.recipe_families import FEW, MANY, LayerStep, RecipeFamily, choose_family, choose_size
+from mitlgan.recipe import Recipe, load_recipe, shipped_folder, to_toml, with_overrides
+from mitlgan.runtime.files import lock_folder
+from mitlgan.stages.training_speed import TrainingSpeed, measure_training_speed
+from mitlgan.training.run_directory import list_runs
+
+pytest.importorskip("cv2")
+
+SHORT = {
+    "training__kimg": 0.032, "training__batch": 8, "training__critic_first_kimg": None, "training__checkpoint_kimg": 0.008,
+    "training__ema_halflife_kimg": 0.02, "evaluation__extractor": "efficientnet-lite0@32", "critic__spectral": None,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Yellow discs in places: objects that any matting finds, with space around them."""
+    folder = tmp_path_factory.mktemp("photographs") / "discs"
+    folder.mkdir()
+    for index in range(24):
+        picture = images.smooth(index, (80, 80)).point(lambda value: value // 2)
+        left = 12 + index
+        ImageDraw.Draw(picture).ellipse((left, 20, left + 26, 54), fill=(240, 200 - 3 * index, 60 + 2 * index))
+        picture.save(folder / f"{index:02d}.png")
+    return folder
+
+
+def _small(name: str, folder: Path) -> str:
+    """A shipped recipe with few channels, as a file."""
+    recipe: Recipe = load_recipe(name)
+    widths = [4] * (3 if recipe.size_px == 32 else 4)
+    changes = {"critic__widths": widths, "critic__dropout": [0.0] * len(widths)}
+    if recipe.composer is not None:
+        changes |= {"composer__translator__width": 4, "composer__translator__blocks": 1}
+    elif recipe.size_px == 32:
+        changes |= {"generator__widths": [4, 4, 4], "generator__blocks": 1, "generator__latent_dim": 4}
+    else:
+        changes |= {"generator__coarse_widths": [4], "generator__fine_width": 4}
+    path = folder / f"{name.replace('/', '-')}.toml"
+    path.write_text(to_toml(with_overrides(recipe, **SHORT, **changes)))
+    return str(path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecipeFamily]:
+    """Small networks from nothing, 32 px, then 64 px."""
+    folder = tmp_path_factory.mktemp("recipes")
+    steps = tuple(LayerStep(step.size_px, {role: _small(name, folder) for role, name in step.recipes.items()}) for step in MANY.steps)
+    family = RecipeFamily("few", "small", steps, {size: _small(name, folder) for size, name in MANY.compositions.items()})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe_families, "FEW", family)
+        patch.setitem(recipe_families.FAMILIES, "few", family)
+        for module in (make, estimate):
+            patch.setattr(module, "EVALUATED_SAMPLES", 12)
+        patch.setattr(make, "SHEET_SAMPLES", 4)
+        patch.setattr(estimate, "CUT_SAMPLES", 1)
+        yield family
+
+
+def _make(photographs: Path, out: Path, **options: object) -> ProjectResult:
+    request = ProjectRequest(str(photographs), **options)  # type: ignore[arg-type]
+    context = tiny_runs.run_context(out.parent / "unused")
+    result = make_project(request, out, context, jobs=1)
+    assert result is not None
+    return result
+
+
+@pytest.fixture(scope="module")
+def project(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[ProjectResult, str]:
+    """A finished project, never interrupted, and all that it said."""
+    out = tmp_path_factory.mktemp("project") / "out"
+    context = tiny_runs.run_context(out.parent / "unused")
+    result = make_project(ProjectRequest(str(photographs)), out, context, jobs=1)
+    assert result is not None
+    return result, tiny_runs.said(context)
+
+
+def test_a_folder_becomes_scenes_of_64_px_with_sheet_and_report(project: tuple[ProjectResult, str]) -> None:
+    result, text = project
+    card = read_card(result.artifact)
+    assert card.kind == "composer"
+    assert card.size_px == 64
+    assert set(card.layers) == {"fg", "bg"}
+    assert all(layer.sha256_before == layer.sha256_after for layer in card.layers.values())
+    with Image.open(result.sheet) as sheet:
+        assert sheet.width > 4 * 64
+    assert "KID" in result.report.read_text(encoding="utf-8")
+    assert result.real == card.metrics["frechet"]["real"] > 0
+    assert card.metrics["frechet"]["split"] == "test"
+    assert result.metrics["kid"] == card.metrics["kid"]["value"]
+    assert "of its size, up to" in text, "placed by the mattes of the scenes"
+    assert {run.load_recipe().size_px for run in list_runs(result.out / "runs", "pretrain")} == {32, 64}
+    assert "24 photographs, shorter side 80 px (median): pictures of 64 px" in text
+    assert "of memory and" in text
+
+
+def test_a_finished_project_does_nothing_twice(project: tuple[ProjectResult, str], photographs: Path) -> None:
+    result, _ = project
+    before = {path: path.stat().st_mtime_ns for path in [*result.out.rglob("*.safetensors"), result.sheet, result.out / "check.html"]}
+    assert _make(photographs, result.out).artifact == result.artifact
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(list_runs(result.out / "runs")) == 5
+
+
+def test_the_printed_commands_do_the_same(
+    project: tuple[ProjectResult, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result, text = project
+    commands = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
+    assert [command.split()[1] for command in commands] == [
+        "data", "data", "pretrain", "pretrain", "pretrain", "pretrain", "compose", "sample", "evaluate", "report",
+    ]  # fmt: skip
+    copy = tmp_path / "by-hand"
+    for command in commands:
+        monkeypatch.setattr(sys, "argv", shlex.split(command.replace(str(result.out), str(copy))))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 0, f"{command}\n{capsys.readouterr().err}"
+    by_hand = copy / result.artifact.relative_to(result.out)
+    assert read_weights_hash(by_hand) == read_weights_hash(result.artifact)
+    assert (copy / "scenes.png").read_bytes() == result.sheet.read_bytes()
+    assert read_card(by_hand).metrics == read_card(result.artifact).metrics
+
+
+class Killed(BaseException):
+    """In place of a signal that no process sees."""
+
+
+def _killed_while_cutting(patch: pytest.MonkeyPatch) -> None:
+    cut, calls = make.split_pictures, []
+
+    def dying(*arguments: object) -> object:
+        def progress(done: int, total: int) -> None:
+            calls.append(done)
+            if len(calls) == 9:
+                raise Killed
+
+        return cut(*arguments[:3], progress)  # type: ignore[arg-type]
+
+    patch.setattr(make, "split_pictures", dying)
+
+
+def _killed_in_training(number: int) -> Callable[[pytest.MonkeyPatch], None]:
+    def arrange(patch: pytest.MonkeyPatch) -> None:
+        steps = []
+
+        def die(_: object) -> None:
+            raise Killed
+
+        train = make.run_trainings
+
+        def training(trainings: list[object], context: object, **options: object) -> None:
+            steps.append(trainings)
+            if len(steps) == number:
+                tiny_runs.before_step(patch, die, at=2)
+            train(trainings, context, **options)  # type: ignore[arg-type]
+
+        patch.setattr(make, "run_trainings", training)
+
+    return arrange
+
+
+def _killed_while(name: str) -> Callable[[pytest.MonkeyPatch], None]:
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    return lambda patch: patch.setattr(make, name, die)
+
+
+def test_killed_at_every_step_it_ends_with_the_same_bytes(photographs: Path, project: tuple[ProjectResult, str], tmp_path: Path) -> None:
+    whole, _ = project
+    out = tmp_path / "out"
+    kills = [
+        _killed_while("measure_project"), _killed_while_cutting, _killed_while("write_check_page"), _killed_in_training(1), _killed_in_training(2),
+        _killed_in_training(3), _killed_while("stages_sheet_png"), _killed_while("record_metrics"), _killed_while("write_run_report"),
+    ]  # fmt: skip
+    for kill in kills:
+        with pytest.MonkeyPatch.context() as patch:
+            kill(patch)
+            with pytest.raises(Killed):
+                _make(photographs, out)
+    result = _make(photographs, out)
+    assert read_weights_hash(result.artifact) == read_weights_hash(whole.artifact)
+    assert result.sheet.read_bytes() == whole.sheet.read_bytes()
+    assert result.metrics == whole.metrics
+    assert len(list_runs(out / "runs")) == 5
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_ctrl_c_while_cutting_says_how_to_go_on(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(make, "split_pictures", interrupt)
+    with pytest.raises(Stopped, match="the same command goes on from here") as stopped:
+        _make(photographs, tmp_path / "out")
+    assert stopped.value.exit_code == 128 + signal.SIGINT
+    assert (tmp_path / "out" / PLAN_FILE).is_file()
+
+
+# What is refused
+
+
+def _begin(photographs: Path, out: Path, **options: object) -> None:
+    """Begin a project and end it before its first step."""
+    with pytest.MonkeyPatch.context() as patch:
+        _killed_while("split_pictures")(patch)
+        with pytest.raises(Killed):
+            _make(photographs, out, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"minutes": 5.0}, "--minutes 5.0: .* was begun with its own length; call it with that to go on, give another --out, or remove the folder"),
+        ({"seed": 3}, "--seed 3: .* was begun with 0"),
+        ({"size_px": 32}, "--size 32: .* was begun with None"),
+        ({"holdout": "20%"}, "--holdout 20%: .* was begun with 10%"),
+        ({"matting": "grabcut"}, "--matting grabcut: .* was begun with auto"),
+    ],
+)
+def test_other_options_than_the_first_call_are_refused(photographs: Path, tmp_path: Path, options: dict[str, object], message: str) -> None:
+    _begin(photographs, tmp_path / "out")
+    with pytest.raises(UsageError, match=message):
+        _make(photographs, tmp_path / "out", **options)
+
+
+def test_options_of_the_first_call_need_not_be_repeated(photographs: Path, tmp_path: Path) -> None:
+    _begin(photographs, tmp_path / "out", size_px=32, seed=4)
+    read = plan.read_plan(tmp_path / "out")
+    assert read is not None
+    plan.require_same_request(read, ProjectRequest(str(photographs)), read.listing_sha256, read.count, tmp_path / "out")
+
+
+def test_other_photographs_are_refused_with_their_numbers(photographs: Path, tmp_path: Path) -> None:
+    source = tmp_path / "photographs"
+    shutil.copytree(photographs, source)
+    _begin(source, tmp_path / "out")
+    (source / "00.png").unlink()
+    with pytest.raises(UsageError, match=r"other pictures than when .* was begun \(24 then, 23 now\); give another --out"):
+        _make(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", ["{}", "[", '{"schema_version": 2}', '{"schema_version": 1, "request": {"photographs": "x", "colour": 1}}'])
+def test_a_damaged_plan_is_refused(photographs: Path, tmp_path: Path, content: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / PLAN_FILE).write_text(content)
+    with pytest.raises(UsageError, match=r"make\.json: not a plan that this version reads; give another --out"):
+        _make(photographs, tmp_path / "out")
+
+
+def test_a_folder_of_other_things_is_left_alone(photographs: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "letter.txt").write_text("dear")
+    with pytest.raises(UsageError, match="holds other files"):
+        _make(photographs, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["letter.txt"]
+
+
+def test_an_output_among_the_photographs_is_refused(photographs: Path) -> None:
+    with pytest.raises(UsageError, match="--out"):
+        _make(photographs, photographs / "out")
+
+
+def test_a_second_call_at_the_same_time_is_refused(photographs: Path, tmp_path: Path) -> None:
+    _begin(photographs, tmp_path / "out")
+    with lock_folder(tmp_path / "out"), pytest.raises(ResourceError, match="another process is working on it"):
+        _make(photographs, tmp_path / "out")
+
+
+def test_too_few_photographs_are_refused(tmp_path: Path) -> None:
+    images.fill(tmp_path / "photographs", 3)
+    with pytest.raises(DataError, match=r"3 pictures; give at least 8, better 200 or more"):
+        _make(tmp_path / "photographs", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_photographs_without_an_object_are_refused_with_the_page_that_shows_them(tmp_path: Path) -> None:
+    images.fill(tmp_path / "photographs", 12, size=(64, 64))
+    with pytest.raises(DataError, match="can be cut"):
+        _make(tmp_path / "photographs", tmp_path / "out", size_px=32)
+
+
+# Time and space
+
+
+def _measurements(seconds_per_kimg: float = 2.0, waiting: float = 1.0) -> estimate.Measurements:
+    labels = [f"{role}-{size}" for size in (32, 64) for role in ("fg", "bg")] + ["scene-64"]
+    speeds = {label: TrainingSpeed(seconds_per_kimg, waiting, 1_000_000, 500_000_000) for label in labels}
+    return estimate.Measurements(0.5, 50_000.0, speeds, dict.fromkeys(labels, 60.0), 20.0, waiting, 500_000_000)
+
+
+@pytest.mark.parametrize("minutes", [5.0, 12.0, 30.0])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_lengths_are_fitted_to_the_minutes(minutes: float, jobs: int) -> None:
+    fitted = estimate.fit_lengths(_measurements(), MANY, 64, 200, minutes, jobs)
+    most = dict.fromkeys(fitted.lengths_kimg, 60.0 * estimate.MAX_FACTOR)
+    assert fitted.total_s <= minutes * 60
+    is_longest = all(fitted.lengths_kimg[label] == pytest.approx(most[label], abs=0.2) for label in most if not label.startswith("scene"))
+    assert is_longest or fitted.total_s >= 0.9 * minutes * 60
+    assert fitted.lengths_kimg["scene-64"] <= 60.0
+
+
+def test_without_minutes_the_recipes_own_lengths_are_taken() -> None:
+    fitted = estimate.fit_lengths(_measurements(), MANY, 64, 200, None, 2)
+    assert set(fitted.lengths_kimg.values()) == {60.0}
+    assert fitted.disk_bytes > 200 * 50_000
+    assert fitted.memory_bytes == 3 * 500_000_000
+
+
+def test_too_little_time_is_refused_with_how_much_is_needed() -> None:
+    with pytest.raises(UsageError, match=r"--minutes 1: 64 px need at least (\d+) on this machine; give more, or --size 32") as refused:
+        estimate.fit_lengths(_measurements(), MANY, 64, 200, 1.0, 2)
+    needed = float(str(refused.value).split("at least ")[1].split()[0])
+    estimate.fit_lengths(_measurements(), MANY, 64, 200, needed, 2)
+
+
+def test_a_full_disk_is_refused_before_anything_is_written(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "_free_bytes", lambda out: 1000)
+    with pytest.raises(ResourceError, match=r"--out .*: needs about \d+ MB, and 1 MB are free"):
+        _make(photographs, tmp_path / "out", size_px=32)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_busy_machine_is_said() -> None:
+    measured = _measurements(waiting=3.2)
+    lines = estimate.describe_estimate(estimate.fit_lengths(measured, MANY, 64, 200, None, 2), measured, Path("out"))
+    assert "other programs use its cores now: while they do, it takes about 3 times as long" in lines
+
+
+def test_speed_is_measured_and_nothing_is_kept(small_family: RecipeFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = load_recipe(small_family.steps[0].recipes["fg"])
+    speed = measure_training_speed(recipe, seconds=0.05)
+    wider = measure_training_speed(with_overrides(recipe, generator__widths=[64, 64, 64], critic__widths=[64, 64, 64]), seconds=0.05)
+    assert 0 < speed.seconds_per_kimg < wider.seconds_per_kimg
+    assert 0 < speed.state_bytes < wider.state_bytes
+    assert speed.memory_bytes > 50_000_000
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_writes_nothing(photographs: Path, tmp_path: Path) -> None:
+    context = tiny_runs.run_context(tmp_path / "unused")
+    assert make_project(ProjectRequest(str(photographs)), tmp_path / "out", context, jobs=1, dry_run=True) is None
+    assert "about" in tiny_runs.said(context)
+    assert not (tmp_path / "out").exists()
+
+
+# Which recipes
+
+
+def test_the_shipped_families_lead_from_small_layers_to_compositions() -> None:
+    for family in (FEW, MANY):
+        for step in family.steps:
+            for role, name in step.recipes.items():
+                recipe = load_recipe(name)
+                assert (recipe.command, recipe.role, recipe.size_px) == ("pretrain", role, step.size_px)
+            for artifact in step.shipped_start.values():
+                assert (shipped_folder("pretrained") / artifact / "generator.safetensors").is_file()
+        for size, name in family.compositions.items():
+            recipe = load_recipe(name)
+            assert (recipe.command, recipe.size_px) == ("compose", size)
+        assert set(family.compositions) == set(family.sizes_px)
+
+
+def test_few_photographs_go_on_from_shipped_layers() -> None:
+    assert choose_family(200).name == "few"
+    assert choose_family(999).name == "few"
+    assert choose_family(1000) is MANY
+    assert FEW.steps[0].shipped_start
+    assert not MANY.steps[0].shipped_start
+
+
+def test_size_follows_the_photographs() -> None:
+    assert choose_size(MANY, 192, None) == 64
+    assert choose_size(MANY, 64, None) == 64
+    assert choose_size(MANY, 50, None) == 32
+    assert choose_size(MANY, 20, None) == 32
+    assert choose_size(MANY, 192, 32) == 32
+    with pytest.raises(UsageError, match="--size 48: recipes for so many photographs make 32 or 64 px"):
+        choose_size(MANY, 192, 48)
+
+
+# The command
+
+
+def test_the_command_ends_with_where_things_are_and_what_to_do_next(
+    project: tuple[ProjectResult, str], photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result, _ = project
+    monkeypatch.setattr(sys, "argv", ["mitlgan", "make", str(photographs), "--out", str(result.out), "--jobs", "1"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    for path in (result.sheet, result.report, result.artifact):
+        assert str(path) in text
+    assert "held-out photographs (lower is better; uncertain with fewer than 500)" in text
+    for command in ("mitlgan studio", "mitlgan sample", "mitlgan data split", "mitlgan make", "mitlgan compare"):
+        assert command in text
+    monkeypatch.setattr(sys, "argv", ["mitlgan", "make", str(photographs), "--out", str(result.out), "--jobs", "1", "--json"])
+    with pytest.raises(SystemExit):
+        main()
+    values = json.loads(capsys.readouterr().out)
+    assert values["artifact"] == str(result.artifact)
+    assert values["metrics"]["kid"] == pytest.approx(result.metrics["kid"])
+
+
+@pytest.mark.parametrize("minutes", ["0", "-3", "nan"])
+def test_impossible_minutes_are_refused(minutes: str) -> None:
+    with pytest.raises(MitlganError, match="--minutes"):
+        ProjectRequest("photographs", minutes=float(minutes))
+
+
+def test_a_plan_is_read_back(tmp_path: Path) -> None:
+    written = ProjectPlan(ProjectRequest("/photographs", 64, 12.0), "ab", 200, "few", 64, {"fg-32": 12.5})
+    written.write(tmp_path)
+    assert plan.read_plan(tmp_path) == written

@@ -27,6 +27,7 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "heic": ("reading HEIC photographs", ("pillow_heif",)),
     "video": ("writing MP4", ("av",)),
     "export": ("export --to onnx", ("onnx", "onnxscript", "onnxruntime")),
+    "parquet": ("reading parquet files of pictures", ("pyarrow",)),
     "psd": ("layered files for Photoshop", ("psd_tools",)),
     "tensorboard": ("--log tensorboard", ("tensorboard",)),
     "notebook": ("the tour in JupyterLab", ("jupyterlab", "ipywidgets")),

@@ -172,7 +172,7 @@ def test_a_full_disk_leaves_the_older_checkpoint(small_disk: Path) -> None:
     for iteration in (1, 2):
         save_checkpoint(small_disk, iteration, state(iteration), HEADER)
     (small_disk / "ballast").write_bytes(bytes(_free(small_disk) - 20_000))
-    assert_refused_and_intact(small_disk, "no space left on the disk; free some and run `mitlgan resume`")
+    assert_refused_and_intact(small_disk, "no space left on the disk; free some, and run the same command again")
     (small_disk / "ballast").unlink()
     save_checkpoint(small_disk, 3, state(3), HEADER)
     assert loaded_iteration(small_disk) == 3

@@ -263,7 +263,7 @@ def test_row_5_no_room_for_a_line(small_disk: Path) -> None:
     writer.write({"iteration": 1})
     writer.flush()
     (small_disk / "ballast").write_bytes(bytes(2 * 2**20 - 4096))
-    with pytest.raises(ResourceError, match=f"^{path}: no space left on the disk; free some and run `mitlgan resume`$") as caught:
+    with pytest.raises(ResourceError, match=f"^{path}: no space left on the disk; free some, and run the same command again$") as caught:
         _write_until_refused(writer)
     assert caught.value.exit_code == 5
     (small_disk / "ballast").unlink()

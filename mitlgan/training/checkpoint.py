@@ -42,9 +42,16 @@ def save_checkpoint(run: Path, iteration: int, tensors: Mapping[str, Tensor], he
     """
     path = run / "checkpoints" / f"{iteration:09d}.safetensors"
     write_tensors(path, tensors, {**header, "schema_version": SCHEMA_VERSION, "kind": "checkpoint", "iteration": iteration}, root=run)
-    for old in list_checkpoints(run)[:-max_count]:
-        old.unlink(missing_ok=True)
+    remove_old_checkpoints(run, iteration, max_count)
     return path
+
+
+def remove_old_checkpoints(run: Path, iteration: int, max_count: int) -> None:
+    """Remove all but the newest `max_count` checkpoints, if the newest is of an iteration, and thus can be read."""
+    paths = list_checkpoints(run)
+    if paths and int(paths[-1].stem) == iteration:
+        for old in paths[:-max_count]:
+            old.unlink(missing_ok=True)
 
 
 def list_checkpoints(run: Path) -> list[Path]:

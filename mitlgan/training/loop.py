@@ -170,6 +170,7 @@ class TrainingLoop:
             if counters.iteration == 0 and 0 in self.recipe.training.keep_kimg:
                 self._save_artifact()
             writer.write_checkpoint(state)
+        writer.remove_old_checkpoints(counters)
         status_time_s, logged = -math.inf, writer.read_last_stats()
         writer.write_status("running", counters, logged)
         self.monitor.record_initial_weights(state.generator_parameters, state.critic_parameters, counters)

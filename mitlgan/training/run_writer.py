@@ -20,7 +20,7 @@ from mitlgan.runtime.distributed import World, require_same_on_all_ranks
 from mitlgan.runtime.files import write_atomically
 from mitlgan.runtime.json_files import JsonlWriter, read_jsonl
 from mitlgan.runtime.progress import Reporter
-from mitlgan.training.checkpoint import CHECKPOINTS_KEPT, save_checkpoint
+from mitlgan.training.checkpoint import CHECKPOINTS_KEPT, remove_old_checkpoints, save_checkpoint
 from mitlgan.training.counters import Counters
 from mitlgan.training.run_directory import Run
 from mitlgan.training.schedule import Schedule
@@ -175,5 +175,13 @@ class RunWriter:
                 "recipe": self._whole_recipe().model_dump(mode="json", exclude_none=True),
                 "data_sha256": self.setup.pack.content_sha256, "data_count": len(self.setup.pack),
             }  # fmt: skip
-            kept = self.recipe.training.checkpoints_kept or CHECKPOINTS_KEPT
-            save_checkpoint(self.run.path, state.counters.iteration, tensors, header, max_count=kept)
+            save_checkpoint(self.run.path, state.counters.iteration, tensors, header, max_count=self._max_checkpoints)
+
+    def remove_old_checkpoints(self, counters: Counters) -> None:
+        """Remove what a process that was killed after a checkpoint did not come to remove."""
+        if self.world.is_leader:
+            remove_old_checkpoints(self.run.path, counters.iteration, self._max_checkpoints)
+
+    @property
+    def _max_checkpoints(self) -> int:
+        return self.recipe.training.checkpoints_kept or CHECKPOINTS_KEPT

@@ -22,7 +22,7 @@ from helpers.mutations import mutated
 from mitlgan.artifacts import safetensors_io
 from mitlgan.errors import ArtifactError, ResourceError
 from mitlgan.runtime import files
-from mitlgan.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from mitlgan.training.checkpoint import list_checkpoints, load_checkpoint, remove_old_checkpoints, save_checkpoint
 
 HEADER: dict[str, Any] = {"recipe": {"name": "x"}, "counters": {"iteration": 3}}
 
@@ -82,6 +82,15 @@ def test_the_newest_two_are_kept(run: Path) -> None:
         save_checkpoint(run, iteration, state(iteration), HEADER)
     assert [path.name for path in list_checkpoints(run)] == ["000000100.safetensors", "000001000.safetensors"]
     assert loaded_iteration(run) == 1000
+
+
+def test_a_resume_removes_what_a_killed_process_did_not_come_to_remove(run: Path) -> None:
+    for iteration in (1, 2, 3):
+        save_checkpoint(run, iteration, state(iteration), HEADER, max_count=9)
+    remove_old_checkpoints(run, 2, 2)  # the newest cannot be read
+    assert [int(path.stem) for path in list_checkpoints(run)] == [1, 2, 3]
+    remove_old_checkpoints(run, 3, 2)
+    assert [int(path.stem) for path in list_checkpoints(run)] == [2, 3]
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(run: Path) -> None:

@@ -95,6 +95,11 @@ class Journal:
             self._file.truncate()
         self.lines = self.lines[:count]
 
+    def flush(self) -> None:
+        """Pass all lines to the operating system."""
+        with translate_disk_errors(self.path):
+            self._file.flush()
+
     def sync(self) -> None:
         """Write all lines to the disk."""
         with translate_disk_errors(self.path):

@@ -33,6 +33,7 @@ from mitlgan.data.layers.holdout import (
     describe_splits,
     splits_by_folder,
 )
+from mitlgan.data.pack.cache import remove_abandoned_temporaries
 from mitlgan.data.pack.image_pack import PREPARED_PACK, FourthChannel, ImagePack
 from mitlgan.data.pack.writer import PackWriter, pack_header
 from mitlgan.data.sources.entry import ImageEntry
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from mitlgan.data.curate.reference_sets import ReferenceSet
 
 VERSION = 4  # raise it when the same pictures and settings make other pixels or records
+PIXEL_FILE = ".prepared.npy"  # the rows so far; it becomes the pack, or is copied
 DEDUPE = ("exact", "near", "none")
 SYNC_EVERY = 512  # pictures
 MAX_BATCH = 8  # pictures that a worker process gets at once
@@ -105,6 +107,7 @@ def prepare_pack(
     with lock_folder(out), Journal(out / ".journal.jsonl", header) as journal:
         finished = _open_finished(out, header)
         if finished is not None:
+            _remove_leftovers(out)
             return finished
         work = _Preparation(source, out, settings, header, journal, with_matte)
         work.read_pictures(progress)
@@ -128,6 +131,13 @@ def _open_finished(out: Path, header: dict[str, Any]) -> ImagePack | None:
         if pack.manifest["made_by"] | header == pack.manifest["made_by"]:
             return pack
     return None
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Remove what a call that was killed after the last pack appeared did not come to remove."""
+    (out / PIXEL_FILE).unlink(missing_ok=True)
+    for folder in (out, *(out / split for split in HELD_OUT)):
+        remove_abandoned_temporaries(folder)
 
 
 def _refuse_bad(source: ImageSource, omissions: dict[int, dict[str, Any]], allow_bad: bool) -> None:
@@ -164,7 +174,7 @@ class _Preparation:
         channels, size_px = 4 if self._fourth else 3, self.settings.size_px
         header_bytes = len(pack_header(0, channels, size_px))
         is_unique = self.settings.dedupe != "none"
-        self._pixels = PixelFile(self.out / ".prepared.npy", header_bytes, channels * size_px**2, is_unique=is_unique)
+        self._pixels = PixelFile(self.out / PIXEL_FILE, header_bytes, channels * size_px**2, is_unique=is_unique)
 
     def read_pictures(self, progress: ProgressCallback) -> None:
         """Decode the pictures that the journal does not have yet; their pixels are written before their journal lines."""
@@ -188,6 +198,8 @@ class _Preparation:
                     progress(number, total)
                     if stop.received is not None and number < total:
                         raise Stopped(f"prepare: stopped at {number} of {total}; the same command resumes", stop.received)
+            pixels.flush()
+            journal.flush()  # before a pack appears: a kill after that leaves a whole journal
 
     def _prepare_images(self, start: int) -> Generator[JournalEntry, None, None]:
         """Yield the results for the pictures from `start`, in order; computed by threads, or by processes if there are many."""

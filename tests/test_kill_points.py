@@ -11,7 +11,7 @@ from helpers import disk_states, images, tiny_runs
 from PIL import ImageDraw
 
 from mitlgan.artifacts.card import read_card, read_weights_hash
-from mitlgan.compare import sweep
+from mitlgan.compare import ComparisonPlan, arm_training, demo, run_comparison, sweep
 from mitlgan.data.build.prepare import prepare_pack
 from mitlgan.data.build.prepare_image import PrepareSettings
 from mitlgan.data.layers.split import SplitSettings, split_pictures
@@ -133,3 +133,37 @@ def test_sweep(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.Monke
         assert paths.html.is_file()
 
     disk_states.check_every_kill(out, work, count=count, look=lambda folder: {**figures, "runs": finished_runs(folder / "runs")})
+
+
+@pytest.mark.parametrize("count", [3, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])], ids=["some", "more"])
+def test_compare_by_budgets(packs: dict[str, Path], pretrained: dict[str, Run], tmp_path: Path, count: int) -> None:
+    recipe = tmp_path / "scene.toml"
+    recipe.write_text(to_toml(tiny_runs.recipe("scene", packs["scene"], compose=True, checkpoint_iterations=1)))
+    step = tiny_runs.PER_UPDATE / 1000
+    plan = ComparisonPlan(recipe=str(recipe), layers=tiny_runs.layers(pretrained), budgets=(2 * step, 3 * step), count_pretraining=False)
+    root, figures = tmp_path / "runs", dict[str, Any]()
+
+    def work() -> None:
+        result = run_comparison(plan, tiny_runs.run_context(root))
+        figures["arms"] = [(arm.name, arm.metrics) for arm in result.comparison.arms]
+        assert result.html.is_file()
+
+    disk_states.check_every_kill(root, work, count=count, look=lambda folder: {**figures, "runs": finished_runs(folder / "arms")})
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])], ids=["some", "more"])
+def test_demo(packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Its WGAN trains for as long as the other stages took, so that its figures differ from call to call; it has an end in any case."""
+    recipes = {role: tiny_runs.recipe(role, packs[role], updates=2) for role in ("fg", "bg")}
+    recipes["compose"] = tiny_runs.recipe("scene", packs["scene"], compose=True, updates=2)
+    recipes["thesis"] = with_overrides(recipes["compose"], name="tiny-thesis", composer__translator__blocks=2)
+    monkeypatch.setattr(demo, "_stage_recipe", lambda name, quick: recipes[name])
+    monkeypatch.setattr(arm_training, "run_parallel", run_here)
+    out, figures = tmp_path / "out", dict[str, Any]()
+
+    def work() -> None:
+        result = demo.run_demo(out)
+        figures["arms"] = [(arm.name, arm.diverged) for arm in result.comparison.arms]
+        assert result.html.is_file()
+
+    disk_states.check_every_kill(out, work, count=count, look=lambda folder: figures)

@@ -118,7 +118,8 @@ def translate_disk_errors(path: Path) -> Iterator[None]:
             raise ShortageError(f"{path}: no space left on the disk", "free some, and run the same command again", is_memory=False) from None
         if error.errno == errno.ENAMETOOLONG:
             raise ResourceError(f"{path}: the name is too long for the disk; give a shorter one") from None
-        raise_resource_fault(error, str(path))
+        if error.errno not in (errno.EIO, errno.EINTR):
+            raise_resource_fault(error, str(path))
         raise ResourceError(f"{path}: cannot be written ({error.strerror or error}); choose another folder with --out") from None
 
 

@@ -52,7 +52,7 @@ class _Manifest(_Model):
     size_px: Positive
     channels: Literal[1, 3, 4]
     fourth_channel: Literal["alpha", "matte"] | None
-    content_sha256: str
+    content_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     licence: str = ""
     made_by: dict[str, Any] = {}
     split: dict[str, Any] | None = None

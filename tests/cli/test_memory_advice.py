@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import images, tiny_runs
+from helpers import tiny_runs
 from helpers.commands import Command
 from typer.main import get_command
 
@@ -162,12 +162,8 @@ def large_recipe(packs: dict[str, Path], tmp_path: Path) -> Path:
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space as on Linux")
 def test_a_limit_of_memory_is_told_by_real_commands(large_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    picture = tmp_path / "in" / "huge.png"
-    images.fill(tmp_path / "in", 1, size=(40, 40))
-    images.smooth(1, (4000, 4000)).save(picture)
     cases: list[tuple[list[object], Callable[[str], bool]]] = [
         (["pretrain", "fg", "--recipe", large_recipe], lambda line: line.endswith("try half: --set training.batch=32768")),
-        (["data", "prepare", tmp_path / "in", "--out", "prepared", "--size", 8], lambda line: "--exclude" in line),
     ]
     for arguments, fits in cases:
         code, lines = end_of(arguments, 60, tmp_path / "log")

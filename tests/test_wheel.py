@@ -13,7 +13,7 @@ import pytest
 from mitlgan import recipe
 
 ROOT = Path(__file__).resolve().parent.parent
-LARGEST_WHEEL_BYTES = 25_000_000
+LARGEST_WHEEL_BYTES = 60_000_000
 
 
 @pytest.fixture(scope="module")

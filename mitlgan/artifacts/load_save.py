@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mitlgan.artifacts.card import KIND_WITH_ARTICLE, LAYER_ROLES, Card, LayerCard, build_network, read_card
-from mitlgan.artifacts.safetensors_io import read_header, read_tensors, tensors_sha256, write_tensors
+from mitlgan.artifacts.safetensors_io import read_header, read_tensors, require_finite, tensors_sha256, write_tensors
 from mitlgan.artifacts.times import split_times, write_times
 from mitlgan.errors import ArtifactError
 from mitlgan.networks import Composer, Generator, Network
@@ -40,6 +40,7 @@ def save_network(path: Path, network: nn.Module, card: Card, *, without_generato
         ResourceError: The file cannot be written.
     """
     tensors = network_tensors(network)
+    require_finite(path, tensors)  # before the times are written
     whole_hash = tensors_sha256(tensors)
     made_by = f"mitlgan {__version__}, torch {torch.__version__}, {platform.machine()}"
     whole_card = card.model_copy(update={"made_by": made_by, "whole_sha256": whole_hash if without_generators else None})

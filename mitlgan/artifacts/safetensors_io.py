@@ -33,6 +33,17 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors with NaN or infinity, before anything is written to a path.
+
+    Raises:
+        ArtifactError: A tensor holds such a value.
+    """
+    bad = first_nonfinite(tensors)
+    if bad is not None:
+        raise ArtifactError(f"{path}: {bad} holds a value that is not finite; nothing was written")
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, root: Path | None = None) -> None:
     """Write tensors and a JSON header as one safetensors file, atomically.
 
@@ -47,9 +58,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
         ResourceError: The file cannot be written.
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    bad = first_nonfinite(plain)
-    if bad is not None:
-        raise ArtifactError(f"{path}: {bad} holds a value that is not finite; nothing was written")
+    require_finite(path, plain)
     # Keys keep their order: a composer's layers are in the order of their latents and of the fusion's channels.
     account = {**header, "tensors_sha256": tensors_sha256(plain)}
     metadata = {"mitlgan": json.dumps({**account, "header_sha256": _header_sha256(account)}, allow_nan=False)}

@@ -31,6 +31,7 @@ from mitlgan import networks
 from mitlgan.artifacts.card import Card, read_card
 from mitlgan.artifacts.load_save import load_layer, load_network, network_tensors, record_metrics, save_network
 from mitlgan.artifacts.safetensors_io import HEADER_LIMIT_BYTES, TENSOR_LIMIT, read_header, read_tensors, tensors_sha256, write_tensors
+from mitlgan.artifacts.times import split_times
 from mitlgan.errors import ArtifactError
 from mitlgan.recipe import Recipe, as_dict
 
@@ -111,7 +112,8 @@ def test_the_card_beside_says_the_same_and_the_hash(artifacts: dict[str, Path]) 
     network, card = load_network(artifacts["fg"])
     beside = json.loads((artifacts["fg"].parent / "card.json").read_text())
     assert beside.pop("tensors_sha256") == tensors_sha256(network_tensors(network))
-    assert beside == json.loads(json.dumps(as_dict(card)))
+    header, _ = split_times(as_dict(card))
+    assert beside == json.loads(json.dumps(header))
     assert (beside["licence"], beside["kimg"], beside["recipe"]["name"]) == ("CC0", 1.5, "tiny-fg")
     assert beside["made_by"].startswith("mitlgan ")
 

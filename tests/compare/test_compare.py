@@ -155,7 +155,7 @@ def test_what_pretrainings_took_is_counted_where_it_is_known(
     comparison = run_comparison(plan_of(silent, equal="kimg"), environment).comparison
     assert "the pretrainings are not counted" in tiny_runs.said(environment)
     assert [arm.length for arm in comparison.arms] == ["", "stage"]
-    with pytest.raises(UsageError, match=r"^--count-pretraining: the card of fg does not say"):
+    with pytest.raises(UsageError, match=r"^--count-pretraining: no card or times\.json of fg says how many kimg"):
         run_comparison(plan_of(silent, equal="kimg", count_pretraining=True), environment)
 
 

@@ -116,8 +116,8 @@ def training(world: World, folder: Path) -> dict[str, Any]:
     states: list[str] = []
     finished = TrainingLoop.run
 
-    def watched(self: TrainingLoop) -> Any:
-        state = finished(self)
+    def watched(self: TrainingLoop, **options: Any) -> Any:
+        state = finished(self, **options)
         states.append(tensors_sha256({**state.tensors()}))
         return state
 

@@ -24,7 +24,8 @@ RESNET = "thesis-narrow, changed: composer.translator.kind=resnet"
 def test_a_shipped_recipe_has_its_name_alone(name: str) -> None:
     recipe = load_recipe(name)
     assert display_name(recipe) == recipe.name
-    longer = with_overrides(recipe, seed=7, training__kimg=1.0, training__checkpoint_kimg=0.5, data__source="/elsewhere", evaluation__samples=16)
+    length = {} if recipe.grow else {"training__kimg": 1.0}  # a ladder's length is that of its steps
+    longer = with_overrides(recipe, seed=7, **length, training__checkpoint_kimg=0.5, data__source="/elsewhere", evaluation__samples=16)
     assert display_name(longer) == recipe.name, "length, pictures and seed are told elsewhere"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mitlgan.artifacts.summary import describe_recipe
 from mitlgan.compare.sweep import PUBLISHED_FIGURES
-from mitlgan.recipe import Recipe, find_recipe, load_recipe, shipped_recipe_names
+from mitlgan.recipe import Recipe, find_recipe, ladder_steps, load_recipe, shipped_recipe_names
 from mitlgan.training.schedule import count_generator_updates, kimg_to_images
 
 NUMBER = {"twice": 2, "three times": 3, "four times": 4, "eight times": 8, "once": 1}
@@ -84,7 +84,7 @@ def _widths(recipe: Recipe, sizes: str) -> None:
     listed = [int(size) for size in sizes.split(", ")]
     assert len(listed) == len(getattr(recipe.generator, "widths", ()))
     assert listed == [4 * 2**index for index in range(len(listed))]
-    assert 2 * listed[-1] == recipe.size_px
+    assert 2 * listed[-1] == ladder_steps(recipe)[0].size_px
 
 
 CLAIMS: dict[str, Callable[..., None]] = {

@@ -37,7 +37,7 @@ def test_what_is_shipped() -> None:
     assert expected | {f"thesis-32/{name}" for name in THESIS_32} | {f"thesis/{name}" for name in THESIS} <= set(shipped_recipe_names())
     assert shipped_recipe_names() == sorted(set(shipped_recipe_names()))
     result = list(shipped_folder("recipes").rglob("*.*"))
-    assert {path.suffix for path in result if path.parent.name not in ("results", "docs")} - {".gitkeep", ""} == {".toml", ".ipynb"}
+    assert {path.suffix for path in result if path.parent.name not in ("results", "docs", "cluster")} - {".gitkeep", ""} == {".toml", ".ipynb"}
     assert {path.suffix for path in result if path.parent.name == "results"} == {".md", ".html"}, "rankings"
 
 

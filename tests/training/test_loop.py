@@ -196,7 +196,7 @@ def test_ranks_other_than_0_write_nothing(packs: dict[str, Path], tmp_path: Path
     torch.manual_seed(0)
     setup = make_setup(recipe, networks.build_generator(recipe.generator, recipe.size_px), open_recipe_data(recipe), {})
     loop = TrainingLoop(Run(tmp_path / "nowhere"), recipe, setup, World(0, 1, torch.device("cpu")), tiny_runs.Listener())
-    loop.world = loop.writer.world = loop.updates.world = World(1, 1, torch.device("cpu"))
+    loop.world = loop.writer.world = World(1, 1, torch.device("cpu"))
     state = loop.run()
     assert state.counters.iteration == 3
     assert not (tmp_path / "nowhere").exists()

@@ -30,7 +30,7 @@ def moved_matte(matte: np.ndarray, across: int, down: int) -> np.ndarray:
 
 def test_a_newcomer_sees_a_picture_whose_foreground_can_be_dragged(studio: Studio) -> None:
     studio.open()
-    assert studio.artifact == "modern-32"
+    assert studio.artifact == "modern-128"
     assert studio.at("stage-hint").inner_text().startswith("Drag the foreground")
 
 

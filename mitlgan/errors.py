@@ -10,6 +10,8 @@ import os
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 MAX_MESSAGE_CHARS = 2000
 _MACHINE_ERRNOS = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EINTR)
@@ -88,6 +90,10 @@ class ShortageError(ResourceError):
         super().__init__(f"{fault}; {advice}")
         self.fault, self.advice, self.is_memory = fault, advice, is_memory
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let the error cross from a worker process; by default, an error is rebuilt from its message alone."""
+        return partial(ShortageError, is_memory=self.is_memory), (self.fault, self.advice)
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether memory gave out, whichever library says so, and in whatever words."""
@@ -160,3 +166,7 @@ class Stopped(MitlganError):  # noqa: N818  (no error: what was asked for)
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let the error cross from a worker process; see `ShortageError`."""
+        return Stopped, (str(self), self.exit_code - 128)

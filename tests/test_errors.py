@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from mitlgan import errors
 from mitlgan.artifacts.markdown_card import escape_markdown
 from mitlgan.cli.output import log, print_result
-from mitlgan.errors import MitlganError, Stopped, to_terminal_text
+from mitlgan.errors import MitlganError, ShortageError, Stopped, to_terminal_text
 from mitlgan.runtime.progress import PlainReporter, format_status
+
+EXAMPLES = {ShortageError: ShortageError("picture 'a': no memory", "free some", is_memory=True), Stopped: Stopped("saved", 15)}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, MitlganError)])
+def test_every_error_crosses_from_a_worker_process_whole(kind: type[MitlganError]) -> None:
+    """One that does not looks like a worker that was killed."""
+    error = EXAMPLES[kind] if kind in EXAMPLES else kind("wrong")
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is kind
+    assert (str(copy), copy.exit_code, vars(copy)) == (str(error), error.exit_code, vars(error))
 
 
 def test_exit_codes() -> None:

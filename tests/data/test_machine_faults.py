@@ -109,7 +109,7 @@ def test_so_it_does_where_worker_processes_read(folder: Path, tmp_path: Path, mo
     settings = PrepareSettings(size_px=8, dedupe="none", holdout="0")
     with monkeypatch.context() as patch:
         patch.setattr(prepare_module, "ImagePreparer", fatal_worker.OutOfMemory)
-        with pytest.raises(ResourceError, match=r"^picture '0003.png': .*memory.*--exclude"):
+        with pytest.raises(ResourceError, match=r"^picture '0003.png': cannot allocate memory; .*--exclude"):
             prepare_pack(folder, tmp_path / "out", settings)
     assert "0003" not in (tmp_path / "out" / ".journal.jsonl").read_text()
     assert len(prepare_pack(folder, tmp_path / "out", settings)) == 6
